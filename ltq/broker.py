@@ -1,0 +1,320 @@
+"""The seam between LTQ and its stores: small protocols by role, and the broker that has them all.
+
+A broker is a reliable queue of its own, for people who want no Worker:
+
+    async with Broker.from_url("redis://localhost:6379") as broker:
+        await broker.publish([Envelope(id=new_id(), queue="email", task_name="email", body=b"{}")])
+        async with broker.consumer(["email"]) as consumer:
+            for delivery in await broker.claim(consumer, 10, timeout=5):
+                await broker.release(delivery.lease, result=b'"sent"')
+
+Whatever the store, the rules are the same (`tests/conformance` holds every broker to them):
+
+- A task is in one place: ready, delayed, leased (working) or final. It moves in one atomic step.
+- The broker's clock counts; times are Unix seconds, durations seconds.
+- A claim gives a lease with a token. An outcome, a heartbeat or progress with another token than
+  the task's present one changes nothing.
+- A lease not renewed within its duration is void: `sweep` (any consumer's `claim` does it too)
+  makes its task pending again, or buries it when it has killed too many workers.
+- Every call may be repeated after a lost reply without doing its work twice.
+"""
+
+import asyncio
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from importlib.metadata import entry_points
+from typing import Protocol, Self, cast
+
+import msgspec
+
+from ltq._feed import Feed, FeedTimeoutError
+from ltq.errors import ConfigurationError, ResultTimeoutError, TaskNotFoundError
+from ltq.message import (
+    Delivery,
+    Envelope,
+    Finish,
+    Lease,
+    Outcome,
+    Published,
+    Receipt,
+    Requeue,
+    Swept,
+)
+from ltq.options import DEFAULT_RESULT_TTL, Rate
+from ltq.state import Progress, QueueStats, Status, TaskState
+
+DEFAULT_LEASE = 15.0
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What a claim gave."""
+
+    deliveries: list[Delivery]
+    due_in: float | None
+    """Seconds until a claim may give more without a wake-up (a delayed task's due time, a rate
+    limit's next start, another worker's lease that ends), or None if nothing is known."""
+
+
+class Publisher(Protocol):
+    """Takes tasks."""
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        """Enqueue all envelopes; the answers are in their order."""
+        ...
+
+
+class Consumer(Protocol):
+    """Claims tasks of some queues, under one name."""
+
+    name: str
+
+    async def claim(self, limit: int) -> Claim:
+        """Lease up to `limit` tasks: strictly by priority, first in first out within one.
+
+        With limit 0 nothing is leased, but what is due is moved and other consumers are woken.
+        """
+        ...
+
+    async def wait(self, timeout: float | None) -> bool:
+        """Wait until there may be something to claim, at most `timeout` seconds.
+
+        True if there may be, False if the time is over. May return early without a reason. A
+        cancelled wait loses nothing.
+        """
+        ...
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a wake-up may still be taken on this consumer's behalf, after `wait` ended."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give up waiting. Leases stay as they are."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *exc_info: object) -> None: ...
+
+
+class Settler(Protocol):
+    """Takes what became of deliveries."""
+
+    async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
+        """Record outcomes, each fenced by its lease; the receipts are in their order."""
+        ...
+
+    async def heartbeat(self, leases: Sequence[Lease], duration: float) -> list[Lease]:
+        """Renew leases for `duration` seconds from now; return those that are lost."""
+        ...
+
+    async def progress(self, lease: Lease, progress: Progress) -> bool:
+        """Show progress in the task's state; False if the lease is lost."""
+        ...
+
+    async def sweep(self, queues: Iterable[str]) -> Swept:
+        """Move what is due and recover what dead workers left, in the queues' namespaces."""
+        ...
+
+
+class Watcher(Protocol):
+    """Tells how tasks stand."""
+
+    async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
+        """The present states (results still encoded), None for an unknown or expired id."""
+        ...
+
+    def feed(self, queue: str, task_id: str) -> Feed:
+        """Follow one task: the feed gets its present state soon, and each later one.
+
+        The caller closes the feed. A passing state may be missed, the final one may not.
+        """
+        ...
+
+
+class Inspector(Protocol):
+    """Shows and changes queues from outside."""
+
+    async def queues(self) -> list[str]:
+        """The names of all queues known, sorted."""
+        ...
+
+    async def stats(self, queues: Sequence[str]) -> list[QueueStats]:
+        """Exact counts of each queue."""
+        ...
+
+    async def clear(self, queue: str) -> int:
+        """Remove all waiting tasks (ready and delayed) of a queue for good; return how many.
+
+        Working tasks go on.
+        """
+        ...
+
+    async def cancel(self, queue: str, task_id: str, result_ttl: float) -> bool:
+        """Make a task CANCELLED, wherever it is; False if it was final already.
+
+        Raises `TaskNotFoundError` for an unknown or expired id.
+        """
+        ...
+
+    async def find(self, task_id: str) -> TaskState[bytes] | None:
+        """Look for a task in all namespaces."""
+        ...
+
+
+class Broker(Publisher, Settler, Watcher, Inspector, ABC):
+    """A store of tasks, with every role. Make one with `Broker.from_url(url)`.
+
+    Connections open at first use, one set for each event loop the broker is used from.
+    """
+
+    @staticmethod
+    def from_url(url: str) -> "Broker":
+        """The broker for a URL: `redis://`, `rediss://`, `unix://`, `memory://name`.
+
+        Other packages add schemes by an entry point in the group `ltq.brokers`, named by the
+        scheme, that loads a callable taking the URL. Raises `ConfigurationError` for a scheme
+        nobody knows or a URL that cannot be read.
+        """
+        return _factory(url)(url)
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where it connects, without a password."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this process can reach it."""
+        return False
+
+    @abstractmethod
+    def clone(self) -> "Broker":
+        """Another broker on the same store, with connections of its own."""
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Raise `BrokerError` if the store does not answer."""
+
+    @abstractmethod
+    def consumer(
+        self,
+        queues: Iterable[str],
+        *,
+        name: str | None = None,
+        lease: float = DEFAULT_LEASE,
+        rates: Mapping[str, Rate] | None = None,
+        revoked: Callable[[str], None] | None = None,
+    ) -> Consumer:
+        """A consumer of these queues (or lanes, see `ltq.message.lane_of`).
+
+        `lease` is how many seconds a claim holds without a heartbeat; `rates` limits lanes;
+        `revoked` is called in the consumer's event loop with the id of a task it holds that was
+        cancelled.
+        """
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop. The broker may be used again."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    async def claim(
+        self, consumer: Consumer, limit: int = 1, *, timeout: float = 0.0
+    ) -> list[Delivery]:
+        """Claim up to `limit` tasks, waiting up to `timeout` seconds for the first."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while True:
+            claim = await consumer.claim(limit)
+            left = deadline - loop.time()
+            if claim.deliveries or left <= 0:
+                return claim.deliveries
+            await consumer.wait(left if claim.due_in is None else min(left, claim.due_in))
+
+    async def requeue(
+        self, lease: Lease, *, delay: float = 0.0, timeout: float | None = None
+    ) -> Receipt:
+        """Give a task back, to run again after `delay` seconds; `timeout` replaces its timeout."""
+        return (await self.finish([Requeue(lease, delay=delay, timeout=timeout)]))[0]
+
+    async def release(
+        self,
+        lease: Lease,
+        *,
+        result: bytes = b"",
+        status: Status = Status.COMPLETED,
+        result_ttl: float = DEFAULT_RESULT_TTL,
+    ) -> Receipt:
+        """End a task with an encoded result; its state stays `result_ttl` seconds."""
+        if not status.is_final:
+            raise ConfigurationError(f"status {status.value!r} is not final: a release needs one")
+        outcome = Finish(lease, status, result=result, result_ttl=result_ttl)
+        return (await self.finish([outcome]))[0]
+
+    async def state(self, queue: str, task_id: str) -> TaskState[bytes]:
+        """The present state. Raises `TaskNotFoundError` for an unknown or expired id."""
+        (state,) = await self.states(queue, [task_id])
+        if state is None:
+            raise TaskNotFoundError(task_id)
+        return state
+
+    async def watch(
+        self, queue: str, task_id: str, *, timeout: float | None = None
+    ) -> AsyncIterator[TaskState[bytes]]:
+        """Follow a task: its present state first, then each change seen, the final one last.
+
+        Raises `TaskNotFoundError` when there is no such task (any more), `ResultTimeoutError`
+        when it is not final after `timeout` seconds.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        feed = self.feed(queue, task_id)
+        last: TaskState[bytes] | None = None
+        try:
+            while last is None or not last.status.is_final:
+                state = await feed.get(None if deadline is None else deadline - loop.time())
+                if state is None:
+                    raise TaskNotFoundError(task_id)
+                if state != last:
+                    last = state
+                    yield state
+        except FeedTimeoutError:
+            raise ResultTimeoutError(task_id, timeout or 0.0) from None
+        finally:
+            feed.close()
+
+
+_BUILT_IN = {
+    "memory": "ltq.brokers.memory:MemoryBroker",
+    "redis": "ltq.brokers.redis:RedisBroker",
+    "rediss": "ltq.brokers.redis:RedisBroker",
+    "unix": "ltq.brokers.redis:RedisBroker",
+}
+
+
+def _factory(url: str) -> Callable[[str], Broker]:
+    scheme = url.partition("://")[0].lower() if "://" in url else ""
+    if scheme in _BUILT_IN:
+        module, _, name = _BUILT_IN[scheme].partition(":")
+        return cast(Callable[[str], Broker], getattr(importlib.import_module(module), name))
+    for entry in entry_points(group="ltq.brokers", name=scheme):
+        return cast(Callable[[str], Broker], entry.load())
+    schemes = sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group="ltq.brokers"))})
+    raise ConfigurationError(
+        f"broker URL {redact(url)!r} has no known scheme: "
+        f"allowed are {', '.join(f'{known}://' for known in schemes)}"
+    )
+
+
+def redact(url: str) -> str:
+    """The URL without user, password and parameters, fit for a log."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return rest or scheme
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"

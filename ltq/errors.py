@@ -1,0 +1,129 @@
+"""Every error LTQ raises, in one tree.
+
+LtqError
+├── ConfigurationError (ValueError)     a wrong option, name, URL or set-up
+├── InvalidArgumentsError (TypeError)   arguments that do not fit the task; nothing was sent
+├── QueueFullError                      `max_pending` reached; nothing was sent
+├── BrokerError                         the broker cannot be reached or refused the call
+├── TaskNotFoundError (LookupError)     no such task: unknown id, or its result has expired
+├── ResultTimeoutError (TimeoutError)   the wait is over, the task is not
+├── TaskError                           how a task ended that did not complete; carries its state
+│   ├── TaskFailedError                 it raised, and its tries are used up
+│   ├── TaskRejectedError               rejected: RejectError, too old, undecodable, killed its workers
+│   └── TaskCancelledError              cancelled
+└── Signal                              raised by tasks and middleware to say how a run ends
+    ├── RetryError                      run it again, after a delay
+    ├── RejectError                     end it as REJECTED
+    └── ExhaustedError                  end it as FAILED, with its cause (what `MaxTries` raises)
+"""
+
+from typing import Any
+
+from ltq.state import TaskState
+
+
+class LtqError(Exception):
+    """Base of every error of LTQ."""
+
+
+class ConfigurationError(LtqError, ValueError):
+    """A wrong option, name, URL or set-up. The text names the value and what is allowed."""
+
+
+class InvalidArgumentsError(LtqError, TypeError):
+    """The arguments do not fit the task's signature or cannot be encoded. Nothing was sent."""
+
+
+class QueueFullError(LtqError):
+    """The queue holds `max_pending` waiting tasks already. Nothing was sent."""
+
+    def __init__(self, queue: str, limit: int) -> None:
+        super().__init__(f"queue '{queue}' is full: max_pending={limit} tasks are waiting")
+        self.queue = queue
+        self.limit = limit
+
+    def __reduce__(self) -> tuple[type["QueueFullError"], tuple[str, int]]:
+        return type(self), (self.queue, self.limit)
+
+
+class BrokerError(LtqError):
+    """The broker could not be reached in time, or refused the call."""
+
+
+class TaskNotFoundError(LtqError, LookupError):
+    """There is no such task: the id is unknown, or its result has expired."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"no task with id '{task_id}': unknown, or its result has expired")
+        self.task_id = task_id
+
+    def __reduce__(self) -> tuple[type["TaskNotFoundError"], tuple[str]]:
+        return type(self), (self.task_id,)
+
+
+class ResultTimeoutError(LtqError, TimeoutError):
+    """The task did not end within the `timeout` given to the wait; the task itself goes on."""
+
+    def __init__(self, task_id: str, timeout: float) -> None:
+        super().__init__(f"task '{task_id}' did not end within {timeout:g} s")
+        self.task_id = task_id
+        self.timeout = timeout
+
+    def __reduce__(self) -> tuple[type["ResultTimeoutError"], tuple[str, float]]:
+        return type(self), (self.task_id, self.timeout)
+
+
+class TaskError(LtqError):
+    """A task ended without completing. `state` is its final state.
+
+    `type`, `message` and `traceback` are those of the error the task raised in its worker, as
+    text (never an unpickled object); `traceback` is None where nothing was raised.
+    """
+
+    def __init__(self, state: TaskState[Any]) -> None:
+        super().__init__(f"task '{state.task_name}' {state.status}: {state.error or 'no reason'}")
+        self.state = state
+        self.type = state.error_type or ""
+        self.message = (state.error or "").removeprefix(f"{self.type}: ")
+        self.traceback = state.traceback
+
+    def __reduce__(self) -> tuple[type["TaskError"], tuple[TaskState[Any]]]:
+        return type(self), (self.state,)
+
+
+class TaskFailedError(TaskError):
+    """The task raised an error and was not, or no longer, retried."""
+
+
+class TaskRejectedError(TaskError):
+    """The task was rejected: by `RejectError`, too old, undecodable, or it killed its workers."""
+
+
+class TaskCancelledError(TaskError):
+    """The task was cancelled."""
+
+
+class SignalError(LtqError):
+    """Raised by a task or middleware to say how this run ends."""
+
+
+class RetryError(SignalError):
+    """Run the task again after `delay` seconds (0: at once).
+
+    Uses up a try where `max_tries` is set; without it the task may repeat without end.
+    """
+
+    def __init__(self, delay: float = 0.0, message: str = "") -> None:
+        super().__init__(message)
+        self.delay = delay
+
+
+class RejectError(SignalError):
+    """End the task as REJECTED, with the reason given. It is not retried."""
+
+
+class ExhaustedError(SignalError):
+    """End the task as FAILED, with the error it was raised from.
+
+    `raise ExhaustedError from error` is what `MaxTries` does when no try is left.
+    """

@@ -1,0 +1,167 @@
+"""What travels: the message users and middleware see, and its forms at the broker's seam."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic
+
+import msgspec
+from typing_extensions import TypeVar
+
+from ltq._names import new_id
+from ltq.options import DEFAULT_RESULT_TTL, Dispatch, Priority
+from ltq.state import Status
+
+R_co = TypeVar("R_co", covariant=True, default=Any)
+
+
+@dataclass(frozen=True, slots=True)
+class Message(Generic[R_co]):
+    """One call of a task: made by `task.message(...)`, sent later, seen by middleware.
+
+    Frozen, but for `ctx`: a dict of JSON values that middleware may write to; it survives retries.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    task_name: str
+    ctx: dict[str, Any] = field(default_factory=dict)
+    id: str = field(default_factory=new_id)
+    options: Dispatch = field(default_factory=Dispatch)
+    """What `with_options` said for this send; once claimed, its `max_tries` and `result_ttl`."""
+    tries: int = 0
+    """How many runs have failed before this one."""
+    enqueue_time: float | None = None
+    """When it was sent (Unix seconds), once claimed."""
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """A task on its way to the broker. Durations are seconds, times Unix seconds."""
+
+    id: str
+    queue: str
+    task_name: str
+    body: bytes
+    """The encoded arguments; the broker does not look inside."""
+    lane: str = ""
+    """Where in the queue it waits; empty: in the queue's own lane (see `lane_of`)."""
+    priority: Priority = Priority.NORMAL
+    delay: float = 0.0
+    eta: float | None = None
+    timeout: float | None = None
+    max_tries: int | None = None
+    result_ttl: float | None = None
+    max_pending: int | None = None
+    max_deliveries: int | None = None
+    ctx: bytes = b""
+    """JSON of the message's `ctx`, or empty."""
+
+
+def lane_of(queue: str, task_name: str, *, limited: bool) -> str:
+    """The lane a task waits in: its queue's, or its own.
+
+    A rate limited task in a queue shared with others waits in a lane of its own, so that its
+    limit holds up nobody else.
+    """
+    return f"{queue}/{task_name}" if limited and queue != task_name else queue
+
+
+class Published(StrEnum):
+    """What became of an envelope."""
+
+    CREATED = "created"
+    EXISTS = "exists"
+    """A task with this id is there already: nothing was enqueued."""
+    FULL = "full"
+    """`max_pending` tasks wait in the queue: nothing was enqueued."""
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """The right to end one delivery: void once the task was given to another worker."""
+
+    id: str
+    queue: str
+    token: int
+    """A counter of the task that grows with every claim."""
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """A task as claimed from the broker."""
+
+    lease: Lease
+    task_name: str
+    body: bytes
+    ctx: bytes
+    tries: int
+    dequeue_count: int
+    deaths: int
+    """How many workers died while they held it."""
+    enqueue_time: float
+    timeout: float | None
+    max_tries: int | None
+    result_ttl: float | None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An error as data: no pickle, no import of a class named by a message."""
+
+    type: str
+    """Class name of the error, empty for a plain reason."""
+    text: str
+    """What `TaskState.error` shows."""
+    traceback: str | None = None
+
+
+class Finish(msgspec.Struct, frozen=True):
+    """Record that a delivery is over: the task becomes final."""
+
+    lease: Lease
+    status: Status
+    result: bytes = b""
+    failure: Failure | None = None
+    result_ttl: float = DEFAULT_RESULT_TTL
+    dead: bool = False
+    """Keep the message among the dead letters of its queue."""
+
+
+class Requeue(msgspec.Struct, frozen=True):
+    """Record that a delivery is over and the task shall run again."""
+
+    lease: Lease
+    delay: float = 0.0
+    failed: bool = False
+    """Whether this run uses up a try."""
+    front: bool = False
+    """Before the others that wait, not behind them (only without a delay)."""
+    ctx: bytes | None = None
+    """The message's new `ctx`, or None to leave it."""
+    timeout: float | None = None
+    """A new timeout, or None to leave it."""
+    failure: Failure | None = None
+
+
+Outcome = Finish | Requeue
+
+
+class Receipt(StrEnum):
+    """What the broker says to an outcome."""
+
+    OK = "ok"
+    """Recorded, now or by an earlier call whose reply was lost."""
+    STALE = "stale"
+    """The lease was lost: somebody else has, or had, the task. Nothing was changed."""
+    CANCELLED = "cancelled"
+    """The task was cancelled meanwhile. Nothing was changed."""
+    GONE = "gone"
+    """There is no such task any more. Nothing was changed."""
+
+
+class Swept(msgspec.Struct, frozen=True):
+    """Counts of one sweep."""
+
+    recovered: int = 0
+    """Tasks of dead workers that are pending again."""
+    promoted: int = 0
+    """Delayed tasks that became due and are pending now."""
+    buried: int = 0
+    """Tasks that went to the dead letters, having killed too many workers."""

@@ -1,0 +1,253 @@
+"""What a task or a send may be told: the typed options, checked once, where they are declared."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from typing import Any, Literal, TypedDict, cast, get_args
+
+from ltq._names import check_name
+from ltq.errors import ConfigurationError
+
+PriorityName = Literal["high", "normal", "low"]
+Seconds = float | timedelta
+"""A duration: a `timedelta`, or seconds."""
+
+Backoff = Seconds | Callable[[int], float]
+"""Seconds to wait before the next try: the base of the exponential backoff, or a function of the
+number of failed tries so far (from 1) that returns seconds."""
+
+RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
+"""Which errors are retried: a type, types, or a predicate."""
+
+DEFAULT_RESULT_TTL = 3600.0
+DEFAULT_MAX_DELIVERIES = 5
+MAX_SECONDS = 100 * 365.25 * 86400
+"""A century: more is a mistake of units, and would leave the range of the servers' integers."""
+
+
+class TaskOptions(TypedDict, total=False):
+    """Options of `@worker.task(...)`."""
+
+    name: str
+    """Name within the worker; default: the function's `__name__`."""
+    queue: str
+    """Queue to wait in; default: the task's own, `{worker}:{name}`."""
+    max_tries: int
+    """How many runs may fail in all before the task is FAILED."""
+    backoff: Backoff
+    retry_on: RetryOn
+    max_age: timedelta | float
+    """Reject the task if it starts later than this after it was sent."""
+    max_rate: str
+    """Starts over all workers together: "N/s", "N/m" or "N/h"."""
+    timeout: timedelta | float
+    """How long one run may take."""
+    result_ttl: timedelta | float
+    """How long the final state stays; 0: gone at once."""
+    priority: PriorityName
+    max_pending: int
+    """`send` raises `QueueFullError` while so many tasks wait in the queue."""
+    max_deliveries: int
+    """How many workers may die under the task before it is rejected."""
+
+
+class SendOptions(TypedDict, total=False):
+    """Options of `task.with_options(...)`: they hold for what is sent through it."""
+
+    id: str
+    """An id of your own. If it is there already, nothing is enqueued."""
+    delay: timedelta | float
+    eta: datetime
+    priority: PriorityName
+    timeout: timedelta | float
+    max_tries: int
+    result_ttl: timedelta | float
+
+
+class Priority(IntEnum):
+    """Levels of priority: a lower number goes first, strictly."""
+
+    HIGH = 0
+    NORMAL = 1
+    LOW = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `count` starts in `period` seconds."""
+
+    count: float
+    period: float
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two starts."""
+        return self.period / self.count
+
+    @property
+    def burst(self) -> int:
+        """How many may start at once: what 0.1 s allows, at least one."""
+        return max(1, int(self.count / self.period * 0.1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The options of a task, checked and in plain units (seconds)."""
+
+    queue: str | None = None
+    max_tries: int | None = None
+    backoff: Backoff | None = None
+    retry_on: RetryOn | None = None
+    max_age: float | None = None
+    max_rate: Rate | None = None
+    timeout: float | None = None
+    result_ttl: float | None = None
+    priority: Priority = Priority.NORMAL
+    max_pending: int | None = None
+    max_deliveries: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatch:
+    """The options of one send, checked and in plain units (seconds, Unix seconds)."""
+
+    id: str | None = None
+    delay: float = 0.0
+    eta: float | None = None
+    priority: Priority | None = None
+    timeout: float | None = None
+    max_tries: int | None = None
+    result_ttl: float | None = None
+
+
+def _fail(option: str, value: object, allowed: str) -> ConfigurationError:
+    shown = repr(value)
+    if len(shown) > 80:
+        shown = shown[:77] + "..."
+    return ConfigurationError(f"{option}={shown} is not allowed: {allowed}")
+
+
+def seconds(option: str, value: object, *, zero: bool = False) -> float:
+    """A duration in seconds from a `timedelta` or a number; `zero` says whether 0 is allowed."""
+    if isinstance(value, timedelta):
+        number = value.total_seconds()
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value)
+    else:
+        number = math.nan
+    if (number > 0 or (zero and number == 0)) and number <= MAX_SECONDS:
+        return number
+    bound = "0 or more" if zero else "more than 0"
+    raise _fail(option, value, f"a timedelta or seconds, {bound}, at most a century")
+
+
+def positive_int(option: str, value: object) -> int:
+    """A whole number of at least 1."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise _fail(option, value, "a whole number, 1 or more")
+
+
+_RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*([smh])\s*", re.ASCII | re.IGNORECASE)
+_PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def rate(option: str, value: object) -> Rate:
+    """A rate from "N/s", "N/m" or "N/h"."""
+    match = _RATE.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not 0 < float(match[1]) <= 1e6:
+        raise _fail(option, value, 'a text like "10/s", "100/m" or "1000/h", more than 0')
+    return Rate(float(match[1]), _PERIODS[match[2].lower()])
+
+
+def _priority(option: str, value: object) -> Priority:
+    names = get_args(PriorityName)
+    if value in names:
+        return Priority(names.index(value))
+    raise _fail(option, value, " or ".join(f'"{name}"' for name in names))
+
+
+def _eta(option: str, value: object) -> float:
+    if isinstance(value, datetime) and value.utcoffset() is not None:
+        return value.astimezone(UTC).timestamp()
+    raise _fail(option, value, "a datetime with a time zone")
+
+
+def _backoff(option: str, value: object) -> Backoff:
+    return cast(Backoff, value) if callable(value) else seconds(option, value)
+
+
+def _retry_on(option: str, value: object) -> RetryOn:
+    types = value if isinstance(value, tuple) and value else (value,)
+    if all(isinstance(item, type) and issubclass(item, Exception) for item in types):
+        return cast(RetryOn, types)
+    if callable(value) and not isinstance(value, type):
+        return cast(RetryOn, value)
+    raise _fail(option, value, "an exception type, a tuple of them, or a predicate")
+
+
+_Check = Callable[[str, object], Any]
+
+
+def _duration(option: str, value: object) -> float:
+    return seconds(option, value)
+
+
+def _duration_or_zero(option: str, value: object) -> float:
+    return seconds(option, value, zero=True)
+
+
+def _queue(_: str, value: object) -> str:
+    return check_name("queue", value)
+
+
+def _id(_: str, value: object) -> str:
+    return check_name("task id", value)
+
+
+_TASK_CHECKS: dict[str, _Check] = {
+    "queue": _queue,
+    "max_tries": positive_int,
+    "backoff": _backoff,
+    "retry_on": _retry_on,
+    "max_age": _duration,
+    "max_rate": rate,
+    "timeout": _duration,
+    "result_ttl": _duration_or_zero,
+    "priority": _priority,
+    "max_pending": positive_int,
+    "max_deliveries": positive_int,
+}
+_SEND_CHECKS: dict[str, _Check] = {
+    "id": _id,
+    "delay": _duration_or_zero,
+    "eta": _eta,
+    "priority": _priority,
+    "timeout": _duration,
+    "max_tries": positive_int,
+    "result_ttl": _duration_or_zero,
+}
+
+
+def _checked(kind: str, checks: dict[str, _Check], options: Mapping[str, object]) -> dict[str, Any]:
+    unknown = [option for option in options if option not in checks]
+    if unknown:
+        raise ConfigurationError(
+            f"unknown {kind} option {unknown[0]!r}: allowed are {', '.join(sorted(checks))}"
+        )
+    return {option: checks[option](option, value) for option, value in options.items()}
+
+
+def parse_task_options(options: Mapping[str, object]) -> Policy:
+    """Check a decorator's options (without `name`); raise `ConfigurationError` on a wrong one."""
+    return Policy(**_checked("task", _TASK_CHECKS, options))
+
+
+def parse_send_options(options: Mapping[str, object]) -> Dispatch:
+    """Check the options of `with_options`; raise `ConfigurationError` on a wrong one."""
+    if "delay" in options and "eta" in options:
+        raise ConfigurationError("delay and eta exclude each other: give one of them")
+    return Dispatch(**_checked("send", _SEND_CHECKS, options))

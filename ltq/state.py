@@ -1,0 +1,107 @@
+"""What one can know of a task: its status and its state."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
+
+R_co = TypeVar("R_co", covariant=True, default=Any)
+
+
+class Status(StrEnum):
+    """Where a task stands."""
+
+    PENDING = "pending"
+    """Waiting for a free worker."""
+
+    DELAYED = "delayed"
+    """Waiting for its time: sent with a delay, or between two tries."""
+
+    WORKING = "working"
+    """Claimed by a worker that holds its lease."""
+
+    COMPLETED = "completed"
+    """Final: it returned; the result is there."""
+
+    FAILED = "failed"
+    """Final: it raised, and its tries are used up or it is not retried."""
+
+    REJECTED = "rejected"
+    """Final: `RejectError`, too old, undecodable, or it killed its workers too often."""
+
+    CANCELLED = "cancelled"
+    """Final: cancelled before it ended by itself."""
+
+    @property
+    def is_final(self) -> bool:
+        """True for COMPLETED, FAILED, REJECTED and CANCELLED: the status will not change again."""
+        return self in _FINAL
+
+
+_FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.REJECTED, Status.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running task says that it is."""
+
+    current: float
+    """Units done."""
+
+    total: float | None = None
+    """Units in all, or None if not known."""
+
+    note: str = ""
+    """A short text for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskState(Generic[R_co]):
+    """A task at one moment. Times are Unix seconds by the broker's clock, or None."""
+
+    id: str
+    task_name: str
+    """`"worker:function"`."""
+
+    queue: str
+    status: Status
+    enqueue_time: float | None = None
+    last_dequeue_time: float | None = None
+    last_requeue_time: float | None = None
+    release_time: float | None = None
+    """When it became final."""
+
+    dequeue_count: int = 0
+    """How often it was claimed by a worker."""
+
+    requeue_count: int = 0
+    """How often it went back to its queue: retries that became due, recoveries, shutdowns."""
+
+    timeout: float | None = None
+    """Seconds one run may take, or None."""
+
+    worker: str | None = None
+    """The worker that holds it, or held it last."""
+
+    progress: Progress | None = None
+    result: R_co | None = None
+    error: str | None = None
+    """`"ValueError: text"` of the failing run, or the reason of a rejection."""
+
+    error_type: str | None = None
+    """The error's class name, as text."""
+
+    traceback: str | None = None
+    """The remote traceback, as text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStats:
+    """How many tasks of one queue are where."""
+
+    queue: str
+    pending: int
+    delayed: int
+    working: int
+    dead: int
