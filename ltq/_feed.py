@@ -27,9 +27,20 @@ class Feed:
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
+        self._last: TaskState[bytes] | None = None
+        self.started = False
+        """Whether anything was put in yet."""
+
+    def put_changed(self, state: TaskState[bytes] | None) -> bool:
+        """`put`, unless the reader was told exactly this last; tells whether it was new."""
+        if self.started and state == self._last:
+            return False
+        self.put(state)
+        return True
 
     def put(self, state: TaskState[bytes] | None) -> None:
         """Hand a state to the reader."""
+        self.started, self._last = True, state
         self._states.append(state)
         self._wake()
 

@@ -22,7 +22,7 @@ Whatever the store, the rules are the same (`tests/conformance` holds every brok
 import asyncio
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Protocol, Self, cast
 
@@ -82,11 +82,6 @@ class Consumer(Protocol):
         True if there may be, False if the time is over. May return early without a reason. A
         cancelled wait loses nothing.
         """
-        ...
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a wake-up may still be taken on this consumer's behalf, after `wait` ended."""
         ...
 
     async def aclose(self) -> None:
@@ -266,7 +261,7 @@ class Broker(Publisher, Settler, Watcher, Inspector, ABC):
 
     async def watch(
         self, queue: str, task_id: str, *, timeout: float | None = None
-    ) -> AsyncIterator[TaskState[bytes]]:
+    ) -> AsyncGenerator[TaskState[bytes], None]:
         """Follow a task: its present state first, then each change seen, the final one last.
 
         Raises `TaskNotFoundError` when there is no such task (any more), `ResultTimeoutError`
@@ -288,6 +283,15 @@ class Broker(Publisher, Settler, Watcher, Inspector, ABC):
             raise ResultTimeoutError(task_id, timeout or 0.0) from None
         finally:
             feed.close()
+
+
+class BrokerSource(Protocol):
+    """Whoever knows which broker to use: a worker."""
+
+    @property
+    def broker(self) -> Broker:
+        """The broker to use now."""
+        ...
 
 
 _BUILT_IN = {

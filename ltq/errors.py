@@ -7,14 +7,14 @@ LtqError
 ├── BrokerError                         the broker cannot be reached or refused the call
 ├── TaskNotFoundError (LookupError)     no such task: unknown id, or its result has expired
 ├── ResultTimeoutError (TimeoutError)   the wait is over, the task is not
-├── TaskError                           how a task ended that did not complete; carries its state
+├── TaskError                           a task ended without completing; carries its state
 │   ├── TaskFailedError                 it raised, and its tries are used up
-│   ├── TaskRejectedError               rejected: RejectError, too old, undecodable, killed its workers
+│   ├── TaskRejectedError               RejectError, too old, undecodable, killed its workers
 │   └── TaskCancelledError              cancelled
-└── Signal                              raised by tasks and middleware to say how a run ends
+└── SignalError                         raised by tasks and middleware: how a run ends
     ├── RetryError                      run it again, after a delay
     ├── RejectError                     end it as REJECTED
-    └── ExhaustedError                  end it as FAILED, with its cause (what `MaxTries` raises)
+    └── ExhaustedError                  end it as FAILED, with its cause (`MaxTries` does)
 """
 
 from typing import Any

@@ -33,6 +33,8 @@ class Message(Generic[R_co]):
     """How many runs have failed before this one."""
     enqueue_time: float | None = None
     """When it was sent (Unix seconds), once claimed."""
+    body: bytes | None = field(default=None, repr=False, compare=False)
+    """The arguments as they travel, once encoded."""
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):

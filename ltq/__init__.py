@@ -1,0 +1,66 @@
+"""LTQ: a lightweight, async-first, fully typed task queue on Redis."""
+
+from ltq.broker import Broker
+from ltq.context import Context, current
+from ltq.errors import (
+    BrokerError,
+    ConfigurationError,
+    ExhaustedError,
+    InvalidArgumentsError,
+    LtqError,
+    QueueFullError,
+    RejectError,
+    ResultTimeoutError,
+    RetryError,
+    TaskCancelledError,
+    TaskError,
+    TaskFailedError,
+    TaskNotFoundError,
+    TaskRejectedError,
+)
+from ltq.handle import Handle, as_completed, gather
+from ltq.logger import get_logger
+from ltq.message import Message
+from ltq.middleware import MaxAge, MaxRate, MaxTries, Middleware, Sentry
+from ltq.options import SendOptions, TaskOptions
+from ltq.state import Progress, QueueStats, Status, TaskState
+from ltq.task import Task
+from ltq.worker import Worker
+
+__all__ = [
+    "Broker",
+    "BrokerError",
+    "ConfigurationError",
+    "Context",
+    "ExhaustedError",
+    "Handle",
+    "InvalidArgumentsError",
+    "LtqError",
+    "MaxAge",
+    "MaxRate",
+    "MaxTries",
+    "Message",
+    "Middleware",
+    "Progress",
+    "QueueFullError",
+    "QueueStats",
+    "RejectError",
+    "ResultTimeoutError",
+    "RetryError",
+    "SendOptions",
+    "Sentry",
+    "Status",
+    "Task",
+    "TaskCancelledError",
+    "TaskError",
+    "TaskFailedError",
+    "TaskNotFoundError",
+    "TaskOptions",
+    "TaskRejectedError",
+    "TaskState",
+    "Worker",
+    "as_completed",
+    "current",
+    "gather",
+    "get_logger",
+]

@@ -1,0 +1,33 @@
+"""How long to wait before the next try."""
+
+import math
+import random
+from collections.abc import Callable
+
+from ltq.errors import ConfigurationError
+from ltq.options import Backoff, seconds
+
+DEFAULT_BASE = 1.0
+LONGEST = 600.0
+"""Seconds; no computed pause is longer."""
+
+
+def next_pause(
+    backoff: Backoff | None,
+    failed: int,
+    *,
+    uniform: Callable[[float, float], float] = random.uniform,
+) -> float:
+    """Seconds before the next try, after `failed` tries (1 or more) have failed.
+
+    Exponential with full jitter: anywhere between 0 and base * 2^(failed - 1), at most `LONGEST`
+    (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). A callable
+    backoff decides itself; raises `ConfigurationError` if what it returns is no duration.
+    """
+    if callable(backoff):
+        pause: object = backoff(failed)
+        if not isinstance(pause, int | float) or not 0 <= pause < math.inf:
+            raise ConfigurationError(f"backoff returned {pause!r}: seconds, 0 or more, are allowed")
+        return float(pause)
+    base = DEFAULT_BASE if backoff is None else seconds("backoff", backoff)
+    return uniform(0, min(LONGEST, base * 2.0 ** min(failed - 1, 60)))

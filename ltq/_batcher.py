@@ -1,0 +1,71 @@
+"""Group commit: what comes while a call is under way goes out together in the next one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Batcher(Generic[T, R]):
+    """Joins single items into calls of `flush`, one call at a time, in one event loop.
+
+    Items of the same turn of the loop share a call. An error of a call is given to each item of
+    it; the next call starts afresh.
+    """
+
+    def __init__(self, flush: Callable[[list[T]], Awaitable[Sequence[R]]], limit: int) -> None:
+        self._flush = flush
+        self._limit = limit
+        self._items: list[tuple[T, asyncio.Future[R]]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._called = 0
+
+    @property
+    def pending(self) -> int:
+        """How many items have no answer yet."""
+        return len(self._items) + self._called
+
+    async def join(self, timeout: float | None = None) -> bool:
+        """Wait until every item has its answer, at most `timeout` seconds; tells whether so."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=timeout)
+        return self._task is None
+
+    def submit(self, item: T) -> asyncio.Future[R]:
+        """Add an item; the future gets its answer."""
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._items.append((item, future))
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        return future
+
+    async def _run(self) -> None:
+        try:
+            while self._items:
+                batch = self._items[: self._limit]
+                del self._items[: self._limit]
+                self._called = len(batch)
+                await self._call(batch)
+        finally:
+            self._task = None
+            self._called = 0
+            for _, future in self._items:  # only when cancelled: the loop is closing
+                future.cancel()
+
+    async def _call(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
+        try:
+            answers = await self._flush([item for item, _ in batch])
+        except Exception as error:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        except BaseException:
+            for _, future in batch:
+                future.cancel()
+            raise
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)

@@ -1,0 +1,102 @@
+"""Getting work: claim as much as there are free slots, wait without polling."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from ltq.broker import Claim, Consumer
+from ltq.errors import BrokerError
+from ltq.message import Delivery
+
+logger = logging.getLogger("ltq.worker")
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+
+
+class Room(Protocol):
+    """Where claimed work goes."""
+
+    @property
+    def free(self) -> int:
+        """How many deliveries it can take."""
+        ...
+
+    @property
+    def used(self) -> int:
+        """How many it has."""
+        ...
+
+    async def wait_changed(self, timeout: float | None = None) -> None:
+        """Wait until it can take more, at most `timeout` seconds."""
+        ...
+
+
+class Claimer:
+    """The loop of a worker that claims."""
+
+    def __init__(
+        self, consumer: Consumer, room: Room, *, start: Callable[[Delivery], None]
+    ) -> None:
+        self._consumer = consumer
+        self._room = room
+        self._start = start
+        self._task: asyncio.Task[None] | None = None
+        self._resting = False
+        self._stopping = False
+        self._failures = 0
+
+    async def run(self, *, burst: bool = False) -> None:
+        """Claim and start until `stop`, or in a burst until there is nothing more to do now."""
+        self._task = asyncio.current_task()
+        while not self._stopping:
+            claim = await self._claim()
+            if claim is None:
+                continue
+            for delivery in claim.deliveries:
+                self._start(delivery)
+            if burst and not claim.deliveries and not self._room.used:
+                return
+            if claim.due_in is None or claim.due_in > 0 or not self._room.free:
+                await self._rest(self._wait(claim, burst=burst))
+
+    def stop(self) -> None:
+        """Claim no more. A claim under way is not cut: its tasks would be nobody's."""
+        self._stopping = True
+        if self._resting and self._task is not None:
+            self._task.cancel()
+
+    async def _claim(self) -> Claim | None:
+        try:
+            claim = await self._consumer.claim(self._room.free)
+        except BrokerError as error:
+            self._failures += 1
+            longest = min(_FIRST_PAUSE * 2.0 ** min(self._failures, 10), _LONGEST_PAUSE)
+            logger.warning("claiming failed, trying again in %.1f s at most: %s", longest, error)
+            await self._rest(asyncio.sleep(longest * random.uniform(0.5, 1.0)))
+            return None
+        if self._failures:
+            self._failures = 0
+            logger.info("claiming again")
+        return claim
+
+    async def _wait(self, claim: Claim, *, burst: bool) -> None:
+        if not self._room.free or (burst and self._room.used):
+            await self._room.wait_changed(claim.due_in)
+            return
+        try:
+            await self._consumer.wait(claim.due_in)
+        except BrokerError as error:
+            logger.debug("waiting failed, claiming will tell more: %s", error)
+
+    async def _rest(self, pause: Awaitable[None]) -> None:
+        """Await something that `stop` may cut short."""
+        self._resting = True
+        try:
+            await pause
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+        finally:
+            self._resting = False

@@ -1,0 +1,83 @@
+"""Keeping leases alive, from a thread of its own.
+
+A task that blocks the event loop must not lose its lease, so the heartbeat does not live there.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from ltq.broker import Broker
+from ltq.errors import BrokerError
+from ltq.message import Lease
+
+logger = logging.getLogger("ltq.worker")
+
+
+class LeaseKeeper:
+    """Renews the leases that are held, every third of their duration.
+
+    Only what the worker really holds is renewed, pair by pair of id and token. `lost` is called
+    in the worker's event loop with each lease that could not be.
+    """
+
+    def __init__(self, broker: Broker, duration: float, lost: Callable[[Lease], None]) -> None:
+        self._broker = broker
+        self._duration = duration
+        self._lost = lost
+        self._held: dict[Lease, None] = {}
+        self._home = asyncio.get_running_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._run, name="ltq-heartbeat", daemon=True)
+        self._ready = threading.Event()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+        self._ready.wait()
+
+    def hold(self, lease: Lease) -> None:
+        """Renew a lease from now on."""
+        self._held[lease] = None
+
+    def release(self, lease: Lease) -> None:
+        """Do not renew a lease any more."""
+        self._held.pop(lease, None)
+
+    async def aclose(self) -> None:
+        """Stop the thread."""
+        if self._loop is not None and self._stopped is not None:
+            with suppress(RuntimeError):  # its loop has ended already
+                self._loop.call_soon_threadsafe(self._stopped.set)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._beat())
+        finally:
+            self._ready.set()
+
+    async def _beat(self) -> None:
+        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        self._ready.set()
+        async with self._broker.clone() as broker:
+            while not self._stopped.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._duration / 3):
+                        await self._stopped.wait()
+                if self._held:
+                    await self._renew(broker)
+
+    async def _renew(self, broker: Broker) -> None:
+        held = list(self._held)  # atomic: the other thread goes on
+        try:
+            lost = await broker.heartbeat(held, self._duration)
+        except BrokerError as error:
+            logger.warning("%d leases could not be renewed: %s", len(held), error)
+            return
+        for lease in lost:
+            if lease in self._held and not self._home.is_closed():
+                self._home.call_soon_threadsafe(self._lost, lease)

@@ -1,0 +1,178 @@
+"""One run of a worker: its parts wired together, from the start to the last outcome written."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from ltq._claimer import Claimer
+from ltq._completer import Completer
+from ltq._executor import Executor, abandoned
+from ltq._leases import LeaseKeeper
+from ltq._slots import Slots, Stop
+from ltq.broker import Broker
+from ltq.message import Delivery, Lease, Outcome, Requeue
+from ltq.middleware import MaxRate, Middleware
+from ltq.options import Rate
+from ltq.task import Task
+
+logger = logging.getLogger("ltq.worker")
+
+_LAST_WRITE = 5.0
+"""Seconds given to write the last outcomes when a worker must end."""
+
+_SWALLOWED = 1.0
+"""Seconds a cancelled task may take to end before it is requeued while it still runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a worker has to run, and how."""
+
+    name: str
+    broker: Broker
+    tasks: Mapping[str, Task[..., Any]]
+    middlewares: Sequence[Middleware]
+    concurrency: int
+    lease: float
+    shutdown_timeout: float
+    lifespan: Any = None
+
+
+class Shift:
+    """Runs a plan once, in the event loop that made it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._loop = asyncio.get_running_loop()
+        self._threads = ThreadPoolExecutor(plan.concurrency, f"ltq-{plan.name}")
+        self._executor = Executor(
+            plan.tasks,
+            plan.middlewares,
+            plan.broker,
+            threads=self._threads,
+            lifespan=plan.lifespan,
+        )
+        self._slots = Slots(
+            plan.concurrency, run=self._executor.run, abandon=self._abandon, settle=self._settle
+        )
+        self._keeper = LeaseKeeper(plan.broker, plan.lease, self._lost)
+        self._completer = Completer(plan.broker, self._keeper.release)
+        self._consumer = plan.broker.consumer(
+            _lanes(plan.tasks.values()),
+            lease=plan.lease,
+            rates=_rates(plan.tasks.values(), plan.middlewares),
+            revoked=self._revoked,
+        )
+        self._claimer = Claimer(self._consumer, self._slots, start=self._start)
+        self._stopping = False
+        self._now = asyncio.Event()
+
+    async def run(self, *, burst: bool = False) -> None:
+        """Work until stopped, or in a burst until nothing is due or running."""
+        self._keeper.start()
+        try:
+            while not self._stopping:
+                await self._claimer.run(burst=burst)
+                await self._completer.drain(None)
+                if burst and not await self._is_more():
+                    break
+            await self._drain()
+        except asyncio.CancelledError:
+            self._slots.stop_all(Stop.SHUTDOWN)
+            await self._finish_off()
+            raise
+        finally:
+            self._stopping = True
+            await self._consumer.aclose()
+            await self._keeper.aclose()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def stop(self, *, now: bool = False) -> None:
+        """Claim no more, let running tasks end; `now`: requeue them at once. From any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop, now)
+
+    def _stop(self, now: bool) -> None:
+        self._stopping = True
+        self._claimer.stop()
+        if now:
+            self._now.set()
+
+    async def _is_more(self) -> bool:
+        """Whether something is ready that could not be claimed yet, for its rate limit."""
+        queues = sorted({task.queue for task in self._plan.tasks.values()})
+        stats = await self._plan.broker.stats(queues)
+        return any(queue.pending for queue in stats)
+
+    async def _drain(self) -> None:
+        """Let running tasks end, for a while; then requeue them, with no try used up."""
+        if self._slots.used:
+            logger.info("%s: waiting for %d running tasks", self._plan.name, self._slots.used)
+        ended = asyncio.create_task(self._slots.drain(self._plan.shutdown_timeout))
+        hurry = asyncio.create_task(self._now.wait())
+        await asyncio.wait([ended, hurry], return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        hurry.cancel()
+        await self._finish_off()
+
+    async def _finish_off(self) -> None:
+        if self._slots.used:
+            logger.warning("%s: requeueing %d tasks", self._plan.name, self._slots.used)
+            self._slots.stop_all(Stop.SHUTDOWN)
+            await self._slots.drain(_SWALLOWED)
+            for delivery in self._slots.left():
+                logger.error(
+                    "%s %s does not end when cancelled: requeueing it all the same",
+                    delivery.task_name,
+                    delivery.lease.id,
+                )
+                self._completer.submit(Requeue(delivery.lease, front=True))
+        if not await self._completer.drain(_LAST_WRITE):
+            logger.error("%d outcomes could not be written", self._completer.waiting)
+
+    def _start(self, delivery: Delivery) -> None:
+        self._keeper.hold(delivery.lease)
+        if self._stopping:
+            self._completer.submit(Requeue(delivery.lease, front=True))
+        else:
+            self._slots.start(delivery)
+
+    def _settle(self, delivery: Delivery, outcome: Outcome | None) -> None:
+        if outcome is None:
+            self._keeper.release(delivery.lease)
+        else:
+            self._completer.submit(outcome)
+
+    def _abandon(self, delivery: Delivery, stop: Stop | None) -> Outcome | None:
+        if stop is Stop.SHUTDOWN:
+            return Requeue(delivery.lease, front=True)
+        if stop is None:
+            return abandoned(self._plan.tasks.get(delivery.task_name), delivery)
+        return None
+
+    def _lost(self, lease: Lease) -> None:
+        # One that has just ended is no longer there to be renewed either: nothing is wrong then.
+        if self._slots.stop_one(lease, Stop.LOST):
+            self._keeper.release(lease)
+            logger.warning("task %s: its lease is lost, this run is cancelled", lease.id)
+
+    def _revoked(self, task_id: str) -> None:
+        logger.info("task %s is cancelled", task_id)
+        self._slots.stop_id(task_id, Stop.REVOKED)
+
+
+def _lanes(tasks: Iterable[Task[..., Any]]) -> list[str]:
+    lanes: dict[str, None] = {}
+    for task in tasks:
+        lanes[task.queue] = None  # a task of another version may wait in the queue's own lane
+        lanes[task.lane] = None
+    return list(lanes)
+
+
+def _rates(tasks: Iterable[Task[..., Any]], middlewares: Sequence[Middleware]) -> dict[str, Rate]:
+    if not any(isinstance(middleware, MaxRate) for middleware in middlewares):
+        return {}
+    return {task.lane: task.policy.max_rate for task in tasks if task.policy.max_rate is not None}

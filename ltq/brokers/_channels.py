@@ -1,0 +1,153 @@
+"""One Pub/Sub connection: exact channels that come and go, and what is said on them."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from ltq.brokers._link import Link
+from ltq.errors import BrokerError
+
+logger = logging.getLogger("ltq.broker")
+
+_CHUNK = 1000
+"""Channels of one SUBSCRIBE."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+
+PING_EVERY = 5.0
+"""Seconds of silence after which the connection is tried; after twice that it counts as lost."""
+
+
+class Channels:
+    """Keeps one connection subscribed to what is wanted, through every loss of it.
+
+    `on_connected` runs beside the reading, once for each connection; `on_lost` when it is gone.
+    `on_subscribed(channel)` is called for every confirmation, so also after each reconnect:
+    whatever was said before is lost, and the state has to be read again.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        *,
+        on_subscribed: Callable[[str], None],
+        on_message: Callable[[str, str], None],
+        on_connected: Callable[[], Coroutine[Any, Any, None]],
+        on_lost: Callable[[], None],
+    ) -> None:
+        self._link = link
+        self._on_subscribed = on_subscribed
+        self._on_message = on_message
+        self._on_connected = on_connected
+        self._on_lost = on_lost
+        self._greeter: asyncio.Task[None] | None = None
+        self._wanted: set[str] = set()
+        self._added: dict[str, None] = {}
+        self._dropped: dict[str, None] = {}
+        self._connection: AbstractConnection | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._heard = 0.0
+
+    def add(self, channel: str) -> None:
+        """Subscribe, soon. A channel that is there already is confirmed at once."""
+        if channel in self._wanted:
+            self._on_subscribed(channel)
+            return
+        self._wanted.add(channel)
+        if channel in self._dropped:
+            del self._dropped[channel]
+            self._on_subscribed(channel)
+        else:
+            self._added[channel] = None
+        self._start()
+
+    def drop(self, channel: str) -> None:
+        """Unsubscribe, soon."""
+        if channel not in self._wanted:
+            return
+        self._wanted.discard(channel)
+        if channel in self._added:
+            del self._added[channel]
+        else:
+            self._dropped[channel] = None
+        self._start()
+
+    async def aclose(self) -> None:
+        """Close the connection and forget all channels."""
+        self._wanted.clear()
+        tasks = [t for t in (self._reader, self._writer, self._greeter) if t is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._reader = self._writer = None
+
+    def _start(self) -> None:
+        if self._reader is None or self._reader.done():
+            self._reader = asyncio.create_task(self._read_forever())
+        elif self._connection is not None and self._writer is None:
+            self._writer = asyncio.create_task(self._write(self._connection))
+
+    async def _read_forever(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            connection = self._link.new_connection()
+            try:
+                await connection.connect()
+                self._added, self._dropped = dict.fromkeys(self._wanted), {}
+                self._connection = connection
+                self._heard = asyncio.get_running_loop().time()
+                self._greeter = asyncio.create_task(self._on_connected())
+                self._start()
+                await self._read(connection)
+            except (RedisError, BrokerError, OSError) as error:
+                logger.debug("the Pub/Sub connection is lost, connecting again: %s", error)
+            finally:
+                if self._connection is not None:
+                    pause = _FIRST_PAUSE
+                    self._connection = None
+                    self._on_lost()
+                await connection.disconnect(nowait=True)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _read(self, connection: AbstractConnection) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            reply = await connection.read_response(timeout=PING_EVERY)
+            if reply is None:
+                if loop.time() - self._heard > 2 * PING_EVERY:
+                    raise OSError("nothing was heard, not even the answer to a ping")
+                await connection.send_command("PING", check_health=False)
+                continue
+            self._heard = loop.time()
+            kind, channel = reply[0], reply[1].decode()
+            if kind == b"message":
+                self._on_message(channel, reply[2].decode())
+            elif kind == b"subscribe":
+                self._on_subscribed(channel)
+
+    async def _write(self, connection: AbstractConnection) -> None:
+        """Send what was added and dropped; all of one turn of the loop go together."""
+        try:
+            while self._added or self._dropped:
+                added, self._added = self._added, {}
+                dropped, self._dropped = self._dropped, {}
+                await _send(connection, "UNSUBSCRIBE", dropped)
+                await _send(connection, "SUBSCRIBE", added)
+        except (RedisError, OSError) as error:
+            logger.debug("the Pub/Sub connection is lost while writing: %s", error)
+            await connection.disconnect(nowait=True)  # the reader sees it and starts again
+        finally:
+            self._writer = None
+
+
+async def _send(connection: AbstractConnection, command: str, channels: Iterable[str]) -> None:
+    names = list(channels)
+    for start in range(0, len(names), _CHUNK):
+        await connection.send_command(command, *names[start : start + _CHUNK], check_health=False)

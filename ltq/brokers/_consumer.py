@@ -1,0 +1,182 @@
+"""Claiming from Redis: one script a claim, a blocking pop of markers as the wake-up."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self
+
+from ltq._names import consumer_name, namespace_of
+from ltq.broker import Claim
+from ltq.brokers import _keys
+from ltq.brokers._link import Argument, Link
+from ltq.brokers._wire import delivery
+from ltq.errors import BrokerError
+from ltq.message import Delivery
+from ltq.options import Rate
+
+logger = logging.getLogger("ltq.broker")
+
+BLOCK = 5.0
+"""Seconds of one blocking pop: how late a wake-up may come that a paused consumer swallowed."""
+
+_SLACK = 3.0
+"""Seconds a blocking pop may come back late before its connection counts as broken."""
+
+Sweep = Callable[[str], Any]
+
+
+class _Group:
+    """The served lanes of one namespace, and the state of claiming from it."""
+
+    def __init__(self, namespace: str, lanes: list[str], rates: Mapping[str, Rate]) -> None:
+        self.namespace = namespace
+        self.prefix = _keys.prefix(namespace)
+        self.lanes = _keys.line_list(lanes)
+        self.wake_keys = [_keys.wake(namespace, lane) for lane in lanes]
+        self.rates: list[Argument] = []
+        for lane in lanes:
+            if lane in rates:
+                self.rates += (lane, repr(rates[lane].interval), rates[lane].burst)
+        self.woken: set[str] = set()
+        self.claim_id = _claim_id()
+        self.blocked: asyncio.Task[None] | None = None
+
+
+class RedisConsumer:
+    """Claims tasks of some lanes, under one name, in one event loop."""
+
+    def __init__(
+        self,
+        link: Link,
+        lanes: Iterable[str],
+        *,
+        name: str | None,
+        lease: float,
+        rates: Mapping[str, Rate],
+        sweep: Sweep,
+        on_close: Callable[[], None],
+    ) -> None:
+        self.name = name or consumer_name()
+        self._link = link
+        self._lease = lease
+        self._sweep = sweep
+        self._on_close = on_close
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: BrokerError | None = None
+        self._passing: set[asyncio.Task[Any]] = set()
+        by_namespace: dict[str, list[str]] = {}
+        for lane in dict.fromkeys(lanes):
+            by_namespace.setdefault(namespace_of(lane), []).append(lane)
+        self._groups = [_Group(name, own, rates) for name, own in by_namespace.items()]
+
+    async def claim(self, limit: int) -> Claim:
+        """See `Consumer.claim`."""
+        deliveries: list[Delivery] = []
+        moments: list[float] = []
+        for group in self._groups:
+            due_in = await self._claim(group, limit, deliveries)
+            if due_in is not None and due_in <= 0:
+                await self._sweep(group.namespace)
+                due_in = await self._claim(group, limit, deliveries)
+            if due_in is not None:
+                moments.append(due_in)
+        self._groups.append(self._groups.pop(0))  # no namespace always goes first
+        return Claim(deliveries, min(moments) if moments else None)
+
+    async def _claim(self, group: _Group, limit: int, deliveries: list[Delivery]) -> float | None:
+        woken = frozenset(group.woken)
+        due_in, lost, tasks = await self._link.run(
+            "claim",
+            group.prefix,
+            group.claim_id,
+            self.name,
+            self._lease,
+            limit - len(deliveries),
+            group.lanes,
+            _keys.line_list(woken),
+            *group.rates,
+        )
+        group.claim_id = _claim_id()  # kept when the call fails: its reply may only be lost
+        group.woken -= woken
+        deliveries.extend([delivery(task) for task in tasks])
+        if lost:
+            logger.warning("%d ids in %s had no usable task and were dropped", lost, group.prefix)
+        return float(due_in) if due_in else None
+
+    async def wait(self, timeout: float | None) -> bool:
+        """See `Consumer.wait`."""
+        for group in self._groups:
+            if group.blocked is None:
+                group.blocked = asyncio.create_task(self._block(group))
+        if any(group.woken for group in self._groups):
+            return True
+        self._waiter = asyncio.get_running_loop().create_future()
+        timer = None
+        if timeout is not None:
+            timer = self._waiter.get_loop().call_later(max(timeout, 0), _settle, self._waiter)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.cancel()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        return any(group.woken for group in self._groups)
+
+    async def _block(self, group: _Group) -> None:
+        """One blocking pop. It outlives a `wait` that timed out, so that no marker is lost."""
+        try:
+            popped = await self._link.block(
+                "BZPOPMIN", *group.wake_keys, BLOCK, patience=BLOCK + _SLACK
+            )
+            if popped is not None:
+                self._woken(group, popped[0].decode().partition("wake:")[2])
+        except BrokerError as error:
+            self._error = error
+        finally:
+            group.blocked = None
+        if self._waiter is not None:
+            _settle(self._waiter)
+
+    def _woken(self, group: _Group, lane: str) -> None:
+        if self._waiter is not None:
+            group.woken.add(lane)
+            return
+        # Nobody waits here any more: the wake-up is for another consumer.
+        passing = self._link.call("ZADD", _keys.wake(group.namespace, lane), 0, "1")
+        task = asyncio.create_task(_ignore_broker_error(passing))
+        self._passing.add(task)
+        task.add_done_callback(self._passing.discard)
+
+    async def aclose(self) -> None:
+        """See `Consumer.aclose`."""
+        self._on_close()
+        tasks = [group.blocked for group in self._groups if group.blocked is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, *self._passing, return_exceptions=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+
+async def _ignore_broker_error(call: Any) -> None:
+    try:
+        await call
+    except BrokerError:
+        logger.debug("a wake-up could not be passed on; the other consumers look by themselves")
+
+
+def _settle(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _claim_id() -> str:
+    return os.urandom(8).hex()

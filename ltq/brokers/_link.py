@@ -1,0 +1,173 @@
+"""Calls to Redis: connections of one event loop, deadlines, retries, and errors told plainly.
+
+redis-py's own retry is not used: it would repeat a command silently after a lost reply. Every
+call here is safe to repeat, so it is repeated knowingly, until its deadline.
+"""
+
+import asyncio
+import builtins
+import random
+from collections.abc import Callable
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    ClusterDownError,
+    ConnectionError,  # noqa: A004  redis-py's name
+    MasterDownError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,  # noqa: A004
+    TryAgainError,
+)
+
+from ltq.brokers._scripts import sha, source
+from ltq.errors import BrokerError
+
+Argument = str | bytes | int | float
+Reply = Any
+"""What Redis answers: bytes, ints, None, and lists of these. Each caller knows its shape."""
+
+PATIENCE = 4.0
+"""Seconds a call may take in all, retries included, before `BrokerError`."""
+
+MAX_CONNECTIONS = 16
+"""Calls under way at once in one event loop; more wait their turn."""
+
+_PASSING = (
+    ConnectionError,
+    TimeoutError,
+    ReadOnlyError,
+    ClusterDownError,
+    MasterDownError,
+    TryAgainError,
+)
+_PASSING_TEXTS = ("BUSY", "LOADING", "MISCONF", "NOREPLICAS", "UNBLOCKED")
+_FINAL = (AuthenticationError, AuthorizationError)
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+
+
+def is_passing(error: RedisError) -> bool:
+    """Whether the same call may succeed later: after a restart, a failover, a slow script."""
+    if isinstance(error, _FINAL):
+        return False
+    return isinstance(error, _PASSING) or str(error).startswith(_PASSING_TEXTS)
+
+
+class Link:
+    """Connections to one server, used in one event loop, opened as they are needed."""
+
+    def __init__(self, connect: Callable[[], Redis], name: str) -> None:
+        self._client = connect()
+        self._name = name
+        self._free: list[AbstractConnection] = []
+        self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+
+    @property
+    def database(self) -> int:
+        """The number of the database."""
+        return int(self._client.connection_pool.connection_kwargs.get("db") or 0)
+
+    def new_connection(self) -> AbstractConnection:
+        """A connection for the caller alone, not yet connected."""
+        connection: AbstractConnection = self._client.connection_pool.make_connection()
+        return connection
+
+    async def run(
+        self, script: str, prefix: str, *arguments: Argument, patience: float = PATIENCE
+    ) -> Reply:
+        """Run a Lua script on the keys of a prefix."""
+        command = ("EVALSHA", sha(script), 1, prefix, *arguments)
+        return await self._repeat(command, script, patience)
+
+    async def call(self, *command: Argument, patience: float = PATIENCE) -> Reply:
+        """Send a command that may safely be repeated. Raises `BrokerError`."""
+        return await self._repeat(command, None, patience)
+
+    async def _repeat(
+        self, command: tuple[Argument, ...], script: str | None, patience: float
+    ) -> Reply:
+        error: RedisError | None = None
+        pause = _FIRST_PAUSE
+        try:
+            async with asyncio.timeout(patience):
+                while True:
+                    try:
+                        return await self._once(command, script)
+                    except RedisError as failed:
+                        error = failed
+                    if isinstance(error, ReadOnlyError):
+                        await self._drop_free()  # the server was demoted: resolve its name again
+                    elif not is_passing(error):
+                        raise self._broker_error(error) from error
+                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+        except builtins.TimeoutError:
+            raise self._broker_error(error, patience) from error
+
+    async def block(self, *command: Argument, patience: float) -> Reply:
+        """Send a blocking command once, beside the other calls. Raises `BrokerError`."""
+        try:
+            async with asyncio.timeout(patience):
+                return await self._exchange(command, None)
+        except RedisError as error:
+            raise self._broker_error(error) from error
+        except builtins.TimeoutError:
+            raise self._broker_error(None, patience) from None
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._drop_free()
+        await self._client.aclose()
+
+    def _broker_error(self, error: RedisError | None, patience: float | None = None) -> BrokerError:
+        if isinstance(error, _FINAL):
+            return BrokerError(f"Redis at {self._name} refused the user or password: {error}")
+        if patience is None:
+            return BrokerError(f"Redis at {self._name} refused the call: {error}")
+        reason = error or "no answer"
+        return BrokerError(f"Redis at {self._name} cannot be used for {patience:g} s: {reason}")
+
+    async def _once(self, command: tuple[Argument, ...], script: str | None) -> Reply:
+        async with self._slots:
+            return await self._exchange(command, script)
+
+    async def _exchange(self, command: tuple[Argument, ...], script: str | None) -> Reply:
+        connection = self._free.pop() if self._free else self.new_connection()
+        try:
+            reply = await _exchange(connection, command, script)
+        except ResponseError:
+            self._free.append(connection)
+            raise
+        except BaseException:
+            await connection.disconnect(nowait=True)  # a reply may still be on its way
+            raise
+        self._free.append(connection)
+        return reply
+
+    async def _drop_free(self) -> None:
+        connections, self._free = self._free, []
+        for connection in connections:
+            await connection.disconnect(nowait=True)
+
+
+async def _exchange(
+    connection: AbstractConnection, command: tuple[Argument, ...], script: str | None
+) -> Reply:
+    if not connection.is_connected:
+        await connection.connect()
+    await connection.send_command(*command, check_health=False)
+    try:
+        return await connection.read_response()
+    except NoScriptError:
+        if script is None:
+            raise
+        # The server was restarted, promoted or flushed: tell it the script again.
+        await connection.send_command("EVAL", source(script), *command[2:], check_health=False)
+        return await connection.read_response()

@@ -1,0 +1,258 @@
+"""The tasks of one namespace in memory, and every transition they go through."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from msgspec import structs
+
+from ltq._feed import Feed
+from ltq.brokers._memory_places import DeadLetters, Places
+from ltq.brokers._memory_record import DeadLetter, Record
+from ltq.errors import TaskNotFoundError
+from ltq.message import (
+    Envelope,
+    Failure,
+    Finish,
+    Lease,
+    Outcome,
+    Published,
+    Receipt,
+    Requeue,
+    Swept,
+)
+from ltq.options import DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL
+from ltq.state import Progress, QueueStats, Status, TaskState
+
+
+class Space:
+    """One namespace. The store calls it under its lock and tells it the time.
+
+    `stirred` collects the lanes where something came to be ready, or due sooner than before.
+    """
+
+    def __init__(self, stirred: set[str]) -> None:
+        self.places = Places()
+        self._stirred = stirred
+        self._dead: dict[str, DeadLetters] = {}
+        self._feeds: dict[str, list[Feed]] = {}
+
+    # Looking
+
+    def get(self, task_id: str, now: float) -> Record | None:
+        """The record, unless it is unknown or its final state has expired."""
+        record = self.places.records.get(task_id)
+        if record is not None and record.expires <= now:
+            self._remove(record)
+            return None
+        return record
+
+    def purge(self, now: float) -> None:
+        """Forget final states that have expired."""
+        for record in self.places.final.due(now):
+            self._remove(record)
+
+    def stats(self, queue: str, now: float) -> QueueStats:
+        counts = self.places.counts
+        return QueueStats(
+            queue=queue,
+            pending=counts[queue, Status.PENDING],
+            delayed=counts[queue, Status.DELAYED],
+            working=counts[queue, Status.WORKING],
+            dead=self._dead[queue].count(now) if queue in self._dead else 0,
+        )
+
+    def follow(self, task_id: str, feed: Feed) -> None:
+        self._feeds.setdefault(task_id, []).append(feed)
+
+    def unfollow(self, task_id: str, feed: Feed) -> None:
+        feeds = self._feeds.get(task_id, [])
+        if feed in feeds:
+            feeds.remove(feed)
+        if not feeds:
+            self._feeds.pop(task_id, None)
+
+    # Waiting tasks
+
+    def publish(self, envelope: Envelope, now: float) -> Published:
+        if self.get(envelope.id, now) is not None:
+            return Published.EXISTS
+        if self._is_full(envelope):
+            return Published.FULL
+        record = Record(envelope, enqueue_time=now)
+        due = max(now + envelope.delay, envelope.eta or 0.0)
+        if due > now:
+            self._delay(record, due)
+        else:
+            self._enqueue(record)
+        return Published.CREATED
+
+    def clear(self, queue: str) -> int:
+        waiting = self.places.waiting(queue)
+        for record in waiting:
+            self._remove(record)
+        return len(waiting)
+
+    def cancel(self, task_id: str, result_ttl: float, now: float) -> bool:
+        record = self.get(task_id, now)
+        if record is None:
+            raise TaskNotFoundError(task_id)
+        if record.status.is_final:
+            return False
+        if record.revoke is not None:
+            record.revoke(task_id)
+        own_ttl = record.envelope.result_ttl
+        record.failure = None
+        self._settle(record, Status.CANCELLED, result_ttl if own_ttl is None else own_ttl, now)
+        return True
+
+    def sweep(self, now: float) -> Swept:
+        promoted = self.places.delayed.due(now)
+        for record in promoted:
+            self._return(record, now)
+        lost = self.places.leased.due(now)
+        buried = sum(self._recover(record, now) for record in lost)
+        return Swept(recovered=len(lost) - buried, promoted=len(promoted), buried=buried)
+
+    # Working tasks
+
+    def lend(
+        self,
+        record: Record,
+        *,
+        worker: str,
+        lease: float,
+        revoke: Callable[[str], None] | None,
+        now: float,
+    ) -> None:
+        """Give a ready task to a worker; `revoke` tells it, from any thread, of a cancellation."""
+        record.token = max(record.token + 1, int(now * 1e6))
+        record.dequeue_count += 1
+        record.last_dequeue_time = now
+        record.worker = worker
+        record.revoke = revoke
+        self.places.lease(record, now + lease)
+        self._show(record)
+
+    def finish(self, outcome: Outcome, now: float) -> Receipt:
+        record = self.get(outcome.lease.id, now)
+        if record is None:
+            return Receipt.GONE
+        if record.status is Status.CANCELLED:
+            return Receipt.CANCELLED
+        if record.token != outcome.lease.token:
+            return Receipt.STALE
+        if record.status is not Status.WORKING:
+            return Receipt.OK  # only its own outcome takes a task away under its present token
+        record.failure = outcome.failure
+        if isinstance(outcome, Finish):
+            self._end(record, outcome, now)
+        else:
+            self._requeue(record, outcome, now)
+        return Receipt.OK
+
+    def renew(self, lease: Lease, duration: float, now: float) -> bool:
+        """Prolong a lease; False if it is lost."""
+        record = self._held(lease, now)
+        if record is not None:
+            self.places.leased.set(record, now + duration)
+        return record is not None
+
+    def progress(self, lease: Lease, progress: Progress, now: float) -> bool:
+        """Set a task's progress; False if the lease is lost."""
+        record = self._held(lease, now)
+        if record is not None:
+            record.progress = progress
+            self._show(record)
+        return record is not None
+
+    # Steps of the above
+
+    def _is_full(self, envelope: Envelope) -> bool:
+        if envelope.max_pending is None:
+            return False
+        ready = len(self.places.lane(envelope.lane or envelope.queue))
+        delayed = self.places.counts[envelope.queue, Status.DELAYED]
+        return ready + delayed >= envelope.max_pending
+
+    def _held(self, lease: Lease, now: float) -> Record | None:
+        record = self.get(lease.id, now)
+        if record is None or record.status is not Status.WORKING or record.token != lease.token:
+            return None
+        return record
+
+    def _enqueue(self, record: Record, *, front: bool = False) -> None:
+        self.places.enqueue(record, front=front)
+        self._stirred.add(record.lane)
+        self._show(record)
+
+    def _delay(self, record: Record, due: float) -> None:
+        earliest = self.places.delayed.next
+        if earliest is None or due < earliest:
+            self._stirred.add(record.lane)
+        self.places.delay(record, due)
+        self._show(record)
+
+    def _return(self, record: Record, now: float, *, front: bool = False) -> None:
+        record.requeue_count += 1
+        record.last_requeue_time = now
+        self._enqueue(record, front=front)
+
+    def _end(self, record: Record, outcome: Finish, now: float) -> None:
+        if outcome.dead:
+            self._bury(record, now)
+        if outcome.status is Status.COMPLETED or outcome.result:
+            record.result = outcome.result
+        self._settle(record, outcome.status, outcome.result_ttl, now)
+
+    def _requeue(self, record: Record, outcome: Requeue, now: float) -> None:
+        record.let_go()
+        record.tries += outcome.failed
+        if outcome.ctx is not None:
+            record.envelope = structs.replace(record.envelope, ctx=outcome.ctx)
+        if outcome.timeout is not None:
+            record.envelope = structs.replace(record.envelope, timeout=outcome.timeout)
+        if outcome.delay > 0:
+            self._delay(record, now + outcome.delay)
+        else:
+            self._return(record, now, front=outcome.front)
+
+    def _recover(self, record: Record, now: float) -> bool:
+        """Take a task from a dead worker; True if it was buried, not returned."""
+        record.let_go()
+        record.deaths += 1
+        record.token += 1
+        if record.deaths < (record.envelope.max_deliveries or DEFAULT_MAX_DELIVERIES):
+            self._return(record, now)
+            return False
+        times = "once" if record.deaths == 1 else f"{record.deaths} times"
+        record.failure = Failure("", f"killed its worker {times}")
+        self._bury(record, now)
+        ttl = record.envelope.result_ttl
+        self._settle(record, Status.REJECTED, DEFAULT_RESULT_TTL if ttl is None else ttl, now)
+        return True
+
+    def _settle(self, record: Record, status: Status, result_ttl: float, now: float) -> None:
+        if result_ttl <= 0:
+            self._remove(record)
+            return
+        record.let_go()
+        record.strip()
+        record.release_time = now
+        self.places.settle(record, status, now + result_ttl)
+        self._show(record)
+
+    def _bury(self, record: Record, now: float) -> None:
+        self._dead.setdefault(record.queue, DeadLetters()).add(DeadLetter.of(record, now))
+
+    def _remove(self, record: Record) -> None:
+        self.places.remove(record)
+        self._send(record.id, None)
+
+    def _show(self, record: Record) -> None:
+        if record.id in self._feeds:
+            self._send(record.id, record.state())
+
+    def _send(self, task_id: str, state: TaskState[bytes] | None) -> None:
+        for feed in tuple(self._feeds.get(task_id, ())):
+            with suppress(RuntimeError):  # its loop was closed just now
+                feed.put_threadsafe(state)

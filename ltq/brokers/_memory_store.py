@@ -1,0 +1,231 @@
+"""The memory broker's store: all namespaces, synchronous, under one lock."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import count, islice
+from math import inf
+
+from ltq._clock import Clock
+from ltq._feed import Feed
+from ltq._names import namespace_of
+from ltq.broker import Claim
+from ltq.brokers._memory_places import Lane
+from ltq.brokers._memory_record import Record
+from ltq.brokers._memory_space import Space
+from ltq.message import Envelope, Lease, Outcome, Published, Receipt, Swept
+from ltq.options import Priority, Rate
+from ltq.state import Progress, QueueStats, TaskState
+
+
+class Client:
+    """What the store knows of a consumer."""
+
+    def __init__(
+        self, name: str, lanes: Iterable[str], *, lease: float, rates: Mapping[str, Rate]
+    ) -> None:
+        self.name = name
+        self.lease = lease
+        self.rates = dict(rates)
+        # A lane is a queue, or a queue, a slash and a task: the namespace is the queue's.
+        self.homes = {lane: namespace_of(lane.partition("/")[0]) for lane in lanes}
+        self.namespaces = tuple(dict.fromkeys(self.homes.values()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiter:
+    """A consumer that waits; `wake` is safe to call from any thread."""
+
+    client: Client
+    wake: Callable[[], None]
+
+
+class Store:
+    """Tasks in memory. Every public method is one atomic step, safe from any thread.
+
+    The lock is reentrant because a garbage collection within a step may run a `finally` that
+    closes a feed.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._lock = threading.RLock()
+        self._spaces: dict[str, Space] = {}
+        self._queues: set[str] = set()
+        self._waiters: set[Waiter] = set()
+        self._stirred: set[str] = set()
+        self._turns = count(1)
+
+    def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        with self._step() as now:
+            return [self._publish(envelope, now) for envelope in envelopes]
+
+    def claim(self, client: Client, limit: int, revoke: Callable[[str], None] | None) -> Claim:
+        with self._step() as now:
+            for namespace in client.namespaces:
+                self._space(namespace, now).sweep(now)
+            deliveries = []
+            for space, record in islice(self._pick(client, now), limit):
+                space.lend(record, worker=client.name, lease=client.lease, revoke=revoke, now=now)
+                deliveries.append(record.delivery())
+            return Claim(deliveries, self._due_in(client, now))
+
+    def wait(self, waiter: Waiter) -> float | None:
+        """Take in a waiter. Returns how soon it should wake by itself (0: now), or None."""
+        with self._step() as now:
+            self._waiters.add(waiter)
+            for _, lane in self._lanes(waiter.client):
+                if lane and _next_start(waiter.client, lane) <= now:
+                    return 0.0
+            return self._due_in(waiter.client, now)
+
+    def forget(self, waiter: Waiter) -> None:
+        with self._lock:
+            self._waiters.discard(waiter)
+
+    def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
+        with self._step() as now:
+            return [
+                self._space(outcome.lease.queue, now).finish(outcome, now) for outcome in outcomes
+            ]
+
+    def heartbeat(self, leases: Sequence[Lease], duration: float) -> list[Lease]:
+        with self._step() as now:
+            return [
+                lease
+                for lease in leases
+                if not self._space(lease.queue, now).renew(lease, duration, now)
+            ]
+
+    def progress(self, lease: Lease, progress: Progress) -> bool:
+        with self._step() as now:
+            return self._space(lease.queue, now).progress(lease, progress, now)
+
+    def sweep(self, queues: Iterable[str]) -> Swept:
+        with self._step() as now:
+            namespaces = dict.fromkeys(map(namespace_of, queues))
+            swept = [self._space(namespace, now).sweep(now) for namespace in namespaces]
+            return Swept(
+                recovered=sum(each.recovered for each in swept),
+                promoted=sum(each.promoted for each in swept),
+                buried=sum(each.buried for each in swept),
+            )
+
+    def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
+        with self._step() as now:
+            space = self._space(queue, now)
+            return [_state(space.get(task_id, now)) for task_id in ids]
+
+    def follow(self, queue: str, task_id: str) -> Feed:
+        with self._step() as now:
+            space = self._space(queue, now)
+            feed = Feed(partial(self._unfollow, space, task_id))
+            feed.put(_state(space.get(task_id, now)))
+            space.follow(task_id, feed)
+            return feed
+
+    def queues(self) -> list[str]:
+        with self._lock:
+            return sorted(self._queues)
+
+    def stats(self, queues: Sequence[str]) -> list[QueueStats]:
+        with self._step() as now:
+            return [self._space(queue, now).stats(queue, now) for queue in queues]
+
+    def clear(self, queue: str) -> int:
+        with self._step() as now:
+            return self._space(queue, now).clear(queue)
+
+    def cancel(self, queue: str, task_id: str, result_ttl: float) -> bool:
+        with self._step() as now:
+            return self._space(queue, now).cancel(task_id, result_ttl, now)
+
+    def find(self, task_id: str) -> TaskState[bytes] | None:
+        with self._step() as now:
+            states = (_state(space.get(task_id, now)) for space in self._spaces.values())
+            return next((state for state in states if state is not None), None)
+
+    @contextmanager
+    def _step(self) -> Iterator[float]:
+        """One atomic step at one time; at its end those wake who wait for what it made ready."""
+        with self._lock:
+            try:
+                yield self.clock()
+            finally:
+                self._wake()
+
+    def _wake(self) -> None:
+        if not self._stirred:
+            return
+        lanes = self._stirred.copy()
+        self._stirred.clear()
+        woken = {waiter for waiter in self._waiters if not lanes.isdisjoint(waiter.client.homes)}
+        self._waiters -= woken
+        for waiter in woken:
+            waiter.wake()
+
+    def _space(self, queue: str, now: float) -> Space:
+        """The space a queue is in, rid of what has expired."""
+        namespace = namespace_of(queue)
+        space = self._spaces.get(namespace)
+        if space is None:
+            space = self._spaces[namespace] = Space(self._stirred)
+        space.purge(now)
+        return space
+
+    def _publish(self, envelope: Envelope, now: float) -> Published:
+        published = self._space(envelope.queue, now).publish(envelope, now)
+        if published is Published.CREATED:
+            self._queues.add(envelope.queue)
+        return published
+
+    def _unfollow(self, space: Space, task_id: str, feed: Feed) -> None:
+        with self._lock:
+            space.unfollow(task_id, feed)
+
+    def _pick(self, client: Client, now: float) -> Iterator[tuple[Space, Record]]:
+        """The records to lend: the caller takes each out of its lane before it asks for more."""
+        for level in Priority:
+            yield from self._pick_level(client, level, now)
+
+    def _pick_level(
+        self, client: Client, level: Priority, now: float
+    ) -> Iterator[tuple[Space, Record]]:
+        places = [place for place in self._lanes(client) if place[1].lines[level]]
+        turn = deque(sorted(places, key=lambda place: place[1].served[level]))
+        while turn:
+            space, lane = turn.popleft()
+            if _next_start(client, lane) > now:
+                continue
+            rate = client.rates.get(lane.name)
+            yield space, lane.serve(level, number=next(self._turns), rate=rate, now=now)
+            if lane.lines[level]:
+                turn.append((space, lane))
+
+    def _lanes(self, client: Client) -> Iterator[tuple[Space, Lane]]:
+        for name, namespace in client.homes.items():
+            space = self._spaces.get(namespace)
+            if space is not None and name in space.places.lanes:
+                yield space, space.places.lanes[name]
+
+    def _due_in(self, client: Client, now: float) -> float | None:
+        starts = [_next_start(client, lane) for _, lane in self._lanes(client) if lane]
+        times = [start for start in starts if start > now]
+        for namespace in client.namespaces:
+            places = self._space(namespace, now).places
+            times += [
+                time for time in (places.delayed.next, places.leased.next) if time is not None
+            ]
+        return max(0.0, min(times) - now) if times else None
+
+
+def _next_start(client: Client, lane: Lane) -> float:
+    rate = client.rates.get(lane.name)
+    return -inf if rate is None else lane.next_start(rate)
+
+
+def _state(record: Record | None) -> TaskState[bytes] | None:
+    return None if record is None else record.state()

@@ -1,0 +1,42 @@
+"""The Lua scripts: one file a transition, loaded by name, called by their hash.
+
+A line `-- @include name` is replaced by `lua/_name.lua`. No script begins with `#!lua`: Redis 7
+would then refuse it whole under OOM, while finishing must go on then (a script's first write is
+a removal, after which the server lets it write), and Redis 6.2 does not know that line.
+"""
+
+import hashlib
+import re
+from functools import cache
+from importlib.resources import files
+
+SCRIPTS = (
+    "cancel",
+    "claim",
+    "clear",
+    "finish",
+    "heartbeat",
+    "progress",
+    "send",
+    "states",
+    "stats",
+    "sweep",
+)
+
+_INCLUDE = re.compile(r"^-- @include (\w+)\n", re.MULTILINE)
+
+
+def _text(name: str) -> str:
+    return files("ltq.brokers").joinpath("lua", f"{name}.lua").read_text("utf-8")
+
+
+@cache
+def source(name: str) -> str:
+    """The text of a script as the server gets it."""
+    return _INCLUDE.sub(lambda match: _text(f"_{match[1]}"), _text(name))
+
+
+@cache
+def sha(name: str) -> str:
+    """The hash by which the server knows a script."""
+    return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()

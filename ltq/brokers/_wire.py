@@ -1,0 +1,150 @@
+"""Values of the seam as arguments of the scripts, and the scripts' replies as values."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from ltq._names import namespace_of
+from ltq.brokers._link import Argument
+from ltq.message import Delivery, Envelope, Finish, Lease, Outcome, Requeue
+from ltq.options import Priority
+from ltq.state import Progress, Status, TaskState
+
+T = TypeVar("T")
+
+_progress_decoder = msgspec.json.Decoder(Progress)
+encode_progress = msgspec.json.Encoder().encode
+
+
+def envelope_arguments(envelope: Envelope) -> list[Argument]:
+    """One group of `send`: the hash gets only fields that say something."""
+    fields: list[Argument] = ["task", envelope.task_name, "body", envelope.body]
+    queue, lane = envelope.queue, envelope.lane or envelope.queue
+    if queue != envelope.task_name:
+        fields += ("queue", queue)
+    if lane != queue:
+        fields += ("lane", lane)
+    if envelope.priority is not Priority.NORMAL:
+        fields += ("priority", int(envelope.priority))
+    if envelope.ctx:
+        fields += ("ctx", envelope.ctx)
+    for name in ("timeout", "max_tries", "result_ttl", "max_deliveries"):
+        value = getattr(envelope, name)
+        if value is not None:
+            fields += (name, value)
+    eta = "" if envelope.eta is None else repr(envelope.eta)
+    limit = "" if envelope.max_pending is None else envelope.max_pending
+    priority = int(envelope.priority)
+    head: list[Argument] = [envelope.id, queue, lane, priority, envelope.delay, eta, limit]
+    return [*head, len(fields), *fields]
+
+
+def outcome_arguments(outcome: Outcome) -> list[Argument]:
+    """One group of `finish`."""
+    lease, failure = outcome.lease, outcome.failure
+    fields: list[Argument] = []
+    if isinstance(outcome, Finish):
+        status, seconds = outcome.status, outcome.result_ttl
+        flags = "d" if outcome.dead else ""
+        if status is Status.COMPLETED:
+            fields += ("result", outcome.result)
+    else:
+        status, seconds = _requeue_status(outcome), outcome.delay
+        flags = ("t" if outcome.failed else "") + ("f" if outcome.front else "")
+        if outcome.ctx is not None:
+            fields += ("ctx", outcome.ctx)
+        if outcome.timeout is not None:
+            fields += ("timeout", outcome.timeout)
+    if failure is not None:
+        fields += ("error", failure.text, "error_type", failure.type)
+        if failure.traceback:
+            fields += ("traceback", failure.traceback)
+    head: list[Argument] = [lease.id, lease.queue, lease.token, status.value, seconds, flags]
+    return [*head, len(fields), *fields]
+
+
+def _requeue_status(outcome: Requeue) -> Status:
+    return Status.DELAYED if outcome.delay > 0 else Status.PENDING
+
+
+def delivery(reply: Sequence[Any]) -> Delivery:
+    """A task as `claim` answers it. Fields that are not what they should be count as absent."""
+    task_id, queue, token, name, body, ctx, tries, count, deaths, sent, timeout, most, ttl = reply
+    return Delivery(
+        Lease(task_id.decode(), _text(queue), int(token)),
+        _text(name),
+        body or b"",
+        ctx or b"",
+        _number(int, tries) or 0,
+        int(count),
+        _number(int, deaths) or 0,
+        _number(float, sent) or 0.0,
+        timeout if timeout is None else _number(float, timeout),
+        most if most is None else _number(int, most),
+        ttl if ttl is None else _number(float, ttl),
+    )
+
+
+def task_state(task_id: str, reply: Sequence[Any]) -> TaskState[bytes] | None:
+    """A task as `states` answers it; None for no task, or a status nobody knows."""
+    status = _STATUSES.get(reply[0])
+    if status is None:
+        return None
+    name = _text(reply[1] or b"")
+    return TaskState(
+        id=task_id,
+        task_name=name,
+        queue=name if reply[2] is None else _text(reply[2]),
+        status=status,
+        enqueue_time=_number(float, reply[3]),
+        last_dequeue_time=_number(float, reply[4]),
+        last_requeue_time=_number(float, reply[5]),
+        release_time=_number(float, reply[6]),
+        dequeue_count=_number(int, reply[7]) or 0,
+        requeue_count=_number(int, reply[8]) or 0,
+        timeout=_number(float, reply[9]),
+        worker=_optional_text(reply[10]),
+        progress=_progress(reply[11]),
+        result=reply[12],
+        error=_optional_text(reply[13]),
+        error_type=_optional_text(reply[14]),
+        traceback=_optional_text(reply[15]),
+    )
+
+
+def by_namespace(items: Sequence[T], queue_of: Callable[[T], str]) -> dict[str, list[int]]:
+    """Positions of items by the namespace of their queue."""
+    groups: dict[str, list[int]] = {}
+    for position, item in enumerate(items):
+        groups.setdefault(namespace_of(queue_of(item)), []).append(position)
+    return groups
+
+
+_STATUSES = {status.value.encode(): status for status in Status}
+
+
+def _number(kind: Callable[[bytes], T], value: bytes | None) -> T | None:
+    if value is None:
+        return None
+    try:
+        return kind(value)
+    except ValueError:
+        return None
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
+
+
+def _optional_text(value: bytes | None) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _progress(value: bytes | None) -> Progress | None:
+    if value is None:
+        return None
+    try:
+        return _progress_decoder.decode(value)
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,30 @@
+-- push(lane, priority, id, front): let a task wait in its lane; flush_pushed() writes them all at
+-- once, marks the lanes active, and leaves a wake-up for one consumer of each.
+-- postpone(queue, lane, id, due): let a task wait for its time.
+local pushed, pushed_order = {}, {}
+local function push(lane, priority, id, front)
+  local member = priority .. ':' .. lane
+  if front then redis.call('LPUSH', prefix .. 'ready:' .. member, id) end
+  if not pushed[member] then
+    pushed[member] = {}
+    table.insert(pushed_order, member)
+  end
+  if not front then table.insert(pushed[member], id) end
+end
+local function wake(lane) redis.call('ZADD', prefix .. 'wake:' .. lane, 0, '1') end
+local function flush_pushed()
+  for _, member in ipairs(pushed_order) do
+    local ids = pushed[member]
+    if #ids > 0 then redis.call('RPUSH', prefix .. 'ready:' .. member, unpack(ids)) end
+    local rank = tonumber(string.sub(member, 1, 1)) * 1e10 + now
+    redis.call('ZADD', prefix .. 'active', 'NX', at(rank), member)
+    wake(string.sub(member, 3))
+  end
+end
+local function postpone(queue, lane, id, due)
+  redis.call('ZADD', prefix .. 'delayed:' .. queue, at(due), id)
+  local changed = redis.call('ZADD', prefix .. 'due', 'LT', 'CH', at(due), queue)
+  if changed == 1 and redis.call('ZRANGE', prefix .. 'due', 0, 0)[1] == queue then
+    wake(lane) -- whoever sleeps shall sleep no longer than to this
+  end
+end

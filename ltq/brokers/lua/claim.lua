@@ -1,0 +1,75 @@
+--[[
+claim: lease tasks that are ready.
+
+Strictly by priority; between lanes of one level the one served longest ago goes first; first in
+first out within a lane. Answers a repeated call (same claim id) with the same tasks.
+
+KEYS[1] prefix    of all keys of the namespace, "ltq:{namespace}:"
+ARGV[1] claim_id  text
+ARGV[2] consumer  name of who claims
+ARGV[3] lease     seconds
+ARGV[4] limit     int, most tasks to lease; 0 only wakes other consumers
+ARGV[5] lanes     served lanes, each between line feeds
+ARGV[6] woken     lanes whose wake-up this consumer took, each between line feeds
+ARGV    then for each rate limited lane: lane, seconds between starts, burst
+
+RETURNS {due_in, lost, tasks}: seconds (text) until there may be more without a wake-up, or '';
+        ids that were ready but have no usable hash; and for each task {id, queue, token, task,
+        body, ctx, tries, dequeue_count, deaths, enqueue_time, timeout, max_tries, result_ttl}
+]]
+local prefix = KEYS[1]
+local claim_id, consumer, lease, limit = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local lanes, woken = ARGV[5], ARGV[6]
+-- @include time
+-- @include rate
+-- @include bury
+-- @include lease
+
+local rates = {}
+for i = 7, #ARGV, 3 do
+  rates[ARGV[i]] = { interval = tonumber(ARGV[i + 1]), burst = tonumber(ARGV[i + 2]) }
+end
+local due_in
+local function due(moment)
+  if not due_in or moment - now < due_in then due_in = moment - now end
+end
+
+for _, index in ipairs({ 'due', 'expiry' }) do
+  local head = redis.call('ZRANGE', prefix .. index, 0, 0, 'WITHSCORES')
+  if head[2] then due(tonumber(head[2])) end
+end
+local again = redis.call('GET', prefix .. 'claim:' .. consumer)
+if again and string.match(again, '^[^\n]*') == claim_id then return repeated(again) end
+
+local function named(list, lane) return string.find(list, '\n' .. lane .. '\n', 1, true) end
+
+local function serve(member)
+  local lane, ready = string.sub(member, 3), prefix .. 'ready:' .. member
+  local wanted = limit - #tasks
+  local allowed = allowance(lane, rates[lane], wanted)
+  local ids = allowed > 0 and redis.call('LPOP', ready, allowed) or {}
+  local before = #tasks
+  for _, id in ipairs(ids) do take(id, lane) end
+  spend(lane, rates[lane], #tasks - before)
+  if redis.call('LLEN', ready) == 0 then
+    redis.call('ZREM', prefix .. 'active', member)
+    return
+  end
+  if #ids > 0 then
+    local rank = tonumber(string.sub(member, 1, 1)) * 1e10 + now
+    redis.call('ZADD', prefix .. 'active', 'XX', at(rank), member)
+  end
+  if allowed < wanted then
+    due(next_start(lane, rates[lane]))
+  elseif limit == 0 or named(woken, lane) then
+    redis.call('ZADD', prefix .. 'wake:' .. lane, 0, '1') -- pass the wake-up on
+  end
+end
+
+for _, member in ipairs(redis.call('ZRANGE', prefix .. 'active', 0, -1)) do
+  local lane = string.sub(member, 3)
+  local wanted = #tasks < limit or limit == 0 or named(woken, lane)
+  if wanted and named(lanes, lane) then serve(member) end
+end
+record()
+return { due_in and at(due_in) or '', lost, tasks }

@@ -1,0 +1,33 @@
+--[[
+clear: remove waiting tasks of a queue for good, some at a time.
+
+KEYS[1] prefix  of all keys of the namespace, "ltq:{namespace}:"
+ARGV[1] queue   whose ready and delayed tasks go
+ARGV[2] limit   int, most tasks to remove
+
+RETURNS how many were removed
+]]
+local prefix, queue, limit = KEYS[1], ARGV[1], tonumber(ARGV[2])
+local removed = 0
+local function remove(ids, status)
+  for _, id in ipairs(ids or {}) do
+    local key = prefix .. 'task:' .. id
+    if redis.pcall('HGET', key, 'status') == status then redis.call('DEL', key) end
+    removed = removed + 1
+  end
+end
+
+for _, lane in ipairs(redis.call('SMEMBERS', prefix .. 'lanes')) do
+  if string.match(lane, '^[^/]*') == queue then
+    for priority = 0, 2 do
+      local ready = prefix .. 'ready:' .. priority .. ':' .. lane
+      if removed < limit then remove(redis.call('LPOP', ready, limit - removed), 'pending') end
+    end
+  end
+end
+if removed < limit then
+  local ids = redis.call('ZRANGE', prefix .. 'delayed:' .. queue, 0, limit - removed - 1)
+  if #ids > 0 then redis.call('ZREM', prefix .. 'delayed:' .. queue, unpack(ids)) end
+  remove(ids, 'delayed')
+end
+return removed

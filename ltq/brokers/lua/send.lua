@@ -1,0 +1,53 @@
+--[[
+send: enqueue tasks, each once by its id.
+
+KEYS[1] prefix  of all keys of the namespace, "ltq:{namespace}:"
+ARGV    a group for each task:
+        id, queue, lane, priority, delay, eta, max_pending, count, then `count` fields and values
+        of its hash. delay: seconds from now; eta: Unix seconds, or ''; max_pending: int, or ''.
+
+RETURNS for each task 'created', 'exists' or 'full'
+]]
+local prefix = KEYS[1]
+-- @include time
+-- @include ready
+
+local function is_full(queue, lane, limit)
+  if limit == '' then return false end
+  local waiting = redis.call('ZCARD', prefix .. 'delayed:' .. queue)
+  for priority = 0, 2 do
+    local member = priority .. ':' .. lane
+    waiting = waiting + redis.call('LLEN', prefix .. 'ready:' .. member) + #(pushed[member] or {})
+  end
+  return waiting >= tonumber(limit)
+end
+
+local lanes = {}
+local function send(id, queue, lane, priority, delay, eta, max_pending, ...)
+  local key = prefix .. 'task:' .. id
+  if redis.call('EXISTS', key) == 1 then return 'exists' end
+  if is_full(queue, lane, max_pending) then return 'full' end
+  if not lanes[lane] then
+    lanes[lane] = true
+    redis.call('SADD', prefix .. 'lanes', lane)
+  end
+  local due = eta ~= '' and tonumber(eta) or now + tonumber(delay)
+  if due > now then
+    redis.call('HSET', key, 'status', 'delayed', 'enqueue_time', stamp, ...)
+    postpone(queue, lane, id, due)
+  else
+    redis.call('HSET', key, 'status', 'pending', 'enqueue_time', stamp, ...)
+    push(lane, priority, id)
+  end
+  return 'created'
+end
+
+local answers, i = {}, 1
+while i <= #ARGV do
+  local last = i + 7 + tonumber(ARGV[i + 7])
+  local id, queue, lane, priority, delay, eta, max_pending = unpack(ARGV, i, i + 6)
+  table.insert(answers, send(id, queue, lane, priority, delay, eta, max_pending, unpack(ARGV, i + 8, last)))
+  i = last + 1
+end
+flush_pushed()
+return answers

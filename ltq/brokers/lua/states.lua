@@ -1,0 +1,18 @@
+--[[
+states: read tasks, without their bodies.
+
+KEYS[1] prefix  of all keys of the namespace, "ltq:{namespace}:"
+ARGV    ids
+
+RETURNS for each id the values of {status, task, queue, enqueue_time, last_dequeue_time,
+        last_requeue_time, release_time, dequeue_count, requeue_count, timeout, worker, progress,
+        result, error, error_type, traceback}, the first one nil where there is no such task
+]]
+local states = {}
+for i, id in ipairs(ARGV) do
+  local hash = redis.pcall('HMGET', KEYS[1] .. 'task:' .. id, 'status', 'task', 'queue',
+    'enqueue_time', 'last_dequeue_time', 'last_requeue_time', 'release_time', 'dequeue_count',
+    'requeue_count', 'timeout', 'worker', 'progress', 'result', 'error', 'error_type', 'traceback')
+  states[i] = hash.err and { false } or hash
+end
+return states

@@ -1,0 +1,193 @@
+"""Tasks in the memory of this process: for tests, demonstrations and work that may be lost."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Self
+
+from ltq._clock import Clock, system_clock
+from ltq._feed import Feed
+from ltq._names import check_name, consumer_name
+from ltq.broker import DEFAULT_LEASE, Broker, Claim, redact
+from ltq.brokers._memory_store import Client, Store, Waiter
+from ltq.errors import ConfigurationError
+from ltq.message import Envelope, Lease, Outcome, Published, Receipt, Swept
+from ltq.options import Rate
+from ltq.state import Progress, QueueStats, TaskState
+
+_stores: dict[str, Store] = {}
+_stores_lock = threading.Lock()
+
+
+class MemoryBroker(Broker):
+    """A broker within this process: `memory://name`, one store for each name.
+
+    Brokers of the same URL share their tasks, from whatever event loop or thread; the tasks stay
+    when all brokers are closed, until the process ends. The first broker of a name gives the store
+    its clock; a later one takes that or names the same.
+    """
+
+    def __init__(self, url: str, *, clock: Clock = system_clock) -> None:
+        self._name = _name_in(url)
+        self._store = _open(self._name, clock)
+
+    @property
+    def url(self) -> str:
+        return f"memory://{self._name}"
+
+    @property
+    def is_local(self) -> bool:
+        return True
+
+    def clone(self) -> "MemoryBroker":
+        return MemoryBroker(self.url)
+
+    async def ping(self) -> None:
+        """Nothing to reach: it always answers."""
+
+    async def aclose(self) -> None:
+        """Nothing to close; the tasks stay."""
+
+    def consumer(
+        self,
+        queues: Iterable[str],
+        *,
+        name: str | None = None,
+        lease: float = DEFAULT_LEASE,
+        rates: Mapping[str, Rate] | None = None,
+        revoked: Callable[[str], None] | None = None,
+    ) -> "MemoryConsumer":
+        client = Client(name or consumer_name(), queues, lease=lease, rates=rates or {})
+        return MemoryConsumer(self._store, client, revoked)
+
+    # Each call lets other coroutines run first, as one over a network would: a loop of calls
+    # starves nobody. A call cancelled there has done nothing.
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        await asyncio.sleep(0)
+        return self._store.publish(envelopes)
+
+    async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
+        await asyncio.sleep(0)
+        return self._store.finish(outcomes)
+
+    async def heartbeat(self, leases: Sequence[Lease], duration: float) -> list[Lease]:
+        await asyncio.sleep(0)
+        return self._store.heartbeat(leases, duration)
+
+    async def progress(self, lease: Lease, progress: Progress) -> bool:
+        await asyncio.sleep(0)
+        return self._store.progress(lease, progress)
+
+    async def sweep(self, queues: Iterable[str]) -> Swept:
+        await asyncio.sleep(0)
+        return self._store.sweep(queues)
+
+    async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
+        await asyncio.sleep(0)
+        return self._store.states(queue, ids)
+
+    def feed(self, queue: str, task_id: str) -> Feed:
+        return self._store.follow(queue, task_id)
+
+    async def queues(self) -> list[str]:
+        await asyncio.sleep(0)
+        return self._store.queues()
+
+    async def stats(self, queues: Sequence[str]) -> list[QueueStats]:
+        await asyncio.sleep(0)
+        return self._store.stats(queues)
+
+    async def clear(self, queue: str) -> int:
+        await asyncio.sleep(0)
+        return self._store.clear(queue)
+
+    async def cancel(self, queue: str, task_id: str, result_ttl: float) -> bool:
+        await asyncio.sleep(0)
+        return self._store.cancel(queue, task_id, result_ttl)
+
+    async def find(self, task_id: str) -> TaskState[bytes] | None:
+        await asyncio.sleep(0)
+        return self._store.find(task_id)
+
+
+class MemoryConsumer:
+    """Claims tasks from a memory broker's store. Between its calls the store does not know it."""
+
+    def __init__(self, store: Store, client: Client, revoked: Callable[[str], None] | None) -> None:
+        self.name = client.name
+        self._store = store
+        self._client = client
+        self._revoked = revoked
+        self._waits: set[asyncio.Future[bool]] = set()
+        self._closed = False
+
+    @property
+    def waiting(self) -> bool:
+        return False
+
+    async def claim(self, limit: int) -> Claim:
+        await asyncio.sleep(0)
+        revoke = None
+        if self._revoked is not None:
+            revoke = partial(_call, asyncio.get_running_loop(), self._revoked)
+        return self._store.claim(self._client, limit, revoke)
+
+    async def wait(self, timeout: float | None) -> bool:
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[bool] = loop.create_future()
+        waiter = Waiter(self._client, partial(_call, loop, partial(_end, over), True))
+        timers = [] if timeout is None else [loop.call_later(timeout, _end, over, False)]
+        self._waits.add(over)
+        try:
+            due_in = self._store.wait(waiter)
+            if due_in is not None:
+                timers.append(loop.call_later(due_in, _end, over, True))
+            return not self._closed and await over
+        finally:
+            self._store.forget(waiter)
+            self._waits.discard(over)
+            for timer in timers:
+                timer.cancel()
+
+    async def aclose(self) -> None:
+        self._closed = True
+        for over in tuple(self._waits):
+            _end(over, False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+
+def _name_in(url: str) -> str:
+    scheme, separator, name = url.partition("://")
+    if scheme.lower() != "memory" or not separator:
+        raise ConfigurationError(f"broker URL {redact(url)!r} is not allowed: memory://name")
+    return check_name("memory store", name) if name else ""
+
+
+def _open(name: str, clock: Clock) -> Store:
+    with _stores_lock:
+        store = _stores.setdefault(name, Store(clock))
+    if clock not in (system_clock, store.clock):
+        raise ConfigurationError(
+            f"memory://{name} has another clock already: "
+            "the first broker of that name in a process may set it"
+        )
+    return store
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: object) -> None:
+    """Call a function in a loop, from any thread; not at all if the loop is closed."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, *args)
+
+
+def _end(over: "asyncio.Future[bool]", result: bool) -> None:
+    if not over.done():
+        over.set_result(result)

@@ -1,0 +1,339 @@
+"""A task's arguments and result to bytes and back, from the function's annotations.
+
+A call travels exactly as it was made: `fetch("a/b", depth=2)` is `[["a/b"],{"depth":2}]` in JSON.
+A `Codec` is the wire format of a worker and keeps one msgspec decoder per type; a `CallCodec` is
+built once per task and knows which decoder each parameter needs. Reading splits a body into its
+still encoded parts, looks up the decoders for that shape of call (so many positional arguments,
+these names), and lets each read its part. A shape met for the first time is bound to the signature.
+
+Writing encodes the call and reads it again by the same decoders: what a worker could not read is
+never sent, nor what would arrive as something else (NaN as None, a `UUID` for an unannotated
+parameter as a `str`: see `difference`). Only then are the arguments tried one by one, to name the
+one at fault. Results go the same way, but may arrive as plain data where the annotation says no
+more: a `datetime` returned as `Any` is a `str` in JSON.
+
+Types are msgspec's, and pydantic's models. Unions whose arms look alike on the wire are decoded as
+the most specific arm that fits (see `lower`); a value that would come out as another arm is refused
+when it is sent. An annotation that cannot be resolved yet (its class is defined further down) is
+tried again at the first call, or by `resolve`.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from inspect import Parameter
+from operator import call
+from typing import Any, Unpack, get_args, get_origin
+
+import msgspec
+import typing_extensions
+from typing_extensions import get_type_hints
+
+from ltq._formats import (
+    Decode,
+    Format,
+    MsgspecFormat,
+    ObjectFormat,
+    Serializer,
+    difference,
+    lower,
+)
+from ltq.errors import ConfigurationError, InvalidArgumentsError, LtqError
+
+__all__ = ["CallCodec", "Codec", "DecodeError", "ResultError", "Serializer"]
+
+_MAX_PLANS = 256
+_MAX_PLAN_SIZE = 64
+_UNPACKS = (Unpack, typing_extensions.Unpack)
+
+
+class DecodeError(LtqError):
+    """These bytes are no call, or no result, of this task."""
+
+
+class ResultError(LtqError):
+    """A task returned what does not fit its return annotation or cannot be encoded."""
+
+
+class Codec:
+    """The wire format of a worker: `"json"`, `"msgpack"`, or an object with `dumps` and `loads`."""
+
+    def __init__(self, serializer: str | Serializer = "json") -> None:
+        self._format = _format(serializer)
+        self._decoders: dict[Any, Decode] = {}
+        self.encode = self._format.encode
+        self.split = self._format.split
+        self.load = self._format.load
+
+    def decoder(self, hint: Any) -> Decode:
+        """The decoder of a type, made once; raise `TypeError` for a type that has none."""
+        try:
+            return self._decoders[hint]
+        except (KeyError, TypeError):  # TypeError: not hashable
+            decode = self._format.decoder(lower(hint, self._format))
+        with suppress(TypeError):
+            self._decoders[hint] = decode
+        return decode
+
+
+def _format(serializer: Any) -> Format:
+    if isinstance(serializer, str):
+        module = {"json": msgspec.json, "msgpack": msgspec.msgpack}.get(serializer)
+        if module is not None:
+            return MsgspecFormat(module)
+    elif all(callable(getattr(serializer, name, None)) for name in ("dumps", "loads")):
+        return ObjectFormat(serializer)
+    raise ConfigurationError(
+        f"serializer={repr(serializer)[:80]} is not allowed: "
+        '"json", "msgpack", or an object with dumps and loads'
+    )
+
+
+_Plan = tuple[tuple[Decode, ...], tuple[Decode, ...]]
+"""The decoders of one shape of call: of its positional arguments, and of the named ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Schema:
+    """A task's signature with a decoder for each parameter, and for `return`."""
+
+    signature: inspect.Signature
+    decoders: dict[str, Decode]
+    positional: tuple[str, ...]
+    named: frozenset[str]
+    rest: str
+    """Name of `*args`, or empty."""
+    extra: str
+    """Name of `**kwargs`, or empty."""
+
+    def plan(self, count: int, names: tuple[str, ...]) -> _Plan:
+        """For a call of this shape; raise `TypeError` if it does not fit the signature."""
+        self.signature.bind(*(None,) * count, **dict.fromkeys(names))
+        args = (*self.positional[:count], *(self.rest,) * (count - len(self.positional)))
+        kwargs = (name if name in self.named else self.extra for name in names)
+        return tuple(self.decoders[n] for n in args), tuple(self.decoders[n] for n in kwargs)
+
+    def label(self, index: int) -> str:
+        """What an error calls a positional argument."""
+        beyond = index - len(self.positional)
+        return self.positional[index] if beyond < 0 else f"*{self.rest}[{beyond}]"
+
+
+class CallCodec:
+    """Encodes and decodes the calls and the results of one task."""
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        codec: Codec,
+        *,
+        task_name: str,
+        localns: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`localns` are names that annotations may use besides those of the function's module.
+
+        Raise `ConfigurationError` for a type that cannot travel.
+        """
+        self._task_name = task_name
+        self._encode = codec.encode
+        self._split = codec.split
+        self._load = codec.load
+        self._plain = codec.decoder(Any)
+        self._plans: dict[tuple[int | str, ...], _Plan] = {}
+        unresolved = partial(_schema, fn, codec, task_name, localns)
+        self._schema: _Schema | partial[_Schema] = unresolved
+        with suppress(NameError, AttributeError):  # perhaps the name is there at the first call
+            self._schema = unresolved()
+
+    def resolve(self) -> None:
+        """Raise `ConfigurationError` if an annotation names what still is not there."""
+        self._resolved()
+
+    def encode_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """The body of a call; raise `InvalidArgumentsError` if a worker could not make the call."""
+        kwargs = kwargs if type(kwargs) is dict else dict(kwargs)
+        body, cause = b"", None
+        try:
+            body = self._encode((args, kwargs))
+            if self._decode(*self._split(body)) == (args, kwargs):
+                return body
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            cause = error
+        reason = self._blame(args, kwargs, self._fault) or (cause and _text(cause))
+        if reason:
+            raise InvalidArgumentsError(f"{self._task_name}: {reason}") from cause
+        return body
+
+    def decode_call(self, body: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments in `body`; raise `DecodeError`, whatever is wrong with the bytes."""
+        try:
+            args, kwargs = self._split(body)
+        except Exception as error:
+            raise DecodeError(f"{self._task_name}: {_text(error)}") from error
+        try:
+            return self._decode(args, kwargs)
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            reason = self._blame(args, kwargs, _unreadable) or _text(error)
+            raise DecodeError(f"{self._task_name}: {reason}") from error
+
+    def encode_result(self, value: Any) -> bytes:
+        """The bytes of a result; raise `ResultError` if it does not fit the return annotation."""
+        decode, data, cause = self._resolved().decoders["return"], b"", None
+        try:
+            data = self._encode(value)
+            if decode(self._load(data)) == value:
+                return data
+        except Exception as error:
+            cause = error
+        reason = self._fault(value, decode, plain=True) or (cause and _text(cause))
+        if reason:
+            raise ResultError(f"{self._task_name}: result: {reason}") from cause
+        return data
+
+    def decode_result(self, data: bytes) -> Any:
+        """The result in `data`, None if it is empty; raise `DecodeError` if it holds no result."""
+        decode = self._resolved().decoders["return"]
+        try:
+            return decode(self._load(data)) if data else None
+        except Exception as error:
+            raise DecodeError(f"{self._task_name}: result: {_text(error)}") from error
+
+    def _decode(
+        self, args: list[Any], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The values of a call's parts."""
+        plan = self._plans.get((len(args), *kwargs)) or self._plan(len(args), *kwargs)
+        values = tuple(map(call, plan[0], args))
+        if not kwargs:
+            return values, {}
+        return values, dict(zip(kwargs, map(call, plan[1], kwargs.values()), strict=True))
+
+    def _plan(self, count: int, *names: str) -> _Plan:
+        plan = self._resolved().plan(count, names)
+        if len(self._plans) < _MAX_PLANS and count + len(names) <= _MAX_PLAN_SIZE:
+            self._plans[(count, *names)] = plan
+        return plan
+
+    def _resolved(self) -> _Schema:
+        if isinstance(self._schema, partial):
+            try:
+                self._schema = self._schema()
+            except (NameError, AttributeError) as error:
+                raise ConfigurationError(
+                    f"{self._task_name}: an annotation cannot be resolved: {error}; "
+                    "define or import the name at the top of the module, not for type checkers only"
+                ) from error
+        return self._schema
+
+    def _blame(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        check: Callable[[Any, Decode], str],
+    ) -> str:
+        """Why a call failed: the slow way, one argument at a time."""
+        try:
+            plan = self._plan(len(args), *kwargs)
+        except TypeError as error:  # it does not fit the signature
+            return str(error)
+        names = (*map(self._resolved().label, range(len(args))), *kwargs)
+        decoders = plan[0] + plan[1]
+        for name, value, decode in zip(names, (*args, *kwargs.values()), decoders, strict=True):
+            if reason := check(value, decode):
+                return f"argument '{name}': {reason}"
+        return ""
+
+    def _fault(self, value: Any, decode: Decode, *, plain: bool = False) -> str:
+        """Why a value cannot be sent, if it cannot."""
+        try:
+            part = self._load(self._encode(value))
+        except Exception as error:
+            return f"cannot encode `{type(value).__qualname__}`: {_text(error)}"
+        try:
+            return difference(value, decode(part), plain=plain)
+        except Exception as error:
+            with suppress(Exception):  # that it became None says more than "got `null`"
+                return difference(value, self._plain(part), plain=True) or _text(error)
+            return _text(error)
+
+
+def _unreadable(part: Any, decode: Decode) -> str:
+    try:
+        decode(part)
+    except Exception as error:
+        return _text(error)
+    return ""
+
+
+def _text(error: Exception) -> str:
+    spoken = isinstance(error, msgspec.MsgspecError | TypeError)
+    return str(error) if spoken else f"{type(error).__name__}: {error}"
+
+
+def _schema(
+    fn: Callable[..., Any], codec: Codec, task_name: str, localns: Mapping[str, Any] | None
+) -> _Schema:
+    """Read a function's signature; `NameError` or `AttributeError`: a name is not there yet."""
+    try:
+        hints = get_type_hints(_function(fn), localns=localns, include_extras=True)
+        parameters = list(_spelled_out(inspect.signature(fn), hints, localns))
+        decoders = {}
+        for name in [parameter.name for parameter in parameters] + ["return"]:
+            where = "result" if name == "return" else f"argument '{name}'"
+            decoders[name] = _decoder(codec, hints.get(name, Any), f"{task_name}: {where}")
+    except (NameError, AttributeError, ConfigurationError):
+        raise
+    except Exception as error:
+        raise ConfigurationError(f"{task_name}: cannot read its signature: {error}") from error
+    either = Parameter.POSITIONAL_OR_KEYWORD
+    kinds = [(parameter.kind, parameter.name) for parameter in parameters]
+    return _Schema(
+        inspect.Signature(parameters),
+        decoders,
+        positional=tuple(n for kind, n in kinds if kind in (Parameter.POSITIONAL_ONLY, either)),
+        named=frozenset(n for kind, n in kinds if kind in (Parameter.KEYWORD_ONLY, either)),
+        rest="".join(n for kind, n in kinds if kind is Parameter.VAR_POSITIONAL),
+        extra="".join(n for kind, n in kinds if kind is Parameter.VAR_KEYWORD),
+    )
+
+
+def _decoder(codec: Codec, hint: Any, where: str) -> Decode:
+    try:
+        return codec.decoder(hint)
+    except TypeError as error:
+        shown = hint.__qualname__ if isinstance(hint, type) else hint
+        raise ConfigurationError(
+            f"{where}: `{shown}` cannot travel: {error}. Use types that differ on the wire, "
+            "such as msgspec.Struct classes with tag=True"
+        ) from error
+
+
+def _function(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that has the annotations."""
+    while isinstance(fn, partial):
+        fn = fn.func
+    fn = inspect.unwrap(fn)
+    return fn if inspect.isroutine(fn) else type(fn).__call__
+
+
+def _spelled_out(
+    signature: inspect.Signature, hints: dict[str, Any], localns: Mapping[str, Any] | None
+) -> Iterator[Parameter]:
+    """The parameters, with `**kwargs: Unpack[SomeTypedDict]` as one for each of its keys."""
+    for parameter in signature.parameters.values():
+        hint: Any = hints.get(parameter.name)
+        origin: Any = get_origin(hint)
+        if parameter.kind is not Parameter.VAR_KEYWORD or origin not in _UNPACKS:
+            yield parameter
+            continue
+        [keys] = get_args(hint)
+        for name, key in get_type_hints(keys, localns=localns).items():
+            hints[name] = key
+            default = Parameter.empty if name in keys.__required_keys__ else None
+            yield Parameter(name, Parameter.KEYWORD_ONLY, default=default)

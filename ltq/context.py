@@ -1,0 +1,78 @@
+"""What a running task may know of itself: `ltq.current()`."""
+
+import asyncio
+from contextvars import ContextVar
+from typing import Any
+
+from ltq.broker import Settler
+from ltq.errors import ConfigurationError
+from ltq.message import Lease, Message
+from ltq.state import Progress
+
+_WRITE_EVERY = 0.1
+"""Seconds between two writes of one task's progress."""
+
+
+class Context:
+    """The run of a task, seen from inside it."""
+
+    __slots__ = ("_latest", "_lease", "_settler", "_writer", "lifespan", "message")
+
+    def __init__(
+        self, message: Message[Any], lease: Lease, settler: Settler, lifespan: Any = None
+    ) -> None:
+        self.message = message
+        """The message as middleware sees it."""
+        self.lifespan = lifespan
+        """What the worker's `lifespan` gave, or None."""
+        self._lease = lease
+        self._settler = settler
+        self._latest: Progress | None = None
+        self._writer: asyncio.Task[None] | None = None
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return self.message.id
+
+    @property
+    def attempt(self) -> int:
+        """Which try this is, from 1: failed runs before it, plus one."""
+        return self.message.tries + 1
+
+    async def progress(self, current: float, total: float | None = None, note: str = "") -> None:
+        """Show how far the task is, in its state and to whoever watches it.
+
+        Written at most 10 times a second; of calls that come faster the last one counts.
+        """
+        self._latest = Progress(current, total, note)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write())
+            await asyncio.sleep(0)
+
+    def close(self) -> None:
+        """The run is over: write nothing any more."""
+        if self._writer is not None:
+            self._writer.cancel()
+
+    async def _write(self) -> None:
+        while self._latest is not None:
+            progress, self._latest = self._latest, None
+            await self._settler.progress(self._lease, progress)
+            await asyncio.sleep(_WRITE_EVERY)
+
+
+_current: ContextVar[Context] = ContextVar("ltq.current")
+
+
+def current() -> Context:
+    """The running task's context. Raises `ConfigurationError` outside a task's run."""
+    context = _current.get(None)
+    if context is None:
+        raise ConfigurationError("ltq.current() was called outside a running task")
+    return context
+
+
+def enter(context: Context) -> None:
+    """Make a context the current one, for the rest of this asyncio task."""
+    _current.set(context)

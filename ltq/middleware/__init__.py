@@ -1,0 +1,18 @@
+"""Middleware: async context managers around the run of a task.
+
+The default stack is `[MaxTries(), MaxAge(), MaxRate()]`. What stands first is entered first, and
+so sees what the others raise.
+"""
+
+from ltq.middleware.base import Middleware
+from ltq.middleware.max_age import MaxAge
+from ltq.middleware.max_rate import MaxRate
+from ltq.middleware.max_tries import MaxTries
+from ltq.middleware.sentry import Sentry
+
+__all__ = ["MaxAge", "MaxRate", "MaxTries", "Middleware", "Sentry", "default_stack"]
+
+
+def default_stack() -> list[Middleware]:
+    """What a worker has that names no middleware."""
+    return [MaxTries(), MaxAge(), MaxRate()]

@@ -1,0 +1,49 @@
+"""Retries."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from ltq._backoff import next_pause
+from ltq.errors import ExhaustedError, RejectError, RetryError
+from ltq.message import Message
+from ltq.middleware.base import Middleware
+from ltq.options import RetryOn
+from ltq.task import Task
+
+
+class MaxTries(Middleware):
+    """Runs a failing task again, until `max_tries` runs have failed in all.
+
+    The pause before the next try is `backoff` seconds doubling, with full jitter, or what the
+    callable `backoff` says. `retry_on` names the errors worth another try. `RetryError` keeps
+    its own delay, but uses up a try like any other failure.
+    """
+
+    options = frozenset({"max_tries", "backoff", "retry_on"})
+
+    @asynccontextmanager
+    async def __call__(self, message: Message[Any], task: Task[..., Any]) -> AsyncIterator[None]:
+        """Turn a failure into `RetryError` while tries are left."""
+        try:
+            yield
+        except (RejectError, ExhaustedError):
+            raise
+        except Exception as error:
+            failed = message.tries + 1
+            most = message.options.max_tries or task.policy.max_tries
+            if isinstance(error, RetryError):
+                if most is not None and failed >= most:
+                    raise ExhaustedError from (error.__cause__ or error)
+                raise
+            if most is None or failed >= most or not _is_worth(task.policy.retry_on, error):
+                raise
+            raise RetryError(next_pause(task.policy.backoff, failed), str(error)) from error
+
+
+def _is_worth(retry_on: RetryOn | None, error: Exception) -> bool:
+    if retry_on is None:
+        return True
+    if isinstance(retry_on, tuple | type):
+        return isinstance(error, retry_on)
+    return retry_on(error)

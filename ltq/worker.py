@@ -1,0 +1,263 @@
+"""The worker: where tasks are declared, and what runs them."""
+
+import asyncio
+import inspect
+import os
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from types import MappingProxyType
+from typing import Any, Protocol, Self, TypeVar, overload
+
+from typing_extensions import ParamSpec, Unpack
+
+from ltq._names import check_name
+from ltq._shift import Plan, Shift
+from ltq.broker import DEFAULT_LEASE, Broker
+from ltq.codec import CallCodec, Codec, Serializer
+from ltq.errors import ConfigurationError
+from ltq.logger import get_logger
+from ltq.middleware import Middleware, default_stack
+from ltq.options import (
+    DEFAULT_RESULT_TTL,
+    Seconds,
+    TaskOptions,
+    parse_task_options,
+    positive_int,
+    seconds,
+)
+from ltq.task import Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEFAULT_URL = "redis://localhost:6379"
+URL_VARIABLE = "LTQ_BROKER_URL"
+
+_MIDDLEWARE_OPTIONS = ("max_tries", "backoff", "retry_on", "max_age", "max_rate")
+"""Options that do nothing without the middleware that implements them."""
+
+
+def default_broker_url() -> str:
+    """The environment's `LTQ_BROKER_URL`, else `redis://localhost:6379`."""
+    return os.environ.get(URL_VARIABLE) or DEFAULT_URL
+
+
+class TaskDecorator(Protocol):
+    """What `@worker.task(...)` does to a function: types are kept."""
+
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class Worker:
+    """Declares tasks, and runs them.
+
+        worker = ltq.Worker("emails", broker_url="redis://localhost:6379")
+
+        @worker.task(max_tries=3)
+        async def send_email(to: str, subject: str) -> None: ...
+
+    `broker_url` left out is `LTQ_BROKER_URL` of the environment, else `redis://localhost:6379`;
+    `broker` may be given instead. `concurrency` is how many tasks run at once, `lease` how many
+    seconds a dead worker's tasks stay its own, `shutdown_timeout` how many seconds running tasks
+    get to end, `result_ttl` how long final states stay (a timedelta or seconds). `lifespan` makes
+    an async context manager that is entered while the worker runs; tasks find its value as
+    `ltq.current().lifespan`. `serializer` is "json", "msgpack", or an object with `dumps` and
+    `loads`. Raises `ConfigurationError`.
+
+    Nothing connects before the first use. `async with worker:` runs it beside your own code.
+    """
+
+    def __init__(  # noqa: PLR0913  the contract's signature
+        self,
+        name: str,
+        broker_url: str | None = None,
+        concurrency: int = 100,
+        middlewares: Sequence[Middleware] | None = None,
+        *,
+        broker: Broker | None = None,
+        lease: Seconds = DEFAULT_LEASE,
+        shutdown_timeout: Seconds = 30.0,
+        result_ttl: Seconds = DEFAULT_RESULT_TTL,
+        lifespan: Callable[["Worker"], AbstractAsyncContextManager[Any]] | None = None,
+        serializer: str | Serializer = "json",
+    ) -> None:
+        if broker is not None and broker_url is not None:
+            raise ConfigurationError("broker and broker_url exclude each other: give one of them")
+        self.name = check_name("worker", name)
+        self.broker = broker or Broker.from_url(broker_url or default_broker_url())
+        self.concurrency = positive_int("concurrency", concurrency)
+        self.middlewares = default_stack() if middlewares is None else list(middlewares)
+        self.lease = seconds("lease", lease)
+        self.shutdown_timeout = seconds("shutdown_timeout", shutdown_timeout, zero=True)
+        self.result_ttl = seconds("result_ttl", result_ttl, zero=True)
+        self.lifespan = lifespan
+        self.logger = get_logger(name)
+        self._codec = Codec(serializer)
+        self._tasks: dict[str, Task[..., Any]] = {}
+        self._shifts: set[Shift] = set()
+        self._embedded: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.name}: {len(self._tasks)} tasks>"
+
+    @property
+    def tasks(self) -> Mapping[str, Task[..., Any]]:
+        """The tasks declared, by name."""
+        return MappingProxyType(self._tasks)
+
+    def register_middleware(self, middleware: Middleware, pos: int = -1) -> None:
+        """Add middleware: at the end (-1), or before the one at `pos`."""
+        if pos == -1:
+            self.middlewares.append(middleware)
+        else:
+            self.middlewares.insert(pos, middleware)
+
+    @overload
+    def task(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def task(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, **options: Unpack[TaskOptions]) -> TaskDecorator: ...
+    def task(self, fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Make a function a task, with or without options: `@worker.task`, `@worker.task(...)`.
+
+        An `async def` runs in the event loop, a plain `def` in a thread. Raises
+        `ConfigurationError` for an unknown or wrong option, a name used twice, or an annotation
+        that cannot travel.
+        """
+        frame = inspect.currentframe()
+        caller = frame.f_back if frame is not None else None
+        scope = caller.f_locals if caller is not None else {}
+        if fn is not None:
+            return self._declare(fn, {}, scope)
+
+        def decorate(fn: Callable[..., Any]) -> Task[..., Any]:
+            return self._declare(fn, options, scope)
+
+        return decorate
+
+    async def run(self, *, burst: bool = False) -> None:
+        """Run tasks until SIGTERM, SIGINT or `stop()`; with `burst` until none is due or running.
+
+        On a stop no more is claimed, running tasks get `shutdown_timeout` seconds to end, and
+        the rest is requeued with no try used up; a second signal does that at once. Cancelling
+        `run` requeues at once as well. Raises `ConfigurationError` for a task option whose
+        middleware is missing, `BrokerError` if the broker does not answer at the start.
+        """
+        self._check_middlewares()
+        await self.broker.ping()
+        async with AsyncExitStack() as stack:
+            lifespan = None
+            if self.lifespan is not None:
+                lifespan = await stack.enter_async_context(self.lifespan(self))
+            shift = Shift(self._plan(lifespan))
+            self._shifts.add(shift)
+            try:
+                with _signals(shift):
+                    await shift.run(burst=burst)
+            finally:
+                self._shifts.discard(shift)
+
+    def stop(self) -> None:
+        """Let `run` end: from a task, another thread, or a signal handler."""
+        for shift in list(self._shifts):
+            shift.stop()
+
+    async def aclose(self) -> None:
+        """Close the broker's connections of this event loop."""
+        await self.broker.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Run beside the code of the block."""
+        if self._embedded is not None:
+            raise ConfigurationError(f"worker {self.name!r} runs in an `async with` already")
+        self._check_middlewares()
+        await self.broker.ping()
+        self._embedded = asyncio.create_task(self.run())
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Stop, let running tasks end, and close the connections."""
+        embedded, self._embedded = self._embedded, None
+        try:
+            if embedded is not None:
+                await asyncio.sleep(0)  # a run that has not begun yet cannot be stopped
+                self.stop()
+                await embedded
+        finally:
+            await self.aclose()
+
+    def _declare(
+        self, fn: Callable[..., Any], options: Mapping[str, Any], scope: Mapping[str, Any]
+    ) -> Task[..., Any]:
+        declared = dict(options)
+        own = check_name("task", declared.pop("name", None) or getattr(fn, "__name__", None))
+        name = check_name("task", f"{self.name}:{own}")
+        if name in self._tasks:
+            raise ConfigurationError(f"task {name!r} is declared twice: give one of them a name")
+        task: Task[..., Any] = Task(
+            self,
+            fn,
+            name=name,
+            options=MappingProxyType(dict(options)),
+            policy=parse_task_options(declared),
+            codec=CallCodec(fn, self._codec, task_name=name, localns=scope),
+            result_ttl=self.result_ttl,
+        )
+        self._tasks[name] = task
+        return task
+
+    def _check_middlewares(self) -> None:
+        implemented = {option for m in self.middlewares for option in m.options}
+        for task in self._tasks.values():
+            for option in _MIDDLEWARE_OPTIONS:
+                if option in task.options and option not in implemented:
+                    raise ConfigurationError(
+                        f"task {task.name!r} declares {option}, but no middleware of worker "
+                        f"{self.name!r} implements it"
+                    )
+
+    def _plan(self, lifespan: Any) -> Plan:
+        return Plan(
+            name=self.name,
+            broker=self.broker,
+            tasks=dict(self._tasks),
+            middlewares=list(self.middlewares),
+            concurrency=self.concurrency,
+            lease=self.lease,
+            shutdown_timeout=self.shutdown_timeout,
+            lifespan=lifespan,
+        )
+
+
+@contextmanager
+def _signals(shift: Shift) -> Iterator[None]:
+    """SIGTERM and SIGINT stop the shift; the second one does not wait for running tasks.
+
+    Only where this may be done (the main thread), and nobody handles SIGTERM otherwise.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    seen = 0
+
+    def handle() -> None:
+        nonlocal seen
+        seen += 1
+        shift.stop(now=seen > 1)
+
+    for number in previous:
+        loop.add_signal_handler(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)

