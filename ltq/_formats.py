@@ -13,14 +13,18 @@ things are added here, by its hooks:
 
 import types
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from enum import EnumType
 from functools import partial
 from typing import (
     Annotated,
     Any,
+    ForwardRef,
     LiteralString,
     Never,
     NoReturn,
+    ParamSpecArgs,
+    ParamSpecKwargs,
     Protocol,
     Union,
     get_args,
@@ -145,6 +149,10 @@ def _choice(name: str, pick: Decode) -> _Choice:
     return _Choice(name, (), {"pick": staticmethod(pick)})
 
 
+_OPEN = (ForwardRef, ParamSpecArgs, ParamSpecKwargs)
+"""Hints that say nothing: an alias within itself (else it is resolved), another's arguments."""
+
+
 def lower(hint: Any, form: Format) -> Any:
     """`hint` with a `_Choice` for each part `form` cannot decode; else raise its `TypeError`."""
     try:
@@ -162,27 +170,29 @@ def lower(hint: Any, form: Format) -> Any:
 
 
 def _lower(hint: Any, form: Format) -> Any:
-    if hint in (NoReturn, Never, LiteralString):
-        return str if hint is LiteralString else Any
-    if isinstance(hint, EnumType):
+    if hint in (NoReturn, Never) or isinstance(hint, _OPEN):
+        return Any
+    if isinstance(hint, EnumType) and list(hint):
         return _enum(hint, form)
-    for alias in ("__supertype__", "__value__"):  # NewType, `type X = ...`
-        if hasattr(hint, alias):
-            return lower(getattr(hint, alias), form)
-    origin, args = get_origin(hint), get_args(hint)
+    alias = getattr(hint, "__supertype__", None) or getattr(hint, "__value__", None)
+    if alias is not None:  # a NewType, a `type X = ...`
+        return lower(alias, form)
+    origin: Any = get_origin(hint)
+    args = get_args(hint)
     if origin in (Union, types.UnionType):
         return _union(hint, tuple(lower(arm, form) for arm in args), form)
     if origin is Annotated:
         constrained = any(isinstance(item, msgspec.Meta) for item in args[1:])
         return hint if constrained else lower(args[0], form)
-    if isinstance(origin, type):
+    if hasattr(origin, "__class_getitem__"):
         parts = tuple(arg if arg is ... else lower(arg, form) for arg in args)
-        return hint if parts == args else origin[parts]  # type: ignore[index]
-    return hint
+        return hint if parts == args else origin[parts]
+    return str if hint is LiteralString else hint
 
 
 def _union(hint: Any, arms: tuple[Any, ...], form: Format) -> Any:
-    merged: Any = Union.__getitem__(arms)
+    union: Any = Union
+    merged = union[arms]
     try:
         form.decoder(merged)
     except TypeError:
@@ -194,13 +204,12 @@ def _enum(hint: EnumType, form: Format) -> _Choice:
     """An enum whose values are not all `str` or all `int`."""
     plain = form.decoder(Any)
     members: list[Any] = list(hint)
-    by_data = {_canonical(plain(form.load(form.encode(item)))): item for item in members}
 
     def pick(data: Any) -> Any:
-        try:
-            return by_data[_canonical(data)]
-        except KeyError:
-            raise ValueError(f"Invalid enum value of `{_name(hint)}`") from None
+        for member in members:
+            if _canonical(plain(form.load(form.encode(member)))) == _canonical(data):
+                return member
+        raise ValueError(f"Invalid enum value of `{_name(hint)}`")
 
     return _choice(_name(hint), pick)
 
@@ -269,7 +278,7 @@ def difference(sent: Any, got: Any, *, plain: bool = False, path: str = "") -> s
     As good are: an equal value; a base class for its subclass; a list for a tuple; what has the
     same type and cannot be compared. With `plain`, also plain data for any other value.
     """
-    if _equal(sent, got):
+    if equal(sent, got):
         return ""
     if (pairs := _pairs(sent, got)) is not None:
         steps = (difference(a, b, plain=plain, path=path + step) for step, a, b in pairs)
@@ -286,16 +295,19 @@ def _kind(value: Any) -> str:
 
 
 def _as_good(sent: Any, got: Any) -> bool:
+    if isinstance(sent, datetime) and isinstance(got, datetime) and sent.tzinfo and got.tzinfo:
+        return not sent - got  # `==` is always False where clocks are put back
     if type(sent) is type(got):  # as good if it is NaN, or has no `__eq__`
         compare: Any = type(sent).__eq__
-        return compare is object.__eq__ or not _equal(sent, sent)
+        return compare is object.__eq__ or not equal(sent, sent)
     return isinstance(sent, type(got)) or (type(sent), type(got)) == (int, float)
 
 
-def _equal(a: Any, b: Any) -> bool:
+def equal(a: Any, b: Any) -> bool:
+    """`a == b`, and False where a user's `__eq__` fails."""
     try:
         return bool(a == b)
-    except Exception:  # a user's `__eq__`
+    except Exception:
         return False
 
 

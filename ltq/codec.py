@@ -38,6 +38,7 @@ from ltq._formats import (
     ObjectFormat,
     Serializer,
     difference,
+    equal,
     lower,
 )
 from ltq.errors import ConfigurationError, InvalidArgumentsError, LtqError
@@ -154,18 +155,16 @@ class CallCodec:
     def encode_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """The body of a call; raise `InvalidArgumentsError` if a worker could not make the call."""
         kwargs = kwargs if type(kwargs) is dict else dict(kwargs)
-        body, cause = b"", None
         try:
             body = self._encode((args, kwargs))
-            if self._decode(*self._split(body)) == (args, kwargs):
-                return body
+            got = self._decode(*self._split(body))
         except ConfigurationError:
             raise
         except Exception as error:
-            cause = error
-        reason = self._blame(args, kwargs, self._fault) or (cause and _text(cause))
-        if reason:
-            raise InvalidArgumentsError(f"{self._task_name}: {reason}") from cause
+            reason = self._blame(args, kwargs, self._fault) or _text(error)
+            raise InvalidArgumentsError(f"{self._task_name}: {reason}") from error
+        if not equal(got, (args, kwargs)) and (reason := self._blame(args, kwargs, self._fault)):
+            raise InvalidArgumentsError(f"{self._task_name}: {reason}")
         return body
 
     def decode_call(self, body: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -184,16 +183,15 @@ class CallCodec:
 
     def encode_result(self, value: Any) -> bytes:
         """The bytes of a result; raise `ResultError` if it does not fit the return annotation."""
-        decode, data, cause = self._resolved().decoders["return"], b"", None
+        decode = self._resolved().decoders["return"]
         try:
             data = self._encode(value)
-            if decode(self._load(data)) == value:
-                return data
+            got = decode(self._load(data))
         except Exception as error:
-            cause = error
-        reason = self._fault(value, decode, plain=True) or (cause and _text(cause))
-        if reason:
-            raise ResultError(f"{self._task_name}: result: {reason}") from cause
+            reason = self._fault(value, decode, plain=True) or _text(error)
+            raise ResultError(f"{self._task_name}: result: {reason}") from error
+        if not equal(got, value) and (reason := difference(value, got, plain=True)):
+            raise ResultError(f"{self._task_name}: result: {reason}")
         return data
 
     def decode_result(self, data: bytes) -> Any:

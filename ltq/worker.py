@@ -123,7 +123,7 @@ class Worker:
     def task(self, fn: Callable[P, R], /) -> Task[P, R]: ...
     @overload
     def task(self, **options: Unpack[TaskOptions]) -> TaskDecorator: ...
-    def task(self, fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    def task(self, *fn: Callable[..., Any], **options: Any) -> Any:
         """Make a function a task, with or without options: `@worker.task`, `@worker.task(...)`.
 
         An `async def` runs in the event loop, a plain `def` in a thread. Raises
@@ -133,8 +133,8 @@ class Worker:
         frame = inspect.currentframe()
         caller = frame.f_back if frame is not None else None
         scope = caller.f_locals if caller is not None else {}
-        if fn is not None:
-            return self._declare(fn, {}, scope)
+        if fn:
+            return self._declare(fn[0], {}, scope)
 
         def decorate(fn: Callable[..., Any]) -> Task[..., Any]:
             return self._declare(fn, options, scope)

@@ -3,13 +3,21 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from typing import TypeVar, cast, overload
 
 T = TypeVar("T")
 
 _PAUSE = 0.005
 
 
+@overload
+async def eventually(
+    predicate: Callable[[], Awaitable[T]], timeout: float = 5.0, description: str = ""
+) -> T: ...
+@overload
+async def eventually(
+    predicate: Callable[[], T], timeout: float = 5.0, description: str = ""
+) -> T: ...
 async def eventually(
     predicate: Callable[[], T | Awaitable[T]], timeout: float = 5.0, description: str = ""
 ) -> T:

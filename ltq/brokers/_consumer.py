@@ -62,6 +62,7 @@ class RedisConsumer:
         self._lease = lease
         self._sweep = sweep
         self._on_close = on_close
+        self._claiming = asyncio.Lock()  # a claim id stands for one call at a time
         self._waiter: asyncio.Future[None] | None = None
         self._error: BrokerError | None = None
         self._passing: set[asyncio.Task[Any]] = set()
@@ -74,14 +75,15 @@ class RedisConsumer:
         """See `Consumer.claim`."""
         deliveries: list[Delivery] = []
         moments: list[float] = []
-        for group in self._groups:
-            due_in = await self._claim(group, limit, deliveries)
-            if due_in is not None and due_in <= 0:
-                await self._sweep(group.namespace)
+        async with self._claiming:
+            for group in self._groups:
                 due_in = await self._claim(group, limit, deliveries)
-            if due_in is not None:
-                moments.append(due_in)
-        self._groups.append(self._groups.pop(0))  # no namespace always goes first
+                if due_in is not None and due_in <= 0:
+                    await self._sweep(group.namespace)
+                    due_in = await self._claim(group, limit, deliveries)
+                if due_in is not None:
+                    moments.append(due_in)
+            self._groups.append(self._groups.pop(0))  # no namespace always goes first
         return Claim(deliveries, min(moments) if moments else None)
 
     async def _claim(self, group: _Group, limit: int, deliveries: list[Delivery]) -> float | None:

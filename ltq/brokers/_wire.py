@@ -47,7 +47,7 @@ def outcome_arguments(outcome: Outcome) -> list[Argument]:
     if isinstance(outcome, Finish):
         status, seconds = outcome.status, outcome.result_ttl
         flags = "d" if outcome.dead else ""
-        if status is Status.COMPLETED:
+        if status is Status.COMPLETED or outcome.result:
             fields += ("result", outcome.result)
     else:
         status, seconds = _requeue_status(outcome), outcome.delay

@@ -124,10 +124,6 @@ class MemoryConsumer:
         self._waits: set[asyncio.Future[bool]] = set()
         self._closed = False
 
-    @property
-    def waiting(self) -> bool:
-        return False
-
     async def claim(self, limit: int) -> Claim:
         await asyncio.sleep(0)
         revoke = None

@@ -7,7 +7,7 @@ import pytest
 
 from ltq.broker import Broker
 from ltq.errors import TaskNotFoundError
-from ltq.message import Finish, Receipt, Requeue
+from ltq.message import Finish, Outcome, Receipt, Requeue
 from ltq.state import Progress, Status
 from tests.conformance.conftest import MakeBroker, MakeConsumer
 from tests.conformance.factories import QUEUE, claim_ids, claim_one, publish
@@ -105,7 +105,7 @@ class TestCancelOfAWorkingTask:
         envelope = await publish(broker)
         lease = (await claim_one(broker, make_consumer())).lease
         await broker.cancel(QUEUE, envelope.id, 60.0)
-        outcomes = [
+        outcomes: list[Outcome] = [
             Finish(lease, Status.COMPLETED, b"1"),
             Requeue(lease),
             Requeue(lease, delay=1.0, failed=True),

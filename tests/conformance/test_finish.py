@@ -6,7 +6,7 @@ import pytest
 
 from ltq.broker import Broker
 from ltq.errors import ConfigurationError, TaskNotFoundError
-from ltq.message import Delivery, Failure, Finish, Lease, Receipt, Requeue
+from ltq.message import Delivery, Failure, Finish, Lease, Outcome, Receipt, Requeue
 from ltq.state import Progress, Status
 from tests.conformance.conftest import MakeConsumer
 from tests.conformance.factories import QUEUE, claim_ids, claim_one, publish, publish_many
@@ -92,7 +92,7 @@ class TestFinish:
 
     async def test_an_unknown_task_is_gone(self, broker: Broker) -> None:
         lease = Lease("nobody", QUEUE, 1)
-        outcomes = [Finish(lease, Status.COMPLETED), Requeue(lease)]
+        outcomes: list[Outcome] = [Finish(lease, Status.COMPLETED), Requeue(lease)]
         assert await broker.finish(outcomes) == [Receipt.GONE] * 2
 
     async def test_receipts_are_in_the_order_of_the_outcomes(
@@ -103,7 +103,7 @@ class TestFinish:
         claim = await make_consumer("a:x", "b:x", "a:y").claim(3)
         first, second, third = (delivery.lease for delivery in claim.deliveries)
         await broker.cancel(second.queue, second.id, 60.0)
-        outcomes = [
+        outcomes: list[Outcome] = [
             Finish(first, Status.COMPLETED),
             Requeue(second),
             Finish(Lease("nobody", "c:x", 1), Status.COMPLETED),
@@ -121,17 +121,15 @@ class TestFinish:
     async def test_no_outcomes_are_no_error(self, broker: Broker) -> None:
         assert await broker.finish([]) == []
 
-    async def test_many_go_in_one_call(
-        self, broker: Broker, make_consumer: MakeConsumer
-    ) -> None:
+    async def test_many_go_in_one_call(self, broker: Broker, make_consumer: MakeConsumer) -> None:
         await publish_many(broker, 300)
         deliveries = (await make_consumer().claim(300)).deliveries
-        outcomes = [Finish(delivery.lease, Status.COMPLETED, b"1") for delivery in deliveries]
+        outcomes: list[Outcome] = [
+            Finish(delivery.lease, Status.COMPLETED, b"1") for delivery in deliveries
+        ]
         assert await broker.finish(outcomes) == [Receipt.OK] * 300
 
-    async def test_a_release_needs_a_final_status(
-        self, broker: Broker, delivery: Delivery
-    ) -> None:
+    async def test_a_release_needs_a_final_status(self, broker: Broker, delivery: Delivery) -> None:
         with pytest.raises(ConfigurationError, match="delayed"):
             await broker.release(delivery.lease, status=Status.DELAYED)
 
@@ -171,9 +169,7 @@ class TestDeadLetter:
 
 
 class TestRequeue:
-    async def test_the_task_is_pending_again(
-        self, broker: Broker, delivery: Delivery
-    ) -> None:
+    async def test_the_task_is_pending_again(self, broker: Broker, delivery: Delivery) -> None:
         assert await broker.requeue(delivery.lease) is Receipt.OK
         state = await broker.state(QUEUE, delivery.lease.id)
         assert (state.status, state.requeue_count) == (Status.PENDING, 1)
@@ -281,9 +277,7 @@ class TestProgress:
             assert await broker.progress(delivery.lease, progress)
             assert (await broker.state(QUEUE, delivery.lease.id)).progress == progress
 
-    async def test_a_task_that_ended_takes_none(
-        self, broker: Broker, delivery: Delivery
-    ) -> None:
+    async def test_a_task_that_ended_takes_none(self, broker: Broker, delivery: Delivery) -> None:
         await broker.release(delivery.lease)
         assert not await broker.progress(delivery.lease, Progress(1.0))
         assert (await broker.state(QUEUE, delivery.lease.id)).progress is None

@@ -33,9 +33,7 @@ class TestQueues:
 
 
 class TestStats:
-    async def test_they_count_each_place(
-        self, broker: Broker, make_consumer: MakeConsumer
-    ) -> None:
+    async def test_they_count_each_place(self, broker: Broker, make_consumer: MakeConsumer) -> None:
         await publish_many(broker, 6)
         await publish_many(broker, 2, delay=30.0)
         consumer = make_consumer()

@@ -31,16 +31,14 @@ class TestPublish:
         assert (state.dequeue_count, state.requeue_count) == (0, 0)
         assert state.enqueue_time == pytest.approx(before, abs=0.5)
         assert state.last_dequeue_time is state.last_requeue_time is state.release_time is None
-        assert state.worker is state.progress is state.result is None
+        assert (state.worker, state.progress, state.result) == (None, None, None)
         assert state.error is state.error_type is state.traceback is None
 
     async def test_all_of_an_envelope_reaches_the_consumer(
         self, broker: Broker, consumer: Consumer
     ) -> None:
         body, ctx = b'{"to": "\xc3\xbc", "raw": "\x00\xff\r\n"}', b'{"trace":1}'
-        sent = await publish(
-            broker, body=body, ctx=ctx, timeout=1.5, max_tries=3, result_ttl=60.0
-        )
+        sent = await publish(broker, body=body, ctx=ctx, timeout=1.5, max_tries=3, result_ttl=60.0)
         delivery = await claim_one(broker, consumer)
         assert (delivery.lease.id, delivery.lease.queue) == (sent.id, QUEUE)
         assert (delivery.task_name, delivery.body, delivery.ctx) == (QUEUE, body, ctx)

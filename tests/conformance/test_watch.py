@@ -46,9 +46,7 @@ async def vanished(feed: Feed) -> None:
 
 
 class TestFeed:
-    async def test_it_begins_with_the_present_state(
-        self, broker: Broker, follow: Follow
-    ) -> None:
+    async def test_it_begins_with_the_present_state(self, broker: Broker, follow: Follow) -> None:
         envelope = await publish(broker)
         state = await follow(broker, envelope.id).get(1.0)
         assert state == await broker.state(QUEUE, envelope.id)
@@ -171,9 +169,7 @@ class TestFeed:
             feed.close()
             feed.close()
 
-    async def test_nothing_comes_when_nothing_happens(
-        self, broker: Broker, follow: Follow
-    ) -> None:
+    async def test_nothing_comes_when_nothing_happens(self, broker: Broker, follow: Follow) -> None:
         envelope, other = await publish_many(broker, 2)
         feed = follow(broker, envelope)
         await seen(feed, Status.PENDING)
@@ -233,9 +229,10 @@ class TestWatch:
 
     async def test_it_waits_no_longer_than_the_timeout(self, broker: Broker) -> None:
         envelope = await publish(broker)
+        watch = broker.watch(QUEUE, envelope.id, timeout=0.1)
+        assert (await anext(watch)).status is Status.PENDING
         with pytest.raises(ResultTimeoutError) as caught:
-            async for state in broker.watch(QUEUE, envelope.id, timeout=0.1):
-                assert state.status is Status.PENDING
+            await anext(watch)
         assert (caught.value.task_id, caught.value.timeout) == (envelope.id, 0.1)
 
     async def test_a_failure_before_a_retry_shows(
@@ -247,10 +244,4 @@ class TestWatch:
         assert (await anext(watch)).status is Status.WORKING
         await broker.finish([Requeue(delivery.lease, delay=30.0)])
         assert (await anext(watch)).status is Status.DELAYED
-        await asyncio.wait_for(_close(watch), 1.0)
-
-
-async def _close(watch: AsyncIterator[TaskState[bytes]]) -> None:
-    """An async generator that is not read to its end is closed by whoever stops."""
-    aclose = getattr(watch, "aclose")  # noqa: B009  the seam calls it an iterator
-    await aclose()
+        await asyncio.wait_for(watch.aclose(), 1.0)

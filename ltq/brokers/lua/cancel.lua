@@ -10,6 +10,7 @@ RETURNS 'cancelled', 'final' (it was already) or 'gone'
 local prefix, id = KEYS[1], ARGV[1]
 local key = prefix .. 'task:' .. id
 -- @include time
+-- @include index
 
 local hash = redis.pcall('HMGET', key, 'status', 'task', 'queue', 'lane', 'priority', 'worker',
   'result_ttl')
@@ -19,8 +20,10 @@ if status == 'pending' then
   redis.call('LREM', prefix .. 'ready:' .. (hash[5] or '1') .. ':' .. (hash[4] or queue), 1, id)
 elseif status == 'delayed' then
   redis.call('ZREM', prefix .. 'delayed:' .. queue, id)
+  reindex('due', 'delayed:', queue)
 elseif status == 'working' then
   redis.call('ZREM', prefix .. 'leases:' .. queue, id)
+  reindex('expiry', 'leases:', queue)
   redis.call('PUBLISH', prefix .. 'revoked:' .. hash[6], id)
 else
   return 'final'

@@ -9,6 +9,7 @@ RETURNS how many were removed
 ]]
 local prefix, queue, limit = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local removed = 0
+-- @include index
 local function remove(ids, status)
   for _, id in ipairs(ids or {}) do
     local key = prefix .. 'task:' .. id
@@ -29,5 +30,6 @@ if removed < limit then
   local ids = redis.call('ZRANGE', prefix .. 'delayed:' .. queue, 0, limit - removed - 1)
   if #ids > 0 then redis.call('ZREM', prefix .. 'delayed:' .. queue, unpack(ids)) end
   remove(ids, 'delayed')
+  reindex('due', 'delayed:', queue)
 end
 return removed

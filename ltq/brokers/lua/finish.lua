@@ -16,6 +16,7 @@ local prefix = KEYS[1]
 -- @include time
 -- @include ready
 -- @include bury
+-- @include index
 
 local function check(hash, token)
   if hash.err or not hash[1] then return 'gone' end
@@ -37,7 +38,7 @@ end
 local function requeue(id, queue, hash, status, delay, flags, ...)
   local key = prefix .. 'task:' .. id
   local lane, priority = hash[3] or queue, hash[4] or '1'
-  redis.call('HDEL', key, 'progress')
+  redis.call('HDEL', key, 'progress', 'error', 'error_type', 'traceback')
   if string.find(flags, 't', 1, true) then
     redis.call('HSET', key, 'tries', string.format('%.0f', (tonumber(hash[5]) or 0) + 1))
   end
@@ -50,7 +51,7 @@ local function requeue(id, queue, hash, status, delay, flags, ...)
   push(lane, priority, id, string.find(flags, 'f', 1, true))
 end
 
-local answers, i = {}, 1
+local answers, queues, i = {}, {}, 1
 while i <= #ARGV do
   local id, queue, token, status, seconds, flags, count = unpack(ARGV, i, i + 6)
   local last = i + 6 + tonumber(count)
@@ -60,6 +61,7 @@ while i <= #ARGV do
   if not answer then
     answer = 'ok'
     redis.call('ZREM', prefix .. 'leases:' .. queue, id)
+    queues[queue] = true
     if status == 'pending' or status == 'delayed' then
       requeue(id, queue, hash, status, tonumber(seconds), flags, unpack(ARGV, i + 7, last))
     else
@@ -70,4 +72,5 @@ while i <= #ARGV do
   i = last + 1
 end
 flush_pushed()
+for queue in pairs(queues) do reindex('expiry', 'leases:', queue) end
 return answers

@@ -13,6 +13,7 @@ local limit, max_deliveries, result_ttl = tonumber(ARGV[1]), tonumber(ARGV[2]), 
 -- @include time
 -- @include ready
 -- @include bury
+-- @include index
 
 local recovered, promoted, buried = 0, 0, 0
 
@@ -50,7 +51,6 @@ local function recover(id, queue, hash)
   redis.call('PEXPIRE', key, string.format('%.0f', ttl))
 end
 
--- Each index names queues by the earliest moment in their set; it may be early, never late.
 local function each_due(index, kind, move)
   local left = limit
   for _, queue in ipairs(redis.call('ZRANGE', prefix .. index, '-inf', stamp, 'BYSCORE')) do
@@ -63,9 +63,7 @@ local function each_due(index, kind, move)
       if not hash.err then move(id, queue, hash) end
     end
     left = left - #(ids or {})
-    local head = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
-    redis.call('ZREM', prefix .. index, queue)
-    if head[2] then redis.call('ZADD', prefix .. index, head[2], queue) end
+    reindex(index, kind, queue)
   end
 end
 

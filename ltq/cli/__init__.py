@@ -1,0 +1,5 @@
+"""The command `ltq`."""
+
+from ltq.cli._root import main
+
+__all__ = ["main"]

@@ -1,0 +1,53 @@
+"""What goes to stdout for people: lines and columns, styled where it is a terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from ltq.logger import printable
+
+Cell = str | Text
+
+
+def open_console() -> Console:
+    """Stdout, with nothing in a text taken for markup."""
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def print_columns(
+    console: Console, head: Sequence[str], rows: Sequence[Sequence[Cell]], *, left: set[int]
+) -> None:
+    """Print rows under a head: never cut, numbers to the right, the columns of `left` not."""
+    cells = [[Text(title, style="bold") for title in head]]
+    cells += [[safe(cell) for cell in row] for row in rows]
+    widths = [max(cell.cell_len for cell in column) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = Text("  ").join(
+            _pad(cell, width, is_left=position in left)
+            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        padded.rstrip()
+        print_line(console, padded)
+
+
+def print_fields(console: Console, fields: Sequence[tuple[str, Cell]]) -> None:
+    """Print names and values, one pair a line."""
+    width = max((len(name) for name, _ in fields), default=0)
+    for name, value in fields:
+        print_line(console, Text.assemble((name.ljust(width + 2), "dim"), safe(value)))
+
+
+def print_line(console: Console, line: Cell) -> None:
+    """Print a line as long as it is."""
+    console.print(safe(line), soft_wrap=True)
+
+
+def safe(cell: Cell) -> Text:
+    """A text without control characters; a `Text` is taken to be safe already."""
+    return cell if isinstance(cell, Text) else Text(printable(cell))
+
+
+def _pad(cell: Text, width: int, *, is_left: bool) -> Text:
+    padding = " " * (width - cell.cell_len)
+    return Text.assemble(cell, padding) if is_left else Text.assemble(padding, cell)

@@ -1,0 +1,85 @@
+"""The demo's job: the checksums of the files below a directory.
+
+A module as anybody would write it: a worker, its tasks, and what they return.
+"""
+
+import asyncio
+import hashlib
+import os
+from dataclasses import dataclass
+
+from ltq.context import current
+from ltq.worker import Worker
+
+worker = Worker("demo", broker_url="memory://demo", concurrency=8)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The regular files below a directory, and what could not be looked at."""
+
+    files: list[str]
+    skipped: list[str]
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """One file."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@worker.task
+async def walk(directory: str) -> Listing:
+    """List the files below a directory, telling how far it is."""
+    files: list[str] = []
+    skipped: list[str] = []
+    left = [directory]
+    while left:
+        folder = left.pop()
+        found, folders, unreadable = await asyncio.to_thread(_look, folder)
+        files += found
+        skipped += unreadable
+        left += folders
+        await current().progress(len(files), note=os.path.basename(folder))
+    return Listing(sorted(files), sorted(skipped))
+
+
+@worker.task
+def checksum(path: str) -> Checksum:
+    """Read one file. A plain `def`: it runs in a thread."""
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return Checksum(path, file.tell(), digest.hexdigest())
+
+
+@worker.task(max_tries=2, backoff=0.2)
+async def stumble() -> int:
+    """Fail in the first try, on purpose, and tell which try it was that did not."""
+    attempt = current().attempt
+    if attempt == 1:
+        raise ConnectionError("on purpose, to show a retry")
+    return attempt
+
+
+def _look(folder: str) -> tuple[list[str], list[str], list[str]]:
+    """Files and folders in a folder, and what cannot be read or has a name that is no text."""
+    files: list[str] = []
+    folders: list[str] = []
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        return [], [], [f"{folder}: {error.strerror}"]
+    skipped = [f"{entry.path}: not a UTF-8 name" for entry in entries if not _is_text(entry.path)]
+    for entry in filter(lambda entry: _is_text(entry.path), entries):
+        if entry.is_dir(follow_symlinks=False):
+            folders.append(entry.path)
+        elif entry.is_file(follow_symlinks=False):
+            files.append(entry.path)
+    return files, folders, [line.encode(errors="backslashreplace").decode() for line in skipped]
+
+
+def _is_text(name: str) -> bool:
+    return name.isprintable() or not any("\ud800" <= sign <= "\udfff" for sign in name)

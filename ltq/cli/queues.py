@@ -1,0 +1,105 @@
+"""`ltq stats`, `ltq size`, `ltq clear`: queues from outside."""
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+
+import click
+from rich.text import Text
+
+from ltq._names import check_name
+from ltq.cli._console import Cell, open_console, print_columns, print_line
+from ltq.cli._errors import CommandError
+from ltq.cli._options import broker_url_option, json_option, open_broker
+from ltq.state import QueueStats
+
+_COUNTS = ("pending", "delayed", "working", "dead")
+
+
+@click.command()
+@json_option
+@broker_url_option
+def stats(broker_url: str | None, as_json: bool) -> None:
+    """Show how many tasks of each queue are where.
+
+    `dead` counts the dead letters: tasks that failed or were rejected and may be sent again.
+
+    \b
+    Example:
+      ltq stats --json
+    """
+    found = asyncio.run(_stats(broker_url))
+    if as_json:
+        click.echo(json.dumps([asdict(queue) for queue in found]))
+    elif found:
+        print_columns(open_console(), ("queue", *_COUNTS), [_row(queue) for queue in found], left={0})
+    else:
+        print_line(open_console(), "no queues yet")
+
+
+async def _stats(url: str | None) -> list[QueueStats]:
+    async with open_broker(url) as broker:
+        return await broker.stats(await broker.queues())
+
+
+def _row(queue: QueueStats) -> list[Cell]:
+    row: list[Cell] = [queue.queue]
+    for name in _COUNTS:
+        count: int = getattr(queue, name)
+        style = "dim" if count == 0 else "red" if name == "dead" else ""
+        row.append(Text(str(count), style=style))
+    return row
+
+
+@click.command()
+@click.argument("queue")
+@json_option
+@broker_url_option
+def size(queue: str, broker_url: str | None, as_json: bool) -> None:
+    """Print how many tasks wait in a queue: pending and delayed ones.
+
+    \b
+    Example:
+      ltq size github:fetch
+    """
+    found = asyncio.run(_size(check_name("queue", queue), broker_url))
+    click.echo(json.dumps(asdict(found)) if as_json else found.pending + found.delayed)
+
+
+async def _size(queue: str, url: str | None) -> QueueStats:
+    async with open_broker(url) as broker:
+        (found,) = await broker.stats([queue])
+        return found
+
+
+@click.command()
+@click.argument("queue")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@broker_url_option
+def clear(queue: str, yes: bool, broker_url: str | None) -> None:
+    """Remove all waiting tasks of a queue for good, and print how many.
+
+    Working tasks go on, dead letters stay. Asks first if stdin is a terminal.
+
+    \b
+    Example:
+      ltq clear github:fetch --yes
+    """
+    check_name("queue", queue)
+    if not yes and sys.stdin.isatty():
+        found = asyncio.run(_size(queue, broker_url))
+        waiting = _tasks(found.pending + found.delayed)
+        if not click.confirm(f"Remove {waiting} from {queue} for good?", err=True):
+            raise CommandError("nothing was removed")
+    removed = asyncio.run(_clear(queue, broker_url))
+    click.echo(f"{_tasks(removed)} removed from {queue}")
+
+
+async def _clear(queue: str, url: str | None) -> int:
+    async with open_broker(url) as broker:
+        return await broker.clear(queue)
+
+
+def _tasks(count: int) -> str:
+    return "1 task" if count == 1 else f"{count} tasks"

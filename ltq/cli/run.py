@@ -1,0 +1,132 @@
+"""`ltq run`: a worker, until it is told to stop."""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+import click
+
+from ltq.broker import Broker
+from ltq.cli._errors import WrongUseError
+from ltq.cli._options import broker_url_option
+from ltq.cli._target import Runnable, load_runnable
+from ltq.cli._threads import leave_stuck_threads, set_thread_pool
+from ltq.logger import get_logger, setup_logging
+from ltq.worker import URL_VARIABLE, Worker
+
+logger = get_logger("cli")
+
+_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+@click.command()
+@click.argument("target", metavar="[MODULE:WORKER]", required=False)
+@click.option(
+    "--app",
+    is_flag=False,
+    flag_value="",
+    metavar="[MODULE:APP]",
+    help="Run an App: all of its workers.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many tasks run at once, instead of what the worker says.",
+)
+@click.option("--burst", is_flag=True, help="Exit once no task is due or running.")
+@click.option(
+    "--log-level",
+    type=click.Choice(_LEVELS, case_sensitive=False),
+    default="info",
+    show_default=True,
+    help="What to log to stderr.",
+)
+@broker_url_option
+def run(
+    target: str | None,
+    app: str | None,
+    concurrency: int | None,
+    burst: bool,
+    log_level: str,
+    broker_url: str | None,
+) -> None:
+    """Run a worker (or an App) until SIGTERM or Ctrl-C.
+
+    MODULE is imported with the current directory on the path. On a stop running tasks get the
+    worker's shutdown_timeout to end, the rest goes back to its queue; a second signal does that at
+    once. --broker-url overrides what the code says.
+
+    \b
+    Examples:
+      ltq run jobs:worker --concurrency 20
+      ltq run --app jobs:app --burst
+    """
+    setup_logging(log_level)
+    if broker_url is not None:
+        Broker.from_url(broker_url)  # a wrong one is told before anything is imported
+        os.environ[URL_VARIABLE] = broker_url
+    runnable = load_runnable(_the_target(target, app), want_app=app is not None)
+    for worker in _workers(runnable):
+        _adjust(worker, concurrency, broker_url)
+        _announce(worker)
+    _runner()(_run(runnable, burst=burst))
+
+
+def _the_target(target: str | None, app: str | None) -> str:
+    """`mod:worker`, `--app mod:app` or `mod:app --app`: one of them."""
+    if target and app:
+        raise WrongUseError(f"{target} and --app {app} exclude each other: give one of them")
+    named = target or app
+    if not named:
+        raise WrongUseError("what shall run? Name it: ltq run MODULE:WORKER")
+    return named
+
+
+def _workers(runnable: Runnable) -> list[Worker]:
+    if isinstance(runnable, Worker):
+        return [runnable]
+    workers: Iterable[Worker] = getattr(runnable, "workers", ())
+    return list(workers)
+
+
+def _adjust(worker: Worker, concurrency: int | None, broker_url: str | None) -> None:
+    if concurrency is not None:
+        worker.concurrency = concurrency
+    if broker_url is not None:
+        worker.broker = Broker.from_url(broker_url)
+
+
+def _announce(worker: Worker) -> None:
+    logger.info(
+        "worker %s: %d tasks (%s), concurrency %d, broker %s",
+        worker.name,
+        len(worker.tasks),
+        ", ".join(worker.tasks) or "none",
+        worker.concurrency,
+        worker.broker.url,
+    )
+    if worker.broker.is_local:
+        logger.warning(
+            "%s is this process's own: no other process can reach it", worker.broker.url
+        )
+
+
+def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
+    """uvloop's, where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+async def _run(runnable: Runnable, *, burst: bool) -> None:
+    pool = set_thread_pool()
+    try:
+        await runnable.run(burst=burst)
+    finally:
+        if isinstance(runnable, Worker):
+            await runnable.aclose()
+    leave_stuck_threads(pool)
