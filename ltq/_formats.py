@@ -14,7 +14,7 @@ things are added here, by its hooks:
 import types
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from enum import EnumType
+from enum import Enum, EnumType
 from functools import partial
 from typing import (
     Annotated,
@@ -207,7 +207,7 @@ def _enum(hint: EnumType, form: Format) -> _Choice:
 
     def pick(data: Any) -> Any:
         for member in members:
-            if _canonical(plain(form.load(form.encode(member)))) == _canonical(data):
+            if repr(plain(form.load(form.encode(member)))) == repr(data):  # 1 is not 1.0
                 return member
         raise ValueError(f"Invalid enum value of `{_name(hint)}`")
 
@@ -299,7 +299,7 @@ def _as_good(sent: Any, got: Any) -> bool:
         return not sent - got  # `==` is always False where clocks are put back
     if type(sent) is type(got):  # as good if it is NaN, or has no `__eq__`
         compare: Any = type(sent).__eq__
-        return compare is object.__eq__ or not equal(sent, sent)
+        return (compare is object.__eq__ and not isinstance(sent, Enum)) or not equal(sent, sent)
     return isinstance(sent, type(got)) or (type(sent), type(got)) == (int, float)
 
 

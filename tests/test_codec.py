@@ -109,6 +109,12 @@ class Box(Generic[T]):
     content: T
 
 
+@dataclasses.dataclass
+class Spoilt(Generic[T]):
+    content: T
+    value: str | date
+
+
 @dataclasses.dataclass(eq=False)
 class Incomparable:
     name: str
@@ -157,7 +163,9 @@ class Mixed(enum.Enum):
     """msgspec refuses it: not all values are texts or all whole numbers."""
 
     HALF = 0.5
-    PAIR = (1, "x")
+    ONE = 1
+    PAIR = (1, 2)
+    RIAP = (2, 1)
     NAME = "name"
 
 
@@ -209,7 +217,7 @@ VALUES: list[tuple[Any, Any]] = [
     (Color, Color.BLUE),
     (Level, Level.HIGH),
     (Mode, Mode.FAST),
-    (Mixed, Mixed.PAIR),
+    *((Mixed, member) for member in Mixed),
     (Mixed | None, Mixed.HALF),
     (list[int], [1, 2]),
     (set[str], {"a", "b"}),
@@ -372,6 +380,25 @@ class TestTypes:
         assert arrive(taking(Any, codec), (1, (2, 3))) == [1, [2, 3]]
         assert arrive(taking(int, codec), Level.LOW) == 1
         assert arrive(taking(bytes, codec), bytearray(b"x")) == b"x"
+
+    def test_a_class_with_the_methods_of_a_model_is_one(self, codec: Codec) -> None:
+        class Celsius:
+            def __init__(self, degrees: float) -> None:
+                self.degrees = degrees
+
+            def model_dump(self, **_: Any) -> Any:
+                return {"degrees": self.degrees}
+
+            @classmethod
+            def model_validate_json(cls, data: bytes) -> "Celsius":
+                degrees = json.loads(data)["degrees"]
+                if degrees < -273.15:
+                    raise ValueError("too cold")
+                return cls(degrees)
+
+        task = taking(Celsius, codec)
+        assert arrive(task, Celsius(5.5)).degrees == 5.5
+        assert "argument 'value': too cold" in refusal(task, Celsius(-300))
 
     def test_a_subclass_arrives_as_the_annotated_class(self, codec: Codec) -> None:
         @dataclasses.dataclass
@@ -944,6 +971,7 @@ class TestAnnotations:
         [
             list[Annotated[str | date, msgspec.Meta(max_length=3)]],
             dataclasses.make_dataclass("Holder", [("value", str | date)]),
+            Spoilt[str | date],
             enum.Enum,
         ],
         ids=str,

@@ -53,6 +53,7 @@ class Channels:
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._heard = 0.0
+        self._closing = False
 
     def add(self, channel: str) -> None:
         """Subscribe, soon. A channel that is there already is confirmed at once."""
@@ -81,11 +82,13 @@ class Channels:
     async def aclose(self) -> None:
         """Close the connection and forget all channels."""
         self._wanted.clear()
+        self._closing = True  # Python 3.11's wait_for may swallow the cancellation
         tasks = [t for t in (self._reader, self._writer, self._greeter) if t is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._reader = self._writer = None
+        self._closing = False
 
     def _start(self) -> None:
         if self._reader is None or self._reader.done():
@@ -95,7 +98,7 @@ class Channels:
 
     async def _read_forever(self) -> None:
         pause = _FIRST_PAUSE
-        while True:
+        while not self._closing:
             connection = self._link.new_connection()
             try:
                 await connection.connect()
@@ -118,7 +121,7 @@ class Channels:
 
     async def _read(self, connection: AbstractConnection) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._closing:
             reply = await connection.read_response(timeout=PING_EVERY)
             if reply is None:
                 if loop.time() - self._heard > 2 * PING_EVERY:
