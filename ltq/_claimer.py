@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from ltq.broker import Claim, Consumer
 from ltq.errors import BrokerError
@@ -42,14 +42,13 @@ class Claimer:
         self._consumer = consumer
         self._room = room
         self._start = start
-        self._task: asyncio.Task[None] | None = None
-        self._resting = False
+        self._task: asyncio.Task[Any] | None = None
+        """Where it rests, while it does."""
         self._stopping = False
         self._failures = 0
 
     async def run(self, *, burst: bool = False) -> None:
         """Claim and start until `stop`, or in a burst until there is nothing more to do now."""
-        self._task = asyncio.current_task()
         while not self._stopping:
             claim = await self._claim()
             if claim is None:
@@ -64,7 +63,7 @@ class Claimer:
     def stop(self) -> None:
         """Claim no more. A claim under way is not cut: its tasks would be nobody's."""
         self._stopping = True
-        if self._resting and self._task is not None:
+        if self._task is not None:
             self._task.cancel()
 
     async def _claim(self) -> Claim | None:
@@ -90,13 +89,18 @@ class Claimer:
         except BrokerError as error:
             logger.debug("waiting failed, claiming will tell more: %s", error)
 
-    async def _rest(self, pause: Awaitable[None]) -> None:
-        """Await something that `stop` may cut short."""
-        self._resting = True
+    async def _rest(self, pause: Coroutine[Any, Any, None]) -> None:
+        """Await something that `stop` may cut short, or has cut short already."""
+        task = asyncio.current_task()
+        assert task is not None, "a coroutine runs in a task"
+        if self._stopping:
+            pause.close()
+            return
+        self._task = task
         try:
             await pause
         except asyncio.CancelledError:
-            if not self._stopping:
+            if not self._stopping or task.uncancel() > 0:
                 raise
         finally:
-            self._resting = False
+            self._task = None

@@ -30,8 +30,7 @@ class Client:
         self.name = name
         self.lease = lease
         self.rates = dict(rates)
-        # A lane is a queue, or a queue, a slash and a task: the namespace is the queue's.
-        self.homes = {lane: namespace_of(lane.partition("/")[0]) for lane in lanes}
+        self.homes = {lane: namespace_of(lane) for lane in lanes}
         self.namespaces = tuple(dict.fromkeys(self.homes.values()))
 
 

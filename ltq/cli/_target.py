@@ -18,6 +18,14 @@ from ltq.errors import ConfigurationError
 from ltq.logger import printable
 from ltq.worker import Worker
 
+_MACHINERY = {
+    __file__,
+    importlib.__file__,
+    "<frozen importlib._bootstrap>",
+    "<frozen importlib._bootstrap_external>",
+}
+"""Files whose part in a failed import says nothing to the user."""
+
 
 class Runnable(Protocol):
     """A Worker or an App."""
@@ -77,7 +85,7 @@ def _split(target: str) -> tuple[str, str]:
 
 
 def _import(path: str) -> ModuleType:
-    here = os.getcwd()  # noqa: PTH109  a text for sys.path
+    here = os.getcwd()
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
@@ -136,9 +144,7 @@ def _chain(told: traceback.TracebackException) -> Iterator[traceback.TracebackEx
 
 
 def _own_frames(frames: traceback.StackSummary) -> list[traceback.FrameSummary]:
-    machinery = (__file__, importlib.__file__, "<frozen importlib._bootstrap>")
-    machinery += ("<frozen importlib._bootstrap_external>",)
-    return [frame for frame in frames if frame.filename not in machinery]
+    return [frame for frame in frames if frame.filename not in _MACHINERY]
 
 
 def _is_library(filename: str) -> bool:

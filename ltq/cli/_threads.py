@@ -12,10 +12,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-
-from ltq.logger import get_logger
-
-logger = get_logger("cli")
+from typing import NoReturn
 
 _PREFIX = "ltq-"
 """Begins the names of the threads that run tasks."""
@@ -30,18 +27,20 @@ def set_thread_pool() -> ThreadPoolExecutor:
     return pool
 
 
-def leave_stuck_threads(pool: ThreadPoolExecutor) -> None:
-    """End the process here and now, with exit code 0, if there are tasks' threads that go on."""
+def count_stuck(pool: ThreadPoolExecutor) -> int:
+    """Close the pool; how many threads of tasks go on although their workers have gone."""
     pool.shutdown(wait=False, cancel_futures=True)
     deadline = time.monotonic() + _PATIENCE
     threads = [thread for thread in threading.enumerate() if thread.name.startswith(_PREFIX)]
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    stuck = sum(thread.is_alive() and not thread.daemon for thread in threads)
-    if stuck:
-        logger.warning("leaving without waiting for %d threads of requeued tasks", stuck)
-        atexit._run_exitfuncs()  # noqa: SLF001  os._exit leaves them out
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+    return sum(thread.is_alive() and not thread.daemon for thread in threads)
+
+
+def leave(exit_code: int) -> NoReturn:
+    """End the process here and now, whatever its threads do."""
+    atexit._run_exitfuncs()  # noqa: SLF001  os._exit leaves them out
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ltq.context import current
 from ltq.worker import Worker
 
-worker = Worker("demo", broker_url="memory://demo", concurrency=8)
+worker = Worker("demo", broker_url="memory://demo", concurrency=8, shutdown_timeout=1.0)
 
 
 @dataclass(frozen=True)
@@ -65,21 +65,28 @@ async def stumble() -> int:
 
 
 def _look(folder: str) -> tuple[list[str], list[str], list[str]]:
-    """Files and folders in a folder, and what cannot be read or has a name that is no text."""
+    """The files and folders in a folder, and what cannot be read or sent."""
     files: list[str] = []
     folders: list[str] = []
+    skipped: list[str] = []
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
         return [], [], [f"{folder}: {error.strerror}"]
-    skipped = [f"{entry.path}: not a UTF-8 name" for entry in entries if not _is_text(entry.path)]
-    for entry in filter(lambda entry: _is_text(entry.path), entries):
-        if entry.is_dir(follow_symlinks=False):
+    for entry in entries:
+        if not _is_text(entry.path):
+            shown = os.fsencode(entry.path).decode(errors="backslashreplace")
+            skipped.append(f"{shown}: its name is not UTF-8")
+        elif entry.is_dir(follow_symlinks=False):
             folders.append(entry.path)
         elif entry.is_file(follow_symlinks=False):
             files.append(entry.path)
-    return files, folders, [line.encode(errors="backslashreplace").decode() for line in skipped]
+    return files, folders, skipped
 
 
 def _is_text(name: str) -> bool:
-    return name.isprintable() or not any("\ud800" <= sign <= "\udfff" for sign in name)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -33,7 +33,9 @@ def stats(broker_url: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(queue) for queue in found]))
     elif found:
-        print_columns(open_console(), ("queue", *_COUNTS), [_row(queue) for queue in found], left={0})
+        print_columns(
+            open_console(), ("queue", *_COUNTS), [_row(queue) for queue in found], left={0}
+        )
     else:
         print_line(open_console(), "no queues yet")
 

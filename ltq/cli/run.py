@@ -11,7 +11,7 @@ from ltq.broker import Broker
 from ltq.cli._errors import WrongUseError
 from ltq.cli._options import broker_url_option
 from ltq.cli._target import Runnable, load_runnable
-from ltq.cli._threads import leave_stuck_threads, set_thread_pool
+from ltq.cli._threads import count_stuck, leave, set_thread_pool
 from ltq.logger import get_logger, setup_logging
 from ltq.worker import URL_VARIABLE, Worker
 
@@ -108,9 +108,7 @@ def _announce(worker: Worker) -> None:
         worker.broker.url,
     )
     if worker.broker.is_local:
-        logger.warning(
-            "%s is this process's own: no other process can reach it", worker.broker.url
-        )
+        logger.warning("%s is this process's own: no other process can reach it", worker.broker.url)
 
 
 def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
@@ -129,4 +127,7 @@ async def _run(runnable: Runnable, *, burst: bool) -> None:
     finally:
         if isinstance(runnable, Worker):
             await runnable.aclose()
-    leave_stuck_threads(pool)
+    stuck = count_stuck(pool)
+    if stuck:
+        logger.warning("leaving without waiting for %d threads of requeued tasks", stuck)
+        leave(0)

@@ -1,6 +1,7 @@
 """`ltq watch`: one task, live."""
 
 import asyncio
+import math
 import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
@@ -11,12 +12,11 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeElapsed
 from rich.text import Text
 
 from ltq.cli._console import open_console, print_line
-from ltq.cli._errors import CommandError
+from ltq.cli._errors import CommandError, WrongUseError
 from ltq.cli._options import broker_url_option, json_option, open_broker
 from ltq.cli._states import progress_text, result_text, state_json, status_text
 from ltq.cli.tasks import find_task
 from ltq.logger import printable
-from ltq.options import seconds
 from ltq.state import Status, TaskState
 
 _SHOWN_RESULT = 200
@@ -48,8 +48,8 @@ def watch(task_id: str, timeout: float | None, as_json: bool, broker_url: str | 
     Example:
       ltq watch 0c8bdd0dee0ab0ad55f2f5a7 --timeout 60
     """
-    if timeout is not None:
-        seconds("--timeout", timeout)
+    if timeout is not None and not 0 < timeout < math.inf:
+        raise WrongUseError("--timeout takes a number of seconds, more than 0")
     final = asyncio.run(_watch(task_id, timeout, broker_url, _view(as_json=as_json)))
     if final.status is not Status.COMPLETED:
         reason = f": {final.error}" if final.error else ""

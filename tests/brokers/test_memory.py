@@ -24,6 +24,7 @@ from tests.conformance.factories import (
     make_envelope,
     publish,
     publish_many,
+    started,
 )
 
 
@@ -169,8 +170,7 @@ class TestThreads:
 
         async def work() -> str:
             async with broker.consumer([QUEUE]) as consumer:
-                waiting = asyncio.create_task(consumer.wait(10.0))
-                await asyncio.wait([waiting], timeout=0.02)
+                waiting = await started(consumer.wait(10.0))
                 ready.set()
                 assert await waiting
                 return (await claim_one(broker, consumer)).lease.id
@@ -220,18 +220,16 @@ class TestFairness:
     async def test_a_loop_of_calls_starves_nobody(self, url: str) -> None:
         broker, turns = MemoryBroker(url), 0
 
-        async def other() -> None:
+        def turn() -> None:
             nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
+            turns += 1
+            asyncio.get_running_loop().call_soon(turn)
 
-        running = asyncio.create_task(other())
+        turn()
         await publish_many(broker, 10)
         async with broker.consumer([QUEUE]) as consumer:
             for _ in range(10):
                 await claim_ids(consumer, 1)
-        running.cancel()
         assert turns >= 10
 
     async def test_a_call_that_is_cancelled_has_done_nothing(self, url: str) -> None:
@@ -247,8 +245,7 @@ class TestFairness:
 class TestWait:
     async def test_a_closed_consumer_waits_no_more(self, url: str) -> None:
         consumer = MemoryBroker(url).consumer([QUEUE])
-        waiting = asyncio.create_task(consumer.wait(None))
-        await asyncio.wait([waiting], timeout=0.02)
+        waiting = await started(consumer.wait(None))
         await consumer.aclose()
         assert not await asyncio.wait_for(waiting, 1.0)
         assert not await asyncio.wait_for(consumer.wait(None), 1.0)
@@ -275,8 +272,7 @@ class TestWait:
     async def test_a_waiter_is_forgotten_when_its_wait_is_over(self, url: str) -> None:
         broker = MemoryBroker(url)
         consumer = broker.consumer([QUEUE])
-        waiting = asyncio.create_task(consumer.wait(None))
-        await asyncio.wait([waiting], timeout=0.02)
+        waiting = await started(consumer.wait(None))
         waiting.cancel()
         await asyncio.wait([waiting])
         await consumer.wait(0.0)

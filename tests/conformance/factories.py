@@ -1,6 +1,8 @@
 """What conformance tests are made of: envelopes, and the few steps all of them take."""
 
-from typing import Any
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from ltq._names import new_id
 from ltq.broker import Broker, Consumer
@@ -8,6 +10,8 @@ from ltq.message import Delivery, Envelope, Published
 from tests.eventually import eventually
 
 QUEUE = "mail:send"
+
+T = TypeVar("T")
 
 
 def make_envelope(**fields: Any) -> Envelope:
@@ -40,6 +44,17 @@ async def claim_one(broker: Broker, consumer: Consumer) -> Delivery:
 async def claim_ids(consumer: Consumer, limit: int) -> list[str]:
     """The ids one claim gives."""
     return [delivery.lease.id for delivery in (await consumer.claim(limit)).deliveries]
+
+
+async def started(waiting: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+    """Start something that waits, and let it come to where it waits.
+
+    No broker tells when it is there: this is long enough as a rule, and never too short to be
+    right, as what it waits for may also come before.
+    """
+    task = asyncio.create_task(waiting)
+    await asyncio.wait([task], timeout=0.02)
+    return task
 
 
 async def lose(broker: Broker, delivery: Delivery) -> None:

@@ -9,7 +9,7 @@ from ltq.broker import Broker
 from ltq.message import Receipt
 from ltq.state import Status
 from tests.conformance.conftest import MakeBroker, MakeConsumer
-from tests.conformance.factories import QUEUE, claim_ids, claim_one, publish, publish_many
+from tests.conformance.factories import QUEUE, claim_ids, claim_one, publish, publish_many, started
 from tests.eventually import eventually
 
 
@@ -118,8 +118,7 @@ class TestWait:
         self, broker: Broker, make_broker: MakeBroker, make_consumer: MakeConsumer
     ) -> None:
         consumer = make_consumer(on=make_broker())
-        waiting = asyncio.create_task(consumer.wait(5.0))
-        await asyncio.wait([waiting], timeout=0.02)
+        waiting = await started(consumer.wait(5.0))
         await publish(broker)
         assert await asyncio.wait_for(waiting, 1.0)
 
@@ -138,8 +137,7 @@ class TestWait:
         busy, idle = make_consumer(), make_consumer()
         await publish(broker)
         delivery = await claim_one(broker, busy)
-        waiting = asyncio.create_task(claim_one(broker, idle))
-        await asyncio.wait([waiting], timeout=0.02)
+        waiting = await started(claim_one(broker, idle))
         await broker.requeue(delivery.lease)
         assert (await waiting).lease.id == delivery.lease.id
 
@@ -147,8 +145,7 @@ class TestWait:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         consumer = make_consumer()
-        waiting = asyncio.create_task(consumer.wait(5.0))
-        await asyncio.wait([waiting], timeout=0.02)
+        waiting = await started(consumer.wait(5.0))
         waiting.cancel()
         await asyncio.wait([waiting])
         envelope = await publish(broker)
@@ -159,8 +156,7 @@ class TestWait:
     ) -> None:
         gone, there = make_consumer(), make_consumer()
         assert not await gone.wait(0.02)
-        waiting = asyncio.create_task(claim_one(broker, there))
-        await asyncio.wait([waiting], timeout=0.02)
+        waiting = await started(claim_one(broker, there))
         envelope = await publish(broker)
         assert (await waiting).lease.id == envelope.id
 
@@ -176,8 +172,7 @@ class TestWait:
     async def test_tasks_of_one_call_wake_several_consumers(
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
-        waiting = [asyncio.create_task(claim_one(broker, make_consumer())) for _ in range(3)]
-        await asyncio.wait(waiting, timeout=0.02)
+        waiting = [await started(claim_one(broker, make_consumer())) for _ in range(3)]
         ids = await publish_many(broker, 3)
         claimed = [delivery.lease.id for delivery in await asyncio.gather(*waiting)]
         assert sorted(claimed) == sorted(ids)
@@ -187,8 +182,7 @@ class TestWait:
     ) -> None:
         consumer = make_consumer("a:x", "b:x", "b:y")
         for queue in ("b:y", "a:x", "b:x"):
-            waiting = asyncio.create_task(claim_one(broker, consumer))
-            await asyncio.wait([waiting], timeout=0.02)
+            waiting = await started(claim_one(broker, consumer))
             await publish(broker, queue=queue)
             assert (await waiting).lease.queue == queue
 
@@ -207,8 +201,7 @@ class TestClaimOfABroker:
     async def test_it_waits_for_the_first_task(
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
-        waiting = asyncio.create_task(broker.claim(make_consumer(), 10, timeout=2.0))
-        await asyncio.wait([waiting], timeout=0.02)
+        waiting = await started(broker.claim(make_consumer(), 10, timeout=2.0))
         ids = await publish_many(broker, 2)
         assert [delivery.lease.id for delivery in await waiting] == ids
 

@@ -1,6 +1,5 @@
 """Tasks that wait for their time."""
 
-import asyncio
 import time
 
 import pytest
@@ -9,7 +8,7 @@ from ltq.broker import Broker
 from ltq.message import Requeue
 from ltq.state import Status
 from tests.conformance.conftest import MakeConsumer
-from tests.conformance.factories import QUEUE, claim_ids, claim_one, publish
+from tests.conformance.factories import QUEUE, claim_ids, claim_one, publish, started
 from tests.eventually import eventually
 
 
@@ -77,8 +76,7 @@ class TestDelay:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         await publish(broker, delay=30.0)
-        waiting = asyncio.create_task(claim_one(broker, make_consumer()))
-        await asyncio.wait([waiting], timeout=0.02)
+        waiting = await started(claim_one(broker, make_consumer()))
         sooner = await publish(broker, delay=0.05)
         assert (await waiting).lease.id == sooner.id
 
