@@ -44,12 +44,12 @@ class Claimer:
         self._start = start
         self._task: asyncio.Task[Any] | None = None
         """Where it rests, while it does."""
-        self._stopping = False
+        self._stopped = asyncio.Event()
         self._failures = 0
 
     async def run(self, *, burst: bool = False) -> None:
         """Claim and start until `stop`, or in a burst until there is nothing more to do now."""
-        while not self._stopping:
+        while not self._stopped.is_set():
             claim = await self._claim()
             if claim is None:
                 continue
@@ -62,7 +62,7 @@ class Claimer:
 
     def stop(self) -> None:
         """Claim no more. A claim under way is not cut: its tasks would be nobody's."""
-        self._stopping = True
+        self._stopped.set()
         if self._task is not None:
             self._task.cancel()
 
@@ -93,14 +93,14 @@ class Claimer:
         """Await something that `stop` may cut short, or has cut short already."""
         task = asyncio.current_task()
         assert task is not None, "a coroutine runs in a task"
-        if self._stopping:
+        if self._stopped.is_set():
             pause.close()
             return
         self._task = task
         try:
             await pause
         except asyncio.CancelledError:
-            if not self._stopping or task.uncancel() > 0:
+            if not self._stopped.is_set() or task.uncancel() > 0:
                 raise
         finally:
             self._task = None

@@ -313,12 +313,14 @@ def equal(a: Any, b: Any) -> bool:
 
 def _pairs(sent: Any, got: Any) -> Iterator[tuple[str, Any, Any]] | None:
     """The parts of two values with the step to them, None if the two are not alike."""
-    if isinstance(sent, list | tuple) and isinstance(got, type(sent) | list):
+    sequence = list if isinstance(sent, list) else list | tuple
+    if isinstance(sent, list | tuple) and isinstance(got, sequence):
         return ((f"[{i}]", a, b) for i, (a, b) in enumerate(zip(sent, got, strict=False)))
     if isinstance(sent, dict) and isinstance(got, dict):
         return _items(sent, got) if len(sent) == len(got) else None
-    if type(sent) is type(got) and (fields := _fields(sent)) is not None:
-        return _items(fields, _fields(got) or {})
+    if isinstance(sent, type(got)) and (new := _fields(got)) is not None:
+        old = _fields(sent) or {}
+        return _items({name: old.get(name) for name in new}, new)
     return None
 
 

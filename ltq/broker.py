@@ -53,7 +53,7 @@ class Claim(msgspec.Struct, frozen=True):
     deliveries: list[Delivery]
     due_in: float | None
     """Seconds until a claim may give more without a wake-up (a delayed task's due time, a rate
-    limit's next start, another worker's lease that ends), or None if nothing is known."""
+    limit's next start, the end of a lease), or None if nothing is known."""
 
 
 class Publisher(Protocol):
@@ -72,6 +72,8 @@ class Consumer(Protocol):
     async def claim(self, limit: int) -> Claim:
         """Lease up to `limit` tasks: strictly by priority, first in first out within one.
 
+        Strict within a namespace; where a consumer serves several, they take turns. Calls that
+        overlap are carried out one after the other.
         With limit 0 nothing is leased, but what is due is moved and other consumers are woken.
         """
         ...

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import threading
 import warnings
+import weakref
 from types import TracebackType
 from typing import IO, Self
 
@@ -44,10 +45,12 @@ class RedisServer:
         self.port = port or free_port()
         self._executable = executable
         self._arguments = arguments
-        self._directory = tempfile.TemporaryDirectory(prefix="ltq-redis-")
+        self._directory = tempfile.mkdtemp(prefix="ltq-redis-")
+        weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
-        self._ready = threading.Event()
+        self._answered = threading.Event()
+        self._accepting = False
         self.output: list[str] = []
         """What the server logged, for a look at a failure."""
 
@@ -63,10 +66,11 @@ class RedisServer:
     def start(self) -> None:
         """Start, and wait until connections are accepted."""
         assert self._process is None, "the server is running"
-        self._ready.clear()
+        self._answered.clear()
+        self._accepting = False
         self._process = subprocess.Popen(
             self._command(),
-            cwd=self._directory.name,
+            cwd=self._directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -74,7 +78,8 @@ class RedisServer:
         assert self._process.stdout is not None
         self._reader = threading.Thread(target=self._read, args=[self._process.stdout])
         self._reader.start()
-        if not self._ready.wait(START_TIMEOUT) or self._process.poll() is not None:
+        self._answered.wait(START_TIMEOUT)
+        if not self._accepting:
             self.kill()
             raise RuntimeError("redis-server did not start:\n" + "".join(self.output))
 
@@ -101,7 +106,6 @@ class RedisServer:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
-        self._directory.cleanup()
 
     def _command(self) -> list[str]:
         address = ["--port", str(self.port), "--bind", "127.0.0.1"]
@@ -119,5 +123,6 @@ class RedisServer:
             for line in stream:
                 self.output.append(line.decode(errors="replace"))
                 if b"Ready to accept connections" in line:
-                    self._ready.set()
-        self._ready.set()  # the end: whoever waits for the start shall see that it failed
+                    self._accepting = True
+                    self._answered.set()
+        self._answered.set()  # the end: whoever waits for the start shall see that it failed

@@ -2,9 +2,9 @@ import contextlib
 import dataclasses
 import enum
 import functools
-import inspect
 import json
 import math
+import subprocess
 import sys
 import threading
 import typing
@@ -119,6 +119,12 @@ class Spoilt(Generic[T]):
 class Incomparable:
     name: str
     note: Any = None
+
+
+class LessComparable(Incomparable): ...
+
+
+LESS_COMPARABLE = LessComparable("a", date.min)
 
 
 @dataclasses.dataclass
@@ -331,7 +337,6 @@ class TestTypes:
             (User | Repo, st.builds(Repo) | st.builds(User, st.text(), st.dates())),
             (list[date | bool | int], st.lists(st.dates() | st.booleans() | st.integers(0, 9))),
         ],
-        ids=str,
     )
     def test_any_value_of_a_common_type_arrives_as_it_was(
         self, codec: Codec, hint: Any, values: st.SearchStrategy[Any]
@@ -406,6 +411,8 @@ class TestTypes:
             origin: str = ""
 
         assert arrive(taking(Repo, codec), Fork("a", 1, "b")) == Repo("a", 1)
+        assert arrive(taking(tuple[int, date], codec), Pair(1, date.min)) == (1, date.min)
+        assert arrive(taking(Incomparable, codec), LessComparable("a")).name == "a"
 
     def test_a_class_that_does_not_compare_may_travel(self, codec: Codec) -> None:
         assert arrive(taking(Incomparable, codec), Incomparable("a")).name == "a"
@@ -496,7 +503,7 @@ class TestWire:
         assert travel(task, b=Repo("x").name, a=[1]) == ((), {"a": [1], "b": "x"})
         assert "'b': `UUID` would arrive as `str`" in refusal(task, b=KEY, a=1)
 
-    @pytest.mark.parametrize("serializer", ["pickle", "", None, 5, object()], ids=repr)
+    @pytest.mark.parametrize("serializer", ["pickle", "", None, 5, object()])
     def test_any_other_serializer_is_a_configuration_error(self, serializer: Any) -> None:
         with pytest.raises(ConfigurationError, match=r"serializer=.* is not allowed") as caught:
             Codec(serializer)
@@ -645,7 +652,6 @@ class TestRefusedArguments:
             (list[str | date], ["a", 5], "got `int` - at `$[1]`"),
             (Person, {"name": 5}, "name: Input should be a valid string; born: Field required"),
         ],
-        ids=str,
     )
     def test_a_value_of_a_wrong_type_is_named(
         self, codec: Codec, hint: Any, value: Any, text: str
@@ -670,6 +676,8 @@ class TestRefusedArguments:
                 "`UUID` would arrive as `str` - at `$.a[1].b`",
             ),
             (Incomparable, Incomparable("a", KEY), "`UUID` would arrive as `str` - at `$.note`"),
+            (Annotated[Incomparable, "x"], LESS_COMPARABLE, "would arrive as `str` - at `$.note`"),
+            (tuple[int, str], Pair(1, date.min), "`date` would arrive as `str` - at `$[1]`"),
             (Options, {"depth": 1, "x": 2}, "`dict` would arrive changed"),
             (list[Any], iter(()), "cannot encode `tuple_iterator`"),
             (Secret, Secret(password=pydantic.SecretStr("x")), "`SecretStr` would arrive changed"),
@@ -681,7 +689,6 @@ class TestRefusedArguments:
             (tuple[int, ...] | list[int], [1], "`list` would arrive as `tuple`"),
             (Repo | dict[str, Any], {"name": "a", "stars": 1}, "`dict` would arrive as `Repo`"),
         ],
-        ids=str,
     )
     def test_a_value_that_would_arrive_as_another_is_refused(
         self, codec: Codec, hint: Any, value: Any, text: str
@@ -729,7 +736,6 @@ class TestRefusedArguments:
             (Person, "ModelMetaclass"),
             ([1, {"a": threading.Lock()}], "list"),
         ],
-        ids=str,
     )
     def test_what_cannot_be_encoded_is_named_with_its_type(
         self, codec: Codec, value: Any, kind: str
@@ -772,6 +778,8 @@ class TestRefusedArguments:
                 task = taking(hint, codec)
                 with contextlib.suppress(InvalidArgumentsError):
                     task.decode_call(task.encode_call((value,), {}))
+                with contextlib.suppress(ResultError):
+                    task.decode_result(task.encode_result(value))
 
     def test_a_check_of_the_class_itself_is_heard(self, codec: Codec) -> None:
         @dataclasses.dataclass
@@ -843,7 +851,6 @@ class TestResults:
             (str | datetime, NOON.isoformat(), "`str` would arrive as `datetime`"),
             (datetime, NOON.isoformat(), "`str` would arrive as `datetime`"),
         ],
-        ids=str,
     )
     def test_a_wrong_result_is_named_where_it_was_made(
         self, codec: Codec, hint: Any, value: Any, text: str
@@ -974,7 +981,6 @@ class TestAnnotations:
             Spoilt[str | date],
             enum.Enum,
         ],
-        ids=str,
     )
     def test_a_type_that_cannot_travel_is_a_configuration_error(
         self, codec: Codec, hint: Any
@@ -1111,8 +1117,5 @@ class TestUndecodable:
 
 
 def test_importing_the_codec_does_not_import_pydantic() -> None:
-    source = inspect.getsource(sys.modules["ltq.codec"]) + inspect.getsource(
-        sys.modules["ltq._formats"]
-    )
-    assert "import pydantic" not in source
-    assert "from pydantic" not in source
+    script = "import sys, ltq.codec; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -17,10 +17,10 @@ from ltq.options import Rate
 
 logger = logging.getLogger("ltq.broker")
 
-BLOCK = 5.0
+BLOCK = 8.0
 """Seconds of one blocking pop: how late a wake-up may come that a paused consumer swallowed."""
 
-_SLACK = 3.0
+_SLACK = 1.5
 """Seconds a blocking pop may come back late before its connection counts as broken."""
 
 Sweep = Callable[[str], Any]

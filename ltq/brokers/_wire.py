@@ -57,7 +57,9 @@ def outcome_arguments(outcome: Outcome) -> list[Argument]:
         if outcome.timeout is not None:
             fields += ("timeout", outcome.timeout)
     if failure is not None:
-        fields += ("error", failure.text, "error_type", failure.type)
+        fields += ("error", failure.text)
+        if failure.type:
+            fields += ("error_type", failure.type)
         if failure.traceback:
             fields += ("traceback", failure.traceback)
     head: list[Argument] = [lease.id, lease.queue, lease.token, status.value, seconds, flags]

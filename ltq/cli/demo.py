@@ -18,6 +18,9 @@ from ltq.errors import TaskError
 from ltq.handle import Handle
 from ltq.logger import setup_logging
 
+_BATCH = 500
+"""Tasks sent at once: the next are sent when these are done."""
+
 
 @click.command()
 @click.argument(
@@ -99,22 +102,27 @@ async def _walk(directory: str, view: View) -> Listing:
 
 async def _hash(files: list[str], view: View) -> tuple[list[Checksum], list[str]]:
     """Send a task for each file; the results, and a line for each that failed."""
-    handles = await checksum.send_many([checksum.message(path) for path in files])
     checksums: list[Checksum] = []
     failures: list[str] = []
     view.hashed(0, len(files))
-    results = [_result(*pair) for pair in zip(handles, files, strict=True)]
-    for done, result in enumerate(asyncio.as_completed(results), start=1):
-        outcome = await result
-        if isinstance(outcome, Checksum):
-            checksums.append(outcome)
-        else:
-            failures.append(outcome)
-        view.hashed(done, len(files))
+    for start in range(0, len(files), _BATCH):
+        for result in asyncio.as_completed(await _send(files[start : start + _BATCH])):
+            outcome = await result
+            if isinstance(outcome, Checksum):
+                checksums.append(outcome)
+            else:
+                failures.append(outcome)
+            view.hashed(len(checksums) + len(failures), len(files))
     return checksums, failures
 
 
+async def _send(files: list[str]) -> list[Coroutine[Any, Any, Checksum | str]]:
+    handles = await checksum.send_many([checksum.message(path) for path in files])
+    return [_result(*pair) for pair in zip(handles, files, strict=True)]
+
+
 async def _result(handle: Handle[Checksum], path: str) -> Checksum | str:
+    """The result, or a line that says why there is none."""
     try:
         return await handle.result()
     except TaskError as error:

@@ -91,8 +91,9 @@ def clear(queue: str, yes: bool, broker_url: str | None) -> None:
     check_name("queue", queue)
     if not yes and sys.stdin.isatty():
         found = asyncio.run(_size(queue, broker_url))
-        waiting = _tasks(found.pending + found.delayed)
-        if not click.confirm(f"Remove {waiting} from {queue} for good?", err=True):
+        waiting = found.pending + found.delayed
+        question = f"Remove {_tasks(waiting)} from {queue} for good?"
+        if waiting and not click.confirm(question, err=True):
             raise CommandError("nothing was removed")
     removed = asyncio.run(_clear(queue, broker_url))
     click.echo(f"{_tasks(removed)} removed from {queue}")

@@ -127,6 +127,8 @@ async def _run(runnable: Runnable, *, burst: bool) -> None:
     finally:
         if isinstance(runnable, Worker):
             await runnable.aclose()
+    for worker in _workers(runnable):
+        logger.info("worker %s has stopped", worker.name)
     stuck = count_stuck(pool)
     if stuck:
         logger.warning("leaving without waiting for %d threads of requeued tasks", stuck)

@@ -6,6 +6,7 @@ import time
 import click
 from rich.console import Console
 
+from ltq._names import check_name
 from ltq.broker import Broker
 from ltq.cli._console import open_console, print_fields, print_line
 from ltq.cli._errors import CommandError
@@ -19,7 +20,7 @@ from ltq.state import TaskState
 async def find_task(broker: Broker, task_id: str, queue: str | None = None) -> TaskState[bytes]:
     """The present state of a task, of a queue or of any. Raises `TaskNotFoundError`."""
     if queue is not None:
-        return await broker.state(queue, task_id)
+        return await broker.state(check_name("queue", queue), task_id)
     state = await broker.find(task_id)
     if state is None:
         raise TaskNotFoundError(task_id)

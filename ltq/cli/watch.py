@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Protocol
 
 import click
@@ -17,6 +18,7 @@ from ltq.cli._options import broker_url_option, json_option, open_broker
 from ltq.cli._states import progress_text, result_text, state_json, status_text
 from ltq.cli.tasks import find_task
 from ltq.logger import printable
+from ltq.state import Progress as TaskProgress
 from ltq.state import Status, TaskState
 
 _SHOWN_RESULT = 200
@@ -117,24 +119,32 @@ class _LiveView:
             TimeElapsedColumn(),
             console=console,
         )
+        self._last: TaskProgress | None = None
         self._line = self._progress.add_task("", total=None, state=None)
 
     def screen(self) -> AbstractContextManager[object]:
         return self._progress
 
     def show(self, state: TaskState[bytes]) -> None:
-        current, total = 0.0, None
-        if state.progress is not None:
-            current, total = state.progress.current, state.progress.total
-        if state.status is Status.COMPLETED:
-            current = total = total or 1.0
-        elif state.status.is_final and total is None:
-            total = 1.0
-        self._progress.update(self._line, completed=current, total=total, state=state)
+        if state.status.is_final and state.status is not Status.COMPLETED:
+            state = replace(state, progress=state.progress or self._last)  # how far it came
+        self._last = state.progress
+        completed, total = _bar(state)
+        self._progress.update(self._line, completed=completed, total=total, state=state)
         if state.status.is_final:
             self._progress.stop()
             if state.result is not None:
                 print_line(self._console, _result(state))
+
+
+def _bar(state: TaskState[bytes]) -> tuple[float, float | None]:
+    """How much of the bar is full, of how much; of None if nobody knows."""
+    progress = state.progress or TaskProgress(0)
+    if state.status is Status.COMPLETED:
+        return 1, 1
+    if state.status.is_final and progress.total is None:
+        return 0, 1
+    return progress.current, progress.total
 
 
 class _StateColumn(ProgressColumn):

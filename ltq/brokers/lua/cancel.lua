@@ -32,7 +32,8 @@ local ttl = math.ceil((tonumber(hash[7]) or tonumber(ARGV[2])) * 1000)
 if ttl <= 0 then
   redis.call('DEL', key)
 else
-  redis.call('HDEL', key, 'body', 'ctx', 'lane', 'priority', 'progress', 'max_tries', 'result_ttl')
+  redis.call('HDEL', key, 'body', 'ctx', 'lane', 'priority', 'progress', 'max_tries', 'result_ttl',
+    'error', 'error_type', 'traceback')
   redis.call('HSET', key, 'status', 'cancelled', 'release_time', stamp)
   redis.call('PEXPIRE', key, string.format('%.0f', ttl))
 end

@@ -1,0 +1,1 @@
+"""How fast LTQ is, on the machine it runs on: `python -m benchmarks`."""

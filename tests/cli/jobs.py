@@ -1,0 +1,38 @@
+"""The workers that `ltq run` runs in tests."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import ltq
+
+worker = ltq.Worker("jobs", broker_url="memory://jobs", shutdown_timeout=timedelta(seconds=20))
+hasty = ltq.Worker("hasty", broker_url="memory://jobs", shutdown_timeout=timedelta(seconds=0.05))
+empty = ltq.Worker("empty", broker_url="memory://jobs")
+
+not_a_worker = 1
+
+
+@worker.task
+async def add(a: int, b: int) -> int:
+    return a + b
+
+
+@worker.task
+async def whoami() -> str:
+    """What runs it: process id, and the module of its event loop."""
+    import asyncio
+
+    return f"{os.getpid()} {type(asyncio.get_running_loop()).__module__}"
+
+
+@worker.task
+def read(path: str) -> str:
+    """Wait in a thread for what somebody writes to a named pipe."""
+    return Path(path).read_text()
+
+
+@hasty.task
+def hang(path: str) -> str:
+    """The same, in a worker that waits for nobody."""
+    return Path(path).read_text()

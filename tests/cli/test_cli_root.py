@@ -1,0 +1,100 @@
+"""The command itself: help, version, and wrong use told in one line."""
+
+import pytest
+from click.testing import CliRunner
+
+from ltq.cli import main
+from tests.cli.processes import run_ltq
+
+COMMANDS = ["demo", "run", "stats", "size", "state", "watch", "cancel", "clear"]
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_lists_the_commands_in_order_of_use(option: str) -> None:
+    result = CliRunner().invoke(main, [option])
+    assert result.exit_code == 0
+    listed = result.output.partition("Commands:\n")[2].partition("\n\n")[0]
+    words = [line.split()[0] for line in listed.splitlines()]
+    assert [word for word in words if word in COMMANDS] == COMMANDS
+
+
+def test_help_names_the_exit_codes() -> None:
+    lines = CliRunner().invoke(main, ["--help"]).output.splitlines()
+    codes = {line.split()[0] for line in lines[lines.index("  Exit codes:") + 1 :] if line.strip()}
+    assert {"0", "1", "2", "130"} <= codes
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_an_example(command: str) -> None:
+    result = CliRunner().invoke(main, [command, "--help"])
+    assert result.exit_code == 0
+    assert f"  ltq {command}" in result.output.partition("Example")[2]
+
+
+@pytest.mark.parametrize("command", ["run", "stats", "size", "state", "watch", "cancel", "clear"])
+def test_each_command_with_a_broker_takes_both_names_of_its_url(command: str) -> None:
+    output = CliRunner().invoke(main, [command, "--help"]).output
+    assert "--broker-url, --redis-url URL" in output
+
+
+def test_without_a_command_it_shows_its_help_and_fails() -> None:
+    result = CliRunner().invoke(main, [])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("Usage: ")
+
+
+async def test_the_module_is_the_command() -> None:
+    done = await run_ltq("--version")
+    assert done.code == 0
+    assert done.out.startswith("ltq ")
+    assert len(done.out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["frobnicate"],
+        ["--nothing"],
+        ["run"],
+        ["run", "jobs"],
+        ["run", ":worker"],
+        ["run", "jobs:"],
+        ["run", "jobs:worker", "--concurrency", "0"],
+        ["run", "jobs:worker", "--concurrency", "many"],
+        ["run", "jobs:worker", "--log-level", "loud"],
+        ["run", "jobs:worker", "--app", "jobs:app"],
+        ["run", "jobs:worker", "--broker-url", "ftp://example.org"],
+        ["size"],
+        ["size", "one", "two"],
+        ["size", "not/a/queue"],
+        ["size", "mail:send", "--broker-url", "nonsense"],
+        ["clear", "a b"],
+        ["state"],
+        ["state", "1", "--queue", "a b"],
+        ["watch", "1", "--timeout", "0"],
+        ["watch", "1", "--timeout", "nan"],
+        ["watch", "1", "--timeout", "inf"],
+        ["cancel"],
+        ["demo", "/does/not/exist"],
+        ["demo", "--workers", "0"],
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(arguments: list[str]) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("ltq: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_password_in_a_wrong_url_is_not_shown() -> None:
+    result = CliRunner().invoke(main, ["stats", "--broker-url", "ftp://me:secret@example.org/"])
+    assert result.exit_code == 2
+    assert "secret" not in result.output
+    assert "ftp://example.org/" in result.output
+
+
+def test_control_characters_of_arguments_are_escaped() -> None:
+    result = CliRunner().invoke(main, ["run", "a\x1b[31m\nb"])
+    assert result.stderr == r"ltq: 'a\x1b[31m\nb' is not of the form MODULE:NAME, like jobs:worker" "\n"

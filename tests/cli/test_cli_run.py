@@ -1,0 +1,156 @@
+"""`ltq run`: a worker in a process of its own."""
+
+import asyncio
+import importlib.util
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from ltq.handle import Handle
+from ltq.state import Status
+from tests.cli import jobs
+from tests.cli.processes import run_ltq, start_ltq
+from tests.eventually import eventually
+from tests.servers import free_port
+
+WORKER = "tests.cli.jobs:worker"
+HASTY = "tests.cli.jobs:hasty"
+
+pytestmark = pytest.mark.usefixtures("tasks")
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    """A named pipe that nobody writes to yet."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    return path
+
+
+async def test_a_burst_runs_what_is_there_and_exits_0(redis_url: str) -> None:
+    handle = await jobs.add.send(1, 2)
+    done = await run_ltq("run", WORKER, "--burst", "--broker-url", redis_url)
+    assert done.code == 0
+    assert await handle.result(timeout=0) == 3
+
+
+async def test_it_says_what_it_runs_and_where(redis_url: str) -> None:
+    done = await run_ltq("run", WORKER, "--burst", "--concurrency", "7", "--redis-url", redis_url)
+    (line,) = [line for line in done.err.splitlines() if "concurrency" in line]
+    assert "worker jobs: 3 tasks (jobs:add, jobs:whoami, jobs:read), concurrency 7" in line
+    assert line.endswith(f"broker {redis_url}")
+    assert done.out == ""
+
+
+async def test_it_uses_uvloop_where_it_is_installed(redis_url: str) -> None:
+    handle = await jobs.whoami.send()
+    await run_ltq("run", WORKER, "--burst", "--broker-url", redis_url)
+    installed = importlib.util.find_spec("uvloop") is not None
+    assert ("uvloop" in await handle.result(timeout=0)) == installed
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_lets_running_tasks_end(
+    redis_url: str, pipe: Path, number: signal.Signals
+) -> None:
+    handle = await jobs.read.send(str(pipe))
+    async with start_ltq("run", WORKER, "--broker-url", redis_url) as running:
+        await eventually(lambda: _is_working(handle), timeout=20)
+        running.process.send_signal(number)
+        await running.err_line("waiting for 1 running tasks")
+        await asyncio.to_thread(pipe.write_text, "written")
+        done = await running.end()
+    assert done.code == 0
+    assert "worker jobs has stopped" in done.err
+    assert await handle.result(timeout=0) == "written"
+
+
+async def test_it_does_not_wait_for_threads_of_requeued_tasks(redis_url: str, pipe: Path) -> None:
+    handle = await jobs.hang.send(str(pipe))
+    async with start_ltq("run", HASTY, "--broker-url", redis_url) as running:
+        await eventually(lambda: _is_working(handle), timeout=20)
+        running.process.send_signal(signal.SIGTERM)
+        done = await running.end()
+    assert done.code == 0
+    assert "without waiting for 1 threads" in done.err
+    state = await handle.state()
+    assert state.status is Status.PENDING
+    assert (state.dequeue_count, state.requeue_count) == (1, 1)
+
+
+async def test_a_second_signal_requeues_at_once(redis_url: str, pipe: Path) -> None:
+    handle = await jobs.read.send(str(pipe))
+    async with start_ltq("run", WORKER, "--broker-url", redis_url) as running:
+        await eventually(lambda: _is_working(handle), timeout=20)
+        running.process.send_signal(signal.SIGTERM)
+        await running.err_line("waiting for 1 running tasks")
+        running.process.send_signal(signal.SIGTERM)
+        done = await running.end()
+    assert done.code == 0
+    assert (await handle.state()).status is Status.PENDING
+
+
+async def test_the_environment_names_the_broker_for_workers_that_name_none(
+    redis_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "plain.py").write_text(
+        "import ltq\nworker = ltq.Worker('plain')\n@worker.task\ndef f() -> None: ...\n"
+    )
+    env = {"LTQ_BROKER_URL": redis_url}
+    done = await run_ltq("run", "plain:worker", "--burst", cwd=tmp_path, env=env)
+    assert done.code == 0
+    assert f"worker plain: 1 tasks (plain:f), concurrency 100, broker {redis_url}" in done.err
+
+
+async def test_the_option_is_in_the_environment_of_the_module(
+    redis_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "plain.py").write_text(
+        "import os, ltq\nurl = os.environ['LTQ_BROKER_URL']\n"
+        "worker = ltq.Worker(url.partition('://')[0])\n@worker.task\ndef f() -> None: ...\n"
+    )
+    done = await run_ltq("run", "plain:worker", "--burst", "--broker-url", redis_url, cwd=tmp_path)
+    assert "worker redis: 1 tasks" in done.err
+
+
+async def test_a_broker_of_this_process_is_warned_of() -> None:
+    done = await run_ltq("run", WORKER, "--burst")
+    assert done.code == 0
+    (warning,) = [line for line in done.err.splitlines() if "WARNING" in line]
+    assert "no other process can reach it" in warning
+
+
+async def test_the_log_level_holds() -> None:
+    done = await run_ltq("run", WORKER, "--burst", "--log-level", "ERROR")
+    assert (done.code, done.out, done.err) == (0, "", "")
+
+
+async def test_without_redis_it_ends_within_5_seconds_and_says_where_it_looked() -> None:
+    port = free_port()
+    url = f"redis://me:swordfish@127.0.0.1:{port}/0"
+    async with start_ltq("run", WORKER, "--broker-url", url) as running:
+        started = await running.err_line("concurrency")
+        async with asyncio.timeout(5):
+            done = await running.end()
+    assert done.code == 1
+    assert done.err.startswith("ltq: ")
+    assert len(done.err.splitlines()) == 1
+    assert f"127.0.0.1:{port}" in done.err
+    assert "swordfish" not in started + done.err
+
+
+async def test_a_wrong_set_up_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "wrong.py").write_text(
+        "import ltq\nworker = ltq.Worker('w', broker_url='memory://w', middlewares=[])\n"
+        "@worker.task(max_tries=3)\ndef f() -> None: ...\n"
+    )
+    done = await run_ltq("run", "wrong:worker", "--log-level", "error", cwd=tmp_path)
+    assert done.code == 2
+    assert done.err.startswith("ltq: task 'w:f' declares max_tries")
+    assert len(done.err.splitlines()) == 1
+
+
+async def _is_working(handle: Handle[str]) -> bool:
+    return (await handle.state()).status is Status.WORKING
