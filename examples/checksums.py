@@ -15,29 +15,28 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import ltq
 from rich.console import Console
-from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rich.text import Text
+
+import ltq
 
 worker = ltq.Worker("checksums", concurrency=8)
 
 CHUNK = 1 << 20
 SHOWN = 10
-"""Rows of the table, and failures, that are shown."""
+"""How many of the largest files are shown, and how many failures."""
 PATIENCE = 3.0
-"""Seconds without a result before the producer asks whether a worker runs."""
+"""Seconds without a result before the producer asks whether a worker is there."""
 
 
 @dataclass(frozen=True)
 class FileSum:
-    """What the worker returns, and the producer gets again as the same class."""
+    """What the worker returns; the producer gets an equal one."""
 
     path: str
     size: int
@@ -61,11 +60,12 @@ class Report:
 
     sums: list[FileSum] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    """A line for each file or folder that could not be read."""
     seconds: float = 0.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the producer; 0 if every file has its checksum, 1 if not."""
+    """Run the producer. 0: every file has its checksum, 1: not so, 2: wrong use."""
     parser = argparse.ArgumentParser(
         prog="python -m examples.checksums",
         description="Let a worker take the sha256 of the files below a directory.",
@@ -78,28 +78,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{options.directory} is not a directory")
     if options.limit is not None and options.limit < 1:
         parser.error("--limit takes a number of files, 1 or more")
-    directory = options.directory.resolve()  # the worker may have been started elsewhere
-    console = Console(highlight=False)
+    directory = options.directory.resolve()  # the worker may run in another one
+    console = Console(markup=False, emoji=False, highlight=False)
     try:
         report = asyncio.run(produce(directory, options.limit, console))
     except ltq.LtqError as error:
         print(f"it did not work out: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; what was sent goes on: ltq clear checksums:checksum", file=sys.stderr)
+        print("stopped; tasks that wait are there still: see ltq stats, ltq clear", file=sys.stderr)
         return 130
     show(report, directory, console)
     return 1 if report.failures else 0
 
 
 async def produce(directory: Path, limit: int | None, console: Console) -> Report:
-    """Send a task for each file and collect the results as they come."""
+    """Send a task for each file, and collect the results as they come."""
     report = Report()
+    with console.status(f"looking for files in {directory}"):
+        files = itertools.islice(find(directory, report.failures), limit)
+        messages = list(prepare(files, report.failures))
     start = time.perf_counter()
     async with contextlib.aclosing(worker):
-        with console.status("looking for files"):
-            files = itertools.islice(find(directory, report.failures.append), limit)
-            messages = list(prepare(files, report.failures.append))
         handles = await checksum.send_many(messages)
         with follow(len(handles), console) as advance:
             async for handle in ltq.as_completed(handles):
@@ -112,55 +112,74 @@ async def produce(directory: Path, limit: int | None, console: Console) -> Repor
     return report
 
 
-def find(directory: Path, complain: Callable[[str], None]) -> Iterator[Path]:
-    """The regular files below a directory, in order, folder by folder."""
-    for folder, folders, names in os.walk(directory, onerror=lambda error: complain(str(error))):
+def find(directory: Path, failures: list[str]) -> Iterator[Path]:
+    """The regular files below a directory, folder by folder."""
+
+    def complain(error: OSError) -> None:
+        failures.append(str(error))
+
+    for folder, folders, names in os.walk(directory, onerror=complain):
         folders.sort()
         for path in (Path(folder, name) for name in sorted(names)):
             if path.is_file() and not path.is_symlink():
                 yield path
 
 
-def prepare(
-    files: Iterator[Path], complain: Callable[[str], None]
-) -> Iterator[ltq.Message[FileSum]]:
-    """A message for each file: its arguments are checked here, before anything is sent."""
+def prepare(files: Iterable[Path], failures: list[str]) -> Iterator[ltq.Message[FileSum]]:
+    """A message for each file. Its argument is checked here, before anything is sent."""
     for path in files:
         try:
             yield checksum.message(str(path))
         except ltq.InvalidArgumentsError:
-            complain(f"{os.fsencode(path)!r}: this name is not UTF-8")
+            failures.append(f"{os.fsencode(path)!r}: its name is not UTF-8")
 
 
 @contextlib.contextmanager
 def follow(total: int, console: Console) -> Iterator[Callable[[], None]]:
     """A bar that moves, and a hint if it does not."""
-    bar = Progress(
-        TextColumn("checksums"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    )
-    task = bar.add_task("", total=total)
-    hint = asyncio.get_running_loop().call_later(
-        PATIENCE, bar.console.print, "no result yet; is a worker there? ltq run examples.checksums:worker"
-    )
+    columns = BarColumn(), MofNCompleteColumn(), TextColumn("files"), TimeElapsedColumn()
+    with Progress(*columns, console=console) as bar:
+        line = bar.add_task("", total=total)
+        hint = asyncio.get_running_loop().call_later(PATIENCE, ask_for_worker)
 
-    def advance() -> None:
-        hint.cancel()
-        bar.advance(task)
+        def advance() -> None:
+            hint.cancel()
+            bar.advance(line)
 
-    with bar:
         try:
             yield advance
         finally:
             hint.cancel()
 
 
+def ask_for_worker() -> None:
+    """Say what a producer without a worker waits for."""
+    print("no result yet; is a worker there? ltq run examples.checksums:worker", file=sys.stderr)
+
+
 def show(report: Report, directory: Path, console: Console) -> None:
     """Print the largest files, what failed, and the sum of it all."""
-    largest = sorted(report.sums, key=lambda one: one.size, reverse=True)[:SHOWN]
-    if largest:
-        table = Table("sha256", title=f"the largest files of {directory}", title_justify="left")
+    table = Table("size", "sha256", "largest files", box=None, pad_edge=False)
+    table.columns[0].justify = "right"
+    table.columns[2].overflow = "fold"
+    for one in sorted(report.sums, key=lambda one: one.size, reverse=True)[:SHOWN]:
+        name = printable(str(Path(one.path).relative_to(directory)))
+        table.add_row(f"{one.size:,}", one.sha256[:16], name)
+    if report.sums:
         console.print(table)
+    for line in report.failures[:SHOWN]:
+        console.print(f"failed: {printable(line)}", style="red", soft_wrap=True)
+    if len(report.failures) > SHOWN:
+        console.print(f"failed: {len(report.failures) - SHOWN} more", style="red")
+    size = sum(one.size for one in report.sums)
+    total = f"{len(report.sums)} files, {size:,} bytes in {report.seconds:.2f} s"
+    console.print(f"{total}, {len(report.failures)} failed", style="bold")
+
+
+def printable(text: str) -> str:
+    """A file's name may hold anything: line ends, escape sequences of the terminal."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

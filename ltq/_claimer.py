@@ -14,6 +14,9 @@ logger = logging.getLogger("ltq.worker")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
+_SMALLEST_HALF = 8
+"""Below so many tasks a claim, another call costs more than waiting for it."""
+
 
 class Room(Protocol):
     """Where claimed work goes."""
@@ -50,14 +53,16 @@ class Claimer:
     async def run(self, *, burst: bool = False) -> None:
         """Claim and start until `stop`, or in a burst until there is nothing more to do now."""
         while not self._stopped.is_set():
-            claim = await self._claim()
+            limit = self._limit()
+            claim = await self._claim(limit)
             if claim is None:
                 continue
             for delivery in claim.deliveries:
                 self._start(delivery)
             if burst and not claim.deliveries and not self._room.used:
                 return
-            if claim.due_in is None or claim.due_in > 0 or not self._room.free:
+            there_is_more = len(claim.deliveries) == limit or claim.due_in == 0
+            if not self._room.free or not there_is_more:
                 await self._rest(self._wait(claim, burst=burst))
 
     def stop(self) -> None:
@@ -66,9 +71,14 @@ class Claimer:
         if self._task is not None:
             self._task.cancel()
 
-    async def _claim(self) -> Claim | None:
+    def _limit(self) -> int:
+        """Half of the room at a time: one half runs while the other is being claimed."""
+        half = (self._room.free + self._room.used + 1) // 2
+        return min(self._room.free, max(_SMALLEST_HALF, half))
+
+    async def _claim(self, limit: int) -> Claim | None:
         try:
-            claim = await self._consumer.claim(self._room.free)
+            claim = await self._consumer.claim(limit)
         except BrokerError as error:
             self._failures += 1
             longest = min(_FIRST_PAUSE * 2.0 ** min(self._failures, 10), _LONGEST_PAUSE)

@@ -8,7 +8,7 @@ from typing import Any, Generic
 import msgspec
 from typing_extensions import TypeVar
 
-from ltq._names import new_id
+from ltq._names import new_id as new_id
 from ltq.options import DEFAULT_RESULT_TTL, Dispatch, Priority
 from ltq.state import Status
 

@@ -113,15 +113,6 @@ def packages(module: str) -> set[str]:
     return {name.partition(".")[0] for node in nodes for name in named_imports(node)}
 
 
-def conditional_imports(tree: ast.Module) -> Iterator[ast.stmt]:
-    """Imports of ltq that do not stand at the top level of a module."""
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Import | ast.ImportFrom) or node in tree.body:
-            continue
-        if any(name.partition(".")[0] == "ltq" for name in named_imports(node)):
-            yield node
-
-
 def parts_of_broker(module: str) -> set[str]:
     """The modules in `ltq.brokers` that a broker is made of."""
     parts, left = set(), {module}
@@ -136,104 +127,11 @@ def where(module: str, node: ast.expr | ast.stmt) -> str:
     return f"{FILES[module].relative_to(ROOT)}:{node.lineno}"
 
 
-class TestLayers:
-    @pytest.mark.parametrize("module", FILES)
-    def test_every_module_has_a_layer(self, module: str) -> None:
-        assert layer_of(module) is not None, f"put {module} into LAYERS"
-
-    def test_no_module_has_two_layers(self) -> None:
-        assert sum(map(len, LAYERS)) == len(set[str]().union(*LAYERS))
-
-    def test_every_name_in_the_table_is_a_module(self) -> None:
-        named = {name.removesuffix(".*") for layer in LAYERS for name in layer}
-        known = {module.removeprefix("ltq.") for module in FILES} | {"__init__"}
-        assert named - known <= PLANNED
-
-    @pytest.mark.parametrize("module", FILES)
-    def test_imports_go_down_or_stay_in_a_layer(self, module: str) -> None:
-        own = layer_of(module) or 0
-        upward = {name for name in imports(module) if (layer_of(name) or 0) > own}
-        assert not upward, f"{module} is of layer {own}"
-
-    def test_there_is_no_cycle(self) -> None:
-        graph = {module: imports(module) for module in FILES}
-        try:
-            list(TopologicalSorter(graph).static_order())
-        except CycleError as error:
-            pytest.fail(f"a cycle: {' <- '.join(error.args[1])}")
-
-    @pytest.mark.parametrize("part", sorted(PARTS))
-    def test_the_parts_of_a_worker_do_not_know_one_another(self, part: str) -> None:
-        assert not imports(f"ltq.{part}") & {f"ltq.{other}" for other in PARTS}
-
-    def test_only_the_top_layer_knows_the_brokers(self) -> None:
-        assert [
-            module
-            for module in FILES
-            if not module.startswith("ltq.brokers")
-            and layer_of(module) != len(LAYERS) - 1
-            and any(name.startswith("ltq.brokers") for name in imports(module))
-        ] == []
-
-    def test_brokers_do_not_know_one_another(self) -> None:
-        shared = parts_of_broker("ltq.brokers.memory") & parts_of_broker("ltq.brokers.redis")
-        assert not shared
-
-
-class TestImports:
-    @pytest.mark.parametrize("module", FILES)
-    def test_none_is_relative(self, module: str) -> None:
-        nodes = ast.walk(TREES[module])
-        relative = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.level]
-        assert [where(module, node) for node in relative] == []
-
-    @pytest.mark.parametrize("module", FILES)
-    def test_those_of_ltq_stand_at_the_top_and_hold_at_run_time(self, module: str) -> None:
-        # In a function or under TYPE_CHECKING they would only hide that a layer is wrong.
-        conditional = conditional_imports(TREES[module])
-        assert [where(module, node) for node in conditional] == []
-
-    @pytest.mark.parametrize("module", FILES)
-    def test_a_package_behind_a_seam_is_imported_only_there(self, module: str) -> None:
-        for package in packages(module) & set(OUTSIDE):
-            assert re.fullmatch(OUTSIDE[package], module), f"{module} imports {package}"
-
-    def test_few_modules_import_by_name(self) -> None:
-        by_name = {
-            module
-            for module, tree in TREES.items()
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and called(node) in IMPORTERS
-        }
-        assert by_name <= BY_NAME
-
-
-class TestFiles:
-    @pytest.mark.parametrize("module", FILES)
-    def test_none_is_long(self, module: str) -> None:
-        lines = FILES[module].read_text("utf-8").count("\n")
-        assert lines <= LONGEST, f"{module} has {lines} lines: is it two?"
-
-    @pytest.mark.parametrize("module", FILES)
-    def test_none_is_a_junk_drawer(self, module: str) -> None:
-        words = {part.strip("_") for part in module.split(".")}
-        assert not words & JUNK, "name it after what it does"
-
-    @pytest.mark.parametrize("module", FILES)
-    def test_each_says_what_it_is(self, module: str) -> None:
-        assert ast.get_docstring(TREES[module])
-
-
-class TestLogging:
-    @pytest.mark.parametrize("module", FILES)
-    def test_arguments_are_not_formatted_beforehand(self, module: str) -> None:
-        eager = [
-            where(module, node)
-            for node in ast.walk(TREES[module])
-            if isinstance(node, ast.Call) and is_log_call(node)
-            if any(is_formatted(argument) for argument in node.args)
-        ]
-        assert eager == []
+def nodes() -> Iterator[tuple[str, ast.AST]]:
+    """Everything in the code of ltq, and where it is."""
+    for module, tree in TREES.items():
+        for node in ast.walk(tree):
+            yield f"{module}:{getattr(node, 'lineno', 0)}", node
 
 
 def is_log_call(node: ast.Call) -> bool:
@@ -256,16 +154,120 @@ def is_formatted(argument: ast.expr) -> bool:
     return False
 
 
+class TestLayers:
+    def test_every_module_has_a_layer(self) -> None:
+        assert [module for module in FILES if layer_of(module) is None] == [], "put it into LAYERS"
+
+    def test_no_module_has_two_layers(self) -> None:
+        assert sum(map(len, LAYERS)) == len(set[str]().union(*LAYERS))
+
+    def test_every_name_in_the_table_is_a_module(self) -> None:
+        named = {name.removesuffix(".*") for layer in LAYERS for name in layer}
+        known = {module.removeprefix("ltq.") for module in FILES} | {"__init__"}
+        assert named - known <= PLANNED
+
+    def test_imports_go_down_or_stay_in_a_layer(self) -> None:
+        assert [
+            f"{module} ({layer_of(module)}) imports {name} ({layer_of(name)})"
+            for module in FILES
+            for name in sorted(imports(module))
+            if (layer_of(name) or 0) > (layer_of(module) or 0)
+        ] == []
+
+    def test_there_is_no_cycle(self) -> None:
+        graph = {module: imports(module) for module in FILES}
+        try:
+            list(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            pytest.fail(f"a cycle: {' <- '.join(error.args[1])}")
+
+    def test_the_parts_of_a_worker_do_not_know_one_another(self) -> None:
+        parts = {f"ltq.{part}" for part in PARTS}
+        assert [
+            f"{part} imports {imports(part) & parts}" for part in parts if imports(part) & parts
+        ] == []
+
+    def test_only_the_top_layer_knows_the_brokers(self) -> None:
+        assert [
+            f"{module} imports {name}"
+            for module in FILES
+            for name in imports(module)
+            if name.startswith("ltq.brokers") and not module.startswith("ltq.brokers")
+            if layer_of(module) != len(LAYERS) - 1
+        ] == []
+
+    def test_brokers_do_not_know_one_another(self) -> None:
+        shared = parts_of_broker("ltq.brokers.memory") & parts_of_broker("ltq.brokers.redis")
+        assert not shared
+
+
+class TestImports:
+    def test_none_is_relative(self) -> None:
+        assert [
+            place for place, node in nodes() if isinstance(node, ast.ImportFrom) and node.level
+        ] == []
+
+    def test_those_of_ltq_stand_at_the_top_and_hold_at_run_time(self) -> None:
+        # In a function or under TYPE_CHECKING they would only hide that a layer is wrong.
+        top = {id(node) for tree in TREES.values() for node in tree.body}
+        assert [
+            place
+            for place, node in nodes()
+            if isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in top
+            if any(name.partition(".")[0] == "ltq" for name in named_imports(node))
+        ] == []
+
+    def test_a_package_behind_a_seam_is_imported_only_there(self) -> None:
+        assert [
+            f"{module} imports {package}"
+            for module in FILES
+            for package in sorted(packages(module) & set(OUTSIDE))
+            if not re.fullmatch(OUTSIDE[package], module)
+        ] == []
+
+    def test_few_modules_import_by_name(self) -> None:
+        by_name = {
+            module
+            for module, tree in TREES.items()
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and called(node) in IMPORTERS
+        }
+        assert by_name <= BY_NAME
+
+
+class TestFiles:
+    def test_none_is_long(self) -> None:
+        lengths = {module: path.read_text("utf-8").count("\n") for module, path in FILES.items()}
+        long = {module: lines for module, lines in lengths.items() if lines > LONGEST}
+        assert long == {}, "is it two files?"
+
+    def test_none_is_a_junk_drawer(self) -> None:
+        names = {module: {part.strip("_") for part in module.split(".")} for module in FILES}
+        assert [module for module, words in names.items() if words & JUNK] == []
+
+    def test_each_says_what_it_is(self) -> None:
+        assert [module for module, tree in TREES.items() if not ast.get_docstring(tree)] == []
+
+
+class TestLogging:
+    def test_arguments_are_not_formatted_beforehand(self) -> None:
+        assert [
+            place
+            for place, node in nodes()
+            if isinstance(node, ast.Call) and is_log_call(node)
+            if any(is_formatted(argument) for argument in node.args)
+        ] == []
+
+
 class TestTests:
-    @pytest.mark.parametrize(
-        "name", sorted(str(path.relative_to(ROOT)) for path in TESTS.rglob("*.py"))
-    )
-    def test_they_wait_for_events_and_do_not_sleep(self, name: str) -> None:
-        if name in (POLLER, str(Path(__file__).relative_to(ROOT))):
-            return
-        sleeps = [
-            f"{name}:{number}: {line.strip()}"
-            for number, line in enumerate((ROOT / name).read_text("utf-8").splitlines(), start=1)
-            if "sleep(" in line and OWN_TIME not in line and (name, line.strip()) not in TO_MARK
-        ]
+    def test_they_wait_for_events_and_do_not_sleep(self) -> None:
+        sleeps = []
+        for path in sorted(TESTS.rglob("*.py")):
+            name = str(path.relative_to(ROOT))
+            if path == Path(__file__) or name == POLLER:
+                continue
+            for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+                excused = OWN_TIME in line or (name, line.strip()) in TO_MARK
+                if "sleep(" in line and not excused:
+                    sleeps.append(f"{name}:{number}: {line.strip()}")
         assert sleeps == [], f"wait for an event, or say {OWN_TIME!r} where a task takes time"

@@ -78,7 +78,7 @@ class RedisConsumer:
         async with self._claiming:
             for group in self._groups:
                 due_in = await self._claim(group, limit, deliveries)
-                if due_in is not None and due_in <= 0:
+                if due_in == 0:
                     await self._sweep(group.namespace)
                     due_in = await self._claim(group, limit, deliveries)
                 if due_in is not None:
@@ -104,7 +104,7 @@ class RedisConsumer:
         deliveries.extend([delivery(task) for task in tasks])
         if lost:
             logger.warning("%d ids in %s had no usable task and were dropped", lost, group.prefix)
-        return float(due_in) if due_in else None
+        return max(0.0, float(due_in)) if due_in else None
 
     async def wait(self, timeout: float | None) -> bool:
         """See `Consumer.wait`."""

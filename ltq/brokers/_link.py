@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
@@ -157,17 +158,24 @@ class Link:
             await connection.disconnect(nowait=True)
 
 
+def pack(command: tuple[Argument, ...]) -> bytes:
+    """A command as it travels; hiredis does that many times faster than redis-py."""
+    packed: bytes = pack_command(command)  # type: ignore[arg-type]  # its stub means 1-tuples
+    return packed
+
+
 async def _exchange(
     connection: AbstractConnection, command: tuple[Argument, ...], script: str | None
 ) -> Reply:
     if not connection.is_connected:
         await connection.connect()
-    await connection.send_command(*command, check_health=False)
+    await connection.send_packed_command(pack(command), check_health=False)
     try:
         return await connection.read_response()
     except NoScriptError:
         if script is None:
             raise
         # The server was restarted, promoted or flushed: tell it the script again.
-        await connection.send_command("EVAL", source(script), *command[2:], check_health=False)
+        whole = ("EVAL", source(script), *command[2:])
+        await connection.send_packed_command(pack(whole), check_health=False)
         return await connection.read_response()

@@ -48,6 +48,11 @@ def safe(cell: Cell) -> Text:
     return cell if isinstance(cell, Text) else Text(printable(cell))
 
 
+def count_tasks(count: int) -> str:
+    """`"1 task"`, `"2 tasks"`."""
+    return "1 task" if count == 1 else f"{count} tasks"
+
+
 def _pad(cell: Text, width: int, *, is_left: bool) -> Text:
     padding = " " * (width - cell.cell_len)
     return Text.assemble(cell, padding) if is_left else Text.assemble(padding, cell)

@@ -64,12 +64,16 @@ def progress_text(progress: Progress | None) -> str:
     """`"3/10 (30 %) note"`, or nothing."""
     if progress is None:
         return ""
-    text = f"{progress.current:g}"
+    text = _count(progress.current)
     if progress.total is not None:
-        text += f"/{progress.total:g}"
+        text += f"/{_count(progress.total)}"
         if progress.total > 0:
             text += f" ({100 * progress.current / progress.total:.0f} %)"
     return f"{text} {progress.note}".rstrip()
+
+
+def _count(number: float) -> str:
+    return f"{round(number, 3):.15g}"
 
 
 def state_fields(state: TaskState[bytes], now: float) -> list[tuple[str, Cell]]:

@@ -9,7 +9,7 @@ import click
 from rich.text import Text
 
 from ltq._names import check_name
-from ltq.cli._console import Cell, open_console, print_columns, print_line
+from ltq.cli._console import Cell, count_tasks, open_console, print_columns, print_line
 from ltq.cli._errors import CommandError
 from ltq.cli._options import broker_url_option, json_option, open_broker
 from ltq.state import QueueStats
@@ -92,17 +92,13 @@ def clear(queue: str, yes: bool, broker_url: str | None) -> None:
     if not yes and sys.stdin.isatty():
         found = asyncio.run(_size(queue, broker_url))
         waiting = found.pending + found.delayed
-        question = f"Remove {_tasks(waiting)} from {queue} for good?"
+        question = f"Remove {count_tasks(waiting)} from {queue} for good?"
         if waiting and not click.confirm(question, err=True):
             raise CommandError("nothing was removed")
     removed = asyncio.run(_clear(queue, broker_url))
-    click.echo(f"{_tasks(removed)} removed from {queue}")
+    click.echo(f"{count_tasks(removed)} removed from {queue}")
 
 
 async def _clear(queue: str, url: str | None) -> int:
     async with open_broker(url) as broker:
         return await broker.clear(queue)
-
-
-def _tasks(count: int) -> str:
-    return "1 task" if count == 1 else f"{count} tasks"

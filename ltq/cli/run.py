@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ltq.broker import Broker
+from ltq.cli._console import count_tasks
 from ltq.cli._errors import WrongUseError
 from ltq.cli._options import broker_url_option
 from ltq.cli._target import Runnable, load_runnable
@@ -100,9 +101,9 @@ def _adjust(worker: Worker, concurrency: int | None, broker_url: str | None) -> 
 
 def _announce(worker: Worker) -> None:
     logger.info(
-        "worker %s: %d tasks (%s), concurrency %d, broker %s",
+        "worker %s: %s (%s), concurrency %d, broker %s",
         worker.name,
-        len(worker.tasks),
+        count_tasks(len(worker.tasks)),
         ", ".join(worker.tasks) or "none",
         worker.concurrency,
         worker.broker.url,

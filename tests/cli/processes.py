@@ -5,6 +5,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import sys
 import termios
@@ -115,6 +116,10 @@ class Terminal:
     def type(self, text: str) -> None:
         """Type on its keyboard."""
         os.write(self._master, text.encode())
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does."""
+        self._process.send_signal(signal.SIGINT)
 
     async def end(self) -> int:
         """Wait for the end; the exit code."""

@@ -97,4 +97,7 @@ def test_a_password_in_a_wrong_url_is_not_shown() -> None:
 
 def test_control_characters_of_arguments_are_escaped() -> None:
     result = CliRunner().invoke(main, ["run", "a\x1b[31m\nb"])
-    assert result.stderr == r"ltq: 'a\x1b[31m\nb' is not of the form MODULE:NAME, like jobs:worker" "\n"
+    assert (
+        result.stderr == r"ltq: 'a\x1b[31m\nb' is not of the form MODULE:NAME, like jobs:worker"
+        "\n"
+    )

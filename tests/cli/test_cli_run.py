@@ -101,7 +101,7 @@ async def test_the_environment_names_the_broker_for_workers_that_name_none(
     env = {"LTQ_BROKER_URL": redis_url}
     done = await run_ltq("run", "plain:worker", "--burst", cwd=tmp_path, env=env)
     assert done.code == 0
-    assert f"worker plain: 1 tasks (plain:f), concurrency 100, broker {redis_url}" in done.err
+    assert f"worker plain: 1 task (plain:f), concurrency 100, broker {redis_url}" in done.err
 
 
 async def test_the_option_is_in_the_environment_of_the_module(
@@ -112,7 +112,7 @@ async def test_the_option_is_in_the_environment_of_the_module(
         "worker = ltq.Worker(url.partition('://')[0])\n@worker.task\ndef f() -> None: ...\n"
     )
     done = await run_ltq("run", "plain:worker", "--burst", "--broker-url", redis_url, cwd=tmp_path)
-    assert "worker redis: 1 tasks" in done.err
+    assert "worker redis: 1 task" in done.err
 
 
 async def test_a_broker_of_this_process_is_warned_of() -> None:

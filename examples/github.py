@@ -1,0 +1,181 @@
+"""Repositories from GitHub: requests with a rate limit, retries, and a typed result.
+
+    ltq run examples.github:worker                          # in one terminal
+    python -m examples.github python/cpython redis/redis    # in another
+
+Both find Redis by LTQ_BROKER_URL, else at redis://localhost:6379. The worker asks LTQ_GITHUB_URL,
+else https://api.github.com (60 requests an hour without an account); the producer's `--base-url`
+goes before that.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http.client import HTTPException
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+import msgspec
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+import ltq
+
+worker = ltq.Worker("github")
+
+GITHUB = "https://api.github.com"
+SOME = ["python/cpython", "redis/redis", "jcrist/msgspec", "Textualize/rich", "no-such/repository"]
+PATIENCE = 3.0
+"""Seconds without a run before the producer asks whether a worker is there."""
+STYLES = {
+    ltq.Status.COMPLETED: "green",
+    ltq.Status.WORKING: "cyan",
+    ltq.Status.DELAYED: "yellow",
+    ltq.Status.PENDING: "yellow",
+}
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A repository: of all that GitHub says, what is wanted here."""
+
+    full_name: str
+    stargazers_count: int
+    forks_count: int
+    language: str | None
+    pushed_at: datetime
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether another try may help: the server has a problem, or cannot be reached."""
+    if isinstance(error, HTTPError):
+        return error.code >= 500 or error.code == 429
+    return isinstance(error, OSError | HTTPException)  # URLError and TimeoutError are OSErrors
+
+
+@worker.task(
+    max_tries=5,
+    max_rate="10/s",
+    timeout=timedelta(seconds=30),
+    retry_on=is_passing,
+    backoff=0.5,
+)
+def fetch(repo: str, *, base_url: str | None = None) -> Repo:
+    """Ask for one repository. A plain `def`: the worker runs it in a thread."""
+    base = base_url or os.environ.get("LTQ_GITHUB_URL") or GITHUB
+    if not base.startswith(("https://", "http://")):
+        raise ltq.RejectError(f"{base} is not the URL of a web server")
+    request = Request(f"{base}/repos/{quote(repo)}", headers={"User-Agent": "ltq-example"})
+    try:
+        with urlopen(request, timeout=10) as response:
+            return msgspec.json.decode(response.read(), type=Repo)
+    except HTTPError as error:
+        error.close()
+        if error.code == 404:
+            raise ltq.RejectError(f"there is no repository {repo}") from error
+        pause = asked_pause(error)
+        if pause is not None:
+            raise ltq.RetryError(pause, f"asked to come back in {pause:g} s") from error
+        raise
+
+
+def asked_pause(error: HTTPError) -> float | None:
+    """Seconds the server asks to wait before the next request, or None if it does not."""
+    text = error.headers.get("Retry-After", "") if error.code in (403, 429) else ""
+    return float(text) if text.replace(".", "", 1).isdecimal() else None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the producer. 0: every repository was there, 1: not so, 2: wrong use."""
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.github",
+        description="Let a worker ask GitHub for repositories.",
+        epilog="The worker: ltq run examples.github:worker",
+    )
+    parser.add_argument(
+        "repos", metavar="OWNER/NAME", nargs="*", default=SOME, help="default: some known ones"
+    )
+    parser.add_argument("--base-url", metavar="URL", help="ask this server instead of GitHub")
+    options = parser.parse_args(arguments)
+    console = Console(markup=False, emoji=False, highlight=False)
+    try:
+        states = asyncio.run(produce(list(dict.fromkeys(options.repos)), options.base_url, console))
+    except ltq.LtqError as error:
+        print(f"it did not work out: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; tasks that wait are there still: see ltq stats, ltq clear", file=sys.stderr)
+        return 130
+    return 0 if all(state.status is ltq.Status.COMPLETED for state in states) else 1
+
+
+async def produce(
+    repos: list[str], base_url: str | None, console: Console
+) -> list[ltq.TaskState[Repo]]:
+    """Send a task for each repository, and show their states until all are final."""
+    async with contextlib.aclosing(worker):
+        handles = await fetch.send_many([fetch.message(repo, base_url=base_url) for repo in repos])
+        board = Board(repos)
+        hint = asyncio.get_running_loop().call_later(PATIENCE, board.ask_for_worker)
+        try:
+            with Live(get_renderable=board.table, console=console):
+                pairs = zip(repos, handles, strict=True)
+                await asyncio.gather(*(board.follow(repo, handle) for repo, handle in pairs))
+        finally:
+            hint.cancel()
+    return board.states()
+
+
+class Board:
+    """The states of all repositories, as a table."""
+
+    def __init__(self, repos: Sequence[str]) -> None:
+        self._states: dict[str, ltq.TaskState[Repo] | None] = dict.fromkeys(repos)
+
+    async def follow(self, repo: str, handle: ltq.Handle[Repo]) -> None:
+        """Keep the state of one of them, until it is final."""
+        async for state in handle.watch():
+            self._states[repo] = state
+
+    def states(self) -> list[ltq.TaskState[Repo]]:
+        """Those there are."""
+        return [state for state in self._states.values() if state is not None]
+
+    def ask_for_worker(self) -> None:
+        """Say what a producer without a worker waits for."""
+        if not any(state.dequeue_count for state in self.states()):
+            print(
+                "nothing started yet; is a worker there? ltq run examples.github:worker",
+                file=sys.stderr,
+            )
+
+    def table(self) -> Table:
+        """A row for each."""
+        table = Table("repository", "status", "runs", "stars", "forks", "language", "", box=None)
+        for repo, state in self._states.items():
+            if state is not None:
+                table.add_row(repo, *cells(state))
+        return table
+
+
+def cells(state: ltq.TaskState[Repo]) -> list[Text | str]:
+    """What is known of one: a result is a `Repo` here, for people and type checkers."""
+    status = Text(state.status, style=STYLES.get(state.status, "red"))
+    runs = str(state.dequeue_count)
+    if state.result is None:
+        return [status, runs, "", "", "", state.error or ""]
+    repo = state.result
+    stars, forks = f"{repo.stargazers_count:,}", f"{repo.forks_count:,}"
+    return [status, runs, stars, forks, repo.language or "", f"pushed {repo.pushed_at:%Y-%m-%d}"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""`ltq stats`, `ltq size`, `ltq clear`, on a real server."""
+
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from ltq._names import new_id
+from ltq.broker import Broker
+from ltq.message import Envelope, Finish
+from ltq.state import Status
+from tests.cli.processes import Done, ltq_on_terminal, run_ltq
+from tests.servers import free_port
+
+QUEUE = "mail:send"
+
+Ltq = Callable[..., Awaitable[Done]]
+
+
+@pytest.fixture
+def ltq(redis_url: str) -> Ltq:
+    """Runs `ltq` on the real server."""
+
+    async def run(*arguments: str) -> Done:
+        return await run_ltq(*arguments, env={"LTQ_BROKER_URL": redis_url})
+
+    return run
+
+
+async def publish(broker: Broker, count: int, delay: float = 0.0) -> None:
+    await broker.publish(
+        [
+            Envelope(id=new_id(), queue=QUEUE, task_name=QUEUE, body=b"{}", delay=delay)
+            for _ in range(count)
+        ]
+    )
+
+
+async def fill(broker: Broker) -> None:
+    """1 pending, 2 delayed, 3 working and 4 dead ones."""
+    await publish(broker, 7)
+    consumer = broker.consumer([QUEUE])
+    deliveries = await broker.claim(consumer, 7)
+    await broker.finish(
+        [Finish(delivery.lease, Status.FAILED, dead=True) for delivery in deliveries[:4]]
+    )
+    await publish(broker, 2, delay=60)
+    await publish(broker, 1)
+    await consumer.aclose()
+
+
+COUNTS = {"queue": QUEUE, "pending": 1, "delayed": 2, "working": 3, "dead": 4}
+
+
+class TestStats:
+    async def test_there_are_no_queues_at_first(self, ltq: Ltq, redis_url: str) -> None:
+        assert await ltq("stats") == Done(0, "no queues yet\n", "")
+        assert await ltq("stats", "--json") == Done(0, "[]\n", "")
+
+    async def test_a_table_for_people(self, ltq: Ltq, broker: Broker) -> None:
+        await fill(broker)
+        done = await ltq("stats")
+        assert done.code == 0
+        assert [line.split() for line in done.out.splitlines()] == [
+            ["queue", "pending", "delayed", "working", "dead"],
+            [QUEUE, "1", "2", "3", "4"],
+        ]
+
+    async def test_json_for_programs(self, ltq: Ltq, broker: Broker) -> None:
+        await fill(broker)
+        done = await ltq("stats", "--json")
+        assert json.loads(done.out) == [COUNTS]
+
+
+class TestSize:
+    async def test_it_prints_the_number_of_waiting_tasks(self, ltq: Ltq, broker: Broker) -> None:
+        await fill(broker)
+        assert await ltq("size", QUEUE) == Done(0, "3\n", "")
+
+    async def test_a_queue_nobody_knows_is_empty(self, ltq: Ltq, redis_url: str) -> None:
+        assert await ltq("size", "no:such") == Done(0, "0\n", "")
+
+    async def test_json_gives_all_counts(self, ltq: Ltq, broker: Broker) -> None:
+        await fill(broker)
+        assert json.loads((await ltq("size", QUEUE, "--json")).out) == COUNTS
+
+    @pytest.mark.parametrize("option", ["--broker-url", "--redis-url"])
+    async def test_the_option_goes_before_the_environment(
+        self, ltq: Ltq, broker: Broker, redis_url: str, option: str
+    ) -> None:
+        await publish(broker, 2)
+        env = {"LTQ_BROKER_URL": "redis://127.0.0.1:1/0"}
+        done = await run_ltq("size", QUEUE, option, redis_url, env=env)
+        assert done == Done(0, "2\n", "")
+
+    async def test_a_broker_of_this_process_is_warned_of(self) -> None:
+        done = await run_ltq("size", QUEUE, "--broker-url", "memory://mine")
+        assert (done.code, done.out) == (0, "0\n")
+        assert done.err.startswith("ltq: warning: memory://mine")
+
+
+class TestClear:
+    async def test_it_removes_what_waits_and_asks_nobody(self, ltq: Ltq, broker: Broker) -> None:
+        await fill(broker)
+        assert await ltq("clear", QUEUE) == Done(0, f"3 tasks removed from {QUEUE}\n", "")
+        (stats,) = await broker.stats([QUEUE])
+        assert (stats.pending, stats.delayed, stats.working, stats.dead) == (0, 0, 3, 4)
+
+    async def test_it_asks_on_a_terminal(self, broker: Broker, redis_url: str) -> None:
+        await publish(broker, 1)
+        async with ltq_on_terminal("clear", QUEUE, "--broker-url", redis_url) as terminal:
+            await terminal.until(f"Remove 1 task from {QUEUE} for good? [y/N]")
+            terminal.type("n\n")
+            assert await terminal.end() == 1
+        assert "ltq: nothing was removed" in terminal.text
+        assert [stats.pending for stats in await broker.stats([QUEUE])] == [1]
+
+    async def test_a_yes_is_enough(self, broker: Broker, redis_url: str) -> None:
+        await publish(broker, 1)
+        async with ltq_on_terminal("clear", QUEUE, "--broker-url", redis_url) as terminal:
+            await terminal.until("[y/N]")
+            terminal.type("y\n")
+            assert await terminal.end() == 0
+        assert f"1 task removed from {QUEUE}" in terminal.text
+
+    async def test_it_does_not_ask_when_told_so(self, broker: Broker, redis_url: str) -> None:
+        await publish(broker, 1)
+        command = ("clear", QUEUE, "--yes", "--broker-url", redis_url)
+        async with ltq_on_terminal(*command) as terminal:
+            assert await terminal.end() == 0
+        assert terminal.text.strip() == f"1 task removed from {QUEUE}"
+
+
+async def test_without_redis_it_is_one_line_without_the_password() -> None:
+    port = free_port()
+    done = await run_ltq("stats", "--broker-url", f"redis://me:swordfish@127.0.0.1:{port}/0")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"ltq: Redis at 127.0.0.1:{port}/0 ")
+    assert len(done.err.splitlines()) == 1
+    assert "swordfish" not in done.err
