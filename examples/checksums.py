@@ -32,6 +32,8 @@ SHOWN = 10
 """How many of the largest files are shown, and how many failures."""
 PATIENCE = 3.0
 """Seconds without a result before the producer asks whether a worker is there."""
+NO_WORKER = "no result yet; is a worker there? ltq run examples.checksums:worker"
+STOPPED = "stopped; what is not done yet stays in its queue (ltq clear checksums:checksum)"
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"it did not work out: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; tasks that wait are there still: see ltq stats, ltq clear", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         return 130
     show(report, directory, console)
     return 1 if report.failures else 0
@@ -154,11 +156,12 @@ def follow(total: int, console: Console) -> Iterator[Callable[[], None]]:
 
 def ask_for_worker() -> None:
     """Say what a producer without a worker waits for."""
-    print("no result yet; is a worker there? ltq run examples.checksums:worker", file=sys.stderr)
+    print(NO_WORKER, file=sys.stderr)
 
 
 def show(report: Report, directory: Path, console: Console) -> None:
     """Print the largest files, what failed, and the sum of it all."""
+    console.print()
     table = Table("size", "sha256", "largest files", box=None, pad_edge=False)
     table.columns[0].justify = "right"
     table.columns[2].overflow = "fold"
@@ -167,6 +170,7 @@ def show(report: Report, directory: Path, console: Console) -> None:
         table.add_row(f"{one.size:,}", one.sha256[:16], name)
     if report.sums:
         console.print(table)
+        console.print()
     for line in report.failures[:SHOWN]:
         console.print(f"failed: {printable(line)}", style="red", soft_wrap=True)
     if len(report.failures) > SHOWN:

@@ -35,6 +35,8 @@ GITHUB = "https://api.github.com"
 SOME = ["python/cpython", "redis/redis", "jcrist/msgspec", "Textualize/rich", "no-such/repository"]
 PATIENCE = 3.0
 """Seconds without a run before the producer asks whether a worker is there."""
+NO_WORKER = "nothing has started yet; is a worker there? ltq run examples.github:worker"
+STOPPED = "stopped; what is not done yet stays in its queue (ltq clear github:fetch)"
 STYLES = {
     ltq.Status.COMPLETED: "green",
     ltq.Status.WORKING: "cyan",
@@ -112,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"it did not work out: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; tasks that wait are there still: see ltq stats, ltq clear", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         return 130
     return 0 if all(state.status is ltq.Status.COMPLETED for state in states) else 1
 
@@ -152,10 +154,7 @@ class Board:
     def ask_for_worker(self) -> None:
         """Say what a producer without a worker waits for."""
         if not any(state.dequeue_count for state in self.states()):
-            print(
-                "nothing started yet; is a worker there? ltq run examples.github:worker",
-                file=sys.stderr,
-            )
+            print(NO_WORKER, file=sys.stderr)
 
     def table(self) -> Table:
         """A row for each."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import signal
+import threading
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -71,7 +73,6 @@ def run(
     runnable = load_runnable(_the_target(target, app), want_app=app is not None)
     for worker in _workers(runnable):
         _adjust(worker, concurrency, broker_url)
-        _announce(worker)
     _runner()(_run(runnable, burst=burst))
 
 
@@ -122,9 +123,14 @@ def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
 
 
 async def _run(runnable: Runnable, *, burst: bool) -> None:
-    pool = set_thread_pool()
+    pool, asked = set_thread_pool(), _stop_early()
+    for worker in _workers(runnable):
+        _announce(worker)
     try:
         await runnable.run(burst=burst)
+    except asyncio.CancelledError:
+        if not asked.is_set():
+            raise
     finally:
         if isinstance(runnable, Worker):
             await runnable.aclose()
@@ -134,3 +140,19 @@ async def _run(runnable: Runnable, *, burst: bool) -> None:
     if stuck:
         logger.warning("leaving without waiting for %d threads of requeued tasks", stuck)
         leave(0)
+
+
+def _stop_early() -> asyncio.Event:
+    """Let signals stop the run until the worker handles them itself; set when one came."""
+    asked = asyncio.Event()
+    loop, run = asyncio.get_running_loop(), asyncio.current_task()
+
+    def stop() -> None:
+        asked.set()
+        if run is not None:
+            run.cancel()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+    return asked

@@ -1,5 +1,6 @@
 """The workers that `ltq run` runs in tests."""
 
+import asyncio
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -21,8 +22,6 @@ async def add(a: int, b: int) -> int:
 @worker.task
 async def whoami() -> str:
     """What runs it: process id, and the module of its event loop."""
-    import asyncio
-
     return f"{os.getpid()} {type(asyncio.get_running_loop()).__module__}"
 
 
@@ -36,3 +35,9 @@ def read(path: str) -> str:
 def hang(path: str) -> str:
     """The same, in a worker that waits for nobody."""
     return Path(path).read_text()
+
+
+@hasty.task
+async def hang_in_thread(path: str) -> str:
+    """The same, in a thread of the event loop's own pool."""
+    return await asyncio.to_thread(Path(path).read_text)

@@ -4,12 +4,14 @@ import asyncio
 import importlib.util
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
 from ltq.handle import Handle
 from ltq.state import Status
+from ltq.task import Task
 from tests.cli import jobs
 from tests.cli.processes import run_ltq, start_ltq
 from tests.eventually import eventually
@@ -67,8 +69,23 @@ async def test_a_signal_lets_running_tasks_end(
     assert await handle.result(timeout=0) == "written"
 
 
-async def test_it_does_not_wait_for_threads_of_requeued_tasks(redis_url: str, pipe: Path) -> None:
-    handle = await jobs.hang.send(str(pipe))
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_before_the_broker_has_answered_stops_it(number: signal.Signals) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        async with start_ltq("run", WORKER, "--broker-url", url) as running:
+            await running.err_line("concurrency")
+            running.process.send_signal(number)
+            done = await running.end()
+    assert done.code == 0
+    assert "worker jobs has stopped" in done.err
+
+
+@pytest.mark.parametrize("task", [jobs.hang, jobs.hang_in_thread])
+async def test_it_does_not_wait_for_threads_of_requeued_tasks(
+    redis_url: str, pipe: Path, task: Task[[str], str]
+) -> None:
+    handle = await task.send(str(pipe))
     async with start_ltq("run", HASTY, "--broker-url", redis_url) as running:
         await eventually(lambda: _is_working(handle), timeout=20)
         running.process.send_signal(signal.SIGTERM)

@@ -4,12 +4,14 @@ import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from click.testing import CliRunner, Result
 
 from ltq.cli import main
 from ltq.cli._target import load_runnable
+from ltq.worker import Worker
 from tests.cli import jobs
 
 Try = Callable[[str, str], Result]
@@ -70,7 +72,54 @@ def test_a_wrong_target_is_one_line_and_exit_code_2(try_run: Try, target: str, t
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_worker_is_no_app(try_run: Try) -> None:
+class _App:
+    """What `ltq.app.App` is to the command."""
+
+    def __init__(self, *workers: Worker) -> None:
+        self.workers = workers
+        self.bursts: list[bool] = []
+
+    async def run(self, *, burst: bool = False) -> None:
+        self.bursts.append(burst)
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> _App:
+    """An App of one worker, at `tests.cli.jobs:app`."""
+    app = _App(Worker("one", broker_url="memory://here"))
+    module = ModuleType("ltq.app")
+    monkeypatch.setattr(module, "App", _App, raising=False)
+    monkeypatch.setitem(sys.modules, "ltq.app", module)
+    monkeypatch.setattr(jobs, "app", app, raising=False)
+    return app
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["tests.cli.jobs:app"],
+        ["--app", "tests.cli.jobs:app"],
+        ["tests.cli.jobs:app", "--app"],
+    ],
+)
+def test_an_app_is_run_like_a_worker(app: _App, arguments: list[str]) -> None:
+    result = CliRunner().invoke(main, ["run", *arguments, "--burst", "--concurrency", "3"])
+    assert result.exit_code == 0
+    assert app.bursts == [True]
+    assert "worker one: 0 tasks (none), concurrency 3, broker memory://here" in result.stderr
+
+
+def test_an_option_overrides_the_brokers_of_all_workers(
+    app: _App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LTQ_BROKER_URL", "memory://unused")
+    url = "memory://there"
+    result = CliRunner().invoke(main, ["run", "tests.cli.jobs:app", "--broker-url", url])
+    assert result.exit_code == 0
+    assert [worker.broker.url for worker in app.workers] == [url]
+
+
+def test_a_worker_is_no_app() -> None:
     result = CliRunner().invoke(main, ["run", "--app", "tests.cli.jobs:worker"])
     assert result.exit_code == 2
     assert "tests.cli.jobs:worker is not an ltq.App: it is of type Worker" in result.stderr

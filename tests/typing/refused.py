@@ -1,0 +1,185 @@
+"""Calls that type checkers must refuse, each on its line. Read by them, never run.
+
+`type: ignore[code]` is mypy's code. As unused ignores are errors, a call that is no longer refused
+shows. Pyright is run with its eyes shut to these comments, and must refuse the very same lines.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ltq
+from ltq import Broker, Handle, MaxAge, MaxTries, Message, Middleware, Status, Task, TaskState, Worker
+
+
+@dataclass
+class Repo:
+    name: str
+
+
+worker = Worker("github", broker_url="memory://typing")
+
+
+@worker.task
+async def fetch(repo: str, *, depth: int = 1) -> Repo:
+    return Repo(repo * depth)
+
+
+@worker.task(max_tries=3)
+async def measure(text: str) -> int:
+    return len(text)
+
+
+@worker.task
+def shout(text: str) -> str:
+    return text.upper()
+
+
+@worker.task(priority="low")
+def halve(number: float, /) -> float:
+    return number / 2
+
+
+async def sends() -> None:
+    await fetch.send(1)  # type: ignore[arg-type]
+    await fetch.send()  # type: ignore[call-arg]
+    await fetch.send("a/b", 2)  # type: ignore[call-arg]
+    await fetch.send("a/b", depth="2")  # type: ignore[arg-type]
+    await fetch.send("a/b", deep=2)  # type: ignore[call-arg]
+    await fetch.send("a/b", delay=2)  # type: ignore[call-arg]
+    await measure.send(b"bytes")  # type: ignore[arg-type]
+    await shout.send(None)  # type: ignore[arg-type]
+    await halve.send(number=1)  # type: ignore[call-arg]
+    await halve.send("1")  # type: ignore[arg-type]
+
+
+async def calls_here_and_now() -> None:
+    await fetch(1)  # type: ignore[arg-type]
+    await fetch("a/b", deep=2)  # type: ignore[call-arg]
+    await shout()  # type: ignore[call-arg]
+    await halve("1")  # type: ignore[arg-type]
+    fetch("a").name  # type: ignore[attr-defined]  # noqa: B018
+    shout("a").upper()  # type: ignore[attr-defined]
+
+
+async def messages() -> None:
+    fetch.message(1)  # type: ignore[arg-type]
+    fetch.message("a/b", deep=2)  # type: ignore[call-arg]
+    halve.message()  # type: ignore[call-arg]
+    await fetch.send_many([measure.message("a")])  # type: ignore[list-item]
+    await fetch.send_many([fetch.message("a"), shout.message("a")])  # type: ignore[list-item]
+    await measure.send_many(["a", "b"])  # type: ignore[list-item]
+    await shout.send_many(shout.message("a"))  # type: ignore[arg-type]
+    message = fetch.message("a/b")
+    message.args = ()  # type: ignore[misc]
+    message.task_name = "x"  # type: ignore[misc]
+    message.kwargs["depth"] = 2  # type: ignore[index]
+
+
+async def results(handle: Handle[Repo], number: Handle[int]) -> None:
+    text: str = await handle.result()  # type: ignore[assignment]
+    missing = await (await fetch.send("a/b")).result()
+    missing.stars  # type: ignore[attr-defined]  # noqa: B018
+    await handle.result("10")  # type: ignore[arg-type]
+    await handle.result(tiemout=10)  # type: ignore[call-arg]
+    state = await handle.state()
+    state.result.name  # type: ignore[union-attr]  # noqa: B018
+    async for seen in handle.watch():
+        whole: int = seen.result  # type: ignore[assignment]
+        print(whole)
+    list(handle.watch())  # type: ignore[arg-type]
+    other: Handle[str] = handle  # type: ignore[assignment]
+    pair: tuple[str, int] = await ltq.gather(handle, number)  # type: ignore[assignment]
+    three: tuple[Repo, int, int] = await ltq.gather(handle, number)  # type: ignore[assignment]
+    await ltq.gather([handle, number])  # type: ignore[call-overload]
+    async for done in ltq.as_completed([number]):
+        name: str = await done.result()  # type: ignore[assignment]
+        print(name)
+    print(text, other, pair, three)
+
+
+def states(state: TaskState[Repo]) -> None:
+    state.status = Status.FAILED  # type: ignore[misc]
+    state.result = None  # type: ignore[misc]
+    state.dequeue_count += 1  # type: ignore[misc]
+    state.progress.current  # type: ignore[union-attr]  # noqa: B018
+    state.enqueue_time + 1  # type: ignore[operator]  # noqa: B018
+    state.retries  # type: ignore[attr-defined]  # noqa: B018
+    ltq.Progress(1).current = 2  # type: ignore[misc]
+
+
+async def send_options() -> None:
+    fetch.with_options(dealy=5)  # type: ignore[call-arg]
+    fetch.with_options(queue="other")  # type: ignore[call-arg]
+    fetch.with_options(delay="5")  # type: ignore[arg-type]
+    fetch.with_options(eta="2030-01-01")  # type: ignore[arg-type]
+    fetch.with_options(priority="urgent")  # type: ignore[arg-type]
+    fetch.with_options(priority=1)  # type: ignore[arg-type]
+    fetch.with_options(id=5)  # type: ignore[arg-type]
+    fetch.with_options(timeout=None)  # type: ignore[arg-type]
+    fetch.with_options(max_tries="3")  # type: ignore[arg-type]
+    fetch.with_options(result_ttl=[1])  # type: ignore[arg-type]
+    fetch.with_options(5)  # type: ignore[call-arg]
+    await fetch.with_options(delay=5).send(1)  # type: ignore[arg-type]
+    await fetch.with_options(delay=5).send("a/b", depht=1)  # type: ignore[call-arg]
+
+
+def task_options(error: type[BaseException]) -> None:
+    worker.task(max_trys=3)  # type: ignore[call-overload]
+    worker.task(delay=3)  # type: ignore[call-overload]
+    worker.task(name=3)  # type: ignore[call-overload]
+    worker.task(queue=b"q")  # type: ignore[call-overload]
+    worker.task(max_tries="3")  # type: ignore[call-overload]
+    worker.task(max_tries=1.5)  # type: ignore[call-overload]
+    worker.task(max_tries=None)  # type: ignore[call-overload]
+    worker.task(backoff="1s")  # type: ignore[call-overload]
+    worker.task(backoff=lambda failed: "soon")  # type: ignore[call-overload]
+    worker.task(retry_on="OSError")  # type: ignore[call-overload]
+    worker.task(retry_on=[OSError])  # type: ignore[call-overload]
+    worker.task(retry_on=error)  # type: ignore[call-overload]
+    worker.task(max_age="1h")  # type: ignore[call-overload]
+    worker.task(max_rate=10)  # type: ignore[call-overload]
+    worker.task(timeout="30s")  # type: ignore[call-overload]
+    worker.task(result_ttl=None)  # type: ignore[call-overload]
+    worker.task(priority="urgent")  # type: ignore[call-overload]
+    worker.task(priority=0)  # type: ignore[call-overload]
+    worker.task(max_pending="100")  # type: ignore[call-overload]
+    worker.task(max_deliveries=2.5)  # type: ignore[call-overload]
+    worker.task("name")  # type: ignore[call-overload]
+    worker.task(5)  # type: ignore[call-overload]
+
+
+class TooFew(Middleware):
+    @asynccontextmanager
+    async def __call__(self, message: Message[Any]) -> AsyncIterator[None]:  # type: ignore[override]
+        yield
+
+
+class Coroutine(Middleware):
+    async def __call__(self, message: Message, task: Task) -> None: ...  # type: ignore[override]
+
+
+class Narrow(Middleware):
+    @asynccontextmanager
+    async def __call__(self, message: int, task: Task) -> AsyncIterator[None]:  # type: ignore[override]
+        yield
+
+
+def workers(broker: Broker) -> None:
+    Worker()  # type: ignore[call-arg]
+    Worker(5)  # type: ignore[arg-type]
+    Worker("a", concurency=5)  # type: ignore[call-arg]
+    Worker("a", concurrency="5")  # type: ignore[arg-type]
+    Worker("a", broker="redis://localhost")  # type: ignore[arg-type]
+    Worker("a", broker_url=broker)  # type: ignore[arg-type]
+    Worker("a", lease="15s")  # type: ignore[arg-type]
+    Worker("a", serializer=5)  # type: ignore[arg-type]
+    Worker("a", middlewares=[MaxTries])  # type: ignore[list-item]
+    Worker("a", middlewares=MaxAge())  # type: ignore[arg-type]
+    Worker("a", lifespan=worker)  # type: ignore[arg-type]
+    worker.register_middleware(MaxAge)  # type: ignore[arg-type]
+    worker.run(True)  # type: ignore[call-arg]
+    ltq.RetryError(delay="1s")  # type: ignore[arg-type]
+    Middleware()  # type: ignore[abstract]
+    Broker()  # type: ignore[abstract]
