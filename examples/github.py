@@ -158,7 +158,11 @@ class Board:
 
     def table(self) -> Table:
         """A row for each."""
-        table = Table("repository", "status", "runs", "stars", "forks", "language", "", box=None)
+        table = Table("repository", "status", box=None, pad_edge=False)
+        for title in ("runs", "stars", "forks"):
+            table.add_column(title, justify="right")
+        table.add_column("language")
+        table.add_column()
         for repo, state in self._states.items():
             if state is not None:
                 table.add_row(repo, *cells(state))

@@ -13,9 +13,8 @@ from typing import Any
 import msgspec
 
 from ltq.broker import Settler
-from ltq.codec import DecodeError
 from ltq.context import Context, enter
-from ltq.errors import ExhaustedError, RejectError, RetryError
+from ltq.errors import DecodeError, ExhaustedError, RejectError, RetryError
 from ltq.message import Delivery, Failure, Finish, Message, Outcome, Requeue
 from ltq.middleware import Middleware
 from ltq.options import DEFAULT_RESULT_TTL, Dispatch

@@ -50,14 +50,6 @@ _MAX_PLAN_SIZE = 64
 _UNPACKS = (Unpack, typing_extensions.Unpack)
 
 
-class DecodeError(LtqError):
-    """These bytes are no call, or no result, of this task."""
-
-
-class ResultError(LtqError):
-    """A task returned what does not fit its return annotation or cannot be encoded."""
-
-
 class Codec:
     """The wire format of a worker: `"json"`, `"msgpack"`, or an object with `dumps` and `loads`."""
 

@@ -4,6 +4,8 @@ LtqError
 ├── ConfigurationError (ValueError)     a wrong option, name, URL or set-up
 ├── InvalidArgumentsError (TypeError)   arguments that do not fit the task; nothing was sent
 ├── QueueFullError                      `max_pending` reached; nothing was sent
+├── DecodeError                         what came cannot be read as what the annotations say
+├── ResultError                         what a task returned cannot travel, or is not as annotated
 ├── BrokerError                         the broker cannot be reached or refused the call
 ├── TaskNotFoundError (LookupError)     no such task: unknown id, or its result has expired
 ├── ResultTimeoutError (TimeoutError)   the wait is over, the task is not
@@ -44,6 +46,14 @@ class QueueFullError(LtqError):
 
     def __reduce__(self) -> tuple[type["QueueFullError"], tuple[str, int]]:
         return type(self), (self.queue, self.limit)
+
+
+class DecodeError(LtqError):
+    """These bytes are no call, or no result, of this task."""
+
+
+class ResultError(LtqError):
+    """A task returned what does not fit its return annotation or cannot be encoded."""
 
 
 class BrokerError(LtqError):

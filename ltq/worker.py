@@ -149,7 +149,7 @@ class Worker:
         `run` requeues at once as well. Raises `ConfigurationError` for a task option whose
         middleware is missing, `BrokerError` if the broker does not answer at the start.
         """
-        self._check_middlewares()
+        self._check()
         await self.broker.ping()
         async with AsyncExitStack() as stack:
             lifespan = None
@@ -176,7 +176,7 @@ class Worker:
         """Run beside the code of the block."""
         if self._embedded is not None:
             raise ConfigurationError(f"worker {self.name!r} runs in an `async with` already")
-        self._check_middlewares()
+        self._check()
         await self.broker.ping()
         self._embedded = asyncio.create_task(self.run())
         return self
@@ -212,9 +212,11 @@ class Worker:
         self._tasks[name] = task
         return task
 
-    def _check_middlewares(self) -> None:
+    def _check(self) -> None:
+        """Find out before the first message what could not run."""
         implemented = {option for m in self.middlewares for option in m.options}
         for task in self._tasks.values():
+            task.codec.resolve()
             for option in _MIDDLEWARE_OPTIONS:
                 if option in task.options and option not in implemented:
                     raise ConfigurationError(

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from ltq._names import consumer_name, namespace_of
@@ -22,6 +22,9 @@ BLOCK = 8.0
 
 _SLACK = 1.5
 """Seconds a blocking pop may come back late before its connection counts as broken."""
+
+_LISTENING = 1.0
+"""Seconds the first claim waits for the channel of cancellations; heartbeats tell of them too."""
 
 Sweep = Callable[[str], Any]
 
@@ -65,6 +68,8 @@ class RedisConsumer:
         self._claiming = asyncio.Lock()  # a claim id stands for one call at a time
         self._waiter: asyncio.Future[None] | None = None
         self._error: BrokerError | None = None
+        self.listening: Sequence[asyncio.Future[None]] = ()
+        """Subscriptions that shall stand before the first claim."""
         self._passing: set[asyncio.Task[Any]] = set()
         by_namespace: dict[str, list[str]] = {}
         for lane in dict.fromkeys(lanes):
@@ -76,6 +81,9 @@ class RedisConsumer:
         deliveries: list[Delivery] = []
         moments: list[float] = []
         async with self._claiming:
+            if self.listening:
+                await asyncio.wait(self.listening, timeout=_LISTENING)
+                self.listening = ()
             for group in self._groups:
                 due_in = await self._claim(group, limit, deliveries)
                 if due_in == 0:

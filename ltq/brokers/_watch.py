@@ -54,6 +54,7 @@ class WatchHub:
         self._feeds: dict[Target, set[Feed]] = {}
         self._targets: dict[str, Target] = {}
         self._listeners: dict[str, Callable[[str], None]] = {}
+        self._confirmed: dict[str, asyncio.Future[None]] = {}
         self._dirty: dict[Target, None] = {}
         self._cleaner: asyncio.Task[None] | None = None
         self._poller: asyncio.Task[None] | None = None
@@ -86,14 +87,21 @@ class WatchHub:
             self._poller = asyncio.create_task(self._poll())
         return feed
 
-    def listen(self, channel: str, heard: Callable[[str], None]) -> None:
-        """Call `heard` with what is published on a channel. Nothing is said of what was missed."""
+    def listen(self, channel: str, heard: Callable[[str], None]) -> "asyncio.Future[None]":
+        """Call `heard` with what is published on a channel. Nothing is said of what was missed.
+
+        The future is done when the channel is subscribed to for the first time.
+        """
         self._listeners[channel] = heard
+        confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._confirmed[channel] = confirmed
         self._channels.add(channel)
+        return confirmed
 
     def unlisten(self, channel: str) -> None:
         """Undo `listen`."""
         self._listeners.pop(channel, None)
+        self._confirmed.pop(channel, None)
         self._channels.drop(channel)
 
     async def aclose(self) -> None:
@@ -127,6 +135,9 @@ class WatchHub:
         target = self._targets.get(channel)
         if target is not None:
             self._mark(target)
+        confirmed = self._confirmed.pop(channel, None)
+        if confirmed is not None and not confirmed.done():
+            confirmed.set_result(None)
 
     def _said(self, channel: str, text: str) -> None:
         target = self._targets.get(channel)

@@ -179,8 +179,7 @@ class RedisBroker(Broker):
         )
         channels = [_keys.revoked(namespace, consumer.name) for namespace in namespaces]
         if revoked is not None:
-            for channel in channels:
-                session.hub.listen(channel, revoked)
+            consumer.listening = [session.hub.listen(channel, revoked) for channel in channels]
         return consumer
 
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:

@@ -89,7 +89,7 @@ def clear(queue: str, yes: bool, broker_url: str | None) -> None:
       ltq clear github:fetch --yes
     """
     check_name("queue", queue)
-    if not yes and sys.stdin.isatty():
+    if not yes and sys.stdin and sys.stdin.isatty():
         found = asyncio.run(_size(queue, broker_url))
         waiting = found.pending + found.delayed
         question = f"Remove {count_tasks(waiting)} from {queue} for good?"

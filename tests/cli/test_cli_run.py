@@ -53,12 +53,23 @@ async def test_it_uses_uvloop_where_it_is_installed(redis_url: str) -> None:
     assert ("uvloop" in await handle.result(timeout=0)) == installed
 
 
+async def test_it_does_without_uvloop(redis_url: str, tmp_path: Path) -> None:
+    (tmp_path / "uvloop.py").write_text("raise ImportError")
+    handle = await jobs.whoami.send()
+    done = await run_ltq("run", WORKER, "--burst", "--broker-url", redis_url, cwd=tmp_path)
+    assert done.code == 0
+    assert "asyncio" in await handle.result(timeout=0)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("uvloop", ["", "raise ImportError"], ids=["any loop", "asyncio"])
 async def test_a_signal_lets_running_tasks_end(
-    redis_url: str, pipe: Path, number: signal.Signals
+    redis_url: str, tmp_path: Path, pipe: Path, number: signal.Signals, uvloop: str
 ) -> None:
+    if uvloop:
+        (tmp_path / "uvloop.py").write_text(uvloop)
     handle = await jobs.read.send(str(pipe))
-    async with start_ltq("run", WORKER, "--broker-url", redis_url) as running:
+    async with start_ltq("run", WORKER, "--broker-url", redis_url, cwd=tmp_path) as running:
         await eventually(lambda: _is_working(handle), timeout=20)
         running.process.send_signal(number)
         await running.err_line("waiting for 1 running tasks")

@@ -5,9 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-from typing_extensions import assert_type
+from typing import Any, assert_type
 
 import ltq
 from ltq import Broker, Context, Handle, Message, Middleware, Progress, Status, Task, TaskState
@@ -22,6 +20,9 @@ from ltq.message import Delivery, Lease, Receipt
 class Repo:
     name: str
     stars: int
+
+
+def use(*values: object) -> None: ...
 
 
 worker = ltq.Worker("github", broker_url="memory://typing", concurrency=10)
@@ -65,7 +66,7 @@ async def nothing() -> None: ...
 
 
 @worker.task()
-async def maybe(id: int) -> Repo | None: ...
+async def maybe(number: int) -> Repo | None: ...
 
 
 @worker.task
@@ -178,20 +179,19 @@ async def states(state: TaskState[Repo], of_none: TaskState[None]) -> None:
 
 async def wider(handle: Handle[object], state: TaskState[object]) -> None:
     assert_type(await handle.result(), object)
-    anything: object = state.result
-    print(anything)
+    use(state.result)
 
 
-async def together(a: Handle[int], b: Handle[str], c: Handle[Repo], many: list[Handle[int]]) -> None:
+async def together(
+    a: Handle[int], b: Handle[str], c: Handle[Repo], many: list[Handle[int]]
+) -> None:
     assert_type(await ltq.gather(a), tuple[int])
     assert_type(await ltq.gather(a, b), tuple[int, str])
     assert_type(await ltq.gather(a, b, c), tuple[int, str, Repo])
     assert_type(await ltq.gather(a, b, c, b), tuple[int, str, Repo, str])
     assert_type(await ltq.gather(a, b, c, b, a), tuple[int, str, Repo, str, int])
     assert_type(await ltq.gather(*many), tuple[int, ...])
-    assert_type(
-        await ltq.gather(*many, return_exceptions=True), tuple[int | BaseException, ...]
-    )
+    assert_type(await ltq.gather(*many, return_exceptions=True), tuple[int | BaseException, ...])
     number, text = await ltq.gather(a, b)
     assert_type(number, int)
     assert_type(text, str)
@@ -301,4 +301,4 @@ async def brokers() -> None:
         assert_type(await broker.state("mail", "id"), TaskState[bytes])
         async for state in broker.watch("mail", "id"):
             assert_type(state, TaskState[bytes])
-    print(publisher, settler, watcher, inspector)
+    use(publisher, settler, watcher, inspector)

@@ -1,7 +1,7 @@
 """Calls that type checkers must refuse, each on its line. Read by them, never run.
 
-`type: ignore[code]` is mypy's code. As unused ignores are errors, a call that is no longer refused
-shows. Pyright is run with its eyes shut to these comments, and must refuse the very same lines.
+The code in each `ignore` is mypy's: as unused ones are errors, a call that is no longer refused
+shows. Pyright does not look at these comments, and must refuse the very same lines.
 """
 
 from collections.abc import AsyncIterator
@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import ltq
-from ltq import Broker, Handle, MaxAge, MaxTries, Message, Middleware, Status, Task, TaskState, Worker
+from ltq import Broker, Handle, Message, Middleware, Task, TaskState, Worker
 
 
 @dataclass
 class Repo:
     name: str
+
+
+def use(*values: object) -> None: ...
 
 
 worker = Worker("github", broker_url="memory://typing")
@@ -87,24 +90,24 @@ async def results(handle: Handle[Repo], number: Handle[int]) -> None:
     state.result.name  # type: ignore[union-attr]  # noqa: B018
     async for seen in handle.watch():
         whole: int = seen.result  # type: ignore[assignment]
-        print(whole)
-    list(handle.watch())  # type: ignore[arg-type]
+        use(whole)
+    list(handle.watch())  # type: ignore[call-overload]
     other: Handle[str] = handle  # type: ignore[assignment]
     pair: tuple[str, int] = await ltq.gather(handle, number)  # type: ignore[assignment]
     three: tuple[Repo, int, int] = await ltq.gather(handle, number)  # type: ignore[assignment]
     await ltq.gather([handle, number])  # type: ignore[call-overload]
     async for done in ltq.as_completed([number]):
         name: str = await done.result()  # type: ignore[assignment]
-        print(name)
-    print(text, other, pair, three)
+        use(name)
+    use(text, other, pair, three)
 
 
 def states(state: TaskState[Repo]) -> None:
-    state.status = Status.FAILED  # type: ignore[misc]
+    state.status = ltq.Status.FAILED  # type: ignore[misc]
     state.result = None  # type: ignore[misc]
     state.dequeue_count += 1  # type: ignore[misc]
     state.progress.current  # type: ignore[union-attr]  # noqa: B018
-    state.enqueue_time + 1  # type: ignore[operator]  # noqa: B018
+    state.enqueue_time + 1  # type: ignore[operator]
     state.retries  # type: ignore[attr-defined]  # noqa: B018
     ltq.Progress(1).current = 2  # type: ignore[misc]
 
@@ -120,7 +123,6 @@ async def send_options() -> None:
     fetch.with_options(timeout=None)  # type: ignore[arg-type]
     fetch.with_options(max_tries="3")  # type: ignore[arg-type]
     fetch.with_options(result_ttl=[1])  # type: ignore[arg-type]
-    fetch.with_options(5)  # type: ignore[call-arg]
     await fetch.with_options(delay=5).send(1)  # type: ignore[arg-type]
     await fetch.with_options(delay=5).send("a/b", depht=1)  # type: ignore[call-arg]
 
@@ -134,10 +136,10 @@ def task_options(error: type[BaseException]) -> None:
     worker.task(max_tries=1.5)  # type: ignore[call-overload]
     worker.task(max_tries=None)  # type: ignore[call-overload]
     worker.task(backoff="1s")  # type: ignore[call-overload]
-    worker.task(backoff=lambda failed: "soon")  # type: ignore[call-overload]
+    worker.task(backoff=lambda failed: "soon")  # type: ignore[arg-type, return-value]
     worker.task(retry_on="OSError")  # type: ignore[call-overload]
     worker.task(retry_on=[OSError])  # type: ignore[call-overload]
-    worker.task(retry_on=error)  # type: ignore[call-overload]
+    worker.task(retry_on=error)  # type: ignore[arg-type]
     worker.task(max_age="1h")  # type: ignore[call-overload]
     worker.task(max_rate=10)  # type: ignore[call-overload]
     worker.task(timeout="30s")  # type: ignore[call-overload]
@@ -166,7 +168,7 @@ class Narrow(Middleware):
         yield
 
 
-def workers(broker: Broker) -> None:
+async def workers(broker: Broker) -> None:
     Worker()  # type: ignore[call-arg]
     Worker(5)  # type: ignore[arg-type]
     Worker("a", concurency=5)  # type: ignore[call-arg]
@@ -175,11 +177,11 @@ def workers(broker: Broker) -> None:
     Worker("a", broker_url=broker)  # type: ignore[arg-type]
     Worker("a", lease="15s")  # type: ignore[arg-type]
     Worker("a", serializer=5)  # type: ignore[arg-type]
-    Worker("a", middlewares=[MaxTries])  # type: ignore[list-item]
-    Worker("a", middlewares=MaxAge())  # type: ignore[arg-type]
+    Worker("a", middlewares=[ltq.MaxTries])  # type: ignore[list-item]
+    Worker("a", middlewares=ltq.MaxAge())  # type: ignore[arg-type]
     Worker("a", lifespan=worker)  # type: ignore[arg-type]
-    worker.register_middleware(MaxAge)  # type: ignore[arg-type]
-    worker.run(True)  # type: ignore[call-arg]
+    worker.register_middleware(ltq.MaxAge)  # type: ignore[arg-type]
+    await worker.run(True)  # type: ignore[call-arg]
     ltq.RetryError(delay="1s")  # type: ignore[arg-type]
     Middleware()  # type: ignore[abstract]
     Broker()  # type: ignore[abstract]
