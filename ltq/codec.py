@@ -18,36 +18,24 @@ when it is sent. An annotation that cannot be resolved yet (its class is defined
 tried again at the first call, or by `resolve`.
 """
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from inspect import Parameter
 from operator import call
-from typing import Any, Unpack, get_args, get_origin
+from typing import Any
 
 import msgspec
-import typing_extensions
-from typing_extensions import get_type_hints
 
-from ltq._formats import (
-    Decode,
-    Format,
-    MsgspecFormat,
-    ObjectFormat,
-    Serializer,
-    difference,
-    equal,
-    lower,
-)
-from ltq.errors import ConfigurationError, InvalidArgumentsError, LtqError
+from ltq._formats import Decode, Format, MsgspecFormat, ObjectFormat, Serializer
+from ltq._sameness import difference, equal
+from ltq._schema import Plan, Schema, read_schema
+from ltq._unions import lower
+from ltq.errors import ConfigurationError, DecodeError, InvalidArgumentsError, ResultError
 
 __all__ = ["CallCodec", "Codec", "DecodeError", "ResultError", "Serializer"]
 
 _MAX_PLANS = 256
 _MAX_PLAN_SIZE = 64
-_UNPACKS = (Unpack, typing_extensions.Unpack)
 
 
 class Codec:
@@ -84,36 +72,6 @@ def _format(serializer: Any) -> Format:
     )
 
 
-_Plan = tuple[tuple[Decode, ...], tuple[Decode, ...]]
-"""The decoders of one shape of call: of its positional arguments, and of the named ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Schema:
-    """A task's signature with a decoder for each parameter, and for `return`."""
-
-    signature: inspect.Signature
-    decoders: dict[str, Decode]
-    positional: tuple[str, ...]
-    named: frozenset[str]
-    rest: str
-    """Name of `*args`, or empty."""
-    extra: str
-    """Name of `**kwargs`, or empty."""
-
-    def plan(self, count: int, names: tuple[str, ...]) -> _Plan:
-        """For a call of this shape; raise `TypeError` if it does not fit the signature."""
-        self.signature.bind(*(None,) * count, **dict.fromkeys(names))
-        args = (*self.positional[:count], *(self.rest,) * (count - len(self.positional)))
-        kwargs = (name if name in self.named else self.extra for name in names)
-        return tuple(self.decoders[n] for n in args), tuple(self.decoders[n] for n in kwargs)
-
-    def label(self, index: int) -> str:
-        """What an error calls a positional argument."""
-        beyond = index - len(self.positional)
-        return self.positional[index] if beyond < 0 else f"*{self.rest}[{beyond}]"
-
-
 class CallCodec:
     """Encodes and decodes the calls and the results of one task."""
 
@@ -134,9 +92,9 @@ class CallCodec:
         self._split = codec.split
         self._load = codec.load
         self._plain = codec.decoder(Any)
-        self._plans: dict[tuple[int | str, ...], _Plan] = {}
-        unresolved = partial(_schema, fn, codec, task_name, localns)
-        self._schema: _Schema | partial[_Schema] = unresolved
+        self._plans: dict[tuple[int | str, ...], Plan] = {}
+        unresolved = partial(read_schema, fn, codec.decoder, task_name, localns)
+        self._schema: Schema | partial[Schema] = unresolved
         with suppress(NameError, AttributeError):  # perhaps the name is there at the first call
             self._schema = unresolved()
 
@@ -207,13 +165,13 @@ class CallCodec:
             return values, {}
         return values, dict(zip(kwargs, map(call, plan[1], kwargs.values()), strict=True))
 
-    def _plan(self, count: int, *names: str) -> _Plan:
+    def _plan(self, count: int, *names: str) -> Plan:
         plan = self._resolved().plan(count, names)
         if len(self._plans) < _MAX_PLANS and count + len(names) <= _MAX_PLAN_SIZE:
             self._plans[(count, *names)] = plan
         return plan
 
-    def _resolved(self) -> _Schema:
+    def _resolved(self) -> Schema:
         if isinstance(self._schema, partial):
             try:
                 self._schema = self._schema()
@@ -267,66 +225,3 @@ def _unreadable(part: Any, decode: Decode) -> str:
 def _text(error: Exception) -> str:
     spoken = isinstance(error, msgspec.MsgspecError | TypeError)
     return str(error) if spoken else f"{type(error).__name__}: {error}"
-
-
-def _schema(
-    fn: Callable[..., Any], codec: Codec, task_name: str, localns: Mapping[str, Any] | None
-) -> _Schema:
-    """Read a function's signature; `NameError` or `AttributeError`: a name is not there yet."""
-    try:
-        hints = get_type_hints(_function(fn), localns=localns, include_extras=True)
-        parameters = list(_spelled_out(inspect.signature(fn), hints, localns))
-        decoders = {}
-        for name in [parameter.name for parameter in parameters] + ["return"]:
-            where = "result" if name == "return" else f"argument '{name}'"
-            decoders[name] = _decoder(codec, hints.get(name, Any), f"{task_name}: {where}")
-    except (NameError, AttributeError, ConfigurationError):
-        raise
-    except Exception as error:
-        raise ConfigurationError(f"{task_name}: cannot read its signature: {error}") from error
-    either = Parameter.POSITIONAL_OR_KEYWORD
-    kinds = [(parameter.kind, parameter.name) for parameter in parameters]
-    return _Schema(
-        inspect.Signature(parameters),
-        decoders,
-        positional=tuple(n for kind, n in kinds if kind in (Parameter.POSITIONAL_ONLY, either)),
-        named=frozenset(n for kind, n in kinds if kind in (Parameter.KEYWORD_ONLY, either)),
-        rest="".join(n for kind, n in kinds if kind is Parameter.VAR_POSITIONAL),
-        extra="".join(n for kind, n in kinds if kind is Parameter.VAR_KEYWORD),
-    )
-
-
-def _decoder(codec: Codec, hint: Any, where: str) -> Decode:
-    try:
-        return codec.decoder(hint)
-    except TypeError as error:
-        shown = hint.__qualname__ if isinstance(hint, type) else hint
-        raise ConfigurationError(
-            f"{where}: `{shown}` cannot travel: {error}. Use types that differ on the wire, "
-            "such as msgspec.Struct classes with tag=True"
-        ) from error
-
-
-def _function(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """The function that has the annotations."""
-    while isinstance(fn, partial):
-        fn = fn.func
-    fn = inspect.unwrap(fn)
-    return fn if inspect.isroutine(fn) else type(fn).__call__
-
-
-def _spelled_out(
-    signature: inspect.Signature, hints: dict[str, Any], localns: Mapping[str, Any] | None
-) -> Iterator[Parameter]:
-    """The parameters, with `**kwargs: Unpack[SomeTypedDict]` as one for each of its keys."""
-    for parameter in signature.parameters.values():
-        hint: Any = hints.get(parameter.name)
-        origin: Any = get_origin(hint)
-        if parameter.kind is not Parameter.VAR_KEYWORD or origin not in _UNPACKS:
-            yield parameter
-            continue
-        [keys] = get_args(hint)
-        for name, key in get_type_hints(keys, localns=localns).items():
-            hints[name] = key
-            default = Parameter.empty if name in keys.__required_keys__ else None
-            yield Parameter(name, Parameter.KEYWORD_ONLY, default=default)

@@ -69,8 +69,7 @@ class TestProducer:
     async def test_what_cannot_be_read_is_listed_and_told_by_the_exit_code(
         self, start: StartProgram, tree: Path, broker: Broker
     ) -> None:
-        with open(os.fsencode(tree) + b"/\xff", "w"):
-            """Its name cannot be sent."""
+        (tree / os.fsdecode(b"\xff")).touch()
         producer = await start_producer(start, str(tree))
         await wait_for_tasks(broker, 12)
         (tree / "folder1" / "1.txt").unlink()

@@ -1,0 +1,76 @@
+"""Broker URLs: what is understood, and what never shows."""
+
+import pytest
+
+import ltq
+from ltq.broker import Broker, redact
+
+SECRETS = [
+    "redis://:secret@host:1/0",
+    "redis://user:secret@host:1/0",
+    "redis://:secret?x@host:1/0",
+    "redis://:secret#x@host:1/0",
+    "redis://:secret/x@host:1/0",
+    "foo://:secret?x@host",
+    "redis//:secret@host",
+    "redis://host:1/0?password=secret",
+]
+
+
+@pytest.mark.parametrize("url", SECRETS)
+def test_a_password_never_shows(url: str) -> None:
+    assert "secret" not in redact(url)
+    assert "host" in redact(url)
+    try:
+        broker = Broker.from_url(url)
+    except ltq.ConfigurationError as error:
+        assert "secret" not in str(error)
+    else:
+        assert "secret" not in broker.url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://localhost:port", "redis://localhost:99999", "redis://localhost/0?notifications=x"],
+)
+def test_a_url_that_cannot_be_read_is_a_configuration_error(url: str) -> None:
+    with pytest.raises(ltq.ConfigurationError):
+        Broker.from_url(url)
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "ftp://localhost", ""])
+def test_an_unknown_scheme_names_those_that_are_known(url: str) -> None:
+    with pytest.raises(ltq.ConfigurationError, match="memory://, redis://, rediss://, unix://"):
+        Broker.from_url(url)
+
+
+async def test_no_server_is_a_broker_error_in_time(unused_tcp_port: int) -> None:
+    worker = ltq.Worker("shop", broker_url=f"redis://:secret@127.0.0.1:{unused_tcp_port}")
+
+    @worker.task
+    async def order() -> None:
+        return None
+
+    with pytest.raises(ltq.BrokerError, match=f"127.0.0.1:{unused_tcp_port}") as caught:
+        await order.send()
+    assert "secret" not in str(caught.value)
+    with pytest.raises(ltq.BrokerError):
+        await worker.run()
+
+
+async def test_a_worker_without_tasks_says_so() -> None:
+    with pytest.raises(ltq.ConfigurationError, match="no tasks"):
+        await ltq.Worker("shop", broker_url="memory://none").run(burst=True)
+
+
+@pytest.mark.parametrize("option", ["max_tries", "max_age", "max_rate", "backoff", "retry_on"])
+async def test_an_option_whose_middleware_is_missing_is_not_ignored(option: str) -> None:
+    worker = ltq.Worker("shop", broker_url="memory://none", middlewares=[])
+    values = {"max_tries": 1, "max_age": 1.0, "max_rate": "1/s", "backoff": 1, "retry_on": OSError}
+
+    @worker.task(**{option: values[option]})  # type: ignore[misc]
+    async def order() -> None:
+        return None
+
+    with pytest.raises(ltq.ConfigurationError, match=f"order.*{option}"):
+        await worker.run()
