@@ -319,8 +319,14 @@ def _factory(url: str) -> Callable[[str], Broker]:
 
 
 def redact(url: str) -> str:
-    """The URL without user, password and parameters, fit for a log."""
+    """The URL without user, password and parameters, fit for a log.
+
+    All before the last @ is taken for a user and password, even where the URL is malformed.
+    """
     scheme, separator, rest = url.partition("://")
-    if not separator:
-        return rest or scheme
-    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+    if "@" in url:
+        scheme, rest = scheme if separator else "", url.rpartition("@")[2]
+    elif not separator:
+        scheme, rest = "", url
+    shown = rest.partition("?")[0].partition("#")[0]
+    return f"{scheme}://{shown}" if scheme else shown

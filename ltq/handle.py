@@ -183,13 +183,14 @@ class as_completed(Generic[R]):  # noqa: N801  named like asyncio's
     async def __aiter__(self) -> AsyncIterator[Handle[R]]:
         """Yield each handle once its task is final."""
         waits = {asyncio.ensure_future(handle.wait()): handle for handle in self._handles}
-        pending = set(waits)
+        ended: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
+        for wait in waits:
+            wait.add_done_callback(ended.put_nowait)
         try:
-            while pending:
-                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for wait in done:
-                    wait.exception()  # `handle.result()` raises it again
-                    yield waits[wait]
+            for _ in waits:
+                wait = await ended.get()
+                wait.exception()  # `handle.result()` raises it again
+                yield waits[wait]
         finally:
             for wait in waits:
                 wait.cancel()

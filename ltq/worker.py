@@ -214,6 +214,8 @@ class Worker:
 
     def _check(self) -> None:
         """Find out before the first message what could not run."""
+        if not self._tasks:
+            raise ConfigurationError(f"worker {self.name!r} has no tasks to run")
         implemented = {option for m in self.middlewares for option in m.options}
         for task in self._tasks.values():
             task.codec.resolve()

@@ -202,10 +202,11 @@ class TestMiddleware:
 
     async def test_a_worker_with_that_stack_runs(self, myapp: MyApp, sentry: list[str]) -> None:
         myapp.write(IMPORTS, MIDDLEWARES, OPTIONS, MAIN)
+        await myapp.python()
         worker = await myapp.run()
-        await worker.says("reporting to https://...")
         await eventually(myapp.is_drained, PATIENCE, "every email sent")
         assert await worker.stop() == 0, worker.output
+        assert "reporting to https://..." in worker.output
 
     async def test_more_may_be_registered(self, myapp: MyApp, sentry: list[str]) -> None:
         named = LOGGER.replace("Logger", "MyMiddleware")

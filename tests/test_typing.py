@@ -129,8 +129,7 @@ def marked(text: str, mark: str) -> dict[int, str]:
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What `mypy --strict` says in somebody's project, with no settings of its own. ltq is installed
-    in the project's environment."""
+    """What `mypy --strict` says in somebody's project, where ltq is installed."""
     project, environment = tmp_path_factory.mktemp("shop"), tmp_path_factory.mktemp("env")
     venv.create(environment, symlinks=True)
     variables = {"base": str(environment), "platbase": str(environment)}

@@ -91,7 +91,7 @@ class RedisConsumer:
                     due_in = await self._claim(group, limit, deliveries)
                 if due_in is not None:
                     moments.append(due_in)
-            self._groups.append(self._groups.pop(0))  # no namespace always goes first
+            self._groups = self._groups[1:] + self._groups[:1]  # none always goes first
         return Claim(deliveries, min(moments) if moments else None)
 
     async def _claim(self, group: _Group, limit: int, deliveries: list[Delivery]) -> float | None:

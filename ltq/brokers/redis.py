@@ -39,6 +39,9 @@ from ltq.state import Progress, QueueStats, TaskState
 BATCH = 500
 """Tasks of one script call: a long script would make everybody else wait."""
 
+PING_PATIENCE = 3.0
+"""Seconds `ping` waits: whoever asks wants to know soon."""
+
 _SWEEP = 1000
 _CLEAR = 1000
 
@@ -139,7 +142,7 @@ class RedisBroker(Broker):
 
     async def ping(self) -> None:
         """Raise `BrokerError` if the server does not answer."""
-        await self._here().link.call("PING")
+        await self._here().link.call("PING", patience=PING_PATIENCE)
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         """See `Publisher.publish`. Single sends of one turn of the loop share a call."""
@@ -318,5 +321,8 @@ def _unlisten(hub: WatchHub, channels: Iterable[str]) -> None:
 def _check_url(url: str) -> None:
     try:
         parse_url(url)
-    except ValueError as error:
-        raise ConfigurationError(f"broker URL {redact(url)!r} cannot be read: {error}") from None
+    except ValueError:  # its text may hold part of a password
+        raise ConfigurationError(
+            f"broker URL {redact(url)!r} cannot be read: it should be like "
+            "redis://user:password@host:6379/0 (special characters in a password as %XX)"
+        ) from None
