@@ -182,8 +182,8 @@ class as_completed(Generic[R]):  # noqa: N801  named like asyncio's
 
     async def __aiter__(self) -> AsyncIterator[Handle[R]]:
         """Yield each handle once its task is final."""
-        waits = {asyncio.ensure_future(handle.wait()): handle for handle in self._handles}
-        ended: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
+        waits = {asyncio.create_task(handle.wait()): handle for handle in self._handles}
+        ended: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
         for wait in waits:
             wait.add_done_callback(ended.put_nowait)
         try:

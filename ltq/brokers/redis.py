@@ -94,13 +94,8 @@ class RedisBroker(Broker):
     def __init__(self, url: str, *, connect: Callable[[], Redis] | None = None) -> None:
         self._url = url
         self._connect = connect
-        parts = urlsplit(url)
-        query = dict(parse_qsl(parts.query))
-        wanted = query.pop("notifications", "auto")
+        self._server_url, wanted = _split_url(url, check=connect is None)
         self.notifications: Notifications = parse_notifications(wanted)
-        self._server_url = urlunsplit(parts._replace(query=urlencode(query)))
-        if connect is None:
-            _check_url(self._server_url)
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
         self._process = os.getpid()
 
@@ -318,11 +313,18 @@ def _unlisten(hub: WatchHub, channels: Iterable[str]) -> None:
         hub.unlisten(channel)
 
 
-def _check_url(url: str) -> None:
+def _split_url(url: str, *, check: bool) -> tuple[str, str]:
+    """The URL for redis-py, and the parameter that is LTQ's own."""
     try:
-        parse_url(url)
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query))
+        wanted = query.pop("notifications", "auto")
+        server_url = urlunsplit(parts._replace(query=urlencode(query)))
+        if check:
+            parse_url(server_url)
     except ValueError:  # its text may hold part of a password
         raise ConfigurationError(
             f"broker URL {redact(url)!r} cannot be read: it should be like "
             "redis://user:password@host:6379/0 (special characters in a password as %XX)"
         ) from None
+    return server_url, wanted
