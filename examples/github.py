@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http.client import HTTPException
@@ -109,75 +109,90 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console(markup=False, emoji=False, highlight=False)
     try:
-        states = asyncio.run(produce(list(dict.fromkeys(options.repos)), options.base_url, console))
+        board = asyncio.run(produce(dict.fromkeys(options.repos), options.base_url, console))
     except ltq.LtqError as error:
         print(f"it did not work out: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(STOPPED, file=sys.stderr)
         return 130
-    return 0 if all(state.status is ltq.Status.COMPLETED for state in states) else 1
+    failures = board.failures()
+    for line in failures:
+        console.print(f"failed: {line}", style="red", soft_wrap=True)
+    return 1 if failures else 0
 
 
-async def produce(
-    repos: list[str], base_url: str | None, console: Console
-) -> list[ltq.TaskState[Repo]]:
+async def produce(repos: Iterable[str], base_url: str | None, console: Console) -> "Board":
     """Send a task for each repository, and show their states until all are final."""
     async with contextlib.aclosing(worker):
-        handles = await fetch.send_many([fetch.message(repo, base_url=base_url) for repo in repos])
-        board = Board(repos)
+        messages = [fetch.message(repo, base_url=base_url) for repo in repos]
+        board = Board(repos, await fetch.send_many(messages))
         hint = asyncio.get_running_loop().call_later(PATIENCE, board.ask_for_worker)
         try:
             with Live(get_renderable=board.table, console=console):
-                pairs = zip(repos, handles, strict=True)
-                await asyncio.gather(*(board.follow(repo, handle) for repo, handle in pairs))
+                await board.follow()
         finally:
             hint.cancel()
-    return board.states()
+    return board
 
 
 class Board:
-    """The states of all repositories, as a table."""
+    """The states of all tasks, as a table."""
 
-    def __init__(self, repos: Sequence[str]) -> None:
-        self._states: dict[str, ltq.TaskState[Repo] | None] = dict.fromkeys(repos)
+    def __init__(self, repos: Iterable[str], handles: Sequence[ltq.Handle[Repo]]) -> None:
+        self._handles = dict(zip(repos, handles, strict=True))
+        self._states: dict[str, ltq.TaskState[Repo]] = {}
 
-    async def follow(self, repo: str, handle: ltq.Handle[Repo]) -> None:
-        """Keep the state of one of them, until it is final."""
-        async for state in handle.watch():
+    async def follow(self) -> None:
+        """Keep the states up to date until all are final."""
+        await asyncio.gather(*(self._follow(repo) for repo in self._handles))
+
+    async def _follow(self, repo: str) -> None:
+        async for state in self._handles[repo].watch():
             self._states[repo] = state
-
-    def states(self) -> list[ltq.TaskState[Repo]]:
-        """Those there are."""
-        return [state for state in self._states.values() if state is not None]
 
     def ask_for_worker(self) -> None:
         """Say what a producer without a worker waits for."""
-        if not any(state.dequeue_count for state in self.states()):
+        if not any(state.dequeue_count for state in self._states.values()):
             print(NO_WORKER, file=sys.stderr)
+
+    def failures(self) -> list[str]:
+        """A line for each task that did not complete."""
+        return [
+            printable(f"{repo}: {state.error or state.status}")
+            for repo, state in self._states.items()
+            if state.status is not ltq.Status.COMPLETED
+        ]
 
     def table(self) -> Table:
         """A row for each."""
-        table = Table("repository", "status", box=None, pad_edge=False)
-        for title in ("runs", "stars", "forks"):
-            table.add_column(title, justify="right")
-        table.add_column("language")
+        table = Table(box=None, pad_edge=False)
+        for title in ("repository", "status", "runs", "stars", "forks", "language"):
+            is_number = title in ("runs", "stars", "forks")
+            table.add_column(title, justify="right" if is_number else "left", no_wrap=True)
         table.add_column()
-        for repo, state in self._states.items():
-            if state is not None:
-                table.add_row(repo, *cells(state))
+        for repo in self._handles:
+            if repo in self._states:
+                table.add_row(printable(repo), *cells(self._states[repo]))
         return table
 
 
 def cells(state: ltq.TaskState[Repo]) -> list[Text | str]:
-    """What is known of one: a result is a `Repo` here, for people and type checkers."""
+    """What is known of one: its result is a `Repo`, for people and type checkers."""
     status = Text(state.status, style=STYLES.get(state.status, "red"))
     runs = str(state.dequeue_count)
     if state.result is None:
-        return [status, runs, "", "", "", state.error or ""]
+        note = Text(printable(state.error or ""), no_wrap=True, overflow="ellipsis")
+        return [status, runs, "", "", "", note]
     repo = state.result
     stars, forks = f"{repo.stargazers_count:,}", f"{repo.forks_count:,}"
-    return [status, runs, stars, forks, repo.language or "", f"pushed {repo.pushed_at:%Y-%m-%d}"]
+    note = Text(f"pushed {repo.pushed_at:%Y-%m-%d}", no_wrap=True, overflow="ellipsis")
+    return [status, runs, stars, forks, printable(repo.language or ""), note]
+
+
+def printable(text: str) -> str:
+    """What a server says may hold anything: line ends, escape sequences of the terminal."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ TESTS = ROOT / "tests"
 
 LAYERS: tuple[set[str], ...] = (
     {"errors", "state", "options", "logger", "_names", "_clock", "_backoff", "_batcher", "_cron"},
-    {"message", "codec", "_formats", "_feed"},
+    {"message", "codec", "_formats", "_sameness", "_schema", "_unions", "_feed"},
     {"broker"},
     {"brokers.*", "handle"},
     {"task"},
