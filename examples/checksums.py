@@ -82,8 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--limit takes a number of files, 1 or more")
     directory = options.directory.resolve()  # the worker may run in another one
     console = Console(markup=False, emoji=False, highlight=False)
+    report = Report()
     try:
-        report = asyncio.run(produce(directory, options.limit, console))
+        with console.status(f"looking for files in {printable(str(directory))}"):
+            files = itertools.islice(find(directory, report.failures), options.limit)
+            messages = list(prepare(files, report.failures))
+        asyncio.run(produce(messages, report, console))
     except ltq.LtqError as error:
         print(f"it did not work out: {error}", file=sys.stderr)
         return 1
@@ -94,12 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if report.failures else 0
 
 
-async def produce(directory: Path, limit: int | None, console: Console) -> Report:
+async def produce(
+    messages: Sequence[ltq.Message[FileSum]], report: Report, console: Console
+) -> None:
     """Send a task for each file, and collect the results as they come."""
-    report = Report()
-    with console.status(f"looking for files in {directory}"):
-        files = itertools.islice(find(directory, report.failures), limit)
-        messages = list(prepare(files, report.failures))
     start = time.perf_counter()
     async with contextlib.aclosing(worker):
         handles = await checksum.send_many(messages)
@@ -111,7 +113,6 @@ async def produce(directory: Path, limit: int | None, console: Console) -> Repor
                     report.failures.append(error.state.error or str(error))
                 advance()
     report.seconds = time.perf_counter() - start
-    return report
 
 
 def find(directory: Path, failures: list[str]) -> Iterator[Path]:

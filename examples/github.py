@@ -133,6 +133,8 @@ async def produce(repos: Iterable[str], base_url: str | None, console: Console) 
                 await board.follow()
         finally:
             hint.cancel()
+    if not console.is_terminal:  # on a terminal rich does it
+        console.line()
     return board
 
 

@@ -72,19 +72,23 @@ def _requeue_status(outcome: Requeue) -> Status:
 
 def delivery(reply: Sequence[Any]) -> Delivery:
     """A task as `claim` answers it. Fields that are not what they should be count as absent."""
-    task_id, queue, token, name, body, ctx, tries, count, deaths, sent, timeout, most, ttl = reply
+    task_id, token, flat = reply
+    fields = iter(flat)
+    get = dict(zip(fields, fields, strict=True)).get
+    name = _text(get(b"task", b""))
+    queue = get(b"queue")
     return Delivery(
-        Lease(task_id.decode(), _text(queue), int(token)),
-        _text(name),
-        body or b"",
-        ctx or b"",
-        _number(int, tries) or 0,
-        int(count),
-        _number(int, deaths) or 0,
-        _number(float, sent) or 0.0,
-        timeout if timeout is None else _number(float, timeout),
-        most if most is None else _number(int, most),
-        ttl if ttl is None else _number(float, ttl),
+        Lease(task_id.decode(), name if queue is None else _text(queue), int(token)),
+        name,
+        get(b"body", b""),
+        get(b"ctx", b""),
+        _number(int, get(b"tries")) or 0,
+        (_number(int, get(b"dequeue_count")) or 0) + 1,
+        _number(int, get(b"deaths")) or 0,
+        _number(float, get(b"enqueue_time")) or 0.0,
+        _number(float, get(b"timeout")),
+        _number(int, get(b"max_tries")),
+        _number(float, get(b"result_ttl")),
     )
 
 

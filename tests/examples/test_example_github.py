@@ -61,6 +61,7 @@ class TestProducer:
             r"(?m)^missing/one +rejected +1 +there is no repository missing/one", producer.output
         )
         assert re.search(r"(?m)^good/one +completed", producer.output)
+        assert "\nfailed: missing/one: there is no repository missing/one\n" in producer.output
 
     async def test_the_workers_environment_names_the_server(
         self, start: StartProgram, server: GithubServer

@@ -14,8 +14,8 @@ ARGV[6] woken     lanes whose wake-up this consumer took, each between line feed
 ARGV    then for each rate limited lane: lane, seconds between starts, burst
 
 RETURNS {due_in, lost, tasks}: seconds (text) until there may be more without a wake-up, or '';
-        ids that were ready but have no usable hash; and for each task {id, queue, token, task,
-        body, ctx, tries, dequeue_count, deaths, enqueue_time, timeout, max_tries, result_ttl}
+        ids that were ready but have no usable hash; and for each task {id, token, fields
+        and values of its hash as it was before}
 ]]
 local prefix = KEYS[1]
 local claim_id, consumer, lease, limit = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -18,6 +18,7 @@ local prefix = KEYS[1]
 -- @include bury
 -- @include index
 
+-- Nil if the outcome is to be recorded, else the answer.
 local function check(hash, token)
   if hash.err or not hash[1] then return 'gone' end
   if hash[1] == 'cancelled' then return 'cancelled' end
@@ -35,42 +36,45 @@ local function finish(id, queue, status, ttl, flags, ...)
   redis.call('PEXPIRE', key, string.format('%.0f', math.ceil(ttl * 1000)))
 end
 
-local function requeue(id, queue, hash, status, delay, flags, ...)
+local function requeue(id, queue, status, delay, flags, ...)
   local key = prefix .. 'task:' .. id
-  local lane, priority = hash[3] or queue, hash[4] or '1'
+  local hash = redis.call('HMGET', key, 'lane', 'priority', 'tries', 'requeue_count')
+  local lane, priority = hash[1] or queue, hash[2] or '1'
   redis.call('HDEL', key, 'progress', 'error', 'error_type', 'traceback')
   if string.find(flags, 't', 1, true) then
-    redis.call('HSET', key, 'tries', string.format('%.0f', (tonumber(hash[5]) or 0) + 1))
+    redis.call('HSET', key, 'tries', string.format('%.0f', (tonumber(hash[3]) or 0) + 1))
   end
   if status == 'delayed' then
     redis.call('HSET', key, 'status', status, ...)
     return postpone(queue, lane, id, now + delay)
   end
-  local count = string.format('%.0f', (tonumber(hash[6]) or 0) + 1)
+  local count = string.format('%.0f', (tonumber(hash[4]) or 0) + 1)
   redis.call('HSET', key, 'status', status, 'requeue_count', count, 'last_requeue_time', stamp, ...)
   push(lane, priority, id, string.find(flags, 'f', 1, true))
 end
 
-local answers, queues, i = {}, {}, 1
+-- All checks come first, then leases go, which frees, and only then anything is written.
+local answers, accepted, over, seen, i = {}, {}, {}, {}, 1
 while i <= #ARGV do
-  local id, queue, token, status, seconds, flags, count = unpack(ARGV, i, i + 6)
-  local last = i + 6 + tonumber(count)
-  local hash = redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'token', 'lane', 'priority',
-    'tries', 'requeue_count')
-  local answer = check(hash, token)
-  if not answer then
-    answer = 'ok'
-    redis.call('ZREM', prefix .. 'leases:' .. queue, id)
-    queues[queue] = true
-    if status == 'pending' or status == 'delayed' then
-      requeue(id, queue, hash, status, tonumber(seconds), flags, unpack(ARGV, i + 7, last))
-    else
-      finish(id, queue, status, tonumber(seconds), flags, unpack(ARGV, i + 7, last))
-    end
+  local id, queue, token = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local answer = check(redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'token'), token)
+  if not answer and not seen[id] then
+    seen[id] = true
+    accepted[#accepted + 1] = i
+    over[queue] = over[queue] or {}
+    table.insert(over[queue], id)
   end
-  table.insert(answers, answer)
-  i = last + 1
+  answers[#answers + 1] = answer or 'ok'
+  i = i + 7 + tonumber(ARGV[i + 6])
+end
+for queue, ids in pairs(over) do
+  redis.call('ZREM', prefix .. 'leases:' .. queue, unpack(ids))
+  reindex('expiry', 'leases:', queue)
+end
+for _, first in ipairs(accepted) do
+  local id, queue, _, status, seconds, flags, count = unpack(ARGV, first, first + 6)
+  local record = (status == 'pending' or status == 'delayed') and requeue or finish
+  record(id, queue, status, tonumber(seconds), flags, unpack(ARGV, first + 7, first + 6 + count))
 end
 flush_pushed()
-for queue in pairs(queues) do reindex('expiry', 'leases:', queue) end
 return answers
