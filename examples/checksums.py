@@ -28,11 +28,15 @@ import ltq
 worker = ltq.Worker("checksums", concurrency=8)
 
 CHUNK = 1 << 20
+BATCH = 1000
+"""How many tasks are under way at most: whoever sends next does not wait long."""
 SHOWN = 10
 """How many of the largest files are shown, and how many failures."""
 PATIENCE = 3.0
 """Seconds without a result before the producer asks whether a worker is there."""
-NO_WORKER = "no result yet; is a worker there? ltq run examples.checksums:worker"
+NO_WORKER = (
+    "no result yet; is a worker there (ltq run examples.checksums:worker), or busy (ltq stats)?"
+)
 STOPPED = "stopped; what is not done yet stays in its queue (ltq clear checksums:checksum)"
 
 
@@ -104,14 +108,15 @@ async def produce(
     """Send a task for each file, and collect the results as they come."""
     start = time.perf_counter()
     async with contextlib.aclosing(worker):
-        handles = await checksum.send_many(messages)
-        with follow(len(handles), console) as advance:
-            async for handle in ltq.as_completed(handles):
-                try:
-                    report.sums.append(await handle.result())
-                except ltq.TaskError as error:
-                    report.failures.append(error.state.error or str(error))
-                advance()
+        with follow(len(messages), console) as advance:
+            for first in range(0, len(messages), BATCH):
+                handles = await checksum.send_many(messages[first : first + BATCH])
+                async for handle in ltq.as_completed(handles):
+                    try:
+                        report.sums.append(await handle.result())
+                    except ltq.TaskError as error:
+                        report.failures.append(error.state.error or str(error))
+                    advance()
     report.seconds = time.perf_counter() - start
 
 

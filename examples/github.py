@@ -35,7 +35,9 @@ GITHUB = "https://api.github.com"
 SOME = ["python/cpython", "redis/redis", "jcrist/msgspec", "Textualize/rich", "no-such/repository"]
 PATIENCE = 3.0
 """Seconds without a run before the producer asks whether a worker is there."""
-NO_WORKER = "nothing has started yet; is a worker there? ltq run examples.github:worker"
+NO_WORKER = (
+    "nothing started yet; is a worker there (ltq run examples.github:worker), or busy (ltq stats)?"
+)
 STOPPED = "stopped; what is not done yet stays in its queue (ltq clear github:fetch)"
 STYLES = {
     ltq.Status.COMPLETED: "green",

@@ -9,8 +9,9 @@ from typing import Any
 
 from ltq._claimer import Claimer
 from ltq._completer import Completer
-from ltq._executor import Executor, abandoned
+from ltq._executor import Executor
 from ltq._leases import LeaseKeeper
+from ltq._outcomes import broken
 from ltq._slots import Slots, Stop
 from ltq.broker import Broker
 from ltq.message import Delivery, Lease, Outcome, Requeue
@@ -146,11 +147,13 @@ class Shift:
         else:
             self._completer.submit(outcome)
 
-    def _abandon(self, delivery: Delivery, stop: Stop | None) -> Outcome | None:
+    def _abandon(
+        self, delivery: Delivery, stop: Stop | None, error: BaseException
+    ) -> Outcome | None:
         if stop is Stop.SHUTDOWN:
             return Requeue(delivery.lease, front=True)
         if stop is None:
-            return abandoned(self._plan.tasks.get(delivery.task_name), delivery)
+            return broken(self._plan.tasks.get(delivery.task_name), delivery, error)
         return None
 
     def _lost(self, lease: Lease) -> None:

@@ -33,8 +33,8 @@ class _Running:
 class Slots:
     """At most `limit` deliveries at once, each in an asyncio task of its own.
 
-    `run` decides what becomes of a delivery; `settle` is told. For a delivery that is cancelled,
-    `abandon` decides instead.
+    `run` decides what becomes of a delivery; `settle` is told. Where it is cancelled or fails
+    itself, `abandon` decides instead.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Slots:
         limit: int,
         *,
         run: Callable[[Delivery], Awaitable[Outcome]],
-        abandon: Callable[[Delivery, Stop | None], Outcome | None],
+        abandon: Callable[[Delivery, Stop | None, BaseException], Outcome | None],
         settle: Callable[[Delivery, Outcome | None], None],
     ) -> None:
         self._limit = limit
@@ -118,11 +118,11 @@ class Slots:
             outcome = await self._run(delivery)
             if running.stop in (Stop.REVOKED, Stop.LOST):
                 outcome = None
-        except asyncio.CancelledError:
-            outcome = self._abandon(delivery, running.stop)
-        except Exception:
+        except asyncio.CancelledError as cancelled:
+            outcome = self._abandon(delivery, running.stop, cancelled)
+        except Exception as error:
             logger.exception("task %s: running it failed unexpectedly", delivery.lease.id)
-            outcome = self._abandon(delivery, None)
+            outcome = self._abandon(delivery, None, error)
         finally:
             self._running.pop(delivery.lease, None)
             self._changed.set()

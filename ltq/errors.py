@@ -19,6 +19,7 @@ LtqError
     └── ExhaustedError                  end it as FAILED, with its cause (`MaxTries` does)
 """
 
+from datetime import timedelta
 from typing import Any
 
 from ltq.state import TaskState
@@ -94,7 +95,9 @@ class TaskError(LtqError):
         super().__init__(f"task '{state.task_name}' {state.status}: {state.error or 'no reason'}")
         self.state = state
         self.type = state.error_type or ""
-        self.message = (state.error or "").removeprefix(f"{self.type}: ")
+        kind, separator, text = (state.error or "").partition(": ")
+        named = kind == self.type  # what was raised: "ValueError: text", or without a text
+        self.message = (text if separator else "") if named else state.error or ""
         self.traceback = state.traceback
 
     def __reduce__(self) -> tuple[type["TaskError"], tuple[TaskState[Any]]]:
@@ -123,9 +126,13 @@ class RetryError(SignalError):
     Uses up a try where `max_tries` is set; without it the task may repeat without end.
     """
 
-    def __init__(self, delay: float = 0.0, message: str = "") -> None:
+    def __init__(self, delay: float | timedelta = 0.0, message: str = "") -> None:
         super().__init__(message)
         self.delay = delay
+        """Seconds, or a timedelta."""
+
+    def __reduce__(self) -> tuple[type["RetryError"], tuple[float | timedelta, str]]:
+        return type(self), (self.delay, str(self))
 
 
 class RejectError(SignalError):

@@ -38,7 +38,7 @@ class Handle(Generic[R_co]):
     All handles of a broker share one connection for waiting, however many there are.
     """
 
-    __slots__ = ("_decode", "_result_ttl", "_source", "id", "queue", "task_name")
+    __slots__ = ("_decode", "_final", "_result_ttl", "_source", "id", "queue", "task_name")
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Handle(Generic[R_co]):
         decode: Callable[[bytes], Any],
         result_ttl: float,
     ) -> None:
+        self._final: TaskState[R_co] | None = None
         self._source = source
         self._decode = decode
         self._result_ttl = result_ttl
@@ -92,8 +93,14 @@ class Handle(Generic[R_co]):
     async def wait(self, timeout: float | None = None) -> TaskState[R_co]:
         """Wait for the end and return the final state, whatever it is.
 
-        Raises `ResultTimeoutError`, `TaskNotFoundError`, `BrokerError`.
+        A handle that has seen the end remembers it. Raises `ResultTimeoutError`,
+        `TaskNotFoundError`, `BrokerError`.
         """
+        if self._final is None:
+            self._final = await self._wait(timeout)
+        return self._final
+
+    async def _wait(self, timeout: float | None) -> TaskState[R_co]:
         if timeout is not None and timeout <= 0:
             state = await self.state()
             if not state.status.is_final:

@@ -134,7 +134,9 @@ def seconds(option: str, value: object, *, zero: bool = False) -> float:
     """A duration in seconds from a `timedelta` or a number; `zero` says whether 0 is allowed."""
     if isinstance(value, timedelta):
         number = value.total_seconds()
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+    elif isinstance(value, float):
+        number = value
+    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_SECONDS:
         number = float(value)
     else:
         number = math.nan
@@ -158,9 +160,10 @@ _PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 def rate(option: str, value: object) -> Rate:
     """A rate from "N/s", "N/m" or "N/h"."""
     match = _RATE.fullmatch(value) if isinstance(value, str) else None
-    if match is None or not 0 < float(match[1]) <= 1e6:
+    count = float(match[1]) if match is not None else 0.0
+    if match is None or not 0 < count <= 1e6 or _PERIODS[match[2].lower()] > count * MAX_SECONDS:
         raise _fail(option, value, 'a text like "10/s", "100/m" or "1000/h", more than 0')
-    return Rate(float(match[1]), _PERIODS[match[2].lower()])
+    return Rate(count, _PERIODS[match[2].lower()])
 
 
 def _priority(option: str, value: object) -> Priority:

@@ -3,10 +3,8 @@
 import asyncio
 import inspect
 import os
-import signal
-import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import MappingProxyType
 from typing import Any, Protocol, Self, TypeVar, overload
 
@@ -14,6 +12,7 @@ from typing_extensions import ParamSpec, Unpack
 
 from ltq._names import check_name
 from ltq._shift import Plan, Shift
+from ltq._signals import stop_on_signals
 from ltq.broker import DEFAULT_LEASE, Broker
 from ltq.codec import CallCodec, Codec, Serializer
 from ltq.errors import ConfigurationError
@@ -151,17 +150,7 @@ class Worker:
         """
         self._check()
         await self.broker.ping()
-        async with AsyncExitStack() as stack:
-            lifespan = None
-            if self.lifespan is not None:
-                lifespan = await stack.enter_async_context(self.lifespan(self))
-            shift = Shift(self._plan(lifespan))
-            self._shifts.add(shift)
-            try:
-                with _signals(shift):
-                    await shift.run(burst=burst)
-            finally:
-                self._shifts.discard(shift)
+        await self._work(burst=burst, signals=True)
 
     def stop(self) -> None:
         """Let `run` end: from a task, another thread, or a signal handler."""
@@ -178,7 +167,15 @@ class Worker:
             raise ConfigurationError(f"worker {self.name!r} runs in an `async with` already")
         self._check()
         await self.broker.ping()
-        self._embedded = asyncio.create_task(self.run())
+        begun = asyncio.Event()
+        # Signals are left to the program around it.
+        work = asyncio.create_task(self._work(begun=begun.set))
+        beginning = asyncio.create_task(begun.wait())
+        await asyncio.wait([work, beginning], return_when=asyncio.FIRST_COMPLETED)
+        beginning.cancel()
+        if not begun.is_set():
+            await work  # it could not begin: this raises
+        self._embedded = work
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -186,11 +183,29 @@ class Worker:
         embedded, self._embedded = self._embedded, None
         try:
             if embedded is not None:
-                await asyncio.sleep(0)  # a run that has not begun yet cannot be stopped
                 self.stop()
                 await embedded
         finally:
             await self.aclose()
+
+    async def _work(
+        self,
+        *,
+        burst: bool = False,
+        signals: bool = False,
+        begun: Callable[[], None] = lambda: None,
+    ) -> None:
+        async with AsyncExitStack() as stack:
+            lifespan = None
+            if self.lifespan is not None:
+                lifespan = await stack.enter_async_context(self.lifespan(self))
+            shift = Shift(self._plan(lifespan))
+            self._shifts.add(shift)
+            stack.callback(self._shifts.discard, shift)
+            if signals:
+                stack.enter_context(stop_on_signals(lambda again: shift.stop(now=again)))
+            begun()
+            await shift.run(burst=burst)
 
     def _declare(
         self, fn: Callable[..., Any], options: Mapping[str, Any], scope: Mapping[str, Any]
@@ -237,31 +252,3 @@ class Worker:
             shutdown_timeout=self.shutdown_timeout,
             lifespan=lifespan,
         )
-
-
-@contextmanager
-def _signals(shift: Shift) -> Iterator[None]:
-    """SIGTERM and SIGINT stop the shift; the second one does not wait for running tasks.
-
-    Only where this may be done (the main thread), and nobody handles SIGTERM otherwise.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    seen = 0
-
-    def handle() -> None:
-        nonlocal seen
-        seen += 1
-        shift.stop(now=seen > 1)
-
-    for number in previous:
-        loop.add_signal_handler(number, handle)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)

@@ -6,8 +6,12 @@ from typing import NoReturn
 
 import pytest
 import redis
+from hypothesis import settings
 
 from tests.servers import RedisServer, find_redis_server
+
+settings.register_profile("ltq", deadline=None, print_blob=True)
+settings.load_profile("ltq")
 
 
 def _give_up(reason: str) -> NoReturn:

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -59,7 +58,7 @@ class TestGet:
         for count in range(1000):
             feed.put(make_state(count))
         feed.put(FINAL)
-        kept = []
+        kept: list[TaskState[bytes] | None] = []
         while not kept or kept[-1] != FINAL:
             kept.append(await feed.get(timeout=0))
         assert len(kept) == 64
@@ -103,9 +102,8 @@ class TestTimeout:
 
 class TestPutChanged:
     async def test_the_first_is_always_new(self, feed: Feed) -> None:
-        assert not feed.started
-        assert feed.put_changed(None)
-        assert feed.started
+        before, new = feed.started, feed.put_changed(None)
+        assert (before, new, feed.started) == (False, True, True)
         assert not feed.put_changed(None)
 
     async def test_the_same_again_is_not(self, feed: Feed) -> None:
@@ -161,6 +159,6 @@ class TestClose:
 
     async def test_what_is_put_then_does_no_harm(self, feed: Feed) -> None:
         feed.close()
-        puts: list[Callable[[TaskState[bytes]], object]] = [feed.put, feed.put_changed]
-        for put in puts:
-            put(FINAL)
+        feed.put(FINAL)
+        feed.put_changed(None)
+        feed.fail(BrokerError("away"))

@@ -133,7 +133,7 @@ class Link:
         if patience is None:
             return BrokerError(f"Redis at {self._name} refused the call: {error}")
         reason = error or "no answer"
-        return BrokerError(f"Redis at {self._name} cannot be used for {patience:g} s: {reason}")
+        return BrokerError(f"Redis at {self._name} did not do it within {patience:g} s: {reason}")
 
     async def _once(self, command: tuple[Argument, ...], script: str | None) -> Reply:
         async with self._slots:

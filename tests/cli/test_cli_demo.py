@@ -40,7 +40,7 @@ async def test_without_a_directory_it_takes_the_package_itself() -> None:
     done = await run_ltq("demo")
     assert (done.code, done.err) == (0, "")
     assert f"files in {Path(ltq.__file__).parent}, 8 at once" in done.out
-    assert "codec.py" in done.out
+    assert "broker" in done.out
 
 
 async def test_it_says_what_to_do_next(directory: Path) -> None:

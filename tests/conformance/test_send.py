@@ -8,6 +8,7 @@ import pytest
 import ltq
 from ltq import Status, Worker
 from ltq.broker import Broker
+from tests.eventually import eventually
 
 
 @pytest.fixture
@@ -158,6 +159,27 @@ class TestHandle:
         await worker.run(burst=True)
         with pytest.raises(ltq.TaskNotFoundError):
             await handle.result(timeout=5)
+
+    async def test_a_handle_that_has_seen_the_end_remembers_it(self, worker: Worker) -> None:
+        @worker.task(result_ttl=0.05)
+        async def order() -> int:
+            return 7
+
+        async with worker:
+            handle = await order.send()
+            assert await handle.result(timeout=5) == 7
+
+            async def is_gone() -> bool:
+                try:
+                    await handle.state()
+                except ltq.TaskNotFoundError:
+                    return True
+                return False
+
+            await eventually(is_gone)
+            assert await handle.result() == 7
+            with pytest.raises(ltq.TaskNotFoundError):
+                await order.handle(handle.id).result()
 
     async def test_gather_keeps_the_order(self, worker: Worker) -> None:
         @worker.task

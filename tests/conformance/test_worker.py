@@ -235,6 +235,77 @@ class TestFailure:
         assert (state.status, state.dequeue_count) == (Status.FAILED, 2)
         assert state.error == "RetryError: not yet"
 
+    @pytest.mark.parametrize("delay", [timedelta(milliseconds=1), 0.001, 0])
+    async def test_retry_error_takes_any_duration(
+        self, worker: Worker, delay: timedelta | float
+    ) -> None:
+        @worker.task
+        async def insist() -> int:
+            if ltq.current().attempt == 1:
+                raise ltq.RetryError(delay=delay)
+            return ltq.current().attempt
+
+        (state,) = await run_until_final(worker, await insist.send())
+        assert state.result == 2
+
+    @pytest.mark.parametrize("delay", [float("inf"), float("nan"), -1, 1e300])
+    async def test_a_delay_that_is_none_fails_the_task(self, worker: Worker, delay: float) -> None:
+        @worker.task
+        async def insist() -> None:
+            raise ltq.RetryError(delay=delay)
+
+        (state,) = await run_until_final(worker, await insist.send())
+        assert state.status is Status.FAILED
+        assert "RetryError.delay=" in (state.error or "")
+
+    async def test_a_ctx_that_is_no_json_fails_the_task(self, worker: Worker) -> None:
+        @worker.task
+        async def spoil() -> None:
+            ltq.current().message.ctx["lock"] = threading.Lock()
+            raise ltq.RetryError
+
+        (state,) = await run_until_final(worker, await spoil.send())
+        assert (state.status, state.error_type) == (Status.FAILED, "TypeError")
+
+    async def test_middleware_may_keep_what_it_knows_over_retries(self, broker: Broker) -> None:
+        seen: list[Any] = []
+
+        class Count(ltq.Middleware):
+            @asynccontextmanager
+            async def __call__(
+                self, message: ltq.Message[Any], task: ltq.Task[..., Any]
+            ) -> AsyncIterator[None]:
+                seen.append(message.ctx.get("count", 0))
+                message.ctx["count"] = message.ctx.get("count", 0) + 1
+                yield
+
+        worker = Worker("shop", broker=broker)
+        worker.register_middleware(Count(), pos=0)
+
+        @worker.task(max_tries=3, backoff=0.001)
+        async def fail() -> None:
+            raise OSError
+
+        await run_until_final(worker, await fail.send())
+        assert seen == [0, 1, 2]
+
+    async def test_a_traceback_begins_where_the_users_code_does(self, worker: Worker) -> None:
+        @worker.task
+        async def fail() -> None:
+            raise ValueError("no")
+
+        (state,) = await run_until_final(worker, await fail.send())
+        assert "_executor.py" not in (state.traceback or "")
+        assert "in fail" in (state.traceback or "")
+
+    async def test_a_task_that_cancels_itself_has_failed(self, worker: Worker) -> None:
+        @worker.task
+        async def give_up() -> None:
+            raise asyncio.CancelledError
+
+        (state,) = await run_until_final(worker, await give_up.send())
+        assert (state.status, state.error) == (Status.FAILED, "CancelledError")
+
     async def test_reject_error_is_final(self, worker: Worker) -> None:
         @worker.task(max_tries=5)
         async def refuse() -> None:

@@ -1,11 +1,13 @@
 """`examples/checksums.py`: a worker and a producer, each a process of its own."""
 
 import hashlib
+import io
 import os
 import signal
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from examples import checksums
 from ltq.broker import Broker
@@ -65,6 +67,19 @@ class TestProducer:
         producer = await start_producer(start, str(tree), "--limit", "5")
         assert await producer.ends() == 0, producer.output
         assert "5 files, " in producer.output
+
+    async def test_more_files_than_a_batch_are_sent_one_batch_after_the_other(
+        self, start: StartProgram, tree: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(checksums.worker, "broker", broker)
+        monkeypatch.setattr(checksums, "BATCH", 5)
+        await start_worker(start)
+        report = checksums.Report()
+        files = list(checksums.find(tree, report.failures))
+        messages = list(checksums.prepare(files, report.failures))
+        await checksums.produce(messages, report, Console(file=io.StringIO()))
+        assert sorted(one.path for one in report.sums) == sorted(map(str, files))
+        assert report.failures == []
 
     async def test_what_cannot_be_read_is_listed_and_told_by_the_exit_code(
         self, start: StartProgram, tree: Path, broker: Broker

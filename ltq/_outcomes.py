@@ -1,0 +1,130 @@
+"""What becomes of a delivery, decided from how its run ended. Nothing is written here."""
+
+import logging
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from ltq.errors import ExhaustedError, RejectError, RetryError
+from ltq.message import Delivery, Failure, Finish, Message, Outcome, Requeue
+from ltq.options import DEFAULT_RESULT_TTL, seconds
+from ltq.state import Status
+from ltq.task import Task
+
+logger = logging.getLogger("ltq.worker")
+
+_TRACEBACK_LIMIT = 16_000
+"""Characters of a traceback that are kept: its end, where the error is."""
+
+_UNKNOWN_PAUSE, _UNKNOWN_TRIES = 1.0, 6
+"""An unknown task is put back with a doubling pause, so many times."""
+
+_HERE = str(Path(__file__).parent)
+
+_CTX_UNKNOWN = "ltq.unknown"
+
+_encode_ctx = msgspec.json.Encoder().encode
+_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
+def decode_ctx(delivery: Delivery) -> dict[str, Any]:
+    """The message's `ctx`. Raises `msgspec.DecodeError` and what else wrong bytes raise."""
+    return _decoder.decode(delivery.ctx) if delivery.ctx else {}
+
+
+def result_ttl(task: Task[..., Any], delivery: Delivery) -> float:
+    return task.result_ttl if delivery.result_ttl is None else delivery.result_ttl
+
+
+def completed(task: Task[..., Any], delivery: Delivery, result: bytes) -> Finish:
+    """It returned."""
+    ttl = result_ttl(task, delivery)
+    return Finish(delivery.lease, Status.COMPLETED, result=result, result_ttl=ttl)
+
+
+def failed(
+    task: Task[..., Any], delivery: Delivery, message: Message[Any], error: Exception
+) -> Outcome:
+    """What an error means: another run, a rejection, or the end."""
+    lease = delivery.lease
+    if isinstance(error, RetryError):
+        delay = seconds("RetryError.delay", error.delay, zero=True)
+        logger.info("%s %s runs again in %.3f s: %s", task.name, lease.id, delay, error)
+        return Requeue(
+            lease,
+            delay=delay,
+            failed=True,
+            ctx=_encode_ctx(message.ctx) if message.ctx or delivery.ctx else None,
+            failure=_failure(error.__cause__ or error),
+        )
+    if isinstance(error, RejectError):
+        logger.warning("%s %s is rejected: %s", task.name, lease.id, error)
+        return rejected(task, delivery, Failure("RejectError", str(error)))
+    cause = error.__cause__ if isinstance(error, ExhaustedError) and error.__cause__ else error
+    trace = _users(cause.__traceback__)
+    logger.error(
+        "%s %s failed: %r", task.name, lease.id, cause, exc_info=(type(cause), cause, trace)
+    )
+    return Finish(
+        lease,
+        Status.FAILED,
+        failure=_failure(cause),
+        result_ttl=result_ttl(task, delivery),
+        dead=True,
+    )
+
+
+def broken(task: Task[..., Any] | None, delivery: Delivery, error: BaseException) -> Outcome:
+    """The outcome of a run that was cancelled by nobody but itself, or could not be judged."""
+    failure = _failure(error)
+    ttl = DEFAULT_RESULT_TTL if task is None else result_ttl(task, delivery)
+    return Finish(delivery.lease, Status.FAILED, failure=failure, result_ttl=ttl, dead=True)
+
+
+def rejected(task: Task[..., Any], delivery: Delivery, failure: Failure) -> Finish:
+    ttl = result_ttl(task, delivery)
+    return Finish(delivery.lease, Status.REJECTED, failure=failure, result_ttl=ttl, dead=True)
+
+
+def unknown(delivery: Delivery) -> Outcome:
+    """A task nobody here knows may be another worker's: put it back for it, but not for ever."""
+    name, task_id = delivery.task_name, delivery.lease.id
+    try:
+        ctx = decode_ctx(delivery)
+        count = int(ctx.get(_CTX_UNKNOWN, 0)) + 1
+    except (msgspec.DecodeError, ValueError, TypeError):
+        ctx, count = {}, 1
+    if count > _UNKNOWN_TRIES:
+        failure = Failure("", f"unknown task {name!r}: no worker of this queue knows it")
+        return Finish(delivery.lease, Status.REJECTED, failure=failure, dead=True)
+    delay = _UNKNOWN_PAUSE * 2.0 ** (count - 1)
+    logger.warning("task %s is for the unknown %r: put back for %g s", task_id, name, delay)
+    ctx[_CTX_UNKNOWN] = count
+    return Requeue(delivery.lease, delay=delay, ctx=_encode_ctx(ctx))
+
+
+def _failure(error: BaseException) -> Failure:
+    """An error as text; one that cannot even say its own text is told without it."""
+    kind_of = type(error)
+    kind = kind_of.__name__
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its text cannot be had)"
+    try:
+        lines = traceback.format_exception(kind_of, error, _users(error.__traceback__))
+        trace = "".join(lines)[-_TRACEBACK_LIMIT:]
+    except Exception:
+        trace = None
+    return Failure(kind, f"{kind}: {text}" if text else kind, trace)
+
+
+def _users(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback from where it leaves LTQ: what led there says nothing to a user."""
+    first = trace
+    while first is not None and first.tb_frame.f_code.co_filename.startswith(_HERE):
+        first = first.tb_next
+    return first or trace

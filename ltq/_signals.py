@@ -1,0 +1,58 @@
+"""SIGTERM and SIGINT, for all that runs in the main thread's event loop."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+Stop = Callable[[bool], None]
+"""Told to stop; True when it was told before and shall not wait any longer."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_listeners: dict[object, Stop] = {}
+_told: set[object] = set()
+_previous: dict[signal.Signals, Any] = {}
+
+
+@contextmanager
+def stop_on_signals(stop: Stop) -> Iterator[None]:
+    """While entered, a signal calls `stop(False)`, and each further one `stop(True)`.
+
+    All that listen are told. Outside the main thread, where Python allows no handlers, nothing
+    happens. The former handlers are put back when nobody listens any more.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop, key = asyncio.get_running_loop(), object()
+    if not _listeners:
+        _install(loop)
+    _listeners[key] = stop
+    try:
+        yield
+    finally:
+        del _listeners[key]
+        _told.discard(key)
+        if not _listeners:
+            _restore(loop)
+
+
+def _install(loop: asyncio.AbstractEventLoop) -> None:
+    for number in _SIGNALS:
+        _previous[number] = signal.getsignal(number)
+        loop.add_signal_handler(number, _tell)
+
+
+def _restore(loop: asyncio.AbstractEventLoop) -> None:
+    for number in _SIGNALS:
+        loop.remove_signal_handler(number)
+        signal.signal(number, _previous.pop(number))
+
+
+def _tell() -> None:
+    for key, stop in list(_listeners.items()):
+        stop(key in _told)
+        _told.add(key)
