@@ -15,18 +15,30 @@ from ltq.message import Lease
 
 logger = logging.getLogger("ltq.worker")
 
+BLOCKED_AFTER = 1.0
+"""Seconds without a sign of life after which an event loop counts as blocked."""
+
 
 class LeaseKeeper:
     """Renews the leases that are held, every third of their duration.
 
     Only what the worker really holds is renewed, pair by pair of id and token. `lost` is called
-    in the worker's event loop with each lease that could not be.
+    in the worker's event loop with each lease that could not be. When that loop does not answer
+    for a while, `blocked` is called here, in this thread, once for each time it is blocked.
     """
 
-    def __init__(self, broker: Broker, duration: float, lost: Callable[[Lease], None]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        duration: float,
+        *,
+        lost: Callable[[Lease], None],
+        blocked: Callable[[], None],
+    ) -> None:
         self._broker = broker
         self._duration = duration
         self._lost = lost
+        self._blocked = blocked
         self._held: dict[Lease, None] = {}
         self._home = asyncio.get_running_loop()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -63,6 +75,7 @@ class LeaseKeeper:
     async def _beat(self) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
         self._ready.set()
+        listening = asyncio.create_task(self._listen())
         async with self._broker.clone() as broker:
             while not self._stopped.is_set():
                 with suppress(TimeoutError):
@@ -70,6 +83,22 @@ class LeaseKeeper:
                         await self._stopped.wait()
                 if self._held:
                     await self._renew(broker)
+        listening.cancel()
+
+    async def _listen(self) -> None:
+        """Ask the worker's event loop for a sign of life, again and again."""
+        here = asyncio.get_running_loop()
+        while not self._home.is_closed():
+            answered = asyncio.Event()
+            with suppress(RuntimeError):  # it is being closed
+                self._home.call_soon_threadsafe(here.call_soon_threadsafe, answered.set)
+            try:
+                async with asyncio.timeout(BLOCKED_AFTER):
+                    await answered.wait()
+            except TimeoutError:
+                self._blocked()
+                await answered.wait()
+            await asyncio.sleep(BLOCKED_AFTER)
 
     async def _renew(self, broker: Broker) -> None:
         held = list(self._held)  # atomic: the other thread goes on

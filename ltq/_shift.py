@@ -59,7 +59,7 @@ class Shift:
         self._slots = Slots(
             plan.concurrency, run=self._executor.run, abandon=self._abandon, settle=self._settle
         )
-        self._keeper = LeaseKeeper(plan.broker, plan.lease, self._lost)
+        self._keeper = LeaseKeeper(plan.broker, plan.lease, lost=self._lost, blocked=self._blocked)
         self._completer = Completer(plan.broker, self._keeper.release)
         self._consumer = plan.broker.consumer(
             _lanes(plan.tasks.values()),
@@ -161,6 +161,17 @@ class Shift:
         if self._slots.stop_one(lease, Stop.LOST):
             self._keeper.release(lease)
             logger.warning("task %s: its lease is lost, this run is cancelled", lease.id)
+
+    def _blocked(self) -> None:
+        """Called from the heartbeat's thread."""
+        delivery = self._slots.of_task(asyncio.current_task(self._loop))
+        logger.warning(
+            "the event loop is blocked by %s: leases are kept, but nothing else runs; "
+            "a plain `def` task would run in a thread",
+            "something that is no task"
+            if delivery is None
+            else f"{delivery.task_name} {delivery.lease.id}",
+        )
 
     def _revoked(self, task_id: str) -> None:
         logger.info("task %s is cancelled", task_id)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
+from typing import Any
 
 from ltq.message import Delivery, Lease, Outcome
 
@@ -101,6 +102,13 @@ class Slots:
         if tasks:
             await asyncio.wait(tasks, timeout=max(timeout, 0))
         return not self._running
+
+    def of_task(self, task: "asyncio.Task[Any] | None") -> Delivery | None:
+        """The delivery that an asyncio task runs."""
+        for running in list(self._running.values()):
+            if running.task is task:
+                return running.delivery
+        return None
 
     def left(self) -> list[Delivery]:
         """The deliveries that run."""

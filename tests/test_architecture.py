@@ -21,9 +21,9 @@ LAYERS: tuple[set[str], ...] = (
     {"broker"},
     {"brokers.*", "handle"},
     {"task"},
-    {"context", "middleware.*"},
+    {"context", "middleware.*", "_outcomes"},
     {"_claimer", "_executor", "_leases", "_completer", "_slots"},
-    {"_shift", "worker"},
+    {"_shift", "_signals", "worker"},
     {"app", "scheduler", "testing", "cli.*", "__init__", "__main__"},
 )
 """A module imports from its own layer and those before it. `x.*` is a package with all in it."""

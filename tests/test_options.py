@@ -267,7 +267,6 @@ class TestSeconds:
         assert isinstance(number, float)
         assert 0 < number <= MAX_SECONDS
 
-    @pytest.mark.xfail(raises=OverflowError, reason="`float(value)` is not guarded in `seconds`")
     def test_a_number_no_float_can_hold_is_refused(self) -> None:
         with pytest.raises(ConfigurationError):
             seconds("timeout", 10**400)
@@ -300,8 +299,7 @@ class TestRate:
     def test_a_burst_is_what_a_tenth_of_a_second_allows(self, text: str, burst: int) -> None:
         assert rate("max_rate", text).burst == burst
 
-    @pytest.mark.xfail(reason="`rate` has no lower bound; its interval may even be infinite")
-    @pytest.mark.parametrize("text", ["0.0000001/h", f"0.{'0' * 320}1/h"])
+    @pytest.mark.parametrize("text", ["0.0000001/h", pytest.param(f"0.{'0' * 320}1/h", id="tiny")])
     def test_less_than_one_start_in_a_century_is_refused(self, text: str) -> None:
         with pytest.raises(ConfigurationError):
             rate("max_rate", text)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -376,6 +377,24 @@ class TestFailure:
                 return state.status is Status.DELAYED and state.dequeue_count == 1
 
             await eventually(put_back)
+
+
+class TestBlockedLoop:
+    async def test_it_loses_no_lease_and_is_logged_by_name(
+        self, broker: Broker, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        worker = Worker("shop", broker=broker, lease=0.5)
+
+        @worker.task
+        async def block() -> int:
+            time.sleep(2.5)  # noqa: ASYNC251  # the task's own time
+            return ltq.current().attempt
+
+        handle = await block.send()
+        async with worker:
+            state = await handle.wait(timeout=10)
+        assert (state.result, state.dequeue_count, state.requeue_count) == (1, 1, 0)
+        assert f"the event loop is blocked by shop:block {handle.id}" in caplog.text
 
 
 class TestCancel:

@@ -213,6 +213,8 @@ async def inside_a_task() -> None:
     assert_type(context.message, Message[Any])
     await context.progress(1)
     await context.progress(1, total=10, note="a tenth")
+    if context.attempt == 1:
+        raise ltq.RetryError(delay=timedelta(minutes=1))
     raise ltq.RetryError(delay=1.5, message="again")
 
 
