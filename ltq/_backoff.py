@@ -1,11 +1,10 @@
 """How long to wait before the next try."""
 
-import math
 import random
 from collections.abc import Callable
 
 from ltq.errors import ConfigurationError
-from ltq.options import Backoff, seconds
+from ltq.options import MAX_SECONDS, Backoff, seconds
 
 DEFAULT_BASE = 1.0
 LONGEST = 600.0
@@ -26,7 +25,7 @@ def next_pause(
     """
     if callable(backoff):
         pause: object = backoff(failed)
-        if not isinstance(pause, int | float) or not 0 <= pause < math.inf:
+        if not isinstance(pause, int | float) or not 0 <= pause <= MAX_SECONDS:
             raise ConfigurationError(f"backoff returned {pause!r}: seconds, 0 or more, are allowed")
         return float(pause)
     base = DEFAULT_BASE if backoff is None else seconds("backoff", backoff)

@@ -51,21 +51,28 @@ class Batcher(Generic[T, R]):
         finally:
             self._task = None
             self._called = 0
-            for _, future in self._items:  # only when cancelled: the loop is closing
+            items, self._items = self._items, []
+            for _, future in items:  # only when cancelled: the loop is closing
                 future.cancel()
 
     async def _call(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
         try:
             answers = await self._flush([item for item, _ in batch])
-        except Exception as error:
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
+            if len(answers) != len(batch):
+                raise ValueError(f"{len(answers)} answers to {len(batch)} items")
+        except BaseException as error:
+            _fail(batch, error)
+            if not isinstance(error, Exception):
+                raise
             return
-        except BaseException:
-            for _, future in batch:
-                future.cancel()
-            raise
         for (_, future), answer in zip(batch, answers, strict=True):
             if not future.done():
                 future.set_result(answer)
+
+
+def _fail(batch: list[tuple[T, asyncio.Future[R]]], error: BaseException) -> None:
+    for _, future in batch:
+        if not isinstance(error, Exception):
+            future.cancel()
+        elif not future.done():
+            future.set_exception(error)

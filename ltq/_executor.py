@@ -143,4 +143,5 @@ def _message(delivery: Delivery, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         else Dispatch(max_tries=delivery.max_tries, result_ttl=delivery.result_ttl),
         delivery.tries,
         delivery.enqueue_time,
+        delivery.dequeue_time,
     )

@@ -25,12 +25,13 @@ def check_name(kind: str, value: object) -> str:
 
 
 def namespace_of(queue: str) -> str:
-    """The part of a queue's (or a lane's) name before its first colon.
+    """The part of a queue's (or a lane's) name before its first colon, or all of it.
 
     All queues of a namespace live together (in one cluster slot), so that one atomic script may
     touch them all. A worker's own queues are named `{worker}:{task}`: its namespace is its name.
     """
-    return queue.partition("/")[0].partition(":")[0]
+    own = queue.partition("/")[0]
+    return own.partition(":")[0] or own
 
 
 def new_id() -> str:

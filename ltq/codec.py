@@ -51,11 +51,11 @@ class Codec:
     def decoder(self, hint: Any) -> Decode:
         """The decoder of a type, made once; raise `TypeError` for a type that has none."""
         try:
-            return self._decoders[hint]
+            return self._decoders[hint, repr(hint)]
         except (KeyError, TypeError):  # TypeError: not hashable
             decode = self._format.decoder(lower(hint, self._format))
         with suppress(TypeError):
-            self._decoders[hint] = decode
+            self._decoders[hint, repr(hint)] = decode  # `A | B` equals `B | A`, but reads otherwise
         return decode
 
 

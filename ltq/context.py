@@ -1,13 +1,16 @@
 """What a running task may know of itself: `ltq.current()`."""
 
 import asyncio
+import logging
 from contextvars import ContextVar
 from typing import Any
 
 from ltq.broker import Settler
-from ltq.errors import ConfigurationError
+from ltq.errors import BrokerError, ConfigurationError
 from ltq.message import Lease, Message
 from ltq.state import Progress
+
+logger = logging.getLogger("ltq.worker")
 
 _WRITE_EVERY = 0.1
 """Seconds between two writes of one task's progress."""
@@ -58,7 +61,10 @@ class Context:
     async def _write(self) -> None:
         while self._latest is not None:
             progress, self._latest = self._latest, None
-            await self._settler.progress(self._lease, progress)
+            try:
+                await self._settler.progress(self._lease, progress)
+            except BrokerError as error:
+                logger.debug("progress of task %s could not be shown: %s", self.id, error)
             await asyncio.sleep(_WRITE_EVERY)
 
 

@@ -33,6 +33,8 @@ class Message(Generic[R_co]):
     """How many runs have failed before this one."""
     enqueue_time: float | None = None
     """When it was sent (Unix seconds), once claimed."""
+    dequeue_time: float | None = None
+    """When it was claimed (Unix seconds, by the same clock), once claimed."""
     body: bytes | None = field(default=None, repr=False, compare=False)
     """The arguments as they travel, once encoded."""
 
@@ -99,6 +101,7 @@ class Delivery(msgspec.Struct, frozen=True):
     deaths: int
     """How many workers died while they held it."""
     enqueue_time: float
+    dequeue_time: float
     timeout: float | None
     max_tries: int | None
     result_ttl: float | None

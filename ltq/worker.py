@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import MappingProxyType
-from typing import Any, Protocol, Self, TypeVar, overload
+from typing import Any, Literal, Protocol, Self, TypeVar, overload
 
 from typing_extensions import ParamSpec, Unpack
 
@@ -83,7 +83,7 @@ class Worker:
         shutdown_timeout: Seconds = 30.0,
         result_ttl: Seconds = DEFAULT_RESULT_TTL,
         lifespan: Callable[["Worker"], AbstractAsyncContextManager[Any]] | None = None,
-        serializer: str | Serializer = "json",
+        serializer: Literal["json", "msgpack"] | Serializer = "json",
     ) -> None:
         if broker is not None and broker_url is not None:
             raise ConfigurationError("broker and broker_url exclude each other: give one of them")

@@ -51,8 +51,6 @@ LONGEST = 400
 JUNK = {"utils", "util", "helpers", "helper", "common", "misc"}
 OWN_TIME = "# the task's own time"
 POLLER = "tests/eventually.py"
-TO_MARK = {("tests/conformance/test_send.py", "await asyncio.sleep(0.001 * (5 - value))")}
-"""Lines that take a task's own time and do not say so yet."""
 
 LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 
@@ -267,7 +265,6 @@ class TestTests:
             if path == Path(__file__) or name == POLLER:
                 continue
             for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
-                excused = OWN_TIME in line or (name, line.strip()) in TO_MARK
-                if "sleep(" in line and not excused:
+                if "sleep(" in line and OWN_TIME not in line:
                     sleeps.append(f"{name}:{number}: {line.strip()}")
         assert sleeps == [], f"wait for an event, or say {OWN_TIME!r} where a task takes time"

@@ -107,7 +107,6 @@ class TestErrors:
         assert answers[3:] == [30, 40]
         assert await batcher.submit(5) == 50
 
-    @pytest.mark.xfail(reason="`zip(strict=True)` raises in `_call` after some futures are set")
     async def test_too_few_answers_leave_nobody_waiting(self) -> None:
         async def flush(items: list[int]) -> list[int]:
             return items[:-1]

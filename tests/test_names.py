@@ -84,7 +84,7 @@ class TestNamespace:
             ("mail:send:all", "mail"),
             ("mail:send/mail:other", "mail"),
             ("mail/other:task", "mail"),
-            (":mail", ""),
+            (":mail", ":mail"),
         ],
     )
     def test_it_is_what_stands_before_the_first_colon(self, queue: str, namespace: str) -> None:

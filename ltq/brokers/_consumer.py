@@ -20,6 +20,9 @@ logger = logging.getLogger("ltq.broker")
 BLOCK = 8.0
 """Seconds of one blocking pop: how late a wake-up may come that a paused consumer swallowed."""
 
+BATCH = 1000
+"""Most tasks of one script: Lua's `unpack` stops at 7 999 values, and others wait meanwhile."""
+
 _SLACK = 1.5
 """Seconds a blocking pop may come back late before its connection counts as broken."""
 
@@ -85,34 +88,49 @@ class RedisConsumer:
                 await asyncio.wait(self.listening, timeout=_LISTENING)
                 self.listening = ()
             for group in self._groups:
-                due_in = await self._claim(group, limit, deliveries)
-                if due_in == 0:
-                    await self._sweep(group.namespace)
-                    due_in = await self._claim(group, limit, deliveries)
+                due_in = await self._claim_from(group, limit, deliveries)
                 if due_in is not None:
                     moments.append(due_in)
             self._groups = self._groups[1:] + self._groups[:1]  # none always goes first
         return Claim(deliveries, min(moments) if moments else None)
 
+    async def _claim_from(
+        self, group: _Group, limit: int, deliveries: list[Delivery]
+    ) -> float | None:
+        """Add to `deliveries`; an error after the first of them does not take them away."""
+        try:
+            due_in = await self._claim(group, limit, deliveries)
+            if due_in == 0:
+                await self._sweep(group.namespace)
+                due_in = await self._claim(group, limit, deliveries)
+        except BrokerError:
+            if not deliveries:
+                raise
+            return 0.0
+        return due_in
+
     async def _claim(self, group: _Group, limit: int, deliveries: list[Delivery]) -> float | None:
-        woken = frozenset(group.woken)
-        due_in, lost, tasks = await self._link.run(
-            "claim",
-            group.prefix,
-            group.claim_id,
-            self.name,
-            self._lease,
-            limit - len(deliveries),
-            group.lanes,
-            _keys.line_list(woken),
-            *group.rates,
-        )
-        group.claim_id = _claim_id()  # kept when the call fails: its reply may only be lost
-        group.woken -= woken
-        deliveries.extend([delivery(task) for task in tasks])
-        if lost:
-            logger.warning("%d ids in %s had no usable task and were dropped", lost, group.prefix)
-        return max(0.0, float(due_in)) if due_in else None
+        while True:
+            wanted = min(limit - len(deliveries), BATCH)
+            woken = frozenset(group.woken)
+            due_in, lost, tasks, now = await self._link.run(
+                "claim",
+                group.prefix,
+                group.claim_id,
+                self.name,
+                self._lease,
+                wanted,
+                group.lanes,
+                _keys.line_list(woken),
+                *group.rates,
+            )
+            group.claim_id = _claim_id()  # kept when the call fails: its reply may only be lost
+            group.woken -= woken
+            deliveries.extend([delivery(task, float(now)) for task in tasks])
+            if lost:
+                logger.warning("%d ids of %s had no task and were dropped", lost, group.prefix)
+            if len(tasks) < BATCH:
+                return max(0.0, float(due_in)) if due_in else None
 
     async def wait(self, timeout: float | None) -> bool:
         """See `Consumer.wait`."""

@@ -85,6 +85,11 @@ def revoked(namespace: str, consumer: str) -> str:
     return f"{prefix(namespace)}revoked:{consumer}"
 
 
+def probe(unique: str) -> str:
+    """Hash, for a second: a key that is written to see whether notifications come."""
+    return f"ltq:probe:{unique}"
+
+
 def keyspace(database: int, key: str) -> str:
     """Pub/Sub channel of a key's events."""
     return f"__keyspace@{database}__:{key}"

@@ -63,6 +63,7 @@ class Record:
             dequeue_count=self.dequeue_count,
             deaths=self.deaths,
             enqueue_time=self.enqueue_time,
+            dequeue_time=self.last_dequeue_time or self.enqueue_time,
             timeout=envelope.timeout,
             max_tries=envelope.max_tries,
             result_ttl=envelope.result_ttl,

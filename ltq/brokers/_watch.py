@@ -176,7 +176,7 @@ class WatchHub:
 
     async def _probe(self) -> bool:
         """Try notifications out, on a key that is gone a second later."""
-        key = f"ltq:probe:{new_id()}"
+        key = _keys.probe(new_id())
         channel = _keys.keyspace(self._database, key)
         heard = asyncio.Event()
         self.listen(channel, lambda _: heard.set())

@@ -70,7 +70,7 @@ def _requeue_status(outcome: Requeue) -> Status:
     return Status.DELAYED if outcome.delay > 0 else Status.PENDING
 
 
-def delivery(reply: Sequence[Any]) -> Delivery:
+def delivery(reply: Sequence[Any], now: float) -> Delivery:
     """A task as `claim` answers it. Fields that are not what they should be count as absent."""
     task_id, token, flat = reply
     fields = iter(flat)
@@ -78,14 +78,15 @@ def delivery(reply: Sequence[Any]) -> Delivery:
     name = _text(get(b"task", b""))
     queue = get(b"queue")
     return Delivery(
-        Lease(task_id.decode(), name if queue is None else _text(queue), int(token)),
+        Lease(_text(task_id), name if queue is None else _text(queue), int(token)),
         name,
         get(b"body", b""),
         get(b"ctx", b""),
         _number(int, get(b"tries")) or 0,
         (_number(int, get(b"dequeue_count")) or 0) + 1,
         _number(int, get(b"deaths")) or 0,
-        _number(float, get(b"enqueue_time")) or 0.0,
+        _number(float, get(b"enqueue_time")) or now,
+        now,
         _number(float, get(b"timeout")),
         _number(int, get(b"max_tries")),
         _number(float, get(b"result_ttl")),

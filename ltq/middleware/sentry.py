@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
-from ltq.errors import ConfigurationError, SignalError
+from ltq.errors import ConfigurationError, ExhaustedError, SignalError
 from ltq.message import Message
 from ltq.middleware.base import Middleware
 from ltq.task import Task
@@ -32,11 +32,17 @@ class Sentry(Middleware):
         """Report an error, tagged with the task and its id, and raise it on."""
         try:
             yield
+        except ExhaustedError as error:
+            self._report(error.__cause__ or error, message)
+            raise
         except SignalError:
             raise
         except Exception as error:
-            with self._sdk.new_scope() as scope:
-                scope.set_tag("ltq.task", message.task_name)
-                scope.set_tag("ltq.id", message.id)
-                self._sdk.capture_exception(error)
+            self._report(error, message)
             raise
+
+    def _report(self, error: BaseException, message: Message[Any]) -> None:
+        with self._sdk.new_scope() as scope:
+            scope.set_tag("ltq.task", message.task_name)
+            scope.set_tag("ltq.id", message.id)
+            self._sdk.capture_exception(error)

@@ -45,7 +45,6 @@ class TestSlots:
     def test_all_keys_of_a_queue_are_in_one(self, queue: str) -> None:
         assert len(slots_of(queue)) == 1
 
-    @pytest.mark.xfail(reason="its namespace is empty, and `{}` is no hash tag")
     @pytest.mark.parametrize("queue", [":mail", ":", "::"])
     def test_also_of_a_queue_that_begins_with_a_colon(self, queue: str) -> None:
         assert len(slots_of(queue)) == 1

@@ -87,7 +87,6 @@ async def test_a_signal_is_not_reported(sdk: Sdk, error: BaseException) -> None:
     assert sdk.reports == []
 
 
-@pytest.mark.xfail(reason="ExhaustedError counts as a signal, though the task has failed with it")
 async def test_the_last_failure_of_a_task_that_asked_for_retries_is_reported(sdk: Sdk) -> None:
     cause = OSError("away")
     error = ExhaustedError()

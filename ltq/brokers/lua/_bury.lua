@@ -8,6 +8,7 @@ local function bury(key, queue, id, ...)
   redis.call('HSET', letter, 'release_time', stamp, ...)
   redis.call('EXPIRE', letter, 604800)
   redis.call('ZADD', dead, stamp, id)
+  redis.call('EXPIRE', dead, 604800)
   redis.call('ZREMRANGEBYSCORE', dead, '-inf', at(now - 604800))
   local excess = redis.call('ZRANGE', dead, 0, -10001)
   for _, old in ipairs(excess) do

@@ -22,7 +22,7 @@ local function take(id, lane)
     return
   end
   local token, last = fresh_token, tonumber(hash.token)
-  if last and last >= micros then token = string.format('%.0f', last + 1) end
+  if last and last >= micros and last < 9e15 then token = string.format('%.0f', last + 1) end
   local count = string.format('%.0f', (tonumber(hash.dequeue_count) or 0) + 1)
   redis.call('HSET', key, 'status', 'working', 'dequeue_count', count, 'last_dequeue_time', stamp,
     'worker', consumer, 'token', token)
@@ -38,7 +38,7 @@ local function record()
   local ids = { claim_id }
   for i, task in ipairs(tasks) do ids[i + 1] = task[1] end
   redis.call('SET', prefix .. 'claim:' .. consumer, table.concat(ids, '\n'), 'PX',
-    string.format('%.0f', lease * 1000))
+    string.format('%.0f', math.max(1, lease * 1000)))
   for queue, of_queue in pairs(leases) do
     redis.call('ZADD', prefix .. 'leases:' .. queue, unpack(of_queue))
     redis.call('ZADD', prefix .. 'expiry', 'LT', deadline, queue)
@@ -54,5 +54,5 @@ local function repeated(record_)
       add(id, values[3], fields)
     end
   end
-  return { '0', lost, tasks }
+  return { '0', lost, tasks, stamp }
 end

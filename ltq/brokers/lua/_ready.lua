@@ -3,6 +3,7 @@
 -- postpone(queue, lane, id, due): let a task wait for its time.
 local pushed, pushed_order = {}, {}
 local function push(lane, priority, id, front)
+  if priority ~= '0' and priority ~= '2' then priority = '1' end
   local member = priority .. ':' .. lane
   if front then redis.call('LPUSH', prefix .. 'ready:' .. member, id) end
   if not pushed[member] then

@@ -11,6 +11,7 @@ local prefix, id = KEYS[1], ARGV[1]
 local key = prefix .. 'task:' .. id
 -- @include time
 -- @include index
+-- @include final
 
 local hash = redis.pcall('HMGET', key, 'status', 'task', 'queue', 'lane', 'priority', 'worker',
   'result_ttl')
@@ -28,13 +29,5 @@ elseif status == 'working' then
 else
   return 'final'
 end
-local ttl = math.ceil((tonumber(hash[7]) or tonumber(ARGV[2])) * 1000)
-if ttl <= 0 then
-  redis.call('DEL', key)
-else
-  redis.call('HDEL', key, 'body', 'ctx', 'lane', 'priority', 'progress', 'max_tries', 'result_ttl',
-    'error', 'error_type', 'traceback')
-  redis.call('HSET', key, 'status', 'cancelled', 'release_time', stamp)
-  redis.call('PEXPIRE', key, string.format('%.0f', ttl))
-end
+close(key, hash[7] or ARGV[2], ARGV[2], 'cancelled')
 return 'cancelled'

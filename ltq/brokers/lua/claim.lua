@@ -13,7 +13,7 @@ ARGV[5] lanes     served lanes, each between line feeds
 ARGV[6] woken     lanes whose wake-up this consumer took, each between line feeds
 ARGV    then for each rate limited lane: lane, seconds between starts, burst
 
-RETURNS {due_in, lost, tasks}: seconds (text) until there may be more without a wake-up, or '';
+RETURNS {due_in, lost, tasks, now}: seconds (text) until there may be more without a wake-up, or '';
         ids that were ready but have no usable hash; and for each task {id, token, fields
         and values of its hash as it was before}
 ]]
@@ -40,6 +40,10 @@ for _, index in ipairs({ 'due', 'expiry' }) do
 end
 local again = redis.call('GET', prefix .. 'claim:' .. consumer)
 if again and string.match(again, '^[^\n]*') == claim_id then return repeated(again) end
+
+if limit == 0 then
+  redis.call('DEL', prefix .. 'none') -- under OOM a script may write if its first write frees
+end
 
 local function named(list, lane) return string.find(list, '\n' .. lane .. '\n', 1, true) end
 
@@ -72,4 +76,4 @@ for _, member in ipairs(redis.call('ZRANGE', prefix .. 'active', 0, -1)) do
   if wanted and named(lanes, lane) then serve(member) end
 end
 record()
-return { due_in and at(due_in) or '', lost, tasks }
+return { due_in and at(due_in) or '', lost, tasks, stamp }

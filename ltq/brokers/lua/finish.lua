@@ -17,6 +17,7 @@ local prefix = KEYS[1]
 -- @include ready
 -- @include bury
 -- @include index
+-- @include final
 
 -- Nil if the outcome is to be recorded, else the answer.
 local function check(hash, token)
@@ -29,11 +30,7 @@ end
 local function finish(id, queue, status, ttl, flags, ...)
   local key = prefix .. 'task:' .. id
   if string.find(flags, 'd', 1, true) then bury(key, queue, id, 'status', status, ...) end
-  if ttl <= 0 then return redis.call('DEL', key) end
-  redis.call('HDEL', key, 'body', 'ctx', 'lane', 'priority', 'progress', 'max_tries', 'result_ttl',
-    'max_deliveries', 'error', 'error_type', 'traceback')
-  redis.call('HSET', key, 'status', status, 'release_time', stamp, ...)
-  redis.call('PEXPIRE', key, string.format('%.0f', math.ceil(ttl * 1000)))
+  close(key, ttl, 0, status, ...)
 end
 
 local function requeue(id, queue, status, delay, flags, ...)
@@ -46,7 +43,7 @@ local function requeue(id, queue, status, delay, flags, ...)
   end
   if status == 'delayed' then
     redis.call('HSET', key, 'status', status, ...)
-    return postpone(queue, lane, id, now + delay)
+    return postpone(queue, lane, id, now + tonumber(delay))
   end
   local count = string.format('%.0f', (tonumber(hash[4]) or 0) + 1)
   redis.call('HSET', key, 'status', status, 'requeue_count', count, 'last_requeue_time', stamp, ...)
@@ -74,7 +71,7 @@ end
 for _, first in ipairs(accepted) do
   local id, queue, _, status, seconds, flags, count = unpack(ARGV, first, first + 6)
   local record = (status == 'pending' or status == 'delayed') and requeue or finish
-  record(id, queue, status, tonumber(seconds), flags, unpack(ARGV, first + 7, first + 6 + count))
+  record(id, queue, status, seconds, flags, unpack(ARGV, first + 7, first + 6 + count))
 end
 flush_pushed()
 return answers

@@ -11,5 +11,6 @@ RETURNS 1, or 0 if the lease is lost
 local key = KEYS[1] .. 'task:' .. ARGV[1]
 local hash = redis.pcall('HMGET', key, 'status', 'token')
 if hash.err or hash[1] ~= 'working' or hash[2] ~= ARGV[2] then return 0 end
+redis.call('HDEL', key, 'progress') -- under OOM a script may write if its first write frees
 redis.call('HSET', key, 'progress', ARGV[3])
 return 1

@@ -14,11 +14,13 @@ local limit, max_deliveries, result_ttl = tonumber(ARGV[1]), tonumber(ARGV[2]), 
 -- @include ready
 -- @include bury
 -- @include index
+-- @include final
 
 local recovered, promoted, buried = 0, 0, 0
 
 local function again(id, queue, hash, ...)
   local count = string.format('%.0f', (tonumber(hash[4]) or 0) + 1)
+  redis.call('HDEL', prefix .. 'task:' .. id, 'progress')
   redis.call('HSET', prefix .. 'task:' .. id, 'status', 'pending', 'requeue_count', count,
     'last_requeue_time', stamp, ...)
   push(hash[2] or queue, hash[3] or '1', id)
@@ -40,15 +42,11 @@ local function recover(id, queue, hash)
     recovered = recovered + 1
     return
   end
-  local key, text = prefix .. 'task:' .. id, 'killed its worker ' .. died .. ' times'
-  local ttl = math.ceil((tonumber(hash[8]) or result_ttl) * 1000)
+  local key = prefix .. 'task:' .. id
+  local text = 'killed its worker ' .. (deaths == 1 and 'once' or died .. ' times')
   buried = buried + 1
   bury(key, queue, id, 'status', 'rejected', 'error', text, 'deaths', died)
-  if ttl <= 0 then return redis.call('DEL', key) end
-  redis.call('HDEL', key, 'body', 'ctx', 'lane', 'priority', 'progress')
-  redis.call('HSET', key, 'status', 'rejected', 'release_time', stamp, 'error', text,
-    'token', token)
-  redis.call('PEXPIRE', key, string.format('%.0f', ttl))
+  close(key, hash[8] or result_ttl, result_ttl, 'rejected', 'error', text, 'token', token)
 end
 
 local function each_due(index, kind, move)
