@@ -1,5 +1,6 @@
 """LTQ: a lightweight, async-first, fully typed task queue on Redis."""
 
+from ltq.app import App
 from ltq.broker import Broker
 from ltq.context import Context, current
 from ltq.errors import (
@@ -30,6 +31,7 @@ from ltq.task import Task
 from ltq.worker import Worker
 
 __all__ = [
+    "App",
     "Broker",
     "BrokerError",
     "ConfigurationError",

@@ -32,16 +32,26 @@ from ltq._schema import Plan, Schema, read_schema
 from ltq._unions import lower
 from ltq.errors import ConfigurationError, DecodeError, InvalidArgumentsError, ResultError
 
-__all__ = ["CallCodec", "Codec", "DecodeError", "ResultError", "Serializer"]
+__all__ = ["DEFAULT_MAX_PAYLOAD", "CallCodec", "Codec", "Serializer"]
+
+DEFAULT_MAX_PAYLOAD = 1 << 20
+"""Bytes that the arguments or the result of one task may take."""
 
 _MAX_PLANS = 256
 _MAX_PLAN_SIZE = 64
 
 
+class _TooLargeError(Exception):
+    """More bytes than `max_payload`."""
+
+
 class Codec:
     """The wire format of a worker: `"json"`, `"msgpack"`, or an object with `dumps` and `loads`."""
 
-    def __init__(self, serializer: str | Serializer = "json") -> None:
+    def __init__(
+        self, serializer: str | Serializer = "json", max_payload: int = DEFAULT_MAX_PAYLOAD
+    ) -> None:
+        self.max_payload = max_payload
         self._format = _format(serializer)
         self._decoders: dict[Any, Decode] = {}
         self.encode = self._format.encode
@@ -88,6 +98,7 @@ class CallCodec:
         Raise `ConfigurationError` for a type that cannot travel.
         """
         self._task_name = task_name
+        self._max_payload = codec.max_payload
         self._encode = codec.encode
         self._split = codec.split
         self._load = codec.load
@@ -107,9 +118,12 @@ class CallCodec:
         kwargs = kwargs if type(kwargs) is dict else dict(kwargs)
         try:
             body = self._encode((args, kwargs))
+            self._check_size(body)
             got = self._decode(*self._split(body))
         except ConfigurationError:
             raise
+        except _TooLargeError as error:
+            raise InvalidArgumentsError(f"{self._task_name}: its arguments take {error}") from None
         except Exception as error:
             reason = self._blame(args, kwargs, self._fault) or _text(error)
             raise InvalidArgumentsError(f"{self._task_name}: {reason}") from error
@@ -136,10 +150,13 @@ class CallCodec:
         decode = self._resolved().decoders["return"]
         try:
             data = self._encode(value)
+            self._check_size(data)
             got = decode(self._load(data))
             # as plain data nothing can be lost but NaN, to null: do not walk through large results
             kept = equal(got, value) or (decode is self._plain and b"null" not in data)
             reason = "" if kept else difference(value, got, plain=True)
+        except _TooLargeError as error:
+            raise ResultError(f"{self._task_name}: its result takes {error}") from None
         except Exception as error:
             reason = self._fault(value, decode, plain=True) or _text(error)
             raise ResultError(f"{self._task_name}: result: {reason}") from error
@@ -154,6 +171,10 @@ class CallCodec:
             return decode(self._load(data)) if data else None
         except Exception as error:
             raise DecodeError(f"{self._task_name}: result: {_text(error)}") from error
+
+    def _check_size(self, data: bytes) -> None:
+        if len(data) > self._max_payload:
+            raise _TooLargeError(f"{len(data)} bytes, but max_payload is {self._max_payload}")
 
     def _decode(
         self, args: list[Any], kwargs: dict[str, Any]

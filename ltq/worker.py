@@ -14,7 +14,7 @@ from ltq._names import check_name
 from ltq._shift import Plan, Shift
 from ltq._signals import stop_on_signals
 from ltq.broker import DEFAULT_LEASE, Broker
-from ltq.codec import CallCodec, Codec, Serializer
+from ltq.codec import DEFAULT_MAX_PAYLOAD, CallCodec, Codec, Serializer
 from ltq.errors import ConfigurationError
 from ltq.logger import get_logger
 from ltq.middleware import Middleware, default_stack
@@ -66,7 +66,8 @@ class Worker:
     get to end, `result_ttl` how long final states stay (a timedelta or seconds). `lifespan` makes
     an async context manager that is entered while the worker runs; tasks find its value as
     `ltq.current().lifespan`. `serializer` is "json", "msgpack", or an object with `dumps` and
-    `loads`. Raises `ConfigurationError`.
+    `loads`. `max_payload` is how many
+    bytes the arguments or the result of one task may take. Raises `ConfigurationError`.
 
     Nothing connects before the first use. `async with worker:` runs it beside your own code.
     """
@@ -84,6 +85,7 @@ class Worker:
         result_ttl: Seconds = DEFAULT_RESULT_TTL,
         lifespan: Callable[["Worker"], AbstractAsyncContextManager[Any]] | None = None,
         serializer: Literal["json", "msgpack"] | Serializer = "json",
+        max_payload: int = DEFAULT_MAX_PAYLOAD,
     ) -> None:
         if broker is not None and broker_url is not None:
             raise ConfigurationError("broker and broker_url exclude each other: give one of them")
@@ -96,9 +98,11 @@ class Worker:
         self.result_ttl = seconds("result_ttl", result_ttl, zero=True)
         self.lifespan = lifespan
         self.logger = get_logger(name)
-        self._codec = Codec(serializer)
+        self._codec = Codec(serializer, positive_int("max_payload", max_payload))
         self._tasks: dict[str, Task[..., Any]] = {}
         self._shifts: set[Shift] = set()
+        self._starting = 0
+        self._stopped_early = False
         self._embedded: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -148,14 +152,16 @@ class Worker:
         `run` requeues at once as well. Raises `ConfigurationError` for a task option whose
         middleware is missing, `BrokerError` if the broker does not answer at the start.
         """
-        self._check()
-        await self.broker.ping()
         await self._work(burst=burst, signals=True)
 
-    def stop(self) -> None:
-        """Let `run` end: from a task, another thread, or a signal handler."""
+    def stop(self, *, now: bool = False) -> None:
+        """Let `run` end: from a task, another thread, or a signal handler.
+
+        With `now` running tasks go back to their queue at once.
+        """
+        self._stopped_early = self._starting > 0
         for shift in list(self._shifts):
-            shift.stop()
+            shift.stop(now=now)
 
     async def aclose(self) -> None:
         """Close the broker's connections of this event loop."""
@@ -165,8 +171,6 @@ class Worker:
         """Run beside the code of the block."""
         if self._embedded is not None:
             raise ConfigurationError(f"worker {self.name!r} runs in an `async with` already")
-        self._check()
-        await self.broker.ping()
         begun = asyncio.Event()
         # Signals are left to the program around it.
         work = asyncio.create_task(self._work(begun=begun.set))
@@ -196,16 +200,30 @@ class Worker:
         begun: Callable[[], None] = lambda: None,
     ) -> None:
         async with AsyncExitStack() as stack:
-            lifespan = None
-            if self.lifespan is not None:
-                lifespan = await stack.enter_async_context(self.lifespan(self))
-            shift = Shift(self._plan(lifespan))
-            self._shifts.add(shift)
-            stack.callback(self._shifts.discard, shift)
+            shift = await self._start(stack)
             if signals:
                 stack.enter_context(stop_on_signals(lambda again: shift.stop(now=again)))
             begun()
             await shift.run(burst=burst)
+
+    async def _start(self, stack: AsyncExitStack) -> Shift:
+        """Enter what surrounds a run. A `stop` meanwhile is not forgotten."""
+        self._starting += 1
+        try:
+            self._check()
+            await self.broker.ping()
+            lifespan = None
+            if self.lifespan is not None:
+                lifespan = await stack.enter_async_context(self.lifespan(self))
+            shift = Shift(self._plan(lifespan))
+        finally:
+            self._starting -= 1
+        self._shifts.add(shift)
+        stack.callback(self._shifts.discard, shift)
+        if self._stopped_early:
+            self._stopped_early = False
+            shift.stop()
+        return shift
 
     def _declare(
         self, fn: Callable[..., Any], options: Mapping[str, Any], scope: Mapping[str, Any]

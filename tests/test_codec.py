@@ -34,8 +34,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltq.codec import CallCodec, Codec, DecodeError, ResultError, Serializer
-from ltq.errors import ConfigurationError, InvalidArgumentsError, LtqError
+from ltq.codec import CallCodec, Codec, Serializer
+from ltq.errors import (
+    ConfigurationError,
+    DecodeError,
+    InvalidArgumentsError,
+    LtqError,
+    ResultError,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -1119,3 +1125,21 @@ class TestUndecodable:
 def test_importing_the_codec_does_not_import_pydantic() -> None:
     script = "import sys, ltq.codec; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+class TestMaxPayload:
+    def test_arguments_beyond_it_are_refused(self) -> None:
+        def keep(text: str) -> None: ...
+
+        calls = CallCodec(keep, Codec("json", 100), task_name="shop:keep")
+        calls.encode_call(("x" * 80,), {})
+        with pytest.raises(InvalidArgumentsError, match=r"shop:keep.*max_payload is 100"):
+            calls.encode_call(("x" * 100,), {})
+
+    def test_a_result_beyond_it_fails(self) -> None:
+        def give() -> str:
+            return ""
+
+        calls = CallCodec(give, Codec("json", 100), task_name="shop:give")
+        with pytest.raises(ResultError, match=r"102 bytes, but max_payload is 100"):
+            calls.encode_result("x" * 100)
