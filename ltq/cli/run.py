@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
@@ -13,6 +14,7 @@ from ltq.broker import Broker
 from ltq.cli._console import count_tasks
 from ltq.cli._errors import WrongUseError
 from ltq.cli._options import broker_url_option
+from ltq.cli._supervisor import Supervisor
 from ltq.cli._target import Runnable, load_runnable
 from ltq.cli._threads import count_stuck, leave, set_thread_pool
 from ltq.logger import get_logger, setup_logging
@@ -38,6 +40,14 @@ _LEVELS = ("debug", "info", "warning", "error", "critical")
     metavar="N",
     help="How many tasks run at once, instead of what the worker says.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Run so many processes; one that crashes is started again.",
+)
 @click.option("--burst", is_flag=True, help="Exit once no task is due or running.")
 @click.option(
     "--log-level",
@@ -51,6 +61,7 @@ def run(
     target: str | None,
     app: str | None,
     concurrency: int | None,
+    processes: int,
     burst: bool,
     log_level: str,
     broker_url: str | None,
@@ -64,6 +75,7 @@ def run(
     \b
     Examples:
       ltq run jobs:worker --concurrency 20
+      ltq run jobs:worker --processes 4
       ltq run --app jobs:app --burst
     """
     setup_logging(log_level)
@@ -73,7 +85,14 @@ def run(
     runnable = load_runnable(_the_target(target, app), want_app=app is not None)
     for worker in _workers(runnable):
         _adjust(worker, concurrency, broker_url)
+    if processes > 1:
+        sys.exit(asyncio.run(Supervisor(_one_process(), processes).run()))
     _runner()(_run(runnable, burst=burst))
+
+
+def _one_process() -> list[str]:
+    """This very command, for one process: of an option given twice the last one counts."""
+    return [sys.executable, "-m", "ltq", *sys.argv[1:], "--processes", "1"]
 
 
 def _the_target(target: str | None, app: str | None) -> str:

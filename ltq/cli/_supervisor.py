@@ -1,0 +1,85 @@
+"""`ltq run --processes N`: child processes, kept running."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+
+from ltq.logger import get_logger
+
+logger = get_logger("cli")
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds before a crashed child is started again; doubling while it crashes soon."""
+
+STEADY = 10.0
+"""Seconds after which a child counts as having run well."""
+
+_WRONG_USE = 2
+
+
+class Supervisor:
+    """Runs a command several times at once, and again where one crashes.
+
+    A child that ends with 0 has done its work. One that ends with wrong use (2), or with an error
+    before any child ever ran well, ends the whole: it would only do so again. Signals are passed
+    on; children are in sessions of their own, so that Ctrl-C reaches them once, through here.
+    """
+
+    def __init__(self, command: Sequence[str], count: int) -> None:
+        self._command = list(command)
+        self._count = count
+        self._children: dict[int, asyncio.subprocess.Process] = {}
+        self._stopping = asyncio.Event()
+        self._ran_well = False
+        self._exit_code = 0
+
+    async def run(self) -> int:
+        """Keep the children running until they are done or told to stop; the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled)
+        await asyncio.gather(*(self._keep(index) for index in range(self._count)))
+        return self._exit_code
+
+    def _signalled(self) -> None:
+        self._stopping.set()
+        self._pass_on(signal.SIGTERM)
+
+    def _pass_on(self, number: signal.Signals) -> None:
+        for child in self._children.values():
+            if child.returncode is None:
+                child.send_signal(number)
+
+    async def _keep(self, index: int) -> None:
+        loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
+        while not self._stopping.is_set():
+            started = loop.time()
+            code = await self._run_once(index)
+            ran_well = loop.time() - started >= STEADY
+            self._ran_well = self._ran_well or ran_well
+            if code == 0 or self._stopping.is_set():
+                self._exit_code = self._exit_code or max(code, 0)
+                return
+            if code == _WRONG_USE or (code == 1 and not self._ran_well):
+                self._exit_code = code
+                self._signalled()
+                return
+            pause = FIRST_PAUSE if ran_well else pause
+            logger.error("process %d ended with %d, starting it again in %g s", index, code, pause)
+            await self._rest(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _run_once(self, index: int) -> int:
+        child = await asyncio.create_subprocess_exec(*self._command, start_new_session=True)
+        self._children[index] = child
+        logger.info("process %d runs as pid %d", index, child.pid)
+        if self._stopping.is_set():  # told while it was started
+            child.terminate()
+        return await child.wait()
+
+    async def _rest(self, pause: float) -> None:
+        try:
+            async with asyncio.timeout(pause):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
