@@ -1,6 +1,7 @@
 """Values of the seam as arguments of the scripts, and the scripts' replies as values."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -73,19 +74,23 @@ def _requeue_status(outcome: Requeue) -> Status:
 def delivery(reply: Sequence[Any], now: float) -> Delivery:
     """A task as `claim` answers it. Fields that are not what they should be count as absent."""
     task_id, token, flat = reply
-    fields = iter(flat)
-    get = dict(zip(fields, fields, strict=True)).get
-    name = _text(get(b"task", b""))
-    queue = get(b"queue")
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    get = fields.get
+    name = _name(get(b"task", b""))
+    lease = Lease(_text(task_id), _name(get(b"queue", b"")) or name, int(token))
+    sent = _number(float, get(b"enqueue_time")) or now
+    body, ctx = get(b"body", b""), get(b"ctx", b"")
+    if fields.keys() <= _PLAIN_FIELDS:
+        return Delivery(lease, name, body, ctx, 0, 1, 0, sent, now, None, None, None)
     return Delivery(
-        Lease(_text(task_id), name if queue is None else _text(queue), int(token)),
+        lease,
         name,
-        get(b"body", b""),
-        get(b"ctx", b""),
+        body,
+        ctx,
         _number(int, get(b"tries")) or 0,
         (_number(int, get(b"dequeue_count")) or 0) + 1,
         _number(int, get(b"deaths")) or 0,
-        _number(float, get(b"enqueue_time")) or now,
+        sent,
         now,
         _number(float, get(b"timeout")),
         _number(int, get(b"max_tries")),
@@ -128,6 +133,9 @@ def by_namespace(items: Sequence[T], queue_of: Callable[[T], str]) -> dict[str, 
     return groups
 
 
+_PLAIN_FIELDS = {b"status", b"enqueue_time", b"task", b"body", b"queue", b"lane", b"priority"}
+"""What a task has that was sent without options and never claimed."""
+
 _STATUSES = {status.value.encode(): status for status in Status}
 
 
@@ -142,6 +150,10 @@ def _number(kind: Callable[[bytes], T], value: bytes | None) -> T | None:
 
 def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
+
+
+_name = lru_cache(maxsize=4096)(_text)
+"""Names of tasks and queues: there are few, and they come again and again."""
 
 
 def _optional_text(value: bytes | None) -> str | None:
