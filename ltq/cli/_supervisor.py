@@ -1,7 +1,9 @@
 """`ltq run --processes N`: child processes, kept running."""
 
 import asyncio
+import os
 import signal
+import sys
 from collections.abc import Sequence
 
 from ltq.logger import get_logger
@@ -14,7 +16,24 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 STEADY = 10.0
 """Seconds after which a child counts as having run well."""
 
+SUPERVISED = "LTQ_SUPERVISED"
+"""Set in the environment of children."""
+
 _WRONG_USE = 2
+
+
+def stop_with_supervisor() -> None:
+    """In a child: stop as on SIGTERM when the supervisor is gone, even if it was killed."""
+    if not os.environ.get(SUPERVISED):
+        return
+    loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()
+
+    def gone() -> None:
+        loop.remove_reader(stdin)
+        logger.warning("the supervisor is gone")
+        signal.raise_signal(signal.SIGTERM)
+
+    loop.add_reader(stdin, gone)
 
 
 class Supervisor:
@@ -70,7 +89,12 @@ class Supervisor:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _run_once(self, index: int) -> int:
-        child = await asyncio.create_subprocess_exec(*self._command, start_new_session=True)
+        child = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,  # ends with this process: see `stop_with_supervisor`
+            env={**os.environ, SUPERVISED: "1"},
+            start_new_session=True,
+        )
         self._children[index] = child
         logger.info("process %d runs as pid %d", index, child.pid)
         if self._stopping.is_set():  # told while it was started

@@ -14,7 +14,7 @@ from ltq.broker import Broker
 from ltq.cli._console import count_tasks
 from ltq.cli._errors import WrongUseError
 from ltq.cli._options import broker_url_option
-from ltq.cli._supervisor import Supervisor
+from ltq.cli._supervisor import Supervisor, stop_with_supervisor
 from ltq.cli._target import Runnable, load_runnable
 from ltq.cli._threads import count_stuck, leave, set_thread_pool
 from ltq.logger import get_logger, setup_logging
@@ -143,6 +143,7 @@ def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
 
 async def _run(runnable: Runnable, *, burst: bool) -> None:
     pool, asked = set_thread_pool(), _stop_early()
+    stop_with_supervisor()
     for worker in _workers(runnable):
         _announce(worker)
     try:

@@ -52,6 +52,13 @@ async def test_a_crashed_process_is_started_again(redis_url: str) -> None:
     await eventually(lambda: not any(is_alive(pid) for pid in after))
 
 
+async def test_no_process_outlives_the_supervisor(redis_url: str) -> None:
+    async with start_ltq("run", WORKER, "--processes", "2", "--broker-url", redis_url) as running:
+        pids = await seen_pids(2)
+        running.process.kill()
+        await eventually(lambda: not any(is_alive(pid) for pid in pids), timeout=20)
+
+
 async def test_a_burst_ends_when_all_have_ended(redis_url: str) -> None:
     handles = [await jobs.add.send(number, 1) for number in range(20)]
     done = await run_ltq("run", WORKER, "--processes", "2", "--burst", "--broker-url", redis_url)
