@@ -113,6 +113,8 @@ class Channels:
             finally:
                 if self._connection is not None:
                     pause = _FIRST_PAUSE
+                    if self._greeter is not None:
+                        self._greeter.cancel()
                     self._connection = None
                     self._on_lost()
                 await connection.disconnect(nowait=True)

@@ -54,6 +54,10 @@ _FINAL = (AuthenticationError, AuthorizationError)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
 
+class RefusedError(BrokerError):
+    """The server answered, and the answer was no: repeating the call would change nothing."""
+
+
 def is_passing(error: RedisError) -> bool:
     """Whether the same call may succeed later: after a restart, a failover, a slow script."""
     if isinstance(error, _FINAL):
@@ -129,9 +133,9 @@ class Link:
 
     def _broker_error(self, error: RedisError | None, patience: float | None = None) -> BrokerError:
         if isinstance(error, _FINAL):
-            return BrokerError(f"Redis at {self._name} refused the user or password: {error}")
+            return RefusedError(f"Redis at {self._name} refused the user or password: {error}")
         if patience is None:
-            return BrokerError(f"Redis at {self._name} refused the call: {error}")
+            return RefusedError(f"Redis at {self._name} refused the call: {error}")
         reason = error or "no answer"
         return BrokerError(f"Redis at {self._name} did not do it within {patience:g} s: {reason}")
 

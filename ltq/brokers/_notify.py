@@ -7,8 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Literal, cast, get_args
 
-from ltq.brokers._link import Link
-from ltq.errors import BrokerError, ConfigurationError
+from ltq.brokers._link import Link, RefusedError
+from ltq.errors import ConfigurationError
 
 logger = logging.getLogger("ltq.broker")
 
@@ -41,8 +41,8 @@ def missing_flags(flags: str) -> str:
 async def are_on(link: Link, wanted: Notifications, probe: Callable[[], Awaitable[bool]]) -> bool:
     """Whether notifications come; called at each new connection, as a restart forgets CONFIG SET.
 
-    `probe` tries it out, for servers that refuse CONFIG. Raises `BrokerError` if they are off
-    and required.
+    `probe` tries it out, for servers that refuse CONFIG. Raises `RefusedError` if they are off
+    and required, `BrokerError` if the server cannot be asked now.
     """
     if wanted == "poll":
         return False
@@ -53,11 +53,11 @@ async def are_on(link: Link, wanted: Notifications, probe: Callable[[], Awaitabl
         if missing and wanted == "auto":
             await link.call("CONFIG", "SET", _OPTION, flags + missing)
             missing = ""
-    except BrokerError as refused:
+    except RefusedError as refused:
         logger.debug("CONFIG is refused (%s): trying notifications out", refused)
         missing = "" if await probe() else NEEDED
     if missing and wanted == "require":
-        raise BrokerError(
+        raise RefusedError(
             f"the server's {_OPTION} lacks {missing!r} and the broker URL says "
             "notifications=require"
         )

@@ -14,7 +14,7 @@ from ltq._feed import Feed
 from ltq._names import namespace_of, new_id
 from ltq.brokers import _keys
 from ltq.brokers._channels import Channels
-from ltq.brokers._link import Link
+from ltq.brokers._link import Link, RefusedError
 from ltq.brokers._notify import NEEDED, Notifications, are_on
 from ltq.brokers._wire import task_state
 from ltq.errors import BrokerError
@@ -149,8 +149,8 @@ class WatchHub:
     async def _connected(self) -> None:
         """At each new connection, find out again whether it brings notifications."""
         try:
-            notified = await are_on(self._link, self._wanted, self._probe)
-        except BrokerError as error:
+            notified = await self._ask()
+        except RefusedError as error:
             for feed in self._all_feeds():
                 feed.fail(error)
             return
@@ -167,6 +167,15 @@ class WatchHub:
                 FASTEST_POLL,
                 SLOWEST_POLL,
             )
+
+    async def _ask(self) -> bool:
+        while True:
+            try:
+                return await are_on(self._link, self._wanted, self._probe)
+            except RefusedError:
+                raise
+            except BrokerError:
+                await asyncio.sleep(_AWAY_PAUSE)
 
     def _lost(self) -> None:
         """Without a connection, poll."""
@@ -189,7 +198,7 @@ class WatchHub:
                         return await heard.wait()
                 except TimeoutError:
                     continue
-        except BrokerError as refused:
+        except RefusedError as refused:
             logger.debug("notifications cannot be tried out: %s", refused)
         finally:
             self.unlisten(channel)
