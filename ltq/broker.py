@@ -31,6 +31,7 @@ import msgspec
 from ltq._feed import Feed, FeedTimeoutError
 from ltq.errors import ConfigurationError, ResultTimeoutError, TaskNotFoundError
 from ltq.message import (
+    DeadLetter,
     Delivery,
     Envelope,
     Finish,
@@ -160,7 +161,47 @@ class Inspector(Protocol):
         ...
 
 
-class Broker(Publisher, Settler, Watcher, Inspector, ABC):
+class DeadLetters(Protocol):
+    """Keeps tasks that failed or were rejected, and enqueues them again.
+
+    A letter is there from its task's death (`Finish.dead`, or too many dead workers) until it is
+    replayed or purged: `ltq.options.DEAD_TTL` seconds at most, and the latest `MAX_DEAD` of a
+    queue. There is one for each id; a task that dies again has only its latest.
+    """
+
+    async def letters(self, queue: str, *, limit: int = 100, offset: int = 0) -> list[DeadLetter]:
+        """Up to `limit` letters of a queue, the newest first, without the `offset` newest."""
+        ...
+
+    async def letter(self, queue: str | None, task_id: str) -> DeadLetter:
+        """The letter of one task, of this queue or (None) of any.
+
+        Raises `TaskNotFoundError` where there is none.
+        """
+        ...
+
+    async def replay(self, queue: str, ids: Sequence[str]) -> list[Published]:
+        """Enqueue tasks of a queue again, now, as they were sent; the answers are in order.
+
+        Each letter goes in the step that enqueues its task: CREATED. The task has its id,
+        arguments, `ctx` and options of before and goes on counting its deliveries, but no run of
+        it has failed yet, and no worker died. It takes the place of its own final state. Where a
+        task with that id waits or works, nothing is enqueued and the letter stays: EXISTS.
+        `max_pending` does not hold it up.
+        """
+        ...
+
+    async def purge(
+        self, queue: str, ids: Sequence[str] | None = None, *, older_than: float = 0.0
+    ) -> int:
+        """Remove letters of a queue for good: these, or (None) all; return how many.
+
+        Only those of tasks that died `older_than` seconds ago or earlier.
+        """
+        ...
+
+
+class Broker(Publisher, Settler, Watcher, Inspector, DeadLetters, ABC):
     """A store of tasks, with every role. Make one with `Broker.from_url(url)`.
 
     Connections open at first use, one set for each event loop the broker is used from.

@@ -78,6 +78,10 @@ class Published(StrEnum):
     """A task with this id is there already: nothing was enqueued."""
     FULL = "full"
     """`max_pending` tasks wait in the queue: nothing was enqueued."""
+    GONE = "gone"
+    """To a replay only: there is no dead letter with this id (any more)."""
+    EMPTY = "empty"
+    """To a replay only: the dead letter has no body, so there is nothing to enqueue."""
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -159,6 +163,37 @@ class Receipt(StrEnum):
     """The task was cancelled meanwhile. Nothing was changed."""
     GONE = "gone"
     """There is no such task any more. Nothing was changed."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that failed or was rejected, kept to look into it and to enqueue it again.
+
+    Times are Unix seconds by the broker's clock.
+    """
+
+    id: str
+    task_name: str
+    queue: str
+    status: Status
+    """FAILED or REJECTED."""
+    body: bytes | None
+    """The encoded arguments. None where what stood in the task's place was none: such a letter
+    cannot be replayed."""
+    error: str | None = None
+    """`"ValueError: text"` of the last run, or the reason of a rejection."""
+    error_type: str | None = None
+    traceback: str | None = None
+    time: float
+    """When it died."""
+    enqueue_time: float | None = None
+    tries: int = 0
+    """How many runs failed, the last one included."""
+    dequeue_count: int = 0
+    requeue_count: int = 0
+    deaths: int = 0
+    """How many workers died while they held it."""
+    worker: str | None = None
+    """The worker that held it last."""
 
 
 class Swept(msgspec.Struct, frozen=True):

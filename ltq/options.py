@@ -24,6 +24,12 @@ RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], 
 
 DEFAULT_RESULT_TTL = 3600.0
 DEFAULT_MAX_DELIVERIES = 5
+DEAD_TTL = 7 * 86400
+"""Seconds a dead letter is kept."""
+
+MAX_DEAD = 10_000
+"""Dead letters kept of each queue; the oldest go first."""
+
 MAX_SECONDS = 100 * 365.25 * 86400
 """A century: more is a mistake of units, and would leave the range of the servers' integers."""
 

@@ -5,17 +5,12 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count, islice
 
-from ltq.brokers._memory_record import DeadLetter, Record
-from ltq.options import Priority, Rate
+from ltq.brokers._memory_record import Letter, Record
+from ltq.options import DEAD_TTL, MAX_DEAD, Priority, Rate
 from ltq.state import Status
 
 BATCH = 1000
 """How many records one call moves at most, of each kind."""
-MAX_DEAD = 10_000
-"""Dead letters kept of each queue; the oldest go first."""
-
-DEAD_TTL = 7 * 86400.0
-"""Seconds a dead letter is kept at most."""
 
 
 class Timetable:
@@ -101,27 +96,40 @@ class Lane:
         return self._full_at - (rate.burst - 1) * rate.interval
 
 
-class DeadLetters:
-    """The latest dead letters of one queue."""
+class Letters:
+    """The latest dead letters of one queue, the oldest first."""
 
     def __init__(self) -> None:
-        self._letters: OrderedDict[str, DeadLetter] = OrderedDict()
+        self._letters: OrderedDict[str, Letter] = OrderedDict()
 
-    def add(self, letter: DeadLetter) -> None:
-        self._letters.pop(letter.envelope.id, None)
+    def add(self, letter: Letter) -> None:
+        self.discard(letter.envelope.id)
         self._letters[letter.envelope.id] = letter
         if len(self._letters) > MAX_DEAD:
             self._letters.popitem(last=False)
-        self._purge(letter.release_time)
+        self._forget(letter.time)
+
+    def discard(self, task_id: str) -> bool:
+        """Remove a letter; whether it was there."""
+        return self._letters.pop(task_id, None) is not None
+
+    def get(self, task_id: str, now: float) -> Letter | None:
+        self._forget(now)
+        return self._letters.get(task_id)
+
+    def all(self, now: float) -> list[Letter]:
+        """Every letter, the newest first."""
+        self._forget(now)
+        return list(reversed(self._letters.values()))
 
     def count(self, now: float) -> int:
-        self._purge(now)
+        self._forget(now)
         return len(self._letters)
 
-    def _purge(self, now: float) -> None:
+    def _forget(self, now: float) -> None:
         while self._letters:
             oldest = next(iter(self._letters.values()))
-            if oldest.release_time > now - DEAD_TTL:
+            if oldest.time > now - DEAD_TTL:
                 return
             self._letters.popitem(last=False)
 

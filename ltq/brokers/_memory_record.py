@@ -6,7 +6,7 @@ from math import inf
 
 from msgspec import structs
 
-from ltq.message import Delivery, Envelope, Failure, Lease
+from ltq.message import DeadLetter, Delivery, Envelope, Failure, Lease
 from ltq.state import Progress, Status, TaskState
 
 
@@ -103,31 +103,72 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A task that ended badly, with all it takes to look into it or to send it again."""
+class Letter:
+    """A dead letter: a task as it was when it died."""
 
     envelope: Envelope
+    """As sent, but due at once."""
+    status: Status
+    time: float
+    enqueue_time: float
+    token: int
     tries: int
     deaths: int
     dequeue_count: int
     requeue_count: int
-    enqueue_time: float
     last_dequeue_time: float | None
-    release_time: float
+    last_requeue_time: float | None
     worker: str | None
     failure: Failure | None
 
     @classmethod
-    def of(cls, record: Record, now: float) -> "DeadLetter":
+    def of(cls, record: Record, status: Status, now: float) -> "Letter":
         return cls(
             envelope=structs.replace(record.envelope, delay=0.0, eta=None),
-            tries=record.tries,
+            status=status,
+            time=now,
+            enqueue_time=record.enqueue_time,
+            token=record.token,
+            tries=record.tries + (status is Status.FAILED),
             deaths=record.deaths,
             dequeue_count=record.dequeue_count,
             requeue_count=record.requeue_count,
-            enqueue_time=record.enqueue_time,
             last_dequeue_time=record.last_dequeue_time,
-            release_time=now,
+            last_requeue_time=record.last_requeue_time,
             worker=record.worker,
             failure=record.failure,
+        )
+
+    def shown(self) -> DeadLetter:
+        """What everybody may see of it."""
+        failure = self.failure
+        return DeadLetter(
+            id=self.envelope.id,
+            task_name=self.envelope.task_name,
+            queue=self.envelope.queue,
+            status=self.status,
+            body=self.envelope.body,
+            error=None if failure is None else failure.text,
+            error_type=None if failure is None else failure.type or None,
+            traceback=None if failure is None else failure.traceback or None,
+            time=self.time,
+            enqueue_time=self.enqueue_time,
+            tries=self.tries,
+            dequeue_count=self.dequeue_count,
+            requeue_count=self.requeue_count,
+            deaths=self.deaths,
+            worker=self.worker,
+        )
+
+    def record(self, now: float) -> Record:
+        """The task once more, as if it was sent now; its counts and its token go on."""
+        return Record(
+            self.envelope,
+            enqueue_time=now,
+            token=self.token,
+            dequeue_count=self.dequeue_count,
+            requeue_count=self.requeue_count,
+            last_dequeue_time=self.last_dequeue_time,
+            last_requeue_time=self.last_requeue_time,
+            worker=self.worker,
         )

@@ -1,15 +1,16 @@
 """The tasks of one namespace in memory, and every transition they go through."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from msgspec import structs
 
 from ltq._feed import Feed
-from ltq.brokers._memory_places import DeadLetters, Places
-from ltq.brokers._memory_record import DeadLetter, Record
+from ltq.brokers._memory_places import Letters, Places
+from ltq.brokers._memory_record import Letter, Record
 from ltq.errors import TaskNotFoundError
 from ltq.message import (
+    DeadLetter,
     Envelope,
     Failure,
     Finish,
@@ -33,7 +34,7 @@ class Space:
     def __init__(self, stirred: set[str]) -> None:
         self.places = Places()
         self._stirred = stirred
-        self._dead: dict[str, DeadLetters] = {}
+        self._dead: dict[str, Letters] = {}
         self._feeds: dict[str, list[Feed]] = {}
 
     # Looking
@@ -112,6 +113,43 @@ class Space:
         lost = self.places.leased.due(now)
         buried = sum(self._recover(record, now) for record in lost)
         return Swept(recovered=len(lost) - buried, promoted=len(promoted), buried=buried)
+
+    # Dead letters
+
+    def letters(self, queue: str, limit: int, offset: int, now: float) -> list[DeadLetter]:
+        letters = self._letters(queue).all(now)[max(0, offset) :]
+        return [letter.shown() for letter in letters[: max(0, limit)]]
+
+    def letter(self, queue: str | None, task_id: str, now: float) -> DeadLetter | None:
+        queues = self._dead if queue is None else [queue]
+        found = (self._letters(queue).get(task_id, now) for queue in queues)
+        return next((letter.shown() for letter in found if letter is not None), None)
+
+    def replay(self, queue: str, task_id: str, now: float) -> Published:
+        letter = self._letters(queue).get(task_id, now)
+        if letter is None:
+            return Published.GONE
+        old = self.get(task_id, now)
+        if old is not None:
+            if not old.status.is_final:
+                return Published.EXISTS
+            self.places.remove(old)
+        self._letters(queue).discard(task_id)
+        self._enqueue(letter.record(now))
+        return Published.CREATED
+
+    def purge_letters(
+        self, queue: str, ids: Sequence[str] | None, older_than: float, now: float
+    ) -> int:
+        letters = self._letters(queue)
+        wanted = None if ids is None else set(ids)
+        old = [
+            letter.envelope.id
+            for letter in letters.all(now)
+            if letter.time <= now - older_than
+            if wanted is None or letter.envelope.id in wanted
+        ]
+        return sum(map(letters.discard, old))
 
     # Working tasks
 
@@ -199,7 +237,7 @@ class Space:
 
     def _end(self, record: Record, outcome: Finish, now: float) -> None:
         if outcome.dead:
-            self._bury(record, now)
+            self._bury(record, outcome.status, now)
         if outcome.status is Status.COMPLETED or outcome.result:
             record.result = outcome.result
         self._settle(record, outcome.status, outcome.result_ttl, now)
@@ -226,7 +264,7 @@ class Space:
             return False
         times = "once" if record.deaths == 1 else f"{record.deaths} times"
         record.failure = Failure("", f"killed its worker {times}")
-        self._bury(record, now)
+        self._bury(record, Status.REJECTED, now)
         ttl = record.envelope.result_ttl
         self._settle(record, Status.REJECTED, DEFAULT_RESULT_TTL if ttl is None else ttl, now)
         return True
@@ -241,8 +279,13 @@ class Space:
         self.places.settle(record, status, now + result_ttl)
         self._show(record)
 
-    def _bury(self, record: Record, now: float) -> None:
-        self._dead.setdefault(record.queue, DeadLetters()).add(DeadLetter.of(record, now))
+    def _bury(self, record: Record, status: Status, now: float) -> None:
+        for letters in self._dead.values():
+            letters.discard(record.id)
+        self._dead.setdefault(record.queue, Letters()).add(Letter.of(record, status, now))
+
+    def _letters(self, queue: str) -> Letters:
+        return self._dead.get(queue) or Letters()
 
     def _remove(self, record: Record) -> None:
         self.places.remove(record)

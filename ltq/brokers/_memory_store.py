@@ -16,7 +16,7 @@ from ltq.broker import Claim
 from ltq.brokers._memory_places import Lane
 from ltq.brokers._memory_record import Record
 from ltq.brokers._memory_space import Space
-from ltq.message import Envelope, Lease, Outcome, Published, Receipt, Swept
+from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import Priority, Rate
 from ltq.state import Progress, QueueStats, TaskState
 
@@ -146,6 +146,26 @@ class Store:
         with self._step() as now:
             states = (_state(space.get(task_id, now)) for space in self._spaces.values())
             return next((state for state in states if state is not None), None)
+
+    def letters(self, queue: str, limit: int, offset: int) -> list[DeadLetter]:
+        with self._step() as now:
+            return self._space(queue, now).letters(queue, limit, offset, now)
+
+    def letter(self, queue: str | None, task_id: str) -> DeadLetter | None:
+        with self._step() as now:
+            spaces = self._spaces.values() if queue is None else [self._space(queue, now)]
+            found = (space.letter(queue, task_id, now) for space in spaces)
+            return next((letter for letter in found if letter is not None), None)
+
+    def replay(self, queue: str, ids: Sequence[str]) -> list[Published]:
+        with self._step() as now:
+            space = self._space(queue, now)
+            answers = {task_id: space.replay(queue, task_id, now) for task_id in dict.fromkeys(ids)}
+            return [answers[task_id] for task_id in ids]
+
+    def purge(self, queue: str, ids: Sequence[str] | None, older_than: float) -> int:
+        with self._step() as now:
+            return self._space(queue, now).purge_letters(queue, ids, older_than, now)
 
     @contextmanager
     def _step(self) -> Iterator[float]:

@@ -1,6 +1,7 @@
 """The Lua scripts: one file a transition, loaded by name, called by their hash.
 
-A line `-- @include name` is replaced by `lua/_name.lua`. No script begins with `#!lua`: Redis 7
+A line `-- @include name` is replaced by `lua/_name.lua`; a script that says `DEAD_TTL` or
+`MAX_DEAD` means those of `ltq.options`. No script begins with `#!lua`: Redis 7
 would then refuse it whole under OOM, while finishing must go on then (a script's first write is
 a removal, after which the server lets it write), and Redis 6.2 does not know that line.
 """
@@ -10,13 +11,18 @@ import re
 from functools import cache
 from importlib.resources import files
 
+from ltq.options import DEAD_TTL, MAX_DEAD
+
 SCRIPTS = (
     "cancel",
     "claim",
     "clear",
     "finish",
     "heartbeat",
+    "letters",
     "progress",
+    "purge",
+    "replay",
     "send",
     "states",
     "stats",
@@ -24,6 +30,7 @@ SCRIPTS = (
 )
 
 _INCLUDE = re.compile(r"^-- @include (\w+)\n", re.MULTILINE)
+_CONSTANTS = {"DEAD_TTL": DEAD_TTL, "MAX_DEAD": MAX_DEAD}
 
 
 def _text(name: str) -> str:
@@ -33,7 +40,9 @@ def _text(name: str) -> str:
 @cache
 def source(name: str) -> str:
     """The text of a script as the server gets it."""
-    return _INCLUDE.sub(lambda match: _text(f"_{match[1]}"), _text(name))
+    text = _INCLUDE.sub(lambda match: _text(f"_{match[1]}"), _text(name))
+    constants = [f"local {key} = {value}\n" for key, value in _CONSTANTS.items() if key in text]
+    return "".join(constants) + text
 
 
 @cache

@@ -8,7 +8,7 @@ import msgspec
 
 from ltq._names import namespace_of
 from ltq.brokers._link import Argument
-from ltq.message import Delivery, Envelope, Finish, Lease, Outcome, Requeue
+from ltq.message import DeadLetter, Delivery, Envelope, Finish, Lease, Outcome, Requeue
 from ltq.options import Priority
 from ltq.state import Progress, Status, TaskState
 
@@ -122,6 +122,31 @@ def task_state(task_id: str, reply: Sequence[Any]) -> TaskState[bytes] | None:
         error=_optional_text(reply[13]),
         error_type=_optional_text(reply[14]),
         traceback=_optional_text(reply[15]),
+    )
+
+
+def dead_letter(task_id: str, reply: Sequence[Any]) -> DeadLetter | None:
+    """A letter as `letters` answers it; None for no letter, or a status nobody knows."""
+    status = _STATUSES.get(reply[0])
+    if status is None:
+        return None
+    name = _text(reply[1] or b"")
+    return DeadLetter(
+        id=task_id,
+        task_name=name,
+        queue=name if reply[2] is None else _text(reply[2]),
+        status=status,
+        body=reply[3],
+        error=_optional_text(reply[4]),
+        error_type=_optional_text(reply[5]),
+        traceback=_optional_text(reply[6]),
+        time=_number(float, reply[7]) or 0.0,
+        enqueue_time=_number(float, reply[8]),
+        tries=(_number(int, reply[9]) or 0) + (status is Status.FAILED),
+        dequeue_count=_number(int, reply[10]) or 0,
+        requeue_count=_number(int, reply[11]) or 0,
+        deaths=_number(int, reply[12]) or 0,
+        worker=_optional_text(reply[13]),
     )
 
 

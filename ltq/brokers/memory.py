@@ -12,8 +12,8 @@ from ltq._feed import Feed
 from ltq._names import check_name, consumer_name
 from ltq.broker import DEFAULT_LEASE, Broker, Claim, redact
 from ltq.brokers._memory_store import Client, Store, Waiter
-from ltq.errors import ConfigurationError
-from ltq.message import Envelope, Lease, Outcome, Published, Receipt, Swept
+from ltq.errors import ConfigurationError, TaskNotFoundError
+from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import Rate
 from ltq.state import Progress, QueueStats, TaskState
 
@@ -111,6 +111,27 @@ class MemoryBroker(Broker):
     async def find(self, task_id: str) -> TaskState[bytes] | None:
         await asyncio.sleep(0)
         return self._store.find(task_id)
+
+    async def letters(self, queue: str, *, limit: int = 100, offset: int = 0) -> list[DeadLetter]:
+        await asyncio.sleep(0)
+        return self._store.letters(queue, limit, offset)
+
+    async def letter(self, queue: str | None, task_id: str) -> DeadLetter:
+        await asyncio.sleep(0)
+        letter = self._store.letter(queue, task_id)
+        if letter is None:
+            raise TaskNotFoundError(task_id)
+        return letter
+
+    async def replay(self, queue: str, ids: Sequence[str]) -> list[Published]:
+        await asyncio.sleep(0)
+        return self._store.replay(queue, ids)
+
+    async def purge(
+        self, queue: str, ids: Sequence[str] | None = None, *, older_than: float = 0.0
+    ) -> int:
+        await asyncio.sleep(0)
+        return self._store.purge(queue, ids, older_than)
 
 
 class MemoryConsumer:

@@ -19,7 +19,7 @@ from ltq._batcher import Batcher
 from ltq._feed import Feed
 from ltq._names import check_name, namespace_of
 from ltq.broker import DEFAULT_LEASE, Broker, redact
-from ltq.brokers import _keys
+from ltq.brokers import _dead, _keys
 from ltq.brokers._consumer import RedisConsumer
 from ltq.brokers._link import Link
 from ltq.brokers._notify import Notifications, parse_notifications
@@ -32,7 +32,7 @@ from ltq.brokers._wire import (
     task_state,
 )
 from ltq.errors import ConfigurationError, TaskNotFoundError
-from ltq.message import Envelope, Lease, Outcome, Published, Receipt, Swept
+from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL, Rate
 from ltq.state import Progress, QueueStats, TaskState
 
@@ -292,6 +292,28 @@ class RedisBroker(Broker):
             if state is not None:
                 return state
         return None
+
+    async def letters(self, queue: str, *, limit: int = 100, offset: int = 0) -> list[DeadLetter]:
+        """See `DeadLetters.letters`."""
+        return await _dead.read(self._here().link, queue, limit, offset)
+
+    async def letter(self, queue: str | None, task_id: str) -> DeadLetter:
+        """See `DeadLetters.letter`."""
+        namespaces = await self._namespaces() if queue is None else [namespace_of(queue)]
+        letter = await _dead.find(self._here().link, namespaces, queue, task_id)
+        if letter is None:
+            raise TaskNotFoundError(task_id)
+        return letter
+
+    async def replay(self, queue: str, ids: Sequence[str]) -> list[Published]:
+        """See `DeadLetters.replay`."""
+        return await _dead.replay(self._here().link, queue, ids)
+
+    async def purge(
+        self, queue: str, ids: Sequence[str] | None = None, *, older_than: float = 0.0
+    ) -> int:
+        """See `DeadLetters.purge`."""
+        return await _dead.purge(self._here().link, queue, ids, older_than)
 
     async def _namespaces(self) -> list[str]:
         members = await self._here().link.call("SMEMBERS", _keys.NAMESPACES)

@@ -43,6 +43,14 @@ def print_line(console: Console, line: Cell) -> None:
     console.print(safe(line), soft_wrap=True)
 
 
+def print_trace(console: Console, trace: str | None) -> None:
+    """Print a traceback, if there is one, after an empty line."""
+    if trace:
+        print_line(console, "")
+        for line in trace.rstrip().split("\n"):
+            print_line(console, line.expandtabs(4))
+
+
 def safe(cell: Cell) -> Text:
     """A text without control characters; a `Text` is taken to be safe already."""
     return cell if isinstance(cell, Text) else Text(printable(cell))

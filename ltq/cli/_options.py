@@ -1,11 +1,14 @@
 """Options that several commands have, and the broker they name."""
 
+import re
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import click
 
 from ltq.broker import Broker
+from ltq.cli._errors import CommandError
 from ltq.logger import printable
 from ltq.worker import default_broker_url
 
@@ -17,6 +20,28 @@ broker_url_option = click.option(
     help="Where the tasks are. Default: $LTQ_BROKER_URL, else redis://localhost:6379.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration(text: str) -> float:
+    """The type of an option: seconds, from `90`, `30s`, `15m`, `2h`, `7d`."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhd]?)", text, re.ASCII)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no duration: one is like 90, 30s, 15m, 2h or 7d")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def is_asked(yes: bool) -> bool:
+    """Whether somebody is there to be asked, and did not say yes already."""
+    return not yes and sys.stdin is not None and sys.stdin.isatty()
+
+
+def confirm(question: str) -> None:
+    """Ask before something is removed; end the command if the answer is no."""
+    if not click.confirm(question, err=True):
+        raise CommandError("nothing was removed")
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ltq.cli._errors import one_line
+from ltq.cli.dead import dead
 from ltq.cli.demo import demo
 from ltq.cli.queues import clear, size, stats
 from ltq.cli.run import run
@@ -93,5 +94,5 @@ def main(ctx: click.Context) -> None:
         ctx.exit(2)
 
 
-for _command in (demo, run, stats, size, state, watch, cancel, clear):
+for _command in (demo, run, stats, size, state, watch, cancel, clear, dead):
     main.add_command(_command)

@@ -29,16 +29,18 @@ def state_json(state: TaskState[bytes]) -> str:
 
     A result that is no JSON (`serializer="msgpack"`) is a text with escapes.
     """
-    fields = {name: _finite(value) for name, value in asdict(state).items()}
-    fields["result"] = None if state.result is None else _value(state.result)
+    fields = {name: finite(value) for name, value in asdict(state).items()}
+    fields["result"] = None if state.result is None else json_value(state.result)
     return json.dumps(fields)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The value, or None for a number that JSON does not know."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _value(result: bytes) -> Any:
+def json_value(result: bytes) -> Any:
+    """What bytes say in JSON, or their text."""
     try:
         value = json.loads(result.decode())
         json.dumps(value, allow_nan=False)
@@ -84,10 +86,10 @@ def state_fields(state: TaskState[bytes], now: float) -> list[tuple[str, Cell]]:
         ("queue", state.queue if state.queue != state.task_name else None),
         ("status", status_text(state.status)),
         ("progress", progress_text(state.progress) or None),
-        ("enqueued", _moment(state.enqueue_time, now)),
-        ("dequeued", _moment(state.last_dequeue_time, now)),
-        ("requeued", _moment(state.last_requeue_time, now)),
-        ("released", _moment(state.release_time, now)),
+        ("enqueued", moment_text(state.enqueue_time, now)),
+        ("dequeued", moment_text(state.last_dequeue_time, now)),
+        ("requeued", moment_text(state.last_requeue_time, now)),
+        ("released", moment_text(state.release_time, now)),
         ("dequeues", str(state.dequeue_count)),
         ("requeues", str(state.requeue_count)),
         ("timeout", None if state.timeout is None else f"{state.timeout:g} s"),
@@ -98,7 +100,7 @@ def state_fields(state: TaskState[bytes], now: float) -> list[tuple[str, Cell]]:
     return [(name, value) for name, value in fields if value is not None]
 
 
-def _moment(time: float | None, now: float) -> str | None:
+def moment_text(time: float | None, now: float) -> str | None:
     """A time as local ISO time, and how long ago that is."""
     if time is None:
         return None
@@ -106,10 +108,11 @@ def _moment(time: float | None, now: float) -> str | None:
         local = datetime.fromtimestamp(time).astimezone()
     except (ValueError, OverflowError, OSError):
         return str(time)
-    return f"{local.isoformat(timespec='milliseconds')} ({_ago(now - time)})"
+    return f"{local.isoformat(timespec='milliseconds')} ({ago_text(now - time)})"
 
 
-def _ago(seconds: float) -> str:
+def ago_text(seconds: float) -> str:
+    """`"3 min 2 s ago"`."""
     length = _length(abs(seconds))
     return f"{length} ago" if seconds >= 0 else f"in {length}"
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from dataclasses import asdict
 
 import click
@@ -10,8 +9,14 @@ from rich.text import Text
 
 from ltq._names import check_name
 from ltq.cli._console import Cell, count_tasks, open_console, print_columns, print_line
-from ltq.cli._errors import CommandError
-from ltq.cli._options import broker_url_option, json_option, open_broker
+from ltq.cli._options import (
+    broker_url_option,
+    confirm,
+    is_asked,
+    json_option,
+    open_broker,
+    yes_option,
+)
 from ltq.state import QueueStats
 
 _COUNTS = ("pending", "delayed", "working", "dead")
@@ -77,7 +82,7 @@ async def _size(queue: str, url: str | None) -> QueueStats:
 
 @click.command()
 @click.argument("queue")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@yes_option
 @broker_url_option
 def clear(queue: str, yes: bool, broker_url: str | None) -> None:
     """Remove all waiting tasks of a queue for good, and print how many.
@@ -89,12 +94,11 @@ def clear(queue: str, yes: bool, broker_url: str | None) -> None:
       ltq clear github:fetch --yes
     """
     check_name("queue", queue)
-    if not yes and sys.stdin and sys.stdin.isatty():
+    if is_asked(yes):
         found = asyncio.run(_size(queue, broker_url))
         waiting = found.pending + found.delayed
-        question = f"Remove {count_tasks(waiting)} from {queue} for good?"
-        if waiting and not click.confirm(question, err=True):
-            raise CommandError("nothing was removed")
+        if waiting:
+            confirm(f"Remove {count_tasks(waiting)} from {queue} for good?")
     removed = asyncio.run(_clear(queue, broker_url))
     click.echo(f"{count_tasks(removed)} removed from {queue}")
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from ltq._names import check_name
 from ltq.broker import Broker
-from ltq.cli._console import open_console, print_fields, print_line
+from ltq.cli._console import open_console, print_fields, print_line, print_trace
 from ltq.cli._errors import CommandError
 from ltq.cli._options import broker_url_option, json_option, open_broker
 from ltq.cli._states import state_fields, state_json
@@ -53,10 +53,7 @@ async def _state(task_id: str, queue: str | None, url: str | None) -> TaskState[
 
 def _print_state(console: Console, state: TaskState[bytes]) -> None:
     print_fields(console, state_fields(state, time.time()))
-    if state.traceback:
-        print_line(console, "")
-        for line in state.traceback.rstrip().split("\n"):
-            print_line(console, line.expandtabs(4))
+    print_trace(console, state.traceback)
 
 
 @click.command()

@@ -1,17 +1,22 @@
--- bury(key, queue, id, ...): copy a task's hash to the dead letters, with more fields.
--- Bounded: 7 days, and the newest 10 000 of a queue.
+-- bury(key, queue, id, ...): copy a task's hash to the dead letters, with more fields. There is one
+-- letter for each id, and it stays DEAD_TTL seconds among the newest MAX_DEAD of its queue.
 local function bury(key, queue, id, ...)
   local dead, letter = prefix .. 'dead:' .. queue, prefix .. 'letter:' .. id
-  local fields = redis.pcall('HGETALL', key)
+  local before = redis.pcall('HMGET', letter, 'queue', 'task')
+  local elsewhere = not before.err and (before[1] or before[2])
+  if elsewhere and elsewhere ~= queue then redis.call('ZREM', prefix .. 'dead:' .. elsewhere, id) end
   redis.call('DEL', letter)
-  if not fields.err and #fields > 0 then redis.call('HSET', letter, unpack(fields)) end
-  redis.call('HSET', letter, 'release_time', stamp, ...)
-  redis.call('EXPIRE', letter, 604800)
+  local fields = redis.pcall('HGETALL', key) -- none where it is no hash
+  for i = 1, #fields, 1000 do
+    redis.call('HSET', letter, unpack(fields, i, math.min(i + 999, #fields)))
+  end
+  redis.call('HDEL', letter, 'progress', 'error', 'error_type', 'traceback')
+  redis.call('HSET', letter, 'queue', queue, 'release_time', stamp, ...)
+  redis.call('EXPIRE', letter, DEAD_TTL)
   redis.call('ZADD', dead, stamp, id)
-  redis.call('EXPIRE', dead, 604800)
-  redis.call('ZREMRANGEBYSCORE', dead, '-inf', at(now - 604800))
-  local excess = redis.call('ZRANGE', dead, 0, -10001)
-  for _, old in ipairs(excess) do
+  redis.call('EXPIRE', dead, DEAD_TTL)
+  redis.call('ZREMRANGEBYSCORE', dead, '-inf', at(now - DEAD_TTL))
+  for _, old in ipairs(redis.call('ZRANGE', dead, 0, -MAX_DEAD - 1)) do
     redis.call('DEL', prefix .. 'letter:' .. old)
     redis.call('ZREM', dead, old)
   end

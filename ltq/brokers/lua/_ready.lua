@@ -1,6 +1,5 @@
 -- push(lane, priority, id, front): let a task wait in its lane; flush_pushed() writes them all at
 -- once, marks the lanes active, and leaves a wake-up for one consumer of each.
--- postpone(queue, lane, id, due): let a task wait for its time.
 local pushed, pushed_order = {}, {}
 local function push(lane, priority, id, front)
   if priority ~= '0' and priority ~= '2' then priority = '1' end
@@ -20,12 +19,5 @@ local function flush_pushed()
     local rank = tonumber(string.sub(member, 1, 1)) * 1e10 + now
     redis.call('ZADD', prefix .. 'active', 'NX', at(rank), member)
     wake(string.sub(member, 3))
-  end
-end
-local function postpone(queue, lane, id, due)
-  redis.call('ZADD', prefix .. 'delayed:' .. queue, at(due), id)
-  local changed = redis.call('ZADD', prefix .. 'due', 'LT', 'CH', at(due), queue)
-  if changed == 1 and redis.call('ZRANGE', prefix .. 'due', 0, 0)[1] == queue then
-    wake(lane) -- whoever sleeps shall sleep no longer than to this
   end
 end

@@ -11,6 +11,7 @@ RETURNS for each task 'created', 'exists' or 'full'
 local prefix = KEYS[1]
 -- @include time
 -- @include ready
+-- @include later
 
 local function is_full(queue, lane, limit)
   if limit == '' then return false end

@@ -7,6 +7,7 @@ ARGV    queues
 RETURNS for each queue {pending, delayed, working, dead}
 ]]
 local prefix = KEYS[1]
+-- @include time
 local pending = {}
 for _, lane in ipairs(redis.call('SMEMBERS', prefix .. 'lanes')) do
   local queue = string.match(lane, '^[^/]*')
@@ -21,7 +22,7 @@ for i, queue in ipairs(ARGV) do
     pending[queue] or 0,
     redis.call('ZCARD', prefix .. 'delayed:' .. queue),
     redis.call('ZCARD', prefix .. 'leases:' .. queue),
-    redis.call('ZCARD', prefix .. 'dead:' .. queue),
+    redis.call('ZCOUNT', prefix .. 'dead:' .. queue, '(' .. at(now - DEAD_TTL), '+inf'),
   }
 end
 return counts

@@ -45,7 +45,7 @@ local function recover(id, queue, hash)
   local key = prefix .. 'task:' .. id
   local text = 'killed its worker ' .. (deaths == 1 and 'once' or died .. ' times')
   buried = buried + 1
-  bury(key, queue, id, 'status', 'rejected', 'error', text, 'deaths', died)
+  bury(key, queue, id, 'status', 'rejected', 'error', text, 'deaths', died, 'token', token)
   close(key, hash[8] or result_ttl, result_ttl, 'rejected', 'error', text, 'token', token)
 end
 
