@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from ltq.broker import Broker
 from ltq.errors import BrokerError
@@ -62,8 +63,7 @@ class LeaseKeeper:
     async def aclose(self) -> None:
         """Stop the thread."""
         if self._loop is not None and self._stopped is not None:
-            with suppress(RuntimeError):  # its loop has ended already
-                self._loop.call_soon_threadsafe(self._stopped.set)
+            _call_in(self._loop, self._stopped.set)
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
@@ -90,8 +90,7 @@ class LeaseKeeper:
         here = asyncio.get_running_loop()
         while not self._home.is_closed():
             answered = asyncio.Event()
-            with suppress(RuntimeError):  # it is being closed
-                self._home.call_soon_threadsafe(here.call_soon_threadsafe, answered.set)
+            _call_in(self._home, partial(_call_in, here, answered.set))
             try:
                 async with asyncio.timeout(BLOCKED_AFTER):
                     await answered.wait()
@@ -108,5 +107,11 @@ class LeaseKeeper:
             logger.warning("%d leases could not be renewed: %s", len(held), error)
             return
         for lease in lost:
-            if lease in self._held and not self._home.is_closed():
-                self._home.call_soon_threadsafe(self._lost, lease)
+            if lease in self._held:
+                _call_in(self._home, partial(self._lost, lease))
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    """Call something in another thread's event loop, if that has not ended yet."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(call)
