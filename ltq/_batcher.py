@@ -12,11 +12,17 @@ class Batcher(Generic[T, R]):
     """Joins single items into calls of `flush`, one call at a time, in one event loop.
 
     Items of the same turn of the loop share a call. An error of a call is given to each item of
-    it; the next call starts afresh.
+    it, and where it `is_lasting` to all that wait as well; the next call starts afresh.
     """
 
-    def __init__(self, flush: Callable[[list[T]], Awaitable[Sequence[R]]], limit: int) -> None:
+    def __init__(
+        self,
+        flush: Callable[[list[T]], Awaitable[Sequence[R]]],
+        limit: int,
+        is_lasting: Callable[[Exception], bool] = lambda _: False,
+    ) -> None:
         self._flush = flush
+        self._is_lasting = is_lasting
         self._limit = limit
         self._items: list[tuple[T, asyncio.Future[R]]] = []
         self._task: asyncio.Task[None] | None = None
@@ -61,6 +67,8 @@ class Batcher(Generic[T, R]):
             if len(answers) != len(batch):
                 raise ValueError(f"{len(answers)} answers to {len(batch)} items")
         except BaseException as error:
+            if isinstance(error, Exception) and self._is_lasting(error):
+                batch, self._items = batch + self._items, []
             _fail(batch, error)
             if not isinstance(error, Exception):
                 raise

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Protocol
 
 from ltq.broker import Claim, Consumer
@@ -40,11 +41,19 @@ class Claimer:
     """The loop of a worker that claims."""
 
     def __init__(
-        self, consumer: Consumer, room: Room, *, start: Callable[[Delivery], None]
+        self,
+        consumer: Consumer,
+        room: Room,
+        *,
+        start: Callable[[Delivery], None],
+        before_again: Callable[[], Awaitable[None]],
     ) -> None:
+        """`before_again` is awaited before the first claim after one that failed."""
         self._consumer = consumer
         self._room = room
         self._start = start
+        self._before_again = before_again
+        self._failed_waits = 0
         self._task: asyncio.Task[Any] | None = None
         """Where it rests, while it does."""
         self._stopped = asyncio.Event()
@@ -59,7 +68,8 @@ class Claimer:
                 continue
             for delivery in claim.deliveries:
                 self._start(delivery)
-            if burst and not claim.deliveries and not self._room.used:
+            nothing_runs = not claim.deliveries and not self._room.used
+            if burst and nothing_runs and claim.start_in is None:
                 return
             there_is_more = len(claim.deliveries) == limit or claim.due_in == 0
             if not self._room.free or not there_is_more:
@@ -78,7 +88,9 @@ class Claimer:
 
     async def _claim(self, limit: int) -> Claim | None:
         try:
-            claim = await self._consumer.claim(limit)
+            if self._failures:
+                await self._before_again()
+            claim = await self._claim_whole(limit)
         except BrokerError as error:
             self._failures += 1
             longest = min(_FIRST_PAUSE * 2.0 ** min(self._failures, 10), _LONGEST_PAUSE)
@@ -90,14 +102,30 @@ class Claimer:
             logger.info("claiming again")
         return claim
 
+    async def _claim_whole(self, limit: int) -> Claim:
+        """A claim that is not cut short: what it leased would be nobody's."""
+        claiming = asyncio.ensure_future(self._consumer.claim(limit))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with suppress(BrokerError):
+                for delivery in (await claiming).deliveries:
+                    self._start(delivery)
+            raise
+
     async def _wait(self, claim: Claim, *, burst: bool) -> None:
         if not self._room.free or (burst and self._room.used):
             await self._room.wait_changed(claim.due_in)
             return
         try:
             await self._consumer.wait(claim.due_in)
+            self._failed_waits = 0
         except BrokerError as error:
-            logger.debug("waiting failed, claiming will tell more: %s", error)
+            # Once may be a lost connection, and the next claim tells; then do not spin.
+            self._failed_waits += 1
+            if self._failed_waits > 1:
+                logger.warning("waiting for work fails: %s", error)
+                await asyncio.sleep(min(_FIRST_PAUSE * 2.0**self._failed_waits, _LONGEST_PAUSE))
 
     async def _rest(self, pause: Coroutine[Any, Any, None]) -> None:
         """Await something that `stop` may cut short, or has cut short already."""

@@ -61,5 +61,16 @@ class Completer:
                 return await self._settler.finish(outcomes)
             except BrokerError as error:
                 logger.warning("%d outcomes wait to be written: %s", len(outcomes), error)
+            except Exception:
+                logger.exception("%d outcomes cannot be written together", len(outcomes))
+                return [await self._write_one(outcome) for outcome in outcomes]
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _write_one(self, outcome: Outcome) -> Receipt:
+        """One that spoils its group must not take the others with it: its lease runs out."""
+        try:
+            return (await self._settler.finish([outcome]))[0]
+        except Exception:
+            logger.exception("task %s: its outcome cannot be written", outcome.lease.id)
+            return Receipt.STALE

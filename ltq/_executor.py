@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ltq._outcomes import completed, decode_ctx, failed, rejected, unknown
+from ltq._outcomes import broken, completed, decode_ctx, failed, rejected, unknown
 from ltq.broker import Settler
 from ltq.context import Context, enter
 from ltq.errors import DecodeError
@@ -78,6 +78,8 @@ class Executor:
         try:
             result = await self._call(route, message, delivery.timeout)
             encoded = task.codec.encode_result(result)
+        except SystemExit as error:  # it ends a run, not the worker
+            return broken(task, delivery, error)
         except Exception as error:
             return failed(task, delivery, message, error)
         finally:

@@ -56,6 +56,10 @@ class LeaseKeeper:
         """Renew a lease from now on."""
         self._held[lease] = None
 
+    def held(self) -> list[Lease]:
+        """The leases that are renewed now."""
+        return list(self._held)
+
     def release(self, lease: Lease) -> None:
         """Do not renew a lease any more."""
         self._held.pop(lease, None)

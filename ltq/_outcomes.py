@@ -62,7 +62,7 @@ def failed(
         )
     if isinstance(error, RejectError):
         logger.warning("%s %s is rejected: %s", task.name, lease.id, error)
-        return rejected(task, delivery, Failure("RejectError", str(error)))
+        return rejected(task, delivery, Failure("RejectError", _sendable(str(error))))
     cause = error.__cause__ if isinstance(error, ExhaustedError) and error.__cause__ else error
     trace = _users(cause.__traceback__)
     logger.error(
@@ -111,15 +111,20 @@ def _failure(error: BaseException) -> Failure:
     kind_of = type(error)
     kind = kind_of.__name__
     try:
-        text = str(error)
+        text = _sendable(str(error))
     except Exception:
         text = "(its text cannot be had)"
     try:
         lines = traceback.format_exception(kind_of, error, _users(error.__traceback__))
-        trace = "".join(lines)[-_TRACEBACK_LIMIT:]
+        trace = _sendable("".join(lines)[-_TRACEBACK_LIMIT:])
     except Exception:
         trace = None
     return Failure(kind, f"{kind}: {text}" if text else kind, trace)
+
+
+def _sendable(text: str) -> str:
+    """A text without lone surrogates, such as names of files have that are no UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _users(trace: TracebackType | None) -> TracebackType | None:

@@ -67,7 +67,9 @@ class Shift:
             rates=_rates(plan.tasks.values(), plan.middlewares),
             revoked=self._revoked,
         )
-        self._claimer = Claimer(self._consumer, self._slots, start=self._start)
+        self._claimer = Claimer(
+            self._consumer, self._slots, start=self._start, before_again=self._hold_on
+        )
         self._stopping = False
         self._now = asyncio.Event()
 
@@ -75,11 +77,9 @@ class Shift:
         """Work until stopped, or in a burst until nothing is due or running."""
         self._keeper.start()
         try:
-            while not self._stopping:
+            await self._claimer.run(burst=burst)
+            while burst and not self._stopping and await self._is_more():
                 await self._claimer.run(burst=burst)
-                await self._completer.drain(None)
-                if burst and not await self._is_more():
-                    break
             await self._drain()
         except asyncio.CancelledError:
             self._slots.stop_all(Stop.SHUTDOWN)
@@ -103,10 +103,11 @@ class Shift:
             self._now.set()
 
     async def _is_more(self) -> bool:
-        """Whether something is ready that could not be claimed yet, for its rate limit."""
-        queues = sorted({task.queue for task in self._plan.tasks.values()})
-        stats = await self._plan.broker.stats(queues)
-        return any(queue.pending for queue in stats)
+        """Whether what just ended has left something to do: its outcomes are written first."""
+        if not self._completer.waiting:
+            return False
+        await self._completer.drain(None)
+        return True
 
     async def _drain(self) -> None:
         """Let running tasks end, for a while; then requeue them, with no try used up."""
@@ -155,6 +156,11 @@ class Shift:
         if stop is None:
             return broken(self._plan.tasks.get(delivery.task_name), delivery, error)
         return None
+
+    async def _hold_on(self) -> None:
+        """After an outage renew what is held, before a claim takes it for a dead worker's."""
+        for lease in await self._plan.broker.heartbeat(self._keeper.held(), self._plan.lease):
+            self._lost(lease)
 
     def _lost(self, lease: Lease) -> None:
         # One that has just ended is no longer there to be renewed either: nothing is wrong then.

@@ -23,10 +23,11 @@ class Stop(Enum):
 
 
 class _Running:
-    __slots__ = ("delivery", "stop", "task")
+    __slots__ = ("begun", "delivery", "stop", "task")
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
+        self.begun = False
         self.stop: Stop | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -118,8 +119,12 @@ class Slots:
         if running.stop is None and running.task is not None:
             running.stop = reason
             running.task.cancel()
+            if not running.begun:  # then the coroutine never runs, and cannot tell
+                cancelled = asyncio.CancelledError()
+                self._end(running, self._abandon(running.delivery, reason, cancelled))
 
     async def _occupy(self, running: _Running) -> None:
+        running.begun = True
         delivery = running.delivery
         outcome: Outcome | None
         try:
@@ -131,7 +136,9 @@ class Slots:
         except Exception as error:
             logger.exception("task %s: running it failed unexpectedly", delivery.lease.id)
             outcome = self._abandon(delivery, None, error)
-        finally:
-            self._running.pop(delivery.lease, None)
-            self._changed.set()
-        self._settle(delivery, outcome)
+        self._end(running, outcome)
+
+    def _end(self, running: _Running, outcome: Outcome | None) -> None:
+        self._running.pop(running.delivery.lease, None)
+        self._changed.set()
+        self._settle(running.delivery, outcome)

@@ -3,11 +3,20 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 from ltq._signals import stop_on_signals
 from ltq.errors import ConfigurationError
 from ltq.middleware import Middleware
 from ltq.worker import Worker
+
+_TELL_AGAIN = 0.1
+"""Seconds after which workers that had not begun are told to stop again."""
+
+
+def _nobody() -> None:
+    """Who is told when nothing runs."""
 
 
 class App:
@@ -24,6 +33,9 @@ class App:
     def __init__(self, middlewares: Sequence[Middleware] | None = None) -> None:
         self.middlewares = list(middlewares or [])
         self._workers: dict[str, Worker] = {}
+        self._told = asyncio.Event()
+        self._now = False
+        self._tell: Callable[[], object] = _nobody
 
     @property
     def workers(self) -> tuple[Worker, ...]:
@@ -52,6 +64,8 @@ class App:
         if not self._workers:
             raise ConfigurationError("an App without workers has nothing to run")
         loop = asyncio.get_running_loop()
+        self._told = asyncio.Event()
+        self._tell = partial(loop.call_soon_threadsafe, self._told.set)
         threads = ThreadPoolExecutor(len(self._workers), "ltq-app")
         runs = [
             loop.run_in_executor(threads, _run_here, worker, burst, type(loop))
@@ -59,27 +73,43 @@ class App:
         ]
         try:
             with stop_on_signals(self._stop):
-                done, _ = await asyncio.wait(runs, return_when=asyncio.FIRST_EXCEPTION)
+                await self._watch(runs)
         except asyncio.CancelledError:
             self._stop(now=True)
+            await self._watch(runs)
             raise
-        else:
-            if any(run.exception() for run in done):
-                self.stop()
         finally:
-            ended = await asyncio.gather(*runs, return_exceptions=True)
+            self._tell, self._now = _nobody, False
             threads.shutdown(wait=False)
-        for error in ended:
-            if isinstance(error, BaseException):
-                raise error
+        for run in runs:
+            run.result()
+
+    async def _watch(self, runs: Sequence["asyncio.Future[None]"]) -> None:
+        """Wait for all runs; once told to stop, tell the workers until each has heard it."""
+        pending: set[asyncio.Future[Any]] = set(runs)
+        told: asyncio.Future[Any] = asyncio.ensure_future(self._told.wait())
+        while pending:
+            stopping = self._told.is_set()
+            if stopping:
+                for worker in self.workers:
+                    worker.stop(now=self._now)
+            done, _ = await asyncio.wait(
+                pending if stopping else {*pending, told},
+                timeout=_TELL_AGAIN if stopping else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            pending -= done
+            if any(run.exception() for run in done if run is not told):
+                self._told.set()
+        told.cancel()
 
     def stop(self) -> None:
         """Let all workers end: from a task, another thread, or a signal handler."""
         self._stop(now=False)
 
     def _stop(self, now: bool) -> None:
-        for worker in self.workers:
-            worker.stop(now=now)
+        self._now = self._now or now
+        self._tell()
 
 
 def _run_here(

@@ -55,6 +55,8 @@ class Claim(msgspec.Struct, frozen=True):
     due_in: float | None
     """Seconds until a claim may give more without a wake-up (a delayed task's due time, a rate
     limit's next start, the end of a lease), or None if nothing is known."""
+    start_in: float | None = None
+    """Seconds until the next start that a rate limit allows, where ready tasks wait for it."""
 
 
 class Publisher(Protocol):

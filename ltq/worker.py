@@ -90,7 +90,9 @@ class Worker:
         if broker is not None and broker_url is not None:
             raise ConfigurationError("broker and broker_url exclude each other: give one of them")
         self.name = check_name("worker", name)
-        self.broker = broker or Broker.from_url(broker_url or default_broker_url())
+        self.broker = broker or Broker.from_url(
+            default_broker_url() if broker_url is None else broker_url
+        )
         self.concurrency = positive_int("concurrency", concurrency)
         self.middlewares = default_stack() if middlewares is None else list(middlewares)
         self.lease = seconds("lease", lease)
@@ -137,7 +139,9 @@ class Worker:
         caller = frame.f_back if frame is not None else None
         scope = caller.f_locals if caller is not None else {}
         if fn:
-            return self._declare(fn[0], {}, scope)
+            if len(fn) > 1 or not callable(fn[0]):
+                raise ConfigurationError(f"a task is made of one function, not of {fn!r}")
+            return self._declare(fn[0], options, scope)
 
         def decorate(fn: Callable[..., Any]) -> Task[..., Any]:
             return self._declare(fn, options, scope)
@@ -209,6 +213,7 @@ class Worker:
     async def _start(self, stack: AsyncExitStack) -> Shift:
         """Enter what surrounds a run. A `stop` meanwhile is not forgotten."""
         self._starting += 1
+        self._stopped_early = False
         try:
             self._check()
             await self.broker.ping()
@@ -229,7 +234,7 @@ class Worker:
         self, fn: Callable[..., Any], options: Mapping[str, Any], scope: Mapping[str, Any]
     ) -> Task[..., Any]:
         declared = dict(options)
-        own = check_name("task", declared.pop("name", None) or getattr(fn, "__name__", None))
+        own = check_name("task", declared.pop("name", getattr(fn, "__name__", None)))
         name = check_name("task", f"{self.name}:{own}")
         if name in self._tasks:
             raise ConfigurationError(f"task {name!r} is declared twice: give one of them a name")

@@ -19,6 +19,9 @@ _CHUNK = 1000
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
+CONNECT_WITHIN = 5.0
+"""Seconds for a connection to stand, its greetings included."""
+
 PING_EVERY = 5.0
 """Seconds of silence after which the connection is tried; after twice that it counts as lost."""
 
@@ -77,7 +80,8 @@ class Channels:
             del self._added[channel]
         else:
             self._dropped[channel] = None
-        self._start()
+        if self._connection is not None:  # otherwise there is nothing to unsubscribe from
+            self._start()
 
     async def aclose(self) -> None:
         """Close the connection and forget all channels."""
@@ -101,14 +105,15 @@ class Channels:
         while not self._closing:
             connection = self._link.new_connection()
             try:
-                await connection.connect()
+                async with asyncio.timeout(CONNECT_WITHIN):
+                    await connection.connect()
                 self._added, self._dropped = dict.fromkeys(self._wanted), {}
                 self._connection = connection
                 self._heard = asyncio.get_running_loop().time()
                 self._greeter = asyncio.create_task(self._on_connected())
                 self._start()
                 await self._read(connection)
-            except (RedisError, BrokerError, OSError) as error:
+            except (RedisError, BrokerError, OSError) as error:  # a TimeoutError is an OSError
                 logger.debug("the Pub/Sub connection is lost, connecting again: %s", error)
             finally:
                 if self._connection is not None:
@@ -131,9 +136,9 @@ class Channels:
                 await connection.send_command("PING", check_health=False)
                 continue
             self._heard = loop.time()
-            kind, channel = reply[0], reply[1].decode()
+            kind, channel = reply[0], reply[1].decode("utf-8", "replace")
             if kind == b"message":
-                self._on_message(channel, reply[2].decode())
+                self._on_message(channel, reply[2].decode("utf-8", "replace"))
             elif kind == b"subscribe":
                 self._on_subscribed(channel)
 

@@ -45,6 +45,7 @@ class _Group:
             if lane in rates:
                 self.rates += (lane, repr(rates[lane].interval), rates[lane].burst)
         self.woken: set[str] = set()
+        self.start_in: float | None = None
         self.claim_id = _claim_id()
         self.blocked: asyncio.Task[None] | None = None
 
@@ -92,7 +93,8 @@ class RedisConsumer:
                 if due_in is not None:
                     moments.append(due_in)
             self._groups = self._groups[1:] + self._groups[:1]  # none always goes first
-        return Claim(deliveries, min(moments) if moments else None)
+        starts = [group.start_in for group in self._groups if group.start_in is not None]
+        return Claim(deliveries, min(moments, default=None), min(starts, default=None))
 
     async def _claim_from(
         self, group: _Group, limit: int, deliveries: list[Delivery]
@@ -113,7 +115,7 @@ class RedisConsumer:
         while True:
             wanted = min(limit - len(deliveries), BATCH)
             woken = frozenset(group.woken)
-            due_in, lost, tasks, now = await self._link.run(
+            due_in, lost, tasks, now, start_in = await self._link.run(
                 "claim",
                 group.prefix,
                 group.claim_id,
@@ -129,6 +131,7 @@ class RedisConsumer:
             deliveries.extend([delivery(task, float(now)) for task in tasks])
             if lost:
                 logger.warning("%d ids of %s had no task and were dropped", lost, group.prefix)
+            group.start_in = float(start_in) if start_in else None
             if len(tasks) < BATCH:
                 return max(0.0, float(due_in)) if due_in else None
 

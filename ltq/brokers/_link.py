@@ -99,7 +99,7 @@ class Link:
         self, command: tuple[Argument, ...], script: str | None, patience: float
     ) -> Reply:
         error: RedisError | None = None
-        pause = _FIRST_PAUSE
+        pause = 0.0  # one retry at once: a connection may only have been idle for too long
         try:
             async with asyncio.timeout(patience):
                 while True:
@@ -107,12 +107,12 @@ class Link:
                         return await self._once(command, script)
                     except RedisError as failed:
                         error = failed
-                    if isinstance(error, ReadOnlyError):
-                        await self._drop_free()  # the server was demoted: resolve its name again
-                    elif not is_passing(error):
+                    if not is_passing(error):
                         raise self._broker_error(error) from error
+                    if isinstance(error, ReadOnlyError | ConnectionError):
+                        await self._drop_free()  # they lead to a server that is no more
                     await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-                    pause = min(2 * pause, _LONGEST_PAUSE)
+                    pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
         except builtins.TimeoutError:
             raise self._broker_error(error, patience) from error
 

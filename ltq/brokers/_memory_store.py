@@ -70,7 +70,9 @@ class Store:
             for space, record in islice(self._pick(client, now), limit):
                 space.lend(record, worker=client.name, lease=client.lease, revoke=revoke, now=now)
                 deliveries.append(record.delivery())
-            return Claim(deliveries, self._due_in(client, now))
+            starts = [start for start in self._starts(client) if start > now]
+            start_in = min(starts) - now if starts else None
+            return Claim(deliveries, self._due_in(client, now), start_in)
 
     def wait(self, waiter: Waiter) -> float | None:
         """Take in a waiter. Returns how soon it should wake by itself (0: now), or None."""
@@ -230,9 +232,12 @@ class Store:
             if space is not None and name in space.places.lanes:
                 yield space, space.places.lanes[name]
 
+    def _starts(self, client: Client) -> list[float]:
+        """When tasks of each lane that is not empty may start."""
+        return [_next_start(client, lane) for _, lane in self._lanes(client) if lane]
+
     def _due_in(self, client: Client, now: float) -> float | None:
-        starts = [_next_start(client, lane) for _, lane in self._lanes(client) if lane]
-        times = [start for start in starts if start > now]
+        times = [start for start in self._starts(client) if start > now]
         for namespace in client.namespaces:
             places = self._space(namespace, now).places
             times += [

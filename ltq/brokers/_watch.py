@@ -59,6 +59,7 @@ class WatchHub:
         self._cleaner: asyncio.Task[None] | None = None
         self._poller: asyncio.Task[None] | None = None
         self._notified = False
+        self._refused: RefusedError | None = None
         self._warned = False
         self._pause = FASTEST_POLL
         self._hurry = asyncio.Event()
@@ -74,6 +75,9 @@ class WatchHub:
         """Follow one task."""
         target = (namespace_of(queue), task_id)
         feed = Feed(lambda closed: self._drop(target, closed))
+        if self._refused is not None:
+            feed.fail(self._refused)
+            return feed
         feeds = self._feeds.setdefault(target, set())
         feeds.add(feed)
         if len(feeds) == 1 and self._wanted != "poll":
@@ -151,9 +155,11 @@ class WatchHub:
         try:
             notified = await self._ask()
         except RefusedError as error:
+            self._refused = error
             for feed in self._all_feeds():
                 feed.fail(error)
             return
+        self._refused = None
         if notified:
             self._notified = True
             for target in self._feeds:  # what changed while they were off

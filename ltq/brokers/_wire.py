@@ -1,6 +1,6 @@
 """Values of the seam as arguments of the scripts, and the scripts' replies as values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -150,12 +150,48 @@ def dead_letter(task_id: str, reply: Sequence[Any]) -> DeadLetter | None:
     )
 
 
+BATCH = 500
+"""Most tasks of one script call: a long script would make everybody else wait."""
+
+BATCH_BYTES = 4_000_000
+"""Bytes of payload in one call, roughly: it has to arrive well within the call's deadline."""
+
+
 def by_namespace(items: Sequence[T], queue_of: Callable[[T], str]) -> dict[str, list[int]]:
     """Positions of items by the namespace of their queue."""
     groups: dict[str, list[int]] = {}
     for position, item in enumerate(items):
         groups.setdefault(namespace_of(queue_of(item)), []).append(position)
     return groups
+
+
+def chunks(
+    items: Sequence[T], queue_of: Callable[[T], str], size_of: Callable[[T], int] | None = None
+) -> Iterator[tuple[str, list[int]]]:
+    """Positions of items that may go into one call, with their namespace."""
+    for namespace, positions in by_namespace(items, queue_of).items():
+        chunk: list[int] = []
+        size = 0
+        for position in positions:
+            more = 0 if size_of is None else size_of(items[position])
+            if chunk and (len(chunk) == BATCH or size + more > BATCH_BYTES):
+                yield namespace, chunk
+                chunk, size = [], 0
+            chunk.append(position)
+            size += more
+        yield namespace, chunk
+
+
+def envelope_size(envelope: Envelope) -> int:
+    """Bytes of payload."""
+    return len(envelope.body) + len(envelope.ctx)
+
+
+def outcome_size(outcome: Outcome) -> int:
+    """Bytes of payload."""
+    if isinstance(outcome, Finish):
+        return len(outcome.result)
+    return len(outcome.ctx or b"")
 
 
 _PLAIN_FIELDS = {b"status", b"enqueue_time", b"task", b"body", b"queue", b"lane", b"priority"}

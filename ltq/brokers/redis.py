@@ -6,12 +6,13 @@ the keys, `lua/README.md` describes them. Time is the server's.
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -21,23 +22,27 @@ from ltq._names import check_name, namespace_of
 from ltq.broker import DEFAULT_LEASE, Broker, redact
 from ltq.brokers import _dead, _keys
 from ltq.brokers._consumer import RedisConsumer
-from ltq.brokers._link import Link
+from ltq.brokers._link import Link, RefusedError
 from ltq.brokers._notify import Notifications, parse_notifications
 from ltq.brokers._watch import CHUNK, WatchHub
 from ltq.brokers._wire import (
+    BATCH,
     by_namespace,
+    chunks,
     encode_progress,
     envelope_arguments,
+    envelope_size,
     outcome_arguments,
+    outcome_size,
     task_state,
 )
-from ltq.errors import ConfigurationError, TaskNotFoundError
+from ltq.errors import BrokerError, ConfigurationError, TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL, Rate
 from ltq.state import Progress, QueueStats, TaskState
 
-BATCH = 500
-"""Tasks of one script call: a long script would make everybody else wait."""
+REGISTER_EVERY = 30.0
+"""Seconds after which a sender makes its namespace known again."""
 
 PING_PATIENCE = 3.0
 """Seconds `ping` waits: whoever asks wants to know soon."""
@@ -53,15 +58,21 @@ class _Session:
         self.link = broker.new_link()
         self.hub = WatchHub(self.link, broker.notifications)
         self.senders: dict[str, Batcher[Envelope, Published]] = {}
-        self.registered: set[str] = set()
+        self.registered: dict[str, float] = {}
 
     def sender(self, namespace: str) -> Batcher[Envelope, Published]:
         """Joins single sends of one namespace."""
         sender = self.senders.get(namespace)
         if sender is None:
-            sender = Batcher(lambda batch: self.send(namespace, batch), BATCH)
+            sender = Batcher(lambda batch: self._send_all(namespace, batch), BATCH, is_lasting)
             self.senders[namespace] = sender
         return sender
+
+    async def _send_all(self, namespace: str, envelopes: list[Envelope]) -> list[Published]:
+        answers: list[Published] = []
+        for _, chunk in chunks(envelopes, _queue_of_envelope, envelope_size):
+            answers += await self.send(namespace, [envelopes[i] for i in chunk])
+        return answers
 
     async def send(self, namespace: str, envelopes: Sequence[Envelope]) -> list[Published]:
         """One `send` script."""
@@ -73,10 +84,11 @@ class _Session:
         return [_PUBLISHED[reply] for reply in replies]
 
     async def register(self, namespace: str) -> None:
-        """Make the namespace known to tools, once for each connection set."""
-        if namespace not in self.registered:
+        """Make the namespace known to tools, now and then: the server may have been emptied."""
+        now = asyncio.get_running_loop().time()
+        if now >= self.registered.get(namespace, now):
             await self.link.call("SADD", _keys.NAMESPACES, namespace)
-            self.registered.add(namespace)
+            self.registered[namespace] = now + REGISTER_EVERY
 
     async def aclose(self) -> None:
         await self.hub.aclose()
@@ -110,18 +122,8 @@ class RedisBroker(Broker):
 
     def new_link(self) -> Link:
         """Connections of their own, for one event loop."""
-        return Link(self._connect or self._client, self.url.partition("://")[2])
-
-    def _client(self) -> Redis:
-        # Deadlines are kept by the callers (see `_link.PATIENCE`), repeats are theirs too.
-        return Redis.from_url(
-            self._server_url,
-            protocol=2,
-            socket_timeout=None,
-            socket_connect_timeout=3.0,
-            socket_keepalive=True,
-            retry=Retry(NoBackoff(), 0),
-        )
+        connect = self._connect or partial(_client, self._server_url)
+        return Link(connect, self.url.partition("://")[2])
 
     def _here(self) -> _Session:
         """The connections of the running loop; a fork or an ended loop left others behind."""
@@ -146,11 +148,9 @@ class RedisBroker(Broker):
             sender = session.sender(namespace_of(envelopes[0].queue))
             return [await sender.submit(envelopes[0])]
         answers: dict[int, Published] = {}
-        for namespace, positions in by_namespace(envelopes, lambda item: item.queue).items():
-            for start in range(0, len(positions), BATCH):
-                chunk = positions[start : start + BATCH]
-                replies = await session.send(namespace, [envelopes[i] for i in chunk])
-                answers.update(zip(chunk, replies, strict=True))
+        for namespace, chunk in chunks(envelopes, _queue_of_envelope, envelope_size):
+            replies = await session.send(namespace, [envelopes[i] for i in chunk])
+            answers.update(zip(chunk, replies, strict=True))
         return [answers[i] for i in range(len(envelopes))]
 
     def consumer(
@@ -184,30 +184,24 @@ class RedisBroker(Broker):
         """See `Settler.finish`."""
         link = self._here().link
         receipts: dict[int, Receipt] = {}
-        for namespace, positions in by_namespace(outcomes, lambda item: item.lease.queue).items():
-            for start in range(0, len(positions), BATCH):
-                chunk = positions[start : start + BATCH]
-                arguments: list[Any] = []
-                for i in chunk:
-                    arguments += outcome_arguments(outcomes[i])
-                replies = await link.run("finish", _keys.prefix(namespace), *arguments)
-                receipts.update(
-                    (i, _RECEIPTS[reply]) for i, reply in zip(chunk, replies, strict=True)
-                )
+        for namespace, chunk in chunks(outcomes, _queue_of_outcome, outcome_size):
+            arguments: list[Any] = []
+            for i in chunk:
+                arguments += outcome_arguments(outcomes[i])
+            replies = await link.run("finish", _keys.prefix(namespace), *arguments)
+            receipts.update((i, _RECEIPTS[reply]) for i, reply in zip(chunk, replies, strict=True))
         return [receipts[i] for i in range(len(outcomes))]
 
     async def heartbeat(self, leases: Sequence[Lease], duration: float) -> list[Lease]:
         """See `Settler.heartbeat`."""
         link = self._here().link
         lost: list[Lease] = []
-        for namespace, positions in by_namespace(leases, lambda item: item.queue).items():
-            for start in range(0, len(positions), BATCH):
-                chunk = [leases[i] for i in positions[start : start + BATCH]]
-                arguments: list[Any] = [duration]
-                for lease in chunk:
-                    arguments += (lease.id, lease.queue, lease.token)
-                replies = await link.run("heartbeat", _keys.prefix(namespace), *arguments)
-                lost += [chunk[i] for i in replies]
+        for namespace, chunk in chunks(leases, lambda lease: lease.queue):
+            arguments: list[Any] = [duration]
+            for i in chunk:
+                arguments += (leases[i].id, leases[i].queue, leases[i].token)
+            replies = await link.run("heartbeat", _keys.prefix(namespace), *arguments)
+            lost += [leases[chunk[i]] for i in replies]
         return lost
 
     async def progress(self, lease: Lease, progress: Progress) -> bool:
@@ -326,6 +320,19 @@ class RedisBroker(Broker):
             await session.aclose()
 
 
+def is_lasting(error: Exception) -> bool:
+    """Whether an error of one call holds for those that wait behind it: the server is away."""
+    return isinstance(error, BrokerError) and not isinstance(error, RefusedError)
+
+
+def _queue_of_envelope(envelope: Envelope) -> str:
+    return envelope.queue
+
+
+def _queue_of_outcome(outcome: Outcome) -> str:
+    return outcome.lease.queue
+
+
 _PUBLISHED = {answer.value.encode(): answer for answer in Published}
 _RECEIPTS = {answer.value.encode(): answer for answer in Receipt}
 
@@ -335,18 +342,37 @@ def _unlisten(hub: WatchHub, channels: Iterable[str]) -> None:
         hub.unlisten(channel)
 
 
+_OWN = {"decode_responses", "protocol", "retry", "socket_timeout", "encoding", "encoding_errors"}
+"""Parameters of redis-py that LTQ sets itself."""
+
+
 def _split_url(url: str, *, check: bool) -> tuple[str, str]:
     """The URL for redis-py, and the parameter that is LTQ's own."""
     try:
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query))
         wanted = query.pop("notifications", "auto")
+        taken = _OWN & query.keys()
+        if taken:
+            raise ValueError(f"the parameter {min(taken)} is LTQ's own")
+        if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
+            raise ValueError("what follows the port is the number of a database")
         server_url = urlunsplit(parts._replace(query=urlencode(query)))
         if check:
-            parse_url(server_url)
-    except ValueError:  # its text may hold part of a password
+            _client(server_url).connection_pool.make_connection()
+    except (ValueError, TypeError):  # their text may hold part of a password
         raise ConfigurationError(
             f"broker URL {redact(url)!r} cannot be read: it should be like "
-            "redis://user:password@host:6379/0 (special characters in a password as %XX)"
+            "redis://user:password@host:6379/0 (special characters in a password as %XX), and "
+            f"its parameters those of redis-py, without {', '.join(sorted(_OWN))}"
         ) from None
     return server_url, wanted
+
+
+def _client(url: str) -> Redis:
+    # Deadlines are kept by the callers (see `_link.PATIENCE`), repeats are theirs too.
+    options: dict[str, Any] = {"protocol": 2, "socket_timeout": None}
+    if not url.startswith("unix:"):
+        options |= {"socket_connect_timeout": 3.0, "socket_keepalive": True}
+    client: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
+    return client

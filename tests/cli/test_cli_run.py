@@ -97,8 +97,9 @@ async def test_it_does_not_wait_for_threads_of_requeued_tasks(
     redis_url: str, pipe: Path, task: Task[[str], str]
 ) -> None:
     handle = await task.send(str(pipe))
-    async with start_ltq("run", HASTY, "--broker-url", redis_url) as running:
-        await eventually(lambda: _is_working(handle), timeout=20)
+    arguments = ("run", HASTY, "--log-level", "debug", "--broker-url", redis_url)
+    async with start_ltq(*arguments) as running:
+        await running.err_line(f"{handle.id} begins")
         running.process.send_signal(signal.SIGTERM)
         done = await running.end()
     assert done.code == 0

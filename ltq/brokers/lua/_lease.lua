@@ -54,5 +54,5 @@ local function repeated(record_)
       add(id, values[3], fields)
     end
   end
-  return { '0', lost, tasks, stamp }
+  return { '0', lost, tasks, stamp, '' }
 end

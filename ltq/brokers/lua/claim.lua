@@ -13,9 +13,9 @@ ARGV[5] lanes     served lanes, each between line feeds
 ARGV[6] woken     lanes whose wake-up this consumer took, each between line feeds
 ARGV    then for each rate limited lane: lane, seconds between starts, burst
 
-RETURNS {due_in, lost, tasks, now}: seconds (text) until there may be more without a wake-up, or '';
-        ids that were ready but have no usable hash; and for each task {id, token, fields
-        and values of its hash as it was before}
+RETURNS {due_in, lost, tasks, now, start_in}: seconds until there may be more without a wake-up,
+        or ''; ids that had no usable hash; for each task {id, token, fields and values of its hash
+        as it was before}; the time; seconds until a rate limit lets a ready task start, or ''
 ]]
 local prefix = KEYS[1]
 local claim_id, consumer, lease, limit = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -29,7 +29,7 @@ local rates = {}
 for i = 7, #ARGV, 3 do
   rates[ARGV[i]] = { interval = tonumber(ARGV[i + 1]), burst = tonumber(ARGV[i + 2]) }
 end
-local due_in
+local due_in, start_in
 local function due(moment)
   if not due_in or moment - now < due_in then due_in = moment - now end
 end
@@ -46,7 +46,6 @@ if limit == 0 then
 end
 
 local function named(list, lane) return string.find(list, '\n' .. lane .. '\n', 1, true) end
-
 local function serve(member)
   local lane, ready = string.sub(member, 3), prefix .. 'ready:' .. member
   local wanted = limit - #tasks
@@ -64,7 +63,9 @@ local function serve(member)
     redis.call('ZADD', prefix .. 'active', 'XX', at(rank), member)
   end
   if allowed < wanted then
-    due(next_start(lane, rates[lane]))
+    local start = next_start(lane, rates[lane])
+    due(start)
+    if not start_in or start - now < start_in then start_in = start - now end
   elseif limit == 0 or named(woken, lane) then
     redis.call('ZADD', prefix .. 'wake:' .. lane, 0, '1') -- pass the wake-up on
   end
@@ -76,4 +77,4 @@ for _, member in ipairs(redis.call('ZRANGE', prefix .. 'active', 0, -1)) do
   if wanted and named(lanes, lane) then serve(member) end
 end
 record()
-return { due_in and at(due_in) or '', lost, tasks, stamp }
+return { due_in and at(due_in) or '', lost, tasks, stamp, start_in and at(start_in) or '' }
