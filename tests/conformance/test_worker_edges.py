@@ -1,0 +1,158 @@
+"""What went wrong once, or nearly: a worker at the edges of its life."""
+
+import asyncio
+import logging
+import sys
+import time
+
+import pytest
+
+import ltq
+from ltq import Status, Worker
+from ltq.broker import Broker
+from tests.eventually import eventually
+
+
+@pytest.fixture
+def worker(broker: Broker) -> Worker:
+    return Worker("shop", broker=broker, concurrency=20)
+
+
+class TestOutcomes:
+    async def test_a_text_with_a_lone_surrogate_spoils_no_other_outcome(
+        self, worker: Worker, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.CRITICAL, "ltq")  # a captured surrogate upsets test runners
+
+        @worker.task
+        async def fail() -> None:
+            raise ValueError("no such file: caf\udce9.txt")
+
+        @worker.task
+        async def refuse() -> None:
+            raise ltq.RejectError("caf\udce9")
+
+        @worker.task
+        async def fine(number: int) -> int:
+            return number
+
+        handles = await fine.send_many([fine.message(number) for number in range(10)])
+        bad = [await fail.send(), await refuse.send()]
+        async with worker:
+            assert await ltq.gather(*handles) == tuple(range(10))
+            states = [await handle.wait(timeout=5) for handle in bad]
+        assert [state.status for state in states] == [Status.FAILED, Status.REJECTED]
+        assert "caf\\udce9" in (states[0].error or "")
+
+    async def test_leaving_the_process_ends_the_run_only(self, worker: Worker) -> None:
+        @worker.task
+        async def leave() -> None:
+            sys.exit(3)
+
+        @worker.task
+        async def fine() -> int:
+            return 1
+
+        async with worker:
+            state = await (await leave.send()).wait(timeout=5)
+            assert (state.status, state.error) == (Status.FAILED, "SystemExit: 3")
+            assert await (await fine.send()).result(timeout=5) == 1
+
+    async def test_many_large_results_are_written(self, worker: Worker) -> None:
+        @worker.task
+        async def large() -> str:
+            return "x" * 900_000
+
+        handles = await large.send_many([large.message() for _ in range(20)])
+        async with worker:
+            results = await ltq.gather(*handles)
+        assert {len(result) for result in results} == {900_000}
+
+
+class TestCancellation:
+    async def test_what_a_cancelled_claim_leased_goes_back(self, worker: Worker) -> None:
+        @worker.task
+        async def hang() -> None:
+            await asyncio.Event().wait()
+
+        await hang.send_many([hang.message() for _ in range(50)])
+        running = asyncio.create_task(worker.run())
+        for _ in range(8):  # somewhere in the start or the first claim
+            await asyncio.sleep(0)  # the task's own time
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        (stats,) = await worker.broker.stats([hang.queue])
+        assert (stats.pending, stats.working) == (50, 0)
+
+
+class TestBurst:
+    async def test_it_waits_for_its_own_rate_limit_and_does_not_spin(self, worker: Worker) -> None:
+        @worker.task(max_rate="5/s")
+        async def limited() -> None:
+            return None
+
+        await limited.send_many([limited.message() for _ in range(3)])
+        used = time.process_time()
+        await asyncio.wait_for(worker.run(burst=True), 10)
+        assert time.process_time() - used < 0.3  # it takes 0.4 s in all, waiting
+        (stats,) = await worker.broker.stats([limited.queue])
+        assert stats.pending == 0
+
+    async def test_it_does_not_wait_for_what_only_others_serve(self, broker: Broker) -> None:
+        mine, theirs = Worker("shop", broker=broker), Worker("bank", broker=broker)
+
+        @mine.task(queue="shared")
+        async def work() -> None:
+            return None
+
+        @theirs.task(queue="shared", max_rate="1/h")
+        async def limited() -> None:
+            return None
+
+        await limited.send()
+        handle = await work.send()
+        await asyncio.wait_for(mine.run(burst=True), 10)
+        assert (await handle.state()).status is Status.COMPLETED
+        assert (await theirs.broker.stats(["shared"]))[0].pending == 1
+
+
+class TestDeclaration:
+    def test_a_function_and_options_may_be_given_together(self, worker: Worker) -> None:
+        async def work() -> None:
+            return None
+
+        decorate: object = worker.task
+        assert callable(decorate)
+        assert decorate(work, max_tries=3).policy.max_tries == 3
+
+    @pytest.mark.parametrize("given", [("x",), (print, print), (None,)])
+    def test_what_is_no_function_is_refused(self, worker: Worker, given: tuple[object]) -> None:
+        decorate: object = worker.task
+        assert callable(decorate)
+        with pytest.raises(ltq.ConfigurationError, match="one function"):
+            decorate(*given)
+
+    def test_an_empty_name_is_refused(self, worker: Worker) -> None:
+        with pytest.raises(ltq.ConfigurationError, match="''"):
+            worker.task(name="")(print)
+
+    def test_an_empty_url_is_no_default(self) -> None:
+        with pytest.raises(ltq.ConfigurationError, match="scheme"):
+            Worker("shop", "")
+
+
+class TestStop:
+    async def test_a_cancelled_task_that_had_not_begun_frees_its_slot(self, broker: Broker) -> None:
+        worker = Worker("shop", broker=broker, concurrency=1)
+        ran: list[int] = []
+
+        @worker.task
+        async def work(number: int) -> None:
+            ran.append(number)
+
+        handles = [await work.send(number) for number in range(5)]
+        async with worker:
+            await asyncio.gather(*(handle.cancel() for handle in handles[:3]))
+            await eventually(lambda: 4 in ran)
+            states = [await handle.wait(timeout=5) for handle in handles]
+        assert all(state.status.is_final for state in states)
