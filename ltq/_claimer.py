@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -46,13 +46,10 @@ class Claimer:
         room: Room,
         *,
         start: Callable[[Delivery], None],
-        before_again: Callable[[], Awaitable[None]],
     ) -> None:
-        """`before_again` is awaited before the first claim after one that failed."""
         self._consumer = consumer
         self._room = room
         self._start = start
-        self._before_again = before_again
         self._failed_waits = 0
         self._task: asyncio.Task[Any] | None = None
         """Where it rests, while it does."""
@@ -88,8 +85,6 @@ class Claimer:
 
     async def _claim(self, limit: int) -> Claim | None:
         try:
-            if self._failures:
-                await self._before_again()
             claim = await self._claim_whole(limit)
         except BrokerError as error:
             self._failures += 1

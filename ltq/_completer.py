@@ -14,7 +14,7 @@ logger = logging.getLogger("ltq.worker")
 
 BATCH = 500
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.5
 
 
 class Completer:

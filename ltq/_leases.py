@@ -6,6 +6,7 @@ A task that blocks the event loop must not lose its lease, so the heartbeat does
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -41,11 +42,13 @@ class LeaseKeeper:
         self._lost = lost
         self._blocked = blocked
         self._held: dict[Lease, None] = {}
+        self._renewed = time.monotonic()
         self._home = asyncio.get_running_loop()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
         self._thread = threading.Thread(target=self._run, name="ltq-heartbeat", daemon=True)
         self._ready = threading.Event()
+        self._ended = asyncio.Event()
 
     def start(self) -> None:
         """Start the thread."""
@@ -60,6 +63,10 @@ class LeaseKeeper:
         """The leases that are renewed now."""
         return list(self._held)
 
+    def is_late(self) -> bool:
+        """Whether leases are held that were not renewed for half of their duration."""
+        return bool(self._held) and time.monotonic() - self._renewed > self._duration / 2
+
     def release(self, lease: Lease) -> None:
         """Do not renew a lease any more."""
         self._held.pop(lease, None)
@@ -68,13 +75,14 @@ class LeaseKeeper:
         """Stop the thread."""
         if self._loop is not None and self._stopped is not None:
             _call_in(self._loop, self._stopped.set)
-        await asyncio.to_thread(self._thread.join)
+        await self._ended.wait()  # not by a thread of a pool that tasks may have filled
 
     def _run(self) -> None:
         try:
             asyncio.run(self._beat())
         finally:
             self._ready.set()
+            _call_in(self._home, self._ended.set)
 
     async def _beat(self) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
@@ -87,6 +95,8 @@ class LeaseKeeper:
                         await self._stopped.wait()
                 if self._held:
                     await self._renew(broker)
+                else:
+                    self._renewed = time.monotonic()
         listening.cancel()
 
     async def _listen(self) -> None:
@@ -110,6 +120,7 @@ class LeaseKeeper:
         except BrokerError as error:
             logger.warning("%d leases could not be renewed: %s", len(held), error)
             return
+        self._renewed = time.monotonic()
         for lease in lost:
             if lease in self._held:
                 _call_in(self._home, partial(self._lost, lease))

@@ -94,7 +94,7 @@ def unknown(delivery: Delivery) -> Outcome:
     name, task_id = delivery.task_name, delivery.lease.id
     try:
         ctx = decode_ctx(delivery)
-        count = int(ctx.get(_CTX_UNKNOWN, 0)) + 1
+        count = max(0, int(ctx.get(_CTX_UNKNOWN, 0))) + 1
     except (msgspec.DecodeError, ValueError, TypeError):
         ctx, count = {}, 1
     if count > _UNKNOWN_TRIES:

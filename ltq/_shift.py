@@ -66,10 +66,9 @@ class Shift:
             lease=plan.lease,
             rates=_rates(plan.tasks.values(), plan.middlewares),
             revoked=self._revoked,
+            before_sweep=self._hold_on,
         )
-        self._claimer = Claimer(
-            self._consumer, self._slots, start=self._start, before_again=self._hold_on
-        )
+        self._claimer = Claimer(self._consumer, self._slots, start=self._start)
         self._stopping = False
         self._now = asyncio.Event()
 
@@ -158,9 +157,10 @@ class Shift:
         return None
 
     async def _hold_on(self) -> None:
-        """After an outage renew what is held, before a claim takes it for a dead worker's."""
-        for lease in await self._plan.broker.heartbeat(self._keeper.held(), self._plan.lease):
-            self._lost(lease)
+        """After an outage renew what is held, before a sweep takes it for a dead worker's."""
+        if self._keeper.is_late():
+            for lease in await self._plan.broker.heartbeat(self._keeper.held(), self._plan.lease):
+                self._lost(lease)
 
     def _lost(self, lease: Lease) -> None:
         # One that has just ended is no longer there to be renewed either: nothing is wrong then.

@@ -22,7 +22,7 @@ Whatever the store, the rules are the same (`tests/conformance` holds every brok
 import asyncio
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Protocol, Self, cast
 
@@ -246,12 +246,14 @@ class Broker(Publisher, Settler, Watcher, Inspector, DeadLetters, ABC):
         lease: float = DEFAULT_LEASE,
         rates: Mapping[str, Rate] | None = None,
         revoked: Callable[[str], None] | None = None,
+        before_sweep: Callable[[], Awaitable[None]] | None = None,
     ) -> Consumer:
         """A consumer of these queues (or lanes, see `ltq.message.lane_of`).
 
         `lease` is how many seconds a claim holds without a heartbeat; `rates` limits lanes;
         `revoked` is called in the consumer's event loop with the id of a task it holds that was
-        cancelled.
+        cancelled. `before_sweep` is awaited before a claim takes back what dead consumers left:
+        the time to renew one's own leases after an outage.
         """
 
     @abstractmethod

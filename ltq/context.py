@@ -65,6 +65,8 @@ class Context:
                 await self._settler.progress(self._lease, progress)
             except BrokerError as error:
                 logger.debug("progress of task %s could not be shown: %s", self.id, error)
+            except Exception as error:  # a note that is no text, say: it is the task's own
+                logger.warning("progress of task %s cannot be shown: %s", self.id, error)
             await asyncio.sleep(_WRITE_EVERY)
 
 

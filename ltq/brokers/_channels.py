@@ -145,7 +145,8 @@ class Channels:
     async def _write(self, connection: AbstractConnection) -> None:
         """Send what was added and dropped; all of one turn of the loop go together."""
         try:
-            while self._added or self._dropped:
+            # redis-py would open a lost connection again, where nobody reads.
+            while (self._added or self._dropped) and connection is self._connection:
                 added, self._added = self._added, {}
                 dropped, self._dropped = self._dropped, {}
                 await _send(connection, "UNSUBSCRIBE", dropped)

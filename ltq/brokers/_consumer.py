@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from ltq._names import consumer_name, namespace_of
@@ -62,12 +62,14 @@ class RedisConsumer:
         lease: float,
         rates: Mapping[str, Rate],
         sweep: Sweep,
+        before_sweep: Callable[[], Awaitable[None]] | None,
         on_close: Callable[[], None],
     ) -> None:
         self.name = name or consumer_name()
         self._link = link
         self._lease = lease
         self._sweep = sweep
+        self._before_sweep = before_sweep
         self._on_close = on_close
         self._claiming = asyncio.Lock()  # a claim id stands for one call at a time
         self._waiter: asyncio.Future[None] | None = None
@@ -103,15 +105,19 @@ class RedisConsumer:
         try:
             due_in = await self._claim(group, limit, deliveries)
             if due_in == 0:
+                if self._before_sweep is not None:
+                    await self._before_sweep()
                 await self._sweep(group.namespace)
-                due_in = await self._claim(group, limit, deliveries)
+                due_in = await self._claim(group, limit, deliveries, swept="1")
         except BrokerError:
             if not deliveries:
                 raise
             return 0.0
         return due_in
 
-    async def _claim(self, group: _Group, limit: int, deliveries: list[Delivery]) -> float | None:
+    async def _claim(
+        self, group: _Group, limit: int, deliveries: list[Delivery], *, swept: str = ""
+    ) -> float | None:
         while True:
             wanted = min(limit - len(deliveries), BATCH)
             woken = frozenset(group.woken)
@@ -124,6 +130,7 @@ class RedisConsumer:
                 wanted,
                 group.lanes,
                 _keys.line_list(woken),
+                swept,
                 *group.rates,
             )
             group.claim_id = _claim_id()  # kept when the call fails: its reply may only be lost
@@ -169,8 +176,8 @@ class RedisConsumer:
             self._error = error
         finally:
             group.blocked = None
-        if self._waiter is not None:
-            _settle(self._waiter)
+            if self._waiter is not None:
+                _settle(self._waiter)
 
     def _woken(self, group: _Group, lane: str) -> None:
         if self._waiter is not None:

@@ -114,6 +114,7 @@ class Link:
                     await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                     pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
         except builtins.TimeoutError:
+            await self._drop_free()  # they may be as dead as the one that did not answer
             raise self._broker_error(error, patience) from error
 
     async def block(self, *command: Argument, patience: float) -> Reply:
@@ -150,6 +151,9 @@ class Link:
         except ResponseError:
             self._free.append(connection)
             raise
+        except (RuntimeError, OSError) as error:  # uvloop: "the handler is closed"
+            await connection.disconnect(nowait=True)
+            raise ConnectionError(str(error)) from error
         except BaseException:
             await connection.disconnect(nowait=True)  # a reply may still be on its way
             raise

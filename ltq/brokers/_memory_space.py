@@ -33,6 +33,7 @@ class Space:
 
     def __init__(self, stirred: set[str]) -> None:
         self.places = Places()
+        self._last_token = 0
         self._stirred = stirred
         self._dead: dict[str, Letters] = {}
         self._feeds: dict[str, list[Feed]] = {}
@@ -163,7 +164,8 @@ class Space:
         now: float,
     ) -> None:
         """Give a ready task to a worker; `revoke` tells it, from any thread, of a cancellation."""
-        record.token = max(record.token + 1, int(now * 1e6))
+        self._last_token = max(self._last_token, record.token, int(now * 1e6) - 1) + 1
+        record.token = self._last_token
         record.dequeue_count += 1
         record.last_dequeue_time = now
         record.worker = worker

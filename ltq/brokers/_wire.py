@@ -58,11 +58,11 @@ def outcome_arguments(outcome: Outcome) -> list[Argument]:
         if outcome.timeout is not None:
             fields += ("timeout", outcome.timeout)
     if failure is not None:
-        fields += ("error", failure.text)
+        fields += ("error", failure.text.encode("utf-8", "backslashreplace"))
         if failure.type:
             fields += ("error_type", failure.type)
         if failure.traceback:
-            fields += ("traceback", failure.traceback)
+            fields += ("traceback", failure.traceback.encode("utf-8", "backslashreplace"))
     head: list[Argument] = [lease.id, lease.queue, lease.token, status.value, seconds, flags]
     return [*head, len(fields), *fields]
 
@@ -226,5 +226,5 @@ def _progress(value: bytes | None) -> Progress | None:
         return None
     try:
         return _progress_decoder.decode(value)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Self
@@ -58,6 +58,7 @@ class MemoryBroker(Broker):
         lease: float = DEFAULT_LEASE,
         rates: Mapping[str, Rate] | None = None,
         revoked: Callable[[str], None] | None = None,
+        before_sweep: Callable[[], Awaitable[None]] | None = None,
     ) -> "MemoryConsumer":
         client = Client(name or consumer_name(), queues, lease=lease, rates=rates or {})
         return MemoryConsumer(self._store, client, revoked)

@@ -7,7 +7,7 @@ the keys, `lua/README.md` describes them. Time is the server's.
 import asyncio
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -161,6 +161,7 @@ class RedisBroker(Broker):
         lease: float = DEFAULT_LEASE,
         rates: Mapping[str, Rate] | None = None,
         revoked: Callable[[str], None] | None = None,
+        before_sweep: Callable[[], Awaitable[None]] | None = None,
     ) -> RedisConsumer:
         """See `Broker.consumer`."""
         session = self._here()
@@ -173,6 +174,7 @@ class RedisBroker(Broker):
             lease=lease,
             rates=rates or {},
             sweep=self._sweep,
+            before_sweep=before_sweep,
             on_close=lambda: _unlisten(session.hub, channels),
         )
         channels = [_keys.revoked(namespace, consumer.name) for namespace in namespaces]
@@ -245,7 +247,7 @@ class RedisBroker(Broker):
         lanes: set[str] = set()
         for namespace in await self._namespaces():
             replies = await link.call("SMEMBERS", _keys.lanes(namespace))
-            lanes |= {reply.decode() for reply in replies}
+            lanes |= {reply.decode("utf-8", "replace") for reply in replies}
         return sorted({lane.partition("/")[0] for lane in lanes})
 
     async def stats(self, queues: Sequence[str]) -> list[QueueStats]:
@@ -311,7 +313,7 @@ class RedisBroker(Broker):
 
     async def _namespaces(self) -> list[str]:
         members = await self._here().link.call("SMEMBERS", _keys.NAMESPACES)
-        return sorted(member.decode() for member in members)
+        return sorted(member.decode("utf-8", "replace") for member in members)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop. The broker may be used again."""

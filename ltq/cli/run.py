@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import click
@@ -21,6 +22,9 @@ from ltq.logger import get_logger, setup_logging
 from ltq.worker import URL_VARIABLE, Worker
 
 logger = get_logger("cli")
+
+_LAST_PATIENCE = 1.0
+"""Seconds for what still runs when the worker has stopped."""
 
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -156,9 +160,20 @@ async def _run(runnable: Runnable, *, burst: bool) -> None:
             await runnable.aclose()
     for worker in _workers(runnable):
         logger.info("worker %s has stopped", worker.name)
+    await _leave_what_is_stuck(pool)
+
+
+async def _leave_what_is_stuck(pool: ThreadPoolExecutor) -> None:
+    """What was requeued and does not end must not hold the process."""
     stuck = count_stuck(pool)
     if stuck:
         logger.warning("leaving without waiting for %d threads of requeued tasks", stuck)
+        leave(0)
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for other in others:
+        other.cancel()
+    if others and (await asyncio.wait(others, timeout=_LAST_PATIENCE))[1]:
+        logger.warning("leaving without waiting for tasks that do not end when cancelled")
         leave(0)
 
 

@@ -69,8 +69,9 @@ async def test_a_signal_lets_running_tasks_end(
     if uvloop:
         (tmp_path / "uvloop.py").write_text(uvloop)
     handle = await jobs.read.send(str(pipe))
-    async with start_ltq("run", WORKER, "--broker-url", redis_url, cwd=tmp_path) as running:
-        await eventually(lambda: _is_working(handle), timeout=20)
+    arguments = ("run", WORKER, "--log-level", "debug", "--broker-url", redis_url)
+    async with start_ltq(*arguments, cwd=tmp_path) as running:
+        await running.err_line(f"{handle.id} begins")
         running.process.send_signal(number)
         await running.err_line("waiting for 1 running tasks")
         await asyncio.to_thread(pipe.write_text, "written")

@@ -1,5 +1,12 @@
 -- Rate limits of lanes, by the generic cell rate algorithm (ITU-T I.371): what is kept is the
 -- moment from which the limit would be wholly unused again.
+local function read_rates(first, last)
+  local rates = {}
+  for i = first, last, 3 do
+    rates[ARGV[i]] = { interval = tonumber(ARGV[i + 1]), burst = tonumber(ARGV[i + 2]) }
+  end
+  return rates
+end
 local function unused_from(lane)
   return math.max(tonumber(redis.call('GET', prefix .. 'rate:' .. lane) or '') or 0, now)
 end

@@ -1,8 +1,8 @@
 --[[
 claim: lease tasks that are ready.
 
-Strictly by priority; between lanes of one level the one served longest ago goes first; first in
-first out within a lane. Answers a repeated call (same claim id) with the same tasks.
+Strictly by priority, first in first out within a lane; between lanes of one level the one served
+longest ago goes first. Answers a repeated call (same claim id) with the same tasks.
 
 KEYS[1] prefix    of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] claim_id  text
@@ -11,6 +11,7 @@ ARGV[3] lease     seconds
 ARGV[4] limit     int, most tasks to lease; 0 only wakes other consumers
 ARGV[5] lanes     served lanes, each between line feeds
 ARGV[6] woken     lanes whose wake-up this consumer took, each between line feeds
+ARGV[7] swept     '1' if what is due was moved just now, else ''
 ARGV    then for each rate limited lane: lane, seconds between starts, burst
 
 RETURNS {due_in, lost, tasks, now, start_in}: seconds until there may be more without a wake-up,
@@ -19,16 +20,13 @@ RETURNS {due_in, lost, tasks, now, start_in}: seconds until there may be more wi
 ]]
 local prefix = KEYS[1]
 local claim_id, consumer, lease, limit = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local lanes, woken = ARGV[5], ARGV[6]
+local lanes, woken, swept = ARGV[5], ARGV[6], ARGV[7]
 -- @include time
 -- @include rate
 -- @include bury
 -- @include lease
 
-local rates = {}
-for i = 7, #ARGV, 3 do
-  rates[ARGV[i]] = { interval = tonumber(ARGV[i + 1]), burst = tonumber(ARGV[i + 2]) }
-end
+local rates = read_rates(8, #ARGV)
 local due_in, start_in
 local function due(moment)
   if not due_in or moment - now < due_in then due_in = moment - now end
@@ -41,6 +39,9 @@ end
 local again = redis.call('GET', prefix .. 'claim:' .. consumer)
 if again and string.match(again, '^[^\n]*') == claim_id then return repeated(again) end
 
+-- What is due may go before what is ready: let it be moved first.
+if swept == '' and due_in and due_in <= 0 then return { '0', 0, {}, stamp, '' } end
+
 if limit == 0 then
   redis.call('DEL', prefix .. 'none') -- under OOM a script may write if its first write frees
 end
@@ -48,10 +49,9 @@ end
 local function named(list, lane) return string.find(list, '\n' .. lane .. '\n', 1, true) end
 local function serve(member)
   local lane, ready = string.sub(member, 3), prefix .. 'ready:' .. member
-  local wanted = limit - #tasks
+  local wanted, before = limit - #tasks, #tasks
   local allowed = allowance(lane, rates[lane], wanted)
   local ids = allowed > 0 and redis.call('LPOP', ready, allowed) or {}
-  local before = #tasks
   for _, id in ipairs(ids) do take(id, lane) end
   spend(lane, rates[lane], #tasks - before)
   if redis.call('LLEN', ready) == 0 then
