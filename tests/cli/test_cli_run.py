@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ltq.handle import Handle
 from ltq.state import Status
 from ltq.task import Task
 from tests.cli import jobs
 from tests.cli.processes import run_ltq, start_ltq
-from tests.eventually import eventually
 from tests.servers import free_port
 
 WORKER = "tests.cli.jobs:worker"
@@ -112,8 +110,9 @@ async def test_it_does_not_wait_for_threads_of_requeued_tasks(
 
 async def test_a_second_signal_requeues_at_once(redis_url: str, pipe: Path) -> None:
     handle = await jobs.read.send(str(pipe))
-    async with start_ltq("run", WORKER, "--broker-url", redis_url) as running:
-        await eventually(lambda: _is_working(handle), timeout=20)
+    arguments = ("run", WORKER, "--log-level", "debug", "--broker-url", redis_url)
+    async with start_ltq(*arguments) as running:
+        await running.err_line(f"{handle.id} begins")
         running.process.send_signal(signal.SIGTERM)
         await running.err_line("waiting for 1 running tasks")
         running.process.send_signal(signal.SIGTERM)
@@ -180,7 +179,3 @@ async def test_a_wrong_set_up_is_one_line(tmp_path: Path) -> None:
     assert done.code == 2
     assert done.err.startswith("ltq: task 'w:f' declares max_tries")
     assert len(done.err.splitlines()) == 1
-
-
-async def _is_working(handle: Handle[str]) -> bool:
-    return (await handle.state()).status is Status.WORKING

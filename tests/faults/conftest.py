@@ -1,0 +1,59 @@
+"""Fixtures of the fault tests: servers to be hurt, workers to be killed, a ledger that is not."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from ltq.brokers.redis import RedisBroker
+from tests.faults import jobs
+from tests.faults.ledger import Ledger
+from tests.faults.workers import Crew
+from tests.servers import RedisServer
+
+
+@pytest.fixture(scope="session")
+def ledger_server(redis_executable: str) -> Iterator[RedisServer]:
+    with RedisServer(redis_executable) as server:
+        yield server
+
+
+@pytest.fixture
+def ledger(ledger_server: RedisServer) -> Iterator[Ledger]:
+    """What the tasks of this test did."""
+    with redis.Redis.from_url(ledger_server.url) as client:
+        client.flushall()
+        yield Ledger(client)
+
+
+@pytest.fixture
+def server(redis_executable: str) -> Iterator[RedisServer]:
+    """A server of the test's own, to be hurt."""
+    with RedisServer(redis_executable) as server:
+        yield server
+
+
+@pytest.fixture
+def admin(server: RedisServer) -> Iterator[redis.Redis]:
+    """A client to hurt it with."""
+    with redis.Redis.from_url(server.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def crew(ledger_server: RedisServer, ledger: Ledger, tmp_path: Path) -> AsyncIterator[Crew]:
+    """Starts workers; kills them at the end."""
+    crew = Crew(ledger_server.url, tmp_path)
+    yield crew
+    await crew.aclose()
+
+
+@pytest.fixture
+async def broker(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[RedisBroker]:
+    """What this process sends the tasks of `jobs` through: straight to the server."""
+    async with RedisBroker(server.url) as broker:
+        monkeypatch.setattr(jobs.worker, "broker", broker)
+        yield broker

@@ -1,0 +1,278 @@
+"""Workers are killed, paused and stopped: nothing is lost, nothing stale is believed."""
+
+import asyncio
+import signal
+from typing import TypeVar
+
+import pytest
+
+import ltq
+from ltq.brokers.redis import RedisBroker
+from ltq.state import Status, TaskState
+from tests.eventually import eventually
+from tests.faults import jobs
+from tests.faults.ledger import Ledger
+from tests.faults.proxy import Proxy
+from tests.faults.workers import Crew, WorkerProcess
+from tests.servers import RedisServer
+
+T = TypeVar("T")
+
+STARTED = 15.0
+"""Seconds a process may take to start and to claim."""
+
+A_FEW = 5.0
+"""Seconds a worker may take beyond its shutdown_timeout."""
+
+
+async def started(ledger: Ledger, handles: list[ltq.Handle[T]], times: int = 1) -> None:
+    """Wait until the tasks have started, so many times each."""
+    wanted = sorted([str(handle) for handle in handles] * times)
+    await eventually(
+        lambda: sorted(event.id for event in ledger.events("start")) == wanted,
+        STARTED,
+        "the start of the tasks",
+    )
+
+
+async def send_holds(count: int, gate: str = "gate") -> list[ltq.Handle[int]]:
+    return await jobs.hold.send_many([jobs.hold.message(gate) for _ in range(count)])
+
+
+async def states(handles: list[ltq.Handle[T]]) -> list[TaskState[T]]:
+    return [await handle.state() for handle in handles]
+
+
+@pytest.mark.usefixtures("broker")
+class TestKilled:
+    async def test_its_tasks_run_again_in_time(
+        self, server: RedisServer, crew: Crew, ledger: Ledger
+    ) -> None:
+        lease = 1.5
+        victim = await crew.start(server.url, lease=lease)
+        handles = await send_holds(5)
+        await started(ledger, handles)
+        heir = await crew.start(server.url, lease=lease)
+        await heir.logged("worker faults:")
+        killed = asyncio.get_running_loop().time()
+        await victim.kill()
+        await started(ledger, handles, 2)
+        took = asyncio.get_running_loop().time() - killed
+        print(f"MEASURED kill -9 to running again: {took:.2f} s, lease {lease} s")  # noqa: T201
+        assert took <= lease + 2.0
+        assert {state.requeue_count for state in await states(handles)} == {1}
+        ledger.open("gate")
+        results = [await handle.result(10) for handle in handles]
+        assert set(results) == {heir.pid}
+        final = await states(handles)
+        assert {state.requeue_count for state in final} == {1}
+        assert {state.dequeue_count for state in final} == {2}
+
+    async def test_a_burst_of_work_is_done_to_the_end(
+        self, server: RedisServer, crew: Crew, ledger: Ledger
+    ) -> None:
+        first = await crew.start(server.url, "--concurrency", "10", lease=1.0)
+        handles = await jobs.last.send_many([jobs.last.message(0.05) for _ in range(100)])
+        await eventually(lambda: len(ledger.ids("end")) >= 20, STARTED)
+        second = await crew.start(server.url, "--concurrency", "10", lease=1.0)
+        await first.kill()
+        assert {first.pid, second.pid} >= {await handle.result(15) for handle in handles}
+        assert len(ledger.events("start")) <= 110
+
+
+@pytest.mark.usefixtures("broker")
+class TestPaused:
+    async def test_what_it_says_after_its_lease_is_not_believed(
+        self, server: RedisServer, crew: Crew, ledger: Ledger
+    ) -> None:
+        sleeper = await crew.start(server.url, lease=1.0)
+        handles = await send_holds(3)
+        await started(ledger, handles)
+        sleeper.signal(signal.SIGSTOP)
+        heir = await crew.start(server.url, lease=1.0)
+        await started(ledger, handles, 2)
+        ledger.open("gate")
+        assert {await handle.result(10) for handle in handles} == {heir.pid}
+        before = await states(handles)
+        sleeper.signal(signal.SIGCONT)
+        await eventually(
+            lambda: "refused" in sleeper.log() or "its lease is lost" in sleeper.log(), 10
+        )
+        await heir.kill()
+        again = await jobs.double.send(21)
+        assert await again.result(10) == 42
+        assert await states(handles) == before
+        assert {state.status for state in before} == {Status.COMPLETED}
+
+    async def test_one_paused_with_the_task_running_elsewhere_gives_way(
+        self, server: RedisServer, crew: Crew, ledger: Ledger
+    ) -> None:
+        sleeper = await crew.start(server.url, lease=1.0)
+        handles = await send_holds(3)
+        await started(ledger, handles)
+        sleeper.signal(signal.SIGSTOP)
+        heir = await crew.start(server.url, lease=1.0)
+        await started(ledger, handles, 2)
+        sleeper.signal(signal.SIGCONT)
+        await eventually(lambda: len(sleeper.lines("its lease is lost")) == 3, 10)
+        ledger.open("gate")
+        assert {await handle.result(10) for handle in handles} == {heir.pid}
+        assert {event.pid for event in ledger.events("end")} == {heir.pid}
+        assert len(sleeper.lines("refused")) == 0
+
+
+@pytest.mark.usefixtures("broker")
+class TestStopped:
+    async def test_it_drains_and_exits_0(
+        self, server: RedisServer, crew: Crew, ledger: Ledger
+    ) -> None:
+        worker = await crew.start(server.url)
+        handles = await send_holds(5)
+        await started(ledger, handles)
+        worker.signal(signal.SIGTERM)
+        await worker.logged("waiting for 5 running tasks")
+        late = await jobs.double.send(1)
+        ledger.open("gate")
+        assert await worker.end(A_FEW) == 0
+        final = await states(handles)
+        assert {state.status for state in final} == {Status.COMPLETED}
+        assert {state.dequeue_count for state in final} == {1}
+        assert (await late.state()).status is Status.PENDING
+
+    async def test_a_second_signal_requeues_at_once(
+        self, server: RedisServer, crew: Crew, ledger: Ledger
+    ) -> None:
+        worker = await crew.start(server.url)
+        handles = await send_holds(5)
+        await started(ledger, handles)
+        worker.signal(signal.SIGTERM)
+        await worker.logged("waiting for 5 running tasks")
+        worker.signal(signal.SIGTERM)
+        assert await worker.end(A_FEW) == 0
+        left = await states(handles)
+        assert {state.status for state in left} == {Status.PENDING}
+        assert {state.requeue_count for state in left} == {1}
+        ledger.open("gate")
+        heir = await crew.start(server.url)
+        assert {await handle.result(STARTED) for handle in handles} == {heir.pid}
+        assert {event.attempt for event in ledger.events()} == {1}
+
+    async def test_signals_while_it_starts_end_it(self, server: RedisServer, crew: Crew) -> None:
+        worker = await crew.start(server.url)
+        await worker.logged("worker faults:")
+        worker.signal(signal.SIGTERM)
+        assert await worker.end(A_FEW) == 0
+
+    @pytest.mark.slow
+    async def test_a_thread_that_never_ends_does_not_hold_it(
+        self, server: RedisServer, crew: Crew, ledger: Ledger
+    ) -> None:
+        await self._ends_although_running(crew, server, ledger, jobs.snore, 3)
+
+    @pytest.mark.slow
+    async def test_a_task_that_swallows_its_cancellation_does_not_hold_it(
+        self, server: RedisServer, crew: Crew, ledger: Ledger
+    ) -> None:
+        await self._ends_although_running(crew, server, ledger, jobs.swallow, 3)
+
+    @pytest.mark.slow
+    async def test_threads_of_the_loops_own_pool_do_not_hold_it(
+        self, server: RedisServer, crew: Crew, ledger: Ledger
+    ) -> None:
+        await self._ends_although_running(crew, server, ledger, jobs.snore_apart, 40)
+
+    async def _ends_although_running(
+        self,
+        crew: Crew,
+        server: RedisServer,
+        ledger: Ledger,
+        task: ltq.Task[[], None],
+        count: int,
+    ) -> None:
+        worker = await crew.start(server.url, shutdown=0.5)
+        handles = await task.send_many([task.message() for _ in range(count)])
+        await started(ledger, handles)
+        worker.signal(signal.SIGTERM)
+        assert await worker.end(0.5 + A_FEW) == 0
+        left = await states(handles)
+        assert {state.status for state in left} == {Status.PENDING}
+        assert {state.requeue_count for state in left} == {1}
+
+    @pytest.mark.slow
+    async def test_it_ends_in_time_while_redis_is_away(
+        self, server: RedisServer, crew: Crew, ledger: Ledger
+    ) -> None:
+        async with Proxy(server.port) as proxy:
+            worker = await crew.start(proxy.url, shutdown=0.5)
+            handles = await send_holds(2)
+            await started(ledger, handles)
+            proxy.mode = "reset"
+            proxy.reset_all()
+            worker.signal(signal.SIGTERM)
+            # 0.5 s for the tasks, 1 s to end them, 5 s for their outcomes, 4 s for a claim and 4 s
+            # for a heartbeat under way.
+            await worker.end(0.5 + 1 + 5 + 4 + 4 + 1)
+
+    @pytest.mark.slow
+    async def test_it_ends_in_time_with_outcomes_that_cannot_be_written(
+        self, server: RedisServer, crew: Crew, ledger: Ledger
+    ) -> None:
+        async with Proxy(server.port) as proxy:
+            worker = await crew.start(proxy.url, shutdown=0.5)
+            handles = await send_holds(2)
+            await started(ledger, handles)
+            proxy.mode = "reset"
+            proxy.reset_all()
+            ledger.open("gate")
+            await eventually(lambda: len(ledger.events("end")) == 2)
+            worker.signal(signal.SIGTERM)
+            assert await worker.end(0.5 + 1 + 5 + 4 + 4 + 1) == 0
+
+
+@pytest.mark.usefixtures("broker")
+class TestPoison:
+    @pytest.mark.slow
+    async def test_quick_neighbours_of_a_killer_complete(
+        self, server: RedisServer, crew: Crew, ledger: Ledger, broker: RedisBroker
+    ) -> None:
+        killer = await jobs.kill.send(0.1)
+        others = await jobs.double.send_many([jobs.double.message(n) for n in range(20)])
+        await self._work_until_it_is_buried(crew, server, killer)
+        assert [await handle.result(10) for handle in others] == [2 * n for n in range(20)]
+        assert await buried(broker) == {"faults:kill": 1}
+
+    @pytest.mark.slow
+    @pytest.mark.xfail(reason="whoever shares the process is blamed as well")
+    async def test_no_neighbour_of_a_killer_is_buried(
+        self, server: RedisServer, crew: Crew, ledger: Ledger, broker: RedisBroker
+    ) -> None:
+        killer = await jobs.kill.send(0.1)
+        others = await jobs.last.send_many([jobs.last.message(0.3) for _ in range(20)])
+        await self._work_until_it_is_buried(crew, server, killer)
+        final = [await handle.wait(10) for handle in others]
+        counted = {status: sum(s.status is status for s in final) for status in Status}
+        print(f"MEASURED neighbours of a killer: {counted}")  # noqa: T201
+        assert counted[Status.COMPLETED] == 20
+        assert await buried(broker) == {"faults:kill": 1}
+
+    async def _work_until_it_is_buried(
+        self, crew: Crew, server: RedisServer, killer: ltq.Handle[None]
+    ) -> None:
+        """As a supervisor would: a new worker for each that died."""
+        ending = asyncio.create_task(killer.wait(45))
+        worker: WorkerProcess | None = None
+        while not ending.done():
+            if worker is None or worker.exit_code is not None:
+                assert len(crew.workers) < 12, "too many died"
+                worker = await crew.start(server.url, lease=0.5)
+            dying = asyncio.create_task(worker.end(45))
+            await asyncio.wait([ending, dying], return_when=asyncio.FIRST_COMPLETED)
+            dying.cancel()
+        assert (await ending).status is Status.REJECTED
+        assert (await ending).dequeue_count == 3
+
+
+async def buried(broker: RedisBroker) -> dict[str, int]:
+    """The dead letters by queue."""
+    stats = await broker.stats(await broker.queues())
+    return {queue.queue: queue.dead for queue in stats if queue.dead}
