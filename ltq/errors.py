@@ -58,7 +58,12 @@ class ResultError(LtqError):
 
 
 class BrokerError(LtqError):
-    """The broker could not be reached in time, or refused the call."""
+    """The broker could not be reached in time, or refused the call.
+
+    `is_refusal`: it did answer, and refused this very call; others may do.
+    """
+
+    is_refusal = False
 
 
 class TaskNotFoundError(LtqError, LookupError):

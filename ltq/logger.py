@@ -37,6 +37,29 @@ def setup_logging(level: int | str = "INFO") -> None:
         logger.addHandler(_StderrHandler())
 
 
+class Seldom:
+    """Says what may repeat many times a second, such as that a server is away, every few seconds.
+
+    The first warning is logged at once; those that come within `every` seconds are left out.
+    """
+
+    def __init__(self, logger: logging.Logger, every: float = 5.0) -> None:
+        self._logger = logger
+        self._every = every
+        self._next = 0.0
+
+    def warning(self, message: str, *args: object) -> None:
+        """Log a warning, unless one was logged just now."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + self._every
+            self._logger.warning(message, *args)
+
+    def over(self) -> None:
+        """What was warned of has ended: the next warning is a new one."""
+        self._next = 0.0
+
+
 def printable(text: str) -> str:
     """The text on one line, fit for a terminal: control characters are shown as escapes."""
     return _UNSAFE.sub(_escape, text)

@@ -106,7 +106,7 @@ class Channels:
             connection = self._link.new_connection()
             try:
                 async with asyncio.timeout(CONNECT_WITHIN):
-                    await connection.connect()
+                    await self._link.connect(connection)
                 self._added, self._dropped = dict.fromkeys(self._wanted), {}
                 self._connection = connection
                 self._heard = asyncio.get_running_loop().time()

@@ -6,6 +6,7 @@ call here is safe to repeat, so it is repeated knowingly, until its deadline.
 
 import asyncio
 import builtins
+import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from ltq.brokers._dialer import Dialer
 from ltq.brokers._scripts import sha, source
 from ltq.errors import BrokerError
 
@@ -53,6 +55,9 @@ _FINAL = (AuthenticationError, AuthorizationError)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
+OUTAGE = 1.0
+"""Seconds without success after which the server counts as having been away."""
+
 
 class RefusedError(BrokerError):
     """The server answered, and the answer was no: repeating the call would change nothing."""
@@ -73,6 +78,11 @@ class Link:
         self._name = name
         self._free: list[AbstractConnection] = []
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._dialer = Dialer(self.new_connection, self._keep)
+        self._closed = False
+        self._failing_since: float | None = None
+        self.back_since = -math.inf
+        """When the last outage was over, by the event loop's clock."""
 
     @property
     def database(self) -> int:
@@ -84,19 +94,39 @@ class Link:
         connection: AbstractConnection = self._client.connection_pool.make_connection()
         return connection
 
+    async def connect(self, connection: AbstractConnection) -> None:
+        """Open a connection; while the server is away, in turns with all others of this link."""
+        await self._dialer.connect(connection)
+
     async def run(
-        self, script: str, prefix: str, *arguments: Argument, patience: float = PATIENCE
+        self,
+        script: str,
+        prefix: str,
+        *arguments: Argument,
+        patience: float = PATIENCE,
+        if_repeated: Argument | None = None,
     ) -> Reply:
-        """Run a Lua script on the keys of a prefix."""
+        """Run a Lua script on the keys of a prefix. Raises `BrokerError`.
+
+        `if_repeated` stands for the first argument where the call may have been carried out
+        already and only its reply was lost.
+        """
         command = ("EVALSHA", sha(script), 1, prefix, *arguments)
-        return await self._repeat(command, script, patience)
+        repeated = command
+        if if_repeated is not None:
+            repeated = (*command[:4], if_repeated, *command[5:])
+        return await self._repeat(command, repeated, script, patience)
 
     async def call(self, *command: Argument, patience: float = PATIENCE) -> Reply:
         """Send a command that may safely be repeated. Raises `BrokerError`."""
-        return await self._repeat(command, None, patience)
+        return await self._repeat(command, command, None, patience)
 
     async def _repeat(
-        self, command: tuple[Argument, ...], script: str | None, patience: float
+        self,
+        command: tuple[Argument, ...],
+        repeated: tuple[Argument, ...],
+        script: str | None,
+        patience: float,
     ) -> Reply:
         error: RedisError | None = None
         pause = 0.0  # one retry at once: a connection may only have been idle for too long
@@ -104,18 +134,33 @@ class Link:
             async with asyncio.timeout(patience):
                 while True:
                     try:
-                        return await self._once(command, script)
+                        reply = await self._once(command, script)
+                        if self._failing_since is not None:
+                            self._succeeded()
+                        return reply
                     except RedisError as failed:
-                        error = failed
+                        error, command = failed, repeated
                     if not is_passing(error):
                         raise self._broker_error(error) from error
+                    self._failed()
                     if isinstance(error, ReadOnlyError | ConnectionError):
                         await self._drop_free()  # they lead to a server that is no more
                     await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                     pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
         except builtins.TimeoutError:
+            self._failed()
             await self._drop_free()  # they may be as dead as the one that did not answer
             raise self._broker_error(error, patience) from error
+
+    def _failed(self) -> None:
+        if self._failing_since is None:
+            self._failing_since = asyncio.get_running_loop().time()
+
+    def _succeeded(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._failing_since is not None and now - self._failing_since >= OUTAGE:
+            self.back_since = now
+        self._failing_since = None
 
     async def block(self, *command: Argument, patience: float) -> Reply:
         """Send a blocking command once, beside the other calls. Raises `BrokerError`."""
@@ -128,7 +173,9 @@ class Link:
             raise self._broker_error(None, patience) from None
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections; those of calls under way when these end."""
+        self._closed = True
+        await self._dialer.aclose()
         await self._drop_free()
         await self._client.aclose()
 
@@ -136,7 +183,9 @@ class Link:
         if isinstance(error, _FINAL):
             return RefusedError(f"Redis at {self._name} refused the user or password: {error}")
         if patience is None:
-            return RefusedError(f"Redis at {self._name} refused the call: {error}")
+            refused = RefusedError(f"Redis at {self._name} refused the call: {error}")
+            refused.is_refusal = True
+            return refused
         reason = error or "no answer"
         return BrokerError(f"Redis at {self._name} did not do it within {patience:g} s: {reason}")
 
@@ -147,9 +196,11 @@ class Link:
     async def _exchange(self, command: tuple[Argument, ...], script: str | None) -> Reply:
         connection = self._free.pop() if self._free else self.new_connection()
         try:
+            if not connection.is_connected:
+                await self.connect(connection)
             reply = await _exchange(connection, command, script)
         except ResponseError:
-            self._free.append(connection)
+            await self._keep_open(connection)
             raise
         except (RuntimeError, OSError) as error:  # uvloop: "the handler is closed"
             await connection.disconnect(nowait=True)
@@ -157,8 +208,17 @@ class Link:
         except BaseException:
             await connection.disconnect(nowait=True)  # a reply may still be on its way
             raise
-        self._free.append(connection)
+        await self._keep_open(connection)
         return reply
+
+    async def _keep_open(self, connection: AbstractConnection) -> None:
+        if self._closed:  # while the call was under way
+            await connection.disconnect(nowait=True)
+        else:
+            self._free.append(connection)
+
+    def _keep(self, connection: AbstractConnection) -> None:
+        self._free.append(connection)
 
     async def _drop_free(self) -> None:
         connections, self._free = self._free, []
@@ -175,8 +235,6 @@ def pack(command: tuple[Argument, ...]) -> bytes:
 async def _exchange(
     connection: AbstractConnection, command: tuple[Argument, ...], script: str | None
 ) -> Reply:
-    if not connection.is_connected:
-        await connection.connect()
     await connection.send_packed_command(pack(command), check_health=False)
     try:
         return await connection.read_response()
