@@ -1,0 +1,47 @@
+"""Broker URLs: for redis-py, but for what LTQ sets itself."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from ltq.broker import redact
+from ltq.errors import ConfigurationError
+
+_OWN = {"decode_responses", "protocol", "retry", "socket_timeout", "encoding", "encoding_errors"}
+"""Parameters of redis-py that LTQ sets itself."""
+
+
+def split_url(url: str, *, check: bool) -> tuple[str, str]:
+    """The URL for redis-py, and the parameter that is LTQ's own."""
+    try:
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query))
+        wanted = query.pop("notifications", "auto")
+        taken = _OWN & query.keys()
+        if taken:
+            raise ValueError(f"the parameter {min(taken)} is LTQ's own")
+        if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
+            raise ValueError("what follows the port is the number of a database")
+        server_url = urlunsplit(parts._replace(query=urlencode(query)))
+        if check:
+            new_client(server_url).connection_pool.make_connection()
+    except (ValueError, TypeError):  # their text may hold part of a password
+        raise ConfigurationError(
+            f"broker URL {redact(url)!r} cannot be read: it should be like "
+            "redis://user:password@host:6379/0 (special characters in a password as %XX), and "
+            f"its parameters those of redis-py, without {', '.join(sorted(_OWN))}"
+        ) from None
+    return server_url, wanted
+
+
+def new_client(url: str) -> Redis:
+    # Deadlines are kept by the callers (see `_link.PATIENCE`), repeats are theirs too.
+    options: dict[str, Any] = {"protocol": 2, "socket_timeout": None}
+    if not url.startswith("unix:"):
+        options |= {"socket_connect_timeout": 3.0, "socket_keepalive": True}
+    client: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
+    return client
