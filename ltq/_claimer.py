@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
+import math
 import random
+import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any, Protocol
 
 from ltq.broker import Claim, Consumer
 from ltq.errors import BrokerError
+from ltq.logger import Seldom
 from ltq.message import Delivery
+from ltq.options import ISOLATION
 
 logger = logging.getLogger("ltq.worker")
 
@@ -45,16 +48,24 @@ class Claimer:
         consumer: Consumer,
         room: Room,
         *,
+        lease: float,
         start: Callable[[Delivery], None],
     ) -> None:
         self._consumer = consumer
         self._room = room
+        self._lease = lease
         self._start = start
         self._failed_waits = 0
         self._task: asyncio.Task[Any] | None = None
         """Where it rests, while it does."""
+        self._claiming: asyncio.Task[Claim] | None = None
+        """The call under way."""
         self._stopped = asyncio.Event()
         self._failures = 0
+        self._company: int | None = None
+        """What a task needs that waits for room."""
+        self._patient_until = 0.0
+        self._seldom = Seldom(logger)
 
     async def run(self, *, burst: bool = False) -> None:
         """Claim and start until `stop`, or in a burst until there is nothing more to do now."""
@@ -65,52 +76,98 @@ class Claimer:
                 continue
             for delivery in claim.deliveries:
                 self._start(delivery)
+            self._make_room(claim, limit)
             nothing_runs = not claim.deliveries and not self._room.used
             if burst and nothing_runs and claim.start_in is None:
                 return
             there_is_more = len(claim.deliveries) == limit or claim.due_in == 0
-            if not self._room.free or not there_is_more:
+            if not self._free or not there_is_more:
                 await self._rest(self._wait(claim, burst=burst))
 
     def stop(self) -> None:
-        """Claim no more. A claim under way is not cut: its tasks would be nobody's."""
+        """Claim no more. A claim under way is not cut, see `join`: its tasks would be nobody's."""
         self._stopped.set()
         if self._task is not None:
             self._task.cancel()
 
+    async def join(self, timeout: float) -> None:
+        """Once `run` has ended, start what a claim under way gives within `timeout` seconds.
+
+        What a later one was given comes back when its lease ends.
+        """
+        claiming, self._claiming = self._claiming, None
+        if claiming is None:
+            return
+        await asyncio.wait([claiming], timeout=timeout)
+        claiming.cancel()
+        await asyncio.wait([claiming])
+        if claiming.cancelled() or claiming.exception() is not None:
+            return
+        for delivery in claiming.result().deliveries:
+            self._start(delivery)
+
     def _limit(self) -> int:
         """Half of the room at a time: one half runs while the other is being claimed."""
         half = (self._room.free + self._room.used + 1) // 2
-        return min(self._room.free, max(_SMALLEST_HALF, half))
+        return min(self._free, max(_SMALLEST_HALF, half))
+
+    @property
+    def _free(self) -> int:
+        """The room there is; none while a task waits for others to end."""
+        return 0 if self._patience() > 0 else self._room.free
+
+    def _patience(self) -> float:
+        """Seconds that a task which needs small company is still waited for."""
+        if not self._is_crowded():
+            return 0.0
+        return max(0.0, self._patient_until - asyncio.get_running_loop().time())
+
+    def _is_crowded(self) -> bool:
+        return self._company is not None and self._room.used >= self._company
+
+    def _make_room(self, claim: Claim, limit: int) -> None:
+        """Take in whether a task waits for smaller company: then the room is to become empty."""
+        if limit and claim.company is None:
+            self._company = None
+        elif claim.company is not None:
+            self._company = claim.company
+            self._patient_until = asyncio.get_running_loop().time() + ISOLATION
 
     async def _claim(self, limit: int) -> Claim | None:
+        """None where it failed, or was stopped: then `join` knows more."""
+        # One that was waited for in vain is taken all the same: no task shall wait for ever.
+        in_vain = self._is_crowded() and not self._patience()
+        running = 0 if in_vain else self._room.used
+        began = time.monotonic()
+        self._claiming = asyncio.create_task(self._consumer.claim(limit, running))
+        await self._rest(asyncio.wait([self._claiming]))
+        if not self._claiming.done():
+            return None
+        claiming, self._claiming = self._claiming, None
         try:
-            claim = await self._claim_whole(limit)
+            claim = claiming.result()
         except BrokerError as error:
             self._failures += 1
             longest = min(_FIRST_PAUSE * 2.0 ** min(self._failures, 10), _LONGEST_PAUSE)
-            logger.warning("claiming failed, trying again in %.1f s at most: %s", longest, error)
+            self._seldom.warning("claiming failed, trying again: %s", error)
             await self._rest(asyncio.sleep(longest * random.uniform(0.5, 1.0)))
             return None
         if self._failures:
             self._failures = 0
+            self._seldom.over()
             logger.info("claiming again")
+        if claim.deliveries and time.monotonic() - began > self._lease:
+            # This process was paused: their leases are over.
+            logger.warning("%d tasks were claimed too long ago to run", len(claim.deliveries))
+            return None
         return claim
 
-    async def _claim_whole(self, limit: int) -> Claim:
-        """A claim that is not cut short: what it leased would be nobody's."""
-        claiming = asyncio.ensure_future(self._consumer.claim(limit))
-        try:
-            return await asyncio.shield(claiming)
-        except asyncio.CancelledError:
-            with suppress(BrokerError):
-                for delivery in (await claiming).deliveries:
-                    self._start(delivery)
-            raise
-
     async def _wait(self, claim: Claim, *, burst: bool) -> None:
-        if not self._room.free or (burst and self._room.used):
-            await self._room.wait_changed(claim.due_in)
+        if not self._free or (burst and self._room.used):
+            patience = self._patience() or math.inf
+            due_in = math.inf if claim.due_in is None else claim.due_in
+            timeout = min(due_in, patience)
+            await self._room.wait_changed(None if timeout == math.inf else timeout)
             return
         try:
             await self._consumer.wait(claim.due_in)
@@ -119,10 +176,10 @@ class Claimer:
             # Once may be a lost connection, and the next claim tells; then do not spin.
             self._failed_waits += 1
             if self._failed_waits > 1:
-                logger.warning("waiting for work fails: %s", error)
+                self._seldom.warning("waiting for work fails: %s", error)
                 await asyncio.sleep(min(_FIRST_PAUSE * 2.0**self._failed_waits, _LONGEST_PAUSE))
 
-    async def _rest(self, pause: Coroutine[Any, Any, None]) -> None:
+    async def _rest(self, pause: Coroutine[Any, Any, object]) -> None:
         """Await something that `stop` may cut short, or has cut short already."""
         task = asyncio.current_task()
         assert task is not None, "a coroutine runs in a task"

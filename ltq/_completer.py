@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ltq._batcher import Batcher
 from ltq.broker import Settler
 from ltq.errors import BrokerError
+from ltq.logger import Seldom
 from ltq.message import Lease, Outcome, Receipt
 
 logger = logging.getLogger("ltq.worker")
@@ -27,6 +28,7 @@ class Completer:
     def __init__(self, settler: Settler, settled: Callable[[Lease], None]) -> None:
         self._settler = settler
         self._settled = settled
+        self._seldom = Seldom(logger)
         self._batcher: Batcher[Outcome, Receipt] = Batcher(self._finish, BATCH)
 
     @property
@@ -55,22 +57,26 @@ class Completer:
         return receipts
 
     async def _write(self, outcomes: list[Outcome]) -> list[Receipt]:
+        """Write them together, or one by one where one of them spoils that for all."""
+        try:
+            return await self._until_answered(outcomes)
+        except Exception as error:
+            if len(outcomes) > 1:
+                logger.debug("%d outcomes cannot be written together: %s", len(outcomes), error)
+                return [(await self._write([outcome]))[0] for outcome in outcomes]
+            # Its lease runs out: then the task runs again, or is buried at last.
+            logger.exception("task %s: its outcome cannot be written", outcomes[0].lease.id)
+            return [Receipt.STALE]
+
+    async def _until_answered(self, outcomes: list[Outcome]) -> list[Receipt]:
+        """Write them once the broker can be reached. Raises what means that it never will."""
         pause = _FIRST_PAUSE
         while True:
             try:
                 return await self._settler.finish(outcomes)
             except BrokerError as error:
-                logger.warning("%d outcomes wait to be written: %s", len(outcomes), error)
-            except Exception:
-                logger.exception("%d outcomes cannot be written together", len(outcomes))
-                return [await self._write_one(outcome) for outcome in outcomes]
+                if error.is_refusal:
+                    raise
+                self._seldom.warning("%d outcomes wait to be written: %s", self.waiting, error)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, _LONGEST_PAUSE)
-
-    async def _write_one(self, outcome: Outcome) -> Receipt:
-        """One that spoils its group must not take the others with it: its lease runs out."""
-        try:
-            return (await self._settler.finish([outcome]))[0]
-        except Exception:
-            logger.exception("task %s: its outcome cannot be written", outcome.lease.id)
-            return Receipt.STALE

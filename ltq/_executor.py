@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Any
@@ -15,7 +15,7 @@ from ltq._outcomes import broken, completed, decode_ctx, failed, rejected, unkno
 from ltq.broker import Settler
 from ltq.context import Context, enter
 from ltq.errors import DecodeError
-from ltq.message import Delivery, Failure, Message, Outcome
+from ltq.message import Delivery, Failure, Lease, Message, Outcome
 from ltq.middleware import Middleware
 from ltq.options import Dispatch
 from ltq.task import Task
@@ -54,11 +54,13 @@ class Executor:
         *,
         threads: ThreadPoolExecutor,
         lifespan: Any = None,
+        lost: Callable[[Lease], None] = lambda _: None,
     ) -> None:
         self._routes = {name: _Route(task, middlewares) for name, task in tasks.items()}
         self._settler = settler
         self._threads = threads
         self._lifespan = lifespan
+        self._lost = lost
 
     async def run(self, delivery: Delivery) -> Outcome:
         """Run it; only cancellation is raised."""
@@ -72,7 +74,7 @@ class Executor:
         except (DecodeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             logger.warning("%s %s cannot be decoded: %s", task.name, delivery.lease.id, error)
             return rejected(task, delivery, Failure("DecodeError", f"cannot be decoded: {error}"))
-        context = Context(message, delivery.lease, self._settler, self._lifespan)
+        context = Context(message, delivery.lease, self._settler, self._lifespan, self._lost)
         enter(context)
         logger.debug("%s %s begins, attempt %d", task.name, message.id, message.tries + 1)
         try:
@@ -127,7 +129,13 @@ class Executor:
 
     async def _invoke(self, task: Task[..., Any], message: Message[Any]) -> Any:
         if task.is_async:
-            return await task.fn(*message.args, **message.kwargs)
+            try:
+                return await task.fn(*message.args, **message.kwargs)
+            except asyncio.CancelledError as error:
+                running = asyncio.current_task()
+                if running is not None and running.cancelling():
+                    raise
+                raise RuntimeError("CancelledError, though nobody had cancelled it") from error
         call = functools.partial(task.fn, *message.args, **message.kwargs)
         inside = functools.partial(contextvars.copy_context().run, call)
         return await asyncio.get_running_loop().run_in_executor(self._threads, inside)

@@ -5,6 +5,7 @@ A task that blocks the event loop must not lose its lease, so the heartbeat does
 
 import asyncio
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -13,9 +14,13 @@ from functools import partial
 
 from ltq.broker import Broker
 from ltq.errors import BrokerError
+from ltq.logger import Seldom
 from ltq.message import Lease
 
 logger = logging.getLogger("ltq.worker")
+
+_RETRY = 0.5
+"""Seconds after which a heartbeat that failed is repeated: leases do not wait."""
 
 BLOCKED_AFTER = 1.0
 """Seconds without a sign of life after which an event loop counts as blocked."""
@@ -43,6 +48,7 @@ class LeaseKeeper:
         self._blocked = blocked
         self._held: dict[Lease, None] = {}
         self._renewed = time.monotonic()
+        self._seldom = Seldom(logger)
         self._home = asyncio.get_running_loop()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
@@ -87,17 +93,12 @@ class LeaseKeeper:
     async def _beat(self) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
         self._ready.set()
-        listening = asyncio.create_task(self._listen())
         async with self._broker.clone() as broker:
-            while not self._stopped.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._duration / 3):
-                        await self._stopped.wait()
-                if self._held:
-                    await self._renew(broker)
-                else:
-                    self._renewed = time.monotonic()
-        listening.cancel()
+            loops = [asyncio.create_task(loop) for loop in (self._listen(), self._renew(broker))]
+            await self._stopped.wait()
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
 
     async def _listen(self) -> None:
         """Ask the worker's event loop for a sign of life, again and again."""
@@ -114,16 +115,25 @@ class LeaseKeeper:
             await asyncio.sleep(BLOCKED_AFTER)
 
     async def _renew(self, broker: Broker) -> None:
-        held = list(self._held)  # atomic: the other thread goes on
-        try:
-            lost = await broker.heartbeat(held, self._duration)
-        except BrokerError as error:
-            logger.warning("%d leases could not be renewed: %s", len(held), error)
-            return
-        self._renewed = time.monotonic()
-        for lease in lost:
-            if lease in self._held:
-                _call_in(self._home, partial(self._lost, lease))
+        """Renew what is held, for ever; whatever an attempt raises, there is a next one."""
+        pause = third = self._duration / 3
+        while True:
+            await asyncio.sleep(pause)
+            pause = third
+            held = list(self._held)  # atomic: the other thread goes on
+            try:
+                lost = await broker.heartbeat(held, self._duration) if held else []
+            except BrokerError as error:
+                self._seldom.warning("%d leases could not be renewed: %s", len(held), error)
+                pause = min(third, _RETRY * random.uniform(0.5, 1.0))
+                continue
+            except Exception:
+                logger.exception("%d leases could not be renewed", len(held))
+                continue
+            self._renewed = time.monotonic()
+            for lease in lost:
+                if lease in self._held:
+                    _call_in(self._home, partial(self._lost, lease))
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:

@@ -94,7 +94,8 @@ def unknown(delivery: Delivery) -> Outcome:
     name, task_id = delivery.task_name, delivery.lease.id
     try:
         ctx = decode_ctx(delivery)
-        count = max(0, int(ctx.get(_CTX_UNKNOWN, 0))) + 1
+        sent, count = ctx.get(_CTX_UNKNOWN, (delivery.enqueue_time, 0))
+        count = max(0, int(count)) + 1 if sent == delivery.enqueue_time else 1
     except (msgspec.DecodeError, ValueError, TypeError):
         ctx, count = {}, 1
     if count > _UNKNOWN_TRIES:
@@ -102,7 +103,7 @@ def unknown(delivery: Delivery) -> Outcome:
         return Finish(delivery.lease, Status.REJECTED, failure=failure, dead=True)
     delay = _UNKNOWN_PAUSE * 2.0 ** (count - 1)
     logger.warning("task %s is for the unknown %r: put back for %g s", task_id, name, delay)
-    ctx[_CTX_UNKNOWN] = count
+    ctx[_CTX_UNKNOWN] = (delivery.enqueue_time, count)  # a replay counts anew
     return Requeue(delivery.lease, delay=delay, ctx=_encode_ctx(ctx))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from ltq._leases import LeaseKeeper
 from ltq._outcomes import broken
 from ltq._slots import Slots, Stop
 from ltq.broker import Broker
+from ltq.errors import BrokerError
 from ltq.message import Delivery, Lease, Outcome, Requeue
 from ltq.middleware import MaxRate, Middleware
 from ltq.options import Rate
@@ -21,10 +23,16 @@ from ltq.task import Task
 
 logger = logging.getLogger("ltq.worker")
 
-_LAST_WRITE = 5.0
-"""Seconds given to write the last outcomes when a worker must end."""
+_LAST_CALLS = 1.0
+"""Seconds that the last calls get at least when a worker ends: a claim, the outcomes."""
 
-_SWALLOWED = 1.0
+_REPAIR_EVERY = 600.0
+"""Seconds between two looks for tasks that have lost their place, by one worker of all."""
+
+_FIRST_REPAIR = 2.0
+"""Seconds after which a worker that starts looks first, unless another one just did."""
+
+_SWALLOWED = 0.5
 """Seconds a cancelled task may take to end before it is requeued while it still runs."""
 
 
@@ -55,6 +63,7 @@ class Shift:
             plan.broker,
             threads=self._threads,
             lifespan=plan.lifespan,
+            lost=self._lost,
         )
         self._slots = Slots(
             plan.concurrency, run=self._executor.run, abandon=self._abandon, settle=self._settle
@@ -68,24 +77,28 @@ class Shift:
             revoked=self._revoked,
             before_sweep=self._hold_on,
         )
-        self._claimer = Claimer(self._consumer, self._slots, start=self._start)
+        self._claimer = Claimer(self._consumer, self._slots, lease=plan.lease, start=self._start)
         self._stopping = False
         self._now = asyncio.Event()
 
     async def run(self, *, burst: bool = False) -> None:
         """Work until stopped, or in a burst until nothing is due or running."""
         self._keeper.start()
+        repairing = asyncio.create_task(self._repair())
         try:
             await self._claimer.run(burst=burst)
             while burst and not self._stopping and await self._is_more():
                 await self._claimer.run(burst=burst)
             await self._drain()
-        except asyncio.CancelledError:
+        except BaseException:
+            self._stopping = True
             self._slots.stop_all(Stop.SHUTDOWN)
-            await self._finish_off()
+            await self._claimer.join(_LAST_CALLS)
+            await self._finish_off(_LAST_CALLS)
             raise
         finally:
             self._stopping = True
+            repairing.cancel()
             await self._consumer.aclose()
             await self._keeper.aclose()
             self._threads.shutdown(wait=False, cancel_futures=True)
@@ -101,6 +114,23 @@ class Shift:
         if now:
             self._now.set()
 
+    async def _repair(self) -> None:
+        """Now and then: what is done to a server's keys may take a task's place away."""
+        queues = {task.queue for task in self._plan.tasks.values()}
+        pause, every = _FIRST_REPAIR, _FIRST_REPAIR
+        while True:
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            try:
+                repaired = await self._plan.broker.repair(
+                    queues, lease=self._plan.lease, every=every
+                )
+            except BrokerError as error:
+                logger.debug("no look for tasks without a place: %s", error)
+                repaired = 0
+            if repaired:
+                logger.warning("%d tasks had lost their place and got it back", repaired)
+            pause, every = _REPAIR_EVERY, _REPAIR_EVERY / 2
+
     async def _is_more(self) -> bool:
         """Whether what just ended has left something to do: its outcomes are written first."""
         if not self._completer.waiting:
@@ -112,14 +142,19 @@ class Shift:
         """Let running tasks end, for a while; then requeue them, with no try used up."""
         if self._slots.used:
             logger.info("%s: waiting for %d running tasks", self._plan.name, self._slots.used)
+        deadline = self._loop.time() + self._plan.shutdown_timeout
+        joining = asyncio.create_task(self._claimer.join(_LAST_CALLS))
         ended = asyncio.create_task(self._slots.drain(self._plan.shutdown_timeout))
         hurry = asyncio.create_task(self._now.wait())
         await asyncio.wait([ended, hurry], return_when=asyncio.FIRST_COMPLETED)
         ended.cancel()
         hurry.cancel()
-        await self._finish_off()
+        await joining
+        left = 0.0 if self._now.is_set() else deadline - self._loop.time()
+        await self._finish_off(max(_LAST_CALLS, left))
 
-    async def _finish_off(self) -> None:
+    async def _finish_off(self, timeout: float) -> None:
+        """Requeue what still runs, and write all outcomes, in about `timeout` seconds."""
         if self._slots.used:
             logger.warning("%s: requeueing %d tasks", self._plan.name, self._slots.used)
             self._slots.stop_all(Stop.SHUTDOWN)
@@ -131,7 +166,7 @@ class Shift:
                     delivery.lease.id,
                 )
                 self._completer.submit(Requeue(delivery.lease, front=True))
-        if not await self._completer.drain(_LAST_WRITE):
+        if not await self._completer.drain(timeout):
             logger.error("%d outcomes could not be written", self._completer.waiting)
 
     def _start(self, delivery: Delivery) -> None:

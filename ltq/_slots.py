@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import Any
 
 from ltq.message import Delivery, Lease, Outcome
+from ltq.options import ISOLATION
 
 logger = logging.getLogger("ltq.worker")
 
@@ -35,6 +36,7 @@ class _Running:
 class Slots:
     """At most `limit` deliveries at once, each in an asyncio task of its own.
 
+    Fewer while one runs that needs small company, for `ISOLATION` seconds at most.
     `run` decides what becomes of a delivery; `settle` is told. Where it is cancelled or fails
     itself, `abandon` decides instead.
     """
@@ -52,12 +54,14 @@ class Slots:
         self._abandon = abandon
         self._settle = settle
         self._running: dict[Lease, _Running] = {}
+        self._companies: dict[Lease, int] = {}
         self._changed: asyncio.Event = asyncio.Event()
 
     @property
     def free(self) -> int:
         """How many more may start."""
-        return self._limit - len(self._running)
+        limit = min(self._limit, *self._companies.values()) if self._companies else self._limit
+        return max(0, limit - len(self._running))
 
     @property
     def used(self) -> int:
@@ -69,6 +73,9 @@ class Slots:
         running = _Running(delivery)
         self._running[delivery.lease] = running
         running.task = asyncio.create_task(self._occupy(running))
+        if delivery.company is not None:
+            self._companies[delivery.lease] = delivery.company
+            running.task.get_loop().call_later(ISOLATION, self._admit_all, delivery.lease)
 
     async def wait_changed(self, timeout: float | None = None) -> None:
         """Wait until a slot becomes free, at most `timeout` seconds."""
@@ -140,5 +147,10 @@ class Slots:
 
     def _end(self, running: _Running, outcome: Outcome | None) -> None:
         self._running.pop(running.delivery.lease, None)
-        self._changed.set()
+        self._admit_all(running.delivery.lease)
         self._settle(running.delivery, outcome)
+
+    def _admit_all(self, lease: Lease) -> None:
+        """A delivery needs small company no longer."""
+        self._companies.pop(lease, None)
+        self._changed.set()

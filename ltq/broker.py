@@ -57,6 +57,8 @@ class Claim(msgspec.Struct, frozen=True):
     limit's next start, the end of a lease), or None if nothing is known."""
     start_in: float | None = None
     """Seconds until the next start that a rate limit allows, where ready tasks wait for it."""
+    company: int | None = None
+    """Where a ready task was left because too much runs beside it: how many may, with itself."""
 
 
 class Publisher(Protocol):
@@ -72,9 +74,11 @@ class Consumer(Protocol):
 
     name: str
 
-    async def claim(self, limit: int) -> Claim:
+    async def claim(self, limit: int, running: int = 0) -> Claim:
         """Lease up to `limit` tasks: strictly by priority, first in first out within one.
 
+        A task that workers died under is only given where few run beside it, see
+        `ltq.options.company`; `running` is how many this process works on already.
         Strict within a namespace; where a consumer serves several, they take turns. Calls that
         overlap are carried out one after the other.
         With limit 0 nothing is leased, but what is due is moved and other consumers are woken.
@@ -115,6 +119,18 @@ class Settler(Protocol):
 
     async def sweep(self, queues: Iterable[str]) -> Swept:
         """Move what is due and recover what dead workers left, in the queues' namespaces."""
+        ...
+
+    async def repair(
+        self, queues: Iterable[str], *, lease: float = DEFAULT_LEASE, every: float = 0.0
+    ) -> int:
+        """Put tasks back that have lost their place, in the queues' namespaces; return how many.
+
+        That takes an eviction, a partial restore, or keys deleted by hand: a task that waits is
+        ready again, one that works without a lease gets one of `lease` seconds, as its worker may
+        be alive. Looks at every task, in small steps. With `every`, only where nobody has done so
+        within so many seconds. Workers do it.
+        """
         ...
 
 
@@ -236,6 +252,10 @@ class Broker(Publisher, Settler, Watcher, Inspector, DeadLetters, ABC):
     @abstractmethod
     async def ping(self) -> None:
         """Raise `BrokerError` if the store does not answer."""
+
+    async def hazards(self) -> list[str]:
+        """What about the store may lose tasks, in words; workers log it when they start."""
+        return []
 
     @abstractmethod
     def consumer(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -19,10 +20,15 @@ _WRITE_EVERY = 0.1
 class Context:
     """The run of a task, seen from inside it."""
 
-    __slots__ = ("_latest", "_lease", "_settler", "_writer", "lifespan", "message")
+    __slots__ = ("_latest", "_lease", "_lost", "_settler", "_writer", "lifespan", "message")
 
     def __init__(
-        self, message: Message[Any], lease: Lease, settler: Settler, lifespan: Any = None
+        self,
+        message: Message[Any],
+        lease: Lease,
+        settler: Settler,
+        lifespan: Any = None,
+        lost: Callable[[Lease], None] = lambda _: None,
     ) -> None:
         self.message = message
         """The message as middleware sees it."""
@@ -30,6 +36,7 @@ class Context:
         """What the worker's `lifespan` gave, or None."""
         self._lease = lease
         self._settler = settler
+        self._lost = lost
         self._latest: Progress | None = None
         self._writer: asyncio.Task[None] | None = None
 
@@ -62,7 +69,9 @@ class Context:
         while self._latest is not None:
             progress, self._latest = self._latest, None
             try:
-                await self._settler.progress(self._lease, progress)
+                if not await self._settler.progress(self._lease, progress):
+                    self._lost(self._lease)
+                    return
             except BrokerError as error:
                 logger.debug("progress of task %s could not be shown: %s", self.id, error)
             except Exception as error:  # a note that is no text, say: it is the task's own

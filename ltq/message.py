@@ -76,6 +76,8 @@ class Published(StrEnum):
     CREATED = "created"
     EXISTS = "exists"
     """A task with this id is there already: nothing was enqueued."""
+    TAKEN = "taken"
+    """Another task has this id: nothing was enqueued."""
     FULL = "full"
     """`max_pending` tasks wait in the queue: nothing was enqueued."""
     GONE = "gone"
@@ -109,6 +111,8 @@ class Delivery(msgspec.Struct, frozen=True):
     timeout: float | None
     max_tries: int | None
     result_ttl: float | None
+    company: int | None = None
+    """How many tasks, this one among them, its process should run at most; None: any number."""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -205,3 +209,5 @@ class Swept(msgspec.Struct, frozen=True):
     """Delayed tasks that became due and are pending now."""
     buried: int = 0
     """Tasks that went to the dead letters, having killed too many workers."""
+    lost: int = 0
+    """Ids whose task was gone, by an eviction or a partial restore: a dead letter says so."""

@@ -24,6 +24,9 @@ RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], 
 
 DEFAULT_RESULT_TTL = 3600.0
 DEFAULT_MAX_DELIVERIES = 5
+ISOLATION = 30.0
+"""Seconds a worker makes room for a task that needs it, and leaves it the room (see `company`)."""
+
 DEAD_TTL = 7 * 86400
 """Seconds a dead letter is kept."""
 
@@ -32,6 +35,19 @@ MAX_DEAD = 10_000
 
 MAX_SECONDS = 100 * 365.25 * 86400
 """A century: more is a mistake of units, and would leave the range of the servers' integers."""
+
+
+def company(deaths: int, max_deliveries: int | None = None) -> int | None:
+    """How many tasks, itself among them, may run beside one that workers died under.
+
+    None: any number. One that kills its process takes its neighbours along, and they must not
+    share its fate again and again: a task that one more death would bury runs alone, one that
+    survives another death among 10, and so on. `claim` holds to it (`lua/_lease.lua`).
+    """
+    if deaths <= 0:
+        return None
+    left = (max_deliveries or DEFAULT_MAX_DELIVERIES) - 1 - deaths
+    return int(10 ** min(max(left, 0), 9))
 
 
 class TaskOptions(TypedDict, total=False):

@@ -12,7 +12,7 @@ from typing_extensions import ParamSpec, TypeVar, Unpack
 from ltq._names import new_id
 from ltq.broker import BrokerSource
 from ltq.codec import CallCodec
-from ltq.errors import InvalidArgumentsError, QueueFullError
+from ltq.errors import ConfigurationError, InvalidArgumentsError, QueueFullError
 from ltq.handle import Handle
 from ltq.message import Envelope, Message, Published, lane_of
 from ltq.options import Dispatch, Policy, SendOptions, parse_send_options
@@ -85,14 +85,14 @@ class Task(Generic[P, R]):
         """Let a worker run the task with these arguments.
 
         Raises `InvalidArgumentsError` (nothing was sent), `QueueFullError` (`max_pending`
-        reached), `BrokerError` (the broker did not answer in time).
+        reached), `ConfigurationError` (another task has this id), `BrokerError` (the broker did
+        not answer in time).
         """
         body = self.codec.encode_call(args, kwargs)
         dispatch = self._dispatch
         envelope = self._envelope(dispatch.id or new_id(), body, dispatch, b"")
         (answer,) = await self._source.broker.publish([envelope])
-        if answer is Published.FULL:
-            raise QueueFullError(self.queue, self.policy.max_pending or 0)
+        self._refuse([answer], [envelope])
         return self.handle(envelope.id)
 
     async def send_many(self, messages: Sequence[Message[R]]) -> list[Handle[R]]:
@@ -103,8 +103,7 @@ class Task(Generic[P, R]):
         """
         envelopes = [self._envelope_of(message) for message in messages]
         answers = await self._source.broker.publish(envelopes)
-        if Published.FULL in answers:
-            raise QueueFullError(self.queue, self.policy.max_pending or 0)
+        self._refuse(answers, envelopes)
         return [self.handle(envelope.id) for envelope in envelopes]
 
     def with_options(self, **options: Unpack[SendOptions]) -> "Task[P, R]":
@@ -129,6 +128,15 @@ class Task(Generic[P, R]):
             decode=self.codec.decode_result,
             result_ttl=self.result_ttl,
         )
+
+    def _refuse(self, answers: Sequence[Published], envelopes: Sequence[Envelope]) -> None:
+        if Published.FULL in answers:
+            raise QueueFullError(self.queue, self.policy.max_pending or 0)
+        if Published.TAKEN in answers:
+            taken = envelopes[answers.index(Published.TAKEN)].id
+            raise ConfigurationError(
+                f"id {taken!r} is another task's, not {self.name}'s: ids are unique within a worker"
+            )
 
     def _envelope_of(self, message: Message[R]) -> Envelope:
         if message.task_name != self.name:

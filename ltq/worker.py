@@ -217,6 +217,8 @@ class Worker:
         try:
             self._check()
             await self.broker.ping()
+            for hazard in await self.broker.hazards():
+                self.logger.warning("%s", hazard)
             lifespan = None
             if self.lifespan is not None:
                 lifespan = await stack.enter_async_context(self.lifespan(self))

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import math
 import os
+import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
@@ -13,15 +15,15 @@ from ltq.brokers._link import Argument, Link
 from ltq.brokers._wire import delivery
 from ltq.errors import BrokerError
 from ltq.message import Delivery
-from ltq.options import Rate
+from ltq.options import DEFAULT_MAX_DELIVERIES, Rate
 
 logger = logging.getLogger("ltq.broker")
 
 BLOCK = 8.0
 """Seconds of one blocking pop: how late a wake-up may come that a paused consumer swallowed."""
 
-BATCH = 1000
-"""Most tasks of one script: Lua's `unpack` stops at 7 999 values, and others wait meanwhile."""
+BATCH = 250
+"""Most tasks of one script: a long one would make everybody else wait."""
 
 _SLACK = 1.5
 """Seconds a blocking pop may come back late before its connection counts as broken."""
@@ -29,7 +31,16 @@ _SLACK = 1.5
 _LISTENING = 1.0
 """Seconds the first claim waits for the channel of cancellations; heartbeats tell of them too."""
 
-Sweep = Callable[[str], Any]
+_SPREAD = 1.0
+"""Seconds over which consumers spread taking back a dead one's tasks: not all at one moment."""
+
+_AFTER_OUTAGE = 2.0
+"""Seconds after an outage that its other survivors get to renew their leases."""
+
+_AT_ONCE = b"0"
+"""What `claim` answers where it must be called again: something is due, or it was a repetition."""
+
+Sweep = Callable[[str, float], Any]
 
 
 class _Group:
@@ -46,6 +57,7 @@ class _Group:
                 self.rates += (lane, repr(rates[lane].interval), rates[lane].burst)
         self.woken: set[str] = set()
         self.start_in: float | None = None
+        self.company: int | None = None
         self.claim_id = _claim_id()
         self.blocked: asyncio.Task[None] | None = None
 
@@ -68,6 +80,7 @@ class RedisConsumer:
         self.name = name or consumer_name()
         self._link = link
         self._lease = lease
+        self._grace = random.uniform(0, min(_SPREAD, lease / 10))
         self._sweep = sweep
         self._before_sweep = before_sweep
         self._on_close = on_close
@@ -82,7 +95,7 @@ class RedisConsumer:
             by_namespace.setdefault(namespace_of(lane), []).append(lane)
         self._groups = [_Group(name, own, rates) for name, own in by_namespace.items()]
 
-    async def claim(self, limit: int) -> Claim:
+    async def claim(self, limit: int, running: int = 0) -> Claim:
         """See `Consumer.claim`."""
         deliveries: list[Delivery] = []
         moments: list[float] = []
@@ -91,54 +104,75 @@ class RedisConsumer:
                 await asyncio.wait(self.listening, timeout=_LISTENING)
                 self.listening = ()
             for group in self._groups:
-                due_in = await self._claim_from(group, limit, deliveries)
+                due_in = await self._claim_from(group, limit, running, deliveries)
                 if due_in is not None:
                     moments.append(due_in)
             self._groups = self._groups[1:] + self._groups[:1]  # none always goes first
-        starts = [group.start_in for group in self._groups if group.start_in is not None]
-        return Claim(deliveries, min(moments, default=None), min(starts, default=None))
+        return Claim(
+            deliveries,
+            min(moments, default=None),
+            min((g.start_in for g in self._groups if g.start_in is not None), default=None),
+            min((g.company for g in self._groups if g.company is not None), default=None),
+        )
 
     async def _claim_from(
-        self, group: _Group, limit: int, deliveries: list[Delivery]
+        self, group: _Group, limit: int, running: int, deliveries: list[Delivery]
     ) -> float | None:
         """Add to `deliveries`; an error after the first of them does not take them away."""
         try:
-            due_in = await self._claim(group, limit, deliveries)
+            due_in = await self._claim(group, limit, running, deliveries)
             if due_in == 0:
                 if self._before_sweep is not None:
                     await self._before_sweep()
-                await self._sweep(group.namespace)
-                due_in = await self._claim(group, limit, deliveries, swept="1")
+                await self._sweep(group.namespace, self._grace if self._hold() == 0 else math.inf)
+                due_in = await self._claim(group, limit, running, deliveries, swept="1")
         except BrokerError:
             if not deliveries:
                 raise
             return 0.0
         return due_in
 
+    def _hold(self) -> float:
+        """Seconds in which no lease is taken back: others held theirs through the outage too."""
+        since = asyncio.get_running_loop().time() - self._link.back_since
+        return max(0.0, _AFTER_OUTAGE - since)
+
     async def _claim(
-        self, group: _Group, limit: int, deliveries: list[Delivery], *, swept: str = ""
+        self,
+        group: _Group,
+        limit: int,
+        running: int,
+        deliveries: list[Delivery],
+        *,
+        swept: str = "",
     ) -> float | None:
         while True:
             wanted = min(limit - len(deliveries), BATCH)
             woken = frozenset(group.woken)
-            due_in, lost, tasks, now, start_in = await self._link.run(
+            due_in, lost, tasks, now, start_in, company = await self._link.run(
                 "claim",
                 group.prefix,
                 group.claim_id,
                 self.name,
                 self._lease,
                 wanted,
+                running + len(deliveries),
+                self._grace,
+                self._hold(),
                 group.lanes,
                 _keys.line_list(woken),
                 swept,
+                DEFAULT_MAX_DELIVERIES,
                 *group.rates,
             )
             group.claim_id = _claim_id()  # kept when the call fails: its reply may only be lost
-            group.woken -= woken
+            if due_in != _AT_ONCE:  # which gave no tasks but told to come again
+                group.woken -= woken
             deliveries.extend([delivery(task, float(now)) for task in tasks])
             if lost:
-                logger.warning("%d ids of %s had no task and were dropped", lost, group.prefix)
+                logger.warning("%d tasks of %s were lost: see the dead letters", lost, group.prefix)
             group.start_in = float(start_in) if start_in else None
+            group.company = int(company) if company else None
             if len(tasks) < BATCH:
                 return max(0.0, float(due_in)) if due_in else None
 
@@ -149,6 +183,7 @@ class RedisConsumer:
                 group.blocked = asyncio.create_task(self._block(group))
         if any(group.woken for group in self._groups):
             return True
+        self._error = None  # of a wait before; calls have been made since
         self._waiter = asyncio.get_running_loop().create_future()
         timer = None
         if timeout is not None:

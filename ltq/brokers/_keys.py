@@ -60,6 +60,11 @@ def letter(namespace: str, task_id: str) -> str:
     return f"{prefix(namespace)}letter:{task_id}"
 
 
+def ended(namespace: str) -> str:
+    """Zset: ids of tasks that ended lately and left no state, by the token of their last lease."""
+    return f"{prefix(namespace)}ended"
+
+
 def wake(namespace: str, lane: str) -> str:
     """Zset of one marker: one consumer of the lane should look."""
     return f"{prefix(namespace)}wake:{lane}"
@@ -78,6 +83,16 @@ def claim(namespace: str, consumer: str) -> str:
 def rate(namespace: str, lane: str) -> str:
     """String: the moment a lane's rate limit would be unused again."""
     return f"{prefix(namespace)}rate:{lane}"
+
+
+def repaired(namespace: str) -> str:
+    """String: somebody looked for tasks without a place lately."""
+    return f"{prefix(namespace)}repaired"
+
+
+def copied(namespace: str, unique: str) -> str:
+    """List: a copy of a ready list, to be read in peace, for a minute at most."""
+    return f"{prefix(namespace)}copied:{unique}"
 
 
 def revoked(namespace: str, consumer: str) -> str:

@@ -84,12 +84,16 @@ class Lane:
     def discard(self, record: Record) -> None:
         self.lines[record.envelope.priority].pop(record.id, None)
 
+    def first(self, level: Priority) -> Record:
+        """The one whose turn it is at a priority that has some."""
+        return next(iter(self.lines[level].values()))
+
     def serve(self, level: Priority, *, number: int, rate: Rate | None, now: float) -> Record:
         """The first record of a line, which starts now: note it for the turn and the rate."""
         self.served[level] = number
         if rate is not None:
             self._full_at = max(self._full_at, now) + rate.interval
-        return next(iter(self.lines[level].values()))
+        return self.first(level)
 
     def next_start(self, rate: Rate) -> float:
         """When the next task may start (GCRA): the allowance of a burst before its full use."""

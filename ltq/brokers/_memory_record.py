@@ -7,6 +7,7 @@ from math import inf
 from msgspec import structs
 
 from ltq.message import DeadLetter, Delivery, Envelope, Failure, Lease
+from ltq.options import company
 from ltq.state import Progress, Status, TaskState
 
 
@@ -19,6 +20,8 @@ class Record:
     enqueue_time: float
     status: Status = Status.PENDING
     token: int = 0
+    returned: int = 0
+    """The token of the last lease it was put back with."""
     tries: int = 0
     deaths: int = 0
     dequeue_count: int = 0
@@ -67,7 +70,13 @@ class Record:
             timeout=envelope.timeout,
             max_tries=envelope.max_tries,
             result_ttl=envelope.result_ttl,
+            company=self.company,
         )
+
+    @property
+    def company(self) -> int | None:
+        """How many tasks its process should run at most."""
+        return company(self.deaths, self.envelope.max_deliveries)
 
     def state(self) -> TaskState[bytes]:
         """What everybody may see of the task."""

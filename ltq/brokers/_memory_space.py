@@ -24,6 +24,8 @@ from ltq.message import (
 from ltq.options import DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL
 from ltq.state import Progress, QueueStats, Status, TaskState
 
+_MAX_ENDED = 10_000
+
 
 class Space:
     """One namespace. The store calls it under its lock and tells it the time.
@@ -36,6 +38,8 @@ class Space:
         self._last_token = 0
         self._stirred = stirred
         self._dead: dict[str, Letters] = {}
+        self._ended: dict[str, int] = {}
+        """Tokens of tasks that ended and left no state: an outcome may be told twice."""
         self._feeds: dict[str, list[Feed]] = {}
 
     # Looking
@@ -76,8 +80,10 @@ class Space:
     # Waiting tasks
 
     def publish(self, envelope: Envelope, now: float) -> Published:
-        if self.get(envelope.id, now) is not None:
-            return Published.EXISTS
+        present = self.get(envelope.id, now)
+        if present is not None:
+            is_same = present.envelope.task_name == envelope.task_name
+            return Published.EXISTS if is_same else Published.TAKEN
         if self._is_full(envelope):
             return Published.FULL
         record = Record(envelope, enqueue_time=now)
@@ -174,13 +180,15 @@ class Space:
         self._show(record)
 
     def finish(self, outcome: Outcome, now: float) -> Receipt:
-        record = self.get(outcome.lease.id, now)
+        lease = outcome.lease
+        record = self.get(lease.id, now)
         if record is None:
-            return Receipt.GONE
+            return Receipt.OK if self._ended.get(lease.id) == lease.token else Receipt.GONE
         if record.status is Status.CANCELLED:
             return Receipt.CANCELLED
-        if record.token != outcome.lease.token:
-            return Receipt.STALE
+        if record.token != lease.token:
+            repeated = isinstance(outcome, Requeue) and record.returned == lease.token
+            return Receipt.OK if repeated else Receipt.STALE
         if record.status is not Status.WORKING:
             return Receipt.OK  # only its own outcome takes a task away under its present token
         record.failure = outcome.failure
@@ -242,10 +250,15 @@ class Space:
             self._bury(record, outcome.status, now)
         if outcome.status is Status.COMPLETED or outcome.result:
             record.result = outcome.result
+        if outcome.result_ttl <= 0:
+            self._ended[record.id] = record.token
+            if len(self._ended) > _MAX_ENDED:
+                del self._ended[next(iter(self._ended))]
         self._settle(record, outcome.status, outcome.result_ttl, now)
 
     def _requeue(self, record: Record, outcome: Requeue, now: float) -> None:
         record.let_go()
+        record.returned = record.token
         record.tries += outcome.failed
         if outcome.ctx is not None:
             record.envelope = structs.replace(record.envelope, ctx=outcome.ctx)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import count, islice
+from itertools import count
 from math import inf
 
 from ltq._clock import Clock
@@ -32,6 +32,27 @@ class Client:
         self.rates = dict(rates)
         self.homes = {lane: namespace_of(lane) for lane in lanes}
         self.namespaces = tuple(dict.fromkeys(self.homes.values()))
+
+
+class Crew:
+    """The tasks of one claim, beside `running` others of the same process."""
+
+    def __init__(self, limit: int, running: int) -> None:
+        self.room = limit
+        self.refused: int | None = None
+        """The smallest company that a task needs which was left."""
+        self._present = running
+
+    def takes(self, company: int | None) -> bool:
+        """Take in a task that needs such company, if it fits."""
+        if company is not None:
+            if self._present >= company:
+                self.refused = min(company, self.refused or company)
+                return False
+            self.room = min(self.room, company - self._present)
+        self.room -= 1
+        self._present += 1
+        return True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,17 +83,20 @@ class Store:
         with self._step() as now:
             return [self._publish(envelope, now) for envelope in envelopes]
 
-    def claim(self, client: Client, limit: int, revoke: Callable[[str], None] | None) -> Claim:
+    def claim(
+        self, client: Client, limit: int, running: int, revoke: Callable[[str], None] | None
+    ) -> Claim:
         with self._step() as now:
             for namespace in client.namespaces:
                 self._space(namespace, now).sweep(now)
+            crew = Crew(limit, running)
             deliveries = []
-            for space, record in islice(self._pick(client, now), limit):
+            for space, record in self._pick(client, crew, now):
                 space.lend(record, worker=client.name, lease=client.lease, revoke=revoke, now=now)
                 deliveries.append(record.delivery())
             starts = [start for start in self._starts(client) if start > now]
             start_in = min(starts) - now if starts else None
-            return Claim(deliveries, self._due_in(client, now), start_in)
+            return Claim(deliveries, self._due_in(client, now), start_in, crew.refused)
 
     def wait(self, waiter: Waiter) -> float | None:
         """Take in a waiter. Returns how soon it should wake by itself (0: now), or None."""
@@ -207,19 +231,19 @@ class Store:
         with self._lock:
             space.unfollow(task_id, feed)
 
-    def _pick(self, client: Client, now: float) -> Iterator[tuple[Space, Record]]:
+    def _pick(self, client: Client, crew: Crew, now: float) -> Iterator[tuple[Space, Record]]:
         """The records to lend: the caller takes each out of its lane before it asks for more."""
         for level in Priority:
-            yield from self._pick_level(client, level, now)
+            yield from self._pick_level(client, level, crew, now)
 
     def _pick_level(
-        self, client: Client, level: Priority, now: float
+        self, client: Client, level: Priority, crew: Crew, now: float
     ) -> Iterator[tuple[Space, Record]]:
         places = [place for place in self._lanes(client) if place[1].lines[level]]
         turn = deque(sorted(places, key=lambda place: place[1].served[level]))
-        while turn:
+        while turn and crew.room > 0:
             space, lane = turn.popleft()
-            if _next_start(client, lane) > now:
+            if _next_start(client, lane) > now or not crew.takes(lane.first(level).company):
                 continue
             rate = client.rates.get(lane.name)
             yield space, lane.serve(level, number=next(self._turns), rate=rate, now=now)

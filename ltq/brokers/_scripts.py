@@ -22,6 +22,7 @@ SCRIPTS = (
     "letters",
     "progress",
     "purge",
+    "repair",
     "replay",
     "send",
     "states",

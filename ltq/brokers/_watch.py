@@ -71,6 +71,11 @@ class WatchHub:
             on_lost=self._lost,
         )
 
+    async def check(self) -> None:
+        """Raise `RefusedError` where notifications are required and cannot be had."""
+        if self._wanted == "require":
+            await are_on(self._link, self._wanted, self._probe)
+
     def feed(self, queue: str, task_id: str) -> Feed:
         """Follow one task."""
         target = (namespace_of(queue), task_id)

@@ -9,7 +9,7 @@ import msgspec
 from ltq._names import namespace_of
 from ltq.brokers._link import Argument
 from ltq.message import DeadLetter, Delivery, Envelope, Finish, Lease, Outcome, Requeue
-from ltq.options import Priority
+from ltq.options import Priority, company
 from ltq.state import Progress, Status, TaskState
 
 T = TypeVar("T")
@@ -95,6 +95,7 @@ def delivery(reply: Sequence[Any], now: float) -> Delivery:
         _number(float, get(b"timeout")),
         _number(int, get(b"max_tries")),
         _number(float, get(b"result_ttl")),
+        company(_number(int, get(b"deaths")) or 0, _number(int, get(b"max_deliveries"))),
     )
 
 
@@ -166,7 +167,10 @@ def by_namespace(items: Sequence[T], queue_of: Callable[[T], str]) -> dict[str, 
 
 
 def chunks(
-    items: Sequence[T], queue_of: Callable[[T], str], size_of: Callable[[T], int] | None = None
+    items: Sequence[T],
+    queue_of: Callable[[T], str],
+    size_of: Callable[[T], int] | None = None,
+    limit: int = BATCH,
 ) -> Iterator[tuple[str, list[int]]]:
     """Positions of items that may go into one call, with their namespace."""
     for namespace, positions in by_namespace(items, queue_of).items():
@@ -174,7 +178,7 @@ def chunks(
         size = 0
         for position in positions:
             more = 0 if size_of is None else size_of(items[position])
-            if chunk and (len(chunk) == BATCH or size + more > BATCH_BYTES):
+            if chunk and (len(chunk) == limit or size + more > BATCH_BYTES):
                 yield namespace, chunk
                 chunk, size = [], 0
             chunk.append(position)

@@ -86,6 +86,12 @@ class MemoryBroker(Broker):
         await asyncio.sleep(0)
         return self._store.sweep(queues)
 
+    async def repair(
+        self, queues: Iterable[str], *, lease: float = DEFAULT_LEASE, every: float = 0.0
+    ) -> int:
+        """Nothing is ever lost here."""
+        return 0
+
     async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         await asyncio.sleep(0)
         return self._store.states(queue, ids)
@@ -146,12 +152,12 @@ class MemoryConsumer:
         self._waits: set[asyncio.Future[bool]] = set()
         self._closed = False
 
-    async def claim(self, limit: int) -> Claim:
+    async def claim(self, limit: int, running: int = 0) -> Claim:
         await asyncio.sleep(0)
         revoke = None
         if self._revoked is not None:
             revoke = partial(_call, asyncio.get_running_loop(), self._revoked)
-        return self._store.claim(self._client, limit, revoke)
+        return self._store.claim(self._client, limit, running, revoke)
 
     async def wait(self, timeout: float | None) -> bool:
         loop = asyncio.get_running_loop()

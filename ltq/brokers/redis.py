@@ -5,16 +5,15 @@ the keys, `lua/README.md` describes them. Time is the server's.
 """
 
 import asyncio
+import logging
 import os
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from msgspec.structs import astuple
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from ltq._batcher import Batcher
 from ltq._feed import Feed
@@ -22,8 +21,11 @@ from ltq._names import check_name, namespace_of
 from ltq.broker import DEFAULT_LEASE, Broker, redact
 from ltq.brokers import _dead, _keys
 from ltq.brokers._consumer import RedisConsumer
-from ltq.brokers._link import Link, RefusedError
+from ltq.brokers._hazards import hazards
+from ltq.brokers._link import PATIENCE, Link, RefusedError
 from ltq.brokers._notify import Notifications, parse_notifications
+from ltq.brokers._repair import repair
+from ltq.brokers._url import new_client, split_url
 from ltq.brokers._watch import CHUNK, WatchHub
 from ltq.brokers._wire import (
     BATCH,
@@ -36,18 +38,28 @@ from ltq.brokers._wire import (
     outcome_size,
     task_state,
 )
-from ltq.errors import BrokerError, ConfigurationError, TaskNotFoundError
+from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
-from ltq.options import DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL, Rate
+from ltq.options import DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL, MAX_SECONDS, Rate
 from ltq.state import Progress, QueueStats, TaskState
 
-REGISTER_EVERY = 30.0
-"""Seconds after which a sender makes its namespace known again."""
+logger = logging.getLogger("ltq.broker")
 
 PING_PATIENCE = 3.0
 """Seconds `ping` waits: whoever asks wants to know soon."""
 
-_SWEEP = 1000
+_SHORTEST_PATIENCE = 0.5
+"""Seconds a heartbeat waits at least, however short the lease is."""
+
+_SWEEP = 200
+"""Most tasks of each kind that one script moves: a long one would make everybody else wait."""
+
+_SWEEPS = 5
+"""Most scripts of one sweep, as long as there is more to move."""
+
+_FINISH = 200
+"""Most outcomes of one script: each costs more than another step does."""
+
 _CLEAR = 1000
 
 
@@ -58,7 +70,7 @@ class _Session:
         self.link = broker.new_link()
         self.hub = WatchHub(self.link, broker.notifications)
         self.senders: dict[str, Batcher[Envelope, Published]] = {}
-        self.registered: dict[str, float] = {}
+        self.registered: set[str] = set()
 
     def sender(self, namespace: str) -> Batcher[Envelope, Published]:
         """Joins single sends of one namespace."""
@@ -77,18 +89,22 @@ class _Session:
     async def send(self, namespace: str, envelopes: Sequence[Envelope]) -> list[Published]:
         """One `send` script."""
         await self.register(namespace)
-        arguments: list[Any] = []
+        arguments: list[Any] = [""]
         for envelope in envelopes:
             arguments += envelope_arguments(envelope)
-        replies = await self.link.run("send", _keys.prefix(namespace), *arguments)
-        return [_PUBLISHED[reply] for reply in replies]
+        prefix = _keys.prefix(namespace)
+        replies = await self.link.run("send", prefix, *arguments, if_repeated="1")
+        if len(replies) > len(envelopes):  # a new lane: perhaps the server was emptied
+            self.registered.discard(namespace)
+            with suppress(BrokerError):  # what was sent is sent; the next send sees to it
+                await self.register(namespace)
+        return [_PUBLISHED[reply] for reply in replies[: len(envelopes)]]
 
     async def register(self, namespace: str) -> None:
-        """Make the namespace known to tools, now and then: the server may have been emptied."""
-        now = asyncio.get_running_loop().time()
-        if now >= self.registered.get(namespace, now):
+        """Make the namespace known to tools."""
+        if namespace not in self.registered:
             await self.link.call("SADD", _keys.NAMESPACES, namespace)
-            self.registered[namespace] = now + REGISTER_EVERY
+            self.registered.add(namespace)
 
     async def aclose(self) -> None:
         await self.hub.aclose()
@@ -106,9 +122,10 @@ class RedisBroker(Broker):
     def __init__(self, url: str, *, connect: Callable[[], Redis] | None = None) -> None:
         self._url = url
         self._connect = connect
-        self._server_url, wanted = _split_url(url, check=connect is None)
+        self._server_url, wanted = split_url(url, check=connect is None)
         self.notifications: Notifications = parse_notifications(wanted)
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
+        self._parents: list[dict[asyncio.AbstractEventLoop, _Session]] = []
         self._process = os.getpid()
 
     @property
@@ -122,7 +139,7 @@ class RedisBroker(Broker):
 
     def new_link(self) -> Link:
         """Connections of their own, for one event loop."""
-        connect = self._connect or partial(_client, self._server_url)
+        connect = self._connect or partial(new_client, self._server_url)
         return Link(connect, self.url.partition("://")[2])
 
     def _here(self) -> _Session:
@@ -131,6 +148,7 @@ class RedisBroker(Broker):
         session = self._sessions.get(loop)
         if session is None or self._process != os.getpid():
             if self._process != os.getpid():
+                self._parents.append(self._sessions)  # closing them would disturb the parent
                 self._process, self._sessions = os.getpid(), {}
             for ended in [known for known in self._sessions if known.is_closed()]:
                 self._sessions.pop(ended, None)
@@ -138,8 +156,14 @@ class RedisBroker(Broker):
         return session
 
     async def ping(self) -> None:
-        """Raise `BrokerError` if the server does not answer."""
-        await self._here().link.call("PING", patience=PING_PATIENCE)
+        """Raise `BrokerError` if the server does not answer, or cannot do what the URL requires."""
+        session = self._here()
+        await session.link.call("PING", patience=PING_PATIENCE)
+        await session.hub.check()
+
+    async def hazards(self) -> list[str]:
+        """See `Broker.hazards`."""
+        return await hazards(self._here().link)
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         """See `Publisher.publish`. Single sends of one turn of the loop share a call."""
@@ -186,7 +210,7 @@ class RedisBroker(Broker):
         """See `Settler.finish`."""
         link = self._here().link
         receipts: dict[int, Receipt] = {}
-        for namespace, chunk in chunks(outcomes, _queue_of_outcome, outcome_size):
+        for namespace, chunk in chunks(outcomes, _queue_of_outcome, outcome_size, _FINISH):
             arguments: list[Any] = []
             for i in chunk:
                 arguments += outcome_arguments(outcomes[i])
@@ -197,12 +221,15 @@ class RedisBroker(Broker):
     async def heartbeat(self, leases: Sequence[Lease], duration: float) -> list[Lease]:
         """See `Settler.heartbeat`."""
         link = self._here().link
+        patience = min(PATIENCE, max(duration / 3, _SHORTEST_PATIENCE))
         lost: list[Lease] = []
         for namespace, chunk in chunks(leases, lambda lease: lease.queue):
             arguments: list[Any] = [duration]
             for i in chunk:
                 arguments += (leases[i].id, leases[i].queue, leases[i].token)
-            replies = await link.run("heartbeat", _keys.prefix(namespace), *arguments)
+            replies = await link.run(
+                "heartbeat", _keys.prefix(namespace), *arguments, patience=patience
+            )
             lost += [leases[chunk[i]] for i in replies]
         return lost
 
@@ -215,15 +242,26 @@ class RedisBroker(Broker):
     async def sweep(self, queues: Iterable[str]) -> Swept:
         """See `Settler.sweep`."""
         swept = [await self._sweep(name) for name in {namespace_of(queue) for queue in queues}]
-        return Swept(
-            sum(one.recovered for one in swept),
-            sum(one.promoted for one in swept),
-            sum(one.buried for one in swept),
-        )
+        return _sum(swept)
 
-    async def _sweep(self, namespace: str) -> Swept:
-        limits = (_SWEEP, DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL)
-        return Swept(*await self._here().link.run("sweep", _keys.prefix(namespace), *limits))
+    async def _sweep(self, namespace: str, grace: float = 0.0) -> Swept:
+        limits = (_SWEEP, DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL, min(grace, MAX_SECONDS))
+        total = Swept()
+        for _ in range(_SWEEPS):
+            swept = Swept(*await self._here().link.run("sweep", _keys.prefix(namespace), *limits))
+            total = _sum([total, swept])
+            if sum(astuple(swept)) < _SWEEP:
+                break
+        if total.lost:
+            logger.warning("%d tasks of %s were lost: see the dead letters", total.lost, namespace)
+        return total
+
+    async def repair(
+        self, queues: Iterable[str], *, lease: float = DEFAULT_LEASE, every: float = 0.0
+    ) -> int:
+        """See `Settler.repair`."""
+        namespaces = {namespace_of(queue) for queue in queues}
+        return await repair(self._here().link, namespaces, lease, every)
 
     async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """See `Watcher.states`."""
@@ -274,7 +312,8 @@ class RedisBroker(Broker):
     async def cancel(self, queue: str, task_id: str, result_ttl: float) -> bool:
         """See `Inspector.cancel`."""
         prefix = _keys.prefix(namespace_of(queue))
-        answer = await self._here().link.run("cancel", prefix, task_id, result_ttl)
+        link = self._here().link
+        answer = await link.run("cancel", prefix, "", task_id, result_ttl, if_repeated="1")
         if answer == b"gone":
             raise TaskNotFoundError(task_id)
         return bool(answer == b"cancelled")
@@ -322,6 +361,10 @@ class RedisBroker(Broker):
             await session.aclose()
 
 
+def _sum(swept: Iterable[Swept]) -> Swept:
+    return Swept(*(sum(counts) for counts in zip(*map(astuple, swept), strict=True)))
+
+
 def is_lasting(error: Exception) -> bool:
     """Whether an error of one call holds for those that wait behind it: the server is away."""
     return isinstance(error, BrokerError) and not isinstance(error, RefusedError)
@@ -342,39 +385,3 @@ _RECEIPTS = {answer.value.encode(): answer for answer in Receipt}
 def _unlisten(hub: WatchHub, channels: Iterable[str]) -> None:
     for channel in channels:
         hub.unlisten(channel)
-
-
-_OWN = {"decode_responses", "protocol", "retry", "socket_timeout", "encoding", "encoding_errors"}
-"""Parameters of redis-py that LTQ sets itself."""
-
-
-def _split_url(url: str, *, check: bool) -> tuple[str, str]:
-    """The URL for redis-py, and the parameter that is LTQ's own."""
-    try:
-        parts = urlsplit(url)
-        query = dict(parse_qsl(parts.query))
-        wanted = query.pop("notifications", "auto")
-        taken = _OWN & query.keys()
-        if taken:
-            raise ValueError(f"the parameter {min(taken)} is LTQ's own")
-        if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
-            raise ValueError("what follows the port is the number of a database")
-        server_url = urlunsplit(parts._replace(query=urlencode(query)))
-        if check:
-            _client(server_url).connection_pool.make_connection()
-    except (ValueError, TypeError):  # their text may hold part of a password
-        raise ConfigurationError(
-            f"broker URL {redact(url)!r} cannot be read: it should be like "
-            "redis://user:password@host:6379/0 (special characters in a password as %XX), and "
-            f"its parameters those of redis-py, without {', '.join(sorted(_OWN))}"
-        ) from None
-    return server_url, wanted
-
-
-def _client(url: str) -> Redis:
-    # Deadlines are kept by the callers (see `_link.PATIENCE`), repeats are theirs too.
-    options: dict[str, Any] = {"protocol": 2, "socket_timeout": None}
-    if not url.startswith("unix:"):
-        options |= {"socket_connect_timeout": 3.0, "socket_keepalive": True}
-    client: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
-    return client

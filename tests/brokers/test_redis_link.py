@@ -54,10 +54,7 @@ class TestRestart:
                 await broker.publish([envelope()])
                 assert time.monotonic() - start < 2
 
-    async def test_an_emptied_server_shows_the_namespace_again(
-        self, redis_url: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("ltq.brokers.redis.REGISTER_EVERY", 0.0)
+    async def test_an_emptied_server_shows_the_namespace_again(self, redis_url: str) -> None:
         client = redis.asyncio.Redis.from_url(redis_url, protocol=2)
         async with Broker.from_url(redis_url) as broker:
             await broker.publish([envelope()])
@@ -75,7 +72,7 @@ class TestDeadline:
             errors = await asyncio.gather(*sends, return_exceptions=True)
             took = time.monotonic() - start
         assert {type(error).__mro__[-4] for error in errors} == {ltq.LtqError}
-        assert took < 6
+        assert took < 8
 
     @pytest.mark.slow
     async def test_a_worker_can_be_stopped_while_redis_is_away(self, redis_executable: str) -> None:

@@ -111,6 +111,8 @@ class TestSettings:
         handle = await wait.send()
         with pytest.raises(ltq.BrokerError, match="notifications=require"):
             await handle.result(timeout=5)
+        with pytest.raises(ltq.BrokerError, match="notifications=require"):
+            await worker.run(burst=True)
         await worker.aclose()
 
     async def test_poll_leaves_the_server_as_it_is(self, stock_server: RedisServer) -> None:

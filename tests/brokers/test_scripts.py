@@ -32,6 +32,12 @@ INCLUDE = re.compile(r"^-- @include (\w+)$", re.MULTILINE)
 NEVER_THERE = {"none"}
 """What is deleted for the deleting's sake, and written by nobody."""
 
+NOT_IN_LUA = {"repaired", "copied"}
+"""What the broker uses without a script."""
+
+PASSING = {"copied"}
+"""What is there during a call only."""
+
 scripts = pytest.mark.parametrize("name", SCRIPTS)
 
 
@@ -162,6 +168,7 @@ def kinds_in(lua: str) -> set[str]:
     assert variables <= {"index", "kind"}, "what else is built from the prefix?"
     for index, kind in re.findall(r"(?:reindex|each_due)\('([a-z]+)', '([a-z]+):'", code):
         kinds |= {index, kind}
+    kinds |= set(re.findall(r"first\('([a-z]+)'\)", code))
     for names in re.findall(r"for _, index in ipairs\(\{(.*?)\}\)", code):
         kinds |= set(re.findall("'([a-z]+)'", names))
     return kinds
@@ -243,7 +250,7 @@ class TestKeysInLua:
     def test_they_are_those_of_the_keys_module(self) -> None:
         built = set[str]().union(*(kinds_in(source(name)) for name in SCRIPTS))
         named = {kind_of(pattern(function)) for function in key_functions().values()}
-        assert built - NEVER_THERE == named
+        assert (built - NEVER_THERE) | NOT_IN_LUA == named
 
     def test_what_is_never_there_is_only_deleted(self) -> None:
         lines = [line for name in SCRIPTS for line in source(name).splitlines()]
@@ -318,6 +325,7 @@ class TestKeysLeft:
         await self.work(broker)
         await self.die(broker)
         await self.work(broker)
+        await broker.repair(["mail:send"], every=60)
         kinds = set()
         with redis.Redis.from_url(redis_url, decode_responses=True) as client:
             for key in client.scan_iter():
@@ -329,7 +337,7 @@ class TestKeysLeft:
                     assert ends == row.life.startswith("TTL"), key
                 assert client.type(key) == row.type, key
                 kinds.add(kind_of(key))
-        assert kinds == {
+        assert kinds | PASSING == {
             kind_of(row.key.strip("`").replace("…", "ltq:{}:")) for row in ROWS.values()
         }
 
@@ -424,6 +432,8 @@ class TestNoScriptStopsHalfway:
         async with broker.consumer(["mail:send"]) as consumer:
             for _ in range(2):
                 deliveries = (await consumer.claim(10)).deliveries
+                if field == "deaths" and len(deliveries) == 1:  # the other one runs alone
+                    deliveries += (await consumer.claim(10)).deliveries
                 assert {delivery.lease.id for delivery in deliveries} == set(ids)
                 await broker.finish([Requeue(delivery.lease) for delivery in deliveries])
         assert await self.count(broker) == 2

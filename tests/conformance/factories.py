@@ -36,8 +36,8 @@ async def publish_many(broker: Broker, count: int, **fields: Any) -> list[str]:
 
 
 async def claim_one(broker: Broker, consumer: Consumer) -> Delivery:
-    """Claim one task, that is there or is to come within a second."""
-    (delivery,) = await broker.claim(consumer, 1, timeout=1.0)
+    """Claim one task, that is there or is to come within two seconds."""
+    (delivery,) = await broker.claim(consumer, 1, timeout=2.0)
     return delivery
 
 

@@ -88,7 +88,9 @@ class TestFinish:
     ) -> None:
         assert await broker.release(delivery.lease, result_ttl=0) is Receipt.OK
         assert await broker.states(QUEUE, [delivery.lease.id]) == [None]
-        assert await broker.release(delivery.lease, result_ttl=0) is Receipt.GONE
+        assert await broker.release(delivery.lease, result_ttl=0) is Receipt.OK
+        stale = Lease(delivery.lease.id, QUEUE, delivery.lease.token - 1)
+        assert await broker.release(stale) is Receipt.GONE
 
     async def test_an_unknown_task_is_gone(self, broker: Broker) -> None:
         lease = Lease("nobody", QUEUE, 1)
@@ -262,12 +264,13 @@ class TestRepeatedOutcome:
         assert await claim_ids(make_consumer(), 10) == [delivery.lease.id]
         assert (await broker.state(QUEUE, delivery.lease.id)).requeue_count == 1
 
-    async def test_a_requeue_repeated_after_the_next_claim_is_stale(
+    async def test_a_requeue_repeated_after_the_next_claim_was_recorded(
         self, broker: Broker, make_consumer: MakeConsumer, delivery: Delivery
     ) -> None:
         await broker.requeue(delivery.lease)
         await claim_one(broker, make_consumer())
-        assert await broker.requeue(delivery.lease) is Receipt.STALE
+        assert await broker.requeue(delivery.lease) is Receipt.OK
+        assert await broker.release(delivery.lease) is Receipt.STALE
         assert (await broker.state(QUEUE, delivery.lease.id)).status is Status.WORKING
 
 

@@ -60,6 +60,21 @@ class TestSend:
         await worker.run(burst=True)
         assert await second.result(timeout=1) == 7
 
+    async def test_an_id_of_another_task_is_refused(self, worker: Worker, broker: Broker) -> None:
+        @worker.task
+        async def order(number: int) -> int:
+            return number
+
+        @worker.task
+        async def bill(number: int) -> str:
+            return str(number)
+
+        await order.with_options(id="order-7").send(7)
+        with pytest.raises(ltq.ConfigurationError, match="id 'order-7' is another task's"):
+            await bill.with_options(id="order-7").send(7)
+        (stats,) = await broker.stats([bill.queue])
+        assert stats.pending == 0
+
     async def test_delay_and_eta(self, worker: Worker) -> None:
         @worker.task
         async def later() -> None:

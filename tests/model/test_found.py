@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 import redis
@@ -14,6 +15,7 @@ from ltq.brokers._memory_store import Client
 from ltq.brokers._wire import task_state
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.redis import RedisBroker
+from ltq.errors import TaskNotFoundError
 from ltq.message import Finish, Receipt
 from ltq.options import Priority
 from ltq.state import Status
@@ -89,9 +91,9 @@ class Counted(MemoryBroker):
         self.claims = 0
         plain = self._store.claim
 
-        def claim(client: Client, limit: int, revoke: object) -> Claim:
+        def claim(client: Client, limit: int, running: int, revoke: object) -> Claim:
             self.claims += 1
-            return plain(client, limit, None)
+            return plain(client, limit, running, None)
 
         self._store.claim = claim  # type: ignore[method-assign]
 
@@ -130,7 +132,7 @@ async def due(broker: RedisBroker) -> None:
         group, link = consumer._groups[0], consumer._link
 
         async def now() -> bool:
-            reply = await link.run("claim", group.prefix, "id", "c", 1.0, 0, "", "")
+            reply = await link.run("claim", group.prefix, "id", "c", 1.0, 0, 0, 0, 0, "", "", "", 5)
             return bool(reply[0]) and float(reply[0]) <= 0
 
         await eventually(now)
@@ -184,3 +186,57 @@ async def test_a_name_that_is_no_text_does_not_hide_the_queues(
         client.sadd(key, b"\xff")
     assert "mail:send" in await broker.queues()
     assert await broker.find("unknown") is None
+
+
+async def test_a_wake_up_is_passed_on_though_something_was_due(
+    broker: RedisBroker, redis_url: str
+) -> None:
+    await publish_many(broker, 3)
+    async with broker.consumer(["mail:send"], lease=60.0) as consumer:
+        assert isinstance(consumer, RedisConsumer)
+        assert await consumer.wait(1.0)
+        with redis.Redis.from_url(redis_url) as client:
+            client.zadd(_keys.expiry("mail"), {"mail:other": 1.0})  # early, as heartbeats leave it
+            assert len(await claim_ids(consumer, 1)) == 1
+            assert client.exists(_keys.wake("mail", "mail:send"))
+
+
+async def test_a_wake_up_is_passed_on_by_a_repeated_claim(
+    broker: RedisBroker, redis_url: str
+) -> None:
+    await publish_many(broker, 4)
+    async with broker.consumer(["mail:send"]) as consumer:
+        assert isinstance(consumer, RedisConsumer)
+        group = consumer._groups[0]
+        claim_id = group.claim_id
+        await consumer.claim(1)
+        group.claim_id = claim_id  # as if it had failed for good
+        assert await consumer.wait(1.0)
+        assert len(await claim_ids(consumer, 2)) == 2
+        with redis.Redis.from_url(redis_url) as client:
+            assert client.exists(_keys.wake("mail", "mail:send"))
+
+
+async def test_a_burst_goes_on_behind_a_lost_task(broker: RedisBroker, redis_url: str) -> None:
+    worker = Worker("shop", broker=broker, concurrency=1)
+    ran: list[int] = []
+
+    @worker.task
+    async def note(number: int) -> None:
+        ran.append(number)
+
+    handles = [await note.send(number) for number in range(3)]
+    with redis.Redis.from_url(redis_url) as client:
+        client.delete(_keys.task("shop", handles[0].id))
+    await worker.run(burst=True)
+    assert ran == [1, 2]
+
+
+async def test_a_record_without_a_name_can_be_cancelled(
+    broker: RedisBroker, redis_url: str
+) -> None:
+    envelope = await publish(broker)
+    with redis.Redis.from_url(redis_url) as client:
+        client.hdel(_keys.task("mail", envelope.id), "task")
+    with suppress(TaskNotFoundError):
+        await broker.cancel("mail:send", envelope.id, 1.0)

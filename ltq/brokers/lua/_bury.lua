@@ -4,7 +4,7 @@ local function bury(key, queue, id, ...)
   local dead, letter = prefix .. 'dead:' .. queue, prefix .. 'letter:' .. id
   local before = redis.pcall('HMGET', letter, 'queue', 'task')
   local elsewhere = not before.err and (before[1] or before[2])
-  if elsewhere and elsewhere ~= queue then redis.call('ZREM', prefix .. 'dead:' .. elsewhere, id) end
+  if elsewhere and elsewhere ~= queue then sure('ZREM', prefix .. 'dead:' .. elsewhere, id) end
   redis.call('DEL', letter)
   local fields = redis.pcall('HGETALL', key) -- none where it is no hash
   for i = 1, #fields, 1000 do
@@ -13,11 +13,11 @@ local function bury(key, queue, id, ...)
   redis.call('HDEL', letter, 'progress', 'error', 'error_type', 'traceback')
   redis.call('HSET', letter, 'queue', queue, 'release_time', stamp, ...)
   redis.call('EXPIRE', letter, DEAD_TTL)
-  redis.call('ZADD', dead, stamp, id)
+  sure('ZADD', dead, stamp, id)
   redis.call('EXPIRE', dead, DEAD_TTL)
-  redis.call('ZREMRANGEBYSCORE', dead, '-inf', at(now - DEAD_TTL))
-  for _, old in ipairs(redis.call('ZRANGE', dead, 0, -MAX_DEAD - 1)) do
+  sure('ZREMRANGEBYSCORE', dead, '-inf', at(now - DEAD_TTL))
+  for _, old in ipairs(sure('ZRANGE', dead, 0, -MAX_DEAD - 1)) do
     redis.call('DEL', prefix .. 'letter:' .. old)
-    redis.call('ZREM', dead, old)
+    sure('ZREM', dead, old)
   end
 end

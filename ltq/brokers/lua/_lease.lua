@@ -1,58 +1,64 @@
--- take(id, lane): lease one task and add it to `tasks`; what is not a pending task is counted in
--- `lost`, or buried where its key is not a hash at all.
--- record(): write down leases and the claim, so that repeated(record) can answer it again.
-local tasks, lost = {}, 0
-local leases = {}
+-- take_from(ready, lane, count): lease up to `count` tasks of a list, adding them to `tasks`, and
+-- tell whether all that were asked for could be. Those that may not be leased now stay in front.
+local MAX_BYTES = 4000000 -- of bodies in one reply: it has to arrive well within its deadline
+local tasks, lost, leases, bytes = {}, 0, {}, 0
+local company, full
 local deadline = at(now + lease)
 local micros = now * 1e6
 local fresh_token = string.format('%.0f', micros)
 local keys = prefix .. 'task:'
 local function add(id, token, fields) tasks[#tasks + 1] = { id, token, fields } end
+local function unusable(id, lane, why)
+  lost = lost + 1
+  local queue = string.match(lane, '^[^/]*')
+  bury(keys .. id, queue, id, 'status', 'rejected', 'error', why)
+  redis.call('DEL', keys .. id)
+end
+-- A task that workers died under runs in ever smaller company, so that one that kills them does
+-- not take others along: alone before the death that would bury it, among 10 before that, ...
+local function fits(hash)
+  local deaths = tonumber(hash.deaths) or 0
+  if deaths <= 0 then return true end
+  local most_beside = math.max(1, 10 ^ ((tonumber(hash.max_deliveries) or most) - 1 - deaths))
+  if running + #tasks >= most_beside then
+    company = string.format('%.0f', most_beside)
+    return false
+  end
+  limit = math.min(limit, most_beside - running)
+  return true
+end
 local function take(id, lane)
-  local key = keys .. id
-  local fields = redis.pcall('HGETALL', key)
+  local fields = redis.pcall('HGETALL', keys .. id)
+  if fields.err then return unusable(id, lane, 'the key of the task does not hold a hash') end
   local hash = {}
   for i = 1, #fields, 2 do hash[fields[i]] = fields[i + 1] end
-  if fields.err then
-    bury(key, string.match(lane, '^[^/]*'), id, 'status', 'rejected',
-      'error', 'the key of the task does not hold a hash')
-  end
-  if hash.status ~= 'pending' or not hash.task then
-    lost = lost + 1
-    return
-  end
+  if not hash.status then return unusable(id, lane, 'what the task was is gone') end
+  if hash.status ~= 'pending' then return end -- it has another place
+  if not hash.task then return unusable(id, lane, 'what the task was is gone in part') end
+  if not fits(hash) then return true end
   local token, last = fresh_token, tonumber(hash.token)
   if last and last >= micros and last < 9e15 then token = string.format('%.0f', last + 1) end
   local count = string.format('%.0f', (tonumber(hash.dequeue_count) or 0) + 1)
-  redis.call('HSET', key, 'status', 'working', 'dequeue_count', count, 'last_dequeue_time', stamp,
-    'worker', consumer, 'token', token)
+  redis.call('HSET', keys .. id, 'status', 'working', 'dequeue_count', count,
+    'last_dequeue_time', stamp, 'worker', consumer, 'token', token)
   add(id, token, fields)
+  bytes = bytes + #(hash.body or '')
   local queue = hash.queue or hash.task
   local of_queue = leases[queue] or {}
   leases[queue] = of_queue
   of_queue[#of_queue + 1] = deadline
   of_queue[#of_queue + 1] = id
 end
-local function record()
-  if #tasks == 0 then return end
-  local ids = { claim_id }
-  for i, task in ipairs(tasks) do ids[i + 1] = task[1] end
-  redis.call('SET', prefix .. 'claim:' .. consumer, table.concat(ids, '\n'), 'PX',
-    string.format('%.0f', math.max(1, lease * 1000)))
-  for queue, of_queue in pairs(leases) do
-    redis.call('ZADD', prefix .. 'leases:' .. queue, unpack(of_queue))
-    redis.call('ZADD', prefix .. 'expiry', 'LT', deadline, queue)
-  end
-end
-local function repeated(record_)
-  for id in string.gmatch(string.match(record_, '\n(.*)'), '[^\n]+') do
-    local values = redis.pcall('HMGET', keys .. id, 'status', 'worker', 'token', 'dequeue_count')
-    if not values.err and values[1] == 'working' and values[2] == consumer then
-      local fields = redis.call('HGETALL', keys .. id)
-      fields[#fields + 1] = 'dequeue_count' -- as it was before the claim
-      fields[#fields + 1] = string.format('%.0f', tonumber(values[4]) - 1)
-      add(id, values[3], fields)
+local function take_from(ready, lane, count)
+  local ids = sure('LPOP', ready, count) or {}
+  for i, id in ipairs(ids) do
+    if bytes > MAX_BYTES then
+      full, limit = true, #tasks
+    end
+    if #tasks >= limit or take(id, lane) then
+      for j = #ids, i, -1 do sure('LPUSH', ready, ids[j]) end
+      return false
     end
   end
-  return { '0', lost, tasks, stamp, '' }
+  return true
 end

@@ -8,7 +8,8 @@ local function read_rates(first, last)
   return rates
 end
 local function unused_from(lane)
-  return math.max(tonumber(redis.call('GET', prefix .. 'rate:' .. lane) or '') or 0, now)
+  local moment = tonumber(sure('GET', prefix .. 'rate:' .. lane) or '') or 0
+  return moment == moment and math.max(moment, now) or now -- "nan" is a number, too
 end
 local function next_start(lane, rate)
   return unused_from(lane) - (rate.burst - 1) * rate.interval

@@ -9,6 +9,7 @@ RETURNS how many were removed
 ]]
 local prefix, queue, limit = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local removed = 0
+-- @include sure
 -- @include index
 local function remove(ids, status)
   for _, id in ipairs(ids or {}) do
@@ -18,17 +19,17 @@ local function remove(ids, status)
   end
 end
 
-for _, lane in ipairs(redis.call('SMEMBERS', prefix .. 'lanes')) do
+for _, lane in ipairs(sure('SMEMBERS', prefix .. 'lanes')) do
   if string.match(lane, '^[^/]*') == queue then
     for priority = 0, 2 do
       local ready = prefix .. 'ready:' .. priority .. ':' .. lane
-      if removed < limit then remove(redis.call('LPOP', ready, limit - removed), 'pending') end
+      if removed < limit then remove(sure('LPOP', ready, limit - removed), 'pending') end
     end
   end
 end
 if removed < limit then
-  local ids = redis.call('ZRANGE', prefix .. 'delayed:' .. queue, 0, limit - removed - 1)
-  if #ids > 0 then redis.call('ZREM', prefix .. 'delayed:' .. queue, unpack(ids)) end
+  local ids = sure('ZRANGE', prefix .. 'delayed:' .. queue, 0, limit - removed - 1)
+  if #ids > 0 then sure('ZREM', prefix .. 'delayed:' .. queue, unpack(ids)) end
   remove(ids, 'delayed')
   reindex('due', 'delayed:', queue)
 end

@@ -14,27 +14,21 @@ RETURNS for each outcome 'ok', 'stale', 'cancelled' or 'gone'
 ]]
 local prefix = KEYS[1]
 -- @include time
+-- @include sure
 -- @include ready
 -- @include later
 -- @include bury
 -- @include index
 -- @include final
+-- @include receipt
 
--- Nil if the outcome is to be recorded, else the answer.
-local function check(hash, token)
-  if hash.err or not hash[1] then return 'gone' end
-  if hash[1] == 'cancelled' then return 'cancelled' end
-  if hash[2] ~= token then return 'stale' end
-  if hash[1] ~= 'working' then return 'ok' end
-end
-
-local function finish(id, queue, status, ttl, flags, ...)
+local function finish(id, queue, token, status, ttl, flags, ...)
   local key = prefix .. 'task:' .. id
   if string.find(flags, 'd', 1, true) then bury(key, queue, id, 'status', status, ...) end
-  close(key, ttl, 0, status, ...)
+  close(key, ttl, 0, token, status, ...)
 end
 
-local function requeue(id, queue, status, delay, flags, ...)
+local function requeue(id, queue, token, status, delay, flags, ...)
   local key = prefix .. 'task:' .. id
   local hash = redis.call('HMGET', key, 'lane', 'priority', 'tries', 'requeue_count')
   local lane, priority = hash[1] or queue, hash[2] or '1'
@@ -43,11 +37,12 @@ local function requeue(id, queue, status, delay, flags, ...)
     redis.call('HSET', key, 'tries', string.format('%.0f', (tonumber(hash[3]) or 0) + 1))
   end
   if status == 'delayed' then
-    redis.call('HSET', key, 'status', status, ...)
+    redis.call('HSET', key, 'status', status, 'returned', token, ...)
     return postpone(queue, lane, id, now + tonumber(delay))
   end
   local count = string.format('%.0f', (tonumber(hash[4]) or 0) + 1)
-  redis.call('HSET', key, 'status', status, 'requeue_count', count, 'last_requeue_time', stamp, ...)
+  redis.call('HSET', key, 'status', status, 'returned', token, 'requeue_count', count,
+    'last_requeue_time', stamp, ...)
   push(lane, priority, id, string.find(flags, 'f', 1, true))
 end
 
@@ -55,7 +50,8 @@ end
 local answers, accepted, over, seen, i = {}, {}, {}, {}, 1
 while i <= #ARGV do
   local id, queue, token = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local answer = check(redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'token'), token)
+  local hash = redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'token', 'returned')
+  local answer = check(id, hash, token, ARGV[i + 3])
   if not answer and not seen[id] then
     seen[id] = true
     accepted[#accepted + 1] = i
@@ -66,13 +62,13 @@ while i <= #ARGV do
   i = i + 7 + tonumber(ARGV[i + 6])
 end
 for queue, ids in pairs(over) do
-  redis.call('ZREM', prefix .. 'leases:' .. queue, unpack(ids))
+  sure('ZREM', prefix .. 'leases:' .. queue, unpack(ids))
   reindex('expiry', 'leases:', queue)
 end
 for _, first in ipairs(accepted) do
-  local id, queue, _, status, seconds, flags, count = unpack(ARGV, first, first + 6)
-  local record = (status == 'pending' or status == 'delayed') and requeue or finish
-  record(id, queue, status, seconds, flags, unpack(ARGV, first + 7, first + 6 + count))
+  local id, queue, token, status, seconds, flags, count = unpack(ARGV, first, first + 6)
+  local record = is_return[status] and requeue or finish
+  record(id, queue, token, status, seconds, flags, unpack(ARGV, first + 7, first + 6 + count))
 end
 flush_pushed()
 return answers

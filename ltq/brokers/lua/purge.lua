@@ -11,6 +11,7 @@ RETURNS {removed, more}: how many were removed; 1 if there may be more, else 0
 ]]
 local prefix, queue, older_than, limit = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 -- @include time
+-- @include sure
 
 local dead, latest = prefix .. 'dead:' .. queue, now - older_than
 
@@ -25,12 +26,12 @@ for i = 4, #ARGV do
   if is_wanted(ARGV[i]) then ids[#ids + 1] = ARGV[i] end
 end
 if #ARGV < 4 then
-  ids = redis.call('ZRANGE', dead, '-inf', at(latest), 'BYSCORE', 'LIMIT', 0, limit)
+  ids = sure('ZRANGE', dead, '-inf', at(latest), 'BYSCORE', 'LIMIT', 0, limit)
   if #ids == limit then more = 1 end
 end
 local removed = 0
 for _, id in ipairs(ids) do
-  redis.call('ZREM', dead, id)
+  sure('ZREM', dead, id)
   removed = removed + redis.call('DEL', prefix .. 'letter:' .. id)
 end
 return { removed, more }

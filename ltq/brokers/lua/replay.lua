@@ -14,6 +14,7 @@ RETURNS for each id 'created', 'exists' (it waits or works: the letter stays), '
 ]]
 local prefix, queue, call = KEYS[1], ARGV[1], ARGV[2]
 -- @include time
+-- @include sure
 -- @include ready
 
 local LIVE = { pending = true, delayed = true, working = true }
@@ -34,7 +35,7 @@ local function replay(id)
   local task = redis.pcall('HMGET', key, 'status', 'replay')
   local answer = check(letter, task)
   if answer then return answer end
-  redis.call('ZREM', prefix .. 'dead:' .. queue, id)
+  sure('ZREM', prefix .. 'dead:' .. queue, id)
   redis.call('RENAME', from, key)
   redis.call('PERSIST', key)
   redis.call('HDEL', key, 'error', 'error_type', 'traceback', 'tries', 'deaths', 'release_time', 'result')

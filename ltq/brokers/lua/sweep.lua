@@ -5,18 +5,21 @@ KEYS[1] prefix          of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] limit           int, most tasks of each kind
 ARGV[2] max_deliveries  int, deaths that bury a task which names no limit of its own
 ARGV[3] result_ttl      seconds the state of a buried task stays, where it names none itself
+ARGV[4] grace           seconds that leases last beyond their end
 
-RETURNS {recovered, promoted, buried}
+RETURNS {recovered, promoted, buried, lost}: `lost` ids had no usable hash
 ]]
 local prefix = KEYS[1]
 local limit, max_deliveries, result_ttl = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local grace = tonumber(ARGV[4])
 -- @include time
+-- @include sure
 -- @include ready
 -- @include bury
 -- @include index
 -- @include final
 
-local recovered, promoted, buried = 0, 0, 0
+local recovered, promoted, buried, lost = 0, 0, 0, 0
 
 local function again(id, queue, hash, ...)
   local count = string.format('%.0f', (tonumber(hash[4]) or 0) + 1)
@@ -46,26 +49,32 @@ local function recover(id, queue, hash)
   local text = 'killed its worker ' .. (deaths == 1 and 'once' or died .. ' times')
   buried = buried + 1
   bury(key, queue, id, 'status', 'rejected', 'error', text, 'deaths', died, 'token', token)
-  close(key, hash[8] or result_ttl, result_ttl, 'rejected', 'error', text, 'token', token)
+  close(key, hash[8] or result_ttl, result_ttl, 0, 'rejected', 'error', text, 'token', token)
 end
 
-local function each_due(index, kind, move)
+local function move_on(id, queue, move)
+  local key = prefix .. 'task:' .. id
+  local hash = redis.pcall('HMGET', key, 'status', 'lane', 'priority', 'requeue_count', 'token',
+    'deaths', 'max_deliveries', 'result_ttl')
+  if not hash.err and hash[1] then return move(id, queue, hash) end
+  lost = lost + 1
+  bury(key, queue, id, 'status', 'rejected', 'error', 'what the task was is gone')
+  redis.call('DEL', key)
+end
+
+local function each_due(index, kind, moment, move)
   local left = limit
-  for _, queue in ipairs(redis.call('ZRANGE', prefix .. index, '-inf', stamp, 'BYSCORE')) do
+  for _, queue in ipairs(sure('ZRANGE', prefix .. index, '-inf', moment, 'BYSCORE')) do
     local set = prefix .. kind .. queue
-    local ids = left > 0 and redis.call('ZRANGE', set, '-inf', stamp, 'BYSCORE', 'LIMIT', 0, left)
-    if ids and #ids > 0 then redis.call('ZREM', set, unpack(ids)) end
-    for _, id in ipairs(ids or {}) do
-      local hash = redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'lane', 'priority',
-        'requeue_count', 'token', 'deaths', 'max_deliveries', 'result_ttl')
-      if not hash.err then move(id, queue, hash) end
-    end
+    local ids = left > 0 and sure('ZRANGE', set, '-inf', moment, 'BYSCORE', 'LIMIT', 0, left)
+    if ids and #ids > 0 then sure('ZREM', set, unpack(ids)) end
+    for _, id in ipairs(ids or {}) do move_on(id, queue, move) end
     left = left - #(ids or {})
     reindex(index, kind, queue)
   end
 end
 
-each_due('due', 'delayed:', promote)
-each_due('expiry', 'leases:', recover)
+each_due('due', 'delayed:', stamp, promote)
+each_due('expiry', 'leases:', at(now - grace), recover)
 flush_pushed()
-return { recovered, promoted, buried }
+return { recovered, promoted, buried, lost }

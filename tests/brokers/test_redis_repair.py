@@ -1,0 +1,167 @@
+"""Keys are lost: tasks get their place back, or a letter says what became of them."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import redis
+
+from ltq.brokers import _keys
+from ltq.brokers.redis import RedisBroker
+from ltq.message import Delivery
+from ltq.state import Status
+from tests.conformance.factories import QUEUE, claim_ids, lose, publish, publish_many
+from tests.eventually import eventually
+
+
+@pytest.fixture
+async def broker(redis_url: str) -> AsyncIterator[RedisBroker]:
+    async with RedisBroker(redis_url) as broker:
+        yield broker
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+async def claim(broker: RedisBroker, lease: float = 15.0) -> list[Delivery]:
+    async with broker.consumer([QUEUE], lease=lease) as consumer:
+        return (await consumer.claim(1000)).deliveries
+
+
+class TestNothingLost:
+    async def test_nothing_is_done(self, broker: RedisBroker, client: redis.Redis) -> None:
+        await publish(broker)
+        await claim(broker)
+        first, second = await publish_many(broker, 2)
+        await publish(broker, delay=60)
+        async with broker.consumer([QUEUE]) as consumer:
+            await broker.requeue((await consumer.claim(1)).deliveries[0].lease)
+        before = {key: client.dump(key) for key in client.scan_iter()}
+        assert await broker.repair([QUEUE]) == 0
+        assert {key: client.dump(key) for key in client.scan_iter()} == before
+        assert await claim_ids(consumer, 3) == [second, first]
+
+    async def test_in_a_long_queue_neither(self, broker: RedisBroker) -> None:
+        await publish_many(broker, 5000)
+        await claim(broker)
+        assert await broker.repair([QUEUE]) == 0
+
+
+class TestWithoutAPlace:
+    async def test_a_ready_list_is_made_again(
+        self, broker: RedisBroker, client: redis.Redis
+    ) -> None:
+        ids = await publish_many(broker, 2500)
+        client.delete(_keys.ready("mail", QUEUE, 1), _keys.active("mail"))
+        assert await broker.repair([QUEUE]) == 2500
+        found = [delivery.lease.id for _ in range(3) for delivery in await claim(broker)]
+        assert sorted(found) == sorted(ids)
+
+    async def test_one_task_among_others(self, broker: RedisBroker, client: redis.Redis) -> None:
+        first, second, third = await publish_many(broker, 3)
+        lost = await publish(broker, priority=0)
+        client.lrem(_keys.ready("mail", QUEUE, 1), 1, first)
+        client.lrem(_keys.ready("mail", QUEUE, 0), 1, lost.id)
+        await publish(broker, priority=0)
+        assert await broker.repair([QUEUE]) >= 1
+        ids = [delivery.lease.id for delivery in await claim(broker)]
+        assert {second, third, lost.id} <= set(ids)
+        assert len(ids) == len(set(ids))
+
+    async def test_indexes_are_made_again(self, broker: RedisBroker, client: redis.Redis) -> None:
+        held = await publish(broker)
+        await claim(broker, lease=0.2)
+        ready = await publish(broker)
+        delayed = await publish(broker, delay=0.2)
+        client.delete(*(index("mail") for index in INDEXES))
+        client.delete(_keys.NAMESPACES)
+        await broker.repair([QUEUE])
+        assert await broker.queues() == [QUEUE]
+        found: set[str] = set()
+
+        async def all_found() -> bool:
+            found.update(delivery.lease.id for delivery in await claim(broker))
+            return found == {held.id, ready.id, delayed.id}
+
+        await eventually(all_found)
+
+    async def test_a_delayed_task_is_ready(self, broker: RedisBroker, client: redis.Redis) -> None:
+        task = await publish(broker, delay=60)
+        client.delete(_keys.delayed("mail", QUEUE))
+        assert await broker.repair([QUEUE]) == 1
+        assert (await broker.state(QUEUE, task.id)).status is Status.PENDING
+        assert [delivery.lease.id for delivery in await claim(broker)] == [task.id]
+
+    async def test_a_working_task_gets_a_lease_that_its_worker_may_renew(
+        self, broker: RedisBroker, client: redis.Redis
+    ) -> None:
+        task = await publish(broker)
+        (delivery,) = await claim(broker)
+        client.delete(_keys.leases("mail", QUEUE))
+        assert await broker.repair([QUEUE]) == 1
+        assert await broker.heartbeat([delivery.lease], 0.05) == []
+        await lose(broker, delivery)
+        assert [delivery.lease.id for delivery in await claim(broker)] == [task.id]
+
+    async def test_what_is_final_is_left_alone(
+        self, broker: RedisBroker, client: redis.Redis
+    ) -> None:
+        await publish(broker)
+        (delivery,) = await claim(broker)
+        await broker.release(delivery.lease)
+        client.set(_keys.task("mail", "text"), "text")
+        client.hset(_keys.task("mail", "half"), "status", "pending")
+        assert await broker.repair([QUEUE]) == 0
+
+    async def test_one_of_many_workers_looks(
+        self, broker: RedisBroker, client: redis.Redis
+    ) -> None:
+        await publish(broker)
+        client.delete(_keys.ready("mail", QUEUE, 1))
+        assert await broker.repair([QUEUE], every=60) == 1
+        client.delete(_keys.ready("mail", QUEUE, 1))
+        assert await broker.repair([QUEUE], every=60) == 0
+        assert await broker.repair([QUEUE]) == 1
+
+
+INDEXES = (_keys.active, _keys.due, _keys.expiry, _keys.lanes)
+
+
+class TestWithoutATask:
+    async def test_a_ready_id_leaves_a_letter(
+        self, broker: RedisBroker, client: redis.Redis
+    ) -> None:
+        lost, good = await publish_many(broker, 2)
+        client.delete(_keys.task("mail", lost))
+        assert [delivery.lease.id for delivery in await claim(broker)] == [good]
+        await self.check(broker, lost)
+
+    async def test_a_lease_leaves_a_letter(self, broker: RedisBroker, client: redis.Redis) -> None:
+        (lost,) = await publish_many(broker, 1)
+        await claim(broker, lease=0.05)
+        client.delete(_keys.task("mail", lost))
+        await self.swept(broker)
+        await self.check(broker, lost)
+
+    async def test_a_delayed_id_leaves_a_letter(
+        self, broker: RedisBroker, client: redis.Redis
+    ) -> None:
+        lost = await publish(broker, delay=0.05)
+        client.delete(_keys.task("mail", lost.id))
+        await self.swept(broker)
+        await self.check(broker, lost.id)
+
+    async def swept(self, broker: RedisBroker) -> None:
+        async def is_lost() -> bool:
+            return (await broker.sweep([QUEUE])).lost == 1
+
+        await eventually(is_lost)
+
+    async def check(self, broker: RedisBroker, lost: str) -> None:
+        letter = await broker.letter(QUEUE, lost)
+        assert (letter.status, letter.body) == (Status.REJECTED, None)
+        assert letter.error == "what the task was is gone"
+        (stats,) = await broker.stats([QUEUE])
+        assert (stats.pending, stats.delayed, stats.dead) == (0, 0, 1)

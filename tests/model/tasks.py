@@ -1,0 +1,121 @@
+"""A task and a dead letter as they should be."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
+
+from ltq.message import DeadLetter, Delivery, Envelope
+from ltq.options import DEFAULT_MAX_DELIVERIES
+from ltq.state import Progress, Status, TaskState
+
+GONE = "what the task was is gone"
+
+Breakage = str
+"""What became of its record: `gone`, `string` (no hash), `status`, `task` (without that field)."""
+
+
+@dataclass
+class Task:
+    """A task as it should be."""
+
+    envelope: Envelope
+    number: int
+    """Of its last move: the order in which tasks were postponed or leased."""
+    born: int = 0
+    """The number of its sending; a replay is no new one."""
+    status: Status = Status.PENDING
+    when: float = inf
+    """When it is due, or its lease ends."""
+    expires: float = inf
+    token: int = 0
+    returned: int = 0
+    """The token of the last lease it was put back with."""
+    tries: int = 0
+    deaths: int = 0
+    dequeues: int = 0
+    requeues: int = 0
+    worker: str | None = None
+    progress: Progress | None = None
+    result: bytes | None = None
+    error: str | None = None
+    replay: str | None = None
+    """The call that enqueued it again."""
+    broken: Breakage | None = None
+
+    @property
+    def id(self) -> str:
+        return self.envelope.id
+
+    @property
+    def queue(self) -> str:
+        return self.envelope.queue
+
+    @property
+    def company(self) -> float:
+        """How many tasks may run beside it, with itself."""
+        if self.deaths <= 0:
+            return inf
+        most = self.envelope.max_deliveries or DEFAULT_MAX_DELIVERIES
+        return 10.0 ** max(0, most - 1 - self.deaths)
+
+    def check_state(self, state: TaskState[bytes]) -> None:
+        """Compare with what everybody may see."""
+        seen = (state.status, state.queue, state.worker, state.dequeue_count, state.requeue_count)
+        assert seen == (self.status, self.queue, self.worker, self.dequeues, self.requeues)
+        told = (state.progress, state.result, state.error)
+        assert told == (self.progress, self.result, self.error), self.id
+        assert (state.release_time is not None) == self.status.is_final
+        assert (state.last_dequeue_time is not None) == (self.dequeues > 0)
+        assert (state.last_requeue_time is not None) == (self.requeues > 0)
+
+    def check_delivery(self, delivery: Delivery) -> None:
+        """Compare with what its worker got."""
+        told = (delivery.dequeue_count, delivery.tries, delivery.deaths, delivery.body)
+        assert told == (self.dequeues, self.tries, self.deaths, self.envelope.body)
+        lease = delivery.lease
+        assert (lease.id, lease.queue, lease.token) == (self.id, self.queue, self.token)
+        assert (delivery.company or inf) == self.company
+
+
+Tie = Callable[[Task], str | int]
+"""Which of two tasks with the same time goes first."""
+
+
+@dataclass
+class Letter:
+    """A dead letter as it should be."""
+
+    task: Task
+    """As it was when it died."""
+    status: Status
+    error: str | None
+    time: float
+    step: int
+    """Of the burial: letters of one step may be in any order."""
+    replay: str | None = None
+    aged: float = 0.0
+    """Seconds that it was made older by hand."""
+    body: bytes | None = field(default=None)
+    name: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.task.id
+
+    @property
+    def queue(self) -> str:
+        return self.task.queue
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to enqueue."""
+        return self.body is None or not self.name
+
+    def check(self, seen: DeadLetter) -> None:
+        """Compare with what everybody may see."""
+        assert (seen.id, seen.queue, seen.status) == (self.id, self.queue, self.status)
+        assert (seen.task_name, seen.body, seen.error) == (self.name, self.body, self.error)
+        task = self.task
+        counts = (seen.dequeue_count, seen.requeue_count, seen.deaths, seen.worker)
+        assert counts == (task.dequeues, task.requeues, task.deaths, task.worker), self.id
+        assert seen.tries == task.tries + (self.status is Status.FAILED)
