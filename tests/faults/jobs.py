@@ -1,22 +1,34 @@
 """The worker that fault tests run, kill and pause: its tasks tell a ledger what they do.
 
-The ledger is a second Redis, which nothing ever happens to.
+The ledger is a second Redis, which nothing ever happens to. The environment may say that the
+process ends itself somewhere (see `crash`), or that it begins only when it is told to.
 """
 
 import asyncio
+import ctypes
 import os
 import time
 
 import redis
 
 import ltq
+from tests.faults import crash
 from tests.faults.ledger import LEDGER_VARIABLE, Event, Ledger
+
+GO_VARIABLE = "LTQ_FAULTS_GO"
+"""Names a list in the ledger: the process begins when something can be popped from it."""
 
 worker = ltq.Worker(
     "faults",
     lease=float(os.environ.get("LTQ_FAULTS_LEASE", "15")),
     shutdown_timeout=float(os.environ.get("LTQ_FAULTS_SHUTDOWN", "30")),
 )
+
+others = ltq.Worker("others", lease=worker.lease, shutdown_timeout=worker.shutdown_timeout)
+
+app = ltq.App()
+app.register_worker(worker)
+app.register_worker(others)
 
 _FOR_EVER = 3600.0
 
@@ -36,9 +48,26 @@ def tell(what: str) -> None:
     ledger().write(Event(what, context.id, context.attempt, os.getpid(), time.time()))
 
 
+def produce(task_id: str) -> None:
+    """What a producer process does: one send."""
+    asyncio.run(_produce(task_id))
+
+
+async def _produce(task_id: str) -> None:
+    await double.with_options(id=task_id).send(21)
+
+
 @worker.task
 async def double(number: int) -> int:
     """Ends at once."""
+    tell("start")
+    tell("end")
+    return 2 * number
+
+
+@worker.task
+def double_in_thread(number: int) -> int:
+    """Ends at once, in a thread."""
     tell("start")
     tell("end")
     return 2 * number
@@ -61,6 +90,58 @@ async def hold(gate: str) -> int:
         await asyncio.sleep(0.02)  # the task's own time
     tell("end")
     return os.getpid()
+
+
+@others.task(name="hold")
+async def hold_elsewhere(gate: str) -> int:
+    """The same, of the other worker."""
+    return await hold(gate)
+
+
+@worker.task
+def hold_in_thread(gate: str) -> int:
+    """Waits in a thread until the gate is opened in the ledger."""
+    tell("start")
+    while not ledger().is_open(gate):
+        time.sleep(0.02)  # the task's own time
+    tell("end")
+    return os.getpid()
+
+
+@worker.task
+async def report(steps: int) -> int:
+    """Tells how far it is, again and again; returns the process that ran it."""
+    tell("start")
+    for step in range(steps):
+        await ltq.current().progress(step + 1, steps)
+        await asyncio.sleep(0.02)  # the task's own time
+    tell("end")
+    return os.getpid()
+
+
+@worker.task
+async def starve(seconds: float) -> int:
+    """The first time, holds the interpreter lock: not even the heartbeat's thread runs."""
+    context = ltq.current()
+    is_first = context.id not in ledger().ids("start")
+    tell("start")
+    if is_first:
+        ctypes.PyDLL(None).usleep(int(seconds * 1e6))
+    tell("end")
+    return os.getpid()
+
+
+@worker.task(max_rate="100/s")
+async def limited() -> None:
+    """Ends at once; no more than so many start in a second."""
+    tell("start")
+
+
+@worker.task
+async def fail() -> None:
+    """Ends as a dead letter."""
+    tell("start")
+    raise ValueError("meant to fail")
 
 
 @worker.task
@@ -95,3 +176,8 @@ async def kill(after: float) -> None:
     tell("start")
     await asyncio.sleep(after)  # the task's own time
     os._exit(9)
+
+
+crash.install(os.environ.get(crash.CRASH_VARIABLE, ""))
+if os.environ.get(GO_VARIABLE):
+    ledger().client.blpop([os.environ[GO_VARIABLE]], timeout=30)

@@ -19,6 +19,8 @@ class Event:
     attempt: int
     pid: int
     time: float
+    token: int = 0
+    """Of the run's lease, where the task tells it."""
 
 
 _decode = msgspec.json.Decoder(Event).decode
@@ -35,9 +37,15 @@ class Ledger:
 
     def events(self, what: str | None = None) -> list[Event]:
         """All lines, or those of one kind."""
-        lines = self.client.lrange(_EVENTS, 0, -1)
-        events = [_decode(line) for line in lines]
-        return [event for event in events if what in (None, event.what)]
+        return [event for event in self.since(0) if what in (None, event.what)]
+
+    def count(self) -> int:
+        """How many lines there are."""
+        return int(self.client.llen(_EVENTS))
+
+    def since(self, line: int) -> list[Event]:
+        """The lines from one on, counted from 0."""
+        return [_decode(found) for found in self.client.lrange(_EVENTS, line, -1)]
 
     def ids(self, what: str) -> set[str]:
         """The tasks with a line of this kind."""

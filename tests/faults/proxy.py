@@ -1,8 +1,10 @@
 """A TCP proxy in front of a redis-server that does what networks do to connections."""
 
 import asyncio
+import random
 import socket
 import struct
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -70,15 +72,20 @@ class Drop:
     before: Callable[[], Awaitable[None]] | None
 
 
+_BY_CHANCE = Drop("", 1, 0, None)
+
+
 class Proxy:
     """Use as an async context manager; `port` is where clients connect.
 
-    `delay` holds up each chunk in both directions; `accepted` holds the moments (loop time) at
-    which clients connected; `dropped` counts lost replies.
+    `delay` holds up each chunk in both directions; `drop_share` is how probable it is that a reply
+    is lost, with its connection; `accepted` holds the moments (loop time) at which clients
+    connected; `dropped` counts lost replies, `commands` what clients sent, by name.
     """
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, *, chance: random.Random | None = None) -> None:
         self._server_port = server_port
+        self._chance = chance or random.Random()
         self._mode: Mode = "pass"
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -86,8 +93,10 @@ class Proxy:
         self._wires: set[_Wire] = set()
         self._drop: Drop | None = None
         self.delay = 0.0
+        self.drop_share = 0.0
         self.accepted: list[float] = []
         self.dropped = 0
+        self.commands: Counter[str] = Counter()
         self.port = 0
 
     @property
@@ -151,15 +160,20 @@ class Proxy:
         await asyncio.gather(*(wire.aclose() for wire in list(self._wires)))
 
     def dooms(self, command: list[bytes]) -> Drop | None:
-        """Whether this is the call whose reply shall be lost."""
-        drop = self._drop
-        if drop is None or name_of(command) != drop.name:
+        """Count a call; whether it is the one whose reply shall be lost."""
+        name, drop = name_of(command), self._drop
+        self.commands[name] += 1
+        if drop is None or name != drop.name:
             return None
         drop.left -= 1
         if drop.left > 0:
             return None
         self._drop = None
         return drop
+
+    def loses(self) -> bool:
+        """Whether chance has it that this reply is lost."""
+        return bool(self.drop_share) and self._chance.random() < self.drop_share
 
     async def hold(self) -> None:
         """Wait as long as nothing may move."""
@@ -228,7 +242,7 @@ class _Wire:
             while data := await self._from_client.read(_READ):
                 await self._hold()
                 for command in self._commands.feed(data):
-                    self._doom = self._doom or self._proxy.dooms(command)
+                    self._doom = self._proxy.dooms(command) or self._doom
                 self._to_server.write(data)
                 await self._to_server.drain()
         await self._hold()  # nor is the end of a connection known before
@@ -239,6 +253,9 @@ class _Wire:
                 await self._hold()
                 if self._doom is not None:
                     await self._lose(self._doom, data)
+                    return
+                if self._proxy.loses():
+                    await self._lose(_BY_CHANCE, data)
                     return
                 self._to_client.write(data)
                 await self._to_client.drain()

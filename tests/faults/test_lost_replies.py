@@ -110,7 +110,6 @@ class TestSend:
         assert proxy.dropped == 3
         assert await counts(broker) == (2, 0, 0, 0)
 
-    @pytest.mark.xfail(reason="a task that keeps no result is forgotten, and so sent again")
     async def test_a_task_that_ran_and_left_no_result_is_not_sent_again(
         self, proxy: Proxy, broker: RedisBroker, other: RedisBroker, client: Any
     ) -> None:
@@ -274,7 +273,6 @@ class TestFinish:
         await self._requeue_while_another_claims(proxy, broker, other, client)
         assert await counts(broker) == (0, 0, 1, 0)
 
-    @pytest.mark.xfail(reason="the receipt is STALE, and the worker's log says it was refused")
     async def test_a_repeated_requeue_is_told_that_it_was_recorded(
         self, proxy: Proxy, broker: RedisBroker, other: RedisBroker, client: Any
     ) -> None:
@@ -298,7 +296,6 @@ class TestFinish:
         assert proxy.dropped == 1
         return receipt
 
-    @pytest.mark.xfail(reason="the receipt is GONE, and the worker's log says it was refused")
     async def test_a_repeated_end_that_keeps_no_result_is_told_that_it_was_recorded(
         self, proxy: Proxy, broker: RedisBroker, client: Any
     ) -> None:

@@ -2,45 +2,18 @@
 
 import asyncio
 import signal
-from typing import TypeVar
 
 import pytest
 
 import ltq
 from ltq.brokers.redis import RedisBroker
-from ltq.state import Status, TaskState
+from ltq.state import Status
 from tests.eventually import eventually
 from tests.faults import jobs
 from tests.faults.ledger import Ledger
-from tests.faults.proxy import Proxy
+from tests.faults.sent import STARTED, send_holds, started, states
 from tests.faults.workers import Crew, WorkerProcess
 from tests.servers import RedisServer
-
-T = TypeVar("T")
-
-STARTED = 15.0
-"""Seconds a process may take to start and to claim."""
-
-A_FEW = 5.0
-"""Seconds a worker may take beyond its shutdown_timeout."""
-
-
-async def started(ledger: Ledger, handles: list[ltq.Handle[T]], times: int = 1) -> None:
-    """Wait until the tasks have started, so many times each."""
-    wanted = sorted([str(handle) for handle in handles] * times)
-    await eventually(
-        lambda: sorted(event.id for event in ledger.events("start")) == wanted,
-        STARTED,
-        "the start of the tasks",
-    )
-
-
-async def send_holds(count: int, gate: str = "gate") -> list[ltq.Handle[int]]:
-    return await jobs.hold.send_many([jobs.hold.message(gate) for _ in range(count)])
-
-
-async def states(handles: list[ltq.Handle[T]]) -> list[TaskState[T]]:
-    return [await handle.state() for handle in handles]
 
 
 @pytest.mark.usefixtures("broker")
@@ -122,111 +95,24 @@ class TestPaused:
 
 
 @pytest.mark.usefixtures("broker")
-class TestStopped:
-    async def test_it_drains_and_exits_0(
+class TestStarved:
+    async def test_one_that_cannot_run_at_all_is_taken_for_dead_once(
         self, server: RedisServer, crew: Crew, ledger: Ledger
     ) -> None:
-        worker = await crew.start(server.url)
-        handles = await send_holds(5)
-        await started(ledger, handles)
-        worker.signal(signal.SIGTERM)
-        await worker.logged("waiting for 5 running tasks")
-        late = await jobs.double.send(1)
-        ledger.open("gate")
-        assert await worker.end(A_FEW) == 0
-        final = await states(handles)
-        assert {state.status for state in final} == {Status.COMPLETED}
-        assert {state.dequeue_count for state in final} == {1}
-        assert (await late.state()).status is Status.PENDING
-
-    async def test_a_second_signal_requeues_at_once(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
-    ) -> None:
-        worker = await crew.start(server.url)
-        handles = await send_holds(5)
-        await started(ledger, handles)
-        worker.signal(signal.SIGTERM)
-        await worker.logged("waiting for 5 running tasks")
-        worker.signal(signal.SIGTERM)
-        assert await worker.end(A_FEW) == 0
-        left = await states(handles)
-        assert {state.status for state in left} == {Status.PENDING}
-        assert {state.requeue_count for state in left} == {1}
-        ledger.open("gate")
-        heir = await crew.start(server.url)
-        assert {await handle.result(STARTED) for handle in handles} == {heir.pid}
-        assert {event.attempt for event in ledger.events()} == {1}
-
-    async def test_signals_while_it_starts_end_it(self, server: RedisServer, crew: Crew) -> None:
-        worker = await crew.start(server.url)
-        await worker.logged("worker faults:")
-        worker.signal(signal.SIGTERM)
-        assert await worker.end(A_FEW) == 0
-
-    @pytest.mark.slow
-    async def test_a_thread_that_never_ends_does_not_hold_it(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
-    ) -> None:
-        await self._ends_although_running(crew, server, ledger, jobs.snore, 3)
-
-    @pytest.mark.slow
-    async def test_a_task_that_swallows_its_cancellation_does_not_hold_it(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
-    ) -> None:
-        await self._ends_although_running(crew, server, ledger, jobs.swallow, 3)
-
-    @pytest.mark.slow
-    async def test_threads_of_the_loops_own_pool_do_not_hold_it(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
-    ) -> None:
-        await self._ends_although_running(crew, server, ledger, jobs.snore_apart, 40)
-
-    async def _ends_although_running(
-        self,
-        crew: Crew,
-        server: RedisServer,
-        ledger: Ledger,
-        task: ltq.Task[[], None],
-        count: int,
-    ) -> None:
-        worker = await crew.start(server.url, shutdown=0.5)
-        handles = await task.send_many([task.message() for _ in range(count)])
-        await started(ledger, handles)
-        worker.signal(signal.SIGTERM)
-        assert await worker.end(0.5 + A_FEW) == 0
-        left = await states(handles)
-        assert {state.status for state in left} == {Status.PENDING}
-        assert {state.requeue_count for state in left} == {1}
-
-    @pytest.mark.slow
-    async def test_it_ends_in_time_while_redis_is_away(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
-    ) -> None:
-        async with Proxy(server.port) as proxy:
-            worker = await crew.start(proxy.url, shutdown=0.5)
-            handles = await send_holds(2)
-            await started(ledger, handles)
-            proxy.mode = "reset"
-            proxy.reset_all()
-            worker.signal(signal.SIGTERM)
-            # 0.5 s for the tasks, 1 s to end them, 5 s for their outcomes, 4 s for a claim and 4 s
-            # for a heartbeat under way.
-            await worker.end(0.5 + 1 + 5 + 4 + 4 + 1)
-
-    @pytest.mark.slow
-    async def test_it_ends_in_time_with_outcomes_that_cannot_be_written(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
-    ) -> None:
-        async with Proxy(server.port) as proxy:
-            worker = await crew.start(proxy.url, shutdown=0.5)
-            handles = await send_holds(2)
-            await started(ledger, handles)
-            proxy.mode = "reset"
-            proxy.reset_all()
-            ledger.open("gate")
-            await eventually(lambda: len(ledger.events("end")) == 2)
-            worker.signal(signal.SIGTERM)
-            assert await worker.end(0.5 + 1 + 5 + 4 + 4 + 1) == 0
+        """A call that holds the interpreter lock longer than the lease stops the heartbeat too."""
+        starved = await crew.start(server.url, "--concurrency", "1", lease=1.0)
+        handle = await jobs.starve.send(4.0)
+        await eventually(lambda: len(ledger.events("start")) == 1, STARTED)
+        heir = await crew.start(server.url, lease=1.0)
+        assert await handle.result(10) == heir.pid
+        before = await handle.state()
+        await eventually(
+            lambda: "refused" in starved.log() or "its lease is lost" in starved.log(), 10
+        )
+        assert await handle.state() == before
+        assert (before.dequeue_count, before.requeue_count) == (2, 1)
+        again = await jobs.double.send(21)
+        assert await again.result(5) == 42
 
 
 @pytest.mark.usefixtures("broker")
@@ -242,7 +128,6 @@ class TestPoison:
         assert await buried(broker) == {"faults:kill": 1}
 
     @pytest.mark.slow
-    @pytest.mark.xfail(reason="whoever shares the process is blamed as well")
     async def test_no_neighbour_of_a_killer_is_buried(
         self, server: RedisServer, crew: Crew, ledger: Ledger, broker: RedisBroker
     ) -> None:

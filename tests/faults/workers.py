@@ -5,10 +5,15 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, STDOUT, Process
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 
 from ltq.worker import URL_VARIABLE
 from tests.eventually import eventually
+from tests.faults.crash import CRASH_VARIABLE
+from tests.faults.jobs import GO_VARIABLE
 from tests.faults.ledger import LEDGER_VARIABLE
 
 ROOT = Path(__file__).parents[2]
@@ -44,8 +49,10 @@ class WorkerProcess:
         await eventually(lambda: text in self.log(), timeout, f"{text!r} in the worker's log")
 
     def signal(self, number: signal.Signals) -> None:
+        """Send it; nothing if the process has ended, also if nobody here knows that yet."""
         if self.exit_code is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     async def kill(self) -> None:
         """What `kill -9` does."""
@@ -70,22 +77,43 @@ class Crew:
         self.workers: list[WorkerProcess] = []
 
     async def start(
-        self, url: str, *arguments: str, lease: float = 15.0, shutdown: float = 30.0
+        self,
+        url: str,
+        *arguments: str,
+        target: Sequence[str] = (TARGET,),
+        lease: float = 15.0,
+        shutdown: float = 30.0,
+        crash: str = "",
+        go: str = "",
     ) -> WorkerProcess:
-        """Start one; it need not be consuming yet."""
-        log_file = self._directory / f"worker-{len(self.workers)}.log"
+        """Start one; it need not be consuming yet.
+
+        `crash` is where it ends itself (see `crash.py`). With `go` it is ready but does not begin
+        before something is pushed to that list of the ledger.
+        """
         settings = {
-            "PYTHONPATH": str(ROOT),
-            URL_VARIABLE: url,
-            LEDGER_VARIABLE: self._ledger_url,
             "LTQ_FAULTS_LEASE": str(lease),
             "LTQ_FAULTS_SHUTDOWN": str(shutdown),
+            CRASH_VARIABLE: crash,
+            GO_VARIABLE: go,
         }
+        return await self._run(url, ["-m", "ltq", "run", *target, *arguments], settings)
+
+    async def produce(self, url: str, task_id: str, *, crash: str = "") -> WorkerProcess:
+        """Start a process that sends `double` once, under this id."""
+        code = f"from tests.faults import jobs; jobs.produce({task_id!r})"
+        return await self._run(url, ["-c", code], {CRASH_VARIABLE: crash})
+
+    async def _run(
+        self, url: str, arguments: Sequence[str], settings: Mapping[str, str]
+    ) -> WorkerProcess:
+        log_file = self._directory / f"worker-{len(self.workers)}-{token_hex(2)}.log"
+        connections = {URL_VARIABLE: url, LEDGER_VARIABLE: self._ledger_url}
         with log_file.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "ltq", "run", TARGET, *arguments),
+                *(sys.executable, *arguments),
                 cwd=ROOT,
-                env={**os.environ, **settings},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **connections, **settings},
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=STDOUT,
@@ -96,6 +124,8 @@ class Crew:
 
     async def aclose(self) -> None:
         """Kill what is left, and show the logs: pytest prints them when the test failed."""
+        for worker in self.workers:
+            worker.signal(signal.SIGKILL)
         for number, worker in enumerate(self.workers):
             await worker.kill()
             sys.stdout.write(f"--- worker {number}, exit code {worker.exit_code}\n")
