@@ -1,0 +1,100 @@
+"""The audit of a chaos run finds what it is there for."""
+
+from typing import Any
+
+import ltq
+from ltq.brokers.memory import MemoryBroker
+from ltq.errors import TaskNotFoundError
+from ltq.state import Status, TaskState
+from tests.chaos import jobs
+from tests.chaos.audit import audit
+from tests.chaos.evidence import Evidence
+from tests.chaos.inflict import Done
+from tests.chaos.load import SORTS, Notes, Sent
+from tests.chaos.stage import through
+from tests.faults.ledger import Event
+
+ID = "work-7"
+
+
+def start(pid: int, token: int, time: float, attempt: int = 1) -> Event:
+    return Event("start", ID, attempt, pid, time, token)
+
+
+def end(pid: int, token: int, time: float) -> Event:
+    return Event("end", ID, 1, pid, time, token)
+
+
+def completed(pid: int, token: int) -> TaskState[Any]:
+    return ended(Status.COMPLETED, jobs.Run(7, pid, token))
+
+
+def ended(status: Status, result: jobs.Run | None = None) -> TaskState[Any]:
+    return TaskState(
+        id=ID, task_name=jobs.work.name, queue=jobs.work.queue, status=status, result=result
+    )
+
+
+def notes(answer: TaskState[Any] | None) -> Notes:
+    """One task was sent, and its waiter was given this."""
+    sort = next(sort for sort in SORTS if sort.name == "work")
+    handle: ltq.Handle[Any] = through(jobs.work, MemoryBroker("memory://audit")).handle(ID)
+    given = {} if answer is None else {ID: answer}
+    return Notes(sent={ID: Sent(ID, 7, sort, handle, 0.0)}, answers=given)
+
+
+def violations(
+    answer: TaskState[Any] | None, *events: Event, done: tuple[Done, ...] = ()
+) -> list[str]:
+    return audit(Evidence(events, notes(answer), done, []))
+
+
+class TestAudit:
+    def test_one_run_and_its_result_are_right(self) -> None:
+        assert violations(completed(1, 1), start(1, 1, 0.0), end(1, 1, 0.1)) == []
+
+    def test_a_waiter_without_an_answer(self) -> None:
+        (told,) = violations(None)
+        assert told == f"every_waiter_is_answered: {ID} was acknowledged, its waiter has no answer"
+
+    def test_a_task_that_is_gone(self) -> None:
+        seen = notes(None)
+        seen.errors[ID] = TaskNotFoundError(ID)
+        (told,) = audit(Evidence([], seen, [], []))
+        assert "no task with id" in told
+
+    def test_another_end_than_it_should_have(self) -> None:
+        (told,) = violations(ended(Status.REJECTED))
+        assert told.startswith(f"every_task_ends_as_it_should: {ID} is rejected, not completed")
+
+    def test_a_result_of_no_run(self) -> None:
+        (told,) = violations(completed(2, 1), start(1, 1, 0.0), end(1, 1, 0.1))
+        assert "which no run of the ledger gave" in told
+
+    def test_the_result_of_a_run_that_had_lost_its_lease(self) -> None:
+        paused = Done("stop", 0.05, 5.0, 1)
+        runs = (start(1, 1, 0.0), start(2, 3, 2.0), end(2, 3, 2.1), end(1, 1, 5.1))
+        assert violations(completed(2, 3), *runs, done=(paused,)) == []
+        (told,) = violations(completed(1, 1), *runs, done=(paused,))
+        assert told.endswith("though a later run had the token 3: a stale one")
+
+    def test_a_run_that_nothing_explains(self) -> None:
+        runs = (start(1, 1, 0.0), end(1, 1, 0.1), start(2, 3, 2.0), end(2, 3, 2.1))
+        (told,) = violations(completed(2, 3), *runs)
+        assert told.startswith("runs_that_repeat_are_explained")
+        assert violations(completed(2, 3), *runs, done=(Done("redis", 1.0, 1.5),)) == []
+        assert violations(completed(2, 3), *runs, done=(Done("redis", 3.0, 3.5),)) == [told]
+
+    def test_another_try_is_no_repetition(self) -> None:
+        runs = (start(1, 1, 0.0), start(1, 2, 0.1, attempt=2), end(1, 2, 0.2))
+        assert violations(completed(1, 2), *runs) == []
+
+    def test_silence_after_an_outage(self) -> None:
+        done = (Done("redis", 1.0, 2.0),)
+        (told,) = violations(completed(1, 1), start(1, 1, 15.0), end(1, 1, 15.1), done=done)
+        assert told == "work_goes_on_soon: nothing began within 13.0 s of an outage's end"
+
+    def test_a_process_that_was_stopped_before_it_began(self) -> None:
+        runs = (start(1, 1, 4.0), end(1, 1, 4.1), start(2, 3, 2.0), end(2, 3, 2.1))
+        assert violations(completed(2, 3), *runs, done=(Done("stop", 0.5, 3.9, 1),)) == []
+        assert len(violations(completed(2, 3), *runs, done=(Done("stop", 0.5, 3.9, 2),))) == 1

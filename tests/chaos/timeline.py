@@ -1,0 +1,102 @@
+"""Which fault happens when: drawn from a seed, written as JSON, read again for a replay."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Literal
+
+import msgspec
+
+Kind = Literal[
+    "kill", "term", "stop", "redis", "reset", "hole", "drop", "flush", "unlisten", "pause"
+]
+"""kill, term, stop: SIGKILL, SIGTERM and SIGSTOP of a worker; redis: SIGKILL of the server; reset:
+of all connections; hole: no byte moves; drop: one reply in ten is lost; flush: SCRIPT FLUSH;
+unlisten: CLIENT KILL of what listens; pause: CLIENT PAUSE."""
+
+_WEIGHTS: dict[Kind, int] = {
+    "kill": 20,
+    "term": 10,
+    "stop": 8,
+    "redis": 8,
+    "reset": 10,
+    "hole": 6,
+    "drop": 8,
+    "flush": 8,
+    "unlisten": 10,
+    "pause": 8,
+}
+_LASTS: dict[Kind, tuple[float, float]] = {
+    "redis": (0.1, 1.2),
+    "hole": (0.8, 2.0),
+    "drop": (1.0, 3.0),
+    "pause": (0.2, 1.5),
+}
+"""Seconds from and to which a fault lasts; the others are a moment."""
+
+OF_WORKERS: frozenset[Kind] = frozenset({"kill", "term", "stop"})
+OF_THE_WAY: frozenset[Kind] = frozenset({"redis", "reset", "hole", "drop", "pause"})
+"""Faults of the server, and of what lies between."""
+
+_BUSY_AFTER: dict[Kind, float] = {"kill": 1.0, "term": 3.0, "stop": 0.5, "redis": 1.0}
+"""Seconds for which what was hurt is left alone afterwards."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault; `target` is the number of a worker's place, for those of workers."""
+
+    at: float
+    kind: Kind
+    seconds: float = 0.0
+    target: int = 0
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """All faults of a run, in order."""
+
+    seed: int
+    seconds: float
+    workers: int
+    lease: float
+    faults: tuple[Fault, ...]
+
+    def write(self, path: Path) -> None:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(self)))
+
+
+def read(path: Path) -> Timeline:
+    """A timeline written before."""
+    return msgspec.json.decode(path.read_bytes(), type=Timeline)
+
+
+def draw(seed: int, seconds: float, *, workers: int, lease: float, pause: float) -> Timeline:
+    """Faults with `pause` seconds between two in the mean; what is hurt already is left alone."""
+    chance = Random(seed)
+    busy: dict[str, float] = {}
+    faults: list[Fault] = []
+    at = chance.expovariate(1 / pause)
+    while at < seconds:
+        fault = _one(chance, at, workers, lease)
+        hurt = f"worker {fault.target}" if fault.kind in OF_WORKERS else _hurt(fault.kind)
+        if busy.get(hurt, 0.0) <= at:
+            faults.append(fault)
+            busy[hurt] = at + fault.seconds + _BUSY_AFTER.get(fault.kind, 0.1)
+        at += chance.expovariate(1 / pause)
+    return Timeline(seed, seconds, workers, lease, tuple(faults))
+
+
+def _one(chance: Random, at: float, workers: int, lease: float) -> Fault:
+    (kind,) = chance.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
+    target = chance.randrange(workers)
+    if kind == "stop":
+        seconds = chance.uniform(1.2, 2.0) * lease
+    else:
+        seconds = chance.uniform(*_LASTS[kind]) if kind in _LASTS else 0.0
+    return Fault(round(at, 3), kind, round(seconds, 3), target)
+
+
+def _hurt(kind: Kind) -> str:
+    """What one fault at a time is done to."""
+    return "server" if kind in ("redis", "pause") else kind
