@@ -250,11 +250,7 @@ class Space:
             self._bury(record, outcome.status, now)
         if outcome.status is Status.COMPLETED or outcome.result:
             record.result = outcome.result
-        if outcome.result_ttl <= 0:
-            self._ended[record.id] = record.token
-            if len(self._ended) > _MAX_ENDED:
-                del self._ended[next(iter(self._ended))]
-        self._settle(record, outcome.status, outcome.result_ttl, now)
+        self._settle(record, outcome.status, outcome.result_ttl, now, token=record.token)
 
     def _requeue(self, record: Record, outcome: Requeue, now: float) -> None:
         record.let_go()
@@ -284,8 +280,13 @@ class Space:
         self._settle(record, Status.REJECTED, DEFAULT_RESULT_TTL if ttl is None else ttl, now)
         return True
 
-    def _settle(self, record: Record, status: Status, result_ttl: float, now: float) -> None:
+    def _settle(
+        self, record: Record, status: Status, result_ttl: float, now: float, *, token: int = 0
+    ) -> None:
         if result_ttl <= 0:
+            self._ended[record.id] = token
+            if len(self._ended) > _MAX_ENDED:
+                del self._ended[next(iter(self._ended))]
             self._remove(record)
             return
         record.let_go()

@@ -24,13 +24,7 @@ class Crew:
         *,
         limit: int,
         running: int,
-        is_short: bool,
     ) -> None:
-        """`is_short`: it came across ghosts, and their lines may give less than they could.
-
-        (Then a lower level may go first: see `test_found.py`.)
-        """
-        self._is_short = is_short
         self._lines = lines
         self._tasks = tasks
         self._room: float = limit
@@ -42,25 +36,22 @@ class Crew:
             return []
         open_lines = [(level, head) for level, head in self._heads() if self._fits(head)]
         best = min((level for level, _ in open_lines), default=None)
-        return [head for level, head in open_lines if level == best or self._is_short]
+        return [head for level, head in open_lines if level == best]
 
     def join(self, task: Task) -> None:
         assert self._present < task.company, "a task came into larger company than it may have"
         self._room = min(self._room, task.company - self._present) - 1
         self._present += 1
 
-    def check_end(self, claim: Claim, *, smallest: bool) -> None:
-        """The end of the claim.
-
-        `smallest`: of several tasks that were left, the one that needs the smallest is named.
-        """
-        assert self._is_short or not self.next(), "ready tasks were not given"
+    def check_end(self, claim: Claim) -> None:
+        """The end of the claim: of the tasks that were left the smallest company is named."""
+        assert not self.next(), "ready tasks were not given"
         needs = [self._tasks[head].company for _, head in self._heads() if not self._fits(head)]
         if claim.company is not None:
             assert claim.company in needs
-        elif self._room > 0 and not self._is_short:
+        elif self._room > 0:
             assert not needs, "nobody is told that a task waits for smaller company"
-        if smallest and self._room > 0 and needs:
+        if self._room > 0 and needs:
             assert claim.company == min(needs)
 
     def _heads(self) -> Iterator[tuple[Priority, str]]:

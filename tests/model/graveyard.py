@@ -14,9 +14,6 @@ _EMPTY = {"gone", "string"}
 class Graveyard:
     """All letters of one namespace."""
 
-    keeps_returned = False
-    """Whether a replayed task still knows the lease it was put back with."""
-
     def __init__(self) -> None:
         self.letters: dict[str, Letter] = {}
 
@@ -102,7 +99,6 @@ class Graveyard:
             number,
             born=old.born,
             token=old.token,
-            returned=old.returned if self.keeps_returned else 0,
             dequeues=old.dequeues,
             requeues=old.requeues,
             worker=old.worker,

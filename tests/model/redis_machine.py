@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import multiple, precondition, rule
 
 from ltq.errors import BrokerError
-from ltq.message import Delivery, Envelope, Published
+from ltq.message import Envelope, Published
 from ltq.options import Priority
 from ltq.state import Status
 from tests.model.machine import (
@@ -50,7 +50,6 @@ class RedisMachine(Mortal):
         """The reply of the last claim was lost: its tasks come again, with their leases."""
         self.begin()
         consumer = self.redis.consumer(name, served)
-        self.redis.return_wake_ups(consumer)  # it would lose them: see test_found.py
         ids = self.redis.repeat_claim(consumer)
         held = [task_id for task_id in ids if self.model.is_held(task_id, name)]
         got = self.run(consumer.claim(limit, running))
@@ -107,12 +106,6 @@ class RedisMachine(Mortal):
         assert answers == expected
         return answers
 
-    def claimed(self, name: str, served: int, limit: int, running: int) -> list[Delivery]:
-        if self.redis.has_due:
-            # It would lose them: see test_found.py.
-            self.redis.return_wake_ups(self.redis.consumer(name, served))
-        return super().claimed(name, served, limit, running)
-
     # Accidents of the server
 
     @rule()
@@ -156,17 +149,6 @@ class RedisMachine(Mortal):
         ghosts = [*self.model.ghosts]
         self.pass_over(ghosts[number % len(ghosts)], past)
         self.sweep()
-
-    @rule(queue=queues)
-    def clear(self, queue: int) -> None:
-        spoilt = [*self.model.ghosts]
-        super().clear(queue)
-        self.redis.clean(set(spoilt) - set(self.model.ghosts))
-
-    @rule(task_id=Machine.tasks, result_ttl=st.sampled_from([3600.0, 0.0]))
-    def cancel(self, task_id: str, result_ttl: float) -> None:
-        if self.whole([task_id]):
-            super().cancel(task_id, result_ttl)
 
     # Wake-ups
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from math import inf
-from typing import Any
 
 import redis
 
@@ -158,35 +157,11 @@ class RedisStore(Store):
             else:
                 self.client.hdel(key, kind)
 
-    def clean(self, task_ids: Iterable[str]) -> None:
-        """Remove what is left of ghosts."""
-        for task_id in task_ids:
-            self.client.delete(_keys.task(self.namespace, task_id))
-
     def take_wake_up(self, consumer: RedisConsumer, queue: str) -> None:
         """What a consumer that waits does when a lane has something for it."""
         key = _keys.wake(self.namespace, queue)
         if self.client.zpopmin(key):
             consumer._groups[0].woken.add(queue)
-
-    def return_wake_ups(self, consumer: RedisConsumer) -> None:
-        """Let another consumer have what this one was woken for."""
-        with self.room():
-            for group in consumer._groups:
-                for queue in group.woken:
-                    self.client.zadd(_keys.wake(self.namespace, queue), {"1": 0})
-                group.woken.clear()
-
-    @property
-    def has_due(self) -> bool:
-        """Whether a claim would sweep first."""
-        heads: list[Any] = [
-            self.client.zrange(index(self.namespace), 0, 0, withscores=True)
-            for index in (_keys.due, _keys.expiry)
-        ]
-        return any(score < self._server_time() for head in heads for _, score in head)
-
-    # Looking
 
     def dump(self) -> object:
         keys = self.keys()
@@ -301,11 +276,8 @@ class RedisStore(Store):
 class _RedisModel(Model):
     """There only `overtake` makes anything due: all other times are infinite."""
 
-    names_smallest_company = False
-
     def __init__(self) -> None:
         super().__init__(tie=lambda task: task.id)
-        self.graveyard.keeps_returned = True
 
     def _patience(self, now: float) -> float:
         return LONG_AGO

@@ -31,9 +31,6 @@ class Claiming:
 class Model(Board):
     """The reference that a broker is held against."""
 
-    names_smallest_company = True
-    """Whether, of several tasks that were left, the one that needs the smallest is named."""
-
     # Waiting tasks
 
     def publish(self, envelope: Envelope, now: float, *, again: bool = False) -> Published:
@@ -105,7 +102,7 @@ class Model(Board):
         lines = [(level, self.lines[queue, level]) for level in Priority for queue in claim.queues]
         limit, running = claim.limit - claim.repeated, claim.running + claim.repeated
         found = set(claim.found)
-        crew = Crew(lines, self.tasks, limit=limit, running=running, is_short=bool(found))
+        crew = Crew(lines, self.tasks, limit=limit, running=running)
         self._meet(lines, found, now)
         for delivery in claim.answer.deliveries[claim.repeated :]:
             heads = crew.next()
@@ -116,7 +113,7 @@ class Model(Board):
             self._lend(task, delivery, claim.worker, end)
             self._meet(lines, found, now)
         assert not found, "a ghost was found that was not in front"
-        crew.check_end(claim.answer, smallest=self.names_smallest_company)
+        crew.check_end(claim.answer)
 
     def claim_again(self, claim: Claiming, end: float) -> None:
         """The deliveries of an earlier claim come once more, and their leases are renewed."""

@@ -21,7 +21,7 @@ local function fits(hash)
   if deaths <= 0 then return true end
   local most_beside = math.max(1, 10 ^ ((tonumber(hash.max_deliveries) or most) - 1 - deaths))
   if running + #tasks >= most_beside then
-    company = string.format('%.0f', most_beside)
+    company = math.min(company or most_beside, most_beside)
     return false
   end
   limit = math.min(limit, most_beside - running)
@@ -49,7 +49,7 @@ local function take(id, lane)
   of_queue[#of_queue + 1] = deadline
   of_queue[#of_queue + 1] = id
 end
-local function take_from(ready, lane, count)
+local function take_some(ready, lane, count)
   local ids = sure('LPOP', ready, count) or {}
   for i, id in ipairs(ids) do
     if bytes > MAX_BYTES then
@@ -57,8 +57,15 @@ local function take_from(ready, lane, count)
     end
     if #tasks >= limit or take(id, lane) then
       for j = #ids, i, -1 do sure('LPUSH', ready, ids[j]) end
-      return false
+      return 'refused'
     end
   end
-  return true
+  return #ids < count and 'empty'
+end
+local function take_from(ready, lane, count)
+  local last, stop = #tasks + count, nil
+  while #tasks < last and not stop do
+    stop = lost > 100 and 'refused' or take_some(ready, lane, last - #tasks)
+  end
+  return stop ~= 'refused'
 end

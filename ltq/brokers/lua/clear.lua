@@ -14,7 +14,8 @@ local removed = 0
 local function remove(ids, status)
   for _, id in ipairs(ids or {}) do
     local key = prefix .. 'task:' .. id
-    if redis.pcall('HGET', key, 'status') == status then redis.call('DEL', key) end
+    local found = redis.pcall('HGET', key, 'status')
+    if found == status or type(found) ~= 'string' then redis.call('DEL', key) end
     removed = removed + 1
   end
 end

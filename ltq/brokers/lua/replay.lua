@@ -38,7 +38,8 @@ local function replay(id)
   sure('ZREM', prefix .. 'dead:' .. queue, id)
   redis.call('RENAME', from, key)
   redis.call('PERSIST', key)
-  redis.call('HDEL', key, 'error', 'error_type', 'traceback', 'tries', 'deaths', 'release_time', 'result')
+  redis.call('HDEL', key, 'error', 'error_type', 'traceback', 'tries', 'deaths', 'release_time', 'result',
+    'returned')
   redis.call('HSET', key, 'status', 'pending', 'enqueue_time', stamp, 'replay', call)
   push(letter[4] or queue, letter[6] or '1', id)
   return 'created'
