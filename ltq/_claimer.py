@@ -22,6 +22,10 @@ _SMALLEST_HALF = 8
 """Below so many tasks a claim, another call costs more than waiting for it."""
 
 
+_IMPATIENCE = 60.0
+"""Seconds after having waited for company in vain in which a worker does not wait again."""
+
+
 class Room(Protocol):
     """Where claimed work goes."""
 
@@ -64,7 +68,7 @@ class Claimer:
         self._failures = 0
         self._company: int | None = None
         """What a task needs that waits for room."""
-        self._patient_until = 0.0
+        self._patient_until = -math.inf
         self._seldom = Seldom(logger)
 
     async def run(self, *, burst: bool = False) -> None:
@@ -86,6 +90,8 @@ class Claimer:
 
     def stop(self) -> None:
         """Claim no more. A claim under way is not cut, see `join`: its tasks would be nobody's."""
+        if self._stopped.is_set():
+            return
         self._stopped.set()
         if self._task is not None:
             self._task.cancel()
@@ -130,14 +136,17 @@ class Claimer:
         if limit and claim.company is None:
             self._company = None
         elif claim.company is not None:
+            now = asyncio.get_running_loop().time()
+            in_vain = now < self._patient_until + _IMPATIENCE
             self._company = claim.company
-            self._patient_until = asyncio.get_running_loop().time() + ISOLATION
+            if not in_vain:
+                self._patient_until = now + ISOLATION
 
     async def _claim(self, limit: int) -> Claim | None:
         """None where it failed, or was stopped: then `join` knows more."""
         # One that was waited for in vain is taken all the same: no task shall wait for ever.
         in_vain = self._is_crowded() and not self._patience()
-        running = 0 if in_vain else self._room.used
+        running = -1 if in_vain else self._room.used
         began = time.monotonic()
         self._claiming = asyncio.create_task(self._consumer.claim(limit, running))
         await self._rest(asyncio.wait([self._claiming]))
@@ -152,9 +161,8 @@ class Claimer:
             self._seldom.warning("claiming failed, trying again: %s", error)
             await self._rest(asyncio.sleep(longest * random.uniform(0.5, 1.0)))
             return None
-        if self._failures:
-            self._failures = 0
-            self._seldom.over()
+        self._failures = 0
+        if self._seldom.over():
             logger.info("claiming again")
         if claim.deliveries and time.monotonic() - began > self._lease:
             # This process was paused: their leases are over.

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from contextlib import suppress
 
 from ltq._batcher import Batcher
 from ltq.broker import Settler
@@ -29,7 +30,8 @@ class Completer:
         self._settler = settler
         self._settled = settled
         self._seldom = Seldom(logger)
-        self._batcher: Batcher[Outcome, Receipt] = Batcher(self._finish, BATCH)
+        self._hurry = asyncio.Event()
+        self._batcher: Batcher[Outcome, Receipt | None] = Batcher(self._finish, BATCH)
 
     @property
     def waiting(self) -> int:
@@ -41,10 +43,15 @@ class Completer:
         self._batcher.submit(outcome)
 
     async def drain(self, timeout: float | None) -> bool:
-        """Wait until all is written, at most `timeout` seconds; tells whether it is."""
+        """Wait until all is written, at most `timeout` seconds; tells whether it is.
+
+        With a timeout an attempt is made at once, however long the pause after the last one is.
+        """
+        if timeout is not None:
+            self._hurry.set()
         return await self._batcher.join(timeout)
 
-    async def _finish(self, outcomes: list[Outcome]) -> list[Receipt]:
+    async def _finish(self, outcomes: list[Outcome]) -> list[Receipt | None]:
         receipts = await self._write(outcomes)
         for outcome, receipt in zip(outcomes, receipts, strict=True):
             self._settled(outcome.lease)
@@ -56,27 +63,40 @@ class Completer:
                 )
         return receipts
 
-    async def _write(self, outcomes: list[Outcome]) -> list[Receipt]:
-        """Write them together, or one by one where one of them spoils that for all."""
+    async def _write(self, outcomes: list[Outcome]) -> list[Receipt | None]:
+        """Write them together, or one by one where one of them spoils that for all.
+
+        None for one that cannot be written: its lease runs out, and it runs again.
+        """
         try:
-            return await self._until_answered(outcomes)
+            return [*await self._until_answered(outcomes)]
         except Exception as error:
             if len(outcomes) > 1:
                 logger.debug("%d outcomes cannot be written together: %s", len(outcomes), error)
                 return [(await self._write([outcome]))[0] for outcome in outcomes]
-            # Its lease runs out: then the task runs again, or is buried at last.
-            logger.exception("task %s: its outcome cannot be written", outcomes[0].lease.id)
-            return [Receipt.STALE]
+            unexpected = None if isinstance(error, BrokerError) else error
+            task_id = outcomes[0].lease.id
+            logger.error(
+                "task %s: its outcome cannot be written: %s", task_id, error, exc_info=unexpected
+            )
+            return [None]
 
     async def _until_answered(self, outcomes: list[Outcome]) -> list[Receipt]:
         """Write them once the broker can be reached. Raises what means that it never will."""
         pause = _FIRST_PAUSE
         while True:
             try:
-                return await self._settler.finish(outcomes)
+                receipts = await self._settler.finish(outcomes)
             except BrokerError as error:
                 if error.is_refusal:
                     raise
                 self._seldom.warning("%d outcomes wait to be written: %s", self.waiting, error)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            else:
+                if self._seldom.over():
+                    logger.info("outcomes are written again")
+                return receipts
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):
+                    await self._hurry.wait()
+            self._hurry.clear()
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -131,6 +131,8 @@ class LeaseKeeper:
                 logger.exception("%d leases could not be renewed", len(held))
                 continue
             self._renewed = time.monotonic()
+            if self._seldom.over():
+                logger.info("leases are renewed again")
             for lease in lost:
                 if lease in self._held:
                     _call_in(self._home, partial(self._lost, lease))

@@ -20,15 +20,15 @@ Whatever the store, the rules are the same (`tests/conformance` holds every brok
 """
 
 import asyncio
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from importlib.metadata import entry_points
-from typing import Protocol, Self, cast
+from typing import Protocol, Self
 
 import msgspec
 
 from ltq._feed import Feed, FeedTimeoutError
+from ltq._schemes import broker_factory
+from ltq._schemes import redact as redact
 from ltq.errors import ConfigurationError, ResultTimeoutError, TaskNotFoundError
 from ltq.message import (
     DeadLetter,
@@ -42,7 +42,7 @@ from ltq.message import (
     Requeue,
     Swept,
 )
-from ltq.options import DEFAULT_RESULT_TTL, Rate
+from ltq.options import DEFAULT_RESULT_TTL, Limit
 from ltq.state import Progress, QueueStats, Status, TaskState
 
 DEFAULT_LEASE = 15.0
@@ -56,7 +56,7 @@ class Claim(msgspec.Struct, frozen=True):
     """Seconds until a claim may give more without a wake-up (a delayed task's due time, a rate
     limit's next start, the end of a lease), or None if nothing is known."""
     start_in: float | None = None
-    """Seconds until the next start that a rate limit allows, where ready tasks wait for it."""
+    """Seconds until a limit may allow the next start, where ready tasks wait for it."""
     company: int | None = None
     """Where a ready task was left because too much runs beside it: how many may, with itself."""
 
@@ -66,6 +66,13 @@ class Publisher(Protocol):
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         """Enqueue all envelopes; the answers are in their order."""
+        ...
+
+    async def first(self, queue: str, fingerprint: str) -> str | None:
+        """The id of the task that was sent with a fingerprint, as long as that is kept.
+
+        It is what `publish` means by SAME.
+        """
         ...
 
 
@@ -78,7 +85,8 @@ class Consumer(Protocol):
         """Lease up to `limit` tasks: strictly by priority, first in first out within one.
 
         A task that workers died under is only given where few run beside it, see
-        `ltq.options.company`; `running` is how many this process works on already.
+        `ltq.options.company`; `running` is how many this consumer works on already, -1 to take
+        one of them all the same.
         Strict within a namespace; where a consumer serves several, they take turns. Calls that
         overlap are carried out one after the other.
         With limit 0 nothing is leased, but what is due is moved and other consumers are woken.
@@ -91,6 +99,10 @@ class Consumer(Protocol):
         True if there may be, False if the time is over. May return early without a reason. A
         cancelled wait loses nothing.
         """
+        ...
+
+    async def freed(self, lane: str) -> None:
+        """Tell that a task of a lane with a limit of running ones has ended: another may start."""
         ...
 
     async def aclose(self) -> None:
@@ -233,7 +245,8 @@ class Broker(Publisher, Settler, Watcher, Inspector, DeadLetters, ABC):
         scheme, that loads a callable taking the URL. Raises `ConfigurationError` for a scheme
         nobody knows or a URL that cannot be read.
         """
-        return _factory(url)(url)
+        broker: Broker = broker_factory(url)(url)
+        return broker
 
     @property
     @abstractmethod
@@ -264,13 +277,13 @@ class Broker(Publisher, Settler, Watcher, Inspector, DeadLetters, ABC):
         *,
         name: str | None = None,
         lease: float = DEFAULT_LEASE,
-        rates: Mapping[str, Rate] | None = None,
+        limits: Mapping[str, Limit] | None = None,
         revoked: Callable[[str], None] | None = None,
         before_sweep: Callable[[], Awaitable[None]] | None = None,
     ) -> Consumer:
         """A consumer of these queues (or lanes, see `ltq.message.lane_of`).
 
-        `lease` is how many seconds a claim holds without a heartbeat; `rates` limits lanes;
+        `lease` is how many seconds a claim holds without a heartbeat; `limits` are lanes';
         `revoked` is called in the consumer's event loop with the id of a task it holds that was
         cancelled. `before_sweep` is awaited before a claim takes back what dead consumers left:
         the time to renew one's own leases after an outage.
@@ -359,39 +372,3 @@ class BrokerSource(Protocol):
     def broker(self) -> Broker:
         """The broker to use now."""
         ...
-
-
-_BUILT_IN = {
-    "memory": "ltq.brokers.memory:MemoryBroker",
-    "redis": "ltq.brokers.redis:RedisBroker",
-    "rediss": "ltq.brokers.redis:RedisBroker",
-    "unix": "ltq.brokers.redis:RedisBroker",
-}
-
-
-def _factory(url: str) -> Callable[[str], Broker]:
-    scheme = url.partition("://")[0].lower() if "://" in url else ""
-    if scheme in _BUILT_IN:
-        module, _, name = _BUILT_IN[scheme].partition(":")
-        return cast(Callable[[str], Broker], getattr(importlib.import_module(module), name))
-    for entry in entry_points(group="ltq.brokers", name=scheme):
-        return cast(Callable[[str], Broker], entry.load())
-    schemes = sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group="ltq.brokers"))})
-    raise ConfigurationError(
-        f"broker URL {redact(url)!r} has no known scheme: "
-        f"allowed are {', '.join(f'{known}://' for known in schemes)}"
-    )
-
-
-def redact(url: str) -> str:
-    """The URL without user, password and parameters, fit for a log.
-
-    All before the last @ is taken for a user and password, even where the URL is malformed.
-    """
-    scheme, separator, rest = url.partition("://")
-    if "@" in url:
-        scheme, rest = scheme if separator else "", url.rpartition("@")[2]
-    elif not separator:
-        scheme, rest = "", url
-    shown = rest.partition("?")[0].partition("#")[0]
-    return f"{scheme}://{shown}" if scheme else shown

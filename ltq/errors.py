@@ -38,15 +38,19 @@ class InvalidArgumentsError(LtqError, TypeError):
 
 
 class QueueFullError(LtqError):
-    """The queue holds `max_pending` waiting tasks already. Nothing was sent."""
+    """The queue holds `max_pending` waiting tasks already. Nothing was sent.
 
-    def __init__(self, queue: str, limit: int) -> None:
-        super().__init__(f"queue '{queue}' is full: max_pending={limit} tasks are waiting")
+    `depth` is how many waited just then, `limit` the task's `max_pending`.
+    """
+
+    def __init__(self, queue: str, depth: int, limit: int) -> None:
+        super().__init__(f"queue '{queue}' is full: {depth} tasks wait, max_pending={limit}")
         self.queue = queue
+        self.depth = depth
         self.limit = limit
 
-    def __reduce__(self) -> tuple[type["QueueFullError"], tuple[str, int]]:
-        return type(self), (self.queue, self.limit)
+    def __reduce__(self) -> tuple[type["QueueFullError"], tuple[str, int, int]]:
+        return type(self), (self.queue, self.depth, self.limit)
 
 
 class DecodeError(LtqError):

@@ -55,9 +55,10 @@ class Seldom:
             self._next = now + self._every
             self._logger.warning(message, *args)
 
-    def over(self) -> None:
-        """What was warned of has ended: the next warning is a new one."""
-        self._next = 0.0
+    def over(self) -> bool:
+        """What was warned of has ended: the next warning is a new one. Whether there was one."""
+        warned, self._next = self._next > 0, 0.0
+        return warned
 
 
 def printable(text: str) -> str:

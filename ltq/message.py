@@ -57,6 +57,11 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     result_ttl: float | None = None
     max_pending: int | None = None
     max_deliveries: int | None = None
+    fingerprint: str = ""
+    """Text of what makes it the same as another one, for `unique_for` seconds."""
+    unique_for: float = 0.0
+    has_new_id: bool = False
+    """Whether the id was made for this very envelope: then it is no earlier task's."""
     ctx: bytes = b""
     """JSON of the message's `ctx`, or empty."""
 
@@ -64,7 +69,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 def lane_of(queue: str, task_name: str, *, limited: bool) -> str:
     """The lane a task waits in: its queue's, or its own.
 
-    A rate limited task in a queue shared with others waits in a lane of its own, so that its
+    A limited task in a queue shared with others waits in a lane of its own, so that its
     limit holds up nobody else.
     """
     return f"{queue}/{task_name}" if limited and queue != task_name else queue
@@ -78,6 +83,8 @@ class Published(StrEnum):
     """A task with this id is there already: nothing was enqueued."""
     TAKEN = "taken"
     """Another task has this id: nothing was enqueued."""
+    SAME = "same"
+    """A task with this `fingerprint` was sent lately: nothing was enqueued. `first` tells which."""
     FULL = "full"
     """`max_pending` tasks wait in the queue: nothing was enqueued."""
     GONE = "gone"

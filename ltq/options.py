@@ -12,6 +12,7 @@ from ltq._names import check_name
 from ltq.errors import ConfigurationError
 
 PriorityName = Literal["high", "normal", "low"]
+OnFull = Literal["raise", "wait"]
 Seconds = float | timedelta
 """A duration: a `timedelta`, or seconds."""
 
@@ -24,7 +25,8 @@ RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], 
 
 DEFAULT_RESULT_TTL = 3600.0
 DEFAULT_MAX_DELIVERIES = 5
-ISOLATION = 30.0
+DEFAULT_FULL_TIMEOUT = 30.0
+ISOLATION = 5.0
 """Seconds a worker makes room for a task that needs it, and leaves it the room (see `company`)."""
 
 DEAD_TTL = 7 * 86400
@@ -70,8 +72,16 @@ class TaskOptions(TypedDict, total=False):
     result_ttl: timedelta | float
     """How long the final state stays; 0: gone at once."""
     priority: PriorityName
+    max_running: int
+    """How many run at once over all workers."""
     max_pending: int
     """`send` raises `QueueFullError` while so many tasks wait in the queue."""
+    on_full: OnFull
+    """What `send` does then: "raise", or "wait" for room."""
+    full_timeout: timedelta | float
+    """How long it waits before it raises all the same; default: 30 s."""
+    unique_for: timedelta | float
+    """For so long a `send` with the same arguments gives the handle of the first one."""
     max_deliveries: int
     """How many workers may die under the task before it is rejected."""
 
@@ -87,6 +97,9 @@ class SendOptions(TypedDict, total=False):
     timeout: timedelta | float
     max_tries: int
     result_ttl: timedelta | float
+    on_full: OnFull
+    full_timeout: timedelta | float
+    unique_for: timedelta | float
 
 
 class Priority(IntEnum):
@@ -115,6 +128,15 @@ class Rate:
         return max(1, int(self.count / self.period * 0.1))
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a lane may start, over all workers together."""
+
+    rate: Rate | None = None
+    running: int | None = None
+    """How many run at once."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """The options of a task, checked and in plain units (seconds)."""
@@ -128,8 +150,17 @@ class Policy:
     timeout: float | None = None
     result_ttl: float | None = None
     priority: Priority = Priority.NORMAL
+    max_running: int | None = None
     max_pending: int | None = None
     max_deliveries: int | None = None
+    on_full: OnFull = "raise"
+    full_timeout: float = DEFAULT_FULL_TIMEOUT
+    unique_for: float | None = None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether starts are limited: then the task waits in a lane of its own."""
+        return self.max_rate is not None or self.max_running is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +174,9 @@ class Dispatch:
     timeout: float | None = None
     max_tries: int | None = None
     result_ttl: float | None = None
+    on_full: OnFull | None = None
+    full_timeout: float | None = None
+    unique_for: float | None = None
 
 
 def _fail(option: str, value: object, allowed: str) -> ConfigurationError:
@@ -195,6 +229,12 @@ def _priority(option: str, value: object) -> Priority:
     raise _fail(option, value, " or ".join(f'"{name}"' for name in names))
 
 
+def _on_full(option: str, value: object) -> OnFull:
+    if value in get_args(OnFull):
+        return cast(OnFull, value)
+    raise _fail(option, value, '"raise" or "wait"')
+
+
 def _eta(option: str, value: object) -> float:
     if isinstance(value, datetime) and value.utcoffset() is not None:
         return value.astimezone(UTC).timestamp()
@@ -202,7 +242,16 @@ def _eta(option: str, value: object) -> float:
 
 
 def _backoff(option: str, value: object) -> Backoff:
-    return cast(Backoff, value) if callable(value) else seconds(option, value)
+    """A function is tried out once: that it gives no duration shall not be found out by a failure."""
+    if not callable(value):
+        return seconds(option, value)
+    try:
+        pause = value(1)
+    except Exception as error:
+        raise ConfigurationError(f"{option}: called with 1 it raised {error!r}") from error
+    if not isinstance(pause, int | float) or not 0 <= pause <= MAX_SECONDS:
+        raise _fail(f"{option}(1)", pause, "seconds, 0 or more, at most a century")
+    return cast(Backoff, value)
 
 
 def _retry_on(option: str, value: object) -> RetryOn:
@@ -243,8 +292,12 @@ _TASK_CHECKS: dict[str, _Check] = {
     "timeout": _duration,
     "result_ttl": _duration_or_zero,
     "priority": _priority,
+    "max_running": positive_int,
     "max_pending": positive_int,
     "max_deliveries": positive_int,
+    "on_full": _on_full,
+    "full_timeout": _duration_or_zero,
+    "unique_for": _duration,
 }
 _SEND_CHECKS: dict[str, _Check] = {
     "id": _id,
@@ -254,6 +307,9 @@ _SEND_CHECKS: dict[str, _Check] = {
     "timeout": _duration,
     "max_tries": positive_int,
     "result_ttl": _duration_or_zero,
+    "on_full": _on_full,
+    "full_timeout": _duration_or_zero,
+    "unique_for": _duration,
 }
 
 

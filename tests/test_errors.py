@@ -41,7 +41,7 @@ EXAMPLES: list[LtqError] = [
     LtqError("text"),
     ConfigurationError("max_tries=0 is not allowed: a whole number, 1 or more"),
     InvalidArgumentsError("shop:pay: missing a required argument: 'order'"),
-    QueueFullError("shop:pay", 100),
+    QueueFullError("shop:pay", 120, 100),
     DecodeError("shop:pay: argument 'order': Expected `int`, got `str`"),
     ResultError("shop:pay: result: `float` would arrive as None"),
     BrokerError("Redis at localhost:6379 refused the call: NOAUTH"),
@@ -120,9 +120,9 @@ class TestAnyError:
 
 class TestTexts:
     def test_a_full_queue_is_named_with_its_limit(self) -> None:
-        error = QueueFullError("shop:pay", 100)
-        assert str(error) == "queue 'shop:pay' is full: max_pending=100 tasks are waiting"
-        assert (error.queue, error.limit) == ("shop:pay", 100)
+        error = QueueFullError("shop:pay", 120, 100)
+        assert str(error) == "queue 'shop:pay' is full: 120 tasks wait, max_pending=100"
+        assert (error.queue, error.depth, error.limit) == ("shop:pay", 120, 100)
 
     def test_a_task_that_is_not_found_is_named(self) -> None:
         error = TaskNotFoundError("a1")

@@ -202,6 +202,18 @@ class TestTaskOptions:
 
         assert parse_task_options({"retry_on": is_worth}).retry_on is is_worth
 
+    @pytest.mark.parametrize("pause", [float("nan"), -1.0, float("inf"), "1", None])
+    def test_a_backoff_that_gives_no_duration_is_refused(self, pause: object) -> None:
+        with pytest.raises(ConfigurationError, match=r"backoff\(1\)=.* seconds, 0 or more"):
+            parse_task_options({"backoff": lambda failed: pause})
+
+    def test_a_backoff_that_raises_is_refused(self) -> None:
+        def backoff(failed: int) -> float:
+            raise KeyError(failed)
+
+        with pytest.raises(ConfigurationError, match=r"called with 1 it raised KeyError\(1\)"):
+            parse_task_options({"backoff": backoff})
+
     def test_a_backoff_may_be_a_function(self) -> None:
         def backoff(failed: int) -> float:
             return 2.0 * failed

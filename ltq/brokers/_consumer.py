@@ -15,7 +15,7 @@ from ltq.brokers._link import Argument, Link
 from ltq.brokers._wire import delivery
 from ltq.errors import BrokerError
 from ltq.message import Delivery
-from ltq.options import DEFAULT_MAX_DELIVERIES, Rate
+from ltq.options import DEFAULT_MAX_DELIVERIES, Limit
 
 logger = logging.getLogger("ltq.broker")
 
@@ -46,15 +46,15 @@ Sweep = Callable[[str, float], Any]
 class _Group:
     """The served lanes of one namespace, and the state of claiming from it."""
 
-    def __init__(self, namespace: str, lanes: list[str], rates: Mapping[str, Rate]) -> None:
+    def __init__(self, namespace: str, lanes: list[str], limits: Mapping[str, Limit]) -> None:
         self.namespace = namespace
         self.prefix = _keys.prefix(namespace)
         self.lanes = _keys.line_list(lanes)
         self.wake_keys = [_keys.wake(namespace, lane) for lane in lanes]
-        self.rates: list[Argument] = []
+        self.limits: list[Argument] = []
         for lane in lanes:
-            if lane in rates:
-                self.rates += (lane, repr(rates[lane].interval), rates[lane].burst)
+            if lane in limits:
+                self.limits += _limit_arguments(lane, limits[lane])
         self.woken: set[str] = set()
         self.start_in: float | None = None
         self.company: int | None = None
@@ -72,7 +72,7 @@ class RedisConsumer:
         *,
         name: str | None,
         lease: float,
-        rates: Mapping[str, Rate],
+        limits: Mapping[str, Limit],
         sweep: Sweep,
         before_sweep: Callable[[], Awaitable[None]] | None,
         on_close: Callable[[], None],
@@ -93,7 +93,7 @@ class RedisConsumer:
         by_namespace: dict[str, list[str]] = {}
         for lane in dict.fromkeys(lanes):
             by_namespace.setdefault(namespace_of(lane), []).append(lane)
-        self._groups = [_Group(name, own, rates) for name, own in by_namespace.items()]
+        self._groups = [_Group(name, own, limits) for name, own in by_namespace.items()]
 
     async def claim(self, limit: int, running: int = 0) -> Claim:
         """See `Consumer.claim`."""
@@ -146,6 +146,7 @@ class RedisConsumer:
         *,
         swept: str = "",
     ) -> float | None:
+        group.company = None
         while True:
             wanted = min(limit - len(deliveries), BATCH)
             woken = frozenset(group.woken)
@@ -163,7 +164,7 @@ class RedisConsumer:
                 _keys.line_list(woken),
                 swept,
                 DEFAULT_MAX_DELIVERIES,
-                *group.rates,
+                *group.limits,
             )
             group.claim_id = _claim_id()  # kept when the call fails: its reply may only be lost
             if due_in != _AT_ONCE:  # which gave no tasks but told to come again
@@ -172,7 +173,8 @@ class RedisConsumer:
             if lost:
                 logger.warning("%d tasks of %s were lost: see the dead letters", lost, group.prefix)
             group.start_in = float(start_in) if start_in else None
-            group.company = int(company) if company else None
+            if company:
+                group.company = min(int(company), group.company or int(company))
             if len(tasks) < BATCH:
                 return max(0.0, float(due_in)) if due_in else None
 
@@ -224,6 +226,10 @@ class RedisConsumer:
         self._passing.add(task)
         task.add_done_callback(self._passing.discard)
 
+    async def freed(self, lane: str) -> None:
+        """See `Consumer.freed`."""
+        await self._link.call("ZADD", _keys.wake(namespace_of(lane), lane), 0, "1")
+
     async def aclose(self) -> None:
         """See `Consumer.aclose`."""
         self._on_close()
@@ -244,6 +250,11 @@ async def _ignore_broker_error(call: Any) -> None:
         await call
     except BrokerError:
         logger.debug("a wake-up could not be passed on; the other consumers look by themselves")
+
+
+def _limit_arguments(lane: str, limit: Limit) -> list[Argument]:
+    rate, most = limit.rate, "" if limit.running is None else limit.running
+    return [lane, *(("", "") if rate is None else (repr(rate.interval), rate.burst)), most]
 
 
 def _settle(future: "asyncio.Future[None]") -> None:

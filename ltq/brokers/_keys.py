@@ -80,6 +80,16 @@ def claim(namespace: str, consumer: str) -> str:
     return f"{prefix(namespace)}claim:{consumer}"
 
 
+def running(namespace: str, lane: str) -> str:
+    """Set: `{id} {token}` of the tasks of a lane that run, where it is limited how many may."""
+    return f"{prefix(namespace)}running:{lane}"
+
+
+def unique(namespace: str, fingerprint: str) -> str:
+    """String: the id of the task that was sent with a fingerprint."""
+    return f"{prefix(namespace)}unique:{fingerprint}"
+
+
 def rate(namespace: str, lane: str) -> str:
     """String: the moment a lane's rate limit would be unused again."""
     return f"{prefix(namespace)}rate:{lane}"

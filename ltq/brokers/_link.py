@@ -8,6 +8,7 @@ import asyncio
 import builtins
 import math
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -50,7 +51,11 @@ _PASSING = (
     MasterDownError,
     TryAgainError,
 )
-_PASSING_TEXTS = ("BUSY", "LOADING", "MISCONF", "NOREPLICAS", "UNBLOCKED")
+_PASSING_TEXTS = re.compile(
+    r"(^|[\s-])(BUSY|LOADING|READONLY|MISCONF|NOREPLICAS|UNBLOCKED|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b"
+)
+"""Also where a script was refused in the middle: then the server tells so within its error."""
+
 _FINAL = (AuthenticationError, AuthorizationError)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
@@ -62,12 +67,20 @@ OUTAGE = 1.0
 class RefusedError(BrokerError):
     """The server answered, and the answer was no: repeating the call would change nothing."""
 
+    is_refusal = True
+
+
+class LockedOutError(RefusedError):
+    """User or password are wrong: every call is refused, until somebody sets that right."""
+
+    is_refusal = False
+
 
 def is_passing(error: RedisError) -> bool:
     """Whether the same call may succeed later: after a restart, a failover, a slow script."""
     if isinstance(error, _FINAL):
         return False
-    return isinstance(error, _PASSING) or str(error).startswith(_PASSING_TEXTS)
+    return isinstance(error, _PASSING) or bool(_PASSING_TEXTS.search(str(error)))
 
 
 class Link:
@@ -143,7 +156,7 @@ class Link:
                     if not is_passing(error):
                         raise self._broker_error(error) from error
                     self._failed()
-                    if isinstance(error, ReadOnlyError | ConnectionError):
+                    if isinstance(error, ConnectionError) or "READONLY" in str(error):
                         await self._drop_free()  # they lead to a server that is no more
                     await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                     pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
@@ -181,11 +194,9 @@ class Link:
 
     def _broker_error(self, error: RedisError | None, patience: float | None = None) -> BrokerError:
         if isinstance(error, _FINAL):
-            return RefusedError(f"Redis at {self._name} refused the user or password: {error}")
+            return LockedOutError(f"Redis at {self._name} refused the user or password: {error}")
         if patience is None:
-            refused = RefusedError(f"Redis at {self._name} refused the call: {error}")
-            refused.is_refusal = True
-            return refused
+            return RefusedError(f"Redis at {self._name} refused the call: {error}")
         reason = error or "no answer"
         return BrokerError(f"Redis at {self._name} did not do it within {patience:g} s: {reason}")
 

@@ -68,6 +68,8 @@ class Lane:
     def __init__(self, name: str) -> None:
         self.name = name
         self.lines: tuple[OrderedDict[str, Record], ...] = tuple(OrderedDict() for _ in Priority)
+        self.working = 0
+        """How many of its tasks run."""
         self.served = [0] * len(Priority)
         """For each priority, when it was served last: a number that grows."""
         self._full_at = 0.0
@@ -198,9 +200,11 @@ class Places:
         self.records[record.id] = record
         record.status = status
         self.counts[record.queue, status] += 1
+        self.lane(record.lane).working += status is Status.WORKING
 
     def _leave(self, record: Record) -> None:
         self.counts[record.queue, record.status] -= 1
+        self.lane(record.lane).working -= record.status is Status.WORKING
         if record.status is Status.PENDING:
             self.lane(record.lane).discard(record)
         elif record.status is Status.DELAYED:

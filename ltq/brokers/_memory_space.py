@@ -38,6 +38,8 @@ class Space:
         self._last_token = 0
         self._stirred = stirred
         self._dead: dict[str, Letters] = {}
+        self._firsts: dict[str, tuple[str, float]] = {}
+        """By fingerprint: the id of the first task, and until when it stands for others."""
         self._ended: dict[str, int] = {}
         """Tokens of tasks that ended and left no state: an outcome may be told twice."""
         self._feeds: dict[str, list[Feed]] = {}
@@ -56,6 +58,8 @@ class Space:
         """Forget final states that have expired."""
         for record in self.places.final.due(now):
             self._remove(record)
+        while self._firsts and next(iter(self._firsts.values()))[1] <= now:
+            del self._firsts[next(iter(self._firsts))]
 
     def stats(self, queue: str, now: float) -> QueueStats:
         counts = self.places.counts
@@ -82,10 +86,14 @@ class Space:
     def publish(self, envelope: Envelope, now: float) -> Published:
         present = self.get(envelope.id, now)
         if present is not None:
-            is_same = present.envelope.task_name == envelope.task_name
-            return Published.EXISTS if is_same else Published.TAKEN
+            is_own = present.envelope.task_name == envelope.task_name
+            return Published.EXISTS if is_own else Published.TAKEN
+        if envelope.fingerprint and self.first(envelope.fingerprint, now) is not None:
+            return Published.SAME
         if self._is_full(envelope):
             return Published.FULL
+        if envelope.fingerprint:
+            self._firsts[envelope.fingerprint] = (envelope.id, now + envelope.unique_for)
         record = Record(envelope, enqueue_time=now)
         due = max(now + envelope.delay, envelope.eta or 0.0)
         if due > now:
@@ -93,6 +101,14 @@ class Space:
         else:
             self._enqueue(record)
         return Published.CREATED
+
+    def first(self, fingerprint: str, now: float) -> str | None:
+        """The id of the task that was sent with a fingerprint, unless that was too long ago."""
+        task_id, until = self._firsts.get(fingerprint, ("", now))
+        if until > now:
+            return task_id
+        self._firsts.pop(fingerprint, None)
+        return None
 
     def clear(self, queue: str) -> int:
         waiting = self.places.waiting(queue)
@@ -237,6 +253,7 @@ class Space:
         earliest = self.places.delayed.next
         if earliest is None or due < earliest:
             self._stirred.add(record.lane)
+        self._free(record)
         self.places.delay(record, due)
         self._show(record)
 
@@ -289,6 +306,7 @@ class Space:
                 del self._ended[next(iter(self._ended))]
             self._remove(record)
             return
+        self._free(record)
         record.let_go()
         record.strip()
         record.release_time = now
@@ -303,7 +321,13 @@ class Space:
     def _letters(self, queue: str) -> Letters:
         return self._dead.get(queue) or Letters()
 
+    def _free(self, record: Record) -> None:
+        """It runs no more: where it is limited how many may, another one may start."""
+        if self.places.lane(record.lane):
+            self._stirred.add(record.lane)
+
     def _remove(self, record: Record) -> None:
+        self._free(record)
         self.places.remove(record)
         self._send(record.id, None)
 

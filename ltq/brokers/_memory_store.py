@@ -17,7 +17,7 @@ from ltq.brokers._memory_places import Lane
 from ltq.brokers._memory_record import Record
 from ltq.brokers._memory_space import Space
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
-from ltq.options import Priority, Rate
+from ltq.options import Limit, Priority
 from ltq.state import Progress, QueueStats, TaskState
 
 
@@ -25,11 +25,11 @@ class Client:
     """What the store knows of a consumer."""
 
     def __init__(
-        self, name: str, lanes: Iterable[str], *, lease: float, rates: Mapping[str, Rate]
+        self, name: str, lanes: Iterable[str], *, lease: float, limits: Mapping[str, Limit]
     ) -> None:
         self.name = name
         self.lease = lease
-        self.rates = dict(rates)
+        self.limits = dict(limits)
         self.homes = {lane: namespace_of(lane) for lane in lanes}
         self.namespaces = tuple(dict.fromkeys(self.homes.values()))
 
@@ -41,11 +41,14 @@ class Crew:
         self.room = limit
         self.refused: int | None = None
         """The smallest company that a task needs which was left."""
-        self._present = running
+        self._present = max(0, running)
+        self._regardless = running < 0
 
     def takes(self, company: int | None) -> bool:
         """Take in a task that needs such company, if it fits."""
-        if company is not None:
+        if company is not None and self._regardless:  # it was waited for in vain
+            self._regardless = False
+        elif company is not None:
             if self._present >= company:
                 self.refused = min(company, self.refused or company)
                 return False
@@ -83,6 +86,10 @@ class Store:
         with self._step() as now:
             return [self._publish(envelope, now) for envelope in envelopes]
 
+    def first(self, queue: str, fingerprint: str) -> str | None:
+        with self._step() as now:
+            return self._space(queue, now).first(fingerprint, now)
+
     def claim(
         self, client: Client, limit: int, running: int, revoke: Callable[[str], None] | None
     ) -> Claim:
@@ -94,7 +101,7 @@ class Store:
             for space, record in self._pick(client, crew, now):
                 space.lend(record, worker=client.name, lease=client.lease, revoke=revoke, now=now)
                 deliveries.append(record.delivery())
-            starts = [start for start in self._starts(client) if start > now]
+            starts = [start for start in self._starts(client, now) if start > now]
             start_in = min(starts) - now if starts else None
             return Claim(deliveries, self._due_in(client, now), start_in, crew.refused)
 
@@ -103,7 +110,7 @@ class Store:
         with self._step() as now:
             self._waiters.add(waiter)
             for _, lane in self._lanes(waiter.client):
-                if lane and _next_start(waiter.client, lane) <= now:
+                if lane and _next_start(waiter.client, lane, now) <= now:
                     return 0.0
             return self._due_in(waiter.client, now)
 
@@ -243,10 +250,10 @@ class Store:
         turn = deque(sorted(places, key=lambda place: place[1].served[level]))
         while turn and crew.room > 0:
             space, lane = turn.popleft()
-            if _next_start(client, lane) > now or not crew.takes(lane.first(level).company):
+            if _next_start(client, lane, now) > now or not crew.takes(lane.first(level).company):
                 continue
-            rate = client.rates.get(lane.name)
-            yield space, lane.serve(level, number=next(self._turns), rate=rate, now=now)
+            limit = client.limits.get(lane.name, _NO_LIMIT)
+            yield space, lane.serve(level, number=next(self._turns), rate=limit.rate, now=now)
             if lane.lines[level]:
                 turn.append((space, lane))
 
@@ -256,12 +263,12 @@ class Store:
             if space is not None and name in space.places.lanes:
                 yield space, space.places.lanes[name]
 
-    def _starts(self, client: Client) -> list[float]:
+    def _starts(self, client: Client, now: float) -> list[float]:
         """When tasks of each lane that is not empty may start."""
-        return [_next_start(client, lane) for _, lane in self._lanes(client) if lane]
+        return [_next_start(client, lane, now) for _, lane in self._lanes(client) if lane]
 
     def _due_in(self, client: Client, now: float) -> float | None:
-        times = [start for start in self._starts(client) if start > now]
+        times = [start for start in self._starts(client, now) if start > now]
         for namespace in client.namespaces:
             places = self._space(namespace, now).places
             times += [
@@ -270,9 +277,18 @@ class Store:
         return max(0.0, min(times) - now) if times else None
 
 
-def _next_start(client: Client, lane: Lane) -> float:
-    rate = client.rates.get(lane.name)
-    return -inf if rate is None else lane.next_start(rate)
+_NO_LIMIT = Limit()
+
+_RECHECK = 1.0
+"""Seconds until a lane is looked at again whose limit is used up by running tasks."""
+
+
+def _next_start(client: Client, lane: Lane, now: float) -> float:
+    """When a limit may let a task start; a wake-up comes sooner where others must end first."""
+    limit = client.limits.get(lane.name, _NO_LIMIT)
+    if limit.running is not None and lane.working >= limit.running:
+        return now + _RECHECK
+    return -inf if limit.rate is None else lane.next_start(limit.rate)
 
 
 def _state(record: Record | None) -> TaskState[bytes] | None:

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Iterable
 
 from ltq._names import new_id
 from ltq.brokers import _keys
-from ltq.brokers._link import Link
+from ltq.brokers._link import Link, RefusedError
+from ltq.errors import BrokerError
 from ltq.options import Priority
 
 _STEP = 200
@@ -26,7 +27,7 @@ async def repair(link: Link, namespaces: Iterable[str], lease: float, every: flo
             marker = (_keys.repaired(namespace), "1", "NX", "PX", max(1, int(every * 1000)))
             if await link.call("SET", *marker) is None:
                 continue
-        await link.call("SADD", _keys.NAMESPACES, namespace)
+        await register(link, namespace)
         count, doubtful = await _look(link, namespace, lease, _SHARE if every else 1.0)
         repaired += count
         if doubtful or not every:
@@ -78,20 +79,27 @@ async def _ready(link: Link, namespace: str) -> set[bytes]:
     found: set[bytes] = set()
     for lane in await link.call("SMEMBERS", _keys.lanes(namespace)):
         for priority in Priority:
-            ready = _keys.ready(namespace, lane.decode("utf-8", "replace"), priority)
-            found |= await _copied(link, namespace, ready)
+            member = f"{priority:d}:{lane.decode('utf-8', 'replace')}"
+            found |= await _copied(link, namespace, member)
     return found
 
 
-async def _copied(link: Link, namespace: str, ready: str) -> set[bytes]:
-    found: set[bytes] = set()
-    copy = _keys.copied(namespace, new_id())
-    if not await link.call("COPY", ready, copy):
-        return found
-    await link.call("EXPIRE", copy, _COPY_TTL)
-    start = 0
-    while ids := await link.call("LRANGE", copy, start, start + _STEP - 1):
-        found.update(ids)
-        start += _STEP
+async def _copied(link: Link, namespace: str, member: str) -> set[bytes]:
+    unique, found = new_id(), list[bytes]()
+    copy = _keys.copied(namespace, unique)
+    count = await link.run("copy", _keys.prefix(namespace), member, unique, _COPY_TTL)
+    while ids := await link.call("LRANGE", copy, len(found), len(found) + _STEP - 1):
+        found += ids
     await link.call("DEL", copy)
-    return found
+    if len(found) != count:  # else what is there would be put there once more
+        raise BrokerError(f"the copy of {member} was gone before it was read")
+    return set(found)
+
+
+async def register(link: Link, namespace: str) -> None:
+    """Make a namespace known to tools."""
+    try:
+        await link.call("SADD", _keys.NAMESPACES, namespace)
+    except RefusedError:  # what else is there is nobody's, as in `lua/_sure.lua`
+        await link.call("DEL", _keys.NAMESPACES)
+        await link.call("SADD", _keys.NAMESPACES, namespace)

@@ -17,6 +17,7 @@ SCRIPTS = (
     "cancel",
     "claim",
     "clear",
+    "copy",
     "finish",
     "heartbeat",
     "letters",

@@ -1,5 +1,6 @@
 """Values of the seam as arguments of the scripts, and the scripts' replies as values."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -35,10 +36,19 @@ def envelope_arguments(envelope: Envelope) -> list[Argument]:
         if value is not None:
             fields += (name, value)
     eta = "" if envelope.eta is None else repr(envelope.eta)
-    limit = "" if envelope.max_pending is None else envelope.max_pending
-    priority = int(envelope.priority)
-    head: list[Argument] = [envelope.id, queue, lane, priority, envelope.delay, eta, limit]
+    priority, conditions = int(envelope.priority), _conditions(envelope)
+    head: list[Argument] = [envelope.id, queue, lane, priority, envelope.delay, eta, conditions]
     return [*head, len(fields), *fields]
+
+
+def _conditions(envelope: Envelope) -> str:
+    """What may stand against an envelope, as one argument: most have nothing."""
+    if envelope.max_pending is None and not envelope.fingerprint and envelope.has_new_id:
+        return ""
+    limit = "-" if envelope.max_pending is None else envelope.max_pending
+    milliseconds = max(1, math.ceil(envelope.unique_for * 1000))
+    used = "new" if envelope.has_new_id else "used"
+    return f"{limit} {envelope.fingerprint or '-'} {milliseconds} {used}"
 
 
 def outcome_arguments(outcome: Outcome) -> list[Argument]:

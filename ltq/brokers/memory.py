@@ -14,7 +14,7 @@ from ltq.broker import DEFAULT_LEASE, Broker, Claim, redact
 from ltq.brokers._memory_store import Client, Store, Waiter
 from ltq.errors import ConfigurationError, TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
-from ltq.options import Rate
+from ltq.options import Limit
 from ltq.state import Progress, QueueStats, TaskState
 
 _stores: dict[str, Store] = {}
@@ -56,11 +56,11 @@ class MemoryBroker(Broker):
         *,
         name: str | None = None,
         lease: float = DEFAULT_LEASE,
-        rates: Mapping[str, Rate] | None = None,
+        limits: Mapping[str, Limit] | None = None,
         revoked: Callable[[str], None] | None = None,
         before_sweep: Callable[[], Awaitable[None]] | None = None,
     ) -> "MemoryConsumer":
-        client = Client(name or consumer_name(), queues, lease=lease, rates=rates or {})
+        client = Client(name or consumer_name(), queues, lease=lease, limits=limits or {})
         return MemoryConsumer(self._store, client, revoked)
 
     # Each call lets other coroutines run first, as one over a network would: a loop of calls
@@ -69,6 +69,10 @@ class MemoryBroker(Broker):
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         await asyncio.sleep(0)
         return self._store.publish(envelopes)
+
+    async def first(self, queue: str, fingerprint: str) -> str | None:
+        await asyncio.sleep(0)
+        return self._store.first(queue, fingerprint)
 
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
         await asyncio.sleep(0)
@@ -175,6 +179,9 @@ class MemoryConsumer:
             self._waits.discard(over)
             for timer in timers:
                 timer.cancel()
+
+    async def freed(self, lane: str) -> None:
+        """The store knows."""
 
     async def aclose(self) -> None:
         self._closed = True

@@ -24,7 +24,7 @@ from ltq.brokers._consumer import RedisConsumer
 from ltq.brokers._hazards import hazards
 from ltq.brokers._link import PATIENCE, Link, RefusedError
 from ltq.brokers._notify import Notifications, parse_notifications
-from ltq.brokers._repair import repair
+from ltq.brokers._repair import register, repair
 from ltq.brokers._url import new_client, split_url
 from ltq.brokers._watch import CHUNK, WatchHub
 from ltq.brokers._wire import (
@@ -40,7 +40,7 @@ from ltq.brokers._wire import (
 )
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
-from ltq.options import DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL, MAX_SECONDS, Rate
+from ltq.options import DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL, MAX_SECONDS, Limit
 from ltq.state import Progress, QueueStats, TaskState
 
 logger = logging.getLogger("ltq.broker")
@@ -103,7 +103,7 @@ class _Session:
     async def register(self, namespace: str) -> None:
         """Make the namespace known to tools."""
         if namespace not in self.registered:
-            await self.link.call("SADD", _keys.NAMESPACES, namespace)
+            await register(self.link, namespace)
             self.registered.add(namespace)
 
     async def aclose(self) -> None:
@@ -177,13 +177,19 @@ class RedisBroker(Broker):
             answers.update(zip(chunk, replies, strict=True))
         return [answers[i] for i in range(len(envelopes))]
 
+    async def first(self, queue: str, fingerprint: str) -> str | None:
+        """See `Publisher.first`."""
+        key = _keys.unique(namespace_of(queue), fingerprint)
+        reply: bytes | None = await self._here().link.call("GET", key)
+        return None if reply is None else reply.decode("utf-8", "replace")
+
     def consumer(
         self,
         queues: Iterable[str],
         *,
         name: str | None = None,
         lease: float = DEFAULT_LEASE,
-        rates: Mapping[str, Rate] | None = None,
+        limits: Mapping[str, Limit] | None = None,
         revoked: Callable[[str], None] | None = None,
         before_sweep: Callable[[], Awaitable[None]] | None = None,
     ) -> RedisConsumer:
@@ -196,7 +202,7 @@ class RedisBroker(Broker):
             queues,
             name=name,
             lease=lease,
-            rates=rates or {},
+            limits=limits or {},
             sweep=self._sweep,
             before_sweep=before_sweep,
             on_close=lambda: _unlisten(session.hub, channels),
@@ -252,6 +258,11 @@ class RedisBroker(Broker):
             total = _sum([total, swept])
             if sum(astuple(swept)) < _SWEEP:
                 break
+        if total.recovered or total.buried:
+            logger.info(
+                "%s: of dead workers %d tasks are pending again, %d buried",
+                *(namespace, total.recovered, total.buried),
+            )
         if total.lost:
             logger.warning("%d tasks of %s were lost: see the dead letters", total.lost, namespace)
         return total

@@ -15,7 +15,7 @@ from ltq.brokers import _memory_places as places
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import ConfigurationError
 from ltq.message import Finish, Published, Requeue
-from ltq.options import Rate
+from ltq.options import Limit, Rate
 from ltq.state import Status
 from tests.conformance.factories import (
     QUEUE,
@@ -121,7 +121,7 @@ class TestClock:
 
     async def test_rate_limits_go_by_it(self, broker: MemoryBroker, clock: FakeClock) -> None:
         ids = await publish_many(broker, 4)
-        consumer = broker.consumer([QUEUE], rates={QUEUE: Rate(20, 1.0)})  # 2 at once
+        consumer = broker.consumer([QUEUE], limits={QUEUE: Limit(Rate(20, 1.0))})  # 2 at once
         assert await claim_ids(consumer, 10) == ids[:2]
         clock.now += 0.0625
         assert await claim_ids(consumer, 10) == ids[2:3]

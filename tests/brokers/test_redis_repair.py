@@ -7,6 +7,7 @@ import redis
 
 from ltq.brokers import _keys
 from ltq.brokers.redis import RedisBroker
+from ltq.errors import BrokerError
 from ltq.message import Delivery
 from ltq.state import Status
 from tests.conformance.factories import QUEUE, claim_ids, lose, publish, publish_many
@@ -165,3 +166,15 @@ class TestWithoutATask:
         assert letter.error == "what the task was is gone"
         (stats,) = await broker.stats([QUEUE])
         assert (stats.pending, stats.delayed, stats.dead) == (0, 0, 1)
+
+
+class TestCopy:
+    async def test_a_list_that_could_not_be_read_is_not_made_again(
+        self, broker: RedisBroker, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await publish_many(broker, 1000)
+        monkeypatch.setattr("ltq.brokers._repair._COPY_TTL", 0)  # it goes before it is read
+        with pytest.raises(BrokerError, match="was gone"):
+            await broker.repair([QUEUE])
+        assert client.llen(_keys.ready("mail", QUEUE, 1)) == 1000
+        assert client.keys("*copied*") == []

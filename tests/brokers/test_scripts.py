@@ -15,12 +15,13 @@ import pytest
 import redis
 
 import ltq.brokers
+from ltq._names import new_id
 from ltq.brokers import _keys
 from ltq.brokers._scripts import SCRIPTS, sha, source
 from ltq.brokers.redis import RedisBroker
 from ltq.errors import LtqError, TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Outcome, Receipt, Requeue
-from ltq.options import Priority, Rate
+from ltq.options import Limit, Priority, Rate
 from ltq.state import Progress, Status
 from tests.conformance.factories import claim_one, lose, publish, publish_many
 from tests.eventually import eventually
@@ -32,7 +33,7 @@ INCLUDE = re.compile(r"^-- @include (\w+)$", re.MULTILINE)
 NEVER_THERE = {"none"}
 """What is deleted for the deleting's sake, and written by nobody."""
 
-NOT_IN_LUA = {"repaired", "copied"}
+NOT_IN_LUA = {"repaired"}
 """What the broker uses without a script."""
 
 PASSING = {"copied"}
@@ -238,7 +239,7 @@ class TestReadme:
         states = {state for begin, end, _ in transitions for state in (begin, end)}
         assert states == {status.value for status in Status} | {"[*]"}
         by = {script for *_, scripts in transitions for script in scripts.split(", ") if scripts}
-        assert by == set(SCRIPTS) - {"states", "stats", "letters", "purge"}
+        assert by == set(SCRIPTS) - {"states", "stats", "letters", "copy", "purge"}
 
     def test_its_diagram_lets_no_final_status_change(self) -> None:
         for begin, end, script in TRANSITION.findall(README):
@@ -277,12 +278,13 @@ class TestKeysLeft:
         await publish(broker, priority=Priority.HIGH, result_ttl=60.0)
         await publish(broker, queue="mail:all", lane="mail:all/mail:send", ctx=b"{}", timeout=5.0)
         await publish(broker, queue="mail:all", delay=30.0)
+        await publish(broker, fingerprint=new_id(), unique_for=60.0)
         waiting, later = await publish(broker), await publish(broker, delay=30.0)
         await broker.cancel(waiting.queue, waiting.id, 60.0)
         await broker.cancel(later.queue, later.id, 60.0)
-        rates = {"mail:all/mail:send": Rate(1, 1)}
+        limits = {"mail:all/mail:send": Limit(Rate(1, 1), 5)}
         queues = ["mail:send", "mail:all/mail:send"]
-        async with broker.consumer(queues, lease=30.0, rates=rates) as consumer:
+        async with broker.consumer(queues, lease=30.0, limits=limits) as consumer:
             deliveries = (await consumer.claim(8)).deliveries
             await self.end(broker, deliveries)
             await consumer.claim(1)
@@ -356,6 +358,7 @@ class TestKeysLeft:
         assert left - {_keys.wake("mail", lane) for lane in lanes} == {
             _keys.NAMESPACES,
             _keys.lanes("mail"),
+            _keys.running("mail", "mail:all/mail:send"),
         }
         assert markers <= len(lanes)
         assert dead == 9

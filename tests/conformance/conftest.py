@@ -10,7 +10,7 @@ import pytest
 from ltq._names import new_id
 from ltq.broker import DEFAULT_LEASE, Broker, Consumer
 from ltq.brokers.memory import MemoryBroker
-from ltq.options import Rate
+from ltq.options import Limit
 from tests.conformance.factories import QUEUE
 
 MakeBroker = Callable[[], Broker]
@@ -25,7 +25,7 @@ class MakeConsumer(Protocol):
         on: Broker | None = None,
         name: str | None = None,
         lease: float = DEFAULT_LEASE,
-        rates: Mapping[str, Rate] | None = None,
+        limits: Mapping[str, Limit] | None = None,
         revoked: Callable[[str], None] | None = None,
     ) -> Consumer: ...
 
@@ -87,12 +87,12 @@ async def make_consumer(broker: Broker) -> AsyncIterator[MakeConsumer]:
             on: Broker | None = None,
             name: str | None = None,
             lease: float = DEFAULT_LEASE,
-            rates: Mapping[str, Rate] | None = None,
+            limits: Mapping[str, Limit] | None = None,
             revoked: Callable[[str], None] | None = None,
         ) -> Consumer:
             served: Iterable[str] = queues or (QUEUE,)
             consumer = (on or broker).consumer(
-                served, name=name, lease=lease, rates=rates, revoked=revoked
+                served, name=name, lease=lease, limits=limits, revoked=revoked
             )
             stack.push_async_callback(consumer.aclose)
             return consumer

@@ -1,7 +1,9 @@
 """A task that its workers died under runs in small company: its neighbours do not die with it."""
 
 import asyncio
+import operator
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
@@ -136,7 +138,7 @@ class TestWorker:
             await gates[number].wait()
             running.discard(number)
 
-        suspect = await make_suspect(broker, make_consumer, send, 0)
+        (suspect,) = await make_suspects(broker, make_consumer, send, 0)
         busy = [await send.with_options(priority="high").send(number) for number in (1, 2)]
         async with worker:
             await eventually(lambda: running == {1, 2})
@@ -169,13 +171,44 @@ class TestWorker:
             running.add(number)
             await gate.wait()
 
-        await make_suspect(broker, make_consumer, send, 0)
+        await make_suspects(broker, make_consumer, send, 0)
         await send.with_options(priority="high").send(1)
         async with worker:
             await eventually(lambda: running == {0, 1})
             await send.send(2)
             await eventually(lambda: running == {0, 1, 2})
             gate.set()
+
+    async def test_others_that_keep_coming_do_not_keep_it_from_running(
+        self,
+        broker: Broker,
+        make_consumer: MakeConsumer,
+        worker: Worker,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("ltq._claimer.ISOLATION", 0.2)
+        monkeypatch.setattr("ltq._slots.ISOLATION", 0.2)
+        gates: dict[int, asyncio.Event] = {}
+        running: set[int] = set()
+
+        @worker.task(queue=QUEUE)
+        async def send(number: int) -> None:
+            running.add(number)
+            await gates.setdefault(number, asyncio.Event()).wait()
+
+        suspects = await make_suspects(broker, make_consumer, send, 0, 1, 2)
+        high = send.with_options(priority="high")
+        await high.send(100)
+        async with worker:
+            await eventually(lambda: 100 in running)
+            for number in range(101, 110):
+                await high.send(number)
+                await eventually(partial(operator.contains, running, number))
+                gates[number].set()  # while the first one goes on
+            await eventually(lambda: {0, 1, 2} <= running)
+            for gate in gates.values():
+                gate.set()
+        assert {(await suspect.state()).status for suspect in suspects} == {Status.COMPLETED}
 
     async def test_a_burst_runs_them_one_after_the_other(
         self, broker: Broker, make_consumer: MakeConsumer, worker: Worker
@@ -199,15 +232,15 @@ class TestWorker:
         assert most == 1
 
 
-async def make_suspect(
-    broker: Broker, make_consumer: MakeConsumer, task: ltq.Task[[int], None], number: int
-) -> ltq.Handle[None]:
-    """A task that one more death would bury."""
-    message = task.message(number)
-    body = task.codec.encode_call((number,), {})
-    envelope = make_envelope(
-        id=message.id, queue=QUEUE, task_name=task.name, body=body, max_deliveries=2
-    )
-    await broker.publish([envelope])
-    await die(broker, make_consumer, [envelope.id])
-    return task.handle(envelope.id)
+async def make_suspects(
+    broker: Broker, make_consumer: MakeConsumer, task: ltq.Task[[int], None], *numbers: int
+) -> list[ltq.Handle[None]]:
+    """Tasks that one more death would bury."""
+    bodies = [task.codec.encode_call((number,), {}) for number in numbers]
+    envelopes = [
+        make_envelope(queue=QUEUE, task_name=task.name, body=body, max_deliveries=2)
+        for body in bodies
+    ]
+    await broker.publish(envelopes)
+    await die(broker, make_consumer, [envelope.id for envelope in envelopes])
+    return [task.handle(envelope.id) for envelope in envelopes]

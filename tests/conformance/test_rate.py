@@ -6,14 +6,14 @@ import pytest
 
 from ltq.broker import Broker
 from ltq.message import Requeue
-from ltq.options import Priority, Rate
+from ltq.options import Limit, Priority, Rate
 from tests.conformance.conftest import MakeBroker, MakeConsumer
 from tests.conformance.factories import QUEUE, claim_ids, claim_one, publish, publish_many
 
-SLOW = {QUEUE: Rate(1, 30.0)}
+SLOW = {QUEUE: Limit(Rate(1, 30.0))}
 """One start in half a minute."""
 
-BURSTS = {QUEUE: Rate(30, 1.0)}
+BURSTS = {QUEUE: Limit(Rate(30, 1.0))}
 """30 starts a second, 3 of them at once."""
 
 
@@ -22,7 +22,7 @@ class TestRate:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         ids = await publish_many(broker, 3)
-        consumer = make_consumer(rates=SLOW)
+        consumer = make_consumer(limits=SLOW)
         assert await claim_ids(consumer, 10) == ids[:1]
         assert await claim_ids(consumer, 10) == []
         state = await broker.state(QUEUE, ids[1])
@@ -32,13 +32,15 @@ class TestRate:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         ids = await publish_many(broker, 6)
-        assert await claim_ids(make_consumer(rates=BURSTS), 10) == ids[:3]
+        assert await claim_ids(make_consumer(limits=BURSTS), 10) == ids[:3]
 
     async def test_starts_are_an_interval_apart(
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         ids = await publish_many(broker, 4)
-        consumer = make_consumer(rates={QUEUE: Rate(10, 0.5)})  # 2 at once, then one in 0.05 s
+        consumer = make_consumer(
+            limits={QUEUE: Limit(Rate(10, 0.5))}
+        )  # 2 at once, then one in 0.05 s
         while (await broker.stats([QUEUE]))[0].pending:
             await broker.claim(consumer, 10, timeout=1.0)
         states = await broker.states(QUEUE, ids)
@@ -51,7 +53,7 @@ class TestRate:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         ids = await publish_many(broker, 2)
-        consumer = make_consumer(rates=SLOW)
+        consumer = make_consumer(limits=SLOW)
         claim = await consumer.claim(10)
         await broker.release(claim.deliveries[0].lease)
         assert claim.deliveries[0].lease.id == ids[0]
@@ -62,7 +64,7 @@ class TestRate:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         await publish(broker)
-        consumer = make_consumer(rates=SLOW)
+        consumer = make_consumer(limits=SLOW)
         await broker.release((await claim_one(broker, consumer)).lease)
         assert (await consumer.claim(10)).due_in is None
 
@@ -70,7 +72,7 @@ class TestRate:
         self, broker: Broker, make_broker: MakeBroker, make_consumer: MakeConsumer
     ) -> None:
         await publish_many(broker, 9)
-        consumers = [make_consumer(on=make_broker(), rates=SLOW) for _ in range(3)]
+        consumers = [make_consumer(on=make_broker(), limits=SLOW) for _ in range(3)]
         claims = await asyncio.gather(*(claim_ids(consumer, 2) for consumer in consumers * 2))
         assert sum(map(len, claims)) == 1
 
@@ -79,13 +81,13 @@ class TestRate:
     ) -> None:
         await publish(broker)
         high = await publish(broker, priority=Priority.HIGH)
-        assert await claim_ids(make_consumer(rates=SLOW), 10) == [high.id]
+        assert await claim_ids(make_consumer(limits=SLOW), 10) == [high.id]
 
     async def test_a_task_that_comes_back_needs_a_start_again(
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         await publish(broker)
-        consumer = make_consumer(rates=SLOW)
+        consumer = make_consumer(limits=SLOW)
         delivery = await claim_one(broker, consumer)
         await broker.finish([Requeue(delivery.lease)])
         assert await claim_ids(consumer, 10) == []
@@ -97,7 +99,7 @@ class TestRate:
         slow = await publish_many(broker, 3, lane=lane)
         others = await publish_many(broker, 3)
         low = await publish(broker, priority=Priority.LOW)
-        consumer = make_consumer(QUEUE, lane, rates={lane: Rate(1, 30.0)})
+        consumer = make_consumer(QUEUE, lane, limits={lane: Limit(Rate(1, 30.0))})
         claimed = await claim_ids(consumer, 10)
         assert sorted(claimed) == sorted([slow[0], *others, low.id])
 
@@ -106,12 +108,14 @@ class TestRate:
     ) -> None:
         lane = "shared/mail:slow"
         ids = await publish_many(broker, 2, queue="shared", lane=lane)
-        assert await claim_ids(make_consumer(lane, rates={lane: Rate(1, 30.0)}), 10) == ids[:1]
+        assert (
+            await claim_ids(make_consumer(lane, limits={lane: Limit(Rate(1, 30.0))}), 10) == ids[:1]
+        )
 
     async def test_a_consumer_sleeps_until_the_next_start(
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         ids = await publish_many(broker, 2)
-        consumer = make_consumer(rates={QUEUE: Rate(1, 0.1)})
+        consumer = make_consumer(limits={QUEUE: Limit(Rate(1, 0.1))})
         claimed = [(await claim_one(broker, consumer)).lease.id for _ in range(2)]
         assert claimed == ids

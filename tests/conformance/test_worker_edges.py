@@ -18,6 +18,27 @@ def worker(broker: Broker) -> Worker:
     return Worker("shop", broker=broker, concurrency=20)
 
 
+class TestStopTwice:
+    async def test_told_twice_it_still_lets_tasks_end(self, worker: Worker) -> None:
+        gate = asyncio.Event()
+        begun = asyncio.Event()
+
+        @worker.task
+        async def work() -> int:
+            begun.set()
+            await gate.wait()
+            return 1
+
+        handle = await work.send()
+        async with worker:
+            await begun.wait()
+            worker.stop()
+            worker.stop()
+            gate.set()
+        state = await handle.state()
+        assert (state.status, state.dequeue_count) == (Status.COMPLETED, 1)
+
+
 class TestOutcomes:
     async def test_a_text_with_a_lone_surrogate_spoils_no_other_outcome(
         self, worker: Worker, caplog: pytest.LogCaptureFixture

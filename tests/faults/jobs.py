@@ -126,7 +126,7 @@ async def starve(seconds: float) -> int:
     is_first = context.id not in ledger().ids("start")
     tell("start")
     if is_first:
-        ctypes.PyDLL(None).usleep(int(seconds * 1e6))
+        ctypes.PyDLL(None).usleep(int(seconds * 1e6))  # the task's own time
     tell("end")
     return os.getpid()
 

@@ -9,7 +9,7 @@ import redis
 from ltq.broker import Consumer
 from ltq.brokers import _keys
 from ltq.brokers.redis import RedisBroker
-from ltq.errors import BrokerError
+from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Published, Receipt, Requeue
 from ltq.state import Progress, Status
 from tests.conformance.factories import QUEUE, make_envelope, publish_many
@@ -124,10 +124,49 @@ class TestSend:
                     await other.release(delivery.lease, result_ttl=0)
 
         proxy.drop("send", before=run)
-        await broker.publish([make_envelope(result_ttl=0)])
+        await broker.publish([make_envelope(result_ttl=0, has_new_id=True)])
         await run()
         assert proxy.dropped == 1
         assert len(runs) == 1
+
+    async def test_an_id_used_before_is_sent_again(
+        self, proxy: Proxy, broker: RedisBroker, other: RedisBroker, client: Any
+    ) -> None:
+        """An earlier task with that id has just ended, and the first attempt is lost on its way."""
+        empty(client)
+        envelope = make_envelope(result_ttl=0)
+        await broker.publish([envelope])
+        async with other.consumer([QUEUE]) as consumer:
+            await other.release((await consumer.claim(1)).deliveries[0].lease, result_ttl=0)
+        proxy.reset_all()
+        assert await broker.publish([envelope]) == [Published.CREATED]
+        assert await counts(broker) == (1, 0, 0, 0)
+
+
+class TestCancel:
+    @pytest.mark.parametrize("result_ttl", [60.0, 0.0])
+    async def test_it_says_that_it_did(
+        self, proxy: Proxy, broker: RedisBroker, client: Any, result_ttl: float
+    ) -> None:
+        for nth in (1, 2):
+            empty(client)
+            ids = await publish_many(broker, 2)
+            proxy.drop("cancel", nth)
+            assert [await broker.cancel(QUEUE, task_id, result_ttl) for task_id in ids] == [
+                True
+            ] * 2
+
+    async def test_of_a_completed_task_it_says_that_it_did_not(
+        self, proxy: Proxy, broker: RedisBroker, client: Any
+    ) -> None:
+        empty(client)
+        (task_id,) = await publish_many(broker, 1)
+        async with broker.consumer([QUEUE]) as consumer:
+            (delivery,) = (await consumer.claim(1)).deliveries
+        await broker.release(delivery.lease, result_ttl=0)
+        proxy.reset_all()
+        with pytest.raises(TaskNotFoundError):
+            await broker.cancel(QUEUE, task_id, 60.0)
 
 
 async def publish_many_anyhow(broker: RedisBroker, count: int) -> None:

@@ -245,6 +245,20 @@ class TestRefusals:
         assert worker.exit_code is None
         assert [seconds for seconds, _ in load.refused if seconds > PATIENCE] == []
 
+    @pytest.mark.parametrize("fault", [readonly, misconf], ids=lambda fault: fault.__name__)
+    async def test_what_ends_meanwhile_is_written_afterwards(
+        self, fault: Fault, server: RedisServer, admin: redis.Redis, crew: Crew, ledger: Ledger
+    ) -> None:
+        worker = await crew.start(server.url)
+        handles = [await jobs.hold.send("gate") for _ in range(10)]
+        await eventually(lambda: len(ledger.events("start")) == 10, 15)
+        async with fault(admin):
+            ledger.open("gate")
+            await lapse(1.5)
+        assert {await handle.result(10) for handle in handles} == {worker.pid}
+        assert {(await handle.state()).dequeue_count for handle in handles} == {1}
+        assert worker.lines("cannot be written") == worker.lines("was refused") == []
+
     @pytest.mark.slow
     async def test_loading(
         self, redis_executable: str, crew: Crew, ledger: Ledger, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,7 @@
 -- close(key, ttl, default, token, status, ...): make a task final. Its body goes; its state, with
 -- more fields and values, stays `ttl` seconds, or `default` where that is no number. 0: it is gone
--- at once, and for a while `ended` tells repeated calls that it was there, and by which token.
+-- at once, and for a while `ended` tells repeated calls that it was there, and by which token (0: a
+-- cancellation, -1: the death of its workers).
 local CENTURY = 3155760000
 local ENDED_TTL, MAX_ENDED = 10, 10000
 local function close(key, ttl, default, token, status, ...)

@@ -19,7 +19,12 @@ end
 local function fits(hash)
   local deaths = tonumber(hash.deaths) or 0
   if deaths <= 0 then return true end
-  local most_beside = math.max(1, 10 ^ ((tonumber(hash.max_deliveries) or most) - 1 - deaths))
+  if running < 0 then -- it was waited for in vain: one is taken as it is
+    running = 0
+    return true
+  end
+  local left = (tonumber(hash.max_deliveries) or most) - 1 - deaths
+  local most_beside = math.floor(10 ^ math.min(math.max(left, 0), 9))
   if running + #tasks >= most_beside then
     company = math.min(company or most_beside, most_beside)
     return false

@@ -7,9 +7,9 @@ local function named(list, lane) return string.find(list, '\n' .. lane .. '\n', 
 local function serve(member)
   local lane, ready = string.sub(member, 3), prefix .. 'ready:' .. member
   local wanted, before = limit - #tasks, #tasks
-  local allowed = allowance(lane, rates[lane], wanted)
+  local allowed = allowance(lane, limits[lane], wanted)
   local complete = allowed <= 0 or take_from(ready, lane, allowed)
-  spend(lane, rates[lane], #tasks - before)
+  spend(lane, limits[lane], before)
   if sure('LLEN', ready) == 0 then
     sure('ZREM', prefix .. 'active', member)
     return
@@ -19,7 +19,7 @@ local function serve(member)
     sure('ZADD', prefix .. 'active', 'XX', at(rank), member)
   end
   if complete and allowed < wanted then
-    local start = next_start(lane, rates[lane])
+    local start = next_start(lane, limits[lane])
     due(start)
     if not start_in or start - now < start_in then start_in = start - now end
   elseif limit == 0 or named(woken, lane) then

@@ -19,7 +19,7 @@ local hash = redis.pcall('HMGET', key, 'status', 'task', 'queue', 'lane', 'prior
   'result_ttl')
 if hash.err or not hash[1] or not (hash[2] or hash[3]) then
   local ended = again == '1' and redis.pcall('ZSCORE', prefix .. 'ended', id)
-  return type(ended) == 'string' and 'cancelled' or 'gone'
+  return ended == '0' and 'cancelled' or 'gone'
 end
 local status, queue = hash[1], hash[3] or hash[2]
 if status == 'pending' then

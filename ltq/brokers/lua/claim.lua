@@ -9,14 +9,14 @@ ARGV[1]  claim_id  text
 ARGV[2]  consumer  name of who claims
 ARGV[3]  lease     seconds
 ARGV[4]  limit     int, most tasks to lease; 0 only wakes other consumers
-ARGV[5]  running   int, tasks the consumer's process works on already
+ARGV[5]  running   int, tasks the consumer works on already; -1: regardless
 ARGV[6]  grace     seconds that leases last beyond their end as far as this consumer goes
 ARGV[7]  hold      seconds from now in which it takes none back at all
 ARGV[8]  lanes     served lanes, each between line feeds
 ARGV[9]  woken     lanes whose wake-up this consumer took, each between line feeds
 ARGV[10] swept     '1' if what is due was moved just now, else ''
 ARGV[11] most      int, deaths that bury a task which names no limit of its own
-ARGV     then for each rate limited lane: lane, seconds between starts, burst
+ARGV     for each limited lane: lane, seconds between starts, burst, most running ('' for none)
 
 RETURNS {due_in, lost, tasks, now, start_in, company}: seconds until there may be more without a
         wake-up, or ''; ids that had no usable hash; for each task {id, token, fields and values of
@@ -29,11 +29,11 @@ local running, grace, hold = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV
 local lanes, woken, swept, most = ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
 -- @include time
 -- @include sure
--- @include rate
-local rates = read_rates(12, #ARGV)
 -- @include bury
 -- @include lease
 -- @include claimed
+-- @include limits
+local limits = read_limits(12, #ARGV)
 -- @include serve
 
 local function first(index) return sure('ZRANGE', prefix .. index, 0, 0, 'WITHSCORES')[2] end

@@ -17,25 +17,25 @@ local prefix, lease, before = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
 -- @include ready
 -- @include index
 
-local repaired, doubtful, lanes = 0, 0, {}
+local repaired, doubtful, lanes, restore = 0, 0, {}, {}
 local function since(hash) return math.max(tonumber(hash[1]) or 0, tonumber(hash[2]) or 0) end
-local ends = {} -- of each ready list: since when its first and its last task wait
+local ends = {} -- of each ready list: when its first task was sent, since when its last one waits
 local function end_of(ready, position)
   local at_end = ready .. ' ' .. position
   if not ends[at_end] then
     local id = sure('LINDEX', ready, position)
     local hash = redis.pcall('HMGET', prefix .. 'task:' .. (id or ''), 'enqueue_time', 'last_requeue_time')
+    if position == 0 then hash[2] = nil end -- one that was put back to the front
     ends[at_end] = not hash.err and since(hash) or 0
   end
   return ends[at_end]
 end
 
-local restore = {}
 function restore.pending(id, _, lane, priority, hash)
   local ready = prefix .. 'ready:' .. priority .. ':' .. lane
   if not before then
-    local inside = end_of(ready, 0) <= since(hash) and since(hash) <= end_of(ready, -1)
-    if not inside then doubtful = doubtful + 1 end
+    local first, last = end_of(ready, 0), end_of(ready, -1)
+    if since(hash) < first or since(hash) > last then doubtful = doubtful + 1 end
   elseif since(hash) < before then
     redis.call('HSET', prefix .. 'task:' .. id, 'last_requeue_time', stamp)
     push(lane, priority, id)

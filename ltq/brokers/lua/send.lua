@@ -4,12 +4,14 @@ send: enqueue tasks, each once by its id.
 KEYS[1] prefix  of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] again   '1' if this call may have been carried out before, else ''
 ARGV    a group for each task:
-        id, queue, lane, priority, delay, eta, max_pending, count, then `count` fields and values
+        id, queue, lane, priority, delay, eta, conditions, count, then `count` fields and values
         of its hash, `task` first. delay: seconds from now; eta: Unix seconds, or '';
-        max_pending: int, or ''.
+        conditions: '', or a text "max_pending fingerprint milliseconds id" with '-' for what is
+        not asked for: most waiting tasks; no other task of that fingerprint in that time; 'used'
+        if the id may have been another task's before.
 
-RETURNS for each task 'created', 'exists', 'taken' (another task has the id) or 'full'; then 'new'
-        if nothing was sent to one of the lanes before
+RETURNS for each task 'created', 'exists', 'taken' (another task has the id), 'same' (one of that
+        fingerprint was sent) or 'full'; then 'new' if nothing was sent to one of the lanes before
 ]]
 local prefix = KEYS[1]
 -- @include time
@@ -18,7 +20,6 @@ local prefix = KEYS[1]
 -- @include later
 
 local function is_full(queue, lane, limit)
-  if limit == '' then return false end
   local waiting = sure('ZCARD', prefix .. 'delayed:' .. queue)
   for priority = 0, 2 do
     local member = priority .. ':' .. lane
@@ -27,18 +28,29 @@ local function is_full(queue, lane, limit)
   return waiting >= tonumber(limit)
 end
 
-local lanes, is_new = {}, 0
-local function is_ended(id) -- it ran between two attempts of this call, and left no state
-  return ARGV[1] == '1' and type(redis.pcall('ZSCORE', prefix .. 'ended', id)) == 'string'
+-- What stands against a new task, if anything does; nothing does: its fingerprint is taken down.
+local function refusal(id, queue, lane, conditions)
+  local limit, fingerprint, time = string.match(conditions, '^(%S+) (%S+) (%S+)')
+  local unique = prefix .. 'unique:' .. fingerprint
+  if fingerprint ~= '-' and redis.call('EXISTS', unique) == 1 then return 'same' end
+  if limit ~= '-' and is_full(queue, lane, limit) then return 'full' end
+  if fingerprint ~= '-' then redis.call('SET', unique, id, 'PX', time) end
 end
-local function send(id, queue, lane, priority, delay, eta, max_pending, ...)
+
+local lanes, is_new = {}, 0
+local function is_ended(id, conditions) -- it ran between two attempts of this call, and left no state
+  if ARGV[1] ~= '1' or string.sub(conditions, -5) == ' used' then return false end
+  return type(redis.pcall('ZSCORE', prefix .. 'ended', id)) == 'string'
+end
+local function send(id, queue, lane, priority, delay, eta, conditions, ...)
   local key = prefix .. 'task:' .. id
   if redis.call('EXISTS', key) == 1 then
     local name = redis.pcall('HGET', key, 'task')
     return type(name) == 'string' and name ~= select(2, ...) and 'taken' or 'exists'
   end
-  if is_ended(id) then return 'exists' end
-  if is_full(queue, lane, max_pending) then return 'full' end
+  if is_ended(id, conditions) then return 'exists' end
+  local refused = conditions ~= '' and refusal(id, queue, lane, conditions)
+  if refused then return refused end
   if not lanes[lane] then
     lanes[lane] = true
     is_new = is_new + sure('SADD', prefix .. 'lanes', lane)
@@ -57,8 +69,8 @@ end
 local answers, i = {}, 2
 while i <= #ARGV do
   local last = i + 7 + tonumber(ARGV[i + 7])
-  local id, queue, lane, priority, delay, eta, max_pending = unpack(ARGV, i, i + 6)
-  table.insert(answers, send(id, queue, lane, priority, delay, eta, max_pending, unpack(ARGV, i + 8, last)))
+  local id, queue, lane, priority, delay, eta, conditions = unpack(ARGV, i, i + 6)
+  table.insert(answers, send(id, queue, lane, priority, delay, eta, conditions, unpack(ARGV, i + 8, last)))
   i = last + 1
 end
 flush_pushed()

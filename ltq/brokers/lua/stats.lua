@@ -8,11 +8,12 @@ RETURNS for each queue {pending, delayed, working, dead}
 ]]
 local prefix = KEYS[1]
 -- @include time
+-- @include sure
 local pending = {}
-for _, lane in ipairs(redis.call('SMEMBERS', prefix .. 'lanes')) do
+for _, lane in ipairs(sure('SMEMBERS', prefix .. 'lanes')) do
   local queue = string.match(lane, '^[^/]*')
   for priority = 0, 2 do
-    local waiting = redis.call('LLEN', prefix .. 'ready:' .. priority .. ':' .. lane)
+    local waiting = sure('LLEN', prefix .. 'ready:' .. priority .. ':' .. lane)
     pending[queue] = (pending[queue] or 0) + waiting
   end
 end
@@ -20,9 +21,9 @@ local counts = {}
 for i, queue in ipairs(ARGV) do
   counts[i] = {
     pending[queue] or 0,
-    redis.call('ZCARD', prefix .. 'delayed:' .. queue),
-    redis.call('ZCARD', prefix .. 'leases:' .. queue),
-    redis.call('ZCOUNT', prefix .. 'dead:' .. queue, '(' .. at(now - DEAD_TTL), '+inf'),
+    sure('ZCARD', prefix .. 'delayed:' .. queue),
+    sure('ZCARD', prefix .. 'leases:' .. queue),
+    sure('ZCOUNT', prefix .. 'dead:' .. queue, '(' .. at(now - DEAD_TTL), '+inf'),
   }
 end
 return counts

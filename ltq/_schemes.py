@@ -1,0 +1,44 @@
+"""Which broker a URL means, and how it is shown."""
+
+import importlib
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any, cast
+
+from ltq.errors import ConfigurationError
+
+_BUILT_IN = {
+    "memory": "ltq.brokers.memory:MemoryBroker",
+    "redis": "ltq.brokers.redis:RedisBroker",
+    "rediss": "ltq.brokers.redis:RedisBroker",
+    "unix": "ltq.brokers.redis:RedisBroker",
+}
+
+
+def broker_factory(url: str) -> Callable[[str], Any]:
+    """What makes the broker of a URL. Raises `ConfigurationError` for an unknown scheme."""
+    scheme = url.partition("://")[0].lower() if "://" in url else ""
+    if scheme in _BUILT_IN:
+        module, _, name = _BUILT_IN[scheme].partition(":")
+        return cast(Callable[[str], Any], getattr(importlib.import_module(module), name))
+    for entry in entry_points(group="ltq.brokers", name=scheme):
+        return cast(Callable[[str], Any], entry.load())
+    schemes = sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group="ltq.brokers"))})
+    raise ConfigurationError(
+        f"broker URL {redact(url)!r} has no known scheme: "
+        f"allowed are {', '.join(f'{known}://' for known in schemes)}"
+    )
+
+
+def redact(url: str) -> str:
+    """The URL without user, password and parameters, fit for a log.
+
+    All before the last @ is taken for a user and password, even where the URL is malformed.
+    """
+    scheme, separator, rest = url.partition("://")
+    if "@" in url:
+        scheme, rest = scheme if separator else "", url.rpartition("@")[2]
+    elif not separator:
+        scheme, rest = "", url
+    shown = rest.partition("?")[0].partition("#")[0]
+    return f"{scheme}://{shown}" if scheme else shown
