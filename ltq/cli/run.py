@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ import click
 from ltq.broker import Broker
 from ltq.cli._console import count_tasks
 from ltq.cli._errors import WrongUseError
+from ltq.cli._metrics import Listen, measure, serve
 from ltq.cli._options import broker_url_option
 from ltq.cli._supervisor import Supervisor, stop_with_supervisor
 from ltq.cli._target import Runnable, load_runnable
@@ -52,6 +54,20 @@ _LEVELS = ("debug", "info", "warning", "error", "critical")
     metavar="N",
     help="Run so many processes; one that crashes is started again.",
 )
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Serve metrics for Prometheus here; with --processes, at a port each from here on.",
+)
+@click.option(
+    "--metrics-host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="HOST",
+    help="The address to serve them at: 0.0.0.0 is all of this machine's.",
+)
+@click.option("--metrics-ports", type=click.IntRange(min=1), default=1, hidden=True)
 @click.option("--burst", is_flag=True, help="Exit once no task is due or running.")
 @click.option(
     "--log-level",
@@ -61,11 +77,14 @@ _LEVELS = ("debug", "info", "warning", "error", "critical")
     help="What to log to stderr.",
 )
 @broker_url_option
-def run(
+def run(  # noqa: PLR0913  its options
     target: str | None,
     app: str | None,
     concurrency: int | None,
     processes: int,
+    metrics_port: int | None,
+    metrics_host: str,
+    metrics_ports: int,
     burst: bool,
     log_level: str,
     broker_url: str | None,
@@ -80,6 +99,7 @@ def run(
     Examples:
       ltq run jobs:worker --concurrency 20
       ltq run jobs:worker --processes 4
+      ltq run jobs:worker --metrics-port 9100
       ltq run --app jobs:app --burst
     """
     setup_logging(log_level)
@@ -89,14 +109,19 @@ def run(
     runnable = load_runnable(_the_target(target, app), want_app=app is not None)
     for worker in _workers(runnable):
         _adjust(worker, concurrency, broker_url)
+    serving: AbstractAsyncContextManager[None] = nullcontext()
+    if metrics_port is not None:
+        listen = Listen(metrics_host, metrics_port, max(processes, metrics_ports))
+        serving = serve(measure(_workers(runnable)), _workers(runnable), listen)
     if processes > 1:
-        sys.exit(asyncio.run(Supervisor(_one_process(), processes).run()))
-    _runner()(_run(runnable, burst=burst))
+        sys.exit(asyncio.run(Supervisor(_one_of(processes), processes).run()))
+    _runner()(_run(runnable, serving, burst=burst))
 
 
-def _one_process() -> list[str]:
+def _one_of(processes: int) -> list[str]:
     """This very command, for one process: of an option given twice the last one counts."""
-    return [sys.executable, "-m", "ltq", *sys.argv[1:], "--processes", "1"]
+    own = ["--processes", "1", "--metrics-ports", str(processes)]
+    return [sys.executable, "-m", "ltq", *sys.argv[1:], *own]
 
 
 def _the_target(target: str | None, app: str | None) -> str:
@@ -145,13 +170,16 @@ def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
     return uvloop.run
 
 
-async def _run(runnable: Runnable, *, burst: bool) -> None:
+async def _run(
+    runnable: Runnable, serving: AbstractAsyncContextManager[None], *, burst: bool
+) -> None:
     pool, asked = set_thread_pool(), _stop_early()
     stop_with_supervisor()
     for worker in _workers(runnable):
         _announce(worker)
     try:
-        await runnable.run(burst=burst)
+        async with serving:
+            await runnable.run(burst=burst)
     except asyncio.CancelledError:
         if not asked.is_set():
             raise

@@ -8,9 +8,20 @@ from ltq.middleware.base import Middleware
 from ltq.middleware.max_age import MaxAge
 from ltq.middleware.max_rate import MaxRate
 from ltq.middleware.max_tries import MaxTries
+from ltq.middleware.otel import OpenTelemetry
+from ltq.middleware.prometheus import Prometheus
 from ltq.middleware.sentry import Sentry
 
-__all__ = ["MaxAge", "MaxRate", "MaxTries", "Middleware", "Sentry", "default_stack"]
+__all__ = [
+    "MaxAge",
+    "MaxRate",
+    "MaxTries",
+    "Middleware",
+    "OpenTelemetry",
+    "Prometheus",
+    "Sentry",
+    "default_stack",
+]
 
 
 def default_stack() -> list[Middleware]:

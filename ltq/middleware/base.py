@@ -2,13 +2,15 @@
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
 from typing import Any, ClassVar
 
+from ltq.errors import RejectError, RetryError
 from ltq.message import Message
-from ltq.task import Task
+from ltq.task import SendHook, Task
 
 
-class Middleware(ABC):
+class Middleware(SendHook, ABC):
     """Wraps each run of each task of a worker.
 
         class Log(Middleware):
@@ -20,6 +22,14 @@ class Middleware(ABC):
 
     What the task raises is raised at the `yield`. A middleware may raise `RetryError`,
     `RejectError` or `ExhaustedError` itself, before or after it, and write to `message.ctx`.
+
+    One with an `on_send` of its own also sees each message in the process that sends it:
+
+            def on_send(self, message: Message, task: Task) -> None:
+                message.ctx["sent_by"] = socket.gethostname()
+
+    There it has to be among the worker's middleware as well. An `App` adds its middleware to the
+    workers registered with it, so a producer that does not import the app does without it.
     """
 
     options: ClassVar[frozenset[str]] = frozenset()
@@ -31,3 +41,27 @@ class Middleware(ABC):
         self, message: Message[Any], task: Task[..., Any]
     ) -> AbstractAsyncContextManager[None]:
         """The context manager around one run."""
+
+
+class Ending(StrEnum):
+    """How a run ended, as a middleware around it sees it."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    """By an error. Inside of `MaxTries`, which may turn it into another run, each error is one."""
+    RETRIED = "retried"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    """The task was cancelled, its lease lost, or its worker stopped: that one runs elsewhere."""
+
+
+def ending_of(error: BaseException | None) -> Ending:
+    """The ending that an error at the `yield` of a middleware means; None: it returned."""
+    if error is None:
+        return Ending.COMPLETED
+    if isinstance(error, RetryError):
+        return Ending.RETRIED
+    if isinstance(error, RejectError):
+        return Ending.REJECTED
+    # What is neither an error nor a SystemExit (which ends a run as a failure) is a cancellation.
+    return Ending.FAILED if isinstance(error, Exception | SystemExit) else Ending.CANCELLED

@@ -14,8 +14,13 @@ from ltq.task import Task
 class Sentry(Middleware):
     """Reports what tasks raise to Sentry; needs the extra `ltq[sentry]`.
 
-    `dsn` and further options are those of `sentry_sdk.init`. Signals (`RetryError`,
-    `RejectError`) are not reported. Raises `ConfigurationError` if sentry-sdk is missing.
+    `dsn` and further options are those of `sentry_sdk.init`. Each run has a scope of its own
+    (Sentry's isolation scope) with the tags `ltq.task`, `ltq.id` and `ltq.attempt` (from 1), so
+    what the task itself reports or logs has them too. Signals (`RetryError`, `RejectError`) are
+    not reported, of an `ExhaustedError` its cause is.
+
+    Let it stand first, before `MaxTries`: further in it sees, and reports, each failed try.
+    Raises `ConfigurationError` if sentry-sdk is missing.
     """
 
     def __init__(self, dsn: str, **options: Any) -> None:
@@ -29,20 +34,18 @@ class Sentry(Middleware):
 
     @asynccontextmanager
     async def __call__(self, message: Message[Any], task: Task[..., Any]) -> AsyncIterator[None]:
-        """Report an error, tagged with the task and its id, and raise it on."""
-        try:
-            yield
-        except ExhaustedError as error:
-            self._report(error.__cause__ or error, message)
-            raise
-        except SignalError:
-            raise
-        except Exception as error:
-            self._report(error, message)
-            raise
-
-    def _report(self, error: BaseException, message: Message[Any]) -> None:
-        with self._sdk.new_scope() as scope:
+        """Report an error, tagged with the task, its id and the attempt, and raise it on."""
+        with self._sdk.isolation_scope() as scope:
             scope.set_tag("ltq.task", message.task_name)
             scope.set_tag("ltq.id", message.id)
-            self._sdk.capture_exception(error)
+            scope.set_tag("ltq.attempt", str(message.tries + 1))
+            try:
+                yield
+            except ExhaustedError as error:
+                self._sdk.capture_exception(error.__cause__ or error)
+                raise
+            except SignalError:
+                raise
+            except Exception as error:
+                self._sdk.capture_exception(error)
+                raise

@@ -1,0 +1,151 @@
+"""Traces by OpenTelemetry: from where a task is sent to where it runs."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from ltq.errors import ConfigurationError, SignalError
+from ltq.message import Message
+from ltq.middleware.base import Ending, Middleware, ending_of
+from ltq.task import Task
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Link, Span, TracerProvider
+
+_SCOPE = "ltq"
+"""The instrumentation scope: who made the spans."""
+
+
+class OpenTelemetry(Middleware):
+    """A span where a task is sent, one around each run, and a link; needs `ltq[opentelemetry]`.
+
+    Names and attributes are those of OpenTelemetry's semantic conventions for messaging, and
+    `ltq.task`, `ltq.attempt` (from 1) and `ltq.outcome` (`completed`, `failed`, `retried`,
+    `rejected`, `cancelled`). The context of the send travels in `message.ctx`, written by the
+    propagator that is configured (`opentelemetry.propagate`), so baggage travels as well; one
+    that is in `message.ctx` already is left as it is.
+
+    Spans come from `tracer_provider`, or the global one. Every run's span is linked to the
+    send's. It is also its child, unless the worker itself runs inside a span, which is its parent
+    then; with `parent=False` it never is, and each run begins a trace of its own.
+
+    Let it stand first: then it sees how a run really ended. Raises `ConfigurationError` if
+    opentelemetry-api is missing.
+    """
+
+    def __init__(
+        self, tracer_provider: "TracerProvider | None" = None, *, parent: bool = True
+    ) -> None:
+        try:
+            from opentelemetry import trace
+        except ImportError:
+            raise ConfigurationError(
+                "the OpenTelemetry middleware needs opentelemetry-api: "
+                "pip install 'ltq[opentelemetry]'"
+            ) from None
+        self._tracer = trace.get_tracer(_SCOPE, tracer_provider=tracer_provider)
+        self._parent = parent
+
+    def on_send(self, message: Message[Any], task: Task[..., Any]) -> None:
+        """Record that the message was made, and put the span's context into `message.ctx`."""
+        from opentelemetry import propagate, trace
+        from opentelemetry.context import Context
+
+        given = trace.get_current_span(propagate.extract(_texts(message.ctx), Context()))
+        if given.get_span_context().is_valid:
+            return  # the user's own: the conventions say to leave it
+        with self._tracer.start_as_current_span(
+            f"create {task.queue}",
+            kind=trace.SpanKind.PRODUCER,
+            attributes=_attributes("create", message, task),
+        ):
+            propagate.inject(message.ctx)
+
+    @asynccontextmanager
+    async def __call__(self, message: Message[Any], task: Task[..., Any]) -> AsyncIterator[None]:
+        """A span around the run."""
+        from opentelemetry import trace
+
+        attributes = {**_attributes("process", message, task), "ltq.attempt": message.tries + 1}
+        with (
+            self._continued(message) as links,
+            self._tracer.start_as_current_span(
+                f"process {task.queue}",
+                kind=trace.SpanKind.CONSUMER,
+                attributes=attributes,
+                links=links,
+                record_exception=False,
+                set_status_on_exception=False,
+            ) as span,
+        ):
+            try:
+                yield
+            except BaseException as error:
+                _tell(span, error)
+                raise
+            _tell(span, None)
+
+    @contextmanager
+    def _continued(self, message: Message[Any]) -> "Iterator[list[Link]]":
+        """Make the context that was sent the current one; gives links to its span."""
+        from opentelemetry import context, propagate, trace
+
+        around = trace.get_current_span()
+        nowhere = trace.set_span_in_context(trace.INVALID_SPAN)
+        sent = propagate.extract(_texts(message.ctx), nowhere)
+        origin = trace.get_current_span(sent).get_span_context()
+        if around.get_span_context().is_valid or not self._parent:
+            sent = trace.set_span_in_context(around, sent)
+        token = context.attach(sent)
+        try:
+            yield [trace.Link(origin)] if origin.is_valid else []
+        finally:
+            context.detach(token)
+
+
+def _texts(ctx: Mapping[str, Any]) -> dict[str, str]:
+    """What of a `ctx` can be a propagator's: others may have written anything."""
+    return {key: value for key, value in ctx.items() if isinstance(value, str)}
+
+
+def _attributes(
+    operation: str, message: Message[Any], task: Task[..., Any]
+) -> dict[str, str | int]:
+    return {
+        "messaging.system": "ltq",
+        "messaging.operation.name": operation,
+        "messaging.operation.type": operation,
+        "messaging.destination.name": task.queue,
+        "messaging.message.id": message.id,
+        "ltq.task": task.name,
+    }
+
+
+def _tell(span: "Span", error: BaseException | None) -> None:
+    """Write on the span how the run ended."""
+    from opentelemetry.trace import Status, StatusCode
+
+    ending = ending_of(error)
+    span.set_attribute("ltq.outcome", ending.value)
+    cause = _cause(error, ending)
+    if cause is None:
+        return
+    kind = type(cause)
+    span.set_attribute("error.type", f"{kind.__module__}.{kind.__qualname__}")
+    span.set_status(Status(StatusCode.ERROR, kind.__name__))
+    with suppress(Exception):  # an error that cannot even say its own text
+        span.set_status(Status(StatusCode.ERROR, f"{kind.__name__}: {cause}"))
+        span.record_exception(cause)
+
+
+def _cause(error: BaseException | None, ending: Ending) -> BaseException | None:
+    """The error that a run failed by.
+
+    A signal stands for the error it was raised from, and is none by itself: a task may ask for
+    another run, or reject itself, on purpose.
+    """
+    if error is None or ending is Ending.CANCELLED:
+        return None
+    if isinstance(error, SignalError):
+        return error.__cause__ or (error if ending is Ending.FAILED else None)
+    return error

@@ -1,0 +1,185 @@
+"""Metrics for Prometheus: sends, runs, and how full the queues are."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ltq.broker import Broker
+from ltq.errors import ConfigurationError
+from ltq.message import Message
+from ltq.middleware.base import Middleware, ending_of
+from ltq.options import Seconds, seconds
+from ltq.task import Task
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+logger = logging.getLogger("ltq.worker")
+
+_DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
+_WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400)
+"""Upper bounds of the buckets in seconds: tasks take, and wait, longer than requests."""
+
+_STATES = ("pending", "delayed", "working", "dead")
+
+
+class HasQueues(Protocol):
+    """What `watch_queues` has to know of a worker."""
+
+    @property
+    def broker(self) -> Broker:
+        """Where its tasks are."""
+        ...
+
+    @property
+    def tasks(self) -> Mapping[str, Task[..., Any]]:
+        """Its tasks, by name."""
+        ...
+
+
+class Prometheus(Middleware):
+    """Counts sends and runs, and times them; needs the extra `ltq[prometheus]`.
+
+    - `ltq_sends_total{task}`: messages handed to the broker, whether or not it took them
+    - `ltq_runs_total{task,outcome}`: runs that ended `completed`, `failed`, `retried`,
+      `rejected` or `cancelled`
+    - `ltq_run_duration_seconds{task}`: a histogram of how long they took
+    - `ltq_runs_in_progress{task}`
+    - `ltq_wait_seconds{task}`: a histogram of the time from the send to the first try, by the
+      broker's clock; a delay that was asked for is part of it
+    - `ltq_queue_tasks{queue,state}`: how many are `pending`, `delayed`, `working`, `dead`, while
+      `watch_queues` runs
+
+    Labels are names of tasks and queues, never ids. The metrics are in `registry`, or in
+    prometheus-client's own; middleware with the same registry shares them. `ltq run
+    --metrics-port` serves them and watches the queues.
+
+    Let it stand first: then it sees how a run really ended. A run that never reaches the
+    middleware (its message cannot be decoded, or is of an unknown task) is not counted. Raises
+    `ConfigurationError` if prometheus-client is missing.
+    """
+
+    def __init__(self, registry: "CollectorRegistry | None" = None) -> None:
+        try:
+            from prometheus_client import REGISTRY
+        except ImportError:
+            raise ConfigurationError(
+                "the Prometheus middleware needs prometheus-client: pip install 'ltq[prometheus]'"
+            ) from None
+        self.registry = REGISTRY if registry is None else registry
+        """Where the metrics are."""
+        self._metrics = _metrics_in(self.registry)
+
+    def on_send(self, message: Message[Any], task: Task[..., Any]) -> None:
+        """Count it."""
+        self._metrics.sends.labels(task.name).inc()
+
+    @asynccontextmanager
+    async def __call__(self, message: Message[Any], task: Task[..., Any]) -> AsyncIterator[None]:
+        """Time the run, and count how it ended."""
+        metrics, name = self._metrics, task.name
+        sent, claimed = message.enqueue_time, message.dequeue_time
+        if message.tries == 0 and sent is not None and claimed is not None:
+            metrics.waits.labels(name).observe(max(0.0, claimed - sent))
+        running = metrics.running.labels(name)
+        running.inc()
+        error: BaseException | None = None
+        begun = time.perf_counter()
+        try:
+            yield
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            metrics.durations.labels(name).observe(time.perf_counter() - begun)
+            metrics.runs.labels(name, ending_of(error).value).inc()
+            running.dec()
+
+    @asynccontextmanager
+    async def watch_queues(self, worker: HasQueues, *, every: Seconds = 5.0) -> AsyncIterator[None]:
+        """Keep `ltq_queue_tasks` up to date for a worker's queues, while the block runs.
+
+            Worker("shop", middlewares=[metrics, *default_stack()], lifespan=metrics.watch_queues)
+
+        Asks the broker at once, and again `every` seconds (or a timedelta) after each answer, so
+        that a scrape waits for nothing. While the broker does not answer there are no values.
+        """
+        pause = seconds("every", every)
+        queues: set[str] = set()
+        watching = asyncio.create_task(self._watch(worker, queues, pause))
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+            self._forget(queues)
+
+    async def _watch(self, worker: HasQueues, queues: set[str], pause: float) -> None:
+        while True:
+            queues.update(task.queue for task in worker.tasks.values())
+            try:
+                await self._read(worker.broker, sorted(queues))
+            except Exception as error:  # whatever a broker raises: a later answer will do
+                logger.debug("no counts of the queues: %s", error)
+                self._forget(queues)
+            await asyncio.sleep(pause)
+
+    async def _read(self, broker: Broker, queues: list[str]) -> None:
+        for stats in await broker.stats(queues):
+            for state in _STATES:
+                self._metrics.queues.labels(stats.queue, state).set(getattr(stats, state))
+
+    def _forget(self, queues: Iterable[str]) -> None:
+        """An old count looks like a present one: better none."""
+        for queue in queues:
+            for state in _STATES:
+                with suppress(KeyError):
+                    self._metrics.queues.remove(queue, state)
+
+
+class _Metrics:
+    """The metrics in one registry."""
+
+    def __init__(self, registry: "CollectorRegistry") -> None:
+        from prometheus_client import Counter, Gauge, Histogram
+
+        task = ("task",)
+        self.sends = Counter("ltq_sends", "Messages handed to the broker.", task, registry=registry)
+        self.runs = Counter(
+            "ltq_runs", "Runs that have ended, by how.", (*task, "outcome"), registry=registry
+        )
+        self.durations = Histogram(
+            "ltq_run_duration_seconds",
+            "How long runs took.",
+            task,
+            registry=registry,
+            buckets=_DURATIONS,
+        )
+        self.running = Gauge("ltq_runs_in_progress", "Runs under way.", task, registry=registry)
+        self.waits = Histogram(
+            "ltq_wait_seconds",
+            "Time from the send to the first try.",
+            task,
+            registry=registry,
+            buckets=_WAITS,
+        )
+        self.queues = Gauge(
+            "ltq_queue_tasks", "Tasks of a queue, by state.", ("queue", "state"), registry=registry
+        )
+
+
+_known: "dict[CollectorRegistry, _Metrics]" = {}
+"""A registry takes each name once, and lives as long as the process."""
+_lock = threading.Lock()
+
+
+def _metrics_in(registry: "CollectorRegistry") -> _Metrics:
+    with _lock:
+        metrics = _known.get(registry)
+        if metrics is None:
+            metrics = _known[registry] = _Metrics(registry)
+        return metrics
