@@ -9,6 +9,7 @@ from ltq.errors import (
     DecodeError,
     ExhaustedError,
     InvalidArgumentsError,
+    LifespanError,
     LtqError,
     QueueFullError,
     RejectError,
@@ -21,10 +22,19 @@ from ltq.errors import (
     TaskNotFoundError,
     TaskRejectedError,
 )
+from ltq.events import Event, EventKind, EventReader
 from ltq.handle import Handle, as_completed, gather
 from ltq.logger import get_logger
 from ltq.message import Message
-from ltq.middleware import MaxAge, MaxRate, MaxTries, Middleware, Sentry
+from ltq.middleware import (
+    MaxAge,
+    MaxRate,
+    MaxTries,
+    Middleware,
+    OpenTelemetry,
+    Prometheus,
+    Sentry,
+)
 from ltq.options import SendOptions, TaskOptions
 from ltq.state import Progress, QueueStats, Status, TaskState
 from ltq.task import Task
@@ -37,16 +47,22 @@ __all__ = [
     "ConfigurationError",
     "Context",
     "DecodeError",
+    "Event",
+    "EventKind",
+    "EventReader",
     "ExhaustedError",
     "Handle",
     "InvalidArgumentsError",
+    "LifespanError",
     "LtqError",
     "MaxAge",
     "MaxRate",
     "MaxTries",
     "Message",
     "Middleware",
+    "OpenTelemetry",
     "Progress",
+    "Prometheus",
     "QueueFullError",
     "QueueStats",
     "RejectError",

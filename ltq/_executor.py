@@ -2,10 +2,9 @@
 
 import asyncio
 import contextvars
-import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -44,7 +43,11 @@ class _Route:
 
 
 class Executor:
-    """Runs deliveries of known tasks through their middleware."""
+    """Runs deliveries of known tasks through their middleware.
+
+    A thread cannot be cut: where the run of a plain `def` is over and its thread goes on,
+    `outlived` is called with that thread's future, in the run's asyncio task.
+    """
 
     def __init__(
         self,
@@ -55,12 +58,14 @@ class Executor:
         threads: ThreadPoolExecutor,
         lifespan: Any = None,
         lost: Callable[[Lease], None] = lambda _: None,
+        outlived: Callable[[Future[Any]], None] = lambda _: None,
     ) -> None:
         self._routes = {name: _Route(task, middlewares) for name, task in tasks.items()}
         self._settler = settler
         self._threads = threads
         self._lifespan = lifespan
         self._lost = lost
+        self._outlived = outlived
 
     async def run(self, delivery: Delivery) -> Outcome:
         """Run it; only cancellation is raised."""
@@ -136,9 +141,23 @@ class Executor:
                 if running is not None and running.cancelling():
                     raise
                 raise RuntimeError("CancelledError, though nobody had cancelled it") from error
-        call = functools.partial(task.fn, *message.args, **message.kwargs)
-        inside = functools.partial(contextvars.copy_context().run, call)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, inside)
+        inside = contextvars.copy_context().run
+        thread = self._threads.submit(inside, _call, task.fn, message.args, message.kwargs)
+        try:
+            return await asyncio.wrap_future(thread)
+        except asyncio.CancelledError:
+            if not thread.cancel() and not thread.done():  # it has begun, and goes on
+                self._outlived(thread)
+            raise
+
+
+def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Call a function in this thread. What a future cannot hold, or means, is another error."""
+    try:
+        return fn(*args, **kwargs)
+    except (StopIteration, asyncio.CancelledError, CancelledError) as error:
+        kind = type(error).__name__
+        raise RuntimeError(f"{kind}, raised by a function in a thread") from error
 
 
 def _message(delivery: Delivery, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Message[Any]:

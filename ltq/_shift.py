@@ -4,7 +4,8 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +17,10 @@ from ltq._outcomes import broken
 from ltq._slots import Slots, Stop
 from ltq.broker import Broker
 from ltq.errors import BrokerError
+from ltq.events import EventStream
 from ltq.message import Delivery, Lease, Outcome, Requeue
 from ltq.middleware import MaxRate, Middleware
-from ltq.options import Rate
+from ltq.options import Limit
 from ltq.task import Task
 
 logger = logging.getLogger("ltq.worker")
@@ -47,6 +49,7 @@ class Plan:
     concurrency: int
     lease: float
     shutdown_timeout: float
+    events: EventStream
     lifespan: Any = None
 
 
@@ -64,20 +67,31 @@ class Shift:
             threads=self._threads,
             lifespan=plan.lifespan,
             lost=self._lost,
+            outlived=self._outlived,
         )
         self._slots = Slots(
-            plan.concurrency, run=self._executor.run, abandon=self._abandon, settle=self._settle
+            plan.concurrency,
+            run=self._executor.run,
+            abandon=self._abandon,
+            settle=self._settle,
+            events=plan.events,
         )
         self._keeper = LeaseKeeper(plan.broker, plan.lease, lost=self._lost, blocked=self._blocked)
-        self._completer = Completer(plan.broker, self._keeper.release)
+        self._completer = Completer(plan.broker, self._release)
         self._consumer = plan.broker.consumer(
             _lanes(plan.tasks.values()),
             lease=plan.lease,
-            rates=_rates(plan.tasks.values(), plan.middlewares),
+            limits=_limits(plan.tasks.values(), plan.middlewares),
             revoked=self._revoked,
             before_sweep=self._hold_on,
         )
         self._claimer = Claimer(self._consumer, self._slots, lease=plan.lease, start=self._start)
+        self._capped: dict[Lease, str] = {}
+        """The lanes of what runs in a lane where it is limited how many may."""
+        self._freeing: set[asyncio.Task[None]] = set()
+        self._joining: asyncio.Task[None] | None = None
+        self._ended = False
+        """Whether any run ended since a burst looked last."""
         self._stopping = False
         self._now = asyncio.Event()
 
@@ -93,7 +107,7 @@ class Shift:
         except BaseException:
             self._stopping = True
             self._slots.stop_all(Stop.SHUTDOWN)
-            await self._claimer.join(_LAST_CALLS)
+            await self._join()
             await self._finish_off(_LAST_CALLS)
             raise
         finally:
@@ -109,8 +123,9 @@ class Shift:
             self._loop.call_soon_threadsafe(self._stop, now)
 
     def _stop(self, now: bool) -> None:
-        self._stopping = True
-        self._claimer.stop()
+        if not self._stopping:
+            self._stopping = True
+            self._claimer.stop()
         if now:
             self._now.set()
 
@@ -127,23 +142,29 @@ class Shift:
             except BrokerError as error:
                 logger.debug("no look for tasks without a place: %s", error)
                 repaired = 0
+            except Exception:
+                logger.exception("no look for tasks without a place")
+                repaired = 0
             if repaired:
                 logger.warning("%d tasks had lost their place and got it back", repaired)
             pause, every = _REPAIR_EVERY, _REPAIR_EVERY / 2
 
     async def _is_more(self) -> bool:
-        """Whether what just ended has left something to do: its outcomes are written first."""
-        if not self._completer.waiting:
-            return False
-        await self._completer.drain(None)
-        return True
+        """Whether what ended may have left something to do: its outcomes are written first.
+
+        The last claim may have looked just before they were.
+        """
+        ended, self._ended = self._ended, False
+        if ended:
+            await self._completer.drain(None)
+        return ended
 
     async def _drain(self) -> None:
         """Let running tasks end, for a while; then requeue them, with no try used up."""
         if self._slots.used:
             logger.info("%s: waiting for %d running tasks", self._plan.name, self._slots.used)
         deadline = self._loop.time() + self._plan.shutdown_timeout
-        joining = asyncio.create_task(self._claimer.join(_LAST_CALLS))
+        joining = self._join()
         ended = asyncio.create_task(self._slots.drain(self._plan.shutdown_timeout))
         hurry = asyncio.create_task(self._now.wait())
         await asyncio.wait([ended, hurry], return_when=asyncio.FIRST_COMPLETED)
@@ -153,12 +174,18 @@ class Shift:
         left = 0.0 if self._now.is_set() else deadline - self._loop.time()
         await self._finish_off(max(_LAST_CALLS, left))
 
+    def _join(self) -> "asyncio.Task[None]":
+        """Wait for a claim under way; the same wait for all who ask."""
+        if self._joining is None:
+            self._joining = asyncio.create_task(self._claimer.join(_LAST_CALLS))
+        return self._joining
+
     async def _finish_off(self, timeout: float) -> None:
         """Requeue what still runs, and write all outcomes, in about `timeout` seconds."""
         if self._slots.used:
             logger.warning("%s: requeueing %d tasks", self._plan.name, self._slots.used)
             self._slots.stop_all(Stop.SHUTDOWN)
-            await self._slots.drain(_SWALLOWED)
+            await self._slots.drain(_SWALLOWED, threads=False)
             for delivery in self._slots.left():
                 logger.error(
                     "%s %s does not end when cancelled: requeueing it all the same",
@@ -171,16 +198,36 @@ class Shift:
 
     def _start(self, delivery: Delivery) -> None:
         self._keeper.hold(delivery.lease)
+        task = self._plan.tasks.get(delivery.task_name)
+        if task is not None and task.policy.max_running is not None:
+            self._capped[delivery.lease] = task.lane
         if self._stopping:
-            self._completer.submit(Requeue(delivery.lease, front=True))
+            outcome = Requeue(delivery.lease, front=True)
+            if self._plan.events.is_heard:
+                self._plan.events.ended(delivery, outcome)
+            self._completer.submit(outcome)
         else:
             self._slots.start(delivery)
 
     def _settle(self, delivery: Delivery, outcome: Outcome | None) -> None:
+        self._ended = True
         if outcome is None:
-            self._keeper.release(delivery.lease)
+            self._release(delivery.lease)
         else:
             self._completer.submit(outcome)
+
+    def _release(self, lease: Lease) -> None:
+        """Its outcome is written, or is not this worker's to write."""
+        self._keeper.release(lease)
+        lane = self._capped.pop(lease, None)
+        if lane is not None:
+            freeing = asyncio.create_task(self._free(lane))
+            self._freeing.add(freeing)
+            freeing.add_done_callback(self._freeing.discard)
+
+    async def _free(self, lane: str) -> None:
+        with suppress(BrokerError):  # the others look by themselves now and then
+            await self._consumer.freed(lane)
 
     def _abandon(
         self, delivery: Delivery, stop: Stop | None, error: BaseException
@@ -191,6 +238,9 @@ class Shift:
             return broken(self._plan.tasks.get(delivery.task_name), delivery, error)
         return None
 
+    def _outlived(self, thread: "Future[Any]") -> None:
+        self._slots.outlived_by(thread)
+
     async def _hold_on(self) -> None:
         """After an outage renew what is held, before a sweep takes it for a dead worker's."""
         if self._keeper.is_late():
@@ -200,7 +250,7 @@ class Shift:
     def _lost(self, lease: Lease) -> None:
         # One that has just ended is no longer there to be renewed either: nothing is wrong then.
         if self._slots.stop_one(lease, Stop.LOST):
-            self._keeper.release(lease)
+            self._release(lease)
             logger.warning("task %s: its lease is lost, this run is cancelled", lease.id)
 
     def _blocked(self) -> None:
@@ -227,7 +277,12 @@ def _lanes(tasks: Iterable[Task[..., Any]]) -> list[str]:
     return list(lanes)
 
 
-def _rates(tasks: Iterable[Task[..., Any]], middlewares: Sequence[Middleware]) -> dict[str, Rate]:
-    if not any(isinstance(middleware, MaxRate) for middleware in middlewares):
-        return {}
-    return {task.lane: task.policy.max_rate for task in tasks if task.policy.max_rate is not None}
+def _limits(tasks: Iterable[Task[..., Any]], middlewares: Sequence[Middleware]) -> dict[str, Limit]:
+    """The limits of lanes; that of the rate holds where a middleware implements it."""
+    with_rates = any(isinstance(middleware, MaxRate) for middleware in middlewares)
+    limits: dict[str, Limit] = {}
+    for task in tasks:
+        rate = task.policy.max_rate if with_rates else None
+        if rate is not None or task.policy.max_running is not None:
+            limits[task.lane] = Limit(rate, task.policy.max_running)
+    return limits

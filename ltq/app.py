@@ -32,17 +32,17 @@ class App:
 
     def __init__(self, middlewares: Sequence[Middleware] | None = None) -> None:
         self.middlewares = list(middlewares or [])
-        self._workers: dict[str, Worker] = {}
+        self._workers: dict[str, Worker[Any]] = {}
         self._told = asyncio.Event()
         self._now = False
         self._tell: Callable[[], object] = _nobody
 
     @property
-    def workers(self) -> tuple[Worker, ...]:
+    def workers(self) -> tuple[Worker[Any], ...]:
         """The workers registered."""
         return tuple(self._workers.values())
 
-    def register_worker(self, worker: Worker) -> None:
+    def register_worker(self, worker: Worker[Any]) -> None:
         """Add a worker. Raises `ConfigurationError` for a name that is there already."""
         if worker.name in self._workers:
             raise ConfigurationError(f"worker {worker.name!r} is registered already")
@@ -50,11 +50,22 @@ class App:
         worker.middlewares[:0] = self.middlewares
 
     def register_middleware(self, middleware: Middleware, pos: int = -1) -> None:
-        """Add middleware for all workers: after the app's others (-1), or before that at `pos`."""
-        at = len(self.middlewares) if pos == -1 else pos
-        self.middlewares.insert(at, middleware)
+        """Add middleware for all workers: after the app's others (-1), or before that at `pos`.
+
+        It goes before the workers' own in any case.
+        """
+        others = len(self.middlewares)
+        at = others if pos == -1 else range(others)[pos:].start
         for worker in self.workers:
-            worker.middlewares.insert(at, middleware)
+            worker.middlewares.insert(self._place(worker, at), middleware)
+        self.middlewares.insert(at, middleware)
+
+    def _place(self, worker: Worker[Any], at: int) -> int:
+        """Where among a worker's middleware the app's at `at` stands, or would."""
+        places = {id(one): place for place, one in enumerate(worker.middlewares)}
+        if at < len(self.middlewares):
+            return places.get(id(self.middlewares[at]), at)
+        return 1 + max((places.get(id(one), -1) for one in self.middlewares), default=-1)
 
     async def run(self, *, burst: bool = False) -> None:
         """Run all workers until SIGTERM, SIGINT or `stop()`; with `burst` until all are done.
@@ -66,10 +77,11 @@ class App:
         loop = asyncio.get_running_loop()
         self._told = asyncio.Event()
         self._tell = partial(loop.call_soon_threadsafe, self._told.set)
-        threads = ThreadPoolExecutor(len(self._workers), "ltq-app")
+        # A pool each: one of several would give the thread of a run that has ended to the next.
+        threads = [ThreadPoolExecutor(1, f"ltq-app-{worker.name}") for worker in self.workers]
         runs = [
-            loop.run_in_executor(threads, _run_here, worker, burst, type(loop))
-            for worker in self.workers
+            loop.run_in_executor(thread, _run_here, worker, burst, type(loop))
+            for thread, worker in zip(threads, self.workers, strict=True)
         ]
         try:
             with stop_on_signals(self._stop):
@@ -80,7 +92,8 @@ class App:
             raise
         finally:
             self._tell, self._now = _nobody, False
-            threads.shutdown(wait=False)
+            for thread in threads:
+                thread.shutdown(wait=False)
         for run in runs:
             run.result()
 
@@ -113,14 +126,14 @@ class App:
 
 
 def _run_here(
-    worker: Worker, burst: bool, new_loop: Callable[[], asyncio.AbstractEventLoop]
+    worker: Worker[Any], burst: bool, new_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     """Run a worker in this thread, in an event loop like the app's."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(_run_and_close(worker, burst))
 
 
-async def _run_and_close(worker: Worker, burst: bool) -> None:
+async def _run_and_close(worker: Worker[Any], burst: bool) -> None:
     try:
         await worker.run(burst=burst)
     finally:

@@ -20,7 +20,10 @@ _WRITE_EVERY = 0.1
 class Context:
     """The run of a task, seen from inside it."""
 
-    __slots__ = ("_latest", "_lease", "_lost", "_settler", "_writer", "lifespan", "message")
+    __slots__ = (
+        *("_is_over", "_latest", "_lease", "_lost", "_settler", "_writer"),
+        *("lifespan", "message"),
+    )
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class Context:
         self._lost = lost
         self._latest: Progress | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._is_over = False
 
     @property
     def id(self) -> str:
@@ -49,6 +53,15 @@ class Context:
     def attempt(self) -> int:
         """Which try this is, from 1: failed runs before it, plus one."""
         return self.message.tries + 1
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the worker has ended this run: timed out, cancelled, lost or requeued.
+
+        A coroutine is cancelled then. A thread cannot be: a `def` task that takes long may look
+        here now and then, and return.
+        """
+        return self._is_over
 
     async def progress(self, current: float, total: float | None = None, note: str = "") -> None:
         """Show how far the task is, in its state and to whoever watches it.
@@ -62,6 +75,7 @@ class Context:
 
     def close(self) -> None:
         """The run is over: write nothing any more."""
+        self._is_over = True
         if self._writer is not None:
             self._writer.cancel()
 

@@ -7,6 +7,7 @@ LtqError
 ├── DecodeError                         what came cannot be read as what the annotations say
 ├── ResultError                         what a task returned cannot travel, or is not as annotated
 ├── BrokerError                         the broker cannot be reached or refused the call
+├── LifespanError                       a worker's lifespan raised an error, its cause
 ├── TaskNotFoundError (LookupError)     no such task: unknown id, or its result has expired
 ├── ResultTimeoutError (TimeoutError)   the wait is over, the task is not
 ├── TaskError                           a task ended without completing; carries its state
@@ -68,6 +69,10 @@ class BrokerError(LtqError):
     """
 
     is_refusal = False
+
+
+class LifespanError(LtqError):
+    """A worker's `lifespan` raised an error, at its beginning or at its end: its `__cause__`."""
 
 
 class TaskNotFoundError(LtqError, LookupError):

@@ -242,7 +242,7 @@ def _eta(option: str, value: object) -> float:
 
 
 def _backoff(option: str, value: object) -> Backoff:
-    """A function is tried out once: that it gives no duration shall not be found out by a failure."""
+    """A function is tried out once: a failure is too late to learn that it gives no duration."""
     if not callable(value):
         return seconds(option, value)
     try:

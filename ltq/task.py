@@ -3,24 +3,81 @@
 import asyncio
 import copy
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Generic, cast
+from dataclasses import replace
+from typing import Any, ClassVar, Generic, Protocol, cast
 
 import msgspec
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
+from ltq._enqueue import enqueue
 from ltq._names import new_id
 from ltq.broker import BrokerSource
 from ltq.codec import CallCodec
-from ltq.errors import ConfigurationError, InvalidArgumentsError, QueueFullError
+from ltq.errors import ConfigurationError, InvalidArgumentsError, LtqError
+from ltq.events import EventStream
 from ltq.handle import Handle
-from ltq.message import Envelope, Message, Published, lane_of
+from ltq.message import Envelope, Message, lane_of
 from ltq.options import Dispatch, Policy, SendOptions, parse_send_options
 
 P = ParamSpec("P", default=...)
 R = TypeVar("R", default=Any)
 
+logger = logging.getLogger("ltq.task")
+
 _encode_json = msgspec.json.Encoder().encode
+
+
+class SendHook:
+    """What may look at each message before it is sent: every middleware may."""
+
+    options: ClassVar[frozenset[str]] = frozenset()
+    """Options that it implements."""
+
+    def on_send(self, message: Message[Any], task: "Task[..., Any]") -> None:
+        """Called in the process that sends, for each message, before it goes to the broker.
+
+        What it writes to `message.ctx` travels with the message, as JSON, and is in
+        `message.ctx` where the message runs. A plain method: it must not wait for anything. An
+        `LtqError` it raises is raised by `send`, and nothing is sent; any other error is logged,
+        what the hook wrote is dropped, and the message is sent.
+        """
+
+
+class TaskSource(BrokerSource, Protocol):
+    """What a task has to know of its worker."""
+
+    @property
+    def middlewares(self) -> Sequence[SendHook]:
+        """The worker's middleware now."""
+        ...
+
+
+class _Hooks:
+    """The middleware with an `on_send` of its own; looked for again when the list has changed."""
+
+    __slots__ = ("_found", "_known", "_source")
+
+    def __init__(self, source: TaskSource) -> None:
+        self._source = source
+        self._known: Sequence[SendHook] = ()
+        self._found: Sequence[SendHook] = ()
+
+    def find(self) -> Sequence[SendHook]:
+        """Those to call, in their order."""
+        middlewares = self._source.middlewares
+        if self._known != middlewares:
+            self._found = [one for one in middlewares if type(one).on_send is not SendHook.on_send]
+            self._known = list(middlewares)
+        return self._found
+
+    def need(self, option: str, task: str) -> None:
+        """Raise `ConfigurationError` for an option that nothing implements."""
+        if not any(option in one.options for one in self._source.middlewares):
+            raise ConfigurationError(
+                f"{task} is sent with {option}, but no middleware of its worker implements it"
+            )
 
 
 class Task(Generic[P, R]):
@@ -31,7 +88,7 @@ class Task(Generic[P, R]):
 
     def __init__(
         self,
-        source: BrokerSource,
+        source: TaskSource,
         fn: Callable[P, Awaitable[R]] | Callable[P, R],
         *,
         name: str,
@@ -39,6 +96,7 @@ class Task(Generic[P, R]):
         policy: Policy,
         codec: CallCodec,
         result_ttl: float,
+        events: EventStream,
     ) -> None:
         self.name = name
         self.fn = fn
@@ -48,10 +106,12 @@ class Task(Generic[P, R]):
         """The options checked, in plain units."""
         self.codec = codec
         self.queue = policy.queue or name
-        self.lane = lane_of(self.queue, name, limited=policy.max_rate is not None)
+        self.lane = lane_of(self.queue, name, limited=policy.is_limited)
         self.result_ttl = result_ttl if policy.result_ttl is None else policy.result_ttl
         self.is_async = inspect.iscoroutinefunction(fn)
-        self._source = source
+        self._source: BrokerSource = source
+        self._hooks = _Hooks(source)
+        self._events = events
         self._send_options: Mapping[str, Any] = {}
         self._dispatch = Dispatch()
         self.__doc__ = fn.__doc__
@@ -85,15 +145,17 @@ class Task(Generic[P, R]):
         """Let a worker run the task with these arguments.
 
         Raises `InvalidArgumentsError` (nothing was sent), `QueueFullError` (`max_pending`
-        reached), `ConfigurationError` (another task has this id), `BrokerError` (the broker did
-        not answer in time).
+        reached), `ConfigurationError` (another task has this id, or `with_options` gave a
+        `max_tries` that no middleware of the worker implements), `BrokerError` (the broker did
+        not answer in time), and what `Middleware.on_send` raises of LTQ's errors.
         """
         body = self.codec.encode_call(args, kwargs)
         dispatch = self._dispatch
-        envelope = self._envelope(dispatch.id or new_id(), body, dispatch, b"")
-        (answer,) = await self._source.broker.publish([envelope])
-        self._refuse([answer], [envelope])
-        return self.handle(envelope.id)
+        task_id, ctx = dispatch.id or new_id(), b""
+        if self._hooks.find():
+            ctx = self._ctx_of(Message(args, kwargs, self.name, {}, task_id, dispatch, body=body))
+        envelope = self._envelope(task_id, body, dispatch, ctx)
+        return (await self._enqueue([envelope], [dispatch]))[0]
 
     async def send_many(self, messages: Sequence[Message[R]]) -> list[Handle[R]]:
         """Send messages of this task in as few calls as may be; handles come in their order.
@@ -101,10 +163,9 @@ class Task(Generic[P, R]):
         Raises what `send` raises. All arguments are checked before anything is sent; with
         `max_pending` those messages that still fit are sent before `QueueFullError`.
         """
-        envelopes = [self._envelope_of(message) for message in messages]
-        answers = await self._source.broker.publish(envelopes)
-        self._refuse(answers, envelopes)
-        return [self.handle(envelope.id) for envelope in envelopes]
+        bodies = [self._body_of(message) for message in messages]
+        envelopes = [self._envelope_of(*pair) for pair in zip(messages, bodies, strict=True)]
+        return await self._enqueue(envelopes, [message.options for message in messages])
 
     def with_options(self, **options: Unpack[SendOptions]) -> "Task[P, R]":
         """The same task, with options for what is sent through it.
@@ -129,28 +190,61 @@ class Task(Generic[P, R]):
             result_ttl=self.result_ttl,
         )
 
-    def _refuse(self, answers: Sequence[Published], envelopes: Sequence[Envelope]) -> None:
-        if Published.FULL in answers:
-            raise QueueFullError(self.queue, self.policy.max_pending or 0)
-        if Published.TAKEN in answers:
-            taken = envelopes[answers.index(Published.TAKEN)].id
-            raise ConfigurationError(
-                f"id {taken!r} is another task's, not {self.name}'s: ids are unique within a worker"
-            )
+    async def _enqueue(
+        self, envelopes: Sequence[Envelope], dispatches: Sequence[Dispatch]
+    ) -> list[Handle[R]]:
+        ids = await enqueue(
+            self._source.broker,
+            envelopes,
+            full_timeout=max(map(self._full_timeout, dispatches), default=0.0),
+            answered=self._events.enqueued if self._events.is_heard else None,
+        )
+        return [self.handle(task_id) for task_id in ids]
 
-    def _envelope_of(self, message: Message[R]) -> Envelope:
+    def _full_timeout(self, dispatch: Dispatch) -> float:
+        """Seconds to wait for room."""
+        policy = self.policy
+        if (dispatch.on_full or policy.on_full) == "raise":
+            return 0.0
+        return policy.full_timeout if dispatch.full_timeout is None else dispatch.full_timeout
+
+    def _body_of(self, message: Message[R]) -> bytes:
         if message.task_name != self.name:
             raise InvalidArgumentsError(
                 f"{self.name}: a message of {message.task_name!r} cannot be sent through this task"
             )
-        body = message.body
+        if message.body is not None:
+            return message.body
+        return self.codec.encode_call(message.args, message.kwargs)
+
+    def _envelope_of(self, message: Message[R], body: bytes | None = None) -> Envelope:
         if body is None:
-            body = self.codec.encode_call(message.args, message.kwargs)
+            body = self._body_of(message)
+        return self._envelope(message.id, body, message.options, self._ctx_of(message))
+
+    def _ctx_of(self, message: Message[Any]) -> bytes:
+        """The message's `ctx` as it travels, with what hooks add; the message stays as it is."""
         ctx = _encode_json(message.ctx) if message.ctx else b""
-        return self._envelope(message.id, body, message.options, ctx)
+        hooks = self._hooks.find()
+        if not hooks:
+            return ctx
+        sent = _with_ctx(message, ctx)
+        for hook in hooks:
+            try:
+                hook.on_send(sent, self)
+                ctx = _encode_json(sent.ctx) if sent.ctx else b""
+            except LtqError:
+                raise
+            except Exception:  # what only watches must not keep a message from being sent
+                logger.exception("%s %s: on_send of %r failed", self.name, message.id, hook)
+                sent = _with_ctx(message, ctx)
+        return ctx
 
     def _envelope(self, task_id: str, body: bytes, dispatch: Dispatch, ctx: bytes) -> Envelope:
         policy = self.policy
+        unique_for = dispatch.unique_for or policy.unique_for
+        if dispatch.max_tries is not None:
+            self._hooks.need("max_tries", self.name)
         return Envelope(
             id=task_id,
             queue=self.queue,
@@ -165,5 +259,12 @@ class Task(Generic[P, R]):
             result_ttl=dispatch.result_ttl,
             max_pending=policy.max_pending,
             max_deliveries=policy.max_deliveries,
+            fingerprint=self.codec.fingerprint(body) if unique_for else "",
+            unique_for=unique_for or 0.0,
+            has_new_id=dispatch.id is None,
             ctx=ctx,
         )
+
+
+def _with_ctx(message: Message[Any], ctx: bytes) -> Message[Any]:
+    return replace(message, ctx=msgspec.json.decode(ctx) if ctx else {})

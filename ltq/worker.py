@@ -3,19 +3,23 @@
 import asyncio
 import inspect
 import os
+import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from types import MappingProxyType
-from typing import Any, Literal, Protocol, Self, TypeVar, overload
+from contextvars import ContextVar
+from functools import partial
+from types import MappingProxyType, TracebackType
+from typing import Any, Generic, Literal, Protocol, Self, cast, overload
 
-from typing_extensions import ParamSpec, Unpack
+from typing_extensions import ParamSpec, TypeVar, Unpack
 
 from ltq._names import check_name
 from ltq._shift import Plan, Shift
 from ltq._signals import stop_on_signals
 from ltq.broker import DEFAULT_LEASE, Broker
 from ltq.codec import DEFAULT_MAX_PAYLOAD, CallCodec, Codec, Serializer
-from ltq.errors import ConfigurationError
+from ltq.errors import ConfigurationError, LifespanError
+from ltq.events import DEFAULT_BUFFER, Event, EventReader, EventStream
 from ltq.logger import get_logger
 from ltq.middleware import Middleware, default_stack
 from ltq.options import (
@@ -30,6 +34,7 @@ from ltq.task import Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
+L_co = TypeVar("L_co", covariant=True, default=None)
 
 DEFAULT_URL = "redis://localhost:6379"
 URL_VARIABLE = "LTQ_BROKER_URL"
@@ -52,7 +57,7 @@ class TaskDecorator(Protocol):
     def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
 
 
-class Worker:
+class Worker(Generic[L_co]):
     """Declares tasks, and runs them.
 
         worker = ltq.Worker("emails", broker_url="redis://localhost:6379")
@@ -65,9 +70,9 @@ class Worker:
     seconds a dead worker's tasks stay its own, `shutdown_timeout` how many seconds running tasks
     get to end, `result_ttl` how long final states stay (a timedelta or seconds). `lifespan` makes
     an async context manager that is entered while the worker runs; tasks find its value as
-    `ltq.current().lifespan`. `serializer` is "json", "msgpack", or an object with `dumps` and
-    `loads`. `max_payload` is how many
-    bytes the arguments or the result of one task may take. Raises `ConfigurationError`.
+    `worker.resource`, and `Worker[Database]` is one whose lifespan gives a `Database`.
+    `serializer` is "json", "msgpack", or an object with `dumps` and `loads`. `max_payload` is how
+    many bytes the arguments or the result of one task may take. Raises `ConfigurationError`.
 
     Nothing connects before the first use. `async with worker:` runs it beside your own code.
     """
@@ -83,7 +88,7 @@ class Worker:
         lease: Seconds = DEFAULT_LEASE,
         shutdown_timeout: Seconds = 30.0,
         result_ttl: Seconds = DEFAULT_RESULT_TTL,
-        lifespan: Callable[["Worker"], AbstractAsyncContextManager[Any]] | None = None,
+        lifespan: Callable[["Worker[Any]"], AbstractAsyncContextManager[L_co]] | None = None,
         serializer: Literal["json", "msgpack"] | Serializer = "json",
         max_payload: int = DEFAULT_MAX_PAYLOAD,
     ) -> None:
@@ -101,6 +106,8 @@ class Worker:
         self.lifespan = lifespan
         self.logger = get_logger(name)
         self._codec = Codec(serializer, positive_int("max_payload", max_payload))
+        self._events = EventStream(self.name)
+        self._resource: ContextVar[L_co] = ContextVar(f"ltq.{self.name}.resource")
         self._tasks: dict[str, Task[..., Any]] = {}
         self._shifts: set[Shift] = set()
         self._starting = 0
@@ -114,6 +121,38 @@ class Worker:
     def tasks(self) -> Mapping[str, Task[..., Any]]:
         """The tasks declared, by name."""
         return MappingProxyType(self._tasks)
+
+    @property
+    def resource(self) -> L_co:
+        """What `lifespan` gave to the run around here, in a task or middleware; None without one.
+
+        Each run has a value of its own: of an `App`, of several `run` calls in threads. Raises
+        `ConfigurationError` outside.
+        """
+        try:
+            return self._resource.get()
+        except LookupError:
+            raise ConfigurationError(
+                f"worker {self.name!r}: its resource was asked for outside its running tasks"
+            ) from None
+
+    def subscribe(self, callback: Callable[[Event], object]) -> Callable[[], None]:
+        """Call `callback` with each `Event` of this worker in this process; returns the undo.
+
+        It is called where the event happens: in the event loop that runs the worker, and for
+        ENQUEUED in the one that sends. So it must not block, and with an `App` it is called from
+        several threads. What it raises is logged and hurts nothing. Raises `ConfigurationError`
+        for a coroutine function.
+        """
+        return self._events.subscribe(callback)
+
+    def events(self, buffer: int = DEFAULT_BUFFER) -> EventReader:
+        """The events of this worker in this process from now on: `async for event in ...`.
+
+        Ends with `aclose`, its own or the worker's. Of what was not read yet the latest `buffer`
+        events are kept; how many older ones were lost is logged, and is in `dropped`.
+        """
+        return self._events.read(buffer)
 
     def register_middleware(self, middleware: Middleware, pos: int = -1) -> None:
         """Add middleware: at the end (-1), or before the one at `pos`."""
@@ -154,7 +193,8 @@ class Worker:
         On a stop no more is claimed, running tasks get `shutdown_timeout` seconds to end, and
         the rest is requeued with no try used up; a second signal does that at once. Cancelling
         `run` requeues at once as well. Raises `ConfigurationError` for a task option whose
-        middleware is missing, `BrokerError` if the broker does not answer at the start.
+        middleware is missing, `BrokerError` if the broker does not answer at the start,
+        `LifespanError` if the lifespan fails.
         """
         await self._work(burst=burst, signals=True)
 
@@ -168,7 +208,11 @@ class Worker:
             shift.stop(now=now)
 
     async def aclose(self) -> None:
-        """Close the broker's connections of this event loop."""
+        """Close the broker's connections of this event loop, and end its readers of events.
+
+        Those of other event loops end as well, unless the worker still runs.
+        """
+        self._events.end(everywhere=not self._shifts)
         await self.broker.aclose()
 
     async def __aenter__(self) -> Self:
@@ -219,10 +263,10 @@ class Worker:
             await self.broker.ping()
             for hazard in await self.broker.hazards():
                 self.logger.warning("%s", hazard)
-            lifespan = None
-            if self.lifespan is not None:
-                lifespan = await stack.enter_async_context(self.lifespan(self))
-            shift = Shift(self._plan(lifespan))
+            resource = await self._open(stack)
+            token = self._resource.set(resource)  # what the run starts inherits it
+            stack.callback(self._resource.reset, token)
+            shift = Shift(self._plan(resource))
         finally:
             self._starting -= 1
         self._shifts.add(shift)
@@ -231,6 +275,51 @@ class Worker:
             self._stopped_early = False
             shift.stop()
         return shift
+
+    async def _open(self, stack: AsyncExitStack) -> L_co:
+        """Enter the lifespan, if there is one."""
+        if self.lifespan is None:
+            return cast(L_co, None)  # the type's default
+        try:
+            manager = self.lifespan(self)
+            if not isinstance(manager, AbstractAsyncContextManager):
+                raise TypeError(
+                    f"{manager!r} is no async context manager: is @asynccontextmanager missing?"
+                )
+            resource = await manager.__aenter__()
+        except Exception as error:
+            raise self._lifespan_error("cannot start", error) from error
+        stack.push_async_exit(partial(self._close, manager))
+        return resource
+
+    async def _close(
+        self,
+        manager: AbstractAsyncContextManager[Any],
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        """Leave the lifespan. What it lets through is raised by the run as it is."""
+        try:
+            return await manager.__aexit__(kind, raised, trace)
+        except Exception as error:
+            if error is raised:
+                raise
+            raise self._lifespan_error("has ended, but not well", error) from error
+
+    def _lifespan_error(self, what: str, error: Exception) -> LifespanError:
+        self.logger.debug("the lifespan failed", exc_info=error)
+        name = getattr(self.lifespan, "__qualname__", repr(self.lifespan))
+        frames = [
+            frame
+            for frame in traceback.extract_tb(error.__traceback__)
+            if not frame.filename.endswith((__file__, "contextlib.py"))
+        ]
+        where = f" ({frames[0].filename}:{frames[0].lineno})" if frames else ""
+        text = f"{type(error).__name__}: {error}".removesuffix(": ")
+        return LifespanError(
+            f"worker {self.name!r} {what}: its lifespan {name} raised {text}{where}"
+        )
 
     def _declare(
         self, fn: Callable[..., Any], options: Mapping[str, Any], scope: Mapping[str, Any]
@@ -248,6 +337,7 @@ class Worker:
             policy=parse_task_options(declared),
             codec=CallCodec(fn, self._codec, task_name=name, localns=scope),
             result_ttl=self.result_ttl,
+            events=self._events,
         )
         self._tasks[name] = task
         return task
@@ -275,5 +365,6 @@ class Worker:
             concurrency=self.concurrency,
             lease=self.lease,
             shutdown_timeout=self.shutdown_timeout,
+            events=self._events,
             lifespan=lifespan,
         )

@@ -116,6 +116,95 @@ class TestRun:
         with pytest.raises(ltq.ConfigurationError, match="'bad' has no tasks"):
             await asyncio.wait_for(app.run(), 10)
 
+    async def test_each_has_an_event_loop_of_its_own(self, url: str) -> None:
+        app, handles = App(), []
+        loops: list[asyncio.AbstractEventLoop] = [asyncio.get_running_loop()]
+        for name in ("emails", "reports"):
+            worker = Worker(name, broker_url=url)
+            app.register_worker(worker)
+
+            @worker.task
+            async def note() -> None:
+                loops.append(asyncio.get_running_loop())
+
+            handles.append(await note.send())
+        await app.run(burst=True)
+        assert len(set(map(id, loops))) == 3
+
+    async def test_a_task_may_send_those_of_another_worker(self, url: str) -> None:
+        app = App()
+        first, second = Worker("first", broker_url=url), Worker("second", broker_url=url)
+        app.register_worker(first)
+        app.register_worker(second)
+
+        @second.task
+        async def double(number: int) -> int:
+            app.stop()
+            return 2 * number
+
+        @first.task
+        async def begin() -> str:
+            return (await double.send(4)).id
+
+        handle = await begin.send()
+        await asyncio.wait_for(app.run(), 10)
+        assert await double.handle(await handle.result(timeout=1)).result(timeout=1) == 8
+
+    async def test_a_lifespan_that_fails_stops_them_all_and_says_whose_it_was(
+        self, url: str
+    ) -> None:
+        closed, began = threading.Event(), threading.Event()
+
+        @asynccontextmanager
+        async def open_good(worker: Worker[Any]) -> AsyncIterator[int]:
+            began.set()
+            try:
+                yield 1
+            finally:
+                closed.set()
+
+        @asynccontextmanager
+        async def open_bad(worker: Worker[Any]) -> AsyncIterator[str]:
+            await asyncio.to_thread(began.wait, 10)
+            yield str(1 / number)
+
+        app, number = App(), 0
+        good = Worker("good", broker_url=url, lifespan=open_good)
+        bad = Worker("bad", broker_url=url, lifespan=open_bad)
+
+        @good.task
+        async def fine() -> None: ...
+
+        @bad.task
+        async def never() -> None: ...
+
+        app.register_worker(good)
+        app.register_worker(bad)
+        with pytest.raises(ltq.LifespanError, match=r"'bad' .*open_bad raised ZeroDivisionError"):
+            await asyncio.wait_for(app.run(), 10)
+        assert closed.is_set()
+
+    async def test_each_worker_has_a_resource_of_its_own(self, url: str) -> None:
+        @asynccontextmanager
+        async def open_name(worker: Worker[Any]) -> AsyncIterator[str]:
+            yield f"of {worker.name}"
+
+        app, handles = App(), []
+        for name in ("a", "b"):
+            worker = Worker(name, broker_url=url, lifespan=open_name)
+            app.register_worker(worker)
+
+            def make(worker: Worker[str]) -> Task[[], str]:
+                @worker.task
+                def read() -> str:
+                    return worker.resource
+
+                return read
+
+            handles.append(await make(worker).send())
+        await app.run(burst=True)
+        assert await ltq.gather(*handles) == ("of a", "of b")
+
     async def test_without_workers_it_says_so(self) -> None:
         with pytest.raises(ltq.ConfigurationError, match="without workers"):
             await App().run()
@@ -137,6 +226,61 @@ class TestMiddleware:
         await work.send()
         await app.run(burst=True)
         assert notes == ["first", "app", "later", "own", "last"]
+
+    @pytest.mark.parametrize(
+        ("pos", "expected"),
+        [
+            (-1, ["a", "b", "new"]),
+            (0, ["new", "a", "b"]),
+            (1, ["a", "new", "b"]),
+            (-2, ["new", "a", "b"]),
+            (9, ["a", "b", "new"]),
+            (-9, ["new", "a", "b"]),
+        ],
+    )
+    def test_its_place_is_among_the_apps(self, url: str, pos: int, expected: list[str]) -> None:
+        app = App([Note("a", []), Note("b", [])])
+        worker = Worker("w", broker_url=url, middlewares=[Note("own", [])])
+        app.register_worker(worker)
+        app.register_middleware(Note("new", []), pos)
+        assert names(app.middlewares) == expected
+        assert names(worker.middlewares) == [*expected, "own"]
+
+    def test_it_goes_before_the_workers_own_whatever_was_put_where(self, url: str) -> None:
+        app = App()
+        worker = Worker("w", broker_url=url, middlewares=[Note("own", [])])
+        app.register_worker(worker)
+        app.register_middleware(Note("a", []))
+        worker.register_middleware(Note("early", []), pos=0)
+        app.register_middleware(Note("b", []))
+        app.register_middleware(Note("c", []), pos=1)
+        assert names(app.middlewares) == ["a", "c", "b"]
+        assert names(worker.middlewares) == ["early", "a", "c", "b", "own"]
+
+    async def test_a_send_option_needs_its_middleware_as_well(self, url: str) -> None:
+        worker = Worker("w", broker_url=url, middlewares=[])
+        runs: list[int] = []
+
+        @worker.task
+        async def fail() -> None:
+            runs.append(ltq.current().attempt)
+            raise ltq.RetryError
+
+        twice = fail.with_options(max_tries=2)
+        with pytest.raises(ltq.ConfigurationError, match="w:fail is sent with max_tries, but no"):
+            await twice.send()
+        with pytest.raises(ltq.ConfigurationError, match="max_tries"):
+            await fail.send_many([twice.message()])
+        assert (await worker.broker.stats([fail.queue]))[0].pending == 0
+        app = App([ltq.MaxTries()])
+        app.register_worker(worker)
+        await twice.send()
+        await app.run(burst=True)
+        assert runs == [1, 2]
+
+
+def names(middlewares: list[Middleware]) -> list[str]:
+    return [one.name for one in middlewares if isinstance(one, Note)]
 
 
 def test_a_name_is_registered_once(url: str) -> None:

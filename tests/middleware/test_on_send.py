@@ -172,7 +172,7 @@ class TestErrors:
         assert (await worker.broker.stats([pay.queue]))[0].pending == 0
 
     @pytest.mark.parametrize(
-        "value", [object(), {1, object()}, "\ud800"], ids=lambda value: type(value).__name__
+        "value", [object(), {1, object()}, "\ud800"], ids=["object", "set", "surrogate"]
     )
     async def test_what_cannot_travel_is_dropped_and_logged(
         self, opened: Open, caplog: pytest.LogCaptureFixture, value: object

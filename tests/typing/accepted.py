@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, assert_type
+from typing import Any, Self, assert_type
 
 import ltq
 from ltq import Broker, Context, Handle, Message, Middleware, Progress, Status, Task, TaskState
@@ -280,11 +280,70 @@ async def workers(broker: Broker, serializer: Serializer) -> None:
     own.register_middleware(ltq.MaxAge(), pos=0)
     own.stop()
     async with own as entered:
-        assert_type(entered, ltq.Worker)
+        assert_type(entered, ltq.Worker[dict[str, int]])
     assert_type(await own.run(burst=True), None)
     assert_type(own.tasks, Mapping[str, Task[..., Any]])
     registry: dict[str, Task[..., Any]] = {"fetch": fetch, "shout": shout, "nothing": nothing}
     registry.clear()
+
+
+class Pool:
+    """A lifespan may be any async context manager made from the worker."""
+
+    def __init__(self, worker: ltq.Worker[Any]) -> None:
+        self.name = worker.name
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None: ...
+
+
+@asynccontextmanager
+async def its_own_type(worker: "ltq.Worker[Repo]") -> AsyncIterator[Repo]:
+    yield Repo(worker.name, 1)
+
+
+async def resources() -> None:
+    assert_type(ltq.Worker("plain"), ltq.Worker[None])
+    assert_type(ltq.Worker("plain"), ltq.Worker)
+    assert_type(ltq.Worker("plain", lifespan=None).resource, None)
+    counted = ltq.Worker("counted", lifespan=lifespan)
+    assert_type(counted, ltq.Worker[dict[str, int]])
+    assert_type(counted.resource["pool"], int)
+    assert_type(ltq.Worker("pooled", lifespan=Pool).resource, Pool)
+    assert_type(ltq.Worker("own", lifespan=its_own_type).resource, Repo)
+    wider: ltq.Worker[object] = counted
+    whatever: list[ltq.Worker[Any]] = [counted, worker, wider]
+    app = ltq.App()
+    app.register_worker(counted)
+    assert_type(app.workers, tuple[ltq.Worker[Any], ...])
+    use(whatever)
+
+    @counted.task
+    async def read(key: str) -> int:
+        return counted.resource[key]
+
+    assert_type(await read.send("pool"), Handle[int])
+
+
+async def events() -> None:
+    def show(event: ltq.Event) -> None:
+        assert_type(event.kind, ltq.EventKind)
+        assert_type((event.task_name, event.id, event.attempt), tuple[str, str, int])
+        assert_type(event.time, float)
+        assert_type(event.duration, float | None)
+        assert_type(event.error, str | None)
+
+    undo = worker.subscribe(show)
+    assert_type(undo, Callable[[], None])
+    kept: list[ltq.Event] = []
+    worker.subscribe(kept.append)
+    reader = worker.events(buffer=10)
+    async for event in reader:
+        assert_type(event, ltq.Event)
+    assert_type(reader.dropped, int)
+    await reader.aclose()
 
 
 async def brokers() -> None:

@@ -102,6 +102,16 @@ async def results(handle: Handle[Repo], number: Handle[int]) -> None:
     use(text, other, pair, three)
 
 
+async def events() -> None:
+    async for event in worker.events():
+        event.kind = ltq.EventKind.LOST  # type: ignore[misc]
+        event.duration + 1  # type: ignore[operator]
+        event.error.upper()  # type: ignore[union-attr]
+        event.queue  # type: ignore[attr-defined]  # noqa: B018
+    for _ in worker.events():  # type: ignore[attr-defined]
+        pass
+
+
 def states(state: TaskState[Repo]) -> None:
     state.status = ltq.Status.FAILED  # type: ignore[misc]
     state.result = None  # type: ignore[misc]
@@ -168,6 +178,14 @@ class Narrow(Middleware):
         yield
 
 
+@asynccontextmanager
+async def open_repo(_: Worker[Any]) -> AsyncIterator[Repo]:
+    yield Repo("a")
+
+
+def print_repo(repo: Repo) -> None: ...
+
+
 async def workers(broker: Broker) -> None:
     Worker()  # type: ignore[call-arg]
     Worker(5)  # type: ignore[arg-type]
@@ -180,6 +198,13 @@ async def workers(broker: Broker) -> None:
     Worker("a", middlewares=[ltq.MaxTries])  # type: ignore[list-item]
     Worker("a", middlewares=ltq.MaxAge())  # type: ignore[arg-type]
     Worker("a", lifespan=worker)  # type: ignore[arg-type]
+    worker.resource.name  # type: ignore[attr-defined]  # noqa: B018
+    Worker("a", lifespan=open_repo).resource.names  # type: ignore[attr-defined]  # noqa: B018
+    wrong: Worker[int] = Worker("a", lifespan=open_repo)  # type: ignore[arg-type]
+    worker.resource = None  # type: ignore[misc]
+    worker.subscribe(print_repo)  # type: ignore[arg-type]
+    worker.events(buffer="10")  # type: ignore[arg-type]
+    use(wrong)
     worker.register_middleware(ltq.MaxAge)  # type: ignore[arg-type]
     await worker.run(True)  # type: ignore[call-arg]
     ltq.RetryError(delay="1s")  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Two workers in one process: `ltq run --app examples.app.main:app`."""

@@ -1,0 +1,279 @@
+"""What happens to tasks in this process, as a stream of typed events."""
+
+import asyncio
+import inspect
+import logging
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from ltq.errors import ConfigurationError
+from ltq.logger import Seldom
+from ltq.message import Delivery, Envelope, Finish, Outcome, Published
+from ltq.options import positive_int
+
+logger = logging.getLogger("ltq.events")
+
+DEFAULT_BUFFER = 1000
+
+
+class EventKind(StrEnum):
+    """What happened."""
+
+    ENQUEUED = "enqueued"
+    """It was sent by this process, and was not there already."""
+    STARTED = "started"
+    """A run begins. One of those below follows for each."""
+    RETRIED = "retried"
+    """The run failed, and the task will run again."""
+    REQUEUED = "requeued"
+    """The run ended without using up a try: its worker stops, or does not know the task."""
+    COMPLETED = "completed"
+    """The run returned a result."""
+    FAILED = "failed"
+    """The run failed, and it was the last."""
+    REJECTED = "rejected"
+    """The task was refused: a `RejectError`, too old, undecodable."""
+    CANCELLED = "cancelled"
+    """The run was stopped because somebody had cancelled the task."""
+    LOST = "lost"
+    """The run was stopped because its lease was lost: the task runs elsewhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened to a task in this process."""
+
+    kind: EventKind
+    task_name: str
+    id: str
+    attempt: int
+    """Which try it is about, from 1; 0 for ENQUEUED."""
+    time: float
+    """When it happened: Unix seconds, by this machine's clock."""
+    duration: float | None = None
+    """Seconds the run took. None before its end, and where the beginning was not watched."""
+    error: str | None = None
+    """`"ValueError: text"`, or the reason of a rejection."""
+
+
+Listener = Callable[[Event], object]
+
+
+class EventStream:
+    """The events of one worker, told to whoever subscribes. For any thread.
+
+    Nothing is made for an event that nobody hears: look at `is_heard` first.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.is_heard = False
+        self._name = name
+        self._listeners: tuple[Listener, ...] = ()
+        self._buffers: tuple[_Buffer, ...] = ()
+        self._lock = threading.RLock()  # a reader may be collected within it
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each event from now on; what comes back ends that."""
+        if inspect.iscoroutinefunction(listener):
+            raise ConfigurationError(
+                f"{listener!r} cannot be subscribed, being a coroutine function: a coroutine reads "
+                "events with `async for event in worker.events()`"
+            )
+
+        def heard(event: Event) -> object:  # so that each subscription is one of its own
+            return listener(event)
+
+        return self._add(heard)
+
+    def read(self, buffer: int) -> "EventReader":
+        """An iterator over what happens from now on."""
+        kept = _Buffer(self._name, positive_int("buffer", buffer))
+        undo = self._add(kept.put)
+        with self._lock:
+            self._buffers += (kept,)
+
+        def forget() -> None:
+            undo()
+            with self._lock:
+                self._buffers = tuple(one for one in self._buffers if one is not kept)
+
+        return EventReader(kept, forget)
+
+    def end(self, *, everywhere: bool) -> None:
+        """End the readers: those of the running event loop, or of all threads."""
+        here = asyncio.get_running_loop()
+        for buffer in self._buffers:
+            if everywhere or buffer.loop is here:
+                buffer.end()
+
+    def enqueued(self, envelopes: Sequence[Envelope], answers: Sequence[Published]) -> None:
+        """Tell what was sent."""
+        now = time.time()
+        for envelope, answer in zip(envelopes, answers, strict=True):
+            if answer is Published.CREATED:
+                kind, name = EventKind.ENQUEUED, envelope.task_name
+                self._tell(Event(kind=kind, task_name=name, id=envelope.id, attempt=0, time=now))
+
+    def started(self, delivery: Delivery) -> None:
+        """Tell that a run begins."""
+        self._tell_of(delivery, EventKind.STARTED)
+
+    def ended(
+        self, delivery: Delivery, end: Outcome | EventKind, duration: float | None = None
+    ) -> None:
+        """Tell how a run ended."""
+        if isinstance(end, EventKind):
+            self._tell_of(delivery, end, duration)
+            return
+        error = None if end.failure is None else end.failure.text
+        self._tell_of(delivery, _kind_of(end), duration, error)
+
+    def _tell_of(
+        self,
+        delivery: Delivery,
+        kind: EventKind,
+        duration: float | None = None,
+        error: str | None = None,
+    ) -> None:
+        event = Event(
+            kind=kind,
+            task_name=delivery.task_name,
+            id=delivery.lease.id,
+            attempt=delivery.tries + 1,
+            time=time.time(),
+            duration=duration,
+            error=error,
+        )
+        self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except (Exception, asyncio.CancelledError, SystemExit):
+                logger.exception("who listens to the events of %s failed", self._name)
+
+    def _add(self, listener: Listener) -> Callable[[], None]:
+        def undo() -> None:
+            with self._lock:
+                self._listeners = tuple(one for one in self._listeners if one is not listener)
+                self.is_heard = bool(self._listeners)
+
+        with self._lock:
+            self._listeners += (listener,)
+            self.is_heard = True
+        return undo
+
+
+def _kind_of(outcome: Outcome) -> EventKind:
+    if isinstance(outcome, Finish):
+        return EventKind(outcome.status.value)
+    return EventKind.RETRIED if outcome.failed else EventKind.REQUEUED
+
+
+class _Buffer:
+    """What a reader has not read yet: the latest `limit` events."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        self.dropped = 0
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """Where it is read."""
+        with suppress(RuntimeError):
+            self.loop = asyncio.get_running_loop()
+        self._name = name
+        self._limit = limit
+        self._events: deque[Event] = deque()
+        self._ended = False
+        self._wake: asyncio.Event | None = None
+        self._lock = threading.Lock()
+        self._seldom = Seldom(logger)
+
+    def put(self, event: Event) -> None:
+        """Keep an event; from any thread. The oldest goes where there is no room."""
+        with self._lock:
+            if self._ended:
+                return
+            late = len(self._events) >= self._limit
+            if late:
+                self._events.popleft()
+                self.dropped += 1
+            self._events.append(event)
+            self._notify()
+        if late:
+            self._seldom.warning(
+                "a reader of the events of %s is too slow: %d are dropped so far",
+                self._name,
+                self.dropped,
+            )
+
+    def end(self, *, forget: bool = False) -> None:
+        """Let the reader end once it has read what is there; `forget`: at once."""
+        with self._lock:
+            self._ended = True
+            if forget:
+                self._events.clear()
+            self._notify()
+
+    async def get(self) -> Event | None:
+        """The next event; None at the end."""
+        while True:
+            with self._lock:
+                if self._events:
+                    return self._events.popleft()
+                if self._ended:
+                    return None
+                if self._wake is not None:
+                    raise RuntimeError("two coroutines read one iterator of events: make two")
+                self.loop, wake = asyncio.get_running_loop(), asyncio.Event()
+                self._wake = wake
+            try:
+                await wake.wait()
+            finally:
+                self._wake = None
+
+    def _notify(self) -> None:
+        if self._wake is not None and self.loop is not None:
+            with suppress(RuntimeError):  # that loop is closed: nobody waits
+                self.loop.call_soon_threadsafe(self._wake.set)
+
+
+class EventReader:
+    """The events of a worker, from `worker.events()`: an async iterator.
+
+    It keeps the latest events that were not read yet, as many as its buffer takes; `dropped` says
+    how many older ones were lost because reading was too slow.
+    """
+
+    def __init__(self, buffer: _Buffer, undo: Callable[[], None]) -> None:
+        self._buffer = buffer
+        # One that is merely left, by a `break`, costs nothing any more either.
+        self._undo = weakref.finalize(self, undo)
+        self._undo.atexit = False
+
+    @property
+    def dropped(self) -> int:
+        """How many events were lost because reading was too slow."""
+        return self._buffer.dropped
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        """The next event, once there is one."""
+        event = await self._buffer.get()
+        if event is None:
+            self._undo()
+            raise StopAsyncIteration
+        return event
+
+    async def aclose(self) -> None:
+        """Hear no more: the iteration ends."""
+        self._undo()
+        self._buffer.end(forget=True)
