@@ -221,3 +221,45 @@ class TestJoin:
         await asyncio.gather(*futures)
         assert await batcher.join()
         assert batcher.pending == 0
+
+
+class TestCall:
+    async def test_a_lonely_one_goes_at_once(
+        self, batcher: Batcher[int, int], flush: Flush
+    ) -> None:
+        assert await batcher.call(1) == 10
+        assert flush.calls == [[1]]
+
+    async def test_what_comes_meanwhile_goes_in_the_next(
+        self, batcher: Batcher[int, int], flush: Flush
+    ) -> None:
+        flush.let_through.clear()
+        calls = [asyncio.create_task(batcher.call(number)) for number in (1, 2, 3)]
+        await flush.begun.get()
+        assert batcher.pending == 3
+        flush.let_through.set()
+        assert await asyncio.gather(*calls) == [10, 20, 30]
+        assert flush.calls == [[1], [2, 3]]
+        assert batcher.pending == 0
+
+    async def test_one_that_is_cancelled_leaves_the_others_their_call(
+        self, batcher: Batcher[int, int], flush: Flush
+    ) -> None:
+        flush.let_through.clear()
+        first, other = (asyncio.create_task(batcher.call(number)) for number in (1, 2))
+        await flush.begun.get()
+        first.cancel()
+        flush.let_through.set()
+        assert await other == 20
+        assert first.cancelled()
+
+    async def test_a_lasting_error_is_given_to_all_who_wait(self, flush: Flush) -> None:
+        batcher = Batcher(flush, 10, is_lasting=lambda error: isinstance(error, OSError))
+        flush.errors.append(OSError("away"))
+        flush.let_through.clear()
+        calls = [asyncio.create_task(batcher.call(number)) for number in range(3)]
+        await flush.begun.get()
+        flush.let_through.set()
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(answer) for answer in answers} == {OSError}
+        assert (len(flush.calls), batcher.pending) == (1, 0)
