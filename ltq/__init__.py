@@ -24,7 +24,7 @@ from ltq.errors import (
 )
 from ltq.events import Event, EventKind, EventReader
 from ltq.handle import Handle, as_completed, gather
-from ltq.logger import get_logger
+from ltq.logger import TaskFilter, get_logger, setup_logging
 from ltq.message import Message
 from ltq.middleware import (
     MaxAge,
@@ -36,6 +36,7 @@ from ltq.middleware import (
     Sentry,
 )
 from ltq.options import SendOptions, TaskOptions
+from ltq.scheduler import Schedule, Scheduler
 from ltq.state import Progress, QueueStats, Status, TaskState
 from ltq.task import Task
 from ltq.worker import Worker
@@ -69,6 +70,8 @@ __all__ = [
     "ResultError",
     "ResultTimeoutError",
     "RetryError",
+    "Schedule",
+    "Scheduler",
     "SendOptions",
     "Sentry",
     "Status",
@@ -76,6 +79,7 @@ __all__ = [
     "TaskCancelledError",
     "TaskError",
     "TaskFailedError",
+    "TaskFilter",
     "TaskNotFoundError",
     "TaskOptions",
     "TaskRejectedError",
@@ -85,4 +89,5 @@ __all__ = [
     "current",
     "gather",
     "get_logger",
+    "setup_logging",
 ]

@@ -70,6 +70,13 @@ class Claimer:
         """What a task needs that waits for room."""
         self._patient_until = -math.inf
         self._seldom = Seldom(logger)
+        self.claimed_at = time.monotonic()
+        """When a claim succeeded last, or room was waited for in vain until then."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing is claimed for want of room."""
+        return self._room.free == 0
 
     async def run(self, *, burst: bool = False) -> None:
         """Claim and start until `stop`, or in a burst until there is nothing more to do now."""
@@ -82,7 +89,7 @@ class Claimer:
                 self._start(delivery)
             self._make_room(claim, limit)
             nothing_runs = not claim.deliveries and not self._room.used
-            if burst and nothing_runs and claim.start_in is None:
+            if burst and limit and nothing_runs and claim.start_in is None:
                 return
             there_is_more = len(claim.deliveries) == limit or claim.due_in == 0
             if not self._free or not there_is_more:
@@ -162,6 +169,7 @@ class Claimer:
             await self._rest(asyncio.sleep(longest * random.uniform(0.5, 1.0)))
             return None
         self._failures = 0
+        self.claimed_at = time.monotonic()
         if self._seldom.over():
             logger.info("claiming again")
         if claim.deliveries and time.monotonic() - began > self._lease:
@@ -176,6 +184,7 @@ class Claimer:
             due_in = math.inf if claim.due_in is None else claim.due_in
             timeout = min(due_in, patience)
             await self._room.wait_changed(None if timeout == math.inf else timeout)
+            self.claimed_at = time.monotonic()  # now it claims again
             return
         try:
             await self._consumer.wait(claim.due_in)

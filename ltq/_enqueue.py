@@ -10,6 +10,10 @@ from ltq.message import Envelope, Published
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 
+_AT_ONCE = 100
+"""Most envelopes tried again together: there is hardly room for all that wait."""
+
+_IS_THERE = frozenset((Published.CREATED, Published.EXISTS))
 
 Answered = Callable[[Sequence[Envelope], Sequence[Published]], None]
 
@@ -28,31 +32,39 @@ async def enqueue(
     is called with what was published and the broker's answers.
     """
     ids = [envelope.id for envelope in envelopes]
-    left = list(range(len(envelopes)))
+    answers = await broker.publish(envelopes)
+    if answered is not None:
+        answered(envelopes, answers)
+    if _IS_THERE.issuperset(answers):
+        return ids
+    left = await _refused(broker, envelopes, range(len(ids)), answers, ids)
     deadline = asyncio.get_running_loop().time() + full_timeout
     pause = _FIRST_PAUSE
-    while left := await _publish(broker, envelopes, left, ids, answered):
+    while left:
         rest = deadline - asyncio.get_running_loop().time()
-        if rest <= 0:
+        if rest <= 0 and Published.FULL in answers:
             raise await _full(broker, envelopes[left[0]])
-        await asyncio.sleep(min(rest, pause * random.uniform(0.5, 1.0)))
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        await asyncio.sleep(min(max(rest, 0), pause * random.uniform(0.5, 1.0)))
+        some, others = left[:_AT_ONCE], left[_AT_ONCE:]
+        again = [envelopes[i] for i in some]
+        answers = await broker.publish(again)
+        if answered is not None:
+            answered(again, answers)
+        refused = await _refused(broker, envelopes, some, answers, ids)
+        pause = min(2 * pause, _LONGEST_PAUSE) if refused == some else _FIRST_PAUSE
+        left = refused + others
     return ids
 
 
-async def _publish(
+async def _refused(
     broker: Broker,
     envelopes: Sequence[Envelope],
-    positions: list[int],
+    positions: Sequence[int],
+    answers: Sequence[Published],
     ids: list[str],
-    answered: Answered | None,
 ) -> list[int]:
-    """Publish some of the envelopes; those for which there was no room."""
+    """Of what was published, that which is to be tried again; others may get another id."""
     left: list[int] = []
-    published = [envelopes[i] for i in positions]
-    answers = await broker.publish(published)
-    if answered is not None:
-        answered(published, answers)
     for i, answer in zip(positions, answers, strict=True):
         envelope = envelopes[i]
         if answer is Published.FULL:
@@ -63,16 +75,12 @@ async def _publish(
                 "ids are unique within a worker"
             )
         elif answer is Published.SAME:
-            ids[i] = await _first(broker, envelope)
+            first = await broker.first(envelope.queue, envelope.fingerprint)
+            if first is None:  # its time has just ended
+                left.append(i)
+            else:
+                ids[i] = first
     return left
-
-
-async def _first(broker: Broker, envelope: Envelope) -> str:
-    """The id of the task that was sent before with the same arguments."""
-    first = await broker.first(envelope.queue, envelope.fingerprint)
-    if first is not None:
-        return first
-    return (await enqueue(broker, [envelope]))[0]  # its time has just ended
 
 
 async def _full(broker: Broker, envelope: Envelope) -> QueueFullError:

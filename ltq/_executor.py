@@ -12,7 +12,7 @@ import msgspec
 
 from ltq._outcomes import broken, completed, decode_ctx, failed, rejected, unknown
 from ltq.broker import Settler
-from ltq.context import Context, enter
+from ltq.context import Context, enter, leave
 from ltq.errors import DecodeError
 from ltq.message import Delivery, Failure, Lease, Message, Outcome
 from ltq.middleware import Middleware
@@ -91,6 +91,7 @@ class Executor:
             return failed(task, delivery, message, error)
         finally:
             context.close()
+            leave()
         logger.debug("%s %s completed", task.name, message.id)
         return completed(task, delivery, encoded)
 

@@ -78,6 +78,11 @@ class ObjectFormat:
         return partial(msgspec.convert, type=hint, str_keys=True, dec_hook=build)
 
 
+def canonical(value: Any) -> bytes:
+    """JSON that is the same for equal values, in whatever order their sets and dicts are."""
+    return _canonical(value)
+
+
 def _dump(value: Any) -> Any:
     """Encode hook: a pydantic model as plain values."""
     dump = getattr(type(value), "model_dump", None)
@@ -127,3 +132,6 @@ class Choice(type):
 def choice(name: str, pick: Decode) -> Choice:
     """A type that `pick` reads."""
     return Choice(name, (), {"pick": staticmethod(pick)})
+
+
+_canonical = msgspec.json.Encoder(order="deterministic", enc_hook=_dump).encode

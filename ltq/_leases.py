@@ -73,6 +73,11 @@ class LeaseKeeper:
         """Whether leases are held that were not renewed for half of their duration."""
         return bool(self._held) and time.monotonic() - self._renewed > self._duration / 2
 
+    @property
+    def renewed_at(self) -> float:
+        """When all that is held was renewed last, by the monotonic clock."""
+        return self._renewed
+
     def release(self, lease: Lease) -> None:
         """Do not renew a lease any more."""
         self._held.pop(lease, None)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -18,7 +19,7 @@ from ltq._slots import Slots, Stop
 from ltq.broker import Broker
 from ltq.errors import BrokerError
 from ltq.events import EventStream
-from ltq.message import Delivery, Lease, Outcome, Requeue
+from ltq.message import Delivery, Lease, Outcome, Requeue, lane_of
 from ltq.middleware import MaxRate, Middleware
 from ltq.options import Limit
 from ltq.task import Task
@@ -51,6 +52,22 @@ class Plan:
     shutdown_timeout: float
     events: EventStream
     lifespan: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """How one run of a worker does at the moment."""
+
+    worker: str
+    claimed_ago: float
+    """Seconds since it last claimed, or began to want to."""
+    renewed_ago: float
+    """Seconds since its leases were last renewed; beyond `lease` they are lost."""
+    lease: float
+    running: int
+    is_full: bool
+    """Whether it claims nothing because all slots are taken."""
+    is_stopping: bool
 
 
 class Shift:
@@ -116,6 +133,19 @@ class Shift:
             await self._consumer.aclose()
             await self._keeper.aclose()
             self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def pulse(self) -> Pulse:
+        """How it does; from any thread."""
+        now = time.monotonic()
+        return Pulse(
+            worker=self._plan.name,
+            claimed_ago=now - self._claimer.claimed_at,
+            renewed_ago=now - self._keeper.renewed_at,
+            lease=self._plan.lease,
+            running=self._slots.used,
+            is_full=self._claimer.is_full,
+            is_stopping=self._stopping,
+        )
 
     def stop(self, *, now: bool = False) -> None:
         """Claim no more, let running tasks end; `now`: requeue them at once. From any thread."""
@@ -272,8 +302,9 @@ class Shift:
 def _lanes(tasks: Iterable[Task[..., Any]]) -> list[str]:
     lanes: dict[str, None] = {}
     for task in tasks:
-        lanes[task.queue] = None  # a task of another version may wait in the queue's own lane
-        lanes[task.lane] = None
+        # One of another version may wait in the queue's own lane, or in one of its own.
+        lanes[task.queue] = None
+        lanes[lane_of(task.queue, task.name, limited=True)] = None
     return list(lanes)
 
 

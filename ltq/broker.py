@@ -29,6 +29,7 @@ import msgspec
 from ltq._feed import Feed, FeedTimeoutError
 from ltq._schemes import broker_factory
 from ltq._schemes import redact as redact
+from ltq._ticks import Ticker
 from ltq.errors import ConfigurationError, ResultTimeoutError, TaskNotFoundError
 from ltq.message import (
     DeadLetter,
@@ -231,7 +232,7 @@ class DeadLetters(Protocol):
         ...
 
 
-class Broker(Publisher, Settler, Watcher, Inspector, DeadLetters, ABC):
+class Broker(Publisher, Settler, Watcher, Inspector, DeadLetters, Ticker, ABC):
     """A store of tasks, with every role. Make one with `Broker.from_url(url)`.
 
     Connections open at first use, one set for each event loop the broker is used from.

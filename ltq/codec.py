@@ -27,7 +27,7 @@ from typing import Any
 
 import msgspec
 
-from ltq._formats import Decode, Format, MsgspecFormat, ObjectFormat, Serializer
+from ltq._formats import Decode, Format, MsgspecFormat, ObjectFormat, Serializer, canonical
 from ltq._sameness import difference, equal
 from ltq._schema import Plan, Schema, read_schema
 from ltq._unions import lower
@@ -132,14 +132,29 @@ class CallCodec:
             raise InvalidArgumentsError(f"{self._task_name}: {reason}")
         return body
 
+    def read_call(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments that plain data means, JSON typed on a command line, say.
+
+        Raise `InvalidArgumentsError` if they are not what the function takes.
+        """
+        try:
+            return self.decode_call(self._encode((args, kwargs)))
+        except DecodeError as error:
+            raise InvalidArgumentsError(str(error)) from error
+
     def fingerprint(self, body: bytes) -> str:
-        """A text that is the same for calls with the same arguments, however they were given."""
-        plain: Any = body
-        with suppress(Exception):
-            args, kwargs = self._split(body)
-            named = {name: self._plain(part) for name, part in kwargs.items()}
-            bound = self._resolved().signature.bind(*map(self._plain, args), **named)
-            plain = msgspec.json.encode(bound.arguments, order="deterministic")
+        """A text that is the same for calls with the same arguments, however they were given.
+
+        By name or by position, a default left out or named, a set in whatever order.
+        """
+        plain: bytes = body
+        with suppress(Exception):  # what has no canonical form is the same if its bytes are
+            args, kwargs = self.decode_call(body)
+            bound = self._resolved().signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            plain = canonical(bound.arguments)
         return hashlib.sha256(f"{self._task_name}\n".encode() + plain).hexdigest()[:32]
 
     def decode_call(self, body: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ltq.broker import Settler
 from ltq.errors import BrokerError, ConfigurationError
+from ltq.logger import running
 from ltq.message import Lease, Message
 from ltq.state import Progress
 
@@ -43,6 +44,11 @@ class Context:
         self._latest: Progress | None = None
         self._writer: asyncio.Task[None] | None = None
         self._is_over = False
+
+    @property
+    def task_name(self) -> str:
+        """`"worker:function"`."""
+        return self.message.task_name
 
     @property
     def id(self) -> str:
@@ -107,3 +113,9 @@ def current() -> Context:
 def enter(context: Context) -> None:
     """Make a context the current one, for the rest of this asyncio task."""
     _current.set(context)
+    running.set(context)  # for what is logged: `logger` knows no contexts
+
+
+def leave() -> None:
+    """What this asyncio task logs from now on is of no task."""
+    running.set(None)

@@ -41,7 +41,7 @@ class InvalidArgumentsError(LtqError, TypeError):
 class QueueFullError(LtqError):
     """The queue holds `max_pending` waiting tasks already. Nothing was sent.
 
-    `depth` is how many waited just then, `limit` the task's `max_pending`.
+    `depth` is how many tasks of the queue waited just then, `limit` the task's `max_pending`.
     """
 
     def __init__(self, queue: str, depth: int, limit: int) -> None:

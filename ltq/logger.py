@@ -1,10 +1,14 @@
 """LTQ's loggers. Nothing is printed unless the program, or the command line, sets logging up."""
 
+import json
 import logging
 import os
 import re
 import sys
 import time
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line separators, what reverses the direction of text, lone surrogates."""
@@ -23,18 +27,76 @@ def get_logger(name: str = "ltq") -> logging.Logger:
     return logging.getLogger(name if name == "ltq" else f"ltq.{name}")
 
 
-def setup_logging(level: int | str = "INFO") -> None:
-    """Let LTQ's loggers write to stderr: coloured and short on a terminal, plain otherwise.
+class Run(Protocol):
+    """What a log tells of the task that runs: `ltq.Context` does."""
 
-    For the command line; a program of your own configures `logging` as it likes. Loggers outside
-    `ltq` are left alone, and LTQ's messages no longer reach the root logger's handlers. Calling it
-    again only changes the level.
+    @property
+    def task_name(self) -> str:
+        """The task's name."""
+        ...
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """Which try this is, from 1."""
+        ...
+
+
+running: ContextVar[Run | None] = ContextVar("ltq.running", default=None)
+"""The run of a task that this code is in: set in its asyncio task, and so in its thread."""
+
+
+class TaskFilter(logging.Filter):
+    """Gives each record the task it was logged in: `ltq_task`, `ltq_id`, `ltq_attempt`.
+
+    For handlers of your own: `handler.addFilter(ltq.TaskFilter())`. Outside of tasks the three are
+    None. It lets every record pass. On a handler that hands records to another thread (a
+    `QueueHandler`), it belongs on the first handler.
     """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the three attributes."""
+        run = running.get()
+        record.ltq_task = None if run is None else run.task_name
+        record.ltq_id = None if run is None else run.id
+        record.ltq_attempt = None if run is None else run.attempt
+        return True
+
+
+def setup_logging(
+    level: int | str = "INFO", *, as_json: bool = False, everybody: bool = False
+) -> None:
+    """Let LTQ's loggers write to stderr, as the command line does.
+
+    On a terminal lines are short and coloured, elsewhere plain; with `as_json` each is a JSON
+    object. Every line tells the task it was logged in. Loggers outside `ltq` are left alone unless
+    `everybody` is true: then what reaches the root logger is written in the same way, from the
+    same level on, if the root logger has no handler yet. LTQ's own messages no longer reach the
+    root logger's handlers. Calling it again changes level and format.
+    """
+    level = level.upper() if isinstance(level, str) else level
     logger = get_logger()
-    logger.setLevel(level.upper() if isinstance(level, str) else level)
+    logger.setLevel(level)
     logger.propagate = False
-    if not any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
-        logger.addHandler(_StderrHandler())
+    _own_handler(logger).as_json = as_json
+    root = logging.getLogger()
+    others = [one for one in root.handlers if not isinstance(one, _StderrHandler)]
+    if everybody and not others:
+        root.setLevel(level)
+        _own_handler(root).as_json = as_json
+
+
+def _own_handler(logger: logging.Logger) -> "_StderrHandler":
+    for handler in logger.handlers:
+        if isinstance(handler, _StderrHandler):
+            return handler
+    handler = _StderrHandler()
+    logger.addHandler(handler)
+    return handler
 
 
 class Seldom:
@@ -73,15 +135,25 @@ def _escape(match: re.Match[str]) -> str:
 class _StderrHandler(logging.Handler):
     """Writes to what `sys.stderr` is at that moment."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.as_json = False
+        self.addFilter(TaskFilter())
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            format_record = _format_short if _is_colourful() else _format_plain
-            sys.stderr.write(format_record(record) + _format_error(record) + "\n")
+            sys.stderr.write(self._text(record) + "\n")
             sys.stderr.flush()
         except RecursionError:
             raise
         except Exception:
             self.handleError(record)
+
+    def _text(self, record: logging.LogRecord) -> str:
+        if self.as_json:
+            return _format_json(record)
+        format_record = _format_short if _is_colourful() else _format_plain
+        return format_record(record) + _format_error(record)
 
 
 def _is_colourful() -> bool:
@@ -94,7 +166,10 @@ def _format_short(record: logging.LogRecord) -> str:
     colour = _COLOURS.get(record.levelno, "0")
     level = f"\x1b[{colour}m{record.levelname:<8}\x1b[0m"
     name = printable(record.name.removeprefix("ltq."))
-    return f"\x1b[2m{clock}\x1b[0m {level} \x1b[2m{name}\x1b[0m {printable(record.getMessage())}"
+    message = record.getMessage()
+    task = _tell_task(record, message)
+    text = f"\x1b[2m{clock}\x1b[0m {level} \x1b[2m{name}\x1b[0m {printable(message)}"
+    return f"{text} \x1b[2m{task}\x1b[0m" if task else text
 
 
 def _format_plain(record: logging.LogRecord) -> str:
@@ -102,7 +177,39 @@ def _format_plain(record: logging.LogRecord) -> str:
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", moment)
     zone = time.strftime("%z", moment)
     text = f"{stamp}.{int(record.msecs):03d}{zone} {record.levelname} {record.name}"
-    return printable(f"{text} {record.getMessage()}")
+    message = record.getMessage()
+    return printable(f"{text} {message} {_tell_task(record, message)}".rstrip(" "))
+
+
+def _tell_task(record: logging.LogRecord, message: str) -> str:
+    """`[task id #attempt]` of the run it was logged in, without what the message says already."""
+    task: Any = getattr(record, "ltq_task", None)
+    if task is None:
+        return ""
+    task_id, attempt = getattr(record, "ltq_id", ""), getattr(record, "ltq_attempt", 1)
+    words = [word for word in (task, task_id) if word not in message]
+    return printable(f"[{' '.join([*words, f'#{attempt}'])}]")
+
+
+def _format_json(record: logging.LogRecord) -> str:
+    """One line; what is no printable ASCII is escaped."""
+    moment = datetime.fromtimestamp(record.created, UTC)
+    fields: dict[str, Any] = {
+        "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "message": record.getMessage(),
+    }
+    if getattr(record, "ltq_task", None) is not None:
+        for name in ("task", "id", "attempt"):
+            fields[name] = getattr(record, f"ltq_{name}")
+    if record.exc_info and record.exc_info[0] is not None:
+        fields["error"] = {
+            "type": record.exc_info[0].__name__,
+            "message": str(record.exc_info[1]),
+            "traceback": logging.Formatter().formatException(record.exc_info),
+        }
+    return json.dumps(fields).replace("\x7f", "\\u007f")
 
 
 def _format_error(record: logging.LogRecord) -> str:

@@ -37,6 +37,8 @@ class Message(Generic[R_co]):
     """When it was claimed (Unix seconds, by the same clock), once claimed."""
     body: bytes | None = field(default=None, repr=False, compare=False)
     """The arguments as they travel, once encoded."""
+    origin: object = field(default=None, repr=False, compare=False)
+    """The task that made it with `task.message(...)`."""
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):

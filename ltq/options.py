@@ -248,7 +248,10 @@ def _backoff(option: str, value: object) -> Backoff:
     try:
         pause = value(1)
     except Exception as error:
-        raise ConfigurationError(f"{option}: called with 1 it raised {error!r}") from error
+        raise ConfigurationError(
+            f"{option}: called with 1, the number of failed tries, it raised {error!r}; "
+            "seconds, 0 or more, are allowed"
+        ) from error
     if not isinstance(pause, int | float) or not 0 <= pause <= MAX_SECONDS:
         raise _fail(f"{option}(1)", pause, "seconds, 0 or more, at most a century")
     return cast(Backoff, value)
@@ -324,7 +327,11 @@ def _checked(kind: str, checks: dict[str, _Check], options: Mapping[str, object]
 
 def parse_task_options(options: Mapping[str, object]) -> Policy:
     """Check a decorator's options (without `name`); raise `ConfigurationError` on a wrong one."""
-    return Policy(**_checked("task", _TASK_CHECKS, options))
+    policy = Policy(**_checked("task", _TASK_CHECKS, options))
+    for option in ("on_full", "full_timeout"):
+        if option in options and policy.max_pending is None:
+            raise ConfigurationError(f"{option} says nothing without max_pending: give both")
+    return policy
 
 
 def parse_send_options(options: Mapping[str, object]) -> Dispatch:

@@ -18,7 +18,7 @@ from ltq.codec import CallCodec
 from ltq.errors import ConfigurationError, InvalidArgumentsError, LtqError
 from ltq.events import EventStream
 from ltq.handle import Handle
-from ltq.message import Envelope, Message, lane_of
+from ltq.message import Envelope, Message, Published, lane_of
 from ltq.options import Dispatch, Policy, SendOptions, parse_send_options
 
 P = ParamSpec("P", default=...)
@@ -139,6 +139,7 @@ class Task(Generic[P, R]):
             id=self._dispatch.id or new_id(),
             options=self._dispatch,
             body=self.codec.encode_call(args, kwargs),
+            origin=self,
         )
 
     async def send(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
@@ -155,7 +156,13 @@ class Task(Generic[P, R]):
         if self._hooks.find():
             ctx = self._ctx_of(Message(args, kwargs, self.name, {}, task_id, dispatch, body=body))
         envelope = self._envelope(task_id, body, dispatch, ctx)
-        return (await self._enqueue([envelope], [dispatch]))[0]
+        (task_id,) = await enqueue(
+            self._source.broker,
+            [envelope],
+            full_timeout=self._full_timeout(dispatch),
+            answered=self._events.enqueued if self._events.is_heard else None,
+        )
+        return self.handle(task_id)
 
     async def send_many(self, messages: Sequence[Message[R]]) -> list[Handle[R]]:
         """Send messages of this task in as few calls as may be; handles come in their order.
@@ -165,7 +172,13 @@ class Task(Generic[P, R]):
         """
         bodies = [self._body_of(message) for message in messages]
         envelopes = [self._envelope_of(*pair) for pair in zip(messages, bodies, strict=True)]
-        return await self._enqueue(envelopes, [message.options for message in messages])
+        ids = await enqueue(
+            self._source.broker,
+            envelopes,
+            full_timeout=max((self._full_timeout(m.options) for m in messages), default=0.0),
+            answered=self._events.enqueued if self._events.is_heard else None,
+        )
+        return [self.handle(task_id) for task_id in ids]
 
     def with_options(self, **options: Unpack[SendOptions]) -> "Task[P, R]":
         """The same task, with options for what is sent through it.
@@ -190,16 +203,17 @@ class Task(Generic[P, R]):
             result_ttl=self.result_ttl,
         )
 
-    async def _enqueue(
-        self, envelopes: Sequence[Envelope], dispatches: Sequence[Dispatch]
-    ) -> list[Handle[R]]:
-        ids = await enqueue(
-            self._source.broker,
-            envelopes,
-            full_timeout=max(map(self._full_timeout, dispatches), default=0.0),
-            answered=self._events.enqueued if self._events.is_heard else None,
-        )
-        return [self.handle(task_id) for task_id in ids]
+    def envelope_of(self, message: Message[Any], task_id: str) -> Envelope:
+        """A message as it travels, under an id that was made for this very send: by a scheduler.
+
+        Raises what `send` raises before anything is sent.
+        """
+        return self._envelope_of(replace(message, id=task_id))
+
+    def sent(self, envelope: Envelope, published: Published) -> None:
+        """Tell the worker's events what became of an envelope that a scheduler published."""
+        if self._events.is_heard:
+            self._events.enqueued([envelope], [published])
 
     def _full_timeout(self, dispatch: Dispatch) -> float:
         """Seconds to wait for room."""

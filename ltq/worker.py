@@ -13,8 +13,10 @@ from typing import Any, Generic, Literal, Protocol, Self, cast, overload
 
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
+from ltq._check import check_tasks
 from ltq._names import check_name
-from ltq._shift import Plan, Shift
+from ltq._schedule import Misfire, Schedule, ScheduleDecorator, Zone, schedule_tasks
+from ltq._shift import Plan, Pulse, Shift
 from ltq._signals import stop_on_signals
 from ltq.broker import DEFAULT_LEASE, Broker
 from ltq.codec import DEFAULT_MAX_PAYLOAD, CallCodec, Codec, Serializer
@@ -38,9 +40,6 @@ L_co = TypeVar("L_co", covariant=True, default=None)
 
 DEFAULT_URL = "redis://localhost:6379"
 URL_VARIABLE = "LTQ_BROKER_URL"
-
-_MIDDLEWARE_OPTIONS = ("max_tries", "backoff", "retry_on", "max_age", "max_rate")
-"""Options that do nothing without the middleware that implements them."""
 
 
 def default_broker_url() -> str:
@@ -109,6 +108,7 @@ class Worker(Generic[L_co]):
         self._events = EventStream(self.name)
         self._resource: ContextVar[L_co] = ContextVar(f"ltq.{self.name}.resource")
         self._tasks: dict[str, Task[..., Any]] = {}
+        self._schedules: list[Schedule] = []
         self._shifts: set[Shift] = set()
         self._starting = 0
         self._stopped_early = False
@@ -121,6 +121,11 @@ class Worker(Generic[L_co]):
     def tasks(self) -> Mapping[str, Task[..., Any]]:
         """The tasks declared, by name."""
         return MappingProxyType(self._tasks)
+
+    @property
+    def schedules(self) -> Sequence[Schedule]:
+        """What was declared with `cron`."""
+        return tuple(self._schedules)
 
     @property
     def resource(self) -> L_co:
@@ -187,6 +192,22 @@ class Worker(Generic[L_co]):
 
         return decorate
 
+    def cron(
+        self,
+        expr: str,
+        *,
+        name: str | None = None,
+        tz: Zone | None = None,
+        misfire: Misfire = "once",
+    ) -> ScheduleDecorator:
+        """Enqueue a task that needs no arguments by a cron expression: above `@worker.task`.
+
+        It is what `Scheduler.cron` says, with UTC where no `tz` is given. `ltq run
+        --with-scheduler` runs it beside the worker, `Scheduler.register_worker` elsewhere. Raises
+        `ConfigurationError`.
+        """
+        return schedule_tasks(self._tasks, self._schedules, expr, name=name, tz=tz, misfire=misfire)
+
     async def run(self, *, burst: bool = False) -> None:
         """Run tasks until SIGTERM, SIGINT or `stop()`; with `burst` until none is due or running.
 
@@ -207,6 +228,10 @@ class Worker(Generic[L_co]):
         for shift in list(self._shifts):
             shift.stop(now=now)
 
+    def pulses(self) -> list[Pulse]:
+        """How its present runs do: one each; none before it runs. From any thread."""
+        return [shift.pulse() for shift in list(self._shifts)]
+
     async def aclose(self) -> None:
         """Close the broker's connections of this event loop, and end its readers of events.
 
@@ -223,10 +248,17 @@ class Worker(Generic[L_co]):
         # Signals are left to the program around it.
         work = asyncio.create_task(self._work(begun=begun.set))
         beginning = asyncio.create_task(begun.wait())
-        await asyncio.wait([work, beginning], return_when=asyncio.FIRST_COMPLETED)
-        beginning.cancel()
-        if not begun.is_set():
-            await work  # it could not begin: this raises
+        try:
+            await asyncio.wait([work, beginning], return_when=asyncio.FIRST_COMPLETED)
+            if not begun.is_set():
+                await work  # it could not begin: this raises
+        except BaseException:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            await self.aclose()
+            raise
+        finally:
+            beginning.cancel()
         self._embedded = work
         return self
 
@@ -259,7 +291,7 @@ class Worker(Generic[L_co]):
         self._starting += 1
         self._stopped_early = False
         try:
-            self._check()
+            check_tasks(self.name, self._tasks, self.middlewares)
             await self.broker.ping()
             for hazard in await self.broker.hazards():
                 self.logger.warning("%s", hazard)
@@ -341,20 +373,6 @@ class Worker(Generic[L_co]):
         )
         self._tasks[name] = task
         return task
-
-    def _check(self) -> None:
-        """Find out before the first message what could not run."""
-        if not self._tasks:
-            raise ConfigurationError(f"worker {self.name!r} has no tasks to run")
-        implemented = {option for m in self.middlewares for option in m.options}
-        for task in self._tasks.values():
-            task.codec.resolve()
-            for option in _MIDDLEWARE_OPTIONS:
-                if option in task.options and option not in implemented:
-                    raise ConfigurationError(
-                        f"task {task.name!r} declares {option}, but no middleware of worker "
-                        f"{self.name!r} implements it"
-                    )
 
     def _plan(self, lifespan: Any) -> Plan:
         return Plan(

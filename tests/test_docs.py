@@ -55,7 +55,16 @@ def test_the_blocks_of_the_readme_compile() -> None:
         compile(block, "README.md", "exec", flags=flags)
 
 
-@pytest.mark.parametrize("document", ["docs/broker.md", "docs/events.md", "docs/lifespan.md"])
+@pytest.mark.parametrize(
+    "document",
+    [
+        "docs/broker.md",
+        "docs/events.md",
+        "docs/lifespan.md",
+        "docs/operations.md",
+        "docs/scheduler.md",
+    ],
+)
 def test_the_blocks_of_a_page_run(document: str, tmp_path: Path) -> None:
     assert blocks(document)
     for block in blocks(document):

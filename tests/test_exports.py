@@ -13,7 +13,7 @@ import ltq
 
 CONTRACT = {
     *("Worker", "Task", "Handle", "TaskState", "Status", "Progress", "Message", "Broker"),
-    *("gather", "as_completed", "current"),
+    *("Scheduler", "gather", "as_completed", "current"),
     *("Middleware", "MaxTries", "MaxAge", "MaxRate", "Sentry"),
     *("LtqError", "RetryError", "RejectError", "TaskFailedError", "TaskRejectedError"),
     *("TaskCancelledError", "TaskNotFoundError", "ResultTimeoutError", "InvalidArgumentsError"),
@@ -28,10 +28,11 @@ MODULES = {
     "ltq.errors": {"LtqError", "RetryError", "RejectError", "ConfigurationError"},
     "ltq.broker": {"Broker"},
     "ltq.worker": {"Worker"},
+    "ltq.scheduler": {"Scheduler"},
 }
 """Import paths that stay, and what they are imported for."""
 
-HEAVY = ("pydantic", "click", "rich", "uvloop", "sentry_sdk")
+HEAVY = ("pydantic", "click", "croniter", "rich", "uvloop", "sentry_sdk")
 """What only some programs need: `import ltq` does without."""
 
 

@@ -95,6 +95,11 @@ def rate(namespace: str, lane: str) -> str:
     return f"{prefix(namespace)}rate:{lane}"
 
 
+def slot(namespace: str, schedule: str) -> str:
+    """Hash: the last slot of a schedule that was seen to."""
+    return f"{prefix(namespace)}slot:{schedule}"
+
+
 def repaired(namespace: str) -> str:
     """String: somebody looked for tasks without a place lately."""
     return f"{prefix(namespace)}repaired"

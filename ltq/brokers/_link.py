@@ -83,6 +83,11 @@ def is_passing(error: RedisError) -> bool:
     return isinstance(error, _PASSING) or bool(_PASSING_TEXTS.search(str(error)))
 
 
+def is_lasting(error: Exception) -> bool:
+    """Whether an error of one call holds for those that wait behind it: the server is away."""
+    return isinstance(error, BrokerError) and not isinstance(error, RefusedError)
+
+
 class Link:
     """Connections to one server, used in one event loop, opened as they are needed."""
 

@@ -8,6 +8,7 @@ from msgspec import structs
 from ltq._feed import Feed
 from ltq.brokers._memory_places import Letters, Places
 from ltq.brokers._memory_record import Letter, Record
+from ltq.brokers._memory_slots import Slots
 from ltq.errors import TaskNotFoundError
 from ltq.message import (
     DeadLetter,
@@ -25,6 +26,7 @@ from ltq.options import DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL
 from ltq.state import Progress, QueueStats, Status, TaskState
 
 _MAX_ENDED = 10_000
+_MANY = 1000
 
 
 class Space:
@@ -35,11 +37,13 @@ class Space:
 
     def __init__(self, stirred: set[str]) -> None:
         self.places = Places()
+        self.slots = Slots(self.publish)
         self._last_token = 0
         self._stirred = stirred
         self._dead: dict[str, Letters] = {}
         self._firsts: dict[str, tuple[str, float]] = {}
         """By fingerprint: the id of the first task, and until when it stands for others."""
+        self._many_firsts = _MANY
         self._ended: dict[str, int] = {}
         """Tokens of tasks that ended and left no state: an outcome may be told twice."""
         self._feeds: dict[str, list[Feed]] = {}
@@ -58,8 +62,9 @@ class Space:
         """Forget final states that have expired."""
         for record in self.places.final.due(now):
             self._remove(record)
-        while self._firsts and next(iter(self._firsts.values()))[1] <= now:
-            del self._firsts[next(iter(self._firsts))]
+        if len(self._firsts) > self._many_firsts:
+            self._firsts = {key: one for key, one in self._firsts.items() if one[1] > now}
+            self._many_firsts = 2 * len(self._firsts) + _MANY
 
     def stats(self, queue: str, now: float) -> QueueStats:
         counts = self.places.counts

@@ -12,6 +12,7 @@ from math import inf
 from ltq._clock import Clock
 from ltq._feed import Feed
 from ltq._names import namespace_of
+from ltq._ticks import Tick, Ticked
 from ltq.broker import Claim
 from ltq.brokers._memory_places import Lane
 from ltq.brokers._memory_record import Record
@@ -199,6 +200,13 @@ class Store:
     def purge(self, queue: str, ids: Sequence[str] | None, older_than: float) -> int:
         with self._step() as now:
             return self._space(queue, now).purge_letters(queue, ids, older_than, now)
+
+    def fire(self, tick: Tick) -> Ticked:
+        with self._step() as now:
+            ticked = self._space(tick.queue, now).slots.fire(tick, now)
+            if ticked.published is Published.CREATED:
+                self._queues.add(tick.queue)
+            return ticked
 
     @contextmanager
     def _step(self) -> Iterator[float]:

@@ -196,6 +196,16 @@ def chunks(
         yield namespace, chunk
 
 
+def queue_of_envelope(envelope: Envelope) -> str:
+    """The queue it goes to."""
+    return envelope.queue
+
+
+def queue_of_outcome(outcome: Outcome) -> str:
+    """The queue its task is of."""
+    return outcome.lease.queue
+
+
 def envelope_size(envelope: Envelope) -> int:
     """Bytes of payload."""
     return len(envelope.body) + len(envelope.ctx)

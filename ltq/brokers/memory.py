@@ -10,6 +10,7 @@ from typing import Self
 from ltq._clock import Clock, system_clock
 from ltq._feed import Feed
 from ltq._names import check_name, consumer_name
+from ltq._ticks import Tick, Ticked
 from ltq.broker import DEFAULT_LEASE, Broker, Claim, redact
 from ltq.brokers._memory_store import Client, Store, Waiter
 from ltq.errors import ConfigurationError, TaskNotFoundError
@@ -143,6 +144,14 @@ class MemoryBroker(Broker):
     ) -> int:
         await asyncio.sleep(0)
         return self._store.purge(queue, ids, older_than)
+
+    async def time(self) -> float:
+        await asyncio.sleep(0)
+        return self._store.clock()
+
+    async def fire(self, tick: Tick) -> Ticked:
+        await asyncio.sleep(0)
+        return self._store.fire(tick)
 
 
 class MemoryConsumer:

@@ -18,11 +18,12 @@ from redis.asyncio import Redis
 from ltq._batcher import Batcher
 from ltq._feed import Feed
 from ltq._names import check_name, namespace_of
+from ltq._ticks import Tick, Ticked
 from ltq.broker import DEFAULT_LEASE, Broker, redact
-from ltq.brokers import _dead, _keys
+from ltq.brokers import _dead, _keys, _slots
 from ltq.brokers._consumer import RedisConsumer
 from ltq.brokers._hazards import hazards
-from ltq.brokers._link import PATIENCE, Link, RefusedError
+from ltq.brokers._link import PATIENCE, Link, is_lasting
 from ltq.brokers._notify import Notifications, parse_notifications
 from ltq.brokers._repair import register, repair
 from ltq.brokers._url import new_client, split_url
@@ -36,6 +37,8 @@ from ltq.brokers._wire import (
     envelope_size,
     outcome_arguments,
     outcome_size,
+    queue_of_envelope,
+    queue_of_outcome,
     task_state,
 )
 from ltq.errors import BrokerError, TaskNotFoundError
@@ -57,7 +60,7 @@ _SWEEP = 200
 _SWEEPS = 5
 """Most scripts of one sweep, as long as there is more to move."""
 
-_FINISH = 200
+_FINISH = 100
 """Most outcomes of one script: each costs more than another step does."""
 
 _CLEAR = 1000
@@ -81,14 +84,17 @@ class _Session:
         return sender
 
     async def _send_all(self, namespace: str, envelopes: list[Envelope]) -> list[Published]:
+        if len(envelopes) == 1:
+            return await self.send(namespace, envelopes)
         answers: list[Published] = []
-        for _, chunk in chunks(envelopes, _queue_of_envelope, envelope_size):
+        for _, chunk in chunks(envelopes, queue_of_envelope, envelope_size):
             answers += await self.send(namespace, [envelopes[i] for i in chunk])
         return answers
 
     async def send(self, namespace: str, envelopes: Sequence[Envelope]) -> list[Published]:
         """One `send` script."""
-        await self.register(namespace)
+        if namespace not in self.registered:
+            await self.register(namespace)
         arguments: list[Any] = [""]
         for envelope in envelopes:
             arguments += envelope_arguments(envelope)
@@ -102,9 +108,8 @@ class _Session:
 
     async def register(self, namespace: str) -> None:
         """Make the namespace known to tools."""
-        if namespace not in self.registered:
-            await register(self.link, namespace)
-            self.registered.add(namespace)
+        await register(self.link, namespace)
+        self.registered.add(namespace)
 
     async def aclose(self) -> None:
         await self.hub.aclose()
@@ -170,9 +175,9 @@ class RedisBroker(Broker):
         session = self._here()
         if len(envelopes) == 1:
             sender = session.sender(namespace_of(envelopes[0].queue))
-            return [await sender.submit(envelopes[0])]
+            return [await sender.call(envelopes[0])]
         answers: dict[int, Published] = {}
-        for namespace, chunk in chunks(envelopes, _queue_of_envelope, envelope_size):
+        for namespace, chunk in chunks(envelopes, queue_of_envelope, envelope_size):
             replies = await session.send(namespace, [envelopes[i] for i in chunk])
             answers.update(zip(chunk, replies, strict=True))
         return [answers[i] for i in range(len(envelopes))]
@@ -216,7 +221,7 @@ class RedisBroker(Broker):
         """See `Settler.finish`."""
         link = self._here().link
         receipts: dict[int, Receipt] = {}
-        for namespace, chunk in chunks(outcomes, _queue_of_outcome, outcome_size, _FINISH):
+        for namespace, chunk in chunks(outcomes, queue_of_outcome, outcome_size, _FINISH):
             arguments: list[Any] = []
             for i in chunk:
                 arguments += outcome_arguments(outcomes[i])
@@ -361,6 +366,14 @@ class RedisBroker(Broker):
         """See `DeadLetters.purge`."""
         return await _dead.purge(self._here().link, queue, ids, older_than)
 
+    async def time(self) -> float:
+        """See `Ticker.time`."""
+        return await _slots.time(self._here().link)
+
+    async def fire(self, tick: Tick) -> Ticked:
+        """See `Ticker.fire`."""
+        return await _slots.fire(self._here().link, tick, self._here().registered)
+
     async def _namespaces(self) -> list[str]:
         members = await self._here().link.call("SMEMBERS", _keys.NAMESPACES)
         return sorted(member.decode("utf-8", "replace") for member in members)
@@ -374,19 +387,6 @@ class RedisBroker(Broker):
 
 def _sum(swept: Iterable[Swept]) -> Swept:
     return Swept(*(sum(counts) for counts in zip(*map(astuple, swept), strict=True)))
-
-
-def is_lasting(error: Exception) -> bool:
-    """Whether an error of one call holds for those that wait behind it: the server is away."""
-    return isinstance(error, BrokerError) and not isinstance(error, RefusedError)
-
-
-def _queue_of_envelope(envelope: Envelope) -> str:
-    return envelope.queue
-
-
-def _queue_of_outcome(outcome: Outcome) -> str:
-    return outcome.lease.queue
 
 
 _PUBLISHED = {answer.value.encode(): answer for answer in Published}

@@ -22,6 +22,9 @@ class CroniterBadDateError(CroniterError): ...
 class CroniterNotAlphaError(CroniterBadCronError): ...
 
 class croniter:  # noqa: N801  its name
+    expanded: list[list[int | str]]
+    """The values of each field, `["*"]` for all: minute, hour, day, month, day of the week, ..."""
+
     def __init__(
         self,
         expr_format: str,

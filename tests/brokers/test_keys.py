@@ -31,6 +31,7 @@ def keys_of(queue: str, task_id: str, consumer: str) -> list[str]:
         _keys.lanes(space),
         _keys.claim(space, consumer),
         _keys.rate(space, lane),
+        _keys.slot(space, task_id),
         _keys.revoked(space, consumer),
     ]
 

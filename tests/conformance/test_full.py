@@ -73,3 +73,18 @@ async def test_a_cancelled_wait_sends_nothing_more(worker: Worker, broker: Broke
     await asyncio.gather(waiting, return_exceptions=True)
     await broker.clear(pack.queue)
     assert (await broker.stats([pack.queue]))[0].pending == 0
+
+
+async def test_many_that_wait_are_sent_as_fast_as_they_are_done(worker: Worker) -> None:
+    @worker.task(max_pending=10, on_full="wait")
+    async def pack(number: int) -> int:
+        return number
+
+    async with worker, asyncio.timeout(8):
+        handles = await pack.send_many([pack.message(number) for number in range(300)])
+        assert await ltq.gather(*handles) == tuple(range(300))
+
+
+async def test_waiting_without_a_limit_is_refused(worker: Worker) -> None:
+    with pytest.raises(ltq.ConfigurationError, match="on_full says nothing without max_pending"):
+        worker.task(on_full="wait")(asyncio.sleep)

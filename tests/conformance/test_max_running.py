@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+import ltq
 from ltq import Status, Worker
 from ltq.broker import Broker
 from ltq.message import Requeue
@@ -147,3 +148,28 @@ class TestWorker:
             for handle in handles:
                 assert (await handle.wait(5)).status is Status.COMPLETED
         assert [number for number, _ in order] == [0, 1, 2, 0]
+
+    async def test_what_was_sent_under_a_limit_is_served_without_it(
+        self, make_broker: MakeBroker
+    ) -> None:
+        old, new = (Worker("shop", broker=make_broker()) for _ in range(2))
+
+        async def work() -> int:
+            return 1
+
+        handle = await old.task(name="work", queue="shop:all", max_running=2)(work).send()
+        new.task(name="work", queue="shop:all")(work)
+        await new.run(burst=True)
+        assert await handle.result(1) == 1
+
+    async def test_another_task_in_its_own_queue_is_refused(self, broker: Broker) -> None:
+        worker = Worker("shop", broker=broker)
+
+        @worker.task(max_running=1)
+        async def one() -> None: ...
+
+        @worker.task(queue="shop:one")
+        async def other() -> None: ...
+
+        with pytest.raises(ltq.ConfigurationError, match="waits in queue 'shop:one'"):
+            await worker.run(burst=True)

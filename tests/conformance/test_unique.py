@@ -83,6 +83,18 @@ class TestSend:
         await worker.run(burst=True)
         assert await again.result(1) == 1
 
+    async def test_however_they_are_spelled(self, worker: Worker) -> None:
+        @worker.task(unique_for=30)
+        async def draw(size: float, colours: set[str], *, fast: bool = False) -> None: ...
+
+        first = await draw.send(2.0, {"red", "green", "blue"})
+        for again in (
+            await draw.send(2, {"blue", "green", "red"}, fast=False),
+            await draw.send(colours={"green", "blue", "red"}, size=2.0),
+        ):
+            assert again == first
+        assert await draw.send(2.0, {"red"}) != first
+
     async def test_of_one_task_only(self, worker: Worker) -> None:
         @worker.task(unique_for=30)
         async def build(number: int) -> None: ...

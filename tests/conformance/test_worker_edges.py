@@ -1,9 +1,12 @@
 """What went wrong once, or nearly: a worker at the edges of its life."""
 
 import asyncio
+import contextlib
 import logging
 import sys
 import time
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -16,6 +19,50 @@ from tests.eventually import eventually
 @pytest.fixture
 def worker(broker: Broker) -> Worker:
     return Worker("shop", broker=broker, concurrency=20)
+
+
+class TestCancelledAtItsBeginning:
+    async def test_it_does_not_go_on_by_itself(self, broker: Broker) -> None:
+        entered = asyncio.Event()
+
+        @contextlib.asynccontextmanager
+        async def slow(_: Worker[Any]) -> AsyncIterator[None]:
+            entered.set()
+            await asyncio.Event().wait()
+            yield
+
+        worker = Worker("shop", broker=broker, lifespan=slow)
+
+        @worker.task
+        async def work() -> None: ...
+
+        async def run_beside() -> None:
+            async with worker:
+                await asyncio.Event().wait()
+
+        running = asyncio.create_task(run_beside())
+        await entered.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        left = [task for task in asyncio.all_tasks() if "Worker._work" in repr(task)]
+        assert left == []
+
+
+class TestBurstOfThreads:
+    async def test_it_waits_for_the_slot_of_a_thread(self, broker: Broker) -> None:
+        worker = Worker("shop", broker=broker, concurrency=1)
+
+        @worker.task(timeout=0.05)
+        def slow(number: int) -> None:
+            time.sleep(0.3 if number == 0 else 0)  # the task's own time
+
+        handles = [await slow.send(number) for number in range(3)]
+        await worker.run(burst=True)
+        assert [(await handle.state()).status for handle in handles] == [
+            Status.FAILED,
+            Status.COMPLETED,
+            Status.COMPLETED,
+        ]
 
 
 class TestStopTwice:

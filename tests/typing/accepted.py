@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, assert_type
+from zoneinfo import ZoneInfo
 
 import ltq
 from ltq import Broker, Context, Handle, Message, Middleware, Progress, Status, Task, TaskState
@@ -344,6 +345,31 @@ async def events() -> None:
         assert_type(event, ltq.Event)
     assert_type(reader.dropped, int)
     await reader.aclose()
+
+
+@worker.cron("0 3 * * *", tz="Europe/Berlin", misfire="skip")
+@worker.cron("@daily", name="daily")
+@worker.task(max_tries=2)
+async def tidy(deep: bool = False) -> int:
+    return int(deep)
+
+
+@worker.cron("@hourly")
+@worker.task
+def count() -> int:
+    return 1
+
+
+async def schedules() -> None:
+    assert_type(await tidy(True), int)
+    assert_type(await (await count.send()).result(), int)
+    scheduler = ltq.Scheduler(tz=ZoneInfo("Europe/Berlin"))
+    scheduler.cron("* * * * *", fetch.message("a/b"), name="fetch", tz="UTC", misfire="all")
+    scheduler.register_worker(worker)
+    scheduler.start_background()
+    assert_type(scheduler.schedules, tuple[ltq.Schedule, ...])
+    await scheduler.stop()
+    await scheduler.run()
 
 
 async def brokers() -> None:

@@ -186,6 +186,17 @@ async def open_repo(_: Worker[Any]) -> AsyncIterator[Repo]:
 def print_repo(repo: Repo) -> None: ...
 
 
+def schedules(scheduler: ltq.Scheduler) -> None:
+    scheduler.cron("@daily", fetch)  # type: ignore[arg-type]
+    scheduler.cron("@daily", fetch.message("a"), misfire="twice")  # type: ignore[arg-type]
+    scheduler.cron("@daily", fetch.message("a"), tz=1)  # type: ignore[arg-type]
+    ltq.Scheduler(poll_interval=1)  # type: ignore[call-arg]
+    worker.cron("@daily")(fetch)  # type: ignore[type-var]
+    worker.cron("@daily")(print_repo)  # type: ignore[type-var]
+    worker.cron("@daily", misfire="twice")  # type: ignore[arg-type]
+    worker.cron(5)  # type: ignore[arg-type]
+
+
 async def workers(broker: Broker) -> None:
     Worker()  # type: ignore[call-arg]
     Worker(5)  # type: ignore[arg-type]

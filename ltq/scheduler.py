@@ -1,0 +1,196 @@
+"""The scheduler: enqueues tasks by cron expressions, each slot once over all processes."""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import Any
+
+from ltq._cron import parse_zone
+from ltq._schedule import Misfire, Schedule, Zone, schedule_message
+from ltq._signals import stop_on_signals
+from ltq._timetable import Timetable
+from ltq.broker import Broker
+from ltq.errors import ConfigurationError
+from ltq.message import Message
+from ltq.worker import Worker, default_broker_url
+
+__all__ = ["Misfire", "Schedule", "Scheduler"]
+
+logger = logging.getLogger("ltq.scheduler")
+
+
+class _Run:
+    """One run of a scheduler: any thread may stop it, and wait for its end."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.thread: threading.Thread | None = None
+        self.told: Future[None] = Future()
+        self.ended: Future[None] = Future()
+
+    def stop(self) -> None:
+        """Let it end."""
+        with suppress(InvalidStateError):
+            self.told.set_result(None)
+
+    def end(self) -> None:
+        """Tell that it has ended."""
+        with suppress(InvalidStateError):
+            self.ended.set_result(None)
+
+
+class Scheduler:
+    """Enqueues tasks when their time has come.
+
+        scheduler = ltq.Scheduler(tz="Europe/Berlin")
+        scheduler.cron("*/5 * * * *", report.message("daily"))
+        scheduler.start()
+
+    `broker_url` left out is `LTQ_BROKER_URL` of the environment, else `redis://localhost:6379`;
+    `broker` may be given instead. `tz` is the time zone of the schedules that name none: its name,
+    or a ZoneInfo; None is UTC. Run as many processes as you like: each slot of a schedule is
+    enqueued once, by whoever comes first, at the time of the broker's clock. `sleep` is what it
+    waits with (seconds), so that a test need not wait. Raises `ConfigurationError`.
+    """
+
+    def __init__(
+        self,
+        broker_url: str | None = None,
+        *,
+        broker: Broker | None = None,
+        tz: Zone | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        if broker is not None and broker_url is not None:
+            raise ConfigurationError("broker and broker_url exclude each other: give one of them")
+        self.broker = broker or Broker.from_url(
+            default_broker_url() if broker_url is None else broker_url
+        )
+        self._shares_broker = broker is not None
+        self._zone = parse_zone(tz)
+        self._sleep = sleep
+        self._schedules: dict[tuple[str, str], Schedule] = {}
+        self._run: _Run | None = None
+
+    def __repr__(self) -> str:
+        return f"<Scheduler: {len(self._schedules)} schedules>"
+
+    @property
+    def schedules(self) -> tuple[Schedule, ...]:
+        """The schedules declared."""
+        return tuple(self._schedules.values())
+
+    def cron(
+        self,
+        expr: str,
+        message: Message[Any],
+        *,
+        name: str | None = None,
+        tz: Zone | None = None,
+        misfire: Misfire = "once",
+    ) -> None:
+        """Enqueue a message whenever a cron expression says so.
+
+        `expr` has five fields, or six with the seconds last, or is @hourly, @daily and such.
+        `message` is made by `task.message(...)`; its options hold for each slot's task, which is
+        sent anew. `name` is what the broker knows the schedule by: give one to what you may
+        change; left out it is made of the task, the expression and the arguments. `tz` is a zone's
+        name or a ZoneInfo, else the scheduler's. `misfire` is what becomes of slots that were
+        missed because no scheduler ran: "once" enqueues one task for all of them, "skip" none,
+        "all" one each, the latest thousand.
+
+        A schedule that is new to the broker begins now. Raises `ConfigurationError` for a wrong
+        expression, zone, policy or name, a name used twice, and a message with an id or an eta.
+        """
+        zone = self._zone if tz is None else parse_zone(tz)
+        self._add(schedule_message(expr, message, name=name, tz=zone, misfire=misfire))
+
+    def register_worker(self, worker: Worker[Any]) -> None:
+        """Take over what a worker declares with `@worker.cron(...)`.
+
+        Raises `ConfigurationError` for a schedule that is there already.
+        """
+        for schedule in worker.schedules:
+            self._add(schedule)
+
+    def start(self) -> None:
+        """Run until SIGTERM, SIGINT or `stop()`, and block meanwhile."""
+        asyncio.run(self._work(self._begin(), close=True))
+
+    def start_background(self) -> None:
+        """Run in a thread of its own, which ends with `stop()`, or with the process."""
+        run = self._begin()
+        run.thread = threading.Thread(
+            target=self._work_here, args=(run,), name="ltq-scheduler", daemon=True
+        )
+        run.thread.start()
+
+    async def stop(self) -> None:
+        """End the run, from whatever thread or event loop, and wait for its end.
+
+        Nothing happens if there is none. In a program without an event loop:
+        `asyncio.run(scheduler.stop())`.
+        """
+        run = self._present()
+        if run is None:
+            return
+        run.stop()
+        await asyncio.shield(asyncio.wrap_future(run.ended))
+        if run.thread is not None:
+            await asyncio.to_thread(run.thread.join)
+
+    async def run(self) -> None:
+        """Run until SIGTERM, SIGINT or `stop()`.
+
+        While the broker is away, or refuses a schedule, it tries again and logs a warning now and
+        then; the other schedules go on. Raises `ConfigurationError` if it runs already.
+        """
+        await self._work(self._begin(), close=not self._shares_broker)
+
+    def _add(self, schedule: Schedule) -> None:
+        if schedule.key in self._schedules:
+            raise ConfigurationError(
+                f"schedule {schedule.name!r} is declared twice: give one of them a name"
+            )
+        self._schedules[schedule.key] = schedule
+
+    def _present(self) -> _Run | None:
+        """The run under way, unless a fork left it in the parent."""
+        run = self._run
+        return None if run is None or run.process != os.getpid() else run
+
+    def _begin(self) -> _Run:
+        if self._present() is not None:
+            raise ConfigurationError("this scheduler runs already: stop it first")
+        self._run = _Run()
+        return self._run
+
+    def _work_here(self, run: _Run) -> None:
+        try:
+            asyncio.run(self._work(run, close=True))
+        except Exception:
+            logger.exception("the scheduler has ended")
+
+    async def _work(self, run: _Run, *, close: bool) -> None:
+        """Run until told to stop; `close` the connections of this event loop then."""
+        working = asyncio.create_task(
+            Timetable(self.broker, self.schedules, self._sleep).run(), name="ltq-scheduler"
+        )
+        told = asyncio.wrap_future(run.told)
+        try:
+            with stop_on_signals(lambda _: run.stop()):
+                await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            told.cancel()
+            working.cancel()
+            await asyncio.wait({working})
+            if close:
+                await self.broker.aclose()
+            self._run = None
+            run.end()
+        if not working.cancelled():
+            working.result()

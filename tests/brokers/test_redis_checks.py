@@ -1,0 +1,304 @@
+"""What `ltq doctor` judges, each check by itself on data; what it looks at, on real servers."""
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+import ltq.brokers
+from ltq.brokers import _checks, _keys
+from ltq.brokers._checks import SERVER_CHECKS, Finding, Level
+from ltq.brokers._inventory import KINDS, Inventory, Odd, take_inventory
+from ltq.brokers._rights import TRIALS, Rights, try_out
+from ltq.brokers._scripts import SCRIPTS, source
+from ltq.brokers._survey import Queue, Server, holders, look_at_queues, look_at_server
+from ltq.brokers.redis import RedisBroker
+from ltq.message import Finish
+from ltq.state import QueueStats, Status
+from tests.conformance.factories import QUEUE, publish, publish_many
+from tests.servers import RedisServer
+
+GOOD: Mapping[str, str] = {
+    "redis_version": "7.0.15",
+    "aof_enabled": "1",
+    "aof_last_write_status": "ok",
+    "maxmemory": "1000",
+    "maxmemory_policy": "noeviction",
+    "used_memory": "500",
+    "connected_clients": "3",
+    "maxclients": "10000",
+    "role": "master",
+    "connected_slaves": "0",
+    "cluster_enabled": "0",
+}
+CONFIG = {"appendfsync": "everysec", "notify-keyspace-events": "ghxK"}
+
+
+def server(
+    info: Mapping[str, str] | None = None, config: Mapping[str, str] | None = None, **fields: Any
+) -> Server:
+    """A good server, but for what is said."""
+    good: dict[str, Any] = {"median_ping": 0.001, "worst_ping": 0.002, "notified": True}
+    good["rights"] = Rights()
+    return Server(
+        info={**GOOD, **(info or {})}, config={**CONFIG, **(config or {})}, **{**good, **fields}
+    )
+
+
+def judged(check: str, subject: Server) -> Finding:
+    finding: Finding = getattr(_checks, f"check_{check}")(subject)
+    assert bool(finding.advice) == (finding.level in (Level.WARNING, Level.DANGER)) or (
+        finding.level is Level.NOTE
+    )
+    return finding
+
+
+@pytest.mark.parametrize("check", SERVER_CHECKS)
+def test_a_good_server_is_well(check: Any) -> None:
+    assert check(server()).level is Level.OK
+
+
+@pytest.mark.parametrize("check", SERVER_CHECKS)
+def test_a_server_that_tells_nothing_is_not_accused(check: Any) -> None:
+    silent = Server(notified=True, rights=Rights(), median_ping=0.001, worst_ping=0.001)
+    assert check(silent).level in (Level.OK, Level.NOTE)
+
+
+@pytest.mark.parametrize(
+    ("check", "info", "config", "level"),
+    [
+        ("version", {"redis_version": "6.0.16"}, {}, Level.DANGER),
+        ("version", {"redis_version": "6.2.0"}, {}, Level.OK),
+        ("version", {"valkey_version": "7.2.5"}, {}, Level.OK),
+        ("persistence", {"aof_enabled": "0"}, {"save": ""}, Level.DANGER),
+        ("persistence", {"aof_enabled": "0"}, {"save": "3600 1"}, Level.DANGER),
+        ("persistence", {"aof_last_write_status": "err"}, {}, Level.DANGER),
+        ("persistence", {"rdb_last_bgsave_status": "err"}, {}, Level.WARNING),
+        ("persistence", {"aof_last_bgrewrite_status": "err"}, {}, Level.WARNING),
+        ("persistence", {}, {"appendfsync": "no"}, Level.WARNING),
+        ("persistence", {}, {"appendfsync": "always"}, Level.OK),
+        ("eviction", {"maxmemory_policy": "allkeys-lru"}, {}, Level.DANGER),
+        ("eviction", {"maxmemory_policy": "volatile-ttl"}, {}, Level.DANGER),
+        ("eviction", {"maxmemory_policy": "allkeys-lru", "maxmemory": "0"}, {}, Level.NOTE),
+        ("memory", {"used_memory": "950"}, {}, Level.WARNING),
+        ("memory", {"maxmemory": "0", "total_system_memory": "510"}, {}, Level.WARNING),
+        ("connections", {"connected_clients": "9500"}, {}, Level.WARNING),
+        ("replication", {"role": "slave"}, {}, Level.DANGER),
+        ("replication", {"cluster_enabled": "1"}, {}, Level.WARNING),
+        ("replication", {"connected_slaves": "2"}, {}, Level.NOTE),
+        ("replication", {"connected_slaves": "2"}, {"min-replicas-to-write": "1"}, Level.OK),
+    ],
+)
+def test_what_a_server_tells(
+    check: str, info: dict[str, str], config: dict[str, str], level: Level
+) -> None:
+    assert judged(check, server(info, config)).level is level
+
+
+@pytest.mark.parametrize(
+    ("check", "fields", "level"),
+    [
+        ("latency", {"median_ping": 0.01}, Level.NOTE),
+        ("latency", {"median_ping": 0.2}, Level.WARNING),
+        ("clock", {"clock": -3.0}, Level.WARNING),
+        ("rights", {"rights": None}, Level.DANGER),
+        ("rights", {"rights": Rights(no_keys=True)}, Level.DANGER),
+        ("rights", {"rights": Rights(("ZADD",))}, Level.DANGER),
+        ("rights", {"rights": Rights((), ("states",))}, Level.DANGER),
+        ("notifications", {"notified": False}, Level.WARNING),
+    ],
+)
+def test_what_was_tried(check: str, fields: dict[str, Any], level: Level) -> None:
+    assert judged(check, server(**fields)).level is level
+
+
+def test_notifications_that_are_off_may_be_switched_on() -> None:
+    off = server(config={"notify-keyspace-events": "K"}, notified=False)
+    finding = judged("notifications", off)
+    assert finding.level is Level.NOTE
+    assert finding.text.endswith("lacks ghx")
+
+
+def queue(oldest: float | None = None, overdue: int = 0, **counts: int) -> Queue:
+    zeros = {"pending": 0, "delayed": 0, "working": 0, "dead": 0}
+    return Queue(
+        stats=QueueStats(queue=QUEUE, **{**zeros, **counts}), overdue=overdue, oldest=oldest
+    )
+
+
+@pytest.mark.parametrize(
+    ("subject", "found"),
+    [
+        (queue(), []),
+        (queue(1.0, pending=5), []),
+        (queue(1000.0, pending=5), [("queues", Level.WARNING)]),
+        (queue(1000.0, pending=5, working=1), []),
+        (queue(5000.0, pending=5, working=1), [("queues", Level.NOTE)]),
+        (queue(dead=2), [("dead letters", Level.NOTE)]),
+        (queue(overdue=2, working=2), [("leases", Level.WARNING)]),
+        (
+            queue(400.0, overdue=2, working=2, pending=1),
+            [("leases", Level.WARNING), ("queues", Level.WARNING)],
+        ),
+    ],
+)
+def test_queues(subject: Queue, found: list[tuple[str, Level]]) -> None:
+    findings = list(_checks.check_queue(subject))
+    assert [(finding.check, finding.level) for finding in findings] == found
+    assert all(finding.advice for finding in findings)
+
+
+def test_keys() -> None:
+    (fine,) = _checks.check_inventory(Inventory(seen=3))
+    assert fine.level is Level.OK
+    found = Inventory(strays=Odd(7, ["ltq:x"]), endless=Odd(1, ["ltq:y"]), displaced={"mail": 2})
+    texts = [finding.text for finding in _checks.check_inventory(found)]
+    assert texts[0] == "7 keys are not LTQ's: ltq:x, ..."
+    assert texts[1:] == [
+        "1 keys should have a TTL and have none: ltq:y",
+        "2 tasks of mail wait or work nowhere",
+    ]
+
+
+class TestTables:
+    """What is tried and expected is what LTQ uses."""
+
+    def test_every_kind_of_key_is_known(self) -> None:
+        types = {}
+        for name, function in vars(_keys).items():
+            parameters = inspect.signature(function).parameters if callable(function) else {}
+            if "namespace" in parameters:
+                types[name] = (function.__doc__ or "").replace(":", " ").split()[0].lower()
+        for other in ("prefix", "revoked"):
+            del types[other]
+        assert {name: kind.type for name, kind in KINDS.items()} == types
+
+    def test_every_command_of_a_script_is_tried(self) -> None:
+        called = r"(?:redis\.p?call|sure)\('([A-Z]+)'"
+        used = {name for script in SCRIPTS for name in re.findall(called, source(script))}
+        assert used - {"SET"} <= TRIALS.keys()
+
+    def test_every_other_command_is_tried(self) -> None:
+        files = Path(ltq.brokers.__file__).parent.glob("*.py")
+        called = r'\b(?:call|block)\(\s*"([A-Z]+)"'
+        used = {name for file in files for name in re.findall(called, file.read_text())}
+        assert used - {"SET", "INFO", "CONFIG"} <= TRIALS.keys()
+
+
+@pytest.fixture
+def raw(redis_url: str) -> Iterator["redis.Redis"]:
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+class TestLooking:
+    async def test_it_changes_nothing(self, redis_url: str, raw: "redis.Redis") -> None:
+        async with RedisBroker(redis_url) as broker:
+            ids = await publish_many(broker, 3)
+            flags = raw.config_get("notify-keyspace-events")
+            before = {key: raw.dump(key) for key in raw.scan_iter()}
+            link = broker.new_link()
+            found = await look_at_server(link)
+            await take_inventory(link, 10_000)
+            await look_at_queues(broker, link)
+            await link.aclose()
+            assert found.rights == Rights()
+            assert raw.config_get("notify-keyspace-events") == flags
+            after = {key: raw.dump(key) for key in raw.keys("ltq:{*")}
+            assert {key: dump for key, dump in before.items() if key in after} == after
+            assert len(ids) == 3
+
+    async def test_it_hears_a_notification(self, redis_executable: str) -> None:
+        for flags, heard in (("Kghx", True), ("", False)):
+            with RedisServer(redis_executable, "--notify-keyspace-events", flags) as bad:
+                async with RedisBroker(bad.url) as broker:
+                    link = broker.new_link()
+                    assert (await look_at_server(link)).notified is heard
+                    await link.aclose()
+
+    async def test_keys_that_are_odd(self, redis_url: str, raw: "redis.Redis") -> None:
+        async with RedisBroker(redis_url) as broker:
+            await publish(broker)
+            raw.set("ltq:mine", "1")
+            raw.set("ltq:{mail}:what", "1")
+            raw.hset(_keys.ready("mail", "mail:none", 1), "a", "b")
+            raw.set(_keys.unique("mail", "x"), "1")
+            link = broker.new_link()
+            found = await take_inventory(link, 10_000)
+            await link.aclose()
+        assert sorted(found.strays.some) == ["ltq:mine", "ltq:{mail}:what"]
+        assert found.mistyped.some == ["ltq:{mail}:ready:1:mail:none"]
+        assert found.endless.some == ["ltq:{mail}:unique:x"]
+        assert found.displaced == {}
+
+    async def test_tasks_without_a_place(self, redis_url: str, raw: "redis.Redis") -> None:
+        async with RedisBroker(redis_url) as broker:
+            first = await publish(broker)
+            await publish_many(broker, 2, delay=60)
+            await publish_many(broker, 3)
+            async with broker.consumer([QUEUE]) as consumer:
+                claimed = await broker.claim(consumer, 1)
+            assert claimed[0].lease.id == first.id
+            raw.delete(_keys.delayed("mail", QUEUE), _keys.leases("mail", QUEUE))
+            raw.lpop(_keys.ready("mail", QUEUE, 1))
+            link = broker.new_link()
+            assert (await take_inventory(link, 10_000)).displaced == {"mail": 4}
+            assert await broker.repair(["mail"]) == 4
+            assert (await take_inventory(link, 10_000)).displaced == {}
+            await link.aclose()
+
+    async def test_a_scan_is_bounded(self, redis_url: str, raw: "redis.Redis") -> None:
+        raw.mset({f"other:{number}": "1" for number in range(2000)})
+        async with RedisBroker(redis_url) as broker:
+            link = broker.new_link()
+            passed: list[int] = []
+            assert not (await take_inventory(link, 500, passed.append)).is_complete
+            assert passed == [500]
+            assert (await take_inventory(link, 100_000)).is_complete
+            await link.aclose()
+
+    async def test_queues_and_who_holds_tasks(self, redis_url: str) -> None:
+        async with RedisBroker(redis_url) as broker:
+            await publish_many(broker, 4)
+            async with broker.consumer([QUEUE], name="me", lease=0.001) as consumer:
+                deliveries = await broker.claim(consumer, 3)
+            await broker.finish([Finish(deliveries[0].lease, Status.FAILED, dead=True)])
+            link = broker.new_link()
+            (found,) = await look_at_queues(broker, link, overdue_after=0.0)
+            assert (found.stats.pending, found.stats.dead) == (1, 1)
+            assert found.overdue == 2
+            assert found.oldest is not None
+            assert 0 <= found.oldest < 60
+            (holder,), more = await holders(broker, link, 10)
+            assert (holder.name, holder.tasks, holder.names, more) == ("me", 2, (QUEUE,), 0)
+            (holder,), more = await holders(broker, link, 1)
+            assert (holder.tasks, more) == (1, 1)
+            await link.aclose()
+
+
+class TestRights:
+    @pytest.mark.parametrize(
+        ("rule", "expected"),
+        [
+            ("~ltq:* &* +@all -hset", Rights(("HSET",))),
+            ("~other:* &* +@all", Rights(no_keys=True)),
+            ("~ltq:* &* +@all -set", Rights(("SET",))),
+            ("~ltq:* &* +@all -@admin -@dangerous", Rights()),
+        ],
+    )
+    async def test_what_a_user_may_not_do_is_found(
+        self, redis_executable: str, rule: str, expected: Rights
+    ) -> None:
+        with RedisServer(redis_executable) as server, redis.Redis.from_url(server.url) as raw:
+            raw.execute_command("ACL", "SETUSER", "bob", "on", ">pw", *rule.split())
+            async with RedisBroker(server.url.replace("//", "//bob:pw@")) as broker:
+                link = broker.new_link()
+                found = await try_out(link)
+                await link.aclose()
+            assert {*found.denied} == {*expected.denied}
+            assert (found.scripts, found.no_keys) == (expected.scripts, expected.no_keys)
+            assert all(raw.pttl(key) > 0 for key in raw.scan_iter())

@@ -1,0 +1,96 @@
+"""Schedulers are killed and started: each slot is fired once all the same."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+import pytest
+
+from ltq.brokers.redis import RedisBroker
+from ltq.errors import BrokerError
+from ltq.message import Delivery
+from tests.eventually import eventually
+from tests.faults.workers import Crew, WorkerProcess
+from tests.servers import RedisServer
+
+TARGET = "tests.faults.ticks:scheduler"
+QUEUE = "ticks:tick"
+
+
+async def start(crew: Crew, server: RedisServer) -> WorkerProcess:
+    return await crew._run(server.url, ["-m", "ltq", "schedule", TARGET], {})
+
+
+def slot_of(delivery: Delivery) -> float:
+    stamp = delivery.lease.id.removeprefix("second:")
+    return datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+
+
+@asynccontextmanager
+async def collected(broker: RedisBroker) -> AsyncIterator[list[Delivery]]:
+    """What is fired, taken at once so that no trace of it is left in the broker."""
+    found: list[Delivery] = []
+
+    async def collect() -> None:
+        async with broker.consumer([QUEUE]) as consumer:
+            while True:
+                with suppress(BrokerError):
+                    for delivery in await broker.claim(consumer, 10, timeout=5):
+                        found.append(delivery)
+                        await broker.release(delivery.lease, result_ttl=0)
+
+    collecting = asyncio.create_task(collect())
+    try:
+        yield found
+    finally:
+        collecting.cancel()
+        await asyncio.gather(collecting, return_exceptions=True)
+
+
+def check(found: list[Delivery]) -> None:
+    """Each second once, and in time."""
+    slots = [int(slot_of(delivery)) for delivery in found]
+    assert slots == list(range(slots[0], slots[0] + len(slots)))
+    late = sorted(delivery.enqueue_time - slot_of(delivery) for delivery in found)
+    last = 1000 * late[-1]
+    print(f"MEASURED {len(late)} ticks, late: {1000 * late[len(late) // 2]:.1f} ms, {last:.1f} ms")  # noqa: T201
+    assert late[0] >= 0
+
+
+@pytest.mark.slow
+async def test_three_of_them_that_are_killed_in_turn_fire_each_second_once(
+    server: RedisServer, crew: Crew
+) -> None:
+    async with RedisBroker(server.url) as broker, collected(broker) as found:
+        schedulers = [await start(crew, server) for _ in range(3)]
+        for turn in range(4):
+            for one in schedulers[turn:]:
+                await one.logged("scheduler: 1 schedule", 20.0)
+            count = len(found)
+            await eventually(lambda count=count: len(found) >= count + 2, 10.0)  # type: ignore[misc]
+            await schedulers[turn].kill()
+            schedulers.append(await start(crew, server))
+        for one in schedulers[4:]:
+            await one.logged("scheduler: 1 schedule", 20.0)
+            one.signal(signal.SIGTERM)
+        assert [await one.end(10) for one in schedulers[4:]] == [0, 0, 0]
+        (stats,) = await broker.stats([QUEUE])
+        await eventually(lambda: stats.pending == 0)
+    check(found)
+
+
+@pytest.mark.slow
+async def test_the_server_away_for_a_while_is_survived(redis_executable: str, crew: Crew) -> None:
+    with RedisServer(redis_executable, "--appendonly", "yes") as server:
+        async with RedisBroker(server.url) as broker, collected(broker) as found:
+            schedulers = [await start(crew, server) for _ in range(2)]
+            await eventually(lambda: len(found) >= 2, 20.0)
+            server.kill()
+            server.start()
+            count = len(found)
+            await eventually(lambda: len(found) >= count + 3, 20.0)
+            assert {one.exit_code for one in schedulers} == {None}
+        slots = [slot_of(delivery) for delivery in found]
+        assert len(set(slots)) == len(slots)

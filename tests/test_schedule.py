@@ -1,0 +1,314 @@
+"""The scheduler by itself: on a clock that a test moves, and its beginning and end."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+import ltq
+from ltq import ConfigurationError, Scheduler
+from ltq._names import new_id
+from ltq._schedule import MAX_MISSED
+from ltq.brokers.memory import MemoryBroker
+from ltq.scheduler import Misfire
+from tests.eventually import eventually
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+class World:
+    """A memory broker whose time passes only when a scheduler sleeps."""
+
+    def __init__(self, begin: str = "2026-11-02T12:00", zone: ZoneInfo = BERLIN) -> None:
+        self.zone = zone
+        self.now = datetime.fromisoformat(begin).replace(tzinfo=zone).timestamp()
+        self.broker = MemoryBroker(f"memory://{new_id()}", clock=lambda: self.now)
+        self.end = self.now
+        self.over = asyncio.Event()
+        self.sleeps = 0
+        self.worker = ltq.Worker("jobs", broker=self.broker)
+        self.sent: list[str] = []
+        self.worker.subscribe(self._note)
+
+        @self.worker.task
+        async def report(to: str = "") -> None: ...
+
+        self.report = report
+
+    def _note(self, event: ltq.Event) -> None:
+        moment = datetime.fromtimestamp(self.now, self.zone)
+        self.sent.append(moment.strftime("%m-%d %H:%M:%S %z"))
+
+    async def doze(self, seconds: float) -> None:
+        self.sleeps += 1
+        if self.now >= self.end:
+            self.over.set()
+            await asyncio.Event().wait()
+        self.now = min(self.end, self.now + seconds)
+
+    def scheduler(self, **options: Any) -> Scheduler:
+        return Scheduler(broker=self.broker, sleep=self.doze, **options)
+
+    async def run(self, scheduler: Scheduler, seconds: float) -> None:
+        """Run for so long, in no time."""
+        self.end, self.over = self.now + seconds, asyncio.Event()
+        running = asyncio.create_task(scheduler.run())
+        async with asyncio.timeout(20):
+            await self.over.wait()
+        await scheduler.stop()
+        await running
+
+
+HOUR, DAY = 3600.0, 86400.0
+
+
+class TestTime:
+    async def test_hours_pass_without_waiting(self) -> None:
+        world = World()
+        scheduler = world.scheduler(tz=BERLIN)
+        scheduler.cron("*/30 * * * *", world.report.message("a"))
+        await world.run(scheduler, 6 * HOUR)
+        assert len(world.sent) == 12
+        assert world.sent[:2] == ["11-02 12:30:00 +0100", "11-02 13:00:00 +0100"]
+
+    async def test_between_slots_it_looks_at_the_clock_once_a_minute(self) -> None:
+        world = World()
+        scheduler = world.scheduler()
+        scheduler.cron("@yearly", world.report.message("a"))
+        await world.run(scheduler, HOUR)
+        assert world.sleeps <= 62
+
+    @pytest.mark.parametrize(
+        ("begin", "expected"),
+        [
+            ("2026-03-28T00:00", ["03-28 02:30:00 +0100", "03-29 03:00:00 +0200"]),
+            ("2026-10-24T00:00", ["10-24 02:30:00 +0200", "10-25 02:30:00 +0200"]),
+        ],
+    )
+    async def test_a_daily_task_when_clocks_are_changed(
+        self, begin: str, expected: list[str]
+    ) -> None:
+        world = World(begin)
+        scheduler = world.scheduler(tz="Europe/Berlin")
+        scheduler.cron("30 2 * * *", world.report.message("a"))
+        await world.run(scheduler, 2 * DAY)
+        assert world.sent == expected
+
+    async def test_a_clock_that_is_set_back_fires_nothing_twice(self) -> None:
+        world = World()
+        scheduler = world.scheduler()
+        scheduler.cron("*/10 * * * *", world.report.message("a"))
+        await world.run(scheduler, HOUR)
+        world.now -= HOUR / 2
+        await world.run(scheduler, HOUR / 2)
+        assert len(world.sent) == 6
+        await world.run(scheduler, HOUR / 6)
+        assert len(world.sent) == 7
+
+    async def test_one_set_back_by_days_is_believed(self) -> None:
+        world = World()
+        scheduler = world.scheduler()
+        scheduler.cron("@hourly", world.report.message("a"))
+        await world.run(scheduler, HOUR)
+        world.now -= 30 * DAY
+        await world.run(scheduler, 3 * HOUR)
+        assert len(world.sent) == 1 + 3
+
+
+class TestMisfire:
+    @pytest.mark.parametrize(("misfire", "runs"), [("once", 1), ("skip", 0), ("all", 10)])
+    async def test_what_was_missed(self, misfire: Misfire, runs: int) -> None:
+        world = World()
+        scheduler = world.scheduler()
+        scheduler.cron("* * * * * *", world.report.message("a"), misfire=misfire)
+        await world.run(scheduler, 5)
+        assert len(world.sent) == 5
+        world.now += 10.5
+        world.end = world.now
+        await world.run(scheduler, 0)
+        assert len(world.sent) in ({6} if misfire == "skip" else {5 + runs})
+        await world.run(scheduler, 3.5)
+        assert len(world.sent) == 5 + max(runs, misfire == "skip") + 4
+
+    async def test_a_pause_of_a_running_one_loses_nothing_that_is_near(self) -> None:
+        world = World()
+        scheduler = world.scheduler()
+        scheduler.cron("* * * * * *", world.report.message("a"), misfire="skip")
+        plain = world.doze
+
+        async def doze(seconds: float) -> None:
+            await plain(seconds + 3 * (world.sleeps == 3))
+
+        scheduler._sleep = doze
+        await world.run(scheduler, 20)
+        assert len(world.sent) == 20
+
+    async def test_all_is_bounded(self) -> None:
+        world = World()
+        scheduler = world.scheduler()
+        scheduler.cron("* * * * *", world.report.message("a"), misfire="all")
+        await world.run(scheduler, 60)
+        world.now += 2 * MAX_MISSED * 60
+        await world.run(scheduler, 0)
+        assert len(world.sent) == 1 + MAX_MISSED
+
+
+class TestDeclaring:
+    @pytest.mark.parametrize(
+        ("options", "told"),
+        [
+            ({"expr": "* * *"}, r"'\* \* \*' is not allowed.*five fields"),
+            ({"tz": "Mars/Base"}, r"tz='Mars/Base' is not allowed: .*Europe/Berlin"),
+            ({"misfire": "twice"}, r"misfire='twice' is not allowed: \"once\", \"skip\" or"),
+            ({"name": "two words"}, "schedule name 'two words' is not allowed"),
+            ({"name": "n" * 181}, "at most 180"),
+            ({"message": "jobs:report"}, "'jobs:report' is not allowed: one made by task.message"),
+            ({"message": ltq.Message((), {}, "jobs:report")}, "made by task.message"),
+        ],
+    )
+    async def test_what_is_wrong_is_told(self, options: dict[str, Any], told: str) -> None:
+        world = World()
+        defaults = {"expr": "@daily", "message": world.report.message("a")}
+        with pytest.raises(ConfigurationError, match=told):
+            world.scheduler().cron(**{**defaults, **options})
+
+    async def test_a_wrong_zone_of_the_scheduler(self) -> None:
+        with pytest.raises(ConfigurationError, match="tz="):
+            Scheduler("memory://x", tz="Mars/Base")
+
+    async def test_an_id_or_an_eta_would_be_the_same_each_time(self) -> None:
+        world = World()
+        eta = datetime(2027, 1, 1, tzinfo=BERLIN)
+        for task in (world.report.with_options(id="a"), world.report.with_options(eta=eta)):
+            with pytest.raises(ConfigurationError, match="not allowed in a schedule"):
+                world.scheduler().cron("@daily", task.message("a"))
+
+    async def test_the_same_twice_needs_a_name(self) -> None:
+        world, message = World(), World().report.message("a")
+        scheduler = world.scheduler()
+        scheduler.cron("@daily", message)
+        scheduler.cron("@daily", message, tz="Europe/Berlin")
+        scheduler.cron("@daily", world.report.message("b"))
+        scheduler.cron("@daily", message, name="again")
+        with pytest.raises(ConfigurationError, match="declared twice"):
+            scheduler.cron("@daily", message)
+        with pytest.raises(ConfigurationError, match="declared twice"):
+            scheduler.cron("@hourly", message, name="again")
+        assert len({schedule.name for schedule in scheduler.schedules}) == 4
+
+    def test_the_environment_names_the_broker(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("LTQ_BROKER_URL", "memory://named")
+        assert Scheduler().broker.url == "memory://named"
+        monkeypatch.delenv("LTQ_BROKER_URL")
+        assert Scheduler().broker.url == "redis://localhost:6379"
+        with pytest.raises(ConfigurationError, match="exclude each other"):
+            Scheduler("memory://named", broker=MemoryBroker("memory://named"))
+
+
+class TestWorkerCron:
+    async def test_it_is_run_by_a_scheduler_that_takes_it_over(self) -> None:
+        world = World()
+
+        @world.worker.cron("@hourly", tz="Europe/Berlin", misfire="skip", name="tidy")
+        @world.worker.cron("@daily")
+        @world.worker.task
+        def tidy(deep: bool = False) -> int:
+            return 1
+
+        assert await tidy() == 1
+        scheduler = world.scheduler()
+        scheduler.register_worker(world.worker)
+        assert {one.misfire for one in scheduler.schedules} == {"once", "skip"}
+        await world.run(scheduler, DAY)
+        assert len(world.sent) == 25
+
+    @pytest.mark.parametrize("bad", [{"expr": "x"}, {"tz": "x"}, {"misfire": "x"}, {"name": " "}])
+    async def test_what_is_wrong_is_told(self, bad: dict[str, Any]) -> None:
+        world = World()
+        with pytest.raises(ConfigurationError, match="is not allowed"):
+            world.worker.cron(**{"expr": "@daily", **bad})(world.report)
+
+    async def test_a_task_that_needs_arguments_is_refused(self) -> None:
+        world = World()
+
+        @world.worker.task
+        async def greet(name: str) -> None: ...
+
+        with pytest.raises(ConfigurationError, match=r"'jobs:greet' needs arguments .*Scheduler"):
+            world.worker.cron("@daily")(greet)  # type: ignore[type-var]
+
+    async def test_so_is_a_function_and_another_workers_task(self) -> None:
+        world = World()
+        with pytest.raises(ConfigurationError, match=r"above @worker\.task"):
+            world.worker.cron("@daily")(print)  # type: ignore[type-var]
+        with pytest.raises(ConfigurationError, match="another worker's"):
+            ltq.Worker("other", broker=world.broker).cron("@daily")(world.report)
+
+
+def make_scheduler() -> tuple[Scheduler, Callable[[], int]]:
+    """One that fires every second, on a store of its own, and how often it did."""
+    worker = ltq.Worker("jobs", broker_url=f"memory://{new_id()}")
+    sent: list[ltq.Event] = []
+    worker.subscribe(sent.append)
+
+    @worker.cron("* * * * * *")
+    @worker.task
+    async def tick() -> None: ...
+
+    scheduler = Scheduler(worker.broker.url)
+    scheduler.register_worker(worker)
+    return scheduler, lambda: len(sent)
+
+
+class TestRuns:
+    async def test_in_the_background_until_stopped(self) -> None:
+        scheduler, count = make_scheduler()
+        scheduler.start_background()
+        with pytest.raises(ConfigurationError, match="runs already"):
+            scheduler.start_background()
+        await eventually(count)
+        await scheduler.stop()
+        assert "ltq-scheduler" not in {thread.name for thread in threading.enumerate()}
+        await scheduler.stop()
+
+    def test_in_a_program_without_an_event_loop(self) -> None:
+        scheduler, _ = make_scheduler()
+        for _ in range(3):
+            scheduler.start_background()
+            asyncio.run(scheduler.stop())
+        assert "ltq-scheduler" not in {thread.name for thread in threading.enumerate()}
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_a_signal_ends_start(self, number: signal.Signals) -> None:
+        scheduler, _ = make_scheduler()
+        before = signal.getsignal(number)
+
+        async def doze(_: float) -> None:
+            os.kill(os.getpid(), number)
+            await asyncio.Event().wait()
+
+        scheduler._sleep = doze
+        scheduler.start()
+        assert signal.getsignal(number) is before
+
+    async def test_a_cancelled_run_may_be_run_again(self) -> None:
+        scheduler, count = make_scheduler()
+        running = asyncio.create_task(scheduler.run())
+        await eventually(lambda: scheduler._present() is not None)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        running = asyncio.create_task(scheduler.run())
+        await eventually(count)
+        await scheduler.stop()
+        await running
+
+    async def test_without_schedules_it_waits(self) -> None:
+        scheduler = Scheduler("memory://none")
+        scheduler.start_background()
+        await scheduler.stop()
