@@ -32,11 +32,13 @@ class Listen:
     host: str
     port: int
     count: int = 1
+    option: str = "--metrics-port"
+    """What the port is called on the command line."""
 
     def __post_init__(self) -> None:
         if self.ports[-1] > _LAST_PORT:
             raise WrongUseError(
-                f"--metrics-port {self.port} with {self.count} processes needs ports up to "
+                f"{self.option} {self.port} with {self.count} processes needs ports up to "
                 f"{self.ports[-1]}: the last one there is is {_LAST_PORT}"
             )
 

@@ -9,12 +9,17 @@ from typing import Any
 import click
 
 from ltq.cli._errors import one_line
+from ltq.cli.check import check
 from ltq.cli.dead import dead
 from ltq.cli.demo import demo
+from ltq.cli.doctor import doctor, repair
 from ltq.cli.queues import clear, size, stats
 from ltq.cli.run import run
+from ltq.cli.schedule import schedule
+from ltq.cli.send import send
 from ltq.cli.tasks import cancel, state
 from ltq.cli.watch import watch
+from ltq.cli.workers import workers
 
 _EPILOG = """\b
 Exit codes:
@@ -94,5 +99,21 @@ def main(ctx: click.Context) -> None:
         ctx.exit(2)
 
 
-for _command in (demo, run, stats, size, state, watch, cancel, clear, dead):
+for _command in (
+    demo,
+    run,
+    send,
+    schedule,
+    stats,
+    size,
+    workers,
+    state,
+    watch,
+    cancel,
+    clear,
+    dead,
+    check,
+    doctor,
+    repair,
+):
     main.add_command(_command)

@@ -16,6 +16,7 @@ import click
 from ltq.cli._errors import CommandError, WrongUseError
 from ltq.errors import ConfigurationError
 from ltq.logger import printable
+from ltq.task import Task
 from ltq.worker import Worker
 
 _MACHINERY = {
@@ -51,8 +52,7 @@ class UserCodeError(CommandError):
 
 def load_runnable(target: str, *, want_app: bool = False) -> Runnable:
     """Import `module:name`, with the current directory on the path."""
-    path, name = _split(target)
-    found = _find(_import(path), path, name)
+    found = load(target, Worker)
     app = _app_class()
     if app is not None and isinstance(found, app):
         runnable: Runnable = found
@@ -63,6 +63,30 @@ def load_runnable(target: str, *, want_app: bool = False) -> Runnable:
     raise WrongUseError(f"{target} is not {wanted}: it is of type {type(found).__name__}")
 
 
+def load(target: str, kind: type[Any]) -> object:
+    """What `module:name` is; where there is no such name, another one of this kind is proposed."""
+    path, name = split(target)
+    return _find(_import(path), path, name, kind)
+
+
+def load_task(target: str) -> tuple[Worker, Task[..., Any]]:
+    """Import `module:worker.task`, with the current directory on the path."""
+    path, colon, name = target.partition(":")
+    owner, dot, own = name.partition(".")
+    if not (colon and dot and own):
+        raise WrongUseError(
+            f"{target!r} is not of the form MODULE:WORKER.TASK, like jobs:worker.add"
+        )
+    worker = load_runnable(f"{path}:{owner}")
+    if not isinstance(worker, Worker):
+        raise WrongUseError(f"{path}:{owner} is no ltq.Worker")
+    task = worker.tasks.get(f"{worker.name}:{own}")
+    if task is None:
+        known = ", ".join(name.partition(":")[2] for name in worker.tasks) or "none"
+        raise WrongUseError(f"the worker {path}:{owner} has no task {own!r}: it has {known}")
+    return worker, task
+
+
 def _app_class() -> type[Any] | None:
     try:
         app: type[Any] = importlib.import_module("ltq.app").App
@@ -71,7 +95,8 @@ def _app_class() -> type[Any] | None:
     return app
 
 
-def _split(target: str) -> tuple[str, str]:
+def split(target: str) -> tuple[str, str]:
+    """The module and the name of `module:name`; nothing is imported."""
     path, colon, name = target.partition(":")
     if not colon:
         raise WrongUseError(f"{target!r} is not of the form MODULE:NAME, like jobs:worker")
@@ -100,12 +125,12 @@ def _import(path: str) -> ModuleType:
         raise _told(path, error) from error
 
 
-def _find(module: ModuleType, path: str, name: str) -> object:
+def _find(module: ModuleType, path: str, name: str, kind: type[Any]) -> object:
     try:
         found: object = reduce(getattr, name.split("."), module)
     except AttributeError as error:
-        workers = sorted(key for key, value in vars(module).items() if isinstance(value, Worker))
-        hint = f": did you mean {path}:{workers[0]}?" if workers else ""
+        others = sorted(key for key, value in vars(module).items() if isinstance(value, kind))
+        hint = f": did you mean {path}:{others[0]}?" if others else ""
         raise WrongUseError(f"there is no {name!r} in the module {path}{hint}") from error
     return found
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import asdict
 
 import click
@@ -9,9 +10,11 @@ from rich.text import Text
 
 from ltq._names import check_name
 from ltq.cli._console import Cell, count_tasks, open_console, print_columns, print_line
+from ltq.cli._live_stats import watch_stats
 from ltq.cli._options import (
     broker_url_option,
     confirm,
+    duration,
     is_asked,
     json_option,
     open_broker,
@@ -21,19 +24,32 @@ from ltq.state import QueueStats
 
 _COUNTS = ("pending", "delayed", "working", "dead")
 
+_QUICKEST = 0.1
+"""Seconds between two looks at least."""
+
 
 @click.command()
+@click.option("--watch", is_flag=True, help="Show it live, by priority, until Ctrl-C.")
+@click.option(
+    "--every", type=duration, default="1", show_default=True, metavar="TIME", help="With --watch."
+)
 @json_option
 @broker_url_option
-def stats(broker_url: str | None, as_json: bool) -> None:
+def stats(broker_url: str | None, as_json: bool, watch: bool, every: float) -> None:
     """Show how many tasks of each queue are where.
 
-    `dead` counts the dead letters: tasks that failed or were rejected and may be sent again.
+    `dead` counts the dead letters: tasks that failed or were rejected and may be sent again. What
+    has completed is not counted by the broker: `ltq run --metrics-port` tells it.
 
     \b
-    Example:
+    Examples:
       ltq stats --json
+      ltq stats --watch
     """
+    if watch:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(watch_stats(broker_url, max(every, _QUICKEST), as_json=as_json))
+        return
     found = asyncio.run(_stats(broker_url))
     if as_json:
         click.echo(json.dumps([asdict(queue) for queue in found]))

@@ -5,22 +5,27 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
 from ltq.broker import Broker
 from ltq.cli._console import count_tasks
 from ltq.cli._errors import WrongUseError
+from ltq.cli._health import tell_health
 from ltq.cli._metrics import Listen, measure, serve
-from ltq.cli._options import broker_url_option
+from ltq.cli._options import broker_url_option, duration
+from ltq.cli._reload import Reloader, reload_command
 from ltq.cli._supervisor import Supervisor, stop_with_supervisor
-from ltq.cli._target import Runnable, load_runnable
+from ltq.cli._target import Runnable, load_runnable, split
 from ltq.cli._threads import count_stuck, leave, set_thread_pool
+from ltq.cli.schedule import announce, run_beside, schedulers_of
 from ltq.logger import get_logger, setup_logging
+from ltq.scheduler import Scheduler
 from ltq.worker import URL_VARIABLE, Worker
 
 logger = get_logger("cli")
@@ -68,13 +73,48 @@ _LEVELS = ("debug", "info", "warning", "error", "critical")
     help="The address to serve them at: 0.0.0.0 is all of this machine's.",
 )
 @click.option("--metrics-ports", type=click.IntRange(min=1), default=1, hidden=True)
+@click.option(
+    "--health-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Tell here over HTTP whether the workers consume; with --processes like metrics.",
+)
+@click.option(
+    "--health-host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="HOST",
+    help="The address to tell it at.",
+)
+@click.option(
+    "--health-within",
+    type=duration,
+    default="30",
+    show_default=True,
+    metavar="TIME",
+    help="How long ago a worker may have claimed at most, to be well.",
+)
+@click.option("--health-ports", type=click.IntRange(min=1), default=1, hidden=True)
+@click.option(
+    "--reload/--no-reload",
+    "reloads",
+    help="Start again when a .py file under this directory changes: for development.",
+)
 @click.option("--burst", is_flag=True, help="Exit once no task is due or running.")
+@click.option("--with-scheduler", is_flag=True, help="Run the workers' @worker.cron schedules too.")
 @click.option(
     "--log-level",
     type=click.Choice(_LEVELS, case_sensitive=False),
     default="info",
     show_default=True,
     help="What to log to stderr.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(("text", "json"), case_sensitive=False),
+    default="text",
+    show_default=True,
+    help="Lines for people, or a JSON object a line.",
 )
 @broker_url_option
 def run(  # noqa: PLR0913  its options
@@ -85,8 +125,15 @@ def run(  # noqa: PLR0913  its options
     metrics_port: int | None,
     metrics_host: str,
     metrics_ports: int,
+    health_port: int | None,
+    health_host: str,
+    health_within: float,
+    health_ports: int,
+    reloads: bool,
     burst: bool,
+    with_scheduler: bool,
     log_level: str,
+    log_format: str,
     broker_url: str | None,
 ) -> None:
     """Run a worker (or an App) until SIGTERM or Ctrl-C.
@@ -99,29 +146,51 @@ def run(  # noqa: PLR0913  its options
     Examples:
       ltq run jobs:worker --concurrency 20
       ltq run jobs:worker --processes 4
-      ltq run jobs:worker --metrics-port 9100
+      ltq run jobs:worker --metrics-port 9100 --health-port 8080
+      ltq run jobs:worker --with-scheduler
+      ltq run jobs:worker --reload
       ltq run --app jobs:app --burst
     """
-    setup_logging(log_level)
+    as_json = log_format == "json"
+    setup_logging(log_level, as_json=as_json)
     if broker_url is not None:
         Broker.from_url(broker_url)  # a wrong one is told before anything is imported
         os.environ[URL_VARIABLE] = broker_url
+    if reloads:
+        _reload(_the_target(target, app), processes)
     runnable = load_runnable(_the_target(target, app), want_app=app is not None)
+    # Now that the module had its chance to set logging up as it likes.
+    setup_logging(log_level, as_json=as_json, everybody=True)
     for worker in _workers(runnable):
         _adjust(worker, concurrency, broker_url)
-    serving: AbstractAsyncContextManager[None] = nullcontext()
+    schedulers = _schedulers(runnable, burst=burst) if with_scheduler else []
+    serving: list[AbstractAsyncContextManager[None]] = []
     if metrics_port is not None:
         listen = Listen(metrics_host, metrics_port, max(processes, metrics_ports))
-        serving = serve(measure(_workers(runnable)), _workers(runnable), listen)
+        serving.append(serve(measure(_workers(runnable)), _workers(runnable), listen))
+    if health_port is not None:
+        count = max(processes, health_ports)
+        listen = Listen(health_host, health_port, count, "--health-port")
+        serving.append(tell_health(_workers(runnable), listen, health_within))
     if processes > 1:
         sys.exit(asyncio.run(Supervisor(_one_of(processes), processes).run()))
-    _runner()(_run(runnable, serving, burst=burst))
+    _runner()(_run(runnable, serving, schedulers, burst=burst))
 
 
 def _one_of(processes: int) -> list[str]:
     """This very command, for one process: of an option given twice the last one counts."""
-    own = ["--processes", "1", "--metrics-ports", str(processes)]
+    own = ["--processes", "1"]
+    for option in ("--metrics-ports", "--health-ports"):
+        own += [option, str(processes)]
     return [sys.executable, "-m", "ltq", *sys.argv[1:], *own]
+
+
+def _reload(target: str, processes: int) -> NoReturn:
+    """Run this very command in a process of its own, again and again."""
+    if processes > 1:
+        raise WrongUseError("--reload and --processes exclude each other: give one of them")
+    split(target)  # what can never run is told at once
+    sys.exit(asyncio.run(Reloader(reload_command(), Path.cwd()).run()))
 
 
 def _the_target(target: str | None, app: str | None) -> str:
@@ -132,6 +201,13 @@ def _the_target(target: str | None, app: str | None) -> str:
     if not named:
         raise WrongUseError("what shall run? Name it: ltq run MODULE:WORKER")
     return named
+
+
+def _schedulers(runnable: Runnable, *, burst: bool) -> list[Scheduler]:
+    """Those of `--with-scheduler`."""
+    if burst:
+        raise WrongUseError("--burst and --with-scheduler exclude each other: give one of them")
+    return schedulers_of(_workers(runnable))
 
 
 def _workers(runnable: Runnable) -> list[Worker]:
@@ -171,14 +247,22 @@ def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
 
 
 async def _run(
-    runnable: Runnable, serving: AbstractAsyncContextManager[None], *, burst: bool
+    runnable: Runnable,
+    serving: Iterable[AbstractAsyncContextManager[None]],
+    schedulers: Sequence[Scheduler],
+    *,
+    burst: bool,
 ) -> None:
     pool, asked = set_thread_pool(), _stop_early()
     stop_with_supervisor()
     for worker in _workers(runnable):
         _announce(worker)
+    for scheduler in schedulers:
+        announce(scheduler)
     try:
-        async with serving:
+        async with AsyncExitStack() as stack:
+            for server in [*serving, run_beside(schedulers)]:
+                await stack.enter_async_context(server)
             await runnable.run(burst=burst)
     except asyncio.CancelledError:
         if not asked.is_set():

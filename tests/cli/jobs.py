@@ -1,7 +1,9 @@
 """The workers that `ltq run` runs in tests."""
 
 import asyncio
+import logging
 import os
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,6 +31,23 @@ async def whoami() -> str:
 def read(path: str) -> str:
     """Wait in a thread for what somebody writes to a named pipe."""
     return Path(path).read_text()
+
+
+@worker.task
+def tell(text: str) -> None:
+    """Log something, in a thread, with a logger that is not LTQ's."""
+    logging.getLogger("shop").info("told: %s", text)
+
+
+@dataclass
+class Order:
+    count: int
+    within: timedelta
+
+
+@worker.task
+async def buy(order: Order) -> float:
+    return order.count * order.within.total_seconds()
 
 
 @hasty.task

@@ -1,12 +1,20 @@
 """What the command line does with LTQ's logs."""
 
 import io
+import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import pytest
 
-from ltq.logger import get_logger, printable, setup_logging
+from ltq.broker import Broker
+from ltq.logger import TaskFilter, get_logger, printable, running, setup_logging
+from tests.cli import jobs
+from tests.cli.processes import run_ltq
 
 
 class _Terminal(io.StringIO):
@@ -103,3 +111,136 @@ def test_a_wrong_message_is_told_not_raised(capsys: pytest.CaptureFixture[str]) 
 )
 def test_a_text_for_a_terminal_has_no_controls(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+@dataclass
+class _Run:
+    task_name: str = "mail:send"
+    id: str = "0c8b"
+    attempt: int = 2
+
+
+@pytest.fixture
+def in_a_task() -> Iterator[None]:
+    token = running.set(_Run())
+    yield
+    running.reset(token)
+
+
+@pytest.mark.usefixtures("in_a_task")
+class TestTask:
+    def test_a_line_ends_with_the_task_it_was_logged_in(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        setup_logging()
+        get_logger().info("hello")
+        assert capsys.readouterr().err.endswith(" hello [mail:send 0c8b #2]\n")
+
+    def test_what_the_message_says_is_not_said_again(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        setup_logging()
+        get_logger().info("mail:send 0c8b failed")
+        assert capsys.readouterr().err.endswith(" mail:send 0c8b failed [#2]\n")
+
+    def test_a_filter_tells_it_to_handlers_of_ones_own(self) -> None:
+        record = logging.makeLogRecord({"msg": "x"})
+        assert TaskFilter().filter(record)
+        fields = vars(record)
+        assert [fields[f"ltq_{name}"] for name in ("task", "id", "attempt")] == [
+            "mail:send",
+            "0c8b",
+            2,
+        ]
+
+    def test_json_has_it_in_fields(self, capsys: pytest.CaptureFixture[str]) -> None:
+        setup_logging(as_json=True)
+        get_logger("a").warning("full\n\x1b[31m\x7f %s", "ü\u2028")
+        text = capsys.readouterr().err
+        assert len(text.splitlines()) == 1
+        assert text.isascii()
+        assert text.strip().isprintable()
+        found = json.loads(text)
+        assert datetime.fromisoformat(found.pop("time")).utcoffset() == timedelta(0)
+        assert found == {
+            "level": "warning",
+            "logger": "ltq.a",
+            "message": "full\n\x1b[31m\x7f ü\u2028",
+            "task": "mail:send",
+            "id": "0c8b",
+            "attempt": 2,
+        }
+
+
+def test_outside_of_a_task_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    setup_logging(as_json=True)
+    get_logger().info("hello")
+    assert {"task", "id", "attempt"}.isdisjoint(json.loads(capsys.readouterr().err))
+
+
+def test_json_has_the_error_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    setup_logging(as_json=True)
+    try:
+        raise ValueError("bad\nthing")
+    except ValueError:
+        get_logger().exception("it failed")
+    (line,) = capsys.readouterr().err.splitlines()
+    error = json.loads(line)["error"]
+    assert (error["type"], error["message"]) == ("ValueError", "bad\nthing")
+    assert error["traceback"].startswith("Traceback (most recent call last):\n")
+
+
+@contextmanager
+def root_logger(*handlers: logging.Handler) -> Iterator[logging.Logger]:
+    """The root logger with these handlers only; all is undone."""
+    root = logging.getLogger()
+    before = list(root.handlers), root.level
+    root.handlers[:] = handlers
+    try:
+        yield root
+    finally:
+        root.handlers[:] = before[0]
+        root.setLevel(before[1])
+
+
+class TestEverybody:
+    def test_others_are_written_in_the_same_way(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with root_logger():
+            setup_logging("info", everybody=True)
+            logging.getLogger("shop").info("sold")
+            logging.getLogger("shop").debug("unheard")
+            get_logger().info("once")
+        first, second = capsys.readouterr().err.splitlines()
+        assert first.endswith(" INFO shop sold")
+        assert second.endswith(" INFO ltq once")
+
+    def test_who_has_set_logging_up_is_left_alone(self) -> None:
+        own = logging.NullHandler()
+        with root_logger(own) as root:
+            level = root.level
+            setup_logging("debug", everybody=True)
+            assert (root.handlers, root.level) == ([own], level)
+
+
+async def test_a_tasks_own_logs_are_shown_with_the_task(
+    redis_url: str, broker: Broker, tasks: None
+) -> None:
+    handle = await jobs.tell.send("one\ntwo")
+    command = ("run", "tests.cli.jobs:worker", "--burst", "--broker-url", redis_url)
+    done = await run_ltq(*command, "--log-format", "json")
+    assert done.code == 0
+    lines = [json.loads(line) for line in done.err.splitlines()]
+    (found,) = [line for line in lines if line["logger"] == "shop"]
+    del found["time"]
+    assert found == {
+        "level": "info",
+        "logger": "shop",
+        "message": "told: one\ntwo",
+        "task": "jobs:tell",
+        "id": handle.id,
+        "attempt": 1,
+    }
+    assert all("task" not in line for line in lines if line["logger"] == "ltq.cli")
+    await jobs.tell.send("x")
+    done = await run_ltq(*command)
+    assert any("INFO shop told: x [jobs:tell" in line for line in done.err.splitlines())

@@ -14,9 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ltq.broker import Broker
 from tests.cli import jobs
-from tests.cli.processes import Running, run_ltq, start_ltq
+from tests.cli.processes import Running, free_ports, run_ltq, start_ltq
 from tests.eventually import eventually
-from tests.servers import free_port
 
 WORKER = "tests.cli.jobs:worker"
 
@@ -56,18 +55,6 @@ async def port_of(running: Running) -> int:
     found = re.search(r"http://127\.0\.0\.1:(\d+)/metrics", line)
     assert found, line
     return int(found[1])
-
-
-def free_ports(count: int) -> int:
-    """The first of so many ports in a row that nobody listens on."""
-    while True:
-        first = free_port()
-        try:
-            for port in range(first, first + count):
-                socket.create_server(("127.0.0.1", port)).close()
-        except (OSError, OverflowError):
-            continue
-        return first
 
 
 def depth(samples: Samples, queue: str) -> list[float | None]:

@@ -1,12 +1,17 @@
 """The command itself: help, version, and wrong use told in one line."""
 
+import re
+
 import pytest
 from click.testing import CliRunner
 
 from ltq.cli import main
-from tests.cli.processes import run_ltq
+from tests.cli.processes import ROOT, run_ltq
 
-COMMANDS = ["demo", "run", "stats", "size", "state", "watch", "cancel", "clear"]
+COMMANDS = [
+    *("demo", "run", "send", "stats", "size", "workers", "state", "watch", "cancel", "clear"),
+    *("check", "doctor", "repair"),
+]
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
@@ -31,7 +36,7 @@ def test_each_command_has_an_example(command: str) -> None:
     assert f"  ltq {command}" in result.output.partition("Example")[2]
 
 
-@pytest.mark.parametrize("command", ["run", "stats", "size", "state", "watch", "cancel", "clear"])
+@pytest.mark.parametrize("command", COMMANDS[1:])
 def test_each_command_with_a_broker_takes_both_names_of_its_url(command: str) -> None:
     output = CliRunner().invoke(main, [command, "--help"]).output
     assert "--broker-url, --redis-url URL" in output
@@ -76,6 +81,14 @@ async def test_the_module_is_the_command() -> None:
         ["watch", "1", "--timeout", "nan"],
         ["watch", "1", "--timeout", "inf"],
         ["cancel"],
+        ["send"],
+        ["send", "jobs:worker"],
+        ["check", "--max-wait", "long"],
+        ["doctor", "--scan", "-1"],
+        ["repair", "a/b"],
+        ["stats", "--every", "0x"],
+        ["run", "jobs:worker", "--log-format", "xml"],
+        ["run", "jobs:worker", "--health-port", "x"],
         ["demo", "/does/not/exist"],
         ["demo", "--workers", "0"],
     ],
@@ -101,3 +114,15 @@ def test_control_characters_of_arguments_are_escaped() -> None:
         result.stderr == r"ltq: 'a\x1b[31m\nb' is not of the form MODULE:NAME, like jobs:worker"
         "\n"
     )
+
+
+@pytest.mark.parametrize("command", main.commands)
+def test_each_command_is_in_the_readme(command: str) -> None:
+    assert re.search(rf"\bltq {command}\b", (ROOT / "README.md").read_text())
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+async def test_shells_complete_it(shell: str) -> None:
+    done = await run_ltq(env={"_LTQ_COMPLETE": f"{shell}_source"})
+    assert done.code == 0
+    assert "_LTQ_COMPLETE" in done.out

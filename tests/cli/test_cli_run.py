@@ -39,7 +39,8 @@ async def test_a_burst_runs_what_is_there_and_exits_0(redis_url: str) -> None:
 async def test_it_says_what_it_runs_and_where(redis_url: str) -> None:
     done = await run_ltq("run", WORKER, "--burst", "--concurrency", "7", "--redis-url", redis_url)
     (line,) = [line for line in done.err.splitlines() if "concurrency" in line]
-    assert "worker jobs: 3 tasks (jobs:add, jobs:whoami, jobs:read), concurrency 7" in line
+    names = ", ".join(f"jobs:{name}" for name in ("add", "whoami", "read", "tell", "buy"))
+    assert f"worker jobs: 5 tasks ({names}), concurrency 7" in line
     assert line.endswith(f"broker {redis_url}")
     assert done.out == ""
 

@@ -1,0 +1,140 @@
+"""`ltq schedule`, and `ltq run --with-scheduler`."""
+
+import json
+import re
+import signal
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from ltq.broker import Broker
+from tests.cli.processes import run_ltq, start_ltq
+from tests.eventually import eventually
+
+MODULE = """
+import ltq
+
+worker = ltq.Worker("plan")
+bare = ltq.Worker("bare", broker_url="memory://bare")
+
+
+@worker.cron("* * * * * *", name="second")
+@worker.cron("30 2 * * *", tz="Europe/Berlin", misfire="skip", name="night")
+@worker.task
+async def tick(note: str = "") -> None: ...
+
+
+@bare.task
+async def nothing() -> None: ...
+
+
+scheduler = ltq.Scheduler()
+scheduler.cron("* * * * * *", tick.message("hello"))
+empty = ltq.Scheduler()
+number = 5
+"""
+
+QUEUE = "plan:tick"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "plan.py").write_text(MODULE)
+    return tmp_path
+
+
+async def fired(broker: Broker) -> int:
+    (stats,) = await broker.stats([QUEUE])
+    return stats.pending
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("target", ["plan:scheduler", "plan:worker"])
+async def test_it_fires_until_a_signal(
+    redis_url: str, broker: Broker, here: Path, number: signal.Signals, target: str
+) -> None:
+    arguments = ("schedule", target, "--broker-url", redis_url)
+    async with start_ltq(*arguments, cwd=here) as running:
+        line = await running.err_line("schedule")
+        assert f"broker {redis_url}" in line
+        await eventually(lambda: fired(broker), 10.0)
+        running.process.send_signal(number)
+        done = await running.end()
+    assert (done.code, done.out) == (0, "")
+    assert "scheduler has stopped" in done.err
+
+
+async def test_it_waits_for_a_server_that_is_not_there(here: Path) -> None:
+    nowhere = "redis://127.0.0.1:1/0"
+    arguments = ("schedule", "plan:scheduler", "--broker-url", nowhere)
+    async with start_ltq(*arguments, cwd=here) as running:
+        await running.err_line("schedules wait for the broker")
+        running.process.send_signal(signal.SIGTERM)
+        assert (await running.end()).code == 0
+
+
+async def test_a_worker_runs_its_schedules(redis_url: str, here: Path) -> None:
+    arguments = ("run", "plan:worker", "--with-scheduler", "--log-level", "debug")
+    async with start_ltq(*arguments, "--broker-url", redis_url, cwd=here) as running:
+        await running.err_line("plan:tick second:")
+        running.process.send_signal(signal.SIGTERM)
+        done = await running.end()
+    assert done.code == 0
+    assert "worker plan has stopped" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("schedule", "plan:number"), "plan:number is not an ltq.Scheduler or ltq.Worker"),
+        (("schedule", "plan:empty"), "plan:empty has no schedules"),
+        (("schedule", "plan:bare"), "there are no schedules to run"),
+        (("schedule", "plan:schedule"), "did you mean plan:empty?"),
+        (("schedule", "list", "plan:empty"), "plan:empty has no schedules"),
+        (("schedule", "plan"), "'plan' is not of the form MODULE:NAME"),
+        (("schedule", "plan:scheduler", "--broker-url", "ftp://x"), "no known scheme"),
+        (("run", "plan:bare", "--with-scheduler"), "there are no schedules to run"),
+        (("run", "plan:worker", "--with-scheduler", "--burst"), "exclude each other"),
+    ],
+)
+async def test_wrong_use_is_told_in_one_line(
+    arguments: tuple[str, ...], told: str, here: Path
+) -> None:
+    done = await run_ltq(*arguments, cwd=here)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("ltq: ")
+    assert told in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+class TestList:
+    async def test_it_shows_the_next_runs_in_order(self, here: Path) -> None:
+        done = await run_ltq("schedule", "list", "plan:worker", "--count", "2", cwd=here)
+        assert (done.code, done.err) == (0, "")
+        head, *rows = done.out.splitlines()
+        assert re.split(r"  +", head) == [
+            *("next run", "schedule", "expression", "zone", "task", "misfire")
+        ]
+        cells = [re.split(r"  +", row) for row in rows]
+        assert [row[1] for row in cells] == ["second", "second", "night", "night"]
+        assert cells[3][2:] == ["30 2 * * *", "Europe/Berlin", "plan:tick", "skip"]
+        assert re.search(r" 02:30:00\+0[12]:00$", cells[2][0])
+
+    async def test_as_json(self, here: Path) -> None:
+        done = await run_ltq("schedule", "list", "plan:scheduler", "--json", cwd=here)
+        (found,) = json.loads(done.out)
+        (run,) = found.pop("next")
+        assert datetime.fromisoformat(run).tzinfo is not None
+        assert found.pop("name").startswith("plan:tick:")
+        assert found == {
+            "expression": "* * * * * *",
+            "tz": "UTC",
+            "task": "plan:tick",
+            "misfire": "once",
+        }
+
+    async def test_it_needs_no_server(self, here: Path) -> None:
+        nowhere = {"LTQ_BROKER_URL": "redis://127.0.0.1:1/0"}
+        done = await run_ltq("schedule", "list", "plan:scheduler", cwd=here, env=nowhere)
+        assert done.code == 0

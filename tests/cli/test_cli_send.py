@@ -1,0 +1,111 @@
+"""`ltq send`: a task from a shell."""
+
+import asyncio
+import json
+import signal
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import ltq
+from ltq.broker import Broker
+from ltq.state import Status
+from tests.cli import jobs
+from tests.cli.processes import Done, run_ltq, start_ltq
+
+ADD = "tests.cli.jobs:worker.add"
+BUY = "tests.cli.jobs:worker.buy"
+
+pytestmark = pytest.mark.usefixtures("tasks")
+
+
+async def send(url: str, *arguments: str) -> Done:
+    return await run_ltq("send", *arguments, "--broker-url", url)
+
+
+async def test_it_prints_the_id(redis_url: str) -> None:
+    done = await send(redis_url, ADD, "--json-args", "[1, 2]")
+    assert (done.code, done.err) == (0, "")
+    state = await jobs.add.handle(done.out.strip()).state()
+    assert state.status is Status.PENDING
+
+
+async def test_json_has_the_id(redis_url: str) -> None:
+    done = await send(redis_url, ADD, "--args", "[1]", "--kwargs", '{"b": 2}', "--json")
+    found = json.loads(done.out)
+    assert found["task"] == "jobs:add"
+    assert (await jobs.add.handle(found["id"]).state()).status is Status.PENDING
+
+
+async def test_options_are_those_of_a_send(redis_url: str, broker: Broker) -> None:
+    done = await send(redis_url, ADD, "--args", "[1, 2]", "--id", "mine", "--delay", "1h")
+    assert done.out == "mine\n"
+    assert (await jobs.add.handle("mine").state()).status is Status.DELAYED
+    await send(redis_url, ADD, "--args", "[1, 2]", "--id", "low", "--priority", "low")
+    await send(redis_url, ADD, "--args", "[1, 2]", "--id", "high", "--priority", "high")
+    async with broker.consumer(["jobs:add"]) as consumer:
+        claimed = await broker.claim(consumer, 2)
+    assert [delivery.lease.id for delivery in claimed] == ["high", "low"]
+
+
+async def test_arguments_become_what_the_annotations_say(redis_url: str) -> None:
+    async with start_ltq("run", "tests.cli.jobs:worker", "--broker-url", redis_url) as running:
+        order = json.dumps([{"count": 2, "within": "PT60S"}])
+        done = await send(redis_url, BUY, "--args", order, "--wait", "--timeout", "20")
+        assert done == Done(0, "120.0\n", "")
+        done = await send(redis_url, ADD, "--args", "[1, 2]", "--wait", "--json")
+        assert json.loads(done.out)["result"] == 3
+        running.process.send_signal(signal.SIGTERM)
+        assert (await running.end()).code == 0
+    assert jobs.Order(2, timedelta(seconds=60)).within.total_seconds() == 60
+
+
+async def test_a_task_that_fails_is_exit_code_1(redis_url: str) -> None:
+    waiting = asyncio.create_task(
+        send(redis_url, ADD, "--args", "[1, 2]", "--id", "gone", "--wait")
+    )
+    handle = jobs.add.handle("gone")
+
+    async with asyncio.timeout(20):
+        while not await jobs.worker.broker.find("gone"):
+            await asyncio.wait([waiting], timeout=0.02)
+    await handle.cancel()
+    assert await waiting == Done(1, "", "ltq: task gone ended as cancelled\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((ADD, "--args", '["x", 2]'), "argument 'a'"),
+        ((ADD, "--args", "[1]"), "missing a required argument: 'b'"),
+        ((ADD, "--args", "[1, 2]", "--kwargs", '{"c": 1}'), "'c'"),
+        ((ADD, "--args", "nonsense"), "is no JSON"),
+        ((ADD, "--args", "{}"), "--args takes a JSON array"),
+        ((ADD, "--args", "[1, 2]", "--priority", "urgent"), "'urgent' is not one of"),
+        ((ADD, "--args", "[1, 2]", "--id", "a b"), "task id name"),
+        ((ADD, "--args", "[1, 2]", "--timeout", "1"), "--timeout goes with --wait"),
+        (("tests.cli.jobs:worker",), "MODULE:WORKER.TASK"),
+        (("tests.cli.jobs:worker.subtract",), "has no task 'subtract': it has add, whoami"),
+        (("tests.cli.jobs:not_a_worker.add",), "is not an ltq.Worker"),
+    ],
+)
+async def test_a_mistake_is_one_line(arguments: tuple[str, ...], text: str) -> None:
+    done = await run_ltq("send", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert text in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_arguments_are_read_whatever_the_serializer_is() -> None:
+    worker = ltq.Worker("w", "memory://w", serializer="msgpack")
+
+    @worker.task
+    async def buy(order: jobs.Order, *, when: datetime) -> None: ...
+
+    given = buy.codec.read_call(
+        [{"count": 1, "within": "PT60S"}], {"when": "2026-11-22T03:00:00+00:00"}
+    )
+    order = jobs.Order(1, timedelta(seconds=60))
+    assert given == ((order,), {"when": datetime(2026, 11, 22, 3, tzinfo=UTC)})
+    with pytest.raises(ltq.InvalidArgumentsError, match="argument 'order'"):
+        buy.codec.read_call([{"count": "x"}], {"when": "2026-11-22T03:00:00+00:00"})
