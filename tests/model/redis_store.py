@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from math import inf
 
 import redis
+from msgspec import structs
 
 from ltq.brokers import _keys
 from ltq.brokers._consumer import RedisConsumer, _Group
@@ -88,9 +89,9 @@ class RedisStore(Store):
         return ids
 
     async def send_again(self, envelope: Envelope) -> Published:
-        """What the link sends after it got no answer to a send."""
-        link = self.broker._here().link
-        (answer, *_) = await link.run("send", self.prefix, "1", *envelope_arguments(envelope))
+        """What the link sends after it got no answer to a send of a new id."""
+        link, again = self.broker._here().link, structs.replace(envelope, has_new_id=True)
+        (answer, *_) = await link.run("send", self.prefix, "1", *envelope_arguments(again))
         return Published(answer.decode())
 
     async def replay(self, queue: str, call: str, ids: list[str]) -> list[Published]:
