@@ -5,13 +5,15 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
+
+import msgspec
 
 from ltq.broker import Claim, Consumer
 from ltq.errors import BrokerError
 from ltq.logger import Seldom
-from ltq.message import Delivery
+from ltq.message import Delivery, Lease
 from ltq.options import ISOLATION
 
 logger = logging.getLogger("ltq.worker")
@@ -20,7 +22,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 _SMALLEST_HALF = 8
 """Below so many tasks a claim, another call costs more than waiting for it."""
-
 
 _IMPATIENCE = 60.0
 """Seconds after having waited for company in vain in which a worker does not wait again."""
@@ -53,11 +54,13 @@ class Claimer:
         room: Room,
         *,
         lease: float,
+        renew: Callable[[Sequence[Lease]], Awaitable[Sequence[Lease]]],
         start: Callable[[Delivery], None],
     ) -> None:
         self._consumer = consumer
         self._room = room
         self._lease = lease
+        self._renew = renew
         self._start = start
         self._failed_waits = 0
         self._task: asyncio.Task[Any] | None = None
@@ -172,11 +175,20 @@ class Claimer:
         self.claimed_at = time.monotonic()
         if self._seldom.over():
             logger.info("claiming again")
-        if claim.deliveries and time.monotonic() - began > self._lease:
-            # This process was paused: their leases are over.
-            logger.warning("%d tasks were claimed too long ago to run", len(claim.deliveries))
-            return None
+        if claim.deliveries and time.monotonic() - began > self._lease / 2:
+            return await self._still_held(claim)
         return claim
+
+    async def _still_held(self, claim: Claim) -> Claim:
+        """What a claim that took long still holds: this process may have been paused meanwhile."""
+        try:
+            lost = set(await self._renew([delivery.lease for delivery in claim.deliveries]))
+        except BrokerError:  # whatever they do is fenced
+            return claim
+        if lost:
+            logger.warning("%d tasks were claimed too long ago to run", len(lost))
+        held = [delivery for delivery in claim.deliveries if delivery.lease not in lost]
+        return msgspec.structs.replace(claim, deliveries=held)
 
     async def _wait(self, claim: Claim, *, burst: bool) -> None:
         if not self._free or (burst and self._room.used):

@@ -102,7 +102,14 @@ class Shift:
             revoked=self._revoked,
             before_sweep=self._hold_on,
         )
-        self._claimer = Claimer(self._consumer, self._slots, lease=plan.lease, start=self._start)
+        self._claimer = Claimer(
+            self._consumer, self._slots, lease=plan.lease, renew=self._renew, start=self._start
+        )
+        self._caps = {
+            task.name: task.lane
+            for task in plan.tasks.values()
+            if task.policy.max_running is not None
+        }
         self._capped: dict[Lease, str] = {}
         """The lanes of what runs in a lane where it is limited how many may."""
         self._freeing: set[asyncio.Task[None]] = set()
@@ -169,14 +176,12 @@ class Shift:
                 repaired = await self._plan.broker.repair(
                     queues, lease=self._plan.lease, every=every
                 )
+                if repaired:
+                    logger.warning("%d tasks had lost their place and got it back", repaired)
             except BrokerError as error:
                 logger.debug("no look for tasks without a place: %s", error)
-                repaired = 0
             except Exception:
                 logger.exception("no look for tasks without a place")
-                repaired = 0
-            if repaired:
-                logger.warning("%d tasks had lost their place and got it back", repaired)
             pause, every = _REPAIR_EVERY, _REPAIR_EVERY / 2
 
     async def _is_more(self) -> bool:
@@ -228,9 +233,8 @@ class Shift:
 
     def _start(self, delivery: Delivery) -> None:
         self._keeper.hold(delivery.lease)
-        task = self._plan.tasks.get(delivery.task_name)
-        if task is not None and task.policy.max_running is not None:
-            self._capped[delivery.lease] = task.lane
+        if delivery.task_name in self._caps:
+            self._capped[delivery.lease] = self._caps[delivery.task_name]
         if self._stopping:
             outcome = Requeue(delivery.lease, front=True)
             if self._plan.events.is_heard:
@@ -274,8 +278,11 @@ class Shift:
     async def _hold_on(self) -> None:
         """After an outage renew what is held, before a sweep takes it for a dead worker's."""
         if self._keeper.is_late():
-            for lease in await self._plan.broker.heartbeat(self._keeper.held(), self._plan.lease):
+            for lease in await self._renew(self._keeper.held()):
                 self._lost(lease)
+
+    async def _renew(self, leases: Sequence[Lease]) -> list[Lease]:
+        return await self._plan.broker.heartbeat(leases, self._plan.lease)
 
     def _lost(self, lease: Lease) -> None:
         # One that has just ended is no longer there to be renewed either: nothing is wrong then.
