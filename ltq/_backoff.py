@@ -3,8 +3,7 @@
 import random
 from collections.abc import Callable
 
-from ltq.errors import ConfigurationError
-from ltq.options import MAX_SECONDS, Backoff, seconds
+from ltq.options import Backoff, called_backoff, seconds
 
 DEFAULT_BASE = 1.0
 LONGEST = 600.0
@@ -24,9 +23,6 @@ def next_pause(
     backoff decides itself; raises `ConfigurationError` if what it returns is no duration.
     """
     if callable(backoff):
-        pause: object = backoff(failed)
-        if not isinstance(pause, int | float) or not 0 <= pause <= MAX_SECONDS:
-            raise ConfigurationError(f"backoff returned {pause!r}: seconds, 0 or more, are allowed")
-        return float(pause)
+        return called_backoff(backoff, failed)
     base = DEFAULT_BASE if backoff is None else seconds("backoff", backoff)
     return uniform(0, min(LONGEST, base * 2.0 ** min(failed - 1, 60)))

@@ -246,15 +246,23 @@ def _backoff(option: str, value: object) -> Backoff:
     if not callable(value):
         return seconds(option, value)
     try:
-        pause = value(1)
+        called_backoff(value, 1)
+    except ConfigurationError:
+        raise
     except Exception as error:
         raise ConfigurationError(
             f"{option}: called with 1, the number of failed tries, it raised {error!r}; "
             "seconds, 0 or more, are allowed"
         ) from error
-    if not isinstance(pause, int | float) or not 0 <= pause <= MAX_SECONDS:
-        raise _fail(f"{option}(1)", pause, "seconds, 0 or more, at most a century")
     return cast(Backoff, value)
+
+
+def called_backoff(backoff: Callable[[int], object], failed: int) -> float:
+    """The pause in seconds that a function gives; raises `ConfigurationError` for what is none."""
+    pause = backoff(failed)
+    if isinstance(pause, int | float) and 0 <= pause <= MAX_SECONDS:
+        return float(pause)
+    raise _fail(f"backoff({failed})", pause, "seconds, 0 or more, at most a century")
 
 
 def _retry_on(option: str, value: object) -> RetryOn:

@@ -79,7 +79,8 @@ class TestFunction:
     def test_what_is_no_duration_is_refused(self, answer: Any) -> None:
         with pytest.raises(ConfigurationError) as caught:
             next_pause(lambda _: answer, 1)
-        assert str(caught.value) == f"backoff returned {answer!r}: seconds, 0 or more, are allowed"
+        allowed = "seconds, 0 or more, at most a century"
+        assert str(caught.value) == f"backoff(1)={answer!r} is not allowed: {allowed}"
 
     def test_its_own_error_is_not_hidden(self) -> None:
         with pytest.raises(ZeroDivisionError):

@@ -89,7 +89,7 @@ class TestPause:
     async def test_a_function_that_says_nonsense_is_named(self) -> None:
         pauses = iter([1.0, float("nan")])  # the first one is asked for where it is declared
         task = make_task(max_tries=9, backoff=lambda failed: next(pauses))
-        with pytest.raises(ConfigurationError, match="backoff returned nan"):
+        with pytest.raises(ConfigurationError, match=r"backoff\(1\)=nan is not allowed"):
             await fail(ValueError(), task)
 
 
