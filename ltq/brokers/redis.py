@@ -171,7 +171,7 @@ class RedisBroker(Broker):
         return await hazards(self._here().link)
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
-        """See `Publisher.publish`. Single sends of one turn of the loop share a call."""
+        """See `Publisher.publish`. Single sends share a call while another one is under way."""
         session = self._here()
         if len(envelopes) == 1:
             sender = session.sender(namespace_of(envelopes[0].queue))
@@ -264,10 +264,8 @@ class RedisBroker(Broker):
             if sum(astuple(swept)) < _SWEEP:
                 break
         if total.recovered or total.buried:
-            logger.info(
-                "%s: of dead workers %d tasks are pending again, %d buried",
-                *(namespace, total.recovered, total.buried),
-            )
+            text = "%s: of dead workers %d tasks are pending again, %d buried"
+            logger.info(text, namespace, total.recovered, total.buried)
         if total.lost:
             logger.warning("%d tasks of %s were lost: see the dead letters", total.lost, namespace)
         return total

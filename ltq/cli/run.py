@@ -182,7 +182,9 @@ def _one_of(processes: int) -> list[str]:
     own = ["--processes", "1"]
     for option in ("--metrics-ports", "--health-ports"):
         own += [option, str(processes)]
-    return [sys.executable, "-m", "ltq", *sys.argv[1:], *own]
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    return [sys.executable, "-m", "ltq", *given[:end], *own, *given[end:]]
 
 
 def _reload(target: str, processes: int) -> NoReturn:
@@ -276,10 +278,10 @@ async def _run(
 
 
 async def _leave_what_is_stuck(pool: ThreadPoolExecutor) -> None:
-    """What was requeued and does not end must not hold the process."""
+    """What does not end must not hold the process."""
     stuck = count_stuck(pool)
     if stuck:
-        logger.warning("leaving without waiting for %d threads of requeued tasks", stuck)
+        logger.warning("leaving without waiting for %d threads that do not end", stuck)
         leave(0)
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for other in others:

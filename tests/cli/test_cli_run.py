@@ -5,10 +5,12 @@ import importlib.util
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
+from ltq.cli.run import _one_of
 from ltq.state import Status
 from ltq.task import Task
 from tests.cli import jobs
@@ -180,3 +182,19 @@ async def test_a_wrong_set_up_is_one_line(tmp_path: Path) -> None:
     assert done.code == 2
     assert done.err.startswith("ltq: task 'w:f' declares max_tries")
     assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["run", "jobs:worker"], ["run", "jobs:worker", "--processes", "1"]),
+        (["run", "--", "jobs:worker"], ["run", "--processes", "1"]),
+    ],
+)
+def test_what_each_process_is_told_comes_before_the_end_of_options(
+    monkeypatch: pytest.MonkeyPatch, given: list[str], expected: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ltq", *given])
+    command = _one_of(2)[3:]
+    assert command[: len(expected)] == expected
+    assert command[-2:] == ["--", "jobs:worker"] or "--" not in given
