@@ -181,7 +181,5 @@ class Timetable:
 def _tell_of_missed(schedule: Schedule, due: Slots) -> None:
     if due.missed_since is not None:
         since = datetime.fromtimestamp(due.missed_since, schedule.cron.zone)
-        logger.info(
-            "schedule %s: nobody was there since %s: misfire=%s",
-            *(schedule.name, since.isoformat(), schedule.misfire),
-        )
+        text = "schedule %s: nobody was there since %s: misfire=%s"
+        logger.info(text, schedule.name, since.isoformat(), schedule.misfire)

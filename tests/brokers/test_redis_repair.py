@@ -168,6 +168,25 @@ class TestWithoutATask:
         assert (stats.pending, stats.delayed, stats.dead) == (0, 0, 1)
 
 
+class TestStaleIds:
+    async def test_very_many_do_not_make_one_long_script(
+        self, broker: RedisBroker, client: redis.Redis
+    ) -> None:
+        held = await publish(broker)
+        await claim(broker)
+        client.rpush(_keys.ready("mail", QUEUE, 1), *[held.id] * 5000)
+        (good,) = await publish_many(broker, 1)
+        async with broker.consumer([QUEUE]) as consumer:
+            first = await consumer.claim(10)
+            assert first.due_in == 0
+            left = client.llen(_keys.ready("mail", QUEUE, 1))
+            assert 4000 < left < 5000
+            found: list[str] = []
+            while not found:
+                found = await claim_ids(consumer, 10)
+        assert found == [good]
+
+
 class TestCopy:
     async def test_a_list_that_could_not_be_read_is_not_made_again(
         self, broker: RedisBroker, client: redis.Redis, monkeypatch: pytest.MonkeyPatch

@@ -3,13 +3,14 @@
 local MAX_BYTES = 4000000 -- of bodies in one reply: it has to arrive well within its deadline
 local tasks, lost, leases, bytes = {}, 0, {}, 0
 local company, full
+local void = 0 -- ids that gave no task
 local deadline = at(now + lease)
 local micros = now * 1e6
 local fresh_token = string.format('%.0f', micros)
 local keys = prefix .. 'task:'
 local function add(id, token, fields) tasks[#tasks + 1] = { id, token, fields } end
 local function unusable(id, lane, why)
-  lost = lost + 1
+  lost, void = lost + 1, void + 1
   local queue = string.match(lane, '^[^/]*')
   bury(keys .. id, queue, id, 'status', 'rejected', 'error', why)
   redis.call('DEL', keys .. id)
@@ -38,7 +39,10 @@ local function take(id, lane)
   local hash = {}
   for i = 1, #fields, 2 do hash[fields[i]] = fields[i + 1] end
   if not hash.status then return unusable(id, lane, 'what the task was is gone') end
-  if hash.status ~= 'pending' then return end -- it has another place
+  if hash.status ~= 'pending' then -- it has another place
+    void = void + 1
+    return
+  end
   if not hash.task then return unusable(id, lane, 'what the task was is gone in part') end
   if not fits(hash) then return true end
   local token, last = fresh_token, tonumber(hash.token)
@@ -70,7 +74,7 @@ end
 local function take_from(ready, lane, count)
   local last, stop = #tasks + count, nil
   while #tasks < last and not stop do
-    stop = lost > 100 and 'refused' or take_some(ready, lane, last - #tasks)
+    stop = void > 100 and 'refused' or take_some(ready, lane, last - #tasks)
   end
   return stop ~= 'refused'
 end

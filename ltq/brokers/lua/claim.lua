@@ -56,6 +56,6 @@ for _, member in ipairs(sure('ZRANGE', prefix .. 'active', 0, -1)) do
   if wanted and named(lanes, lane) then serve(member) end
 end
 record()
-if full or lost > 0 then due(now) end
+if full or void > 0 then due(now) end
 return { due_in and at(due_in) or '', lost, tasks, stamp, start_in and at(start_in) or '',
   company and string.format('%.0f', company) or '' }
