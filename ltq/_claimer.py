@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import math
-import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
+from ltq._pauses import Pauses
 from ltq.broker import Claim, Consumer
 from ltq.errors import BrokerError
 from ltq.logger import Seldom
@@ -63,12 +63,13 @@ class Claimer:
         self._renew = renew
         self._start = start
         self._failed_waits = 0
+        self._wait_pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE)
         self._task: asyncio.Task[Any] | None = None
         """Where it rests, while it does."""
         self._claiming: asyncio.Task[Claim] | None = None
         """The call under way."""
         self._stopped = asyncio.Event()
-        self._failures = 0
+        self._claim_pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE)
         self._company: int | None = None
         """What a task needs that waits for room."""
         self._patient_until = -math.inf
@@ -166,12 +167,10 @@ class Claimer:
         try:
             claim = claiming.result()
         except BrokerError as error:
-            self._failures += 1
-            longest = min(_FIRST_PAUSE * 2.0 ** min(self._failures, 10), _LONGEST_PAUSE)
             self._seldom.warning("claiming failed, trying again: %s", error)
-            await self._rest(asyncio.sleep(longest * random.uniform(0.5, 1.0)))
+            await self._rest(asyncio.sleep(self._claim_pauses.next()))
             return None
-        self._failures = 0
+        self._claim_pauses.reset()
         self.claimed_at = time.monotonic()
         if self._seldom.over():
             logger.info("claiming again")
@@ -201,12 +200,13 @@ class Claimer:
         try:
             await self._consumer.wait(claim.due_in)
             self._failed_waits = 0
+            self._wait_pauses.reset()
         except BrokerError as error:
             # Once may be a lost connection, and the next claim tells; then do not spin.
             self._failed_waits += 1
             if self._failed_waits > 1:
                 self._seldom.warning("waiting for work fails: %s", error)
-                await asyncio.sleep(min(_FIRST_PAUSE * 2.0**self._failed_waits, _LONGEST_PAUSE))
+                await asyncio.sleep(self._wait_pauses.next())
 
     async def _rest(self, pause: Coroutine[Any, Any, object]) -> None:
         """Await something that `stop` may cut short, or has cut short already."""

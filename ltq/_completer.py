@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable
 from contextlib import suppress
 
 from ltq._batcher import Batcher
+from ltq._pauses import Pauses
 from ltq.broker import Settler
 from ltq.errors import BrokerError
 from ltq.logger import Seldom
@@ -16,7 +16,8 @@ logger = logging.getLogger("ltq.worker")
 
 BATCH = 500
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.5
+_PAUSES = 0.1, 1.5
+"""Seconds until the next attempt to write, at first and at most."""
 
 
 class Completer:
@@ -83,7 +84,7 @@ class Completer:
 
     async def _until_answered(self, outcomes: list[Outcome]) -> list[Receipt]:
         """Write them once the broker can be reached. Raises what means that it never will."""
-        pause = _FIRST_PAUSE
+        pauses = Pauses(*_PAUSES)
         while True:
             try:
                 receipts = await self._settler.finish(outcomes)
@@ -96,7 +97,6 @@ class Completer:
                     logger.info("outcomes are written again")
                 return receipts
             with suppress(TimeoutError):
-                async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):
+                async with asyncio.timeout(pauses.next()):
                     await self._hurry.wait()
             self._hurry.clear()
-            pause = min(2 * pause, _LONGEST_PAUSE)

@@ -1,9 +1,9 @@
 """Enqueueing: what the broker's answers mean to who sends, and waiting for room."""
 
 import asyncio
-import random
 from collections.abc import Callable, Sequence
 
+from ltq._pauses import Pauses
 from ltq.broker import Broker
 from ltq.errors import ConfigurationError, QueueFullError
 from ltq.message import Envelope, Published
@@ -39,19 +39,20 @@ async def enqueue(
         return ids
     left = await _refused(broker, envelopes, range(len(ids)), answers, ids)
     deadline = asyncio.get_running_loop().time() + full_timeout
-    pause = _FIRST_PAUSE
+    pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE)
     while left:
         rest = deadline - asyncio.get_running_loop().time()
         if rest <= 0 and Published.FULL in answers:
             raise await _full(broker, envelopes[left[0]])
-        await asyncio.sleep(min(max(rest, 0), pause * random.uniform(0.5, 1.0)))
+        await asyncio.sleep(min(max(rest, 0), pauses.next()))
         some, others = left[:_AT_ONCE], left[_AT_ONCE:]
         again = [envelopes[i] for i in some]
         answers = await broker.publish(again)
         if answered is not None:
             answered(again, answers)
         refused = await _refused(broker, envelopes, some, answers, ids)
-        pause = min(2 * pause, _LONGEST_PAUSE) if refused == some else _FIRST_PAUSE
+        if refused != some:
+            pauses.reset()
         left = refused + others
     return ids
 

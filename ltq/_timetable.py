@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 
+from ltq._pauses import Pauses
 from ltq._schedule import Schedule, Slots
 from ltq._ticks import Tick, Ticked
 from ltq.broker import Broker
@@ -49,7 +49,7 @@ class _Entry:
         """The slot kept in the broker, as far as is known here."""
         self.is_known = False
         """Whether this run has seen to it before."""
-        self.failures = 0
+        self._pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE)
         self.seldom = Seldom(logger, 30.0)
         self._retry_at: float | None = None
         self._next: tuple[int, int] | None = None
@@ -66,15 +66,14 @@ class _Entry:
 
     def failed(self, now: float, error: Exception) -> None:
         """Try again later, and say so now and then."""
-        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self.failures, 30))
-        self.failures += 1
-        self._retry_at = now + pause * random.uniform(0.5, 1.0)
+        self._retry_at = now + self._pauses.next()
         text = error if isinstance(error, BrokerError | _QueueFullError) else repr(error)
         self.seldom.warning("schedule %s: %s; trying again", self.schedule.name, text)
 
     def succeeded(self) -> None:
         """It is up to date."""
-        self.failures, self._retry_at, self.is_known = 0, None, True
+        self._pauses.reset()
+        self._retry_at, self.is_known = None, True
 
 
 class Timetable:
@@ -86,7 +85,7 @@ class Timetable:
         self._broker = broker
         self._entries = [_Entry(schedule) for schedule in schedules]
         self._sleep = sleep
-        self._failures = 0
+        self._pauses = Pauses(_FIRST_PAUSE, _LONGEST_AWAY)
         self._away = Seldom(logger, 30.0)
 
     async def run(self) -> None:
@@ -100,9 +99,9 @@ class Timetable:
             now = await self._broker.time()
         except Exception as error:
             return self._failed(error)
-        if self._failures and self._away.over():
+        self._pauses.reset()
+        if self._away.over():
             logger.info("the broker is back")
-        self._failures = 0
         clock = asyncio.get_running_loop().time
         began = clock()
         due = [entry for entry in self._entries if entry.wake_at(now) <= now]
@@ -112,11 +111,9 @@ class Timetable:
         return min(max(left, _SHORTEST_SLEEP), LONGEST_SLEEP)
 
     def _failed(self, error: Exception) -> float:
-        pause = min(_LONGEST_AWAY, _FIRST_PAUSE * 2.0 ** min(self._failures, 30))
-        self._failures += 1
         text = error if isinstance(error, BrokerError) else repr(error)
         self._away.warning("%s; schedules wait for the broker", text)
-        return pause * random.uniform(0.5, 1.0)
+        return self._pauses.next()
 
     async def _attend(self, entry: _Entry, now: float) -> None:
         try:

@@ -16,7 +16,18 @@ PACKAGE = ROOT / "ltq"
 TESTS = ROOT / "tests"
 
 LAYERS: tuple[set[str], ...] = (
-    {"errors", "state", "options", "logger", "_names", "_clock", "_backoff", "_batcher", "_cron"},
+    {
+        "errors",
+        "state",
+        "options",
+        "logger",
+        "_names",
+        "_clock",
+        "_backoff",
+        "_batcher",
+        "_pauses",
+        "_cron",
+    },
     {
         "message",
         "_schemes",

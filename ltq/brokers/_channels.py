@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
+from ltq._pauses import Pauses
 from ltq.brokers._link import Link
 from ltq.errors import BrokerError
 
@@ -101,7 +101,7 @@ class Channels:
             self._writer = asyncio.create_task(self._write(self._connection))
 
     async def _read_forever(self) -> None:
-        pause = _FIRST_PAUSE
+        pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE)
         while not self._closing:
             connection = self._link.new_connection()
             try:
@@ -117,14 +117,13 @@ class Channels:
                 logger.debug("the Pub/Sub connection is lost, connecting again: %s", error)
             finally:
                 if self._connection is not None:
-                    pause = _FIRST_PAUSE
+                    pauses.reset()
                     if self._greeter is not None:
                         self._greeter.cancel()
                     self._connection = None
                     self._on_lost()
                 await connection.disconnect(nowait=True)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            await asyncio.sleep(pauses.next())
 
     async def _read(self, connection: AbstractConnection) -> None:
         loop = asyncio.get_running_loop()

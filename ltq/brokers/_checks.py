@@ -241,9 +241,8 @@ def check_rights(server: Server) -> Finding:
     if missing or rights.scripts:
         names = ", ".join(missing) or "scripts: " + ", ".join(rights.scripts)
         grants = " ".join(f"+{command}" for command in missing) or "+eval +evalsha"
-        return Finding(
-            *("rights", Level.DANGER, f"the user may not use {names}"), f"ACL SETUSER ... {grants}"
-        )
+        text, advice = f"the user may not use {names}", f"ACL SETUSER ... {grants}"
+        return Finding("rights", Level.DANGER, text, advice)
     return Finding("rights", Level.OK, "every command and script LTQ uses is allowed")
 
 
@@ -334,9 +333,8 @@ def check_queue(queue: Queue) -> Iterator[Finding]:
             "run more workers, or with more --concurrency",
         )
     if stats.dead:
-        yield Finding(
-            *("dead letters", Level.NOTE, f"{name}: {stats.dead}"), f"ltq dead list {name}"
-        )
+        text, advice = f"{name}: {stats.dead}", f"ltq dead list {name}"
+        yield Finding("dead letters", Level.NOTE, text, advice)
 
 
 def check_queues(queues: Sequence[Queue]) -> list[Finding]:

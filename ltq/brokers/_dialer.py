@@ -1,11 +1,12 @@
 """Opening connections: at once as long as the server answers, in turns while it is away."""
 
 import asyncio
-import random
 from collections.abc import Callable
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError, RedisError  # noqa: A004  redis-py's name
+
+from ltq._pauses import Pauses
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.8
 
@@ -29,7 +30,7 @@ class Dialer:
         self._make = make
         self._keep = keep
         self._error: Exception | None = None
-        self._pause = _FIRST_PAUSE
+        self._pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE)
         self._attempt: asyncio.Task[None] | None = None
 
     async def connect(self, connection: AbstractConnection) -> None:
@@ -54,8 +55,7 @@ class Dialer:
 
     async def _try(self) -> None:
         try:
-            await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            await asyncio.sleep(self._pauses.next())
             connection = self._make()
             try:
                 async with asyncio.timeout(_WITHIN):
@@ -67,7 +67,8 @@ class Dialer:
                 await connection.disconnect(nowait=True)
                 raise
             else:
-                self._error, self._pause = None, _FIRST_PAUSE
+                self._error = None
+                self._pauses.reset()
                 self._keep(connection)
         finally:
             self._attempt = None

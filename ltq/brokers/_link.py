@@ -7,7 +7,6 @@ call here is safe to repeat, so it is repeated knowingly, until its deadline.
 import asyncio
 import builtins
 import math
-import random
 import re
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +28,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from ltq._pauses import Pauses
 from ltq.brokers._dialer import Dialer
 from ltq.brokers._scripts import sha, source
 from ltq.errors import BrokerError
@@ -147,7 +147,7 @@ class Link:
         patience: float,
     ) -> Reply:
         error: RedisError | None = None
-        pause = 0.0  # one retry at once: a connection may only have been idle for too long
+        pauses: Pauses | None = None
         try:
             async with asyncio.timeout(patience):
                 while True:
@@ -163,8 +163,10 @@ class Link:
                     self._failed()
                     if isinstance(error, ConnectionError) or "READONLY" in str(error):
                         await self._drop_free()  # they lead to a server that is no more
-                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-                    pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+                    if pauses is None:  # once more at once: it may only have been idle too long
+                        pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE)
+                    else:
+                        await asyncio.sleep(pauses.next())
         except builtins.TimeoutError:
             self._failed()
             await self._drop_free()  # they may be as dead as the one that did not answer
