@@ -37,7 +37,8 @@ def envelope_arguments(envelope: Envelope) -> list[Argument]:
             fields += (name, value)
     eta = "" if envelope.eta is None else repr(envelope.eta)
     priority, conditions = int(envelope.priority), _conditions(envelope)
-    head: list[Argument] = [envelope.id, queue, lane, priority, envelope.delay, eta, conditions]
+    delay = envelope.delay or 0
+    head: list[Argument] = [envelope.id, queue, lane, priority, delay, eta, conditions]
     return [*head, len(fields), *fields]
 
 

@@ -1,5 +1,5 @@
 -- push(lane, priority, id, front): let a task wait in its lane; flush_pushed() writes them all at
--- once, marks the lanes active, and leaves a wake-up for one consumer of each.
+-- once. After `lineup`.
 local pushed, pushed_order = {}, {}
 local function push(lane, priority, id, front)
   if priority ~= '0' and priority ~= '2' then priority = '1' end
@@ -11,13 +11,6 @@ local function push(lane, priority, id, front)
   end
   if not front then table.insert(pushed[member], id) end
 end
-local function wake(lane) sure('ZADD', prefix .. 'wake:' .. lane, 0, '1') end
 local function flush_pushed()
-  for _, member in ipairs(pushed_order) do
-    local ids = pushed[member]
-    if #ids > 0 then sure('RPUSH', prefix .. 'ready:' .. member, unpack(ids)) end
-    local rank = tonumber(string.sub(member, 1, 1)) * 1e10 + now
-    sure('ZADD', prefix .. 'active', 'NX', at(rank), member)
-    wake(string.sub(member, 3))
-  end
+  for _, member in ipairs(pushed_order) do line_up(member, unpack(pushed[member])) end
 end

@@ -15,6 +15,7 @@ RETURNS for each outcome 'ok', 'stale', 'cancelled' or 'gone'
 local prefix = KEYS[1]
 -- @include time
 -- @include sure
+-- @include lineup
 -- @include ready
 -- @include later
 -- @include bury

@@ -17,6 +17,7 @@ local prefix, again, schedule, spec = KEYS[1], '', ARGV[1], ARGV[2]
 local key = prefix .. 'slot:' .. schedule
 -- @include time
 -- @include sure
+-- @include lineup
 -- @include ready
 -- @include later
 -- @include send

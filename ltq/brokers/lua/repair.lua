@@ -14,9 +14,9 @@ RETURNS {repaired, doubtful}: how many were put back; pending tasks whose list s
 local prefix, lease, before = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
 -- @include time
 -- @include sure
+-- @include lineup
 -- @include ready
 -- @include index
-
 local repaired, doubtful, lanes, restore = 0, 0, {}, {}
 local function since(hash) return math.max(tonumber(hash[1]) or 0, tonumber(hash[2]) or 0) end
 local ends = {} -- of each ready list: when its first task was sent, since when its last one waits

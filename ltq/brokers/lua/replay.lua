@@ -15,6 +15,7 @@ RETURNS for each id 'created', 'exists' (it waits or works: the letter stays), '
 local prefix, queue, call = KEYS[1], ARGV[1], ARGV[2]
 -- @include time
 -- @include sure
+-- @include lineup
 -- @include ready
 
 local LIVE = { pending = true, delayed = true, working = true }

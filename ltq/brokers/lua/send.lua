@@ -16,6 +16,8 @@ RETURNS for each task 'created', 'exists', 'taken' (another task has the id), 's
 local prefix, again = KEYS[1], ARGV[1]
 -- @include time
 -- @include sure
+-- @include lineup
+-- @include alone
 -- @include ready
 -- @include later
 -- @include send

@@ -14,11 +14,11 @@ local limit, max_deliveries, result_ttl = tonumber(ARGV[1]), tonumber(ARGV[2]), 
 local grace = tonumber(ARGV[4])
 -- @include time
 -- @include sure
+-- @include lineup
 -- @include ready
 -- @include bury
 -- @include index
 -- @include final
-
 local recovered, promoted, buried, lost = 0, 0, 0, 0
 
 local function again(id, queue, hash, ...)
