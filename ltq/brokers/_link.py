@@ -8,7 +8,7 @@ import asyncio
 import builtins
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from hiredis import pack_command
@@ -28,6 +28,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from ltq._deadlines import Deadlines
 from ltq._pauses import Pauses
 from ltq.brokers._dialer import Dialer
 from ltq.brokers._scripts import sha, source
@@ -96,6 +97,7 @@ class Link:
         self._name = name
         self._free: list[AbstractConnection] = []
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._deadlines = Deadlines()
         self._dialer = Dialer(self.new_connection, self._keep)
         self._closed = False
         self._failing_since: float | None = None
@@ -116,50 +118,49 @@ class Link:
         """Open a connection; while the server is away, in turns with all others of this link."""
         await self._dialer.connect(connection)
 
-    async def run(
+    def run(
         self,
         script: str,
         prefix: str,
         *arguments: Argument,
         patience: float = PATIENCE,
         if_repeated: Argument | None = None,
-    ) -> Reply:
+    ) -> Awaitable[Reply]:
         """Run a Lua script on the keys of a prefix. Raises `BrokerError`.
 
         `if_repeated` stands for the first argument where the call may have been carried out
         already and only its reply was lost.
         """
         command = ("EVALSHA", sha(script), 1, prefix, *arguments)
-        repeated = command
-        if if_repeated is not None:
-            repeated = (*command[:4], if_repeated, *command[5:])
-        return await self._repeat(command, repeated, script, patience)
+        return self._repeat(command, script, patience, if_repeated)
 
-    async def call(self, *command: Argument, patience: float = PATIENCE) -> Reply:
+    def call(self, *command: Argument, patience: float = PATIENCE) -> Awaitable[Reply]:
         """Send a command that may safely be repeated. Raises `BrokerError`."""
-        return await self._repeat(command, command, None, patience)
+        return self._repeat(command, None, patience)
 
     async def _repeat(
         self,
         command: tuple[Argument, ...],
-        repeated: tuple[Argument, ...],
         script: str | None,
         patience: float,
+        if_repeated: Argument | None = None,
     ) -> Reply:
         error: RedisError | None = None
         pauses: Pauses | None = None
         try:
-            async with asyncio.timeout(patience):
+            with self._deadlines.within(patience):
                 while True:
                     try:
-                        reply = await self._once(command, script)
+                        async with self._slots:
+                            reply = await self._exchange(command, script)
                         if self._failing_since is not None:
                             self._succeeded()
                         return reply
                     except RedisError as failed:
-                        error, command = failed, repeated
+                        error = failed
                     if not is_passing(error):
                         raise self._broker_error(error) from error
+                    command = _repeated(command, if_repeated)
                     self._failed()
                     if isinstance(error, ConnectionError) or "READONLY" in str(error):
                         await self._drop_free()  # they lead to a server that is no more
@@ -185,7 +186,7 @@ class Link:
     async def block(self, *command: Argument, patience: float) -> Reply:
         """Send a blocking command once, beside the other calls. Raises `BrokerError`."""
         try:
-            async with asyncio.timeout(patience):
+            with self._deadlines.within(patience):
                 return await self._exchange(command, None)
         except RedisError as error:
             raise self._broker_error(error) from error
@@ -195,6 +196,7 @@ class Link:
     async def aclose(self) -> None:
         """Close all connections; those of calls under way when these end."""
         self._closed = True
+        self._deadlines.close()
         await self._dialer.aclose()
         await self._drop_free()
         await self._client.aclose()
@@ -207,10 +209,6 @@ class Link:
         reason = error or "no answer"
         return BrokerError(f"Redis at {self._name} did not do it within {patience:g} s: {reason}")
 
-    async def _once(self, command: tuple[Argument, ...], script: str | None) -> Reply:
-        async with self._slots:
-            return await self._exchange(command, script)
-
     async def _exchange(self, command: tuple[Argument, ...], script: str | None) -> Reply:
         connection = self._free.pop() if self._free else self.new_connection()
         try:
@@ -218,7 +216,7 @@ class Link:
                 await self.connect(connection)
             reply = await _exchange(connection, command, script)
         except ResponseError:
-            await self._keep_open(connection)
+            await self._give_back(connection)
             raise
         except (RuntimeError, OSError) as error:  # uvloop: "the handler is closed"
             await connection.disconnect(nowait=True)
@@ -226,10 +224,10 @@ class Link:
         except BaseException:
             await connection.disconnect(nowait=True)  # a reply may still be on its way
             raise
-        await self._keep_open(connection)
+        await self._give_back(connection)
         return reply
 
-    async def _keep_open(self, connection: AbstractConnection) -> None:
+    async def _give_back(self, connection: AbstractConnection) -> None:
         if self._closed:  # while the call was under way
             await connection.disconnect(nowait=True)
         else:
@@ -242,6 +240,11 @@ class Link:
         connections, self._free = self._free, []
         for connection in connections:
             await connection.disconnect(nowait=True)
+
+
+def _repeated(command: tuple[Argument, ...], first: Argument | None) -> tuple[Argument, ...]:
+    """The command as it is sent again, with another first argument of its script, if any."""
+    return command if first is None else (*command[:4], first, *command[5:])
 
 
 def pack(command: tuple[Argument, ...]) -> bytes:

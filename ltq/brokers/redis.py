@@ -79,13 +79,14 @@ class _Session:
         """Joins single sends of one namespace."""
         sender = self.senders.get(namespace)
         if sender is None:
-            sender = Batcher(lambda batch: self._send_all(namespace, batch), BATCH, is_lasting)
+            sender = Batcher(partial(self._send_all, namespace), BATCH, is_lasting)
             self.senders[namespace] = sender
         return sender
 
-    async def _send_all(self, namespace: str, envelopes: list[Envelope]) -> list[Published]:
-        if len(envelopes) == 1:
-            return await self.send(namespace, envelopes)
+    def _send_all(self, namespace: str, batch: list[Envelope]) -> Awaitable[list[Published]]:
+        return (self.send if len(batch) == 1 else self._send_chunks)(namespace, batch)
+
+    async def _send_chunks(self, namespace: str, envelopes: list[Envelope]) -> list[Published]:
         answers: list[Published] = []
         for _, chunk in chunks(envelopes, queue_of_envelope, envelope_size):
             answers += await self.send(namespace, [envelopes[i] for i in chunk])

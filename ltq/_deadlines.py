@@ -1,0 +1,84 @@
+"""Deadlines of many short waits, kept by one timer."""
+
+import asyncio
+from types import TracebackType
+
+
+class Deadlines:
+    """Ends what takes too long in one event loop, as `asyncio.timeout` does.
+
+    A timer for each of thousands of calls a second would cost as much as the calls' own work.
+    """
+
+    def __init__(self) -> None:
+        self._open: set[Deadline] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def within(self, seconds: float) -> "Deadline":
+        """`with` it, the running task has so long; then `TimeoutError` is raised."""
+        return Deadline(self, seconds)
+
+    def add(self, deadline: "Deadline", loop: asyncio.AbstractEventLoop) -> None:
+        """Watch a deadline."""
+        self._open.add(deadline)
+        if self._timer is None or deadline.at < self._timer.when():
+            self._set(deadline.at, loop)
+
+    def discard(self, deadline: "Deadline") -> None:
+        """Watch it no longer. The timer stays: the next call most likely has a use for it."""
+        self._open.discard(deadline)
+
+    def close(self) -> None:
+        """Drop the timer, unless something is still under way."""
+        if self._timer is not None and not self._open:
+            self._timer.cancel()
+
+    def _set(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(when, self._check, loop)
+
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now = loop.time()
+        for deadline in [one for one in self._open if one.at <= now]:
+            self._open.discard(deadline)
+            deadline.expire()
+        if self._open:
+            self._set(min(one.at for one in self._open), loop)
+
+
+class Deadline:
+    """One wait of one task; made by `Deadlines.within`."""
+
+    __slots__ = ("_cancelling", "_expired", "_owner", "_seconds", "_task", "at")
+
+    def __init__(self, owner: Deadlines, seconds: float) -> None:
+        self._owner = owner
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
+        assert task is not None, "only a task can be cancelled"
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._expired = False
+        self.at = loop.time() + self._seconds
+        self._owner.add(self, loop)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._owner.discard(self)
+        is_ours = self._expired and self._task.uncancel() <= self._cancelling
+        if is_ours and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+    def expire(self) -> None:
+        """The time is up."""
+        self._expired = True
+        self._task.cancel()
