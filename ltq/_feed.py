@@ -3,7 +3,9 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Self
 
+from ltq.errors import ResultTimeoutError, TaskNotFoundError
 from ltq.state import TaskState
 
 _KEPT = 64
@@ -30,6 +32,8 @@ class Feed:
         self._last: TaskState[bytes] | None = None
         self.started = False
         """Whether anything was put in yet."""
+        self.only_end = False
+        """Whether the reader waits for the final state: others need not be put in."""
 
     def put_changed(self, state: TaskState[bytes] | None) -> bool:
         """`put`, unless the reader was told exactly this last; tells whether it was new."""
@@ -90,3 +94,31 @@ class Feed:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+class Following:
+    """A feed read until a deadline, and closed in the end."""
+
+    def __init__(self, feed: Feed, task_id: str, timeout: float | None) -> None:
+        self._feed = feed
+        self._task_id = task_id
+        self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
+        self._deadline = None if timeout is None else self._loop.time() + timeout
+
+    async def next(self) -> TaskState[bytes]:
+        """The next state. Raises `TaskNotFoundError`, `ResultTimeoutError` at the deadline."""
+        deadline = self._deadline
+        try:
+            state = await self._feed.get(None if deadline is None else deadline - self._loop.time())
+        except FeedTimeoutError:
+            raise ResultTimeoutError(self._task_id, self._timeout or 0.0) from None
+        if state is None:
+            raise TaskNotFoundError(self._task_id)
+        return state
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._feed.close()

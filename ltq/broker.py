@@ -26,11 +26,11 @@ from typing import Protocol, Self
 
 import msgspec
 
-from ltq._feed import Feed, FeedTimeoutError
+from ltq._feed import Feed, Following
 from ltq._schemes import broker_factory
 from ltq._schemes import redact as redact
 from ltq._ticks import Ticker
-from ltq.errors import ConfigurationError, ResultTimeoutError, TaskNotFoundError
+from ltq.errors import ConfigurationError, TaskNotFoundError
 from ltq.message import (
     DeadLetter,
     Delivery,
@@ -348,22 +348,25 @@ class Broker(Publisher, Settler, Watcher, Inspector, DeadLetters, Ticker, ABC):
         Raises `TaskNotFoundError` when there is no such task (any more), `ResultTimeoutError`
         when it is not final after `timeout` seconds.
         """
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
-        feed = self.feed(queue, task_id)
-        last: TaskState[bytes] | None = None
-        try:
+        with Following(self.feed(queue, task_id), task_id, timeout) as following:
+            last: TaskState[bytes] | None = None
             while last is None or not last.status.is_final:
-                state = await feed.get(None if deadline is None else deadline - loop.time())
-                if state is None:
-                    raise TaskNotFoundError(task_id)
+                state = await following.next()
                 if state != last:
                     last = state
                     yield state
-        except FeedTimeoutError:
-            raise ResultTimeoutError(task_id, timeout or 0.0) from None
-        finally:
-            feed.close()
+
+    async def wait(
+        self, queue: str, task_id: str, *, timeout: float | None = None
+    ) -> TaskState[bytes]:
+        """Wait for the final state. Raises what `watch` raises."""
+        feed = self.feed(queue, task_id)
+        feed.only_end = True
+        with Following(feed, task_id, timeout) as following:
+            while True:
+                state = await following.next()
+                if state.status.is_final:
+                    return state
 
 
 class BrokerSource(Protocol):

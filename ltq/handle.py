@@ -106,12 +106,7 @@ class Handle(Generic[R_co]):
             if not state.status.is_final:
                 raise ResultTimeoutError(self.id, timeout)
             return state
-        watched = self._source.broker.watch(self.queue, self.id, timeout=timeout)
-        async for encoded in watched:
-            if encoded.status.is_final:
-                await watched.aclose()
-                return self._typed(encoded)
-        raise AssertionError("a watch ends with a final state or an error")
+        return self._typed(await self._source.broker.wait(self.queue, self.id, timeout=timeout))
 
     async def watch(self, timeout: float | None = None) -> AsyncIterator[TaskState[R_co]]:
         """Follow the task live: its present state first, each change seen, the final state last.

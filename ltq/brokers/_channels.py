@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from ltq._pauses import Pauses
-from ltq.brokers._link import Link
+from ltq.brokers._link import Link, pack
 from ltq.errors import BrokerError
 
 logger = logging.getLogger("ltq.broker")
@@ -23,7 +24,10 @@ CONNECT_WITHIN = 5.0
 """Seconds for a connection to stand, its greetings included."""
 
 PING_EVERY = 5.0
-"""Seconds of silence after which the connection is tried; after twice that it counts as lost."""
+"""Seconds between looks whether anything was heard; else the connection is tried out, once."""
+
+_LINGER = 0.1
+"""Seconds a channel may stay subscribed to that is wanted no more: the next one goes with it."""
 
 
 class Channels:
@@ -55,7 +59,8 @@ class Channels:
         self._connection: AbstractConnection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
-        self._heard = 0.0
+        self._heard = False
+        self._tidying: asyncio.TimerHandle | None = None
         self._closing = False
 
     def add(self, channel: str) -> None:
@@ -80,19 +85,27 @@ class Channels:
             del self._added[channel]
         else:
             self._dropped[channel] = None
-        if self._connection is not None:  # otherwise there is nothing to unsubscribe from
-            self._start()
+        if self._tidying is None and self._connection is not None:
+            self._tidying = asyncio.get_running_loop().call_later(_LINGER, self._tidy)
 
     async def aclose(self) -> None:
         """Close the connection and forget all channels."""
         self._wanted.clear()
         self._closing = True  # Python 3.11's wait_for may swallow the cancellation
+        if self._tidying is not None:
+            self._tidying.cancel()
+            self._tidying = None
         tasks = [t for t in (self._reader, self._writer, self._greeter) if t is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._reader = self._writer = None
         self._closing = False
+
+    def _tidy(self) -> None:
+        self._tidying = None
+        if self._dropped and self._connection is not None:
+            self._start()
 
     def _start(self) -> None:
         if self._reader is None or self._reader.done():
@@ -109,7 +122,6 @@ class Channels:
                     await self._link.connect(connection)
                 self._added, self._dropped = dict.fromkeys(self._wanted), {}
                 self._connection = connection
-                self._heard = asyncio.get_running_loop().time()
                 self._greeter = asyncio.create_task(self._on_connected())
                 self._start()
                 await self._read(connection)
@@ -126,20 +138,35 @@ class Channels:
             await asyncio.sleep(pauses.next())
 
     async def _read(self, connection: AbstractConnection) -> None:
-        loop = asyncio.get_running_loop()
-        while not self._closing:
-            reply = await connection.read_response(timeout=PING_EVERY)
-            if reply is None:
-                if loop.time() - self._heard > 2 * PING_EVERY:
-                    raise OSError("nothing was heard, not even the answer to a ping")
-                await connection.send_command("PING", check_health=False)
-                continue
-            self._heard = loop.time()
-            kind, channel = reply[0], reply[1].decode("utf-8", "replace")
-            if kind == b"message":
-                self._on_message(channel, reply[2].decode("utf-8", "replace"))
-            elif kind == b"subscribe":
-                self._on_subscribed(channel)
+        async with asyncio.timeout(None) as patience:
+            pinger = asyncio.create_task(self._ping(connection, patience))
+            try:
+                while not self._closing:
+                    reply = await connection.read_response()
+                    self._heard = True
+                    kind, channel = reply[0], reply[1].decode("utf-8", "replace")
+                    if kind == b"message":
+                        self._on_message(channel, reply[2].decode("utf-8", "replace"))
+                    elif kind == b"subscribe":
+                        self._on_subscribed(channel)
+            finally:
+                pinger.cancel()
+
+    async def _ping(self, connection: AbstractConnection, patience: asyncio.Timeout) -> None:
+        """Try out a connection that is silent; end the reading if it stays so."""
+        tried = False
+        while True:
+            self._heard = False
+            await asyncio.sleep(PING_EVERY)
+            if self._heard:
+                tried = False
+            elif tried:
+                patience.reschedule(asyncio.get_running_loop().time())
+                return
+            else:
+                tried = True
+                with suppress(RedisError, OSError):  # then the reader has noticed it, too
+                    await connection.send_packed_command(pack(("PING",)), check_health=False)
 
     async def _write(self, connection: AbstractConnection) -> None:
         """Send what was added and dropped; all of one turn of the loop go together."""
@@ -148,8 +175,8 @@ class Channels:
             while (self._added or self._dropped) and connection is self._connection:
                 added, self._added = self._added, {}
                 dropped, self._dropped = self._dropped, {}
-                await _send(connection, "UNSUBSCRIBE", dropped)
-                await _send(connection, "SUBSCRIBE", added)
+                commands = [*_commands("UNSUBSCRIBE", dropped), *_commands("SUBSCRIBE", added)]
+                await connection.send_packed_command(b"".join(commands), check_health=False)
         except (RedisError, OSError) as error:
             logger.debug("the Pub/Sub connection is lost while writing: %s", error)
             await connection.disconnect(nowait=True)  # the reader sees it and starts again
@@ -157,7 +184,7 @@ class Channels:
             self._writer = None
 
 
-async def _send(connection: AbstractConnection, command: str, channels: Iterable[str]) -> None:
+def _commands(name: str, channels: Iterable[str]) -> Iterator[bytes]:
     names = list(channels)
     for start in range(0, len(names), _CHUNK):
-        await connection.send_command(command, *names[start : start + _CHUNK], check_health=False)
+        yield pack((name, *names[start : start + _CHUNK]))

@@ -40,6 +40,9 @@ _AWAY_PAUSE = 0.5
 CHUNK = 500
 """Tasks read in one call."""
 
+_PASSING = frozenset(("hset", "hdel"))
+"""What is said of a task's key while it goes on; at its end it gets a TTL, too, or is deleted."""
+
 Target = tuple[str, str]
 """A namespace and a task's id."""
 
@@ -151,7 +154,8 @@ class WatchHub:
     def _said(self, channel: str, text: str) -> None:
         target = self._targets.get(channel)
         if target is not None:
-            self._mark(target)
+            if text not in _PASSING or not all(feed.only_end for feed in self._feeds[target]):
+                self._mark(target)
         elif channel in self._listeners:
             self._listeners[channel](text)
 

@@ -72,10 +72,10 @@ class TestManyWatches:
     async def test_without_config_they_are_polled_with_one_warning(
         self, redis_executable: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        caplog.set_level(logging.WARNING, "ltq")
+        caplog.set_level(logging.WARNING, "ltq.broker")
         with RedisServer(redis_executable, *GUARDED) as server:
             assert await send_and_watch(with_password(server), MANY) <= 2
-        warnings = [record.getMessage() for record in caplog.records]
+        warnings = [one.getMessage() for one in caplog.records if one.name == "ltq.broker"]
         assert len(warnings) == 1
         assert "polls instead" in warnings[0]
         assert "secret" not in caplog.text

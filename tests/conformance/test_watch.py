@@ -15,6 +15,9 @@ from tests.conformance.factories import QUEUE, claim_one, lose, publish, publish
 
 Follow = Callable[[Broker, str], Feed]
 
+SOON = 3.0
+"""Seconds: less than it takes until everything is read again in case that something was lost."""
+
 
 @pytest.fixture
 async def follow() -> AsyncIterator[Follow]:
@@ -245,3 +248,69 @@ class TestWatch:
         await broker.finish([Requeue(delivery.lease, delay=30.0)])
         assert (await anext(watch)).status is Status.DELAYED
         await asyncio.wait_for(watch.aclose(), 1.0)
+
+
+class TestWait:
+    """The end is waited for: passing states need not be told, and the end comes at once."""
+
+    async def test_it_gives_the_final_state_only(
+        self, broker: Broker, make_broker: MakeBroker, make_consumer: MakeConsumer
+    ) -> None:
+        envelope = await publish(broker)
+        ending = asyncio.create_task(make_broker().wait(QUEUE, envelope.id, timeout=SOON))
+        consumer = make_consumer()
+        delivery = await claim_one(broker, consumer)
+        await broker.progress(delivery.lease, Progress(1.0, 2.0))
+        await broker.requeue(delivery.lease, delay=0.02)
+        delivery = await claim_one(broker, consumer)
+        await broker.release(delivery.lease, result=b"1")
+        state = await ending
+        assert (state.status, state.result) == (Status.COMPLETED, b"1")
+
+    async def test_an_end_that_was_there_before(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        envelope = await publish(broker)
+        await broker.release((await claim_one(broker, make_consumer())).lease)
+        assert (await broker.wait(QUEUE, envelope.id, timeout=SOON)).status is Status.COMPLETED
+
+    async def test_a_cancellation(self, broker: Broker) -> None:
+        envelope = await publish(broker)
+        ending = asyncio.create_task(broker.wait(QUEUE, envelope.id, timeout=SOON))
+        await broker.cancel(QUEUE, envelope.id, 60.0)
+        assert (await ending).status is Status.CANCELLED
+
+    async def test_a_burial(self, broker: Broker, make_consumer: MakeConsumer) -> None:
+        envelope = await publish(broker, max_deliveries=1)
+        delivery = await claim_one(broker, make_consumer(lease=0.05))
+        ending = asyncio.create_task(broker.wait(QUEUE, envelope.id, timeout=SOON))
+        await lose(broker, delivery)
+        assert (await ending).status is Status.REJECTED
+
+    async def test_an_end_without_a_trace(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        envelope = await publish(broker)
+        delivery = await claim_one(broker, make_consumer())
+        ending = asyncio.create_task(broker.wait(QUEUE, envelope.id, timeout=SOON))
+        await broker.release(delivery.lease, result_ttl=0)
+        with pytest.raises(TaskNotFoundError):
+            await ending
+
+    async def test_it_ends_at_its_timeout(self, broker: Broker) -> None:
+        envelope = await publish(broker)
+        with pytest.raises(ResultTimeoutError):
+            await broker.wait(QUEUE, envelope.id, timeout=0.02)
+
+    async def test_beside_a_watch_both_are_served(
+        self, broker: Broker, make_consumer: MakeConsumer, follow: Follow
+    ) -> None:
+        envelope = await publish(broker)
+        ending = asyncio.create_task(broker.wait(QUEUE, envelope.id, timeout=SOON))
+        feed = follow(broker, envelope.id)
+        await seen(feed, Status.PENDING)
+        delivery = await claim_one(broker, make_consumer())
+        await seen(feed, Status.WORKING)
+        await broker.release(delivery.lease)
+        await seen(feed, Status.COMPLETED)
+        assert (await ending).status is Status.COMPLETED

@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 
 import ltq
 from ltq._completer import Completer
+from ltq.brokers import _channels
 from ltq.brokers._channels import Channels
 from ltq.brokers.redis import RedisBroker
 from ltq.errors import BrokerError, TaskNotFoundError
@@ -400,6 +401,33 @@ class TestBlackHole:
             took = time.monotonic() - began
             measured("16 dead connections: sends failed, seconds until one works", (failed, took))
             assert took <= 10
+
+    async def test_a_dead_pubsub_connection_is_replaced(
+        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_channels, "PING_EVERY", 0.2)
+        heard: list[str] = []
+        confirmed: list[str] = []
+        async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
+            link = broker.new_link()
+            channels = Channels(
+                link,
+                on_subscribed=confirmed.append,
+                on_message=lambda channel, text: heard.append(text),
+                on_connected=partial(lapse, 0),
+                on_lost=lambda: None,
+            )
+            channels.add("news")
+            await eventually(lambda: confirmed == ["news"])
+            await lapse(0.7)  # the silent connection is tried out, and answers
+            assert confirmed == ["news"]
+            proxy.freeze_all()
+            await eventually(lambda: confirmed == ["news", "news"], timeout=5)
+            with redis.Redis.from_url(server.url) as client:
+                client.publish("news", "again")
+            await eventually(lambda: heard == ["again"])
+            await channels.aclose()
+            await link.aclose()
 
 
 async def timed_send() -> float:
