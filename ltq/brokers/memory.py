@@ -45,6 +45,15 @@ class MemoryBroker(Broker):
     def clone(self) -> "MemoryBroker":
         return MemoryBroker(self.url)
 
+    def forget(self) -> None:
+        """Let go of the tasks: a later broker of this name begins with an empty store.
+
+        Brokers that are there already keep theirs.
+        """
+        with _stores_lock:
+            if _stores.get(self._name) is self._store:
+                del _stores[self._name]
+
     async def ping(self) -> None:
         """Nothing to reach: it always answers."""
 

@@ -1,0 +1,208 @@
+"""A clock that tests move."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from ltq.errors import ConfigurationError
+from ltq.options import MAX_SECONDS, Seconds, seconds
+from ltq.testing._loops import WORLD, Timeline, awaited_by
+
+Moment = datetime | str | float
+"""An aware datetime, such a one as ISO 8601 text, or Unix seconds."""
+
+_LOOK_EVERY = 0.001
+"""Real seconds between two looks at what waits for something real."""
+
+
+class Crew(Protocol):
+    """What works while a clock is moved: a box."""
+
+    async def begin(self) -> None:
+        """Start working in the running event loop, if it does not yet, and let tasks be claimed."""
+        ...
+
+    def pause(self) -> None:
+        """Let no more tasks be claimed."""
+        ...
+
+    def check(self) -> None:
+        """Raise what ended a worker or a scheduler."""
+        ...
+
+    def running(self) -> list["asyncio.Task[None]"]:
+        """The asyncio tasks that run tasks."""
+        ...
+
+    def has_threads(self) -> bool:
+        """Whether one of them runs in a thread."""
+        ...
+
+
+class Clock:
+    """The time of workers, schedulers and a broker under test. It stands still unless moved.
+
+        clock = Clock(start="2030-01-01T12:00:00Z")
+        async with ltq.testing.use(worker, clock=clock):
+            await clock.advance(hours=1)
+
+    `start` is an aware datetime, such a one as text, or Unix seconds; None is now, in whole
+    seconds. `patience` is how many real seconds a running task that waits for something real (a
+    thread, a socket) gets to go on before time moves over it. Calling the clock gives Unix
+    seconds. Raises `ConfigurationError`.
+    """
+
+    def __init__(self, start: Moment | None = None, *, patience: Seconds = 1.0) -> None:
+        self._now = float(int(time.time())) if start is None else _unix("start", start)
+        self._patience = seconds("patience", patience, zero=True)
+        # Near the loops' own time, as an object may be used here and there; and a whole number,
+        # so that no moment is rounded.
+        self._ahead = math.floor(self._now) - math.floor(time.monotonic())
+        self._timeline: Timeline | None = None
+        self._crews: list[Crew] = []
+        self._is_moving = False
+        self._since: dict[asyncio.Future[object], float] = {}
+        """What running tasks wait for that is real, and since when, by real time."""
+
+    def __call__(self) -> float:
+        """Unix seconds."""
+        return self._now
+
+    def __repr__(self) -> str:
+        return f"<Clock {self.now.isoformat()}>"
+
+    @property
+    def now(self) -> datetime:
+        """The present moment, in UTC."""
+        return datetime.fromtimestamp(self._now, UTC)
+
+    async def advance(
+        self,
+        seconds: Seconds = 0.0,
+        *,
+        minutes: float = 0.0,
+        hours: float = 0.0,
+        days: float = 0.0,
+    ) -> None:
+        """Move on by a timedelta, or by seconds, minutes, hours and days together.
+
+        All that is due until then happens at its own time, in that order: delayed tasks start,
+        retries run, cron slots are fired, timeouts cut. Raises `ConfigurationError` for less than
+        nothing, and inside a task; and what ends a worker or a scheduler, such as a
+        `LifespanError`.
+        """
+        step = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
+        try:
+            total = step + 60.0 * minutes + 3600.0 * hours + 86400.0 * days
+        except TypeError:
+            total = math.nan
+        if not 0 <= total <= MAX_SECONDS:
+            given = (seconds, minutes, hours, days)
+            raise ConfigurationError(
+                f"advance by {given!r} (seconds, minutes, hours, days) is not allowed: "
+                "a timedelta or numbers, 0 or more together, at most a century"
+            )
+        await self._move(self._now + total)
+
+    async def advance_to(self, moment: Moment) -> None:
+        """Move on to a moment: an aware datetime, such a one as text, or Unix seconds.
+
+        Raises `ConfigurationError` for one that has passed, and what `advance` raises.
+        """
+        until = _unix("moment", moment)
+        if until < self._now:
+            raise ConfigurationError(
+                f"moment={moment!r} is not allowed: the clock shows {self.now.isoformat()} already"
+            )
+        await self._move(until)
+
+    def join(self, crew: Crew) -> None:
+        """Let a crew work while the clock is moved."""
+        self._crews.append(crew)
+
+    def leave(self, crew: Crew) -> None:
+        """Work no more. With the last one the event loop gets its own time back."""
+        if crew in self._crews:
+            self._crews.remove(crew)
+        if not self._crews and self._timeline is not None:
+            self._timeline.release()
+            self._timeline = None
+
+    def timeline(self) -> Timeline:
+        """That of the running event loop; one of another loop is over then."""
+        loop = asyncio.get_running_loop()
+        if self._timeline is None or self._timeline.loop is not loop:
+            if self._timeline is not None:
+                self._timeline.release()
+            self._timeline = Timeline(loop, lambda: self._now - self._ahead)
+        return self._timeline
+
+    async def _move(self, until: float) -> None:
+        async with self._work() as timeline:
+            await self._settle(timeline)
+            while (moment := timeline.next + self._ahead) <= until:
+                if moment - self._ahead < timeline.next:  # rounded down: then it is not due yet
+                    moment = math.nextafter(moment, math.inf)
+                self._now = max(self._now, moment)
+                timeline.fire()
+                await self._settle(timeline)
+            self._now = max(self._now, until)
+
+    @asynccontextmanager
+    async def _work(self) -> AsyncIterator[Timeline]:
+        """Let the crews work meanwhile."""
+        if WORLD.get() is not None:
+            raise ConfigurationError("a clock is moved by the test, not by what follows it")
+        if self._is_moving:
+            raise ConfigurationError("the clock is being moved already: await that first")
+        self._is_moving = True
+        try:
+            async with AsyncExitStack() as stack:
+                for crew in tuple(self._crews):
+                    stack.callback(crew.pause)
+                    await crew.begin()
+                yield self.timeline()
+        finally:
+            self._is_moving = False
+
+    async def _settle(self, timeline: Timeline) -> None:
+        """Let happen what happens at this moment; what is real gets `patience` for it."""
+        while True:
+            await timeline.quiesce()
+            for crew in self._crews:
+                crew.check()
+            now = time.monotonic()
+            outside = self._outside(timeline)
+            self._since = {future: self._since.get(future, now) for future in outside}
+            if all(now - first >= self._patience for first in self._since.values()):
+                return
+            await asyncio.sleep(_LOOK_EVERY)
+
+    def _outside(self, timeline: Timeline) -> list["asyncio.Future[object]"]:
+        """What running tasks wait for that is neither the clock's nor within the event loop."""
+        if not timeline.has_outside() and not any(crew.has_threads() for crew in self._crews):
+            return []
+        running = [task for crew in self._crews for task in crew.running()]
+        return [future for future in awaited_by(running) if not timeline.sleeps(future)]
+
+
+def _unix(name: str, moment: object) -> float:
+    """Unix seconds of a moment."""
+    parsed = moment
+    if isinstance(parsed, str):
+        try:
+            parsed = datetime.fromisoformat(parsed)
+        except ValueError:
+            parsed = None
+    if isinstance(parsed, datetime) and parsed.tzinfo is not None:
+        return parsed.timestamp()
+    if isinstance(parsed, int | float) and not isinstance(parsed, bool) and math.isfinite(parsed):
+        return float(parsed)
+    raise ConfigurationError(
+        f"{name}={moment!r} is not allowed: an aware datetime, such a one as ISO 8601 text, "
+        "or Unix seconds"
+    )

@@ -1,0 +1,149 @@
+"""Faults of a broker: which calls fail, and how."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Literal, Self, TypeVar, get_args
+
+from ltq.errors import BrokerError, ConfigurationError
+from ltq.options import Seconds, positive_int, seconds
+
+T = TypeVar("T")
+
+Call = Literal[
+    "send",
+    "first",
+    "claim",
+    "wait",
+    "freed",
+    "finish",
+    "heartbeat",
+    "progress",
+    "sweep",
+    "repair",
+    "states",
+    "watch",
+    "queues",
+    "stats",
+    "clear",
+    "cancel",
+    "find",
+    "letters",
+    "letter",
+    "replay",
+    "purge",
+    "time",
+    "fire",
+    "ping",
+    "hazards",
+]
+"""A call of a broker: the name of its method, but `send` for `publish` and `watch` for `feed`."""
+
+CALLS: frozenset[str] = frozenset(get_args(Call))
+
+On = Call | Iterable[Call] | None
+
+
+class Fault:
+    """One thing that is wrong with a broker, until it is healed: by `heal`, or by `with`."""
+
+    def __init__(
+        self,
+        calls: frozenset[str],
+        *,
+        left: int | None,
+        error: Exception,
+        lost: bool,
+        forget: Callable[["Fault"], None],
+    ) -> None:
+        self.calls = calls
+        self.left = left
+        """How many calls are still to fail; None: all until it is healed."""
+        self.error = error
+        self.lost = lost
+        """Whether the call is done, and its reply lost."""
+        self.count = 0
+        """How many calls have failed."""
+        self._forget = forget
+
+    def heal(self) -> None:
+        """Let no more calls fail. Safe to call twice."""
+        self._forget(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.heal()
+
+    def take(self) -> Exception:
+        """Spoil a call."""
+        self.count += 1
+        if self.left is not None:
+            self.left -= 1
+            if self.left == 0:
+                self.heal()
+        return self.error.with_traceback(None)
+
+
+class Faults:
+    """All that is wrong with a broker and its clones. For any thread."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._faults: list[Fault] = []
+        self._pauses: list[tuple[frozenset[str], float]] = []
+
+    def fail(self, on: On, *, next: int | None, error: Exception | None, lost: bool) -> Fault:  # noqa: A002
+        """Let calls fail."""
+        calls = _calls(on)
+        if error is None:
+            error = BrokerError("a call failed, as the test wants it")
+        elif not isinstance(error, Exception):
+            raise ConfigurationError(f"error={error!r} is not allowed: an exception, not a class")
+        left = None if next is None else positive_int("next", next)
+        fault = Fault(calls, left=left, error=error, lost=lost, forget=self._forget)
+        self._faults.append(fault)
+        return fault
+
+    def slow(self, pause: Seconds, on: On) -> None:
+        """Let calls take longer."""
+        self._pauses.append((_calls(on), seconds("seconds", pause)))
+
+    def heal(self) -> None:
+        """Nothing is wrong any more."""
+        self._faults.clear()
+        self._pauses.clear()
+
+    async def call(self, name: Call, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call, with what is wrong with it."""
+        self.counts[name] += 1
+        for calls, pause in tuple(self._pauses):
+            if name in calls:
+                await asyncio.sleep(pause)
+        fault = self.find(name)
+        if fault is None:
+            return await call()
+        if fault.lost:
+            await call()
+        raise fault.take()
+
+    def find(self, name: Call) -> Fault | None:
+        """What is wrong with a call."""
+        return next((fault for fault in tuple(self._faults) if name in fault.calls), None)
+
+    def _forget(self, fault: Fault) -> None:
+        with suppress(ValueError):
+            self._faults.remove(fault)
+
+
+def _calls(on: object) -> frozenset[str]:
+    if on is None:
+        return CALLS
+    wanted: Iterable[object] = [on] if isinstance(on, str) or not isinstance(on, Iterable) else on
+    names = list(wanted)
+    for name in names:
+        if name not in CALLS:
+            raise ConfigurationError(f"on={name!r} is not allowed: {', '.join(sorted(CALLS))}")
+    return frozenset(map(str, names))

@@ -1,0 +1,202 @@
+"""A broker that fails on demand."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Self
+
+from ltq._feed import Feed
+from ltq._ticks import Tick, Ticked
+from ltq.broker import DEFAULT_LEASE, Broker, Claim, Consumer
+from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
+from ltq.options import Limit, Seconds
+from ltq.state import Progress, QueueStats, TaskState
+from ltq.testing._faults import Fault, Faults, On
+
+
+class FlakyBroker(Broker):
+    """Stands before any broker, and fails when it is told to.
+
+        broker = FlakyBroker(Broker.from_url("redis://localhost:6379"))
+        worker = ltq.Worker("shop", broker=broker)
+        broker.fail(next=3, on="send")
+
+    Its clones fail with it: that of a worker's heartbeat is one.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._faults = Faults()
+
+    @property
+    def calls(self) -> Counter[str]:
+        """How many calls were made, by name: those that failed as well."""
+        return self._faults.counts
+
+    def fail(
+        self,
+        on: On = None,
+        *,
+        next: int | None = None,  # noqa: A002  `fail(next=3)` reads well
+        error: Exception | None = None,
+        lost: bool = False,
+    ) -> Fault:
+        """Let calls raise `error` (a `BrokerError` if left out): `on` names which, None is all.
+
+        The `next` so many of them; with None all until `heal()`, `fault.heal()`, or the end of
+        `with broker.fail(...):`. With `lost` the call is done first: only its reply is lost. Of
+        several faults of one call the one told first counts. Raises `ConfigurationError` for a
+        call there is not.
+        """
+        return self._faults.fail(on, next=next, error=error, lost=lost)
+
+    def slow(self, seconds: Seconds, on: On = None) -> None:
+        """Let calls take so much longer, until `heal()`. `watch` does not."""
+        self._faults.slow(seconds, on)
+
+    def heal(self) -> None:
+        """Let all calls succeed, at their own speed."""
+        self._faults.heal()
+
+    @property
+    def url(self) -> str:
+        return self._broker.url
+
+    @property
+    def is_local(self) -> bool:
+        return self._broker.is_local
+
+    def clone(self) -> "FlakyBroker":
+        clone = FlakyBroker(self._broker.clone())
+        clone._faults = self._faults
+        return clone
+
+    async def ping(self) -> None:
+        await self._faults.call("ping", self._broker.ping)
+
+    async def hazards(self) -> list[str]:
+        return await self._faults.call("hazards", self._broker.hazards)
+
+    async def aclose(self) -> None:
+        await self._broker.aclose()
+
+    def consumer(
+        self,
+        queues: Iterable[str],
+        *,
+        name: str | None = None,
+        lease: float = DEFAULT_LEASE,
+        limits: Mapping[str, Limit] | None = None,
+        revoked: Callable[[str], None] | None = None,
+        before_sweep: Callable[[], Awaitable[None]] | None = None,
+    ) -> Consumer:
+        consumer = self._broker.consumer(
+            queues,
+            name=name,
+            lease=lease,
+            limits=limits,
+            revoked=revoked,
+            before_sweep=before_sweep,
+        )
+        return FlakyConsumer(consumer, self._faults)
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        return await self._faults.call("send", lambda: self._broker.publish(envelopes))
+
+    async def first(self, queue: str, fingerprint: str) -> str | None:
+        return await self._faults.call("first", lambda: self._broker.first(queue, fingerprint))
+
+    async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
+        return await self._faults.call("finish", lambda: self._broker.finish(outcomes))
+
+    async def heartbeat(self, leases: Sequence[Lease], duration: float) -> list[Lease]:
+        call = self._broker.heartbeat
+        return await self._faults.call("heartbeat", lambda: call(leases, duration))
+
+    async def progress(self, lease: Lease, progress: Progress) -> bool:
+        return await self._faults.call("progress", lambda: self._broker.progress(lease, progress))
+
+    async def sweep(self, queues: Iterable[str]) -> Swept:
+        return await self._faults.call("sweep", lambda: self._broker.sweep(queues))
+
+    async def repair(
+        self, queues: Iterable[str], *, lease: float = DEFAULT_LEASE, every: float = 0.0
+    ) -> int:
+        call = self._broker.repair
+        return await self._faults.call("repair", lambda: call(queues, lease=lease, every=every))
+
+    async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
+        return await self._faults.call("states", lambda: self._broker.states(queue, ids))
+
+    def feed(self, queue: str, task_id: str) -> Feed:
+        self._faults.counts["watch"] += 1
+        fault = self._faults.find("watch")
+        if fault is None:
+            return self._broker.feed(queue, task_id)
+        feed = Feed(lambda _: None)
+        feed.fail(fault.take())
+        return feed
+
+    async def queues(self) -> list[str]:
+        return await self._faults.call("queues", self._broker.queues)
+
+    async def stats(self, queues: Sequence[str]) -> list[QueueStats]:
+        return await self._faults.call("stats", lambda: self._broker.stats(queues))
+
+    async def clear(self, queue: str) -> int:
+        return await self._faults.call("clear", lambda: self._broker.clear(queue))
+
+    async def cancel(self, queue: str, task_id: str, result_ttl: float) -> bool:
+        call = self._broker.cancel
+        return await self._faults.call("cancel", lambda: call(queue, task_id, result_ttl))
+
+    async def find(self, task_id: str) -> TaskState[bytes] | None:
+        return await self._faults.call("find", lambda: self._broker.find(task_id))
+
+    async def letters(self, queue: str, *, limit: int = 100, offset: int = 0) -> list[DeadLetter]:
+        call = self._broker.letters
+        return await self._faults.call("letters", lambda: call(queue, limit=limit, offset=offset))
+
+    async def letter(self, queue: str | None, task_id: str) -> DeadLetter:
+        return await self._faults.call("letter", lambda: self._broker.letter(queue, task_id))
+
+    async def replay(self, queue: str, ids: Sequence[str]) -> list[Published]:
+        return await self._faults.call("replay", lambda: self._broker.replay(queue, ids))
+
+    async def purge(
+        self, queue: str, ids: Sequence[str] | None = None, *, older_than: float = 0.0
+    ) -> int:
+        call = self._broker.purge
+        return await self._faults.call("purge", lambda: call(queue, ids, older_than=older_than))
+
+    async def time(self) -> float:
+        return await self._faults.call("time", self._broker.time)
+
+    async def fire(self, tick: Tick) -> Ticked:
+        return await self._faults.call("fire", lambda: self._broker.fire(tick))
+
+
+class FlakyConsumer:
+    """A consumer of a broker that fails on demand."""
+
+    def __init__(self, consumer: Consumer, faults: Faults) -> None:
+        self.name = consumer.name
+        self._consumer = consumer
+        self._faults = faults
+
+    async def claim(self, limit: int, running: int = 0) -> Claim:
+        return await self._faults.call("claim", lambda: self._consumer.claim(limit, running))
+
+    async def wait(self, timeout: float | None) -> bool:
+        return await self._faults.call("wait", lambda: self._consumer.wait(timeout))
+
+    async def freed(self, lane: str) -> None:
+        await self._faults.call("freed", lambda: self._consumer.freed(lane))
+
+    async def aclose(self) -> None:
+        await self._consumer.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()

@@ -1,0 +1,151 @@
+"""What was sent, and assertions about it."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from typing_extensions import ParamSpec
+
+from ltq.errors import DecodeError
+from ltq.message import Envelope, Message
+from ltq.options import Dispatch, Priority
+from ltq.task import Task
+from ltq.testing._box import Box, box_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_SHOWN = 20
+"""How many of the tasks sent a failure shows: the latest."""
+
+_OPTIONS = ("delay", "eta", "priority", "timeout", "max_tries", "result_ttl", "unique_for")
+"""What options say that travels."""
+
+
+def sent(task: Task[P, R]) -> list[Message[R]]:
+    """The messages of a task that were sent in the block, the earliest first.
+
+    Raises `ConfigurationError` for a task that is not under test.
+    """
+    return [_message(task, envelope) for envelope in _envelopes(task)]
+
+
+def assert_sent(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> list[Message[R]]:
+    """Fail unless such a call of the task was sent in the block; give all that were.
+
+    Positions, names and defaults make no difference. Options count if they are named:
+    `assert_sent(pay.with_options(delay=60), 12)`. Raises `InvalidArgumentsError` for arguments
+    that could not have been sent, `ConfigurationError` for a task that is not under test.
+    """
+    __tracebackhide__ = True
+    found = _find(task, args, kwargs)
+    if not found:
+        raise AssertionError(_text(task, args, kwargs, "was not sent"))
+    return found
+
+
+def assert_sent_once(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> Message[R]:
+    """Fail unless exactly one such call was sent in the block; give it. Else as `assert_sent`."""
+    __tracebackhide__ = True
+    found = _find(task, args, kwargs)
+    if len(found) != 1:
+        problem = f"was sent {len(found)} times" if found else "was not sent"
+        raise AssertionError(_text(task, args, kwargs, problem))
+    return found[0]
+
+
+def assert_not_sent(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Fail if such a call was sent in the block. Raises what `assert_sent` raises.
+
+    No call at all: `assert not sent(task)`.
+    """
+    __tracebackhide__ = True
+    if _find(task, args, kwargs):
+        raise AssertionError(_text(task, args, kwargs, "was sent"))
+
+
+def _envelopes(task: Task[..., Any]) -> list[Envelope]:
+    return [one for one in box_of(task).sent if one.task_name == task.name]
+
+
+def _find(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> list[Message[Any]]:
+    wanted = task.message(*args, **kwargs)
+    call = task.codec.fingerprint(wanted.body or b"")
+    return [
+        _message(task, envelope)
+        for envelope in _envelopes(task)
+        if task.codec.fingerprint(envelope.body) == call and _has(envelope, wanted.options)
+    ]
+
+
+def _has(envelope: Envelope, options: Dispatch) -> bool:
+    """Whether it was sent with these options; those left out do not count."""
+    if options.id is not None and options.id != envelope.id:
+        return False
+    named = {name: getattr(options, name) for name in _OPTIONS}
+    return all(
+        value is None or value == getattr(envelope, name)
+        for name, value in named.items()
+        if not (name == "delay" and value == 0)
+    )
+
+
+def _message(task: Task[..., R], envelope: Envelope) -> Message[R]:
+    args, kwargs = task.codec.decode_call(envelope.body)
+    return Message(
+        args,
+        kwargs,
+        envelope.task_name,
+        json.loads(envelope.ctx) if envelope.ctx else {},
+        envelope.id,
+        Dispatch(
+            id=None if envelope.has_new_id else envelope.id,
+            delay=envelope.delay,
+            eta=envelope.eta,
+            priority=envelope.priority,
+            timeout=envelope.timeout,
+            max_tries=envelope.max_tries,
+            result_ttl=envelope.result_ttl,
+            unique_for=envelope.unique_for or None,
+        ),
+        body=envelope.body,
+        origin=task,
+    )
+
+
+def _text(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any], problem: str) -> str:
+    options = _options(task.message(*args, **kwargs).options)
+    box = box_of(task)
+    lines = [f"{task.name} {problem} with {_call(args, kwargs)}{options}"]
+    if not box.sent:
+        return f"{lines[0]}\nnothing was sent"
+    lines.append("sent was:")
+    if len(box.sent) > _SHOWN:
+        lines.append(f"  ... {len(box.sent) - _SHOWN} earlier ones")
+    lines += [f"  {_shown(box, envelope)}" for envelope in box.sent[-_SHOWN:]]
+    return "\n".join(lines)
+
+
+def _shown(box: Box, envelope: Envelope) -> str:
+    task = box.task(envelope.task_name)
+    try:
+        if task is None:
+            raise DecodeError("not of the box")
+        message = _message(task, envelope)
+    except DecodeError:
+        return f"{envelope.task_name} {envelope.body!r}"
+    return f"{task.name}{_call(message.args, message.kwargs)}{_options(message.options)}"
+
+
+def _call(args: Sequence[Any], kwargs: Any) -> str:
+    named = [f"{name}={value!r}" for name, value in kwargs.items()]
+    return f"({', '.join([*map(repr, args), *named])})"
+
+
+def _options(options: Dispatch) -> str:
+    """The options that say something, each after a space."""
+    named = {name: getattr(options, name) for name in ("id", *_OPTIONS)}
+    if named["priority"] is not None:
+        named["priority"] = Priority(named["priority"]).name.lower()
+    usual = (None, 0.0, "normal")
+    return "".join(f" {name}={value}" for name, value in named.items() if value not in usual)

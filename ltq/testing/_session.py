@@ -1,0 +1,85 @@
+"""What of a box runs in one event loop: its workers, and its schedules."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from ltq._clock import Clock
+from ltq._schedule import Schedule
+from ltq._timetable import LONGEST_SLEEP, Timetable
+from ltq.broker import Broker
+from ltq.testing._store import Gate
+from ltq.worker import Worker
+
+_PATIENCE = 10.0
+"""Real seconds that workers get to end with their block."""
+
+_leaving: WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[None]]] = (
+    WeakKeyDictionary()
+)
+"""Where a block was left that cannot wait: what is about to end."""
+
+
+class Session:
+    """What of a box runs in one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, gate: Gate) -> None:
+        self.loop = loop
+        self.gate = gate
+        self.tasks: list[asyncio.Task[None]] = []
+        self._over = asyncio.Event()
+
+    async def run(self, worker: Worker[Any]) -> None:
+        """Run a worker until the end."""
+        async with worker:
+            try:
+                await self._over.wait()
+            finally:
+                worker.stop(now=True)
+
+    async def schedule(self, broker: Broker, schedules: Sequence[Schedule], clock: Clock) -> None:
+        """Fire schedules until the end."""
+
+        async def sleep(pause: float) -> None:
+            if pause >= LONGEST_SLEEP:  # no other clock is to be looked at: until the next slot
+                now = clock()
+                pause = max(pause, min(one.cron.next(int(now)) for one in schedules) - now)
+            await asyncio.sleep(pause)
+
+        firing = asyncio.create_task(Timetable(broker, schedules, sleep).run())
+        over = asyncio.create_task(self._over.wait())
+        try:
+            await asyncio.wait([firing, over], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            firing.cancel()
+            over.cancel()
+
+    def end(self) -> None:
+        """Let all end, now; from outside of the event loop as well."""
+        with suppress(RuntimeError):  # the loop is closed, and all has ended with it
+            self.loop.call_soon_threadsafe(self._end)
+
+    async def aclose(self) -> None:
+        """Let all end, and wait for it."""
+        self.end()
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=_PATIENCE)
+
+    def leave(self) -> None:
+        """Let all end without waiting for it: whoever begins another one there does."""
+        self.end()
+        left = {task for task in self.tasks if not task.done()}
+        _leaving.setdefault(self.loop, set()).update(left)
+
+    def _end(self) -> None:
+        self._over.set()
+        self.gate.end()
+
+
+async def others_left() -> None:
+    """Wait for the end of what was left in this event loop."""
+    leaving = _leaving.pop(asyncio.get_running_loop(), set())
+    if leaving:
+        await asyncio.wait(leaving, timeout=_PATIENCE)

@@ -1,0 +1,169 @@
+"""The broker of a box: in memory, it remembers what was sent, and keeps its workers' leases."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import count
+from threading import current_thread, main_thread
+from typing import Self
+
+from ltq._clock import Clock
+from ltq._ticks import Tick, Ticked
+from ltq.broker import DEFAULT_LEASE, Claim, Consumer
+from ltq.brokers.memory import MemoryBroker
+from ltq.errors import BrokerError
+from ltq.message import Envelope, Lease, Outcome, Published, Receipt
+from ltq.options import Limit
+from ltq.testing._flaky import FlakyBroker
+from ltq.testing._loops import WORLD
+
+_numbers = count(1)
+
+
+class BoxStore(MemoryBroker):
+    """A store of its own, which remembers the tasks it took."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(f"memory://testing-{next(_numbers)}", clock=clock)
+        self.sent: list[Envelope] = []
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        answers = await super().publish(envelopes)
+        for envelope, answer in zip(envelopes, answers, strict=True):
+            self._remember(envelope, answer)
+        return answers
+
+    async def fire(self, tick: Tick) -> Ticked:
+        ticked = await super().fire(tick)
+        if tick.envelope is not None:
+            self._remember(tick.envelope, ticked.published)
+        return ticked
+
+    def _remember(self, envelope: Envelope, answer: Published | None) -> None:
+        if answer is Published.CREATED:
+            self.sent.append(envelope)
+
+
+class Gate:
+    """Where workers wait before they claim, in one event loop."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+        self._is_over = False
+
+    def open(self) -> None:
+        """Let them claim."""
+        self._open.set()
+
+    def close(self) -> None:
+        """Let them wait, unless they are to end."""
+        if not self._is_over:
+            self._open.clear()
+
+    def end(self) -> None:
+        """Let them go without a claim: they are to end."""
+        self._is_over = True
+        self._open.set()
+
+    async def passed(self) -> bool:
+        """Wait until it is open; whether there is still something to do."""
+        await self._open.wait()
+        return not self._is_over
+
+
+class BoxBroker(FlakyBroker):
+    """The broker of what is under test. What follows its clock waits at the gate to claim."""
+
+    def __init__(self, store: BoxStore) -> None:
+        super().__init__(store)
+        self.gate: Gate | None = None
+        self.before_send: Callable[[], Awaitable[None]] | None = None
+        """Awaited before what the test sends in an event loop of the main thread."""
+        self._held: dict[Lease, float] = {}
+
+    def consumer(
+        self,
+        queues: Iterable[str],
+        *,
+        name: str | None = None,
+        lease: float = DEFAULT_LEASE,
+        limits: Mapping[str, Limit] | None = None,
+        revoked: Callable[[str], None] | None = None,
+        before_sweep: Callable[[], Awaitable[None]] | None = None,
+    ) -> Consumer:
+        consumer = super().consumer(
+            queues,
+            name=name,
+            lease=lease,
+            limits=limits,
+            revoked=revoked,
+            before_sweep=before_sweep,
+        )
+        if self.gate is None or WORLD.get() is None:
+            return consumer
+        return _BoxConsumer(consumer, self, self.gate, lease)
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        is_test = WORLD.get() is None and current_thread() is main_thread()
+        if self.before_send is not None and is_test:
+            await self.before_send()
+        return await super().publish(envelopes)
+
+    async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
+        receipts = await super().finish(outcomes)
+        for outcome in outcomes:
+            self._held.pop(outcome.lease, None)
+        return receipts
+
+    async def keep(self, leases: Iterable[Lease], duration: float) -> None:
+        """Renew leases, as long as they are held: a worker's thread would, by real time."""
+        mine = dict.fromkeys(leases, duration)
+        self._held.update(mine)
+        while True:
+            await asyncio.sleep(duration / 3)
+            held = [lease for lease in mine if lease in self._held]
+            if not held:
+                return
+            with suppress(BrokerError):
+                for lease in await self.heartbeat(held, duration):
+                    self._held.pop(lease, None)
+
+
+class _BoxConsumer:
+    """A worker's: it claims only where the gate is open."""
+
+    def __init__(self, consumer: Consumer, broker: BoxBroker, gate: Gate, lease: float) -> None:
+        self.name = consumer.name
+        self._consumer = consumer
+        self._broker = broker
+        self._gate = gate
+        self._lease = lease
+        self._keeping: set[asyncio.Task[None]] = set()
+
+    async def claim(self, limit: int, running: int = 0) -> Claim:
+        if not await self._gate.passed():
+            return Claim([], None)
+        claim = await self._consumer.claim(limit, running)
+        if claim.deliveries:
+            leases = [delivery.lease for delivery in claim.deliveries]
+            keeping = asyncio.create_task(self._broker.keep(leases, self._lease))
+            self._keeping.add(keeping)
+            keeping.add_done_callback(self._keeping.discard)
+        return claim
+
+    async def wait(self, timeout: float | None) -> bool:
+        return await self._consumer.wait(timeout)
+
+    async def freed(self, lane: str) -> None:
+        await self._consumer.freed(lane)
+
+    async def aclose(self) -> None:
+        for keeping in self._keeping:
+            keeping.cancel()
+        await self._consumer.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()

@@ -1,0 +1,50 @@
+"""The pytest plugin: fixtures for what `ltq.testing` has. Installing LTQ brings it.
+
+The fixtures are plain functions: they suit tests with any plugin for asyncio, or without one.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from ltq.testing import Box, Clock, FlakyBroker, use
+from ltq.testing._box import Target
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line(
+        "markers",
+        "ltq(*targets, start=, patience=, with_scheduler=, running=): what is under test in "
+        "`ltq_box`, instead of `ltq_targets`, and how: the arguments of `ltq.testing.use`",
+    )
+
+
+@pytest.fixture
+def ltq_targets() -> Sequence[Target]:
+    """The workers, Apps and Schedulers under test: override it."""
+    return []
+
+
+@pytest.fixture
+def ltq_box(request: pytest.FixtureRequest, ltq_targets: Sequence[Target]) -> Iterator[Box]:
+    """What `ltq.testing.use` gives for `ltq_targets`, or as `@pytest.mark.ltq(...)` says."""
+    targets, options = list(ltq_targets), dict[str, object]()
+    markers = list(request.node.iter_markers("ltq"))
+    for marker in reversed(markers):  # the nearest one counts most
+        targets = list(marker.args) or targets
+        options |= marker.kwargs
+    with use(*targets, **options) as box:  # type: ignore[arg-type]
+        yield box
+
+
+@pytest.fixture
+def ltq_clock(ltq_box: Box) -> Clock:
+    """The clock of `ltq_box`."""
+    return ltq_box.clock
+
+
+@pytest.fixture
+def ltq_broker(ltq_box: Box) -> FlakyBroker:
+    """The broker of `ltq_box`."""
+    return ltq_box.broker

@@ -1,0 +1,117 @@
+"""What was sent, and what a failing assertion says."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+import ltq
+from ltq.testing import Box, assert_not_sent, assert_sent, assert_sent_once, sent
+
+Pay = ltq.Task[..., Any]
+
+
+@pytest.fixture
+def pay(worker: ltq.Worker) -> Pay:
+    @worker.task(priority="low")
+    async def pay(order: int, *, currency: str = "EUR") -> float:
+        return 1.5 * order
+
+    return pay
+
+
+class TestSent:
+    async def test_it_gives_the_messages_in_order(self, box: Box, pay: Pay) -> None:
+        eta = datetime(2031, 1, 1, tzinfo=UTC)
+        assert sent(pay) == []
+        handle = await pay.send(1)
+        await pay.with_options(eta=eta, id="two").send(2, currency="USD")
+        await pay.send_many([pay.message(3), pay.message(4)])
+        first, second, *_ = sent(pay)
+        assert (first.args, first.kwargs, first.id) == ((1,), {}, handle.id)
+        assert (second.args, second.kwargs) == ((2,), {"currency": "USD"})
+        assert (second.options.id, second.options.eta) == ("two", eta.timestamp())
+        assert [message.args[0] for message in sent(pay)] == [1, 2, 3, 4]
+        assert first.origin is pay
+
+    async def test_only_what_the_broker_took(self, box: Box, pay: Pay) -> None:
+        await pay.with_options(id="one").send(1)
+        await pay.with_options(id="one").send(1)
+        with pytest.raises(ltq.BrokerError), box.broker.fail(on="send"):
+            await pay.send(2)
+        with pytest.raises(ltq.BrokerError), box.broker.fail(on="send", lost=True):
+            await pay.send(3)
+        assert [message.args for message in sent(pay)] == [(1,), (3,)]
+
+    async def test_what_a_hook_wrote_is_there(self, worker: ltq.Worker, box: Box, pay: Pay) -> None:
+        class Stamp(ltq.MaxAge):
+            def on_send(self, message: ltq.Message[Any], task: ltq.Task[..., Any]) -> None:
+                message.ctx["trace"] = 5
+
+        worker.register_middleware(Stamp())
+        await pay.send(1)
+        assert sent(pay)[0].ctx == {"trace": 5}
+
+    async def test_a_task_that_is_not_under_test_is_refused(self, pay: Pay) -> None:
+        with pytest.raises(ltq.ConfigurationError, match="'shop:pay' is not under test"):
+            sent(pay)
+
+    def test_send_sync_counts(self, box_of_sync: Box, pay: Pay) -> None:
+        pay.send_sync(5)
+        assert_sent_once(pay, 5)
+
+    @pytest.fixture
+    def box_of_sync(self, worker: ltq.Worker) -> Any:
+        with ltq.testing.use(worker) as box:
+            yield box
+
+
+class TestAssertions:
+    async def test_a_call_is_the_same_however_it_is_spelled(self, box: Box, pay: Pay) -> None:
+        await pay.send(order=12, currency="EUR")
+        (message,) = assert_sent(pay, 12)
+        assert assert_sent_once(pay, 12, currency="EUR") == message
+        assert_not_sent(pay, 13)
+        assert_not_sent(pay, 12, currency="USD")
+
+    async def test_options_count_if_they_are_named(self, box: Box, pay: Pay) -> None:
+        await pay.with_options(delay=60, max_tries=3, id="twelve").send(12)
+        for options in ({}, {"delay": 60}, {"max_tries": 3}, {"id": "twelve"}, {"priority": "low"}):
+            assert_sent(pay.with_options(**options), 12)
+        for options in ({"delay": 61}, {"max_tries": 2}, {"id": "x"}, {"priority": "high"}):
+            assert_not_sent(pay.with_options(**options), 12)
+
+    async def test_wrong_arguments_are_refused(self, box: Box, pay: Pay) -> None:
+        with pytest.raises(ltq.InvalidArgumentsError, match="order"):
+            assert_not_sent(pay)
+
+    async def test_a_failure_says_what_was_sent_instead(
+        self, worker: ltq.Worker, box: Box, pay: Pay
+    ) -> None:
+        @worker.task
+        async def mail(to: str) -> None: ...
+
+        with pytest.raises(AssertionError) as failure:
+            assert_sent(pay, 12)
+        assert str(failure.value) == "shop:pay was not sent with (12)\nnothing was sent"
+        await pay.with_options(delay=60).send(12, currency="USD")
+        await mail.with_options(id="mail-1").send("ann@example.org")
+        with pytest.raises(AssertionError) as failure:
+            assert_sent(pay.with_options(priority="high"), 13)
+        assert str(failure.value).splitlines() == [
+            "shop:pay was not sent with (13) priority=high",
+            "sent was:",
+            "  shop:pay(12, currency='USD') delay=60.0 priority=low",
+            "  shop:mail('ann@example.org') id=mail-1",
+        ]
+
+    async def test_or_how_often(self, box: Box, pay: Pay) -> None:
+        for _ in range(25):
+            await pay.send(12)
+        with pytest.raises(AssertionError, match=r"was sent 25 times with \(12\)") as failure:
+            assert_sent_once(pay, 12)
+        assert "  ... 5 earlier ones" in str(failure.value)
+        with pytest.raises(AssertionError, match=r"shop:pay was sent with \(12\)"):
+            assert_not_sent(pay, 12)
+        with pytest.raises(AssertionError, match="was not sent"):
+            assert_sent_once(pay, 13)
