@@ -1,5 +1,8 @@
 """LTQ: a lightweight, async-first, fully typed task queue on Redis."""
 
+from ltq._display import display
+from ltq._portal import close_sync
+from ltq._together import as_completed, gather
 from ltq.app import App
 from ltq.broker import Broker
 from ltq.context import Context, current
@@ -23,7 +26,7 @@ from ltq.errors import (
     TaskRejectedError,
 )
 from ltq.events import Event, EventKind, EventReader
-from ltq.handle import Handle, as_completed, gather
+from ltq.handle import Handle
 from ltq.logger import TaskFilter, get_logger, setup_logging
 from ltq.message import Message
 from ltq.middleware import (
@@ -38,6 +41,7 @@ from ltq.middleware import (
 from ltq.options import SendOptions, TaskOptions
 from ltq.scheduler import Schedule, Scheduler
 from ltq.state import Progress, QueueStats, Status, TaskState
+from ltq.sync import SyncHandle
 from ltq.task import Task
 from ltq.worker import Worker
 
@@ -75,6 +79,7 @@ __all__ = [
     "SendOptions",
     "Sentry",
     "Status",
+    "SyncHandle",
     "Task",
     "TaskCancelledError",
     "TaskError",
@@ -86,7 +91,9 @@ __all__ = [
     "TaskState",
     "Worker",
     "as_completed",
+    "close_sync",
     "current",
+    "display",
     "gather",
     "get_logger",
     "setup_logging",

@@ -1,12 +1,12 @@
 """A task that was sent: its state, its result, and how it gets there."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
-from typing import Any, Generic, Literal, TypeVar, cast, overload
+from typing import Any, Generic, cast
 
-from typing_extensions import TypeVar as DefaultTypeVar
+from typing_extensions import TypeVar
 
+from ltq._html import describe, row, table
 from ltq.broker import BrokerSource
 from ltq.errors import (
     ResultTimeoutError,
@@ -17,13 +17,7 @@ from ltq.errors import (
 )
 from ltq.state import Status, TaskState
 
-R_co = DefaultTypeVar("R_co", covariant=True, default=Any)
-A = TypeVar("A")
-B = TypeVar("B")
-C = TypeVar("C")
-D = TypeVar("D")
-E = TypeVar("E")
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True, default=Any)
 
 _ERRORS: dict[Status, type[TaskError]] = {
     Status.FAILED: TaskFailedError,
@@ -38,7 +32,7 @@ class Handle(Generic[R_co]):
     All handles of a broker share one connection for waiting, however many there are.
     """
 
-    __slots__ = ("_decode", "_final", "_result_ttl", "_source", "id", "queue", "task_name")
+    __slots__ = ("_decode", "_last", "_result_ttl", "_source", "id", "queue", "task_name")
 
     def __init__(
         self,
@@ -50,7 +44,7 @@ class Handle(Generic[R_co]):
         decode: Callable[[bytes], Any],
         result_ttl: float,
     ) -> None:
-        self._final: TaskState[R_co] | None = None
+        self._last: TaskState[R_co] | None = None
         self._source = source
         self._decode = decode
         self._result_ttl = result_ttl
@@ -62,7 +56,11 @@ class Handle(Generic[R_co]):
         return self.id
 
     def __repr__(self) -> str:
-        return f"<Handle of {self.task_name} {self.id}>"
+        return f"<Handle of {self.task_name} {self.id}{describe(self._last)}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the task and its last known state. Nothing is looked up."""
+        return table([row(self.task_name, self.id, self._last)])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Handle):
@@ -74,7 +72,8 @@ class Handle(Generic[R_co]):
 
     async def state(self) -> TaskState[R_co]:
         """The present state. Raises `TaskNotFoundError`, `BrokerError`."""
-        return self._typed(await self._source.broker.state(self.queue, self.id))
+        self._last = self._typed(await self._source.broker.state(self.queue, self.id))
+        return self._last
 
     async def result(self, timeout: float | None = None) -> R_co:
         """Wait for the end and return what the task returned, rebuilt from its annotation.
@@ -96,9 +95,9 @@ class Handle(Generic[R_co]):
         A handle that has seen the end remembers it. Raises `ResultTimeoutError`,
         `TaskNotFoundError`, `BrokerError`.
         """
-        if self._final is None:
-            self._final = await self._wait(timeout)
-        return self._final
+        if self._last is None or not self._last.status.is_final:
+            self._last = await self._wait(timeout)
+        return self._last
 
     async def _wait(self, timeout: float | None) -> TaskState[R_co]:
         if timeout is not None and timeout <= 0:
@@ -108,7 +107,7 @@ class Handle(Generic[R_co]):
             return state
         return self._typed(await self._source.broker.wait(self.queue, self.id, timeout=timeout))
 
-    async def watch(self, timeout: float | None = None) -> AsyncIterator[TaskState[R_co]]:
+    async def watch(self, timeout: float | None = None) -> AsyncGenerator[TaskState[R_co], None]:
         """Follow the task live: its present state first, each change seen, the final state last.
 
         A passing state may be missed when changes are quick, the final one never. Raises
@@ -117,7 +116,8 @@ class Handle(Generic[R_co]):
         watched = self._source.broker.watch(self.queue, self.id, timeout=timeout)
         try:
             async for encoded in watched:
-                yield self._typed(encoded)
+                self._last = self._typed(encoded)
+                yield self._last
         finally:
             await watched.aclose()
 
@@ -133,76 +133,3 @@ class Handle(Generic[R_co]):
         result = encoded.result
         typed = encoded if result is None else replace(encoded, result=self._decode(result))
         return cast(TaskState[R_co], typed)
-
-
-@overload
-async def gather(h1: Handle[A], /) -> tuple[A]: ...
-@overload
-async def gather(h1: Handle[A], h2: Handle[B], /) -> tuple[A, B]: ...
-@overload
-async def gather(h1: Handle[A], h2: Handle[B], h3: Handle[C], /) -> tuple[A, B, C]: ...
-@overload
-async def gather(
-    h1: Handle[A], h2: Handle[B], h3: Handle[C], h4: Handle[D], /
-) -> tuple[A, B, C, D]: ...
-@overload
-async def gather(
-    h1: Handle[A], h2: Handle[B], h3: Handle[C], h4: Handle[D], h5: Handle[E], /
-) -> tuple[A, B, C, D, E]: ...
-@overload
-async def gather(*handles: Handle[R]) -> tuple[R, ...]: ...
-@overload
-async def gather(
-    *handles: Handle[R], return_exceptions: Literal[True]
-) -> tuple[R | BaseException, ...]: ...
-@overload
-async def gather(*handles: Handle[R], return_exceptions: bool) -> tuple[R | BaseException, ...]: ...
-async def gather(*handles: Handle[Any], return_exceptions: bool = False) -> tuple[Any, ...]:
-    """Wait for all and return their results, in the order given.
-
-    The first task that does not complete raises its error; the other tasks go on. With
-    `return_exceptions=True` errors stand in the tuple instead.
-    """
-    waits = [asyncio.ensure_future(handle.result()) for handle in handles]
-    try:
-        return tuple(await asyncio.gather(*waits, return_exceptions=return_exceptions))
-    finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
-
-
-class as_completed(Generic[R]):  # noqa: N801  named like asyncio's
-    """The handles in the order in which their tasks end.
-
-        async for handle in ltq.as_completed(handles):
-            print(await handle.result())
-
-    A plain `for` gives awaitables of the results instead, as `asyncio.as_completed` does.
-    """
-
-    def __init__(self, handles: Iterable[Handle[R]]) -> None:
-        self._handles = list(handles)
-
-    async def __aiter__(self) -> AsyncIterator[Handle[R]]:
-        """Yield each handle once its task is final."""
-        waits = {asyncio.create_task(handle.wait()): handle for handle in self._handles}
-        ended: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
-        for wait in waits:
-            wait.add_done_callback(ended.put_nowait)
-        try:
-            for _ in waits:
-                wait = await ended.get()
-                wait.exception()  # `handle.result()` raises it again
-                yield waits[wait]
-        finally:
-            for wait in waits:
-                wait.cancel()
-
-    def __iter__(self) -> Iterator[Awaitable[R]]:
-        """Yield an awaitable for each: the first awaited gives the first result there is."""
-        return iter(asyncio.as_completed([_result(handle) for handle in self._handles]))
-
-
-def _result(handle: Handle[R]) -> Coroutine[Any, Any, R]:
-    return handle.result()

@@ -4,7 +4,7 @@ import asyncio
 import copy
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Generic, Protocol, cast
 
@@ -13,13 +13,15 @@ from typing_extensions import ParamSpec, TypeVar, Unpack
 
 from ltq._enqueue import enqueue
 from ltq._names import new_id
-from ltq.broker import BrokerSource
+from ltq._portal import open_portal
+from ltq.broker import Broker, BrokerSource
 from ltq.codec import CallCodec
 from ltq.errors import ConfigurationError, InvalidArgumentsError, LtqError
 from ltq.events import EventStream
 from ltq.handle import Handle
 from ltq.message import Envelope, Message, Published, lane_of
 from ltq.options import Dispatch, Policy, SendOptions, parse_send_options
+from ltq.sync import SyncHandle
 
 P = ParamSpec("P", default=...)
 R = TypeVar("R", default=Any)
@@ -170,15 +172,25 @@ class Task(Generic[P, R]):
         Raises what `send` raises. All arguments are checked before anything is sent; with
         `max_pending` those messages that still fit are sent before `QueueFullError`.
         """
-        bodies = [self._body_of(message) for message in messages]
-        envelopes = [self._envelope_of(*pair) for pair in zip(messages, bodies, strict=True)]
-        ids = await enqueue(
-            self._source.broker,
-            envelopes,
-            full_timeout=max((self._full_timeout(m.options) for m in messages), default=0.0),
-            answered=self._events.enqueued if self._events.is_heard else None,
-        )
+        ids = await self._publish_all(self._source.broker, messages)
         return [self.handle(task_id) for task_id in ids]
+
+    def send_sync(self, *args: P.args, **kwargs: P.kwargs) -> SyncHandle[R]:
+        """`send` for code without an event loop: a Django view, a script, a plain `def` task.
+
+        From any thread, also after a fork; `on_send` of the middleware runs in the caller's
+        thread. Raises what `send` raises, and `ConfigurationError` where an event loop runs: it
+        would be blocked.
+        """
+        open_portal(f"await {self.name}.send(...)")  # before the arguments are looked at
+        return self.send_many_sync([self.message(*args, **kwargs)])[0]
+
+    def send_many_sync(self, messages: Sequence[Message[R]]) -> list[SyncHandle[R]]:
+        """`send_many` for code without an event loop. Raises what `send_sync` raises."""
+        portal = open_portal(f"await {self.name}.send_many(...)")
+        broker = self._source.broker
+        ids = portal.call(broker, self._publish_all(broker, messages))
+        return [self.handle_sync(task_id) for task_id in ids]
 
     def with_options(self, **options: Unpack[SendOptions]) -> "Task[P, R]":
         """The same task, with options for what is sent through it.
@@ -203,6 +215,10 @@ class Task(Generic[P, R]):
             result_ttl=self.result_ttl,
         )
 
+    def handle_sync(self, id: str) -> SyncHandle[R]:  # noqa: A002  the field's name for it
+        """`handle` for code without an event loop: of a task that was sent, from any process."""
+        return SyncHandle(self._source, self.handle(id))
+
     def envelope_of(self, message: Message[Any], task_id: str) -> Envelope:
         """A message as it travels, under an id that was made for this very send: by a scheduler.
 
@@ -214,6 +230,19 @@ class Task(Generic[P, R]):
         """Tell the worker's events what became of an envelope that a scheduler published."""
         if self._events.is_heard:
             self._events.enqueued([envelope], [published])
+
+    def _publish_all(
+        self, broker: Broker, messages: Sequence[Message[R]]
+    ) -> Coroutine[Any, Any, list[str]]:
+        """Check the messages here and now; the coroutine then sends them."""
+        bodies = [self._body_of(message) for message in messages]
+        envelopes = [self._envelope_of(*pair) for pair in zip(messages, bodies, strict=True)]
+        return enqueue(
+            broker,
+            envelopes,
+            full_timeout=max((self._full_timeout(m.options) for m in messages), default=0.0),
+            answered=self._events.enqueued if self._events.is_heard else None,
+        )
 
     def _full_timeout(self, dispatch: Dispatch) -> float:
         """Seconds to wait for room."""

@@ -63,6 +63,8 @@ def test_the_blocks_of_the_readme_compile() -> None:
         "docs/lifespan.md",
         "docs/operations.md",
         "docs/scheduler.md",
+        "docs/sync.md",
+        "docs/web.md",
     ],
 )
 def test_the_blocks_of_a_page_run(document: str, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Calls that type checkers must accept, and the types they must see. Read by them, never run."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -9,7 +10,19 @@ from typing import Any, Self, assert_type
 from zoneinfo import ZoneInfo
 
 import ltq
-from ltq import Broker, Context, Handle, Message, Middleware, Progress, Status, Task, TaskState
+from ltq import (
+    Broker,
+    Context,
+    Handle,
+    Message,
+    Middleware,
+    Progress,
+    Status,
+    SyncHandle,
+    Task,
+    TaskState,
+    testing,
+)
 from ltq.broker import Consumer, Inspector, Publisher, Settler, Watcher
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.redis import RedisBroker
@@ -193,10 +206,26 @@ async def together(
     assert_type(await ltq.gather(a, b, c, b, a), tuple[int, str, Repo, str, int])
     assert_type(await ltq.gather(*many), tuple[int, ...])
     assert_type(await ltq.gather(*many, return_exceptions=True), tuple[int | BaseException, ...])
+    assert_type(await ltq.gather(a, b, timeout=5), tuple[int, str])
+    assert_type(
+        await ltq.gather(a, b, return_exceptions=True),
+        tuple[int | BaseException, str | BaseException],
+    )
+    assert_type(
+        await ltq.gather(a, b, c, b, a, return_exceptions=True, timeout=1.5),
+        tuple[
+            int | BaseException,
+            str | BaseException,
+            Repo | BaseException,
+            str | BaseException,
+            int | BaseException,
+        ],
+    )
     number, text = await ltq.gather(a, b)
     assert_type(number, int)
     assert_type(text, str)
-    async for handle in ltq.as_completed(many):
+    assert_type(await ltq.display(a, b, *many), None)
+    async for handle in ltq.as_completed(many, timeout=5):
         assert_type(handle, Handle[int])
         assert_type(await handle.result(), int)
     for coming in ltq.as_completed(many):
@@ -204,6 +233,29 @@ async def together(
     async with asyncio.TaskGroup() as group:
         task = group.create_task(sends())
     assert_type(task, asyncio.Task[None])
+
+
+def without_an_event_loop() -> None:
+    handle = fetch.send_sync("a/b", depth=2)
+    assert_type(handle, SyncHandle[Repo])
+    assert_type(fetch.with_options(delay=30).send_sync(repo="a/b"), SyncHandle[Repo])
+    assert_type(fetch.send_many_sync([fetch.message("a")]), list[SyncHandle[Repo]])
+    assert_type(shout.handle_sync("some id"), SyncHandle[str])
+    assert_type(handle.result(timeout=10), Repo)
+    assert_type(handle.state(), TaskState[Repo])
+    assert_type(handle.wait(), TaskState[Repo])
+    assert_type(handle.cancel(), bool)
+    assert_type((handle.id, handle.task_name, str(handle)), tuple[str, str, str])
+    for state in handle.watch(timeout=1.5):
+        assert_type(state, TaskState[Repo])
+    wider: SyncHandle[object] = handle
+    use(wider.result())
+    ltq.close_sync()
+
+
+async def watches_that_are_left(handle: Handle[Repo]) -> None:
+    async with contextlib.aclosing(handle.watch()) as states:
+        assert_type(await anext(states), TaskState[Repo])
 
 
 async def inside_a_task() -> None:
@@ -389,3 +441,18 @@ async def brokers() -> None:
         async for state in broker.watch("mail", "id"):
             assert_type(state, TaskState[bytes])
     use(publisher, settler, watcher, inspector)
+
+
+async def tests() -> None:
+    async with testing.use(worker, ltq.App(), start=datetime(2030, 1, 1, tzinfo=UTC)) as box:
+        assert_type(testing.assert_sent(fetch, "a/b", depth=2), list[Message[Repo]])
+        assert_type(testing.assert_sent_once(shout.with_options(delay=5), "a"), Message[str])
+        testing.assert_not_sent(nothing)
+        assert_type(testing.sent(maybe), list[Message[Repo | None]])
+        assert_type(await testing.drain(worker, check=True), list[TaskState[Any]])
+        await box.clock.advance(timedelta(days=1), hours=0.5)
+        await box.clock.advance_to("2030-02-01T00:00:00Z")
+        with box.broker.fail(on=["send", "claim"], next=2, error=ltq.BrokerError("away")) as fault:
+            assert_type(fault.count, int)
+    with testing.use(clock=testing.Clock()):
+        use(testing.FlakyBroker(Broker.from_url("memory://tests")))

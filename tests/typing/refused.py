@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ltq
-from ltq import Broker, Handle, Message, Middleware, Task, TaskState, Worker
+from ltq import Broker, Handle, Message, Middleware, Task, TaskState, Worker, testing
 
 
 @dataclass
@@ -96,10 +96,27 @@ async def results(handle: Handle[Repo], number: Handle[int]) -> None:
     pair: tuple[str, int] = await ltq.gather(handle, number)  # type: ignore[assignment]
     three: tuple[Repo, int, int] = await ltq.gather(handle, number)  # type: ignore[assignment]
     await ltq.gather([handle, number])  # type: ignore[call-overload]
+    await ltq.gather(handle, timeout="5")  # type: ignore[call-overload]
+    first, _ = await ltq.gather(handle, number, return_exceptions=True)
+    first.name  # type: ignore[union-attr]  # noqa: B018
     async for done in ltq.as_completed([number]):
         name: str = await done.result()  # type: ignore[assignment]
         use(name)
     use(text, other, pair, three)
+
+
+def without_an_event_loop() -> None:
+    fetch.send_sync(1)  # type: ignore[arg-type]
+    fetch.send_sync("a/b", deep=2)  # type: ignore[call-arg]
+    fetch.send_many_sync([measure.message("a")])  # type: ignore[list-item]
+    fetch.handle_sync(5)  # type: ignore[arg-type]
+    handle = fetch.send_sync("a/b")
+    handle.result().stars  # type: ignore[attr-defined]  # noqa: B018
+    text: str = handle.result()  # type: ignore[assignment]
+    handle.result("10")  # type: ignore[arg-type]
+    handle.id = "other"  # type: ignore[misc]
+    awaitable: Handle[Repo] = handle  # type: ignore[assignment]
+    use(text, awaitable)
 
 
 async def events() -> None:
@@ -221,3 +238,14 @@ async def workers(broker: Broker) -> None:
     ltq.RetryError(delay="1s")  # type: ignore[arg-type]
     Middleware()  # type: ignore[abstract]
     Broker()  # type: ignore[abstract]
+
+
+async def tests(broker: testing.FlakyBroker, clock: testing.Clock) -> None:
+    testing.assert_sent(fetch)  # type: ignore[call-arg]
+    testing.assert_sent(fetch, 5)  # type: ignore[arg-type]
+    testing.assert_sent_once(fetch, "a", times=1)  # type: ignore[call-arg]
+    testing.assert_not_sent(fetch, "a", depth="b")  # type: ignore[arg-type]
+    testing.sent(worker)  # type: ignore[arg-type]
+    testing.use("worker")  # type: ignore[arg-type]
+    broker.fail(on="publish")  # type: ignore[arg-type]
+    await clock.advance(weeks=1)  # type: ignore[call-arg]

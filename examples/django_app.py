@@ -1,0 +1,69 @@
+"""Django in one file: a view sends a task, another tells how it stands.
+
+    ltq run examples.django_app:worker               # in one terminal
+    python -m examples.django_app runserver          # in another
+
+    curl -d words='the quick brown fox' http://127.0.0.1:8000/texts
+    curl http://127.0.0.1:8000/texts/ID
+
+Both find Redis by LTQ_BROKER_URL, else at redis://localhost:6379. `application` is for a server
+such as gunicorn. In a project of several files `worker` and its tasks stand in a module of an app,
+and `django.setup()` is called there before models are imported.
+"""
+
+import os
+import sys
+import time
+from collections import Counter
+
+import django
+from django.conf import settings
+from django.core.management import execute_from_command_line
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpRequest, JsonResponse
+from django.urls import path
+from django.views.decorators.http import require_GET, require_POST
+
+import ltq
+
+if not settings.configured:
+    settings.configure(
+        ALLOWED_HOSTS=["127.0.0.1", "localhost"],
+        ROOT_URLCONF=__name__,
+        SECRET_KEY=os.environ.get("SECRET_KEY", "only for this example"),
+    )
+    django.setup()
+
+worker = ltq.Worker("texts")
+
+
+@worker.task(max_tries=3)
+def count(words: str) -> dict[str, int]:
+    """Count words. A plain `def`: the worker runs it in a thread, so it may use Django's ORM."""
+    time.sleep(0.1)  # stands for the work
+    return dict(Counter(words.lower().split()).most_common(10))
+
+
+def send(request: HttpRequest) -> JsonResponse:
+    """Send a text to the workers, and say where its result will be."""
+    handle = count.send_sync(request.POST.get("words", ""))
+    return JsonResponse({"id": handle.id, "url": f"/texts/{handle.id}"}, status=202)
+
+
+def show(request: HttpRequest, text_id: str) -> JsonResponse:
+    """How a text stands. The id is all that this process needs to know."""
+    try:
+        state = count.handle_sync(text_id).state()
+    except ltq.TaskNotFoundError as error:
+        return JsonResponse({"error": str(error)}, status=404)
+    return JsonResponse({"status": state.status, "words": state.result, "error": state.error})
+
+
+urlpatterns = [
+    path("texts", require_POST(send)),
+    path("texts/<str:text_id>", require_GET(show)),
+]
+application = get_wsgi_application()
+
+if __name__ == "__main__":
+    execute_from_command_line(sys.argv)

@@ -1,0 +1,1 @@
+"""Live progress in a web page: `uvicorn examples.fastapi_app.main:app`."""

@@ -1,0 +1,77 @@
+"""How a task stands, as a few words and as HTML: for notebooks."""
+
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+from ltq.state import Progress, Status, TaskState
+
+_COLOURS = {
+    Status.PENDING: "#9a6700",
+    Status.DELAYED: "#9a6700",
+    Status.WORKING: "#0969da",
+    Status.COMPLETED: "#1a7f37",
+}
+_FAILED = "#cf222e"
+_CELL = "padding:2px 12px 2px 0;text-align:left;white-space:nowrap"
+_WIDTH = 160
+"""Of a bar, in pixels."""
+
+
+def describe(state: TaskState[Any] | None) -> str:
+    """`": working 3/10"`, to follow a name; nothing where no state is known."""
+    if state is None:
+        return ""
+    return f": {state.status.value} {amount(state.progress)}".rstrip()
+
+
+def amount(progress: Progress | None) -> str:
+    """`3/10`, `3`, or nothing."""
+    if progress is None:
+        return ""
+    total = "" if progress.total is None else f"/{progress.total:g}"
+    return f"{progress.current:g}{total}"
+
+
+def remark(state: TaskState[Any]) -> str:
+    """What else there is to say: how far it is, and its note or its error."""
+    note = state.error or (state.progress.note if state.progress else "")
+    return f"{amount(state.progress)} {note}".strip()
+
+
+def share(state: TaskState[Any] | None) -> float:
+    """How much is done, from 0 to 1, as far as the task says."""
+    if state is None:
+        return 0.0
+    if state.status is Status.COMPLETED:
+        return 1.0
+    progress = state.progress
+    if progress is None or not progress.total:
+        return 0.0
+    return min(max(progress.current / progress.total, 0.0), 1.0)
+
+
+def row(task_name: str, task_id: str, state: TaskState[Any] | None, note: str = "") -> str:
+    """One task as a row of `table`; `note` stands where its state is not known."""
+    cells = [f"<b>{escape(task_name)}</b>", f"<code>{escape(task_id)}</code>"]
+    if state is None:
+        cells += ["", "", escape(note)]
+    else:
+        colour = _COLOURS.get(state.status, _FAILED)
+        cells += [
+            f'<span style="color:{colour};font-weight:600">{state.status.value}</span>',
+            _bar(share(state), colour),
+            escape(remark(state)),
+        ]
+    return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"
+
+
+def table(rows: Iterable[str]) -> str:
+    """Rows together."""
+    return f'<table style="border-collapse:collapse">{"".join(rows)}</table>'
+
+
+def _bar(done: float, colour: str) -> str:
+    outer = f"width:{_WIDTH}px;height:8px;border-radius:4px;background:#8884;overflow:hidden"
+    inner = f"width:{_WIDTH * done:.0f}px;height:8px;background:{colour}"
+    return f'<div style="{outer}"><div style="{inner}"></div></div>'

@@ -1,0 +1,124 @@
+"""A task that was sent, for synchronous code: Django, Flask, scripts."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
+
+from ltq._portal import Portal, open_portal
+from ltq.broker import Broker, BrokerSource
+from ltq.handle import Handle
+from ltq.state import TaskState
+
+R_co = TypeVar("R_co", covariant=True, default=Any)
+
+
+class SyncHandle(Generic[R_co]):
+    """A `Handle` whose methods wait instead of being awaited. `str(handle)` is its id.
+
+    From `task.send_sync(...)`, or `task.handle_sync(id)` in any process. Any thread may use it.
+    All of a process share one event loop in a background thread, and its connections. Where an
+    event loop runs, its methods raise `ConfigurationError`, as they would block it.
+    """
+
+    __slots__ = ("_handle", "_source")
+
+    def __init__(self, source: BrokerSource, handle: Handle[R_co]) -> None:
+        self._source = source
+        self._handle = handle
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return self._handle.id
+
+    @property
+    def task_name(self) -> str:
+        """`"worker:function"`."""
+        return self._handle.task_name
+
+    @property
+    def queue(self) -> str:
+        """Where the task is, or was."""
+        return self._handle.queue
+
+    def __str__(self) -> str:
+        return self.id
+
+    def __repr__(self) -> str:
+        return repr(self._handle).replace("Handle", "SyncHandle", 1)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the task and its last known state. Nothing is looked up."""
+        return self._handle._repr_html_()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SyncHandle):
+            return NotImplemented
+        return self._handle == other._handle
+
+    def __hash__(self) -> int:
+        return hash(self._handle)
+
+    def state(self) -> TaskState[R_co]:
+        """The present state. Raises `TaskNotFoundError`, `BrokerError`."""
+        portal = open_portal("await handle.state()")
+        return portal.call(self._source.broker, self._handle.state())
+
+    def result(self, timeout: float | None = None) -> R_co:
+        """Wait for the end and return what the task returned, rebuilt from its annotation.
+
+        Raises `TaskFailedError`, `TaskRejectedError` or `TaskCancelledError` when it ended
+        otherwise, `ResultTimeoutError` after `timeout` seconds (the task goes on),
+        `TaskNotFoundError` when there is no such task or its result has expired, `BrokerError`
+        when the broker cannot be reached.
+        """
+        portal = open_portal("await handle.result(...)")
+        return portal.call(self._source.broker, self._handle.result(timeout))
+
+    def wait(self, timeout: float | None = None) -> TaskState[R_co]:
+        """Wait for the end and return the final state, whatever it is.
+
+        Raises `ResultTimeoutError`, `TaskNotFoundError`, `BrokerError`.
+        """
+        portal = open_portal("await handle.wait(...)")
+        return portal.call(self._source.broker, self._handle.wait(timeout))
+
+    def watch(self, timeout: float | None = None) -> Generator[TaskState[R_co], None, None]:
+        """Follow the task live: its present state first, each change seen, the final state last.
+
+        A passing state may be missed when changes are quick, the final one never. Raises
+        `ResultTimeoutError`, `TaskNotFoundError`, `BrokerError`.
+        """
+        portal = open_portal("async for state in handle.watch(...)")
+        return _follow(portal, self._source.broker, self._handle.watch(timeout))
+
+    def cancel(self) -> bool:
+        """Cancel the task, wherever it is; False if it was final already.
+
+        Raises `TaskNotFoundError`, `BrokerError`.
+        """
+        portal = open_portal("await handle.cancel()")
+        return portal.call(self._source.broker, self._handle.cancel())
+
+
+def _follow(
+    portal: Portal, broker: Broker, states: AsyncGenerator[TaskState[R_co], None]
+) -> Generator[TaskState[R_co], None, None]:
+    one_at_a_time = asyncio.Lock()  # a step that was interrupted may still be ending
+
+    async def step() -> TaskState[R_co] | None:
+        async with one_at_a_time:
+            return await anext(states, None)
+
+    async def end() -> None:
+        async with one_at_a_time:
+            await states.aclose()
+
+    try:
+        while (state := portal.call(broker, step())) is not None:
+            yield state
+    finally:
+        # Not waited for: it may be a garbage collection that ends this, in whatever thread.
+        portal.tell(broker, end())
