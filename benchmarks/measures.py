@@ -1,4 +1,4 @@
-"""One coroutine a measure; each starts from an empty server and returns figures by name."""
+"""LTQ by itself, one coroutine a measure; each starts from an empty server."""
 
 import asyncio
 import resource
@@ -6,71 +6,62 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 
-import redis.asyncio
-
-import ltq
-
-Figures = dict[str, float]
-
-worker = ltq.Worker("bench", concurrency=100)
+from benchmarks import scale
+from benchmarks.stand import BULK, Crew, Figures, Stand
 
 
-@worker.task
-async def noop(number: int) -> int:
-    """Nothing at all."""
-    return number
+async def drain(stand: Stand) -> Figures:
+    """20 000 no-ops through one worker, concurrency 100, default middleware, results kept.
 
-
-def _messages(count: int) -> list[ltq.Message[int]]:
-    return [noop.message(number) for number in range(count)]
-
-
-async def _fill(count: int) -> float:
-    """Send `count` tasks, 500 a call; seconds it took, without making the messages."""
-    messages = _messages(count)
+    Starting and stopping the worker is in the time.
+    """
+    count = stand.count(20_000)
+    crew = Crew(stand.url)
+    await crew.fill(count)
     start = time.perf_counter()
-    for first in range(0, count, 500):
-        await noop.send_many(messages[first : first + 500])
-    return time.perf_counter() - start
+    await crew.worker.run(burst=True)
+    seconds = time.perf_counter() - start
+    await crew.worker.aclose()
+    return {"tasks/s": count / seconds}
 
 
-async def drain(client: redis.asyncio.Redis) -> Figures:
-    """20 000 no-ops through one worker, concurrency 100, default middleware, results kept."""
-    count = 20_000
-    await _fill(count)
-    start = time.perf_counter()
-    await worker.run(burst=True)
-    return {"tasks/s": count / (time.perf_counter() - start)}
-
-
-async def send_many(client: redis.asyncio.Redis) -> Figures:
+async def send_many(stand: Stand) -> Figures:
     """Bulk sends, 500 a call, arguments checked and encoded in the time."""
-    count = 20_000
+    count = stand.count(20_000)
+    crew = Crew(stand.url)
     start = time.perf_counter()
-    for first in range(0, count, 500):
-        await noop.send_many([noop.message(number) for number in range(first, first + 500)])
-    return {"tasks/s": count / (time.perf_counter() - start)}
+    for first in range(0, count, BULK):
+        await crew.send(range(first, min(first + BULK, count)))
+    seconds = time.perf_counter() - start
+    await crew.worker.aclose()
+    return {"tasks/s": count / seconds}
 
 
-async def concurrent_sends(client: redis.asyncio.Redis) -> Figures:
+async def concurrent_sends(stand: Stand) -> Figures:
     """32 loops that send one task after the other."""
-    loops, each = 32, 300
+    loops, each = 32, stand.count(300, least=2)
+    crew = Crew(stand.url)
 
     async def send() -> None:
         for number in range(each):
-            await noop.send(number)
+            await crew.noop.send(number)
 
     start = time.perf_counter()
     await asyncio.gather(*(send() for _ in range(loops)))
-    return {"tasks/s": loops * each / (time.perf_counter() - start)}
+    seconds = time.perf_counter() - start
+    await crew.worker.aclose()
+    return {"tasks/s": loops * each / seconds}
 
 
-async def one_send(client: redis.asyncio.Redis) -> Figures:
+async def one_send(stand: Stand) -> Figures:
     """One send at a time against one plain HSET of redis-py, in turns."""
+    crew = Crew(stand.url)
+    count = stand.count(200)
     sends, hsets = [], []
     for _ in range(10):
-        sends.append(await _rate(lambda: noop.send(1), 200))
-        hsets.append(await _rate(lambda: client.hset("plain", "field", "1"), 200))
+        sends.append(await _rate(lambda: crew.noop.send(1), count))
+        hsets.append(await _rate(lambda: stand.client.hset("plain", "field", "1"), count))
+    await crew.worker.aclose()
     sent, hset = statistics.median(sends), statistics.median(hsets)
     return {"tasks/s": sent, "HSET/s": hset, "ratio": sent / hset}
 
@@ -82,40 +73,43 @@ async def _rate(call: Callable[[], Awaitable[object]], count: int) -> float:
     return count / (time.perf_counter() - start)
 
 
-async def latency(client: redis.asyncio.Redis) -> Figures:
+async def latency(stand: Stand) -> Figures:
     """From `send` to the result, an idle worker in the same process."""
+    crew = Crew(stand.url)
     times = []
-    async with worker:
-        for number in range(1000):
+    async with crew.worker:
+        for number in range(stand.count(1000)):
             start = time.perf_counter()
-            await (await noop.send(number)).result(timeout=5)
+            await (await crew.noop.send(number)).result(timeout=5)
             times.append((time.perf_counter() - start) * 1e3)
     times.sort()
-    return {"median ms": times[500], "p99 ms": times[990]}
+    return {"median ms": statistics.median(times), "p99 ms": times[int(0.99 * len(times))]}
 
 
-async def lateness(client: redis.asyncio.Redis) -> Figures:
+async def lateness(stand: Stand) -> Figures:
     """How late delayed tasks start."""
-    async with worker:
-        delayed = [noop.with_options(delay=0.2 + 0.01 * number) for number in range(100)]
+    crew = Crew(stand.url)
+    delays = [0.2 + 0.01 * number for number in range(stand.count(100))]
+    async with crew.worker:
+        delayed = [crew.noop.with_options(delay=delay) for delay in delays]
         handles = [await task.send(number) for number, task in enumerate(delayed)]
         states = [await handle.wait(timeout=10) for handle in handles]
     late = sorted(
-        1e3 * ((state.last_dequeue_time or 0) - (state.enqueue_time or 0) - 0.2 - 0.01 * number)
-        for number, state in enumerate(states)
+        1e3 * ((state.last_dequeue_time or 0) - (state.enqueue_time or 0) - delay)
+        for delay, state in zip(delays, states, strict=True)
     )
-    return {"median ms": late[50], "p99 ms": late[98]}
+    return {"median ms": statistics.median(late), "p99 ms": late[int(0.985 * len(late))]}
 
 
-async def waiters(client: redis.asyncio.Redis) -> Figures:
+async def waiters(stand: Stand) -> Figures:
     """10 000 handles awaited at once."""
-    count = 10_000
-    handles = await noop.send_many(_messages(count))
+    crew = Crew(stand.url)
+    handles = await crew.send(range(stand.count(10_000)))
     start = time.perf_counter()
-    async with worker:
+    async with crew.worker:
         waits = [asyncio.ensure_future(handle.result(timeout=60)) for handle in handles]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        connections = len(await client.client_list(_type="pubsub"))
+        connections = len(await stand.client.client_list(_type="pubsub"))
         results = await asyncio.gather(*waits)
     lost = sum(result != number for number, result in enumerate(results))
     return {
@@ -125,39 +119,49 @@ async def waiters(client: redis.asyncio.Redis) -> Figures:
     }
 
 
-async def idle(client: redis.asyncio.Redis) -> Figures:
-    """What a worker does with nothing to do, in 10 s."""
-    seconds = 10.0
-    async with worker:
-        await asyncio.sleep(1)
-        before, start = (
-            (await client.info("stats"))["total_commands_processed"],
-            time.perf_counter(),
-        )
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        await asyncio.sleep(seconds)
-        spent = resource.getrusage(resource.RUSAGE_SELF)
-        after = (await client.info("stats"))["total_commands_processed"]
-    elapsed = time.perf_counter() - start
-    cpu = spent.ru_utime + spent.ru_stime - used.ru_utime - used.ru_stime
-    return {"commands/s": (after - before - 1) / elapsed, "% of a core": 100 * cpu / elapsed}
-
-
-async def memory(client: redis.asyncio.Redis) -> Figures:
+async def memory(stand: Stand) -> Figures:
     """Redis memory for a waiting and a finished task, int argument and result."""
-    count = 20_000
-    empty = (await client.info("memory"))["used_memory"]
-    await _fill(count)
-    waiting = (await client.info("memory"))["used_memory"]
-    await worker.run(burst=True)
-    finished = (await client.info("memory"))["used_memory"]
+    count = stand.count(20_000)
+    crew = Crew(stand.url)
+    empty = await _used_memory(stand)
+    await crew.fill(count)
+    waiting = await _used_memory(stand)
+    await crew.worker.run(burst=True)
+    finished = await _used_memory(stand)
+    await crew.worker.aclose()
     return {
         "bytes waiting": (waiting - empty) / count,
         "bytes finished": (finished - empty) / count,
     }
 
 
-MEASURES: dict[str, Callable[[redis.asyncio.Redis], Awaitable[Figures]]] = {
+async def _used_memory(stand: Stand) -> int:
+    used: int = (await stand.client.info("memory"))["used_memory"]
+    return used
+
+
+async def idle(stand: Stand) -> Figures:
+    """What a worker does with nothing to do, in 20 s; what it does at its start is left out."""
+    crew = Crew(stand.url)
+    async with crew.worker:
+        await asyncio.sleep(stand.seconds(5.0))
+        before, start = await _commands(stand), time.perf_counter()
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        await asyncio.sleep(stand.seconds(20.0))
+        spent = resource.getrusage(resource.RUSAGE_SELF)
+        commands, elapsed = await _commands(stand) - before, time.perf_counter() - start
+    cpu = spent.ru_utime + spent.ru_stime - used.ru_utime - used.ru_stime
+    # One of the commands asked for their number.
+    return {"commands/s": (commands - 1) / elapsed, "% of a core": 100 * cpu / elapsed}
+
+
+async def _commands(stand: Stand) -> int:
+    """How many commands the server processed, those in scripts counted."""
+    processed: int = (await stand.client.info("stats"))["total_commands_processed"]
+    return processed
+
+
+MEASURES: dict[str, Callable[[Stand], Awaitable[Figures]]] = {
     measure.__name__: measure
     for measure in (
         drain,
@@ -169,5 +173,10 @@ MEASURES: dict[str, Callable[[redis.asyncio.Redis], Awaitable[Figures]]] = {
         waiters,
         memory,
         idle,
+        scale.floor,
+        scale.many_waiting,
+        scale.many_tasks,
+        scale.many_processes,
+        scale.many_watchers,
     )
 }

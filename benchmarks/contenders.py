@@ -1,0 +1,89 @@
+"""Who is compared: versions, and how much of each measure is enough."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+COMMON = ("uvloop==0.23.0", "hiredis==3.5.0")
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """One queue of the comparison."""
+
+    name: str
+    title: str
+    file: str
+    """The module in `benchmarks.peers`, or the path of any."""
+    requirements: Sequence[str] = ()
+    """What is installed for it, pinned."""
+    drain: int = 5_000
+    """How many tasks it drains: enough for some seconds."""
+    send: int = 5_000
+    wait: int = 500
+    """How many results it is asked for, one after the other."""
+    results: bool = True
+    """Whether it keeps results; without them there is no latency."""
+    python: str | None = None
+    """The Python it needs, None for the running one."""
+    source: Path | None = None
+    """Where its code is, if it is not installed."""
+    optional: bool = False
+    """Whether it may be missing: then it is skipped, which is no failure."""
+
+    def lacks(self, measure: str) -> bool:
+        """Whether a measure makes no sense for it."""
+        return measure == "latency" and not self.results
+
+
+LTQ = "ltq"
+LTQ_0_4 = "ltq-0.4"
+
+ENTRANTS = {
+    entrant.name: entrant
+    for entrant in (
+        Entrant(
+            LTQ,
+            "LTQ",
+            "ltq_now",
+            ("redis==8.1.0", "msgspec==0.22.0", "croniter==7.0.0", "typing-extensions==4.16.0"),
+            drain=20_000,
+            send=20_000,
+            source=ROOT,
+        ),
+        Entrant(
+            LTQ_0_4,
+            "ltq 0.4.0",
+            "ltq_0_4",
+            ("ltq==0.4.0", "redis==8.1.0"),
+            drain=20_000,
+            send=10_000,
+            results=False,
+            python="3.13",
+            optional=True,
+        ),
+        Entrant(
+            "torrelque",
+            "Torrelque",
+            "torrelque",
+            ("torrelque==0.9.0", "redis==8.1.0"),
+            drain=20_000,
+            send=10_000,
+        ),
+        # It imports typing_extensions and does not say so.
+        Entrant(
+            "saq", "saq", "saq", ("saq[redis]==0.26.4", "redis==7.4.1", "typing-extensions==4.16.0")
+        ),
+        Entrant(
+            "taskiq", "taskiq", "taskiq", ("taskiq==0.13.0", "taskiq-redis==1.2.4", "redis==8.1.0")
+        ),
+        Entrant("arq", "arq", "arq", ("arq==0.28.0", "redis==5.3.1")),
+        Entrant(
+            "streaq", "streaq", "streaq", ("streaq==7.2.0", "coredis==6.9.0"), drain=3_000, wait=100
+        ),
+        Entrant("docket", "docket", "docket", ("pydocket==0.27.0", "redis==8.1.0"), drain=3_000),
+    )
+}
+"""By name, in the order of the tables."""

@@ -1,0 +1,165 @@
+"""Whether LTQ stays as quick: against its own floor, and with much of everything."""
+
+import asyncio
+import json
+import statistics
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from pathlib import Path
+
+from benchmarks.peers.contender import CONCURRENCY
+from benchmarks.stand import Crew, Figures, Stand
+from ltq.broker import Broker, Consumer
+from ltq.message import Delivery, Finish
+from ltq.state import Status
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+async def floor(stand: Stand) -> Figures:
+    """A worker against the same two scripts in a bare loop: no tasks, no decoding, no middleware.
+
+    As many are claimed as a worker has room for, while those before are written.
+    """
+    count = stand.count(20_000, least=100)
+    crew = Crew(stand.url)
+    workers, loops = [], []
+    for _ in range(3):
+        await crew.fill(count)
+        workers.append(await crew.drain(count))
+        await crew.fill(count)
+        broker = Broker.from_url(stand.url)
+        async with broker, broker.consumer([crew.noop.queue]) as consumer:
+            loops.append(count / await _bare_loop(broker, consumer, count))
+    await crew.worker.aclose()
+    drained, bare = statistics.median(workers), statistics.median(loops)
+    return {"tasks/s": drained, "bare/s": bare, "ratio": drained / bare}
+
+
+async def _bare_loop(broker: Broker, consumer: Consumer, count: int) -> float:
+    """Seconds."""
+    start = time.perf_counter()
+    done: Sequence[Delivery] = ()
+    while True:
+        outcomes = [Finish(one.lease, Status.COMPLETED, result=b"1") for one in done]
+        claim, _ = await asyncio.gather(consumer.claim(CONCURRENCY), broker.finish(outcomes))
+        done = claim.deliveries
+        count -= len(done)
+        if not done:
+            assert count == 0, f"{count} tasks are missing"
+            return time.perf_counter() - start
+
+
+async def many_waiting(stand: Stand) -> Figures:
+    """20 000 tasks off the front of a queue that holds a million more, against 10 000 more."""
+    # A worker may run somewhat more than was waited for: some tasks must be left after that.
+    count, few = stand.count(20_000), stand.count(10_000, least=1000)
+    many = stand.count(1_000_000, least=2000)
+    crew = Crew(stand.url)
+    rates: dict[int, list[float]] = {few: [], many: []}
+    for waiting in (few, many, few):  # so that a machine that changes meanwhile counts less
+        await stand.client.flushall()
+        await crew.fill(waiting + 3 * count)
+        rates[waiting] += [await crew.drain(count) for _ in range(3)]
+    await crew.worker.aclose()
+    small, large = statistics.median(rates[few]), statistics.median(rates[many])
+    return {"few/s": small, "many/s": large, "ratio": large / small}
+
+
+async def many_tasks(stand: Stand) -> Figures:
+    """A worker with 500 tasks, each with its queue, against one with one.
+
+    Once with work for one of them only, once with work for all.
+    """
+    count = stand.count(20_000)
+    single = Crew(stand.url, "single")
+    several = Crew(stand.url, "several", tasks=500)
+    alone, of_500, all_500 = [], [], []
+    for _ in range(3):
+        await single.fill(count)
+        alone.append(await single.drain(count))
+        await several.fill(count)
+        of_500.append(await several.drain(count))
+        await asyncio.gather(
+            *(
+                task.send_many([task.message(number) for number in range(count // 500 + 1)])
+                for task in several.tasks
+            )
+        )
+        all_500.append(await several.drain(500 * (count // 500 + 1)))
+    await single.worker.aclose()
+    await several.worker.aclose()
+    one, used, spread = map(statistics.median, (alone, of_500, all_500))
+    return {
+        "1 task/s": one,
+        "1 of 500/s": used,
+        "all 500/s": spread,
+        "ratio": used / one,
+        "ratio all": spread / one,
+    }
+
+
+async def many_processes(stand: Stand) -> Figures:
+    """100 000 tasks drained by 8 processes together, against one."""
+    count, several = stand.count(100_000), min(8, stand.count(8, least=2))
+    crew = Crew(stand.url)
+    rates = {}
+    for processes in (1, several):
+        await stand.client.flushall()
+        await crew.fill(count)
+        rates[processes] = await _drain_together(stand.url, processes, count)
+    await crew.worker.aclose()
+    alone, together = rates[1], rates[several]
+    return {"1 process/s": alone, f"{several} processes/s": together, "ratio": together / alone}
+
+
+async def _drain_together(url: str, processes: int, count: int) -> float:
+    """Tasks a second, from the first run anywhere to the last."""
+    async with AsyncExitStack() as stack:
+        started = [await stack.enter_async_context(_burst(url)) for _ in range(processes)]
+        for process in started:
+            assert process.stdout is not None
+            assert await process.stdout.readline() == b"ready\n", "a process did not start"
+        outputs = await asyncio.gather(*(process.communicate(b"go\n") for process in started))
+    reports = [json.loads(output.splitlines()[-1]) for output, _ in outputs]
+    total = sum(report["count"] for report in reports)
+    assert total == count, f"{total} of {count} tasks were run"
+    spans = [report["span"] for report in reports if report["span"]]
+    first, last = min(start for start, _ in spans), max(end for _, end in spans)
+    return (count - 1) / float(last - first)
+
+
+@asynccontextmanager
+async def _burst(url: str) -> AsyncIterator[Process]:
+    command = [sys.executable, "-m", "benchmarks.burst", url]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def many_watchers(stand: Stand) -> Figures:
+    """A worker's rate with 10 000 `watch()` open on other tasks in its process, and with none."""
+    count = stand.count(20_000)
+    crew, others = Crew(stand.url), Crew(stand.url, "others")
+    handles = await others.send(range(stand.count(10_000)))
+    without, beside = [], []
+    for _ in range(3):
+        await crew.fill(count)
+        without.append(await crew.drain(count))
+    async with AsyncExitStack() as stack:
+        watches = [await stack.enter_async_context(aclosing(one.watch())) for one in handles]
+        await asyncio.gather(*(anext(watch) for watch in watches))
+        for _ in range(3):
+            await crew.fill(count)
+            beside.append(await crew.drain(count))
+    await others.worker.aclose()
+    await crew.worker.aclose()
+    none, open_ = statistics.median(without), statistics.median(beside)
+    return {"none/s": none, "watched/s": open_, "ratio": open_ / none}

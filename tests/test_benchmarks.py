@@ -1,0 +1,236 @@
+"""The benchmarks run, whatever the times; and what they tell is written down as it should be."""
+
+import json
+import sys
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from rich.console import Console
+
+from benchmarks import __main__ as benchmarks
+from benchmarks import chart, contenders, environments, goals, own, results, run, tables
+from benchmarks.comparison import Record, compare, size_for
+from benchmarks.contenders import ENTRANTS, Entrant
+from benchmarks.measures import MEASURES
+from benchmarks.peers import __main__ as launcher
+from benchmarks.peers.ltq_now import LTQ
+from benchmarks.peers.measures import MEASURES as COMPARED
+from benchmarks.results import Machine, Results
+from tests.servers import RedisServer
+
+TINY = 0.0001
+
+FAKE = """
+import asyncio
+
+from benchmarks.peers.contender import Contender
+
+
+class Fake(Contender):
+    packages = ("nothing-of-this-name",)
+
+    async def open(self):
+        self.sent = asyncio.Queue()
+
+    async def send(self, number):
+        result = asyncio.get_running_loop().create_future()
+        await self.sent.put((number, result))
+        return result
+
+    async def result(self, sent):
+        return await sent
+
+    async def work(self):
+        while True:
+            number, result = await self.sent.get()
+            self.tally.ran()
+            result.set_result(number)
+
+
+CONTENDER = Fake
+"""
+
+BROKEN = FAKE.replace("while True:", "raise ValueError('it does not work')\n        while True:")
+
+
+@pytest.fixture(scope="module")
+def url(redis_executable: str) -> Iterator[str]:
+    """A server that may be flushed."""
+    with RedisServer(redis_executable) as server:
+        yield server.url
+
+
+@pytest.fixture
+def found() -> Results:
+    """Made-up figures."""
+    ltq, saq = Record("3.11.7"), Record("3.11.7", {"saq": "0.26.4"})
+    ltq.runs = {
+        "drain": [{"tasks/s": rate} for rate in (20_000.0, 30_000.0, 90_000.0)],
+        "bulk": [{"tasks/s": 60_000.0}],
+        "latency": [{"median ms": 0.9, "p99 ms": 4.0}],
+    }
+    saq.runs = {"drain": [{"tasks/s": 2_500.0}], "bulk": [{"tasks/s": 20_000.0}]}
+    saq.failures = {"latency": "nothing within 180 s"}
+    queues = {"ltq": ltq, "saq": saq}
+    alone = {"one_send": [{"ratio": 0.6}, {"ratio": 0.8}, {"ratio": 0.9}]}
+    return Results(
+        Machine(2, "3.11.7", "7.0.15", "Linux x86_64"),
+        queues=queues,
+        ltq=alone,
+        missing={"ltq-0.4": "there is no Python 3.13 here"},
+    )
+
+
+class TestMeasures:
+    @pytest.mark.parametrize("name", [name for name in MEASURES if name != "lateness"])
+    def test_each_gives_figures(self, name: str, url: str) -> None:
+        figures = own.measure(name, url, TINY)
+        assert figures
+        assert all(value >= 0 for value in figures.values())
+        assert not figures.get("lost")
+
+    @pytest.mark.usefixtures("redis_executable")
+    def test_the_command_prints_medians(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert benchmarks.main(["drain", "one_send", "--runs", "1", "--scale", "0.001"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines] == ["drain", "one_send"]
+
+    def test_an_unknown_measure_is_refused(self) -> None:
+        with pytest.raises(SystemExit):
+            benchmarks.main(["nothing"])
+
+
+def entrant(name: str, path: Path, code: str) -> Entrant:
+    path = path / f"{name}.py"
+    path.write_text(code)
+    return Entrant(name, name.title(), str(path), drain=1000, send=1000)
+
+
+class TestComparison:
+    async def test_queues_are_measured_in_turn_and_one_that_fails_stops_no_other(
+        self, redis_executable: str, tmp_path: Path
+    ) -> None:
+        broken, fake = entrant("broken", tmp_path, BROKEN), entrant("fake", tmp_path, FAKE)
+        taking_part = {one.name: (one, sys.executable) for one in (broken, fake)}
+        records = {name: Record() for name in taking_part}
+        said: list[str] = []
+        await compare(redis_executable, taking_part, records, scale=0.002, say=said.append)
+        assert records["fake"].runs.keys() == COMPARED.keys()
+        assert not records["fake"].failures
+        assert records["broken"].failures.keys() == {"drain", "latency", "idle"}
+        assert records["broken"].runs.keys() == {"bulk", "loops", "one"}
+        assert any("Broken     failed: " in line for line in said)
+
+    @pytest.mark.parametrize("measure", COMPARED)
+    def test_ltq_is_measured_like_the_others(self, measure: str, url: str) -> None:
+        size = size_for(ENTRANTS["ltq"], 0.002)
+        assert own.run(launcher.measure(LTQ, measure, url, size))
+
+    def test_one_without_results_has_no_latency(self) -> None:
+        assert ENTRANTS["ltq-0.4"].lacks("latency")
+        assert not ENTRANTS["saq"].lacks("latency")
+
+    def test_slow_ones_have_less_to_do(self) -> None:
+        assert size_for(ENTRANTS["docket"], 1).drain < size_for(ENTRANTS["ltq"], 1).drain
+
+    @pytest.mark.parametrize("one", ENTRANTS.values(), ids=str)
+    def test_all_versions_are_pinned(self, one: Entrant) -> None:
+        assert all("==" in requirement for requirement in (*one.requirements, *contenders.COMMON))
+        assert (contenders.ROOT / "benchmarks" / "peers" / f"{one.file}.py").exists()
+
+
+class TestEnvironments:
+    @pytest.mark.usefixtures("redis_executable")
+    def test_what_cannot_be_installed_is_told_by_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def fail(*arguments: object) -> str:
+            raise environments.SetupError("it could not be installed", "no such version")
+
+        monkeypatch.setattr(run, "environment", fail)
+        command = ["saq", "--runs", "1", "--scale", "0.001", "--only-compared"]
+        assert run.main([*command, "--json", str(tmp_path / "found.json")]) == 1
+        printed = capsys.readouterr()
+        assert "saq is left out: it could not be installed: no such version" in printed.err
+        assert "saq is missing: it could not be installed\n" in printed.out
+        assert results.load(tmp_path / "found.json").missing.keys() == {"ltq", "saq"}
+
+    def test_one_that_is_there_is_used_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def pretend(command: list[str], failure: str) -> None:
+            if "venv" in command:
+                Path(command[-1]).mkdir()
+
+        monkeypatch.setattr(environments, "_run", pretend)
+        said: list[str] = []
+        make = (tmp_path, "saq", ["saq==0.26.4"], sys.executable, said.append)
+        first = environments.environment(*make)
+        assert environments.environment(*make) == first
+        assert said == ["saq: installing saq==0.26.4"]
+
+    def test_a_python_that_is_nowhere_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PATH", "")
+        monkeypatch.setenv("PYENV_ROOT", "/nowhere")
+        with pytest.raises(environments.SetupError, match=r"no Python 2\.1 here"):
+            environments.find_python("2.1")
+
+
+class TestResults:
+    def test_they_are_kept_whole(self, found: Results, tmp_path: Path) -> None:
+        results.save(found, tmp_path / "new" / "found.json")
+        loaded = results.load(tmp_path / "new" / "found.json")
+        assert loaded.machine == found.machine
+        assert loaded.queues["ltq"] == found.queues["ltq"]
+        assert loaded.ltq == found.ltq
+        assert loaded.missing == found.missing
+
+    def test_the_file_has_medians_and_nothing_of_the_machine(
+        self, found: Results, tmp_path: Path
+    ) -> None:
+        found.queues["saq"].failures["drain"] = "no such file: /home/somebody/secret"
+        results.save(found, tmp_path / "found.json")
+        text = (tmp_path / "found.json").read_text()
+        assert "somebody" not in text
+        assert json.loads(text)["medians"]["comparison"]["ltq"]["drain"] == {"tasks/s": 30_000}
+
+    def test_the_tables_have_every_figure(self, found: Results) -> None:
+        console = Console(width=160, record=True, file=StringIO())
+        tables.show(found, console)
+        text = console.export_text()
+        assert "30,000" in text
+        assert "2,500" in text
+        assert "× 12" in text
+        assert "ltq 0.4.0 is missing: there is no Python 3.13 here" in text
+
+    def test_goals_inform(self, found: Results) -> None:
+        met = {(one.measure, one.goal): one.is_met for one in goals.verdicts(found)}
+        assert met["drain", "≥ 10 × best peer"] is True
+        assert met["bulk", "≥ 5 × best peer"] is False
+        assert met["drain", "≥ 5 × ltq 0.4.0"] is None
+        assert met["one_send: ratio", "≥ 0.7 × HSET"] is True
+        assert met["latency: p99 ms", "≤ 3 ms"] is False
+
+    def test_kept_ones_can_be_shown_and_drawn(
+        self, found: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        found.queues["saq"].failures.clear()
+        kept, drawn = tmp_path / "found.json", tmp_path / "found.svg"
+        results.save(found, kept)
+        assert run.main(["--show", str(kept), "--chart", str(drawn)]) == 0
+        assert "30,000" in capsys.readouterr().out
+        assert drawn.read_text() == chart.draw(found)
+
+    def test_the_chart_has_a_bar_for_each_rate(self, found: Results) -> None:
+        root = ET.fromstring(chart.draw(found))
+        space = {"svg": "http://www.w3.org/2000/svg"}
+        bars = root.findall("svg:rect[@rx='2']", space)
+        assert len(bars) == 4
+        widths = [float(bar.attrib["width"]) for bar in bars]
+        assert widths[0] == pytest.approx(12 * widths[1], rel=0.01)
+        texts = [text.text for text in root.findall("svg:text", space)]
+        assert {"LTQ", "saq", "30,000", "2,500"} <= set(texts)
+        assert "prefers-color-scheme: dark" in chart.draw(found)
