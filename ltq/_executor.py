@@ -81,7 +81,9 @@ class Executor:
             return rejected(task, delivery, Failure("DecodeError", f"cannot be decoded: {error}"))
         context = Context(message, delivery.lease, self._settler, self._lifespan, self._lost)
         enter(context)
-        logger.debug("%s %s begins, attempt %d", task.name, message.id, message.tries + 1)
+        is_loud = logger.isEnabledFor(logging.DEBUG)
+        if is_loud:
+            logger.debug("%s %s begins, attempt %d", task.name, message.id, message.tries + 1)
         try:
             result = await self._call(route, message, delivery.timeout)
             encoded = task.codec.encode_result(result)
@@ -92,12 +94,15 @@ class Executor:
         finally:
             context.close()
             leave()
-        logger.debug("%s %s completed", task.name, message.id)
+        if is_loud:
+            logger.debug("%s %s completed", task.name, message.id)
         return completed(task, delivery, encoded)
 
     async def _call(self, route: _Route, message: Message[Any], timeout: float | None) -> Any:
         chain = route.chain(message.options)
         if timeout is None:
+            if not chain:
+                return await self._invoke(route.task, message)
             return await self._through(route.task, chain, message, None)
         deadline = asyncio.get_running_loop().time() + timeout
         # The task is cut at its deadline, where middleware still sees it; middleware that hangs

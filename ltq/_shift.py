@@ -253,7 +253,7 @@ class Shift:
     def _release(self, lease: Lease) -> None:
         """Its outcome is written, or is not this worker's to write."""
         self._keeper.release(lease)
-        lane = self._capped.pop(lease, None)
+        lane = self._capped.pop(lease, None) if self._capped else None
         if lane is not None:
             freeing = asyncio.create_task(self._free(lane))
             self._freeing.add(freeing)

@@ -248,7 +248,8 @@ class Slots:
 
     def _admit_all(self, lease: Lease) -> None:
         """A delivery needs small company no longer."""
-        self._companies.pop(lease, None)
+        if self._companies:
+            self._companies.pop(lease, None)
         self._changed.set()
 
 

@@ -1,7 +1,6 @@
 """What travels: the message users and middleware see, and its forms at the broker's seam."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic
 
@@ -15,8 +14,7 @@ from ltq.state import Status
 R_co = TypeVar("R_co", covariant=True, default=Any)
 
 
-@dataclass(frozen=True, slots=True)
-class Message(Generic[R_co]):
+class Message(msgspec.Struct, Generic[R_co], frozen=True, eq=False):
     """One call of a task: made by `task.message(...)`, sent later, seen by middleware.
 
     Frozen, but for `ctx`: a dict of JSON values that middleware may write to; it survives retries.
@@ -25,9 +23,9 @@ class Message(Generic[R_co]):
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     task_name: str
-    ctx: dict[str, Any] = field(default_factory=dict)
-    id: str = field(default_factory=new_id)
-    options: Dispatch = field(default_factory=Dispatch)
+    ctx: dict[str, Any] = msgspec.field(default_factory=dict)
+    id: str = msgspec.field(default_factory=new_id)
+    options: Dispatch = Dispatch()
     """What `with_options` said for this send; once claimed, its `max_tries` and `result_ttl`."""
     tries: int = 0
     """How many runs have failed before this one."""
@@ -35,10 +33,29 @@ class Message(Generic[R_co]):
     """When it was sent (Unix seconds), once claimed."""
     dequeue_time: float | None = None
     """When it was claimed (Unix seconds, by the same clock), once claimed."""
-    body: bytes | None = field(default=None, repr=False, compare=False)
+    body: bytes | None = None
     """The arguments as they travel, once encoded."""
-    origin: object = field(default=None, repr=False, compare=False)
+    origin: object = None
     """The task that made it with `task.message(...)`."""
+
+    def __repr__(self) -> str:
+        return (
+            f"Message(args={self.args!r}, kwargs={self.kwargs!r}, task_name={self.task_name!r}, "
+            f"ctx={self.ctx!r}, id={self.id!r}, options={self.options!r}, tries={self.tries!r}, "
+            f"enqueue_time={self.enqueue_time!r}, dequeue_time={self.dequeue_time!r})"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Message):
+            return NotImplemented
+        return _compared(self) == _compared(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it holds dicts
+
+
+def _compared(message: Message[Any]) -> tuple[Any, ...]:
+    """What makes it the same message: not how its arguments are encoded, nor who made it."""
+    return msgspec.structs.astuple(message)[:-2]
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):

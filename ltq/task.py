@@ -5,10 +5,10 @@ import copy
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Generic, Protocol, cast
 
 import msgspec
+from msgspec.structs import replace
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
 from ltq._enqueue import enqueue
@@ -116,6 +116,7 @@ class Task(Generic[P, R]):
         self._events = events
         self._send_options: Mapping[str, Any] = {}
         self._dispatch = Dispatch()
+        self._template = self._template_of(self._dispatch)
         self.__doc__ = fn.__doc__
         self.__wrapped__ = fn
 
@@ -200,8 +201,10 @@ class Task(Generic[P, R]):
         Raises `ConfigurationError` for an unknown or wrong option.
         """
         merged = {**self._send_options, **options}
+        dispatch = parse_send_options(merged)
+        template = self._template_of(dispatch)
         other = copy.copy(self)
-        other.__dict__.update(_send_options=merged, _dispatch=parse_send_options(merged))
+        other.__dict__.update(_send_options=merged, _dispatch=dispatch, _template=template)
         return other
 
     def handle(self, id: str) -> Handle[R]:  # noqa: A002  the field's name for it
@@ -284,16 +287,21 @@ class Task(Generic[P, R]):
         return ctx
 
     def _envelope(self, task_id: str, body: bytes, dispatch: Dispatch, ctx: bytes) -> Envelope:
-        policy = self.policy
-        unique_for = dispatch.unique_for or policy.unique_for
         if dispatch.max_tries is not None:
             self._hooks.need("max_tries", self.name)
+        template = self._template if dispatch is self._dispatch else self._template_of(dispatch)
+        fingerprint = self.codec.fingerprint(body) if template.unique_for else ""
+        return replace(template, id=task_id, body=body, ctx=ctx, fingerprint=fingerprint)
+
+    def _template_of(self, dispatch: Dispatch) -> Envelope:
+        """What the envelopes of all that is sent with these options have in common."""
+        policy = self.policy
         return Envelope(
-            id=task_id,
+            id="",
             queue=self.queue,
             lane=self.lane,
             task_name=self.name,
-            body=body,
+            body=b"",
             priority=policy.priority if dispatch.priority is None else dispatch.priority,
             delay=dispatch.delay,
             eta=dispatch.eta,
@@ -302,10 +310,8 @@ class Task(Generic[P, R]):
             result_ttl=dispatch.result_ttl,
             max_pending=policy.max_pending,
             max_deliveries=policy.max_deliveries,
-            fingerprint=self.codec.fingerprint(body) if unique_for else "",
-            unique_for=unique_for or 0.0,
+            unique_for=dispatch.unique_for or policy.unique_for or 0.0,
             has_new_id=dispatch.id is None,
-            ctx=ctx,
         )
 
 

@@ -31,8 +31,12 @@ def envelope_arguments(envelope: Envelope) -> list[Argument]:
         fields += ("priority", int(envelope.priority))
     if envelope.ctx:
         fields += ("ctx", envelope.ctx)
-    for name in ("timeout", "max_tries", "result_ttl", "max_deliveries"):
-        value = getattr(envelope, name)
+    for name, value in (
+        ("timeout", envelope.timeout),
+        ("max_tries", envelope.max_tries),
+        ("result_ttl", envelope.result_ttl),
+        ("max_deliveries", envelope.max_deliveries),
+    ):
         if value is not None:
             fields += (name, value)
     eta = "" if envelope.eta is None else repr(envelope.eta)

@@ -4,7 +4,7 @@ local MAX_BYTES = 4000000 -- of bodies in one reply: it has to arrive well withi
 local tasks, lost, leases, bytes = {}, 0, {}, 0
 local company, full
 local void = 0 -- ids that gave no task
-local deadline = at(now + lease)
+local deadline = term(lease)
 local micros = now * 1e6
 local fresh_token = string.format('%.0f', micros)
 local keys = prefix .. 'task:'

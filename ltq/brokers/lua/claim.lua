@@ -29,6 +29,7 @@ local running, grace, hold = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV
 local lanes, woken, swept, most = ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
 -- @include time
 -- @include sure
+-- @include term
 -- @include bury
 -- @include lease
 -- @include claimed

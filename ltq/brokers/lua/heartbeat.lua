@@ -10,15 +10,16 @@ RETURNS the positions (from 0) of the leases that are lost
 local prefix, duration = KEYS[1], tonumber(ARGV[1])
 -- @include time
 -- @include sure
+-- @include term
 
 redis.call('DEL', prefix .. 'none') -- under OOM a script may write if its first write frees
-local lost = {}
+local lost, deadline = {}, term(duration)
 for i = 2, #ARGV, 3 do
   local id, queue, token = unpack(ARGV, i, i + 2)
   local hash = redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'token')
   if not hash.err and hash[1] == 'working' and hash[2] == token then
-    sure('ZADD', prefix .. 'leases:' .. queue, at(now + duration), id)
-    sure('ZADD', prefix .. 'expiry', 'LT', at(now + duration), queue)
+    sure('ZADD', prefix .. 'leases:' .. queue, deadline, id)
+    sure('ZADD', prefix .. 'expiry', 'LT', deadline, queue)
   else
     table.insert(lost, (i - 2) / 3)
   end

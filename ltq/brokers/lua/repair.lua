@@ -14,6 +14,7 @@ RETURNS {repaired, doubtful}: how many were put back; pending tasks whose list s
 local prefix, lease, before = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
 -- @include time
 -- @include sure
+-- @include term
 -- @include lineup
 -- @include ready
 -- @include index
@@ -30,7 +31,6 @@ local function end_of(ready, position)
   end
   return ends[at_end]
 end
-
 function restore.pending(id, _, lane, priority, hash)
   local ready = prefix .. 'ready:' .. priority .. ':' .. lane
   if not before then
@@ -49,7 +49,7 @@ function restore.delayed(id, queue, lane, priority)
   repaired = repaired + 1
 end
 function restore.working(id, queue)
-  repaired = repaired + sure('ZADD', prefix .. 'leases:' .. queue, 'NX', at(now + lease), id)
+  repaired = repaired + sure('ZADD', prefix .. 'leases:' .. queue, 'NX', term(lease), id)
 end
 
 redis.call('DEL', prefix .. 'none') -- under OOM a script may write if its first write frees
