@@ -152,24 +152,25 @@ class _StderrHandler(logging.Handler):
     def _text(self, record: logging.LogRecord) -> str:
         if self.as_json:
             return _format_json(record)
-        format_record = _format_short if _is_colourful() else _format_plain
+        format_record = _format_short if sys.stderr.isatty() else _format_plain
         return format_record(record) + _format_error(record)
-
-
-def _is_colourful() -> bool:
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return sys.stderr.isatty() and not plain
 
 
 def _format_short(record: logging.LogRecord) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-    colour = _COLOURS.get(record.levelno, "0")
-    level = f"\x1b[{colour}m{record.levelname:<8}\x1b[0m"
     name = printable(record.name.removeprefix("ltq."))
     message = record.getMessage()
+    level = _styled(f"{record.levelname:<8}", _COLOURS.get(record.levelno, "0"))
+    text = f"{_styled(clock)} {level} {_styled(name)} {printable(message)}"
     task = _tell_task(record, message)
-    text = f"\x1b[2m{clock}\x1b[0m {level} \x1b[2m{name}\x1b[0m {printable(message)}"
-    return f"{text} \x1b[2m{task}\x1b[0m" if task else text
+    return f"{text} {_styled(task)}" if task else text
+
+
+def _styled(text: str, style: str = "2") -> str:
+    """The text in a style, pale if none is named; as it is where no colours are wanted."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\x1b[{style}m{text}\x1b[0m"
 
 
 def _format_plain(record: logging.LogRecord) -> str:

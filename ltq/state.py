@@ -105,3 +105,5 @@ class QueueStats:
     delayed: int
     working: int
     dead: int
+    rate: float = 0.0
+    """Tasks a second that ended in a worker, on an average over the last minute."""

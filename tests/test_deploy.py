@@ -79,10 +79,10 @@ def test_there_are_commands_to_check() -> None:
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_every_command_exists_with_its_options(command: list[str]) -> None:
-    name, *arguments = command
-    known = main.commands[name]
-    with click.Context(known) as context:
-        known.parse_args(context, arguments)
+    with click.Context(main) as context:
+        name, known, arguments = main.resolve_command(context, command)
+    assert known is not None
+    known.make_context(name, arguments)
 
 
 def test_the_module_runs(tmp_path: Path) -> None:
@@ -156,3 +156,85 @@ def test_systemd_knows_the_units_settings(tmp_path: Path) -> None:
     )
     objections = [line for line in done.stderr.splitlines() if "ltq-worker.service:" in line]
     assert objections == []
+
+
+COMPOSE_KEYS = {
+    "": {"services", "volumes"},
+    "service": {
+        *("image", "build", "command", "environment", "depends_on", "healthcheck", "volumes"),
+        *("restart", "stop_grace_period", "deploy"),
+    },
+    "build": {"context", "dockerfile"},
+    "healthcheck": {"test", "interval", "timeout", "retries", "start_period"},
+    "deploy": {"replicas"},
+}
+"""Those of the Compose specification that are used here, so that a misspelt one is noticed."""
+
+
+def test_compose_says_only_what_the_specification_knows() -> None:
+    (compose,) = documents("compose.yaml")
+    services = compose["services"]
+    assert set(compose) <= COMPOSE_KEYS[""]
+    for service in services.values():
+        assert set(service) <= COMPOSE_KEYS["service"]
+        assert ("image" in service) != ("build" in service)
+        for part in ("build", "healthcheck", "deploy"):
+            assert set(service.get(part, {})) <= COMPOSE_KEYS[part]
+        for other, how in service.get("depends_on", {}).items():
+            assert "healthcheck" in services[other]
+            assert how == {"condition": "service_healthy"}
+        for volume in service.get("volumes", ()):
+            source = volume.partition(":")[0]
+            assert source.startswith("./") or source in compose["volumes"]
+        for duration in re.findall(r"(?<=: )\S+", _durations(service)):
+            assert re.fullmatch(r"\d+(ms|s|m|h)", duration)
+
+
+def _durations(service: dict[str, Any]) -> str:
+    told = {**service.get("healthcheck", {}), **service}
+    names = ("interval", "timeout", "start_period", "stop_grace_period")
+    return "\n".join(f"{name}: {told[name]}" for name in names if name in told)
+
+
+VERSIONS = {"ConfigMap": "v1", "Service": "v1", "StatefulSet": "apps/v1", "Deployment": "apps/v1"}
+
+
+def test_kubernetes_finds_what_its_manifests_name() -> None:
+    found = documents("kubernetes.yaml")
+    names = {(one["kind"], one["metadata"]["name"]) for one in found}
+    labels = [one["spec"]["template"]["metadata"]["labels"] for one in found if _pods(one)]
+    for one in found:
+        assert VERSIONS[one["kind"]] == one["apiVersion"]
+        if one["kind"] == "Service":
+            assert one["spec"]["selector"] in labels
+        if not _pods(one):
+            continue
+        spec, pod = one["spec"], one["spec"]["template"]["spec"]
+        assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+        assert ("Service", spec.get("serviceName", "ltq-redis")) in names
+        volumes = {volume["name"]: volume for volume in pod.get("volumes", ())}
+        claims = {claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates", ())}
+        for volume in volumes.values():
+            assert ("ConfigMap", volume["configMap"]["name"]) in names
+        for container in pod["containers"]:
+            mounted = {mount["name"] for mount in container.get("volumeMounts", ())}
+            assert mounted <= {*volumes, *claims}
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                assert container.get(probe, {"exec": {"command": ["-"]}})["exec"]["command"]
+
+
+def _pods(document: dict[str, Any]) -> bool:
+    return "template" in document.get("spec", {})
+
+
+def test_a_worker_may_stay_away_for_an_outage() -> None:
+    """Its liveness probe fails for two minutes before it is started again; see operations.md."""
+    (workers,) = [one for one in documents("kubernetes.yaml") if one["kind"] == "Deployment"]
+    (container,) = workers["spec"]["template"]["spec"]["containers"]
+    probe = container["livenessProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 120
+
+
+def test_its_unit_can_be_installed() -> None:
+    assert set(unit().sections()) == {"Unit", "Service", "Install"}
+    assert unit()["Install"]["WantedBy"] == "multi-user.target"

@@ -44,6 +44,7 @@ KINDS = {
     "expiry": Kind("zset", "stays"),
     "dead": Kind("zset", "ends"),
     "letter": Kind("hash", "ends"),
+    "pace": Kind("hash", "ends"),
     "ended": Kind("zset", "ends"),
     "wake": Kind("zset", "stays"),
     "lanes": Kind("set", "stays"),

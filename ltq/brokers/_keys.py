@@ -60,6 +60,11 @@ def letter(namespace: str, task_id: str) -> str:
     return f"{prefix(namespace)}letter:{task_id}"
 
 
+def pace(namespace: str, queue: str) -> str:
+    """Hash: how many tasks ended in workers lately, by tens of seconds."""
+    return f"{prefix(namespace)}pace:{queue}"
+
+
 def ended(namespace: str) -> str:
     """Zset: ids of tasks that ended lately and left no state, by the token of their last lease."""
     return f"{prefix(namespace)}ended"

@@ -6,6 +6,7 @@ from contextlib import suppress
 from msgspec import structs
 
 from ltq._feed import Feed
+from ltq.brokers._memory_pace import Pace
 from ltq.brokers._memory_places import Letters, Places
 from ltq.brokers._memory_record import Letter, Record
 from ltq.brokers._memory_slots import Slots
@@ -38,6 +39,7 @@ class Space:
     def __init__(self, stirred: set[str]) -> None:
         self.places = Places()
         self.slots = Slots(self.publish)
+        self._pace = Pace()
         self._last_token = 0
         self._stirred = stirred
         self._dead: dict[str, Letters] = {}
@@ -74,6 +76,7 @@ class Space:
             delayed=counts[queue, Status.DELAYED],
             working=counts[queue, Status.WORKING],
             dead=self._dead[queue].count(now) if queue in self._dead else 0,
+            rate=self._pace.rate(queue, now),
         )
 
     def follow(self, task_id: str, feed: Feed) -> None:
@@ -273,6 +276,7 @@ class Space:
         if outcome.status is Status.COMPLETED or outcome.result:
             record.result = outcome.result
         self._settle(record, outcome.status, outcome.result_ttl, now, token=record.token)
+        self._pace.mark(record.envelope.queue, now)
 
     def _requeue(self, record: Record, outcome: Requeue, now: float) -> None:
         record.let_go()

@@ -25,6 +25,8 @@ TRIALS: Mapping[str, tuple[str, ...]] = {
     "SADD": (STRING, "1"),
     "SREM": (ABSENT, "1"),
     "HSET": (STRING, "field", "1"),
+    "HINCRBY": (STRING, "field", "1"),
+    "HKEYS": (ABSENT,),
     "HGET": (ABSENT, "field"),
     "HMGET": (ABSENT, "field"),
     "HGETALL": (ABSENT,),

@@ -11,7 +11,7 @@ from ltq._names import namespace_of
 from ltq.brokers._link import Argument
 from ltq.message import DeadLetter, Delivery, Envelope, Finish, Lease, Outcome, Requeue
 from ltq.options import Priority, company
-from ltq.state import Progress, Status, TaskState
+from ltq.state import Progress, QueueStats, Status, TaskState
 
 T = TypeVar("T")
 
@@ -141,6 +141,19 @@ def task_state(task_id: str, reply: Sequence[Any]) -> TaskState[bytes] | None:
     )
 
 
+def queue_stats(queue: str, reply: Sequence[Any]) -> QueueStats:
+    """A queue as `stats` answers it."""
+    pending, delayed, working, dead, rate = reply
+    return QueueStats(
+        queue=queue,
+        pending=pending,
+        delayed=delayed,
+        working=working,
+        dead=dead,
+        rate=_rate(rate),
+    )
+
+
 def dead_letter(task_id: str, reply: Sequence[Any]) -> DeadLetter | None:
     """A letter as `letters` answers it; None for no letter, or a status nobody knows."""
     status = _STATUSES.get(reply[0])
@@ -236,6 +249,11 @@ def _number(kind: Callable[[bytes], T], value: bytes | None) -> T | None:
         return kind(value)
     except ValueError:
         return None
+
+
+def _rate(value: bytes) -> float:
+    rate = _number(float, value) or 0.0
+    return rate if math.isfinite(rate) else 0.0  # what it is made of was spoilt
 
 
 def _text(value: bytes) -> str:

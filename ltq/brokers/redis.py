@@ -39,6 +39,7 @@ from ltq.brokers._wire import (
     outcome_size,
     queue_of_envelope,
     queue_of_outcome,
+    queue_stats,
     task_state,
 )
 from ltq.errors import BrokerError, TaskNotFoundError
@@ -46,7 +47,7 @@ from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt
 from ltq.options import DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL, MAX_SECONDS, Limit
 from ltq.state import Progress, QueueStats, TaskState
 
-logger = logging.getLogger("ltq.broker")
+logger: logging.Logger = logging.getLogger("ltq.broker")
 
 PING_PATIENCE = 3.0
 """Seconds `ping` waits: whoever asks wants to know soon."""
@@ -156,7 +157,7 @@ class RedisBroker(Broker):
             if self._process != os.getpid():
                 self._parents.append(self._sessions)  # closing them would disturb the parent
                 self._process, self._sessions = os.getpid(), {}
-            for ended in [known for known in self._sessions if known.is_closed()]:
+            for ended in [known for known in list(self._sessions) if known.is_closed()]:
                 self._sessions.pop(ended, None)
             session = self._sessions[loop] = _Session(self)
         return session
@@ -310,10 +311,10 @@ class RedisBroker(Broker):
         for namespace, positions in by_namespace(queues, str).items():
             names = [queues[i] for i in positions]
             replies = await link.run("stats", _keys.prefix(namespace), *names)
-            for queue, (pending, delayed, working, dead) in zip(names, replies, strict=True):
-                stats[queue] = QueueStats(
-                    queue=queue, pending=pending, delayed=delayed, working=working, dead=dead
-                )
+            stats |= {
+                queue: queue_stats(queue, reply)
+                for queue, reply in zip(names, replies, strict=True)
+            }
         return [stats[queue] for queue in queues]
 
     async def clear(self, queue: str) -> int:

@@ -9,6 +9,9 @@ from ltq.logger import printable
 
 Cell = str | Text
 
+_LEAST = 20
+"""Characters of a last column that are always shown."""
+
 
 def open_console() -> Console:
     """Stdout, with nothing in a text taken for markup."""
@@ -16,9 +19,17 @@ def open_console() -> Console:
 
 
 def print_columns(
-    console: Console, head: Sequence[str], rows: Sequence[Sequence[Cell]], *, left: set[int]
+    console: Console,
+    head: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    left: set[int],
+    is_cut: bool = False,
 ) -> None:
-    """Print rows under a head: never cut, numbers to the right, the columns of `left` not."""
+    """Print rows under a head: numbers to the right, the columns of `left` not.
+
+    Nothing is cut, but with `is_cut` the last column where it goes beyond a terminal's edge.
+    """
     cells = [[Text(title, style="bold") for title in head]]
     cells += [[safe(cell) for cell in row] for row in rows]
     widths = [max(cell.cell_len for cell in column) for column in zip(*cells, strict=True)]
@@ -28,6 +39,9 @@ def print_columns(
             for position, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         padded.rstrip()
+        if is_cut and console.is_terminal:
+            before = sum(widths[:-1]) + 2 * len(widths[:-1])
+            padded.truncate(max(console.width, before + _LEAST), overflow="ellipsis")
         print_line(console, padded)
 
 

@@ -1,5 +1,6 @@
 """How a command that did not work out is told: one line on stderr, and an exit code."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
@@ -45,6 +46,10 @@ def one_line() -> Iterator[None]:
         raise CommandError(str(error)) from error
     except (click.Abort, KeyboardInterrupt) as error:
         raise StoppedError("stopped") from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:  # a closed pipe is click's part
+            raise
+        raise CommandError(f"cannot write: {error.strerror}") from error
 
 
 def _sentence(error: click.UsageError) -> str:

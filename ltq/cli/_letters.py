@@ -30,7 +30,7 @@ def print_letters(console: Console, letters: Sequence[DeadLetter]) -> None:
     is_shared = any(letter.queue != letter.task_name for letter in letters)
     head = ("id", "task", *(("queue",) if is_shared else ()), "status", "died", "error")
     rows = [_row(letter, now, is_shared=is_shared) for letter in letters]
-    print_columns(console, head, rows, left=set(range(len(head))))
+    print_columns(console, head, rows, left=set(range(len(head))), is_cut=True)
 
 
 def _row(letter: DeadLetter, now: float, *, is_shared: bool) -> list[Cell]:

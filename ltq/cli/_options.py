@@ -20,6 +20,20 @@ broker_url_option = click.option(
     help="Where the tasks are. Default: $LTQ_BROKER_URL, else redis://localhost:6379.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+log_level_option = click.option(
+    "--log-level",
+    type=click.Choice(("debug", "info", "warning", "error", "critical"), case_sensitive=False),
+    default="info",
+    show_default=True,
+    help="What to log to stderr.",
+)
+log_format_option = click.option(
+    "--log-format",
+    type=click.Choice(("text", "json"), case_sensitive=False),
+    default="text",
+    show_default=True,
+    help="Lines for people, or a JSON object a line.",
+)
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

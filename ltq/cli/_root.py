@@ -3,23 +3,29 @@
 import io
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import click
 
-from ltq.cli._errors import one_line
-from ltq.cli.check import check
-from ltq.cli.dead import dead
-from ltq.cli.demo import demo
-from ltq.cli.doctor import doctor, repair
-from ltq.cli.queues import clear, size, stats
-from ltq.cli.run import run
-from ltq.cli.schedule import schedule
-from ltq.cli.send import send
-from ltq.cli.tasks import cancel, state
-from ltq.cli.watch import watch
-from ltq.cli.workers import workers
+from ltq.cli._lazy import LazyGroup
+
+_COMMANDS = (
+    ("demo", "demo", "Try LTQ out, without Redis, on the files of a directory."),
+    ("run", "run", "Run a worker (or an App) until SIGTERM or Ctrl-C."),
+    ("send", "send", "Send a task, and print its id."),
+    ("schedule", "schedule", "Enqueue tasks by their schedules."),
+    ("queues", "stats", "Show how many tasks of each queue are where."),
+    ("queues", "size", "Print how many tasks wait in a queue."),
+    ("workers", "workers", "Show which runs of workers hold tasks now."),
+    ("tasks", "state", "Show all there is to know of a task."),
+    ("watch", "watch", "Follow a task live until it ends."),
+    ("tasks", "cancel", "Cancel a task, waiting or running."),
+    ("queues", "clear", "Remove all waiting tasks of a queue for good."),
+    ("dead", "dead", "List, show, retry or remove failed and rejected tasks."),
+    ("check", "check", "Tell by the exit code whether workers consume."),
+    ("doctor", "doctor", "Check the server and LTQ's keys, and say what to do."),
+    ("doctor", "repair", "Give tasks that stand nowhere their place back."),
+)
+"""The module, the command, and what it does in a line of 80 columns."""
 
 _EPILOG = """\b
 Exit codes:
@@ -33,27 +39,6 @@ $LTQ_BROKER_URL, else redis://localhost:6379.
 """
 
 
-class _Commands(click.Group):
-    """Commands in the order they were added; what goes wrong is told in one line."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,
-    ) -> click.Context:
-        with one_line():
-            return super().make_context(info_name, args, parent, **extra)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        with one_line():
-            return super().invoke(ctx)
-
-
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
         python = platform.python_version()
@@ -62,6 +47,8 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 
 
 def _installed(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # slow, and seldom needed
+
     try:
         return version(package)
     except PackageNotFoundError:
@@ -69,7 +56,7 @@ def _installed(package: str) -> str:
 
 
 @click.group(
-    cls=_Commands,
+    cls=LazyGroup,
     epilog=_EPILOG,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -99,21 +86,4 @@ def main(ctx: click.Context) -> None:
         ctx.exit(2)
 
 
-for _command in (
-    demo,
-    run,
-    send,
-    schedule,
-    stats,
-    size,
-    workers,
-    state,
-    watch,
-    cancel,
-    clear,
-    dead,
-    check,
-    doctor,
-    repair,
-):
-    main.add_command(_command)
+main.add_lazy(_COMMANDS)

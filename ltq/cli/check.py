@@ -11,7 +11,8 @@ import click
 from ltq.brokers._survey import Queue, look_at_queues
 from ltq.brokers.redis import RedisBroker
 from ltq.cli._errors import CommandError, WrongUseError
-from ltq.cli._options import broker_url_option, duration, open_broker
+from ltq.cli._options import broker_url_option, duration, json_option, open_broker
+from ltq.errors import BrokerError
 from ltq.logger import printable
 
 _LARGEST = 65_536
@@ -41,8 +42,11 @@ _LARGEST = 65_536
     metavar="TIME",
     help="How long the answer may take.",
 )
+@json_option
 @broker_url_option
-def check(urls: tuple[str, ...], max_wait: float, timeout: float, broker_url: str | None) -> None:
+def check(
+    urls: tuple[str, ...], max_wait: float, timeout: float, as_json: bool, broker_url: str | None
+) -> None:
     """Tell whether a worker consumes, by the exit code: 0 if all is well, else 1.
 
     With --health-url the worker's process is asked. Without it the broker is: that it answers, and
@@ -53,17 +57,23 @@ def check(urls: tuple[str, ...], max_wait: float, timeout: float, broker_url: st
       ltq check --health-url http://127.0.0.1:8080
       ltq check --broker-url redis://localhost:6379 --max-wait 10m
     """
-    if urls:
-        told = [_ask(url, timeout) for url in urls]
-    else:
-        told = [asyncio.run(_ask_broker(broker_url, max_wait, timeout))]
-    click.echo(f"ok: {'; '.join(told)}")
+    for url in urls:
+        if not url.startswith(("http://", "https://")):
+            raise WrongUseError(f"--health-url {url!r} does not begin with http:// or https://")
+    try:
+        if urls:
+            told = "; ".join([_ask(url, timeout) for url in urls])
+        else:
+            told = asyncio.run(_ask_broker(broker_url, max_wait, timeout))
+    except (CommandError, BrokerError) as error:
+        if as_json:
+            click.echo(json.dumps({"ok": False, "text": str(error)}))
+        raise
+    click.echo(json.dumps({"ok": True, "text": told}) if as_json else f"ok: {told}")
 
 
 def _ask(url: str, timeout: float) -> str:
     """What a worker's process says of itself. Raises `CommandError` if it is not well."""
-    if not url.startswith(("http://", "https://")):
-        raise WrongUseError(f"--health-url {url!r} does not begin with http:// or https://")
     try:
         with build_opener(ProxyHandler({})).open(url, timeout=timeout) as response:
             return _summary(response.read(_LARGEST))

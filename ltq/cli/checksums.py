@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ltq.context import current
 from ltq.worker import Worker
 
-worker = Worker("demo", broker_url="memory://demo", concurrency=8, shutdown_timeout=1.0)
+worker: Worker = Worker("demo", broker_url="memory://demo", concurrency=8, shutdown_timeout=1.0)
 
 
 @dataclass(frozen=True)

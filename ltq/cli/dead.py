@@ -153,6 +153,7 @@ async def _show(task_id: str, queue: str | None, url: str | None) -> DeadLetter:
 @click.argument("names", metavar="ID... | --all [QUEUE]", nargs=-1)
 @_all_option
 @_filters
+@json_option
 @broker_url_option
 @click.pass_context
 def retry(
@@ -162,6 +163,7 @@ def retry(
     task: str | None,
     error: str | None,
     older_than: float | None,
+    as_json: bool,
     broker_url: str | None,
 ) -> None:
     """Enqueue tasks again as they were sent, and print how many.
@@ -177,7 +179,10 @@ def retry(
     choice = choose(names, every, Wanted(task, error, older_than))
     answers = asyncio.run(_retry(choice, broker_url))
     created = [answer for _, answer in answers if answer is Published.CREATED]
-    print_line(open_console(), f"{count_tasks(len(created))} enqueued again")
+    if as_json:
+        click.echo(json.dumps([{"id": task_id, "answer": answer} for task_id, answer in answers]))
+    else:
+        print_line(open_console(), f"{count_tasks(len(created))} enqueued again")
     left = [
         (task_id, answer)
         for task_id, answer in answers
@@ -205,6 +210,7 @@ async def _retry(choice: Choice, url: str | None) -> list[tuple[str, Published]]
 @_all_option
 @_filters
 @yes_option
+@json_option
 @broker_url_option
 def purge(
     names: tuple[str, ...],
@@ -213,6 +219,7 @@ def purge(
     error: str | None,
     older_than: float | None,
     yes: bool,
+    as_json: bool,
     broker_url: str | None,
 ) -> None:
     """Remove dead letters for good, and print how many.
@@ -230,7 +237,8 @@ def purge(
         if question:
             confirm(question)
     removed = asyncio.run(_purge(choice, broker_url))
-    click.echo(f"{count_letters(removed)} removed")
+    told = json.dumps({"removed": removed})
+    click.echo(told if as_json else f"{count_letters(removed)} removed")
 
 
 async def _question(choice: Choice, url: str | None) -> str:

@@ -154,8 +154,9 @@ def _line(finding: Finding) -> str:
 
 @click.command()
 @click.argument("workers", nargs=-1, metavar="[WORKER]...")
+@json_option
 @broker_url_option
-def repair(workers: tuple[str, ...], broker_url: str | None) -> None:
+def repair(workers: tuple[str, ...], as_json: bool, broker_url: str | None) -> None:
     """Give tasks that wait or work nowhere their place back; of these workers, or of all.
 
     It takes an eviction, a partial restore or keys deleted by hand to need this. Workers do it by
@@ -168,6 +169,9 @@ def repair(workers: tuple[str, ...], broker_url: str | None) -> None:
     for name in workers:
         check_name("worker", name)
     repaired = asyncio.run(_repair(workers, broker_url))
+    if as_json:
+        click.echo(json.dumps(repaired))
+        return
     for name, count in repaired.items():
         what = f"{count_tasks(count)} put back" if count else "every task is in its place"
         click.echo(f"{name}: {what}")

@@ -6,10 +6,11 @@ from contextlib import suppress
 from dataclasses import asdict
 
 import click
-from rich.text import Text
 
 from ltq._names import check_name
 from ltq.cli._console import Cell, count_tasks, open_console, print_columns, print_line
+from ltq.cli._depths import HEAD, Depth, open_reader
+from ltq.cli._errors import WrongUseError
 from ltq.cli._live_stats import watch_stats
 from ltq.cli._options import (
     broker_url_option,
@@ -22,24 +23,21 @@ from ltq.cli._options import (
 )
 from ltq.state import QueueStats
 
-_COUNTS = ("pending", "delayed", "working", "dead")
-
-_QUICKEST = 0.1
-"""Seconds between two looks at least."""
+_EVERY, _QUICKEST = 1.0, 0.1
+"""Seconds between two looks: as a rule, and at least."""
 
 
 @click.command()
-@click.option("--watch", is_flag=True, help="Show it live, by priority, until Ctrl-C.")
-@click.option(
-    "--every", type=duration, default="1", show_default=True, metavar="TIME", help="With --watch."
-)
+@click.option("--watch", is_flag=True, help="Show it live until Ctrl-C.")
+@click.option("--every", type=duration, metavar="TIME", help="With --watch: how often (1 s).")
 @json_option
 @broker_url_option
-def stats(broker_url: str | None, as_json: bool, watch: bool, every: float) -> None:
+def stats(broker_url: str | None, as_json: bool, watch: bool, every: float | None) -> None:
     """Show how many tasks of each queue are where.
 
-    `dead` counts the dead letters: tasks that failed or were rejected and may be sent again. What
-    has completed is not counted by the broker: `ltq run --metrics-port` tells it.
+    Those that wait come by priority: high, normal, low. `dead` counts the dead letters: tasks that
+    failed or were rejected and may be sent again. `rate/s` is how many tasks a second ended in
+    workers, on an average over the last minute.
 
     \b
     Examples:
@@ -47,32 +45,25 @@ def stats(broker_url: str | None, as_json: bool, watch: bool, every: float) -> N
       ltq stats --watch
     """
     if watch:
+        pause = _EVERY if every is None else max(every, _QUICKEST)
         with suppress(KeyboardInterrupt):
-            asyncio.run(watch_stats(broker_url, max(every, _QUICKEST), as_json=as_json))
+            asyncio.run(watch_stats(broker_url, pause, as_json=as_json))
         return
-    found = asyncio.run(_stats(broker_url))
+    if every is not None:
+        raise WrongUseError("--every goes with --watch")
+    depths = asyncio.run(_depths(broker_url))
     if as_json:
-        click.echo(json.dumps([asdict(queue) for queue in found]))
-    elif found:
-        print_columns(
-            open_console(), ("queue", *_COUNTS), [_row(queue) for queue in found], left={0}
-        )
+        click.echo(json.dumps([depth.as_json() for depth in depths]))
+    elif depths:
+        rows: list[list[Cell]] = [[depth.stats.queue, *depth.cells()] for depth in depths]
+        print_columns(open_console(), HEAD, rows, left={0})
     else:
         print_line(open_console(), "no queues yet")
 
 
-async def _stats(url: str | None) -> list[QueueStats]:
-    async with open_broker(url) as broker:
-        return await broker.stats(await broker.queues())
-
-
-def _row(queue: QueueStats) -> list[Cell]:
-    row: list[Cell] = [queue.queue]
-    for name in _COUNTS:
-        count: int = getattr(queue, name)
-        style = "dim" if count == 0 else "red" if name == "dead" else ""
-        row.append(Text(str(count), style=style))
-    return row
+async def _depths(url: str | None) -> list[Depth]:
+    async with open_reader(url) as reader:
+        return await reader.read()
 
 
 @click.command()
@@ -99,8 +90,9 @@ async def _size(queue: str, url: str | None) -> QueueStats:
 @click.command()
 @click.argument("queue")
 @yes_option
+@json_option
 @broker_url_option
-def clear(queue: str, yes: bool, broker_url: str | None) -> None:
+def clear(queue: str, yes: bool, as_json: bool, broker_url: str | None) -> None:
     """Remove all waiting tasks of a queue for good, and print how many.
 
     Working tasks go on, dead letters stay. Asks first if stdin is a terminal.
@@ -116,7 +108,8 @@ def clear(queue: str, yes: bool, broker_url: str | None) -> None:
         if waiting:
             confirm(f"Remove {count_tasks(waiting)} from {queue} for good?")
     removed = asyncio.run(_clear(queue, broker_url))
-    click.echo(f"{count_tasks(removed)} removed from {queue}")
+    told = json.dumps({"queue": queue, "removed": removed})
+    click.echo(told if as_json else f"{count_tasks(removed)} removed from {queue}")
 
 
 async def _clear(queue: str, url: str | None) -> int:

@@ -1,6 +1,7 @@
 """`ltq run`: a worker, until it is told to stop."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ from ltq.cli._console import count_tasks
 from ltq.cli._errors import WrongUseError
 from ltq.cli._health import tell_health
 from ltq.cli._metrics import Listen, measure, serve
-from ltq.cli._options import broker_url_option, duration
+from ltq.cli._options import broker_url_option, duration, log_format_option, log_level_option
 from ltq.cli._reload import Reloader, reload_command
 from ltq.cli._supervisor import Supervisor, stop_with_supervisor
 from ltq.cli._target import Runnable, load_runnable, split
@@ -28,12 +29,10 @@ from ltq.logger import get_logger, setup_logging
 from ltq.scheduler import Scheduler
 from ltq.worker import URL_VARIABLE, Worker
 
-logger = get_logger("cli")
+logger: logging.Logger = get_logger("cli")
 
 _LAST_PATIENCE = 1.0
 """Seconds for what still runs when the worker has stopped."""
-
-_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 @click.command()
@@ -102,20 +101,8 @@ _LEVELS = ("debug", "info", "warning", "error", "critical")
 )
 @click.option("--burst", is_flag=True, help="Exit once no task is due or running.")
 @click.option("--with-scheduler", is_flag=True, help="Run the workers' @worker.cron schedules too.")
-@click.option(
-    "--log-level",
-    type=click.Choice(_LEVELS, case_sensitive=False),
-    default="info",
-    show_default=True,
-    help="What to log to stderr.",
-)
-@click.option(
-    "--log-format",
-    type=click.Choice(("text", "json"), case_sensitive=False),
-    default="text",
-    show_default=True,
-    help="Lines for people, or a JSON object a line.",
-)
+@log_level_option
+@log_format_option
 @broker_url_option
 def run(  # noqa: PLR0913  its options
     target: str | None,

@@ -1,5 +1,6 @@
 """`ltq schedule`: a scheduler until it is told to stop, and what it would do."""
 
+import asyncio
 import json
 import logging
 import os
@@ -14,36 +15,48 @@ from typing import Any
 import click
 
 from ltq._schedule import Schedule
+from ltq._signals import stop_on_signals
 from ltq.broker import Broker
 from ltq.cli._console import open_console, print_columns
 from ltq.cli._errors import WrongUseError
-from ltq.cli._options import broker_url_option, json_option
+from ltq.cli._options import broker_url_option, json_option, log_format_option, log_level_option
 from ltq.cli._target import load
 from ltq.logger import get_logger, setup_logging
 from ltq.scheduler import Scheduler
 from ltq.worker import URL_VARIABLE, Worker
 
-logger = get_logger("cli")
+logger: logging.Logger = get_logger("cli")
 
-_LEVELS = ("debug", "info", "warning", "error", "critical")
 _HEAD = ("next run", "schedule", "expression", "zone", "task", "misfire")
 
 
 class _RunByDefault(click.Group):
-    """A group whose first argument may be left out: `run` is meant."""
+    """A group whose first argument may be left out: `run` is meant, and its options are shown."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in {*self.commands, *ctx.help_option_names}:
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        options = (
+            one for one in self.commands["run"].get_params(ctx) if isinstance(one, click.Option)
+        )
+        records = [one.get_help_record(ctx) for one in options]
+        with formatter.section("Options"):
+            formatter.write_dl([record for record in records if record is not None])
+        self.format_commands(ctx, formatter)
+
 
 @click.group(
     cls=_RunByDefault,
+    invoke_without_command=True,
+    options_metavar="",
     subcommand_metavar="[list] MODULE:SCHEDULER [OPTIONS]",
     short_help="Enqueue tasks by their schedules.",
 )
-def schedule() -> None:
+@click.pass_context
+def schedule(ctx: click.Context) -> None:
     """Enqueue tasks by their schedules until SIGTERM or Ctrl-C; with `list`, show the next runs.
 
     MODULE:SCHEDULER names an ltq.Scheduler, or a worker with @worker.cron schedules. Run as many
@@ -55,19 +68,17 @@ def schedule() -> None:
       ltq schedule list jobs:scheduler
       ltq schedule list jobs:scheduler --json
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)
 
 
 @schedule.command(hidden=True)
 @click.argument("target", metavar="MODULE:SCHEDULER")
-@click.option(
-    "--log-level",
-    type=click.Choice(_LEVELS, case_sensitive=False),
-    default="info",
-    show_default=True,
-    help="What to log to stderr.",
-)
+@log_level_option
+@log_format_option
 @broker_url_option
-def run(target: str, log_level: str, broker_url: str | None) -> None:
+def run(target: str, log_level: str, log_format: str, broker_url: str | None) -> None:
     """Enqueue tasks by their schedules until SIGTERM or Ctrl-C.
 
     --broker-url overrides what the code says.
@@ -76,16 +87,29 @@ def run(target: str, log_level: str, broker_url: str | None) -> None:
     Example:
       ltq schedule jobs:scheduler
     """
-    setup_logging(log_level)
+    as_json = log_format == "json"
+    setup_logging(log_level, as_json=as_json)
     if broker_url is not None:
         Broker.from_url(broker_url)  # a wrong one is told before anything is imported
         os.environ[URL_VARIABLE] = broker_url
     scheduler = _load(target)
+    # Now that the module had its chance to set logging up as it likes.
+    setup_logging(log_level, as_json=as_json, everybody=True)
     if broker_url is not None:
         scheduler.broker = Broker.from_url(broker_url)
-    announce(scheduler)
-    scheduler.start()
+    asyncio.run(_run(scheduler))
     logger.info("scheduler has stopped")
+
+
+async def _run(scheduler: Scheduler) -> None:
+    """From the first line it logs on a signal ends it in order."""
+    told = asyncio.Event()
+    with stop_on_signals(lambda _: told.set()):
+        announce(scheduler)
+        await asyncio.sleep(0)  # for a signal that has come already
+        if not told.is_set():
+            await scheduler.run()
+    await scheduler.broker.aclose()
 
 
 @schedule.command("list")

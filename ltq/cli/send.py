@@ -78,7 +78,7 @@ def send(  # noqa: PLR0913  its options
       ltq send shop:worker.checkout --args '[7]' --wait --timeout 30
     """
     if not isinstance(args, list) or not isinstance(kwargs, dict):
-        raise WrongUseError("--args takes a JSON array, --kwargs a JSON object")
+        raise WrongUseError("--json-args takes a JSON array, --kwargs a JSON object")
     if timeout is not None and not wait:
         raise WrongUseError("--timeout goes with --wait")
     if broker_url is not None:

@@ -1,6 +1,7 @@
 """`ltq state`, `ltq cancel`: one task from outside."""
 
 import asyncio
+import json
 import time
 
 import click
@@ -14,7 +15,7 @@ from ltq.cli._options import broker_url_option, json_option, open_broker
 from ltq.cli._states import state_fields, state_json
 from ltq.errors import TaskNotFoundError
 from ltq.options import DEFAULT_RESULT_TTL
-from ltq.state import TaskState
+from ltq.state import Status, TaskState
 
 
 async def find_task(broker: Broker, task_id: str, queue: str | None = None) -> TaskState[bytes]:
@@ -58,8 +59,9 @@ def _print_state(console: Console, state: TaskState[bytes]) -> None:
 
 @click.command()
 @click.argument("task_id", metavar="ID")
+@json_option
 @broker_url_option
-def cancel(task_id: str, broker_url: str | None) -> None:
+def cancel(task_id: str, as_json: bool, broker_url: str | None) -> None:
     """Cancel a task, waiting or running. It ends as `cancelled` and is not retried.
 
     \b
@@ -67,9 +69,13 @@ def cancel(task_id: str, broker_url: str | None) -> None:
       ltq cancel 0c8bdd0dee0ab0ad55f2f5a7
     """
     final = asyncio.run(_cancel(task_id, broker_url))
+    status = Status.CANCELLED if final is None else final.status
+    if as_json:
+        click.echo(json.dumps({"id": task_id, "cancelled": final is None, "status": status}))
+    elif final is None:
+        print_line(open_console(), f"task {task_id} is cancelled")
     if final is not None:
-        raise CommandError(f"task {task_id} was final already: {final.status}")
-    print_line(open_console(), f"task {task_id} is cancelled")
+        raise CommandError(f"task {task_id} was final already: {status}")
 
 
 async def _cancel(task_id: str, url: str | None) -> TaskState[bytes] | None:

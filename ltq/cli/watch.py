@@ -1,7 +1,6 @@
 """`ltq watch`: one task, live."""
 
 import asyncio
-import math
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from ltq.cli._console import open_console, print_line
 from ltq.cli._errors import CommandError, WrongUseError
-from ltq.cli._options import broker_url_option, json_option, open_broker
+from ltq.cli._options import broker_url_option, duration, json_option, open_broker
 from ltq.cli._states import progress_text, result_text, state_json, status_text
 from ltq.cli.tasks import find_task
 from ltq.logger import printable
@@ -37,7 +36,7 @@ class _View(Protocol):
 
 @click.command()
 @click.argument("task_id", metavar="ID")
-@click.option("--timeout", type=float, metavar="SECONDS", help="Give up after so many seconds.")
+@click.option("--timeout", type=duration, metavar="TIME", help="Give up after that: 90, 15m.")
 @json_option
 @broker_url_option
 def watch(task_id: str, timeout: float | None, as_json: bool, broker_url: str | None) -> None:
@@ -50,8 +49,8 @@ def watch(task_id: str, timeout: float | None, as_json: bool, broker_url: str | 
     Example:
       ltq watch 0c8bdd0dee0ab0ad55f2f5a7 --timeout 60
     """
-    if timeout is not None and not 0 < timeout < math.inf:
-        raise WrongUseError("--timeout takes a number of seconds, more than 0")
+    if timeout == 0:
+        raise WrongUseError("--timeout takes a time of more than 0")
     final = asyncio.run(_watch(task_id, timeout, broker_url, _view(as_json=as_json)))
     if final.status is not Status.COMPLETED:
         reason = f": {final.error}" if final.error else ""

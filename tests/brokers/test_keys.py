@@ -26,6 +26,7 @@ def keys_of(queue: str, task_id: str, consumer: str) -> list[str]:
         _keys.expiry(space),
         _keys.dead(space, queue),
         _keys.letter(space, task_id),
+        _keys.pace(space, queue),
         _keys.wake(space, queue),
         _keys.wake(space, lane),
         _keys.lanes(space),

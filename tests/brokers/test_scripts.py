@@ -547,3 +547,68 @@ class TestRecovery:
         assert "killed its worker" in state.error
         assert not state.error_type
         assert state.traceback is None
+
+
+class TestPace:
+    """The counts that `stats` makes its rate of."""
+
+    @pytest.fixture
+    async def broker(self, redis_url: str) -> AsyncIterator[RedisBroker]:
+        async with RedisBroker(redis_url) as broker:
+            yield broker
+
+    @pytest.fixture
+    def client(self, redis_url: str) -> Iterator[redis.Redis]:
+        with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+            yield client
+
+    KEY = _keys.pace("mail", "mail:send")
+
+    async def end(self, broker: RedisBroker, count: int) -> None:
+        await publish_many(broker, count)
+        async with broker.consumer(["mail:send"]) as consumer:
+            deliveries = (await consumer.claim(count)).deliveries
+            await broker.finish([Finish(one.lease, Status.COMPLETED) for one in deliveries])
+
+    async def rate(self, broker: RedisBroker) -> float:
+        (stats,) = await broker.stats(["mail:send"])
+        return stats.rate
+
+    def step(self, client: redis.Redis) -> int:
+        return int(client.time()[0]) // 10
+
+    async def test_what_ended_more_than_a_minute_ago_does_not_count(
+        self, broker: RedisBroker, client: redis.Redis
+    ) -> None:
+        step = self.step(client)
+        client.hset(self.KEY, mapping={str(step - age): "600" for age in range(7, 20)})
+        assert await self.rate(broker) == 0.0
+        client.hset(self.KEY, str(step - 2), "120")
+        assert 120 / 60 <= await self.rate(broker) <= 120 / 40
+
+    async def test_what_is_old_goes(self, broker: RedisBroker, client: redis.Redis) -> None:
+        step = self.step(client)
+        for age in (-3, -2, *range(1, 20)):
+            client.hset(self.KEY, str(step - age), "1")
+        client.hset(self.KEY, "garbage", "1")
+        await self.end(broker, 1)
+        assert set(client.hkeys(self.KEY)) <= {str(step - age) for age in range(-1, 6)}
+        assert 60 < client.ttl(self.KEY) <= 120
+
+    @pytest.mark.parametrize("value", ["", "garbage", "nan", "1e400", "9223372036854775807"])
+    async def test_a_count_of_any_text_is_survived(
+        self, broker: RedisBroker, client: redis.Redis, value: str
+    ) -> None:
+        step = self.step(client)
+        client.hset(self.KEY, mapping={str(step): value, str(step + 1): value})
+        await self.rate(broker)
+        await self.end(broker, 2)
+        await self.end(broker, 2)
+        assert 0 < await self.rate(broker) < 1
+        assert client.ttl(self.KEY) > 0
+
+    async def test_a_call_writes_it_once(self, broker: RedisBroker, client: redis.Redis) -> None:
+        await self.end(broker, 1)
+        client.config_resetstat()
+        await self.end(broker, 100)
+        assert client.info("commandstats")["cmdstat_hincrby"]["calls"] == 1

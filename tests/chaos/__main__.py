@@ -15,6 +15,7 @@ from tests.chaos.figures.idle import idle
 from tests.chaos.figures.kills import kills, recovery
 from tests.chaos.figures.memory import memory
 from tests.chaos.figures.restarts import drops, restarts
+from tests.chaos.figures.schedules import schedules
 from tests.chaos.say import say
 from tests.chaos.siege import Siege
 from tests.chaos.stage import Stage
@@ -53,6 +54,7 @@ FIGURES = {
     "memory": Figure(
         "no-ops through one worker", lambda _, count, __: memory(count), count=2_000_000
     ),
+    "schedules": Figure("kill -9 and pauses of schedulers", schedules, 300.0, 3),
     "idle": Figure("workers with nothing to do", lambda seconds, _, __: idle(seconds), 10.0),
 }
 

@@ -272,6 +272,23 @@ class TestRetry:
             assert done.err == f"ltq: task {task_id} was not enqueued again: {reason}\n"
 
 
+class TestForPrograms:
+    async def test_a_retry_answers_for_each_task(self, ltq: Ltq, broker: Broker) -> None:
+        one, two = [await bury(broker) for _ in range(2)]
+        done = await ltq("retry", one, "--json")
+        assert (done.code, json.loads(done.out)) == (0, [{"id": one, "answer": "created"}])
+        done = await ltq("retry", "--all", "--json")
+        assert (done.code, json.loads(done.out)) == (0, [{"id": two, "answer": "created"}])
+
+    async def test_on_a_terminal_a_letter_is_a_line(self, broker: Broker, redis_url: str) -> None:
+        await bury(broker, f"ValueError: {'long ' * 30}")
+        async with ltq_on_terminal("dead", "list", "--broker-url", redis_url) as terminal:
+            assert await terminal.end() == 0
+        _, line = terminal.text.splitlines()
+        assert len(line) == 120
+        assert line.endswith("…")
+
+
 class TestPurge:
     async def test_it_removes_and_asks_nobody(self, ltq: Ltq, broker: Broker) -> None:
         one, two, left = [await bury(broker) for _ in range(3)]
@@ -279,6 +296,10 @@ class TestPurge:
         assert await ids_left(broker) == [left]
         assert await ltq("purge", "--all", QUEUE) == Done(0, "1 dead letter removed\n", "")
         assert await ids_left(broker) == []
+
+    async def test_json_for_programs(self, ltq: Ltq, broker: Broker) -> None:
+        task_id = await bury(broker)
+        assert await ltq("purge", task_id, "--json") == Done(0, '{"removed": 1}\n', "")
 
     async def test_those_that_match_of_all_queues(self, ltq: Ltq, broker: Broker) -> None:
         await bury(broker, "OSError: timeout")

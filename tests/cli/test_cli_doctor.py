@@ -16,8 +16,8 @@ from tests.servers import RedisServer, free_port
 GOOD = ("--appendonly", "yes", "--notify-keyspace-events", "Kghx")
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
-(SAFE,) = re.findall(r"ACL SETUSER ltq on >password (.*)", OPERATIONS)
-"""The user that the documentation recommends."""
+SAFE, SMALLEST = re.findall(r"ACL SETUSER ltq on >password (.*)", OPERATIONS)
+"""The users that the documentation recommends."""
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ async def test_a_server_that_refuses_config_and_info(redis_executable: str) -> N
 
 @pytest.mark.parametrize(
     ("rule", "code"),
-    [("~other:* &* +@all", 1), ("~ltq:* &* +@all -time -smembers", 1), (SAFE, 0)],
+    [("~other:* &* +@all", 1), ("~ltq:* &* +@all -time -smembers", 1), (SAFE, 0), (SMALLEST, 0)],
 )
 async def test_a_user_with_few_rights(redis_executable: str, rule: str, code: int) -> None:
     with RedisServer(redis_executable, *GOOD) as server:
@@ -119,6 +119,11 @@ class TestRepair:
     async def test_there_may_be_none(self, redis_url: str) -> None:
         done = await run_ltq("repair", "--broker-url", redis_url)
         assert done == Done(0, "no workers are known here\n", "")
+
+    async def test_json_for_programs(self, broker: Broker, redis_url: str) -> None:
+        await publish_many(broker, 1)
+        done = await run_ltq("repair", "mail", "other", "--json", "--broker-url", redis_url)
+        assert done == Done(0, '{"mail": 0, "other": 0}\n', "")
 
     async def test_a_wrong_name_is_told(self) -> None:
         done = await run_ltq("repair", "a b")

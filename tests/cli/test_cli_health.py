@@ -185,3 +185,15 @@ class TestBroker:
 
     async def test_a_wrong_url_is_wrong_use(self) -> None:
         assert (await run_ltq("check", "--health-url", "localhost:1")).code == 2
+
+    async def test_json_for_programs(self, broker: Broker, redis_url: str) -> None:
+        await publish(broker)
+        options = ("check", "--json", "--broker-url", redis_url)
+        done = await run_ltq(*options)
+        told = json.loads(done.out)
+        assert (done.code, told["ok"]) == (0, True)
+        assert told["text"].endswith("answers, 1 queues, none stands still")
+        done = await run_ltq(*options, "--max-wait", "0")
+        told = json.loads(done.out)
+        assert (done.code, told["ok"]) == (1, False)
+        assert done.err == f"ltq: {told['text']}\n"

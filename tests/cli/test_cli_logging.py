@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,7 @@ def test_a_terminal_without_colours_gets_none(
     setup_logging()
     get_logger().warning("full")
     assert "\x1b" not in terminal.getvalue()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d WARNING  ltq full\n", terminal.getvalue())
 
 
 def test_the_level_holds_and_may_be_set_again(capsys: pytest.CaptureFixture[str]) -> None:

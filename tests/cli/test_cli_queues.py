@@ -49,6 +49,7 @@ async def fill(broker: Broker) -> None:
     await consumer.aclose()
 
 
+WAITING = {"waiting": {"high": 0, "normal": 1, "low": 0}}
 COUNTS = {"queue": QUEUE, "pending": 1, "delayed": 2, "working": 3, "dead": 4}
 
 
@@ -62,14 +63,21 @@ class TestStats:
         done = await ltq("stats")
         assert done.code == 0
         assert [line.split() for line in done.out.splitlines()] == [
-            ["queue", "pending", "delayed", "working", "dead"],
-            [QUEUE, "1", "2", "3", "4"],
+            ["queue", "high", "normal", "low", "delayed", "working", "dead", "rate/s"],
+            [QUEUE, "0", "1", "0", "2", "3", "4", done.out.split()[-1]],
         ]
+        assert 4 / 60 <= float(done.out.split()[-1]) <= 4 / 50
+
+    async def test_the_table_fits_80_columns(self, ltq: Ltq, broker: Broker) -> None:
+        await fill(broker)
+        assert all(len(line) < 80 for line in (await ltq("stats")).out.splitlines())
 
     async def test_json_for_programs(self, ltq: Ltq, broker: Broker) -> None:
         await fill(broker)
         done = await ltq("stats", "--json")
-        assert json.loads(done.out) == [COUNTS]
+        (found,) = json.loads(done.out)
+        assert 4 / 60 <= found.pop("rate") <= 4 / 50
+        assert found == {**COUNTS, **WAITING}
 
 
 class TestSize:
@@ -82,7 +90,9 @@ class TestSize:
 
     async def test_json_gives_all_counts(self, ltq: Ltq, broker: Broker) -> None:
         await fill(broker)
-        assert json.loads((await ltq("size", QUEUE, "--json")).out) == COUNTS
+        found = json.loads((await ltq("size", QUEUE, "--json")).out)
+        assert found.pop("rate") > 0
+        assert found == COUNTS
 
     @pytest.mark.parametrize("option", ["--broker-url", "--redis-url"])
     async def test_the_option_goes_before_the_environment(
@@ -105,6 +115,11 @@ class TestClear:
         assert await ltq("clear", QUEUE) == Done(0, f"3 tasks removed from {QUEUE}\n", "")
         (stats,) = await broker.stats([QUEUE])
         assert (stats.pending, stats.delayed, stats.working, stats.dead) == (0, 0, 3, 4)
+
+    async def test_json_for_programs(self, ltq: Ltq, broker: Broker) -> None:
+        await publish(broker, 2)
+        done = await ltq("clear", QUEUE, "--json")
+        assert (done.code, json.loads(done.out)) == (0, {"queue": QUEUE, "removed": 2})
 
     async def test_it_asks_on_a_terminal(self, broker: Broker, redis_url: str) -> None:
         await publish(broker, 1)

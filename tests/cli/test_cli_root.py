@@ -1,11 +1,17 @@
 """The command itself: help, version, and wrong use told in one line."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from ltq.cli import main
+from ltq.cli._lazy import LazyCommand
 from tests.cli.processes import ROOT, run_ltq
 
 COMMANDS = [
@@ -21,6 +27,37 @@ def test_help_lists_the_commands_in_order_of_use(option: str) -> None:
     listed = result.output.partition("Commands:\n")[2].partition("\n\n")[0]
     words = [line.split()[0] for line in listed.splitlines()]
     assert [word for word in words if word in COMMANDS] == COMMANDS
+
+
+def test_help_tells_what_each_command_does_in_80_columns() -> None:
+    output = CliRunner().invoke(main, ["--help"], terminal_width=80).output
+    listed = output.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert len(listed) == len(main.commands)
+    assert [line for line in listed if not re.fullmatch(r"  \w+ +[A-Z].*[^.]\.", line)] == []
+
+
+@pytest.mark.parametrize("command", main.commands.values(), ids=list(main.commands))
+def test_a_command_not_imported_yet_is_the_one_it_says(command: click.Command) -> None:
+    assert isinstance(command, LazyCommand)
+    assert command.load().name == command.name
+
+
+IMPORTED = """
+import sys
+from ltq.cli import main
+try:
+    main(sys.argv[1:], prog_name="ltq")
+finally:
+    print("imported:", *{"redis", "rich", "croniter", "ltq.brokers.redis"} & {*sys.modules})
+"""
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"], ["frobnicate"]])
+def test_help_and_wrong_use_import_no_command(arguments: list[str]) -> None:
+    """Redis, rich and the rest take longer than all that is before them."""
+    command = [sys.executable, "-c", IMPORTED, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stdout.splitlines()[-1] == "imported:"
 
 
 def test_help_names_the_exit_codes() -> None:
@@ -87,6 +124,11 @@ async def test_the_module_is_the_command() -> None:
         ["doctor", "--scan", "-1"],
         ["repair", "a/b"],
         ["stats", "--every", "0x"],
+        ["stats", "--every", "3"],
+        ["schedule", "frob"],
+        ["schedule", "list"],
+        ["dead", "frob"],
+        ["send", "jobs:worker.add", "--json-args", "{}"],
         ["run", "jobs:worker", "--log-format", "xml"],
         ["run", "jobs:worker", "--health-port", "x"],
         ["demo", "/does/not/exist"],
@@ -126,3 +168,22 @@ async def test_shells_complete_it(shell: str) -> None:
     done = await run_ltq(env={"_LTQ_COMPLETE": f"{shell}_source"})
     assert done.code == 0
     assert "_LTQ_COMPLETE" in done.out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "ltq", "stats", "--broker-url", "memory://"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(b"ltq: cannot write: ")
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_gone_is_no_error_worth_telling() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "ltq", "--help"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, cwd=ROOT, check=False)
+    os.close(writer)
+    assert done.stderr == b""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ltq.broker import Broker
-from tests.cli.processes import run_ltq, start_ltq
+from tests.cli.processes import Done, run_ltq, start_ltq
 from tests.eventually import eventually
 
 MODULE = """
@@ -65,6 +65,33 @@ async def test_it_fires_until_a_signal(
     assert "scheduler has stopped" in done.err
 
 
+async def test_it_logs_as_told(redis_url: str, here: Path) -> None:
+    options = ("--log-format", "json", "--log-level", "warning", "--broker-url", "memory://mine")
+    async with start_ltq("schedule", "plan:scheduler", *options, cwd=here) as running:
+        told = json.loads(await running.err_line("memory://mine"))
+        assert (told["level"], told["logger"]) == ("warning", "ltq.cli")
+        running.process.send_signal(signal.SIGTERM)
+        assert await running.end() == Done(0, "", "")
+
+
+async def test_the_log_of_its_module_is_written_in_the_same_way(here: Path) -> None:
+    (here / "chatty.py").write_text(
+        "import logging, ltq\n"
+        "worker = ltq.Worker('chatty')\n"
+        "@worker.cron('* * * * * *')\n"
+        "@worker.task\n"
+        "async def tick() -> None: ...\n"
+        "class Chatty(ltq.Scheduler):\n"
+        "    async def run(self) -> None:\n"
+        "        logging.getLogger('own').info('begins')\n"
+        "scheduler = Chatty('memory://mine')\n"
+        "scheduler.register_worker(worker)\n"
+    )
+    done = await run_ltq("schedule", "chatty:scheduler", "--log-format", "json", cwd=here)
+    told = [json.loads(line) for line in done.err.splitlines()]
+    assert ("own", "begins") in [(one["logger"], one["message"]) for one in told]
+
+
 async def test_it_waits_for_a_server_that_is_not_there(here: Path) -> None:
     nowhere = "redis://127.0.0.1:1/0"
     arguments = ("schedule", "plan:scheduler", "--broker-url", nowhere)
@@ -94,6 +121,8 @@ async def test_a_worker_runs_its_schedules(redis_url: str, here: Path) -> None:
         (("schedule", "list", "plan:empty"), "plan:empty has no schedules"),
         (("schedule", "plan"), "'plan' is not of the form MODULE:NAME"),
         (("schedule", "plan:scheduler", "--broker-url", "ftp://x"), "no known scheme"),
+        (("schedule", "plan:scheduler", "--log-format", "xml"), "'xml' is not one of"),
+        (("schedule", "plan:scheduler", "--log-level", "loud"), "'loud' is not one of"),
         (("run", "plan:bare", "--with-scheduler"), "there are no schedules to run"),
         (("run", "plan:worker", "--with-scheduler", "--burst"), "exclude each other"),
     ],
@@ -138,3 +167,17 @@ class TestList:
         nowhere = {"LTQ_BROKER_URL": "redis://127.0.0.1:1/0"}
         done = await run_ltq("schedule", "list", "plan:scheduler", cwd=here, env=nowhere)
         assert done.code == 0
+
+
+class TestHelp:
+    async def test_it_shows_the_options_of_a_run(self) -> None:
+        done = await run_ltq("schedule", "--help")
+        assert done.code == 0
+        for option in ("--log-format", "--log-level", "--broker-url, --redis-url URL"):
+            assert option in done.out
+        assert done.out.startswith("Usage: ltq schedule [list] MODULE:SCHEDULER [OPTIONS]\n")
+
+    async def test_without_arguments_it_shows_its_help_and_fails(self) -> None:
+        done = await run_ltq("schedule")
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("Usage: ltq schedule ")

@@ -80,7 +80,7 @@ async def test_a_task_that_fails_is_exit_code_1(redis_url: str) -> None:
         ((ADD, "--args", "[1]"), "missing a required argument: 'b'"),
         ((ADD, "--args", "[1, 2]", "--kwargs", '{"c": 1}'), "'c'"),
         ((ADD, "--args", "nonsense"), "is no JSON"),
-        ((ADD, "--args", "{}"), "--args takes a JSON array"),
+        ((ADD, "--args", "{}"), "--json-args takes a JSON array"),
         ((ADD, "--args", "[1, 2]", "--priority", "urgent"), "'urgent' is not one of"),
         ((ADD, "--args", "[1, 2]", "--id", "a b"), "task id name"),
         ((ADD, "--args", "[1, 2]", "--timeout", "1"), "--timeout goes with --wait"),

@@ -127,3 +127,11 @@ class TestCancel:
         done = await run_ltq("cancel", task_id, "--broker-url", redis_url)
         assert (done.code, done.out) == (1, "")
         assert done.err == f"ltq: task {task_id} was final already: completed\n"
+
+    async def test_json_for_programs(self, broker: Broker, redis_url: str) -> None:
+        task_id = await publish(broker)
+        command = ("cancel", task_id, "--json", "--broker-url", redis_url)
+        for code, was in ((0, True), (1, False)):
+            done = await run_ltq(*command)
+            assert done.code == code
+            assert json.loads(done.out) == {"id": task_id, "cancelled": was, "status": "cancelled"}

@@ -66,5 +66,5 @@ class TestWatch:
         async with start_ltq(*command) as running:
             line = await running.out_line()
             assert line.endswith(
-                " mail:send: high 0, normal 1, low 0, delayed 0, working 0, dead 0\n"
+                " mail:send: high 0, normal 1, low 0, delayed 0, working 0, dead 0, rate/s 0\n"
             )

@@ -1,10 +1,12 @@
 """Looking into queues from outside, and clearing them."""
 
+from dataclasses import replace
+
 import pytest
 
-from ltq.broker import Broker
+from ltq.broker import Broker, Consumer
 from ltq.errors import TaskNotFoundError
-from ltq.message import Finish, Receipt
+from ltq.message import Finish, Receipt, Requeue
 from ltq.options import Priority
 from ltq.state import QueueStats, Status
 from tests.conformance.conftest import MakeBroker, MakeConsumer
@@ -40,9 +42,9 @@ class TestStats:
         deliveries = (await consumer.claim(4)).deliveries
         await broker.release(deliveries[0].lease)
         await broker.finish([Finish(deliveries[1].lease, Status.FAILED, dead=True)])
-        assert await broker.stats([QUEUE]) == [
-            QueueStats(queue=QUEUE, pending=2, delayed=2, working=2, dead=1)
-        ]
+        (stats,) = await broker.stats([QUEUE])
+        expected = QueueStats(queue=QUEUE, pending=2, delayed=2, working=2, dead=1)
+        assert replace(stats, rate=0.0) == expected
 
     async def test_all_lanes_and_priorities_of_a_queue_count(self, broker: Broker) -> None:
         await publish(broker, priority=Priority.HIGH)
@@ -63,6 +65,68 @@ class TestStats:
 
     async def test_no_queues_is_no_error(self, broker: Broker) -> None:
         assert await broker.stats([]) == []
+
+
+class TestRate:
+    """Tasks a second, over the last 50 to 60 seconds."""
+
+    async def end(self, broker: Broker, consumer: Consumer, *statuses: Status) -> None:
+        deliveries = (await consumer.claim(len(statuses))).deliveries
+        leases = [delivery.lease for delivery in deliveries]
+        pairs = zip(leases, statuses, strict=True)
+        await broker.finish([Finish(lease, status, dead=True) for lease, status in pairs])
+
+    async def rates(self, broker: Broker, *queues: str) -> list[float]:
+        return [stats.rate for stats in await broker.stats(queues)]
+
+    async def test_it_is_none_where_nothing_has_ended(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        assert await self.rates(broker, QUEUE) == [0.0]
+        await publish_many(broker, 2)
+        lease = (await claim_one(broker, consumer)).lease
+        assert await broker.finish([Requeue(lease, delay=30.0, failed=True)]) == [Receipt.OK]
+        assert await self.rates(broker, QUEUE) == [0.0]
+
+    async def test_it_counts_tasks_however_they_ended(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        await publish_many(broker, 60)
+        statuses = [Status.COMPLETED, Status.FAILED, Status.REJECTED]
+        for status in statuses:
+            await self.end(broker, consumer, *[status] * 20)
+        (rate,) = await self.rates(broker, QUEUE)
+        assert 60 / 60 <= rate <= 60 / 50
+
+    async def test_each_is_counted_once(self, broker: Broker, consumer: Consumer) -> None:
+        await publish_many(broker, 60)
+        leases = [delivery.lease for delivery in (await consumer.claim(60)).deliveries]
+        outcomes = [Finish(lease, Status.COMPLETED, result_ttl=0.0) for lease in leases]
+        for _ in range(2):
+            assert await broker.finish([*outcomes, outcomes[0]]) == [Receipt.OK] * 61
+        (rate,) = await self.rates(broker, QUEUE)
+        assert rate <= 60 / 50
+
+    async def test_a_cancelled_task_is_not_counted(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        await publish(broker)
+        lease = (await claim_one(broker, consumer)).lease
+        await broker.cancel(QUEUE, lease.id, 60.0)
+        assert await broker.finish([Finish(lease, Status.COMPLETED)]) == [Receipt.CANCELLED]
+        assert await self.rates(broker, QUEUE) == [0.0]
+
+    async def test_each_queue_counts_for_itself(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        queues = ["mail:a", "mail:b", "mail:c"]
+        for queue, count in zip(queues, (6, 60, 1), strict=True):
+            await publish_many(broker, count, queue=queue)
+        consumer = make_consumer("mail:a", "mail:b")
+        await self.end(broker, consumer, *[Status.COMPLETED] * 66)
+        slow, quick, none = await self.rates(broker, *queues)
+        assert quick == pytest.approx(10 * slow, rel=0.01)
+        assert none == 0.0
 
 
 class TestStates:

@@ -247,6 +247,7 @@ WRONG = {
     "lanes": _keys.lanes(NAMESPACE),
     "dead": _keys.dead(NAMESPACE, jobs.fail.queue),
     "letter": _keys.letter(NAMESPACE, "dying"),
+    "pace": _keys.pace(NAMESPACE, QUEUE),
 }
 
 STRINGS = {"claim", "rate"}

@@ -22,13 +22,14 @@ from tests.model.machine import (
     runnings,
     ttls,
 )
-from tests.model.mortal import Mortal, some_tasks
+from tests.model.mortal import some_tasks
+from tests.model.punctual import Punctual
 from tests.model.redis_store import RedisStore
 
 Call = tuple[str, str, list[str]]
 
 
-class RedisMachine(Mortal):
+class RedisMachine(Punctual):
     """Drives the Redis broker and the model side by side."""
 
     def __init__(self, make: Callable[[], RedisStore]) -> None:
@@ -36,6 +37,10 @@ class RedisMachine(Mortal):
         assert isinstance(self.store, RedisStore)
         self.redis = self.store
         self.calls: list[Call] = []
+
+    @property
+    def refuses_writes(self) -> bool:
+        return self.redis.is_full
 
     # Lost replies
 

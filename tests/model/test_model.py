@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.model.mortal import Mortal
+from tests.model.punctual import Punctual
 from tests.model.redis_machine import RedisMachine
 from tests.model.redis_store import RedisStore
 from tests.model.stores import MemoryStore
@@ -43,7 +43,7 @@ def server(redis_executable: str) -> Iterator[RedisServer]:
 
 @pytest.mark.timeout(60 + 2 * EXAMPLES)
 def test_the_memory_broker_does_what_the_model_says() -> None:
-    walk(partial(Mortal, MemoryStore))
+    walk(partial(Punctual, MemoryStore))
 
 
 @pytest.mark.timeout(60 + 2 * EXAMPLES)

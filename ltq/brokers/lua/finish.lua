@@ -22,6 +22,7 @@ local prefix = KEYS[1]
 -- @include index
 -- @include final
 -- @include receipt
+-- @include pace
 
 local function finish(id, queue, token, status, ttl, flags, ...)
   local key = prefix .. 'task:' .. id
@@ -66,10 +67,13 @@ for queue, ids in pairs(over) do
   sure('ZREM', prefix .. 'leases:' .. queue, unpack(ids))
   reindex('expiry', 'leases:', queue)
 end
+local ended = {}
 for _, first in ipairs(accepted) do
   local id, queue, token, status, seconds, flags, count = unpack(ARGV, first, first + 6)
   local record = is_return[status] and requeue or finish
   record(id, queue, token, status, seconds, flags, unpack(ARGV, first + 7, first + 6 + count))
+  if not is_return[status] then ended[queue] = (ended[queue] or 0) + 1 end
 end
 flush_pushed()
+for queue, count in pairs(ended) do mark(queue, count) end
 return answers

@@ -1,14 +1,15 @@
 --[[
-stats: count the tasks of queues, at one moment.
+stats: count the tasks of queues, at one moment, and how quickly they end.
 
 KEYS[1] prefix  of all keys of the namespace, "ltq:{namespace}:"
 ARGV    queues
 
-RETURNS for each queue {pending, delayed, working, dead}
+RETURNS for each queue {pending, delayed, working, dead, rate}; rate is text, tasks a second
 ]]
 local prefix = KEYS[1]
 -- @include time
 -- @include sure
+-- @include pace
 local pending = {}
 for _, lane in ipairs(sure('SMEMBERS', prefix .. 'lanes')) do
   local queue = string.match(lane, '^[^/]*')
@@ -24,6 +25,7 @@ for i, queue in ipairs(ARGV) do
     sure('ZCARD', prefix .. 'delayed:' .. queue),
     sure('ZCARD', prefix .. 'leases:' .. queue),
     sure('ZCOUNT', prefix .. 'dead:' .. queue, '(' .. at(now - DEAD_TTL), '+inf'),
+    pace(queue),
   }
 end
 return counts

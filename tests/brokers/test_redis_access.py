@@ -1,0 +1,229 @@
+"""Redis with a user of few rights, and over TLS: what the documentation says is enough, works."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from redis.exceptions import NoPermissionError
+
+import ltq
+from ltq.brokers._rights import TRIALS, Rights, try_out
+from ltq.brokers.redis import RedisBroker
+from ltq.errors import BrokerError
+from ltq.options import DEFAULT_RESULT_TTL
+from tests.cli.processes import run_ltq
+from tests.eventually import eventually
+from tests.servers import RedisServer, free_port
+
+ROOT = Path(__file__).parents[2]
+RULES = re.findall(
+    r"^    ACL SETUSER (ltq .*)$", (ROOT / "docs/operations.md").read_text("utf-8"), re.MULTILINE
+)
+FLAGS = ("--notify-keyspace-events", "Kghx")
+
+
+async def use(url: str) -> None:
+    """All that a producer, a worker, a scheduler and somebody who looks on do."""
+    worker = ltq.Worker("access", broker_url=url)
+
+    @worker.task(max_rate="100/s")
+    async def double(number: int) -> int:
+        return 2 * number
+
+    @worker.task(max_tries=2, backoff=0.01)
+    async def fail() -> None:
+        raise ValueError("no")
+
+    @worker.task(max_running=1)
+    async def hold() -> None:
+        await ltq.current().progress(1, 2)
+        await eventually(lambda: False, 30.0)
+
+    async with worker:
+        handles = await double.send_many([double.message(number) for number in range(3)])
+        delayed = await double.with_options(delay=0.05, priority="high").send(3)
+        assert await ltq.gather(*handles, delayed) == (0, 2, 4, 6)
+        failed = await fail.send()
+        assert (await failed.wait(10)).status is ltq.Status.FAILED
+        held = await hold.send()
+        await eventually(lambda: _is_working(held), 10.0)
+        assert await held.cancel()
+        await _look(worker.broker, fail.queue, failed.id)
+        await _fire(worker, double.message(1))
+        assert await worker.broker.clear(double.queue) == 0
+        assert await worker.broker.repair(["access"]) == 0
+
+
+async def _is_working(handle: ltq.Handle[Any]) -> bool:
+    return (await handle.state()).progress is not None
+
+
+async def _look(broker: ltq.Broker, queue: str, dead: str) -> None:
+    (stats,) = await broker.stats([queue])
+    assert stats.dead == 1
+    assert stats.rate > 0
+    assert [letter.id for letter in await broker.letters(queue)] == [dead]
+    assert await broker.replay(queue, [dead]) == ["created"]
+    await broker.cancel(queue, dead, DEFAULT_RESULT_TTL)
+    await broker.purge(queue)
+
+
+async def _fire(worker: ltq.Worker, message: ltq.Message[Any]) -> None:
+    """One slot, at the next second."""
+    scheduler, seen = ltq.Scheduler(broker=worker.broker), worker.events()
+    scheduler.cron("* * * * * *", message, name="second")
+    scheduler.start_background()
+    try:
+        async for event in seen:
+            if event.id.startswith("second:"):
+                break
+    finally:
+        await scheduler.stop()
+
+
+class TestUser:
+    @pytest.fixture
+    def server(self, redis_executable: str) -> Iterator[RedisServer]:
+        with RedisServer(redis_executable, *FLAGS) as server:
+            yield server
+
+    def url(self, server: RedisServer, rule: str) -> str:
+        name, *rights = rule.split()
+        assert ">password" in rights
+        with redis.Redis.from_url(server.url) as admin:
+            admin.execute_command("ACL", "SETUSER", name, *rights)
+        return server.url.replace("//", f"//{name}:password@")
+
+    def test_two_are_documented(self) -> None:
+        assert len(RULES) == 2
+
+    @pytest.mark.parametrize("rule", RULES)
+    async def test_one_that_is_documented_can_do_all(self, server: RedisServer, rule: str) -> None:
+        await use(self.url(server, rule))
+
+    @pytest.mark.parametrize("rule", RULES)
+    async def test_the_doctor_finds_nothing_that_it_lacks(
+        self, server: RedisServer, rule: str
+    ) -> None:
+        done = await run_ltq("doctor", "--broker-url", self.url(server, rule))
+        (line,) = [line for line in done.out.splitlines() if "rights" in line]
+        assert line.startswith("ok "), line
+
+    @pytest.mark.parametrize("rule", RULES)
+    def test_one_that_is_documented_can_do_no_harm(self, server: RedisServer, rule: str) -> None:
+        with redis.Redis.from_url(self.url(server, rule)) as user:
+            for command in ("FLUSHALL", "KEYS *", "CONFIG GET save", "SHUTDOWN", "GET other"):
+                with pytest.raises(NoPermissionError):
+                    user.execute_command(*command.split())
+
+    @pytest.mark.parametrize("command", ["hincrby", "evalsha", "zadd", "bzpopmin", "publish"])
+    async def test_the_doctor_says_what_is_missing(self, server: RedisServer, command: str) -> None:
+        url = self.url(server, f"{RULES[-1]} -{command}")
+        done = await run_ltq("doctor", "--broker-url", url)
+        (line,) = [line for line in done.out.splitlines() if " rights:" in line]
+        assert done.code == 1
+        assert line.startswith("danger ")
+        assert command in line.lower()
+
+    async def test_the_smallest_has_no_right_that_is_not_tried_out(
+        self, server: RedisServer
+    ) -> None:
+        allowed = set(re.findall(r"\+(\S+)", RULES[-1]))
+        assert allowed - {"info", "set", "subscribe", "unsubscribe"} == {
+            name.lower() for name in TRIALS
+        }
+        async with RedisBroker(self.url(server, RULES[-1])) as broker:
+            link = broker.new_link()
+            assert await try_out(link) == Rights()
+            await link.aclose()
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority of our own, and what it has signed: for a server, and for a client."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make certificates with")
+    here = tmp_path_factory.mktemp("tls")
+    new = "openssl req -newkey rsa:2048 -nodes -subj /CN="
+    for name in ("ca", "other"):
+        _run(f"{new}{name} -x509 -days 2 -keyout {name}.key -out {name}.crt", here)
+    (here / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+    for name in ("server", "client"):
+        _run(f"{new}{name} -keyout {name}.key -out {name}.csr", here)
+        signed = f"-CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out {name}.crt"
+        _run(f"openssl x509 -req -in {name}.csr {signed}", here)
+    return here
+
+
+def _run(command: str, directory: Path) -> None:
+    subprocess.run(command.split(), cwd=directory, check=True, capture_output=True)
+
+
+@contextmanager
+def _started(server: RedisServer) -> Iterator[None]:
+    try:
+        server.start()
+    except RuntimeError as error:
+        if "tls-port" not in str(error):
+            raise
+        pytest.skip("this redis-server was built without TLS")
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+class TestTls:
+    @pytest.fixture
+    def port(self) -> int:
+        return free_port()
+
+    @pytest.fixture(params=["no", "yes"], ids=["server", "both"])
+    def client(self, request: pytest.FixtureRequest) -> bool:
+        """Whether the server wants a client's certificate too."""
+        return bool(request.param == "yes")
+
+    @pytest.fixture
+    def url(
+        self, redis_executable: str, certificates: Path, port: int, client: bool
+    ) -> Iterator[str]:
+        files = {"cert-file": "server.crt", "key-file": "server.key", "ca-cert-file": "ca.crt"}
+        options = [*FLAGS, "--tls-port", str(port)]
+        for option, name in files.items():
+            options += [f"--tls-{option}", str(certificates / name)]
+        options += ["--tls-auth-clients", "yes" if client else "no"]
+        own = f"&ssl_certfile={certificates}/client.crt&ssl_keyfile={certificates}/client.key"
+        ca = f"ssl_ca_certs={certificates}/ca.crt"
+        with _started(RedisServer(redis_executable, *options)):
+            yield f"rediss://localhost:{port}/0?{ca}{own if client else ''}"
+
+    async def test_all_is_as_without(self, url: str) -> None:
+        await use(url)
+
+    async def test_the_command_line_takes_the_url(self, url: str) -> None:
+        done = await run_ltq("stats", "--broker-url", url)
+        assert (done.code, done.out) == (0, "no queues yet\n"), done.err
+
+    async def test_a_certificate_of_somebody_else_is_refused(
+        self, url: str, certificates: Path
+    ) -> None:
+        done = await run_ltq("stats", "--broker-url", url.replace("/ca.crt", "/other.crt"))
+        assert (done.code, done.out) == (1, "")
+        assert "certificate verify failed" in done.err
+        assert len(done.err.splitlines()) == 1
+
+    async def test_a_server_that_wants_a_certificate_is_told_of(
+        self, url: str, client: bool
+    ) -> None:
+        async with RedisBroker(url.partition("&")[0]) as broker:
+            if not client:
+                await broker.ping()
+                return
+            with pytest.raises(BrokerError):
+                await broker.ping()

@@ -1,0 +1,157 @@
+"""Random walks with schedulers: several, that know more or less of what the others have fired."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, multiple, precondition, rule
+
+from ltq._ticks import Tick, Ticked
+from ltq.message import Published
+from ltq.options import Priority
+from tests.model.machine import Machine, final, ttls
+from tests.model.mortal import Mortal
+from tests.model.slots import Kept, Slots
+from tests.model.stores import Store
+
+schedulers = st.integers(0, 2)
+schedules = st.sampled_from(["day", "night"])
+specs = st.sampled_from(["old", "old", "old", "new"])
+dues = st.sampled_from([-1000, 100_000, 100_000])
+"""When the next slot is due, from now: long ago, then another spec may take over, or later."""
+
+
+steps = st.lists(st.sampled_from([1, 1, 1, 2]), min_size=2, max_size=3)
+"""How far ahead each scheduler looks: the clock of one may be before that of another."""
+
+
+@dataclass(frozen=True)
+class Fired:
+    """A slot whose task was enqueued, in one reign of a spec."""
+
+    schedule: str
+    reign: int
+    slot: int
+
+
+class Punctual(Mortal):
+    """Adds schedules. Each scheduler believes in the last slot it was told of."""
+
+    def __init__(self, make: Callable[[], Store]) -> None:
+        super().__init__(make)
+        self.slots = Slots(self.model.publish)
+        self.ticks: list[Tick] = []
+        self.believed: dict[tuple[int, str, str], int] = {}
+        self.fired: set[Fired] = set()
+        self.seen: dict[str, Kept] = {}
+
+    @rule(scheduler=schedulers, schedule=schedules, spec=specs, due=dues)
+    def ask(self, scheduler: int, schedule: str, spec: str, due: int) -> None:
+        """A scheduler starts: it asks for the last slot, or the schedule begins now."""
+        if self.refuses_writes:
+            return
+        now = self.begin_now()
+        queue, next_due = self.store.queues[0], int(now) + due
+        tick = Tick(schedule=schedule, queue=queue, spec=spec, due=next_due)
+        if self.slots.begins(tick, now):
+            answer = self.run(self.broker.fire(tick))
+            assert int(now) <= answer.last <= int(self.run(self.broker.time()))
+            self.slots.begin(tick, answer.last)
+        else:
+            answer = self.told(tick)
+        self.believed[scheduler, schedule, spec] = answer.last
+
+    @rule(
+        target=Machine.tasks,
+        scheduler=schedulers,
+        schedule=schedules,
+        spec=specs,
+        step=st.integers(1, 3),
+        due=dues,
+        passes=st.sampled_from([False, False, False, True]),
+        options=st.sampled_from([{}, {"result_ttl": 0.0}, {"max_pending": 3}]),
+    )
+    def fire(
+        self,
+        scheduler: int,
+        schedule: str,
+        spec: str,
+        step: int,
+        due: int,
+        passes: bool,
+        options: dict[str, Any],
+    ) -> Any:
+        """A slot, as far as this scheduler knows: others may have been here meanwhile."""
+        if (scheduler, schedule, spec) not in self.believed:
+            self.ask(scheduler, schedule, spec, due)
+        after = self.believed.get((scheduler, schedule, spec))
+        if after is None or self.refuses_writes:
+            return multiple()
+        task_id = f"{schedule}-{after + step}"
+        if not self.whole([task_id]):
+            return multiple()
+        envelope = self.envelope(task_id, 0, 0.0, Priority.NORMAL, options)
+        tick = Tick(
+            schedule=schedule,
+            queue=envelope.queue,
+            spec=spec,
+            after=after,
+            slot=after + step,
+            due=int(self.run(self.broker.time())) + due,
+            envelope=None if passes else envelope,
+        )
+        self.ticks.append(tick)
+        self.believed[scheduler, schedule, spec] = self.told(tick).last
+        return multiple(task_id)
+
+    @rule(target=Machine.tasks, schedule=schedules, spec=specs, steps=steps, ttl=ttls)
+    def race(self, schedule: str, spec: str, steps: list[int], ttl: float) -> Any:
+        """All schedulers wake up, and the tasks of the first ends before the last is there."""
+        ids: list[str] = []
+        for scheduler, step in enumerate(steps):
+            options = {"result_ttl": ttl}
+            ids += self.fire(scheduler, schedule, spec, step, 100_000, False, options).values
+            for lease in self.taken("b", 1, 10, 0):
+                self.finished([final(lease, "c", ttl)])
+        return multiple(*ids)
+
+    @precondition(lambda self: self.ticks)
+    @rule(number=st.integers(0, 3))
+    def fire_again(self, number: int) -> None:
+        """The reply was lost, or a scheduler that was paused goes on where it was."""
+        tick = self.ticks[-1 - number % len(self.ticks)]
+        if self.refuses_writes:
+            return
+        if tick.envelope is None or self.whole([tick.envelope.id]):
+            self.told(tick)
+
+    def told(self, tick: Tick) -> Ticked:
+        """Fire it in both, and see that no slot of a reign is enqueued twice."""
+        now = self.begin_now()
+        expected = self.slots.fire(tick, now)
+        answer = self.run(self.broker.fire(tick))
+        assert answer == expected, tick
+        if answer.published is Published.CREATED:
+            fired = Fired(tick.schedule, self.slots.kept[tick.schedule].reign, tick.slot)
+            assert fired not in self.fired, "a slot was enqueued twice"
+            self.fired.add(fired)
+        return answer
+
+    @property
+    def refuses_writes(self) -> bool:
+        """Whether the broker takes no tasks now."""
+        return False
+
+    def begin_now(self) -> float:
+        """A step, at the time of the broker's clock."""
+        self.begin()
+        return self.run(self.broker.time())
+
+    @invariant()
+    def the_last_slot_never_goes_back(self) -> None:
+        for schedule, kept in self.slots.kept.items():
+            seen = self.seen.get(schedule)
+            if seen is not None and seen.reign == kept.reign:
+                assert kept.last >= seen.last, schedule
+            self.seen[schedule] = kept
