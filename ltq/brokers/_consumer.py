@@ -59,6 +59,8 @@ class _Group:
         self.start_in: float | None = None
         self.company: int | None = None
         self.claim_id = _claim_id()
+        self.again = ""
+        """`"1"` if a call with this claim id may have been carried out, but for its reply."""
         self.blocked: asyncio.Task[None] | None = None
 
 
@@ -150,9 +152,11 @@ class RedisConsumer:
         while True:
             wanted = min(limit - len(deliveries), BATCH)
             woken = frozenset(group.woken)
+            again, group.again = group.again, "1"
             due_in, lost, tasks, now, start_in, company = await self._link.run(
                 "claim",
                 group.prefix,
+                again,
                 group.claim_id,
                 self.name,
                 self._lease,
@@ -165,8 +169,10 @@ class RedisConsumer:
                 swept,
                 DEFAULT_MAX_DELIVERIES,
                 *group.limits,
+                if_repeated="1",
             )
-            group.claim_id = _claim_id()  # kept when the call fails: its reply may only be lost
+            # Both are kept when the call fails: its reply may only be lost.
+            group.claim_id, group.again = _claim_id(), ""
             if due_in != _AT_ONCE:  # which gave no tasks but told to come again
                 group.woken -= woken
             deliveries.extend([delivery(task, float(now)) for task in tasks])

@@ -85,7 +85,8 @@ class RedisStore(Store):
         if record is None:
             return []
         claim_id, *ids = str(record).split("\n")
-        consumer._groups[0].claim_id = claim_id
+        group = consumer._groups[0]
+        group.claim_id, group.again = claim_id, "1"
         return ids
 
     async def send_again(self, envelope: Envelope) -> Published:

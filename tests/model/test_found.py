@@ -134,7 +134,9 @@ async def due(broker: RedisBroker) -> None:
         group, link = consumer._groups[0], consumer._link
 
         async def now() -> bool:
-            reply = await link.run("claim", group.prefix, "id", "c", 1.0, 0, 0, 0, 0, "", "", "", 5)
+            reply = await link.run(
+                "claim", group.prefix, "", "id", "c", 1.0, 0, 0, 0, 0, "", "", "", 5
+            )
             return bool(reply[0]) and float(reply[0]) <= 0
 
         await eventually(now)

@@ -2,20 +2,21 @@
 claim: lease tasks that are ready.
 
 Strictly by priority, first in first out within a lane; between lanes of one level the one served
-longest ago goes first. Answers a repeated call (same claim id) with the same tasks.
+longest ago goes first. A repeated call (same claim id) is answered with the same tasks.
 
 KEYS[1] prefix     of all keys of the namespace, "ltq:{namespace}:"
-ARGV[1]  claim_id  text
-ARGV[2]  consumer  name of who claims
-ARGV[3]  lease     seconds
-ARGV[4]  limit     int, most tasks to lease; 0 only wakes other consumers
-ARGV[5]  running   int, tasks the consumer works on already; -1: regardless
-ARGV[6]  grace     seconds that leases last beyond their end as far as this consumer goes
-ARGV[7]  hold      seconds from now in which it takes none back at all
-ARGV[8]  lanes     served lanes, each between line feeds
-ARGV[9]  woken     lanes whose wake-up this consumer took, each between line feeds
-ARGV[10] swept     '1' if what is due was moved just now, else ''
-ARGV[11] most      int, deaths that bury a task which names no limit of its own
+ARGV[1]  again     '1' if a call with this claim id may have been carried out before, else ''
+ARGV[2]  claim_id  text
+ARGV[3]  consumer  name of who claims
+ARGV[4]  lease     seconds
+ARGV[5]  limit     int, most tasks to lease; 0 only wakes other consumers
+ARGV[6]  running   int, tasks the consumer works on already; -1: regardless
+ARGV[7]  grace     seconds that leases last beyond their end as far as this consumer goes
+ARGV[8]  hold      seconds from now in which it takes none back at all
+ARGV[9]  lanes     served lanes, each between line feeds
+ARGV[10] woken     lanes whose wake-up this consumer took, each between line feeds
+ARGV[11] swept     '1' if what is due was moved just now, else ''
+ARGV[12] most      int, deaths that bury a task which names no limit of its own
 ARGV     for each limited lane: lane, seconds between starts, burst, most running ('' for none)
 
 RETURNS {due_in, lost, tasks, now, start_in, company}: seconds until there may be more without a
@@ -24,9 +25,9 @@ RETURNS {due_in, lost, tasks, now, start_in, company}: seconds until there may b
         or ''; the company that a ready task may have and this consumer exceeds, or ''
 ]]
 local prefix = KEYS[1]
-local claim_id, consumer, lease, limit = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local running, grace, hold = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local lanes, woken, swept, most = ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
+local again, claim_id, consumer, lease = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local limit, running, grace = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local hold, lanes, woken, swept, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
 -- @include time
 -- @include sure
 -- @include term
@@ -34,15 +35,15 @@ local lanes, woken, swept, most = ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
 -- @include lease
 -- @include claimed
 -- @include limits
-local limits = read_limits(12, #ARGV)
+local limits = read_limits(13, #ARGV)
 -- @include serve
 
 local function first(index) return sure('ZRANGE', prefix .. index, 0, 0, 'WITHSCORES')[2] end
 local delayed, leased = first('due'), first('expiry')
 if delayed then due(tonumber(delayed)) end
 if leased then due(math.max(tonumber(leased) + grace, now + hold)) end
-local again = sure('GET', prefix .. 'claim:' .. consumer)
-if again and string.match(again, '^[^\n]*') == claim_id then return repeated(again) end
+local before = again == '1' and sure('GET', prefix .. 'claim:' .. consumer)
+if before and string.match(before, '^[^\n]*') == claim_id then return repeated(before) end
 
 -- What is due may go before what is ready: let it be moved first.
 if swept == '' and due_in and due_in <= 0 then return { '0', 0, {}, stamp, '', '' } end
