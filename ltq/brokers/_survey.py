@@ -166,7 +166,8 @@ async def look_at_queues(broker: Broker, link: Link, *, overdue_after: float = 6
     queues = []
     for stats in await broker.stats(await broker.queues()):
         leases = _keys.leases(namespace_of(stats.queue), stats.queue)
-        overdue = await _or_zero(link, "ZCOUNT", leases, "-inf", now - overdue_after)
+        ends = 1000 * (now - overdue_after)
+        overdue = await _or_zero(link, "ZCOUNT", leases, "-inf", ends)
         oldest = await _oldest(broker, link, stats.queue) if stats.pending else None
         waited = None if oldest is None else max(0.0, now - oldest)
         queues.append(Queue(stats=stats, overdue=overdue, oldest=waited))

@@ -174,8 +174,9 @@ class TestNoHash:
         await is_buried(broker, QUEUE, "ghost")
 
     def _lease_nothing(self, admin: redis.Redis) -> None:
-        admin.zadd(_keys.leases(NAMESPACE, QUEUE), {"ghost": time.time() + 0.2})
-        admin.zadd(_keys.expiry(NAMESPACE), {QUEUE: time.time() + 0.2})
+        soon = 1000 * (time.time() + 0.2)
+        admin.zadd(_keys.leases(NAMESPACE, QUEUE), {"ghost": soon})
+        admin.zadd(_keys.expiry(NAMESPACE), {QUEUE: soon})
 
 
 @pytest.mark.usefixtures("broker")

@@ -353,13 +353,13 @@ class TestHeartbeat:
         for nth in EVERY_CALL:
             empty(client)
             await publish_many(broker, 3)
-            async with broker.consumer([QUEUE], lease=4.0) as consumer:
+            async with broker.consumer([QUEUE], lease=5.0) as consumer:
                 held = (await consumer.claim(3)).deliveries
             before = client.zrange(_keys.leases(NAMESPACE, QUEUE), 0, -1, withscores=True)
             proxy.drop("heartbeat", nth)
             leases = [delivery.lease for delivery in held]
             for _ in range(CALLS):
-                assert await broker.heartbeat(leases, 4.0) == []
+                assert await broker.heartbeat(leases, 5.0) == []
             assert proxy.dropped == nth
             check_leases(client, held)
             after = dict(client.zrange(_keys.leases(NAMESPACE, QUEUE), 0, -1, withscores=True))

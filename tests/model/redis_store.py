@@ -116,11 +116,12 @@ class RedisStore(Store):
             return
         delayed = task.status is Status.DELAYED
         zset, index = (_keys.delayed, _keys.due) if delayed else (_keys.leases, _keys.expiry)
+        unit = 1 if delayed else 1000  # of a second
         when = self._server_time() - GRACE / 2 if past == JUST_NOW else float(past)
         with self.room():
-            self.client.zadd(zset(self.namespace, task.queue), {task.id: when})
-            self.client.zadd(index(self.namespace), {task.queue: when}, lt=True)
-        task.when = self._score(zset(self.namespace, task.queue), task.id)
+            self.client.zadd(zset(self.namespace, task.queue), {task.id: when * unit})
+            self.client.zadd(index(self.namespace), {task.queue: when * unit}, lt=True)
+        task.when = self._score(zset(self.namespace, task.queue), task.id) / unit
 
     def _server_time(self) -> float:
         seconds, micros = self.client.time()
@@ -213,7 +214,7 @@ class RedisStore(Store):
         for task_id, place in self.places():
             if task_id in task_ids and place is Status.WORKING:
                 keys = (_keys.leases(self.namespace, queue) for queue in self.queues)
-                assert max(self._score(key, task_id) for key in keys) > soon, task_id
+                assert max(self._score(key, task_id) for key in keys) > soon * 1000, task_id
 
     def check_order(self, seen: list[DeadLetter], expected: list[Letter]) -> None:
         moments = [(letter.time, letter.id) for letter in seen]

@@ -1,6 +1,3 @@
--- term(seconds): when a lease of this length ends, as text. One of 5 seconds and more ends with a
--- whole second, so up to a second early: a small zset compares whole numbers ten times as fast.
-local function term(seconds)
-  if seconds < 5 then return at(now + seconds) end
-  return string.format('%.0f', math.floor(now + seconds))
-end
+-- term(seconds): the end of a lease of this length, as text: whole milliseconds, as a small zset
+-- finds the place of a whole number many times faster than that of another one.
+local function term(seconds) return string.format('%.0f', (now + seconds) * 1000) end

@@ -41,7 +41,7 @@ local limits = read_limits(13, #ARGV)
 local function first(index) return sure('ZRANGE', prefix .. index, 0, 0, 'WITHSCORES')[2] end
 local delayed, leased = first('due'), first('expiry')
 if delayed then due(tonumber(delayed)) end
-if leased then due(math.max(tonumber(leased) + grace, now + hold)) end
+if leased then due(math.max(tonumber(leased) / 1000 + grace, now + hold)) end
 local before = again == '1' and sure('GET', prefix .. 'claim:' .. consumer)
 if before and string.match(before, '^[^\n]*') == claim_id then return repeated(before) end
 

@@ -10,10 +10,11 @@ ARGV[4] grace           seconds that leases last beyond their end
 RETURNS {recovered, promoted, buried, lost}: `lost` ids had no usable hash
 ]]
 local prefix = KEYS[1]
-local limit, max_deliveries, result_ttl = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local grace = tonumber(ARGV[4])
+local limit, max_deliveries = tonumber(ARGV[1]), tonumber(ARGV[2])
+local result_ttl, grace = tonumber(ARGV[3]), tonumber(ARGV[4])
 -- @include time
 -- @include sure
+-- @include term
 -- @include lineup
 -- @include ready
 -- @include bury
@@ -73,8 +74,7 @@ local function each_due(index, kind, moment, move)
     reindex(index, kind, queue)
   end
 end
-
 each_due('due', 'delayed:', stamp, promote)
-each_due('expiry', 'leases:', at(now - grace), recover)
+each_due('expiry', 'leases:', term(-grace), recover)
 flush_pushed()
 return { recovered, promoted, buried, lost }
