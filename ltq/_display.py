@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from ltq._html import remark, row, share, table
 from ltq._together import stop
@@ -24,9 +23,9 @@ _SHOWN = 20
 class _Line:
     """One task, as it is shown."""
 
-    def __init__(self, handle: Handle[Any]) -> None:
+    def __init__(self, handle: Handle[object]) -> None:
         self.handle = handle
-        self.state: TaskState[Any] | None = None
+        self.state: TaskState[object] | None = None
         self.note = ""
 
     @property
@@ -49,7 +48,7 @@ Draw = Callable[[Sequence[_Line], str], None]
 """Shows these lines, and the sum of those that are left out."""
 
 
-async def display(*handles: Handle[Any]) -> None:
+async def display(*handles: Handle[object]) -> None:
     """Show tasks live until all of them have ended.
 
         await ltq.display(handle)

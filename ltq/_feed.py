@@ -30,7 +30,7 @@ class Feed:
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
         self._last: TaskState[bytes] | None = None
-        self.started = False
+        self.started: bool = False
         """Whether anything was put in yet."""
         self.only_end = False
         """Whether the reader waits for the final state: others need not be put in."""

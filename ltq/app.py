@@ -31,7 +31,7 @@ class App:
     """
 
     def __init__(self, middlewares: Sequence[Middleware] | None = None) -> None:
-        self.middlewares = list(middlewares or [])
+        self.middlewares: list[Middleware] = list(middlewares or [])
         self._workers: dict[str, Worker[Any]] = {}
         self._told = asyncio.Event()
         self._now = False

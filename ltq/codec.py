@@ -55,9 +55,9 @@ class Codec:
         self.max_payload = max_payload
         self._format = _format(serializer)
         self._decoders: dict[Any, Decode] = {}
-        self.encode = self._format.encode
-        self.split = self._format.split
-        self.load = self._format.load
+        self.encode: Callable[[Any], bytes] = self._format.encode
+        self.split: Callable[[bytes], tuple[list[Any], dict[str, Any]]] = self._format.split
+        self.load: Callable[[bytes], Any] = self._format.load
 
     def decoder(self, hint: Any) -> Decode:
         """The decoder of a type, made once; raise `TypeError` for a type that has none."""

@@ -12,7 +12,7 @@ from ltq.logger import running
 from ltq.message import Lease, Message
 from ltq.state import Progress
 
-logger = logging.getLogger("ltq.worker")
+logger: logging.Logger = logging.getLogger("ltq.worker")
 
 _WRITE_EVERY = 0.1
 """Seconds between two writes of one task's progress."""

@@ -108,11 +108,11 @@ class TaskError(LtqError):
     def __init__(self, state: TaskState[Any]) -> None:
         super().__init__(f"task '{state.task_name}' {state.status}: {state.error or 'no reason'}")
         self.state = state
-        self.type = state.error_type or ""
+        self.type: str = state.error_type or ""
         kind, separator, text = (state.error or "").partition(": ")
         named = kind == self.type  # what was raised: "ValueError: text", or without a text
-        self.message = (text if separator else "") if named else state.error or ""
-        self.traceback = state.traceback
+        self.message: str = (text if separator else "") if named else state.error or ""
+        self.traceback: str | None = state.traceback
 
     def __reduce__(self) -> tuple[type["TaskError"], tuple[TaskState[Any]]]:
         return type(self), (self.state,)

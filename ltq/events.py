@@ -18,7 +18,7 @@ from ltq.logger import Seldom
 from ltq.message import Delivery, Envelope, Finish, Outcome, Published
 from ltq.options import positive_int
 
-logger = logging.getLogger("ltq.events")
+logger: logging.Logger = logging.getLogger("ltq.events")
 
 DEFAULT_BUFFER = 1000
 
@@ -73,7 +73,7 @@ class EventStream:
     """
 
     def __init__(self, name: str) -> None:
-        self.is_heard = False
+        self.is_heard: bool = False
         self._name = name
         self._listeners: tuple[Listener, ...] = ()
         self._buffers: tuple[_Buffer, ...] = ()
@@ -182,7 +182,7 @@ class _Buffer:
     """What a reader has not read yet: the latest `limit` events."""
 
     def __init__(self, name: str, limit: int) -> None:
-        self.dropped = 0
+        self.dropped: int = 0
         self.loop: asyncio.AbstractEventLoop | None = None
         """Where it is read."""
         with suppress(RuntimeError):

@@ -48,9 +48,9 @@ class Handle(Generic[R_co]):
         self._source = source
         self._decode = decode
         self._result_ttl = result_ttl
-        self.id = task_id
-        self.task_name = task_name
-        self.queue = queue
+        self.id: str = task_id
+        self.task_name: str = task_name
+        self.queue: str = queue
 
     def __str__(self) -> str:
         return self.id

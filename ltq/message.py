@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Generic
+from typing import Any, ClassVar, Generic
 
 import msgspec
 from typing_extensions import TypeVar
@@ -50,7 +50,7 @@ class Message(msgspec.Struct, Generic[R_co], frozen=True, eq=False):
             return NotImplemented
         return _compared(self) == _compared(other)
 
-    __hash__ = None  # type: ignore[assignment]  # it holds dicts
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # it holds dicts
 
 
 def _compared(message: Message[Any]) -> tuple[Any, ...]:

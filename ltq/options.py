@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from typing import Any, Literal, TypedDict, cast, get_args
+from typing import Any, Literal, cast, get_args
+
+from typing_extensions import TypedDict
 
 from ltq._names import check_name
 from ltq.errors import ConfigurationError
@@ -52,7 +54,7 @@ def company(deaths: int, max_deliveries: int | None = None) -> int | None:
     return int(10 ** min(max(left, 0), 9))
 
 
-class TaskOptions(TypedDict, total=False):
+class TaskOptions(TypedDict, total=False, closed=True):
     """Options of `@worker.task(...)`."""
 
     name: str
@@ -86,7 +88,7 @@ class TaskOptions(TypedDict, total=False):
     """How many workers may die under the task before it is rejected."""
 
 
-class SendOptions(TypedDict, total=False):
+class SendOptions(TypedDict, total=False, closed=True):
     """Options of `task.with_options(...)`: they hold for what is sent through it."""
 
     id: str

@@ -20,7 +20,7 @@ from ltq.worker import Worker, default_broker_url
 
 __all__ = ["Misfire", "Schedule", "Scheduler"]
 
-logger = logging.getLogger("ltq.scheduler")
+logger: logging.Logger = logging.getLogger("ltq.scheduler")
 
 
 class _Run:
@@ -67,7 +67,7 @@ class Scheduler:
     ) -> None:
         if broker is not None and broker_url is not None:
             raise ConfigurationError("broker and broker_url exclude each other: give one of them")
-        self.broker = broker or Broker.from_url(
+        self.broker: Broker = broker or Broker.from_url(
             default_broker_url() if broker_url is None else broker_url
         )
         self._shares_broker = broker is not None

@@ -26,7 +26,7 @@ from ltq.sync import SyncHandle
 P = ParamSpec("P", default=...)
 R = TypeVar("R", default=Any)
 
-logger = logging.getLogger("ltq.task")
+logger: logging.Logger = logging.getLogger("ltq.task")
 
 _encode_json = msgspec.json.Encoder().encode
 
@@ -107,10 +107,10 @@ class Task(Generic[P, R]):
         self.policy = policy
         """The options checked, in plain units."""
         self.codec = codec
-        self.queue = policy.queue or name
-        self.lane = lane_of(self.queue, name, limited=policy.is_limited)
-        self.result_ttl = result_ttl if policy.result_ttl is None else policy.result_ttl
-        self.is_async = inspect.iscoroutinefunction(fn)
+        self.queue: str = policy.queue or name
+        self.lane: str = lane_of(self.queue, name, limited=policy.is_limited)
+        self.result_ttl: float = result_ttl if policy.result_ttl is None else policy.result_ttl
+        self.is_async: bool = inspect.iscoroutinefunction(fn)
         self._source: BrokerSource = source
         self._hooks = _Hooks(source)
         self._events = events

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import os
 import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -93,17 +94,19 @@ class Worker(Generic[L_co]):
     ) -> None:
         if broker is not None and broker_url is not None:
             raise ConfigurationError("broker and broker_url exclude each other: give one of them")
-        self.name = check_name("worker", name)
-        self.broker = broker or Broker.from_url(
+        self.name: str = check_name("worker", name)
+        self.broker: Broker = broker or Broker.from_url(
             default_broker_url() if broker_url is None else broker_url
         )
-        self.concurrency = positive_int("concurrency", concurrency)
-        self.middlewares = default_stack() if middlewares is None else list(middlewares)
-        self.lease = seconds("lease", lease)
-        self.shutdown_timeout = seconds("shutdown_timeout", shutdown_timeout, zero=True)
-        self.result_ttl = seconds("result_ttl", result_ttl, zero=True)
+        self.concurrency: int = positive_int("concurrency", concurrency)
+        self.middlewares: list[Middleware] = (
+            default_stack() if middlewares is None else list(middlewares)
+        )
+        self.lease: float = seconds("lease", lease)
+        self.shutdown_timeout: float = seconds("shutdown_timeout", shutdown_timeout, zero=True)
+        self.result_ttl: float = seconds("result_ttl", result_ttl, zero=True)
         self.lifespan = lifespan
-        self.logger = get_logger(name)
+        self.logger: logging.Logger = get_logger(name)
         self._codec = Codec(serializer, positive_int("max_payload", max_payload))
         self._events = EventStream(self.name)
         self._resource: ContextVar[L_co] = ContextVar(f"ltq.{self.name}.resource")

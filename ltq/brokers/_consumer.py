@@ -79,7 +79,7 @@ class RedisConsumer:
         before_sweep: Callable[[], Awaitable[None]] | None,
         on_close: Callable[[], None],
     ) -> None:
-        self.name = name or consumer_name()
+        self.name: str = name or consumer_name()
         self._link = link
         self._lease = lease
         self._grace = random.uniform(0, min(_SPREAD, lease / 10))

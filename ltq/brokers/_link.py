@@ -101,7 +101,7 @@ class Link:
         self._dialer = Dialer(self.new_connection, self._keep)
         self._closed = False
         self._failing_since: float | None = None
-        self.back_since = -math.inf
+        self.back_since: float = -math.inf
         """When the last outage was over, by the event loop's clock."""
 
     @property

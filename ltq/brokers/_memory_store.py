@@ -30,9 +30,9 @@ class Client:
     ) -> None:
         self.name = name
         self.lease = lease
-        self.limits = dict(limits)
-        self.homes = {lane: namespace_of(lane) for lane in lanes}
-        self.namespaces = tuple(dict.fromkeys(self.homes.values()))
+        self.limits: dict[str, Limit] = dict(limits)
+        self.homes: dict[str, str] = {lane: namespace_of(lane) for lane in lanes}
+        self.namespaces: tuple[str, ...] = tuple(dict.fromkeys(self.homes.values()))
 
 
 class Crew:

@@ -167,7 +167,7 @@ class MemoryConsumer:
     """Claims tasks from a memory broker's store. Between its calls the store does not know it."""
 
     def __init__(self, store: Store, client: Client, revoked: Callable[[str], None] | None) -> None:
-        self.name = client.name
+        self.name: str = client.name
         self._store = store
         self._client = client
         self._revoked = revoked

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from ltq.errors import RejectError
 from ltq.message import Message
@@ -13,7 +13,7 @@ from ltq.task import Task
 class MaxAge(Middleware):
     """Rejects a task that starts later than `max_age` after it was sent, by the broker's clock."""
 
-    options = frozenset({"max_age"})
+    options: ClassVar[frozenset[str]] = frozenset({"max_age"})
 
     @asynccontextmanager
     async def __call__(self, message: Message[Any], task: Task[..., Any]) -> AsyncIterator[None]:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from ltq.message import Message
 from ltq.middleware.base import Middleware
@@ -16,7 +16,7 @@ class MaxRate(Middleware):
     out no more than may start. So there is nothing left to do around the run itself.
     """
 
-    options = frozenset({"max_rate"})
+    options: ClassVar[frozenset[str]] = frozenset({"max_rate"})
 
     @asynccontextmanager
     async def __call__(self, message: Message[Any], task: Task[..., Any]) -> AsyncIterator[None]:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from ltq._backoff import next_pause
 from ltq.errors import ExhaustedError, RejectError, RetryError
@@ -20,7 +20,7 @@ class MaxTries(Middleware):
     its own delay, but uses up a try like any other failure.
     """
 
-    options = frozenset({"max_tries", "backoff", "retry_on"})
+    options: ClassVar[frozenset[str]] = frozenset({"max_tries", "backoff", "retry_on"})
 
     @asynccontextmanager
     async def __call__(self, message: Message[Any], task: Task[..., Any]) -> AsyncIterator[None]:

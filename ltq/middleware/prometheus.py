@@ -18,7 +18,7 @@ from ltq.task import Task
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-logger = logging.getLogger("ltq.worker")
+logger: logging.Logger = logging.getLogger("ltq.worker")
 
 _DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 _WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400)
@@ -70,7 +70,7 @@ class Prometheus(Middleware):
             raise ConfigurationError(
                 "the Prometheus middleware needs prometheus-client: pip install 'ltq[prometheus]'"
             ) from None
-        self.registry = REGISTRY if registry is None else registry
+        self.registry: CollectorRegistry = REGISTRY if registry is None else registry
         """Where the metrics are."""
         self._metrics = _metrics_in(self.registry)
 

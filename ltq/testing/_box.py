@@ -47,7 +47,7 @@ class Box:
         running: bool,
     ) -> None:
         self.clock = clock
-        self.workers = _workers_in(targets)
+        self.workers: tuple[Worker[Any], ...] = _workers_in(targets)
         self.events: list[Event] = []
         """What happened to the workers' tasks since the beginning, by the clock's time."""
         self._schedulers = [target for target in targets if isinstance(target, Scheduler)]

@@ -63,7 +63,7 @@ class Fault:
         self.error = error
         self.lost = lost
         """Whether the call is done, and its reply lost."""
-        self.count = 0
+        self.count: int = 0
         """How many calls have failed."""
         self._forget = forget
 

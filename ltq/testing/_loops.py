@@ -55,7 +55,7 @@ class Timeline:
     def __init__(self, loop: asyncio.AbstractEventLoop, time: Callable[[], float]) -> None:
         self.loop = loop
         self.time = time
-        self.is_over = False
+        self.is_over: bool = False
         self._timers: list[tuple[float, int, Timer]] = []
         self._numbers = count()
         self._loop = _LOOPS.get(loop) or FollowingLoop(loop)

@@ -46,7 +46,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
 
 CONSUMERS: dict[str, tuple[Any, ...]] = {"claim": (1,), "wait": (0.0,), "freed": (QUEUE,)}
 
-DERIVED = {"aclose", "claim", "release", "requeue", "state", "watch"}
+DERIVED = {"aclose", "claim", "release", "requeue", "state", "wait", "watch"}
 """Methods of every broker that are made of the others, or may always be called."""
 
 

@@ -1,127 +1,132 @@
-"""Calls that type checkers must accept, and the types they must see. Read by them, never run."""
+"""Calls that type checkers must accept. Read by them, never run.
+
+What the calls give is in revealed.py; here are the ways in which they may be written.
+"""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import functools
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self, assert_type
+from typing import Any, ParamSpec, Self, TypeVar, assert_type
 from zoneinfo import ZoneInfo
+
+from declared import (
+    Database,
+    Repo,
+    connect,
+    count,
+    fetch,
+    halve,
+    maybe,
+    measure,
+    nothing,
+    send_options,
+    shout,
+    tick,
+    tidy,
+    use,
+    worker,
+)
 
 import ltq
 from ltq import (
     Broker,
-    Context,
     Handle,
     Message,
     Middleware,
-    Progress,
-    Status,
+    SendOptions,
     SyncHandle,
     Task,
+    TaskOptions,
     TaskState,
+    Worker,
     testing,
 )
-from ltq.broker import Consumer, Inspector, Publisher, Settler, Watcher
+from ltq.broker import DeadLetters, Inspector, Publisher, Settler, Watcher
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.redis import RedisBroker
 from ltq.codec import Serializer
-from ltq.message import Delivery, Lease, Receipt
+from ltq.options import Backoff, RetryOn
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-@dataclass
-class Repo:
-    name: str
-    stars: int
+class Service:
+    """A place of its own for tasks: what they close over is no argument."""
+
+    def __init__(self, worker: Worker[Any], prefix: str) -> None:
+        @worker.task
+        async def greet(name: str) -> str:
+            return prefix + name
+
+        @worker.task(priority="high")
+        def part(name: str, *, loud: bool = False) -> str:
+            return name.upper() if loud else name
+
+        self.greet = greet
+        self.part = part
 
 
-def use(*values: object) -> None: ...
+def timed(fn: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    @functools.wraps(fn)
+    async def inner(*args: P.args, **kwargs: P.kwargs) -> R:
+        return await fn(*args, **kwargs)
+
+    return inner
 
 
-worker = ltq.Worker("github", broker_url="memory://typing", concurrency=10)
+async def declares(own: Worker[Database], task_options: TaskOptions) -> None:
+    service = Service(own, "hello ")
+    assert_type(await service.greet.send("you"), Handle[str])
+    assert_type(await service.part.send("you", loud=True), Handle[str])
 
+    @own.task(**task_options)
+    async def listed(*numbers: int, base: int | None = None) -> list[int]:
+        return [number + (base or 0) for number in numbers]
 
-@worker.task
-async def fetch(repo: str, *, depth: int = 1) -> Repo:
-    return Repo(repo, depth)
+    assert_type(await listed.send(1, 2, base=5), Handle[list[int]])
 
+    @own.cron("@daily", tz=ZoneInfo("Europe/Berlin"), misfire="once")
+    @own.task(timeout=timedelta(minutes=1))
+    def nightly(*, limit: int = 10) -> dict[str, int]:
+        return {"limit": limit}
 
-@worker.task(
-    name="length",
-    queue="github:all",
-    max_tries=3,
-    backoff=timedelta(seconds=1),
-    retry_on=(OSError, ValueError),
-    max_age=timedelta(hours=1),
-    max_rate="10/s",
-    timeout=30,
-    result_ttl=0.5,
-    priority="low",
-    max_pending=100,
-    max_deliveries=2,
-)
-async def measure(*words: str, **weights: float) -> int:
-    return len(words) + len(weights)
+    assert_type(await nightly.send(limit=5), Handle[dict[str, int]])
 
+    def again(error: Exception) -> bool:
+        return isinstance(error, OSError)
 
-@worker.task
-def shout(text: str, times: int = 1) -> str:
-    return text.upper() * times
-
-
-@worker.task(retry_on=OSError, backoff=1.5, timeout=timedelta(seconds=5))
-def halve(number: float) -> float:
-    return number / 2
-
-
-@worker.task(retry_on=lambda error: "again" in str(error), backoff=lambda failed: 2.0 * failed)
-async def nothing() -> None: ...
-
-
-@worker.task()
-async def maybe(number: int) -> Repo | None: ...
-
-
-@worker.task
-def anything(value: Any) -> Any: ...
+    retry_on: list[RetryOn] = [OSError, (OSError, ValueError), again]
+    backoff: list[Backoff] = [1, 0.5, timedelta(seconds=1), lambda failed: failed * 2.0, float]
+    use(retry_on, backoff)
 
 
 async def sends() -> None:
-    assert_type(await fetch.send("a/b"), Handle[Repo])
-    assert_type(await fetch.send("a/b", depth=2), Handle[Repo])
-    assert_type(await fetch.send(repo="a/b"), Handle[Repo])
-    assert_type(await measure.send("a", "b", x=1.5), Handle[int])
-    assert_type(await shout.send("a", times=2), Handle[str])
-    assert_type(await halve.send(3), Handle[float])
-    assert_type(await nothing.send(), Handle[None])
-    assert_type(await maybe.send(1), Handle[Repo | None])
-    assert_type(await anything.send(object()), Handle[Any])
-
-
-async def calls_here_and_now() -> None:
-    assert_type(await fetch("a/b", depth=2), Repo)
-    assert_type(await measure("a", x=1), int)
-    assert_type(await shout("a"), str)  # a plain `def` is awaited as well
-    assert_type(await halve(1), float)
-    assert_type(await maybe(1), Repo | None)
+    await fetch.send(repo="a/b", depth=2)
+    await measure.send()
+    await halve.send(3)
+    await count.send(table="rows")
+    for task in (tidy, tick):
+        await task.send()
+    arguments: dict[str, Any] = {"repo": "a/b"}
+    await fetch.send(**arguments)
+    await asyncio.gather(fetch.send("a"), shout.send("b"))
     kept: Callable[[str], Awaitable[Repo]] = fetch
     await kept("a/b")
+    sender: Callable[[str], Awaitable[Handle[Repo]]] = fetch.send
+    await sender("a/b")
 
 
 async def messages() -> None:
-    assert_type(fetch.message("a/b", depth=2), Message[Repo])
-    assert_type(shout.message("a"), Message[str])
-    assert_type(await fetch.send_many([fetch.message("a"), fetch.message("b")]), list[Handle[Repo]])
-    assert_type(await measure.send_many([]), list[Handle[int]])
-    other_arguments = [halve.message(1), halve.message(number=2)]
-    assert_type(await halve.send_many(other_arguments), list[Handle[float]])
+    await fetch.send_many([fetch.message(name) for name in ("a", "b")])
+    await halve.send_many((halve.message(1), halve.with_options(delay=5).message(2)))
     message = fetch.message("a/b")
-    assert_type(message.args, tuple[Any, ...])
-    assert_type(message.kwargs, Mapping[str, Any])
-    assert_type(message.task_name, str)
-    assert_type(message.id, str)
     message.ctx["trace"] = "abc"
+    anyone: list[Message[Any]] = [message, shout.message("a")]
+    use(anyone)
 
 
 async def options() -> None:
@@ -132,156 +137,70 @@ async def options() -> None:
         timeout=timedelta(minutes=1),
         max_tries=2,
         result_ttl=timedelta(days=1),
+        on_full="wait",
+        full_timeout=0.5,
+        unique_for=60,
     )
+    assert_type(later.with_options(eta=datetime.now(UTC)).message("a"), Message[Repo])
     assert_type(await later.send("a/b", depth=2), Handle[Repo])
-    assert_type(await later("a/b"), Repo)
-    assert_type(await fetch.with_options(eta=datetime.now(UTC)).send("a"), Handle[Repo])
-    assert_type(await shout.with_options(delay=timedelta(1)).send("a"), Handle[str])
-    assert_type(later.with_options(delay=0.5).message("a"), Message[Repo])
-    send_options: ltq.SendOptions = {"delay": 5, "priority": "low"}
-    assert_type(await fetch.with_options(**send_options).send("a"), Handle[Repo])
-    task_options: ltq.TaskOptions = {"max_tries": 5, "timeout": 30}
-
-    @worker.task(**task_options)
-    async def declared(number: int) -> str:
-        return str(number)
-
-    assert_type(await declared.send(1), Handle[str])
+    merged: SendOptions = {**send_options, "id": "b"}
+    await maybe.with_options(**merged).send(5)
 
 
-async def handles(handle: Handle[Repo]) -> None:
-    assert_type(await handle.result(), Repo)
-    assert_type(await handle.result(timeout=10), Repo)
-    assert_type(await handle.state(), TaskState[Repo])
-    assert_type(await handle.wait(timeout=None), TaskState[Repo])
-    assert_type(await handle.cancel(), bool)
-    async for state in handle.watch():
-        assert_type(state, TaskState[Repo])
-    async for state in handle.watch(timeout=1.5):
-        assert_type(state.result, Repo | None)
-    assert_type(str(handle), str)
-    assert_type(handle.id, str)
-    assert_type(handle.task_name, str)
-    assert_type(fetch.handle("some id"), Handle[Repo])
-    assert_type(shout.handle("some id"), Handle[str])
-    await wider(handle, await handle.state())
+async def generic(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Around any task: arguments and result keep their types."""
+    handle = await task.with_options(delay=1).send(*args, **kwargs)
+    assert_type(handle, Handle[R])
+    return await handle.result()
 
 
-async def states(state: TaskState[Repo], of_none: TaskState[None]) -> None:
-    assert_type(state.result, Repo | None)
-    assert_type(of_none.result, None)
-    assert_type(state.status, Status)
-    assert_type(state.status.is_final, bool)
-    assert_type(state.progress, Progress | None)
-    assert_type(state.enqueue_time, float | None)
-    assert_type(state.last_dequeue_time, float | None)
-    assert_type(state.last_requeue_time, float | None)
-    assert_type(state.release_time, float | None)
-    assert_type(state.dequeue_count, int)
-    assert_type(state.requeue_count, int)
-    assert_type(state.timeout, float | None)
-    assert_type(state.worker, str | None)
-    assert_type(state.error, str | None)
-    assert_type((state.id, state.task_name, state.queue), tuple[str, str, str])
-    if state.progress is not None:
-        assert_type(state.progress.current, float)
-        assert_type(state.progress.total, float | None)
-        assert_type(state.progress.note, str)
+async def uses_generic() -> None:
+    assert_type(await generic(fetch, "a/b", depth=2), Repo)
+    assert_type(await generic(shout, "a"), str)
+
+
+async def wider(handle: Handle[Repo], sync_handle: SyncHandle[Repo], state: TaskState[int]) -> None:
+    everything: Handle[object] = handle
+    either: Handle[Repo | None] = handle
+    no_loop: SyncHandle[object] = sync_handle
+    seen: TaskState[float] = state
+    bare: list[Handle] = [handle, everything, either]
+    use(str(handle), no_loop, seen, bare, {handle: 1}, handle == either)
     if state.result is not None:
-        assert_type(state.result.stars, int)
+        use(state.result + 1)
+    if state.progress is not None and state.progress.total:
+        use(state.progress.current / state.progress.total)
 
 
-async def wider(handle: Handle[object], state: TaskState[object]) -> None:
-    assert_type(await handle.result(), object)
-    use(state.result)
-
-
-async def together(
-    a: Handle[int], b: Handle[str], c: Handle[Repo], many: list[Handle[int]]
-) -> None:
-    assert_type(await ltq.gather(a), tuple[int])
-    assert_type(await ltq.gather(a, b), tuple[int, str])
-    assert_type(await ltq.gather(a, b, c), tuple[int, str, Repo])
-    assert_type(await ltq.gather(a, b, c, b), tuple[int, str, Repo, str])
-    assert_type(await ltq.gather(a, b, c, b, a), tuple[int, str, Repo, str, int])
-    assert_type(await ltq.gather(*many), tuple[int, ...])
-    assert_type(await ltq.gather(*many, return_exceptions=True), tuple[int | BaseException, ...])
-    assert_type(await ltq.gather(a, b, timeout=5), tuple[int, str])
-    assert_type(
-        await ltq.gather(a, b, return_exceptions=True),
-        tuple[int | BaseException, str | BaseException],
-    )
-    assert_type(
-        await ltq.gather(a, b, c, b, a, return_exceptions=True, timeout=1.5),
-        tuple[
-            int | BaseException,
-            str | BaseException,
-            Repo | BaseException,
-            str | BaseException,
-            int | BaseException,
-        ],
-    )
-    number, text = await ltq.gather(a, b)
-    assert_type(number, int)
-    assert_type(text, str)
-    assert_type(await ltq.display(a, b, *many), None)
-    async for handle in ltq.as_completed(many, timeout=5):
-        assert_type(handle, Handle[int])
-        assert_type(await handle.result(), int)
-    for coming in ltq.as_completed(many):
-        assert_type(await coming, int)
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(sends())
-    assert_type(task, asyncio.Task[None])
-
-
-def without_an_event_loop() -> None:
-    handle = fetch.send_sync("a/b", depth=2)
-    assert_type(handle, SyncHandle[Repo])
-    assert_type(fetch.with_options(delay=30).send_sync(repo="a/b"), SyncHandle[Repo])
-    assert_type(fetch.send_many_sync([fetch.message("a")]), list[SyncHandle[Repo]])
-    assert_type(shout.handle_sync("some id"), SyncHandle[str])
-    assert_type(handle.result(timeout=10), Repo)
-    assert_type(handle.state(), TaskState[Repo])
-    assert_type(handle.wait(), TaskState[Repo])
-    assert_type(handle.cancel(), bool)
-    assert_type((handle.id, handle.task_name, str(handle)), tuple[str, str, str])
-    for state in handle.watch(timeout=1.5):
-        assert_type(state, TaskState[Repo])
-    wider: SyncHandle[object] = handle
-    use(wider.result())
-    ltq.close_sync()
-
-
-async def watches_that_are_left(handle: Handle[Repo]) -> None:
+async def waits(handle: Handle[Repo], many: list[Handle[int]]) -> None:
     async with contextlib.aclosing(handle.watch()) as states:
         assert_type(await anext(states), TaskState[Repo])
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        task = group.create_task(handle.result())
+    assert_type(task.result(), Repo)
+    number, repo = await ltq.gather(many[0], handle)
+    assert_type(number + 1, int)
+    assert_type(repo.stars, int)
+    await ltq.gather(*many, timeout=None, return_exceptions=len(many) > 5)
+    async for done in ltq.as_completed((handle for _ in range(3)), timeout=1.5):
+        assert_type((await done.result()).name, str)
 
 
 async def inside_a_task() -> None:
     context = ltq.current()
-    assert_type(context, Context)
-    assert_type(context.id, str)
-    assert_type(context.attempt, int)
-    assert_type(context.message, Message[Any])
     await context.progress(1)
-    await context.progress(1, total=10, note="a tenth")
     if context.attempt == 1:
         raise ltq.RetryError(delay=timedelta(minutes=1))
     raise ltq.RetryError(delay=1.5, message="again")
 
 
-def errors(error: ltq.TaskFailedError) -> None:
-    base: ltq.TaskError = error
-    assert_type(base.state, TaskState[Any])
-    assert_type(base.type, str)
-    assert_type(base.message, str)
-    assert_type(base.traceback, str | None)
+def errors() -> None:
     not_found: LookupError = ltq.TaskNotFoundError("id")
     timeout: TimeoutError = ltq.ResultTimeoutError("id", 1.0)
     wrong: TypeError = ltq.InvalidArgumentsError()
     configuration: ValueError = ltq.ConfigurationError()
-    raise ExceptionGroup("all", [not_found, timeout, wrong, configuration])
+    full: ltq.LtqError = ltq.QueueFullError("mail", 10, 10)
+    raise ExceptionGroup("all", [not_found, timeout, wrong, configuration, full])
 
 
 class Bare(Middleware):
@@ -296,12 +215,13 @@ class Bare(Middleware):
 
 class Parametrised(Middleware):
     @asynccontextmanager
-    async def __call__(self, message: Message[Any], task: Task[..., Any]) -> AsyncIterator[None]:
-        assert_type(task.name, str)
-        assert_type(task.queue, str)
+    async def __call__(self, message: Message[Any], task: Task[..., Any]) -> AsyncGenerator[None]:
         if "delay" in task.options:
             raise ltq.RejectError("not today")
         yield
+
+    def on_send(self, message: Message[Any], task: Task[..., Any]) -> None:
+        message.ctx["sent_by"] = task.queue
 
 
 class WithoutDecorator(Middleware):
@@ -311,39 +231,10 @@ class WithoutDecorator(Middleware):
         return Bare()(message, task)
 
 
-@asynccontextmanager
-async def lifespan(_: ltq.Worker) -> AsyncIterator[dict[str, int]]:
-    yield {"pool": 1}
-
-
-async def workers(broker: Broker, serializer: Serializer) -> None:
-    stack: Sequence[Middleware] = [Bare(), Parametrised(), WithoutDecorator(), ltq.MaxTries()]
-    own = ltq.Worker(
-        "own",
-        middlewares=stack,
-        broker=broker,
-        lease=timedelta(seconds=30),
-        shutdown_timeout=5,
-        result_ttl=timedelta(hours=2),
-        lifespan=lifespan,
-        serializer=serializer,
-    )
-    ltq.Worker("other", "redis://localhost", 5, [ltq.MaxTries(), ltq.MaxAge(), ltq.MaxRate()])
-    ltq.Worker("packed", serializer="msgpack")
-    own.register_middleware(ltq.MaxAge(), pos=0)
-    own.stop()
-    async with own as entered:
-        assert_type(entered, ltq.Worker[dict[str, int]])
-    assert_type(await own.run(burst=True), None)
-    assert_type(own.tasks, Mapping[str, Task[..., Any]])
-    registry: dict[str, Task[..., Any]] = {"fetch": fetch, "shout": shout, "nothing": nothing}
-    registry.clear()
-
-
 class Pool:
     """A lifespan may be any async context manager made from the worker."""
 
-    def __init__(self, worker: ltq.Worker[Any]) -> None:
+    def __init__(self, worker: Worker[Any]) -> None:
         self.name = worker.name
 
     async def __aenter__(self) -> Self:
@@ -353,106 +244,76 @@ class Pool:
 
 
 @asynccontextmanager
-async def its_own_type(worker: "ltq.Worker[Repo]") -> AsyncIterator[Repo]:
+async def its_own_type(worker: "Worker[Repo]") -> AsyncGenerator[Repo]:
     yield Repo(worker.name, 1)
 
 
-async def resources() -> None:
-    assert_type(ltq.Worker("plain"), ltq.Worker[None])
-    assert_type(ltq.Worker("plain"), ltq.Worker)
-    assert_type(ltq.Worker("plain", lifespan=None).resource, None)
-    counted = ltq.Worker("counted", lifespan=lifespan)
-    assert_type(counted, ltq.Worker[dict[str, int]])
-    assert_type(counted.resource["pool"], int)
-    assert_type(ltq.Worker("pooled", lifespan=Pool).resource, Pool)
-    assert_type(ltq.Worker("own", lifespan=its_own_type).resource, Repo)
-    wider: ltq.Worker[object] = counted
-    whatever: list[ltq.Worker[Any]] = [counted, worker, wider]
-    app = ltq.App()
-    app.register_worker(counted)
-    assert_type(app.workers, tuple[ltq.Worker[Any], ...])
-    use(whatever)
+async def workers(broker: Broker, serializer: Serializer) -> None:
+    own = Worker(
+        "own",
+        middlewares=[Bare(), Parametrised(), WithoutDecorator(), ltq.MaxTries()],
+        broker=broker,
+        lease=timedelta(seconds=30),
+        shutdown_timeout=5,
+        result_ttl=timedelta(hours=2),
+        lifespan=connect,
+        serializer=serializer,
+        max_payload=1 << 24,
+    )
+    Worker("other", "redis://localhost", 5, [ltq.MaxTries(), ltq.MaxAge(), ltq.MaxRate()])
+    Worker("packed", serializer="msgpack")
+    assert_type(Worker("pooled", lifespan=Pool).resource, Pool)
+    assert_type(Worker("own", lifespan=its_own_type).resource, Repo)
+    assert_type(Worker("plain", lifespan=None), Worker)
+    wide: Worker[object] = own
+    whatever: list[Worker[Any]] = [own, worker, wide]
+    registry: Mapping[str, Task[..., Any]] = {"fetch": fetch, "shout": shout, "nothing": nothing}
+    app = ltq.App([Bare()])
+    for each in whatever:
+        app.register_worker(each)
+    use(registry)
 
-    @counted.task
-    async def read(key: str) -> int:
-        return counted.resource[key]
 
-    assert_type(await read.send("pool"), Handle[int])
-
-
-async def events() -> None:
-    def show(event: ltq.Event) -> None:
-        assert_type(event.kind, ltq.EventKind)
-        assert_type((event.task_name, event.id, event.attempt), tuple[str, str, int])
-        assert_type(event.time, float)
-        assert_type(event.duration, float | None)
-        assert_type(event.error, str | None)
-
-    undo = worker.subscribe(show)
-    assert_type(undo, Callable[[], None])
-    kept: list[ltq.Event] = []
+def events(kept: list[ltq.Event]) -> None:
     worker.subscribe(kept.append)
-    reader = worker.events(buffer=10)
-    async for event in reader:
-        assert_type(event, ltq.Event)
-    assert_type(reader.dropped, int)
-    await reader.aclose()
+    undo = worker.subscribe(lambda event: use(event.kind, event.id))
+    undo()
 
 
-@worker.cron("0 3 * * *", tz="Europe/Berlin", misfire="skip")
-@worker.cron("@daily", name="daily")
-@worker.task(max_tries=2)
-async def tidy(deep: bool = False) -> int:
-    return int(deep)
-
-
-@worker.cron("@hourly")
-@worker.task
-def count() -> int:
-    return 1
-
-
-async def schedules() -> None:
-    assert_type(await tidy(True), int)
-    assert_type(await (await count.send()).result(), int)
-    scheduler = ltq.Scheduler(tz=ZoneInfo("Europe/Berlin"))
+async def schedules(broker: Broker) -> None:
+    scheduler = ltq.Scheduler(broker=broker, tz=ZoneInfo("Europe/Berlin"))
     scheduler.cron("* * * * *", fetch.message("a/b"), name="fetch", tz="UTC", misfire="all")
-    scheduler.register_worker(worker)
-    scheduler.start_background()
-    assert_type(scheduler.schedules, tuple[ltq.Schedule, ...])
-    await scheduler.stop()
-    await scheduler.run()
+    scheduler.cron("@daily", tidy.with_options(priority="low").message())
+    ltq.Scheduler("redis://localhost")
+
+
+class Deliverer:
+    """A part of a program that asks for the narrowest thing."""
+
+    def __init__(self, publisher: Publisher, settler: Settler) -> None:
+        use(publisher, settler)
 
 
 async def brokers() -> None:
-    assert_type(Broker.from_url("memory://tests"), Broker)
     memory: Broker = MemoryBroker("memory://tests")
     redis: Broker = RedisBroker("redis://localhost")
-    publisher: Publisher = redis
-    settler: Settler = redis
     watcher: Watcher = redis
     inspector: Inspector = memory
+    letters: DeadLetters = memory
+    Deliverer(memory, redis)
     async with memory as broker, broker.consumer(["mail"]) as consumer:
-        narrow: Consumer = consumer
-        assert_type(await broker.claim(narrow, 10, timeout=5), list[Delivery])
-        lease = Lease("id", "mail", 1)
-        assert_type(await broker.release(lease, result=b'"sent"'), Receipt)
-        assert_type(await broker.state("mail", "id"), TaskState[bytes])
-        async for state in broker.watch("mail", "id"):
-            assert_type(state, TaskState[bytes])
-    use(publisher, settler, watcher, inspector)
+        for delivery in await broker.claim(consumer, 10, timeout=5):
+            await broker.release(delivery.lease, result=b'"sent"', status=ltq.Status.REJECTED)
+    use(watcher, inspector, letters)
 
 
 async def tests() -> None:
     async with testing.use(worker, ltq.App(), start=datetime(2030, 1, 1, tzinfo=UTC)) as box:
-        assert_type(testing.assert_sent(fetch, "a/b", depth=2), list[Message[Repo]])
-        assert_type(testing.assert_sent_once(shout.with_options(delay=5), "a"), Message[str])
-        testing.assert_not_sent(nothing)
-        assert_type(testing.sent(maybe), list[Message[Repo | None]])
-        assert_type(await testing.drain(worker, check=True), list[TaskState[Any]])
+        testing.assert_sent(fetch.with_options(delay=5), "a/b")
         await box.clock.advance(timedelta(days=1), hours=0.5)
-        await box.clock.advance_to("2030-02-01T00:00:00Z")
+        calls: Iterable[ltq.Message[Repo]] = testing.sent(fetch)
         with box.broker.fail(on=["send", "claim"], next=2, error=ltq.BrokerError("away")) as fault:
             assert_type(fault.count, int)
+        use(calls)
     with testing.use(clock=testing.Clock()):
         use(testing.FlakyBroker(Broker.from_url("memory://tests")))

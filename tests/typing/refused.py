@@ -1,251 +1,364 @@
-"""Calls that type checkers must refuse, each on its line. Read by them, never run.
+"""Calls that type checkers must refuse, each line marked as an error, and no other.
 
-The code in each `ignore` is mypy's: as unused ones are errors, a call that is no longer refused
-shows. Pyright does not look at these comments, and must refuse the very same lines.
+All of them refuse it, but those named on the line, where what they cannot do is explained. Read
+by them, never run.
 """
+# ruff: noqa: B018
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_type
+
+from declared import (
+    Repo,
+    connect,
+    count,
+    fetch,
+    greet,
+    halve,
+    maybe,
+    nothing,
+    shout,
+    stored,
+    use,
+    worker,
+)
 
 import ltq
-from ltq import Broker, Handle, Message, Middleware, Task, TaskState, Worker, testing
-
-
-@dataclass
-class Repo:
-    name: str
-
-
-def use(*values: object) -> None: ...
-
-
-worker = Worker("github", broker_url="memory://typing")
+from ltq import (
+    Broker,
+    Context,
+    Handle,
+    Message,
+    Middleware,
+    SyncHandle,
+    Task,
+    TaskState,
+    Worker,
+    testing,
+)
+from ltq.message import Lease
 
 
 @worker.task
-async def fetch(repo: str, *, depth: int = 1) -> Repo:
-    return Repo(repo * depth)
-
-
-@worker.task(max_tries=3)
 async def measure(text: str) -> int:
     return len(text)
 
 
-@worker.task
-def shout(text: str) -> str:
-    return text.upper()
-
-
-@worker.task(priority="low")
-def halve(number: float, /) -> float:
-    return number / 2
-
-
 async def sends() -> None:
-    await fetch.send(1)  # type: ignore[arg-type]
-    await fetch.send()  # type: ignore[call-arg]
-    await fetch.send("a/b", 2)  # type: ignore[call-arg]
-    await fetch.send("a/b", depth="2")  # type: ignore[arg-type]
-    await fetch.send("a/b", deep=2)  # type: ignore[call-arg]
-    await fetch.send("a/b", delay=2)  # type: ignore[call-arg]
-    await measure.send(b"bytes")  # type: ignore[arg-type]
-    await shout.send(None)  # type: ignore[arg-type]
-    await halve.send(number=1)  # type: ignore[call-arg]
-    await halve.send("1")  # type: ignore[arg-type]
+    await fetch.send(1)  # error
+    await fetch.send()  # error
+    await fetch.send("a/b", 2)  # error
+    await fetch.send("a/b", depth="2")  # error
+    await fetch.send("a/b", deep=2)  # error
+    await fetch.send("a/b", delay=2)  # error
+    await measure.send(b"bytes")  # error
+    await shout.send(None)  # error
+    await halve.send(number=1)  # error
+    await halve.send("1")  # error
 
 
 async def calls_here_and_now() -> None:
-    await fetch(1)  # type: ignore[arg-type]
-    await fetch("a/b", deep=2)  # type: ignore[call-arg]
-    await shout()  # type: ignore[call-arg]
-    await halve("1")  # type: ignore[arg-type]
-    fetch("a").name  # type: ignore[attr-defined]  # noqa: B018
-    shout("a").upper()  # type: ignore[attr-defined]
+    await fetch(1)  # error
+    await fetch("a/b", deep=2)  # error
+    await shout()  # error
+    await halve("1")  # error
+    fetch("a").name  # error
+    shout("a").upper()  # error
 
 
 async def messages() -> None:
-    fetch.message(1)  # type: ignore[arg-type]
-    fetch.message("a/b", deep=2)  # type: ignore[call-arg]
-    halve.message()  # type: ignore[call-arg]
-    await fetch.send_many([measure.message("a")])  # type: ignore[list-item]
-    await fetch.send_many([fetch.message("a"), shout.message("a")])  # type: ignore[list-item]
-    await measure.send_many(["a", "b"])  # type: ignore[list-item]
-    await shout.send_many(shout.message("a"))  # type: ignore[arg-type]
+    fetch.message(1)  # error
+    fetch.message("a/b", deep=2)  # error
+    halve.message()  # error
+    await fetch.send_many([measure.message("a")])  # error
+    await fetch.send_many([fetch.message("a"), shout.message("a")])  # error
+    await measure.send_many(["a", "b"])  # error
+    await shout.send_many(shout.message("a"))  # error
     message = fetch.message("a/b")
-    message.args = ()  # type: ignore[misc]
-    message.task_name = "x"  # type: ignore[misc]
-    message.kwargs["depth"] = 2  # type: ignore[index]
+    message.args = ()  # error
+    message.task_name = "x"  # error
+    message.kwargs["depth"] = 2  # error
 
 
 async def results(handle: Handle[Repo], number: Handle[int]) -> None:
-    text: str = await handle.result()  # type: ignore[assignment]
+    text: str = await handle.result()  # error
     missing = await (await fetch.send("a/b")).result()
-    missing.stars  # type: ignore[attr-defined]  # noqa: B018
-    await handle.result("10")  # type: ignore[arg-type]
-    await handle.result(tiemout=10)  # type: ignore[call-arg]
+    missing.forks  # error
+    await handle.result("10")  # error
+    await handle.result(tiemout=10)  # error
+    handle.result().stars  # error
+    await handle.wait("10")  # error
+    await handle.state(1)  # error
+    await handle.cancel(force=True)  # error
+    handle.watch("5")  # error
+    for _ in handle.watch():  # error
+        pass
     state = await handle.state()
-    state.result.name  # type: ignore[union-attr]  # noqa: B018
+    state.result.name  # error
     async for seen in handle.watch():
-        whole: int = seen.result  # type: ignore[assignment]
+        whole: int = seen.result  # error
         use(whole)
-    list(handle.watch())  # type: ignore[call-overload]
-    other: Handle[str] = handle  # type: ignore[assignment]
-    pair: tuple[str, int] = await ltq.gather(handle, number)  # type: ignore[assignment]
-    three: tuple[Repo, int, int] = await ltq.gather(handle, number)  # type: ignore[assignment]
-    await ltq.gather([handle, number])  # type: ignore[call-overload]
-    await ltq.gather(handle, timeout="5")  # type: ignore[call-overload]
+    list(handle.watch())  # error
+    other: Handle[str] = handle  # error
+    pair: tuple[str, int] = await ltq.gather(handle, number)  # error
+    three: tuple[Repo, int, int] = await ltq.gather(handle, number)  # error
+    await ltq.gather([handle, number])  # error
+    await ltq.gather("id")  # error
+    await ltq.gather(fetch.send_sync("a/b"))  # error
+    await ltq.gather(handle, return_exceptions="yes")  # error
+    await ltq.display("id")  # error
+    ltq.as_completed(handle)  # error
+    ltq.as_completed([number], timeout="5")  # error
+    await ltq.gather(handle, timeout="5")  # error
     first, _ = await ltq.gather(handle, number, return_exceptions=True)
-    first.name  # type: ignore[union-attr]  # noqa: B018
+    first.name  # error
     async for done in ltq.as_completed([number]):
-        name: str = await done.result()  # type: ignore[assignment]
+        name: str = await done.result()  # error
         use(name)
     use(text, other, pair, three)
 
 
 def without_an_event_loop() -> None:
-    fetch.send_sync(1)  # type: ignore[arg-type]
-    fetch.send_sync("a/b", deep=2)  # type: ignore[call-arg]
-    fetch.send_many_sync([measure.message("a")])  # type: ignore[list-item]
-    fetch.handle_sync(5)  # type: ignore[arg-type]
+    fetch.send_sync(1)  # error
+    fetch.send_sync("a/b", deep=2)  # error
+    fetch.send_many_sync([measure.message("a")])  # error
+    fetch.handle_sync(5)  # error
     handle = fetch.send_sync("a/b")
-    handle.result().stars  # type: ignore[attr-defined]  # noqa: B018
-    text: str = handle.result()  # type: ignore[assignment]
-    handle.result("10")  # type: ignore[arg-type]
-    handle.id = "other"  # type: ignore[misc]
-    awaitable: Handle[Repo] = handle  # type: ignore[assignment]
+    handle.result().forks  # error
+    text: str = handle.result()  # error
+    handle.result("10")  # error
+    handle.wait(tiemout=10)  # error
+    handle.state(1)  # error
+    for state in handle.watch():
+        state.status = ltq.Status.FAILED  # error
+        state.result.stars  # error
+    handle.id = "other"  # error
+    awaitable: Handle[Repo] = handle  # error
     use(text, awaitable)
 
 
 async def events() -> None:
     async for event in worker.events():
-        event.kind = ltq.EventKind.LOST  # type: ignore[misc]
-        event.duration + 1  # type: ignore[operator]
-        event.error.upper()  # type: ignore[union-attr]
-        event.queue  # type: ignore[attr-defined]  # noqa: B018
-    for _ in worker.events():  # type: ignore[attr-defined]
+        event.kind = ltq.EventKind.LOST  # error
+        event.duration + 1  # error
+        event.error.upper()  # error
+        event.queue  # error
+    for _ in worker.events():  # error
         pass
 
 
 def states(state: TaskState[Repo]) -> None:
-    state.status = ltq.Status.FAILED  # type: ignore[misc]
-    state.result = None  # type: ignore[misc]
-    state.dequeue_count += 1  # type: ignore[misc]
-    state.progress.current  # type: ignore[union-attr]  # noqa: B018
-    state.enqueue_time + 1  # type: ignore[operator]
-    state.retries  # type: ignore[attr-defined]  # noqa: B018
-    ltq.Progress(1).current = 2  # type: ignore[misc]
+    state.status = ltq.Status.FAILED  # error
+    state.result = None  # error
+    state.dequeue_count += 1  # error
+    state.progress.current  # error
+    state.enqueue_time + 1  # error
+    state.retries  # error
+    ltq.Progress(1).current = 2  # error
+    ltq.Progress("half")  # error
+    ltq.Status.DONE  # error
+    state.status.is_final = True  # error
+    other: TaskState[int] = state  # error
+    use(other)
+
+
+async def inside_a_task(context: Context) -> None:
+    await context.progress("half")  # error
+    await context.progress(1, total="10")  # error
+    await context.progress(1, 10, 5)  # error
+    context.attempt = 2  # error
+    context.message.args = ()  # error
+    context.retry()  # error
+    ltq.current("id")  # error
 
 
 async def send_options() -> None:
-    fetch.with_options(dealy=5)  # type: ignore[call-arg]
-    fetch.with_options(queue="other")  # type: ignore[call-arg]
-    fetch.with_options(delay="5")  # type: ignore[arg-type]
-    fetch.with_options(eta="2030-01-01")  # type: ignore[arg-type]
-    fetch.with_options(priority="urgent")  # type: ignore[arg-type]
-    fetch.with_options(priority=1)  # type: ignore[arg-type]
-    fetch.with_options(id=5)  # type: ignore[arg-type]
-    fetch.with_options(timeout=None)  # type: ignore[arg-type]
-    fetch.with_options(max_tries="3")  # type: ignore[arg-type]
-    fetch.with_options(result_ttl=[1])  # type: ignore[arg-type]
-    await fetch.with_options(delay=5).send(1)  # type: ignore[arg-type]
-    await fetch.with_options(delay=5).send("a/b", depht=1)  # type: ignore[call-arg]
+    fetch.with_options(dealy=5)  # error
+    fetch.with_options(queue="other")  # error
+    fetch.with_options(delay="5")  # error
+    fetch.with_options(eta="2030-01-01")  # error
+    fetch.with_options(priority="urgent")  # error
+    fetch.with_options(priority=1)  # error
+    fetch.with_options(id=5)  # error
+    fetch.with_options(timeout=None)  # error
+    fetch.with_options(max_tries="3")  # error
+    fetch.with_options(result_ttl=[1])  # error
+    fetch.with_options(on_full="drop")  # error
+    fetch.with_options(full_timeout="2s")  # error
+    fetch.with_options(unique_for=None)  # error
+    fetch.with_options({"delay": 5})  # error
+    await fetch.with_options(delay=5).send(1)  # error
+    await fetch.with_options(delay=5).send("a/b", depht=1)  # error
 
 
 def task_options(error: type[BaseException]) -> None:
-    worker.task(max_trys=3)  # type: ignore[call-overload]
-    worker.task(delay=3)  # type: ignore[call-overload]
-    worker.task(name=3)  # type: ignore[call-overload]
-    worker.task(queue=b"q")  # type: ignore[call-overload]
-    worker.task(max_tries="3")  # type: ignore[call-overload]
-    worker.task(max_tries=1.5)  # type: ignore[call-overload]
-    worker.task(max_tries=None)  # type: ignore[call-overload]
-    worker.task(backoff="1s")  # type: ignore[call-overload]
-    worker.task(backoff=lambda failed: "soon")  # type: ignore[arg-type, return-value]
-    worker.task(retry_on="OSError")  # type: ignore[call-overload]
-    worker.task(retry_on=[OSError])  # type: ignore[call-overload]
-    worker.task(retry_on=error)  # type: ignore[arg-type]
-    worker.task(max_age="1h")  # type: ignore[call-overload]
-    worker.task(max_rate=10)  # type: ignore[call-overload]
-    worker.task(timeout="30s")  # type: ignore[call-overload]
-    worker.task(result_ttl=None)  # type: ignore[call-overload]
-    worker.task(priority="urgent")  # type: ignore[call-overload]
-    worker.task(priority=0)  # type: ignore[call-overload]
-    worker.task(max_pending="100")  # type: ignore[call-overload]
-    worker.task(max_deliveries=2.5)  # type: ignore[call-overload]
-    worker.task("name")  # type: ignore[call-overload]
-    worker.task(5)  # type: ignore[call-overload]
+    worker.task(max_trys=3)  # error
+    worker.task(delay=3)  # error
+    worker.task(name=3)  # error
+    worker.task(queue=b"q")  # error
+    worker.task(max_tries="3")  # error
+    worker.task(max_tries=1.5)  # error
+    worker.task(max_tries=None)  # error
+    worker.task(backoff="1s")  # error
+    worker.task(backoff=lambda failed: "soon")  # error
+    worker.task(retry_on="OSError")  # error
+    worker.task(retry_on=[OSError])  # error
+    worker.task(retry_on=error)  # error
+    worker.task(max_age="1h")  # error
+    worker.task(max_rate=10)  # error
+    worker.task(timeout="30s")  # error
+    worker.task(result_ttl=None)  # error
+    worker.task(priority="urgent")  # error
+    worker.task(priority=0)  # error
+    worker.task(max_pending="100")  # error
+    worker.task(max_deliveries=2.5)  # error
+    worker.task(max_running="5")  # error
+    worker.task(max_pending=1, on_full="drop")  # error
+    worker.task(max_pending=1, full_timeout="2s")  # error
+    worker.task(unique_for=None)  # error
+    worker.task(greet, max_tries=3)  # error
+    worker.task(greet, greet)  # error
+    worker.task("name")  # error
+    worker.task(5)  # error
 
 
 class TooFew(Middleware):
+    """ty does not look at what overrides a method but is no plain function (astral-sh/ty#2156),
+    pyrefly at no override of `__call__` (facebook/pyrefly#4220)."""
+
     @asynccontextmanager
-    async def __call__(self, message: Message[Any]) -> AsyncIterator[None]:  # type: ignore[override]
+    async def __call__(self, message: Message) -> AsyncIterator[None]:  # error (not ty, pyrefly)
         yield
 
 
 class Coroutine(Middleware):
-    async def __call__(self, message: Message, task: Task) -> None: ...  # type: ignore[override]
+    async def __call__(self, message: Message, task: Task) -> None: ...  # error (not pyrefly)
 
 
 class Narrow(Middleware):
+    def __call__(self, message: int, task: Task) -> Any: ...  # error (not pyrefly)
+
+
+class Deaf(Middleware):
     @asynccontextmanager
-    async def __call__(self, message: int, task: Task) -> AsyncIterator[None]:  # type: ignore[override]
+    async def __call__(self, message: Message, task: Task) -> AsyncIterator[None]:
         yield
 
+    def on_send(self, message: Message[Any]) -> None: ...  # error
 
-@asynccontextmanager
-async def open_repo(_: Worker[Any]) -> AsyncIterator[Repo]:
-    yield Repo("a")
+
+def middleware(message: Message[Repo]) -> None:
+    ltq.MaxTries()(message)  # error
+    ltq.MaxTries()(fetch, message)  # error
+    ltq.MaxTries(3)  # error
+    ltq.Sentry()  # error
+    ltq.OpenTelemetry(parents=False)  # error
 
 
 def print_repo(repo: Repo) -> None: ...
 
 
 def schedules(scheduler: ltq.Scheduler) -> None:
-    scheduler.cron("@daily", fetch)  # type: ignore[arg-type]
-    scheduler.cron("@daily", fetch.message("a"), misfire="twice")  # type: ignore[arg-type]
-    scheduler.cron("@daily", fetch.message("a"), tz=1)  # type: ignore[arg-type]
-    ltq.Scheduler(poll_interval=1)  # type: ignore[call-arg]
-    worker.cron("@daily")(fetch)  # type: ignore[type-var]
-    worker.cron("@daily")(print_repo)  # type: ignore[type-var]
-    worker.cron("@daily", misfire="twice")  # type: ignore[arg-type]
-    worker.cron(5)  # type: ignore[arg-type]
+    scheduler.cron("@daily", fetch)  # error
+    scheduler.cron("@daily", fetch.message("a"), misfire="twice")  # error
+    scheduler.cron("@daily", fetch.message("a"), tz=1)  # error
+    scheduler.cron("@daily", nothing)  # error
+    scheduler.cron("@daily", nothing.message)  # error
+    scheduler.cron(5, nothing.message())  # error
+    scheduler.cron("@daily")  # error
+    scheduler.cron("@daily", halve.message())  # error
+    scheduler.register_worker("github")  # error
+    scheduler.schedules[0].name = "x"  # error
+    ltq.Scheduler(poll_interval=1)  # error
+    worker.cron("@daily")(fetch)  # error
+    worker.cron("@daily")(print_repo)  # error
+    worker.cron("@daily")(halve)  # error
+    worker.cron("@daily", timezone="UTC")  # error
+    worker.cron("@daily", misfire="twice")  # error
+    worker.cron(5)  # error
 
 
 async def workers(broker: Broker) -> None:
-    Worker()  # type: ignore[call-arg]
-    Worker(5)  # type: ignore[arg-type]
-    Worker("a", concurency=5)  # type: ignore[call-arg]
-    Worker("a", concurrency="5")  # type: ignore[arg-type]
-    Worker("a", broker="redis://localhost")  # type: ignore[arg-type]
-    Worker("a", broker_url=broker)  # type: ignore[arg-type]
-    Worker("a", lease="15s")  # type: ignore[arg-type]
-    Worker("a", serializer=5)  # type: ignore[arg-type]
-    Worker("a", middlewares=[ltq.MaxTries])  # type: ignore[list-item]
-    Worker("a", middlewares=ltq.MaxAge())  # type: ignore[arg-type]
-    Worker("a", lifespan=worker)  # type: ignore[arg-type]
-    worker.resource.name  # type: ignore[attr-defined]  # noqa: B018
-    Worker("a", lifespan=open_repo).resource.names  # type: ignore[attr-defined]  # noqa: B018
-    wrong: Worker[int] = Worker("a", lifespan=open_repo)  # type: ignore[arg-type]
-    worker.resource = None  # type: ignore[misc]
-    worker.subscribe(print_repo)  # type: ignore[arg-type]
-    worker.events(buffer="10")  # type: ignore[arg-type]
-    use(wrong)
-    worker.register_middleware(ltq.MaxAge)  # type: ignore[arg-type]
-    await worker.run(True)  # type: ignore[call-arg]
-    ltq.RetryError(delay="1s")  # type: ignore[arg-type]
-    Middleware()  # type: ignore[abstract]
-    Broker()  # type: ignore[abstract]
+    Worker()  # error
+    Worker(5)  # error
+    Worker("a", concurency=5)  # error
+    Worker("a", concurrency="5")  # error
+    Worker("a", broker="redis://localhost")  # error
+    Worker("a", broker_url=broker)  # error
+    Worker("a", lease="15s")  # error
+    Worker("a", serializer=5)  # error
+    Worker("a", middlewares=[ltq.MaxTries])  # error
+    Worker("a", middlewares=ltq.MaxAge())  # error
+    Worker("a", lifespan=worker)  # error
+    worker.resource.name  # error
+    Worker("a", lifespan=connect).resource.names  # error
+    wrong: Worker[int] = Worker("a", lifespan=connect)  # error
+    worker.resource = None  # error
+    stored.resource.rows  # error
+    number: int = stored.resource  # error
+    renamed: Worker[str] = stored  # error
+    await count.send(5)  # error
+    worker.subscribe(print_repo)  # error
+    worker.events(buffer="10")  # error
+    worker.subscribe(lambda: None)  # error
+    worker.tasks["fetch"] = fetch  # error
+    await worker.run(brust=True)  # error
+    worker.stop(later=True)  # error
+    ltq.App(ltq.MaxAge())  # error
+    ltq.App().register_worker("github")  # error
+    ltq.App().register_middleware(ltq.MaxAge)  # error
+    ltq.TaskFailedError("reason")  # error
+    ltq.QueueFullError("mail")  # error
+    ltq.setup_logging(level=None)  # error
+    use(wrong, number, renamed)
+    worker.register_middleware(ltq.MaxAge)  # error
+    await worker.run(True)  # error
+    ltq.RetryError(delay="1s")  # error
+    Middleware()  # error
+    Broker()  # error
+
+
+async def brokers(broker: Broker, lease: Lease) -> None:
+    Broker.from_url(5)  # error
+    broker.consumer([5])  # error
+    await broker.claim("mail")  # error
+    await broker.release("id")  # error
+    await broker.release(lease, result="text")  # error
+    await broker.release(lease, status="completed")  # error
+    await broker.requeue(lease, delay="5")  # error
+    await broker.publish([fetch.message("a")])  # error
+    state: TaskState[str] = await broker.state("mail", "id")  # error
+    lease.token = 5  # error
+    use(state)
 
 
 async def tests(broker: testing.FlakyBroker, clock: testing.Clock) -> None:
-    testing.assert_sent(fetch)  # type: ignore[call-arg]
-    testing.assert_sent(fetch, 5)  # type: ignore[arg-type]
-    testing.assert_sent_once(fetch, "a", times=1)  # type: ignore[call-arg]
-    testing.assert_not_sent(fetch, "a", depth="b")  # type: ignore[arg-type]
-    testing.sent(worker)  # type: ignore[arg-type]
-    testing.use("worker")  # type: ignore[arg-type]
-    broker.fail(on="publish")  # type: ignore[arg-type]
-    await clock.advance(weeks=1)  # type: ignore[call-arg]
+    testing.assert_sent(fetch)  # error
+    testing.assert_sent(fetch, 5)  # error
+    testing.assert_sent_once(fetch, "a", times=1)  # error
+    testing.assert_not_sent(fetch, "a", depth="b")  # error
+    testing.sent(worker)  # error
+    testing.use("worker")  # error
+    broker.fail(on="publish")  # error
+    await clock.advance(weeks=1)  # error
+    testing.assert_sent(nothing, 1)  # error
+    testing.assert_sent(worker)  # error
+    testing.sent(fetch, "a")  # error
+    testing.use(worker, strat=1)  # error
+    await testing.drain(fetch)  # error
+    await clock.advance("1h")  # error
+    await clock.advance_to(None)  # error
+    clock.now = None  # error
+    broker.slow("1s")  # error
+
+
+async def exact_types(handle: Handle[Repo], no_loop: SyncHandle[Repo]) -> None:
+    """That nothing here is `Any`: then any `assert_type` would do."""
+    assert_type(fetch, Task[..., Any])  # error
+    assert_type(await fetch.send("a"), Handle[Any])  # error
+    assert_type(await handle.result(), Any)  # error
+    assert_type(no_loop.result(), Any)  # error
+    assert_type(fetch.message("a"), Message[Any])  # error
+    assert_type(await maybe.send(1), Handle[Repo])  # error
+    assert_type(await ltq.gather(handle), tuple[Any, ...])  # error

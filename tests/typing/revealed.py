@@ -1,0 +1,355 @@
+"""The type of every public call, the same to all type checkers: the table of docs/typing.md.
+
+Each function is a part of the table, each `assert_type` a row. Read by them, never run.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import Any, Literal, assert_type
+
+from declared import (
+    Database,
+    Repo,
+    anything,
+    connect,
+    count,
+    fetch,
+    greet,
+    greet_slowly,
+    halve,
+    maybe,
+    measure,
+    nothing,
+    send_options,
+    shout,
+    task_options,
+    tick,
+    tidy,
+    worker,
+)
+
+import ltq
+from ltq import (
+    App,
+    Broker,
+    Context,
+    Event,
+    EventKind,
+    EventReader,
+    Handle,
+    Message,
+    Middleware,
+    Progress,
+    Prometheus,
+    QueueStats,
+    Schedule,
+    Scheduler,
+    Status,
+    SyncHandle,
+    Task,
+    TaskFilter,
+    TaskState,
+    Worker,
+    testing,
+)
+from ltq.broker import Claim, Consumer
+from ltq.message import DeadLetter, Delivery, Envelope, Finish, Lease, Published, Receipt, Swept
+
+
+def declaring(stored: Worker[Database]) -> None:
+    """Declaring tasks"""
+    assert_type(worker.task(greet), Task[[], str])
+    assert_type(worker.task(greet_slowly), Task[[], str])
+    assert_type(worker.task()(greet), Task[[], str])
+    assert_type(worker.task(max_tries=3)(greet_slowly), Task[[], str])
+    assert_type(worker.task(**task_options)(greet_slowly), Task[[], str])
+    assert_type(worker.cron("@daily")(nothing), Task[[], None])
+    assert_type(stored.task(greet), Task[[], str])
+    assert_type(ltq.TaskOptions(max_tries=3), ltq.TaskOptions)
+
+
+async def running() -> None:
+    """Running a task here and now"""
+    assert_type(await fetch("a/b", depth=2), Repo)
+    assert_type(await shout("a"), str)
+    assert_type(await measure("a", "b", x=1.5), int)
+    assert_type(await halve(1), float)
+    assert_type(await nothing(), None)
+    assert_type(await maybe(1), Repo | None)
+    assert_type(await tidy(deep=True), int)
+
+
+async def sending() -> None:
+    """Sending a task"""
+    assert_type(await fetch.send("a/b", depth=2), Handle[Repo])
+    assert_type(await shout.send("a", times=2), Handle[str])
+    assert_type(await measure.send("a", "b", x=1.5), Handle[int])
+    assert_type(await halve.send(1), Handle[float])
+    assert_type(await nothing.send(), Handle[None])
+    assert_type(await maybe.send(1), Handle[Repo | None])
+    assert_type(await anything.send(object()), Handle[Any])
+    assert_type(await count.send(), Handle[int])
+    assert_type(await tick.send(), Handle[int])
+    assert_type(fetch.message("a/b", depth=2), Message[Repo])
+    assert_type(await fetch.send_many([fetch.message("a"), fetch.message("b")]), list[Handle[Repo]])
+    assert_type(await measure.send_many([]), list[Handle[int]])
+    assert_type(nothing.with_options(delay=30), Task[[], None])
+    assert_type(await fetch.with_options(delay=30).send("a/b", depth=2), Handle[Repo])
+    assert_type(await fetch.with_options(**send_options).send("a/b"), Handle[Repo])
+    assert_type(fetch.with_options(id="a").message("a/b"), Message[Repo])
+    assert_type(ltq.SendOptions(delay=5), ltq.SendOptions)
+    assert_type(fetch.handle("some id"), Handle[Repo])
+    assert_type(fetch.send_sync("a/b", depth=2), SyncHandle[Repo])
+    assert_type(fetch.send_many_sync([fetch.message("a")]), list[SyncHandle[Repo]])
+    assert_type(fetch.handle_sync("some id"), SyncHandle[Repo])
+    assert_type(ltq.close_sync(), None)
+
+
+async def tasks(task: Task[..., Any], message: Message[Repo]) -> None:
+    """What a task and a message know"""
+    assert_type((task.name, task.queue), tuple[str, str])
+    assert_type(task.options, Mapping[str, Any])
+    assert_type((message.id, message.task_name), tuple[str, str])
+    assert_type(message.args, tuple[Any, ...])
+    assert_type(message.kwargs, Mapping[str, Any])
+    assert_type(message.ctx, dict[str, Any])
+    assert_type(message.tries, int)
+    assert_type(message.enqueue_time, float | None)
+    assert_type(message.dequeue_time, float | None)
+
+
+async def handles(handle: Handle[Repo]) -> None:
+    """A handle"""
+    assert_type(await handle.result(), Repo)
+    assert_type(await handle.result(timeout=10), Repo)
+    assert_type(await handle.wait(timeout=None), TaskState[Repo])
+    assert_type(await handle.state(), TaskState[Repo])
+    assert_type(handle.watch(timeout=1.5), AsyncGenerator[TaskState[Repo], None])
+    async for state in handle.watch():
+        assert_type(state, TaskState[Repo])
+    assert_type(await handle.cancel(), bool)
+    assert_type((handle.id, handle.task_name, handle.queue), tuple[str, str, str])
+
+
+def sync_handles(handle: SyncHandle[Repo]) -> None:
+    """A handle without an event loop"""
+    assert_type(handle.result(), Repo)
+    assert_type(handle.result(timeout=10), Repo)
+    assert_type(handle.wait(timeout=None), TaskState[Repo])
+    assert_type(handle.state(), TaskState[Repo])
+    assert_type(handle.watch(timeout=1.5), Generator[TaskState[Repo], None, None])
+    for state in handle.watch():
+        assert_type(state, TaskState[Repo])
+    assert_type(handle.cancel(), bool)
+    assert_type((handle.id, handle.task_name, handle.queue), tuple[str, str, str])
+
+
+async def states(state: TaskState[Repo], progress: Progress, status: Status) -> None:
+    """A state"""
+    assert_type((state.id, state.task_name, state.queue), tuple[str, str, str])
+    assert_type(state.status, Status)
+    assert_type(status.is_final, bool)
+    assert_type(state.result, Repo | None)
+    assert_type(state.progress, Progress | None)
+    assert_type((progress.current, progress.note), tuple[float, str])
+    assert_type(progress.total, float | None)
+    assert_type((state.error, state.error_type), tuple[str | None, str | None])
+    assert_type(state.traceback, str | None)
+    assert_type(state.worker, str | None)
+    assert_type(state.timeout, float | None)
+    assert_type(state.enqueue_time, float | None)
+    assert_type(state.last_dequeue_time, float | None)
+    assert_type(state.last_requeue_time, float | None)
+    assert_type(state.release_time, float | None)
+    assert_type((state.dequeue_count, state.requeue_count), tuple[int, int])
+
+
+async def together(
+    a: Handle[int], b: Handle[str], c: Handle[Repo], many: list[Handle[int]]
+) -> None:
+    """Several handles"""
+    assert_type(await ltq.gather(a, b), tuple[int, str])
+    assert_type(await ltq.gather(a, b, c), tuple[int, str, Repo])
+    assert_type(await ltq.gather(a, b, c, b), tuple[int, str, Repo, str])
+    assert_type(await ltq.gather(a, b, c, b, a, timeout=5), tuple[int, str, Repo, str, int])
+    assert_type(await ltq.gather(a), tuple[int])
+    assert_type(await ltq.gather(*many), tuple[int, ...])
+    assert_type(await ltq.gather(a, return_exceptions=True), tuple[int | BaseException])
+    assert_type(
+        await ltq.gather(a, b, return_exceptions=True),
+        tuple[int | BaseException, str | BaseException],
+    )
+    assert_type(
+        await ltq.gather(a, b, c, return_exceptions=True),
+        tuple[int | BaseException, str | BaseException, Repo | BaseException],
+    )
+    assert_type(await ltq.gather(*many, return_exceptions=True), tuple[int | BaseException, ...])
+    assert_type(ltq.as_completed(many, timeout=5), ltq.as_completed[int])
+    async for first in ltq.as_completed(many):
+        assert_type(first, Handle[int])
+    for coming in ltq.as_completed(many):
+        assert_type(await coming, int)
+    assert_type(await ltq.display(a, b, *many), None)
+
+
+async def inside(context: Context, stored: Worker[Database]) -> None:
+    """Inside a task"""
+    assert_type(ltq.current(), Context)
+    assert_type((context.id, context.task_name, context.attempt), tuple[str, str, int])
+    assert_type(context.message, Message[Any])
+    assert_type(context.is_over, bool)
+    assert_type(await context.progress(1, total=10, note="a tenth"), None)
+    assert_type(stored.resource, Database)
+
+
+async def workers(own: Worker, broker: Broker, middleware: Middleware) -> None:
+    """A worker"""
+    assert_type(Worker("plain"), Worker[None])
+    assert_type(Worker("plain").resource, None)
+    assert_type(Worker("stored", lifespan=connect), Worker[Database])
+    assert_type(own.tasks, Mapping[str, Task[..., Any]])
+    assert_type(own.schedules, Sequence[Schedule])
+    assert_type(own.register_middleware(middleware, pos=0), None)
+    assert_type(await own.run(burst=True), None)
+    assert_type(own.stop(now=True), None)
+    assert_type(await own.aclose(), None)
+    assert_type(own.events(buffer=10), EventReader)
+    assert_type(own.subscribe(print), Callable[[], None])
+    async with own as entered:
+        assert_type(entered, Worker[None])
+
+
+async def events(event: Event, reader: EventReader) -> None:
+    """Events"""
+    async for each in reader:
+        assert_type(each, Event)
+    assert_type(reader.dropped, int)
+    assert_type(await reader.aclose(), None)
+    assert_type(event.kind, EventKind)
+    assert_type((event.id, event.task_name, event.attempt), tuple[str, str, int])
+    assert_type(event.time, float)
+    assert_type(event.duration, float | None)
+    assert_type(event.error, str | None)
+
+
+async def apps(app: App, middleware: Middleware) -> None:
+    """An app"""
+    assert_type(app.register_worker(worker), None)
+    assert_type(app.register_middleware(middleware, pos=0), None)
+    assert_type(app.workers, tuple[Worker[Any], ...])
+    assert_type(await app.run(burst=True), None)
+    assert_type(app.stop(), None)
+
+
+async def schedules(scheduler: Scheduler, schedule: Schedule) -> None:
+    """A scheduler"""
+    assert_type(scheduler.cron("@daily", nothing.message(), misfire="all"), None)
+    assert_type(scheduler.register_worker(worker), None)
+    assert_type(scheduler.schedules, tuple[Schedule, ...])
+    assert_type(scheduler.start(), None)
+    assert_type(scheduler.start_background(), None)
+    assert_type(await scheduler.stop(), None)
+    assert_type(await scheduler.run(), None)
+    assert_type((schedule.name, schedule.spec), tuple[str, str])
+    assert_type(schedule.misfire, Literal["once", "skip", "all"])
+    assert_type(schedule.task, Task[..., Any])
+    assert_type(schedule.message, Message[Any] | None)
+
+
+async def middlewares(
+    middleware: Middleware, prometheus: Prometheus, message: Message[Repo], task: Task[[str], None]
+) -> None:
+    """Middleware"""
+    assert_type(middleware(message, task), AbstractAsyncContextManager[None])
+    assert_type(middleware.on_send(message, task), None)
+    assert_type(middleware.options, frozenset[str])
+    async with prometheus.watch_queues(worker, every=5) as watched:
+        assert_type(watched, None)
+    assert_type(ltq.MaxTries(), ltq.MaxTries)
+    assert_type(ltq.MaxAge(), ltq.MaxAge)
+    assert_type(ltq.MaxRate(), ltq.MaxRate)
+    assert_type(ltq.Sentry("dsn"), ltq.Sentry)
+    assert_type(ltq.OpenTelemetry(parent=False), ltq.OpenTelemetry)
+
+
+async def errors(error: ltq.TaskError) -> None:
+    """What `result()` raises"""
+    assert_type(error.state, TaskState[Any])
+    assert_type((error.type, error.message), tuple[str, str])
+    assert_type(error.traceback, str | None)
+
+
+def logs(log_filter: TaskFilter, record: logging.LogRecord) -> None:
+    """Logging"""
+    assert_type(ltq.get_logger("ltq.mine"), logging.Logger)
+    assert_type(ltq.setup_logging("DEBUG", as_json=True), None)
+    assert_type(log_filter.filter(record), bool)
+
+
+async def brokers(broker: Broker, consumer: Consumer, lease: Lease, stats: QueueStats) -> None:
+    """A broker, without a worker"""
+    assert_type(Broker.from_url("memory://tests"), Broker)
+    assert_type(broker.consumer(["mail"], lease=30), Consumer)
+    assert_type(await broker.claim(consumer, 10, timeout=5), list[Delivery])
+    assert_type(await consumer.claim(10), Claim)
+    assert_type(await broker.release(lease, result=b"sent"), Receipt)
+    assert_type(await broker.requeue(lease, delay=5), Receipt)
+    assert_type(await broker.publish(list[Envelope]()), list[Published])
+    assert_type(await broker.finish(list[Finish]()), list[Receipt])
+    assert_type(await broker.heartbeat([lease], 15), list[Lease])
+    assert_type(await broker.progress(lease, Progress(1)), bool)
+    assert_type(await broker.sweep(["mail"]), Swept)
+    assert_type(await broker.repair(["mail"]), int)
+    assert_type(await broker.state("mail", "id"), TaskState[bytes])
+    assert_type(await broker.states("mail", ["id"]), list[TaskState[bytes] | None])
+    assert_type(await broker.wait("mail", "id", timeout=5), TaskState[bytes])
+    async for state in broker.watch("mail", "id"):
+        assert_type(state, TaskState[bytes])
+    assert_type(await broker.find("id"), TaskState[bytes] | None)
+    assert_type(await broker.first("mail", "fingerprint"), str | None)
+    assert_type(await broker.cancel("mail", "id", 60), bool)
+    assert_type(await broker.queues(), list[str])
+    assert_type(await broker.stats(["mail"]), list[QueueStats])
+    assert_type((stats.pending, stats.delayed), tuple[int, int])
+    assert_type((stats.working, stats.dead), tuple[int, int])
+    assert_type((stats.queue, stats.rate), tuple[str, float])
+    assert_type(await broker.clear("mail"), int)
+    assert_type(await broker.letters("mail", limit=10), list[DeadLetter])
+    assert_type(await broker.letter("mail", "id"), DeadLetter)
+    assert_type(await broker.replay("mail", ["id"]), list[Published])
+    assert_type(await broker.purge("mail", older_than=60), int)
+    assert_type(await broker.ping(), None)
+    assert_type(await broker.hazards(), list[str])
+    assert_type(await broker.time(), float)
+    assert_type((broker.url, broker.is_local), tuple[str, bool])
+    assert_type(broker.clone(), Broker)
+    assert_type(await broker.aclose(), None)
+
+
+async def tests(
+    box: testing.Box, clock: testing.Clock, broker: testing.FlakyBroker, fault: testing.Fault
+) -> None:
+    """Tests"""
+    assert_type(testing.use(worker, start=datetime.now(UTC)), testing.Box)
+    assert_type(testing.sent(maybe), list[Message[Repo | None]])
+    assert_type(testing.assert_sent(fetch, "a/b", depth=2), list[Message[Repo]])
+    assert_type(testing.assert_sent_once(shout, "a"), Message[str])
+    assert_type(testing.assert_not_sent(nothing), None)
+    assert_type(await testing.drain(worker, check=True), list[TaskState[Any]])
+    assert_type(await box.drain(), list[TaskState[Any]])
+    assert_type(box.sent, Sequence[Envelope])
+    assert_type(box.running(), list[asyncio.Task[Any]])
+    assert_type(box.broker, testing.FlakyBroker)
+    assert_type(clock.now, datetime)
+    assert_type(await clock.advance(hours=1), None)
+    assert_type(await clock.advance_to("2030-01-01T00:00:00Z"), None)
+    assert_type(broker.fail("send", next=2), testing.Fault)
+    assert_type(fault.heal(), None)
+    assert_type(fault.count, int)
+    assert_type(broker.slow(0.5), None)
+    assert_type(broker.heal(), None)
+    assert_type(broker.calls, Counter[str])
