@@ -19,7 +19,7 @@ from ltq.options import DEFAULT_MAX_DELIVERIES, Limit
 
 logger = logging.getLogger("ltq.broker")
 
-BLOCK = 8.0
+BLOCK = 8.4
 """Seconds of one blocking pop: how late a wake-up may come that a paused consumer swallowed."""
 
 BATCH = 250

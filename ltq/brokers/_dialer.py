@@ -19,13 +19,13 @@ class Dialer:
 
     While the server cannot be reached, one attempt is made for all of them, then the next after a
     pause that grows: a worker has many loops, and its server shall not be stormed by them. `keep`
-    takes the connection of an attempt that succeeds.
+    takes the connection of an attempt that succeeds, or says that nobody wants it any more.
     """
 
     def __init__(
         self,
         make: Callable[[], AbstractConnection],
-        keep: Callable[[AbstractConnection], None],
+        keep: Callable[[AbstractConnection], bool],
     ) -> None:
         self._make = make
         self._keep = keep
@@ -69,7 +69,8 @@ class Dialer:
             else:
                 self._error = None
                 self._pauses.reset()
-                self._keep(connection)
+                if not self._keep(connection):
+                    await connection.disconnect(nowait=True)
         finally:
             self._attempt = None
 

@@ -151,8 +151,11 @@ class Link:
             with self._deadlines.within(patience):
                 while True:
                     try:
-                        async with self._slots:
+                        await self._slots.acquire()  # `async with` would be two coroutines more
+                        try:
                             reply = await self._exchange(command, script)
+                        finally:
+                            self._slots.release()
                         if self._failing_since is not None:
                             self._succeeded()
                         return reply
@@ -216,7 +219,8 @@ class Link:
                 await self.connect(connection)
             reply = await _exchange(connection, command, script)
         except ResponseError:
-            await self._give_back(connection)
+            if not self._keep(connection):
+                await connection.disconnect(nowait=True)
             raise
         except (RuntimeError, OSError) as error:  # uvloop: "the handler is closed"
             await connection.disconnect(nowait=True)
@@ -224,17 +228,15 @@ class Link:
         except BaseException:
             await connection.disconnect(nowait=True)  # a reply may still be on its way
             raise
-        await self._give_back(connection)
+        if not self._keep(connection):
+            await connection.disconnect(nowait=True)
         return reply
 
-    async def _give_back(self, connection: AbstractConnection) -> None:
-        if self._closed:  # while the call was under way
-            await connection.disconnect(nowait=True)
-        else:
+    def _keep(self, connection: AbstractConnection) -> bool:
+        """Keep a connection for later calls; False if the link was closed meanwhile."""
+        if not self._closed:
             self._free.append(connection)
-
-    def _keep(self, connection: AbstractConnection) -> None:
-        self._free.append(connection)
+        return not self._closed
 
     async def _drop_free(self) -> None:
         connections, self._free = self._free, []
