@@ -4,12 +4,13 @@ local pushed, pushed_order = {}, {}
 local function push(lane, priority, id, front)
   if priority ~= '0' and priority ~= '2' then priority = '1' end
   local member = priority .. ':' .. lane
-  if front then sure('LPUSH', prefix .. 'ready:' .. member, id) end
-  if not pushed[member] then
-    pushed[member] = {}
-    table.insert(pushed_order, member)
+  local ids = pushed[member]
+  if not ids then
+    ids = {}
+    pushed[member] = ids
+    pushed_order[#pushed_order + 1] = member
   end
-  if not front then table.insert(pushed[member], id) end
+  if front then sure('LPUSH', prefix .. 'ready:' .. member, id) else ids[#ids + 1] = id end
 end
 local function flush_pushed()
   for _, member in ipairs(pushed_order) do line_up(member, unpack(pushed[member])) end

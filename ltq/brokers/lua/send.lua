@@ -25,8 +25,8 @@ local prefix, again = KEYS[1], ARGV[1]
 local answers, i = {}, 2
 while i <= #ARGV do
   local last = i + 7 + tonumber(ARGV[i + 7])
-  local id, queue, lane, priority, delay, eta, conditions = unpack(ARGV, i, i + 6)
-  table.insert(answers, send(id, queue, lane, priority, delay, eta, conditions, unpack(ARGV, i + 8, last)))
+  answers[#answers + 1] = send(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4],
+    ARGV[i + 5], ARGV[i + 6], unpack(ARGV, i + 8, last))
   i = last + 1
 end
 flush_pushed()
