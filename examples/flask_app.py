@@ -38,7 +38,7 @@ def factorize(number: int) -> list[int]:
 def send() -> tuple[Response, int]:
     """Send a number. With `?wait=SECONDS` the result is in the answer, if it is there then."""
     handle = factorize.send_sync(request.form.get("number", type=int) or 1)
-    wait = min(request.args.get("wait", 0.0, type=float), 10.0)
+    wait = min(max(0.0, request.args.get("wait", 0.0, type=float)), 10.0)  # "nan" is 0 then
     try:
         return jsonify(id=handle.id, factors=handle.result(timeout=wait)), 200
     except ltq.ResultTimeoutError:

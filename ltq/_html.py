@@ -1,7 +1,6 @@
 """How a task stands, as a few words and as HTML: for notebooks."""
 
 from collections.abc import Iterable
-from html import escape
 from typing import Any
 
 from ltq.state import Progress, Status, TaskState
@@ -53,6 +52,8 @@ def share(state: TaskState[Any] | None) -> float:
 
 def row(task_name: str, task_id: str, state: TaskState[Any] | None, note: str = "") -> str:
     """One task as a row of `table`; `note` stands where its state is not known."""
+    from html import escape  # it comes with a long list of names, and few programs show HTML
+
     cells = [f"<b>{escape(task_name)}</b>", f"<code>{escape(task_id)}</code>"]
     if state is None:
         cells += ["", "", escape(note)]

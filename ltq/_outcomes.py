@@ -1,8 +1,8 @@
 """What becomes of a delivery, decided from how its run ended. Nothing is written here."""
 
 import logging
+import os
 import traceback
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -22,7 +22,7 @@ _TRACEBACK_LIMIT = 16_000
 _UNKNOWN_PAUSE, _UNKNOWN_TRIES = 1.0, 6
 """An unknown task is put back with a doubling pause, so many times."""
 
-_HERE = str(Path(__file__).parent)
+_HERE = os.path.dirname(__file__)
 
 _CTX_UNKNOWN = "ltq.unknown"
 

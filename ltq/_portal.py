@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import os
+import socket
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
@@ -27,12 +28,20 @@ class Portal:
         self._lock = threading.RLock()  # a garbage collection within it may end a watch
         self._process = os.getpid()
         self._closed = False
-        ready = threading.Event()
+        opened: Future[None] = Future()
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._live(ready)), name="ltq-sync", daemon=True
+            target=self._run, args=[opened], name="ltq-sync", daemon=True
         )
-        self._thread.start()
-        ready.wait()
+        try:
+            self._thread.start()
+            opened.result()
+        except (OSError, RuntimeError) as error:  # too many files or threads, or the process ends
+            raise BrokerError(f"synchronous calls need a thread of their own: {error}") from error
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it takes no more calls."""
+        return self._closed
 
     def call(self, broker: Broker, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine that uses this broker, and wait for what it returns or raises.
@@ -79,13 +88,58 @@ class Portal:
         work.close()
         return None
 
-    async def _live(self, ready: threading.Event) -> None:
+    def _run(self, opened: "Future[None]") -> None:
+        try:
+            with asyncio.Runner(loop_factory=_Loop) as runner:
+                runner.run(self._live(opened))
+        except Exception as error:
+            if opened.done():
+                raise
+            opened.set_exception(error)
+        finally:
+            self._closed = True
+
+    async def _live(self, opened: "Future[None]") -> None:
         self._loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
-        ready.set()
+        opened.set_result(None)
         await self._end.wait()
         closing = (broker.aclose() for broker in self._brokers.values())
         await asyncio.gather(*closing, return_exceptions=True)
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Looks names up without a pool of threads.
+
+    A pool takes nothing more once the main thread has ended, though others may go on, and Python
+    3.12 cannot even close one then.
+    """
+
+    async def getaddrinfo(
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,  # noqa: A002  the base's name for it
+        proto: int = 0,
+        flags: int = 0,
+    ) -> Any:
+        """What `socket.getaddrinfo` says, from a thread of its own."""
+        found: Future[Any] = Future()
+        found.set_running_or_notify_cancel()
+
+        def look() -> None:
+            try:
+                found.set_result(socket.getaddrinfo(host, port, family, type, proto, flags))
+            except Exception as error:
+                found.set_exception(error)
+
+        try:
+            threading.Thread(target=look, name="ltq-sync-names", daemon=True).start()
+        except RuntimeError:  # none can be had, as when the process ends
+            look()
+        return await asyncio.wrap_future(found)
 
 
 _portal: Portal | None = None
@@ -93,7 +147,10 @@ _lock = threading.RLock()
 
 
 def open_portal(instead: str) -> Portal:
-    """The portal of this process. Raises `ConfigurationError` where an event loop runs."""
+    """The portal of this process.
+
+    Raises `ConfigurationError` where an event loop runs, `BrokerError` where none can be started.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -104,7 +161,7 @@ def open_portal(instead: str) -> Portal:
         )
     global _portal
     with _lock:
-        if _portal is None:
+        if _portal is None or _portal.is_closed:
             _portal = Portal()
         return _portal
 

@@ -2,7 +2,6 @@
 
 import importlib
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from typing import Any, cast
 
 from ltq.errors import ConfigurationError
@@ -21,9 +20,12 @@ def broker_factory(url: str) -> Callable[[str], Any]:
     if scheme in _BUILT_IN:
         module, _, name = _BUILT_IN[scheme].partition(":")
         return cast(Callable[[str], Any], getattr(importlib.import_module(module), name))
-    for entry in entry_points(group="ltq.brokers", name=scheme):
+    from importlib.metadata import entry_points  # it takes long, and few have brokers of their own
+
+    others = entry_points(group="ltq.brokers")
+    for entry in others.select(name=scheme):
         return cast(Callable[[str], Any], entry.load())
-    schemes = sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group="ltq.brokers"))})
+    schemes = sorted({*_BUILT_IN, *others.names})
     raise ConfigurationError(
         f"broker URL {redact(url)!r} has no known scheme: "
         f"allowed are {', '.join(f'{known}://' for known in schemes)}"

@@ -118,9 +118,11 @@ class Shift:
         """Whether any run ended since a burst looked last."""
         self._stopping = False
         self._now = asyncio.Event()
+        self._running: asyncio.Task[Any] | None = None
 
     async def run(self, *, burst: bool = False) -> None:
         """Work until stopped, or in a burst until nothing is due or running."""
+        self._running = asyncio.current_task()
         self._keeper.start()
         repairing = asyncio.create_task(self._repair())
         try:
@@ -266,11 +268,17 @@ class Shift:
     def _abandon(
         self, delivery: Delivery, stop: Stop | None, error: BaseException
     ) -> Outcome | None:
-        if stop is Stop.SHUTDOWN:
+        if stop is Stop.SHUTDOWN or (stop is None and self._is_cut(error)):
             return Requeue(delivery.lease, front=True)
         if stop is None:
             return broken(self._plan.tasks.get(delivery.task_name), delivery, error)
         return None
+
+    def _is_cut(self, error: BaseException) -> bool:
+        """Whether a run was cancelled together with this shift: at the end of `asyncio.run`."""
+        shift = self._running
+        is_cancelled = isinstance(error, asyncio.CancelledError)
+        return is_cancelled and shift is not None and shift.cancelling() > 0
 
     def _outlived(self, thread: "Future[Any]") -> None:
         self._slots.outlived_by(thread)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Itera
 from contextlib import suppress
 from typing import Any, Generic, Literal, TypeVar, overload
 
-from ltq.errors import ResultTimeoutError
+from ltq.errors import InvalidArgumentsError, ResultTimeoutError
 from ltq.handle import Handle
 
 A = TypeVar("A")
@@ -102,8 +102,10 @@ async def gather(
 
     The first task that does not complete raises its error, and with `timeout` seconds over, the
     first that has not ended a `ResultTimeoutError`; the tasks themselves go on. With
-    `return_exceptions=True` errors stand in the tuple instead. Raises what `handle.result` does.
+    `return_exceptions=True` errors stand in the tuple instead. Raises what `handle.result` does,
+    and `InvalidArgumentsError` for what is no handle.
     """
+    _check("gather(*handles)", handles)
     waits = [asyncio.ensure_future(handle.result(timeout)) for handle in handles]
     try:
         return tuple(await asyncio.gather(*waits, return_exceptions=return_exceptions))
@@ -123,6 +125,7 @@ class as_completed(Generic[R]):  # noqa: N801  named like asyncio's
 
     def __init__(self, handles: Iterable[Handle[R]], *, timeout: float | None = None) -> None:
         self._handles = list(handles)
+        _check("as_completed(handles)", self._handles)
         self._timeout = timeout
 
     async def __aiter__(self) -> AsyncIterator[Handle[R]]:
@@ -143,7 +146,8 @@ class as_completed(Generic[R]):  # noqa: N801  named like asyncio's
 
     def __iter__(self) -> Iterator[Awaitable[R]]:
         """Yield an awaitable for each: the first awaited gives the first result there is."""
-        coming = _Coming(one.result(self._timeout) for one in self._handles)
+        loop = asyncio.get_running_loop()
+        coming = _Coming(loop, (one.result(self._timeout) for one in self._handles))
         for _ in self._handles:
             yield coming.next()
 
@@ -151,10 +155,12 @@ class as_completed(Generic[R]):  # noqa: N801  named like asyncio's
 class _Coming(Generic[R]):
     """Results in the order in which they come. When nobody can ask for more, the waits end."""
 
-    def __init__(self, results: Iterable[Coroutine[Any, Any, R]]) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, results: Iterable[Coroutine[Any, Any, R]]
+    ) -> None:
+        self._loop = loop
         self._ended: asyncio.Queue[asyncio.Task[R]] = asyncio.Queue()
-        self._waits = [asyncio.create_task(result) for result in results]
+        self._waits = [loop.create_task(result) for result in results]
         for wait in self._waits:
             wait.add_done_callback(self._ended.put_nowait)
 
@@ -165,6 +171,13 @@ class _Coming(Generic[R]):
     def __del__(self) -> None:
         with suppress(RuntimeError):  # that loop is closed, and so nothing waits
             self._loop.call_soon_threadsafe(_give_up, self._waits)
+
+
+def _check(usage: str, handles: Iterable[object]) -> None:
+    """Raise `InvalidArgumentsError` for what is no handle, before anything is waited for."""
+    for one in handles:
+        if not isinstance(one, Handle):
+            raise InvalidArgumentsError(f"{usage} takes handles, not {type(one).__name__}")
 
 
 def _give_up(waits: "Iterable[asyncio.Task[Any]]") -> None:

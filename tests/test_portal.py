@@ -89,6 +89,30 @@ assert handle.wait(timeout=5).status is ltq.Status.CANCELLED
 print("fine")
 """
 
+GOES_ON = """
+def use() -> None:
+    threading.main_thread().join()
+    print(double.send_sync(1).state().status)
+
+
+_portal.open_portal("")  # Python 3.12.1 starts no thread any more then
+threading.Thread(target=use).start()
+"""
+"""A name is looked up once the main thread has ended."""
+
+OUT_OF_FILES = """
+import resource
+
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, most))
+try:
+    double.send_sync(1)
+except ltq.BrokerError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, most))
+print(double.send_sync(1).state().status)
+"""
+
 INTERRUPTED = """
 handle = double.send_sync(1)
 try:
@@ -122,6 +146,22 @@ def run(program: str, url: str) -> str:
 def test_a_process_ends_without_a_warning(store: str, request: pytest.FixtureRequest) -> None:
     url = request.getfixturevalue("redis_url") if store == "redis" else "memory://"
     assert run(ENDS, url) == "pending\n"
+
+
+def test_a_thread_that_outlives_the_main_one_may_send(redis_url: str) -> None:
+    assert run(GOES_ON, redis_url.replace("127.0.0.1", "localhost")) == "pending\n"
+
+
+def test_a_process_ends_without_a_warning_where_a_name_was_looked_up(redis_url: str) -> None:
+    assert run(ENDS, redis_url.replace("127.0.0.1", "localhost")) == "pending\n"
+
+
+def test_where_no_loop_can_be_opened_it_says_so_and_the_next_call_tries_again() -> None:
+    with start(OUT_OF_FILES, "memory://") as process:
+        output, _ = process.communicate(timeout=30)  # Python's half-made loop complains
+    first, second = output.splitlines()
+    assert first.startswith("synchronous calls need a thread of their own: [Errno 24]")
+    assert (process.returncode, second) == (0, "pending")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -143,6 +143,7 @@ class Box:
         await others_left()
         if self._session is None or self._session.loop is not loop:
             self._runs.clear()
+            self._in_threads.clear()
             self._broker.gate = Gate()
             self._session = Session(loop, self._broker.gate)
             context = copy_context()

@@ -1,7 +1,9 @@
 """Waiting for many tasks at once: `gather` and `as_completed`, on every broker."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -211,3 +213,27 @@ class TestCancel:
         with pytest.raises(asyncio.CancelledError):
             await waiting
         await eventually(lambda: not feeds)
+
+
+class TestMistakes:
+    async def test_what_is_no_handle_is_told_before_anything_is_waited_for(
+        self, worker: Worker, feeds: set[Feed]
+    ) -> None:
+        waiting: Any = await send_waiting(worker, 1)
+        before = asyncio.all_tasks()
+        with pytest.raises(ltq.InvalidArgumentsError, match=r"gather\(\*handles\).*not list"):
+            await ltq.gather(waiting[0], waiting)
+        with pytest.raises(ltq.InvalidArgumentsError, match="not str"):
+            ltq.as_completed([*waiting, str(waiting)])  # type: ignore[list-item]
+        assert (asyncio.all_tasks(), feeds) == (before, set())
+
+    def test_without_an_event_loop_there_is_no_second_error(
+        self, worker: Worker, recwarn: pytest.WarningsRecorder
+    ) -> None:
+        @worker.task
+        async def never() -> None: ...
+
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            list(ltq.as_completed([never.handle("a")]))
+        gc.collect()
+        assert list(recwarn) == []

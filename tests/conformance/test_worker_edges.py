@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -224,3 +225,72 @@ class TestStop:
             await eventually(lambda: 4 in ran)
             states = [await handle.wait(timeout=5) for handle in handles]
         assert all(state.status.is_final for state in states)
+
+
+class TestEndOfItsLoop:
+    """`asyncio.run` ends while the worker runs: it cancels every task there is, all at once."""
+
+    async def end_early(self, worker: Worker, begun: threading.Event) -> None:
+        async def run() -> None:
+            async with contextlib.aclosing(worker):
+                await worker.run()
+
+        async def main() -> None:
+            running = asyncio.create_task(run())
+            await asyncio.to_thread(begun.wait, 5)
+            assert not running.done()
+
+        await asyncio.to_thread(asyncio.run, main())
+
+    async def test_what_runs_is_requeued_with_no_try_used_up(
+        self, broker: Broker, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        # A full one waits for no work: fakeredis would go on calling into the loop that has ended.
+        worker = Worker("shop", broker=broker, concurrency=3)
+        begun, ran = threading.Event(), list[tuple[int, int]]()
+
+        @worker.task(max_tries=2)
+        async def work(number: int) -> int:
+            ran.append((number, ltq.current().attempt))
+            if len(ran) == 3:
+                begun.set()
+            if len(ran) <= 3:
+                await asyncio.Event().wait()
+            return number
+
+        handles = [await work.send(number) for number in range(3)]
+        await self.end_early(worker, begun)
+        assert [(await handle.state()).status for handle in handles] == [Status.PENDING] * 3
+        await worker.run(burst=True)
+        assert [await handle.result(timeout=5) for handle in handles] == [0, 1, 2]
+        assert sorted(ran) == [(0, 1), (0, 1), (1, 1), (1, 1), (2, 1), (2, 1)]
+        assert [r.message for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+    async def test_what_runs_in_a_thread_is_requeued_too(self, broker: Broker) -> None:
+        worker = Worker("shop", broker=broker, concurrency=1)
+        begun, goes_on = threading.Event(), threading.Event()
+
+        @worker.task(max_tries=2)
+        def work() -> int:
+            begun.set()
+            goes_on.wait(5)
+            return ltq.current().attempt
+
+        handle = await work.send()
+        await self.end_early(worker, begun)
+        assert (await handle.state()).status is Status.PENDING
+        goes_on.set()
+        await worker.run(burst=True)
+        assert await handle.result(timeout=5) == 1
+
+    async def test_a_task_that_cancels_itself_fails_as_ever(self, worker: Worker) -> None:
+        @worker.task
+        async def work() -> None:
+            current = asyncio.current_task()
+            assert current is not None
+            current.cancel()
+            await asyncio.Event().wait()
+
+        async with worker:
+            state = await (await work.send()).wait(timeout=5)
+        assert (state.status, state.error) == (Status.FAILED, "CancelledError")

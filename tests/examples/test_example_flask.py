@@ -36,9 +36,10 @@ async def test_what_is_not_there_in_time_may_be_asked_for_later(
     start: StartProgram, site: Site
 ) -> None:
     answers = [
-        await site.client.post(f"/factors{wait}", data={"number": 12}) for wait in ("?wait=0.1", "")
+        await site.client.post(f"/factors{wait}", data={"number": 12})
+        for wait in ("?wait=0.1", "", "?wait=nan")
     ]
-    assert [answer.status_code for answer in answers] == [202, 202]
+    assert [answer.status_code for answer in answers] == [202, 202, 202]
     url = answers[1].json()["url"]
     assert await site.get(url) == {"code": 200, "status": "pending", "factors": None, "error": None}
     await start_worker(start, WORKER)

@@ -142,6 +142,28 @@ class TestRunning:
             asyncio.run(box.clock.advance(60))
         assert tries == [5, 65]
 
+    def test_what_an_ending_event_loop_cuts_ends_by_its_own_time_and_starts_anew(
+        self, worker: ltq.Worker
+    ) -> None:
+        said: list[str] = []
+
+        @worker.task
+        async def work() -> None:
+            said.append("begins")
+            try:
+                await asyncio.sleep(10)  # the task's own time
+            except asyncio.CancelledError:
+                said.append("is cut")
+                await asyncio.sleep(0.01)  # the task's own time
+                raise
+
+        with ltq.testing.use(worker) as box:
+            handle = work.send_sync()
+            asyncio.run(box.drain())
+            assert (said, handle.state().status) == (["begins", "is cut"], Status.PENDING)
+            asyncio.run(box.clock.advance(10))
+            assert (said[2:], handle.state().status) == (["begins"], Status.COMPLETED)
+
     async def test_a_plain_with_is_left_without_waiting(self, worker: ltq.Worker) -> None:
         @worker.task
         async def long() -> None:
