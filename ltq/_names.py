@@ -20,8 +20,9 @@ def check_name(kind: str, value: object) -> str:
     shown = repr(value)
     if len(shown) > 80:
         shown = shown[:77] + "..."
+    what = kind if kind.endswith(" id") else f"{kind} name"
     raise ConfigurationError(
-        f"{kind} name {shown} is not allowed: 1 to 200 of the characters A-Z a-z 0-9 _ . : -"
+        f"{what} {shown} is not allowed: 1 to 200 of the characters A-Z a-z 0-9 _ . : -"
     )
 
 

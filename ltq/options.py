@@ -329,8 +329,9 @@ _SEND_CHECKS: dict[str, _Check] = {
 def _checked(kind: str, checks: dict[str, _Check], options: Mapping[str, object]) -> dict[str, Any]:
     unknown = [option for option in options if option not in checks]
     if unknown:
+        allowed = sorted([*checks, "name"]) if kind == "task" else sorted(checks)
         raise ConfigurationError(
-            f"unknown {kind} option {unknown[0]!r}: allowed are {', '.join(sorted(checks))}"
+            f"unknown {kind} option {unknown[0]!r}: allowed are {', '.join(allowed)}"
         )
     return {option: checks[option](option, value) for option, value in options.items()}
 

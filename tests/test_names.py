@@ -50,7 +50,7 @@ class TestCheckName:
         with pytest.raises(ConfigurationError) as caught:
             check_name("task id", "my task")
         assert str(caught.value) == (
-            "task id name 'my task' is not allowed: 1 to 200 of the characters A-Z a-z 0-9 _ . : -"
+            "task id 'my task' is not allowed: 1 to 200 of the characters A-Z a-z 0-9 _ . : -"
         )
 
     def test_a_long_one_is_cut_in_the_error(self) -> None:

@@ -113,7 +113,7 @@ class TestWrongOptions:
 
     @staticmethod
     def check(text: str, option: str, value: object, allowed: str) -> None:
-        named = {"queue": "queue name ", "id": "task id name "}.get(option, f"{option}=")
+        named = {"queue": "queue name ", "id": "task id "}.get(option, f"{option}=")
         assert text.startswith(named)
         shown = repr(value)
         assert f"{shown[:77]}..." in text if len(shown) > 80 else f"{shown} " in text
@@ -130,7 +130,8 @@ class TestWrongOptions:
     ) -> None:
         with pytest.raises(ConfigurationError, match=f"unknown {kind} option 'max_trys'") as caught:
             parse({"timeout": 5, "max_trys": 3})
-        allowed = ", ".join(sorted(options.__dataclass_fields__))
+        own = {"name"} if kind == "task" else set[str]()
+        allowed = ", ".join(sorted(own.union(options.__dataclass_fields__)))
         assert str(caught.value).endswith(f"allowed are {allowed}")
 
     @pytest.mark.parametrize("option", ["delay", "eta", "id"])
