@@ -1,7 +1,11 @@
 """Deadlines of many short waits, kept by one timer."""
 
 import asyncio
+from contextvars import Context
 from types import TracebackType
+
+_RESOLUTION = 0.001
+"""Seconds that a timer may be early: uvloop's are whole milliseconds."""
 
 
 class Deadlines:
@@ -32,15 +36,17 @@ class Deadlines:
         """Drop the timer, unless something is still under way."""
         if self._timer is not None and not self._open:
             self._timer.cancel()
+            self._timer = None
 
     def _set(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_at(when, self._check, loop)
+        # In a context of its own: that of whoever calls first would live as long as calls are made.
+        self._timer = loop.call_at(when, self._check, loop, context=Context())
 
     def _check(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
-        now = loop.time()
+        now = loop.time() + _RESOLUTION
         for deadline in [one for one in self._open if one.at <= now]:
             self._open.discard(deadline)
             deadline.expire()
@@ -60,7 +66,8 @@ class Deadline:
     def __enter__(self) -> None:
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
-        assert task is not None, "only a task can be cancelled"
+        if task is None:
+            raise RuntimeError("a deadline needs a task: only that can be cancelled")
         self._task = task
         self._cancelling = task.cancelling()
         self._expired = False

@@ -37,23 +37,13 @@ def namespace_of(queue: str) -> str:
     return own.partition(":")[0] or own
 
 
-_ids: list[str] = []
-"""Ids made in advance: asking the system for each costs more than the rest of making one."""
-
-_AT_ONCE = 256
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_ids.clear)
-
-
 def new_id() -> str:
-    """A new task id: 24 hexadecimal digits, 96 random bits, safe after a fork."""
-    while True:
-        try:
-            return _ids.pop()  # atomic, so that no two threads get the same
-        except IndexError:
-            digits = os.urandom(12 * _AT_ONCE).hex()
-            _ids.extend(digits[start : start + 24] for start in range(0, len(digits), 24))
+    """A new task id: 24 hexadecimal digits, 96 random bits.
+
+    Each is asked of the system by itself: ids made in advance would come twice after a fork that
+    Python does not see, or from a machine that is started several times from one snapshot.
+    """
+    return os.urandom(12).hex()
 
 
 def consumer_name() -> str:

@@ -46,7 +46,7 @@ class Message(msgspec.Struct, Generic[R_co], frozen=True, eq=False):
         )
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Message):
+        if not isinstance(other, Message) or type(self) is not type(other):
             return NotImplemented
         return _compared(self) == _compared(other)
 
@@ -55,7 +55,8 @@ class Message(msgspec.Struct, Generic[R_co], frozen=True, eq=False):
 
 def _compared(message: Message[Any]) -> tuple[Any, ...]:
     """What makes it the same message: not how its arguments are encoded, nor who made it."""
-    return msgspec.structs.astuple(message)[:-2]
+    names = message.__struct_fields__
+    return tuple(getattr(message, name) for name in names if name not in ("body", "origin"))
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,9 @@
 """Deadlines of many short waits, kept by one timer."""
 
 import asyncio
+import gc
+import weakref
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -107,9 +110,9 @@ async def test_many_need_one_timer(deadlines: Deadlines, monkeypatch: pytest.Mon
     timers: list[float] = []
     call_at = loop.call_at
 
-    def counted(when: float, *rest: Any) -> asyncio.TimerHandle:
+    def counted(when: float, *rest: Any, **more: Any) -> asyncio.TimerHandle:
         timers.append(when)
-        return call_at(when, *rest)
+        return call_at(when, *rest, **more)
 
     monkeypatch.setattr(loop, "call_at", counted)
     for _ in range(100):
@@ -117,3 +120,46 @@ async def test_many_need_one_timer(deadlines: Deadlines, monkeypatch: pytest.Mon
             pass
     deadlines.close()
     assert len(timers) == 1
+
+
+async def test_closed_in_between_they_still_hold(deadlines: Deadlines) -> None:
+    with deadlines.within(30):
+        pass
+    deadlines.close()
+    with pytest.raises(TimeoutError), deadlines.within(0.01):
+        await never()
+
+
+async def test_the_context_of_a_caller_is_not_kept(deadlines: Deadlines) -> None:
+    class Large:
+        pass
+
+    large: ContextVar[Large] = ContextVar("large")
+
+    async def call() -> "weakref.ref[Large]":
+        large.set(Large())
+        with deadlines.within(30):
+            await turn()
+        return weakref.ref(large.get())
+
+    gone = await asyncio.create_task(call())
+    await turn()  # until then the event loop itself holds the task
+    gc.collect()
+    assert gone() is None
+    deadlines.close()
+
+
+def test_they_need_a_task() -> None:
+    async def use() -> None:
+        loop = asyncio.get_running_loop()
+        outcome = loop.create_future()
+
+        def call() -> None:
+            with pytest.raises(RuntimeError, match="needs a task"), Deadlines().within(1):
+                pass
+            outcome.set_result(None)
+
+        loop.call_soon(call)
+        await outcome
+
+    asyncio.run(use())

@@ -23,11 +23,16 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 CONNECT_WITHIN = 5.0
 """Seconds for a connection to stand, its greetings included."""
 
-PING_EVERY = 5.0
-"""Seconds between looks whether anything was heard; else the connection is tried out, once."""
+LOOK_EVERY = 3.0
+"""Seconds between looks whether anything was heard: after one without, the connection is tried out;
+after the next it counts as lost."""
 
 _LINGER = 0.1
 """Seconds a channel may stay subscribed to that is wanted no more: the next one goes with it."""
+
+
+_LOST = (RedisError, OSError, RuntimeError)
+"""What writing to a lost connection raises; uvloop says RuntimeError: "the handler is closed"."""
 
 
 class Channels:
@@ -125,7 +130,7 @@ class Channels:
                 self._greeter = asyncio.create_task(self._on_connected())
                 self._start()
                 await self._read(connection)
-            except (RedisError, BrokerError, OSError) as error:  # a TimeoutError is an OSError
+            except (*_LOST, BrokerError) as error:  # a TimeoutError is an OSError
                 logger.debug("the Pub/Sub connection is lost, connecting again: %s", error)
             finally:
                 if self._connection is not None:
@@ -144,6 +149,8 @@ class Channels:
                 while not self._closing:
                     reply = await connection.read_response()
                     self._heard = True
+                    if not isinstance(reply, list):  # to a PING while nothing is subscribed to
+                        continue
                     kind, channel = reply[0], reply[1].decode("utf-8", "replace")
                     if kind == b"message":
                         self._on_message(channel, reply[2].decode("utf-8", "replace"))
@@ -157,15 +164,15 @@ class Channels:
         tried = False
         while True:
             self._heard = False
-            await asyncio.sleep(PING_EVERY)
+            await asyncio.sleep(LOOK_EVERY)
             if self._heard:
                 tried = False
             elif tried:
                 patience.reschedule(asyncio.get_running_loop().time())
                 return
-            else:
+            elif connection.is_connected:  # redis-py would open it again, where nobody reads
                 tried = True
-                with suppress(RedisError, OSError):  # then the reader has noticed it, too
+                with suppress(*_LOST):  # then the reader has noticed it, too
                     await connection.send_packed_command(pack(("PING",)), check_health=False)
 
     async def _write(self, connection: AbstractConnection) -> None:
@@ -177,7 +184,7 @@ class Channels:
                 dropped, self._dropped = self._dropped, {}
                 commands = [*_commands("UNSUBSCRIBE", dropped), *_commands("SUBSCRIBE", added)]
                 await connection.send_packed_command(b"".join(commands), check_health=False)
-        except (RedisError, OSError) as error:
+        except _LOST as error:
             logger.debug("the Pub/Sub connection is lost while writing: %s", error)
             await connection.disconnect(nowait=True)  # the reader sees it and starts again
         finally:

@@ -405,7 +405,7 @@ class TestBlackHole:
     async def test_a_dead_pubsub_connection_is_replaced(
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(_channels, "PING_EVERY", 0.2)
+        monkeypatch.setattr(_channels, "LOOK_EVERY", 0.2)
         heard: list[str] = []
         confirmed: list[str] = []
         async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
@@ -426,6 +426,28 @@ class TestBlackHole:
             with redis.Redis.from_url(server.url) as client:
                 client.publish("news", "again")
             await eventually(lambda: heard == ["again"])
+            await channels.aclose()
+            await link.aclose()
+
+    async def test_a_pubsub_connection_without_channels_stays(self, server: RedisServer) -> None:
+        """The answer to a PING is another one there."""
+        confirmed: list[str] = []
+        async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
+            link = broker.new_link()
+            channels = Channels(
+                link,
+                on_subscribed=confirmed.append,
+                on_message=lambda *_: None,
+                on_connected=partial(lapse, 0),
+                on_lost=lambda: confirmed.append("lost"),
+            )
+            channels.add("news")
+            await eventually(lambda: confirmed == ["news"])
+            channels.drop("news")
+            await lapse(3.5 * _channels.LOOK_EVERY)
+            channels.add("news")
+            await eventually(lambda: confirmed == ["news", "news"])
+            assert len(proxy.accepted) == 1
             await channels.aclose()
             await link.aclose()
 
