@@ -1,6 +1,5 @@
 """Which dead letters a command is about, and how they are found."""
 
-import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
@@ -26,13 +25,13 @@ class Wanted:
     def is_all(self) -> bool:
         return self == Wanted()
 
-    def matches(self, letter: DeadLetter) -> bool:
-        """Whether a letter is one of them."""
+    def matches(self, letter: DeadLetter, now: float) -> bool:
+        """Whether a letter is one of them. `now` is by the broker's clock, as its time is."""
         if self.task is not None and letter.task_name != self.task:
             return False
         if self.error is not None and self.error.lower() not in (letter.error or "").lower():
             return False
-        return self.older_than is None or letter.time <= time.time() - self.older_than
+        return self.older_than is None or letter.time <= now - self.older_than
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +92,9 @@ async def matching(
     broker: Broker, queue: str, count: int, wanted: Wanted
 ) -> AsyncGenerator[DeadLetter, None]:
     """The letters wanted, the newest first; one more page than there were, as new ones come."""
-    seen = set()
+    seen, now = set(), await broker.time()
     for offset in range(0, count + _PAGE, _PAGE):
         for letter in await broker.letters(queue, limit=_PAGE, offset=offset):
-            if letter.id not in seen and wanted.matches(letter):
+            if letter.id not in seen and wanted.matches(letter, now):
                 seen.add(letter.id)
                 yield letter

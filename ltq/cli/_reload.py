@@ -3,14 +3,13 @@
 import asyncio
 import os
 import signal
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ltq.cli._supervisor import SUPERVISED
+from ltq.cli._supervisor import SUPERVISED, own_command
 from ltq.logger import get_logger
 
 logger = get_logger("cli")
@@ -28,8 +27,8 @@ Files = Mapping[str, tuple[int, int]]
 
 
 def reload_command() -> list[str]:
-    """This very command, without the reloading: of an option given twice the last one counts."""
-    return [sys.executable, "-m", "ltq", *sys.argv[1:], "--no-reload"]
+    """This very command, without the reloading."""
+    return own_command("--no-reload")
 
 
 def look(folder: Path) -> Files:

@@ -72,7 +72,7 @@ def dead(ctx: click.Context) -> None:
         ctx.exit(2)
 
 
-@dead.command("list")
+@dead.command("list", short_help="List dead letters, the newest first.")
 @click.argument("queue", required=False)
 @_filters
 @click.option(
@@ -125,7 +125,7 @@ async def _list(queue: str | None, wanted: Wanted, limit: int, url: str | None) 
         return sorted(found, key=lambda letter: letter.time, reverse=True)[:limit]
 
 
-@dead.command()
+@dead.command(short_help="Show a dead letter and its traceback.")
 @click.argument("task_id", metavar="ID")
 @click.option("--queue", metavar="QUEUE", help="Look in this queue only.")
 @json_option
@@ -149,7 +149,7 @@ async def _show(task_id: str, queue: str | None, url: str | None) -> DeadLetter:
         return await find(broker, task_id, queue)
 
 
-@dead.command()
+@dead.command(short_help="Enqueue tasks again as they were sent.")
 @click.argument("names", metavar="ID... | --all [QUEUE]", nargs=-1)
 @_all_option
 @_filters
@@ -205,7 +205,7 @@ async def _retry(choice: Choice, url: str | None) -> list[tuple[str, Published]]
         return answers
 
 
-@dead.command()
+@dead.command(short_help="Remove dead letters for good.")
 @click.argument("names", metavar="ID... | --all [QUEUE]", nargs=-1)
 @_all_option
 @_filters

@@ -21,7 +21,7 @@ from ltq.cli._health import tell_health
 from ltq.cli._metrics import Listen, measure, serve
 from ltq.cli._options import broker_url_option, duration, log_format_option, log_level_option
 from ltq.cli._reload import Reloader, reload_command
-from ltq.cli._supervisor import Supervisor, stop_with_supervisor
+from ltq.cli._supervisor import Supervisor, own_command, stop_with_supervisor
 from ltq.cli._target import Runnable, load_runnable, split
 from ltq.cli._threads import count_stuck, leave, set_thread_pool
 from ltq.cli.schedule import announce, run_beside, schedulers_of
@@ -165,13 +165,11 @@ def run(  # noqa: PLR0913  its options
 
 
 def _one_of(processes: int) -> list[str]:
-    """This very command, for one process: of an option given twice the last one counts."""
+    """This very command, for one process."""
     own = ["--processes", "1"]
     for option in ("--metrics-ports", "--health-ports"):
         own += [option, str(processes)]
-    given = sys.argv[1:]
-    end = given.index("--") if "--" in given else len(given)
-    return [sys.executable, "-m", "ltq", *given[:end], *own, *given[end:]]
+    return own_command(*own)
 
 
 def _reload(target: str, processes: int) -> NoReturn:

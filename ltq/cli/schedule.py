@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ltq._schedule import Schedule
 from ltq._signals import stop_on_signals
@@ -37,6 +38,14 @@ class _RunByDefault(click.Group):
         if args and args[0] not in {*self.commands, *ctx.help_option_names}:
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        found = super().shell_complete(ctx, incomplete)
+        if incomplete.startswith("-"):
+            known = {one.value for one in found}
+            others = self.commands["run"].shell_complete(ctx, incomplete)
+            found = [*(one for one in others if one.value not in known), *found]
+        return found
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         options = (

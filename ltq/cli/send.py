@@ -9,11 +9,11 @@ import click
 
 from ltq.broker import Broker
 from ltq.cli._console import open_console, print_line
-from ltq.cli._errors import CommandError, WrongUseError
+from ltq.cli._errors import CommandError, StoppedError, WrongUseError
 from ltq.cli._options import broker_url_option, duration, json_option, warn_local
 from ltq.cli._states import result_text, state_json
 from ltq.cli._target import load_task
-from ltq.errors import InvalidArgumentsError
+from ltq.errors import InvalidArgumentsError, TaskNotFoundError
 from ltq.options import PriorityName, SendOptions
 from ltq.state import Status, TaskState
 from ltq.task import Task
@@ -28,7 +28,15 @@ def _json(text: str) -> Any:
         raise click.BadParameter(f"{text[:80]!r} is no JSON: {error}") from error
 
 
-@click.command()
+def _guess(text: str) -> Any:
+    """What somebody may have meant who wrote it without quotation marks."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+@click.command(context_settings={"allow_extra_args": True})
 @click.argument("target", metavar="MODULE:WORKER.TASK")
 @click.option(
     "--json-args",
@@ -53,7 +61,9 @@ def _json(text: str) -> Any:
 @click.option("--timeout", type=duration, metavar="TIME", help="With --wait: give up after that.")
 @json_option
 @broker_url_option
+@click.pass_context
 def send(  # noqa: PLR0913  its options
+    ctx: click.Context,
     target: str,
     args: Any,
     kwargs: Any,
@@ -77,6 +87,9 @@ def send(  # noqa: PLR0913  its options
       ltq send shop:worker.checkout --args '[7]' --delay 15m --priority low
       ltq send shop:worker.checkout --args '[7]' --wait --timeout 30
     """
+    if ctx.args:
+        meant = json.dumps([_guess(text) for text in ctx.args])
+        raise WrongUseError(f"the arguments of a task are JSON: did you mean --args '{meant}'?")
     if not isinstance(args, list) or not isinstance(kwargs, dict):
         raise WrongUseError("--json-args takes a JSON array, --kwargs a JSON object")
     if timeout is not None and not wait:
@@ -128,7 +141,14 @@ async def _send(
         if not wait:
             return handle.id, None
         watched = worker.broker.watch(task.queue, handle.id, timeout=timeout)
-        return handle.id, [state async for state in watched][-1]
+        try:
+            return handle.id, [state async for state in watched][-1]
+        except TaskNotFoundError as error:
+            raise CommandError(
+                f"task {handle.id} left no state: it ended with result_ttl=0, or was removed"
+            ) from error
+        except asyncio.CancelledError:
+            raise StoppedError(f"stopped waiting, task {handle.id} goes on") from None
     finally:
         await worker.aclose()
 

@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from ltq._names import new_id
 from ltq.broker import Broker
+from ltq.brokers.memory import MemoryBroker
 from ltq.cli import main
+from ltq.cli._choice import Choice, Wanted, pick
 from ltq.cli._options import duration
 from ltq.message import Envelope, Failure, Finish
 from ltq.state import Status
@@ -53,6 +55,17 @@ async def pending(broker: Broker, queue: str = QUEUE) -> int:
 
 async def ids_left(broker: Broker, queue: str = QUEUE) -> list[str]:
     return [letter.id for letter in await broker.letters(queue)]
+
+
+async def test_the_age_of_a_letter_is_by_the_clock_of_the_broker() -> None:
+    """Where this machine's is wrong, it would choose letters that are not meant."""
+    now = 1000.0
+    async with MemoryBroker("memory://letters-of-1970", clock=lambda: now) as broker:
+        task_id = await bury(broker)
+        young = Choice((), QUEUE, Wanted(older_than=60))
+        assert await pick(broker, young) == {QUEUE: []}
+        now += 61
+        assert await pick(broker, young) == {QUEUE: [task_id]}
 
 
 class TestHelp:

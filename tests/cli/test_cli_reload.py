@@ -48,6 +48,12 @@ async def test_a_burst_ends_it(tmp_path: Path) -> None:
     assert done.code == 0
 
 
+async def test_options_may_end_before_the_worker(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MODULE.format(name="short"))
+    done = await run_ltq("run", "--reload", "--burst", "--", "mine:worker", cwd=tmp_path)
+    assert (done.code, "worker short has stopped" in done.err) == (0, True)
+
+
 async def test_it_is_for_one_process(tmp_path: Path) -> None:
     done = await run_ltq("run", "mine:worker", "--reload", "--processes", "2", cwd=tmp_path)
     assert done.code == 2

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from ltq.cli import main
@@ -168,6 +169,31 @@ async def test_shells_complete_it(shell: str) -> None:
     done = await run_ltq(env={"_LTQ_COMPLETE": f"{shell}_source"})
     assert done.code == 0
     assert "_LTQ_COMPLETE" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["st"], {"stats", "state"}),
+        (["dead", ""], {"list", "show", "retry", "purge"}),
+        (["schedule", ""], {"list"}),
+        (["schedule", "--lo"], {"--log-level", "--log-format"}),
+        (["schedule", "--h"], {"--help"}),
+        (["schedule", "--log-level", "de"], {"debug"}),
+        (["schedule", "list", "plan:tick", "--c"], {"--count"}),
+        (["send", "jobs:worker.add", "--pr"], {"--priority"}),
+    ],
+)
+def test_a_shell_completes(words: list[str], expected: set[str]) -> None:
+    found = ShellComplete(main, {}, "ltq", "_LTQ_COMPLETE").get_completions(words[:-1], words[-1])
+    assert [item.value for item in found if item.value in expected] != []
+    assert {item.value for item in found} == expected
+
+
+@pytest.mark.parametrize("words", [[], ["dead"], ["schedule"]])
+def test_what_a_shell_tells_of_commands_is_not_cut(words: list[str]) -> None:
+    found = ShellComplete(main, {}, "ltq", "_LTQ_COMPLETE").get_completions(words, "")
+    assert [item.help for item in found if not item.help or item.help.endswith("...")] == []
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

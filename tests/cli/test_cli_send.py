@@ -6,12 +6,14 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import redis
 
 import ltq
 from ltq.broker import Broker
 from ltq.state import Status
 from tests.cli import jobs
 from tests.cli.processes import Done, run_ltq, start_ltq
+from tests.eventually import eventually
 
 ADD = "tests.cli.jobs:worker.add"
 BUY = "tests.cli.jobs:worker.buy"
@@ -73,16 +75,39 @@ async def test_a_task_that_fails_is_exit_code_1(redis_url: str) -> None:
     assert await waiting == Done(1, "", "ltq: task gone ended as cancelled\n")
 
 
+async def test_a_task_that_is_removed_leaves_no_result(redis_url: str, broker: Broker) -> None:
+    waiting = asyncio.create_task(
+        send(redis_url, ADD, "--args", "[1, 2]", "--id", "short", "--wait")
+    )
+    await eventually(lambda: broker.find("short"), timeout=20)
+    await broker.clear("jobs:add")
+    done = await waiting
+    assert done == Done(
+        1, "", "ltq: task short left no state: it ended with result_ttl=0, or was removed\n"
+    )
+
+
+async def test_ctrl_c_ends_the_wait_not_the_task(redis_url: str) -> None:
+    options = ("--args", "[1, 2]", "--id", "long", "--wait", "--broker-url", redis_url)
+    async with start_ltq("send", ADD, *options) as running:
+        with redis.Redis.from_url(redis_url) as client:  # once it waits
+            await eventually(lambda: client.pubsub_channels("*:long"))
+        running.process.send_signal(signal.SIGINT)
+        assert await running.end() == Done(130, "", "ltq: stopped waiting, task long goes on\n")
+    assert (await jobs.add.handle("long").state()).status is Status.PENDING
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         ((ADD, "--args", '["x", 2]'), "argument 'a'"),
+        ((ADD, "1", "two"), """did you mean --args '[1, "two"]'?"""),
         ((ADD, "--args", "[1]"), "missing a required argument: 'b'"),
         ((ADD, "--args", "[1, 2]", "--kwargs", '{"c": 1}'), "'c'"),
         ((ADD, "--args", "nonsense"), "is no JSON"),
         ((ADD, "--args", "{}"), "--json-args takes a JSON array"),
         ((ADD, "--args", "[1, 2]", "--priority", "urgent"), "'urgent' is not one of"),
-        ((ADD, "--args", "[1, 2]", "--id", "a b"), "task id name"),
+        ((ADD, "--args", "[1, 2]", "--id", "a b"), "task id 'a b'"),
         ((ADD, "--args", "[1, 2]", "--timeout", "1"), "--timeout goes with --wait"),
         (("tests.cli.jobs:worker",), "MODULE:WORKER.TASK"),
         (("tests.cli.jobs:worker.subtract",), "has no task 'subtract': it has add, whoami"),
