@@ -1,6 +1,7 @@
 """Fixtures of the whole suite."""
 
 import os
+import signal
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -12,6 +13,10 @@ from tests.servers import RedisServer, find_redis_server
 
 settings.register_profile("ltq", deadline=None, print_blob=True)
 settings.load_profile("ltq")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So a shell starts what runs in the background, and so it would be for all that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _give_up(reason: str) -> NoReturn:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall((ROOT / "docs" / "testing.md").read_text())
+
+IS_INSTALLED = any(point.name == "ltq" for point in entry_points(group="pytest11"))
+PLUGIN = () if IS_INSTALLED else ("-p", "ltq.testing.plugin")
+"""What pytest has to be told where LTQ is only a checkout."""
 
 JOBS = """
 import asyncio
@@ -46,8 +51,8 @@ def python(*arguments: str, directory: Path) -> "subprocess.CompletedProcess[str
 def run_tests(code: str, directory: Path, *options: str) -> str:
     """Run a module of tests; what pytest says."""
     (directory / "test_user.py").write_text(code)
-    plugin = ("-p", "ltq.testing.plugin", "-W", "error", "--strict-markers", "-q")
-    done = python("-m", "pytest", *plugin, *options, "test_user.py", directory=directory)
+    strict = ("-W", "error", "--strict-markers", "-q")
+    done = python("-m", "pytest", *PLUGIN, *strict, *options, "test_user.py", directory=directory)
     return done.stdout + done.stderr
 
 
@@ -183,9 +188,7 @@ def test_a(ltq_box):
         assert "_sent.py" not in said
 
     def test_they_are_shown_with_what_they_are(self, tmp_path: Path) -> None:
-        said = python(
-            "-m", "pytest", "-p", "ltq.testing.plugin", "--fixtures", directory=tmp_path
-        ).stdout
+        said = python("-m", "pytest", *PLUGIN, "--fixtures", directory=tmp_path).stdout
         for name in ("ltq_box", "ltq_clock", "ltq_broker", "ltq_targets"):
             assert re.search(rf"^{name} .*\n    \w", said, re.MULTILINE)
 
