@@ -109,8 +109,6 @@ class TestProducer:
     async def test_ctrl_c_leaves_the_tasks_in_their_queue(
         self, start: StartProgram, tree: Path, broker: Broker
     ) -> None:
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            pytest.skip("SIGINT is ignored here, and so in every process started from here")
         producer = await start_producer(start, str(tree))
         await wait_for_tasks(broker, 12)
         producer.process.send_signal(signal.SIGINT)

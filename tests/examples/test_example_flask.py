@@ -48,8 +48,6 @@ async def test_what_is_not_there_in_time_may_be_asked_for_later(
 
 
 async def test_it_ends_without_a_warning(site: Site) -> None:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        pytest.skip("SIGINT is ignored here, and so in every process started from here")
     await site.client.post("/factors?wait=0.1", data={"number": 12})
     site.server.process.send_signal(signal.SIGINT)
     assert await site.server.ends() == 0, site.server.output

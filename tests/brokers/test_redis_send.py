@@ -1,0 +1,91 @@
+"""One plain task is enqueued by a shorter way through the script than several are."""
+
+from typing import Any
+
+import pytest
+import redis
+
+from ltq.broker import Broker
+from ltq.message import Envelope, Published
+from ltq.options import Priority
+
+PLAIN: dict[str, Any] = {"task_name": "mail:send", "queue": "mail:send", "body": b"[[1],{}]"}
+
+KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "high": {"priority": Priority.HIGH},
+    "low": {"priority": Priority.LOW},
+    "shared queue": {"queue": "mail:all"},
+    "own lane": {"queue": "mail:all", "lane": "mail:all/mail:send"},
+    "options": {"timeout": 2.5, "max_tries": 3, "result_ttl": 0.0, "max_deliveries": 1},
+    "ctx": {"ctx": b'{"trace":"x"}'},
+}
+
+FILLER = Envelope(
+    id="filler", task_name="mail:other", queue="mail:other", body=b"", has_new_id=True
+)
+
+
+def envelope(**changes: Any) -> Envelope:
+    return Envelope(**{"id": "a1", "has_new_id": True, **PLAIN, **changes})
+
+
+def left(client: Any) -> dict[str, Any]:
+    """All that is in the server, but for times and what is the filler's."""
+    found: dict[str, Any] = {}
+    for key in sorted(key for key in client.keys("ltq:*") if "other" not in key):
+        kind = client.type(key)
+        if kind == "hash":
+            found[key] = {k: v for k, v in client.hgetall(key).items() if k != "enqueue_time"}
+        elif kind == "list":
+            found[key] = client.lrange(key, 0, -1)
+        elif kind == "zset":
+            ranks = client.zrange(key, 0, -1, withscores=True)
+            found[key] = {name: int(rank / 1e10) for name, rank in ranks if "other" not in name}
+        else:
+            found[key] = {name for name in client.smembers(key) if "other" not in name}
+    found.pop("ltq:{mail}:task:filler", None)
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_both_ways_leave_the_same(kind: str, redis_url: str) -> None:
+    one = envelope(**KINDS[kind])
+    async with Broker.from_url(redis_url) as broker:
+        with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+            assert await broker.publish([one]) == [Published.CREATED]
+            alone = left(client)
+            client.flushall()
+            assert await broker.publish([one, FILLER]) == [Published.CREATED] * 2
+            assert alone == left(client)
+            assert alone["ltq:{mail}:task:a1"]["status"] == "pending"
+
+
+async def test_what_is_there_is_not_enqueued_again(redis_url: str) -> None:
+    async with Broker.from_url(redis_url) as broker:
+        await broker.publish([envelope()])
+        assert await broker.publish([envelope()]) == [Published.EXISTS]
+        taken = envelope(task_name="mail:other")
+        assert await broker.publish([taken]) == [Published.TAKEN]
+        assert (await broker.stats(["mail:send"]))[0].pending == 1
+
+
+async def test_keys_of_a_wrong_type_make_way(redis_url: str) -> None:
+    async with Broker.from_url(redis_url) as broker:
+        with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+            for key in ("lanes", "ready:1:mail:send", "active", "wake:mail:send"):
+                client.set(f"ltq:{{mail}}:{key}", "nobody's")
+            assert await broker.publish([envelope()]) == [Published.CREATED]
+            spoilt = left(client)
+            client.flushall()
+            await broker.publish([envelope()])
+            assert {key: spoilt[key] for key in left(client)} == left(client)
+
+
+async def test_an_emptied_server_gets_to_know_the_namespace_again(redis_url: str) -> None:
+    async with Broker.from_url(redis_url) as broker:
+        with redis.Redis.from_url(redis_url) as client:
+            await broker.publish([envelope()])
+            client.flushall()
+            await broker.publish([envelope()])
+            assert await broker.queues() == ["mail:send"]
