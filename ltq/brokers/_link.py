@@ -30,6 +30,7 @@ from redis.exceptions import (
 
 from ltq._deadlines import Deadlines
 from ltq._pauses import Pauses
+from ltq.brokers._busy_poll import BusyPoll
 from ltq.brokers._dialer import Dialer
 from ltq.brokers._scripts import sha, source
 from ltq.errors import BrokerError
@@ -100,6 +101,7 @@ class Link:
         self._deadlines = Deadlines()
         self._dialer = Dialer(self.new_connection, self._keep)
         self._closed = False
+        self._poll = BusyPoll()
         self._failing_since: float | None = None
         self.back_since: float = -math.inf
         """When the last outage was over, by the event loop's clock."""
@@ -152,9 +154,11 @@ class Link:
                 while True:
                     try:
                         await self._slots.acquire()  # `async with` would be two coroutines more
+                        began = self._poll.begin()
                         try:
                             reply = await self._exchange(command, script)
                         finally:
+                            self._poll.end(began)
                             self._slots.release()
                         if self._failing_since is not None:
                             self._succeeded()
