@@ -27,7 +27,7 @@ async def fire(link: Link, tick: Tick, registered: set[str]) -> Ticked:
     after: Argument = "" if tick.after is None else tick.after
     arguments: list[Argument] = [tick.schedule, tick.spec, after, tick.slot, tick.due]
     if tick.envelope is not None:
-        arguments += envelope_arguments(tick.envelope)
+        arguments += envelope_arguments([tick.envelope])
     last, answer, is_new = await link.run("fire", _keys.prefix(namespace), *arguments)
     if is_new:  # perhaps the server was emptied
         registered.discard(namespace)

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,35 +17,51 @@ from ltq.state import Progress, QueueStats, Status, TaskState
 
 T = TypeVar("T")
 
+_but_id_and_body = attrgetter(
+    *(name for name in Envelope.__struct_fields__ if name not in ("id", "body"))
+)
 _progress_decoder = msgspec.json.Decoder(Progress)
 encode_progress = msgspec.json.Encoder().encode
 
 
-def envelope_arguments(envelope: Envelope) -> list[Argument]:
-    """One group of `send`: the hash gets only fields that say something."""
-    fields: list[Argument] = ["task", envelope.task_name, "body", envelope.body]
-    queue, lane = envelope.queue, envelope.lane or envelope.queue
-    if queue != envelope.task_name:
+def envelope_arguments(envelopes: Sequence[Envelope]) -> list[Argument]:
+    """The groups of `send`: what follows each other and differs in id and body only is one."""
+    arguments: list[Argument] = []
+    if len(envelopes) == 1:
+        return _group(envelopes[0], envelopes)
+    for _, alike in groupby(envelopes, _but_id_and_body):
+        group = list(alike)
+        arguments += _group(group[0], group)
+    return arguments
+
+
+def _group(first: Envelope, envelopes: Sequence[Envelope]) -> list[Argument]:
+    """Envelopes like the first one. The hash gets only fields that say something."""
+    fields: list[Argument] = ["task", first.task_name]
+    queue, lane = first.queue, first.lane or first.queue
+    if queue != first.task_name:
         fields += ("queue", queue)
     if lane != queue:
         fields += ("lane", lane)
-    if envelope.priority is not Priority.NORMAL:
-        fields += ("priority", int(envelope.priority))
-    if envelope.ctx:
-        fields += ("ctx", envelope.ctx)
+    if first.priority is not Priority.NORMAL:
+        fields += ("priority", int(first.priority))
+    if first.ctx:
+        fields += ("ctx", first.ctx)
     for name, value in (
-        ("timeout", envelope.timeout),
-        ("max_tries", envelope.max_tries),
-        ("result_ttl", envelope.result_ttl),
-        ("max_deliveries", envelope.max_deliveries),
+        ("timeout", first.timeout),
+        ("max_tries", first.max_tries),
+        ("result_ttl", first.result_ttl),
+        ("max_deliveries", first.max_deliveries),
     ):
         if value is not None:
             fields += (name, value)
-    eta = "" if envelope.eta is None else repr(envelope.eta)
-    priority, conditions = int(envelope.priority), _conditions(envelope)
-    delay = envelope.delay or 0
-    head: list[Argument] = [envelope.id, queue, lane, priority, delay, eta, conditions]
-    return [*head, len(fields), *fields]
+    eta = "" if first.eta is None else repr(first.eta)
+    arguments: list[Argument] = [queue, lane, int(first.priority), first.delay or 0, eta]
+    arguments += (_conditions(first), len(envelopes), len(fields))
+    arguments += fields
+    for envelope in envelopes:
+        arguments += (envelope.id, envelope.body)
+    return arguments
 
 
 def _conditions(envelope: Envelope) -> str:
@@ -189,8 +207,8 @@ BATCH_BYTES = 4_000_000
 def by_namespace(items: Sequence[T], queue_of: Callable[[T], str]) -> dict[str, list[int]]:
     """Positions of items by the namespace of their queue."""
     groups: dict[str, list[int]] = {}
-    for position, item in enumerate(items):
-        groups.setdefault(namespace_of(queue_of(item)), []).append(position)
+    for position, queue in enumerate(map(queue_of, items)):
+        groups.setdefault(namespace_of(queue), []).append(position)
     return groups
 
 
@@ -214,14 +232,8 @@ def chunks(
         yield namespace, chunk
 
 
-def queue_of_envelope(envelope: Envelope) -> str:
-    """The queue it goes to."""
-    return envelope.queue
-
-
-def queue_of_outcome(outcome: Outcome) -> str:
-    """The queue its task is of."""
-    return outcome.lease.queue
+queue_of_envelope: Callable[[Envelope], str] = attrgetter("queue")
+queue_of_outcome: Callable[[Outcome], str] = attrgetter("lease.queue")
 
 
 def envelope_size(envelope: Envelope) -> int:

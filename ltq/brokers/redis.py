@@ -97,11 +97,8 @@ class _Session:
         """One `send` script."""
         if namespace not in self.registered:
             await self.register(namespace)
-        arguments: list[Any] = [""]
-        for envelope in envelopes:
-            arguments += envelope_arguments(envelope)
-        prefix = _keys.prefix(namespace)
-        replies = await self.link.run("send", prefix, *arguments, if_repeated="1")
+        prefix, groups = _keys.prefix(namespace), envelope_arguments(envelopes)
+        replies = await self.link.run("send", prefix, "", *groups, if_repeated="1")
         if len(replies) > len(envelopes):  # a new lane: perhaps the server was emptied
             self.registered.discard(namespace)
             with suppress(BrokerError):  # what was sent is sent; the next send sees to it

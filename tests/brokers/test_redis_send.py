@@ -1,4 +1,4 @@
-"""One plain task is enqueued by a shorter way through the script than several are."""
+"""Plain tasks that are alike are enqueued by a shorter way through the script than others are."""
 
 from typing import Any
 
@@ -39,6 +39,8 @@ def left(client: Any) -> dict[str, Any]:
             found[key] = {k: v for k, v in client.hgetall(key).items() if k != "enqueue_time"}
         elif kind == "list":
             found[key] = client.lrange(key, 0, -1)
+        elif kind == "string":
+            found[key] = client.get(key)
         elif kind == "zset":
             ranks = client.zrange(key, 0, -1, withscores=True)
             found[key] = {name: int(rank / 1e10) for name, rank in ranks if "other" not in name}
@@ -59,6 +61,52 @@ async def test_both_ways_leave_the_same(kind: str, redis_url: str) -> None:
             assert await broker.publish([one, FILLER]) == [Published.CREATED] * 2
             assert alone == left(client)
             assert alone["ltq:{mail}:task:a1"]["status"] == "pending"
+
+
+def numbered(*ids: int, **changes: Any) -> list[Envelope]:
+    return [envelope(id=f"n{number}", body=b"[[%d],{}]" % number, **changes) for number in ids]
+
+
+BATCHES: dict[str, list[Envelope]] = {
+    "alike": numbered(1, 2, 3),
+    "one is there": [*numbered(1, 2), envelope(id="there"), *numbered(3)],
+    "one is there, of another task": [
+        *numbered(1, 2),
+        envelope(id="there", task_name="mail:other"),
+        *numbered(3),
+    ],
+    "one twice": numbered(1, 2, 1, 3, 1),
+    "one twice, apart": [*numbered(1), FILLER, *numbered(2, 1)],
+    "of several kinds": [
+        one
+        for number, kind in enumerate(KINDS.values())
+        for one in numbered(2 * number, 2 * number + 1, **kind)
+    ],
+    "with conditions": [
+        *numbered(1, 2, max_pending=3),
+        *numbered(3, fingerprint="x", unique_for=60.0),
+        *numbered(4, 5, fingerprint="x", unique_for=60.0),
+        *numbered(6, has_new_id=False),
+        *numbered(7, 8, max_pending=3),
+    ],
+    "delayed": [*numbered(1, delay=60.0), *numbered(2, 3, eta=1e9), *numbered(4, 5, delay=1e6)],
+}
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+async def test_together_they_are_answered_and_left_as_one_by_one(
+    batch: str, redis_url: str
+) -> None:
+    envelopes = BATCHES[batch]
+    async with Broker.from_url(redis_url) as broker:
+        with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+            await broker.publish([envelope(id="there")])
+            answers = [(await broker.publish([one]))[0] for one in envelopes]
+            one_by_one = left(client)
+            client.flushall()
+            await broker.publish([envelope(id="there")])
+            assert await broker.publish(envelopes) == answers
+            assert left(client) == one_by_one
 
 
 async def test_what_is_there_is_not_enqueued_again(redis_url: str) -> None:

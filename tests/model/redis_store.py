@@ -92,7 +92,7 @@ class RedisStore(Store):
     async def send_again(self, envelope: Envelope) -> Published:
         """What the link sends after it got no answer to a send of a new id."""
         link, again = self.broker._here().link, structs.replace(envelope, has_new_id=True)
-        (answer, *_) = await link.run("send", self.prefix, "1", *envelope_arguments(again))
+        (answer, *_) = await link.run("send", self.prefix, "1", *envelope_arguments([again]))
         return Published(answer.decode())
 
     async def replay(self, queue: str, call: str, ids: list[str]) -> list[Published]:

@@ -1,5 +1,5 @@
--- send(id, queue, lane, priority, delay, eta, conditions, field, value, ...): enqueue a task, as
--- `send.lua` says, and return its answer for it. `lanes` and `is_new` tell of lanes that are new;
+-- send(id, body, queue, lane, priority, delay, eta, conditions, field, value, ...): enqueue a task,
+-- as `send.lua` says, and return its answer for it. `lanes` and `is_new` tell of lanes that are new;
 -- `again` is '1' where the call may have been carried out before.
 local function is_full(queue, lane, limit)
   local waiting = sure('ZCARD', prefix .. 'delayed:' .. queue)
@@ -24,7 +24,7 @@ local function is_ended(id, conditions) -- it ran between two attempts of this c
   if again ~= '1' or string.sub(conditions, -5) == ' used' then return false end
   return type(redis.pcall('ZSCORE', prefix .. 'ended', id)) == 'string'
 end
-local function send(id, queue, lane, priority, delay, eta, conditions, ...)
+local function send(id, body, queue, lane, priority, delay, eta, conditions, ...)
   local key = prefix .. 'task:' .. id
   if redis.call('EXISTS', key) == 1 then
     local name = redis.pcall('HGET', key, 'task')
@@ -39,10 +39,10 @@ local function send(id, queue, lane, priority, delay, eta, conditions, ...)
   end
   local due = eta ~= '' and tonumber(eta) or now + tonumber(delay)
   if due > now then
-    redis.call('HSET', key, 'status', 'delayed', 'enqueue_time', stamp, ...)
+    redis.call('HSET', key, 'status', 'delayed', 'enqueue_time', stamp, 'body', body, ...)
     postpone(queue, lane, id, due)
   else
-    redis.call('HSET', key, 'status', 'pending', 'enqueue_time', stamp, ...)
+    redis.call('HSET', key, 'status', 'pending', 'enqueue_time', stamp, 'body', body, ...)
     push(lane, priority, id)
   end
   return 'created'

@@ -7,7 +7,7 @@ ARGV[2] spec      text of what it says: another one makes it another schedule
 ARGV[3] after     the slot kept, as the caller knows it; '' to ask for it, or begin now
 ARGV[4] slot      Unix seconds
 ARGV[5] due       when the slot after that is due: until shortly after it the spec is the caller's
-ARGV    a group as of `send`, of the task; nothing to let the slot pass
+ARGV    a group as of `send`, of one task; nothing to let the slot pass
 
 RETURNS the slot kept, what became of it, and 1 if nothing was sent to the lane before.
         That is '' (not this call's to fire), 'other' (the schedule is another spec's), 'passed',
@@ -41,8 +41,9 @@ if is_own and last ~= tonumber(ARGV[3]) then return { last, '', 0 } end
 
 local answer = 'passed'
 if #ARGV > 5 then
-  local id, queue, lane, priority, delay, eta, conditions = unpack(ARGV, 6, 12)
-  answer = send(id, queue, lane, priority, delay, eta, conditions, unpack(ARGV, 14))
+  local queue, lane, priority, delay, eta, conditions = unpack(ARGV, 6, 11)
+  answer = send(ARGV[#ARGV - 1], ARGV[#ARGV], queue, lane, priority, delay, eta, conditions,
+    unpack(ARGV, 14, #ARGV - 2))
   flush_pushed()
   if answer == 'full' then return { tonumber(ARGV[3]), answer, is_new } end
 end
