@@ -74,30 +74,51 @@ def _conditions(envelope: Envelope) -> str:
     return f"{limit} {envelope.fingerprint or '-'} {milliseconds} {used}"
 
 
-def outcome_arguments(outcome: Outcome) -> list[Argument]:
-    """One group of `finish`."""
-    lease, failure = outcome.lease, outcome.failure
+def outcome_arguments(outcomes: Sequence[Outcome]) -> list[Argument]:
+    """The groups of `finish`: what follows each other and differs in lease and result is one."""
+    arguments: list[Argument] = []
+    for _, alike in groupby(outcomes, _but_lease_and_result):
+        arguments += _outcome_group([*alike])
+    return arguments
+
+
+def _but_lease_and_result(outcome: Outcome) -> object:
+    """What outcomes of one group have in common; each that runs again is a group of its own."""
+    if not isinstance(outcome, Finish):
+        return outcome
+    queue, failure = outcome.lease.queue, outcome.failure
+    return queue, outcome.status, failure, outcome.result_ttl, outcome.dead, not outcome.result
+
+
+def _outcome_group(outcomes: Sequence[Outcome]) -> list[Argument]:
+    """Outcomes like the first one."""
+    first, failure = outcomes[0], outcomes[0].failure
     fields: list[Argument] = []
-    if isinstance(outcome, Finish):
-        status, seconds = outcome.status, outcome.result_ttl
-        flags = "d" if outcome.dead else ""
-        if status is Status.COMPLETED or outcome.result:
-            fields += ("result", outcome.result)
+    if isinstance(first, Finish):
+        status, seconds = first.status, first.result_ttl
+        flags = "d" if first.dead else ""
+        if status is Status.COMPLETED or first.result:
+            flags += "r"
     else:
-        status, seconds = _requeue_status(outcome), outcome.delay
-        flags = ("t" if outcome.failed else "") + ("f" if outcome.front else "")
-        if outcome.ctx is not None:
-            fields += ("ctx", outcome.ctx)
-        if outcome.timeout is not None:
-            fields += ("timeout", outcome.timeout)
+        status, seconds = _requeue_status(first), first.delay
+        flags = ("t" if first.failed else "") + ("f" if first.front else "")
+        if first.ctx is not None:
+            fields += ("ctx", first.ctx)
+        if first.timeout is not None:
+            fields += ("timeout", first.timeout)
     if failure is not None:
         fields += ("error", failure.text.encode("utf-8", "backslashreplace"))
         if failure.type:
             fields += ("error_type", failure.type)
         if failure.traceback:
             fields += ("traceback", failure.traceback.encode("utf-8", "backslashreplace"))
-    head: list[Argument] = [lease.id, lease.queue, lease.token, status.value, seconds, flags]
-    return [*head, len(fields), *fields]
+    arguments: list[Argument] = [first.lease.queue, status.value, seconds, flags]
+    arguments += (len(outcomes), len(fields))
+    arguments += fields
+    for outcome in outcomes:
+        result = outcome.result if isinstance(outcome, Finish) else b""
+        arguments += (outcome.lease.id, outcome.lease.token, result)
+    return arguments
 
 
 def _requeue_status(outcome: Requeue) -> Status:

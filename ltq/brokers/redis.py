@@ -221,10 +221,8 @@ class RedisBroker(Broker):
         link = self._here().link
         receipts: dict[int, Receipt] = {}
         for namespace, chunk in chunks(outcomes, queue_of_outcome, outcome_size, _FINISH):
-            arguments: list[Any] = []
-            for i in chunk:
-                arguments += outcome_arguments(outcomes[i])
-            replies = await link.run("finish", _keys.prefix(namespace), *arguments)
+            groups = outcome_arguments([outcomes[i] for i in chunk])
+            replies = await link.run("finish", _keys.prefix(namespace), *groups)
             receipts.update((i, _RECEIPTS[reply]) for i, reply in zip(chunk, replies, strict=True))
         return [receipts[i] for i in range(len(outcomes))]
 

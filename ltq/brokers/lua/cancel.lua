@@ -34,5 +34,5 @@ elseif status == 'working' then
 else
   return again == '1' and status == 'cancelled' and 'cancelled' or 'final'
 end
-close(key, hash[7] or ARGV[3], ARGV[3], 0, 'cancelled')
+close(key, lifetime(hash[7] or ARGV[3], ARGV[3]), 0, 'cancelled')
 return 'cancelled'

@@ -46,11 +46,11 @@ local function recover(id, queue, hash)
     recovered = recovered + 1
     return
   end
-  local key = prefix .. 'task:' .. id
+  local key, life = prefix .. 'task:' .. id, lifetime(hash[8] or result_ttl, result_ttl)
   local text = 'killed its worker ' .. (deaths == 1 and 'once' or died .. ' times')
   buried = buried + 1
   bury(key, queue, id, 'status', 'rejected', 'error', text, 'deaths', died, 'token', token)
-  close(key, hash[8] or result_ttl, result_ttl, -1, 'rejected', 'error', text, 'token', token)
+  close(key, life, -1, 'rejected', 'error', text, 'token', token)
 end
 
 local function move_on(id, queue, move)
