@@ -92,26 +92,15 @@ def _but_lease_and_result(outcome: Outcome) -> object:
 
 def _outcome_group(outcomes: Sequence[Outcome]) -> list[Argument]:
     """Outcomes like the first one."""
-    first, failure = outcomes[0], outcomes[0].failure
-    fields: list[Argument] = []
+    first = outcomes[0]
     if isinstance(first, Finish):
         status, seconds = first.status, first.result_ttl
-        flags = "d" if first.dead else ""
-        if status is Status.COMPLETED or first.result:
-            flags += "r"
+        has_result = status is Status.COMPLETED or first.result
+        flags = ("d" if first.dead else "") + ("r" if has_result else "")
     else:
         status, seconds = _requeue_status(first), first.delay
         flags = ("t" if first.failed else "") + ("f" if first.front else "")
-        if first.ctx is not None:
-            fields += ("ctx", first.ctx)
-        if first.timeout is not None:
-            fields += ("timeout", first.timeout)
-    if failure is not None:
-        fields += ("error", failure.text.encode("utf-8", "backslashreplace"))
-        if failure.type:
-            fields += ("error_type", failure.type)
-        if failure.traceback:
-            fields += ("traceback", failure.traceback.encode("utf-8", "backslashreplace"))
+    fields = _outcome_fields(first)
     arguments: list[Argument] = [first.lease.queue, status.value, seconds, flags]
     arguments += (len(outcomes), len(fields))
     arguments += fields
@@ -119,6 +108,24 @@ def _outcome_group(outcomes: Sequence[Outcome]) -> list[Argument]:
         result = outcome.result if isinstance(outcome, Finish) else b""
         arguments += (outcome.lease.id, outcome.lease.token, result)
     return arguments
+
+
+def _outcome_fields(outcome: Outcome) -> list[Argument]:
+    """What an outcome sets beside the result."""
+    fields: list[Argument] = []
+    if isinstance(outcome, Requeue):
+        if outcome.ctx is not None:
+            fields += ("ctx", outcome.ctx)
+        if outcome.timeout is not None:
+            fields += ("timeout", outcome.timeout)
+    failure = outcome.failure
+    if failure is not None:
+        fields += ("error", failure.text.encode("utf-8", "backslashreplace"))
+        if failure.type:
+            fields += ("error_type", failure.type)
+        if failure.traceback:
+            fields += ("traceback", failure.traceback.encode("utf-8", "backslashreplace"))
+    return fields
 
 
 def _requeue_status(outcome: Requeue) -> Status:

@@ -44,10 +44,10 @@ local function take(id, lane)
     return
   end
   if not hash.task then return unusable(id, lane, 'what the task was is gone in part') end
-  if not fits(hash) then return true end
+  if hash.deaths and not fits(hash) then return true end
   local token, last = fresh_token, tonumber(hash.token)
   if last and last >= micros and last < 9e15 then token = string.format('%.0f', last + 1) end
-  local count = string.format('%.0f', (tonumber(hash.dequeue_count) or 0) + 1)
+  local count = hash.dequeue_count and string.format('%.0f', (tonumber(hash.dequeue_count) or 0) + 1) or '1'
   redis.call('HSET', keys .. id, 'status', 'working', 'dequeue_count', count,
     'last_dequeue_time', stamp, 'worker', consumer, 'token', token)
   add(id, token, fields)
