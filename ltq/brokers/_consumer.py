@@ -150,7 +150,7 @@ class RedisConsumer:
     ) -> float | None:
         group.company = None
         while True:
-            wanted = min(limit - len(deliveries), BATCH)
+            wanted = min(_room(limit, running, deliveries), BATCH)
             woken = frozenset(group.woken)
             again, group.again = group.again, "1"
             due_in, lost, tasks, now, start_in, company = await self._link.run(
@@ -161,7 +161,7 @@ class RedisConsumer:
                 self.name,
                 self._lease,
                 wanted,
-                running + len(deliveries),
+                _beside(running, deliveries),
                 self._grace,
                 self._hold(),
                 group.lanes,
@@ -261,6 +261,22 @@ async def _ignore_broker_error(call: Any) -> None:
 def _limit_arguments(lane: str, limit: Limit) -> list[Argument]:
     rate, most = limit.rate, "" if limit.running is None else limit.running
     return [lane, *(("", "") if rate is None else (repr(rate.interval), rate.burst)), most]
+
+
+def _room(limit: int, running: int, deliveries: Sequence[Delivery]) -> int:
+    """How many more one claim may give: what it gave already may need small company."""
+    companies = [one.company for one in deliveries if one.company is not None]
+    if running < 0:
+        del companies[:1]  # that one was taken regardless
+    most = min([limit, *(company - max(0, running) for company in companies)])
+    return max(0, most - len(deliveries))
+
+
+def _beside(running: int, deliveries: Sequence[Delivery]) -> int:
+    """What runs beside that; -1 until one was taken regardless."""
+    if running < 0 and all(one.company is None for one in deliveries):
+        return running
+    return max(0, running) + len(deliveries)
 
 
 def _settle(future: "asyncio.Future[None]") -> None:

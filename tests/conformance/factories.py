@@ -41,9 +41,9 @@ async def claim_one(broker: Broker, consumer: Consumer) -> Delivery:
     return delivery
 
 
-async def claim_ids(consumer: Consumer, limit: int) -> list[str]:
+async def claim_ids(consumer: Consumer, limit: int, running: int = 0) -> list[str]:
     """The ids one claim gives."""
-    return [delivery.lease.id for delivery in (await consumer.claim(limit)).deliveries]
+    return [delivery.lease.id for delivery in (await consumer.claim(limit, running)).deliveries]
 
 
 async def started(waiting: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":

@@ -150,6 +150,23 @@ async def test_what_is_due_counts_for_the_priority(broker: RedisBroker) -> None:
         assert await claim_ids(consumer, 1) == [high.id]
 
 
+async def test_what_is_left_of_a_lost_task_brings_no_company_to_one_that_needs_none(
+    broker: RedisBroker,
+) -> None:
+    alone = await publish(broker, max_deliveries=2)
+    async with broker.consumer(["mail:send"], lease=0.02) as consumer:
+        await consumer.claim(1)
+
+    async def swept() -> bool:
+        return (await broker.sweep(["mail:send"])).recovered == 1
+
+    await eventually(swept)
+    lost, *_ = await publish_many(broker, 3)
+    await broker._here().link.call("DEL", _keys.task("mail", lost))
+    async with broker.consumer(["mail:send"]) as consumer:
+        assert await claim_ids(consumer, 10) == [alone.id]
+
+
 @pytest.mark.xfail(
     reason="tasks of one claim (and those sent together with one delay) have one score, so Redis "
     "gives them back in the order of their ids (a known limit, see docs/reliability.md)"
