@@ -26,9 +26,9 @@ encode_progress = msgspec.json.Encoder().encode
 
 def envelope_arguments(envelopes: Sequence[Envelope]) -> list[Argument]:
     """The groups of `send`: what follows each other and differs in id and body only is one."""
-    arguments: list[Argument] = []
     if len(envelopes) == 1:
         return _group(envelopes[0], envelopes)
+    arguments: list[Argument] = []
     for _, alike in groupby(envelopes, _but_id_and_body):
         group = list(alike)
         arguments += _group(group[0], group)
@@ -83,7 +83,7 @@ def outcome_arguments(outcomes: Sequence[Outcome]) -> list[Argument]:
 
 
 def _but_lease_and_result(outcome: Outcome) -> object:
-    """What outcomes of one group have in common; each that runs again is a group of its own."""
+    """What outcomes of one group have in common: of those that run again, all."""
     if not isinstance(outcome, Finish):
         return outcome
     queue, failure = outcome.lease.queue, outcome.failure

@@ -6,6 +6,8 @@ import pytest
 import redis
 
 from ltq.broker import Broker
+from ltq.brokers._wire import envelope_arguments
+from ltq.brokers.redis import RedisBroker
 from ltq.message import Envelope, Published
 from ltq.options import Priority
 
@@ -76,6 +78,7 @@ BATCHES: dict[str, list[Envelope]] = {
         *numbered(3),
     ],
     "one twice": numbered(1, 2, 1, 3, 1),
+    "one twice, with other arguments": [*numbered(1, 2), envelope(id="n1", body=b"[[9],{}]")],
     "one twice, apart": [*numbered(1), FILLER, *numbered(2, 1)],
     "of several kinds": [
         one
@@ -116,6 +119,16 @@ async def test_what_is_there_is_not_enqueued_again(redis_url: str) -> None:
         taken = envelope(task_name="mail:other")
         assert await broker.publish([taken]) == [Published.TAKEN]
         assert (await broker.stats(["mail:send"]))[0].pending == 1
+
+
+async def test_a_repeated_call_does_not_enqueue_what_has_run(redis_url: str) -> None:
+    async with RedisBroker(redis_url) as broker:
+        link = broker.new_link()
+        await link.call("ZADD", "ltq:{mail}:ended", 7, "a1")
+        arguments = envelope_arguments([envelope()])
+        assert await link.run("send", "ltq:{mail}:", "1", *arguments) == [b"exists"]
+        assert (await link.run("send", "ltq:{mail}:", "", *arguments))[0] == b"created"
+        await link.aclose()
 
 
 async def test_keys_of_a_wrong_type_make_way(redis_url: str) -> None:

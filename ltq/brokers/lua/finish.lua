@@ -9,18 +9,17 @@ ARGV    a group for outcomes that are alike but for id, token and result:
         queue, status, seconds, flags, outcomes, count, then `count` fields and values to set, then
         id, token and result of each of `outcomes` outcomes.
         seconds: how long a final state stays, or the delay of 'delayed'.
-        flags: 'd' a dead letter, 't' uses up a try, 'f' to the front of its lane, 'r' with result
+        flags: 'd' a dead letter, 't' uses up a try, 'f' to the front of its lane, 'r' the result, too
 
 RETURNS for each outcome 'ok', 'stale', 'cancelled' or 'gone'
 ]]
-local prefix, keys = KEYS[1], KEYS[1] .. 'task:'
+local prefix, keys, ended = KEYS[1], KEYS[1] .. 'task:', {}
 -- @include time
 -- @include sure
 -- @include index
 -- @include final
 -- @include receipt
 -- @include pace
-
 -- Requeue, and keep dead letters. It is rare: the functions for it are made only where it is needed.
 local function put_back_and_bury(groups)
 -- @include lineup
@@ -49,7 +48,7 @@ local function record(group)
     if has_result then fields[#fields] = ARGV[k + 2] end
     close(keys .. ARGV[k], life, ARGV[k + 1], status, unpack(fields))
   end
-  mark(queue, #group.accepted)
+  ended[queue] = (ended[queue] or 0) + #group.accepted
 end
 
 -- All checks come first, then leases go, which frees, and only then anything is written.
@@ -77,4 +76,5 @@ for queue, ids in pairs(over) do
 end
 if is_rare then put_back_and_bury(groups) end
 for _, group in ipairs(groups) do record(group) end
+for queue, count in pairs(ended) do mark(queue, count) end
 return answers
