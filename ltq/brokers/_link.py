@@ -91,9 +91,12 @@ def is_lasting(error: Exception) -> bool:
 
 
 class Link:
-    """Connections to one server, used in one event loop, opened as they are needed."""
+    """Connections to one server, used in one event loop, opened as they are needed.
 
-    def __init__(self, connect: Callable[[], Redis], name: str) -> None:
+    For `busy_poll` seconds after each call the loop stays awake for its reply.
+    """
+
+    def __init__(self, connect: Callable[[], Redis], name: str, busy_poll: float) -> None:
         self._client = connect()
         self._name = name
         self._free: list[AbstractConnection] = []
@@ -101,7 +104,7 @@ class Link:
         self._deadlines = Deadlines()
         self._dialer = Dialer(self.new_connection, self._keep)
         self._closed = False
-        self._poll = BusyPoll()
+        self._poll = BusyPoll(busy_poll)
         self._failing_since: float | None = None
         self.back_since: float = -math.inf
         """When the last outage was over, by the event loop's clock."""

@@ -11,16 +11,19 @@ from redis.backoff import NoBackoff
 from ltq.broker import redact
 from ltq.errors import ConfigurationError
 
+_DEFAULTS = {"notifications": "auto", "busy_poll": "250"}
+"""Parameters that are not redis-py's but LTQ's."""
+
 _OWN = {"decode_responses", "protocol", "retry", "socket_timeout", "encoding", "encoding_errors"}
 """Parameters of redis-py that LTQ sets itself."""
 
 
-def split_url(url: str, *, check: bool) -> tuple[str, str]:
-    """The URL for redis-py, and the parameter that is LTQ's own."""
+def split_url(url: str, *, check: bool) -> tuple[str, dict[str, str]]:
+    """The URL for redis-py, and the parameters that are LTQ's own."""
     try:
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query))
-        wanted = query.pop("notifications", "auto")
+        own = {name: query.pop(name, default) for name, default in _DEFAULTS.items()}
         taken = _OWN & query.keys()
         if taken:
             raise ValueError(f"the parameter {min(taken)} is LTQ's own")
@@ -35,7 +38,7 @@ def split_url(url: str, *, check: bool) -> tuple[str, str]:
             "redis://user:password@host:6379/0 (special characters in a password as %XX), and "
             f"its parameters those of redis-py, without {', '.join(sorted(_OWN))}"
         ) from None
-    return server_url, wanted
+    return server_url, own
 
 
 def new_client(url: str) -> Redis:

@@ -21,6 +21,7 @@ from ltq._names import check_name, namespace_of
 from ltq._ticks import Tick, Ticked
 from ltq.broker import DEFAULT_LEASE, Broker, redact
 from ltq.brokers import _dead, _keys, _slots
+from ltq.brokers._busy_poll import parse_busy_poll
 from ltq.brokers._consumer import RedisConsumer
 from ltq.brokers._hazards import hazards
 from ltq.brokers._link import PATIENCE, Link, is_lasting
@@ -120,14 +121,17 @@ class RedisBroker(Broker):
 
     The URL's parameter `notifications` says how tasks are watched: `auto` (default) switches
     keyspace notifications on where they are off, `require` raises `BrokerError` instead, `poll`
-    does without. `connect` may make the redis-py client instead of the URL (for tests).
+    does without. `busy_poll` says for how many microseconds after a call the event loop stays awake
+    for the reply, as long as replies come that quickly (default 250; 0: it sleeps). `connect` may
+    make the redis-py client instead of the URL (for tests).
     """
 
     def __init__(self, url: str, *, connect: Callable[[], Redis] | None = None) -> None:
         self._url = url
         self._connect = connect
-        self._server_url, wanted = split_url(url, check=connect is None)
-        self.notifications: Notifications = parse_notifications(wanted)
+        self._server_url, own = split_url(url, check=connect is None)
+        self.notifications: Notifications = parse_notifications(own["notifications"])
+        self._busy_poll = parse_busy_poll(own["busy_poll"])
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
         self._parents: list[dict[asyncio.AbstractEventLoop, _Session]] = []
         self._process = os.getpid()
@@ -144,7 +148,7 @@ class RedisBroker(Broker):
     def new_link(self) -> Link:
         """Connections of their own, for one event loop."""
         connect = self._connect or partial(new_client, self._server_url)
-        return Link(connect, self.url.partition("://")[2])
+        return Link(connect, self.url.partition("://")[2], self._busy_poll)
 
     def _here(self) -> _Session:
         """The connections of the running loop; a fork or an ended loop left others behind."""
