@@ -210,6 +210,7 @@ class RedisConsumer:
     async def _block(self, group: _Group) -> None:
         """One blocking pop. It outlives a `wait` that timed out, so that no marker is lost."""
         try:
+            await asyncio.sleep(0)  # what was just claimed may be over at once: it goes out first
             popped = await self._link.block(
                 "BZPOPMIN", *group.wake_keys, BLOCK, patience=BLOCK + _SLACK
             )
