@@ -1,8 +1,10 @@
 """How a command that did not work out is told: one line on stderr, and an exit code."""
 
 import errno
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 import click
@@ -49,7 +51,14 @@ def one_line() -> Iterator[None]:
     except OSError as error:
         if error.errno != errno.ENOSPC:  # a closed pipe is click's part
             raise
+        _drop_output()
         raise CommandError(f"cannot write: {error.strerror}") from error
+
+
+def _drop_output() -> None:
+    """Let what could not be written go nowhere: Python would try once more when it ends."""
+    with suppress(OSError):  # stdout may be no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _sentence(error: click.UsageError) -> str:

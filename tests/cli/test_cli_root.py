@@ -197,10 +197,14 @@ def test_what_a_shell_tells_of_commands_is_not_cut(words: list[str]) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_is_one_line() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_one_line(unbuffered: str) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, "-m", "ltq", "stats", "--broker-url", "memory://"]
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "ltq", "stats", "--broker-url", "memory://"]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, check=False)
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, check=False, env=environment
+        )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(b"ltq: cannot write: ")
     assert b"Traceback" not in done.stderr
