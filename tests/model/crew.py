@@ -40,6 +40,10 @@ class Crew:
 
     def join(self, task: Task) -> None:
         assert self._present < task.company, "a task came into larger company than it may have"
+        self.rejoin(task)
+
+    def rejoin(self, task: Task) -> None:
+        """Take in a task that was given before, when others may have been there."""
         self._room = min(self._room, task.company - self._present) - 1
         self._present += 1
 

@@ -100,9 +100,10 @@ class Model(Board):
     def claim(self, claim: Claiming, now: float, end: float) -> None:
         """Each delivery in turn must be the first of a line, of the best level there is."""
         lines = [(level, self.lines[queue, level]) for level in Priority for queue in claim.queues]
-        limit, running = claim.limit - claim.repeated, claim.running + claim.repeated
         found = set(claim.found)
-        crew = Crew(lines, self.tasks, limit=limit, running=running)
+        crew = Crew(lines, self.tasks, limit=claim.limit, running=claim.running)
+        for delivery in claim.answer.deliveries[: claim.repeated]:
+            crew.rejoin(self.tasks[delivery.lease.id])
         self._meet(lines, found, now)
         for delivery in claim.answer.deliveries[claim.repeated :]:
             heads = crew.next()
