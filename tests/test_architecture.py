@@ -25,6 +25,7 @@ LAYERS: tuple[set[str], ...] = (
         "_clock",
         "_backoff",
         "_batcher",
+        "_crew",
         "_deadlines",
         "_pauses",
         "_cron",

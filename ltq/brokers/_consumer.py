@@ -8,6 +8,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
+from ltq._crew import Crew
 from ltq._names import consumer_name, namespace_of
 from ltq.broker import Claim
 from ltq.brokers import _keys
@@ -99,6 +100,7 @@ class RedisConsumer:
 
     async def claim(self, limit: int, running: int = 0) -> Claim:
         """See `Consumer.claim`."""
+        crew = Crew(limit, running)
         deliveries: list[Delivery] = []
         moments: list[float] = []
         async with self._claiming:
@@ -106,7 +108,7 @@ class RedisConsumer:
                 await asyncio.wait(self.listening, timeout=_LISTENING)
                 self.listening = ()
             for group in self._groups:
-                due_in = await self._claim_from(group, limit, running, deliveries)
+                due_in = await self._claim_from(group, crew, deliveries)
                 if due_in is not None:
                     moments.append(due_in)
             self._groups = self._groups[1:] + self._groups[:1]  # none always goes first
@@ -118,16 +120,16 @@ class RedisConsumer:
         )
 
     async def _claim_from(
-        self, group: _Group, limit: int, running: int, deliveries: list[Delivery]
+        self, group: _Group, crew: Crew, deliveries: list[Delivery]
     ) -> float | None:
         """Add to `deliveries`; an error after the first of them does not take them away."""
         try:
-            due_in = await self._claim(group, limit, running, deliveries)
+            due_in = await self._claim(group, crew, deliveries)
             if due_in == 0:
                 if self._before_sweep is not None:
                     await self._before_sweep()
                 await self._sweep(group.namespace, self._grace if self._hold() == 0 else math.inf)
-                due_in = await self._claim(group, limit, running, deliveries, swept="1")
+                due_in = await self._claim(group, crew, deliveries, swept="1")
         except BrokerError:
             if not deliveries:
                 raise
@@ -142,15 +144,14 @@ class RedisConsumer:
     async def _claim(
         self,
         group: _Group,
-        limit: int,
-        running: int,
+        crew: Crew,
         deliveries: list[Delivery],
         *,
         swept: str = "",
     ) -> float | None:
         group.company = None
         while True:
-            wanted = min(_room(limit, running, deliveries), BATCH)
+            wanted = min(max(0, crew.room), BATCH)
             woken = frozenset(group.woken)
             again, group.again = group.again, "1"
             due_in, lost, tasks, now, start_in, company = await self._link.run(
@@ -161,7 +162,7 @@ class RedisConsumer:
                 self.name,
                 self._lease,
                 wanted,
-                _beside(running, deliveries),
+                crew.beside,
                 self._grace,
                 self._hold(),
                 group.lanes,
@@ -175,7 +176,10 @@ class RedisConsumer:
             group.claim_id, group.again = _claim_id(), ""
             if due_in != _AT_ONCE:  # which gave no tasks but told to come again
                 group.woken -= woken
-            deliveries.extend([delivery(task, float(now)) for task in tasks])
+            given = [delivery(task, float(now)) for task in tasks]
+            deliveries += given
+            for one in given:
+                crew.join(one.company)
             if lost:
                 logger.warning("%d tasks of %s were lost: see the dead letters", lost, group.prefix)
             group.start_in = float(start_in) if start_in else None
@@ -262,22 +266,6 @@ async def _ignore_broker_error(call: Any) -> None:
 def _limit_arguments(lane: str, limit: Limit) -> list[Argument]:
     rate, most = limit.rate, "" if limit.running is None else limit.running
     return [lane, *(("", "") if rate is None else (repr(rate.interval), rate.burst)), most]
-
-
-def _room(limit: int, running: int, deliveries: Sequence[Delivery]) -> int:
-    """How many more one claim may give: what it gave already may need small company."""
-    companies = [one.company for one in deliveries if one.company is not None]
-    if running < 0:
-        del companies[:1]  # that one was taken regardless
-    most = min([limit, *(company - max(0, running) for company in companies)])
-    return max(0, most - len(deliveries))
-
-
-def _beside(running: int, deliveries: Sequence[Delivery]) -> int:
-    """What runs beside that; -1 until one was taken regardless."""
-    if running < 0 and all(one.company is None for one in deliveries):
-        return running
-    return max(0, running) + len(deliveries)
 
 
 def _settle(future: "asyncio.Future[None]") -> None:

@@ -10,6 +10,7 @@ from itertools import count
 from math import inf
 
 from ltq._clock import Clock
+from ltq._crew import Crew
 from ltq._feed import Feed
 from ltq._names import namespace_of
 from ltq._ticks import Tick, Ticked
@@ -33,30 +34,6 @@ class Client:
         self.limits: dict[str, Limit] = dict(limits)
         self.homes: dict[str, str] = {lane: namespace_of(lane) for lane in lanes}
         self.namespaces: tuple[str, ...] = tuple(dict.fromkeys(self.homes.values()))
-
-
-class Crew:
-    """The tasks of one claim, beside `running` others of the same process."""
-
-    def __init__(self, limit: int, running: int) -> None:
-        self.room = limit
-        self.refused: int | None = None
-        """The smallest company that a task needs which was left."""
-        self._present = max(0, running)
-        self._regardless = running < 0
-
-    def takes(self, company: int | None) -> bool:
-        """Take in a task that needs such company, if it fits."""
-        if company is not None and self._regardless:  # it was waited for in vain
-            self._regardless = False
-        elif company is not None:
-            if self._present >= company:
-                self.refused = min(company, self.refused or company)
-                return False
-            self.room = min(self.room, company - self._present)
-        self.room -= 1
-        self._present += 1
-        return True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
