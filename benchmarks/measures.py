@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from benchmarks import scale
-from benchmarks.stand import BULK, Crew, Figures, Stand
+from benchmarks.stand import BULK, ClaimBudget, Figures, Stand
 
 
 async def drain(stand: Stand) -> Figures:
@@ -16,7 +16,7 @@ async def drain(stand: Stand) -> Figures:
     Starting and stopping the worker is in the time.
     """
     count = stand.count(20_000)
-    crew = Crew(stand.url)
+    crew = ClaimBudget(stand.url)
     await crew.fill(count)
     start = time.perf_counter()
     await crew.worker.run(burst=True)
@@ -28,7 +28,7 @@ async def drain(stand: Stand) -> Figures:
 async def send_many(stand: Stand) -> Figures:
     """Bulk sends, 500 a call, arguments checked and encoded in the time."""
     count = stand.count(20_000)
-    crew = Crew(stand.url)
+    crew = ClaimBudget(stand.url)
     start = time.perf_counter()
     for first in range(0, count, BULK):
         await crew.send(range(first, min(first + BULK, count)))
@@ -40,7 +40,7 @@ async def send_many(stand: Stand) -> Figures:
 async def concurrent_sends(stand: Stand) -> Figures:
     """32 loops that send one task after the other."""
     loops, each = 32, stand.count(300, least=2)
-    crew = Crew(stand.url)
+    crew = ClaimBudget(stand.url)
 
     async def send() -> None:
         for number in range(each):
@@ -55,7 +55,7 @@ async def concurrent_sends(stand: Stand) -> Figures:
 
 async def one_send(stand: Stand) -> Figures:
     """One send at a time against one plain HSET of redis-py, in turns."""
-    crew = Crew(stand.url)
+    crew = ClaimBudget(stand.url)
     count = stand.count(200)
     sends, hsets = [], []
     for _ in range(10):
@@ -75,7 +75,7 @@ async def _rate(call: Callable[[], Awaitable[object]], count: int) -> float:
 
 async def latency(stand: Stand) -> Figures:
     """From `send` to the result, an idle worker in the same process."""
-    crew = Crew(stand.url)
+    crew = ClaimBudget(stand.url)
     times = []
     async with crew.worker:
         for number in range(stand.count(1000)):
@@ -88,7 +88,7 @@ async def latency(stand: Stand) -> Figures:
 
 async def lateness(stand: Stand) -> Figures:
     """How late delayed tasks start."""
-    crew = Crew(stand.url)
+    crew = ClaimBudget(stand.url)
     delays = [0.2 + 0.01 * number for number in range(stand.count(100))]
     async with crew.worker:
         delayed = [crew.noop.with_options(delay=delay) for delay in delays]
@@ -103,7 +103,7 @@ async def lateness(stand: Stand) -> Figures:
 
 async def waiters(stand: Stand) -> Figures:
     """10 000 handles awaited at once."""
-    crew = Crew(stand.url)
+    crew = ClaimBudget(stand.url)
     handles = await crew.send(range(stand.count(10_000)))
     start = time.perf_counter()
     async with crew.worker:
@@ -122,7 +122,7 @@ async def waiters(stand: Stand) -> Figures:
 async def memory(stand: Stand) -> Figures:
     """Redis memory for a waiting and a finished task, int argument and result."""
     count = stand.count(20_000)
-    crew = Crew(stand.url)
+    crew = ClaimBudget(stand.url)
     empty = await _used_memory(stand)
     await crew.fill(count)
     waiting = await _used_memory(stand)
@@ -142,7 +142,7 @@ async def _used_memory(stand: Stand) -> int:
 
 async def idle(stand: Stand) -> Figures:
     """What a worker does with nothing to do, in 20 s; what it does at its start is left out."""
-    crew = Crew(stand.url)
+    crew = ClaimBudget(stand.url)
     async with crew.worker:
         await asyncio.sleep(stand.seconds(5.0))
         before, start = await _commands(stand), time.perf_counter()

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
 from benchmarks.peers.contender import CONCURRENCY
-from benchmarks.stand import Crew, Figures, Stand
+from benchmarks.stand import ClaimBudget, Figures, Stand
 from ltq.broker import Broker, Consumer
 from ltq.message import Delivery, Finish
 from ltq.state import Status
@@ -25,7 +25,7 @@ async def floor(stand: Stand) -> Figures:
     As many are claimed as a worker has room for, while those before are written.
     """
     count = stand.count(20_000, least=100)
-    crew = Crew(stand.url)
+    crew = ClaimBudget(stand.url)
     workers, loops = [], []
     for _ in range(3):
         await crew.fill(count)
@@ -63,7 +63,7 @@ async def many_waiting(stand: Stand) -> Figures:
     count = stand.count(20_000)
     few = 3 * count + stand.count(10_000, least=1000)
     many = max(stand.count(1_000_000), few + 1000)
-    crew = Crew(stand.url)
+    crew = ClaimBudget(stand.url)
     rates: dict[int, list[float]] = {few: [], many: []}
     for waiting in (few, many, few):  # so that a machine that changes meanwhile counts less
         await stand.client.flushall()
@@ -80,8 +80,8 @@ async def many_tasks(stand: Stand) -> Figures:
     Once with work for one of them only, once with work for all.
     """
     count = stand.count(20_000)
-    single = Crew(stand.url, "single")
-    several = Crew(stand.url, "several", tasks=500)
+    single = ClaimBudget(stand.url, "single")
+    several = ClaimBudget(stand.url, "several", tasks=500)
     alone, of_500, all_500 = [], [], []
     for _ in range(3):
         await single.fill(count)
@@ -110,7 +110,7 @@ async def many_tasks(stand: Stand) -> Figures:
 async def many_processes(stand: Stand) -> Figures:
     """100 000 tasks drained by 8 processes together, against one."""
     count, several = stand.count(100_000), min(8, stand.count(8, least=2))
-    crew = Crew(stand.url)
+    crew = ClaimBudget(stand.url)
     rates = {}
     for processes in (1, several):
         await stand.client.flushall()
@@ -152,7 +152,7 @@ async def _burst(url: str) -> AsyncIterator[Process]:
 async def many_watchers(stand: Stand) -> Figures:
     """A worker's rate with 10 000 `watch()` open on other tasks in its process, and with none."""
     count = stand.count(20_000)
-    crew, others = Crew(stand.url), Crew(stand.url, "others")
+    crew, others = ClaimBudget(stand.url), ClaimBudget(stand.url, "others")
     handles = await others.send(range(stand.count(10_000)))
     without, beside = [], []
     for _ in range(3):

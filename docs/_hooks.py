@@ -18,7 +18,7 @@ DOCS = "docs"
 PAGES = {
     "CHANGELOG.md": "changelog.md",
     "examples/README.md": "examples.md",
-    "ltq/brokers/lua/README.md": "data-model.md",
+    "ltq/brokers/redis/lua/README.md": "data-model.md",
 }
 """Files outside `docs/` that are pages of the site."""
 

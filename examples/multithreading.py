@@ -50,7 +50,7 @@ async def ping(number: int) -> int:
 
 
 @dataclass
-class Pulse:
+class WorkerHealth:
     """How the event loop does: how often it ticked, and how late at worst."""
 
     ticks: int = 0
@@ -59,9 +59,9 @@ class Pulse:
 
 
 @contextlib.asynccontextmanager
-async def felt() -> AsyncIterator[Pulse]:
+async def felt() -> AsyncIterator[WorkerHealth]:
     """Feel the pulse of this event loop while the block runs."""
-    pulse = Pulse()
+    pulse = WorkerHealth()
 
     async def beat() -> None:
         while True:
@@ -77,7 +77,7 @@ async def felt() -> AsyncIterator[Pulse]:
         beating.cancel()
 
 
-async def produce(count: int, rounds: int) -> tuple[list[Key], Pulse, float]:
+async def produce(count: int, rounds: int) -> tuple[list[Key], WorkerHealth, float]:
     """Run the worker here, send it the work, and ping it meanwhile: keys, pulse, seconds."""
     async with worker, felt() as pulse:
         begun = time.perf_counter()

@@ -1,8 +1,6 @@
 """LTQ: a lightweight, async-first, fully typed task queue on Redis."""
 
-from ltq._display import display
-from ltq._portal import close_sync
-from ltq._together import as_completed, gather
+from ltq._aio.portal import close_sync
 from ltq.app import App
 from ltq.broker import Broker
 from ltq.context import Context, current
@@ -27,6 +25,7 @@ from ltq.errors import (
 )
 from ltq.events import Event, EventKind, EventReader
 from ltq.handle import Handle
+from ltq.handles import as_completed, gather
 from ltq.logger import TaskFilter, get_logger, setup_logging
 from ltq.message import Message
 from ltq.middleware import (
@@ -38,6 +37,7 @@ from ltq.middleware import (
     Prometheus,
     Sentry,
 )
+from ltq.notebook import display
 from ltq.options import SendOptions, TaskOptions
 from ltq.scheduler import Schedule, Scheduler
 from ltq.state import Progress, QueueStats, Status, TaskState

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from ltq._pauses import Pauses
+from ltq._aio.backoff import ExponentialBackoff
 from ltq.broker import Broker
 from ltq.errors import ConfigurationError, QueueFullError
 from ltq.message import Envelope, Published
@@ -39,7 +39,7 @@ async def enqueue(
         return ids
     left = await _refused(broker, envelopes, range(len(ids)), answers, ids)
     deadline = asyncio.get_running_loop().time() + full_timeout
-    pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE)
+    pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
     while left:
         rest = deadline - asyncio.get_running_loop().time()
         if rest <= 0 and Published.FULL in answers:
@@ -70,12 +70,12 @@ async def _refused(
         envelope = envelopes[i]
         if answer is Published.FULL:
             left.append(i)
-        elif answer is Published.TAKEN:
+        elif answer is Published.ID_CONFLICT:
             raise ConfigurationError(
                 f"id {envelope.id!r} is another task's, not {envelope.task_name}'s: "
                 "ids are unique within a worker"
             )
-        elif answer is Published.SAME:
+        elif answer is Published.DUPLICATE:
             first = await broker.first(envelope.queue, envelope.fingerprint)
             if first is None:  # its time has just ended
                 left.append(i)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from ltq._signals import stop_on_signals
+from ltq._aio.signals import stop_on_signals
 from ltq.errors import ConfigurationError
 from ltq.middleware import Middleware
 from ltq.worker import Worker

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Self
 
 from ltq.errors import ConfigurationError
-from ltq.logger import Seldom
+from ltq.logger import ThrottledLogger
 from ltq.message import Delivery, Envelope, Finish, Outcome, Published
 from ltq.options import positive_int
 
@@ -193,7 +193,7 @@ class _Buffer:
         self._ended = False
         self._wake: asyncio.Event | None = None
         self._lock = threading.Lock()
-        self._seldom = Seldom(logger)
+        self._seldom = ThrottledLogger(logger)
 
     def put(self, event: Event) -> None:
         """Keep an event; from any thread. The oldest goes where there is no room."""

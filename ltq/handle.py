@@ -6,7 +6,7 @@ from typing import Any, Generic, cast
 
 from typing_extensions import TypeVar
 
-from ltq._html import describe, row, table
+from ltq._display.html import describe, row, table
 from ltq.broker import BrokerSource
 from ltq.errors import (
     ResultTimeoutError,

@@ -99,7 +99,7 @@ def _own_handler(logger: logging.Logger) -> "_StderrHandler":
     return handler
 
 
-class Seldom:
+class ThrottledLogger:
     """Says what may repeat many times a second, such as that a server is away, every few seconds.
 
     The first warning is logged at once; those that come within `every` seconds are left out.

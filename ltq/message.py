@@ -8,7 +8,7 @@ import msgspec
 from typing_extensions import TypeVar
 
 from ltq._names import new_id as new_id
-from ltq.options import DEFAULT_RESULT_TTL, Dispatch, Priority
+from ltq.options import DEFAULT_RESULT_TTL, Priority, SendConfig
 from ltq.state import Status
 
 R_co = TypeVar("R_co", covariant=True, default=Any)
@@ -25,7 +25,7 @@ class Message(msgspec.Struct, Generic[R_co], frozen=True, eq=False):
     task_name: str
     ctx: dict[str, Any] = msgspec.field(default_factory=dict)
     id: str = msgspec.field(default_factory=new_id)
-    options: Dispatch = Dispatch()
+    options: SendConfig = SendConfig()
     """What `with_options` said for this send; once claimed, its `max_tries` and `result_ttl`."""
     tries: int = 0
     """How many runs have failed before this one."""
@@ -101,9 +101,9 @@ class Published(StrEnum):
     CREATED = "created"
     EXISTS = "exists"
     """A task with this id is there already: nothing was enqueued."""
-    TAKEN = "taken"
+    ID_CONFLICT = "id_conflict"
     """Another task has this id: nothing was enqueued."""
-    SAME = "same"
+    DUPLICATE = "duplicate"
     """A task with this `fingerprint` was sent lately: nothing was enqueued. `first` tells which."""
     FULL = "full"
     """`max_pending` tasks wait in the queue: nothing was enqueued."""
@@ -138,7 +138,7 @@ class Delivery(msgspec.Struct, frozen=True):
     timeout: float | None
     max_tries: int | None
     result_ttl: float | None
-    company: int | None = None
+    isolation: int | None = None
     """How many tasks, this one among them, its process should run at most; None: any number."""
 
 

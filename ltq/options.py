@@ -28,9 +28,6 @@ RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], 
 DEFAULT_RESULT_TTL = 3600.0
 DEFAULT_MAX_DELIVERIES = 5
 DEFAULT_FULL_TIMEOUT = 30.0
-ISOLATION = 5.0
-"""Seconds a worker makes room for a task that needs it, and leaves it the room (see `company`)."""
-
 DEAD_TTL = 7 * 86400
 """Seconds a dead letter is kept."""
 
@@ -39,19 +36,6 @@ MAX_DEAD = 10_000
 
 MAX_SECONDS = 100 * 365.25 * 86400
 """A century: more is a mistake of units, and would leave the range of the servers' integers."""
-
-
-def company(deaths: int, max_deliveries: int | None = None) -> int | None:
-    """How many tasks, itself among them, may run beside one that workers died under.
-
-    None: any number. One that kills its process takes its neighbours along, and they must not
-    share its fate again and again: a task that one more death would bury runs alone, one that
-    survives another death among 10, and so on. `claim` holds to it (`lua/_lease.lua`).
-    """
-    if deaths <= 0:
-        return None
-    left = (max_deliveries or DEFAULT_MAX_DELIVERIES) - 1 - deaths
-    return int(10 ** min(max(left, 0), 9))
 
 
 class TaskOptions(TypedDict, total=False, closed=True):
@@ -140,7 +124,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class TaskConfig:
     """The options of a task, checked and in plain units (seconds)."""
 
     queue: str | None = None
@@ -166,7 +150,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dispatch:
+class SendConfig:
     """The options of one send, checked and in plain units (seconds, Unix seconds)."""
 
     id: str | None = None
@@ -336,17 +320,17 @@ def _checked(kind: str, checks: dict[str, _Check], options: Mapping[str, object]
     return {option: checks[option](option, value) for option, value in options.items()}
 
 
-def parse_task_options(options: Mapping[str, object]) -> Policy:
+def parse_task_options(options: Mapping[str, object]) -> TaskConfig:
     """Check a decorator's options (without `name`); raise `ConfigurationError` on a wrong one."""
-    policy = Policy(**_checked("task", _TASK_CHECKS, options))
+    policy = TaskConfig(**_checked("task", _TASK_CHECKS, options))
     for option in ("on_full", "full_timeout"):
         if option in options and policy.max_pending is None:
             raise ConfigurationError(f"{option} says nothing without max_pending: give both")
     return policy
 
 
-def parse_send_options(options: Mapping[str, object]) -> Dispatch:
+def parse_send_options(options: Mapping[str, object]) -> SendConfig:
     """Check the options of `with_options`; raise `ConfigurationError` on a wrong one."""
     if "delay" in options and "eta" in options:
         raise ConfigurationError("delay and eta exclude each other: give one of them")
-    return Dispatch(**_checked("send", _SEND_CHECKS, options))
+    return SendConfig(**_checked("send", _SEND_CHECKS, options))

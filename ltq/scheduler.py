@@ -9,13 +9,14 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any
 
-from ltq._cron import parse_zone
-from ltq._schedule import Misfire, Schedule, Zone, schedule_message
-from ltq._signals import stop_on_signals
-from ltq._timetable import Timetable
+from ltq._aio.signals import stop_on_signals
+from ltq._cron.expression import parse_zone
+from ltq._scheduler.declare import schedule_message
+from ltq._scheduler.loop import SchedulerLoop
 from ltq.broker import Broker
 from ltq.errors import ConfigurationError
 from ltq.message import Message
+from ltq.schedule import Misfire, Schedule, Zone
 from ltq.worker import Worker, default_broker_url
 
 __all__ = ["Misfire", "Schedule", "Scheduler"]
@@ -178,7 +179,7 @@ class Scheduler:
     async def _work(self, run: _Run, *, close: bool) -> None:
         """Run until told to stop; `close` the connections of this event loop then."""
         working = asyncio.create_task(
-            Timetable(self.broker, self.schedules, self._sleep).run(), name="ltq-scheduler"
+            SchedulerLoop(self.broker, self.schedules, self._sleep).run(), name="ltq-scheduler"
         )
         told = asyncio.wrap_future(run.told)
         try:

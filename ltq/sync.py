@@ -6,7 +6,7 @@ from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
-from ltq._portal import Portal, open_portal
+from ltq._aio.portal import BlockingPortal, open_portal
 from ltq.broker import Broker, BrokerSource
 from ltq.handle import Handle
 from ltq.state import TaskState
@@ -104,7 +104,7 @@ class SyncHandle(Generic[R_co]):
 
 
 def _follow(
-    portal: Portal, broker: Broker, states: AsyncGenerator[TaskState[R_co], None]
+    portal: BlockingPortal, broker: Broker, states: AsyncGenerator[TaskState[R_co], None]
 ) -> Generator[TaskState[R_co], None, None]:
     one_at_a_time = asyncio.Lock()  # a step that was interrupted may still be ending
 

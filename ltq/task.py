@@ -11,16 +11,16 @@ import msgspec
 from msgspec.structs import replace
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
+from ltq._aio.portal import open_portal
+from ltq._codec.call import CallCodec
 from ltq._enqueue import enqueue
 from ltq._names import new_id
-from ltq._portal import open_portal
 from ltq.broker import Broker, BrokerSource
-from ltq.codec import CallCodec
 from ltq.errors import ConfigurationError, InvalidArgumentsError, LtqError
 from ltq.events import EventStream
 from ltq.handle import Handle
 from ltq.message import Envelope, Message, Published, lane_of
-from ltq.options import Dispatch, Policy, SendOptions, parse_send_options
+from ltq.options import SendConfig, SendOptions, TaskConfig, parse_send_options
 from ltq.sync import SyncHandle
 
 P = ParamSpec("P", default=...)
@@ -95,7 +95,7 @@ class Task(Generic[P, R]):
         *,
         name: str,
         options: Mapping[str, Any],
-        policy: Policy,
+        policy: TaskConfig,
         codec: CallCodec,
         result_ttl: float,
         events: EventStream,
@@ -115,7 +115,7 @@ class Task(Generic[P, R]):
         self._hooks = _Hooks(source)
         self._events = events
         self._send_options: Mapping[str, Any] = {}
-        self._dispatch = Dispatch()
+        self._dispatch = SendConfig()
         self._template = self._template_of(self._dispatch)
         self.__doc__ = fn.__doc__
         self.__wrapped__ = fn
@@ -247,7 +247,7 @@ class Task(Generic[P, R]):
             answered=self._events.enqueued if self._events.is_heard else None,
         )
 
-    def _full_timeout(self, dispatch: Dispatch) -> float:
+    def _full_timeout(self, dispatch: SendConfig) -> float:
         """Seconds to wait for room."""
         policy = self.policy
         if (dispatch.on_full or policy.on_full) == "raise":
@@ -286,14 +286,14 @@ class Task(Generic[P, R]):
                 sent = _with_ctx(message, ctx)
         return ctx
 
-    def _envelope(self, task_id: str, body: bytes, dispatch: Dispatch, ctx: bytes) -> Envelope:
+    def _envelope(self, task_id: str, body: bytes, dispatch: SendConfig, ctx: bytes) -> Envelope:
         if dispatch.max_tries is not None:
             self._hooks.need("max_tries", self.name)
         template = self._template if dispatch is self._dispatch else self._template_of(dispatch)
         fingerprint = self.codec.fingerprint(body) if template.unique_for else ""
         return replace(template, id=task_id, body=body, ctx=ctx, fingerprint=fingerprint)
 
-    def _template_of(self, dispatch: Dispatch) -> Envelope:
+    def _template_of(self, dispatch: SendConfig) -> Envelope:
         """What the envelopes of all that is sent with these options have in common."""
         policy = self.policy
         return Envelope(

@@ -14,13 +14,14 @@ from typing import Any, Generic, Literal, Protocol, Self, cast, overload
 
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
-from ltq._check import check_tasks
+from ltq._aio.signals import stop_on_signals
+from ltq._codec.call import CallCodec, Codec
 from ltq._names import check_name
-from ltq._schedule import Misfire, Schedule, ScheduleDecorator, Zone, schedule_tasks
-from ltq._shift import Plan, Pulse, Shift
-from ltq._signals import stop_on_signals
+from ltq._scheduler.declare import schedule_tasks
+from ltq._worker.run import RunConfig, WorkerHealth, WorkerRun
+from ltq._worker.validation import check_tasks
 from ltq.broker import DEFAULT_LEASE, Broker
-from ltq.codec import DEFAULT_MAX_PAYLOAD, CallCodec, Codec, Serializer
+from ltq.codec import DEFAULT_MAX_PAYLOAD, Serializer
 from ltq.errors import ConfigurationError, LifespanError
 from ltq.events import DEFAULT_BUFFER, Event, EventReader, EventStream
 from ltq.logger import get_logger
@@ -33,6 +34,7 @@ from ltq.options import (
     positive_int,
     seconds,
 )
+from ltq.schedule import Misfire, Schedule, ScheduleDecorator, Zone
 from ltq.task import Task
 
 P = ParamSpec("P")
@@ -112,7 +114,7 @@ class Worker(Generic[L_co]):
         self._resource: ContextVar[L_co] = ContextVar(f"ltq.{self.name}.resource")
         self._tasks: dict[str, Task[..., Any]] = {}
         self._schedules: list[Schedule] = []
-        self._shifts: set[Shift] = set()
+        self._shifts: set[WorkerRun] = set()
         self._starting = 0
         self._stopped_early = False
         self._embedded: asyncio.Task[None] | None = None
@@ -231,7 +233,7 @@ class Worker(Generic[L_co]):
         for shift in list(self._shifts):
             shift.stop(now=now)
 
-    def pulses(self) -> list[Pulse]:
+    def health(self) -> list[WorkerHealth]:
         """How its present runs do: one each; none before it runs. From any thread."""
         return [shift.pulse() for shift in list(self._shifts)]
 
@@ -289,7 +291,7 @@ class Worker(Generic[L_co]):
             begun()
             await shift.run(burst=burst)
 
-    async def _start(self, stack: AsyncExitStack) -> Shift:
+    async def _start(self, stack: AsyncExitStack) -> WorkerRun:
         """Enter what surrounds a run. A `stop` meanwhile is not forgotten."""
         self._starting += 1
         self._stopped_early = False
@@ -301,7 +303,7 @@ class Worker(Generic[L_co]):
             resource = await self._open(stack)
             token = self._resource.set(resource)  # what the run starts inherits it
             stack.callback(self._resource.reset, token)
-            shift = Shift(self._plan(resource))
+            shift = WorkerRun(self._plan(resource))
         finally:
             self._starting -= 1
         self._shifts.add(shift)
@@ -377,8 +379,8 @@ class Worker(Generic[L_co]):
         self._tasks[name] = task
         return task
 
-    def _plan(self, lifespan: Any) -> Plan:
-        return Plan(
+    def _plan(self, lifespan: Any) -> RunConfig:
+        return RunConfig(
             name=self.name,
             broker=self.broker,
             tasks=dict(self._tasks),

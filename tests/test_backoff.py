@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltq._backoff import DEFAULT_BASE, LONGEST, next_pause
 from ltq.errors import ConfigurationError
+from ltq.middleware._retry_delay import DEFAULT_BASE, LONGEST, next_pause
 from ltq.options import MAX_SECONDS
 
 bases = st.floats(1e-6, MAX_SECONDS) | st.timedeltas(timedelta(milliseconds=1), timedelta(days=9))

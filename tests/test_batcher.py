@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ltq._batcher import Batcher
+from ltq._aio.batcher import Batcher
 
 
 class Flush:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltq._cron import Cron, parse_cron, parse_zone
+from ltq._cron.expression import Cron, parse_cron, parse_zone
 from ltq.errors import ConfigurationError
 
 MINUTE = timedelta(minutes=1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ltq._deadlines import Deadlines
+from ltq._aio.deadlines import Deadlines
 
 
 async def never() -> None:

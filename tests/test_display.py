@@ -9,7 +9,7 @@ import pytest
 
 import ltq
 from ltq import Progress, Status, TaskState, Worker
-from ltq._html import describe, row, share, table
+from ltq._display.html import describe, row, share, table
 from tests.servers import free_port
 
 ROOT = Path(__file__).parent.parent

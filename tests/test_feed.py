@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ltq._feed import Feed, FeedTimeoutError
+from ltq.broker.feed import Feed, FeedTimeoutError
 from ltq.errors import BrokerError
 from ltq.state import Status, TaskState
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from ltq.errors import ConfigurationError
 from ltq.options import (
     MAX_SECONDS,
-    Dispatch,
-    Policy,
     Priority,
     Rate,
+    SendConfig,
     SendOptions,
+    TaskConfig,
     TaskOptions,
     parse_send_options,
     parse_task_options,
@@ -123,7 +123,7 @@ class TestWrongOptions:
 
     @pytest.mark.parametrize(
         ("parse", "kind", "options"),
-        [(parse_task_options, "task", Policy), (parse_send_options, "send", Dispatch)],
+        [(parse_task_options, "task", TaskConfig), (parse_send_options, "send", SendConfig)],
     )
     def test_an_unknown_one_is_named_with_all_that_are_allowed(
         self, parse: Parse, kind: str, options: type[Any]
@@ -151,8 +151,8 @@ class TestWrongOptions:
 
 class TestTaskOptions:
     def test_none_given_leaves_all_open(self) -> None:
-        assert parse_task_options({}) == Policy()
-        assert Policy() == Policy(priority=Priority.NORMAL, max_tries=None, timeout=None)
+        assert parse_task_options({}) == TaskConfig()
+        assert TaskConfig() == TaskConfig(priority=Priority.NORMAL, max_tries=None, timeout=None)
 
     def test_all_come_out_in_plain_units(self) -> None:
         options: TaskOptions = {
@@ -168,7 +168,7 @@ class TestTaskOptions:
             "max_pending": 100,
             "max_deliveries": 2,
         }
-        assert parse_task_options(options) == Policy(
+        assert parse_task_options(options) == TaskConfig(
             queue="github:all",
             max_tries=3,
             backoff=2.0,
@@ -183,7 +183,7 @@ class TestTaskOptions:
         )
 
     def test_those_of_the_type_are_those_that_are_checked(self) -> None:
-        assert set(get_type_hints(TaskOptions)) == {*Policy.__dataclass_fields__, "name"}
+        assert set(get_type_hints(TaskOptions)) == {*TaskConfig.__dataclass_fields__, "name"}
 
     @pytest.mark.parametrize(
         ("value", "parsed"),
@@ -224,7 +224,7 @@ class TestTaskOptions:
 
 class TestSendOptions:
     def test_none_given_leaves_all_to_the_task(self) -> None:
-        assert parse_send_options({}) == Dispatch()
+        assert parse_send_options({}) == SendConfig()
 
     def test_all_come_out_in_plain_units(self) -> None:
         options: SendOptions = {
@@ -235,7 +235,7 @@ class TestSendOptions:
             "max_tries": 1,
             "result_ttl": 0,
         }
-        assert parse_send_options(options) == Dispatch(
+        assert parse_send_options(options) == SendConfig(
             id="order-5",
             delay=60.0,
             priority=Priority.LOW,
@@ -245,7 +245,7 @@ class TestSendOptions:
         )
 
     def test_those_of_the_type_are_those_that_are_checked(self) -> None:
-        assert set(get_type_hints(SendOptions)) == set(Dispatch.__dataclass_fields__)
+        assert set(get_type_hints(SendOptions)) == set(SendConfig.__dataclass_fields__)
 
     @pytest.mark.parametrize("hours", [-12, 0, 5.5])
     def test_a_time_is_the_same_moment_in_any_zone(self, hours: float) -> None:

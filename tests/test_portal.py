@@ -19,7 +19,7 @@ FORK = ("-W", "ignore:This process")
 BEGIN = """
 import os, signal, sys, threading
 import ltq
-from ltq import _portal
+from ltq._aio import portal as _portal
 
 worker = ltq.Worker("shop", broker_url=sys.argv[1])
 

@@ -14,8 +14,8 @@ import pytest
 import ltq
 from ltq import ConfigurationError, Scheduler
 from ltq._names import new_id
-from ltq._schedule import MAX_MISSED
 from ltq.brokers.memory import MemoryBroker
+from ltq.schedule import MAX_MISSED
 from ltq.scheduler import Misfire
 from tests.eventually import eventually
 

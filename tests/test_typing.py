@@ -40,7 +40,7 @@ INTERNAL = {
     "Message": {"body", "options", "origin"},
     "Schedule": {"cron", "due", "envelope", "key"},
     "Task": {"envelope_of", "sent"},
-    "Worker": {"pulses"},
+    "Worker": {"health"},
 }
 """What passes between the parts of LTQ: not for users, and so not in the table."""
 

@@ -8,8 +8,8 @@ from urllib.request import ProxyHandler, build_opener
 
 import click
 
-from ltq.brokers._survey import Queue, look_at_queues
 from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._doctor.survey import Queue, look_at_queues
 from ltq.cli._errors import CommandError, WrongUseError
 from ltq.cli._options import broker_url_option, duration, json_option, open_broker
 from ltq.errors import BrokerError

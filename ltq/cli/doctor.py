@@ -14,17 +14,17 @@ from rich.text import Text
 
 from ltq._names import check_name, namespace_of
 from ltq.broker import Broker
-from ltq.brokers._checks import (
+from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._doctor.checks import (
     SERVER_CHECKS,
     Finding,
     Level,
     check_inventory,
     check_queues,
 )
-from ltq.brokers._inventory import take_inventory
-from ltq.brokers._link import Link
-from ltq.brokers._survey import look_at_queues, look_at_server
-from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._doctor.inventory import take_inventory
+from ltq.brokers.redis._doctor.survey import look_at_queues, look_at_server
+from ltq.brokers.redis._link import Link
 from ltq.cli._console import count_tasks, open_console, print_line, safe
 from ltq.cli._options import broker_url_option, json_option, open_broker
 from ltq.errors import BrokerError

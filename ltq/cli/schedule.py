@@ -15,14 +15,14 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from ltq._schedule import Schedule
-from ltq._signals import stop_on_signals
+from ltq._aio.signals import stop_on_signals
 from ltq.broker import Broker
 from ltq.cli._console import open_console, print_columns
 from ltq.cli._errors import WrongUseError
 from ltq.cli._options import broker_url_option, json_option, log_format_option, log_level_option
 from ltq.cli._target import load
 from ltq.logger import get_logger, setup_logging
+from ltq.schedule import Schedule
 from ltq.scheduler import Scheduler
 from ltq.worker import URL_VARIABLE, Worker
 

@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 import click
 
-from ltq.brokers._survey import Holder, holders
 from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._doctor.survey import Holder, holders
 from ltq.cli._console import open_console, print_columns, print_line
 from ltq.cli._options import broker_url_option, json_option, open_broker
 from ltq.cli._states import ago_text

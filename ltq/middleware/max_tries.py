@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
-from ltq._backoff import next_pause
 from ltq.errors import ExhaustedError, RejectError, RetryError
 from ltq.message import Message
+from ltq.middleware._retry_delay import next_pause
 from ltq.middleware.base import Middleware
 from ltq.options import RetryOn
 from ltq.task import Task

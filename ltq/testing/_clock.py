@@ -19,7 +19,7 @@ _LOOK_EVERY = 0.001
 """Real seconds between two looks at what waits for something real."""
 
 
-class Crew(Protocol):
+class Participant(Protocol):
     """What works while a clock is moved: a box."""
 
     async def begin(self) -> None:
@@ -63,7 +63,7 @@ class Clock:
         # so that no moment is rounded.
         self._ahead = math.floor(self._now) - math.floor(time.monotonic())
         self._timeline: Timeline | None = None
-        self._crews: list[Crew] = []
+        self._participants: list[Participant] = []
         self._is_moving = False
         self._since: dict[asyncio.Future[object], float] = {}
         """What running tasks wait for that is real, and since when, by real time."""
@@ -120,15 +120,15 @@ class Clock:
             )
         await self._move(until)
 
-    def join(self, crew: Crew) -> None:
-        """Let a crew work while the clock is moved."""
-        self._crews.append(crew)
+    def join(self, participant: Participant) -> None:
+        """Let a participant work while the clock is moved."""
+        self._participants.append(participant)
 
-    def leave(self, crew: Crew) -> None:
+    def leave(self, participant: Participant) -> None:
         """Work no more. With the last one the event loop gets its own time back."""
-        if crew in self._crews:
-            self._crews.remove(crew)
-        if not self._crews and self._timeline is not None:
+        if participant in self._participants:
+            self._participants.remove(participant)
+        if not self._participants and self._timeline is not None:
             self._timeline.release()
             self._timeline = None
 
@@ -154,7 +154,7 @@ class Clock:
 
     @asynccontextmanager
     async def _work(self) -> AsyncIterator[Timeline]:
-        """Let the crews work meanwhile."""
+        """Let the participants work meanwhile."""
         if WORLD.get() is not None:
             raise ConfigurationError("a clock is moved by the test, not by what follows it")
         if self._is_moving:
@@ -162,9 +162,9 @@ class Clock:
         self._is_moving = True
         try:
             async with AsyncExitStack() as stack:
-                for crew in tuple(self._crews):
-                    stack.callback(crew.pause)
-                    await crew.begin()
+                for participant in tuple(self._participants):
+                    stack.callback(participant.pause)
+                    await participant.begin()
                 yield self.timeline()
         finally:
             self._is_moving = False
@@ -173,8 +173,8 @@ class Clock:
         """Let happen what happens at this moment; what is real gets `patience` for it."""
         while True:
             await timeline.quiesce()
-            for crew in self._crews:
-                crew.check()
+            for participant in self._participants:
+                participant.check()
             now = time.monotonic()
             outside = self._outside(timeline)
             self._since = {future: self._since.get(future, now) for future in outside}
@@ -184,9 +184,11 @@ class Clock:
 
     def _outside(self, timeline: Timeline) -> list["asyncio.Future[object]"]:
         """What running tasks wait for that is neither the clock's nor within the event loop."""
-        if not timeline.has_outside() and not any(crew.has_threads() for crew in self._crews):
+        if not timeline.has_outside() and not any(
+            participant.has_threads() for participant in self._participants
+        ):
             return []
-        running = [task for crew in self._crews for task in crew.running()]
+        running = [task for participant in self._participants for task in participant.running()]
         return [future for future in awaited_by(running) if not timeline.sleeps(future)]
 
 

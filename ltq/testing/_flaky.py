@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Self
 
-from ltq._feed import Feed
-from ltq._ticks import Tick, Ticked
 from ltq.broker import DEFAULT_LEASE, Broker, Claim, Consumer
+from ltq.broker.feed import Feed
+from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import Limit, Seconds
 from ltq.state import Progress, QueueStats, TaskState
@@ -152,12 +152,18 @@ class FlakyBroker(Broker):
     async def find(self, task_id: str) -> TaskState[bytes] | None:
         return await self._faults.call("find", lambda: self._broker.find(task_id))
 
-    async def letters(self, queue: str, *, limit: int = 100, offset: int = 0) -> list[DeadLetter]:
-        call = self._broker.letters
-        return await self._faults.call("letters", lambda: call(queue, limit=limit, offset=offset))
+    async def dead_letters(
+        self, queue: str, *, limit: int = 100, offset: int = 0
+    ) -> list[DeadLetter]:
+        call = self._broker.dead_letters
+        return await self._faults.call(
+            "dead_letters", lambda: call(queue, limit=limit, offset=offset)
+        )
 
-    async def letter(self, queue: str | None, task_id: str) -> DeadLetter:
-        return await self._faults.call("letter", lambda: self._broker.letter(queue, task_id))
+    async def dead_letter(self, queue: str | None, task_id: str) -> DeadLetter:
+        return await self._faults.call(
+            "dead_letter", lambda: self._broker.dead_letter(queue, task_id)
+        )
 
     async def replay(self, queue: str, ids: Sequence[str]) -> list[Published]:
         return await self._faults.call("replay", lambda: self._broker.replay(queue, ids))
@@ -171,7 +177,7 @@ class FlakyBroker(Broker):
     async def time(self) -> float:
         return await self._faults.call("time", self._broker.time)
 
-    async def fire(self, tick: Tick) -> Ticked:
+    async def fire(self, tick: ScheduleSlot) -> SlotReceipt:
         return await self._faults.call("fire", lambda: self._broker.fire(tick))
 
 

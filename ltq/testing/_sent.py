@@ -8,7 +8,7 @@ from typing_extensions import ParamSpec
 
 from ltq.errors import DecodeError
 from ltq.message import Envelope, Message
-from ltq.options import Dispatch, Priority
+from ltq.options import Priority, SendConfig
 from ltq.task import Task
 from ltq.testing._box import Box, box_of
 
@@ -78,7 +78,7 @@ def _find(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> 
     ]
 
 
-def _has(envelope: Envelope, options: Dispatch) -> bool:
+def _has(envelope: Envelope, options: SendConfig) -> bool:
     """Whether it was sent with these options; those left out do not count."""
     if options.id is not None and options.id != envelope.id:
         return False
@@ -98,7 +98,7 @@ def _message(task: Task[..., R], envelope: Envelope) -> Message[R]:
         envelope.task_name,
         json.loads(envelope.ctx) if envelope.ctx else {},
         envelope.id,
-        Dispatch(
+        SendConfig(
             id=None if envelope.has_new_id else envelope.id,
             delay=envelope.delay,
             eta=envelope.eta,
@@ -142,7 +142,7 @@ def _call(args: Sequence[Any], kwargs: Any) -> str:
     return f"({', '.join([*map(repr, args), *named])})"
 
 
-def _options(options: Dispatch) -> str:
+def _options(options: SendConfig) -> str:
     """The options that say something, each after a space."""
     named = {name: getattr(options, name) for name in ("id", *_OPTIONS)}
     if named["priority"] is not None:

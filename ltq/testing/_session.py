@@ -6,10 +6,10 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ltq._clock import Clock
-from ltq._schedule import Schedule
-from ltq._timetable import LONGEST_SLEEP, Timetable
+from ltq._aio.clock import Clock
+from ltq._scheduler.loop import LONGEST_SLEEP, SchedulerLoop
 from ltq.broker import Broker
+from ltq.schedule import Schedule
 from ltq.testing._loops import WORLD
 from ltq.testing._store import Gate
 from ltq.worker import Worker
@@ -52,7 +52,7 @@ class Session:
                 pause = max(pause, min(one.cron.next(int(now)) for one in schedules) - now)
             await asyncio.sleep(pause)
 
-        firing = asyncio.create_task(Timetable(broker, schedules, sleep).run())
+        firing = asyncio.create_task(SchedulerLoop(broker, schedules, sleep).run())
         over = asyncio.create_task(self._over.wait())
         try:
             await asyncio.wait([firing, over], return_when=asyncio.FIRST_COMPLETED)

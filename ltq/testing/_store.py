@@ -7,9 +7,9 @@ from itertools import count
 from threading import current_thread, main_thread
 from typing import Self
 
-from ltq._clock import Clock
-from ltq._ticks import Tick, Ticked
+from ltq._aio.clock import Clock
 from ltq.broker import DEFAULT_LEASE, Claim, Consumer
+from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Lease, Outcome, Published, Receipt
@@ -33,7 +33,7 @@ class BoxStore(MemoryBroker):
             self._remember(envelope, answer)
         return answers
 
-    async def fire(self, tick: Tick) -> Ticked:
+    async def fire(self, tick: ScheduleSlot) -> SlotReceipt:
         ticked = await super().fire(tick)
         if tick.envelope is not None:
             self._remember(tick.envelope, ticked.published)

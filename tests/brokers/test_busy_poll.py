@@ -9,9 +9,9 @@ import pytest
 
 import ltq
 from ltq.broker import Broker
-from ltq.brokers._busy_poll import BusyPoll
-from ltq.brokers._link import Link
 from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._busy_poll import BusyPoll
+from ltq.brokers.redis._link import Link
 
 QUICK, LATE = 60.0, 1e-9
 """Budgets within which every reply comes here, and none."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 
 from ltq._names import namespace_of
-from ltq.brokers import _keys
+from ltq.brokers.redis import _keys
 
 names = st.text(string.ascii_letters + string.digits + "_.:-", min_size=1, max_size=200)
 
@@ -25,8 +25,8 @@ def keys_of(queue: str, task_id: str, consumer: str) -> list[str]:
         _keys.leases(space, queue),
         _keys.expiry(space),
         _keys.dead(space, queue),
-        _keys.letter(space, task_id),
-        _keys.pace(space, queue),
+        _keys.dead_letter(space, task_id),
+        _keys.throughput(space, queue),
         _keys.wake(space, queue),
         _keys.wake(space, lane),
         _keys.lanes(space),

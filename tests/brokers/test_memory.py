@@ -11,8 +11,8 @@ import pytest
 
 from ltq._names import new_id
 from ltq.broker import Broker
-from ltq.brokers import _memory_places as places
 from ltq.brokers.memory import MemoryBroker
+from ltq.brokers.memory import _places as places
 from ltq.errors import ConfigurationError
 from ltq.message import Finish, Published, Requeue
 from ltq.options import Limit, Rate

@@ -13,8 +13,8 @@ import redis
 from redis.exceptions import NoPermissionError
 
 import ltq
-from ltq.brokers._rights import TRIALS, Rights, try_out
 from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._doctor.permissions import TRIALS, Rights, try_out
 from ltq.errors import BrokerError
 from ltq.options import DEFAULT_RESULT_TTL
 from tests.cli.processes import run_ltq
@@ -68,7 +68,7 @@ async def _look(broker: ltq.Broker, queue: str, dead: str) -> None:
     (stats,) = await broker.stats([queue])
     assert stats.dead == 1
     assert stats.rate > 0
-    assert [letter.id for letter in await broker.letters(queue)] == [dead]
+    assert [letter.id for letter in await broker.dead_letters(queue)] == [dead]
     assert await broker.replay(queue, [dead]) == ["created"]
     await broker.cancel(queue, dead, DEFAULT_RESULT_TTL)
     await broker.purge(queue)

@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import redis
 
-from ltq.brokers import _keys
-from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis import RedisBroker, _keys
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import Finish, Published
 from ltq.options import DEAD_TTL, MAX_DEAD
@@ -78,7 +77,7 @@ class TestLife:
         self, broker: RedisBroker, client: redis.Redis
     ) -> None:
         task_id = await bury(broker)
-        letter, task = _keys.letter("mail", task_id), _keys.task("mail", task_id)
+        letter, task = _keys.dead_letter("mail", task_id), _keys.task("mail", task_id)
         assert DEAD_TTL - 60 < client.ttl(letter) <= DEAD_TTL
         assert DEAD_TTL - 60 < client.ttl(DEAD) <= DEAD_TTL
         await broker.replay(QUEUE, [task_id])
@@ -88,9 +87,9 @@ class TestLife:
         self, broker: RedisBroker, client: redis.Redis
     ) -> None:
         old, young = [await bury(broker) for _ in range(2)]
-        client.delete(_keys.letter("mail", old))
+        client.delete(_keys.dead_letter("mail", old))
         client.zincrby(DEAD, -DEAD_TTL, old)
-        assert [letter.id for letter in await broker.letters(QUEUE)] == [young]
+        assert [letter.id for letter in await broker.dead_letters(QUEUE)] == [young]
         assert (await broker.stats([QUEUE]))[0].dead == 1
         assert await broker.purge(QUEUE) == 1
         assert client.exists(DEAD) == 0
@@ -104,8 +103,8 @@ class TestLife:
         client.zadd(DEAD, {oldest: now - 10, second: now - 9})
         await bury(broker)
         assert client.zcard(DEAD) == MAX_DEAD
-        assert client.exists(_keys.letter("mail", oldest)) == 0
-        assert client.exists(_keys.letter("mail", second)) == 1
+        assert client.exists(_keys.dead_letter("mail", oldest)) == 0
+        assert client.exists(_keys.dead_letter("mail", second)) == 1
 
 
 class TestHostileData:
@@ -117,11 +116,11 @@ class TestHostileData:
         client.set(_keys.task("mail", task.id), "text", ex=60)
         async with broker.consumer([QUEUE]) as consumer:
             await consumer.claim(1)
-        letter = await broker.letter(None, task.id)
+        letter = await broker.dead_letter(None, task.id)
         assert (letter.queue, letter.status) == (QUEUE, Status.REJECTED)
         assert (letter.task_name, letter.body) == ("", None)
         assert await broker.replay(QUEUE, [task.id]) == [Published.EMPTY]
-        assert await broker.letters(QUEUE) == [letter]
+        assert await broker.dead_letters(QUEUE) == [letter]
         assert await broker.purge(QUEUE, [task.id]) == 1
 
     async def test_what_is_no_task_does_not_stop_a_replay(
@@ -141,17 +140,17 @@ class TestHostileData:
             _keys.task("mail", task.id), mapping={f"f{number}": 1 for number in range(9001)}
         )
         await kill(broker)
-        assert client.hlen(_keys.letter("mail", task.id)) > 9001
+        assert client.hlen(_keys.dead_letter("mail", task.id)) > 9001
 
     async def test_a_letter_that_is_no_hash_is_none(
         self, broker: RedisBroker, client: redis.Redis
     ) -> None:
         task_id = await bury(broker)
-        client.delete(_keys.letter("mail", task_id))
-        client.set(_keys.letter("mail", task_id), "text", ex=60)
-        assert await broker.letters(QUEUE) == []
+        client.delete(_keys.dead_letter("mail", task_id))
+        client.set(_keys.dead_letter("mail", task_id), "text", ex=60)
+        assert await broker.dead_letters(QUEUE) == []
         with pytest.raises(TaskNotFoundError):
-            await broker.letter(None, task_id)
+            await broker.dead_letter(None, task_id)
         assert await broker.replay(QUEUE, [task_id]) == [Published.GONE]
         assert await broker.purge(QUEUE, [task_id]) == 0
         assert await broker.purge(QUEUE) == 1
@@ -161,8 +160,8 @@ class TestHostileData:
         self, broker: RedisBroker, client: redis.Redis, field: str
     ) -> None:
         task_id = await bury(broker)
-        client.hset(_keys.letter("mail", task_id), field, "abc")
-        (letter,) = await broker.letters(QUEUE)
+        client.hset(_keys.dead_letter("mail", task_id), field, "abc")
+        (letter,) = await broker.dead_letters(QUEUE)
         assert letter.id == task_id
         assert await broker.replay(QUEUE, [task_id]) == [Published.CREATED]
 

@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import redis
 
-from ltq.brokers import _keys
-from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis import RedisBroker, _keys
 from ltq.errors import BrokerError
 from ltq.message import Delivery
 from ltq.state import Status
@@ -161,7 +160,7 @@ class TestWithoutATask:
         await eventually(is_lost)
 
     async def check(self, broker: RedisBroker, lost: str) -> None:
-        letter = await broker.letter(QUEUE, lost)
+        letter = await broker.dead_letter(QUEUE, lost)
         assert (letter.status, letter.body) == (Status.REJECTED, None)
         assert letter.error == "what the task was is gone"
         (stats,) = await broker.stats([QUEUE])
@@ -192,7 +191,7 @@ class TestCopy:
         self, broker: RedisBroker, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await publish_many(broker, 1000)
-        monkeypatch.setattr("ltq.brokers._repair._COPY_TTL", 0)  # it goes before it is read
+        monkeypatch.setattr("ltq.brokers.redis._repair._COPY_TTL", 0)  # it goes before it is read
         with pytest.raises(BrokerError, match="was gone"):
             await broker.repair([QUEUE])
         assert client.llen(_keys.ready("mail", QUEUE, 1)) == 1000

@@ -6,8 +6,8 @@ import pytest
 import redis
 
 from ltq.broker import Broker
-from ltq.brokers._wire import envelope_arguments
 from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._wire import envelope_arguments
 from ltq.message import Envelope, Published
 from ltq.options import Priority
 
@@ -117,7 +117,7 @@ async def test_what_is_there_is_not_enqueued_again(redis_url: str) -> None:
         await broker.publish([envelope()])
         assert await broker.publish([envelope()]) == [Published.EXISTS]
         taken = envelope(task_name="mail:other")
-        assert await broker.publish([taken]) == [Published.TAKEN]
+        assert await broker.publish([taken]) == [Published.ID_CONFLICT]
         assert (await broker.stats(["mail:send"]))[0].pending == 1
 
 

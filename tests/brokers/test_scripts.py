@@ -14,12 +14,11 @@ from typing import NamedTuple
 import pytest
 import redis
 
-import ltq.brokers
+import ltq.brokers.redis
 from ltq._names import new_id
-from ltq._ticks import Tick
-from ltq.brokers import _keys
-from ltq.brokers._scripts import SCRIPTS, sha, source
-from ltq.brokers.redis import RedisBroker
+from ltq.broker.schedule_slots import ScheduleSlot
+from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis._scripts import SCRIPTS, sha, source
 from ltq.errors import LtqError, TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Outcome, Receipt, Requeue
 from ltq.options import Limit, Priority, Rate
@@ -27,7 +26,7 @@ from ltq.state import Progress, Status
 from tests.conformance.factories import claim_one, lose, publish, publish_many
 from tests.eventually import eventually
 
-LUA = Path(ltq.brokers.__file__).parent / "lua"
+LUA = Path(ltq.brokers.redis.__file__).parent / "lua"
 LONGEST = 80
 HEADER = re.compile(r"--\[\[\n(.*?)\n\]\]\n(.*)", re.DOTALL)
 INCLUDE = re.compile(r"^-- @include (\w+)$", re.MULTILINE)
@@ -157,7 +156,7 @@ def pattern(function: Callable[..., str]) -> str:
 
 def kind_of(key: str) -> str:
     """`"ready"` of `"ltq:{shop}:ready:1:shop:pay"`."""
-    match = re.match(r"ltq:(?:\{.*?\}:)?([a-z]+)", key)
+    match = re.match(r"ltq:(?:\{.*?\}:)?([a-z_]+)", key)
     assert match is not None, key
     return match[1]
 
@@ -165,7 +164,7 @@ def kind_of(key: str) -> str:
 def kinds_in(lua: str) -> set[str]:
     """The kinds of keys that a script builds from its prefix."""
     code = without_comments(lua)
-    kinds = set(re.findall(r"(?:prefix|KEYS\[1\]) \.\. '([a-z]+)", code))
+    kinds = set(re.findall(r"(?:prefix|KEYS\[1\]) \.\. '([a-z_]+)", code))
     variables = set(re.findall(r"(?:prefix|KEYS\[1\]) \.\. ([a-z_]+)", code))
     assert variables <= {"index", "kind"}, "what else is built from the prefix?"
     for index, kind in re.findall(r"(?:reindex|each_due)\('([a-z]+)', '([a-z]+):'", code):
@@ -240,7 +239,7 @@ class TestReadme:
         states = {state for begin, end, _ in transitions for state in (begin, end)}
         assert states == {status.value for status in Status} | {"[*]"}
         by = {script for *_, scripts in transitions for script in scripts.split(", ") if scripts}
-        assert by == set(SCRIPTS) - {"states", "stats", "letters", "copy", "purge", "examine"}
+        assert by == set(SCRIPTS) - {"states", "stats", "dead_letters", "copy", "purge", "examine"}
 
     def test_its_diagram_lets_no_final_status_change(self) -> None:
         for begin, end, script in TRANSITION.findall(README):
@@ -280,7 +279,7 @@ class TestKeysLeft:
         await publish(broker, queue="mail:all", lane="mail:all/mail:send", ctx=b"{}", timeout=5.0)
         await publish(broker, queue="mail:all", delay=30.0)
         await publish(broker, fingerprint=new_id(), unique_for=60.0)
-        await broker.fire(Tick(schedule="daily", queue="mail:send", spec="", due=2**31))
+        await broker.fire(ScheduleSlot(schedule="daily", queue="mail:send", spec="", due=2**31))
         waiting, later = await publish(broker), await publish(broker, delay=30.0)
         await broker.cancel(waiting.queue, waiting.id, 60.0)
         await broker.cancel(later.queue, later.id, 60.0)
@@ -562,7 +561,7 @@ class TestPace:
         with redis.Redis.from_url(redis_url, decode_responses=True) as client:
             yield client
 
-    KEY = _keys.pace("mail", "mail:send")
+    KEY = _keys.throughput("mail", "mail:send")
 
     async def end(self, broker: RedisBroker, count: int) -> None:
         await publish_many(broker, count)

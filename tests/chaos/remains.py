@@ -7,7 +7,7 @@ from pathlib import Path
 import redis
 
 from ltq.broker import Broker
-from ltq.brokers import _keys
+from ltq.brokers.redis import _keys
 from tests.chaos import jobs
 from tests.chaos.load import Notes
 from tests.faults.workers import WorkerProcess
@@ -70,7 +70,7 @@ async def missing_letters(broker: Broker, notes: Notes) -> list[str]:
     letters = {
         letter.id: letter.queue
         for one in stats
-        for letter in await broker.letters(one.queue, limit=10_000)
+        for letter in await broker.dead_letters(one.queue, limit=10_000)
     }
     dying = {sent.id for sent in notes.sent.values() if sent.sort.name in ("toxic", "broken")}
     known = dying | {one for one in notes.refused if one.startswith(("toxic-", "broken-"))}

@@ -71,7 +71,7 @@ class Siege:
             self._stage.ledger.events(), self._load.notes, self._inflictor.done, self._squad.lives
         )
         self._violations += [f"worker {pid} hangs at SIGTERM" for pid in self._squad.hanging]
-        self._violations += remains.complaints(self._stage.crew.workers)
+        self._violations += remains.complaints(self._stage.fleet.workers)
         self._violations += audit(evidence)
         return Report(self._violations, [*rows(evidence), ("all workers consume again (s)", awake)])
 

@@ -18,7 +18,7 @@ from tests.chaos import jobs
 from tests.eventually import eventually
 from tests.faults.ledger import Ledger
 from tests.faults.proxy import Proxy
-from tests.faults.workers import Crew, WorkerProcess
+from tests.faults.workers import Fleet, WorkerProcess
 from tests.servers import RedisServer, find_redis_server
 
 AOF = ("--appendonly", "yes", "--appendfsync", "everysec")
@@ -65,13 +65,13 @@ class Stage:
         """Straight to the server."""
         self.remote: RedisBroker
         """Through the proxy."""
-        self.crew: Crew
+        self.fleet: Fleet
 
     async def start_worker(
         self, url: str, *arguments: str, shutdown: float = 10.0
     ) -> WorkerProcess:
         """Start a worker process; it need not be consuming yet."""
-        return await self.crew.start(
+        return await self.fleet.start(
             url, *arguments, target=[jobs.TARGET], lease=self.lease, shutdown=shutdown
         )
 
@@ -98,7 +98,7 @@ class Stage:
         return await eventually(pong, timeout, "a PONG")
 
     async def _kill_all(self) -> None:
-        for worker in self.crew.workers:
+        for worker in self.fleet.workers:
             await worker.kill()
 
     async def __aenter__(self) -> Self:
@@ -112,7 +112,7 @@ class Stage:
             self.proxy = await stack.enter_async_context(proxy)
             self.direct = await stack.enter_async_context(RedisBroker(self.server.url))
             self.remote = await stack.enter_async_context(RedisBroker(self.proxy.url))
-            self.crew = Crew(self._ledger_server.url, self.directory)
+            self.fleet = Fleet(self._ledger_server.url, self.directory)
             stack.push_async_callback(self._kill_all)
             self._stack = stack.pop_all()
         return self

@@ -12,8 +12,8 @@ from ltq._names import new_id
 from ltq.broker import Broker
 from ltq.brokers.memory import MemoryBroker
 from ltq.cli import main
-from ltq.cli._choice import Choice, Wanted, pick
 from ltq.cli._options import duration
+from ltq.cli.dead._selection import Choice, Wanted, pick
 from ltq.message import Envelope, Failure, Finish
 from ltq.state import Status
 from tests.cli.processes import Done, ltq_on_terminal, run_ltq
@@ -54,7 +54,7 @@ async def pending(broker: Broker, queue: str = QUEUE) -> int:
 
 
 async def ids_left(broker: Broker, queue: str = QUEUE) -> list[str]:
-    return [letter.id for letter in await broker.letters(queue)]
+    return [letter.id for letter in await broker.dead_letters(queue)]
 
 
 async def test_the_age_of_a_letter_is_by_the_clock_of_the_broker() -> None:

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from ltq.broker import Broker
-from ltq.brokers import _keys
+from ltq.brokers.redis import _keys
 from tests.cli.processes import ROOT, Done, ltq_on_terminal, run_ltq
 from tests.conformance.factories import QUEUE, publish_many
 from tests.servers import RedisServer, free_port

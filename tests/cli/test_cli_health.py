@@ -13,9 +13,9 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
-from ltq._shift import Pulse
+from ltq._worker.run import WorkerHealth
 from ltq.broker import Broker
-from ltq.cli._health import judge
+from ltq.cli.run._health import judge
 from ltq.worker import Worker
 from tests.cli import jobs
 from tests.cli.processes import Running, free_ports, run_ltq, start_ltq
@@ -29,21 +29,21 @@ WORKER = "tests.cli.jobs:worker"
 class _Worker(Worker[Any]):
     """A worker that says of itself what a test wants."""
 
-    def __init__(self, *pulses: Pulse) -> None:
+    def __init__(self, *health: WorkerHealth) -> None:
         super().__init__("w", "memory://w")
-        self.told = list(pulses)
+        self.told = list(health)
 
-    def pulses(self) -> list[Pulse]:
+    def health(self) -> list[WorkerHealth]:
         return self.told
 
 
-def pulse(**fields: Any) -> Pulse:
+def pulse(**fields: Any) -> WorkerHealth:
     well: dict[str, Any] = {"worker": "w", "claimed_ago": 1.0, "renewed_ago": 1.0, "lease": 15.0}
-    return Pulse(**{**well, "running": 1, "is_full": False, "is_stopping": False, **fields})
+    return WorkerHealth(**{**well, "running": 1, "is_full": False, "is_stopping": False, **fields})
 
 
 @pytest.mark.parametrize(
-    ("pulses", "is_well", "status"),
+    ("health", "is_well", "status"),
     [
         ([], False, "starting"),
         ([pulse()], True, "ok"),
@@ -55,8 +55,8 @@ def pulse(**fields: Any) -> Pulse:
         ([pulse(), pulse(claimed_ago=99.0)], False, "not claiming"),
     ],
 )
-def test_who_is_well(pulses: list[Pulse], is_well: bool, status: str) -> None:
-    found, told = judge([_Worker(*pulses)], 30.0)
+def test_who_is_well(health: list[WorkerHealth], is_well: bool, status: str) -> None:
+    found, told = judge([_Worker(*health)], 30.0)
     assert (found, told["workers"][0]["status"]) == (is_well, status)
     assert told["status"] == ("ok" if is_well else "unwell")
 

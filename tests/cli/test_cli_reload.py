@@ -3,7 +3,7 @@
 import signal
 from pathlib import Path
 
-from ltq.cli._reload import changed, look
+from ltq.cli.run._reload import changed, look
 from tests.cli.processes import run_ltq, start_ltq
 
 MODULE = """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ltq.cli.run import _one_of
+from ltq.cli.run.command import _one_of
 from ltq.state import Status
 from ltq.task import Task
 from tests.cli import jobs

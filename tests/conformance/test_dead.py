@@ -52,7 +52,7 @@ async def bury_many(broker: Broker, consumer: Consumer, count: int) -> list[str]
 
 
 async def letter_ids(broker: Broker, queue: str = QUEUE, **window: int) -> list[str]:
-    return [letter.id for letter in await broker.letters(queue, **window)]
+    return [letter.id for letter in await broker.dead_letters(queue, **window)]
 
 
 async def dead_count(broker: Broker, queue: str = QUEUE) -> int:
@@ -66,7 +66,7 @@ class TestLetters:
         await broker.finish([Requeue(first.lease, failed=True, failure=FAILURE)])
         last = await claim_one(broker, consumer)
         await fail(broker, last)
-        (letter,) = await broker.letters(QUEUE)
+        (letter,) = await broker.dead_letters(QUEUE)
         assert letter.time >= last.dequeue_time
         assert letter == DeadLetter(
             id=task.id,
@@ -93,7 +93,7 @@ class TestLetters:
         delivery = await claim_one(broker, consumer)
         failure = Failure("", "a reason")
         await broker.finish([Finish(delivery.lease, Status.REJECTED, failure=failure, dead=True)])
-        (letter,) = await broker.letters(QUEUE)
+        (letter,) = await broker.dead_letters(QUEUE)
         assert (letter.status, letter.tries) == (Status.REJECTED, 0)
         assert (letter.error, letter.error_type, letter.traceback) == ("a reason", None, None)
 
@@ -105,7 +105,7 @@ class TestLetters:
         delivery = await claim_one(broker, consumer)
         await broker.finish([Requeue(delivery.lease, failed=True, failure=FAILURE)])
         await lose(broker, await claim_one(broker, consumer))
-        letter = await broker.letter(QUEUE, task.id)
+        letter = await broker.dead_letter(QUEUE, task.id)
         assert (letter.status, letter.deaths, letter.tries) == (Status.REJECTED, 1, 1)
         assert letter.body == b"body"
         assert "killed its worker" in (letter.error or "")
@@ -144,7 +144,7 @@ class TestLetters:
             await publish(broker, id="same", body=body)
             await fail(broker, await claim_one(broker, consumer), result_ttl=0.0)
         await bury(broker, consumer)
-        assert [letter.body for letter in await broker.letters(QUEUE)] == [b"{}", b"2"]
+        assert [letter.body for letter in await broker.dead_letters(QUEUE)] == [b"{}", b"2"]
         await bury(broker, make_consumer("mail:other"), id="same", queue="mail:other")
         assert "same" not in await letter_ids(broker)
         assert await dead_count(broker) == 1
@@ -162,16 +162,16 @@ class TestLetter:
     ) -> None:
         await publish(broker, queue="a:x")
         task_id = await bury(broker, consumer)
-        letter = await broker.letter(QUEUE, task_id)
+        letter = await broker.dead_letter(QUEUE, task_id)
         assert letter.id == task_id
-        assert await make_broker().letter(None, task_id) == letter
+        assert await make_broker().dead_letter(None, task_id) == letter
 
     @pytest.mark.parametrize("queue", [None, QUEUE])
     async def test_an_unknown_one_is_not_found(self, broker: Broker, queue: str | None) -> None:
         task = await publish(broker)  # it lives
         for task_id in (task.id, "nobody"):
             with pytest.raises(TaskNotFoundError):
-                await broker.letter(queue, task_id)
+                await broker.dead_letter(queue, task_id)
 
     @pytest.mark.parametrize("queue", ["mail:other", "other:send"])
     async def test_that_of_another_queue_is_not_found(
@@ -179,7 +179,7 @@ class TestLetter:
     ) -> None:
         task_id = await bury(broker, consumer)
         with pytest.raises(TaskNotFoundError):
-            await broker.letter(queue, task_id)
+            await broker.dead_letter(queue, task_id)
 
 
 class TestReplay:
@@ -222,7 +222,7 @@ class TestReplay:
         assert await letter_ids(broker) == [other]
         assert await dead_count(broker) == 1
         with pytest.raises(TaskNotFoundError):
-            await broker.letter(None, gone)
+            await broker.dead_letter(None, gone)
         assert await broker.replay(QUEUE, [gone]) == [Published.GONE]
 
     async def test_it_waits_in_its_lane_with_its_priority(
@@ -303,7 +303,7 @@ class TestReplay:
         for _ in range(2):
             await broker.replay(QUEUE, [task_id])
             await fail(broker, await claim_one(broker, consumer))
-        (letter,) = await broker.letters(QUEUE)
+        (letter,) = await broker.dead_letters(QUEUE)
         assert (letter.id, letter.tries, letter.dequeue_count) == (task_id, 1, 3)
         assert letter.body == b"{}"
 
@@ -321,7 +321,7 @@ class TestReplay:
         assert (await broker.state(QUEUE, "same")).status is status
         (stats,) = await broker.stats([QUEUE])
         assert (stats.pending + stats.delayed + stats.working, stats.dead) == (1, 1)
-        assert (await broker.letter(QUEUE, "same")).body == b"old"
+        assert (await broker.dead_letter(QUEUE, "same")).body == b"old"
 
     async def test_whatever_final_state_is_there_is_replaced(
         self, broker: Broker, consumer: Consumer

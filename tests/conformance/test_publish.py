@@ -117,7 +117,7 @@ class TestIdThatIsThere:
     async def test_another_queue_of_the_namespace_has_the_same_ids(self, broker: Broker) -> None:
         envelope = await publish(broker)
         other = make_envelope(id=envelope.id, queue="mail:other")
-        assert await broker.publish([other]) == [Published.TAKEN]
+        assert await broker.publish([other]) == [Published.ID_CONFLICT]
 
     async def test_another_namespace_has_ids_of_its_own(self, broker: Broker) -> None:
         envelope = await publish(broker)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import ltq
-from ltq._ticks import Tick, Ticked
 from ltq.broker import Broker
+from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.errors import BrokerError
 from ltq.message import Published
 from ltq.options import Priority
@@ -20,10 +20,10 @@ from tests.conformance.factories import QUEUE, claim_one, make_envelope
 from tests.eventually import eventually
 
 
-def make_tick(**fields: Any) -> Tick:
+def make_tick(**fields: Any) -> ScheduleSlot:
     """A tick of the schedule `daily`."""
     due = int(time.time()) + 60
-    return Tick(**{"schedule": "daily", "queue": QUEUE, "spec": "a", "due": due, **fields})
+    return ScheduleSlot(**{"schedule": "daily", "queue": QUEUE, "spec": "a", "due": due, **fields})
 
 
 async def begin(broker: Broker, **fields: Any) -> int:
@@ -40,7 +40,7 @@ class TestFire:
     async def test_a_schedule_begins_now_and_goes_on_where_it_was(self, broker: Broker) -> None:
         first = await begin(broker)
         assert first == pytest.approx(await broker.time(), abs=2.0)
-        assert await broker.fire(make_tick(after=first, slot=first - 5)) == Ticked(first - 5)
+        assert await broker.fire(make_tick(after=first, slot=first - 5)) == SlotReceipt(first - 5)
         assert await begin(broker) == first - 5
         assert await broker.queues() == []
 
@@ -48,8 +48,8 @@ class TestFire:
         after = await begin(broker)
         envelope = make_envelope(result_ttl=0.0)
         tick = make_tick(after=after, slot=after + 1, envelope=envelope)
-        assert await broker.fire(tick) == Ticked(after + 1, Published.CREATED)
-        assert await broker.fire(tick) == Ticked(after + 1)
+        assert await broker.fire(tick) == SlotReceipt(after + 1, Published.CREATED)
+        assert await broker.fire(tick) == SlotReceipt(after + 1)
         assert (await broker.state(QUEUE, envelope.id)).status is Status.PENDING
         assert await broker.queues() == [QUEUE]
 
@@ -86,16 +86,16 @@ class TestFire:
         after, envelope = await begin(broker), make_envelope()
         await broker.publish([envelope])
         tick = make_tick(after=after, slot=after + 1, envelope=envelope)
-        assert await broker.fire(tick) == Ticked(after + 1, Published.EXISTS)
+        assert await broker.fire(tick) == SlotReceipt(after + 1, Published.EXISTS)
 
     async def test_without_room_the_slot_is_not_kept(self, broker: Broker) -> None:
         after = await begin(broker)
         await broker.publish([make_envelope()])
         tick = make_tick(after=after, slot=after + 1, envelope=make_envelope(max_pending=1))
-        assert await broker.fire(tick) == Ticked(after, Published.FULL)
+        assert await broker.fire(tick) == SlotReceipt(after, Published.FULL)
         assert await begin(broker) == after
         await broker.clear(QUEUE)
-        assert await broker.fire(tick) == Ticked(after + 1, Published.CREATED)
+        assert await broker.fire(tick) == SlotReceipt(after + 1, Published.CREATED)
 
     async def test_with_another_spec_it_begins_anew(self, broker: Broker) -> None:
         after = await begin(broker)
@@ -111,7 +111,7 @@ class TestFire:
         ticked = await broker.fire(tick)
         assert (ticked.is_other, ticked.published) == (True, None)
         await broker.fire(make_tick(spec="b", after=ticked.last, slot=now - 120, due=now - 61))
-        assert await broker.fire(tick) == Ticked(now, Published.CREATED)
+        assert await broker.fire(tick) == SlotReceipt(now, Published.CREATED)
 
     async def test_what_is_kept_by_a_clock_far_ahead_counts_for_nothing(
         self, broker: Broker
@@ -122,7 +122,7 @@ class TestFire:
 
     async def test_what_is_not_kept_any_more_is_believed(self, broker: Broker) -> None:
         tick = make_tick(after=1000, slot=2000, envelope=make_envelope())
-        assert await broker.fire(tick) == Ticked(2000, Published.CREATED)
+        assert await broker.fire(tick) == SlotReceipt(2000, Published.CREATED)
 
     async def test_it_is_forgotten_a_month_after_it_was_due(self, broker: Broker) -> None:
         after = await begin(broker)
@@ -174,8 +174,8 @@ async def keep(broker: Broker, schedule: Schedule, seconds: float) -> int:
     return now
 
 
-def _kept(schedule: Schedule, after: int | None, slot: int) -> Tick:
-    return Tick(
+def _kept(schedule: Schedule, after: int | None, slot: int) -> ScheduleSlot:
+    return ScheduleSlot(
         schedule=schedule.name,
         queue=schedule.task.queue,
         spec=schedule.spec,

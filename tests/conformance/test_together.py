@@ -9,8 +9,8 @@ import pytest
 
 import ltq
 from ltq import Handle, Worker
-from ltq._feed import Feed
 from ltq.broker import Broker
+from ltq.broker.feed import Feed
 from tests.eventually import eventually
 
 

@@ -15,7 +15,7 @@ from tests.eventually import eventually
 class TestPublish:
     async def test_the_second_is_not_enqueued(self, broker: Broker) -> None:
         first, second = (make_envelope(fingerprint="f", unique_for=30.0) for _ in range(2))
-        assert await broker.publish([first, second]) == [Published.CREATED, Published.SAME]
+        assert await broker.publish([first, second]) == [Published.CREATED, Published.DUPLICATE]
         assert await broker.first(QUEUE, "f") == first.id
         assert await broker.states(QUEUE, [second.id]) == [None]
 
@@ -46,7 +46,7 @@ class TestPublish:
         await broker.publish([make_envelope(fingerprint="f", unique_for=30.0)])
         await broker.release((await claim_one(broker, make_consumer())).lease, result_ttl=0)
         again = make_envelope(fingerprint="f", unique_for=30.0)
-        assert await broker.publish([again]) == [Published.SAME]
+        assert await broker.publish([again]) == [Published.DUPLICATE]
 
     async def test_one_that_is_refused_takes_no_fingerprint(self, broker: Broker) -> None:
         full = make_envelope(fingerprint="f", unique_for=30.0, max_pending=1)

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from ltq._feed import Feed, FeedTimeoutError
 from ltq.broker import Broker
+from ltq.broker.feed import Feed, FeedTimeoutError
 from ltq.errors import ResultTimeoutError, TaskNotFoundError
 from ltq.message import Requeue
 from ltq.state import Progress, Status, TaskState

@@ -9,7 +9,7 @@ import redis
 from ltq.brokers.redis import RedisBroker
 from tests.faults import jobs
 from tests.faults.ledger import Ledger
-from tests.faults.workers import Crew
+from tests.faults.workers import Fleet
 from tests.servers import RedisServer
 
 
@@ -42,11 +42,11 @@ def admin(server: RedisServer) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-async def crew(ledger_server: RedisServer, ledger: Ledger, tmp_path: Path) -> AsyncIterator[Crew]:
+async def fleet(ledger_server: RedisServer, ledger: Ledger, tmp_path: Path) -> AsyncIterator[Fleet]:
     """Starts workers; kills them at the end."""
-    crew = Crew(ledger_server.url, tmp_path)
-    yield crew
-    await crew.aclose()
+    fleet = Fleet(ledger_server.url, tmp_path)
+    yield fleet
+    await fleet.aclose()
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from ltq._executor import Executor
-from ltq._slots import Slots
-from ltq.brokers._consumer import RedisConsumer
-from ltq.brokers._link import Link
+from ltq._worker.executor import Executor
+from ltq._worker.task_pool import TaskPool
 from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._consumer import RedisConsumer
+from ltq.brokers.redis._link import Link
 
 CRASH_VARIABLE = "LTQ_FAULTS_CRASH"
 
@@ -141,7 +141,7 @@ def _watch_user_code(passing: Passing) -> None:
 
 def _watch_shutdown(passing: Passing) -> None:
     """The first outcomes to be written after everything was cancelled."""
-    stop_all, run = Slots.stop_all, Link.run
+    stop_all, run = TaskPool.stop_all, Link.run
     stopped = threading.Event()
 
     @functools.wraps(stop_all)
@@ -155,7 +155,7 @@ def _watch_shutdown(passing: Passing) -> None:
             passing("in_shutdown")
         return await run(link, script, *arguments, **options)
 
-    _replace(Slots, "stop_all", stopping)
+    _replace(TaskPool, "stop_all", stopping)
     _replace(Link, "run", watched)
 
 

@@ -25,7 +25,7 @@ from ltq.state import Status, TaskState
 from tests.eventually import eventually
 from tests.faults import crash, jobs
 from tests.faults.ledger import Ledger
-from tests.faults.workers import Crew, WorkerProcess
+from tests.faults.workers import Fleet, WorkerProcess
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.slow
@@ -79,7 +79,7 @@ class Scene:
         self.url = stage.server.url.removesuffix("/0") + f"/{number}"
         self.broker = RedisBroker(self.url)
         self.handles: list[ltq.Handle[Any]] = []
-        self._crew = stage.crew
+        self._crew = stage.fleet
         self.gate = f"gate-{number}"
         self._go = f"go-{number}"
         self._at_death: dict[str, TaskState[bytes]] = {}
@@ -172,9 +172,9 @@ Play = Callable[[Scene], Awaitable[float | None]]
 class Stage:
     """Where the scenes of a test are played at once."""
 
-    def __init__(self, server: RedisServer, crew: Crew, ledger: Ledger) -> None:
+    def __init__(self, server: RedisServer, fleet: Fleet, ledger: Ledger) -> None:
         self.server = server
-        self.crew = crew
+        self.fleet = fleet
         self.ledger = ledger
 
     async def play(self, cases: list[Case], scene: Play) -> None:
@@ -201,10 +201,10 @@ async def _named(scene: Scene, playing: Awaitable[float | None]) -> None:
 
 
 @pytest.fixture
-def stage(calm_server: RedisServer, crew: Crew, ledger: Ledger) -> Stage:
+def stage(calm_server: RedisServer, fleet: Fleet, ledger: Ledger) -> Stage:
     with redis.Redis.from_url(calm_server.url) as client:
         client.flushall()
-    return Stage(calm_server, crew, ledger)
+    return Stage(calm_server, fleet, ledger)
 
 
 class TestClaiming:
@@ -350,7 +350,7 @@ class TestShutdown:
 class TestProducer:
     async def test_before_it_sends_there_is_nothing(self, stage: Stage) -> None:
         async def scene(scene: Scene) -> None:
-            producer = await stage.crew.produce(scene.url, "one", crash="before_send")
+            producer = await stage.fleet.produce(scene.url, "one", crash="before_send")
             assert await producer.end(20) == crash.EXIT_CODE
             assert await scene.broker.states(jobs.double.queue, ["one"]) == [None]
             with redis.Redis.from_url(scene.url) as client:
@@ -360,15 +360,15 @@ class TestProducer:
 
     async def test_what_was_sent_is_there_once(self, stage: Stage) -> None:
         async def scene(scene: Scene) -> None:
-            producer = await stage.crew.produce(scene.url, "one", crash="after_send_sent")
+            producer = await stage.fleet.produce(scene.url, "one", crash="after_send_sent")
             assert await producer.end(20) == crash.EXIT_CODE
             again = jobs.double.with_options(id="one")
             envelope = again._envelope_of(again.message(21))
             assert await scene.broker.publish([envelope]) == [Published.EXISTS]
-            assert await (await stage.crew.produce(scene.url, "one")).end(20) == 0
+            assert await (await stage.fleet.produce(scene.url, "one")).end(20) == 0
             (stats,) = await scene.broker.stats([jobs.double.queue])
             assert (stats.pending, stats.delayed, stats.working) == (1, 0, 0)
-            worker = await stage.crew.start(scene.url, "--burst")
+            worker = await stage.fleet.start(scene.url, "--burst")
             assert await worker.end(20) == 0
             state = await scene.broker.state(jobs.double.queue, "one")
             assert (state.status, state.dequeue_count) == (Status.COMPLETED, 1)

@@ -12,8 +12,7 @@ import redis
 
 import ltq
 from ltq.broker import Broker
-from ltq.brokers import _keys
-from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis import RedisBroker, _keys
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.state import Status
 from tests.eventually import eventually
@@ -21,7 +20,7 @@ from tests.faults import jobs
 from tests.faults.ledger import Ledger
 from tests.faults.load import Load
 from tests.faults.sent import send_holds, started
-from tests.faults.workers import Crew, WorkerProcess
+from tests.faults.workers import Fleet, WorkerProcess
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.slow
@@ -53,9 +52,9 @@ def _empty(admin: redis.Redis) -> None:
 
 
 @pytest.fixture
-async def worker(server: RedisServer, crew: Crew, broker: RedisBroker) -> WorkerProcess:
+async def worker(server: RedisServer, fleet: Fleet, broker: RedisBroker) -> WorkerProcess:
     """A live one, that has done something already."""
-    worker = await crew.start(server.url, lease=LEASE)
+    worker = await fleet.start(server.url, lease=LEASE)
     await flows(jobs.last, 0, timeout=15)
     return worker
 
@@ -82,12 +81,12 @@ Heir = Callable[[Handles], Awaitable[None]]
 
 
 @pytest.fixture
-def heir(server: RedisServer, crew: Crew, broker: RedisBroker) -> Heir:
+def heir(server: RedisServer, fleet: Fleet, broker: RedisBroker) -> Heir:
     """Repairs, and starts a worker that completes some tasks in time."""
 
     async def end(handles: Handles) -> None:
         await broker.repair((task.queue for task in jobs.worker.tasks.values()), lease=LEASE)
-        await crew.start(server.url, lease=LEASE)
+        await fleet.start(server.url, lease=LEASE)
         await flows(jobs.double, 21, timeout=15)
         for handle in handles:
             assert (await handle.wait(SOON)).status.is_final
@@ -98,10 +97,10 @@ def heir(server: RedisServer, crew: Crew, broker: RedisBroker) -> Heir:
 async def is_buried(broker: Broker, queue: str, task_id: str, timeout: float = SOON) -> None:
     """A dead letter says that the task has no hash."""
 
-    async def letter() -> bool:
-        return any(letter.id == task_id for letter in await broker.letters(queue))
+    async def dead_letter() -> bool:
+        return any(letter.id == task_id for letter in await broker.dead_letters(queue))
 
-    await eventually(letter, timeout, "a dead letter of the task that lost its hash")
+    await eventually(dead_letter, timeout, "a dead letter of the task that lost its hash")
 
 
 async def is_nowhere(broker: Broker, *queues: str, timeout: float = SOON) -> None:
@@ -201,10 +200,10 @@ class TestNoPlace:
         await heir(await self._lose(admin, left))
 
     async def test_a_worker_repairs_by_itself_soon_after_its_start(
-        self, admin: redis.Redis, server: RedisServer, crew: Crew
+        self, admin: redis.Redis, server: RedisServer, fleet: Fleet
     ) -> None:
         handles = await self._lose(admin, 1)
-        await crew.start(server.url, lease=LEASE)
+        await fleet.start(server.url, lease=LEASE)
         for handle in handles:
             assert (await handle.wait(15)).status is Status.COMPLETED
 
@@ -247,8 +246,8 @@ WRONG = {
     "rate": _keys.rate(NAMESPACE, jobs.limited.lane),
     "lanes": _keys.lanes(NAMESPACE),
     "dead": _keys.dead(NAMESPACE, jobs.fail.queue),
-    "letter": _keys.letter(NAMESPACE, "dying"),
-    "pace": _keys.pace(NAMESPACE, QUEUE),
+    "dead_letter": _keys.dead_letter(NAMESPACE, "dying"),
+    "throughput": _keys.throughput(NAMESPACE, QUEUE),
 }
 
 STRINGS = {"claim", "rate"}

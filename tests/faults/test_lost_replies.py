@@ -7,8 +7,7 @@ import pytest
 import redis
 
 from ltq.broker import Consumer
-from ltq.brokers import _keys
-from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis import RedisBroker, _keys
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Published, Receipt, Requeue
 from ltq.state import Progress, Status

@@ -19,10 +19,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 import ltq
-from ltq._completer import Completer
-from ltq.brokers import _channels
-from ltq.brokers._channels import Channels
-from ltq.brokers.redis import RedisBroker
+from ltq._worker.completer import Completer
+from ltq.brokers.redis import RedisBroker, _channels
+from ltq.brokers.redis._channels import Channels
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import Finish, Lease
 from ltq.state import Status
@@ -31,7 +30,7 @@ from tests.faults import jobs
 from tests.faults.ledger import Ledger
 from tests.faults.load import Load, lapse
 from tests.faults.proxy import Proxy
-from tests.faults.workers import Crew, WorkerProcess
+from tests.faults.workers import Fleet, WorkerProcess
 from tests.servers import RedisServer
 
 LEAKY = pytest.mark.filterwarnings(
@@ -78,14 +77,14 @@ class TestRestart:
     async def test_with_its_data_nothing_is_lost(
         self,
         redis_executable: str,
-        crew: Crew,
+        fleet: Fleet,
         ledger: Ledger,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         with RedisServer(redis_executable, *AOF) as server:
             async with RedisBroker(server.url) as broker:
                 monkeypatch.setattr(jobs.worker, "broker", broker)
-                worker = await crew.start(server.url)
+                worker = await fleet.start(server.url)
                 async with Load(ledger) as load:
                     for away in (0.2, 1.0, 2.0):
                         await lapse(0.5)
@@ -103,9 +102,9 @@ class TestRestart:
 
     @pytest.mark.usefixtures("broker")
     async def test_empty_waiters_are_told_and_work_goes_on(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger
     ) -> None:
-        worker = await crew.start(server.url)
+        worker = await fleet.start(server.url)
         held = [await jobs.hold.send("gate") for _ in range(3)]
         await eventually(lambda: len(ledger.events("start")) == 3, 15)
         waiting = [asyncio.create_task(handle.result(30)) for handle in held]
@@ -138,9 +137,9 @@ class TestRestart:
 @pytest.mark.usefixtures("broker")
 class TestScripts:
     async def test_flushed_under_load(
-        self, server: RedisServer, admin: redis.Redis, crew: Crew, ledger: Ledger
+        self, server: RedisServer, admin: redis.Redis, fleet: Fleet, ledger: Ledger
     ) -> None:
-        await crew.start(server.url)
+        await fleet.start(server.url)
         async with Load(ledger) as load:
             for _ in range(40):
                 admin.script_flush()
@@ -232,9 +231,14 @@ class TestRefusals:
     @pytest.mark.slow
     @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
     async def test_afterwards_it_consumes_again(
-        self, fault: Fault, server: RedisServer, admin: redis.Redis, crew: Crew, ledger: Ledger
+        self,
+        fault: Fault,
+        server: RedisServer,
+        admin: redis.Redis,
+        fleet: Fleet,
+        ledger: Ledger,
     ) -> None:
-        worker = await crew.start(server.url)
+        worker = await fleet.start(server.url)
         async with Load(ledger) as load:
             async with fault(admin):
                 await lapse(LASTS)
@@ -248,9 +252,14 @@ class TestRefusals:
 
     @pytest.mark.parametrize("fault", [readonly, misconf], ids=lambda fault: fault.__name__)
     async def test_what_ends_meanwhile_is_written_afterwards(
-        self, fault: Fault, server: RedisServer, admin: redis.Redis, crew: Crew, ledger: Ledger
+        self,
+        fault: Fault,
+        server: RedisServer,
+        admin: redis.Redis,
+        fleet: Fleet,
+        ledger: Ledger,
     ) -> None:
-        worker = await crew.start(server.url)
+        worker = await fleet.start(server.url)
         handles = [await jobs.hold.send("gate") for _ in range(10)]
         await eventually(lambda: len(ledger.events("start")) == 10, 15)
         async with fault(admin):
@@ -262,13 +271,17 @@ class TestRefusals:
 
     @pytest.mark.slow
     async def test_loading(
-        self, redis_executable: str, crew: Crew, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+        self,
+        redis_executable: str,
+        fleet: Fleet,
+        ledger: Ledger,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         # While it loads, a server says so only once in 2 MB.
         with RedisServer(redis_executable, *AOF, "--key-load-delay", "300") as server:
             async with RedisBroker(server.url) as broker:
                 monkeypatch.setattr(jobs.worker, "broker", broker)
-                await crew.start(server.url)
+                await fleet.start(server.url)
                 async with Load(ledger) as load:
                     with redis.Redis.from_url(server.url) as client:
                         with client.pipeline(transaction=False) as pipeline:
@@ -289,9 +302,14 @@ class TestRefusals:
 
     @pytest.mark.parametrize("fault", [readonly, misconf], ids=lambda fault: fault.__name__)
     async def test_an_idle_worker_does_not_hammer_a_server_that_refuses(
-        self, fault: Fault, server: RedisServer, admin: redis.Redis, crew: Crew, ledger: Ledger
+        self,
+        fault: Fault,
+        server: RedisServer,
+        admin: redis.Redis,
+        fleet: Fleet,
+        ledger: Ledger,
     ) -> None:
-        await crew.start(server.url)
+        await fleet.start(server.url)
         handle = await jobs.double.send(1)
         assert await handle.result(15) == 2
         async with fault(admin):
@@ -305,9 +323,9 @@ class TestRefusals:
 
     @pytest.mark.slow
     async def test_without_memory_work_ends_and_sends_fail_clearly(
-        self, server: RedisServer, admin: redis.Redis, crew: Crew, ledger: Ledger
+        self, server: RedisServer, admin: redis.Redis, fleet: Fleet, ledger: Ledger
     ) -> None:
-        worker = await crew.start(server.url, lease=1.5)
+        worker = await fleet.start(server.url, lease=1.5)
         held = [await jobs.hold.send("gate") for _ in range(20)]
         await eventually(lambda: len(ledger.events("start")) == 20, 15)
         waiting = [await jobs.double.send(n) for n in range(5)]
@@ -328,12 +346,12 @@ class TestRefusals:
         assert await again.result(SOON) == 6
 
     async def test_without_memory_what_waits_is_claimed_and_done(
-        self, server: RedisServer, admin: redis.Redis, crew: Crew
+        self, server: RedisServer, admin: redis.Redis, fleet: Fleet
     ) -> None:
         handles = [await jobs.double.send(n) for n in range(30)]
         delayed = [await jobs.double.with_options(delay=0.1).send(n) for n in range(5)]
         admin.config_set("maxmemory", 1)
-        await crew.start(server.url)
+        await fleet.start(server.url)
         assert [await handle.result(15) for handle in handles] == [2 * n for n in range(30)]
         assert [await handle.result(5) for handle in delayed] == [2 * n for n in range(5)]
 
@@ -349,10 +367,14 @@ def commands(admin: Any) -> int:
 class TestBlackHole:
     @pytest.mark.slow
     async def test_it_is_noticed_and_survived(
-        self, server: RedisServer, crew: Crew, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+        self,
+        server: RedisServer,
+        fleet: Fleet,
+        ledger: Ledger,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         async with through_proxy(server, monkeypatch) as (proxy, _):
-            worker = await crew.start(proxy.url)
+            worker = await fleet.start(proxy.url)
             async with Load(ledger) as load:
                 proxy.mode = "hole"
                 await lapse(12)
@@ -462,10 +484,14 @@ async def timed_send() -> float:
 
 class TestConnections:
     async def test_replies_cut_in_the_middle(
-        self, server: RedisServer, crew: Crew, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+        self,
+        server: RedisServer,
+        fleet: Fleet,
+        ledger: Ledger,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         async with through_proxy(server, monkeypatch) as (proxy, _):
-            await crew.start(proxy.url)
+            await fleet.start(proxy.url)
             async with Load(ledger) as load:
                 for script in ("send", "claim", "finish", "states", "BZPOPMIN", "SUBSCRIBE"):
                     for keep in (1, 3, 10, 50):
@@ -544,9 +570,9 @@ class TestConnections:
     @LEAKY
     @pytest.mark.slow
     async def test_pubsub_killed_again_and_again(
-        self, server: RedisServer, admin: redis.Redis, broker: RedisBroker, crew: Crew
+        self, server: RedisServer, admin: redis.Redis, broker: RedisBroker, fleet: Fleet
     ) -> None:
-        await crew.start(server.url)
+        await fleet.start(server.url)
         first = await jobs.double.send(0)
         assert await first.result(15) == 0
         killing = asyncio.create_task(_kill_pubsub(admin))
@@ -583,10 +609,10 @@ async def _kill_pubsub(admin: redis.Redis) -> None:
 
 
 class TestPassword:
-    async def test_wrong_at_the_start(self, redis_executable: str, crew: Crew) -> None:
+    async def test_wrong_at_the_start(self, redis_executable: str, fleet: Fleet) -> None:
         with RedisServer(redis_executable, "--requirepass", "right") as server:
             for url in (server.url.replace("//", "//:wrong@"), server.url):
-                worker = await crew.start(url)
+                worker = await fleet.start(url)
                 assert await worker.end(10) not in (0, None)
                 assert "refused the user or password" in worker.log()
                 assert "Traceback" not in worker.log()
@@ -653,13 +679,13 @@ class Guarded:
 
 @pytest.fixture
 async def guarded(
-    redis_executable: str, crew: Crew, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    redis_executable: str, fleet: Fleet, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Guarded]:
     with RedisServer(redis_executable, "--requirepass", "right") as server:
         url = server.url.replace("//", "//:right@")
         async with RedisBroker(url) as broker:
             monkeypatch.setattr(jobs.worker, "broker", broker)
-            worker = await crew.start(url)
+            worker = await fleet.start(url)
             held = await jobs.hold.send("gate")
             await eventually(lambda: held.id in ledger.ids("start"), 15)
             with redis.Redis.from_url(url) as admin:
@@ -669,10 +695,10 @@ async def guarded(
 class TestOutage:
     @pytest.mark.slow
     async def test_a_worker_whose_connections_are_reset_tries_moderately(
-        self, server: RedisServer, crew: Crew, ledger: Ledger, broker: RedisBroker
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger, broker: RedisBroker
     ) -> None:
         async with Proxy(server.port) as proxy:
-            worker = await crew.start(proxy.url, lease=3.0)
+            worker = await fleet.start(proxy.url, lease=3.0)
             handles = [await jobs.hold.send(gate) for gate in ("one", "two")]
             await eventually(lambda: len(ledger.events("start")) == 2, 15)
             lines, tried = len(worker.lines()), len(proxy.accepted)
@@ -720,9 +746,9 @@ class TestOutage:
             two.set()
         check_moderate("refused", tried, logged)
 
-    async def test_a_worker_cannot_start_without(self, server: RedisServer, crew: Crew) -> None:
+    async def test_a_worker_cannot_start_without(self, server: RedisServer, fleet: Fleet) -> None:
         server.kill()
-        worker = await crew.start(server.url)
+        worker = await fleet.start(server.url)
         assert await worker.end(10) not in (0, None)
         assert "Traceback" not in worker.log()
 

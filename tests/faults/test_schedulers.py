@@ -12,15 +12,15 @@ from ltq.brokers.redis import RedisBroker
 from ltq.errors import BrokerError
 from ltq.message import Delivery
 from tests.eventually import eventually
-from tests.faults.workers import Crew, WorkerProcess
+from tests.faults.workers import Fleet, WorkerProcess
 from tests.servers import RedisServer
 
 TARGET = "tests.faults.ticks:scheduler"
 QUEUE = "ticks:tick"
 
 
-async def start(crew: Crew, server: RedisServer) -> WorkerProcess:
-    return await crew._run(server.url, ["-m", "ltq", "schedule", TARGET], {})
+async def start(fleet: Fleet, server: RedisServer) -> WorkerProcess:
+    return await fleet._run(server.url, ["-m", "ltq", "schedule", TARGET], {})
 
 
 def slot_of(delivery: Delivery) -> float:
@@ -61,17 +61,17 @@ def check(found: list[Delivery]) -> None:
 
 @pytest.mark.slow
 async def test_three_of_them_that_are_killed_in_turn_fire_each_second_once(
-    server: RedisServer, crew: Crew
+    server: RedisServer, fleet: Fleet
 ) -> None:
     async with RedisBroker(server.url) as broker, collected(broker) as found:
-        schedulers = [await start(crew, server) for _ in range(3)]
+        schedulers = [await start(fleet, server) for _ in range(3)]
         for turn in range(4):
             for one in schedulers[turn:]:
                 await one.logged("scheduler: 1 schedule", 20.0)
             count = len(found)
             await eventually(lambda count=count: len(found) >= count + 2, 10.0)  # type: ignore[misc]
             await schedulers[turn].kill()
-            schedulers.append(await start(crew, server))
+            schedulers.append(await start(fleet, server))
         for one in schedulers[4:]:
             await one.logged("scheduler: 1 schedule", 20.0)
             one.signal(signal.SIGTERM)
@@ -82,10 +82,10 @@ async def test_three_of_them_that_are_killed_in_turn_fire_each_second_once(
 
 
 @pytest.mark.slow
-async def test_the_server_away_for_a_while_is_survived(redis_executable: str, crew: Crew) -> None:
+async def test_the_server_away_for_a_while_is_survived(redis_executable: str, fleet: Fleet) -> None:
     with RedisServer(redis_executable, "--appendonly", "yes") as server:
         async with RedisBroker(server.url) as broker, collected(broker) as found:
-            schedulers = [await start(crew, server) for _ in range(2)]
+            schedulers = [await start(fleet, server) for _ in range(2)]
             await eventually(lambda: len(found) >= 2, 20.0)
             server.kill()
             server.start()

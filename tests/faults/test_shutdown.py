@@ -17,7 +17,7 @@ from tests.faults.ledger import Ledger
 from tests.faults.load import lapse
 from tests.faults.proxy import Mode, Proxy
 from tests.faults.sent import STARTED, send_holds, started, states
-from tests.faults.workers import Crew, WorkerProcess
+from tests.faults.workers import Fleet, WorkerProcess
 from tests.servers import RedisServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("broker")]
@@ -62,9 +62,9 @@ async def have_ended(handles: list[ltq.Handle[Any]]) -> None:
 class TestDraining:
     @pytest.mark.parametrize("number", BOTH)
     async def test_it_drains_and_exits_0(
-        self, server: RedisServer, crew: Crew, ledger: Ledger, number: signal.Signals
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger, number: signal.Signals
     ) -> None:
-        worker = await crew.start(server.url)
+        worker = await fleet.start(server.url)
         handles = await send_holds(5)
         await started(ledger, handles)
         worker.signal(number)
@@ -76,9 +76,9 @@ class TestDraining:
         assert (await late.state()).status is Status.PENDING
 
     async def test_100_tasks_that_end_in_time_run_once(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger
     ) -> None:
-        worker = await crew.start(server.url)
+        worker = await fleet.start(server.url)
         handles = await jobs.last.send_many([jobs.last.message(0.5) for _ in range(150)])
         await eventually(lambda: len(ledger.events("start")) == 100, STARTED)
         worker.signal(signal.SIGTERM)
@@ -92,10 +92,10 @@ class TestDraining:
         assert len(ledger.events("start")) == len(ledger.ids("end")) == 100
 
     async def test_in_the_middle_of_a_flood_nothing_runs_twice(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger
     ) -> None:
         count = 2000
-        worker = await crew.start(server.url)
+        worker = await fleet.start(server.url)
         handles = await jobs.double.send_many([jobs.double.message(n) for n in range(count)])
         await eventually(lambda: ledger.ids("end"), STARTED)
         worker.signal(signal.SIGTERM)
@@ -106,16 +106,16 @@ class TestDraining:
             Status.COMPLETED: done,
             Status.PENDING: count - done,
         }
-        heir = await crew.start(server.url, "--burst")
+        heir = await fleet.start(server.url, "--burst")
         assert await heir.end(STARTED) == 0
         assert len(ledger.events("start")) == len(ledger.ids("end")) == count
 
 
 class TestGivingBack:
     async def test_a_second_signal_requeues_at_once(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger
     ) -> None:
-        worker = await crew.start(server.url)
+        worker = await fleet.start(server.url)
         handles = await send_holds(5)
         await started(ledger, handles)
         worker.signal(signal.SIGTERM)
@@ -124,17 +124,17 @@ class TestGivingBack:
         assert await worker.end(A_FEW) == 0
         await were_put_back([*handles])
         ledger.open("gate")
-        heir = await crew.start(server.url)
+        heir = await fleet.start(server.url)
         assert {await handle.result(STARTED) for handle in handles} == {heir.pid}
         assert {event.attempt for event in ledger.events()} == {1}
 
     async def test_another_worker_has_them_within_a_second(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger
     ) -> None:
-        worker = await crew.start(server.url, "--concurrency", "20", shutdown=SHUTDOWN)
+        worker = await fleet.start(server.url, "--concurrency", "20", shutdown=SHUTDOWN)
         handles = await send_holds(20)
         await started(ledger, handles)
-        heir = await crew.start(server.url)
+        heir = await fleet.start(server.url)
         await (await jobs.double.send(1)).result(STARTED)  # only the heir has free slots
         worker.signal(signal.SIGTERM)
         await worker.logged("requeueing 20 tasks")
@@ -148,20 +148,20 @@ class TestGivingBack:
 class TestStarting:
     @pytest.mark.parametrize("number", BOTH)
     async def test_a_signal_ends_it(
-        self, server: RedisServer, crew: Crew, number: signal.Signals
+        self, server: RedisServer, fleet: Fleet, number: signal.Signals
     ) -> None:
-        worker = await crew.start(server.url)
+        worker = await fleet.start(server.url)
         await worker.logged("worker faults:")
         worker.signal(number)
         assert await worker.end(A_FEW) == 0
 
     @pytest.mark.parametrize("mode", ["reset", "hole"])
     async def test_a_signal_ends_it_while_redis_is_away(
-        self, server: RedisServer, crew: Crew, mode: Mode
+        self, server: RedisServer, fleet: Fleet, mode: Mode
     ) -> None:
         async with Proxy(server.port) as proxy:
             proxy.mode = mode
-            worker = await crew.start(proxy.url)
+            worker = await fleet.start(proxy.url)
             await worker.logged("worker faults:")
             worker.signal(signal.SIGTERM)
             assert await worker.end(IN_TIME + 1.0) == 0
@@ -181,12 +181,12 @@ class TestStuck:
     async def test_it_ends_although_they_run(
         self,
         server: RedisServer,
-        crew: Crew,
+        fleet: Fleet,
         ledger: Ledger,
         task: ltq.Task[[], None],
         count: int,
     ) -> None:
-        worker = await crew.start(server.url, shutdown=SHUTDOWN)
+        worker = await fleet.start(server.url, shutdown=SHUTDOWN)
         handles = await task.send_many([task.message() for _ in range(count)])
         await started(ledger, handles)
         worker.signal(signal.SIGTERM)
@@ -197,23 +197,23 @@ class TestStuck:
 class TestRedisAway:
     @pytest.mark.parametrize("mode", ["reset", "hole"])
     async def test_it_ends_in_time(
-        self, server: RedisServer, crew: Crew, ledger: Ledger, mode: Mode
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger, mode: Mode
     ) -> None:
         async with Proxy(server.port) as proxy:
-            worker = await crew.start(proxy.url, shutdown=SHUTDOWN, lease=2.0)
+            worker = await fleet.start(proxy.url, shutdown=SHUTDOWN, lease=2.0)
             handles = await send_holds(2)
             await started(ledger, handles)
             self._cut(proxy, mode)
             await lapse(0.5)
             worker.signal(signal.SIGTERM)
             await self._ends_in_time(worker)
-        await self._goes_on(server, crew, ledger, handles)
+        await self._goes_on(server, fleet, ledger, handles)
 
     async def test_it_ends_in_time_with_outcomes_that_cannot_be_written(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger
     ) -> None:
         async with Proxy(server.port) as proxy:
-            worker = await crew.start(proxy.url, shutdown=SHUTDOWN, lease=2.0)
+            worker = await fleet.start(proxy.url, shutdown=SHUTDOWN, lease=2.0)
             handles = await send_holds(2)
             await started(ledger, handles)
             self._cut(proxy, "reset")
@@ -221,7 +221,7 @@ class TestRedisAway:
             await eventually(lambda: len(ledger.events("end")) == 2)
             worker.signal(signal.SIGTERM)
             await self._ends_in_time(worker)
-        await self._goes_on(server, crew, ledger, handles)
+        await self._goes_on(server, fleet, ledger, handles)
 
     def _cut(self, proxy: Proxy, mode: Mode) -> None:
         proxy.mode = mode
@@ -237,20 +237,20 @@ class TestRedisAway:
         assert await worker.end(A_FEW) == 0
 
     async def _goes_on(
-        self, server: RedisServer, crew: Crew, ledger: Ledger, handles: list[ltq.Handle[int]]
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger, handles: list[ltq.Handle[int]]
     ) -> None:
         """What could not be written runs again elsewhere."""
         ledger.open("gate")
-        heir = await crew.start(server.url, lease=2.0)
+        heir = await fleet.start(server.url, lease=2.0)
         assert {await handle.result(STARTED) for handle in handles} == {heir.pid}
 
 
 class TestProcesses:
     @pytest.mark.parametrize("number", BOTH)
     async def test_all_drain(
-        self, server: RedisServer, crew: Crew, ledger: Ledger, number: signal.Signals
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger, number: signal.Signals
     ) -> None:
-        worker, handles = await self._two(server, crew, ledger)
+        worker, handles = await self._two(server, fleet, ledger)
         worker.signal(number)
         await eventually(lambda: len(worker.lines("waiting for 5 running tasks")) == 2, 10)
         ledger.open("gate")
@@ -258,9 +258,9 @@ class TestProcesses:
         await have_ended([*handles])
 
     async def test_a_second_signal_requeues_at_once(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger
     ) -> None:
-        worker, handles = await self._two(server, crew, ledger)
+        worker, handles = await self._two(server, fleet, ledger)
         worker.signal(signal.SIGTERM)
         await eventually(lambda: len(worker.lines("waiting for 5 running tasks")) == 2, 10)
         worker.signal(signal.SIGTERM)
@@ -268,10 +268,12 @@ class TestProcesses:
         await were_put_back([*handles])
 
     async def _two(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger
     ) -> tuple[WorkerProcess, list[ltq.Handle[int]]]:
         """A supervisor and its two processes, with five running tasks each."""
-        worker = await crew.start(server.url, "--processes", "2", "--concurrency", "5", shutdown=10)
+        worker = await fleet.start(
+            server.url, "--processes", "2", "--concurrency", "5", shutdown=10
+        )
         handles = await send_holds(10)
         await started(ledger, handles)
         assert len({event.pid for event in ledger.events("start")} - {worker.pid}) == 2
@@ -285,9 +287,9 @@ class TestApp:
 
     @pytest.mark.parametrize("number", BOTH)
     async def test_all_its_workers_drain(
-        self, server: RedisServer, crew: Crew, ledger: Ledger, number: signal.Signals
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger, number: signal.Signals
     ) -> None:
-        worker, handles = await self._both(server, crew, ledger)
+        worker, handles = await self._both(server, fleet, ledger)
         worker.signal(number)
         await self._wait_for_their_tasks(worker)
         ledger.open("gate")
@@ -295,9 +297,9 @@ class TestApp:
         await have_ended(handles)
 
     async def test_a_second_signal_requeues_at_once(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger
     ) -> None:
-        worker, handles = await self._both(server, crew, ledger)
+        worker, handles = await self._both(server, fleet, ledger)
         worker.signal(signal.SIGTERM)
         await self._wait_for_their_tasks(worker)
         worker.signal(signal.SIGTERM)
@@ -309,11 +311,11 @@ class TestApp:
         await worker.logged("others: waiting for 1 running tasks")
 
     async def _both(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger
     ) -> tuple[WorkerProcess, list[ltq.Handle[Any]]]:
         """An app whose two workers have running tasks."""
         target = ("--app", "tests.faults.jobs:app")
-        worker = await crew.start(server.url, target=target, shutdown=10)
+        worker = await fleet.start(server.url, target=target, shutdown=10)
         handles = [*await send_holds(3), await jobs.hold_elsewhere.send("gate")]
         await started(ledger, handles)
         return worker, handles

@@ -12,20 +12,20 @@ from tests.eventually import eventually
 from tests.faults import jobs
 from tests.faults.ledger import Ledger
 from tests.faults.sent import STARTED, send_holds, started, states
-from tests.faults.workers import Crew, WorkerProcess
+from tests.faults.workers import Fleet, WorkerProcess
 from tests.servers import RedisServer
 
 
 @pytest.mark.usefixtures("broker")
 class TestKilled:
     async def test_its_tasks_run_again_in_time(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger
     ) -> None:
         lease = 1.5
-        victim = await crew.start(server.url, lease=lease)
+        victim = await fleet.start(server.url, lease=lease)
         handles = await send_holds(5)
         await started(ledger, handles)
-        heir = await crew.start(server.url, lease=lease)
+        heir = await fleet.start(server.url, lease=lease)
         await heir.logged("worker faults:")
         killed = asyncio.get_running_loop().time()
         await victim.kill()
@@ -42,12 +42,12 @@ class TestKilled:
         assert {state.dequeue_count for state in final} == {2}
 
     async def test_a_burst_of_work_is_done_to_the_end(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger
     ) -> None:
-        first = await crew.start(server.url, "--concurrency", "10", lease=1.0)
+        first = await fleet.start(server.url, "--concurrency", "10", lease=1.0)
         handles = await jobs.last.send_many([jobs.last.message(0.05) for _ in range(100)])
         await eventually(lambda: len(ledger.ids("end")) >= 20, STARTED)
-        second = await crew.start(server.url, "--concurrency", "10", lease=1.0)
+        second = await fleet.start(server.url, "--concurrency", "10", lease=1.0)
         await first.kill()
         assert {first.pid, second.pid} >= {await handle.result(15) for handle in handles}
         assert len(ledger.events("start")) <= 110
@@ -56,13 +56,13 @@ class TestKilled:
 @pytest.mark.usefixtures("broker")
 class TestPaused:
     async def test_what_it_says_after_its_lease_is_not_believed(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger
     ) -> None:
-        sleeper = await crew.start(server.url, lease=1.0)
+        sleeper = await fleet.start(server.url, lease=1.0)
         handles = await send_holds(3)
         await started(ledger, handles)
         sleeper.signal(signal.SIGSTOP)
-        heir = await crew.start(server.url, lease=1.0)
+        heir = await fleet.start(server.url, lease=1.0)
         await started(ledger, handles, 2)
         ledger.open("gate")
         assert {await handle.result(10) for handle in handles} == {heir.pid}
@@ -78,13 +78,13 @@ class TestPaused:
         assert {state.status for state in before} == {Status.COMPLETED}
 
     async def test_one_paused_with_the_task_running_elsewhere_gives_way(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger
     ) -> None:
-        sleeper = await crew.start(server.url, lease=1.0)
+        sleeper = await fleet.start(server.url, lease=1.0)
         handles = await send_holds(3)
         await started(ledger, handles)
         sleeper.signal(signal.SIGSTOP)
-        heir = await crew.start(server.url, lease=1.0)
+        heir = await fleet.start(server.url, lease=1.0)
         await started(ledger, handles, 2)
         sleeper.signal(signal.SIGCONT)
         await eventually(lambda: len(sleeper.lines("its lease is lost")) == 3, 10)
@@ -97,13 +97,13 @@ class TestPaused:
 @pytest.mark.usefixtures("broker")
 class TestStarved:
     async def test_one_that_cannot_run_at_all_is_taken_for_dead_once(
-        self, server: RedisServer, crew: Crew, ledger: Ledger
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger
     ) -> None:
         """A call that holds the interpreter lock longer than the lease stops the heartbeat too."""
-        starved = await crew.start(server.url, "--concurrency", "1", lease=1.0)
+        starved = await fleet.start(server.url, "--concurrency", "1", lease=1.0)
         handle = await jobs.starve.send(4.0)
         await eventually(lambda: len(ledger.events("start")) == 1, STARTED)
-        heir = await crew.start(server.url, lease=1.0)
+        heir = await fleet.start(server.url, lease=1.0)
         assert await handle.result(10) == heir.pid
         before = await handle.state()
         await eventually(
@@ -119,21 +119,21 @@ class TestStarved:
 class TestPoison:
     @pytest.mark.slow
     async def test_quick_neighbours_of_a_killer_complete(
-        self, server: RedisServer, crew: Crew, ledger: Ledger, broker: RedisBroker
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger, broker: RedisBroker
     ) -> None:
         killer = await jobs.kill.send(0.1)
         others = await jobs.double.send_many([jobs.double.message(n) for n in range(20)])
-        await self._work_until_it_is_buried(crew, server, killer)
+        await self._work_until_it_is_buried(fleet, server, killer)
         assert [await handle.result(10) for handle in others] == [2 * n for n in range(20)]
         assert await buried(broker) == {"faults:kill": 1}
 
     @pytest.mark.slow
     async def test_no_neighbour_of_a_killer_is_buried(
-        self, server: RedisServer, crew: Crew, ledger: Ledger, broker: RedisBroker
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger, broker: RedisBroker
     ) -> None:
         killer = await jobs.kill.send(0.1)
         others = await jobs.last.send_many([jobs.last.message(0.3) for _ in range(20)])
-        await self._work_until_it_is_buried(crew, server, killer)
+        await self._work_until_it_is_buried(fleet, server, killer)
         final = [await handle.wait(10) for handle in others]
         counted = {status: sum(s.status is status for s in final) for status in Status}
         print(f"MEASURED neighbours of a killer: {counted}")  # noqa: T201
@@ -141,15 +141,15 @@ class TestPoison:
         assert await buried(broker) == {"faults:kill": 1}
 
     async def _work_until_it_is_buried(
-        self, crew: Crew, server: RedisServer, killer: ltq.Handle[None]
+        self, fleet: Fleet, server: RedisServer, killer: ltq.Handle[None]
     ) -> None:
         """As a supervisor would: a new worker for each that died."""
         ending = asyncio.create_task(killer.wait(45))
         worker: WorkerProcess | None = None
         while not ending.done():
             if worker is None or worker.exit_code is not None:
-                assert len(crew.workers) < 12, "too many died"
-                worker = await crew.start(server.url, lease=0.5)
+                assert len(fleet.workers) < 12, "too many died"
+                worker = await fleet.start(server.url, lease=0.5)
             dying = asyncio.create_task(worker.end(45))
             await asyncio.wait([ending, dying], return_when=asyncio.FIRST_COMPLETED)
             dying.cancel()

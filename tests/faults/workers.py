@@ -68,7 +68,7 @@ class WorkerProcess:
             raise AssertionError(f"the worker had not ended after {timeout:g} s") from None
 
 
-class Crew:
+class Fleet:
     """All the worker processes of one test."""
 
     def __init__(self, ledger_url: str, directory: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from ltq.errors import ConfigurationError, ExhaustedError, RejectError, RetryError
 from ltq.message import Message
 from ltq.middleware import MaxTries
-from ltq.options import Dispatch, seconds
+from ltq.options import SendConfig, seconds
 from ltq.task import Task
 from ltq.worker import Worker
 
@@ -23,10 +23,10 @@ def make_task(**options: Any) -> Task[..., Any]:
 
 
 async def fail(
-    error: BaseException, task: Task[..., Any], *, tries: int = 0, options: Dispatch | None = None
+    error: BaseException, task: Task[..., Any], *, tries: int = 0, options: SendConfig | None = None
 ) -> None:
     """A run, after `tries` failed ones, that raises `error`."""
-    message: Message[Any] = Message((), {}, task.name, tries=tries, options=options or Dispatch())
+    message: Message[Any] = Message((), {}, task.name, tries=tries, options=options or SendConfig())
     async with MaxTries()(message, task):
         raise error
 
@@ -56,7 +56,7 @@ class TestFailure:
 
     @pytest.mark.parametrize("declared", [{}, {"max_tries": 1}, {"max_tries": 9}])
     async def test_the_sender_may_say_how_often(self, declared: dict[str, Any]) -> None:
-        task, options = make_task(**declared), Dispatch(max_tries=2)
+        task, options = make_task(**declared), SendConfig(max_tries=2)
         with pytest.raises(RetryError):
             await fail(ValueError(), task, options=options)
         with pytest.raises(ValueError, match=r"^$"):

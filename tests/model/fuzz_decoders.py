@@ -18,9 +18,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltq._outcomes import decode_ctx
-from ltq.brokers._wire import dead_letter, delivery, task_state
-from ltq.codec import CallCodec, Codec
+from ltq._codec.call import CallCodec, Codec
+from ltq._worker.outcomes import decode_ctx
+from ltq.brokers.redis._wire import dead_letter, delivery, task_state
 from ltq.errors import DecodeError
 from ltq.message import DeadLetter, Delivery, Lease
 from ltq.state import Status, TaskState
@@ -136,7 +136,7 @@ def a_delivery_is_read(task_id: bytes, fields: dict[str, bytes]) -> None:
     with watch.on():
         read = delivery([task_id, b"17", flat], 5.0)
     assert read.lease.token == 17
-    assert read.company is None or read.company >= 1
+    assert read.isolation is None or read.isolation >= 1
 
 
 @settled

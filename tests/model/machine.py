@@ -284,7 +284,7 @@ class Machine(RuleBasedStateMachine):
     def letters_as_in_the_model(self) -> None:
         for queue in self.store.queues:
             expected = self.model.graveyard.of(queue)
-            seen = self.run(self.broker.letters(queue))
+            seen = self.run(self.broker.dead_letters(queue))
             assert {letter.id for letter in seen} == {letter.id for letter in expected}
             for letter in seen:
                 self.model.graveyard.letters[letter.id].check(letter)

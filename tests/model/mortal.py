@@ -95,18 +95,18 @@ class Mortal(Machine):
     def read_letters(self, task_id: str, queue: int, limit: int, offset: int) -> None:
         self.begin()
         name = self.store.queues[queue]
-        everything = self.run(self.broker.letters(name))
+        everything = self.run(self.broker.dead_letters(name))
         assert (
-            self.run(self.broker.letters(name, limit=limit, offset=offset))
+            self.run(self.broker.dead_letters(name, limit=limit, offset=offset))
             == (everything[offset:][:limit])
         )
         for of_queue in (name, None):
             letter = self.model.graveyard.find(of_queue, task_id)
             if letter is not None:
-                letter.check(self.run(self.broker.letter(of_queue, task_id)))
+                letter.check(self.run(self.broker.dead_letter(of_queue, task_id)))
             else:
                 with pytest.raises(TaskNotFoundError):
-                    self.run(self.broker.letter(of_queue, task_id))
+                    self.run(self.broker.dead_letter(of_queue, task_id))
 
     @rule(task_ids=some_tasks, count=st.integers(0, 3), queue=queues)
     def replay(self, task_ids: list[str], count: int, queue: int) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, multiple, precondition, rule
 
-from ltq._ticks import Tick, Ticked
+from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.message import Published
 from ltq.options import Priority
 from tests.model.machine import Machine, final, ttls
 from tests.model.mortal import Mortal
-from tests.model.slots import Kept, Slots
+from tests.model.slots import Kept, ScheduleTable
 from tests.model.stores import Store
 
 schedulers = st.integers(0, 2)
@@ -40,8 +40,8 @@ class Punctual(Mortal):
 
     def __init__(self, make: Callable[[], Store]) -> None:
         super().__init__(make)
-        self.slots = Slots(self.model.publish)
-        self.ticks: list[Tick] = []
+        self.slots = ScheduleTable(self.model.publish)
+        self.ticks: list[ScheduleSlot] = []
         self.believed: dict[tuple[int, str, str], int] = {}
         self.fired: set[Fired] = set()
         self.seen: dict[str, Kept] = {}
@@ -53,7 +53,7 @@ class Punctual(Mortal):
             return
         now = self.begin_now()
         queue, next_due = self.store.queues[0], int(now) + due
-        tick = Tick(schedule=schedule, queue=queue, spec=spec, due=next_due)
+        tick = ScheduleSlot(schedule=schedule, queue=queue, spec=spec, due=next_due)
         if self.slots.begins(tick, now):
             answer = self.run(self.broker.fire(tick))
             assert int(now) <= answer.last <= int(self.run(self.broker.time()))
@@ -92,7 +92,7 @@ class Punctual(Mortal):
         if not self.whole([task_id]):
             return multiple()
         envelope = self.envelope(task_id, 0, 0.0, Priority.NORMAL, options)
-        tick = Tick(
+        tick = ScheduleSlot(
             schedule=schedule,
             queue=envelope.queue,
             spec=spec,
@@ -126,7 +126,7 @@ class Punctual(Mortal):
         if tick.envelope is None or self.whole([tick.envelope.id]):
             self.told(tick)
 
-    def told(self, tick: Tick) -> Ticked:
+    def told(self, tick: ScheduleSlot) -> SlotReceipt:
         """Fire it in both, and see that no slot of a reign is enqueued twice."""
         now = self.begin_now()
         expected = self.slots.fire(tick, now)

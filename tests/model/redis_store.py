@@ -7,10 +7,9 @@ from math import inf
 import redis
 from msgspec import structs
 
-from ltq.brokers import _keys
-from ltq.brokers._consumer import RedisConsumer, _Group
-from ltq.brokers._wire import envelope_arguments
-from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis._consumer import RedisConsumer, _Group
+from ltq.brokers.redis._wire import envelope_arguments
 from ltq.message import DeadLetter, Envelope, Published
 from ltq.options import Priority
 from ltq.state import Status
@@ -133,7 +132,7 @@ class RedisStore(Store):
             for task_id in self._zset(dead):
                 moment = self._score(dead, task_id) - seconds
                 self.client.zadd(dead, {task_id: moment})
-                self.client.hset(_keys.letter(self.namespace, task_id), "release_time", moment)
+                self.client.hset(_keys.dead_letter(self.namespace, task_id), "release_time", moment)
 
     def fill(self, full: bool) -> None:
         """Let the server have no memory left, or have some again."""

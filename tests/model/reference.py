@@ -9,7 +9,7 @@ from ltq.message import Envelope, Finish, Lease, Outcome, Published, Receipt, Re
 from ltq.options import Priority
 from ltq.state import Progress, Status
 from tests.model.board import Board
-from tests.model.crew import Crew
+from tests.model.claim_budget import ClaimBudget
 from tests.model.tasks import Task
 
 
@@ -37,7 +37,7 @@ class Model(Board):
         """`again`: the call may have been carried out before."""
         present = self.tasks.get(envelope.id)
         if present is not None and present.envelope.task_name != envelope.task_name:
-            return Published.TAKEN
+            return Published.ID_CONFLICT
         if present is not None or (again and envelope.id in self.ended):
             return Published.EXISTS
         if self._is_full(envelope):
@@ -101,7 +101,7 @@ class Model(Board):
         """Each delivery in turn must be the first of a line, of the best level there is."""
         lines = [(level, self.lines[queue, level]) for level in Priority for queue in claim.queues]
         found = set(claim.found)
-        crew = Crew(lines, self.tasks, limit=claim.limit, running=claim.running)
+        crew = ClaimBudget(lines, self.tasks, limit=claim.limit, running=claim.running)
         for delivery in claim.answer.deliveries[: claim.repeated]:
             crew.rejoin(self.tasks[delivery.lease.id])
         self._meet(lines, found, now)

@@ -51,7 +51,7 @@ class Task:
         return self.envelope.queue
 
     @property
-    def company(self) -> float:
+    def isolation(self) -> float:
         """How many tasks may run beside it, with itself."""
         if self.deaths <= 0:
             return inf
@@ -74,7 +74,7 @@ class Task:
         assert told == (self.dequeues, self.tries, self.deaths, self.envelope.body)
         lease = delivery.lease
         assert (lease.id, lease.queue, lease.token) == (self.id, self.queue, self.token)
-        assert (delivery.company or inf) == self.company
+        assert (delivery.isolation or inf) == self.isolation
 
 
 Tie = Callable[[Task], str | int]

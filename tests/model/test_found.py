@@ -10,12 +10,11 @@ import redis
 
 from ltq import Worker
 from ltq.broker import Broker, Claim
-from ltq.brokers import _keys
-from ltq.brokers._consumer import RedisConsumer
-from ltq.brokers._memory_store import Client
-from ltq.brokers._wire import task_state
 from ltq.brokers.memory import MemoryBroker
-from ltq.brokers.redis import RedisBroker
+from ltq.brokers.memory._store import Client
+from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis._consumer import RedisConsumer
+from ltq.brokers.redis._wire import task_state
 from ltq.errors import TaskNotFoundError
 from ltq.message import Finish, Receipt
 from ltq.options import Priority

@@ -14,11 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltq import Handle, Status, Worker
-from ltq._outcomes import decode_ctx
-from ltq.brokers import _keys
-from ltq.brokers._wire import delivery, task_state
-from ltq.brokers.redis import RedisBroker
-from ltq.codec import CallCodec, Codec
+from ltq._codec.call import CallCodec, Codec
+from ltq._worker.outcomes import decode_ctx
+from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis._wire import delivery, task_state
 from ltq.errors import DecodeError
 from ltq.message import Delivery, Lease
 from tests.conformance.factories import make_envelope

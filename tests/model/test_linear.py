@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 import redis
 
-from ltq.brokers import _keys
-from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis import RedisBroker, _keys
 from ltq.message import Delivery, Finish, Lease, Receipt, Requeue
 from ltq.options import Priority
 from ltq.state import Status

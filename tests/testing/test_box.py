@@ -10,7 +10,7 @@ import pytest
 
 import ltq
 import ltq.testing
-from ltq.brokers import memory
+from ltq.brokers.memory import broker as memory
 from ltq.state import Status
 from ltq.testing import Box, Clock, drain
 from tests.testing.conftest import NOON, START

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import redis
 
-from ltq.brokers import _keys
-from ltq.brokers._scripts import SCRIPTS, sha
-from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis._scripts import SCRIPTS, sha
 from ltq.message import Envelope, new_id
 from tests.chaos import jobs
 from tests.chaos.figures.goal import Goal

@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltq.brokers import _keys
+from ltq.brokers.redis import _keys
 from tests.chaos import jobs, remains
 from tests.chaos.figures.goal import Goal
 from tests.chaos.say import say

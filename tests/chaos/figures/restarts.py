@@ -40,7 +40,7 @@ async def restarts(seconds: float, count: int, seed: int) -> list[Goal]:
             await lapse(seconds / count - (time.monotonic() - began))
         await load.stop()
         hung = await load.finish(_DRAINED)
-        died = [worker.pid for worker in stage.crew.workers if worker.exit_code is not None]
+        died = [worker.pid for worker in stage.fleet.workers if worker.exit_code is not None]
     notes = load.notes
     return [
         Goal("restarts", len(took)),

@@ -46,12 +46,12 @@ async def schedules(seconds: float, count: int, seed: int) -> list[Goal]:
     """
     chance, found = Random(seed), list[Fired]()
     async with Stage() as stage, _collecting(stage.direct, found):
-        crew = _Schedulers(stage, count)
-        await crew.start()
-        await crew.hurt(seconds, chance)
-        left = await crew.dismiss()
+        fleet = _Schedulers(stage, count)
+        await fleet.start()
+        await fleet.hurt(seconds, chance)
+        left = await fleet.dismiss()
         await lapse(1.0)  # what was fired last is claimed
-    return [*_judge(found), *crew.goals(), Goal("ended in order at SIGTERM", left)]
+    return [*_judge(found), *fleet.goals(), Goal("ended in order at SIGTERM", left)]
 
 
 @asynccontextmanager
@@ -96,7 +96,7 @@ class _Schedulers:
 
     async def _start(self) -> WorkerProcess:
         arguments = ["-m", "ltq", "schedule", plans.TARGET]
-        return await self._stage.crew._run(self._stage.server.url, arguments, {})
+        return await self._stage.fleet._run(self._stage.server.url, arguments, {})
 
     async def hurt(self, seconds: float, chance: Random) -> None:
         end, told = time.monotonic() + seconds, time.monotonic()

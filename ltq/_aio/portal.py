@@ -1,0 +1,191 @@
+"""The way from synchronous code to a broker: one event loop, in a thread, for each process."""
+
+import asyncio
+import atexit
+import os
+import socket
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError, Future
+from typing import Any, TypeVar
+
+from ltq.broker import Broker
+from ltq.errors import BrokerError, ConfigurationError
+
+T = TypeVar("T")
+
+_CLOSE_WITHIN = 3.0
+"""Seconds that closing may take: a process that ends shall not hang."""
+
+_CLOSED = "the connections of the synchronous calls are closed: by close_sync, a fork or the end"
+
+
+class BlockingPortal:
+    """An event loop in a daemon thread, for calls from any other thread."""
+
+    def __init__(self) -> None:
+        self._brokers: dict[int, Broker] = {}
+        self._lock = threading.RLock()  # a garbage collection within it may end a watch
+        self._process = os.getpid()
+        self._closed = False
+        opened: Future[None] = Future()
+        self._thread = threading.Thread(
+            target=self._run, args=[opened], name="ltq-sync", daemon=True
+        )
+        try:
+            self._thread.start()
+            opened.result()
+        except (OSError, RuntimeError) as error:  # too many files or threads, or the process ends
+            raise BrokerError(f"synchronous calls need a thread of their own: {error}") from error
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it takes no more calls."""
+        return self._closed
+
+    def call(self, broker: Broker, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine that uses this broker, and wait for what it returns or raises.
+
+        It runs in a copy of the caller's context. A wait that is interrupted, as by Ctrl-C,
+        cancels it. Raises `BrokerError` where the portal is closed, also meanwhile.
+        """
+        future = self._start(broker, work)
+        if future is None:
+            raise BrokerError(_CLOSED)
+        try:
+            return future.result()
+        except CancelledError:
+            raise BrokerError(_CLOSED) from None
+        except BaseException:
+            future.cancel()
+            raise
+        finally:
+            del future  # it holds the error, whose traceback holds this frame
+
+    def tell(self, broker: Broker, work: Coroutine[Any, Any, Any]) -> None:
+        """Run a coroutine without waiting for it; not at all where the portal is closed.
+
+        It does not wait for anything, and may be called by a garbage collection.
+        """
+        self._start(broker, work)
+
+    def close(self) -> None:
+        """Close the brokers' connections in this loop, and end it. Calls under way fail."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._loop.call_soon_threadsafe(self._end.set)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_CLOSE_WITHIN)
+
+    def _start(self, broker: Broker, work: Coroutine[Any, Any, T]) -> "Future[T] | None":
+        if self._process == os.getpid():  # in a fork the lock may be held by a thread of the parent
+            with self._lock:  # what is started before the end gets its answer, or is cancelled
+                if not self._closed:
+                    self._brokers[id(broker)] = broker
+                    return asyncio.run_coroutine_threadsafe(work, self._loop)
+        work.close()
+        return None
+
+    def _run(self, opened: "Future[None]") -> None:
+        try:
+            with asyncio.Runner(loop_factory=_Loop) as runner:
+                runner.run(self._live(opened))
+        except Exception as error:
+            if opened.done():
+                raise
+            opened.set_exception(error)
+        finally:
+            self._closed = True
+
+    async def _live(self, opened: "Future[None]") -> None:
+        self._loop = asyncio.get_running_loop()
+        self._end = asyncio.Event()
+        opened.set_result(None)
+        await self._end.wait()
+        closing = (broker.aclose() for broker in self._brokers.values())
+        await asyncio.gather(*closing, return_exceptions=True)
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Looks names up without a pool of threads.
+
+    A pool takes nothing more once the main thread has ended, though others may go on, and Python
+    3.12 cannot even close one then.
+    """
+
+    async def getaddrinfo(
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,  # noqa: A002  the base's name for it
+        proto: int = 0,
+        flags: int = 0,
+    ) -> Any:
+        """What `socket.getaddrinfo` says, from a thread of its own."""
+        found: Future[Any] = Future()
+        found.set_running_or_notify_cancel()
+
+        def look() -> None:
+            try:
+                found.set_result(socket.getaddrinfo(host, port, family, type, proto, flags))
+            except Exception as error:
+                found.set_exception(error)
+
+        try:
+            threading.Thread(target=look, name="ltq-sync-names", daemon=True).start()
+        except RuntimeError:  # none can be had, as when the process ends
+            look()
+        return await asyncio.wrap_future(found)
+
+
+_portal: BlockingPortal | None = None
+_lock = threading.RLock()
+
+
+def open_portal(instead: str) -> BlockingPortal:
+    """The portal of this process.
+
+    Raises `ConfigurationError` where an event loop runs, `BrokerError` where none can be started.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        raise ConfigurationError(
+            f"a synchronous call would block the event loop that runs here: use `{instead}`"
+        )
+    global _portal
+    with _lock:
+        if _portal is None or _portal.is_closed:
+            _portal = BlockingPortal()
+        return _portal
+
+
+def close_sync() -> None:
+    """Close the connections that synchronous calls of this process have opened, and their thread.
+
+    It happens by itself when the process ends. Call it before a fork, or at the end of a test that
+    looks for what is left open. The next synchronous call opens anew. From any thread; calls that
+    wait just then raise `BrokerError`.
+    """
+    global _portal
+    with _lock:
+        portal, _portal = _portal, None
+    if portal is not None:
+        portal.close()
+
+
+def _forget() -> None:
+    """In a forked child: the thread is the parent's, and the lock may be held by one of its."""
+    global _portal, _lock
+    _portal, _lock = None, threading.RLock()
+
+
+atexit.register(close_sync)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

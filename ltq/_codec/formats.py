@@ -1,0 +1,131 @@
+"""The wire formats: values of an annotated type to bytes and back, by msgspec and its hooks.
+
+msgspec reads and writes every type of the standard library that has one obvious JSON form. Two
+things are added, by its hooks: pydantic models, known by their methods (pydantic is never
+imported), and what `_unions` puts in the place of types that msgspec refuses.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, get_args, get_origin
+
+import msgspec
+
+from ltq.codec import Serializer
+
+Decode = Callable[[Any], Any]
+"""Reads a part of a body, as `Format.split` or `Format.load` gave it, as a value of one type."""
+
+
+class Format(Protocol):
+    """A wire format."""
+
+    def encode(self, value: Any, /) -> bytes: ...
+
+    def split(self, body: bytes, /) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments in a body, each still to be decoded."""
+        ...
+
+    def load(self, data: bytes, /) -> Any:
+        """Make of bytes what a `Decode` reads."""
+        ...
+
+    def decoder(self, hint: Any, /) -> Decode:
+        """What reads values of the type `hint`; raise `TypeError` where there is no such thing."""
+        ...
+
+
+class MsgspecFormat:
+    """JSON or MessagePack by msgspec: `module` is `msgspec.json` or `msgspec.msgpack`."""
+
+    def __init__(self, module: Any) -> None:
+        self._decoder = module.Decoder
+        self.encode: Callable[[Any], bytes] = module.Encoder(enc_hook=_dump).encode
+        self.split: Callable[[bytes], tuple[list[Any], dict[str, Any]]] = self._decoder(
+            tuple[list[msgspec.Raw], dict[str, msgspec.Raw]]
+        ).decode
+
+    def load(self, data: bytes, /) -> Any:
+        return data
+
+    def decoder(self, hint: Any, /) -> Decode:
+        decode: Decode = self._decoder(hint, dec_hook=build).decode
+        return decode
+
+
+class ObjectFormat:
+    """A user's serializer: it sees plain values only, msgspec does the rest."""
+
+    def __init__(self, serializer: Serializer) -> None:
+        self._dumps = serializer.dumps
+        self.load: Callable[[bytes], Any] = serializer.loads
+
+    def encode(self, value: Any, /) -> bytes:
+        data: Any = self._dumps(msgspec.to_builtins(value, str_keys=True, enc_hook=_dump))
+        return data.encode() if isinstance(data, str) else bytes(data)
+
+    def split(self, body: bytes, /) -> tuple[list[Any], dict[str, Any]]:
+        return msgspec.convert(self.load(body), tuple[list[Any], dict[str, Any]])
+
+    def decoder(self, hint: Any, /) -> Decode:
+        msgspec.json.Decoder(hint)  # refuse the type now, not its first value
+        return partial(msgspec.convert, type=hint, str_keys=True, dec_hook=build)
+
+
+def canonical(value: Any) -> bytes:
+    """JSON that is the same for equal values, in whatever order their sets and dicts are."""
+    return _canonical(value)
+
+
+def _dump(value: Any) -> Any:
+    """Encode hook: a pydantic model as plain values."""
+    dump = getattr(type(value), "model_dump", None)
+    if dump is None:
+        raise TypeError(f"there is no wire form of `{type(value).__qualname__}`")
+    return dump(value, mode="json", by_alias=True, round_trip=True, warnings=False)
+
+
+def build(hint: Any, plain: Any) -> Any:
+    """Decode hook: a value of a type that msgspec does not know from plain values."""
+    if isinstance(hint, Choice):
+        return hint.pick(plain)
+    if hasattr(hint, "model_validate_json"):
+        try:  # as JSON: a strict model takes a `datetime` from a text there, and only there
+            return hint.model_validate_json(msgspec.json.encode(plain))
+        except ValueError as error:
+            raise ValueError(_summary(error)) from error
+    if isinstance(plain, get_origin(hint) or hint):
+        return plain  # an abstract type: `Iterable[int]`, a runtime protocol
+    raise TypeError(f"Expected `{type_name(hint)}`, got `{type(plain).__qualname__}`")
+
+
+def _summary(error: Any) -> str:
+    """Pydantic's errors in one line, without the values: they may be secrets."""
+    if not hasattr(error, "errors"):
+        return str(error)
+    return "; ".join(
+        ".".join(map(str, (*item["loc"], ""))).removesuffix(".") + f": {item['msg']}"
+        for item in error.errors(include_url=False)
+    )
+
+
+def type_name(hint: Any) -> str:
+    """What an error calls a type."""
+    return hint.__qualname__ if isinstance(hint, type) and not get_args(hint) else str(hint)
+
+
+class Choice(type):
+    """Metaclass of the types that stand in for what msgspec refuses: `build` asks `pick`."""
+
+    pick: Decode
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return True  # msgspec checks what the decode hook made
+
+
+def choice(name: str, pick: Decode) -> Choice:
+    """A type that `pick` reads."""
+    return Choice(name, (), {"pick": staticmethod(pick)})
+
+
+_canonical = msgspec.json.Encoder(order="deterministic", enc_hook=_dump).encode

@@ -1,0 +1,145 @@
+"""Types that msgspec refuses, made readable.
+
+Unions whose arms look alike on the wire (`str | datetime`, two dataclasses), and enums of mixed
+values: `lower` puts a `Choice` in their place, which tries the arms, the most specific first, and
+takes the one that writes the very data it was read from.
+"""
+
+import types
+from enum import EnumType
+from typing import (
+    Annotated,
+    Any,
+    ForwardRef,
+    LiteralString,
+    Never,
+    NoReturn,
+    ParamSpecArgs,
+    ParamSpecKwargs,
+    Union,
+    get_args,
+    get_origin,
+)
+
+import msgspec
+
+from ltq._codec.formats import Choice, Decode, Format, build, choice, type_name
+
+_OPEN = (ForwardRef, ParamSpecArgs, ParamSpecKwargs)
+"""Hints that say nothing: an alias within itself (else it is resolved), another's arguments."""
+
+
+def lower(hint: Any, form: Format) -> Any:
+    """`hint` with a `Choice` for each part `form` cannot decode; else raise its `TypeError`."""
+    try:
+        form.decoder(hint)
+    except TypeError as refusal:
+        lowered = _lower(hint, form)
+        if lowered is hint:
+            raise
+        try:
+            form.decoder(lowered)
+        except TypeError:
+            raise refusal from None
+        return lowered
+    return hint
+
+
+def _lower(hint: Any, form: Format) -> Any:
+    if hint in (NoReturn, Never) or isinstance(hint, _OPEN):
+        return Any
+    if isinstance(hint, EnumType) and list(hint):
+        return _enum(hint, form)
+    alias = getattr(hint, "__supertype__", None) or getattr(hint, "__value__", None)
+    if alias is not None:  # a NewType, a `type X = ...`
+        return lower(alias, form)
+    origin: Any = get_origin(hint)
+    args = get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _union(hint, tuple(lower(arm, form) for arm in args), form)
+    if origin is Annotated:
+        constrained = any(isinstance(item, msgspec.Meta) for item in args[1:])
+        return hint if constrained else lower(args[0], form)
+    if hasattr(origin, "__class_getitem__"):
+        parts = tuple(arg if arg is ... else lower(arg, form) for arg in args)
+        return hint if parts == args else origin[parts]
+    return str if hint is LiteralString else hint
+
+
+def _union(hint: Any, arms: tuple[Any, ...], form: Format) -> Any:
+    union: Any = Union
+    merged = union[arms]
+    try:
+        form.decoder(merged)
+    except TypeError:
+        return choice(type_name(hint), _picker(type_name(hint), arms, form))
+    return merged
+
+
+def _enum(hint: EnumType, form: Format) -> Choice:
+    """An enum whose values are not all `str` or all `int`."""
+    plain = form.decoder(Any)
+    members: list[Any] = list(hint)
+
+    def pick(data: Any) -> Any:
+        for member in members:
+            if repr(plain(form.load(form.encode(member)))) == repr(data):  # 1 is not 1.0
+                return member
+        raise ValueError(f"Invalid enum value of `{type_name(hint)}`")
+
+    return choice(type_name(hint), pick)
+
+
+def _picker(name: str, arms: tuple[Any, ...], form: Format) -> Decode:
+    """Choose the arm of a union: the first that writes the very data, else the first that fits.
+
+    The second is for data of another version of the code: a field was added or removed since.
+    """
+    plain = form.decoder(Any)
+    ordered = sorted(arms, key=_rank)
+
+    def pick(data: Any) -> Any:
+        wanted, fitting = _canonical(data), []
+        for arm in ordered:
+            try:
+                value = msgspec.convert(data, arm, str_keys=True, dec_hook=build)
+                written = plain(form.load(form.encode(value)))
+            except (ValueError, TypeError):
+                continue
+            if _canonical(written) == wanted:
+                return value
+            fitting.append(value)
+        if fitting:
+            return fitting[0]
+        raise ValueError(f"Expected `{name}`, got `{type(data).__qualname__}`")
+
+    return pick
+
+
+_RANKS: dict[Any, int] = {
+    **dict.fromkeys((bytes, bytearray, memoryview, set, frozenset, tuple), 1),
+    **dict.fromkeys((int, list, dict), 2),
+    float: 3,  # reads an int as well
+    str: 4,
+    Any: 5,
+    object: 5,
+}
+
+
+def _rank(arm: Any) -> int:
+    """The more specific, the lower. What is not named above (dates, models, ...) comes first."""
+    while get_origin(arm) is Annotated or hasattr(arm, "__supertype__"):
+        arm = arm.__origin__ if get_origin(arm) is Annotated else arm.__supertype__
+    return _RANKS.get(get_origin(arm) or arm, 0)
+
+
+def _canonical(plain: Any) -> str:
+    """A text that is the same for the same plain data, whatever the order of a set or of keys.
+
+    An order of a list is never lost by decoding it, so there is no need to compare it.
+    """
+    if isinstance(plain, dict):
+        return f"{{{','.join(sorted(f'{k!r}:{_canonical(v)}' for k, v in plain.items()))}}}"
+    if isinstance(plain, list | tuple):
+        return f"[{','.join(sorted(map(_canonical, plain)))}]"
+    return repr(plain)

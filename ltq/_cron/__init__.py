@@ -1,0 +1,1 @@
+"""When cron expressions are due."""

@@ -1,0 +1,1 @@
+"""What a running scheduler is made of."""

@@ -1,0 +1,56 @@
+"""The seam between LTQ and its stores: small protocols by role, and the broker that has them all.
+
+A broker is a reliable queue of its own, for people who want no Worker:
+
+    async with Broker.from_url("redis://localhost:6379") as broker:
+        await broker.publish([Envelope(id=new_id(), queue="email", task_name="email", body=b"{}")])
+        async with broker.consumer(["email"]) as consumer:
+            for delivery in await broker.claim(consumer, 10, timeout=5):
+                await broker.release(delivery.lease, result=b'"sent"')
+
+Whatever the store, the rules are the same (`tests/conformance` holds every broker to them):
+
+- A task is in one place: ready, delayed, leased (working) or final. It moves in one atomic step.
+- The broker's clock counts; times are Unix seconds, durations seconds.
+- A claim gives a lease with a token. An outcome, a heartbeat or progress with another token than
+  the task's present one changes nothing.
+- A lease not renewed within its duration is void: `sweep` (any consumer's `claim` does it too)
+  makes its task pending again, or buries it when it has killed too many workers.
+- Every call may be repeated after a lost reply without doing its work twice.
+"""
+
+from ltq.broker._schemes import redact
+from ltq.broker.base import Broker, BrokerSource
+from ltq.broker.feed import Feed
+from ltq.broker.isolation import ClaimBudget, isolation_of
+from ltq.broker.roles import (
+    DEFAULT_LEASE,
+    Claim,
+    Consumer,
+    DeadLetters,
+    Inspector,
+    Publisher,
+    Settler,
+    Watcher,
+)
+from ltq.broker.schedule_slots import ScheduleSlot, ScheduleStore, SlotReceipt
+
+__all__ = [
+    "DEFAULT_LEASE",
+    "Broker",
+    "BrokerSource",
+    "Claim",
+    "ClaimBudget",
+    "Consumer",
+    "DeadLetters",
+    "Feed",
+    "Inspector",
+    "Publisher",
+    "ScheduleSlot",
+    "ScheduleStore",
+    "Settler",
+    "SlotReceipt",
+    "Watcher",
+    "isolation_of",
+    "redact",
+]

@@ -1,0 +1,122 @@
+"""What a user of a Redis server may do of what LTQ needs, tried out without changing anything."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ltq._names import new_id
+from ltq.brokers.redis import _keys
+from ltq.brokers.redis._link import Link, RefusedError
+
+STRING, ABSENT = "<a string>", "<nothing>"
+"""Keys of a trial: what writes meets a key of a wrong type, what removes meets none."""
+
+_TTL = 10_000
+"""Milliseconds the one key of the trial stays where it may not be deleted."""
+
+TRIALS: Mapping[str, tuple[str, ...]] = {
+    "PING": (),
+    "TIME": (),
+    "SCAN": ("0", "COUNT", "1"),
+    "EVAL": ("return 1", "0"),
+    "EVALSHA": ("0" * 40, "0"),
+    "GET": (ABSENT,),
+    "SMEMBERS": (ABSENT,),
+    "SADD": (STRING, "1"),
+    "SREM": (ABSENT, "1"),
+    "HSET": (STRING, "field", "1"),
+    "HINCRBY": (STRING, "field", "1"),
+    "HKEYS": (ABSENT,),
+    "HGET": (ABSENT, "field"),
+    "HMGET": (ABSENT, "field"),
+    "HGETALL": (ABSENT,),
+    "HDEL": (ABSENT, "field"),
+    "LPUSH": (STRING, "1"),
+    "RPUSH": (STRING, "1"),
+    "LPOP": (ABSENT,),
+    "LREM": (ABSENT, "0", "1"),
+    "LLEN": (ABSENT,),
+    "LINDEX": (ABSENT, "0"),
+    "LRANGE": (ABSENT, "0", "0"),
+    "LPOS": (ABSENT, "1"),
+    "ZADD": (STRING, "0", "1"),
+    "ZREM": (ABSENT, "1"),
+    "ZREMRANGEBYRANK": (ABSENT, "0", "0"),
+    "ZREMRANGEBYSCORE": (ABSENT, "0", "0"),
+    "ZCARD": (ABSENT,),
+    "ZCOUNT": (ABSENT, "0", "0"),
+    "ZRANGE": (ABSENT, "0", "0"),
+    "ZSCORE": (ABSENT, "1"),
+    "BZPOPMIN": (STRING, "0.01"),
+    "EXISTS": (ABSENT,),
+    "TYPE": (ABSENT,),
+    "PTTL": (ABSENT,),
+    "EXPIRE": (ABSENT, "1"),
+    "PEXPIRE": (ABSENT, "1"),
+    "EXPIREAT": (ABSENT, "1"),
+    "PERSIST": (ABSENT,),
+    "COPY": (ABSENT, ABSENT),
+    "RENAME": (ABSENT, ABSENT),
+    "PUBLISH": (ABSENT, "1"),
+    "DEL": (STRING,),
+}
+"""Every command that LTQ and its scripts use, but for SET, which begins, and what it can do
+without (INFO, CONFIG, SUBSCRIBE)."""
+
+_READING = ("examine", "states", "stats")
+
+_DENIED = re.compile(r"NOPERM|no permissions|unknown command", re.IGNORECASE)
+_KEYS = re.compile(r"\bkeys?\b", re.IGNORECASE)
+_PATIENCE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What was tried out."""
+
+    denied: tuple[str, ...] = ()
+    """Commands the user may not use."""
+    scripts: tuple[str, ...] = ()
+    """Scripts that do not run."""
+    no_keys: bool = False
+    """Whether keys that begin with `ltq:` are not the user's."""
+
+
+async def try_out(link: Link) -> Rights:
+    """Try each command and script on keys of nobody.
+
+    Raises `BrokerError` where the server takes no writes now.
+    """
+    name = new_id()
+    keys = {STRING: _keys.probe(name), ABSENT: _keys.probe(f"{name}:none")}
+    refusal = await _refusal(link, "SET", keys[STRING], "1", "PX", str(_TTL))
+    if refusal:
+        no_keys = bool(_KEYS.search(refusal)) and "'set'" not in refusal.lower()
+        return Rights(() if no_keys else ("SET",), no_keys=no_keys)
+    denied = []
+    for command, arguments in TRIALS.items():
+        refusal = await _refusal(link, command, *(keys.get(part, part) for part in arguments))
+        if _DENIED.search(refusal):
+            denied.append(command)
+    return Rights(tuple(denied), await _try_scripts(link, _keys.prefix(f"probe-{name}")))
+
+
+async def _try_scripts(link: Link, prefix: str) -> tuple[str, ...]:
+    """Run those that only read; the others use no other commands than were tried."""
+    failed = []
+    for script in _READING:
+        try:
+            await link.run(script, prefix, "1", patience=_PATIENCE)
+        except RefusedError as error:
+            if _DENIED.search(str(error)):
+                failed.append(script)
+    return tuple(failed)
+
+
+async def _refusal(link: Link, *command: str) -> str:
+    """What the server says against a command; empty if nothing."""
+    try:
+        await link.call(*command, patience=_PATIENCE)
+    except RefusedError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,136 @@
+"""Every Redis key LTQ uses. `lua/README.md` is their table: type, content, life, readers, writers.
+
+All keys of a namespace share its hash tag, and so one cluster slot: scripts get the prefix as
+their one declared key and build the others from it.
+"""
+
+from collections.abc import Iterable
+
+NAMESPACES = "ltq:namespaces"
+"""Set of all namespaces, outside any tag, so that tools find them without KEYS."""
+
+
+def prefix(namespace: str) -> str:
+    """What all keys of a namespace begin with."""
+    return f"ltq:{{{namespace}}}:"
+
+
+def task(namespace: str, task_id: str) -> str:
+    """Hash: a task's state, and its body until it is final."""
+    return f"{prefix(namespace)}task:{task_id}"
+
+
+def ready(namespace: str, lane: str, priority: int) -> str:
+    """List: ids of the tasks that wait in a lane at one priority."""
+    return f"{prefix(namespace)}ready:{priority}:{lane}"
+
+
+def active(namespace: str) -> str:
+    """Zset: `{priority}:{lane}` of lists that are not empty, by priority and time of service."""
+    return f"{prefix(namespace)}active"
+
+
+def delayed(namespace: str, queue: str) -> str:
+    """Zset: ids by due time."""
+    return f"{prefix(namespace)}delayed:{queue}"
+
+
+def due(namespace: str) -> str:
+    """Zset: queues by the earliest due time in their delayed set."""
+    return f"{prefix(namespace)}due"
+
+
+def leases(namespace: str, queue: str) -> str:
+    """Zset: ids by the end of their lease."""
+    return f"{prefix(namespace)}leases:{queue}"
+
+
+def expiry(namespace: str) -> str:
+    """Zset: queues by a moment not later than the end of their earliest lease."""
+    return f"{prefix(namespace)}expiry"
+
+
+def dead(namespace: str, queue: str) -> str:
+    """Zset: ids of dead letters by time."""
+    return f"{prefix(namespace)}dead:{queue}"
+
+
+def dead_letter(namespace: str, task_id: str) -> str:
+    """Hash: a dead letter: the task's hash as it was, and why it died."""
+    return f"{prefix(namespace)}dead_letter:{task_id}"
+
+
+def throughput(namespace: str, queue: str) -> str:
+    """Hash: how many tasks ended in workers lately, by tens of seconds."""
+    return f"{prefix(namespace)}throughput:{queue}"
+
+
+def ended(namespace: str) -> str:
+    """Zset: ids of tasks that ended lately and left no state, by the token of their last lease."""
+    return f"{prefix(namespace)}ended"
+
+
+def wake(namespace: str, lane: str) -> str:
+    """Zset of one marker: one consumer of the lane should look."""
+    return f"{prefix(namespace)}wake:{lane}"
+
+
+def lanes(namespace: str) -> str:
+    """Set: all lanes anything was ever sent to."""
+    return f"{prefix(namespace)}lanes"
+
+
+def claim(namespace: str, consumer: str) -> str:
+    """String: a consumer's last claim, for one lease, to answer it again if its reply was lost."""
+    return f"{prefix(namespace)}claim:{consumer}"
+
+
+def running(namespace: str, lane: str) -> str:
+    """Set: `{id} {token}` of the tasks of a lane that run, where it is limited how many may."""
+    return f"{prefix(namespace)}running:{lane}"
+
+
+def unique(namespace: str, fingerprint: str) -> str:
+    """String: the id of the task that was sent with a fingerprint."""
+    return f"{prefix(namespace)}unique:{fingerprint}"
+
+
+def rate(namespace: str, lane: str) -> str:
+    """String: the moment a lane's rate limit would be unused again."""
+    return f"{prefix(namespace)}rate:{lane}"
+
+
+def slot(namespace: str, schedule: str) -> str:
+    """Hash: the last slot of a schedule that was seen to."""
+    return f"{prefix(namespace)}slot:{schedule}"
+
+
+def repaired(namespace: str) -> str:
+    """String: somebody looked for tasks without a place lately."""
+    return f"{prefix(namespace)}repaired"
+
+
+def copied(namespace: str, unique: str) -> str:
+    """List: a copy of a ready list, to be read in peace, for a minute at most."""
+    return f"{prefix(namespace)}copied:{unique}"
+
+
+def revoked(namespace: str, consumer: str) -> str:
+    """Pub/Sub channel: ids of cancelled tasks that a consumer holds."""
+    return f"{prefix(namespace)}revoked:{consumer}"
+
+
+def probe(unique: str) -> str:
+    """Hash, for a second: a key that is written to see whether notifications come."""
+    return f"ltq:probe:{unique}"
+
+
+def keyspace(database: int, key: str) -> str:
+    """Pub/Sub channel of a key's events."""
+    return f"__keyspace@{database}__:{key}"
+
+
+def line_list(names: Iterable[str]) -> str:
+    """Names as the scripts take a set of them: each between line feeds."""
+    joined = "\n".join(names)
+    return f"\n{joined}\n" if joined else ""

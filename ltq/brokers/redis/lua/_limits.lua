@@ -1,0 +1,53 @@
+-- What a lane may start: so many in a time, by the generic cell rate algorithm (ITU-T I.371; what is
+-- kept is the moment from which the limit would be wholly unused again), and so many at once.
+local RECHECK = 1 -- seconds until a lane is looked at again whose limit is used up by running tasks
+local function read_limits(first, last)
+  local limits = {}
+  for i = first, last, 4 do
+    local interval, burst, most = unpack(ARGV, i + 1, i + 3)
+    limits[ARGV[i]] = { interval = tonumber(interval), burst = tonumber(burst), most = tonumber(most) }
+  end
+  return limits
+end
+local function unused_from(lane)
+  local moment = tonumber(call_or_reset('GET', prefix .. 'rate:' .. lane) or '') or 0
+  return moment == moment and math.max(moment, now) or now -- "nan" is a number, too
+end
+local function running_in(lane)
+  local count, running_key = 0, prefix .. 'running:' .. lane
+  for _, member in ipairs(call_or_reset('SMEMBERS', running_key)) do
+    local id, token = string.match(member, '^(%S+) (%S+)$')
+    local hash = redis.pcall('HMGET', keys .. (id or ''), 'status', 'token')
+    if not hash.err and hash[1] == 'working' and hash[2] == token then
+      count = count + 1
+    else
+      redis.call('SREM', running_key, member)
+    end
+  end
+  return count
+end
+local function allowance(lane, limit, wanted)
+  if not limit then return wanted end
+  if limit.interval then
+    local used = (unused_from(lane) - now) / limit.interval
+    wanted = math.min(wanted, math.floor(limit.burst - used + 1e-6))
+  end
+  if limit.most and wanted > 0 then wanted = math.min(wanted, limit.most - running_in(lane)) end
+  return math.max(0, wanted)
+end
+local function next_start(lane, limit)
+  local start = limit.interval and unused_from(lane) - (limit.burst - 1) * limit.interval
+  return start and start > now and start or now + RECHECK
+end
+-- Take down that the tasks after the first so many were started.
+local function spend(lane, limit, before)
+  if not limit or #tasks == before then return end
+  if limit.interval then
+    local moment = unused_from(lane) + (#tasks - before) * limit.interval
+    local life = math.ceil((moment - now) * 1000) + 1000
+    redis.call('SET', prefix .. 'rate:' .. lane, at(moment), 'PX', string.format('%.0f', life))
+  end
+  for i = before + 1, limit.most and #tasks or 0 do
+    redis.call('SADD', prefix .. 'running:' .. lane, tasks[i][1] .. ' ' .. tasks[i][2])
+  end
+end

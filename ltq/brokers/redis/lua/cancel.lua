@@ -1,0 +1,38 @@
+--[[
+cancel: make a task final as cancelled, wherever it is, and tell the worker that runs it.
+
+KEYS[1] prefix      of all keys of the namespace, "ltq:{namespace}:"
+ARGV[1] again       '1' if this call may have been carried out before, else ''
+ARGV[2] id          the task
+ARGV[3] result_ttl  seconds its state stays, where it names none itself
+
+RETURNS 'cancelled', 'final' (it was already) or 'gone'
+]]
+local prefix, again, id = KEYS[1], ARGV[1], ARGV[2]
+local key = prefix .. 'task:' .. id
+-- @include time
+-- @include call_or_reset
+-- @include reindex
+-- @include finalize
+
+local hash = redis.pcall('HMGET', key, 'status', 'task', 'queue', 'lane', 'priority', 'worker',
+  'result_ttl')
+if hash.err or not hash[1] or not (hash[2] or hash[3]) then
+  local ended = again == '1' and redis.pcall('ZSCORE', prefix .. 'ended', id)
+  return ended == '0' and 'cancelled' or 'gone'
+end
+local status, queue = hash[1], hash[3] or hash[2]
+if status == 'pending' then
+  call_or_reset('LREM', prefix .. 'ready:' .. (hash[5] or '1') .. ':' .. (hash[4] or queue), 1, id)
+elseif status == 'delayed' then
+  call_or_reset('ZREM', prefix .. 'delayed:' .. queue, id)
+  reindex('due', 'delayed:', queue)
+elseif status == 'working' then
+  call_or_reset('ZREM', prefix .. 'leases:' .. queue, id)
+  reindex('expiry', 'leases:', queue)
+  redis.call('PUBLISH', prefix .. 'revoked:' .. hash[6], id)
+else
+  return again == '1' and status == 'cancelled' and 'cancelled' or 'final'
+end
+close(key, lifetime(hash[7] or ARGV[3], ARGV[3]), 0, 'cancelled')
+return 'cancelled'

@@ -1,0 +1,1 @@
+"""`ltq dead`: failed and rejected tasks."""

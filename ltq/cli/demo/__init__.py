@@ -1,0 +1,1 @@
+"""`ltq demo`: a worker and a producer in one process."""

@@ -1,0 +1,160 @@
+"""What the demo shows: while it works, and at the end."""
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from ltq.cli._console import Cell, print_columns, print_line
+from ltq.cli.demo.checksums import Checksum
+from ltq.logger import printable
+from ltq.state import TaskState
+
+_LARGEST = 10
+_FAILURES = 10
+
+_HINT = """
+Next, with Redis and processes of their own:
+  1. start a server      redis-server
+  2. write jobs.py       import ltq
+                         worker = ltq.Worker("jobs")
+                         @worker.task
+                         def hello(name: str) -> str:
+                             return f"hello {name}"
+  3. run its worker      ltq run jobs:worker
+  4. send from Python    handle = await hello.send("you")
+  5. look at it          ltq stats, ltq watch ID, ltq --help"""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of the demo."""
+
+    directory: str
+    checksums: list[Checksum]
+    failures: list[str]
+    """A line for each task that failed, and each file that was skipped."""
+    hashing: float
+    """Seconds from the first send to the last result."""
+    stumble: TaskState[int]
+
+
+class View(Protocol):
+    """Shows how far the demo is."""
+
+    def screen(self) -> AbstractContextManager[object]:
+        """What is open while it works."""
+        ...
+
+    def walked(self, files: float, folder: str) -> None:
+        """The walk tells how many files it has found."""
+        ...
+
+    def hashed(self, done: int, total: int) -> None:
+        """So many files are done."""
+        ...
+
+
+def open_view(console: Console) -> View:
+    """A moving view on a terminal, else plain lines."""
+    return _LiveView(console) if console.is_interactive else _LineView(console)
+
+
+class _LiveView:
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}", markup=False, style="dim"),
+            console=console,
+        )
+        self._walk = self._progress.add_task("walk", total=None, note="")
+        self._hash = self._progress.add_task("checksum", total=None, start=False, note="")
+
+    def screen(self) -> AbstractContextManager[object]:
+        return self._progress
+
+    def walked(self, files: float, folder: str) -> None:
+        self._progress.update(self._walk, completed=files, note=printable(folder))
+
+    def hashed(self, done: int, total: int) -> None:
+        if done == 0:
+            self._progress.update(self._walk, completed=total, total=total, note="")
+            self._progress.start_task(self._hash)
+        self._progress.update(self._hash, completed=done, total=total)
+
+
+class _LineView:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._tenths = -1
+
+    def screen(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def walked(self, files: float, folder: str) -> None:
+        """One line at the end of it, by `hashed`, is enough."""
+
+    def hashed(self, done: int, total: int) -> None:
+        tenths = 10 * done // total if total else 10
+        if tenths > self._tenths:
+            self._tenths = tenths
+            clock = time.strftime("%H:%M:%S")
+            print_line(self._console, f"{clock} {done} of {total} files have their checksum")
+
+
+def print_report(console: Console, report: Report) -> None:
+    """The results, each a `Checksum` again, and what may be done next."""
+    largest = sorted(report.checksums, key=lambda one: one.size, reverse=True)[:_LARGEST]
+    print_line(console, "")
+    if largest:
+        rows = [_row(one, report.directory) for one in largest]
+        print_columns(console, ("size", "sha256", "largest files"), rows, left={1, 2})
+        print_line(console, "")
+    for line in report.failures[:_FAILURES]:
+        print_line(console, Text(f"failed: {printable(line)}", style="red"))
+    if len(report.failures) > _FAILURES:
+        print_line(console, f"failed: {len(report.failures) - _FAILURES} more")
+    print_line(console, _total(report))
+    print_line(console, _retry(report.stumble))
+    for line in _HINT.split("\n"):
+        print_line(console, line)
+
+
+def _row(one: Checksum, directory: str) -> list[Cell]:
+    return [_size(one.size), one.sha256[:16], str(Path(one.path).relative_to(directory))]
+
+
+def _total(report: Report) -> Text:
+    count = len(report.checksums)
+    size = _size(sum(one.size for one in report.checksums))
+    rate = (count + len(report.failures)) / max(report.hashing, 1e-6)
+    text = f"{count} files, {size}, in {report.hashing:.2f} s: {rate:.0f} tasks/s"
+    if report.failures:
+        text += f"; {len(report.failures)} failed"
+    return Text(text, style="bold")
+
+
+def _retry(state: TaskState[int]) -> str:
+    if state.result is None or state.release_time is None or state.enqueue_time is None:
+        return f"the task that stumbles on purpose ended as {state.status}"
+    seconds = state.release_time - state.enqueue_time
+    return (
+        f"1 more task failed in its first try, on purpose, "
+        f"and completed in try {state.result} after {seconds:.2f} s"
+    )
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

@@ -1,0 +1,117 @@
+"""`ltq stats`, `ltq size`, `ltq clear`: queues from outside."""
+
+import asyncio
+import json
+from contextlib import suppress
+from dataclasses import asdict
+
+import click
+
+from ltq._names import check_name
+from ltq.cli._console import Cell, count_tasks, open_console, print_columns, print_line
+from ltq.cli._errors import WrongUseError
+from ltq.cli._options import (
+    broker_url_option,
+    confirm,
+    duration,
+    is_asked,
+    json_option,
+    open_broker,
+    yes_option,
+)
+from ltq.cli.queues._counts import HEAD, Depth, open_reader
+from ltq.cli.queues._live_stats import watch_stats
+from ltq.state import QueueStats
+
+_EVERY, _QUICKEST = 1.0, 0.1
+"""Seconds between two looks: as a rule, and at least."""
+
+
+@click.command()
+@click.option("--watch", is_flag=True, help="Show it live until Ctrl-C.")
+@click.option("--every", type=duration, metavar="TIME", help="With --watch: how often (1 s).")
+@json_option
+@broker_url_option
+def stats(broker_url: str | None, as_json: bool, watch: bool, every: float | None) -> None:
+    """Show how many tasks of each queue are where.
+
+    Those that wait come by priority: high, normal, low. `dead` counts the dead letters: tasks that
+    failed or were rejected and may be sent again. `rate/s` is how many tasks a second ended in
+    workers, on an average over the last minute.
+
+    \b
+    Examples:
+      ltq stats --json
+      ltq stats --watch
+    """
+    if watch:
+        pause = _EVERY if every is None else max(every, _QUICKEST)
+        with suppress(KeyboardInterrupt):
+            asyncio.run(watch_stats(broker_url, pause, as_json=as_json))
+        return
+    if every is not None:
+        raise WrongUseError("--every goes with --watch")
+    depths = asyncio.run(_depths(broker_url))
+    if as_json:
+        click.echo(json.dumps([depth.as_json() for depth in depths]))
+    elif depths:
+        rows: list[list[Cell]] = [[depth.stats.queue, *depth.cells()] for depth in depths]
+        print_columns(open_console(), HEAD, rows, left={0})
+    else:
+        print_line(open_console(), "no queues yet")
+
+
+async def _depths(url: str | None) -> list[Depth]:
+    async with open_reader(url) as reader:
+        return await reader.read()
+
+
+@click.command()
+@click.argument("queue")
+@json_option
+@broker_url_option
+def size(queue: str, broker_url: str | None, as_json: bool) -> None:
+    """Print how many tasks wait in a queue: pending and delayed ones.
+
+    \b
+    Example:
+      ltq size github:fetch
+    """
+    found = asyncio.run(_size(check_name("queue", queue), broker_url))
+    click.echo(json.dumps(asdict(found)) if as_json else found.pending + found.delayed)
+
+
+async def _size(queue: str, url: str | None) -> QueueStats:
+    async with open_broker(url) as broker:
+        (found,) = await broker.stats([queue])
+        return found
+
+
+@click.command()
+@click.argument("queue")
+@yes_option
+@json_option
+@broker_url_option
+def clear(queue: str, yes: bool, as_json: bool, broker_url: str | None) -> None:
+    """Remove all waiting tasks of a queue for good, and print how many.
+
+    Working tasks go on, dead letters stay. Asks first if stdin is a terminal.
+
+    \b
+    Example:
+      ltq clear github:fetch --yes
+    """
+    check_name("queue", queue)
+    if is_asked(yes):
+        found = asyncio.run(_size(queue, broker_url))
+        waiting = found.pending + found.delayed
+        if waiting:
+            confirm(f"Remove {count_tasks(waiting)} from {queue} for good?")
+    removed = asyncio.run(_clear(queue, broker_url))
+    told = json.dumps({"queue": queue, "removed": removed})
+    click.echo(told if as_json else f"{count_tasks(removed)} removed from {queue}")
+
+
+async def _clear(queue: str, url: str | None) -> int:
+    async with open_broker(url) as broker:
+        return await broker.clear(queue)

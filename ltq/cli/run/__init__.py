@@ -1,0 +1,1 @@
+"""`ltq run`: workers, until they are told to stop."""

@@ -1,0 +1,129 @@
+"""`ltq run --reload`: for development, the worker again whenever a file has changed."""
+
+import asyncio
+import os
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ltq.cli.run._supervisor import SUPERVISED, own_command
+from ltq.logger import get_logger
+
+logger = get_logger("cli")
+
+_EVERY = 0.5
+"""Seconds between two looks at the files."""
+
+_PATIENCE = 2.0
+"""Seconds running tasks get to end; then they go back to their queues."""
+
+_SKIPPED = {"__pycache__", "node_modules", "site-packages"}
+
+Files = Mapping[str, tuple[int, int]]
+"""Time of the last change and size, by path."""
+
+
+def reload_command() -> list[str]:
+    """This very command, without the reloading."""
+    return own_command("--no-reload")
+
+
+def look(folder: Path) -> Files:
+    """The Python files under a folder; not those of hidden folders and virtual environments."""
+    found = {}
+    for path in _python_files(folder):
+        with suppress(OSError):  # gone meanwhile
+            state = path.stat()
+            found[str(path)] = (state.st_mtime_ns, state.st_size)
+    return found
+
+
+def _python_files(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        here = Path(parent)
+        folders[:] = [name for name in folders if _is_searched(here / name)]
+        yield from (here / name for name in names if name.endswith(".py"))
+
+
+def _is_searched(folder: Path) -> bool:
+    is_hidden = folder.name.startswith(".")
+    return not is_hidden and folder.name not in _SKIPPED and not (folder / "pyvenv.cfg").exists()
+
+
+def changed(before: Files, now: Files) -> list[str]:
+    """The files that came, went or are not what they were, sorted."""
+    names = before.keys() | now.keys()
+    return sorted(name for name in names if before.get(name) != now.get(name))
+
+
+class Reloader:
+    """Runs a command, and again whenever a file under a folder has changed.
+
+    A command that ends by itself in an error, a wrong syntax say, is run again at the next change.
+    """
+
+    def __init__(self, command: Sequence[str], folder: Path) -> None:
+        self._command = list(command)
+        self._folder = folder
+        self._files: Files = {}
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> int:
+        """Until SIGTERM, SIGINT, or an end without error; the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        self._files = look(self._folder)
+        logger.info("watching %d Python files in %s", len(self._files), self._folder)
+        while True:
+            child = await self._start()
+            await self._first(child.wait(), self._change(), self._stopping.wait())
+            if child.returncode == 0:
+                return 0
+            if child.returncode is not None and not self._stopping.is_set():
+                logger.error("it ended with %d: waiting for a change", child.returncode)
+                await self._first(self._change(), self._stopping.wait())
+            await self._end(child)
+            if self._stopping.is_set():
+                return 0
+
+    async def _start(self) -> Process:
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=PIPE,  # ends with this process: see `stop_with_supervisor`
+            env={**os.environ, SUPERVISED: "1"},
+            start_new_session=True,
+        )
+
+    async def _change(self) -> None:
+        """Wait for a change, and until what is being written is there in full."""
+        while True:
+            await asyncio.sleep(_EVERY)
+            now = look(self._folder)
+            names = changed(self._files, now)
+            if names:
+                self._files = now
+                more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+                name = Path(names[0]).relative_to(self._folder)
+                logger.info("%s%s changed: starting again", name, more)
+                return
+
+    async def _end(self, child: Process) -> None:
+        """Stop it as a signal would, at once when it takes longer."""
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+            if child.returncode is not None:
+                return
+            child.send_signal(number)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    await child.wait()
+
+    async def _first(self, *waits: Coroutine[Any, Any, object]) -> None:
+        tasks = [asyncio.ensure_future(wait) for wait in waits]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

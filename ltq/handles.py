@@ -1,0 +1,187 @@
+"""Waiting for many tasks at once, all over one connection."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Iterator
+from contextlib import suppress
+from typing import Any, Generic, Literal, TypeVar, overload
+
+from ltq._aio.service import cancel_all
+from ltq.errors import InvalidArgumentsError, ResultTimeoutError
+from ltq.handle import Handle
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+E = TypeVar("E")
+R = TypeVar("R")
+
+
+@overload
+async def gather(h1: Handle[A], /, *, timeout: float | None = None) -> tuple[A]: ...
+@overload
+async def gather(
+    h1: Handle[A], h2: Handle[B], /, *, timeout: float | None = None
+) -> tuple[A, B]: ...
+@overload
+async def gather(
+    h1: Handle[A], h2: Handle[B], h3: Handle[C], /, *, timeout: float | None = None
+) -> tuple[A, B, C]: ...
+@overload
+async def gather(
+    h1: Handle[A], h2: Handle[B], h3: Handle[C], h4: Handle[D], /, *, timeout: float | None = None
+) -> tuple[A, B, C, D]: ...
+@overload
+async def gather(
+    h1: Handle[A],
+    h2: Handle[B],
+    h3: Handle[C],
+    h4: Handle[D],
+    h5: Handle[E],
+    /,
+    *,
+    timeout: float | None = None,
+) -> tuple[A, B, C, D, E]: ...
+@overload
+async def gather(*handles: Handle[R], timeout: float | None = None) -> tuple[R, ...]: ...
+@overload
+async def gather(
+    h1: Handle[A], /, *, return_exceptions: Literal[True], timeout: float | None = None
+) -> tuple[A | BaseException]: ...
+@overload
+async def gather(
+    h1: Handle[A],
+    h2: Handle[B],
+    /,
+    *,
+    return_exceptions: Literal[True],
+    timeout: float | None = None,
+) -> tuple[A | BaseException, B | BaseException]: ...
+@overload
+async def gather(
+    h1: Handle[A],
+    h2: Handle[B],
+    h3: Handle[C],
+    /,
+    *,
+    return_exceptions: Literal[True],
+    timeout: float | None = None,
+) -> tuple[A | BaseException, B | BaseException, C | BaseException]: ...
+@overload
+async def gather(
+    h1: Handle[A],
+    h2: Handle[B],
+    h3: Handle[C],
+    h4: Handle[D],
+    /,
+    *,
+    return_exceptions: Literal[True],
+    timeout: float | None = None,
+) -> tuple[A | BaseException, B | BaseException, C | BaseException, D | BaseException]: ...
+@overload
+async def gather(
+    h1: Handle[A],
+    h2: Handle[B],
+    h3: Handle[C],
+    h4: Handle[D],
+    h5: Handle[E],
+    /,
+    *,
+    return_exceptions: Literal[True],
+    timeout: float | None = None,
+) -> tuple[
+    A | BaseException, B | BaseException, C | BaseException, D | BaseException, E | BaseException
+]: ...
+@overload
+async def gather(
+    *handles: Handle[R], return_exceptions: bool, timeout: float | None = None
+) -> tuple[R | BaseException, ...]: ...
+async def gather(
+    *handles: Handle[Any], return_exceptions: bool = False, timeout: float | None = None
+) -> tuple[Any, ...]:
+    """Wait for all and return their results, in the order given.
+
+    The first task that does not complete raises its error, and with `timeout` seconds over, the
+    first that has not ended a `ResultTimeoutError`; the tasks themselves go on. With
+    `return_exceptions=True` errors stand in the tuple instead. Raises what `handle.result` does,
+    and `InvalidArgumentsError` for what is no handle.
+    """
+    _check("gather(*handles)", handles)
+    waits = [asyncio.ensure_future(handle.result(timeout)) for handle in handles]
+    try:
+        return tuple(await asyncio.gather(*waits, return_exceptions=return_exceptions))
+    finally:
+        await cancel_all(waits)
+
+
+class as_completed(Generic[R]):  # noqa: N801  named like asyncio's
+    """The handles in the order in which their tasks end.
+
+        async for handle in ltq.as_completed(handles, timeout=60):
+            print(await handle.result())
+
+    Raises `ResultTimeoutError` when `timeout` seconds are over and a task has not ended. A plain
+    `for` gives awaitables of the results instead, as `asyncio.as_completed` does.
+    """
+
+    def __init__(self, handles: Iterable[Handle[R]], *, timeout: float | None = None) -> None:
+        self._handles = list(handles)
+        _check("as_completed(handles)", self._handles)
+        self._timeout = timeout
+
+    async def __aiter__(self) -> AsyncIterator[Handle[R]]:
+        """Yield each handle once its task is final."""
+        waits = {asyncio.create_task(one.wait(self._timeout)): one for one in self._handles}
+        ended: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
+        for wait in waits:
+            wait.add_done_callback(ended.put_nowait)
+        try:
+            for _ in waits:
+                wait = await ended.get()
+                error = wait.exception()
+                if isinstance(error, ResultTimeoutError):
+                    raise error
+                yield waits[wait]  # of any other error `handle.result()` tells
+        finally:
+            await cancel_all(waits)
+
+    def __iter__(self) -> Iterator[Awaitable[R]]:
+        """Yield an awaitable for each: the first awaited gives the first result there is."""
+        loop = asyncio.get_running_loop()
+        coming = _Coming(loop, (one.result(self._timeout) for one in self._handles))
+        for _ in self._handles:
+            yield coming.next()
+
+
+class _Coming(Generic[R]):
+    """Results in the order in which they come. When nobody can ask for more, the waits end."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, results: Iterable[Coroutine[Any, Any, R]]
+    ) -> None:
+        self._loop = loop
+        self._ended: asyncio.Queue[asyncio.Task[R]] = asyncio.Queue()
+        self._waits = [loop.create_task(result) for result in results]
+        for wait in self._waits:
+            wait.add_done_callback(self._ended.put_nowait)
+
+    async def next(self) -> R:
+        """The next one there is; raises its error."""
+        return (await self._ended.get()).result()
+
+    def __del__(self) -> None:
+        with suppress(RuntimeError):  # that loop is closed, and so nothing waits
+            self._loop.call_soon_threadsafe(_give_up, self._waits)
+
+
+def _check(usage: str, handles: Iterable[object]) -> None:
+    """Raise `InvalidArgumentsError` for what is no handle, before anything is waited for."""
+    for one in handles:
+        if not isinstance(one, Handle):
+            raise InvalidArgumentsError(f"{usage} takes handles, not {type(one).__name__}")
+
+
+def _give_up(waits: "Iterable[asyncio.Task[Any]]") -> None:
+    for wait in waits:
+        if not wait.cancel() and not wait.cancelled():
+            wait.exception()  # nobody else asks for it, and asyncio would complain
