@@ -31,6 +31,7 @@ from ltq._codec.formats import Decode, Format, MsgspecFormat, ObjectFormat, cano
 from ltq._codec.roundtrip import difference, equal
 from ltq._codec.signature import CallShape, Schema, read_schema
 from ltq._codec.unions import lower
+from ltq._display.values import short_repr
 from ltq.codec import DEFAULT_MAX_PAYLOAD, Serializer
 from ltq.errors import ConfigurationError, DecodeError, InvalidArgumentsError, ResultError
 
@@ -74,7 +75,7 @@ def _format(serializer: Any) -> Format:
     elif all(callable(getattr(serializer, name, None)) for name in ("dumps", "loads")):
         return ObjectFormat(serializer)
     raise ConfigurationError(
-        f"serializer={repr(serializer)[:80]} is not allowed: "
+        f"serializer={short_repr(serializer)} is not allowed: "
         '"json", "msgpack", or an object with dumps and loads'
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 
 from ltq._aio.backoff import ExponentialBackoff
+from ltq._declared import DeclaredTask
 from ltq.broker import Broker
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.errors import BrokerError
@@ -61,7 +62,7 @@ class _Entry:
         if self.after is None or self.after > now + _DAY:
             return now
         if self._next is None or self._next[0] != self.after:
-            self._next = self.after, self.schedule.cron.next(self.after)
+            self._next = self.after, self.schedule.next(self.after)
         return self._next[1]
 
     def failed(self, now: float, error: Exception) -> None:
@@ -154,7 +155,7 @@ class SchedulerLoop:
                 spec=schedule.spec,
                 after=after,
                 slot=slot,
-                due=schedule.cron.next(slot),
+                due=schedule.next(slot),
                 envelope=envelope,
             )
         )
@@ -169,7 +170,7 @@ class SchedulerLoop:
             return
         if ticked.published is Published.FULL:
             raise _QueueFullError(f"queue {envelope.queue} is full")
-        entry.schedule.task.sent(envelope, ticked.published)
+        DeclaredTask.of(entry.schedule.task).published(envelope, ticked.published)
         if ticked.published is Published.ID_CONFLICT:
             logger.error("schedule %s: another task has the id %s", name, envelope.id)
         logger.debug("schedule %s: %s %s", name, envelope.id, ticked.published)
@@ -177,6 +178,6 @@ class SchedulerLoop:
 
 def _tell_of_missed(schedule: Schedule, due: DueSlots) -> None:
     if due.missed_since is not None:
-        since = datetime.fromtimestamp(due.missed_since, schedule.cron.zone)
+        since = datetime.fromtimestamp(due.missed_since, schedule.zone)
         text = "schedule %s: nobody was there since %s: misfire=%s"
         logger.info(text, schedule.name, since.isoformat(), schedule.misfire)

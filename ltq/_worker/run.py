@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ltq._declared import DeclaredTask
 from ltq._worker.completer import Completer
 from ltq._worker.executor import Executor
 from ltq._worker.fetcher import Fetcher
@@ -22,7 +23,6 @@ from ltq.events import EventStream
 from ltq.message import Delivery, Lease, Outcome, Requeue, lane_of
 from ltq.middleware import MaxRate, Middleware
 from ltq.options import Limit
-from ltq.task import Task
 
 logger = logging.getLogger("ltq.worker")
 
@@ -45,13 +45,12 @@ class RunConfig:
 
     name: str
     broker: Broker
-    tasks: Mapping[str, Task[..., Any]]
+    tasks: Mapping[str, DeclaredTask[..., Any]]
     middlewares: Sequence[Middleware]
     concurrency: int
     lease: float
     shutdown_timeout: float
     events: EventStream
-    lifespan: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +81,6 @@ class WorkerRun:
             plan.middlewares,
             plan.broker,
             threads=self._threads,
-            lifespan=plan.lifespan,
             lost=self._lost,
             outlived=self._outlived,
         )
@@ -108,7 +106,7 @@ class WorkerRun:
         self._caps = {
             task.name: task.lane
             for task in plan.tasks.values()
-            if task.policy.max_running is not None
+            if task.config.max_running is not None
         }
         self._capped: dict[Lease, str] = {}
         """The lanes of what runs in a lane where it is limited how many may."""
@@ -314,7 +312,7 @@ class WorkerRun:
         self._slots.stop_id(task_id, CancelReason.REVOKED)
 
 
-def _lanes(tasks: Iterable[Task[..., Any]]) -> list[str]:
+def _lanes(tasks: Iterable[DeclaredTask[..., Any]]) -> list[str]:
     lanes: dict[str, None] = {}
     for task in tasks:
         # One of another version may wait in the queue's own lane, or in one of its own.
@@ -323,12 +321,14 @@ def _lanes(tasks: Iterable[Task[..., Any]]) -> list[str]:
     return list(lanes)
 
 
-def _limits(tasks: Iterable[Task[..., Any]], middlewares: Sequence[Middleware]) -> dict[str, Limit]:
+def _limits(
+    tasks: Iterable[DeclaredTask[..., Any]], middlewares: Sequence[Middleware]
+) -> dict[str, Limit]:
     """The limits of lanes; that of the rate holds where a middleware implements it."""
     with_rates = any(isinstance(middleware, MaxRate) for middleware in middlewares)
     limits: dict[str, Limit] = {}
     for task in tasks:
-        rate = task.policy.max_rate if with_rates else None
-        if rate is not None or task.policy.max_running is not None:
-            limits[task.lane] = Limit(rate, task.policy.max_running)
+        rate = task.config.max_rate if with_rates else None
+        if rate is not None or task.config.max_running is not None:
+            limits[task.lane] = Limit(rate, task.config.max_running)
     return limits

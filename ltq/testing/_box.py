@@ -6,6 +6,7 @@ from contextvars import copy_context
 from dataclasses import replace
 from typing import Any, Self
 
+from ltq._declared import DeclaredTask
 from ltq.app import App
 from ltq.errors import ConfigurationError, TaskError, TaskFailedError, TaskRejectedError
 from ltq.events import Event, EventKind
@@ -217,7 +218,7 @@ class Box:
             )
         if state.result is None or task is None:
             return state
-        return replace(state, result=task.codec.decode_result(state.result))
+        return replace(state, result=DeclaredTask.of(task).codec.decode_result(state.result))
 
     async def _raise_failed(self) -> None:
         events, self._checked = self.events[self._checked :], len(self.events)

@@ -1,11 +1,12 @@
 """What was sent, and assertions about it."""
 
 import json
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from typing_extensions import ParamSpec
 
+from ltq._declared import DeclaredTask
+from ltq._sender.prepared import PreparedMessage
 from ltq.errors import DecodeError
 from ltq.message import Envelope, Message
 from ltq.options import Priority, SendConfig
@@ -15,7 +16,7 @@ from ltq.testing._box import Box, box_of
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_SHOWN = 20
+_MOST_CALLS = 20
 """How many of the tasks sent a failure shows: the latest."""
 
 _OPTIONS = ("delay", "eta", "priority", "timeout", "max_tries", "result_ttl", "unique_for")
@@ -68,13 +69,16 @@ def _envelopes(task: Task[..., Any]) -> list[Envelope]:
     return [one for one in box_of(task).sent if one.task_name == task.name]
 
 
-def _find(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> list[Message[Any]]:
+def _find(
+    task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[Message[Any]]:
     wanted = task.message(*args, **kwargs)
-    call = task.codec.fingerprint(wanted.body or b"")
+    codec = DeclaredTask.of(task).codec
+    call = codec.fingerprint(codec.encode_call(args, kwargs))
     return [
         _message(task, envelope)
         for envelope in _envelopes(task)
-        if task.codec.fingerprint(envelope.body) == call and _has(envelope, wanted.options)
+        if codec.fingerprint(envelope.body) == call and _has(envelope, wanted.options)
     ]
 
 
@@ -91,8 +95,8 @@ def _has(envelope: Envelope, options: SendConfig) -> bool:
 
 
 def _message(task: Task[..., R], envelope: Envelope) -> Message[R]:
-    args, kwargs = task.codec.decode_call(envelope.body)
-    return Message(
+    args, kwargs = DeclaredTask.of(task).codec.decode_call(envelope.body)
+    return PreparedMessage(
         args,
         kwargs,
         envelope.task_name,
@@ -109,20 +113,20 @@ def _message(task: Task[..., R], envelope: Envelope) -> Message[R]:
             unique_for=envelope.unique_for or None,
         ),
         body=envelope.body,
-        origin=task,
+        task=task,
     )
 
 
-def _text(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any], problem: str) -> str:
+def _text(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], problem: str) -> str:
     options = _options(task.message(*args, **kwargs).options)
     box = box_of(task)
     lines = [f"{task.name} {problem} with {_call(args, kwargs)}{options}"]
     if not box.sent:
         return f"{lines[0]}\nnothing was sent"
     lines.append("sent was:")
-    if len(box.sent) > _SHOWN:
-        lines.append(f"  ... {len(box.sent) - _SHOWN} earlier ones")
-    lines += [f"  {_shown(box, envelope)}" for envelope in box.sent[-_SHOWN:]]
+    if len(box.sent) > _MOST_CALLS:
+        lines.append(f"  ... {len(box.sent) - _MOST_CALLS} earlier ones")
+    lines += [f"  {_shown(box, envelope)}" for envelope in box.sent[-_MOST_CALLS:]]
     return "\n".join(lines)
 
 
@@ -137,7 +141,7 @@ def _shown(box: Box, envelope: Envelope) -> str:
     return f"{task.name}{_call(message.args, message.kwargs)}{_options(message.options)}"
 
 
-def _call(args: Sequence[Any], kwargs: Any) -> str:
+def _call(args: tuple[Any, ...], kwargs: Any) -> str:
     named = [f"{name}={value!r}" for name, value in kwargs.items()]
     return f"({', '.join([*map(repr, args), *named])})"
 

@@ -14,7 +14,7 @@ from ltq.testing._loops import WORLD
 from ltq.testing._store import Gate
 from ltq.worker import Worker
 
-_PATIENCE = 10.0
+_LEAVE_TIMEOUT = 10.0
 """Real seconds that workers get to end with their block."""
 
 _leaving: WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[None]]] = (
@@ -49,7 +49,7 @@ class Session:
         async def sleep(pause: float) -> None:
             if pause >= LONGEST_SLEEP:  # no other clock is to be looked at: until the next slot
                 now = clock()
-                pause = max(pause, min(one.cron.next(int(now)) for one in schedules) - now)
+                pause = max(pause, min(one.next(int(now)) for one in schedules) - now)
             await asyncio.sleep(pause)
 
         firing = asyncio.create_task(SchedulerLoop(broker, schedules, sleep).run())
@@ -69,7 +69,7 @@ class Session:
         """Let all end, and wait for it."""
         self.end()
         if self.tasks:
-            await asyncio.wait(self.tasks, timeout=_PATIENCE)
+            await asyncio.wait(self.tasks, timeout=_LEAVE_TIMEOUT)
 
     def leave(self) -> None:
         """Let all end without waiting for it: whoever begins another one there does."""
@@ -93,4 +93,4 @@ async def others_left() -> None:
     """Wait for the end of what was left in this event loop."""
     leaving = _leaving.pop(asyncio.get_running_loop(), set())
     if leaving:
-        await asyncio.wait(leaving, timeout=_PATIENCE)
+        await asyncio.wait(leaving, timeout=_LEAVE_TIMEOUT)
