@@ -170,7 +170,7 @@ class TestDeclaring:
             ({"name": "n" * 181}, "at most 180"),
             (
                 {"message": "jobs:report"},
-                "'jobs:report' is not allowed: it must be made by task.message",
+                "'jobs:report' is not allowed: it must be",
             ),
             ({"message": ltq.Message((), {}, "jobs:report")}, "made by task.message"),
         ],
