@@ -30,7 +30,7 @@ class Context:
         settler: Settler,
         lost: Callable[[Lease], None] = lambda _: None,
     ) -> None:
-        self.message = message
+        self.message: Message[Any] = message
         """The message as middleware sees it."""
         self._lease = lease
         self._settler = settler

@@ -15,7 +15,8 @@ from typing import Any, Generic, Literal, Protocol, Self, cast, overload
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
 from ltq._aio.signals import stop_on_signals
-from ltq._codec.call import CallCodec, Codec
+from ltq._codec.call import CallCodec
+from ltq._codec.codec import Codec
 from ltq._declared import DeclaredTask
 from ltq._names import check_name
 from ltq._scheduler.declare import Timing, schedule_tasks
