@@ -1,7 +1,7 @@
-"""Event loops whose timers follow a clock, for what runs in its world; all else keeps real time.
+"""Event loops whose timers follow a test's clock, for code of its world; others keep real time.
 
-The world is a context variable: what is started in it, and what that starts, is in it as well.
-No other part of LTQ knows of this: whoever asks the loop for a timer gets the right one.
+The world is a context variable, so what is started in it, and what that starts, is in it as well.
+No other part of LTQ knows of this: the loop gives each caller the right timer.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 _MOST_TURNS = 1_000_000
-"""Turns of an event loop at one moment of a clock, after which it is taken to be a circle."""
+"""Turns of an event loop at one moment of a clock, after which it is an endless loop."""
 
 _OWN_FILES = 1
-"""Files a selector loop watches for itself: the pipe by which threads wake it."""
+"""Files that a selector loop watches for itself: the pipe by which threads wake it."""
 
 
 class Timer(asyncio.TimerHandle):
@@ -37,7 +37,7 @@ class Timer(asyncio.TimerHandle):
 
     def cancel(self) -> None:
         """Never call it."""
-        asyncio.Handle.cancel(self)  # the loop's own timers are not its company
+        asyncio.Handle.cancel(self)  # the loop need not count it: it is no timer of the loop
 
     def fire(self) -> None:
         """Call it, unless it was cancelled."""
@@ -45,7 +45,7 @@ class Timer(asyncio.TimerHandle):
             self._run()
 
     def wakes(self, future: object) -> bool:
-        """Whether it will end a future: that of a sleep."""
+        """Whether it will end this future, which a sleep waits for."""
         return not self.cancelled() and any(one is future for one in self._subjects)
 
 
@@ -81,12 +81,12 @@ class Timeline:
         return timer
 
     def fire(self) -> None:
-        """Let the timers go off whose time has come, in order."""
+        """Call the timers that are due, in order."""
         while self.next <= self.time():
             self.loop.call_soon(heapq.heappop(self._timers)[2].fire)
 
     def sleeps(self, future: object) -> bool:
-        """Whether a timer will end a future."""
+        """Whether a timer will end this future."""
         return any(timer.wakes(future) for _, _, timer in self._timers)
 
     async def quiesce(self) -> None:
@@ -98,7 +98,7 @@ class Timeline:
                 return
         raise RuntimeError(
             "the event loop does not come to rest while the clock stands still: "
-            "is something tried again for ever without a pause?"
+            "does something try again for ever without a pause?"
         )
 
     def has_outside(self) -> bool:
@@ -106,7 +106,7 @@ class Timeline:
         return self._loop.has_outside()
 
     def release(self) -> None:
-        """Let its timers, and those set from now on, keep real time."""
+        """Give real time to its timers and to those set from now on."""
         if self.is_over:
             return
         now, self.is_over = self.time(), True
@@ -122,7 +122,7 @@ WORLD: ContextVar[Timeline | None] = ContextVar("ltq.testing.world", default=Non
 
 
 class FollowingLoop:
-    """Stands before an event loop's methods for timers, as long as a timeline uses it."""
+    """Replaces an event loop's methods for timers while a timeline uses the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.users = 0
@@ -144,7 +144,7 @@ class FollowingLoop:
         _LOOPS[loop] = self
 
     def leave(self) -> None:
-        """One timeline less; the last one gives the loop its methods back."""
+        """Called when a timeline ends; after the last one the loop has its own methods again."""
         self.users -= 1
         if not self.users:
             _LOOPS.pop(self._loop, None)
@@ -155,7 +155,7 @@ class FollowingLoop:
     def has_outside(self) -> bool:
         """Whether something outside of the loop may wake it."""
         files = getattr(getattr(self._loop, "_selector", None), "get_map", None)
-        if self._pending or files is None:  # another kind of loop: who knows
+        if self._pending or files is None:  # of another kind of loop nothing is known
             return True
         return len(files() or ()) > _OWN_FILES
 
@@ -179,7 +179,7 @@ class FollowingLoop:
         timeline = self._timeline()
         if timeline is not None:
             return timeline.call_at(timeline.time() + delay, callback, args, context)
-        # The loop's own may call `call_at` and `time`, which find the same world.
+        # The real method may call `call_at` and `time`, which find the same world.
         real = self._real["call_later"](delay, callback, *args, context=context)
         return cast(asyncio.TimerHandle, real)
 
@@ -217,7 +217,7 @@ _LOOPS: "WeakKeyDictionary[asyncio.AbstractEventLoop, FollowingLoop]" = WeakKeyD
 
 
 def awaited_by(tasks: Iterable["asyncio.Task[Any]"]) -> Iterator["asyncio.Future[Any]"]:
-    """The future each task waits for now; through other tasks, that which they wait for."""
+    """The future that each task waits for now. If that is a task, the one which it waits for."""
     for task in tasks:
         future: Any = task
         with suppress(AttributeError):

@@ -17,10 +17,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _MOST_CALLS = 20
-"""How many of the tasks sent a failure shows: the latest."""
+"""Most calls that the text of a failure shows: the latest ones."""
 
 _OPTIONS = ("delay", "eta", "priority", "timeout", "max_tries", "result_ttl", "unique_for")
-"""What options say that travels."""
+"""The send options that travel with a task."""
 
 
 def sent(task: Task[P, R]) -> list[Message[R]]:
@@ -32,11 +32,12 @@ def sent(task: Task[P, R]) -> list[Message[R]]:
 
 
 def assert_sent(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> list[Message[R]]:
-    """Fail unless such a call of the task was sent in the block; give all that were.
+    """Fail unless such a call of the task was sent in the block; returns all such messages.
 
-    Positions, names and defaults make no difference. Options count if they are named:
-    `assert_sent(pay.with_options(delay=60), 12)`. Raises `InvalidArgumentsError` for arguments
-    that could not have been sent, `ConfigurationError` for a task that is not under test.
+    An argument may be given by position or by name, and a default may be left out. Options are
+    compared if they are given: `assert_sent(pay.with_options(delay=60), 12)`. Raises
+    `InvalidArgumentsError` for arguments that could not have been sent, `ConfigurationError` for a
+    task that is not under test.
     """
     __tracebackhide__ = True
     found = _find(task, args, kwargs)
@@ -46,7 +47,7 @@ def assert_sent(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> list[Mes
 
 
 def assert_sent_once(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> Message[R]:
-    """Fail unless exactly one such call was sent in the block; give it. Else as `assert_sent`."""
+    """`assert_sent` that fails unless exactly one such call was sent; returns that one."""
     __tracebackhide__ = True
     found = _find(task, args, kwargs)
     if len(found) != 1:
@@ -83,7 +84,7 @@ def _find(
 
 
 def _has(envelope: Envelope, options: SendConfig) -> bool:
-    """Whether it was sent with these options; those left out do not count."""
+    """Whether it was sent with these options, as far as they are given."""
     if options.id is not None and options.id != envelope.id:
         return False
     named = {name: getattr(options, name) for name in _OPTIONS}
@@ -147,7 +148,7 @@ def _call(args: tuple[Any, ...], kwargs: Any) -> str:
 
 
 def _options(options: SendConfig) -> str:
-    """The options that say something, each after a space."""
+    """The options that were given, each after a space."""
     named = {name: getattr(options, name) for name in ("id", *_OPTIONS)}
     if named["priority"] is not None:
         named["priority"] = Priority(named["priority"]).name.lower()
