@@ -20,6 +20,7 @@ ALLOWED = {
         "ltq.schedule.Schedule.task",
         "ltq.schedule.Schedule.message",
         "ltq.context.Context.__init__",
+        "ltq.context.Context.message",
         "ltq.middleware.base.Middleware.__call__",
         "ltq.middleware.max_age.MaxAge.__call__",
         "ltq.middleware.max_rate.MaxRate.__call__",

@@ -86,5 +86,5 @@ async def test_many_that_wait_are_sent_as_fast_as_they_are_done(worker: Worker) 
 
 
 async def test_waiting_without_a_limit_is_refused(worker: Worker) -> None:
-    with pytest.raises(ltq.ConfigurationError, match="on_full says nothing without max_pending"):
+    with pytest.raises(ltq.ConfigurationError, match="on_full needs max_pending"):
         worker.task(on_full="wait")(asyncio.sleep)
