@@ -19,7 +19,8 @@ class Sentry(Middleware):
     or logs has them too. Signals (`RetryError`, `RejectError`) are not reported; of an
     `ExhaustedError`, the cause is.
 
-    Put it first, before `MaxTries`: behind it, Sentry gets a report of each failed try. Raises `ConfigurationError` if sentry-sdk is missing.
+    Put it first, before `MaxTries`: behind it, Sentry gets a report of each failed try. Raises
+    `ConfigurationError` if sentry-sdk is missing.
     """
 
     def __init__(self, dsn: str, **options: Any) -> None:
