@@ -1,4 +1,4 @@
-"""What one can know of a task: its status and its state."""
+"""What can be known of tasks, queues and workers."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -107,3 +107,27 @@ class QueueStats:
     dead: int
     rate: float = 0.0
     """Tasks a second that ended in a worker, on an average over the last minute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerHealth:
+    """How one run of a worker is doing, from `worker.health()`."""
+
+    worker: str
+    claimed_ago: float
+    """Seconds since it last claimed, or since it last had room for a claim."""
+
+    renewed_ago: float
+    """Seconds since its leases were last renewed; beyond `lease` they are lost."""
+
+    lease: float
+    """Seconds that a lease lasts."""
+
+    running: int
+    """How many tasks run."""
+
+    is_full: bool
+    """Whether it claims nothing because it runs as many tasks as it may."""
+
+    is_stopping: bool
+    """Whether it was told to stop: it claims nothing more."""

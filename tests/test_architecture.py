@@ -16,10 +16,11 @@ PACKAGE = ROOT / "ltq"
 TESTS = ROOT / "tests"
 
 LAYERS: tuple[set[str], ...] = (
-    {"errors", "state", "options", "logger", "codec", "_names", "_cron.*", "_display.*"},
+    {"errors"},
+    {"_aio.*"},
+    {"state", "options", "logger", "codec", "_names", "_cron.*", "_display.*"},
     {"message", "events", "_codec.*"},
     {"broker.*"},
-    {"_aio.*"},
     {"brokers.*", "handle", "handles", "notebook", "sync", "_enqueue"},
     {"task"},
     {"context", "schedule", "middleware.*"},

@@ -288,4 +288,4 @@ class TestStart:
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        await eventually(lambda: not worker._shifts)
+        await eventually(lambda: not worker._runs)

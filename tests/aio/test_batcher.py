@@ -82,7 +82,7 @@ class TestSharing:
 
     async def test_after_a_pause_it_goes_on(self, batcher: Batcher[int, int], flush: Flush) -> None:
         assert await batcher.submit(1) == 10
-        assert await batcher.join()
+        assert await batcher.drain()
         assert await batcher.submit(2) == 20
         assert flush.calls == [[1], [2]]
 
@@ -113,7 +113,7 @@ class TestErrors:
 
         batcher = Batcher(flush, limit=3)
         futures = [batcher.submit(1), batcher.submit(2)]
-        assert await batcher.join(timeout=5)
+        assert await batcher.drain(timeout=5)
         assert all(future.done() for future in futures)
 
 
@@ -151,7 +151,7 @@ class TestCancelled:
     ) -> None:
         flush.errors = [asyncio.CancelledError()]
         futures = [batcher.submit(item) for item in range(5)]
-        assert await batcher.join()
+        assert await batcher.drain()
         assert all(future.cancelled() for future in futures)
 
     def test_nobody_is_left_waiting_when_the_loop_ends(self) -> None:
@@ -168,17 +168,17 @@ class TestCancelled:
         assert all(future.cancelled() for future in futures)
 
 
-class TestJoin:
+class TestDrain:
     async def test_with_nothing_to_do_it_is_done(self, batcher: Batcher[int, int]) -> None:
         assert batcher.pending == 0
-        assert await batcher.join()
-        assert await batcher.join(timeout=0)
+        assert await batcher.drain()
+        assert await batcher.drain(timeout=0)
 
     async def test_it_waits_for_every_answer(
         self, batcher: Batcher[int, int], flush: Flush
     ) -> None:
         futures = [batcher.submit(item) for item in range(7)]
-        assert await batcher.join()
+        assert await batcher.drain()
         assert all(future.done() for future in futures)
         assert len(flush.calls) == 3
 
@@ -188,10 +188,10 @@ class TestJoin:
         flush.let_through.clear()
         batcher.submit(1)
         await flush.begun.get()
-        joining = asyncio.create_task(batcher.join(timeout=5))
+        draining = asyncio.create_task(batcher.drain(timeout=5))
         late = batcher.submit(2)
         flush.let_through.set()
-        assert await joining
+        assert await draining
         assert late.result() == 20
 
     async def test_it_says_that_it_could_not_wait_so_long(
@@ -199,14 +199,14 @@ class TestJoin:
     ) -> None:
         flush.let_through.clear()
         future = batcher.submit(1)
-        assert not await batcher.join(timeout=0.01)
+        assert not await batcher.drain(timeout=0.01)
         flush.let_through.set()
         assert await future == 10
 
     async def test_an_error_is_an_answer(self, batcher: Batcher[int, int], flush: Flush) -> None:
         flush.errors = [OSError("away")]
         future = batcher.submit(1)
-        assert await batcher.join()
+        assert await batcher.drain()
         assert isinstance(future.exception(), OSError)
 
     async def test_all_without_an_answer_are_pending(
@@ -219,7 +219,7 @@ class TestJoin:
         assert batcher.pending == 5
         flush.let_through.set()
         await asyncio.gather(*futures)
-        assert await batcher.join()
+        assert await batcher.drain()
         assert batcher.pending == 0
 
 
