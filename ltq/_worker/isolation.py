@@ -55,12 +55,13 @@ class IsolationWait:
 class IsolationLimits:
     """How many tasks may run beside those that need isolation and run now.
 
-    `ended` is called when the time of one is up. `hold` is that time, in seconds.
+    `ended` is called when the time of one is up. `hold` is that time, in seconds, by default
+    `ISOLATION`.
     """
 
-    def __init__(self, ended: Callable[[], object], *, hold: float = ISOLATION) -> None:
+    def __init__(self, ended: Callable[[], object], *, hold: float | None = None) -> None:
         self._ended = ended
-        self._hold = hold
+        self._hold = ISOLATION if hold is None else hold
         self._limits: dict[Lease, tuple[int, asyncio.TimerHandle]] = {}
 
     def __len__(self) -> int:

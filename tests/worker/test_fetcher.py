@@ -10,13 +10,9 @@ from ltq._worker.fetcher import Fetcher
 from ltq.broker import Claim, Consumer, Settler
 from ltq.errors import BrokerError
 from ltq.message import Delivery, Lease
+from tests.worker.doubles import make_delivery, soon, turns
 
 LEASE = 15.0
-
-
-def delivery(number: int) -> Delivery:
-    lease = Lease(str(number), "mail:send", number)
-    return Delivery(lease, "mail:send", b"", b"", 0, 1, 0, 0.0, 0.0, None, None, None)
 
 
 class Pool:
@@ -103,12 +99,7 @@ def fetch(store: Store, pool: Pool, *, burst: bool = False) -> Fetcher:
 
 
 def three(**more: Any) -> Claim:
-    return Claim([delivery(number) for number in range(3)], None, **more)
-
-
-async def soon(event: asyncio.Event) -> None:
-    async with asyncio.timeout(5):
-        await event.wait()
+    return Claim([make_delivery(number) for number in range(3)], None, **more)
 
 
 class TestClaiming:
@@ -196,7 +187,7 @@ class TestFull:
         await fetcher.aclose()
 
     async def test_it_waits_no_longer_than_until_more_is_due(self) -> None:
-        store, pool = Store(Claim([delivery(number) for number in range(3)], 7.5)), Pool(3)
+        store, pool = Store(Claim([make_delivery(number) for number in range(3)], 7.5)), Pool(3)
         fetcher = fetch(store, pool)
         while not pool.waits:
             await turns()
@@ -272,11 +263,3 @@ async def test_what_it_still_holds_is_started(
     await soon(store.waited)
     await fetcher.aclose()
     assert (store.renewed, pool.started) == (renewed, started)
-
-
-async def turns(count: int = 3) -> None:
-    """Let everything else go on a few times."""
-    for _ in range(count):
-        turned = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_soon(turned.set_result, None)
-        await turned
