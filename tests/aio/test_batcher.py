@@ -1,6 +1,7 @@
 """Group commit: what shares a call, and what becomes of those who wait for it."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -263,3 +264,39 @@ class TestCall:
         answers = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(answer) for answer in answers} == {OSError}
         assert (len(flush.calls), batcher.pending) == (1, 0)
+
+
+class TestClose:
+    async def test_what_has_no_answer_is_cancelled(
+        self, batcher: Batcher[int, int], flush: Flush
+    ) -> None:
+        flush.let_through.clear()
+        futures = [batcher.submit(item) for item in range(5)]
+        await flush.begun.get()
+        await batcher.aclose()
+        await batcher.aclose()
+        assert all(future.cancelled() for future in futures)
+        assert (batcher.pending, batcher.is_running) == (0, False)
+
+    async def test_also_before_the_first_call(self, batcher: Batcher[int, int]) -> None:
+        future = batcher.submit(1)
+        await batcher.aclose()
+        assert future.cancelled()
+        assert batcher.pending == 0
+
+    async def test_it_may_be_used_again(self, batcher: Batcher[int, int]) -> None:
+        await batcher.aclose()
+        assert await batcher.submit(1) == 10
+        assert await batcher.call(2) == 20
+
+
+if sys.version_info >= (3, 12):  # eager tasks came with it
+
+    async def test_eager_tasks_do_not_stop_it() -> None:
+        async def flush(items: list[int]) -> list[int]:
+            return items
+
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        batcher = Batcher(flush, limit=3)
+        assert [await batcher.submit(number) for number in range(3)] == [0, 1, 2]
+        assert await batcher.drain(5)
