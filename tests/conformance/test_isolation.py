@@ -177,8 +177,7 @@ class TestWorker:
         worker: Worker,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("ltq._worker.fetcher.ISOLATION", 0.1)
-        monkeypatch.setattr("ltq._worker.task_pool.ISOLATION", 0.1)
+        monkeypatch.setattr("ltq._worker.isolation.ISOLATION", 0.1)
         gate = asyncio.Event()
         running: set[int] = set()
 
@@ -202,8 +201,7 @@ class TestWorker:
         worker: Worker,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("ltq._worker.fetcher.ISOLATION", 0.2)
-        monkeypatch.setattr("ltq._worker.task_pool.ISOLATION", 0.2)
+        monkeypatch.setattr("ltq._worker.isolation.ISOLATION", 0.2)
         gates: dict[int, asyncio.Event] = {}
         running: set[int] = set()
 
