@@ -9,6 +9,7 @@ import pytest
 
 import ltq
 from ltq import Status, Worker
+from ltq._declared import DeclaredTask
 from ltq.broker import Broker, Consumer, isolation_of
 from ltq.message import Finish
 from ltq.options import DEFAULT_MAX_DELIVERIES
@@ -250,7 +251,7 @@ async def make_suspects(
     broker: Broker, make_consumer: MakeConsumer, task: ltq.Task[[int], None], *numbers: int
 ) -> list[ltq.Handle[None]]:
     """Tasks that one more death would bury."""
-    bodies = [task.codec.encode_call((number,), {}) for number in numbers]
+    bodies = [DeclaredTask.of(task).codec.encode_call((number,), {}) for number in numbers]
     envelopes = [
         make_envelope(queue=QUEUE, task_name=task.name, body=body, max_deliveries=2)
         for body in bodies
