@@ -74,8 +74,8 @@ class Cron:
             width *= 4
 
     def _next_once(self, after: int) -> int:
-        # Instants are in the order of their wall times: up to the wall time of `after`, none is later
-        # than `after`.
+        # Instants are in the order of their wall times, so wall times up to that of `after` have no
+        # instant later than `after`.
         for wall in _walls(self.expression, self._wall(after)):
             instant = self._instant(wall)
             if instant > after:

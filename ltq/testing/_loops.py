@@ -1,13 +1,14 @@
-"""Event loops whose timers follow a test's clock, for code of its world; others keep real time.
+"""Event loops whose timers follow a clock, for what runs in its world; all else keeps real time.
 
-The world is a context variable, so what is started in it, and what that starts, is in it as well.
-No other part of LTQ knows of this: the loop gives each caller the right timer.
+The world is a context variable: what is started in it, and what that starts, is in it as well,
+also where that is started in an empty context, as background work is.
+No other part of LTQ knows of this: whoever asks the loop for a timer gets the right one.
 """
 
 import asyncio
 import heapq
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
 from contextvars import Context, ContextVar
 from itertools import count
@@ -15,10 +16,10 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 _MOST_TURNS = 1_000_000
-"""Turns of an event loop at one moment of a clock, after which it is an endless loop."""
+"""Turns of an event loop at one moment of a clock, after which it is taken to be a circle."""
 
 _OWN_FILES = 1
-"""Files that a selector loop watches for itself: the pipe by which threads wake it."""
+"""Files a selector loop watches for itself: the pipe by which threads wake it."""
 
 
 class Timer(asyncio.TimerHandle):
@@ -37,7 +38,7 @@ class Timer(asyncio.TimerHandle):
 
     def cancel(self) -> None:
         """Never call it."""
-        asyncio.Handle.cancel(self)  # the loop need not count it: it is no timer of the loop
+        asyncio.Handle.cancel(self)  # the loop's own timers are not its company
 
     def fire(self) -> None:
         """Call it, unless it was cancelled."""
@@ -45,7 +46,7 @@ class Timer(asyncio.TimerHandle):
             self._run()
 
     def wakes(self, future: object) -> bool:
-        """Whether it will end this future, which a sleep waits for."""
+        """Whether it will end a future: that of a sleep."""
         return not self.cancelled() and any(one is future for one in self._subjects)
 
 
@@ -81,12 +82,12 @@ class Timeline:
         return timer
 
     def fire(self) -> None:
-        """Call the timers that are due, in order."""
+        """Let the timers go off whose time has come, in order."""
         while self.next <= self.time():
             self.loop.call_soon(heapq.heappop(self._timers)[2].fire)
 
     def sleeps(self, future: object) -> bool:
-        """Whether a timer will end this future."""
+        """Whether a timer will end a future."""
         return any(timer.wakes(future) for _, _, timer in self._timers)
 
     async def quiesce(self) -> None:
@@ -98,7 +99,7 @@ class Timeline:
                 return
         raise RuntimeError(
             "the event loop does not come to rest while the clock stands still: "
-            "does something try again for ever without a pause?"
+            "is something tried again for ever without a pause?"
         )
 
     def has_outside(self) -> bool:
@@ -106,7 +107,7 @@ class Timeline:
         return self._loop.has_outside()
 
     def release(self) -> None:
-        """Give real time to its timers and to those set from now on."""
+        """Let its timers, and those set from now on, keep real time."""
         if self.is_over:
             return
         now, self.is_over = self.time(), True
@@ -122,7 +123,7 @@ WORLD: ContextVar[Timeline | None] = ContextVar("ltq.testing.world", default=Non
 
 
 class FollowingLoop:
-    """Replaces an event loop's methods for timers while a timeline uses the loop."""
+    """Stands before an event loop's methods for timers, as long as a timeline uses it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.users = 0
@@ -137,6 +138,7 @@ class FollowingLoop:
             "call_soon": self._counted(loop.call_soon),
             "call_soon_threadsafe": self._counted(loop.call_soon_threadsafe),
             "run_in_executor": self._run_in_executor,
+            "create_task": self._create_task,
         }
         self._real = {name: getattr(loop, name) for name in stand_ins}
         self._before = {name: vars(loop)[name] for name in stand_ins if name in vars(loop)}
@@ -144,7 +146,7 @@ class FollowingLoop:
         _LOOPS[loop] = self
 
     def leave(self) -> None:
-        """Called when a timeline ends; after the last one the loop has its own methods again."""
+        """One timeline less; the last one gives the loop its methods back."""
         self.users -= 1
         if not self.users:
             _LOOPS.pop(self._loop, None)
@@ -155,7 +157,7 @@ class FollowingLoop:
     def has_outside(self) -> bool:
         """Whether something outside of the loop may wake it."""
         files = getattr(getattr(self._loop, "_selector", None), "get_map", None)
-        if self._pending or files is None:  # of another kind of loop nothing is known
+        if self._pending or files is None:  # another kind of loop: who knows
             return True
         return len(files() or ()) > _OWN_FILES
 
@@ -169,6 +171,15 @@ class FollowingLoop:
         timeline = self._timeline()
         return cast(float, self._real["time"]()) if timeline is None else timeline.time()
 
+    def _create_task(
+        self, work: Coroutine[Any, Any, Any], *, context: Context | None = None, **options: Any
+    ) -> "asyncio.Task[Any]":
+        """What the world starts is in it as well, however empty the context it is started in."""
+        if context is not None and WORLD not in context:
+            context.run(WORLD.set, WORLD.get())
+        task: asyncio.Task[Any] = self._real["create_task"](work, context=context, **options)
+        return task
+
     def _call_later(
         self,
         delay: float,
@@ -179,7 +190,7 @@ class FollowingLoop:
         timeline = self._timeline()
         if timeline is not None:
             return timeline.call_at(timeline.time() + delay, callback, args, context)
-        # The real method may call `call_at` and `time`, which find the same world.
+        # The loop's own may call `call_at` and `time`, which find the same world.
         real = self._real["call_later"](delay, callback, *args, context=context)
         return cast(asyncio.TimerHandle, real)
 
@@ -217,7 +228,7 @@ _LOOPS: "WeakKeyDictionary[asyncio.AbstractEventLoop, FollowingLoop]" = WeakKeyD
 
 
 def awaited_by(tasks: Iterable["asyncio.Task[Any]"]) -> Iterator["asyncio.Future[Any]"]:
-    """The future that each task waits for now. If that is a task, the one which it waits for."""
+    """The future each task waits for now; through other tasks, that which they wait for."""
     for task in tasks:
         future: Any = task
         with suppress(AttributeError):

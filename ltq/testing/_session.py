@@ -7,6 +7,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ltq._aio.clock import Clock
+from ltq._aio.service import first_of
 from ltq._scheduler.loop import LONGEST_SLEEP, SchedulerLoop
 from ltq.broker import Broker
 from ltq.schedule import Schedule
@@ -52,13 +53,12 @@ class Session:
                 pause = max(pause, min(one.next(int(now)) for one in schedules) - now)
             await asyncio.sleep(pause)
 
-        firing = asyncio.create_task(SchedulerLoop(broker, schedules, sleep).run())
-        over = asyncio.create_task(self._over.wait())
+        loop = SchedulerLoop(broker, schedules, sleep=sleep)
+        loop.start()
         try:
-            await asyncio.wait([firing, over], return_when=asyncio.FIRST_COMPLETED)
+            await first_of(loop.wait(), self._over.wait(), name="ltq-testing-schedule")
         finally:
-            firing.cancel()
-            over.cancel()
+            loop.stop()
 
     def end(self) -> None:
         """Let all end now; also from outside the event loop."""

@@ -178,8 +178,7 @@ class TestWorker:
         worker: Worker,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("ltq._worker.fetcher.ISOLATION", 0.1)
-        monkeypatch.setattr("ltq._worker.task_pool.ISOLATION", 0.1)
+        monkeypatch.setattr("ltq._worker.isolation.ISOLATION", 0.1)
         gate = asyncio.Event()
         running: set[int] = set()
 
@@ -203,8 +202,7 @@ class TestWorker:
         worker: Worker,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("ltq._worker.fetcher.ISOLATION", 0.2)
-        monkeypatch.setattr("ltq._worker.task_pool.ISOLATION", 0.2)
+        monkeypatch.setattr("ltq._worker.isolation.ISOLATION", 0.2)
         gates: dict[int, asyncio.Event] = {}
         running: set[int] = set()
 
