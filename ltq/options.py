@@ -3,11 +3,11 @@
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any, Literal, cast, get_args
 
+import msgspec
 from typing_extensions import TypedDict
 
 from ltq._display.values import short_repr
@@ -103,8 +103,7 @@ class Priority(IntEnum):
     LOW = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(msgspec.Struct, frozen=True):
     """At most `count` starts in `period` seconds."""
 
     count: float
@@ -121,8 +120,7 @@ class Rate:
         return max(1, int(self.count / self.period * 0.1))
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(msgspec.Struct, frozen=True):
     """What a lane may start, by all workers together."""
 
     rate: Rate | None = None
@@ -130,8 +128,7 @@ class Limit:
     """How many may run at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskConfig:
+class TaskConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The options of a task, checked, with all durations in seconds: `task.config`."""
 
     queue: str | None = None
@@ -156,8 +153,7 @@ class TaskConfig:
         return self.max_rate is not None or self.max_running is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendConfig:
+class SendConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The options of one send, checked, with durations in seconds and times in Unix seconds."""
 
     id: str | None = None

@@ -12,10 +12,11 @@ croniter knows the wall times of an expression. Which instants these are is deci
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import takewhile
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from ltq._display.values import short_repr
 from ltq.errors import ConfigurationError
@@ -35,8 +36,7 @@ _FIRST_WIDTH = 64
 """Seconds that are searched first for the latest instants."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cron:
+class Cron(msgspec.Struct, frozen=True):
     """A cron expression in a time zone; its instants are whole Unix seconds."""
 
     expression: str
