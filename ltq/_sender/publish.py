@@ -43,8 +43,7 @@ async def publish(
     """
     ids = [envelope.id for envelope in envelopes]
     answers = await broker.publish(envelopes)
-    if events.is_heard:
-        events.enqueued(envelopes, answers)
+    _report(events, envelopes, answers)
     if _ENQUEUED.issuperset(answers):
         return ids
     left = await _refused(broker, envelopes, range(len(ids)), answers, ids)
@@ -58,13 +57,20 @@ async def publish(
         positions, others = left[:_RETRY_BATCH], left[_RETRY_BATCH:]
         again = [envelopes[i] for i in positions]
         answers = await broker.publish(again)
-        if events.is_heard:
-            events.enqueued(again, answers)
+        _report(events, again, answers)
         refused = await _refused(broker, envelopes, positions, answers, ids)
         if refused != positions:
             pauses.reset()
         left = refused + others
     return ids
+
+
+def _report(
+    events: EventStream, envelopes: Sequence[Envelope], answers: Sequence[Published]
+) -> None:
+    """Tell the listeners of the worker's events, if there are any."""
+    if events.is_heard:
+        events.enqueued(envelopes, answers)
 
 
 async def _refused(
