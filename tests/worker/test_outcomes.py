@@ -84,7 +84,7 @@ class TestFailed:
         assert outcome.failure.text == "MuteError: (its text cannot be had)"
 
     def test_lone_surrogates_are_escaped(self) -> None:
-        outcome = outcomes.failed(send, make_delivery(), message(), ValueError("\udcff"))
+        outcome = outcomes.broken(send, make_delivery(), ValueError("\udcff"))
         assert outcome.failure is not None
         assert outcome.failure.text == "ValueError: \\udcff"
 
