@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "ltq"
 TESTS = ROOT / "tests"
+SUITE = PACKAGE / "testing" / "conformance"
 
 LAYERS: tuple[set[str], ...] = (
     {"errors", "state", "options", "logger", "codec", "_names", "_cron.*", "_display.*"},
@@ -40,7 +41,8 @@ OUTSIDE = {
     "click": r"ltq\.cli\..+",
     "rich": r"ltq\.(cli\..+|notebook)",
     "croniter": r"ltq\._cron\.\w+",
-    "pytest": r"ltq\.testing\.plugin",
+    "pytest": r"ltq\.testing\.(plugin|conformance\..+)",
+    "pytest_asyncio": r"ltq\.testing\.conformance\..+",
     "pydantic": "nowhere",
 }
 """Packages that stay behind a seam, and the modules that may import them."""
@@ -55,7 +57,6 @@ commands when they are called."""
 LONGEST = 400
 JUNK = {"utils", "util", "helpers", "helper", "common", "misc"}
 OWN_TIME = "# the task's own time"
-POLLER = "tests/eventually.py"
 
 LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 
@@ -265,9 +266,9 @@ class TestLogging:
 class TestTests:
     def test_they_wait_for_events_and_do_not_sleep(self) -> None:
         sleeps = []
-        for path in sorted(TESTS.rglob("*.py")):
+        for path in sorted([*TESTS.rglob("*.py"), *SUITE.rglob("*.py")]):
             name = str(path.relative_to(ROOT))
-            if path == Path(__file__) or name == POLLER:
+            if path == Path(__file__):
                 continue
             for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
                 if "sleep(" in line and OWN_TIME not in line:

@@ -6,6 +6,7 @@ import time
 from typing import Any, get_args
 
 import pytest
+from tests.conformance.test_scheduler import make_tick
 
 import ltq
 from ltq.broker import Broker
@@ -15,7 +16,6 @@ from ltq.state import Progress, Status
 from ltq.testing import Box, FlakyBroker
 from ltq.testing._faults import Call
 from tests.conformance.factories import QUEUE, make_envelope
-from tests.conformance.test_scheduler import make_tick
 
 LEASE = Lease("a", QUEUE, 1)
 
