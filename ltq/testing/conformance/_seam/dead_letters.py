@@ -223,7 +223,7 @@ class TestPurge:
 
         async def purged() -> int:
             ids = [*await letter_ids(broker), "nobody"] if is_named else None
-            return await broker.purge(QUEUE, ids, older_than=0.3)
+            return await broker.purge(QUEUE, ids, older_than=0.05)
 
         assert await eventually(purged) == 1
         young = await bury(broker, consumer)

@@ -76,10 +76,10 @@ class TestToken:
 class TestHeartbeat:
     async def test_it_renews_a_lease(self, broker: Broker, make_consumer: MakeConsumer) -> None:
         renewed, left = await publish_many(broker, 2)
-        deliveries = (await make_consumer(lease=0.1).claim(2)).deliveries
+        deliveries = (await make_consumer(lease=0.05).claim(2)).deliveries
         leases = {delivery.lease.id: delivery.lease for delivery in deliveries}
         assert await broker.heartbeat([leases[renewed]], 30.0) == []
-        assert (await claim_one(broker, make_consumer())).lease.id == left
+        assert (await claim_one(broker, make_consumer(lease=0.5))).lease.id == left
         assert (await broker.sweep([QUEUE])).recovered == 0
         assert (await broker.state(QUEUE, renewed)).status is Status.WORKING
         assert await broker.release(leases[renewed]) is Receipt.OK
@@ -147,7 +147,7 @@ class TestRecovery:
     ) -> None:
         envelope = await publish(broker, body=b"kept", ctx=b"{}", max_tries=3)
         await claim_one(broker, make_consumer(lease=0.05))
-        delivery = await claim_one(broker, make_consumer(on=open_broker()))
+        delivery = await claim_one(broker, make_consumer(on=open_broker(), lease=0.5))
         assert (delivery.lease.id, delivery.body, delivery.ctx) == (envelope.id, b"kept", b"{}")
         assert (delivery.deaths, delivery.dequeue_count) == (1, 2)
         assert (delivery.tries, delivery.max_tries) == (0, 3)
@@ -203,7 +203,8 @@ class TestRecovery:
     ) -> None:
         await publish(broker)
         old = await claim_one(broker, make_consumer(lease=0.05))
-        new = await claim_one(broker, make_consumer())
+        new = await claim_one(broker, make_consumer(lease=0.5))
+        await broker.heartbeat([new.lease], 30.0)
         assert await broker.release(old.lease, result=b"old") is Receipt.STALE
         assert await broker.release(new.lease, result=b"new") is Receipt.OK
         assert (await broker.state(QUEUE, new.lease.id)).result == b"new"

@@ -36,7 +36,7 @@ class TestMaxRunning:
         self, broker: Broker, make_consumer: MakeConsumer, how: str
     ) -> None:
         await publish_many(broker, 3)
-        consumer = make_consumer(limits=TWO, lease=0.1 if how == "lost" else 30.0)
+        consumer = make_consumer(limits=TWO, lease=0.05 if how == "lost" else 30.0)
         first, second = (await consumer.claim(10)).deliveries
         await broker.heartbeat([second.lease], 30.0)
         if how == "released":
@@ -65,10 +65,12 @@ class TestMaxRunning:
     ) -> None:
         await publish_many(broker, 9)
         consumer = make_consumer(limits={QUEUE: Limit(Rate(30, 1.0), running=2)})  # 3 at once
+        before = await broker.time()
         claim = await consumer.claim(10)
         assert len(claim.deliveries) == 2
         await broker.finish([Requeue(delivery.lease) for delivery in claim.deliveries])
-        assert len(await claim_ids(consumer, 10)) == 1
+        given = len(await claim_ids(consumer, 10))
+        assert 1 <= given <= 1 + (await broker.time() - before) * 30
 
     async def test_one_that_waits_is_woken(
         self, broker: Broker, make_consumer: MakeConsumer

@@ -299,14 +299,15 @@ class TestTorrelqueSweep:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         stale, delayed = await publish_many(broker, 2)
-        dying, living = make_consumer(lease=0.2), make_consumer()
+        dying, living = make_consumer(), make_consumer()
         lost: Delivery = await claim_one(broker, dying)
-        await broker.requeue((await claim_one(broker, living)).lease, delay=0.1)
+        await broker.requeue((await claim_one(broker, living)).lease, delay=0.3)
         swept = await broker.sweep([QUEUE])
         assert (swept.recovered, swept.promoted) == (0, 0)
         assert await places(broker) == (1, 0, 1)
         assert counts(await broker.state(QUEUE, stale)) == (Status.WORKING, 1, 0)
         assert counts(await broker.state(QUEUE, delayed)) == (Status.DELAYED, 1, 0)
+        await broker.heartbeat([lost.lease], 0.3)
         await lose(broker, lost)
         assert await places(broker) == (0, 2, 0)
         for task_id in (stale, delayed):

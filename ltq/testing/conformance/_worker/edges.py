@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import ltq
-from ltq import Status, Worker
+from ltq import EventKind, Status, Worker
 from ltq.broker import Broker
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._eventually import PATIENCE, eventually
 
 
 class TestCancelledStart:
@@ -47,10 +47,12 @@ class TestCancelledStart:
 class TestBurstOfThreads:
     async def test_it_waits_for_the_slot_of_a_thread(self, broker: Broker) -> None:
         worker = Worker("shop", broker=broker, concurrency=1)
+        failed = threading.Event()
+        worker.subscribe(lambda one: failed.set() if one.kind is EventKind.FAILED else None)
 
         @worker.task(timeout=0.05)
         def slow(number: int) -> None:
-            time.sleep(0.3 if number == 0 else 0)  # the task's own time
+            assert failed.wait(PATIENCE)  # by then its timeout is over, but its thread goes on
 
         handles = [await slow.send(number) for number in range(3)]
         await worker.run(burst=True)

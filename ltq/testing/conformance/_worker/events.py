@@ -12,9 +12,10 @@ import pytest
 import ltq
 from ltq import Event, EventKind, EventReader, Worker
 from ltq.broker import Broker
-from ltq.message import Envelope, Lease
+from ltq.message import Envelope
 from ltq.testing.conformance._eventually import eventually
 from ltq.testing.conformance._factories import started
+from ltq.testing.conformance._worker.renewals import Renewals
 
 
 def kinds(events: Sequence[Event], handle: "ltq.Handle[object] | None" = None) -> list[str]:
@@ -110,14 +111,7 @@ class TestEventKinds:
         worker = Worker("shop", broker=broker, lease=0.3)
         heard: list[Event] = []
         worker.subscribe(heard.append)
-        held: list[Lease] = []
-        renew = type(broker).heartbeat
-
-        async def overheard(self: Broker, leases: Sequence[Lease], duration: float) -> list[Lease]:
-            held.extend(leases)
-            return await renew(self, leases, duration)
-
-        monkeypatch.setattr(type(broker), "heartbeat", overheard)
+        renewals = Renewals(broker, monkeypatch)
 
         @worker.task
         async def hang() -> None:
@@ -126,8 +120,9 @@ class TestEventKinds:
         async with worker:
             handle = await hang.send()
             await eventually(lambda: kinds(heard)[-1] == "started")
-            await eventually(lambda: held)
-            await broker.release(held[0])  # by somebody else, with this very lease
+            await eventually(lambda: renewals.last)
+            assert renewals.last is not None
+            await broker.release(renewals.last)  # by somebody else, with this very lease
             await eventually(lambda: kinds(heard, handle)[-1] == "lost")
 
     async def test_one_that_was_there_already_is_not_enqueued(self, worker: Worker) -> None:

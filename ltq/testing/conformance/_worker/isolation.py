@@ -96,8 +96,8 @@ class TestIsolationInAWorker:
         worker: Worker,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("ltq._worker.fetcher.ISOLATION", 0.2)
-        monkeypatch.setattr("ltq._worker.task_pool.ISOLATION", 0.2)
+        monkeypatch.setattr("ltq._worker.fetcher.ISOLATION", 0.05)
+        monkeypatch.setattr("ltq._worker.task_pool.ISOLATION", 0.05)
         gates: dict[int, asyncio.Event] = {}
         running: set[int] = set()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ import pytest
 import ltq
 from ltq import Status, Worker
 from ltq.broker import Broker
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._eventually import PATIENCE, eventually
 from ltq.testing.conformance._factories import run_until_final
+from ltq.testing.conformance._worker.renewals import Renewals
 
 
 @dataclass(frozen=True)
@@ -161,18 +161,23 @@ class TestRun:
 
 class TestBlockedLoop:
     async def test_it_loses_no_lease_and_is_logged_by_name(
-        self, broker: Broker, caplog: pytest.LogCaptureFixture
+        self,
+        broker: Broker,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr("ltq._worker.heartbeat.BLOCKED_AFTER", 0.2)
         worker = Worker("shop", broker=broker, lease=0.5)
+        renewals = Renewals(broker, monkeypatch)
 
         @worker.task
         async def block() -> int:
-            time.sleep(2.5)  # noqa: ASYNC251  # the task's own time
+            renewals.wait(4)  # so the loop is blocked for longer than a lease
             return ltq.current().attempt
 
         handle = await block.send()
         async with worker:
-            state = await handle.wait(timeout=10)
+            state = await handle.wait(PATIENCE)
         assert (state.result, state.dequeue_count, state.requeue_count) == (1, 1, 0)
         assert f"the event loop is blocked by shop:block {handle.id}" in caplog.text
 

@@ -15,6 +15,7 @@ from ltq import Message, Status, Task, Worker
 from ltq.broker import Broker
 from ltq.testing.conformance._eventually import PATIENCE, eventually
 from ltq.testing.conformance._worker.gates import Gates, HasGates
+from ltq.testing.conformance._worker.renewals import Renewals
 
 MakeWorker = Callable[[int], Worker]
 
@@ -118,8 +119,15 @@ class TestThreadTimeout(MakesWorkers):
         state = await handle.state()
         assert (state.dequeue_count, gates.most, attempts) == (2, 1, [1, 2])
 
-    async def test_its_lease_is_kept_until_then(self, broker: Broker, gates: Gates) -> None:
-        worker = Worker("shop", broker=broker, concurrency=5, lease=0.5)
+    async def test_its_lease_is_kept_until_then(
+        self,
+        broker: Broker,
+        gates: Gates,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        worker = Worker("shop", broker=broker, concurrency=5, lease=0.6)
+        renewals = Renewals(broker, monkeypatch)
 
         @worker.task(timeout=0.05, max_tries=2, backoff=0.001)
         def hold() -> int:
@@ -129,12 +137,11 @@ class TestThreadTimeout(MakesWorkers):
 
         handle = await hold.send()
         async with worker:
-            await eventually(lambda: gates.entered)
-            loop = asyncio.get_running_loop()
-            later = loop.time() + 1.5  # three leases
-            await eventually(lambda: loop.time() >= later)
+            await eventually(lambda: "only then it is tried again" in caplog.text)
+            before = renewals.of(handle.id)
+            await eventually(lambda: renewals.of(handle.id) >= before + 4)  # longer than a lease
             gates.open("hold")
-            assert await handle.result(timeout=5) == 2
+            assert await handle.result(PATIENCE) == 2
         state = await handle.state()
         assert (state.dequeue_count, state.requeue_count) == (2, 1)
 

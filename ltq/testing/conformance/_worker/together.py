@@ -105,8 +105,8 @@ class TestGather(CountsFeeds):
     async def test_a_timeout_is_one_for_all(self, worker: Worker, feeds: set[Feed]) -> None:
         handles = await send_waiting(worker, 5)
         with pytest.raises(ltq.ResultTimeoutError):
-            await asyncio.wait_for(ltq.gather(*handles, timeout=0.1), 5)
-        ended = await ltq.gather(*handles, timeout=0.1, return_exceptions=True)
+            await asyncio.wait_for(ltq.gather(*handles, timeout=0.02), 5)
+        ended = await ltq.gather(*handles, timeout=0.02, return_exceptions=True)
         assert [type(one) for one in ended] == [ltq.ResultTimeoutError] * 5
         assert not feeds
 
@@ -165,11 +165,11 @@ class TestAsCompleted(CountsFeeds):
         seen: list[Handle[int]] = []
         async with worker:
             await number.wait(timeout=10)
-            ending = aiter(ltq.as_completed([*waiting, number], timeout=0.2))
+            ending = aiter(ltq.as_completed([*waiting, number], timeout=0.1))
             seen.append(await anext(ending))
             with pytest.raises(ltq.ResultTimeoutError):
                 await anext(ending)
-            coming = next(iter(ltq.as_completed(waiting, timeout=0.1)))
+            coming = next(iter(ltq.as_completed(waiting, timeout=0.02)))
             with pytest.raises(ltq.ResultTimeoutError):
                 await coming
         assert seen == [number]
