@@ -97,7 +97,7 @@ class TestDeadLetters:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         task = await publish(broker, max_deliveries=1, body=b"body")
-        consumer = make_consumer(lease=0.05)
+        consumer = make_consumer(lease=0.02)
         delivery = await claim_one(broker, consumer)
         await broker.finish([Requeue(delivery.lease, failed=True, failure=FAILURE)])
         await lose(broker, await claim_one(broker, consumer))

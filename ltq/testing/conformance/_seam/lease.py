@@ -76,7 +76,7 @@ class TestToken:
 class TestHeartbeat:
     async def test_it_renews_a_lease(self, broker: Broker, make_consumer: MakeConsumer) -> None:
         renewed, left = await publish_many(broker, 2)
-        deliveries = (await make_consumer(lease=0.05).claim(2)).deliveries
+        deliveries = (await make_consumer(lease=0.02).claim(2)).deliveries
         leases = {delivery.lease.id: delivery.lease for delivery in deliveries}
         assert await broker.heartbeat([leases[renewed]], 30.0) == []
         assert (await claim_one(broker, make_consumer(lease=0.5))).lease.id == left
@@ -146,7 +146,7 @@ class TestRecovery:
         self, broker: Broker, open_broker: OpenBroker, make_consumer: MakeConsumer
     ) -> None:
         envelope = await publish(broker, body=b"kept", ctx=b"{}", max_tries=3)
-        await claim_one(broker, make_consumer(lease=0.05))
+        await claim_one(broker, make_consumer(lease=0.02))
         delivery = await claim_one(broker, make_consumer(on=open_broker(), lease=0.5))
         assert (delivery.lease.id, delivery.body, delivery.ctx) == (envelope.id, b"kept", b"{}")
         assert (delivery.deaths, delivery.dequeue_count) == (1, 2)
@@ -165,7 +165,7 @@ class TestRecovery:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         first, second = await publish_many(broker, 2)
-        delivery = await claim_one(broker, make_consumer(lease=0.05))
+        delivery = await claim_one(broker, make_consumer(lease=0.02))
         await lose(broker, delivery)
         assert await claim_ids(make_consumer(), 2) == [second, first]
 
@@ -173,7 +173,7 @@ class TestRecovery:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         await publish_many(broker, 3)
-        assert len((await make_consumer(lease=0.05).claim(3)).deliveries) == 3
+        assert len((await make_consumer(lease=0.02).claim(3)).deliveries) == 3
 
         async def recovered() -> int:
             return (await broker.sweep([QUEUE])).recovered
@@ -186,7 +186,7 @@ class TestRecovery:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         await publish(broker)
-        delivery = await claim_one(broker, make_consumer(lease=0.05))
+        delivery = await claim_one(broker, make_consumer(lease=0.02))
         await lose(broker, delivery)
         outcomes: list[Outcome] = [
             Finish(delivery.lease, Status.COMPLETED, b"1"),
@@ -202,7 +202,7 @@ class TestRecovery:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         await publish(broker)
-        old = await claim_one(broker, make_consumer(lease=0.05))
+        old = await claim_one(broker, make_consumer(lease=0.02))
         new = await claim_one(broker, make_consumer(lease=0.5))
         await broker.heartbeat([new.lease], 30.0)
         assert await broker.release(old.lease, result=b"old") is Receipt.STALE
@@ -215,7 +215,7 @@ class TestPoison:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         envelope = await publish(broker, max_deliveries=2)
-        consumer = make_consumer(lease=0.05)
+        consumer = make_consumer(lease=0.02)
         for _ in range(2):
             delivery = await claim_one(broker, consumer)
             await lose(broker, delivery)
@@ -232,7 +232,7 @@ class TestPoison:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         await publish(broker, max_deliveries=1)
-        await claim_one(broker, make_consumer(lease=0.05))
+        await claim_one(broker, make_consumer(lease=0.02))
 
         async def buried() -> int:
             swept = await broker.sweep([QUEUE])
@@ -245,7 +245,7 @@ class TestPoison:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         await publish(broker, max_deliveries=1)
-        delivery = await claim_one(broker, make_consumer(lease=0.05))
+        delivery = await claim_one(broker, make_consumer(lease=0.02))
         await lose(broker, delivery)
         assert await broker.release(delivery.lease) is Receipt.STALE
         assert (await broker.state(QUEUE, delivery.lease.id)).status is Status.REJECTED
@@ -266,7 +266,7 @@ class TestPoison:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         envelope = await publish(broker, max_deliveries=1, result_ttl=0.0)
-        delivery = await claim_one(broker, make_consumer(lease=0.05))
+        delivery = await claim_one(broker, make_consumer(lease=0.02))
         await lose(broker, delivery)
         assert await broker.states(QUEUE, [envelope.id]) == [None]
         (stats,) = await broker.stats([QUEUE])

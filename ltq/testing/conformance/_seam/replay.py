@@ -92,7 +92,7 @@ class TestReplay:
         assert await claim_ids(consumer, 1) == [task_id]
 
     async def test_its_deaths_begin_anew(self, broker: Broker, make_consumer: MakeConsumer) -> None:
-        consumer = make_consumer(lease=0.05)
+        consumer = make_consumer(lease=0.02)
         task = await publish(broker, max_deliveries=2)
         for _ in range(2):
             for status in (Status.PENDING, Status.REJECTED):
@@ -103,7 +103,7 @@ class TestReplay:
     async def test_an_outcome_of_its_former_life_is_stale(
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
-        consumer = make_consumer(lease=0.05)
+        consumer = make_consumer(lease=0.02)
         await publish(broker, id="a1", max_deliveries=1)
         paused = await claim_one(broker, consumer)
         await lose(broker, paused)

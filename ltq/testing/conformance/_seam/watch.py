@@ -87,7 +87,7 @@ class TestFeed(FollowsTasks):
         self, broker: Broker, make_consumer: MakeConsumer, follow: Follow
     ) -> None:
         envelope = await publish(broker)
-        delivery = await claim_one(broker, make_consumer(lease=0.05))
+        delivery = await claim_one(broker, make_consumer(lease=0.02))
         feed = follow(broker, envelope.id)
         await seen(feed, Status.WORKING)
         await lose(broker, delivery)
@@ -97,7 +97,7 @@ class TestFeed(FollowsTasks):
         self, broker: Broker, make_consumer: MakeConsumer, follow: Follow
     ) -> None:
         envelope = await publish(broker, max_deliveries=1)
-        delivery = await claim_one(broker, make_consumer(lease=0.05))
+        delivery = await claim_one(broker, make_consumer(lease=0.02))
         feed = follow(broker, envelope.id)
         await lose(broker, delivery)
         await seen(feed, Status.REJECTED)
@@ -285,7 +285,7 @@ class TestWaitForTheEnd(FollowsTasks):
 
     async def test_a_burial(self, broker: Broker, make_consumer: MakeConsumer) -> None:
         envelope = await publish(broker, max_deliveries=1)
-        delivery = await claim_one(broker, make_consumer(lease=0.05))
+        delivery = await claim_one(broker, make_consumer(lease=0.02))
         ending = asyncio.create_task(broker.wait(QUEUE, envelope.id, timeout=SOON))
         await lose(broker, delivery)
         assert (await ending).status is Status.REJECTED
