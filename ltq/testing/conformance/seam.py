@@ -15,6 +15,7 @@ from ltq.testing.conformance._seam.dead_letters import (
     TestPurge,
 )
 from ltq.testing.conformance._seam.delay import TestDelay, TestDelayOfARequeue
+from ltq.testing.conformance._seam.diagnostics import TestExamine, TestWorkers
 from ltq.testing.conformance._seam.finish import (
     TestDeadOutcome,
     TestFinish,
@@ -64,6 +65,7 @@ __all__ = [
     "TestDeadOutcome",
     "TestDelay",
     "TestDelayOfARequeue",
+    "TestExamine",
     "TestFeed",
     "TestFind",
     "TestFinish",
@@ -100,6 +102,7 @@ __all__ = [
     "TestWaitForTheEnd",
     "TestWaitForWork",
     "TestWatch",
+    "TestWorkers",
     "broker",
     "consumer",
     "make_consumer",
