@@ -302,11 +302,9 @@ class Store:
     def _bury(self, task: Task, now: float) -> None:
         self.letters.pop(task.key, None)
         self.letters[task.key] = (task.dead_letter(now), replace(task))
-        of_queue = [
-            key for key, (one, _) in self.letters.items() if one.queue == task.envelope.queue
-        ]
-        for key in of_queue[:-MAX_DEAD]:
-            del self.letters[key]
+        if len(self.letters) > MAX_DEAD:
+            for letter in self.dead_letters(task.envelope.queue, now)[MAX_DEAD:]:
+                del self.letters[task.key[0], letter.id]
 
     def dead_letters(self, queue: str | None, now: float) -> list[DeadLetter]:
         """The letters of a queue or of all, the newest first."""
@@ -315,12 +313,13 @@ class Store:
 
     def replay(self, queue: str, task_id: str, now: float) -> Published:
         key = (namespace_of(queue), task_id)
-        if task_id not in [letter.id for letter in self.dead_letters(queue, now)]:
+        letter, died = self.letters.get(key, (None, None))
+        if letter is None or died is None or letter.queue != queue:
             return Published.GONE
         present = self.get(key, now)
         if present is not None and not present.status.is_final:
             return Published.EXISTS
-        _, died = self.letters.pop(key)
+        del self.letters[key]
         self.tasks[key] = task = replace(died, enqueue_time=now, tries=0, deaths=0)
         task.result = task.failure = task.release_time = None
         self._wait(task, now, now)

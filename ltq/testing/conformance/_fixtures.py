@@ -37,7 +37,7 @@ class MakeConsumer(Protocol):
     ) -> Consumer: ...
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="function")
 async def open_broker(make_broker: MakeBroker) -> AsyncIterator[OpenBroker]:
     """Makes brokers on the store of this test."""
     async with AsyncExitStack() as stack:
@@ -50,13 +50,13 @@ async def open_broker(make_broker: MakeBroker) -> AsyncIterator[OpenBroker]:
         yield open_one
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="function")
 async def broker(open_broker: OpenBroker) -> Broker:
     """The broker under test."""
     return open_broker()
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="function")
 async def make_consumer(broker: Broker) -> AsyncIterator[MakeConsumer]:
     """Makes consumers, on the broker under test unless another one is named."""
     async with AsyncExitStack() as stack:
@@ -78,7 +78,7 @@ async def make_consumer(broker: Broker) -> AsyncIterator[MakeConsumer]:
         yield make
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="function")
 async def consumer(make_consumer: MakeConsumer) -> Consumer:
     """A consumer of `mail:send`."""
     return make_consumer()

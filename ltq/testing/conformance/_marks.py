@@ -15,4 +15,4 @@ def mark_coroutines(*modules: ModuleType) -> None:
         for suite in filter(inspect.isclass, vars(module).values()):
             for name, test in list(vars(suite).items()):
                 if name.startswith("test_") and inspect.iscoroutinefunction(test):
-                    setattr(suite, name, pytest.mark.asyncio(test))
+                    setattr(suite, name, pytest.mark.asyncio(loop_scope="function")(test))

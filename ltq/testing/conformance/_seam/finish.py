@@ -19,7 +19,7 @@ FAILURE = Failure("ValueError", "ValueError: no such address", "Traceback ...")
 class HasDelivery:
     """Tests that begin with a task being worked on."""
 
-    @pytest_asyncio.fixture
+    @pytest_asyncio.fixture(loop_scope="function")
     async def delivery(self, broker: Broker, make_consumer: MakeConsumer) -> Delivery:
         await publish(broker, timeout=2.0, ctx=b'{"a":1}')
         return await claim_one(broker, make_consumer())

@@ -23,7 +23,7 @@ SOON = 3.0
 class FollowsTasks:
     """Tests of feeds, which are closed after the test."""
 
-    @pytest_asyncio.fixture
+    @pytest_asyncio.fixture(loop_scope="function")
     async def follow(self) -> AsyncIterator[Follow]:
         feeds: list[Feed] = []
 
