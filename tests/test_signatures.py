@@ -20,6 +20,7 @@ ALLOWED = {
         "ltq.schedule.Schedule.task",
         "ltq.schedule.Schedule.message",
         "ltq.context.Context.__init__",
+        "ltq.context.Context.message",
         "ltq.middleware.base.Middleware.__call__",
         "ltq.middleware.max_age.MaxAge.__call__",
         "ltq.middleware.max_rate.MaxRate.__call__",
@@ -79,7 +80,9 @@ def module_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-TREES = {module_of(path): ast.parse(path.read_text("utf-8")) for path in ROOT.glob("ltq/**/*.py")}
+SUITE = ROOT / "ltq" / "testing" / "conformance"  # tests: nobody calls what is in there
+FILES = [path for path in ROOT.glob("ltq/**/*.py") if not path.is_relative_to(SUITE)]
+TREES = {module_of(path): ast.parse(path.read_text("utf-8")) for path in FILES}
 
 
 def is_public(name: str) -> bool:
