@@ -11,7 +11,7 @@ from typing import Any
 from ltq._aio.service import first_of
 from ltq._aio.signals import stop_on_signals
 from ltq._cron.expression import parse_zone
-from ltq._scheduler.declare import schedule_message
+from ltq._scheduler.declare import Timing, schedule_message
 from ltq._scheduler.loop import SchedulerLoop
 from ltq.broker import Broker
 from ltq.errors import ConfigurationError
@@ -106,7 +106,8 @@ class Scheduler:
         expression, zone, policy or name, a name used twice, and a message with an id or an eta.
         """
         zone = self._zone if tz is None else parse_zone(tz)
-        self._add(schedule_message(expr, message, name=name, tz=zone, misfire=misfire))
+        timing = Timing(expr=expr, name=name, tz=zone, misfire=misfire)
+        self._add(schedule_message(timing, message))
 
     def register_worker(self, worker: Worker[Any]) -> None:
         """Take over what a worker declares with `@worker.cron(...)`.

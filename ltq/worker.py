@@ -16,9 +16,11 @@ from typing_extensions import ParamSpec, TypeVar, Unpack
 
 from ltq._aio.service import cancel_all, first_of
 from ltq._aio.signals import stop_on_signals
-from ltq._codec.call import CallCodec, Codec
+from ltq._codec.call import CallCodec
+from ltq._codec.codec import Codec
+from ltq._declared import DeclaredTask
 from ltq._names import check_name
-from ltq._scheduler.declare import schedule_tasks
+from ltq._scheduler.declare import Timing, schedule_tasks
 from ltq._worker.run import RunConfig, WorkerRun
 from ltq._worker.validation import check_tasks
 from ltq.broker import DEFAULT_LEASE, Broker
@@ -31,7 +33,6 @@ from ltq.options import (
     DEFAULT_RESULT_TTL,
     Seconds,
     TaskOptions,
-    parse_task_options,
     positive_int,
     seconds,
 )
@@ -114,7 +115,7 @@ class Worker(Generic[L_co]):
         self._codec = Codec(serializer, positive_int("max_payload", max_payload))
         self._events = EventStream(self.name)
         self._resource: ContextVar[L_co] = ContextVar(f"ltq.{self.name}.resource")
-        self._tasks: dict[str, Task[..., Any]] = {}
+        self._tasks: dict[str, DeclaredTask[..., Any]] = {}
         self._schedules: list[Schedule] = []
         self._runs: set[WorkerRun] = set()
         self._starting = 0
@@ -213,7 +214,8 @@ class Worker(Generic[L_co]):
         --with-scheduler` runs it beside the worker, `Scheduler.register_worker` elsewhere. Raises
         `ConfigurationError`.
         """
-        return schedule_tasks(self._tasks, self._schedules, expr, name=name, tz=tz, misfire=misfire)
+        timing = Timing(expr=expr, name=name, tz=tz, misfire=misfire)
+        return schedule_tasks(timing, self._tasks, self._schedules)
 
     async def run(self, *, burst: bool = False) -> None:
         """Run tasks until SIGTERM, SIGINT or `stop()`; with `burst` until none is due or running.
@@ -302,7 +304,7 @@ class Worker(Generic[L_co]):
             resource = await self._open(stack)
             token = self._resource.set(resource)  # the run's tasks inherit it
             stack.callback(self._resource.reset, token)
-            run = WorkerRun(self._config(resource, burst))
+            run = WorkerRun(self._config(burst))
         finally:
             self._starting -= 1
         self._runs.add(run)
@@ -360,25 +362,22 @@ class Worker(Generic[L_co]):
     def _declare(
         self, fn: Callable[..., Any], options: Mapping[str, Any], scope: Mapping[str, Any]
     ) -> Task[..., Any]:
-        declared = dict(options)
-        own = check_name("task", declared.pop("name", getattr(fn, "__name__", None)))
+        own = check_name("task", options.get("name", getattr(fn, "__name__", None)))
         name = check_name("task", f"{self.name}:{own}")
         if name in self._tasks:
             raise ConfigurationError(f"task {name!r} is declared twice: give one of them a name")
-        task: Task[..., Any] = Task(
+        task: DeclaredTask[..., Any] = DeclaredTask(
             self,
             fn,
             name=name,
             options=MappingProxyType(dict(options)),
-            policy=parse_task_options(declared),
             codec=CallCodec(fn, self._codec, task_name=name, localns=scope),
-            result_ttl=self.result_ttl,
             events=self._events,
         )
         self._tasks[name] = task
         return task
 
-    def _config(self, lifespan: Any, burst: bool) -> RunConfig:
+    def _config(self, burst: bool) -> RunConfig:
         return RunConfig(
             name=self.name,
             broker=self.broker,
@@ -388,6 +387,5 @@ class Worker(Generic[L_co]):
             lease=self.lease,
             shutdown_timeout=self.shutdown_timeout,
             events=self._events,
-            lifespan=lifespan,
             burst=burst,
         )

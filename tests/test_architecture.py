@@ -14,6 +14,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "ltq"
 TESTS = ROOT / "tests"
+SUITE = PACKAGE / "testing" / "conformance"
+SUITE = PACKAGE / "testing" / "conformance"
 
 LAYERS: tuple[set[str], ...] = (
     {"errors", "state"},
@@ -21,9 +23,10 @@ LAYERS: tuple[set[str], ...] = (
     {"options", "logger", "codec", "_names", "_cron.*", "_display.*"},
     {"message", "events", "_codec.*"},
     {"broker.*"},
-    {"brokers.*", "handle", "handles", "notebook", "sync", "_enqueue"},
+    {"brokers.*", "handle", "handles", "notebook", "sync", "_sender.*"},
     {"task"},
-    {"context", "schedule", "middleware.*"},
+    {"_declared", "context", "middleware.*"},
+    {"schedule"},
     {"_worker.*", "_scheduler.*"},
     {"worker"},
     {"app", "scheduler"},
@@ -40,7 +43,7 @@ PARTS = {
     "_worker.task_pool": {"_worker.isolation", "_worker.outliving", "_worker.threads", "events"},
     "_worker.executor": {
         *("_worker.outcomes", "_worker.threads"),
-        *("context", "middleware", "options", "task"),
+        *("context", "middleware", "options", "task", "_declared"),
     },
     "_worker.heartbeat": set[str](),
     "_worker.completer": set[str](),
@@ -66,7 +69,8 @@ OUTSIDE = {
     "click": r"ltq\.cli\..+",
     "rich": r"ltq\.(cli\..+|notebook)",
     "croniter": r"ltq\._cron\.\w+",
-    "pytest": r"ltq\.testing\.plugin",
+    "pytest": r"ltq\.testing\.(plugin|conformance\..+)",
+    "pytest_asyncio": r"ltq\.testing\.conformance\..+",
     "pydantic": "nowhere",
 }
 """Packages that stay behind a seam, and the modules that may import them."""
@@ -80,8 +84,9 @@ commands when they are called."""
 
 LONGEST = 400
 JUNK = {"utils", "util", "helpers", "helper", "common", "misc"}
+POLLER = SUITE / "_eventually.py"
+SLEEP = re.compile(r"(?<!def )\bsleep\((?!0\))")
 OWN_TIME = "# the task's own time"
-POLLER = "tests/eventually.py"
 
 LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 
@@ -222,6 +227,7 @@ class TestLayers:
             for module, tree in TREES.items()
             for node in ast.walk(tree)
             if isinstance(node, ast.Call) and called(node) in ("create_task", "ensure_future")
+            if not FILES[module].is_relative_to(SUITE)
         }
         assert starters <= STARTERS
 
@@ -300,11 +306,15 @@ class TestLogging:
 class TestTests:
     def test_they_wait_for_events_and_do_not_sleep(self) -> None:
         sleeps = []
-        for path in sorted(TESTS.rglob("*.py")):
+        for path in sorted([*TESTS.rglob("*.py"), *SUITE.rglob("*.py")]):
             name = str(path.relative_to(ROOT))
-            if path == Path(__file__) or name == POLLER:
+            if path in (Path(__file__), POLLER):
                 continue
             for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
-                if "sleep(" in line and OWN_TIME not in line:
+                if (
+                    re.search(r"sleep\((?!0\))", line)
+                    and "def sleep(" not in line
+                    and OWN_TIME not in line
+                ):
                     sleeps.append(f"{name}:{number}: {line.strip()}")
         assert sleeps == [], f"wait for an event, or say {OWN_TIME!r} where a task takes time"

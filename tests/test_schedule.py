@@ -167,7 +167,10 @@ class TestDeclaring:
             ({"misfire": "twice"}, r"misfire='twice' is not allowed: \"once\", \"skip\" or"),
             ({"name": "two words"}, "schedule name 'two words' is not allowed"),
             ({"name": "n" * 181}, "at most 180"),
-            ({"message": "jobs:report"}, "'jobs:report' is not allowed: one made by task.message"),
+            (
+                {"message": "jobs:report"},
+                "'jobs:report' is not allowed: it must be",
+            ),
             ({"message": ltq.Message((), {}, "jobs:report")}, "made by task.message"),
         ],
     )

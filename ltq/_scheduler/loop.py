@@ -8,6 +8,7 @@ from datetime import datetime
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.clock import Clock, Jitter, jittered
 from ltq._aio.service import Service
+from ltq._declared import DeclaredTask
 from ltq.broker import ScheduleSlot, ScheduleStore, SlotReceipt
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
@@ -65,7 +66,7 @@ class _Entry:
         if self.after is None or self.after > now + _DAY:
             return now
         if self._next is None or self._next[0] != self.after:
-            self._next = self.after, self.schedule.cron.next(self.after)
+            self._next = self.after, self.schedule.next(self.after)
         return self._next[1]
 
     def failed(self, now: float, error: Exception) -> None:
@@ -168,7 +169,7 @@ class SchedulerLoop(Service):
                 spec=schedule.spec,
                 after=after,
                 slot=slot,
-                due=schedule.cron.next(slot),
+                due=schedule.next(slot),
                 envelope=envelope,
             )
         )
@@ -183,7 +184,7 @@ class SchedulerLoop(Service):
             return
         if receipt.published is Published.FULL:
             raise _QueueFullError(f"queue {envelope.queue} is full")
-        entry.schedule.task.sent(envelope, receipt.published)
+        DeclaredTask.of(entry.schedule.task).published(envelope, receipt.published)
         if receipt.published is Published.ID_CONFLICT:
             logger.error("schedule %s: another task has the id %s", name, envelope.id)
         logger.debug("schedule %s: %s %s", name, envelope.id, receipt.published)
@@ -191,6 +192,6 @@ class SchedulerLoop(Service):
 
 def _log_missed(schedule: Schedule, due: DueSlots) -> None:
     if due.missed_since is not None:
-        since = datetime.fromtimestamp(due.missed_since, schedule.cron.zone)
+        since = datetime.fromtimestamp(due.missed_since, schedule.zone)
         text = "schedule %s: no scheduler ran since %s: misfire=%s"
         logger.info(text, schedule.name, since.isoformat(), schedule.misfire)

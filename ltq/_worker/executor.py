@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ltq._declared import DeclaredTask
 from ltq._worker.outcomes import broken, completed, decode_ctx, failed, rejected, unknown
 from ltq._worker.parts import CancelReason, RunListener
 from ltq._worker.threads import ThreadCalls
@@ -32,6 +33,7 @@ class _Route:
 
     def __init__(self, task: Task[..., Any], middlewares: Sequence[Middleware]) -> None:
         self.task = task
+        self.codec = DeclaredTask.of(task).codec
         self._all = list(middlewares)
         self._declared = [m for m in middlewares if not m.options or m.options & {*task.options}]
 
@@ -53,13 +55,11 @@ class Executor:
         *,
         threads: ThreadCalls,
         listener: RunListener,
-        lifespan: Any = None,
     ) -> None:
         self._routes = {name: _Route(task, middlewares) for name, task in tasks.items()}
         self._settler = settler
         self._threads = threads
         self._listener = listener
-        self._lifespan = lifespan
 
     def abandon(
         self, delivery: Delivery, reason: CancelReason | None, error: BaseException
@@ -83,21 +83,19 @@ class Executor:
             return unknown(delivery)
         task = route.task
         try:
-            args, kwargs = task.codec.decode_call(delivery.body)
+            args, kwargs = route.codec.decode_call(delivery.body)
             message = _message(delivery, args, kwargs)
         except (DecodeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             logger.warning("%s %s cannot be decoded: %s", task.name, delivery.lease.id, error)
             return rejected(task, delivery, Failure("DecodeError", f"cannot be decoded: {error}"))
-        context = Context(
-            message, delivery.lease, self._settler, self._lifespan, self._listener.lease_lost
-        )
+        context = Context(message, delivery.lease, self._settler, self._listener.lease_lost)
         enter(context)
         is_loud = logger.isEnabledFor(logging.DEBUG)
         if is_loud:
             logger.debug("%s %s begins, attempt %d", task.name, message.id, message.tries + 1)
         try:
             result = await self._call(route, message, delivery.timeout)
-            encoded = task.codec.encode_result(result)
+            encoded = route.codec.encode_result(result)
         except SystemExit as error:  # it ends a run, not the worker
             return broken(task, delivery, error)
         except Exception as error:

@@ -107,9 +107,8 @@ class Fetcher(Service):
     async def _claim(self, limit: int) -> Claim | None:
         """Claim once; None where that failed. Where it is cut by `stop`, `drain` goes on."""
         running = self._pool.used
-        if self._isolation.is_over(running):
-            running = -1
-        self._claiming = self._spawn(self._call(limit, running), "claim", is_awaited=True)
+        call = self._call(limit, running, ignore_isolation=self._isolation.is_over(running))
+        self._claiming = self._spawn(call, "claim", is_awaited=True)
         await asyncio.wait([self._claiming])
         claiming, self._claiming = self._claiming, None
         try:
@@ -124,9 +123,9 @@ class Fetcher(Service):
             logger.info("claiming again")
         return claim
 
-    async def _call(self, limit: int, running: int) -> Claim:
+    async def _call(self, limit: int, running: int, *, ignore_isolation: bool) -> Claim:
         began = self._clock()
-        claim = await self._consumer.claim(limit, running)
+        claim = await self._consumer.claim(limit, running, ignore_isolation=ignore_isolation)
         if claim.deliveries and self._clock() - began > self._lease / 2:
             return await self._still_held(claim)
         return claim

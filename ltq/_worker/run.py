@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ltq._aio.service import first_of
+from ltq._declared import DeclaredTask
 from ltq._worker.completer import Completer
 from ltq._worker.executor import Executor
 from ltq._worker.fetcher import Fetcher
@@ -23,7 +24,6 @@ from ltq.message import Lease, Requeue, lane_of
 from ltq.middleware import MaxRate, Middleware
 from ltq.options import Limit
 from ltq.state import WorkerHealth
-from ltq.task import Task
 
 logger = logging.getLogger("ltq.worker")
 
@@ -40,13 +40,12 @@ class RunConfig:
 
     name: str
     broker: Broker
-    tasks: Mapping[str, Task[..., Any]]
+    tasks: Mapping[str, DeclaredTask[..., Any]]
     middlewares: Sequence[Middleware]
     concurrency: int
     lease: float
     shutdown_timeout: float
     events: EventStream
-    lifespan: Any = None
     burst: bool = False
     """Whether to end once no task is due or running."""
 
@@ -74,7 +73,6 @@ class WorkerRun:
             broker,
             threads=self._threads,
             listener=self,
-            lifespan=config.lifespan,
         )
         self._pool = TaskPool(
             config.concurrency,
@@ -238,7 +236,7 @@ class WorkerRun:
         self._threads.close()
 
 
-def _lanes(tasks: Iterable[Task[..., Any]]) -> list[str]:
+def _lanes(tasks: Iterable[DeclaredTask[..., Any]]) -> list[str]:
     lanes: dict[str, None] = {}
     for task in tasks:
         # One of another version may wait in the queue's own lane, or in one of its own.
@@ -247,17 +245,19 @@ def _lanes(tasks: Iterable[Task[..., Any]]) -> list[str]:
     return list(lanes)
 
 
-def _limited_lanes(tasks: Iterable[Task[..., Any]]) -> dict[str, str]:
+def _limited_lanes(tasks: Iterable[DeclaredTask[..., Any]]) -> dict[str, str]:
     """The lane of each task, by its name, where only so many of it may run at once."""
-    return {task.name: task.lane for task in tasks if task.policy.max_running is not None}
+    return {task.name: task.lane for task in tasks if task.config.max_running is not None}
 
 
-def _limits(tasks: Iterable[Task[..., Any]], middlewares: Sequence[Middleware]) -> dict[str, Limit]:
+def _limits(
+    tasks: Iterable[DeclaredTask[..., Any]], middlewares: Sequence[Middleware]
+) -> dict[str, Limit]:
     """The limits of lanes; that of the rate holds where a middleware implements it."""
     with_rates = any(isinstance(middleware, MaxRate) for middleware in middlewares)
     limits: dict[str, Limit] = {}
     for task in tasks:
-        rate = task.policy.max_rate if with_rates else None
-        if rate is not None or task.policy.max_running is not None:
-            limits[task.lane] = Limit(rate, task.policy.max_running)
+        rate = task.config.max_rate if with_rates else None
+        if rate is not None or task.config.max_running is not None:
+            limits[task.lane] = Limit(rate, task.config.max_running)
     return limits

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 import ltq
+from ltq._declared import DeclaredTask
 from ltq._worker.executor import Executor
 from ltq._worker.parts import CancelReason
 from ltq._worker.threads import ThreadCalls
@@ -82,7 +83,7 @@ class Stand:
 
 
 def encode(task: ltq.Task[..., object], args: tuple[object, ...]) -> bytes:
-    return task.codec.encode_call(args, {})
+    return DeclaredTask.of(task).codec.encode_call(args, {})
 
 
 def to(name: str, body: bytes = b"") -> Delivery:

@@ -56,6 +56,7 @@ class Store:
         self.now = 0.0
         self.limits: list[int] = []
         self.runnings: list[int] = []
+        self.ignored_isolation: list[bool] = []
         self.waited = asyncio.Event()
         self.claimed = asyncio.Event()
         self.let_through = asyncio.Event()
@@ -63,9 +64,10 @@ class Store:
         self.renewed: list[str] = []
         self.lost: Sequence[int] | BrokerError = ()
 
-    async def claim(self, limit: int, running: int = 0) -> Claim:
+    async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         self.limits.append(limit)
         self.runnings.append(running)
+        self.ignored_isolation.append(ignore_isolation)
         self.now += self.takes
         self.claimed.set()
         await self.let_through.wait()

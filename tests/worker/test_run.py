@@ -40,7 +40,7 @@ class Stand:
             RunConfig(
                 name="mail",
                 broker=self.broker,
-                tasks=self.worker.tasks,
+                tasks=self.worker._tasks,
                 middlewares=self.worker.middlewares,
                 events=self.worker._events,
                 **{**defaults, **options},
