@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import free_port
+from devtools.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0

@@ -13,6 +13,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
+from devtools.servers import RedisServer, free_port
 from ltq._worker.run import WorkerHealth
 from ltq.broker import Broker
 from ltq.cli.run._health import judge
@@ -21,7 +22,6 @@ from tests.cli import jobs
 from tests.cli.processes import Running, free_ports, run_ltq, start_ltq
 from tests.conformance.factories import QUEUE, publish
 from tests.eventually import eventually
-from tests.servers import RedisServer, free_port
 
 WORKER = "tests.cli.jobs:worker"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers import free_port
 from tests.docs.pages import DOCS, Block, blocks_of
 from tests.docs.terminal import Terminals
 from tests.eventually import eventually
-from tests.servers import free_port
 
 PAGE = DOCS / "tutorial.md"
 PORT = "8080"

@@ -2,8 +2,8 @@
 
 import re
 
+from devtools.servers import free_port
 from tests.examples.programs import StartProgram
-from tests.servers import free_port
 
 
 def figures(output: str) -> list[float]:

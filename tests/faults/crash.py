@@ -17,8 +17,6 @@ from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._consumer import RedisConsumer
 from ltq.brokers.redis._link import Link
 
-CRASH_VARIABLE = "LTQ_FAULTS_CRASH"
-
 EXIT_CODE: Final = 137
 """What a shell says of a process that `kill -9` ended."""
 

@@ -5,11 +5,11 @@ import time
 from contextlib import suppress
 from typing import Self
 
+from devtools.ledger import Ledger
 from ltq import Handle
 from ltq.errors import BrokerError
 from tests.eventually import eventually
 from tests.faults import jobs
-from tests.faults.ledger import Ledger
 
 _BEAT = 0.01
 

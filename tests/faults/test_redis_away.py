@@ -19,6 +19,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 import ltq
+from devtools.ledger import Ledger
+from devtools.proxy import Proxy
+from devtools.servers import RedisServer
+from devtools.workers import Fleet, WorkerProcess
 from ltq._worker.completer import Completer
 from ltq.brokers.redis import RedisBroker, _channels
 from ltq.brokers.redis._channels import Channels
@@ -27,11 +31,7 @@ from ltq.message import Finish, Lease
 from ltq.state import Status
 from tests.eventually import eventually
 from tests.faults import jobs
-from tests.faults.ledger import Ledger
 from tests.faults.load import Load, lapse
-from tests.faults.proxy import Proxy
-from tests.faults.workers import Fleet, WorkerProcess
-from tests.servers import RedisServer
 
 LEAKY = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"

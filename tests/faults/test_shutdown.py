@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 import ltq
+from devtools.ledger import Ledger
+from devtools.proxy import Mode, Proxy
+from devtools.servers import RedisServer
+from devtools.workers import Fleet, WorkerProcess
 from ltq.brokers.redis import RedisBroker
 from ltq.state import Status
 from tests.eventually import eventually
 from tests.faults import jobs
-from tests.faults.ledger import Ledger
 from tests.faults.load import lapse
-from tests.faults.proxy import Mode, Proxy
 from tests.faults.sent import STARTED, send_holds, started, states
-from tests.faults.workers import Fleet, WorkerProcess
-from tests.servers import RedisServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("broker")]
 
