@@ -164,7 +164,7 @@ def _watch_progress(passing: Passing) -> None:
     @functools.wraps(progress)
     async def written(*arguments: Any, **options: Any) -> Any:
         writing = asyncio.ensure_future(progress(*arguments, **options))
-        await asyncio.wait([writing], timeout=_UNDER_WAY)
+        await asyncio.wait([writing], timeout=_UNDER_WAY)  # the task's own time
         passing("in_progress")
         return await writing
 

@@ -167,7 +167,7 @@ def snore() -> None:
 async def snore_apart() -> None:
     """Sleeps for ever, in a thread of the event loop's own pool."""
     tell("start")
-    await asyncio.to_thread(time.sleep, _FOR_EVER)
+    await asyncio.to_thread(time.sleep, _FOR_EVER)  # the task's own time
 
 
 @worker.task(max_deliveries=3)
