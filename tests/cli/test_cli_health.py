@@ -166,7 +166,7 @@ class TestBroker:
         assert done.code == 0
         done = await run_ltq("check", "--broker-url", redis_url, "--max-wait", "0")
         assert done.code == 1
-        assert done.err.startswith(f"ltq: {QUEUE}: 1 tasks wait, the first for ")
+        assert done.err.startswith(f"ltq: {QUEUE}: 1 tasks wait, the oldest for ")
         async with broker.consumer([QUEUE]) as consumer:
             await broker.claim(consumer, 1)
         done = await run_ltq("check", "--broker-url", redis_url, "--max-wait", "0")
