@@ -12,15 +12,16 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from secrets import token_hex
 
 ROOT = Path(__file__).parent.parent
 
-__all__ = ["DEVNULL", "PIPE", "STDOUT", "Forked", "start_python"]
+__all__ = ["DEVNULL", "PIPE", "STDOUT", "Forked", "run_python", "start_python"]
 
 
 class Forked:
@@ -94,6 +95,32 @@ async def start_python(
     forked = Forked(pid, answer, *streams)
     forked._waiting.add_done_callback(lambda _: writer.close())
     return forked
+
+
+def run_python(
+    *arguments: str, cwd: Path, env: Mapping[str, str], text: str = "", timeout: float = 50.0
+) -> "subprocess.CompletedProcess[str]":
+    """`python *arguments` from start to end, with `text` as its input; not in an event loop.
+
+    Raises `TimeoutError` if it has not ended after `timeout` seconds, and kills it.
+    """
+    return asyncio.run(_run_python(arguments, cwd, env, text, timeout))
+
+
+async def _run_python(
+    arguments: Sequence[str], cwd: Path, env: Mapping[str, str], text: str, timeout: float
+) -> "subprocess.CompletedProcess[str]":
+    with tempfile.TemporaryFile() as given:
+        given.write(text.encode())
+        given.seek(0)
+        forked = await start_python(*arguments, cwd=cwd, env=env, stdin=given.fileno())
+    try:
+        async with asyncio.timeout(timeout):
+            out, err = await forked.communicate()
+    finally:
+        forked.kill()
+    code = await forked.wait()
+    return subprocess.CompletedProcess(arguments, code, out.decode(), err.decode())
 
 
 def _opened(wanted: int) -> tuple[int | None, int]:
