@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import redis
 
-from tests.chaos.squad import Squad
-from tests.chaos.stage import Stage
-from tests.chaos.timeline import Fault, Kind, Timeline
-from tests.faults.load import lapse
+from devtools.chaos.squad import Squad
+from devtools.chaos.stage import Stage
+from devtools.chaos.timeline import Fault, Kind, Timeline
 
 DROP_SHARE = 0.1
 
@@ -52,9 +51,9 @@ class Inflictor:
         began = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for fault in timeline.faults:
-                await lapse(began + fault.at - time.monotonic())
+                await asyncio.sleep(began + fault.at - time.monotonic())
                 group.create_task(self._inflict(fault))
-            await lapse(began + timeline.seconds - time.monotonic())
+            await asyncio.sleep(began + timeline.seconds - time.monotonic())
 
     async def _inflict(self, fault: Fault) -> None:
         worker = self._squad.current[fault.target]
@@ -75,13 +74,13 @@ class Inflictor:
         if worker is None:
             return False
         worker.signal(signal.SIGSTOP)
-        await lapse(fault.seconds)
+        await asyncio.sleep(fault.seconds)
         worker.signal(signal.SIGCONT)
         return True
 
     async def _redis(self, fault: Fault) -> bool:
         self._stage.server.kill()
-        await lapse(fault.seconds)
+        await asyncio.sleep(fault.seconds)
         await asyncio.to_thread(self._stage.server.start)
         await self._stage.answers()
         return True
@@ -92,13 +91,13 @@ class Inflictor:
 
     async def _hole(self, fault: Fault) -> bool:
         self._stage.proxy.mode = "hole"
-        await lapse(fault.seconds)
+        await asyncio.sleep(fault.seconds)
         self._stage.proxy.mode = "pass"
         return True
 
     async def _drop(self, fault: Fault) -> bool:
         self._stage.proxy.drop_share = DROP_SHARE
-        await lapse(fault.seconds)
+        await asyncio.sleep(fault.seconds)
         self._stage.proxy.drop_share = 0.0
         return True
 
@@ -111,7 +110,7 @@ class Inflictor:
     async def _pause(self, fault: Fault) -> bool:
         if not self._told("CLIENT", "PAUSE", str(int(1000 * fault.seconds)), "ALL"):
             return False
-        await lapse(fault.seconds)
+        await asyncio.sleep(fault.seconds)
         return True
 
     def _told(self, *command: str) -> bool:

@@ -4,13 +4,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from devtools.chaos import jobs, remains
+from devtools.chaos.figures.goal import Goal
+from devtools.chaos.say import say
+from devtools.chaos.stage import Stage, through
 from ltq.brokers.redis import _keys
-from tests.chaos import jobs, remains
-from tests.chaos.figures.goal import Goal
-from tests.chaos.say import say
-from tests.chaos.stage import Stage, through
 from tests.eventually import eventually
-from tests.faults.load import lapse
 
 _BATCH = 1000
 _WAITING = 10_000
@@ -18,6 +17,8 @@ _WARM = 100_000
 _GROWTH = 5.0
 _LEFT = 2**20
 _FORGOTTEN = 30.0
+_ROOM = 60.0
+"""Seconds in which the worker has to take up a batch."""
 """Seconds after which what is kept for a moment only has gone."""
 
 
@@ -50,8 +51,7 @@ async def memory(count: int) -> list[Goal]:
         nothing, ready = through(jobs.nothing, stage.direct), _ready_key()
         for sent in range(_BATCH, count + 1, _BATCH):
             await nothing.send_many([nothing.message() for _ in range(_BATCH)])
-            while stage.admin.llen(ready) > _WAITING:
-                await lapse(0.02)
+            await eventually(lambda: stage.admin.llen(ready) <= _WAITING, _ROOM, "room")
             if sent % warm == 0:
                 sizes.append(size_of(worker.pid))
                 say(f"{sent}: {sizes[-1]}")

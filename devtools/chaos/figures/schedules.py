@@ -11,14 +11,13 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from random import Random
 
+from devtools.chaos import plans
+from devtools.chaos.figures.goal import Goal
+from devtools.chaos.say import percentile, say
+from devtools.chaos.stage import Stage
+from devtools.workers import WorkerProcess
 from ltq.brokers.redis import RedisBroker
 from ltq.errors import BrokerError
-from tests.chaos import plans
-from tests.chaos.figures.goal import Goal
-from tests.chaos.say import percentile, say
-from tests.chaos.stage import Stage
-from tests.faults.load import lapse
-from tests.faults.workers import WorkerProcess
 
 _PAUSE = 1.0
 """Seconds between two faults, in the mean."""
@@ -50,7 +49,7 @@ async def schedules(seconds: float, count: int, seed: int) -> list[Goal]:
         await fleet.start()
         await fleet.hurt(seconds, chance)
         left = await fleet.dismiss()
-        await lapse(1.0)  # what was fired last is claimed
+        await asyncio.sleep(1.0)  # what was fired last is claimed
     return [*_judge(found), *fleet.goals(), Goal("ended in order at SIGTERM", left)]
 
 
@@ -96,12 +95,12 @@ class _Schedulers:
 
     async def _start(self) -> WorkerProcess:
         arguments = ["-m", "ltq", "schedule", plans.TARGET]
-        return await self._stage.fleet._run(self._stage.server.url, arguments, {})
+        return await self._stage.fleet.run(self._stage.server.url, arguments)
 
     async def hurt(self, seconds: float, chance: Random) -> None:
         end, told = time.monotonic() + seconds, time.monotonic()
         while time.monotonic() < end:
-            await lapse(chance.uniform(0.5, 1.5) * _PAUSE)
+            await asyncio.sleep(chance.uniform(0.5, 1.5) * _PAUSE)
             self._wake()
             place = chance.randrange(self._count)
             if place in self._stopped or len(self._stopped) >= self._count - 1:

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import Self
 
-from tests.chaos import jobs
-from tests.chaos.stage import Stage
-from tests.faults.workers import WorkerProcess
+from devtools.chaos import jobs
+from devtools.chaos.stage import Stage
+from devtools.workers import WorkerProcess
 
 TERM_TIMEOUT = 40.0
 """Seconds after which a worker that was told to end counts as hanging."""

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: the chaos run, and one figure each."""
+"""`python -m devtools.chaos`: the chaos run, and one figure each."""
 
 import argparse
 import asyncio
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
 
-from tests.chaos.figures.answers import instant
-from tests.chaos.figures.due import due
-from tests.chaos.figures.goal import Goal, show
-from tests.chaos.figures.idle import idle
-from tests.chaos.figures.kills import kills, recovery
-from tests.chaos.figures.memory import memory
-from tests.chaos.figures.restarts import drops, restarts
-from tests.chaos.figures.schedules import schedules
-from tests.chaos.say import say
-from tests.chaos.siege import Siege
-from tests.chaos.stage import Stage
-from tests.chaos.timeline import draw, read
+from devtools.chaos.figures.answers import instant
+from devtools.chaos.figures.due import due
+from devtools.chaos.figures.goal import Goal, show
+from devtools.chaos.figures.idle import idle
+from devtools.chaos.figures.kills import kills, recovery
+from devtools.chaos.figures.memory import memory
+from devtools.chaos.figures.restarts import drops, restarts
+from devtools.chaos.figures.schedules import schedules
+from devtools.chaos.say import say
+from devtools.chaos.siege import Siege
+from devtools.chaos.stage import Stage
+from devtools.chaos.timeline import draw, read
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ async def chaos(given: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m tests.chaos", description=__doc__)
+    parser = argparse.ArgumentParser("python -m devtools.chaos", description=__doc__)
     commands = parser.add_subparsers(dest="command")
     random = commands.add_parser("random", help="random faults, then an audit (the default)")
     random.add_argument("--seconds", type=float, default=60.0)

@@ -10,14 +10,18 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
+from devtools.ledger import LEDGER_VARIABLE
 from ltq.worker import URL_VARIABLE
 from tests.eventually import eventually
-from tests.faults.crash import CRASH_VARIABLE
-from tests.faults.jobs import GO_VARIABLE
-from tests.faults.ledger import LEDGER_VARIABLE
 
-ROOT = Path(__file__).parents[2]
-TARGET = "tests.faults.jobs:worker"
+ROOT = Path(__file__).parents[1]
+
+LEASE_VARIABLE = "LTQ_FAULTS_LEASE"
+SHUTDOWN_VARIABLE = "LTQ_FAULTS_SHUTDOWN"
+CRASH_VARIABLE = "LTQ_FAULTS_CRASH"
+"""Names the point at which the process ends itself."""
+GO_VARIABLE = "LTQ_FAULTS_GO"
+"""Names a list in the ledger: the process begins when something can be popped from it."""
 
 
 class WorkerProcess:
@@ -69,51 +73,50 @@ class WorkerProcess:
 
 
 class Fleet:
-    """All the worker processes of one test."""
+    """All processes of one run. The modules they load read the variables above."""
 
-    def __init__(self, ledger_url: str, directory: Path) -> None:
+    def __init__(self, ledger_url: str, directory: Path, target: str) -> None:
         self._ledger_url = ledger_url
         self._directory = directory
+        self._target = target
         self.workers: list[WorkerProcess] = []
 
     async def start(
         self,
         url: str,
         *arguments: str,
-        target: Sequence[str] = (TARGET,),
+        target: Sequence[str] = (),
         lease: float = 15.0,
         shutdown: float = 30.0,
         crash: str = "",
         go: str = "",
     ) -> WorkerProcess:
-        """Start one; it need not be consuming yet.
+        """Start `ltq run`; it need not be consuming yet.
 
-        `crash` is where it ends itself (see `crash.py`). With `go` it is ready but does not begin
-        before something is pushed to that list of the ledger.
+        `crash` is where it ends itself. With `go` it is ready but does not begin before something
+        is pushed to that list of the ledger. Lease and shutdown are in seconds.
         """
         settings = {
-            "LTQ_FAULTS_LEASE": str(lease),
-            "LTQ_FAULTS_SHUTDOWN": str(shutdown),
+            LEASE_VARIABLE: str(lease),
+            SHUTDOWN_VARIABLE: str(shutdown),
             CRASH_VARIABLE: crash,
             GO_VARIABLE: go,
         }
-        return await self._run(url, ["-m", "ltq", "run", *target, *arguments], settings)
+        command = ["-m", "ltq", "run", *(target or [self._target]), *arguments]
+        return await self.run(url, command, settings)
 
-    async def produce(self, url: str, task_id: str, *, crash: str = "") -> WorkerProcess:
-        """Start a process that sends `double` once, under this id."""
-        code = f"from tests.faults import jobs; jobs.produce({task_id!r})"
-        return await self._run(url, ["-c", code], {CRASH_VARIABLE: crash})
-
-    async def _run(
-        self, url: str, arguments: Sequence[str], settings: Mapping[str, str]
+    async def run(
+        self, url: str, arguments: Sequence[str], settings: Mapping[str, str] | None = None
     ) -> WorkerProcess:
+        """Start Python with these arguments, `url` as its broker and more environment variables."""
         log_file = self._directory / f"worker-{len(self.workers)}-{token_hex(2)}.log"
         connections = {URL_VARIABLE: url, LEDGER_VARIABLE: self._ledger_url}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **connections, **(settings or {})}
         with log_file.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, *arguments),
                 cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **connections, **settings},
+                env=environment,
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=STDOUT,

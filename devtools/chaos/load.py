@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from devtools.chaos import jobs
+from devtools.chaos.stage import through
 from ltq import Handle, ResultTimeoutError, Status, Task, TaskState
 from ltq.broker import Broker
 from ltq.errors import BrokerError, LtqError
-from tests.chaos import jobs
-from tests.chaos.stage import through
-from tests.faults.load import lapse
 
 _PATIENCE = 15.0
 """Seconds one wait may take; then the waiter waits again."""
@@ -79,7 +78,10 @@ class Notes:
 
     sent: dict[str, Sent] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
-    """Sends that were not acknowledged: they may have arrived all the same."""
+    """Sends that failed: they may have arrived all the same."""
+    in_flight: set[str] = field(default_factory=set)
+    """Sends without an answer so far. Those of a producer that was stopped stay here: they may
+    have arrived as well."""
     answers: dict[str, TaskState[Any]] = field(default_factory=dict)
     """The final states that the waiters were given."""
     errors: dict[str, LtqError] = field(default_factory=dict)
@@ -145,11 +147,14 @@ class Load:
         options = {"id": task_id, **sort.options(self._chance)}
         task = through(sort.task.with_options(**options), broker)
         arguments = sort.arguments(number, self._chance)
+        self.notes.in_flight.add(task_id)
         try:
             handle = await task.send(*arguments)
         except BrokerError:
+            self.notes.in_flight.discard(task_id)
             self.notes.refused.append(task_id)
             return
+        self.notes.in_flight.discard(task_id)
         self.notes.sent[task_id] = Sent(task_id, number, sort, handle, time.time())
         self._waiters[task_id] = asyncio.create_task(self._wait(task_id, sort, handle))
         if sort.cancel:
@@ -160,10 +165,10 @@ class Load:
         while True:
             (sort,) = self._chance.choices(self._sorts, weights)
             await self.send(sort, broker)
-            await lapse(self._chance.expovariate(1 / pause))
+            await asyncio.sleep(self._chance.expovariate(1 / pause))
 
     async def _cancel(self, task_id: str, handle: Handle[Any]) -> None:
-        await lapse(self._chance.uniform(0.0, 0.3))
+        await asyncio.sleep(self._chance.uniform(0.0, 0.3))
         self.notes.cancels[task_id] = None
         try:
             self.notes.cancels[task_id] = await handle.cancel()

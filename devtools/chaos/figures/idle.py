@@ -1,8 +1,9 @@
 """What workers cost that have nothing to do, or no server."""
 
-from tests.chaos.figures.goal import Goal
-from tests.chaos.stage import Stage
-from tests.faults.load import lapse
+import asyncio
+
+from devtools.chaos.figures.goal import Goal
+from devtools.chaos.stage import Stage
 
 _SETTLED = 5.0
 _WORKERS = 4
@@ -13,16 +14,16 @@ async def idle(seconds: float) -> list[Goal]:
     """Calls of idle workers, then attempts to connect and log lines of one without a server."""
     async with Stage(arguments=()) as stage:
         workers = await stage.start_workers(_WORKERS, stage.proxy.url)
-        await lapse(_SETTLED)
+        await asyncio.sleep(_SETTLED)
         stage.proxy.commands.clear()
-        await lapse(seconds)
+        await asyncio.sleep(seconds)
         counted = stage.proxy.commands.copy()
         for worker in workers[1:]:
             await worker.kill()
         connected, lines = len(stage.proxy.accepted), len(workers[0].lines())
         stage.proxy.mode = "reset"
         stage.proxy.reset_all()
-        await lapse(seconds)
+        await asyncio.sleep(seconds)
         tried = len(stage.proxy.accepted) - connected
         told = len(workers[0].lines()) - lines
     return [

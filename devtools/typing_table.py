@@ -1,6 +1,6 @@
 """The table of docs/typing.md, made from typing/revealed.py: what each public call gives.
 
-After a change of that file: `python -m tests.typing_table`.
+After a change of that file: `python -m devtools.typing_table`.
 """
 
 import ast

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from random import Random
 
 import ltq
-from tests.chaos import jobs
-from tests.chaos.evidence import Evidence
-from tests.chaos.figures.goal import Goal
-from tests.chaos.load import Notes
-from tests.chaos.say import percentile, say
-from tests.chaos.squad import Squad
-from tests.chaos.stage import Stage, through
+from devtools.chaos import jobs
+from devtools.chaos.evidence import Evidence
+from devtools.chaos.figures.goal import Goal
+from devtools.chaos.load import Notes
+from devtools.chaos.say import percentile, say
+from devtools.chaos.squad import Squad
+from devtools.chaos.stage import Stage, through
+from devtools.ledger import Event
 from tests.eventually import eventually
-from tests.faults.ledger import Event
-from tests.faults.load import lapse
 
 _BATCH = 500
 _DRAINED = 180.0
@@ -70,7 +69,7 @@ async def recovery(rounds: int, seed: int) -> list[Goal]:
             work, line = through(jobs.work, stage.direct), stage.ledger.count()
             handles = await work.send_many([work.message(n, 3600.0) for n in range(_HELD)])
             await stage.told(line + _HELD)
-            await lapse(chance.uniform(0.0, 5.0))
+            await asyncio.sleep(chance.uniform(0.0, 5.0))
             heir = await stage.start_worker(url, "--concurrency", str(_HELD))
             await heir.logged(f"worker {jobs.NAME}:")
             killed = time.time()
@@ -99,7 +98,7 @@ async def _send(
     handles: list[ltq.Handle[jobs.Run]] = []
     for start in range(0, len(messages), _BATCH):
         handles += await work.send_many(messages[start : start + _BATCH])
-        await lapse(0.95 * seconds * _BATCH / len(messages))
+        await asyncio.sleep(0.95 * seconds * _BATCH / len(messages))
     return handles
 
 
@@ -107,7 +106,7 @@ async def _kill(stage: Stage, squad: Squad, chance: Random, seconds: float) -> l
     await eventually(lambda: stage.ledger.count() > 0, 30, "the first task")
     killed: list[Kill] = []
     for number in range(int(seconds)):
-        await lapse(1.0)
+        await asyncio.sleep(1.0)
         place = chance.randrange(len(squad.current))
         worker = squad.current[place]
         if worker is not None and worker.exit_code is None:

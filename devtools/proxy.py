@@ -179,7 +179,7 @@ class Proxy:
         """Wait as long as nothing may move."""
         await self._flowing.wait()
         if self.delay:
-            await _lapse(self.delay)
+            await asyncio.sleep(self.delay)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted.append(asyncio.get_running_loop().time())
@@ -266,7 +266,7 @@ class _Wire:
         if doom.keep:
             self._to_client.write(reply[: doom.keep])
             await self._to_client.drain()
-            await _lapse(0.005)
+            await asyncio.sleep(0.005)
         self._proxy.dropped += 1
         _reset(self._to_client)
 
@@ -282,9 +282,3 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     linger = struct.pack("ii", 1, 0)
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     writer.transport.abort()
-
-
-async def _lapse(seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await asyncio.Event().wait()

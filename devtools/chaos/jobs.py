@@ -12,18 +12,19 @@ from dataclasses import dataclass
 import redis
 
 import ltq
-from tests.faults.ledger import LEDGER_VARIABLE, Event, Ledger
+from devtools.ledger import LEDGER_VARIABLE, Event, Ledger
+from devtools.workers import LEASE_VARIABLE, SHUTDOWN_VARIABLE
 
 NAME = "chaos"
-TARGET = "tests.chaos.jobs:worker"
+TARGET = "devtools.chaos.jobs:worker"
 MAX_DELIVERIES = 3
 FAILURES = 2
 FLAKY_TRIES = FAILURES + 1
 
 worker = ltq.Worker(
     NAME,
-    lease=float(os.environ.get("LTQ_FAULTS_LEASE", "15")),
-    shutdown_timeout=float(os.environ.get("LTQ_FAULTS_SHUTDOWN", "30")),
+    lease=float(os.environ.get(LEASE_VARIABLE, "15")),
+    shutdown_timeout=float(os.environ.get(SHUTDOWN_VARIABLE, "30")),
 )
 
 _ledger: list[Ledger] = []

@@ -5,13 +5,12 @@ import time
 from collections import Counter
 from contextlib import suppress
 
-from tests.chaos import remains
-from tests.chaos.figures.goal import Goal
-from tests.chaos.load import SORTS, Load
-from tests.chaos.say import percentile, say
-from tests.chaos.stage import Stage
+from devtools.chaos import remains
+from devtools.chaos.figures.goal import Goal
+from devtools.chaos.load import SORTS, Load
+from devtools.chaos.say import percentile, say
+from devtools.chaos.stage import Stage
 from tests.eventually import eventually
-from tests.faults.load import lapse
 
 _SOON = 2.0
 _AWAY = (0.2, 0.5, 1.0, 2.0)
@@ -31,13 +30,13 @@ async def restarts(seconds: float, count: int, seed: int) -> list[Goal]:
         for number in range(count):
             began, away = time.monotonic(), _AWAY[number % len(_AWAY)]
             await asyncio.to_thread(stage.server.kill)
-            await lapse(away)
+            await asyncio.sleep(away)
             await asyncio.to_thread(stage.server.start)
             back, line = await stage.answers(), stage.ledger.count()
             await stage.told(line + 1)
             took.append(stage.ledger.since(line)[0].time - back)
             say(f"restart {number + 1}: {away} s away, consuming again after {took[-1]:.3f} s")
-            await lapse(seconds / count - (time.monotonic() - began))
+            await asyncio.sleep(seconds / count - (time.monotonic() - began))
         await load.stop()
         hung = await load.finish(_DRAINED)
         died = [worker.pid for worker in stage.fleet.workers if worker.exit_code is not None]
@@ -61,7 +60,7 @@ async def drops(seconds: float, seed: int) -> list[Goal]:
         load = _load(seed, stage, proxied=True)
         stage.proxy.drop_share = _DROP_SHARE
         for second in range(0, int(seconds), 10):
-            await lapse(min(10.0, seconds - second))
+            await asyncio.sleep(min(10.0, seconds - second))
             sent, lost = len(load.notes.sent), stage.proxy.dropped
             say(f"{min(second + 10, seconds):g} s: {sent} sent, {lost} replies lost")
         await load.stop()

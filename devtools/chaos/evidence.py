@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from tests.chaos.inflict import Done
-from tests.chaos.load import Notes
-from tests.chaos.squad import Life
-from tests.chaos.timeline import OF_THE_WAY
-from tests.faults.ledger import Event
+from devtools.chaos.inflict import Done
+from devtools.chaos.load import Notes
+from devtools.chaos.squad import Life
+from devtools.chaos.timeline import OF_THE_WAY
+from devtools.ledger import Event
 
 
 @dataclass(frozen=True)

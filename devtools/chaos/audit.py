@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 
+from devtools.chaos import jobs
+from devtools.chaos.evidence import Evidence, gaps
+from devtools.chaos.load import Sent
+from devtools.chaos.squad import Life
 from ltq import Status, TaskState
-from tests.chaos import jobs
-from tests.chaos.evidence import Evidence, gaps
-from tests.chaos.load import Sent
-from tests.chaos.squad import Life
 
 SOON = 10.0
 """Seconds after an outage in which something has to begin."""

@@ -7,17 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from tests.chaos import remains
-from tests.chaos.audit import audit
-from tests.chaos.evidence import Evidence, gaps
-from tests.chaos.inflict import Inflictor
-from tests.chaos.load import NEIGHBOUR, SORTS, TOXIC, Load, Notes
-from tests.chaos.say import say, table
-from tests.chaos.squad import Squad
-from tests.chaos.stage import Stage
-from tests.chaos.timeline import Timeline
+from devtools.chaos import remains
+from devtools.chaos.audit import audit
+from devtools.chaos.evidence import Evidence, gaps
+from devtools.chaos.inflict import Inflictor
+from devtools.chaos.load import NEIGHBOUR, SORTS, TOXIC, Load, Notes
+from devtools.chaos.say import say, table
+from devtools.chaos.squad import Squad
+from devtools.chaos.stage import Stage
+from devtools.chaos.timeline import Timeline
 from tests.eventually import eventually
-from tests.faults.load import lapse
 
 DRAINED = 90.0
 """Seconds in which everything sent has to have ended when the faults are over."""
@@ -86,7 +85,7 @@ class Siege:
     async def _send_poison(self) -> None:
         """Toxic tasks, spread over the time, each among tasks that do nobody harm."""
         for number in range(self._toxic):
-            await lapse(self._timeline.seconds / (self._toxic + 1))
+            await asyncio.sleep(self._timeline.seconds / (self._toxic + 1))
             broker = self._stage.direct if number % 2 else self._stage.remote
             for sort in (*_NEIGHBOURS, TOXIC, *_NEIGHBOURS):
                 await self._load.send(sort, broker)
@@ -99,7 +98,7 @@ class Siege:
         async def all_do() -> bool:
             for _ in range(8):
                 await self._load.send(slow, self._stage.direct)
-            await lapse(0.2)
+            await asyncio.sleep(0.2)
             current = {worker.pid for worker in self._squad.current if worker is not None}
             events = self._stage.ledger.since(line)
             return current <= {event.pid for event in events if event.time > began}
@@ -130,7 +129,7 @@ class Siege:
         self._violations += remains.left_in(self._stage.admin)
         self._violations += await remains.left_by_count(self._stage.direct)
         notes = self._load.notes
-        self._violations += await remains.missing_letters(self._stage.direct, notes)
+        self._violations += await remains.misplaced_dead_letters(self._stage.direct, notes)
         self._violations += await changed(self._stage, notes)
 
     def _complain(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

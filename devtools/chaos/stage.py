@@ -11,15 +11,15 @@ from typing import Any, Self
 
 import redis
 
+from devtools.chaos import jobs
+from devtools.ledger import Ledger
+from devtools.proxy import Proxy
+from devtools.servers import RedisServer, find_redis_server
+from devtools.workers import Fleet, WorkerProcess
 from ltq import Task
 from ltq.broker import Broker
 from ltq.brokers.redis import RedisBroker
-from tests.chaos import jobs
 from tests.eventually import eventually
-from tests.faults.ledger import Ledger
-from tests.faults.proxy import Proxy
-from tests.faults.workers import Fleet, WorkerProcess
-from tests.servers import RedisServer, find_redis_server
 
 AOF = ("--appendonly", "yes", "--appendfsync", "everysec")
 
@@ -71,9 +71,7 @@ class Stage:
         self, url: str, *arguments: str, shutdown: float = 10.0
     ) -> WorkerProcess:
         """Start a worker process; it need not be consuming yet."""
-        return await self.fleet.start(
-            url, *arguments, target=[jobs.TARGET], lease=self.lease, shutdown=shutdown
-        )
+        return await self.fleet.start(url, *arguments, lease=self.lease, shutdown=shutdown)
 
     async def start_workers(self, count: int, url: str, *arguments: str) -> list[WorkerProcess]:
         """Start several, and wait until they have said that they begin."""
@@ -112,7 +110,7 @@ class Stage:
             self.proxy = await stack.enter_async_context(proxy)
             self.direct = await stack.enter_async_context(RedisBroker(self.server.url))
             self.remote = await stack.enter_async_context(RedisBroker(self.proxy.url))
-            self.fleet = Fleet(self._ledger_server.url, self.directory)
+            self.fleet = Fleet(self._ledger_server.url, self.directory, jobs.TARGET)
             stack.push_async_callback(self._kill_all)
             self._stack = stack.pop_all()
         return self

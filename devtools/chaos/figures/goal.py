@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.chaos.say import table
+from devtools.chaos.say import table
 
 
 @dataclass(frozen=True)

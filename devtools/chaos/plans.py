@@ -3,7 +3,7 @@
 import ltq
 
 NAME = "plans"
-TARGET = "tests.chaos.plans:scheduler"
+TARGET = "devtools.chaos.plans:scheduler"
 
 ALL = ("all-1", "all-2", "all-3", "all-4")
 """Schedules none of whose slots may be missing."""

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 
 import redis
 
+from devtools.chaos import jobs
+from devtools.chaos.figures.goal import Goal
+from devtools.chaos.figures.probe import Probe, Wait
+from devtools.chaos.say import percentile, say
+from devtools.chaos.stage import Stage
 from ltq.brokers.redis import RedisBroker, _keys
 from ltq.brokers.redis._scripts import SCRIPTS, sha
 from ltq.message import Envelope, new_id
-from tests.chaos import jobs
-from tests.chaos.figures.goal import Goal
-from tests.chaos.figures.probe import Probe, Wait
-from tests.chaos.say import percentile, say
-from tests.chaos.stage import Stage
 from tests.eventually import eventually
-from tests.faults.load import lapse
 
 _BATCH = 500
 _SENDERS = 4
@@ -53,7 +52,7 @@ async def due(count: int, share: float) -> list[Goal]:
         stage.admin.config_set("slowlog-max-len", 100_000)
         stage.admin.slowlog_reset()
         with Probe(stage.server.port, stage.server.pid) as probe:
-            await lapse(moment - 0.5 - time.time())
+            await asyncio.sleep(moment - 0.5 - time.time())
             calm = probe.taken()
             moved = await _moved(stage.admin, moment)
             await _emptied(stage.admin)
@@ -99,7 +98,7 @@ def _envelope(moment: float) -> Envelope:
 async def _moved(client: redis.Redis, moment: float) -> float:
     """Seconds from the due time until no task that is due is in the delayed set."""
     key = _keys.delayed(jobs.NAME, jobs.nothing.queue)
-    await lapse(moment - time.time())
+    await asyncio.sleep(moment - time.time())
     await eventually(
         lambda: not client.zcount(key, "-inf", repr(moment + _ROUNDED)), 120.0, "all moved"
     )

@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterator
 
 import ltq
-from tests.chaos import jobs
-from tests.chaos.figures.goal import Goal
-from tests.chaos.say import percentile, say
-from tests.chaos.stage import Stage, through
+from devtools.chaos import jobs
+from devtools.chaos.figures.goal import Goal
+from devtools.chaos.say import percentile, say
+from devtools.chaos.stage import Stage, through
 
 _LOOPS = 8
 _PATIENCE = 30.0
