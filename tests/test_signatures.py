@@ -92,6 +92,8 @@ def exported(tree: ast.Module) -> Iterator[tuple[str, str]]:
     named: set[str] = set()
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            if ast.unparse(node.value).startswith("[*"):
+                return  # what others give away already: they are asked themselves
             named = set(ast.literal_eval(node.value))
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module is not None:

@@ -170,7 +170,7 @@ class TestThreads:
 
         async def work() -> str:
             async with broker.consumer([QUEUE]) as consumer:
-                waiting = await started(consumer.wait(10.0))
+                waiting = await started(broker, consumer.wait(10.0))
                 ready.set()
                 assert await waiting
                 return (await claim_one(broker, consumer)).lease.id
@@ -244,8 +244,9 @@ class TestFairness:
 
 class TestWait:
     async def test_a_closed_consumer_waits_no_more(self, url: str) -> None:
-        consumer = MemoryBroker(url).consumer([QUEUE])
-        waiting = await started(consumer.wait(None))
+        broker = MemoryBroker(url)
+        consumer = broker.consumer([QUEUE])
+        waiting = await started(broker, consumer.wait(None))
         await consumer.aclose()
         assert not await asyncio.wait_for(waiting, 1.0)
         assert not await asyncio.wait_for(consumer.wait(None), 1.0)
@@ -272,7 +273,7 @@ class TestWait:
     async def test_a_waiter_is_forgotten_when_its_wait_is_over(self, url: str) -> None:
         broker = MemoryBroker(url)
         consumer = broker.consumer([QUEUE])
-        waiting = await started(consumer.wait(None))
+        waiting = await started(broker, consumer.wait(None))
         waiting.cancel()
         await asyncio.wait([waiting])
         await consumer.wait(0.0)

@@ -51,13 +51,6 @@ async def claim_ids(consumer: Consumer, limit: int, running: int = 0) -> list[st
     return [delivery.lease.id for delivery in (await consumer.claim(limit, running)).deliveries]
 
 
-async def round_trips(broker: Broker, count: int = _ROUND_TRIPS) -> None:
-    """Ask the store a few times and wait for its answers: what was sent before has arrived."""
-    for _ in range(count):
-        await asyncio.sleep(0)
-        await broker.states(QUEUE, ["nobody"])
-
-
 async def started(broker: Broker, waiting: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
     """Start something that waits, and let it get to where it waits.
 
@@ -66,7 +59,9 @@ async def started(broker: Broker, waiting: Coroutine[Any, Any, T]) -> "asyncio.T
     is not so makes a test easier to pass, never harder.
     """
     task = asyncio.create_task(waiting)
-    await round_trips(broker)
+    for _ in range(_ROUND_TRIPS):
+        await asyncio.wait([task], timeout=0)
+        await broker.states(QUEUE, ["nobody"])
     return task
 
 
