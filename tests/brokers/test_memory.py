@@ -4,8 +4,9 @@ import asyncio
 import gc
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
 
@@ -24,8 +25,17 @@ from tests.conformance.factories import (
     make_envelope,
     publish,
     publish_many,
-    started,
 )
+from tests.worker.doubles import turns
+
+T = TypeVar("T")
+
+
+async def started(waiting: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+    """Start something that waits, and let it come to where it waits: some turns of the loop."""
+    task = asyncio.create_task(waiting)
+    await turns()
+    return task
 
 
 class FakeClock:
@@ -170,7 +180,7 @@ class TestThreads:
 
         async def work() -> str:
             async with broker.consumer([QUEUE]) as consumer:
-                waiting = await started(broker, consumer.wait(10.0))
+                waiting = await started(consumer.wait(10.0))
                 ready.set()
                 assert await waiting
                 return (await claim_one(broker, consumer)).lease.id
@@ -244,9 +254,8 @@ class TestFairness:
 
 class TestWait:
     async def test_a_closed_consumer_waits_no_more(self, url: str) -> None:
-        broker = MemoryBroker(url)
-        consumer = broker.consumer([QUEUE])
-        waiting = await started(broker, consumer.wait(None))
+        consumer = MemoryBroker(url).consumer([QUEUE])
+        waiting = await started(consumer.wait(None))
         await consumer.aclose()
         assert not await asyncio.wait_for(waiting, 1.0)
         assert not await asyncio.wait_for(consumer.wait(None), 1.0)
@@ -273,7 +282,7 @@ class TestWait:
     async def test_a_waiter_is_forgotten_when_its_wait_is_over(self, url: str) -> None:
         broker = MemoryBroker(url)
         consumer = broker.consumer([QUEUE])
-        waiting = await started(broker, consumer.wait(None))
+        waiting = await started(consumer.wait(None))
         waiting.cancel()
         await asyncio.wait([waiting])
         await consumer.wait(0.0)

@@ -13,6 +13,7 @@ import pytest
 
 import ltq
 from ltq import EventKind, Status, Worker
+from ltq._declared import DeclaredTask
 from ltq.broker import Broker
 from ltq.testing.conformance._eventually import PATIENCE, eventually
 
@@ -193,7 +194,7 @@ class TestDeclaration:
 
         decorate: object = worker.task
         assert callable(decorate)
-        assert decorate(work, max_tries=3).policy.max_tries == 3
+        assert DeclaredTask.of(decorate(work, max_tries=3)).config.max_tries == 3
 
     @pytest.mark.parametrize("given", [("x",), (print, print), (None,)])
     def test_what_is_no_function_is_refused(self, worker: Worker, given: tuple[object]) -> None:

@@ -251,7 +251,7 @@ class TestEventReader:
         events = worker.events(buffer=3)
         handles = await work.send_many([work.message() for _ in range(10)])
         assert events.dropped == 7
-        assert caplog.text.count("a reader of the events of shop is too slow") == 1
+        assert caplog.text.count("event reader for shop is too slow") == 1
         assert [(await anext(events)).id for _ in range(3)] == [one.id for one in handles[7:]]
         await work.send()
         assert (await anext(events)).kind is EventKind.ENQUEUED

@@ -8,6 +8,7 @@ import pytest
 
 import ltq
 from ltq import Status, Worker
+from ltq._declared import DeclaredTask
 from ltq.broker import Broker
 from ltq.testing.conformance._eventually import eventually
 from ltq.testing.conformance._factories import QUEUE, lose_all, make_envelope
@@ -18,7 +19,7 @@ async def make_suspects(
     broker: Broker, make_consumer: MakeConsumer, task: ltq.Task[[int], None], *numbers: int
 ) -> list[ltq.Handle[None]]:
     """Tasks that one more death would bury."""
-    bodies = [task.codec.encode_call((number,), {}) for number in numbers]
+    bodies = [DeclaredTask.of(task).codec.encode_call((number,), {}) for number in numbers]
     envelopes = [
         make_envelope(queue=QUEUE, task_name=task.name, body=body, max_deliveries=2)
         for body in bodies
@@ -71,8 +72,7 @@ class TestIsolationInAWorker:
         worker: Worker,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("ltq._worker.fetcher.ISOLATION", 0.1)
-        monkeypatch.setattr("ltq._worker.task_pool.ISOLATION", 0.1)
+        monkeypatch.setattr("ltq._worker.isolation.ISOLATION", 0.1)
         gate = asyncio.Event()
         running: set[int] = set()
 
@@ -96,8 +96,7 @@ class TestIsolationInAWorker:
         worker: Worker,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("ltq._worker.fetcher.ISOLATION", 0.05)
-        monkeypatch.setattr("ltq._worker.task_pool.ISOLATION", 0.05)
+        monkeypatch.setattr("ltq._worker.isolation.ISOLATION", 0.05)
         gates: dict[int, asyncio.Event] = {}
         running: set[int] = set()
 

@@ -75,7 +75,6 @@ class TestResource(OpensDatabases):
         @worker.task
         def read_in_a_thread() -> None:
             worker.resource.use("thread")
-            assert ltq.current().lifespan is worker.resource
 
         await read.send()
         await read_in_a_thread.send()

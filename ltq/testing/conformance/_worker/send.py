@@ -65,7 +65,7 @@ class TestSend:
             return str(number)
 
         await order.with_options(id="order-7").send(7)
-        with pytest.raises(ltq.ConfigurationError, match="id 'order-7' is another task's"):
+        with pytest.raises(ltq.ConfigurationError, match="id 'order-7' belongs to another task"):
             await bill.with_options(id="order-7").send(7)
         (stats,) = await broker.stats([bill.queue])
         assert stats.pending == 0
