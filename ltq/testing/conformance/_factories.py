@@ -8,7 +8,7 @@ from ltq.broker import Broker, Consumer
 from ltq.handle import Handle
 from ltq.message import Delivery, Envelope, Published, new_id
 from ltq.state import TaskState
-from ltq.testing.conformance._eventually import PATIENCE, eventually
+from ltq.testing.conformance._eventually import PATIENCE, SOON, eventually
 from ltq.worker import Worker
 
 QUEUE = "mail:send"
@@ -42,7 +42,7 @@ async def publish_many(broker: Broker, count: int, **fields: Any) -> list[str]:
 
 async def claim_one(broker: Broker, consumer: Consumer) -> Delivery:
     """Claim one task that is ready or soon will be."""
-    (delivery,) = await broker.claim(consumer, 1, timeout=PATIENCE)
+    (delivery,) = await broker.claim(consumer, 1, timeout=SOON)
     return delivery
 
 
