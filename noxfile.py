@@ -63,7 +63,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Write the generated pages, build the site into build/site, and test every page."""
-    python(session, "docs/_cli.py")
+    python(session, "-m", "docs._cli")
     python(session, "-m", "tests.typing_table")
     python(session, "-m", "mkdocs", "build", "--strict", "--quiet", NO_MKDOCS_2_WARNING="1")
     python(session, "-m", "pytest", "-q", *WORKERS, "tests/docs", "tests/test_docs.py")
