@@ -1,6 +1,7 @@
 """What one can know of a task: its status and its state."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic
 
@@ -107,3 +108,27 @@ class QueueStats:
     dead: int
     rate: float = 0.0
     """Tasks a second that ended in a worker, on an average over the last minute."""
+
+    by_priority: Mapping[str, int] = field(default_factory=dict)
+    """The pending tasks by their priority: "high", "normal", "low"."""
+
+    oldest: float | None = None
+    """Seconds the pending task has waited that waits longest; None where none does."""
+
+    overdue: int = 0
+    """Working tasks whose lease ended a minute ago or earlier: no worker took them over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerInfo:
+    """A consumer that holds tasks: one run of a worker."""
+
+    name: str
+    running: tuple[str, ...]
+    """Ids of the tasks it holds, sorted."""
+
+    task_names: tuple[str, ...]
+    """Names of these tasks, sorted, each once."""
+
+    since: float | None = None
+    """When it claimed the one it has held longest: Unix seconds by the broker's clock."""

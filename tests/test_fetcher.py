@@ -41,7 +41,7 @@ class Stand:
     def start(self, delivery: Delivery) -> None:
         self.started.append(delivery.lease.id)
 
-    async def claim(self, limit: int, running: int = 0) -> Claim:
+    async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         self.now += self._takes
         given, self._left = self._left, []
         return Claim(given, None)

@@ -157,9 +157,10 @@ class Fetcher:
         """None where it failed, or was stopped: then `join` knows more."""
         # One that was waited for in vain is taken all the same: no task shall wait for ever.
         in_vain = self._is_crowded() and not self._patience()
-        running = -1 if in_vain else self._room.used
         began = time.monotonic()
-        self._claiming = asyncio.create_task(self._consumer.claim(limit, running))
+        self._claiming = asyncio.create_task(
+            self._consumer.claim(limit, self._room.used, ignore_isolation=in_vain)
+        )
         await self._rest(asyncio.wait([self._claiming]))
         if not self._claiming.done():
             return None

@@ -22,12 +22,15 @@ Whatever the store, the rules are the same (`tests/conformance` holds every brok
 from ltq.broker._schemes import redact
 from ltq.broker.base import Broker, BrokerSource
 from ltq.broker.feed import Feed
+from ltq.broker.findings import Finding, Severity, examine_queues, stands_still
 from ltq.broker.isolation import ClaimBudget, isolation_of
 from ltq.broker.roles import (
     DEFAULT_LEASE,
+    DEFAULT_SCAN,
     Claim,
     Consumer,
     DeadLetters,
+    Diagnostics,
     Inspector,
     Publisher,
     Settler,
@@ -37,20 +40,26 @@ from ltq.broker.schedule_slots import ScheduleSlot, ScheduleStore, SlotReceipt
 
 __all__ = [
     "DEFAULT_LEASE",
+    "DEFAULT_SCAN",
     "Broker",
     "BrokerSource",
     "Claim",
     "ClaimBudget",
     "Consumer",
     "DeadLetters",
+    "Diagnostics",
     "Feed",
+    "Finding",
     "Inspector",
     "Publisher",
     "ScheduleSlot",
     "ScheduleStore",
     "Settler",
+    "Severity",
     "SlotReceipt",
     "Watcher",
+    "examine_queues",
     "isolation_of",
     "redact",
+    "stands_still",
 ]

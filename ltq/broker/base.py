@@ -12,6 +12,7 @@ from ltq.broker.roles import (
     DEFAULT_LEASE,
     Consumer,
     DeadLetters,
+    Diagnostics,
     Inspector,
     Publisher,
     Settler,
@@ -30,7 +31,7 @@ from ltq.options import DEFAULT_RESULT_TTL, Limit
 from ltq.state import Status, TaskState
 
 
-class Broker(Publisher, Settler, Watcher, Inspector, DeadLetters, ScheduleStore, ABC):
+class Broker(Publisher, Settler, Watcher, Inspector, Diagnostics, DeadLetters, ScheduleStore, ABC):
     """A store of tasks, with every role. Make one with `Broker.from_url(url)`.
 
     Connections open at first use, one set for each event loop the broker is used from.

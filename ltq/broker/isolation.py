@@ -23,25 +23,22 @@ class ClaimBudget:
     """How many tasks one claim may still give, beside `running` others of the same process.
 
     A task that its workers died under limits how many may run beside it, and so what comes with
-    it. `running` -1: regardless of that.
+    it. With `ignore_isolation` the first such task is taken although more run already.
     """
 
-    def __init__(self, limit: int, running: int) -> None:
+    def __init__(self, limit: int, running: int, ignore_isolation: bool = False) -> None:
         self.room: int = limit
         """How many more may be given; negative where some were given once more."""
         self.refused: int | None = None
         """The smallest isolation that a task needs which was left."""
-        self._present = max(0, running)
-        self._is_regardless = running < 0
-
-    @property
-    def beside(self) -> int:
-        """What runs beside the next one; -1 until one was taken regardless."""
-        return -1 if self._is_regardless else self._present
+        self.running: int = 0 if ignore_isolation else running
+        """What runs beside the next one, as far as isolation counts it."""
+        self.ignores_isolation = ignore_isolation
+        """Until one was taken that needs isolation."""
 
     def takes(self, isolation: int | None) -> bool:
         """Take in a task that needs such isolation, if it fits."""
-        if isolation is not None and not self._is_regardless and self._present >= isolation:
+        if isolation is not None and not self.ignores_isolation and self.running >= isolation:
             self.refused = min(isolation, self.refused or isolation)
             return False
         self.join(isolation)
@@ -49,9 +46,9 @@ class ClaimBudget:
 
     def join(self, isolation: int | None) -> None:
         """Take in a task that needs such isolation, and was given already."""
-        if isolation is not None and self._is_regardless:  # it was waited for in vain
-            self._is_regardless = False
+        if isolation is not None and self.ignores_isolation:
+            self.ignores_isolation = False
         elif isolation is not None:
-            self.room = min(self.room, isolation - self._present)
+            self.room = min(self.room, isolation - self.running)
         self.room -= 1
-        self._present += 1
+        self.running += 1

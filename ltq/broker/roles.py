@@ -1,12 +1,13 @@
 """What a broker does, by role: small protocols whose docstrings are the contract."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, Self
 
 import msgspec
 
 from ltq.broker._schemes import redact as redact
 from ltq.broker.feed import Feed
+from ltq.broker.findings import Finding
 from ltq.message import (
     DeadLetter,
     Delivery,
@@ -17,9 +18,12 @@ from ltq.message import (
     Receipt,
     Swept,
 )
-from ltq.state import Progress, QueueStats, TaskState
+from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 
 DEFAULT_LEASE = 15.0
+
+DEFAULT_SCAN = 200_000
+"""Entries of a store that `examine` looks at: some seconds."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -45,7 +49,7 @@ class Publisher(Protocol):
     async def first(self, queue: str, fingerprint: str) -> str | None:
         """The id of the task that was sent with a fingerprint, as long as that is kept.
 
-        It is what `publish` means by SAME.
+        It is what `publish` means by DUPLICATE.
         """
         ...
 
@@ -55,15 +59,15 @@ class Consumer(Protocol):
 
     name: str
 
-    async def claim(self, limit: int, running: int = 0) -> Claim:
+    async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         """Lease up to `limit` tasks: strictly by priority, first in first out within one.
 
-        A task that workers died under is only given where few run beside it, see
-        `ltq.options.isolation`; `running` is how many this consumer works on already, -1 to take
-        one of them all the same.
-        Strict within a namespace; where a consumer serves several, they take turns. Calls that
-        overlap are carried out one after the other.
+        Priorities are strict within a namespace; where a consumer serves several, they take turns.
+        A task that workers died under is only given where few run beside it, see `isolation_of`:
+        `running` is how many this consumer works on already. With `ignore_isolation` one such task
+        is given although more run: it was waited for in vain.
         With limit 0 nothing is leased, but what is due is moved and other consumers are woken.
+        Calls that overlap are carried out one after the other.
         """
         ...
 
@@ -162,6 +166,24 @@ class Inspector(Protocol):
 
     async def find(self, task_id: str) -> TaskState[bytes] | None:
         """Look for a task in all namespaces."""
+        ...
+
+    async def workers(self) -> list[WorkerInfo]:
+        """The consumers that hold tasks now, sorted by name."""
+        ...
+
+
+class Diagnostics(Protocol):
+    """Tells what is wrong with a store and what is kept there."""
+
+    async def examine(
+        self, *, scan: int = DEFAULT_SCAN, on_scan: Callable[[int], object] | None = None
+    ) -> list[Finding]:
+        """Check the store, the queues, and up to about `scan` of the store's entries.
+
+        Nothing is changed. `on_scan` is called now and then with how many entries were looked at.
+        Raises `BrokerError` if the store does not answer.
+        """
         ...
 
 

@@ -8,8 +8,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import click
 
-from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._doctor.survey import Queue, look_at_queues
+from ltq.broker import stands_still
 from ltq.cli._errors import CommandError, WrongUseError
 from ltq.cli._options import broker_url_option, duration, json_option, open_broker
 from ltq.errors import BrokerError
@@ -103,25 +102,13 @@ async def _ask_broker(url: str | None, max_wait: float, timeout: float) -> str:
     try:
         async with asyncio.timeout(timeout), open_broker(url) as broker:
             await broker.ping()
-            if not isinstance(broker, RedisBroker):
-                return f"{broker.url} answers"
-            link = broker.new_link()
-            try:
-                queues = await look_at_queues(broker, link)
-            finally:
-                await link.aclose()
+            queues = await broker.stats(await broker.queues())
     except TimeoutError:
         raise CommandError(f"the broker did not answer within {timeout:g} s") from None
     for queue in queues:
-        if _stands_still(queue, max_wait):
+        if (queue.oldest or 0.0) > max_wait and stands_still(queue):
             raise CommandError(
-                f"{queue.stats.queue}: {queue.stats.pending} tasks wait, the first for "
+                f"{queue.queue}: {queue.pending} tasks wait, the oldest for "
                 f"{queue.oldest:.0f} s, and none runs"
             )
     return f"{broker.url} answers, {len(queues)} queues, none stands still"
-
-
-def _stands_still(queue: Queue, max_wait: float) -> bool:
-    """Whether tasks wait and no living worker has any of them."""
-    is_idle = queue.stats.working <= queue.overdue
-    return queue.oldest is not None and queue.oldest > max_wait and is_idle

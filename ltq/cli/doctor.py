@@ -13,36 +13,19 @@ from rich.table import Table
 from rich.text import Text
 
 from ltq._names import check_name, namespace_of
-from ltq.broker import Broker
-from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._doctor.checks import (
-    SERVER_CHECKS,
-    Finding,
-    Level,
-    check_inventory,
-    check_queues,
-)
-from ltq.brokers.redis._doctor.inventory import take_inventory
-from ltq.brokers.redis._doctor.survey import look_at_queues, look_at_server
-from ltq.brokers.redis._link import Link
+from ltq.broker import DEFAULT_SCAN, Finding, Severity
 from ltq.cli._console import count_tasks, open_console, print_line, safe
 from ltq.cli._options import broker_url_option, json_option, open_broker
-from ltq.errors import BrokerError
 from ltq.logger import printable
 
-_SCAN = 200_000
-"""Keys passed, unless told otherwise: some seconds."""
-
-_LOOK = "see what the findings above say"
-
-_STYLES = {Level.OK: "green", Level.NOTE: "cyan", Level.WARNING: "yellow", Level.DANGER: "bold red"}
+_STYLES = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.DANGER: "bold red"}
 
 
 @click.command()
 @click.option(
     "--scan",
     type=click.IntRange(min=0),
-    default=_SCAN,
+    default=DEFAULT_SCAN,
     show_default=True,
     metavar="N",
     help="Look through about so many of the server's keys.",
@@ -59,7 +42,7 @@ def doctor(scan: int, as_json: bool, broker_url: str | None) -> None:
       ltq doctor --json
     """
     findings, url = asyncio.run(_examine(broker_url, scan))
-    in_danger = any(finding.level is Level.DANGER for finding in findings)
+    in_danger = any(finding.severity is Severity.DANGER for finding in findings)
     if as_json:
         shown = {
             "url": url,
@@ -73,47 +56,13 @@ def doctor(scan: int, as_json: bool, broker_url: str | None) -> None:
 
 
 async def _examine(url: str | None, scan: int) -> tuple[list[Finding], str]:
+    looked, done = _progress(scan)
     async with open_broker(url) as broker:
         await broker.ping()
-        if isinstance(broker, RedisBroker):
-            return await _examine_redis(broker, scan), broker.url
-        return [_elsewhere(broker)], broker.url
-
-
-def _elsewhere(broker: Broker) -> Finding:
-    """What can be said of a broker that is not Redis."""
-    if broker.is_local:
-        return Finding(
-            "store",
-            Level.DANGER,
-            f"{broker.url} is in the memory of one process: its tasks end with it",
-            "use redis:// for tasks that must not be lost",
-        )
-    return Finding("store", Level.NOTE, f"{broker.url} answers; more is known of Redis only")
-
-
-async def _examine_redis(broker: RedisBroker, scan: int) -> list[Finding]:
-    link = broker.new_link()
-    try:
-        server = await look_at_server(link)
-        findings = [check(server) for check in SERVER_CHECKS]
         try:
-            findings += check_queues(await look_at_queues(broker, link))
-            if scan:
-                findings += await _look_through(link, scan)
-        except BrokerError as error:  # what is known so far says why, as a rule
-            findings.append(Finding("queues", Level.DANGER, f"cannot be read: {error}", _LOOK))
-    finally:
-        await link.aclose()
-    return findings
-
-
-async def _look_through(link: Link, scan: int) -> list[Finding]:
-    looked, done = _progress(scan)
-    try:
-        return list(check_inventory(await take_inventory(link, scan, looked)))
-    finally:
-        done()
+            return await broker.examine(scan=scan, on_scan=looked), broker.url
+        finally:
+            done()
 
 
 def _progress(limit: int) -> tuple[Callable[[int], None], Callable[[], None]]:
@@ -133,23 +82,25 @@ def _progress(limit: int) -> tuple[Callable[[int], None], Callable[[], None]]:
 
 def _print(console: Console, findings: Sequence[Finding]) -> None:
     if console.is_terminal:
-        table = Table("level", "check", "finding", "what to do", box=None, padding=(0, 2, 0, 0))
+        table = Table("severity", "check", "finding", "what to do", box=None, padding=(0, 2, 0, 0))
         for finding in findings:
-            level = Text(finding.level, style=_STYLES[finding.level])
-            texts = (finding.check, finding.text, finding.advice)
-            table.add_row(level, *(safe(text) for text in texts))
+            severity = Text(finding.severity, style=_STYLES[finding.severity])
+            texts = (finding.name, finding.text, finding.advice)
+            table.add_row(severity, *(safe(text) for text in texts))
         console.print(table)
     else:
         for finding in findings:
             click.echo(printable(_line(finding)))
-    counts = Counter(finding.level for finding in findings)
-    words = [f"{counts[level]} {level}" for level in reversed(Level) if counts[level]]
+    counts = Counter(finding.severity for finding in findings)
+    words = [
+        f"{counts[severity]} {severity}" for severity in reversed(Severity) if counts[severity]
+    ]
     print_line(console, ", ".join(words))
 
 
 def _line(finding: Finding) -> str:
     advice = f" -> {finding.advice}" if finding.advice else ""
-    return f"{finding.level:<8} {finding.check}: {finding.text}{advice}"
+    return f"{finding.severity:<8} {finding.name}: {finding.text}{advice}"
 
 
 @click.command()

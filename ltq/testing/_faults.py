@@ -29,6 +29,8 @@ Call = Literal[
     "clear",
     "cancel",
     "find",
+    "workers",
+    "examine",
     "dead_letters",
     "dead_letter",
     "replay",

@@ -2,14 +2,15 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Self
 
-from ltq.broker import DEFAULT_LEASE, Broker, Claim, Consumer
+from ltq.broker import DEFAULT_LEASE, DEFAULT_SCAN, Broker, Claim, Consumer, Finding
 from ltq.broker.feed import Feed
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import Limit, Seconds
-from ltq.state import Progress, QueueStats, TaskState
+from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 from ltq.testing._faults import Fault, Faults, On
 
 
@@ -152,6 +153,15 @@ class FlakyBroker(Broker):
     async def find(self, task_id: str) -> TaskState[bytes] | None:
         return await self._faults.call("find", lambda: self._broker.find(task_id))
 
+    async def workers(self) -> list[WorkerInfo]:
+        return await self._faults.call("workers", self._broker.workers)
+
+    async def examine(
+        self, *, scan: int = DEFAULT_SCAN, on_scan: Callable[[int], object] | None = None
+    ) -> list[Finding]:
+        call = partial(self._broker.examine, scan=scan, on_scan=on_scan)
+        return await self._faults.call("examine", call)
+
     async def dead_letters(
         self, queue: str, *, limit: int = 100, offset: int = 0
     ) -> list[DeadLetter]:
@@ -189,8 +199,9 @@ class FlakyConsumer:
         self._consumer = consumer
         self._faults = faults
 
-    async def claim(self, limit: int, running: int = 0) -> Claim:
-        return await self._faults.call("claim", lambda: self._consumer.claim(limit, running))
+    async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
+        claim = partial(self._consumer.claim, limit, running, ignore_isolation=ignore_isolation)
+        return await self._faults.call("claim", claim)
 
     async def wait(self, timeout: float | None) -> bool:
         return await self._faults.call("wait", lambda: self._consumer.wait(timeout))

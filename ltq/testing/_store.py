@@ -140,10 +140,10 @@ class _BoxConsumer:
         self._lease = lease
         self._keeping: set[asyncio.Task[None]] = set()
 
-    async def claim(self, limit: int, running: int = 0) -> Claim:
+    async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         if not await self._gate.passed():
             return Claim([], None)
-        claim = await self._consumer.claim(limit, running)
+        claim = await self._consumer.claim(limit, running, ignore_isolation=ignore_isolation)
         if claim.deliveries:
             leases = [delivery.lease for delivery in claim.deliveries]
             keeping = asyncio.create_task(self._broker.keep(leases, self._lease))

@@ -39,8 +39,8 @@ async def test_json_for_programs(good: str) -> None:
     done = await run_ltq("doctor", "--json", "--broker-url", good)
     found = json.loads(done.out)
     assert (found["ok"], found["url"]) == (True, good)
-    assert {"check", "level", "text", "advice"} == set(found["findings"][0])
-    checks = {finding["check"] for finding in found["findings"]}
+    assert {"name", "severity", "text", "advice"} == set(found["findings"][0])
+    checks = {finding["name"] for finding in found["findings"]}
     assert checks >= {"version", "persistence", "eviction", "rights", "clock", "keys", "queues"}
 
 
@@ -66,7 +66,7 @@ async def test_what_would_lose_tasks_is_exit_code_1(
     with RedisServer(redis_executable, *arguments) as server:
         done = await run_ltq("doctor", "--json", "--broker-url", server.url)
     assert done.code == 1
-    levels = {one["check"]: one["level"] for one in json.loads(done.out)["findings"]}
+    levels = {one["name"]: one["severity"] for one in json.loads(done.out)["findings"]}
     assert levels[check] == "danger"
 
 
@@ -75,8 +75,8 @@ async def test_a_server_that_refuses_config_and_info(redis_executable: str) -> N
     with RedisServer(redis_executable, *GOOD, *refused) as server:
         done = await run_ltq("doctor", "--json", "--broker-url", server.url)
     assert done.code == 0
-    levels = {one["check"]: one["level"] for one in json.loads(done.out)["findings"]}
-    assert (levels["version"], levels["notifications"]) == ("note", "ok")
+    levels = {one["name"]: one["severity"] for one in json.loads(done.out)["findings"]}
+    assert (levels["version"], levels["notifications"]) == ("ok", "ok")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ async def test_a_user_with_few_rights(redis_executable: str, rule: str, code: in
         url = server.url.replace("//", "//bob:pw@")
         done = await run_ltq("doctor", "--json", "--broker-url", url)
     assert (done.code, done.err) == (code, "")
-    levels = {one["check"]: one["level"] for one in json.loads(done.out)["findings"]}
+    levels = {one["name"]: one["severity"] for one in json.loads(done.out)["findings"]}
     assert levels["rights"] == ("danger" if code else "ok")
 
 

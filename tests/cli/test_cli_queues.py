@@ -49,8 +49,15 @@ async def fill(broker: Broker) -> None:
     await consumer.aclose()
 
 
-WAITING = {"waiting": {"high": 0, "normal": 1, "low": 0}}
-COUNTS = {"queue": QUEUE, "pending": 1, "delayed": 2, "working": 3, "dead": 4}
+COUNTS = {
+    "queue": QUEUE,
+    "pending": 1,
+    "delayed": 2,
+    "working": 3,
+    "dead": 4,
+    "by_priority": {"high": 0, "normal": 1, "low": 0},
+    "overdue": 0,
+}
 
 
 class TestStats:
@@ -77,7 +84,8 @@ class TestStats:
         done = await ltq("stats", "--json")
         (found,) = json.loads(done.out)
         assert 4 / 60 <= found.pop("rate") <= 4 / 50
-        assert found == {**COUNTS, **WAITING}
+        assert 0.0 <= found.pop("oldest") < 60.0
+        assert found == COUNTS
 
 
 class TestSize:
@@ -92,6 +100,7 @@ class TestSize:
         await fill(broker)
         found = json.loads((await ltq("size", QUEUE, "--json")).out)
         assert found.pop("rate") > 0
+        assert 0.0 <= found.pop("oldest") < 60.0
         assert found == COUNTS
 
     @pytest.mark.parametrize("option", ["--broker-url", "--redis-url"])

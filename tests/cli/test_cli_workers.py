@@ -20,8 +20,8 @@ class TestWorkers:
             assert len(await broker.claim(two, 5)) == 2
         done = await run_ltq("workers", "--json", "--broker-url", redis_url)
         first, second = json.loads(done.out)
-        assert (first["worker"], first["tasks"], first["names"]) == ("one", 2, [QUEUE])
-        assert (second["worker"], second["names"]) == ("two", ["mail:read", QUEUE])
+        assert (first["name"], len(first["running"]), first["task_names"]) == ("one", 2, [QUEUE])
+        assert (second["name"], second["task_names"]) == ("two", ["mail:read", QUEUE])
         with redis.Redis.from_url(redis_url) as raw:
             assert abs(raw.time()[0] - first["since"]) < 60
         done = await run_ltq("workers", "--broker-url", redis_url)
@@ -55,7 +55,7 @@ class TestWatch:
         async with start_ltq(*command) as running:
             for _ in range(2):
                 (found,) = json.loads(await running.out_line())
-                assert found["waiting"] == {"high": 0, "normal": 1, "low": 0}
+                assert found["by_priority"] == {"high": 0, "normal": 1, "low": 0}
                 assert (found["queue"], found["pending"]) == (QUEUE, 1)
             running.process.send_signal(signal.SIGINT)
             assert (await running.end()).code == 0

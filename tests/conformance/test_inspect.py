@@ -1,14 +1,12 @@
 """Looking into queues from outside, and clearing them."""
 
-from dataclasses import replace
-
 import pytest
 
 from ltq.broker import Broker, Consumer
 from ltq.errors import TaskNotFoundError
 from ltq.message import Finish, Receipt, Requeue
 from ltq.options import Priority
-from ltq.state import QueueStats, Status
+from ltq.state import Status
 from tests.conformance.conftest import MakeBroker, MakeConsumer
 from tests.conformance.factories import QUEUE, claim_ids, claim_one, publish, publish_many
 
@@ -43,14 +41,88 @@ class TestStats:
         await broker.release(deliveries[0].lease)
         await broker.finish([Finish(deliveries[1].lease, Status.FAILED, dead=True)])
         (stats,) = await broker.stats([QUEUE])
-        expected = QueueStats(queue=QUEUE, pending=2, delayed=2, working=2, dead=1)
-        assert replace(stats, rate=0.0) == expected
+        assert (stats.pending, stats.delayed, stats.working, stats.dead) == (2, 2, 2, 1)
+        assert stats.overdue == 0
 
     async def test_all_lanes_and_priorities_of_a_queue_count(self, broker: Broker) -> None:
         await publish(broker, priority=Priority.HIGH)
         await publish(broker, lane=f"{QUEUE}/mail:other", priority=Priority.LOW)
         (stats,) = await broker.stats([QUEUE])
         assert stats.pending == 2
+        assert stats.by_priority == {"high": 1, "normal": 0, "low": 1}
+
+    async def test_the_oldest_is_the_one_that_waits_longest(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        low = await publish(broker, priority=Priority.LOW)
+        await publish(broker, delay=60.0)
+        await publish(broker, priority=Priority.HIGH)
+        state = await broker.state(QUEUE, low.id)
+        before = await broker.time()
+        (stats,) = await broker.stats([QUEUE])
+        after = await broker.time()
+        assert state.enqueue_time is not None
+        assert stats.oldest is not None
+        assert before - state.enqueue_time <= stats.oldest + 0.001
+        assert stats.oldest <= after - state.enqueue_time + 0.001
+        await consumer.claim(2)
+        (none,) = await broker.stats([QUEUE])
+        assert none.oldest is None
+
+    async def test_a_task_put_back_waits_from_then_on(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        await publish(broker)
+        (delivery,) = (await consumer.claim(1)).deliveries
+        await broker.requeue(delivery.lease)
+        state = await broker.find(delivery.lease.id)
+        (stats,) = await broker.stats([QUEUE])
+        assert state is not None
+        assert state.last_requeue_time is not None
+        assert stats.oldest is not None
+        assert stats.oldest <= await broker.time() - state.last_requeue_time + 0.001
+
+
+class TestWorkers:
+    async def test_nobody_holds_a_task(self, broker: Broker) -> None:
+        await publish(broker)
+        assert await broker.workers() == []
+
+    async def test_who_holds_which_tasks_since_when(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        ids = await publish_many(broker, 3)
+        other = await publish(broker, queue="other:x", task_name="other:x")
+        await claim_ids(make_consumer(name="b"), 2)
+        await claim_ids(make_consumer(QUEUE, "other:x", name="a"), 5)
+        a, b = await broker.workers()
+        assert (a.name, a.running) == ("a", tuple(sorted([ids[2], other.id])))
+        assert a.task_names == tuple(sorted({QUEUE, "other:x"}))
+        assert (b.name, b.running, b.task_names) == ("b", tuple(sorted(ids[:2])), (QUEUE,))
+        state = await broker.state(QUEUE, ids[0])
+        assert b.since == state.last_dequeue_time
+
+    async def test_what_has_ended_is_held_no_more(self, broker: Broker, consumer: Consumer) -> None:
+        await publish(broker)
+        await broker.release((await claim_one(broker, consumer)).lease)
+        assert await broker.workers() == []
+
+
+class TestExamine:
+    async def test_it_tells_of_the_store_and_of_dead_letters(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        await publish(broker)
+        lease = (await claim_one(broker, consumer)).lease
+        await broker.finish([Finish(lease, Status.FAILED, dead=True)])
+        findings = await broker.examine(scan=1000)
+        assert all(finding.name and finding.text for finding in findings)
+        letters = [finding for finding in findings if finding.name == "dead letters"]
+        assert [(one.severity, one.text) for one in letters] == [("ok", f"{QUEUE}: 1")]
+
+    async def test_a_store_without_queues_says_so(self, broker: Broker) -> None:
+        (found,) = [one for one in await broker.examine(scan=0) if one.name == "queues"]
+        assert found.text.startswith("0 queues")
 
     async def test_each_queue_counts_for_itself(
         self, broker: Broker, make_consumer: MakeConsumer

@@ -106,16 +106,20 @@ class TestClaim:
         assert [delivery.lease.id for delivery in claim.deliveries] == [other.id]
         assert claim.isolation == 1
 
-    @pytest.mark.parametrize(("running", "given"), [(2, 8), (0, 10), (-1, 20)])
+    @pytest.mark.parametrize(("running", "given"), [(2, 8), (0, 10), (None, 20)])
     async def test_what_comes_from_other_namespaces_keeps_to_it(
-        self, running: int, given: int, broker: Broker, make_consumer: MakeConsumer
+        self, running: int | None, given: int, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         old = await publish(broker, max_deliveries=3)
         await die(broker, make_consumer, [old.id])
         await publish_many(broker, 40, queue="bank:pay", task_name="bank:pay")
         consumer = make_consumer(QUEUE, "bank:pay")
-        claims = [await claim_ids(consumer, 20, running) for _ in range(2)]
-        (with_old,) = [ids for ids in claims if old.id in ids]
+        ignored = running is None
+        claims = [
+            (await consumer.claim(20, running or 0, ignore_isolation=ignored)).deliveries
+            for _ in range(2)
+        ]
+        (with_old,) = [given for given in claims if old.id in {one.lease.id for one in given}]
         assert len(with_old) == given
 
     async def test_replayed_it_begins_anew(

@@ -70,6 +70,12 @@ class Board:
             delayed=len(self.of(Status.DELAYED, queue)),
             working=len(self.of(Status.WORKING, queue)),
             dead=len(self.graveyard.of(queue)),
+            by_priority={
+                priority.name.lower(): sum(
+                    task.envelope.priority is priority for task in self.of(Status.PENDING, queue)
+                )
+                for priority in Priority
+            },
         )
 
     def check_state(self, task_id: str, state: TaskState[bytes] | None) -> None:

@@ -267,7 +267,7 @@ class Machine(RuleBasedStateMachine):
         for task_id, state in zip(known, states, strict=True):
             self.model.check_state(task_id, state)
         stats = self.run(self.broker.stats(self.store.queues))
-        places = [replace(one, rate=0.0) for one in stats]
+        places = [replace(one, rate=0.0, oldest=None, overdue=0) for one in stats]
         assert places == [self.model.stats(queue) for queue in self.store.queues]
         final = sum(task.status.is_final for task in self.model.tasks.values())
         alive = sum(one.pending + one.delayed + one.working for one in stats)

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from ltq import Worker
-from ltq.broker import Broker, Claim
+from ltq.broker import Broker, Claim, ClaimBudget
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.memory._store import Client
 from ltq.brokers.redis import RedisBroker, _keys
@@ -92,9 +92,9 @@ class Counted(MemoryBroker):
         self.claims = 0
         plain = self._store.claim
 
-        def claim(client: Client, limit: int, running: int, revoke: object) -> Claim:
+        def claim(client: Client, budget: ClaimBudget, revoke: object) -> Claim:
             self.claims += 1
-            return plain(client, limit, running, None)
+            return plain(client, budget, None)
 
         self._store.claim = claim  # type: ignore[method-assign]
 

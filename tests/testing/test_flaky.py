@@ -41,6 +41,8 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "fire": (make_tick(),),
     "ping": (),
     "hazards": (),
+    "workers": (),
+    "examine": (),
 }
 """How each call of the seam may be made."""
 

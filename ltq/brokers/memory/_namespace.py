@@ -39,7 +39,7 @@ class Space:
     def __init__(self, stirred: set[str]) -> None:
         self.places = Places()
         self.slots = ScheduleTable(self.publish)
-        self._pace = Throughput()
+        self._throughput = Throughput()
         self._last_token = 0
         self._stirred = stirred
         self._dead: dict[str, Letters] = {}
@@ -76,8 +76,16 @@ class Space:
             delayed=counts[queue, Status.DELAYED],
             working=counts[queue, Status.WORKING],
             dead=self._dead[queue].count(now) if queue in self._dead else 0,
-            rate=self._pace.rate(queue, now),
+            rate=self._throughput.rate(queue, now),
+            by_priority=self.places.count_by_priority(queue),
+            oldest=self._oldest(queue, now),
+            overdue=0,  # every call takes back what has run out
         )
+
+    def _oldest(self, queue: str, now: float) -> float | None:
+        heads = self.places.heads(queue)
+        since = (max(head.enqueue_time, head.last_requeue_time or 0.0) for head in heads)
+        return max((max(0.0, now - moment) for moment in since), default=None)
 
     def follow(self, task_id: str, feed: Feed) -> None:
         self._feeds.setdefault(task_id, []).append(feed)
@@ -276,7 +284,7 @@ class Space:
         if outcome.status is Status.COMPLETED or outcome.result:
             record.result = outcome.result
         self._settle(record, outcome.status, outcome.result_ttl, now, token=record.token)
-        self._pace.mark(record.envelope.queue, now)
+        self._throughput.mark(record.envelope.queue, now)
 
     def _requeue(self, record: Record, outcome: Requeue, now: float) -> None:
         record.let_go()

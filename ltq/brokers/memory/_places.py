@@ -186,13 +186,30 @@ class Places:
         del self.records[record.id]
         self._leave(record)
 
+    def count_by_priority(self, queue: str) -> dict[str, int]:
+        """How many records of a queue are ready, by the name of their priority."""
+        counts = {priority.name.lower(): 0 for priority in Priority}
+        for lane in self._lanes_of(queue):
+            for priority in Priority:
+                counts[priority.name.lower()] += len(lane.lines[priority])
+        return counts
+
+    def heads(self, queue: str) -> list[Record]:
+        """The first record of each line of a queue's lanes."""
+        lanes = self._lanes_of(queue)
+        return [next(iter(line.values())) for lane in lanes for line in lane.lines if line]
+
     def waiting(self, queue: str) -> list[Record]:
         """The delayed and ready records of a queue."""
         found = [record for record in self.delayed if record.queue == queue]
-        for lane in self.lanes.values():
-            if lane.name == queue or lane.name.startswith(f"{queue}/"):
-                found += [record for line in lane.lines for record in line.values()]
+        for lane in self._lanes_of(queue):
+            found += [record for line in lane.lines for record in line.values()]
         return found
+
+    def _lanes_of(self, queue: str) -> list[Lane]:
+        prefix = f"{queue}/"
+        names = (name for name in self.lanes if name == queue or name.startswith(prefix))
+        return [self.lanes[name] for name in names]
 
     def _place(self, record: Record, status: Status) -> None:
         if record.id in self.records:

@@ -20,7 +20,7 @@ from ltq.brokers.memory._places import Lane
 from ltq.brokers.memory._record import Record
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import Limit, Priority
-from ltq.state import Progress, QueueStats, TaskState
+from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 
 
 class Client:
@@ -69,12 +69,14 @@ class Store:
             return self._space(queue, now).first(fingerprint, now)
 
     def claim(
-        self, client: Client, limit: int, running: int, revoke: Callable[[str], None] | None
+        self,
+        client: Client,
+        budget: ClaimBudget,
+        revoke: Callable[[str], None] | None,
     ) -> Claim:
         with self._step() as now:
             for namespace in client.namespaces:
                 self._space(namespace, now).sweep(now)
-            budget = ClaimBudget(limit, running)
             deliveries = []
             for space, record in self._pick(client, budget, now):
                 space.lend(record, worker=client.name, lease=client.lease, revoke=revoke, now=now)
@@ -144,6 +146,14 @@ class Store:
     def stats(self, queues: Sequence[str]) -> list[QueueStats]:
         with self._step() as now:
             return [self._space(queue, now).stats(queue, now) for queue in queues]
+
+    def workers(self) -> list[WorkerInfo]:
+        with self._step():
+            held: dict[str, list[Record]] = {}
+            for space in self._spaces.values():
+                for record in space.places.leased:
+                    held.setdefault(record.worker or "", []).append(record)
+            return [_worker(name, records) for name, records in sorted(held.items())]
 
     def clear(self, queue: str) -> int:
         with self._step() as now:
@@ -278,6 +288,16 @@ def _next_start(client: Client, lane: Lane, now: float) -> float:
     if limit.running is not None and lane.working >= limit.running:
         return now + _RECHECK
     return -inf if limit.rate is None else lane.next_start(limit.rate)
+
+
+def _worker(name: str, records: Sequence[Record]) -> WorkerInfo:
+    times = [record.last_dequeue_time for record in records if record.last_dequeue_time]
+    return WorkerInfo(
+        name=name,
+        running=tuple(sorted(record.id for record in records)),
+        task_names=tuple(sorted({record.envelope.task_name for record in records})),
+        since=min(times, default=None),
+    )
 
 
 def _state(record: Record | None) -> TaskState[bytes] | None:

@@ -9,14 +9,24 @@ from typing import Self
 
 from ltq._aio.clock import Clock, system_clock
 from ltq._names import check_name, consumer_name
-from ltq.broker import DEFAULT_LEASE, Broker, Claim, redact
+from ltq.broker import (
+    DEFAULT_LEASE,
+    DEFAULT_SCAN,
+    Broker,
+    Claim,
+    ClaimBudget,
+    Finding,
+    Severity,
+    examine_queues,
+    redact,
+)
 from ltq.broker.feed import Feed
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.brokers.memory._store import Client, Store, Waiter
 from ltq.errors import ConfigurationError, TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import Limit
-from ltq.state import Progress, QueueStats, TaskState
+from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 
 _stores: dict[str, Store] = {}
 _stores_lock = threading.Lock()
@@ -133,6 +143,22 @@ class MemoryBroker(Broker):
         await asyncio.sleep(0)
         return self._store.find(task_id)
 
+    async def workers(self) -> list[WorkerInfo]:
+        await asyncio.sleep(0)
+        return self._store.workers()
+
+    async def examine(
+        self, *, scan: int = DEFAULT_SCAN, on_scan: Callable[[int], object] | None = None
+    ) -> list[Finding]:
+        """Nothing to scan: what is here is as it should be, for as long as the process lives."""
+        store = Finding(
+            "store",
+            Severity.DANGER,
+            f"{self.url} is in the memory of one process: its tasks end with it",
+            "use redis:// for tasks that must not be lost",
+        )
+        return [store, *examine_queues(await self.stats(await self.queues()))]
+
     async def dead_letters(
         self, queue: str, *, limit: int = 100, offset: int = 0
     ) -> list[DeadLetter]:
@@ -176,12 +202,13 @@ class MemoryConsumer:
         self._waits: set[asyncio.Future[bool]] = set()
         self._closed = False
 
-    async def claim(self, limit: int, running: int = 0) -> Claim:
+    async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         await asyncio.sleep(0)
+        budget = ClaimBudget(limit, running, ignore_isolation)
         revoke = None
         if self._revoked is not None:
             revoke = partial(_call, asyncio.get_running_loop(), self._revoked)
-        return self._store.claim(self._client, limit, running, revoke)
+        return self._store.claim(self._client, budget, revoke)
 
     async def wait(self, timeout: float | None) -> bool:
         loop = asyncio.get_running_loop()

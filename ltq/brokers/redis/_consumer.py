@@ -98,9 +98,9 @@ class RedisConsumer:
             by_namespace.setdefault(namespace_of(lane), []).append(lane)
         self._groups = [_Group(name, own, limits) for name, own in by_namespace.items()]
 
-    async def claim(self, limit: int, running: int = 0) -> Claim:
+    async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         """See `Consumer.claim`."""
-        budget = ClaimBudget(limit, running)
+        budget = ClaimBudget(limit, running, ignore_isolation)
         deliveries: list[Delivery] = []
         moments: list[float] = []
         async with self._claiming:
@@ -162,7 +162,8 @@ class RedisConsumer:
                 self.name,
                 self._lease,
                 wanted,
-                budget.beside,
+                budget.running,
+                "1" if budget.ignores_isolation else "",
                 self._grace,
                 self._hold(),
                 group.lanes,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from ltq._names import check_name, namespace_of, new_id
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._wire import dead_letter
+from ltq.brokers.redis._wire import PUBLISHED, dead_letter
 from ltq.message import DeadLetter, Published
 
 _READ = 100
@@ -47,7 +47,7 @@ async def replay(link: Link, queue: str, ids: Sequence[str]) -> list[Published]:
     for start in range(0, len(ids), _BATCH):
         chunk = ids[start : start + _BATCH]
         replies = await link.run("replay", prefix, queue, call, *chunk)
-        answers += [_PUBLISHED[reply] for reply in replies]
+        answers += [PUBLISHED[reply] for reply in replies]
     return answers
 
 
@@ -64,9 +64,6 @@ async def purge(link: Link, queue: str, ids: Sequence[str] | None, older_than: f
         count, more = await link.run("purge", prefix, queue, older_than, _BATCH)
         removed += count
     return removed
-
-
-_PUBLISHED = {answer.value.encode(): answer for answer in Published}
 
 
 def _prefix(queue: str) -> str:

@@ -5,8 +5,7 @@ from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Argument, Link
 from ltq.brokers.redis._repair import register
-from ltq.brokers.redis._wire import envelope_arguments
-from ltq.message import Published
+from ltq.brokers.redis._wire import PUBLISHED, envelope_arguments
 
 
 async def time(link: Link) -> float:
@@ -31,7 +30,4 @@ async def fire(link: Link, tick: ScheduleSlot, registered: set[str]) -> SlotRece
     last, answer, is_new = await link.run("fire", _keys.prefix(namespace), *arguments)
     if is_new:  # perhaps the server was emptied
         registered.discard(namespace)
-    return SlotReceipt(last, _PUBLISHED.get(answer), is_other=answer == b"other")
-
-
-_PUBLISHED = {answer.value.encode(): answer for answer in Published}
+    return SlotReceipt(last, PUBLISHED.get(answer), is_other=answer == b"other")

@@ -12,11 +12,25 @@ import msgspec
 from ltq._names import namespace_of
 from ltq.broker.isolation import isolation_of
 from ltq.brokers.redis._link import Argument
-from ltq.message import DeadLetter, Delivery, Envelope, Finish, Lease, Outcome, Requeue
+from ltq.message import (
+    DeadLetter,
+    Delivery,
+    Envelope,
+    Finish,
+    Lease,
+    Outcome,
+    Published,
+    Receipt,
+    Requeue,
+)
 from ltq.options import Priority
 from ltq.state import Progress, QueueStats, Status, TaskState
 
 T = TypeVar("T")
+
+PUBLISHED = {answer.value.encode(): answer for answer in Published}
+RECEIPTS = {answer.value.encode(): answer for answer in Receipt}
+"""The words that scripts answer with."""
 
 _but_id_and_body = attrgetter(
     *(name for name in Envelope.__struct_fields__ if name not in ("id", "body"))
@@ -190,14 +204,17 @@ def task_state(task_id: str, reply: Sequence[Any]) -> TaskState[bytes] | None:
 
 def queue_stats(queue: str, reply: Sequence[Any]) -> QueueStats:
     """A queue as `stats` answers it."""
-    pending, delayed, working, dead, rate = reply
+    high, normal, low, delayed, working, dead, rate, oldest, overdue = reply
     return QueueStats(
         queue=queue,
-        pending=pending,
+        pending=high + normal + low,
         delayed=delayed,
         working=working,
         dead=dead,
         rate=_rate(rate),
+        by_priority={"high": high, "normal": normal, "low": low},
+        oldest=float(oldest) if oldest else None,
+        overdue=overdue,
     )
 
 

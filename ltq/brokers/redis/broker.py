@@ -8,33 +8,33 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from msgspec.structs import astuple
 from redis.asyncio import Redis
 
-from ltq._aio.batcher import Batcher
 from ltq._names import check_name, namespace_of
-from ltq.broker import DEFAULT_LEASE, Broker, redact
+from ltq.broker import DEFAULT_LEASE, DEFAULT_SCAN, Broker, Finding, redact
 from ltq.broker.feed import Feed
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.brokers.redis import _dead_letters, _keys, _schedule_slots
 from ltq.brokers.redis._busy_poll import parse_busy_poll
 from ltq.brokers.redis._consumer import RedisConsumer
+from ltq.brokers.redis._doctor.examine import examine
+from ltq.brokers.redis._doctor.survey import holders
 from ltq.brokers.redis._hazards import hazards
-from ltq.brokers.redis._link import PATIENCE, Link, is_lasting
+from ltq.brokers.redis._link import PATIENCE, Link
 from ltq.brokers.redis._notifications import Notifications, parse_notifications
-from ltq.brokers.redis._repair import register, repair
+from ltq.brokers.redis._repair import repair
+from ltq.brokers.redis._session import Session
 from ltq.brokers.redis._url import new_client, split_url
 from ltq.brokers.redis._watch_hub import CHUNK, WatchHub
 from ltq.brokers.redis._wire import (
-    BATCH,
+    RECEIPTS,
     by_namespace,
     chunks,
     encode_progress,
-    envelope_arguments,
     envelope_size,
     outcome_arguments,
     outcome_size,
@@ -43,10 +43,10 @@ from ltq.brokers.redis._wire import (
     queue_stats,
     task_state,
 )
-from ltq.errors import BrokerError, TaskNotFoundError
+from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL, MAX_SECONDS, Limit
-from ltq.state import Progress, QueueStats, TaskState
+from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 
 logger: logging.Logger = logging.getLogger("ltq.broker")
 
@@ -67,53 +67,8 @@ _FINISH = 100
 
 _CLEAR = 1000
 
-
-class _Session:
-    """What a broker has in one event loop."""
-
-    def __init__(self, broker: "RedisBroker") -> None:
-        self.link = broker.new_link()
-        self.hub = WatchHub(self.link, broker.notifications)
-        self.senders: dict[str, Batcher[Envelope, Published]] = {}
-        self.registered: set[str] = set()
-
-    def sender(self, namespace: str) -> Batcher[Envelope, Published]:
-        """Joins single sends of one namespace."""
-        sender = self.senders.get(namespace)
-        if sender is None:
-            sender = Batcher(partial(self._send_all, namespace), BATCH, is_lasting)
-            self.senders[namespace] = sender
-        return sender
-
-    def _send_all(self, namespace: str, batch: list[Envelope]) -> Awaitable[list[Published]]:
-        return (self.send if len(batch) == 1 else self._send_chunks)(namespace, batch)
-
-    async def _send_chunks(self, namespace: str, envelopes: list[Envelope]) -> list[Published]:
-        answers: list[Published] = []
-        for _, chunk in chunks(envelopes, queue_of_envelope, envelope_size):
-            answers += await self.send(namespace, [envelopes[i] for i in chunk])
-        return answers
-
-    async def send(self, namespace: str, envelopes: Sequence[Envelope]) -> list[Published]:
-        """One `send` script."""
-        if namespace not in self.registered:
-            await self.register(namespace)
-        prefix, groups = _keys.prefix(namespace), envelope_arguments(envelopes)
-        replies = await self.link.run("send", prefix, "", *groups, if_repeated="1")
-        if len(replies) > len(envelopes):  # a new lane: perhaps the server was emptied
-            self.registered.discard(namespace)
-            with suppress(BrokerError):  # what was sent is sent; the next send sees to it
-                await self.register(namespace)
-        return [_PUBLISHED[reply] for reply in replies[: len(envelopes)]]
-
-    async def register(self, namespace: str) -> None:
-        """Make the namespace known to tools."""
-        await register(self.link, namespace)
-        self.registered.add(namespace)
-
-    async def aclose(self) -> None:
-        await self.hub.aclose()
-        await self.link.aclose()
+_OVERDUE_AFTER = 60.0
+"""Seconds after the end of a lease from which it counts as overdue."""
 
 
 class RedisBroker(Broker):
@@ -132,8 +87,8 @@ class RedisBroker(Broker):
         self._server_url, own = split_url(url, check=connect is None)
         self.notifications: Notifications = parse_notifications(own["notifications"])
         self._busy_poll = parse_busy_poll(own["busy_poll"])
-        self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
-        self._parents: list[dict[asyncio.AbstractEventLoop, _Session]] = []
+        self._sessions: dict[asyncio.AbstractEventLoop, Session] = {}
+        self._parents: list[dict[asyncio.AbstractEventLoop, Session]] = []
         self._process = os.getpid()
 
     @property
@@ -150,7 +105,7 @@ class RedisBroker(Broker):
         connect = self._connect or partial(new_client, self._server_url)
         return Link(connect, self.url.partition("://")[2], self._busy_poll)
 
-    def _here(self) -> _Session:
+    def _here(self) -> Session:
         """The connections of the running loop; a fork or an ended loop left others behind."""
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
@@ -160,7 +115,7 @@ class RedisBroker(Broker):
                 self._process, self._sessions = os.getpid(), {}
             for ended in [known for known in list(self._sessions) if known.is_closed()]:
                 self._sessions.pop(ended, None)
-            session = self._sessions[loop] = _Session(self)
+            session = self._sessions[loop] = Session(self.new_link(), self.notifications)
         return session
 
     async def ping(self) -> None:
@@ -227,7 +182,7 @@ class RedisBroker(Broker):
         for namespace, chunk in chunks(outcomes, queue_of_outcome, outcome_size, _FINISH):
             groups = outcome_arguments([outcomes[i] for i in chunk])
             replies = await link.run("finish", _keys.prefix(namespace), *groups)
-            receipts.update((i, _RECEIPTS[reply]) for i, reply in zip(chunk, replies, strict=True))
+            receipts.update((i, RECEIPTS[reply]) for i, reply in zip(chunk, replies, strict=True))
         return [receipts[i] for i in range(len(outcomes))]
 
     async def heartbeat(self, leases: Sequence[Lease], duration: float) -> list[Lease]:
@@ -309,7 +264,7 @@ class RedisBroker(Broker):
         stats: dict[str, QueueStats] = {}
         for namespace, positions in by_namespace(queues, str).items():
             names = [queues[i] for i in positions]
-            replies = await link.run("stats", _keys.prefix(namespace), *names)
+            replies = await link.run("stats", _keys.prefix(namespace), _OVERDUE_AFTER, *names)
             stats |= {
                 queue: queue_stats(queue, reply)
                 for queue, reply in zip(names, replies, strict=True)
@@ -342,6 +297,20 @@ class RedisBroker(Broker):
             if state is not None:
                 return state
         return None
+
+    async def workers(self) -> list[WorkerInfo]:
+        """See `Inspector.workers`."""
+        return await holders(self, self._here().link)
+
+    async def examine(
+        self, *, scan: int = DEFAULT_SCAN, on_scan: Callable[[int], object] | None = None
+    ) -> list[Finding]:
+        """See `Diagnostics.examine`."""
+        link = self.new_link()  # a slow look must not hold up calls
+        try:
+            return await examine(self, link, scan, on_scan)
+        finally:
+            await link.aclose()
 
     async def dead_letters(
         self, queue: str, *, limit: int = 100, offset: int = 0
@@ -388,10 +357,6 @@ class RedisBroker(Broker):
 
 def _sum(swept: Iterable[Swept]) -> Swept:
     return Swept(*(sum(counts) for counts in zip(*map(astuple, swept), strict=True)))
-
-
-_PUBLISHED = {answer.value.encode(): answer for answer in Published}
-_RECEIPTS = {answer.value.encode(): answer for answer in Receipt}
 
 
 def _unlisten(hub: WatchHub, channels: Iterable[str]) -> None:

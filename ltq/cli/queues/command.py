@@ -19,8 +19,8 @@ from ltq.cli._options import (
     open_broker,
     yes_option,
 )
-from ltq.cli.queues._counts import HEAD, Depth, open_reader
 from ltq.cli.queues._live_stats import watch_stats
+from ltq.cli.queues._table import HEAD, cells, read_queues
 from ltq.state import QueueStats
 
 _EVERY, _QUICKEST = 1.0, 0.1
@@ -51,19 +51,19 @@ def stats(broker_url: str | None, as_json: bool, watch: bool, every: float | Non
         return
     if every is not None:
         raise WrongUseError("--every goes with --watch")
-    depths = asyncio.run(_depths(broker_url))
+    found = asyncio.run(_read(broker_url))
     if as_json:
-        click.echo(json.dumps([depth.as_json() for depth in depths]))
-    elif depths:
-        rows: list[list[Cell]] = [[depth.stats.queue, *depth.cells()] for depth in depths]
+        click.echo(json.dumps([asdict(queue) for queue in found]))
+    elif found:
+        rows: list[list[Cell]] = [[queue.queue, *cells(queue)] for queue in found]
         print_columns(open_console(), HEAD, rows, left={0})
     else:
         print_line(open_console(), "no queues yet")
 
 
-async def _depths(url: str | None) -> list[Depth]:
-    async with open_reader(url) as reader:
-        return await reader.read()
+async def _read(url: str | None) -> list[QueueStats]:
+    async with open_broker(url) as broker:
+        return await read_queues(broker)
 
 
 @click.command()

@@ -5,36 +5,11 @@ Each check is a function of what `_survey` and `_inventory` saw, and says what t
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
+from ltq.broker import Finding, Severity
 from ltq.brokers.redis._doctor.inventory import Inventory, Odd
-from ltq.brokers.redis._doctor.survey import Queue, Server
+from ltq.brokers.redis._doctor.survey import Server
 from ltq.brokers.redis._notifications import NEEDED, missing_flags
-
-
-class Level(StrEnum):
-    """How bad a finding is."""
-
-    OK = "ok"
-    NOTE = "note"
-    """Worth knowing; nothing has to be done."""
-    WARNING = "warning"
-    """Something is slow, stands still, or soon will."""
-    DANGER = "danger"
-    """Tasks may be lost, or LTQ cannot work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check says."""
-
-    check: str
-    level: Level
-    text: str
-    advice: str = ""
-    """What to do, where something is to be done."""
-
 
 OLDEST_REDIS, OLDEST_VALKEY = (6, 2), (7, 2)
 
@@ -47,10 +22,9 @@ _WRITES = (
     ("aof_last_bgrewrite_status", "rewrite of the append-only file"),
 )
 
-_SLOW, _VERY_SLOW = 0.005, 0.05
+_SLOW = 0.05
+"""Seconds of a round trip from which it is told of."""
 _CLOCK_OFF = 1.0
-_STANDSTILL, _BACKLOG = 300.0, 3600.0
-"""Seconds the first task of a queue may wait while no task runs, and while some do."""
 
 
 def check_version(server: Server) -> Finding:
@@ -59,30 +33,30 @@ def check_version(server: Server) -> Finding:
     name = "Valkey" if is_valkey else "Redis"
     text = server.info.get("valkey_version" if is_valkey else "redis_version", "")
     if not text:
-        return Finding("version", Level.NOTE, "the server does not tell its version")
+        return Finding("version", Severity.OK, "the server does not tell its version")
     oldest = OLDEST_VALKEY if is_valkey else OLDEST_REDIS
     version = tuple(int(part) for part in re.findall(r"\d+", text)[:2])
     if version < oldest:
         wanted = ".".join(map(str, oldest))
         return Finding(
             "version",
-            Level.DANGER,
+            Severity.DANGER,
             f"{name} {text} is too old: LTQ's scripts need {wanted}",
             f"upgrade to {name} {wanted} or newer",
         )
-    return Finding("version", Level.OK, f"{name} {text}")
+    return Finding("version", Severity.OK, f"{name} {text}")
 
 
 def check_persistence(server: Server) -> Finding:
     """An append-only file, written every second, without errors."""
     info, config = server.info, server.config or {}
     if "aof_enabled" not in info:
-        return Finding("persistence", Level.NOTE, "the server does not tell whether it writes AOF")
+        return Finding("persistence", Severity.OK, "the server does not tell whether it writes AOF")
     if info["aof_enabled"] != "1":
         since = "since the last snapshot" if config.get("save") else "there are"
         return Finding(
             "persistence",
-            Level.DANGER,
+            Severity.DANGER,
             f"the append-only file is off: a crash loses all tasks {since}",
             "set `appendonly yes` and `appendfsync everysec`, in the configuration file as well",
         )
@@ -91,7 +65,7 @@ def check_persistence(server: Server) -> Finding:
         is_worst = failed[0] == _WRITES[0][1]
         return Finding(
             "persistence",
-            Level.DANGER if is_worst else Level.WARNING,
+            Severity.DANGER if is_worst else Severity.WARNING,
             f"the last {failed[0]} failed",
             "look into the server's log: is the disk full, or no memory left to fork?",
         )
@@ -99,30 +73,30 @@ def check_persistence(server: Server) -> Finding:
     if fsync == "no":
         return Finding(
             "persistence",
-            Level.WARNING,
+            Severity.WARNING,
             "appendfsync is no: a power cut may lose half a minute",
             "set `appendfsync everysec`",
         )
-    return Finding("persistence", Level.OK, f"append-only file, fsync {fsync or 'unknown'}")
+    return Finding("persistence", Severity.OK, f"append-only file, fsync {fsync or 'unknown'}")
 
 
 def check_eviction(server: Server) -> Finding:
     """`maxmemory-policy noeviction`."""
     policy = server.info.get("maxmemory_policy") or (server.config or {}).get("maxmemory-policy")
     if policy is None:
-        return Finding("eviction", Level.NOTE, "the server does not tell its maxmemory-policy")
+        return Finding("eviction", Severity.OK, "the server does not tell its maxmemory-policy")
     if policy == "noeviction":
-        return Finding("eviction", Level.OK, "maxmemory-policy noeviction")
+        return Finding("eviction", Severity.OK, "maxmemory-policy noeviction")
     if server.info.get("maxmemory") == "0":
         return Finding(
             "eviction",
-            Level.NOTE,
+            Severity.OK,
             f"maxmemory-policy is {policy}, but there is no maxmemory",
             "set `maxmemory-policy noeviction` before anybody sets a limit",
         )
     return Finding(
         "eviction",
-        Level.DANGER,
+        Severity.DANGER,
         f"maxmemory-policy is {policy}: a full server removes tasks",
         "set `maxmemory-policy noeviction`",
     )
@@ -132,7 +106,7 @@ def check_memory(server: Server) -> Finding:
     """Memory used, against the limit or the machine's."""
     used, limit = _int(server.info.get("used_memory")), _int(server.info.get("maxmemory"))
     if not used:
-        return Finding("memory", Level.NOTE, "the server does not tell how much memory it uses")
+        return Finding("memory", Severity.OK, "the server does not tell how much memory it uses")
     whole = limit or _int(server.info.get("total_system_memory"))
     what = "maxmemory" if limit else "the machine's memory"
     share = f" of {_size(whole)} ({what})" if whole else ""
@@ -140,11 +114,11 @@ def check_memory(server: Server) -> Finding:
     if whole and used > _FULL * whole:
         return Finding(
             "memory",
-            Level.WARNING,
+            Severity.WARNING,
             f"{text}: soon nothing can be sent any more",
             "give it more, shorten `result_ttl`, purge dead letters, or run more workers",
         )
-    return Finding("memory", Level.OK, text)
+    return Finding("memory", Severity.OK, text)
 
 
 def check_notifications(server: Server) -> Finding:
@@ -152,30 +126,30 @@ def check_notifications(server: Server) -> Finding:
     flags = (server.config or {}).get("notify-keyspace-events")
     if server.notified:
         shown = "" if flags is None else f" (notify-keyspace-events {flags})"
-        return Finding("notifications", Level.OK, f"keyspace notifications come{shown}")
+        return Finding("notifications", Severity.OK, f"keyspace notifications come{shown}")
     slow = "watching polls: results are seen up to a second late"
     advice = f"set `notify-keyspace-events {NEEDED}` in the server's configuration"
     if flags is None:
         return Finding(
             "notifications",
-            Level.WARNING,
+            Severity.WARNING,
             f"no notification came, CONFIG is refused: {slow}",
             advice,
         )
     missing = missing_flags(flags)
     if not missing and server.notified is None:
         text = f"notify-keyspace-events is {flags}; it could not be tried out"
-        return Finding("notifications", Level.NOTE, text)
+        return Finding("notifications", Severity.OK, text)
     if missing:
         return Finding(
             "notifications",
-            Level.NOTE,
+            Severity.OK,
             f"notify-keyspace-events lacks {missing}",
             f"LTQ adds the flags itself where CONFIG SET is allowed; better, {advice}",
         )
     return Finding(
         "notifications",
-        Level.WARNING,
+        Severity.WARNING,
         f"notify-keyspace-events is {flags}, yet none came: {slow}",
         "is there a proxy between, or a user without channels?",
     )
@@ -185,9 +159,9 @@ def check_latency(server: Server) -> Finding:
     """Round trips."""
     median, worst = server.median_ping, server.worst_ping
     text = f"round trip {1000 * median:.2f} ms (median), {1000 * worst:.2f} ms (worst)"
-    if median > _VERY_SLOW:
-        return Finding("latency", Level.WARNING, text, "run the workers nearer to the server")
-    return Finding("latency", Level.NOTE if median > _SLOW else Level.OK, text)
+    if median > _SLOW:
+        return Finding("latency", Severity.WARNING, text, "run the workers nearer to the server")
+    return Finding("latency", Severity.OK, text)
 
 
 def check_clock(server: Server) -> Finding:
@@ -196,11 +170,11 @@ def check_clock(server: Server) -> Finding:
     if abs(server.clock) > _CLOCK_OFF:
         return Finding(
             "clock",
-            Level.WARNING,
+            Severity.WARNING,
             f"{text}: an `eta` comes early or late by that",
             "let both keep time by NTP",
         )
-    return Finding("clock", Level.OK, text)
+    return Finding("clock", Severity.OK, text)
 
 
 def check_connections(server: Server) -> Finding:
@@ -208,16 +182,16 @@ def check_connections(server: Server) -> Finding:
     used = _int(server.info.get("connected_clients"))
     most = _int(server.info.get("maxclients") or (server.config or {}).get("maxclients"))
     if not used or not most:
-        return Finding("connections", Level.NOTE, "the server does not tell how many may connect")
+        return Finding("connections", Severity.OK, "the server does not tell how many may connect")
     text = f"{used} of {most} connections used"
     if used > _FULL * most:
         return Finding(
             "connections",
-            Level.WARNING,
+            Severity.WARNING,
             f"{text}: soon nobody can connect",
             "raise `maxclients`, or look for clients that leave connections open",
         )
-    return Finding("connections", Level.OK, text)
+    return Finding("connections", Severity.OK, text)
 
 
 def check_rights(server: Server) -> Finding:
@@ -226,14 +200,14 @@ def check_rights(server: Server) -> Finding:
     if rights is None:
         return Finding(
             "rights",
-            Level.DANGER,
+            Severity.DANGER,
             "the server takes no writes now, so nothing could be tried",
             "is it a replica, loading, or unable to write its disk?",
         )
     if rights.no_keys:
         return Finding(
             "rights",
-            Level.DANGER,
+            Severity.DANGER,
             "the user may not use keys that begin with ltq:",
             "ACL SETUSER ... ~ltq:*",
         )
@@ -242,8 +216,8 @@ def check_rights(server: Server) -> Finding:
         names = ", ".join(missing) or "scripts: " + ", ".join(rights.scripts)
         grants = " ".join(f"+{command}" for command in missing) or "+eval +evalsha"
         text, advice = f"the user may not use {names}", f"ACL SETUSER ... {grants}"
-        return Finding("rights", Level.DANGER, text, advice)
-    return Finding("rights", Level.OK, "every command and script LTQ uses is allowed")
+        return Finding("rights", Severity.DANGER, text, advice)
+    return Finding("rights", Severity.OK, "every command and script LTQ uses is allowed")
 
 
 def check_replication(server: Server) -> Finding:
@@ -252,25 +226,25 @@ def check_replication(server: Server) -> Finding:
     if info.get("role") == "slave":
         return Finding(
             "replication",
-            Level.DANGER,
+            Severity.DANGER,
             "this is a replica: it takes no tasks",
             "connect to the primary",
         )
     if info.get("cluster_enabled") == "1":
         return Finding(
             "replication",
-            Level.WARNING,
+            Severity.WARNING,
             "cluster mode: LTQ speaks to this one node only",
             "use a server without cluster mode, or a proxy that hides it",
         )
     replicas = _int(info.get("connected_slaves"))
     if not replicas:
-        return Finding("replication", Level.OK, "a primary without replicas")
+        return Finding("replication", Severity.OK, "a primary without replicas")
     if _int((server.config or {}).get("min-replicas-to-write")):
-        return Finding("replication", Level.OK, f"{replicas} replicas, and writes need one")
+        return Finding("replication", Severity.OK, f"{replicas} replicas, and writes need one")
     return Finding(
         "replication",
-        Level.NOTE,
+        Severity.OK,
         f"{replicas} replicas: a failover may lose the last writes",
         "`min-replicas-to-write 1` bounds what is lost",
     )
@@ -291,56 +265,19 @@ def check_inventory(found: Inventory) -> Iterator[Finding]:
         (found.endless, "should have a TTL and have none", "delete them"),
     )
     told = [
-        Finding("keys", Level.WARNING, f"{odd.count} keys {text}: {_some(odd)}{scope}", advice)
+        Finding("keys", Severity.WARNING, f"{odd.count} keys {text}: {_some(odd)}{scope}", advice)
         for odd, text, advice in odds
         if odd.count
     ]
     text = f"{found.seen} keys under ltq: are as they should be{scope}"
-    yield from told or [Finding("keys", Level.OK, text)]
+    yield from told or [Finding("keys", Severity.OK, text)]
     for namespace, count in sorted(found.displaced.items()):
         yield Finding(
             "places",
-            Level.WARNING,
+            Severity.WARNING,
             f"{count} tasks of {namespace} wait or work nowhere",
             f"ltq repair {namespace}",
         )
-
-
-def check_queue(queue: Queue) -> Iterator[Finding]:
-    """One queue: leases, standstill, dead letters."""
-    stats = queue.stats
-    name, waited = stats.queue, queue.oldest or 0.0
-    worker = name.partition(":")[0]
-    if queue.overdue:
-        yield Finding(
-            "leases",
-            Level.WARNING,
-            f"{name}: {queue.overdue} tasks are of workers long dead",
-            f"start a worker of {worker}: it takes them over",
-        )
-    if waited > _STANDSTILL and stats.working <= queue.overdue:
-        yield Finding(
-            "queues",
-            Level.WARNING,
-            f"{name}: {stats.pending} wait, the first for {waited:.0f} s, and none runs",
-            f"does a worker of {worker} run? See `ltq workers`",
-        )
-    elif waited > _BACKLOG:
-        yield Finding(
-            "queues",
-            Level.NOTE,
-            f"{name}: {stats.pending} wait, the first for {waited:.0f} s",
-            "run more workers, or with more --concurrency",
-        )
-    if stats.dead:
-        text, advice = f"{name}: {stats.dead}", f"ltq dead list {name}"
-        yield Finding("dead letters", Level.NOTE, text, advice)
-
-
-def check_queues(queues: Sequence[Queue]) -> list[Finding]:
-    """All queues."""
-    found = [finding for queue in queues for finding in check_queue(queue)]
-    return found or [Finding("queues", Level.OK, f"none stands still ({len(queues)} looked at)")]
 
 
 def _some(odd: Odd) -> str:

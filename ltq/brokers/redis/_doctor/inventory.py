@@ -102,18 +102,19 @@ class _Space:
 
 
 async def take_inventory(
-    link: Link, limit: int, looked: Callable[[int], object] = lambda _: None
+    link: Link, limit: int, on_scan: Callable[[int], object] | None = None
 ) -> Inventory:
     """Look at the keys that begin with `ltq:`, among the first `limit` of all keys or so.
 
-    `looked` is called now and then with how many of all keys were passed.
+    `on_scan` is called now and then with how many of all keys were passed.
     """
     found, spaces = Inventory(), dict[bytes, _Space]()
     passed, cursor = 0, b"0"
     while True:
         cursor, keys = await link.call("SCAN", cursor, "MATCH", "ltq:*", "COUNT", _STEP)
         passed += _STEP
-        looked(passed)
+        if on_scan is not None:
+            on_scan(passed)
         async for namespace, own in _by_namespace(link, keys, found):
             await _look(link, namespace, own, found, spaces.setdefault(namespace, _Space()))
         if cursor == b"0":

@@ -18,8 +18,7 @@ from ltq.brokers.redis import _keys
 from ltq.brokers.redis._doctor.permissions import Rights, try_out
 from ltq.brokers.redis._link import Link, RefusedError
 from ltq.errors import BrokerError
-from ltq.options import Priority
-from ltq.state import QueueStats, TaskState
+from ltq.state import TaskState, WorkerInfo
 
 _OPTIONS = (
     *("notify-keyspace-events", "appendonly", "appendfsync", "save"),
@@ -47,29 +46,6 @@ class Server:
     """Whether a notification came; None where that could not be tried."""
     rights: Rights | None = None
     """None where the server takes no writes now."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queue:
-    """A queue at one moment."""
-
-    stats: QueueStats
-    overdue: int = 0
-    """Working tasks whose lease ended long ago."""
-    oldest: float | None = None
-    """Seconds that the first ready task has waited."""
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """A consumer that holds tasks."""
-
-    name: str
-    tasks: int
-    since: float | None
-    """When it claimed the one it has held longest."""
-    names: tuple[str, ...]
-    """Names of these tasks, sorted."""
 
 
 async def look_at_server(link: Link) -> Server:
@@ -156,100 +132,34 @@ async def _probe(link: Link) -> bool | None:
     return True
 
 
-async def look_at_queues(broker: Broker, link: Link, *, overdue_after: float = 60.0) -> list[Queue]:
-    """Every queue that anything was ever sent to, sorted by name.
-
-    A lease is overdue when it ended more than `overdue_after` seconds ago.
-    """
-    seconds, micros = await link.call("TIME")
-    now = int(seconds) + int(micros) / 1e6
-    queues = []
-    for stats in await broker.stats(await broker.queues()):
-        leases = _keys.leases(namespace_of(stats.queue), stats.queue)
-        ends = 1000 * (now - overdue_after)
-        overdue = await _or_zero(link, "ZCOUNT", leases, "-inf", ends)
-        oldest = await _oldest(broker, link, stats.queue) if stats.pending else None
-        waited = None if oldest is None else max(0.0, now - oldest)
-        queues.append(Queue(stats=stats, overdue=overdue, oldest=waited))
-    return queues
-
-
-async def _or_zero(link: Link, *command: str | float) -> int:
-    """A count; 0 where the key has a wrong type, which another check tells."""
-    try:
-        return int(await link.call(*command))
-    except RefusedError:
-        return 0
-
-
-async def _oldest(broker: Broker, link: Link, queue: str) -> float | None:
-    """Since when the task waits that waits longest at the head of a list."""
-    ids = []
-    for key in await _ready_lists(link, queue):
-        try:
-            head = await link.call("LINDEX", key, 0)
-        except RefusedError:
-            continue
-        if head is not None:
-            ids.append(head.decode("utf-8", "replace"))
-    states = await broker.states(queue, ids)
-    return min((_since(state) for state in states if state is not None), default=None)
-
-
-def _since(state: TaskState[bytes]) -> float:
-    return max(state.enqueue_time or 0.0, state.last_requeue_time or 0.0)
-
-
-async def _ready_lists(link: Link, queue: str) -> list[str]:
-    namespace = namespace_of(queue)
-    lanes = [
-        lane.decode("utf-8", "replace")
-        for lane in await link.call("SMEMBERS", _keys.lanes(namespace))
-    ]
-    own = [lane for lane in lanes if lane.partition("/")[0] == queue]
-    return [_keys.ready(namespace, lane, priority) for lane in own for priority in Priority]
-
-
-async def waiting_by_priority(link: Link, queue: str) -> dict[str, int]:
-    """How many tasks of a queue are ready, by the name of their priority."""
-    counts = dict.fromkeys((priority.name.lower() for priority in Priority), 0)
-    for position, key in enumerate(await _ready_lists(link, queue)):
-        priority = Priority(position % len(Priority))
-        counts[priority.name.lower()] += await _or_zero(link, "LLEN", key)
-    return counts
-
-
-async def holders(broker: Broker, link: Link, limit: int) -> tuple[list[Holder], int]:
-    """Who holds leased tasks, and how many tasks were not looked at: more than `limit`."""
+async def holders(broker: Broker, link: Link) -> list[WorkerInfo]:
+    """Who holds leased tasks, sorted by name."""
     states: list[TaskState[bytes]] = []
-    left, total = limit, 0
     for stats in await broker.stats(await broker.queues()):
-        total += stats.working
-        if not stats.working or left <= 0:
-            continue
-        key = _keys.leases(namespace_of(stats.queue), stats.queue)
-        ids = [reply.decode("utf-8", "replace") for reply in await _leased(link, key, left)]
-        left -= len(ids)
-        states += [state for state in await broker.states(stats.queue, ids) if state is not None]
-    return _by_holder(states), max(0, total - limit)
+        if stats.working:
+            key = _keys.leases(namespace_of(stats.queue), stats.queue)
+            ids = [reply.decode("utf-8", "replace") for reply in await _members(link, key)]
+            found = await broker.states(stats.queue, ids)
+            states += [state for state in found if state is not None]
+    return _by_holder(states)
 
 
-async def _leased(link: Link, key: str, limit: int) -> Sequence[Any]:
-    reply: Sequence[Any] = await link.call("ZRANGE", key, 0, limit - 1)
+async def _members(link: Link, key: str) -> Sequence[Any]:
+    reply: Sequence[Any] = await link.call("ZRANGE", key, 0, -1)
     return reply
 
 
-def _by_holder(states: Iterable[TaskState[bytes]]) -> list[Holder]:
+def _by_holder(states: Iterable[TaskState[bytes]]) -> list[WorkerInfo]:
     held: dict[str, list[TaskState[bytes]]] = {}
     for state in states:
         if state.worker is not None and not state.status.is_final:
             held.setdefault(state.worker, []).append(state)
     return [
-        Holder(
-            name,
-            len(own),
-            min((s.last_dequeue_time for s in own if s.last_dequeue_time), default=None),
-            tuple(sorted({state.task_name for state in own})),
+        WorkerInfo(
+            name=name,
+            running=tuple(sorted(state.id for state in own)),
+            task_names=tuple(sorted({state.task_name for state in own})),
+            since=min((s.last_dequeue_time for s in own if s.last_dequeue_time), default=None),
         )
         for name, own in sorted(held.items())
     ]

@@ -2,7 +2,7 @@
 -- tell whether all that were asked for could be. Those that may not be leased now stay in front.
 local MAX_BYTES = 4000000 -- of bodies in one reply: it has to arrive well within its deadline
 local tasks, lost, leases, bytes = {}, 0, {}, 0
-local company, full
+local isolation, full
 local void = 0 -- ids that gave no task
 local deadline = lease_end(lease)
 local micros = now * 1e6
@@ -15,19 +15,19 @@ local function unusable(id, lane, why)
   bury(keys .. id, queue, id, 'status', 'rejected', 'error', why)
   redis.call('DEL', keys .. id)
 end
--- A task that workers died under runs in ever smaller company, so that one that kills them does
--- not take others along: alone before the death that would bury it, among 10 before that, ...
+-- A task that workers died under is isolated step by step, so that one that kills them does not
+-- take others along: alone before the death that would bury it, among 10 before that, ...
 local function fits(hash)
   local deaths = tonumber(hash.deaths) or 0
   if deaths <= 0 then return true end
-  if running < 0 then -- it was waited for in vain: one is taken as it is
-    running = 0
+  if ignore_isolation then -- it was waited for in vain: one is taken as it is
+    running, ignore_isolation = 0, false
     return true
   end
   local left = (tonumber(hash.max_deliveries) or most) - 1 - deaths
   local most_beside = math.floor(10 ^ math.min(math.max(left, 0), 9))
   if running + #tasks >= most_beside then
-    company = math.min(company or most_beside, most_beside)
+    isolation = math.min(isolation or most_beside, most_beside)
     return false
   end
   limit = math.min(limit, most_beside - running)

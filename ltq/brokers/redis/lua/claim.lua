@@ -10,24 +10,26 @@ ARGV[2]  claim_id  text
 ARGV[3]  consumer  name of who claims
 ARGV[4]  lease     seconds
 ARGV[5]  limit     int, most tasks to lease; 0 only wakes other consumers
-ARGV[6]  running   int, tasks the consumer works on already; -1: regardless
-ARGV[7]  grace     seconds that leases last beyond their end as far as this consumer goes
-ARGV[8]  hold      seconds from now in which it takes none back at all
-ARGV[9]  lanes     served lanes, each between line feeds
-ARGV[10] woken     lanes whose wake-up this consumer took, each between line feeds
-ARGV[11] swept     '1' if what is due was moved just now, else ''
-ARGV[12] most      int, deaths that bury a task which names no limit of its own
+ARGV[6]  running   int, tasks the consumer works on already
+ARGV[7]  ignore_isolation  '1' to lease one task that needs isolation all the same, else ''
+ARGV[8]  grace     seconds that leases last beyond their end as far as this consumer goes
+ARGV[9]  hold      seconds from now in which it takes none back at all
+ARGV[10] lanes     served lanes, each between line feeds
+ARGV[11] woken     lanes whose wake-up this consumer took, each between line feeds
+ARGV[12] swept     '1' if what is due was moved just now, else ''
+ARGV[13] most      int, deaths that bury a task which names no limit of its own
 ARGV     for each limited lane: lane, seconds between starts, burst, most running ('' for none)
 
-RETURNS {due_in, lost, tasks, now, start_in, company}: seconds until there may be more without a
+RETURNS {due_in, lost, tasks, now, start_in, isolation}: seconds until there may be more without a
         wake-up, or ''; ids that had no usable hash; for each task {id, token, fields and values of
         its hash as it was before}; the time; seconds until a rate limit lets a ready task start,
-        or ''; the company that a ready task may have and this consumer exceeds, or ''
+        or ''; how many may run beside a ready task that was left, itself among them, or ''
 ]]
 local prefix = KEYS[1]
 local again, claim_id, consumer, lease = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local limit, running, grace = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local hold, lanes, woken, swept, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
+local limit, running, ignore_isolation = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1'
+local grace, hold, lanes = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
+local woken, swept, most = ARGV[11], ARGV[12], tonumber(ARGV[13])
 -- @include time
 -- @include call_or_reset
 -- @include lease_end
@@ -35,7 +37,7 @@ local hold, lanes, woken, swept, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], AR
 -- @include lease
 -- @include claim_record
 -- @include limits
-local limits = read_limits(13, #ARGV)
+local limits = read_limits(14, #ARGV)
 -- @include serve_lane
 
 local function first(index) return call_or_reset('ZRANGE', prefix .. index, 0, 0, 'WITHSCORES')[2] end
@@ -60,4 +62,4 @@ end
 record()
 if full or void > 0 then due(now) end
 return { due_in and at(due_in) or '', lost, tasks, stamp, start_in and at(start_in) or '',
-  company and string.format('%.0f', company) or '' }
+  isolation and string.format('%.0f', isolation) or '' }

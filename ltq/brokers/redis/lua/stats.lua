@@ -1,31 +1,54 @@
 --[[
 stats: count the tasks of queues, at one moment, and how quickly they end.
 
-KEYS[1] prefix  of all keys of the namespace, "ltq:{namespace}:"
+KEYS[1] prefix         of all keys of the namespace, "ltq:{namespace}:"
+ARGV[1] overdue_after  seconds after its end from which a lease counts as overdue
 ARGV    queues
 
-RETURNS for each queue {pending, delayed, working, dead, rate}; rate is text, tasks a second
+RETURNS for each queue {high, normal, low, delayed, working, dead, rate, oldest, overdue}: pending
+        tasks by priority; rate is text, tasks a second; oldest is text, the seconds that the
+        pending task waits that waits longest, or ''
 ]]
-local prefix = KEYS[1]
+local prefix, overdue_after = KEYS[1], tonumber(ARGV[1])
 -- @include time
 -- @include call_or_reset
 -- @include throughput
-local pending = {}
+local lanes = {}
 for _, lane in ipairs(call_or_reset('SMEMBERS', prefix .. 'lanes')) do
   local queue = string.match(lane, '^[^/]*')
-  for priority = 0, 2 do
-    local waiting = call_or_reset('LLEN', prefix .. 'ready:' .. priority .. ':' .. lane)
-    pending[queue] = (pending[queue] or 0) + waiting
+  lanes[queue] = lanes[queue] or {}
+  table.insert(lanes[queue], lane)
+end
+local function waiting_since(id)
+  local times = redis.pcall('HMGET', prefix .. 'task:' .. (id or ''), 'enqueue_time', 'last_requeue_time')
+  if times.err or not (times[1] or times[2]) then return end
+  return math.max(tonumber(times[1] or '') or 0, tonumber(times[2] or '') or 0)
+end
+local function pending(queue)
+  local counts, since = { 0, 0, 0 }, nil
+  for _, lane in ipairs(lanes[queue] or {}) do
+    for priority = 0, 2 do
+      local ready = prefix .. 'ready:' .. priority .. ':' .. lane
+      local count = call_or_reset('LLEN', ready)
+      counts[priority + 1] = counts[priority + 1] + count
+      local head = count > 0 and waiting_since(call_or_reset('LINDEX', ready, 0))
+      if head then since = math.min(since or head, head) end
+    end
   end
+  return counts, since and at(math.max(0, now - since)) or ''
 end
 local counts = {}
-for i, queue in ipairs(ARGV) do
-  counts[i] = {
-    pending[queue] or 0,
+for i = 2, #ARGV do
+  local queue = ARGV[i]
+  local leases, by_priority, oldest = prefix .. 'leases:' .. queue, pending(queue)
+  counts[i - 1] = {
+    by_priority[1], by_priority[2], by_priority[3],
     call_or_reset('ZCARD', prefix .. 'delayed:' .. queue),
-    call_or_reset('ZCARD', prefix .. 'leases:' .. queue),
+    call_or_reset('ZCARD', leases),
     call_or_reset('ZCOUNT', prefix .. 'dead:' .. queue, '(' .. at(now - DEAD_TTL), '+inf'),
     throughput(queue),
+    oldest,
+    call_or_reset('ZCOUNT', leases, '-inf', (now - overdue_after) * 1000),
   }
 end
 return counts

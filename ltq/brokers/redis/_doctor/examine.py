@@ -1,0 +1,26 @@
+"""All that LTQ can tell of a Redis server and what it keeps there."""
+
+from collections.abc import Callable
+
+from ltq.broker import Broker, Finding, Severity, examine_queues
+from ltq.brokers.redis._doctor.checks import SERVER_CHECKS, check_inventory
+from ltq.brokers.redis._doctor.inventory import take_inventory
+from ltq.brokers.redis._doctor.survey import look_at_server
+from ltq.brokers.redis._link import Link
+from ltq.errors import BrokerError
+
+
+async def examine(
+    broker: Broker, link: Link, scan: int, on_scan: Callable[[int], object] | None
+) -> list[Finding]:
+    """See `Diagnostics.examine`."""
+    server = await look_at_server(link)
+    findings = [check(server) for check in SERVER_CHECKS]
+    try:
+        findings += examine_queues(await broker.stats(await broker.queues()))
+        if scan:
+            findings += check_inventory(await take_inventory(link, scan, on_scan))
+    except BrokerError as error:
+        advice = "see what the findings above say"
+        findings.append(Finding("queues", Severity.DANGER, f"cannot be read: {error}", advice))
+    return findings
