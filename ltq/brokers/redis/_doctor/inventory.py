@@ -1,6 +1,6 @@
-"""LTQ's keys on a server, looked through a few at a time. Nothing is changed.
+"""LTQ's keys on a server, read a few at a time. Nothing is changed.
 
-What each kind of key holds and how long it stays is what `lua/README.md` says of it.
+`lua/README.md` says what each kind of key holds and how long it stays.
 """
 
 import re
