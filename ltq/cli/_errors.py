@@ -69,4 +69,4 @@ def _discard_output() -> None:
 def _sentence(error: click.UsageError) -> str:
     text = " ".join(error.format_message().split()).rstrip(".")
     path = error.ctx.command_path if error.ctx is not None else "ltq"
-    return f"{text} (see '{path} --help')"
+    return f"{text[:1].lower()}{text[1:]} (see '{path} --help')"

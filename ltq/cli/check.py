@@ -3,7 +3,7 @@
 import asyncio
 import json
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, build_opener
 
 import click
@@ -83,7 +83,9 @@ def _check_process(url: str, timeout: float) -> str:
         with error:
             raise CommandError(f"{url}: {_summary(error.read(_MAX_REPLY))}") from error
     except (OSError, ValueError) as error:
-        raise CommandError(f"{url} does not answer: {error}") from error
+        reason = error.reason if isinstance(error, URLError) else error
+        text = reason.strerror if isinstance(reason, OSError) else reason
+        raise CommandError(f"{url} does not answer: {text or reason}") from error
 
 
 def _summary(body: bytes) -> str:
@@ -103,12 +105,13 @@ def _worker_text(health: dict[str, Any]) -> str:
 
 async def _check_broker(url: str | None, max_wait: float, timeout: float) -> str:
     """Ask the broker. Raises `CommandError` or `BrokerError` if something is wrong."""
-    try:
-        async with asyncio.timeout(timeout), open_broker(url) as broker:
-            await broker.ping()
-            queues = await broker.stats(await broker.queues())
-    except TimeoutError:
-        raise CommandError(f"the broker did not answer within {timeout:g} s") from None
+    async with open_broker(url) as broker:
+        try:
+            async with asyncio.timeout(timeout):
+                await broker.ping()
+                queues = await broker.stats(await broker.queues())
+        except TimeoutError:
+            raise CommandError(f"{broker.url} did not answer within {timeout:g} s") from None
     for queue in queues:
         if (queue.oldest or 0.0) > max_wait and stands_still(queue):
             raise CommandError(

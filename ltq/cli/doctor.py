@@ -93,11 +93,14 @@ def _print(console: Console, findings: Sequence[Finding]) -> None:
 
 
 def _table(findings: Sequence[Finding]) -> Table:
-    table = Table("severity", "check", "finding", "advice", box=None, padding=(0, 2, 0, 0))
+    """Return a table that fits 80 columns: an advice stands below its finding."""
+    table = Table("severity", "check", "finding", box=None, padding=(0, 2, 0, 0))
     for finding in findings:
         severity = Text(finding.severity, style=_STYLES[finding.severity])
-        texts = (finding.name, finding.text, finding.advice)
-        table.add_row(severity, *(safe(text) for text in texts))
+        text = safe(finding.text)
+        if finding.advice:
+            text.append_text(Text("\n-> ")).append_text(safe(finding.advice))
+        table.add_row(severity, safe(finding.name), text)
     return table
 
 

@@ -22,7 +22,7 @@ _DOUBTS = 200
 
 _SHOWN = 5
 
-_KEY = re.compile(rb"ltq:\{([^}]*)\}:(([a-z]+)(?::.*)?)", re.DOTALL)
+_KEY = re.compile(rb"ltq:\{([^}]*)\}:(([a-z_]+)(?::.*)?)", re.DOTALL)
 
 Life = Literal["stays", "ends", "ends when final"]
 
