@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from ltq._declared import DeclaredTask
+from ltq._display.values import short_repr
 from ltq.broker import Broker
 from ltq.cli._broker import export_broker_url, warn_local
 from ltq.cli._console import open_console, print_line
@@ -19,16 +21,13 @@ from ltq.state import Status, TaskState
 from ltq.task import Task
 from ltq.worker import Worker
 
-_SHOWN_JSON = 80
-"""Characters of a wrong text in the error about it."""
-
 
 def _json(text: str) -> Any:
     """Parse JSON: the type of an option."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise click.BadParameter(f"{text[:_SHOWN_JSON]!r} is not JSON: {error}") from error
+        raise click.BadParameter(f"{short_repr(text)} is not JSON: {error}") from error
 
 
 def _guess(text: str) -> Any:
@@ -108,7 +107,7 @@ def send(  # noqa: PLR0913  its options
     if broker_url is not None:
         worker.broker = Broker.from_url(broker_url)
     try:
-        given = task.codec.read_call(args, kwargs)
+        given = DeclaredTask.of(task).codec.read_call(args, kwargs)
     except InvalidArgumentsError as error:
         raise WrongUseError(str(error)) from error
     chosen = task.with_options(**_options(task_id, delay, priority))

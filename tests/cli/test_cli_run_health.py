@@ -13,8 +13,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
-from ltq._worker.run import WorkerHealth
 from ltq.cli.run._health import judge
+from ltq.state import WorkerHealth
 from ltq.worker import Worker
 from tests.cli import jobs
 from tests.cli.calls import call_ltq

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 import ltq
+from ltq._aio.service import spawn
 from ltq.cli._console import open_console, print_line
 from ltq.cli._errors import StoppedError
 from ltq.cli._threads import count_stuck_threads, exit_now, set_thread_pool
@@ -60,8 +61,8 @@ def demo(directory: str | None, workers: int) -> None:
 async def _beside_worker(producer: Coroutine[Any, Any, Report]) -> Report:
     """Run the producer beside the worker. Ctrl-C stops the worker, which ends both."""
     pool = set_thread_pool()
-    running = asyncio.create_task(worker.run())
-    producing = asyncio.create_task(producer)
+    running = spawn(worker.run(), name="ltq-demo-worker")
+    producing = spawn(producer, name="ltq-demo-producer")
     await asyncio.wait({running, producing}, return_when=asyncio.FIRST_COMPLETED)
     is_stopped = not producing.done()
     producing.cancel()

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from ltq._worker.run import WorkerHealth
 from ltq.cli.run._listen import Listen
 from ltq.logger import get_logger
+from ltq.state import WorkerHealth
 from ltq.worker import Worker
 
 logger = get_logger("cli")

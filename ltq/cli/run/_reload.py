@@ -4,15 +4,18 @@ import asyncio
 import os
 import signal
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from ltq._aio.service import first_of
 from ltq.cli.run._supervisor import SUPERVISED, own_command
 from ltq.logger import get_logger
 
 logger = get_logger("cli")
+
+_NAME = "ltq-reload"
+"""Name of the asyncio tasks that wait for what comes first."""
 
 _POLL = 0.5
 """Seconds between two scans of the files."""
@@ -80,12 +83,12 @@ class Reloader:
         logger.info("watching %d Python files in %s", len(self._files), self._folder)
         while True:
             child = await self._start()
-            await self._first(child.wait(), self._change(), self._stopping.wait())
+            await first_of(child.wait(), self._change(), self._stopping.wait(), name=_NAME)
             if child.returncode == 0:
                 return 0
             if child.returncode is not None and not self._stopping.is_set():
                 logger.error("exited with %d: waiting for a change", child.returncode)
-                await self._first(self._change(), self._stopping.wait())
+                await first_of(self._change(), self._stopping.wait(), name=_NAME)
             await self._end(child)
             if self._stopping.is_set():
                 return 0
@@ -120,10 +123,3 @@ class Reloader:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_STOP_TIMEOUT):
                     await child.wait()
-
-    async def _first(self, *waits: Coroutine[Any, Any, object]) -> None:
-        tasks = [asyncio.ensure_future(wait) for wait in waits]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

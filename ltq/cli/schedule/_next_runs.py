@@ -17,14 +17,13 @@ class NextRuns:
     @classmethod
     def after(cls, schedule: Schedule, now: float, count: int) -> "NextRuns":
         """Return the next `count` runs after a time in Unix seconds, in the schedule's zone."""
-        cron = schedule.cron
-        slots = islice(cron.iterate(int(now)), count)
-        return cls(schedule, [datetime.fromtimestamp(slot, cron.zone) for slot in slots])
+        slots = islice(schedule.iterate(int(now)), count)
+        return cls(schedule, [datetime.fromtimestamp(slot, schedule.zone) for slot in slots])
 
     def row(self) -> tuple[str, ...]:
         """Return name, expression, zone, task and misfire."""
         one = self.schedule
-        return one.name, one.cron.expression, one.cron.zone_name, one.task.name, one.misfire
+        return one.name, one.expr, one.tz, one.task.name, one.misfire
 
     def as_json(self) -> dict[str, object]:
         """Return what `--json` prints."""

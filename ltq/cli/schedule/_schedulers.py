@@ -78,9 +78,6 @@ def log_schedules(scheduler: Scheduler) -> None:
     if logger.isEnabledFor(logging.INFO):
         for one in scheduler.schedules:
             (run,) = NextRuns.after(one, time.time(), 1).runs
-            cron = one.cron
-            logger.info(
-                "%s: %s %s, next at %s", one.name, cron.expression, cron.zone_name, run.isoformat()
-            )
+            logger.info("%s: %s %s, next at %s", one.name, one.expr, one.tz, run.isoformat())
     if scheduler.broker.is_local:
         logger.warning(LOCAL_BROKER, url)
