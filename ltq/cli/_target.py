@@ -84,4 +84,10 @@ def _find(module: ModuleType, path: str, name: str, kind: type[Any]) -> object:
 
 def wrong_type(target: str, wanted: str, found: object) -> WrongUseError:
     """The error for a target of a wrong type."""
-    return WrongUseError(f"{target} is not {wanted}: it is of type {type(found).__name__}")
+    return WrongUseError(f"{target} is not {wanted}: it is of type {_public_name(type(found))}")
+
+
+def _public_name(kind: type[Any]) -> str:
+    """Return the name of a type, or of its first base that users know."""
+    known = (one for one in kind.__mro__ if not one.__module__.startswith("ltq._"))
+    return next(known).__name__
