@@ -10,6 +10,7 @@ import pytest
 import redis
 
 import ltq.brokers.redis
+from devtools.servers import RedisServer
 from ltq.broker import Finding, Severity
 from ltq.brokers.redis import RedisBroker, _keys
 from ltq.brokers.redis._doctor import checks
@@ -21,7 +22,6 @@ from ltq.brokers.redis._scripts import SCRIPTS, source
 from ltq.message import Finish
 from ltq.state import Status
 from tests.conformance.factories import QUEUE, publish, publish_many
-from tests.servers import RedisServer
 
 GOOD: Mapping[str, str] = {
     "redis_version": "7.0.15",

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from devtools.servers import RedisServer
 from ltq.brokers.redis import RedisBroker
 from ltq.message import Finish
 from ltq.state import Status
 from tests.cli.calls import call_ltq
 from tests.cli.processes import ROOT, ltq_on_terminal
 from tests.conformance.factories import QUEUE, claim_one, publish
-from tests.servers import RedisServer
 
 GOOD = ("--appendonly", "yes", "--notify-keyspace-events", "Kghx")
 

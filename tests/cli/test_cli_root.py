@@ -12,11 +12,11 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
+from devtools.servers import free_port
 from ltq.cli import main
 from ltq.cli._lazy import LazyCommand
 from tests.cli.calls import call_ltq
 from tests.cli.processes import ROOT, run_ltq
-from tests.servers import free_port
 
 COMMANDS = [
     *("demo", "run", "send", "stats", "size", "workers", "state", "watch", "cancel", "clear"),

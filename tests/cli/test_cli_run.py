@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers import free_port
 from ltq.cli.run.command import _child_command
 from ltq.state import Status
 from ltq.task import Task
 from tests.cli import jobs
 from tests.cli.calls import call_ltq
 from tests.cli.processes import run_ltq, start_ltq
-from tests.servers import free_port
 
 WORKER = "tests.cli.jobs:worker"
 HASTY = "tests.cli.jobs:hasty"

@@ -13,6 +13,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
+from devtools.servers import RedisServer
 from ltq.cli.run._health import judge
 from ltq.state import WorkerHealth
 from ltq.worker import Worker
@@ -20,7 +21,6 @@ from tests.cli import jobs
 from tests.cli.calls import call_ltq
 from tests.cli.processes import Running, free_ports, run_ltq, start_ltq
 from tests.eventually import eventually
-from tests.servers import RedisServer
 
 WORKER = "tests.cli.jobs:worker"
 
