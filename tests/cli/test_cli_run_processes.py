@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ltq.cli.run._supervisor import exit_text
 from tests.cli import jobs
 from tests.cli.calls import call_ltq
 from tests.cli.processes import run_ltq, start_ltq
@@ -46,12 +47,20 @@ async def test_a_crashed_process_is_started_again(redis_url: str) -> None:
         before = await seen_pids(2)
         killed = min(before)
         os.kill(killed, signal.SIGKILL)
-        await eventually(lambda: not is_alive(killed))
+        await running.err_line("was killed by SIGKILL: restarting in 1 s")
         after = await seen_pids(2)
         assert killed not in after
         running.process.send_signal(signal.SIGTERM)
         assert (await running.end()).code == 0
     await eventually(lambda: not any(is_alive(pid) for pid in after))
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [(1, "exited with 1"), (-15, "was killed by SIGTERM"), (-40, "was killed by signal 40")],
+)
+def test_how_a_process_ended_in_words(code: int, text: str) -> None:
+    assert exit_text(code) == text
 
 
 async def test_no_process_outlives_the_supervisor(redis_url: str) -> None:

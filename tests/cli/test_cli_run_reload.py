@@ -34,7 +34,7 @@ async def test_a_wrong_file_waits_for_the_next_change(tmp_path: Path) -> None:
     file.write_text("def f(:\n")
     async with start_ltq("run", "mine:worker", "--reload", cwd=tmp_path) as running:
         await running.err_line("mine cannot be imported: SyntaxError")
-        await running.err_line("exited with 1: waiting for a change")
+        await running.err_line("worker exited with 1: waiting for a change")
         file.write_text(MODULE.format(name="right"))
         await running.err_line("worker right: 1 task")
         running.process.send_signal(signal.SIGINT)

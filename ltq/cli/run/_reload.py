@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ltq._aio.service import first_of
-from ltq.cli.run._supervisor import SUPERVISED, own_command
+from ltq.cli.run._supervisor import SUPERVISED, exit_text, own_command
 from ltq.logger import get_logger
 
 logger = get_logger("cli")
@@ -87,7 +87,7 @@ class Reloader:
             if child.returncode == 0:
                 return 0
             if child.returncode is not None and not self._stopping.is_set():
-                logger.error("exited with %d: waiting for a change", child.returncode)
+                logger.error("worker %s: waiting for a change", exit_text(child.returncode))
                 await first_of(self._change(), self._stopping.wait(), name=_NAME)
             await self._end(child)
             if self._stopping.is_set():

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ltq.logger import get_logger
 
@@ -41,6 +42,15 @@ def own_command(*options: str) -> list[str]:
     given = sys.argv[1:]
     end = given.index("--") if "--" in given else len(given)
     return [sys.executable, "-m", "ltq", *given[:end], *options, *given[end:]]
+
+
+def exit_text(code: int) -> str:
+    """Return `"exited with 1"`, or `"was killed by SIGKILL"` for a negative code."""
+    if code >= 0:
+        return f"exited with {code}"
+    with suppress(ValueError):  # real-time signals have no name
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"was killed by signal {-code}"
 
 
 class Supervisor:
@@ -91,7 +101,7 @@ class Supervisor:
                 self._signalled()
                 return
             pause = FIRST_PAUSE if ran_well else pause
-            logger.error("process %d exited with %d: restarting in %g s", index, code, pause)
+            logger.error("process %d %s: restarting in %g s", index, exit_text(code), pause)
             await self._rest(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
