@@ -6,6 +6,13 @@ ISOLATION = 5.0
 """Seconds a worker keeps slots empty for a task that needs isolation, before and while it runs."""
 
 
+ISOLATION_BASE = 10
+"""By this factor more tasks may run beside one for each further death that it would survive."""
+
+MAX_ISOLATION_STEPS = 9
+"""Deaths beyond this many make no difference: a billion tasks are as good as any number."""
+
+
 def isolation_of(deaths: int, max_deliveries: int | None = None) -> int | None:
     """How many tasks, itself among them, may run in the process of one that workers died under.
 
@@ -16,7 +23,7 @@ def isolation_of(deaths: int, max_deliveries: int | None = None) -> int | None:
     if deaths <= 0:
         return None
     left = (max_deliveries or DEFAULT_MAX_DELIVERIES) - 1 - deaths
-    return int(10 ** min(max(left, 0), 9))
+    return int(ISOLATION_BASE ** min(max(left, 0), MAX_ISOLATION_STEPS))
 
 
 class ClaimBudget:

@@ -1,0 +1,1 @@
+"""The rules of every transition of a task, once for all brokers."""
