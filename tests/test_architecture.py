@@ -20,6 +20,7 @@ LAYERS: tuple[set[str], ...] = (
     {"message", "events", "_codec.*"},
     {"broker.*"},
     {"_aio.*"},
+    {"brokers._rules.*", "brokers._follow"},
     {"brokers.*", "handle", "handles", "notebook", "sync", "_enqueue"},
     {"task"},
     {"context", "schedule", "middleware.*"},
@@ -28,12 +29,18 @@ LAYERS: tuple[set[str], ...] = (
     {"app", "scheduler"},
     {"testing.*", "cli.*", "__init__", "__main__"},
 )
-"""A module imports from its own layer and those before it. `x.*` is a package with all in it."""
+"""A module imports from its own layer and those before it.
+
+`x.*` is a package with all in it, except what another name means more exactly.
+"""
 
 PARTS = {
     f"ltq._worker.{part}" for part in ("fetcher", "executor", "heartbeat", "completer", "task_pool")
 }
 """The parts of a worker: joined by their constructors' arguments, they know the seam only."""
+
+SHARED_BY_BROKERS = r"ltq\.brokers\.(_rules(\.\w+)?|_follow)"
+"""What brokers may have in common."""
 
 OUTSIDE = {
     "redis": r"ltq\.brokers\.redis\..+",
@@ -70,11 +77,13 @@ TREES = {name: ast.parse(path.read_text("utf-8"), str(path)) for name, path in F
 
 
 def layer_of(module: str) -> int | None:
-    """The number of a module's layer."""
+    """The number of a module's layer: of the most exact name that means it."""
     own = module.removeprefix("ltq").removeprefix(".") or "__init__"
     is_in_folder = module != "ltq" and FILES[module].parent != PACKAGE
-    names = {own, f"{own.partition('.')[0]}.*" if is_in_folder else own}
-    return next((number for number, layer in enumerate(LAYERS) if layer & names), None)
+    parts = own.split(".") if is_in_folder else []
+    folders = [f"{'.'.join(parts[:count])}.*" for count in range(len(parts), 0, -1)]
+    numbers = {name: number for number, layer in enumerate(LAYERS) for name in layer}
+    return next((numbers[name] for name in (own, *folders) if name in numbers), None)
 
 
 def named_imports(node: ast.AST) -> Iterable[str]:
@@ -199,9 +208,14 @@ class TestLayers:
             if layer_of(module) != len(LAYERS) - 1
         ] == []
 
-    def test_brokers_do_not_know_one_another(self) -> None:
+    def test_brokers_share_their_rules_and_nothing_else(self) -> None:
         shared = parts_of_broker("ltq.brokers.memory") & parts_of_broker("ltq.brokers.redis")
-        assert not shared
+        assert [name for name in sorted(shared) if not re.fullmatch(SHARED_BY_BROKERS, name)] == []
+
+    def test_the_rules_of_brokers_are_given_their_time_and_wait_for_nothing(self) -> None:
+        impure = {"asyncio", "logging", "random", "threading", "time"}
+        rules = [module for module in FILES if module.startswith("ltq.brokers._rules")]
+        assert [module for module in rules if packages(module) & impure] == []
 
 
 class TestImports:

@@ -22,13 +22,14 @@ from ltq.broker import (
 )
 from ltq.broker.feed import Feed
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
-from ltq.brokers.memory._store import Client, Store, Waiter
+from ltq.brokers._rules.claim import ConsumerConfig
+from ltq.brokers.memory._store import MemoryStore, Waiter
 from ltq.errors import ConfigurationError, TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import Limit
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 
-_stores: dict[str, Store] = {}
+_stores: dict[str, MemoryStore] = {}
 _stores_lock = threading.Lock()
 
 
@@ -80,8 +81,9 @@ class MemoryBroker(Broker):
         revoked: Callable[[str], None] | None = None,
         before_sweep: Callable[[], Awaitable[None]] | None = None,
     ) -> "MemoryConsumer":
-        client = Client(name or consumer_name(), queues, lease=lease, limits=limits or {})
-        return MemoryConsumer(self._store, client, revoked)
+        name = name or consumer_name()
+        config = ConsumerConfig(name, queues, lease=lease, limits=limits or {})
+        return MemoryConsumer(self._store, config, revoked)
 
     # Each call lets other coroutines run first, as one over a network would: a loop of calls
     # starves nobody. A call cancelled there has done nothing.
@@ -194,10 +196,13 @@ class MemoryBroker(Broker):
 class MemoryConsumer:
     """Claims tasks from a memory broker's store. Between its calls the store does not know it."""
 
-    def __init__(self, store: Store, client: Client, revoked: Callable[[str], None] | None) -> None:
-        self.name: str = client.name
+    def __init__(
+        self, store: MemoryStore, config: ConsumerConfig, revoked: Callable[[str], None] | None
+    ) -> None:
+        self.name: str = config.name
         self._store = store
-        self._client = client
+        self._config = config
+        self._lanes = frozenset(lane for lanes in config.lanes.values() for lane in lanes)
         self._revoked = revoked
         self._waits: set[asyncio.Future[bool]] = set()
         self._closed = False
@@ -208,16 +213,16 @@ class MemoryConsumer:
         revoke = None
         if self._revoked is not None:
             revoke = partial(_call, asyncio.get_running_loop(), self._revoked)
-        return self._store.claim(self._client, budget, revoke)
+        return self._store.claim_for(self._config, budget, revoke)
 
     async def wait(self, timeout: float | None) -> bool:
         loop = asyncio.get_running_loop()
         over: asyncio.Future[bool] = loop.create_future()
-        waiter = Waiter(self._client, partial(_call, loop, partial(_end, over), True))
+        waiter = Waiter(self._lanes, partial(_call, loop, partial(_end, over), True))
         timers = [] if timeout is None else [loop.call_later(timeout, _end, over, False)]
         self._waits.add(over)
         try:
-            due_in = self._store.wait(waiter)
+            due_in = self._store.wait(waiter, self._config)
             if due_in is not None:
                 timers.append(loop.call_later(due_in, _end, over, True))
             return not self._closed and await over
@@ -228,7 +233,7 @@ class MemoryConsumer:
                 timer.cancel()
 
     async def freed(self, lane: str) -> None:
-        """The store knows."""
+        """The store notices by itself when a task ends."""
 
     async def aclose(self) -> None:
         self._closed = True
@@ -249,9 +254,9 @@ def _name_in(url: str) -> str:
     return check_name("memory store", name) if name else ""
 
 
-def _open(name: str, clock: Clock) -> Store:
+def _open(name: str, clock: Clock) -> MemoryStore:
     with _stores_lock:
-        store = _stores.setdefault(name, Store(clock))
+        store = _stores.setdefault(name, MemoryStore(clock))
     if clock not in (system_clock, store.clock):
         raise ConfigurationError(
             f"memory://{name} has another clock already: "

@@ -1,0 +1,1 @@
+"""What watching has in common."""
