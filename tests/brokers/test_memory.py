@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,6 @@ from ltq.broker import Broker
 from ltq.brokers._rules import dead_letters
 from ltq.brokers._rules.recovery import MOST_SWEPT
 from ltq.brokers.memory import MemoryBroker
-from ltq.brokers.memory._namespace import Namespace
 from ltq.brokers.memory._timer_heap import SLACK
 from ltq.errors import ConfigurationError
 from ltq.message import Finish, Published, Requeue
@@ -41,9 +41,9 @@ class FakeClock:
         return self.now
 
 
-def space_of(broker: MemoryBroker) -> Namespace:
-    """The namespace of `mail:send`."""
-    return broker._store._spaces["mail"]
+def places_of(broker: MemoryBroker) -> Any:
+    """The memory broker's own places in the namespace of `mail:send`."""
+    return broker._store._places("mail")
 
 
 @pytest.fixture
@@ -298,7 +298,7 @@ class TestBounds:
             for delivery in claim.deliveries
         ]
         await broker.finish(outcomes)
-        records = space_of(broker).records
+        records = places_of(broker).records
         assert len(records) == 50
         clock.now += 10.0
         await broker.stats([QUEUE])
@@ -321,14 +321,14 @@ class TestBounds:
         feeds = [broker.feed(QUEUE, "nobody") for _ in range(3)]
         for feed in feeds:
             feed.close()
-        assert not space_of(broker)._feeds
+        assert not places_of(broker).listener._feeds
 
     async def test_heartbeats_pile_nothing_up(self, broker: MemoryBroker) -> None:
         await publish(broker)
         lease = (await claim_one(broker, broker.consumer([QUEUE]))).lease
         for _ in range(3 * SLACK):
             broker._store.heartbeat([lease], 15.0)
-        assert len(space_of(broker).records.leased._heap) <= SLACK + 2
+        assert len(places_of(broker).records.leased._heap) <= SLACK + 2
 
     async def test_a_call_moves_no_more_than_a_batch(
         self, broker: MemoryBroker, clock: FakeClock
@@ -357,7 +357,7 @@ class TestBounds:
         monkeypatch.setattr(dead_letters, "MAX_DEAD", 3)
         ids = await self._bury(broker, 5)
         assert (await broker.stats([QUEUE]))[0].dead == 3
-        assert list(space_of(broker).dead._dead[QUEUE]) == ids[2:]
+        assert list(places_of(broker).dead._dead[QUEUE]) == ids[2:]
 
     async def test_a_dead_letter_keeps_all_it_takes_to_send_it_again(
         self, broker: MemoryBroker
@@ -367,7 +367,7 @@ class TestBounds:
         assert await broker.publish([sent]) == [Published.CREATED]
         lease = (await claim_one(broker, broker.consumer([lane]))).lease
         await broker.finish([Finish(lease, Status.FAILED, dead=True)])
-        assert space_of(broker).dead._dead[QUEUE][sent.id].record.envelope == sent
+        assert places_of(broker).dead._dead[QUEUE][sent.id].record.envelope == sent
 
     async def _bury(self, broker: MemoryBroker, count: int) -> list[str]:
         ids = await publish_many(broker, count)

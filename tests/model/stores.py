@@ -5,10 +5,10 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from ltq.broker import Broker, Claim, Consumer
 from ltq.brokers.memory import MemoryBroker
-from ltq.brokers.memory._namespace import Namespace
 from ltq.message import DeadLetter
 from ltq.options import Priority
 from ltq.state import Status
@@ -117,20 +117,20 @@ class MemoryStore(Store):
         self._time = max(self._time, min(task.when, task.expires))
 
     def age(self, queue: str, seconds: float) -> None:
-        letters = self._space.dead._of(queue)
+        letters = self._places.dead._of(queue)
         for task_id, letter in letters.items():
             letters[task_id] = replace(letter, time=letter.time - seconds)
 
     @property
-    def _space(self) -> Namespace:
+    def _places(self) -> Any:
         self.broker._store.states(self.namespace, [])  # let it forget what has expired
-        return self.broker._store._spaces[self.namespace]
+        return self.broker._store._places(self.namespace)
 
     def dump(self) -> object:
-        space = self._space
-        lanes = space.lanes._lanes.items()
+        places = self._places
+        lanes = places.lanes._lanes.items()
         lines = {name: [list(line) for line in lane.lines] for name, lane in lanes}
-        records = space.records
+        records = places.records
         tables = [
             dict(table._entries) for table in (records.delayed, records.leased, records.final)
         ]
@@ -138,31 +138,31 @@ class MemoryStore(Store):
             (record.state(), record.token, record.tries, record.returned)
             for record in records._records.values()
         ]
-        letters = {queue: list(dead.items()) for queue, dead in space.dead._dead.items() if dead}
-        return lines, tables, states, dict(records.counts), letters, dict(space.ended._tokens)
+        letters = {queue: list(dead.items()) for queue, dead in places.dead._dead.items() if dead}
+        return lines, tables, states, dict(records.counts), letters, dict(places.ended._tokens)
 
     def places(self) -> Iterable[Place]:
-        space = self._space
-        for lane in space.lanes._lanes.values():
+        places = self._places
+        for lane in places.lanes._lanes.values():
             yield from ((task_id, Status.PENDING) for line in lane.lines for task_id in line)
-        yield from ((record.id, Status.DELAYED) for record in space.records.delayed)
-        yield from ((record.id, Status.WORKING) for record in space.records.leased)
-        yield from ((record.id, record.status) for record in space.records.final)
+        yield from ((record.id, Status.DELAYED) for record in places.records.delayed)
+        yield from ((record.id, Status.WORKING) for record in places.records.leased)
+        yield from ((record.id, record.status) for record in places.records.final)
 
     def check(self, model: Model) -> None:
-        space = self._space
+        places = self._places
         for queue in self.queues:
-            lane = space.lanes.own(queue)
+            lane = places.lanes.own(queue)
             for level in Priority:
                 line = [*lane.lines[level]]
                 assert line == model.lines[queue, level]
                 assert len(line) == lane.ready[level]
             assert lane.working == len(model.of(Status.WORKING, queue))
-        for record in space.records._records.values():
+        for record in places.records._records.values():
             task = model.tasks[record.id]
             counts = (record.token, record.returned, record.tries, record.deaths)
             assert counts == (task.token, task.returned, task.tries, task.deaths), record.id
-        assert len(space.records) == len(model.tasks)
+        assert len(places.records) == len(model.tasks)
 
     def check_order(self, seen: list[DeadLetter], expected: list[Letter]) -> None:
         assert [letter.id for letter in seen] == [letter.id for letter in expected]

@@ -9,11 +9,14 @@ from ltq.brokers.memory._lanes import MemoryLanes
 from ltq.brokers.memory._timer_heap import TimerHeap
 from ltq.state import Status
 
+NextToken = Callable[[int], int]
+"""See `Records.next_token`."""
+
 
 class MemoryRecords:
     """The tasks by their id, and each in the one place that its status says: `Records`."""
 
-    def __init__(self, lanes: MemoryLanes, next_token: Callable[[int], int]) -> None:
+    def __init__(self, lanes: MemoryLanes, next_token: NextToken) -> None:
         self.next_token = next_token
         self.delayed = TimerHeap()
         self.leased = TimerHeap()

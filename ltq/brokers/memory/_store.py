@@ -13,7 +13,8 @@ from ltq.broker.feed import Feed
 from ltq.brokers._rules.claim import ConsumerConfig
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.store import Store
-from ltq.brokers.memory._namespace import Namespace, Revoke
+from ltq.brokers.memory._listener import MemoryListener, Revoke
+from ltq.brokers.memory._namespace import Namespace, new_namespace
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +35,7 @@ class MemoryStore(Store):
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self._lock = threading.RLock()
-        self._spaces: dict[str, Namespace] = {}
+        self._known: dict[str, Namespace] = {}
         self._waiters: set[Waiter] = set()
         self._stirred: set[str] = set()
         self._last_token = 0
@@ -48,7 +49,7 @@ class MemoryStore(Store):
             if revoke is not None:
                 for delivery in claim.deliveries:
                     lease = delivery.lease
-                    self._space(namespace_of(lease.queue)).hold(lease.id, revoke)
+                    self._listener(lease.queue).hold(lease.id, revoke)
             return claim
 
     def wait(self, waiter: Waiter, consumer: ConsumerConfig) -> float | None:
@@ -65,15 +66,18 @@ class MemoryStore(Store):
     def follow(self, queue: str, task_id: str) -> Feed:
         """A feed that gets the present state of a task, and each later one."""
         with self._lock:
-            space = self._space(namespace_of(queue))
-            feed = Feed(partial(self._unfollow, space, task_id))
+            listener = self._listener(queue)
+            feed = Feed(partial(self._unfollow, listener, task_id))
             feed.put(self.states(queue, [task_id])[0])
-            space.follow(task_id, feed)
+            listener.follow(task_id, feed)
             return feed
 
-    def _unfollow(self, space: Namespace, task_id: str, feed: Feed) -> None:
+    def _unfollow(self, listener: MemoryListener, task_id: str, feed: Feed) -> None:
         with self._lock:
-            space.unfollow(task_id, feed)
+            listener.unfollow(task_id, feed)
+
+    def _listener(self, queue: str) -> MemoryListener:
+        return self._namespace(namespace_of(queue)).listener
 
     # What the rules need
 
@@ -87,16 +91,19 @@ class MemoryStore(Store):
                 self._wake()
 
     def _places(self, namespace: str) -> Places:
-        return self._space(namespace).places
+        return self._namespace(namespace).places
 
     def _namespaces(self) -> Iterable[str]:
-        return tuple(self._spaces)
+        return tuple(self._known)
 
-    def _space(self, namespace: str) -> Namespace:
-        space = self._spaces.get(namespace)
-        if space is None:
-            space = self._spaces[namespace] = Namespace(self._stirred, self._next_token)
-        return space
+    def _namespace(self, namespace: str) -> Namespace:
+        known = self._known.get(namespace)
+        if known is None:
+            known = self._known[namespace] = self._new_namespace(namespace)
+        return known
+
+    def _new_namespace(self, namespace: str) -> Namespace:
+        return new_namespace(self._stirred, self._next_token)
 
     def _next_token(self, above: int) -> int:
         self._last_token = max(self._last_token, above) + 1
