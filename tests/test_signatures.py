@@ -15,7 +15,6 @@ ALLOWED = {
     "Tasks of all types stand together: in a worker, before its middleware, on a schedule.": {
         "ltq.worker.Worker.tasks",
         "ltq.task.SendHook.on_send",
-        "ltq.task.Task.envelope_of",
         "ltq.scheduler.Scheduler.cron",
         "ltq.schedule.NeedsNoArguments.message",
         "ltq.schedule.Schedule.task",
@@ -58,7 +57,7 @@ ALLOWED = {
         "ltq.message.Message.ctx",
     },
     "Options as they were declared: they were checked by their TypedDict.": {
-        "ltq.task.Task.__init__",
+        "ltq.task.Task.options",
         "ltq.middleware.sentry.Sentry.__init__",  # sentry_sdk.init's
         "ltq.cli.send.send",  # click's
     },

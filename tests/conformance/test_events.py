@@ -117,8 +117,8 @@ class TestKinds:
             handle = await hang.send()
             await eventually(lambda: kinds(heard)[-1] == "started")
             await broker.clear(hang.queue)
-            shift = next(iter(worker._shifts))
-            (lease,) = shift._keeper.held()
+            run = next(iter(worker._runs))
+            (lease,) = run._leases.all()
             await broker.release(lease)  # by somebody else, with this very lease
             await eventually(lambda: kinds(heard, handle)[-1] == "lost")
 
@@ -248,7 +248,7 @@ class TestReader:
         events = worker.events(buffer=3)
         handles = await work.send_many([work.message() for _ in range(10)])
         assert events.dropped == 7
-        assert caplog.text.count("a reader of the events of shop is too slow") == 1
+        assert caplog.text.count("event reader for shop is too slow") == 1
         assert [(await anext(events)).id for _ in range(3)] == [one.id for one in handles[7:]]
         await work.send()
         assert (await anext(events)).kind is EventKind.ENQUEUED

@@ -9,6 +9,7 @@ import pytest
 
 import ltq
 from ltq import Status, Worker
+from ltq._declared import DeclaredTask
 from ltq.broker import Broker, Consumer, isolation_of
 from ltq.message import Finish
 from ltq.options import DEFAULT_MAX_DELIVERIES
@@ -177,8 +178,7 @@ class TestWorker:
         worker: Worker,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("ltq._worker.fetcher.ISOLATION", 0.1)
-        monkeypatch.setattr("ltq._worker.task_pool.ISOLATION", 0.1)
+        monkeypatch.setattr("ltq._worker.isolation.ISOLATION", 0.1)
         gate = asyncio.Event()
         running: set[int] = set()
 
@@ -202,8 +202,7 @@ class TestWorker:
         worker: Worker,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("ltq._worker.fetcher.ISOLATION", 0.2)
-        monkeypatch.setattr("ltq._worker.task_pool.ISOLATION", 0.2)
+        monkeypatch.setattr("ltq._worker.isolation.ISOLATION", 0.2)
         gates: dict[int, asyncio.Event] = {}
         running: set[int] = set()
 
@@ -252,7 +251,7 @@ async def make_suspects(
     broker: Broker, make_consumer: MakeConsumer, task: ltq.Task[[int], None], *numbers: int
 ) -> list[ltq.Handle[None]]:
     """Tasks that one more death would bury."""
-    bodies = [task.codec.encode_call((number,), {}) for number in numbers]
+    bodies = [DeclaredTask.of(task).codec.encode_call((number,), {}) for number in numbers]
     envelopes = [
         make_envelope(queue=QUEUE, task_name=task.name, body=body, max_deliveries=2)
         for body in bodies

@@ -72,7 +72,6 @@ class TestResource:
         @worker.task
         def read_in_a_thread() -> None:
             worker.resource.use("thread")
-            assert ltq.current().lifespan is worker.resource
 
         await read.send()
         await read_in_a_thread.send()
@@ -195,7 +194,7 @@ class TestEnd:
         async def fail(*_: object, **__: object) -> None:
             raise RuntimeError("a bug")
 
-        monkeypatch.setattr("ltq._worker.fetcher.Fetcher.run", fail)
+        monkeypatch.setattr("ltq._worker.fetcher.Fetcher._run", fail)
         with pytest.raises(RuntimeError, match="a bug"):
             await worker.run()
         assert OPENED[0].closed
@@ -288,4 +287,4 @@ class TestStart:
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        await eventually(lambda: not worker._shifts)
+        await eventually(lambda: not worker._runs)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import ltq
+from ltq._scheduler.loop import SchedulerLoop
 from ltq.broker import Broker
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.errors import BrokerError
@@ -155,13 +156,13 @@ Declare = Callable[[Scheduler], None]
 async def run_once(broker: Broker, declare: Declare) -> tuple[Schedule, ...]:
     """Run a scheduler until nothing is due."""
     rest = Rest()
-    scheduler = Scheduler(broker=broker, sleep=rest)
+    scheduler = Scheduler(broker=broker)
     declare(scheduler)
-    running = asyncio.create_task(scheduler.run())
+    loop = SchedulerLoop(broker, scheduler.schedules, sleep=rest)
+    loop.start()
     async with asyncio.timeout(10):
         await rest.begun.wait()
-    await scheduler.stop()
-    await running
+    await loop.aclose()
     assert all(0 < seconds <= 60 for seconds in rest.seconds)
     return scheduler.schedules
 

@@ -163,7 +163,7 @@ class TestRun:
 
         @worker.task
         async def ask() -> int:
-            return int(ltq.current().lifespan["answer"])
+            return int(worker.resource["answer"])
 
         handle = await ask.send()
         await worker.run(burst=True)

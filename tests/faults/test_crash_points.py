@@ -363,7 +363,7 @@ class TestProducer:
             producer = await stage.fleet.produce(scene.url, "one", crash="after_send_sent")
             assert await producer.end(20) == crash.EXIT_CODE
             again = jobs.double.with_options(id="one")
-            envelope = again._envelope_of(again.message(21))
+            envelope = again._envelopes.of_message(again.message(21), again)
             assert await scene.broker.publish([envelope]) == [Published.EXISTS]
             assert await (await stage.fleet.produce(scene.url, "one")).end(20) == 0
             (stats,) = await scene.broker.stats([jobs.double.queue])

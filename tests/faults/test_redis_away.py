@@ -535,15 +535,15 @@ class TestConnections:
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async with RedisBroker(server.url) as broker:
-            settled: list[Lease] = []
-            completer = Completer(broker, settled.append)
+            released = Released()
+            completer = Completer(broker, released)
             with monkeypatch.context() as patch:
                 patch.setattr(broker, "finish", _fails)
                 completer.submit(Finish(Lease("id", "faults:double", 1), Status.COMPLETED))
                 await lapse(0.05)
             await completer.drain(1.0)
             gc.collect()  # as above
-            assert len(settled) == 1
+            assert len(released.leases) == 1
 
     async def test_a_lost_pubsub_connection_is_not_opened_by_a_write(
         self, server: RedisServer
@@ -593,6 +593,16 @@ class TestConnections:
         await eventually(lambda: len(admin.client_list(_type="pubsub")) <= 2)
         again = await jobs.double.send(1)
         assert await again.result(SOON) == 2
+
+
+class Released:
+    """The leases that a completer released."""
+
+    def __init__(self) -> None:
+        self.leases: list[Lease] = []
+
+    def release(self, lease: Lease) -> None:
+        self.leases.append(lease)
 
 
 async def _fails(*_: object, **__: object) -> None:

@@ -12,7 +12,7 @@ import redis.asyncio
 from tests.eventually import eventually
 from tests.servers import free_port
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 FORK = ("-W", "ignore:This process")
 """From Python 3.12 on each fork beside a running thread is warned of."""
 

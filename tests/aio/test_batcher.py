@@ -1,6 +1,7 @@
 """Group commit: what shares a call, and what becomes of those who wait for it."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -82,7 +83,7 @@ class TestSharing:
 
     async def test_after_a_pause_it_goes_on(self, batcher: Batcher[int, int], flush: Flush) -> None:
         assert await batcher.submit(1) == 10
-        assert await batcher.join()
+        assert await batcher.drain()
         assert await batcher.submit(2) == 20
         assert flush.calls == [[1], [2]]
 
@@ -113,7 +114,7 @@ class TestErrors:
 
         batcher = Batcher(flush, limit=3)
         futures = [batcher.submit(1), batcher.submit(2)]
-        assert await batcher.join(timeout=5)
+        assert await batcher.drain(timeout=5)
         assert all(future.done() for future in futures)
 
 
@@ -151,7 +152,7 @@ class TestCancelled:
     ) -> None:
         flush.errors = [asyncio.CancelledError()]
         futures = [batcher.submit(item) for item in range(5)]
-        assert await batcher.join()
+        assert await batcher.drain()
         assert all(future.cancelled() for future in futures)
 
     def test_nobody_is_left_waiting_when_the_loop_ends(self) -> None:
@@ -168,17 +169,17 @@ class TestCancelled:
         assert all(future.cancelled() for future in futures)
 
 
-class TestJoin:
+class TestDrain:
     async def test_with_nothing_to_do_it_is_done(self, batcher: Batcher[int, int]) -> None:
         assert batcher.pending == 0
-        assert await batcher.join()
-        assert await batcher.join(timeout=0)
+        assert await batcher.drain()
+        assert await batcher.drain(timeout=0)
 
     async def test_it_waits_for_every_answer(
         self, batcher: Batcher[int, int], flush: Flush
     ) -> None:
         futures = [batcher.submit(item) for item in range(7)]
-        assert await batcher.join()
+        assert await batcher.drain()
         assert all(future.done() for future in futures)
         assert len(flush.calls) == 3
 
@@ -188,10 +189,10 @@ class TestJoin:
         flush.let_through.clear()
         batcher.submit(1)
         await flush.begun.get()
-        joining = asyncio.create_task(batcher.join(timeout=5))
+        draining = asyncio.create_task(batcher.drain(timeout=5))
         late = batcher.submit(2)
         flush.let_through.set()
-        assert await joining
+        assert await draining
         assert late.result() == 20
 
     async def test_it_says_that_it_could_not_wait_so_long(
@@ -199,14 +200,14 @@ class TestJoin:
     ) -> None:
         flush.let_through.clear()
         future = batcher.submit(1)
-        assert not await batcher.join(timeout=0.01)
+        assert not await batcher.drain(timeout=0.01)
         flush.let_through.set()
         assert await future == 10
 
     async def test_an_error_is_an_answer(self, batcher: Batcher[int, int], flush: Flush) -> None:
         flush.errors = [OSError("away")]
         future = batcher.submit(1)
-        assert await batcher.join()
+        assert await batcher.drain()
         assert isinstance(future.exception(), OSError)
 
     async def test_all_without_an_answer_are_pending(
@@ -219,7 +220,7 @@ class TestJoin:
         assert batcher.pending == 5
         flush.let_through.set()
         await asyncio.gather(*futures)
-        assert await batcher.join()
+        assert await batcher.drain()
         assert batcher.pending == 0
 
 
@@ -263,3 +264,39 @@ class TestCall:
         answers = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(answer) for answer in answers} == {OSError}
         assert (len(flush.calls), batcher.pending) == (1, 0)
+
+
+class TestClose:
+    async def test_what_has_no_answer_is_cancelled(
+        self, batcher: Batcher[int, int], flush: Flush
+    ) -> None:
+        flush.let_through.clear()
+        futures = [batcher.submit(item) for item in range(5)]
+        await flush.begun.get()
+        await batcher.aclose()
+        await batcher.aclose()
+        assert all(future.cancelled() for future in futures)
+        assert (batcher.pending, batcher.is_running) == (0, False)
+
+    async def test_also_before_the_first_call(self, batcher: Batcher[int, int]) -> None:
+        future = batcher.submit(1)
+        await batcher.aclose()
+        assert future.cancelled()
+        assert batcher.pending == 0
+
+    async def test_it_may_be_used_again(self, batcher: Batcher[int, int]) -> None:
+        await batcher.aclose()
+        assert await batcher.submit(1) == 10
+        assert await batcher.call(2) == 20
+
+
+if sys.version_info >= (3, 12):  # eager tasks came with it
+
+    async def test_eager_tasks_do_not_stop_it() -> None:
+        async def flush(items: list[int]) -> list[int]:
+            return items
+
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        batcher = Batcher(flush, limit=3)
+        assert [await batcher.submit(number) for number in range(3)] == [0, 1, 2]
+        assert await batcher.drain(5)
