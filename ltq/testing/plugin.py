@@ -9,6 +9,8 @@ import pytest
 
 from ltq.testing import Box, Clock, FlakyBroker, Target, use
 
+pytest.register_assert_rewrite("ltq.testing.conformance")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""

@@ -68,10 +68,7 @@ async def test_a_task_that_fails_is_exit_code_1(redis_url: str) -> None:
         send(redis_url, ADD, "--args", "[1, 2]", "--id", "gone", "--wait")
     )
     handle = jobs.add.handle("gone")
-
-    async with asyncio.timeout(20):
-        while not await jobs.worker.broker.find("gone"):
-            await asyncio.wait([waiting], timeout=0.02)
+    await eventually(lambda: jobs.worker.broker.find("gone"), timeout=20)
     await handle.cancel()
     assert await waiting == Done(1, "", "ltq: task gone ended as cancelled\n")
 
