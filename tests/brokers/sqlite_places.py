@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from ltq._aio.clock import system_clock
+from ltq._names import namespace_of
 from ltq.brokers._rules.places import KeptSlot, Lane, Places
 from ltq.brokers._rules.record import DeadRecord, Record
 from ltq.brokers.memory import MemoryBroker
@@ -54,8 +55,8 @@ class Database:
     def number(self, statement: str, *values: object) -> int:
         return int(self.run(statement, *values).fetchone()[0] or 0)
 
-    def begin(self) -> None:
-        self.run("BEGIN IMMEDIATE")
+    def begin(self, verb: str) -> None:
+        self.run(verb)
 
     def end(self, verb: str) -> None:
         self.run(verb)
@@ -310,33 +311,45 @@ class SqliteEndCounts:
 
 
 class SqliteStore(MemoryStore):
-    """A memory store whose places are in databases, one a namespace."""
+    """A memory store whose places are in databases, one a namespace. To look, it only reads."""
 
     def __init__(self) -> None:
         super().__init__(system_clock)
         self._databases: list[Database] = []
-        self._in_step = False
+        self._begin = ""
 
     @contextmanager
     def _step(self) -> Iterator[float]:
-        with super()._step() as now:
-            self._in_step = True
+        with super()._step() as now, self._transaction("BEGIN IMMEDIATE", "COMMIT"):
+            yield now
+
+    @contextmanager
+    def _look(self) -> Iterator[float]:
+        with self._lock, self._transaction("PRAGMA query_only = on", "PRAGMA query_only = off"):
+            yield self.clock()
+
+    @contextmanager
+    def _transaction(self, begin: str, end: str) -> Iterator[None]:
+        self._begin = begin
+        for database in self._databases:
+            database.begin(begin)
+        verb = "ROLLBACK" if end == "COMMIT" else end
+        try:
+            yield
+            verb = end
+        finally:
+            self._begin = ""
             for database in self._databases:
-                database.begin()
-            verb = "ROLLBACK"
-            try:
-                yield now
-                verb = "COMMIT"
-            finally:
-                self._in_step = False
-                for database in self._databases:
-                    database.end(verb)
+                database.end(verb)
+
+    def _seen(self, queue: str, now: float) -> Places:
+        return self._places(namespace_of(queue))
 
     def _new_namespace(self, namespace: str) -> Namespace:
         database = Database()
         self._databases.append(database)
-        if self._in_step:
-            database.begin()
+        if self._begin:
+            database.begin(self._begin)
         lanes = SqliteLanes(database)
         listener = MemoryListener(self._stirred, lanes.has_ready)
         final = (status for status in Status if status.is_final)

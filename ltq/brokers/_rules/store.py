@@ -20,7 +20,7 @@ from ltq.brokers._rules import (
     stats,
 )
 from ltq.brokers._rules.claim import ConsumerConfig, Spaces
-from ltq.brokers._rules.expiry import find, forget_expired
+from ltq.brokers._rules.expiry import forget_expired
 from ltq.brokers._rules.places import Places
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
@@ -43,6 +43,10 @@ class Store(ABC):
         What it changed is kept when the context ends, and nothing of it if it raised.
         """
 
+    def _look(self) -> AbstractContextManager[float]:
+        """One step whose rule changes nothing, and its time. A store may have a cheaper one."""
+        return self._step()
+
     @abstractmethod
     def _places(self, namespace: str) -> Places:
         """The places of a namespace, for the rest of the step."""
@@ -58,8 +62,8 @@ class Store(ABC):
             return self._in_order(envelopes, _queue_of_envelope, publish.publish, now)
 
     def first(self, queue: str, fingerprint: str) -> str | None:
-        with self._step() as now:
-            return publish.first(self._open(queue, now), fingerprint, now)
+        with self._look() as now:
+            return publish.first(self._seen(queue, now), fingerprint, now)
 
     def claim(self, consumer: ConsumerConfig, budget: ClaimBudget) -> Claim:
         with self._step() as now:
@@ -111,35 +115,35 @@ class Store(ABC):
     # What is seen
 
     def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
-        with self._step() as now:
-            return self._states(self._open(queue, now), ids, now)
+        with self._look() as now:
+            return self._states(self._seen(queue, now), ids, now)
 
     def find(self, task_id: str) -> TaskState[bytes] | None:
-        with self._step() as now:
+        with self._look() as now:
             found = (self._states(places, [task_id], now)[0] for places in self._all(now))
             return next((state for state in found if state is not None), None)
 
     def queues(self) -> list[str]:
-        with self._step() as now:
+        with self._look() as now:
             return sorted(name for places in self._all(now) for name in places.queues.names())
 
     def stats(self, queues: Sequence[str]) -> list[QueueStats]:
-        with self._step() as now:
-            return [stats.queue_stats(self._open(queue, now), queue, now) for queue in queues]
+        with self._look() as now:
+            return [stats.queue_stats(self._seen(queue, now), queue, now) for queue in queues]
 
     def workers(self) -> list[WorkerInfo]:
-        with self._step() as now:
+        with self._look() as now:
             return stats.workers(self._all(now))
 
     # Dead letters
 
     def dead_letters(self, queue: str, limit: int, offset: int) -> list[DeadLetter]:
-        with self._step() as now:
-            return dead_letters.newest(self._open(queue, now), queue, limit, offset, now)
+        with self._look() as now:
+            return dead_letters.newest(self._seen(queue, now), queue, limit, offset, now)
 
     def dead_letter(self, queue: str | None, task_id: str) -> DeadLetter | None:
-        with self._step() as now:
-            spaces = self._all(now) if queue is None else [self._open(queue, now)]
+        with self._look() as now:
+            spaces = self._all(now) if queue is None else [self._seen(queue, now)]
             found = (dead_letters.get(places, queue, task_id, now) for places in spaces)
             return next((letter for letter in found if letter is not None), None)
 
@@ -160,8 +164,12 @@ class Store(ABC):
         forget_expired(places, now)
         return places
 
+    def _seen(self, queue: str, now: float) -> Places:
+        """The places of a queue's namespace, to look at: no rule shows what has expired."""
+        return self._open(queue, now)
+
     def _all(self, now: float) -> list[Places]:
-        return [self._open(namespace, now) for namespace in self._namespaces()]
+        return [self._seen(namespace, now) for namespace in self._namespaces()]
 
     def _served(self, consumer: ConsumerConfig, now: float) -> Spaces:
         return {namespace: self._open(namespace, now) for namespace in consumer.lanes}
@@ -186,8 +194,11 @@ class Store(ABC):
     @staticmethod
     def _states(places: Places, ids: Sequence[str], now: float) -> list[TaskState[bytes] | None]:
         places.records.load(ids)
-        records = [find(places, task_id, now) for task_id in ids]
-        return [None if record is None else record.state() for record in records]
+        records = map(places.records.get, ids)
+        return [
+            None if record is None or record.is_expired(now) else record.state()
+            for record in records
+        ]
 
 
 def _queue_of_envelope(envelope: Envelope) -> str:
