@@ -10,6 +10,8 @@ import pytest
 from ltq.testing import Box, Clock, FlakyBroker, use
 from ltq.testing._box import Target
 
+pytest.register_assert_rewrite("ltq.testing.conformance")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
