@@ -38,7 +38,6 @@ INTERNAL = {
     "Fault": {"take"},
     "Message": {"options"},
     "Schedule": {"due", "envelope", "iterate", "key", "next", "spec"},
-    "Worker": {"health"},
 }
 """What passes between the parts of LTQ: not for users, and so not in the table."""
 

@@ -54,6 +54,7 @@ from ltq import (
     TaskFilter,
     TaskState,
     Worker,
+    WorkerHealth,
     testing,
 )
 from ltq.broker import Claim, Consumer, Finding
@@ -220,6 +221,7 @@ async def workers(own: Worker, broker: Broker, middleware: Middleware) -> None:
     assert_type(own.register_middleware(middleware, pos=0), None)
     assert_type(await own.run(burst=True), None)
     assert_type(own.stop(now=True), None)
+    assert_type(own.health(), list[WorkerHealth])
     assert_type(await own.aclose(), None)
     assert_type(own.events(buffer=10), EventReader)
     assert_type(own.subscribe(print), Callable[[], None])
@@ -247,6 +249,14 @@ async def apps(app: App, middleware: Middleware) -> None:
     assert_type(app.workers, tuple[Worker[Any], ...])
     assert_type(await app.run(burst=True), None)
     assert_type(app.stop(), None)
+
+
+def health(run: WorkerHealth) -> None:
+    """The health of a worker"""
+    assert_type(run.worker, str)
+    assert_type((run.claimed_ago, run.renewed_ago, run.lease), tuple[float, float, float])
+    assert_type(run.running, int)
+    assert_type((run.is_full, run.is_stopping), tuple[bool, bool])
 
 
 async def schedules(scheduler: Scheduler, schedule: Schedule) -> None:

@@ -13,7 +13,7 @@ class Gates:
 
     def __init__(self) -> None:
         self.entered: list[str] = []
-        self.most = 0
+        self.most: int = 0
         self._inside = 0
         self._opened: dict[str, threading.Event] = {}
         self._all = False
