@@ -1,6 +1,6 @@
 """Writes `docs/cli.md` from the commands themselves: `python docs/_cli.py`.
 
-A test compares the page with what this makes, so it cannot go stale.
+A test compares the page with the output of this program, so it cannot go stale.
 """
 
 import inspect
@@ -14,20 +14,18 @@ from ltq.cli import main
 
 PAGE = Path(__file__).parent / "cli.md"
 HEAD = "| command | |\n| --- | --- |"
-MADE = (
-    "Made from the commands themselves (`python docs/_cli.py`). `ltq COMMAND --help` says the "
-    "same. How they are used is in [operations](operations.md); exit codes are in "
-    "[errors](errors.md#exit-codes-of-ltq)."
-)
-SHARED = (
-    "`ltq --version` says the versions of LTQ, Python and redis-py. Where a command asks a "
-    "broker, it is `--broker-url` (or `--redis-url`), else `LTQ_BROKER_URL`, else "
-    "`redis://localhost:6379`. A `TIME` or `AGE` is seconds, or like `30s`, `15m`, `2h`, `7d`."
-)
+INTRO = """\
+This page is generated from the commands (`python docs/_cli.py`); `ltq COMMAND --help` prints the
+same. [Operations](operations.md) shows how to use them, [errors](errors.md#exit-codes-of-ltq) lists
+the exit codes.
+
+`ltq --version` prints the versions of LTQ, Python and redis-py. Commands that talk to a broker use
+`--broker-url` (or `--redis-url`), else `LTQ_BROKER_URL`, else `redis://localhost:6379`. A `TIME` or
+`AGE` is seconds, or like `30s`, `15m`, `2h`, `7d`."""
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
-    """Every command with its words, groups before what is in them."""
+    """Yield every command with its words; a group comes before its commands."""
     with click.Context(group) as context:
         for name in group.list_commands(context):
             _, command, _ = group.resolve_command(context, [name])
@@ -40,13 +38,10 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[s
 
 
 def help_of(command: click.Command) -> tuple[str, str]:
-    """What it does, and its examples."""
+    """Return the description and the examples of a command."""
     text = inspect.cleandoc(command.help or "")
     text, _, examples = re.sub(r"\n*\x08\n", "\n\n", text).partition("\n\nExample")
-    lines = examples.partition("\n")[2]
-    return "\n\n".join(part.replace("\n", " ") for part in text.split("\n\n")), inspect.cleandoc(
-        lines
-    )
+    return text, inspect.cleandoc(examples.partition("\n")[2])
 
 
 def usage(words: str, command: click.Command) -> str:
@@ -55,7 +50,7 @@ def usage(words: str, command: click.Command) -> str:
 
 
 def options(command: click.Command) -> Iterator[str]:
-    """The rows of a table."""
+    """Yield a table row for each option."""
     with click.Context(command) as context:
         for parameter in [*command.params, *implied(command)]:
             record = parameter.get_help_record(context)
@@ -69,7 +64,7 @@ def options(command: click.Command) -> Iterator[str]:
 
 
 def implied(command: click.Command) -> list[click.Parameter]:
-    """The options of the hidden command that a group runs when none of its own is named."""
+    """Return the options of the hidden command that a group runs by default."""
     own = command.commands.values() if isinstance(command, click.Group) else ()
     return [parameter for one in own if one.hidden for parameter in one.params]
 
@@ -86,14 +81,14 @@ def section(words: str, command: click.Command) -> str:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     found = list(commands(main))
     rows = [
         f"| [`ltq {words}`](#ltq-{words.replace(' ', '-')}) | {command.get_short_help_str(100)} |"
         for words, command in found
     ]
     sections = [section(words, command) for words, command in found]
-    parts = ["# Command line", MADE, SHARED, "\n".join([HEAD, *rows]), *sections]
+    parts = ["# Command line", INTRO, "\n".join([HEAD, *rows]), *sections]
     return "\n\n".join(parts) + "\n"
 
 
