@@ -1,6 +1,6 @@
-"""Writes `docs/cli.md` from the commands themselves: `python docs/_cli.py`.
+"""Writes `docs/cli.md` from the commands themselves: `python -m docs._cli`.
 
-A test compares the page with the output of this program, so it cannot go stale.
+A test compares the page with what this makes, so it cannot go stale.
 """
 
 import inspect
@@ -10,22 +10,26 @@ from pathlib import Path
 
 import click
 
+from docs._wrap import wrapped
 from ltq.cli import main
 
 PAGE = Path(__file__).parent / "cli.md"
 HEAD = "| command | |\n| --- | --- |"
-INTRO = """\
-This page is generated from the commands (`python docs/_cli.py`); `ltq COMMAND --help` prints the
-same. [Operations](operations.md) shows how to use them, [errors](errors.md#exit-codes-of-ltq) lists
-the exit codes.
-
-`ltq --version` prints the versions of LTQ, Python and redis-py. Commands that talk to a broker use
-`--broker-url` (or `--redis-url`), else `LTQ_BROKER_URL`, else `redis://localhost:6379`. A `TIME` or
-`AGE` is seconds, or like `30s`, `15m`, `2h`, `7d`."""
+MADE = (
+    "This page is made from the commands themselves (`python -m docs._cli`); `ltq COMMAND --help` "
+    "says the same. [Operations](operations.md) shows how to use them; "
+    "[errors](errors.md#exit-codes-of-ltq) lists the exit codes."
+)
+SHARED = (
+    "`ltq --version` prints the versions of LTQ, Python and redis-py. Commands that need a broker "
+    "take `--broker-url` (or `--redis-url`); without it they use `LTQ_BROKER_URL`, else "
+    "`redis://localhost:6379`. A `TIME` or `AGE` is seconds, or a text such as `30s`, `15m`, `2h`, "
+    "`7d`."
+)
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
-    """Yield every command with its words; a group comes before its commands."""
+    """Every command with its words; a group comes before its commands."""
     with click.Context(group) as context:
         for name in group.list_commands(context):
             _, command, _ = group.resolve_command(context, [name])
@@ -38,10 +42,11 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[s
 
 
 def help_of(command: click.Command) -> tuple[str, str]:
-    """Return the description and the examples of a command."""
+    """What it does, and its examples."""
     text = inspect.cleandoc(command.help or "")
     text, _, examples = re.sub(r"\n*\x08\n", "\n\n", text).partition("\n\nExample")
-    return text, inspect.cleandoc(examples.partition("\n")[2])
+    lines = examples.partition("\n")[2]
+    return "\n\n".join(map(wrapped, text.split("\n\n"))), inspect.cleandoc(lines)
 
 
 def usage(words: str, command: click.Command) -> str:
@@ -50,7 +55,7 @@ def usage(words: str, command: click.Command) -> str:
 
 
 def options(command: click.Command) -> Iterator[str]:
-    """Yield a table row for each option."""
+    """The rows of a table."""
     with click.Context(command) as context:
         for parameter in [*command.params, *implied(command)]:
             record = parameter.get_help_record(context)
@@ -64,7 +69,7 @@ def options(command: click.Command) -> Iterator[str]:
 
 
 def implied(command: click.Command) -> list[click.Parameter]:
-    """Return the options of the hidden command that a group runs by default."""
+    """The options of the hidden command that a group runs when none of its own is named."""
     own = command.commands.values() if isinstance(command, click.Group) else ()
     return [parameter for one in own if one.hidden for parameter in one.params]
 
@@ -81,15 +86,15 @@ def section(words: str, command: click.Command) -> str:
 
 
 def page() -> str:
-    """Return the whole page."""
+    """The whole page."""
     found = list(commands(main))
     rows = [
         f"| [`ltq {words}`](#ltq-{words.replace(' ', '-')}) | {command.get_short_help_str(100)} |"
         for words, command in found
     ]
     sections = [section(words, command) for words, command in found]
-    parts = ["# Command line", INTRO, "\n".join([HEAD, *rows]), *sections]
-    return "\n\n".join(parts) + "\n"
+    head = ["# Command line", wrapped(MADE), wrapped(SHARED), "\n".join([HEAD, *rows])]
+    return "\n\n".join([*head, *sections]) + "\n"
 
 
 if __name__ == "__main__":

@@ -163,8 +163,9 @@ def test_control_characters_of_arguments_are_escaped() -> None:
 
 
 @pytest.mark.parametrize("command", main.commands)
-def test_each_command_is_in_the_readme(command: str) -> None:
-    assert re.search(rf"\bltq {command}\b", (ROOT / "README.md").read_text())
+def test_each_command_is_in_the_readme_or_in_operations(command: str) -> None:
+    pages = [(ROOT / name).read_text("utf-8") for name in ("README.md", "docs/operations.md")]
+    assert re.search(rf"\bltq {command}\b", "\n".join(pages))
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
