@@ -31,7 +31,7 @@ _ENVIRONMENT = {**_INHERITED, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"
 
 @dataclass(frozen=True)
 class Done:
-    """What a command left."""
+    """What a command left behind: its exit code and output."""
 
     code: int
     out: str
@@ -39,7 +39,7 @@ class Done:
 
 
 class Running:
-    """A command under way."""
+    """A command that runs."""
 
     def __init__(self, process: Forked) -> None:
         self.process = process
@@ -60,7 +60,7 @@ class Running:
         raise AssertionError(f"stderr ended without {containing!r}")
 
     async def end(self) -> Done:
-        """Wait for the end; what was not read yet."""
+        """Wait for the end; return what was not read yet."""
         async with asyncio.timeout(PATIENCE):
             out, err = await self.process.communicate()
         assert self.process.returncode is not None
@@ -71,7 +71,7 @@ class Running:
 async def start_ltq(
     *arguments: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None
 ) -> AsyncIterator[Running]:
-    """`ltq` with these arguments; killed at the end if it has not ended."""
+    """Run `ltq` with these arguments; it is killed at the end of the block if it still runs."""
     environment = {**_ENVIRONMENT, **(env or {})}
     process = await start_python("-m", "ltq", *arguments, cwd=cwd, env=environment)
     try:
@@ -83,7 +83,7 @@ async def start_ltq(
 
 
 async def run_ltq(*arguments: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> Done:
-    """`ltq` with these arguments, from start to end."""
+    """Run `ltq` with these arguments until it ends."""
     async with start_ltq(*arguments, cwd=cwd, env=env) as running:
         return await running.end()
 
@@ -114,18 +114,18 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def interrupt(self) -> None:
-        """What Ctrl-C does."""
+        """Press Ctrl-C."""
         self._process.send_signal(signal.SIGINT)
 
     async def end(self) -> int:
-        """Wait for the end; the exit code."""
+        """Wait for the end; return the exit code."""
         async with asyncio.timeout(PATIENCE):
             code = await self._process.wait()
         self.read()
         return code
 
     def read(self) -> None:
-        """Take what was written since."""
+        """Read what was written since the last call."""
         try:
             while data := os.read(self._master, 65536):
                 self.raw += data.decode(errors="replace")
@@ -139,7 +139,7 @@ class Terminal:
 async def ltq_on_terminal(
     *arguments: str, env: Mapping[str, str] | None = None
 ) -> AsyncIterator[Terminal]:
-    """`ltq` on a terminal of 120 columns; killed at the end if it has not ended."""
+    """Run `ltq` on a terminal of 120 columns; it is killed at the end of the block."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     os.set_blocking(master, False)
@@ -166,7 +166,7 @@ async def ltq_on_terminal(
 
 
 def free_ports(count: int) -> int:
-    """The first of so many ports in a row that nobody listens on."""
+    """Return the first of `count` free ports in a row."""
     while True:
         first = free_port()
         try:

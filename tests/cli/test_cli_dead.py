@@ -59,7 +59,7 @@ async def ids_left(broker: Broker, queue: str = QUEUE) -> list[str]:
 
 
 async def test_the_age_of_a_dead_letter_is_by_the_clock_of_the_broker() -> None:
-    """By this machine's clock, if that is wrong, others would be selected than are meant."""
+    """If this machine's clock is wrong, its time would select other dead letters."""
     now = 1000.0
     async with MemoryBroker("memory://dead-letters-of-1970", clock=lambda: now) as broker:
         task_id = await bury(broker)
@@ -342,7 +342,7 @@ class TestPurge:
         command = ("dead", "purge", "--all", "--error", "text", "--broker-url", redis_url)
         async with ltq_on_terminal(*command) as terminal:
             await terminal.until(
-                "Remove those that match of 2 dead letters of all queues permanently? [y/N]"
+                "Of 2 dead letters in all queues, remove those that match permanently? [y/N]"
             )
             terminal.type("y\n")
             assert await terminal.end() == 0

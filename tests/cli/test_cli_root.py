@@ -58,7 +58,7 @@ finally:
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"], ["frobnicate"]])
 def test_help_and_wrong_use_import_no_command(arguments: list[str]) -> None:
-    """Redis, rich and the rest take longer than all that is before them."""
+    """Importing Redis, rich and the rest takes longer than everything before."""
     command = [sys.executable, "-c", IMPORTED, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.stdout.splitlines()[-1] == "imported:"
@@ -163,8 +163,9 @@ def test_control_characters_of_arguments_are_escaped() -> None:
 
 
 @pytest.mark.parametrize("command", main.commands)
-def test_each_command_is_in_the_readme(command: str) -> None:
-    assert re.search(rf"\bltq {command}\b", (ROOT / "README.md").read_text())
+def test_each_command_is_in_the_readme_or_in_operations(command: str) -> None:
+    pages = [(ROOT / name).read_text("utf-8") for name in ("README.md", "docs/operations.md")]
+    assert re.search(rf"\bltq {command}\b", "\n".join(pages))
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -200,7 +201,7 @@ def test_what_a_shell_tells_of_commands_is_not_cut(words: list[str]) -> None:
 
 
 async def test_without_redis_each_command_fails_with_one_line_without_the_password() -> None:
-    """All at once: each waits for as long as a call to the broker may take."""
+    """All at once, as each waits for as long as a call to the broker may take."""
     port = free_port()
     url = f"redis://me:swordfish@127.0.0.1:{port}/0"
     commands = (["stats"], ["doctor"], ["check", "--timeout", "30"], ["dead", "list"])

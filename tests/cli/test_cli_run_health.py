@@ -26,7 +26,7 @@ WORKER = "tests.cli.jobs:worker"
 
 
 class _Worker(Worker[Any]):
-    """A worker that says of itself what a test wants."""
+    """A worker whose health is what a test says."""
 
     def __init__(self, *health: WorkerHealth) -> None:
         super().__init__("w", "memory://w")
@@ -61,7 +61,7 @@ def test_who_is_well(health: list[WorkerHealth], is_well: bool, status: str) -> 
 
 
 async def ask(url: str, method: str = "GET") -> tuple[int, Any]:
-    """The status and the body; 0 where nobody answers."""
+    """Return status and body; 0 and None if nobody answers."""
 
     def fetch() -> tuple[int, bytes]:
         try:
@@ -78,14 +78,14 @@ async def ask(url: str, method: str = "GET") -> tuple[int, Any]:
 
 
 async def url_of(running: Running) -> str:
-    """Where a command says it tells its health."""
+    """Return the URL at which a command logs that it serves health."""
     found = re.search(r"http://\S+", await running.err_line("health at"))
     assert found
     return found[0]
 
 
 async def until(url: str, code: int, status: str) -> None:
-    """Wait until a worker's health is so."""
+    """Wait until the worker's health has this code and status."""
 
     async def is_so() -> bool:
         answer = await ask(url)

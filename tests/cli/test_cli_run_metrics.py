@@ -43,7 +43,7 @@ async def scrape(port: int) -> Samples:
 
 
 async def try_scrape(port: int) -> Samples:
-    """The same; empty where nobody listens."""
+    """Scrape; return nothing if nobody listens."""
     try:
         return await scrape(port)
     except OSError:
@@ -51,7 +51,7 @@ async def try_scrape(port: int) -> Samples:
 
 
 async def port_of(running: Running) -> int:
-    """The port that a command says it serves at."""
+    """Return the port at which a command logs that it serves metrics."""
     line = await running.err_line("metrics at")
     found = re.search(r"http://127\.0\.0\.1:(\d+)/metrics", line)
     assert found, line

@@ -1,4 +1,4 @@
-"""`ltq run --processes`: children that are kept running."""
+"""`ltq run --processes`: child processes that are kept running."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("tasks")
 
 
 async def seen_pids(count: int) -> set[int]:
-    """The processes that run tasks now, once there are so many."""
+    """Return the pids of the processes that run tasks, once there are `count`."""
     pids: set[int] = set()
 
     async def are_enough() -> bool:

@@ -1,4 +1,4 @@
-"""`ltq run --reload`: the worker again when a file has changed."""
+"""`ltq run --reload`: the worker is restarted when a file changes."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `ltq run` says to a module that is not there, not right, or not its own fault."""
+"""What a command loads, and what it says about a target that is missing, wrong or raises."""
 
 import importlib
 import sys

@@ -264,10 +264,10 @@ async def _question(selection: Selection, url: str | None) -> str:
         count = sum(count for _, count in await count_by_queue(broker, selection.queue))
     if count == 0:
         return ""
-    those = f"{count_dead_letters(count)} of {selection.queue or 'all queues'}"
+    those = f"{count_dead_letters(count)} in {selection.queue or 'all queues'}"
     if selection.wanted.is_empty:
         return f"Remove {those} permanently?"
-    return f"Remove those that match of {those} permanently?"
+    return f"Of {those}, remove those that match permanently?"
 
 
 async def _purge(selection: Selection, url: str | None) -> int:
