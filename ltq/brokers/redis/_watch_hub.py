@@ -8,7 +8,7 @@ notifications cannot be had, the same re-read runs quickly, and adapts.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ltq._names import namespace_of, new_id
 from ltq.broker.feed import Feed
@@ -248,13 +248,16 @@ class WatchHub:
         for namespace, ids in by_namespace.items():
             for start in range(0, len(ids), CHUNK):
                 chunk = ids[start : start + CHUNK]
+                # A feed opened meanwhile is left to its own read: this one may be too old for it.
+                feeds = [tuple(self._feeds.get((namespace, task_id), ())) for task_id in chunk]
                 replies = await self._link.run("states", _keys.prefix(namespace), *chunk)
-                for task_id, reply in zip(chunk, replies, strict=True):
-                    self._show((namespace, task_id), task_state(task_id, reply))
+                for task_id, asked, reply in zip(chunk, feeds, replies, strict=True):
+                    self._show((namespace, task_id), asked, task_state(task_id, reply))
 
-    def _show(self, target: Target, state: TaskState[bytes] | None) -> None:
-        for feed in list(self._feeds.get(target, ())):
-            if feed.put_changed(state):
+    def _show(self, target: Target, asked: Iterable[Feed], state: TaskState[bytes] | None) -> None:
+        feeds = self._feeds.get(target, ())
+        for feed in asked:
+            if feed in feeds and feed.put_changed(state):
                 self._pause = FASTEST_POLL
 
     async def _poll(self) -> None:
