@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
+from devtools.servers import free_port
 from tests.eventually import eventually
-from tests.servers import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 FORK = ("-W", "ignore:This process")

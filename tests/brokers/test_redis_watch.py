@@ -9,12 +9,12 @@ import pytest
 import redis.asyncio
 
 import ltq
+from devtools.servers import RedisServer
 from ltq import Status, Worker
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._link import Link
 from tests.conformance.factories import QUEUE, claim_one, publish
 from tests.eventually import eventually
-from tests.servers import RedisServer
 
 MANY = 5000
 

@@ -17,8 +17,6 @@ from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._consumer import RedisConsumer
 from ltq.brokers.redis._link import Link
 
-CRASH_VARIABLE = "LTQ_FAULTS_CRASH"
-
 EXIT_CODE: Final = 137
 """What a shell says of a process that `kill -9` ended."""
 
@@ -166,7 +164,7 @@ def _watch_progress(passing: Passing) -> None:
     @functools.wraps(progress)
     async def written(*arguments: Any, **options: Any) -> Any:
         writing = asyncio.ensure_future(progress(*arguments, **options))
-        await asyncio.wait([writing], timeout=_UNDER_WAY)
+        await asyncio.wait([writing], timeout=_UNDER_WAY)  # the task's own time
         passing("in_progress")
         return await writing
 

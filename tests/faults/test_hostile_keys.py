@@ -11,6 +11,9 @@ import pytest
 import redis
 
 import ltq
+from devtools.ledger import Ledger
+from devtools.servers import RedisServer
+from devtools.workers import Fleet, WorkerProcess
 from ltq._declared import DeclaredTask
 from ltq.broker import Broker
 from ltq.brokers.redis import RedisBroker, _keys
@@ -18,11 +21,8 @@ from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.state import Status
 from tests.eventually import eventually
 from tests.faults import jobs
-from tests.faults.ledger import Ledger
 from tests.faults.load import Load
 from tests.faults.sent import send_holds, started
-from tests.faults.workers import Fleet, WorkerProcess
-from tests.servers import RedisServer
 
 pytestmark = pytest.mark.slow
 

@@ -13,6 +13,7 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devtools.servers import RedisServer
 from ltq import Handle, Status, Worker
 from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
@@ -22,7 +23,6 @@ from ltq.brokers.redis._wire import delivery, task_state
 from ltq.errors import DecodeError
 from ltq.message import Delivery, Lease
 from tests.conformance.factories import make_envelope
-from tests.servers import RedisServer
 
 DEEP = b"[" * 5000
 
