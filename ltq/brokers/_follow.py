@@ -179,9 +179,11 @@ class Follower(Service):
         """Read these tasks; False if the store is away. Then feeds that wait to begin fail."""
         try:
             for namespace, ids in self._batches(targets):
+                # A feed opened meanwhile waits for a read of its own: this may be too old for it.
+                feeds = [tuple(self._feeds.get((namespace, task_id), ())) for task_id in ids]
                 states = await self._source.states(namespace, ids)
-                for task_id, state in zip(ids, states, strict=True):
-                    self._put((namespace, task_id), state)
+                for task_id, asking, state in zip(ids, feeds, states, strict=True):
+                    self._put((namespace, task_id), asking, state)
         except BrokerError as error:
             for feed in self._all_feeds():
                 if not feed.started:
@@ -201,7 +203,8 @@ class Follower(Service):
             for start in range(0, len(ids), READ_BATCH)
         ]
 
-    def _put(self, target: Target, state: TaskState[bytes] | None) -> None:
-        for feed in tuple(self._feeds.get(target, ())):
-            if feed.put_changed(state):
+    def _put(self, target: Target, asking: Iterable[Feed], state: TaskState[bytes] | None) -> None:
+        open_feeds = self._feeds.get(target, ())
+        for feed in asking:
+            if feed in open_feeds and feed.put_changed(state):
                 self._pause = FASTEST_POLL

@@ -3,13 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis.asyncio
 
 import ltq
 from devtools.servers import RedisServer
-from ltq import Worker
+from ltq import Status, Worker
+from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._link import Link
+from tests.conformance.factories import QUEUE, claim_one, publish
 from tests.eventually import eventually
 
 MANY = 5000
@@ -172,3 +176,32 @@ class TestFaults:
         await eventually(are_gone)
         await worker.aclose()
         await client.aclose()
+
+
+class TestFeed:
+    async def test_one_opened_during_a_read_gets_no_older_state(
+        self, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        has_read, goes_on = asyncio.Event(), asyncio.Event()
+        run = Link.run
+
+        async def run_slowly(link: Link, script: str, *arguments: Any, **options: Any) -> Any:
+            reply = await run(link, script, *arguments, **options)
+            if script == "states":
+                has_read.set()
+                await goes_on.wait()
+            return reply
+
+        monkeypatch.setattr(Link, "run", run_slowly)
+        async with RedisBroker(f"{redis_url}?notifications=poll") as broker:
+            envelope = await publish(broker)
+            first = broker.feed(QUEUE, envelope.id)
+            await has_read.wait()
+            async with broker.consumer([QUEUE]) as consumer:
+                await claim_one(broker, consumer)
+            second = broker.feed(QUEUE, envelope.id)
+            goes_on.set()
+            states = [await feed.get(5.0) for feed in (first, second)]
+            first.close()
+            second.close()
+        assert [state and state.status for state in states] == [Status.PENDING, Status.WORKING]

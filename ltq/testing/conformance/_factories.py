@@ -60,7 +60,7 @@ async def started(broker: Broker, waiting: Coroutine[Any, Any, T]) -> "asyncio.T
     """
     task = asyncio.create_task(waiting)
     for _ in range(_ROUND_TRIPS):
-        await asyncio.wait([task], timeout=0)
+        await asyncio.sleep(0)
         await broker.states(QUEUE, ["nobody"])
     return task
 
