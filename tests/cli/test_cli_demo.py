@@ -11,6 +11,8 @@ import ltq
 from ltq.cli import main
 from tests.cli.processes import ltq_on_terminal, run_ltq
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:

@@ -13,6 +13,8 @@ from ltq.brokers.redis import _keys
 from tests.cli.processes import ROOT, Done, ltq_on_terminal, run_ltq
 from tests.conformance.factories import QUEUE, publish_many
 
+pytestmark = pytest.mark.slow
+
 GOOD = ("--appendonly", "yes", "--notify-keyspace-events", "Kghx")
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()

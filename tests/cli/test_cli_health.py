@@ -23,6 +23,8 @@ from tests.cli.processes import Running, free_ports, run_ltq, start_ltq
 from tests.conformance.factories import QUEUE, publish
 from tests.eventually import eventually
 
+pytestmark = pytest.mark.slow
+
 WORKER = "tests.cli.jobs:worker"
 
 

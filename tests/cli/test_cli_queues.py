@@ -155,6 +155,7 @@ class TestClear:
         assert terminal.text.strip() == f"1 task removed from {QUEUE}"
 
 
+@pytest.mark.slow
 async def test_without_redis_it_is_one_line_without_the_password() -> None:
     port = free_port()
     done = await run_ltq("stats", "--broker-url", f"redis://me:swordfish@127.0.0.1:{port}/0")

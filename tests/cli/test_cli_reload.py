@@ -3,8 +3,12 @@
 import signal
 from pathlib import Path
 
+import pytest
+
 from ltq.cli.run._reload import changed, look
 from tests.cli.processes import run_ltq, start_ltq
+
+pytestmark = pytest.mark.slow
 
 MODULE = """
 import ltq

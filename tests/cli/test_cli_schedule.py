@@ -12,6 +12,8 @@ from ltq.broker import Broker
 from tests.cli.processes import Done, run_ltq, start_ltq
 from tests.eventually import eventually
 
+pytestmark = pytest.mark.slow
+
 MODULE = """
 import ltq
 

@@ -70,7 +70,7 @@ def check(directory: Path) -> None:
     settings = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
     (directory / "pytest.ini").write_text(settings)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"],
         cwd=directory,
         env={"PYTHONPATH": f"{directory}:{ROOT}", "PATH": os.defpath},
         capture_output=True,
