@@ -24,6 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """In the quick part, properties are tried with fewer examples; the whole run tries them all."""
     if config.getoption("markexpr") == "not slow":
         settings.load_profile("quick")
+    # The order of the tests is random; what LTQ leaves to chance (jitter, ids) is not repeated.
+    config.option.randomly_reset_seed = False
 
 
 def _give_up(reason: str) -> NoReturn:
