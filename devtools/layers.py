@@ -27,22 +27,24 @@ def _layer(role: str, *modules: str) -> Layer:
 
 
 LAYERS = (
+    _layer("words of their own: they know nothing of the rest", "errors", "state"),
+    _layer("event loops, threads, time: nothing of tasks", "_aio.*"),
     _layer(
-        "words of their own: they know nothing of the rest",
-        *("errors", "state", "options", "logger", "codec", "_names", "_cron.*", "_display.*"),
+        "what is declared, logged, named, shown",
+        *("options", "logger", "codec", "_names", "_cron.*", "_display.*"),
     ),
     _layer("what travels, and how values become bytes", "message", "events", "_codec.*"),
     _layer("the seam: what every broker can do, by role", "broker.*"),
-    _layer("event loops, threads, time: nothing of tasks", "_aio.*"),
     _layer(
-        "a store each; what a caller holds; the way in from synchronous code",
-        *("brokers.*", "handle", "handles", "notebook", "sync", "_enqueue"),
+        "a store each; what a caller holds; how messages are sent",
+        *("brokers.*", "handle", "handles", "notebook", "sync", "_sender.*"),
     ),
     _layer("what is sent", "task"),
     _layer(
         "what a running task, and what surrounds it, may know",
-        *("context", "schedule", "middleware.*"),
+        *("_declared", "context", "middleware.*"),
     ),
+    _layer("what is sent when", "schedule"),
     _layer("one run, of a worker or a scheduler, and its parts", "_worker.*", "_scheduler.*"),
     _layer("the registry of tasks", "worker"),
     _layer("several workers together", "app", "scheduler"),

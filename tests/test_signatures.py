@@ -15,12 +15,12 @@ ALLOWED = {
     "Tasks of all types stand together: in a worker, before its middleware, on a schedule.": {
         "ltq.worker.Worker.tasks",
         "ltq.task.SendHook.on_send",
-        "ltq.task.Task.envelope_of",
         "ltq.scheduler.Scheduler.cron",
         "ltq.schedule.NeedsNoArguments.message",
         "ltq.schedule.Schedule.task",
         "ltq.schedule.Schedule.message",
         "ltq.context.Context.__init__",
+        "ltq.context.Context.message",
         "ltq.middleware.base.Middleware.__call__",
         "ltq.middleware.max_age.MaxAge.__call__",
         "ltq.middleware.max_rate.MaxRate.__call__",
@@ -58,7 +58,7 @@ ALLOWED = {
         "ltq.message.Message.ctx",
     },
     "Options as they were declared: they were checked by their TypedDict.": {
-        "ltq.task.Task.__init__",
+        "ltq.task.Task.options",
         "ltq.middleware.sentry.Sentry.__init__",  # sentry_sdk.init's
         "ltq.cli.send.send",  # click's
     },

@@ -37,11 +37,10 @@ INTERNAL = {
     "Broker": {"feed", "fire"},
     "Clock": {"join", "leave", "timeline"},
     "Consumer": {"wait", "freed", "aclose"},
-    "Context": {"close", "lifespan"},
+    "Context": {"close"},
     "Fault": {"take"},
-    "Message": {"body", "options", "origin"},
-    "Schedule": {"cron", "due", "envelope", "key"},
-    "Task": {"envelope_of", "sent"},
+    "Message": {"options"},
+    "Schedule": {"due", "envelope", "iterate", "key", "next", "spec"},
     "Worker": {"health"},
 }
 """What passes between the parts of LTQ: not for users, and so not in the table."""

@@ -14,9 +14,9 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 
 from devtools.servers import RedisServer, free_port
-from ltq._worker.run import WorkerHealth
 from ltq.broker import Broker
 from ltq.cli.run._health import judge
+from ltq.state import WorkerHealth
 from ltq.worker import Worker
 from tests.cli import jobs
 from tests.cli.processes import Running, free_ports, run_ltq, start_ltq

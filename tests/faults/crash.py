@@ -139,12 +139,12 @@ def _watch_user_code(passing: Passing) -> None:
 
 def _watch_shutdown(passing: Passing) -> None:
     """The first outcomes to be written after everything was cancelled."""
-    stop_all, run = TaskPool.stop_all, Link.run
+    cancel_all, run = TaskPool.cancel_all, Link.run
     stopped = threading.Event()
 
-    @functools.wraps(stop_all)
+    @functools.wraps(cancel_all)
     def stopping(*arguments: Any, **options: Any) -> None:
-        stop_all(*arguments, **options)
+        cancel_all(*arguments, **options)
         stopped.set()
 
     @functools.wraps(run)
@@ -153,7 +153,7 @@ def _watch_shutdown(passing: Passing) -> None:
             passing("in_shutdown")
         return await run(link, script, *arguments, **options)
 
-    _replace(TaskPool, "stop_all", stopping)
+    _replace(TaskPool, "cancel_all", stopping)
     _replace(Link, "run", watched)
 
 

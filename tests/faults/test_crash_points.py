@@ -364,7 +364,7 @@ class TestProducer:
             producer = await produce(stage.fleet, scene.url, "one", crash="after_send_sent")
             assert await producer.end(20) == crash.EXIT_CODE
             again = jobs.double.with_options(id="one")
-            envelope = again._envelope_of(again.message(21))
+            envelope = again._envelopes.of_message(again.message(21), again)
             assert await scene.broker.publish([envelope]) == [Published.EXISTS]
             assert await (await produce(stage.fleet, scene.url, "one")).end(20) == 0
             (stats,) = await scene.broker.stats([jobs.double.queue])

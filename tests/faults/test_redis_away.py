@@ -542,8 +542,8 @@ class TestConnections:
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async with RedisBroker(server.url) as broker:
-            settled: list[Lease] = []
-            completer = Completer(broker, settled.append)
+            released = Released()
+            completer = Completer(broker, released)
             tried = asyncio.Event()
 
             async def fail(*_: object) -> None:
@@ -556,7 +556,7 @@ class TestConnections:
                 await asyncio.wait_for(tried.wait(), 5)
             await completer.drain(1.0)
             gc.collect()  # as above
-            assert len(settled) == 1
+            assert len(released.leases) == 1
 
     async def test_a_lost_pubsub_connection_is_not_opened_by_a_write(
         self, server: RedisServer
@@ -604,6 +604,16 @@ class TestConnections:
         await eventually(lambda: len(admin.client_list(_type="pubsub")) <= 2)
         again = await jobs.double.send(1)
         assert await again.result(SOON) == 2
+
+
+class Released:
+    """The leases that a completer released."""
+
+    def __init__(self) -> None:
+        self.leases: list[Lease] = []
+
+    def release(self, lease: Lease) -> None:
+        self.leases.append(lease)
 
 
 async def _nothing() -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from devtools.servers import RedisServer
 from ltq import Handle, Status, Worker
-from ltq._codec.call import CallCodec, Codec
+from ltq._codec.call import CallCodec
+from ltq._codec.codec import Codec
 from ltq._worker.outcomes import decode_ctx
 from ltq.brokers.redis import RedisBroker, _keys
 from ltq.brokers.redis._wire import delivery, task_state

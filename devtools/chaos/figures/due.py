@@ -107,7 +107,7 @@ async def _moved(client: redis.Redis, moment: float) -> float:
 
 async def _emptied(client: redis.Redis) -> None:
     """Wait until what was due has been run."""
-    key = _keys.ready(jobs.NAME, jobs.nothing.lane, 1)
+    key = _keys.ready(jobs.NAME, jobs.nothing.queue, 1)
     await eventually(lambda: not client.exists(key), 300.0, "all run")
 
 

@@ -80,4 +80,4 @@ def _used(stage: Stage) -> int:
 
 
 def _ready_key() -> str:
-    return _keys.ready(jobs.NAME, jobs.nothing.lane, 1)
+    return _keys.ready(jobs.NAME, jobs.nothing.queue, 1)
