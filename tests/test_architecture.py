@@ -89,6 +89,8 @@ HIDDEN_TYPES = {
     "ltq.brokers.redis._link.Link",
     "ltq.testing._box.Box",
     "ltq.testing._clock.Clock",
+    "ltq.testing._clock.Participant",
+    "ltq.testing._faults.Fault",
     "ltq.testing._flaky.FlakyBroker",
 }
 """Types that public signatures show and that still live in a private module."""
