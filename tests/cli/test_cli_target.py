@@ -4,11 +4,11 @@ import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from click.testing import CliRunner, Result
 
+from ltq.app import App
 from ltq.cli import main
 from ltq.cli._target import load_runnable
 from ltq.worker import Worker
@@ -72,24 +72,15 @@ def test_a_wrong_target_is_one_line_and_exit_code_2(try_run: Try, target: str, t
     assert len(result.stderr.splitlines()) == 1
 
 
-class _App:
-    """What `ltq.app.App` is to the command."""
-
-    def __init__(self, *workers: Worker) -> None:
-        self.workers = workers
-        self.bursts: list[bool] = []
-
-    async def run(self, *, burst: bool = False) -> None:
-        self.bursts.append(burst)
-
-
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch) -> _App:
+def app(monkeypatch: pytest.MonkeyPatch) -> App:
     """An App of one worker, at `tests.cli.jobs:app`."""
-    app = _App(Worker("one", broker_url="memory://here"))
-    module = ModuleType("ltq.app")
-    monkeypatch.setattr(module, "App", _App, raising=False)
-    monkeypatch.setitem(sys.modules, "ltq.app", module)
+    app, worker = App(), Worker("one", broker_url="memory://here")
+
+    @worker.task
+    async def tidy() -> None: ...
+
+    app.register_worker(worker)
     monkeypatch.setattr(jobs, "app", app, raising=False)
     return app
 
@@ -102,19 +93,20 @@ def app(monkeypatch: pytest.MonkeyPatch) -> _App:
         ["tests.cli.jobs:app", "--app"],
     ],
 )
-def test_an_app_is_run_like_a_worker(app: _App, arguments: list[str]) -> None:
+@pytest.mark.usefixtures("app")
+def test_an_app_is_run_like_a_worker(arguments: list[str]) -> None:
+    """Without `--burst` it would not end."""
     result = CliRunner().invoke(main, ["run", *arguments, "--burst", "--concurrency", "3"])
     assert result.exit_code == 0
-    assert app.bursts == [True]
-    assert "worker one: 0 tasks (none), concurrency 3, broker memory://here" in result.stderr
+    assert "worker one: 1 task (one:tidy), concurrency 3, broker memory://here" in result.stderr
 
 
 def test_an_option_overrides_the_brokers_of_all_workers(
-    app: _App, monkeypatch: pytest.MonkeyPatch
+    app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LTQ_BROKER_URL", "memory://unused")
     url = "memory://there"
-    result = CliRunner().invoke(main, ["run", "tests.cli.jobs:app", "--broker-url", url])
+    result = CliRunner().invoke(main, ["run", "tests.cli.jobs:app", "--broker-url", url, "--burst"])
     assert result.exit_code == 0
     assert [worker.broker.url for worker in app.workers] == [url]
 
