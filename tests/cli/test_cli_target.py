@@ -55,7 +55,7 @@ def test_an_attribute_of_an_attribute_may_be_named(
         ("mine:", "'mine:' is not of the form MODULE:NAME"),
         ("mine.py:worker", "'mine.py' is a file, not a module: try mine:worker"),
         ("./pkg/mine.py:worker", "try pkg.mine:worker"),
-        ("mine:wroker", "there is no 'wroker' in the module mine: did you mean mine:worker?"),
+        ("mine:wroker", "there is no 'wroker' in module mine: did you mean mine:worker?"),
         ("mine:number", "mine:number is not an ltq.Worker or ltq.App: it is of type int"),
         ("mine:task", "mine:task is not an ltq.Worker or ltq.App: it is of type Task"),
     ],
@@ -75,11 +75,12 @@ def test_a_wrong_target_is_one_line_and_exit_code_2(try_run: Try, target: str, t
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> App:
     """An App of one worker, at `tests.cli.jobs:app`."""
-    app, worker = App(), Worker("one", broker_url="memory://here")
+    worker: Worker = Worker("one", broker_url="memory://here")
 
     @worker.task
-    async def tidy() -> None: ...
+    async def add() -> None: ...
 
+    app = App()
     app.register_worker(worker)
     monkeypatch.setattr(jobs, "app", app, raising=False)
     return app
@@ -93,12 +94,12 @@ def app(monkeypatch: pytest.MonkeyPatch) -> App:
         ["tests.cli.jobs:app", "--app"],
     ],
 )
-@pytest.mark.usefixtures("app")
-def test_an_app_is_run_like_a_worker(arguments: list[str]) -> None:
-    """Without `--burst` it would not end."""
+def test_an_app_is_run_like_a_worker(app: App, arguments: list[str]) -> None:
     result = CliRunner().invoke(main, ["run", *arguments, "--burst", "--concurrency", "3"])
     assert result.exit_code == 0
-    assert "worker one: 1 task (one:tidy), concurrency 3, broker memory://here" in result.stderr
+    assert "worker one: 1 task (one:add), concurrency 3, broker memory://here" in result.stderr
+    assert "worker one has stopped" in result.stderr
+    assert [worker.concurrency for worker in app.workers] == [3]
 
 
 def test_an_option_overrides_the_brokers_of_all_workers(
@@ -106,7 +107,7 @@ def test_an_option_overrides_the_brokers_of_all_workers(
 ) -> None:
     monkeypatch.setenv("LTQ_BROKER_URL", "memory://unused")
     url = "memory://there"
-    result = CliRunner().invoke(main, ["run", "tests.cli.jobs:app", "--broker-url", url, "--burst"])
+    result = CliRunner().invoke(main, ["run", "tests.cli.jobs:app", "--burst", "--broker-url", url])
     assert result.exit_code == 0
     assert [worker.broker.url for worker in app.workers] == [url]
 
