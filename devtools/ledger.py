@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import msgspec
 import redis
 
-LEDGER_VARIABLE = "LTQ_FAULTS_LEDGER"
-
 _EVENTS, _GATE = "events", "gate:"
 
 

@@ -69,8 +69,9 @@ def _ignores_what_is_done(node: ast.AST) -> bool:
     """`await asyncio.wait([task], timeout=1)`, where nobody looks at the answer."""
     match node:
         case ast.Expr(value=ast.Await(value=ast.Call(func=function, keywords=keywords))):
-            has_limit = any(keyword.arg == "timeout" for keyword in keywords)
-            return ast.unparse(function) == "asyncio.wait" and has_limit
+            limits = {one.arg: ast.unparse(one.value) for one in keywords}
+            takes_time = limits.get("timeout", "0") != "0"
+            return ast.unparse(function) == "asyncio.wait" and takes_time
     return False
 
 

@@ -10,18 +10,17 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
-from devtools.ledger import LEDGER_VARIABLE
+from devtools.variables import (
+    CRASH_VARIABLE,
+    GO_VARIABLE,
+    LEASE_VARIABLE,
+    LEDGER_VARIABLE,
+    SHUTDOWN_VARIABLE,
+)
+from ltq.testing.conformance._eventually import eventually
 from ltq.worker import URL_VARIABLE
-from tests.eventually import eventually
 
 ROOT = Path(__file__).parents[1]
-
-LEASE_VARIABLE = "LTQ_FAULTS_LEASE"
-SHUTDOWN_VARIABLE = "LTQ_FAULTS_SHUTDOWN"
-CRASH_VARIABLE = "LTQ_FAULTS_CRASH"
-"""Names the point at which the process ends itself."""
-GO_VARIABLE = "LTQ_FAULTS_GO"
-"""Names a list in the ledger: the process begins when something can be popped from it."""
 
 
 class WorkerProcess:
@@ -73,7 +72,7 @@ class WorkerProcess:
 
 
 class Fleet:
-    """All processes of one run. The modules they load read the variables above."""
+    """All processes of one run. What they load reads the variables of `devtools.variables`."""
 
     def __init__(self, ledger_url: str, directory: Path, target: str) -> None:
         self._ledger_url = ledger_url

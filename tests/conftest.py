@@ -12,11 +12,20 @@ from hypothesis import settings
 from devtools.servers import RedisServer, find_redis_server
 
 settings.register_profile("ltq", deadline=None, print_blob=True)
+settings.register_profile("quick", settings.get_profile("ltq"), max_examples=20)
 settings.load_profile("ltq")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # So a shell starts what runs in the background, and so it would be for all that tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In the quick part, properties are tried with fewer examples; the whole run tries them all."""
+    if config.getoption("markexpr") == "not slow":
+        settings.load_profile("quick")
+    # The order of the tests is random; what LTQ leaves to chance (jitter, ids) is not repeated.
+    config.option.randomly_reset_seed = False
 
 
 def _give_up(reason: str) -> NoReturn:

@@ -85,16 +85,12 @@ BY_NAME = {
 commands when they are called."""
 
 HIDDEN_TYPES = {
-    "ltq._codec.call.CallCodec",
-    "ltq._cron.expression.Cron",
     "ltq.brokers.redis._consumer.RedisConsumer",
     "ltq.brokers.redis._link.Link",
     "ltq.testing._box.Box",
     "ltq.testing._clock.Clock",
-    "ltq.testing._clock.Participant",
     "ltq.testing._faults.Fault",
     "ltq.testing._flaky.FlakyBroker",
-    "ltq.testing._loops.Timeline",
 }
 """Types that public signatures show and that still live in a private module."""
 

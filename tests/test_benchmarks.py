@@ -84,6 +84,7 @@ def found() -> Results:
     )
 
 
+@pytest.mark.slow
 class TestMeasures:
     @pytest.mark.parametrize("name", [name for name in MEASURES if name != "lateness"])
     def test_each_gives_figures(self, name: str, url: str) -> None:
@@ -109,6 +110,7 @@ def entrant(name: str, path: Path, code: str) -> Entrant:
     return Entrant(name, name.title(), str(path), drain=1000, send=1000)
 
 
+@pytest.mark.slow
 class TestComparison:
     async def test_queues_are_measured_in_turn_and_one_that_fails_stops_no_other(
         self, redis_executable: str, tmp_path: Path

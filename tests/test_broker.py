@@ -49,6 +49,7 @@ def test_an_unknown_scheme_names_those_that_are_known(url: str) -> None:
         Broker.from_url(url)
 
 
+@pytest.mark.slow
 async def test_no_server_is_a_broker_error_in_time(unused_tcp_port: int) -> None:
     worker = ltq.Worker("shop", broker_url=f"redis://:secret@127.0.0.1:{unused_tcp_port}")
 

@@ -206,6 +206,7 @@ def model(minute: str, hour: str, zone: ZoneInfo, begin: datetime, end: datetime
         now, before = now + MINUTE, wall
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(CHANGES),
     st.sampled_from(sorted(MINUTES)),

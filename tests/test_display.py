@@ -168,6 +168,7 @@ class TestDisplay:
         await ltq.display()
         assert capsys.readouterr().out.strip() == ""
 
+    @pytest.mark.slow
     async def test_a_broker_that_is_away_is_an_error_and_nothing_goes_on(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:

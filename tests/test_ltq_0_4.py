@@ -162,6 +162,7 @@ def sentry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
+@pytest.mark.slow
 class TestQuickStart:
     async def test_it_sends_and_a_worker_runs_what_was_sent(self, myapp: MyApp) -> None:
         myapp.write(IMPORTS, WORKER, MAIN)
@@ -200,6 +201,7 @@ class TestMiddleware:
         assert _names(worker) == ["MaxTries", "MaxAge", "MaxRate", "Sentry"]
         assert sentry == ["https://..."]
 
+    @pytest.mark.slow
     async def test_a_worker_with_that_stack_runs(self, myapp: MyApp, sentry: list[str]) -> None:
         myapp.write(IMPORTS, MIDDLEWARES, OPTIONS, MAIN)
         await myapp.python()

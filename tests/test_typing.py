@@ -26,6 +26,8 @@ from devtools.typing_table import PAGE, REVEALED, TABLE, table
 from ltq import testing
 from ltq.broker import Consumer
 
+pytestmark = pytest.mark.slow
+
 FILES = ROOT / "tests" / "typing"
 MARK = re.compile(r"# error(?: \(not (.+)\))?$")
 """A line that must be refused. The checkers named cannot do it, and may learn it."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import redis
 
 import ltq
-from devtools.ledger import LEDGER_VARIABLE, Event, Ledger
-from devtools.workers import LEASE_VARIABLE, SHUTDOWN_VARIABLE
+from devtools.ledger import Event, Ledger
+from devtools.variables import LEASE_VARIABLE, LEDGER_VARIABLE, SHUTDOWN_VARIABLE
 
 NAME = "chaos"
 TARGET = "devtools.chaos.jobs:worker"

@@ -12,6 +12,8 @@ import redis.asyncio
 from devtools.servers import free_port
 from tests.eventually import eventually
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 FORK = ("-W", "ignore:This process")
 """From Python 3.12 on each fork beside a running thread is warned of."""

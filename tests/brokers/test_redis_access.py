@@ -179,6 +179,7 @@ def _started(server: RedisServer) -> Iterator[None]:
         server.stop()
 
 
+@pytest.mark.slow
 class TestTls:
     @pytest.fixture
     def port(self) -> int:

@@ -65,6 +65,7 @@ class TestRestart:
 
 
 class TestDeadline:
+    @pytest.mark.slow
     async def test_it_holds_for_all_that_wait_behind_one_call(self, unused_tcp_port: int) -> None:
         async with Broker.from_url(f"redis://127.0.0.1:{unused_tcp_port}") as broker:
             start = time.monotonic()

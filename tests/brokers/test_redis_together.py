@@ -33,6 +33,7 @@ async def send(worker: Worker, many: int) -> list[Handle[int]]:
     return await double.send_many([double.message(number) for number in range(many)])
 
 
+@pytest.mark.slow
 async def test_who_gives_up_leaves_no_subscription(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -54,6 +55,7 @@ async def test_who_gives_up_leaves_no_subscription(
     await worker.aclose()
 
 
+@pytest.mark.slow
 async def test_all_results_come_over_one_connection(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:

@@ -69,6 +69,7 @@ async def send_and_watch(url: str, many: int) -> int:
         return max(connections, await pubsub_connections(plain))
 
 
+@pytest.mark.slow
 class TestManyWatches:
     async def test_on_a_stock_server_none_is_lost(self, stock_server: RedisServer) -> None:
         assert await send_and_watch(stock_server.url, MANY) <= 2

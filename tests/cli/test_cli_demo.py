@@ -12,6 +12,8 @@ from ltq.cli import main
 from tests.cli.calls import call_ltq
 from tests.cli.processes import ltq_on_terminal, run_ltq
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:

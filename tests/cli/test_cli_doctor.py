@@ -15,6 +15,8 @@ from tests.cli.calls import call_ltq
 from tests.cli.processes import ROOT, ltq_on_terminal
 from tests.conformance.factories import QUEUE, claim_one, publish
 
+pytestmark = pytest.mark.slow
+
 GOOD = ("--appendonly", "yes", "--notify-keyspace-events", "Kghx")
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()

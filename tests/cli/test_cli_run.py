@@ -21,7 +21,7 @@ from tests.cli.processes import run_ltq, start_ltq
 WORKER = "tests.cli.jobs:worker"
 HASTY = "tests.cli.jobs:hasty"
 
-pytestmark = pytest.mark.usefixtures("tasks")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tasks")]
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ from tests.cli.calls import call_ltq
 from tests.cli.processes import Running, free_ports, run_ltq, start_ltq
 from tests.eventually import eventually
 
+pytestmark = pytest.mark.slow
+
 WORKER = "tests.cli.jobs:worker"
 
 

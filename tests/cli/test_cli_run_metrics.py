@@ -23,7 +23,7 @@ WORKER = "tests.cli.jobs:worker"
 Samples = dict[tuple[str, ...], float]
 """Values by the sample's name and the values of its labels, sorted by the labels' names."""
 
-pytestmark = pytest.mark.usefixtures("tasks")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tasks")]
 
 
 async def scrape(port: int) -> Samples:

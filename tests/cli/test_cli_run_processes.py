@@ -14,7 +14,7 @@ from tests.eventually import eventually
 
 WORKER = "tests.cli.jobs:worker"
 
-pytestmark = pytest.mark.usefixtures("tasks")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tasks")]
 
 
 async def seen_pids(count: int) -> set[int]:

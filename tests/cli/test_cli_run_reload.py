@@ -3,9 +3,13 @@
 import signal
 from pathlib import Path
 
+import pytest
+
 from ltq.cli.run._reload import changed, scan
 from tests.cli.calls import call_ltq
 from tests.cli.processes import run_ltq, start_ltq
+
+pytestmark = pytest.mark.slow
 
 MODULE = """
 import ltq

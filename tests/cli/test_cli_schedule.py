@@ -13,6 +13,8 @@ from tests.cli.calls import call_ltq
 from tests.cli.processes import Done, run_ltq, start_ltq
 from tests.eventually import eventually
 
+pytestmark = pytest.mark.slow
+
 MODULE = """
 import ltq
 

@@ -24,7 +24,7 @@ RELOADS, CONSUMES = "changed: restarting", "worker shop"
 
 PROGRAMS = {
     "ltq": [sys.executable, "-m", "ltq"],
-    "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
+    "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly"],
     "python": [sys.executable],
 }
 

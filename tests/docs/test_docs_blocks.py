@@ -63,7 +63,7 @@ def run(blocks: Sequence[tuple[str, int, str]], directory: Path, redis_url: str)
 def check(directory: Path) -> None:
     """Run the tests that a page shows."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"],
         cwd=directory,
         env={"PYTHONPATH": f"{directory}:{ROOT}", "PATH": os.defpath},
         capture_output=True,

@@ -12,8 +12,14 @@ import time
 import redis
 
 import ltq
-from devtools.ledger import LEDGER_VARIABLE, Event, Ledger
-from devtools.workers import CRASH_VARIABLE, GO_VARIABLE, LEASE_VARIABLE, SHUTDOWN_VARIABLE
+from devtools.ledger import Event, Ledger
+from devtools.variables import (
+    CRASH_VARIABLE,
+    GO_VARIABLE,
+    LEASE_VARIABLE,
+    LEDGER_VARIABLE,
+    SHUTDOWN_VARIABLE,
+)
 from tests.faults import crash
 
 TARGET = "tests.faults.jobs:worker"

@@ -5,7 +5,8 @@ from typing import TypeVar
 
 import ltq
 from devtools.ledger import Ledger
-from devtools.workers import CRASH_VARIABLE, Fleet, WorkerProcess
+from devtools.variables import CRASH_VARIABLE
+from devtools.workers import Fleet, WorkerProcess
 from ltq.state import TaskState
 from tests.eventually import eventually
 from tests.faults import jobs

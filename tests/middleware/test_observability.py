@@ -11,18 +11,21 @@ from tests.test_docs import blocks, run
 PAGE = "docs/observability.md"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(4))
 def test_its_blocks_run(number: int, tmp_path: Path) -> None:
     assert len(blocks(PAGE)) == 4
     run(blocks(PAGE)[number], tmp_path)
 
 
+@pytest.mark.slow
 def test_the_traces_shown_are_those_exported(tmp_path: Path) -> None:
     said = run(blocks(PAGE)[0], tmp_path)
     assert said.count('"trace_id"') > 2
     assert said.index('"name": "create shop:checkout"') < said.index('"process shop:checkout"')
 
 
+@pytest.mark.slow
 def test_the_tags_shown_are_those_reported(tmp_path: Path) -> None:
     assert "'ltq.task': 'shop:checkout'" in run(blocks(PAGE)[2], tmp_path)
 

@@ -226,6 +226,7 @@ print(json.dumps(recorder.reports))
 """
 
 
+@pytest.mark.slow
 def test_with_its_usual_integrations_each_failure_is_reported_once() -> None:
     # The worker logs a failure with its error, and Sentry's logging integration reports that too.
     done = subprocess.run(

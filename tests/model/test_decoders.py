@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("LTQ_MODEL_EXAMPLES", "100"))
 
 

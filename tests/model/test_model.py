@@ -46,6 +46,7 @@ def test_the_memory_broker_does_what_the_model_says() -> None:
     walk(partial(Punctual, MemoryStore))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60 + 2 * EXAMPLES)
 def test_the_redis_broker_does_what_the_model_says(server: RedisServer) -> None:
     walk(partial(RedisMachine, partial(RedisStore, server.url)))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall((ROOT / "docs" / "testing.md").read_text())
@@ -51,7 +53,7 @@ def python(*arguments: str, directory: Path) -> "subprocess.CompletedProcess[str
 def run_tests(code: str, directory: Path, *options: str) -> str:
     """Run a module of tests; what pytest says."""
     (directory / "test_user.py").write_text(code)
-    strict = ("-W", "error", "--strict-markers", "-q")
+    strict = ("-W", "error", "--strict-markers", "-q", "-p", "no:randomly")
     done = python("-m", "pytest", *PLUGIN, *strict, *options, "test_user.py", directory=directory)
     return done.stdout + done.stderr
 

@@ -15,7 +15,7 @@ from devtools.chaos.stage import Stage
 from ltq.brokers.redis import RedisBroker, _keys
 from ltq.brokers.redis._scripts import SCRIPTS, sha
 from ltq.message import Envelope, new_id
-from tests.eventually import eventually
+from ltq.testing.conformance._eventually import eventually
 
 _BATCH = 500
 _SENDERS = 4

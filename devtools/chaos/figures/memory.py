@@ -9,7 +9,7 @@ from devtools.chaos.figures.goal import Goal
 from devtools.chaos.say import say
 from devtools.chaos.stage import Stage, through
 from ltq.brokers.redis import _keys
-from tests.eventually import eventually
+from ltq.testing.conformance._eventually import eventually
 
 _BATCH = 1000
 _WAITING = 10_000

@@ -1,0 +1,12 @@
+"""Environment variables that tell a process under faults what to be. Its module reads them."""
+
+LEDGER_VARIABLE = "LTQ_FAULTS_LEDGER"
+"""The URL of the Redis that tasks write their ledger to."""
+LEASE_VARIABLE = "LTQ_FAULTS_LEASE"
+"""Of the worker, in seconds."""
+SHUTDOWN_VARIABLE = "LTQ_FAULTS_SHUTDOWN"
+"""Seconds that running tasks have at the end."""
+CRASH_VARIABLE = "LTQ_FAULTS_CRASH"
+"""Names the point at which the process ends itself."""
+GO_VARIABLE = "LTQ_FAULTS_GO"
+"""Names a list in the ledger: the process begins when something can be popped from it."""
