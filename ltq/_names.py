@@ -5,6 +5,7 @@ import re
 import socket
 from functools import lru_cache
 
+from ltq._display.values import short_repr
 from ltq.errors import ConfigurationError
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}", re.ASCII)
@@ -17,12 +18,9 @@ def check_name(kind: str, value: object) -> str:
     """
     if isinstance(value, str) and _NAME.fullmatch(value):
         return value
-    shown = repr(value)
-    if len(shown) > 80:
-        shown = shown[:77] + "..."
     what = kind if kind.endswith(" id") else f"{kind} name"
     raise ConfigurationError(
-        f"{what} {shown} is not allowed: 1 to 200 of the characters A-Z a-z 0-9 _ . : -"
+        f"{what} {short_repr(value)} is not allowed: 1 to 200 of the characters A-Z a-z 0-9 _ . : -"
     )
 
 

@@ -21,23 +21,17 @@ _WRITE_EVERY = 0.1
 class Context:
     """The run of a task, seen from inside it."""
 
-    __slots__ = (
-        *("_is_over", "_latest", "_lease", "_lost", "_settler", "_writer"),
-        *("lifespan", "message"),
-    )
+    __slots__ = ("_is_over", "_latest", "_lease", "_lost", "_settler", "_writer", "message")
 
     def __init__(
         self,
         message: Message[Any],
         lease: Lease,
         settler: Settler,
-        lifespan: Any = None,
         lost: Callable[[Lease], None] = lambda _: None,
     ) -> None:
-        self.message = message
+        self.message: Message[Any] = message
         """The message as middleware sees it."""
-        self.lifespan = lifespan
-        """What the worker's `lifespan` gave, or None."""
         self._lease = lease
         self._settler = settler
         self._lost = lost

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, ClassVar, Generic
+from typing import Any, Generic
 
 import msgspec
 from typing_extensions import TypeVar
@@ -14,7 +14,7 @@ from ltq.state import Status
 R_co = TypeVar("R_co", covariant=True, default=Any)
 
 
-class Message(msgspec.Struct, Generic[R_co], frozen=True, eq=False):
+class Message(msgspec.Struct, Generic[R_co], frozen=True):
     """One call of a task: made by `task.message(...)`, sent later, seen by middleware.
 
     Frozen, but for `ctx`: a dict of JSON values that middleware may write to; it survives retries.
@@ -33,30 +33,6 @@ class Message(msgspec.Struct, Generic[R_co], frozen=True, eq=False):
     """When it was sent (Unix seconds), once claimed."""
     dequeue_time: float | None = None
     """When it was claimed (Unix seconds, by the same clock), once claimed."""
-    body: bytes | None = None
-    """The arguments as they travel, once encoded."""
-    origin: object = None
-    """The task that made it with `task.message(...)`."""
-
-    def __repr__(self) -> str:
-        return (
-            f"Message(args={self.args!r}, kwargs={self.kwargs!r}, task_name={self.task_name!r}, "
-            f"ctx={self.ctx!r}, id={self.id!r}, options={self.options!r}, tries={self.tries!r}, "
-            f"enqueue_time={self.enqueue_time!r}, dequeue_time={self.dequeue_time!r})"
-        )
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Message) or type(self) is not type(other):
-            return NotImplemented
-        return _compared(self) == _compared(other)
-
-    __hash__: ClassVar[None]  # type: ignore[assignment]  # it holds dicts
-
-
-def _compared(message: Message[Any]) -> tuple[Any, ...]:
-    """What makes it the same message: not how its arguments are encoded, nor who made it."""
-    names = message.__struct_fields__
-    return tuple(getattr(message, name) for name in names if name not in ("body", "origin"))
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):

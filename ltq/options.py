@@ -10,6 +10,7 @@ from typing import Any, Literal, cast, get_args
 
 from typing_extensions import TypedDict
 
+from ltq._display.values import short_repr
 from ltq._names import check_name
 from ltq.errors import ConfigurationError
 
@@ -166,10 +167,7 @@ class SendConfig:
 
 
 def _fail(option: str, value: object, allowed: str) -> ConfigurationError:
-    shown = repr(value)
-    if len(shown) > 80:
-        shown = shown[:77] + "..."
-    return ConfigurationError(f"{option}={shown} is not allowed: {allowed}")
+    return ConfigurationError(f"{option}={short_repr(value)} is not allowed: {allowed}")
 
 
 def seconds(option: str, value: object, *, zero: bool = False) -> float:

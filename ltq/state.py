@@ -1,4 +1,4 @@
-"""What one can know of a task: its status and its state."""
+"""What can be known of tasks, queues and workers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -132,3 +132,27 @@ class WorkerInfo:
 
     since: float | None = None
     """When it claimed the one it has held longest: Unix seconds by the broker's clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerHealth:
+    """How one run of a worker is doing, from `worker.health()`."""
+
+    worker: str
+    claimed_ago: float
+    """Seconds since it last claimed, or since it last had room for a claim."""
+
+    renewed_ago: float
+    """Seconds since its leases were last renewed; beyond `lease` they are lost."""
+
+    lease: float
+    """Seconds that a lease lasts."""
+
+    running: int
+    """How many tasks run."""
+
+    is_full: bool
+    """Whether it claims nothing because it runs as many tasks as it may."""
+
+    is_stopping: bool
+    """Whether it was told to stop: it claims nothing more."""

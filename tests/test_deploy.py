@@ -15,8 +15,8 @@ import click
 import pytest
 import yaml
 
+from devtools.servers import RedisServer
 from ltq.cli import main
-from tests.servers import RedisServer
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from devtools.forks import run_python
 from ltq.options import SendOptions, TaskOptions
 
 ROOT = Path(__file__).parent.parent
@@ -16,15 +17,8 @@ def blocks(document: str) -> list[str]:
 
 
 def run(code: str, directory: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        cwd=directory,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    env = {"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONWARNINGS": "error"}
+    done = run_python("-c", code, cwd=directory, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import takewhile
 from zoneinfo import ZoneInfo
 
+from ltq._display.values import short_repr
 from ltq.errors import ConfigurationError
 
 _ALLOWED = (
@@ -136,14 +137,16 @@ def parse_cron(expression: object, zone: object) -> Cron:
     fields = expression.split() if isinstance(expression, str) else []
     parts = [part for field in fields for part in field.split(",")]
     if not (len(fields) in (5, 6) or _is_alias(fields)) or any(map(_RANDOM.fullmatch, parts)):
-        raise ConfigurationError(f"cron expression {_shown(expression)} is not allowed: {_ALLOWED}")
+        raise ConfigurationError(
+            f"cron expression {short_repr(expression)} is not allowed: {_ALLOWED}"
+        )
     plain = " ".join(fields)
     try:
         next(_walls(plain, datetime(2024, 1, 1)))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
         reason = f"{error}".rstrip(". ") or type(error).__name__
         raise ConfigurationError(
-            f"cron expression {_shown(expression)} is not allowed ({reason}): {_ALLOWED}"
+            f"cron expression {short_repr(expression)} is not allowed ({reason}): {_ALLOWED}"
         ) from error
     return Cron(plain, parse_zone(zone), _runs_through(plain))
 
@@ -160,17 +163,13 @@ def parse_zone(zone: object) -> tzinfo:
         except (KeyError, ValueError, OSError):
             pass
     raise ConfigurationError(
-        f"tz={_shown(zone)} is not allowed: a time zone's name like 'Europe/Berlin', or a ZoneInfo"
+        f"tz={short_repr(zone)} is not allowed: "
+        "a time zone's name like 'Europe/Berlin', or a ZoneInfo"
     )
 
 
 def _is_alias(fields: list[str]) -> bool:
     return len(fields) == 1 and fields[0].startswith("@")
-
-
-def _shown(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 80 else shown[:77] + "..."
 
 
 def _walls(expression: str, after: datetime) -> Iterator[datetime]:

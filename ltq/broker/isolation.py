@@ -33,7 +33,7 @@ class ClaimBudget:
         """The smallest isolation that a task needs which was left."""
         self.running: int = 0 if ignore_isolation else running
         """What runs beside the next one, as far as isolation counts it."""
-        self.ignores_isolation = ignore_isolation
+        self.ignores_isolation: bool = ignore_isolation
         """Until one was taken that needs isolation."""
 
     def takes(self, isolation: int | None) -> bool:

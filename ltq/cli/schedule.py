@@ -182,10 +182,7 @@ def announce(scheduler: Scheduler) -> None:
     if logger.isEnabledFor(logging.INFO):
         for one in scheduler.schedules:
             (run,) = _Next.of(one, time.time(), 1).runs
-            cron = one.cron
-            logger.info(
-                "%s: %s %s, next at %s", one.name, cron.expression, cron.zone_name, run.isoformat()
-            )
+            logger.info("%s: %s %s, next at %s", one.name, one.expr, one.tz, run.isoformat())
     if scheduler.broker.is_local:
         logger.warning(
             "%s is this process's own: no other process can reach it", scheduler.broker.url
@@ -201,14 +198,12 @@ class _Next:
 
     @classmethod
     def of(cls, schedule: Schedule, now: float, count: int) -> "_Next":
-        cron = schedule.cron
-        slots = islice(cron.iterate(int(now)), count)
-        return cls(schedule, [datetime.fromtimestamp(slot, cron.zone) for slot in slots])
+        slots = islice(schedule.iterate(int(now)), count)
+        return cls(schedule, [datetime.fromtimestamp(slot, schedule.zone) for slot in slots])
 
     def row(self) -> tuple[str, ...]:
         one = self.schedule
-        cron = one.cron
-        return one.name, cron.expression, cron.zone_name, one.task.name, one.misfire
+        return one.name, one.expr, one.tz, one.task.name, one.misfire
 
     def as_json(self) -> dict[str, object]:
         fields = ("name", "expression", "tz", "task", "misfire")

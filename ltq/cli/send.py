@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ltq._declared import DeclaredTask
 from ltq.broker import Broker
 from ltq.cli._console import open_console, print_line
 from ltq.cli._errors import CommandError, StoppedError, WrongUseError
@@ -101,7 +102,7 @@ def send(  # noqa: PLR0913  its options
     if broker_url is not None:
         worker.broker = Broker.from_url(broker_url)
     try:
-        given = task.codec.read_call(args, kwargs)
+        given = DeclaredTask.of(task).codec.read_call(args, kwargs)
     except InvalidArgumentsError as error:
         raise WrongUseError(str(error)) from error
     chosen = task.with_options(**_options(task_id, delay, priority))

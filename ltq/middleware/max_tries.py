@@ -31,14 +31,14 @@ class MaxTries(Middleware):
             raise
         except Exception as error:
             failed = message.tries + 1
-            most = message.options.max_tries or task.policy.max_tries
+            most = message.options.max_tries or task.config.max_tries
             if isinstance(error, RetryError):
                 if most is not None and failed >= most:
                     raise ExhaustedError from (error.__cause__ or error)
                 raise
-            if most is None or failed >= most or not _is_worth(task.policy.retry_on, error):
+            if most is None or failed >= most or not _is_worth(task.config.retry_on, error):
                 raise
-            raise RetryError(next_pause(task.policy.backoff, failed), str(error)) from error
+            raise RetryError(next_pause(task.config.backoff, failed), str(error)) from error
 
 
 def _is_worth(retry_on: RetryOn | None, error: Exception) -> bool:

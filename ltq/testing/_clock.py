@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -13,17 +14,17 @@ from ltq.options import MAX_SECONDS, Seconds, seconds
 from ltq.testing._loops import WORLD, Timeline, awaited_by
 
 Moment = datetime | str | float
-"""An aware datetime, such a one as ISO 8601 text, or Unix seconds."""
+"""An aware datetime, an ISO 8601 text of one, or Unix seconds."""
 
 _LOOK_EVERY = 0.001
-"""Real seconds between two looks at what waits for something real."""
+"""Real seconds between two checks of what waits for something real."""
 
 
 class Participant(Protocol):
-    """What works while a clock is moved: a box."""
+    """What works while a clock is moved. A box is one."""
 
     async def begin(self) -> None:
-        """Start working in the running event loop, if it does not yet, and let tasks be claimed."""
+        """Start to work in the running event loop, if that has not begun; let tasks be claimed."""
         ...
 
     def pause(self) -> None:
@@ -31,7 +32,7 @@ class Participant(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise what ended a worker or a scheduler."""
+        """Raise the error that ended a worker or a scheduler."""
         ...
 
     def running(self) -> list["asyncio.Task[None]"]:
@@ -44,29 +45,29 @@ class Participant(Protocol):
 
 
 class Clock:
-    """The time of workers, schedulers and a broker under test. It stands still unless moved.
+    """The time of workers, schedulers and a broker under test. It stands still unless it is moved.
 
         clock = Clock(start="2030-01-01T12:00:00Z")
         async with ltq.testing.use(worker, clock=clock):
             await clock.advance(hours=1)
 
-    `start` is an aware datetime, such a one as text, or Unix seconds; None is now, in whole
-    seconds. `patience` is how many real seconds a running task that waits for something real (a
-    thread, a socket) gets to go on before time moves over it. Calling the clock gives Unix
-    seconds. Raises `ConfigurationError`.
+    `start` is an aware datetime, an ISO 8601 text of one, or Unix seconds; None is now, in whole
+    seconds. A running task may wait for something real: a thread, a socket. `patience` is how many
+    real seconds the clock waits for that before it moves on. Calling the clock gives Unix seconds.
+    Raises `ConfigurationError`.
     """
 
     def __init__(self, start: Moment | None = None, *, patience: Seconds = 1.0) -> None:
         self._now = float(int(time.time())) if start is None else _unix("start", start)
         self._patience = seconds("patience", patience, zero=True)
-        # Near the loops' own time, as an object may be used here and there; and a whole number,
-        # so that no moment is rounded.
+        # Loop times stay near those of the real loop, as an object may be used with both clocks.
+        # A whole number, so that no moment is rounded.
         self._ahead = math.floor(self._now) - math.floor(time.monotonic())
         self._timeline: Timeline | None = None
         self._participants: list[Participant] = []
         self._is_moving = False
         self._since: dict[asyncio.Future[object], float] = {}
-        """What running tasks wait for that is real, and since when, by real time."""
+        """The real things that running tasks wait for, and since when, in real time."""
 
     def __call__(self) -> float:
         """Unix seconds."""
@@ -90,9 +91,9 @@ class Clock:
     ) -> None:
         """Move on by a timedelta, or by seconds, minutes, hours and days together.
 
-        All that is due until then happens at its own time, in that order: delayed tasks start,
-        retries run, cron slots are fired, timeouts cut. Raises `ConfigurationError` for less than
-        nothing, and inside a task; and what ends a worker or a scheduler, such as a
+        All that is due until then happens at its own time, in order: delayed tasks start, retries
+        run, cron slots are fired, timeouts end. Raises `ConfigurationError` for a negative time
+        and inside a task, and the error that ended a worker or a scheduler, such as a
         `LifespanError`.
         """
         step = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
@@ -109,9 +110,9 @@ class Clock:
         await self._move(self._now + total)
 
     async def advance_to(self, moment: Moment) -> None:
-        """Move on to a moment: an aware datetime, such a one as text, or Unix seconds.
+        """Move on to a moment: an aware datetime, an ISO 8601 text of one, or Unix seconds.
 
-        Raises `ConfigurationError` for one that has passed, and what `advance` raises.
+        Raises `ConfigurationError` for a moment that has passed, and what `advance` raises.
         """
         until = _unix("moment", moment)
         if until < self._now:
@@ -125,15 +126,19 @@ class Clock:
         self._participants.append(participant)
 
     def leave(self, participant: Participant) -> None:
-        """Work no more. With the last one the event loop gets its own time back."""
+        """Let a participant work no more. After the last one the event loop keeps real time."""
         if participant in self._participants:
             self._participants.remove(participant)
         if not self._participants and self._timeline is not None:
             self._timeline.release()
             self._timeline = None
 
-    def timeline(self) -> Timeline:
-        """That of the running event loop; one of another loop is over then."""
+    def lead(self, context: Context) -> None:
+        """Let what runs in a context of the running event loop follow this clock."""
+        context.run(WORLD.set, self._timeline_here())
+
+    def _timeline_here(self) -> Timeline:
+        """The timeline of the running event loop; one of another event loop ends."""
         loop = asyncio.get_running_loop()
         if self._timeline is None or self._timeline.loop is not loop:
             if self._timeline is not None:
@@ -145,7 +150,7 @@ class Clock:
         async with self._work() as timeline:
             await self._settle(timeline)
             while (moment := timeline.next + self._ahead) <= until:
-                if moment - self._ahead < timeline.next:  # rounded down: then it is not due yet
+                if moment - self._ahead < timeline.next:  # rounded down, so it is not due yet
                     moment = math.nextafter(moment, math.inf)
                 self._now = max(self._now, moment)
                 timeline.fire()
@@ -154,7 +159,7 @@ class Clock:
 
     @asynccontextmanager
     async def _work(self) -> AsyncIterator[Timeline]:
-        """Let the participants work meanwhile."""
+        """Let the participants work during the block."""
         if WORLD.get() is not None:
             raise ConfigurationError("a clock is moved by the test, not by what follows it")
         if self._is_moving:
@@ -165,12 +170,12 @@ class Clock:
                 for participant in tuple(self._participants):
                     stack.callback(participant.pause)
                     await participant.begin()
-                yield self.timeline()
+                yield self._timeline_here()
         finally:
             self._is_moving = False
 
     async def _settle(self, timeline: Timeline) -> None:
-        """Let happen what happens at this moment; what is real gets `patience` for it."""
+        """Wait for all that happens at this moment; for real things, at most `patience` seconds."""
         while True:
             await timeline.quiesce()
             for participant in self._participants:
@@ -183,7 +188,7 @@ class Clock:
             await asyncio.sleep(_LOOK_EVERY)
 
     def _outside(self, timeline: Timeline) -> list["asyncio.Future[object]"]:
-        """What running tasks wait for that is neither the clock's nor within the event loop."""
+        """What running tasks wait for that is neither a timer of the clock nor within the loop."""
         if not timeline.has_outside() and not any(
             participant.has_threads() for participant in self._participants
         ):
@@ -205,6 +210,6 @@ def _unix(name: str, moment: object) -> float:
     if isinstance(parsed, int | float) and not isinstance(parsed, bool) and math.isfinite(parsed):
         return float(parsed)
     raise ConfigurationError(
-        f"{name}={moment!r} is not allowed: an aware datetime, such a one as ISO 8601 text, "
+        f"{name}={moment!r} is not allowed: an aware datetime, an ISO 8601 text of one, "
         "or Unix seconds"
     )

@@ -4,8 +4,9 @@ import asyncio
 import gc
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
 
@@ -24,8 +25,17 @@ from tests.conformance.factories import (
     make_envelope,
     publish,
     publish_many,
-    started,
 )
+from tests.worker.doubles import turns
+
+T = TypeVar("T")
+
+
+async def started(waiting: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+    """Start something that waits, and let it come to where it waits: some turns of the loop."""
+    task = asyncio.create_task(waiting)
+    await turns()
+    return task
 
 
 class FakeClock:

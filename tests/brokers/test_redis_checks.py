@@ -10,6 +10,7 @@ import pytest
 import redis
 
 import ltq.brokers.redis
+from devtools.servers import RedisServer
 from ltq.broker import Finding, Severity
 from ltq.brokers.redis import RedisBroker, _keys
 from ltq.brokers.redis._doctor import checks
@@ -19,7 +20,6 @@ from ltq.brokers.redis._doctor.permissions import TRIALS, Rights
 from ltq.brokers.redis._doctor.survey import Server, look_at_server
 from ltq.brokers.redis._scripts import SCRIPTS, source
 from tests.conformance.factories import QUEUE, publish, publish_many
-from tests.servers import RedisServer
 
 GOOD: Mapping[str, str] = {
     "redis_version": "7.0.15",

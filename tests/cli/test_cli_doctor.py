@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from devtools.servers import RedisServer, free_port
 from ltq.broker import Broker
 from ltq.brokers.redis import _keys
 from tests.cli.processes import ROOT, Done, ltq_on_terminal, run_ltq
 from tests.conformance.factories import QUEUE, publish_many
-from tests.servers import RedisServer, free_port
 
 GOOD = ("--appendonly", "yes", "--notify-keyspace-events", "Kghx")
 

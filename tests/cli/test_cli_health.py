@@ -13,15 +13,15 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
-from ltq._worker.run import WorkerHealth
+from devtools.servers import RedisServer, free_port
 from ltq.broker import Broker
 from ltq.cli.run._health import judge
+from ltq.state import WorkerHealth
 from ltq.worker import Worker
 from tests.cli import jobs
 from tests.cli.processes import Running, free_ports, run_ltq, start_ltq
 from tests.conformance.factories import QUEUE, publish
 from tests.eventually import eventually
-from tests.servers import RedisServer, free_port
 
 WORKER = "tests.cli.jobs:worker"
 
@@ -166,7 +166,7 @@ class TestBroker:
         assert done.code == 0
         done = await run_ltq("check", "--broker-url", redis_url, "--max-wait", "0")
         assert done.code == 1
-        assert done.err.startswith(f"ltq: {QUEUE}: 1 tasks wait, the first for ")
+        assert done.err.startswith(f"ltq: {QUEUE}: 1 tasks wait, the oldest for ")
         async with broker.consumer([QUEUE]) as consumer:
             await broker.claim(consumer, 1)
         done = await run_ltq("check", "--broker-url", redis_url, "--max-wait", "0")

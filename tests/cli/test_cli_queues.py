@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from devtools.servers import free_port
 from ltq._names import new_id
 from ltq.broker import Broker
 from ltq.message import Envelope, Finish
 from ltq.state import Status
 from tests.cli.processes import Done, ltq_on_terminal, run_ltq
-from tests.servers import free_port
 
 QUEUE = "mail:send"
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers import free_port
 from ltq.cli.run.command import _one_of
 from ltq.state import Status
 from ltq.task import Task
 from tests.cli import jobs
 from tests.cli.processes import run_ltq, start_ltq
-from tests.servers import free_port
 
 WORKER = "tests.cli.jobs:worker"
 HASTY = "tests.cli.jobs:hasty"

@@ -9,6 +9,7 @@ import pytest
 import redis
 
 import ltq
+from ltq._declared import DeclaredTask
 from ltq.broker import Broker
 from ltq.state import Status
 from tests.cli import jobs
@@ -67,10 +68,7 @@ async def test_a_task_that_fails_is_exit_code_1(redis_url: str) -> None:
         send(redis_url, ADD, "--args", "[1, 2]", "--id", "gone", "--wait")
     )
     handle = jobs.add.handle("gone")
-
-    async with asyncio.timeout(20):
-        while not await jobs.worker.broker.find("gone"):
-            await asyncio.wait([waiting], timeout=0.02)
+    await eventually(lambda: jobs.worker.broker.find("gone"), timeout=20)
     await handle.cancel()
     assert await waiting == Done(1, "", "ltq: task gone ended as cancelled\n")
 
@@ -127,10 +125,11 @@ def test_arguments_are_read_whatever_the_serializer_is() -> None:
     @worker.task
     async def buy(order: jobs.Order, *, when: datetime) -> None: ...
 
-    given = buy.codec.read_call(
-        [{"count": 1, "within": "PT60S"}], {"when": "2026-11-22T03:00:00+00:00"}
-    )
+    read = DeclaredTask.of(buy).codec.read_call
+    given = read([{"count": 1, "within": "PT60S"}], {"when": "2026-11-22T03:00:00+00:00"})
     order = jobs.Order(1, timedelta(seconds=60))
     assert given == ((order,), {"when": datetime(2026, 11, 22, 3, tzinfo=UTC)})
     with pytest.raises(ltq.InvalidArgumentsError, match="argument 'order'"):
-        buy.codec.read_call([{"count": "x"}], {"when": "2026-11-22T03:00:00+00:00"})
+        DeclaredTask.of(buy).codec.read_call(
+            [{"count": "x"}], {"when": "2026-11-22T03:00:00+00:00"}
+        )

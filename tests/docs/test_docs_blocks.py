@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from devtools.forks import run_python
 from tests.docs.pages import PAGES, README, ROOT, Block, name_of, python_of
 
 ELSEWHERE = {
@@ -47,15 +48,12 @@ def run(blocks: Sequence[tuple[str, int, str]], directory: Path, redis_url: str)
         named = re.match(r"# (\w+\.py)\n", code)
         if named is not None:  # others may import it
             (directory / named[1]).write_text(code)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(SESSION)],
-        input=json.dumps(swapped),
+    env = {"PYTHONPATH": f"{directory}:{ROOT}", "PATH": os.defpath, "PYTHONWARNINGS": "error"}
+    done = run_python(
+        str(SESSION),
         cwd=directory,
-        env={"PYTHONPATH": f"{directory}:{ROOT}", "PATH": os.defpath, "LTQ_BROKER_URL": redis_url},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
+        env={**env, "LTQ_BROKER_URL": redis_url},
+        text=json.dumps(swapped),
     )
     assert done.returncode == 0, done.stderr
     assert "Warning:" not in done.stderr, done.stderr  # something was left open

@@ -1,8 +1,8 @@
 """`examples/app`: two workers in one process, a producer in another."""
 
+from devtools.servers import free_port
 from ltq.broker import Broker
 from tests.examples.programs import StartProgram
-from tests.servers import free_port
 
 RUN = ("-m", "ltq", "run", "--app", "examples.app.main:app")
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from devtools.servers import free_port
 from examples import checksums
 from ltq.broker import Broker
 from tests.eventually import eventually
 from tests.examples.programs import PATIENCE, Program, StartProgram
-from tests.servers import free_port
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import asyncio
 import re
 from urllib.request import ProxyHandler, build_opener
 
+from devtools.servers import free_port
 from tests.eventually import eventually
 from tests.examples.programs import StartProgram
-from tests.servers import free_port
 
 
 async def scrape(url: str) -> str:

@@ -17,8 +17,6 @@ from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._consumer import RedisConsumer
 from ltq.brokers.redis._link import Link
 
-CRASH_VARIABLE = "LTQ_FAULTS_CRASH"
-
 EXIT_CODE: Final = 137
 """What a shell says of a process that `kill -9` ended."""
 
@@ -141,12 +139,12 @@ def _watch_user_code(passing: Passing) -> None:
 
 def _watch_shutdown(passing: Passing) -> None:
     """The first outcomes to be written after everything was cancelled."""
-    stop_all, run = TaskPool.stop_all, Link.run
+    cancel_all, run = TaskPool.cancel_all, Link.run
     stopped = threading.Event()
 
-    @functools.wraps(stop_all)
+    @functools.wraps(cancel_all)
     def stopping(*arguments: Any, **options: Any) -> None:
-        stop_all(*arguments, **options)
+        cancel_all(*arguments, **options)
         stopped.set()
 
     @functools.wraps(run)
@@ -155,7 +153,7 @@ def _watch_shutdown(passing: Passing) -> None:
             passing("in_shutdown")
         return await run(link, script, *arguments, **options)
 
-    _replace(TaskPool, "stop_all", stopping)
+    _replace(TaskPool, "cancel_all", stopping)
     _replace(Link, "run", watched)
 
 
@@ -166,7 +164,7 @@ def _watch_progress(passing: Passing) -> None:
     @functools.wraps(progress)
     async def written(*arguments: Any, **options: Any) -> Any:
         writing = asyncio.ensure_future(progress(*arguments, **options))
-        await asyncio.wait([writing], timeout=_UNDER_WAY)
+        await asyncio.wait([writing], timeout=_UNDER_WAY)  # the task's own time
         passing("in_progress")
         return await writing
 

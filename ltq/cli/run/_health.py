@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from ltq._worker.run import WorkerHealth
 from ltq.cli._errors import CommandError
 from ltq.cli.run._metrics import Listen
 from ltq.logger import get_logger
+from ltq.state import WorkerHealth
 from ltq.worker import Worker
 
 logger = get_logger("cli")
