@@ -16,7 +16,10 @@ COMMAND = "python -m devtools.layers"
 
 @dataclass(frozen=True)
 class Layer:
-    """Modules that may import one another, in no circle. `x.*` is a folder with all in it."""
+    """Modules that may import one another, in no circle.
+
+    `x.*` is a folder with all in it, except what another name means more exactly.
+    """
 
     role: str
     modules: frozenset[str]
@@ -35,6 +38,7 @@ LAYERS = (
     ),
     _layer("what travels, and how values become bytes", "message", "events", "_codec.*"),
     _layer("the seam: what every broker can do, by role", "broker.*"),
+    _layer("what stores have in common", "brokers._rules.*", "brokers._follow"),
     _layer(
         "a store each; what a caller holds; how messages are sent",
         *("brokers.*", "handle", "handles", "notebook", "sync", "_sender.*"),
@@ -59,8 +63,10 @@ def layer_of(module: str) -> int | None:
     """The number of a module's layer; None where it has none."""
     own = module.removeprefix("ltq").removeprefix(".") or "__init__"
     is_in_folder = module != "ltq" and FILES[module].parent != PACKAGE
-    name = f"{own.partition('.')[0]}.*" if is_in_folder else own
-    return next((number for number, one in enumerate(LAYERS) if name in one.modules), None)
+    parts = own.split(".") if is_in_folder else []
+    folders = [f"{'.'.join(parts[:count])}.*" for count in range(len(parts), 0, -1)]
+    numbers = {name: number for number, one in enumerate(LAYERS) for name in one.modules}
+    return next((numbers[name] for name in (own, *folders) if name in numbers), None)
 
 
 def table() -> str:

@@ -58,11 +58,13 @@ STARTERS = {
     *("ltq.handles", "ltq.notebook", "ltq.middleware.prometheus"),
     *("ltq.cli.demo.command", "ltq.cli.run._reload"),
     *("ltq.testing._box", "ltq.testing._loops", "ltq.testing._store"),
-    *("ltq.brokers.redis._channels", "ltq.brokers.redis._consumer"),
-    *("ltq.brokers.redis._dialer", "ltq.brokers.redis._watch_hub"),
+    *("ltq.brokers.redis._consumer", "ltq.brokers.redis._dialer"),
 }
 """Modules that start asyncio tasks themselves, mostly because users' code runs in them, and in the
 user's context. Background work is a `Service`."""
+
+SHARED_BY_BROKERS = r"ltq\.brokers\.(_rules(\.\w+)?|_follow)"
+"""What brokers may have in common."""
 
 OUTSIDE = {
     "redis": r"ltq\.brokers\.redis\..+",
@@ -77,7 +79,7 @@ OUTSIDE = {
 
 BY_NAME = {
     *("ltq.broker._schemes", "ltq.middleware.sentry"),
-    *("ltq.cli._target", "ltq.cli._lazy"),
+    *("ltq.cli._user_module", "ltq.cli._lazy"),
 }
 """Where a module is imported by its name at run time: brokers by scheme, an extra, a user's, and
 commands when they are called."""
@@ -85,8 +87,6 @@ commands when they are called."""
 HIDDEN_TYPES = {
     "ltq._codec.call.CallCodec",
     "ltq._cron.expression.Cron",
-    "ltq.brokers.memory._store.Client",
-    "ltq.brokers.memory._store.Store",
     "ltq.brokers.redis._consumer.RedisConsumer",
     "ltq.brokers.redis._link.Link",
     "ltq.testing._box.Box",
@@ -196,9 +196,14 @@ class TestLayers:
             if layer_of(module) != len(LAYERS) - 1
         ] == []
 
-    def test_brokers_do_not_know_one_another(self) -> None:
+    def test_brokers_share_their_rules_and_nothing_else(self) -> None:
         shared = parts_of_broker("ltq.brokers.memory") & parts_of_broker("ltq.brokers.redis")
-        assert not shared
+        assert [name for name in sorted(shared) if not re.fullmatch(SHARED_BY_BROKERS, name)] == []
+
+    def test_the_rules_of_brokers_are_given_their_time_and_wait_for_nothing(self) -> None:
+        impure = {"asyncio", "logging", "random", "threading", "time"}
+        rules = [module for module in FILES if module.startswith("ltq.brokers._rules")]
+        assert [module for module in rules if packages(module) & impure] == []
 
 
 class TestRooms:

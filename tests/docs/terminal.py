@@ -19,7 +19,7 @@ LASTING = {("ltq", "run"), ("ltq", "schedule")}
 GIVEN = {("pip", "install")}
 """What is there already."""
 
-RELOADS, CONSUMES = "starting again", "worker shop"
+RELOADS, CONSUMES = "changed: restarting", "worker shop"
 """What a worker logs that begins to reload, and that consumes."""
 
 PROGRAMS = {

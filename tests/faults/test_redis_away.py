@@ -573,8 +573,9 @@ class TestConnections:
                 on_lost=lambda: None,
             )
             channels._added["late"] = None
+            channels._connection = lost
             await lost.disconnect(nowait=True)
-            await channels._write(lost)
+            await channels._write()
             reopened = lost.is_connected
             await lost.disconnect()
             await link.aclose()

@@ -1,6 +1,6 @@
-"""One task as the memory broker keeps it."""
+"""One task as a store keeps it, alive or dead."""
 
-from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from math import inf
 
@@ -13,15 +13,21 @@ from ltq.state import Progress, Status, TaskState
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """A task in whatever state. Changed only under the store's lock."""
+    """A task in whatever state. Only rules change it, and only within a step.
+
+    `status` and `when` are set by `Records.place` alone. After any other change a rule places or
+    saves the record.
+    """
 
     envelope: Envelope
     """As sent; a requeue may replace its `ctx` and `timeout`, the end drops `body` and `ctx`."""
     enqueue_time: float
     status: Status = Status.PENDING
+    when: float = inf
+    """DELAYED: when it is due. WORKING: when its lease ends. Final: when its state expires."""
     token: int = 0
     returned: int = 0
-    """The token of the last lease it was put back with."""
+    """The token of the last lease that gave it back."""
     tries: int = 0
     deaths: int = 0
     dequeue_count: int = 0
@@ -29,11 +35,7 @@ class Record:
     last_dequeue_time: float | None = None
     last_requeue_time: float | None = None
     release_time: float | None = None
-    expires: float = inf
-    """When the final state goes."""
     worker: str | None = None
-    revoke: Callable[[str], None] | None = None
-    """Tells the holder that its task was cancelled; safe to call from any thread."""
     progress: Progress | None = None
     result: bytes | None = None
     failure: Failure | None = None
@@ -50,15 +52,24 @@ class Record:
     def lane(self) -> str:
         return self.envelope.lane or self.envelope.queue
 
-    def lease(self) -> Lease:
-        """The present right to end the task."""
-        return Lease(self.id, self.queue, self.token)
+    @property
+    def isolation(self) -> int | None:
+        """How many tasks, itself among them, its process should run at most; None: any number."""
+        return isolation_of(self.deaths, self.envelope.max_deliveries)
+
+    def is_expired(self, now: float) -> bool:
+        """Whether it is final, and its state was kept long enough."""
+        return self.when <= now and self.status.is_final
+
+    def is_held_by(self, lease: Lease) -> bool:
+        """Whether a lease is still the right to end it."""
+        return self.status is Status.WORKING and self.token == lease.token
 
     def delivery(self) -> Delivery:
         """What the worker that claimed the task gets."""
         envelope = self.envelope
         return Delivery(
-            lease=self.lease(),
+            lease=Lease(envelope.id, envelope.queue, self.token),
             task_name=envelope.task_name,
             body=envelope.body,
             ctx=envelope.ctx,
@@ -72,11 +83,6 @@ class Record:
             result_ttl=envelope.result_ttl,
             isolation=self.isolation,
         )
-
-    @property
-    def isolation(self) -> int | None:
-        """How many tasks its process should run at most."""
-        return isolation_of(self.deaths, self.envelope.max_deliveries)
 
     def state(self) -> TaskState[bytes]:
         """What everybody may see of the task."""
@@ -101,83 +107,56 @@ class Record:
             traceback=None if failure is None else failure.traceback,
         )
 
-    def let_go(self) -> None:
-        """Drop what belongs to a run that is over."""
-        self.progress = None
-        self.revoke = None
-
-    def strip(self) -> None:
-        """Drop what only a run to come would need."""
-        self.envelope = structs.replace(self.envelope, body=b"", ctx=b"")
-
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A dead letter: a task as it was when it died."""
+class DeadRecord:
+    """A task as it was when it died: what its dead letter shows, and what a replay needs."""
 
-    envelope: Envelope
-    """As sent, but due at once."""
+    record: Record
+    """A copy of its own, due at once."""
     status: Status
     time: float
-    enqueue_time: float
-    token: int
-    tries: int
-    deaths: int
-    dequeue_count: int
-    requeue_count: int
-    last_dequeue_time: float | None
-    last_requeue_time: float | None
-    worker: str | None
-    failure: Failure | None
+    """When it died."""
 
     @classmethod
-    def of(cls, record: Record, status: Status, now: float) -> "Letter":
-        return cls(
-            envelope=structs.replace(record.envelope, delay=0.0, eta=None),
-            status=status,
-            time=now,
+    def of(cls, record: Record, status: Status, now: float) -> "DeadRecord":
+        """What is kept of a task that dies now, before its record is made final."""
+        kept = copy(record)
+        kept.envelope = structs.replace(record.envelope, delay=0.0, eta=None)
+        kept.tries += status is Status.FAILED
+        return cls(kept, status, now)
+
+    def letter(self) -> DeadLetter:
+        """What everybody may see of it."""
+        record, failure = self.record, self.record.failure
+        return DeadLetter(
+            id=record.id,
+            task_name=record.envelope.task_name,
+            queue=record.queue,
+            status=self.status,
+            body=record.envelope.body,
+            error=None if failure is None else failure.text,
+            error_type=None if failure is None else failure.type or None,
+            traceback=None if failure is None else failure.traceback or None,
+            time=self.time,
             enqueue_time=record.enqueue_time,
-            token=record.token,
-            tries=record.tries + (status is Status.FAILED),
+            tries=record.tries,
+            dequeue_count=record.dequeue_count,
+            requeue_count=record.requeue_count,
             deaths=record.deaths,
+            worker=record.worker,
+        )
+
+    def revived(self, now: float) -> Record:
+        """The task once more, as if it was sent now; its counts and its token go on."""
+        record = self.record
+        return Record(
+            record.envelope,
+            enqueue_time=now,
+            token=record.token,
             dequeue_count=record.dequeue_count,
             requeue_count=record.requeue_count,
             last_dequeue_time=record.last_dequeue_time,
             last_requeue_time=record.last_requeue_time,
             worker=record.worker,
-            failure=record.failure,
-        )
-
-    def shown(self) -> DeadLetter:
-        """What everybody may see of it."""
-        failure = self.failure
-        return DeadLetter(
-            id=self.envelope.id,
-            task_name=self.envelope.task_name,
-            queue=self.envelope.queue,
-            status=self.status,
-            body=self.envelope.body,
-            error=None if failure is None else failure.text,
-            error_type=None if failure is None else failure.type or None,
-            traceback=None if failure is None else failure.traceback or None,
-            time=self.time,
-            enqueue_time=self.enqueue_time,
-            tries=self.tries,
-            dequeue_count=self.dequeue_count,
-            requeue_count=self.requeue_count,
-            deaths=self.deaths,
-            worker=self.worker,
-        )
-
-    def record(self, now: float) -> Record:
-        """The task once more, as if it was sent now; its counts and its token go on."""
-        return Record(
-            self.envelope,
-            enqueue_time=now,
-            token=self.token,
-            dequeue_count=self.dequeue_count,
-            requeue_count=self.requeue_count,
-            last_dequeue_time=self.last_dequeue_time,
-            last_requeue_time=self.last_requeue_time,
-            worker=self.worker,
         )
