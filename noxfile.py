@@ -43,7 +43,7 @@ def faults(session: nox.Session) -> None:
 @nox.session
 def chaos(session: nox.Session) -> None:
     """Run everything at once under random faults, then audit it: `nox -s chaos -- --seed 22`."""
-    python(session, "-m", "tests.chaos", *(session.posargs or ("--seconds", "60")))
+    python(session, "-m", "devtools.chaos", *(session.posargs or ("--seconds", "60")))
 
 
 @nox.session
@@ -64,7 +64,8 @@ def types(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Write the generated pages, build the site into build/site, and test every page."""
     python(session, "-m", "docs._cli")
-    python(session, "-m", "tests.typing_table")
+    python(session, "-m", "devtools.typing_table")
+    python(session, "-m", "devtools.layers")
     python(session, "-m", "mkdocs", "build", "--strict", "--quiet", NO_MKDOCS_2_WARNING="1")
     python(session, "-m", "pytest", "-q", *WORKERS, "tests/docs", "tests/test_docs.py")
 

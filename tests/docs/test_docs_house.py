@@ -23,11 +23,7 @@ EXPLAINED = re.findall(
 RECORDS = sorted(path for path in (DOCS / "decisions").glob("*.md") if path.name != "index.md")
 
 
-@pytest.mark.parametrize(
-    "page",
-    [README, CONTRIBUTING, *(page for page in PAGES if page.name != "broker.md")],
-    ids=name_of,
-)
+@pytest.mark.parametrize("page", [README, CONTRIBUTING, *PAGES], ids=name_of)
 def test_prose_has_a_readable_width(page: Path) -> None:
     lines = GENERATED.sub("", prose_of(page)).splitlines()
     long = [line for line in lines if len(line) > WIDTH and not AS_IT_IS.match(line)]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCUMENTS, README, ROOT, name_of, prose_of
+from docs._diagrams import boxes_of
+from tests.docs.pages import DOCS, DOCUMENTS, README, ROOT, name_of, prose_of
 
 REPOSITORY: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"][
     "Repository"
@@ -74,3 +75,15 @@ def test_the_readme_has_no_relative_link() -> None:
     assert set(re.findall(r"\]\[(\w+)\]", text)) == set(
         re.findall(r"^\[(\w+)\]: ", text, re.MULTILINE)
     )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_files_that_are_named_are_there(document: Path) -> None:
+    named = [] if document.name == "CHANGELOG.md" else PATH.findall(prose_of(document))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_files_of_the_drawn_walks_are_there() -> None:
+    boxes = boxes_of((DOCS / "architecture.md").read_text("utf-8"))
+    assert len(boxes) > 10
+    assert [path for path, _ in boxes if not (ROOT / path).is_file()] == []
