@@ -62,7 +62,7 @@ class App:
         self.middlewares.insert(at, middleware)
 
     def _place(self, worker: Worker[Any], at: int) -> int:
-        """Where among a worker's middleware the app's at `at` stands, or would."""
+        """The position, among a worker's middleware, of the app's middleware number `at`."""
         places = {id(one): place for place, one in enumerate(worker.middlewares)}
         if at < len(self.middlewares):
             return places.get(id(self.middlewares[at]), at)

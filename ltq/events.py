@@ -67,9 +67,9 @@ Listener = Callable[[Event], object]
 
 
 class EventStream:
-    """The events of one worker, told to whoever subscribes. For any thread.
+    """The events of one worker, for those who subscribe. For any thread.
 
-    Nothing is made for an event that nobody hears: look at `is_heard` first.
+    Check `is_heard` first, so that no event is made that nobody hears.
     """
 
     def __init__(self, name: str, *, clock: Callable[[], float] = time.time) -> None:

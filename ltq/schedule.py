@@ -7,6 +7,8 @@ from math import ceil, floor
 from typing import Any, Literal, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from ltq._cron.expression import Cron, parse_cron
 from ltq._declared import DeclaredTask
 from ltq._names import namespace_of
@@ -40,8 +42,7 @@ class ScheduleDecorator(Protocol):
     def __call__(self, task: T, /) -> T: ...
 
 
-@dataclass(frozen=True, slots=True)
-class DueSlots:
+class DueSlots(msgspec.Struct, frozen=True):
     """The slots of a schedule that are due. Slots are whole Unix seconds."""
 
     fired: tuple[int, ...]

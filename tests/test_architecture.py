@@ -79,7 +79,7 @@ OUTSIDE = {
 
 BY_NAME = {
     *("ltq.broker._schemes", "ltq.middleware.sentry"),
-    *("ltq.cli._target", "ltq.cli._lazy"),
+    *("ltq.cli._user_module", "ltq.cli._lazy"),
 }
 """Where a module is imported by its name at run time: brokers by scheme, an extra, a user's, and
 commands when they are called."""

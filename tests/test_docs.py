@@ -41,7 +41,15 @@ def test_the_quick_start_gives_a_typed_result(tmp_path: Path, redis_url: str) ->
         assert worker.wait(20) == 0
 
 
-def test_every_task_and_send_option_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_the_readme_leads_to_every_task_and_send_option() -> None:
+    readme, options = "README.md", "docs/options.md"
+    assert f"blob/main/{options}" in (ROOT / readme).read_text()
+    page = (ROOT / options).read_text()
     for option in (*TaskOptions.__annotations__, *SendOptions.__annotations__):
-        assert f"`{option}`" in readme, option
+        assert f"`{option}`" in page, option
+
+
+def test_the_commands_of_the_readme_are_there_for_the_continuous_integration() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for marker in re.findall(r"readme_command '(\w+ \w+)'", (ROOT / ".ci" / "run").read_text()):
+        assert re.search(rf"^<!-- {marker} -->\n\n    pip install ", readme, re.MULTILINE), marker

@@ -249,7 +249,7 @@ class TestWorkerCron:
         world = World()
         with pytest.raises(ConfigurationError, match=r"above @worker\.task"):
             world.worker.cron("@daily")(print)  # type: ignore[type-var]
-        with pytest.raises(ConfigurationError, match="another worker's"):
+        with pytest.raises(ConfigurationError, match="belongs to another worker"):
             ltq.Worker("other", broker=world.broker).cron("@daily")(world.report)
 
 

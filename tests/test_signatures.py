@@ -44,7 +44,6 @@ ALLOWED = {
         "ltq.app.App.register_worker",
         "ltq.app.App.workers",
         "ltq.scheduler.Scheduler.register_worker",
-        "ltq.cli.schedule.schedulers_of",
         "ltq.testing.Box.__init__",
         "ltq.testing.Box.workers",
         "ltq.testing.use",

@@ -33,7 +33,6 @@ MARK = re.compile(r"# error(?: \(not (.+)\))?$")
 INTERNAL = {
     "Box": {"begin", "pause", "check", "has_threads", "task", "events"},
     "Broker": {"feed", "fire"},
-    "Clock": {"join", "leave", "timeline"},
     "Consumer": {"wait", "freed", "aclose"},
     "Context": {"close"},
     "Fault": {"take"},

@@ -67,7 +67,7 @@ class Batcher(Service, Generic[T, R]):
         """Add an item; the future gets its answer."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._items.append((item, future))
-        if not self._called:
+        if len(self._items) == 1 and not self._called:  # else it runs already
             self.start()
         return future
 

@@ -2,11 +2,11 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from inspect import Parameter
 from typing import Any, Unpack, get_args, get_origin
 
+import msgspec
 import typing_extensions
 from typing_extensions import get_type_hints
 
@@ -19,8 +19,7 @@ CallShape = tuple[tuple[Decode, ...], tuple[Decode, ...]]
 """The decoders of one shape of call: of its positional arguments, and of the named ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(msgspec.Struct, frozen=True):
     """A task's signature with a decoder for each parameter, and for `return`."""
 
     signature: inspect.Signature

@@ -3,8 +3,9 @@
 import hashlib
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar, cast, get_args
+
+import msgspec
 
 from ltq._cron.expression import parse_cron
 from ltq._display.values import short_repr
@@ -21,8 +22,7 @@ _LONGEST_NAME = 180
 """Most characters of a schedule's name: it is part of the ids of its tasks."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """When a schedule fires, as the user said it; `name` is the schedule's."""
 
     expr: str

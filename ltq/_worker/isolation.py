@@ -42,13 +42,13 @@ class IsolationWait:
 
     def seconds_left(self, running: int) -> float:
         """Seconds to go on waiting, with so many tasks running; 0 if there is no need to."""
-        return max(0.0, self._until - self._clock()) if self._is_crowded(running) else 0.0
+        return max(0.0, self._until - self._clock()) if self._is_too_full(running) else 0.0
 
     def is_over(self, running: int) -> bool:
         """Whether it was waited for in vain: the task is to be claimed all the same."""
-        return self._is_crowded(running) and not self.seconds_left(running)
+        return self._is_too_full(running) and not self.seconds_left(running)
 
-    def _is_crowded(self, running: int) -> bool:
+    def _is_too_full(self, running: int) -> bool:
         return self._isolation is not None and running >= self._isolation
 
 

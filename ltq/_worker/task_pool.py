@@ -216,8 +216,7 @@ class TaskPool:
         return True
 
     def _free_slot(self, lease: Lease) -> None:
-        if self._isolation:
-            self._isolation.discard(lease)
+        self._isolation.discard(lease)
         self._changed.set()
 
     def _settle(self, lease: Lease, outcome: Outcome | None) -> None:

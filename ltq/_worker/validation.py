@@ -1,4 +1,4 @@
-"""What could not run, found out before a worker's first message."""
+"""Checks of a worker's tasks before it claims its first message."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,7 +30,7 @@ def check_tasks(
 
 
 def _check_queue(task: DeclaredTask[..., Any], tasks: Mapping[str, DeclaredTask[..., Any]]) -> None:
-    """A limit shall hold up nobody but the task it was given to."""
+    """A limit must hold up no other task than the one it was given to."""
     owner = tasks.get(task.queue, task)
     if owner is not task and owner.lane == task.lane and owner.config.is_limited:
         raise ConfigurationError(

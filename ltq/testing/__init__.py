@@ -8,23 +8,18 @@ async with ltq.testing.use(worker) as box:
 pytest is not needed; `ltq.testing.plugin` has fixtures for it. See `docs/testing.md`.
 """
 
-from ltq.testing._box import Box, Target
-from ltq.testing._clock import Clock, Moment, Participant
-from ltq.testing._faults import Call, Calls, Fault
+from ltq.testing._box import Box
+from ltq.testing._clock import Clock
+from ltq.testing._faults import Fault
 from ltq.testing._flaky import FlakyBroker
 from ltq.testing._sent import assert_not_sent, assert_sent, assert_sent_once, sent
 from ltq.testing._use import drain, use
 
 __all__ = [
     "Box",
-    "Call",
-    "Calls",
     "Clock",
     "Fault",
     "FlakyBroker",
-    "Moment",
-    "Participant",
-    "Target",
     "assert_not_sent",
     "assert_sent",
     "assert_sent_once",

@@ -12,7 +12,7 @@ from ltq.message import Envelope
 from ltq.scheduler import Scheduler
 from ltq.state import TaskState
 from ltq.task import Task
-from ltq.testing._clock import Clock
+from ltq.testing._clock import Clock, mover_of
 from ltq.testing._flaky import FlakyBroker
 from ltq.testing._history import History
 from ltq.testing._session import Session, others_left
@@ -42,6 +42,7 @@ class Box:
         running: bool,
     ) -> None:
         self.clock = clock
+        self._mover = mover_of(clock)
         self.workers: tuple[Worker[Any], ...] = _workers_in(targets)
         self._schedulers = [target for target in targets if isinstance(target, Scheduler)]
         self._with_scheduler = with_scheduler
@@ -101,7 +102,7 @@ class Box:
             self._before.append(_restorer(one, one.broker))
             one.broker = self._broker
         self._before += [worker.subscribe(self._history.add) for worker in self.workers]
-        self.clock.join(self)
+        self._mover.join(self)
         _active.append(self)
         return self
 
@@ -124,7 +125,7 @@ class Box:
     async def __aexit__(self, *exc_info: object) -> None:
         session, self._session = self._session, None
         try:
-            self.clock.leave(self)  # what ends now ends in real time
+            self._mover.leave(self)  # what ends now ends in real time
             if session is not None and session.loop is asyncio.get_running_loop():
                 await session.aclose()
         finally:
@@ -139,7 +140,7 @@ class Box:
             self._broker.gate = Gate()
             self._session = Session(loop, self._broker.gate)
             context = copy_context()
-            self.clock.lead(context)
+            self._mover.lead(context)
             for work in self._work(self._session):
                 self._session.tasks.append(loop.create_task(work, context=context.copy()))
         self._session.gate.open()
@@ -181,7 +182,7 @@ class Box:
     def _restore(self) -> None:
         for restore in reversed(self._before):
             restore()
-        self.clock.leave(self)
+        self._mover.leave(self)
         if self in _active:
             _active.remove(self)
         self._store.forget()

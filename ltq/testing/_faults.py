@@ -102,7 +102,7 @@ class Faults:
         """Let calls fail."""
         calls = _calls(on)
         if error is None:
-            error = BrokerError("a call failed, as the test demands")
+            error = BrokerError("a call failed, as the test wants it")
         elif not isinstance(error, Exception):
             raise ConfigurationError(f"error={error!r} is not allowed: it must be an exception")
         left = None if next is None else positive_int("next", next)

@@ -252,4 +252,5 @@ if sys.version_info >= (3, 12):  # eager tasks came with it
             service.start()
             assert not service.is_running
             await service.wait()
-        assert service.seen == ["ltq-loop for none"] * 2
+        # Python 3.12 names an eager task only after its first step.
+        assert [seen.rpartition(" for ")[2] for seen in service.seen] == ["none", "none"]

@@ -13,6 +13,7 @@ from ltq._declared import DeclaredTask
 from ltq.broker import Broker
 from ltq.state import Status
 from tests.cli import jobs
+from tests.cli.calls import call_ltq
 from tests.cli.processes import Done, run_ltq, start_ltq
 from tests.eventually import eventually
 
@@ -27,7 +28,7 @@ async def send(url: str, *arguments: str) -> Done:
 
 
 async def test_it_prints_the_id(redis_url: str) -> None:
-    done = await send(redis_url, ADD, "--json-args", "[1, 2]")
+    done = await send(redis_url, ADD, "--args", "[1, 2]")
     assert (done.code, done.err) == (0, "")
     state = await jobs.add.handle(done.out.strip()).state()
     assert state.status is Status.PENDING
@@ -81,7 +82,7 @@ async def test_a_task_that_is_removed_leaves_no_result(redis_url: str, broker: B
     await broker.clear("jobs:add")
     done = await waiting
     assert done == Done(
-        1, "", "ltq: task short left no state: it ended with result_ttl=0, or was removed\n"
+        1, "", "ltq: task short left no state: it ended with result_ttl=0, or it was removed\n"
     )
 
 
@@ -91,7 +92,9 @@ async def test_ctrl_c_ends_the_wait_not_the_task(redis_url: str) -> None:
         with redis.Redis.from_url(redis_url) as client:  # once it waits
             await eventually(lambda: client.pubsub_channels("*:long"))
         running.process.send_signal(signal.SIGINT)
-        assert await running.end() == Done(130, "", "ltq: stopped waiting, task long goes on\n")
+        assert await running.end() == Done(
+            130, "", "ltq: stopped waiting; task long was not cancelled\n"
+        )
     assert (await jobs.add.handle("long").state()).status is Status.PENDING
 
 
@@ -102,18 +105,19 @@ async def test_ctrl_c_ends_the_wait_not_the_task(redis_url: str) -> None:
         ((ADD, "1", "two"), """did you mean --args '[1, "two"]'?"""),
         ((ADD, "--args", "[1]"), "missing a required argument: 'b'"),
         ((ADD, "--args", "[1, 2]", "--kwargs", '{"c": 1}'), "'c'"),
-        ((ADD, "--args", "nonsense"), "is no JSON"),
-        ((ADD, "--args", "{}"), "--json-args takes a JSON array"),
+        ((ADD, "--args", "nonsense"), "is not JSON"),
+        ((ADD, "--args", "{}"), "--args must be a JSON array"),
+        ((ADD, "--kwargs", "[]"), "--kwargs must be a JSON object"),
         ((ADD, "--args", "[1, 2]", "--priority", "urgent"), "'urgent' is not one of"),
         ((ADD, "--args", "[1, 2]", "--id", "a b"), "task id 'a b'"),
-        ((ADD, "--args", "[1, 2]", "--timeout", "1"), "--timeout goes with --wait"),
+        ((ADD, "--args", "[1, 2]", "--timeout", "1"), "--timeout needs --wait"),
         (("tests.cli.jobs:worker",), "MODULE:WORKER.TASK"),
-        (("tests.cli.jobs:worker.subtract",), "has no task 'subtract': it has add, whoami"),
+        (("tests.cli.jobs:worker.subtract",), "has no task 'subtract'; its tasks: add, whoami"),
         (("tests.cli.jobs:not_a_worker.add",), "is not an ltq.Worker"),
     ],
 )
 async def test_a_mistake_is_one_line(arguments: tuple[str, ...], text: str) -> None:
-    done = await run_ltq("send", *arguments)
+    done = await call_ltq("send", *arguments)
     assert (done.code, done.out) == (2, "")
     assert text in done.err
     assert len(done.err.splitlines()) == 1

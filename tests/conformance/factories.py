@@ -8,6 +8,7 @@ from ltq.testing.conformance._factories import (
     make_envelope,
     publish,
     publish_many,
+    started,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "make_envelope",
     "publish",
     "publish_many",
+    "started",
 ]

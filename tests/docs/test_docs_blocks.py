@@ -23,22 +23,17 @@ ELSEWHERE = {
 }
 """Pages whose blocks run in another way."""
 
-INSTEAD = {"scheduler.start()  #": "scheduler.start_background()  #"}
-"""What would block for ever."""
-
 STAGE = {
     "README.md": {
-        'handle = fetch.handle("report-2026-11")': """
+        "handle = fetch.handle(": """
             async def answer(url: str) -> int:
                 return len(url)
             fetch.fn = answer
-            one, two = await fetch.send("a"), await fetch.send("bc")
-            handles = [await fetch.send("abc")]
+            handle = await fetch.send("https://example.org")
+            handles = [await fetch.send("a"), await fetch.send("bc")]
             await worker.__aenter__()
         """,
         '@worker.cron("0 3 * * *"': "await worker.__aexit__()",
-        "from collections.abc import AsyncIterator": "await scheduler.stop()",
-        "app = ltq.App": 'emails, reports = ltq.Worker("emails"), ltq.Worker("reports")',
     },
 }
 """What a page takes for granted: by the beginning of the block before which it is set up."""
@@ -67,8 +62,6 @@ def run(blocks: Sequence[tuple[str, int, str]], directory: Path, redis_url: str)
 
 def check(directory: Path) -> None:
     """Run the tests that a page shows."""
-    settings = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
-    (directory / "pytest.ini").write_text(settings)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=directory,
@@ -82,8 +75,6 @@ def check(directory: Path) -> None:
 
 
 def _swapped(code: str, redis_url: str) -> str:
-    for old, new in INSTEAD.items():
-        code = code.replace(old, new)
     return code.replace("redis://localhost:6379", redis_url)
 
 

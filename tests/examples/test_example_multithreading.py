@@ -44,5 +44,5 @@ async def test_without_a_server_it_says_so(start: StartProgram) -> None:
     nowhere = {"LTQ_BROKER_URL": f"redis://127.0.0.1:{free_port()}"}
     program = await start("-m", "examples.multithreading", environment=nowhere)
     assert await program.ends() == 1
-    assert "it did not work out: " in program.output
+    assert "failed: " in program.output
     assert "Traceback" not in program.output

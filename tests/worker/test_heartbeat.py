@@ -154,10 +154,11 @@ class TestBlocked:
 
 class TestLifecycle:
     async def test_twice_is_once(self) -> None:
-        stand = Stand()
+        stand, before = Stand(), set(threading.enumerate())
         stand.heartbeat.start()
         stand.heartbeat.start()
-        assert [t.name for t in threading.enumerate()].count("ltq-heartbeat") == 1
+        begun = [thread.name for thread in threading.enumerate() if thread not in before]
+        assert begun == ["ltq-heartbeat"]
         assert not await stand.heartbeat.drain(0.0)
         stand.heartbeat.stop()
         stand.heartbeat.stop()

@@ -69,8 +69,7 @@ class TestBurst:
         run = stand.run(burst=True)
         await asyncio.wait_for(run.run(), 10)
         assert [(await handle.state()).status for handle in handles] == [Status.COMPLETED] * 5
-        await turns()
-        assert ours() == []
+        await eventually(lambda: ours() == [])
 
     async def test_what_an_outcome_leaves_to_do_is_done(self, stand: Stand) -> None:
         @stand.worker.task
@@ -94,7 +93,7 @@ class TestStop:
         stand.end.set()
         await asyncio.wait_for(running, 5)
         assert (await handle.state()).status is Status.COMPLETED
-        assert ours() == []
+        await eventually(lambda: ours() == [])
 
     async def test_at_once_it_goes_back(self, stand: Stand) -> None:
         handle = await stand.hang.send()
@@ -159,8 +158,7 @@ class TestCancelled:
         with pytest.raises(asyncio.CancelledError):
             await running
         assert (await handle.state()).status is Status.PENDING
-        await turns()
-        assert ours() == []
+        await eventually(lambda: ours() == [])
 
 
 class TestListener:
@@ -254,7 +252,7 @@ class TestFinishing:
         run.stop()
         await asyncio.wait_for(running, 5)
         assert "1 outcomes could not be written" in caplog.text
-        assert ours() == []
+        await eventually(lambda: ours() == [])
 
 
 async def never_answered(_: list[Outcome]) -> list[Receipt]:

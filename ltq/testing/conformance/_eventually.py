@@ -12,6 +12,10 @@ PATIENCE = 10.0 * float(os.environ.get("LTQ_TEST_PATIENCE") or 1)
 """Seconds after which something counts as never. It is waited out by a test that fails, so it is
 long enough for a busy machine. `LTQ_TEST_PATIENCE` multiplies it."""
 
+SOON = 3.0
+"""Seconds within which news has to come. Less than it takes until a broker looks by itself, in case
+that news was lost: with more, a test would not notice that it was."""
+
 _PAUSE = 0.005
 
 

@@ -8,7 +8,7 @@ from ltq.broker import Broker, Consumer
 from ltq.handle import Handle
 from ltq.message import Delivery, Envelope, Published, new_id
 from ltq.state import TaskState
-from ltq.testing.conformance._eventually import PATIENCE, eventually
+from ltq.testing.conformance._eventually import PATIENCE, SOON, eventually
 from ltq.worker import Worker
 
 QUEUE = "mail:send"
@@ -42,20 +42,13 @@ async def publish_many(broker: Broker, count: int, **fields: Any) -> list[str]:
 
 async def claim_one(broker: Broker, consumer: Consumer) -> Delivery:
     """Claim one task that is ready or soon will be."""
-    (delivery,) = await broker.claim(consumer, 1, timeout=PATIENCE)
+    (delivery,) = await broker.claim(consumer, 1, timeout=SOON)
     return delivery
 
 
 async def claim_ids(consumer: Consumer, limit: int, running: int = 0) -> list[str]:
     """The ids that one claim returns."""
     return [delivery.lease.id for delivery in (await consumer.claim(limit, running)).deliveries]
-
-
-async def round_trips(broker: Broker, count: int = _ROUND_TRIPS) -> None:
-    """Ask the store a few times and wait for its answers: what was sent before has arrived."""
-    for _ in range(count):
-        await asyncio.sleep(0)
-        await broker.states(QUEUE, ["nobody"])
 
 
 async def started(broker: Broker, waiting: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
@@ -66,7 +59,9 @@ async def started(broker: Broker, waiting: Coroutine[Any, Any, T]) -> "asyncio.T
     is not so makes a test easier to pass, never harder.
     """
     task = asyncio.create_task(waiting)
-    await round_trips(broker)
+    for _ in range(_ROUND_TRIPS):
+        await asyncio.wait([task], timeout=0)
+        await broker.states(QUEUE, ["nobody"])
     return task
 
 

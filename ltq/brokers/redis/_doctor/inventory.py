@@ -1,6 +1,6 @@
-"""LTQ's keys on a server, looked through a few at a time. Nothing is changed.
+"""LTQ's keys on a server, read a few at a time. Nothing is changed.
 
-What each kind of key holds and how long it stays is what `lua/README.md` says of it.
+`lua/README.md` says what each kind of key holds and how long it stays.
 """
 
 import re
@@ -22,7 +22,7 @@ _DOUBTS = 200
 
 _SHOWN = 5
 
-_KEY = re.compile(rb"ltq:\{([^}]*)\}:(([a-z]+)(?::.*)?)", re.DOTALL)
+_KEY = re.compile(rb"ltq:\{([^}]*)\}:(([a-z_]+)(?::.*)?)", re.DOTALL)
 
 Life = Literal["stays", "ends", "ends when final"]
 

@@ -9,7 +9,7 @@ from ltq.broker import Broker
 from ltq.errors import TaskNotFoundError
 from ltq.message import Finish, Outcome, Receipt, Requeue
 from ltq.state import Progress, Status
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._eventually import SOON, eventually
 from ltq.testing.conformance._factories import QUEUE, claim_ids, claim_one, publish
 from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
 
@@ -136,7 +136,7 @@ class TestCancelOfAWorkingTask:
         assert len((await consumer.claim(2)).deliveries) == 2
         for envelope in (second, first):
             await broker.cancel(QUEUE, envelope.id, 60.0)
-            heard = await asyncio.wait_for(told.get(), 1.0)
+            heard = await asyncio.wait_for(told.get(), SOON)
             assert heard == (envelope.id, asyncio.get_running_loop())
 
     async def test_only_the_holder_is_told(
@@ -152,5 +152,5 @@ class TestCancelOfAWorkingTask:
         await broker.release(delivery.lease)
         await broker.cancel(QUEUE, second.id, 60.0)
         await broker.cancel(QUEUE, first.id, 60.0)
-        assert await asyncio.wait_for(heard_by_holder.get(), 1.0) == first.id
+        assert await asyncio.wait_for(heard_by_holder.get(), SOON) == first.id
         assert heard_by_other == []

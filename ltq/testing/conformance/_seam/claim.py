@@ -8,7 +8,7 @@ import pytest
 from ltq.broker import Broker
 from ltq.message import Receipt
 from ltq.state import Status
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._eventually import SOON, eventually
 from ltq.testing.conformance._factories import (
     QUEUE,
     claim_ids,
@@ -125,15 +125,15 @@ class TestWaitForWork:
         self, broker: Broker, open_broker: OpenBroker, make_consumer: MakeConsumer
     ) -> None:
         consumer = make_consumer(on=open_broker())
-        waiting = await started(broker, consumer.wait(5.0))
+        waiting = await started(broker, consumer.wait(SOON))
         await publish(broker)
-        assert await asyncio.wait_for(waiting, 1.0)
+        assert await asyncio.wait_for(waiting, SOON)
 
     async def test_it_ends_at_once_when_a_task_is_there(
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         await publish(broker)
-        assert await make_consumer().wait(5.0)
+        assert await make_consumer().wait(SOON)
 
     async def test_it_ends_when_the_time_is_over(self, make_consumer: MakeConsumer) -> None:
         assert not await make_consumer().wait(0.02)
@@ -152,7 +152,7 @@ class TestWaitForWork:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         consumer = make_consumer()
-        waiting = await started(broker, consumer.wait(5.0))
+        waiting = await started(broker, consumer.wait(SOON))
         waiting.cancel()
         await asyncio.wait([waiting])
         envelope = await publish(broker)
@@ -208,7 +208,7 @@ class TestClaimWithTimeout:
     async def test_it_waits_for_the_first_task(
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
-        waiting = await started(broker, broker.claim(make_consumer(), 10, timeout=2.0))
+        waiting = await started(broker, broker.claim(make_consumer(), 10, timeout=SOON))
         ids = await publish_many(broker, 2)
         assert [delivery.lease.id for delivery in await waiting] == ids
 

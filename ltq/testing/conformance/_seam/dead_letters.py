@@ -29,14 +29,14 @@ async def fail(broker: Broker, delivery: Delivery, **fields: Any) -> None:
 
 
 async def bury(broker: Broker, consumer: Consumer, **fields: Any) -> str:
-    """One dead letter; its id."""
+    """Make one dead letter; return its id."""
     task = await publish(broker, **fields)
     await fail(broker, await claim_one(broker, consumer))
     return task.id
 
 
 async def bury_many(broker: Broker, consumer: Consumer, count: int) -> list[str]:
-    """Dead letters, the oldest first."""
+    """Make dead letters; return their ids, the oldest first."""
     await publish_many(broker, count)
     ids: list[str] = []
     while len(ids) < count:

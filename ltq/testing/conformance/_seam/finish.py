@@ -1,4 +1,4 @@
-"""Outcomes: the end of a task, its way back, and saying either twice."""
+"""Outcomes: a task ends or goes back, and either may be said twice."""
 
 import time
 

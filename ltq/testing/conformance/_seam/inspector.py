@@ -1,4 +1,4 @@
-"""Looking into queues from outside, and clearing them."""
+"""Looking at queues from outside, and clearing them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How many of a task run at once, over all workers."""
+"""Limits on how many tasks of a lane run at once, over all consumers."""
 
 import asyncio
 
@@ -7,6 +7,7 @@ import pytest
 from ltq.broker import Broker
 from ltq.message import Requeue
 from ltq.options import Limit, Rate
+from ltq.testing.conformance._eventually import SOON
 from ltq.testing.conformance._factories import QUEUE, claim_ids, lose, publish_many, started
 from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
 
@@ -81,7 +82,7 @@ class TestMaxRunning:
         assert await claim_ids(other, 1) == []
         while await other.wait(0.01):  # what is there to begin with
             await other.claim(1)
-        waiting = await started(broker, other.wait(5.0))
+        waiting = await started(broker, other.wait(SOON))
         await broker.release(first.lease)
         await one.freed(QUEUE)
         assert await waiting

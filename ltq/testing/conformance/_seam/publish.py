@@ -1,4 +1,4 @@
-"""Publishing: what is taken, what is not, and that it is there afterwards."""
+"""Publishing: what is accepted, what is refused, and what is stored."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Rate limits: over all consumers, before a task is claimed."""
+"""Rate limits hold over all consumers, and before a task is claimed."""
 
 import asyncio
 

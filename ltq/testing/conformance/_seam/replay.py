@@ -10,6 +10,7 @@ from ltq.errors import TaskNotFoundError
 from ltq.message import Published, Receipt, Requeue
 from ltq.options import Priority
 from ltq.state import Status
+from ltq.testing.conformance._eventually import SOON
 from ltq.testing.conformance._factories import (
     QUEUE,
     claim_ids,
@@ -118,7 +119,7 @@ class TestReplay:
     async def test_it_wakes_who_waits(self, broker: Broker, consumer: Consumer) -> None:
         task_id = await bury(broker, consumer)
         await consumer.claim(1)
-        waiting = await started(broker, broker.claim(consumer, 1, timeout=5.0))
+        waiting = await started(broker, broker.claim(consumer, 1, timeout=SOON))
         await broker.replay(QUEUE, [task_id])
         (delivery,) = await waiting
         assert delivery.lease.id == task_id
@@ -131,7 +132,7 @@ class TestReplay:
         await broker.replay(QUEUE, [task.id])
         assert await claim_ids(consumer, 1) == [task.id]
         await publish(broker, delay=0.15)
-        assert await broker.claim(consumer, 1, timeout=5.0)  # as long as the old state stayed
+        assert await broker.claim(consumer, 1, timeout=SOON)  # as long as the old state stayed
         assert (await broker.state(QUEUE, task.id)).status is Status.WORKING
 
     async def test_it_can_be_followed_to_its_new_end(
@@ -139,7 +140,7 @@ class TestReplay:
     ) -> None:
         task_id = await bury(broker, consumer)
         await broker.replay(QUEUE, [task_id])
-        states = broker.watch(QUEUE, task_id, timeout=5.0)
+        states = broker.watch(QUEUE, task_id, timeout=SOON)
         assert (await anext(states)).status is Status.PENDING
         await broker.release((await claim_one(broker, consumer)).lease, result=b"1")
         last = [state async for state in states][-1]

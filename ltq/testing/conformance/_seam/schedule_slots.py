@@ -16,13 +16,13 @@ from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
 
 
 def make_tick(**fields: Any) -> ScheduleSlot:
-    """A tick of the schedule `daily`."""
+    """One slot of the schedule `daily`."""
     due = int(time.time()) + 60
     return ScheduleSlot(**{"schedule": "daily", "queue": QUEUE, "spec": "a", "due": due, **fields})
 
 
 async def begin(broker: Broker, **fields: Any) -> int:
-    """Let the schedule begin, or go on; the slot kept."""
+    """Let the schedule begin or go on; return the slot that is kept."""
     return (await broker.fire(make_tick(**fields))).last
 
 

@@ -11,7 +11,7 @@ from ltq.broker import Broker, Consumer
 from ltq.errors import ResultTimeoutError, TaskNotFoundError
 from ltq.message import Delivery, Finish, Lease, Receipt, Requeue
 from ltq.state import Status, TaskState
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._eventually import SOON, eventually
 from ltq.testing.conformance._factories import (
     QUEUE,
     claim_ids,
@@ -85,7 +85,7 @@ class TestTorrelqueDequeue:
         consuming = [asyncio.create_task(consume(open_broker())) for _ in range(8)]
         ids = await publish_many(broker, 2)
         for task_id in ids:
-            async for state in broker.watch(QUEUE, task_id, timeout=5.0):
+            async for state in broker.watch(QUEUE, task_id, timeout=SOON):
                 assert state.dequeue_count <= 1
         await asyncio.gather(*consuming)
         assert sorted(done) == sorted(ids)

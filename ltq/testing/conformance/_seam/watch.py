@@ -11,13 +11,11 @@ from ltq.broker.feed import Feed, FeedTimeoutError
 from ltq.errors import ResultTimeoutError, TaskNotFoundError
 from ltq.message import Requeue
 from ltq.state import Progress, Status, TaskState
+from ltq.testing.conformance._eventually import SOON
 from ltq.testing.conformance._factories import QUEUE, claim_one, lose, publish, publish_many
 from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
 
 Follow = Callable[[Broker, str], Feed]
-
-SOON = 3.0
-"""Seconds: less than it takes until everything is read again in case that something was lost."""
 
 
 class FollowsTasks:
@@ -37,9 +35,9 @@ class FollowsTasks:
 
 
 async def seen(feed: Feed, status: Status) -> TaskState[bytes]:
-    """The next state with this status; others before it may come more than once."""
+    """Return the next state with this status; others may come before it, also twice."""
     while True:
-        state = await feed.get(1.0)
+        state = await feed.get(SOON)
         assert state is not None
         if state.status is status:
             return state
@@ -47,14 +45,14 @@ async def seen(feed: Feed, status: Status) -> TaskState[bytes]:
 
 async def vanished(feed: Feed) -> None:
     """Wait for the news that there is no such task any more."""
-    while await feed.get(1.0) is not None:
+    while await feed.get(SOON) is not None:
         pass
 
 
 class TestFeed(FollowsTasks):
     async def test_it_begins_with_the_present_state(self, broker: Broker, follow: Follow) -> None:
         envelope = await publish(broker)
-        state = await follow(broker, envelope.id).get(1.0)
+        state = await follow(broker, envelope.id).get(SOON)
         assert state == await broker.state(QUEUE, envelope.id)
 
     async def test_it_shows_each_step_of_a_task(
@@ -114,14 +112,14 @@ class TestFeed(FollowsTasks):
     ) -> None:
         envelope = await publish(broker)
         await broker.release((await claim_one(broker, make_consumer())).lease, result=b"1")
-        state = await follow(broker, envelope.id).get(1.0)
+        state = await follow(broker, envelope.id).get(SOON)
         assert state is not None
         assert (state.status, state.result) == (Status.COMPLETED, b"1")
 
     async def test_none_means_that_there_is_no_such_task(
         self, broker: Broker, follow: Follow
     ) -> None:
-        assert await follow(broker, "nobody").get(1.0) is None
+        assert await follow(broker, "nobody").get(SOON) is None
 
     async def test_none_means_that_the_task_is_gone_without_a_result(
         self, broker: Broker, make_consumer: MakeConsumer, follow: Follow
@@ -163,7 +161,7 @@ class TestFeed(FollowsTasks):
         envelope = await publish(broker)
         await seen(follow(broker, envelope.id), Status.PENDING)
         await claim_one(broker, make_consumer())
-        state = await follow(broker, envelope.id).get(1.0)
+        state = await follow(broker, envelope.id).get(SOON)
         assert state is not None
         assert state.status is Status.WORKING
 
@@ -202,7 +200,7 @@ class TestWatch:
         envelope = await publish(broker)
         statuses = []
         lease = None
-        async for state in broker.watch(QUEUE, envelope.id, timeout=5.0):
+        async for state in broker.watch(QUEUE, envelope.id, timeout=SOON):
             statuses.append(state.status)
             if state.status is Status.PENDING:
                 lease = (await claim_one(broker, make_consumer())).lease
@@ -226,7 +224,7 @@ class TestWatch:
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         envelope = await publish(broker)
-        watch = broker.watch(QUEUE, envelope.id, timeout=5.0)
+        watch = broker.watch(QUEUE, envelope.id, timeout=SOON)
         assert (await anext(watch)).status is Status.PENDING
         await broker.release((await claim_one(broker, make_consumer())).lease, result_ttl=0)
         with pytest.raises(TaskNotFoundError):
@@ -246,15 +244,15 @@ class TestWatch:
     ) -> None:
         envelope = await publish(broker)
         delivery = await claim_one(broker, make_consumer())
-        watch = broker.watch(QUEUE, envelope.id, timeout=5.0)
+        watch = broker.watch(QUEUE, envelope.id, timeout=SOON)
         assert (await anext(watch)).status is Status.WORKING
         await broker.finish([Requeue(delivery.lease, delay=30.0)])
         assert (await anext(watch)).status is Status.DELAYED
-        await asyncio.wait_for(watch.aclose(), 1.0)
+        await asyncio.wait_for(watch.aclose(), SOON)
 
 
 class TestWaitForTheEnd(FollowsTasks):
-    """The end is waited for: passing states need not be told, and the end comes at once."""
+    """Only the end is waited for: passing states may be left out, the end comes at once."""
 
     async def test_it_gives_the_final_state_only(
         self, broker: Broker, open_broker: OpenBroker, make_consumer: MakeConsumer

@@ -1,4 +1,4 @@
-"""What went wrong once, or nearly: a worker at the edges of its life."""
+"""Edge cases of a worker: each went wrong once, or nearly did."""
 
 import asyncio
 import contextlib
@@ -107,7 +107,7 @@ class TestOutcomes:
         bad = [await fail.send(), await refuse.send()]
         async with worker:
             assert await ltq.gather(*handles) == tuple(range(10))
-            states = [await handle.wait(timeout=5) for handle in bad]
+            states = [await handle.wait(timeout=PATIENCE) for handle in bad]
         assert [state.status for state in states] == [Status.FAILED, Status.REJECTED]
         assert "caf\\udce9" in (states[0].error or "")
 
@@ -121,9 +121,9 @@ class TestOutcomes:
             return 1
 
         async with worker:
-            state = await (await leave.send()).wait(timeout=5)
+            state = await (await leave.send()).wait(timeout=PATIENCE)
             assert (state.status, state.error) == (Status.FAILED, "SystemExit: 3")
-            assert await (await fine.send()).result(timeout=5) == 1
+            assert await (await fine.send()).result(timeout=PATIENCE) == 1
 
     async def test_many_large_results_are_written(self, worker: Worker) -> None:
         @worker.task
@@ -164,7 +164,7 @@ class TestBurst:
 
         await limited.send_many([limited.message() for _ in range(3)])
         used = time.process_time()
-        await asyncio.wait_for(worker.run(burst=True), 10)
+        await asyncio.wait_for(worker.run(burst=True), PATIENCE)
         assert time.process_time() - used < 0.3  # it takes 0.4 s in all, waiting
         (stats,) = await worker.broker.stats([limited.queue])
         assert stats.pending == 0
@@ -182,7 +182,7 @@ class TestBurst:
 
         await limited.send()
         handle = await work.send()
-        await asyncio.wait_for(mine.run(burst=True), 10)
+        await asyncio.wait_for(mine.run(burst=True), PATIENCE)
         assert (await handle.state()).status is Status.COMPLETED
         assert (await theirs.broker.stats(["shared"]))[0].pending == 1
 
@@ -225,7 +225,7 @@ class TestCancelBeforeTheStart:
         async with worker:
             await asyncio.gather(*(handle.cancel() for handle in handles[:3]))
             await eventually(lambda: 4 in ran)
-            states = [await handle.wait(timeout=5) for handle in handles]
+            states = [await handle.wait(timeout=PATIENCE) for handle in handles]
         assert all(state.status.is_final for state in states)
 
 
@@ -239,7 +239,7 @@ class TestEndOfItsLoop:
 
         async def main() -> None:
             running = asyncio.create_task(run())
-            await asyncio.to_thread(begun.wait, 5)
+            await asyncio.to_thread(begun.wait, PATIENCE)
             assert not running.done()
 
         await asyncio.to_thread(asyncio.run, main())
@@ -264,7 +264,7 @@ class TestEndOfItsLoop:
         await self.end_early(worker, begun)
         assert [(await handle.state()).status for handle in handles] == [Status.PENDING] * 3
         await worker.run(burst=True)
-        assert [await handle.result(timeout=5) for handle in handles] == [0, 1, 2]
+        assert [await handle.result(timeout=PATIENCE) for handle in handles] == [0, 1, 2]
         assert sorted(ran) == [(0, 1), (0, 1), (1, 1), (1, 1), (2, 1), (2, 1)]
         assert [r.message for r in caplog.records if r.levelno >= logging.ERROR] == []
 
@@ -275,7 +275,7 @@ class TestEndOfItsLoop:
         @worker.task(max_tries=2)
         def work() -> int:
             begun.set()
-            goes_on.wait(5)
+            goes_on.wait(PATIENCE)
             return ltq.current().attempt
 
         handle = await work.send()
@@ -283,7 +283,7 @@ class TestEndOfItsLoop:
         assert (await handle.state()).status is Status.PENDING
         goes_on.set()
         await worker.run(burst=True)
-        assert await handle.result(timeout=5) == 1
+        assert await handle.result(timeout=PATIENCE) == 1
 
     async def test_a_task_that_cancels_itself_fails_as_ever(self, worker: Worker) -> None:
         @worker.task
@@ -294,5 +294,5 @@ class TestEndOfItsLoop:
             await asyncio.Event().wait()
 
         async with worker:
-            state = await (await work.send()).wait(timeout=5)
+            state = await (await work.send()).wait(timeout=PATIENCE)
         assert (state.status, state.error) == (Status.FAILED, "CancelledError")

@@ -13,7 +13,7 @@ import ltq
 from ltq import Event, EventKind, EventReader, Worker
 from ltq.broker import Broker
 from ltq.message import Envelope
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._eventually import PATIENCE, eventually
 from ltq.testing.conformance._factories import started
 from ltq.testing.conformance._worker.renewals import Renewals
 
@@ -38,7 +38,7 @@ class TestEventKinds:
         before = time.time()
         handle = await double.send(4)
         async with worker:
-            assert await handle.result(timeout=5) == 8
+            assert await handle.result(timeout=PATIENCE) == 8
         assert kinds(heard) == ["enqueued", "started", "completed"]
         assert {(event.task_name, event.id) for event in heard} == {("shop:double", handle.id)}
         assert [event.attempt for event in heard] == [0, 1, 1]
@@ -56,7 +56,7 @@ class TestEventKinds:
             raise ValueError("no")
 
         async with worker:
-            await (await fail.send()).wait(timeout=5)
+            await (await fail.send()).wait(timeout=PATIENCE)
         assert kinds(heard) == ["enqueued", "started", "retried", "started", "failed"]
         assert [event.attempt for event in heard] == [0, 1, 1, 2, 2]
         assert [event.error for event in heard if event.duration is not None] == [
@@ -73,7 +73,7 @@ class TestEventKinds:
             raise ltq.RejectError("not for me")
 
         async with worker:
-            await (await refuse.send()).wait(timeout=5)
+            await (await refuse.send()).wait(timeout=PATIENCE)
         assert kinds(heard) == ["enqueued", "started", "rejected"]
         assert heard[-1].error == "not for me"
 
@@ -150,7 +150,7 @@ class TestEventKinds:
 
         await broker.publish([Envelope(id="x", queue=work.queue, task_name=work.name, body=b"{")])
         async with worker:
-            await work.handle("x").wait(timeout=5)
+            await work.handle("x").wait(timeout=PATIENCE)
         assert kinds(heard) == ["started", "rejected"]
 
 
@@ -182,7 +182,7 @@ class TestSubscribe:
         worker.subscribe(lambda _: None)()
         monkeypatch.delattr("ltq.events.Event")
         async with worker:
-            await (await work.send()).result(timeout=5)
+            await (await work.send()).result(timeout=PATIENCE)
 
     async def test_one_that_fails_is_logged_and_hurts_nothing(
         self, worker: Worker, caplog: pytest.LogCaptureFixture
@@ -204,7 +204,7 @@ class TestSubscribe:
             return 1
 
         async with worker:
-            assert await (await work.send()).result(timeout=5) == 1
+            assert await (await work.send()).result(timeout=PATIENCE) == 1
         assert kinds(heard) == ["enqueued", "started", "completed"]
         assert "RuntimeError: bad listener" in caplog.text
 
@@ -236,8 +236,8 @@ class TestEventReader:
         reading = asyncio.create_task(read())
         handle = await work.send()
         async with worker:
-            await handle.wait(timeout=5)
-        read_events = await asyncio.wait_for(reading, 5)
+            await handle.wait(timeout=PATIENCE)
+        read_events = await asyncio.wait_for(reading, PATIENCE)
         assert kinds(read_events, handle) == ["enqueued", "started", "completed"]
         assert len(read_events) == 5
         assert events.dropped == 0
@@ -267,7 +267,7 @@ class TestEventReader:
         async with contextlib.aclosing(worker.events()) as events:
             waiting = await started(worker.broker, next_of(events))
             await events.aclose()
-            assert await asyncio.wait_for(waiting, 5) is None
+            assert await asyncio.wait_for(waiting, PATIENCE) is None
             await work.send()
             assert await anext(events, None) is None
         monkeypatch.delattr("ltq.events.Event")
@@ -328,11 +328,11 @@ class TestEventReader:
 
         thread = threading.Thread(target=asyncio.run, args=(follow(),))
         thread.start()
-        await asyncio.to_thread(begun.wait, 5)
+        await asyncio.to_thread(begun.wait, PATIENCE)
         async with worker:
-            await (await work.send()).wait(timeout=5)
+            await (await work.send()).wait(timeout=PATIENCE)
             await eventually(lambda: len(read) == 3)
-        await asyncio.to_thread(thread.join, 5)
+        await asyncio.to_thread(thread.join, PATIENCE)
         assert not thread.is_alive()
         assert kinds(read) == ["enqueued", "started", "completed"]
 

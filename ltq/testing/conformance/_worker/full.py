@@ -1,4 +1,4 @@
-"""Back-pressure: a full queue refuses, or lets wait."""
+"""Back-pressure: a full queue refuses a task, or makes its sender wait."""
 
 import asyncio
 
@@ -7,6 +7,7 @@ import pytest
 import ltq
 from ltq import Worker
 from ltq.broker import Broker
+from ltq.testing.conformance._eventually import PATIENCE
 from ltq.testing.conformance._factories import started
 
 
@@ -32,8 +33,8 @@ class TestFullQueue:
         )
         assert not sending.done()
         async with worker:
-            handles = await asyncio.wait_for(sending, 10)
-            assert [await handle.result(5) for handle in handles] == list(range(10))
+            handles = await asyncio.wait_for(sending, PATIENCE)
+            assert [await handle.result(PATIENCE) for handle in handles] == list(range(10))
 
     async def test_it_waits_no_longer_than_told(self, worker: Worker) -> None:
         @worker.task(max_pending=1, on_full="wait", full_timeout=0.05)
@@ -55,7 +56,7 @@ class TestFullQueue:
             await pack.send(2)
         waiting = await started(worker.broker, pack.with_options(on_full="wait").send(3))
         async with worker:
-            assert await (await waiting).result(5) == 3
+            assert await (await waiting).result(PATIENCE) == 3
 
     async def test_a_cancelled_wait_sends_nothing_more(
         self, worker: Worker, broker: Broker
@@ -75,12 +76,10 @@ class TestFullQueue:
         async def pack(number: int) -> int:
             return number
 
-        async with worker, asyncio.timeout(8):
+        async with worker, asyncio.timeout(PATIENCE):
             handles = await pack.send_many([pack.message(number) for number in range(300)])
             assert await ltq.gather(*handles) == tuple(range(300))
 
     async def test_waiting_without_a_limit_is_refused(self, worker: Worker) -> None:
-        with pytest.raises(
-            ltq.ConfigurationError, match="on_full says nothing without max_pending"
-        ):
+        with pytest.raises(ltq.ConfigurationError, match="on_full needs max_pending"):
             worker.task(on_full="wait")(asyncio.sleep)

@@ -35,17 +35,17 @@ class Gates:
                 self._inside -= 1
 
     def open(self, name: str) -> None:
-        """Let those go on that wait at a gate."""
+        """Let the threads at a gate go on."""
         with self._lock:
             self._opened.setdefault(name, threading.Event()).set()
 
     def shut(self, name: str) -> None:
-        """Let the next ones wait again."""
+        """Close a gate for the next threads."""
         with self._lock:
             self._opened.pop(name)
 
     def open_all(self) -> None:
-        """For the end of a test."""
+        """Let all threads go on: for the end of a test."""
         with self._lock:
             self._all = True
             for gate in self._opened.values():

@@ -10,7 +10,7 @@ import ltq
 from ltq import Status, Worker
 from ltq._declared import DeclaredTask
 from ltq.broker import Broker
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._eventually import PATIENCE, eventually
 from ltq.testing.conformance._factories import QUEUE, lose_all, make_envelope
 from ltq.testing.conformance._fixtures import MakeConsumer
 
@@ -55,14 +55,14 @@ class TestIsolationInAWorker:
             await eventually(lambda: running == {1, 2})
             late = await send.send(3)
             gates[1].set()
-            await busy[0].wait(5)
+            await busy[0].wait(PATIENCE)
             assert (await suspect.state()).status is Status.PENDING
             gates[2].set()
             await eventually(lambda: running == {0})
             assert (await late.state()).status is Status.PENDING
             gates[0].set()
             gates[3].set()
-            assert (await late.wait(5)).status is Status.COMPLETED
+            assert (await late.wait(PATIENCE)).status is Status.COMPLETED
         assert together[0] == {0}
 
     async def test_it_does_not_wait_for_ever(

@@ -1,4 +1,4 @@
-"""What a worker's `lifespan` gives to its tasks, on every broker."""
+"""What a worker's `lifespan` gives to its tasks."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ import ltq
 from ltq import Message, Task, Worker
 from ltq.broker import Broker
 from ltq.message import new_id
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._eventually import PATIENCE, eventually
 
 
 @dataclass
@@ -107,7 +107,7 @@ class TestResource(OpensDatabases):
         fails()
         async with worker:
             fails()
-            await (await read.send()).result(timeout=5)
+            await (await read.send()).result(timeout=PATIENCE)
         await read.send()
         await worker.run(burst=True)
         fails()
@@ -131,7 +131,7 @@ class TestResource(OpensDatabases):
 
         @worker.task
         def read() -> int:
-            together.wait(5)
+            together.wait(PATIENCE)
             return worker.resource.use("task")
 
         handles = [await read.send() for _ in range(2)]
@@ -161,7 +161,7 @@ class TestLifespanEnd(OpensDatabases):
         await begun.wait()
         worker.stop()
         go_on.set()
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, PATIENCE)
         assert await handle.result(timeout=1) is False
         assert OPENED[0].closed
 

@@ -8,7 +8,7 @@ import ltq
 from ltq import Status, Worker
 from ltq.broker import Broker
 from ltq.options import Limit
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._eventually import PATIENCE, eventually
 from ltq.testing.conformance._factories import QUEUE
 from ltq.testing.conformance._fixtures import OpenBroker
 
@@ -31,7 +31,7 @@ class TestMaxRunningInAWorker:
         tasks = [worker.task(name="work", max_running=2)(work) for worker in workers]
         handles = [await tasks[0].send(number) for number in range(20)]
         async with workers[0], workers[1]:
-            states = await asyncio.gather(*(handle.wait(20) for handle in handles))
+            states = await asyncio.gather(*(handle.wait(PATIENCE) for handle in handles))
         assert {state.status for state in states} == {Status.COMPLETED}
         assert {state.dequeue_count for state in states} == {1}
         assert most == 2
@@ -54,7 +54,7 @@ class TestMaxRunningInAWorker:
         for _ in range(3):
             await slow.send()
         async with worker:
-            assert await (await quick.send()).result(5) == 1
+            assert await (await quick.send()).result(PATIENCE) == 1
             await eventually(lambda: running == 1)
             gate.set()
             await eventually(lambda: running == 3)
@@ -72,7 +72,7 @@ class TestMaxRunningInAWorker:
         handles = [await fail_first.send(number) for number in range(3)]
         async with worker:
             for handle in handles:
-                assert (await handle.wait(5)).status is Status.COMPLETED
+                assert (await handle.wait(PATIENCE)).status is Status.COMPLETED
         assert [number for number, _ in order] == [0, 1, 2, 0]
 
     async def test_what_was_sent_under_a_limit_is_served_without_it(

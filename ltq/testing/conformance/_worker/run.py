@@ -34,7 +34,7 @@ class TestRun:
 
         async with worker:
             handle = await order.send(7, items=("tea", "cup"))
-            assert await handle.result(timeout=5) == Order(7, ("tea", "cup"), moment)
+            assert await handle.result(timeout=PATIENCE) == Order(7, ("tea", "cup"), moment)
 
     async def test_none_is_a_result_like_any_other(self, worker: Worker) -> None:
         @worker.task
@@ -50,7 +50,7 @@ class TestRun:
             return threading.current_thread().name, ltq.current().attempt
 
         async with worker:
-            name, attempt = await (await where.send()).result(timeout=5)
+            name, attempt = await (await where.send()).result(timeout=PATIENCE)
         assert name.startswith("ltq-shop")
         assert attempt == 1
 
@@ -135,7 +135,7 @@ class TestRun:
             return "bye"
 
         handle = await last.send()
-        await asyncio.wait_for(worker.run(), 10)
+        await asyncio.wait_for(worker.run(), PATIENCE)
         assert await handle.result(timeout=1) == "bye"
 
     async def test_the_lifespans_value_is_there_for_tasks(self, broker: Broker) -> None:
@@ -212,9 +212,9 @@ class TestCancelInAWorker:
 
         async with worker:
             handle = await hang.send()
-            await asyncio.wait_for(started.wait(), 5)
+            await asyncio.wait_for(started.wait(), PATIENCE)
             assert await handle.cancel()
-            await asyncio.wait_for(ended.wait(), 1)
+            await asyncio.wait_for(ended.wait(), PATIENCE)
             state = await handle.wait(timeout=1)
         assert (state.status, state.dequeue_count) == (Status.CANCELLED, 1)
 
@@ -231,10 +231,10 @@ class TestShutdown:
 
         handle = await slow.send()
         running = asyncio.create_task(worker.run())
-        await asyncio.wait_for(started.wait(), 5)
+        await asyncio.wait_for(started.wait(), PATIENCE)
         worker.stop()
         asyncio.get_running_loop().call_later(0.05, go_on.set)
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, PATIENCE)
         assert await handle.result(timeout=1) == "done"
 
     async def test_what_does_not_end_goes_back_with_no_try_used(self, broker: Broker) -> None:
@@ -248,9 +248,9 @@ class TestShutdown:
 
         handle = await hang.send()
         running = asyncio.create_task(worker.run())
-        await asyncio.wait_for(started.wait(), 5)
+        await asyncio.wait_for(started.wait(), PATIENCE)
         worker.stop()
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, PATIENCE)
         state = await handle.state()
         assert (state.status, state.requeue_count) == (Status.PENDING, 1)
 
@@ -264,10 +264,10 @@ class TestShutdown:
 
         handle = await hang.send()
         running = asyncio.create_task(worker.run())
-        await asyncio.wait_for(started.wait(), 5)
+        await asyncio.wait_for(started.wait(), PATIENCE)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(running, 5)
+            await asyncio.wait_for(running, PATIENCE)
         assert (await handle.state()).status is Status.PENDING
 
 
@@ -282,7 +282,7 @@ class TestProgressInAWorker:
 
         async with worker:
             handle = await walk.send()
-            async for state in handle.watch(timeout=5):
+            async for state in handle.watch(timeout=PATIENCE):
                 if state.progress is not None:
                     assert state.progress == ltq.Progress(1, 4, "begun")
                     go_on.set()
@@ -315,6 +315,6 @@ class TestRateInAWorker:
         await limited.send_many([limited.message() for _ in range(3)])
         handle = await free.send()
         async with worker:
-            await handle.result(timeout=5)
+            await handle.result(timeout=PATIENCE)
             (stats,) = await worker.broker.stats(["shop:all"])
         assert stats.pending == 2

@@ -13,12 +13,13 @@ from ltq.broker import Broker
 from ltq.broker.schedule_slots import ScheduleSlot
 from ltq.errors import BrokerError
 from ltq.scheduler import Misfire, Schedule, Scheduler
+from ltq.testing.conformance._eventually import PATIENCE
 from ltq.testing.conformance._factories import QUEUE, claim_one
 from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
 
 
 class Rest:
-    """Sleeps for ever, and tells that everything due was seen to."""
+    """A sleep that never ends. `begun` says that nothing more was due."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -40,7 +41,7 @@ async def run_once(broker: Broker, declare: Declare) -> tuple[Schedule, ...]:
     declare(scheduler)
     loop = SchedulerLoop(broker, scheduler.schedules, sleep=rest)
     loop.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await rest.begun.wait()
     await loop.aclose()
     assert all(0 < seconds <= 60 for seconds in rest.seconds)
@@ -48,7 +49,7 @@ async def run_once(broker: Broker, declare: Declare) -> tuple[Schedule, ...]:
 
 
 async def keep(broker: Broker, schedule: Schedule, seconds: float) -> int:
-    """Let the last slot kept be so long ago, as if nobody had run since; now."""
+    """Move the last slot into the past, as if nobody had run since; return the present time."""
     now = int(await broker.time())
     last = (await broker.fire(_kept(schedule, None, now))).last
     await broker.fire(_kept(schedule, last, now - int(seconds)))

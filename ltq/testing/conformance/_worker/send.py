@@ -8,7 +8,7 @@ import pytest
 import ltq
 from ltq import Status, Worker
 from ltq.broker import Broker
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._eventually import PATIENCE, eventually
 
 
 class TestSend:
@@ -92,7 +92,7 @@ class TestSend:
             return None
 
         async with worker:
-            state = await (await later.with_options(delay=0.2).send()).wait(timeout=5)
+            state = await (await later.with_options(delay=0.2).send()).wait(timeout=PATIENCE)
         late = (state.last_dequeue_time or 0) - (state.enqueue_time or 0) - 0.2
         assert 0 <= late < 0.15  # wide, for a busy machine; the benchmark measures it
 
@@ -168,7 +168,7 @@ class TestHandle:
         handle = await order.send()
         await worker.run(burst=True)
         with pytest.raises(ltq.TaskNotFoundError):
-            await handle.result(timeout=5)
+            await handle.result(timeout=PATIENCE)
 
     async def test_a_handle_that_has_seen_the_end_remembers_it(self, worker: Worker) -> None:
         @worker.task(result_ttl=0.05)
@@ -177,7 +177,7 @@ class TestHandle:
 
         async with worker:
             handle = await order.send()
-            assert await handle.result(timeout=5) == 7
+            assert await handle.result(timeout=PATIENCE) == 7
 
             async def is_gone() -> bool:
                 try:

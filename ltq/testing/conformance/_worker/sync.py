@@ -1,4 +1,4 @@
-"""Synchronous calls, from threads, beside a worker in an event loop: on every broker."""
+"""Synchronous calls from threads, beside a worker in an event loop."""
 
 import asyncio
 import gc
@@ -13,7 +13,7 @@ import pytest
 import ltq
 from ltq import Handle, Message, Status, SyncHandle, Task, Worker
 from ltq.broker import Broker
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._eventually import PATIENCE, eventually
 
 
 class ClosesSync:
@@ -38,7 +38,7 @@ class TestSyncSend(ClosesSync):
 
         def view() -> tuple[SyncHandle[Price], Price]:
             handle = price.send_sync(10, discount=3)
-            return handle, handle.result(timeout=5)
+            return handle, handle.result(timeout=PATIENCE)
 
         async with worker:
             handle, result = await asyncio.to_thread(view)
@@ -70,7 +70,7 @@ class TestSyncSend(ClosesSync):
 
         def view() -> list[int]:
             messages = [double.message(number) for number in range(20)]
-            return [one.result(timeout=5) for one in double.send_many_sync(messages)]
+            return [one.result(timeout=PATIENCE) for one in double.send_many_sync(messages)]
 
         async with worker:
             assert await asyncio.to_thread(view) == [2 * number for number in range(20)]
@@ -83,7 +83,7 @@ class TestSyncSend(ClosesSync):
         sent = await double.send(4)
         async with worker:
             found = double.handle_sync(sent.id)
-            assert await asyncio.to_thread(found.result, 5) == 8
+            assert await asyncio.to_thread(found.result, PATIENCE) == 8
         nobody = double.handle_sync("nobody")
         for ask in (nobody.state, nobody.result, nobody.cancel):
             with pytest.raises(ltq.TaskNotFoundError, match="nobody"):
@@ -119,7 +119,7 @@ class TestSyncSend(ClosesSync):
         with ThreadPoolExecutor(1, "view") as pool:
             handle = await asyncio.wrap_future(pool.submit(thread.send_sync))
             async with worker:
-                assert await asyncio.wrap_future(pool.submit(handle.result, 5)) == "view_0"
+                assert await asyncio.wrap_future(pool.submit(handle.result, PATIENCE)) == "view_0"
 
     async def test_any_number_of_threads_may_send_and_wait_at_once(self, worker: Worker) -> None:
         @worker.task
@@ -127,7 +127,7 @@ class TestSyncSend(ClosesSync):
             return 2 * number
 
         def view(number: int) -> int:
-            return double.send_sync(number).result(timeout=20)
+            return double.send_sync(number).result(timeout=PATIENCE)
 
         async with worker:
             with ThreadPoolExecutor(16) as pool:
@@ -142,10 +142,10 @@ class TestSyncSend(ClosesSync):
 
         @worker.task
         def outer(number: int) -> int:
-            return double.send_sync(number).result(timeout=5)
+            return double.send_sync(number).result(timeout=PATIENCE)
 
         async with worker:
-            assert await (await outer.send(3)).result(timeout=10) == 6
+            assert await (await outer.send(3)).result(timeout=PATIENCE) == 6
 
 
 class TestSyncHandle(ClosesSync):
@@ -155,12 +155,12 @@ class TestSyncHandle(ClosesSync):
         @worker.task
         async def count() -> int:
             await ltq.current().progress(1, total=2, note="half")
-            await asyncio.to_thread(goes_on.wait, 5)
+            await asyncio.to_thread(goes_on.wait, PATIENCE)
             return 2
 
         def view() -> tuple[list[Status], list[str]]:
             statuses, notes = [], []
-            for state in handle.watch(timeout=5):
+            for state in handle.watch(timeout=PATIENCE):
                 statuses.append(state.status)
                 if state.progress is not None:
                     notes.append(state.progress.note)
@@ -215,7 +215,7 @@ class TestSyncHandle(ClosesSync):
             with pytest.raises(ltq.ResultTimeoutError, match=r"did not end within 0.05 s"):
                 await asyncio.to_thread(wait, 0.05)
         async with worker:
-            assert await asyncio.to_thread(handle.result, 5) == 2
+            assert await asyncio.to_thread(handle.result, PATIENCE) == 2
 
     async def test_a_failure_is_raised_and_a_wait_gives_it(self, worker: Worker) -> None:
         @worker.task
@@ -225,8 +225,8 @@ class TestSyncHandle(ClosesSync):
         async with worker:
             handle = await asyncio.to_thread(fail.send_sync)
             with pytest.raises(ltq.TaskFailedError, match="ValueError: no"):
-                await asyncio.to_thread(handle.result, 5)
-            state = await asyncio.to_thread(handle.wait, 5)
+                await asyncio.to_thread(handle.result, PATIENCE)
+            state = await asyncio.to_thread(handle.wait, PATIENCE)
         assert (state.status, state.error) == (Status.FAILED, "ValueError: no")
         assert repr(handle) == f"<SyncHandle of shop:fail {handle.id}: failed>"
 
@@ -287,4 +287,4 @@ class TestCloseSync(ClosesSync):
         with pytest.raises(ltq.BrokerError, match="closed"):
             await asyncio.to_thread(next, watch)
         async with worker:
-            assert await asyncio.to_thread(handle.result, 5) == 2
+            assert await asyncio.to_thread(handle.result, PATIENCE) == 2

@@ -1,4 +1,4 @@
-"""Plain `def` tasks, whose threads cannot be cut: on every broker."""
+"""Plain `def` tasks: their threads cannot be interrupted."""
 
 import asyncio
 import concurrent.futures
@@ -44,7 +44,7 @@ class TestThreadTimeout(MakesWorkers):
 
         async with worker:
             slow = await hold.with_options(timeout=0.05).send("slow")
-            state = await slow.wait(timeout=5)
+            state = await slow.wait(timeout=PATIENCE)
             assert (state.status, gates.entered) == (Status.FAILED, ["slow"])
             assert state.error == "TimeoutError: did not end within its timeout of 0.05 s"
             assert f"shop:hold {slow.id}: its run is over, but its thread goes on" in caplog.text
@@ -53,7 +53,7 @@ class TestThreadTimeout(MakesWorkers):
             (stats,) = await worker.broker.stats([hold.queue])
             assert (stats.pending, stats.working, stats.dead) == (1, 0, 1)
             gates.open("slow")
-            assert await following.result(timeout=5) == "next"
+            assert await following.result(timeout=PATIENCE) == "next"
         assert (await slow.state()).status is Status.FAILED
         assert (gates.entered, gates.most) == (["slow", "next"], 1)
 
@@ -69,7 +69,8 @@ class TestThreadTimeout(MakesWorkers):
         handles = [await hold.send(str(number)) for number in range(9)]
         async with worker:
             for first in (0, 3, 6):
-                await asyncio.gather(*(one.wait(timeout=5) for one in handles[first : first + 3]))
+                three = handles[first : first + 3]
+                await asyncio.gather(*(one.wait(PATIENCE) for one in three))
                 assert len(gates.entered) == first + 3
                 for name in gates.entered[first:]:
                     gates.open(name)
@@ -89,8 +90,8 @@ class TestThreadTimeout(MakesWorkers):
             return 1
 
         async with worker:
-            await (await hold.send()).wait(timeout=5)
-            assert await (await quick.send()).result(timeout=5) == 1
+            await (await hold.send()).wait(timeout=PATIENCE)
+            assert await (await quick.send()).result(timeout=PATIENCE) == 1
             gates.open_all()
 
     async def test_it_is_tried_again_only_when_its_thread_has_ended(
@@ -115,7 +116,7 @@ class TestThreadTimeout(MakesWorkers):
             state = await handle.state()
             assert (state.status, state.dequeue_count, attempts) == (Status.WORKING, 1, [1])
             gates.open("hold")
-            assert await handle.result(timeout=5) == "done"
+            assert await handle.result(timeout=PATIENCE) == "done"
         state = await handle.state()
         assert (state.dequeue_count, gates.most, attempts) == (2, 1, [1, 2])
 
@@ -162,7 +163,7 @@ class TestThreadTimeout(MakesWorkers):
             await eventually(lambda: "only then it is tried again" in caplog.text)
             assert await handle.cancel()
             gates.open("hold")
-            await (await quick.send()).wait(timeout=5)
+            await (await quick.send()).wait(timeout=PATIENCE)
         assert (await handle.state()).status is Status.CANCELLED
         assert gates.entered == ["hold"]
 
@@ -181,7 +182,7 @@ class TestThreadTimeout(MakesWorkers):
         running = asyncio.create_task(worker.run(burst=True))
         await eventually(lambda: "only then it is tried again" in caplog.text)
         gates.open("hold")
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, PATIENCE)
         assert await handle.result(timeout=1) == 2
 
     async def test_the_thread_may_look_whether_it_is_over(self, make_worker: MakeWorker) -> None:
@@ -196,9 +197,9 @@ class TestThreadTimeout(MakesWorkers):
             seen.set()
 
         async with worker:
-            state = await (await patient.send()).wait(timeout=5)
+            state = await (await patient.send()).wait(timeout=PATIENCE)
             assert state.status is Status.FAILED
-            assert await asyncio.to_thread(seen.wait, 5)
+            assert await asyncio.to_thread(seen.wait, PATIENCE)
 
 
 class TestThreadCancel(MakesWorkers):
@@ -224,7 +225,7 @@ class TestThreadCancel(MakesWorkers):
             following = await hold.send("second")
             assert (await following.state()).status is Status.PENDING
             gates.open("first")
-            assert await following.result(timeout=5) == "second"
+            assert await following.result(timeout=PATIENCE) == "second"
         assert (await handle.state()).status is Status.CANCELLED
         assert gates.most == 1
 
@@ -273,7 +274,7 @@ class TestThreadStop(MakesWorkers):
         await eventually(lambda: gates.entered)
         worker.stop()
         gates.open("hold")
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, PATIENCE)
         assert await handle.result(timeout=1) == "done"
 
     async def test_one_that_never_ends_does_not_hold_it(
@@ -294,7 +295,7 @@ class TestThreadStop(MakesWorkers):
             gates.wait("requeued")
 
         handles = [await retried.send(), await failed.send(), await requeued.send()]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             async with worker:
                 await eventually(lambda: caplog.text.count("its thread goes on") == 2)
                 await eventually(lambda: len(gates.entered) == 3)
@@ -314,7 +315,7 @@ class TestThreadStop(MakesWorkers):
 
             async def run() -> None:
                 async with worker:
-                    await (await hold.send()).wait(timeout=5)
+                    await (await hold.send()).wait(timeout=PATIENCE)
 
             asyncio.run(run())
 
@@ -340,7 +341,7 @@ class TestThreadStop(MakesWorkers):
             worker.stop()
 
         handle = await last.send()
-        await asyncio.wait_for(worker.run(), 5)
+        await asyncio.wait_for(worker.run(), PATIENCE)
         assert (await handle.state()).status is Status.COMPLETED
 
 
@@ -360,4 +361,4 @@ class TestThreadErrors(MakesWorkers):
             return 2
 
         async with worker:
-            assert await (await fail.send()).result(timeout=5) == 2
+            assert await (await fail.send()).result(timeout=PATIENCE) == 2

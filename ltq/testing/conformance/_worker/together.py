@@ -1,4 +1,4 @@
-"""Waiting for many tasks at once: `gather` and `as_completed`, on every broker."""
+"""Waiting for many tasks at once: `gather` and `as_completed`."""
 
 import asyncio
 import gc
@@ -11,7 +11,7 @@ import ltq
 from ltq import Handle, Worker
 from ltq.broker import Broker
 from ltq.broker.feed import Feed
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._eventually import PATIENCE, eventually
 
 
 class CountsFeeds:
@@ -89,7 +89,7 @@ class TestGather(CountsFeeds):
         number, text = await send_two(worker)
         async with worker:
             with pytest.raises(ltq.TaskFailedError, match="ValueError: no"):
-                await asyncio.wait_for(ltq.gather(*waiting, number, text), 10)
+                await asyncio.wait_for(ltq.gather(*waiting, number, text), PATIENCE)
         assert not feeds
         assert (await waiting[0].state()).status is ltq.Status.PENDING
 
@@ -105,7 +105,7 @@ class TestGather(CountsFeeds):
     async def test_a_timeout_is_one_for_all(self, worker: Worker, feeds: set[Feed]) -> None:
         handles = await send_waiting(worker, 5)
         with pytest.raises(ltq.ResultTimeoutError):
-            await asyncio.wait_for(ltq.gather(*handles, timeout=0.02), 5)
+            await asyncio.wait_for(ltq.gather(*handles, timeout=0.02), PATIENCE)
         ended = await ltq.gather(*handles, timeout=0.02, return_exceptions=True)
         assert [type(one) for one in ended] == [ltq.ResultTimeoutError] * 5
         assert not feeds
@@ -164,7 +164,7 @@ class TestAsCompleted(CountsFeeds):
         number, _ = await send_two(worker)
         seen: list[Handle[int]] = []
         async with worker:
-            await number.wait(timeout=10)
+            await number.wait(timeout=PATIENCE)
             ending = aiter(ltq.as_completed([*waiting, number], timeout=0.1))
             seen.append(await anext(ending))
             with pytest.raises(ltq.ResultTimeoutError):
@@ -180,7 +180,7 @@ class TestAsCompleted(CountsFeeds):
         handles = await send_two(worker)
         async with worker:
             for handle in handles:
-                await handle.wait(timeout=10)
+                await handle.wait(timeout=PATIENCE)
             async for _ in ltq.as_completed([*waiting, *handles]):
                 break
         await eventually(lambda: not feeds)

@@ -1,10 +1,10 @@
-"""How a state is shown."""
+"""How states, results and times are shown."""
 
 import json
 
 import pytest
 
-from ltq.cli._states import progress_text, result_text, state_fields, state_json
+from ltq.cli._format import progress_text, result_text, state_fields, state_json
 from ltq.state import Progress, Status, TaskState
 
 

@@ -3,7 +3,8 @@
 import signal
 from pathlib import Path
 
-from ltq.cli.run._reload import changed, look
+from ltq.cli.run._reload import changed, scan
+from tests.cli.calls import call_ltq
 from tests.cli.processes import run_ltq, start_ltq
 
 MODULE = """
@@ -20,7 +21,7 @@ async def test_a_change_starts_it_again(tmp_path: Path) -> None:
     async with start_ltq("run", "mine:worker", "--reload", cwd=tmp_path) as running:
         await running.err_line("worker first: 1 task")
         file.write_text(MODULE.format(name="second"))
-        await running.err_line("mine.py changed: starting again")
+        await running.err_line("mine.py changed: restarting")
         await running.err_line("worker first has stopped")
         await running.err_line("worker second: 1 task")
         running.process.send_signal(signal.SIGTERM)
@@ -33,7 +34,7 @@ async def test_a_wrong_file_waits_for_the_next_change(tmp_path: Path) -> None:
     file.write_text("def f(:\n")
     async with start_ltq("run", "mine:worker", "--reload", cwd=tmp_path) as running:
         await running.err_line("mine cannot be imported: SyntaxError")
-        await running.err_line("it ended with 1: waiting for a change")
+        await running.err_line("worker exited with 1: waiting for a change")
         file.write_text(MODULE.format(name="right"))
         await running.err_line("worker right: 1 task")
         running.process.send_signal(signal.SIGINT)
@@ -55,7 +56,7 @@ async def test_options_may_end_before_the_worker(tmp_path: Path) -> None:
 
 
 async def test_it_is_for_one_process(tmp_path: Path) -> None:
-    done = await run_ltq("run", "mine:worker", "--reload", "--processes", "2", cwd=tmp_path)
+    done = await call_ltq("run", "mine:worker", "--reload", "--processes", "2", cwd=tmp_path)
     assert done.code == 2
     assert len(done.err.splitlines()) == 1
 
@@ -66,10 +67,10 @@ def test_what_has_changed(tmp_path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text("1")
     (tmp_path / "venv" / "pyvenv.cfg").touch()
-    before = look(tmp_path)
+    before = scan(tmp_path)
     assert sorted(before) == [str(tmp_path / name) for name in ("a.py", "b.py", "sub/c.py")]
     (tmp_path / "a.py").unlink()
     (tmp_path / "b.py").write_text("other")
     (tmp_path / "g.py").touch()
     names = [str(tmp_path / name) for name in ("a.py", "b.py", "g.py")]
-    assert changed(before, look(tmp_path)) == names
+    assert changed(before, scan(tmp_path)) == names

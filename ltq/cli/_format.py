@@ -1,4 +1,4 @@
-"""How a task's state is shown: as JSON, and in words."""
+"""How states, results and times are shown: as JSON, and as text for people."""
 
 import json
 import math
@@ -25,9 +25,9 @@ _STYLES = {
 
 
 def state_json(state: TaskState[bytes]) -> str:
-    """The state as one line of JSON; the result in it is the value the task returned.
+    """Return the state as one line of JSON, with the result as the value the task returned.
 
-    A result that is no JSON (`serializer="msgpack"`) is a text with escapes.
+    A result that is not JSON (`serializer="msgpack"`) becomes a string with escapes.
     """
     fields = {name: finite(value) for name, value in asdict(state).items()}
     fields["result"] = None if state.result is None else json_value(state.result)
@@ -35,12 +35,12 @@ def state_json(state: TaskState[bytes]) -> str:
 
 
 def finite(value: Any) -> Any:
-    """The value, or None for a number that JSON does not know."""
+    """Return the value, or None for NaN and infinity, which JSON cannot hold."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def json_value(result: bytes) -> Any:
-    """What bytes say in JSON, or their text."""
+    """Return the value of JSON bytes; other bytes as text."""
     try:
         value = json.loads(result.decode())
         json.dumps(value, allow_nan=False)
@@ -50,7 +50,7 @@ def json_value(result: bytes) -> Any:
 
 
 def result_text(result: bytes, limit: int | None = None) -> str:
-    """The result as it is stored, at most `limit` characters of it."""
+    """Return the result as it is stored, cut after `limit` characters."""
     text = result.decode("utf-8", "backslashreplace")
     if limit is not None and len(text) > limit:
         return f"{text[:limit]}… ({len(text)} characters)"
@@ -58,28 +58,34 @@ def result_text(result: bytes, limit: int | None = None) -> str:
 
 
 def status_text(status: Status) -> Text:
-    """The status in its colour."""
+    """Return the status in its colour."""
     return Text(status.value, style=_STYLES[status])
 
 
+def failure_text(state: TaskState[bytes]) -> str:
+    """Return the line about a task that ended without completing."""
+    reason = f": {state.error}" if state.error else ""
+    return f"task {state.id} ended as {state.status}{reason}"
+
+
 def progress_text(progress: Progress | None) -> str:
-    """`"3/10 (30 %) note"`, or nothing."""
+    """Return `"3/10 (30 %) note"`; an empty text for None."""
     if progress is None:
         return ""
-    text = _count(progress.current)
+    text = _number(progress.current)
     if progress.total is not None:
-        text += f"/{_count(progress.total)}"
+        text += f"/{_number(progress.total)}"
         if progress.total > 0:
             text += f" ({100 * progress.current / progress.total:.0f} %)"
     return f"{text} {progress.note}".rstrip()
 
 
-def _count(number: float) -> str:
+def _number(number: float) -> str:
     return f"{round(number, 3):.15g}"
 
 
 def state_fields(state: TaskState[bytes], now: float) -> list[tuple[str, Cell]]:
-    """The state for people: what there is to say, in order."""
+    """Return names and values of a state, without those that have no value."""
     fields: Iterable[tuple[str, Cell | None]] = [
         ("id", state.id),
         ("task", state.task_name),
@@ -101,24 +107,24 @@ def state_fields(state: TaskState[bytes], now: float) -> list[tuple[str, Cell]]:
 
 
 def moment_text(time: float | None, now: float) -> str | None:
-    """A time as local ISO time, and how long ago that is."""
+    """Return a time as local ISO time with its age."""
     if time is None:
         return None
     try:
         local = datetime.fromtimestamp(time).astimezone()
     except (ValueError, OverflowError, OSError):
         return str(time)
-    return f"{local.isoformat(timespec='milliseconds')} ({ago_text(now - time)})"
+    return f"{local.isoformat(timespec='milliseconds')} ({age_text(now - time)})"
 
 
-def ago_text(seconds: float) -> str:
-    """`"3 min 2 s ago"`."""
-    length = _length(abs(seconds))
+def age_text(seconds: float) -> str:
+    """Return `"3 min 2 s ago"`; `"in 3 min 2 s"` for a negative age."""
+    length = _duration_text(abs(seconds))
     return f"{length} ago" if seconds >= 0 else f"in {length}"
 
 
-def _length(seconds: float) -> str:
-    """A duration in its two largest units."""
+def _duration_text(seconds: float) -> str:
+    """Return a duration in its two largest units."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)

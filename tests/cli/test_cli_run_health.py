@@ -1,4 +1,4 @@
-"""`ltq run --health-port`, `ltq check`: whether a worker consumes."""
+"""`ltq run --health-port`, and `ltq check` of it: whether a worker consumes."""
 
 import asyncio
 import json
@@ -13,14 +13,13 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
-from devtools.servers import RedisServer, free_port
-from ltq.broker import Broker
+from devtools.servers import RedisServer
 from ltq.cli.run._health import judge
 from ltq.state import WorkerHealth
 from ltq.worker import Worker
 from tests.cli import jobs
+from tests.cli.calls import call_ltq
 from tests.cli.processes import Running, free_ports, run_ltq, start_ltq
-from tests.conformance.factories import QUEUE, publish
 from tests.eventually import eventually
 
 WORKER = "tests.cli.jobs:worker"
@@ -104,7 +103,7 @@ async def test_alive_but_not_consuming_is_seen(redis_executable: str) -> None:
             assert (await ask(url, "HEAD"))[1] is None
             server.kill()
             await until(url, 503, "not claiming")
-            done = await run_ltq("check", "--health-url", url)
+            done = await call_ltq("check", "--health-url", url)
             assert (done.code, done.out) == (1, "")
             assert done.err.startswith(f"ltq: {url}: jobs: not claiming, 0 running, claimed ")
             assert len(done.err.splitlines()) == 1
@@ -112,7 +111,7 @@ async def test_alive_but_not_consuming_is_seen(redis_executable: str) -> None:
             await until(url, 200, "ok")
             running.process.send_signal(signal.SIGTERM)
             assert (await running.end()).code == 0
-    done = await run_ltq("check", "--health-url", url)
+    done = await call_ltq("check", "--health-url", url)
     assert done.code == 1
     assert done.err.startswith(f"ltq: {url} does not answer: ")
 
@@ -126,7 +125,7 @@ async def test_a_worker_with_all_slots_taken_is_well(redis_url: str, tmp_path: P
     async with start_ltq("run", WORKER, *options, "--broker-url", redis_url) as running:
         url = await url_of(running)
         await until(url, 200, "full")
-        done = await run_ltq("check", "--health-url", url)
+        done = await call_ltq("check", "--health-url", url)
         assert (done.code, done.err) == (0, "")
         assert done.out.startswith("ok: jobs: full, 1 running, claimed ")
         await asyncio.to_thread(pipe.write_text, "x")
@@ -140,7 +139,7 @@ async def test_each_process_has_a_port(redis_url: str) -> None:
     async with start_ltq("run", WORKER, *options):
         for url in urls:
             await until(url, 200, "ok")
-        done = await run_ltq("check", "--health-url", urls[0], "--health-url", urls[1])
+        done = await call_ltq("check", "--health-url", urls[0], "--health-url", urls[1])
         assert done.code == 0
         assert done.out.count("jobs: ok") == 2
 
@@ -151,49 +150,4 @@ async def test_a_port_that_is_taken_is_told_in_one_line(redis_url: str) -> None:
         options = ("--health-port", port, "--log-level", "error", "--broker-url", redis_url)
         done = await run_ltq("run", WORKER, *options)
     assert done.code == 1
-    assert done.err == f"ltq: cannot tell health on 127.0.0.1:{port}: taken by another process\n"
-
-
-class TestBroker:
-    async def test_one_that_answers_is_well(self, redis_url: str) -> None:
-        done = await run_ltq("check", "--broker-url", redis_url)
-        assert done.code == 0
-        assert done.out.endswith("answers, 0 queues, none stands still\n")
-
-    async def test_a_queue_that_stands_still_is_not(self, broker: Broker, redis_url: str) -> None:
-        await publish(broker)
-        done = await run_ltq("check", "--broker-url", redis_url)
-        assert done.code == 0
-        done = await run_ltq("check", "--broker-url", redis_url, "--max-wait", "0")
-        assert done.code == 1
-        assert done.err.startswith(f"ltq: {QUEUE}: 1 tasks wait, the oldest for ")
-        async with broker.consumer([QUEUE]) as consumer:
-            await broker.claim(consumer, 1)
-        done = await run_ltq("check", "--broker-url", redis_url, "--max-wait", "0")
-        assert done.code == 0
-
-    async def test_one_that_is_away_is_not(self) -> None:
-        done = await run_ltq("check", "--broker-url", f"redis://127.0.0.1:{free_port()}/0")
-        assert done.code == 1
-        assert len(done.err.splitlines()) == 1
-
-    async def test_one_that_is_silent_is_not(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as silent:
-            url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-            done = await run_ltq("check", "--broker-url", url, "--timeout", "0.2")
-        assert (done.code, done.err) == (1, "ltq: the broker did not answer within 0.2 s\n")
-
-    async def test_a_wrong_url_is_wrong_use(self) -> None:
-        assert (await run_ltq("check", "--health-url", "localhost:1")).code == 2
-
-    async def test_json_for_programs(self, broker: Broker, redis_url: str) -> None:
-        await publish(broker)
-        options = ("check", "--json", "--broker-url", redis_url)
-        done = await run_ltq(*options)
-        told = json.loads(done.out)
-        assert (done.code, told["ok"]) == (0, True)
-        assert told["text"].endswith("answers, 1 queues, none stands still")
-        done = await run_ltq(*options, "--max-wait", "0")
-        told = json.loads(done.out)
-        assert (done.code, told["ok"]) == (1, False)
-        assert done.err == f"ltq: {told['text']}\n"
+    assert done.err == f"ltq: cannot serve health on 127.0.0.1:{port}: taken by another process\n"

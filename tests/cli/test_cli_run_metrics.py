@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ltq.broker import Broker
 from tests.cli import jobs
+from tests.cli.calls import call_ltq
 from tests.cli.processes import Running, free_ports, run_ltq, start_ltq
 from tests.eventually import eventually
 
@@ -143,7 +144,7 @@ async def test_processes_serve_at_a_port_each_and_keep_it(redis_url: str) -> Non
 
         await eventually(are_counted)
         os.kill(int(answers[0].split()[0]), signal.SIGKILL)
-        await running.err_line("starting it again")
+        await running.err_line("restarting in")
         await running.err_line("metrics at")
         for port in (first, first + 1):
             assert await scrape(port)
@@ -206,7 +207,7 @@ async def test_it_runs_without_the_client(redis_url: str, tmp_path: Path) -> Non
     ],
 )
 async def test_a_wrong_port_is_told(options: tuple[str, ...], text: str) -> None:
-    done = await run_ltq("run", WORKER, *options)
+    done = await call_ltq("run", WORKER, *options)
     assert done.code == 2
     assert text in done.err
     assert len(done.err.splitlines()) == 1
@@ -222,6 +223,6 @@ async def test_one_port_serves_one_registry(tmp_path: Path) -> None:
         "    metrics = Prometheus(CollectorRegistry())\n"
         "    app.register_worker(ltq.Worker(name, 'memory://m', middlewares=[metrics]))\n"
     )
-    done = await run_ltq("run", "--app", "shop:app", "--metrics-port", "0", cwd=tmp_path)
+    done = await call_ltq("run", "--app", "shop:app", "--metrics-port", "0", cwd=tmp_path)
     assert done.code == 2
     assert "different registries" in done.err
