@@ -16,7 +16,10 @@ MANY = 10_000
 
 @pytest.fixture
 async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
-    async with redis.asyncio.Redis.from_url(redis_url, protocol=2) as client:
+    # Ten thousand watchers in this very loop may hold up a connection on a busy machine.
+    async with redis.asyncio.Redis.from_url(
+        redis_url, protocol=2, socket_connect_timeout=30, socket_timeout=30
+    ) as client:
         yield client
 
 
