@@ -1,8 +1,21 @@
-"""The end of what runs in the background."""
+"""The one lifecycle of everything that runs in the background of an event loop."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+import logging
+from collections.abc import Coroutine, Iterable
+from contextvars import Context
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def spawn(work: Coroutine[Any, Any, T], *, name: str) -> "asyncio.Task[T]":
+    """Start an asyncio task with a name, in an empty context. The caller keeps and awaits it.
+
+    Background work outlives the call that happens to start it, so it must not see that call's
+    context variables (the running task, a trace, a request), nor keep them alive.
+    """
+    return asyncio.create_task(work, name=name, context=Context())
 
 
 async def cancel_all(futures: "Iterable[asyncio.Future[Any]]") -> None:
@@ -11,3 +24,101 @@ async def cancel_all(futures: "Iterable[asyncio.Future[Any]]") -> None:
     for future in futures:
         future.cancel()
     await asyncio.gather(*futures, return_exceptions=True)
+
+
+class Service:
+    """Something that runs in the background of one event loop.
+
+        service.start()             # begin; does nothing while it runs
+        service.stop()              # take on nothing new; returns at once
+        await service.drain(5.0)    # wait for what was taken on, at most 5 s; True if all ended
+        await service.aclose()      # stop, cancel what still runs, wait until it is gone
+
+    Each call may be repeated, and made in any state. After `stop` or `aclose` it may start again.
+
+    The work of a subclass is its `_run`, which `start` runs in an asyncio task named `name`. Tasks
+    beside it are started with `_spawn`: all are kept until they end, `drain` and `aclose` include
+    them. A subclass whose work must not be cancelled halfway overrides `stop`.
+
+    An error that ends a task is logged, unless `wait` is there to raise it.
+    """
+
+    def __init__(self, name: str, logger: logging.Logger) -> None:
+        self.name: str = name
+        self._logger = logger
+        self._is_stopping = False
+        self._main: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._waiters = 0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its work goes on."""
+        return self._main is not None and not self._main.done()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop since it started."""
+        return self._is_stopping
+
+    def start(self) -> None:
+        """Begin, in the running event loop. Does nothing while it runs."""
+        if not self.is_running:
+            self._is_stopping = False
+            self._main = self._spawn(self._run())
+
+    def stop(self) -> None:
+        """Take on nothing new. Returns at once: `drain` waits for what is under way."""
+        self._is_stopping = True
+        if self._main is not None:
+            self._main.cancel()
+
+    async def wait(self) -> None:
+        """Wait until its work ends, by itself or after `stop`. Raises the error that ended it."""
+        main = self._main
+        if main is None:
+            return
+        self._waiters += 1
+        try:
+            await asyncio.wait([main])
+        finally:
+            self._waiters -= 1
+        if not main.cancelled():
+            main.result()
+
+    async def drain(self, timeout: float | None = None) -> bool:
+        """Wait until nothing of it runs, at most `timeout` seconds; return whether nothing does."""
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        while tasks := self._others():
+            left = None if deadline is None else max(0.0, deadline - loop.time())
+            _, pending = await asyncio.wait(tasks, timeout=left)
+            if pending:
+                return False
+        return True
+
+    async def aclose(self) -> None:
+        """Stop, cancel what still runs, and wait until it is gone."""
+        self.stop()
+        await cancel_all(self._others())
+
+    async def _run(self) -> None:
+        """Work until done or cancelled. Not needed where all work is started with `_spawn`."""
+
+    def _spawn(self, work: Coroutine[Any, Any, T], name: str = "") -> "asyncio.Task[T]":
+        """Start a task that belongs to this service; `name` says what it does for it."""
+        task = spawn(work, name=f"{self.name}-{name}" if name else self.name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _others(self) -> "set[asyncio.Task[Any]]":
+        """Its tasks, without the one that asks: that cannot wait for itself."""
+        here = asyncio.current_task()
+        return {task for task in self._tasks if task is not here and not task.done()}
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not (task is self._main and self._waiters):
+            self._logger.error("%s failed", task.get_name(), exc_info=error)

@@ -1,13 +1,14 @@
 """Event loops whose timers follow a clock, for what runs in its world; all else keeps real time.
 
-The world is a context variable: what is started in it, and what that starts, is in it as well.
+The world is a context variable: what is started in it, and what that starts, is in it as well,
+also where that is started in an empty context, as background work is.
 No other part of LTQ knows of this: whoever asks the loop for a timer gets the right one.
 """
 
 import asyncio
 import heapq
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
 from contextvars import Context, ContextVar
 from itertools import count
@@ -137,6 +138,7 @@ class FollowingLoop:
             "call_soon": self._counted(loop.call_soon),
             "call_soon_threadsafe": self._counted(loop.call_soon_threadsafe),
             "run_in_executor": self._run_in_executor,
+            "create_task": self._create_task,
         }
         self._real = {name: getattr(loop, name) for name in stand_ins}
         self._before = {name: vars(loop)[name] for name in stand_ins if name in vars(loop)}
@@ -168,6 +170,15 @@ class FollowingLoop:
     def _time(self) -> float:
         timeline = self._timeline()
         return cast(float, self._real["time"]()) if timeline is None else timeline.time()
+
+    def _create_task(
+        self, work: Coroutine[Any, Any, Any], *, context: Context | None = None, **options: Any
+    ) -> "asyncio.Task[Any]":
+        """What the world starts is in it as well, however empty the context it is started in."""
+        if context is not None and WORLD not in context:
+            context.run(WORLD.set, WORLD.get())
+        task: asyncio.Task[Any] = self._real["create_task"](work, context=context, **options)
+        return task
 
     def _call_later(
         self,
