@@ -17,7 +17,8 @@ from ltq.brokers.redis._doctor.checks import SERVER_CHECKS
 from ltq.brokers.redis._doctor.inventory import KINDS, Inventory, Odd, take_inventory
 from ltq.brokers.redis._doctor.permissions import TRIALS, Rights
 from ltq.brokers.redis._doctor.survey import Server, look_at_server
-from ltq.brokers.redis._scripts import SCRIPTS, source
+from ltq.brokers.redis._lua import source
+from ltq.brokers.redis._scripts import SCRIPTS
 from tests.conformance.factories import QUEUE, publish, publish_many
 from tests.servers import RedisServer
 

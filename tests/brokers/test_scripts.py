@@ -18,7 +18,8 @@ import ltq.brokers.redis
 from ltq._names import new_id
 from ltq.broker.schedule_slots import ScheduleSlot
 from ltq.brokers.redis import RedisBroker, _keys
-from ltq.brokers.redis._scripts import SCRIPTS, sha, source
+from ltq.brokers.redis._lua import sha, source
+from ltq.brokers.redis._scripts import SCRIPTS
 from ltq.errors import LtqError, TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Outcome, Receipt, Requeue
 from ltq.options import Limit, Priority, Rate

@@ -2,32 +2,27 @@
 
 from ltq._names import namespace_of
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
-from ltq.brokers.redis import _keys
-from ltq.brokers.redis._link import Argument, Link
-from ltq.brokers.redis._repair import register
-from ltq.brokers.redis._wire import PUBLISHED, envelope_arguments
+from ltq.brokers.redis import _keys, _scripts
+from ltq.brokers.redis._arguments import send_groups
+from ltq.brokers.redis._link import Link
+from ltq.brokers.redis._registry import Registry
 
 
-async def time(link: Link) -> float:
-    """See `ScheduleStore.time`."""
-    seconds, micros = await link.call("TIME")
-    return int(seconds) + int(micros) / 1_000_000
-
-
-async def fire(link: Link, tick: ScheduleSlot, registered: set[str]) -> SlotReceipt:
-    """See `ScheduleStore.fire`. Repeated after a lost reply it finds its own slot kept.
-
-    `registered` are the namespaces that tools know.
-    """
-    namespace = namespace_of(tick.queue)
-    if namespace not in registered:
-        await register(link, namespace)
-        registered.add(namespace)
-    after: Argument = "" if tick.after is None else tick.after
-    arguments: list[Argument] = [tick.schedule, tick.spec, after, tick.slot, tick.due]
-    if tick.envelope is not None:
-        arguments += envelope_arguments([tick.envelope])
-    last, answer, is_new = await link.run("fire", _keys.prefix(namespace), *arguments)
-    if is_new:  # perhaps the server was emptied
-        registered.discard(namespace)
-    return SlotReceipt(last, PUBLISHED.get(answer), is_other=answer == b"other")
+async def fire(link: Link, registry: Registry, slot: ScheduleSlot) -> SlotReceipt:
+    """See `ScheduleStore.fire`. Repeated after a lost reply it finds its own slot kept."""
+    namespace = namespace_of(slot.queue)
+    await registry.add(namespace)
+    reply = await link.evaluate(
+        _scripts.Fire(
+            prefix=_keys.prefix(namespace),
+            schedule=slot.schedule,
+            spec=slot.spec,
+            after="" if slot.after is None else slot.after,
+            slot=slot.slot,
+            due=slot.due,
+            group=[] if slot.envelope is None else send_groups([slot.envelope]),
+        )
+    )
+    if reply.new_lanes:  # perhaps the server was emptied
+        await registry.add_again(namespace)
+    return reply.receipt

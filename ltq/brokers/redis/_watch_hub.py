@@ -16,7 +16,7 @@ from ltq.brokers.redis import _keys
 from ltq.brokers.redis._channels import Channels
 from ltq.brokers.redis._link import Link, RefusedError
 from ltq.brokers.redis._notifications import NEEDED, Notifications, are_on
-from ltq.brokers.redis._wire import task_state
+from ltq.brokers.redis._tasks import read_states
 from ltq.errors import BrokerError
 from ltq.state import TaskState
 
@@ -248,9 +248,9 @@ class WatchHub:
         for namespace, ids in by_namespace.items():
             for start in range(0, len(ids), CHUNK):
                 chunk = ids[start : start + CHUNK]
-                replies = await self._link.run("states", _keys.prefix(namespace), *chunk)
-                for task_id, reply in zip(chunk, replies, strict=True):
-                    self._show((namespace, task_id), task_state(task_id, reply))
+                states = await read_states(self._link, namespace, chunk)
+                for task_id, state in zip(chunk, states, strict=True):
+                    self._show((namespace, task_id), state)
 
     def _show(self, target: Target, state: TaskState[bytes] | None) -> None:
         for feed in list(self._feeds.get(target, ())):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import redis
 
 from ltq.brokers.redis import RedisBroker, _keys
-from ltq.brokers.redis._scripts import SCRIPTS, sha
+from ltq.brokers.redis._lua import sha
+from ltq.brokers.redis._scripts import SCRIPTS
 from ltq.message import Envelope, new_id
 from tests.chaos import jobs
 from tests.chaos.figures.goal import Goal

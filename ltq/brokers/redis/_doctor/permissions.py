@@ -3,9 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ltq._names import new_id
-from ltq.brokers.redis import _keys
+from ltq.brokers.redis import _keys, _scripts
+from ltq.brokers.redis._call import Script
 from ltq.brokers.redis._link import Link, RefusedError
 
 STRING, ABSENT = "<a string>", "<nothing>"
@@ -63,11 +65,11 @@ TRIALS: Mapping[str, tuple[str, ...]] = {
 """Every command that LTQ and its scripts use, but for SET, which begins, and what it can do
 without (INFO, CONFIG, SUBSCRIBE)."""
 
-_READING = ("examine", "states", "stats")
-
 _DENIED = re.compile(r"NOPERM|no permissions|unknown command", re.IGNORECASE)
 _KEYS = re.compile(r"\bkeys?\b", re.IGNORECASE)
-_PATIENCE = 1.0
+
+_TRIAL_PATIENCE = 1.0
+"""Seconds for one trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +105,25 @@ async def try_out(link: Link) -> Rights:
 
 async def _try_scripts(link: Link, prefix: str) -> tuple[str, ...]:
     """Run those that only read; the others use no other commands than were tried."""
+    calls: tuple[Script[Any], ...] = (
+        _scripts.Examine(prefix=prefix, names=[]),
+        _scripts.States(prefix=prefix, ids=[]),
+        _scripts.Stats(prefix=prefix, overdue_after=0.0, queues=[]),
+    )
     failed = []
-    for script in _READING:
+    for call in calls:
         try:
-            await link.run(script, prefix, "1", patience=_PATIENCE)
+            await link.evaluate(call, patience=_TRIAL_PATIENCE)
         except RefusedError as error:
             if _DENIED.search(str(error)):
-                failed.append(script)
+                failed.append(call.name)
     return tuple(failed)
 
 
 async def _refusal(link: Link, *command: str) -> str:
     """What the server says against a command; empty if nothing."""
     try:
-        await link.call(*command, patience=_PATIENCE)
+        await link.call(*command, patience=_TRIAL_PATIENCE)
     except RefusedError as error:
         return str(error)
     return ""

@@ -1,0 +1,43 @@
+"""Sending tasks of one namespace."""
+
+from collections.abc import Sequence
+
+from ltq._aio.batcher import Batcher
+from ltq.brokers.redis import _keys, _scripts
+from ltq.brokers.redis._arguments import send_groups
+from ltq.brokers.redis._chunks import CALL_TASKS, chunks, envelope_size, queue_of_envelope
+from ltq.brokers.redis._link import Link, is_lasting
+from ltq.brokers.redis._registry import Registry
+from ltq.message import Envelope, Published
+
+
+class Sender:
+    """Sends tasks of one namespace, with as few calls as can be."""
+
+    def __init__(self, namespace: str, link: Link, registry: Registry) -> None:
+        self._namespace = namespace
+        self._prefix = _keys.prefix(namespace)
+        self._link = link
+        self._registry = registry
+        self._batcher = Batcher(self.send_all, CALL_TASKS, is_lasting)
+
+    async def send_one(self, envelope: Envelope) -> Published:
+        """Send a task; those that come while a call is under way share the next one."""
+        return await self._batcher.call(envelope)
+
+    async def send_all(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        """Send tasks, now, in calls of bounded size."""
+        if len(envelopes) == 1:
+            return await self._send(envelopes)
+        answers: list[Published] = []
+        for _, chunk in chunks(envelopes, queue_of_envelope, envelope_size):
+            answers += await self._send([envelopes[i] for i in chunk])
+        return answers
+
+    async def _send(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        await self._registry.add(self._namespace)
+        call = _scripts.Send(prefix=self._prefix, groups=send_groups(envelopes))
+        reply = await self._link.evaluate(call)
+        if reply.new_lanes:  # perhaps the server was emptied
+            await self._registry.add_again(self._namespace)
+        return reply.answers
