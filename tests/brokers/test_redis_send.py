@@ -6,8 +6,8 @@ import pytest
 import redis
 
 from ltq.broker import Broker
-from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._wire import envelope_arguments
+from ltq.brokers.redis import RedisBroker, _scripts
+from ltq.brokers.redis._arguments import send_groups
 from ltq.message import Envelope, Published
 from ltq.options import Priority
 
@@ -125,9 +125,9 @@ async def test_a_repeated_call_does_not_enqueue_what_has_run(redis_url: str) -> 
     async with RedisBroker(redis_url) as broker:
         link = broker.new_link()
         await link.call("ZADD", "ltq:{mail}:ended", 7, "a1")
-        arguments = envelope_arguments([envelope()])
-        assert await link.run("send", "ltq:{mail}:", "1", *arguments) == [b"exists"]
-        assert (await link.run("send", "ltq:{mail}:", "", *arguments))[0] == b"created"
+        call = _scripts.Send(prefix="ltq:{mail}:", groups=send_groups([envelope()]))
+        assert (await link.evaluate(call.repeated())).answers == [Published.EXISTS]
+        assert (await link.evaluate(call)).answers == [Published.CREATED]
         await link.aclose()
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import msgspec
 from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
@@ -57,6 +58,9 @@ _PASSING_TEXTS = re.compile(
 """The same where a script was refused halfway: then the server says it inside its own error."""
 
 _FINAL = (AuthenticationError, AuthorizationError)
+
+_MISREAD = (ValueError, TypeError, LookupError, AttributeError, msgspec.MsgspecError)
+"""What reading a reply raises whose shape is wrong."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
@@ -231,7 +235,7 @@ class Link:
     def _read(self, call: Call[R], reply: Reply) -> R:
         try:
             return call.read(reply)
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
+        except _MISREAD as error:
             kind = type(call).__name__
             text = f"Redis at {self._name} sent a reply to {kind} that LTQ cannot read: {error!r}"
             raise BrokerError(text) from error

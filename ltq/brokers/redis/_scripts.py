@@ -198,8 +198,12 @@ class Fire(Script[FireReply], frozen=True, kw_only=True):
 
     def read(self, reply: Reply) -> FireReply:
         last, answer, new_lanes = reply
-        published = _replies.PUBLISHED.get(answer)
-        return FireReply(SlotReceipt(last, published, is_other=answer == b"other"), new_lanes)
+        published = None if answer in _NOT_FIRED else _replies.PUBLISHED[answer]
+        receipt = SlotReceipt(int(last), published, is_other=answer == b"other")
+        return FireReply(receipt, new_lanes)
+
+
+_NOT_FIRED = (b"", b"other", b"passed")
 
 
 class Heartbeat(Script[list[int]], frozen=True, kw_only=True):

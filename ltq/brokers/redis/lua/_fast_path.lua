@@ -3,11 +3,11 @@
 -- Returns the answers of `send` and how many lanes are new; nothing if the tasks need the longer way.
 -- @include time, call_or_reset, enqueue_ready
 local function send_plain(first)
-  local lane, priority, delay, eta, tasks, conditions, fields = unpack(ARGV, first + 1, first + 7)
+  local delay, eta, conditions = ARGV[first + 3], ARGV[first + 4], ARGV[first + 6]
   if delay ~= '0' or eta ~= '' or conditions ~= '0' then return end
-  local first_field = first + 8
-  local first_id = first_field + tonumber(fields)
-  if first_id + 2 * tonumber(tasks) ~= #ARGV + 1 then return end
+  local lane, first_field = ARGV[first + 1], first + 8
+  local first_id = first_field + tonumber(ARGV[first + 7])
+  if first_id + 2 * tonumber(ARGV[first + 5]) ~= #ARGV + 1 then return end
   local keys, ids, seen, answers = {}, {}, {}, {}
   for i = first_id, #ARGV, 2 do keys[#keys + 1] = prefix .. 'task:' .. ARGV[i] end
   if redis.call('EXISTS', unpack(keys)) > 0 then return end
@@ -21,6 +21,6 @@ local function send_plain(first)
     end
     answers[i], k = answers[i] or 'exists', k + 2
   end
-  enqueue_ready(priority .. ':' .. lane, unpack(ids))
+  enqueue_ready(ARGV[first + 2] .. ':' .. lane, unpack(ids))
   return answers, new_lanes
 end

@@ -10,7 +10,7 @@
 --   void       how many ids gave no task, the lost ones included
 --   isolation  the smallest isolation that a task needs which was left, if any
 --   is_full    whether it gives fewer tasks than there are, because of their bytes
--- @include time, lease_end
+-- @include lease_end
 local function new_claim(consumer, lease, limit, running, ignore_isolation)
   return { consumer = consumer, lease = lease, deadline = lease_end(lease), limit = limit, running = running,
     ignore_isolation = ignore_isolation, tasks = {}, leases = {}, bytes = 0, lost = 0, void = 0,

@@ -1,5 +1,4 @@
--- read_outcomes(first): the group of outcomes that begins at ARGV[first], as `finish` describes it, as a
--- table:
+-- read_outcomes(first): the group of outcomes that begins at ARGV[first], as `finish` describes it. Fields:
 --   queue, status, seconds                  as text
 --   is_dead, has_result, failed, front      its flags
 --   fields                                  names and values to set

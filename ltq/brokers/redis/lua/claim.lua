@@ -41,7 +41,9 @@ if record then
 end
 
 local function earlier(a, b) return a and b and math.min(a, b) or a or b end
-local function first(index) return tonumber(call_or_reset('ZRANGE', prefix .. index, 0, 0, 'WITHSCORES')[2]) end
+local function first(index)
+  return tonumber(call_or_reset('ZRANGE', prefix .. index, 0, 0, 'WITHSCORES')[2])
+end
 local delayed, leased = first('due'), first('expiry')
 local due = earlier(delayed, leased and math.max(leased / 1000 + grace, now + hold))
 -- What is due may go before what is ready, so let it be moved first.

@@ -35,7 +35,7 @@ end
 if is_own and last ~= tonumber(after) then return { last, '', 0 } end
 if #ARGV < 6 then return { keep(slot), 'passed', 0 } end
 
--- @include group, send
+-- @include group, ready_batch, send
 local group = read_group(6)
 local answer = send_task(group, ARGV[group.first_id], ARGV[group.last_body], '')
 flush_ready()

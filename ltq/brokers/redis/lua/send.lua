@@ -22,7 +22,7 @@ if again == '' then
   if answers then return { answers, new_lanes } end
 end
 
--- @include group, send
+-- @include group, ready_batch, send
 local answers, i = {}, 2
 while i <= #ARGV do
   local group = read_group(i)
