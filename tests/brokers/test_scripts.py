@@ -17,8 +17,9 @@ import redis
 import ltq.brokers.redis
 from ltq._names import new_id
 from ltq.broker.schedule_slots import ScheduleSlot
-from ltq.brokers.redis import RedisBroker, _keys, _link, _lua
+from ltq.brokers.redis import RedisBroker, _keys, _lua
 from ltq.brokers.redis._call import Script
+from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._lua import CONSTANTS, sha, source
 from ltq.brokers.redis._scripts import SCRIPTS
 from ltq.errors import BrokerError, ConfigurationError, LtqError, TaskNotFoundError
@@ -282,7 +283,7 @@ class TestReplies:
         async def ask(*_: Any) -> Any:
             return reply
 
-        monkeypatch.setattr(_link, "_ask", ask)
+        monkeypatch.setattr(Link, "_exchange", ask)
         async with RedisBroker(redis_url) as broker:
             with pytest.raises(BrokerError, match=f"reply to {SCRIPTS[name].__name__} "):
                 await broker._here().link.evaluate(call_of(name))

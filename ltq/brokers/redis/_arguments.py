@@ -102,11 +102,11 @@ def _finish_group(outcomes: Sequence[Outcome]) -> list[Argument]:
     if isinstance(first, Finish):
         status, seconds = first.status, first.result_ttl
         has_result = status is Status.COMPLETED or bool(first.result)
-        flags = _flags(dead=first.dead, result=has_result)
+        flags = ("dead " if first.dead else "") + ("result" if has_result else "")
     else:
         status = Status.DELAYED if first.delay > 0 else Status.PENDING
         seconds = first.delay
-        flags = _flags(failed=first.failed, front=first.front)
+        flags = ("failed " if first.failed else "") + ("front" if first.front else "")
     fields = _outcome_fields(first)
     arguments: list[Argument] = [first.lease.queue, status.value, seconds, flags]
     arguments += (len(outcomes), len(fields))
@@ -115,10 +115,6 @@ def _finish_group(outcomes: Sequence[Outcome]) -> list[Argument]:
         result = outcome.result if isinstance(outcome, Finish) else b""
         arguments += (outcome.lease.id, outcome.lease.token, result)
     return arguments
-
-
-def _flags(**flags: bool) -> str:
-    return " ".join(name for name, is_set in flags.items() if is_set)
 
 
 def _outcome_fields(outcome: Outcome) -> list[Argument]:

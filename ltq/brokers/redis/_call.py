@@ -69,8 +69,8 @@ class Script(Call[R_co], Generic[R_co], frozen=True, kw_only=True):
         return "EVAL", source(self.name), 1, *self._arguments()
 
     def _arguments(self) -> tuple[Argument, ...]:
-        *single, last = astuple(self)
-        return (*single, *last) if isinstance(last, list) else (*single, last)
+        values = astuple(self)
+        return (*values[:-1], *values[-1]) if isinstance(values[-1], list) else values
 
 
 class RepeatedKnowingly(Script[R_co], Generic[R_co], frozen=True, kw_only=True):

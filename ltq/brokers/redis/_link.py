@@ -9,9 +9,9 @@ import builtins
 import math
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
-import msgspec
 from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
@@ -59,7 +59,7 @@ _PASSING_TEXTS = re.compile(
 
 _FINAL = (AuthenticationError, AuthorizationError)
 
-_MISREAD = (ValueError, TypeError, LookupError, AttributeError, msgspec.MsgspecError)
+_MISREAD = (ValueError, TypeError, LookupError, AttributeError)
 """What reading a reply raises whose shape is wrong."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
@@ -119,6 +119,9 @@ class Link:
     def new_connection(self) -> AbstractConnection:
         """A connection for the caller alone, not yet connected."""
         connection: AbstractConnection = self._client.connection_pool.make_connection()
+        # Calls have deadlines of their own. redis-py would keep its timeout by `wait_for`, which
+        # sometimes swallows a cancellation on Python 3.11, and cut off blocking pops.
+        connection.socket_timeout = None
         return connection
 
     async def connect(self, connection: AbstractConnection) -> None:
@@ -131,21 +134,28 @@ class Link:
 
     async def evaluate(self, call: Call[R], *, patience: float = CALL_PATIENCE) -> R:
         """Make a call, again and again if need be, for `patience` seconds. Raises `BrokerError`."""
-        tries = _Tries()
+        failed: _Failed | None = None
         try:
             with self._deadlines.within(patience):
-                reply = await self._until_answered(call, tries)
+                try:
+                    reply = await self._attempt(call)
+                except RedisError as error:
+                    failed = _Failed(error)
+                    reply = await self._repeat(call, failed)
         except builtins.TimeoutError:
-            self._failed()
+            self._count_failure()
             await self._drop_free()  # they may be as dead as the one that did not answer
-            raise self._too_late(patience, tries.error) from tries.error
+            cause = None if failed is None else failed.error
+            raise self._too_late(patience, cause) from cause
+        if self._failing_since is not None:
+            self._count_success()
         return self._read(call, reply)
 
     async def block(self, *command: Argument, patience: float) -> Reply:
         """Send a blocking command once, beside the other calls. Raises `BrokerError`."""
         try:
             with self._deadlines.within(patience):
-                return await self._exchange(Command(command))
+                return await self._exchange(command)
         except RedisError as error:
             raise self._refused(error) from error
         except builtins.TimeoutError:
@@ -159,44 +169,52 @@ class Link:
         await self._drop_free()
         await self._client.aclose()
 
-    async def _until_answered(self, call: Call[R], tries: "_Tries") -> Reply:
-        while True:
-            try:
-                await self._slots.acquire()  # `async with` would be two coroutines more
-                began = self._poll.begin()
-                try:
-                    reply = await self._exchange(call)
-                finally:
-                    self._poll.end(began)
-                    self._slots.release()
-            except RedisError as error:
-                await self._prepare_repeat(error, tries)
-                call = call.repeated()
-                continue
-            if self._failing_since is not None:
-                self._succeeded()
-            return reply
+    async def _attempt(self, call: Call[R]) -> Reply:
+        await self._slots.acquire()  # `async with` would be two coroutines more
+        began = self._poll.begin()
+        try:
+            return await self._exchange(call.words())
+        except NoScriptError:
+            words = call.words_with_source()
+            if words is None:
+                raise
+            # The server was restarted, promoted or flushed: tell it the script again.
+            return await self._exchange(words)
+        finally:
+            self._poll.end(began)
+            self._slots.release()
 
-    async def _prepare_repeat(self, error: RedisError, tries: "_Tries") -> None:
-        """Wait until a call may be repeated. Raises `BrokerError` if that makes no sense."""
-        tries.error = error
+    async def _repeat(self, call: Call[R], failed: "_Failed") -> Reply:
+        """Repeat a call that failed, until it is answered or refused."""
+        pauses: ExponentialBackoff | None = None
+        while True:
+            await self._check_failure(failed.error)
+            if pauses is None:  # once more at once: the connection may only have been idle too long
+                pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+            else:
+                await asyncio.sleep(pauses.next())
+            call = call.repeated()
+            try:
+                return await self._attempt(call)
+            except RedisError as error:
+                failed.error = error
+
+    async def _check_failure(self, error: RedisError) -> None:
+        """Raise `BrokerError` if it makes no sense to repeat the call."""
         if not is_passing(error):
             raise self._refused(error) from error
-        self._failed()
+        self._count_failure()
         if isinstance(error, ConnectionError) or "READONLY" in str(error):
             await self._drop_free()  # they lead to a server that is no more
-        if tries.pauses is None:  # once more at once: it may only have been idle too long
-            tries.pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-        else:
-            await asyncio.sleep(tries.pauses.next())
 
-    async def _exchange(self, call: Call[R]) -> Reply:
-        """Send a call once, on a connection of its own."""
+    async def _exchange(self, words: tuple[Argument, ...]) -> Reply:
+        """Send a command once, on a connection of its own."""
         connection = self._free.pop() if self._free else self.new_connection()
         try:
             if not connection.is_connected:
                 await self.connect(connection)
-            reply = await _ask(connection, call)
+            await connection.send_packed_command(pack(words), check_health=False)
+            reply = await connection.read_response()
         except ResponseError:
             if not self._keep(connection):
                 await connection.disconnect(nowait=True)
@@ -222,11 +240,11 @@ class Link:
         for connection in connections:
             await connection.disconnect(nowait=True)
 
-    def _failed(self) -> None:
+    def _count_failure(self) -> None:
         if self._failing_since is None:
             self._failing_since = asyncio.get_running_loop().time()
 
-    def _succeeded(self) -> None:
+    def _count_success(self) -> None:
         now = asyncio.get_running_loop().time()
         if self._failing_since is not None and now - self._failing_since >= OUTAGE:
             self.back_since = now
@@ -250,30 +268,14 @@ class Link:
         return BrokerError(f"Redis at {self._name} did not reply within {patience:g} s: {reason}")
 
 
-class _Tries:
-    """How it went so far with a call that is being repeated."""
+@dataclass(slots=True)
+class _Failed:
+    """How a call that is being repeated failed last."""
 
-    __slots__ = ("error", "pauses")
-
-    def __init__(self) -> None:
-        self.error: RedisError | None = None
-        self.pauses: ExponentialBackoff | None = None
+    error: RedisError
 
 
 def pack(words: tuple[Argument, ...]) -> bytes:
     """A command as it travels; hiredis does that many times faster than redis-py."""
     packed: bytes = pack_command(words)  # type: ignore[arg-type]  # its stub means 1-tuples
     return packed
-
-
-async def _ask(connection: AbstractConnection, call: Call[R]) -> Reply:
-    await connection.send_packed_command(pack(call.words()), check_health=False)
-    try:
-        return await connection.read_response()
-    except NoScriptError:
-        words = call.words_with_source()
-        if words is None:
-            raise
-        # The server was restarted, promoted or flushed: tell it the script again.
-        await connection.send_packed_command(pack(words), check_health=False)
-        return await connection.read_response()

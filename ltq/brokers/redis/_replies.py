@@ -26,6 +26,20 @@ _PLAIN_FIELDS = {b"status", b"enqueue_time", b"task", b"body", b"queue", b"lane"
 _progress_decoder = msgspec.json.Decoder(Progress)
 
 
+def integer(reply: Any) -> int:
+    """A whole number. Raises `TypeError` for anything else."""
+    if isinstance(reply, int):
+        return reply
+    raise TypeError(f"{reply!r} is not a whole number")
+
+
+def integers(reply: Any) -> list[int]:
+    """A list of whole numbers. Raises `TypeError` for anything else."""
+    if isinstance(reply, list):
+        return [integer(number) for number in reply]
+    raise TypeError(f"{reply!r} is not a list")
+
+
 def delivery(reply: Sequence[Any], now: float) -> Delivery:
     """A task as `claim` gives it at the time `now`."""
     task_id, token, flat, isolation = reply

@@ -108,7 +108,7 @@ class Clear(Script[int], frozen=True, kw_only=True):
     limit: int
 
     def read(self, reply: Reply) -> int:
-        return msgspec.convert(reply, int)
+        return _replies.integer(reply)
 
 
 class Copy(Script[int], frozen=True, kw_only=True):
@@ -121,7 +121,7 @@ class Copy(Script[int], frozen=True, kw_only=True):
     ttl: int
 
     def read(self, reply: Reply) -> int:
-        return msgspec.convert(reply, int)
+        return _replies.integer(reply)
 
 
 class DeadLetters(Script[list[DeadLetter | None]], frozen=True, kw_only=True):
@@ -215,7 +215,7 @@ class Heartbeat(Script[list[int]], frozen=True, kw_only=True):
     leases: list[Argument]
 
     def read(self, reply: Reply) -> list[int]:
-        return msgspec.convert(reply, list[int])
+        return _replies.integers(reply)
 
 
 class Progress(Script[bool], frozen=True, kw_only=True):
@@ -228,7 +228,7 @@ class Progress(Script[bool], frozen=True, kw_only=True):
     progress: bytes
 
     def read(self, reply: Reply) -> bool:
-        return msgspec.convert(reply, int) == 1
+        return _replies.integer(reply) == 1
 
 
 class Purged(NamedTuple):
@@ -249,7 +249,7 @@ class Purge(Script[Purged], frozen=True, kw_only=True):
     ids: list[str]
 
     def read(self, reply: Reply) -> Purged:
-        removed, more = msgspec.convert(reply, tuple[int, int])
+        removed, more = _replies.integers(reply)
         return Purged(removed, more == 1)
 
 
@@ -272,7 +272,8 @@ class Repair(Script[Repaired], frozen=True, kw_only=True):
     ids: list[bytes]
 
     def read(self, reply: Reply) -> Repaired:
-        return Repaired(*msgspec.convert(reply, tuple[int, int]))
+        repaired, doubtful = _replies.integers(reply)
+        return Repaired(repaired, doubtful)
 
 
 class Replay(Script[list[Published]], frozen=True, kw_only=True):
@@ -345,7 +346,8 @@ class Sweep(Script[Swept], frozen=True, kw_only=True):
     grace: float = 0.0
 
     def read(self, reply: Reply) -> Swept:
-        return Swept(*msgspec.convert(reply, tuple[int, int, int, int]))
+        recovered, promoted, buried, lost = _replies.integers(reply)
+        return Swept(recovered, promoted, buried, lost)
 
 
 SCRIPTS: Mapping[str, type[Script[Any]]] = {

@@ -12,29 +12,29 @@ from ltq.message import Envelope, Published
 
 
 class Sender:
-    """Sends tasks of one namespace, with as few calls as can be."""
+    """Sends tasks of one namespace."""
 
     def __init__(self, namespace: str, link: Link, registry: Registry) -> None:
         self._namespace = namespace
         self._prefix = _keys.prefix(namespace)
         self._link = link
         self._registry = registry
-        self._batcher = Batcher(self.send_all, CALL_TASKS, is_lasting)
+        self._batcher = Batcher(self._send_batch, CALL_TASKS, is_lasting)
 
-    async def send_one(self, envelope: Envelope) -> Published:
+    async def send_soon(self, envelope: Envelope) -> Published:
         """Send a task; those that come while a call is under way share the next one."""
         return await self._batcher.call(envelope)
 
-    async def send_all(self, envelopes: Sequence[Envelope]) -> list[Published]:
-        """Send tasks, now, in calls of bounded size."""
+    async def _send_batch(self, envelopes: Sequence[Envelope]) -> list[Published]:
         if len(envelopes) == 1:
-            return await self._send(envelopes)
+            return await self.send(envelopes)
         answers: list[Published] = []
         for _, chunk in chunks(envelopes, queue_of_envelope, envelope_size):
-            answers += await self._send([envelopes[i] for i in chunk])
+            answers += await self.send([envelopes[i] for i in chunk])
         return answers
 
-    async def _send(self, envelopes: Sequence[Envelope]) -> list[Published]:
+    async def send(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        """Send so many tasks as go into one call, at once."""
         await self._registry.add(self._namespace)
         call = _scripts.Send(prefix=self._prefix, groups=send_groups(envelopes))
         reply = await self._link.evaluate(call)

@@ -18,7 +18,7 @@ from ltq.broker.feed import Feed
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.brokers.redis import _dead_letters, _keys, _schedule_slots, _scripts, _settle, _tasks
 from ltq.brokers.redis._busy_poll import parse_busy_poll
-from ltq.brokers.redis._chunks import by_namespace, queue_of_envelope
+from ltq.brokers.redis._chunks import chunks, envelope_size, queue_of_envelope
 from ltq.brokers.redis._consumer import RedisConsumer
 from ltq.brokers.redis._doctor.examine import examine
 from ltq.brokers.redis._doctor.survey import holders
@@ -103,12 +103,12 @@ class RedisBroker(Broker):
         session = self._here()
         if len(envelopes) == 1:
             sender = session.sender(namespace_of(envelopes[0].queue))
-            return [await sender.send_one(envelopes[0])]
+            return [await sender.send_soon(envelopes[0])]
         answers: dict[int, Published] = {}
-        for namespace, positions in by_namespace(envelopes, queue_of_envelope).items():
+        for namespace, chunk in chunks(envelopes, queue_of_envelope, envelope_size):
             sender = session.sender(namespace)
-            replies = await sender.send_all([envelopes[i] for i in positions])
-            answers.update(zip(positions, replies, strict=True))
+            replies = await sender.send([envelopes[i] for i in chunk])
+            answers.update(zip(chunk, replies, strict=True))
         return [answers[i] for i in range(len(envelopes))]
 
     async def first(self, queue: str, fingerprint: str) -> str | None:
