@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from benchmarks import own, run
 from benchmarks.comparison import medians
 from benchmarks.measures import MEASURES
-from tests.servers import RedisServer, find_redis_server
+from devtools.servers import RedisServer, find_redis_server
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

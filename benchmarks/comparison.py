@@ -13,7 +13,7 @@ import redis.asyncio
 
 from benchmarks.contenders import ROOT, Entrant
 from benchmarks.peers.measures import MEASURES, Figures, Size
-from tests.servers import RedisServer
+from devtools.servers import RedisServer
 
 LAUNCHER = ROOT / "benchmarks" / "peers" / "__main__.py"
 

@@ -16,7 +16,7 @@ from benchmarks.contenders import COMMON, ENTRANTS, LTQ, LTQ_0_4, Entrant
 from benchmarks.environments import SetupError, default_folder, environment, find_python
 from benchmarks.measures import MEASURES
 from benchmarks.results import Machine, Results
-from tests.servers import RedisServer, find_redis_server
+from devtools.servers import RedisServer, find_redis_server
 
 COMPARED = {"drain", "send_many", "concurrent_sends", "latency", "idle"}
 """Own measures that the comparison has as well."""

@@ -1,4 +1,4 @@
-"""Writes `docs/cli.md` from the commands themselves: `python docs/_cli.py`.
+"""Writes `docs/cli.md` from the commands themselves: `python -m docs._cli`.
 
 A test compares the page with what this makes, so it cannot go stale.
 """
@@ -10,24 +10,26 @@ from pathlib import Path
 
 import click
 
+from docs._wrap import wrapped
 from ltq.cli import main
 
 PAGE = Path(__file__).parent / "cli.md"
 HEAD = "| command | |\n| --- | --- |"
 MADE = (
-    "Made from the commands themselves (`python docs/_cli.py`). `ltq COMMAND --help` says the "
-    "same. How they are used is in [operations](operations.md); exit codes are in "
-    "[errors](errors.md#exit-codes-of-ltq)."
+    "This page is made from the commands themselves (`python -m docs._cli`); `ltq COMMAND --help` "
+    "says the same. [Operations](operations.md) shows how to use them; "
+    "[errors](errors.md#exit-codes-of-ltq) lists the exit codes."
 )
 SHARED = (
-    "`ltq --version` says the versions of LTQ, Python and redis-py. Where a command asks a "
-    "broker, it is `--broker-url` (or `--redis-url`), else `LTQ_BROKER_URL`, else "
-    "`redis://localhost:6379`. A `TIME` or `AGE` is seconds, or like `30s`, `15m`, `2h`, `7d`."
+    "`ltq --version` prints the versions of LTQ, Python and redis-py. Commands that need a broker "
+    "take `--broker-url` (or `--redis-url`); without it they use `LTQ_BROKER_URL`, else "
+    "`redis://localhost:6379`. A `TIME` or `AGE` is seconds, or a text such as `30s`, `15m`, `2h`, "
+    "`7d`."
 )
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
-    """Every command with its words, groups before what is in them."""
+    """Every command with its words; a group comes before its commands."""
     with click.Context(group) as context:
         for name in group.list_commands(context):
             _, command, _ = group.resolve_command(context, [name])
@@ -44,9 +46,7 @@ def help_of(command: click.Command) -> tuple[str, str]:
     text = inspect.cleandoc(command.help or "")
     text, _, examples = re.sub(r"\n*\x08\n", "\n\n", text).partition("\n\nExample")
     lines = examples.partition("\n")[2]
-    return "\n\n".join(part.replace("\n", " ") for part in text.split("\n\n")), inspect.cleandoc(
-        lines
-    )
+    return "\n\n".join(map(wrapped, text.split("\n\n"))), inspect.cleandoc(lines)
 
 
 def usage(words: str, command: click.Command) -> str:
@@ -93,8 +93,8 @@ def page() -> str:
         for words, command in found
     ]
     sections = [section(words, command) for words, command in found]
-    parts = ["# Command line", MADE, SHARED, "\n".join([HEAD, *rows]), *sections]
-    return "\n\n".join(parts) + "\n"
+    head = ["# Command line", wrapped(MADE), wrapped(SHARED), "\n".join([HEAD, *rows])]
+    return "\n\n".join([*head, *sections]) + "\n"
 
 
 if __name__ == "__main__":

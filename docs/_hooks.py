@@ -1,7 +1,7 @@
 """What the site has beyond `mkdocs.yml`: pages made of files outside `docs/`, and diagrams.
 
-Links of the pages are true in the repository. Here they are turned to where the site has the same:
-a page of `PAGES`, or a page that shows the file or lists the directory.
+The links of the pages are right in the repository. Here each is changed to where the site has the
+same thing: a page of `PAGES`, or a page that shows the file or lists the folder.
 """
 
 import posixpath
@@ -12,18 +12,21 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
+from docs._diagrams import FLOWCHART, draw
+
 ROOT = Path(__file__).parent.parent
 DOCS = "docs"
 
 PAGES = {
     "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
     "examples/README.md": "examples.md",
     "ltq/brokers/redis/lua/README.md": "data-model.md",
 }
 """Files outside `docs/` that are pages of the site."""
 
 INSTEAD = {"README.md": "index.md"}
-"""Files whose place another page takes; its headings are others."""
+"""Files that another page stands for; its headings are different."""
 
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 DIAGRAM = re.compile(r"^!\[([^\]]*)\]\(([^)]+\.svg)\)$", re.MULTILINE)
@@ -39,7 +42,7 @@ LANGUAGES = {
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages made of other files, and those that links lead to."""
+    """Add the pages that are made of other files, and those that links lead to."""
     written = [*(ROOT / DOCS).rglob("*.md"), *(ROOT / name for name in PAGES)]
     for source, uri in PAGES.items():
         files.append(File.generated(config, uri, content=(ROOT / source).read_text("utf-8")))
@@ -52,7 +55,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn links to where the site has them, and put diagrams in the page."""
+    """Change links to where the site has the same, and put diagrams into the page."""
     here = page.file.src_uri
     source = next((name for name, uri in PAGES.items() if uri == here), f"{DOCS}/{here}")
     if source in PAGES:
@@ -60,8 +63,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         markdown = MERMAID.sub(f"![The states of a task]({path})", markdown)
 
     def inline(match: re.Match[str]) -> str:
-        svg = (ROOT / _resolve(source, match[2])).read_text("utf-8")
-        return f'<div class="diagram">\n{svg.strip()}\n</div>'
+        return _diagram((ROOT / _resolve(source, match[2])).read_text("utf-8").strip())
 
     def turn(match: re.Match[str]) -> str:
         uri, anchor = _uri(_resolve(source, match[1])), match[2] or ""
@@ -71,7 +73,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             anchor = ""
         return f"]({posixpath.relpath(uri, _folder(here))}{anchor})"
 
+    markdown = FLOWCHART.sub(lambda match: _diagram(draw(match[1])), markdown)
     return LINK.sub(turn, DIAGRAM.sub(inline, markdown))
+
+
+def _diagram(svg: str) -> str:
+    return f'<div class="diagram">\n{svg}\n</div>'
 
 
 def _folder(path: str) -> str:

@@ -3,7 +3,7 @@
     ltq run examples.checksums:worker            # in one terminal
     python -m examples.checksums ~/Documents     # in another
 
-Both find Redis by LTQ_BROKER_URL, else at redis://localhost:6379. The worker opens the files by
+Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379. The worker opens the files by
 their paths, so it runs on the machine where they are.
 """
 
@@ -29,20 +29,20 @@ worker = ltq.Worker("checksums", concurrency=8)
 
 CHUNK = 1 << 20
 BATCH = 1000
-"""How many tasks are under way at most: whoever sends next does not wait long."""
+"""At most so many tasks are in the queue at once, so that other producers do not wait long."""
 SHOWN = 10
 """How many of the largest files are shown, and how many failures."""
 PATIENCE = 3.0
-"""Seconds without a result before the producer asks whether a worker is there."""
+"""Seconds without a result before the producer asks whether a worker runs."""
 NO_WORKER = (
-    "no result yet; is a worker there (ltq run examples.checksums:worker), or busy (ltq stats)?"
+    "no result yet: start a worker (ltq run examples.checksums:worker), or wait (see ltq stats)"
 )
-STOPPED = "stopped; what is not done yet stays in its queue (ltq clear checksums:checksum)"
+STOPPED = "stopped; unfinished tasks stay in their queue (ltq clear checksums:checksum)"
 
 
 @dataclass(frozen=True)
 class FileSum:
-    """What the worker returns; the producer gets an equal one."""
+    """What a task returns."""
 
     path: str
     size: int
@@ -62,7 +62,7 @@ def checksum(path: str) -> FileSum:
 
 @dataclass
 class Report:
-    """What came of it."""
+    """The results."""
 
     sums: list[FileSum] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Report:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the producer. 0: every file has its checksum, 1: not so, 2: wrong use."""
+    """Run the producer. 0: every file has its checksum, 1: not all, 2: wrong use."""
     parser = argparse.ArgumentParser(
         prog="python -m examples.checksums",
         description="Let a worker take the sha256 of the files below a directory.",
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             messages = list(prepare(files, report.failures))
         asyncio.run(produce(messages, report, console))
     except ltq.LtqError as error:
-        print(f"it did not work out: {error}", file=sys.stderr)
+        print(f"failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(STOPPED, file=sys.stderr)
@@ -161,12 +161,12 @@ def follow(total: int, console: Console) -> Iterator[Callable[[], None]]:
 
 
 def ask_for_worker() -> None:
-    """Say what a producer without a worker waits for."""
+    """Print a hint that no worker may be running."""
     print(NO_WORKER, file=sys.stderr)
 
 
 def show(report: Report, directory: Path, console: Console) -> None:
-    """Print the largest files, what failed, and the sum of it all."""
+    """Print the largest files, what failed, and the totals."""
     console.print()
     table = Table("size", "sha256", "largest files", box=None, pad_edge=False)
     table.columns[0].justify = "right"
@@ -187,7 +187,7 @@ def show(report: Report, directory: Path, console: Console) -> None:
 
 
 def printable(text: str) -> str:
-    """A file's name may hold anything: line ends, escape sequences of the terminal."""
+    """Escape what a file's name may contain: line ends, escape sequences of the terminal."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 

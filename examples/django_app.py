@@ -1,4 +1,4 @@
-"""Django in one file: a view sends a task, another tells how it stands.
+"""Django in one file: a view sends a task, another shows its state.
 
     ltq run examples.django_app:worker               # in one terminal
     python -m examples.django_app runserver          # in another
@@ -6,9 +6,9 @@
     curl -d words='the quick brown fox' http://127.0.0.1:8000/texts
     curl http://127.0.0.1:8000/texts/ID
 
-Both find Redis by LTQ_BROKER_URL, else at redis://localhost:6379. `application` is for a server
-such as gunicorn. In a project of several files `worker` and its tasks stand in a module of an app,
-and `django.setup()` is called there before models are imported.
+Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379. `application` is for a server
+such as gunicorn. In a project of several files, `worker` and its tasks are in a module of an app,
+which calls `django.setup()` before it imports models.
 """
 
 import os
@@ -40,18 +40,18 @@ worker = ltq.Worker("texts")
 @worker.task(max_tries=3)
 def count(words: str) -> dict[str, int]:
     """Count words. A plain `def`: the worker runs it in a thread, so it may use Django's ORM."""
-    time.sleep(0.1)  # stands for the work
+    time.sleep(0.1)  # stands in for the work
     return dict(Counter(words.lower().split()).most_common(10))
 
 
 def send(request: HttpRequest) -> JsonResponse:
-    """Send a text to the workers, and say where its result will be."""
+    """Send a text to the workers, and answer where its result will be."""
     handle = count.send_sync(request.POST.get("words", ""))
     return JsonResponse({"id": handle.id, "url": f"/texts/{handle.id}"}, status=202)
 
 
 def show(request: HttpRequest, text_id: str) -> JsonResponse:
-    """How a text stands. The id is all that this process needs to know."""
+    """The state of a text. This process needs only the id."""
     try:
         state = count.handle_sync(text_id).state()
     except ltq.TaskNotFoundError as error:

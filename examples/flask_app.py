@@ -6,7 +6,7 @@
     curl -d number=600851475143 'http://127.0.0.1:5000/factors?wait=2'
     curl http://127.0.0.1:5000/factors/ID
 
-Both find Redis by LTQ_BROKER_URL, else at redis://localhost:6379.
+Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379.
 """
 
 import time
@@ -23,9 +23,9 @@ app = Flask(__name__)
 def factorize(number: int) -> list[int]:
     """The prime factors of a number."""
     factors, divisor = [], 2
-    time.sleep(0.1)  # stands for more work
+    time.sleep(0.1)  # stands in for more work
     while number > 1 and divisor * divisor <= number:
-        if ltq.current().is_over:  # too late, or cancelled: a thread cannot be cut
+        if ltq.current().is_over:  # timed out or cancelled: a thread has to stop itself
             break
         while number % divisor == 0:
             factors.append(divisor)
@@ -36,7 +36,7 @@ def factorize(number: int) -> list[int]:
 
 @app.post("/factors")
 def send() -> tuple[Response, int]:
-    """Send a number. With `?wait=SECONDS` the result is in the answer, if it is there then."""
+    """Send a number. With `?wait=SECONDS` the answer has the result, if it comes in time."""
     handle = factorize.send_sync(request.form.get("number", type=int) or 1)
     wait = min(max(0.0, request.args.get("wait", 0.0, type=float)), 10.0)  # "nan" is 0 then
     try:
@@ -49,7 +49,7 @@ def send() -> tuple[Response, int]:
 
 @app.get("/factors/<number_id>")
 def show(number_id: str) -> tuple[Response, int]:
-    """How a number stands. The id is all that this process needs to know."""
+    """The state of a number. This process needs only the id."""
     try:
         state = factorize.handle_sync(number_id).state()
     except ltq.TaskNotFoundError as error:

@@ -3,9 +3,9 @@
     ltq run examples.github:worker                          # in one terminal
     python -m examples.github python/cpython redis/redis    # in another
 
-Both find Redis by LTQ_BROKER_URL, else at redis://localhost:6379. The worker asks LTQ_GITHUB_URL,
-else https://api.github.com (60 requests an hour without an account); the producer's `--base-url`
-goes before that.
+Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379. The worker asks LTQ_GITHUB_URL,
+else https://api.github.com (60 requests an hour without an account); `--base-url` of the
+producer overrides both.
 """
 
 import argparse
@@ -34,11 +34,9 @@ worker = ltq.Worker("github")
 GITHUB = "https://api.github.com"
 SOME = ["python/cpython", "redis/redis", "jcrist/msgspec", "Textualize/rich", "no-such/repository"]
 PATIENCE = 3.0
-"""Seconds without a run before the producer asks whether a worker is there."""
-NO_WORKER = (
-    "nothing started yet; is a worker there (ltq run examples.github:worker), or busy (ltq stats)?"
-)
-STOPPED = "stopped; what is not done yet stays in its queue (ltq clear github:fetch)"
+"""Seconds without a run before the producer asks whether a worker runs."""
+NO_WORKER = "no run yet: start a worker (ltq run examples.github:worker), or wait (see ltq stats)"
+STOPPED = "stopped; unfinished tasks stay in their queue (ltq clear github:fetch)"
 STYLES = {
     ltq.Status.COMPLETED: "green",
     ltq.Status.WORKING: "cyan",
@@ -49,7 +47,7 @@ STYLES = {
 
 @dataclass(frozen=True)
 class Repo:
-    """A repository: of all that GitHub says, what is wanted here."""
+    """A repository: the fields that are shown."""
 
     full_name: str
     stargazers_count: int
@@ -98,7 +96,7 @@ def asked_pause(error: HTTPError) -> float | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the producer. 0: every repository was there, 1: not so, 2: wrong use."""
+    """Run the producer. 0: every repository was there, 1: not all, 2: wrong use."""
     parser = argparse.ArgumentParser(
         prog="python -m examples.github",
         description="Let a worker ask GitHub for repositories.",
@@ -113,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         board = asyncio.run(produce(dict.fromkeys(options.repos), options.base_url, console))
     except ltq.LtqError as error:
-        print(f"it did not work out: {error}", file=sys.stderr)
+        print(f"failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(STOPPED, file=sys.stderr)
@@ -156,7 +154,7 @@ class Board:
             self._states[repo] = state
 
     def ask_for_worker(self) -> None:
-        """Say what a producer without a worker waits for."""
+        """Print a hint that no worker may be running."""
         if not any(state.dequeue_count for state in self._states.values()):
             print(NO_WORKER, file=sys.stderr)
 
@@ -182,7 +180,7 @@ class Board:
 
 
 def cells(state: ltq.TaskState[Repo]) -> list[Text | str]:
-    """What is known of one: its result is a `Repo`, for people and type checkers."""
+    """The columns of one task. Type checkers know that its result is a `Repo`."""
     status = Text(state.status, style=STYLES.get(state.status, "red"))
     runs = str(state.dequeue_count)
     if state.result is None:
@@ -195,7 +193,7 @@ def cells(state: ltq.TaskState[Repo]) -> list[Text | str]:
 
 
 def printable(text: str) -> str:
-    """What a server says may hold anything: line ends, escape sequences of the terminal."""
+    """Escape what a server's text may contain: line ends, escape sequences of the terminal."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 

@@ -3,9 +3,9 @@
     python -m examples.multithreading            # worker and producer in one process
     ltq run examples.multithreading:worker       # or the worker alone
 
-Redis is found by LTQ_BROKER_URL, else at redis://localhost:6379. A plain `def` runs in a thread
-of the worker. Hashing lets go of the interpreter's lock, so it uses as many CPUs as there are; pure
-Python code would not, but it would hold up the event loop as little.
+Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379. A plain `def` runs in a thread
+of the worker. Hashing releases the interpreter's lock, so it uses all CPUs. Pure Python code would
+use only one, but it would not block the event loop either.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import ltq
 worker = ltq.Worker("multithreading", concurrency=8)
 
 PATIENCE = 60.0
-TICK = 0.01
+INTERVAL = 0.01
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Key:
 
 @worker.task
 def stretch(password: str, rounds: int) -> Key:
-    """Make a key of a password: this takes all of a CPU, for as long as `rounds` says."""
+    """Derive a key from a password: this keeps a CPU busy, the longer the more `rounds`."""
     begun = time.thread_time()
     key = hashlib.pbkdf2_hmac("sha256", password.encode(), b"ltq", rounds)
     return Key(key.hex(), threading.current_thread().name, time.thread_time() - begun)
@@ -50,36 +50,36 @@ async def ping(number: int) -> int:
 
 
 @dataclass
-class WorkerHealth:
-    """How the event loop does: how often it ticked, and how late at worst."""
+class LoopDelay:
+    """How responsive the event loop was: how often a timer fired, and how late at most."""
 
-    ticks: int = 0
+    count: int = 0
     latest: float = 0.0
     pings: list[float] = field(default_factory=list)
 
 
 @contextlib.asynccontextmanager
-async def felt() -> AsyncIterator[WorkerHealth]:
-    """Feel the pulse of this event loop while the block runs."""
-    pulse = WorkerHealth()
+async def measured() -> AsyncIterator[LoopDelay]:
+    """Measure how late the timers of this event loop are while the block runs."""
+    delay = LoopDelay()
 
-    async def beat() -> None:
+    async def measure() -> None:
         while True:
-            due = time.perf_counter() + TICK
-            await asyncio.sleep(TICK)
-            pulse.ticks += 1
-            pulse.latest = max(pulse.latest, time.perf_counter() - due)
+            due = time.perf_counter() + INTERVAL
+            await asyncio.sleep(INTERVAL)
+            delay.count += 1
+            delay.latest = max(delay.latest, time.perf_counter() - due)
 
-    beating = asyncio.create_task(beat())
+    measuring = asyncio.create_task(measure())
     try:
-        yield pulse
+        yield delay
     finally:
-        beating.cancel()
+        measuring.cancel()
 
 
-async def produce(count: int, rounds: int) -> tuple[list[Key], WorkerHealth, float]:
-    """Run the worker here, send it the work, and ping it meanwhile: keys, pulse, seconds."""
-    async with worker, felt() as pulse:
+async def produce(count: int, rounds: int) -> tuple[list[Key], LoopDelay, float]:
+    """Run the worker here, send it the work, and ping it meanwhile: keys, delay, seconds."""
+    async with worker, measured() as delay:
         begun = time.perf_counter()
         messages = [stretch.message(f"password {number}", rounds) for number in range(count)]
         working = asyncio.gather(
@@ -87,13 +87,13 @@ async def produce(count: int, rounds: int) -> tuple[list[Key], WorkerHealth, flo
         )
         while not working.done():
             sent = time.perf_counter()
-            await (await ping.send(len(pulse.pings))).result(PATIENCE)
-            pulse.pings.append(time.perf_counter() - sent)
-        return await working, pulse, time.perf_counter() - begun
+            await (await ping.send(len(delay.pings))).result(PATIENCE)
+            delay.pings.append(time.perf_counter() - sent)
+        return await working, delay, time.perf_counter() - begun
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it all. 0: it went well, 1: not so, 2: wrong use."""
+    """Run it all. 0: all went well, 1: not all, 2: wrong use."""
     parser = argparse.ArgumentParser(
         prog="python -m examples.multithreading",
         description="Keep CPUs busy in threads, and see the event loop stay responsive.",
@@ -104,15 +104,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.tasks < 1 or options.rounds < 1:
         parser.error("--tasks and --rounds take a number, 1 or more")
     try:
-        keys, pulse, seconds = asyncio.run(produce(options.tasks, options.rounds))
+        keys, delay, seconds = asyncio.run(produce(options.tasks, options.rounds))
     except ltq.LtqError as error:
-        print(f"it did not work out: {error}", file=sys.stderr)
+        print(f"failed: {error}", file=sys.stderr)
         return 1
     threads, busy = {key.thread for key in keys}, sum(key.seconds for key in keys)
     print(f"{len(keys)} keys by {len(threads)} threads: {busy:.2f} s of CPU in {seconds:.2f} s")
-    print(f"the event loop ticked {pulse.ticks} times, at most {1000 * pulse.latest:.0f} ms late")
-    worst = 1000 * max(pulse.pings, default=0.0)
-    print(f"meanwhile {len(pulse.pings)} pings were answered, within {worst:.0f} ms each")
+    print(f"the event loop fired {delay.count} timers, at most {1000 * delay.latest:.0f} ms late")
+    worst = 1000 * max(delay.pings, default=0.0)
+    print(f"meanwhile {len(delay.pings)} pings were answered, within {worst:.0f} ms each")
     return 0
 
 

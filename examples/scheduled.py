@@ -1,15 +1,15 @@
 """Two tasks that take turns, by the clock.
 
     ltq run examples.scheduled:worker --with-scheduler       # all in one process
-    ltq schedule list examples.scheduled:worker              # when it will be what's turn
+    ltq schedule list examples.scheduled:worker              # when each runs next
 
-or the worker and the scheduler as processes of their own, as many of each as you like:
+or with worker and scheduler in processes of their own, as many of each as you like:
 
     ltq run examples.scheduled:worker
     ltq schedule examples.scheduled:worker
 
-Redis is found by LTQ_BROKER_URL, else at redis://localhost:6379. In even seconds it ticks, in odd
-ones it tocks: six fields have the seconds last.
+Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379. It ticks in even seconds and
+tocks in odd ones. With six fields, the seconds come last.
 """
 
 import ltq

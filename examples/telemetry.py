@@ -1,13 +1,13 @@
-"""A worker that can be watched: traces, metrics and errors.
+"""A worker with traces, metrics and errors.
 
     pip install -e '.[prometheus,sentry]' opentelemetry-sdk
     ltq run examples.telemetry:worker --metrics-port 9100      # in one terminal
     python -m examples.telemetry --orders 20                   # in another
     curl -s http://127.0.0.1:9100/metrics | grep ^ltq_         # what was counted
 
-Both find Redis by LTQ_BROKER_URL, else at redis://localhost:6379. Each prints the spans it makes
-to stderr, one to a line: the producer's and the worker's are of one trace. Failures go to Sentry
-where SENTRY_DSN says so.
+Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379. Each prints its spans
+to stderr, one a line: those of the producer and the worker belong to one trace. If SENTRY_DSN is
+set, failures go to Sentry.
 """
 
 import argparse
@@ -25,11 +25,11 @@ import ltq
 from ltq.middleware import Middleware, OpenTelemetry, Prometheus, Sentry, default_stack
 
 FLAKY, UNKNOWN = 5, 7
-"""Every fifth order fails at its first try, every seventh is there no more."""
+"""Every fifth order fails at its first try, every seventh does not exist."""
 
 
 def as_line(span: ReadableSpan) -> str:
-    """A span for people."""
+    """A span as one readable line."""
     context, seen = span.context, span.attributes or {}
     trace_id = trace.format_trace_id(context.trace_id) if context else "?"
     about = [f"{key}={seen[key]!s}" for key in ("ltq.attempt", "ltq.outcome") if key in seen]
@@ -45,7 +45,7 @@ def make_provider() -> TracerProvider:
 
 
 def watchers(provider: TracerProvider) -> list[Middleware]:
-    """What only watches: it stands before the rest, and so sees how a run really ended."""
+    """Middleware that only observes: it comes first, so it sees how a run really ended."""
     found: list[Middleware] = [OpenTelemetry(provider), Prometheus()]
     dsn = os.environ.get("SENTRY_DSN")
     return [*found, Sentry(dsn)] if dsn else found
@@ -67,7 +67,7 @@ async def quote(order: int) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the producer. 0: all is well, 1: it did not work out, 2: wrong use."""
+    """Run the producer. 0: all is well, 1: it failed, 2: wrong use."""
     parser = argparse.ArgumentParser(
         prog="python -m examples.telemetry",
         description="Let a worker quote orders, and show one trace of all of it.",
@@ -78,10 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(produce(options.orders))
     except ltq.LtqError as error:
-        print(f"it did not work out: {error}", file=sys.stderr)
+        print(f"failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; what is not done yet stays in its queue", file=sys.stderr)
+        print("stopped; unfinished tasks stay in their queue", file=sys.stderr)
         return 130
     finally:
         provider.shutdown()
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def produce(orders: int) -> None:
-    """Send a task for each order, and say what became of them."""
+    """Send a task for each order, and print how they ended."""
     async with contextlib.aclosing(worker):
         with provider.get_tracer("shop").start_as_current_span("quote orders") as span:
             messages = [quote.message(order) for order in range(1, orders + 1)]

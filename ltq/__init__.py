@@ -40,7 +40,7 @@ from ltq.middleware import (
 from ltq.notebook import display
 from ltq.options import SendOptions, TaskOptions
 from ltq.scheduler import Schedule, Scheduler
-from ltq.state import Progress, QueueStats, Status, TaskState
+from ltq.state import Progress, QueueStats, Status, TaskState, WorkerHealth
 from ltq.sync import SyncHandle
 from ltq.task import Task
 from ltq.worker import Worker
@@ -90,6 +90,7 @@ __all__ = [
     "TaskRejectedError",
     "TaskState",
     "Worker",
+    "WorkerHealth",
     "as_completed",
     "close_sync",
     "current",

@@ -1,10 +1,11 @@
-"""Names of workers, queues and tasks' ids, and what follows from them."""
+"""Names of workers and queues, ids of tasks, and the namespace of a queue."""
 
 import os
 import re
 import socket
 from functools import lru_cache
 
+from ltq._display.values import short_repr
 from ltq.errors import ConfigurationError
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}", re.ASCII)
@@ -13,16 +14,13 @@ _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}", re.ASCII)
 def check_name(kind: str, value: object) -> str:
     """Return `value` if it is a valid name, else raise `ConfigurationError`.
 
-    `kind` says what is named ("worker", "queue", "task id") in the error.
+    `kind` is what the error calls it: "worker", "queue", "task id".
     """
     if isinstance(value, str) and _NAME.fullmatch(value):
         return value
-    shown = repr(value)
-    if len(shown) > 80:
-        shown = shown[:77] + "..."
     what = kind if kind.endswith(" id") else f"{kind} name"
     raise ConfigurationError(
-        f"{what} {shown} is not allowed: 1 to 200 of the characters A-Z a-z 0-9 _ . : -"
+        f"{what} {short_repr(value)} is not allowed: 1 to 200 of the characters A-Z a-z 0-9 _ . : -"
     )
 
 
@@ -40,16 +38,16 @@ def namespace_of(queue: str) -> str:
 def new_id() -> str:
     """A new task id: 24 hexadecimal digits, 96 random bits.
 
-    Each is asked of the system by itself: ids made in advance would come twice after a fork that
-    Python does not see, or from a machine that is started several times from one snapshot.
+    The system is asked for each id. Ids made in advance could repeat: after a fork that Python does
+    not see, or when a machine is started several times from one snapshot.
     """
     return os.urandom(12).hex()
 
 
 def consumer_name() -> str:
-    """A name for one run of a worker: host, process, and four digits to tell runs apart.
+    """A name for one run of a worker: host, process, and four digits that tell runs apart.
 
-    Short: a Redis hash stays compact only while its values are at most 64 bytes.
+    It is short because a Redis hash is stored compactly only while its values are at most 64 bytes.
     """
     host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[-24:] or "host"
     return f"{host}-{os.getpid()}-{os.urandom(2).hex()}"

@@ -6,17 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from ltq._aio.service import spawn
 from ltq._aio.signals import stop_on_signals
 from ltq.errors import ConfigurationError
 from ltq.middleware import Middleware
 from ltq.worker import Worker
 
-_TELL_AGAIN = 0.1
-"""Seconds after which workers that had not begun are told to stop again."""
+_STOP_AGAIN = 0.1
+"""Seconds after which workers are told to stop again: one may not have begun before."""
 
 
-def _nobody() -> None:
-    """Who is told when nothing runs."""
+def _ignore() -> None:
+    """Do nothing: there is no run to wake."""
 
 
 class App:
@@ -33,9 +34,9 @@ class App:
     def __init__(self, middlewares: Sequence[Middleware] | None = None) -> None:
         self.middlewares: list[Middleware] = list(middlewares or [])
         self._workers: dict[str, Worker[Any]] = {}
-        self._told = asyncio.Event()
+        self._stopped = asyncio.Event()
         self._now = False
-        self._tell: Callable[[], object] = _nobody
+        self._wake: Callable[[], object] = _ignore
 
     @property
     def workers(self) -> tuple[Worker[Any], ...]:
@@ -61,7 +62,7 @@ class App:
         self.middlewares.insert(at, middleware)
 
     def _place(self, worker: Worker[Any], at: int) -> int:
-        """Where among a worker's middleware the app's at `at` stands, or would."""
+        """The position, among a worker's middleware, of the app's middleware number `at`."""
         places = {id(one): place for place, one in enumerate(worker.middlewares)}
         if at < len(self.middlewares):
             return places.get(id(self.middlewares[at]), at)
@@ -75,8 +76,8 @@ class App:
         if not self._workers:
             raise ConfigurationError("an App without workers has nothing to run")
         loop = asyncio.get_running_loop()
-        self._told = asyncio.Event()
-        self._tell = partial(loop.call_soon_threadsafe, self._told.set)
+        self._stopped = asyncio.Event()
+        self._wake = partial(loop.call_soon_threadsafe, self._stopped.set)
         # A pool each: one of several would give the thread of a run that has ended to the next.
         threads = [ThreadPoolExecutor(1, f"ltq-app-{worker.name}") for worker in self.workers]
         runs = [
@@ -91,30 +92,32 @@ class App:
             await self._watch(runs)
             raise
         finally:
-            self._tell, self._now = _nobody, False
+            self._wake, self._now = _ignore, False
             for thread in threads:
                 thread.shutdown(wait=False)
         for run in runs:
             run.result()
 
     async def _watch(self, runs: Sequence["asyncio.Future[None]"]) -> None:
-        """Wait for all runs; once told to stop, tell the workers until each has heard it."""
+        """Wait for all runs; after `stop`, stop the workers until all have ended."""
         pending: set[asyncio.Future[Any]] = set(runs)
-        told: asyncio.Future[Any] = asyncio.ensure_future(self._told.wait())
-        while pending:
-            stopping = self._told.is_set()
-            if stopping:
-                for worker in self.workers:
-                    worker.stop(now=self._now)
-            done, _ = await asyncio.wait(
-                pending if stopping else {*pending, told},
-                timeout=_TELL_AGAIN if stopping else None,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            pending -= done
-            if any(run.exception() for run in done if run is not told):
-                self._told.set()
-        told.cancel()
+        stopped = spawn(self._stopped.wait(), name="ltq-app")
+        try:
+            while pending:
+                stopping = self._stopped.is_set()
+                if stopping:
+                    for worker in self.workers:
+                        worker.stop(now=self._now)
+                done, _ = await asyncio.wait(
+                    pending if stopping else {*pending, stopped},
+                    timeout=_STOP_AGAIN if stopping else None,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                pending -= done
+                if any(run.exception() for run in done if run is not stopped):
+                    self._stopped.set()
+        finally:
+            stopped.cancel()
 
     def stop(self) -> None:
         """Let all workers end: from a task, another thread, or a signal handler."""
@@ -122,7 +125,7 @@ class App:
 
     def _stop(self, now: bool) -> None:
         self._now = self._now or now
-        self._tell()
+        self._wake()
 
 
 def _run_here(

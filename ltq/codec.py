@@ -1,14 +1,18 @@
-"""What users may bring to the wire format of a worker."""
+"""The wire format of a worker: what users may bring to it."""
 
 from typing import Any, Protocol
 
 DEFAULT_MAX_PAYLOAD = 1 << 20
-"""Bytes that the arguments or the result of one task may take."""
+"""Most bytes of the arguments or the result of one task."""
 
 
 class Serializer(Protocol):
-    """What may be given as `serializer=`: plain JSON-like values to bytes and back."""
+    """What may be given as `serializer=`: it turns plain JSON-like values into bytes and back."""
 
-    def dumps(self, value: Any, /) -> bytes: ...
+    def dumps(self, value: Any, /) -> bytes:
+        """The bytes of a value."""
+        ...
 
-    def loads(self, data: bytes, /) -> Any: ...
+    def loads(self, data: bytes, /) -> Any:
+        """The value that bytes stand for."""
+        ...

@@ -1,4 +1,4 @@
-"""What a running task may know of itself: `ltq.current()`."""
+"""What a running task can know about itself: `ltq.current()`."""
 
 import asyncio
 import logging
@@ -19,25 +19,19 @@ _WRITE_EVERY = 0.1
 
 
 class Context:
-    """The run of a task, seen from inside it."""
+    """The run of a task, seen from inside the task."""
 
-    __slots__ = (
-        *("_is_over", "_latest", "_lease", "_lost", "_settler", "_writer"),
-        *("lifespan", "message"),
-    )
+    __slots__ = ("_is_over", "_latest", "_lease", "_lost", "_settler", "_writer", "message")
 
     def __init__(
         self,
         message: Message[Any],
         lease: Lease,
         settler: Settler,
-        lifespan: Any = None,
         lost: Callable[[Lease], None] = lambda _: None,
     ) -> None:
-        self.message = message
+        self.message: Message[Any] = message
         """The message as middleware sees it."""
-        self.lifespan = lifespan
-        """What the worker's `lifespan` gave, or None."""
         self._lease = lease
         self._settler = settler
         self._lost = lost
@@ -57,22 +51,22 @@ class Context:
 
     @property
     def attempt(self) -> int:
-        """Which try this is, from 1: failed runs before it, plus one."""
+        """The number of this try: failed runs before it, plus one."""
         return self.message.tries + 1
 
     @property
     def is_over(self) -> bool:
         """Whether the worker has ended this run: timed out, cancelled, lost or requeued.
 
-        A coroutine is cancelled then. A thread cannot be: a `def` task that takes long may look
-        here now and then, and return.
+        A coroutine is cancelled then. A thread cannot be cancelled: a long `def` task should check
+        this now and then, and return.
         """
         return self._is_over
 
     async def progress(self, current: float, total: float | None = None, note: str = "") -> None:
-        """Show how far the task is, in its state and to whoever watches it.
+        """Report progress, in the task's state and to everyone who watches it.
 
-        Written at most 10 times a second; of calls that come faster the last one counts.
+        It is written at most 10 times a second; of faster calls, the last one counts.
         """
         self._latest = Progress(current, total, note)
         if self._writer is None or self._writer.done():
@@ -80,7 +74,7 @@ class Context:
             await asyncio.sleep(0)
 
     def close(self) -> None:
-        """The run is over: write nothing any more."""
+        """End the run: no more progress is written."""
         self._is_over = True
         if self._writer is not None:
             self._writer.cancel()
@@ -93,9 +87,9 @@ class Context:
                     self._lost(self._lease)
                     return
             except BrokerError as error:
-                logger.debug("progress of task %s could not be shown: %s", self.id, error)
-            except Exception as error:  # a note that is no text, say: it is the task's own
-                logger.warning("progress of task %s cannot be shown: %s", self.id, error)
+                logger.debug("progress of task %s was not written: %s", self.id, error)
+            except Exception as error:  # the task's own mistake, such as a note that is no text
+                logger.warning("progress of task %s cannot be written: %s", self.id, error)
             await asyncio.sleep(_WRITE_EVERY)
 
 
@@ -113,9 +107,9 @@ def current() -> Context:
 def enter(context: Context) -> None:
     """Make a context the current one, for the rest of this asyncio task."""
     _current.set(context)
-    running.set(context)  # for what is logged: `logger` knows no contexts
+    running.set(context)  # for log records: `logger` is below this module
 
 
 def leave() -> None:
-    """What this asyncio task logs from now on is of no task."""
+    """Log records of this asyncio task no longer belong to a task."""
     running.set(None)

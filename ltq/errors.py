@@ -4,20 +4,20 @@ LtqError
 ├── ConfigurationError (ValueError)     a wrong option, name, URL or set-up
 ├── InvalidArgumentsError (TypeError)   arguments that do not fit the task; nothing was sent
 ├── QueueFullError                      `max_pending` reached; nothing was sent
-├── DecodeError                         what came cannot be read as what the annotations say
-├── ResultError                         what a task returned cannot travel, or is not as annotated
+├── DecodeError                         bytes that cannot be read as the annotations say
+├── ResultError                         a result that cannot travel, or is not as annotated
 ├── BrokerError                         the broker cannot be reached or refused the call
-├── LifespanError                       a worker's lifespan raised an error, its cause
+├── LifespanError                       a worker's lifespan raised an error: its cause
 ├── TaskNotFoundError (LookupError)     no such task: unknown id, or its result has expired
-├── ResultTimeoutError (TimeoutError)   the wait is over, the task is not
+├── ResultTimeoutError (TimeoutError)   the wait ended before the task did
 ├── TaskError                           a task ended without completing; carries its state
-│   ├── TaskFailedError                 it raised, and its tries are used up
+│   ├── TaskFailedError                 it raised an error and is not tried again
 │   ├── TaskRejectedError               RejectError, too old, undecodable, killed its workers
 │   └── TaskCancelledError              cancelled
 └── SignalError                         raised by tasks and middleware: how a run ends
     ├── RetryError                      run it again, after a delay
     ├── RejectError                     end it as REJECTED
-    └── ExhaustedError                  end it as FAILED, with its cause (`MaxTries` does)
+    └── ExhaustedError                  end it as FAILED, with its cause; from `MaxTries`
 """
 
 from datetime import timedelta
@@ -39,9 +39,9 @@ class InvalidArgumentsError(LtqError, TypeError):
 
 
 class QueueFullError(LtqError):
-    """The queue holds `max_pending` waiting tasks already. Nothing was sent.
+    """`max_pending` tasks wait in the queue already. Nothing was sent.
 
-    `depth` is how many tasks of the queue waited just then, `limit` the task's `max_pending`.
+    `depth` is how many tasks of the queue waited at that moment, `limit` the task's `max_pending`.
     """
 
     def __init__(self, queue: str, depth: int, limit: int) -> None:
@@ -55,7 +55,7 @@ class QueueFullError(LtqError):
 
 
 class DecodeError(LtqError):
-    """These bytes are no call, or no result, of this task."""
+    """These bytes are not a call, or not a result, of this task."""
 
 
 class ResultError(LtqError):
@@ -63,16 +63,14 @@ class ResultError(LtqError):
 
 
 class BrokerError(LtqError):
-    """The broker could not be reached in time, or refused the call.
-
-    `is_refusal`: it did answer, and refused this very call; others may do.
-    """
+    """The broker could not be reached in time, or refused the call."""
 
     is_refusal = False
+    """Whether the broker answered and refused just this call; other calls may succeed."""
 
 
 class LifespanError(LtqError):
-    """A worker's `lifespan` raised an error, at its beginning or at its end: its `__cause__`."""
+    """A worker's `lifespan` raised an error, at its start or at its end: see `__cause__`."""
 
 
 class TaskNotFoundError(LtqError, LookupError):
@@ -87,7 +85,7 @@ class TaskNotFoundError(LtqError, LookupError):
 
 
 class ResultTimeoutError(LtqError, TimeoutError):
-    """The task did not end within the `timeout` given to the wait; the task itself goes on."""
+    """The task did not end within the `timeout` of the wait. The task itself goes on."""
 
     def __init__(self, task_id: str, timeout: float) -> None:
         super().__init__(f"task '{task_id}' did not end within {timeout:g} s")
@@ -101,8 +99,8 @@ class ResultTimeoutError(LtqError, TimeoutError):
 class TaskError(LtqError):
     """A task ended without completing. `state` is its final state.
 
-    `type`, `message` and `traceback` are those of the error the task raised in its worker, as
-    text (never an unpickled object); `traceback` is None where nothing was raised.
+    `type`, `message` and `traceback` describe the error that the task raised in its worker, as
+    text; `traceback` is None if nothing was raised.
     """
 
     def __init__(self, state: TaskState[Any]) -> None:
@@ -110,7 +108,7 @@ class TaskError(LtqError):
         self.state = state
         self.type: str = state.error_type or ""
         kind, separator, text = (state.error or "").partition(": ")
-        named = kind == self.type  # what was raised: "ValueError: text", or without a text
+        named = kind == self.type  # an error: "ValueError: text", or without a text
         self.message: str = (text if separator else "") if named else state.error or ""
         self.traceback: str | None = state.traceback
 
@@ -119,7 +117,7 @@ class TaskError(LtqError):
 
 
 class TaskFailedError(TaskError):
-    """The task raised an error and was not, or no longer, retried."""
+    """The task raised an error and is not tried again."""
 
 
 class TaskRejectedError(TaskError):
@@ -137,7 +135,7 @@ class SignalError(LtqError):
 class RetryError(SignalError):
     """Run the task again after `delay` seconds (0: at once).
 
-    Uses up a try where `max_tries` is set; without it the task may repeat without end.
+    It uses up a try where `max_tries` is set; without `max_tries` the task may repeat without end.
     """
 
     def __init__(self, delay: float | timedelta = 0.0, message: str = "") -> None:
@@ -156,5 +154,5 @@ class RejectError(SignalError):
 class ExhaustedError(SignalError):
     """End the task as FAILED, with the error it was raised from.
 
-    `raise ExhaustedError from error` is what `MaxTries` does when no try is left.
+    `MaxTries` does `raise ExhaustedError from error` when no try is left.
     """

@@ -67,14 +67,15 @@ Listener = Callable[[Event], object]
 
 
 class EventStream:
-    """The events of one worker, told to whoever subscribes. For any thread.
+    """The events of one worker, for those who subscribe. For any thread.
 
-    Nothing is made for an event that nobody hears: look at `is_heard` first.
+    Check `is_heard` first, so that no event is made that nobody hears.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, clock: Callable[[], float] = time.time) -> None:
         self.is_heard: bool = False
         self._name = name
+        self._clock = clock
         self._listeners: tuple[Listener, ...] = ()
         self._buffers: tuple[_Buffer, ...] = ()
         self._lock = threading.RLock()  # a reader may be collected within it
@@ -115,7 +116,7 @@ class EventStream:
 
     def enqueued(self, envelopes: Sequence[Envelope], answers: Sequence[Published]) -> None:
         """Tell what was sent."""
-        now = time.time()
+        now = self._clock()
         for envelope, answer in zip(envelopes, answers, strict=True):
             if answer is Published.CREATED:
                 kind, name = EventKind.ENQUEUED, envelope.task_name
@@ -147,7 +148,7 @@ class EventStream:
             task_name=delivery.task_name,
             id=delivery.lease.id,
             attempt=delivery.tries + 1,
-            time=time.time(),
+            time=self._clock(),
             duration=duration,
             error=error,
         )
@@ -158,7 +159,7 @@ class EventStream:
             try:
                 listener(event)
             except (Exception, asyncio.CancelledError, SystemExit):
-                logger.exception("who listens to the events of %s failed", self._name)
+                logger.exception("event listener for %s failed", self._name)
 
     def _add(self, listener: Listener) -> Callable[[], None]:
         def undo() -> None:
@@ -193,7 +194,7 @@ class _Buffer:
         self._ended = False
         self._wake: asyncio.Event | None = None
         self._lock = threading.Lock()
-        self._seldom = ThrottledLogger(logger)
+        self._throttled = ThrottledLogger(logger)
 
     def put(self, event: Event) -> None:
         """Keep an event; from any thread. The oldest goes where there is no room."""
@@ -207,8 +208,8 @@ class _Buffer:
             self._events.append(event)
             self._notify()
         if late:
-            self._seldom.warning(
-                "a reader of the events of %s is too slow: %d are dropped so far",
+            self._throttled.warning(
+                "event reader for %s is too slow: %d events dropped so far",
                 self._name,
                 self.dropped,
             )

@@ -1,4 +1,4 @@
-"""A task that was sent: its state, its result, and how it gets there."""
+"""A task that was sent: its state and its result."""
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
@@ -59,7 +59,7 @@ class Handle(Generic[R_co]):
         return f"<Handle of {self.task_name} {self.id}{describe(self._last)}>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the task and its last known state. Nothing is looked up."""
+        """For notebooks: the task and its last known state. Nothing is looked up."""
         return table([row(self.task_name, self.id, self._last)])
 
     def __eq__(self, other: object) -> bool:
@@ -110,7 +110,7 @@ class Handle(Generic[R_co]):
     async def watch(self, timeout: float | None = None) -> AsyncGenerator[TaskState[R_co], None]:
         """Follow the task live: its present state first, each change seen, the final state last.
 
-        A passing state may be missed when changes are quick, the final one never. Raises
+        A passing state may be missed when changes are quick; the final state never is. Raises
         `ResultTimeoutError`, `TaskNotFoundError`, `BrokerError`.
         """
         watched = self._source.broker.watch(self.queue, self.id, timeout=timeout)

@@ -101,10 +101,10 @@ async def gather(
 ) -> tuple[Any, ...]:
     """Wait for all and return their results, in the order given.
 
-    The first task that does not complete raises its error, and with `timeout` seconds over, the
-    first that has not ended a `ResultTimeoutError`; the tasks themselves go on. With
-    `return_exceptions=True` errors stand in the tuple instead. Raises what `handle.result` does,
-    and `InvalidArgumentsError` for what is no handle.
+    The first task that does not complete raises its error; after `timeout` seconds, a task that
+    has not ended raises `ResultTimeoutError`. The tasks themselves go on. With
+    `return_exceptions=True` errors are in the tuple instead. Raises what `handle.result` raises,
+    and `InvalidArgumentsError` for what is not a handle.
     """
     _check("gather(*handles)", handles)
     waits = [asyncio.ensure_future(handle.result(timeout)) for handle in handles]
@@ -114,17 +114,25 @@ async def gather(
         await cancel_all(waits)
 
 
-class as_completed(Generic[R]):  # noqa: N801  named like asyncio's
+def as_completed(
+    handles: Iterable[Handle[R]], *, timeout: float | None = None
+) -> "CompletedHandles[R]":
     """The handles in the order in which their tasks end.
 
         async for handle in ltq.as_completed(handles, timeout=60):
             print(await handle.result())
 
-    Raises `ResultTimeoutError` when `timeout` seconds are over and a task has not ended. A plain
-    `for` gives awaitables of the results instead, as `asyncio.as_completed` does.
+    A plain `for` gives awaitables of the results instead, as `asyncio.as_completed` does. Raises
+    `ResultTimeoutError` while waiting when `timeout` seconds are over and a task has not ended,
+    `InvalidArgumentsError` at once for what is not a handle.
     """
+    return CompletedHandles(handles, timeout)
 
-    def __init__(self, handles: Iterable[Handle[R]], *, timeout: float | None = None) -> None:
+
+class CompletedHandles(Generic[R]):
+    """What `as_completed` gives: handles in an `async for`, awaitables of results in a `for`."""
+
+    def __init__(self, handles: Iterable[Handle[R]], timeout: float | None) -> None:
         self._handles = list(handles)
         _check("as_completed(handles)", self._handles)
         self._timeout = timeout
@@ -141,20 +149,20 @@ class as_completed(Generic[R]):  # noqa: N801  named like asyncio's
                 error = wait.exception()
                 if isinstance(error, ResultTimeoutError):
                     raise error
-                yield waits[wait]  # of any other error `handle.result()` tells
+                yield waits[wait]  # any other error is raised by `handle.result()`
         finally:
             await cancel_all(waits)
 
     def __iter__(self) -> Iterator[Awaitable[R]]:
-        """Yield an awaitable for each: the first awaited gives the first result there is."""
+        """Yield one awaitable for each handle: the first one awaited gives the first result."""
         loop = asyncio.get_running_loop()
-        coming = _Coming(loop, (one.result(self._timeout) for one in self._handles))
+        results = _NextResults(loop, (one.result(self._timeout) for one in self._handles))
         for _ in self._handles:
-            yield coming.next()
+            yield results.next()
 
 
-class _Coming(Generic[R]):
-    """Results in the order in which they come. When nobody can ask for more, the waits end."""
+class _NextResults(Generic[R]):
+    """Results in the order in which they arrive. The waits end with the object."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, results: Iterable[Coroutine[Any, Any, R]]
@@ -166,22 +174,22 @@ class _Coming(Generic[R]):
             wait.add_done_callback(self._ended.put_nowait)
 
     async def next(self) -> R:
-        """The next one there is; raises its error."""
+        """The next result; raises the error of a task that did not complete."""
         return (await self._ended.get()).result()
 
     def __del__(self) -> None:
-        with suppress(RuntimeError):  # that loop is closed, and so nothing waits
-            self._loop.call_soon_threadsafe(_give_up, self._waits)
+        with suppress(RuntimeError):  # the loop is closed, so nothing waits
+            self._loop.call_soon_threadsafe(_cancel, self._waits)
 
 
 def _check(usage: str, handles: Iterable[object]) -> None:
-    """Raise `InvalidArgumentsError` for what is no handle, before anything is waited for."""
+    """Raise `InvalidArgumentsError` for what is not a handle, before waiting for anything."""
     for one in handles:
         if not isinstance(one, Handle):
             raise InvalidArgumentsError(f"{usage} takes handles, not {type(one).__name__}")
 
 
-def _give_up(waits: "Iterable[asyncio.Task[Any]]") -> None:
+def _cancel(waits: "Iterable[asyncio.Task[Any]]") -> None:
     for wait in waits:
         if not wait.cancel() and not wait.cancelled():
-            wait.exception()  # nobody else asks for it, and asyncio would complain
+            wait.exception()  # or asyncio logs that it was never retrieved

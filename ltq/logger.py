@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -100,26 +101,33 @@ def _own_handler(logger: logging.Logger) -> "_StderrHandler":
 
 
 class ThrottledLogger:
-    """Says what may repeat many times a second, such as that a server is away, every few seconds.
+    """Logs every few seconds what may happen many times a second, such as a lost server.
 
     The first warning is logged at once; those that come within `every` seconds are left out.
     """
 
-    def __init__(self, logger: logging.Logger, every: float = 5.0) -> None:
+    def __init__(
+        self,
+        logger: logging.Logger,
+        every: float = 5.0,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._logger = logger
         self._every = every
-        self._next = 0.0
+        self._clock = clock
+        self._silent_until: float | None = None
 
     def warning(self, message: str, *args: object) -> None:
         """Log a warning, unless one was logged just now."""
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + self._every
+        now = self._clock()
+        if self._silent_until is None or now >= self._silent_until:
+            self._silent_until = now + self._every
             self._logger.warning(message, *args)
 
     def over(self) -> bool:
-        """What was warned of has ended: the next warning is a new one. Whether there was one."""
-        warned, self._next = self._next > 0, 0.0
+        """End the trouble: the next warning is logged at once. Returns whether there was one."""
+        warned, self._silent_until = self._silent_until is not None, None
         return warned
 
 

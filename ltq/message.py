@@ -1,8 +1,8 @@
-"""What travels: the message users and middleware see, and its forms at the broker's seam."""
+"""The message that users and middleware see, and its forms at the broker's seam."""
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, ClassVar, Generic
+from typing import Any, Generic
 
 import msgspec
 from typing_extensions import TypeVar
@@ -14,10 +14,11 @@ from ltq.state import Status
 R_co = TypeVar("R_co", covariant=True, default=Any)
 
 
-class Message(msgspec.Struct, Generic[R_co], frozen=True, eq=False):
+class Message(msgspec.Struct, Generic[R_co], frozen=True):
     """One call of a task: made by `task.message(...)`, sent later, seen by middleware.
 
-    Frozen, but for `ctx`: a dict of JSON values that middleware may write to; it survives retries.
+    It is frozen, except for `ctx`: a dict of JSON values that middleware may write to, and that
+    survives retries.
     """
 
     args: tuple[Any, ...]
@@ -26,37 +27,13 @@ class Message(msgspec.Struct, Generic[R_co], frozen=True, eq=False):
     ctx: dict[str, Any] = msgspec.field(default_factory=dict)
     id: str = msgspec.field(default_factory=new_id)
     options: SendConfig = SendConfig()
-    """What `with_options` said for this send; once claimed, its `max_tries` and `result_ttl`."""
+    """The options of this send. Once claimed, only `max_tries` and `result_ttl` are known."""
     tries: int = 0
     """How many runs have failed before this one."""
     enqueue_time: float | None = None
     """When it was sent (Unix seconds), once claimed."""
     dequeue_time: float | None = None
     """When it was claimed (Unix seconds, by the same clock), once claimed."""
-    body: bytes | None = None
-    """The arguments as they travel, once encoded."""
-    origin: object = None
-    """The task that made it with `task.message(...)`."""
-
-    def __repr__(self) -> str:
-        return (
-            f"Message(args={self.args!r}, kwargs={self.kwargs!r}, task_name={self.task_name!r}, "
-            f"ctx={self.ctx!r}, id={self.id!r}, options={self.options!r}, tries={self.tries!r}, "
-            f"enqueue_time={self.enqueue_time!r}, dequeue_time={self.dequeue_time!r})"
-        )
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Message) or type(self) is not type(other):
-            return NotImplemented
-        return _compared(self) == _compared(other)
-
-    __hash__: ClassVar[None]  # type: ignore[assignment]  # it holds dicts
-
-
-def _compared(message: Message[Any]) -> tuple[Any, ...]:
-    """What makes it the same message: not how its arguments are encoded, nor who made it."""
-    names = message.__struct_fields__
-    return tuple(getattr(message, name) for name in names if name not in ("body", "origin"))
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,25 +55,25 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     max_pending: int | None = None
     max_deliveries: int | None = None
     fingerprint: str = ""
-    """Text of what makes it the same as another one, for `unique_for` seconds."""
+    """Tasks with the same text are the same, for `unique_for` seconds."""
     unique_for: float = 0.0
     has_new_id: bool = False
-    """Whether the id was made for this very envelope: then it is no earlier task's."""
+    """Whether the id was made for this envelope, so that no earlier task can have it."""
     ctx: bytes = b""
     """JSON of the message's `ctx`, or empty."""
 
 
 def lane_of(queue: str, task_name: str, *, limited: bool) -> str:
-    """The lane a task waits in: its queue's, or its own.
+    """The lane that a task waits in: its queue's, or its own.
 
-    A limited task in a queue shared with others waits in a lane of its own, so that its
-    limit holds up nobody else.
+    A limited task that shares its queue waits in a lane of its own, so that its limit does not hold
+    up other tasks.
     """
     return f"{queue}/{task_name}" if limited and queue != task_name else queue
 
 
 class Published(StrEnum):
-    """What became of an envelope."""
+    """What the broker did with an envelope."""
 
     CREATED = "created"
     EXISTS = "exists"
@@ -104,17 +81,17 @@ class Published(StrEnum):
     ID_CONFLICT = "id_conflict"
     """Another task has this id: nothing was enqueued."""
     DUPLICATE = "duplicate"
-    """A task with this `fingerprint` was sent lately: nothing was enqueued. `first` tells which."""
+    """A task with this `fingerprint` was sent recently: nothing was enqueued. See `first`."""
     FULL = "full"
     """`max_pending` tasks wait in the queue: nothing was enqueued."""
     GONE = "gone"
-    """To a replay only: there is no dead letter with this id (any more)."""
+    """Only of a replay: there is no dead letter with this id any more."""
     EMPTY = "empty"
-    """To a replay only: the dead letter has no body, so there is nothing to enqueue."""
+    """Only of a replay: the dead letter has no body, so there is nothing to enqueue."""
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """The right to end one delivery: void once the task was given to another worker."""
+    """The right to end one delivery. It is void once another worker has claimed the task."""
 
     id: str
     queue: str
@@ -139,11 +116,11 @@ class Delivery(msgspec.Struct, frozen=True):
     max_tries: int | None
     result_ttl: float | None
     isolation: int | None = None
-    """How many tasks, this one among them, its process should run at most; None: any number."""
+    """Most tasks that its process should run at once, this one included; None: no limit."""
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """An error as data: no pickle, no import of a class named by a message."""
+    """An error as data: never pickled."""
 
     type: str
     """Class name of the error, empty for a plain reason."""
@@ -165,14 +142,14 @@ class Finish(msgspec.Struct, frozen=True):
 
 
 class Requeue(msgspec.Struct, frozen=True):
-    """Record that a delivery is over and the task shall run again."""
+    """Record that a delivery is over and the task is to run again."""
 
     lease: Lease
     delay: float = 0.0
     failed: bool = False
     """Whether this run uses up a try."""
     front: bool = False
-    """Before the others that wait, not behind them (only without a delay)."""
+    """Go before the waiting tasks, not behind them. Only without a delay."""
     ctx: bytes | None = None
     """The message's new `ctx`, or None to leave it."""
     timeout: float | None = None
@@ -184,20 +161,20 @@ Outcome = Finish | Requeue
 
 
 class Receipt(StrEnum):
-    """What the broker says to an outcome."""
+    """The broker's answer to an outcome."""
 
     OK = "ok"
     """Recorded, now or by an earlier call whose reply was lost."""
     STALE = "stale"
-    """The lease was lost: somebody else has, or had, the task. Nothing was changed."""
+    """The lease was lost: another worker has, or had, the task. Nothing was changed."""
     CANCELLED = "cancelled"
-    """The task was cancelled meanwhile. Nothing was changed."""
+    """The task has been cancelled. Nothing was changed."""
     GONE = "gone"
     """There is no such task any more. Nothing was changed."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that failed or was rejected, kept to look into it and to enqueue it again.
+    """A task that failed or was rejected, kept to be inspected and to be enqueued again.
 
     Times are Unix seconds by the broker's clock.
     """
@@ -208,8 +185,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     """FAILED or REJECTED."""
     body: bytes | None
-    """The encoded arguments. None where what stood in the task's place was none: such a letter
-    cannot be replayed."""
+    """The encoded arguments. None if the stored task was no task at all: such a letter cannot be
+    replayed."""
     error: str | None = None
     """`"ValueError: text"` of the last run, or the reason of a rejection."""
     error_type: str | None = None
@@ -237,4 +214,4 @@ class Swept(msgspec.Struct, frozen=True):
     buried: int = 0
     """Tasks that went to the dead letters, having killed too many workers."""
     lost: int = 0
-    """Ids whose task was gone, by an eviction or a partial restore: a dead letter says so."""
+    """Ids whose task was gone, after an eviction or a partial restore. A dead letter says so."""

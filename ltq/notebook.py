@@ -10,18 +10,18 @@ from ltq.errors import TaskNotFoundError
 from ltq.handle import Handle
 from ltq.state import TaskState
 
-_PAUSE = 0.1
-"""Seconds between two drawings."""
+_REDRAW_EVERY = 0.1
+"""Least seconds between two drawings."""
 
-_WIDTH = 24
-"""Of a bar in a terminal, in characters."""
+_BAR_WIDTH = 24
+"""Characters of a bar in a terminal."""
 
-_SHOWN = 20
-"""Most tasks with a line of their own."""
+_MOST_LINES = 20
+"""Most tasks that get a line of their own."""
 
 
 class _Line:
-    """One task, as it is shown."""
+    """The line of one task."""
 
     def __init__(self, handle: Handle[object]) -> None:
         self.handle = handle
@@ -30,7 +30,7 @@ class _Line:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether nothing will change any more."""
         return bool(self.note) or (self.state is not None and self.state.status.is_final)
 
     async def follow(self, changed: asyncio.Event) -> None:
@@ -45,7 +45,7 @@ class _Line:
 
 
 Draw = Callable[[Sequence[_Line], str], None]
-"""Shows these lines, and the sum of those that are left out."""
+"""Draws lines, and a summary of those that are left out."""
 
 
 async def display(*handles: Handle[object]) -> None:
@@ -54,8 +54,8 @@ async def display(*handles: Handle[object]) -> None:
         await ltq.display(handle)
         await ltq.display(*handles)
 
-    In a notebook as bars below the cell, elsewhere as lines in the terminal. How they ended is for
-    `handle.result()` to say: it raises nothing of that. Raises `BrokerError`.
+    They are bars below the cell in a notebook, and lines in a terminal elsewhere. A task that fails
+    raises nothing here: ask `handle.result()`. Raises `BrokerError`.
     """
     lines = [_Line(handle) for handle in handles]
     changed = asyncio.Event()
@@ -68,7 +68,7 @@ async def display(*handles: Handle[object]) -> None:
             changed.clear()
             draw(*_choose(lines))
             await changed.wait()
-            await asyncio.wait([following], timeout=_PAUSE)
+            await asyncio.wait([following], timeout=_REDRAW_EVERY)
         await following
         draw(*_choose(lines))
     finally:
@@ -77,12 +77,12 @@ async def display(*handles: Handle[object]) -> None:
 
 
 def _choose(lines: Sequence[_Line]) -> tuple[Sequence[_Line], str]:
-    """Those to show, what runs or failed before the rest, and a word on those left out."""
-    if len(lines) <= _SHOWN:
+    """The lines to show, running and failed tasks first, and a summary of the others."""
+    if len(lines) <= _MOST_LINES:
         return lines, ""
     ended = sum(line.has_ended for line in lines)
-    shown = sorted(lines, key=_urgency)[:_SHOWN]
-    return shown, f"and {len(lines) - _SHOWN} more; {ended} of {len(lines)} have ended"
+    shown = sorted(lines, key=_urgency)[:_MOST_LINES]
+    return shown, f"and {len(lines) - _MOST_LINES} more; {ended} of {len(lines)} have ended"
 
 
 def _urgency(line: _Line) -> int:
@@ -92,8 +92,8 @@ def _urgency(line: _Line) -> int:
 
 
 def _notebook() -> tuple[Draw, Callable[[], None]] | None:
-    """How to draw below a notebook's cell; None where there is none."""
-    ipython = sys.modules.get("IPython")  # a notebook has it; nobody else shall need it
+    """How to draw below a cell of a notebook, and how to end; None outside of notebooks."""
+    ipython = sys.modules.get("IPython")  # imported in a notebook; others need not have it
     shell = None if ipython is None else ipython.get_ipython()
     if ipython is None or not hasattr(shell, "kernel"):
         return None
@@ -107,7 +107,7 @@ def _notebook() -> tuple[Draw, Callable[[], None]] | None:
 
 
 class _Html:
-    """What a notebook shows as it is."""
+    """HTML for a notebook."""
 
     def __init__(self, html: str) -> None:
         self._html = html
@@ -129,7 +129,7 @@ def _terminal() -> tuple[Draw, Callable[[], None]]:
     def draw(lines: Sequence[_Line], rest: str) -> None:
         grid = Table.grid(padding=(0, 2))
         for line in lines:
-            bar = ProgressBar(1.0, share(line.state), width=_WIDTH)
+            bar = ProgressBar(1.0, share(line.state), width=_BAR_WIDTH)
             name = Text(f"{line.handle.task_name} {line.handle.id}", no_wrap=True)
             said = Text(_words(line), no_wrap=True, overflow="ellipsis")
             grid.add_row(name, "" if line.state is None else line.state.status.value, bar, said)
@@ -137,7 +137,7 @@ def _terminal() -> tuple[Draw, Callable[[], None]]:
 
     def end() -> None:
         live.stop()
-        if not live.console.is_terminal:  # rich leaves the last line open there
+        if not live.console.is_terminal:  # rich does not end the last line there
             live.console.line()
 
     return draw, end

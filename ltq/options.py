@@ -1,15 +1,16 @@
-"""What a task or a send may be told: the typed options, checked once, where they are declared."""
+"""The typed options of tasks and of sends. They are checked once, where they are given."""
 
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any, Literal, cast, get_args
 
+import msgspec
 from typing_extensions import TypedDict
 
+from ltq._display.values import short_repr
 from ltq._names import check_name
 from ltq.errors import ConfigurationError
 
@@ -19,15 +20,21 @@ Seconds = float | timedelta
 """A duration: a `timedelta`, or seconds."""
 
 Backoff = Seconds | Callable[[int], float]
-"""Seconds to wait before the next try: the base of the exponential backoff, or a function of the
-number of failed tries so far (from 1) that returns seconds."""
+"""The pause before the next try: the base of the exponential backoff, or a function that takes the
+number of failed tries so far (from 1) and returns seconds."""
 
 RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
 """Which errors are retried: a type, types, or a predicate."""
 
 DEFAULT_RESULT_TTL = 3600.0
+"""Seconds a final state is kept."""
+
 DEFAULT_MAX_DELIVERIES = 5
+"""How many workers may die under a task before it is rejected."""
+
 DEFAULT_FULL_TIMEOUT = 30.0
+"""Seconds that `send` waits for room, with `on_full="wait"`."""
+
 DEAD_TTL = 7 * 86400
 """Seconds a dead letter is kept."""
 
@@ -35,7 +42,7 @@ MAX_DEAD = 10_000
 """Dead letters kept of each queue; the oldest go first."""
 
 MAX_SECONDS = 100 * 365.25 * 86400
-"""A century: more is a mistake of units, and would leave the range of the servers' integers."""
+"""A century. More is a mistake of units, and exceeds the integers of servers."""
 
 
 class TaskOptions(TypedDict, total=False, closed=True):
@@ -52,31 +59,31 @@ class TaskOptions(TypedDict, total=False, closed=True):
     max_age: timedelta | float
     """Reject the task if it starts later than this after it was sent."""
     max_rate: str
-    """Starts over all workers together: "N/s", "N/m" or "N/h"."""
+    """Most starts by all workers together: "N/s", "N/m" or "N/h"."""
     timeout: timedelta | float
     """How long one run may take."""
     result_ttl: timedelta | float
     """How long the final state stays; 0: gone at once."""
     priority: PriorityName
     max_running: int
-    """How many run at once over all workers."""
+    """How many may run at once in all workers together."""
     max_pending: int
-    """`send` raises `QueueFullError` while so many tasks wait in the queue."""
+    """`send` raises `QueueFullError` while this many tasks wait in the queue."""
     on_full: OnFull
-    """What `send` does then: "raise", or "wait" for room."""
+    """What `send` does when the queue is full: "raise", or "wait" for room."""
     full_timeout: timedelta | float
-    """How long it waits before it raises all the same; default: 30 s."""
+    """How long `send` waits for room before it raises; default: 30 s."""
     unique_for: timedelta | float
-    """For so long a `send` with the same arguments gives the handle of the first one."""
+    """For this long, a `send` with the same arguments gives the handle of the first one."""
     max_deliveries: int
     """How many workers may die under the task before it is rejected."""
 
 
 class SendOptions(TypedDict, total=False, closed=True):
-    """Options of `task.with_options(...)`: they hold for what is sent through it."""
+    """Options of `task.with_options(...)`, for what is sent through it."""
 
     id: str
-    """An id of your own. If it is there already, nothing is enqueued."""
+    """An id of your own. If a task has it already, nothing is enqueued."""
     delay: timedelta | float
     eta: datetime
     priority: PriorityName
@@ -89,15 +96,14 @@ class SendOptions(TypedDict, total=False, closed=True):
 
 
 class Priority(IntEnum):
-    """Levels of priority: a lower number goes first, strictly."""
+    """Levels of priority: a lower number always goes first."""
 
     HIGH = 0
     NORMAL = 1
     LOW = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(msgspec.Struct, frozen=True):
     """At most `count` starts in `period` seconds."""
 
     count: float
@@ -110,22 +116,20 @@ class Rate:
 
     @property
     def burst(self) -> int:
-        """How many may start at once: what 0.1 s allows, at least one."""
+        """How many may start at once: those of 0.1 s, at least one."""
         return max(1, int(self.count / self.period * 0.1))
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """What a lane may start, over all workers together."""
+class Limit(msgspec.Struct, frozen=True):
+    """What a lane may start, by all workers together."""
 
     rate: Rate | None = None
     running: int | None = None
-    """How many run at once."""
+    """How many may run at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskConfig:
-    """The options of a task, checked and in plain units (seconds)."""
+class TaskConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of a task, checked, with all durations in seconds: `task.config`."""
 
     queue: str | None = None
     max_tries: int | None = None
@@ -145,13 +149,12 @@ class TaskConfig:
 
     @property
     def is_limited(self) -> bool:
-        """Whether starts are limited: then the task waits in a lane of its own."""
+        """Whether starts are limited. If so, the task waits in a lane of its own."""
         return self.max_rate is not None or self.max_running is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendConfig:
-    """The options of one send, checked and in plain units (seconds, Unix seconds)."""
+class SendConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of one send, checked, with durations in seconds and times in Unix seconds."""
 
     id: str | None = None
     delay: float = 0.0
@@ -166,14 +169,11 @@ class SendConfig:
 
 
 def _fail(option: str, value: object, allowed: str) -> ConfigurationError:
-    shown = repr(value)
-    if len(shown) > 80:
-        shown = shown[:77] + "..."
-    return ConfigurationError(f"{option}={shown} is not allowed: {allowed}")
+    return ConfigurationError(f"{option}={short_repr(value)} is not allowed: {allowed}")
 
 
 def seconds(option: str, value: object, *, zero: bool = False) -> float:
-    """A duration in seconds from a `timedelta` or a number; `zero` says whether 0 is allowed."""
+    """A duration in seconds, from a `timedelta` or a number; `zero` says whether 0 is allowed."""
     if isinstance(value, timedelta):
         number = value.total_seconds()
     elif isinstance(value, float):
@@ -228,7 +228,7 @@ def _eta(option: str, value: object) -> float:
 
 
 def _backoff(option: str, value: object) -> Backoff:
-    """A function is tried out once: a failure is too late to learn that it gives no duration."""
+    """A function is called once now: it is better to learn here that it gives no duration."""
     if not callable(value):
         return seconds(option, value)
     try:
@@ -244,7 +244,7 @@ def _backoff(option: str, value: object) -> Backoff:
 
 
 def called_backoff(backoff: Callable[[int], object], failed: int) -> float:
-    """The pause in seconds that a function gives; raises `ConfigurationError` for what is none."""
+    """The pause in seconds that a function gives; raises `ConfigurationError` if it gives none."""
     pause = backoff(failed)
     if isinstance(pause, int | float) and 0 <= pause <= MAX_SECONDS:
         return float(pause)
@@ -321,16 +321,16 @@ def _checked(kind: str, checks: dict[str, _Check], options: Mapping[str, object]
 
 
 def parse_task_options(options: Mapping[str, object]) -> TaskConfig:
-    """Check a decorator's options (without `name`); raise `ConfigurationError` on a wrong one."""
-    policy = TaskConfig(**_checked("task", _TASK_CHECKS, options))
+    """Check the options of a decorator, without `name`. Raises `ConfigurationError`."""
+    config = TaskConfig(**_checked("task", _TASK_CHECKS, options))
     for option in ("on_full", "full_timeout"):
-        if option in options and policy.max_pending is None:
-            raise ConfigurationError(f"{option} says nothing without max_pending: give both")
-    return policy
+        if option in options and config.max_pending is None:
+            raise ConfigurationError(f"{option} needs max_pending: give both")
+    return config
 
 
 def parse_send_options(options: Mapping[str, object]) -> SendConfig:
-    """Check the options of `with_options`; raise `ConfigurationError` on a wrong one."""
+    """Check the options of `with_options`. Raises `ConfigurationError`."""
     if "delay" in options and "eta" in options:
         raise ConfigurationError("delay and eta exclude each other: give one of them")
     return SendConfig(**_checked("send", _SEND_CHECKS, options))

@@ -1,24 +1,28 @@
-"""A schedule: what is sent when, and what becomes of slots that were missed."""
+"""A schedule: what is sent when, and what happens to slots that were missed."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
 from math import ceil, floor
 from typing import Any, Literal, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
-from ltq._cron.expression import Cron
+import msgspec
+
+from ltq._cron.expression import Cron, parse_cron
+from ltq._declared import DeclaredTask
 from ltq._names import namespace_of
 from ltq.message import Envelope, Message
 from ltq.task import Task
 
 Misfire = Literal["once", "skip", "all"]
-"""What becomes of slots that nobody was there to see to: one run for all of them, none, or one
-each."""
+"""What happens to slots that were missed because no scheduler ran: one run for all of them, none,
+or one each."""
 
 Zone = str | ZoneInfo
 
 MAX_MISSED = 1000
-"""DueSlots of one schedule that are made up for at most, with `misfire="all"`: the latest."""
+"""Most missed slots of one schedule that `misfire="all"` makes up for: the latest ones."""
 
 
 class NeedsNoArguments(Protocol):
@@ -33,21 +37,20 @@ T = TypeVar("T", bound=NeedsNoArguments)
 
 
 class ScheduleDecorator(Protocol):
-    """What `@worker.cron(...)` does to a task: it stays what it is."""
+    """What `@worker.cron(...)` does to a task: the task stays as it is."""
 
     def __call__(self, task: T, /) -> T: ...
 
 
-@dataclass(frozen=True, slots=True)
-class DueSlots:
-    """The slots of a schedule that are due."""
+class DueSlots(msgspec.Struct, frozen=True):
+    """The slots of a schedule that are due. Slots are whole Unix seconds."""
 
     fired: tuple[int, ...]
-    """Those to be enqueued, in order."""
+    """The slots to enqueue, in order."""
     passed: int | None = None
-    """The one up to which all were missed, where none is to be enqueued."""
+    """Where nothing is to be enqueued: the latest of the slots that were missed."""
     missed_since: int | None = None
-    """The first one that was missed."""
+    """The first slot that was missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,41 +58,61 @@ class Schedule:
     """A task that is enqueued at the slots of a cron expression."""
 
     name: str
-    cron: Cron
+    expr: str
+    """The cron expression."""
+    zone: tzinfo
+    """The time zone of the expression."""
     misfire: Misfire
     task: Task[..., Any]
     message: Message[Any] | None
-    """None: one without arguments is made when it is needed."""
+    """None: a message without arguments is made for each slot."""
+    _cron: Cron = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_cron", parse_cron(self.expr, self.zone))
+
+    @property
+    def tz(self) -> str:
+        """The name of the time zone."""
+        return self._cron.zone_name
 
     @property
     def spec(self) -> str:
-        """What makes it this schedule to the broker: with another one it has no past."""
-        return f"{self.cron.expression} {self.cron.zone_name} {self.task.name}"
+        """Text of what the schedule says. To the broker, another text is another schedule."""
+        return f"{self.expr} {self.tz} {self.task.name}"
 
     @property
     def key(self) -> tuple[str, str]:
-        """What no other schedule has."""
+        """What identifies it: no other schedule has it."""
         return namespace_of(self.task.queue), self.name
+
+    def next(self, after: int) -> int:
+        """The first slot later than `after`, both in Unix seconds."""
+        return self._cron.next(after)
+
+    def iterate(self, after: int) -> Iterator[int]:
+        """The slots later than `after`, in order, without end."""
+        return self._cron.iterate(after)
 
     def envelope(self, slot: int) -> Envelope:
         """The task of a slot, under the same id in every process."""
         stamp = datetime.fromtimestamp(slot, UTC).strftime("%Y%m%dT%H%M%SZ")
         message = self.task.message() if self.message is None else self.message
-        return self.task.envelope_of(message, f"{self.name}:{stamp}")
+        return DeclaredTask.of(self.task).envelope(message, f"{self.name}:{stamp}")
 
     def due(self, after: int, now: float, grace: float) -> DueSlots:
-        """The slots later than `after` that are due. Those older than `grace` were missed."""
-        until, first = floor(now), self.cron.next(after)
+        """The slots later than `after` that are due. Older than `grace` seconds is missed."""
+        until, first = floor(now), self._cron.next(after)
         limit = ceil(now - grace) - 1
-        late = first if first <= limit else None
+        missed = first if first <= limit else None
         if first > until:
             return DueSlots(())
         if self.misfire == "all":
-            return DueSlots(tuple(self.cron.latest(after, until, MAX_MISSED)), None, late)
-        if late is None:
-            return DueSlots(tuple(self.cron.latest(after, until, MAX_MISSED)))
+            return DueSlots(tuple(self._cron.latest(after, until, MAX_MISSED)), None, missed)
+        if missed is None:
+            return DueSlots(tuple(self._cron.latest(after, until, MAX_MISSED)))
         if self.misfire == "once":
-            return DueSlots(tuple(self.cron.latest(after, until, 1)), None, late)
-        fired = tuple(self.cron.latest(max(after, limit), until, MAX_MISSED))
-        passed = None if fired else self.cron.latest(after, until, 1)[0]
-        return DueSlots(fired, passed, late)
+            return DueSlots(tuple(self._cron.latest(after, until, 1)), None, missed)
+        fired = tuple(self._cron.latest(max(after, limit), until, MAX_MISSED))
+        passed = None if fired else self._cron.latest(after, until, 1)[0]
+        return DueSlots(fired, passed, missed)

@@ -4,14 +4,14 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any
 
+from ltq._aio.service import first_of
 from ltq._aio.signals import stop_on_signals
 from ltq._cron.expression import parse_zone
-from ltq._scheduler.declare import schedule_message
+from ltq._scheduler.declare import Timing, schedule_message
 from ltq._scheduler.loop import SchedulerLoop
 from ltq.broker import Broker
 from ltq.errors import ConfigurationError
@@ -30,16 +30,16 @@ class _Run:
     def __init__(self) -> None:
         self.process = os.getpid()
         self.thread: threading.Thread | None = None
-        self.told: Future[None] = Future()
+        self.stopped: Future[None] = Future()
         self.ended: Future[None] = Future()
 
     def stop(self) -> None:
         """Let it end."""
         with suppress(InvalidStateError):
-            self.told.set_result(None)
+            self.stopped.set_result(None)
 
     def end(self) -> None:
-        """Tell that it has ended."""
+        """Say that it has ended."""
         with suppress(InvalidStateError):
             self.ended.set_result(None)
 
@@ -54,8 +54,8 @@ class Scheduler:
     `broker_url` left out is `LTQ_BROKER_URL` of the environment, else `redis://localhost:6379`;
     `broker` may be given instead. `tz` is the time zone of the schedules that name none: its name,
     or a ZoneInfo; None is UTC. Run as many processes as you like: each slot of a schedule is
-    enqueued once, by whoever comes first, at the time of the broker's clock. `sleep` is what it
-    waits with (seconds), so that a test need not wait. Raises `ConfigurationError`.
+    enqueued once, by whoever comes first, at the time of the broker's clock. Raises
+    `ConfigurationError`. `ltq.testing` moves its time in tests.
     """
 
     def __init__(
@@ -64,7 +64,6 @@ class Scheduler:
         *,
         broker: Broker | None = None,
         tz: Zone | None = None,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         if broker is not None and broker_url is not None:
             raise ConfigurationError("broker and broker_url exclude each other: give one of them")
@@ -73,7 +72,6 @@ class Scheduler:
         )
         self._shares_broker = broker is not None
         self._zone = parse_zone(tz)
-        self._sleep = sleep
         self._schedules: dict[tuple[str, str], Schedule] = {}
         self._run: _Run | None = None
 
@@ -108,7 +106,8 @@ class Scheduler:
         expression, zone, policy or name, a name used twice, and a message with an id or an eta.
         """
         zone = self._zone if tz is None else parse_zone(tz)
-        self._add(schedule_message(expr, message, name=name, tz=zone, misfire=misfire))
+        timing = Timing(expr=expr, name=name, tz=zone, misfire=misfire)
+        self._add(schedule_message(timing, message))
 
     def register_worker(self, worker: Worker[Any]) -> None:
         """Take over what a worker declares with `@worker.cron(...)`.
@@ -174,24 +173,20 @@ class Scheduler:
         try:
             asyncio.run(self._work(run, close=True))
         except Exception:
-            logger.exception("the scheduler has ended")
+            logger.exception("the scheduler failed")
 
     async def _work(self, run: _Run, *, close: bool) -> None:
         """Run until told to stop; `close` the connections of this event loop then."""
-        working = asyncio.create_task(
-            SchedulerLoop(self.broker, self.schedules, self._sleep).run(), name="ltq-scheduler"
-        )
-        told = asyncio.wrap_future(run.told)
+        loop = SchedulerLoop(self.broker, self.schedules)
+        stopped = asyncio.wrap_future(run.stopped)
         try:
             with stop_on_signals(lambda _: run.stop()):
-                await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
+                loop.start()
+                await first_of(loop.wait(), asyncio.wait([stopped]), name="ltq-scheduler-run")
         finally:
-            told.cancel()
-            working.cancel()
-            await asyncio.wait({working})
+            stopped.cancel()
+            await loop.aclose()
             if close:
                 await self.broker.aclose()
             self._run = None
             run.end()
-        if not working.cancelled():
-            working.result()

@@ -1,4 +1,4 @@
-"""What one can know of a task: its status and its state."""
+"""What can be known of tasks, queues and workers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,22 +11,22 @@ R_co = TypeVar("R_co", covariant=True, default=Any)
 
 
 class Status(StrEnum):
-    """Where a task stands."""
+    """The status of a task."""
 
     PENDING = "pending"
     """Waiting for a free worker."""
 
     DELAYED = "delayed"
-    """Waiting for its time: sent with a delay, or between two tries."""
+    """Waiting for its due time: sent with a delay, or between two tries."""
 
     WORKING = "working"
-    """Claimed by a worker that holds its lease."""
+    """Claimed by a worker, which holds its lease."""
 
     COMPLETED = "completed"
-    """Final: it returned; the result is there."""
+    """Final: it returned a result."""
 
     FAILED = "failed"
-    """Final: it raised, and its tries are used up or it is not retried."""
+    """Final: it raised an error and is not tried again."""
 
     REJECTED = "rejected"
     """Final: `RejectError`, too old, undecodable, or it killed its workers too often."""
@@ -45,13 +45,13 @@ _FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.REJECTED, Status.CAN
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a running task says that it is."""
+    """How far a running task is, as it reports."""
 
     current: float
     """Units done."""
 
     total: float | None = None
-    """Units in all, or None if not known."""
+    """Units in all; None if not known."""
 
     note: str = ""
     """A short text for people."""
@@ -77,13 +77,13 @@ class TaskState(Generic[R_co]):
     """How often it was claimed by a worker."""
 
     requeue_count: int = 0
-    """How often it went back to its queue: retries that became due, recoveries, shutdowns."""
+    """How often it went back to its queue: by retries that became due, recoveries, shutdowns."""
 
     timeout: float | None = None
     """Seconds one run may take, or None."""
 
     worker: str | None = None
-    """The worker that holds it, or held it last."""
+    """The worker that holds it or held it last."""
 
     progress: Progress | None = None
     result: R_co | None = None
@@ -132,3 +132,27 @@ class WorkerInfo:
 
     since: float | None = None
     """When it claimed the one it has held longest: Unix seconds by the broker's clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerHealth:
+    """How one run of a worker is doing, from `worker.health()`."""
+
+    worker: str
+    claimed_ago: float
+    """Seconds since it last claimed, or since it last had room for a claim."""
+
+    renewed_ago: float
+    """Seconds since its leases were last renewed; beyond `lease` they are lost."""
+
+    lease: float
+    """Seconds that a lease lasts."""
+
+    running: int
+    """How many tasks run."""
+
+    is_full: bool
+    """Whether it claims nothing because it runs as many tasks as it may."""
+
+    is_stopping: bool
+    """Whether it was told to stop: it claims nothing more."""

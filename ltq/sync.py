@@ -19,7 +19,7 @@ class SyncHandle(Generic[R_co]):
 
     From `task.send_sync(...)`, or `task.handle_sync(id)` in any process. Any thread may use it.
     All of a process share one event loop in a background thread, and its connections. Where an
-    event loop runs, its methods raise `ConfigurationError`, as they would block it.
+    event loop runs, the methods raise `ConfigurationError`, because they would block that loop.
     """
 
     __slots__ = ("_handle", "_source")
@@ -40,7 +40,7 @@ class SyncHandle(Generic[R_co]):
 
     @property
     def queue(self) -> str:
-        """Where the task is, or was."""
+        """The queue of the task."""
         return self._handle.queue
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ class SyncHandle(Generic[R_co]):
         return repr(self._handle).replace("Handle", "SyncHandle", 1)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the task and its last known state. Nothing is looked up."""
+        """For notebooks: the task and its last known state. Nothing is looked up."""
         return self._handle._repr_html_()
 
     def __eq__(self, other: object) -> bool:
@@ -88,7 +88,7 @@ class SyncHandle(Generic[R_co]):
     def watch(self, timeout: float | None = None) -> Generator[TaskState[R_co], None, None]:
         """Follow the task live: its present state first, each change seen, the final state last.
 
-        A passing state may be missed when changes are quick, the final one never. Raises
+        A passing state may be missed when changes are quick; the final state never is. Raises
         `ResultTimeoutError`, `TaskNotFoundError`, `BrokerError`.
         """
         portal = open_portal("async for state in handle.watch(...)")
@@ -106,7 +106,7 @@ class SyncHandle(Generic[R_co]):
 def _follow(
     portal: BlockingPortal, broker: Broker, states: AsyncGenerator[TaskState[R_co], None]
 ) -> Generator[TaskState[R_co], None, None]:
-    one_at_a_time = asyncio.Lock()  # a step that was interrupted may still be ending
+    one_at_a_time = asyncio.Lock()  # a step that was interrupted may not have ended yet
 
     async def step() -> TaskState[R_co] | None:
         async with one_at_a_time:
@@ -120,5 +120,5 @@ def _follow(
         while (state := portal.call(broker, step())) is not None:
             yield state
     finally:
-        # Not waited for: it may be a garbage collection that ends this, in whatever thread.
+        # Not waited for: a garbage collection may end this generator, in any thread.
         portal.tell(broker, end())

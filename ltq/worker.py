@@ -14,11 +14,14 @@ from typing import Any, Generic, Literal, Protocol, Self, cast, overload
 
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
+from ltq._aio.service import cancel_all, first_of
 from ltq._aio.signals import stop_on_signals
-from ltq._codec.call import CallCodec, Codec
+from ltq._codec.call import CallCodec
+from ltq._codec.codec import Codec
+from ltq._declared import DeclaredTask
 from ltq._names import check_name
-from ltq._scheduler.declare import schedule_tasks
-from ltq._worker.run import RunConfig, WorkerHealth, WorkerRun
+from ltq._scheduler.declare import Timing, schedule_tasks
+from ltq._worker.run import RunConfig, WorkerRun
 from ltq._worker.validation import check_tasks
 from ltq.broker import DEFAULT_LEASE, Broker
 from ltq.codec import DEFAULT_MAX_PAYLOAD, Serializer
@@ -30,11 +33,11 @@ from ltq.options import (
     DEFAULT_RESULT_TTL,
     Seconds,
     TaskOptions,
-    parse_task_options,
     positive_int,
     seconds,
 )
 from ltq.schedule import Misfire, Schedule, ScheduleDecorator, Zone
+from ltq.state import WorkerHealth
 from ltq.task import Task
 
 P = ParamSpec("P")
@@ -112,9 +115,9 @@ class Worker(Generic[L_co]):
         self._codec = Codec(serializer, positive_int("max_payload", max_payload))
         self._events = EventStream(self.name)
         self._resource: ContextVar[L_co] = ContextVar(f"ltq.{self.name}.resource")
-        self._tasks: dict[str, Task[..., Any]] = {}
+        self._tasks: dict[str, DeclaredTask[..., Any]] = {}
         self._schedules: list[Schedule] = []
-        self._shifts: set[WorkerRun] = set()
+        self._runs: set[WorkerRun] = set()
         self._starting = 0
         self._stopped_early = False
         self._embedded: asyncio.Task[None] | None = None
@@ -211,7 +214,8 @@ class Worker(Generic[L_co]):
         --with-scheduler` runs it beside the worker, `Scheduler.register_worker` elsewhere. Raises
         `ConfigurationError`.
         """
-        return schedule_tasks(self._tasks, self._schedules, expr, name=name, tz=tz, misfire=misfire)
+        timing = Timing(expr=expr, name=name, tz=tz, misfire=misfire)
+        return schedule_tasks(timing, self._tasks, self._schedules)
 
     async def run(self, *, burst: bool = False) -> None:
         """Run tasks until SIGTERM, SIGINT or `stop()`; with `burst` until none is due or running.
@@ -230,19 +234,19 @@ class Worker(Generic[L_co]):
         With `now` running tasks go back to their queue at once.
         """
         self._stopped_early = self._starting > 0
-        for shift in list(self._shifts):
-            shift.stop(now=now)
+        for run in list(self._runs):
+            run.stop(now=now)
 
     def health(self) -> list[WorkerHealth]:
-        """How its present runs do: one each; none before it runs. From any thread."""
-        return [shift.pulse() for shift in list(self._shifts)]
+        """How its present runs are doing, one each; empty before it runs. From any thread."""
+        return [run.health() for run in list(self._runs)]
 
     async def aclose(self) -> None:
         """Close the broker's connections of this event loop, and end its readers of events.
 
         Those of other event loops end as well, unless the worker still runs.
         """
-        self._events.end(everywhere=not self._shifts)
+        self._events.end(everywhere=not self._runs)
         await self.broker.aclose()
 
     async def __aenter__(self) -> Self:
@@ -250,20 +254,17 @@ class Worker(Generic[L_co]):
         if self._embedded is not None:
             raise ConfigurationError(f"worker {self.name!r} runs in an `async with` already")
         begun = asyncio.Event()
-        # Signals are left to the program around it.
-        work = asyncio.create_task(self._work(begun=begun.set))
-        beginning = asyncio.create_task(begun.wait())
+        # It runs lifespan and tasks, which see the context variables set around the block. Signals
+        # are left to the program around it.
+        work = asyncio.create_task(self._work(begun=begun.set), name=f"ltq-worker-{self.name}")
         try:
-            await asyncio.wait([work, beginning], return_when=asyncio.FIRST_COMPLETED)
+            await first_of(begun.wait(), asyncio.wait([work]), name="ltq-worker-begin")
             if not begun.is_set():
                 await work  # it could not begin: this raises
         except BaseException:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            await cancel_all([work])
             await self.aclose()
             raise
-        finally:
-            beginning.cancel()
         self._embedded = work
         return self
 
@@ -285,13 +286,13 @@ class Worker(Generic[L_co]):
         begun: Callable[[], None] = lambda: None,
     ) -> None:
         async with AsyncExitStack() as stack:
-            shift = await self._start(stack)
+            run = await self._start(stack, burst)
             if signals:
-                stack.enter_context(stop_on_signals(lambda again: shift.stop(now=again)))
+                stack.enter_context(stop_on_signals(lambda again: run.stop(now=again)))
             begun()
-            await shift.run(burst=burst)
+            await run.run()
 
-    async def _start(self, stack: AsyncExitStack) -> WorkerRun:
+    async def _start(self, stack: AsyncExitStack, burst: bool) -> WorkerRun:
         """Enter what surrounds a run. A `stop` meanwhile is not forgotten."""
         self._starting += 1
         self._stopped_early = False
@@ -301,17 +302,17 @@ class Worker(Generic[L_co]):
             for hazard in await self.broker.hazards():
                 self.logger.warning("%s", hazard)
             resource = await self._open(stack)
-            token = self._resource.set(resource)  # what the run starts inherits it
+            token = self._resource.set(resource)  # the run's tasks inherit it
             stack.callback(self._resource.reset, token)
-            shift = WorkerRun(self._plan(resource))
+            run = WorkerRun(self._config(burst))
         finally:
             self._starting -= 1
-        self._shifts.add(shift)
-        stack.callback(self._shifts.discard, shift)
+        self._runs.add(run)
+        stack.callback(self._runs.discard, run)
         if self._stopped_early:
             self._stopped_early = False
-            shift.stop()
-        return shift
+            run.stop()
+        return run
 
     async def _open(self, stack: AsyncExitStack) -> L_co:
         """Enter the lifespan, if there is one."""
@@ -361,25 +362,22 @@ class Worker(Generic[L_co]):
     def _declare(
         self, fn: Callable[..., Any], options: Mapping[str, Any], scope: Mapping[str, Any]
     ) -> Task[..., Any]:
-        declared = dict(options)
-        own = check_name("task", declared.pop("name", getattr(fn, "__name__", None)))
+        own = check_name("task", options.get("name", getattr(fn, "__name__", None)))
         name = check_name("task", f"{self.name}:{own}")
         if name in self._tasks:
             raise ConfigurationError(f"task {name!r} is declared twice: give one of them a name")
-        task: Task[..., Any] = Task(
+        task: DeclaredTask[..., Any] = DeclaredTask(
             self,
             fn,
             name=name,
             options=MappingProxyType(dict(options)),
-            policy=parse_task_options(declared),
             codec=CallCodec(fn, self._codec, task_name=name, localns=scope),
-            result_ttl=self.result_ttl,
             events=self._events,
         )
         self._tasks[name] = task
         return task
 
-    def _plan(self, lifespan: Any) -> RunConfig:
+    def _config(self, burst: bool) -> RunConfig:
         return RunConfig(
             name=self.name,
             broker=self.broker,
@@ -389,5 +387,5 @@ class Worker(Generic[L_co]):
             lease=self.lease,
             shutdown_timeout=self.shutdown_timeout,
             events=self._events,
-            lifespan=lifespan,
+            burst=burst,
         )

@@ -9,7 +9,7 @@ import pytest
 import redis
 from hypothesis import settings
 
-from tests.servers import RedisServer, find_redis_server
+from devtools.servers import RedisServer, find_redis_server
 
 settings.register_profile("ltq", deadline=None, print_blob=True)
 settings.load_profile("ltq")

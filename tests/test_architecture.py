@@ -1,120 +1,108 @@
-"""The shape of the code: layers, file sizes, and habits that a linter does not know.
+"""The shape of the code: layers, rooms, file sizes, and habits that a linter does not know.
 
-See `docs/` for why. A new module of `ltq` has to be given its layer here.
+See `docs/architecture.md` for why. A new module of `ltq` gets its layer in `devtools/layers.py`.
 """
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-PACKAGE = ROOT / "ltq"
-TESTS = ROOT / "tests"
-
-LAYERS: tuple[set[str], ...] = (
-    {"errors", "state", "options", "logger", "codec", "_names", "_cron.*", "_display.*"},
-    {"message", "events", "_codec.*"},
-    {"broker.*"},
-    {"_aio.*"},
-    {"brokers.*", "handle", "handles", "notebook", "sync", "_enqueue"},
-    {"task"},
-    {"context", "schedule", "middleware.*"},
-    {"_worker.*", "_scheduler.*"},
-    {"worker"},
-    {"app", "scheduler"},
-    {"testing.*", "cli.*", "__init__", "__main__"},
+from devtools import layers
+from devtools.layers import LAYERS, layer_of
+from devtools.sleeps import sleeps
+from devtools.source import (
+    FILES,
+    IMPORTERS,
+    PACKAGE,
+    ROOT,
+    TREES,
+    called,
+    folder_sizes,
+    imports,
+    is_public,
+    named_imports,
+    nodes,
+    packages,
+    room_imports,
 )
-"""A module imports from its own layer and those before it. `x.*` is a package with all in it."""
+from devtools.surface import shown_types
+
+TESTS = ROOT / "tests"
+SUITE = PACKAGE / "testing" / "conformance"
+
+SEAM = ("errors", "logger", "message", "_aio.", "broker", "_worker.parts")
+"""What every part of a worker may know, by the beginnings of names: the seam, the lifecycle, and
+the protocols by which the parts are joined."""
 
 PARTS = {
-    f"ltq._worker.{part}" for part in ("fetcher", "executor", "heartbeat", "completer", "task_pool")
+    "_worker.fetcher": {"_worker.isolation"},
+    "_worker.task_pool": {"_worker.isolation", "_worker.outliving", "_worker.threads", "events"},
+    "_worker.executor": {
+        *("_worker.outcomes", "_worker.threads"),
+        *("context", "middleware", "options", "task", "_declared"),
+    },
+    "_worker.heartbeat": set[str](),
+    "_worker.completer": set[str](),
+    "_worker.leases": set[str](),
+    "_worker.repair": set[str](),
 }
-"""The parts of a worker: joined by their constructors' arguments, they know the seam only."""
+"""The parts of a worker, and what each may know besides the seam. They do not know one another:
+`_worker.run` joins them. Only the executor knows what a task and its middleware are."""
+
+STARTERS = {
+    *("ltq._aio.service", "ltq._worker.task_pool", "ltq.worker", "ltq.context"),
+    *("ltq.handles", "ltq.notebook", "ltq.middleware.prometheus"),
+    *("ltq.cli.demo.command", "ltq.cli.run._reload"),
+    *("ltq.testing._box", "ltq.testing._loops", "ltq.testing._store"),
+    *("ltq.brokers.redis._consumer", "ltq.brokers.redis._dialer"),
+}
+"""Modules that start asyncio tasks themselves, mostly because users' code runs in them, and in the
+user's context. Background work is a `Service`."""
+
+SHARED_BY_BROKERS = r"ltq\.brokers\.(_rules(\.\w+)?|_follow)"
+"""What brokers may have in common."""
 
 OUTSIDE = {
     "redis": r"ltq\.brokers\.redis\..+",
     "click": r"ltq\.cli\..+",
     "rich": r"ltq\.(cli\..+|notebook)",
     "croniter": r"ltq\._cron\.\w+",
-    "pytest": r"ltq\.testing\.plugin",
+    "pytest": r"ltq\.testing\.(plugin|conformance\..+)",
+    "pytest_asyncio": r"ltq\.testing\.conformance\..+",
     "pydantic": "nowhere",
 }
 """Packages that stay behind a seam, and the modules that may import them."""
 
 BY_NAME = {
     *("ltq.broker._schemes", "ltq.middleware.sentry"),
-    *("ltq.cli._target", "ltq.cli._lazy"),
+    *("ltq.cli._user_module", "ltq.cli._lazy"),
 }
 """Where a module is imported by its name at run time: brokers by scheme, an extra, a user's, and
 commands when they are called."""
 
+HIDDEN_TYPES = {
+    "ltq._codec.call.CallCodec",
+    "ltq._cron.expression.Cron",
+    "ltq.brokers.redis._consumer.RedisConsumer",
+    "ltq.brokers.redis._link.Link",
+    "ltq.testing._box.Box",
+    "ltq.testing._clock.Clock",
+    "ltq.testing._clock.Participant",
+    "ltq.testing._faults.Fault",
+    "ltq.testing._flaky.FlakyBroker",
+    "ltq.testing._loops.Timeline",
+}
+"""Types that public signatures show and that still live in a private module."""
+
 LONGEST = 400
+MOST_MODULES = 20
 JUNK = {"utils", "util", "helpers", "helper", "common", "misc"}
-OWN_TIME = "# the task's own time"
-POLLER = "tests/eventually.py"
 
 LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
-
-
-def name_of(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
-
-
-FILES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text("utf-8"), str(path)) for name, path in FILES.items()}
-
-
-def layer_of(module: str) -> int | None:
-    """The number of a module's layer."""
-    own = module.removeprefix("ltq").removeprefix(".") or "__init__"
-    is_in_folder = module != "ltq" and FILES[module].parent != PACKAGE
-    names = {own, f"{own.partition('.')[0]}.*" if is_in_folder else own}
-    return next((number for number, layer in enumerate(LAYERS) if layer & names), None)
-
-
-def named_imports(node: ast.AST) -> Iterable[str]:
-    """What an import statement, or a call of `import_module`, names: modules, and names in them."""
-    match node:
-        case ast.Import():
-            return [alias.name for alias in node.names]
-        case ast.ImportFrom(module=str(module), level=0):
-            return [f"{module}.{alias.name}" for alias in node.names]
-        case ast.Call(args=[ast.Constant(value=str(module)), *_]) if called(node) in IMPORTERS:
-            return [module]
-    return []
-
-
-IMPORTERS = {"import_module", "__import__"}
-
-
-def called(node: ast.Call) -> str:
-    """The last name of what is called."""
-    match node.func:
-        case ast.Attribute(attr=name) | ast.Name(id=name):
-            return name
-    return ""
-
-
-def imports(module: str) -> set[str]:
-    """The modules of ltq that a module imports, wherever in it the import stands."""
-    found = set()
-    for node in ast.walk(TREES[module]):
-        for name in named_imports(node):
-            known = name if name in FILES else name.rpartition(".")[0]
-            if known in FILES:
-                found.add(known)
-    return found - {module}
-
-
-def packages(module: str) -> set[str]:
-    """The top-level packages that a module imports."""
-    nodes = ast.walk(TREES[module])
-    return {name.partition(".")[0] for node in nodes for name in named_imports(node)}
 
 
 def parts_of_broker(module: str) -> set[str]:
@@ -127,15 +115,13 @@ def parts_of_broker(module: str) -> set[str]:
     return parts
 
 
-def where(module: str, node: ast.expr | ast.stmt) -> str:
-    return f"{FILES[module].relative_to(ROOT)}:{node.lineno}"
-
-
-def nodes() -> Iterator[tuple[str, ast.AST]]:
-    """Everything in the code of ltq, and where it is."""
-    for module, tree in TREES.items():
-        for node in ast.walk(tree):
-            yield f"{module}:{getattr(node, 'lineno', 0)}", node
+def cycle_in(graph: Mapping[str, set[str]]) -> str:
+    """The names of a cycle; empty if there is none."""
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return " <- ".join(error.args[1])
+    return ""
 
 
 def is_log_call(node: ast.Call) -> bool:
@@ -160,13 +146,15 @@ def is_formatted(argument: ast.expr) -> bool:
 
 class TestLayers:
     def test_every_module_has_a_layer(self) -> None:
-        assert [module for module in FILES if layer_of(module) is None] == [], "put it into LAYERS"
+        missing = [module for module in FILES if layer_of(module) is None]
+        assert missing == [], "put it into LAYERS of devtools/layers.py"
 
     def test_no_module_has_two_layers(self) -> None:
-        assert sum(map(len, LAYERS)) == len(set[str]().union(*LAYERS))
+        named = [name for layer in LAYERS for name in layer.modules]
+        assert len(named) == len(set(named))
 
     def test_every_name_in_the_table_is_a_module(self) -> None:
-        named = {name.removesuffix(".*") for layer in LAYERS for name in layer}
+        named = {name.removesuffix(".*") for layer in LAYERS for name in layer.modules}
         known = {module.removeprefix("ltq.") for module in FILES} | {"__init__"}
         assert named <= known
 
@@ -179,16 +167,25 @@ class TestLayers:
         ] == []
 
     def test_there_is_no_cycle(self) -> None:
-        graph = {module: imports(module) for module in FILES}
-        try:
-            list(TopologicalSorter(graph).static_order())
-        except CycleError as error:
-            pytest.fail(f"a cycle: {' <- '.join(error.args[1])}")
+        assert not cycle_in({module: imports(module) for module in FILES})
 
-    def test_the_parts_of_a_worker_do_not_know_one_another(self) -> None:
-        assert [
-            f"{part} imports {imports(part) & PARTS}" for part in PARTS if imports(part) & PARTS
-        ] == []
+    def test_the_table_in_the_docs_is_that_of_the_code(self) -> None:
+        assert layers.written() == layers.table(), f"run: {layers.COMMAND}"
+
+    @pytest.mark.parametrize("part", PARTS)
+    def test_a_part_of_a_worker_knows_the_seam_and_what_it_must(self, part: str) -> None:
+        known = {name.removeprefix("ltq.") for name in imports(f"ltq.{part}")}
+        assert {name for name in known if not name.startswith(SEAM)} == PARTS[part]
+
+    def test_background_work_is_started_by_services(self) -> None:
+        starters = {
+            module
+            for module, tree in TREES.items()
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and called(node) in ("create_task", "ensure_future")
+            if not FILES[module].is_relative_to(SUITE)
+        }
+        assert starters <= STARTERS
 
     def test_only_the_top_layer_knows_the_brokers(self) -> None:
         assert [
@@ -199,9 +196,53 @@ class TestLayers:
             if layer_of(module) != len(LAYERS) - 1
         ] == []
 
-    def test_brokers_do_not_know_one_another(self) -> None:
+    def test_brokers_share_their_rules_and_nothing_else(self) -> None:
         shared = parts_of_broker("ltq.brokers.memory") & parts_of_broker("ltq.brokers.redis")
-        assert not shared
+        assert [name for name in sorted(shared) if not re.fullmatch(SHARED_BY_BROKERS, name)] == []
+
+    def test_the_rules_of_brokers_are_given_their_time_and_wait_for_nothing(self) -> None:
+        impure = {"asyncio", "logging", "random", "threading", "time"}
+        rules = [module for module in FILES if module.startswith("ltq.brokers._rules")]
+        assert [module for module in rules if packages(module) & impure] == []
+
+
+class TestRooms:
+    """A room is a folder directly in `ltq`, or a module there."""
+
+    def test_there_is_no_cycle_between_them(self) -> None:
+        assert not cycle_in(room_imports())
+
+    def test_no_folder_is_crowded(self) -> None:
+        sizes = folder_sizes()
+        crowded = {folder: size for folder, size in sizes.items() if size > MOST_MODULES}
+        assert crowded == {}, "is it two roles?"
+
+    def test_public_signatures_show_types_of_public_modules_only(self) -> None:
+        private = {
+            f"{module}.{name}, shown by {owner}"
+            for owner, module, name in shown_types()
+            if not is_public(module) and f"{module}.{name}" not in HIDDEN_TYPES
+        }
+        assert sorted(private) == [], "move the type into a public module"
+
+    def test_nobody_outside_asks_which_broker_it_is(self) -> None:
+        assert [
+            place
+            for place, node in nodes()
+            if not place.startswith("ltq.brokers.")
+            if isinstance(node, ast.Call) and called(node) in ("isinstance", "issubclass")
+            if any(name.endswith("Broker") and name != "Broker" for name in names_in(node))
+        ] == [], "let the broker answer by a method of the seam"
+
+
+def names_in(node: ast.AST) -> set[str]:
+    """The names and attributes that a piece of code reads."""
+    found = ast.walk(node)
+    return {
+        one.id if isinstance(one, ast.Name) else one.attr
+        for one in found
+        if isinstance(one, ast.Name | ast.Attribute)
+    }
 
 
 class TestImports:
@@ -264,12 +305,73 @@ class TestLogging:
 
 class TestTests:
     def test_they_wait_for_events_and_do_not_sleep(self) -> None:
-        sleeps = []
-        for path in sorted(TESTS.rglob("*.py")):
-            name = str(path.relative_to(ROOT))
-            if path == Path(__file__) or name == POLLER:
-                continue
-            for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
-                if "sleep(" in line and OWN_TIME not in line:
-                    sleeps.append(f"{name}:{number}: {line.strip()}")
-        assert sleeps == [], f"wait for an event, or say {OWN_TIME!r} where a task takes time"
+        found = [told for path in files_of_tests() for told in sleeps_in(path)]
+        assert found == [], f"wait for an event, or say {OWN_TIME!r} where a task takes time"
+
+    def test_time_that_has_to_pass_says_why(self) -> None:
+        bare = [
+            f"{path.relative_to(ROOT)}:{node.lineno}"
+            for path in files_of_tests()
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, ast.Call) and called(node) == "elapse" and not says_why(node)
+        ]
+        assert bare == [], "elapse(seconds, why): the reason is a text, written there"
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "await asyncio.sleep(1)",
+            "await asyncio.to_thread(time.sleep, 1)",
+            "async with asyncio.timeout(1):\n    await asyncio.Event().wait()",
+            "await asyncio.wait_for(asyncio.Event().wait(), 1)",
+            "await asyncio.wait([task], timeout=0.02)",
+            "threading.Event().wait(0.02)",
+            "select.select([], [], [], 0.02)",
+        ],
+    )
+    def test_a_sleep_by_another_name_is_found(self, code: str) -> None:
+        assert list(sleeps(ast.parse(code)))
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "await asyncio.sleep(0)",
+            "await asyncio.Event().wait()",  # a task that runs until it is cancelled
+            "done, _ = await asyncio.wait([task], timeout=5)",
+            "async with asyncio.timeout(5):\n    await ready.wait()",
+            "await asyncio.wait_for(ready.wait(), 5)",
+        ],
+    )
+    def test_a_wait_with_a_limit_is_none(self, code: str) -> None:
+        assert not list(sleeps(ast.parse(code)))
+
+
+OWN_TIME = "# the task's own time"
+"""Marks a line where the code under test takes time: a task that sleeps, a fault that lasts."""
+
+POLLERS = {"tests/eventually.py", "tests/elapse.py", "ltq/testing/conformance/_eventually.py"}
+
+
+def files_of_tests() -> Iterator[Path]:
+    """All files of the tests, and of the suite that brokers are tested with, but the pollers."""
+    for path in sorted([*TESTS.rglob("*.py"), *SUITE.rglob("*.py")]):
+        if str(path.relative_to(ROOT)) not in POLLERS:
+            yield path
+
+
+def sleeps_in(path: Path) -> Iterator[str]:
+    """The lines of a file that only let time pass, unless they are marked."""
+    text = path.read_text("utf-8")
+    lines = text.splitlines()
+    for number in sorted(set(sleeps(ast.parse(text)))):
+        if OWN_TIME not in lines[number - 1]:
+            yield f"{path.relative_to(ROOT)}:{number}: {lines[number - 1].strip()}"
+
+
+def says_why(call: ast.Call) -> bool:
+    match call.args:
+        case [_, ast.Constant(value=str(why))]:
+            return bool(why)
+        case [_, ast.JoinedStr()]:
+            return True
+    return False

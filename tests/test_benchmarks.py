@@ -19,7 +19,7 @@ from benchmarks.peers import __main__ as launcher
 from benchmarks.peers.ltq_now import LTQ
 from benchmarks.peers.measures import MEASURES as COMPARED
 from benchmarks.results import Machine, Results
-from tests.servers import RedisServer
+from devtools.servers import RedisServer
 
 TINY = 0.0001
 

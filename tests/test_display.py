@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import ltq
+from devtools.servers import free_port
 from ltq import Progress, Status, TaskState, Worker
 from ltq._display.html import describe, row, share, table
-from tests.servers import free_port
 
 ROOT = Path(__file__).parent.parent
 

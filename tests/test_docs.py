@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from devtools.forks import run_python
 from ltq.options import SendOptions, TaskOptions
 
 ROOT = Path(__file__).parent.parent
@@ -16,15 +17,8 @@ def blocks(document: str) -> list[str]:
 
 
 def run(code: str, directory: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        cwd=directory,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    env = {"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONWARNINGS": "error"}
+    done = run_python("-c", code, cwd=directory, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -47,7 +41,15 @@ def test_the_quick_start_gives_a_typed_result(tmp_path: Path, redis_url: str) ->
         assert worker.wait(20) == 0
 
 
-def test_every_task_and_send_option_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_the_readme_leads_to_every_task_and_send_option() -> None:
+    readme, options = "README.md", "docs/options.md"
+    assert f"blob/main/{options}" in (ROOT / readme).read_text()
+    page = (ROOT / options).read_text()
     for option in (*TaskOptions.__annotations__, *SendOptions.__annotations__):
-        assert f"`{option}`" in readme, option
+        assert f"`{option}`" in page, option
+
+
+def test_the_commands_of_the_readme_are_there_for_the_continuous_integration() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for marker in re.findall(r"readme_command '(\w+ \w+)'", (ROOT / ".ci" / "run").read_text()):
+        assert re.search(rf"^<!-- {marker} -->\n\n    pip install ", readme, re.MULTILINE), marker

@@ -33,7 +33,8 @@ async def feed(closed: list[Feed]) -> Feed:
 async def reading(feed: Feed, timeout: float | None = 5.0) -> "asyncio.Task[Any]":
     """A reader that waits already."""
     task = asyncio.create_task(feed.get(timeout))
-    await asyncio.wait([task], timeout=0.001)
+    for _ in range(3):
+        await asyncio.sleep(0)
     assert not task.done()
     return task
 

@@ -131,7 +131,7 @@ class TestWrongOptions:
         with pytest.raises(ConfigurationError, match=f"unknown {kind} option 'max_trys'") as caught:
             parse({"timeout": 5, "max_trys": 3})
         own = {"name"} if kind == "task" else set[str]()
-        allowed = ", ".join(sorted(own.union(options.__dataclass_fields__)))
+        allowed = ", ".join(sorted(own.union(options.__struct_fields__)))
         assert str(caught.value).endswith(f"allowed are {allowed}")
 
     @pytest.mark.parametrize("option", ["delay", "eta", "id"])
@@ -183,7 +183,7 @@ class TestTaskOptions:
         )
 
     def test_those_of_the_type_are_those_that_are_checked(self) -> None:
-        assert set(get_type_hints(TaskOptions)) == {*TaskConfig.__dataclass_fields__, "name"}
+        assert set(get_type_hints(TaskOptions)) == {*TaskConfig.__struct_fields__, "name"}
 
     @pytest.mark.parametrize(
         ("value", "parsed"),
@@ -245,7 +245,7 @@ class TestSendOptions:
         )
 
     def test_those_of_the_type_are_those_that_are_checked(self) -> None:
-        assert set(get_type_hints(SendOptions)) == set(SendConfig.__dataclass_fields__)
+        assert set(get_type_hints(SendOptions)) == set(SendConfig.__struct_fields__)
 
     @pytest.mark.parametrize("hours", [-12, 0, 5.5])
     def test_a_time_is_the_same_moment_in_any_zone(self, hours: float) -> None:

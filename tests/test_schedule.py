@@ -14,6 +14,7 @@ import pytest
 import ltq
 from ltq import ConfigurationError, Scheduler
 from ltq._names import new_id
+from ltq._scheduler.loop import SchedulerLoop
 from ltq.brokers.memory import MemoryBroker
 from ltq.schedule import MAX_MISSED
 from ltq.scheduler import Misfire
@@ -32,6 +33,8 @@ class World:
         self.end = self.now
         self.over = asyncio.Event()
         self.sleeps = 0
+        self.paused: dict[int, float] = {}
+        """How many seconds more a sleep takes, by its number."""
         self.worker = ltq.Worker("jobs", broker=self.broker)
         self.sent: list[str] = []
         self.worker.subscribe(self._note)
@@ -46,6 +49,7 @@ class World:
         self.sent.append(moment.strftime("%m-%d %H:%M:%S %z"))
 
     async def doze(self, seconds: float) -> None:
+        seconds += self.paused.get(self.sleeps, 0.0)
         self.sleeps += 1
         if self.now >= self.end:
             self.over.set()
@@ -53,16 +57,16 @@ class World:
         self.now = min(self.end, self.now + seconds)
 
     def scheduler(self, **options: Any) -> Scheduler:
-        return Scheduler(broker=self.broker, sleep=self.doze, **options)
+        return Scheduler(broker=self.broker, **options)
 
     async def run(self, scheduler: Scheduler, seconds: float) -> None:
         """Run for so long, in no time."""
         self.end, self.over = self.now + seconds, asyncio.Event()
-        running = asyncio.create_task(scheduler.run())
+        loop = SchedulerLoop(self.broker, scheduler.schedules, sleep=self.doze)
+        loop.start()
         async with asyncio.timeout(20):
             await self.over.wait()
-        await scheduler.stop()
-        await running
+        await loop.aclose()
 
 
 HOUR, DAY = 3600.0, 86400.0
@@ -140,12 +144,7 @@ class TestMisfire:
         world = World()
         scheduler = world.scheduler()
         scheduler.cron("* * * * * *", world.report.message("a"), misfire="skip")
-        plain = world.doze
-
-        async def doze(seconds: float) -> None:
-            await plain(seconds + 3 * (world.sleeps == 3))
-
-        scheduler._sleep = doze
+        world.paused[3] = 3.0
         await world.run(scheduler, 20)
         assert len(world.sent) == 20
 
@@ -168,7 +167,10 @@ class TestDeclaring:
             ({"misfire": "twice"}, r"misfire='twice' is not allowed: \"once\", \"skip\" or"),
             ({"name": "two words"}, "schedule name 'two words' is not allowed"),
             ({"name": "n" * 181}, "at most 180"),
-            ({"message": "jobs:report"}, "'jobs:report' is not allowed: one made by task.message"),
+            (
+                {"message": "jobs:report"},
+                "'jobs:report' is not allowed: it must be",
+            ),
             ({"message": ltq.Message((), {}, "jobs:report")}, "made by task.message"),
         ],
     )
@@ -247,7 +249,7 @@ class TestWorkerCron:
         world = World()
         with pytest.raises(ConfigurationError, match=r"above @worker\.task"):
             world.worker.cron("@daily")(print)  # type: ignore[type-var]
-        with pytest.raises(ConfigurationError, match="another worker's"):
+        with pytest.raises(ConfigurationError, match="belongs to another worker"):
             ltq.Worker("other", broker=world.broker).cron("@daily")(world.report)
 
 
@@ -285,15 +287,18 @@ class TestRuns:
         assert "ltq-scheduler" not in {thread.name for thread in threading.enumerate()}
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_a_signal_ends_start(self, number: signal.Signals) -> None:
+    def test_a_signal_ends_start(
+        self, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         scheduler, _ = make_scheduler()
         before = signal.getsignal(number)
 
-        async def doze(_: float) -> None:
+        async def asked_for_the_time() -> float:
             os.kill(os.getpid(), number)
             await asyncio.Event().wait()
+            return 0.0
 
-        scheduler._sleep = doze
+        monkeypatch.setattr(scheduler.broker, "time", asked_for_the_time)
         scheduler.start()
         assert signal.getsignal(number) is before
 

@@ -1,4 +1,4 @@
-"""The worker that sends emails, by one connection that its lifespan opens and closes."""
+"""The worker that sends emails, over one connection that its lifespan opens and closes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,13 +9,13 @@ import ltq
 
 
 class Outbox:
-    """Stands for a connection to a mail server."""
+    """Stands in for a connection to a mail server."""
 
     def __init__(self) -> None:
         self.sent = 0
 
     async def deliver(self, to: str, subject: str) -> str:
-        """Send one email; what the server calls it."""
+        """Send one email; returns the server's name for it."""
         await asyncio.sleep(0.01)
         self.sent += 1
         print(f"to {to}: {subject}")
@@ -38,5 +38,5 @@ worker = ltq.Worker("emails", lifespan=connect)
 
 @worker.task(max_tries=3, max_rate="50/s")
 async def send_email(to: str, subject: str) -> str:
-    """Send one email. `worker.resource` is the `Outbox`, and type checkers know."""
+    """Send one email. Type checkers know that `worker.resource` is the `Outbox`."""
     return await worker.resource.deliver(to, subject)

@@ -3,7 +3,7 @@
     ltq run --app examples.app.main:app          # in one terminal
     python -m examples.app.main redis "8.2 is out"   # in another
 
-Both find Redis by LTQ_BROKER_URL, else at redis://localhost:6379. Each worker has a thread and an
+Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379. Each worker has a thread and an
 event loop of its own, so one that is busy does not hold up the other. Ctrl-C stops both.
 """
 
@@ -23,7 +23,7 @@ PATIENCE = 10.0
 
 
 class Timing(ltq.Middleware):
-    """Says how long each run took: one object for all workers of the App."""
+    """Prints how long each run took: one object for all workers of the App."""
 
     @asynccontextmanager
     async def __call__(
@@ -43,18 +43,18 @@ app.register_worker(notifications.worker)
 
 
 async def produce(topic: str, news: str) -> list[str]:
-    """Send one notification; what the mail server says to each email that came of it."""
+    """Send one notification; returns the mail server's answer to each of its emails."""
     async with AsyncExitStack() as stack:
         for worker in app.workers:
             stack.push_async_callback(worker.aclose)
-        told = await (await notifications.notify.send(topic, news)).result(PATIENCE)
-        # Known by their ids, which came as a result: from any process.
-        handles = [emails.send_email.handle(task_id) for task_id in told.emails]
+        sent = await (await notifications.notify.send(topic, news)).result(PATIENCE)
+        # An id is enough for a handle, in any process.
+        handles = [emails.send_email.handle(task_id) for task_id in sent.emails]
         return [await handle.result(PATIENCE) for handle in handles]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the producer. 0: all emails are sent, 1: not so, 2: wrong use."""
+    """Run the producer. 0: all emails are sent, 1: not all, 2: wrong use."""
     parser = argparse.ArgumentParser(
         prog="python -m examples.app.main",
         description="Tell the followers of a topic some news.",
@@ -66,10 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         receipts = asyncio.run(produce(options.topic, options.news))
     except ltq.ResultTimeoutError:
-        print("no worker? ltq run --app examples.app.main:app", file=sys.stderr)
+        print("no answer; does a worker run? ltq run --app examples.app.main:app", file=sys.stderr)
         return 1
     except ltq.LtqError as error:
-        print(f"it did not work out: {error}", file=sys.stderr)
+        print(f"failed: {error}", file=sys.stderr)
         return 1
     for receipt in receipts:
         print(f"sent: {receipt}")

@@ -1,4 +1,4 @@
-"""The worker that decides who is told what; the telling is the other worker's."""
+"""The worker that decides who gets which notification; the other worker sends the emails."""
 
 from dataclasses import dataclass
 
@@ -14,15 +14,15 @@ FOLLOWERS = {
 
 
 @dataclass(frozen=True)
-class Told:
-    """Who is told, and the ids of the emails' tasks."""
+class Notified:
+    """The topic, and the ids of the tasks that send the emails."""
 
     topic: str
     emails: list[str]
 
 
 @worker.task
-async def notify(topic: str, news: str) -> Told:
+async def notify(topic: str, news: str) -> Notified:
     """Send an email task for each follower of a topic, all in one call to Redis."""
     if topic not in FOLLOWERS:
         raise ltq.RejectError(f"nobody knows the topic {topic}")
@@ -30,4 +30,4 @@ async def notify(topic: str, news: str) -> Told:
     handles = await send_email.send_many(
         [send_email.message(follower, subject) for follower in FOLLOWERS[topic]]
     )
-    return Told(topic, [handle.id for handle in handles])
+    return Notified(topic, [handle.id for handle in handles])

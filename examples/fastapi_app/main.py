@@ -1,12 +1,12 @@
-"""Reports that are built by a worker, and a page that shows live how far they are.
+"""Reports that a worker builds, and a page that shows their progress live.
 
     ltq run examples.fastapi_app.main:worker                                     # in one terminal
     uvicorn examples.fastapi_app.main:app --timeout-graceful-shutdown 5          # in another
 
-Then open http://127.0.0.1:8000. Both find Redis by LTQ_BROKER_URL, else at redis://localhost:6379.
-However many pages are open, the server watches over one connection to Redis, and when a page is
-left, its watches end. A page has one stream of events for all its reports, as browsers open no more
-than six connections to a server.
+Then open http://127.0.0.1:8000. Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379.
+However many pages are open, the server watches over one connection to Redis. When a page is left,
+its watches end. A page has one stream of events for all its reports, since browsers open at most
+six connections to a server.
 """
 
 import asyncio
@@ -37,11 +37,11 @@ class Report:
 
 @worker.task(max_tries=3, timeout=300)
 async def build(title: str, pages: int) -> Report:
-    """Write a report, page by page, and say how far it is."""
+    """Write a report, page by page, and report the progress."""
     words = 0
     for page in range(1, pages + 1):
         await ltq.current().progress(page - 1, pages, f"writing page {page}")
-        await asyncio.sleep(0.15)  # stands for the work
+        await asyncio.sleep(0.15)  # stands in for the work
         words += 200 + 7 * len(title) * page % 90
     if "fail" in title.lower():
         raise ltq.RejectError("nobody wants to read that")
@@ -54,7 +54,7 @@ class View:
 
     id: str
     status: str
-    """What `ltq.Status` says, or "unknown"."""
+    """An `ltq.Status`, or "unknown"."""
     done: float
     """From 0 to 1."""
     note: str
@@ -62,7 +62,7 @@ class View:
 
     @classmethod
     def of(cls, state: ltq.TaskState[Report]) -> "View":
-        """What there is to say of a state; its result is a `Report`, for type checkers too."""
+        """The view of a state. Type checkers know that its result is a `Report`."""
         done, note = 0.0, "waiting for a worker"
         if state.progress is not None:
             done = state.progress.current / (state.progress.total or 1)
@@ -92,7 +92,7 @@ app = FastAPI(title="LTQ reports", lifespan=lifespan)
 
 
 async def find(report_id: str) -> ltq.Handle[Report]:
-    """The report that a URL names. All that a process needs to know of a task is its id."""
+    """The report that a URL names. A process needs only the id of a task."""
     handle = build.handle(report_id)
     try:
         await handle.state()
@@ -119,7 +119,7 @@ async def order(wanted: Order) -> View:
 
 @app.get("/reports/{report_id}")
 async def show(report: Found) -> View:
-    """How a report stands now."""
+    """The present state of a report."""
     return View.of(await report.state())
 
 
@@ -133,7 +133,7 @@ async def cancel(report: Found) -> dict[str, bool]:
 async def events(
     ids: Annotated[list[str], Query(alias="id", max_length=100)],
 ) -> AsyncIterator[View]:
-    """Server-sent events: how these reports stand, until all have ended, or the browser is gone."""
+    """Server-sent events: the states of these reports, until all have ended or nobody looks."""
     async for view in follow([build.handle(one) for one in ids]):
         yield view
 
@@ -161,6 +161,6 @@ async def watch(report: ltq.Handle[Report], views: "asyncio.Queue[View | None]")
         async for state in report.watch():
             views.put_nowait(View.of(state))
     except ltq.TaskNotFoundError:
-        views.put_nowait(View(report.id, "unknown", 0.0, "it is not there any more", True))
+        views.put_nowait(View(report.id, "unknown", 0.0, "it does not exist any more", True))
     finally:
         views.put_nowait(None)

@@ -1,22 +1,22 @@
-"""ExponentialBackoff between attempts at something that fails for a while."""
+"""Pauses between attempts at something that fails for a while."""
 
-import random
+from ltq._aio.clock import Jitter, jittered
 
 
 class ExponentialBackoff:
-    """Each is twice the one before, from `first` to `longest` seconds, and anywhere in its later
-    half, so that those who failed together do not come back together."""
+    """Each pause is twice the one before, from `first` to `longest` seconds, minus its jitter."""
 
-    def __init__(self, first: float, longest: float) -> None:
+    def __init__(self, first: float, longest: float, *, jitter: Jitter = jittered) -> None:
         self._first = first
         self._longest = longest
+        self._jitter = jitter
         self._pause = first
 
     def next(self) -> float:
         """Seconds until the next attempt."""
         pause, self._pause = self._pause, min(2 * self._pause, self._longest)
-        return pause * random.uniform(0.5, 1.0)
+        return self._jitter(pause)
 
     def reset(self) -> None:
-        """Something succeeded: the next failure is a first one."""
+        """Start again with the first pause: an attempt succeeded."""
         self._pause = self._first

@@ -1,4 +1,4 @@
-"""The way from synchronous code to a broker: one event loop, in a thread, for each process."""
+"""The way from synchronous code into an event loop: one, in a thread, for each process."""
 
 import asyncio
 import atexit
@@ -7,9 +7,8 @@ import socket
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from ltq.broker import Broker
 from ltq.errors import BrokerError, ConfigurationError
 
 T = TypeVar("T")
@@ -20,11 +19,19 @@ _CLOSE_WITHIN = 3.0
 _CLOSED = "the connections of the synchronous calls are closed: by close_sync, a fork or the end"
 
 
+class Closable(Protocol):
+    """What calls use in the portal's event loop, a broker: it is closed with the portal."""
+
+    async def aclose(self) -> None:
+        """Close what it has opened in the running event loop."""
+        ...
+
+
 class BlockingPortal:
     """An event loop in a daemon thread, for calls from any other thread."""
 
     def __init__(self) -> None:
-        self._brokers: dict[int, Broker] = {}
+        self._used: dict[int, Closable] = {}
         self._lock = threading.RLock()  # a garbage collection within it may end a watch
         self._process = os.getpid()
         self._closed = False
@@ -43,13 +50,13 @@ class BlockingPortal:
         """Whether it takes no more calls."""
         return self._closed
 
-    def call(self, broker: Broker, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine that uses this broker, and wait for what it returns or raises.
+    def call(self, used: Closable, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine that uses a broker, and wait for what it returns or raises.
 
         It runs in a copy of the caller's context. A wait that is interrupted, as by Ctrl-C,
         cancels it. Raises `BrokerError` where the portal is closed, also meanwhile.
         """
-        future = self._start(broker, work)
+        future = self._start(used, work)
         if future is None:
             raise BrokerError(_CLOSED)
         try:
@@ -62,15 +69,15 @@ class BlockingPortal:
         finally:
             del future  # it holds the error, whose traceback holds this frame
 
-    def tell(self, broker: Broker, work: Coroutine[Any, Any, Any]) -> None:
+    def tell(self, used: Closable, work: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine without waiting for it; not at all where the portal is closed.
 
         It does not wait for anything, and may be called by a garbage collection.
         """
-        self._start(broker, work)
+        self._start(used, work)
 
     def close(self) -> None:
-        """Close the brokers' connections in this loop, and end it. Calls under way fail."""
+        """Close what was used in this loop, and end the loop. Calls under way fail."""
         with self._lock:
             if self._closed:
                 return
@@ -79,11 +86,11 @@ class BlockingPortal:
         if threading.current_thread() is not self._thread:
             self._thread.join(_CLOSE_WITHIN)
 
-    def _start(self, broker: Broker, work: Coroutine[Any, Any, T]) -> "Future[T] | None":
+    def _start(self, used: Closable, work: Coroutine[Any, Any, T]) -> "Future[T] | None":
         if self._process == os.getpid():  # in a fork the lock may be held by a thread of the parent
             with self._lock:  # what is started before the end gets its answer, or is cancelled
                 if not self._closed:
-                    self._brokers[id(broker)] = broker
+                    self._used[id(used)] = used
                     return asyncio.run_coroutine_threadsafe(work, self._loop)
         work.close()
         return None
@@ -104,7 +111,7 @@ class BlockingPortal:
         self._end = asyncio.Event()
         opened.set_result(None)
         await self._end.wait()
-        closing = (broker.aclose() for broker in self._brokers.values())
+        closing = (used.aclose() for used in self._used.values())
         await asyncio.gather(*closing, return_exceptions=True)
 
 

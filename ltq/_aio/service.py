@@ -26,6 +26,20 @@ async def cancel_all(futures: "Iterable[asyncio.Future[Any]]") -> None:
     await asyncio.gather(*futures, return_exceptions=True)
 
 
+async def first_of(*works: Coroutine[Any, Any, object], name: str) -> None:
+    """Run coroutines beside one another until one ends, and cancel the others.
+
+    Raises what the one that ended first raised.
+    """
+    tasks = [spawn(work, name=name) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await cancel_all(task for task in tasks if not task.done())
+    for task in done:
+        task.result()
+
+
 class Service:
     """Something that runs in the background of one event loop.
 
@@ -74,7 +88,10 @@ class Service:
             self._main.cancel()
 
     async def wait(self) -> None:
-        """Wait until its work ends, by itself or after `stop`. Raises the error that ended it."""
+        """Wait until its work ends, by itself or after `stop`.
+
+        Raises the error that ended it, also a cancellation where nobody had called `stop`.
+        """
         main = self._main
         if main is None:
             return
@@ -83,7 +100,7 @@ class Service:
             await asyncio.wait([main])
         finally:
             self._waiters -= 1
-        if not main.cancelled():
+        if not (main.cancelled() and self._is_stopping):
             main.result()
 
     async def drain(self, timeout: float | None = None) -> bool:
@@ -105,11 +122,16 @@ class Service:
     async def _run(self) -> None:
         """Work until done or cancelled. Not needed where all work is started with `_spawn`."""
 
-    def _spawn(self, work: Coroutine[Any, Any, T], name: str = "") -> "asyncio.Task[T]":
-        """Start a task that belongs to this service; `name` says what it does for it."""
+    def _spawn(
+        self, work: Coroutine[Any, Any, T], name: str = "", *, is_awaited: bool = False
+    ) -> "asyncio.Task[T]":
+        """Start a task that belongs to this service; `name` says what it does for it.
+
+        With `is_awaited` the caller looks at its error, so that it is not logged.
+        """
         task = spawn(work, name=f"{self.name}-{name}" if name else self.name)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._tasks.discard if is_awaited else self._task_ended)
         return task
 
     def _others(self) -> "set[asyncio.Task[Any]]":
@@ -117,7 +139,7 @@ class Service:
         here = asyncio.current_task()
         return {task for task in self._tasks if task is not here and not task.done()}
 
-    def _ended(self, task: "asyncio.Task[Any]") -> None:
+    def _task_ended(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None and not (task is self._main and self._waiters):

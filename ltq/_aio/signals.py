@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 Stop = Callable[[bool], None]
-"""Told to stop; True when it was told before and shall not wait any longer."""
+"""Called to stop; with True when it was called before: then do not wait any longer."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _listeners: dict[object, Stop] = {}
-_told: set[object] = set()
+_stopping: set[object] = set()
 _previous: dict[signal.Signals, Any] = {}
 
 
@@ -21,7 +21,7 @@ _previous: dict[signal.Signals, Any] = {}
 def stop_on_signals(stop: Stop) -> Iterator[None]:
     """While entered, a signal calls `stop(False)`, and each further one `stop(True)`.
 
-    All that listen are told. Outside the main thread, where Python allows no handlers, nothing
+    All that listen are called. Outside the main thread, where Python allows no handlers, nothing
     happens. The former handlers are put back when nobody listens any more.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -35,7 +35,7 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
         yield
     finally:
         del _listeners[key]
-        _told.discard(key)
+        _stopping.discard(key)
         if not _listeners:
             _restore(loop)
 
@@ -43,7 +43,7 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
 def _install(loop: asyncio.AbstractEventLoop) -> None:
     for number in _SIGNALS:
         _previous[number] = signal.getsignal(number)
-        loop.add_signal_handler(number, _tell)
+        loop.add_signal_handler(number, _stop_all)
 
 
 def _restore(loop: asyncio.AbstractEventLoop) -> None:
@@ -52,7 +52,7 @@ def _restore(loop: asyncio.AbstractEventLoop) -> None:
         signal.signal(number, _previous.pop(number))
 
 
-def _tell() -> None:
+def _stop_all() -> None:
     for key, stop in list(_listeners.items()):
-        stop(key in _told)
-        _told.add(key)
+        stop(key in _stopping)
+        _stopping.add(key)

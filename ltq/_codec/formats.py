@@ -1,8 +1,8 @@
 """The wire formats: values of an annotated type to bytes and back, by msgspec and its hooks.
 
-msgspec reads and writes every type of the standard library that has one obvious JSON form. Two
-things are added, by its hooks: pydantic models, known by their methods (pydantic is never
-imported), and what `_unions` puts in the place of types that msgspec refuses.
+msgspec reads and writes every type of the standard library that has one obvious JSON form. Its
+hooks add two things: pydantic models, recognised by their methods (pydantic is never imported), and
+the `Choice` types that stand for types that msgspec refuses (see `unions`).
 """
 
 from collections.abc import Callable
@@ -27,11 +27,11 @@ class Format(Protocol):
         ...
 
     def load(self, data: bytes, /) -> Any:
-        """Make of bytes what a `Decode` reads."""
+        """Bytes as what a `Decode` reads."""
         ...
 
     def decoder(self, hint: Any, /) -> Decode:
-        """What reads values of the type `hint`; raise `TypeError` where there is no such thing."""
+        """The decoder of the type `hint`; raises `TypeError` for a type that cannot be read."""
         ...
 
 
@@ -54,7 +54,7 @@ class MsgspecFormat:
 
 
 class ObjectFormat:
-    """A user's serializer: it sees plain values only, msgspec does the rest."""
+    """A user's serializer. It sees plain values only; msgspec does the rest."""
 
     def __init__(self, serializer: Serializer) -> None:
         self._dumps = serializer.dumps
@@ -73,7 +73,7 @@ class ObjectFormat:
 
 
 def canonical(value: Any) -> bytes:
-    """JSON that is the same for equal values, in whatever order their sets and dicts are."""
+    """JSON that is the same for equal values, whatever the order of their sets and dicts."""
     return _canonical(value)
 
 

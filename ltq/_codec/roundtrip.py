@@ -1,5 +1,6 @@
-"""What a value silently turns into on its way: NaN into None, a `UUID` that nobody annotated into a
-`str`.
+"""Whether a value is the same after a round trip: encoded, and decoded again.
+
+Without an error NaN may become None, and a `UUID` without annotation a `str`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,10 +12,11 @@ _PLAIN = (str, int, float, bool, list, dict, bytes)
 
 
 def difference(sent: Any, got: Any, *, plain: bool = False, path: str = "") -> str:
-    """What sending does to a value: empty if `got` is as good as `sent`.
+    """How `got` differs from `sent`, and at which path; empty if it is as good.
 
-    As good are: an equal value; a base class for its subclass; a list for a tuple; what has the
-    same type and cannot be compared. With `plain`, also plain data for any other value.
+    As good are an equal value, an instance of a base class of what was sent, a list for a tuple,
+    and a value of the same type that cannot be compared. With `plain`, plain data is as good as
+    any value.
     """
     if equal(sent, got):
         return ""
@@ -42,7 +44,7 @@ def _as_good(sent: Any, got: Any) -> bool:
 
 
 def equal(a: Any, b: Any) -> bool:
-    """`a == b`, and False where a user's `__eq__` fails."""
+    """`a == b`; False where the `__eq__` of a user's class raises."""
     try:
         return bool(a == b)
     except Exception:
@@ -50,7 +52,7 @@ def equal(a: Any, b: Any) -> bool:
 
 
 def _pairs(sent: Any, got: Any) -> Iterator[tuple[str, Any, Any]] | None:
-    """The parts of two values with the step to them, None if the two are not alike."""
+    """The parts of two values, each with its step of the path; None if the two are not alike."""
     sequence = list if isinstance(sent, list) else list | tuple
     if isinstance(sent, list | tuple) and isinstance(got, sequence):
         return ((f"[{i}]", a, b) for i, (a, b) in enumerate(zip(sent, got, strict=False)))

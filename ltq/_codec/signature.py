@@ -2,11 +2,11 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from inspect import Parameter
 from typing import Any, Unpack, get_args, get_origin
 
+import msgspec
 import typing_extensions
 from typing_extensions import get_type_hints
 
@@ -19,8 +19,7 @@ CallShape = tuple[tuple[Decode, ...], tuple[Decode, ...]]
 """The decoders of one shape of call: of its positional arguments, and of the named ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(msgspec.Struct, frozen=True):
     """A task's signature with a decoder for each parameter, and for `return`."""
 
     signature: inspect.Signature
@@ -32,8 +31,11 @@ class Schema:
     extra: str
     """Name of `**kwargs`, or empty."""
 
-    def plan(self, count: int, names: tuple[str, ...]) -> CallShape:
-        """For a call of this shape; raise `TypeError` if it does not fit the signature."""
+    def shape_of(self, count: int, names: tuple[str, ...]) -> CallShape:
+        """The decoders of a call with `count` positional arguments and these names.
+
+        Raises `TypeError` if the call does not fit the signature.
+        """
         self.signature.bind(*(None,) * count, **dict.fromkeys(names))
         args = (*self.positional[:count], *(self.rest,) * (count - len(self.positional)))
         kwargs = (name if name in self.named else self.extra for name in names)
@@ -51,7 +53,11 @@ def read_schema(
     task_name: str,
     localns: Mapping[str, Any] | None,
 ) -> Schema:
-    """Read a function's signature; `NameError` or `AttributeError`: a name is not there yet."""
+    """Read a function's signature.
+
+    Raises `NameError` or `AttributeError` where an annotation names something not defined yet,
+    `ConfigurationError` for a type that cannot travel.
+    """
     try:
         hints = get_type_hints(_function(fn), localns=localns, include_extras=True)
         parameters = list(_spelled_out(inspect.signature(fn), hints, localns))
@@ -87,7 +93,7 @@ def _checked(decoder: Callable[[Any], Decode], hint: Any, where: str) -> Decode:
 
 
 def _function(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """The function that has the annotations."""
+    """The function that carries the annotations."""
     while isinstance(fn, partial):
         fn = fn.func
     fn = inspect.unwrap(fn)
@@ -97,7 +103,7 @@ def _function(fn: Callable[..., Any]) -> Callable[..., Any]:
 def _spelled_out(
     signature: inspect.Signature, hints: dict[str, Any], localns: Mapping[str, Any] | None
 ) -> Iterator[Parameter]:
-    """The parameters, with `**kwargs: Unpack[SomeTypedDict]` as one for each of its keys."""
+    """The parameters, with `**kwargs: Unpack[SomeTypedDict]` as one parameter for each key."""
     for parameter in signature.parameters.values():
         hint: Any = hints.get(parameter.name)
         origin: Any = get_origin(hint)

@@ -1,8 +1,7 @@
-"""Types that msgspec refuses, made readable.
+"""Types that msgspec refuses: unions whose arms look alike on the wire, and enums of mixed values.
 
-Unions whose arms look alike on the wire (`str | datetime`, two dataclasses), and enums of mixed
-values: `lower` puts a `Choice` in their place, which tries the arms, the most specific first, and
-takes the one that writes the very data it was read from.
+For `str | datetime`, or a union of two dataclasses, `lower` puts a `Choice` in its place. It tries
+the arms, the most specific first, and takes the one that writes exactly the data it was read from.
 """
 
 import types
@@ -26,11 +25,14 @@ import msgspec
 from ltq._codec.formats import Choice, Decode, Format, build, choice, type_name
 
 _OPEN = (ForwardRef, ParamSpecArgs, ParamSpecKwargs)
-"""Hints that say nothing: an alias within itself (else it is resolved), another's arguments."""
+"""Hints that say nothing: an alias within itself, or the arguments of another function."""
 
 
 def lower(hint: Any, form: Format) -> Any:
-    """`hint` with a `Choice` for each part `form` cannot decode; else raise its `TypeError`."""
+    """`hint` with a `Choice` for each part that `form` cannot decode.
+
+    Raises the `TypeError` of `form` where that does not help.
+    """
     try:
         form.decoder(hint)
     except TypeError as refusal:
@@ -91,9 +93,9 @@ def _enum(hint: EnumType, form: Format) -> Choice:
 
 
 def _picker(name: str, arms: tuple[Any, ...], form: Format) -> Decode:
-    """Choose the arm of a union: the first that writes the very data, else the first that fits.
+    """Choose the arm of a union: the first that writes the same data, else the first that fits.
 
-    The second is for data of another version of the code: a field was added or removed since.
+    The latter is for data of another version of the code, which has a field more or less.
     """
     plain = form.decoder(Any)
     ordered = sorted(arms, key=_rank)
@@ -127,7 +129,7 @@ _RANKS: dict[Any, int] = {
 
 
 def _rank(arm: Any) -> int:
-    """The more specific, the lower. What is not named above (dates, models, ...) comes first."""
+    """Lower for more specific types. Types not named above (dates, models, ...) come first."""
     while get_origin(arm) is Annotated or hasattr(arm, "__supertype__"):
         arm = arm.__origin__ if get_origin(arm) is Annotated else arm.__supertype__
     return _RANKS.get(get_origin(arm) or arm, 0)
@@ -136,7 +138,7 @@ def _rank(arm: Any) -> int:
 def _canonical(plain: Any) -> str:
     """A text that is the same for the same plain data, whatever the order of a set or of keys.
 
-    An order of a list is never lost by decoding it, so there is no need to compare it.
+    Decoding never changes the order of a list, so the order need not be compared.
     """
     if isinstance(plain, dict):
         return f"{{{','.join(sorted(f'{k!r}:{_canonical(v)}' for k, v in plain.items()))}}}"

@@ -1,22 +1,24 @@
-"""Cron expressions: which instants they mean, in a time zone, also where its clocks are changed.
+"""Cron expressions: the instants that they stand for in a time zone, also where its clocks change.
 
-croniter knows which wall times an expression means; what instants these are is decided here:
+croniter knows the wall times of an expression. Which instants these are is decided here:
 
-- An expression for every hour (`30 * * * *`) runs through: it means every instant at which a clock
-  on the wall shows such a time. An hour that is left out has none, one that is repeated has twice
-  as many.
-- Any other one (`30 2 * * *`) means each wall time once: the first one of two, and where the time
-  is left out, the instant at which the clocks are set forward.
+- An expression for every hour (`30 * * * *`) runs through. It stands for every instant at which a
+  clock on the wall shows such a time: none in an hour that is skipped, twice as many in an hour
+  that is repeated.
+- Any other expression (`30 2 * * *`) stands for each wall time once. Of a time that comes twice,
+  the first; for a time that is skipped, the instant at which the clocks are set forward.
 """
 
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import takewhile
 from zoneinfo import ZoneInfo
 
+import msgspec
+
+from ltq._display.values import short_repr
 from ltq.errors import ConfigurationError
 
 _ALLOWED = (
@@ -24,44 +26,43 @@ _ALLOWED = (
     "@weekly, @monthly, @yearly, @annually"
 )
 _RANDOM = re.compile(r"[hr](\(.*\))?(/.*)?", re.IGNORECASE)
-"""A field whose value croniter makes up, another one in each process."""
+"""A field with a random value, which croniter chooses anew in each process."""
 
 _SECOND = timedelta(seconds=1)
 _STRIDE = 6 * 3600
-"""Seconds: clocks are not changed twice within them."""
+"""Seconds within which clocks do not change twice."""
 
 _FIRST_WIDTH = 64
-"""Seconds looked at first, to find the latest instants."""
+"""Seconds that are searched first for the latest instants."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cron:
+class Cron(msgspec.Struct, frozen=True):
     """A cron expression in a time zone; its instants are whole Unix seconds."""
 
     expression: str
     zone: tzinfo
     runs_through: bool
-    """Whether it means every hour."""
+    """Whether it is an expression for every hour."""
 
     @property
     def zone_name(self) -> str:
-        """The zone for people."""
+        """The name of the zone."""
         return str(self.zone)
 
     def next(self, after: int) -> int:
-        """The first instant later than this."""
+        """The first instant later than `after`."""
         return self._next_through(after) if self.runs_through else self._next_once(after)
 
     def iterate(self, after: int) -> Iterator[int]:
-        """The instants later than this, in order."""
+        """The instants later than `after`, in order, without end."""
         while True:
             after = self.next(after)
             yield after
 
     def latest(self, after: int, until: int, count: int) -> list[int]:
-        """The latest instants, `count` at most, that are later than `after`, up to `until`.
+        """The latest instants, at most `count`, that are later than `after`, up to `until`.
 
-        Looks at ever longer times before `until`, so that long ones cost no more than their end.
+        Searches ever longer times before `until`, so that a long time costs no more than its end.
         """
         width = _FIRST_WIDTH
         while True:
@@ -73,8 +74,8 @@ class Cron:
             width *= 4
 
     def _next_once(self, after: int) -> int:
-        # The instants come in the order of their wall times, and none of a wall time up to that of
-        # `after` is later than it.
+        # Instants are in the order of their wall times, so wall times up to that of `after` have no
+        # instant later than `after`.
         for wall in _walls(self.expression, self._wall(after)):
             instant = self._instant(wall)
             if instant > after:
@@ -89,21 +90,21 @@ class Cron:
             change = self._change(after, instant)
             if change is None:
                 return instant
-            # What the clocks show from their change on, that instant included.
+            # Go on with what the clocks show from their change on, that instant included.
             after, wall = change, self._wall(change) - _SECOND
 
     def _instant(self, wall: datetime) -> int:
-        """When clocks show a wall time first, or the end of the gap it is in."""
+        """When clocks first show a wall time, or the end of the gap that it is in."""
         instant = int(wall.replace(tzinfo=self.zone, fold=0).timestamp())
         if self._wall(instant) == wall:
             return instant
-        # In a gap, both readings of it are beside the change: by the offset before, and after.
+        # In a gap, the two readings lie around the change: by the offset after it, and before it.
         other = int(wall.replace(tzinfo=self.zone, fold=1).timestamp())
         before, later = min(instant, other), max(instant, other)
         return self._change(before, later) or later
 
     def _change(self, after: int, until: int) -> int | None:
-        """The first instant, up to `until`, at which the clocks are not as they were at `after`."""
+        """The first instant, up to `until`, at which the offset is not that of `after`."""
         offset = self._offset(after)
         low = after
         while low < until:
@@ -127,7 +128,7 @@ class Cron:
         return datetime.fromtimestamp(instant, self.zone).replace(tzinfo=None, fold=0)
 
     def _offset(self, instant: int) -> int:
-        """Seconds of the wall time before UTC."""
+        """Seconds by which the wall time is ahead of UTC."""
         return _unix(self._wall(instant)) - instant
 
 
@@ -136,20 +137,22 @@ def parse_cron(expression: object, zone: object) -> Cron:
     fields = expression.split() if isinstance(expression, str) else []
     parts = [part for field in fields for part in field.split(",")]
     if not (len(fields) in (5, 6) or _is_alias(fields)) or any(map(_RANDOM.fullmatch, parts)):
-        raise ConfigurationError(f"cron expression {_shown(expression)} is not allowed: {_ALLOWED}")
+        raise ConfigurationError(
+            f"cron expression {short_repr(expression)} is not allowed: {_ALLOWED}"
+        )
     plain = " ".join(fields)
     try:
         next(_walls(plain, datetime(2024, 1, 1)))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
         reason = f"{error}".rstrip(". ") or type(error).__name__
         raise ConfigurationError(
-            f"cron expression {_shown(expression)} is not allowed ({reason}): {_ALLOWED}"
+            f"cron expression {short_repr(expression)} is not allowed ({reason}): {_ALLOWED}"
         ) from error
     return Cron(plain, parse_zone(zone), _runs_through(plain))
 
 
 def parse_zone(zone: object) -> tzinfo:
-    """A time zone from its name, or as it is; None is UTC. Raises `ConfigurationError`."""
+    """A time zone, from its name or given as one; None is UTC. Raises `ConfigurationError`."""
     if zone is None or zone is UTC or zone == "UTC":
         return UTC
     if isinstance(zone, ZoneInfo):
@@ -160,7 +163,8 @@ def parse_zone(zone: object) -> tzinfo:
         except (KeyError, ValueError, OSError):
             pass
     raise ConfigurationError(
-        f"tz={_shown(zone)} is not allowed: a time zone's name like 'Europe/Berlin', or a ZoneInfo"
+        f"tz={short_repr(zone)} is not allowed: "
+        "a time zone's name like 'Europe/Berlin', or a ZoneInfo"
     )
 
 
@@ -168,14 +172,9 @@ def _is_alias(fields: list[str]) -> bool:
     return len(fields) == 1 and fields[0].startswith("@")
 
 
-def _shown(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 80 else shown[:77] + "..."
-
-
 def _walls(expression: str, after: datetime) -> Iterator[datetime]:
-    """The wall times of an expression later than this: croniter knows of no zone here."""
-    # Imported where it is needed: it takes long, and most programs have no schedule.
+    """The wall times of an expression later than `after`, without end and without a zone."""
+    # Imported here because it is slow, and most programs have no schedule.
     from croniter import croniter
 
     found = croniter(expression, after)

@@ -1,4 +1,4 @@
-"""How a task stands, as a few words and as HTML: for notebooks."""
+"""The state of a task in a few words and as HTML."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,19 +13,19 @@ _COLOURS = {
 }
 _FAILED = "#cf222e"
 _CELL = "padding:2px 12px 2px 0;text-align:left;white-space:nowrap"
-_WIDTH = 160
-"""Of a bar, in pixels."""
+_BAR_WIDTH = 160
+"""Pixels of a bar."""
 
 
 def describe(state: TaskState[Any] | None) -> str:
-    """`": working 3/10"`, to follow a name; nothing where no state is known."""
+    """`": working 3/10"`, to follow a name; empty if no state is known."""
     if state is None:
         return ""
     return f": {state.status.value} {amount(state.progress)}".rstrip()
 
 
 def amount(progress: Progress | None) -> str:
-    """`3/10`, `3`, or nothing."""
+    """`"3/10"`, `"3"`, or empty."""
     if progress is None:
         return ""
     total = "" if progress.total is None else f"/{progress.total:g}"
@@ -33,13 +33,13 @@ def amount(progress: Progress | None) -> str:
 
 
 def remark(state: TaskState[Any]) -> str:
-    """What else there is to say: how far it is, and its note or its error."""
+    """The progress of a task, and its note or its error."""
     note = state.error or (state.progress.note if state.progress else "")
     return f"{amount(state.progress)} {note}".strip()
 
 
 def share(state: TaskState[Any] | None) -> float:
-    """How much is done, from 0 to 1, as far as the task says."""
+    """How much is done, from 0 to 1, as far as is known."""
     if state is None:
         return 0.0
     if state.status is Status.COMPLETED:
@@ -51,8 +51,8 @@ def share(state: TaskState[Any] | None) -> float:
 
 
 def row(task_name: str, task_id: str, state: TaskState[Any] | None, note: str = "") -> str:
-    """One task as a row of `table`; `note` stands where its state is not known."""
-    from html import escape  # it comes with a long list of names, and few programs show HTML
+    """One task as a row of `table`; `note` is shown where its state is not known."""
+    from html import escape  # slow to import, and few programs show HTML
 
     cells = [f"<b>{escape(task_name)}</b>", f"<code>{escape(task_id)}</code>"]
     if state is None:
@@ -68,11 +68,11 @@ def row(task_name: str, task_id: str, state: TaskState[Any] | None, note: str = 
 
 
 def table(rows: Iterable[str]) -> str:
-    """Rows together."""
+    """A table of rows."""
     return f'<table style="border-collapse:collapse">{"".join(rows)}</table>'
 
 
 def _bar(done: float, colour: str) -> str:
-    outer = f"width:{_WIDTH}px;height:8px;border-radius:4px;background:#8884;overflow:hidden"
-    inner = f"width:{_WIDTH * done:.0f}px;height:8px;background:{colour}"
+    outer = f"width:{_BAR_WIDTH}px;height:8px;border-radius:4px;background:#8884;overflow:hidden"
+    inner = f"width:{_BAR_WIDTH * done:.0f}px;height:8px;background:{colour}"
     return f'<div style="{outer}"><div style="{inner}"></div></div>'

@@ -5,8 +5,12 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast, get_args
 
+import msgspec
+
 from ltq._cron.expression import parse_cron
+from ltq._display.values import short_repr
 from ltq._names import check_name
+from ltq._sender.prepared import PreparedMessage
 from ltq.errors import ConfigurationError
 from ltq.message import Message
 from ltq.schedule import Misfire, NeedsNoArguments, Schedule, ScheduleDecorator
@@ -15,62 +19,64 @@ from ltq.task import Task
 T = TypeVar("T", bound=NeedsNoArguments)
 
 _LONGEST_NAME = 180
-"""So that the id of a slot's task is a valid one."""
+"""Most characters of a schedule's name: it is part of the ids of its tasks."""
 
 
-def schedule_message(
-    expression: str,
-    message: Message[Any],
-    *,
-    name: str | None,
-    tz: object,
-    misfire: str,
-) -> Schedule:
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """When a schedule fires, as the user said it; `name` is the schedule's."""
+
+    expr: str
+    name: str | None
+    tz: object
+    misfire: str
+
+
+def schedule_message(timing: Timing, message: Message[Any]) -> Schedule:
     """A schedule of a message. Raises `ConfigurationError`."""
-    origin = getattr(message, "origin", None)
-    if not isinstance(origin, Task):
+    task = message.task if isinstance(message, PreparedMessage) else None
+    if not isinstance(message, PreparedMessage) or not isinstance(task, Task):
         raise ConfigurationError(
-            f"message {_shown(message)} is not allowed: one made by task.message(...)"
+            f"message {short_repr(message)} is not allowed: it must be made by task.message(...)"
         )
     for option in ("id", "eta"):
         if getattr(message.options, option) is not None:
             raise ConfigurationError(
                 f"{option} is not allowed in a schedule: each of its slots is a task of its own"
             )
-    body = message.body or b""
-    return _schedule(expression, origin, message, name=name, tz=tz, misfire=misfire, body=body)
+    return _schedule(timing, task, message, message.body)
 
 
 def schedule_tasks(
-    tasks: Mapping[str, Task[..., Any]],
-    schedules: list[Schedule],
-    expression: str,
-    *,
-    name: str | None,
-    tz: object,
-    misfire: str,
+    timing: Timing, tasks: Mapping[str, Task[..., Any]], schedules: list[Schedule]
 ) -> ScheduleDecorator:
     """A decorator that adds schedules of those tasks. Raises `ConfigurationError`."""
-    parse_cron(expression, tz)
-    check_misfire(misfire)
+    parse_cron(timing.expr, timing.tz)
+    check_misfire(timing.misfire)
 
     def decorate(task: T) -> T:
-        schedule = _schedule_task(expression, task, name=name, tz=tz, misfire=misfire)
+        schedule = _schedule_task(timing, task)
         if schedule.task.name not in tasks:
-            raise ConfigurationError(f"task {schedule.task.name!r} is another worker's")
+            raise ConfigurationError(f"task {schedule.task.name!r} belongs to another worker")
         schedules.append(schedule)
         return task
 
     return decorate
 
 
-def _schedule_task(
-    expression: str, task: object, *, name: str | None, tz: object, misfire: str
-) -> Schedule:
+def check_misfire(misfire: object) -> Misfire:
+    """Return a misfire policy if it is one, else raise `ConfigurationError`."""
+    if misfire in get_args(Misfire):
+        return cast(Misfire, misfire)
+    raise ConfigurationError(
+        f'misfire={short_repr(misfire)} is not allowed: "once", "skip" or "all"'
+    )
+
+
+def _schedule_task(timing: Timing, task: object) -> Schedule:
     """A schedule of a task without arguments."""
     if not isinstance(task, Task):
         raise ConfigurationError(
-            f"{_shown(task)} is no task: put @worker.cron(...) above @worker.task"
+            f"{short_repr(task)} is not a task: put @worker.cron(...) above @worker.task"
         )
     try:
         inspect.signature(task.fn).bind()
@@ -79,37 +85,20 @@ def _schedule_task(
             f"task {task.name!r} needs arguments ({error}): give them with "
             "Scheduler.cron(expression, task.message(...))"
         ) from error
-    return _schedule(expression, task, None, name=name, tz=tz, misfire=misfire, body=b"")
-
-
-def check_misfire(misfire: object) -> Misfire:
-    """Return a policy if it is one, else raise `ConfigurationError`."""
-    if misfire in get_args(Misfire):
-        return cast(Misfire, misfire)
-    raise ConfigurationError(f'misfire={_shown(misfire)} is not allowed: "once", "skip" or "all"')
+    return _schedule(timing, task, None, b"")
 
 
 def _schedule(
-    expression: str,
-    task: Task[..., Any],
-    message: Message[Any] | None,
-    *,
-    name: str | None,
-    tz: object,
-    misfire: str,
-    body: bytes,
+    timing: Timing, task: Task[..., Any], message: Message[Any] | None, body: bytes
 ) -> Schedule:
-    cron = parse_cron(expression, tz)
+    cron = parse_cron(timing.expr, timing.tz)
+    name = timing.name
     if name is None:
-        said = f"{cron.expression} {cron.zone_name}\n".encode() + body
-        name = f"{task.name}:{hashlib.sha256(said).hexdigest()[:8]}"
+        spec = f"{cron.expression} {cron.zone_name}\n".encode() + body
+        name = f"{task.name}:{hashlib.sha256(spec).hexdigest()[:8]}"
     if len(check_name("schedule", name)) > _LONGEST_NAME:
         raise ConfigurationError(
-            f"schedule name {_shown(name)} is not allowed: at most {_LONGEST_NAME} characters"
+            f"schedule name {short_repr(name)} is not allowed: at most {_LONGEST_NAME} characters"
         )
-    return Schedule(name, cron, check_misfire(misfire), task, message)
-
-
-def _shown(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 80 else shown[:77] + "..."
+    misfire = check_misfire(timing.misfire)
+    return Schedule(name, cron.expression, cron.zone, misfire, task, message)

@@ -1,4 +1,4 @@
-"""The run of a scheduler: it sleeps until a slot is due, and fires it unless somebody did."""
+"""The loop of a scheduler: it sleeps until a slot is due, and fires it unless somebody did."""
 
 import asyncio
 import logging
@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 
 from ltq._aio.backoff import ExponentialBackoff
-from ltq.broker import Broker
-from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
+from ltq._aio.clock import Clock, Jitter, jittered
+from ltq._aio.service import Service
+from ltq._declared import DeclaredTask
+from ltq.broker import ScheduleSlot, ScheduleStore, SlotReceipt
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
 from ltq.message import Envelope, Published
@@ -27,11 +29,14 @@ LONGEST_SLEEP = 60.0
 """Seconds until the broker's clock is looked at again: it may be set, or this machine paused."""
 
 _SHORTEST_SLEEP = 0.001
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0
-"""Seconds before a schedule is tried again that failed."""
+_RETRY = 0.2, 30.0
+"""Seconds until a schedule that failed is tried again, at first and at most."""
 
-_LONGEST_AWAY = 5.0
-"""Seconds before a broker that was away is asked again, at most."""
+_RECONNECT = 0.2, 5.0
+"""Seconds until a broker that was away is asked again, at first and at most."""
+
+_WARN_EVERY = 30.0
+"""Seconds between two warnings of the same trouble."""
 
 _DAY = 86400
 
@@ -41,79 +46,89 @@ class _QueueFullError(Exception):
 
 
 class _Entry:
-    """A schedule, and how far it is."""
+    """A schedule, and how far it has got."""
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Schedule, jitter: Jitter) -> None:
         self.schedule = schedule
         self.after: int | None = None
         """The slot kept in the broker, as far as is known here."""
         self.is_known = False
-        """Whether this run has seen to it before."""
-        self._pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-        self.seldom = ThrottledLogger(logger, 30.0)
+        """Whether this run has brought it up to date before."""
+        self.throttled = ThrottledLogger(logger, _WARN_EVERY)
+        self._backoff = ExponentialBackoff(*_RETRY, jitter=jitter)
         self._retry_at: float | None = None
         self._next: tuple[int, int] | None = None
 
     def wake_at(self, now: float) -> float:
-        """When it is to be seen to again, by the broker's clock."""
+        """When to look at it again, by the broker's clock."""
         if self._retry_at is not None:
-            return min(self._retry_at, now + _LONGEST_PAUSE)
+            return min(self._retry_at, now + _RETRY[1])
         if self.after is None or self.after > now + _DAY:
             return now
         if self._next is None or self._next[0] != self.after:
-            self._next = self.after, self.schedule.cron.next(self.after)
+            self._next = self.after, self.schedule.next(self.after)
         return self._next[1]
 
     def failed(self, now: float, error: Exception) -> None:
-        """Try again later, and say so now and then."""
-        self._retry_at = now + self._pauses.next()
+        """Try again later, and log that now and then."""
+        self._retry_at = now + self._backoff.next()
         text = error if isinstance(error, BrokerError | _QueueFullError) else repr(error)
-        self.seldom.warning("schedule %s: %s; trying again", self.schedule.name, text)
+        self.throttled.warning("schedule %s: %s; trying again", self.schedule.name, text)
 
     def succeeded(self) -> None:
         """It is up to date."""
-        self._pauses.reset()
+        self._backoff.reset()
         self._retry_at, self.is_known = None, True
 
 
-class SchedulerLoop:
-    """Fires schedules in rounds, in the event loop that runs it."""
+class SchedulerLoop(Service):
+    """Fires schedules in rounds, in the event loop that starts it.
+
+    Ending it loses nothing: what was fired is known by its slot. `sleep` waits so many seconds;
+    `clock` gives seconds, by default the event loop's.
+    """
 
     def __init__(
-        self, broker: Broker, schedules: Iterable[Schedule], sleep: Sleep = asyncio.sleep
+        self,
+        store: ScheduleStore,
+        schedules: Iterable[Schedule],
+        *,
+        sleep: Sleep = asyncio.sleep,
+        clock: Clock | None = None,
+        jitter: Jitter = jittered,
     ) -> None:
-        self._broker = broker
-        self._entries = [_Entry(schedule) for schedule in schedules]
+        super().__init__("ltq-scheduler", logger)
+        self._store = store
+        self._entries = [_Entry(schedule, jitter) for schedule in schedules]
         self._sleep = sleep
-        self._pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_AWAY)
-        self._away = ThrottledLogger(logger, 30.0)
+        self._clock = clock or asyncio.get_running_loop().time
+        self._backoff = ExponentialBackoff(*_RECONNECT, jitter=jitter)
+        self._throttled = ThrottledLogger(logger, _WARN_EVERY)
 
-    async def run(self) -> None:
-        """Go on until cancelled, which loses nothing: what was fired is known by its slot."""
+    async def _run(self) -> None:
         while True:
             await self._sleep(await self._round())
 
     async def _round(self) -> float:
-        """See to all that is due; how many seconds nothing will be."""
+        """Fire all that is due; return the seconds until more will be."""
         try:
-            now = await self._broker.time()
+            now = await self._store.time()
         except Exception as error:
             return self._failed(error)
-        self._pauses.reset()
-        if self._away.over():
+        self._backoff.reset()
+        if self._throttled.over():
             logger.info("the broker is back")
-        clock = asyncio.get_running_loop().time
-        began = clock()
+        began = self._clock()
         due = [entry for entry in self._entries if entry.wake_at(now) <= now]
         await asyncio.gather(*(self._attend(entry, now) for entry in due))
         wake_at = min((entry.wake_at(now) for entry in self._entries), default=now + LONGEST_SLEEP)
-        left = wake_at - now - (clock() - began)
+        left = wake_at - now - (self._clock() - began)
         return min(max(left, _SHORTEST_SLEEP), LONGEST_SLEEP)
 
     def _failed(self, error: Exception) -> float:
         text = error if isinstance(error, BrokerError) else repr(error)
-        self._away.warning("%s; schedules wait for the broker", text)
-        return self._pauses.next()
+        self._throttled.warning("%s; schedules wait for the broker", text)
+        return self._backoff.next()
 
     async def _attend(self, entry: _Entry, now: float) -> None:
         try:
@@ -125,58 +140,58 @@ class SchedulerLoop:
 
     async def _fire_due(self, entry: _Entry, now: float) -> None:
         if entry.after is None or entry.after > now + _DAY:  # not known, or by a wrong clock
-            entry.after = (await self._tick(entry, None, int(now))).last
+            entry.after = (await self._fire(entry, None, int(now))).last
         grace = GRACE if entry.is_known else GRACE_AT_START
         due = entry.schedule.due(entry.after, now, grace)
         if due.passed is not None:
-            _tell_of_missed(entry.schedule, due)
-            entry.after = (await self._tick(entry, entry.after, due.passed)).last
+            _log_missed(entry.schedule, due)
+            entry.after = (await self._fire(entry, entry.after, due.passed)).last
         for slot in due.fired:
             if slot <= entry.after:  # somebody else was here meanwhile
                 continue
             envelope = entry.schedule.envelope(slot)
-            ticked = await self._tick(entry, entry.after, slot, envelope)
-            self._tell(entry, slot, ticked, envelope)
-            entry.after = slot if ticked.is_other else ticked.last
+            receipt = await self._fire(entry, entry.after, slot, envelope)
+            self._report(entry, slot, receipt, envelope)
+            entry.after = slot if receipt.is_other else receipt.last
             if entry.after < slot:  # the broker was set back: the next round looks again
                 return
-            if due.missed_since is not None and ticked.published is not None:
-                _tell_of_missed(entry.schedule, due)
+            if due.missed_since is not None and receipt.published is not None:
+                _log_missed(entry.schedule, due)
 
-    async def _tick(
+    async def _fire(
         self, entry: _Entry, after: int | None, slot: int, envelope: Envelope | None = None
     ) -> SlotReceipt:
         schedule = entry.schedule
-        return await self._broker.fire(
+        return await self._store.fire(
             ScheduleSlot(
                 schedule=schedule.name,
                 queue=schedule.task.queue,
                 spec=schedule.spec,
                 after=after,
                 slot=slot,
-                due=schedule.cron.next(slot),
+                due=schedule.next(slot),
                 envelope=envelope,
             )
         )
 
-    def _tell(self, entry: _Entry, slot: int, ticked: SlotReceipt, envelope: Envelope) -> None:
+    def _report(self, entry: _Entry, slot: int, receipt: SlotReceipt, envelope: Envelope) -> None:
         name = entry.schedule.name
-        if ticked.is_other:
-            entry.seldom.warning(
-                "schedule %s belongs to a process that declares it otherwise: not fired here", name
+        if receipt.is_other:
+            entry.throttled.warning(
+                "schedule %s is declared differently in another process: not fired here", name
             )
-        if ticked.published is None:
+        if receipt.published is None:
             return
-        if ticked.published is Published.FULL:
+        if receipt.published is Published.FULL:
             raise _QueueFullError(f"queue {envelope.queue} is full")
-        entry.schedule.task.sent(envelope, ticked.published)
-        if ticked.published is Published.ID_CONFLICT:
+        DeclaredTask.of(entry.schedule.task).published(envelope, receipt.published)
+        if receipt.published is Published.ID_CONFLICT:
             logger.error("schedule %s: another task has the id %s", name, envelope.id)
-        logger.debug("schedule %s: %s %s", name, envelope.id, ticked.published)
+        logger.debug("schedule %s: %s %s", name, envelope.id, receipt.published)
 
 
-def _tell_of_missed(schedule: Schedule, due: DueSlots) -> None:
+def _log_missed(schedule: Schedule, due: DueSlots) -> None:
     if due.missed_since is not None:
-        since = datetime.fromtimestamp(due.missed_since, schedule.cron.zone)
-        text = "schedule %s: nobody was there since %s: misfire=%s"
+        since = datetime.fromtimestamp(due.missed_since, schedule.zone)
+        text = "schedule %s: no scheduler ran since %s: misfire=%s"
         logger.info(text, schedule.name, since.isoformat(), schedule.misfire)

@@ -1,12 +1,15 @@
-"""Writing outcomes down: together, and until they are written."""
+"""Writing outcomes: together, and again until they are written."""
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
 from contextlib import suppress
+from typing import Protocol
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.batcher import Batcher
+from ltq._aio.clock import Clock
+from ltq._aio.service import Service
 from ltq.broker import Settler
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
@@ -14,25 +17,37 @@ from ltq.message import Lease, Outcome, Receipt
 
 logger = logging.getLogger("ltq.worker")
 
-BATCH = 500
+_MAX_BATCH = 500
+"""Outcomes that one call writes, at most."""
 
-_PAUSES = 0.1, 1.5
+_BACKOFF = 0.1, 1.5
 """Seconds until the next attempt to write, at first and at most."""
 
 
-class Completer:
+class Leases(Protocol):
+    """The leases that the worker renews."""
+
+    def release(self, lease: Lease) -> None:
+        """Renew a lease no longer."""
+        ...
+
+
+class Completer(Service):
     """Group commit of outcomes: what ends while a call is under way goes out in the next.
 
-    While the broker is away outcomes are kept, and written when it is back. `settled` is called
-    with each lease once its outcome is written, or refused because the lease was lost.
+    While the broker is away outcomes are kept, and written when it is back. A lease is released
+    once its outcome is written, or refused because the lease was lost.
     """
 
-    def __init__(self, settler: Settler, settled: Callable[[Lease], None]) -> None:
+    def __init__(self, settler: Settler, leases: Leases, *, clock: Clock = time.monotonic) -> None:
+        super().__init__("ltq-completer", logger)
         self._settler = settler
-        self._settled = settled
-        self._seldom = ThrottledLogger(logger)
+        self._leases = leases
+        self._throttled = ThrottledLogger(logger, clock=clock)
         self._hurry = asyncio.Event()
-        self._batcher: Batcher[Outcome, Receipt | None] = Batcher(self._finish, BATCH)
+        self._batcher: Batcher[Outcome, Receipt | None] = Batcher(
+            self._finish, _MAX_BATCH, name=self.name
+        )
 
     @property
     def waiting(self) -> int:
@@ -43,19 +58,23 @@ class Completer:
         """Write an outcome, soon."""
         self._batcher.submit(outcome)
 
-    async def drain(self, timeout: float | None) -> bool:
-        """Wait until all is written, at most `timeout` seconds; tells whether it is.
+    async def drain(self, timeout: float | None = None) -> bool:
+        """Wait until all is written, at most `timeout` seconds; return whether it is.
 
         With a timeout an attempt is made at once, however long the pause after the last one is.
         """
         if timeout is not None:
             self._hurry.set()
-        return await self._batcher.join(timeout)
+        return await self._batcher.drain(timeout)
+
+    async def aclose(self) -> None:
+        """Give up what is not written yet."""
+        await self._batcher.aclose()
 
     async def _finish(self, outcomes: list[Outcome]) -> list[Receipt | None]:
         receipts = await self._write(outcomes)
         for outcome, receipt in zip(outcomes, receipts, strict=True):
-            self._settled(outcome.lease)
+            self._leases.release(outcome.lease)
             if receipt is Receipt.STALE or receipt is Receipt.GONE:
                 logger.warning(
                     "task %s: its outcome was refused (%s), it is not this worker's any more",
@@ -65,7 +84,7 @@ class Completer:
         return receipts
 
     async def _write(self, outcomes: list[Outcome]) -> list[Receipt | None]:
-        """Write them together, or one by one where one of them spoils that for all.
+        """Write them together, or one by one where one of them makes the call fail.
 
         None for one that cannot be written: its lease runs out, and it runs again.
         """
@@ -83,20 +102,20 @@ class Completer:
             return [None]
 
     async def _until_answered(self, outcomes: list[Outcome]) -> list[Receipt]:
-        """Write them once the broker can be reached. Raises what means that it never will."""
-        pauses = ExponentialBackoff(*_PAUSES)
+        """Write them once the broker can be reached. Raises an error that would come again."""
+        backoff = ExponentialBackoff(*_BACKOFF)
         while True:
             try:
                 receipts = await self._settler.finish(outcomes)
             except BrokerError as error:
                 if error.is_refusal:
                     raise
-                self._seldom.warning("%d outcomes wait to be written: %s", self.waiting, error)
+                self._throttled.warning("%d outcomes wait to be written: %s", self.waiting, error)
             else:
-                if self._seldom.over():
+                if self._throttled.over():
                     logger.info("outcomes are written again")
                 return receipts
             with suppress(TimeoutError):
-                async with asyncio.timeout(pauses.next()):
+                async with asyncio.timeout(backoff.next()):
                     await self._hurry.wait()
             self._hurry.clear()

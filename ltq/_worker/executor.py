@@ -1,20 +1,21 @@
 """Running a delivery through its middleware."""
 
 import asyncio
-import contextvars
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
 
+from ltq._declared import DeclaredTask
 from ltq._worker.outcomes import broken, completed, decode_ctx, failed, rejected, unknown
+from ltq._worker.parts import CancelReason, RunListener
+from ltq._worker.threads import ThreadCalls
 from ltq.broker import Settler
 from ltq.context import Context, enter, leave
 from ltq.errors import DecodeError
-from ltq.message import Delivery, Failure, Lease, Message, Outcome
+from ltq.message import Delivery, Failure, Message, Outcome, Requeue
 from ltq.middleware import Middleware
 from ltq.options import SendConfig
 from ltq.task import Task
@@ -32,6 +33,7 @@ class _Route:
 
     def __init__(self, task: Task[..., Any], middlewares: Sequence[Middleware]) -> None:
         self.task = task
+        self.codec = DeclaredTask.of(task).codec
         self._all = list(middlewares)
         self._declared = [m for m in middlewares if not m.options or m.options & {*task.options}]
 
@@ -43,11 +45,7 @@ class _Route:
 
 
 class Executor:
-    """Runs deliveries of known tasks through their middleware.
-
-    A thread cannot be cut: where the run of a plain `def` is over and its thread goes on,
-    `outlived` is called with that thread's future, in the run's asyncio task.
-    """
+    """Runs deliveries of known tasks through their middleware, and decides their outcomes."""
 
     def __init__(
         self,
@@ -55,17 +53,28 @@ class Executor:
         middlewares: Sequence[Middleware],
         settler: Settler,
         *,
-        threads: ThreadPoolExecutor,
-        lifespan: Any = None,
-        lost: Callable[[Lease], None] = lambda _: None,
-        outlived: Callable[[Future[Any]], None] = lambda _: None,
+        threads: ThreadCalls,
+        listener: RunListener,
     ) -> None:
         self._routes = {name: _Route(task, middlewares) for name, task in tasks.items()}
         self._settler = settler
         self._threads = threads
-        self._lifespan = lifespan
-        self._lost = lost
-        self._outlived = outlived
+        self._listener = listener
+
+    def abandon(
+        self, delivery: Delivery, reason: CancelReason | None, error: BaseException
+    ) -> Outcome | None:
+        """What becomes of a delivery whose run was cancelled, or could not be judged.
+
+        None: nothing is to be written, the task is not this worker's any more.
+        """
+        with_the_worker = isinstance(error, asyncio.CancelledError) and self._listener.is_cancelled
+        if reason is CancelReason.SHUTDOWN or (reason is None and with_the_worker):
+            return Requeue(delivery.lease, front=True)
+        if reason is None:
+            route = self._routes.get(delivery.task_name)
+            return broken(None if route is None else route.task, delivery, error)
+        return None
 
     async def run(self, delivery: Delivery) -> Outcome:
         """Run it; only cancellation is raised."""
@@ -74,19 +83,19 @@ class Executor:
             return unknown(delivery)
         task = route.task
         try:
-            args, kwargs = task.codec.decode_call(delivery.body)
+            args, kwargs = route.codec.decode_call(delivery.body)
             message = _message(delivery, args, kwargs)
         except (DecodeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             logger.warning("%s %s cannot be decoded: %s", task.name, delivery.lease.id, error)
             return rejected(task, delivery, Failure("DecodeError", f"cannot be decoded: {error}"))
-        context = Context(message, delivery.lease, self._settler, self._lifespan, self._lost)
+        context = Context(message, delivery.lease, self._settler, self._listener.lease_lost)
         enter(context)
         is_loud = logger.isEnabledFor(logging.DEBUG)
         if is_loud:
             logger.debug("%s %s begins, attempt %d", task.name, message.id, message.tries + 1)
         try:
             result = await self._call(route, message, delivery.timeout)
-            encoded = task.codec.encode_result(result)
+            encoded = route.codec.encode_result(result)
         except SystemExit as error:  # it ends a run, not the worker
             return broken(task, delivery, error)
         except Exception as error:
@@ -147,23 +156,7 @@ class Executor:
                 if running is not None and running.cancelling():
                     raise
                 raise RuntimeError("CancelledError, though nobody had cancelled it") from error
-        inside = contextvars.copy_context().run
-        thread = self._threads.submit(inside, _call, task.fn, message.args, message.kwargs)
-        try:
-            return await asyncio.wrap_future(thread)
-        except asyncio.CancelledError:
-            if not thread.cancel() and not thread.done():  # it has begun, and goes on
-                self._outlived(thread)
-            raise
-
-
-def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Call a function in this thread. What a future cannot hold, or means, is another error."""
-    try:
-        return fn(*args, **kwargs)
-    except (StopIteration, asyncio.CancelledError, CancelledError) as error:
-        kind = type(error).__name__
-        raise RuntimeError(f"{kind}, raised by a function in a thread") from error
+        return await self._threads.call(task.fn, message.args, message.kwargs)
 
 
 def _message(delivery: Delivery, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Message[Any]:

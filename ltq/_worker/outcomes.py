@@ -90,7 +90,7 @@ def rejected(task: Task[..., Any], delivery: Delivery, failure: Failure) -> Fini
 
 
 def unknown(delivery: Delivery) -> Outcome:
-    """A task nobody here knows may be another worker's: put it back for it, but not for ever."""
+    """Put back a task that this worker does not know, as another may: but not for ever."""
     name, task_id = delivery.task_name, delivery.lease.id
     try:
         ctx = decode_ctx(delivery)
@@ -102,13 +102,13 @@ def unknown(delivery: Delivery) -> Outcome:
         failure = Failure("", f"unknown task {name!r}: no worker of this queue knows it")
         return Finish(delivery.lease, Status.REJECTED, failure=failure, dead=True)
     delay = _UNKNOWN_PAUSE * 2.0 ** (count - 1)
-    logger.warning("task %s is for the unknown %r: put back for %g s", task_id, name, delay)
+    logger.warning("task %s needs the unknown task %r: put back for %g s", task_id, name, delay)
     ctx[_CTX_UNKNOWN] = (delivery.enqueue_time, count)  # a replay counts anew
     return Requeue(delivery.lease, delay=delay, ctx=_encode_ctx(ctx))
 
 
 def _failure(error: BaseException) -> Failure:
-    """An error as text; one that cannot even say its own text is told without it."""
+    """An error as text; where `str` of it fails, without its text."""
     kind_of = type(error)
     kind = kind_of.__name__
     try:
@@ -129,7 +129,7 @@ def _sendable(text: str) -> str:
 
 
 def _users(trace: TracebackType | None) -> TracebackType | None:
-    """A traceback from where it leaves LTQ: what led there says nothing to a user."""
+    """A traceback from where it leaves LTQ: the frames before that say nothing to a user."""
     first = trace
     while first is not None and first.tb_frame.f_code.co_filename.startswith(_HERE):
         first = first.tb_next

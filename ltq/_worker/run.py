@@ -1,39 +1,34 @@
-"""One run of a worker: its parts wired together, from the start to the last outcome written."""
+"""One run of a worker: its parts joined together, from the start to the last outcome written."""
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ltq._aio.service import first_of
+from ltq._declared import DeclaredTask
 from ltq._worker.completer import Completer
 from ltq._worker.executor import Executor
 from ltq._worker.fetcher import Fetcher
 from ltq._worker.heartbeat import Heartbeat
-from ltq._worker.outcomes import broken
-from ltq._worker.task_pool import CancelReason, TaskPool
+from ltq._worker.leases import HeldLeases
+from ltq._worker.parts import CancelReason
+from ltq._worker.repair import RepairLoop
+from ltq._worker.task_pool import TaskPool
+from ltq._worker.threads import ThreadCalls
 from ltq.broker import Broker
-from ltq.errors import BrokerError
 from ltq.events import EventStream
-from ltq.message import Delivery, Lease, Outcome, Requeue, lane_of
+from ltq.message import Lease, Requeue, lane_of
 from ltq.middleware import MaxRate, Middleware
 from ltq.options import Limit
-from ltq.task import Task
+from ltq.state import WorkerHealth
 
 logger = logging.getLogger("ltq.worker")
 
 _LAST_CALLS = 1.0
 """Seconds that the last calls get at least when a worker ends: a claim, the outcomes."""
-
-_REPAIR_EVERY = 600.0
-"""Seconds between two looks for tasks that have lost their place, by one worker of all."""
-
-_FIRST_REPAIR = 2.0
-"""Seconds after which a worker that starts looks first, unless another one just did."""
 
 _SWALLOWED = 0.5
 """Seconds a cancelled task may take to end before it is requeued while it still runs."""
@@ -45,115 +40,94 @@ class RunConfig:
 
     name: str
     broker: Broker
-    tasks: Mapping[str, Task[..., Any]]
+    tasks: Mapping[str, DeclaredTask[..., Any]]
     middlewares: Sequence[Middleware]
     concurrency: int
     lease: float
     shutdown_timeout: float
     events: EventStream
-    lifespan: Any = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerHealth:
-    """How one run of a worker does at the moment."""
-
-    worker: str
-    claimed_ago: float
-    """Seconds since it last claimed, or began to want to."""
-    renewed_ago: float
-    """Seconds since its leases were last renewed; beyond `lease` they are lost."""
-    lease: float
-    running: int
-    is_full: bool
-    """Whether it claims nothing because all slots are taken."""
-    is_stopping: bool
+    burst: bool = False
+    """Whether to end once no task is due or running."""
 
 
 class WorkerRun:
-    """Runs a plan once, in the event loop that made it."""
+    """Runs a worker once, in the event loop that made it. Its parts tell it what they find."""
 
-    def __init__(self, plan: RunConfig) -> None:
-        self._plan = plan
+    def __init__(self, config: RunConfig) -> None:
+        self._config = config
         self._loop = asyncio.get_running_loop()
-        self._threads = ThreadPoolExecutor(plan.concurrency, f"ltq-{plan.name}")
-        self._executor = Executor(
-            plan.tasks,
-            plan.middlewares,
-            plan.broker,
+        broker, tasks = config.broker, config.tasks
+        self._consumer = broker.consumer(
+            _lanes(tasks.values()),
+            lease=config.lease,
+            limits=_limits(tasks.values(), config.middlewares),
+            revoked=self.task_revoked,
+            before_sweep=self.before_sweep,
+        )
+        self._leases = HeldLeases(self._consumer, _limited_lanes(tasks.values()))
+        self._threads = ThreadCalls(config.concurrency, f"ltq-{config.name}")
+        self._completer = Completer(broker, self._leases)
+        executor = Executor(
+            tasks,
+            config.middlewares,
+            broker,
             threads=self._threads,
-            lifespan=plan.lifespan,
-            lost=self._lost,
-            outlived=self._outlived,
+            listener=self,
         )
-        self._slots = TaskPool(
-            plan.concurrency,
-            run=self._executor.run,
-            abandon=self._abandon,
-            settle=self._settle,
-            events=plan.events,
+        self._pool = TaskPool(
+            config.concurrency,
+            runner=executor,
+            writer=self._completer,
+            leases=self._leases,
+            threads=self._threads,
+            events=config.events,
         )
-        self._keeper = Heartbeat(plan.broker, plan.lease, lost=self._lost, blocked=self._blocked)
-        self._completer = Completer(plan.broker, self._release)
-        self._consumer = plan.broker.consumer(
-            _lanes(plan.tasks.values()),
-            lease=plan.lease,
-            limits=_limits(plan.tasks.values(), plan.middlewares),
-            revoked=self._revoked,
-            before_sweep=self._hold_on,
+        self._fetcher = Fetcher(
+            self._consumer, self._pool, broker, lease=config.lease, burst=config.burst
         )
-        self._claimer = Fetcher(
-            self._consumer, self._slots, lease=plan.lease, renew=self._renew, start=self._start
-        )
-        self._caps = {
-            task.name: task.lane
-            for task in plan.tasks.values()
-            if task.policy.max_running is not None
-        }
-        self._capped: dict[Lease, str] = {}
-        """The lanes of what runs in a lane where it is limited how many may."""
-        self._freeing: set[asyncio.Task[None]] = set()
-        self._joining: asyncio.Task[None] | None = None
-        self._ended = False
-        """Whether any run ended since a burst looked last."""
-        self._stopping = False
+        self._heartbeat = Heartbeat(broker, self._leases, config.lease, listener=self)
+        queues = {task.queue for task in tasks.values()}
+        self._repair = RepairLoop(broker, queues, lease=config.lease)
+        self._task: asyncio.Task[Any] | None = None
+        self._ended_before = 0
+        """How many runs had ended when a burst looked last."""
+        self._is_stopping = False
         self._now = asyncio.Event()
-        self._running: asyncio.Task[Any] | None = None
 
-    async def run(self, *, burst: bool = False) -> None:
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether `run` is being cancelled, as at the end of `asyncio.run`."""
+        return self._task is not None and self._task.cancelling() > 0
+
+    async def run(self) -> None:
         """Work until stopped, or in a burst until nothing is due or running."""
-        self._running = asyncio.current_task()
-        self._keeper.start()
-        repairing = asyncio.create_task(self._repair())
+        self._task = asyncio.current_task()
+        self._heartbeat.start()
+        self._repair.start()
         try:
-            await self._claimer.run(burst=burst)
-            while burst and not self._stopping and await self._is_more():
-                await self._claimer.run(burst=burst)
+            await self._fetch()
             await self._drain()
         except BaseException:
-            self._stopping = True
-            self._slots.stop_all(CancelReason.SHUTDOWN)
-            await self._join()
+            self._stop_claiming()
+            self._pool.cancel_all(CancelReason.SHUTDOWN)
+            await self._fetcher.drain(_LAST_CALLS)
             await self._finish_off(_LAST_CALLS)
             raise
         finally:
-            self._stopping = True
-            repairing.cancel()
-            await self._consumer.aclose()
-            await self._keeper.aclose()
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._is_stopping = True
+            await self._close()
 
-    def pulse(self) -> WorkerHealth:
-        """How it does; from any thread."""
+    def health(self) -> WorkerHealth:
+        """How it is doing. From any thread."""
         now = time.monotonic()
         return WorkerHealth(
-            worker=self._plan.name,
-            claimed_ago=now - self._claimer.claimed_at,
-            renewed_ago=now - self._keeper.renewed_at,
-            lease=self._plan.lease,
-            running=self._slots.used,
-            is_full=self._claimer.is_full,
-            is_stopping=self._stopping,
+            worker=self._config.name,
+            claimed_ago=now - self._fetcher.claimed_at,
+            renewed_ago=now - self._heartbeat.renewed_at,
+            lease=self._config.lease,
+            running=self._pool.used,
+            is_full=self._fetcher.is_full,
+            is_stopping=self._is_stopping,
         )
 
     def stop(self, *, now: bool = False) -> None:
@@ -161,146 +135,21 @@ class WorkerRun:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop, now)
 
-    def _stop(self, now: bool) -> None:
-        if not self._stopping:
-            self._stopping = True
-            self._claimer.stop()
-        if now:
-            self._now.set()
-
-    async def _repair(self) -> None:
-        """Now and then: what is done to a server's keys may take a task's place away."""
-        queues = {task.queue for task in self._plan.tasks.values()}
-        pause, every = _FIRST_REPAIR, _FIRST_REPAIR
-        while True:
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            try:
-                repaired = await self._plan.broker.repair(
-                    queues, lease=self._plan.lease, every=every
-                )
-                if repaired:
-                    logger.warning("%d tasks had lost their place and got it back", repaired)
-            except BrokerError as error:
-                logger.debug("no look for tasks without a place: %s", error)
-            except Exception:
-                logger.exception("no look for tasks without a place")
-            pause, every = _REPAIR_EVERY, _REPAIR_EVERY / 2
-
-    async def _is_more(self) -> bool:
-        """Whether what ended may have left something to do: its outcomes are written first.
-
-        The last claim may have looked just before they were.
-        """
-        ended, self._ended = self._ended, False
-        if ended:
-            await self._completer.drain(None)
-        return ended
-
-    async def _drain(self) -> None:
-        """Let running tasks end, for a while; then requeue them, with no try used up."""
-        if self._slots.used:
-            logger.info("%s: waiting for %d running tasks", self._plan.name, self._slots.used)
-        deadline = self._loop.time() + self._plan.shutdown_timeout
-        joining = self._join()
-        ended = asyncio.create_task(self._slots.drain(self._plan.shutdown_timeout))
-        hurry = asyncio.create_task(self._now.wait())
-        await asyncio.wait([ended, hurry], return_when=asyncio.FIRST_COMPLETED)
-        ended.cancel()
-        hurry.cancel()
-        await joining
-        left = 0.0 if self._now.is_set() else deadline - self._loop.time()
-        await self._finish_off(max(_LAST_CALLS, left))
-
-    def _join(self) -> "asyncio.Task[None]":
-        """Wait for a claim under way; the same wait for all who ask."""
-        if self._joining is None:
-            self._joining = asyncio.create_task(self._claimer.join(_LAST_CALLS))
-        return self._joining
-
-    async def _finish_off(self, timeout: float) -> None:
-        """Requeue what still runs, and write all outcomes, in about `timeout` seconds."""
-        if self._slots.used:
-            logger.warning("%s: requeueing %d tasks", self._plan.name, self._slots.used)
-            self._slots.stop_all(CancelReason.SHUTDOWN)
-            await self._slots.drain(_SWALLOWED, threads=False)
-            for delivery in self._slots.left():
-                logger.error(
-                    "%s %s does not end when cancelled: requeueing it all the same",
-                    delivery.task_name,
-                    delivery.lease.id,
-                )
-                self._completer.submit(Requeue(delivery.lease, front=True))
-        if not await self._completer.drain(timeout):
-            logger.error("%d outcomes could not be written", self._completer.waiting)
-
-    def _start(self, delivery: Delivery) -> None:
-        self._keeper.hold(delivery.lease)
-        if delivery.task_name in self._caps:
-            self._capped[delivery.lease] = self._caps[delivery.task_name]
-        if self._stopping:
-            outcome = Requeue(delivery.lease, front=True)
-            if self._plan.events.is_heard:
-                self._plan.events.ended(delivery, outcome)
-            self._completer.submit(outcome)
-        else:
-            self._slots.start(delivery)
-
-    def _settle(self, delivery: Delivery, outcome: Outcome | None) -> None:
-        self._ended = True
-        if outcome is None:
-            self._release(delivery.lease)
-        else:
-            self._completer.submit(outcome)
-
-    def _release(self, lease: Lease) -> None:
-        """Its outcome is written, or is not this worker's to write."""
-        self._keeper.release(lease)
-        lane = self._capped.pop(lease, None) if self._capped else None
-        if lane is not None:
-            freeing = asyncio.create_task(self._free(lane))
-            self._freeing.add(freeing)
-            freeing.add_done_callback(self._freeing.discard)
-
-    async def _free(self, lane: str) -> None:
-        with suppress(BrokerError):  # the others look by themselves now and then
-            await self._consumer.freed(lane)
-
-    def _abandon(
-        self, delivery: Delivery, stop: CancelReason | None, error: BaseException
-    ) -> Outcome | None:
-        if stop is CancelReason.SHUTDOWN or (stop is None and self._is_cut(error)):
-            return Requeue(delivery.lease, front=True)
-        if stop is None:
-            return broken(self._plan.tasks.get(delivery.task_name), delivery, error)
-        return None
-
-    def _is_cut(self, error: BaseException) -> bool:
-        """Whether a run was cancelled together with this shift: at the end of `asyncio.run`."""
-        shift = self._running
-        is_cancelled = isinstance(error, asyncio.CancelledError)
-        return is_cancelled and shift is not None and shift.cancelling() > 0
-
-    def _outlived(self, thread: "Future[Any]") -> None:
-        self._slots.outlived_by(thread)
-
-    async def _hold_on(self) -> None:
-        """After an outage renew what is held, before a sweep takes it for a dead worker's."""
-        if self._keeper.is_late():
-            for lease in await self._renew(self._keeper.held()):
-                self._lost(lease)
-
-    async def _renew(self, leases: Sequence[Lease]) -> list[Lease]:
-        return await self._plan.broker.heartbeat(leases, self._plan.lease)
-
-    def _lost(self, lease: Lease) -> None:
+    def lease_lost(self, lease: Lease) -> None:
+        """Cancel the run of a lease that was refused."""
         # One that has just ended is no longer there to be renewed either: nothing is wrong then.
-        if self._slots.stop_one(lease, CancelReason.LOST):
-            self._release(lease)
+        if self._pool.cancel(lease, CancelReason.LOST):
+            self._leases.release(lease)
             logger.warning("task %s: its lease is lost, this run is cancelled", lease.id)
 
-    def _blocked(self) -> None:
-        """Called from the heartbeat's thread."""
-        delivery = self._slots.of_task(asyncio.current_task(self._loop))
+    def task_revoked(self, task_id: str) -> None:
+        """Cancel the runs of a task that somebody cancelled."""
+        logger.info("task %s is cancelled", task_id)
+        self._pool.cancel_id(task_id, CancelReason.REVOKED)
+
+    def loop_blocked(self) -> None:
+        """Log what blocks the event loop. Called in the heartbeat's thread."""
+        delivery = self._pool.delivery_of(asyncio.current_task(self._loop))
         logger.warning(
             "the event loop is blocked by %s: leases are kept, but nothing else runs; "
             "a plain `def` task would run in a thread",
@@ -309,12 +158,85 @@ class WorkerRun:
             else f"{delivery.task_name} {delivery.lease.id}",
         )
 
-    def _revoked(self, task_id: str) -> None:
-        logger.info("task %s is cancelled", task_id)
-        self._slots.stop_id(task_id, CancelReason.REVOKED)
+    async def before_sweep(self) -> None:
+        """After an outage renew what is held, before a sweep takes it for a dead worker's."""
+        if self._heartbeat.is_late():
+            leases = self._leases.all()
+            for lease in await self._config.broker.heartbeat(leases, self._config.lease):
+                self.lease_lost(lease)
+
+    async def _fetch(self) -> None:
+        """Claim and start tasks until stopped, or in a burst until there is nothing to do."""
+        while not self._is_stopping:
+            self._fetcher.start()
+            await self._fetcher.wait()
+            if not self._config.burst or not await self._may_have_more():
+                return
+
+    async def _may_have_more(self) -> bool:
+        """Whether what ended may have left something to do: its outcomes are written first.
+
+        The last claim may have looked just before they were.
+        """
+        before, self._ended_before = self._ended_before, self._pool.ended
+        if self._ended_before == before:
+            return False
+        await self._completer.drain()
+        return True
+
+    def _stop(self, now: bool) -> None:
+        self._stop_claiming()
+        if now:
+            self._now.set()
+
+    def _stop_claiming(self) -> None:
+        self._is_stopping = True
+        self._fetcher.stop()
+        self._pool.stop()
+
+    async def _drain(self) -> None:
+        """Let running tasks end, for a while; then requeue them, with no try used up."""
+        config = self._config
+        if self._pool.used:
+            logger.info("%s: waiting for %d running tasks", config.name, self._pool.used)
+        deadline = self._loop.time() + config.shutdown_timeout
+        await asyncio.gather(
+            self._fetcher.drain(_LAST_CALLS),
+            first_of(self._pool.drain(config.shutdown_timeout), self._now.wait(), name="ltq-drain"),
+        )
+        left = 0.0 if self._now.is_set() else deadline - self._loop.time()
+        await self._finish_off(max(_LAST_CALLS, left))
+
+    async def _finish_off(self, timeout: float) -> None:
+        """Requeue what still runs, and write all outcomes, in about `timeout` seconds."""
+        if self._pool.used:
+            logger.warning("%s: requeueing %d tasks", self._config.name, self._pool.used)
+            self._pool.cancel_all(CancelReason.SHUTDOWN)
+            await self._pool.drain(_SWALLOWED, with_threads=False)
+            for delivery in self._pool.running():
+                logger.error(
+                    "%s %s does not end when cancelled: requeueing it while it runs",
+                    delivery.task_name,
+                    delivery.lease.id,
+                )
+                self._completer.submit(Requeue(delivery.lease, front=True))
+        if await self._completer.drain(timeout):
+            await self._leases.drain(_LAST_CALLS)
+        else:
+            logger.error("%d outcomes could not be written", self._completer.waiting)
+
+    async def _close(self) -> None:
+        """End the parts, in the order in which they need one another."""
+        await self._repair.aclose()
+        await self._fetcher.aclose()
+        await self._completer.aclose()
+        await self._leases.aclose()
+        await self._consumer.aclose()
+        await self._heartbeat.aclose()
+        self._threads.close()
 
 
-def _lanes(tasks: Iterable[Task[..., Any]]) -> list[str]:
+def _lanes(tasks: Iterable[DeclaredTask[..., Any]]) -> list[str]:
     lanes: dict[str, None] = {}
     for task in tasks:
         # One of another version may wait in the queue's own lane, or in one of its own.
@@ -323,12 +245,19 @@ def _lanes(tasks: Iterable[Task[..., Any]]) -> list[str]:
     return list(lanes)
 
 
-def _limits(tasks: Iterable[Task[..., Any]], middlewares: Sequence[Middleware]) -> dict[str, Limit]:
+def _limited_lanes(tasks: Iterable[DeclaredTask[..., Any]]) -> dict[str, str]:
+    """The lane of each task, by its name, where only so many of it may run at once."""
+    return {task.name: task.lane for task in tasks if task.config.max_running is not None}
+
+
+def _limits(
+    tasks: Iterable[DeclaredTask[..., Any]], middlewares: Sequence[Middleware]
+) -> dict[str, Limit]:
     """The limits of lanes; that of the rate holds where a middleware implements it."""
     with_rates = any(isinstance(middleware, MaxRate) for middleware in middlewares)
     limits: dict[str, Limit] = {}
     for task in tasks:
-        rate = task.policy.max_rate if with_rates else None
-        if rate is not None or task.policy.max_running is not None:
-            limits[task.lane] = Limit(rate, task.policy.max_running)
+        rate = task.config.max_rate if with_rates else None
+        if rate is not None or task.config.max_running is not None:
+            limits[task.lane] = Limit(rate, task.config.max_running)
     return limits

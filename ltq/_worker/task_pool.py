@@ -3,257 +3,238 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from contextlib import suppress
-from enum import Enum, auto
-from functools import partial
+from contextvars import copy_context
 from typing import Any
 
-from ltq.broker.isolation import ISOLATION
+from ltq._aio.clock import Clock
+from ltq._worker.isolation import IsolationLimits
+from ltq._worker.outliving import OutlivingThreads
+from ltq._worker.parts import CancelReason, LeaseBook, OutcomeWriter, Runner
+from ltq._worker.threads import ThreadCalls
 from ltq.events import EventKind, EventStream
 from ltq.message import Delivery, Lease, Outcome, Requeue
 
 logger = logging.getLogger("ltq.worker")
 
-
-class CancelReason(Enum):
-    """Why a running task is cancelled by its worker."""
-
-    SHUTDOWN = auto()
-    """The worker ends: the task goes back to its queue."""
-    REVOKED = auto()
-    """The task was cancelled: it is final."""
-    LOST = auto()
-    """The lease is lost: the task is somebody else's."""
-
-
-_KINDS = {
+_EVENTS = {
     CancelReason.REVOKED: EventKind.CANCELLED,
     CancelReason.LOST: EventKind.LOST,
 }
+"""What is told of a run that ended without an outcome."""
 
 
-class _Running:
-    __slots__ = ("began", "begun", "delivery", "held", "stop", "task", "thread")
+class _Run:
+    """One delivery, and the asyncio task that runs it."""
+
+    __slots__ = ("began", "cancel_reason", "delivery", "has_begun", "task")
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
-        self.begun = False
+        self.has_begun = False
         self.began: float | None = None
         """When, if somebody wants to know."""
-        self.stop: CancelReason | None = None
+        self.cancel_reason: CancelReason | None = None
         self.task: asyncio.Task[None] | None = None
-        self.thread: Future[Any] | None = None
-        """The thread that goes on although the run is over."""
-        self.held: Outcome | None = None
-        """What is settled once that thread has ended."""
 
 
 class TaskPool:
-    """At most `limit` deliveries at once, each in an asyncio task of its own.
+    """Runs at most `limit` deliveries at once, each in an asyncio task of its own.
 
-    Fewer while one runs that needs small company, for `ISOLATION` seconds at most.
-    `run` decides what becomes of a delivery; `settle` is told. Where it is cancelled or fails
-    itself, `abandon` decides instead.
+    A delivery comes from the fetcher; the `runner` runs it and decides its outcome, and the
+    `writer` gets that. Its lease is held meanwhile; where there is no outcome, it is released
+    here.
 
-    A run that is over while its thread goes on keeps its slot until that ends. What became of it
-    is settled at once, but for another try: that waits, so that it does not run beside itself.
+    The tasks see the context variables that were set where the pool was made: the value of the
+    worker's lifespan is one of them.
+
+    Fewer run at once beside one that needs isolation, and while a thread outlives its run, which
+    keeps its slot.
     """
 
     def __init__(
         self,
         limit: int,
         *,
-        run: Callable[[Delivery], Awaitable[Outcome]],
-        abandon: Callable[[Delivery, CancelReason | None, BaseException], Outcome | None],
-        settle: Callable[[Delivery, Outcome | None], None],
+        runner: Runner,
+        writer: OutcomeWriter,
+        leases: LeaseBook,
+        threads: ThreadCalls,
         events: EventStream,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._limit = limit
-        self._run = run
-        self._abandon = abandon
-        self._settle = settle
+        self._runner = runner
+        self._writer = writer
+        self._leases = leases
+        self._threads = threads
         self._events = events
-        self._running: dict[Lease, _Running] = {}
-        self._outlived: dict[Lease, _Running] = {}
-        self._isolated: dict[Lease, int] = {}
-        self._changed: asyncio.Event = asyncio.Event()
+        self._clock = clock
+        self._context = copy_context()
+        self._running: dict[Lease, _Run] = {}
+        self._changed = asyncio.Event()
+        self._isolation = IsolationLimits(ended=self._changed.set)
+        self._outliving = OutlivingThreads(ended=self._thread_ended)
+        self._is_stopping = False
+        self.ended: int = 0
+        """How many runs have ended so far."""
 
     @property
     def free(self) -> int:
         """How many more may start."""
-        limit = min(self._limit, *self._isolated.values()) if self._isolated else self._limit
-        return max(0, limit - len(self._running) - len(self._outlived))
+        limit = min(self._limit, self._isolation.smallest()) if self._isolation else self._limit
+        return max(0, limit - len(self._running) - len(self._outliving))
 
     @property
     def used(self) -> int:
         """How many run, or wait for their threads to be tried again."""
-        if not self._outlived:
+        if not self._outliving:
             return len(self._running)
-        return len(self._running) + sum(one.held is not None for one in self._outlived.values())
+        return len(self._running) + self._outliving.waiting
 
     def start(self, delivery: Delivery) -> None:
-        """Run a delivery in a slot."""
-        running = _Running(delivery)
-        self._running[delivery.lease] = running
-        running.task = asyncio.create_task(self._occupy(running))
-        if delivery.isolation is not None:
-            self._isolated[delivery.lease] = delivery.isolation
-            running.task.get_loop().call_later(ISOLATION, self._admit_all, delivery.lease)
-
-    async def wait_changed(self, timeout: float | None = None) -> None:
-        """Wait until a slot becomes free, at most `timeout` seconds."""
-        self._changed.clear()
-        try:
-            async with asyncio.timeout(timeout):
-                await self._changed.wait()
-        except TimeoutError:
+        """Hold the lease of a delivery, and run it; after `stop`, give it back to its queue."""
+        self._leases.hold(delivery)
+        if self._is_stopping:
+            self._give_back(delivery)
             return
+        run = _Run(delivery)
+        self._running[delivery.lease] = run
+        if delivery.isolation is not None:
+            self._isolation.add(delivery.lease, delivery.isolation)
+        run.task = asyncio.create_task(self._run(run), context=self._context.copy())
 
-    def stop_one(self, lease: Lease, reason: CancelReason) -> bool:
-        """Cancel one delivery; False if it does not run here (any more)."""
-        running = self._running.get(lease)
-        if running is not None:
-            self._cancel(running, reason)
-            return True
-        outlived = self._outlived.get(lease)
-        return outlived is not None and self._settle_held(outlived, reason)
+    def stop(self) -> None:
+        """Start nothing from now on. What runs goes on."""
+        self._is_stopping = True
 
-    def outlived_by(self, thread: "Future[Any]") -> None:
-        """Called in a run that is over while its thread goes on: keep its slot until that ends."""
-        here = asyncio.current_task()
-        for running in self._running.values():
-            if running.task is here:
-                running.thread = thread
-
-    def stop_id(self, task_id: str, reason: CancelReason) -> None:
-        """Cancel whatever runs here for a task."""
-        for lease, running in list(self._running.items()):
-            if lease.id == task_id:
-                self._cancel(running, reason)
-        for lease, outlived in list(self._outlived.items()):
-            if lease.id == task_id:
-                self._settle_held(outlived, reason)
-
-    def stop_all(self, reason: CancelReason) -> None:
-        """Cancel everything."""
-        for running in list(self._running.values()):
-            self._cancel(running, reason)
-        for outlived in list(self._outlived.values()):
-            self._settle_held(outlived, reason)
-
-    async def drain(self, timeout: float, *, threads: bool = True) -> bool:
-        """Wait until nothing runs, at most `timeout` seconds; tells whether nothing does.
-
-        `threads` says whether those whose runs are over count as well.
-        """
-        deadline = time.monotonic() + timeout
-        while self._running or (threads and self._outlived):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            await self.wait_changed(left)
+    def cancel(self, lease: Lease, reason: CancelReason) -> bool:
+        """Cancel one delivery; False if it neither runs nor waits to be tried again here."""
+        run = self._running.get(lease)
+        if run is None:
+            return self._end_retry(lease, reason)
+        if run.cancel_reason is None:
+            self._cancel(run, reason)
         return True
 
-    def of_task(self, task: "asyncio.Task[Any] | None") -> Delivery | None:
-        """The delivery that an asyncio task runs."""
-        for running in list(self._running.values()):
-            if running.task is task:
-                return running.delivery
+    def cancel_id(self, task_id: str, reason: CancelReason) -> None:
+        """Cancel whatever runs here for a task."""
+        for lease in [*self._running, *self._outliving]:
+            if lease.id == task_id:
+                self.cancel(lease, reason)
+
+    def cancel_all(self, reason: CancelReason) -> None:
+        """Cancel everything."""
+        for lease in [*self._running, *self._outliving]:
+            self.cancel(lease, reason)
+
+    async def wait_changed(self, timeout: float | None = None) -> None:
+        """Wait until a run ends or a slot becomes free, at most `timeout` seconds."""
+        self._changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+
+    async def drain(self, timeout: float, *, with_threads: bool = True) -> bool:
+        """Wait until nothing runs, at most `timeout` seconds; return whether nothing does.
+
+        `with_threads` says whether threads count whose runs are over.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while self._running or (with_threads and self._outliving):
+                    await self.wait_changed()
+                return True
+        return False
+
+    def running(self) -> list[Delivery]:
+        """The deliveries that run."""
+        return [run.delivery for run in self._running.values()]
+
+    def delivery_of(self, task: "asyncio.Task[Any] | None") -> Delivery | None:
+        """The delivery that an asyncio task runs. From any thread."""
+        for run in list(self._running.values()):
+            if run.task is task:
+                return run.delivery
         return None
 
-    def left(self) -> list[Delivery]:
-        """The deliveries that run."""
-        return [running.delivery for running in self._running.values()]
-
-    def _cancel(self, running: _Running, reason: CancelReason) -> None:
-        if running.stop is None and running.task is not None:
-            running.stop = reason
-            running.task.cancel()
-            if not running.begun:  # then the coroutine never runs, and cannot tell
-                cancelled = asyncio.CancelledError()
-                self._end(running, self._abandon(running.delivery, reason, cancelled))
-
-    async def _occupy(self, running: _Running) -> None:
-        running.begun = True
-        delivery = running.delivery
+    async def _run(self, run: _Run) -> None:
+        run.has_begun = True
+        delivery = run.delivery
         if self._events.is_heard:
-            running.began = time.monotonic()
+            run.began = self._clock()
             self._events.started(delivery)
         outcome: Outcome | None
         try:
-            outcome = await self._run(delivery)
-            if running.stop in (CancelReason.REVOKED, CancelReason.LOST):
+            outcome = await self._runner.run(delivery)
+            if run.cancel_reason in (CancelReason.REVOKED, CancelReason.LOST):
                 outcome = None
         except asyncio.CancelledError as cancelled:
-            outcome = self._abandon(delivery, running.stop, cancelled)
+            outcome = self._runner.abandon(delivery, run.cancel_reason, cancelled)
         except Exception as error:
             logger.exception("task %s: running it failed unexpectedly", delivery.lease.id)
-            outcome = self._abandon(delivery, None, error)
-        self._end(running, outcome)
+            outcome = self._runner.abandon(delivery, None, error)
+        self._end(run, outcome)
 
-    def _end(self, running: _Running, outcome: Outcome | None) -> None:
-        self._running.pop(running.delivery.lease, None)
+    def _cancel(self, run: _Run, reason: CancelReason) -> None:
+        run.cancel_reason = reason
+        if run.task is not None:
+            run.task.cancel()
+        if not run.has_begun:  # then the coroutine never runs, and cannot tell
+            cancelled = asyncio.CancelledError()
+            self._end(run, self._runner.abandon(run.delivery, reason, cancelled))
+
+    def _end(self, run: _Run, outcome: Outcome | None) -> None:
+        """A run is over: free its slot and settle the outcome, unless its thread goes on."""
+        lease = run.delivery.lease
+        del self._running[lease]
         if self._events.is_heard:
-            self._tell(running, outcome)
-        if running.thread is not None and not running.thread.done():
-            self._outlive(running, running.thread, outcome)
+            self._tell_end(run, outcome)
+        thread = self._threads.left_behind()
+        if thread is None:
+            self._free_slot(lease)
+            self._settle(lease, outcome)
             return
-        self._admit_all(running.delivery.lease)
-        self._settle(running.delivery, outcome)
-
-    def _outlive(self, running: _Running, thread: "Future[Any]", outcome: Outcome | None) -> None:
-        """A run is over, its thread is not."""
-        delivery = running.delivery
-        self._outlived[delivery.lease] = running
-        waits = isinstance(outcome, Requeue) and running.stop is None
-        if waits:
-            running.held = outcome
-        else:
-            self._settle(delivery, outcome)
+        retry = outcome if isinstance(outcome, Requeue) and run.cancel_reason is None else None
+        if retry is None:
+            self._settle(lease, outcome)
+        self._outliving.add(run.delivery, thread, retry)
         self._changed.set()
-        logger.warning(
-            "%s %s: its run is over, but its thread goes on and keeps its slot until it ends%s",
-            delivery.task_name,
-            delivery.lease.id,
-            "; only then it is tried again" if waits else "",
-        )
-        ended = partial(self._thread_ended, running)
-        thread.add_done_callback(partial(_call_in, asyncio.get_running_loop(), ended))
 
-    def _thread_ended(self, running: _Running) -> None:
-        delivery = running.delivery
-        self._outlived.pop(delivery.lease, None)
-        logger.info("%s %s: its thread has ended", delivery.task_name, delivery.lease.id)
-        self._settle_held(running, None)
-        self._admit_all(delivery.lease)
+    def _thread_ended(self, lease: Lease, retry: Requeue | None) -> None:
+        if retry is not None:
+            self._settle(lease, retry)
+        self._free_slot(lease)
 
-    def _settle_held(self, running: _Running, reason: CancelReason | None) -> bool:
-        """Settle what waits for the end of a thread; False if nothing does."""
-        held, running.held = running.held, None
-        if held is None:
+    def _end_retry(self, lease: Lease, reason: CancelReason) -> bool:
+        """Settle a retry without waiting for its thread; False if none waits."""
+        retry = self._outliving.take_retry(lease)
+        if retry is None:
             return False
-        gone = reason in (CancelReason.REVOKED, CancelReason.LOST)
-        self._settle(running.delivery, None if gone else held)
+        self._settle(lease, retry if reason is CancelReason.SHUTDOWN else None)
         self._changed.set()
         return True
 
-    def _tell(self, running: _Running, outcome: Outcome | None) -> None:
-        duration = None if running.began is None else time.monotonic() - running.began
-        if outcome is not None:
-            self._events.ended(running.delivery, outcome, duration)
-        elif running.stop in _KINDS:
-            self._events.ended(running.delivery, _KINDS[running.stop], duration)
-
-    def _admit_all(self, lease: Lease) -> None:
-        """A delivery needs small company no longer."""
-        if self._isolated:
-            self._isolated.pop(lease, None)
+    def _free_slot(self, lease: Lease) -> None:
+        self._isolation.discard(lease)
         self._changed.set()
 
+    def _settle(self, lease: Lease, outcome: Outcome | None) -> None:
+        self.ended += 1
+        if outcome is None:
+            self._leases.release(lease)
+        else:
+            self._writer.submit(outcome)
 
-def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[[], object], _: "Future[Any]") -> None:
-    """Call something in an event loop, if that has not ended yet."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(call)
+    def _give_back(self, delivery: Delivery) -> None:
+        outcome = Requeue(delivery.lease, front=True)
+        if self._events.is_heard:
+            self._events.ended(delivery, outcome)
+        self._writer.submit(outcome)
+
+    def _tell_end(self, run: _Run, outcome: Outcome | None) -> None:
+        duration = None if run.began is None else self._clock() - run.began
+        if outcome is not None:
+            self._events.ended(run.delivery, outcome, duration)
+        elif run.cancel_reason in _EVENTS:
+            self._events.ended(run.delivery, _EVENTS[run.cancel_reason], duration)

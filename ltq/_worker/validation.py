@@ -1,18 +1,18 @@
-"""What could not run, found out before a worker's first message."""
+"""Checks of a worker's tasks before it claims its first message."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ltq._declared import DeclaredTask
 from ltq.errors import ConfigurationError
 from ltq.middleware import Middleware
-from ltq.task import Task
 
 _MIDDLEWARE_OPTIONS = ("max_tries", "backoff", "retry_on", "max_age", "max_rate")
 """Options that do nothing without the middleware that implements them."""
 
 
 def check_tasks(
-    worker: str, tasks: Mapping[str, Task[..., Any]], middlewares: Sequence[Middleware]
+    worker: str, tasks: Mapping[str, DeclaredTask[..., Any]], middlewares: Sequence[Middleware]
 ) -> None:
     """Raise `ConfigurationError` where the tasks of a worker could not run as they say."""
     if not tasks:
@@ -29,10 +29,10 @@ def check_tasks(
                 )
 
 
-def _check_queue(task: Task[..., Any], tasks: Mapping[str, Task[..., Any]]) -> None:
-    """A limit shall hold up nobody but the task it was given to."""
+def _check_queue(task: DeclaredTask[..., Any], tasks: Mapping[str, DeclaredTask[..., Any]]) -> None:
+    """A limit must hold up no other task than the one it was given to."""
     owner = tasks.get(task.queue, task)
-    if owner is not task and owner.lane == task.lane and owner.policy.is_limited:
+    if owner is not task and owner.lane == task.lane and owner.config.is_limited:
         raise ConfigurationError(
             f"task {task.name!r} waits in queue {task.queue!r}, which is limited as task "
             f"{owner.name!r} is: give one of them another queue"

@@ -8,7 +8,7 @@ A broker is a reliable queue of its own, for people who want no Worker:
             for delivery in await broker.claim(consumer, 10, timeout=5):
                 await broker.release(delivery.lease, result=b'"sent"')
 
-Whatever the store, the rules are the same (`tests/conformance` holds every broker to them):
+Whatever the store, the rules are the same (`ltq.testing.conformance` holds every broker to them):
 
 - A task is in one place: ready, delayed, leased (working) or final. It moves in one atomic step.
 - The broker's clock counts; times are Unix seconds, durations seconds.
@@ -19,6 +19,7 @@ Whatever the store, the rules are the same (`tests/conformance` holds every brok
 - Every call may be repeated after a lost reply without doing its work twice.
 """
 
+from ltq._names import check_name, consumer_name, namespace_of, new_id
 from ltq.broker._schemes import redact
 from ltq.broker.base import Broker, BrokerSource
 from ltq.broker.feed import Feed
@@ -58,8 +59,12 @@ __all__ = [
     "Severity",
     "SlotReceipt",
     "Watcher",
+    "check_name",
+    "consumer_name",
     "examine_queues",
     "isolation_of",
+    "namespace_of",
+    "new_id",
     "redact",
     "stands_still",
 ]

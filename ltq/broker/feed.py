@@ -8,7 +8,7 @@ from typing import Self
 from ltq.errors import ResultTimeoutError, TaskNotFoundError
 from ltq.state import TaskState
 
-_KEPT = 64
+_MOST_KEPT = 64
 """States kept for a slow reader; beyond that the oldest are dropped, never the newest."""
 
 
@@ -17,49 +17,54 @@ class FeedTimeoutError(Exception):
 
 
 class Feed:
-    """One reader's view of one task, used in one event loop.
+    """One reader's view of one task, used in the event loop where it was made.
 
-    A broker puts states in; None means that there is no such task (any more).
+    A broker puts states in, the reader gets them out and closes the feed. None means that there is
+    no such task (any more). `on_close` is called once, with the feed.
     """
 
     def __init__(self, on_close: Callable[["Feed"], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_close = on_close
-        self._states: deque[TaskState[bytes] | None] = deque(maxlen=_KEPT)
+        self._states: deque[TaskState[bytes] | None] = deque(maxlen=_MOST_KEPT)
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
         self._last: TaskState[bytes] | None = None
         self.started: bool = False
         """Whether anything was put in yet."""
-        self.only_end = False
+        self.only_end: bool = False
         """Whether the reader waits for the final state: others need not be put in."""
 
     def put_changed(self, state: TaskState[bytes] | None) -> bool:
-        """`put`, unless the reader was told exactly this last; tells whether it was new."""
+        """`put`, unless the same state was put in last; return whether it was another one."""
         if self.started and state == self._last:
             return False
         self.put(state)
         return True
 
     def put(self, state: TaskState[bytes] | None) -> None:
-        """Hand a state to the reader."""
+        """Let the reader get a state."""
         self.started, self._last = True, state
         self._states.append(state)
         self._wake()
 
     def put_threadsafe(self, state: TaskState[bytes] | None) -> None:
-        """The same from another thread."""
+        """`put` from any thread. Raises `RuntimeError` if the event loop is closed just now."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.put, state)
 
     def fail(self, error: Exception) -> None:
-        """Let the reader's `get` raise, once it has read what is there."""
+        """Let `get` raise this error, once the reader got what is there."""
         self._error = error
         self._wake()
 
     async def get(self, timeout: float | None = None) -> TaskState[bytes] | None:
-        """The next state; waits for it up to `timeout` seconds, then raises `FeedTimeoutError`."""
+        """The next state, as soon as there is one.
+
+        Raises `FeedTimeoutError` after `timeout` seconds, or the error given to `fail`. A state
+        that is there already is returned whatever the timeout.
+        """
         while not self._states:
             if self._error is not None:
                 raise self._error
@@ -67,7 +72,7 @@ class Feed:
         return self._states.popleft()
 
     def close(self) -> None:
-        """Stop following. Safe to call twice."""
+        """Stop following. May be called again."""
         if not self._closed:
             self._closed = True
             self._on_close(self)
@@ -97,7 +102,7 @@ class Feed:
 
 
 class Following:
-    """A feed read until a deadline, and closed in the end."""
+    """Reads the feed of a task until a deadline, and closes it at the end of the context."""
 
     def __init__(self, feed: Feed, task_id: str, timeout: float | None) -> None:
         self._feed = feed
@@ -107,7 +112,11 @@ class Following:
         self._deadline = None if timeout is None else self._loop.time() + timeout
 
     async def next(self) -> TaskState[bytes]:
-        """The next state. Raises `TaskNotFoundError`, `ResultTimeoutError` at the deadline."""
+        """The next state.
+
+        Raises `TaskNotFoundError` if there is no such task (any more), `ResultTimeoutError` at the
+        deadline.
+        """
         deadline = self._deadline
         try:
             state = await self._feed.get(None if deadline is None else deadline - self._loop.time())

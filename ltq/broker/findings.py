@@ -1,4 +1,4 @@
-"""What an examination of a store finds, and what is right and wrong about its queues."""
+"""What an examination of a broker finds, and the checks of its queues."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,29 +17,29 @@ class Severity(StrEnum):
     """How bad a finding is."""
 
     OK = "ok"
-    """Nothing has to be done; an advice may still make things better."""
+    """Nothing has to be done. If there is an advice, following it makes things better."""
     WARNING = "warning"
-    """Something is slow, stands still, or soon will."""
+    """Something is slow or stands still, or soon will be."""
     DANGER = "danger"
     """Tasks may be lost, or LTQ cannot work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found."""
+    """The result of one check."""
 
     name: str
     """The check: `"persistence"`, `"queues"`."""
     severity: Severity
     text: str
     advice: str = ""
-    """What to do, where there is something."""
+    """What to do; empty if there is nothing to do."""
 
 
 def examine_queues(queues: Sequence[QueueStats]) -> list[Finding]:
-    """What is wrong with queues; one finding that says so where nothing is."""
+    """Return what is wrong with queues; if nothing is, one finding that says so."""
     found = [finding for queue in queues for finding in _examine_queue(queue)]
-    return found or [Finding("queues", Severity.OK, f"{len(queues)} queues, none stands still")]
+    return found or [Finding("queues", Severity.OK, f"queues: {len(queues)}, none stands still")]
 
 
 def _examine_queue(queue: QueueStats) -> Iterator[Finding]:
@@ -49,27 +49,36 @@ def _examine_queue(queue: QueueStats) -> Iterator[Finding]:
         yield Finding(
             "leases",
             Severity.WARNING,
-            f"{name}: the workers of {queue.overdue} tasks died, and no other took them over",
-            f"start a worker of {worker}: it takes them over",
+            f"{name}: the workers of {_tasks(queue.overdue)} died, and no other took over",
+            f"start a worker of {worker}: it takes over",
         )
     if waited > _IDLE and stands_still(queue):
         yield Finding(
             "queues",
             Severity.WARNING,
-            f"{name}: {queue.pending} tasks wait, the oldest for {waited:.0f} s, and none runs",
-            f"does a worker of {worker} run? See `ltq workers`",
+            f"{name} stands still: {_waiting(queue, waited)}, none running",
+            f"start a worker of {worker}, or find out why it does not claim",
         )
     elif waited > _BACKLOG:
         yield Finding(
             "queues",
             Severity.OK,
-            f"{name}: {queue.pending} tasks wait, the oldest for {waited:.0f} s",
+            f"{name}: {_waiting(queue, waited)}",
             "run more workers, or raise --concurrency",
         )
     if queue.dead:
-        yield Finding("dead letters", Severity.OK, f"{name}: {queue.dead}", f"ltq dead list {name}")
+        text, advice = f"{name}: {queue.dead}", f"look at them with `ltq dead list {name}`"
+        yield Finding("dead letters", Severity.OK, text, advice)
 
 
 def stands_still(queue: QueueStats) -> bool:
-    """Whether tasks wait and no living worker runs any of the queue."""
+    """Whether tasks of a queue wait and no living worker runs one."""
     return queue.oldest is not None and queue.working <= queue.overdue
+
+
+def _waiting(queue: QueueStats, seconds: float) -> str:
+    return f"{_tasks(queue.pending)} waiting, the oldest for {seconds:.0f} s"
+
+
+def _tasks(count: int) -> str:
+    return "1 task" if count == 1 else f"{count} tasks"

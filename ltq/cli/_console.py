@@ -1,4 +1,4 @@
-"""What goes to stdout for people: lines and columns, styled where it is a terminal."""
+"""Output for people: lines and columns, styled where stdout is a terminal."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from ltq.logger import printable
 
 Cell = str | Text
 
-_LEAST = 20
-"""Characters of a last column that are always shown."""
+_MIN_LAST_COLUMN = 20
+"""Characters of the last column that are always shown."""
 
 
 def open_console() -> Console:
-    """Stdout, with nothing in a text taken for markup."""
+    """Return a console on stdout that takes no text for markup."""
     return Console(markup=False, emoji=False, highlight=False)
 
 
@@ -26,9 +26,9 @@ def print_columns(
     left: set[int],
     is_cut: bool = False,
 ) -> None:
-    """Print rows under a head: numbers to the right, the columns of `left` not.
+    """Print rows under a head. The columns of `left` are aligned left, the others right.
 
-    Nothing is cut, but with `is_cut` the last column where it goes beyond a terminal's edge.
+    Nothing is cut; with `is_cut` only the last column, where it passes a terminal's edge.
     """
     cells = [[Text(title, style="bold") for title in head]]
     cells += [[safe(cell) for cell in row] for row in rows]
@@ -41,37 +41,37 @@ def print_columns(
         padded.rstrip()
         if is_cut and console.is_terminal:
             before = sum(widths[:-1]) + 2 * len(widths[:-1])
-            padded.truncate(max(console.width, before + _LEAST), overflow="ellipsis")
+            padded.truncate(max(console.width, before + _MIN_LAST_COLUMN), overflow="ellipsis")
         print_line(console, padded)
 
 
 def print_fields(console: Console, fields: Sequence[tuple[str, Cell]]) -> None:
-    """Print names and values, one pair a line."""
+    """Print one name and its value per line."""
     width = max((len(name) for name, _ in fields), default=0)
     for name, value in fields:
         print_line(console, Text.assemble((name.ljust(width + 2), "dim"), safe(value)))
 
 
 def print_line(console: Console, line: Cell) -> None:
-    """Print a line as long as it is."""
+    """Print one line, and do not wrap it."""
     console.print(safe(line), soft_wrap=True)
 
 
-def print_trace(console: Console, trace: str | None) -> None:
+def print_traceback(console: Console, traceback: str | None) -> None:
     """Print a traceback, if there is one, after an empty line."""
-    if trace:
+    if traceback:
         print_line(console, "")
-        for line in trace.rstrip().split("\n"):
+        for line in traceback.rstrip().split("\n"):
             print_line(console, line.expandtabs(4))
 
 
 def safe(cell: Cell) -> Text:
-    """A text without control characters; a `Text` is taken to be safe already."""
+    """Escape the control characters of a text. A `Text` is taken to be safe already."""
     return cell if isinstance(cell, Text) else Text(printable(cell))
 
 
 def count_tasks(count: int) -> str:
-    """`"1 task"`, `"2 tasks"`."""
+    """Return `"1 task"`, or `"2 tasks"`."""
     return "1 task" if count == 1 else f"{count} tasks"
 
 

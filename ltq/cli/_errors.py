@@ -1,4 +1,4 @@
-"""How a command that did not work out is told: one line on stderr, and an exit code."""
+"""How a failed command ends: one line on stderr, and an exit code."""
 
 import errno
 import os
@@ -14,30 +14,35 @@ from ltq.logger import printable
 
 
 class CommandError(click.ClickException):
-    """It did not work out."""
+    """The command failed."""
 
     exit_code = 1
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the one line."""
+        """Print the line."""
         click.echo(f"ltq: {printable(self.message)}", file=file, err=True)
 
 
 class WrongUseError(CommandError):
-    """It was called in a wrong way."""
+    """The command was called in a wrong way."""
 
     exit_code = 2
 
 
 class StoppedError(CommandError):
-    """Ctrl-C, before there was an answer."""
+    """Ctrl-C was pressed before there was an answer."""
 
     exit_code = 130
 
 
+def exclusive(one: str, other: str) -> WrongUseError:
+    """The error for two options, or arguments, that cannot be combined."""
+    return WrongUseError(f"{one} and {other} cannot be combined")
+
+
 @contextmanager
 def one_line() -> Iterator[None]:
-    """Turn the errors that are the user's to know into one line each."""
+    """Turn each expected error into one line on stderr and an exit code."""
     try:
         yield
     except click.UsageError as error:
@@ -49,14 +54,14 @@ def one_line() -> Iterator[None]:
     except (click.Abort, KeyboardInterrupt) as error:
         raise StoppedError("stopped") from error
     except OSError as error:
-        if error.errno != errno.ENOSPC:  # a closed pipe is click's part
+        if error.errno != errno.ENOSPC:  # click itself handles a closed pipe
             raise
-        _drop_output()
+        _discard_output()
         raise CommandError(f"cannot write: {error.strerror}") from error
 
 
-def _drop_output() -> None:
-    """Let what could not be written go nowhere: Python would try once more when it ends."""
+def _discard_output() -> None:
+    """Send stdout to nowhere: Python would try to write its buffer once more at exit."""
     with suppress(OSError):  # stdout may be no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -64,4 +69,4 @@ def _drop_output() -> None:
 def _sentence(error: click.UsageError) -> str:
     text = " ".join(error.format_message().split()).rstrip(".")
     path = error.ctx.command_path if error.ctx is not None else "ltq"
-    return f"{text} (see '{path} --help')"
+    return f"{text[:1].lower()}{text[1:]} (see '{path} --help')"

@@ -1,4 +1,4 @@
-"""Commands that are imported when they are called: `ltq --help` need not know what Redis is."""
+"""Commands that are imported only when they are called: `ltq --help` does not import Redis."""
 
 import importlib
 from collections.abc import Iterable
@@ -10,29 +10,33 @@ from ltq.cli._errors import one_line
 
 
 class LazyCommand(click.Command):
-    """What the help and a shell's completion tell of a command that is not imported yet."""
+    """Stands for a command that is not imported yet, in help and shell completion."""
 
     def __init__(self, module: str, name: str, short_help: str) -> None:
         super().__init__(name, short_help=short_help)
         self._place = module, name
 
     def load(self) -> click.Command:
-        """The command itself."""
+        """Import and return the command itself."""
         module, name = self._place
         command: click.Command = getattr(importlib.import_module(f"ltq.cli.{module}"), name)
         return command
 
 
-class LazyGroup(click.Group):
-    """Commands in the order they were given; what goes wrong is told in one line."""
-
-    def add_lazy(self, commands: Iterable[tuple[str, str, str]]) -> None:
-        """Add commands: the module in `ltq.cli`, its command's name, and what it does."""
-        for module, name, short_help in commands:
-            self.add_command(LazyCommand(module, name, short_help))
+class OrderedGroup(click.Group):
+    """A group that lists its commands in the order they were added, not by name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
+
+
+class LazyGroup(OrderedGroup):
+    """A group of lazy commands. Each expected error becomes one line on stderr."""
+
+    def add_lazy(self, commands: Iterable[tuple[str, str, str]]) -> None:
+        """Add commands, each as its module in `ltq.cli`, its name, and its short help."""
+        for module, name, short_help in commands:
+            self.add_command(LazyCommand(module, name, short_help))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -53,3 +57,9 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         with one_line():
             return super().invoke(ctx)
+
+
+def show_help(ctx: click.Context) -> None:
+    """Print a group's help to stderr and end with wrong use: no command was named."""
+    click.echo(ctx.get_help(), err=True)
+    ctx.exit(2)

@@ -1,4 +1,4 @@
-"""The command `ltq` itself: its commands, its version, its help."""
+"""The command `ltq` itself: its commands, version and help."""
 
 import io
 import platform
@@ -6,35 +6,35 @@ import sys
 
 import click
 
-from ltq.cli._lazy import LazyGroup
+from ltq.cli._lazy import LazyGroup, show_help
 
 _COMMANDS = (
-    ("demo.command", "demo", "Try LTQ out, without Redis, on the files of a directory."),
-    ("run.command", "run", "Run a worker (or an App) until SIGTERM or Ctrl-C."),
-    ("send", "send", "Send a task, and print its id."),
-    ("schedule", "schedule", "Enqueue tasks by their schedules."),
-    ("queues.command", "stats", "Show how many tasks of each queue are where."),
+    ("demo.command", "demo", "Try LTQ without Redis, on the files of a directory."),
+    ("run.command", "run", "Run a worker, or an App, until SIGTERM or Ctrl-C."),
+    ("send", "send", "Send a task and print its id."),
+    ("schedule.command", "schedule", "Run a scheduler, or list its next runs."),
+    ("queues.command", "stats", "Show how many tasks each queue holds."),
     ("queues.command", "size", "Print how many tasks wait in a queue."),
-    ("workers", "workers", "Show which runs of workers hold tasks now."),
-    ("tasks", "state", "Show all there is to know of a task."),
+    ("workers", "workers", "Show which workers hold tasks now."),
+    ("state", "state", "Show everything that is known about a task."),
     ("watch", "watch", "Follow a task live until it ends."),
-    ("tasks", "cancel", "Cancel a task, waiting or running."),
-    ("queues.command", "clear", "Remove all waiting tasks of a queue for good."),
-    ("dead.command", "dead", "List, show, retry or remove failed and rejected tasks."),
-    ("check", "check", "Tell by the exit code whether workers consume."),
-    ("doctor", "doctor", "Check the server and LTQ's keys, and say what to do."),
-    ("doctor", "repair", "Give tasks that stand nowhere their place back."),
+    ("cancel", "cancel", "Cancel a waiting or running task."),
+    ("queues.command", "clear", "Remove all waiting tasks of a queue permanently."),
+    ("dead.command", "dead", "List, show, retry or purge failed and rejected tasks."),
+    ("check", "check", "Check whether workers consume: exit code 0 or 1."),
+    ("doctor", "doctor", "Examine the broker, its queues and its keys, and give advice."),
+    ("repair", "repair", "Put tasks that are in no list back into their queues."),
 )
-"""The module, the command, and what it does in a line of 80 columns."""
+"""The module, the command, and its short help: at most 66 characters."""
 
 _EPILOG = """\b
 Exit codes:
-  0    fine
-  1    it did not work out: no such task, a task that failed, no answer from the broker
-  2    wrong use: an unknown option, a worker that is not there, a wrong URL
-  130  stopped by Ctrl-C before there was an answer
+  0    success
+  1    failure: no such task, a failed task, no answer from the broker
+  2    wrong use: an unknown option, a missing worker, a wrong URL
+  130  stopped with Ctrl-C before there was an answer
 
-Errors are one line on stderr that begins with "ltq: ". The broker is --broker-url, else
+An error is one line on stderr that begins with "ltq: ". The broker is --broker-url, else
 $LTQ_BROKER_URL, else redis://localhost:6379.
 """
 
@@ -47,7 +47,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 
 
 def _installed(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version  # slow, and seldom needed
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
 
     try:
         return version(package)
@@ -74,7 +74,7 @@ def main(ctx: click.Context) -> None:
     """LTQ, a typed async task queue on Redis.
 
     \b
-    Begin here:
+    Start here:
       ltq demo
       ltq run jobs:worker
     """
@@ -82,8 +82,7 @@ def main(ctx: click.Context) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help(), err=True)
-        ctx.exit(2)
+        show_help(ctx)
 
 
 main.add_lazy(_COMMANDS)

@@ -1,20 +1,23 @@
-"""`ltq check`: a probe for containers. Exit code 0 or 1, and one line."""
+"""`ltq check`: a probe for containers. It prints one line and exits with 0 or 1."""
 
 import asyncio
 import json
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, build_opener
 
 import click
 
 from ltq.broker import stands_still
+from ltq.cli._broker import open_broker
+from ltq.cli._console import count_tasks
 from ltq.cli._errors import CommandError, WrongUseError
-from ltq.cli._options import broker_url_option, duration, json_option, open_broker
+from ltq.cli._options import broker_url_option, duration, json_option
 from ltq.errors import BrokerError
 from ltq.logger import printable
 
-_LARGEST = 65_536
+_MAX_REPLY = 65_536
+"""Bytes that are read of a reply."""
 
 
 @click.command()
@@ -23,7 +26,7 @@ _LARGEST = 65_536
     "urls",
     multiple=True,
     metavar="URL",
-    help="What `ltq run --health-port` serves; for several processes give several.",
+    help="Ask a process of `ltq run --health-port` instead of the broker. May be repeated.",
 )
 @click.option(
     "--max-wait",
@@ -31,7 +34,7 @@ _LARGEST = 65_536
     default="5m",
     show_default=True,
     metavar="TIME",
-    help="Without --health-url: how long a task may wait while none of its queue runs.",
+    help="Without --health-url: fail if a task waits for longer and none of its queue runs.",
 )
 @click.option(
     "--timeout",
@@ -39,17 +42,17 @@ _LARGEST = 65_536
     default="5",
     show_default=True,
     metavar="TIME",
-    help="How long the answer may take.",
+    help="How long to wait for the answer.",
 )
 @json_option
 @broker_url_option
 def check(
     urls: tuple[str, ...], max_wait: float, timeout: float, as_json: bool, broker_url: str | None
 ) -> None:
-    """Tell whether a worker consumes, by the exit code: 0 if all is well, else 1.
+    """Check whether workers consume. The exit code is 0 if they do, else 1.
 
-    With --health-url the worker's process is asked. Without it the broker is: that it answers, and
-    that no queue stands still.
+    With --health-url the worker's process is asked. Without it the broker is asked: it must
+    answer, and no queue may stand still.
 
     \b
     Examples:
@@ -58,57 +61,61 @@ def check(
     """
     for url in urls:
         if not url.startswith(("http://", "https://")):
-            raise WrongUseError(f"--health-url {url!r} does not begin with http:// or https://")
+            raise WrongUseError(f"--health-url {url!r} must begin with http:// or https://")
     try:
         if urls:
-            told = "; ".join([_ask(url, timeout) for url in urls])
+            text = "; ".join([_check_process(url, timeout) for url in urls])
         else:
-            told = asyncio.run(_ask_broker(broker_url, max_wait, timeout))
+            text = asyncio.run(_check_broker(broker_url, max_wait, timeout))
     except (CommandError, BrokerError) as error:
         if as_json:
             click.echo(json.dumps({"ok": False, "text": str(error)}))
         raise
-    click.echo(json.dumps({"ok": True, "text": told}) if as_json else f"ok: {told}")
+    click.echo(json.dumps({"ok": True, "text": text}) if as_json else f"ok: {text}")
 
 
-def _ask(url: str, timeout: float) -> str:
-    """What a worker's process says of itself. Raises `CommandError` if it is not well."""
+def _check_process(url: str, timeout: float) -> str:
+    """Ask a worker's process. Raises `CommandError` if it does not answer or is not healthy."""
     try:
         with build_opener(ProxyHandler({})).open(url, timeout=timeout) as response:
-            return _summary(response.read(_LARGEST))
+            return _summary(response.read(_MAX_REPLY))
     except HTTPError as error:
         with error:
-            raise CommandError(f"{url}: {_summary(error.read(_LARGEST))}") from error
+            raise CommandError(f"{url}: {_summary(error.read(_MAX_REPLY))}") from error
     except (OSError, ValueError) as error:
-        raise CommandError(f"{url} does not answer: {error}") from error
+        reason = error.reason if isinstance(error, URLError) else error
+        text = reason.strerror if isinstance(reason, OSError) else reason
+        raise CommandError(f"{url} does not answer: {text or reason}") from error
 
 
 def _summary(body: bytes) -> str:
     try:
         workers = json.loads(body)["workers"]
-        return ", ".join(_of_worker(worker) for worker in workers)
+        return ", ".join(_worker_text(worker) for worker in workers)
     except (ValueError, TypeError, KeyError):
-        return "an answer that is not a worker's"
+        return "the answer is not one of `ltq run --health-port`"
 
 
-def _of_worker(told: dict[str, Any]) -> str:
-    text = f"{told['worker']}: {told['status']}"
-    if "running" in told:
-        text += f", {told['running']} running, claimed {told['claimed_ago']} s ago"
+def _worker_text(health: dict[str, Any]) -> str:
+    text = f"{health['worker']}: {health['status']}"
+    if "running" in health:
+        text += f", {health['running']} running, claimed {health['claimed_ago']} s ago"
     return printable(text)
 
 
-async def _ask_broker(url: str | None, max_wait: float, timeout: float) -> str:
-    try:
-        async with asyncio.timeout(timeout), open_broker(url) as broker:
-            await broker.ping()
-            queues = await broker.stats(await broker.queues())
-    except TimeoutError:
-        raise CommandError(f"the broker did not answer within {timeout:g} s") from None
+async def _check_broker(url: str | None, max_wait: float, timeout: float) -> str:
+    """Ask the broker. Raises `CommandError` or `BrokerError` if something is wrong."""
+    async with open_broker(url) as broker:
+        try:
+            async with asyncio.timeout(timeout):
+                await broker.ping()
+                queues = await broker.stats(await broker.queues())
+        except TimeoutError:
+            raise CommandError(f"{broker.url} did not answer within {timeout:g} s") from None
     for queue in queues:
         if (queue.oldest or 0.0) > max_wait and stands_still(queue):
             raise CommandError(
-                f"{queue.queue}: {queue.pending} tasks wait, the oldest for "
-                f"{queue.oldest:.0f} s, and none runs"
+                f"{queue.queue} stands still: {count_tasks(queue.pending)} waiting, "
+                f"the oldest for {queue.oldest:.0f} s, none running"
             )
-    return f"{broker.url} answers, {len(queues)} queues, none stands still"
+    return f"{broker.url} answers; queues: {len(queues)}, none stands still"

@@ -1,4 +1,4 @@
-"""`ltq doctor`, `ltq repair`: is all well with the server and what LTQ keeps there?"""
+"""`ltq doctor`: findings about a broker, each with advice."""
 
 import asyncio
 import json
@@ -12,13 +12,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ltq._names import check_name, namespace_of
 from ltq.broker import DEFAULT_SCAN, Finding, Severity
-from ltq.cli._console import count_tasks, open_console, print_line, safe
-from ltq.cli._options import broker_url_option, json_option, open_broker
+from ltq.cli._broker import open_broker
+from ltq.cli._console import open_console, print_line, safe
+from ltq.cli._options import broker_url_option, json_option
 from ltq.logger import printable
 
 _STYLES = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.DANGER: "bold red"}
+
+_PROGRESS_EVERY = 10_000
+"""Keys between two lines of progress."""
 
 
 @click.command()
@@ -28,12 +31,12 @@ _STYLES = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.DANGER: "b
     default=DEFAULT_SCAN,
     show_default=True,
     metavar="N",
-    help="Look through about so many of the server's keys.",
+    help="Look through about N of the server's keys; 0 skips them.",
 )
 @json_option
 @broker_url_option
 def doctor(scan: int, as_json: bool, broker_url: str | None) -> None:
-    """Check the server, the queues and LTQ's keys, and say what to do.
+    """Examine the broker, its queues and its keys, and give advice.
 
     Nothing is changed. The exit code is 1 if tasks may be lost or LTQ cannot work there, else 0.
 
@@ -56,46 +59,49 @@ def doctor(scan: int, as_json: bool, broker_url: str | None) -> None:
 
 
 async def _examine(url: str | None, scan: int) -> tuple[list[Finding], str]:
-    looked, done = _progress(scan)
+    show, erase = _progress(scan)
     async with open_broker(url) as broker:
         await broker.ping()
         try:
-            return await broker.examine(scan=scan, on_scan=looked), broker.url
+            return await broker.examine(scan=scan, on_scan=show), broker.url
         finally:
-            done()
+            erase()
 
 
 def _progress(limit: int) -> tuple[Callable[[int], None], Callable[[], None]]:
-    """Tells on a terminal how many keys were passed; and what removes that again."""
-    is_told = sys.stderr.isatty()
+    """Return what shows on a terminal how many keys were read, and what erases that line."""
+    is_shown = sys.stderr.isatty()
 
-    def looked(passed: int) -> None:
-        if is_told and passed % 10_000 == 0:
+    def show(passed: int) -> None:
+        if is_shown and passed % _PROGRESS_EVERY == 0:
             click.echo(f"\rkeys: {passed} of at most {limit}", nl=False, err=True)
 
-    def done() -> None:
-        if is_told:
+    def erase() -> None:
+        if is_shown:
             click.echo("\r\x1b[K", nl=False, err=True)
 
-    return looked, done
+    return show, erase
 
 
 def _print(console: Console, findings: Sequence[Finding]) -> None:
     if console.is_terminal:
-        table = Table("severity", "check", "finding", "what to do", box=None, padding=(0, 2, 0, 0))
-        for finding in findings:
-            severity = Text(finding.severity, style=_STYLES[finding.severity])
-            texts = (finding.name, finding.text, finding.advice)
-            table.add_row(severity, *(safe(text) for text in texts))
-        console.print(table)
+        console.print(_table(findings))
     else:
         for finding in findings:
             click.echo(printable(_line(finding)))
-    counts = Counter(finding.severity for finding in findings)
-    words = [
-        f"{counts[severity]} {severity}" for severity in reversed(Severity) if counts[severity]
-    ]
-    print_line(console, ", ".join(words))
+    print_line(console, _summary(findings))
+
+
+def _table(findings: Sequence[Finding]) -> Table:
+    """Return a table that fits 80 columns: an advice stands below its finding."""
+    table = Table("severity", "check", "finding", box=None, padding=(0, 2, 0, 0))
+    for finding in findings:
+        severity = Text(finding.severity, style=_STYLES[finding.severity])
+        text = safe(finding.text)
+        if finding.advice:
+            text.append_text(Text("\n-> ")).append_text(safe(finding.advice))
+        table.add_row(severity, safe(finding.name), text)
+    return table
 
 
 def _line(finding: Finding) -> str:
@@ -103,35 +109,9 @@ def _line(finding: Finding) -> str:
     return f"{finding.severity:<8} {finding.name}: {finding.text}{advice}"
 
 
-@click.command()
-@click.argument("workers", nargs=-1, metavar="[WORKER]...")
-@json_option
-@broker_url_option
-def repair(workers: tuple[str, ...], as_json: bool, broker_url: str | None) -> None:
-    """Give tasks that wait or work nowhere their place back; of these workers, or of all.
-
-    It takes an eviction, a partial restore or keys deleted by hand to need this. Workers do it by
-    themselves every 10 minutes. Looks at every task, in small steps; may be repeated.
-
-    \b
-    Example:
-      ltq repair github
-    """
-    for name in workers:
-        check_name("worker", name)
-    repaired = asyncio.run(_repair(workers, broker_url))
-    if as_json:
-        click.echo(json.dumps(repaired))
-        return
-    for name, count in repaired.items():
-        what = f"{count_tasks(count)} put back" if count else "every task is in its place"
-        click.echo(f"{name}: {what}")
-    if not repaired:
-        click.echo("no workers are known here")
-
-
-async def _repair(workers: Sequence[str], url: str | None) -> dict[str, int]:
-    async with open_broker(url) as broker:
-        known = {namespace_of(queue) for queue in await broker.queues()}
-        names = dict.fromkeys(workers) or sorted(known)
-        return {name: await broker.repair([name]) for name in names}
+def _summary(findings: Sequence[Finding]) -> str:
+    """Count the findings by severity, and say how many that are ok have an advice all the same."""
+    counts = Counter(finding.severity for finding in findings)
+    words = [f"{counts[one]} {one}" for one in reversed(Severity) if counts[one]]
+    advised = sum(bool(one.advice) for one in findings if one.severity is Severity.OK)
+    return ", ".join(words) + (f" ({advised} with advice)" if advised else "")

@@ -1,35 +1,37 @@
-"""`ltq send`: one task, from a shell."""
+"""`ltq send`: one task, sent from a shell."""
 
 import asyncio
 import json
-import os
 from typing import Any
 
 import click
 
+from ltq._declared import DeclaredTask
+from ltq._display.values import short_repr
 from ltq.broker import Broker
+from ltq.cli._broker import export_broker_url, warn_local
 from ltq.cli._console import open_console, print_line
 from ltq.cli._errors import CommandError, StoppedError, WrongUseError
-from ltq.cli._options import broker_url_option, duration, json_option, warn_local
-from ltq.cli._states import result_text, state_json
+from ltq.cli._format import failure_text, result_text, state_json
+from ltq.cli._options import broker_url_option, duration, json_option
 from ltq.cli._target import load_task
 from ltq.errors import InvalidArgumentsError, TaskNotFoundError
 from ltq.options import PriorityName, SendOptions
 from ltq.state import Status, TaskState
 from ltq.task import Task
-from ltq.worker import URL_VARIABLE, Worker
+from ltq.worker import Worker
 
 
 def _json(text: str) -> Any:
-    """The type of an option."""
+    """Parse JSON: the type of an option."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise click.BadParameter(f"{text[:80]!r} is no JSON: {error}") from error
+        raise click.BadParameter(f"{short_repr(text)} is not JSON: {error}") from error
 
 
 def _guess(text: str) -> Any:
-    """What somebody may have meant who wrote it without quotation marks."""
+    """Parse JSON; take what is not JSON for a text without its quotation marks."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -39,26 +41,30 @@ def _guess(text: str) -> Any:
 @click.command(context_settings={"allow_extra_args": True})
 @click.argument("target", metavar="MODULE:WORKER.TASK")
 @click.option(
-    "--json-args",
     "--args",
-    "args",
     type=_json,
     default="[]",
     metavar="JSON",
-    help="""The arguments by position, like '[1, {"x": 2}]'.""",
+    help="""The positional arguments, like '[1, {"x": 2}]'.""",
 )
 @click.option(
     "--kwargs",
     type=_json,
     default="{}",
     metavar="JSON",
-    help="""The arguments by name, like '{"discount": 0.1}'.""",
+    help="""The keyword arguments, like '{"discount": 0.1}'.""",
 )
-@click.option("--id", "task_id", metavar="ID", help="An id of your own.")
-@click.option("--delay", type=duration, metavar="TIME", help="Start it later: 90, 15m, 2h.")
-@click.option("--priority", type=click.Choice(["high", "normal", "low"]))
-@click.option("--wait", is_flag=True, help="Wait for the end, and print the result.")
-@click.option("--timeout", type=duration, metavar="TIME", help="With --wait: give up after that.")
+@click.option("--id", "task_id", metavar="ID", help="Use this id instead of a new one.")
+@click.option(
+    "--delay", type=duration, metavar="TIME", help="Run it after TIME, like 90, 15m or 2h."
+)
+@click.option(
+    "--priority",
+    type=click.Choice(["high", "normal", "low"]),
+    help="Overrides the priority that the task declares.",
+)
+@click.option("--wait", is_flag=True, help="Wait until the task ends and print its result.")
+@click.option("--timeout", type=duration, metavar="TIME", help="With --wait: give up after TIME.")
 @json_option
 @broker_url_option
 @click.pass_context
@@ -75,11 +81,11 @@ def send(  # noqa: PLR0913  its options
     as_json: bool,
     broker_url: str | None,
 ) -> None:
-    """Send a task, and print its id.
+    """Send a task and print its id.
 
-    The arguments are JSON; they are checked against the function's annotations before anything is
-    sent. With --wait the result is printed instead, and the exit code is 0 if the task completed,
-    1 if it ended in another way.
+    The arguments are JSON. They are checked against the function's annotations before the task is
+    sent. With --wait the result is printed instead; the exit code is 0 if the task completed, 1 if
+    it ended otherwise.
 
     \b
     Examples:
@@ -89,25 +95,25 @@ def send(  # noqa: PLR0913  its options
     """
     if ctx.args:
         meant = json.dumps([_guess(text) for text in ctx.args])
-        raise WrongUseError(f"the arguments of a task are JSON: did you mean --args '{meant}'?")
-    if not isinstance(args, list) or not isinstance(kwargs, dict):
-        raise WrongUseError("--json-args takes a JSON array, --kwargs a JSON object")
+        raise WrongUseError(f"a task's arguments are JSON: did you mean --args '{meant}'?")
+    if not isinstance(args, list):
+        raise WrongUseError("--args must be a JSON array")
+    if not isinstance(kwargs, dict):
+        raise WrongUseError("--kwargs must be a JSON object")
     if timeout is not None and not wait:
-        raise WrongUseError("--timeout goes with --wait")
-    if broker_url is not None:
-        Broker.from_url(broker_url)  # a wrong one is told before anything is imported
-        os.environ[URL_VARIABLE] = broker_url
+        raise WrongUseError("--timeout needs --wait")
+    export_broker_url(broker_url)
     worker, task = load_task(target)
     if broker_url is not None:
         worker.broker = Broker.from_url(broker_url)
     try:
-        given = task.codec.read_call(args, kwargs)
+        given = DeclaredTask.of(task).codec.read_call(args, kwargs)
     except InvalidArgumentsError as error:
         raise WrongUseError(str(error)) from error
     chosen = task.with_options(**_options(task_id, delay, priority))
     sent, state = asyncio.run(_send(worker, chosen, given, timeout, wait=wait))
     if state is not None:
-        _tell(state, as_json=as_json)
+        _print_end(state, as_json=as_json)
     else:
         click.echo(json.dumps({"id": sent, "task": task.name}) if as_json else sent)
 
@@ -133,7 +139,7 @@ async def _send(
     *,
     wait: bool,
 ) -> tuple[str, TaskState[bytes] | None]:
-    """The id, and the final state where that is waited for."""
+    """Send the task; return its id, and with `wait` its final state."""
     if worker.broker.is_local:
         warn_local(worker.broker)
     try:
@@ -145,20 +151,19 @@ async def _send(
             return handle.id, [state async for state in watched][-1]
         except TaskNotFoundError as error:
             raise CommandError(
-                f"task {handle.id} left no state: it ended with result_ttl=0, or was removed"
+                f"task {handle.id} left no state: it ended with result_ttl=0, or it was removed"
             ) from error
         except asyncio.CancelledError:
-            raise StoppedError(f"stopped waiting, task {handle.id} goes on") from None
+            raise StoppedError(f"stopped waiting; task {handle.id} was not cancelled") from None
     finally:
         await worker.aclose()
 
 
-def _tell(state: TaskState[bytes], *, as_json: bool) -> None:
-    """The result, or why there is none."""
+def _print_end(state: TaskState[bytes], *, as_json: bool) -> None:
+    """Print the result. Raises `CommandError` if the task did not complete."""
     if as_json:
         click.echo(state_json(state))
     elif state.status is Status.COMPLETED:
         print_line(open_console(), result_text(state.result or b"null"))
     if state.status is not Status.COMPLETED:
-        reason = f": {state.error}" if state.error else ""
-        raise CommandError(f"task {state.id} ended as {state.status}{reason}")
+        raise CommandError(failure_text(state))

@@ -1,4 +1,4 @@
-"""`ltq watch`: one task, live."""
+"""`ltq watch`: one task, live until it ends."""
 
 import asyncio
 import time
@@ -11,50 +11,51 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeElapsedColumn
 from rich.text import Text
 
+from ltq.cli._broker import find_task, open_broker
 from ltq.cli._console import open_console, print_line
 from ltq.cli._errors import CommandError, WrongUseError
-from ltq.cli._options import broker_url_option, duration, json_option, open_broker
-from ltq.cli._states import progress_text, result_text, state_json, status_text
-from ltq.cli.tasks import find_task
+from ltq.cli._format import failure_text, progress_text, result_text, state_json, status_text
+from ltq.cli._options import broker_url_option, duration, json_option
 from ltq.logger import printable
 from ltq.state import Progress as TaskProgress
 from ltq.state import Status, TaskState
 
 _SHOWN_RESULT = 200
-"""Characters of a result that are shown; `ltq state` has all of it."""
+"""Characters of a result that are shown; `ltq state` shows all of it."""
 
 
 class _View(Protocol):
     def screen(self) -> AbstractContextManager[object]:
-        """What is open while states come in."""
+        """Return the context to be in while states arrive."""
         ...
 
     def show(self, state: TaskState[bytes]) -> None:
-        """A state that is new."""
+        """Show a new state."""
         ...
 
 
 @click.command()
 @click.argument("task_id", metavar="ID")
-@click.option("--timeout", type=duration, metavar="TIME", help="Give up after that: 90, 15m.")
+@click.option(
+    "--timeout", type=duration, metavar="TIME", help="Give up after TIME, like 90 or 15m."
+)
 @json_option
 @broker_url_option
 def watch(task_id: str, timeout: float | None, as_json: bool, broker_url: str | None) -> None:
     """Follow a task live until it ends.
 
-    On a terminal a line that moves, otherwise a line for each state; with --json each is a JSON
-    object. The exit code is 0 if the task completed, 1 if it ended in another way.
+    On a terminal one line is updated. Elsewhere each state is a line, with --json a JSON object.
+    The exit code is 0 if the task completed, 1 if it ended otherwise.
 
     \b
     Example:
       ltq watch 0c8bdd0dee0ab0ad55f2f5a7 --timeout 60
     """
     if timeout == 0:
-        raise WrongUseError("--timeout takes a time of more than 0")
+        raise WrongUseError("--timeout must be more than 0")
     final = asyncio.run(_watch(task_id, timeout, broker_url, _view(as_json=as_json)))
     if final.status is not Status.COMPLETED:
-        reason = f": {final.error}" if final.error else ""
-        raise CommandError(f"task {task_id} ended as {final.status}{reason}")
+        raise CommandError(failure_text(final))
 
 
 async def _watch(
@@ -107,7 +108,7 @@ class _LineView:
 
 
 class _LiveView:
-    """A line that moves, with a bar for the task's progress."""
+    """One line that is updated, with a bar for the task's progress."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -126,7 +127,7 @@ class _LiveView:
 
     def show(self, state: TaskState[bytes]) -> None:
         if state.status.is_final and state.status is not Status.COMPLETED:
-            state = replace(state, progress=state.progress or self._last)  # how far it came
+            state = replace(state, progress=state.progress or self._last)  # how far it got
         self._last = state.progress
         completed, total = _bar(state)
         self._progress.update(self._line, completed=completed, total=total, state=state)
@@ -137,7 +138,7 @@ class _LiveView:
 
 
 def _bar(state: TaskState[bytes]) -> tuple[float, float | None]:
-    """How much of the bar is full, of how much; of None if nobody knows."""
+    """Return how much of the bar is filled, and of how much: None if that is unknown."""
     progress = state.progress or TaskProgress(0)
     if state.status is Status.COMPLETED:
         return 1, 1
@@ -150,7 +151,7 @@ class _StateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         state: TaskState[bytes] | None = task.fields["state"]
         if state is None:
-            return Text("looking")
+            return Text("waiting for the state")
         text = status_text(state.status)
         if state.dequeue_count > 1:
             text.append(f" (run {state.dequeue_count})", style="dim")

@@ -1,7 +1,7 @@
 """Middleware: async context managers around the run of a task.
 
-The default stack is `[MaxTries(), MaxAge(), MaxRate()]`. What stands first is entered first, and
-so sees what the others raise.
+The default stack is `[MaxTries(), MaxAge(), MaxRate()]`. The first one is entered first, so it
+sees what the others raise.
 """
 
 from ltq.middleware.base import Middleware
@@ -25,5 +25,5 @@ __all__ = [
 
 
 def default_stack() -> list[Middleware]:
-    """What a worker has that names no middleware."""
+    """The middleware of a worker that names none."""
     return [MaxTries(), MaxAge(), MaxRate()]

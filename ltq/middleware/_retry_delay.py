@@ -6,8 +6,10 @@ from collections.abc import Callable
 from ltq.options import Backoff, called_backoff, seconds
 
 DEFAULT_BASE = 1.0
+"""Seconds of the first pause, at most."""
+
 LONGEST = 600.0
-"""Seconds; no computed pause is longer."""
+"""Seconds of the longest pause that is computed."""
 
 
 def next_pause(
@@ -19,8 +21,8 @@ def next_pause(
     """Seconds before the next try, after `failed` tries (1 or more) have failed.
 
     Exponential with full jitter: anywhere between 0 and base * 2^(failed - 1), at most `LONGEST`
-    (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). A callable
-    backoff decides itself; raises `ConfigurationError` if what it returns is no duration.
+    (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). A function decides
+    itself. Raises `ConfigurationError` if what it returns is not a duration.
     """
     if callable(backoff):
         return called_backoff(backoff, failed)

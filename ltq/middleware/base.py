@@ -23,18 +23,18 @@ class Middleware(SendHook, ABC):
     What the task raises is raised at the `yield`. A middleware may raise `RetryError`,
     `RejectError` or `ExhaustedError` itself, before or after it, and write to `message.ctx`.
 
-    One with an `on_send` of its own also sees each message in the process that sends it:
+    With an `on_send` of its own it also sees each message in the process that sends it:
 
             def on_send(self, message: Message, task: Task) -> None:
                 message.ctx["sent_by"] = socket.gethostname()
 
-    There it has to be among the worker's middleware as well. An `App` adds its middleware to the
-    workers registered with it, so a producer that does not import the app does without it.
+    In that process it has to be among the worker's middleware as well. An `App` adds its middleware
+    to the workers registered with it, so a producer that does not import the app does without.
     """
 
     options: ClassVar[frozenset[str]] = frozenset()
-    """Task options that this middleware implements. If it names any, it is entered only for
-    tasks that declare one of them."""
+    """Task options that this middleware implements. If there are any, it is entered only for tasks
+    that declare one of them."""
 
     @abstractmethod
     def __call__(
@@ -48,20 +48,20 @@ class Ending(StrEnum):
 
     COMPLETED = "completed"
     FAILED = "failed"
-    """By an error. Inside of `MaxTries`, which may turn it into another run, each error is one."""
+    """By an error. Inside `MaxTries`, which may turn a failure into another try, every error."""
     RETRIED = "retried"
     REJECTED = "rejected"
     CANCELLED = "cancelled"
-    """The task was cancelled, its lease lost, or its worker stopped: that one runs elsewhere."""
+    """The task was cancelled, or runs elsewhere: its lease was lost, or its worker stopped."""
 
 
 def ending_of(error: BaseException | None) -> Ending:
-    """The ending that an error at the `yield` of a middleware means; None: it returned."""
+    """How a run ended, from the error at the `yield` of a middleware; None: it returned."""
     if error is None:
         return Ending.COMPLETED
     if isinstance(error, RetryError):
         return Ending.RETRIED
     if isinstance(error, RejectError):
         return Ending.REJECTED
-    # What is neither an error nor a SystemExit (which ends a run as a failure) is a cancellation.
+    # A SystemExit ends a run as a failure. Whatever else is no Exception is a cancellation.
     return Ending.FAILED if isinstance(error, Exception | SystemExit) else Ending.CANCELLED

@@ -17,8 +17,8 @@ class MaxAge(Middleware):
 
     @asynccontextmanager
     async def __call__(self, message: Message[Any], task: Task[..., Any]) -> AsyncIterator[None]:
-        """Look at the message's age, then let it run."""
-        most = task.policy.max_age
+        """Reject the message if it is too old, else let it run."""
+        most = task.config.max_age
         sent, claimed = message.enqueue_time, message.dequeue_time
         if most is not None and sent is not None and claimed is not None:
             age = claimed - sent

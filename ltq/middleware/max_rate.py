@@ -10,10 +10,10 @@ from ltq.task import Task
 
 
 class MaxRate(Middleware):
-    """Lets workers honour `max_rate`.
+    """Makes workers obey `max_rate`.
 
-    The limit holds over all workers together and before a message is claimed: the broker hands
-    out no more than may start. So there is nothing left to do around the run itself.
+    The limit holds for all workers together, and before a message is claimed: the broker gives out
+    no more messages than may start. So there is nothing to do around the run itself.
     """
 
     options: ClassVar[frozenset[str]] = frozenset({"max_rate"})

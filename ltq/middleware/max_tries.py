@@ -15,9 +15,9 @@ from ltq.task import Task
 class MaxTries(Middleware):
     """Runs a failing task again, until `max_tries` runs have failed in all.
 
-    The pause before the next try is `backoff` seconds doubling, with full jitter, or what the
-    callable `backoff` says. `retry_on` names the errors worth another try. `RetryError` keeps
-    its own delay, but uses up a try like any other failure.
+    The pause before the next try is `backoff` seconds, doubled each time, with full jitter; or what
+    the function `backoff` returns. `retry_on` names the errors that are tried again. `RetryError`
+    keeps its own delay, but uses up a try like any other failure.
     """
 
     options: ClassVar[frozenset[str]] = frozenset({"max_tries", "backoff", "retry_on"})
@@ -31,17 +31,17 @@ class MaxTries(Middleware):
             raise
         except Exception as error:
             failed = message.tries + 1
-            most = message.options.max_tries or task.policy.max_tries
+            most = message.options.max_tries or task.config.max_tries
             if isinstance(error, RetryError):
                 if most is not None and failed >= most:
                     raise ExhaustedError from (error.__cause__ or error)
                 raise
-            if most is None or failed >= most or not _is_worth(task.policy.retry_on, error):
+            if most is None or failed >= most or not _is_retried(task.config.retry_on, error):
                 raise
-            raise RetryError(next_pause(task.policy.backoff, failed), str(error)) from error
+            raise RetryError(next_pause(task.config.backoff, failed), str(error)) from error
 
 
-def _is_worth(retry_on: RetryOn | None, error: Exception) -> bool:
+def _is_retried(retry_on: RetryOn | None, error: Exception) -> bool:
     if retry_on is None:
         return True
     if isinstance(retry_on, tuple | type):

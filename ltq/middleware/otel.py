@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry: from where a task is sent to where it runs."""
+"""OpenTelemetry traces, from where a task is sent to where it runs."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, Span, TracerProvider
 
 _SCOPE = "ltq"
-"""The instrumentation scope: who made the spans."""
+"""The instrumentation scope of the spans."""
 
 
 class OpenTelemetry(Middleware):
-    """A span where a task is sent, one around each run, and a link; needs `ltq[opentelemetry]`.
+    """A span where a task is sent, and a linked span for each run; needs `ltq[opentelemetry]`.
 
-    Names and attributes are those of OpenTelemetry's semantic conventions for messaging, and
+    Names and attributes follow OpenTelemetry's semantic conventions for messaging, with
     `ltq.task`, `ltq.attempt` (from 1) and `ltq.outcome` (`completed`, `failed`, `retried`,
-    `rejected`, `cancelled`). The context of the send travels in `message.ctx`, written by the
-    propagator that is configured (`opentelemetry.propagate`), so baggage travels as well; one
-    that is in `message.ctx` already is left as it is.
+    `rejected`, `cancelled`) added. The configured propagator (`opentelemetry.propagate`) writes the
+    context of the send to `message.ctx`, so baggage travels as well. A context that is already in
+    `message.ctx` is left as it is.
 
-    Spans come from `tracer_provider`, or the global one. Every run's span is linked to the
-    send's. It is also its child, unless the worker itself runs inside a span, which is its parent
-    then; with `parent=False` it never is, and each run begins a trace of its own.
+    Spans come from `tracer_provider`, or from the global provider. The span of each run is linked
+    to that of the send. It is also its child, unless the worker runs inside a span, which is the
+    parent then. With `parent=False` each run begins a trace of its own.
 
-    Let it stand first: then it sees how a run really ended. Raises `ConfigurationError` if
+    Put it first, so that it sees how a run really ended. Raises `ConfigurationError` if
     opentelemetry-api is missing.
     """
 
@@ -47,13 +47,13 @@ class OpenTelemetry(Middleware):
         self._parent = parent
 
     def on_send(self, message: Message[Any], task: Task[..., Any]) -> None:
-        """Record that the message was made, and put the span's context into `message.ctx`."""
+        """Record a span for the message, and put its context into `message.ctx`."""
         from opentelemetry import propagate, trace
         from opentelemetry.context import Context
 
         given = trace.get_current_span(propagate.extract(_texts(message.ctx), Context()))
         if given.get_span_context().is_valid:
-            return  # the user's own: the conventions say to leave it
+            return  # set by the user: the conventions say to leave it
         with self._tracer.start_as_current_span(
             f"create {task.queue}",
             kind=trace.SpanKind.PRODUCER,
@@ -81,13 +81,13 @@ class OpenTelemetry(Middleware):
             try:
                 yield
             except BaseException as error:
-                _tell(span, error)
+                _record(span, error)
                 raise
-            _tell(span, None)
+            _record(span, None)
 
     @contextmanager
     def _continued(self, message: Message[Any]) -> "Iterator[list[Link]]":
-        """Make the context that was sent the current one; gives links to its span."""
+        """Make the context that was sent the current one; yields links to its span."""
         from opentelemetry import context, propagate, trace
 
         around = trace.get_current_span()
@@ -104,7 +104,7 @@ class OpenTelemetry(Middleware):
 
 
 def _texts(ctx: Mapping[str, Any]) -> dict[str, str]:
-    """What of a `ctx` can be a propagator's: others may have written anything."""
+    """The entries of a `ctx` that a propagator can read: others may have written anything."""
     return {key: value for key, value in ctx.items() if isinstance(value, str)}
 
 
@@ -121,8 +121,8 @@ def _attributes(
     }
 
 
-def _tell(span: "Span", error: BaseException | None) -> None:
-    """Write on the span how the run ended."""
+def _record(span: "Span", error: BaseException | None) -> None:
+    """Record on the span how the run ended."""
     from opentelemetry.trace import Status, StatusCode
 
     ending = ending_of(error)
@@ -133,16 +133,16 @@ def _tell(span: "Span", error: BaseException | None) -> None:
     kind = type(cause)
     span.set_attribute("error.type", f"{kind.__module__}.{kind.__qualname__}")
     span.set_status(Status(StatusCode.ERROR, kind.__name__))
-    with suppress(Exception):  # an error that cannot even say its own text
+    with suppress(Exception):  # an error whose text cannot be made
         span.set_status(Status(StatusCode.ERROR, f"{kind.__name__}: {cause}"))
         span.record_exception(cause)
 
 
 def _cause(error: BaseException | None, ending: Ending) -> BaseException | None:
-    """The error that a run failed by.
+    """The error that a run failed with; None if it did not fail.
 
-    A signal stands for the error it was raised from, and is none by itself: a task may ask for
-    another run, or reject itself, on purpose.
+    A signal stands for the error that it was raised from. Without one it is no error: a task may
+    ask for another run, or reject itself, on purpose.
     """
     if error is None or ending is Ending.CANCELLED:
         return None

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: sends, runs, and how full the queues are."""
+"""Metrics for Prometheus: sends, runs, and the tasks in queues."""
 
 import asyncio
 import logging
@@ -22,13 +22,13 @@ logger: logging.Logger = logging.getLogger("ltq.worker")
 
 _DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 _WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400)
-"""Upper bounds of the buckets in seconds: tasks take, and wait, longer than requests."""
+"""Upper bounds of the buckets in seconds. Tasks take, and wait, longer than web requests."""
 
 _STATES = ("pending", "delayed", "working", "dead")
 
 
 class HasQueues(Protocol):
-    """What `watch_queues` has to know of a worker."""
+    """What `watch_queues` needs of a worker."""
 
     @property
     def broker(self) -> Broker:
@@ -50,16 +50,16 @@ class Prometheus(Middleware):
     - `ltq_run_duration_seconds{task}`: a histogram of how long they took
     - `ltq_runs_in_progress{task}`
     - `ltq_wait_seconds{task}`: a histogram of the time from the send to the first try, by the
-      broker's clock; a delay that was asked for is part of it
-    - `ltq_queue_tasks{queue,state}`: how many are `pending`, `delayed`, `working`, `dead`, while
-      `watch_queues` runs
+      broker's clock, delays included
+    - `ltq_queue_tasks{queue,state}`: how many tasks are `pending`, `delayed`, `working` and `dead`,
+      while `watch_queues` runs
 
-    Labels are names of tasks and queues, never ids. The metrics are in `registry`, or in
-    prometheus-client's own; middleware with the same registry shares them. `ltq run
+    Labels are names of tasks and queues, never ids. The metrics are in `registry`, or in the
+    default one of prometheus-client; middleware with the same registry shares them. `ltq run
     --metrics-port` serves them and watches the queues.
 
-    Let it stand first: then it sees how a run really ended. A run that never reaches the
-    middleware (its message cannot be decoded, or is of an unknown task) is not counted. Raises
+    Put it first, so that it sees how a run really ended. A run that does not reach the middleware,
+    because its message cannot be decoded or its task is unknown, is not counted. Raises
     `ConfigurationError` if prometheus-client is missing.
     """
 
@@ -71,7 +71,7 @@ class Prometheus(Middleware):
                 "the Prometheus middleware needs prometheus-client: pip install 'ltq[prometheus]'"
             ) from None
         self.registry: CollectorRegistry = REGISTRY if registry is None else registry
-        """Where the metrics are."""
+        """The registry of the metrics."""
         self._metrics = _metrics_in(self.registry)
 
     def on_send(self, message: Message[Any], task: Task[..., Any]) -> None:
@@ -105,8 +105,8 @@ class Prometheus(Middleware):
 
             Worker("shop", middlewares=[metrics, *default_stack()], lifespan=metrics.watch_queues)
 
-        Asks the broker at once, and again `every` seconds (or a timedelta) after each answer, so
-        that a scrape waits for nothing. While the broker does not answer there are no values.
+        It asks the broker now, and again `every` seconds (or a timedelta) after each answer, so a
+        scrape never waits for the broker. While the broker does not answer, there are no values.
         """
         pause = seconds("every", every)
         queues: set[str] = set()
@@ -123,8 +123,8 @@ class Prometheus(Middleware):
             queues.update(task.queue for task in worker.tasks.values())
             try:
                 await self._read(worker.broker, sorted(queues))
-            except Exception as error:  # whatever a broker raises: a later answer will do
-                logger.debug("no counts of the queues: %s", error)
+            except Exception as error:  # whatever the broker raises, a later call may succeed
+                logger.debug("the tasks in the queues were not counted: %s", error)
                 self._forget(queues)
             await asyncio.sleep(pause)
 
@@ -134,7 +134,7 @@ class Prometheus(Middleware):
                 self._metrics.queues.labels(stats.queue, state).set(getattr(stats, state))
 
     def _forget(self, queues: Iterable[str]) -> None:
-        """An old count looks like a present one: better none."""
+        """Remove the counts: no count is better than an old one."""
         for queue in queues:
             for state in _STATES:
                 with suppress(KeyError):
@@ -173,7 +173,7 @@ class _Metrics:
 
 
 _known: "dict[CollectorRegistry, _Metrics]" = {}
-"""A registry takes each name once, and lives as long as the process."""
+"""By registry: it takes each name only once. A registry lives as long as the process."""
 _lock = threading.Lock()
 
 

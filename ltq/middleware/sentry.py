@@ -1,4 +1,4 @@
-"""Errors to Sentry."""
+"""Error reports to Sentry."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,13 +14,13 @@ from ltq.task import Task
 class Sentry(Middleware):
     """Reports what tasks raise to Sentry; needs the extra `ltq[sentry]`.
 
-    `dsn` and further options are those of `sentry_sdk.init`. Each run has a scope of its own
-    (Sentry's isolation scope) with the tags `ltq.task`, `ltq.id` and `ltq.attempt` (from 1), so
-    what the task itself reports or logs has them too. Signals (`RetryError`, `RejectError`) are
-    not reported, of an `ExhaustedError` its cause is.
+    `dsn` and further options are those of `sentry_sdk.init`. Each run has its own isolation scope
+    with the tags `ltq.task`, `ltq.id` and `ltq.attempt` (from 1), so what the task itself reports
+    or logs has them too. Signals (`RetryError`, `RejectError`) are not reported; of an
+    `ExhaustedError`, the cause is.
 
-    Let it stand first, before `MaxTries`: further in it sees, and reports, each failed try.
-    Raises `ConfigurationError` if sentry-sdk is missing.
+    Put it first, before `MaxTries`: behind it, Sentry gets a report of each failed try. Raises
+    `ConfigurationError` if sentry-sdk is missing.
     """
 
     def __init__(self, dsn: str, **options: Any) -> None:
@@ -34,7 +34,7 @@ class Sentry(Middleware):
 
     @asynccontextmanager
     async def __call__(self, message: Message[Any], task: Task[..., Any]) -> AsyncIterator[None]:
-        """Report an error, tagged with the task, its id and the attempt, and raise it on."""
+        """Report an error, with tags for the task, its id and the attempt, and raise it again."""
         with self._sdk.isolation_scope() as scope:
             scope.set_tag("ltq.task", message.task_name)
             scope.set_tag("ltq.id", message.id)

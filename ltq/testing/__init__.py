@@ -1,18 +1,19 @@
-"""Testing code that sends tasks, and the tasks: in memory, by a clock that the test moves.
+"""Testing tasks and the code that sends them: in memory, by a clock that the test moves.
 
 async with ltq.testing.use(worker) as box:
     await checkout(12)
     ltq.testing.assert_sent(pay, 12)
     await box.clock.advance(hours=1)
 
-See `docs/testing.md`. pytest is not needed; `ltq.testing.plugin` has fixtures for it.
+pytest is not needed; `ltq.testing.plugin` has fixtures for it. See `docs/testing.md`.
 """
 
-from ltq.testing._box import Box, drain, use
+from ltq.testing._box import Box
 from ltq.testing._clock import Clock
 from ltq.testing._faults import Fault
 from ltq.testing._flaky import FlakyBroker
 from ltq.testing._sent import assert_not_sent, assert_sent, assert_sent_once, sent
+from ltq.testing._use import drain, use
 
 __all__ = [
     "Box",

@@ -1,76 +1,39 @@
 """A clock that tests move."""
 
-import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from ltq.errors import ConfigurationError
 from ltq.options import MAX_SECONDS, Seconds, seconds
-from ltq.testing._loops import WORLD, Timeline, awaited_by
+from ltq.testing._mover import Mover
 
 Moment = datetime | str | float
-"""An aware datetime, such a one as ISO 8601 text, or Unix seconds."""
-
-_LOOK_EVERY = 0.001
-"""Real seconds between two looks at what waits for something real."""
-
-
-class Participant(Protocol):
-    """What works while a clock is moved: a box."""
-
-    async def begin(self) -> None:
-        """Start working in the running event loop, if it does not yet, and let tasks be claimed."""
-        ...
-
-    def pause(self) -> None:
-        """Let no more tasks be claimed."""
-        ...
-
-    def check(self) -> None:
-        """Raise what ended a worker or a scheduler."""
-        ...
-
-    def running(self) -> list["asyncio.Task[None]"]:
-        """The asyncio tasks that run tasks."""
-        ...
-
-    def has_threads(self) -> bool:
-        """Whether one of them runs in a thread."""
-        ...
+"""An aware datetime, an ISO 8601 text of one, or Unix seconds."""
 
 
 class Clock:
-    """The time of workers, schedulers and a broker under test. It stands still unless moved.
+    """The time of workers, schedulers and a broker under test. It stands still unless it is moved.
 
         clock = Clock(start="2030-01-01T12:00:00Z")
         async with ltq.testing.use(worker, clock=clock):
             await clock.advance(hours=1)
 
-    `start` is an aware datetime, such a one as text, or Unix seconds; None is now, in whole
-    seconds. `patience` is how many real seconds a running task that waits for something real (a
-    thread, a socket) gets to go on before time moves over it. Calling the clock gives Unix
-    seconds. Raises `ConfigurationError`.
+    `start` is an aware datetime, an ISO 8601 text of one, or Unix seconds; None is now, in whole
+    seconds. A running task may wait for something real: a thread, a socket. `patience` is how many
+    real seconds the clock waits for that before it moves on. Calling the clock gives Unix seconds.
+    Raises `ConfigurationError`.
     """
 
     def __init__(self, start: Moment | None = None, *, patience: Seconds = 1.0) -> None:
-        self._now = float(int(time.time())) if start is None else _unix("start", start)
-        self._patience = seconds("patience", patience, zero=True)
-        # Near the loops' own time, as an object may be used here and there; and a whole number,
-        # so that no moment is rounded.
-        self._ahead = math.floor(self._now) - math.floor(time.monotonic())
-        self._timeline: Timeline | None = None
-        self._participants: list[Participant] = []
-        self._is_moving = False
-        self._since: dict[asyncio.Future[object], float] = {}
-        """What running tasks wait for that is real, and since when, by real time."""
+        now = float(int(time.time())) if start is None else _unix("start", start)
+        self._mover = Mover(now, seconds("patience", patience, zero=True))
+        _MOVERS[self] = self._mover
 
     def __call__(self) -> float:
         """Unix seconds."""
-        return self._now
+        return self._mover.now
 
     def __repr__(self) -> str:
         return f"<Clock {self.now.isoformat()}>"
@@ -78,7 +41,7 @@ class Clock:
     @property
     def now(self) -> datetime:
         """The present moment, in UTC."""
-        return datetime.fromtimestamp(self._now, UTC)
+        return datetime.fromtimestamp(self._mover.now, UTC)
 
     async def advance(
         self,
@@ -90,9 +53,9 @@ class Clock:
     ) -> None:
         """Move on by a timedelta, or by seconds, minutes, hours and days together.
 
-        All that is due until then happens at its own time, in that order: delayed tasks start,
-        retries run, cron slots are fired, timeouts cut. Raises `ConfigurationError` for less than
-        nothing, and inside a task; and what ends a worker or a scheduler, such as a
+        All that is due until then happens at its own time, in order: delayed tasks start, retries
+        run, cron slots are fired, timeouts end. Raises `ConfigurationError` for a negative time
+        and inside a task, and the error that ended a worker or a scheduler, such as a
         `LifespanError`.
         """
         step = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
@@ -106,90 +69,27 @@ class Clock:
                 f"advance by {given!r} (seconds, minutes, hours, days) is not allowed: "
                 "a timedelta or numbers, 0 or more together, at most a century"
             )
-        await self._move(self._now + total)
+        await self._mover.move(self._mover.now + total)
 
     async def advance_to(self, moment: Moment) -> None:
-        """Move on to a moment: an aware datetime, such a one as text, or Unix seconds.
+        """Move on to a moment: an aware datetime, an ISO 8601 text of one, or Unix seconds.
 
-        Raises `ConfigurationError` for one that has passed, and what `advance` raises.
+        Raises `ConfigurationError` for a moment that has passed, and what `advance` raises.
         """
         until = _unix("moment", moment)
-        if until < self._now:
+        if until < self._mover.now:
             raise ConfigurationError(
                 f"moment={moment!r} is not allowed: the clock shows {self.now.isoformat()} already"
             )
-        await self._move(until)
+        await self._mover.move(until)
 
-    def join(self, participant: Participant) -> None:
-        """Let a participant work while the clock is moved."""
-        self._participants.append(participant)
 
-    def leave(self, participant: Participant) -> None:
-        """Work no more. With the last one the event loop gets its own time back."""
-        if participant in self._participants:
-            self._participants.remove(participant)
-        if not self._participants and self._timeline is not None:
-            self._timeline.release()
-            self._timeline = None
+_MOVERS: WeakKeyDictionary[Clock, Mover] = WeakKeyDictionary()
 
-    def timeline(self) -> Timeline:
-        """That of the running event loop; one of another loop is over then."""
-        loop = asyncio.get_running_loop()
-        if self._timeline is None or self._timeline.loop is not loop:
-            if self._timeline is not None:
-                self._timeline.release()
-            self._timeline = Timeline(loop, lambda: self._now - self._ahead)
-        return self._timeline
 
-    async def _move(self, until: float) -> None:
-        async with self._work() as timeline:
-            await self._settle(timeline)
-            while (moment := timeline.next + self._ahead) <= until:
-                if moment - self._ahead < timeline.next:  # rounded down: then it is not due yet
-                    moment = math.nextafter(moment, math.inf)
-                self._now = max(self._now, moment)
-                timeline.fire()
-                await self._settle(timeline)
-            self._now = max(self._now, until)
-
-    @asynccontextmanager
-    async def _work(self) -> AsyncIterator[Timeline]:
-        """Let the participants work meanwhile."""
-        if WORLD.get() is not None:
-            raise ConfigurationError("a clock is moved by the test, not by what follows it")
-        if self._is_moving:
-            raise ConfigurationError("the clock is being moved already: await that first")
-        self._is_moving = True
-        try:
-            async with AsyncExitStack() as stack:
-                for participant in tuple(self._participants):
-                    stack.callback(participant.pause)
-                    await participant.begin()
-                yield self.timeline()
-        finally:
-            self._is_moving = False
-
-    async def _settle(self, timeline: Timeline) -> None:
-        """Let happen what happens at this moment; what is real gets `patience` for it."""
-        while True:
-            await timeline.quiesce()
-            for participant in self._participants:
-                participant.check()
-            now = time.monotonic()
-            outside = self._outside(timeline)
-            self._since = {future: self._since.get(future, now) for future in outside}
-            if all(now - first >= self._patience for first in self._since.values()):
-                return
-            await asyncio.sleep(_LOOK_EVERY)
-
-    def _outside(self, timeline: Timeline) -> list["asyncio.Future[object]"]:
-        """What running tasks wait for that is neither the clock's nor within the event loop."""
-        if not timeline.has_outside() and not any(
-            participant.has_threads() for participant in self._participants
-        ):
-            return []
-        running = [task for participant in self._participants for task in participant.running()]
-        return [future for future in awaited_by(running) if not timeline.sleeps(future)]
+def mover_of(clock: Clock) -> Mover:
+    """What moves a clock, for those that take part in it."""
+    return _MOVERS[clock]
 
 
 def _unix(name: str, moment: object) -> float:
@@ -205,6 +105,6 @@ def _unix(name: str, moment: object) -> float:
     if isinstance(parsed, int | float) and not isinstance(parsed, bool) and math.isfinite(parsed):
         return float(parsed)
     raise ConfigurationError(
-        f"{name}={moment!r} is not allowed: an aware datetime, such a one as ISO 8601 text, "
+        f"{name}={moment!r} is not allowed: an aware datetime, an ISO 8601 text of one, "
         "or Unix seconds"
     )

@@ -40,15 +40,16 @@ Call = Literal[
     "ping",
     "hazards",
 ]
-"""A call of a broker: the name of its method, but `send` for `publish` and `watch` for `feed`."""
+"""A call of a broker, by the name of its method, except `send` (`publish`) and `watch` (`feed`)."""
 
 CALLS: frozenset[str] = frozenset(get_args(Call))
 
-On = Call | Iterable[Call] | None
+Calls = Call | Iterable[Call] | None
+"""Which calls: one, several, or (None) all."""
 
 
 class Fault:
-    """One thing that is wrong with a broker, until it is healed: by `heal`, or by `with`."""
+    """Calls of a broker that fail, until `heal` is called or the `with` block ends."""
 
     def __init__(
         self,
@@ -61,10 +62,10 @@ class Fault:
     ) -> None:
         self.calls = calls
         self.left = left
-        """How many calls are still to fail; None: all until it is healed."""
+        """How many more calls will fail; None: all until it is healed."""
         self.error = error
         self.lost = lost
-        """Whether the call is done, and its reply lost."""
+        """Whether the call is carried out and only its reply is lost."""
         self.count: int = 0
         """How many calls have failed."""
         self._forget = forget
@@ -80,7 +81,7 @@ class Fault:
         self.heal()
 
     def take(self) -> Exception:
-        """Spoil a call."""
+        """Count a failed call; returns the error to raise."""
         self.count += 1
         if self.left is not None:
             self.left -= 1
@@ -90,36 +91,36 @@ class Fault:
 
 
 class Faults:
-    """All that is wrong with a broker and its clones. For any thread."""
+    """All faults of a broker and its clones. For any thread."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._faults: list[Fault] = []
         self._pauses: list[tuple[frozenset[str], float]] = []
 
-    def fail(self, on: On, *, next: int | None, error: Exception | None, lost: bool) -> Fault:  # noqa: A002
+    def fail(self, on: Calls, *, next: int | None, error: Exception | None, lost: bool) -> Fault:  # noqa: A002
         """Let calls fail."""
         calls = _calls(on)
         if error is None:
             error = BrokerError("a call failed, as the test wants it")
         elif not isinstance(error, Exception):
-            raise ConfigurationError(f"error={error!r} is not allowed: an exception, not a class")
+            raise ConfigurationError(f"error={error!r} is not allowed: it must be an exception")
         left = None if next is None else positive_int("next", next)
         fault = Fault(calls, left=left, error=error, lost=lost, forget=self._forget)
         self._faults.append(fault)
         return fault
 
-    def slow(self, pause: Seconds, on: On) -> None:
+    def slow(self, pause: Seconds, on: Calls) -> None:
         """Let calls take longer."""
         self._pauses.append((_calls(on), seconds("seconds", pause)))
 
     def heal(self) -> None:
-        """Nothing is wrong any more."""
+        """Remove all faults."""
         self._faults.clear()
         self._pauses.clear()
 
     async def call(self, name: Call, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call, with what is wrong with it."""
+        """Make a call, with its faults."""
         self.counts[name] += 1
         for calls, pause in tuple(self._pauses):
             if name in calls:
@@ -132,7 +133,7 @@ class Faults:
         raise fault.take()
 
     def find(self, name: Call) -> Fault | None:
-        """What is wrong with a call."""
+        """The fault of a call, if it has one."""
         return next((fault for fault in tuple(self._faults) if name in fault.calls), None)
 
     def _forget(self, fault: Fault) -> None:

@@ -11,11 +11,11 @@ from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import Limit, Seconds
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
-from ltq.testing._faults import Fault, Faults, On
+from ltq.testing._faults import Calls, Fault, Faults
 
 
 class FlakyBroker(Broker):
-    """Stands before any broker, and fails when it is told to.
+    """A broker in front of another one, that fails when it is told to.
 
         broker = FlakyBroker(Broker.from_url("redis://localhost:6379"))
         worker = ltq.Worker("shop", broker=broker)
@@ -30,32 +30,32 @@ class FlakyBroker(Broker):
 
     @property
     def calls(self) -> Counter[str]:
-        """How many calls were made, by name: those that failed as well."""
+        """How many calls were made, by name, failed ones included."""
         return self._faults.counts
 
     def fail(
         self,
-        on: On = None,
+        on: Calls = None,
         *,
         next: int | None = None,  # noqa: A002  `fail(next=3)` reads well
         error: Exception | None = None,
         lost: bool = False,
     ) -> Fault:
-        """Let calls raise `error` (a `BrokerError` if left out): `on` names which, None is all.
+        """Let calls raise `error`, or a `BrokerError`. `on` names the calls; None means all.
 
-        The `next` so many of them; with None all until `heal()`, `fault.heal()`, or the end of
-        `with broker.fail(...):`. With `lost` the call is done first: only its reply is lost. Of
-        several faults of one call the one told first counts. Raises `ConfigurationError` for a
-        call there is not.
+        The next `next` calls fail; with None all fail until `heal()`, `fault.heal()`, or the end of
+        `with broker.fail(...):`. With `lost` each call is carried out, and only its reply is lost.
+        Of several faults of one call the first one holds. Raises `ConfigurationError` for the name
+        of an unknown call.
         """
         return self._faults.fail(on, next=next, error=error, lost=lost)
 
-    def slow(self, seconds: Seconds, on: On = None) -> None:
-        """Let calls take so much longer, until `heal()`. `watch` does not."""
+    def slow(self, seconds: Seconds, on: Calls = None) -> None:
+        """Let calls take `seconds` longer, until `heal()`; but not `watch`."""
         self._faults.slow(seconds, on)
 
     def heal(self) -> None:
-        """Let all calls succeed, at their own speed."""
+        """Let all calls succeed again, at their own speed."""
         self._faults.heal()
 
     @property

@@ -1,11 +1,12 @@
 """What was sent, and assertions about it."""
 
 import json
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from typing_extensions import ParamSpec
 
+from ltq._declared import DeclaredTask
+from ltq._sender.prepared import PreparedMessage
 from ltq.errors import DecodeError
 from ltq.message import Envelope, Message
 from ltq.options import Priority, SendConfig
@@ -15,11 +16,11 @@ from ltq.testing._box import Box, box_of
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_SHOWN = 20
-"""How many of the tasks sent a failure shows: the latest."""
+_MOST_CALLS = 20
+"""Most calls that the text of a failure shows: the latest ones."""
 
 _OPTIONS = ("delay", "eta", "priority", "timeout", "max_tries", "result_ttl", "unique_for")
-"""What options say that travels."""
+"""The send options that travel with a task."""
 
 
 def sent(task: Task[P, R]) -> list[Message[R]]:
@@ -31,11 +32,12 @@ def sent(task: Task[P, R]) -> list[Message[R]]:
 
 
 def assert_sent(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> list[Message[R]]:
-    """Fail unless such a call of the task was sent in the block; give all that were.
+    """Fail unless such a call of the task was sent in the block; returns all such messages.
 
-    Positions, names and defaults make no difference. Options count if they are named:
-    `assert_sent(pay.with_options(delay=60), 12)`. Raises `InvalidArgumentsError` for arguments
-    that could not have been sent, `ConfigurationError` for a task that is not under test.
+    An argument may be given by position or by name, and a default may be left out. Options are
+    compared if they are given: `assert_sent(pay.with_options(delay=60), 12)`. Raises
+    `InvalidArgumentsError` for arguments that could not have been sent, `ConfigurationError` for a
+    task that is not under test.
     """
     __tracebackhide__ = True
     found = _find(task, args, kwargs)
@@ -45,7 +47,7 @@ def assert_sent(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> list[Mes
 
 
 def assert_sent_once(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> Message[R]:
-    """Fail unless exactly one such call was sent in the block; give it. Else as `assert_sent`."""
+    """`assert_sent` that fails unless exactly one such call was sent; returns that one."""
     __tracebackhide__ = True
     found = _find(task, args, kwargs)
     if len(found) != 1:
@@ -68,18 +70,21 @@ def _envelopes(task: Task[..., Any]) -> list[Envelope]:
     return [one for one in box_of(task).sent if one.task_name == task.name]
 
 
-def _find(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> list[Message[Any]]:
+def _find(
+    task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[Message[Any]]:
     wanted = task.message(*args, **kwargs)
-    call = task.codec.fingerprint(wanted.body or b"")
+    codec = DeclaredTask.of(task).codec
+    call = codec.fingerprint(codec.encode_call(args, kwargs))
     return [
         _message(task, envelope)
         for envelope in _envelopes(task)
-        if task.codec.fingerprint(envelope.body) == call and _has(envelope, wanted.options)
+        if codec.fingerprint(envelope.body) == call and _has(envelope, wanted.options)
     ]
 
 
 def _has(envelope: Envelope, options: SendConfig) -> bool:
-    """Whether it was sent with these options; those left out do not count."""
+    """Whether it was sent with these options, as far as they are given."""
     if options.id is not None and options.id != envelope.id:
         return False
     named = {name: getattr(options, name) for name in _OPTIONS}
@@ -91,8 +96,8 @@ def _has(envelope: Envelope, options: SendConfig) -> bool:
 
 
 def _message(task: Task[..., R], envelope: Envelope) -> Message[R]:
-    args, kwargs = task.codec.decode_call(envelope.body)
-    return Message(
+    args, kwargs = DeclaredTask.of(task).codec.decode_call(envelope.body)
+    return PreparedMessage(
         args,
         kwargs,
         envelope.task_name,
@@ -109,20 +114,20 @@ def _message(task: Task[..., R], envelope: Envelope) -> Message[R]:
             unique_for=envelope.unique_for or None,
         ),
         body=envelope.body,
-        origin=task,
+        task=task,
     )
 
 
-def _text(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any], problem: str) -> str:
+def _text(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], problem: str) -> str:
     options = _options(task.message(*args, **kwargs).options)
     box = box_of(task)
     lines = [f"{task.name} {problem} with {_call(args, kwargs)}{options}"]
     if not box.sent:
         return f"{lines[0]}\nnothing was sent"
     lines.append("sent was:")
-    if len(box.sent) > _SHOWN:
-        lines.append(f"  ... {len(box.sent) - _SHOWN} earlier ones")
-    lines += [f"  {_shown(box, envelope)}" for envelope in box.sent[-_SHOWN:]]
+    if len(box.sent) > _MOST_CALLS:
+        lines.append(f"  ... {len(box.sent) - _MOST_CALLS} earlier ones")
+    lines += [f"  {_shown(box, envelope)}" for envelope in box.sent[-_MOST_CALLS:]]
     return "\n".join(lines)
 
 
@@ -137,13 +142,13 @@ def _shown(box: Box, envelope: Envelope) -> str:
     return f"{task.name}{_call(message.args, message.kwargs)}{_options(message.options)}"
 
 
-def _call(args: Sequence[Any], kwargs: Any) -> str:
+def _call(args: tuple[Any, ...], kwargs: Any) -> str:
     named = [f"{name}={value!r}" for name, value in kwargs.items()]
     return f"({', '.join([*map(repr, args), *named])})"
 
 
 def _options(options: SendConfig) -> str:
-    """The options that say something, each after a space."""
+    """The options that were given, each after a space."""
     named = {name: getattr(options, name) for name in ("id", *_OPTIONS)}
     if named["priority"] is not None:
         named["priority"] = Priority(named["priority"]).name.lower()

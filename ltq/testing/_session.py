@@ -1,4 +1,4 @@
-"""What of a box runs in one event loop: its workers, and its schedules."""
+"""The workers and schedules of a box that run in one event loop."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ltq._aio.clock import Clock
+from ltq._aio.service import first_of
 from ltq._scheduler.loop import LONGEST_SLEEP, SchedulerLoop
 from ltq.broker import Broker
 from ltq.schedule import Schedule
@@ -14,17 +15,17 @@ from ltq.testing._loops import WORLD
 from ltq.testing._store import Gate
 from ltq.worker import Worker
 
-_PATIENCE = 10.0
+_LEAVE_TIMEOUT = 10.0
 """Real seconds that workers get to end with their block."""
 
 _leaving: WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[None]]] = (
     WeakKeyDictionary()
 )
-"""Where a block was left that cannot wait: what is about to end."""
+"""What is about to end, by event loop, after blocks that could not wait for it."""
 
 
 class Session:
-    """What of a box runs in one event loop."""
+    """The workers and schedules of a box that run in one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, gate: Gate) -> None:
         self.loop = loop
@@ -47,32 +48,31 @@ class Session:
         """Fire schedules until the end."""
 
         async def sleep(pause: float) -> None:
-            if pause >= LONGEST_SLEEP:  # no other clock is to be looked at: until the next slot
+            if pause >= LONGEST_SLEEP:  # no other clock has to be followed
                 now = clock()
-                pause = max(pause, min(one.cron.next(int(now)) for one in schedules) - now)
+                pause = max(pause, min(one.next(int(now)) for one in schedules) - now)
             await asyncio.sleep(pause)
 
-        firing = asyncio.create_task(SchedulerLoop(broker, schedules, sleep).run())
-        over = asyncio.create_task(self._over.wait())
+        loop = SchedulerLoop(broker, schedules, sleep=sleep)
+        loop.start()
         try:
-            await asyncio.wait([firing, over], return_when=asyncio.FIRST_COMPLETED)
+            await first_of(loop.wait(), self._over.wait(), name="ltq-testing-schedule")
         finally:
-            firing.cancel()
-            over.cancel()
+            loop.stop()
 
     def end(self) -> None:
-        """Let all end, now; from outside of the event loop as well."""
-        with suppress(RuntimeError):  # the loop is closed, and all has ended with it
+        """Let all end now; also from outside the event loop."""
+        with suppress(RuntimeError):  # the loop is closed, so all has ended
             self.loop.call_soon_threadsafe(self._end)
 
     async def aclose(self) -> None:
-        """Let all end, and wait for it."""
+        """Let all end, and wait until it has."""
         self.end()
         if self.tasks:
-            await asyncio.wait(self.tasks, timeout=_PATIENCE)
+            await asyncio.wait(self.tasks, timeout=_LEAVE_TIMEOUT)
 
     def leave(self) -> None:
-        """Let all end without waiting for it: whoever begins another one there does."""
+        """Let all end, without waiting: the next session of this event loop waits for it."""
         self.end()
         left = {task for task in self.tasks if not task.done()}
         _leaving.setdefault(self.loop, set()).update(left)
@@ -83,14 +83,14 @@ class Session:
 
 
 def _release() -> None:
-    """The event loop ends, and nobody moves the clock: what still has to end takes its own time."""
+    """Let what still has to end do so in real time: nobody moves the clock any more."""
     world = WORLD.get()
     if world is not None:
         world.release()
 
 
 async def others_left() -> None:
-    """Wait for the end of what was left in this event loop."""
+    """Wait until earlier sessions of this event loop have ended."""
     leaving = _leaving.pop(asyncio.get_running_loop(), set())
     if leaving:
-        await asyncio.wait(leaving, timeout=_PATIENCE)
+        await asyncio.wait(leaving, timeout=_LEAVE_TIMEOUT)

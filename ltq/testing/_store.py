@@ -1,4 +1,4 @@
-"""The broker of a box: in memory, it remembers what was sent, and keeps its workers' leases."""
+"""The broker of a box: in memory, it remembers what was sent and renews its workers' leases."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ _numbers = count(1)
 
 
 class BoxStore(MemoryBroker):
-    """A store of its own, which remembers the tasks it took."""
+    """A store in memory that remembers the tasks it took."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(f"memory://testing-{next(_numbers)}", clock=clock)
@@ -45,7 +45,7 @@ class BoxStore(MemoryBroker):
 
 
 class Gate:
-    """Where workers wait before they claim, in one event loop."""
+    """Where the workers of one event loop wait before they claim."""
 
     def __init__(self) -> None:
         self._open = asyncio.Event()
@@ -56,29 +56,29 @@ class Gate:
         self._open.set()
 
     def close(self) -> None:
-        """Let them wait, unless they are to end."""
+        """Let them wait, unless they should end."""
         if not self._is_over:
             self._open.clear()
 
     def end(self) -> None:
-        """Let them go without a claim: they are to end."""
+        """Let them go on without a claim, to end."""
         self._is_over = True
         self._open.set()
 
     async def passed(self) -> bool:
-        """Wait until it is open; whether there is still something to do."""
+        """Wait until it is open; returns whether to claim."""
         await self._open.wait()
         return not self._is_over
 
 
 class BoxBroker(FlakyBroker):
-    """The broker of what is under test. What follows its clock waits at the gate to claim."""
+    """The broker of what is under test. Workers that follow its clock wait at the gate to claim."""
 
     def __init__(self, store: BoxStore) -> None:
         super().__init__(store)
         self.gate: Gate | None = None
         self.before_send: Callable[[], Awaitable[None]] | None = None
-        """Awaited before what the test sends in an event loop of the main thread."""
+        """Awaited before each send of the test itself, in an event loop of the main thread."""
         self._held: dict[Lease, float] = {}
 
     def consumer(
@@ -116,7 +116,7 @@ class BoxBroker(FlakyBroker):
         return receipts
 
     async def keep(self, leases: Iterable[Lease], duration: float) -> None:
-        """Renew leases, as long as they are held: a worker's thread would, by real time."""
+        """Renew leases while they are held. A worker's heartbeat would do so in real time."""
         mine = dict.fromkeys(leases, duration)
         self._held.update(mine)
         while True:
@@ -130,7 +130,7 @@ class BoxBroker(FlakyBroker):
 
 
 class _BoxConsumer:
-    """A worker's: it claims only where the gate is open."""
+    """The consumer of a worker: it claims only while the gate is open."""
 
     def __init__(self, consumer: Consumer, broker: BoxBroker, gate: Gate, lease: float) -> None:
         self.name = consumer.name

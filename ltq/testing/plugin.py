@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures for what `ltq.testing` has. Installing LTQ brings it.
+"""The pytest plugin, installed with LTQ: fixtures for `ltq.testing`.
 
 The fixtures are plain functions: they suit tests with any plugin for asyncio, or without one.
 """
@@ -10,9 +10,11 @@ import pytest
 from ltq.testing import Box, Clock, FlakyBroker, use
 from ltq.testing._box import Target
 
+pytest.register_assert_rewrite("ltq.testing.conformance")
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line(
         "markers",
         "ltq(*targets, start=, patience=, with_scheduler=, running=): what is under test in "
@@ -28,10 +30,10 @@ def ltq_targets() -> Sequence[Target]:
 
 @pytest.fixture
 def ltq_box(request: pytest.FixtureRequest, ltq_targets: Sequence[Target]) -> Iterator[Box]:
-    """What `ltq.testing.use` gives for `ltq_targets`, or as `@pytest.mark.ltq(...)` says."""
+    """The box of `ltq_targets`, or what `@pytest.mark.ltq(...)` says."""
     targets, options = list(ltq_targets), dict[str, object]()
     markers = list(request.node.iter_markers("ltq"))
-    for marker in reversed(markers):  # the nearest one counts most
+    for marker in reversed(markers):  # the nearest one wins
         targets = list(marker.args) or targets
         options |= marker.kwargs
     with use(*targets, **options) as box:  # type: ignore[arg-type]

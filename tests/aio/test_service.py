@@ -7,7 +7,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from ltq._aio.service import Service, cancel_all, spawn
+from ltq._aio.service import Service, cancel_all, first_of, spawn
 
 logger = logging.getLogger("ltq.test")
 
@@ -103,6 +103,34 @@ class TestTasks:
         await turns()
         assert service.seen[-1] == "cancelled"
         assert caplog.records == []
+
+
+class TestFirstOf:
+    async def test_the_others_are_cancelled(self) -> None:
+        other = asyncio.Event()
+
+        async def wait() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                other.set()
+
+        await first_of(turns(), wait(), name="ltq-test")
+        assert other.is_set()
+
+    async def test_it_raises_what_the_first_raised(self) -> None:
+        async def fail() -> None:
+            raise ValueError("broken")
+
+        with pytest.raises(ValueError, match="broken"):
+            await first_of(asyncio.Event().wait(), fail(), name="ltq-test")
+
+    async def test_cancelled_it_cancels_all(self) -> None:
+        running = asyncio.create_task(first_of(asyncio.Event().wait(), name="ltq-test"))
+        await turns()
+        await cancel_all([running])
+        await turns()
+        assert [task for task in asyncio.all_tasks() if task.get_name() == "ltq-test"] == []
 
 
 class TestStart:
@@ -224,4 +252,5 @@ if sys.version_info >= (3, 12):  # eager tasks came with it
             service.start()
             assert not service.is_running
             await service.wait()
-        assert service.seen == ["ltq-loop for none"] * 2
+        # Python 3.12 names an eager task only after its first step.
+        assert [seen.rpartition(" for ")[2] for seen in service.seen] == ["none", "none"]

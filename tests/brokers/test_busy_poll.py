@@ -12,6 +12,7 @@ from ltq.broker import Broker
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._busy_poll import BusyPoll
 from ltq.brokers.redis._link import Link
+from tests.elapse import elapse
 
 QUICK, LATE = 60.0, 1e-9
 """Budgets within which every reply comes here, and none."""
@@ -176,7 +177,7 @@ class TestLink:
             await link.call("NOSUCH")
         assert slept(await naps.during(pause()))
         call = asyncio.ensure_future(link.call("BLPOP", "nothing", 5))
-        await asyncio.wait([call], timeout=0.001)
+        await elapse(0.001, "the call is under way")
         call.cancel()
         await asyncio.wait([call])
         assert link._poll._due == 0

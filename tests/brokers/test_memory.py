@@ -4,15 +4,18 @@ import asyncio
 import gc
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
 
 from ltq._names import new_id
 from ltq.broker import Broker
+from ltq.brokers._rules import dead_letters
+from ltq.brokers._rules.recovery import MOST_SWEPT
 from ltq.brokers.memory import MemoryBroker
-from ltq.brokers.memory import _places as places
+from ltq.brokers.memory._timer_heap import SLACK
 from ltq.errors import ConfigurationError
 from ltq.message import Finish, Published, Requeue
 from ltq.options import Limit, Rate
@@ -24,8 +27,17 @@ from tests.conformance.factories import (
     make_envelope,
     publish,
     publish_many,
-    started,
 )
+from tests.worker.doubles import turns
+
+T = TypeVar("T")
+
+
+async def started(waiting: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+    """Start something that waits, and let it come to where it waits: some turns of the loop."""
+    task = asyncio.create_task(waiting)
+    await turns()
+    return task
 
 
 class FakeClock:
@@ -36,6 +48,11 @@ class FakeClock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def places_of(broker: MemoryBroker) -> Any:
+    """The memory broker's own places in the namespace of `mail:send`."""
+    return broker._store._places("mail")
 
 
 @pytest.fixture
@@ -290,12 +307,12 @@ class TestBounds:
             for delivery in claim.deliveries
         ]
         await broker.finish(outcomes)
-        space = broker._store._spaces["mail"]
-        assert len(space.places.records) == 50
+        records = places_of(broker).records
+        assert len(records) == 50
         clock.now += 10.0
         await broker.stats([QUEUE])
-        assert not space.places.records
-        assert space.places.final.next is None
+        assert len(records) == 0
+        assert records.final.next() is None
 
     async def test_a_feed_hears_of_an_expiry_somebody_saw(
         self, broker: MemoryBroker, clock: FakeClock
@@ -313,24 +330,24 @@ class TestBounds:
         feeds = [broker.feed(QUEUE, "nobody") for _ in range(3)]
         for feed in feeds:
             feed.close()
-        assert not broker._store._spaces["mail"]._feeds
+        assert not places_of(broker).listener._feeds
 
     async def test_heartbeats_pile_nothing_up(self, broker: MemoryBroker) -> None:
         await publish(broker)
         lease = (await claim_one(broker, broker.consumer([QUEUE]))).lease
-        for _ in range(3 * places.BATCH):
+        for _ in range(3 * SLACK):
             broker._store.heartbeat([lease], 15.0)
-        assert len(broker._store._spaces["mail"].places.leased._heap) <= places.BATCH + 2
+        assert len(places_of(broker).records.leased._heap) <= SLACK + 2
 
     async def test_a_call_moves_no_more_than_a_batch(
         self, broker: MemoryBroker, clock: FakeClock
     ) -> None:
-        await publish_many(broker, places.BATCH + 5, delay=10.0)
+        await publish_many(broker, MOST_SWEPT + 5, delay=10.0)
         clock.now += 10.0
         consumer = broker.consumer([QUEUE])
         claim = await consumer.claim(0)
         assert claim.due_in == 0.0
-        assert (await broker.stats([QUEUE]))[0].pending == places.BATCH
+        assert (await broker.stats([QUEUE]))[0].pending == MOST_SWEPT
         assert (await broker.sweep([QUEUE])).promoted == 5
 
     async def test_dead_letters_go_when_they_are_old(
@@ -346,11 +363,10 @@ class TestBounds:
     async def test_only_the_latest_dead_letters_stay(
         self, broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(places, "MAX_DEAD", 3)
+        monkeypatch.setattr(dead_letters, "MAX_DEAD", 3)
         ids = await self._bury(broker, 5)
         assert (await broker.stats([QUEUE]))[0].dead == 3
-        letters = broker._store._spaces["mail"]._dead[QUEUE]._letters
-        assert list(letters) == ids[2:]
+        assert list(places_of(broker).dead._dead[QUEUE]) == ids[2:]
 
     async def test_a_dead_letter_keeps_all_it_takes_to_send_it_again(
         self, broker: MemoryBroker
@@ -360,8 +376,7 @@ class TestBounds:
         assert await broker.publish([sent]) == [Published.CREATED]
         lease = (await claim_one(broker, broker.consumer([lane]))).lease
         await broker.finish([Finish(lease, Status.FAILED, dead=True)])
-        letter = broker._store._spaces["mail"]._dead[QUEUE]._letters[sent.id]
-        assert letter.envelope == sent
+        assert places_of(broker).dead._dead[QUEUE][sent.id].record.envelope == sent
 
     async def _bury(self, broker: MemoryBroker, count: int) -> list[str]:
         ids = await publish_many(broker, count)

@@ -13,13 +13,13 @@ import redis
 from redis.exceptions import NoPermissionError
 
 import ltq
+from devtools.servers import RedisServer, free_port
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._doctor.permissions import TRIALS, Rights, try_out
 from ltq.errors import BrokerError
 from ltq.options import DEFAULT_RESULT_TTL
 from tests.cli.processes import run_ltq
 from tests.eventually import eventually
-from tests.servers import RedisServer, free_port
 
 ROOT = Path(__file__).parents[2]
 RULES = re.findall(

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 import ltq
+from devtools.servers import RedisServer
 from ltq.brokers.redis import RedisBroker
-from tests.servers import RedisServer
 
 
 @pytest.fixture(params=["allkeys-lru", "volatile-ttl"])

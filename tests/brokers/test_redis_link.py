@@ -8,12 +8,12 @@ import pytest
 import redis.asyncio
 
 import ltq
+from devtools.servers import RedisServer
 from ltq import Status, Worker
 from ltq._names import new_id
 from ltq.broker import Broker
 from ltq.message import Envelope
 from tests.eventually import eventually
-from tests.servers import RedisServer
 
 
 def envelope() -> Envelope:

@@ -8,9 +8,9 @@ import pytest
 import redis.asyncio
 
 import ltq
+from devtools.servers import RedisServer
 from ltq import Worker
 from tests.eventually import eventually
-from tests.servers import RedisServer
 
 MANY = 5000
 

@@ -3,16 +3,16 @@
 from typing import Any
 
 import ltq
+from devtools.chaos import jobs
+from devtools.chaos.audit import audit
+from devtools.chaos.evidence import Evidence
+from devtools.chaos.inflict import Done
+from devtools.chaos.load import SORTS, Notes, Sent
+from devtools.chaos.stage import through
+from devtools.ledger import Event
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import TaskNotFoundError
 from ltq.state import Status, TaskState
-from tests.chaos import jobs
-from tests.chaos.audit import audit
-from tests.chaos.evidence import Evidence
-from tests.chaos.inflict import Done
-from tests.chaos.load import SORTS, Notes, Sent
-from tests.chaos.stage import through
-from tests.faults.ledger import Event
 
 ID = "work-7"
 

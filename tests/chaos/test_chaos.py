@@ -1,14 +1,20 @@
-"""A short chaos run. `python -m tests.chaos` does long ones, with other seeds."""
+"""A short chaos run. `python -m devtools.chaos` does long ones, with other seeds."""
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
-from tests.chaos import remains
-from tests.chaos.siege import Siege
-from tests.chaos.stage import Stage
-from tests.chaos.timeline import Timeline, draw, read
+from devtools.chaos import jobs, remains
+from devtools.chaos.load import Notes
+from devtools.chaos.siege import Siege
+from devtools.chaos.stage import Stage, through
+from devtools.chaos.timeline import Timeline, draw, read
+from ltq.brokers.memory import MemoryBroker
+from ltq.message import Finish
+from ltq.state import Status
 
 SEED_VARIABLE = "LTQ_CHAOS_SEED"
 DEFAULT_SEED = 2863
@@ -55,3 +61,28 @@ class TestBoundedKeys:
             assert any(pattern.fullmatch(key) for pattern in bounded), key
         for key in ["ltq:{chaos}:task:work-1", "ltq:{chaos}:letter:work-1", "ltq:other"]:
             assert not any(pattern.fullmatch(key) for pattern in bounded), key
+
+
+class TestDeadLetters:
+    """Of a chaos run whose tasks `toxic-1` and `work-1` died."""
+
+    @pytest.fixture
+    async def broker(self) -> AsyncIterator[MemoryBroker]:
+        async with MemoryBroker(f"memory://{token_hex(4)}") as broker:
+            for task_id in ("toxic-1", "work-1"):
+                await through(jobs.broken.with_options(id=task_id), broker).send(1)
+            async with broker.consumer([jobs.broken.queue]) as consumer:
+                claim = await consumer.claim(2)
+                dead = [Finish(one.lease, Status.FAILED, dead=True) for one in claim.deliveries]
+                await broker.finish(dead)
+            yield broker
+
+    async def test_a_task_that_should_live_is_told(self, broker: MemoryBroker) -> None:
+        notes = Notes(refused=["toxic-1"])
+        told = await remains.misplaced_dead_letters(broker, notes)
+        assert told == [f"work-1 is a dead letter of {jobs.broken.queue}"]
+
+    async def test_a_send_that_was_cut_off_may_have_arrived(self, broker: MemoryBroker) -> None:
+        notes = Notes(in_flight={"toxic-1", "work-1"})
+        told = await remains.misplaced_dead_letters(broker, notes)
+        assert told == [f"work-1 is a dead letter of {jobs.broken.queue}"]

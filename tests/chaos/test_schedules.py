@@ -1,9 +1,9 @@
-"""A short run of what `python -m tests.chaos schedules` does for minutes, and its judgement."""
+"""A short run of what `python -m devtools.chaos schedules` does for minutes, and its judgement."""
 
 import pytest
 
-from tests.chaos import plans
-from tests.chaos.figures.schedules import Fired, _judge, schedules
+from devtools.chaos import plans
+from devtools.chaos.figures.schedules import Fired, _judge, schedules
 
 SEED = 22
 

@@ -12,10 +12,13 @@ from tests.cli import jobs
 
 @pytest.fixture(autouse=True)
 def ltq_logger() -> Iterator[logging.Logger]:
-    """The logger `ltq`; what a test sets up is undone."""
-    logger = logging.getLogger("ltq")
+    """The logger `ltq`. What a test sets up, there or at the root logger, is undone."""
+    logger, root = logging.getLogger("ltq"), logging.getLogger()
     before = list(logger.handlers), logger.level, logger.propagate
+    root_before = list(root.handlers), root.level
     yield logger
+    root.handlers[:] = root_before[0]
+    root.setLevel(root_before[1])
     logger.handlers[:], logger.level, logger.propagate = before
     logger.setLevel(before[1])  # it forgets what it has cached
 

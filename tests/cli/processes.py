@@ -8,15 +8,14 @@ import re
 import signal
 import socket
 import struct
-import sys
 import termios
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import free_port
+from devtools.forks import Forked, start_python
+from devtools.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0
@@ -42,7 +41,7 @@ class Done:
 class Running:
     """A command under way."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Forked) -> None:
         self.process = process
 
     async def out_line(self) -> str:
@@ -73,14 +72,8 @@ async def start_ltq(
     *arguments: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None
 ) -> AsyncIterator[Running]:
     """`ltq` with these arguments; killed at the end if it has not ended."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ltq", *arguments),
-        cwd=cwd,
-        env={**_ENVIRONMENT, **(env or {})},
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=PIPE,
-    )
+    environment = {**_ENVIRONMENT, **(env or {})}
+    process = await start_python("-m", "ltq", *arguments, cwd=cwd, env=environment)
     try:
         yield Running(process)
     finally:
@@ -98,7 +91,7 @@ async def run_ltq(*arguments: str, cwd: Path = ROOT, env: Mapping[str, str] | No
 class Terminal:
     """A command on a terminal."""
 
-    def __init__(self, process: Process, master: int) -> None:
+    def __init__(self, process: Forked, master: int) -> None:
         self._process = process
         self._master = master
         self._changed = asyncio.Event()
@@ -150,8 +143,8 @@ async def ltq_on_terminal(
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     os.set_blocking(master, False)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ltq", *arguments),
+    process = await start_python(
+        *("-m", "ltq", *arguments),
         cwd=ROOT,
         env={**_ENVIRONMENT, "TERM": "xterm-256color", **(env or {})},
         stdin=slave,

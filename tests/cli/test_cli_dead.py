@@ -13,10 +13,11 @@ from ltq.broker import Broker
 from ltq.brokers.memory import MemoryBroker
 from ltq.cli import main
 from ltq.cli._options import duration
-from ltq.cli.dead._selection import Choice, Wanted, pick
+from ltq.cli.dead._selection import Filter, Selection, select
 from ltq.message import Envelope, Failure, Finish
 from ltq.state import Status
-from tests.cli.processes import Done, ltq_on_terminal, run_ltq
+from tests.cli.calls import call_ltq
+from tests.cli.processes import Done, ltq_on_terminal
 
 QUEUE = "mail:send"
 NASTY = "\x1b[31mred\x9b0m\nnext"
@@ -29,7 +30,7 @@ def ltq(redis_url: str) -> Ltq:
     """Runs `ltq dead` on the real server."""
 
     async def run(*arguments: str) -> Done:
-        return await run_ltq("dead", *arguments, env={"LTQ_BROKER_URL": redis_url})
+        return await call_ltq("dead", *arguments, env={"LTQ_BROKER_URL": redis_url})
 
     return run
 
@@ -54,18 +55,18 @@ async def pending(broker: Broker, queue: str = QUEUE) -> int:
 
 
 async def ids_left(broker: Broker, queue: str = QUEUE) -> list[str]:
-    return [letter.id for letter in await broker.dead_letters(queue)]
+    return [one.id for one in await broker.dead_letters(queue)]
 
 
-async def test_the_age_of_a_letter_is_by_the_clock_of_the_broker() -> None:
-    """Where this machine's is wrong, it would choose letters that are not meant."""
+async def test_the_age_of_a_dead_letter_is_by_the_clock_of_the_broker() -> None:
+    """By this machine's clock, if that is wrong, others would be selected than are meant."""
     now = 1000.0
-    async with MemoryBroker("memory://letters-of-1970", clock=lambda: now) as broker:
+    async with MemoryBroker("memory://dead-letters-of-1970", clock=lambda: now) as broker:
         task_id = await bury(broker)
-        young = Choice((), QUEUE, Wanted(older_than=60))
-        assert await pick(broker, young) == {QUEUE: []}
+        young = Selection((), QUEUE, Filter(older_than=60))
+        assert await select(broker, young) == {QUEUE: []}
         now += 61
-        assert await pick(broker, young) == {QUEUE: [task_id]}
+        assert await select(broker, young) == {QUEUE: [task_id]}
 
 
 class TestHelp:
@@ -137,9 +138,9 @@ class TestList:
 
     async def test_of_all_queues_the_newest_come_first(self, ltq: Ltq, broker: Broker) -> None:
         ids = [await bury(broker, queue=queue) for queue in ("a", "b:x", "a", "b:y")]
-        letters = json.loads((await ltq("list", "--json")).out)
-        assert [letter["id"] for letter in letters] == ids[::-1]
-        assert [letter["queue"] for letter in letters] == ["b:y", "a", "b:x", "a"]
+        found = json.loads((await ltq("list", "--json")).out)
+        assert [one["id"] for one in found] == ids[::-1]
+        assert [one["queue"] for one in found] == ["b:y", "a", "b:x", "a"]
 
     async def test_a_queue_that_is_not_the_tasks_own_is_shown(
         self, ltq: Ltq, broker: Broker
@@ -153,8 +154,8 @@ class TestList:
         other = await bury(broker, "OSError: Timed Out", task_name="mail:other")
 
         async def listed(*arguments: str) -> list[str]:
-            letters = json.loads((await ltq("list", "--json", *arguments)).out)
-            return [letter["id"] for letter in letters]
+            found = json.loads((await ltq("list", "--json", *arguments)).out)
+            return [one["id"] for one in found]
 
         assert await listed("--task", QUEUE) == [plain]
         assert await listed("--task", "mail:other", QUEUE) == [other]
@@ -167,8 +168,8 @@ class TestList:
     async def test_what_is_left_out_is_told(self, ltq: Ltq, broker: Broker) -> None:
         ids = [await bury(broker) for _ in range(3)]
         done = await ltq("list", "--limit", "2", "--json")
-        assert [letter["id"] for letter in json.loads(done.out)] == ids[:0:-1]
-        assert done.err == "ltq: there are more than these 2: --limit shows them\n"
+        assert [one["id"] for one in json.loads(done.out)] == ids[:0:-1]
+        assert done.err == "ltq: only the newest 2 are shown: --limit N shows more\n"
         assert (await ltq("list", "--limit", "3")).err == ""
 
     async def test_nothing_raw_reaches_a_terminal(self, ltq: Ltq, broker: Broker) -> None:
@@ -186,8 +187,8 @@ class TestList:
         async with broker.consumer([QUEUE]) as consumer:
             deliveries = (await consumer.claim(250)).deliveries
         await broker.finish([Finish(one.lease, Status.FAILED, dead=True) for one in deliveries])
-        letters = json.loads((await ltq("list", "--limit", "1000", "--json")).out)
-        assert {letter["id"] for letter in letters} == {envelope.id for envelope in envelopes}
+        found = json.loads((await ltq("list", "--limit", "1000", "--json")).out)
+        assert {one["id"] for one in found} == {envelope.id for envelope in envelopes}
         assert await ltq("retry", "--all", "--task", QUEUE) == Done(
             0, "250 tasks enqueued again\n", ""
         )
@@ -221,11 +222,11 @@ class TestShow:
         self, ltq: Ltq, broker: Broker
     ) -> None:
         task_id = await bury(broker)
-        letter = json.loads((await ltq("show", task_id, "--queue", QUEUE, "--json")).out)
-        assert letter["body"] == [[1], {"a": 2}]
-        assert letter["time"] >= letter["enqueue_time"]
+        found = json.loads((await ltq("show", task_id, "--queue", QUEUE, "--json")).out)
+        assert found["body"] == [[1], {"a": 2}]
+        assert found["time"] >= found["enqueue_time"]
         names = {"task_name", "queue", "status", "error", "error_type", "traceback", "tries"}
-        assert set(letter) > names | {"dequeue_count", "requeue_count", "deaths", "worker", "id"}
+        assert set(found) > names | {"dequeue_count", "requeue_count", "deaths", "worker", "id"}
 
     async def test_a_body_that_is_no_json_is_a_text(self, ltq: Ltq, broker: Broker) -> None:
         task_id = await bury(broker, body=b"\x92\x91\x01")
@@ -237,7 +238,7 @@ class TestShow:
         await bury(broker)
         done = await ltq(command, "no\x1bid")
         assert (done.code, done.out) == (1, "")
-        assert done.err == "ltq: no dead letter of a task with id 'no\\x1bid'\n"
+        assert done.err == "ltq: no dead letter with id 'no\\x1bid'\n"
 
 
 class TestRetry:
@@ -281,7 +282,7 @@ class TestRetry:
         for arguments in ([task_id], ["--all"]):
             done = await ltq("retry", *arguments)
             assert (done.code, done.out) == (1, "0 tasks enqueued again\n")
-            reason = "it waits or runs already"
+            reason = "a task with this id waits or runs already"
             assert done.err == f"ltq: task {task_id} was not enqueued again: {reason}\n"
 
 
@@ -293,7 +294,9 @@ class TestForPrograms:
         done = await ltq("retry", "--all", "--json")
         assert (done.code, json.loads(done.out)) == (0, [{"id": two, "answer": "created"}])
 
-    async def test_on_a_terminal_a_letter_is_a_line(self, broker: Broker, redis_url: str) -> None:
+    async def test_on_a_terminal_a_dead_letter_is_a_line(
+        self, broker: Broker, redis_url: str
+    ) -> None:
         await bury(broker, f"ValueError: {'long ' * 30}")
         async with ltq_on_terminal("dead", "list", "--broker-url", redis_url) as terminal:
             assert await terminal.end() == 0
@@ -327,7 +330,7 @@ class TestPurge:
         task_id = await bury(broker)
         command = ("dead", "purge", task_id, "--broker-url", redis_url)
         async with ltq_on_terminal(*command) as terminal:
-            await terminal.until("Remove 1 dead letter for good? [y/N]")
+            await terminal.until("Remove 1 dead letter permanently? [y/N]")
             terminal.type("n\n")
             assert await terminal.end() == 1
         assert "ltq: nothing was removed" in terminal.text
@@ -339,7 +342,7 @@ class TestPurge:
         command = ("dead", "purge", "--all", "--error", "text", "--broker-url", redis_url)
         async with ltq_on_terminal(*command) as terminal:
             await terminal.until(
-                "Remove 2 dead letters of all queues for good, those that match? [y/N]"
+                "Remove those that match of 2 dead letters of all queues permanently? [y/N]"
             )
             terminal.type("y\n")
             assert await terminal.end() == 0

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 import ltq
 from ltq.cli import main
+from tests.cli.calls import call_ltq
 from tests.cli.processes import ltq_on_terminal, run_ltq
 
 
@@ -23,12 +24,12 @@ def directory(tmp_path: Path) -> Path:
 
 
 async def test_the_files_of_a_directory(directory: Path) -> None:
-    done = await run_ltq("demo", str(directory), "--workers", "3")
+    done = await call_ltq("demo", str(directory), "--workers", "3")
     assert (done.code, done.err) == (0, "")
     head, _, rest = done.out.partition("\n\n")
     table, _, total = rest.partition("\n\n")
     assert f"in {directory}, 3 at once" in head
-    assert "12 of 12 files have their checksum" in head
+    assert "12 of 12 files hashed" in head
     rows = [line.split() for line in table.splitlines()[1:]]
     assert [row[0] for row in rows] == [str(size) for size in range(12, 2, -1)]
     assert rows[1] == ["11", "B", hashlib.sha256(b"x" * 11).hexdigest()[:16], "sub/11.txt"]
@@ -44,7 +45,7 @@ async def test_without_a_directory_it_takes_the_package_itself() -> None:
 
 
 async def test_it_says_what_to_do_next(directory: Path) -> None:
-    done = await run_ltq("demo", str(directory))
+    done = await call_ltq("demo", str(directory))
     hint = done.out.partition("\nNext,")[2]
     assert "redis-server" in hint
     assert "ltq run jobs:worker" in hint
@@ -59,13 +60,13 @@ async def test_a_terminal_gets_bars(directory: Path) -> None:
 
 
 async def test_an_empty_directory_is_fine(tmp_path: Path) -> None:
-    done = await run_ltq("demo", str(tmp_path))
+    done = await call_ltq("demo", str(tmp_path))
     assert done.code == 0
     assert "0 files, 0 B" in done.out
 
 
 async def test_a_directory_that_is_not_there_is_wrong_use(tmp_path: Path) -> None:
-    done = await run_ltq("demo", str(tmp_path / "nowhere"))
+    done = await call_ltq("demo", str(tmp_path / "nowhere"))
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("ltq: ")
     assert "nowhere" in done.err
@@ -94,7 +95,7 @@ async def test_what_cannot_be_named_or_followed_is_left_out(directory: Path) -> 
     (directory / "loop").symlink_to(directory)
     (directory / "bad\udcff").write_bytes(b"x")
     (directory / "\x1b[31mred").write_bytes(b"x" * 100)
-    done = await run_ltq("demo", str(directory))
+    done = await call_ltq("demo", str(directory))
     assert done.code == 0
     assert f"failed: {directory}/bad\\xff: its name is not UTF-8" in done.out.splitlines()
     assert r"\x1b[31mred" in done.out

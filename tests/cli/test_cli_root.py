@@ -1,5 +1,6 @@
 """The command itself: help, version, and wrong use told in one line."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -11,8 +12,10 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
+from devtools.servers import free_port
 from ltq.cli import main
 from ltq.cli._lazy import LazyCommand
+from tests.cli.calls import call_ltq
 from tests.cli.processes import ROOT, run_ltq
 
 COMMANDS = [
@@ -129,7 +132,7 @@ async def test_the_module_is_the_command() -> None:
         ["schedule", "frob"],
         ["schedule", "list"],
         ["dead", "frob"],
-        ["send", "jobs:worker.add", "--json-args", "{}"],
+        ["send", "jobs:worker.add", "--args", "{}"],
         ["run", "jobs:worker", "--log-format", "xml"],
         ["run", "jobs:worker", "--health-port", "x"],
         ["demo", "/does/not/exist"],
@@ -166,7 +169,7 @@ def test_each_command_is_in_the_readme(command: str) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 async def test_shells_complete_it(shell: str) -> None:
-    done = await run_ltq(env={"_LTQ_COMPLETE": f"{shell}_source"})
+    done = await call_ltq(env={"_LTQ_COMPLETE": f"{shell}_source"})
     assert done.code == 0
     assert "_LTQ_COMPLETE" in done.out
 
@@ -194,6 +197,19 @@ def test_a_shell_completes(words: list[str], expected: set[str]) -> None:
 def test_what_a_shell_tells_of_commands_is_not_cut(words: list[str]) -> None:
     found = ShellComplete(main, {}, "ltq", "_LTQ_COMPLETE").get_completions(words, "")
     assert [item.help for item in found if not item.help or item.help.endswith("...")] == []
+
+
+async def test_without_redis_each_command_fails_with_one_line_without_the_password() -> None:
+    """All at once: each waits for as long as a call to the broker may take."""
+    port = free_port()
+    url = f"redis://me:swordfish@127.0.0.1:{port}/0"
+    commands = (["stats"], ["doctor"], ["check", "--timeout", "30"], ["dead", "list"])
+    done = await asyncio.gather(*(run_ltq(*words, "--broker-url", url) for words in commands))
+    for one in done:
+        assert (one.code, one.out) == (1, "")
+        assert one.err.startswith(f"ltq: Redis at 127.0.0.1:{port}/0 ")
+        assert len(one.err.splitlines()) == 1
+        assert "swordfish" not in one.err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

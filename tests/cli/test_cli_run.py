@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from ltq.cli.run.command import _one_of
+from devtools.servers import free_port
+from ltq.cli.run.command import _child_command
 from ltq.state import Status
 from ltq.task import Task
 from tests.cli import jobs
+from tests.cli.calls import call_ltq
 from tests.cli.processes import run_ltq, start_ltq
-from tests.servers import free_port
 
 WORKER = "tests.cli.jobs:worker"
 HASTY = "tests.cli.jobs:hasty"
@@ -105,7 +106,7 @@ async def test_it_does_not_wait_for_threads_of_requeued_tasks(
         running.process.send_signal(signal.SIGTERM)
         done = await running.end()
     assert done.code == 0
-    assert "without waiting for 1 threads" in done.err
+    assert "exiting although 1 threads still run" in done.err
     state = await handle.state()
     assert state.status is Status.PENDING
     assert (state.dequeue_count, state.requeue_count) == (1, 1)
@@ -178,7 +179,7 @@ async def test_a_wrong_set_up_is_one_line(tmp_path: Path) -> None:
         "import ltq\nworker = ltq.Worker('w', broker_url='memory://w', middlewares=[])\n"
         "@worker.task(max_tries=3)\ndef f() -> None: ...\n"
     )
-    done = await run_ltq("run", "wrong:worker", "--log-level", "error", cwd=tmp_path)
+    done = await call_ltq("run", "wrong:worker", "--log-level", "error", cwd=tmp_path)
     assert done.code == 2
     assert done.err.startswith("ltq: task 'w:f' declares max_tries")
     assert len(done.err.splitlines()) == 1
@@ -195,6 +196,6 @@ def test_what_each_process_is_told_comes_before_the_end_of_options(
     monkeypatch: pytest.MonkeyPatch, given: list[str], expected: list[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["ltq", *given])
-    command = _one_of(2)[3:]
+    command = _child_command(2)[3:]
     assert command[: len(expected)] == expected
     assert command[-2:] == ["--", "jobs:worker"] or "--" not in given

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ltq.broker import Broker
+from tests.cli.calls import call_ltq
 from tests.cli.processes import Done, run_ltq, start_ltq
 from tests.eventually import eventually
 
@@ -124,13 +125,13 @@ async def test_a_worker_runs_its_schedules(redis_url: str, here: Path) -> None:
         (("schedule", "plan:scheduler", "--log-format", "xml"), "'xml' is not one of"),
         (("schedule", "plan:scheduler", "--log-level", "loud"), "'loud' is not one of"),
         (("run", "plan:bare", "--with-scheduler"), "there are no schedules to run"),
-        (("run", "plan:worker", "--with-scheduler", "--burst"), "exclude each other"),
+        (("run", "plan:worker", "--with-scheduler", "--burst"), "cannot be combined"),
     ],
 )
 async def test_wrong_use_is_told_in_one_line(
     arguments: tuple[str, ...], told: str, here: Path
 ) -> None:
-    done = await run_ltq(*arguments, cwd=here)
+    done = await call_ltq(*arguments, cwd=here)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("ltq: ")
     assert told in done.err
@@ -139,7 +140,7 @@ async def test_wrong_use_is_told_in_one_line(
 
 class TestList:
     async def test_it_shows_the_next_runs_in_order(self, here: Path) -> None:
-        done = await run_ltq("schedule", "list", "plan:worker", "--count", "2", cwd=here)
+        done = await call_ltq("schedule", "list", "plan:worker", "--count", "2", cwd=here)
         assert (done.code, done.err) == (0, "")
         head, *rows = done.out.splitlines()
         assert re.split(r"  +", head) == [
@@ -151,7 +152,7 @@ class TestList:
         assert re.search(r" 02:30:00\+0[12]:00$", cells[2][0])
 
     async def test_as_json(self, here: Path) -> None:
-        done = await run_ltq("schedule", "list", "plan:scheduler", "--json", cwd=here)
+        done = await call_ltq("schedule", "list", "plan:scheduler", "--json", cwd=here)
         (found,) = json.loads(done.out)
         (run,) = found.pop("next")
         assert datetime.fromisoformat(run).tzinfo is not None
@@ -165,19 +166,19 @@ class TestList:
 
     async def test_it_needs_no_server(self, here: Path) -> None:
         nowhere = {"LTQ_BROKER_URL": "redis://127.0.0.1:1/0"}
-        done = await run_ltq("schedule", "list", "plan:scheduler", cwd=here, env=nowhere)
+        done = await call_ltq("schedule", "list", "plan:scheduler", cwd=here, env=nowhere)
         assert done.code == 0
 
 
 class TestHelp:
     async def test_it_shows_the_options_of_a_run(self) -> None:
-        done = await run_ltq("schedule", "--help")
+        done = await call_ltq("schedule", "--help")
         assert done.code == 0
         for option in ("--log-format", "--log-level", "--broker-url, --redis-url URL"):
             assert option in done.out
         assert done.out.startswith("Usage: ltq schedule [list] MODULE:SCHEDULER [OPTIONS]\n")
 
     async def test_without_arguments_it_shows_its_help_and_fails(self) -> None:
-        done = await run_ltq("schedule")
+        done = await call_ltq("schedule")
         assert (done.code, done.out) == (2, "")
         assert done.err.startswith("Usage: ltq schedule ")

@@ -9,9 +9,11 @@ import pytest
 import redis
 
 import ltq
+from ltq._declared import DeclaredTask
 from ltq.broker import Broker
 from ltq.state import Status
 from tests.cli import jobs
+from tests.cli.calls import call_ltq
 from tests.cli.processes import Done, run_ltq, start_ltq
 from tests.eventually import eventually
 
@@ -26,7 +28,7 @@ async def send(url: str, *arguments: str) -> Done:
 
 
 async def test_it_prints_the_id(redis_url: str) -> None:
-    done = await send(redis_url, ADD, "--json-args", "[1, 2]")
+    done = await send(redis_url, ADD, "--args", "[1, 2]")
     assert (done.code, done.err) == (0, "")
     state = await jobs.add.handle(done.out.strip()).state()
     assert state.status is Status.PENDING
@@ -67,10 +69,7 @@ async def test_a_task_that_fails_is_exit_code_1(redis_url: str) -> None:
         send(redis_url, ADD, "--args", "[1, 2]", "--id", "gone", "--wait")
     )
     handle = jobs.add.handle("gone")
-
-    async with asyncio.timeout(20):
-        while not await jobs.worker.broker.find("gone"):
-            await asyncio.wait([waiting], timeout=0.02)
+    await eventually(lambda: jobs.worker.broker.find("gone"), timeout=20)
     await handle.cancel()
     assert await waiting == Done(1, "", "ltq: task gone ended as cancelled\n")
 
@@ -83,7 +82,7 @@ async def test_a_task_that_is_removed_leaves_no_result(redis_url: str, broker: B
     await broker.clear("jobs:add")
     done = await waiting
     assert done == Done(
-        1, "", "ltq: task short left no state: it ended with result_ttl=0, or was removed\n"
+        1, "", "ltq: task short left no state: it ended with result_ttl=0, or it was removed\n"
     )
 
 
@@ -93,7 +92,9 @@ async def test_ctrl_c_ends_the_wait_not_the_task(redis_url: str) -> None:
         with redis.Redis.from_url(redis_url) as client:  # once it waits
             await eventually(lambda: client.pubsub_channels("*:long"))
         running.process.send_signal(signal.SIGINT)
-        assert await running.end() == Done(130, "", "ltq: stopped waiting, task long goes on\n")
+        assert await running.end() == Done(
+            130, "", "ltq: stopped waiting; task long was not cancelled\n"
+        )
     assert (await jobs.add.handle("long").state()).status is Status.PENDING
 
 
@@ -104,18 +105,19 @@ async def test_ctrl_c_ends_the_wait_not_the_task(redis_url: str) -> None:
         ((ADD, "1", "two"), """did you mean --args '[1, "two"]'?"""),
         ((ADD, "--args", "[1]"), "missing a required argument: 'b'"),
         ((ADD, "--args", "[1, 2]", "--kwargs", '{"c": 1}'), "'c'"),
-        ((ADD, "--args", "nonsense"), "is no JSON"),
-        ((ADD, "--args", "{}"), "--json-args takes a JSON array"),
+        ((ADD, "--args", "nonsense"), "is not JSON"),
+        ((ADD, "--args", "{}"), "--args must be a JSON array"),
+        ((ADD, "--kwargs", "[]"), "--kwargs must be a JSON object"),
         ((ADD, "--args", "[1, 2]", "--priority", "urgent"), "'urgent' is not one of"),
         ((ADD, "--args", "[1, 2]", "--id", "a b"), "task id 'a b'"),
-        ((ADD, "--args", "[1, 2]", "--timeout", "1"), "--timeout goes with --wait"),
+        ((ADD, "--args", "[1, 2]", "--timeout", "1"), "--timeout needs --wait"),
         (("tests.cli.jobs:worker",), "MODULE:WORKER.TASK"),
-        (("tests.cli.jobs:worker.subtract",), "has no task 'subtract': it has add, whoami"),
+        (("tests.cli.jobs:worker.subtract",), "has no task 'subtract'; its tasks: add, whoami"),
         (("tests.cli.jobs:not_a_worker.add",), "is not an ltq.Worker"),
     ],
 )
 async def test_a_mistake_is_one_line(arguments: tuple[str, ...], text: str) -> None:
-    done = await run_ltq("send", *arguments)
+    done = await call_ltq("send", *arguments)
     assert (done.code, done.out) == (2, "")
     assert text in done.err
     assert len(done.err.splitlines()) == 1
@@ -127,10 +129,11 @@ def test_arguments_are_read_whatever_the_serializer_is() -> None:
     @worker.task
     async def buy(order: jobs.Order, *, when: datetime) -> None: ...
 
-    given = buy.codec.read_call(
-        [{"count": 1, "within": "PT60S"}], {"when": "2026-11-22T03:00:00+00:00"}
-    )
+    read = DeclaredTask.of(buy).codec.read_call
+    given = read([{"count": 1, "within": "PT60S"}], {"when": "2026-11-22T03:00:00+00:00"})
     order = jobs.Order(1, timedelta(seconds=60))
     assert given == ((order,), {"when": datetime(2026, 11, 22, 3, tzinfo=UTC)})
     with pytest.raises(ltq.InvalidArgumentsError, match="argument 'order'"):
-        buy.codec.read_call([{"count": "x"}], {"when": "2026-11-22T03:00:00+00:00"})
+        DeclaredTask.of(buy).codec.read_call(
+            [{"count": "x"}], {"when": "2026-11-22T03:00:00+00:00"}
+        )

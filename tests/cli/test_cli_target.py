@@ -4,11 +4,11 @@ import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from click.testing import CliRunner, Result
 
+from ltq.app import App
 from ltq.cli import main
 from ltq.cli._target import load_runnable
 from ltq.worker import Worker
@@ -55,7 +55,7 @@ def test_an_attribute_of_an_attribute_may_be_named(
         ("mine:", "'mine:' is not of the form MODULE:NAME"),
         ("mine.py:worker", "'mine.py' is a file, not a module: try mine:worker"),
         ("./pkg/mine.py:worker", "try pkg.mine:worker"),
-        ("mine:wroker", "there is no 'wroker' in the module mine: did you mean mine:worker?"),
+        ("mine:wroker", "there is no 'wroker' in module mine: did you mean mine:worker?"),
         ("mine:number", "mine:number is not an ltq.Worker or ltq.App: it is of type int"),
         ("mine:task", "mine:task is not an ltq.Worker or ltq.App: it is of type Task"),
     ],
@@ -72,24 +72,16 @@ def test_a_wrong_target_is_one_line_and_exit_code_2(try_run: Try, target: str, t
     assert len(result.stderr.splitlines()) == 1
 
 
-class _App:
-    """What `ltq.app.App` is to the command."""
-
-    def __init__(self, *workers: Worker) -> None:
-        self.workers = workers
-        self.bursts: list[bool] = []
-
-    async def run(self, *, burst: bool = False) -> None:
-        self.bursts.append(burst)
-
-
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch) -> _App:
+def app(monkeypatch: pytest.MonkeyPatch) -> App:
     """An App of one worker, at `tests.cli.jobs:app`."""
-    app = _App(Worker("one", broker_url="memory://here"))
-    module = ModuleType("ltq.app")
-    monkeypatch.setattr(module, "App", _App, raising=False)
-    monkeypatch.setitem(sys.modules, "ltq.app", module)
+    worker: Worker = Worker("one", broker_url="memory://here")
+
+    @worker.task
+    async def add() -> None: ...
+
+    app = App()
+    app.register_worker(worker)
     monkeypatch.setattr(jobs, "app", app, raising=False)
     return app
 
@@ -102,19 +94,20 @@ def app(monkeypatch: pytest.MonkeyPatch) -> _App:
         ["tests.cli.jobs:app", "--app"],
     ],
 )
-def test_an_app_is_run_like_a_worker(app: _App, arguments: list[str]) -> None:
+def test_an_app_is_run_like_a_worker(app: App, arguments: list[str]) -> None:
     result = CliRunner().invoke(main, ["run", *arguments, "--burst", "--concurrency", "3"])
     assert result.exit_code == 0
-    assert app.bursts == [True]
-    assert "worker one: 0 tasks (none), concurrency 3, broker memory://here" in result.stderr
+    assert "worker one: 1 task (one:add), concurrency 3, broker memory://here" in result.stderr
+    assert "worker one has stopped" in result.stderr
+    assert [worker.concurrency for worker in app.workers] == [3]
 
 
 def test_an_option_overrides_the_brokers_of_all_workers(
-    app: _App, monkeypatch: pytest.MonkeyPatch
+    app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LTQ_BROKER_URL", "memory://unused")
     url = "memory://there"
-    result = CliRunner().invoke(main, ["run", "tests.cli.jobs:app", "--broker-url", url])
+    result = CliRunner().invoke(main, ["run", "tests.cli.jobs:app", "--burst", "--broker-url", url])
     assert result.exit_code == 0
     assert [worker.broker.url for worker in app.workers] == [url]
 

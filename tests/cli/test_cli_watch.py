@@ -6,7 +6,8 @@ from ltq._names import new_id
 from ltq.broker import Broker
 from ltq.message import Delivery, Envelope, Failure, Finish
 from ltq.state import Progress, Status
-from tests.cli.processes import ltq_on_terminal, run_ltq, start_ltq
+from tests.cli.calls import call_ltq
+from tests.cli.processes import ltq_on_terminal, start_ltq
 
 QUEUE = "mail:send"
 
@@ -63,7 +64,7 @@ async def test_a_json_object_for_each_state(broker: Broker, redis_url: str) -> N
 async def test_another_end_is_exit_code_1(broker: Broker, redis_url: str) -> None:
     task_id = await publish(broker)
     await fail(broker, await claim(broker))
-    done = await run_ltq("watch", task_id, "--broker-url", redis_url)
+    done = await call_ltq("watch", task_id, "--broker-url", redis_url)
     assert done.code == 1
     assert done.out.split()[1:] == ["failed"]
     assert done.err == f"ltq: task {task_id} ended as failed: ValueError: no \\x1b[31mway\n"
@@ -73,20 +74,20 @@ async def test_a_second_run_is_told(broker: Broker, redis_url: str) -> None:
     task_id = await publish(broker)
     await broker.requeue((await claim(broker)).lease)
     await broker.release((await claim(broker)).lease, result=b"null")
-    done = await run_ltq("watch", task_id, "--broker-url", redis_url)
+    done = await call_ltq("watch", task_id, "--broker-url", redis_url)
     assert done.out.split(maxsplit=1)[1] == "completed (run 2) result null\n"
 
 
 async def test_a_long_result_is_cut(broker: Broker, redis_url: str) -> None:
     task_id = await publish(broker)
     await broker.release((await claim(broker)).lease, result=b'"%s"' % (b"x" * 998))
-    done = await run_ltq("watch", task_id, "--broker-url", redis_url)
+    done = await call_ltq("watch", task_id, "--broker-url", redis_url)
     assert done.out.endswith("xxx… (1000 characters)\n")
 
 
 async def test_a_timeout_is_one_line_and_exit_code_1(broker: Broker, redis_url: str) -> None:
     task_id = await publish(broker)
-    done = await run_ltq("watch", task_id, "--timeout", "0.2", "--broker-url", redis_url)
+    done = await call_ltq("watch", task_id, "--timeout", "0.2", "--broker-url", redis_url)
     assert done.code == 1
     assert done.err == f"ltq: task '{task_id}' did not end within 0.2 s\n"
 

@@ -9,7 +9,12 @@ ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 PAGES = sorted(DOCS.rglob("*.md"))
-DOCUMENTS = [README, ROOT / "CHANGELOG.md", ROOT / "examples" / "README.md", *PAGES]
+DOCUMENTS = [
+    README,
+    *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
+    ROOT / "examples" / "README.md",
+    *PAGES,
+]
 
 FENCE = re.compile(
     r'^```(?P<language>[\w+-]*)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$',

@@ -4,17 +4,23 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.docs.pages import ROOT
+from tests.eventually import eventually
 
 LASTING = {("ltq", "run"), ("ltq", "schedule")}
 """Commands that go on until they are stopped."""
 
 GIVEN = {("pip", "install")}
 """What is there already."""
+
+RELOADS, CONSUMES = "starting again", "worker shop"
+"""What a worker logs that begins to reload, and that consumes."""
 
 PROGRAMS = {
     "ltq": [sys.executable, "-m", "ltq"],
@@ -31,6 +37,8 @@ class Terminals:
         path = f"{directory}:{ROOT}"
         self._env = {"PYTHONPATH": path, "LTQ_BROKER_URL": broker_url, "PATH": "/usr/bin:/bin"}
         self._worker: subprocess.Popen[bytes] | None = None
+        self._log = directory / "worker.log"
+        self._is_reloading = False
 
     def __enter__(self) -> Self:
         return self
@@ -43,24 +51,43 @@ class Terminals:
     ) -> None:
         self.stop()
 
-    def write(self, title: str, text: str) -> None:
-        """Write the file `name.py`, or add to it: `name.py, added`."""
+    async def write(self, title: str, text: str) -> None:
+        """Write the file `name.py`, or add to it: `name.py, added`.
+
+        A worker that starts again whenever a file changes has done so at the end: it shall not do
+        so while it runs the next task.
+        """
         name, _, added = title.partition(", ")
+        before = self._log.read_text().count(RELOADS) if self._is_reloading else 0
         with (self.directory / name).open("a" if added else "w") as file:
             file.write(f"\n\n{text}" if added else text)
+        if self._is_reloading:
+            await eventually(partial(self._has_reloaded, before), 60, f"a reload after {title}")
 
-    def run(self, line: str) -> tuple[int, str]:
+    def _has_reloaded(self, times: int) -> bool:
+        parts = self._log.read_text().split(RELOADS)
+        return len(parts) > times + 1 and CONSUMES in parts[-1]
+
+    async def run(self, line: str) -> tuple[int, str]:
         """Run a command; its exit code and what it prints."""
         words = shlex.split(line, comments=True)
         if tuple(words[:2]) in GIVEN:
             return 0, ""
         command = [*PROGRAMS.get(words[0], words[:1]), *words[1:]]
-        if tuple(words[:2]) in LASTING and words[2] != "list":
-            self.stop()
-            self._worker = subprocess.Popen(
-                command, cwd=self.directory, env=self._env, stderr=subprocess.DEVNULL
-            )
-            return 0, ""
+        if tuple(words[:2]) not in LASTING or words[2] == "list":
+            return self._execute(command)
+        self.stop()
+        self._start(command)
+        self._is_reloading = "--reload" in words
+        if self._is_reloading:
+            await eventually(partial(self._has_reloaded, -1), 60, "a worker that consumes")
+        return 0, ""
+
+    def _start(self, command: Sequence[str]) -> None:
+        with self._log.open("w") as log:
+            self._worker = subprocess.Popen(command, cwd=self.directory, env=self._env, stderr=log)
+
+    def _execute(self, command: Sequence[str]) -> tuple[int, str]:
         done = subprocess.run(
             command,
             cwd=self.directory,

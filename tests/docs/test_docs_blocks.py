@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from devtools.forks import run_python
 from tests.docs.pages import PAGES, README, ROOT, Block, name_of, python_of
 
 ELSEWHERE = {
@@ -22,22 +23,17 @@ ELSEWHERE = {
 }
 """Pages whose blocks run in another way."""
 
-INSTEAD = {"scheduler.start()  #": "scheduler.start_background()  #"}
-"""What would block for ever."""
-
 STAGE = {
     "README.md": {
-        'handle = fetch.handle("report-2026-11")': """
+        "handle = fetch.handle(": """
             async def answer(url: str) -> int:
                 return len(url)
             fetch.fn = answer
-            one, two = await fetch.send("a"), await fetch.send("bc")
-            handles = [await fetch.send("abc")]
+            handle = await fetch.send("https://example.org")
+            handles = [await fetch.send("a"), await fetch.send("bc")]
             await worker.__aenter__()
         """,
         '@worker.cron("0 3 * * *"': "await worker.__aexit__()",
-        "from collections.abc import AsyncIterator": "await scheduler.stop()",
-        "app = ltq.App": 'emails, reports = ltq.Worker("emails"), ltq.Worker("reports")',
     },
 }
 """What a page takes for granted: by the beginning of the block before which it is set up."""
@@ -52,15 +48,12 @@ def run(blocks: Sequence[tuple[str, int, str]], directory: Path, redis_url: str)
         named = re.match(r"# (\w+\.py)\n", code)
         if named is not None:  # others may import it
             (directory / named[1]).write_text(code)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(SESSION)],
-        input=json.dumps(swapped),
+    env = {"PYTHONPATH": f"{directory}:{ROOT}", "PATH": os.defpath, "PYTHONWARNINGS": "error"}
+    done = run_python(
+        str(SESSION),
         cwd=directory,
-        env={"PYTHONPATH": f"{directory}:{ROOT}", "PATH": os.defpath, "LTQ_BROKER_URL": redis_url},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
+        env={**env, "LTQ_BROKER_URL": redis_url},
+        text=json.dumps(swapped),
     )
     assert done.returncode == 0, done.stderr
     assert "Warning:" not in done.stderr, done.stderr  # something was left open
@@ -69,8 +62,6 @@ def run(blocks: Sequence[tuple[str, int, str]], directory: Path, redis_url: str)
 
 def check(directory: Path) -> None:
     """Run the tests that a page shows."""
-    settings = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
-    (directory / "pytest.ini").write_text(settings)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=directory,
@@ -84,8 +75,6 @@ def check(directory: Path) -> None:
 
 
 def _swapped(code: str, redis_url: str) -> str:
-    for old, new in INSTEAD.items():
-        code = code.replace(old, new)
     return code.replace("redis://localhost:6379", redis_url)
 
 

@@ -1,14 +1,13 @@
 """The commands on the pages are those there are, and the page of the commands is what they say."""
 
-import importlib.util
 import re
 import shlex
 from pathlib import Path
-from types import ModuleType
 
 import click
 import pytest
 
+from docs._cli import page as page_of_commands
 from ltq.cli import main
 from tests.docs.pages import DOCS, DOCUMENTS, commands_of, name_of, prose_of
 
@@ -66,15 +65,6 @@ def parameters(command: click.Command) -> list[click.Parameter]:
     return [*command.params, *(one for sub in own if sub.hidden for one in sub.params)]
 
 
-def writer() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_cli", DOCS / "_cli.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_page_of_the_commands_is_what_they_say() -> None:
-    page = writer().page()
-    assert (DOCS / "cli.md").read_text("utf-8") == page, "stale: run `python docs/_cli.py`"
+    stale = "stale: run `python -m docs._cli`"
+    assert (DOCS / "cli.md").read_text("utf-8") == page_of_commands(), stale

@@ -1,13 +1,27 @@
-"""Links of the documents lead somewhere in the repository; those of the site are checked there."""
+"""Links and paths in the documents lead somewhere; links of the site are checked there."""
 
 import re
+import tomllib
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCUMENTS, ROOT, name_of, prose_of
+from tests.docs.pages import DOCUMENTS, README, ROOT, name_of, prose_of
 
+REPOSITORY: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"][
+    "Repository"
+]
+ABSOLUTE = re.compile(r"https://(?:raw\.githubusercontent|github)\.com/[^\s)>\"]+")
+FILES = (f"{REPOSITORY}/blob/main/", "https://raw.githubusercontent.com/ltq-queue/ltq/main/")
+"""How the addresses of files begin."""
+
+OTHERS = {"astral-sh", "facebook"}
+"""Whose repositories the documents name as well."""
+
+PATH = re.compile(
+    r"`((?:ltq|tests|devtools|docs|examples|benchmarks|deploy|stubs|\.\w+)/[\w./-]*)`"
+)
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]*))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 GENERATED = "ltq."
@@ -21,6 +35,12 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in plain}
 
 
+def is_there(path: str, anchor: str) -> bool:
+    """Whether a file of the repository is there, and an anchor in it."""
+    target = ROOT / path
+    return target.exists() and (not anchor or anchor in anchors(target))
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_links_lead_somewhere(document: Path) -> None:
     broken = []
@@ -32,3 +52,25 @@ def test_links_lead_somewhere(document: Path) -> None:
         if not is_there:
             broken.append(f"{path}#{anchor}")
     assert broken == []
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *sorted((ROOT / ".github").rglob("*.yml"))])
+def test_addresses_in_the_repository_are_right(document: Path) -> None:
+    wrong = []
+    for url in ABSOLUTE.findall(document.read_text("utf-8")):
+        if url.split("/")[3] in OTHERS:
+            continue
+        begin = next((begin for begin in FILES if url.startswith(begin)), None)
+        path, _, anchor = url.removeprefix(begin or "").partition("#")
+        if not (is_there(path, anchor) if begin else url.startswith(REPOSITORY)):
+            wrong.append(url)
+    assert wrong == []
+
+
+def test_the_readme_has_no_relative_link() -> None:
+    # A package index shows the README, too, and has none of the other files.
+    text = prose_of(README)
+    assert [link for link, _ in LINK.findall(text)] == []
+    assert set(re.findall(r"\]\[(\w+)\]", text)) == set(
+        re.findall(r"^\[(\w+)\]: ", text, re.MULTILINE)
+    )

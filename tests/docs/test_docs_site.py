@@ -98,6 +98,8 @@ def test_the_diagrams_are_in_their_pages(site: Path) -> None:
         ("life-of-a-message.html", "The way of a message through LTQ"),
         ("life-of-a-message.html", "The states of a task"),
         ("data-model.html", "The states of a task"),
+        ("architecture.html", "From the arguments of send to the script"),
+        ("architecture.html", "From a delivery to its outcome"),
     ):
         assert f"<title>{title}</title>" in (site / name).read_text("utf-8")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers import free_port
 from tests.docs.pages import DOCS, Block, blocks_of
 from tests.docs.terminal import Terminals
 from tests.eventually import eventually
-from tests.servers import free_port
 
 PAGE = DOCS / "tutorial.md"
 PORT = "8080"
@@ -18,8 +18,8 @@ MAY_FAIL = {"ltq doctor"}
 """The server of the tests is not fit for production."""
 
 
-def is_well(terminals: Terminals, line: str) -> bool:
-    return terminals.run(line)[0] == 0
+async def is_well(terminals: Terminals, line: str) -> bool:
+    return (await terminals.run(line))[0] == 0
 
 
 async def follow(block: Block, terminals: Terminals, port: str) -> str:
@@ -29,7 +29,7 @@ async def follow(block: Block, terminals: Terminals, port: str) -> str:
         if line.startswith("ltq check"):  # the worker takes a moment to begin
             await eventually(partial(is_well, terminals, line), 30)
             continue
-        code, said = terminals.run(line)
+        code, said = await terminals.run(line)
         assert code == 0 or line in MAY_FAIL, f"{block.place}: {line}\n{said}"
     return said
 
@@ -42,7 +42,7 @@ async def test_the_tutorial_goes_as_it_says(tmp_path: Path, redis_url: str) -> N
         for block in blocks_of(PAGE):
             match block.language:
                 case "python":
-                    terminals.write(block.title, block.text)
+                    await terminals.write(block.title, block.text)
                 case "bash":
                     said = await follow(block, terminals, port)
                 case "text":

@@ -3,12 +3,13 @@
 import asyncio
 import os
 import sys
-from asyncio.subprocess import PIPE, STDOUT, Process
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Protocol, Self
 
+from devtools.forks import DEVNULL, PIPE, STDOUT, Forked, start_python
 from tests.eventually import eventually
 
 ROOT = Path(__file__).parent.parent.parent
@@ -28,7 +29,7 @@ _ENVIRONMENT = {
 class Program:
     """A running `python ...`. Its output is read as it comes, stdout and stderr in one."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Forked | Process) -> None:
         self.process = process
         self.output = ""
         self._reader = asyncio.create_task(self._read())
@@ -37,16 +38,19 @@ class Program:
     async def start(cls, *arguments: str, cwd: Path, environment: dict[str, str]) -> Self:
         """Start `python` with these arguments."""
         inherited = {name: value for name, value in os.environ.items() if name not in _UNWANTED}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *arguments,
-            cwd=cwd,
-            env={**inherited, **_ENVIRONMENT, **environment},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
+        merged = {**inherited, **_ENVIRONMENT, **environment}
+        if arguments[0] in ("-m", "-c") or arguments[0].endswith(".py"):
+            return cls(await start_python(*arguments, cwd=cwd, env=merged, stderr=STDOUT))
+        return cls(
+            await asyncio.create_subprocess_exec(
+                *(sys.executable, *arguments),
+                cwd=cwd,
+                env=merged,
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=STDOUT,
+            )
         )
-        return cls(process)
 
     async def says(self, text: str) -> None:
         """Wait until the output has this text."""

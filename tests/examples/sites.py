@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import httpx
 
+from devtools.servers import free_port
 from tests.eventually import eventually
 from tests.examples.programs import PATIENCE, Program, StartProgram
-from tests.servers import free_port
 
 
 @dataclass(frozen=True)

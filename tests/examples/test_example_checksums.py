@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from devtools.servers import free_port
 from examples import checksums
 from ltq.broker import Broker
 from tests.eventually import eventually
 from tests.examples.programs import PATIENCE, Program, StartProgram
-from tests.servers import free_port
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ class TestProducer:
         nowhere = {"LTQ_BROKER_URL": f"redis://127.0.0.1:{free_port()}"}
         producer = await start("-m", "examples.checksums", str(tree), environment=nowhere)
         assert await producer.ends() == 1
-        assert "it did not work out: Redis at 127.0.0.1:" in producer.output
+        assert "failed: Redis at 127.0.0.1:" in producer.output
         assert "Traceback" not in producer.output
 
 

@@ -128,4 +128,4 @@ class TestPage:
         assert '<span class="title">Tea &amp; &lt;b&gt;</span>' in page
         assert "report rejected final" in page
         assert "nobody wants to read that" in page
-        assert "it is not there any more" in page
+        assert "it does not exist any more" in page

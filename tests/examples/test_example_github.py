@@ -10,13 +10,13 @@ from typing import assert_type
 import pytest
 
 import ltq
+from devtools.servers import free_port
 from examples import github
 from examples.github import Repo, fetch
 from ltq import Status
 from ltq.broker import Broker
 from tests.examples.programs import Program, StartProgram
 from tests.examples.web import RETRY_AFTER, GithubServer, serve_github
-from tests.servers import free_port
 
 WAIT = 30.0
 

@@ -4,9 +4,9 @@ import asyncio
 import re
 from urllib.request import ProxyHandler, build_opener
 
+from devtools.servers import free_port
 from tests.eventually import eventually
 from tests.examples.programs import StartProgram
-from tests.servers import free_port
 
 
 async def scrape(url: str) -> str:
@@ -53,4 +53,4 @@ async def test_without_redis_it_says_so(start: StartProgram) -> None:
     nowhere = {"LTQ_BROKER_URL": f"redis://127.0.0.1:{free_port()}"}
     producer = await start("-m", "examples.telemetry", environment=nowhere)
     assert await producer.ends() == 1
-    assert "it did not work out: " in producer.output
+    assert "failed: " in producer.output

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import redis
 
+from devtools.ledger import Ledger
+from devtools.servers import RedisServer
+from devtools.workers import Fleet
 from ltq.brokers.redis import RedisBroker
 from tests.faults import jobs
-from tests.faults.ledger import Ledger
-from tests.faults.workers import Fleet
-from tests.servers import RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +44,7 @@ def admin(server: RedisServer) -> Iterator[redis.Redis]:
 @pytest.fixture
 async def fleet(ledger_server: RedisServer, ledger: Ledger, tmp_path: Path) -> AsyncIterator[Fleet]:
     """Starts workers; kills them at the end."""
-    fleet = Fleet(ledger_server.url, tmp_path)
+    fleet = Fleet(ledger_server.url, tmp_path, jobs.TARGET)
     yield fleet
     await fleet.aclose()
 

@@ -19,8 +19,6 @@ from ltq.brokers.redis._consumer import RedisConsumer
 from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._scripts import ClaimReply
 
-CRASH_VARIABLE = "LTQ_FAULTS_CRASH"
-
 EXIT_CODE: Final = 137
 """What a shell says of a process that `kill -9` ended."""
 
@@ -147,12 +145,12 @@ def _watch_user_code(passing: Passing) -> None:
 
 def _watch_shutdown(passing: Passing) -> None:
     """The first outcomes to be written after everything was cancelled."""
-    stop_all, evaluate = TaskPool.stop_all, Link.evaluate
+    cancel_all, evaluate = TaskPool.cancel_all, Link.evaluate
     stopped = threading.Event()
 
-    @functools.wraps(stop_all)
+    @functools.wraps(cancel_all)
     def stopping(*arguments: Any, **options: Any) -> None:
-        stop_all(*arguments, **options)
+        cancel_all(*arguments, **options)
         stopped.set()
 
     @functools.wraps(evaluate)
@@ -161,7 +159,7 @@ def _watch_shutdown(passing: Passing) -> None:
             passing("in_shutdown")
         return await evaluate(link, call, **options)
 
-    _replace(TaskPool, "stop_all", stopping)
+    _replace(TaskPool, "cancel_all", stopping)
     _replace(Link, "evaluate", watched)
 
 
@@ -172,7 +170,7 @@ def _watch_progress(passing: Passing) -> None:
     @functools.wraps(progress)
     async def written(*arguments: Any, **options: Any) -> Any:
         writing = asyncio.ensure_future(progress(*arguments, **options))
-        await asyncio.wait([writing], timeout=_UNDER_WAY)
+        await asyncio.wait([writing], timeout=_UNDER_WAY)  # the task's own time
         passing("in_progress")
         return await writing
 

@@ -12,16 +12,16 @@ import time
 import redis
 
 import ltq
+from devtools.ledger import LEDGER_VARIABLE, Event, Ledger
+from devtools.workers import CRASH_VARIABLE, GO_VARIABLE, LEASE_VARIABLE, SHUTDOWN_VARIABLE
 from tests.faults import crash
-from tests.faults.ledger import LEDGER_VARIABLE, Event, Ledger
 
-GO_VARIABLE = "LTQ_FAULTS_GO"
-"""Names a list in the ledger: the process begins when something can be popped from it."""
+TARGET = "tests.faults.jobs:worker"
 
 worker = ltq.Worker(
     "faults",
-    lease=float(os.environ.get("LTQ_FAULTS_LEASE", "15")),
-    shutdown_timeout=float(os.environ.get("LTQ_FAULTS_SHUTDOWN", "30")),
+    lease=float(os.environ.get(LEASE_VARIABLE, "15")),
+    shutdown_timeout=float(os.environ.get(SHUTDOWN_VARIABLE, "30")),
 )
 
 others = ltq.Worker("others", lease=worker.lease, shutdown_timeout=worker.shutdown_timeout)
@@ -167,7 +167,7 @@ def snore() -> None:
 async def snore_apart() -> None:
     """Sleeps for ever, in a thread of the event loop's own pool."""
     tell("start")
-    await asyncio.to_thread(time.sleep, _FOR_EVER)
+    await asyncio.to_thread(time.sleep, _FOR_EVER)  # the task's own time
 
 
 @worker.task(max_deliveries=3)
@@ -178,6 +178,6 @@ async def kill(after: float) -> None:
     os._exit(9)
 
 
-crash.install(os.environ.get(crash.CRASH_VARIABLE, ""))
+crash.install(os.environ.get(CRASH_VARIABLE, ""))
 if os.environ.get(GO_VARIABLE):
     ledger().client.blpop([os.environ[GO_VARIABLE]], timeout=30)

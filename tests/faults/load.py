@@ -2,23 +2,16 @@
 
 import asyncio
 import time
-from contextlib import suppress
 from typing import Self
 
+from devtools.ledger import Ledger
 from ltq import Handle
 from ltq.errors import BrokerError
+from tests.elapse import elapse
 from tests.eventually import eventually
 from tests.faults import jobs
-from tests.faults.ledger import Ledger
 
 _BEAT = 0.01
-
-
-async def lapse(seconds: float) -> None:
-    """Let time pass: a fault lasts."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await asyncio.Event().wait()
 
 
 class Load:
@@ -63,7 +56,7 @@ class Load:
                 self.refused.append((time.monotonic() - begin, error))
             else:
                 self._waiters[number] = asyncio.create_task(self._wait(handle))
-            await lapse(_BEAT)
+            await elapse(_BEAT, "a producer has a rate")
 
     async def _wait(self, handle: Handle[int]) -> int:
         while True:

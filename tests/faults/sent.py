@@ -4,10 +4,11 @@ from collections import Counter
 from typing import TypeVar
 
 import ltq
+from devtools.ledger import Ledger
+from devtools.workers import CRASH_VARIABLE, Fleet, WorkerProcess
 from ltq.state import TaskState
 from tests.eventually import eventually
 from tests.faults import jobs
-from tests.faults.ledger import Ledger
 
 T = TypeVar("T")
 
@@ -30,6 +31,12 @@ async def started(ledger: Ledger, handles: list[ltq.Handle[T]], times: int = 1) 
 async def send_holds(count: int, gate: str = "gate") -> list[ltq.Handle[int]]:
     """Tasks that run until the gate is opened."""
     return await jobs.hold.send_many([jobs.hold.message(gate) for _ in range(count)])
+
+
+async def produce(fleet: Fleet, url: str, task_id: str, *, crash: str = "") -> WorkerProcess:
+    """Start a process that sends `double` once, under this id."""
+    code = f"from tests.faults import jobs; jobs.produce({task_id!r})"
+    return await fleet.run(url, ["-c", code], {CRASH_VARIABLE: crash})
 
 
 async def states(handles: list[ltq.Handle[T]]) -> list[TaskState[T]]:

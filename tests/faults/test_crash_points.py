@@ -18,15 +18,16 @@ import pytest
 import redis
 
 import ltq
+from devtools.ledger import Ledger
+from devtools.servers import RedisServer
+from devtools.workers import Fleet, WorkerProcess
 from ltq.broker import Broker
 from ltq.brokers.redis import RedisBroker
 from ltq.message import Published
 from ltq.state import Status, TaskState
 from tests.eventually import eventually
 from tests.faults import crash, jobs
-from tests.faults.ledger import Ledger
-from tests.faults.workers import Fleet, WorkerProcess
-from tests.servers import RedisServer
+from tests.faults.sent import produce
 
 pytestmark = pytest.mark.slow
 
@@ -350,7 +351,7 @@ class TestShutdown:
 class TestProducer:
     async def test_before_it_sends_there_is_nothing(self, stage: Stage) -> None:
         async def scene(scene: Scene) -> None:
-            producer = await stage.fleet.produce(scene.url, "one", crash="before_send")
+            producer = await produce(stage.fleet, scene.url, "one", crash="before_send")
             assert await producer.end(20) == crash.EXIT_CODE
             assert await scene.broker.states(jobs.double.queue, ["one"]) == [None]
             with redis.Redis.from_url(scene.url) as client:
@@ -360,12 +361,12 @@ class TestProducer:
 
     async def test_what_was_sent_is_there_once(self, stage: Stage) -> None:
         async def scene(scene: Scene) -> None:
-            producer = await stage.fleet.produce(scene.url, "one", crash="after_send_sent")
+            producer = await produce(stage.fleet, scene.url, "one", crash="after_send_sent")
             assert await producer.end(20) == crash.EXIT_CODE
             again = jobs.double.with_options(id="one")
-            envelope = again._envelope_of(again.message(21))
+            envelope = again._envelopes.of_message(again.message(21), again)
             assert await scene.broker.publish([envelope]) == [Published.EXISTS]
-            assert await (await stage.fleet.produce(scene.url, "one")).end(20) == 0
+            assert await (await produce(stage.fleet, scene.url, "one")).end(20) == 0
             (stats,) = await scene.broker.stats([jobs.double.queue])
             assert (stats.pending, stats.delayed, stats.working) == (1, 0, 0)
             worker = await stage.fleet.start(scene.url, "--burst")

@@ -11,17 +11,18 @@ import pytest
 import redis
 
 import ltq
+from devtools.ledger import Ledger
+from devtools.servers import RedisServer
+from devtools.workers import Fleet, WorkerProcess
+from ltq._declared import DeclaredTask
 from ltq.broker import Broker
 from ltq.brokers.redis import RedisBroker, _keys
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.state import Status
 from tests.eventually import eventually
 from tests.faults import jobs
-from tests.faults.ledger import Ledger
 from tests.faults.load import Load
 from tests.faults.sent import send_holds, started
-from tests.faults.workers import Fleet, WorkerProcess
-from tests.servers import RedisServer
 
 pytestmark = pytest.mark.slow
 
@@ -243,7 +244,7 @@ WRONG = {
     "expiry": _keys.expiry(NAMESPACE),
     "wake": _keys.wake(NAMESPACE, QUEUE),
     "claim": _keys.claim(NAMESPACE, ""),
-    "rate": _keys.rate(NAMESPACE, jobs.limited.lane),
+    "rate": _keys.rate(NAMESPACE, DeclaredTask.of(jobs.limited).lane),
     "lanes": _keys.lanes(NAMESPACE),
     "dead": _keys.dead(NAMESPACE, jobs.fail.queue),
     "dead_letter": _keys.dead_letter(NAMESPACE, "dying"),
@@ -331,7 +332,7 @@ class TestGarbage:
         self, worker: WorkerProcess, admin: redis.Redis, moments: list[bytes]
     ) -> None:
         for moment in moments:
-            admin.set(_keys.rate(NAMESPACE, jobs.limited.lane), moment)
+            admin.set(_keys.rate(NAMESPACE, DeclaredTask.of(jobs.limited).lane), moment)
             await flows(jobs.limited)
             await flows(jobs.double, 21)
 

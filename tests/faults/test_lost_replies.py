@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 import redis
 
+from devtools.proxy import Proxy
+from devtools.servers import RedisServer
 from ltq.broker import Consumer
 from ltq.brokers.redis import RedisBroker, _keys
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Published, Receipt, Requeue
 from ltq.state import Progress, Status
 from tests.conformance.factories import QUEUE, make_envelope, publish_many
-from tests.faults.proxy import Proxy
-from tests.servers import RedisServer
 
 NAMESPACE = "mail"
 CALLS = 20

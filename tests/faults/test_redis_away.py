@@ -5,7 +5,7 @@ import gc
 import logging
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,24 +19,20 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 import ltq
+from devtools.ledger import Ledger
+from devtools.proxy import Proxy
+from devtools.servers import RedisServer
+from devtools.workers import Fleet, WorkerProcess
 from ltq._worker.completer import Completer
 from ltq.brokers.redis import RedisBroker, _channels
 from ltq.brokers.redis._channels import Channels
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import Finish, Lease
 from ltq.state import Status
+from tests.elapse import elapse
 from tests.eventually import eventually
 from tests.faults import jobs
-from tests.faults.ledger import Ledger
-from tests.faults.load import Load, lapse
-from tests.faults.proxy import Proxy
-from tests.faults.workers import Fleet, WorkerProcess
-from tests.servers import RedisServer
-
-LEAKY = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-"""Until `test_a_lost_pubsub_connection_is_not_opened_by_a_write` passes."""
+from tests.faults.load import Load
 
 AOF = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
 
@@ -87,9 +83,9 @@ class TestRestart:
                 worker = await fleet.start(server.url)
                 async with Load(ledger) as load:
                     for away in (0.2, 1.0, 2.0):
-                        await lapse(0.5)
+                        await load.flows()
                         server.kill()
-                        await lapse(away)
+                        await elapse(away, "the server is away")
                         server.start()
                         with redis.Redis.from_url(server.url) as client:
                             await answers(client)
@@ -102,7 +98,7 @@ class TestRestart:
 
     @pytest.mark.usefixtures("broker")
     async def test_empty_waiters_are_told_and_work_goes_on(
-        self, server: RedisServer, fleet: Fleet, ledger: Ledger
+        self, server: RedisServer, admin: redis.Redis, fleet: Fleet, ledger: Ledger
     ) -> None:
         worker = await fleet.start(server.url)
         held = [await jobs.hold.send("gate") for _ in range(3)]
@@ -110,7 +106,7 @@ class TestRestart:
         waiting = [asyncio.create_task(handle.result(30)) for handle in held]
         delayed = await jobs.double.with_options(delay=60).send(1)
         waiting.append(asyncio.create_task(delayed.result(30)))
-        await lapse(0.1)
+        await eventually(lambda: not unheard(admin, [*held, delayed]), description="all listen")
         server.kill()
         server.start()
         began = time.monotonic()
@@ -143,7 +139,7 @@ class TestScripts:
         async with Load(ledger) as load:
             for _ in range(40):
                 admin.script_flush()
-                await lapse(0.05)
+                await load.flows()
             await load.finish()
             assert load.refused == []
 
@@ -218,7 +214,7 @@ async def all_killed(admin: redis.Redis) -> AsyncIterator[None]:
     for _ in range(int(LASTS / 0.1)):
         admin.client_kill_filter(_type="normal", skipme=True)
         admin.client_kill_filter(_type="pubsub", skipme=True)
-        await lapse(0.1)
+        await elapse(0.1, "connections are cut ten times a second")
     yield
 
 
@@ -227,7 +223,6 @@ FAULTS = [readonly, busy, misconf, maxclients, paused, slow_writes, all_killed]
 
 @pytest.mark.usefixtures("broker")
 class TestRefusals:
-    @LEAKY
     @pytest.mark.slow
     @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
     async def test_afterwards_it_consumes_again(
@@ -241,7 +236,7 @@ class TestRefusals:
         worker = await fleet.start(server.url)
         async with Load(ledger) as load:
             async with fault(admin):
-                await lapse(LASTS)
+                await elapse(LASTS, "the fault lasts")
             await answers(admin)
             took = await load.flows()
             measured(f"consuming again after {fault.__name__} (s)", took)
@@ -259,14 +254,15 @@ class TestRefusals:
         fleet: Fleet,
         ledger: Ledger,
     ) -> None:
-        worker = await fleet.start(server.url)
-        handles = [await jobs.hold.send("gate") for _ in range(10)]
-        await eventually(lambda: len(ledger.events("start")) == 10, 15)
-        async with fault(admin):
-            ledger.open("gate")
-            await lapse(1.5)
-        assert {await handle.result(10) for handle in handles} == {worker.pid}
-        assert {(await handle.state()).dequeue_count for handle in handles} == {1}
+        async with Proxy(server.port) as proxy:
+            worker = await fleet.start(proxy.url)
+            handles = [await jobs.hold.send("gate") for _ in range(10)]
+            await eventually(lambda: len(ledger.events("start")) == 10, 15)
+            async with fault(admin):
+                ledger.open("gate")
+                await eventually(lambda: proxy.commands["finish"] >= 3, 10, "tries to write")
+            assert {await handle.result(10) for handle in handles} == {worker.pid}
+            assert {(await handle.state()).dequeue_count for handle in handles} == {1}
         assert worker.lines("cannot be written") == worker.lines("was refused") == []
 
     @pytest.mark.slow
@@ -314,9 +310,9 @@ class TestRefusals:
         assert await handle.result(15) == 2
         async with fault(admin):
             admin.client_kill_filter(_type="normal", skipme=True)  # so that it asks again
-            await lapse(0.5)
+            await elapse(0.5, "whoever asks at once has asked")
             before = commands(admin)
-            await lapse(2.0)
+            await elapse(2.0, "its rate is measured")
             rate = (commands(admin) - before) / 2.0
         measured(f"commands/s of an idle worker during {fault.__name__}", rate)
         assert rate <= 10
@@ -336,7 +332,7 @@ class TestRefusals:
             await jobs.double.send(1)
         assert time.monotonic() - began < 1.0
         late = asyncio.create_task(waiting[0].result(15))
-        await lapse(2.5)  # leases are renewed meanwhile
+        await elapse(2.5, "all leases end, unless they are renewed")
         ledger.open("gate")
         assert {await result for result in results} == {worker.pid}
         assert await late == 0
@@ -354,6 +350,12 @@ class TestRefusals:
         await fleet.start(server.url)
         assert [await handle.result(15) for handle in handles] == [2 * n for n in range(30)]
         assert [await handle.result(5) for handle in delayed] == [2 * n for n in range(5)]
+
+
+def unheard(admin: Any, handles: Iterable[ltq.Handle[int]]) -> list[str]:
+    """The tasks that nobody listens to."""
+    channels = " ".join(channel.decode() for channel in admin.pubsub_channels())
+    return [handle.id for handle in handles if handle.id not in channels]
 
 
 def commands(admin: Any) -> int:
@@ -377,7 +379,7 @@ class TestBlackHole:
             worker = await fleet.start(proxy.url)
             async with Load(ledger) as load:
                 proxy.mode = "hole"
-                await lapse(12)
+                await elapse(12, "the hole lasts longer than any deadline")
                 proxy.mode = "pass"
                 took = await load.flows()
                 measured("consuming again after a black hole of 12 s (s)", took)
@@ -396,7 +398,7 @@ class TestBlackHole:
             await jobs.double.send(0)
             proxy.mode = "hole"
             first = asyncio.create_task(timed_send())
-            await lapse(0.2)
+            await elapse(0.2, "the first send is under way")
             second = asyncio.create_task(timed_send())
             took = await asyncio.gather(first, second)
             proxy.mode = "pass"
@@ -436,12 +438,13 @@ class TestBlackHole:
                 link,
                 on_subscribed=confirmed.append,
                 on_message=lambda channel, text: heard.append(text),
-                on_connected=partial(lapse, 0),
+                on_connected=_nothing,
                 on_lost=lambda: None,
             )
             channels.add("news")
             await eventually(lambda: confirmed == ["news"])
-            await lapse(0.7)  # the silent connection is tried out, and answers
+            tries = proxy.commands["PING"] + 3
+            await eventually(lambda: proxy.commands["PING"] >= tries, 5, "it is tried out")
             assert confirmed == ["news"]
             proxy.freeze_all()
             await eventually(lambda: confirmed == ["news", "news"], timeout=5)
@@ -451,8 +454,11 @@ class TestBlackHole:
             await channels.aclose()
             await link.aclose()
 
-    async def test_a_pubsub_connection_without_channels_stays(self, server: RedisServer) -> None:
+    async def test_a_pubsub_connection_without_channels_stays(
+        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The answer to a PING is another one there."""
+        monkeypatch.setattr(_channels, "LOOK_EVERY", 0.2)
         confirmed: list[str] = []
         async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
             link = broker.new_link()
@@ -460,13 +466,14 @@ class TestBlackHole:
                 link,
                 on_subscribed=confirmed.append,
                 on_message=lambda *_: None,
-                on_connected=partial(lapse, 0),
+                on_connected=_nothing,
                 on_lost=lambda: confirmed.append("lost"),
             )
             channels.add("news")
             await eventually(lambda: confirmed == ["news"])
             channels.drop("news")
-            await lapse(3.5 * _channels.LOOK_EVERY)
+            tries = proxy.commands["PING"] + 4
+            await eventually(lambda: proxy.commands["PING"] >= tries, 5, "it answers")
             channels.add("news")
             await eventually(lambda: confirmed == ["news", "news"])
             assert len(proxy.accepted) == 1
@@ -512,7 +519,7 @@ class TestConnections:
             async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
                 await broker.ping()
                 proxy.reset_all()
-                await lapse(0.1)
+                await elapse(0.1, "the reset arrives")
                 await broker.ping()
 
         await asyncio.to_thread(uvloop.run, ping_after_reset())
@@ -535,15 +542,21 @@ class TestConnections:
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async with RedisBroker(server.url) as broker:
-            settled: list[Lease] = []
-            completer = Completer(broker, settled.append)
+            released = Released()
+            completer = Completer(broker, released)
+            tried = asyncio.Event()
+
+            async def fail(*_: object) -> None:
+                tried.set()
+                raise RuntimeError("the handler is closed")
+
             with monkeypatch.context() as patch:
-                patch.setattr(broker, "finish", _fails)
+                patch.setattr(broker, "finish", fail)
                 completer.submit(Finish(Lease("id", "faults:double", 1), Status.COMPLETED))
-                await lapse(0.05)
+                await asyncio.wait_for(tried.wait(), 5)
             await completer.drain(1.0)
             gc.collect()  # as above
-            assert len(settled) == 1
+            assert len(released.leases) == 1
 
     async def test_a_lost_pubsub_connection_is_not_opened_by_a_write(
         self, server: RedisServer
@@ -556,18 +569,18 @@ class TestConnections:
                 link,
                 on_subscribed=lambda _: None,
                 on_message=lambda *_: None,
-                on_connected=partial(lapse, 0),
+                on_connected=_nothing,
                 on_lost=lambda: None,
             )
             channels._added["late"] = None
+            channels._connection = lost
             await lost.disconnect(nowait=True)
-            await channels._write(lost)
+            await channels._write()
             reopened = lost.is_connected
             await lost.disconnect()
             await link.aclose()
         assert not reopened
 
-    @LEAKY
     @pytest.mark.slow
     async def test_pubsub_killed_again_and_again(
         self, server: RedisServer, admin: redis.Redis, broker: RedisBroker, fleet: Fleet
@@ -594,6 +607,20 @@ class TestConnections:
         assert await again.result(SOON) == 2
 
 
+class Released:
+    """The leases that a completer released."""
+
+    def __init__(self) -> None:
+        self.leases: list[Lease] = []
+
+    def release(self, lease: Lease) -> None:
+        self.leases.append(lease)
+
+
+async def _nothing() -> None:
+    """What follows a connection, where nothing has to."""
+
+
 async def _fails(*_: object, **__: object) -> None:
     raise RuntimeError("the handler is closed")
 
@@ -605,7 +632,7 @@ def _more(proxy: Proxy, dropped: int) -> bool:
 async def _kill_pubsub(admin: redis.Redis) -> None:
     while True:
         admin.client_kill_filter(_type="pubsub")
-        await lapse(0.1)
+        await elapse(0.1, "the connection is cut ten times a second")
 
 
 class TestPassword:
@@ -627,7 +654,7 @@ class TestPassword:
                 await jobs.double.send(2)
             assert time.monotonic() - began < 1.0
             await worker.logged("refused the user or password")
-            await lapse(3.0)
+            await elapse(3.0, "it goes on trying, and does not end")
             assert worker.exit_code is None
         began = time.monotonic()
         handle = await jobs.double.send(3)
@@ -639,7 +666,7 @@ class TestPassword:
     async def test_rotated_later_is_told_once_a_second(self, guarded: "Guarded") -> None:
         async with guarded.rotated():
             seconds = 6.0
-            await lapse(seconds)
+            await elapse(seconds, "its lines in that time are counted")
             lines = len(guarded.worker.lines("WARNING"))
         measured(f"log lines in {seconds} s with a wrong password", lines)
         assert lines <= seconds + 1
@@ -648,7 +675,7 @@ class TestPassword:
     async def test_kept_outcomes_are_written_soon(self, guarded: "Guarded") -> None:
         async with guarded.rotated():
             await guarded.worker.logged("outcomes wait")
-            await lapse(5.0)  # whoever pauses longer after each failure pauses long by now
+            await elapse(5.0, "whoever pauses longer after each failure pauses long by now")
         began = time.monotonic()
         handle = await jobs.double.send(3)
         assert await handle.result(15) == 6
@@ -705,7 +732,7 @@ class TestOutage:
             proxy.mode = "reset"
             proxy.reset_all()
             ledger.open("one")  # an outcome waits, and a lease is to be renewed
-            await lapse(OUTAGE)
+            await elapse(OUTAGE, "attempts and lines in that time are counted")
             moments = proxy.accepted[tried:]
             logged = (len(worker.lines()) - lines) / OUTAGE
             proxy.mode = "pass"
@@ -740,7 +767,7 @@ class TestOutage:
             moments.clear()
             caplog.clear()
             one.set()  # an outcome waits, and a lease is to be renewed
-            await lapse(OUTAGE)
+            await elapse(OUTAGE, "attempts and lines in that time are counted")
             tried, logged = list(moments), len(caplog.records) / OUTAGE
             server.start()
             two.set()

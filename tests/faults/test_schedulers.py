@@ -8,19 +8,19 @@ from datetime import UTC, datetime
 
 import pytest
 
+from devtools.servers import RedisServer
+from devtools.workers import Fleet, WorkerProcess
 from ltq.brokers.redis import RedisBroker
 from ltq.errors import BrokerError
 from ltq.message import Delivery
 from tests.eventually import eventually
-from tests.faults.workers import Fleet, WorkerProcess
-from tests.servers import RedisServer
 
 TARGET = "tests.faults.ticks:scheduler"
 QUEUE = "ticks:tick"
 
 
 async def start(fleet: Fleet, server: RedisServer) -> WorkerProcess:
-    return await fleet._run(server.url, ["-m", "ltq", "schedule", TARGET], {})
+    return await fleet.run(server.url, ["-m", "ltq", "schedule", TARGET])
 
 
 def slot_of(delivery: Delivery) -> float:

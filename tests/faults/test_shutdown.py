@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 import ltq
+from devtools.ledger import Ledger
+from devtools.proxy import Mode, Proxy
+from devtools.servers import RedisServer
+from devtools.workers import Fleet, WorkerProcess
 from ltq.brokers.redis import RedisBroker
 from ltq.state import Status
+from tests.elapse import elapse
 from tests.eventually import eventually
 from tests.faults import jobs
-from tests.faults.ledger import Ledger
-from tests.faults.load import lapse
-from tests.faults.proxy import Mode, Proxy
 from tests.faults.sent import STARTED, send_holds, started, states
-from tests.faults.workers import Fleet, WorkerProcess
-from tests.servers import RedisServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("broker")]
 
@@ -204,7 +204,7 @@ class TestRedisAway:
             handles = await send_holds(2)
             await started(ledger, handles)
             self._cut(proxy, mode)
-            await lapse(0.5)
+            await elapse(0.5, "the worker has met the fault")
             worker.signal(signal.SIGTERM)
             await self._ends_in_time(worker)
         await self._goes_on(server, fleet, ledger, handles)

@@ -6,14 +6,14 @@ import signal
 import pytest
 
 import ltq
+from devtools.ledger import Ledger
+from devtools.servers import RedisServer
+from devtools.workers import Fleet, WorkerProcess
 from ltq.brokers.redis import RedisBroker
 from ltq.state import Status
 from tests.eventually import eventually
 from tests.faults import jobs
-from tests.faults.ledger import Ledger
 from tests.faults.sent import STARTED, send_holds, started, states
-from tests.faults.workers import Fleet, WorkerProcess
-from tests.servers import RedisServer
 
 
 @pytest.mark.usefixtures("broker")

@@ -18,7 +18,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltq._codec.call import CallCodec, Codec
+from ltq._codec.call import CallCodec
+from ltq._codec.codec import Codec
 from ltq._worker.outcomes import decode_ctx
 from ltq.brokers.redis._replies import dead_letter, delivery, task_state
 from ltq.errors import DecodeError

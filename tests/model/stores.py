@@ -117,43 +117,48 @@ class MemoryStore(Store):
         self._time = max(self._time, min(task.when, task.expires))
 
     def age(self, queue: str, seconds: float) -> None:
-        letters = self._space._letters(queue)._letters
+        letters = self._places.dead._of(queue)
         for task_id, letter in letters.items():
             letters[task_id] = replace(letter, time=letter.time - seconds)
 
     @property
-    def _space(self) -> Any:
-        return self.broker._store._space(self.namespace, self.now)
+    def _places(self) -> Any:
+        self.broker._store.states(self.namespace, [])  # let it forget what has expired
+        return self.broker._store._places(self.namespace)
 
     def dump(self) -> object:
-        space = self._space
-        lines = {n: [list(line) for line in lane.lines] for n, lane in space.places.lanes.items()}
+        places = self._places
+        lanes = places.lanes._lanes.items()
+        lines = {name: [list(line) for line in lane.lines] for name, lane in lanes}
+        records = places.records
         tables = [
-            dict(table._entries)
-            for table in (space.places.delayed, space.places.leased, space.places.final)
+            dict(table._entries) for table in (records.delayed, records.leased, records.final)
         ]
         states = [
             (record.state(), record.token, record.tries, record.returned)
-            for record in space.places.records.values()
+            for record in records._records.values()
         ]
-        letters = {queue: list(each._letters.items()) for queue, each in space._dead.items()}
-        return lines, tables, states, dict(space.places.counts), letters, dict(space._ended)
+        letters = {queue: list(dead.items()) for queue, dead in places.dead._dead.items() if dead}
+        return lines, tables, states, dict(records.counts), letters, dict(places.ended._tokens)
 
     def places(self) -> Iterable[Place]:
-        places = self._space.places
-        for lane in places.lanes.values():
+        places = self._places
+        for lane in places.lanes._lanes.values():
             yield from ((task_id, Status.PENDING) for line in lane.lines for task_id in line)
-        yield from ((record.id, Status.DELAYED) for record in places.delayed)
-        yield from ((record.id, Status.WORKING) for record in places.leased)
-        yield from ((record.id, record.status) for record in places.final)
+        yield from ((record.id, Status.DELAYED) for record in places.records.delayed)
+        yield from ((record.id, Status.WORKING) for record in places.records.leased)
+        yield from ((record.id, record.status) for record in places.records.final)
 
     def check(self, model: Model) -> None:
-        places = self._space.places
+        places = self._places
         for queue in self.queues:
+            lane = places.lanes.own(queue)
             for level in Priority:
-                line = [*places.lane(queue).lines[level]]
+                line = [*lane.lines[level]]
                 assert line == model.lines[queue, level]
-        for record in places.records.values():
+                assert len(line) == lane.ready[level]
+            assert lane.working == len(model.of(Status.WORKING, queue))
+        for record in places.records._records.values():
             task = model.tasks[record.id]
             counts = (record.token, record.returned, record.tries, record.deaths)
             assert counts == (task.token, task.returned, task.tries, task.deaths), record.id

@@ -13,15 +13,16 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devtools.servers import RedisServer
 from ltq import Handle, Status, Worker
-from ltq._codec.call import CallCodec, Codec
+from ltq._codec.call import CallCodec
+from ltq._codec.codec import Codec
 from ltq._worker.outcomes import decode_ctx
 from ltq.brokers.redis import RedisBroker, _keys
 from ltq.brokers.redis._replies import delivery, task_state
 from ltq.errors import DecodeError
 from ltq.message import Delivery, Lease
 from tests.conformance.factories import make_envelope
-from tests.servers import RedisServer
 
 DEEP = b"[" * 5000
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import pytest
 import redis
 
+from devtools.servers import RedisServer
 from ltq.brokers.redis import RedisBroker, _keys
 from ltq.message import Delivery, Finish, Lease, Receipt, Requeue
 from ltq.options import Priority
 from ltq.state import Status
 from tests.conformance.factories import QUEUE, publish_many
-from tests.servers import RedisServer
 
 WORKERS = 4
 TASKS = 2000

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from devtools.servers import RedisServer
 from tests.model.punctual import Punctual
 from tests.model.redis_machine import RedisMachine
 from tests.model.redis_store import RedisStore
 from tests.model.stores import MemoryStore
-from tests.servers import RedisServer
 
 EXAMPLES = int(os.environ.get("LTQ_MODEL_EXAMPLES", "60"))
 STEPS = 40

@@ -158,7 +158,7 @@ class TestTasks:
         async def asks() -> float:
             began = asyncio.get_running_loop().time()
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(5):  # the task's own time
                     await asyncio.Event().wait()
             except TimeoutError:
                 return asyncio.get_running_loop().time() - began

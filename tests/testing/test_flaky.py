@@ -14,8 +14,8 @@ from ltq.message import Lease, Published
 from ltq.state import Progress, Status
 from ltq.testing import Box, FlakyBroker
 from ltq.testing._faults import Call
+from ltq.testing.conformance._seam.schedule_slots import make_tick
 from tests.conformance.factories import QUEUE, make_envelope
-from tests.conformance.test_scheduler import make_tick
 
 LEASE = Lease("a", QUEUE, 1)
 

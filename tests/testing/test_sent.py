@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import ltq
+from ltq._sender.prepared import PreparedMessage
 from ltq.testing import Box, assert_not_sent, assert_sent, assert_sent_once, sent
 
 Pay = ltq.Task[..., Any]
@@ -32,7 +33,8 @@ class TestSent:
         assert (second.args, second.kwargs) == ((2,), {"currency": "USD"})
         assert (second.options.id, second.options.eta) == ("two", eta.timestamp())
         assert [message.args[0] for message in sent(pay)] == [1, 2, 3, 4]
-        assert first.origin is pay
+        assert isinstance(first, PreparedMessage)
+        assert first.task is pay
 
     async def test_only_what_the_broker_took(self, box: Box, pay: Pay) -> None:
         await pay.with_options(id="one").send(1)

@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal, assert_type
 
 from declared import (
@@ -56,8 +56,11 @@ from ltq import (
     Worker,
     testing,
 )
-from ltq.broker import Claim, Consumer
+from ltq.broker import Claim, Consumer, Finding
+from ltq.handles import CompletedHandles
 from ltq.message import DeadLetter, Delivery, Envelope, Finish, Lease, Published, Receipt, Swept
+from ltq.options import TaskConfig
+from ltq.state import WorkerInfo
 
 
 def declaring(stored: Worker[Database]) -> None:
@@ -113,6 +116,7 @@ async def tasks(task: Task[..., Any], message: Message[Repo]) -> None:
     """What a task and a message know"""
     assert_type((task.name, task.queue), tuple[str, str])
     assert_type(task.options, Mapping[str, Any])
+    assert_type(task.config, TaskConfig)
     assert_type((message.id, message.task_name), tuple[str, str])
     assert_type(message.args, tuple[Any, ...])
     assert_type(message.kwargs, Mapping[str, Any])
@@ -188,7 +192,7 @@ async def together(
         tuple[int | BaseException, str | BaseException, Repo | BaseException],
     )
     assert_type(await ltq.gather(*many, return_exceptions=True), tuple[int | BaseException, ...])
-    assert_type(ltq.as_completed(many, timeout=5), ltq.as_completed[int])
+    assert_type(ltq.as_completed(many, timeout=5), CompletedHandles[int])
     async for first in ltq.as_completed(many):
         assert_type(first, Handle[int])
     for coming in ltq.as_completed(many):
@@ -254,7 +258,8 @@ async def schedules(scheduler: Scheduler, schedule: Schedule) -> None:
     assert_type(scheduler.start_background(), None)
     assert_type(await scheduler.stop(), None)
     assert_type(await scheduler.run(), None)
-    assert_type((schedule.name, schedule.spec), tuple[str, str])
+    assert_type((schedule.name, schedule.expr, schedule.tz), tuple[str, str, str])
+    assert_type(schedule.zone, tzinfo)
     assert_type(schedule.misfire, Literal["once", "skip", "all"])
     assert_type(schedule.task, Task[..., Any])
     assert_type(schedule.message, Message[Any] | None)
@@ -317,6 +322,8 @@ async def brokers(broker: Broker, consumer: Consumer, lease: Lease, stats: Queue
     assert_type((stats.pending, stats.delayed), tuple[int, int])
     assert_type((stats.working, stats.dead), tuple[int, int])
     assert_type((stats.queue, stats.rate), tuple[str, float])
+    assert_type((stats.oldest, stats.overdue), tuple[float | None, int])
+    assert_type(stats.by_priority, Mapping[str, int])
     assert_type(await broker.clear("mail"), int)
     assert_type(await broker.dead_letters("mail", limit=10), list[DeadLetter])
     assert_type(await broker.dead_letter("mail", "id"), DeadLetter)
@@ -324,6 +331,8 @@ async def brokers(broker: Broker, consumer: Consumer, lease: Lease, stats: Queue
     assert_type(await broker.purge("mail", older_than=60), int)
     assert_type(await broker.ping(), None)
     assert_type(await broker.hazards(), list[str])
+    assert_type(await broker.workers(), list[WorkerInfo])
+    assert_type(await broker.examine(scan=1000), list[Finding])
     assert_type(await broker.time(), float)
     assert_type((broker.url, broker.is_local), tuple[str, bool])
     assert_type(broker.clone(), Broker)

@@ -3,9 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from functools import partial
-from typing import Self
 
 from ltq._aio.clock import Clock, system_clock
 from ltq._names import check_name, consumer_name
@@ -13,8 +10,7 @@ from ltq.broker import (
     DEFAULT_LEASE,
     DEFAULT_SCAN,
     Broker,
-    Claim,
-    ClaimBudget,
+    Consumer,
     Finding,
     Severity,
     examine_queues,
@@ -22,22 +18,24 @@ from ltq.broker import (
 )
 from ltq.broker.feed import Feed
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
-from ltq.brokers.memory._store import Client, Store, Waiter
+from ltq.brokers._rules.claim import ConsumerConfig
+from ltq.brokers.memory._consumer import MemoryConsumer
+from ltq.brokers.memory._store import MemoryStore
 from ltq.errors import ConfigurationError, TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import Limit
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 
-_stores: dict[str, Store] = {}
+_stores: dict[str, MemoryStore] = {}
 _stores_lock = threading.Lock()
 
 
 class MemoryBroker(Broker):
     """A broker within this process: `memory://name`, one store for each name.
 
-    Brokers of the same URL share their tasks, from whatever event loop or thread; the tasks stay
-    when all brokers are closed, until the process ends. The first broker of a name gives the store
-    its clock; a later one takes that or names the same.
+    Brokers of the same URL share their tasks, from any event loop and thread. The tasks stay when
+    all brokers are closed, until the process ends. The first broker of a name sets the clock of
+    the store. A later one uses that clock, and may only name the same.
     """
 
     def __init__(self, url: str, *, clock: Clock = system_clock) -> None:
@@ -56,16 +54,16 @@ class MemoryBroker(Broker):
         return MemoryBroker(self.url)
 
     def forget(self) -> None:
-        """Let go of the tasks: a later broker of this name begins with an empty store.
+        """Begin anew: the next broker of this name gets an empty store.
 
-        Brokers that are there already keep theirs.
+        Brokers that are there already keep the old one.
         """
         with _stores_lock:
             if _stores.get(self._name) is self._store:
                 del _stores[self._name]
 
     async def ping(self) -> None:
-        """Nothing to reach: it always answers."""
+        """It always answers."""
 
     async def aclose(self) -> None:
         """Nothing to close; the tasks stay."""
@@ -79,12 +77,13 @@ class MemoryBroker(Broker):
         limits: Mapping[str, Limit] | None = None,
         revoked: Callable[[str], None] | None = None,
         before_sweep: Callable[[], Awaitable[None]] | None = None,
-    ) -> "MemoryConsumer":
-        client = Client(name or consumer_name(), queues, lease=lease, limits=limits or {})
-        return MemoryConsumer(self._store, client, revoked)
+    ) -> Consumer:
+        name = name or consumer_name()
+        config = ConsumerConfig(name, queues, lease=lease, limits=limits or {})
+        return MemoryConsumer(self._store, config, revoked)
 
     # Each call lets other coroutines run first, as one over a network would: a loop of calls
-    # starves nobody. A call cancelled there has done nothing.
+    # starves nobody. A call that is cancelled meanwhile has done nothing.
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         await asyncio.sleep(0)
@@ -113,7 +112,7 @@ class MemoryBroker(Broker):
     async def repair(
         self, queues: Iterable[str], *, lease: float = DEFAULT_LEASE, every: float = 0.0
     ) -> int:
-        """Nothing is ever lost here."""
+        """Nothing to do: no task loses its place here."""
         return 0
 
     async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
@@ -150,7 +149,7 @@ class MemoryBroker(Broker):
     async def examine(
         self, *, scan: int = DEFAULT_SCAN, on_scan: Callable[[int], object] | None = None
     ) -> list[Finding]:
-        """Nothing to scan: what is here is as it should be, for as long as the process lives."""
+        """Nothing to scan: what is here is in order, as long as the process lives."""
         store = Finding(
             "store",
             Severity.DANGER,
@@ -191,57 +190,6 @@ class MemoryBroker(Broker):
         return self._store.fire(tick)
 
 
-class MemoryConsumer:
-    """Claims tasks from a memory broker's store. Between its calls the store does not know it."""
-
-    def __init__(self, store: Store, client: Client, revoked: Callable[[str], None] | None) -> None:
-        self.name: str = client.name
-        self._store = store
-        self._client = client
-        self._revoked = revoked
-        self._waits: set[asyncio.Future[bool]] = set()
-        self._closed = False
-
-    async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
-        await asyncio.sleep(0)
-        budget = ClaimBudget(limit, running, ignore_isolation)
-        revoke = None
-        if self._revoked is not None:
-            revoke = partial(_call, asyncio.get_running_loop(), self._revoked)
-        return self._store.claim(self._client, budget, revoke)
-
-    async def wait(self, timeout: float | None) -> bool:
-        loop = asyncio.get_running_loop()
-        over: asyncio.Future[bool] = loop.create_future()
-        waiter = Waiter(self._client, partial(_call, loop, partial(_end, over), True))
-        timers = [] if timeout is None else [loop.call_later(timeout, _end, over, False)]
-        self._waits.add(over)
-        try:
-            due_in = self._store.wait(waiter)
-            if due_in is not None:
-                timers.append(loop.call_later(due_in, _end, over, True))
-            return not self._closed and await over
-        finally:
-            self._store.forget(waiter)
-            self._waits.discard(over)
-            for timer in timers:
-                timer.cancel()
-
-    async def freed(self, lane: str) -> None:
-        """The store knows."""
-
-    async def aclose(self) -> None:
-        self._closed = True
-        for over in tuple(self._waits):
-            _end(over, False)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
-
-
 def _name_in(url: str) -> str:
     scheme, separator, name = url.partition("://")
     if scheme.lower() != "memory" or not separator:
@@ -249,23 +197,12 @@ def _name_in(url: str) -> str:
     return check_name("memory store", name) if name else ""
 
 
-def _open(name: str, clock: Clock) -> Store:
+def _open(name: str, clock: Clock) -> MemoryStore:
     with _stores_lock:
-        store = _stores.setdefault(name, Store(clock))
+        store = _stores.setdefault(name, MemoryStore(clock))
     if clock not in (system_clock, store.clock):
         raise ConfigurationError(
             f"memory://{name} has another clock already: "
             "the first broker of that name in a process may set it"
         )
     return store
-
-
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: object) -> None:
-    """Call a function in a loop, from any thread; not at all if the loop is closed."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(function, *args)
-
-
-def _end(over: "asyncio.Future[bool]", result: bool) -> None:
-    if not over.done():
-        over.set_result(result)

@@ -1,4 +1,4 @@
-"""One Pub/Sub connection: exact channels that come and go, and what is said on them."""
+"""One Pub/Sub connection: exact channels that come and go, and the messages on them."""
 
 import asyncio
 import logging
@@ -10,37 +10,39 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from ltq._aio.backoff import ExponentialBackoff
+from ltq._aio.service import Service
 from ltq.brokers.redis._link import Link, pack
 from ltq.errors import BrokerError
 
 logger = logging.getLogger("ltq.broker")
 
-_CHUNK = 1000
-"""Channels of one SUBSCRIBE."""
+_CHANNELS_AT_ONCE = 1000
+"""How many channels one SUBSCRIBE names at most."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 CONNECT_WITHIN = 5.0
-"""Seconds for a connection to stand, its greetings included."""
+"""Seconds a new connection may take until it can be used, with AUTH and all."""
 
 LOOK_EVERY = 3.0
-"""Seconds between looks whether anything was heard: after one without, the connection is tried out;
-after the next it counts as lost."""
+"""Seconds without a byte after which the connection is tried out by a PING; after as many again it
+counts as lost."""
 
 _LINGER = 0.1
-"""Seconds a channel may stay subscribed to that is wanted no more: the next one goes with it."""
-
+"""Seconds a channel that is wanted no more may stay subscribed, so that others go with it."""
 
 _LOST = (RedisError, OSError, RuntimeError)
-"""What writing to a lost connection raises; uvloop says RuntimeError: "the handler is closed"."""
+"""What a lost connection raises; a TimeoutError is an OSError, and uvloop raises RuntimeError:
+"the handler is closed"."""
 
 
-class Channels:
-    """Keeps one connection subscribed to what is wanted, through every loss of it.
+class Channels(Service):
+    """Keeps one connection subscribed to all channels that are wanted, however often it is lost.
 
-    `on_connected` runs beside the reading, once for each connection; `on_lost` when it is gone.
-    `on_subscribed(channel)` is called for every confirmation, so also after each reconnect:
-    whatever was said before is lost, and the state has to be read again.
+    `on_subscribed(channel)` is called for each confirmation, so also after each reconnect: what
+    was published before is lost, and the state has to be read again. `on_message` is called with
+    channel and text. `on_connected` runs beside the reading, once for each connection; `on_lost`
+    is called when a connection is gone.
     """
 
     def __init__(
@@ -52,21 +54,19 @@ class Channels:
         on_connected: Callable[[], Coroutine[Any, Any, None]],
         on_lost: Callable[[], None],
     ) -> None:
+        super().__init__("ltq-channels", logger)
         self._link = link
         self._on_subscribed = on_subscribed
         self._on_message = on_message
         self._on_connected = on_connected
         self._on_lost = on_lost
-        self._greeter: asyncio.Task[None] | None = None
         self._wanted: set[str] = set()
         self._added: dict[str, None] = {}
         self._dropped: dict[str, None] = {}
         self._connection: AbstractConnection | None = None
-        self._reader: asyncio.Task[None] | None = None
-        self._writer: asyncio.Task[None] | None = None
-        self._heard = False
+        self._writing: asyncio.Task[None] | None = None
+        self._is_silent = False
         self._tidying: asyncio.TimerHandle | None = None
-        self._closing = False
 
     def add(self, channel: str) -> None:
         """Subscribe, soon. A channel that is there already is confirmed at once."""
@@ -79,7 +79,8 @@ class Channels:
             self._on_subscribed(channel)
         else:
             self._added[channel] = None
-        self._start()
+        self.start()
+        self._send_changes()
 
     def drop(self, channel: str) -> None:
         """Unsubscribe, soon."""
@@ -96,102 +97,111 @@ class Channels:
     async def aclose(self) -> None:
         """Close the connection and forget all channels."""
         self._wanted.clear()
-        self._closing = True  # Python 3.11's wait_for may swallow the cancellation
         if self._tidying is not None:
             self._tidying.cancel()
             self._tidying = None
-        tasks = [t for t in (self._reader, self._writer, self._greeter) if t is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._reader = self._writer = None
-        self._closing = False
+        await super().aclose()
 
     def _tidy(self) -> None:
         self._tidying = None
-        if self._dropped and self._connection is not None:
-            self._start()
+        self._send_changes()
 
-    def _start(self) -> None:
-        if self._reader is None or self._reader.done():
-            self._reader = asyncio.create_task(self._read_forever())
-        elif self._connection is not None and self._writer is None:
-            self._writer = asyncio.create_task(self._write(self._connection))
+    # The connection
 
-    async def _read_forever(self) -> None:
+    async def _run(self) -> None:
         pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-        while not self._closing:
-            connection = self._link.new_connection()
-            try:
-                async with asyncio.timeout(CONNECT_WITHIN):
-                    await self._link.connect(connection)
-                self._added, self._dropped = dict.fromkeys(self._wanted), {}
-                self._connection = connection
-                self._greeter = asyncio.create_task(self._on_connected())
-                self._start()
-                await self._read(connection)
-            except (*_LOST, BrokerError) as error:  # a TimeoutError is an OSError
-                logger.debug("the Pub/Sub connection is lost, connecting again: %s", error)
-            finally:
-                if self._connection is not None:
-                    pauses.reset()
-                    if self._greeter is not None:
-                        self._greeter.cancel()
-                    self._connection = None
-                    self._on_lost()
-                await connection.disconnect(nowait=True)
+        while not self.is_stopping:  # Python 3.11's wait_for may swallow the cancellation
+            if await self._use_a_connection():
+                pauses.reset()
             await asyncio.sleep(pauses.next())
+
+    async def _use_a_connection(self) -> bool:
+        """Open a connection and read until it is lost; return whether it was open at all."""
+        connection = self._link.new_connection()
+        greeting: asyncio.Task[None] | None = None
+        try:
+            async with asyncio.timeout(CONNECT_WITHIN):
+                await self._link.connect(connection)
+            self._added, self._dropped = dict.fromkeys(self._wanted), {}
+            self._connection = connection
+            greeting = self._spawn(self._on_connected(), "connected")
+            self._send_changes()
+            await self._read(connection)
+        except (*_LOST, BrokerError) as error:
+            logger.debug("the Pub/Sub connection is lost, connecting again: %s", error)
+        finally:
+            if greeting is not None:
+                greeting.cancel()
+                self._connection = None
+                self._on_lost()
+            await connection.disconnect(nowait=True)
+        return greeting is not None
+
+    # Reading
 
     async def _read(self, connection: AbstractConnection) -> None:
         async with asyncio.timeout(None) as patience:
-            pinger = asyncio.create_task(self._ping(connection, patience))
+            testing = self._spawn(self._test(connection, patience), "ping")
             try:
-                while not self._closing:
-                    reply = await connection.read_response()
-                    self._heard = True
-                    if not isinstance(reply, list):  # to a PING while nothing is subscribed to
-                        continue
-                    kind, channel = reply[0], reply[1].decode("utf-8", "replace")
-                    if kind == b"message":
-                        self._on_message(channel, reply[2].decode("utf-8", "replace"))
-                    elif kind == b"subscribe":
-                        self._on_subscribed(channel)
+                while not self.is_stopping:
+                    self._receive(await connection.read_response())
             finally:
-                pinger.cancel()
+                testing.cancel()
 
-    async def _ping(self, connection: AbstractConnection, patience: asyncio.Timeout) -> None:
+    def _receive(self, reply: Any) -> None:
+        self._is_silent = False
+        if not isinstance(reply, list):  # the answer to a PING while nothing is subscribed to
+            return
+        kind, channel = reply[0], reply[1].decode("utf-8", "replace")
+        if kind == b"message":
+            self._on_message(channel, reply[2].decode("utf-8", "replace"))
+        elif kind == b"subscribe":
+            self._on_subscribed(channel)
+
+    async def _test(self, connection: AbstractConnection, patience: asyncio.Timeout) -> None:
         """Try out a connection that is silent; end the reading if it stays so."""
-        tried = False
         while True:
-            self._heard = False
-            await asyncio.sleep(LOOK_EVERY)
-            if self._heard:
-                tried = False
-            elif tried:
-                patience.reschedule(asyncio.get_running_loop().time())
-                return
-            elif connection.is_connected:  # redis-py would open it again, where nobody reads
-                tried = True
+            # redis-py would open a lost connection again, where nobody reads.
+            if await self._stays_silent() and connection.is_connected:
                 with suppress(*_LOST):  # then the reader has noticed it, too
                     await connection.send_packed_command(pack(("PING",)), check_health=False)
+                if await self._stays_silent():
+                    patience.reschedule(asyncio.get_running_loop().time())
+                    return
 
-    async def _write(self, connection: AbstractConnection) -> None:
-        """Send what was added and dropped; all of one turn of the loop go together."""
-        try:
-            # redis-py would open a lost connection again, where nobody reads.
-            while (self._added or self._dropped) and connection is self._connection:
-                added, self._added = self._added, {}
-                dropped, self._dropped = self._dropped, {}
-                commands = [*_commands("UNSUBSCRIBE", dropped), *_commands("SUBSCRIBE", added)]
+    async def _stays_silent(self) -> bool:
+        """Whether nothing is received for a while."""
+        self._is_silent = True
+        await asyncio.sleep(LOOK_EVERY)
+        return self._is_silent
+
+    # Writing
+
+    def _send_changes(self) -> None:
+        """Send what was added and dropped, if there is a connection; else that goes with the next.
+
+        All changes of one turn of the event loop go together.
+        """
+        is_idle = self._writing is None or self._writing.done()
+        if is_idle and (self._added or self._dropped) and self._connection is not None:
+            self._writing = self._spawn(self._write(), "write")
+
+    async def _write(self) -> None:
+        # redis-py would open a lost connection again, where nobody reads.
+        while (connection := self._connection) is not None and connection.is_connected:
+            if not (self._added or self._dropped):
+                return
+            added, self._added = self._added, {}
+            dropped, self._dropped = self._dropped, {}
+            commands = [*_commands("UNSUBSCRIBE", dropped), *_commands("SUBSCRIBE", added)]
+            try:
                 await connection.send_packed_command(b"".join(commands), check_health=False)
-        except _LOST as error:
-            logger.debug("the Pub/Sub connection is lost while writing: %s", error)
-            await connection.disconnect(nowait=True)  # the reader sees it and starts again
-        finally:
-            self._writer = None
+            except _LOST as error:
+                logger.debug("the Pub/Sub connection is lost while writing: %s", error)
+                await connection.disconnect(nowait=True)  # the reader notices, and opens another
 
 
 def _commands(name: str, channels: Iterable[str]) -> Iterator[bytes]:
     names = list(channels)
-    for start in range(0, len(names), _CHUNK):
-        yield pack((name, *names[start : start + _CHUNK]))
+    for start in range(0, len(names), _CHANNELS_AT_ONCE):
+        yield pack((name, *names[start : start + _CHANNELS_AT_ONCE]))

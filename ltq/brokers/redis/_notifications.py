@@ -1,4 +1,4 @@
-"""Whether a server tells of changed keys, and making it do so.
+"""Whether a server sends keyspace notifications, and switching them on.
 
 See https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/ for the flags.
 """
@@ -13,7 +13,7 @@ from ltq.errors import ConfigurationError
 logger = logging.getLogger("ltq.broker")
 
 Notifications = Literal["auto", "require", "poll"]
-"""auto: switch them on if they are off; require: they must be on; poll: do without."""
+"""auto: switch them on if they are off; require: fail if they are off; poll: do without."""
 
 NEEDED = "Kghx"
 """Keyspace channels (K) of hashes (h), DEL and EXPIRE (g), and expired keys (x)."""
@@ -22,7 +22,7 @@ _OPTION = "notify-keyspace-events"
 
 
 def parse_notifications(value: str) -> Notifications:
-    """The broker URL's parameter `notifications`."""
+    """Check the parameter `notifications` of a broker's URL."""
     if value in get_args(Notifications):
         return cast(Notifications, value)
     raise ConfigurationError(
@@ -31,7 +31,7 @@ def parse_notifications(value: str) -> Notifications:
 
 
 def missing_flags(flags: str) -> str:
-    """Those of `NEEDED` that a server's setting lacks ("A" stands for all but K, E, m and n)."""
+    """Those of `NEEDED` that are missing in a server's setting, where "A" means all but KEmn."""
     present = set(flags)
     if "A" in present:
         present |= set("ghx")
@@ -39,10 +39,11 @@ def missing_flags(flags: str) -> str:
 
 
 async def are_on(link: Link, wanted: Notifications, probe: Callable[[], Awaitable[bool]]) -> bool:
-    """Whether notifications come; called at each new connection, as a restart forgets CONFIG SET.
+    """Whether notifications come. With "auto" they are switched on where they are off.
 
-    `probe` tries it out, for servers that refuse CONFIG. Raises `RefusedError` if they are off
-    and required, `BrokerError` if the server cannot be asked now.
+    Ask at each new connection, as a restart forgets CONFIG SET. Where the server refuses CONFIG,
+    `probe` tries them out. Raises `RefusedError` if they are off and required, `BrokerError` if
+    the server cannot be asked now.
     """
     if wanted == "poll":
         return False
@@ -54,11 +55,11 @@ async def are_on(link: Link, wanted: Notifications, probe: Callable[[], Awaitabl
             await link.call("CONFIG", "SET", _OPTION, flags + missing)
             missing = ""
     except RefusedError as refused:
-        logger.debug("CONFIG is refused (%s): trying notifications out", refused)
+        logger.debug("the server refuses CONFIG, so notifications are tried out: %s", refused)
         missing = "" if await probe() else NEEDED
     if missing and wanted == "require":
         raise RefusedError(
-            f"the server's {_OPTION} lacks {missing!r} and the broker URL says "
+            f"{_OPTION} of the server lacks {missing!r}, and the broker URL says "
             "notifications=require"
         )
     return not missing

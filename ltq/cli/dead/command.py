@@ -1,4 +1,4 @@
-"""`ltq dead`: failed and rejected tasks: looked at, enqueued again, removed."""
+"""`ltq dead`: list, show, retry and purge failed and rejected tasks."""
 
 import asyncio
 import json
@@ -8,59 +8,73 @@ from typing import TypeVar
 
 import click
 
+from ltq.cli._broker import open_broker
 from ltq.cli._console import count_tasks, open_console, print_line
+from ltq.cli._lazy import OrderedGroup, show_help
 from ltq.cli._options import (
     broker_url_option,
     confirm,
     duration,
-    is_asked,
     json_option,
-    open_broker,
+    must_confirm,
     yes_option,
 )
-from ltq.cli.dead._rows import count_letters, letter_value, print_letter, print_letters
-from ltq.cli.dead._selection import Choice, Wanted, checked, choose, counts, find, matching, pick
+from ltq.cli.dead import _view
+from ltq.cli.dead._selection import (
+    Filter,
+    Selection,
+    check_queue,
+    count_by_queue,
+    find,
+    matching,
+    parse_selection,
+    select,
+)
+from ltq.cli.dead._view import count_dead_letters
 from ltq.logger import printable
 from ltq.message import DeadLetter, Published
 
 F = TypeVar("F", bound=Callable[..., object])
 
-_REASONS = {
-    Published.EXISTS: "it waits or runs already",
+_NOT_RETRIED = {
+    Published.EXISTS: "a task with this id waits or runs already",
     Published.EMPTY: "its dead letter has no body",
-    Published.GONE: "its dead letter has gone meanwhile",
+    Published.GONE: "its dead letter is gone",
 }
+"""Why a task was not enqueued again."""
 
 
-def _filters(function: F) -> F:
-    """The options that say which letters."""
+def _filter_options(function: F) -> F:
+    """The options that filter dead letters."""
     for option in (
         click.option(
-            "--older-than", type=duration, metavar="AGE", help="Dead for so long: 30s, 2h, 7d."
+            "--older-than",
+            type=duration,
+            metavar="AGE",
+            help="Only those that died longer ago than AGE, like 30s, 2h or 7d.",
         ),
-        click.option("--error", metavar="TEXT", help="With this in the error, in any case."),
-        click.option("--task", metavar="TASK", help="Of this task only."),
+        click.option(
+            "--error",
+            metavar="TEXT",
+            help="Only those with TEXT in their error; case does not matter.",
+        ),
+        click.option("--task", metavar="TASK", help="Only those of TASK."),
     ):
         function = option(function)
     return function
 
 
-_all_option = click.option("--all", "every", is_flag=True, help="All, of QUEUE or of all queues.")
+_all_option = click.option(
+    "--all", "select_all", is_flag=True, help="All dead letters, of QUEUE or of all queues."
+)
 
 
-class _Commands(click.Group):
-    """Commands in the order they were added."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
-@click.group(cls=_Commands, invoke_without_command=True)
+@click.group(cls=OrderedGroup, invoke_without_command=True)
 @click.pass_context
 def dead(ctx: click.Context) -> None:
-    """Look at failed and rejected tasks, enqueue them again, or remove them.
+    """List, show, retry or purge failed and rejected tasks.
 
-    Dead letters stay for 7 days, the newest 10 000 of each queue.
+    Such a task is kept as a dead letter for 7 days. Each queue keeps its newest 10 000.
 
     \b
     Examples:
@@ -68,24 +82,23 @@ def dead(ctx: click.Context) -> None:
       ltq dead retry --all github:fetch --error timeout
     """
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help(), err=True)
-        ctx.exit(2)
+        show_help(ctx)
 
 
 @dead.command("list", short_help="List dead letters, the newest first.")
 @click.argument("queue", required=False)
-@_filters
+@_filter_options
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
     default=100,
     show_default=True,
     metavar="N",
-    help="Show the newest N.",
+    help="List at most N.",
 )
 @json_option
 @broker_url_option
-def list_letters(
+def list_(
     queue: str | None,
     task: str | None,
     error: str | None,
@@ -94,57 +107,57 @@ def list_letters(
     as_json: bool,
     broker_url: str | None,
 ) -> None:
-    """List dead letters, of a queue or of all, the newest first.
+    """List dead letters, the newest first, of one queue or of all.
 
     \b
     Example:
       ltq dead list --task github:fetch --older-than 2h --json
     """
-    wanted = Wanted(task, error, older_than)
-    found = asyncio.run(_list(checked(queue), wanted, limit + 1, broker_url))
+    wanted = Filter(task, error, older_than)
+    found = asyncio.run(_list(check_queue(queue), wanted, limit + 1, broker_url))
     shown = found[:limit]
     if as_json:
-        click.echo(json.dumps([letter_value(letter) for letter in shown]))
+        click.echo(json.dumps([_view.as_json(one) for one in shown]))
     elif shown:
-        print_letters(open_console(), shown)
+        _view.print_table(open_console(), shown)
     else:
         print_line(open_console(), "no dead letters")
     if len(found) > limit:
-        click.echo(f"ltq: there are more than these {limit}: --limit shows them", err=True)
+        click.echo(f"ltq: only the newest {limit} are shown: --limit N shows more", err=True)
 
 
-async def _list(queue: str | None, wanted: Wanted, limit: int, url: str | None) -> list[DeadLetter]:
+async def _list(queue: str | None, wanted: Filter, limit: int, url: str | None) -> list[DeadLetter]:
     async with open_broker(url) as broker:
         found: list[DeadLetter] = []
-        for name, count in await counts(broker, queue):
-            async with aclosing(matching(broker, name, count, wanted)) as letters:
+        for name, count in await count_by_queue(broker, queue):
+            async with aclosing(matching(broker, name, count, wanted)) as dead_letters:
                 left = limit
-                while left and (letter := await anext(letters, None)) is not None:
-                    found.append(letter)
+                while left and (dead_letter := await anext(dead_letters, None)) is not None:
+                    found.append(dead_letter)
                     left -= 1
-        return sorted(found, key=lambda letter: letter.time, reverse=True)[:limit]
+        return sorted(found, key=lambda one: one.time, reverse=True)[:limit]
 
 
 @dead.command(short_help="Show a dead letter and its traceback.")
 @click.argument("task_id", metavar="ID")
-@click.option("--queue", metavar="QUEUE", help="Look in this queue only.")
+@click.option("--queue", metavar="QUEUE", help="Look only in this queue.")
 @json_option
 @broker_url_option
 def show(task_id: str, queue: str | None, as_json: bool, broker_url: str | None) -> None:
-    """Show a dead letter: arguments, error, traceback, times and counts.
+    """Show a dead letter with its arguments, error, traceback, times and counts.
 
     \b
     Example:
       ltq dead show 0c8bdd0dee0ab0ad55f2f5a7
     """
-    letter = asyncio.run(_show(task_id, checked(queue), broker_url))
+    dead_letter = asyncio.run(_find(task_id, check_queue(queue), broker_url))
     if as_json:
-        click.echo(json.dumps(letter_value(letter)))
+        click.echo(json.dumps(_view.as_json(dead_letter)))
     else:
-        print_letter(open_console(), letter)
+        _view.print_dead_letter(open_console(), dead_letter)
 
 
-async def _show(task_id: str, queue: str | None, url: str | None) -> DeadLetter:
+async def _find(task_id: str, queue: str | None, url: str | None) -> DeadLetter:
     async with open_broker(url) as broker:
         return await find(broker, task_id, queue)
 
@@ -152,14 +165,14 @@ async def _show(task_id: str, queue: str | None, url: str | None) -> DeadLetter:
 @dead.command(short_help="Enqueue tasks again as they were sent.")
 @click.argument("names", metavar="ID... | --all [QUEUE]", nargs=-1)
 @_all_option
-@_filters
+@_filter_options
 @json_option
 @broker_url_option
 @click.pass_context
 def retry(
     ctx: click.Context,
     names: tuple[str, ...],
-    every: bool,
+    select_all: bool,
     task: str | None,
     error: str | None,
     older_than: float | None,
@@ -168,53 +181,53 @@ def retry(
 ) -> None:
     """Enqueue tasks again as they were sent, and print how many.
 
-    Their dead letters go. A task with the id of one that waits or runs already is left alone, and
-    so told; the exit code is 1 then.
+    Their dead letters are removed. A task is left as it is if one with its id waits or runs
+    already; the exit code is then 1.
 
     \b
     Examples:
       ltq dead retry 0c8bdd0dee0ab0ad55f2f5a7
       ltq dead retry --all github:fetch --error timeout
     """
-    choice = choose(names, every, Wanted(task, error, older_than))
-    answers = asyncio.run(_retry(choice, broker_url))
-    created = [answer for _, answer in answers if answer is Published.CREATED]
+    selection = parse_selection(names, select_all, Filter(task, error, older_than))
+    answers = asyncio.run(_retry(selection, broker_url))
     if as_json:
         click.echo(json.dumps([{"id": task_id, "answer": answer} for task_id, answer in answers]))
     else:
-        print_line(open_console(), f"{count_tasks(len(created))} enqueued again")
-    left = [
-        (task_id, answer)
+        retried = sum(answer is Published.CREATED for _, answer in answers)
+        print_line(open_console(), f"{count_tasks(retried)} enqueued again")
+    not_retried = [
+        (task_id, _NOT_RETRIED[answer])
         for task_id, answer in answers
-        if answer in _REASONS and not (every and answer is Published.GONE)
+        if answer in _NOT_RETRIED and not (select_all and answer is Published.GONE)
     ]
-    for task_id, answer in left:
-        line = f"ltq: task {printable(task_id)} was not enqueued again: {_REASONS[answer]}"
+    for task_id, reason in not_retried:
+        line = f"ltq: task {printable(task_id)} was not enqueued again: {reason}"
         click.echo(line, err=True)
-    if left:
+    if not_retried:
         ctx.exit(1)
 
 
-async def _retry(choice: Choice, url: str | None) -> list[tuple[str, Published]]:
+async def _retry(selection: Selection, url: str | None) -> list[tuple[str, Published]]:
     async with open_broker(url) as broker:
         answers: list[tuple[str, Published]] = []
-        for queue, ids in (await pick(broker, choice)).items():
-            oldest_first = ids if choice.ids else ids[::-1]
+        for queue, ids in (await select(broker, selection)).items():
+            oldest_first = ids if selection.ids else ids[::-1]
             replies = await broker.replay(queue, oldest_first)
             answers += zip(oldest_first, replies, strict=True)
         return answers
 
 
-@dead.command(short_help="Remove dead letters for good.")
+@dead.command(short_help="Remove dead letters permanently.")
 @click.argument("names", metavar="ID... | --all [QUEUE]", nargs=-1)
 @_all_option
-@_filters
+@_filter_options
 @yes_option
 @json_option
 @broker_url_option
 def purge(
     names: tuple[str, ...],
-    every: bool,
+    select_all: bool,
     task: str | None,
     error: str | None,
     older_than: float | None,
@@ -222,42 +235,46 @@ def purge(
     as_json: bool,
     broker_url: str | None,
 ) -> None:
-    """Remove dead letters for good, and print how many.
+    """Remove dead letters permanently, and print how many.
 
-    Asks first if stdin is a terminal.
+    Asks for confirmation if stdin is a terminal.
 
     \b
     Examples:
       ltq dead purge 0c8bdd0dee0ab0ad55f2f5a7
       ltq dead purge --all github:fetch --older-than 2d --yes
     """
-    choice = choose(names, every, Wanted(task, error, older_than))
-    if is_asked(yes):
-        question = asyncio.run(_question(choice, broker_url))
+    selection = parse_selection(names, select_all, Filter(task, error, older_than))
+    if must_confirm(yes):
+        question = asyncio.run(_question(selection, broker_url))
         if question:
             confirm(question)
-    removed = asyncio.run(_purge(choice, broker_url))
-    told = json.dumps({"removed": removed})
-    click.echo(told if as_json else f"{count_letters(removed)} removed")
+    removed = asyncio.run(_purge(selection, broker_url))
+    if as_json:
+        click.echo(json.dumps({"removed": removed}))
+    else:
+        click.echo(f"{count_dead_letters(removed)} removed")
 
 
-async def _question(choice: Choice, url: str | None) -> str:
-    """What to ask; empty if there is nothing to remove."""
-    if choice.ids:
-        return f"Remove {count_letters(len(choice.ids))} for good?"
+async def _question(selection: Selection, url: str | None) -> str:
+    """Return what to ask; an empty text if there is nothing to remove."""
+    if selection.ids:
+        return f"Remove {count_dead_letters(len(selection.ids))} permanently?"
     async with open_broker(url) as broker:
-        count = sum(count for _, count in await counts(broker, choice.queue))
+        count = sum(count for _, count in await count_by_queue(broker, selection.queue))
     if count == 0:
         return ""
-    of = f"{count_letters(count)} of {choice.queue or 'all queues'}"
-    return f"Remove {of} for good{'' if choice.wanted.is_all else ', those that match'}?"
+    those = f"{count_dead_letters(count)} of {selection.queue or 'all queues'}"
+    if selection.wanted.is_empty:
+        return f"Remove {those} permanently?"
+    return f"Remove those that match of {those} permanently?"
 
 
-async def _purge(choice: Choice, url: str | None) -> int:
-    age = choice.wanted.older_than
+async def _purge(selection: Selection, url: str | None) -> int:
+    age = selection.wanted.older_than
     async with open_broker(url) as broker:
-        if not choice.ids and choice.wanted == Wanted(older_than=age):  # no need to read them
-            queues = [queue for queue, _ in await counts(broker, choice.queue)]
+        if not selection.ids and selection.wanted == Filter(older_than=age):  # no need to read them
+            queues = [queue for queue, _ in await count_by_queue(broker, selection.queue)]
             return sum([await broker.purge(queue, older_than=age or 0.0) for queue in queues])
-        picked = await pick(broker, choice)
-        return sum([await broker.purge(queue, ids) for queue, ids in picked.items()])
+        selected = await select(broker, selection)
+        return sum([await broker.purge(queue, ids) for queue, ids in selected.items()])

@@ -1,4 +1,4 @@
-"""What the demo shows: while it works, and at the end."""
+"""What the demo shows: its progress, and a report at the end."""
 
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -15,11 +15,11 @@ from ltq.cli.demo.checksums import Checksum
 from ltq.logger import printable
 from ltq.state import TaskState
 
-_LARGEST = 10
-_FAILURES = 10
+_SHOWN_FILES = 10
+_SHOWN_FAILURES = 10
 
 _HINT = """
-Next, with Redis and processes of their own:
+Next, with Redis, in separate processes:
   1. start a server      redis-server
   2. write jobs.py       import ltq
                          worker = ltq.Worker("jobs")
@@ -33,35 +33,35 @@ Next, with Redis and processes of their own:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of the demo."""
+    """The outcome of the demo."""
 
     directory: str
     checksums: list[Checksum]
     failures: list[str]
-    """A line for each task that failed, and each file that was skipped."""
+    """A line for each task that failed, and for each file that was skipped."""
     hashing: float
     """Seconds from the first send to the last result."""
     stumble: TaskState[int]
 
 
 class View(Protocol):
-    """Shows how far the demo is."""
+    """Shows the progress of the demo."""
 
     def screen(self) -> AbstractContextManager[object]:
-        """What is open while it works."""
+        """Return the context to be in while the demo runs."""
         ...
 
     def walked(self, files: float, folder: str) -> None:
-        """The walk tells how many files it has found."""
+        """Show how many files were found so far, and the folder just read."""
         ...
 
     def hashed(self, done: int, total: int) -> None:
-        """So many files are done."""
+        """Show how many files are done."""
         ...
 
 
 def open_view(console: Console) -> View:
-    """A moving view on a terminal, else plain lines."""
+    """Return a live view on a terminal, else one of plain lines."""
     return _LiveView(console) if console.is_interactive else _LineView(console)
 
 
@@ -100,28 +100,28 @@ class _LineView:
         return nullcontext()
 
     def walked(self, files: float, folder: str) -> None:
-        """One line at the end of it, by `hashed`, is enough."""
+        """Print nothing: `hashed` prints the total."""
 
     def hashed(self, done: int, total: int) -> None:
         tenths = 10 * done // total if total else 10
         if tenths > self._tenths:
             self._tenths = tenths
             clock = time.strftime("%H:%M:%S")
-            print_line(self._console, f"{clock} {done} of {total} files have their checksum")
+            print_line(self._console, f"{clock} {done} of {total} files hashed")
 
 
 def print_report(console: Console, report: Report) -> None:
-    """The results, each a `Checksum` again, and what may be done next."""
-    largest = sorted(report.checksums, key=lambda one: one.size, reverse=True)[:_LARGEST]
+    """Print the largest files, the failures, the totals, and what to do next."""
+    largest = sorted(report.checksums, key=lambda one: one.size, reverse=True)[:_SHOWN_FILES]
     print_line(console, "")
     if largest:
         rows = [_row(one, report.directory) for one in largest]
         print_columns(console, ("size", "sha256", "largest files"), rows, left={1, 2})
         print_line(console, "")
-    for line in report.failures[:_FAILURES]:
+    for line in report.failures[:_SHOWN_FAILURES]:
         print_line(console, Text(f"failed: {printable(line)}", style="red"))
-    if len(report.failures) > _FAILURES:
-        print_line(console, f"failed: {len(report.failures) - _FAILURES} more")
+    if len(report.failures) > _SHOWN_FAILURES:
+        print_line(console, f"failed: {len(report.failures) - _SHOWN_FAILURES} more")
     print_line(console, _total(report))
     print_line(console, _retry(report.stumble))
     for line in _HINT.split("\n"):
@@ -144,10 +144,10 @@ def _total(report: Report) -> Text:
 
 def _retry(state: TaskState[int]) -> str:
     if state.result is None or state.release_time is None or state.enqueue_time is None:
-        return f"the task that stumbles on purpose ended as {state.status}"
+        return f"the task that fails on purpose ended as {state.status}"
     seconds = state.release_time - state.enqueue_time
     return (
-        f"1 more task failed in its first try, on purpose, "
+        f"1 more task failed on purpose in try 1 "
         f"and completed in try {state.result} after {seconds:.2f} s"
     )
 

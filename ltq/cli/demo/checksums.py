@@ -1,6 +1,6 @@
-"""The demo's job: the checksums of the files below a directory.
+"""The demo's tasks: the checksums of the files below a directory.
 
-A module as anybody would write it: a worker, its tasks, and what they return.
+An ordinary module for `ltq run`: a worker, its tasks, and what they return.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ worker: Worker = Worker("demo", broker_url="memory://demo", concurrency=8, shutd
 
 @dataclass(frozen=True)
 class Listing:
-    """The regular files below a directory, and what could not be looked at."""
+    """The regular files below a directory, and what could not be read."""
 
     files: list[str]
     skipped: list[str]
@@ -24,7 +24,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Checksum:
-    """One file."""
+    """The checksum of one file."""
 
     path: str
     size: int
@@ -33,7 +33,7 @@ class Checksum:
 
 @worker.task
 async def walk(directory: str) -> Listing:
-    """List the files below a directory, telling how far it is."""
+    """List the files below a directory, and report progress."""
     files: list[str] = []
     skipped: list[str] = []
     left = [directory]
@@ -49,7 +49,7 @@ async def walk(directory: str) -> Listing:
 
 @worker.task
 def checksum(path: str) -> Checksum:
-    """Read one file. A plain `def`: it runs in a thread."""
+    """Hash one file. A plain `def` runs in a thread."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         return Checksum(path, file.tell(), digest.hexdigest())
@@ -57,7 +57,7 @@ def checksum(path: str) -> Checksum:
 
 @worker.task(max_tries=2, backoff=0.2)
 async def stumble() -> int:
-    """Fail in the first try, on purpose, and tell which try it was that did not."""
+    """Fail on purpose in the first try, and return the number of the try that did not fail."""
     attempt = current().attempt
     if attempt == 1:
         raise ConnectionError("on purpose, to show a retry")
@@ -65,7 +65,7 @@ async def stumble() -> int:
 
 
 def _look(folder: str) -> tuple[list[str], list[str], list[str]]:
-    """The files and folders in a folder, and what cannot be read or sent."""
+    """Return the files and the folders in a folder, and what cannot be read or sent."""
     files: list[str] = []
     folders: list[str] = []
     skipped: list[str] = []

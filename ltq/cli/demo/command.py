@@ -1,4 +1,4 @@
-"""`ltq demo`: a worker and a producer in one process, with nothing to install or start."""
+"""`ltq demo`: a worker and a producer in one process, without a server."""
 
 import asyncio
 import os
@@ -10,17 +10,18 @@ from typing import Any
 import click
 
 import ltq
+from ltq._aio.service import spawn
 from ltq.cli._console import open_console, print_line
 from ltq.cli._errors import StoppedError
-from ltq.cli._threads import count_stuck, leave, set_thread_pool
+from ltq.cli._threads import count_stuck_threads, exit_now, set_thread_pool
 from ltq.cli.demo._view import Report, View, open_view, print_report
 from ltq.cli.demo.checksums import Checksum, Listing, checksum, stumble, walk, worker
 from ltq.errors import TaskError
 from ltq.handle import Handle
 from ltq.logger import setup_logging
 
-_BATCH = 500
-"""Tasks sent at once: the next are sent when these are done."""
+_SENT_AT_ONCE = 500
+"""Tasks sent in one call; the next are sent when these have ended."""
 
 
 @click.command()
@@ -38,39 +39,38 @@ _BATCH = 500
     help="How many files are read at once.",
 )
 def demo(directory: str | None, workers: int) -> None:
-    """Try LTQ out, without Redis: hash the files of a directory.
+    """Try LTQ without Redis, on the files of a directory.
 
-    A worker and a producer work in this one process, on the broker memory://demo: a task walks
-    DIRECTORY (default: the installed ltq package), and one for each file takes its sha256. A file
-    that cannot be read is listed as a failed task; the demo itself did its work then, and the exit
-    code is 0.
+    A worker and a producer run in this process, on the broker memory://demo. One task lists the
+    files of DIRECTORY (default: the installed ltq package), then one task for each file computes
+    its sha256. A file that cannot be read is listed as a failed task; the exit code is still 0.
 
     \b
     Example:
       ltq demo ~/Documents --workers 4
     """
-    setup_logging("critical")  # failed tasks are listed at the end
+    setup_logging("critical")  # the report lists failed tasks
     console = open_console()
     folder = os.path.abspath(directory or Path(ltq.__file__).parent)
     worker.concurrency = workers
-    print_line(console, f"checksums of the files in {folder}, {workers} at once")
+    print_line(console, f"computing checksums of the files in {folder}, {workers} at once")
     report = asyncio.run(_beside_worker(_produce(folder, open_view(console))))
     print_report(console, report)
 
 
 async def _beside_worker(producer: Coroutine[Any, Any, Report]) -> Report:
-    """Run the producer while the worker runs. Ctrl-C stops the worker, and so both."""
+    """Run the producer beside the worker. Ctrl-C stops the worker, which ends both."""
     pool = set_thread_pool()
-    running = asyncio.create_task(worker.run())
-    producing = asyncio.create_task(producer)
+    running = spawn(worker.run(), name="ltq-demo-worker")
+    producing = spawn(producer, name="ltq-demo-producer")
     await asyncio.wait({running, producing}, return_when=asyncio.FIRST_COMPLETED)
     is_stopped = not producing.done()
     producing.cancel()
     await asyncio.wait({producing})
     worker.stop()
     await running
-    if count_stuck(pool):
-        leave(StoppedError.exit_code)
+    if count_stuck_threads(pool):
+        exit_now(StoppedError.exit_code)
     if is_stopped:
         raise StoppedError("stopped")
     return producing.result()
@@ -93,7 +93,7 @@ async def _produce(directory: str, view: View) -> Report:
 
 
 async def _walk(directory: str, view: View) -> Listing:
-    """Let a worker list the files, and follow it live."""
+    """Let the worker list the files, and show its progress."""
     handle = await walk.send(directory)
     async for state in handle.watch():
         if state.progress is not None:
@@ -102,12 +102,12 @@ async def _walk(directory: str, view: View) -> Listing:
 
 
 async def _hash(files: list[str], view: View) -> tuple[list[Checksum], list[str]]:
-    """Send a task for each file; the results, and a line for each that failed."""
+    """Send a task for each file. Return the results, and a line for each task that failed."""
     checksums: list[Checksum] = []
     failures: list[str] = []
     view.hashed(0, len(files))
-    for start in range(0, len(files), _BATCH):
-        for result in asyncio.as_completed(await _send(files[start : start + _BATCH])):
+    for start in range(0, len(files), _SENT_AT_ONCE):
+        for result in asyncio.as_completed(await _send(files[start : start + _SENT_AT_ONCE])):
             outcome = await result
             if isinstance(outcome, Checksum):
                 checksums.append(outcome)
@@ -123,7 +123,7 @@ async def _send(files: list[str]) -> list[Coroutine[Any, Any, Checksum | str]]:
 
 
 async def _result(handle: Handle[Checksum], path: str) -> Checksum | str:
-    """The result, or a line that says why there is none."""
+    """Return the result, or a line that says why there is none."""
     try:
         return await handle.result()
     except TaskError as error:

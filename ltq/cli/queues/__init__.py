@@ -1,1 +1,1 @@
-"""`ltq stats`, `ltq size`, `ltq clear`: queues from outside."""
+"""`ltq stats`, `ltq size`, `ltq clear`: queues."""

@@ -1,4 +1,4 @@
-"""`ltq stats --watch`: the queues, read again and again."""
+"""`ltq stats --watch`: queues, read again and again."""
 
 import asyncio
 import json
@@ -13,15 +13,15 @@ from rich.table import Table
 from rich.text import Text
 
 from ltq.broker import Broker
+from ltq.cli._broker import open_broker
 from ltq.cli._console import open_console, print_line, safe
-from ltq.cli._options import open_broker
 from ltq.cli.queues._table import HEAD, cells, read_queues, row
 from ltq.errors import BrokerError
 from ltq.state import QueueStats
 
 
 async def watch_stats(url: str | None, every: float, *, as_json: bool) -> None:
-    """Show the queues every so many seconds, until it is cancelled."""
+    """Show the queues every `every` seconds, until cancelled."""
     console = open_console()
     async with open_broker(url) as broker:
         if as_json or not console.is_interactive:
@@ -31,7 +31,7 @@ async def watch_stats(url: str | None, every: float, *, as_json: bool) -> None:
 
 
 async def _print(console: Console, broker: Broker, every: float, *, as_json: bool) -> None:
-    """For a pipe: a JSON array a line, or a block of lines."""
+    """Print to a pipe: with `as_json` an array per line, else one line per queue."""
     while True:
         queues = await read_queues(broker)
         if as_json:
@@ -45,11 +45,11 @@ async def _print(console: Console, broker: Broker, every: float, *, as_json: boo
 
 
 async def _show(console: Console, broker: Broker, every: float) -> None:
-    """For a terminal: a table that changes. While the broker is away it says so, and goes on."""
+    """Update a table on a terminal. While the broker is away the table says so."""
     table = _table([])
     with Live(table, console=console, auto_refresh=False) as live:
         while True:
-            note = Text(f"every {every:g} s, Ctrl-C ends", style="dim")
+            note = Text(f"every {every:g} s, Ctrl-C to end", style="dim")
             try:
                 table = _table(await read_queues(broker))
             except BrokerError as error:

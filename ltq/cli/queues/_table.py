@@ -9,14 +9,14 @@ HEAD = ("queue", "high", "normal", "low", "delayed", "working", "dead", "rate/s"
 
 
 def row(stats: QueueStats) -> list[str]:
-    """What stands under `HEAD`."""
+    """Return the texts under `HEAD`."""
     pending = (stats.by_priority[name] for name in HEAD[1:4])
     places = (stats.delayed, stats.working, stats.dead)
     return [stats.queue, *map(str, pending), *map(str, places), _rate(stats.rate)]
 
 
 def cells(stats: QueueStats) -> list[Text]:
-    """The same but for the queue's name: zeros are pale, dead letters are red."""
+    """Return the styled texts after the queue's name: zeros are dim, dead letters red."""
     return [
         Text(text, style="dim" if text == "0" else "red" if name == "dead" else "")
         for name, text in zip(HEAD[1:], row(stats)[1:], strict=True)
@@ -24,12 +24,12 @@ def cells(stats: QueueStats) -> list[Text]:
 
 
 def _rate(rate: float) -> str:
-    """Enough of it: `0`, `0.02`, `0.5`, `12.3`, `1234`."""
+    """Return a short number: `0`, `0.02`, `0.5`, `12.3`, `1234`."""
     if rate == 0.0:
         return "0"
     return f"{rate:.0f}" if rate >= 100 else f"{rate:.1f}" if rate >= 0.1 else f"{rate:.2f}"
 
 
 async def read_queues(broker: Broker) -> list[QueueStats]:
-    """All queues there are. Raises `BrokerError`."""
+    """Return all queues of a broker. Raises `BrokerError`."""
     return await broker.stats(await broker.queues())

@@ -1,4 +1,4 @@
-"""`ltq stats`, `ltq size`, `ltq clear`: queues from outside."""
+"""`ltq stats`, `ltq size`, `ltq clear`: queues."""
 
 import asyncio
 import json
@@ -8,36 +8,41 @@ from dataclasses import asdict
 import click
 
 from ltq._names import check_name
+from ltq.cli._broker import open_broker
 from ltq.cli._console import Cell, count_tasks, open_console, print_columns, print_line
 from ltq.cli._errors import WrongUseError
 from ltq.cli._options import (
     broker_url_option,
     confirm,
     duration,
-    is_asked,
     json_option,
-    open_broker,
+    must_confirm,
     yes_option,
 )
 from ltq.cli.queues._live_stats import watch_stats
 from ltq.cli.queues._table import HEAD, cells, read_queues
 from ltq.state import QueueStats
 
-_EVERY, _QUICKEST = 1.0, 0.1
-"""Seconds between two looks: as a rule, and at least."""
+_DEFAULT_EVERY, _MIN_EVERY = 1.0, 0.1
+"""Seconds between two updates."""
 
 
 @click.command()
-@click.option("--watch", is_flag=True, help="Show it live until Ctrl-C.")
-@click.option("--every", type=duration, metavar="TIME", help="With --watch: how often (1 s).")
+@click.option("--watch", is_flag=True, help="Update until Ctrl-C.")
+@click.option(
+    "--every",
+    type=duration,
+    metavar="TIME",
+    help="With --watch: time between updates. Default: 1s.",
+)
 @json_option
 @broker_url_option
 def stats(broker_url: str | None, as_json: bool, watch: bool, every: float | None) -> None:
-    """Show how many tasks of each queue are where.
+    """Show how many tasks each queue holds.
 
-    Those that wait come by priority: high, normal, low. `dead` counts the dead letters: tasks that
-    failed or were rejected and may be sent again. `rate/s` is how many tasks a second ended in
-    workers, on an average over the last minute.
+    `high`, `normal` and `low` count the pending tasks by priority. `dead` counts the dead letters:
+    failed and rejected tasks. `rate/s` is how many tasks ended in workers per second, on average
+    over the last minute.
 
     \b
     Examples:
@@ -45,12 +50,12 @@ def stats(broker_url: str | None, as_json: bool, watch: bool, every: float | Non
       ltq stats --watch
     """
     if watch:
-        pause = _EVERY if every is None else max(every, _QUICKEST)
+        pause = _DEFAULT_EVERY if every is None else max(every, _MIN_EVERY)
         with suppress(KeyboardInterrupt):
             asyncio.run(watch_stats(broker_url, pause, as_json=as_json))
         return
     if every is not None:
-        raise WrongUseError("--every goes with --watch")
+        raise WrongUseError("--every needs --watch")
     found = asyncio.run(_read(broker_url))
     if as_json:
         click.echo(json.dumps([asdict(queue) for queue in found]))
@@ -93,23 +98,25 @@ async def _size(queue: str, url: str | None) -> QueueStats:
 @json_option
 @broker_url_option
 def clear(queue: str, yes: bool, as_json: bool, broker_url: str | None) -> None:
-    """Remove all waiting tasks of a queue for good, and print how many.
+    """Remove all waiting tasks of a queue permanently, and print how many.
 
-    Working tasks go on, dead letters stay. Asks first if stdin is a terminal.
+    Working tasks and dead letters stay. Asks for confirmation if stdin is a terminal.
 
     \b
     Example:
       ltq clear github:fetch --yes
     """
     check_name("queue", queue)
-    if is_asked(yes):
+    if must_confirm(yes):
         found = asyncio.run(_size(queue, broker_url))
         waiting = found.pending + found.delayed
         if waiting:
-            confirm(f"Remove {count_tasks(waiting)} from {queue} for good?")
+            confirm(f"Remove {count_tasks(waiting)} from {queue} permanently?")
     removed = asyncio.run(_clear(queue, broker_url))
-    told = json.dumps({"queue": queue, "removed": removed})
-    click.echo(told if as_json else f"{count_tasks(removed)} removed from {queue}")
+    if as_json:
+        click.echo(json.dumps({"queue": queue, "removed": removed}))
+    else:
+        click.echo(f"{count_tasks(removed)} removed from {queue}")
 
 
 async def _clear(queue: str, url: str | None) -> int:

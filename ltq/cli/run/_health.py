@@ -1,61 +1,65 @@
 """`ltq run --health-port`: whether the workers of this process consume, over HTTP.
 
-That a process lives and its server answers says nothing: what counts is that it claims, and that
-it renews the leases of what it runs.
+A live process and a server that answers prove nothing. A healthy worker claims tasks, and renews
+the leases of those it runs.
 """
 
 import asyncio
-import errno
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from ltq._worker.run import WorkerHealth
-from ltq.cli._errors import CommandError
-from ltq.cli.run._metrics import Listen
+from ltq.cli.run._listen import Listen
 from ltq.logger import get_logger
+from ltq.state import WorkerHealth
 from ltq.worker import Worker
 
 logger = get_logger("cli")
 
-_PATIENCE = 5.0
-"""Seconds a client gets for its question."""
+_HEALTHY = {"ok", "full", "stopping"}
+
+_REQUEST_TIMEOUT = 5.0
+"""Seconds a client gets for its request."""
 
 
 def judge(workers: Sequence[Worker[Any]], within: float) -> tuple[bool, dict[str, Any]]:
-    """Whether all workers are well, and what there is to say of them."""
-    told = [_tell(worker, within) for worker in workers]
-    is_well = all(one["status"] in ("ok", "full", "stopping") for one in told)
-    return is_well, {"status": "ok" if is_well else "unwell", "workers": told}
+    """Return whether all workers are healthy, and the body of the answer.
+
+    A worker with a free slot must have claimed within `within` seconds.
+    """
+    reports = [_report(worker, within) for worker in workers]
+    is_healthy = all(report["status"] in _HEALTHY for report in reports)
+    return is_healthy, {"status": "ok" if is_healthy else "unwell", "workers": reports}
 
 
-def _tell(worker: Worker[Any], within: float) -> dict[str, Any]:
-    health = worker.health()
-    if not health:
+def _report(worker: Worker[Any], within: float) -> dict[str, Any]:
+    """Describe a worker by the one of its runs that has not claimed for longest."""
+    runs = worker.health()
+    if not runs:
         return {"worker": worker.name, "status": "starting"}
-    pulse = max(health, key=lambda one: one.claimed_ago)
+    health = max(runs, key=lambda one: one.claimed_ago)
     return {
         "worker": worker.name,
-        "status": _status(pulse, within),
-        "running": pulse.running,
-        "claimed_ago": round(pulse.claimed_ago, 3),
-        "renewed_ago": round(pulse.renewed_ago, 3),
+        "status": _status(health, within),
+        "running": health.running,
+        "claimed_ago": round(health.claimed_ago, 3),
+        "renewed_ago": round(health.renewed_ago, 3),
     }
 
 
-def _status(pulse: WorkerHealth, within: float) -> str:
-    if pulse.is_stopping:
+def _status(health: WorkerHealth, within: float) -> str:
+    if health.is_stopping:
         return "stopping"
-    if pulse.renewed_ago > pulse.lease:
+    if health.renewed_ago > health.lease:
         return "not renewing its leases"
-    if pulse.is_full:
+    if health.is_full:
         return "full"
-    return "ok" if pulse.claimed_ago <= within else "not claiming"
+    return "ok" if health.claimed_ago <= within else "not claiming"
 
 
 @asynccontextmanager
-async def tell_health(
+async def serve_health(
     workers: Sequence[Worker[Any]], listen: Listen, within: float
 ) -> AsyncIterator[None]:
     """Answer every request with 200 or 503 and a JSON body.
@@ -63,44 +67,28 @@ async def tell_health(
     Raises `CommandError` if no port is free.
     """
 
-    def judged() -> tuple[bool, dict[str, Any]]:
-        return judge(workers, within)
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, EOFError, TimeoutError, ValueError):
+            async with asyncio.timeout(_REQUEST_TIMEOUT):
+                request = await reader.readuntil(b"\r\n\r\n")
+                is_head = request.startswith(b"HEAD ")
+                writer.write(_response(*judge(workers, within), is_head=is_head))
+                await writer.drain()
+        writer.close()
 
-    server = await _listen(listen, judged)
-    host = f"[{listen.host}]" if ":" in listen.host else listen.host
-    logger.info("health at http://%s:%d/", host, server.sockets[0].getsockname()[1])
+    async def start(port: int) -> asyncio.Server:
+        return await asyncio.start_server(answer, listen.host, port)
+
+    server = await listen.start(start)
+    logger.info("health at %s", listen.url(server.sockets[0].getsockname()[1]))
     async with server:
         yield
 
 
-async def _listen(
-    listen: Listen, judged: Callable[[], tuple[bool, dict[str, Any]]]
-) -> asyncio.Server:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, EOFError, TimeoutError, ValueError):
-            async with asyncio.timeout(_PATIENCE):
-                question = await reader.readuntil(b"\r\n\r\n")
-                writer.write(_response(*judged(), is_head=question.startswith(b"HEAD ")))
-                await writer.drain()
-        writer.close()
-
-    for port in listen.ports:
-        try:
-            return await asyncio.start_server(answer, listen.host, port)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                where = f"{listen.host}:{port}"
-                raise CommandError(
-                    f"cannot tell health on {where}: {error.strerror or error}"
-                ) from error
-    ports = "-".join(str(port) for port in dict.fromkeys([listen.ports[0], listen.ports[-1]]))
-    raise CommandError(f"cannot tell health on {listen.host}:{ports}: taken by another process")
-
-
-def _response(is_well: bool, told: dict[str, Any], *, is_head: bool) -> bytes:
-    body = json.dumps(told).encode() + b"\n"
+def _response(is_healthy: bool, report: dict[str, Any], *, is_head: bool) -> bytes:
+    body = json.dumps(report).encode() + b"\n"
     head = (
-        f"HTTP/1.1 {'200 OK' if is_well else '503 Service Unavailable'}\r\n"
+        f"HTTP/1.1 {'200 OK' if is_healthy else '503 Service Unavailable'}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         "Cache-Control: no-store\r\nConnection: close\r\n\r\n"
     )

@@ -1,58 +1,24 @@
 """`ltq run --metrics-port`: the metrics of the workers, over HTTP."""
 
 import asyncio
-import errno
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIServer
 
-from ltq.cli._errors import CommandError, WrongUseError
+from ltq.cli._errors import WrongUseError
+from ltq.cli.run._listen import Listen
 from ltq.logger import get_logger
 from ltq.middleware import Prometheus
 from ltq.worker import Worker
 
-if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
-
 logger = get_logger("cli")
-
-_LAST_PORT = 65535
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Where to serve: the first free port of `count`, beginning with `port`.
-
-    So the processes of `--processes` find one each, and a restarted one finds that of its
-    predecessor, without knowing which of them they are. Port 0 is any free one.
-    """
-
-    host: str
-    port: int
-    count: int = 1
-    option: str = "--metrics-port"
-    """What the port is called on the command line."""
-
-    def __post_init__(self) -> None:
-        if self.ports[-1] > _LAST_PORT:
-            raise WrongUseError(
-                f"{self.option} {self.port} with {self.count} processes needs ports up to "
-                f"{self.ports[-1]}: the last one there is is {_LAST_PORT}"
-            )
-
-    @property
-    def ports(self) -> Sequence[int]:
-        """The ports to try."""
-        return range(self.port, self.port + self.count) if self.port else [0]
 
 
 def measure(workers: Sequence[Worker]) -> Prometheus:
-    """The workers' Prometheus middleware; those that have none get one, before all others.
+    """Return the workers' Prometheus middleware. Workers without one get it, before all others.
 
-    Raises `ConfigurationError` if prometheus-client is missing, `WrongUseError` if there is more
-    than one registry.
+    Raises `ConfigurationError` if prometheus-client is missing, `WrongUseError` if the workers
+    have different registries.
     """
     found = {id(worker): _find(worker) for worker in workers}
     present = [metrics for metrics in found.values() if metrics is not None]
@@ -72,37 +38,27 @@ def _find(worker: Worker) -> Prometheus | None:
 
 
 @asynccontextmanager
-async def serve(
+async def serve_metrics(
     metrics: Prometheus, workers: Sequence[Worker], listen: Listen
 ) -> AsyncIterator[None]:
     """Serve the metrics, and keep the counts of the workers' queues up to date.
 
     Raises `CommandError` if no port is free.
     """
-    server = _listen(metrics.registry, listen)
-    host = f"[{listen.host}]" if ":" in listen.host else listen.host
-    logger.info("metrics at http://%s:%d/metrics", host, server.server_port)
+
+    async def start(port: int) -> WSGIServer:
+        from prometheus_client import start_http_server
+
+        return start_http_server(port, listen.host, metrics.registry)[0]
+
+    server = await listen.start(start)
+    logger.info("metrics at %smetrics", listen.url(server.server_port))
     try:
         async with AsyncExitStack() as stack:
-            for worker in workers:  # an App's run in loops of their own: close this one's part
+            for worker in workers:  # an App's workers have loops of their own: this one is closed
                 stack.push_async_callback(worker.aclose)
                 await stack.enter_async_context(metrics.watch_queues(worker))
             yield
     finally:
-        await asyncio.to_thread(server.shutdown)  # it looks twice a second
+        await asyncio.to_thread(server.shutdown)  # it takes up to half a second
         server.server_close()
-
-
-def _listen(registry: "CollectorRegistry", listen: Listen) -> WSGIServer:
-    from prometheus_client import start_http_server
-
-    for port in listen.ports:
-        try:
-            return start_http_server(port, listen.host, registry)[0]
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise CommandError(
-                    f"cannot serve metrics on {listen.host}:{port}: {error.strerror or error}"
-                ) from error
-    ports = "-".join(str(port) for port in dict.fromkeys([listen.ports[0], listen.ports[-1]]))
-    raise CommandError(f"cannot serve metrics on {listen.host}:{ports}: taken by another process")

@@ -1,41 +1,44 @@
-"""`ltq run --reload`: for development, the worker again whenever a file has changed."""
+"""`ltq run --reload`: the worker is restarted when a file changes. For development."""
 
 import asyncio
 import os
 import signal
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from ltq.cli.run._supervisor import SUPERVISED, own_command
+from ltq._aio.service import first_of
+from ltq.cli.run._supervisor import SUPERVISED, exit_text, own_command
 from ltq.logger import get_logger
 
 logger = get_logger("cli")
 
-_EVERY = 0.5
-"""Seconds between two looks at the files."""
+_NAME = "ltq-reload"
+"""Name of the asyncio tasks that wait for what comes first."""
 
-_PATIENCE = 2.0
-"""Seconds running tasks get to end; then they go back to their queues."""
+_POLL = 0.5
+"""Seconds between two scans of the files."""
+
+_STOP_TIMEOUT = 2.0
+"""Seconds running tasks get to end before they are requeued."""
 
 _SKIPPED = {"__pycache__", "node_modules", "site-packages"}
 
 Files = Mapping[str, tuple[int, int]]
-"""Time of the last change and size, by path."""
+"""Modification time and size, by path."""
 
 
 def reload_command() -> list[str]:
-    """This very command, without the reloading."""
+    """Return this command without `--reload`."""
     return own_command("--no-reload")
 
 
-def look(folder: Path) -> Files:
-    """The Python files under a folder; not those of hidden folders and virtual environments."""
+def scan(folder: Path) -> Files:
+    """Return the Python files under a folder, without hidden folders and virtual environments."""
     found = {}
     for path in _python_files(folder):
-        with suppress(OSError):  # gone meanwhile
+        with suppress(OSError):  # just deleted
             state = path.stat()
             found[str(path)] = (state.st_mtime_ns, state.st_size)
     return found
@@ -54,15 +57,15 @@ def _is_searched(folder: Path) -> bool:
 
 
 def changed(before: Files, now: Files) -> list[str]:
-    """The files that came, went or are not what they were, sorted."""
+    """Return the paths that were added, removed or modified, sorted."""
     names = before.keys() | now.keys()
     return sorted(name for name in names if before.get(name) != now.get(name))
 
 
 class Reloader:
-    """Runs a command, and again whenever a file under a folder has changed.
+    """Runs a command, and restarts it when a file under a folder changes.
 
-    A command that ends by itself in an error, a wrong syntax say, is run again at the next change.
+    A command that fails, because of a syntax error for instance, is restarted at the next change.
     """
 
     def __init__(self, command: Sequence[str], folder: Path) -> None:
@@ -72,20 +75,20 @@ class Reloader:
         self._stopping = asyncio.Event()
 
     async def run(self) -> int:
-        """Until SIGTERM, SIGINT, or an end without error; the exit code."""
+        """Run until SIGTERM, SIGINT, or an end without error. Return the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        self._files = look(self._folder)
+        self._files = scan(self._folder)
         logger.info("watching %d Python files in %s", len(self._files), self._folder)
         while True:
             child = await self._start()
-            await self._first(child.wait(), self._change(), self._stopping.wait())
+            await first_of(child.wait(), self._change(), self._stopping.wait(), name=_NAME)
             if child.returncode == 0:
                 return 0
             if child.returncode is not None and not self._stopping.is_set():
-                logger.error("it ended with %d: waiting for a change", child.returncode)
-                await self._first(self._change(), self._stopping.wait())
+                logger.error("worker %s: waiting for a change", exit_text(child.returncode))
+                await first_of(self._change(), self._stopping.wait(), name=_NAME)
             await self._end(child)
             if self._stopping.is_set():
                 return 0
@@ -93,37 +96,30 @@ class Reloader:
     async def _start(self) -> Process:
         return await asyncio.create_subprocess_exec(
             *self._command,
-            stdin=PIPE,  # ends with this process: see `stop_with_supervisor`
+            stdin=PIPE,  # closed when this process ends: see `stop_with_supervisor`
             env={**os.environ, SUPERVISED: "1"},
             start_new_session=True,
         )
 
     async def _change(self) -> None:
-        """Wait for a change, and until what is being written is there in full."""
+        """Wait for a change."""
         while True:
-            await asyncio.sleep(_EVERY)
-            now = look(self._folder)
+            await asyncio.sleep(_POLL)
+            now = scan(self._folder)
             names = changed(self._files, now)
             if names:
                 self._files = now
                 more = f" and {len(names) - 1} more" if len(names) > 1 else ""
                 name = Path(names[0]).relative_to(self._folder)
-                logger.info("%s%s changed: starting again", name, more)
+                logger.info("%s%s changed: restarting", name, more)
                 return
 
     async def _end(self, child: Process) -> None:
-        """Stop it as a signal would, at once when it takes longer."""
+        """Stop the command: with SIGTERM, then with a second one, then with SIGKILL."""
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
             if child.returncode is not None:
                 return
             child.send_signal(number)
             with suppress(TimeoutError):
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(_STOP_TIMEOUT):
                     await child.wait()
-
-    async def _first(self, *waits: Coroutine[Any, Any, object]) -> None:
-        tasks = [asyncio.ensure_future(wait) for wait in waits]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

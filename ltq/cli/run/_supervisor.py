@@ -5,16 +5,17 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ltq.logger import get_logger
 
 logger = get_logger("cli")
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-"""Seconds before a crashed child is started again; doubling while it crashes soon."""
+"""Seconds before a crashed child is restarted. The pause doubles while it crashes soon."""
 
 STEADY = 10.0
-"""Seconds after which a child counts as having run well."""
+"""Seconds after which a child has run well."""
 
 SUPERVISED = "LTQ_SUPERVISED"
 """Set in the environment of children."""
@@ -23,32 +24,41 @@ _WRONG_USE = 2
 
 
 def stop_with_supervisor() -> None:
-    """In a child: stop as on SIGTERM when the supervisor is gone, even if it was killed."""
+    """In a child: stop as on SIGTERM when the supervisor has ended, even if it was killed."""
     if not os.environ.get(SUPERVISED):
         return
     loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()
 
     def gone() -> None:
         loop.remove_reader(stdin)
-        logger.warning("the supervisor is gone")
+        logger.warning("the supervisor has ended: stopping")
         signal.raise_signal(signal.SIGTERM)
 
     loop.add_reader(stdin, gone)
 
 
 def own_command(*options: str) -> list[str]:
-    """This very command with more options: of one given twice the last counts."""
+    """Return this command with more options. Of an option given twice the last counts."""
     given = sys.argv[1:]
     end = given.index("--") if "--" in given else len(given)
     return [sys.executable, "-m", "ltq", *given[:end], *options, *given[end:]]
 
 
-class Supervisor:
-    """Runs a command several times at once, and again where one crashes.
+def exit_text(code: int) -> str:
+    """Return `"exited with 1"`, or `"was killed by SIGKILL"` for a negative code."""
+    if code >= 0:
+        return f"exited with {code}"
+    with suppress(ValueError):  # real-time signals have no name
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"was killed by signal {-code}"
 
-    A child that ends with 0 has done its work. One that ends with wrong use (2), or with an error
-    before any child ever ran well, ends the whole: it would only do so again. Signals are passed
-    on; children are in sessions of their own, so that Ctrl-C reaches them once, through here.
+
+class Supervisor:
+    """Runs a command in several child processes, and restarts those that crash.
+
+    A child that exits with 0 has done its work. One that exits with wrong use (2), or with an error
+    before any child ever ran well, would only do so again: the supervisor stops them all. Signals
+    are passed on. Each child has its own session, so that Ctrl-C reaches it once, from here.
     """
 
     def __init__(self, command: Sequence[str], count: int) -> None:
@@ -60,7 +70,7 @@ class Supervisor:
         self._exit_code = 0
 
     async def run(self) -> int:
-        """Keep the children running until they are done or told to stop; the exit code."""
+        """Keep the children running until they are done or told to stop. Return the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
@@ -91,20 +101,20 @@ class Supervisor:
                 self._signalled()
                 return
             pause = FIRST_PAUSE if ran_well else pause
-            logger.error("process %d ended with %d, starting it again in %g s", index, code, pause)
+            logger.error("process %d %s: restarting in %g s", index, exit_text(code), pause)
             await self._rest(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _run_once(self, index: int) -> int:
         child = await asyncio.create_subprocess_exec(
             *self._command,
-            stdin=asyncio.subprocess.PIPE,  # ends with this process: see `stop_with_supervisor`
+            stdin=asyncio.subprocess.PIPE,  # closed when this ends: see `stop_with_supervisor`
             env={**os.environ, SUPERVISED: "1"},
             start_new_session=True,
         )
         self._children[index] = child
         logger.info("process %d runs as pid %d", index, child.pid)
-        if self._stopping.is_set():  # told while it was started
+        if self._stopping.is_set():  # the signal came while the child was starting
             child.terminate()
         return await child.wait()
 

@@ -1,1 +1,1 @@
-"""What is right and wrong about a Redis server and what LTQ keeps there."""
+"""The diagnosis of a Redis server and of LTQ's keys on it."""

@@ -1,6 +1,6 @@
-"""What is right and wrong about a Redis server, its queues and its keys: judged, not looked up.
+"""The checks of a Redis server and of its keys. They judge; they ask the server nothing.
 
-Each check is a function of what `_survey` and `_inventory` saw, and says what to do.
+Each check is a function of what `survey` and `inventory` found, and says what to do.
 """
 
 import re
@@ -14,7 +14,7 @@ from ltq.brokers.redis._notifications import NEEDED, missing_flags
 OLDEST_REDIS, OLDEST_VALKEY = (6, 2), (7, 2)
 
 _FULL = 0.9
-"""The part of a limit beyond which it is told of."""
+"""The share of a limit that is worth a warning."""
 
 _WRITES = (
     ("aof_last_write_status", "write of the append-only file"),
@@ -22,9 +22,11 @@ _WRITES = (
     ("aof_last_bgrewrite_status", "rewrite of the append-only file"),
 )
 
-_SLOW = 0.05
-"""Seconds of a round trip from which it is told of."""
+_SLOW, _VERY_SLOW = 0.005, 0.05
+"""Seconds of a round trip that are worth an advice, and a warning."""
+
 _CLOCK_OFF = 1.0
+"""Seconds between two clocks that are worth a warning."""
 
 
 def check_version(server: Server) -> Finding:
@@ -33,7 +35,7 @@ def check_version(server: Server) -> Finding:
     name = "Valkey" if is_valkey else "Redis"
     text = server.info.get("valkey_version" if is_valkey else "redis_version", "")
     if not text:
-        return Finding("version", Severity.OK, "the server does not tell its version")
+        return Finding("version", Severity.OK, "unknown: the server does not say")
     oldest = OLDEST_VALKEY if is_valkey else OLDEST_REDIS
     version = tuple(int(part) for part in re.findall(r"\d+", text)[:2])
     if version < oldest:
@@ -41,7 +43,7 @@ def check_version(server: Server) -> Finding:
         return Finding(
             "version",
             Severity.DANGER,
-            f"{name} {text} is too old: LTQ's scripts need {wanted}",
+            f"{name} {text} is too old: LTQ needs {wanted}",
             f"upgrade to {name} {wanted} or newer",
         )
     return Finding("version", Severity.OK, f"{name} {text}")
@@ -51,14 +53,14 @@ def check_persistence(server: Server) -> Finding:
     """An append-only file, written every second, without errors."""
     info, config = server.info, server.config or {}
     if "aof_enabled" not in info:
-        return Finding("persistence", Severity.OK, "the server does not tell whether it writes AOF")
+        return Finding("persistence", Severity.OK, "unknown: the server does not say")
     if info["aof_enabled"] != "1":
-        since = "since the last snapshot" if config.get("save") else "there are"
+        since = " since the last snapshot" if config.get("save") else ""
         return Finding(
             "persistence",
             Severity.DANGER,
-            f"the append-only file is off: a crash loses all tasks {since}",
-            "set `appendonly yes` and `appendfsync everysec`, in the configuration file as well",
+            f"the append-only file is off: a crash loses all tasks{since}",
+            "set `appendonly yes` and `appendfsync everysec`, also in the configuration file",
         )
     failed = [what for name, what in _WRITES if info.get(name, "ok") != "ok"]
     if failed:
@@ -67,14 +69,14 @@ def check_persistence(server: Server) -> Finding:
             "persistence",
             Severity.DANGER if is_worst else Severity.WARNING,
             f"the last {failed[0]} failed",
-            "look into the server's log: is the disk full, or no memory left to fork?",
+            "read the server's log: the disk may be full, or the memory too small to fork",
         )
     fsync = config.get("appendfsync")
     if fsync == "no":
         return Finding(
             "persistence",
             Severity.WARNING,
-            "appendfsync is no: a power cut may lose half a minute",
+            "appendfsync is no: a power cut may lose the last half minute",
             "set `appendfsync everysec`",
         )
     return Finding("persistence", Severity.OK, f"append-only file, fsync {fsync or 'unknown'}")
@@ -84,29 +86,29 @@ def check_eviction(server: Server) -> Finding:
     """`maxmemory-policy noeviction`."""
     policy = server.info.get("maxmemory_policy") or (server.config or {}).get("maxmemory-policy")
     if policy is None:
-        return Finding("eviction", Severity.OK, "the server does not tell its maxmemory-policy")
+        return Finding("eviction", Severity.OK, "unknown: the server does not say")
     if policy == "noeviction":
         return Finding("eviction", Severity.OK, "maxmemory-policy noeviction")
     if server.info.get("maxmemory") == "0":
         return Finding(
             "eviction",
             Severity.OK,
-            f"maxmemory-policy is {policy}, but there is no maxmemory",
-            "set `maxmemory-policy noeviction` before anybody sets a limit",
+            f"maxmemory-policy is {policy}, without effect: no maxmemory is set",
+            "set `maxmemory-policy noeviction` before somebody sets a limit",
         )
     return Finding(
         "eviction",
         Severity.DANGER,
-        f"maxmemory-policy is {policy}: a full server removes tasks",
+        f"maxmemory-policy is {policy}: a full server deletes tasks",
         "set `maxmemory-policy noeviction`",
     )
 
 
 def check_memory(server: Server) -> Finding:
-    """Memory used, against the limit or the machine's."""
+    """Memory in use, of the limit or of the machine."""
     used, limit = _int(server.info.get("used_memory")), _int(server.info.get("maxmemory"))
     if not used:
-        return Finding("memory", Severity.OK, "the server does not tell how much memory it uses")
+        return Finding("memory", Severity.OK, "unknown: the server does not say")
     whole = limit or _int(server.info.get("total_system_memory"))
     what = "maxmemory" if limit else "the machine's memory"
     share = f" of {_size(whole)} ({what})" if whole else ""
@@ -115,81 +117,82 @@ def check_memory(server: Server) -> Finding:
         return Finding(
             "memory",
             Severity.WARNING,
-            f"{text}: soon nothing can be sent any more",
-            "give it more, shorten `result_ttl`, purge dead letters, or run more workers",
+            f"{text}: sends will soon fail",
+            "raise the limit, shorten `result_ttl`, purge dead letters, or run more workers",
         )
     return Finding("memory", Severity.OK, text)
 
 
 def check_notifications(server: Server) -> Finding:
-    """`notify-keyspace-events` with `Kghx`, or the right to switch it on."""
+    """`notify-keyspace-events` with `Kghx`, or the right to set it."""
     flags = (server.config or {}).get("notify-keyspace-events")
     if server.notified:
         shown = "" if flags is None else f" (notify-keyspace-events {flags})"
-        return Finding("notifications", Severity.OK, f"keyspace notifications come{shown}")
-    slow = "watching polls: results are seen up to a second late"
+        return Finding("notifications", Severity.OK, f"keyspace notifications arrive{shown}")
+    slow = "LTQ polls, and results arrive up to a second late"
     advice = f"set `notify-keyspace-events {NEEDED}` in the server's configuration"
     if flags is None:
         return Finding(
             "notifications",
             Severity.WARNING,
-            f"no notification came, CONFIG is refused: {slow}",
+            f"no notification arrived, and CONFIG is refused: {slow}",
             advice,
         )
     missing = missing_flags(flags)
     if not missing and server.notified is None:
-        text = f"notify-keyspace-events is {flags}; it could not be tried out"
+        text = f"notify-keyspace-events is {flags}; this could not be tried"
         return Finding("notifications", Severity.OK, text)
     if missing:
         return Finding(
             "notifications",
             Severity.OK,
             f"notify-keyspace-events lacks {missing}",
-            f"LTQ adds the flags itself where CONFIG SET is allowed; better, {advice}",
+            f"{advice}; LTQ adds the flags if it may use CONFIG SET",
         )
     return Finding(
         "notifications",
         Severity.WARNING,
-        f"notify-keyspace-events is {flags}, yet none came: {slow}",
-        "is there a proxy between, or a user without channels?",
+        f"notify-keyspace-events is {flags}, yet none arrived: {slow}",
+        "check for a proxy in between, or a user without channels",
     )
 
 
 def check_latency(server: Server) -> Finding:
-    """Round trips."""
+    """Round trip times."""
     median, worst = server.median_ping, server.worst_ping
     text = f"round trip {1000 * median:.2f} ms (median), {1000 * worst:.2f} ms (worst)"
-    if median > _SLOW:
-        return Finding("latency", Severity.WARNING, text, "run the workers nearer to the server")
-    return Finding("latency", Severity.OK, text)
+    severity = Severity.WARNING if median > _VERY_SLOW else Severity.OK
+    advice = "run the workers closer to the server" if median > _SLOW else ""
+    return Finding("latency", severity, text, advice)
 
 
 def check_clock(server: Server) -> Finding:
-    """Clocks: LTQ uses the server's, but an `eta` is by the sender's."""
-    text = f"the server's clock is {server.clock:+.3f} s against this machine's"
+    """The clocks: LTQ uses the server's, but an `eta` is by the sender's."""
+    side = "ahead of" if server.clock > 0 else "behind"
+    text = f"the server's clock is {abs(server.clock):.3f} s {side} this machine's"
     if abs(server.clock) > _CLOCK_OFF:
         return Finding(
             "clock",
             Severity.WARNING,
-            f"{text}: an `eta` comes early or late by that",
-            "let both keep time by NTP",
+            f"{text}: an `eta` is early or late by that",
+            "synchronize both clocks with NTP",
         )
     return Finding("clock", Severity.OK, text)
 
 
 def check_connections(server: Server) -> Finding:
-    """Connections used, against `maxclients`."""
+    """Connections in use, of `maxclients`."""
     used = _int(server.info.get("connected_clients"))
     most = _int(server.info.get("maxclients") or (server.config or {}).get("maxclients"))
     if not used or not most:
-        return Finding("connections", Severity.OK, "the server does not tell how many may connect")
-    text = f"{used} of {most} connections used"
+        return Finding("connections", Severity.OK, "unknown: the server does not say")
+    text = f"{used} of {most} connections in use"
     if used > _FULL * most:
         return Finding(
             "connections",
             Severity.WARNING,
-            f"{text}: soon nobody can connect",
-            "raise `maxclients`, or look for clients that leave connections open",
+            f"{text}: connecting will soon fail",
+            "raise `maxclients`, or find clients that leave connections open",
         )
     return Finding("connections", Severity.OK, text)
 
@@ -201,23 +204,23 @@ def check_rights(server: Server) -> Finding:
         return Finding(
             "rights",
             Severity.DANGER,
-            "the server takes no writes now, so nothing could be tried",
-            "is it a replica, loading, or unable to write its disk?",
+            "unknown: the server refuses writes now",
+            "check whether it is a replica, is loading, or cannot write to its disk",
         )
     if rights.no_keys:
         return Finding(
             "rights",
             Severity.DANGER,
             "the user may not use keys that begin with ltq:",
-            "ACL SETUSER ... ~ltq:*",
+            "grant them: `ACL SETUSER NAME ~ltq:*`",
         )
     missing = [command.lower() for command in rights.denied]
     if missing or rights.scripts:
         names = ", ".join(missing) or "scripts: " + ", ".join(rights.scripts)
         grants = " ".join(f"+{command}" for command in missing) or "+eval +evalsha"
-        text, advice = f"the user may not use {names}", f"ACL SETUSER ... {grants}"
+        text, advice = f"the user may not use {names}", f"grant them: `ACL SETUSER NAME {grants}`"
         return Finding("rights", Severity.DANGER, text, advice)
-    return Finding("rights", Severity.OK, "every command and script LTQ uses is allowed")
+    return Finding("rights", Severity.OK, "all commands and scripts of LTQ are allowed")
 
 
 def check_replication(server: Server) -> Finding:
@@ -227,56 +230,64 @@ def check_replication(server: Server) -> Finding:
         return Finding(
             "replication",
             Severity.DANGER,
-            "this is a replica: it takes no tasks",
+            "this is a replica: it refuses writes",
             "connect to the primary",
         )
     if info.get("cluster_enabled") == "1":
         return Finding(
             "replication",
             Severity.WARNING,
-            "cluster mode: LTQ speaks to this one node only",
-            "use a server without cluster mode, or a proxy that hides it",
+            "cluster mode: LTQ talks to this node only",
+            "use a server without cluster mode, or a proxy that hides the cluster",
         )
     replicas = _int(info.get("connected_slaves"))
     if not replicas:
         return Finding("replication", Severity.OK, "a primary without replicas")
     if _int((server.config or {}).get("min-replicas-to-write")):
-        return Finding("replication", Severity.OK, f"{replicas} replicas, and writes need one")
+        return Finding("replication", Severity.OK, f"replicas: {replicas}; writes need one of them")
     return Finding(
         "replication",
         Severity.OK,
-        f"{replicas} replicas: a failover may lose the last writes",
-        "`min-replicas-to-write 1` bounds what is lost",
+        f"replicas: {replicas}; a failover may lose the last writes",
+        "set `min-replicas-to-write 1`: it bounds the loss",
     )
 
 
 SERVER_CHECKS: Sequence[Callable[[Server], Finding]] = (
-    *(check_version, check_persistence, check_eviction, check_memory, check_notifications),
-    *(check_latency, check_clock, check_connections, check_rights, check_replication),
+    check_version,
+    check_persistence,
+    check_eviction,
+    check_memory,
+    check_notifications,
+    check_latency,
+    check_clock,
+    check_connections,
+    check_rights,
+    check_replication,
 )
 
 
 def check_inventory(found: Inventory) -> Iterator[Finding]:
-    """LTQ's keys: names, types, TTLs, places."""
-    scope = "" if found.is_complete else " (of those looked at: --scan N looks at more)"
+    """LTQ's keys: their names, types and TTLs, and tasks that are in no list."""
+    scope = "" if found.is_complete else " (of the keys that were read: --scan N reads more)"
     odds = (
-        (found.strays, "are not LTQ's", "delete or rename them"),
-        (found.mistyped, "have a wrong type", "delete them, as LTQ does when it meets them"),
-        (found.endless, "should have a TTL and have none", "delete them"),
+        (found.strays, "not LTQ's", "delete or rename them"),
+        (found.mistyped, "of a wrong type", "delete them: LTQ would, when it meets them"),
+        (found.endless, "without the TTL they should have", "delete them"),
     )
     told = [
-        Finding("keys", Severity.WARNING, f"{odd.count} keys {text}: {_some(odd)}{scope}", advice)
+        Finding("keys", Severity.WARNING, f"keys {text}: {odd.count}, {_some(odd)}{scope}", advice)
         for odd, text, advice in odds
         if odd.count
     ]
-    text = f"{found.seen} keys under ltq: are as they should be{scope}"
+    text = f"keys under ltq: {found.seen}, all as they should be{scope}"
     yield from told or [Finding("keys", Severity.OK, text)]
     for namespace, count in sorted(found.displaced.items()):
         yield Finding(
             "places",
             Severity.WARNING,
-            f"{count} tasks of {namespace} wait or work nowhere",
-            f"ltq repair {namespace}",
+            f"tasks of {namespace} that are in no list: {count}; nothing will run them",
+            f"run `ltq repair {namespace}`",
         )
 
 

@@ -1,4 +1,4 @@
-"""All that LTQ can tell of a Redis server and what it keeps there."""
+"""The whole examination of a Redis server: its settings, queues and keys."""
 
 from collections.abc import Callable
 
@@ -21,6 +21,8 @@ async def examine(
         if scan:
             findings += check_inventory(await take_inventory(link, scan, on_scan))
     except BrokerError as error:
-        advice = "see what the findings above say"
-        findings.append(Finding("queues", Severity.DANGER, f"cannot be read: {error}", advice))
+        advice = "see the findings above"
+        findings.append(
+            Finding("queues", Severity.DANGER, f"queues and keys cannot be read: {error}", advice)
+        )
     return findings

@@ -1,4 +1,4 @@
-"""LTQ's keys on a server, looked through a few at a time. Nothing is changed.
+"""LTQ's keys on a server, read a few at a time. Nothing is changed.
 
 `lua/README.md` says what each kind of key holds and how long it stays.
 """
@@ -25,7 +25,7 @@ _MAX_DOUBTFUL = 200
 _MAX_NAMED = 5
 """Most odd keys that are named."""
 
-_KEY = re.compile(rb"ltq:\{([^}]*)\}:(([a-z]+)(?::.*)?)", re.DOTALL)
+_KEY = re.compile(rb"ltq:\{([^}]*)\}:(([a-z_]+)(?::.*)?)", re.DOTALL)
 
 Life = Literal["stays", "ends", "ends when final"]
 

@@ -1,6 +1,6 @@
-"""What `ltq doctor` looks at: a Redis server, LTQ's keys in it, its queues. Nothing is changed.
+"""What a Redis server says about itself, tried out where it can be. Nothing is changed.
 
-Judging it is `_checks`' part.
+`checks` judges it.
 """
 
 import statistics

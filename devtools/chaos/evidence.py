@@ -1,0 +1,96 @@
+"""What is left of a run when it is over: everything an audit looks at."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from devtools.chaos.inflict import Done
+from devtools.chaos.load import Notes
+from devtools.chaos.squad import Life
+from devtools.chaos.timeline import OF_THE_WAY
+from devtools.ledger import Event
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Ledger, notes of the load, faults done, and the processes that have ended."""
+
+    events: Sequence[Event]
+    notes: Notes
+    done: Sequence[Done]
+    lives: Sequence[Life]
+
+    @cached_property
+    def starts(self) -> dict[str, list[Event]]:
+        """The runs of each task, in order."""
+        return self._of("start")
+
+    @cached_property
+    def ends(self) -> dict[str, list[Event]]:
+        """The runs of each task that came to their end."""
+        return self._of("end")
+
+    @cached_property
+    def killers(self) -> set[int]:
+        """The processes in which a toxic task ran."""
+        return {event.pid for event in self.events if event.id.startswith("toxic-")}
+
+    @cached_property
+    def repeated(self) -> list[tuple[Event, Event]]:
+        """Runs that began again with no failure in between: the run, and the one after it."""
+        pairs = []
+        for runs in self.starts.values():
+            following = pairwise(runs)
+            pairs += [(one, two) for one, two in following if one.attempt == two.attempt]
+        return pairs
+
+    def explains(self, one: Event, two: Event) -> str:
+        """Which fault explains that a run began again; empty if none does."""
+        for life in self.lives:
+            if life.worker.pid == one.pid and life.wanted != "term" and life.ended <= two.time:
+                return life.wanted or "toxic neighbour"
+        first, last = sorted((one.time, two.time))  # a process that was stopped may begin late
+        for fault in self.done:
+            if fault.began > last or fault.ended < first:
+                continue
+            if fault.kind == "stop" and fault.pid == one.pid:
+                return "stop"
+            if fault.kind in ("redis", "hole", "pause", "drop"):
+                return fault.kind
+        return ""
+
+    def outages(self) -> list[tuple[float, float]]:
+        """When the way to the server was hurt, overlapping ones as one."""
+        spans: list[tuple[float, float]] = []
+        way = sorted((d.began, d.ended) for d in self.done if d.kind in OF_THE_WAY)
+        for began, ended in way:
+            if spans and began <= spans[-1][1]:
+                spans[-1] = (spans[-1][0], max(ended, spans[-1][1]))
+            else:
+                spans.append((began, ended))
+        return spans
+
+    def was_hurt(self, began: float, ended: float) -> bool:
+        """Whether the way to the server was hurt at some time in between."""
+        return any(a <= ended and b >= began for a, b in self.outages())
+
+    def _of(self, what: str) -> dict[str, list[Event]]:
+        found: dict[str, list[Event]] = defaultdict(list)
+        for event in sorted(self.events, key=lambda event: (event.token, event.time)):
+            if event.what == what:
+                found[event.id].append(event)
+        return dict(found)
+
+
+def gaps(evidence: Evidence) -> list[float]:
+    """After each outage: seconds until a task began, where no other outage came first."""
+    begun = sorted(event.time for event in evidence.events if event.what == "start")
+    spans, found = evidence.outages(), []
+    for number, (_, ended) in enumerate(spans):
+        following = next((time for time in begun if time > ended), None)
+        another = spans[number + 1][0] if number + 1 < len(spans) else float("inf")
+        if following is not None and following < another:
+            found.append(following - ended)
+    return found

@@ -1,0 +1,1 @@
+"""What is measured under one kind of fault each."""

@@ -1,0 +1,206 @@
+"""Producers of tasks of every kind, and a waiter for each that was acknowledged."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from devtools.chaos import jobs
+from devtools.chaos.stage import through
+from ltq import Handle, ResultTimeoutError, Status, Task, TaskState
+from ltq.broker import Broker
+from ltq.errors import BrokerError, LtqError
+
+_PATIENCE = 15.0
+"""Seconds one wait may take; then the waiter waits again."""
+
+
+@dataclass(frozen=True)
+class Sort:
+    """One kind of task: what is sent, how often, and how it has to end."""
+
+    name: str
+    weight: int
+    task: Task[..., Any]
+    arguments: Callable[[int, Random], tuple[Any, ...]]
+    options: Callable[[Random], dict[str, Any]] = lambda _: {}
+    ends: Status = Status.COMPLETED
+    tries: int = 1
+    cancel: bool = False
+
+
+def _number(number: int, _: Random) -> tuple[int]:
+    return (number,)
+
+
+def _within(low: float, high: float) -> Callable[[int, Random], tuple[int, float]]:
+    return lambda number, chance: (number, round(chance.uniform(low, high), 3))
+
+
+def _delay(chance: Random) -> dict[str, Any]:
+    return {"delay": chance.uniform(0.05, 3.0)}
+
+
+SORTS: tuple[Sort, ...] = (
+    Sort("instant", 30, jobs.instant, _number),
+    Sort("work", 30, jobs.work, _within(0.0, 0.2)),
+    Sort("slow", 3, jobs.work, _within(0.5, 1.5)),
+    Sort("plod", 8, jobs.plod, _within(0.0, 0.2)),
+    Sort("delayed", 10, jobs.instant, _number, _delay),
+    Sort("high", 4, jobs.instant, _number, lambda _: {"priority": "high"}),
+    Sort("low", 4, jobs.work, _within(0.0, 0.1), lambda _: {"priority": "low"}),
+    Sort("flaky", 6, jobs.flaky, _number, tries=jobs.FLAKY_TRIES),
+    Sort("broken", 2, jobs.broken, _number, ends=Status.FAILED),
+    Sort("stepped", 4, jobs.stepped, lambda number, chance: (number, chance.randint(1, 6))),
+    Sort("cancelled", 5, jobs.work, _within(0.0, 1.0), cancel=True),
+    Sort("postponed", 2, jobs.work, _within(0.0, 0.2), _delay, cancel=True),
+)
+NEIGHBOUR = Sort("neighbour", 0, jobs.frail, _within(0.2, 0.6))
+TOXIC = Sort("toxic", 0, jobs.toxic, _number, ends=Status.REJECTED, tries=jobs.MAX_DELIVERIES)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A task whose send was acknowledged."""
+
+    id: str
+    number: int
+    sort: Sort
+    handle: Handle[Any]
+    time: float
+
+
+@dataclass
+class Notes:
+    """What producers and waiters have seen."""
+
+    sent: dict[str, Sent] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+    """Sends that failed: they may have arrived all the same."""
+    in_flight: set[str] = field(default_factory=set)
+    """Sends without an answer so far. Those of a producer that was stopped stay here: they may
+    have arrived as well."""
+    answers: dict[str, TaskState[Any]] = field(default_factory=dict)
+    """The final states that the waiters were given."""
+    errors: dict[str, LtqError] = field(default_factory=dict)
+    """What else ended a waiter."""
+    cancels: dict[str, bool | None] = field(default_factory=dict)
+    """What `cancel` answered; None where the broker did not answer."""
+    asked_again: int = 0
+    """Waits that were told of the broker, or took long, and were repeated."""
+    backwards: list[str] = field(default_factory=list)
+    """Tasks whose progress went back within one run."""
+
+
+class Load:
+    """Sends until told to stop; each waiter then has until `finish` ends."""
+
+    def __init__(
+        self,
+        seed: int,
+        brokers: Sequence[Broker],
+        *,
+        producers: int = 6,
+        sorts: Sequence[Sort] = SORTS,
+    ) -> None:
+        self.notes = Notes()
+        self._sorts = sorts
+        self._chance = Random(seed + 1)
+        self._brokers = brokers
+        self._count = producers
+        self._number = 0
+        self._producers: list[asyncio.Task[None]] = []
+        self._waiters: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, pause: float) -> None:
+        """Send, each producer with `pause` seconds between two in the mean."""
+        self._producers = [
+            asyncio.create_task(self._produce(self._brokers[n % len(self._brokers)], pause))
+            for n in range(self._count)
+        ]
+
+    async def stop(self) -> None:
+        """Send no more."""
+        for producer in self._producers:
+            producer.cancel()
+        await asyncio.gather(*self._producers, return_exceptions=True)
+
+    async def finish(self, timeout: float) -> list[str]:
+        """Wait for the waiters; the ids of those that were not answered in time."""
+        if self._waiters:
+            await asyncio.wait(self._waiters.values(), timeout=timeout)
+        left = [task_id for task_id, waiter in self._waiters.items() if not waiter.done()]
+        for waiter in self._waiters.values():
+            waiter.cancel()
+        ended = await asyncio.gather(*self._waiters.values(), return_exceptions=True)
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
+        return left
+
+    async def send(self, sort: Sort, broker: Broker) -> None:
+        """Send one, and wait for it in the background."""
+        self._number += 1
+        number, task_id = self._number, f"{sort.name}-{self._number}"
+        options = {"id": task_id, **sort.options(self._chance)}
+        task = through(sort.task.with_options(**options), broker)
+        arguments = sort.arguments(number, self._chance)
+        self.notes.in_flight.add(task_id)
+        try:
+            handle = await task.send(*arguments)
+        except BrokerError:
+            self.notes.in_flight.discard(task_id)
+            self.notes.refused.append(task_id)
+            return
+        self.notes.in_flight.discard(task_id)
+        self.notes.sent[task_id] = Sent(task_id, number, sort, handle, time.time())
+        self._waiters[task_id] = asyncio.create_task(self._wait(task_id, sort, handle))
+        if sort.cancel:
+            await self._cancel(task_id, handle)
+
+    async def _produce(self, broker: Broker, pause: float) -> None:
+        weights = [sort.weight for sort in self._sorts]
+        while True:
+            (sort,) = self._chance.choices(self._sorts, weights)
+            await self.send(sort, broker)
+            await asyncio.sleep(self._chance.expovariate(1 / pause))
+
+    async def _cancel(self, task_id: str, handle: Handle[Any]) -> None:
+        await asyncio.sleep(self._chance.uniform(0.0, 0.3))
+        self.notes.cancels[task_id] = None
+        try:
+            self.notes.cancels[task_id] = await handle.cancel()
+        except BrokerError:
+            return
+
+    async def _wait(self, task_id: str, sort: Sort, handle: Handle[Any]) -> None:
+        while True:
+            try:
+                watches = sort.name == "stepped"
+                state = await (self._watch(handle) if watches else handle.wait(_PATIENCE))
+            except (BrokerError, ResultTimeoutError):
+                self.notes.asked_again += 1
+            except LtqError as error:
+                self.notes.errors[task_id] = error
+                return
+            else:
+                self.notes.answers[task_id] = state
+                return
+
+    async def _watch(self, handle: Handle[Any]) -> TaskState[Any]:
+        """Follow its progress, which grows in each run."""
+        last: TaskState[Any] | None = None
+        async for state in handle.watch(_PATIENCE):
+            if last and last.dequeue_count == state.dequeue_count and _went_back(last, state):
+                self.notes.backwards.append(state.id)
+            last = state
+        assert last is not None, "a watch gives a state"
+        return last
+
+
+def _went_back(before: TaskState[Any], after: TaskState[Any]) -> bool:
+    return bool(
+        before.progress and after.progress and after.progress.current < before.progress.current
+    )

@@ -1,0 +1,5 @@
+"""A whole broker in three small files, with nothing but public names of LTQ. See docs/broker.md."""
+
+from examples.tiny_broker.broker import TinyBroker
+
+__all__ = ["TinyBroker"]

@@ -1,0 +1,51 @@
+"""The wire format of a worker: its serializer, and one decoder for each type."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from ltq._codec.formats import Decode, Format, MsgspecFormat, ObjectFormat
+from ltq._codec.unions import lower
+from ltq._display.values import short_repr
+from ltq.codec import DEFAULT_MAX_PAYLOAD, Serializer
+from ltq.errors import ConfigurationError
+
+
+class Codec:
+    """The wire format of a worker: `"json"`, `"msgpack"`, or an object with `dumps` and `loads`."""
+
+    def __init__(
+        self, serializer: str | Serializer = "json", max_payload: int = DEFAULT_MAX_PAYLOAD
+    ) -> None:
+        self.max_payload = max_payload
+        """Most bytes of the arguments or the result of one task."""
+        self._format = _format(serializer)
+        self._decoders: dict[Any, Decode] = {}
+        self.encode: Callable[[Any], bytes] = self._format.encode
+        self.split: Callable[[bytes], tuple[list[Any], dict[str, Any]]] = self._format.split
+        self.load: Callable[[bytes], Any] = self._format.load
+
+    def decoder(self, hint: Any) -> Decode:
+        """The decoder of a type, made once; raises `TypeError` for a type that cannot travel."""
+        try:
+            return self._decoders[hint, repr(hint)]
+        except (KeyError, TypeError):  # TypeError: not hashable
+            decode = self._format.decoder(lower(hint, self._format))
+        with suppress(TypeError):  # `A | B` equals `B | A`, but is decoded differently
+            self._decoders[hint, repr(hint)] = decode
+        return decode
+
+
+def _format(serializer: Any) -> Format:
+    if isinstance(serializer, str):
+        module = {"json": msgspec.json, "msgpack": msgspec.msgpack}.get(serializer)
+        if module is not None:
+            return MsgspecFormat(module)
+    elif all(callable(getattr(serializer, name, None)) for name in ("dumps", "loads")):
+        return ObjectFormat(serializer)
+    raise ConfigurationError(
+        f"serializer={short_repr(serializer)} is not allowed: "
+        '"json", "msgpack", or an object with dumps and loads'
+    )

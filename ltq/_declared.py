@@ -1,0 +1,89 @@
+"""A task as LTQ itself sees it: `Task` is what users see of it."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Generic, Protocol
+
+from msgspec.structs import replace
+from typing_extensions import ParamSpec, TypeVar
+
+from ltq._codec.call import CallCodec
+from ltq._sender.envelopes import EnvelopeMaker, SendHooks
+from ltq.broker import BrokerSource
+from ltq.errors import ConfigurationError
+from ltq.events import EventStream
+from ltq.message import Envelope, Message, Published, lane_of
+from ltq.options import SendConfig, parse_task_options
+from ltq.task import SendHook, Task
+
+P = ParamSpec("P", default=...)
+R = TypeVar("R", default=Any)
+
+
+class TaskSource(BrokerSource, Protocol):
+    """What a task has to know of its worker."""
+
+    @property
+    def middlewares(self) -> Sequence[SendHook]:
+        """The worker's middleware now."""
+        ...
+
+    @property
+    def result_ttl(self) -> float:
+        """Seconds that final states stay, where the task itself does not say."""
+        ...
+
+
+class DeclaredTask(Task[P, R], Generic[P, R]):
+    """A task with what the other parts of LTQ need of it. Every task is one."""
+
+    def __init__(
+        self,
+        source: TaskSource,
+        fn: Callable[P, Awaitable[R]] | Callable[P, R],
+        *,
+        name: str,
+        options: Mapping[str, Any],
+        codec: CallCodec,
+        events: EventStream,
+    ) -> None:
+        """`name` is the full one, "worker:function". Raises `ConfigurationError`."""
+        config = parse_task_options({key: options[key] for key in options if key != "name"})
+        self.name = name
+        self.fn = fn
+        self.is_async = inspect.iscoroutinefunction(fn)
+        self.options = options
+        self.config = config
+        self.queue = config.queue or name
+        self.lane: str = lane_of(self.queue, name, limited=config.is_limited)
+        """Where it waits in its queue, see `lane_of`."""
+        self.result_ttl = source.result_ttl if config.result_ttl is None else config.result_ttl
+        self._source = source
+        self._codec = codec
+        self._events = events
+        hooks: SendHooks[Task[..., Any]] = SendHooks(source, SendHook.on_send)
+        self._envelopes = EnvelopeMaker(name, config, codec, hooks, SendConfig())
+        self._send_options = {}
+        self.__doc__ = fn.__doc__
+        self.__wrapped__ = fn
+
+    @classmethod
+    def of(cls, task: Task[P, R]) -> "DeclaredTask[P, R]":
+        """The same object, seen from inside. Raises `ConfigurationError` for one made by hand."""
+        if not isinstance(task, DeclaredTask):
+            raise ConfigurationError(f"{task!r} was not made by @worker.task")
+        return task
+
+    @property
+    def codec(self) -> CallCodec:
+        """Reads and writes its arguments and results."""
+        return self._codec
+
+    def envelope(self, message: Message[Any], task_id: str) -> Envelope:
+        """A message as it travels, under an id made for this send. Raises what `send` raises."""
+        return self._envelopes.of_message(replace(message, id=task_id), self)
+
+    def published(self, envelope: Envelope, answer: Published) -> None:
+        """Tell the worker's listeners what became of an envelope that was not sent by `send`."""
+        if self._events.is_heard:
+            self._events.enqueued([envelope], [answer])

@@ -1,0 +1,1 @@
+"""What lies between a call of `task.send` and the broker's `publish`."""

@@ -1,0 +1,214 @@
+"""Envelopes: a call with its encoded arguments, its options, and what middleware adds to it."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from ltq._codec.call import CallCodec
+from ltq._names import new_id
+from ltq._sender.prepared import PreparedMessage
+from ltq.errors import ConfigurationError, InvalidArgumentsError, LtqError
+from ltq.message import Envelope, Message, lane_of
+from ltq.options import SendConfig, TaskConfig
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+T_co = TypeVar("T_co", covariant=True)
+
+logger = logging.getLogger("ltq.task")
+
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Hook(Protocol[T_contra]):
+    """A middleware, as far as sending is concerned."""
+
+    @property
+    def options(self) -> frozenset[str]:
+        """Task options that it implements."""
+        ...
+
+    def on_send(self, message: Message[Any], task: T_contra) -> None:
+        """May write to `message.ctx` before the message is sent."""
+        ...
+
+
+class HookSource(Protocol[T_co]):
+    """Whoever knows the middleware of a task's worker."""
+
+    @property
+    def middlewares(self) -> Sequence[T_co]:
+        """The worker's middleware now."""
+        ...
+
+
+class SendHooks(Generic[T]):
+    """The `on_send` methods of a worker's middleware. The middleware may change at any time.
+
+    `idle` is the `on_send` that does nothing: middleware that inherits it is not called.
+    """
+
+    __slots__ = ("_active", "_idle", "_known", "_source")
+
+    def __init__(self, source: HookSource[Hook[T]], idle: Callable[..., None]) -> None:
+        self._source = source
+        self._idle = idle
+        self._known: Sequence[Hook[T]] = ()
+        self._active: Sequence[Hook[T]] = ()
+
+    def active(self) -> Sequence[Hook[T]]:
+        """The middleware with an `on_send` of its own, in order."""
+        middlewares = self._source.middlewares
+        if self._known != middlewares:
+            self._active = [one for one in middlewares if type(one).on_send is not self._idle]
+            self._known = list(middlewares)
+        return self._active
+
+    def write_ctx(self, message: Message[Any], task: T) -> bytes:
+        """The encoded `ctx` of a message, with what hooks add. The message itself stays as it is.
+
+        What a hook wrote before it failed is dropped.
+        """
+        ctx = _encode_json(message.ctx) if message.ctx else b""
+        hooks = self.active()
+        if not hooks:
+            return ctx
+        seen = _with_ctx(message, ctx)
+        for hook in hooks:
+            try:
+                hook.on_send(seen, task)
+                ctx = _encode_json(seen.ctx) if seen.ctx else b""
+            except LtqError:
+                raise
+            except Exception:  # a hook that merely observes must not prevent a send
+                logger.exception("%s %s: on_send of %r failed", message.task_name, message.id, hook)
+                seen = _with_ctx(message, ctx)
+        return ctx
+
+    def implement(self, option: str) -> bool:
+        """Whether any middleware implements a task option."""
+        return any(option in one.options for one in self._source.middlewares)
+
+
+class EnvelopeMaker(Generic[T]):
+    """Makes the envelopes of one task that are sent with the same options.
+
+    `T` is what the hooks are told of as the task.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: TaskConfig,
+        codec: CallCodec,
+        hooks: SendHooks[T],
+        options: SendConfig,
+    ) -> None:
+        self.options = options
+        self.full_timeout = _full_timeout(config, options)
+        """Seconds that `send` waits for room in a full queue."""
+        self._name = name
+        self._config = config
+        self._codec = codec
+        self._hooks = hooks
+        self._template = _template(name, config, options)
+        self.is_unique = self._template.unique_for > 0
+        """Whether a call with the same arguments is not sent again for a while."""
+
+    def with_options(self, options: SendConfig) -> "EnvelopeMaker[T]":
+        """The maker of the same task's envelopes with other options."""
+        return EnvelopeMaker(self._name, self._config, self._codec, self._hooks, options)
+
+    def of_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], task: T) -> Envelope:
+        """The envelope of a call.
+
+        Raises `InvalidArgumentsError`, `ConfigurationError` for a `max_tries` that nothing
+        implements, and the errors of LTQ that an `on_send` raises.
+        """
+        body = self._codec.encode_call(args, kwargs)
+        fingerprint = self._codec.fingerprint(body) if self.is_unique else ""
+        task_id, ctx = self.options.id or new_id(), b""
+        if self._hooks.active():
+            message = Message(args, kwargs, self._name, {}, task_id, self.options)
+            ctx = self._hooks.write_ctx(message, task)
+        return self.fill(task_id, body, fingerprint, ctx)
+
+    def of_message(self, message: Message[Any], task: T) -> Envelope:
+        """The envelope of a message. Raises what `of_call` raises."""
+        return self.of_messages([message], task)[0]
+
+    def of_messages(self, messages: Sequence[Message[Any]], task: T) -> list[Envelope]:
+        """The envelopes of messages, in their order. Raises what `of_call` raises.
+
+        All arguments are checked before the first hook is called.
+        """
+        bodies = [self._body(message) for message in messages]
+        envelopes = []
+        maker = self
+        for message, body in zip(messages, bodies, strict=True):
+            if message.options is not maker.options:
+                maker = self.with_options(message.options)
+            fingerprint = self._codec.fingerprint(body) if maker.is_unique else ""
+            ctx = self._hooks.write_ctx(message, task)
+            envelopes.append(maker.fill(message.id, body, fingerprint, ctx))
+        return envelopes
+
+    def fill(self, task_id: str, body: bytes, fingerprint: str, ctx: bytes) -> Envelope:
+        """The envelope of what has been encoded."""
+        template = self._template
+        if template.max_tries is not None and not self._hooks.implement("max_tries"):
+            raise ConfigurationError(
+                f"{self._name} is sent with max_tries, "
+                "but no middleware of its worker implements it"
+            )
+        return replace(template, id=task_id, body=body, ctx=ctx, fingerprint=fingerprint)
+
+    def longest_full_timeout(self, messages: Sequence[Message[Any]]) -> float:
+        """Seconds that `send_many` waits for room: the longest that any of the messages allows."""
+        return max((_full_timeout(self._config, one.options) for one in messages), default=0.0)
+
+    def _body(self, message: Message[Any]) -> bytes:
+        """The encoded arguments of a message."""
+        if message.task_name != self._name:
+            raise InvalidArgumentsError(
+                f"{self._name}: a message of {message.task_name!r} cannot be sent through this task"
+            )
+        if isinstance(message, PreparedMessage):
+            return message.body
+        return self._codec.encode_call(message.args, message.kwargs)
+
+
+def _template(name: str, config: TaskConfig, options: SendConfig) -> Envelope:
+    """What all envelopes of a task with the same send options have in common."""
+    queue = config.queue or name
+    return Envelope(
+        id="",
+        queue=queue,
+        lane=lane_of(queue, name, limited=config.is_limited),
+        task_name=name,
+        body=b"",
+        priority=config.priority if options.priority is None else options.priority,
+        delay=options.delay,
+        eta=options.eta,
+        timeout=config.timeout if options.timeout is None else options.timeout,
+        max_tries=options.max_tries,
+        result_ttl=options.result_ttl,
+        max_pending=config.max_pending,
+        max_deliveries=config.max_deliveries,
+        unique_for=options.unique_for or config.unique_for or 0.0,
+        has_new_id=options.id is None,
+    )
+
+
+def _full_timeout(config: TaskConfig, options: SendConfig) -> float:
+    """Seconds to wait for room in a full queue."""
+    if (options.on_full or config.on_full) == "raise":
+        return 0.0
+    return config.full_timeout if options.full_timeout is None else options.full_timeout
+
+
+def _with_ctx(message: Message[Any], ctx: bytes) -> Message[Any]:
+    return replace(message, ctx=msgspec.json.decode(ctx) if ctx else {})

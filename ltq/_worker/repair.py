@@ -1,0 +1,59 @@
+"""Tasks that have lost their place are put back, now and then."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+
+from ltq._aio.clock import Jitter, jittered
+from ltq._aio.service import Service
+from ltq.broker import Settler
+from ltq.errors import BrokerError
+
+logger = logging.getLogger("ltq.worker")
+
+REPAIR_EVERY = 600.0
+"""Seconds between two repairs, by one worker of all."""
+
+FIRST_REPAIR = 2.0
+"""Seconds after which a worker that starts repairs first, unless another one just did."""
+
+
+class RepairLoop(Service):
+    """Repairs the queues of a worker: what is done to a server's keys may take a task's place.
+
+    `lease` is how many seconds a task without a lease gets. `sleep` waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        settler: Settler,
+        queues: Collection[str],
+        *,
+        lease: float,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        jitter: Jitter = jittered,
+    ) -> None:
+        super().__init__("ltq-repair", logger)
+        self._settler = settler
+        self._queues = queues
+        self._lease = lease
+        self._sleep = sleep
+        self._jitter = jitter
+
+    async def _run(self) -> None:
+        pause, every = FIRST_REPAIR, FIRST_REPAIR
+        while True:
+            await self._sleep(self._jitter(pause))
+            await self._repair(every)
+            pause, every = REPAIR_EVERY, REPAIR_EVERY / 2
+
+    async def _repair(self, every: float) -> None:
+        try:
+            repaired = await self._settler.repair(self._queues, lease=self._lease, every=every)
+        except BrokerError as error:
+            logger.debug("repair skipped: %s", error)
+        except Exception:
+            logger.exception("repair failed")
+        else:
+            if repaired:
+                logger.warning("repaired %d tasks that had lost their place in a queue", repaired)

@@ -1,0 +1,55 @@
+"""Calls of plain functions in threads, which cannot be cancelled."""
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from typing import Any
+
+
+class ThreadCalls:
+    """Calls functions, at most `limit` at once, each in a thread and the context of its caller.
+
+    Where a call is cancelled its thread goes on. `left_behind` tells the caller's asyncio task of
+    that thread.
+    """
+
+    def __init__(self, limit: int, name: str) -> None:
+        self._threads = ThreadPoolExecutor(limit, name)
+        self._left: dict[asyncio.Task[Any] | None, Future[Any]] = {}
+
+    async def call(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Call a function, and wait for what it returns or raises."""
+        inside = contextvars.copy_context().run
+        thread = self._threads.submit(inside, _call, fn, args, kwargs)
+        try:
+            return await asyncio.wrap_future(thread)
+        except asyncio.CancelledError:
+            if not thread.cancel() and not thread.done():  # it has begun, and goes on
+                self._left[asyncio.current_task()] = thread
+            raise
+
+    def left_behind(self) -> "Future[Any] | None":
+        """The thread that a cancelled call of this asyncio task left, if it still runs.
+
+        The task asks once, at its end.
+        """
+        if not self._left:
+            return None
+        thread = self._left.pop(asyncio.current_task(), None)
+        return None if thread is None or thread.done() else thread
+
+    def close(self) -> None:
+        """Begin no more calls. Threads that run go on."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Call a function in this thread. What a future cannot hold, or means, is another error."""
+    try:
+        return fn(*args, **kwargs)
+    except (StopIteration, asyncio.CancelledError, CancelledError) as error:
+        kind = type(error).__name__
+        raise RuntimeError(f"{kind}, raised by a function in a thread") from error

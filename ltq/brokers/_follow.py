@@ -1,0 +1,207 @@
+"""Following many tasks by reading their states again: what watching has in common in all stores.
+
+A store that sends notifications tells which task may have changed: a hint, never the state itself.
+It makes the task dirty, and all dirty tasks are read together. So nothing is lost as long as each
+task is marked once after its subscription holds. All tasks are read again now and then, slowly, in
+case that a notification was lost. Without notifications the same re-read runs quickly instead: it
+comes sooner after a change, and later the longer nothing changes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from ltq._aio.service import Service
+from ltq.broker.feed import Feed
+from ltq.errors import BrokerError
+from ltq.state import TaskState
+
+logger = logging.getLogger("ltq.broker")
+
+SLOW_REREAD = 5.0
+"""Seconds between re-reads while notifications come."""
+
+FASTEST_POLL, SLOWEST_POLL = 0.005, 1.0
+"""Seconds between re-reads while they do not."""
+
+_SLOWDOWN = 1.5
+"""Each re-read without a change is followed by a pause that is longer by this factor."""
+
+_READING_SHARE = 4.0
+"""The pause is at least this many times as long as the re-read before it took."""
+
+_AWAY_PAUSE = 0.5
+"""Seconds between attempts to read while the store is away."""
+
+READ_BATCH = 500
+"""How many tasks are read in one call."""
+
+Target = tuple[str, str]
+"""A namespace and a task's id."""
+
+
+class Source(Protocol):
+    """What a store gives to those who follow its tasks."""
+
+    async def states(self, namespace: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
+        """The present states, None for an unknown or expired id. Raises `BrokerError`."""
+        ...
+
+    def subscribe(self, target: Target) -> None:
+        """A task is followed: see to it that it is marked once, and then after each change."""
+        ...
+
+    def unsubscribe(self, target: Target) -> None:
+        """A task is followed no longer."""
+        ...
+
+
+class Follower(Service):
+    """The feeds of all tasks that are followed in one event loop.
+
+    `is_notified` says whether notifications come; in the beginning they do not.
+    """
+
+    def __init__(self, source: Source) -> None:
+        super().__init__("ltq-follower", logger)
+        self._source = source
+        self._feeds: dict[Target, set[Feed]] = {}
+        self._dirty: dict[Target, None] = {}
+        self._reading: asyncio.Task[None] | None = None
+        self._refusal: BrokerError | None = None
+        self._is_notified = False
+        self._pause = FASTEST_POLL
+        self._hurry = asyncio.Event()
+
+    def feed(self, target: Target) -> Feed:
+        """Follow one task: the feed gets its present state soon, and each later one."""
+        feed = Feed(lambda closed: self._drop(target, closed))
+        if self._refusal is not None:
+            feed.fail(self._refusal)
+            return feed
+        is_first = target not in self._feeds
+        self._feeds.setdefault(target, set()).add(feed)
+        if is_first:
+            self._source.subscribe(target)
+        if not is_first or not self._is_notified:
+            self.mark(target)
+        self._pause = FASTEST_POLL
+        self.start()
+        return feed
+
+    def mark(self, target: Target) -> None:
+        """A task may have changed: read it soon, if it is followed."""
+        if target not in self._feeds:
+            return
+        self._dirty[target] = None
+        if self._reading is None or self._reading.done():
+            self._reading = self._spawn(self._read_dirty(), "read")
+
+    def waits_for_the_end(self, target: Target) -> bool:
+        """Whether nobody wants to know about a task before it is final."""
+        return all(feed.only_end for feed in self._feeds.get(target, ()))
+
+    def trust_notifications(self) -> None:
+        """Notifications come now: read once what changed before, then only what they name."""
+        self._is_notified = True
+        self._mark_all()
+
+    def poll(self) -> None:
+        """Notifications do not come (any more): poll, at once."""
+        self._is_notified = False
+        self._pause = FASTEST_POLL
+        self._hurry.set()
+
+    def refuse(self, error: BrokerError | None) -> None:
+        """Let all feeds fail, and those to come, until this is called with None."""
+        self._refusal = error
+        if error is not None:
+            for feed in self._all_feeds():
+                feed.fail(error)
+
+    async def aclose(self) -> None:
+        """Stop; feeds that are still open fail."""
+        await super().aclose()
+        for feed in self._all_feeds():
+            feed.fail(BrokerError("the broker was closed while the task was watched"))
+        self._feeds.clear()
+
+    def _drop(self, target: Target, feed: Feed) -> None:
+        feeds = self._feeds.get(target)
+        if feeds is None:
+            return
+        feeds.discard(feed)
+        if not feeds:
+            del self._feeds[target]
+            self._source.unsubscribe(target)
+
+    def _all_feeds(self) -> list[Feed]:
+        return [feed for feeds in self._feeds.values() for feed in feeds]
+
+    def _mark_all(self) -> None:
+        for target in self._feeds:
+            self.mark(target)
+
+    # Reading
+
+    async def _run(self) -> None:
+        """Read everything again, slowly beside notifications, quickly without."""
+        loop = asyncio.get_running_loop()
+        took = 0.0
+        while self._feeds:
+            await self._wait_for_reread(took)
+            began = loop.time()
+            self._mark_all()
+            if self._reading is not None:
+                await asyncio.wait([self._reading])
+            took = loop.time() - began
+
+    async def _wait_for_reread(self, took: float) -> None:
+        """Wait as long as the last re-read, which took so many seconds, allows."""
+        pause = SLOW_REREAD if self._is_notified else max(self._pause, _READING_SHARE * took)
+        self._hurry.clear()
+        try:
+            async with asyncio.timeout(pause):
+                await self._hurry.wait()
+        except TimeoutError:
+            self._pause = min(self._pause * _SLOWDOWN, SLOWEST_POLL)
+
+    async def _read_dirty(self) -> None:
+        """Read what is dirty, together, until nothing is."""
+        while self._dirty:
+            dirty, self._dirty = self._dirty, {}
+            if not await self._read_all(dirty):
+                self._dirty = dirty | self._dirty
+                await asyncio.sleep(_AWAY_PAUSE)
+
+    async def _read_all(self, targets: Iterable[Target]) -> bool:
+        """Read these tasks; False if the store is away. Then feeds that wait to begin fail."""
+        try:
+            for namespace, ids in self._batches(targets):
+                states = await self._source.states(namespace, ids)
+                for task_id, state in zip(ids, states, strict=True):
+                    self._put((namespace, task_id), state)
+        except BrokerError as error:
+            for feed in self._all_feeds():
+                if not feed.started:
+                    feed.fail(error)
+            return False
+        return True
+
+    def _batches(self, targets: Iterable[Target]) -> list[tuple[str, list[str]]]:
+        """The ids that are still followed, by namespace, not too many in each batch."""
+        by_namespace: dict[str, list[str]] = {}
+        for namespace, task_id in targets:
+            if (namespace, task_id) in self._feeds:
+                by_namespace.setdefault(namespace, []).append(task_id)
+        return [
+            (namespace, ids[start : start + READ_BATCH])
+            for namespace, ids in by_namespace.items()
+            for start in range(0, len(ids), READ_BATCH)
+        ]
+
+    def _put(self, target: Target, state: TaskState[bytes] | None) -> None:
+        for feed in tuple(self._feeds.get(target, ())):
+            if feed.put_changed(state):
+                self._pause = FASTEST_POLL

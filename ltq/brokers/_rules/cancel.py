@@ -1,0 +1,35 @@
+"""Ending tasks from outside: one is cancelled, or all that wait in a queue are removed."""
+
+from ltq.brokers._rules import moves
+from ltq.brokers._rules.expiry import find
+from ltq.brokers._rules.places import Places
+from ltq.errors import TaskNotFoundError
+from ltq.state import Status
+
+
+def cancel(places: Places, task_id: str, result_ttl: float, now: float) -> bool:
+    """Make a task CANCELLED, wherever it is; False if it was final already.
+
+    Its state stays as long as the task says itself, else `result_ttl` seconds. Raises
+    `TaskNotFoundError` for an unknown or expired id.
+    """
+    record = find(places, task_id, now)
+    if record is None:
+        raise TaskNotFoundError(task_id)
+    if record.status.is_final:
+        return False
+    if record.status is Status.WORKING:
+        places.listener.revoked(record)
+    own_ttl = record.envelope.result_ttl
+    record.failure = None
+    ttl = result_ttl if own_ttl is None else own_ttl
+    moves.settle(places, record, Status.CANCELLED, ttl, now)
+    return True
+
+
+def clear(places: Places, queue: str) -> int:
+    """Remove all ready and delayed tasks of a queue for good; return how many."""
+    waiting = places.queues.waiting(queue)
+    for record in waiting:
+        moves.remove(places, record)
+    return len(waiting)

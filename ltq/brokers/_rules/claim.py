@@ -1,0 +1,130 @@
+"""What a claim gives: strictly by priority, in turns between lanes, within all limits."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ltq._names import namespace_of
+from ltq.broker import Claim, ClaimBudget
+from ltq.brokers._rules.limits import next_start, spend
+from ltq.brokers._rules.places import Lane, Places
+from ltq.brokers._rules.record import Record
+from ltq.brokers._rules.recovery import sweep
+from ltq.message import Delivery
+from ltq.options import Limit, Priority
+from ltq.state import Status
+
+NO_LIMIT = Limit()
+
+
+class ConsumerConfig:
+    """What is known of a consumer: its name, the lanes it serves, and their limits."""
+
+    def __init__(
+        self, name: str, lanes: Iterable[str], *, lease: float, limits: Mapping[str, Limit]
+    ) -> None:
+        self.name = name
+        self.lease = lease
+        """Seconds that a claim holds without a heartbeat."""
+        self.limits: dict[str, Limit] = dict(limits)
+        self.lanes: dict[str, list[str]] = {}
+        """The lanes that it serves, by namespace."""
+        for lane in dict.fromkeys(lanes):
+            self.lanes.setdefault(namespace_of(lane), []).append(lane)
+
+
+Spaces = Mapping[str, Places]
+"""The places of each namespace that a consumer serves."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ServedLane:
+    places: Places
+    lane: Lane
+    limit: Limit
+
+    def next_start(self, now: float) -> float:
+        return next_start(self.lane, self.limit, now)
+
+
+def claim(spaces: Spaces, consumer: ConsumerConfig, budget: ClaimBudget, now: float) -> Claim:
+    """Move what is due, then lease tasks to a consumer, as many as the budget has room for."""
+    for places in spaces.values():
+        sweep(places, now)
+    lanes = _served_lanes(spaces, consumer)
+    deliveries: list[Delivery] = []
+    for level in Priority:
+        deliveries += _serve_level(lanes, level, consumer, budget, now)
+    starts = [start for start in _starts(lanes, now) if start > now]
+    start_in = min(starts) - now if starts else None
+    return Claim(deliveries, _due_in(spaces, starts, now), start_in, budget.refused)
+
+
+def next_claim(spaces: Spaces, consumer: ConsumerConfig, now: float) -> float | None:
+    """Seconds until a claim may give something without a wake-up (0: now), or None if unknown."""
+    starts = _starts(_served_lanes(spaces, consumer), now)
+    if any(start <= now for start in starts):
+        return 0.0
+    return _due_in(spaces, starts, now)
+
+
+def _served_lanes(spaces: Spaces, consumer: ConsumerConfig) -> list[_ServedLane]:
+    return [
+        _ServedLane(places, lane, consumer.limits.get(lane.name, NO_LIMIT))
+        for namespace, places in spaces.items()
+        for lane in places.lanes.get(consumer.lanes[namespace])
+    ]
+
+
+def _serve_level(
+    lanes: list[_ServedLane],
+    level: Priority,
+    consumer: ConsumerConfig,
+    budget: ClaimBudget,
+    now: float,
+) -> Iterator[Delivery]:
+    """Lease the tasks of one priority: the lane served longest ago goes first, then in turns."""
+    room = budget.room
+    waiting = [served for served in lanes if room > 0 and served.lane.ready[level]]
+    waiting.sort(key=lambda served: served.lane.served[level])
+    turns = deque(
+        (served, iter(served.places.lanes.first(served.lane, level, room))) for served in waiting
+    )
+    while turns and budget.room > 0:
+        served, line = turns.popleft()
+        record = next(line, None)
+        if record is None or served.next_start(now) > now or not budget.takes(record.isolation):
+            continue
+        yield _lease(served, record, consumer, now)
+        turns.append((served, line))
+
+
+def _lease(served: _ServedLane, record: Record, consumer: ConsumerConfig, now: float) -> Delivery:
+    """Give a ready task to a consumer."""
+    places, lane = served.places, served.lane
+    record.token = places.records.next_token(max(record.token, int(now * 1e6) - 1))
+    record.dequeue_count += 1
+    record.last_dequeue_time = now
+    record.worker = consumer.name
+    lane.served[record.envelope.priority] = record.token
+    if served.limit.rate is not None:
+        spend(lane, served.limit.rate, now)
+    places.lanes.save(lane)
+    places.records.place(record, Status.WORKING, now + consumer.lease)
+    places.listener.changed(record)
+    return record.delivery()
+
+
+def _starts(lanes: Iterable[_ServedLane], now: float) -> list[float]:
+    """When a task of each lane that is not empty may start."""
+    return [served.next_start(now) for served in lanes if any(served.lane.ready)]
+
+
+def _due_in(spaces: Spaces, starts: Iterable[float], now: float) -> float | None:
+    """Seconds until the first start, due time or end of a lease."""
+    times = [start for start in starts if start > now]
+    for places in spaces.values():
+        times += [
+            time for time in (places.delayed.next(), places.leased.next()) if time is not None
+        ]
+    return max(0.0, min(times) - now) if times else None

@@ -1,0 +1,39 @@
+"""What the holder of a lease may do while it lasts: renew it, and show progress."""
+
+from collections.abc import Sequence
+
+from ltq.brokers._rules.expiry import find
+from ltq.brokers._rules.places import Places
+from ltq.brokers._rules.record import Record
+from ltq.message import Lease
+from ltq.state import Progress, Status
+
+
+def renew(places: Places, leases: Sequence[Lease], duration: float, now: float) -> list[bool]:
+    """Let leases last `duration` seconds from now; False for each that is lost, in their order."""
+    places.records.load(lease.id for lease in leases)
+    return [_renew_one(places, lease, now + duration, now) for lease in leases]
+
+
+def show_progress(places: Places, lease: Lease, progress: Progress, now: float) -> bool:
+    """Show progress in a task's state; False if the lease is lost."""
+    record = _held(places, lease, now)
+    if record is None:
+        return False
+    record.progress = progress
+    places.records.save(record)
+    places.listener.changed(record)
+    return True
+
+
+def _renew_one(places: Places, lease: Lease, end: float, now: float) -> bool:
+    record = _held(places, lease, now)
+    if record is None:
+        return False
+    places.records.place(record, Status.WORKING, end)
+    return True
+
+
+def _held(places: Places, lease: Lease, now: float) -> Record | None:
+    record = find(places, lease.id, now)
+    return record if record is not None and record.is_held_by(lease) else None

@@ -1,0 +1,162 @@
+"""One task as a store keeps it, alive or dead."""
+
+from copy import copy
+from dataclasses import dataclass
+from math import inf
+
+from msgspec import structs
+
+from ltq.broker.isolation import isolation_of
+from ltq.message import DeadLetter, Delivery, Envelope, Failure, Lease
+from ltq.state import Progress, Status, TaskState
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """A task in whatever state. Only rules change it, and only within a step.
+
+    `status` and `when` are set by `Records.place` alone. After any other change a rule places or
+    saves the record.
+    """
+
+    envelope: Envelope
+    """As sent; a requeue may replace its `ctx` and `timeout`, the end drops `body` and `ctx`."""
+    enqueue_time: float
+    status: Status = Status.PENDING
+    when: float = inf
+    """DELAYED: when it is due. WORKING: when its lease ends. Final: when its state expires."""
+    token: int = 0
+    returned: int = 0
+    """The token of the last lease that gave it back."""
+    tries: int = 0
+    deaths: int = 0
+    dequeue_count: int = 0
+    requeue_count: int = 0
+    last_dequeue_time: float | None = None
+    last_requeue_time: float | None = None
+    release_time: float | None = None
+    worker: str | None = None
+    progress: Progress | None = None
+    result: bytes | None = None
+    failure: Failure | None = None
+
+    @property
+    def id(self) -> str:
+        return self.envelope.id
+
+    @property
+    def queue(self) -> str:
+        return self.envelope.queue
+
+    @property
+    def lane(self) -> str:
+        return self.envelope.lane or self.envelope.queue
+
+    @property
+    def isolation(self) -> int | None:
+        """How many tasks, itself among them, its process should run at most; None: any number."""
+        return isolation_of(self.deaths, self.envelope.max_deliveries)
+
+    def is_expired(self, now: float) -> bool:
+        """Whether it is final, and its state was kept long enough."""
+        return self.when <= now and self.status.is_final
+
+    def is_held_by(self, lease: Lease) -> bool:
+        """Whether a lease is still the right to end it."""
+        return self.status is Status.WORKING and self.token == lease.token
+
+    def delivery(self) -> Delivery:
+        """What the worker that claimed the task gets."""
+        envelope = self.envelope
+        return Delivery(
+            lease=Lease(envelope.id, envelope.queue, self.token),
+            task_name=envelope.task_name,
+            body=envelope.body,
+            ctx=envelope.ctx,
+            tries=self.tries,
+            dequeue_count=self.dequeue_count,
+            deaths=self.deaths,
+            enqueue_time=self.enqueue_time,
+            dequeue_time=self.last_dequeue_time or self.enqueue_time,
+            timeout=envelope.timeout,
+            max_tries=envelope.max_tries,
+            result_ttl=envelope.result_ttl,
+            isolation=self.isolation,
+        )
+
+    def state(self) -> TaskState[bytes]:
+        """What everybody may see of the task."""
+        failure = self.failure
+        return TaskState(
+            id=self.id,
+            task_name=self.envelope.task_name,
+            queue=self.queue,
+            status=self.status,
+            enqueue_time=self.enqueue_time,
+            last_dequeue_time=self.last_dequeue_time,
+            last_requeue_time=self.last_requeue_time,
+            release_time=self.release_time,
+            dequeue_count=self.dequeue_count,
+            requeue_count=self.requeue_count,
+            timeout=self.envelope.timeout,
+            worker=self.worker,
+            progress=self.progress,
+            result=self.result,
+            error=None if failure is None else failure.text,
+            error_type=None if failure is None else failure.type or None,
+            traceback=None if failure is None else failure.traceback,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeadRecord:
+    """A task as it was when it died: what its dead letter shows, and what a replay needs."""
+
+    record: Record
+    """A copy of its own, due at once."""
+    status: Status
+    time: float
+    """When it died."""
+
+    @classmethod
+    def of(cls, record: Record, status: Status, now: float) -> "DeadRecord":
+        """What is kept of a task that dies now, before its record is made final."""
+        kept = copy(record)
+        kept.envelope = structs.replace(record.envelope, delay=0.0, eta=None)
+        kept.tries += status is Status.FAILED
+        return cls(kept, status, now)
+
+    def letter(self) -> DeadLetter:
+        """What everybody may see of it."""
+        record, failure = self.record, self.record.failure
+        return DeadLetter(
+            id=record.id,
+            task_name=record.envelope.task_name,
+            queue=record.queue,
+            status=self.status,
+            body=record.envelope.body,
+            error=None if failure is None else failure.text,
+            error_type=None if failure is None else failure.type or None,
+            traceback=None if failure is None else failure.traceback or None,
+            time=self.time,
+            enqueue_time=record.enqueue_time,
+            tries=record.tries,
+            dequeue_count=record.dequeue_count,
+            requeue_count=record.requeue_count,
+            deaths=record.deaths,
+            worker=record.worker,
+        )
+
+    def revived(self, now: float) -> Record:
+        """The task once more, as if it was sent now; its counts and its token go on."""
+        record = self.record
+        return Record(
+            record.envelope,
+            enqueue_time=now,
+            token=record.token,
+            dequeue_count=record.dequeue_count,
+            requeue_count=record.requeue_count,
+            last_dequeue_time=record.last_dequeue_time,
+            last_requeue_time=record.last_requeue_time,
+            worker=record.worker,
+        )

@@ -1,0 +1,38 @@
+"""A sweep: what is due becomes ready, and what dead workers left is recovered or buried."""
+
+from ltq.brokers._rules import dead_letters, moves
+from ltq.brokers._rules.places import Places
+from ltq.brokers._rules.poison import cause_of_death, is_poison
+from ltq.brokers._rules.record import Record
+from ltq.message import Swept
+from ltq.options import DEFAULT_RESULT_TTL
+from ltq.state import Status
+
+MOST_SWEPT = 1000
+"""How many delayed and how many leased tasks one sweep moves at most."""
+
+
+def sweep(places: Places, now: float) -> Swept:
+    """Move what is due, and recover what dead workers left."""
+    promoted = places.delayed.due(now, MOST_SWEPT)
+    for record in promoted:
+        moves.put_back(places, record, now)
+    lost = places.leased.due(now, MOST_SWEPT)
+    buried = sum(_recover(places, record, now) for record in lost)
+    return Swept(recovered=len(lost) - buried, promoted=len(promoted), buried=buried)
+
+
+def _recover(places: Places, record: Record, now: float) -> bool:
+    """Take a task from a dead worker; True if it was buried, not made ready."""
+    record.progress = None
+    record.deaths += 1
+    record.token += 1  # whoever held it cannot end it any more
+    if not is_poison(record):
+        moves.put_back(places, record, now)
+        return False
+    record.failure = cause_of_death(record)
+    dead_letters.bury(places, record, Status.REJECTED, now)
+    ttl = record.envelope.result_ttl
+    ttl = DEFAULT_RESULT_TTL if ttl is None else ttl
+    moves.settle(places, record, Status.REJECTED, ttl, now)
+    return True

@@ -1,0 +1,57 @@
+"""What is seen from outside: counts of a queue, and who works."""
+
+from collections.abc import Iterable, Sequence
+
+from ltq.brokers._rules import dead_letters, throughput
+from ltq.brokers._rules.places import Places
+from ltq.brokers._rules.record import Record
+from ltq.options import Priority
+from ltq.state import QueueStats, Status, WorkerInfo
+
+
+def queue_stats(places: Places, queue: str, now: float) -> QueueStats:
+    """Exact counts of a queue."""
+    lanes = places.lanes.of(queue)
+    by_priority = {level: sum(lane.ready[level] for lane in lanes) for level in Priority}
+    return QueueStats(
+        queue=queue,
+        pending=sum(by_priority.values()),
+        delayed=places.queues.count(queue, Status.DELAYED),
+        working=places.queues.count(queue, Status.WORKING),
+        dead=dead_letters.count(places, queue, now),
+        rate=throughput.rate(places, queue, now),
+        by_priority={level.name.lower(): number for level, number in by_priority.items()},
+        oldest=_oldest(places, queue, now),
+        overdue=0,  # every claim takes back what has run out
+    )
+
+
+def workers(spaces: Iterable[Places]) -> list[WorkerInfo]:
+    """The consumers that hold tasks now, sorted by name."""
+    held: dict[str, list[Record]] = {}
+    for places in spaces:
+        for record in places.queues.working():
+            held.setdefault(record.worker or "", []).append(record)
+    return [_worker(name, records) for name, records in sorted(held.items())]
+
+
+def _oldest(places: Places, queue: str, now: float) -> float | None:
+    """Seconds the ready task has waited that waits longest: it is the first of its line."""
+    heads = [
+        record
+        for lane in places.lanes.of(queue)
+        for level in Priority
+        for record in places.lanes.first(lane, level, 1)
+    ]
+    since = (max(head.enqueue_time, head.last_requeue_time or 0.0) for head in heads)
+    return max((max(0.0, now - moment) for moment in since), default=None)
+
+
+def _worker(name: str, records: Sequence[Record]) -> WorkerInfo:
+    times = [record.last_dequeue_time for record in records if record.last_dequeue_time]
+    return WorkerInfo(
+        name=name,
+        running=tuple(sorted(record.id for record in records)),
+        task_names=tuple(sorted({record.envelope.task_name for record in records})),
+        since=min(times, default=None),
+    )

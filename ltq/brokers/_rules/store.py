@@ -1,0 +1,213 @@
+"""A broker's calls as steps: each opens the places that it needs, and runs its rule on them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+from ltq._names import namespace_of
+from ltq.broker import Claim, ClaimBudget
+from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
+from ltq.brokers._rules import (
+    cancel,
+    claim,
+    dead_letters,
+    leases,
+    outcomes,
+    publish,
+    recovery,
+    schedule_slots,
+    stats,
+)
+from ltq.brokers._rules.claim import ConsumerConfig, Spaces
+from ltq.brokers._rules.expiry import forget_expired
+from ltq.brokers._rules.places import Places
+from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
+from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
+
+T = TypeVar("T")
+A = TypeVar("A")
+
+
+class Store(ABC):
+    """The calls of a broker, synchronous: each public method is one atomic step.
+
+    The contract of each call is that of its namesake in `ltq.broker`. A subclass says what a step
+    is, and where the places of a namespace are.
+    """
+
+    @abstractmethod
+    def _step(self) -> AbstractContextManager[float]:
+        """One atomic step, and its time in Unix seconds.
+
+        What it changed is kept when the context ends, and nothing of it if it raised.
+        """
+
+    def _look(self) -> AbstractContextManager[float]:
+        """One step whose rule changes nothing, and its time. A store may have a cheaper one."""
+        return self._step()
+
+    @abstractmethod
+    def _places(self, namespace: str) -> Places:
+        """The places of a namespace, for the rest of the step."""
+
+    @abstractmethod
+    def _namespaces(self) -> Iterable[str]:
+        """The namespaces that have, or had, tasks."""
+
+    # Tasks
+
+    def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        with self._step() as now:
+            return self._in_order(envelopes, _queue_of_envelope, publish.publish, now)
+
+    def first(self, queue: str, fingerprint: str) -> str | None:
+        with self._look() as now:
+            return publish.first(self._seen(queue, now), fingerprint, now)
+
+    def claim(self, consumer: ConsumerConfig, budget: ClaimBudget) -> Claim:
+        with self._step() as now:
+            return claim.claim(self._served(consumer, now), consumer, budget, now)
+
+    def next_claim(self, consumer: ConsumerConfig) -> float | None:
+        """Seconds until a claim may give something without a wake-up, or None if unknown."""
+        with self._step() as now:
+            return claim.next_claim(self._served(consumer, now), consumer, now)
+
+    def finish(self, received: Sequence[Outcome]) -> list[Receipt]:
+        with self._step() as now:
+            return self._in_order(received, _queue_of_outcome, outcomes.finish, now)
+
+    def heartbeat(self, held: Sequence[Lease], duration: float) -> list[Lease]:
+        def renew(places: Places, some: Sequence[Lease], now: float) -> list[bool]:
+            return leases.renew(places, some, duration, now)
+
+        with self._step() as now:
+            renewed = self._in_order(held, _queue_of_lease, renew, now)
+        return [lease for lease, is_held in zip(held, renewed, strict=True) if not is_held]
+
+    def progress(self, lease: Lease, progress: Progress) -> bool:
+        with self._step() as now:
+            return leases.show_progress(self._open(lease.queue, now), lease, progress, now)
+
+    def sweep(self, queues: Iterable[str]) -> Swept:
+        with self._step() as now:
+            namespaces = dict.fromkeys(map(namespace_of, queues))
+            swept = [recovery.sweep(self._open(namespace, now), now) for namespace in namespaces]
+        return Swept(
+            recovered=sum(each.recovered for each in swept),
+            promoted=sum(each.promoted for each in swept),
+            buried=sum(each.buried for each in swept),
+        )
+
+    def cancel(self, queue: str, task_id: str, result_ttl: float) -> bool:
+        with self._step() as now:
+            return cancel.cancel(self._open(queue, now), task_id, result_ttl, now)
+
+    def clear(self, queue: str) -> int:
+        with self._step() as now:
+            return cancel.clear(self._open(queue, now), queue)
+
+    def fire(self, slot: ScheduleSlot) -> SlotReceipt:
+        with self._step() as now:
+            return schedule_slots.fire(self._open(slot.queue, now), slot, now)
+
+    # What is seen
+
+    def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
+        with self._look() as now:
+            return self._states(self._seen(queue, now), ids, now)
+
+    def find(self, task_id: str) -> TaskState[bytes] | None:
+        with self._look() as now:
+            found = (self._states(places, [task_id], now)[0] for places in self._all(now))
+            return next((state for state in found if state is not None), None)
+
+    def queues(self) -> list[str]:
+        with self._look() as now:
+            return sorted(name for places in self._all(now) for name in places.queues.names())
+
+    def stats(self, queues: Sequence[str]) -> list[QueueStats]:
+        with self._look() as now:
+            return [stats.queue_stats(self._seen(queue, now), queue, now) for queue in queues]
+
+    def workers(self) -> list[WorkerInfo]:
+        with self._look() as now:
+            return stats.workers(self._all(now))
+
+    # Dead letters
+
+    def dead_letters(self, queue: str, limit: int, offset: int) -> list[DeadLetter]:
+        with self._look() as now:
+            return dead_letters.newest(self._seen(queue, now), queue, limit, offset, now)
+
+    def dead_letter(self, queue: str | None, task_id: str) -> DeadLetter | None:
+        with self._look() as now:
+            spaces = self._all(now) if queue is None else [self._seen(queue, now)]
+            found = (dead_letters.get(places, queue, task_id, now) for places in spaces)
+            return next((letter for letter in found if letter is not None), None)
+
+    def replay(self, queue: str, ids: Sequence[str]) -> list[Published]:
+        with self._step() as now:
+            answers = dead_letters.replay(self._open(queue, now), queue, ids, now)
+            return [answers[task_id] for task_id in ids]
+
+    def purge(self, queue: str, ids: Sequence[str] | None, older_than: float) -> int:
+        with self._step() as now:
+            return dead_letters.purge(self._open(queue, now), queue, ids, older_than, now)
+
+    # Steps of the above
+
+    def _open(self, queue: str, now: float) -> Places:
+        """The places of a queue's namespace, rid of what has expired."""
+        places = self._places(namespace_of(queue))
+        forget_expired(places, now)
+        return places
+
+    def _seen(self, queue: str, now: float) -> Places:
+        """The places of a queue's namespace, to look at: no rule shows what has expired."""
+        return self._open(queue, now)
+
+    def _all(self, now: float) -> list[Places]:
+        return [self._seen(namespace, now) for namespace in self._namespaces()]
+
+    def _served(self, consumer: ConsumerConfig, now: float) -> Spaces:
+        return {namespace: self._open(namespace, now) for namespace in consumer.lanes}
+
+    def _in_order(
+        self,
+        items: Sequence[A],
+        queue_of: Callable[[A], str],
+        rule: Callable[[Places, Sequence[A], float], list[T]],
+        now: float,
+    ) -> list[T]:
+        """Apply a rule to the items of each namespace; the answers are in the items' order."""
+        by_namespace: dict[str, list[int]] = {}
+        for index, item in enumerate(items):
+            by_namespace.setdefault(namespace_of(queue_of(item)), []).append(index)
+        answers: dict[int, T] = {}
+        for namespace, indexes in by_namespace.items():
+            some = [items[index] for index in indexes]
+            answers.update(zip(indexes, rule(self._open(namespace, now), some, now), strict=True))
+        return [answers[index] for index in range(len(items))]
+
+    @staticmethod
+    def _states(places: Places, ids: Sequence[str], now: float) -> list[TaskState[bytes] | None]:
+        places.records.load(ids)
+        records = map(places.records.get, ids)
+        return [
+            None if record is None or record.is_expired(now) else record.state()
+            for record in records
+        ]
+
+
+def _queue_of_envelope(envelope: Envelope) -> str:
+    return envelope.queue
+
+
+def _queue_of_outcome(outcome: Outcome) -> str:
+    return outcome.lease.queue
+
+
+def _queue_of_lease(lease: Lease) -> str:
+    return lease.queue

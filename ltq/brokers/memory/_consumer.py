@@ -1,0 +1,76 @@
+"""A consumer of a memory broker's store."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Self
+
+from ltq.broker import Claim, ClaimBudget
+from ltq.brokers._rules.claim import ConsumerConfig
+from ltq.brokers.memory._store import MemoryStore, Waiter
+
+
+class MemoryConsumer:
+    """Claims tasks from a memory broker's store. Between its calls the store does not know it."""
+
+    def __init__(
+        self, store: MemoryStore, config: ConsumerConfig, revoked: Callable[[str], None] | None
+    ) -> None:
+        self.name: str = config.name
+        self._store = store
+        self._config = config
+        self._lanes = frozenset(lane for lanes in config.lanes.values() for lane in lanes)
+        self._revoked = revoked
+        self._waits: set[asyncio.Future[bool]] = set()
+        self._closed = False
+
+    async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
+        await asyncio.sleep(0)
+        budget = ClaimBudget(limit, running, ignore_isolation)
+        revoke = None
+        if self._revoked is not None:
+            revoke = partial(_call, asyncio.get_running_loop(), self._revoked)
+        return self._store.claim_for(self._config, budget, revoke)
+
+    async def wait(self, timeout: float | None) -> bool:
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[bool] = loop.create_future()
+        waiter = Waiter(self._lanes, partial(_call, loop, partial(_end, over), True))
+        timers = [] if timeout is None else [loop.call_later(timeout, _end, over, False)]
+        self._waits.add(over)
+        try:
+            due_in = self._store.wait(waiter, self._config)
+            if due_in is not None:
+                timers.append(loop.call_later(due_in, _end, over, True))
+            return not self._closed and await over
+        finally:
+            self._store.forget(waiter)
+            self._waits.discard(over)
+            for timer in timers:
+                timer.cancel()
+
+    async def freed(self, lane: str) -> None:
+        """The store notices by itself when a task ends."""
+
+    async def aclose(self) -> None:
+        self._closed = True
+        for over in tuple(self._waits):
+            _end(over, False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: object) -> None:
+    """Call a function in a loop, from any thread; not at all if the loop is closed."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, *args)
+
+
+def _end(over: "asyncio.Future[bool]", result: bool) -> None:
+    if not over.done():
+        over.set_result(result)

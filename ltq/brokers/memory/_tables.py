@@ -1,0 +1,123 @@
+"""What a namespace remembers beside its tasks."""
+
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Collection
+from itertools import islice
+from math import inf
+from typing import Generic, TypeVar
+
+from ltq.brokers._rules.record import DeadRecord
+
+V = TypeVar("V")
+
+SLACK = 1000
+"""How many entries a table may gain before it looks for those that have expired."""
+
+
+class MemoryTable(Generic[V]):
+    """Values by a key, each until it expires: `Table`."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, tuple[V, float]] = {}
+        self._most = SLACK
+
+    def get(self, key: str, now: float) -> V | None:
+        """See `Table`."""
+        entry = self._entries.get(key)
+        return entry[0] if entry is not None and entry[1] > now else None
+
+    def set(self, key: str, value: V, *, expires: float, now: float) -> None:
+        """See `Table`."""
+        self._entries[key] = (value, expires)
+        if len(self._entries) > self._most:
+            self._entries = {key: entry for key, entry in self._entries.items() if entry[1] > now}
+            self._most = 2 * len(self._entries) + SLACK
+
+
+class MemoryEndedTokens:
+    """The tokens of tasks that ended without leaving a state: `EndedTokens`."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, int] = {}
+
+    def get(self, task_id: str) -> int | None:
+        """See `EndedTokens`."""
+        return self._tokens.get(task_id)
+
+    def put(self, task_id: str, token: int, *, most: int) -> None:
+        """See `EndedTokens`."""
+        self._tokens[task_id] = token
+        if len(self._tokens) > most:
+            del self._tokens[next(iter(self._tokens))]
+
+
+class MemoryEndCounts:
+    """How many tasks ended, by queue and step: `EndCounts`."""
+
+    def __init__(self) -> None:
+        self._ended: defaultdict[str, Counter[int]] = defaultdict(Counter)
+
+    def add(self, queue: str, step: int, *, oldest: int) -> None:
+        """See `EndCounts`."""
+        ended = self._ended[queue]
+        ended[step] += 1
+        if len(ended) > step - oldest + 1:
+            self._ended[queue] = Counter(
+                {each: many for each, many in ended.items() if oldest <= each <= step}
+            )
+
+    def total(self, queue: str, first: int, last: int) -> int:
+        """See `EndCounts`."""
+        ended = self._ended.get(queue, Counter[int]())
+        return sum(ended[step] for step in range(first, last + 1))
+
+
+class MemoryDeadRecords:
+    """The dead tasks of each queue, the oldest first: `DeadRecords`."""
+
+    def __init__(self) -> None:
+        self._dead: defaultdict[str, OrderedDict[str, DeadRecord]] = defaultdict(OrderedDict)
+
+    def put(self, dead: DeadRecord, *, most: int) -> None:
+        """See `DeadRecords`."""
+        for others in self._dead.values():
+            others.pop(dead.record.id, None)
+        own = self._dead[dead.record.queue]
+        own[dead.record.id] = dead
+        if len(own) > most:
+            own.popitem(last=False)
+
+    def get(self, task_id: str, after: float) -> DeadRecord | None:
+        """See `DeadRecords`."""
+        found = (dead[task_id] for dead in self._dead.values() if task_id in dead)
+        return next((dead for dead in found if dead.time > after), None)
+
+    def newest(self, queue: str, after: float, limit: int, offset: int) -> list[DeadRecord]:
+        """See `DeadRecords`."""
+        self._forget(queue, after)
+        return list(islice(reversed(self._of(queue).values()), offset, offset + limit))
+
+    def count(self, queue: str, after: float) -> int:
+        """See `DeadRecords`."""
+        self._forget(queue, after)
+        return len(self._of(queue))
+
+    def remove(
+        self, queue: str, ids: Collection[str] | None, after: float = -inf, until: float = inf
+    ) -> int:
+        """See `DeadRecords`."""
+        self._forget(queue, after)
+        own = self._of(queue)
+        wanted = list(own) if ids is None else [task_id for task_id in ids if task_id in own]
+        old = [task_id for task_id in wanted if own[task_id].time <= until]
+        for task_id in old:
+            del own[task_id]
+        return len(old)
+
+    def _of(self, queue: str) -> OrderedDict[str, DeadRecord]:
+        return self._dead.get(queue, OrderedDict())
+
+    def _forget(self, queue: str, after: float) -> None:
+        own = self._of(queue)
+        while own and next(iter(own.values())).time <= after:
+            own.popitem(last=False)

@@ -1,0 +1,135 @@
+"""How states, results and times are shown: as JSON, and as text for people."""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from rich.text import Text
+
+from ltq.cli._console import Cell
+from ltq.logger import printable
+from ltq.state import Progress, Status, TaskState
+
+_STYLES = {
+    Status.PENDING: "yellow",
+    Status.DELAYED: "yellow",
+    Status.WORKING: "cyan",
+    Status.COMPLETED: "green",
+    Status.FAILED: "red",
+    Status.REJECTED: "red",
+    Status.CANCELLED: "magenta",
+}
+
+
+def state_json(state: TaskState[bytes]) -> str:
+    """Return the state as one line of JSON, with the result as the value the task returned.
+
+    A result that is not JSON (`serializer="msgpack"`) becomes a string with escapes.
+    """
+    fields = {name: finite(value) for name, value in asdict(state).items()}
+    fields["result"] = None if state.result is None else json_value(state.result)
+    return json.dumps(fields)
+
+
+def finite(value: Any) -> Any:
+    """Return the value, or None for NaN and infinity, which JSON cannot hold."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def json_value(result: bytes) -> Any:
+    """Return the value of JSON bytes; other bytes as text."""
+    try:
+        value = json.loads(result.decode())
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        return result_text(result)
+    return value
+
+
+def result_text(result: bytes, limit: int | None = None) -> str:
+    """Return the result as it is stored, cut after `limit` characters."""
+    text = result.decode("utf-8", "backslashreplace")
+    if limit is not None and len(text) > limit:
+        return f"{text[:limit]}… ({len(text)} characters)"
+    return text
+
+
+def status_text(status: Status) -> Text:
+    """Return the status in its colour."""
+    return Text(status.value, style=_STYLES[status])
+
+
+def failure_text(state: TaskState[bytes]) -> str:
+    """Return the line about a task that ended without completing."""
+    reason = f": {state.error}" if state.error else ""
+    return f"task {state.id} ended as {state.status}{reason}"
+
+
+def progress_text(progress: Progress | None) -> str:
+    """Return `"3/10 (30 %) note"`; an empty text for None."""
+    if progress is None:
+        return ""
+    text = _number(progress.current)
+    if progress.total is not None:
+        text += f"/{_number(progress.total)}"
+        if progress.total > 0:
+            text += f" ({100 * progress.current / progress.total:.0f} %)"
+    return f"{text} {progress.note}".rstrip()
+
+
+def _number(number: float) -> str:
+    return f"{round(number, 3):.15g}"
+
+
+def state_fields(state: TaskState[bytes], now: float) -> list[tuple[str, Cell]]:
+    """Return names and values of a state, without those that have no value."""
+    fields: Iterable[tuple[str, Cell | None]] = [
+        ("id", state.id),
+        ("task", state.task_name),
+        ("queue", state.queue if state.queue != state.task_name else None),
+        ("status", status_text(state.status)),
+        ("progress", progress_text(state.progress) or None),
+        ("enqueued", moment_text(state.enqueue_time, now)),
+        ("dequeued", moment_text(state.last_dequeue_time, now)),
+        ("requeued", moment_text(state.last_requeue_time, now)),
+        ("released", moment_text(state.release_time, now)),
+        ("dequeues", str(state.dequeue_count)),
+        ("requeues", str(state.requeue_count)),
+        ("timeout", None if state.timeout is None else f"{state.timeout:g} s"),
+        ("worker", state.worker),
+        ("result", None if state.result is None else result_text(state.result)),
+        ("error", None if state.error is None else Text(printable(state.error), style="red")),
+    ]
+    return [(name, value) for name, value in fields if value is not None]
+
+
+def moment_text(time: float | None, now: float) -> str | None:
+    """Return a time as local ISO time with its age."""
+    if time is None:
+        return None
+    try:
+        local = datetime.fromtimestamp(time).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return str(time)
+    return f"{local.isoformat(timespec='milliseconds')} ({age_text(now - time)})"
+
+
+def age_text(seconds: float) -> str:
+    """Return `"3 min 2 s ago"`; `"in 3 min 2 s"` for a negative age."""
+    length = _duration_text(abs(seconds))
+    return f"{length} ago" if seconds >= 0 else f"in {length}"
+
+
+def _duration_text(seconds: float) -> str:
+    """Return a duration in its two largest units."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
+    if hours < 1:
+        return f"{minutes} min {int(seconds % 60)} s"
+    if days < 1:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} d {hours % 24} h"

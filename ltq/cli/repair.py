@@ -1,0 +1,47 @@
+"""`ltq repair`: tasks that are in no list are put back into their queues."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+import click
+
+from ltq._names import check_name, namespace_of
+from ltq.cli._broker import open_broker
+from ltq.cli._console import count_tasks
+from ltq.cli._options import broker_url_option, json_option
+
+
+@click.command()
+@click.argument("workers", nargs=-1, metavar="[WORKER]...")
+@json_option
+@broker_url_option
+def repair(workers: tuple[str, ...], as_json: bool, broker_url: str | None) -> None:
+    """Put tasks that are in no list back into their queues, of these workers or of all.
+
+    Such tasks wait or work, but nothing would ever claim or recover them. It takes an eviction, a
+    partial restore or a deleted key to get there. Workers repair by themselves every 10 minutes.
+    All tasks are read, in small steps. Repairing twice does no harm.
+
+    \b
+    Example:
+      ltq repair github
+    """
+    for name in workers:
+        check_name("worker", name)
+    repaired = asyncio.run(_repair(workers, broker_url))
+    if as_json:
+        click.echo(json.dumps(repaired))
+        return
+    for name, count in repaired.items():
+        what = f"{count_tasks(count)} put back" if count else "nothing to repair"
+        click.echo(f"{name}: {what}")
+    if not repaired:
+        click.echo("no workers are known here")
+
+
+async def _repair(workers: Sequence[str], url: str | None) -> dict[str, int]:
+    async with open_broker(url) as broker:
+        known = {namespace_of(queue) for queue in await broker.queues()}
+        names = dict.fromkeys(workers) or sorted(known)
+        return {name: await broker.repair([name]) for name in names}

@@ -1,0 +1,1 @@
+"""`ltq schedule`: tasks enqueued on their schedules."""

@@ -1,0 +1,132 @@
+"""What moves a test's clock: it lets all that is due at each moment happen before the next one."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import Context
+from typing import Protocol
+
+from ltq.errors import ConfigurationError
+from ltq.testing._loops import WORLD, Timeline, awaited_by
+
+_LOOK_EVERY = 0.001
+"""Real seconds between two checks of what waits for something real."""
+
+
+class Participant(Protocol):
+    """What works while a clock is moved. A box is one."""
+
+    async def begin(self) -> None:
+        """Start to work in the running event loop, if that has not begun; let tasks be claimed."""
+        ...
+
+    def pause(self) -> None:
+        """Let no more tasks be claimed."""
+        ...
+
+    def check(self) -> None:
+        """Raise the error that ended a worker or a scheduler."""
+        ...
+
+    def running(self) -> list["asyncio.Task[None]"]:
+        """The asyncio tasks that run tasks."""
+        ...
+
+    def has_threads(self) -> bool:
+        """Whether one of them runs in a thread."""
+        ...
+
+
+class Mover:
+    """Holds the time of a clock, and moves it while participants work."""
+
+    def __init__(self, now: float, patience: float) -> None:
+        self.now = now
+        """Unix seconds."""
+        self._patience = patience
+        # Loop times stay near those of the real loop, as an object may be used with both clocks.
+        # A whole number, so that no moment is rounded.
+        self._ahead = math.floor(now) - math.floor(time.monotonic())
+        self._timeline: Timeline | None = None
+        self._participants: list[Participant] = []
+        self._is_moving = False
+        self._since: dict[asyncio.Future[object], float] = {}
+        """The real things that running tasks wait for, and since when, in real time."""
+
+    def join(self, participant: Participant) -> None:
+        """Let a participant work while the clock is moved."""
+        self._participants.append(participant)
+
+    def leave(self, participant: Participant) -> None:
+        """Let a participant work no more. After the last one the event loop keeps real time."""
+        if participant in self._participants:
+            self._participants.remove(participant)
+        if not self._participants and self._timeline is not None:
+            self._timeline.release()
+            self._timeline = None
+
+    def lead(self, context: Context) -> None:
+        """Let what runs in a context of the running event loop follow this clock."""
+        context.run(WORLD.set, self._timeline_here())
+
+    def _timeline_here(self) -> Timeline:
+        """The timeline of the running event loop; one of another event loop ends."""
+        loop = asyncio.get_running_loop()
+        if self._timeline is None or self._timeline.loop is not loop:
+            if self._timeline is not None:
+                self._timeline.release()
+            self._timeline = Timeline(loop, lambda: self.now - self._ahead)
+        return self._timeline
+
+    async def move(self, until: float) -> None:
+        """Move on to a moment, in Unix seconds. What is due until then happens in order."""
+        async with self._work() as timeline:
+            await self._settle(timeline)
+            while (moment := timeline.next + self._ahead) <= until:
+                if moment - self._ahead < timeline.next:  # rounded down, so it is not due yet
+                    moment = math.nextafter(moment, math.inf)
+                self.now = max(self.now, moment)
+                timeline.fire()
+                await self._settle(timeline)
+            self.now = max(self.now, until)
+
+    @asynccontextmanager
+    async def _work(self) -> AsyncIterator[Timeline]:
+        """Let the participants work during the block."""
+        if WORLD.get() is not None:
+            raise ConfigurationError("a clock is moved by the test, not by what follows it")
+        if self._is_moving:
+            raise ConfigurationError("the clock is being moved already: await that first")
+        self._is_moving = True
+        try:
+            async with AsyncExitStack() as stack:
+                for participant in tuple(self._participants):
+                    stack.callback(participant.pause)
+                    await participant.begin()
+                yield self._timeline_here()
+        finally:
+            self._is_moving = False
+
+    async def _settle(self, timeline: Timeline) -> None:
+        """Wait for all that happens at this moment; for real things, at most `patience` seconds."""
+        while True:
+            await timeline.quiesce()
+            for participant in self._participants:
+                participant.check()
+            now = time.monotonic()
+            outside = self._outside(timeline)
+            self._since = {future: self._since.get(future, now) for future in outside}
+            if all(now - first >= self._patience for first in self._since.values()):
+                return
+            await asyncio.sleep(_LOOK_EVERY)
+
+    def _outside(self, timeline: Timeline) -> list["asyncio.Future[object]"]:
+        """What running tasks wait for that is neither a timer of the clock nor within the loop."""
+        if not timeline.has_outside() and not any(
+            participant.has_threads() for participant in self._participants
+        ):
+            return []
+        running = [task for participant in self._participants for task in participant.running()]
+        return [future for future in awaited_by(running) if not timeline.sleeps(future)]

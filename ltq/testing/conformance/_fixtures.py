@@ -1,0 +1,90 @@
+"""The fixtures of the suite. All of them stand on one of the package under test: `make_broker`."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Protocol
+
+import pytest
+import pytest_asyncio
+
+from ltq.broker import DEFAULT_LEASE, Broker, Consumer
+from ltq.options import Limit
+from ltq.testing.conformance._factories import QUEUE
+from ltq.worker import Worker
+
+MakeBroker = Callable[[], Broker]
+"""What the fixture `make_broker` gives: another broker on the same store at each call. The store
+is empty when a test begins."""
+
+
+class OpenBroker(Protocol):
+    """Another broker on the same store; it is closed after the test."""
+
+    def __call__(self) -> Broker: ...
+
+
+class MakeConsumer(Protocol):
+    """A consumer of `mail:send` unless other queues are named; it is closed after the test."""
+
+    def __call__(
+        self,
+        *queues: str,
+        on: Broker | None = None,
+        name: str | None = None,
+        lease: float = DEFAULT_LEASE,
+        limits: Mapping[str, Limit] | None = None,
+        revoked: Callable[[str], None] | None = None,
+    ) -> Consumer: ...
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def open_broker(make_broker: MakeBroker) -> AsyncIterator[OpenBroker]:
+    """Makes brokers on the store of this test."""
+    async with AsyncExitStack() as stack:
+
+        def open_one() -> Broker:
+            broker = make_broker()
+            stack.push_async_callback(broker.aclose)
+            return broker
+
+        yield open_one
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def broker(open_broker: OpenBroker) -> Broker:
+    """The broker under test."""
+    return open_broker()
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def make_consumer(broker: Broker) -> AsyncIterator[MakeConsumer]:
+    """Makes consumers, on the broker under test unless another one is named."""
+    async with AsyncExitStack() as stack:
+
+        def make(
+            *queues: str,
+            on: Broker | None = None,
+            name: str | None = None,
+            lease: float = DEFAULT_LEASE,
+            limits: Mapping[str, Limit] | None = None,
+            revoked: Callable[[str], None] | None = None,
+        ) -> Consumer:
+            consumer = (on or broker).consumer(
+                queues or (QUEUE,), name=name, lease=lease, limits=limits, revoked=revoked
+            )
+            stack.push_async_callback(consumer.aclose)
+            return consumer
+
+        yield make
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def consumer(make_consumer: MakeConsumer) -> Consumer:
+    """A consumer of `mail:send`."""
+    return make_consumer()
+
+
+@pytest.fixture
+def worker(broker: Broker) -> Worker:
+    """A worker of ten slots on the broker under test. It has no tasks yet, and does not run."""
+    return Worker("shop", broker=broker, concurrency=10, lease=5.0, shutdown_timeout=5.0)

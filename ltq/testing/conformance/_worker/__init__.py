@@ -1,0 +1,1 @@
+"""The tests of workers, schedulers and handles over a broker."""

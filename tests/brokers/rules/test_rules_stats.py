@@ -1,0 +1,66 @@
+"""Counts, waiting times, workers, and how quickly tasks end."""
+
+import pytest
+
+from ltq.brokers._rules import throughput
+from ltq.brokers._rules.constants import THROUGHPUT_STEP, THROUGHPUT_STEPS
+from ltq.brokers._rules.stats import queue_stats, workers
+from ltq.message import Finish
+from ltq.options import Priority
+from ltq.state import QueueStats, Status, WorkerInfo
+from tests.brokers.rules.stand import QUEUE, Stand
+
+MINUTE = THROUGHPUT_STEP * THROUGHPUT_STEPS
+
+
+class TestStats:
+    def test_an_empty_queue(self, stand: Stand) -> None:
+        by_priority = {"high": 0, "normal": 0, "low": 0}
+        empty = QueueStats(
+            queue=QUEUE, pending=0, delayed=0, working=0, dead=0, by_priority=by_priority
+        )
+        assert queue_stats(stand.places, QUEUE, stand.now) == empty
+
+    def test_tasks_of_all_lanes_of_a_queue_count(self, stand: Stand) -> None:
+        stand.lease("working")
+        stand.publish_all("high", priority=Priority.HIGH)
+        stand.publish_all("lane", lane=f"{QUEUE}/mail:other")
+        stand.publish_all("delayed", delay=9.0)
+        stand.publish_all("elsewhere", queue="mail:sending")
+        stats = queue_stats(stand.places, QUEUE, stand.now)
+        assert (stats.pending, stats.delayed, stats.working) == (2, 1, 1)
+        assert stats.by_priority == {"high": 1, "normal": 1, "low": 0}
+
+    def test_the_oldest_waits_since_it_was_sent_or_came_back(self, stand: Stand) -> None:
+        stand.publish_all("a", delay=5.0)
+        stand.now += 5.0
+        stand.claim(0)
+        stand.now += 2.0
+        assert queue_stats(stand.places, QUEUE, stand.now).oldest == 2.0
+        stand.publish_all("b", priority=Priority.HIGH)
+        stand.now += 1.0
+        assert queue_stats(stand.places, QUEUE, stand.now).oldest == 3.0
+
+    def test_workers_are_those_that_hold_tasks(self, stand: Stand) -> None:
+        stand.publish_all("a", "b", "c")
+        stand.claim(2)
+        assert workers([stand.places]) == [
+            WorkerInfo(name="w", running=("a", "b"), task_names=(QUEUE,), since=stand.now)
+        ]
+
+
+class TestThroughput:
+    def test_what_ended_in_the_last_minute_counts(self, stand: Stand) -> None:
+        for task_id in "abc":
+            stand.finish(Finish(stand.lease(task_id), Status.COMPLETED))
+        stand.now += MINUTE - THROUGHPUT_STEP
+        begun = stand.now % THROUGHPUT_STEP
+        rate = throughput.rate(stand.places, QUEUE, stand.now)
+        assert rate == pytest.approx(3 / (MINUTE - THROUGHPUT_STEP + begun))
+        assert throughput.rate(stand.places, QUEUE, stand.now + THROUGHPUT_STEP) == 0.0
+
+    def test_old_steps_are_forgotten(self, stand: Stand) -> None:
+        for _ in range(3 * THROUGHPUT_STEPS):
+            throughput.mark(stand.places, QUEUE, stand.now)
+            stand.now += THROUGHPUT_STEP
+        assert stand.places.ends.total(QUEUE, 0, 10**6) <= THROUGHPUT_STEPS

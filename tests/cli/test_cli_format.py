@@ -1,0 +1,78 @@
+"""How states, results and times are shown."""
+
+import json
+
+import pytest
+
+from ltq.cli._format import progress_text, result_text, state_fields, state_json
+from ltq.state import Progress, Status, TaskState
+
+
+def make_state(**fields: object) -> TaskState[bytes]:
+    known = {"id": "1", "task_name": "mail:send", "queue": "mail:send", "status": Status.COMPLETED}
+    return TaskState(**{**known, **fields})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("age", "told"),
+    [
+        (3.24, "3.2 s ago"),
+        (-3.24, "in 3.2 s"),
+        (63, "1 min 3 s ago"),
+        (3 * 3600 + 65, "3 h 1 min ago"),
+        (2 * 86400 + 3600, "2 d 1 h ago"),
+    ],
+)
+def test_a_moment_is_told_with_its_age(age: float, told: str) -> None:
+    shown = dict(state_fields(make_state(enqueue_time=1_000_000_000.0), 1_000_000_000.0 + age))
+    assert str(shown["enqueued"]).startswith("2001-09-")
+    assert str(shown["enqueued"]).endswith(f"({told})")
+
+
+def test_a_moment_beyond_the_calendar_is_a_number() -> None:
+    assert ("enqueued", "1e+300") in state_fields(make_state(enqueue_time=1e300), 0.0)
+
+
+def test_the_queue_is_shown_where_it_is_not_the_tasks_own() -> None:
+    assert ("queue", "bulk") in state_fields(make_state(queue="bulk"), 0.0)
+    assert "queue" not in dict(state_fields(make_state(), 0.0))
+
+
+@pytest.mark.parametrize(
+    ("progress", "text"),
+    [
+        (None, ""),
+        (Progress(2.5), "2.5"),
+        (Progress(3, 0), "3/0"),
+        (Progress(1, 3, "a note"), "1/3 (33 %) a note"),
+        (Progress(1234567, 12345678), "1234567/12345678 (10 %)"),
+    ],
+)
+def test_progress_in_words(progress: Progress | None, text: str) -> None:
+    assert progress_text(progress) == text
+
+
+@pytest.mark.parametrize(
+    ("result", "value"),
+    [
+        (None, None),
+        (b"null", None),
+        (b'{"a": [1, 2.5]}', {"a": [1, 2.5]}),
+        (b"\x81\xa1a\x01", "\\x81\\xa1a\x01"),
+        (b"NaN", "NaN"),
+        (b"1e999", "1e999"),
+        (b"[" * 100_000, "[" * 100_000),
+        (b"9" * 5000, "9" * 5000),
+    ],
+)
+def test_a_result_in_json_is_a_value_or_else_its_text(result: bytes | None, value: object) -> None:
+    assert json.loads(state_json(make_state(result=result)))["result"] == value
+
+
+def test_numbers_that_json_does_not_know_are_null() -> None:
+    assert json.loads(state_json(make_state(enqueue_time=float("inf"))))["enqueue_time"] is None
+
+
+def test_a_long_result_is_cut() -> None:
+    assert result_text(b"x" * 10, limit=3) == "xxx… (10 characters)"
+    assert result_text(b"x" * 10) == "x" * 10

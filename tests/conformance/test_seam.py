@@ -1,0 +1,3 @@
+"""Every broker of LTQ keeps what the seam promises."""
+
+from ltq.testing.conformance.seam import *

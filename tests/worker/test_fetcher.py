@@ -1,0 +1,267 @@
+"""The loop that claims: how much, when, and what becomes of a claim when it stops."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from ltq._worker.fetcher import Fetcher
+from ltq.broker import Claim, Consumer, Settler
+from ltq.errors import BrokerError
+from ltq.message import Delivery, Lease
+from tests.worker.doubles import make_delivery, soon, turns
+
+LEASE = 15.0
+
+
+class Pool:
+    """Room for so many deliveries; they run until the test takes them out."""
+
+    def __init__(self, limit: int = 10) -> None:
+        self.limit = limit
+        self.started: list[str] = []
+        self.running: set[str] = set()
+        self.changed = asyncio.Event()
+        self.waits: list[float | None] = []
+
+    @property
+    def free(self) -> int:
+        return self.limit - self.used
+
+    @property
+    def used(self) -> int:
+        return len(self.running)
+
+    def start(self, delivery: Delivery) -> None:
+        self.started.append(delivery.lease.id)
+        self.running.add(delivery.lease.id)
+
+    async def wait_changed(self, timeout: float | None = None) -> None:
+        self.waits.append(timeout)
+        self.changed.clear()
+        await self.changed.wait()
+
+    def end_all(self) -> None:
+        self.running.clear()
+        self.changed.set()
+
+
+class Store:
+    """Gives claims one after the other, then nothing; a claim moves the clock on."""
+
+    def __init__(self, *claims: Claim | Exception, takes: float = 0.1) -> None:
+        self.claims = list(claims)
+        self.takes = takes
+        self.now = 0.0
+        self.limits: list[int] = []
+        self.runnings: list[int] = []
+        self.ignored_isolation: list[bool] = []
+        self.waited = asyncio.Event()
+        self.claimed = asyncio.Event()
+        self.let_through = asyncio.Event()
+        self.let_through.set()
+        self.renewed: list[str] = []
+        self.lost: Sequence[int] | BrokerError = ()
+
+    async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
+        self.limits.append(limit)
+        self.runnings.append(running)
+        self.ignored_isolation.append(ignore_isolation)
+        self.now += self.takes
+        self.claimed.set()
+        await self.let_through.wait()
+        given = self.claims.pop(0) if self.claims else Claim([], None)
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    async def wait(self, timeout: float | None) -> bool:
+        self.waited.set()
+        return await asyncio.Event().wait()
+
+    async def heartbeat(self, leases: Sequence[Lease], duration: float) -> list[Lease]:
+        self.renewed += [lease.id for lease in leases]
+        if isinstance(self.lost, BrokerError):
+            raise self.lost
+        return [lease for lease in leases if lease.token in self.lost]
+
+
+def fetch(store: Store, pool: Pool, *, burst: bool = False) -> Fetcher:
+    fetcher = Fetcher(
+        cast(Consumer, store),
+        pool,
+        cast(Settler, store),
+        lease=LEASE,
+        burst=burst,
+        clock=lambda: store.now,
+    )
+    fetcher.start()
+    return fetcher
+
+
+def three(**more: Any) -> Claim:
+    return Claim([make_delivery(number) for number in range(3)], None, **more)
+
+
+class TestClaiming:
+    async def test_half_of_the_slots_are_claimed_at_a_time(self) -> None:
+        store, pool = Store(), Pool(100)
+        fetcher = fetch(store, pool)
+        await soon(store.waited)
+        await fetcher.aclose()
+        assert (store.limits, store.runnings) == ([50], [0])
+
+    async def test_few_slots_are_claimed_at_once(self) -> None:
+        store, pool = Store(), Pool(6)
+        fetcher = fetch(store, pool)
+        await soon(store.waited)
+        await fetcher.aclose()
+        assert store.limits == [6]
+
+    async def test_what_runs_is_told_to_the_broker(self) -> None:
+        store, pool = Store(three()), Pool()
+        fetcher = fetch(store, pool)
+        await soon(store.waited)
+        store.waited.clear()
+        await fetcher.aclose()
+        fetcher.start()
+        await soon(store.waited)
+        await fetcher.aclose()
+        assert store.runnings == [0, 3]
+
+    async def test_a_failed_claim_is_tried_again(self) -> None:
+        store, pool = Store(BrokerError("away"), three()), Pool()
+        fetcher = fetch(store, pool)
+        await soon(store.waited)
+        await fetcher.aclose()
+        assert pool.started == ["0", "1", "2"]
+
+    async def test_another_error_ends_it(self) -> None:
+        fetcher = fetch(Store(ValueError("broken")), Pool())
+        with pytest.raises(ValueError, match="broken"):
+            await fetcher.wait()
+
+    async def test_a_claim_is_noted_for_the_health(self) -> None:
+        store = Store()
+        fetcher = fetch(store, Pool())
+        assert fetcher.claimed_at == 0.0
+        await soon(store.waited)
+        assert fetcher.claimed_at == pytest.approx(0.1)
+        await fetcher.aclose()
+
+
+class TestBurst:
+    async def test_it_ends_where_nothing_is_due_or_running(self) -> None:
+        store, pool = Store(), Pool()
+        await fetch(store, pool, burst=True).wait()
+        assert store.limits == [8]
+
+    async def test_it_waits_for_what_runs(self) -> None:
+        store, pool = Store(three()), Pool()
+        fetcher = fetch(store, pool, burst=True)
+        while not pool.waits:
+            await soon(store.claimed)
+            store.claimed.clear()
+            await turns()
+        assert fetcher.is_running
+        pool.end_all()
+        await asyncio.wait_for(fetcher.wait(), 5)
+
+    async def test_it_waits_for_what_a_limit_holds_up(self) -> None:
+        store, pool = Store(Claim([], None, start_in=0.01)), Pool()
+        fetcher = fetch(store, pool, burst=True)
+        await soon(store.waited)
+        assert fetcher.is_running
+        await fetcher.aclose()
+
+
+class TestFull:
+    async def test_it_waits_for_room(self) -> None:
+        store, pool = Store(three()), Pool(3)
+        fetcher = fetch(store, pool)
+        while not pool.waits:
+            await turns()
+        assert (fetcher.is_full, pool.waits) == (True, [None])
+        pool.end_all()
+        await soon(store.waited)
+        assert len(store.limits) == 2
+        await fetcher.aclose()
+
+    async def test_it_waits_no_longer_than_until_more_is_due(self) -> None:
+        store, pool = Store(Claim([make_delivery(number) for number in range(3)], 7.5)), Pool(3)
+        fetcher = fetch(store, pool)
+        while not pool.waits:
+            await turns()
+        assert pool.waits == [7.5]
+        await fetcher.aclose()
+
+
+class TestStopping:
+    async def test_a_claim_under_way_is_not_cut(self) -> None:
+        store, pool = Store(three()), Pool()
+        store.let_through.clear()
+        fetcher = fetch(store, pool)
+        await soon(store.claimed)
+        fetcher.stop()
+        await fetcher.wait()
+        draining = [asyncio.create_task(fetcher.drain(5)) for _ in range(2)]
+        await turns()
+        assert not any(drain.done() for drain in draining)
+        store.let_through.set()
+        await asyncio.gather(*draining)
+        assert pool.started == ["0", "1", "2"]
+
+    async def test_it_gets_only_so_long(self) -> None:
+        store, pool = Store(three()), Pool()
+        store.let_through.clear()
+        fetcher = fetch(store, pool)
+        await soon(store.claimed)
+        fetcher.stop()
+        await fetcher.drain(0.0)
+        store.let_through.set()
+        await turns()
+        assert pool.started == []
+
+    async def test_one_that_fails_then_is_no_error(self) -> None:
+        store, pool = Store(BrokerError("away")), Pool()
+        store.let_through.clear()
+        fetcher = fetch(store, pool)
+        await soon(store.claimed)
+        fetcher.stop()
+        store.let_through.set()
+        await fetcher.drain(5)
+        await fetcher.aclose()
+        assert pool.started == []
+
+    async def test_a_wait_is_cut(self) -> None:
+        store = Store()
+        fetcher = fetch(store, Pool())
+        await soon(store.waited)
+        fetcher.stop()
+        fetcher.stop()
+        await asyncio.wait_for(fetcher.wait(), 5)
+        await fetcher.drain(0.0)
+        assert len(store.limits) == 1
+
+
+@pytest.mark.parametrize(
+    ("takes", "lost", "renewed", "started"),
+    [
+        (0.1, [1], [], ["0", "1", "2"]),
+        (LEASE, [], ["0", "1", "2"], ["0", "1", "2"]),
+        (LEASE, [1], ["0", "1", "2"], ["0", "2"]),
+        (LEASE, BrokerError("away"), ["0", "1", "2"], ["0", "1", "2"]),
+    ],
+    ids=["quick", "late", "too late for one", "nobody can tell"],
+)
+async def test_what_it_still_holds_is_started(
+    takes: float, lost: Sequence[int] | BrokerError, renewed: list[str], started: list[str]
+) -> None:
+    """A claim that took long: its leases may be over, and then its tasks are somebody else's."""
+    store, pool = Store(three(), takes=takes), Pool()
+    store.lost = lost
+    fetcher = fetch(store, pool)
+    await soon(store.waited)
+    await fetcher.aclose()
+    assert (store.renewed, pool.started) == (renewed, started)

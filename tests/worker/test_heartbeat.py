@@ -1,0 +1,179 @@
+"""Keeping leases alive from another thread, and noticing an event loop that is blocked."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Self, cast
+
+import pytest
+
+from ltq._worker.heartbeat import Heartbeat
+from ltq.broker import Broker
+from ltq.errors import BrokerError
+from ltq.message import Lease
+from tests.eventually import eventually
+from tests.worker.doubles import Leases, make_lease
+
+SHORT = 0.006
+"""Seconds of a lease, so that it is renewed every 2 ms."""
+
+
+class Store:
+    """Renews leases; which thread asked, and for what, is kept."""
+
+    def __init__(self) -> None:
+        self.renewed: list[list[Lease]] = []
+        self.threads: set[str] = set()
+        self.errors: list[Exception] = []
+        self.lost: list[Lease] = []
+        self.is_closed = False
+
+    def clone(self) -> Self:
+        return self
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.is_closed = True
+
+    async def heartbeat(self, leases: Sequence[Lease], duration: float) -> list[Lease]:
+        self.threads.add(threading.current_thread().name)
+        if self.errors:
+            raise self.errors.pop(0)
+        self.renewed.append(list(leases))
+        return self.lost
+
+
+class Listener:
+    """Keeps what it is told, and in which thread."""
+
+    def __init__(self) -> None:
+        self.lost: list[tuple[Lease, threading.Thread]] = []
+        self.blocked = threading.Event()
+
+    def lease_lost(self, lease: Lease) -> None:
+        self.lost.append((lease, threading.current_thread()))
+
+    def loop_blocked(self) -> None:
+        self.blocked.set()
+
+
+class Stand:
+    """A heartbeat with what surrounds it, and a clock."""
+
+    def __init__(self, *held: Lease, duration: float = SHORT) -> None:
+        self.now = 100.0
+        self.jittered: list[float] = []
+        self.store = Store()
+        self.leases = Leases(*held)
+        self.listener = Listener()
+        self.heartbeat = Heartbeat(
+            cast(Broker, self.store),
+            self.leases,
+            duration,
+            listener=self.listener,
+            clock=lambda: self.now,
+            jitter=self.jitter,
+        )
+
+    def jitter(self, seconds: float) -> float:
+        self.jittered.append(seconds)
+        return 0.0
+
+
+class TestRenewing:
+    async def test_what_is_held_is_renewed_from_a_thread(self) -> None:
+        stand = Stand(make_lease(1), make_lease(2))
+        stand.heartbeat.start()
+        await eventually(lambda: len(stand.store.renewed) > 1)
+        await stand.heartbeat.aclose()
+        assert stand.store.renewed[0] == [make_lease(1), make_lease(2)]
+        assert stand.store.threads == {"ltq-heartbeat"}
+        assert stand.store.is_closed
+
+    async def test_nothing_is_asked_where_nothing_is_held(self) -> None:
+        stand = Stand()
+        stand.heartbeat.start()
+        stand.now = 105.0
+        await eventually(lambda: stand.heartbeat.renewed_at == 105.0)
+        await stand.heartbeat.aclose()
+        assert stand.store.renewed == []
+
+    async def test_a_lost_lease_is_told_in_the_workers_loop(self) -> None:
+        stand = Stand(make_lease(1), make_lease(2))
+        stand.store.lost = [make_lease(2)]
+        stand.heartbeat.start()
+        await eventually(lambda: stand.listener.lost)
+        await stand.heartbeat.aclose()
+        assert stand.listener.lost[0] == (make_lease(2), threading.current_thread())
+
+    async def test_one_released_meanwhile_is_not(self) -> None:
+        stand = Stand(make_lease(1))
+        stand.store.lost = [make_lease(9)]
+        stand.heartbeat.start()
+        await eventually(lambda: len(stand.store.renewed) > 2)
+        await stand.heartbeat.aclose()
+        assert stand.listener.lost == []
+
+    @pytest.mark.parametrize("error", [BrokerError("away"), ValueError("a bug")])
+    async def test_an_attempt_that_fails_is_repeated(
+        self, error: Exception, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        stand = Stand(make_lease(1))
+        stand.store.errors = [error]
+        stand.heartbeat.start()
+        await eventually(lambda: stand.store.renewed)
+        await stand.heartbeat.aclose()
+        assert "1 leases could not be renewed" in caplog.text
+        assert stand.jittered == ([0.5] if isinstance(error, BrokerError) else [])
+
+
+class TestLate:
+    async def test_only_where_something_is_held_for_long(self) -> None:
+        stand = Stand(make_lease(1), duration=10.0)
+        assert not stand.heartbeat.is_late()
+        stand.now = 105.0
+        assert not stand.heartbeat.is_late()
+        stand.now = 105.1
+        assert stand.heartbeat.is_late()
+        stand.leases.held.clear()
+        assert not stand.heartbeat.is_late()
+
+
+class TestBlocked:
+    async def test_a_blocked_loop_is_told_from_the_thread(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ltq._worker.heartbeat.BLOCKED_AFTER", 0.01)
+        stand = Stand()
+        stand.heartbeat.start()
+        assert stand.listener.blocked.wait(5)  # this very loop does not go on meanwhile
+        await stand.heartbeat.aclose()
+
+
+class TestLifecycle:
+    async def test_twice_is_once(self) -> None:
+        stand, before = Stand(), set(threading.enumerate())
+        stand.heartbeat.start()
+        stand.heartbeat.start()
+        begun = [thread.name for thread in threading.enumerate() if thread not in before]
+        assert begun == ["ltq-heartbeat"]
+        assert not await stand.heartbeat.drain(0.0)
+        stand.heartbeat.stop()
+        stand.heartbeat.stop()
+        assert await stand.heartbeat.drain(5)
+        await stand.heartbeat.aclose()
+        assert not stand.heartbeat.is_running
+
+    async def test_one_that_never_started_is_closed_already(self) -> None:
+        await asyncio.wait_for(Stand().heartbeat.aclose(), 5)
+
+    async def test_what_ends_its_thread_is_logged(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        stand = Stand()
+        monkeypatch.delattr(Store, "clone")
+        stand.heartbeat.start()
+        assert await stand.heartbeat.drain(5)
+        assert "the heartbeat failed" in caplog.text

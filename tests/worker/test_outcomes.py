@@ -1,0 +1,129 @@
+"""What becomes of a delivery, decided from how its run ended."""
+
+import json
+import logging
+from typing import Any
+
+import msgspec
+import pytest
+
+import ltq
+from ltq._worker import outcomes
+from ltq.errors import ExhaustedError, RejectError, RetryError
+from ltq.message import Delivery, Failure, Finish, Message, Requeue
+from ltq.options import DEFAULT_RESULT_TTL
+from ltq.state import Status
+from tests.worker.doubles import make_delivery
+
+worker = ltq.Worker("mail", "memory://outcomes", result_ttl=60)
+
+
+@worker.task
+async def send() -> None: ...
+
+
+def message(ctx: dict[str, Any] | None = None) -> Message[Any]:
+    return Message((), {}, "mail:send", ctx or {}, "1")
+
+
+def raised(error: Exception) -> Exception:
+    try:
+        raise error
+    except type(error) as caught:
+        return caught
+
+
+class TestCompleted:
+    def test_the_tasks_ttl_counts_unless_the_message_has_one(self) -> None:
+        own = msgspec.structs.replace(make_delivery(), result_ttl=5.0)
+        assert outcomes.completed(send, make_delivery(), b"1").result_ttl == 60
+        assert outcomes.completed(send, own, b"1") == Finish(
+            own.lease, Status.COMPLETED, result=b"1", result_ttl=5.0
+        )
+
+
+class TestFailed:
+    def test_a_retry_goes_back_with_its_pause_and_the_cause(self) -> None:
+        error = RetryError(delay=2.5)
+        error.__cause__ = ValueError("no")
+        outcome = outcomes.failed(send, make_delivery(), message({"a": 1}), error)
+        assert isinstance(outcome, Requeue)
+        assert (outcome.delay, outcome.failed, outcome.front) == (2.5, True, False)
+        assert json.loads(outcome.ctx or b"") == {"a": 1}
+        assert outcome.failure is not None
+        assert outcome.failure.text == "ValueError: no"
+
+    def test_a_rejection_is_final_and_dead(self) -> None:
+        outcome = outcomes.failed(send, make_delivery(), message(), RejectError("not now"))
+        assert isinstance(outcome, Finish)
+        assert (outcome.status, outcome.dead) == (Status.REJECTED, True)
+        assert outcome.failure == Failure("RejectError", "not now")
+
+    def test_any_other_error_is_the_end(self, caplog: pytest.LogCaptureFixture) -> None:
+        outcome = outcomes.failed(send, make_delivery(), message(), raised(ValueError("no")))
+        assert isinstance(outcome, Finish)
+        assert (outcome.status, outcome.dead, outcome.result_ttl) == (Status.FAILED, True, 60)
+        assert outcome.failure is not None
+        assert (outcome.failure.type, outcome.failure.text) == ("ValueError", "ValueError: no")
+        assert "in raised" in (outcome.failure.traceback or "")
+        assert "mail:send 1 failed" in caplog.text
+
+    def test_of_tries_used_up_the_last_error_is_told(self) -> None:
+        error = ExhaustedError("3 tries")
+        error.__cause__ = ValueError("no")
+        outcome = outcomes.failed(send, make_delivery(), message(), error)
+        assert outcome.failure is not None
+        assert outcome.failure.type == "ValueError"
+
+    def test_an_error_without_a_text_of_its_own_is_told_without(self) -> None:
+        class MuteError(Exception):
+            def __str__(self) -> str:
+                raise RuntimeError("mute")
+
+        outcome = outcomes.failed(send, make_delivery(), message(), raised(MuteError()))
+        assert outcome.failure is not None
+        assert outcome.failure.text == "MuteError: (its text cannot be had)"
+
+    def test_lone_surrogates_are_escaped(self, caplog: pytest.LogCaptureFixture) -> None:
+        # Test runners of several processes cannot pass such a log line on.
+        caplog.set_level(logging.CRITICAL, "ltq.worker")
+        outcome = outcomes.failed(send, make_delivery(), message(), ValueError("\udcff"))
+        assert outcome.failure is not None
+        assert outcome.failure.text == "ValueError: \\udcff"
+
+
+class TestBroken:
+    def test_it_is_failed_also_where_the_task_is_not_known(self) -> None:
+        outcome = outcomes.broken(None, make_delivery(), ValueError("no"))
+        assert isinstance(outcome, Finish)
+        assert (outcome.status, outcome.result_ttl) == (Status.FAILED, DEFAULT_RESULT_TTL)
+
+
+class TestUnknown:
+    @staticmethod
+    def after(count: int, sent: float = 0.0) -> Delivery:
+        ctx = msgspec.json.encode({"ltq.unknown": (sent, count)})
+        return msgspec.structs.replace(make_delivery(), ctx=ctx)
+
+    @pytest.mark.parametrize(("count", "delay"), [(0, 1.0), (1, 2.0), (5, 32.0)])
+    def test_it_is_put_back_with_a_doubling_pause(self, count: int, delay: float) -> None:
+        outcome = outcomes.unknown(self.after(count))
+        assert isinstance(outcome, Requeue)
+        assert (outcome.delay, outcome.failed) == (delay, False)
+        assert json.loads(outcome.ctx or b"") == {"ltq.unknown": [0.0, count + 1]}
+
+    def test_not_for_ever(self) -> None:
+        outcome = outcomes.unknown(self.after(6))
+        assert isinstance(outcome, Finish)
+        assert (outcome.status, outcome.dead) == (Status.REJECTED, True)
+
+    def test_one_that_was_replayed_counts_anew(self) -> None:
+        outcome = outcomes.unknown(self.after(6, sent=-1.0))
+        assert isinstance(outcome, Requeue)
+        assert outcome.delay == 1.0
+
+    @pytest.mark.parametrize("ctx", [b"{", b'{"ltq.unknown": "no"}', b'{"ltq.unknown": [0, "x"]}'])
+    def test_whatever_its_context_is(self, ctx: bytes) -> None:
+        outcome = outcomes.unknown(msgspec.structs.replace(make_delivery(), ctx=ctx))
+        assert isinstance(outcome, Requeue)
+        assert outcome.delay == 1.0
