@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import redis
 
-from ltq.brokers.redis import RedisBroker, _keys, _scripts
+from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis._scripts import calls
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import Finish, Published
 from ltq.options import DEAD_TTL, MAX_DEAD
@@ -45,7 +46,7 @@ class TestLostReplies:
 
     async def replay(self, broker: RedisBroker, call_id: str, task_id: str) -> str:
         prefix = _keys.prefix("mail")
-        call = _scripts.Replay(prefix=prefix, queue=QUEUE, call=call_id, ids=[task_id])
+        call = calls.Replay(prefix=prefix, queue=QUEUE, call=call_id, ids=[task_id])
         (answer,) = await broker._here().link.evaluate(call)
         return answer.value
 

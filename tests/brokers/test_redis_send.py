@@ -6,8 +6,9 @@ import pytest
 import redis
 
 from ltq.broker import Broker
-from ltq.brokers.redis import RedisBroker, _scripts
-from ltq.brokers.redis._arguments import send_groups
+from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.arguments import send_groups
 from ltq.message import Envelope, Published
 from ltq.options import Priority
 
@@ -123,9 +124,9 @@ async def test_what_is_there_is_not_enqueued_again(redis_url: str) -> None:
 
 async def test_a_repeated_call_does_not_enqueue_what_has_run(redis_url: str) -> None:
     async with RedisBroker(redis_url) as broker:
-        link = broker.new_link()
+        link = broker._new_link()
         await link.call("ZADD", "ltq:{mail}:ended", 7, "a1")
-        call = _scripts.Send(prefix="ltq:{mail}:", groups=send_groups([envelope()]))
+        call = calls.Send(prefix="ltq:{mail}:", groups=send_groups([envelope()]))
         assert (await link.evaluate(call.repeated())).answers == [Published.EXISTS]
         assert (await link.evaluate(call)).answers == [Published.CREATED]
         await link.aclose()

@@ -17,11 +17,12 @@ import redis
 import ltq.brokers.redis
 from ltq._names import new_id
 from ltq.broker.schedule_slots import ScheduleSlot
-from ltq.brokers.redis import RedisBroker, _keys, _lua
-from ltq.brokers.redis._call import Script
+from ltq.brokers.redis import RedisBroker, _keys
 from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._lua import CONSTANTS, sha, source
-from ltq.brokers.redis._scripts import SCRIPTS
+from ltq.brokers.redis._scripts import texts
+from ltq.brokers.redis._scripts.calls import SCRIPTS
+from ltq.brokers.redis._scripts.script import Script
+from ltq.brokers.redis._scripts.texts import CONSTANTS, sha, source
 from ltq.errors import BrokerError, ConfigurationError, LtqError, TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Outcome, Receipt, Requeue
 from ltq.options import Limit, Priority, Rate
@@ -160,7 +161,7 @@ class TestFiles:
 
     @scripts
     def test_it_may_be_loaded_by_any_server(self, name: str) -> None:
-        assert not source(name).startswith("#!"), "see `_lua.py`"
+        assert not source(name).startswith("#!"), "see `texts.py`"
 
 
 class TestIncludes:
@@ -209,17 +210,17 @@ class TestIncludes:
                 assert depth("\n".join(lines[:number])) == 0, "in a function or a block"
 
     def test_files_that_include_each_other_are_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        texts = {"a": "-- @include b", "_b": "-- @include c", "_c": "-- @include b"}
-        monkeypatch.setattr(_lua, "_read", texts.__getitem__)
+        files = {"a": "-- @include b", "_b": "-- @include c", "_c": "-- @include b"}
+        monkeypatch.setattr(texts, "_read", files.__getitem__)
         with pytest.raises(ConfigurationError, match="a > _b > _c > _b"):
-            _lua.source.__wrapped__("a")
+            texts.source.__wrapped__("a")
 
     @pytest.mark.parametrize("line", ["-- @include nothing", "-- @constant NOTHING"])
     def test_what_is_not_there_is_told(self, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        read = _lua._read
-        monkeypatch.setattr(_lua, "_read", lambda name: line if name == "a" else read(name))
+        read = texts._read
+        monkeypatch.setattr(texts, "_read", lambda name: line if name == "a" else read(name))
         with pytest.raises(ConfigurationError, match=r"there is no .*(nothing|NOTHING)"):
-            _lua.source.__wrapped__("a")
+            texts.source.__wrapped__("a")
 
 
 class TestHeaders:

@@ -14,10 +14,11 @@ from typing import Any, Final
 from ltq._worker.executor import Executor
 from ltq._worker.task_pool import TaskPool
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._call import Call, Script
-from ltq.brokers.redis._consumer import RedisConsumer
+from ltq.brokers.redis._call import Call
+from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._scripts import ClaimReply
+from ltq.brokers.redis._scripts.calls import ClaimReply
+from ltq.brokers.redis._scripts.script import Script
 
 EXIT_CODE: Final = 137
 """What a shell says of a process that `kill -9` ended."""

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
 from ltq._worker.outcomes import decode_ctx
-from ltq.brokers.redis._replies import dead_letter, delivery, task_state
+from ltq.brokers.redis._scripts.replies import dead_letter, delivery, task_state
 from ltq.errors import DecodeError
 from ltq.message import DeadLetter, Delivery, Lease
 from ltq.state import Status, TaskState

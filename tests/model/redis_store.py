@@ -7,10 +7,11 @@ from math import inf
 import redis
 from msgspec import structs
 
-from ltq.brokers.redis import RedisBroker, _keys, _scripts
-from ltq.brokers.redis._arguments import send_groups
-from ltq.brokers.redis._consumer import RedisConsumer
-from ltq.brokers.redis._lane_group import LaneGroup
+from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis._consumer.consumer import RedisConsumer
+from ltq.brokers.redis._consumer.lane_group import LaneGroup
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.arguments import send_groups
 from ltq.message import DeadLetter, Envelope, Published
 from ltq.options import Priority
 from ltq.state import Status
@@ -92,13 +93,13 @@ class RedisStore(Store):
     async def send_again(self, envelope: Envelope) -> Published:
         """What the link sends after it got no answer to a send of a new id."""
         link, again = self.broker._here().link, structs.replace(envelope, has_new_id=True)
-        call = _scripts.Send(prefix=self.prefix, groups=send_groups([again]))
+        call = calls.Send(prefix=self.prefix, groups=send_groups([again]))
         (answer,) = (await link.evaluate(call.repeated())).answers
         return answer
 
     async def replay(self, queue: str, call: str, ids: list[str]) -> list[Published]:
         """A replay by a call of a known id."""
-        replay = _scripts.Replay(prefix=self.prefix, queue=queue, call=call, ids=ids)
+        replay = calls.Replay(prefix=self.prefix, queue=queue, call=call, ids=ids)
         return await self.broker._here().link.evaluate(replay)
 
     def claimed(self, model: Model, claim: Claiming) -> None:

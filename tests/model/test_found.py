@@ -14,9 +14,10 @@ from ltq.broker import Broker, Claim, ClaimBudget
 from ltq.brokers._rules.claim import ConsumerConfig
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.memory._store import MemoryStore
-from ltq.brokers.redis import RedisBroker, _keys, _scripts
-from ltq.brokers.redis._consumer import RedisConsumer
-from ltq.brokers.redis._replies import task_state
+from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis._consumer.consumer import RedisConsumer
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.replies import task_state
 from ltq.errors import TaskNotFoundError
 from ltq.message import Finish, Receipt
 from ltq.options import Priority
@@ -131,7 +132,7 @@ async def due(broker: RedisBroker) -> None:
         group, link = consumer._groups[0], consumer._link
 
         async def now() -> bool:
-            nothing = _scripts.Claim(
+            nothing = calls.Claim(
                 prefix=group.prefix,
                 claim_id="id",
                 consumer="c",
@@ -141,7 +142,7 @@ async def due(broker: RedisBroker) -> None:
                 lanes="",
                 limits=[],
             )
-            return (await link.evaluate(nothing)).answer is _scripts.ClaimAnswer.DUE
+            return (await link.evaluate(nothing)).answer is calls.ClaimAnswer.DUE
 
         await eventually(now)
 

@@ -19,7 +19,7 @@ from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
 from ltq._worker.outcomes import decode_ctx
 from ltq.brokers.redis import RedisBroker, _keys
-from ltq.brokers.redis._replies import delivery, task_state
+from ltq.brokers.redis._scripts.replies import delivery, task_state
 from ltq.errors import DecodeError
 from ltq.message import Delivery, Lease
 from tests.conformance.factories import make_envelope

@@ -1,7 +1,7 @@
 """The broker on Redis 6.2 or newer, or Valkey 7.2 or newer.
 
-Each transition is one Lua script (`lua/`), so a task is always in one place. `_scripts.py` has the
-scripts as typed calls, `_keys.py` names the keys, `lua/README.md` describes them. Time is the
+Each transition is one Lua script (`lua/`), so a task is always in one place. `_scripts/calls.py`
+has them as typed calls, `_keys.py` names the keys, `lua/README.md` describes both. Time is the
 server's.
 """
 
@@ -13,23 +13,25 @@ from functools import partial
 from redis.asyncio import Redis
 
 from ltq._names import namespace_of
-from ltq.broker import DEFAULT_LEASE, DEFAULT_SCAN, Broker, Finding, redact
+from ltq.broker import DEFAULT_LEASE, DEFAULT_SCAN, Broker, Consumer, Finding, redact
 from ltq.broker.feed import Feed
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
-from ltq.brokers.redis import _dead_letters, _keys, _schedule_slots, _scripts, _settle, _tasks
+from ltq.brokers.redis import _keys
 from ltq.brokers.redis._busy_poll import parse_busy_poll
-from ltq.brokers.redis._chunks import chunks, envelope_size, queue_of_envelope
-from ltq.brokers.redis._consumer import RedisConsumer
+from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.brokers.redis._doctor.examine import examine
 from ltq.brokers.redis._doctor.survey import holders
-from ltq.brokers.redis._hazards import hazards
 from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._notifications import Notifications, parse_notifications
-from ltq.brokers.redis._registry import read_namespaces
-from ltq.brokers.redis._repair import repair
+from ltq.brokers.redis._roles import dead_letters, schedule_slots, settle, tasks
+from ltq.brokers.redis._roles.chunks import chunks, envelope_size, queue_of_envelope
+from ltq.brokers.redis._roles.hazards import hazards
+from ltq.brokers.redis._roles.registry import read_namespaces
+from ltq.brokers.redis._roles.repair import repair
+from ltq.brokers.redis._roles.sweep import sum_of, sweep
+from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server import server_time
 from ltq.brokers.redis._session import Session
-from ltq.brokers.redis._sweep import sum_of, sweep
 from ltq.brokers.redis._url import new_client, split_url
 from ltq.brokers.redis._watch_hub import WatchHub
 from ltq.errors import TaskNotFoundError
@@ -70,7 +72,7 @@ class RedisBroker(Broker):
         """Another broker on the same store, with connections of its own."""
         return RedisBroker(self._url, connect=self._connect)
 
-    def new_link(self) -> Link:
+    def _new_link(self) -> Link:
         """Connections of their own, for one event loop."""
         connect = self._connect or partial(new_client, self._server_url)
         return Link(connect, self.url.partition("://")[2], self._busy_poll)
@@ -85,7 +87,7 @@ class RedisBroker(Broker):
                 self._process, self._sessions = os.getpid(), {}
             for ended in [known for known in list(self._sessions) if known.is_closed()]:
                 self._sessions.pop(ended, None)
-            session = self._sessions[loop] = Session(self.new_link(), self.notifications)
+            session = self._sessions[loop] = Session(self._new_link(), self.notifications)
         return session
 
     async def ping(self) -> None:
@@ -126,7 +128,7 @@ class RedisBroker(Broker):
         limits: Mapping[str, Limit] | None = None,
         revoked: Callable[[str], None] | None = None,
         before_sweep: Callable[[], Awaitable[None]] | None = None,
-    ) -> RedisConsumer:
+    ) -> Consumer:
         """See `Broker.consumer`."""
         session = self._here()
         queues = list(queues)
@@ -147,15 +149,15 @@ class RedisBroker(Broker):
 
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
         """See `Settler.finish`."""
-        return await _settle.finish(self._here().link, outcomes)
+        return await settle.finish(self._here().link, outcomes)
 
     async def heartbeat(self, leases: Sequence[Lease], duration: float) -> list[Lease]:
         """See `Settler.heartbeat`."""
-        return await _settle.heartbeat(self._here().link, leases, duration)
+        return await settle.heartbeat(self._here().link, leases, duration)
 
     async def progress(self, lease: Lease, progress: Progress) -> bool:
         """See `Settler.progress`."""
-        return await _settle.progress(self._here().link, lease, progress)
+        return await settle.progress(self._here().link, lease, progress)
 
     async def sweep(self, queues: Iterable[str]) -> Swept:
         """See `Settler.sweep`."""
@@ -171,7 +173,7 @@ class RedisBroker(Broker):
 
     async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """See `Watcher.states`."""
-        return await _tasks.read_states(self._here().link, namespace_of(queue), ids)
+        return await tasks.read_states(self._here().link, namespace_of(queue), ids)
 
     def feed(self, queue: str, task_id: str) -> Feed:
         """See `Watcher.feed`."""
@@ -179,28 +181,28 @@ class RedisBroker(Broker):
 
     async def queues(self) -> list[str]:
         """See `Inspector.queues`."""
-        return await _tasks.read_queues(self._here().link, await self._namespaces())
+        return await tasks.read_queues(self._here().link, await self._namespaces())
 
     async def stats(self, queues: Sequence[str]) -> list[QueueStats]:
         """See `Inspector.stats`."""
-        return await _tasks.read_stats(self._here().link, queues)
+        return await tasks.read_stats(self._here().link, queues)
 
     async def clear(self, queue: str) -> int:
         """See `Inspector.clear`."""
-        return await _tasks.clear(self._here().link, queue)
+        return await tasks.clear(self._here().link, queue)
 
     async def cancel(self, queue: str, task_id: str, result_ttl: float) -> bool:
         """See `Inspector.cancel`."""
         prefix = _keys.prefix(namespace_of(queue))
-        call = _scripts.Cancel(prefix=prefix, id=task_id, result_ttl=result_ttl)
+        call = calls.Cancel(prefix=prefix, id=task_id, result_ttl=result_ttl)
         answer = await self._here().link.evaluate(call)
-        if answer is _scripts.CancelAnswer.GONE:
+        if answer is calls.CancelAnswer.GONE:
             raise TaskNotFoundError(task_id)
-        return answer is _scripts.CancelAnswer.CANCELLED
+        return answer is calls.CancelAnswer.CANCELLED
 
     async def find(self, task_id: str) -> TaskState[bytes] | None:
         """See `Inspector.find`."""
-        return await _tasks.find_state(self._here().link, await self._namespaces(), task_id)
+        return await tasks.find_state(self._here().link, await self._namespaces(), task_id)
 
     async def workers(self) -> list[WorkerInfo]:
         """See `Inspector.workers`."""
@@ -210,7 +212,7 @@ class RedisBroker(Broker):
         self, *, scan: int = DEFAULT_SCAN, on_scan: Callable[[int], object] | None = None
     ) -> list[Finding]:
         """See `Diagnostics.examine`."""
-        link = self.new_link()  # a slow look must not hold up calls
+        link = self._new_link()  # a slow look must not hold up calls
         try:
             return await examine(self, link, scan, on_scan)
         finally:
@@ -220,25 +222,25 @@ class RedisBroker(Broker):
         self, queue: str, *, limit: int = 100, offset: int = 0
     ) -> list[DeadLetter]:
         """See `DeadLetters.dead_letters`."""
-        return await _dead_letters.read(self._here().link, queue, limit, offset)
+        return await dead_letters.read(self._here().link, queue, limit, offset)
 
     async def dead_letter(self, queue: str | None, task_id: str) -> DeadLetter:
         """See `DeadLetters.dead_letter`."""
         namespaces = await self._namespaces() if queue is None else [namespace_of(queue)]
-        letter = await _dead_letters.find(self._here().link, namespaces, queue, task_id)
+        letter = await dead_letters.find(self._here().link, namespaces, queue, task_id)
         if letter is None:
             raise TaskNotFoundError(task_id)
         return letter
 
     async def replay(self, queue: str, ids: Sequence[str]) -> list[Published]:
         """See `DeadLetters.replay`."""
-        return await _dead_letters.replay(self._here().link, queue, ids)
+        return await dead_letters.replay(self._here().link, queue, ids)
 
     async def purge(
         self, queue: str, ids: Sequence[str] | None = None, *, older_than: float = 0.0
     ) -> int:
         """See `DeadLetters.purge`."""
-        return await _dead_letters.purge(self._here().link, queue, ids, older_than)
+        return await dead_letters.purge(self._here().link, queue, ids, older_than)
 
     async def time(self) -> float:
         """See `ScheduleStore.time`."""
@@ -247,7 +249,7 @@ class RedisBroker(Broker):
     async def fire(self, tick: ScheduleSlot) -> SlotReceipt:
         """See `ScheduleStore.fire`."""
         session = self._here()
-        return await _schedule_slots.fire(session.link, session.registry, tick)
+        return await schedule_slots.fire(session.link, session.registry, tick)
 
     async def _namespaces(self) -> list[str]:
         return await read_namespaces(self._here().link)

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from ltq.brokers.redis import _keys, _scripts
+from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link, RefusedError
-from ltq.brokers.redis._scripts import KeySeen
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.calls import KeySeen
 from ltq.state import Status
 
 _CALL_KEYS = 500
@@ -156,7 +157,7 @@ async def _look(
     prefix = _prefix(namespace)
     for start in range(0, len(own), _CALL_KEYS):
         chunk = own[start : start + _CALL_KEYS]
-        keys = await link.evaluate(_scripts.Examine(prefix=prefix, names=chunk))
+        keys = await link.evaluate(calls.Examine(prefix=prefix, names=chunk))
         for suffix, key in zip(chunk, keys, strict=True):
             if key.type == "none":
                 continue  # gone meanwhile
@@ -191,7 +192,7 @@ async def _compare(link: Link, namespace: bytes, space: _Space, found: Inventory
             space.pending.difference_update(b"task:" + task_id for task_id in ids)
     doubtful = sorted(space.pending)[:_MAX_DOUBTFUL]
     if doubtful:
-        call = _scripts.Examine(prefix=prefix, thorough="1", names=doubtful)
+        call = calls.Examine(prefix=prefix, thorough="1", names=doubtful)
         keys = await link.evaluate(call)
         lost = sum(key.status == Status.PENDING and not key.has_place for key in keys)
         if lost:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ltq._names import new_id
-from ltq.brokers.redis import _keys, _scripts
-from ltq.brokers.redis._call import Script
+from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link, RefusedError
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.script import Script
 
 STRING, ABSENT = "<a string>", "<nothing>"
 """Keys of a trial: what writes meets a key of a wrong type, what removes meets none."""
@@ -105,13 +106,13 @@ async def try_out(link: Link) -> Rights:
 
 async def _try_scripts(link: Link, prefix: str) -> tuple[str, ...]:
     """Run those that only read; the others use no other commands than were tried."""
-    calls: tuple[Script[Any], ...] = (
-        _scripts.Examine(prefix=prefix, names=[]),
-        _scripts.States(prefix=prefix, ids=[]),
-        _scripts.Stats(prefix=prefix, overdue_after=0.0, queues=[]),
+    trials: tuple[Script[Any], ...] = (
+        calls.Examine(prefix=prefix, names=[]),
+        calls.States(prefix=prefix, ids=[]),
+        calls.Stats(prefix=prefix, overdue_after=0.0, queues=[]),
     )
     failed = []
-    for call in calls:
+    for call in trials:
         try:
             await link.evaluate(call, patience=_TRIAL_PATIENCE)
         except RefusedError as error:

@@ -81,7 +81,5 @@ class TestFullQueue:
             assert await ltq.gather(*handles) == tuple(range(300))
 
     async def test_waiting_without_a_limit_is_refused(self, worker: Worker) -> None:
-        with pytest.raises(
-            ltq.ConfigurationError, match="on_full needs max_pending"
-        ):
+        with pytest.raises(ltq.ConfigurationError, match="on_full needs max_pending"):
             worker.task(on_full="wait")(asyncio.sleep)

@@ -1,6 +1,6 @@
 """The Lua scripts as typed calls: the fields are the arguments of the script's header, in order.
 
-    reply = await link.evaluate(_scripts.Sweep(prefix=prefix, limit=200, grace=0.0))
+    swept = await link.evaluate(calls.Sweep(prefix=prefix, limit=200))
 
 A last field that is a list is sent as so many arguments. `tests/brokers/test_scripts.py` holds
 the fields to the headers. What each argument and reply means is said in `lua/<script>.lua`.
@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import msgspec
 
 from ltq.broker.schedule_slots import SlotReceipt
-from ltq.brokers.redis import _replies
-from ltq.brokers.redis._call import Argument, Flag, RepeatedKnowingly, Reply, Script
+from ltq.brokers.redis._call import Argument, Reply
+from ltq.brokers.redis._scripts import replies
+from ltq.brokers.redis._scripts.script import Flag, RepeatedKnowingly, Script
 from ltq.message import DeadLetter, Delivery, Published, Receipt, Swept
 from ltq.state import QueueStats, TaskState
 
@@ -88,7 +89,7 @@ class Claim(RepeatedKnowingly[ClaimReply], frozen=True, kw_only=True):
         moment = float(now)
         return ClaimReply(
             _CLAIM_ANSWERS[answer],
-            [_replies.delivery(task, moment) for task in tasks],
+            [replies.delivery(task, moment) for task in tasks],
             lost,
             None if due_in is None else float(due_in),
             None if start_in is None else float(start_in),
@@ -108,7 +109,7 @@ class Clear(Script[int], frozen=True, kw_only=True):
     limit: int
 
     def read(self, reply: Reply) -> int:
-        return _replies.integer(reply)
+        return replies.integer(reply)
 
 
 class Copy(Script[int], frozen=True, kw_only=True):
@@ -121,7 +122,7 @@ class Copy(Script[int], frozen=True, kw_only=True):
     ttl: int
 
     def read(self, reply: Reply) -> int:
-        return _replies.integer(reply)
+        return replies.integer(reply)
 
 
 class DeadLetters(Script[list[DeadLetter | None]], frozen=True, kw_only=True):
@@ -133,7 +134,7 @@ class DeadLetters(Script[list[DeadLetter | None]], frozen=True, kw_only=True):
 
     def read(self, reply: Reply) -> list[DeadLetter | None]:
         return [
-            _replies.dead_letter(name, values) for name, values in zip(self.ids, reply, strict=True)
+            replies.dead_letter(name, values) for name, values in zip(self.ids, reply, strict=True)
         ]
 
 
@@ -173,7 +174,7 @@ class Finish(Script[list[Receipt]], frozen=True, kw_only=True):
     groups: list[Argument]
 
     def read(self, reply: Reply) -> list[Receipt]:
-        return [_replies.RECEIPTS[answer] for answer in reply]
+        return [replies.RECEIPTS[answer] for answer in reply]
 
 
 class FireReply(NamedTuple):
@@ -198,7 +199,7 @@ class Fire(Script[FireReply], frozen=True, kw_only=True):
 
     def read(self, reply: Reply) -> FireReply:
         last, answer, new_lanes = reply
-        published = None if answer in _NOT_FIRED else _replies.PUBLISHED[answer]
+        published = None if answer in _NOT_FIRED else replies.PUBLISHED[answer]
         receipt = SlotReceipt(int(last), published, is_other=answer == b"other")
         return FireReply(receipt, new_lanes)
 
@@ -215,7 +216,7 @@ class Heartbeat(Script[list[int]], frozen=True, kw_only=True):
     leases: list[Argument]
 
     def read(self, reply: Reply) -> list[int]:
-        return _replies.integers(reply)
+        return replies.integers(reply)
 
 
 class Progress(Script[bool], frozen=True, kw_only=True):
@@ -228,7 +229,7 @@ class Progress(Script[bool], frozen=True, kw_only=True):
     progress: bytes
 
     def read(self, reply: Reply) -> bool:
-        return _replies.integer(reply) == 1
+        return replies.integer(reply) == 1
 
 
 class Purged(NamedTuple):
@@ -249,7 +250,7 @@ class Purge(Script[Purged], frozen=True, kw_only=True):
     ids: list[str]
 
     def read(self, reply: Reply) -> Purged:
-        removed, more = _replies.integers(reply)
+        removed, more = replies.integers(reply)
         return Purged(removed, more == 1)
 
 
@@ -272,7 +273,7 @@ class Repair(Script[Repaired], frozen=True, kw_only=True):
     ids: list[bytes]
 
     def read(self, reply: Reply) -> Repaired:
-        repaired, doubtful = _replies.integers(reply)
+        repaired, doubtful = replies.integers(reply)
         return Repaired(repaired, doubtful)
 
 
@@ -286,7 +287,7 @@ class Replay(Script[list[Published]], frozen=True, kw_only=True):
     ids: list[str]
 
     def read(self, reply: Reply) -> list[Published]:
-        return [_replies.PUBLISHED[answer] for answer in reply]
+        return [replies.PUBLISHED[answer] for answer in reply]
 
 
 class SendReply(NamedTuple):
@@ -306,7 +307,7 @@ class Send(RepeatedKnowingly[SendReply], frozen=True, kw_only=True):
 
     def read(self, reply: Reply) -> SendReply:
         answers, new_lanes = reply
-        return SendReply([_replies.PUBLISHED[answer] for answer in answers], new_lanes)
+        return SendReply([replies.PUBLISHED[answer] for answer in answers], new_lanes)
 
 
 class States(Script[list[TaskState[bytes] | None]], frozen=True, kw_only=True):
@@ -318,7 +319,7 @@ class States(Script[list[TaskState[bytes] | None]], frozen=True, kw_only=True):
 
     def read(self, reply: Reply) -> list[TaskState[bytes] | None]:
         return [
-            _replies.task_state(name, values) for name, values in zip(self.ids, reply, strict=True)
+            replies.task_state(name, values) for name, values in zip(self.ids, reply, strict=True)
         ]
 
 
@@ -332,7 +333,7 @@ class Stats(Script[list[QueueStats]], frozen=True, kw_only=True):
 
     def read(self, reply: Reply) -> list[QueueStats]:
         return [
-            _replies.queue_stats(name, values)
+            replies.queue_stats(name, values)
             for name, values in zip(self.queues, reply, strict=True)
         ]
 
@@ -346,7 +347,7 @@ class Sweep(Script[Swept], frozen=True, kw_only=True):
     grace: float = 0.0
 
     def read(self, reply: Reply) -> Swept:
-        recovered, promoted, buried, lost = _replies.integers(reply)
+        recovered, promoted, buried, lost = replies.integers(reply)
         return Swept(recovered, promoted, buried, lost)
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 from msgspec.structs import astuple
 
-from ltq.brokers.redis import _keys, _scripts
+from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link
+from ltq.brokers.redis._scripts import calls
 from ltq.message import Swept
 from ltq.options import MAX_SECONDS
 
@@ -24,7 +25,7 @@ async def sweep(link: Link, namespace: str, grace: float = 0.0) -> Swept:
     prefix, grace = _keys.prefix(namespace), min(grace, MAX_SECONDS)
     total = Swept()
     for _ in range(_SWEEP_CALLS):
-        call = _scripts.Sweep(prefix=prefix, limit=_SWEEP_TASKS, grace=grace)
+        call = calls.Sweep(prefix=prefix, limit=_SWEEP_TASKS, grace=grace)
         swept = await link.evaluate(call)
         total = sum_of((total, swept))
         if sum(astuple(swept)) < _SWEEP_TASKS:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ltq._aio.service import Service, cancel_all
 from ltq.brokers.redis import _keys
-from ltq.brokers.redis._lane_group import LaneGroup
+from ltq.brokers.redis._consumer.lane_group import LaneGroup
 from ltq.brokers.redis._link import Link
 from ltq.errors import BrokerError
 

@@ -2,10 +2,11 @@
 
 from ltq._names import namespace_of
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
-from ltq.brokers.redis import _keys, _scripts
-from ltq.brokers.redis._arguments import send_groups
+from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._registry import Registry
+from ltq.brokers.redis._roles.registry import Registry
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.arguments import send_groups
 
 
 async def fire(link: Link, registry: Registry, slot: ScheduleSlot) -> SlotReceipt:
@@ -13,7 +14,7 @@ async def fire(link: Link, registry: Registry, slot: ScheduleSlot) -> SlotReceip
     namespace = namespace_of(slot.queue)
     await registry.add(namespace)
     reply = await link.evaluate(
-        _scripts.Fire(
+        calls.Fire(
             prefix=_keys.prefix(namespace),
             schedule=slot.schedule,
             spec=slot.spec,

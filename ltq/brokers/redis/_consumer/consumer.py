@@ -10,12 +10,13 @@ from typing import Self
 from ltq._names import consumer_name, namespace_of
 from ltq.broker import Claim
 from ltq.broker.isolation import ClaimBudget
-from ltq.brokers.redis import _keys, _scripts
-from ltq.brokers.redis._call import flag
-from ltq.brokers.redis._lane_group import LaneGroup
+from ltq.brokers.redis import _keys
+from ltq.brokers.redis._consumer.lane_group import LaneGroup
+from ltq.brokers.redis._consumer.wake_ups import WakeUps
 from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._sweep import sweep
-from ltq.brokers.redis._wake_ups import WakeUps
+from ltq.brokers.redis._roles.sweep import sweep
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.script import flag
 from ltq.errors import BrokerError
 from ltq.message import Delivery
 from ltq.options import Limit
@@ -136,9 +137,9 @@ class RedisConsumer:
 
     async def _claim_some(
         self, group: LaneGroup, budget: ClaimBudget, has_swept: bool
-    ) -> _scripts.ClaimReply:
+    ) -> calls.ClaimReply:
         woken = frozenset(group.woken)
-        call = _scripts.Claim(
+        call = calls.Claim(
             prefix=group.prefix,
             again=group.again,
             claim_id=group.claim_id,

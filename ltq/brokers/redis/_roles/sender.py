@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from ltq._aio.batcher import Batcher
-from ltq.brokers.redis import _keys, _scripts
-from ltq.brokers.redis._arguments import send_groups
-from ltq.brokers.redis._chunks import CALL_TASKS, chunks, envelope_size, queue_of_envelope
+from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link, is_lasting
-from ltq.brokers.redis._registry import Registry
+from ltq.brokers.redis._roles.chunks import CALL_TASKS, chunks, envelope_size, queue_of_envelope
+from ltq.brokers.redis._roles.registry import Registry
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.arguments import send_groups
 from ltq.message import Envelope, Published
 
 
@@ -36,7 +37,7 @@ class Sender:
     async def send(self, envelopes: Sequence[Envelope]) -> list[Published]:
         """Send so many tasks as go into one call, at once."""
         await self._registry.add(self._namespace)
-        call = _scripts.Send(prefix=self._prefix, groups=send_groups(envelopes))
+        call = calls.Send(prefix=self._prefix, groups=send_groups(envelopes))
         reply = await self._link.evaluate(call)
         if reply.new_lanes:  # perhaps the server was emptied
             await self._registry.add_again(self._namespace)

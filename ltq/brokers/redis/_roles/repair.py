@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 
 from ltq._names import new_id
-from ltq.brokers.redis import _keys, _scripts
+from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._registry import add_namespace
+from ltq.brokers.redis._roles.registry import add_namespace
+from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server import server_time
 from ltq.errors import BrokerError
 from ltq.options import Priority
@@ -42,7 +43,7 @@ async def _look(link: Link, namespace: str, lease: float, pause_factor: float) -
     repaired = doubtful = 0
     prefix = _keys.prefix(namespace)
     async for ids in _tasks(link, namespace, pause_factor):
-        counts = await link.evaluate(_scripts.Repair(prefix=prefix, lease=lease, ids=ids))
+        counts = await link.evaluate(calls.Repair(prefix=prefix, lease=lease, ids=ids))
         repaired += counts.repaired
         doubtful += counts.doubtful
     return repaired, doubtful
@@ -56,7 +57,7 @@ async def _search(link: Link, namespace: str, lease: float) -> int:
     async for ids in _tasks(link, namespace, 1.0):
         absent = [task_id for task_id in ids if task_id not in ready]
         if absent:
-            call = _scripts.Repair(prefix=prefix, lease=lease, before=before, ids=absent)
+            call = calls.Repair(prefix=prefix, lease=lease, before=before, ids=absent)
             repaired += (await link.evaluate(call)).repaired
     return repaired
 
@@ -89,7 +90,7 @@ async def _copied(link: Link, namespace: str, member: str) -> set[bytes]:
     unique, found = new_id(), list[bytes]()
     copy = _keys.copied(namespace, unique)
     count = await link.evaluate(
-        _scripts.Copy(prefix=_keys.prefix(namespace), member=member, unique=unique, ttl=_COPY_TTL)
+        calls.Copy(prefix=_keys.prefix(namespace), member=member, unique=unique, ttl=_COPY_TTL)
     )
     while ids := await link.call("LRANGE", copy, len(found), len(found) + _CALL_KEYS - 1):
         found += ids

@@ -4,8 +4,9 @@ import os
 from collections.abc import Mapping
 
 from ltq.brokers.redis import _keys
-from ltq.brokers.redis._call import Argument, Flag
-from ltq.brokers.redis._scripts import ClaimAnswer, ClaimReply
+from ltq.brokers.redis._call import Argument
+from ltq.brokers.redis._scripts.calls import ClaimAnswer, ClaimReply
+from ltq.brokers.redis._scripts.script import Flag
 from ltq.options import Limit
 
 
