@@ -23,6 +23,8 @@ _OPTIONS = (
     *("maxmemory-policy", "maxclients", "min-replicas-to-write"),
 )
 _PINGS = 20
+"""Round trips that are measured."""
+
 _NOTIFIED_WITHIN = 1.0
 """Seconds a server has to send the notification that tries it out."""
 
@@ -32,7 +34,7 @@ class Server:
     """A server and the way to it."""
 
     info: Mapping[str, str] = field(default_factory=dict)
-    """All that INFO says; empty where it is refused."""
+    """What INFO says; empty where it is refused."""
     config: Mapping[str, str] | None = None
     """Settings by name, None where CONFIG is refused."""
     median_ping: float = 0.0
@@ -100,7 +102,7 @@ async def _clock(link: Link) -> float | None:
 
 
 async def holders(broker: Broker, link: Link) -> list[WorkerInfo]:
-    """Who holds leased tasks, sorted by name."""
+    """The workers that hold leased tasks, sorted by name."""
     states: list[TaskState[bytes]] = []
     for stats in await broker.stats(await broker.queues()):
         if stats.working:

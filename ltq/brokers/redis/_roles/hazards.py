@@ -10,5 +10,5 @@ async def hazards(link: Link) -> list[str]:
     policy = memory.get("maxmemory_policy", "noeviction")
     if policy == "noeviction" or memory.get("maxmemory") == "0":
         return []
-    advice = "may evict tasks when its memory is full: set it to noeviction"
-    return [f"Redis, its maxmemory-policy being {policy}, {advice}"]
+    policy = f"its maxmemory-policy is {policy}: set it to noeviction"
+    return [f"Redis may evict tasks when its memory is full, as {policy}"]

@@ -63,7 +63,7 @@ async def _search(link: Link, namespace: str, lease: float) -> int:
 
 
 async def _tasks(link: Link, namespace: str, pause_factor: float) -> AsyncIterator[list[bytes]]:
-    """The ids of all tasks there are, some at a time, with pauses in which others are served."""
+    """The ids of all tasks, some at a time, with pauses in which others are served."""
     start, cursor = _keys.task(namespace, ""), b"0"
     loop = asyncio.get_running_loop()
     while True:
