@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from ltq.brokers.redis._scripts import SCRIPTS, sha, source
+from ltq.brokers.redis._scripts.calls import SCRIPTS
+from ltq.brokers.redis._scripts.texts import sha, source
 
 Mode = Literal["pass", "reset", "hole"]
 """reset: answer each new connection with a reset; hole: keep all open and move no byte."""

@@ -58,7 +58,6 @@ STARTERS = {
     *("ltq.handles", "ltq.notebook", "ltq.middleware.prometheus"),
     *("ltq.cli.demo.command", "ltq.cli.run._reload"),
     *("ltq.testing._box", "ltq.testing._loops", "ltq.testing._store"),
-    *("ltq.brokers.redis._consumer", "ltq.brokers.redis._dialer"),
 }
 """Modules that start asyncio tasks themselves, mostly because users' code runs in them, and in the
 user's context. Background work is a `Service`."""
@@ -85,8 +84,6 @@ BY_NAME = {
 commands when they are called."""
 
 HIDDEN_TYPES = {
-    "ltq.brokers.redis._consumer.RedisConsumer",
-    "ltq.brokers.redis._link.Link",
     "ltq.testing._box.Box",
     "ltq.testing._clock.Clock",
     "ltq.testing._faults.Fault",

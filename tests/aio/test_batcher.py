@@ -115,7 +115,7 @@ class TestErrors:
         batcher = Batcher(flush, limit=3)
         futures = [batcher.submit(1), batcher.submit(2)]
         assert await batcher.drain(timeout=5)
-        assert all(future.done() for future in futures)
+        assert all(isinstance(future.exception(), ValueError) for future in futures)
 
 
 class TestCancelled:

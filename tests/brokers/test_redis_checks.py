@@ -18,7 +18,8 @@ from ltq.brokers.redis._doctor.checks import SERVER_CHECKS
 from ltq.brokers.redis._doctor.inventory import KINDS, Inventory, Odd, take_inventory
 from ltq.brokers.redis._doctor.permissions import TRIALS, Rights, try_out
 from ltq.brokers.redis._doctor.survey import Server, look_at_server
-from ltq.brokers.redis._scripts import SCRIPTS, source
+from ltq.brokers.redis._scripts.calls import SCRIPTS
+from ltq.brokers.redis._scripts.texts import source
 from ltq.message import Finish
 from ltq.state import Status
 from tests.conformance.factories import QUEUE, publish, publish_many
@@ -198,7 +199,7 @@ class TestLooking:
             ids = await publish_many(broker, 3)
             flags = raw.config_get("notify-keyspace-events")
             before = {key: raw.dump(key) for key in raw.scan_iter()}
-            link = broker.new_link()
+            link = broker._new_link()
             found = await look_at_server(link)
             await take_inventory(link, 10_000)
             await broker.examine(scan=10_000)
@@ -214,7 +215,7 @@ class TestLooking:
         for flags, heard in (("Kghx", True), ("", False)):
             with RedisServer(redis_executable, "--notify-keyspace-events", flags) as bad:
                 async with RedisBroker(bad.url) as broker:
-                    link = broker.new_link()
+                    link = broker._new_link()
                     assert (await look_at_server(link)).notified is heard
                     await link.aclose()
 
@@ -225,7 +226,7 @@ class TestLooking:
             raw.set("ltq:{mail}:what", "1")
             raw.hset(_keys.ready("mail", "mail:none", 1), "a", "b")
             raw.set(_keys.unique("mail", "x"), "1")
-            link = broker.new_link()
+            link = broker._new_link()
             found = await take_inventory(link, 10_000)
             await link.aclose()
         assert sorted(found.strays.some) == ["ltq:mine", "ltq:{mail}:what"]
@@ -239,7 +240,7 @@ class TestLooking:
             async with broker.consumer([QUEUE]) as consumer:
                 (delivery,) = await broker.claim(consumer, 1)
             await broker.finish([Finish(delivery.lease, Status.FAILED, dead=True)])
-            link = broker.new_link()
+            link = broker._new_link()
             found = await take_inventory(link, 10_000)
             await link.aclose()
         assert (found.strays.some, found.mistyped.some, found.endless.some) == ([], [], [])
@@ -254,7 +255,7 @@ class TestLooking:
             assert claimed[0].lease.id == first.id
             raw.delete(_keys.delayed("mail", QUEUE), _keys.leases("mail", QUEUE))
             raw.lpop(_keys.ready("mail", QUEUE, 1))
-            link = broker.new_link()
+            link = broker._new_link()
             assert (await take_inventory(link, 10_000)).displaced == {"mail": 4}
             assert await broker.repair(["mail"]) == 4
             assert (await take_inventory(link, 10_000)).displaced == {}
@@ -263,7 +264,7 @@ class TestLooking:
     async def test_a_scan_is_bounded(self, redis_url: str, raw: "redis.Redis") -> None:
         raw.mset({f"other:{number}": "1" for number in range(2000)})
         async with RedisBroker(redis_url) as broker:
-            link = broker.new_link()
+            link = broker._new_link()
             passed: list[int] = []
             assert not (await take_inventory(link, 500, passed.append)).is_complete
             assert passed == [500]
@@ -303,7 +304,7 @@ class TestRights:
         with RedisServer(redis_executable) as server, redis.Redis.from_url(server.url) as raw:
             raw.execute_command("ACL", "SETUSER", "bob", "on", ">pw", *rule.split())
             async with RedisBroker(server.url.replace("//", "//bob:pw@")) as broker:
-                link = broker.new_link()
+                link = broker._new_link()
                 found = await try_out(link)
                 await link.aclose()
             assert {*found.denied} == {*expected.denied}

@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis._scripts import calls
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import Finish, Published
 from ltq.options import DEAD_TTL, MAX_DEAD
@@ -43,10 +44,11 @@ async def kill(broker: RedisBroker) -> None:
 class TestLostReplies:
     """The same script call again, as after a lost reply."""
 
-    async def replay(self, broker: RedisBroker, call: str, task_id: str) -> str:
-        link = broker._here().link
-        (reply,) = await link.run("replay", _keys.prefix("mail"), QUEUE, call, task_id)
-        return str(reply.decode())
+    async def replay(self, broker: RedisBroker, call_id: str, task_id: str) -> str:
+        prefix = _keys.prefix("mail")
+        call = calls.Replay(prefix=prefix, queue=QUEUE, call=call_id, ids=[task_id])
+        (answer,) = await broker._here().link.evaluate(call)
+        return answer.value
 
     async def test_a_replay_is_answered_as_before(self, broker: RedisBroker) -> None:
         task_id = await bury(broker)

@@ -12,6 +12,7 @@ from devtools.servers import RedisServer
 from ltq import Status, Worker
 from ltq._names import new_id
 from ltq.broker import Broker
+from ltq.brokers.redis import RedisBroker
 from ltq.message import Envelope
 from tests.eventually import eventually
 
@@ -41,6 +42,18 @@ class TestUrls:
     def test_what_redis_py_does_not_take_is_told_at_once(self, url: str) -> None:
         with pytest.raises(ltq.ConfigurationError, match="cannot be read"):
             Broker.from_url(url)
+
+
+class TestOwnClient:
+    async def test_its_timeouts_do_not_cut_off_what_waits_for_longer(self, redis_url: str) -> None:
+        """Calls have deadlines of their own, and a consumer waits for seconds."""
+
+        def connect() -> redis.asyncio.Redis:
+            return redis.asyncio.Redis.from_url(redis_url, protocol=2, socket_timeout=0.02)
+
+        broker = RedisBroker(redis_url, connect=connect)
+        async with broker, broker.consumer(["mail:send"]) as consumer:
+            assert not await consumer.wait(0.2)
 
 
 class TestRestart:

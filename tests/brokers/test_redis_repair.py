@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis._roles import repair
 from ltq.errors import BrokerError
 from ltq.message import Delivery
 from ltq.state import Status
@@ -191,7 +192,7 @@ class TestCopy:
         self, broker: RedisBroker, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await publish_many(broker, 1000)
-        monkeypatch.setattr("ltq.brokers.redis._repair._COPY_TTL", 0)  # it goes before it is read
+        monkeypatch.setattr(repair, "_COPY_TTL", 0)  # it goes before it is read
         with pytest.raises(BrokerError, match="was gone"):
             await broker.repair([QUEUE])
         assert client.llen(_keys.ready("mail", QUEUE, 1)) == 1000

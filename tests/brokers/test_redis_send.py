@@ -7,7 +7,8 @@ import redis
 
 from ltq.broker import Broker
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._wire import envelope_arguments
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.arguments import send_groups
 from ltq.message import Envelope, Published
 from ltq.options import Priority
 
@@ -123,11 +124,11 @@ async def test_what_is_there_is_not_enqueued_again(redis_url: str) -> None:
 
 async def test_a_repeated_call_does_not_enqueue_what_has_run(redis_url: str) -> None:
     async with RedisBroker(redis_url) as broker:
-        link = broker.new_link()
+        link = broker._new_link()
         await link.call("ZADD", "ltq:{mail}:ended", 7, "a1")
-        arguments = envelope_arguments([envelope()])
-        assert await link.run("send", "ltq:{mail}:", "1", *arguments) == [b"exists"]
-        assert (await link.run("send", "ltq:{mail}:", "", *arguments))[0] == b"created"
+        call = calls.Send(prefix="ltq:{mail}:", groups=send_groups([envelope()]))
+        assert (await link.evaluate(call.repeated())).answers == [Published.EXISTS]
+        assert (await link.evaluate(call)).answers == [Published.CREATED]
         await link.aclose()
 
 

@@ -13,6 +13,7 @@ from devtools.servers import RedisServer
 from ltq import Status, Worker
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._link import Link
+from ltq.brokers.redis._scripts.calls import States
 from tests.conformance.factories import QUEUE, claim_one, publish
 from tests.eventually import eventually
 
@@ -184,16 +185,16 @@ class TestFeed:
         self, redis_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         has_read, goes_on = asyncio.Event(), asyncio.Event()
-        run = Link.run
+        evaluate = Link.evaluate
 
-        async def run_slowly(link: Link, script: str, *arguments: Any, **options: Any) -> Any:
-            reply = await run(link, script, *arguments, **options)
-            if script == "states":
+        async def evaluate_slowly(link: Link, call: Any, **options: Any) -> Any:
+            reply = await evaluate(link, call, **options)
+            if isinstance(call, States):
                 has_read.set()
                 await goes_on.wait()
             return reply
 
-        monkeypatch.setattr(Link, "run", run_slowly)
+        monkeypatch.setattr(Link, "evaluate", evaluate_slowly)
         async with RedisBroker(f"{redis_url}?notifications=poll") as broker:
             envelope = await publish(broker)
             first = broker.feed(QUEUE, envelope.id)

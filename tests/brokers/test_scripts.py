@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import pytest
 import redis
@@ -18,8 +18,12 @@ import ltq.brokers.redis
 from ltq._names import new_id
 from ltq.broker.schedule_slots import ScheduleSlot
 from ltq.brokers.redis import RedisBroker, _keys
-from ltq.brokers.redis._scripts import SCRIPTS, sha, source
-from ltq.errors import LtqError, TaskNotFoundError
+from ltq.brokers.redis._link import Link
+from ltq.brokers.redis._scripts import texts
+from ltq.brokers.redis._scripts.calls import SCRIPTS
+from ltq.brokers.redis._scripts.script import Script
+from ltq.brokers.redis._scripts.texts import CONSTANTS, sha, source
+from ltq.errors import BrokerError, ConfigurationError, LtqError, TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Outcome, Receipt, Requeue
 from ltq.options import Limit, Priority, Rate
 from ltq.state import Progress, Status
@@ -29,7 +33,26 @@ from tests.eventually import eventually
 LUA = Path(ltq.brokers.redis.__file__).parent / "lua"
 LONGEST = 80
 HEADER = re.compile(r"--\[\[\n(.*?)\n\]\]\n(.*)", re.DOTALL)
-INCLUDE = re.compile(r"^-- @include (\w+)$", re.MULTILINE)
+ARGUMENT = re.compile(r"^ARGV\[(\d+)(\.\.\.)?\] +(\w+)", re.MULTILINE)
+DIRECTIVE = re.compile(r"-- @(include|constant) (\w+(?:, \w+)*)")
+FILES = sorted(path.stem for path in LUA.glob("*.lua"))
+LUA_NAMES = {
+    *(
+        "redis",
+        "string",
+        "table",
+        "math",
+        "select",
+        "type",
+        "tonumber",
+        "ipairs",
+        "pairs",
+        "unpack",
+    ),
+    *("and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in"),
+    *("local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while"),
+}
+"""What Lua itself offers, as far as it is used here, and its keywords."""
 NEVER_THERE = {"none"}
 """What is deleted for the deleting's sake, and written by nobody."""
 
@@ -57,9 +80,44 @@ def without_comments(lua: str) -> str:
     return re.sub(r"--.*", "", lua)
 
 
-def documented(header: str) -> dict[str, str]:
-    """`{"KEYS[1]": "prefix", ...}` as the header says."""
-    return dict(re.findall(r"^((?:KEYS|ARGV)\[\d+\]) +(\w+) ", header, re.MULTILINE))
+def words(file: str, directive: str) -> list[str]:
+    """What a file names in its `@include` or `@constant` lines."""
+    lines = map(DIRECTIVE.fullmatch, text_of(file).splitlines())
+    return [word for line in lines if line and line[1] == directive for word in line[2].split(", ")]
+
+
+def offered(include: str) -> set[str]:
+    """The names that an include offers, as its head says."""
+    head = text_of(include).partition("\nlocal ")[0]
+    return set(re.findall(r"^-- (\w+)(?:\([^)]*\))?: ", head, re.MULTILINE))
+
+
+def tokens(lua: str) -> list[str]:
+    """Names, and the signs that tell what a name is."""
+    code = re.sub(r"--\[\[.*?\]\]|--[^\n]*|'[^'\n]*'|\"[^\"\n]*\"", " ", lua, flags=re.DOTALL)
+    return re.findall(r"[A-Za-z_]\w*|\.{2,3}|[<>=~]=|[.:={}]", re.sub(r"\b\d[\w.]*", " ", code))
+
+
+def free_names(lua: str) -> set[str]:
+    """What a file uses and does not define."""
+    free, braces, all_tokens = set[str](), 0, ["", *tokens(lua), ""]
+    for before, token, after in zip(all_tokens, all_tokens[1:], all_tokens[2:], strict=False):
+        braces += (token == "{") - (token == "}")
+        is_key = braces > 0 and after == "="
+        if re.match(r"\w", token) and before not in (".", ":") and not is_key:
+            free.add(token)
+    code = without_comments(lua)
+    lists = re.findall(r"\blocal ([\w, ]+)|\bfor ([\w, ]+) (?:in|=)|\bfor (\w+) =", code)
+    lists += re.findall(r"\bfunction *[\w.]*()()\(([^)]*)\)", code)
+    defined = {name for names in lists for part in names for name in re.findall(r"\w+", part)}
+    return free - defined - set(re.findall(r"\blocal function (\w+)", code))
+
+
+def depth(lua: str) -> int:
+    """How many blocks are open at the end of a text."""
+    found = tokens(lua)
+    opened = sum(found.count(word) for word in ("function", "if", "do", "repeat"))
+    return opened - found.count("end") - found.count("until")
 
 
 class TestFiles:
@@ -74,20 +132,95 @@ class TestFiles:
         assert [line for line in lines if len(line) > 110 or line != line.rstrip()] == []
 
     def test_every_include_is_there_and_is_used(self) -> None:
-        used = {f"_{name}" for script in SCRIPTS for name in INCLUDE.findall(text_of(script))}
+        used = {f"_{name}" for file in FILES for name in words(file, "include")}
         assert used == {path.stem for path in LUA.glob("_*.lua")}
 
+    def test_every_constant_is_used(self) -> None:
+        assert {name for file in FILES for name in words(file, "constant")} == CONSTANTS.keys()
+
     @scripts
-    def test_it_includes_each_once_and_in_full(self, name: str) -> None:
-        included = INCLUDE.findall(text_of(name))
-        assert len(included) == len(set(included))
-        assert "@include" not in source(name), "an include includes another: that is not done"
-        for part in included:
-            assert text_of(f"_{part}") in source(name)
+    def test_each_include_stands_in_it_once_and_in_full(self, name: str) -> None:
+        parts, left = set[str](), {name}
+        while left:
+            part = left.pop()
+            parts.add(part)
+            left |= {f"_{include}" for include in words(part, "include")} - parts
+        for part in parts:
+            kept = [line for line in text_of(part).splitlines() if not DIRECTIVE.fullmatch(line)]
+            code = [line for line in kept if line.startswith("local function ")]
+            assert all(source(name).splitlines().count(line) == 1 for line in code)
+            assert set(kept) <= set(source(name).splitlines())
+
+    @scripts
+    def test_each_constant_stands_in_it_once_with_the_value_of_python(self, name: str) -> None:
+        lines = re.findall(r"^local ([A-Z_]+) = (.*)$", source(name), re.MULTILINE)
+        assert len({constant for constant, _ in lines}) == len(lines)
+        for constant, value in lines:
+            if constant in CONSTANTS:
+                assert str(CONSTANTS[constant]) == value.strip('"')
 
     @scripts
     def test_it_may_be_loaded_by_any_server(self, name: str) -> None:
-        assert not source(name).startswith("#!"), "see `_scripts.py`"
+        assert not source(name).startswith("#!"), "see `texts.py`"
+
+
+class TestIncludes:
+    """What a file uses of others it names, and it cannot change where they go on."""
+
+    @pytest.mark.parametrize("file", FILES)
+    def test_it_includes_what_it_uses_and_nothing_else(self, file: str) -> None:
+        includes = words(file, "include")
+        offers = {include: offered(f"_{include}") for include in includes}
+        given = {*words(file, "constant"), *(name for names in offers.values() for name in names)}
+        free = free_names(text_of(file)) - LUA_NAMES - {"KEYS", "ARGV"}
+        if file.startswith("_"):
+            free.discard("prefix")
+        assert free - given == set(), "it is neither included nor a constant"
+        assert set(words(file, "constant")) <= free
+        for include, names in offers.items():
+            assert names & free, f"nothing of {include} is used"
+
+    @pytest.mark.parametrize("file", [file for file in FILES if file.startswith("_")])
+    def test_an_include_says_at_its_head_what_it_offers(self, file: str) -> None:
+        text = text_of(file)
+        told = re.findall(r"^-- (\w+)\(([^)]*)\): ", text, re.MULTILINE)
+        defined = re.findall(r"^local function (\w+)\(([^)]*)\)", text, re.MULTILINE)
+        assert told
+        assert set(told) <= set(defined)
+        values = {
+            name
+            for names in re.findall(r"^local ([\w, ]+) =", text, re.MULTILINE)
+            for name in names.split(", ")
+        }
+        assert offered(file) <= values | {name for name, _ in defined}
+
+    @pytest.mark.parametrize("file", [file for file in FILES if file.startswith("_")])
+    def test_an_include_does_nothing_but_define(self, file: str) -> None:
+        """No `return`, no loop and no call at the top: the script alone says what happens."""
+        for line in text_of(file).splitlines():
+            if line and not line.startswith((" ", "--")):
+                assert re.match(r"(local |end$|\w+, )", line), line
+
+    @pytest.mark.parametrize("file", FILES)
+    def test_directives_stand_at_the_top_level(self, file: str) -> None:
+        lines = text_of(file).splitlines()
+        for number, line in enumerate(lines):
+            if "@include" in line or "@constant" in line:
+                assert DIRECTIVE.fullmatch(line), line
+                assert depth("\n".join(lines[:number])) == 0, "in a function or a block"
+
+    def test_files_that_include_each_other_are_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        files = {"a": "-- @include b", "_b": "-- @include c", "_c": "-- @include b"}
+        monkeypatch.setattr(texts, "_read", files.__getitem__)
+        with pytest.raises(ConfigurationError, match="a > _b > _c > _b"):
+            texts.source.__wrapped__("a")
+
+    @pytest.mark.parametrize("line", ["-- @include nothing", "-- @constant NOTHING"])
+    def test_what_is_not_there_is_told(self, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        read = texts._read
+        monkeypatch.setattr(texts, "_read", lambda name: line if name == "a" else read(name))
+        with pytest.raises(ConfigurationError, match=r"there is no .*(nothing|NOTHING)"):
+            texts.source.__wrapped__("a")
 
 
 class TestHeaders:
@@ -95,30 +228,83 @@ class TestHeaders:
     def test_it_says_what_the_script_does_takes_and_returns(self, name: str) -> None:
         header, _ = split(name)
         assert header.startswith(f"{name}: ")
-        assert re.search(r"^KEYS\[1\] prefix ", header, re.MULTILINE)
-        assert re.search(r"^ARGV", header, re.MULTILINE)
+        assert re.search(r"^KEYS\[1\] +prefix ", header, re.MULTILINE)
         assert re.search(r"^RETURNS \S", header, re.MULTILINE)
 
     @scripts
-    def test_it_numbers_what_the_body_takes(self, name: str) -> None:
-        header, body = split(name)
-        used = set(re.findall(r"(?:KEYS|ARGV)\[\d+\]", without_comments(body)))
-        assert used == set(documented(header))
+    def test_its_arguments_are_the_fields_of_the_call(self, name: str) -> None:
+        """By name and in order; `ARGV[n...]` is a list, the last field."""
+        header, _ = split(name)
+        arguments = ARGUMENT.findall(header)
+        script = SCRIPTS[name]
+        assert script.__struct_fields__ == ("prefix", *(argument for *_, argument in arguments))
+        assert [int(number) for number, *_ in arguments] == [*range(1, len(arguments) + 1)]
+        lists = [bool(dots) for _, dots, _ in arguments]
+        types = get_type_hints(script)
+        assert lists == [
+            getattr(types[argument], "__origin__", None) is list for *_, argument in arguments
+        ]
+        assert not any(lists[:-1])
 
     @scripts
-    def test_it_tells_of_arguments_without_a_number_where_there_are_some(self, name: str) -> None:
+    def test_the_body_binds_each_argument_to_its_name(self, name: str) -> None:
         header, body = split(name)
-        taken = re.search(r"#ARGV|ARGV\[[^\d\]]|(unpack|pairs)\(ARGV", without_comments(body))
-        assert bool(re.search(r"^ARGV +[a-z]", header, re.MULTILINE)) == bool(taken)
-
-    @scripts
-    def test_the_body_calls_them_what_the_header_does(self, name: str) -> None:
-        header, body = split(name)
-        names = documented(header)
+        bound = dict[str, str]()
         for variables, values in re.findall(r"^local ([\w, ]+) = (.*)$", body, re.MULTILINE):
-            bound = [re.sub(r"^tonumber\((.*)\)$", r"\1", value) for value in values.split(", ")]
-            if all(value in names for value in bound):
-                assert [names[value] for value in bound] == variables.split(", ")
+            pairs = zip(variables.split(", "), values.split(", "), strict=False)
+            for variable, value in pairs:
+                taken = re.fullmatch(r"(?:tonumber\()?((?:KEYS|ARGV)\[\d+\])\)?", value)
+                if taken:
+                    bound[taken[1]] = variable
+        single = {
+            f"ARGV[{number}]": argument
+            for number, dots, argument in ARGUMENT.findall(header)
+            if not dots
+        }
+        assert bound == {"KEYS[1]": "prefix"} | single
+        used = re.findall(r"(?:KEYS|ARGV)\[\d+\]", without_comments(body))
+        assert sorted(used) == sorted(bound), "after that its name says what it is"
+
+    @scripts
+    def test_it_takes_a_list_where_the_header_says_so(self, name: str) -> None:
+        header, body = split(name)
+        numbers = [int(number) for number, dots, _ in ARGUMENT.findall(header) if dots]
+        reads = r"ARGV\[[^\d\]]|#ARGV|(?:unpack|pairs)\(ARGV|(?:read_\w+|send_plain)\(\d+\)"
+        assert bool(numbers) == bool(re.search(reads, without_comments(body)))
+
+
+class TestReplies:
+    """Every reply is turned into values, or refused where its shape is wrong."""
+
+    @scripts
+    @pytest.mark.parametrize("reply", [[[1], 2], b"what", [b"what", 1], [None, None, None], None])
+    async def test_one_of_a_wrong_shape_is_a_broker_error(
+        self, name: str, reply: Any, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def ask(*_: Any) -> Any:
+            return reply
+
+        monkeypatch.setattr(Link, "_exchange", ask)
+        async with RedisBroker(redis_url) as broker:
+            with pytest.raises(BrokerError, match=f"reply to {SCRIPTS[name].__name__} "):
+                await broker._here().link.evaluate(call_of(name))
+
+
+def call_of(name: str) -> Script[Any]:
+    """A call of a script with nothing to do."""
+    script, values = SCRIPTS[name], dict[str, Any]()
+    for field, kind in get_type_hints(script).items():
+        if field in script.__struct_fields__:
+            is_list = getattr(kind, "__origin__", None) is list
+            values[field] = [] if is_list else "1" if kind is str or field == "after" else 1
+    return script(**{**values, "prefix": _keys.prefix("nobody"), **ONE_ID.get(name, {})})
+
+
+ONE_ID = {
+    "states": {"ids": ["a", "b", "c", "d"]},
+    "dead_letters": {"ids": ["a", "b", "c", "d"]},
+    "stats": {"queues": ["a", "b", "c", "d"]},
+}
 
 
 class TestServer:
@@ -132,7 +318,7 @@ class TestServer:
         self, name: str, redis_url: str
     ) -> None:
         header, _ = split(name)
-        count = max((int(number) for number in re.findall(r"ARGV\[(\d+)\]", header)), default=0)
+        count = len([number for number, dots, _ in ARGUMENT.findall(header) if not dots])
         with redis.Redis.from_url(redis_url) as client:
             client.eval(source(name), 1, _keys.prefix("nobody"), *["1"] * count)
             assert client.keys() == []
@@ -167,7 +353,9 @@ def kinds_in(lua: str) -> set[str]:
     kinds = set(re.findall(r"(?:prefix|KEYS\[1\]) \.\. '([a-z_]+)", code))
     variables = set(re.findall(r"(?:prefix|KEYS\[1\]) \.\. ([a-z_]+)", code))
     assert variables <= {"index", "kind"}, "what else is built from the prefix?"
-    for index, kind in re.findall(r"(?:reindex|each_due)\('([a-z]+)', '([a-z]+):'", code):
+    for index, kind in re.findall(
+        r"(?:reindex|move_due)\((?:'[a-z]+', )?'([a-z]+)', '([a-z]+):'", code
+    ):
         kinds |= {index, kind}
     kinds |= set(re.findall(r"first\('([a-z]+)'\)", code))
     for names in re.findall(r"for _, index in ipairs\(\{(.*?)\}\)", code):

@@ -14,8 +14,11 @@ from typing import Any, Final
 from ltq._worker.executor import Executor
 from ltq._worker.task_pool import TaskPool
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._consumer import RedisConsumer
+from ltq.brokers.redis._call import Call
+from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.brokers.redis._link import Link
+from ltq.brokers.redis._scripts.calls import ClaimReply
+from ltq.brokers.redis._scripts.script import Script
 
 EXIT_CODE: Final = 137
 """What a shell says of a process that `kill -9` ended."""
@@ -52,9 +55,6 @@ POINTS = {
 _UNDER_WAY = 0.002
 """Seconds a write gets to be somewhere on its way."""
 
-_TASKS = 2
-"""Where the tasks are in what `claim` answers."""
-
 Passing = Callable[[str], None]
 """Told each point the process gets to."""
 
@@ -90,17 +90,24 @@ def _end_at(wanted: str, nth: int) -> Passing:
 
 
 def _watch_scripts(passing: Passing) -> None:
-    run = Link.run
+    evaluate = Link.evaluate
 
-    @functools.wraps(run)
-    async def watched(link: Link, script: str, *arguments: Any, **options: Any) -> Any:
+    @functools.wraps(evaluate)
+    async def watched(link: Link, call: Call[Any], **options: Any) -> Any:
+        script = _script_of(call)
         passing(BEFORE.get(script, ""))
-        reply = await run(link, script, *arguments, **options)
-        if script != "claim" or reply[_TASKS]:  # a claim that got nothing is none
+        reply = await evaluate(link, call, **options)
+        if (
+            not isinstance(reply, ClaimReply) or reply.deliveries
+        ):  # a claim that got nothing is none
             passing(AFTER.get(script, ""))
         return reply
 
-    _replace(Link, "run", watched)
+    _replace(Link, "evaluate", watched)
+
+
+def _script_of(call: Call[Any]) -> str:
+    return call.name if isinstance(call, Script) else ""
 
 
 def _watch_answers(passing: Passing) -> None:
@@ -139,7 +146,7 @@ def _watch_user_code(passing: Passing) -> None:
 
 def _watch_shutdown(passing: Passing) -> None:
     """The first outcomes to be written after everything was cancelled."""
-    cancel_all, run = TaskPool.cancel_all, Link.run
+    cancel_all, evaluate = TaskPool.cancel_all, Link.evaluate
     stopped = threading.Event()
 
     @functools.wraps(cancel_all)
@@ -147,14 +154,14 @@ def _watch_shutdown(passing: Passing) -> None:
         cancel_all(*arguments, **options)
         stopped.set()
 
-    @functools.wraps(run)
-    async def watched(link: Link, script: str, *arguments: Any, **options: Any) -> Any:
-        if script == "finish" and stopped.is_set():
+    @functools.wraps(evaluate)
+    async def watched(link: Link, call: Call[Any], **options: Any) -> Any:
+        if _script_of(call) == "finish" and stopped.is_set():
             passing("in_shutdown")
-        return await run(link, script, *arguments, **options)
+        return await evaluate(link, call, **options)
 
     _replace(TaskPool, "cancel_all", stopping)
-    _replace(Link, "run", watched)
+    _replace(Link, "evaluate", watched)
 
 
 def _watch_progress(passing: Passing) -> None:

@@ -26,6 +26,7 @@ from devtools.workers import Fleet, WorkerProcess
 from ltq._worker.completer import Completer
 from ltq.brokers.redis import RedisBroker, _channels
 from ltq.brokers.redis._channels import Channels
+from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import Finish, Lease
 from ltq.state import Status
@@ -433,7 +434,7 @@ class TestBlackHole:
         heard: list[str] = []
         confirmed: list[str] = []
         async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
-            link = broker.new_link()
+            link = broker._new_link()
             channels = Channels(
                 link,
                 on_subscribed=confirmed.append,
@@ -461,7 +462,7 @@ class TestBlackHole:
         monkeypatch.setattr(_channels, "LOOK_EVERY", 0.2)
         confirmed: list[str] = []
         async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
-            link = broker.new_link()
+            link = broker._new_link()
             channels = Channels(
                 link,
                 on_subscribed=confirmed.append,
@@ -524,11 +525,11 @@ class TestConnections:
 
         await asyncio.to_thread(uvloop.run, ping_after_reset())
 
-    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
     async def test_a_blocking_pop_that_fails_unexpectedly_ends_the_wait(
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async with RedisBroker(server.url) as broker, broker.consumer(["faults:double"]) as one:
+            assert isinstance(one, RedisConsumer)
             monkeypatch.setattr(one._link, "block", _fails)
             waiting = asyncio.create_task(one.wait(None))
             done, _ = await asyncio.wait([waiting], timeout=1.0)
@@ -562,7 +563,7 @@ class TestConnections:
         self, server: RedisServer
     ) -> None:
         async with RedisBroker(server.url) as broker:
-            link = broker.new_link()
+            link = broker._new_link()
             lost = link.new_connection()
             await lost.connect()
             channels = Channels(

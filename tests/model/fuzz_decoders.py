@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
 from ltq._worker.outcomes import decode_ctx
-from ltq.brokers.redis._wire import dead_letter, delivery, task_state
+from ltq.brokers.redis._scripts.replies import dead_letter, delivery, task_state
 from ltq.errors import DecodeError
 from ltq.message import DeadLetter, Delivery, Lease
 from ltq.state import Status, TaskState
@@ -135,7 +135,7 @@ def a_call_is_read_or_refused(codec: CallCodec, body: bytes) -> None:
 def a_delivery_is_read(task_id: bytes, fields: dict[str, bytes]) -> None:
     flat = [part for name, value in fields.items() for part in (name.encode(), value)]
     with watch.on():
-        read = delivery([task_id, b"17", flat], 5.0)
+        read = delivery([task_id, b"17", flat, None], 5.0)
     assert read.lease.token == 17
     assert read.isolation is None or read.isolation >= 1
 

@@ -8,8 +8,10 @@ import redis
 from msgspec import structs
 
 from ltq.brokers.redis import RedisBroker, _keys
-from ltq.brokers.redis._consumer import RedisConsumer, _Group
-from ltq.brokers.redis._wire import envelope_arguments
+from ltq.brokers.redis._consumer.consumer import RedisConsumer
+from ltq.brokers.redis._consumer.lane_group import LaneGroup
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.arguments import send_groups
 from ltq.message import DeadLetter, Envelope, Published
 from ltq.options import Priority
 from ltq.state import Status
@@ -91,13 +93,14 @@ class RedisStore(Store):
     async def send_again(self, envelope: Envelope) -> Published:
         """What the link sends after it got no answer to a send of a new id."""
         link, again = self.broker._here().link, structs.replace(envelope, has_new_id=True)
-        (answer, *_) = await link.run("send", self.prefix, "1", *envelope_arguments([again]))
-        return Published(answer.decode())
+        call = calls.Send(prefix=self.prefix, groups=send_groups([again]))
+        (answer,) = (await link.evaluate(call.repeated())).answers
+        return answer
 
     async def replay(self, queue: str, call: str, ids: list[str]) -> list[Published]:
         """A replay by a call of a known id."""
-        answers = await self.broker._here().link.run("replay", self.prefix, queue, call, *ids)
-        return [Published(answer.decode()) for answer in answers]
+        replay = calls.Replay(prefix=self.prefix, queue=queue, call=call, ids=ids)
+        return await self.broker._here().link.evaluate(replay)
 
     def claimed(self, model: Model, claim: Claiming) -> None:
         model.sweep(self.now, patient=True)
@@ -222,7 +225,7 @@ class RedisStore(Store):
         order = [steps[letter.id] for letter in seen]
         assert order == sorted(order, reverse=True)
 
-    def _groups(self) -> Iterator[_Group]:
+    def _groups(self) -> Iterator[LaneGroup]:
         for consumer in self.consumers.values():
             assert isinstance(consumer, RedisConsumer)
             yield from consumer._groups

@@ -15,8 +15,9 @@ from ltq.brokers._rules.claim import ConsumerConfig
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.memory._store import MemoryStore
 from ltq.brokers.redis import RedisBroker, _keys
-from ltq.brokers.redis._consumer import RedisConsumer
-from ltq.brokers.redis._wire import task_state
+from ltq.brokers.redis._consumer.consumer import RedisConsumer
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.replies import task_state
 from ltq.errors import TaskNotFoundError
 from ltq.message import Finish, Receipt
 from ltq.options import Priority
@@ -131,10 +132,17 @@ async def due(broker: RedisBroker) -> None:
         group, link = consumer._groups[0], consumer._link
 
         async def now() -> bool:
-            reply = await link.run(
-                "claim", group.prefix, "", "id", "c", 1.0, 0, 0, 0, 0, "", "", "", 5
+            nothing = calls.Claim(
+                prefix=group.prefix,
+                claim_id="id",
+                consumer="c",
+                lease=1.0,
+                limit=0,
+                running=0,
+                lanes="",
+                limits=[],
             )
-            return bool(reply[0]) and float(reply[0]) <= 0
+            return (await link.evaluate(nothing)).answer is calls.ClaimAnswer.DUE
 
         await eventually(now)
 

@@ -19,7 +19,7 @@ from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
 from ltq._worker.outcomes import decode_ctx
 from ltq.brokers.redis import RedisBroker, _keys
-from ltq.brokers.redis._wire import delivery, task_state
+from ltq.brokers.redis._scripts.replies import delivery, task_state
 from ltq.errors import DecodeError
 from ltq.message import Delivery, Lease
 from tests.conformance.factories import make_envelope
@@ -71,7 +71,7 @@ class TestReplies:
     @given(bytes_, st.dictionaries(st.sampled_from(FIELDS) | st.text(), bytes_))
     def test_a_delivery_is_read(self, task_id: bytes, fields: dict[str, bytes]) -> None:
         flat = [part for key, value in fields.items() for part in (key.encode(), value)]
-        read = delivery([task_id, b"17", flat], 5.0)
+        read = delivery([task_id, b"17", flat, None], 5.0)
         assert read.lease.token == 17
         for number in (read.timeout, read.result_ttl, read.max_tries):
             assert number is None or isinstance(number, int | float)

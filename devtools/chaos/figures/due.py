@@ -13,7 +13,8 @@ from devtools.chaos.figures.probe import Probe, Wait
 from devtools.chaos.say import percentile, say
 from devtools.chaos.stage import Stage
 from ltq.brokers.redis import RedisBroker, _keys
-from ltq.brokers.redis._scripts import SCRIPTS, sha
+from ltq.brokers.redis._scripts.calls import SCRIPTS
+from ltq.brokers.redis._scripts.texts import sha
 from ltq.message import Envelope, new_id
 from ltq.testing.conformance._eventually import eventually
 

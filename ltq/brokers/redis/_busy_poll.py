@@ -2,8 +2,8 @@
 
 A process that sleeps until a reply comes has to be woken, which takes longer than a server on the
 same host needs to answer, most of all on virtual machines. So for a moment after a call the event
-loop looks for the reply again and again, with whatever else it has to do in between. It gives that
-up where replies come too late for it: then it costs next to nothing.
+loop looks for the reply again and again, and does other work in between. Where replies come too
+late for that, it soon gives up trying, so that it costs next to nothing.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from ltq.errors import ConfigurationError
 _MICROSECONDS = range(10_001)
 
 _WIDEST_GAP = 62
-"""Calls that are not polled for between two that are, where replies come too late."""
+"""Most calls that are not polled for between two that are, where replies come too late."""
 
 
 def parse_busy_poll(value: str) -> float:
@@ -40,7 +40,7 @@ class BusyPoll:
         self._gap = 0
 
     def begin(self) -> float:
-        """A call goes out; gives what `end` has to be told: when, or 0 if it is not polled for."""
+        """A call goes out. Returns what `end` must be given: when, or 0 if it is not polled for."""
         if not self._budget:
             return 0.0
         if self._left_out:

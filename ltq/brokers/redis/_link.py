@@ -1,7 +1,7 @@
-"""Calls to Redis: connections of one event loop, deadlines, retries, and errors told plainly.
+"""Calls to Redis: connections of one event loop, deadlines, repeats, and plain errors.
 
-redis-py's own retry is not used: it would repeat a command silently after a lost reply. Every
-call here is safe to repeat, so it is repeated knowingly, until its deadline.
+redis-py's own retry is not used, as it would silently repeat a command whose reply was lost. Every
+call here is safe to repeat and knows how (see `_call`), and is repeated until its deadline.
 """
 
 import asyncio
@@ -9,7 +9,8 @@ import builtins
 import math
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import TypeVar
 
 from hiredis import pack_command
 from redis.asyncio import Redis
@@ -31,15 +32,13 @@ from redis.exceptions import (
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.deadlines import Deadlines
 from ltq.brokers.redis._busy_poll import BusyPoll
+from ltq.brokers.redis._call import Argument, Call, Command, Reply
 from ltq.brokers.redis._dialer import Dialer
-from ltq.brokers.redis._scripts import sha, source
 from ltq.errors import BrokerError
 
-Argument = str | bytes | int | float
-Reply = Any
-"""What Redis answers: bytes, ints, None, and lists of these. Each caller knows its shape."""
+R = TypeVar("R")
 
-PATIENCE = 4.0
+CALL_PATIENCE = 4.0
 """Seconds a call may take in all, retries included, before `BrokerError`."""
 
 MAX_CONNECTIONS = 16
@@ -56,9 +55,12 @@ _PASSING = (
 _PASSING_TEXTS = re.compile(
     r"(^|[\s-])(BUSY|LOADING|READONLY|MISCONF|NOREPLICAS|UNBLOCKED|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b"
 )
-"""Also where a script was refused in the middle: then the server tells so within its error."""
+"""The same where a script was refused halfway: then the server says it inside its own error."""
 
 _FINAL = (AuthenticationError, AuthorizationError)
+
+_MISREAD = (ValueError, TypeError, LookupError, AttributeError)
+"""What reading a reply raises whose shape is wrong."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
@@ -117,91 +119,47 @@ class Link:
     def new_connection(self) -> AbstractConnection:
         """A connection for the caller alone, not yet connected."""
         connection: AbstractConnection = self._client.connection_pool.make_connection()
+        # Calls have deadlines of their own. redis-py would keep its timeout by `wait_for`, which
+        # sometimes swallows a cancellation on Python 3.11, and cut off blocking pops.
+        connection.socket_timeout = None
         return connection
 
     async def connect(self, connection: AbstractConnection) -> None:
         """Open a connection; while the server is away, in turns with all others of this link."""
         await self._dialer.connect(connection)
 
-    def run(
-        self,
-        script: str,
-        prefix: str,
-        *arguments: Argument,
-        patience: float = PATIENCE,
-        if_repeated: Argument | None = None,
-    ) -> Awaitable[Reply]:
-        """Run a Lua script on the keys of a prefix. Raises `BrokerError`.
-
-        `if_repeated` stands for the first argument where the call may have been carried out
-        already and only its reply was lost.
-        """
-        command = ("EVALSHA", sha(script), 1, prefix, *arguments)
-        return self._repeat(command, script, patience, if_repeated)
-
-    def call(self, *command: Argument, patience: float = PATIENCE) -> Awaitable[Reply]:
+    def call(self, *command: Argument, patience: float = CALL_PATIENCE) -> Awaitable[Reply]:
         """Send a command that may safely be repeated. Raises `BrokerError`."""
-        return self._repeat(command, None, patience)
+        return self.evaluate(Command(command), patience=patience)
 
-    async def _repeat(
-        self,
-        command: tuple[Argument, ...],
-        script: str | None,
-        patience: float,
-        if_repeated: Argument | None = None,
-    ) -> Reply:
-        error: RedisError | None = None
-        pauses: ExponentialBackoff | None = None
+    async def evaluate(self, call: Call[R], *, patience: float = CALL_PATIENCE) -> R:
+        """Make a call, again and again if need be, for `patience` seconds. Raises `BrokerError`."""
+        failed: _Failed | None = None
         try:
             with self._deadlines.within(patience):
-                while True:
-                    try:
-                        await self._slots.acquire()  # `async with` would be two coroutines more
-                        began = self._poll.begin()
-                        try:
-                            reply = await self._exchange(command, script)
-                        finally:
-                            self._poll.end(began)
-                            self._slots.release()
-                        if self._failing_since is not None:
-                            self._succeeded()
-                        return reply
-                    except RedisError as failed:
-                        error = failed
-                    if not is_passing(error):
-                        raise self._broker_error(error) from error
-                    command = _repeated(command, if_repeated)
-                    self._failed()
-                    if isinstance(error, ConnectionError) or "READONLY" in str(error):
-                        await self._drop_free()  # they lead to a server that is no more
-                    if pauses is None:  # once more at once: it may only have been idle too long
-                        pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-                    else:
-                        await asyncio.sleep(pauses.next())
+                try:
+                    reply = await self._attempt(call)
+                except RedisError as error:
+                    failed = _Failed(error)
+                    reply = await self._repeat(call, failed)
         except builtins.TimeoutError:
-            self._failed()
+            self._count_failure()
             await self._drop_free()  # they may be as dead as the one that did not answer
-            raise self._broker_error(error, patience) from error
-
-    def _failed(self) -> None:
-        if self._failing_since is None:
-            self._failing_since = asyncio.get_running_loop().time()
-
-    def _succeeded(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if self._failing_since is not None and now - self._failing_since >= OUTAGE:
-            self.back_since = now
-        self._failing_since = None
+            cause = None if failed is None else failed.error
+            raise self._too_late(patience, cause) from cause
+        if self._failing_since is not None:
+            self._count_success()
+        return self._read(call, reply)
 
     async def block(self, *command: Argument, patience: float) -> Reply:
         """Send a blocking command once, beside the other calls. Raises `BrokerError`."""
         try:
             with self._deadlines.within(patience):
-                return await self._exchange(command, None)
+                return await self._exchange(command)
         except RedisError as error:
-            raise self._broker_error(error) from error
+            raise self._refused(error) from error
         except builtins.TimeoutError:
-            raise self._broker_error(None, patience) from None
+            raise self._too_late(patience) from None
 
     async def aclose(self) -> None:
         """Close all connections; those of calls under way when these end."""
@@ -211,20 +169,52 @@ class Link:
         await self._drop_free()
         await self._client.aclose()
 
-    def _broker_error(self, error: RedisError | None, patience: float | None = None) -> BrokerError:
-        if isinstance(error, _FINAL):
-            return LockedOutError(f"Redis at {self._name} refused the user or password: {error}")
-        if patience is None:
-            return RefusedError(f"Redis at {self._name} refused the call: {error}")
-        reason = error or "no answer"
-        return BrokerError(f"Redis at {self._name} did not do it within {patience:g} s: {reason}")
+    async def _attempt(self, call: Call[R]) -> Reply:
+        await self._slots.acquire()  # `async with` would be two coroutines more
+        began = self._poll.begin()
+        try:
+            return await self._exchange(call.words())
+        except NoScriptError:
+            words = call.words_with_source()
+            if words is None:
+                raise
+            # The server was restarted, promoted or flushed: tell it the script again.
+            return await self._exchange(words)
+        finally:
+            self._poll.end(began)
+            self._slots.release()
 
-    async def _exchange(self, command: tuple[Argument, ...], script: str | None) -> Reply:
+    async def _repeat(self, call: Call[R], failed: "_Failed") -> Reply:
+        """Repeat a call that failed, until it is answered or refused."""
+        pauses: ExponentialBackoff | None = None
+        while True:
+            await self._check_failure(failed.error)
+            if pauses is None:  # once more at once: the connection may only have been idle too long
+                pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+            else:
+                await asyncio.sleep(pauses.next())
+            call = call.repeated()
+            try:
+                return await self._attempt(call)
+            except RedisError as error:
+                failed.error = error
+
+    async def _check_failure(self, error: RedisError) -> None:
+        """Raise `BrokerError` if it makes no sense to repeat the call."""
+        if not is_passing(error):
+            raise self._refused(error) from error
+        self._count_failure()
+        if isinstance(error, ConnectionError) or "READONLY" in str(error):
+            await self._drop_free()  # they lead to a server that is no more
+
+    async def _exchange(self, words: tuple[Argument, ...]) -> Reply:
+        """Send a command once, on a connection of its own."""
         connection = self._free.pop() if self._free else self.new_connection()
         try:
             if not connection.is_connected:
                 await self.connect(connection)
-            reply = await _exchange(connection, command, script)
+            await connection.send_packed_command(pack(words), check_health=False)
+            reply = await connection.read_response()
         except ResponseError:
             if not self._keep(connection):
                 await connection.disconnect(nowait=True)
@@ -250,28 +240,42 @@ class Link:
         for connection in connections:
             await connection.disconnect(nowait=True)
 
+    def _count_failure(self) -> None:
+        if self._failing_since is None:
+            self._failing_since = asyncio.get_running_loop().time()
 
-def _repeated(command: tuple[Argument, ...], first: Argument | None) -> tuple[Argument, ...]:
-    """The command as it is sent again, with another first argument of its script, if any."""
-    return command if first is None else (*command[:4], first, *command[5:])
+    def _count_success(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._failing_since is not None and now - self._failing_since >= OUTAGE:
+            self.back_since = now
+        self._failing_since = None
+
+    def _read(self, call: Call[R], reply: Reply) -> R:
+        try:
+            return call.read(reply)
+        except _MISREAD as error:
+            kind = type(call).__name__
+            text = f"Redis at {self._name} sent a reply to {kind} that LTQ cannot read: {error!r}"
+            raise BrokerError(text) from error
+
+    def _refused(self, error: RedisError) -> RefusedError:
+        if isinstance(error, _FINAL):
+            return LockedOutError(f"Redis at {self._name} refused the user or password: {error}")
+        return RefusedError(f"Redis at {self._name} refused the call: {error}")
+
+    def _too_late(self, patience: float, error: RedisError | None = None) -> BrokerError:
+        reason = error or "no answer"
+        return BrokerError(f"Redis at {self._name} did not reply within {patience:g} s: {reason}")
 
 
-def pack(command: tuple[Argument, ...]) -> bytes:
+@dataclass(slots=True)
+class _Failed:
+    """How a call that is being repeated failed last."""
+
+    error: RedisError
+
+
+def pack(words: tuple[Argument, ...]) -> bytes:
     """A command as it travels; hiredis does that many times faster than redis-py."""
-    packed: bytes = pack_command(command)  # type: ignore[arg-type]  # its stub means 1-tuples
+    packed: bytes = pack_command(words)  # type: ignore[arg-type]  # its stub means 1-tuples
     return packed
-
-
-async def _exchange(
-    connection: AbstractConnection, command: tuple[Argument, ...], script: str | None
-) -> Reply:
-    await connection.send_packed_command(pack(command), check_health=False)
-    try:
-        return await connection.read_response()
-    except NoScriptError:
-        if script is None:
-            raise
-        # The server was restarted, promoted or flushed: tell it the script again.
-        whole = ("EVAL", source(script), *command[2:])
-        await connection.send_packed_command(pack(whole), check_health=False)
-        return await connection.read_response()

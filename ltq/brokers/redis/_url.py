@@ -1,4 +1,4 @@
-"""Broker URLs: for redis-py, but for what LTQ sets itself."""
+"""Broker URLs: those of redis-py, without the parameters that LTQ sets itself."""
 
 import re
 from typing import Any
@@ -42,7 +42,7 @@ def split_url(url: str, *, check: bool) -> tuple[str, dict[str, str]]:
 
 
 def new_client(url: str) -> Redis:
-    # Deadlines are kept by the callers (see `_link.PATIENCE`), repeats are theirs too.
+    # `Link` has deadlines of its own and repeats calls itself.
     options: dict[str, Any] = {"protocol": 2, "socket_timeout": None}
     if not url.startswith("unix:"):
         options |= {"socket_connect_timeout": 3.0, "socket_keepalive": True}

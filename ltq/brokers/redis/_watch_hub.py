@@ -11,18 +11,17 @@ from collections.abc import Callable, Sequence
 
 from ltq._names import namespace_of, new_id
 from ltq.broker.feed import Feed
-from ltq.brokers._follow import FASTEST_POLL, READ_BATCH, SLOWEST_POLL, Follower, Target
+from ltq.brokers._follow import FASTEST_POLL, SLOWEST_POLL, Follower, Target
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._channels import Channels
 from ltq.brokers.redis._link import Link, RefusedError
 from ltq.brokers.redis._notifications import NEEDED, Notifications, are_on
-from ltq.brokers.redis._wire import task_state
+from ltq.brokers.redis._roles.tasks import read_states
+from ltq.brokers.redis._server import write_probe
 from ltq.errors import BrokerError
 from ltq.state import TaskState
 
 logger = logging.getLogger("ltq.broker")
-
-CHUNK = READ_BATCH
 
 _PROBES, _PROBE_TIME = 3, 0.1
 """How many notifications the server is asked for to try it out, and seconds it has for each."""
@@ -89,8 +88,7 @@ class WatchHub:
 
     async def states(self, namespace: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """See `Source`."""
-        replies = await self._link.run("states", _keys.prefix(namespace), *ids)
-        return [task_state(task_id, reply) for task_id, reply in zip(ids, replies, strict=True)]
+        return await read_states(self._link, namespace, ids)
 
     def subscribe(self, target: Target) -> None:
         """See `Source`."""
@@ -176,8 +174,7 @@ class WatchHub:
 
     async def _comes(self, key: str, received: asyncio.Event) -> bool:
         """Whether a notification comes soon after a key was changed."""
-        await self._link.call("HSET", key, "probe", "1")
-        await self._link.call("PEXPIRE", key, 1000)
+        await write_probe(self._link, key)
         try:
             async with asyncio.timeout(_PROBE_TIME):
                 return await received.wait()

@@ -10,17 +10,21 @@ from typing import Literal, NamedTuple
 
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link, RefusedError
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.calls import KeySeen
+from ltq.state import Status
 
-_STEP = 500
-"""Keys looked at in one call: a long one would make everybody else wait."""
+_CALL_KEYS = 500
+"""Keys looked at in one call: while a long call runs, everybody else waits."""
 
-_PAGE = 1000
+_CALL_IDS = 1000
 """Ids of a ready list read at once."""
 
-_DOUBTS = 200
+_MAX_DOUBTFUL = 200
 """Most tasks of a namespace that are looked for in their lists one by one."""
 
-_SHOWN = 5
+_MAX_NAMED = 5
+"""Most odd keys that are named."""
 
 _KEY = re.compile(rb"ltq:\{([^}]*)\}:(([a-z_]+)(?::.*)?)", re.DOTALL)
 
@@ -58,7 +62,7 @@ KINDS = {
 }
 """Those that begin with `ltq:{namespace}:`, by the word after it."""
 
-_FINAL = {b"completed", b"failed", b"rejected", b"cancelled"}
+_FINAL = {status.value for status in Status if status.is_final}
 
 
 @dataclass(slots=True)
@@ -71,7 +75,7 @@ class Odd:
     def add(self, key: bytes) -> None:
         """One more."""
         self.count += 1
-        if len(self.some) < _SHOWN:
+        if len(self.some) < _MAX_NAMED:
             self.some.append(key.decode("utf-8", "backslashreplace"))
 
 
@@ -94,7 +98,7 @@ class Inventory:
 
 
 class _Space:
-    """What is to be compared of one namespace when all keys were seen."""
+    """What has to be compared in one namespace once all keys were seen."""
 
     def __init__(self) -> None:
         self.pending: set[bytes] = set()
@@ -111,8 +115,8 @@ async def take_inventory(
     found, spaces = Inventory(), dict[bytes, _Space]()
     passed, cursor = 0, b"0"
     while True:
-        cursor, keys = await link.call("SCAN", cursor, "MATCH", "ltq:*", "COUNT", _STEP)
-        passed += _STEP
+        cursor, keys = await link.call("SCAN", cursor, "MATCH", "ltq:*", "COUNT", _CALL_KEYS)
+        passed += _CALL_KEYS
         if on_scan is not None:
             on_scan(passed)
         async for namespace, own in _by_namespace(link, keys, found):
@@ -151,33 +155,28 @@ async def _look(
     link: Link, namespace: bytes, own: list[bytes], found: Inventory, space: _Space
 ) -> None:
     prefix = _prefix(namespace)
-    for start in range(0, len(own), _STEP):
-        chunk = own[start : start + _STEP]
-        replies = await link.run("examine", prefix, "", *chunk)
-        for suffix, (kind, ttl, status, placed) in zip(chunk, replies, strict=True):
-            if kind == b"none":
+    for start in range(0, len(own), _CALL_KEYS):
+        chunk = own[start : start + _CALL_KEYS]
+        keys = await link.evaluate(calls.Examine(prefix=prefix, names=chunk))
+        for suffix, key in zip(chunk, keys, strict=True):
+            if key.type == "none":
                 continue  # gone meanwhile
-            _judge(prefix.encode() + suffix, suffix, kind, _should_end(suffix, status), ttl, found)
-            if not placed:
+            _judge(prefix.encode() + suffix, suffix, key, found)
+            if not key.has_place:
                 _displace(found, namespace, 1)
             if suffix.startswith(b"ready:"):
                 space.lists.append(suffix)
-            elif status == b"pending":
+            elif key.status == Status.PENDING:
                 space.pending.add(suffix)
 
 
-def _should_end(suffix: bytes, status: bytes) -> bool:
-    life = KINDS[suffix.partition(b":")[0].decode()].life
-    return life == "ends" or (life == "ends when final" and status in _FINAL)
-
-
-def _judge(
-    key: bytes, suffix: bytes, kind: bytes, should_end: bool, ttl: int, found: Inventory
-) -> None:
-    if kind.decode() != KINDS[suffix.partition(b":")[0].decode()].type:
-        found.mistyped.add(key)
-    elif should_end and ttl == -1:
-        found.endless.add(key)
+def _judge(name: bytes, suffix: bytes, key: KeySeen, found: Inventory) -> None:
+    kind = KINDS[suffix.partition(b":")[0].decode()]
+    is_final = kind.life == "ends when final" and key.status in _FINAL
+    if key.type != kind.type:
+        found.mistyped.add(name)
+    elif (kind.life == "ends" or is_final) and key.ttl == -1:
+        found.endless.add(name)
 
 
 def _displace(found: Inventory, namespace: bytes, count: int) -> None:
@@ -186,15 +185,16 @@ def _displace(found: Inventory, namespace: bytes, count: int) -> None:
 
 
 async def _compare(link: Link, namespace: bytes, space: _Space, found: Inventory) -> None:
-    """Look for pending tasks that are in no list; what is moved meanwhile is looked at again."""
+    """Count pending tasks that are in no list; those moved meanwhile are looked at once more."""
     prefix = _prefix(namespace)
     for suffix in space.lists:
         async for ids in _pages(link, prefix.encode() + suffix):
             space.pending.difference_update(b"task:" + task_id for task_id in ids)
-    doubtful = sorted(space.pending)[:_DOUBTS]
+    doubtful = sorted(space.pending)[:_MAX_DOUBTFUL]
     if doubtful:
-        replies = await link.run("examine", prefix, "1", *doubtful)
-        lost = sum(status == b"pending" and not placed for _, _, status, placed in replies)
+        call = calls.Examine(prefix=prefix, thorough="1", names=doubtful)
+        keys = await link.evaluate(call)
+        lost = sum(key.status == Status.PENDING and not key.has_place for key in keys)
         if lost:
             _displace(found, namespace, lost)
 
@@ -203,13 +203,13 @@ async def _pages(link: Link, key: bytes) -> AsyncIterator[list[bytes]]:
     start = 0
     while True:
         try:
-            ids: list[bytes] = await link.call("LRANGE", key, start, start + _PAGE - 1)
+            ids: list[bytes] = await link.call("LRANGE", key, start, start + _CALL_IDS - 1)
         except RefusedError:  # of a wrong type
             return
         if not ids:
             return
         yield ids
-        start += _PAGE
+        start += _CALL_IDS
 
 
 def _prefix(namespace: bytes) -> str:

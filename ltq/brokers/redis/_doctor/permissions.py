@@ -1,18 +1,21 @@
-"""What a user of a Redis server may do of what LTQ needs, tried out without changing anything."""
+"""Whether a Redis user may do what LTQ needs, tried out without changing anything."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ltq._names import new_id
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link, RefusedError
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.script import Script
 
 STRING, ABSENT = "<a string>", "<nothing>"
-"""Keys of a trial: what writes meets a key of a wrong type, what removes meets none."""
+"""Keys of a trial: commands that write meet a key of a wrong type, those that remove meet none."""
 
 _TTL = 10_000
-"""Milliseconds the one key of the trial stays where it may not be deleted."""
+"""Milliseconds that the key of the trial stays where it may not be deleted."""
 
 TRIALS: Mapping[str, tuple[str, ...]] = {
     "PING": (),
@@ -60,14 +63,14 @@ TRIALS: Mapping[str, tuple[str, ...]] = {
     "PUBLISH": (ABSENT, "1"),
     "DEL": (STRING,),
 }
-"""Every command that LTQ and its scripts use, but for SET, which begins, and what it can do
-without (INFO, CONFIG, SUBSCRIBE)."""
-
-_READING = ("examine", "states", "stats")
+"""Every command that LTQ and its scripts need, except for SET, with which the trial begins. LTQ can
+do without INFO, CONFIG and SUBSCRIBE."""
 
 _DENIED = re.compile(r"NOPERM|no permissions|unknown command", re.IGNORECASE)
 _KEYS = re.compile(r"\bkeys?\b", re.IGNORECASE)
-_PATIENCE = 1.0
+
+_TRIAL_PATIENCE = 1.0
+"""Seconds for one trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,13 @@ class Rights:
     scripts: tuple[str, ...] = ()
     """Scripts that do not run."""
     no_keys: bool = False
-    """Whether keys that begin with `ltq:` are not the user's."""
+    """Whether the user has no access to keys that begin with `ltq:`."""
 
 
 async def try_out(link: Link) -> Rights:
     """Try each command and script on keys of nobody.
 
-    Raises `BrokerError` where the server takes no writes now.
+    Raises `BrokerError` if the server accepts no writes now.
     """
     name = new_id()
     keys = {STRING: _keys.probe(name), ABSENT: _keys.probe(f"{name}:none")}
@@ -102,21 +105,26 @@ async def try_out(link: Link) -> Rights:
 
 
 async def _try_scripts(link: Link, prefix: str) -> tuple[str, ...]:
-    """Run those that only read; the others use no other commands than were tried."""
+    """Run those that only read. The others use no commands but those that were tried."""
+    trials: tuple[Script[Any], ...] = (
+        calls.Examine(prefix=prefix, names=[]),
+        calls.States(prefix=prefix, ids=[]),
+        calls.Stats(prefix=prefix, overdue_after=0.0, queues=[]),
+    )
     failed = []
-    for script in _READING:
+    for call in trials:
         try:
-            await link.run(script, prefix, "1", patience=_PATIENCE)
+            await link.evaluate(call, patience=_TRIAL_PATIENCE)
         except RefusedError as error:
             if _DENIED.search(str(error)):
-                failed.append(script)
+                failed.append(call.name)
     return tuple(failed)
 
 
 async def _refusal(link: Link, *command: str) -> str:
-    """What the server says against a command; empty if nothing."""
+    """What the server says if it refuses a command, else an empty text."""
     try:
-        await link.call(*command, patience=_PATIENCE)
+        await link.call(*command, patience=_TRIAL_PATIENCE)
     except RefusedError as error:
         return str(error)
     return ""

@@ -3,20 +3,18 @@
 `checks` judges it.
 """
 
-import asyncio
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from redis.exceptions import RedisError
-
-from ltq._names import namespace_of, new_id
+from ltq._names import namespace_of
 from ltq.broker import Broker
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._doctor.permissions import Rights, try_out
 from ltq.brokers.redis._link import Link, RefusedError
+from ltq.brokers.redis._server import is_notified, server_info, server_time
 from ltq.errors import BrokerError
 from ltq.state import TaskState, WorkerInfo
 
@@ -25,7 +23,9 @@ _OPTIONS = (
     *("maxmemory-policy", "maxclients", "min-replicas-to-write"),
 )
 _PINGS = 20
-_PROBE_TIME = 1.0
+"""Round trips that are measured."""
+
+_NOTIFIED_WITHIN = 1.0
 """Seconds a server has to send the notification that tries it out."""
 
 
@@ -34,7 +34,7 @@ class Server:
     """A server and the way to it."""
 
     info: Mapping[str, str] = field(default_factory=dict)
-    """All that INFO says; empty where it is refused."""
+    """What INFO says; empty where it is refused."""
     config: Mapping[str, str] | None = None
     """Settings by name, None where CONFIG is refused."""
     median_ping: float = 0.0
@@ -50,11 +50,11 @@ class Server:
 
 async def look_at_server(link: Link) -> Server:
     """Ask the server about itself. Raises `BrokerError` where it does not answer."""
-    info = await _info(link)
+    info = await server_info(link)
     pings, clock = await _ping(link)
     try:
         rights = await try_out(link)
-        notified = await _probe(link)
+        notified = await is_notified(link, _NOTIFIED_WITHIN)
     except BrokerError:
         rights, notified = None, None
     return Server(
@@ -66,15 +66,6 @@ async def look_at_server(link: Link) -> Server:
         notified=notified,
         rights=rights,
     )
-
-
-async def _info(link: Link) -> dict[str, str]:
-    try:
-        reply: bytes = await link.call("INFO")
-    except RefusedError:
-        return {}
-    lines = reply.decode("utf-8", "replace").splitlines()
-    return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
 async def _config(link: Link) -> dict[str, str] | None:
@@ -94,7 +85,7 @@ async def _ping(link: Link) -> tuple[list[float], float]:
     pings, best, clock = [], float("inf"), 0.0
     for _ in range(_PINGS):
         start, began = time.perf_counter(), time.time()
-        at = await _time(link)
+        at = await _clock(link)
         took = time.perf_counter() - start
         pings.append(took)
         if took < best and at is not None:
@@ -102,38 +93,16 @@ async def _ping(link: Link) -> tuple[list[float], float]:
     return pings, clock
 
 
-async def _time(link: Link) -> float | None:
+async def _clock(link: Link) -> float | None:
     """The server's time, None where it is not told."""
     try:
-        seconds, micros = await link.call("TIME")
+        return await server_time(link)
     except RefusedError:
         return None
-    return int(seconds) + int(micros) / 1e6
-
-
-async def _probe(link: Link) -> bool | None:
-    """Write a key of one second and see whether the server tells of it."""
-    key = _keys.probe(new_id())
-    connection = link.new_connection()
-    try:
-        await link.connect(connection)
-        async with asyncio.timeout(_PROBE_TIME):
-            await connection.send_command("SUBSCRIBE", _keys.keyspace(link.database, key))
-            await connection.read_response()
-            await link.call("HSET", key, "probe", "1")
-            await link.call("PEXPIRE", key, 1000)
-            await connection.read_response()
-    except TimeoutError:
-        return False
-    except (RedisError, RefusedError):
-        return None
-    finally:
-        await connection.disconnect(nowait=True)
-    return True
 
 
 async def holders(broker: Broker, link: Link) -> list[WorkerInfo]:
-    """Who holds leased tasks, sorted by name."""
+    """The workers that hold leased tasks, sorted by name."""
     states: list[TaskState[bytes]] = []
     for stats in await broker.stats(await broker.queues()):
         if stats.working:

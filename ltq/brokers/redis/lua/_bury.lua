@@ -1,12 +1,14 @@
--- bury(key, queue, id, ...): copy a task's hash to the dead letters, with more fields. There is one
--- letter for each id, and it stays DEAD_TTL seconds among the newest MAX_DEAD of its queue.
-local function bury(key, queue, id, ...)
+-- bury(id, queue, ...): copy a task's hash to the dead letters, with more fields and values. There is one
+-- dead letter for each id. It stays for DEAD_TTL seconds, among the newest MAX_DEAD of its queue.
+-- @include time, call_or_reset
+-- @constant DEAD_TTL, MAX_DEAD
+local function bury(id, queue, ...)
   local dead, letter = prefix .. 'dead:' .. queue, prefix .. 'dead_letter:' .. id
   local before = redis.pcall('HMGET', letter, 'queue', 'task')
   local elsewhere = not before.err and (before[1] or before[2])
   if elsewhere and elsewhere ~= queue then call_or_reset('ZREM', prefix .. 'dead:' .. elsewhere, id) end
   redis.call('DEL', letter)
-  local fields = redis.pcall('HGETALL', key) -- none where it is no hash
+  local fields = redis.pcall('HGETALL', prefix .. 'task:' .. id) -- empty where it is not a hash
   for i = 1, #fields, 1000 do
     redis.call('HSET', letter, unpack(fields, i, math.min(i + 999, #fields)))
   end

@@ -1,28 +1,35 @@
--- record(): write down leases and the claim, so that repeated(record) can answer it again, and
--- hold the leases from then on. After `lease`.
-local function record()
-  if #tasks == 0 then return end
-  local ids = { claim_id }
-  for i, task in ipairs(tasks) do ids[i + 1] = task[1] end
-  redis.call('SET', prefix .. 'claim:' .. consumer, table.concat(ids, '\n'), 'PX',
-    string.format('%.0f', math.max(1, lease * 1000)))
-  for queue, of_queue in pairs(leases) do
-    call_or_reset('ZADD', prefix .. 'leases:' .. queue, unpack(of_queue))
-    call_or_reset('ZADD', prefix .. 'expiry', 'LT', deadline, queue)
+-- record_claim(claim, claim_id): write the leases of a claim, and its record for repeated calls.
+-- find_claim(consumer, claim_id): the consumer's last claim as recorded, if it has this id.
+-- repeat_claim(claim, record): give the tasks of a recorded claim again, as far as their leases still hold,
+-- and let these last from now on. `claim` is what `new_claim` made.
+-- @include call_or_reset, free_first, isolation
+local function record_claim(claim, claim_id)
+  if #claim.tasks == 0 then return end
+  local record = { claim_id }
+  for i, task in ipairs(claim.tasks) do record[i + 1] = task[1] end
+  redis.call('SET', prefix .. 'claim:' .. claim.consumer, table.concat(record, '\n'), 'PX',
+    string.format('%.0f', math.max(1, claim.lease * 1000)))
+  for queue, leases in pairs(claim.leases) do
+    call_or_reset('ZADD', prefix .. 'leases:' .. queue, unpack(leases))
+    call_or_reset('ZADD', prefix .. 'expiry', 'LT', claim.deadline, queue)
   end
 end
-local function repeated(record_)
-  redis.call('DEL', prefix .. 'none') -- under OOM a script may write if its first write frees
-  for id in string.gmatch(string.match(record_, '\n(.*)'), '[^\n]+') do
-    local values = redis.pcall('HMGET', keys .. id, 'status', 'worker', 'token', 'dequeue_count',
-      'queue', 'task')
-    if not values.err and values[1] == 'working' and values[2] == consumer then
-      local fields = redis.call('HGETALL', keys .. id)
+local function find_claim(consumer, claim_id)
+  local record = call_or_reset('GET', prefix .. 'claim:' .. consumer)
+  return record and string.match(record, '^[^\n]*') == claim_id and record
+end
+local function repeat_claim(claim, record)
+  free_first()
+  for id in string.gmatch(string.match(record, '\n(.*)'), '[^\n]+') do
+    local key = prefix .. 'task:' .. id
+    local hash = redis.pcall('HMGET', key, 'status', 'worker', 'token', 'dequeue_count', 'queue', 'task',
+      'deaths', 'max_deliveries')
+    if not hash.err and hash[1] == 'working' and hash[2] == claim.consumer then
+      local fields = redis.call('HGETALL', key)
       fields[#fields + 1] = 'dequeue_count' -- as it was before the claim
-      fields[#fields + 1] = string.format('%.0f', tonumber(values[4]) - 1)
-      add(id, values[3], fields)
-      call_or_reset('ZADD', prefix .. 'leases:' .. (values[5] or values[6]), 'XX', deadline, id)
+      fields[#fields + 1] = string.format('%.0f', tonumber(hash[4]) - 1)
+      claim.tasks[#claim.tasks + 1] = { id, hash[3], fields, isolation_of(hash[7], hash[8]) or false }
+      call_or_reset('ZADD', prefix .. 'leases:' .. (hash[5] or hash[6]), 'XX', claim.deadline, id)
     end
   end
-  return { '0', lost, tasks, stamp, '', '' }
 end

@@ -1,8 +1,9 @@
--- delay_until(queue, lane, id, due): let a task wait for its time. After `ready`.
-local function delay_until(queue, lane, id, due)
+-- delay_until(due, queue, lane, id): let a task of a lane wait for its time.
+-- @include time, call_or_reset, enqueue_ready
+local function delay_until(due, queue, lane, id)
   call_or_reset('ZADD', prefix .. 'delayed:' .. queue, at(due), id)
   local changed = call_or_reset('ZADD', prefix .. 'due', 'LT', 'CH', at(due), queue)
   if changed == 1 and call_or_reset('ZRANGE', prefix .. 'due', 0, 0)[1] == queue then
-    wake(lane) -- whoever sleeps shall sleep no longer than to this
+    wake(lane) -- nobody may sleep beyond the new earliest due time
   end
 end

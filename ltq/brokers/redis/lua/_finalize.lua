@@ -1,19 +1,20 @@
--- lifetime(ttl, default): how long a final state stays, in milliseconds as text, for `ttl` seconds, or
--- `default` where that is no number; nil if not at all.
-local CENTURY = 3155760000
-local function lifetime(ttl, default)
-  ttl = tonumber(ttl)
-  if not ttl or ttl ~= ttl then ttl = tonumber(default) end
-  return ttl > 0 and string.format('%.0f', math.ceil(math.min(ttl, CENTURY) * 1000)) or nil
+-- state_ttl(seconds, default): how long a final state stays, in milliseconds as text: for `seconds`, or
+-- `default` where that is not a number. nil: it does not stay.
+-- finalize(id, ttl, token, status, ...): make a task final. Its body goes; its state, with more fields and
+-- values, stays for `ttl`. Without a ttl it is gone at once: then `ended` remembers for a while, for
+-- repeated calls, which token ended it (0: a cancellation, -1: the death of its workers).
+-- @include time, call_or_reset
+-- @constant ENDED_TTL, MAX_ENDED, MAX_SECONDS
+local function state_ttl(seconds, default)
+  seconds = tonumber(seconds)
+  if not seconds or seconds ~= seconds then seconds = tonumber(default) end
+  return seconds > 0 and string.format('%.0f', math.ceil(math.min(seconds, MAX_SECONDS) * 1000)) or nil
 end
--- close(key, life, token, status, ...): make a task final. Its body goes; its state, with more fields
--- and values, stays for its `life`. nil: it is gone at once, and for a while `ended` tells repeated
--- calls that it was there, and by which token (0: a cancellation, -1: the death of its workers).
-local ENDED_TTL, MAX_ENDED = 10, 10000
-local function close(key, life, token, status, ...)
-  if not life then
+local function finalize(id, ttl, token, status, ...)
+  local key = prefix .. 'task:' .. id
+  if not ttl then
     redis.call('DEL', key)
-    call_or_reset('ZADD', prefix .. 'ended', token, string.sub(key, #prefix + 6))
+    call_or_reset('ZADD', prefix .. 'ended', token, id)
     redis.call('ZREMRANGEBYRANK', prefix .. 'ended', 0, -MAX_ENDED - 1)
     redis.call('EXPIRE', prefix .. 'ended', ENDED_TTL)
     return
@@ -21,5 +22,5 @@ local function close(key, life, token, status, ...)
   redis.call('HDEL', key, 'body', 'ctx', 'lane', 'priority', 'progress', 'max_tries', 'result_ttl',
     'max_deliveries', 'error', 'error_type', 'traceback')
   redis.call('HSET', key, 'status', status, 'release_time', stamp, ...)
-  redis.call('PEXPIRE', key, life)
+  redis.call('PEXPIRE', key, ttl)
 end

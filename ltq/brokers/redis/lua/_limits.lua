@@ -1,9 +1,14 @@
--- What a lane may start: so many in a time, by the generic cell rate algorithm (ITU-T I.371; what is
--- kept is the moment from which the limit would be wholly unused again), and so many at once.
-local RECHECK = 1 -- seconds until a lane is looked at again whose limit is used up by running tasks
-local function read_limits(first, last)
+-- What a lane may start: so many in a time, by the generic cell rate algorithm (ITU-T I.371; what is kept
+-- is the moment from which the limit would be wholly unused again), and so many at once.
+-- read_limits(first): by lane, the limits that begin at ARGV[first]: interval, burst and most.
+-- allowance(lane, limit, wanted): how many of the wanted tasks a lane may start now.
+-- next_start(lane, limit): when a lane that may start no more now may start the next task.
+-- spend(lane, limit, tasks, before): count the tasks after the first `before` of them as started.
+-- @include time, call_or_reset
+-- @constant RECHECK
+local function read_limits(first)
   local limits = {}
-  for i = first, last, 4 do
+  for i = first, #ARGV, 4 do
     local interval, burst, most = unpack(ARGV, i + 1, i + 3)
     limits[ARGV[i]] = { interval = tonumber(interval), burst = tonumber(burst), most = tonumber(most) }
   end
@@ -14,14 +19,14 @@ local function unused_from(lane)
   return moment == moment and math.max(moment, now) or now -- "nan" is a number, too
 end
 local function running_in(lane)
-  local count, running_key = 0, prefix .. 'running:' .. lane
-  for _, member in ipairs(call_or_reset('SMEMBERS', running_key)) do
+  local count, running = 0, prefix .. 'running:' .. lane
+  for _, member in ipairs(call_or_reset('SMEMBERS', running)) do
     local id, token = string.match(member, '^(%S+) (%S+)$')
-    local hash = redis.pcall('HMGET', keys .. (id or ''), 'status', 'token')
+    local hash = redis.pcall('HMGET', prefix .. 'task:' .. (id or ''), 'status', 'token')
     if not hash.err and hash[1] == 'working' and hash[2] == token then
       count = count + 1
     else
-      redis.call('SREM', running_key, member)
+      redis.call('SREM', running, member)
     end
   end
   return count
@@ -39,8 +44,7 @@ local function next_start(lane, limit)
   local start = limit.interval and unused_from(lane) - (limit.burst - 1) * limit.interval
   return start and start > now and start or now + RECHECK
 end
--- Take down that the tasks after the first so many were started.
-local function spend(lane, limit, before)
+local function spend(lane, limit, tasks, before)
   if not limit or #tasks == before then return end
   if limit.interval then
     local moment = unused_from(lane) + (#tasks - before) * limit.interval

@@ -1,17 +1,20 @@
--- push(lane, priority, id, front): let a task wait in its lane; flush_pushed() writes them all at
--- once. After `lineup`.
-local pushed, pushed_order = {}, {}
-local function push(lane, priority, id, front)
+-- add_ready(lane, priority, id, front): let a task wait in its lane, at the front if asked to.
+-- count_added(member): how many tasks were added to the ready list `member` and are not written yet.
+-- flush_ready(): write all that were added. Call it once, at the end.
+-- @include call_or_reset, enqueue_ready
+local added, members = {}, {}
+local function add_ready(lane, priority, id, front)
   if priority ~= '0' and priority ~= '2' then priority = '1' end
   local member = priority .. ':' .. lane
-  local ids = pushed[member]
+  local ids = added[member]
   if not ids then
     ids = {}
-    pushed[member] = ids
-    pushed_order[#pushed_order + 1] = member
+    added[member] = ids
+    members[#members + 1] = member
   end
   if front then call_or_reset('LPUSH', prefix .. 'ready:' .. member, id) else ids[#ids + 1] = id end
 end
-local function flush_pushed()
-  for _, member in ipairs(pushed_order) do enqueue_ready(member, unpack(pushed[member])) end
+local function count_added(member) return #(added[member] or {}) end
+local function flush_ready()
+  for _, member in ipairs(members) do enqueue_ready(member, unpack(added[member])) end
 end

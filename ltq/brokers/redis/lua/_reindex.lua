@@ -1,5 +1,7 @@
--- reindex(index, kind, queue): `index` names queues by the earliest moment in their `kind` set; set
--- it to what the set says now. It may be early (a heartbeat moves leases only), never late.
+-- reindex(index, kind, queue): set the queue's score in `index` ("due" or "expiry") to the earliest time
+-- in its `kind` set ("delayed:" or "leases:"). The score may become too early meanwhile, as a heartbeat
+-- moves leases only, but never too late.
+-- @include call_or_reset
 local function reindex(index, kind, queue)
   local head = call_or_reset('ZRANGE', prefix .. kind .. queue, 0, 0, 'WITHSCORES')
   call_or_reset('ZREM', prefix .. index, queue)

@@ -1,19 +1,20 @@
--- requeue(id, queue, token, status, delay, flags, ...): let a task run again, now ('pending') or later
--- ('delayed'), with more fields and values. After `ready` and `later`.
-local function requeue(id, queue, token, status, delay, flags, ...)
-  local key = prefix .. 'task:' .. id
+-- requeue(id, token, group): let a task run again, now ('pending') or later ('delayed'), as the group of
+-- outcomes says that `finish` read. Call flush_ready() at the end.
+-- @include time, ready_batch, delay
+local function requeue(id, token, group)
+  local key, status, fields = prefix .. 'task:' .. id, group.status, group.fields
   local hash = redis.call('HMGET', key, 'lane', 'priority', 'tries', 'requeue_count')
-  local lane, priority = hash[1] or queue, hash[2] or '1'
+  local lane, priority = hash[1] or group.queue, hash[2] or '1'
   redis.call('HDEL', key, 'progress', 'error', 'error_type', 'traceback')
-  if string.find(flags, 't', 1, true) then
+  if group.failed then
     redis.call('HSET', key, 'tries', string.format('%.0f', (tonumber(hash[3]) or 0) + 1))
   end
   if status == 'delayed' then
-    redis.call('HSET', key, 'status', status, 'returned', token, ...)
-    return delay_until(queue, lane, id, now + tonumber(delay))
+    redis.call('HSET', key, 'status', status, 'returned', token, unpack(fields))
+    return delay_until(now + tonumber(group.seconds), group.queue, lane, id)
   end
   local count = string.format('%.0f', (tonumber(hash[4]) or 0) + 1)
   redis.call('HSET', key, 'status', status, 'returned', token, 'requeue_count', count,
-    'last_requeue_time', stamp, ...)
-  push(lane, priority, id, string.find(flags, 'f', 1, true))
+    'last_requeue_time', stamp, unpack(fields))
+  add_ready(lane, priority, id, group.front)
 end

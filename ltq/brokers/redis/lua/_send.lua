@@ -1,49 +1,52 @@
--- send(id, body, queue, lane, priority, delay, eta, conditions, field, value, ...): enqueue a task,
--- as `send.lua` says, and return its answer for it. `lanes` and `is_new` tell of lanes that are new;
--- `again` is '1' where the call may have been carried out before.
-local function is_full(queue, lane, limit)
-  local waiting = call_or_reset('ZCARD', prefix .. 'delayed:' .. queue)
+-- send_task(group, id, body, again): enqueue a task of a group that `read_group` read, and return the
+-- answer, as `send` says. `again` is '1' if the call may have been carried out before. Call flush_ready()
+-- at the end.
+-- count_new_lanes(): how many lanes it has sent to that nothing was sent to before.
+-- @include time, call_or_reset, ready_batch, delay
+local function is_full(group)
+  local waiting = call_or_reset('ZCARD', prefix .. 'delayed:' .. group.queue)
   for priority = 0, 2 do
-    local member = priority .. ':' .. lane
-    waiting = waiting + call_or_reset('LLEN', prefix .. 'ready:' .. member) + #(pushed[member] or {})
+    local member = priority .. ':' .. group.lane
+    waiting = waiting + call_or_reset('LLEN', prefix .. 'ready:' .. member) + count_added(member)
   end
-  return waiting >= tonumber(limit)
+  return waiting >= tonumber(group.conditions.max_pending)
 end
-
--- What stands against a new task, if anything does; nothing does: its fingerprint is taken down.
-local function refusal(id, queue, lane, conditions)
-  local limit, fingerprint, time = string.match(conditions, '^(%S+) (%S+) (%S+)')
-  local unique = prefix .. 'unique:' .. fingerprint
-  if fingerprint ~= '-' and redis.call('EXISTS', unique) == 1 then return 'duplicate' end
-  if limit ~= '-' and is_full(queue, lane, limit) then return 'full' end
-  if fingerprint ~= '-' then redis.call('SET', unique, id, 'PX', time) end
+-- What stands against a new task, if anything does. If nothing does, its fingerprint is kept.
+local function refusal(group, id)
+  local fingerprint = group.conditions.fingerprint
+  local unique = fingerprint and prefix .. 'unique:' .. fingerprint
+  if unique and redis.call('EXISTS', unique) == 1 then return 'duplicate' end
+  if group.conditions.max_pending and is_full(group) then return 'full' end
+  if unique then redis.call('SET', unique, id, 'PX', group.conditions.unique_for) end
 end
-
-local lanes, is_new = {}, 0
-local function is_ended(id, conditions) -- it ran between two attempts of this call, and left no state
-  if again ~= '1' or string.sub(conditions, -5) == ' used' then return false end
+-- Whether the task ran between two attempts of this call, and left no state.
+local function has_ended(group, id, again)
+  if again ~= '1' or group.conditions.id_may_be_old then return false end
   return type(redis.pcall('ZSCORE', prefix .. 'ended', id)) == 'string'
 end
-local function send(id, body, queue, lane, priority, delay, eta, conditions, ...)
+local lanes, new_lanes = {}, 0
+local function count_new_lanes() return new_lanes end
+local function send_task(group, id, body, again)
   local key = prefix .. 'task:' .. id
   if redis.call('EXISTS', key) == 1 then
     local name = redis.pcall('HGET', key, 'task')
-    return type(name) == 'string' and name ~= select(2, ...) and 'id_conflict' or 'exists'
+    return type(name) == 'string' and name ~= ARGV[group.first_field + 1] and 'id_conflict' or 'exists'
   end
-  if is_ended(id, conditions) then return 'exists' end
-  local refused = conditions ~= '' and refusal(id, queue, lane, conditions)
+  if has_ended(group, id, again) then return 'exists' end
+  local refused = refusal(group, id)
   if refused then return refused end
-  if not lanes[lane] then
-    lanes[lane] = true
-    is_new = is_new + call_or_reset('SADD', prefix .. 'lanes', lane)
+  if not lanes[group.lane] then
+    lanes[group.lane] = true
+    new_lanes = new_lanes + call_or_reset('SADD', prefix .. 'lanes', group.lane)
   end
-  local due = eta ~= '' and tonumber(eta) or now + tonumber(delay)
-  if due > now then
-    redis.call('HSET', key, 'status', 'delayed', 'enqueue_time', stamp, 'body', body, ...)
-    delay_until(queue, lane, id, due)
+  local due = group.eta ~= '' and tonumber(group.eta) or now + group.delay
+  local status = due > now and 'delayed' or 'pending'
+  redis.call('HSET', key, 'status', status, 'enqueue_time', stamp, 'body', body,
+    unpack(ARGV, group.first_field, group.last_field))
+  if status == 'delayed' then
+    delay_until(due, group.queue, group.lane, id)
   else
-    redis.call('HSET', key, 'status', 'pending', 'enqueue_time', stamp, 'body', body, ...)
-    push(lane, priority, id)
+    add_ready(group.lane, group.priority, id)
   end
   return 'created'
 end

@@ -8,15 +8,11 @@ ARGV[3] result_ttl  seconds its state stays, where it names none itself
 
 RETURNS 'cancelled', 'final' (it was already) or 'gone'
 ]]
-local prefix, again, id = KEYS[1], ARGV[1], ARGV[2]
-local key = prefix .. 'task:' .. id
--- @include time
--- @include call_or_reset
--- @include reindex
--- @include finalize
+local prefix, again, id, result_ttl = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+-- @include call_or_reset, reindex, finalize
 
-local hash = redis.pcall('HMGET', key, 'status', 'task', 'queue', 'lane', 'priority', 'worker',
-  'result_ttl')
+local hash = redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'task', 'queue', 'lane', 'priority',
+  'worker', 'result_ttl')
 if hash.err or not hash[1] or not (hash[2] or hash[3]) then
   local ended = again == '1' and redis.pcall('ZSCORE', prefix .. 'ended', id)
   return ended == '0' and 'cancelled' or 'gone'
@@ -34,5 +30,5 @@ elseif status == 'working' then
 else
   return again == '1' and status == 'cancelled' and 'cancelled' or 'final'
 end
-close(key, lifetime(hash[7] or ARGV[3], ARGV[3]), 0, 'cancelled')
+finalize(id, state_ttl(hash[7] or result_ttl, result_ttl), 0, 'cancelled')
 return 'cancelled'

@@ -1,65 +1,66 @@
 --[[
 claim: lease tasks that are ready.
 
-Strictly by priority, first in first out within a lane; between lanes of one level the one served
+Strictly by priority, first in first out within a lane; between lanes of one priority the one served
 longest ago goes first. A repeated call (same claim id) is answered with the same tasks.
 
-KEYS[1] prefix     of all keys of the namespace, "ltq:{namespace}:"
-ARGV[1]  again     '1' if a call with this claim id may have been carried out before, else ''
-ARGV[2]  claim_id  text
-ARGV[3]  consumer  name of who claims
-ARGV[4]  lease     seconds
-ARGV[5]  limit     int, most tasks to lease; 0 only wakes other consumers
-ARGV[6]  running   int, tasks the consumer works on already
+KEYS[1]  prefix            of all keys of the namespace, "ltq:{namespace}:"
+ARGV[1]  again             '1' if a call with this claim id may have been carried out before, else ''
+ARGV[2]  claim_id          text
+ARGV[3]  consumer          name of who claims
+ARGV[4]  lease             seconds
+ARGV[5]  limit             int, most tasks to lease; 0 only wakes other consumers
+ARGV[6]  running           int, tasks the consumer works on already
 ARGV[7]  ignore_isolation  '1' to lease one task that needs isolation all the same, else ''
-ARGV[8]  grace     seconds that leases last beyond their end as far as this consumer goes
-ARGV[9]  hold      seconds from now in which it takes none back at all
-ARGV[10] lanes     served lanes, each between line feeds
-ARGV[11] woken     lanes whose wake-up this consumer took, each between line feeds
-ARGV[12] swept     '1' if what is due was moved just now, else ''
-ARGV[13] most      int, deaths that bury a task which names no limit of its own
-ARGV     for each limited lane: lane, seconds between starts, burst, most running ('' for none)
+ARGV[8]  grace             seconds that leases last beyond their end as far as this consumer goes
+ARGV[9]  hold              seconds from now in which it takes none back at all
+ARGV[10] lanes             served lanes, each between line feeds
+ARGV[11] woken             lanes whose wake-up this consumer took, each between line feeds
+ARGV[12] swept             '1' if what is due was moved just now, else ''
+ARGV[13...] limits         for each limited lane: lane, seconds between starts, burst, most running
+        ('' for what has no limit)
 
-RETURNS {due_in, lost, tasks, now, start_in, isolation}: seconds until there may be more without a
-        wake-up, or ''; ids that had no usable hash; for each task {id, token, fields and values of
-        its hash as it was before}; the time; seconds until a rate limit lets a ready task start,
-        or ''; how many may run beside a ready task that was left, itself among them, or ''
+RETURNS {answer, tasks, lost, now, due_in, start_in, isolation}: 'claimed', 'repeated' (the tasks of a
+        call before) or 'due' (nothing yet: sweep first); for each task {id, token, fields and values
+        of its hash as it was before, isolation or nil}; ids that had no usable hash; the time;
+        seconds until there may be more without a wake-up, or nil; seconds until a limit lets a
+        ready task start, or nil; the isolation that a task needs which was left, or nil
 ]]
 local prefix = KEYS[1]
 local again, claim_id, consumer, lease = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local limit, running, ignore_isolation = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1'
+local limit, running, ignore_isolation = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local grace, hold, lanes = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
-local woken, swept, most = ARGV[11], ARGV[12], tonumber(ARGV[13])
--- @include time
--- @include call_or_reset
--- @include lease_end
--- @include bury
--- @include lease
--- @include claim_record
--- @include limits
-local limits = read_limits(14, #ARGV)
--- @include serve_lane
+local woken, swept = ARGV[11], ARGV[12]
+-- @include time, call_or_reset, free_first, new_claim, claim_record, limits, serve_lane
+local claim = new_claim(consumer, lease, limit, running, ignore_isolation == '1')
 
-local function first(index) return call_or_reset('ZRANGE', prefix .. index, 0, 0, 'WITHSCORES')[2] end
-local delayed, leased = first('due'), first('expiry')
-if delayed then due(tonumber(delayed)) end
-if leased then due(math.max(tonumber(leased) / 1000 + grace, now + hold)) end
-local before = again == '1' and call_or_reset('GET', prefix .. 'claim:' .. consumer)
-if before and string.match(before, '^[^\n]*') == claim_id then return repeated(before) end
-
--- What is due may go before what is ready: let it be moved first.
-if swept == '' and due_in and due_in <= 0 then return { '0', 0, {}, stamp, '', '' } end
-
-if limit == 0 then
-  redis.call('DEL', prefix .. 'none') -- under OOM a script may write if its first write frees
+local record = again == '1' and find_claim(consumer, claim_id)
+if record then
+  repeat_claim(claim, record)
+  return { 'repeated', claim.tasks, 0, stamp, at(0), false, false }
 end
 
+local function earlier(a, b) return a and b and math.min(a, b) or a or b end
+local function first(index)
+  return tonumber(call_or_reset('ZRANGE', prefix .. index, 0, 0, 'WITHSCORES')[2])
+end
+local delayed, leased = first('due'), first('expiry')
+local due = earlier(delayed, leased and math.max(leased / 1000 + grace, now + hold))
+-- What is due may go before what is ready, so let it be moved first.
+if swept == '' and due and due <= now then return { 'due', {}, 0, stamp, at(0), false, false } end
+
+if limit == 0 then free_first() end
+local function has(names, lane) return string.find(names, '\n' .. lane .. '\n', 1, true) end
+local limits, start = read_limits(13), nil
 for _, member in ipairs(call_or_reset('ZRANGE', prefix .. 'active', 0, -1)) do
   local lane = string.sub(member, 3)
-  local wanted = #tasks < limit or limit == 0 or named(woken, lane)
-  if wanted and named(lanes, lane) then serve(member) end
+  local passes_on = limit == 0 or has(woken, lane)
+  if (passes_on or #claim.tasks < claim.limit) and has(lanes, lane) then
+    start = earlier(start, serve_lane(claim, member, limits[lane], passes_on))
+  end
 end
-record()
-if full or void > 0 then due(now) end
-return { due_in and at(due_in) or '', lost, tasks, stamp, start_in and at(start_in) or '',
-  isolation and string.format('%.0f', isolation) or '' }
+record_claim(claim, claim_id)
+due = earlier(due, start)
+if claim.is_full or claim.void > 0 then due = earlier(due, now) end
+return { 'claimed', claim.tasks, claim.lost, stamp, due and at(due - now) or false,
+  start and at(start - now) or false, claim.isolation or false }

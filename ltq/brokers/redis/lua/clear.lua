@@ -9,8 +9,7 @@ RETURNS how many were removed
 ]]
 local prefix, queue, limit = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local removed = 0
--- @include call_or_reset
--- @include reindex
+-- @include call_or_reset, reindex
 local function remove(ids, status)
   for _, id in ipairs(ids or {}) do
     local key = prefix .. 'task:' .. id

@@ -3,7 +3,7 @@ examine: say what keys hold, and which tasks have lost their place. Only reads.
 
 KEYS[1] prefix    of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] thorough  '1' to look for pending tasks in their lists, which takes long, else ''
-ARGV    names of keys, without the prefix
+ARGV[2...] names   of keys, without the prefix
 
 RETURNS for each {type, ttl, status, placed}: type as Redis names it; milliseconds left, -1 without
         end; a task's status or ''; 0 if it has lost its place, else 1

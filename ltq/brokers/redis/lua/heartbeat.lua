@@ -1,18 +1,16 @@
 --[[
 heartbeat: renew the leases that still hold.
 
-KEYS[1] prefix    of all keys of the namespace, "ltq:{namespace}:"
-ARGV[1] duration  seconds from now
-ARGV    a group for each lease: id, queue, token
+KEYS[1] prefix       of all keys of the namespace, "ltq:{namespace}:"
+ARGV[1] duration     seconds from now
+ARGV[2...] leases    for each lease: id, queue, token
 
 RETURNS the positions (from 0) of the leases that are lost
 ]]
 local prefix, duration = KEYS[1], tonumber(ARGV[1])
--- @include time
--- @include call_or_reset
--- @include lease_end
+-- @include call_or_reset, free_first, lease_end
 
-redis.call('DEL', prefix .. 'none') -- under OOM a script may write if its first write frees
+free_first()
 local lost, deadline = {}, lease_end(duration)
 for i = 2, #ARGV, 3 do
   local id, queue, token = unpack(ARGV, i, i + 2)

@@ -8,9 +8,11 @@ ARGV[3] progress  JSON
 
 RETURNS 1, or 0 if the lease is lost
 ]]
-local key = KEYS[1] .. 'task:' .. ARGV[1]
+local prefix, id, token, progress = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+-- @include free_first
+local key = prefix .. 'task:' .. id
 local hash = redis.pcall('HMGET', key, 'status', 'token')
-if hash.err or hash[1] ~= 'working' or hash[2] ~= ARGV[2] then return 0 end
-redis.call('HDEL', key, 'progress') -- under OOM a script may write if its first write frees
-redis.call('HSET', key, 'progress', ARGV[3])
+if hash.err or hash[1] ~= 'working' or hash[2] ~= token then return 0 end
+free_first()
+redis.call('HSET', key, 'progress', progress)
 return 1

@@ -5,13 +5,12 @@ KEYS[1] prefix      of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] queue       whose letters
 ARGV[2] older_than  seconds, only letters of that age
 ARGV[3] limit       int, most letters to remove where no ids are given
-ARGV    ids, or none for all
+ARGV[4...] ids      or none for all
 
 RETURNS {removed, more}: how many were removed; 1 if there may be more, else 0
 ]]
 local prefix, queue, older_than, limit = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
--- @include time
--- @include call_or_reset
+-- @include time, call_or_reset
 
 local dead, latest = prefix .. 'dead:' .. queue, now - older_than
 

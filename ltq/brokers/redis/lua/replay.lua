@@ -7,21 +7,18 @@ call id) is answered as before, also for a task that has died again since, and c
 KEYS[1] prefix  of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] queue   whose letters
 ARGV[2] call    id of the call
-ARGV    ids
+ARGV[3...] ids
 
 RETURNS for each id 'created', 'exists' (it waits or works: the letter stays), 'gone' (there is no
         such letter) or 'empty' (the letter has no body, and stays)
 ]]
 local prefix, queue, call = KEYS[1], ARGV[1], ARGV[2]
--- @include time
--- @include call_or_reset
--- @include enqueue_ready
--- @include ready_batch
+-- @include time, call_or_reset, ready_batch
 
 local LIVE = { pending = true, delayed = true, working = true }
 
--- The answer, if it is known without doing anything.
-local function check(letter, task)
+-- The answer, if nothing has to be done for it.
+local function known_answer(letter, task)
   local owner = letter[1] or letter[2]
   if not owner then return task[2] == call and 'created' or 'gone' end
   if letter[5] == call then return 'created' end
@@ -34,7 +31,7 @@ local function replay(id)
   local from, key = prefix .. 'dead_letter:' .. id, prefix .. 'task:' .. id
   local letter = redis.pcall('HMGET', from, 'queue', 'task', 'body', 'lane', 'replay', 'priority')
   local task = redis.pcall('HMGET', key, 'status', 'replay')
-  local answer = check(letter, task)
+  local answer = known_answer(letter, task)
   if answer then return answer end
   call_or_reset('ZREM', prefix .. 'dead:' .. queue, id)
   redis.call('RENAME', from, key)
@@ -42,11 +39,11 @@ local function replay(id)
   redis.call('HDEL', key, 'error', 'error_type', 'traceback', 'tries', 'deaths', 'release_time', 'result',
     'returned')
   redis.call('HSET', key, 'status', 'pending', 'enqueue_time', stamp, 'replay', call)
-  push(letter[4] or queue, letter[6] or '1', id)
+  add_ready(letter[4] or queue, letter[6] or '1', id)
   return 'created'
 end
 
 local answers = {}
 for i = 3, #ARGV do answers[i - 2] = replay(ARGV[i]) end
-flush_pushed()
+flush_ready()
 return answers

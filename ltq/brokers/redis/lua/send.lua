@@ -1,38 +1,35 @@
 --[[
 send: enqueue tasks, each once by its id.
 
-KEYS[1] prefix  of all keys of the namespace, "ltq:{namespace}:"
-ARGV[1] again   '1' if this call may have been carried out before, else ''
-ARGV    a group for tasks that are alike but for id and body:
-        queue, lane, priority, delay, eta, conditions, tasks, count, then `count` fields and values
-        of their hashes, `task` first, then id and body of each of `tasks` tasks.
-        delay: seconds from now; eta: Unix seconds, or '';
-        conditions: '', or a text "max_pending fingerprint milliseconds id" with '-' for what is
-        not asked for: most waiting tasks; no other task of that fingerprint in that time; 'used'
-        if the id may have been another task's before.
+KEYS[1] prefix        of all keys of the namespace, "ltq:{namespace}:"
+ARGV[1] again         '1' if this call may have been carried out before, else ''
+ARGV[2...] groups     a group for tasks that are alike but for id and body:
+        queue, lane, priority, delay, eta, tasks, conditions, fields; then `conditions` names and
+        values of conditions; `fields` names and values of the tasks' hashes, `task` first; then id
+        and body of each of `tasks` tasks.
+        delay: seconds from now. eta: Unix seconds, or ''.
+        conditions: max_pending, most waiting tasks; fingerprint and unique_for, no other task of
+        that fingerprint in so many milliseconds; id_may_be_old, if another task may have had the id.
 
-RETURNS for each task 'created', 'exists', 'id_conflict' (another task has the id), 'duplicate' (one of that
-        fingerprint was sent) or 'full'; then 'new' if nothing was sent to one of the lanes before
+RETURNS {answers, new_lanes}: for each task 'created', 'exists', 'id_conflict' (another task has the id),
+        'duplicate' (one of that fingerprint was sent) or 'full'; how many of the lanes nothing was
+        sent to before
 ]]
 local prefix, again = KEYS[1], ARGV[1]
--- @include time
--- @include call_or_reset
--- @include enqueue_ready
 -- @include fast_path
--- @include ready_batch
--- @include delay
--- @include send
+if again == '' then
+  local answers, new_lanes = send_plain(2)
+  if answers then return { answers, new_lanes } end
+end
 
+-- @include group, ready_batch, send
 local answers, i = {}, 2
 while i <= #ARGV do
-  local fields, ids = i + 8, i + 8 + tonumber(ARGV[i + 7])
-  local over = ids + 2 * tonumber(ARGV[i + 6])
-  for k = ids, over - 1, 2 do
-    answers[#answers + 1] = send(ARGV[k], ARGV[k + 1], ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3],
-      ARGV[i + 4], ARGV[i + 5], unpack(ARGV, fields, ids - 1))
+  local group = read_group(i)
+  for k = group.first_id, group.last_body, 2 do
+    answers[#answers + 1] = send_task(group, ARGV[k], ARGV[k + 1], again)
   end
-  i = over
+  i = group.last_body + 1
 end
-flush_pushed()
-if is_new > 0 then table.insert(answers, 'new') end
-return answers
+flush_ready()
+return { answers, count_new_lanes() }

@@ -2,15 +2,15 @@
 states: read tasks, without their bodies.
 
 KEYS[1] prefix  of all keys of the namespace, "ltq:{namespace}:"
-ARGV    ids
+ARGV[1...] ids
 
 RETURNS for each id the values of {status, task, queue, enqueue_time, last_dequeue_time,
         last_requeue_time, release_time, dequeue_count, requeue_count, timeout, worker, progress,
         result, error, error_type, traceback}, the first one nil where there is no such task
 ]]
-local states = {}
+local prefix, states = KEYS[1], {}
 for i, id in ipairs(ARGV) do
-  local hash = redis.pcall('HMGET', KEYS[1] .. 'task:' .. id, 'status', 'task', 'queue',
+  local hash = redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'task', 'queue',
     'enqueue_time', 'last_dequeue_time', 'last_requeue_time', 'release_time', 'dequeue_count',
     'requeue_count', 'timeout', 'worker', 'progress', 'result', 'error', 'error_type', 'traceback')
   states[i] = hash.err and { false } or hash

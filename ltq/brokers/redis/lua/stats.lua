@@ -3,26 +3,26 @@ stats: count the tasks of queues, at one moment, and how quickly they end.
 
 KEYS[1] prefix         of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] overdue_after  seconds after its end from which a lease counts as overdue
-ARGV    queues
+ARGV[2...] queues
 
 RETURNS for each queue {high, normal, low, delayed, working, dead, rate, oldest, overdue}: pending
         tasks by priority; rate is text, tasks a second; oldest is text, the seconds that the
-        pending task waits that waits longest, or ''
+        pending task waits that waits longest, or nil
 ]]
 local prefix, overdue_after = KEYS[1], tonumber(ARGV[1])
--- @include time
--- @include call_or_reset
--- @include throughput
+-- @include time, call_or_reset, throughput, waits_since
+-- @constant DEAD_TTL
 local lanes = {}
 for _, lane in ipairs(call_or_reset('SMEMBERS', prefix .. 'lanes')) do
   local queue = string.match(lane, '^[^/]*')
   lanes[queue] = lanes[queue] or {}
   table.insert(lanes[queue], lane)
 end
-local function waiting_since(id)
+local function head_since(ready)
+  local id = call_or_reset('LINDEX', ready, 0)
   local times = redis.pcall('HMGET', prefix .. 'task:' .. (id or ''), 'enqueue_time', 'last_requeue_time')
   if times.err or not (times[1] or times[2]) then return end
-  return math.max(tonumber(times[1] or '') or 0, tonumber(times[2] or '') or 0)
+  return waits_since(times[1], times[2])
 end
 local function pending(queue)
   local counts, since = { 0, 0, 0 }, nil
@@ -31,11 +31,11 @@ local function pending(queue)
       local ready = prefix .. 'ready:' .. priority .. ':' .. lane
       local count = call_or_reset('LLEN', ready)
       counts[priority + 1] = counts[priority + 1] + count
-      local head = count > 0 and waiting_since(call_or_reset('LINDEX', ready, 0))
+      local head = count > 0 and head_since(ready)
       if head then since = math.min(since or head, head) end
     end
   end
-  return counts, since and at(math.max(0, now - since)) or ''
+  return counts, since and at(math.max(0, now - since)) or false
 end
 local counts = {}
 for i = 2, #ARGV do

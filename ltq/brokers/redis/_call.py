@@ -1,0 +1,44 @@
+"""One call of the server: what is sent, what is sent again, and what the reply means."""
+
+from typing import Any, Generic, Self, TypeVar
+
+import msgspec
+
+Argument = str | bytes | int | float
+
+Reply = Any
+"""What Redis answers: bytes, ints, None, and lists of these."""
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Call(msgspec.Struct, Generic[R_co], frozen=True):
+    """A call that may be repeated safely if its reply is lost."""
+
+    def words(self) -> tuple[Argument, ...]:
+        """The command as it is sent."""
+        raise NotImplementedError
+
+    def words_with_source(self) -> tuple[Argument, ...] | None:
+        """The command for a server that does not know its script; None if it has no script."""
+        return None
+
+    def repeated(self) -> Self:
+        """The call as it is sent again, once it may have been carried out without a reply."""
+        return self
+
+    def read(self, reply: Reply) -> R_co:
+        """The reply as a value. Raises an exception of any type if its shape is wrong."""
+        raise NotImplementedError
+
+
+class Command(Call[Reply], frozen=True):
+    """A command of Redis, whose reply stays as it is."""
+
+    parts: tuple[Argument, ...]
+
+    def words(self) -> tuple[Argument, ...]:
+        return self.parts
+
+    def read(self, reply: Reply) -> Reply:
+        return reply

@@ -1,0 +1,1 @@
+"""Claiming tasks from Redis, and waiting until there are some."""

@@ -1,0 +1,181 @@
+"""Claiming from Redis: one script a claim."""
+
+import asyncio
+import logging
+import math
+import random
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Self
+
+from ltq._names import consumer_name, namespace_of
+from ltq.broker import Claim
+from ltq.broker.isolation import ClaimBudget
+from ltq.brokers.redis import _keys
+from ltq.brokers.redis._consumer.lane_group import LaneGroup
+from ltq.brokers.redis._consumer.wake_ups import WakeUps
+from ltq.brokers.redis._link import Link
+from ltq.brokers.redis._roles.sweep import sweep
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.script import flag
+from ltq.errors import BrokerError
+from ltq.message import Delivery
+from ltq.options import Limit
+
+logger = logging.getLogger("ltq.broker")
+
+CLAIM_TASKS = 250
+"""Most tasks of one script: while a long script runs, everybody else waits."""
+
+_LISTEN_PATIENCE = 1.0
+"""Seconds the first claim waits for the channel of cancellations; heartbeats tell of them too."""
+
+_GRACE_SPREAD = 1.0
+"""Seconds over which consumers spread taking back a dead one's tasks: not all at one moment."""
+
+_OUTAGE_HOLD = 2.0
+"""Seconds after an outage in which its other survivors may renew their leases."""
+
+
+class RedisConsumer:
+    """Claims tasks of some lanes, under one name, in one event loop."""
+
+    def __init__(
+        self,
+        link: Link,
+        lanes: Iterable[str],
+        *,
+        name: str | None,
+        lease: float,
+        limits: Mapping[str, Limit],
+        before_sweep: Callable[[], Awaitable[None]] | None,
+        on_close: Callable[[], None],
+    ) -> None:
+        self.name: str = name or consumer_name()
+        self.listening: Sequence[asyncio.Future[None]] = ()
+        """Subscriptions that the first claim waits for."""
+        self._link = link
+        self._lease = lease
+        self._grace = random.uniform(0, min(_GRACE_SPREAD, lease / 10))
+        self._before_sweep = before_sweep
+        self._on_close = on_close
+        self._claiming = asyncio.Lock()  # a claim id stands for one call at a time
+        self._wake_ups = WakeUps(link)
+        by_namespace: dict[str, list[str]] = {}
+        for lane in dict.fromkeys(lanes):
+            by_namespace.setdefault(namespace_of(lane), []).append(lane)
+        self._groups = [LaneGroup(name, own, limits) for name, own in by_namespace.items()]
+
+    async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
+        """See `Consumer.claim`."""
+        budget = ClaimBudget(limit, running, ignore_isolation)
+        deliveries: list[Delivery] = []
+        moments: list[float] = []
+        async with self._claiming:
+            if self.listening:
+                await asyncio.wait(self.listening, timeout=_LISTEN_PATIENCE)
+                self.listening = ()
+            for group in self._groups:
+                due_in = await self._claim_from(group, budget, deliveries)
+                if due_in is not None:
+                    moments.append(due_in)
+            self._groups = self._groups[1:] + self._groups[:1]  # none always goes first
+        return Claim(
+            deliveries,
+            min(moments, default=None),
+            min((g.start_in for g in self._groups if g.start_in is not None), default=None),
+            min((g.isolation for g in self._groups if g.isolation is not None), default=None),
+        )
+
+    async def _claim_from(
+        self, group: LaneGroup, budget: ClaimBudget, deliveries: list[Delivery]
+    ) -> float | None:
+        """Add to `deliveries`; return seconds until there may be more.
+
+        An error after the first delivery does not take the deliveries away.
+        """
+        try:
+            due_in = await self._claim_all(group, budget, deliveries)
+            if due_in == 0:
+                await self._move_due(group)
+                due_in = await self._claim_all(group, budget, deliveries, has_swept=True)
+        except BrokerError:
+            if not deliveries:
+                raise
+            return 0.0
+        return due_in
+
+    async def _move_due(self, group: LaneGroup) -> None:
+        if self._before_sweep is not None:
+            await self._before_sweep()
+        await sweep(self._link, group.namespace, self._grace if self._hold() == 0 else math.inf)
+
+    def _hold(self) -> float:
+        """Seconds in which no lease is taken back: others held theirs through the outage too."""
+        since = asyncio.get_running_loop().time() - self._link.back_since
+        return max(0.0, _OUTAGE_HOLD - since)
+
+    async def _claim_all(
+        self,
+        group: LaneGroup,
+        budget: ClaimBudget,
+        deliveries: list[Delivery],
+        *,
+        has_swept: bool = False,
+    ) -> float | None:
+        """Claim in scripts of bounded length, until one gives less than it might."""
+        group.isolation = None
+        while True:
+            reply = await self._claim_some(group, budget, has_swept)
+            deliveries += reply.deliveries
+            for delivery in reply.deliveries:
+                budget.join(delivery.isolation)
+            if reply.lost:
+                text = "%d tasks of %s were lost: see the dead letters"
+                logger.warning(text, reply.lost, group.namespace)
+            if len(reply.deliveries) < CLAIM_TASKS:
+                return None if reply.due_in is None else max(0.0, reply.due_in)
+
+    async def _claim_some(
+        self, group: LaneGroup, budget: ClaimBudget, has_swept: bool
+    ) -> calls.ClaimReply:
+        woken = frozenset(group.woken)
+        call = calls.Claim(
+            prefix=group.prefix,
+            again=group.again,
+            claim_id=group.claim_id,
+            consumer=self.name,
+            lease=self._lease,
+            limit=min(max(0, budget.room), CLAIM_TASKS),
+            running=budget.running,
+            ignore_isolation=flag(budget.ignores_isolation),
+            grace=self._grace,
+            hold=self._hold(),
+            lanes=group.lanes,
+            woken=_keys.line_list(woken),
+            swept=flag(has_swept),
+            limits=group.limits,
+        )
+        group.again = "1"  # as long as there is no answer: perhaps only the reply was lost
+        reply = await self._link.evaluate(call)
+        group.answered(reply, woken)
+        return reply
+
+    async def wait(self, timeout: float | None) -> bool:
+        """See `Consumer.wait`."""
+        await self._wake_ups.next(self._groups, timeout)
+        return any(group.woken for group in self._groups)
+
+    async def freed(self, lane: str) -> None:
+        """See `Consumer.freed`."""
+        await self._link.call("ZADD", _keys.wake(namespace_of(lane), lane), 0, "1")
+
+    async def aclose(self) -> None:
+        """See `Consumer.aclose`."""
+        self._on_close()
+        await self._wake_ups.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()

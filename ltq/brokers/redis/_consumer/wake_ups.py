@@ -1,0 +1,97 @@
+"""Waiting for wake-ups: a blocking pop of the markers that are left where tasks become ready."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from ltq._aio.service import Service, cancel_all
+from ltq.brokers.redis import _keys
+from ltq.brokers.redis._consumer.lane_group import LaneGroup
+from ltq.brokers.redis._link import Link
+from ltq.errors import BrokerError
+
+logger = logging.getLogger("ltq.broker")
+
+BLOCK = 8.4
+"""Seconds of one blocking pop: how late a wake-up may come that a paused consumer swallowed."""
+
+_BLOCK_SLACK = 1.5
+"""Seconds a blocking pop may come back late before its connection counts as broken."""
+
+
+class WakeUps(Service):
+    """Takes the wake-ups of one consumer: `woken` of its lane groups names the lanes to look at.
+
+    One pop a group runs in the background. It outlives a wait that timed out: a marker that it
+    takes while nobody waits here is passed on to other consumers.
+    """
+
+    def __init__(self, link: Link) -> None:
+        super().__init__("ltq-redis-wake-ups", logger)
+        self._link = link
+        self._pops: dict[str, asyncio.Task[None]] = {}
+        """By namespace."""
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: BrokerError | None = None
+
+    async def next(self, groups: Iterable[LaneGroup], timeout: float | None) -> None:
+        """Wait for the next wake-up, at most `timeout` seconds. Raises `BrokerError`."""
+        groups = list(groups)
+        for group in groups:
+            pop = self._pops.get(group.namespace)
+            if pop is None or pop.done():
+                self._pops[group.namespace] = self._spawn(self._pop(group), "pop")
+        if any(group.woken for group in groups):
+            return
+        self._error = None  # of an earlier wait; calls have been made since
+        await self._wait_for_pop(timeout)
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    async def aclose(self) -> None:
+        """Stop waiting. Wake-ups that are being passed on still are."""
+        self.stop()
+        await cancel_all(self._pops.values())
+        await self.drain()
+
+    async def _wait_for_pop(self, timeout: float | None) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = None
+        if timeout is not None:
+            timer = loop.call_later(max(timeout, 0), self._stop_waiting)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.cancel()
+
+    def _stop_waiting(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _pop(self, group: LaneGroup) -> None:
+        try:
+            await asyncio.sleep(0)  # what was just claimed may be over at once: it goes out first
+            patience = BLOCK + _BLOCK_SLACK
+            popped = await self._link.block("BZPOPMIN", *group.wake_keys, BLOCK, patience=patience)
+            if popped is not None:
+                self._take(group, popped[0].decode().partition("wake:")[2])
+        except BrokerError as error:
+            self._error = error
+        finally:
+            self._stop_waiting()
+
+    def _take(self, group: LaneGroup, lane: str) -> None:
+        if self._waiter is not None:
+            group.woken.add(lane)
+        else:  # nobody waits here any more: the wake-up is for another consumer
+            self._spawn(self._pass_on(group, lane), "pass-on")
+
+    async def _pass_on(self, group: LaneGroup, lane: str) -> None:
+        try:
+            await self._link.call("ZADD", _keys.wake(group.namespace, lane), 0, "1")
+        except BrokerError:
+            logger.debug("a wake-up was not passed on; other consumers look by themselves")

@@ -1,0 +1,60 @@
+"""Many items for one kind of call, cut so that each call is of one namespace and not too large."""
+
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
+from typing import TypeVar
+
+from ltq._names import namespace_of
+from ltq.message import Envelope, Finish, Outcome
+
+T = TypeVar("T")
+
+CALL_TASKS = 500
+"""Most tasks of one script call: while a long script runs, everybody else waits."""
+
+CALL_BYTES = 4_000_000
+"""Most payload of one call, in bytes and roughly, so that it arrives well within its deadline."""
+
+
+def by_namespace(items: Sequence[T], queue_of: Callable[[T], str]) -> dict[str, list[int]]:
+    """Positions of items by the namespace of their queue."""
+    groups: dict[str, list[int]] = {}
+    for position, queue in enumerate(map(queue_of, items)):
+        groups.setdefault(namespace_of(queue), []).append(position)
+    return groups
+
+
+def chunks(
+    items: Sequence[T],
+    queue_of: Callable[[T], str],
+    size_of: Callable[[T], int] | None = None,
+    limit: int = CALL_TASKS,
+) -> Iterator[tuple[str, list[int]]]:
+    """Positions of items that may go into one call, with their namespace."""
+    for namespace, positions in by_namespace(items, queue_of).items():
+        chunk: list[int] = []
+        size = 0
+        for position in positions:
+            more = 0 if size_of is None else size_of(items[position])
+            if chunk and (len(chunk) == limit or size + more > CALL_BYTES):
+                yield namespace, chunk
+                chunk, size = [], 0
+            chunk.append(position)
+            size += more
+        yield namespace, chunk
+
+
+queue_of_envelope: Callable[[Envelope], str] = attrgetter("queue")
+queue_of_outcome: Callable[[Outcome], str] = attrgetter("lease.queue")
+
+
+def envelope_size(envelope: Envelope) -> int:
+    """Bytes of payload."""
+    return len(envelope.body) + len(envelope.ctx)
+
+
+def outcome_size(outcome: Outcome) -> int:
+    """Bytes of payload."""
+    if isinstance(outcome, Finish):
+        return len(outcome.result)
+    return len(outcome.ctx or b"")

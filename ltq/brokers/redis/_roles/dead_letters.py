@@ -1,0 +1,87 @@
+"""Dead letters in Redis: read, enqueued again and removed, in batches."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ltq._names import check_name, namespace_of, new_id
+from ltq.brokers.redis import _keys
+from ltq.brokers.redis._link import Link
+from ltq.brokers.redis._scripts import calls
+from ltq.message import DeadLetter, Published
+
+_CALL_READS = 100
+"""Dead letters of one reply: each may be as large as a message."""
+
+_CALL_WRITES = 500
+"""Dead letters of one script that writes."""
+
+
+async def read(link: Link, queue: str, limit: int, offset: int) -> list[DeadLetter]:
+    """See `DeadLetters.dead_letters`. What comes or goes meanwhile shifts nothing."""
+    if limit <= 0:
+        return []
+    namespace, first = namespace_of(queue), max(0, offset)
+    key = _keys.dead(namespace, queue)
+    replies = await link.call("ZRANGE", key, first, first + limit - 1, "REV")
+    ids = [reply.decode("utf-8", "replace") for reply in replies]
+    letters = []
+    for chunk in _chunks(ids, _CALL_READS):
+        letters += await _read(link, namespace, chunk)
+    return [letter for letter in letters if letter.queue == queue]
+
+
+async def find(
+    link: Link, namespaces: Iterable[str], queue: str | None, task_id: str
+) -> DeadLetter | None:
+    """The dead letter of a task, of a queue or (None) of any in these namespaces."""
+    for namespace in namespaces:
+        for letter in await _read(link, namespace, [task_id]):
+            if queue in (None, letter.queue):
+                return letter
+    return None
+
+
+async def replay(link: Link, queue: str, ids: Sequence[str]) -> list[Published]:
+    """See `DeadLetters.replay`."""
+    prefix, call_id = _prefix(queue), new_id()
+    answers: list[Published] = []
+    for chunk in _chunks(ids, _CALL_WRITES):
+        call = calls.Replay(prefix=prefix, queue=queue, call=call_id, ids=chunk)
+        answers += await link.evaluate(call)
+    return answers
+
+
+async def purge(link: Link, queue: str, ids: Sequence[str] | None, older_than: float) -> int:
+    """See `DeadLetters.purge`."""
+    if ids is None:
+        return await _purge_all(link, queue, older_than)
+    prefix, removed = _prefix(queue), 0
+    for chunk in _chunks(ids, _CALL_WRITES):
+        call = calls.Purge(prefix=prefix, queue=queue, older_than=older_than, ids=chunk)
+        removed += (await link.evaluate(call)).removed
+    return removed
+
+
+async def _purge_all(link: Link, queue: str, older_than: float) -> int:
+    call = calls.Purge(
+        prefix=_prefix(queue), queue=queue, older_than=older_than, limit=_CALL_WRITES, ids=[]
+    )
+    purged = await link.evaluate(call)
+    removed = purged.removed
+    while purged.may_be_more:
+        purged = await link.evaluate(call)
+        removed += purged.removed
+    return removed
+
+
+def _prefix(queue: str) -> str:
+    return _keys.prefix(namespace_of(check_name("queue", queue)))
+
+
+async def _read(link: Link, namespace: str, ids: list[str]) -> list[DeadLetter]:
+    letters = await link.evaluate(calls.DeadLetters(prefix=_keys.prefix(namespace), ids=ids))
+    return [letter for letter in letters if letter is not None]
+
+
+def _chunks(ids: Sequence[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(ids), size):
+        yield [*ids[start : start + size]]

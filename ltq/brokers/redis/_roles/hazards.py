@@ -1,0 +1,14 @@
+"""What about a Redis server may lose tasks."""
+
+from ltq.brokers.redis._link import Link
+from ltq.brokers.redis._server import server_info
+
+
+async def hazards(link: Link) -> list[str]:
+    """See `Broker.hazards`. A server that does not say is not accused."""
+    memory = await server_info(link, "memory")
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if policy == "noeviction" or memory.get("maxmemory") == "0":
+        return []
+    policy = f"its maxmemory-policy is {policy}: set it to noeviction"
+    return [f"Redis may evict tasks when its memory is full, as {policy}"]

@@ -1,0 +1,45 @@
+"""The set of namespaces on a server, by which tools find queues and tasks without a name given."""
+
+from contextlib import suppress
+
+from ltq.brokers.redis import _keys
+from ltq.brokers.redis._link import Link, RefusedError
+from ltq.errors import BrokerError
+
+
+class Registry:
+    """Adds each namespace to the set once, and again where the server may have been emptied."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._added: set[str] = set()
+
+    async def add(self, namespace: str) -> None:
+        """Make a namespace known, before something is sent to it. Raises `BrokerError`."""
+        if namespace not in self._added:
+            await add_namespace(self._link, namespace)
+            self._added.add(namespace)
+
+    async def add_again(self, namespace: str) -> None:
+        """Make a namespace known again, after something was sent to a lane that was new.
+
+        What was sent is sent: an error only means that the next send tries it once more.
+        """
+        self._added.discard(namespace)
+        with suppress(BrokerError):
+            await self.add(namespace)
+
+
+async def add_namespace(link: Link, namespace: str) -> None:
+    """Add a namespace to the set. Raises `BrokerError`."""
+    try:
+        await link.call("SADD", _keys.NAMESPACES, namespace)
+    except RefusedError:  # a key of another type makes way, as in `lua/_call_or_reset.lua`
+        await link.call("DEL", _keys.NAMESPACES)
+        await link.call("SADD", _keys.NAMESPACES, namespace)
+
+
+async def read_namespaces(link: Link) -> list[str]:
+    """All namespaces in the set, sorted."""
+    members = await link.call("SMEMBERS", _keys.NAMESPACES)
+    return sorted(member.decode("utf-8", "replace") for member in members)

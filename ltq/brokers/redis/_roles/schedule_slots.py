@@ -1,0 +1,29 @@
+"""Slots of schedules in Redis."""
+
+from ltq._names import namespace_of
+from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
+from ltq.brokers.redis import _keys
+from ltq.brokers.redis._link import Link
+from ltq.brokers.redis._roles.registry import Registry
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.arguments import send_groups
+
+
+async def fire(link: Link, registry: Registry, slot: ScheduleSlot) -> SlotReceipt:
+    """See `ScheduleStore.fire`. Repeated after a lost reply it finds its own slot kept."""
+    namespace = namespace_of(slot.queue)
+    await registry.add(namespace)
+    reply = await link.evaluate(
+        calls.Fire(
+            prefix=_keys.prefix(namespace),
+            schedule=slot.schedule,
+            spec=slot.spec,
+            after="" if slot.after is None else slot.after,
+            slot=slot.slot,
+            due=slot.due,
+            group=[] if slot.envelope is None else send_groups([slot.envelope]),
+        )
+    )
+    if reply.new_lanes:  # perhaps the server was emptied
+        await registry.add_again(namespace)
+    return reply.receipt

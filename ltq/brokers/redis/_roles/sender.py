@@ -1,0 +1,44 @@
+"""Sending tasks of one namespace."""
+
+from collections.abc import Sequence
+
+from ltq._aio.batcher import Batcher
+from ltq.brokers.redis import _keys
+from ltq.brokers.redis._link import Link, is_lasting
+from ltq.brokers.redis._roles.chunks import CALL_TASKS, chunks, envelope_size, queue_of_envelope
+from ltq.brokers.redis._roles.registry import Registry
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.arguments import send_groups
+from ltq.message import Envelope, Published
+
+
+class Sender:
+    """Sends tasks of one namespace."""
+
+    def __init__(self, namespace: str, link: Link, registry: Registry) -> None:
+        self._namespace = namespace
+        self._prefix = _keys.prefix(namespace)
+        self._link = link
+        self._registry = registry
+        self._batcher = Batcher(self._send_batch, CALL_TASKS, is_lasting)
+
+    async def send_soon(self, envelope: Envelope) -> Published:
+        """Send a task; those that come while a call is under way share the next one."""
+        return await self._batcher.call(envelope)
+
+    async def _send_batch(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        if len(envelopes) == 1:
+            return await self.send(envelopes)
+        answers: list[Published] = []
+        for _, chunk in chunks(envelopes, queue_of_envelope, envelope_size):
+            answers += await self.send([envelopes[i] for i in chunk])
+        return answers
+
+    async def send(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        """Send so many tasks as go into one call, at once."""
+        await self._registry.add(self._namespace)
+        call = calls.Send(prefix=self._prefix, groups=send_groups(envelopes))
+        reply = await self._link.evaluate(call)
+        if reply.new_lanes:  # perhaps the server was emptied
+            await self._registry.add_again(self._namespace)
+        return reply.answers

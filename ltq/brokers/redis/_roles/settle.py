@@ -1,0 +1,58 @@
+"""Telling Redis what becomes of deliveries: outcomes, renewed leases, progress."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ltq._names import namespace_of
+from ltq.brokers.redis import _keys
+from ltq.brokers.redis._call import Argument
+from ltq.brokers.redis._link import CALL_PATIENCE, Link
+from ltq.brokers.redis._roles.chunks import chunks, outcome_size, queue_of_outcome
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.arguments import finish_groups
+from ltq.message import Lease, Outcome, Receipt
+from ltq.state import Progress
+
+_FINISH_TASKS = 100
+"""Most outcomes of one script: each takes longer than a step of other scripts."""
+
+_HEARTBEAT_PATIENCE = 0.5
+"""Seconds a heartbeat waits at least, however short the lease is."""
+
+_encode_progress = msgspec.json.Encoder().encode
+
+
+async def finish(link: Link, outcomes: Sequence[Outcome]) -> list[Receipt]:
+    """See `Settler.finish`."""
+    receipts: dict[int, Receipt] = {}
+    for namespace, chunk in chunks(outcomes, queue_of_outcome, outcome_size, _FINISH_TASKS):
+        groups = finish_groups([outcomes[i] for i in chunk])
+        call = calls.Finish(prefix=_keys.prefix(namespace), groups=groups)
+        receipts.update(zip(chunk, await link.evaluate(call), strict=True))
+    return [receipts[i] for i in range(len(outcomes))]
+
+
+async def heartbeat(link: Link, leases: Sequence[Lease], duration: float) -> list[Lease]:
+    """See `Settler.heartbeat`."""
+    patience = min(CALL_PATIENCE, max(duration / 3, _HEARTBEAT_PATIENCE))
+    lost: list[Lease] = []
+    for namespace, chunk in chunks(leases, lambda lease: lease.queue):
+        words: list[Argument] = []
+        for i in chunk:
+            words += (leases[i].id, leases[i].queue, leases[i].token)
+        prefix = _keys.prefix(namespace)
+        call = calls.Heartbeat(prefix=prefix, duration=duration, leases=words)
+        lost += [leases[chunk[i]] for i in await link.evaluate(call, patience=patience)]
+    return lost
+
+
+async def progress(link: Link, lease: Lease, progress: Progress) -> bool:
+    """See `Settler.progress`."""
+    call = calls.Progress(
+        prefix=_keys.prefix(namespace_of(lease.queue)),
+        id=lease.id,
+        token=lease.token,
+        progress=_encode_progress(progress),
+    )
+    return await link.evaluate(call)

@@ -1,0 +1,43 @@
+"""Moving what is due, and taking back what dead workers left, in bounded steps."""
+
+import logging
+from collections.abc import Iterable
+
+from msgspec.structs import astuple
+
+from ltq.brokers.redis import _keys
+from ltq.brokers.redis._link import Link
+from ltq.brokers.redis._scripts import calls
+from ltq.message import Swept
+from ltq.options import MAX_SECONDS
+
+logger = logging.getLogger("ltq.broker")
+
+_SWEEP_TASKS = 200
+"""Most tasks of each kind that one script moves: while a long script runs, everybody else waits."""
+
+_SWEEP_CALLS = 5
+"""Most scripts of one sweep, as long as there is more to move."""
+
+
+async def sweep(link: Link, namespace: str, grace: float = 0.0) -> Swept:
+    """Sweep a namespace; leases last `grace` seconds beyond their end. Raises `BrokerError`."""
+    prefix, grace = _keys.prefix(namespace), min(grace, MAX_SECONDS)
+    total = Swept()
+    for _ in range(_SWEEP_CALLS):
+        call = calls.Sweep(prefix=prefix, limit=_SWEEP_TASKS, grace=grace)
+        swept = await link.evaluate(call)
+        total = sum_of((total, swept))
+        if sum(astuple(swept)) < _SWEEP_TASKS:
+            break
+    if total.recovered or total.buried:
+        text = "%s: took tasks back from dead workers: %d are pending again, %d buried"
+        logger.info(text, namespace, total.recovered, total.buried)
+    if total.lost:
+        logger.warning("%d tasks of %s were lost: see the dead letters", total.lost, namespace)
+    return total
+
+
+def sum_of(swept: Iterable[Swept]) -> Swept:
+    """The counts of several sweeps together."""
+    return Swept(*(sum(counts) for counts in zip(*map(astuple, swept), strict=True)))

@@ -1,0 +1,74 @@
+"""Reading and removing tasks: states, counts of queues, waiting tasks that are cleared."""
+
+from collections.abc import Iterable, Sequence
+
+from ltq._names import check_name, namespace_of
+from ltq.brokers.redis import _keys
+from ltq.brokers.redis._link import Link
+from ltq.brokers.redis._roles.chunks import by_namespace
+from ltq.brokers.redis._scripts import calls
+from ltq.state import QueueStats, TaskState
+
+STATES_TASKS = 500
+"""Tasks read in one call."""
+
+_CLEAR_TASKS = 1000
+"""Tasks removed in one call."""
+
+_OVERDUE_AFTER = 60.0
+"""Seconds after the end of a lease from which it counts as overdue."""
+
+
+async def read_states(
+    link: Link, namespace: str, ids: Sequence[str]
+) -> list[TaskState[bytes] | None]:
+    """The states of tasks of a namespace, None for an unknown or expired id."""
+    prefix = _keys.prefix(namespace)
+    states: list[TaskState[bytes] | None] = []
+    for start in range(0, len(ids), STATES_TASKS):
+        chunk = [*ids[start : start + STATES_TASKS]]
+        states += await link.evaluate(calls.States(prefix=prefix, ids=chunk))
+    return states
+
+
+async def find_state(
+    link: Link, namespaces: Iterable[str], task_id: str
+) -> TaskState[bytes] | None:
+    """The state of a task in any of these namespaces."""
+    for namespace in namespaces:
+        (state,) = await read_states(link, namespace, [task_id])
+        if state is not None:
+            return state
+    return None
+
+
+async def read_queues(link: Link, namespaces: Iterable[str]) -> list[str]:
+    """See `Inspector.queues`."""
+    lanes: set[str] = set()
+    for namespace in namespaces:
+        replies = await link.call("SMEMBERS", _keys.lanes(namespace))
+        lanes |= {reply.decode("utf-8", "replace") for reply in replies}
+    return sorted({lane.partition("/")[0] for lane in lanes})
+
+
+async def read_stats(link: Link, queues: Sequence[str]) -> list[QueueStats]:
+    """See `Inspector.stats`."""
+    stats: dict[str, QueueStats] = {}
+    for namespace, positions in by_namespace(queues, str).items():
+        call = calls.Stats(
+            prefix=_keys.prefix(namespace),
+            overdue_after=_OVERDUE_AFTER,
+            queues=[queues[i] for i in positions],
+        )
+        stats |= {one.queue: one for one in await link.evaluate(call)}
+    return [stats[queue] for queue in queues]
+
+
+async def clear(link: Link, queue: str) -> int:
+    """See `Inspector.clear`."""
+    prefix = _keys.prefix(namespace_of(check_name("queue", queue)))
+    call = calls.Clear(prefix=prefix, queue=queue, limit=_CLEAR_TASKS)
+    cleared = 0
+    while removed := await link.evaluate(call):
+        cleared += removed
+    return cleared

@@ -1,0 +1,1 @@
+"""The Lua scripts of `lua/` as typed calls: `calls` lists them."""

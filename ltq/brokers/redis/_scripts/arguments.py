@@ -1,0 +1,135 @@
+"""Envelopes and outcomes as arguments of `send` and `finish`: in groups of what is alike."""
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+
+from ltq.brokers.redis._call import Argument
+from ltq.message import Envelope, Finish, Outcome, Requeue
+from ltq.options import Priority
+from ltq.state import Status
+
+_but_id_and_body = attrgetter(
+    *(name for name in Envelope.__struct_fields__ if name not in ("id", "body"))
+)
+
+
+def send_groups(envelopes: Sequence[Envelope]) -> list[Argument]:
+    """The groups of `send`: consecutive envelopes that differ only in id and body are one."""
+    if len(envelopes) == 1:
+        return _send_group(envelopes)
+    arguments: list[Argument] = []
+    for _, alike in groupby(envelopes, _but_id_and_body):
+        arguments += _send_group([*alike])
+    return arguments
+
+
+def _send_group(envelopes: Sequence[Envelope]) -> list[Argument]:
+    first = envelopes[0]
+    conditions, fields = _conditions(first), _fields(first)
+    arguments: list[Argument] = [
+        first.queue,
+        first.lane or first.queue,
+        int(first.priority),
+        first.delay or 0,
+        "" if first.eta is None else repr(first.eta),
+        len(envelopes),
+        len(conditions),
+        len(fields),
+    ]
+    arguments += conditions
+    arguments += fields
+    for envelope in envelopes:
+        arguments += (envelope.id, envelope.body)
+    return arguments
+
+
+def _conditions(envelope: Envelope) -> list[Argument]:
+    """What may stand against an envelope. Most have nothing."""
+    conditions: list[Argument] = []
+    if envelope.max_pending is not None:
+        conditions += ("max_pending", envelope.max_pending)
+    if envelope.fingerprint:
+        milliseconds = max(1, math.ceil(envelope.unique_for * 1000))
+        conditions += ("fingerprint", envelope.fingerprint, "unique_for", milliseconds)
+    if not envelope.has_new_id:
+        conditions += ("id_may_be_old", "1")
+    return conditions
+
+
+def _fields(envelope: Envelope) -> list[Argument]:
+    """What the hash of a task says from the start. A field that would say nothing is left out."""
+    fields: list[Argument] = ["task", envelope.task_name]
+    queue, lane = envelope.queue, envelope.lane or envelope.queue
+    if queue != envelope.task_name:
+        fields += ("queue", queue)
+    if lane != queue:
+        fields += ("lane", lane)
+    if envelope.priority is not Priority.NORMAL:
+        fields += ("priority", int(envelope.priority))
+    if envelope.ctx:
+        fields += ("ctx", envelope.ctx)
+    for name, value in (
+        ("timeout", envelope.timeout),
+        ("max_tries", envelope.max_tries),
+        ("result_ttl", envelope.result_ttl),
+        ("max_deliveries", envelope.max_deliveries),
+    ):
+        if value is not None:
+            fields += (name, value)
+    return fields
+
+
+def finish_groups(outcomes: Sequence[Outcome]) -> list[Argument]:
+    """The groups of `finish`: consecutive outcomes that differ only in lease and result are one."""
+    arguments: list[Argument] = []
+    for _, alike in groupby(outcomes, _but_lease_and_result):
+        arguments += _finish_group([*alike])
+    return arguments
+
+
+def _but_lease_and_result(outcome: Outcome) -> object:
+    """What the outcomes of one group have in common. Those that run again are alone in theirs."""
+    if not isinstance(outcome, Finish):
+        return outcome
+    queue, failure = outcome.lease.queue, outcome.failure
+    return queue, outcome.status, failure, outcome.result_ttl, outcome.dead, not outcome.result
+
+
+def _finish_group(outcomes: Sequence[Outcome]) -> list[Argument]:
+    first = outcomes[0]
+    if isinstance(first, Finish):
+        status, seconds = first.status, first.result_ttl
+        has_result = status is Status.COMPLETED or bool(first.result)
+        flags = ("dead " if first.dead else "") + ("result" if has_result else "")
+    else:
+        status = Status.DELAYED if first.delay > 0 else Status.PENDING
+        seconds = first.delay
+        flags = ("failed " if first.failed else "") + ("front" if first.front else "")
+    fields = _outcome_fields(first)
+    arguments: list[Argument] = [first.lease.queue, status.value, seconds, flags]
+    arguments += (len(outcomes), len(fields))
+    arguments += fields
+    for outcome in outcomes:
+        result = outcome.result if isinstance(outcome, Finish) else b""
+        arguments += (outcome.lease.id, outcome.lease.token, result)
+    return arguments
+
+
+def _outcome_fields(outcome: Outcome) -> list[Argument]:
+    """What an outcome sets beside the result."""
+    fields: list[Argument] = []
+    if isinstance(outcome, Requeue):
+        if outcome.ctx is not None:
+            fields += ("ctx", outcome.ctx)
+        if outcome.timeout is not None:
+            fields += ("timeout", outcome.timeout)
+    failure = outcome.failure
+    if failure is not None:
+        fields += ("error", failure.text.encode("utf-8", "backslashreplace"))
+        if failure.type:
+            fields += ("error_type", failure.type)
+        if failure.traceback:
+            fields += ("traceback", failure.traceback.encode("utf-8", "backslashreplace"))
+    return fields

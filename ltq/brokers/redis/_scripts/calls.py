@@ -1,0 +1,376 @@
+"""The Lua scripts as typed calls: the fields are the arguments of the script's header, in order.
+
+    swept = await link.evaluate(calls.Sweep(prefix=prefix, limit=200))
+
+A last field that is a list is sent as so many arguments. `tests/brokers/test_scripts.py` holds
+the fields to the headers. What each argument and reply means is said in `lua/<script>.lua`.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import msgspec
+
+from ltq.broker.schedule_slots import SlotReceipt
+from ltq.brokers.redis._call import Argument, Reply
+from ltq.brokers.redis._scripts import replies
+from ltq.brokers.redis._scripts.script import Flag, RepeatedKnowingly, Script
+from ltq.message import DeadLetter, Delivery, Published, Receipt, Swept
+from ltq.state import QueueStats, TaskState
+
+
+class CancelAnswer(StrEnum):
+    """What became of a task that should be cancelled."""
+
+    CANCELLED = "cancelled"
+    FINAL = "final"
+    """It had a final state already."""
+    GONE = "gone"
+
+
+class Cancel(RepeatedKnowingly[CancelAnswer], frozen=True, kw_only=True):
+    """Make a task final as cancelled."""
+
+    name: ClassVar[str] = "cancel"
+
+    id: str
+    result_ttl: float
+
+    def read(self, reply: Reply) -> CancelAnswer:
+        return CancelAnswer(reply.decode())
+
+
+class ClaimAnswer(StrEnum):
+    """How a claim went."""
+
+    CLAIMED = "claimed"
+    REPEATED = "repeated"
+    """The tasks are those of the call before, whose reply was lost."""
+    DUE = "due"
+    """Nothing was given: what is due has to be moved first."""
+
+
+class ClaimReply(msgspec.Struct, frozen=True):
+    """What a claim gave."""
+
+    answer: ClaimAnswer
+    deliveries: list[Delivery]
+    lost: int
+    """Ids that had no usable hash; each has a dead letter now."""
+    due_in: float | None
+    """Seconds until there may be more without a wake-up."""
+    start_in: float | None
+    """Seconds until a limit lets a ready task start."""
+    isolation: int | None
+    """The isolation that a task needs which was left."""
+
+
+class Claim(RepeatedKnowingly[ClaimReply], frozen=True, kw_only=True):
+    """Lease tasks that are ready."""
+
+    name: ClassVar[str] = "claim"
+
+    claim_id: str
+    consumer: str
+    lease: float
+    limit: int
+    running: int
+    ignore_isolation: Flag = ""
+    grace: float = 0.0
+    hold: float = 0.0
+    lanes: str
+    woken: str = ""
+    swept: Flag = ""
+    limits: list[Argument]
+
+    def read(self, reply: Reply) -> ClaimReply:
+        answer, tasks, lost, now, due_in, start_in, isolation = reply
+        moment = float(now)
+        return ClaimReply(
+            _CLAIM_ANSWERS[answer],
+            [replies.delivery(task, moment) for task in tasks],
+            lost,
+            None if due_in is None else float(due_in),
+            None if start_in is None else float(start_in),
+            isolation,
+        )
+
+
+_CLAIM_ANSWERS = {answer.value.encode(): answer for answer in ClaimAnswer}
+
+
+class Clear(Script[int], frozen=True, kw_only=True):
+    """Remove waiting tasks of a queue for good."""
+
+    name: ClassVar[str] = "clear"
+
+    queue: str
+    limit: int
+
+    def read(self, reply: Reply) -> int:
+        return replies.integer(reply)
+
+
+class Copy(Script[int], frozen=True, kw_only=True):
+    """Copy a ready list."""
+
+    name: ClassVar[str] = "copy"
+
+    member: str
+    unique: str
+    ttl: int
+
+    def read(self, reply: Reply) -> int:
+        return replies.integer(reply)
+
+
+class DeadLetters(Script[list[DeadLetter | None]], frozen=True, kw_only=True):
+    """Read dead letters."""
+
+    name: ClassVar[str] = "dead_letters"
+
+    ids: list[str]
+
+    def read(self, reply: Reply) -> list[DeadLetter | None]:
+        return [
+            replies.dead_letter(name, values) for name, values in zip(self.ids, reply, strict=True)
+        ]
+
+
+class KeySeen(NamedTuple):
+    """What a key holds."""
+
+    type: str
+    """As Redis names it; "none" if there is no such key."""
+    ttl: int
+    """Milliseconds, -1 without end."""
+    status: str
+    """Of a task, else empty."""
+    has_place: bool
+    """False for a task that has lost its place."""
+
+
+class Examine(Script[list[KeySeen]], frozen=True, kw_only=True):
+    """Say what keys hold."""
+
+    name: ClassVar[str] = "examine"
+
+    thorough: Flag = ""
+    names: list[bytes]
+
+    def read(self, reply: Reply) -> list[KeySeen]:
+        return [
+            KeySeen(kind.decode(), ttl, status.decode("utf-8", "replace"), placed == 1)
+            for kind, ttl, status, placed in reply
+        ]
+
+
+class Finish(Script[list[Receipt]], frozen=True, kw_only=True):
+    """Record what became of deliveries."""
+
+    name: ClassVar[str] = "finish"
+
+    groups: list[Argument]
+
+    def read(self, reply: Reply) -> list[Receipt]:
+        return [replies.RECEIPTS[answer] for answer in reply]
+
+
+class FireReply(NamedTuple):
+    """What became of the slot of a schedule."""
+
+    receipt: SlotReceipt
+    new_lanes: int
+    """How many of the lanes nothing was sent to before."""
+
+
+class Fire(Script[FireReply], frozen=True, kw_only=True):
+    """Enqueue the task of one slot of a schedule, and keep the slot."""
+
+    name: ClassVar[str] = "fire"
+
+    schedule: str
+    spec: str
+    after: int | Literal[""]
+    slot: int
+    due: int
+    group: list[Argument]
+
+    def read(self, reply: Reply) -> FireReply:
+        last, answer, new_lanes = reply
+        published = None if answer in _NOT_FIRED else replies.PUBLISHED[answer]
+        receipt = SlotReceipt(int(last), published, is_other=answer == b"other")
+        return FireReply(receipt, new_lanes)
+
+
+_NOT_FIRED = (b"", b"other", b"passed")
+
+
+class Heartbeat(Script[list[int]], frozen=True, kw_only=True):
+    """Renew leases; the reply holds the positions of those that are lost."""
+
+    name: ClassVar[str] = "heartbeat"
+
+    duration: float
+    leases: list[Argument]
+
+    def read(self, reply: Reply) -> list[int]:
+        return replies.integers(reply)
+
+
+class Progress(Script[bool], frozen=True, kw_only=True):
+    """Show how far a running task is; False if the lease is lost."""
+
+    name: ClassVar[str] = "progress"
+
+    id: str
+    token: int
+    progress: bytes
+
+    def read(self, reply: Reply) -> bool:
+        return replies.integer(reply) == 1
+
+
+class Purged(NamedTuple):
+    """Dead letters that were removed."""
+
+    removed: int
+    may_be_more: bool
+
+
+class Purge(Script[Purged], frozen=True, kw_only=True):
+    """Remove dead letters for good."""
+
+    name: ClassVar[str] = "purge"
+
+    queue: str
+    older_than: float
+    limit: int = 0
+    ids: list[str]
+
+    def read(self, reply: Reply) -> Purged:
+        removed, more = replies.integers(reply)
+        return Purged(removed, more == 1)
+
+
+class Repaired(NamedTuple):
+    """Tasks that had lost their place."""
+
+    repaired: int
+    """They were put back."""
+    doubtful: int
+    """Pending ones whose ready list should be read."""
+
+
+class Repair(Script[Repaired], frozen=True, kw_only=True):
+    """Give tasks back the place they should have."""
+
+    name: ClassVar[str] = "repair"
+
+    lease: float
+    before: str = ""
+    ids: list[bytes]
+
+    def read(self, reply: Reply) -> Repaired:
+        repaired, doubtful = replies.integers(reply)
+        return Repaired(repaired, doubtful)
+
+
+class Replay(Script[list[Published]], frozen=True, kw_only=True):
+    """Enqueue dead letters again."""
+
+    name: ClassVar[str] = "replay"
+
+    queue: str
+    call: str
+    ids: list[str]
+
+    def read(self, reply: Reply) -> list[Published]:
+        return [replies.PUBLISHED[answer] for answer in reply]
+
+
+class SendReply(NamedTuple):
+    """What became of tasks that were sent."""
+
+    answers: list[Published]
+    new_lanes: int
+    """How many of their lanes nothing was sent to before."""
+
+
+class Send(RepeatedKnowingly[SendReply], frozen=True, kw_only=True):
+    """Enqueue tasks, each once by its id."""
+
+    name: ClassVar[str] = "send"
+
+    groups: list[Argument]
+
+    def read(self, reply: Reply) -> SendReply:
+        answers, new_lanes = reply
+        return SendReply([replies.PUBLISHED[answer] for answer in answers], new_lanes)
+
+
+class States(Script[list[TaskState[bytes] | None]], frozen=True, kw_only=True):
+    """Read tasks, without their bodies; None for an unknown or expired id."""
+
+    name: ClassVar[str] = "states"
+
+    ids: list[str]
+
+    def read(self, reply: Reply) -> list[TaskState[bytes] | None]:
+        return [
+            replies.task_state(name, values) for name, values in zip(self.ids, reply, strict=True)
+        ]
+
+
+class Stats(Script[list[QueueStats]], frozen=True, kw_only=True):
+    """Count the tasks of queues."""
+
+    name: ClassVar[str] = "stats"
+
+    overdue_after: float
+    queues: list[str]
+
+    def read(self, reply: Reply) -> list[QueueStats]:
+        return [
+            replies.queue_stats(name, values)
+            for name, values in zip(self.queues, reply, strict=True)
+        ]
+
+
+class Sweep(Script[Swept], frozen=True, kw_only=True):
+    """Move what is due, and take back what dead workers left."""
+
+    name: ClassVar[str] = "sweep"
+
+    limit: int
+    grace: float = 0.0
+
+    def read(self, reply: Reply) -> Swept:
+        recovered, promoted, buried, lost = replies.integers(reply)
+        return Swept(recovered, promoted, buried, lost)
+
+
+SCRIPTS: Mapping[str, type[Script[Any]]] = {
+    script.name: script
+    for script in (
+        Cancel,
+        Claim,
+        Clear,
+        Copy,
+        DeadLetters,
+        Examine,
+        Finish,
+        Fire,
+        Heartbeat,
+        Progress,
+        Purge,
+        Repair,
+        Replay,
+        Send,
+        States,
+        Stats,
+        Sweep,
+    )
+}
+"""All of them, by name."""

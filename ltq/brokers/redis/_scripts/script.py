@@ -1,0 +1,45 @@
+"""A call of a Lua script: its fields are the arguments, in order."""
+
+from typing import ClassVar, Generic, Literal, Self, TypeVar
+
+from msgspec.structs import astuple, replace
+
+from ltq.brokers.redis._call import Argument, Call
+from ltq.brokers.redis._scripts.texts import sha, source
+
+Flag = Literal["", "1"]
+"""No, or yes, as scripts take it."""
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+def flag(value: bool) -> Flag:
+    """A bool as scripts take it."""
+    return "1" if value else ""
+
+
+class Script(Call[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """A call of the script with this name, on the keys that begin with `prefix`."""
+
+    name: ClassVar[str]
+
+    prefix: str
+
+    def words(self) -> tuple[Argument, ...]:
+        return "EVALSHA", sha(self.name), 1, *self._arguments()
+
+    def words_with_source(self) -> tuple[Argument, ...]:
+        return "EVAL", source(self.name), 1, *self._arguments()
+
+    def _arguments(self) -> tuple[Argument, ...]:
+        values = astuple(self)
+        return (*values[:-1], *values[-1]) if isinstance(values[-1], list) else values
+
+
+class RepeatedKnowingly(Script[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """A script that has to be told when the call may have been carried out before."""
+
+    again: Flag = ""
+
+    def repeated(self) -> Self:
+        return replace(self, again="1")

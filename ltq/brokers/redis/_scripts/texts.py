@@ -1,0 +1,110 @@
+"""The texts of the Lua scripts: read from `lua/`, put together, and named by their hash.
+
+Two directives, each on a line of its own, may stand in a script, and at the head of an include:
+
+    -- @include time, reindex        the text of `lua/_time.lua` and `lua/_reindex.lua` stands here
+    -- @constant DEAD_TTL            `local DEAD_TTL = 604800`, with the value that Python has
+
+An include may include others: each text stands in a script once, before all that needs it. The
+one thing that includes expect without saying so is `prefix`, which every script binds first.
+
+No script begins with `#!lua`. Redis 7 would refuse such a script whole when memory is short, and
+finishing must go on then: a script whose first write frees memory may go on writing. Redis 6.2
+does not know that line.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+
+from ltq.broker import isolation
+from ltq.brokers._rules import constants
+from ltq.errors import ConfigurationError
+from ltq.options import DEAD_TTL, DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL, MAX_DEAD, MAX_SECONDS
+
+CONSTANTS = {
+    "DEAD_TTL": DEAD_TTL,
+    "DEFAULT_MAX_DELIVERIES": DEFAULT_MAX_DELIVERIES,
+    "DEFAULT_RESULT_TTL": DEFAULT_RESULT_TTL,
+    "ENDED_TTL": constants.ENDED_TTL,
+    "ISOLATION_BASE": isolation.ISOLATION_BASE,
+    "KILLED_ONCE": constants.KILLED_ONCE,
+    "KILLED_TIMES": constants.KILLED_TIMES,
+    "MAX_DEAD": MAX_DEAD,
+    "MAX_ENDED": constants.MAX_ENDED,
+    "MAX_ISOLATION_STEPS": isolation.MAX_ISOLATION_STEPS,
+    "MAX_SECONDS": MAX_SECONDS,
+    "RECHECK": constants.RECHECK,
+    "SLOT_AHEAD": constants.SLOT_AHEAD,
+    "SLOT_OWNED": constants.SLOT_OWNED,
+    "SLOT_TTL": constants.SLOT_TTL,
+    "THROUGHPUT_STEP": constants.THROUGHPUT_STEP,
+    "THROUGHPUT_STEPS": constants.THROUGHPUT_STEPS,
+}
+"""What scripts may name with `@constant`."""
+
+_DIRECTIVE = re.compile(r"-- @(include|constant) (\w+(?:, \w+)*)")
+
+
+@cache
+def source(name: str) -> str:
+    """The whole text of a script, as the server gets it."""
+    return "\n".join(_Assembly().lines_of(name)) + "\n"
+
+
+@cache
+def sha(name: str) -> str:
+    """The hash by which the server knows a script."""
+    return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()
+
+
+class _Assembly:
+    """Puts one script together."""
+
+    def __init__(self) -> None:
+        self._done: set[str] = set()
+        """Includes and constants that stand in the text."""
+        self._open: list[str] = []
+        """The files that are being read, each included by the one before."""
+
+    def lines_of(self, name: str) -> Iterator[str]:
+        """The lines of a file in `lua/`, with what it includes."""
+        if name in self._open:
+            raise ConfigurationError(
+                f"Lua files include each other: {' > '.join([*self._open, name])}"
+            )
+        self._open.append(name)
+        for line in _read(name).splitlines():
+            directive = _DIRECTIVE.fullmatch(line)
+            if directive is None:
+                yield line
+                continue
+            for word in directive[2].split(", "):
+                if word not in self._done:
+                    yield from self._lines_for(directive[1], word)
+                self._done.add(word)
+        self._open.pop()
+
+    def _lines_for(self, directive: str, word: str) -> Iterator[str]:
+        if directive == "include":
+            yield from self.lines_of(f"_{word}")
+        else:
+            yield f"local {word} = {_literal(word)}"
+
+
+def _read(name: str) -> str:
+    try:
+        return files("ltq.brokers.redis").joinpath("lua", f"{name}.lua").read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigurationError(f"there is no Lua file {name!r}") from None
+
+
+def _literal(name: str) -> str:
+    """A constant as Lua writes it."""
+    try:
+        value = CONSTANTS[name]
+    except KeyError:
+        raise ConfigurationError(f"there is no constant {name!r} for Lua scripts") from None
+    return f'"{value}"' if isinstance(value, str) else f"{value}"

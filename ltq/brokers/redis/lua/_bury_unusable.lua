@@ -1,0 +1,6 @@
+-- bury_unusable(id, queue, why): remove a task whose hash cannot be used; a dead letter says why.
+-- @include bury
+local function bury_unusable(id, queue, why)
+  bury(id, queue, 'status', 'rejected', 'error', why)
+  redis.call('DEL', prefix .. 'task:' .. id)
+end

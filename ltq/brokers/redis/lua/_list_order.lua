@@ -1,0 +1,17 @@
+-- is_out_of_order(ready, since): whether a task that waits since then would be out of a ready list's order.
+-- If it is within, whether it is in the list cannot be told without reading the list.
+-- @include call_or_reset, waits_since
+local ends = {} -- of each ready list: when its first task was sent, since when its last one waits
+local function end_of(ready, position)
+  local name = ready .. ' ' .. position
+  if not ends[name] then
+    local id = call_or_reset('LINDEX', ready, position)
+    local hash = redis.pcall('HMGET', prefix .. 'task:' .. (id or ''), 'enqueue_time', 'last_requeue_time')
+    if position == 0 then hash[2] = nil end -- it may have been put back to the front
+    ends[name] = not hash.err and waits_since(hash[1], hash[2]) or 0
+  end
+  return ends[name]
+end
+local function is_out_of_order(ready, since)
+  return since < end_of(ready, 0) or since > end_of(ready, -1)
+end

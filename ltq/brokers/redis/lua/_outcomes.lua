@@ -1,0 +1,15 @@
+-- read_outcomes(first): the group of outcomes that begins at ARGV[first], as `finish` describes it. Fields:
+--   queue, status, seconds                  as text
+--   is_dead, has_result, failed, front      its flags
+--   fields                                  names and values to set
+--   first_id, last_result                   positions in ARGV of the ids, each followed by token and result
+--   accepted                                empty: positions of the ids whose outcomes are to be recorded
+local function has_word(text, word) return string.find(text, word, 1, true) ~= nil end
+local function read_outcomes(first)
+  local flags, first_id = ARGV[first + 3], first + 6 + tonumber(ARGV[first + 5])
+  return { queue = ARGV[first], status = ARGV[first + 1], seconds = ARGV[first + 2],
+    is_dead = has_word(flags, 'dead'), has_result = has_word(flags, 'result'),
+    failed = has_word(flags, 'failed'), front = has_word(flags, 'front'),
+    fields = { unpack(ARGV, first + 6, first_id - 1) },
+    first_id = first_id, last_result = first_id - 1 + 3 * tonumber(ARGV[first + 4]), accepted = {} }
+end
