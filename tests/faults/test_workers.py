@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from typing import Any
 
 import pytest
 
@@ -94,6 +95,11 @@ class TestPaused:
         assert len(sleeper.lines("refused")) == 0
 
 
+def waiting(ledger: Any) -> int:
+    """How many processes wait until they may begin."""
+    return int(ledger.client.info("clients")["blocked_clients"])
+
+
 @pytest.mark.usefixtures("broker")
 class TestStarved:
     async def test_one_that_cannot_run_at_all_is_taken_for_dead_once(
@@ -101,9 +107,11 @@ class TestStarved:
     ) -> None:
         """A call that holds the interpreter lock longer than the lease stops the heartbeat too."""
         starved = await fleet.start(server.url, "--concurrency", "1", lease=1.0)
+        heir = await fleet.start(server.url, lease=1.0, go="heir")  # is ready, and waits
+        await eventually(lambda: waiting(ledger) == 1, STARTED)
         handle = await jobs.starve.send(4.0)
         await eventually(lambda: len(ledger.events("start")) == 1, STARTED)
-        heir = await fleet.start(server.url, lease=1.0)
+        ledger.client.rpush("heir", 1)
         assert await handle.result(10) == heir.pid
         before = await handle.state()
         await eventually(
