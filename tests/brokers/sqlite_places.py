@@ -351,7 +351,7 @@ class SqliteStore(MemoryStore):
         if self._begin:
             database.begin(self._begin)
         lanes = SqliteLanes(database)
-        listener = MemoryListener(self._stirred, lanes.has_ready)
+        listener = MemoryListener(self._lanes_to_wake, lanes.has_ready)
         final = (status for status in Status if status.is_final)
         places = Places(
             records=SqliteRecords(database, self),

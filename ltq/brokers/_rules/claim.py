@@ -33,7 +33,7 @@ class ConsumerConfig:
             self.lanes.setdefault(namespace_of(lane), []).append(lane)
 
 
-Spaces = Mapping[str, Places]
+Namespaces = Mapping[str, Places]
 """The places of each namespace that a consumer serves."""
 
 
@@ -47,31 +47,33 @@ class _ServedLane:
         return next_start(self.lane, self.limit, now)
 
 
-def claim(spaces: Spaces, consumer: ConsumerConfig, budget: ClaimBudget, now: float) -> Claim:
+def claim(
+    namespaces: Namespaces, consumer: ConsumerConfig, budget: ClaimBudget, now: float
+) -> Claim:
     """Move what is due, then lease tasks to a consumer, as many as the budget has room for."""
-    for places in spaces.values():
+    for places in namespaces.values():
         sweep(places, now)
-    lanes = _served_lanes(spaces, consumer)
+    lanes = _served_lanes(namespaces, consumer)
     deliveries: list[Delivery] = []
     for level in Priority:
         deliveries += _serve_level(lanes, level, consumer, budget, now)
     starts = [start for start in _starts(lanes, now) if start > now]
     start_in = min(starts) - now if starts else None
-    return Claim(deliveries, _due_in(spaces, starts, now), start_in, budget.refused)
+    return Claim(deliveries, _due_in(namespaces, starts, now), start_in, budget.refused)
 
 
-def next_claim(spaces: Spaces, consumer: ConsumerConfig, now: float) -> float | None:
+def next_claim(namespaces: Namespaces, consumer: ConsumerConfig, now: float) -> float | None:
     """Seconds until a claim may give something without a wake-up (0: now), or None if unknown."""
-    starts = _starts(_served_lanes(spaces, consumer), now)
+    starts = _starts(_served_lanes(namespaces, consumer), now)
     if any(start <= now for start in starts):
         return 0.0
-    return _due_in(spaces, starts, now)
+    return _due_in(namespaces, starts, now)
 
 
-def _served_lanes(spaces: Spaces, consumer: ConsumerConfig) -> list[_ServedLane]:
+def _served_lanes(namespaces: Namespaces, consumer: ConsumerConfig) -> list[_ServedLane]:
     return [
         _ServedLane(places, lane, consumer.limits.get(lane.name, NO_LIMIT))
-        for namespace, places in spaces.items()
+        for namespace, places in namespaces.items()
         for lane in places.lanes.get(consumer.lanes[namespace])
     ]
 
@@ -120,10 +122,10 @@ def _starts(lanes: Iterable[_ServedLane], now: float) -> list[float]:
     return [served.next_start(now) for served in lanes if any(served.lane.ready)]
 
 
-def _due_in(spaces: Spaces, starts: Iterable[float], now: float) -> float | None:
+def _due_in(namespaces: Namespaces, starts: Iterable[float], now: float) -> float | None:
     """Seconds until the first start, due time or end of a lease."""
     times = [start for start in starts if start > now]
-    for places in spaces.values():
+    for places in namespaces.values():
         times += [
             time for time in (places.delayed.next(), places.leased.next()) if time is not None
         ]

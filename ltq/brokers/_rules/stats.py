@@ -26,10 +26,10 @@ def queue_stats(places: Places, queue: str, now: float) -> QueueStats:
     )
 
 
-def workers(spaces: Iterable[Places]) -> list[WorkerInfo]:
+def workers(namespaces: Iterable[Places]) -> list[WorkerInfo]:
     """The consumers that hold tasks now, sorted by name."""
     held: dict[str, list[Record]] = {}
-    for places in spaces:
+    for places in namespaces:
         for record in places.queues.working():
             held.setdefault(record.worker or "", []).append(record)
     return [_worker(name, records) for name, records in sorted(held.items())]

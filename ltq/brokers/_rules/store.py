@@ -19,7 +19,7 @@ from ltq.brokers._rules import (
     schedule_slots,
     stats,
 )
-from ltq.brokers._rules.claim import ConsumerConfig, Spaces
+from ltq.brokers._rules.claim import ConsumerConfig, Namespaces
 from ltq.brokers._rules.expiry import forget_expired
 from ltq.brokers._rules.places import Places
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
@@ -143,8 +143,8 @@ class Store(ABC):
 
     def dead_letter(self, queue: str | None, task_id: str) -> DeadLetter | None:
         with self._look() as now:
-            spaces = self._all(now) if queue is None else [self._seen(queue, now)]
-            found = (dead_letters.get(places, queue, task_id, now) for places in spaces)
+            namespaces = self._all(now) if queue is None else [self._seen(queue, now)]
+            found = (dead_letters.get(places, queue, task_id, now) for places in namespaces)
             return next((letter for letter in found if letter is not None), None)
 
     def replay(self, queue: str, ids: Sequence[str]) -> list[Published]:
@@ -171,7 +171,7 @@ class Store(ABC):
     def _all(self, now: float) -> list[Places]:
         return [self._seen(namespace, now) for namespace in self._namespaces()]
 
-    def _served(self, consumer: ConsumerConfig, now: float) -> Spaces:
+    def _served(self, consumer: ConsumerConfig, now: float) -> Namespaces:
         return {namespace: self._open(namespace, now) for namespace in consumer.lanes}
 
     def _in_order(

@@ -14,12 +14,12 @@ Revoke = Callable[[str], None]
 class MemoryListener:
     """Passes on what the rules change: `Listener`.
 
-    `stirred` collects the lanes where a claim may give something now, or sooner than before;
+    `lanes_to_wake` collects the lanes where a claim may give something now, or sooner than before;
     `has_ready` says whether tasks wait in a lane.
     """
 
-    def __init__(self, stirred: set[str], has_ready: Callable[[str], bool]) -> None:
-        self._stirred = stirred
+    def __init__(self, lanes_to_wake: set[str], has_ready: Callable[[str], bool]) -> None:
+        self._lanes_to_wake = lanes_to_wake
         self._has_ready = has_ready
         self._feeds: dict[str, list[Feed]] = {}
         self._holders: dict[str, Revoke] = {}
@@ -42,12 +42,12 @@ class MemoryListener:
 
     def ready(self, lane: str) -> None:
         """See `Listener`."""
-        self._stirred.add(lane)
+        self._lanes_to_wake.add(lane)
 
     def freed(self, lane: str) -> None:
         """See `Listener`."""
         if self._has_ready(lane):
-            self._stirred.add(lane)
+            self._lanes_to_wake.add(lane)
 
     def changed(self, record: Record) -> None:
         """See `Listener`."""

@@ -22,10 +22,10 @@ class Namespace:
     listener: MemoryListener
 
 
-def new_namespace(stirred: set[str], next_token: NextToken) -> Namespace:
+def new_namespace(lanes_to_wake: set[str], next_token: NextToken) -> Namespace:
     """An empty one; see `MemoryListener` for what it is given."""
     lanes = MemoryLanes()
-    listener = MemoryListener(stirred, lanes.has_ready)
+    listener = MemoryListener(lanes_to_wake, lanes.has_ready)
     records = MemoryRecords(lanes, next_token)
     places = Places(
         records=records,

@@ -37,7 +37,7 @@ class MemoryStore(Store):
         self._lock = threading.RLock()
         self._known: dict[str, Namespace] = {}
         self._waiters: set[Waiter] = set()
-        self._stirred: set[str] = set()
+        self._lanes_to_wake: set[str] = set()
         self._last_token = 0
 
     def claim_for(
@@ -103,17 +103,17 @@ class MemoryStore(Store):
         return known
 
     def _new_namespace(self, namespace: str) -> Namespace:
-        return new_namespace(self._stirred, self._next_token)
+        return new_namespace(self._lanes_to_wake, self._next_token)
 
     def _next_token(self, above: int) -> int:
         self._last_token = max(self._last_token, above) + 1
         return self._last_token
 
     def _wake(self) -> None:
-        if not self._stirred:
+        if not self._lanes_to_wake:
             return
-        lanes = self._stirred.copy()
-        self._stirred.clear()
+        lanes = self._lanes_to_wake.copy()
+        self._lanes_to_wake.clear()
         woken = {waiter for waiter in self._waiters if not lanes.isdisjoint(waiter.lanes)}
         self._waiters -= woken
         for waiter in woken:
