@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from benchmarks import scale
-from benchmarks.stand import BULK, ClaimBudget, Figures, Stand
+from benchmarks.stand import BULK, BenchWorker, Figures, Stand
 
 
 async def drain(stand: Stand) -> Figures:
@@ -16,52 +16,52 @@ async def drain(stand: Stand) -> Figures:
     Starting and stopping the worker is in the time.
     """
     count = stand.count(20_000)
-    crew = ClaimBudget(stand.url)
-    await crew.fill(count)
+    bench = BenchWorker(stand.url)
+    await bench.fill(count)
     start = time.perf_counter()
-    await crew.worker.run(burst=True)
+    await bench.worker.run(burst=True)
     seconds = time.perf_counter() - start
-    await crew.worker.aclose()
+    await bench.worker.aclose()
     return {"tasks/s": count / seconds}
 
 
 async def send_many(stand: Stand) -> Figures:
     """Bulk sends, 500 a call, arguments checked and encoded in the time."""
     count = stand.count(20_000)
-    crew = ClaimBudget(stand.url)
+    bench = BenchWorker(stand.url)
     start = time.perf_counter()
     for first in range(0, count, BULK):
-        await crew.send(range(first, min(first + BULK, count)))
+        await bench.send(range(first, min(first + BULK, count)))
     seconds = time.perf_counter() - start
-    await crew.worker.aclose()
+    await bench.worker.aclose()
     return {"tasks/s": count / seconds}
 
 
 async def concurrent_sends(stand: Stand) -> Figures:
     """32 loops that send one task after the other."""
     loops, each = 32, stand.count(300, least=2)
-    crew = ClaimBudget(stand.url)
+    bench = BenchWorker(stand.url)
 
     async def send() -> None:
         for number in range(each):
-            await crew.noop.send(number)
+            await bench.noop.send(number)
 
     start = time.perf_counter()
     await asyncio.gather(*(send() for _ in range(loops)))
     seconds = time.perf_counter() - start
-    await crew.worker.aclose()
+    await bench.worker.aclose()
     return {"tasks/s": loops * each / seconds}
 
 
 async def one_send(stand: Stand) -> Figures:
     """One send at a time against one plain HSET of redis-py, in turns."""
-    crew = ClaimBudget(stand.url)
+    bench = BenchWorker(stand.url)
     count = stand.count(200)
     sends, hsets = [], []
     for _ in range(10):
-        sends.append(await _rate(lambda: crew.noop.send(1), count))
+        sends.append(await _rate(lambda: bench.noop.send(1), count))
         hsets.append(await _rate(lambda: stand.client.hset("plain", "field", "1"), count))
-    await crew.worker.aclose()
+    await bench.worker.aclose()
     sent, hset = statistics.median(sends), statistics.median(hsets)
     return {"tasks/s": sent, "HSET/s": hset, "ratio": sent / hset}
 
@@ -75,12 +75,12 @@ async def _rate(call: Callable[[], Awaitable[object]], count: int) -> float:
 
 async def latency(stand: Stand) -> Figures:
     """From `send` to the result, an idle worker in the same process."""
-    crew = ClaimBudget(stand.url)
+    bench = BenchWorker(stand.url)
     times = []
-    async with crew.worker:
+    async with bench.worker:
         for number in range(stand.count(1000)):
             start = time.perf_counter()
-            await (await crew.noop.send(number)).result(timeout=5)
+            await (await bench.noop.send(number)).result(timeout=5)
             times.append((time.perf_counter() - start) * 1e3)
     times.sort()
     return {"median ms": statistics.median(times), "p99 ms": times[int(0.99 * len(times))]}
@@ -88,10 +88,10 @@ async def latency(stand: Stand) -> Figures:
 
 async def lateness(stand: Stand) -> Figures:
     """How late delayed tasks start."""
-    crew = ClaimBudget(stand.url)
+    bench = BenchWorker(stand.url)
     delays = [0.2 + 0.01 * number for number in range(stand.count(100))]
-    async with crew.worker:
-        delayed = [crew.noop.with_options(delay=delay) for delay in delays]
+    async with bench.worker:
+        delayed = [bench.noop.with_options(delay=delay) for delay in delays]
         handles = [await task.send(number) for number, task in enumerate(delayed)]
         states = [await handle.wait(timeout=10) for handle in handles]
     late = sorted(
@@ -103,10 +103,10 @@ async def lateness(stand: Stand) -> Figures:
 
 async def waiters(stand: Stand) -> Figures:
     """10 000 handles awaited at once."""
-    crew = ClaimBudget(stand.url)
-    handles = await crew.send(range(stand.count(10_000)))
+    bench = BenchWorker(stand.url)
+    handles = await bench.send(range(stand.count(10_000)))
     start = time.perf_counter()
-    async with crew.worker:
+    async with bench.worker:
         waits = [asyncio.ensure_future(handle.result(timeout=60)) for handle in handles]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         connections = len(await stand.client.client_list(_type="pubsub"))
@@ -122,13 +122,13 @@ async def waiters(stand: Stand) -> Figures:
 async def memory(stand: Stand) -> Figures:
     """Redis memory for a waiting and a finished task, int argument and result."""
     count = stand.count(20_000)
-    crew = ClaimBudget(stand.url)
+    bench = BenchWorker(stand.url)
     empty = await _used_memory(stand)
-    await crew.fill(count)
+    await bench.fill(count)
     waiting = await _used_memory(stand)
-    await crew.worker.run(burst=True)
+    await bench.worker.run(burst=True)
     finished = await _used_memory(stand)
-    await crew.worker.aclose()
+    await bench.worker.aclose()
     return {
         "bytes waiting": (waiting - empty) / count,
         "bytes finished": (finished - empty) / count,
@@ -142,8 +142,8 @@ async def _used_memory(stand: Stand) -> int:
 
 async def idle(stand: Stand) -> Figures:
     """What a worker does with nothing to do, in 20 s; what it does at its start is left out."""
-    crew = ClaimBudget(stand.url)
-    async with crew.worker:
+    bench = BenchWorker(stand.url)
+    async with bench.worker:
         await asyncio.sleep(stand.seconds(5.0))
         before, start = await _commands(stand), time.perf_counter()
         used = resource.getrusage(resource.RUSAGE_SELF)

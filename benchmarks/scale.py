@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
 from benchmarks.peers.contender import CONCURRENCY
-from benchmarks.stand import ClaimBudget, Figures, Stand
+from benchmarks.stand import BenchWorker, Figures, Stand
 from ltq.broker import Broker, Consumer
 from ltq.message import Delivery, Finish
 from ltq.state import Status
@@ -25,16 +25,16 @@ async def floor(stand: Stand) -> Figures:
     As many are claimed as a worker has room for, while those before are written.
     """
     count = stand.count(20_000, least=100)
-    crew = ClaimBudget(stand.url)
+    bench = BenchWorker(stand.url)
     workers, loops = [], []
     for _ in range(3):
-        await crew.fill(count)
-        workers.append(await crew.drain(count))
-        await crew.fill(count)
+        await bench.fill(count)
+        workers.append(await bench.drain(count))
+        await bench.fill(count)
         broker = Broker.from_url(stand.url)
-        async with broker, broker.consumer([crew.noop.queue]) as consumer:
+        async with broker, broker.consumer([bench.noop.queue]) as consumer:
             loops.append(count / await _bare_loop(broker, consumer, count))
-    await crew.worker.aclose()
+    await bench.worker.aclose()
     drained, bare = statistics.median(workers), statistics.median(loops)
     return {"tasks/s": drained, "bare/s": bare, "ratio": drained / bare}
 
@@ -63,13 +63,13 @@ async def many_waiting(stand: Stand) -> Figures:
     count = stand.count(20_000)
     few = 3 * count + stand.count(10_000, least=1000)
     many = max(stand.count(1_000_000), few + 1000)
-    crew = ClaimBudget(stand.url)
+    bench = BenchWorker(stand.url)
     rates: dict[int, list[float]] = {few: [], many: []}
     for waiting in (few, many, few):  # so that a machine that changes meanwhile counts less
         await stand.client.flushall()
-        await crew.fill(waiting)
-        rates[waiting] += [await crew.drain(count) for _ in range(3)]
-    await crew.worker.aclose()
+        await bench.fill(waiting)
+        rates[waiting] += [await bench.drain(count) for _ in range(3)]
+    await bench.worker.aclose()
     small, large = statistics.median(rates[few]), statistics.median(rates[many])
     return {"few/s": small, "many/s": large, "ratio": large / small}
 
@@ -80,8 +80,8 @@ async def many_tasks(stand: Stand) -> Figures:
     Once with work for one of them only, once with work for all.
     """
     count = stand.count(20_000)
-    single = ClaimBudget(stand.url, "single")
-    several = ClaimBudget(stand.url, "several", tasks=500)
+    single = BenchWorker(stand.url, "single")
+    several = BenchWorker(stand.url, "several", tasks=500)
     alone, of_500, all_500 = [], [], []
     for _ in range(3):
         await single.fill(count)
@@ -110,13 +110,13 @@ async def many_tasks(stand: Stand) -> Figures:
 async def many_processes(stand: Stand) -> Figures:
     """100 000 tasks drained by 8 processes together, against one."""
     count, several = stand.count(100_000), min(8, stand.count(8, least=2))
-    crew = ClaimBudget(stand.url)
+    bench = BenchWorker(stand.url)
     rates = {}
     for processes in (1, several):
         await stand.client.flushall()
-        await crew.fill(count)
+        await bench.fill(count)
         rates[processes] = await _drain_together(stand.url, processes, count)
-    await crew.worker.aclose()
+    await bench.worker.aclose()
     alone, together = rates[1], rates[several]
     return {"1 process/s": alone, f"{several} processes/s": together, "ratio": together / alone}
 
@@ -152,19 +152,19 @@ async def _burst(url: str) -> AsyncIterator[Process]:
 async def many_watchers(stand: Stand) -> Figures:
     """A worker's rate with 10 000 `watch()` open on other tasks in its process, and with none."""
     count = stand.count(20_000)
-    crew, others = ClaimBudget(stand.url), ClaimBudget(stand.url, "others")
+    bench, others = BenchWorker(stand.url), BenchWorker(stand.url, "others")
     handles = await others.send(range(stand.count(10_000)))
     without, beside = [], []
     for _ in range(3):
-        await crew.fill(count)
-        without.append(await crew.drain(count))
+        await bench.fill(count)
+        without.append(await bench.drain(count))
     async with AsyncExitStack() as stack:
         watches = [await stack.enter_async_context(aclosing(one.watch())) for one in handles]
         await asyncio.gather(*(anext(watch) for watch in watches))
         for _ in range(3):
-            await crew.fill(count)
-            beside.append(await crew.drain(count))
+            await bench.fill(count)
+            beside.append(await bench.drain(count))
     await others.worker.aclose()
-    await crew.worker.aclose()
+    await bench.worker.aclose()
     none, open_ = statistics.median(without), statistics.median(beside)
     return {"none/s": none, "watched/s": open_, "ratio": open_ / none}

@@ -31,7 +31,7 @@ class Stand:
         return max(least, full * min(1.0, self.scale))
 
 
-class ClaimBudget:
+class BenchWorker:
     """A worker with no-op tasks: each returns its number."""
 
     def __init__(self, url: str, name: str = "bench", tasks: int = 1) -> None:
