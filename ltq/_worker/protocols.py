@@ -1,7 +1,7 @@
-"""What the parts of a worker ask of one another, and what they tell the run they belong to.
+"""The protocols by which the parts of a worker know one another, and the run they belong to.
 
-A delivery passes each part once: fetcher, task pool, executor, completer. The parts are joined in
-`ltq._worker.run` and do not import one another: each knows the next by a protocol of this file.
+A delivery passes each part once: fetcher, task pool, executor, completer. `ltq._worker.run` joins
+the parts. They do not import one another: each knows the others by a protocol of this file.
 """
 
 from enum import Enum, auto
@@ -14,15 +14,15 @@ class CancelReason(Enum):
     """Why a worker cancels a running task."""
 
     SHUTDOWN = auto()
-    """The worker ends: the task goes back to its queue."""
+    """The worker stops: the task goes back to its queue."""
     REVOKED = auto()
-    """The task was cancelled: it is final already."""
+    """A user cancelled the task: it is final already."""
     LOST = auto()
-    """The lease is lost: another worker has the task."""
+    """The lease is lost: another worker may have the task."""
 
 
 class Pool(Protocol):
-    """Runs what was claimed."""
+    """Runs claimed deliveries. The fetcher fills it."""
 
     @property
     def free(self) -> int:
@@ -31,7 +31,7 @@ class Pool(Protocol):
 
     @property
     def used(self) -> int:
-        """How many run, or wait to be tried again."""
+        """How many deliveries run, or wait for a thread to end before their retry."""
         ...
 
     def start(self, delivery: Delivery) -> None:
@@ -44,62 +44,77 @@ class Pool(Protocol):
 
 
 class Runner(Protocol):
-    """Runs one delivery, and decides what becomes of it."""
+    """Runs one delivery and decides its outcome. The task pool calls it."""
 
     async def run(self, delivery: Delivery) -> Outcome:
-        """Run it to its end. Only a cancellation is raised."""
+        """Run a delivery to its end. Raises nothing but `asyncio.CancelledError`."""
         ...
 
     def abandon(
         self, delivery: Delivery, reason: CancelReason | None, error: BaseException
     ) -> Outcome | None:
-        """What becomes of it where `run` was cancelled, for a reason or None, or failed itself.
+        """The outcome of a delivery whose `run` did not return: it was cancelled, or it failed.
 
-        None: nothing is to be written, the task is not this worker's any more.
+        `reason` is why the worker cancelled it, or None if the worker did not. Returns None if
+        there is nothing to write because the task no longer belongs to this worker.
         """
         ...
 
 
 class OutcomeWriter(Protocol):
-    """Writes what became of deliveries."""
+    """Writes the outcomes of deliveries. The task pool hands them over."""
 
     def submit(self, outcome: Outcome) -> None:
-        """Write an outcome, soon."""
+        """Write an outcome soon, in the background."""
         ...
 
 
-class LeaseBook(Protocol):
-    """The leases that a worker has to renew."""
+class HeldLeases(Protocol):
+    """The leases that a worker holds, from the claim until its outcome is written.
+
+    The task pool adds them, the task pool and the completer remove them, and the heartbeat reads
+    them from its own thread.
+    """
+
+    def __contains__(self, lease: Lease) -> bool: ...
+
+    def all(self) -> list[Lease]:
+        """The leases held now. From any thread."""
+        ...
 
     def hold(self, delivery: Delivery) -> None:
         """Renew the lease of a delivery from now on."""
         ...
 
     def release(self, lease: Lease) -> None:
-        """Renew it no longer: its outcome is written, or is not this worker's to write."""
+        """Stop renewing a lease: its outcome is written, or is not this worker's to write."""
         ...
 
 
-class RunListener(Protocol):
-    """What the parts of a worker tell the run they belong to."""
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether the run itself is being cancelled, as at the end of `asyncio.run`."""
-        ...
+class LeaseListener(Protocol):
+    """What the heartbeat tells the run it belongs to."""
 
     def lease_lost(self, lease: Lease) -> None:
         """The broker refused a lease. Called in the run's event loop."""
-        ...
-
-    def task_revoked(self, task_id: str) -> None:
-        """Somebody cancelled a task. Called in the run's event loop."""
         ...
 
     def loop_blocked(self) -> None:
         """The run's event loop does not answer. Called in the heartbeat's thread."""
         ...
 
+
+class RunListener(LeaseListener, Protocol):
+    """What all parts of a worker tell the run they belong to."""
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the run itself is being cancelled, as at the end of `asyncio.run`."""
+        ...
+
+    def task_revoked(self, task_id: str) -> None:
+        """A user cancelled a task. Called in the run's event loop."""
+        ...
+
     async def before_sweep(self) -> None:
-        """Expired leases are about to be taken back, from all workers."""
+        """A sweep is about to take back expired leases, from all workers."""
         ...
