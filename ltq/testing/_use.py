@@ -1,4 +1,4 @@
-"""Putting workers under test, and letting them run."""
+"""Putting workers under test, and running their tasks."""
 
 from typing import Any
 
@@ -18,17 +18,17 @@ def use(
     with_scheduler: bool = False,
     running: bool = False,
 ) -> Box:
-    """Put workers, Apps and Schedulers under test, for the time of a block.
+    """Put workers, Apps and Schedulers under test for the duration of a block.
 
         async with ltq.testing.use(worker, scheduler) as box:
             await checkout(12)
             ltq.testing.assert_sent(pay, 12)
             await box.clock.advance(hours=1)
 
-    In the block (also a plain `with`) their broker is a new one in memory. Its time is that of
-    `clock`; without one a new clock is made, with `start` and `patience`. Tasks run while the test
-    awaits `drain` or `clock.advance`; with `running`, all the time. `with_scheduler` also fires
-    what `@worker.cron` declares. Raises `ConfigurationError`.
+    In the block (a plain `with` works as well) their broker is a new one in memory. Its time is
+    that of `clock`, by default of a new clock with `start` and `patience`. Tasks run while the test
+    awaits `drain` or `clock.advance`; with `running`, all the time. With `with_scheduler` the
+    schedules of `@worker.cron` are fired as well. Raises `ConfigurationError`.
     """
     if clock is None:
         clock = Clock(start) if patience is None else Clock(start, patience=patience)
@@ -38,17 +38,17 @@ def use(
 
 
 async def drain(worker: Worker[Any], *, check: bool = False) -> list[TaskState[Any]]:
-    """Run all tasks that are due, and those that they send; the clock stands still.
+    """Run all tasks that are due, and the tasks that they send; the clock stands still.
 
     Returns the present states of the worker's tasks that ran; tasks of other workers in its box
-    run as well. With `check` a task that failed for good raises its error, see `Box.drain`. Raises
+    run as well. With `check`, raises the error of a task that failed, see `Box.drain`. Raises
     `ConfigurationError` for a worker that is not under test.
     """
     box = find_box(lambda box: worker in box.workers)
     if box is None:
         raise ConfigurationError(
             f"worker {worker.name!r} is not under test: drain it in the block of "
-            "ltq.testing.use(worker), or let it run(burst=True)"
+            "ltq.testing.use(worker), or call worker.run(burst=True)"
         )
     states = await box.drain(check=check)
     names = {task.name for task in worker.tasks.values()}
