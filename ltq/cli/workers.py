@@ -23,7 +23,7 @@ _SHOWN_NAMES = 3
 @json_option
 @broker_url_option
 def workers(as_json: bool, broker_url: str | None) -> None:
-    """Show which workers hold tasks now: how many, since when, and of which names.
+    """Show which workers hold tasks now: how many, since when, and their names.
 
     A worker's name is its host, its process id and four digits. Idle workers are not shown, because
     LTQ has no list of them.
