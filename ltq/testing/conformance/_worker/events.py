@@ -307,7 +307,7 @@ class TestEventReader:
     async def test_two_may_not_share_one(self, worker: Worker) -> None:
         events = worker.events()
         waiting = await started(worker.broker, next_of(events))
-        with pytest.raises(RuntimeError, match="make two"):
+        with pytest.raises(RuntimeError, match="give each its own"):
             await anext(events)
         await events.aclose()
         await waiting
