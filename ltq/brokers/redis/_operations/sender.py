@@ -5,8 +5,13 @@ from collections.abc import Sequence
 from ltq._aio.batcher import Batcher
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link, is_lasting
-from ltq.brokers.redis._roles.chunks import CALL_TASKS, chunks, envelope_size, queue_of_envelope
-from ltq.brokers.redis._roles.registry import Registry
+from ltq.brokers.redis._operations.chunks import (
+    CALL_TASKS,
+    chunks,
+    envelope_size,
+    queue_of_envelope,
+)
+from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import send_groups
 from ltq.message import Envelope, Published
@@ -37,7 +42,7 @@ class Sender:
     async def send(self, envelopes: Sequence[Envelope]) -> list[Published]:
         """Send so many tasks as go into one call, at once."""
         await self._registry.add(self._namespace)
-        call = calls.Send(prefix=self._prefix, groups=send_groups(envelopes))
+        call = calls.SendCall(prefix=self._prefix, groups=send_groups(envelopes))
         reply = await self._link.evaluate(call)
         if reply.new_lanes:  # perhaps the server was emptied
             await self._registry.add_again(self._namespace)
