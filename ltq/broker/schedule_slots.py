@@ -26,7 +26,7 @@ class ScheduleSlot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlotReceipt(msgspec.Struct, frozen=True):
-    """What became of a tick."""
+    """What became of a slot."""
 
     last: int
     """The slot that is kept now."""
@@ -43,7 +43,7 @@ class ScheduleStore(Protocol):
         """The broker's clock: Unix seconds."""
         ...
 
-    async def fire(self, tick: ScheduleSlot) -> SlotReceipt:
+    async def fire(self, slot: ScheduleSlot) -> SlotReceipt:
         """Enqueue the envelope of a slot and keep the slot, in one step, where `after` is kept.
 
         Where another slot is kept, somebody else was here: nothing happens. Where none is kept,

@@ -187,8 +187,8 @@ class FlakyBroker(Broker):
     async def time(self) -> float:
         return await self._faults.call("time", self._broker.time)
 
-    async def fire(self, tick: ScheduleSlot) -> SlotReceipt:
-        return await self._faults.call("fire", lambda: self._broker.fire(tick))
+    async def fire(self, slot: ScheduleSlot) -> SlotReceipt:
+        return await self._faults.call("fire", lambda: self._broker.fire(slot))
 
 
 class FlakyConsumer:

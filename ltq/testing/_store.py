@@ -33,11 +33,11 @@ class BoxStore(MemoryBroker):
             self._remember(envelope, answer)
         return answers
 
-    async def fire(self, tick: ScheduleSlot) -> SlotReceipt:
-        ticked = await super().fire(tick)
-        if tick.envelope is not None:
-            self._remember(tick.envelope, ticked.published)
-        return ticked
+    async def fire(self, slot: ScheduleSlot) -> SlotReceipt:
+        receipt = await super().fire(slot)
+        if slot.envelope is not None:
+            self._remember(slot.envelope, receipt.published)
+        return receipt
 
     def _remember(self, envelope: Envelope, answer: Published | None) -> None:
         if answer is Published.CREATED:

@@ -363,8 +363,8 @@ class SqliteStore(MemoryStore):
             dead=SqliteDeadRecords(database),
             fingerprints=SqliteTable(database, "fingerprint", str),
             slots=SqliteTable(database, "slot", KeptSlot),
-            ended=SqliteEndedTokens(database),
-            ends=SqliteEndCounts(database),
+            ended_tokens=SqliteEndedTokens(database),
+            end_counts=SqliteEndCounts(database),
             listener=listener,
         )
         return Namespace(places, listener)

@@ -23,7 +23,7 @@ def keys_of(queue: str, task_id: str, consumer: str) -> list[str]:
         _keys.delayed(space, queue),
         _keys.due(space),
         _keys.leases(space, queue),
-        _keys.expiry(space),
+        _keys.lease_ends(space),
         _keys.dead(space, queue),
         _keys.dead_letter(space, task_id),
         _keys.throughput(space, queue),

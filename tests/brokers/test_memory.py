@@ -13,7 +13,7 @@ import pytest
 from ltq._names import new_id
 from ltq.broker import Broker
 from ltq.brokers._rules import dead_letters
-from ltq.brokers._rules.recovery import MOST_SWEPT
+from ltq.brokers._rules.sweep import MOST_SWEPT
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.memory._timer_heap import SLACK
 from ltq.errors import ConfigurationError

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from ltq.brokers.redis import RedisBroker, _keys
-from ltq.brokers.redis._roles import repair
+from ltq.brokers.redis._operations import repair
 from ltq.errors import BrokerError
 from ltq.message import Delivery
 from ltq.state import Status
@@ -127,7 +127,7 @@ class TestWithoutAPlace:
         assert await broker.repair([QUEUE]) == 1
 
 
-INDEXES = (_keys.active, _keys.due, _keys.expiry, _keys.lanes)
+INDEXES = (_keys.active, _keys.due, _keys.lease_ends, _keys.lanes)
 
 
 class TestWithoutATask:

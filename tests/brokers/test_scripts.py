@@ -354,12 +354,12 @@ def kinds_in(lua: str) -> set[str]:
     variables = set(re.findall(r"(?:prefix|KEYS\[1\]) \.\. ([a-z_]+)", code))
     assert variables <= {"index", "kind"}, "what else is built from the prefix?"
     for index, kind in re.findall(
-        r"(?:reindex|move_due)\((?:'[a-z]+', )?'([a-z]+)', '([a-z]+):'", code
+        r"(?:reindex|move_due)\((?:'[a-z]+', )?'([a-z_]+)', '([a-z]+):'", code
     ):
         kinds |= {index, kind}
-    kinds |= set(re.findall(r"first\('([a-z]+)'\)", code))
+    kinds |= set(re.findall(r"first\('([a-z_]+)'\)", code))
     for names in re.findall(r"for _, index in ipairs\(\{(.*?)\}\)", code):
-        kinds |= set(re.findall("'([a-z]+)'", names))
+        kinds |= set(re.findall("'([a-z_]+)'", names))
     return kinds
 
 

@@ -42,7 +42,7 @@ DOUBLES: dict[str, ltq.Task[[int], int]] = {
 }
 HOLDS: dict[str, ltq.Task[[str], int]] = {"async": jobs.hold, "thread": jobs.hold_in_thread}
 
-PLACES = ("ready:", "delayed:", "leases:", "due", "expiry")
+PLACES = ("ready:", "delayed:", "leases:", "due", "lease_ends")
 """What the keys begin with in which a task that has not ended is."""
 
 

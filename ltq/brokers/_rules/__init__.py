@@ -8,7 +8,8 @@ Rules know no clock, no lock and no event loop, and raise only before they chang
 - `claim`: what is given in which order; `limits`: rates, and how many run at once
 - `outcomes`: the fence, the end of a task, its return; `leases`: heartbeats, progress
 - `cancel`: also clearing a queue
-- `recovery`: what is due, what dead workers left; `poison`: isolation and burial; `expiry`
+- `sweep`: what is due, what dead workers left; `poison`: isolation and burial
+- `retention`: final states go when they have been kept long enough
 - `dead_letters`: burying, listing, replaying, purging
 - `schedule_slots`: each slot is fired once
 - `stats`, `throughput`: what is seen from outside

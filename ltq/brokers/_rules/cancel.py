@@ -1,8 +1,8 @@
 """Ending tasks from outside: one is cancelled, or all that wait in a queue are removed."""
 
 from ltq.brokers._rules import moves
-from ltq.brokers._rules.expiry import find
 from ltq.brokers._rules.places import Places
+from ltq.brokers._rules.retention import find
 from ltq.errors import TaskNotFoundError
 from ltq.state import Status
 

@@ -9,7 +9,7 @@ from ltq.broker import Claim, ClaimBudget
 from ltq.brokers._rules.limits import next_start, spend
 from ltq.brokers._rules.places import Lane, Places
 from ltq.brokers._rules.record import Record
-from ltq.brokers._rules.recovery import sweep
+from ltq.brokers._rules.sweep import sweep
 from ltq.message import Delivery
 from ltq.options import Limit, Priority
 from ltq.state import Status

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from ltq.brokers._rules import moves
-from ltq.brokers._rules.expiry import find
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.record import DeadRecord, Record
+from ltq.brokers._rules.retention import find
 from ltq.message import DeadLetter, Published
 from ltq.options import DEAD_TTL, MAX_DEAD
 from ltq.state import Status

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from ltq.brokers._rules.expiry import find
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.record import Record
+from ltq.brokers._rules.retention import find
 from ltq.message import Lease
 from ltq.state import Progress, Status
 

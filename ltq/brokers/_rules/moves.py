@@ -40,7 +40,7 @@ def settle(
     With 0 it is gone at once, and only `token` is remembered, for an outcome that is sent twice.
     """
     if result_ttl <= 0:
-        places.ended.put(record.id, token, most=MAX_ENDED)
+        places.ended_tokens.put(record.id, token, most=MAX_ENDED)
         remove(places, record)
         return
     record.progress = None

@@ -243,6 +243,6 @@ class Places:
     """The id of the first task with a fingerprint, as long as it stands for others like it."""
     slots: Table[KeptSlot]
     """By the name of the schedule."""
-    ended: EndedTokens
-    ends: EndCounts
+    ended_tokens: EndedTokens
+    end_counts: EndCounts
     listener: Listener

@@ -15,13 +15,13 @@ from ltq.brokers._rules import (
     leases,
     outcomes,
     publish,
-    recovery,
     schedule_slots,
     stats,
+    sweep,
 )
 from ltq.brokers._rules.claim import ConsumerConfig, Namespaces
-from ltq.brokers._rules.expiry import forget_expired
 from ltq.brokers._rules.places import Places
+from ltq.brokers._rules.retention import forget_expired
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 
@@ -93,7 +93,7 @@ class Store(ABC):
     def sweep(self, queues: Iterable[str]) -> Swept:
         with self._step() as now:
             namespaces = dict.fromkeys(map(namespace_of, queues))
-            swept = [recovery.sweep(self._open(namespace, now), now) for namespace in namespaces]
+            swept = [sweep.sweep(self._open(namespace, now), now) for namespace in namespaces]
         return Swept(
             recovered=sum(each.recovered for each in swept),
             promoted=sum(each.promoted for each in swept),

@@ -37,8 +37,8 @@ def new_namespace(lanes_to_wake: set[str], next_token: NextToken) -> Namespace:
         dead=MemoryDeadRecords(),
         fingerprints=MemoryTable[str](),
         slots=MemoryTable[KeptSlot](),
-        ended=MemoryEndedTokens(),
-        ends=MemoryEndCounts(),
+        ended_tokens=MemoryEndedTokens(),
+        end_counts=MemoryEndCounts(),
         listener=listener,
     )
     return Namespace(places, listener)

@@ -185,9 +185,9 @@ class MemoryBroker(Broker):
         await asyncio.sleep(0)
         return self._store.clock()
 
-    async def fire(self, tick: ScheduleSlot) -> SlotReceipt:
+    async def fire(self, slot: ScheduleSlot) -> SlotReceipt:
         await asyncio.sleep(0)
-        return self._store.fire(tick)
+        return self._store.fire(slot)
 
 
 def _name_in(url: str) -> str:

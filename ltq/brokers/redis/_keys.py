@@ -45,9 +45,9 @@ def leases(namespace: str, queue: str) -> str:
     return f"{prefix(namespace)}leases:{queue}"
 
 
-def expiry(namespace: str) -> str:
+def lease_ends(namespace: str) -> str:
     """Zset: queues by a moment not later than the end of their earliest lease."""
-    return f"{prefix(namespace)}expiry"
+    return f"{prefix(namespace)}lease_ends"
 
 
 def dead(namespace: str, queue: str) -> str:

@@ -2,8 +2,8 @@
 
 from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._notifications import Notifications
-from ltq.brokers.redis._roles.registry import Registry
-from ltq.brokers.redis._roles.sender import Sender
+from ltq.brokers.redis._operations.registry import Registry
+from ltq.brokers.redis._operations.sender import Sender
 from ltq.brokers.redis._watch_hub import WatchHub
 
 

@@ -16,7 +16,7 @@ from ltq.brokers.redis import _keys
 from ltq.brokers.redis._channels import Channels
 from ltq.brokers.redis._link import Link, RefusedError
 from ltq.brokers.redis._notifications import NEEDED, Notifications, are_on
-from ltq.brokers.redis._roles.tasks import read_states
+from ltq.brokers.redis._operations.tasks import read_states
 from ltq.brokers.redis._server import write_probe
 from ltq.errors import BrokerError
 from ltq.state import TaskState

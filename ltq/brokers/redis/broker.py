@@ -23,12 +23,12 @@ from ltq.brokers.redis._doctor.examine import examine
 from ltq.brokers.redis._doctor.survey import holders
 from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._notifications import Notifications, parse_notifications
-from ltq.brokers.redis._roles import dead_letters, schedule_slots, settle, tasks
-from ltq.brokers.redis._roles.chunks import chunks, envelope_size, queue_of_envelope
-from ltq.brokers.redis._roles.hazards import hazards
-from ltq.brokers.redis._roles.registry import read_namespaces
-from ltq.brokers.redis._roles.repair import repair
-from ltq.brokers.redis._roles.sweep import sum_of, sweep
+from ltq.brokers.redis._operations import dead_letters, schedule_slots, settle, tasks
+from ltq.brokers.redis._operations.chunks import chunks, envelope_size, queue_of_envelope
+from ltq.brokers.redis._operations.hazards import hazards
+from ltq.brokers.redis._operations.registry import read_namespaces
+from ltq.brokers.redis._operations.repair import repair
+from ltq.brokers.redis._operations.sweep import sum_of, sweep
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server import server_time
 from ltq.brokers.redis._session import Session
@@ -246,10 +246,10 @@ class RedisBroker(Broker):
         """See `ScheduleStore.time`."""
         return await server_time(self._here().link)
 
-    async def fire(self, tick: ScheduleSlot) -> SlotReceipt:
+    async def fire(self, slot: ScheduleSlot) -> SlotReceipt:
         """See `ScheduleStore.fire`."""
         session = self._here()
-        return await schedule_slots.fire(session.link, session.registry, tick)
+        return await schedule_slots.fire(session.link, session.registry, slot)
 
     async def _namespaces(self) -> list[str]:
         return await read_namespaces(self._here().link)

@@ -63,4 +63,4 @@ class TestThroughput:
         for _ in range(3 * THROUGHPUT_STEPS):
             throughput.mark(stand.places, QUEUE, stand.now)
             stand.now += THROUGHPUT_STEP
-        assert stand.places.ends.total(QUEUE, 0, 10**6) <= THROUGHPUT_STEPS
+        assert stand.places.end_counts.total(QUEUE, 0, 10**6) <= THROUGHPUT_STEPS

@@ -14,7 +14,7 @@ from ltq.brokers.redis import _keys
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
 from ltq.brokers.redis._consumer.wake_ups import WakeUps
 from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._roles.sweep import sweep
+from ltq.brokers.redis._operations.sweep import sweep
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import flag
 from ltq.errors import BrokerError

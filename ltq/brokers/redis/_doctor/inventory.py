@@ -45,7 +45,7 @@ KINDS = {
     "delayed": Kind("zset", "stays"),
     "due": Kind("zset", "stays"),
     "leases": Kind("zset", "stays"),
-    "expiry": Kind("zset", "stays"),
+    "lease_ends": Kind("zset", "stays"),
     "dead": Kind("zset", "ends"),
     "dead_letter": Kind("hash", "ends"),
     "throughput": Kind("hash", "ends"),

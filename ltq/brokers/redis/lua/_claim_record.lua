@@ -11,7 +11,7 @@ local function record_claim(claim, claim_id)
     string.format('%.0f', math.max(1, claim.lease * 1000)))
   for queue, leases in pairs(claim.leases) do
     call_or_reset('ZADD', prefix .. 'leases:' .. queue, unpack(leases))
-    call_or_reset('ZADD', prefix .. 'expiry', 'LT', claim.deadline, queue)
+    call_or_reset('ZADD', prefix .. 'lease_ends', 'LT', claim.deadline, queue)
   end
 end
 local function find_claim(consumer, claim_id)

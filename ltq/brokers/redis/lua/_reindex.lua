@@ -1,4 +1,4 @@
--- reindex(index, kind, queue): set the queue's score in `index` ("due" or "expiry") to the earliest time
+-- reindex(index, kind, queue): set the queue's score in `index` ("due" or "lease_ends") to the earliest time
 -- in its `kind` set ("delayed:" or "leases:"). The score may become too early meanwhile, as a heartbeat
 -- moves leases only, but never too late.
 -- @include call_or_reset

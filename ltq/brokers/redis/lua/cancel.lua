@@ -25,7 +25,7 @@ elseif status == 'delayed' then
   reindex('due', 'delayed:', queue)
 elseif status == 'working' then
   call_or_reset('ZREM', prefix .. 'leases:' .. queue, id)
-  reindex('expiry', 'leases:', queue)
+  reindex('lease_ends', 'leases:', queue)
   redis.call('PUBLISH', prefix .. 'revoked:' .. hash[6], id)
 else
   return again == '1' and status == 'cancelled' and 'cancelled' or 'final'

@@ -44,7 +44,7 @@ local function earlier(a, b) return a and b and math.min(a, b) or a or b end
 local function first(index)
   return tonumber(call_or_reset('ZRANGE', prefix .. index, 0, 0, 'WITHSCORES')[2])
 end
-local delayed, leased = first('due'), first('expiry')
+local delayed, leased = first('due'), first('lease_ends')
 local due = earlier(delayed, leased and math.max(leased / 1000 + grace, now + hold))
 -- What is due may go before what is ready, so let it be moved first.
 if swept == '' and due and due <= now then return { 'due', {}, 0, stamp, at(0), false, false } end

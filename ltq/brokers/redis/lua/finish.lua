@@ -37,7 +37,7 @@ while i <= #ARGV do
 end
 for queue, ids in pairs(released) do
   call_or_reset('ZREM', prefix .. 'leases:' .. queue, unpack(ids))
-  reindex('expiry', 'leases:', queue)
+  reindex('lease_ends', 'leases:', queue)
 end
 
 local function end_tasks(group)

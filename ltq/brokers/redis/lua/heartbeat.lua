@@ -17,7 +17,7 @@ for i = 2, #ARGV, 3 do
   local hash = redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'token')
   if not hash.err and hash[1] == 'working' and hash[2] == token then
     call_or_reset('ZADD', prefix .. 'leases:' .. queue, deadline, id)
-    call_or_reset('ZADD', prefix .. 'expiry', 'LT', deadline, queue)
+    call_or_reset('ZADD', prefix .. 'lease_ends', 'LT', deadline, queue)
   else
     table.insert(lost, (i - 2) / 3)
   end

@@ -56,6 +56,6 @@ for lane, queue in pairs(lanes) do
     end
   end
   reindex('due', 'delayed:', queue)
-  reindex('expiry', 'leases:', queue)
+  reindex('lease_ends', 'leases:', queue)
 end
 return { repaired, doubtful }

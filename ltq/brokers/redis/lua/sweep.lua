@@ -48,6 +48,6 @@ local function move_due(status, index, kind, moment)
   end
 end
 move_due('delayed', 'due', 'delayed:', stamp)
-move_due('working', 'expiry', 'leases:', lease_end(-grace))
+move_due('working', 'lease_ends', 'leases:', lease_end(-grace))
 flush_ready()
 return { recovered, promoted, buried, lost }

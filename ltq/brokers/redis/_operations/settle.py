@@ -8,7 +8,7 @@ from ltq._names import namespace_of
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._call import Argument
 from ltq.brokers.redis._link import CALL_PATIENCE, Link
-from ltq.brokers.redis._roles.chunks import chunks, outcome_size, queue_of_outcome
+from ltq.brokers.redis._operations.chunks import chunks, outcome_size, queue_of_outcome
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import finish_groups
 from ltq.message import Lease, Outcome, Receipt

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from ltq._names import check_name, namespace_of
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._roles.chunks import by_namespace
+from ltq.brokers.redis._operations.chunks import by_namespace
 from ltq.brokers.redis._scripts import calls
 from ltq.state import QueueStats, TaskState
 

@@ -5,8 +5,13 @@ from collections.abc import Sequence
 from ltq._aio.batcher import Batcher
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link, is_lasting
-from ltq.brokers.redis._roles.chunks import CALL_TASKS, chunks, envelope_size, queue_of_envelope
-from ltq.brokers.redis._roles.registry import Registry
+from ltq.brokers.redis._operations.chunks import (
+    CALL_TASKS,
+    chunks,
+    envelope_size,
+    queue_of_envelope,
+)
+from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import send_groups
 from ltq.message import Envelope, Published

@@ -4,7 +4,7 @@ from ltq._names import namespace_of
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._roles.registry import Registry
+from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import send_groups
 
