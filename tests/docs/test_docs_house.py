@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from docs._wrap import WIDTH, wrapped
+from ltq.brokers.redis._scripts.calls import SCRIPTS
 from tests.docs.pages import DOCS, PAGES, README, ROOT, name_of, prose_of
 
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
@@ -86,6 +87,11 @@ class TestFilesOfTheHouse:
         parts = {"cli", "conformance"}  # one folder each for a command, for a half of the suite
         all_rooms = {f"{folder}/" for folder in folders if not parts & {*folder.parts[:-1]}}
         assert rooms == all_rooms | {"ltq/brokers/redis/lua/"}
+
+    def test_the_calls_of_the_drawn_walks_are_there(self) -> None:
+        named = re.findall(r"\bcalls\.(\w+)", (DOCS / "architecture.md").read_text("utf-8"))
+        assert set(named) <= {script.__name__ for script in SCRIPTS.values()}
+        assert named != []
 
     def test_every_promise_names_files(self) -> None:
         text = (DOCS / "reliability.md").read_text("utf-8").partition("\n## ")[0]
