@@ -34,13 +34,18 @@ from devtools.surface import shown_types
 TESTS = ROOT / "tests"
 SUITE = PACKAGE / "testing" / "conformance"
 
-SEAM = ("errors", "logger", "message", "_aio.", "broker", "_worker.parts")
+SEAM = ("errors", "logger", "message", "_aio.", "broker", "_worker.protocols")
 """What every part of a worker may know, by the beginnings of names: the seam, the lifecycle, and
 the protocols by which the parts are joined."""
 
 PARTS = {
     "_worker.fetcher": {"_worker.isolation"},
-    "_worker.task_pool": {"_worker.isolation", "_worker.outliving", "_worker.threads", "events"},
+    "_worker.task_pool": {
+        "_worker.isolation",
+        "_worker.leftover_threads",
+        "_worker.threads",
+        "events",
+    },
     "_worker.executor": {
         *("_worker.outcomes", "_worker.threads"),
         *("context", "middleware", "options", "task", "_declared"),
@@ -57,7 +62,7 @@ STARTERS = {
     *("ltq._aio.service", "ltq._worker.task_pool", "ltq.worker", "ltq.context"),
     *("ltq.handles", "ltq.notebook", "ltq.middleware.prometheus"),
     *("ltq.cli.demo.command", "ltq.cli.run._reload"),
-    *("ltq.testing._box", "ltq.testing._loops", "ltq.testing._store"),
+    *("ltq.testing._box", "ltq.testing._loops", "ltq.testing._box_broker"),
 }
 """Modules that start asyncio tasks themselves, mostly because users' code runs in them, and in the
 user's context. Background work is a `Service`."""

@@ -12,11 +12,11 @@ from ltq.message import Envelope
 from ltq.scheduler import Scheduler
 from ltq.state import TaskState
 from ltq.task import Task
+from ltq.testing._box_broker import BoxBroker, Gate, RecordingBroker
 from ltq.testing._clock import Clock, mover_of
 from ltq.testing._flaky import FlakyBroker
 from ltq.testing._history import History
 from ltq.testing._session import Session, others_left
-from ltq.testing._store import BoxBroker, BoxStore, Gate
 from ltq.worker import Worker
 
 Target = Worker[Any] | App | Scheduler
@@ -48,7 +48,7 @@ class Box:
         self._with_scheduler = with_scheduler
         self._is_running = running
         self._is_used = False
-        self._store = BoxStore(clock)
+        self._store = RecordingBroker(clock)
         self._history = History(self._store, clock, self.task)
         self._broker = BoxBroker(self._store)
         if running:  # a fixture has no event loop, but the first send has one

@@ -11,8 +11,8 @@ from ltq._aio.service import first_of
 from ltq._scheduler.loop import LONGEST_SLEEP, SchedulerLoop
 from ltq.broker import Broker
 from ltq.schedule import Schedule
+from ltq.testing._box_broker import Gate
 from ltq.testing._loops import WORLD
-from ltq.testing._store import Gate
 from ltq.worker import Worker
 
 _LEAVE_TIMEOUT = 10.0

@@ -10,7 +10,7 @@ import pytest
 import ltq
 from ltq._declared import DeclaredTask
 from ltq._worker.executor import Executor
-from ltq._worker.parts import CancelReason
+from ltq._worker.protocols import CancelReason
 from ltq._worker.threads import ThreadCalls
 from ltq.broker import Settler
 from ltq.message import Delivery, Finish, Lease, Outcome, Requeue

@@ -126,7 +126,7 @@ class TestStop:
     async def test_one_that_does_not_end_is_requeued_while_it_runs(
         self, stand: Stand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr("ltq._worker.run._SWALLOWED", 0.0)
+        monkeypatch.setattr("ltq._worker.run._CANCEL_TIMEOUT", 0.0)
 
         @stand.worker.task
         async def stay() -> None:
@@ -216,7 +216,7 @@ class TestListener:
     ) -> None:
         run = stand.run()
         run.loop_blocked()
-        assert "is blocked by something that is no task" in caplog.text
+        assert "is blocked by code outside any task" in caplog.text
 
 
 class TestHealth:

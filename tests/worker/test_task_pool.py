@@ -7,7 +7,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from ltq._worker.parts import CancelReason
+from ltq._worker.protocols import CancelReason
 from ltq._worker.task_pool import TaskPool
 from ltq._worker.threads import ThreadCalls
 from ltq.events import Event, EventStream
@@ -261,7 +261,7 @@ class TestEvents:
         assert [event.duration for event in told] == [None]
 
 
-class TestOutlivingThreads:
+class TestLeftoverThreads:
     async def test_a_retry_waits_for_the_end_of_the_thread(self, stand: Stand) -> None:
         until = await stand.outlive(RETRY)
         assert (stand.pool.free, stand.pool.used, stand.writer.ids) == (2, 1, [])

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from ltq.cli.run._listen import Listen
+from ltq.cli.run._address import ServerAddress
 from ltq.logger import get_logger
 from ltq.state import WorkerHealth
 from ltq.worker import Worker
@@ -60,7 +60,7 @@ def _status(health: WorkerHealth, within: float) -> str:
 
 @asynccontextmanager
 async def serve_health(
-    workers: Sequence[Worker[Any]], listen: Listen, within: float
+    workers: Sequence[Worker[Any]], address: ServerAddress, within: float
 ) -> AsyncIterator[None]:
     """Answer every request with 200 or 503 and a JSON body.
 
@@ -77,10 +77,10 @@ async def serve_health(
         writer.close()
 
     async def start(port: int) -> asyncio.Server:
-        return await asyncio.start_server(answer, listen.host, port)
+        return await asyncio.start_server(answer, address.host, port)
 
-    server = await listen.start(start)
-    logger.info("health at %s", listen.url(server.sockets[0].getsockname()[1]))
+    server = await address.serve(start)
+    logger.info("health at %s", address.url(server.sockets[0].getsockname()[1]))
     async with server:
         yield
 

@@ -13,8 +13,8 @@ from ltq.cli._broker import export_broker_url
 from ltq.cli._errors import WrongUseError, exclusive
 from ltq.cli._options import broker_url_option, duration, log_format_option, log_level_option
 from ltq.cli._target import load_runnable, split_target, workers_of
+from ltq.cli.run._address import ServerAddress
 from ltq.cli.run._health import serve_health
-from ltq.cli.run._listen import Listen
 from ltq.cli.run._metrics import measure, serve_metrics
 from ltq.cli.run._process import run_here
 from ltq.cli.run._reload import Reloader, reload_command
@@ -145,11 +145,13 @@ def run(  # noqa: PLR0913  its options
     schedulers = schedulers_of(workers) if with_scheduler else []
     servers: list[AbstractAsyncContextManager[None]] = []
     if metrics_port is not None:
-        listen = Listen("metrics", metrics_host, metrics_port, max(processes, metrics_ports))
-        servers.append(serve_metrics(measure(workers), workers, listen))
+        count = max(processes, metrics_ports)
+        address = ServerAddress("metrics", metrics_host, metrics_port, count)
+        servers.append(serve_metrics(measure(workers), workers, address))
     if health_port is not None:
-        listen = Listen("health", health_host, health_port, max(processes, health_ports))
-        servers.append(serve_health(workers, listen, health_within))
+        count = max(processes, health_ports)
+        address = ServerAddress("health", health_host, health_port, count)
+        servers.append(serve_health(workers, address, health_within))
     if processes > 1:
         sys.exit(asyncio.run(Supervisor(_child_command(processes), processes).run()))
     run_here(runnable, servers, schedulers, burst=burst)

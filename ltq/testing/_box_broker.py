@@ -20,7 +20,7 @@ from ltq.testing._loops import WORLD
 _numbers = count(1)
 
 
-class BoxStore(MemoryBroker):
+class RecordingBroker(MemoryBroker):
     """A store in memory that remembers the tasks it took."""
 
     def __init__(self, clock: Clock) -> None:
@@ -74,7 +74,7 @@ class Gate:
 class BoxBroker(FlakyBroker):
     """The broker of what is under test. Workers that follow its clock wait at the gate to claim."""
 
-    def __init__(self, store: BoxStore) -> None:
+    def __init__(self, store: RecordingBroker) -> None:
         super().__init__(store)
         self.gate: Gate | None = None
         self.before_send: Callable[[], Awaitable[None]] | None = None
