@@ -113,12 +113,15 @@ class Follower(Service):
         self._pause = FASTEST_POLL
         self._hurry.set()
 
-    def refuse(self, error: BrokerError | None) -> None:
-        """Let all feeds fail, and those to come, until this is called with None."""
+    def refuse(self, error: BrokerError) -> None:
+        """Let all feeds fail, also those opened from now on, until `accept` is called."""
         self._refusal = error
-        if error is not None:
-            for feed in self._all_feeds():
-                feed.fail(error)
+        for feed in self._all_feeds():
+            feed.fail(error)
+
+    def accept(self) -> None:
+        """End what `refuse` began: feeds that are opened from now on work."""
+        self._refusal = None
 
     async def aclose(self) -> None:
         """Stop; feeds that are still open fail."""

@@ -286,7 +286,7 @@ class TestReplies:
 
         monkeypatch.setattr(Link, "_exchange", ask)
         async with RedisBroker(redis_url) as broker:
-            with pytest.raises(BrokerError, match=f"reply to {SCRIPTS[name].__name__} "):
+            with pytest.raises(BrokerError, match=f"reply to {name} "):
                 await broker._here().link.evaluate(call_of(name))
 
 

@@ -93,13 +93,13 @@ class RedisStore(Store):
     async def send_again(self, envelope: Envelope) -> Published:
         """What the link sends after it got no answer to a send of a new id."""
         link, again = self.broker._here().link, structs.replace(envelope, has_new_id=True)
-        call = calls.Send(prefix=self.prefix, groups=send_groups([again]))
+        call = calls.SendCall(prefix=self.prefix, groups=send_groups([again]))
         (answer,) = (await link.evaluate(call.repeated())).answers
         return answer
 
     async def replay(self, queue: str, call: str, ids: list[str]) -> list[Published]:
         """A replay by a call of a known id."""
-        replay = calls.Replay(prefix=self.prefix, queue=queue, call=call, ids=ids)
+        replay = calls.ReplayCall(prefix=self.prefix, queue=queue, call=call, ids=ids)
         return await self.broker._here().link.evaluate(replay)
 
     def claimed(self, model: Model, claim: Claiming) -> None:

@@ -132,7 +132,7 @@ async def due(broker: RedisBroker) -> None:
         group, link = consumer._groups[0], consumer._link
 
         async def now() -> bool:
-            nothing = calls.Claim(
+            nothing = calls.ClaimCall(
                 prefix=group.prefix,
                 claim_id="id",
                 consumer="c",

@@ -15,6 +15,11 @@ R_co = TypeVar("R_co", covariant=True)
 class Call(msgspec.Struct, Generic[R_co], frozen=True):
     """A call that may be repeated safely if its reply is lost."""
 
+    @property
+    def title(self) -> str:
+        """What error messages call it: the name of the script or of the command."""
+        raise NotImplementedError
+
     def words(self) -> tuple[Argument, ...]:
         """The command as it is sent."""
         raise NotImplementedError
@@ -36,6 +41,10 @@ class Command(Call[Reply], frozen=True):
     """A command of Redis, whose reply stays as it is."""
 
     parts: tuple[Argument, ...]
+
+    @property
+    def title(self) -> str:
+        return str(self.parts[0])
 
     def words(self) -> tuple[Argument, ...]:
         return self.parts

@@ -254,8 +254,8 @@ class Link:
         try:
             return call.read(reply)
         except _MISREAD as error:
-            kind = type(call).__name__
-            text = f"Redis at {self._name} sent a reply to {kind} that LTQ cannot read: {error!r}"
+            server = f"Redis at {self._name}"
+            text = f"{server} sent a reply to {call.title} that LTQ cannot read: {error!r}"
             raise BrokerError(text) from error
 
     def _refused(self, error: RedisError) -> RefusedError:

@@ -20,7 +20,6 @@ from ltq.brokers.redis import _keys
 from ltq.brokers.redis._busy_poll import parse_busy_poll
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.brokers.redis._doctor.examine import examine
-from ltq.brokers.redis._doctor.survey import holders
 from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._notifications import Notifications, parse_notifications
 from ltq.brokers.redis._operations import dead_letters, schedule_slots, settle, tasks
@@ -29,6 +28,7 @@ from ltq.brokers.redis._operations.hazards import hazards
 from ltq.brokers.redis._operations.registry import read_namespaces
 from ltq.brokers.redis._operations.repair import repair
 from ltq.brokers.redis._operations.sweep import sum_of, sweep
+from ltq.brokers.redis._operations.workers import read_workers
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server import server_time
 from ltq.brokers.redis._session import Session
@@ -194,7 +194,7 @@ class RedisBroker(Broker):
     async def cancel(self, queue: str, task_id: str, result_ttl: float) -> bool:
         """See `Inspector.cancel`."""
         prefix = _keys.prefix(namespace_of(queue))
-        call = calls.Cancel(prefix=prefix, id=task_id, result_ttl=result_ttl)
+        call = calls.CancelCall(prefix=prefix, id=task_id, result_ttl=result_ttl)
         answer = await self._here().link.evaluate(call)
         if answer is calls.CancelAnswer.GONE:
             raise TaskNotFoundError(task_id)
@@ -206,7 +206,7 @@ class RedisBroker(Broker):
 
     async def workers(self) -> list[WorkerInfo]:
         """See `Inspector.workers`."""
-        return await holders(self, self._here().link)
+        return await read_workers(self._here().link, await self._namespaces())
 
     async def examine(
         self, *, scan: int = DEFAULT_SCAN, on_scan: Callable[[int], object] | None = None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from ltq.broker import Finding, Severity
-from ltq.brokers.redis._doctor.inventory import Inventory, Odd
+from ltq.brokers.redis._doctor.inventory import Inventory, OddKeys
 from ltq.brokers.redis._doctor.survey import Server
 from ltq.brokers.redis._notifications import NEEDED, missing_flags
 
@@ -276,7 +276,9 @@ def check_inventory(found: Inventory) -> Iterator[Finding]:
         (found.endless, "without the TTL they should have", "delete them"),
     )
     told = [
-        Finding("keys", Severity.WARNING, f"keys {text}: {odd.count}, {_some(odd)}{scope}", advice)
+        Finding(
+            "keys", Severity.WARNING, f"keys {text}: {odd.count}, {_examples(odd)}{scope}", advice
+        )
         for odd, text, advice in odds
         if odd.count
     ]
@@ -291,8 +293,8 @@ def check_inventory(found: Inventory) -> Iterator[Finding]:
         )
 
 
-def _some(odd: Odd) -> str:
-    return ", ".join(odd.some) + (", ..." if odd.count > len(odd.some) else "")
+def _examples(odd: OddKeys) -> str:
+    return ", ".join(odd.examples) + (", ..." if odd.count > len(odd.examples) else "")
 
 
 def _int(text: str | None) -> int:

@@ -107,9 +107,9 @@ async def try_out(link: Link) -> Rights:
 async def _try_scripts(link: Link, prefix: str) -> tuple[str, ...]:
     """Run those that only read. The others use no commands but those that were tried."""
     trials: tuple[Script[Any], ...] = (
-        calls.Examine(prefix=prefix, names=[]),
-        calls.States(prefix=prefix, ids=[]),
-        calls.Stats(prefix=prefix, overdue_after=0.0, queues=[]),
+        calls.ExamineCall(prefix=prefix, names=[]),
+        calls.StatesCall(prefix=prefix, ids=[]),
+        calls.StatsCall(prefix=prefix, overdue_after=0.0, queues=[]),
     )
     failed = []
     for call in trials:

@@ -5,18 +5,13 @@
 
 import statistics
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from ltq._names import namespace_of
-from ltq.broker import Broker
-from ltq.brokers.redis import _keys
 from ltq.brokers.redis._doctor.permissions import Rights, try_out
 from ltq.brokers.redis._link import Link, RefusedError
 from ltq.brokers.redis._server import is_notified, server_info, server_time
 from ltq.errors import BrokerError
-from ltq.state import TaskState, WorkerInfo
 
 _OPTIONS = (
     *("notify-keyspace-events", "appendonly", "appendfsync", "save"),
@@ -48,7 +43,7 @@ class Server:
     """None where the server takes no writes now."""
 
 
-async def look_at_server(link: Link) -> Server:
+async def survey_server(link: Link) -> Server:
     """Ask the server about itself. Raises `BrokerError` where it does not answer."""
     info = await server_info(link)
     pings, clock = await _ping(link)
@@ -99,36 +94,3 @@ async def _clock(link: Link) -> float | None:
         return await server_time(link)
     except RefusedError:
         return None
-
-
-async def holders(broker: Broker, link: Link) -> list[WorkerInfo]:
-    """The workers that hold leased tasks, sorted by name."""
-    states: list[TaskState[bytes]] = []
-    for stats in await broker.stats(await broker.queues()):
-        if stats.working:
-            key = _keys.leases(namespace_of(stats.queue), stats.queue)
-            ids = [reply.decode("utf-8", "replace") for reply in await _members(link, key)]
-            found = await broker.states(stats.queue, ids)
-            states += [state for state in found if state is not None]
-    return _by_holder(states)
-
-
-async def _members(link: Link, key: str) -> Sequence[Any]:
-    reply: Sequence[Any] = await link.call("ZRANGE", key, 0, -1)
-    return reply
-
-
-def _by_holder(states: Iterable[TaskState[bytes]]) -> list[WorkerInfo]:
-    held: dict[str, list[TaskState[bytes]]] = {}
-    for state in states:
-        if state.worker is not None and not state.status.is_final:
-            held.setdefault(state.worker, []).append(state)
-    return [
-        WorkerInfo(
-            name=name,
-            running=tuple(sorted(state.id for state in own)),
-            task_names=tuple(sorted({state.task_name for state in own})),
-            since=min((s.last_dequeue_time for s in own if s.last_dequeue_time), default=None),
-        )
-        for name, own in sorted(held.items())
-    ]

@@ -45,7 +45,7 @@ async def replay(link: Link, queue: str, ids: Sequence[str]) -> list[Published]:
     prefix, call_id = _prefix(queue), new_id()
     answers: list[Published] = []
     for chunk in _chunks(ids, _CALL_WRITES):
-        call = calls.Replay(prefix=prefix, queue=queue, call=call_id, ids=chunk)
+        call = calls.ReplayCall(prefix=prefix, queue=queue, call=call_id, ids=chunk)
         answers += await link.evaluate(call)
     return answers
 
@@ -56,13 +56,13 @@ async def purge(link: Link, queue: str, ids: Sequence[str] | None, older_than: f
         return await _purge_all(link, queue, older_than)
     prefix, removed = _prefix(queue), 0
     for chunk in _chunks(ids, _CALL_WRITES):
-        call = calls.Purge(prefix=prefix, queue=queue, older_than=older_than, ids=chunk)
+        call = calls.PurgeCall(prefix=prefix, queue=queue, older_than=older_than, ids=chunk)
         removed += (await link.evaluate(call)).removed
     return removed
 
 
 async def _purge_all(link: Link, queue: str, older_than: float) -> int:
-    call = calls.Purge(
+    call = calls.PurgeCall(
         prefix=_prefix(queue), queue=queue, older_than=older_than, limit=_CALL_WRITES, ids=[]
     )
     purged = await link.evaluate(call)
@@ -78,7 +78,7 @@ def _prefix(queue: str) -> str:
 
 
 async def _read(link: Link, namespace: str, ids: list[str]) -> list[DeadLetter]:
-    letters = await link.evaluate(calls.DeadLetters(prefix=_keys.prefix(namespace), ids=ids))
+    letters = await link.evaluate(calls.DeadLettersCall(prefix=_keys.prefix(namespace), ids=ids))
     return [letter for letter in letters if letter is not None]
 
 

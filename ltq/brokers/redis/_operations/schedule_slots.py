@@ -14,7 +14,7 @@ async def fire(link: Link, registry: Registry, slot: ScheduleSlot) -> SlotReceip
     namespace = namespace_of(slot.queue)
     await registry.add(namespace)
     reply = await link.evaluate(
-        calls.Fire(
+        calls.FireCall(
             prefix=_keys.prefix(namespace),
             schedule=slot.schedule,
             spec=slot.spec,

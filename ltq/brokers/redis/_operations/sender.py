@@ -42,7 +42,7 @@ class Sender:
     async def send(self, envelopes: Sequence[Envelope]) -> list[Published]:
         """Send so many tasks as go into one call, at once."""
         await self._registry.add(self._namespace)
-        call = calls.Send(prefix=self._prefix, groups=send_groups(envelopes))
+        call = calls.SendCall(prefix=self._prefix, groups=send_groups(envelopes))
         reply = await self._link.evaluate(call)
         if reply.new_lanes:  # perhaps the server was emptied
             await self._registry.add_again(self._namespace)

@@ -28,7 +28,7 @@ async def finish(link: Link, outcomes: Sequence[Outcome]) -> list[Receipt]:
     receipts: dict[int, Receipt] = {}
     for namespace, chunk in chunks(outcomes, queue_of_outcome, outcome_size, _FINISH_TASKS):
         groups = finish_groups([outcomes[i] for i in chunk])
-        call = calls.Finish(prefix=_keys.prefix(namespace), groups=groups)
+        call = calls.FinishCall(prefix=_keys.prefix(namespace), groups=groups)
         receipts.update(zip(chunk, await link.evaluate(call), strict=True))
     return [receipts[i] for i in range(len(outcomes))]
 
@@ -42,14 +42,14 @@ async def heartbeat(link: Link, leases: Sequence[Lease], duration: float) -> lis
         for i in chunk:
             words += (leases[i].id, leases[i].queue, leases[i].token)
         prefix = _keys.prefix(namespace)
-        call = calls.Heartbeat(prefix=prefix, duration=duration, leases=words)
+        call = calls.HeartbeatCall(prefix=prefix, duration=duration, leases=words)
         lost += [leases[chunk[i]] for i in await link.evaluate(call, patience=patience)]
     return lost
 
 
 async def progress(link: Link, lease: Lease, progress: Progress) -> bool:
     """See `Settler.progress`."""
-    call = calls.Progress(
+    call = calls.ProgressCall(
         prefix=_keys.prefix(namespace_of(lease.queue)),
         id=lease.id,
         token=lease.token,

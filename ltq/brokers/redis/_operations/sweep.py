@@ -25,7 +25,7 @@ async def sweep(link: Link, namespace: str, grace: float = 0.0) -> Swept:
     prefix, grace = _keys.prefix(namespace), min(grace, MAX_SECONDS)
     total = Swept()
     for _ in range(_SWEEP_CALLS):
-        call = calls.Sweep(prefix=prefix, limit=_SWEEP_TASKS, grace=grace)
+        call = calls.SweepCall(prefix=prefix, limit=_SWEEP_TASKS, grace=grace)
         swept = await link.evaluate(call)
         total = sum_of((total, swept))
         if sum(astuple(swept)) < _SWEEP_TASKS:

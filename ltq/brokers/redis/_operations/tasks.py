@@ -27,7 +27,7 @@ async def read_states(
     states: list[TaskState[bytes] | None] = []
     for start in range(0, len(ids), STATES_TASKS):
         chunk = [*ids[start : start + STATES_TASKS]]
-        states += await link.evaluate(calls.States(prefix=prefix, ids=chunk))
+        states += await link.evaluate(calls.StatesCall(prefix=prefix, ids=chunk))
     return states
 
 
@@ -55,7 +55,7 @@ async def read_stats(link: Link, queues: Sequence[str]) -> list[QueueStats]:
     """See `Inspector.stats`."""
     stats: dict[str, QueueStats] = {}
     for namespace, positions in by_namespace(queues, str).items():
-        call = calls.Stats(
+        call = calls.StatsCall(
             prefix=_keys.prefix(namespace),
             overdue_after=_OVERDUE_AFTER,
             queues=[queues[i] for i in positions],
@@ -67,7 +67,7 @@ async def read_stats(link: Link, queues: Sequence[str]) -> list[QueueStats]:
 async def clear(link: Link, queue: str) -> int:
     """See `Inspector.clear`."""
     prefix = _keys.prefix(namespace_of(check_name("queue", queue)))
-    call = calls.Clear(prefix=prefix, queue=queue, limit=_CLEAR_TASKS)
+    call = calls.ClearCall(prefix=prefix, queue=queue, limit=_CLEAR_TASKS)
     cleared = 0
     while removed := await link.evaluate(call):
         cleared += removed

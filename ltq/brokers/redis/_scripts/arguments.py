@@ -102,13 +102,14 @@ def _finish_group(outcomes: Sequence[Outcome]) -> list[Argument]:
     if isinstance(first, Finish):
         status, seconds = first.status, first.result_ttl
         has_result = status is Status.COMPLETED or bool(first.result)
-        flags = ("dead " if first.dead else "") + ("result" if has_result else "")
+        flags = {"dead": first.dead, "result": has_result}
     else:
         status = Status.DELAYED if first.delay > 0 else Status.PENDING
         seconds = first.delay
-        flags = ("failed " if first.failed else "") + ("front" if first.front else "")
+        flags = {"failed": first.failed, "front": first.front}
     fields = _outcome_fields(first)
-    arguments: list[Argument] = [first.lease.queue, status.value, seconds, flags]
+    words = " ".join([word for word, holds in flags.items() if holds])
+    arguments: list[Argument] = [first.lease.queue, status.value, seconds, words]
     arguments += (len(outcomes), len(fields))
     arguments += fields
     for outcome in outcomes:

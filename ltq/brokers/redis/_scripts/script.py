@@ -25,6 +25,10 @@ class Script(Call[R_co], Generic[R_co], frozen=True, kw_only=True):
 
     prefix: str
 
+    @property
+    def title(self) -> str:
+        return self.name
+
     def words(self) -> tuple[Argument, ...]:
         return "EVALSHA", sha(self.name), 1, *self._arguments()
 

@@ -16,5 +16,7 @@ local function add_ready(lane, priority, id, front)
 end
 local function count_added(member) return #(added[member] or {}) end
 local function flush_ready()
-  for _, member in ipairs(members) do enqueue_ready(member, unpack(added[member])) end
+  for _, member in ipairs(members) do
+    enqueue_ready(string.sub(member, 3), string.sub(member, 1, 1), unpack(added[member]))
+  end
 end

@@ -38,7 +38,7 @@ local function move_due(status, index, kind, moment)
       local hash = read(id)
       if not hash then
         lost = lost + 1
-        bury_unusable(id, queue, 'what the task was is gone')
+        bury_unusable(id, queue, "the task's data is missing")
       elseif hash.status == status then
         move[status](id, queue, hash)
       end
