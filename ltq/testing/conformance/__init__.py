@@ -11,8 +11,9 @@
 That is a whole test file. `make_broker` is the one fixture that the suite asks for: a callable
 without arguments that returns another broker on the same store at each call. Each test needs an
 empty store; the suite closes the brokers it has opened. It needs pytest and pytest-asyncio, in
-either mode. `ltq.testing.conformance.seam` is the half about a broker's own calls, ``.workers` the
-half about workers, schedulers and handles over it. See `docs/broker.md`.
+either mode. `ltq.testing.conformance.seam` is the half about a broker's own calls,
+`ltq.testing.conformance.workers` the half about workers, schedulers and handles over it. See
+`docs/broker.md`.
 """
 
 from ltq.testing.conformance import seam, workers
