@@ -13,6 +13,9 @@ MAX_ENDED = 10_000
 RECHECK = 1.0
 """Seconds until a lane is looked at again whose limit is used up by running tasks."""
 
+OVERDUE_AFTER = 60.0
+"""Seconds after the end of a lease from which it counts as overdue."""
+
 THROUGHPUT_STEP = 10
 """Seconds in which tasks that end are counted together."""
 

@@ -256,7 +256,7 @@ class Link:
         except _MISREAD as error:
             server = f"Redis at {self._name}"
             text = f"{server} sent a reply to {call.title} that LTQ cannot read: {error!r}"
-            raise BrokerError(text) from error
+            raise RefusedError(text) from error  # a repeated call would be answered alike
 
     def _refused(self, error: RedisError) -> RefusedError:
         if isinstance(error, _FINAL):

@@ -175,6 +175,7 @@ class RedisConsumer:
     async def aclose(self) -> None:
         """See `Consumer.aclose`."""
         self._on_close()
+        self._wake_ups.give_back(self._groups)
         await self._wake_ups.aclose()
 
     async def __aenter__(self) -> Self:

@@ -18,6 +18,9 @@ BLOCK = 8.4
 _BLOCK_SLACK = 1.5
 """Seconds a blocking pop may come back late before its connection counts as broken."""
 
+_PASS_ON_WITHIN = 1.0
+"""Seconds that a consumer which ends waits until its wake-ups are passed on."""
+
 
 class WakeUps(Service):
     """Takes the wake-ups of one consumer: `woken` of its lane groups names the lanes to look at.
@@ -50,10 +53,18 @@ class WakeUps(Service):
             raise error
 
     async def aclose(self) -> None:
-        """Stop waiting. Wake-ups that are being passed on still are."""
+        """Stop waiting. Wake-ups that were taken and not used go to other consumers."""
         self.stop()
         await cancel_all(self._pops.values())
-        await self.drain()
+        if not await self.drain(_PASS_ON_WITHIN):
+            await cancel_all(self._others())
+
+    def give_back(self, groups: Iterable[LaneGroup]) -> None:
+        """Pass on the wake-ups that no claim followed: this consumer ends."""
+        for group in groups:
+            for lane in group.woken:
+                self._spawn(self._pass_on(group, lane), "pass-on")
+            group.woken.clear()
 
     async def _wait_for_pop(self, timeout: float | None) -> None:
         loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from ltq._names import check_name, namespace_of
+from ltq.brokers._rules.constants import OVERDUE_AFTER
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._operations.chunks import by_namespace
@@ -14,9 +15,6 @@ STATES_TASKS = 500
 
 _CLEAR_TASKS = 1000
 """Tasks removed in one call."""
-
-_OVERDUE_AFTER = 60.0
-"""Seconds after the end of a lease from which it counts as overdue."""
 
 
 async def read_states(
@@ -57,7 +55,7 @@ async def read_stats(link: Link, queues: Sequence[str]) -> list[QueueStats]:
     for namespace, positions in by_namespace(queues, str).items():
         call = calls.StatsCall(
             prefix=_keys.prefix(namespace),
-            overdue_after=_OVERDUE_AFTER,
+            overdue_after=OVERDUE_AFTER,
             queues=[queues[i] for i in positions],
         )
         stats |= {one.queue: one for one in await link.evaluate(call)}
