@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from ltq._names import namespace_of
 from ltq.brokers.redis import _keys
+from ltq.names import namespace_of
 
 names = st.text(string.ascii_letters + string.digits + "_.:-", min_size=1, max_size=200)
 

@@ -10,11 +10,11 @@ import redis.asyncio
 import ltq
 from devtools.servers import RedisServer
 from ltq import Status, Worker
-from ltq._names import new_id
 from ltq.broker import Broker
 from ltq.brokers.redis import RedisBroker
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Finish, Lease
+from ltq.names import new_id
 from tests.eventually import eventually
 
 

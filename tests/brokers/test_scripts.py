@@ -15,7 +15,6 @@ import pytest
 import redis
 
 import ltq.brokers.redis
-from ltq._names import new_id
 from ltq.broker.schedule_slots import ScheduleSlot
 from ltq.brokers.redis import RedisBroker, _keys
 from ltq.brokers.redis._link import Link
@@ -25,6 +24,7 @@ from ltq.brokers.redis._scripts.script import Script
 from ltq.brokers.redis._scripts.texts import CONSTANTS, sha, source
 from ltq.errors import BrokerError, ConfigurationError, LtqError, TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Outcome, Receipt, Requeue
+from ltq.names import new_id
 from ltq.options import Limit, Priority, Rate
 from ltq.state import Progress, Status
 from tests.conformance.factories import claim_one, lose, publish, publish_many

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 import ltq
-from ltq._names import new_id
 from ltq._worker.run import RunConfig, WorkerRun
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import BrokerError
 from ltq.message import Outcome, Receipt
+from ltq.names import new_id
 from ltq.state import Status
 from tests.eventually import eventually
 from tests.worker.doubles import make_lease, soon, turns

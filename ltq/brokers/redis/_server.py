@@ -4,9 +4,9 @@ import asyncio
 
 from redis.exceptions import RedisError
 
-from ltq._names import new_id
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link, RefusedError
+from ltq.names import new_id
 
 _PROBE_TTL = 1000
 """Milliseconds that the key of a probe stays."""

@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from ltq._names import namespace_of, new_id
 from ltq.broker.feed import Feed
 from ltq.brokers._follow import FASTEST_POLL, SLOWEST_POLL, Follower, Target
 from ltq.brokers.redis import _keys
@@ -19,6 +18,7 @@ from ltq.brokers.redis._notifications import NEEDED, Notifications, are_on
 from ltq.brokers.redis._operations.tasks import read_states
 from ltq.brokers.redis._server import write_probe
 from ltq.errors import BrokerError
+from ltq.names import namespace_of, new_id
 from ltq.state import TaskState
 
 logger = logging.getLogger("ltq.broker")

@@ -12,7 +12,6 @@ from functools import partial
 
 from redis.asyncio import Redis
 
-from ltq._names import namespace_of
 from ltq.broker import DEFAULT_LEASE, DEFAULT_SCAN, Broker, Consumer, Finding, redact
 from ltq.broker.feed import Feed
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
@@ -36,6 +35,7 @@ from ltq.brokers.redis._url import new_client, split_url
 from ltq.brokers.redis._watch_hub import WatchHub
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
+from ltq.names import namespace_of
 from ltq.options import Limit
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 

@@ -7,7 +7,6 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Self
 
-from ltq._names import consumer_name, namespace_of
 from ltq.broker import Claim
 from ltq.broker.isolation import ClaimBudget
 from ltq.brokers.redis import _keys
@@ -19,6 +18,7 @@ from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import flag
 from ltq.errors import BrokerError
 from ltq.message import Delivery
+from ltq.names import consumer_name, namespace_of
 from ltq.options import Limit
 
 logger = logging.getLogger("ltq.broker")

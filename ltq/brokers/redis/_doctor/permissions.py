@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ltq._names import new_id
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link, RefusedError
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import Script
+from ltq.names import new_id
 
 STRING, ABSENT = "<a string>", "<nothing>"
 """Keys of a trial: commands that write meet a key of a wrong type, those that remove meet none."""

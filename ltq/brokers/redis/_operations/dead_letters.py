@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ltq._names import check_name, namespace_of, new_id
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._scripts import calls
 from ltq.message import DeadLetter, Published
+from ltq.names import check_name, namespace_of, new_id
 
 _CALL_READS = 100
 """Dead letters of one reply: each may be as large as a message."""

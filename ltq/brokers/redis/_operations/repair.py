@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
-from ltq._names import new_id
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._operations.registry import add_namespace
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server import server_time
 from ltq.errors import BrokerError
+from ltq.names import new_id
 from ltq.options import Priority
 
 _CALL_KEYS = 200

@@ -1,12 +1,12 @@
 """Slots of schedules in Redis."""
 
-from ltq._names import namespace_of
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import send_groups
+from ltq.names import namespace_of
 
 
 async def fire(link: Link, registry: Registry, slot: ScheduleSlot) -> SlotReceipt:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ltq._names import namespace_of
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._call import Argument
 from ltq.brokers.redis._link import CALL_PATIENCE, Link
@@ -12,6 +11,7 @@ from ltq.brokers.redis._operations.chunks import chunks, outcome_size, queue_of_
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import finish_groups
 from ltq.message import Lease, Outcome, Receipt
+from ltq.names import namespace_of
 from ltq.state import Progress
 
 _FINISH_TASKS = 100

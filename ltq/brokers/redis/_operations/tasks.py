@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from ltq._names import check_name, namespace_of
 from ltq.brokers._rules.constants import OVERDUE_AFTER
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._operations.chunks import by_namespace
 from ltq.brokers.redis._scripts import calls
+from ltq.names import check_name, namespace_of
 from ltq.state import QueueStats, TaskState
 
 STATES_TASKS = 500

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from ltq._names import namespace_of
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._operations.tasks import read_queues, read_states, read_stats
+from ltq.names import namespace_of
 from ltq.state import TaskState, WorkerInfo
 
 
