@@ -38,7 +38,7 @@ def namespace_of(queue: str) -> str:
 def new_id() -> str:
     """A new task id: 24 hexadecimal digits, 96 random bits.
 
-    The random bits come from the system, for each id anew. Ids made in advance could repeat: after
+    The system is asked for random bits for each id. Ids made in advance could repeat: after
     a fork that Python does not see, or when a machine is started several times from one snapshot.
     """
     return os.urandom(12).hex()

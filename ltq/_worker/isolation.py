@@ -22,7 +22,7 @@ class IsolationWait:
 
     A wait begins when a claim has to leave a task behind that needs isolation. It succeeds once
     few enough tasks run. If its time is up before that, it has failed: the worker claims the task
-    all the same, and does not wait again for `WAIT_AGAIN_AFTER` seconds.
+    anyway, and does not wait again for `WAIT_AGAIN_AFTER` seconds.
 
     `clock` gives seconds, by default the event loop's.
     """
@@ -30,7 +30,7 @@ class IsolationWait:
     def __init__(self, *, clock: Clock | None = None) -> None:
         self._clock = clock or asyncio.get_running_loop().time
         self._isolation: int | None = None
-        """How many tasks may run with the waiting one, itself included; None: no task waits."""
+        """How many tasks may run with the waiting one, itself included; None if none waits."""
         self._deadline = -math.inf
         """When the present wait ends, or the last one ended."""
 
@@ -50,7 +50,7 @@ class IsolationWait:
         return max(0.0, self._deadline - self._clock()) if self._is_too_full(running) else 0.0
 
     def has_failed(self, running: int) -> bool:
-        """Whether the time is up although too many tasks run: claim the task all the same."""
+        """Whether the time is up although too many tasks run: claim the task anyway."""
         return self._is_too_full(running) and not self.seconds_left(running)
 
     def _is_too_full(self, running: int) -> bool:

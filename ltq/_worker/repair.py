@@ -1,4 +1,4 @@
-"""The loop that puts tasks back that are in no list of their queue any more."""
+"""The loop that repairs queues: it puts tasks back that are in no list of their queue."""
 
 import asyncio
 import logging

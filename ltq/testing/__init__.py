@@ -1,4 +1,4 @@
-"""Testing tasks and the code that sends them: in memory, by a clock that the test moves.
+"""Testing tasks and the code that sends them: in memory, with a clock that the test moves.
 
 async with ltq.testing.use(worker) as box:
     await checkout(12)

@@ -14,16 +14,16 @@ Moment = datetime | str | float
 
 
 class Clock:
-    """The time of workers, schedulers and a broker under test. It stands still unless it is moved.
+    """The time of workers, schedulers and a broker under test. It stands still until it is moved.
 
         clock = Clock(start="2030-01-01T12:00:00Z")
         async with ltq.testing.use(worker, clock=clock):
             await clock.advance(hours=1)
 
-    `start` is an aware datetime, an ISO 8601 text of one, or Unix seconds; None is now, in whole
+    `start` is an aware datetime, an ISO 8601 text of one, or Unix seconds; None means now, in whole
     seconds. A running task may wait for something real: a thread, a socket. `patience` is how many
-    real seconds the clock waits for that before it moves on. Calling the clock gives Unix seconds.
-    Raises `ConfigurationError`.
+    real seconds the clock waits for that before it moves on. A call of the clock returns Unix
+    seconds. Raises `ConfigurationError`.
     """
 
     def __init__(self, start: Moment | None = None, *, patience: Seconds = 1.0) -> None:
@@ -32,7 +32,7 @@ class Clock:
         _MOVERS[self] = self._mover
 
     def __call__(self) -> float:
-        """Unix seconds."""
+        """The present moment, in Unix seconds."""
         return self._mover.now
 
     def __repr__(self) -> str:
@@ -53,7 +53,7 @@ class Clock:
     ) -> None:
         """Move on by a timedelta, or by seconds, minutes, hours and days together.
 
-        All that is due until then happens at its own time, in order: delayed tasks start, retries
+        Whatever is due until then happens at its own time, in order: delayed tasks start, retries
         run, cron slots are fired, timeouts end. Raises `ConfigurationError` for a negative time
         and inside a task, and the error that ended a worker or a scheduler, such as a
         `LifespanError`.
@@ -88,12 +88,12 @@ _MOVERS: WeakKeyDictionary[Clock, Mover] = WeakKeyDictionary()
 
 
 def mover_of(clock: Clock) -> Mover:
-    """What moves a clock, for those that take part in it."""
+    """The mover of a clock, for those that take part in its moves."""
     return _MOVERS[clock]
 
 
 def _unix(name: str, moment: object) -> float:
-    """Unix seconds of a moment."""
+    """A moment in Unix seconds. Raises `ConfigurationError`, which names the parameter."""
     parsed = moment
     if isinstance(parsed, str):
         try:

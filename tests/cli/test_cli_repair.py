@@ -21,7 +21,7 @@ async def test_it_says_what_it_did(broker: Broker, redis_url: str) -> None:
 
 async def test_there_may_be_none(redis_url: str) -> None:
     done = await call_ltq("repair", "--broker-url", redis_url)
-    assert done == Done(0, "no workers are known here\n", "")
+    assert done == Done(0, "no queues yet\n", "")
 
 
 async def test_json_for_programs(broker: Broker, redis_url: str) -> None:

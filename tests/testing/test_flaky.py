@@ -115,7 +115,7 @@ class TestFaults:
     async def test_the_next_so_many_calls_fail(self, broker: FlakyBroker) -> None:
         fault = broker.fail(next=3)
         for _ in range(3):
-            with pytest.raises(ltq.BrokerError, match="as the test wants it"):
+            with pytest.raises(ltq.BrokerError, match="because the test wants it to"):
                 await broker.ping()
         await broker.ping()
         assert (fault.count, fault.left) == (3, 0)

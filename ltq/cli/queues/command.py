@@ -76,7 +76,7 @@ async def _read(url: str | None) -> list[QueueStats]:
 @json_option
 @broker_url_option
 def size(queue: str, broker_url: str | None, as_json: bool) -> None:
-    """Print how many tasks wait in a queue: pending and delayed ones.
+    """Print how many tasks wait in a queue, pending or delayed.
 
     \b
     Example:

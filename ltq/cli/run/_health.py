@@ -1,7 +1,7 @@
 """`ltq run --health-port`: whether the workers of this process consume, over HTTP.
 
-A live process and a server that answers prove nothing. A healthy worker claims tasks, and renews
-the leases of those it runs.
+A running process and an answering server do not prove that. A healthy worker claims tasks, and
+renews the leases of those it runs.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ logger = get_logger("cli")
 _HEALTHY = {"ok", "full", "stopping"}
 
 _REQUEST_TIMEOUT = 5.0
-"""Seconds a client gets for its request."""
+"""Seconds that a client gets for its request."""
 
 
 def judge(workers: Sequence[Worker[Any]], within: float) -> tuple[bool, dict[str, Any]]:
@@ -34,7 +34,7 @@ def judge(workers: Sequence[Worker[Any]], within: float) -> tuple[bool, dict[str
 
 
 def _report(worker: Worker[Any], within: float) -> dict[str, Any]:
-    """Describe a worker by the one of its runs that has not claimed for longest."""
+    """Describe a worker by that of its runs whose last claim was the longest ago."""
     runs = worker.health()
     if not runs:
         return {"worker": worker.name, "status": "starting"}

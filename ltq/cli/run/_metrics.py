@@ -1,4 +1,4 @@
-"""`ltq run --metrics-port`: the metrics of the workers, over HTTP."""
+"""`ltq run --metrics-port`: the metrics of this process's workers, over HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -15,7 +15,7 @@ logger = get_logger("cli")
 
 
 def measure(workers: Sequence[Worker]) -> Prometheus:
-    """Return the workers' Prometheus middleware. Workers without one get it, before all others.
+    """Return the workers' Prometheus middleware. Workers without one get it as their first.
 
     Raises `ConfigurationError` if prometheus-client is missing, `WrongUseError` if the workers
     have different registries.
@@ -55,7 +55,7 @@ async def serve_metrics(
     logger.info("metrics at %smetrics", address.url(server.server_port))
     try:
         async with AsyncExitStack() as stack:
-            for worker in workers:  # an App's workers have loops of their own: this one is closed
+            for worker in workers:  # in an App, workers use other loops: close them in this one too
                 stack.push_async_callback(worker.aclose)
                 await stack.enter_async_context(metrics.watch_queues(worker))
             yield

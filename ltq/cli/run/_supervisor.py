@@ -1,4 +1,4 @@
-"""`ltq run --processes N`: child processes, kept running."""
+"""`ltq run --processes N`: run child processes, and restart those that crash."""
 
 import asyncio
 import os
@@ -24,7 +24,10 @@ _WRONG_USE = 2
 
 
 def stop_with_supervisor() -> None:
-    """In a child: stop as on SIGTERM when the supervisor has ended, even if it was killed."""
+    """In a child: stop as on SIGTERM when the supervisor has ended, even if it was killed.
+
+    Does nothing in a process without a supervisor.
+    """
     if not os.environ.get(SUPERVISED):
         return
     loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()

@@ -65,7 +65,7 @@ from ltq.worker import Worker
     "--health-port",
     type=click.IntRange(0, 65535),
     metavar="PORT",
-    help="Serve health on PORT over HTTP: whether workers consume. With --processes as above.",
+    help="Serve over HTTP whether workers consume. With --processes, each takes a port from PORT.",
 )
 @click.option(
     "--health-host",
@@ -117,8 +117,8 @@ def run(  # noqa: PLR0913  its options
     """Run a worker, or an App, until SIGTERM or Ctrl-C.
 
     MODULE is imported with the current directory on the path. On a signal, running tasks get the
-    worker's shutdown_timeout to end; those that do not are requeued. A second signal requeues them
-    at once. --broker-url overrides the URL in the code.
+    worker's shutdown_timeout to end; the rest are requeued. A second signal requeues them at once.
+    --broker-url overrides the URL in the code.
 
     \b
     Examples:
@@ -136,7 +136,7 @@ def run(  # noqa: PLR0913  its options
         _reload(_parse_target(target, app), processes)
     runnable = load_runnable(_parse_target(target, app), want_app=app is not None)
     workers = workers_of(runnable)
-    # Only now: the module may have set up logging as it likes.
+    # Only now: the user's module may have set up logging itself.
     setup_logging(log_level, as_json=as_json, everybody=True)
     for worker in workers:
         _adjust(worker, concurrency, broker_url)
@@ -158,21 +158,21 @@ def run(  # noqa: PLR0913  its options
 
 
 def _child_command(processes: int) -> list[str]:
-    """Return this command for one of several processes, which share the ports."""
+    """Return this command for one of several processes, which share a range of ports."""
     count = str(processes)
     return own_command("--processes", "1", "--metrics-ports", count, "--health-ports", count)
 
 
 def _reload(target: str, processes: int) -> NoReturn:
-    """Run this command in a child process, and again after each change of a file."""
+    """Run this command in a child process, and restart it after each change of a file."""
     if processes > 1:
         raise exclusive("--reload", "--processes")
-    split_target(target)  # a target of a wrong form will not run after any change
+    split_target(target)  # no change of a file mends a target of a wrong form
     sys.exit(asyncio.run(Reloader(reload_command(), Path.cwd()).run()))
 
 
 def _parse_target(target: str | None, app: str | None) -> str:
-    """Return the one target of `mod:worker`, `--app mod:app` or `mod:app --app`."""
+    """Return the target from `mod:worker`, `--app mod:app` or `mod:app --app`."""
     if target and app:
         raise exclusive(target, f"--app {app}")
     named = target or app

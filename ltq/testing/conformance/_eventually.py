@@ -9,12 +9,12 @@ from typing import TypeVar, cast, overload
 T = TypeVar("T")
 
 PATIENCE = 10.0 * float(os.environ.get("LTQ_TEST_PATIENCE") or 1)
-"""Seconds after which something counts as never. It is waited out by a test that fails, so it is
-long enough for a busy machine. `LTQ_TEST_PATIENCE` multiplies it."""
+"""Seconds after which something counts as never happening. Only a test that fails waits so long,
+so it is enough for a busy machine. `LTQ_TEST_PATIENCE` multiplies it."""
 
 SOON = 3.0
-"""Seconds within which news has to come. Less than it takes until a broker looks by itself, in case
-that news was lost: with more, a test would not notice that it was."""
+"""Seconds within which a notification has to arrive. It is less than the interval at which brokers
+poll in case one was lost: with more, a test would not notice a lost one."""
 
 _PAUSE = 0.005
 

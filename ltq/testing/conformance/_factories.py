@@ -1,4 +1,4 @@
-"""What the suite is made of: envelopes, and the few steps that many tests take."""
+"""Envelopes for the tests of the suite, and the steps that many of them take."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
@@ -16,11 +16,11 @@ QUEUE = "mail:send"
 T = TypeVar("T")
 
 _ROUND_TRIPS = 6
-"""More than it takes to open a connection and to send a command."""
+"""More round trips than it takes to open a connection and to send a command."""
 
 
 def make_envelope(**fields: Any) -> Envelope:
-    """A task of the queue `mail:send`; `fields` say what is special about it."""
+    """An envelope in the queue `mail:send`; `fields` override its fields."""
     queue = fields.get("queue", QUEUE)
     defaults: dict[str, Any] = {"id": new_id(), "queue": queue, "task_name": queue, "body": b"{}"}
     return Envelope(**{**defaults, **fields})
@@ -41,7 +41,7 @@ async def publish_many(broker: Broker, count: int, **fields: Any) -> list[str]:
 
 
 async def claim_one(broker: Broker, consumer: Consumer) -> Delivery:
-    """Claim one task that is ready or soon will be."""
+    """Claim one task that is ready or will soon be."""
     (delivery,) = await broker.claim(consumer, 1, timeout=SOON)
     return delivery
 
@@ -52,16 +52,16 @@ async def claim_ids(consumer: Consumer, limit: int, running: int = 0) -> list[st
 
 
 async def started(broker: Broker, waiting: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-    """Start something that waits, and let it get to where it waits.
+    """Start a coroutine that waits, and let it run until it waits.
 
-    No broker says when a wait has begun. Calls that are made meanwhile go the same way, so when
-    several of them have been answered, the wait has reached the store as well. A store where that
-    is not so makes a test easier to pass, never harder.
+    A broker does not tell when a wait has begun. Other calls take the same way, so after several of
+    them have been answered, the wait has reached the store as well. If that is not true of a store,
+    the test becomes easier to pass, never harder.
     """
     task = asyncio.create_task(waiting)
     for _ in range(_ROUND_TRIPS):
         await asyncio.sleep(0)
-        await broker.states(QUEUE, ["nobody"])
+        await broker.states(QUEUE, ["nothing"])
     return task
 
 
