@@ -1,4 +1,4 @@
-"""What is seen from outside: counts of a queue, and who works."""
+"""What is seen from outside: the counts of a queue, and the workers that hold tasks."""
 
 from collections.abc import Iterable, Sequence
 
@@ -22,12 +22,12 @@ def queue_stats(places: Places, queue: str, now: float) -> QueueStats:
         rate=throughput.rate(places, queue, now),
         by_priority={level.name.lower(): number for level, number in by_priority.items()},
         oldest=_oldest(places, queue, now),
-        overdue=0,  # every claim takes back what has run out
+        overdue=0,  # every claim takes back leases that have ended
     )
 
 
 def workers(namespaces: Iterable[Places]) -> list[WorkerInfo]:
-    """The consumers that hold tasks now, sorted by name."""
+    """The consumers that hold tasks at present, sorted by name."""
     held: dict[str, list[Record]] = {}
     for places in namespaces:
         for record in places.queues.working():
@@ -36,7 +36,7 @@ def workers(namespaces: Iterable[Places]) -> list[WorkerInfo]:
 
 
 def _oldest(places: Places, queue: str, now: float) -> float | None:
-    """Seconds the ready task has waited that waits longest: it is the first of its line."""
+    """Seconds that the oldest ready task has waited. It is the first in one of the lines."""
     heads = [
         record
         for lane in places.lanes.of(queue)

@@ -1,4 +1,4 @@
-"""Reading and removing tasks: states, counts of queues, waiting tasks that are cleared."""
+"""Reading the states of tasks and the counts of queues, and clearing queues."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,13 +10,13 @@ from ltq.brokers.redis._scripts import calls
 from ltq.state import QueueStats, TaskState
 
 STATES_TASKS = 500
-"""Tasks read in one call."""
+"""Most tasks read in one call."""
 
 _CLEAR_TASKS = 1000
-"""Tasks removed in one call."""
+"""Most tasks removed in one call."""
 
 _OVERDUE_AFTER = 60.0
-"""Seconds after the end of a lease from which it counts as overdue."""
+"""Seconds after its end from which a lease counts as overdue."""
 
 
 async def read_states(
@@ -34,7 +34,7 @@ async def read_states(
 async def find_state(
     link: Link, namespaces: Iterable[str], task_id: str
 ) -> TaskState[bytes] | None:
-    """The state of a task in any of these namespaces."""
+    """The state of a task in any of these namespaces; None if there is none."""
     for namespace in namespaces:
         (state,) = await read_states(link, namespace, [task_id])
         if state is not None:
