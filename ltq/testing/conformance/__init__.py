@@ -8,11 +8,12 @@
     def make_broker(tmp_path):
         return lambda: MyBroker(f"mine://{tmp_path}/tasks")
 
-That is a whole test file. `make_broker` is the one fixture that the suite asks for: a callable
-without arguments that returns another broker on the same store at each call. Each test needs an
-empty store; the suite closes the brokers it has opened. It needs pytest and pytest-asyncio, in
-either mode. `ltq.testing.conformance.seam` is the half about a broker's own calls, ``.workers` the
-half about workers, schedulers and handles over it. See `docs/broker.md`.
+That is a whole test file. The suite asks for one fixture, `make_broker`: a callable without
+arguments that returns another broker on the same store at each call. The store has to be empty when
+a test begins; the suite closes the brokers it has opened. It needs pytest and pytest-asyncio, in
+either mode. `ltq.testing.conformance.seam` is the half about a broker's own calls, and
+`ltq.testing.conformance.workers` the half about workers, schedulers and handles over a broker. See
+`docs/broker.md`.
 """
 
 from ltq.testing.conformance import seam, workers
