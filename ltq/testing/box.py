@@ -18,8 +18,9 @@ from ltq.state import TaskState
 from ltq.task import Task
 from ltq.testing._box_broker import BoxBroker, Gate, RecordingBroker
 from ltq.testing._history import History
+from ltq.testing._mover import mover_of
 from ltq.testing._session import Session, others_left
-from ltq.testing.clock import Clock, Moment, mover_of
+from ltq.testing.clock import Clock, Moment
 from ltq.testing.flaky import FlakyBroker
 from ltq.worker import Worker
 

@@ -324,7 +324,7 @@ class SqliteStore(MemoryStore):
             yield now
 
     @contextmanager
-    def _look(self) -> Iterator[float]:
+    def _read_step(self) -> Iterator[float]:
         with self._lock, self._transaction("PRAGMA query_only = on", "PRAGMA query_only = off"):
             yield self.clock()
 

@@ -29,7 +29,7 @@ def _finish_one(places: Places, outcome: Outcome, now: float) -> Receipt:
         is_repeated = isinstance(outcome, Requeue) and record.returned == lease.token
         return Receipt.OK if is_repeated else Receipt.STALE
     if record.status is not Status.WORKING:
-        return Receipt.OK  # only its own outcome takes a task away under its present token
+        return Receipt.OK  # under its present token, only this very outcome can have ended it
     record.failure = outcome.failure
     if isinstance(outcome, Finish):
         _end(places, record, outcome, now)

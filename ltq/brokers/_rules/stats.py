@@ -1,4 +1,4 @@
-"""What is seen from outside: counts of a queue, and who works."""
+"""What is seen from outside: the counts of a queue, and the workers that hold tasks."""
 
 from collections.abc import Iterable, Sequence
 
@@ -28,7 +28,7 @@ def queue_stats(places: Places, queue: str, now: float) -> QueueStats:
 
 
 def workers(namespaces: Iterable[Places]) -> list[WorkerInfo]:
-    """The consumers that hold tasks now, sorted by name."""
+    """The consumers that hold tasks at present, sorted by name."""
     held: dict[str, list[Record]] = {}
     for places in namespaces:
         for record in places.queues.working():
@@ -37,7 +37,7 @@ def workers(namespaces: Iterable[Places]) -> list[WorkerInfo]:
 
 
 def _oldest(places: Places, queue: str, now: float) -> float | None:
-    """Seconds the ready task has waited that waits longest: it is the first of its line."""
+    """Seconds that the oldest ready task has waited. It is the first in one of the lines."""
     heads = [
         record
         for lane in places.lanes.of(queue)

@@ -1,11 +1,11 @@
-"""How quickly the tasks of a queue end: counted in steps of some seconds, over a minute."""
+"""How quickly the tasks of a queue end: they are counted in steps of a few seconds."""
 
 from ltq.brokers._rules.constants import THROUGHPUT_STEP, THROUGHPUT_STEPS
 from ltq.brokers._rules.places import Places
 
 
 def mark(places: Places, queue: str, now: float) -> None:
-    """A task of a queue ended in a worker."""
+    """Count a task of a queue that has ended in a worker."""
     step = int(now // THROUGHPUT_STEP)
     places.end_counts.add(queue, step, oldest=step - THROUGHPUT_STEPS + 1)
 

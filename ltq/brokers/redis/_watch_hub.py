@@ -1,7 +1,7 @@
 """Watching over one Pub/Sub connection: keyspace notifications tell which tasks may have changed.
 
-The order is always: subscribe, wait for the confirmation, read. A confirmation marks its task, so
-it is read then; after a reconnect everything is confirmed, and read, again. `ltq.brokers._follow`
+The order is always: subscribe, wait for the confirmation, read. A confirmation marks its task,
+which is then read. After a reconnect everything is confirmed and read again. `ltq.brokers._follow`
 reads what is marked, and polls if the server sends no notifications.
 """
 
@@ -30,7 +30,7 @@ _RETRY_PAUSE = 0.5
 """Seconds between attempts to read the server's settings while it cannot be reached."""
 
 _PASSING = frozenset(("hset", "hdel"))
-"""Events of a task's key while the task goes on. At its end the key gets a TTL or is deleted."""
+"""Events of a task's key before the end. At the end the key gets a TTL or is deleted."""
 
 
 class WatchHub:

@@ -1,4 +1,4 @@
-"""Claiming from Redis: one script a claim."""
+"""Claiming tasks from Redis."""
 
 import asyncio
 import logging
@@ -58,7 +58,7 @@ class RedisConsumer:
         self._grace = random.uniform(0, min(_GRACE_SPREAD, lease / 10))
         self._before_sweep = before_sweep
         self._on_close = on_close
-        self._claiming = asyncio.Lock()  # a claim id stands for one call at a time
+        self._claiming = asyncio.Lock()  # one call at a time has a claim id
         self._wake_ups = WakeUps(link)
         by_namespace: dict[str, list[str]] = {}
         for lane in dict.fromkeys(lanes):

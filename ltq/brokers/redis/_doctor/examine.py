@@ -1,4 +1,4 @@
-"""The whole examination of a Redis server: its settings, queues and keys."""
+"""The complete examination of a Redis server: its settings, queues and keys."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
-"""What a Redis server says about itself, tried out where it can be. Nothing is changed.
+"""What a Redis server says about itself, tried out if possible. Nothing is changed.
 
-`checks` judges it.
+`checks` judges the result.
 """
 
 import statistics
@@ -18,33 +18,33 @@ _OPTIONS = (
     *("maxmemory-policy", "maxclients", "min-replicas-to-write"),
 )
 _PINGS = 20
-"""Round trips that are measured."""
+"""How many round trips are measured."""
 
 _NOTIFIED_WITHIN = 1.0
-"""Seconds a server has to send the notification that tries it out."""
+"""Seconds within which the server has to send a notification."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A server and the way to it."""
+    """A server, and the connection to it."""
 
     info: Mapping[str, str] = field(default_factory=dict)
-    """What INFO says; empty where it is refused."""
+    """What INFO says; empty if it is refused."""
     config: Mapping[str, str] | None = None
-    """Settings by name, None where CONFIG is refused."""
+    """Settings by name; None if CONFIG is refused."""
     median_ping: float = 0.0
     worst_ping: float = 0.0
     """Seconds."""
     clock: float = 0.0
-    """Seconds that the server's clock is ahead of this machine's."""
+    """Seconds by which the server's clock is ahead of this machine's."""
     notified: bool | None = None
-    """Whether a notification came; None where that could not be tried."""
+    """Whether a notification arrived; None if that could not be tried."""
     rights: Rights | None = None
-    """None where the server takes no writes now."""
+    """What the user may do; None if the server accepts no writes now."""
 
 
 async def survey_server(link: Link) -> Server:
-    """Ask the server about itself. Raises `BrokerError` where it does not answer."""
+    """Ask the server about itself. Raises `BrokerError` if it does not answer."""
     info = await server_info(link)
     pings, clock = await _ping(link)
     try:
@@ -76,7 +76,7 @@ async def _config(link: Link) -> dict[str, str] | None:
 
 
 async def _ping(link: Link) -> tuple[list[float], float]:
-    """Round trips, and how far the server's clock is ahead, by the quickest of them."""
+    """The round trip times, and how far the server's clock is ahead, by the quickest of them."""
     pings, best, clock = [], float("inf"), 0.0
     for _ in range(_PINGS):
         start, began = time.perf_counter(), time.time()
@@ -89,7 +89,7 @@ async def _ping(link: Link) -> tuple[list[float], float]:
 
 
 async def _clock(link: Link) -> float | None:
-    """The server's time, None where it is not told."""
+    """The server's time; None if it does not tell."""
     try:
         return await server_time(link)
     except RefusedError:

@@ -1,4 +1,4 @@
-"""Dead letters in Redis: read, enqueued again and removed, in batches."""
+"""Reading, replaying and purging dead letters in Redis, in batches."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -9,14 +9,14 @@ from ltq.message import DeadLetter, Published
 from ltq.names import check_name, namespace_of, new_id
 
 _CALL_READS = 100
-"""Dead letters of one reply: each may be as large as a message."""
+"""Most dead letters in one reply: each may be as large as a message."""
 
 _CALL_WRITES = 500
-"""Dead letters of one script that writes."""
+"""Most dead letters of one call that writes."""
 
 
 async def read(link: Link, queue: str, limit: int, offset: int) -> list[DeadLetter]:
-    """See `DeadLetters.dead_letters`. What comes or goes meanwhile shifts nothing."""
+    """See `DeadLetters.dead_letters`. Letters that come or go meanwhile do not shift the others."""
     if limit <= 0:
         return []
     namespace, first = namespace_of(queue), max(0, offset)
@@ -32,7 +32,7 @@ async def read(link: Link, queue: str, limit: int, offset: int) -> list[DeadLett
 async def find(
     link: Link, namespaces: Iterable[str], queue: str | None, task_id: str
 ) -> DeadLetter | None:
-    """The dead letter of a task, of a queue or (None) of any in these namespaces."""
+    """The dead letter of a task in a queue, or in any queue of these namespaces if that is None."""
     for namespace in namespaces:
         for letter in await _read(link, namespace, [task_id]):
             if queue in (None, letter.queue):

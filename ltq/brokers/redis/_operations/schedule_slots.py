@@ -10,7 +10,7 @@ from ltq.names import namespace_of
 
 
 async def fire(link: Link, registry: Registry, slot: ScheduleSlot) -> SlotReceipt:
-    """See `ScheduleStore.fire`. Repeated after a lost reply it finds its own slot kept."""
+    """See `ScheduleStore.fire`. A call repeated after a lost reply finds its own slot kept."""
     namespace = namespace_of(slot.queue)
     await registry.add(namespace)
     reply = await link.evaluate(

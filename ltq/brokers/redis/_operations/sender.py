@@ -28,7 +28,7 @@ class Sender:
         self._batcher = Batcher(self._send_batch, CALL_TASKS, is_lasting)
 
     async def send_soon(self, envelope: Envelope) -> Published:
-        """Send a task; those that come while a call is under way share the next one."""
+        """Send a task. Tasks that come while a call is under way share the next call."""
         return await self._batcher.call(envelope)
 
     async def _send_batch(self, envelopes: Sequence[Envelope]) -> list[Published]:
@@ -40,7 +40,7 @@ class Sender:
         return answers
 
     async def send(self, envelopes: Sequence[Envelope]) -> list[Published]:
-        """Send so many tasks as go into one call, at once."""
+        """Send tasks in one call, at once. There must not be too many for that, see `chunks`."""
         await self._registry.add(self._namespace)
         call = calls.SendCall(prefix=self._prefix, groups=send_groups(envelopes))
         reply = await self._link.evaluate(call)

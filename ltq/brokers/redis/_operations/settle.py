@@ -1,4 +1,4 @@
-"""Telling Redis what becomes of deliveries: outcomes, renewed leases, progress."""
+"""Recording in Redis what becomes of deliveries: outcomes, renewed leases, progress."""
 
 from collections.abc import Sequence
 
@@ -15,10 +15,10 @@ from ltq.names import namespace_of
 from ltq.state import Progress
 
 _FINISH_TASKS = 100
-"""Most outcomes of one script: each takes longer than a step of other scripts."""
+"""Most outcomes of one call: they take longer than the steps of other scripts."""
 
 _HEARTBEAT_PATIENCE = 0.5
-"""Seconds a heartbeat waits at least, however short the lease is."""
+"""Seconds that a heartbeat waits at least, even if the lease is shorter."""
 
 _encode_progress = msgspec.json.Encoder().encode
 

@@ -1,4 +1,4 @@
-"""Reading and removing tasks: states, counts of queues, waiting tasks that are cleared."""
+"""Reading the states of tasks and the counts of queues, and clearing queues."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,10 +11,10 @@ from ltq.names import check_name, namespace_of
 from ltq.state import QueueStats, TaskState
 
 STATES_TASKS = 500
-"""Tasks read in one call."""
+"""Most tasks read in one call."""
 
 _CLEAR_TASKS = 1000
-"""Tasks removed in one call."""
+"""Most tasks removed in one call."""
 
 
 async def read_states(
@@ -32,7 +32,7 @@ async def read_states(
 async def find_state(
     link: Link, namespaces: Iterable[str], task_id: str
 ) -> TaskState[bytes] | None:
-    """The state of a task in any of these namespaces."""
+    """The state of a task in any of these namespaces; None if there is none."""
     for namespace in namespaces:
         (state,) = await read_states(link, namespace, [task_id])
         if state is not None:

@@ -1,9 +1,9 @@
-"""The Lua scripts as typed calls: the fields are the arguments of the script's header, in order.
+"""The Lua scripts as typed calls: their fields are the arguments of the script's header, in order.
 
     swept = await link.evaluate(calls.SweepCall(prefix=prefix, limit=200))
 
-A last field that is a list is sent as so many arguments. `tests/brokers/test_scripts.py` holds
-the fields to the headers. What each argument and reply means is said in `lua/<script>.lua`.
+If the last field is a list, each item is sent as an argument. `tests/brokers/test_scripts.py`
+compares the fields with the headers. `lua/<script>.lua` explains each argument and reply.
 """
 
 from collections.abc import Mapping
@@ -46,9 +46,9 @@ class ClaimAnswer(StrEnum):
 
     CLAIMED = "claimed"
     REPEATED = "repeated"
-    """The tasks are those of the call before, whose reply was lost."""
+    """The tasks are those of an earlier call, whose reply was lost."""
     DUE = "due"
-    """Nothing was given: what is due has to be moved first."""
+    """No task was given: due tasks have to be moved first."""
 
 
 class ClaimReply(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ class ClaimReply(msgspec.Struct, frozen=True):
     answer: ClaimAnswer
     deliveries: list[Delivery]
     lost: int
-    """Ids that had no usable hash; each has a dead letter now."""
+    """How many ids had no usable hash. Each has a dead letter now."""
     due_in: float | None
     """Seconds until another claim may give more without a wake-up; None if that is unknown."""
     start_in: float | None
@@ -147,11 +147,11 @@ class KeySeen(NamedTuple):
     """What a key holds."""
 
     type: str
-    """As Redis names it; "none" if there is no such key."""
+    """The type as Redis names it; "none" if the key does not exist."""
     ttl: int
-    """Milliseconds, -1 without end."""
+    """Milliseconds until it expires; -1 if it does not."""
     status: str
-    """Of a task, else empty."""
+    """The status of a task; empty for other keys."""
     has_place: bool
     """False for a task that has lost its place."""
 
@@ -187,7 +187,7 @@ class FireReply(NamedTuple):
 
     receipt: SlotReceipt
     new_lanes: int
-    """How many of the lanes nothing was sent to before."""
+    """How many of the lanes are new: nothing was sent to them before."""
 
 
 class FireCall(Script[FireReply], frozen=True, kw_only=True):
@@ -213,7 +213,7 @@ _NOT_FIRED = (b"", b"other", b"passed")
 
 
 class HeartbeatCall(Script[list[int]], frozen=True, kw_only=True):
-    """Renew leases; the reply holds the positions of those that are lost."""
+    """Renew leases. The reply holds the positions of those that are lost."""
 
     name: ClassVar[str] = "heartbeat"
 
@@ -225,7 +225,7 @@ class HeartbeatCall(Script[list[int]], frozen=True, kw_only=True):
 
 
 class ProgressCall(Script[bool], frozen=True, kw_only=True):
-    """Show how far a running task is; False if the lease is lost."""
+    """Show how far a running task is. The reply is False if the lease is lost."""
 
     name: ClassVar[str] = "progress"
 
@@ -263,9 +263,9 @@ class Repaired(NamedTuple):
     """Tasks that had lost their place."""
 
     repaired: int
-    """They were put back."""
+    """How many were put back."""
     doubtful: int
-    """Pending ones whose ready list should be read."""
+    """How many pending tasks may be missing in their ready list, which should be read."""
 
 
 class RepairCall(Script[Repaired], frozen=True, kw_only=True):
@@ -300,7 +300,7 @@ class SendReply(NamedTuple):
 
     answers: list[Published]
     new_lanes: int
-    """How many of their lanes nothing was sent to before."""
+    """How many of their lanes are new: nothing was sent to them before."""
 
 
 class SendCall(RepeatedKnowingly[SendReply], frozen=True, kw_only=True):
@@ -316,7 +316,7 @@ class SendCall(RepeatedKnowingly[SendReply], frozen=True, kw_only=True):
 
 
 class StatesCall(Script[list[TaskState[bytes] | None]], frozen=True, kw_only=True):
-    """Read tasks, without their bodies; None for an unknown or expired id."""
+    """Read tasks without their bodies. The reply has None for an unknown or expired id."""
 
     name: ClassVar[str] = "states"
 
@@ -344,7 +344,7 @@ class StatsCall(Script[list[QueueStats]], frozen=True, kw_only=True):
 
 
 class SweepCall(Script[Swept], frozen=True, kw_only=True):
-    """Move what is due, and take back what dead workers left."""
+    """Move due tasks, and take back those of dead workers."""
 
     name: ClassVar[str] = "sweep"
 
@@ -378,4 +378,4 @@ SCRIPTS: Mapping[str, type[Script[Any]]] = {
         SweepCall,
     )
 }
-"""All of them, by name."""
+"""All calls, by the name of their script."""

@@ -5,7 +5,7 @@ KEYS[1] prefix       of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] duration     seconds from now
 ARGV[2...] leases    for each lease: id, queue, token
 
-RETURNS the positions (from 0) of the leases that are lost
+RETURNS the positions, from 0, of the leases that are lost
 ]]
 local prefix, duration = KEYS[1], tonumber(ARGV[1])
 -- @include call_or_reset, free_first, lease_end

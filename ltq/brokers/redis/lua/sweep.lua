@@ -1,9 +1,9 @@
 --[[
-sweep: let delayed tasks that are due wait in their lanes, and take back what dead workers left.
+sweep: make delayed tasks that are due ready, and take back the tasks of dead workers.
 
 KEYS[1] prefix  of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] limit   int, most tasks of each kind
-ARGV[2] grace   seconds that leases last beyond their end
+ARGV[2] grace   seconds after its end from which a lease is taken back
 
 RETURNS {recovered, promoted, buried, lost}: `lost` ids had no usable hash
 ]]

@@ -1,4 +1,4 @@
-"""Slots of schedules: each is fired once, whoever comes first."""
+"""Slots of schedules: each is fired once, by the first scheduler that asks."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ def make_slot(**fields: Any) -> ScheduleSlot:
 
 
 async def begin(broker: Broker, **fields: Any) -> int:
-    """Let the schedule begin or go on; return the slot that is kept."""
+    """Let the schedule begin or go on. Returns its last slot."""
     return (await broker.fire(make_slot(**fields))).last
 
 
