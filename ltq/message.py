@@ -7,7 +7,7 @@ from typing import Any, Generic
 import msgspec
 from typing_extensions import TypeVar
 
-from ltq._names import new_id as new_id
+from ltq.names import new_id as new_id
 from ltq.options import DEFAULT_RESULT_TTL, Priority, SendConfig
 from ltq.state import Status
 

@@ -11,8 +11,8 @@ import msgspec
 from typing_extensions import TypedDict
 
 from ltq._display.values import short_repr
-from ltq._names import check_name
 from ltq.errors import ConfigurationError
+from ltq.names import check_name
 
 PriorityName = Literal["high", "normal", "low"]
 OnFull = Literal["raise", "wait"]

@@ -11,8 +11,8 @@ import msgspec
 
 from ltq._cron.expression import Cron, parse_cron
 from ltq._declared import DeclaredTask
-from ltq._names import namespace_of
 from ltq.message import Envelope, Message
+from ltq.names import namespace_of
 from ltq.task import Task
 
 Misfire = Literal["once", "skip", "all"]

@@ -6,7 +6,7 @@ from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
-from ltq._aio.portal import BlockingPortal, open_portal
+from ltq._aio.portal import BlockingPortal, close_portal, open_portal
 from ltq.broker import Broker, BrokerSource
 from ltq.handle import Handle
 from ltq.state import TaskState
@@ -123,3 +123,13 @@ def _follow(
     finally:
         # Do not wait: a garbage collection may end this generator, in any thread.
         portal.tell(broker, end())
+
+
+def close_sync() -> None:
+    """Close the connections that synchronous calls of this process have opened, and their thread.
+
+    This happens by itself when the process exits. Call it before a fork, or at the end of a test
+    that looks for open connections. The next synchronous call opens new ones. It may be called from
+    any thread; calls in progress raise `BrokerError`.
+    """
+    close_portal()

@@ -9,7 +9,6 @@ from typing_extensions import ParamSpec, TypeVar, Unpack
 
 from ltq._aio.portal import open_portal
 from ltq._codec.call import CallCodec
-from ltq._names import new_id
 from ltq._sender.envelopes import EnvelopeMaker
 from ltq._sender.prepared import PreparedMessage
 from ltq._sender.publish import CountingPublisher, publish
@@ -17,6 +16,7 @@ from ltq.broker import BrokerSource
 from ltq.events import EventStream
 from ltq.handle import Handle
 from ltq.message import Message
+from ltq.names import new_id
 from ltq.options import SendOptions, TaskConfig, parse_send_options
 from ltq.sync import SyncHandle
 

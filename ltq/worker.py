@@ -19,7 +19,6 @@ from ltq._aio.signals import stop_on_signals
 from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
 from ltq._declared import DeclaredTask
-from ltq._names import check_name
 from ltq._scheduler.declare import Timing, schedule_tasks
 from ltq._worker.run import RunConfig, WorkerRun
 from ltq._worker.validation import check_tasks
@@ -29,6 +28,7 @@ from ltq.errors import ConfigurationError, LifespanError
 from ltq.events import DEFAULT_BUFFER, Event, EventReader, EventStream
 from ltq.logger import get_logger
 from ltq.middleware import Middleware, default_stack
+from ltq.names import check_name
 from ltq.options import (
     DEFAULT_RESULT_TTL,
     Seconds,

@@ -42,17 +42,17 @@ class Store:
             raise self.errors.pop(0)
         return self.now
 
-    async def fire(self, tick: ScheduleSlot) -> SlotReceipt:
+    async def fire(self, slot: ScheduleSlot) -> SlotReceipt:
         if self.fire_errors:
             raise self.fire_errors.pop(0)
-        if tick.after is None:
+        if slot.after is None:
             self.kept = int(self.now) if self.kept is None else self.kept
             return SlotReceipt(self.kept)
-        if self.is_other or tick.envelope is None:
-            return SlotReceipt(tick.slot, is_other=self.is_other)
+        if self.is_other or slot.envelope is None:
+            return SlotReceipt(slot.slot, is_other=self.is_other)
         if self.answer is not Published.FULL:
-            self.kept = tick.slot
-            self.fired.append(tick.slot)
+            self.kept = slot.slot
+            self.fired.append(slot.slot)
         return SlotReceipt(self.kept or 0, self.answer)
 
     async def sleep(self, seconds: float) -> None:

@@ -21,8 +21,8 @@ class Batcher(Service, Generic[T, R]):
 
     It starts with the first item. Items that arrive during a call share the next one, at most
     `limit` at a time. Each item of a call that fails gets its error; if `is_lasting(error)`, so do
-    the items that wait, since they would fail in the same way. `drain` waits until every item has
-    its answer; `aclose` cancels those that have none.
+    the items that wait, since they would fail in the same way. `drain` waits until every
+    submitted item has its answer; `aclose` cancels those that have none.
     """
 
     def __init__(

@@ -174,13 +174,8 @@ def open_portal(instead: str) -> BlockingPortal:
         return _portal
 
 
-def close_sync() -> None:
-    """Close the connections that synchronous calls of this process have opened, and their thread.
-
-    This happens by itself when the process exits. Call it before a fork, or at the end of a test
-    that looks for open connections. The next synchronous call opens new ones. It may be called from
-    any thread; calls in progress raise `BrokerError`.
-    """
+def close_portal() -> None:
+    """Close the portal of this process, from any thread. The next synchronous call opens another."""
     global _portal
     with _lock:
         portal, _portal = _portal, None
@@ -194,6 +189,6 @@ def _forget() -> None:
     _portal, _lock = None, threading.RLock()
 
 
-atexit.register(close_sync)
+atexit.register(close_portal)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)

@@ -48,7 +48,8 @@ class Service:
         await service.drain(5.0)    # wait at most 5 s for work in progress; True if all ended
         await service.aclose()      # stop, cancel what still runs, wait until it has ended
 
-    Each call may be repeated, and made in any state. After `stop` or `aclose` it may start again.
+    Each call may be repeated, and made in any state. It may start again once its work has ended:
+    after `aclose`, or after `stop` and `wait`.
 
     The work of a subclass is its `_run`, which `start` runs in an asyncio task named `name`.
     `_spawn` starts further tasks. All are kept until they end, and `drain` and `aclose` include

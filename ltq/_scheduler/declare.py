@@ -9,10 +9,10 @@ import msgspec
 
 from ltq._cron.expression import parse_cron
 from ltq._display.values import short_repr
-from ltq._names import check_name
 from ltq._sender.prepared import PreparedMessage
 from ltq.errors import ConfigurationError
 from ltq.message import Message
+from ltq.names import check_name
 from ltq.schedule import Misfire, NeedsNoArguments, Schedule, ScheduleDecorator
 from ltq.task import Task
 

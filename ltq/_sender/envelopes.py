@@ -8,10 +8,10 @@ import msgspec
 from msgspec.structs import replace
 
 from ltq._codec.call import CallCodec
-from ltq._names import new_id
 from ltq._sender.prepared import PreparedMessage
 from ltq.errors import ConfigurationError, InvalidArgumentsError, LtqError
 from ltq.message import Envelope, Message, lane_of
+from ltq.names import new_id
 from ltq.options import SendConfig, TaskConfig
 
 T = TypeVar("T")

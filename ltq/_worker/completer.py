@@ -61,8 +61,17 @@ class Completer(Service):
             self._hurry.set()
         return await self._batcher.drain(timeout)
 
-    async def aclose(self) -> None:
+    @property
+    def is_running(self) -> bool:
+        """Whether outcomes are being written."""
+        return self._batcher.is_running
+
+    def stop(self) -> None:
         """Drop outcomes that are not written yet."""
+        self._batcher.stop()
+
+    async def aclose(self) -> None:
+        """Drop outcomes that are not written yet, and wait for the call in progress to end."""
         await self._batcher.aclose()
 
     async def _finish(self, outcomes: list[Outcome]) -> list[Receipt | None]:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -229,14 +230,21 @@ class WorkerRun:
             logger.error("%d outcomes could not be written", self._completer.waiting)
 
     async def _close(self) -> None:
-        """Close the parts, each before the parts that it uses."""
-        await self._repair.aclose()
-        await self._fetcher.aclose()
-        await self._completer.aclose()
-        await self._leases.aclose()
-        await self._consumer.aclose()
-        await self._heartbeat.aclose()
+        """Close the parts, each before the parts that it uses.
+
+        All are told to stop first, without waiting: a cancellation here, or a part that fails to
+        close, must leave no thread behind.
+        """
+        for part in (self._repair, self._fetcher, self._completer, self._leases, self._heartbeat):
+            part.stop()
         self._threads.close()
+        async with AsyncExitStack() as stack:  # the last one pushed closes first
+            stack.push_async_callback(self._heartbeat.aclose)
+            stack.push_async_callback(self._consumer.aclose)
+            stack.push_async_callback(self._leases.aclose)
+            stack.push_async_callback(self._completer.aclose)
+            stack.push_async_callback(self._fetcher.aclose)
+            stack.push_async_callback(self._repair.aclose)
 
 
 def _lanes(tasks: Iterable[DeclaredTask[..., Any]]) -> list[str]:

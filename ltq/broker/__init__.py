@@ -1,6 +1,6 @@
 """The seam between LTQ and its stores: small protocols by role, and the broker that has them all.
 
-A broker is a reliable queue of its own, for people who want no Worker:
+A broker can be used without a worker, as a reliable queue:
 
     async with Broker.from_url("redis://localhost:6379") as broker:
         await broker.publish([Envelope(id=new_id(), queue="email", task_name="email", body=b"{}")])
@@ -8,19 +8,17 @@ A broker is a reliable queue of its own, for people who want no Worker:
             for delivery in await broker.claim(consumer, 10, timeout=5):
                 await broker.release(delivery.lease, result=b'"sent"')
 
-Whatever the store, the rules are the same (`ltq.testing.conformance` holds every broker to them):
+The rules are the same for every store (`ltq.testing.conformance` holds every broker to them):
 
 - A task is in one place: ready, delayed, leased (working) or final. It moves in one atomic step.
-- The broker's clock counts; times are Unix seconds, durations seconds.
-- A claim gives a lease with a token. An outcome, a heartbeat or progress with another token than
-  the task's present one changes nothing.
-- A lease not renewed within its duration is void: `sweep` (any consumer's `claim` does it too)
-  makes its task pending again, or buries it when it has killed too many workers.
+- The broker's clock is the one that counts. Times are Unix seconds, durations are seconds.
+- A claim gives a lease with a token. An outcome, a heartbeat or progress changes nothing unless
+  its token is the task's present one.
+- A lease that is not renewed within its duration is void: `sweep` makes its task pending again, or
+  buries it if it has killed too many workers. Every `claim` of a consumer sweeps, too.
 - Every call may be repeated after a lost reply without doing its work twice.
 """
 
-from ltq._names import check_name, consumer_name, namespace_of, new_id
-from ltq.broker._schemes import redact
 from ltq.broker.base import Broker, BrokerSource
 from ltq.broker.feed import Feed
 from ltq.broker.findings import Finding, Severity, examine_queues, stands_still
@@ -38,6 +36,8 @@ from ltq.broker.roles import (
     Watcher,
 )
 from ltq.broker.schedule_slots import ScheduleSlot, ScheduleStore, SlotReceipt
+from ltq.broker.schemes import redact
+from ltq.names import check_name, consumer_name, namespace_of, new_id
 
 __all__ = [
     "DEFAULT_LEASE",

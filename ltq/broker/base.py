@@ -5,8 +5,6 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from typing import Protocol, Self
 
-from ltq.broker._schemes import broker_factory
-from ltq.broker._schemes import redact as redact
 from ltq.broker.feed import Following
 from ltq.broker.roles import (
     DEFAULT_LEASE,
@@ -19,6 +17,7 @@ from ltq.broker.roles import (
     Watcher,
 )
 from ltq.broker.schedule_slots import ScheduleStore
+from ltq.broker.schemes import broker_factory
 from ltq.errors import ConfigurationError, TaskNotFoundError
 from ltq.message import (
     Delivery,
@@ -41,9 +40,9 @@ class Broker(Publisher, Settler, Watcher, Inspector, Diagnostics, DeadLetters, S
     def from_url(url: str) -> "Broker":
         """The broker for a URL: `redis://`, `rediss://`, `unix://`, `memory://name`.
 
-        Other packages add schemes by an entry point in the group `ltq.brokers`, named by the
-        scheme, that loads a callable taking the URL. Raises `ConfigurationError` for a scheme
-        nobody knows or a URL that cannot be read.
+        Other packages add schemes: an entry point in the group `ltq.brokers`, with the name of the
+        scheme, loads a callable that takes the URL. Raises `ConfigurationError` for an unknown
+        scheme or a URL that cannot be read.
         """
         broker: Broker = broker_factory(url)(url)
         return broker
@@ -51,7 +50,7 @@ class Broker(Publisher, Settler, Watcher, Inspector, Diagnostics, DeadLetters, S
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where it connects, without a password."""
+        """Its URL, without user and password."""
 
     @property
     def is_local(self) -> bool:
@@ -67,7 +66,7 @@ class Broker(Publisher, Settler, Watcher, Inspector, Diagnostics, DeadLetters, S
         """Raise `BrokerError` if the store does not answer."""
 
     async def hazards(self) -> list[str]:
-        """What about the store may lose tasks, in words; workers log it when they start."""
+        """Settings of the store that may lose tasks, as texts. Workers log them at their start."""
         return []
 
     @abstractmethod
@@ -83,10 +82,10 @@ class Broker(Publisher, Settler, Watcher, Inspector, Diagnostics, DeadLetters, S
     ) -> Consumer:
         """A consumer of these queues (or lanes, see `ltq.message.lane_of`).
 
-        `lease` is how many seconds a claim holds without a heartbeat; `limits` are lanes';
-        `revoked` is called in the consumer's event loop with the id of a task it holds that was
-        cancelled. `before_sweep` is awaited before a claim takes back what dead consumers left:
-        the time to renew one's own leases after an outage.
+        `lease` is how many seconds a claim holds without a heartbeat. `limits` are by lane.
+        `revoked` is called in the consumer's event loop with the id of each task that is cancelled
+        while the consumer holds it. `before_sweep` is awaited before a claim takes back the tasks
+        of dead consumers, so that a consumer can renew its own leases after an outage.
         """
 
     @abstractmethod
@@ -115,7 +114,7 @@ class Broker(Publisher, Settler, Watcher, Inspector, Diagnostics, DeadLetters, S
     async def requeue(
         self, lease: Lease, *, delay: float = 0.0, timeout: float | None = None
     ) -> Receipt:
-        """Give a task back, to run again after `delay` seconds; `timeout` replaces its timeout."""
+        """Put a task back, to run again after `delay` seconds. `timeout` replaces its timeout."""
         return (await self.finish([Requeue(lease, delay=delay, timeout=timeout)]))[0]
 
     async def release(
@@ -126,7 +125,7 @@ class Broker(Publisher, Settler, Watcher, Inspector, Diagnostics, DeadLetters, S
         status: Status = Status.COMPLETED,
         result_ttl: float = DEFAULT_RESULT_TTL,
     ) -> Receipt:
-        """End a task with an encoded result; its state stays `result_ttl` seconds."""
+        """End a task with an encoded result. Its state is kept for `result_ttl` seconds."""
         if not status.is_final:
             raise ConfigurationError(f"status {status.value!r} is not final: a release needs one")
         outcome = Finish(lease, status, result=result, result_ttl=result_ttl)
@@ -144,8 +143,8 @@ class Broker(Publisher, Settler, Watcher, Inspector, Diagnostics, DeadLetters, S
     ) -> AsyncGenerator[TaskState[bytes], None]:
         """Follow a task: its present state first, then each change seen, the final one last.
 
-        Raises `TaskNotFoundError` when there is no such task (any more), `ResultTimeoutError`
-        when it is not final after `timeout` seconds.
+        Raises `TaskNotFoundError` if the task does not exist (any more), `ResultTimeoutError` if it
+        is not final after `timeout` seconds.
         """
         with Following(self.feed(queue, task_id), task_id, timeout) as following:
             last: TaskState[bytes] | None = None
@@ -169,7 +168,7 @@ class Broker(Publisher, Settler, Watcher, Inspector, Diagnostics, DeadLetters, S
 
 
 class BrokerSource(Protocol):
-    """Whoever knows which broker to use: a worker."""
+    """Something that knows which broker to use, such as a worker."""
 
     @property
     def broker(self) -> Broker:

@@ -9,18 +9,18 @@ from ltq.errors import ResultTimeoutError, TaskNotFoundError
 from ltq.state import TaskState
 
 _MOST_KEPT = 64
-"""States kept for a slow reader; beyond that the oldest are dropped, never the newest."""
+"""Most states kept for a slow reader. The oldest are dropped first, the newest never."""
 
 
 class FeedTimeoutError(Exception):
-    """Nothing came within the time given to `Feed.get`."""
+    """No state came within the timeout of `Feed.get`."""
 
 
 class Feed:
     """One reader's view of one task, used in the event loop where it was made.
 
-    A broker puts states in, the reader gets them out and closes the feed. None means that there is
-    no such task (any more). `on_close` is called once, with the feed.
+    A broker puts states in; the reader gets them out and closes the feed. None instead of a state
+    means that the task does not exist (any more). `on_close` is called once, with the feed.
     """
 
     def __init__(self, on_close: Callable[["Feed"], None]) -> None:
@@ -32,30 +32,30 @@ class Feed:
         self._closed = False
         self._last: TaskState[bytes] | None = None
         self.started: bool = False
-        """Whether anything was put in yet."""
+        """Whether a state has been put in."""
         self.only_end: bool = False
-        """Whether the reader waits for the final state: others need not be put in."""
+        """Whether the reader waits only for the final state, so that others may be left out."""
 
     def put_changed(self, state: TaskState[bytes] | None) -> bool:
-        """`put`, unless the same state was put in last; return whether it was another one."""
+        """Call `put` if the state differs from the last one; return whether it does."""
         if self.started and state == self._last:
             return False
         self.put(state)
         return True
 
     def put(self, state: TaskState[bytes] | None) -> None:
-        """Let the reader get a state."""
+        """Add a state for the reader to get."""
         self.started, self._last = True, state
         self._states.append(state)
         self._wake()
 
     def put_threadsafe(self, state: TaskState[bytes] | None) -> None:
-        """`put` from any thread. Raises `RuntimeError` if the event loop is closed just now."""
+        """`put` from any thread. Raises `RuntimeError` if the event loop closes at this moment."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.put, state)
 
     def fail(self, error: Exception) -> None:
-        """Let `get` raise this error, once the reader got what is there."""
+        """Let `get` raise this error, once the reader has got the states that are there."""
         self._error = error
         self._wake()
 
@@ -63,7 +63,7 @@ class Feed:
         """The next state, as soon as there is one.
 
         Raises `FeedTimeoutError` after `timeout` seconds, or the error given to `fail`. A state
-        that is there already is returned whatever the timeout.
+        that is there already is returned in any case.
         """
         while not self._states:
             if self._error is not None:
@@ -72,7 +72,7 @@ class Feed:
         return self._states.popleft()
 
     def close(self) -> None:
-        """Stop following. May be called again."""
+        """Stop following. Safe to call twice."""
         if not self._closed:
             self._closed = True
             self._on_close(self)
@@ -114,8 +114,8 @@ class Following:
     async def next(self) -> TaskState[bytes]:
         """The next state.
 
-        Raises `TaskNotFoundError` if there is no such task (any more), `ResultTimeoutError` at the
-        deadline.
+        Raises `TaskNotFoundError` if the task does not exist (any more), `ResultTimeoutError` at
+        the deadline.
         """
         deadline = self._deadline
         try:

@@ -7,19 +7,19 @@ from enum import StrEnum
 from ltq.state import QueueStats
 
 _IDLE = 300.0
-"""Seconds the oldest task of a queue may wait while no task of it runs."""
+"""Seconds the oldest task of a queue may wait while none of its tasks runs."""
 
 _BACKLOG = 3600.0
-"""Seconds the oldest task of a queue may wait while some run."""
+"""Seconds the oldest task of a queue may wait while some of its tasks run."""
 
 
 class Severity(StrEnum):
     """How bad a finding is."""
 
     OK = "ok"
-    """Nothing has to be done. If there is an advice, following it makes things better."""
+    """Nothing has to be done. Following the advice, if there is any, makes things better."""
     WARNING = "warning"
-    """Something is slow or stands still, or soon will be."""
+    """Something is slow or has come to a halt, or soon will."""
     DANGER = "danger"
     """Tasks may be lost, or LTQ cannot work."""
 
@@ -29,7 +29,7 @@ class Finding:
     """The result of one check."""
 
     name: str
-    """The check: `"persistence"`, `"queues"`."""
+    """The name of the check, such as `"persistence"` or `"queues"`."""
     severity: Severity
     text: str
     advice: str = ""
@@ -37,7 +37,7 @@ class Finding:
 
 
 def examine_queues(queues: Sequence[QueueStats]) -> list[Finding]:
-    """Return what is wrong with queues; if nothing is, one finding that says so."""
+    """Return what is wrong with queues, or one finding that says that nothing is."""
     found = [finding for queue in queues for finding in _examine_queue(queue)]
     return found or [Finding("queues", Severity.OK, f"queues: {len(queues)}, none stands still")]
 

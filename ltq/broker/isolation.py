@@ -1,6 +1,6 @@
 """Poison: a task that workers die under is isolated step by step, and buried in the end.
 
-Here is how many deaths it has left, and how many tasks may run beside it.
+This module says how many deaths such a task has left, and how many tasks may run beside it.
 """
 
 from ltq.options import DEFAULT_MAX_DELIVERIES
@@ -8,25 +8,25 @@ from ltq.options import DEFAULT_MAX_DELIVERIES
 ISOLATION = 5.0
 """Seconds a worker keeps slots empty for a task that needs isolation, before and while it runs."""
 
-
 ISOLATION_BASE = 10
-"""By this factor more tasks may run beside one for each further death that it would survive."""
+"""For each further death that a task would survive, this many times as many tasks may run beside
+it."""
 
 MAX_ISOLATION_STEPS = 9
-"""Deaths beyond this many make no difference: a billion tasks are as good as any number."""
+"""Further deaths than these make no difference: a billion tasks is as good as no limit."""
 
 
 def deaths_left(deaths: int, max_deliveries: int | None = None) -> int:
-    """How many more workers may die under a task until it is buried; 0 or less: it is to be."""
+    """How many more workers may die under a task; at 0 or less it has to be buried."""
     return (max_deliveries or DEFAULT_MAX_DELIVERIES) - deaths
 
 
 def isolation_of(deaths: int, max_deliveries: int | None = None) -> int | None:
-    """How many tasks, itself among them, may run in the process of one that workers died under.
+    """How many tasks may run in one process beside a task that workers died under, with itself.
 
-    None: any number. A task that kills its process takes its neighbours along, and they must not
-    share its fate again and again: a task that one more death would bury runs alone, one that
-    survives another death among 10, and so on.
+    None means no limit. A task that kills its process takes its neighbours along, and they must not
+    suffer again and again. So a task that one more death would bury runs alone, one that survives
+    another death runs among 10, and so on.
     """
     if deaths <= 0:
         return None
@@ -38,32 +38,32 @@ class ClaimBudget:
     """How many tasks one claim may still give, beside `running` others of the same process.
 
     A task that workers died under limits how many may run beside it, and so how many come with it.
-    With `ignore_isolation` the first such task is taken although more run already.
+    With `ignore_isolation` one such task is given even if more than that are running.
     """
 
     def __init__(self, limit: int, running: int, ignore_isolation: bool = False) -> None:
         self.room: int = limit
-        """How many more may be given; negative where more than `limit` were given again."""
+        """How many more may be given."""
         self.refused: int | None = None
         """The smallest isolation that a refused task needs."""
         self.running: int = 0 if ignore_isolation else running
-        """What runs beside the next task, as far as isolation counts it."""
+        """How many tasks run beside the next one, for the rule of isolation."""
         self.ignores_isolation: bool = ignore_isolation
-        """True until a task was taken that needs isolation."""
+        """Whether the next task that needs isolation is given without it. That holds for one."""
 
     def takes(self, isolation: int | None) -> bool:
-        """Whether a task with this isolation fits; if so, it counts from now on."""
-        if isolation is not None and not self.ignores_isolation and self.running >= isolation:
-            self.refused = min(isolation, self.refused or isolation)
-            return False
-        self.join(isolation)
-        return True
+        """Return whether a task with this isolation may be given; if it may, count it."""
+        if isolation is None or self.ignores_isolation or self.running < isolation:
+            self.join(isolation)
+            return True
+        self.refused = min(isolation, self.refused or isolation)
+        return False
 
     def join(self, isolation: int | None) -> None:
-        """Count a task with this isolation that was given already."""
-        if isolation is not None and self.ignores_isolation:
+        """Count a task with this isolation that is given in any case."""
+        if isolation is not None:
+            if not self.ignores_isolation:
+                self.room = min(self.room, isolation - self.running)
             self.ignores_isolation = False
-        elif isolation is not None:
-            self.room = min(self.room, isolation - self.running)
-        self.room -= 1
+        self.room = max(0, self.room - 1)
         self.running += 1

@@ -1,4 +1,4 @@
-"""Slots of schedules at the broker's seam: each is fired once, whoever comes first."""
+"""Slots of schedules at the broker's seam: each is fired once, by the first scheduler that asks."""
 
 from typing import Protocol
 
@@ -14,41 +14,42 @@ class ScheduleSlot(msgspec.Struct, frozen=True, kw_only=True):
     """Its name, unique in the namespace of its queue."""
     queue: str
     spec: str
-    """Text of what the schedule says. With another one it is another schedule, without a past."""
+    """What the schedule says, as text. If it changes, a new schedule begins, without a past."""
     after: int | None = None
-    """The slot that is kept, as far as the caller knows. None: nothing is fired; the slot kept is
-    asked for, and a schedule without one begins now."""
+    """The last slot, as far as the caller knows. With None nothing is fired: the call only reads
+    the last slot, and a new schedule begins now."""
     slot: int = 0
     due: int
-    """When the next slot after that is due."""
+    """When the slot after this one is due."""
     envelope: Envelope | None = None
-    """What is enqueued; None: the slot passes."""
+    """What is enqueued. With None the slot passes without a task."""
 
 
 class SlotReceipt(msgspec.Struct, frozen=True):
-    """What became of a tick."""
+    """What became of a slot."""
 
     last: int
-    """The slot that is kept now."""
+    """The last slot of the schedule now."""
     published: Published | None = None
-    """The answer to the envelope; None if this call fired nothing. FULL: the slot is not kept."""
+    """The answer to the envelope; None if this call fired nothing. After FULL the slot may be fired
+    again."""
     is_other: bool = False
-    """Whether the schedule belongs to another spec now, so that nothing was fired."""
+    """Whether nothing was fired because the schedule belongs to another spec now."""
 
 
 class ScheduleStore(Protocol):
-    """Keeps the time, and the last slot of each schedule."""
+    """Tells the time, and keeps the last slot of each schedule."""
 
     async def time(self) -> float:
         """The broker's clock: Unix seconds."""
         ...
 
-    async def fire(self, tick: ScheduleSlot) -> SlotReceipt:
-        """Enqueue the envelope of a slot and keep the slot, in one step, where `after` is kept.
+    async def fire(self, slot: ScheduleSlot) -> SlotReceipt:
+        """Enqueue the envelope of a slot and keep the slot as the last one, in one step.
 
-        Where another slot is kept, somebody else was here: nothing happens. Where none is kept,
-        `after` is believed. A spec keeps the schedule until a minute after its `due`, then another
-        spec may fire. A slot kept that is more than a day ahead of the clock counts as none. What
-        is kept is forgotten 30 days after `due`.
+        This happens if the last slot is `after`, or is not known. If it is another one, another
+        scheduler has fired, and nothing happens. The schedule belongs to a spec until a minute
+        after its `due`; then another spec may fire. A last slot that is more than a day ahead of
+        the clock does not count. It is forgotten 30 days after `due`.
         """
         ...

@@ -1,10 +1,10 @@
-"""Following many tasks by reading their states again: what watching has in common in all stores.
+"""Following many tasks by reading their states again, in the same way for all stores.
 
-A store that sends notifications tells which task may have changed: a hint, never the state itself.
-It makes the task dirty, and all dirty tasks are read together. So nothing is lost as long as each
-task is marked once after its subscription holds. All tasks are read again now and then, slowly, in
-case that a notification was lost. Without notifications the same re-read runs quickly instead: it
-comes sooner after a change, and later the longer nothing changes.
+A notification of a store only says which task may have changed; it does not bring the state. It
+marks the task, and all marked tasks are read together. So no change is lost if each task is marked
+once after its subscription is confirmed. All tasks are also read again every few seconds, in case a
+notification was lost. Without notifications this happens more often: soon after a change, then at
+longer and longer intervals.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ from ltq.state import TaskState
 logger = logging.getLogger("ltq.broker")
 
 SLOW_REREAD = 5.0
-"""Seconds between re-reads while notifications come."""
+"""Seconds between re-reads while notifications arrive."""
 
 FASTEST_POLL, SLOWEST_POLL = 0.005, 1.0
-"""Seconds between re-reads while they do not."""
+"""Seconds between re-reads while no notifications arrive."""
 
 _SLOWDOWN = 1.5
-"""Each re-read without a change is followed by a pause that is longer by this factor."""
+"""Factor by which the pause grows after each re-read that brings no change."""
 
 _READING_SHARE = 4.0
 """The pause is at least this many times as long as the re-read before it took."""
 
 _AWAY_PAUSE = 0.5
-"""Seconds between attempts to read while the store is away."""
+"""Seconds between attempts to read while the store cannot be reached."""
 
 READ_BATCH = 500
 """How many tasks are read in one call."""
@@ -42,25 +42,25 @@ Target = tuple[str, str]
 
 
 class Source(Protocol):
-    """What a store gives to those who follow its tasks."""
+    """What a follower needs from a store."""
 
     async def states(self, namespace: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """The present states, None for an unknown or expired id. Raises `BrokerError`."""
         ...
 
     def subscribe(self, target: Target) -> None:
-        """A task is followed: see to it that it is marked once, and then after each change."""
+        """A task is followed now: mark it once, and then after each change."""
         ...
 
     def unsubscribe(self, target: Target) -> None:
-        """A task is followed no longer."""
+        """A task is not followed any more."""
         ...
 
 
 class Follower(Service):
     """The feeds of all tasks that are followed in one event loop.
 
-    `is_notified` says whether notifications come; in the beginning they do not.
+    It polls until `trust_notifications` is called, and again after `poll`.
     """
 
     def __init__(self, source: Source) -> None:
@@ -99,29 +99,32 @@ class Follower(Service):
             self._reading = self._spawn(self._read_dirty(), "read")
 
     def waits_for_the_end(self, target: Target) -> bool:
-        """Whether nobody wants to know about a task before it is final."""
+        """Whether all readers of a task wait only for its final state."""
         return all(feed.only_end for feed in self._feeds.get(target, ()))
 
     def trust_notifications(self) -> None:
-        """Notifications come now: read once what changed before, then only what they name."""
+        """Notifications arrive now. Read all tasks once, and then those that they name."""
         self._is_notified = True
         self._mark_all()
 
     def poll(self) -> None:
-        """Notifications do not come (any more): poll, at once."""
+        """Notifications do not arrive (any more). Begin to poll, at once."""
         self._is_notified = False
         self._pause = FASTEST_POLL
         self._hurry.set()
 
-    def refuse(self, error: BrokerError | None) -> None:
-        """Let all feeds fail, and those to come, until this is called with None."""
+    def refuse(self, error: BrokerError) -> None:
+        """Let all feeds fail, also those opened from now on, until `accept` is called."""
         self._refusal = error
-        if error is not None:
-            for feed in self._all_feeds():
-                feed.fail(error)
+        for feed in self._all_feeds():
+            feed.fail(error)
+
+    def accept(self) -> None:
+        """End what `refuse` began: feeds that are opened from now on work."""
+        self._refusal = None
 
     async def aclose(self) -> None:
-        """Stop; feeds that are still open fail."""
+        """Stop. Feeds that are still open fail."""
         await super().aclose()
         for feed in self._all_feeds():
             feed.fail(BrokerError("the broker was closed while the task was watched"))
@@ -146,7 +149,7 @@ class Follower(Service):
     # Reading
 
     async def _run(self) -> None:
-        """Read everything again, slowly beside notifications, quickly without."""
+        """Read everything again and again: seldom with notifications, often without."""
         loop = asyncio.get_running_loop()
         took = 0.0
         while self._feeds:
@@ -158,7 +161,7 @@ class Follower(Service):
             took = loop.time() - began
 
     async def _wait_for_reread(self, took: float) -> None:
-        """Wait as long as the last re-read, which took so many seconds, allows."""
+        """Wait for the next re-read. The last one took `took` seconds."""
         pause = SLOW_REREAD if self._is_notified else max(self._pause, _READING_SHARE * took)
         self._hurry.clear()
         try:
@@ -168,7 +171,7 @@ class Follower(Service):
             self._pause = min(self._pause * _SLOWDOWN, SLOWEST_POLL)
 
     async def _read_dirty(self) -> None:
-        """Read what is dirty, together, until nothing is."""
+        """Read all marked tasks together, until none is marked."""
         while self._dirty:
             dirty, self._dirty = self._dirty, {}
             if not await self._read_all(dirty):
@@ -176,10 +179,13 @@ class Follower(Service):
                 await asyncio.sleep(_AWAY_PAUSE)
 
     async def _read_all(self, targets: Iterable[Target]) -> bool:
-        """Read these tasks; False if the store is away. Then feeds that wait to begin fail."""
+        """Read these tasks. Returns False if the store cannot be reached.
+
+        In that case the feeds that have no state yet fail.
+        """
         try:
             for namespace, ids in self._batches(targets):
-                # A feed opened meanwhile waits for a read of its own: this may be too old for it.
+                # A feed that is opened meanwhile needs a later read: this one may be too old.
                 feeds = [tuple(self._feeds.get((namespace, task_id), ())) for task_id in ids]
                 states = await self._source.states(namespace, ids)
                 for task_id, asking, state in zip(ids, feeds, states, strict=True):
@@ -192,7 +198,7 @@ class Follower(Service):
         return True
 
     def _batches(self, targets: Iterable[Target]) -> list[tuple[str, list[str]]]:
-        """The ids that are still followed, by namespace, not too many in each batch."""
+        """The ids that are still followed, by namespace, in batches."""
         by_namespace: dict[str, list[str]] = {}
         for namespace, task_id in targets:
             if (namespace, task_id) in self._feeds:

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 import click
 
-from ltq._names import check_name
 from ltq.broker import Broker
 from ltq.errors import TaskNotFoundError
 from ltq.logger import printable
+from ltq.names import check_name
 from ltq.state import TaskState
 from ltq.worker import URL_VARIABLE, default_broker_url
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import click
 
-from ltq._names import check_name, namespace_of
 from ltq.cli._broker import open_broker
 from ltq.cli._console import count_tasks
 from ltq.cli._options import broker_url_option, json_option
+from ltq.names import check_name, namespace_of
 
 
 @click.command()

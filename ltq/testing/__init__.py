@@ -8,12 +8,11 @@ async with ltq.testing.use(worker) as box:
 pytest is not needed; `ltq.testing.plugin` has fixtures for it. See `docs/testing.md`.
 """
 
-from ltq.testing._box import Box
-from ltq.testing._clock import Clock
-from ltq.testing._faults import Fault
-from ltq.testing._flaky import FlakyBroker
-from ltq.testing._sent import assert_not_sent, assert_sent, assert_sent_once, sent
-from ltq.testing._use import drain, use
+from ltq.testing.assertions import assert_not_sent, assert_sent, assert_sent_once, sent
+from ltq.testing.box import Box, drain, use
+from ltq.testing.clock import Clock
+from ltq.testing.faults import Fault
+from ltq.testing.flaky import FlakyBroker
 
 __all__ = [
     "Box",

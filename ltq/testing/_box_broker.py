@@ -14,8 +14,8 @@ from ltq.brokers.memory import MemoryBroker
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Lease, Outcome, Published, Receipt
 from ltq.options import Limit
-from ltq.testing._flaky import FlakyBroker
 from ltq.testing._loops import WORLD
+from ltq.testing.flaky import FlakyBroker
 
 _numbers = count(1)
 

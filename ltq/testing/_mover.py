@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from ltq.errors import ConfigurationError
 from ltq.testing._loops import WORLD, Timeline, awaited_by
@@ -130,3 +131,17 @@ class Mover:
             return []
         running = [task for participant in self._participants for task in participant.running()]
         return [future for future in awaited_by(running) if not timeline.sleeps(future)]
+
+
+_MOVERS: WeakKeyDictionary[object, Mover] = WeakKeyDictionary()
+"""By clock: users see the clock only."""
+
+
+def remember_mover(clock: object, mover: Mover) -> None:
+    """Let `mover_of` find the mover of a clock, as long as the clock lives."""
+    _MOVERS[clock] = mover
+
+
+def mover_of(clock: object) -> Mover:
+    """The mover of a clock, for those that take part in its moves."""
+    return _MOVERS[clock]

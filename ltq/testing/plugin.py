@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from ltq.testing import Box, Clock, FlakyBroker, use
-from ltq.testing._box import Target
+from ltq.testing.box import Target
 
 pytest.register_assert_rewrite("ltq.testing.conformance")
 

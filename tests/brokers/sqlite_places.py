@@ -12,13 +12,13 @@ from typing import Generic, TypeVar
 import msgspec
 
 from ltq._aio.clock import system_clock
-from ltq._names import namespace_of
 from ltq.brokers._rules.places import KeptSlot, Lane, Places
 from ltq.brokers._rules.record import DeadRecord, Record
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.memory._listener import MemoryListener
 from ltq.brokers.memory._namespace import Namespace
 from ltq.brokers.memory._store import MemoryStore
+from ltq.names import namespace_of
 from ltq.options import Priority
 from ltq.state import Status
 
@@ -324,7 +324,7 @@ class SqliteStore(MemoryStore):
             yield now
 
     @contextmanager
-    def _look(self) -> Iterator[float]:
+    def _read_step(self) -> Iterator[float]:
         with self._lock, self._transaction("PRAGMA query_only = on", "PRAGMA query_only = off"):
             yield self.clock()
 
@@ -363,8 +363,8 @@ class SqliteStore(MemoryStore):
             dead=SqliteDeadRecords(database),
             fingerprints=SqliteTable(database, "fingerprint", str),
             slots=SqliteTable(database, "slot", KeptSlot),
-            ended=SqliteEndedTokens(database),
-            ends=SqliteEndCounts(database),
+            ended_tokens=SqliteEndedTokens(database),
+            end_counts=SqliteEndCounts(database),
             listener=listener,
         )
         return Namespace(places, listener)

@@ -202,7 +202,7 @@ class TestErrors:
         for feed in (before, follower.feed(("x", "b"))):
             with pytest.raises(BrokerError, match="no"):
                 await feed.get(1.0)
-        follower.refuse(None)
+        follower.accept()
         assert await follower.feed(("x", "b")).get(1.0) is None
 
     async def test_closing_lets_open_feeds_fail(self, follower: Follower, store: FakeStore) -> None:

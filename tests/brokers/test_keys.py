@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from ltq._names import namespace_of
 from ltq.brokers.redis import _keys
+from ltq.names import namespace_of
 
 names = st.text(string.ascii_letters + string.digits + "_.:-", min_size=1, max_size=200)
 
@@ -23,7 +23,7 @@ def keys_of(queue: str, task_id: str, consumer: str) -> list[str]:
         _keys.delayed(space, queue),
         _keys.due(space),
         _keys.leases(space, queue),
-        _keys.expiry(space),
+        _keys.lease_ends(space),
         _keys.dead(space, queue),
         _keys.dead_letter(space, task_id),
         _keys.throughput(space, queue),

@@ -15,9 +15,9 @@ from ltq.broker import Finding, Severity
 from ltq.brokers.redis import RedisBroker, _keys
 from ltq.brokers.redis._doctor import checks
 from ltq.brokers.redis._doctor.checks import SERVER_CHECKS
-from ltq.brokers.redis._doctor.inventory import KINDS, Inventory, Odd, take_inventory
+from ltq.brokers.redis._doctor.inventory import KINDS, Inventory, OddKeys, take_inventory
 from ltq.brokers.redis._doctor.permissions import TRIALS, Rights, try_out
-from ltq.brokers.redis._doctor.survey import Server, look_at_server
+from ltq.brokers.redis._doctor.survey import Server, survey_server
 from ltq.brokers.redis._scripts.calls import SCRIPTS
 from ltq.brokers.redis._scripts.texts import source
 from ltq.message import Finish
@@ -153,7 +153,9 @@ def test_a_wrong_clock_is_told_with_its_side(clock: float, told: str) -> None:
 def test_keys() -> None:
     (fine,) = checks.check_inventory(Inventory(seen=3))
     assert fine.severity is Severity.OK
-    found = Inventory(strays=Odd(7, ["ltq:x"]), endless=Odd(1, ["ltq:y"]), displaced={"mail": 2})
+    found = Inventory(
+        strays=OddKeys(7, ["ltq:x"]), endless=OddKeys(1, ["ltq:y"]), displaced={"mail": 2}
+    )
     texts = [finding.text for finding in checks.check_inventory(found)]
     assert texts == [
         "keys not LTQ's: 7, ltq:x, ...",
@@ -200,7 +202,7 @@ class TestLooking:
             flags = raw.config_get("notify-keyspace-events")
             before = {key: raw.dump(key) for key in raw.scan_iter()}
             link = broker._new_link()
-            found = await look_at_server(link)
+            found = await survey_server(link)
             await take_inventory(link, 10_000)
             await broker.examine(scan=10_000)
             await broker.workers()
@@ -216,7 +218,7 @@ class TestLooking:
             with RedisServer(redis_executable, "--notify-keyspace-events", flags) as bad:
                 async with RedisBroker(bad.url) as broker:
                     link = broker._new_link()
-                    assert (await look_at_server(link)).notified is heard
+                    assert (await survey_server(link)).notified is heard
                     await link.aclose()
 
     async def test_keys_that_are_odd(self, redis_url: str, raw: "redis.Redis") -> None:
@@ -229,9 +231,9 @@ class TestLooking:
             link = broker._new_link()
             found = await take_inventory(link, 10_000)
             await link.aclose()
-        assert sorted(found.strays.some) == ["ltq:mine", "ltq:{mail}:what"]
-        assert found.mistyped.some == ["ltq:{mail}:ready:1:mail:none"]
-        assert found.endless.some == ["ltq:{mail}:unique:x"]
+        assert sorted(found.strays.examples) == ["ltq:mine", "ltq:{mail}:what"]
+        assert found.mistyped.examples == ["ltq:{mail}:ready:1:mail:none"]
+        assert found.endless.examples == ["ltq:{mail}:unique:x"]
         assert found.displaced == {}
 
     async def test_dead_letters_are_not_odd(self, redis_url: str, raw: "redis.Redis") -> None:
@@ -243,7 +245,8 @@ class TestLooking:
             link = broker._new_link()
             found = await take_inventory(link, 10_000)
             await link.aclose()
-        assert (found.strays.some, found.mistyped.some, found.endless.some) == ([], [], [])
+        for odd in (found.strays, found.mistyped, found.endless):
+            assert odd.examples == []
 
     async def test_tasks_without_a_place(self, redis_url: str, raw: "redis.Redis") -> None:
         async with RedisBroker(redis_url) as broker:

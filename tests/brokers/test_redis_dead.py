@@ -46,7 +46,7 @@ class TestLostReplies:
 
     async def replay(self, broker: RedisBroker, call_id: str, task_id: str) -> str:
         prefix = _keys.prefix("mail")
-        call = calls.Replay(prefix=prefix, queue=QUEUE, call=call_id, ids=[task_id])
+        call = calls.ReplayCall(prefix=prefix, queue=QUEUE, call=call_id, ids=[task_id])
         (answer,) = await broker._here().link.evaluate(call)
         return answer.value
 

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from ltq.brokers.redis import RedisBroker, _keys
-from ltq.brokers.redis._roles import repair
+from ltq.brokers.redis._operations import repair
 from ltq.errors import BrokerError
 from ltq.message import Delivery
 from ltq.state import Status
@@ -127,7 +127,7 @@ class TestWithoutAPlace:
         assert await broker.repair([QUEUE]) == 1
 
 
-INDEXES = (_keys.active, _keys.due, _keys.expiry, _keys.lanes)
+INDEXES = (_keys.active, _keys.due, _keys.lease_ends, _keys.lanes)
 
 
 class TestWithoutATask:
@@ -163,7 +163,7 @@ class TestWithoutATask:
     async def check(self, broker: RedisBroker, lost: str) -> None:
         letter = await broker.dead_letter(QUEUE, lost)
         assert (letter.status, letter.body) == (Status.REJECTED, None)
-        assert letter.error == "what the task was is gone"
+        assert letter.error == "the task's data is missing"
         (stats,) = await broker.stats([QUEUE])
         assert (stats.pending, stats.delayed, stats.dead) == (0, 0, 1)
 
@@ -193,7 +193,7 @@ class TestCopy:
     ) -> None:
         await publish_many(broker, 1000)
         monkeypatch.setattr(repair, "_COPY_TTL", 0)  # it goes before it is read
-        with pytest.raises(BrokerError, match="was gone"):
+        with pytest.raises(BrokerError, match="was deleted before it was read"):
             await broker.repair([QUEUE])
         assert client.llen(_keys.ready("mail", QUEUE, 1)) == 1000
         assert client.keys("*copied*") == []

@@ -126,7 +126,7 @@ async def test_a_repeated_call_does_not_enqueue_what_has_run(redis_url: str) -> 
     async with RedisBroker(redis_url) as broker:
         link = broker._new_link()
         await link.call("ZADD", "ltq:{mail}:ended", 7, "a1")
-        call = calls.Send(prefix="ltq:{mail}:", groups=send_groups([envelope()]))
+        call = calls.SendCall(prefix="ltq:{mail}:", groups=send_groups([envelope()]))
         assert (await link.evaluate(call.repeated())).answers == [Published.EXISTS]
         assert (await link.evaluate(call)).answers == [Published.CREATED]
         await link.aclose()

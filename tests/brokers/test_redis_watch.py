@@ -13,7 +13,7 @@ from devtools.servers import RedisServer
 from ltq import Status, Worker
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._scripts.calls import States
+from ltq.brokers.redis._scripts.calls import StatesCall
 from tests.conformance.factories import QUEUE, claim_one, publish
 from tests.eventually import eventually
 
@@ -189,7 +189,7 @@ class TestFeed:
 
         async def evaluate_slowly(link: Link, call: Any, **options: Any) -> Any:
             reply = await evaluate(link, call, **options)
-            if isinstance(call, States):
+            if isinstance(call, StatesCall):
                 has_read.set()
                 await goes_on.wait()
             return reply

@@ -176,7 +176,7 @@ class TestNoHash:
     def _lease_nothing(self, admin: redis.Redis) -> None:
         soon = 1000 * (time.time() + 0.2)
         admin.zadd(_keys.leases(NAMESPACE, QUEUE), {"ghost": soon})
-        admin.zadd(_keys.expiry(NAMESPACE), {QUEUE: soon})
+        admin.zadd(_keys.lease_ends(NAMESPACE), {QUEUE: soon})
 
 
 @pytest.mark.usefixtures("broker")
@@ -220,7 +220,7 @@ class TestNoPlace:
         assert admin.zrem(_keys.delayed(NAMESPACE, QUEUE), handles[0].id) == 1
         await heir(handles)
 
-    @pytest.mark.parametrize("index", ["active", "due", "expiry"])
+    @pytest.mark.parametrize("index", ["active", "due", "lease_ends"])
     async def test_an_index_that_is_gone(
         self, broker: RedisBroker, admin: redis.Redis, heir: Heir, index: str
     ) -> None:
@@ -241,7 +241,7 @@ WRONG = {
     "delayed": _keys.delayed(NAMESPACE, QUEUE),
     "due": _keys.due(NAMESPACE),
     "leases": _keys.leases(NAMESPACE, QUEUE),
-    "expiry": _keys.expiry(NAMESPACE),
+    "lease_ends": _keys.lease_ends(NAMESPACE),
     "wake": _keys.wake(NAMESPACE, QUEUE),
     "claim": _keys.claim(NAMESPACE, ""),
     "rate": _keys.rate(NAMESPACE, DeclaredTask.of(jobs.limited).lane),
@@ -253,7 +253,7 @@ WRONG = {
 
 STRINGS = {"claim", "rate"}
 
-LOSING = ["leases", "expiry", "rate"]
+LOSING = ["leases", "lease_ends", "rate"]
 """Keys that a claim meets when it has taken tasks already."""
 
 
@@ -338,7 +338,7 @@ class TestGarbage:
 
     async def test_as_moments_of_an_index(self, worker: WorkerProcess, admin: redis.Redis) -> None:
         for score in ("-inf", "+inf", "0"):
-            for key in (_keys.due(NAMESPACE), _keys.expiry(NAMESPACE), _keys.active(NAMESPACE)):
+            for key in (_keys.due(NAMESPACE), _keys.lease_ends(NAMESPACE), _keys.active(NAMESPACE)):
                 admin.zadd(key, {"nobody:knows": score, "": score, "\xff": score})
             await all_flows()
 

@@ -41,7 +41,7 @@ class Punctual(Mortal):
     def __init__(self, make: Callable[[], Store]) -> None:
         super().__init__(make)
         self.slots = ScheduleTable(self.model.publish)
-        self.ticks: list[ScheduleSlot] = []
+        self.sent_slots: list[ScheduleSlot] = []
         self.believed: dict[tuple[int, str, str], int] = {}
         self.fired: set[Fired] = set()
         self.seen: dict[str, Kept] = {}
@@ -53,13 +53,13 @@ class Punctual(Mortal):
             return
         now = self.begin_now()
         queue, next_due = self.store.queues[0], int(now) + due
-        tick = ScheduleSlot(schedule=schedule, queue=queue, spec=spec, due=next_due)
-        if self.slots.begins(tick, now):
-            answer = self.run(self.broker.fire(tick))
+        slot = ScheduleSlot(schedule=schedule, queue=queue, spec=spec, due=next_due)
+        if self.slots.begins(slot, now):
+            answer = self.run(self.broker.fire(slot))
             assert int(now) <= answer.last <= int(self.run(self.broker.time()))
-            self.slots.begin(tick, answer.last)
+            self.slots.begin(slot, answer.last)
         else:
-            answer = self.told(tick)
+            answer = self.told(slot)
         self.believed[scheduler, schedule, spec] = answer.last
 
     @rule(
@@ -92,7 +92,7 @@ class Punctual(Mortal):
         if not self.whole([task_id]):
             return multiple()
         envelope = self.envelope(task_id, 0, 0.0, Priority.NORMAL, options)
-        tick = ScheduleSlot(
+        slot = ScheduleSlot(
             schedule=schedule,
             queue=envelope.queue,
             spec=spec,
@@ -101,8 +101,8 @@ class Punctual(Mortal):
             due=int(self.run(self.broker.time())) + due,
             envelope=None if passes else envelope,
         )
-        self.ticks.append(tick)
-        self.believed[scheduler, schedule, spec] = self.told(tick).last
+        self.sent_slots.append(slot)
+        self.believed[scheduler, schedule, spec] = self.told(slot).last
         return multiple(task_id)
 
     @rule(target=Machine.tasks, schedule=schedules, spec=specs, steps=steps, ttl=ttls)
@@ -116,24 +116,24 @@ class Punctual(Mortal):
                 self.finished([final(lease, "c", ttl)])
         return multiple(*ids)
 
-    @precondition(lambda self: self.ticks)
+    @precondition(lambda self: self.sent_slots)
     @rule(number=st.integers(0, 3))
     def fire_again(self, number: int) -> None:
         """The reply was lost, or a scheduler that was paused goes on where it was."""
-        tick = self.ticks[-1 - number % len(self.ticks)]
+        slot = self.sent_slots[-1 - number % len(self.sent_slots)]
         if self.refuses_writes:
             return
-        if tick.envelope is None or self.whole([tick.envelope.id]):
-            self.told(tick)
+        if slot.envelope is None or self.whole([slot.envelope.id]):
+            self.told(slot)
 
-    def told(self, tick: ScheduleSlot) -> SlotReceipt:
+    def told(self, slot: ScheduleSlot) -> SlotReceipt:
         """Fire it in both, and see that no slot of a reign is enqueued twice."""
         now = self.begin_now()
-        expected = self.slots.fire(tick, now)
-        answer = self.run(self.broker.fire(tick))
-        assert answer == expected, tick
+        expected = self.slots.fire(slot, now)
+        answer = self.run(self.broker.fire(slot))
+        assert answer == expected, slot
         if answer.published is Published.CREATED:
-            fired = Fired(tick.schedule, self.slots.kept[tick.schedule].reign, tick.slot)
+            fired = Fired(slot.schedule, self.slots.kept[slot.schedule].reign, slot.slot)
             assert fired not in self.fired, "a slot was enqueued twice"
             self.fired.add(fired)
         return answer

@@ -19,7 +19,7 @@ from tests.model.reference import Claiming, Model
 from tests.model.stores import LEASE, Place, Store
 from tests.model.tasks import Letter, Task
 
-ENDLESS = {"active", "delayed", "due", "leases", "expiry", "wake", "lanes", "ready"}
+ENDLESS = {"active", "delayed", "due", "leases", "lease_ends", "wake", "lanes", "ready"}
 """Kinds of keys without a TTL, but for the tasks that are not final: see `lua/README.md`."""
 
 GRACE = 1000.0
@@ -93,13 +93,13 @@ class RedisStore(Store):
     async def send_again(self, envelope: Envelope) -> Published:
         """What the link sends after it got no answer to a send of a new id."""
         link, again = self.broker._here().link, structs.replace(envelope, has_new_id=True)
-        call = calls.Send(prefix=self.prefix, groups=send_groups([again]))
+        call = calls.SendCall(prefix=self.prefix, groups=send_groups([again]))
         (answer,) = (await link.evaluate(call.repeated())).answers
         return answer
 
     async def replay(self, queue: str, call: str, ids: list[str]) -> list[Published]:
         """A replay by a call of a known id."""
-        replay = calls.Replay(prefix=self.prefix, queue=queue, call=call, ids=ids)
+        replay = calls.ReplayCall(prefix=self.prefix, queue=queue, call=call, ids=ids)
         return await self.broker._here().link.evaluate(replay)
 
     def claimed(self, model: Model, claim: Claiming) -> None:
@@ -117,7 +117,7 @@ class RedisStore(Store):
             task.expires = 0.0
             return
         delayed = task.status is Status.DELAYED
-        zset, index = (_keys.delayed, _keys.due) if delayed else (_keys.leases, _keys.expiry)
+        zset, index = (_keys.delayed, _keys.due) if delayed else (_keys.leases, _keys.lease_ends)
         unit = 1 if delayed else 1000  # of a second
         when = self._server_time() - GRACE / 2 if past == JUST_NOW else float(past)
         with self.room():
@@ -238,16 +238,16 @@ class RedisStore(Store):
         pipeline.zrange(_keys.leases(self.namespace, queue), 0, -1, withscores=True)
         pipeline.zrange(_keys.dead(self.namespace, queue), 0, -1)
         pipeline.zscore(_keys.due(self.namespace), queue)
-        pipeline.zscore(_keys.expiry(self.namespace), queue)
+        pipeline.zscore(_keys.lease_ends(self.namespace), queue)
         pipeline.zrange(_keys.active(self.namespace), 0, -1)
         pipeline.exists(_keys.wake(self.namespace, queue))
-        *lines, delayed, leases, dead, due, expiry, active, woken = pipeline.execute()
+        *lines, delayed, leases, dead, due, lease_ends, active, woken = pipeline.execute()
         assert lines == [model.lines[queue, level] for level in Priority]
         assert {name for name, _ in delayed} == ids(model.of(Status.DELAYED, queue))
         assert {name for name, _ in leases} == ids(model.of(Status.WORKING, queue))
         assert set(dead) == {letter.id for letter in model.graveyard.of(queue)}
         check_index(due, delayed)
-        check_index(expiry, leases)
+        check_index(lease_ends, leases)
         waiting = {f"{level}:{queue}" for level in Priority if model.lines[queue, level]}
         assert waiting <= set(active)
         woken = woken or any(queue in group.woken for group in self._groups())

@@ -28,39 +28,39 @@ class ScheduleTable:
         self._publish = publish
         self.kept: dict[str, Kept] = {}
 
-    def begins(self, tick: ScheduleSlot, now: float) -> bool:
+    def begins(self, slot: ScheduleSlot, now: float) -> bool:
         """Whether this call makes a schedule begin now."""
-        return tick.after is None and self._own(tick, now) is None
+        return slot.after is None and self._own(slot, now) is None
 
-    def begin(self, tick: ScheduleSlot, last: int) -> None:
+    def begin(self, slot: ScheduleSlot, last: int) -> None:
         """It began, at the second that the broker said."""
-        self._keep(tick, last)
+        self._keep(slot, last)
 
-    def fire(self, tick: ScheduleSlot, now: float) -> SlotReceipt:
+    def fire(self, slot: ScheduleSlot, now: float) -> SlotReceipt:
         """What is to be answered."""
-        kept, own = self._look(tick, now), self._own(tick, now)
-        if tick.after is None:
+        kept, own = self._look(slot, now), self._own(slot, now)
+        if slot.after is None:
             assert own is not None, "it begins: see `begins`"
             return SlotReceipt(own.last)
         if kept is not None and own is None and now < kept.due + PATIENCE:
             return SlotReceipt(kept.last, is_other=True)
-        if own is not None and own.last != tick.after:
+        if own is not None and own.last != slot.after:
             return SlotReceipt(own.last)
-        published = None if tick.envelope is None else self._publish(tick.envelope, now)
+        published = None if slot.envelope is None else self._publish(slot.envelope, now)
         if published is Published.FULL:
-            return SlotReceipt(tick.after, published)
-        self._keep(tick, tick.slot)
-        return SlotReceipt(tick.slot, published)
+            return SlotReceipt(slot.after, published)
+        self._keep(slot, slot.slot)
+        return SlotReceipt(slot.slot, published)
 
-    def _look(self, tick: ScheduleSlot, now: float) -> Kept | None:
-        kept = self.kept.get(tick.schedule)
+    def _look(self, slot: ScheduleSlot, now: float) -> Kept | None:
+        kept = self.kept.get(slot.schedule)
         return None if kept is None or kept.due + LIFE <= now else kept
 
-    def _own(self, tick: ScheduleSlot, now: float) -> Kept | None:
-        kept = self._look(tick, now)
-        return kept if kept is not None and kept.spec == tick.spec else None
+    def _own(self, slot: ScheduleSlot, now: float) -> Kept | None:
+        kept = self._look(slot, now)
+        return kept if kept is not None and kept.spec == slot.spec else None
 
-    def _keep(self, tick: ScheduleSlot, last: int) -> None:
-        before = self.kept.get(tick.schedule)
-        reign = 0 if before is None else before.reign + (before.spec != tick.spec)
-        self.kept[tick.schedule] = Kept(tick.spec, last, tick.due, reign)
+    def _keep(self, slot: ScheduleSlot, last: int) -> None:
+        before = self.kept.get(slot.schedule)
+        reign = 0 if before is None else before.reign + (before.spec != slot.spec)
+        self.kept[slot.schedule] = Kept(slot.spec, last, slot.due, reign)

@@ -139,7 +139,14 @@ class MemoryStore(Store):
             for record in records._records.values()
         ]
         letters = {queue: list(dead.items()) for queue, dead in places.dead._dead.items() if dead}
-        return lines, tables, states, dict(records.counts), letters, dict(places.ended._tokens)
+        return (
+            lines,
+            tables,
+            states,
+            dict(records.counts),
+            letters,
+            dict(places.ended_tokens._tokens),
+        )
 
     def places(self) -> Iterable[Place]:
         places = self._places

@@ -8,7 +8,7 @@ from ltq.message import DeadLetter, Delivery, Envelope
 from ltq.options import DEFAULT_MAX_DELIVERIES
 from ltq.state import Progress, Status, TaskState
 
-GONE = "what the task was is gone"
+GONE = "the task's data is missing"
 
 Breakage = str
 """What became of its record: `gone`, `string` (no hash), `status`, `task` (without that field)."""

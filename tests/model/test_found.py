@@ -132,7 +132,7 @@ async def due(broker: RedisBroker) -> None:
         group, link = consumer._groups[0], consumer._link
 
         async def now() -> bool:
-            nothing = calls.Claim(
+            nothing = calls.ClaimCall(
                 prefix=group.prefix,
                 claim_id="id",
                 consumer="c",
@@ -222,7 +222,9 @@ async def test_a_wake_up_is_passed_on_though_something_was_due(
         assert isinstance(consumer, RedisConsumer)
         assert await consumer.wait(1.0)
         with redis.Redis.from_url(redis_url) as client:
-            client.zadd(_keys.expiry("mail"), {"mail:other": 1.0})  # early, as heartbeats leave it
+            client.zadd(
+                _keys.lease_ends("mail"), {"mail:other": 1.0}
+            )  # early, as heartbeats leave it
             assert len(await claim_ids(consumer, 1)) == 1
             assert client.exists(_keys.wake("mail", "mail:send"))
 

@@ -170,13 +170,13 @@ def _zset(kind: str, member: bytes, score: float) -> Spoil:
             "delayed": _keys.delayed(namespace, own),
             "leases": _keys.leases(namespace, own),
             "due": _keys.due(namespace),
-            "expiry": _keys.expiry(namespace),
+            "lease_ends": _keys.lease_ends(namespace),
             "active": _keys.active(namespace),
             "wake": _keys.wake(namespace, own),
         }[kind]
         client.zadd(key, {member: score})
         if kind in ("delayed", "leases"):
-            index = _keys.due if kind == "delayed" else _keys.expiry
+            index = _keys.due if kind == "delayed" else _keys.lease_ends
             client.zadd(index(namespace), {own: score}, lt=True)
 
     return spoil
@@ -198,7 +198,7 @@ spoils = st.one_of(
     st.builds(_type, st.sampled_from(["string", "list", "set", "zset"])),
     st.builds(
         _zset,
-        st.sampled_from(["delayed", "leases", "due", "expiry", "active", "wake"]),
+        st.sampled_from(["delayed", "leases", "due", "lease_ends", "active", "wake"]),
         members,
         st.sampled_from([-math.inf, math.inf, 0.0, 1.0, 1e18, -1.0]),
     ),

@@ -13,8 +13,8 @@ from ltq.brokers.memory import MemoryBroker
 from ltq.message import Lease, Published
 from ltq.state import Progress, Status
 from ltq.testing import Box, FlakyBroker
-from ltq.testing._faults import Call
-from ltq.testing.conformance._seam.schedule_slots import make_tick
+from ltq.testing.conformance._seam.schedule_slots import make_slot
+from ltq.testing.faults import Call
 from tests.conformance.factories import QUEUE, make_envelope
 
 LEASE = Lease("a", QUEUE, 1)
@@ -38,7 +38,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "replay": (QUEUE, ["a"]),
     "purge": (QUEUE,),
     "time": (),
-    "fire": (make_tick(),),
+    "fire": (make_slot(),),
     "ping": (),
     "hazards": (),
     "workers": (),

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 from typing import cast
 
 import msgspec
@@ -91,8 +92,10 @@ def to(name: str, body: bytes = b"") -> Delivery:
 
 
 @pytest.fixture
-async def stand() -> Stand:
-    return Stand()
+async def stand() -> AsyncIterator[Stand]:
+    stand = Stand()
+    yield stand
+    stand.threads.close()
 
 
 class TestRun:

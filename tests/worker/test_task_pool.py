@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 
 import pytest
@@ -98,8 +98,10 @@ class Stand:
 
 
 @pytest.fixture
-async def stand() -> Stand:
-    return Stand()
+async def stand() -> AsyncIterator[Stand]:
+    stand = Stand()
+    yield stand
+    stand.threads.close()
 
 
 class TestRuns:

@@ -1,17 +1,17 @@
 """Ending tasks from outside: one is cancelled, or all that wait in a queue are removed."""
 
 from ltq.brokers._rules import moves
-from ltq.brokers._rules.expiry import find
 from ltq.brokers._rules.places import Places
+from ltq.brokers._rules.retention import find
 from ltq.errors import TaskNotFoundError
 from ltq.state import Status
 
 
 def cancel(places: Places, task_id: str, result_ttl: float, now: float) -> bool:
-    """Make a task CANCELLED, wherever it is; False if it was final already.
+    """Make a task CANCELLED, wherever it is. Returns False if it was final already.
 
-    Its state stays as long as the task says itself, else `result_ttl` seconds. Raises
-    `TaskNotFoundError` for an unknown or expired id.
+    Its state stays for the task's own `result_ttl`, or for this one if it has none (in seconds).
+    Raises `TaskNotFoundError` for an unknown or expired id.
     """
     record = find(places, task_id, now)
     if record is None:
@@ -28,7 +28,7 @@ def cancel(places: Places, task_id: str, result_ttl: float, now: float) -> bool:
 
 
 def clear(places: Places, queue: str) -> int:
-    """Remove all ready and delayed tasks of a queue for good; return how many."""
+    """Remove all ready and delayed tasks of a queue for good. Returns how many."""
     waiting = places.queues.waiting(queue)
     for record in waiting:
         moves.remove(places, record)

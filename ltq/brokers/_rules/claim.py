@@ -1,16 +1,16 @@
-"""What a claim gives: strictly by priority, in turns between lanes, within all limits."""
+"""What a claim gives: strictly by priority, lanes in turns, within all limits."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ltq._names import namespace_of
 from ltq.broker import Claim, ClaimBudget
 from ltq.brokers._rules.limits import next_start, spend
 from ltq.brokers._rules.places import Lane, Places
 from ltq.brokers._rules.record import Record
-from ltq.brokers._rules.recovery import sweep
+from ltq.brokers._rules.sweep import sweep
 from ltq.message import Delivery
+from ltq.names import namespace_of
 from ltq.options import Limit, Priority
 from ltq.state import Status
 
@@ -18,7 +18,7 @@ NO_LIMIT = Limit()
 
 
 class ConsumerConfig:
-    """What is known of a consumer: its name, the lanes it serves, and their limits."""
+    """A consumer: its name, the lanes it serves, and their limits."""
 
     def __init__(
         self, name: str, lanes: Iterable[str], *, lease: float, limits: Mapping[str, Limit]
@@ -50,7 +50,7 @@ class _ServedLane:
 def claim(
     namespaces: Namespaces, consumer: ConsumerConfig, budget: ClaimBudget, now: float
 ) -> Claim:
-    """Move what is due, then lease tasks to a consumer, as many as the budget has room for."""
+    """Sweep, then lease tasks to a consumer, as many as the budget has room for."""
     for places in namespaces.values():
         sweep(places, now)
     lanes = _served_lanes(namespaces, consumer)
@@ -63,7 +63,7 @@ def claim(
 
 
 def next_claim(namespaces: Namespaces, consumer: ConsumerConfig, now: float) -> float | None:
-    """Seconds until a claim may give something without a wake-up (0: now), or None if unknown."""
+    """Seconds until a claim may give something without a wake-up, 0 for now; None if unknown."""
     starts = _starts(_served_lanes(namespaces, consumer), now)
     if any(start <= now for start in starts):
         return 0.0
@@ -85,7 +85,7 @@ def _serve_level(
     budget: ClaimBudget,
     now: float,
 ) -> Iterator[Delivery]:
-    """Lease the tasks of one priority: the lane served longest ago goes first, then in turns."""
+    """Lease tasks of one priority: lanes take turns, beginning with the one served longest ago."""
     room = budget.room
     waiting = [served for served in lanes if room > 0 and served.lane.ready[level]]
     waiting.sort(key=lambda served: served.lane.served[level])
@@ -102,7 +102,7 @@ def _serve_level(
 
 
 def _lease(served: _ServedLane, record: Record, consumer: ConsumerConfig, now: float) -> Delivery:
-    """Give a ready task to a consumer."""
+    """Lease a ready task to a consumer."""
     places, lane = served.places, served.lane
     record.token = places.records.next_token(max(record.token, int(now * 1e6) - 1))
     record.dequeue_count += 1

@@ -1,11 +1,11 @@
-"""Dead letters: tasks that failed or were rejected, kept to be looked into and replayed."""
+"""Dead letters: tasks that failed or were rejected, kept for a look and a replay."""
 
 from collections.abc import Iterable, Sequence
 
 from ltq.brokers._rules import moves
-from ltq.brokers._rules.expiry import find
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.record import DeadRecord, Record
+from ltq.brokers._rules.retention import find
 from ltq.message import DeadLetter, Published
 from ltq.options import DEAD_TTL, MAX_DEAD
 from ltq.state import Status
@@ -28,13 +28,13 @@ def newest(places: Places, queue: str, limit: int, offset: int, now: float) -> l
 
 
 def get(places: Places, queue: str | None, task_id: str, now: float) -> DeadLetter | None:
-    """The letter of one task, of this queue or (None) of any."""
+    """The letter of one task in a queue, or in any queue if that is None."""
     dead = _get(places, queue, task_id, now)
     return None if dead is None else dead.letter()
 
 
 def replay(places: Places, queue: str, ids: Iterable[str], now: float) -> dict[str, Published]:
-    """Enqueue dead tasks of a queue again, now, as they were sent: what became of each id."""
+    """Enqueue dead tasks of a queue again, now, as they were sent. Returns the answer by id."""
     once = dict.fromkeys(ids)
     places.records.load(once)
     return {task_id: _replay_one(places, queue, task_id, now) for task_id in once}
@@ -43,7 +43,7 @@ def replay(places: Places, queue: str, ids: Iterable[str], now: float) -> dict[s
 def purge(
     places: Places, queue: str, ids: Sequence[str] | None, older_than: float, now: float
 ) -> int:
-    """Remove letters of a queue, these or (None) all, that died `older_than` seconds ago."""
+    """Remove letters with these ids (None: all) of tasks that died `older_than` seconds ago."""
     wanted = None if ids is None else set(ids)
     return places.dead.remove(queue, wanted, now - DEAD_TTL, now - older_than)
 

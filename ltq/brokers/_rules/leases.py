@@ -1,22 +1,22 @@
-"""What the holder of a lease may do while it lasts: renew it, and show progress."""
+"""What the holder of a lease may do before the task ends: renew the lease, and show progress."""
 
 from collections.abc import Sequence
 
-from ltq.brokers._rules.expiry import find
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.record import Record
+from ltq.brokers._rules.retention import find
 from ltq.message import Lease
 from ltq.state import Progress, Status
 
 
 def renew(places: Places, leases: Sequence[Lease], duration: float, now: float) -> list[bool]:
-    """Let leases last `duration` seconds from now; False for each that is lost, in their order."""
+    """Let leases last `duration` seconds from now. Returns, in order, whether each still held."""
     places.records.load(lease.id for lease in leases)
     return [_renew_one(places, lease, now + duration, now) for lease in leases]
 
 
 def show_progress(places: Places, lease: Lease, progress: Progress, now: float) -> bool:
-    """Show progress in a task's state; False if the lease is lost."""
+    """Show progress in a task's state. Returns False if the lease is lost."""
     record = _held(places, lease, now)
     if record is None:
         return False

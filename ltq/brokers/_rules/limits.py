@@ -1,4 +1,4 @@
-"""What limits a lane: so many starts in a time, and so many tasks that run at once."""
+"""The limits of a lane: how many tasks may start in a time, and how many may run at once."""
 
 from math import inf
 
@@ -8,15 +8,16 @@ from ltq.options import Limit, Rate
 
 
 def next_start(lane: Lane, limit: Limit, now: float) -> float:
-    """When a lane's limit may let the next task start; -inf where nothing limits it.
+    """When a lane's limit may let the next task start; -inf if it has no limit.
 
-    Where others must end first nobody knows when: a wake-up comes sooner than the time given.
+    If another task has to end first, that time is unknown. The lane is then tried again after
+    `RECHECK` seconds, and a wake-up comes as soon as a task ends.
     """
     if limit.running is not None and lane.working >= limit.running:
         return now + RECHECK
     if limit.rate is None:
         return -inf
-    # The generic cell rate algorithm: the allowance of a burst before the limit is unused.
+    # The generic cell rate algorithm: a burst may start before the limit is unused again.
     return lane.unused_from - (limit.rate.burst - 1) * limit.rate.interval
 
 

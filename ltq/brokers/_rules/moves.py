@@ -1,4 +1,4 @@
-"""The moves of a record from one place to another, and who is told of them."""
+"""The moves of a record from one place to another. They also notify the listener."""
 
 from msgspec import structs
 
@@ -16,7 +16,7 @@ def enqueue(places: Places, record: Record, *, front: bool = False) -> None:
 
 
 def delay(places: Places, record: Record, due: float) -> None:
-    """Put a task aside until it is due."""
+    """Let a task wait until it is due."""
     earliest = places.delayed.next()
     places.records.place(record, Status.DELAYED, due)
     if earliest is None or due < earliest:
@@ -26,7 +26,7 @@ def delay(places: Places, record: Record, due: float) -> None:
 
 
 def put_back(places: Places, record: Record, now: float, *, front: bool = False) -> None:
-    """Make a task ready once more: a retry that is due, a recovery, a shutdown."""
+    """Make a task ready once more, after a delay, a recovery or a shutdown."""
     record.requeue_count += 1
     record.last_requeue_time = now
     enqueue(places, record, front=front)
@@ -37,14 +37,14 @@ def settle(
 ) -> None:
     """Make a task final, and keep its state for `result_ttl` seconds.
 
-    With 0 it is gone at once, and only `token` is remembered, for an outcome that is sent twice.
+    With 0 the state is removed at once. Only `token` is remembered, to answer a repeated outcome.
     """
     if result_ttl <= 0:
-        places.ended.put(record.id, token, most=MAX_ENDED)
+        places.ended_tokens.put(record.id, token, most=MAX_ENDED)
         remove(places, record)
         return
     record.progress = None
-    record.envelope = structs.replace(record.envelope, body=b"", ctx=b"")  # no run will need them
+    record.envelope = structs.replace(record.envelope, body=b"", ctx=b"")  # no run needs them
     record.release_time = now
     places.records.place(record, status, now + result_ttl)
     places.listener.freed(record.lane)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from ltq.brokers._rules import dead_letters, moves, throughput
-from ltq.brokers._rules.expiry import find
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.record import Record
+from ltq.brokers._rules.retention import find
 from ltq.message import Finish, Outcome, Receipt, Requeue
 from ltq.state import Status
 
@@ -22,14 +22,14 @@ def _finish_one(places: Places, outcome: Outcome, now: float) -> Receipt:
     lease = outcome.lease
     record = find(places, lease.id, now)
     if record is None:
-        return Receipt.OK if places.ended.get(lease.id) == lease.token else Receipt.GONE
+        return Receipt.OK if places.ended_tokens.get(lease.id) == lease.token else Receipt.GONE
     if record.status is Status.CANCELLED:
         return Receipt.CANCELLED
     if record.token != lease.token:
         is_repeated = isinstance(outcome, Requeue) and record.returned == lease.token
         return Receipt.OK if is_repeated else Receipt.STALE
     if record.status is not Status.WORKING:
-        return Receipt.OK  # only its own outcome takes a task away under its present token
+        return Receipt.OK  # under its present token, only this very outcome can have ended it
     record.failure = outcome.failure
     if isinstance(outcome, Finish):
         _end(places, record, outcome, now)

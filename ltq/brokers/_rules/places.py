@@ -1,10 +1,10 @@
-"""What the rules ask of a store: small protocols by role, whose docstrings are the contract.
+"""What the rules need from a store: small protocols by role. Their docstrings are the contract.
 
 A store keeps one `Places` for each namespace, and runs the rules on it step by step. A step is
-atomic: others see all of its changes or none. Whatever a method here changes is seen by the
-methods called after it in the same step, so a store may collect its writes and carry them out
-together at the end. It need not be quick one by one: where a rule goes through many tasks it says
-so first (`Records.load`, `Lanes.first`).
+atomic: others see all of its changes or none. Later calls in a step see what earlier ones changed,
+but a store may collect its writes and carry them out together at the end of the step. Single calls
+need not be quick: a rule that goes through many tasks announces them first (`Records.load`,
+`Lanes.first`).
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -20,10 +20,10 @@ V = TypeVar("V")
 
 
 class Records(Protocol):
-    """Tasks by their id. Each is in exactly one place: its status says in which."""
+    """Tasks by their id. Each is in exactly one place, which its status names."""
 
     def load(self, ids: Iterable[str]) -> None:
-        """`get` is about to be called with these: a store may read them together."""
+        """`get` will be called with these ids, so a store may read them together."""
         ...
 
     def get(self, task_id: str) -> Record | None:
@@ -33,15 +33,16 @@ class Records(Protocol):
     def place(
         self, record: Record, status: Status, when: float = inf, *, front: bool = False
     ) -> None:
-        """Take a record out of the place where it is, if any, and put it into that of a status.
+        """Move a record from its place, if it has one, to the place of a status.
 
-        Sets `record.status` and `record.when`, and saves the record. PENDING: behind the others of
-        its lane and priority, or before them with `front`. All others are in the order of `when`.
+        Sets `record.status` and `record.when`, and saves the record. PENDING tasks go behind the
+        others of their lane and priority, or before them with `front`. The other places are in the
+        order of `when`.
         """
         ...
 
     def save(self, record: Record) -> None:
-        """Keep what has changed in a record that stays in its place."""
+        """Save the changes of a record that stays in its place."""
         ...
 
     def remove(self, record: Record) -> None:
@@ -54,7 +55,7 @@ class Records(Protocol):
 
 
 class Timeline(Protocol):
-    """The records of some statuses in the order of their `when`."""
+    """The records of some statuses, in the order of `when`."""
 
     def next(self) -> float | None:
         """The earliest `when`, or None if there is no record."""
@@ -70,9 +71,9 @@ class Timeline(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """What is known of a lane, where ready tasks of a queue wait in lines, one a priority.
+    """A lane, where ready tasks of a queue wait, in one line for each priority.
 
-    `ready` and `working` are the store's, and follow each change of a place at once.
+    The store sets `ready` and `working`; they follow each move of a task at once.
     """
 
     name: str
@@ -81,16 +82,16 @@ class Lane:
     working: int = 0
     """How many of its tasks are WORKING."""
     served: list[int] = field(default_factory=lambda: [0] * len(Priority))
-    """The token of the task that it gave last, for each priority."""
+    """The token of the task that was claimed last, for each priority."""
     unused_from: float = 0.0
-    """When the rate limit would be wholly unused again, if nothing more was started."""
+    """When the rate limit is completely unused again, if no more tasks start."""
 
 
 class Lanes(Protocol):
     """The lanes that have, or had, tasks."""
 
     def get(self, names: Iterable[str]) -> Sequence[Lane]:
-        """Those of these lanes that exist, in this order; each the same object in all of a step."""
+        """Those of these lanes that exist, in this order; the same objects throughout a step."""
         ...
 
     def of(self, queue: str) -> Sequence[Lane]:
@@ -102,19 +103,19 @@ class Lanes(Protocol):
         ...
 
     def save(self, lane: Lane) -> None:
-        """Keep `served` and `unused_from`."""
+        """Save `served` and `unused_from`."""
         ...
 
 
 class Queues(Protocol):
-    """What is known of queues."""
+    """The queues and their tasks."""
 
     def add(self, queue: str) -> None:
-        """A task was sent to a queue: from now on its name is known."""
+        """A task was sent to a queue: remember its name."""
         ...
 
     def names(self) -> Collection[str]:
-        """All that were added."""
+        """The names of all queues that were added."""
         ...
 
     def count(self, queue: str, status: Status) -> int:
@@ -126,20 +127,20 @@ class Queues(Protocol):
         ...
 
     def working(self) -> Sequence[Record]:
-        """The tasks of all queues that work, in no particular order."""
+        """The WORKING tasks of all queues, in no particular order."""
         ...
 
 
 class DeadRecords(Protocol):
-    """The dead tasks of all queues, one for each id. Times are those when they died.
+    """The dead tasks of all queues, one for each id. Times are those of their death.
 
-    What died at `after` or earlier does not count, and may be forgotten.
+    A task that died at `after` or earlier does not count, and may be forgotten.
     """
 
     def put(self, dead: DeadRecord, *, most: int) -> None:
-        """Keep a dead task as the newest of its queue, instead of one with the same id.
+        """Keep a dead task as the newest of its queue. It replaces one with the same id.
 
-        Of each queue only the newest `most` stay.
+        Only the newest `most` tasks of each queue are kept.
         """
         ...
 
@@ -154,9 +155,9 @@ class DeadRecords(Protocol):
     def remove(
         self, queue: str, ids: Collection[str] | None, after: float = -inf, until: float = inf
     ) -> int:
-        """Forget those of a queue, or only of these ids, that died at `until` or earlier.
+        """Forget tasks of a queue (all, or these ids) that died at `until` or earlier.
 
-        Returns how many there were.
+        Returns how many they were.
         """
         ...
 
@@ -169,7 +170,7 @@ class Table(Protocol[V]):
         ...
 
     def set(self, key: str, value: V, *, expires: float, now: float) -> None:
-        """Keep a value instead of the one that may be there. What has expired may be forgotten."""
+        """Keep a value; it replaces the one that is there. Expired values may be forgotten."""
         ...
 
 
@@ -179,15 +180,15 @@ class EndedTokens(Protocol):
     def get(self, task_id: str) -> int | None: ...
 
     def put(self, task_id: str, token: int, *, most: int) -> None:
-        """Only the `most` latest stay."""
+        """Keep a token. Only the `most` latest are kept."""
         ...
 
 
 class EndCounts(Protocol):
-    """How many tasks of a queue ended in a worker, by steps of time."""
+    """How many tasks of a queue ended in a worker, by step of time."""
 
     def add(self, queue: str, step: int, *, oldest: int) -> None:
-        """One more ended in a step. What is older than `oldest` may be forgotten."""
+        """Count one more in a step. Steps before `oldest` may be forgotten."""
         ...
 
     def total(self, queue: str, first: int, last: int) -> int:
@@ -196,26 +197,26 @@ class EndCounts(Protocol):
 
 
 class Listener(Protocol):
-    """Is told what a step changes, as it changes: a store tells others once the step is over."""
+    """Is told of each change within a step. A store passes the news on when the step is over."""
 
     def ready(self, lane: str) -> None:
-        """A task of a lane may be claimed, or is due sooner than any other was."""
+        """A task of a lane may be claimed now, or is due before all others."""
         ...
 
     def freed(self, lane: str) -> None:
-        """A task of a lane went: where others wait that it held back, one may start."""
+        """A task has left a lane: if the lane's limit held others back, one may start now."""
         ...
 
     def changed(self, record: Record) -> None:
-        """The state that watchers of a task see is another one now."""
+        """The state that watchers of a task see has changed."""
         ...
 
     def removed(self, task_id: str) -> None:
-        """There is no such task any more."""
+        """A task does not exist any more."""
         ...
 
     def revoked(self, record: Record) -> None:
-        """A task was cancelled that its worker still runs."""
+        """A task was cancelled while its worker runs it."""
         ...
 
 
@@ -240,9 +241,9 @@ class Places:
     queues: Queues
     dead: DeadRecords
     fingerprints: Table[str]
-    """The id of the first task with a fingerprint, as long as it stands for others like it."""
+    """By fingerprint, the id of the task that was sent with it. Until it expires, no other is."""
     slots: Table[KeptSlot]
     """By the name of the schedule."""
-    ended: EndedTokens
-    ends: EndCounts
+    ended_tokens: EndedTokens
+    end_counts: EndCounts
     listener: Listener

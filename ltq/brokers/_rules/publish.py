@@ -1,23 +1,23 @@
-"""Taking tasks: ids that are there already, fingerprints, and how many may wait."""
+"""Enqueueing tasks: ids that exist already, fingerprints, and how many tasks may wait."""
 
 from collections.abc import Sequence
 
 from ltq.brokers._rules import moves
-from ltq.brokers._rules.expiry import find
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.record import Record
+from ltq.brokers._rules.retention import find
 from ltq.message import Envelope, Published
 from ltq.state import Status
 
 
 def publish(places: Places, envelopes: Sequence[Envelope], now: float) -> list[Published]:
-    """Enqueue all envelopes; the answers are in their order."""
+    """Enqueue all envelopes. The answers are in their order."""
     places.records.load(envelope.id for envelope in envelopes if not envelope.has_new_id)
     return [publish_one(places, envelope, now) for envelope in envelopes]
 
 
 def publish_one(places: Places, envelope: Envelope, now: float) -> Published:
-    """Enqueue one envelope, unless its id, its fingerprint or its `max_pending` forbids it."""
+    """Enqueue one envelope, unless its id, fingerprint or `max_pending` forbids that."""
     present = find(places, envelope.id, now)
     if present is not None:
         is_same_task = present.envelope.task_name == envelope.task_name
@@ -40,7 +40,7 @@ def publish_one(places: Places, envelope: Envelope, now: float) -> Published:
 
 
 def first(places: Places, fingerprint: str, now: float) -> str | None:
-    """The id of the task that was sent with a fingerprint, unless that was too long ago."""
+    """The id of the task that was sent with a fingerprint, unless that is too long ago."""
     return places.fingerprints.get(fingerprint, now)
 
 

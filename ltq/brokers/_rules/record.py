@@ -13,21 +13,21 @@ from ltq.state import Progress, Status, TaskState
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """A task in whatever state. Only rules change it, and only within a step.
+    """A task in any state. Only rules change it, and only within a step.
 
-    `status` and `when` are set by `Records.place` alone. After any other change a rule places or
-    saves the record.
+    Only `Records.place` sets `status` and `when`. After any other change a rule places or saves the
+    record.
     """
 
     envelope: Envelope
-    """As sent; a requeue may replace its `ctx` and `timeout`, the end drops `body` and `ctx`."""
+    """As sent. A requeue may replace `ctx` and `timeout`; the end drops `body` and `ctx`."""
     enqueue_time: float
     status: Status = Status.PENDING
     when: float = inf
     """DELAYED: when it is due. WORKING: when its lease ends. Final: when its state expires."""
     token: int = 0
     returned: int = 0
-    """The token of the last lease that gave it back."""
+    """The token of the last lease that put it back."""
     tries: int = 0
     deaths: int = 0
     dequeue_count: int = 0
@@ -54,15 +54,15 @@ class Record:
 
     @property
     def isolation(self) -> int | None:
-        """How many tasks, itself among them, its process should run at most; None: any number."""
+        """How many tasks may run in one process beside it, with itself; None means no limit."""
         return isolation_of(self.deaths, self.envelope.max_deliveries)
 
     def is_expired(self, now: float) -> bool:
-        """Whether it is final, and its state was kept long enough."""
+        """Whether it is final and its state has been kept long enough."""
         return self.when <= now and self.status.is_final
 
     def is_held_by(self, lease: Lease) -> bool:
-        """Whether a lease is still the right to end it."""
+        """Whether a lease still holds it."""
         return self.status is Status.WORKING and self.token == lease.token
 
     def delivery(self) -> Delivery:
@@ -85,7 +85,7 @@ class Record:
         )
 
     def state(self) -> TaskState[bytes]:
-        """What everybody may see of the task."""
+        """What users see of the task."""
         failure = self.failure
         return TaskState(
             id=self.id,
@@ -110,24 +110,24 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class DeadRecord:
-    """A task as it was when it died: what its dead letter shows, and what a replay needs."""
+    """A task as it was when it died, for its dead letter and for a replay."""
 
     record: Record
-    """A copy of its own, due at once."""
+    """A copy without delay."""
     status: Status
     time: float
     """When it died."""
 
     @classmethod
     def of(cls, record: Record, status: Status, now: float) -> "DeadRecord":
-        """What is kept of a task that dies now, before its record is made final."""
+        """The dead record of a task that dies now. Call it before the task is made final."""
         kept = copy(record)
         kept.envelope = structs.replace(record.envelope, delay=0.0, eta=None)
         kept.tries += status is Status.FAILED
         return cls(kept, status, now)
 
     def letter(self) -> DeadLetter:
-        """What everybody may see of it."""
+        """What users see of it."""
         record, failure = self.record, self.record.failure
         return DeadLetter(
             id=record.id,
@@ -148,7 +148,7 @@ class DeadRecord:
         )
 
     def revived(self, now: float) -> Record:
-        """The task once more, as if it was sent now; its counts and its token go on."""
+        """The task as if it were sent now. It keeps its counts of deliveries and its token."""
         record = self.record
         return Record(
             record.envelope,

@@ -1,11 +1,10 @@
-"""A broker's calls as steps: each opens the places that it needs, and runs its rule on them."""
+"""A broker's calls as steps: each opens the places it needs and runs its rule on them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from ltq._names import namespace_of
 from ltq.broker import Claim, ClaimBudget
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.brokers._rules import (
@@ -15,14 +14,15 @@ from ltq.brokers._rules import (
     leases,
     outcomes,
     publish,
-    recovery,
     schedule_slots,
     stats,
+    sweep,
 )
 from ltq.brokers._rules.claim import ConsumerConfig, Namespaces
-from ltq.brokers._rules.expiry import forget_expired
 from ltq.brokers._rules.places import Places
+from ltq.brokers._rules.retention import forget_expired
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
+from ltq.names import namespace_of
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 
 T = TypeVar("T")
@@ -32,19 +32,19 @@ A = TypeVar("A")
 class Store(ABC):
     """The calls of a broker, synchronous: each public method is one atomic step.
 
-    The contract of each call is that of its namesake in `ltq.broker`. A subclass says what a step
-    is, and where the places of a namespace are.
+    Each call does what the method of the same name in `ltq.broker` promises. A subclass says what a
+    step is, and where the places of a namespace are.
     """
 
     @abstractmethod
     def _step(self) -> AbstractContextManager[float]:
-        """One atomic step, and its time in Unix seconds.
+        """One atomic step; the context's value is its time in Unix seconds.
 
-        What it changed is kept when the context ends, and nothing of it if it raised.
+        Its changes are kept when the context ends. If it raises, none of them is.
         """
 
-    def _look(self) -> AbstractContextManager[float]:
-        """One step whose rule changes nothing, and its time. A store may have a cheaper one."""
+    def _read_step(self) -> AbstractContextManager[float]:
+        """One step that changes nothing, and its time. A store may have a cheaper one."""
         return self._step()
 
     @abstractmethod
@@ -62,7 +62,7 @@ class Store(ABC):
             return self._in_order(envelopes, _queue_of_envelope, publish.publish, now)
 
     def first(self, queue: str, fingerprint: str) -> str | None:
-        with self._look() as now:
+        with self._read_step() as now:
             return publish.first(self._seen(queue, now), fingerprint, now)
 
     def claim(self, consumer: ConsumerConfig, budget: ClaimBudget) -> Claim:
@@ -70,7 +70,7 @@ class Store(ABC):
             return claim.claim(self._served(consumer, now), consumer, budget, now)
 
     def next_claim(self, consumer: ConsumerConfig) -> float | None:
-        """Seconds until a claim may give something without a wake-up, or None if unknown."""
+        """Seconds until a claim may give something without a wake-up; None if unknown."""
         with self._step() as now:
             return claim.next_claim(self._served(consumer, now), consumer, now)
 
@@ -93,7 +93,7 @@ class Store(ABC):
     def sweep(self, queues: Iterable[str]) -> Swept:
         with self._step() as now:
             namespaces = dict.fromkeys(map(namespace_of, queues))
-            swept = [recovery.sweep(self._open(namespace, now), now) for namespace in namespaces]
+            swept = [sweep.sweep(self._open(namespace, now), now) for namespace in namespaces]
         return Swept(
             recovered=sum(each.recovered for each in swept),
             promoted=sum(each.promoted for each in swept),
@@ -112,37 +112,37 @@ class Store(ABC):
         with self._step() as now:
             return schedule_slots.fire(self._open(slot.queue, now), slot, now)
 
-    # What is seen
+    # Reading
 
     def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
-        with self._look() as now:
+        with self._read_step() as now:
             return self._states(self._seen(queue, now), ids, now)
 
     def find(self, task_id: str) -> TaskState[bytes] | None:
-        with self._look() as now:
+        with self._read_step() as now:
             found = (self._states(places, [task_id], now)[0] for places in self._all(now))
             return next((state for state in found if state is not None), None)
 
     def queues(self) -> list[str]:
-        with self._look() as now:
+        with self._read_step() as now:
             return sorted(name for places in self._all(now) for name in places.queues.names())
 
     def stats(self, queues: Sequence[str]) -> list[QueueStats]:
-        with self._look() as now:
+        with self._read_step() as now:
             return [stats.queue_stats(self._seen(queue, now), queue, now) for queue in queues]
 
     def workers(self) -> list[WorkerInfo]:
-        with self._look() as now:
+        with self._read_step() as now:
             return stats.workers(self._all(now))
 
     # Dead letters
 
     def dead_letters(self, queue: str, limit: int, offset: int) -> list[DeadLetter]:
-        with self._look() as now:
+        with self._read_step() as now:
             return dead_letters.newest(self._seen(queue, now), queue, limit, offset, now)
 
     def dead_letter(self, queue: str | None, task_id: str) -> DeadLetter | None:
-        with self._look() as now:
+        with self._read_step() as now:
             namespaces = self._all(now) if queue is None else [self._seen(queue, now)]
             found = (dead_letters.get(places, queue, task_id, now) for places in namespaces)
             return next((letter for letter in found if letter is not None), None)
@@ -156,16 +156,16 @@ class Store(ABC):
         with self._step() as now:
             return dead_letters.purge(self._open(queue, now), queue, ids, older_than, now)
 
-    # Steps of the above
+    # Helpers
 
     def _open(self, queue: str, now: float) -> Places:
-        """The places of a queue's namespace, rid of what has expired."""
+        """The places of a queue's namespace, after expired states have been forgotten."""
         places = self._places(namespace_of(queue))
         forget_expired(places, now)
         return places
 
     def _seen(self, queue: str, now: float) -> Places:
-        """The places of a queue's namespace, to look at: no rule shows what has expired."""
+        """The places of a queue's namespace, for rules that only read."""
         return self._open(queue, now)
 
     def _all(self, now: float) -> list[Places]:
@@ -181,7 +181,7 @@ class Store(ABC):
         rule: Callable[[Places, Sequence[A], float], list[T]],
         now: float,
     ) -> list[T]:
-        """Apply a rule to the items of each namespace; the answers are in the items' order."""
+        """Apply a rule to the items of each namespace. The answers are in the items' order."""
         by_namespace: dict[str, list[int]] = {}
         for index, item in enumerate(items):
             by_namespace.setdefault(namespace_of(queue_of(item)), []).append(index)

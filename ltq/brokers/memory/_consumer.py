@@ -12,7 +12,7 @@ from ltq.brokers.memory._store import MemoryStore, Waiter
 
 
 class MemoryConsumer:
-    """Claims tasks from a memory broker's store. Between its calls the store does not know it."""
+    """Claims tasks from a memory broker's store, which does not know it between its calls."""
 
     def __init__(
         self, store: MemoryStore, config: ConsumerConfig, revoked: Callable[[str], None] | None

@@ -12,14 +12,14 @@ from ltq.options import Priority
 
 @dataclass(slots=True, eq=False)
 class MemoryLane(Lane):
-    """A lane with its lines, one a priority."""
+    """A lane with its lines, one for each priority."""
 
     lines: tuple[OrderedDict[str, Record], ...] = field(
         default_factory=lambda: tuple(OrderedDict() for _ in Priority)
     )
 
     def add(self, record: Record, *, front: bool) -> None:
-        """Let a record wait in its line."""
+        """Add a record to its line."""
         level = record.envelope.priority
         self.lines[level][record.id] = record
         self.ready[level] += 1
@@ -27,14 +27,14 @@ class MemoryLane(Lane):
             self.lines[level].move_to_end(record.id, last=False)
 
     def discard(self, record: Record) -> None:
-        """Take a record out of the line where it waits."""
+        """Remove a record from its line."""
         level = record.envelope.priority
         del self.lines[level][record.id]
         self.ready[level] -= 1
 
 
 class MemoryLanes:
-    """The lanes of one namespace. They stay when they are empty: as many as queues and tasks."""
+    """The lanes of one namespace. Empty ones are kept: there are only a few per queue."""
 
     def __init__(self) -> None:
         self._lanes: dict[str, MemoryLane] = {}
@@ -54,10 +54,10 @@ class MemoryLanes:
         return list(islice(self.own(lane.name).lines[level].values(), limit))
 
     def save(self, lane: Lane) -> None:
-        """A lane is kept as it is."""
+        """Nothing to do: the lane itself is what is kept."""
 
     def own(self, name: str) -> MemoryLane:
-        """The lane of a name, made where there was none."""
+        """The lane with a name. If there is none, it is made."""
         lane = self._lanes.get(name)
         if lane is None:
             lane = self._lanes[name] = MemoryLane(name)

@@ -1,4 +1,4 @@
-"""Those who follow what happens in one namespace: watchers, holders of tasks, idle consumers."""
+"""Telling watchers, holders of tasks and idle consumers what happens in a namespace."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,8 +14,8 @@ Revoke = Callable[[str], None]
 class MemoryListener:
     """Passes on what the rules change: `Listener`.
 
-    `lanes_to_wake` collects the lanes where a claim may give something now, or sooner than before;
-    `has_ready` says whether tasks wait in a lane.
+    It adds to `lanes_to_wake` each lane where a claim may give something now, or sooner than
+    before. `has_ready` says whether tasks wait in a lane.
     """
 
     def __init__(self, lanes_to_wake: set[str], has_ready: Callable[[str], bool]) -> None:
@@ -69,5 +69,5 @@ class MemoryListener:
 
     def _put(self, task_id: str, state: TaskState[bytes] | None) -> None:
         for feed in tuple(self._feeds.get(task_id, ())):
-            with suppress(RuntimeError):  # its loop was closed just now
+            with suppress(RuntimeError):  # its event loop closed at this moment
                 feed.put_threadsafe(state)

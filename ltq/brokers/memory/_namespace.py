@@ -16,14 +16,14 @@ from ltq.brokers.memory._tables import (
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """The places of a namespace, and those who follow what happens there."""
+    """The places of a namespace, and the listener that passes on what happens there."""
 
     places: Places
     listener: MemoryListener
 
 
 def new_namespace(lanes_to_wake: set[str], next_token: NextToken) -> Namespace:
-    """An empty one; see `MemoryListener` for what it is given."""
+    """An empty namespace. `MemoryListener` and `MemoryRecords` explain the arguments."""
     lanes = MemoryLanes()
     listener = MemoryListener(lanes_to_wake, lanes.has_ready)
     records = MemoryRecords(lanes, next_token)
@@ -37,8 +37,8 @@ def new_namespace(lanes_to_wake: set[str], next_token: NextToken) -> Namespace:
         dead=MemoryDeadRecords(),
         fingerprints=MemoryTable[str](),
         slots=MemoryTable[KeptSlot](),
-        ended=MemoryEndedTokens(),
-        ends=MemoryEndCounts(),
+        ended_tokens=MemoryEndedTokens(),
+        end_counts=MemoryEndCounts(),
         listener=listener,
     )
     return Namespace(places, listener)

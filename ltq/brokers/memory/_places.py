@@ -1,4 +1,4 @@
-"""Where the tasks of one namespace are, and how many of each queue."""
+"""Where the tasks of one namespace are, and how many each queue has."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ NextToken = Callable[[int], int]
 
 
 class MemoryRecords:
-    """The tasks by their id, and each in the one place that its status says: `Records`."""
+    """The tasks by id, each in the place of its status: `Records`."""
 
     def __init__(self, lanes: MemoryLanes, next_token: NextToken) -> None:
         self.next_token = next_token
@@ -29,7 +29,7 @@ class MemoryRecords:
         return len(self._records)
 
     def load(self, ids: Iterable[str]) -> None:
-        """They are here already."""
+        """Nothing to do: all records are in memory."""
 
     def get(self, task_id: str) -> Record | None:
         """See `Records`."""
@@ -52,7 +52,7 @@ class MemoryRecords:
             self._lanes.own(record.lane).working += 1
 
     def save(self, record: Record) -> None:
-        """A record is kept as it is."""
+        """Nothing to do: the record itself is what is kept."""
 
     def remove(self, record: Record) -> None:
         """See `Records`."""
@@ -76,7 +76,7 @@ class MemoryRecords:
 
 
 class MemoryQueues:
-    """The names of queues, and what each has: `Queues`."""
+    """The queues and their tasks: `Queues`."""
 
     def __init__(self, records: MemoryRecords, lanes: MemoryLanes) -> None:
         self._records = records

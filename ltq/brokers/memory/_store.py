@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from ltq._aio.clock import Clock
-from ltq._names import namespace_of
 from ltq.broker import Claim, ClaimBudget
 from ltq.broker.feed import Feed
 from ltq.brokers._rules.claim import ConsumerConfig
@@ -15,11 +14,12 @@ from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.store import Store
 from ltq.brokers.memory._listener import MemoryListener, Revoke
 from ltq.brokers.memory._namespace import Namespace, new_namespace
+from ltq.names import namespace_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Waiter:
-    """A consumer that waits; `wake` is safe to call from any thread."""
+    """A consumer that waits. `wake` is safe to call from any thread."""
 
     lanes: frozenset[str]
     wake: Callable[[], None]
@@ -43,7 +43,7 @@ class MemoryStore(Store):
     def claim_for(
         self, consumer: ConsumerConfig, budget: ClaimBudget, revoke: Revoke | None
     ) -> Claim:
-        """Claim tasks; `revoke` is called with the id of one that is cancelled while it runs."""
+        """Claim tasks. `revoke` is called with the id of each that is cancelled while it runs."""
         with self._lock:
             claim = self.claim(consumer, budget)
             if revoke is not None:
@@ -53,7 +53,7 @@ class MemoryStore(Store):
             return claim
 
     def wait(self, waiter: Waiter, consumer: ConsumerConfig) -> float | None:
-        """Take in a waiter. Returns how soon it should wake by itself (0: now), or None."""
+        """Add a waiter. Returns the seconds until it should wake by itself, or None for never."""
         with self._lock:
             self._waiters.add(waiter)
             return self.next_claim(consumer)
@@ -83,7 +83,7 @@ class MemoryStore(Store):
 
     @contextmanager
     def _step(self) -> Iterator[float]:
-        """One atomic step; at its end those wake who wait for what it made ready."""
+        """One atomic step. At its end it wakes consumers that wait for what it made ready."""
         with self._lock:
             try:
                 yield self.clock()

@@ -1,4 +1,4 @@
-"""What a namespace remembers beside its tasks."""
+"""What a namespace keeps beside its tasks."""
 
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from ltq.brokers._rules.record import DeadRecord
 V = TypeVar("V")
 
 SLACK = 1000
-"""How many entries a table may gain before it looks for those that have expired."""
+"""How many entries a table may gain before it removes those that have expired."""
 
 
 class MemoryTable(Generic[V]):
@@ -52,7 +52,7 @@ class MemoryEndedTokens:
 
 
 class MemoryEndCounts:
-    """How many tasks ended, by queue and step: `EndCounts`."""
+    """How many tasks ended, by queue and step of time: `EndCounts`."""
 
     def __init__(self) -> None:
         self._ended: defaultdict[str, Counter[int]] = defaultdict(Counter)

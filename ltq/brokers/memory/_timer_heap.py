@@ -1,4 +1,4 @@
-"""Records in the order of their times."""
+"""Records in the order of a time that each has."""
 
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
@@ -7,11 +7,11 @@ from itertools import count, islice
 from ltq.brokers._rules.record import Record
 
 SLACK = 1000
-"""How many entries of the heap may stand for records that left, before it is rebuilt."""
+"""How many outdated entries the heap may have before it is rebuilt."""
 
 
 class TimerHeap:
-    """Records with a time each: a `Timeline`."""
+    """Records in the order of their times: a `Timeline`."""
 
     def __init__(self) -> None:
         self._entries: dict[Record, tuple[float, int]] = {}
@@ -22,14 +22,14 @@ class TimerHeap:
         return iter(self._entries)
 
     def set(self, record: Record, time: float) -> None:
-        """Give a record its time, instead of the one it may have."""
+        """Add a record with its time, or change its time."""
         number = next(self._numbers)
         self._entries[record] = (time, number)
         heappush(self._heap, (time, number, record))
         self._tidy()
 
     def discard(self, record: Record) -> None:
-        """Take a record out, if it is there."""
+        """Remove a record, if it is there."""
         if self._entries.pop(record, None) is not None:
             self._tidy()
 
@@ -43,7 +43,7 @@ class TimerHeap:
         return None
 
     def due(self, now: float, limit: int) -> list[Record]:
-        """See `Timeline`. What is given has left already."""
+        """See `Timeline`. The records are removed at once."""
         return list(islice(self._pop_due(now), limit))
 
     def _pop_due(self, now: float) -> Iterator[Record]:
@@ -53,7 +53,7 @@ class TimerHeap:
             yield record
 
     def _tidy(self) -> None:
-        """Rebuild the heap when most of it stands for records that left or got another time."""
+        """Rebuild the heap if most entries are of records that left or got another time."""
         if len(self._heap) > 2 * len(self._entries) + SLACK:
             self._heap = [(*entry, record) for record, entry in self._entries.items()]
             heapify(self._heap)

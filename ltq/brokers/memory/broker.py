@@ -1,11 +1,10 @@
-"""Tasks in the memory of this process: for tests, demonstrations and work that may be lost."""
+"""Tasks in the memory of this process, for tests, demonstrations and work that may be lost."""
 
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from ltq._aio.clock import Clock, system_clock
-from ltq._names import check_name, consumer_name
 from ltq.broker import (
     DEFAULT_LEASE,
     DEFAULT_SCAN,
@@ -23,6 +22,7 @@ from ltq.brokers.memory._consumer import MemoryConsumer
 from ltq.brokers.memory._store import MemoryStore
 from ltq.errors import ConfigurationError, TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
+from ltq.names import check_name, consumer_name
 from ltq.options import Limit
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 
@@ -31,11 +31,11 @@ _stores_lock = threading.Lock()
 
 
 class MemoryBroker(Broker):
-    """A broker within this process: `memory://name`, one store for each name.
+    """A broker within this process: `memory://name`, with one store for each name.
 
-    Brokers of the same URL share their tasks, from any event loop and thread. The tasks stay when
-    all brokers are closed, until the process ends. The first broker of a name sets the clock of
-    the store. A later one uses that clock, and may only name the same.
+    Brokers with the same URL share their tasks, from any event loop and thread. The tasks stay
+    until the process ends, even when all brokers are closed. The first broker of a name sets the
+    clock of the store; later ones may not set another.
     """
 
     def __init__(self, url: str, *, clock: Clock = system_clock) -> None:
@@ -54,19 +54,19 @@ class MemoryBroker(Broker):
         return MemoryBroker(self.url)
 
     def forget(self) -> None:
-        """Begin anew: the next broker of this name gets an empty store.
+        """Start afresh: the next broker of this name gets an empty store.
 
-        Brokers that are there already keep the old one.
+        Existing brokers keep the old one.
         """
         with _stores_lock:
             if _stores.get(self._name) is self._store:
                 del _stores[self._name]
 
     async def ping(self) -> None:
-        """It always answers."""
+        """Do nothing: a store in memory always answers."""
 
     async def aclose(self) -> None:
-        """Nothing to close; the tasks stay."""
+        """Do nothing: there are no connections, and the tasks stay."""
 
     def consumer(
         self,
@@ -82,8 +82,8 @@ class MemoryBroker(Broker):
         config = ConsumerConfig(name, queues, lease=lease, limits=limits or {})
         return MemoryConsumer(self._store, config, revoked)
 
-    # Each call lets other coroutines run first, as one over a network would: a loop of calls
-    # starves nobody. A call that is cancelled meanwhile has done nothing.
+    # Each call lets other coroutines run first, as a call over a network does, so that a loop of
+    # calls does not block them. A call that is cancelled meanwhile has done nothing.
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         await asyncio.sleep(0)
@@ -112,7 +112,7 @@ class MemoryBroker(Broker):
     async def repair(
         self, queues: Iterable[str], *, lease: float = DEFAULT_LEASE, every: float = 0.0
     ) -> int:
-        """Nothing to do: no task loses its place here."""
+        """Do nothing: in memory, tasks do not lose their place."""
         return 0
 
     async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
@@ -149,7 +149,7 @@ class MemoryBroker(Broker):
     async def examine(
         self, *, scan: int = DEFAULT_SCAN, on_scan: Callable[[int], object] | None = None
     ) -> list[Finding]:
-        """Nothing to scan: what is here is in order, as long as the process lives."""
+        """See `Diagnostics.examine`. There is nothing to scan: entries in memory are in order."""
         store = Finding(
             "store",
             Severity.DANGER,
@@ -185,9 +185,9 @@ class MemoryBroker(Broker):
         await asyncio.sleep(0)
         return self._store.clock()
 
-    async def fire(self, tick: ScheduleSlot) -> SlotReceipt:
+    async def fire(self, slot: ScheduleSlot) -> SlotReceipt:
         await asyncio.sleep(0)
-        return self._store.fire(tick)
+        return self._store.fire(slot)
 
 
 def _name_in(url: str) -> str:

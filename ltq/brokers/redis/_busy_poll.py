@@ -2,8 +2,8 @@
 
 A process that sleeps until a reply comes has to be woken, which takes longer than a server on the
 same host needs to answer, most of all on virtual machines. So for a moment after a call the event
-loop looks for the reply again and again, and does other work in between. Where replies come too
-late for that, it soon gives up trying, so that it costs next to nothing.
+loop looks for the reply again and again, and does other work in between. If replies come too
+late for that, fewer and fewer calls are polled for, so that it costs next to nothing.
 """
 
 import asyncio
@@ -13,12 +13,15 @@ from ltq.errors import ConfigurationError
 
 _MICROSECONDS = range(10_001)
 
-_WIDEST_GAP = 62
-"""Most calls that are not polled for between two that are, where replies come too late."""
+NOT_POLLED = 0.0
+"""What `BusyPoll.begin` returns for a call that is not polled for."""
+
+_MOST_SKIPPED = 62
+"""Most calls in a row that are not polled for, because earlier replies came too late."""
 
 
 def parse_busy_poll(value: str) -> float:
-    """The broker URL's parameter `busy_poll`, in seconds; 0: never."""
+    """The broker URL's parameter `busy_poll`, in seconds; 0 means never."""
     if value.isascii() and value.isdigit() and int(value) in _MICROSECONDS:
         return int(value) / 1e6
     raise ConfigurationError(
@@ -36,16 +39,18 @@ class BusyPoll:
         self._due = 0
         self._until = 0.0
         self._is_turning = False
-        self._left_out = 0
-        self._gap = 0
+        self._skips_left = 0
+        """How many of the next calls are not polled for."""
+        self._next_skips = 0
+        """How many are skipped after the next reply that comes too late."""
 
     def begin(self) -> float:
-        """A call goes out. Returns what `end` must be given: when, or 0 if it is not polled for."""
+        """A call goes out. Returns when, or `NOT_POLLED`; give that to `end`."""
         if not self._budget:
-            return 0.0
-        if self._left_out:
-            self._left_out -= 1
-            return 0.0
+            return NOT_POLLED
+        if self._skips_left:
+            self._skips_left -= 1
+            return NOT_POLLED
         began = perf_counter()
         self._due += 1
         self._until = began + self._budget
@@ -55,14 +60,16 @@ class BusyPoll:
         return began
 
     def end(self, began: float) -> None:
-        """Its reply is here, or will not come."""
-        if not began:
+        """The reply to a call has come, or will not come."""
+        if began == NOT_POLLED:
             return
         self._due -= 1
-        if perf_counter() - began <= self._budget:
-            self._gap = 0
+        is_late = perf_counter() - began > self._budget
+        if is_late:
+            self._skips_left = self._next_skips
+            self._next_skips = min(2 * self._next_skips + 2, _MOST_SKIPPED)
         else:
-            self._left_out, self._gap = self._gap, min(2 * self._gap + 2, _WIDEST_GAP)
+            self._next_skips = 0
 
     def _turn(self) -> None:
         if self._due and perf_counter() < self._until:

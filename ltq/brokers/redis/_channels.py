@@ -1,4 +1,4 @@
-"""One Pub/Sub connection: exact channels that come and go, and the messages on them."""
+"""One Pub/Sub connection: channels that are added and dropped, and the messages on them."""
 
 import asyncio
 import logging
@@ -17,32 +17,32 @@ from ltq.errors import BrokerError
 logger = logging.getLogger("ltq.broker")
 
 _CHANNELS_AT_ONCE = 1000
-"""How many channels one SUBSCRIBE names at most."""
+"""Most channels in one SUBSCRIBE."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 CONNECT_WITHIN = 5.0
-"""Seconds a new connection may take until it can be used, with AUTH and all."""
+"""Seconds until a new connection has to be usable, AUTH included."""
 
 LOOK_EVERY = 3.0
-"""Seconds without a byte after which the connection is tried out by a PING; after as many again it
-counts as lost."""
+"""Seconds without a byte after which a PING tests the connection. If it stays silent for as long
+again, it counts as lost."""
 
 _LINGER = 0.1
-"""Seconds a channel that is wanted no more may stay subscribed, so that others go with it."""
+"""Seconds that a dropped channel may stay subscribed, so that others can be dropped with it."""
 
 _LOST = (RedisError, OSError, RuntimeError)
-"""What a lost connection raises; a TimeoutError is an OSError, and uvloop raises RuntimeError:
+"""What a lost connection raises. A TimeoutError is an OSError, and uvloop raises RuntimeError:
 "the handler is closed"."""
 
 
 class Channels(Service):
-    """Keeps one connection subscribed to all channels that are wanted, however often it is lost.
+    """Keeps a connection subscribed to all channels that are wanted, however often it is lost.
 
-    `on_subscribed(channel)` is called for each confirmation, so also after each reconnect: what
-    was published before is lost, and the state has to be read again. `on_message` is called with
+    `on_subscribed(channel)` is called for each confirmation, so also after each reconnect: messages
+    published before that are lost, and the state has to be read again. `on_message` is called with
     channel and text. `on_connected` runs beside the reading, once for each connection; `on_lost`
-    is called when a connection is gone.
+    is called when a connection is lost.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Channels(Service):
         self._tidying: asyncio.TimerHandle | None = None
 
     def add(self, channel: str) -> None:
-        """Subscribe, soon. A channel that is there already is confirmed at once."""
+        """Subscribe, soon. A channel that is subscribed already is confirmed at once."""
         if channel in self._wanted:
             self._on_subscribed(channel)
             return
@@ -116,7 +116,7 @@ class Channels(Service):
             await asyncio.sleep(pauses.next())
 
     async def _use_a_connection(self) -> bool:
-        """Open a connection and read until it is lost; return whether it was open at all."""
+        """Open a connection and read until it is lost. Returns whether it could be opened."""
         connection = self._link.new_connection()
         greeting: asyncio.Task[None] | None = None
         try:
@@ -128,7 +128,7 @@ class Channels(Service):
             self._send_changes()
             await self._read(connection)
         except (*_LOST, BrokerError) as error:
-            logger.debug("the Pub/Sub connection is lost, connecting again: %s", error)
+            logger.debug("lost the Pub/Sub connection, reconnecting: %s", error)
         finally:
             if greeting is not None:
                 greeting.cancel()
@@ -159,18 +159,18 @@ class Channels(Service):
             self._on_subscribed(channel)
 
     async def _test(self, connection: AbstractConnection, patience: asyncio.Timeout) -> None:
-        """Try out a connection that is silent; end the reading if it stays so."""
+        """Test a connection that is silent, and end the reading if it stays silent."""
         while True:
-            # redis-py would open a lost connection again, where nobody reads.
+            # redis-py would reopen a lost connection, which is not the one being read.
             if await self._stays_silent() and connection.is_connected:
-                with suppress(*_LOST):  # then the reader has noticed it, too
+                with suppress(*_LOST):  # the reader notices it, too
                     await connection.send_packed_command(pack(("PING",)), check_health=False)
                 if await self._stays_silent():
                     patience.reschedule(asyncio.get_running_loop().time())
                     return
 
     async def _stays_silent(self) -> bool:
-        """Whether nothing is received for a while."""
+        """Wait `LOOK_EVERY` seconds; return whether nothing was received."""
         self._is_silent = True
         await asyncio.sleep(LOOK_EVERY)
         return self._is_silent
@@ -178,16 +178,16 @@ class Channels(Service):
     # Writing
 
     def _send_changes(self) -> None:
-        """Send what was added and dropped, if there is a connection; else that goes with the next.
+        """Send the channels that were added and dropped; without a connection, the next one does.
 
-        All changes of one turn of the event loop go together.
+        All changes within one turn of the event loop are sent together.
         """
         is_idle = self._writing is None or self._writing.done()
         if is_idle and (self._added or self._dropped) and self._connection is not None:
             self._writing = self._spawn(self._write(), "write")
 
     async def _write(self) -> None:
-        # redis-py would open a lost connection again, where nobody reads.
+        # redis-py would reopen a lost connection, which is not the one being read.
         while (connection := self._connection) is not None and connection.is_connected:
             if not (self._added or self._dropped):
                 return
@@ -197,8 +197,8 @@ class Channels(Service):
             try:
                 await connection.send_packed_command(b"".join(commands), check_health=False)
             except _LOST as error:
-                logger.debug("the Pub/Sub connection is lost while writing: %s", error)
-                await connection.disconnect(nowait=True)  # the reader notices, and opens another
+                logger.debug("lost the Pub/Sub connection while writing: %s", error)
+                await connection.disconnect(nowait=True)  # the reader notices and opens another
 
 
 def _commands(name: str, channels: Iterable[str]) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Opening connections: at once as long as the server answers, in turns while it is away."""
+"""Opening connections: at once while the server answers, one attempt for all while it does not."""
 
 import asyncio
 import logging
@@ -13,15 +13,15 @@ from ltq._aio.service import Service
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.8
 
 _CONNECT_PATIENCE = 3.0
-"""Seconds that an attempt for all may take, its greetings included."""
+"""Seconds that an attempt for all callers may take, with its greetings."""
 
 
 class Dialer(Service):
-    """Opens connections for all who want one in an event loop.
+    """Opens connections for all callers in an event loop.
 
-    While the server cannot be reached, one attempt is made for all of them, then the next after a
-    pause that grows: a worker has many loops, and they must not storm its server. `keep` takes the
-    connection of an attempt that succeeds, or returns False if nobody wants it any more.
+    While the server cannot be reached, one attempt at a time is made for all callers, after a pause
+    that grows: the many event loops of a worker must not flood the server. `keep` takes the
+    connection of an attempt that succeeds, or returns False if it is not needed any more.
 
     As a service it runs during such an attempt.
     """
@@ -38,10 +38,10 @@ class Dialer(Service):
         self._pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
 
     async def connect(self, connection: AbstractConnection) -> None:
-        """Open a connection. Raises what redis-py raises, also for an attempt made for all."""
+        """Open a connection. Raises what redis-py raises, also if another attempt failed."""
         if self._error is not None:
             self.start()
-            await self.wait()  # a caller that gives up leaves the attempt to the others
+            await self.wait()  # if this caller gives up, the attempt goes on for the others
         if self._error is not None:
             raise _copy(self._error)
         try:
@@ -51,7 +51,7 @@ class Dialer(Service):
             raise
 
     async def _run(self) -> None:
-        """One attempt for all."""
+        """Make one attempt for all callers."""
         await asyncio.sleep(self._pauses.next())
         connection = self._make()
         is_kept = False
@@ -61,7 +61,7 @@ class Dialer(Service):
             self._error = None
             self._pauses.reset()
             is_kept = self._keep(connection)
-        except Exception as error:  # whoever asked is told: what it means is theirs to say
+        except Exception as error:  # `connect` raises it to each caller
             self._error = error
         finally:
             if not is_kept:
@@ -69,6 +69,6 @@ class Dialer(Service):
 
 
 def _copy(error: Exception) -> Exception:
-    """The same error for one more caller: each has a traceback of its own."""
+    """A copy of an error for another caller, so that each has its own traceback."""
     kind = type(error) if isinstance(error, RedisError) else ConnectionError
     return kind(str(error) or type(error).__name__)

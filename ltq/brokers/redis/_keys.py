@@ -1,13 +1,13 @@
 """Every Redis key LTQ uses. `lua/README.md` is their table: type, content, life, readers, writers.
 
-All keys of a namespace share its hash tag, and so one cluster slot: scripts get the prefix as
-their one declared key and build the others from it.
+All keys of a namespace share its hash tag, and so one cluster slot. Scripts get the prefix as
+their one declared key, and build the others from it.
 """
 
 from collections.abc import Iterable
 
 NAMESPACES = "ltq:namespaces"
-"""Set of all namespaces, outside any tag, so that tools find them without KEYS."""
+"""Set of all namespaces, without a hash tag, so that tools find them without KEYS."""
 
 
 def prefix(namespace: str) -> str:
@@ -45,9 +45,9 @@ def leases(namespace: str, queue: str) -> str:
     return f"{prefix(namespace)}leases:{queue}"
 
 
-def expiry(namespace: str) -> str:
+def lease_ends(namespace: str) -> str:
     """Zset: queues by a moment not later than the end of their earliest lease."""
-    return f"{prefix(namespace)}expiry"
+    return f"{prefix(namespace)}lease_ends"
 
 
 def dead(namespace: str, queue: str) -> str:
@@ -71,22 +71,22 @@ def ended(namespace: str) -> str:
 
 
 def wake(namespace: str, lane: str) -> str:
-    """Zset of one marker: one consumer of the lane should look."""
+    """Zset of one marker: a consumer of the lane should look for tasks."""
     return f"{prefix(namespace)}wake:{lane}"
 
 
 def lanes(namespace: str) -> str:
-    """Set: all lanes anything was ever sent to."""
+    """Set: all lanes that tasks were ever sent to."""
     return f"{prefix(namespace)}lanes"
 
 
 def claim(namespace: str, consumer: str) -> str:
-    """String: a consumer's last claim, for one lease, to answer it again if its reply was lost."""
+    """String: a consumer's last claim, kept for one lease in case the reply is lost."""
     return f"{prefix(namespace)}claim:{consumer}"
 
 
 def running(namespace: str, lane: str) -> str:
-    """Set: `{id} {token}` of the tasks of a lane that run, where it is limited how many may."""
+    """Set: `{id} {token}` of the running tasks of a lane that limits how many may run."""
     return f"{prefix(namespace)}running:{lane}"
 
 
@@ -96,22 +96,22 @@ def unique(namespace: str, fingerprint: str) -> str:
 
 
 def rate(namespace: str, lane: str) -> str:
-    """String: the moment a lane's rate limit would be unused again."""
+    """String: the time at which a lane's rate limit is completely unused again."""
     return f"{prefix(namespace)}rate:{lane}"
 
 
 def slot(namespace: str, schedule: str) -> str:
-    """Hash: the last slot of a schedule that was seen to."""
+    """Hash: the last slot of a schedule that was fired or passed."""
     return f"{prefix(namespace)}slot:{schedule}"
 
 
 def repaired(namespace: str) -> str:
-    """String: somebody looked for tasks without a place lately."""
+    """String: a marker that the namespace was repaired lately."""
     return f"{prefix(namespace)}repaired"
 
 
 def copied(namespace: str, unique: str) -> str:
-    """List: a copy of a ready list, to be read in peace, for a minute at most."""
+    """List: a copy of a ready list that is being read, for at most a minute."""
     return f"{prefix(namespace)}copied:{unique}"
 
 
@@ -121,7 +121,7 @@ def revoked(namespace: str, consumer: str) -> str:
 
 
 def probe(unique: str) -> str:
-    """Hash, for a second: a key that is written to see whether notifications come."""
+    """Hash, for a second: a key that is changed to see whether notifications arrive."""
     return f"ltq:probe:{unique}"
 
 
@@ -131,6 +131,6 @@ def keyspace(database: int, key: str) -> str:
 
 
 def line_list(names: Iterable[str]) -> str:
-    """Names as the scripts take a set of them: each between line feeds."""
+    """Names as scripts take a set of them: each one between line feeds."""
     joined = "\n".join(names)
     return f"\n{joined}\n" if joined else ""

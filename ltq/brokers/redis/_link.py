@@ -1,7 +1,7 @@
-"""Calls to Redis: connections of one event loop, deadlines, repeats, and plain errors.
+"""Calls to Redis: connections of one event loop, deadlines, repeats, and clear errors.
 
 redis-py's own retry is not used, as it would silently repeat a command whose reply was lost. Every
-call here is safe to repeat and knows how (see `_call`), and is repeated until its deadline.
+call here is safe to repeat, knows how (see `_call`), and is repeated until its deadline.
 """
 
 import asyncio
@@ -39,10 +39,10 @@ from ltq.errors import BrokerError
 R = TypeVar("R")
 
 CALL_PATIENCE = 4.0
-"""Seconds a call may take in all, retries included, before `BrokerError`."""
+"""Seconds a call may take, retries included, before it raises `BrokerError`."""
 
 MAX_CONNECTIONS = 16
-"""Calls under way at once in one event loop; more wait their turn."""
+"""Most calls under way at once in one event loop. Others wait their turn."""
 
 _PASSING = (
     ConnectionError,
@@ -55,27 +55,27 @@ _PASSING = (
 _PASSING_TEXTS = re.compile(
     r"(^|[\s-])(BUSY|LOADING|READONLY|MISCONF|NOREPLICAS|UNBLOCKED|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b"
 )
-"""The same where a script was refused halfway: then the server says it inside its own error."""
+"""The same for a script that fails halfway: the server then wraps the error in another one."""
 
 _FINAL = (AuthenticationError, AuthorizationError)
 
 _MISREAD = (ValueError, TypeError, LookupError, AttributeError)
-"""What reading a reply raises whose shape is wrong."""
+"""What is raised while a reply of the wrong shape is read."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
 OUTAGE = 1.0
-"""Seconds without success after which the server counts as having been away."""
+"""Seconds without a successful call that count as an outage."""
 
 
 class RefusedError(BrokerError):
-    """The server answered, and the answer was no: repeating the call would change nothing."""
+    """The server refused the call. Repeating it would not help."""
 
     is_refusal = True
 
 
 class LockedOutError(RefusedError):
-    """User or password are wrong: every call is refused, until somebody sets that right."""
+    """User or password are wrong. Every call is refused until that is corrected."""
 
     is_refusal = False
 
@@ -88,14 +88,14 @@ def is_passing(error: RedisError) -> bool:
 
 
 def is_lasting(error: Exception) -> bool:
-    """Whether an error of one call holds for those that wait behind it: the server is away."""
+    """Whether an error also concerns the calls that wait: the server cannot be reached."""
     return isinstance(error, BrokerError) and not isinstance(error, RefusedError)
 
 
 class Link:
     """Connections to one server, used in one event loop, opened as they are needed.
 
-    For `busy_poll` seconds after each call the loop stays awake for its reply.
+    For `busy_poll` seconds after each call the event loop stays awake for the reply.
     """
 
     def __init__(self, connect: Callable[[], Redis], name: str, busy_poll: float) -> None:
@@ -109,7 +109,7 @@ class Link:
         self._poll = BusyPoll(busy_poll)
         self._failing_since: float | None = None
         self.back_since: float = -math.inf
-        """When the last outage was over, by the event loop's clock."""
+        """When the last outage ended, by the event loop's clock."""
 
     @property
     def database(self) -> int:
@@ -119,13 +119,13 @@ class Link:
     def new_connection(self) -> AbstractConnection:
         """A connection for the caller alone, not yet connected."""
         connection: AbstractConnection = self._client.connection_pool.make_connection()
-        # Calls have deadlines of their own. redis-py would keep its timeout by `wait_for`, which
-        # sometimes swallows a cancellation on Python 3.11, and cut off blocking pops.
+        # Calls have their own deadlines. redis-py enforces its timeout by `wait_for`, which
+        # sometimes swallows a cancellation on Python 3.11, and it would cut off blocking pops.
         connection.socket_timeout = None
         return connection
 
     async def connect(self, connection: AbstractConnection) -> None:
-        """Open a connection; while the server is away, in turns with all others of this link."""
+        """Open a connection. While the server cannot be reached, all callers share the attempts."""
         await self._dialer.connect(connection)
 
     def call(self, *command: Argument, patience: float = CALL_PATIENCE) -> Awaitable[Reply]:
@@ -133,7 +133,7 @@ class Link:
         return self.evaluate(Command(command), patience=patience)
 
     async def evaluate(self, call: Call[R], *, patience: float = CALL_PATIENCE) -> R:
-        """Make a call, again and again if need be, for `patience` seconds. Raises `BrokerError`."""
+        """Make a call, and repeat it for up to `patience` seconds. Raises `BrokerError`."""
         failed: _Failed | None = None
         try:
             with self._deadlines.within(patience):
@@ -144,7 +144,7 @@ class Link:
                     reply = await self._repeat(call, failed)
         except builtins.TimeoutError:
             self._count_failure()
-            await self._drop_free()  # they may be as dead as the one that did not answer
+            await self._drop_free()  # the other connections may be dead as well
             cause = None if failed is None else failed.error
             raise self._too_late(patience, cause) from cause
         if self._failing_since is not None:
@@ -152,7 +152,7 @@ class Link:
         return self._read(call, reply)
 
     async def block(self, *command: Argument, patience: float) -> Reply:
-        """Send a blocking command once, beside the other calls. Raises `BrokerError`."""
+        """Send a blocking command once, without taking a turn. Raises `BrokerError`."""
         try:
             with self._deadlines.within(patience):
                 return await self._exchange(command)
@@ -162,7 +162,7 @@ class Link:
             raise self._too_late(patience) from None
 
     async def aclose(self) -> None:
-        """Close all connections; those of calls under way when these end."""
+        """Close all connections. Those of calls under way are closed when the calls end."""
         self._closed = True
         self._deadlines.close()
         await self._dialer.aclose()
@@ -170,7 +170,7 @@ class Link:
         await self._client.aclose()
 
     async def _attempt(self, call: Call[R]) -> Reply:
-        await self._slots.acquire()  # `async with` would be two coroutines more
+        await self._slots.acquire()  # `async with` would cost two more coroutines
         began = self._poll.begin()
         try:
             return await self._exchange(call.words())
@@ -178,7 +178,7 @@ class Link:
             words = call.words_with_source()
             if words is None:
                 raise
-            # The server was restarted, promoted or flushed: tell it the script again.
+            # The server was restarted, promoted or flushed: send the script again.
             return await self._exchange(words)
         finally:
             self._poll.end(began)
@@ -189,7 +189,7 @@ class Link:
         pauses: ExponentialBackoff | None = None
         while True:
             await self._check_failure(failed.error)
-            if pauses is None:  # once more at once: the connection may only have been idle too long
+            if pauses is None:  # repeat at once: the connection may only have been idle too long
                 pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
             else:
                 await asyncio.sleep(pauses.next())
@@ -200,15 +200,15 @@ class Link:
                 failed.error = error
 
     async def _check_failure(self, error: RedisError) -> None:
-        """Raise `BrokerError` if it makes no sense to repeat the call."""
+        """Raise `BrokerError` if repeating the call is useless."""
         if not is_passing(error):
             raise self._refused(error) from error
         self._count_failure()
         if isinstance(error, ConnectionError) or "READONLY" in str(error):
-            await self._drop_free()  # they lead to a server that is no more
+            await self._drop_free()  # they may lead to a server that is gone
 
     async def _exchange(self, words: tuple[Argument, ...]) -> Reply:
-        """Send a command once, on a connection of its own."""
+        """Send a command once, on a connection that no other call uses."""
         connection = self._free.pop() if self._free else self.new_connection()
         try:
             if not connection.is_connected:
@@ -230,7 +230,7 @@ class Link:
         return reply
 
     def _keep(self, connection: AbstractConnection) -> bool:
-        """Keep a connection for later calls; False if the link was closed meanwhile."""
+        """Keep a connection for later calls. Returns False if the link has been closed."""
         if not self._closed:
             self._free.append(connection)
         return not self._closed
@@ -254,9 +254,9 @@ class Link:
         try:
             return call.read(reply)
         except _MISREAD as error:
-            kind = type(call).__name__
-            text = f"Redis at {self._name} sent a reply to {kind} that LTQ cannot read: {error!r}"
-            raise BrokerError(text) from error
+            server = f"Redis at {self._name}"
+            text = f"{server} sent a reply to {call.title} that LTQ cannot read: {error!r}"
+            raise RefusedError(text) from error  # a repeated call would be answered alike
 
     def _refused(self, error: RedisError) -> RefusedError:
         if isinstance(error, _FINAL):
@@ -270,12 +270,12 @@ class Link:
 
 @dataclass(slots=True)
 class _Failed:
-    """How a call that is being repeated failed last."""
+    """The last error of a call that is being repeated."""
 
     error: RedisError
 
 
 def pack(words: tuple[Argument, ...]) -> bytes:
-    """A command as it travels; hiredis does that many times faster than redis-py."""
+    """A command as bytes. hiredis packs it many times faster than redis-py."""
     packed: bytes = pack_command(words)  # type: ignore[arg-type]  # its stub means 1-tuples
     return packed

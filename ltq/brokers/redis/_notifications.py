@@ -13,7 +13,7 @@ from ltq.errors import ConfigurationError
 logger = logging.getLogger("ltq.broker")
 
 Notifications = Literal["auto", "require", "poll"]
-"""auto: switch them on if they are off; require: fail if they are off; poll: do without."""
+"""auto: switch them on if they are off; require: fail if they are off; poll: do without them."""
 
 NEEDED = "Kghx"
 """Keyspace channels (K) of hashes (h), DEL and EXPIRE (g), and expired keys (x)."""
@@ -31,7 +31,7 @@ def parse_notifications(value: str) -> Notifications:
 
 
 def missing_flags(flags: str) -> str:
-    """Those of `NEEDED` that are missing in a server's setting, where "A" means all but KEmn."""
+    """The flags of `NEEDED` that a server's setting lacks. "A" stands for all flags but KEmn."""
     present = set(flags)
     if "A" in present:
         present |= set("ghx")
@@ -39,11 +39,11 @@ def missing_flags(flags: str) -> str:
 
 
 async def are_on(link: Link, wanted: Notifications, probe: Callable[[], Awaitable[bool]]) -> bool:
-    """Whether notifications come. With "auto" they are switched on where they are off.
+    """Whether the server sends notifications. With "auto" they are switched on if they are off.
 
-    Ask at each new connection, as a restart forgets CONFIG SET. Where the server refuses CONFIG,
-    `probe` tries them out. Raises `RefusedError` if they are off and required, `BrokerError` if
-    the server cannot be asked now.
+    Call it for each new connection, as a restart forgets CONFIG SET. If the server refuses CONFIG,
+    `probe` tries out whether they arrive. Raises `RefusedError` if they are off but required, and
+    `BrokerError` if the server cannot be asked now.
     """
     if wanted == "poll":
         return False
@@ -55,7 +55,7 @@ async def are_on(link: Link, wanted: Notifications, probe: Callable[[], Awaitabl
             await link.call("CONFIG", "SET", _OPTION, flags + missing)
             missing = ""
     except RefusedError as refused:
-        logger.debug("the server refuses CONFIG, so notifications are tried out: %s", refused)
+        logger.debug("the server refuses CONFIG: trying out notifications: %s", refused)
         missing = "" if await probe() else NEEDED
     if missing and wanted == "require":
         raise RefusedError(

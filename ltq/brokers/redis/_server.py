@@ -1,15 +1,15 @@
-"""What one asks any Redis server: its clock, what INFO says, whether it tells of changed keys."""
+"""Questions to a Redis server: its clock, its INFO, and whether it sends notifications."""
 
 import asyncio
 
 from redis.exceptions import RedisError
 
-from ltq._names import new_id
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link, RefusedError
+from ltq.names import new_id
 
 _PROBE_TTL = 1000
-"""Milliseconds that the key of a probe stays."""
+"""Milliseconds after which the key of a probe expires."""
 
 
 async def server_time(link: Link) -> float:
@@ -19,7 +19,7 @@ async def server_time(link: Link) -> float:
 
 
 async def server_info(link: Link, *sections: str) -> dict[str, str]:
-    """What INFO says, by name; nothing where it is refused."""
+    """What INFO says, by name; empty if it is refused."""
     try:
         reply: bytes = await link.call("INFO", *sections)
     except RefusedError:
@@ -29,15 +29,15 @@ async def server_info(link: Link, *sections: str) -> dict[str, str]:
 
 
 async def write_probe(link: Link, key: str) -> None:
-    """Change and expire a key of `_keys.probe`, of which a server that notifies then tells."""
+    """Change a key of `_keys.probe` and let it expire, which should cause a notification."""
     await link.call("HSET", key, "probe", "1")
     await link.call("PEXPIRE", key, _PROBE_TTL)
 
 
 async def is_notified(link: Link, within: float) -> bool | None:
-    """Whether the server tells of a changed key within so many seconds; None: it cannot be tried.
+    """Whether a notification of a changed key arrives within this time (in seconds).
 
-    Tried out on a connection of its own.
+    Returns None if that cannot be tried. Uses a connection of its own.
     """
     key = _keys.probe(new_id())
     connection = link.new_connection()

@@ -1,14 +1,14 @@
-"""What a broker has in one event loop: connections, the watch hub, and senders."""
+"""What a broker keeps for one event loop: connections, the watch hub, and senders."""
 
 from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._notifications import Notifications
-from ltq.brokers.redis._roles.registry import Registry
-from ltq.brokers.redis._roles.sender import Sender
+from ltq.brokers.redis._operations.registry import Registry
+from ltq.brokers.redis._operations.sender import Sender
 from ltq.brokers.redis._watch_hub import WatchHub
 
 
 class Session:
-    """What a broker has in one event loop."""
+    """What a broker keeps for one event loop."""
 
     def __init__(self, link: Link, notifications: Notifications) -> None:
         self.link = link
@@ -17,7 +17,7 @@ class Session:
         self._senders: dict[str, Sender] = {}
 
     def sender(self, namespace: str) -> Sender:
-        """What sends to a namespace."""
+        """The sender of a namespace."""
         sender = self._senders.get(namespace)
         if sender is None:
             sender = self._senders[namespace] = Sender(namespace, self.link, self.registry)

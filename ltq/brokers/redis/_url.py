@@ -19,7 +19,7 @@ _OWN = {"decode_responses", "protocol", "retry", "socket_timeout", "encoding", "
 
 
 def split_url(url: str, *, check: bool) -> tuple[str, dict[str, str]]:
-    """The URL for redis-py, and the parameters that are LTQ's own."""
+    """Split a URL into the one for redis-py and the parameters that are LTQ's own."""
     try:
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query))
@@ -32,7 +32,7 @@ def split_url(url: str, *, check: bool) -> tuple[str, dict[str, str]]:
         server_url = urlunsplit(parts._replace(query=urlencode(query)))
         if check:
             new_client(server_url).connection_pool.make_connection()
-    except (ValueError, TypeError):  # their text may hold part of a password
+    except (ValueError, TypeError):  # the text of the error may hold part of a password
         raise ConfigurationError(
             f"broker URL {redact(url)!r} cannot be read: it should be like "
             "redis://user:password@host:6379/0 (special characters in a password as %XX), and "
@@ -42,7 +42,7 @@ def split_url(url: str, *, check: bool) -> tuple[str, dict[str, str]]:
 
 
 def new_client(url: str) -> Redis:
-    # `Link` has deadlines of its own and repeats calls itself.
+    # `Link` has its own deadlines, and repeats calls itself.
     options: dict[str, Any] = {"protocol": 2, "socket_timeout": None}
     if not url.startswith("unix:"):
         options |= {"socket_connect_timeout": 3.0, "socket_keepalive": True}

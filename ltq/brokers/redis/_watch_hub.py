@@ -1,36 +1,36 @@
 """Watching over one Pub/Sub connection: keyspace notifications tell which tasks may have changed.
 
-The order is always: subscribe, wait for the confirmation, read. A confirmation marks its task, so
-it is read then; after a reconnect everything is confirmed, and read, again. `ltq.brokers._follow`
-reads what is marked, and polls where notifications cannot be had.
+The order is always: subscribe, wait for the confirmation, read. A confirmation marks its task,
+which is then read. After a reconnect everything is confirmed and read again. `ltq.brokers._follow`
+reads what is marked, and polls if the server sends no notifications.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from ltq._names import namespace_of, new_id
 from ltq.broker.feed import Feed
 from ltq.brokers._follow import FASTEST_POLL, SLOWEST_POLL, Follower, Target
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._channels import Channels
 from ltq.brokers.redis._link import Link, RefusedError
 from ltq.brokers.redis._notifications import NEEDED, Notifications, are_on
-from ltq.brokers.redis._roles.tasks import read_states
+from ltq.brokers.redis._operations.tasks import read_states
 from ltq.brokers.redis._server import write_probe
 from ltq.errors import BrokerError
+from ltq.names import namespace_of, new_id
 from ltq.state import TaskState
 
 logger = logging.getLogger("ltq.broker")
 
 _PROBES, _PROBE_TIME = 3, 0.1
-"""How many notifications the server is asked for to try it out, and seconds it has for each."""
+"""How many times a probe changes its key, and the seconds it waits for each notification."""
 
-_ASK_AGAIN = 0.5
-"""Seconds between attempts to ask the server for its settings while it is away."""
+_RETRY_PAUSE = 0.5
+"""Seconds between attempts to read the server's settings while it cannot be reached."""
 
 _PASSING = frozenset(("hset", "hdel"))
-"""Events of a task's key while the task goes on. At its end the key gets a TTL or is deleted."""
+"""Events of a task's key before the end. At the end the key gets a TTL or is deleted."""
 
 
 class WatchHub:
@@ -49,12 +49,12 @@ class WatchHub:
             link,
             on_subscribed=self._confirm,
             on_message=self._receive,
-            on_connected=self._find_out,
+            on_connected=self._check_notifications,
             on_lost=self._follower.poll,
         )
 
     async def check(self) -> None:
-        """Raise `RefusedError` where notifications are required and cannot be had."""
+        """Raise `RefusedError` if notifications are required and the server does not send them."""
         if self._wanted == "require":
             await are_on(self._link, self._wanted, self._probe)
 
@@ -63,9 +63,10 @@ class WatchHub:
         return self._follower.feed((namespace_of(queue), task_id))
 
     def listen(self, channel: str, receive: Callable[[str], None]) -> "asyncio.Future[None]":
-        """Call `receive` with each text published on a channel. What is missed does not come again.
+        """Call `receive` with each text published on a channel.
 
-        The future is done when the channel is subscribed to for the first time.
+        A message that is missed, while the connection is lost, does not come again. The future is
+        done when the channel is subscribed to for the first time.
         """
         self._listeners[channel] = receive
         confirmation: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -80,11 +81,11 @@ class WatchHub:
         self._channels.drop(channel)
 
     async def aclose(self) -> None:
-        """Stop; feeds that are still open fail."""
+        """Stop. Feeds that are still open fail."""
         await self._follower.aclose()
         await self._channels.aclose()
 
-    # The source of what is followed
+    # `Source`: what the follower asks for
 
     async def states(self, namespace: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """See `Source`."""
@@ -106,10 +107,10 @@ class WatchHub:
     def _channel(self, target: Target) -> str:
         return _keys.keyspace(self._database, _keys.task(*target))
 
-    # What the connection brings
+    # What arrives on the connection
 
     def _confirm(self, channel: str) -> None:
-        """A channel is subscribed to: what changed before has to be read."""
+        """A channel is subscribed to now: read what changed before."""
         target = self._targets.get(channel)
         if target is not None:
             self._follower.mark(target)
@@ -125,15 +126,15 @@ class WatchHub:
         elif text not in _PASSING or not self._follower.waits_for_the_end(target):
             self._follower.mark(target)
 
-    async def _find_out(self) -> None:
-        """At each new connection, find out again whether it brings notifications."""
+    async def _check_notifications(self) -> None:
+        """Check, at each new connection, whether the server sends notifications."""
         try:
-            are_coming = await self._ask()
+            are_sent = await self._are_sent()
         except RefusedError as error:
             self._follower.refuse(error)
             return
-        self._follower.refuse(None)
-        if are_coming:
+        self._follower.accept()
+        if are_sent:
             self._follower.trust_notifications()
         elif self._wanted != "poll" and not self._warned:
             self._warned = True
@@ -145,26 +146,29 @@ class WatchHub:
                 SLOWEST_POLL,
             )
 
-    async def _ask(self) -> bool:
-        """Whether notifications come. Asks until the server answers; raises `RefusedError`."""
+    async def _are_sent(self) -> bool:
+        """Whether the server sends notifications. Asks until it answers.
+
+        Raises `RefusedError` if the URL requires them and they are off.
+        """
         while True:
             try:
                 return await are_on(self._link, self._wanted, self._probe)
             except RefusedError:
                 raise
             except BrokerError as error:
-                logger.debug("cannot ask the server for its notifications now: %s", error)
-                await asyncio.sleep(_ASK_AGAIN)
+                logger.debug("cannot ask the server about notifications now: %s", error)
+                await asyncio.sleep(_RETRY_PAUSE)
 
     async def _probe(self) -> bool:
-        """Whether notifications come, tried out on a key that is gone a second later."""
+        """Try out, on a key that is gone a second later, whether notifications arrive."""
         key = _keys.probe(new_id())
         channel = _keys.keyspace(self._database, key)
         received = asyncio.Event()
         self.listen(channel, lambda _: received.set())
         try:
             for _ in range(_PROBES):
-                if await self._comes(key, received):
+                if await self._is_notified_of(key, received):
                     return True
         except RefusedError as refused:
             logger.debug("notifications cannot be tried out: %s", refused)
@@ -172,8 +176,8 @@ class WatchHub:
             self.unlisten(channel)
         return False
 
-    async def _comes(self, key: str, received: asyncio.Event) -> bool:
-        """Whether a notification comes soon after a key was changed."""
+    async def _is_notified_of(self, key: str, received: asyncio.Event) -> bool:
+        """Change a key, and return whether a notification of that arrives soon."""
         await write_probe(self._link, key)
         try:
             async with asyncio.timeout(_PROBE_TIME):

@@ -1,8 +1,8 @@
 """The broker on Redis 6.2 or newer, or Valkey 7.2 or newer.
 
 Each transition is one Lua script (`lua/`), so a task is always in one place. `_scripts/calls.py`
-has them as typed calls, `_keys.py` names the keys, `lua/README.md` describes both. Time is the
-server's.
+has the scripts as typed calls, `_keys.py` names the keys, and `lua/README.md` describes both. The
+time is the server's.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ from functools import partial
 
 from redis.asyncio import Redis
 
-from ltq._names import namespace_of
 from ltq.broker import DEFAULT_LEASE, DEFAULT_SCAN, Broker, Consumer, Finding, redact
 from ltq.broker.feed import Feed
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
@@ -20,15 +19,15 @@ from ltq.brokers.redis import _keys
 from ltq.brokers.redis._busy_poll import parse_busy_poll
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.brokers.redis._doctor.examine import examine
-from ltq.brokers.redis._doctor.survey import holders
 from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._notifications import Notifications, parse_notifications
-from ltq.brokers.redis._roles import dead_letters, schedule_slots, settle, tasks
-from ltq.brokers.redis._roles.chunks import chunks, envelope_size, queue_of_envelope
-from ltq.brokers.redis._roles.hazards import hazards
-from ltq.brokers.redis._roles.registry import read_namespaces
-from ltq.brokers.redis._roles.repair import repair
-from ltq.brokers.redis._roles.sweep import sum_of, sweep
+from ltq.brokers.redis._operations import dead_letters, schedule_slots, settle, tasks
+from ltq.brokers.redis._operations.chunks import chunks, envelope_size, queue_of_envelope
+from ltq.brokers.redis._operations.hazards import hazards
+from ltq.brokers.redis._operations.registry import read_namespaces
+from ltq.brokers.redis._operations.repair import repair
+from ltq.brokers.redis._operations.sweep import sum_of, sweep
+from ltq.brokers.redis._operations.workers import read_workers
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server import server_time
 from ltq.brokers.redis._session import Session
@@ -36,21 +35,22 @@ from ltq.brokers.redis._url import new_client, split_url
 from ltq.brokers.redis._watch_hub import WatchHub
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
+from ltq.names import namespace_of
 from ltq.options import Limit
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 
 _PING_PATIENCE = 3.0
-"""Seconds `ping` waits: whoever asks wants to know soon."""
+"""Seconds `ping` waits for an answer: less than other calls."""
 
 
 class RedisBroker(Broker):
     """Tasks in Redis, at `redis://`, `rediss://` or `unix://` URLs as redis-py reads them.
 
     The URL's parameter `notifications` says how tasks are watched: `auto` (default) switches
-    keyspace notifications on where they are off, `require` raises `BrokerError` instead, `poll`
-    does without. `busy_poll` says for how many microseconds after a call the event loop stays awake
-    for the reply, as long as replies come that quickly (default 250; 0: it sleeps). `connect` may
-    make the redis-py client instead of the URL (for tests).
+    keyspace notifications on if they are off, `require` raises `BrokerError` instead, and `poll`
+    does without them. `busy_poll` is the number of microseconds after a call for which the event
+    loop stays awake for the reply, if replies come that quickly (default 250; with 0 it sleeps).
+    `connect` makes the redis-py client instead of the URL, for tests.
     """
 
     def __init__(self, url: str, *, connect: Callable[[], Redis] | None = None) -> None:
@@ -65,7 +65,7 @@ class RedisBroker(Broker):
 
     @property
     def url(self) -> str:
-        """Where it connects, without a password."""
+        """Its URL, without user and password."""
         return redact(self._url)
 
     def clone(self) -> "RedisBroker":
@@ -73,12 +73,12 @@ class RedisBroker(Broker):
         return RedisBroker(self._url, connect=self._connect)
 
     def _new_link(self) -> Link:
-        """Connections of their own, for one event loop."""
+        """New connections, for one event loop."""
         connect = self._connect or partial(new_client, self._server_url)
         return Link(connect, self.url.partition("://")[2], self._busy_poll)
 
     def _here(self) -> Session:
-        """The connections of the running loop; a fork or an ended loop left others behind."""
+        """The session of the running event loop, made at its first use in this loop and process."""
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
         if session is None or self._process != os.getpid():
@@ -91,7 +91,7 @@ class RedisBroker(Broker):
         return session
 
     async def ping(self) -> None:
-        """Raise `BrokerError` if the server does not answer, or cannot do what the URL requires."""
+        """Raise `BrokerError` if the server does not answer or cannot do what the URL requires."""
         session = self._here()
         await session.link.call("PING", patience=_PING_PATIENCE)
         await session.hub.check()
@@ -101,7 +101,7 @@ class RedisBroker(Broker):
         return await hazards(self._here().link)
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
-        """See `Publisher.publish`. Single sends share a call while another one is under way."""
+        """See `Publisher.publish`. Single sends that come during a call share the next one."""
         session = self._here()
         if len(envelopes) == 1:
             sender = session.sender(namespace_of(envelopes[0].queue))
@@ -194,7 +194,7 @@ class RedisBroker(Broker):
     async def cancel(self, queue: str, task_id: str, result_ttl: float) -> bool:
         """See `Inspector.cancel`."""
         prefix = _keys.prefix(namespace_of(queue))
-        call = calls.Cancel(prefix=prefix, id=task_id, result_ttl=result_ttl)
+        call = calls.CancelCall(prefix=prefix, id=task_id, result_ttl=result_ttl)
         answer = await self._here().link.evaluate(call)
         if answer is calls.CancelAnswer.GONE:
             raise TaskNotFoundError(task_id)
@@ -206,13 +206,13 @@ class RedisBroker(Broker):
 
     async def workers(self) -> list[WorkerInfo]:
         """See `Inspector.workers`."""
-        return await holders(self, self._here().link)
+        return await read_workers(self._here().link, await self._namespaces())
 
     async def examine(
         self, *, scan: int = DEFAULT_SCAN, on_scan: Callable[[int], object] | None = None
     ) -> list[Finding]:
         """See `Diagnostics.examine`."""
-        link = self._new_link()  # a slow look must not hold up calls
+        link = self._new_link()  # a slow examination must not hold up calls
         try:
             return await examine(self, link, scan, on_scan)
         finally:
@@ -246,10 +246,10 @@ class RedisBroker(Broker):
         """See `ScheduleStore.time`."""
         return await server_time(self._here().link)
 
-    async def fire(self, tick: ScheduleSlot) -> SlotReceipt:
+    async def fire(self, slot: ScheduleSlot) -> SlotReceipt:
         """See `ScheduleStore.fire`."""
         session = self._here()
-        return await schedule_slots.fire(session.link, session.registry, tick)
+        return await schedule_slots.fire(session.link, session.registry, slot)
 
     async def _namespaces(self) -> list[str]:
         return await read_namespaces(self._here().link)

@@ -3,11 +3,11 @@
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
-from ltq._names import check_name
 from ltq.broker import Broker
 from ltq.cli._errors import CommandError, WrongUseError
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter
+from ltq.names import check_name
 
 _PAGE = 100
 """Dead letters read at once: each may be as large as a message."""

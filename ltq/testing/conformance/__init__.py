@@ -8,12 +8,11 @@
     def make_broker(tmp_path):
         return lambda: MyBroker(f"mine://{tmp_path}/tasks")
 
-That is a complete test file. `make_broker` is the only fixture that the suite needs: a callable
-without arguments. Each call of it returns another broker on the same store, which is empty when a
-test begins. The suite closes the brokers. It needs pytest and pytest-asyncio, in either mode.
-
-`ltq.testing.conformance.seam` is the half about a broker's own calls, and
-`ltq.testing.conformance.workers` the half about workers, schedulers and handles over it. See
+That is a whole test file. The suite asks for one fixture, `make_broker`: a callable without
+arguments that returns another broker on the same store at each call. The store has to be empty when
+a test begins; the suite closes the brokers it has opened. It needs pytest and pytest-asyncio, in
+either mode. `ltq.testing.conformance.seam` is the half about a broker's own calls, and
+`ltq.testing.conformance.workers` the half about workers, schedulers and handles over a broker. See
 `docs/broker.md`.
 """
 

@@ -1,4 +1,4 @@
-"""The one poller of the suite: for what cannot be waited for as an event."""
+"""The only poller of the suite, for what cannot be awaited as an event."""
 
 import asyncio
 import inspect
@@ -9,12 +9,12 @@ from typing import TypeVar, cast, overload
 T = TypeVar("T")
 
 PATIENCE = 10.0 * float(os.environ.get("LTQ_TEST_PATIENCE") or 1)
-"""Seconds after which something counts as never happening. Only a test that fails waits so long,
-so it is enough for a busy machine. `LTQ_TEST_PATIENCE` multiplies it."""
+"""Seconds after which something counts as never. Only a test that fails waits that long, so it may
+be enough for a busy machine. `LTQ_TEST_PATIENCE` multiplies it."""
 
 SOON = 3.0
-"""Seconds within which a notification has to arrive. It is less than the interval at which brokers
-poll in case one was lost: with more, a test would not notice a lost one."""
+"""Seconds within which news has to arrive. A broker takes longer to look by itself when news was
+lost, so a test notices the loss."""
 
 _PAUSE = 0.005
 

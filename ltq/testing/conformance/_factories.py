@@ -1,4 +1,4 @@
-"""Envelopes for the tests of the suite, and the steps that many of them take."""
+"""Envelopes, and the steps that many tests of the suite share."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
@@ -20,7 +20,7 @@ _ROUND_TRIPS = 6
 
 
 def make_envelope(**fields: Any) -> Envelope:
-    """An envelope in the queue `mail:send`; `fields` override its fields."""
+    """A task of the queue `mail:send`. `fields` replace the defaults."""
     queue = fields.get("queue", QUEUE)
     defaults: dict[str, Any] = {"id": new_id(), "queue": queue, "task_name": queue, "body": b"{}"}
     return Envelope(**{**defaults, **fields})
@@ -34,14 +34,14 @@ async def publish(broker: Broker, **fields: Any) -> Envelope:
 
 
 async def publish_many(broker: Broker, count: int, **fields: Any) -> list[str]:
-    """Publish tasks in one call; return their ids in the order of publishing."""
+    """Publish tasks in one call. Returns their ids in the order of publishing."""
     envelopes = [make_envelope(**fields) for _ in range(count)]
     assert await broker.publish(envelopes) == [Published.CREATED] * count
     return [envelope.id for envelope in envelopes]
 
 
 async def claim_one(broker: Broker, consumer: Consumer) -> Delivery:
-    """Claim one task that is ready or will soon be."""
+    """Claim one task that is ready now or soon."""
     (delivery,) = await broker.claim(consumer, 1, timeout=SOON)
     return delivery
 
@@ -52,7 +52,7 @@ async def claim_ids(consumer: Consumer, limit: int, running: int = 0) -> list[st
 
 
 async def started(broker: Broker, waiting: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-    """Start a coroutine that waits, and let it run until it waits.
+    """Start something that waits, and let it run to the point where it waits.
 
     A broker does not tell when a wait has begun. Other calls take the same way, so after several of
     them have been answered, the wait has reached the store as well. If that is not true of a store,
@@ -92,6 +92,6 @@ async def lose_all(broker: Broker, consumer: Consumer, ids: Sequence[str]) -> No
 
 
 async def run_until_final(worker: Worker, *handles: Handle[Any]) -> list[TaskState[Any]]:
-    """Run a worker until these tasks have ended; return their final states."""
+    """Run a worker until these tasks have ended. Returns their final states."""
     async with worker:
         return list(await asyncio.gather(*(handle.wait(PATIENCE) for handle in handles)))

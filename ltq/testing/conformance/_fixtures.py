@@ -1,4 +1,4 @@
-"""The fixtures of the suite. All use the fixture `make_broker` of the package under test."""
+"""The fixtures of the suite. All of them use one of the package under test: `make_broker`."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -13,18 +13,18 @@ from ltq.testing.conformance._factories import QUEUE
 from ltq.worker import Worker
 
 MakeBroker = Callable[[], Broker]
-"""What the fixture `make_broker` returns. Each call makes another broker on the same store. The
-store is empty when a test begins."""
+"""What the fixture `make_broker` returns. Each call makes another broker on the same store, which
+is empty when a test begins."""
 
 
 class OpenBroker(Protocol):
-    """Opens another broker on the same store, which is closed after the test."""
+    """Makes another broker on the same store. It is closed after the test."""
 
     def __call__(self) -> Broker: ...
 
 
 class MakeConsumer(Protocol):
-    """Makes a consumer of `mail:send`, or of other queues, which is closed after the test."""
+    """Makes a consumer of `mail:send` or of other queues. It is closed after the test."""
 
     def __call__(
         self,
@@ -58,7 +58,7 @@ async def broker(open_broker: OpenBroker) -> Broker:
 
 @pytest_asyncio.fixture(loop_scope="function")
 async def make_consumer(broker: Broker) -> AsyncIterator[MakeConsumer]:
-    """Makes consumers on the broker under test, or on another one."""
+    """Makes consumers, on the broker under test or on another one."""
     async with AsyncExitStack() as stack:
 
         def make(
@@ -86,5 +86,5 @@ async def consumer(make_consumer: MakeConsumer) -> Consumer:
 
 @pytest.fixture
 def worker(broker: Broker) -> Worker:
-    """A worker of ten slots on the broker under test. It has no tasks yet, and does not run."""
+    """A worker with ten slots on the broker under test. It has no tasks and is not running."""
     return Worker("shop", broker=broker, concurrency=10, lease=5.0, shutdown_timeout=5.0)

@@ -1,4 +1,4 @@
-"""Claiming from Redis: one script a claim."""
+"""Claiming tasks from Redis."""
 
 import asyncio
 import logging
@@ -7,33 +7,33 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Self
 
-from ltq._names import consumer_name, namespace_of
 from ltq.broker import Claim
 from ltq.broker.isolation import ClaimBudget
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
 from ltq.brokers.redis._consumer.wake_ups import WakeUps
 from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._roles.sweep import sweep
+from ltq.brokers.redis._operations.sweep import sweep
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import flag
 from ltq.errors import BrokerError
 from ltq.message import Delivery
+from ltq.names import consumer_name, namespace_of
 from ltq.options import Limit
 
 logger = logging.getLogger("ltq.broker")
 
 CLAIM_TASKS = 250
-"""Most tasks of one script: while a long script runs, everybody else waits."""
+"""Most tasks of one script: a long script blocks all other clients."""
 
 _LISTEN_PATIENCE = 1.0
-"""Seconds the first claim waits for the channel of cancellations; heartbeats tell of them too."""
+"""Seconds the first claim waits for the channel of cancellations, which heartbeats also report."""
 
 _GRACE_SPREAD = 1.0
-"""Seconds over which consumers spread taking back a dead one's tasks: not all at one moment."""
+"""Seconds over which consumers spread the sweeps of a dead worker's tasks."""
 
 _OUTAGE_HOLD = 2.0
-"""Seconds after an outage in which its other survivors may renew their leases."""
+"""Seconds after an outage in which other workers may renew their leases."""
 
 
 class RedisConsumer:
@@ -58,7 +58,7 @@ class RedisConsumer:
         self._grace = random.uniform(0, min(_GRACE_SPREAD, lease / 10))
         self._before_sweep = before_sweep
         self._on_close = on_close
-        self._claiming = asyncio.Lock()  # a claim id stands for one call at a time
+        self._claiming = asyncio.Lock()  # one call at a time has a claim id
         self._wake_ups = WakeUps(link)
         by_namespace: dict[str, list[str]] = {}
         for lane in dict.fromkeys(lanes):
@@ -78,7 +78,7 @@ class RedisConsumer:
                 due_in = await self._claim_from(group, budget, deliveries)
                 if due_in is not None:
                     moments.append(due_in)
-            self._groups = self._groups[1:] + self._groups[:1]  # none always goes first
+            self._groups = self._groups[1:] + self._groups[:1]  # each goes first in turn
         return Claim(
             deliveries,
             min(moments, default=None),
@@ -89,20 +89,20 @@ class RedisConsumer:
     async def _claim_from(
         self, group: LaneGroup, budget: ClaimBudget, deliveries: list[Delivery]
     ) -> float | None:
-        """Add to `deliveries`; return seconds until there may be more.
+        """Add to `deliveries`; return the seconds until there may be more, None if unknown.
 
-        An error after the first delivery does not take the deliveries away.
+        After an error the deliveries that are there already are kept.
         """
         try:
-            due_in = await self._claim_all(group, budget, deliveries)
-            if due_in == 0:
+            reply = await self._claim_all(group, budget, deliveries)
+            if reply.is_more_due:
                 await self._move_due(group)
-                due_in = await self._claim_all(group, budget, deliveries, has_swept=True)
+                reply = await self._claim_all(group, budget, deliveries, has_swept=True)
         except BrokerError:
             if not deliveries:
                 raise
             return 0.0
-        return due_in
+        return reply.due_in
 
     async def _move_due(self, group: LaneGroup) -> None:
         if self._before_sweep is not None:
@@ -110,7 +110,7 @@ class RedisConsumer:
         await sweep(self._link, group.namespace, self._grace if self._hold() == 0 else math.inf)
 
     def _hold(self) -> float:
-        """Seconds in which no lease is taken back: others held theirs through the outage too."""
+        """Seconds for which no lease is taken back: after an outage others renew theirs first."""
         since = asyncio.get_running_loop().time() - self._link.back_since
         return max(0.0, _OUTAGE_HOLD - since)
 
@@ -121,8 +121,11 @@ class RedisConsumer:
         deliveries: list[Delivery],
         *,
         has_swept: bool = False,
-    ) -> float | None:
-        """Claim in scripts of bounded length, until one gives less than it might."""
+    ) -> calls.ClaimReply:
+        """Claim in scripts of bounded length until one gives less than it might; return its reply.
+
+        All deliveries are added to `deliveries`.
+        """
         group.isolation = None
         while True:
             reply = await self._claim_some(group, budget, has_swept)
@@ -133,19 +136,19 @@ class RedisConsumer:
                 text = "%d tasks of %s were lost: see the dead letters"
                 logger.warning(text, reply.lost, group.namespace)
             if len(reply.deliveries) < CLAIM_TASKS:
-                return None if reply.due_in is None else max(0.0, reply.due_in)
+                return reply
 
     async def _claim_some(
         self, group: LaneGroup, budget: ClaimBudget, has_swept: bool
     ) -> calls.ClaimReply:
         woken = frozenset(group.woken)
-        call = calls.Claim(
+        call = calls.ClaimCall(
             prefix=group.prefix,
             again=group.again,
             claim_id=group.claim_id,
             consumer=self.name,
             lease=self._lease,
-            limit=min(max(0, budget.room), CLAIM_TASKS),
+            limit=min(budget.room, CLAIM_TASKS),
             running=budget.running,
             ignore_isolation=flag(budget.ignores_isolation),
             grace=self._grace,
@@ -172,6 +175,7 @@ class RedisConsumer:
     async def aclose(self) -> None:
         """See `Consumer.aclose`."""
         self._on_close()
+        self._wake_ups.give_back(self._groups)
         await self._wake_ups.aclose()
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The lanes of one namespace that a consumer serves, and how far it is with claiming from them."""
+"""The lanes of one namespace that a consumer serves, and the state of its claims from them."""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from ltq.options import Limit
 
 
 class LaneGroup:
-    """The served lanes of one namespace."""
+    """The lanes of one namespace that a consumer serves."""
 
     def __init__(self, namespace: str, lanes: list[str], limits: Mapping[str, Limit]) -> None:
         self.namespace = namespace
@@ -23,17 +23,17 @@ class LaneGroup:
             if lane in limits:
                 self.limits += _limit_arguments(lane, limits[lane])
         self.woken: set[str] = set()
-        """Lanes whose wake-up this consumer took, and that it has not looked at since."""
+        """Lanes whose wake-up this consumer has taken, but which it has not claimed from since."""
         self.start_in: float | None = None
         self.isolation: int | None = None
         self.claim_id = _new_claim_id()
         self.again: Flag = ""
-        """Whether a call with this claim id may have been carried out, but for its reply."""
+        """Whether a call with this claim id may have been carried out without a reply."""
 
     def answered(self, reply: ClaimReply, woken: frozenset[str]) -> None:
-        """A claim with the present claim id was answered; `woken` is what it was told."""
+        """Take in the reply to a claim that was sent with these woken lanes."""
         self.claim_id, self.again = _new_claim_id(), ""
-        if reply.answer is ClaimAnswer.CLAIMED:  # else no lane was looked at
+        if reply.answer is ClaimAnswer.CLAIMED:  # otherwise the script looked at no lane
             self.woken -= woken
         self.start_in = reply.start_in
         if reply.isolation is not None:

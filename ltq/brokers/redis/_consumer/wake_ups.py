@@ -1,4 +1,4 @@
-"""Waiting for wake-ups: a blocking pop of the markers that are left where tasks become ready."""
+"""Waiting for wake-ups, by a blocking pop of the markers that are left when tasks become ready."""
 
 import asyncio
 import logging
@@ -13,17 +13,20 @@ from ltq.errors import BrokerError
 logger = logging.getLogger("ltq.broker")
 
 BLOCK = 8.4
-"""Seconds of one blocking pop: how late a wake-up may come that a paused consumer swallowed."""
+"""Seconds of one blocking pop. A wake-up that a frozen consumer took may be late by that."""
 
 _BLOCK_SLACK = 1.5
-"""Seconds a blocking pop may come back late before its connection counts as broken."""
+"""Seconds by which a blocking pop may be late before its connection counts as broken."""
+
+_PASS_ON_WITHIN = 1.0
+"""Seconds that a consumer which ends waits until its wake-ups are passed on."""
 
 
 class WakeUps(Service):
-    """Takes the wake-ups of one consumer: `woken` of its lane groups names the lanes to look at.
+    """Takes the wake-ups of one consumer, and adds their lanes to `woken` of its lane groups.
 
-    One pop a group runs in the background. It outlives a wait that timed out: a marker that it
-    takes while nobody waits here is passed on to other consumers.
+    One pop for each group runs in the background, also after a wait has timed out. A marker that it
+    takes when the consumer does not wait any more is passed on to other consumers.
     """
 
     def __init__(self, link: Link) -> None:
@@ -43,17 +46,25 @@ class WakeUps(Service):
                 self._pops[group.namespace] = self._spawn(self._pop(group), "pop")
         if any(group.woken for group in groups):
             return
-        self._error = None  # of an earlier wait; calls have been made since
+        self._error = None  # an error of an earlier wait is out of date
         await self._wait_for_pop(timeout)
         error, self._error = self._error, None
         if error is not None:
             raise error
 
     async def aclose(self) -> None:
-        """Stop waiting. Wake-ups that are being passed on still are."""
+        """Stop waiting. Wake-ups that were taken and not used go to other consumers."""
         self.stop()
         await cancel_all(self._pops.values())
-        await self.drain()
+        if not await self.drain(_PASS_ON_WITHIN):
+            await cancel_all(self._others())
+
+    def give_back(self, groups: Iterable[LaneGroup]) -> None:
+        """Pass on the wake-ups that no claim followed: this consumer ends."""
+        for group in groups:
+            for lane in group.woken:
+                self._spawn(self._pass_on(group, lane), "pass-on")
+            group.woken.clear()
 
     async def _wait_for_pop(self, timeout: float | None) -> None:
         loop = asyncio.get_running_loop()
@@ -74,7 +85,7 @@ class WakeUps(Service):
 
     async def _pop(self, group: LaneGroup) -> None:
         try:
-            await asyncio.sleep(0)  # what was just claimed may be over at once: it goes out first
+            await asyncio.sleep(0)  # let tasks that were just claimed run first
             patience = BLOCK + _BLOCK_SLACK
             popped = await self._link.block("BZPOPMIN", *group.wake_keys, BLOCK, patience=patience)
             if popped is not None:
@@ -87,11 +98,11 @@ class WakeUps(Service):
     def _take(self, group: LaneGroup, lane: str) -> None:
         if self._waiter is not None:
             group.woken.add(lane)
-        else:  # nobody waits here any more: the wake-up is for another consumer
+        else:  # this consumer does not wait any more
             self._spawn(self._pass_on(group, lane), "pass-on")
 
     async def _pass_on(self, group: LaneGroup, lane: str) -> None:
         try:
             await self._link.call("ZADD", _keys.wake(group.namespace, lane), 0, "1")
         except BrokerError:
-            logger.debug("a wake-up was not passed on; other consumers look by themselves")
+            logger.debug("could not pass on a wake-up: other consumers will look by themselves")

@@ -1,20 +1,20 @@
-"""The checks of a Redis server and of its keys. They judge; they ask the server nothing.
+"""The checks of a Redis server and of its keys.
 
-Each check is a function of what `survey` and `inventory` found, and says what to do.
+Each check judges what `survey` and `inventory` found, and says what to do. It sends nothing.
 """
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 
 from ltq.broker import Finding, Severity
-from ltq.brokers.redis._doctor.inventory import Inventory, Odd
+from ltq.brokers.redis._doctor.inventory import Inventory, OddKeys
 from ltq.brokers.redis._doctor.survey import Server
 from ltq.brokers.redis._notifications import NEEDED, missing_flags
 
 OLDEST_REDIS, OLDEST_VALKEY = (6, 2), (7, 2)
 
 _FULL = 0.9
-"""The share of a limit that is worth a warning."""
+"""The share of a limit above which there is a warning."""
 
 _WRITES = (
     ("aof_last_write_status", "write of the append-only file"),
@@ -23,10 +23,10 @@ _WRITES = (
 )
 
 _SLOW, _VERY_SLOW = 0.005, 0.05
-"""Seconds of a round trip that are worth an advice, and a warning."""
+"""Seconds of a round trip above which there is advice, and a warning."""
 
 _CLOCK_OFF = 1.0
-"""Seconds between two clocks that are worth a warning."""
+"""Seconds between two clocks above which there is a warning."""
 
 
 def check_version(server: Server) -> Finding:
@@ -94,7 +94,7 @@ def check_eviction(server: Server) -> Finding:
             "eviction",
             Severity.OK,
             f"maxmemory-policy is {policy}, without effect: no maxmemory is set",
-            "set `maxmemory-policy noeviction` before somebody sets a limit",
+            "set `maxmemory-policy noeviction` before a limit is set",
         )
     return Finding(
         "eviction",
@@ -105,7 +105,7 @@ def check_eviction(server: Server) -> Finding:
 
 
 def check_memory(server: Server) -> Finding:
-    """Memory in use, of the limit or of the machine."""
+    """The memory in use, compared with the limit or with the machine's memory."""
     used, limit = _int(server.info.get("used_memory")), _int(server.info.get("maxmemory"))
     if not used:
         return Finding("memory", Severity.OK, "unknown: the server does not say")
@@ -181,7 +181,7 @@ def check_clock(server: Server) -> Finding:
 
 
 def check_connections(server: Server) -> Finding:
-    """Connections in use, of `maxclients`."""
+    """The connections in use, compared with `maxclients`."""
     used = _int(server.info.get("connected_clients"))
     most = _int(server.info.get("maxclients") or (server.config or {}).get("maxclients"))
     if not used or not most:
@@ -272,11 +272,17 @@ def check_inventory(found: Inventory) -> Iterator[Finding]:
     scope = "" if found.is_complete else " (of the keys that were read: --scan N reads more)"
     odds = (
         (found.strays, "not LTQ's", "delete or rename them"),
-        (found.mistyped, "of a wrong type", "delete them: LTQ would, when it meets them"),
+        (
+            found.mistyped,
+            "of a wrong type",
+            "delete them, or leave it to LTQ, which deletes those that it uses",
+        ),
         (found.endless, "without the TTL they should have", "delete them"),
     )
     told = [
-        Finding("keys", Severity.WARNING, f"keys {text}: {odd.count}, {_some(odd)}{scope}", advice)
+        Finding(
+            "keys", Severity.WARNING, f"keys {text}: {odd.count}, {_examples(odd)}{scope}", advice
+        )
         for odd, text, advice in odds
         if odd.count
     ]
@@ -291,8 +297,8 @@ def check_inventory(found: Inventory) -> Iterator[Finding]:
         )
 
 
-def _some(odd: Odd) -> str:
-    return ", ".join(odd.some) + (", ..." if odd.count > len(odd.some) else "")
+def _examples(odd: OddKeys) -> str:
+    return ", ".join(odd.examples) + (", ..." if odd.count > len(odd.examples) else "")
 
 
 def _int(text: str | None) -> int:

@@ -1,11 +1,11 @@
-"""The whole examination of a Redis server: its settings, queues and keys."""
+"""The complete examination of a Redis server: its settings, queues and keys."""
 
 from collections.abc import Callable
 
 from ltq.broker import Broker, Finding, Severity, examine_queues
 from ltq.brokers.redis._doctor.checks import SERVER_CHECKS, check_inventory
 from ltq.brokers.redis._doctor.inventory import take_inventory
-from ltq.brokers.redis._doctor.survey import look_at_server
+from ltq.brokers.redis._doctor.survey import survey_server
 from ltq.brokers.redis._link import Link
 from ltq.errors import BrokerError
 
@@ -14,7 +14,7 @@ async def examine(
     broker: Broker, link: Link, scan: int, on_scan: Callable[[int], object] | None
 ) -> list[Finding]:
     """See `Diagnostics.examine`."""
-    server = await look_at_server(link)
+    server = await survey_server(link)
     findings = [check(server) for check in SERVER_CHECKS]
     try:
         findings += examine_queues(await broker.stats(await broker.queues()))

@@ -5,17 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ltq._names import new_id
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link, RefusedError
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import Script
+from ltq.names import new_id
 
 STRING, ABSENT = "<a string>", "<nothing>"
-"""Keys of a trial: commands that write meet a key of a wrong type, those that remove meet none."""
+"""Keys of a trial. Commands that write use one of a wrong type, those that remove one that does not
+exist, so that neither changes anything."""
 
 _TTL = 10_000
-"""Milliseconds that the key of the trial stays where it may not be deleted."""
+"""Milliseconds after which the key of the trial expires, if it may not be deleted."""
 
 TRIALS: Mapping[str, tuple[str, ...]] = {
     "PING": (),
@@ -63,8 +64,8 @@ TRIALS: Mapping[str, tuple[str, ...]] = {
     "PUBLISH": (ABSENT, "1"),
     "DEL": (STRING,),
 }
-"""Every command that LTQ and its scripts need, except for SET, with which the trial begins. LTQ can
-do without INFO, CONFIG and SUBSCRIBE."""
+"""Every command that LTQ and its scripts need, except SET, with which the trial begins. LTQ can do
+without INFO, CONFIG and SUBSCRIBE."""
 
 _DENIED = re.compile(r"NOPERM|no permissions|unknown command", re.IGNORECASE)
 _KEYS = re.compile(r"\bkeys?\b", re.IGNORECASE)
@@ -75,18 +76,18 @@ _TRIAL_PATIENCE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What was tried out."""
+    """What a user may not do, as far as it was tried out."""
 
     denied: tuple[str, ...] = ()
     """Commands the user may not use."""
     scripts: tuple[str, ...] = ()
-    """Scripts that do not run."""
+    """Scripts the user may not run."""
     no_keys: bool = False
     """Whether the user has no access to keys that begin with `ltq:`."""
 
 
 async def try_out(link: Link) -> Rights:
-    """Try each command and script on keys of nobody.
+    """Try each command and script on keys made for that.
 
     Raises `BrokerError` if the server accepts no writes now.
     """
@@ -105,11 +106,11 @@ async def try_out(link: Link) -> Rights:
 
 
 async def _try_scripts(link: Link, prefix: str) -> tuple[str, ...]:
-    """Run those that only read. The others use no commands but those that were tried."""
+    """Run the scripts that only read. The others use only commands that have been tried."""
     trials: tuple[Script[Any], ...] = (
-        calls.Examine(prefix=prefix, names=[]),
-        calls.States(prefix=prefix, ids=[]),
-        calls.Stats(prefix=prefix, overdue_after=0.0, queues=[]),
+        calls.ExamineCall(prefix=prefix, names=[]),
+        calls.StatesCall(prefix=prefix, ids=[]),
+        calls.StatsCall(prefix=prefix, overdue_after=0.0, queues=[]),
     )
     failed = []
     for call in trials:
@@ -122,7 +123,7 @@ async def _try_scripts(link: Link, prefix: str) -> tuple[str, ...]:
 
 
 async def _refusal(link: Link, *command: str) -> str:
-    """What the server says if it refuses a command, else an empty text."""
+    """The server's text if it refuses a command, otherwise an empty one."""
     try:
         await link.call(*command, patience=_TRIAL_PATIENCE)
     except RefusedError as error:

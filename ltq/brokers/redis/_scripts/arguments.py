@@ -1,4 +1,4 @@
-"""Envelopes and outcomes as arguments of `send` and `finish`: in groups of what is alike."""
+"""Envelopes and outcomes as arguments of `send` and `finish`, in groups of those that are alike."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _but_id_and_body = attrgetter(
 
 
 def send_groups(envelopes: Sequence[Envelope]) -> list[Argument]:
-    """The groups of `send`: consecutive envelopes that differ only in id and body are one."""
+    """The groups of `send`: consecutive envelopes with the same values but id and body."""
     if len(envelopes) == 1:
         return _send_group(envelopes)
     arguments: list[Argument] = []
@@ -46,7 +46,7 @@ def _send_group(envelopes: Sequence[Envelope]) -> list[Argument]:
 
 
 def _conditions(envelope: Envelope) -> list[Argument]:
-    """What may stand against an envelope. Most have nothing."""
+    """Under which conditions an envelope is enqueued. Most have none."""
     conditions: list[Argument] = []
     if envelope.max_pending is not None:
         conditions += ("max_pending", envelope.max_pending)
@@ -59,7 +59,7 @@ def _conditions(envelope: Envelope) -> list[Argument]:
 
 
 def _fields(envelope: Envelope) -> list[Argument]:
-    """What the hash of a task says from the start. A field that would say nothing is left out."""
+    """The first fields of a task's hash. Fields with their default value are left out."""
     fields: list[Argument] = ["task", envelope.task_name]
     queue, lane = envelope.queue, envelope.lane or envelope.queue
     if queue != envelope.task_name:
@@ -82,7 +82,7 @@ def _fields(envelope: Envelope) -> list[Argument]:
 
 
 def finish_groups(outcomes: Sequence[Outcome]) -> list[Argument]:
-    """The groups of `finish`: consecutive outcomes that differ only in lease and result are one."""
+    """The groups of `finish`: consecutive outcomes with the same values but lease and result."""
     arguments: list[Argument] = []
     for _, alike in groupby(outcomes, _but_lease_and_result):
         arguments += _finish_group([*alike])
@@ -90,7 +90,7 @@ def finish_groups(outcomes: Sequence[Outcome]) -> list[Argument]:
 
 
 def _but_lease_and_result(outcome: Outcome) -> object:
-    """What the outcomes of one group have in common. Those that run again are alone in theirs."""
+    """What the outcomes of one group have in common. Each requeue is a group of its own."""
     if not isinstance(outcome, Finish):
         return outcome
     queue, failure = outcome.lease.queue, outcome.failure
@@ -102,13 +102,14 @@ def _finish_group(outcomes: Sequence[Outcome]) -> list[Argument]:
     if isinstance(first, Finish):
         status, seconds = first.status, first.result_ttl
         has_result = status is Status.COMPLETED or bool(first.result)
-        flags = ("dead " if first.dead else "") + ("result" if has_result else "")
+        flags = {"dead": first.dead, "result": has_result}
     else:
         status = Status.DELAYED if first.delay > 0 else Status.PENDING
         seconds = first.delay
-        flags = ("failed " if first.failed else "") + ("front" if first.front else "")
+        flags = {"failed": first.failed, "front": first.front}
     fields = _outcome_fields(first)
-    arguments: list[Argument] = [first.lease.queue, status.value, seconds, flags]
+    words = " ".join([word for word, holds in flags.items() if holds])
+    arguments: list[Argument] = [first.lease.queue, status.value, seconds, words]
     arguments += (len(outcomes), len(fields))
     arguments += fields
     for outcome in outcomes:
@@ -118,7 +119,7 @@ def _finish_group(outcomes: Sequence[Outcome]) -> list[Argument]:
 
 
 def _outcome_fields(outcome: Outcome) -> list[Argument]:
-    """What an outcome sets beside the result."""
+    """The fields that an outcome sets, except the result."""
     fields: list[Argument] = []
     if isinstance(outcome, Requeue):
         if outcome.ctx is not None:

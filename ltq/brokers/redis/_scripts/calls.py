@@ -1,9 +1,9 @@
-"""The Lua scripts as typed calls: the fields are the arguments of the script's header, in order.
+"""The Lua scripts as typed calls: their fields are the arguments of the script's header, in order.
 
-    swept = await link.evaluate(calls.Sweep(prefix=prefix, limit=200))
+    swept = await link.evaluate(calls.SweepCall(prefix=prefix, limit=200))
 
-A last field that is a list is sent as so many arguments. `tests/brokers/test_scripts.py` holds
-the fields to the headers. What each argument and reply means is said in `lua/<script>.lua`.
+If the last field is a list, each item is sent as an argument. `tests/brokers/test_scripts.py`
+compares the fields with the headers. `lua/<script>.lua` explains each argument and reply.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class CancelAnswer(StrEnum):
     GONE = "gone"
 
 
-class Cancel(RepeatedKnowingly[CancelAnswer], frozen=True, kw_only=True):
+class CancelCall(RepeatedKnowingly[CancelAnswer], frozen=True, kw_only=True):
     """Make a task final as cancelled."""
 
     name: ClassVar[str] = "cancel"
@@ -46,9 +46,9 @@ class ClaimAnswer(StrEnum):
 
     CLAIMED = "claimed"
     REPEATED = "repeated"
-    """The tasks are those of the call before, whose reply was lost."""
+    """The tasks are those of an earlier call, whose reply was lost."""
     DUE = "due"
-    """Nothing was given: what is due has to be moved first."""
+    """No task was given: due tasks have to be moved first."""
 
 
 class ClaimReply(msgspec.Struct, frozen=True):
@@ -57,16 +57,21 @@ class ClaimReply(msgspec.Struct, frozen=True):
     answer: ClaimAnswer
     deliveries: list[Delivery]
     lost: int
-    """Ids that had no usable hash; each has a dead letter now."""
+    """How many ids had no usable hash. Each has a dead letter now."""
     due_in: float | None
-    """Seconds until there may be more without a wake-up."""
+    """Seconds until another claim may give more without a wake-up; None if that is unknown."""
     start_in: float | None
     """Seconds until a limit lets a ready task start."""
     isolation: int | None
-    """The isolation that a task needs which was left."""
+    """The isolation that a refused task needs."""
+
+    @property
+    def is_more_due(self) -> bool:
+        """Whether another claim may give more now, once what is due has been moved."""
+        return self.due_in == 0
 
 
-class Claim(RepeatedKnowingly[ClaimReply], frozen=True, kw_only=True):
+class ClaimCall(RepeatedKnowingly[ClaimReply], frozen=True, kw_only=True):
     """Lease tasks that are ready."""
 
     name: ClassVar[str] = "claim"
@@ -91,7 +96,7 @@ class Claim(RepeatedKnowingly[ClaimReply], frozen=True, kw_only=True):
             _CLAIM_ANSWERS[answer],
             [replies.delivery(task, moment) for task in tasks],
             lost,
-            None if due_in is None else float(due_in),
+            None if due_in is None else max(0.0, float(due_in)),
             None if start_in is None else float(start_in),
             isolation,
         )
@@ -100,7 +105,7 @@ class Claim(RepeatedKnowingly[ClaimReply], frozen=True, kw_only=True):
 _CLAIM_ANSWERS = {answer.value.encode(): answer for answer in ClaimAnswer}
 
 
-class Clear(Script[int], frozen=True, kw_only=True):
+class ClearCall(Script[int], frozen=True, kw_only=True):
     """Remove waiting tasks of a queue for good."""
 
     name: ClassVar[str] = "clear"
@@ -112,7 +117,7 @@ class Clear(Script[int], frozen=True, kw_only=True):
         return replies.integer(reply)
 
 
-class Copy(Script[int], frozen=True, kw_only=True):
+class CopyCall(Script[int], frozen=True, kw_only=True):
     """Copy a ready list."""
 
     name: ClassVar[str] = "copy"
@@ -125,7 +130,7 @@ class Copy(Script[int], frozen=True, kw_only=True):
         return replies.integer(reply)
 
 
-class DeadLetters(Script[list[DeadLetter | None]], frozen=True, kw_only=True):
+class DeadLettersCall(Script[list[DeadLetter | None]], frozen=True, kw_only=True):
     """Read dead letters."""
 
     name: ClassVar[str] = "dead_letters"
@@ -142,16 +147,16 @@ class KeySeen(NamedTuple):
     """What a key holds."""
 
     type: str
-    """As Redis names it; "none" if there is no such key."""
+    """The type as Redis names it; "none" if the key does not exist."""
     ttl: int
-    """Milliseconds, -1 without end."""
+    """Milliseconds until it expires; -1 if it does not."""
     status: str
-    """Of a task, else empty."""
+    """The status of a task; empty for other keys."""
     has_place: bool
     """False for a task that has lost its place."""
 
 
-class Examine(Script[list[KeySeen]], frozen=True, kw_only=True):
+class ExamineCall(Script[list[KeySeen]], frozen=True, kw_only=True):
     """Say what keys hold."""
 
     name: ClassVar[str] = "examine"
@@ -166,7 +171,7 @@ class Examine(Script[list[KeySeen]], frozen=True, kw_only=True):
         ]
 
 
-class Finish(Script[list[Receipt]], frozen=True, kw_only=True):
+class FinishCall(Script[list[Receipt]], frozen=True, kw_only=True):
     """Record what became of deliveries."""
 
     name: ClassVar[str] = "finish"
@@ -182,10 +187,10 @@ class FireReply(NamedTuple):
 
     receipt: SlotReceipt
     new_lanes: int
-    """How many of the lanes nothing was sent to before."""
+    """How many of the lanes are new: nothing was sent to them before."""
 
 
-class Fire(Script[FireReply], frozen=True, kw_only=True):
+class FireCall(Script[FireReply], frozen=True, kw_only=True):
     """Enqueue the task of one slot of a schedule, and keep the slot."""
 
     name: ClassVar[str] = "fire"
@@ -207,8 +212,8 @@ class Fire(Script[FireReply], frozen=True, kw_only=True):
 _NOT_FIRED = (b"", b"other", b"passed")
 
 
-class Heartbeat(Script[list[int]], frozen=True, kw_only=True):
-    """Renew leases; the reply holds the positions of those that are lost."""
+class HeartbeatCall(Script[list[int]], frozen=True, kw_only=True):
+    """Renew leases. The reply holds the positions of those that are lost."""
 
     name: ClassVar[str] = "heartbeat"
 
@@ -219,8 +224,8 @@ class Heartbeat(Script[list[int]], frozen=True, kw_only=True):
         return replies.integers(reply)
 
 
-class Progress(Script[bool], frozen=True, kw_only=True):
-    """Show how far a running task is; False if the lease is lost."""
+class ProgressCall(Script[bool], frozen=True, kw_only=True):
+    """Show how far a running task is. The reply is False if the lease is lost."""
 
     name: ClassVar[str] = "progress"
 
@@ -239,7 +244,7 @@ class Purged(NamedTuple):
     may_be_more: bool
 
 
-class Purge(Script[Purged], frozen=True, kw_only=True):
+class PurgeCall(Script[Purged], frozen=True, kw_only=True):
     """Remove dead letters for good."""
 
     name: ClassVar[str] = "purge"
@@ -258,12 +263,12 @@ class Repaired(NamedTuple):
     """Tasks that had lost their place."""
 
     repaired: int
-    """They were put back."""
+    """How many were put back."""
     doubtful: int
-    """Pending ones whose ready list should be read."""
+    """How many pending tasks may be missing in their ready list, which should be read."""
 
 
-class Repair(Script[Repaired], frozen=True, kw_only=True):
+class RepairCall(Script[Repaired], frozen=True, kw_only=True):
     """Give tasks back the place they should have."""
 
     name: ClassVar[str] = "repair"
@@ -277,7 +282,7 @@ class Repair(Script[Repaired], frozen=True, kw_only=True):
         return Repaired(repaired, doubtful)
 
 
-class Replay(Script[list[Published]], frozen=True, kw_only=True):
+class ReplayCall(Script[list[Published]], frozen=True, kw_only=True):
     """Enqueue dead letters again."""
 
     name: ClassVar[str] = "replay"
@@ -295,10 +300,10 @@ class SendReply(NamedTuple):
 
     answers: list[Published]
     new_lanes: int
-    """How many of their lanes nothing was sent to before."""
+    """How many of their lanes are new: nothing was sent to them before."""
 
 
-class Send(RepeatedKnowingly[SendReply], frozen=True, kw_only=True):
+class SendCall(RepeatedKnowingly[SendReply], frozen=True, kw_only=True):
     """Enqueue tasks, each once by its id."""
 
     name: ClassVar[str] = "send"
@@ -310,8 +315,8 @@ class Send(RepeatedKnowingly[SendReply], frozen=True, kw_only=True):
         return SendReply([replies.PUBLISHED[answer] for answer in answers], new_lanes)
 
 
-class States(Script[list[TaskState[bytes] | None]], frozen=True, kw_only=True):
-    """Read tasks, without their bodies; None for an unknown or expired id."""
+class StatesCall(Script[list[TaskState[bytes] | None]], frozen=True, kw_only=True):
+    """Read tasks without their bodies. The reply has None for an unknown or expired id."""
 
     name: ClassVar[str] = "states"
 
@@ -323,7 +328,7 @@ class States(Script[list[TaskState[bytes] | None]], frozen=True, kw_only=True):
         ]
 
 
-class Stats(Script[list[QueueStats]], frozen=True, kw_only=True):
+class StatsCall(Script[list[QueueStats]], frozen=True, kw_only=True):
     """Count the tasks of queues."""
 
     name: ClassVar[str] = "stats"
@@ -338,8 +343,8 @@ class Stats(Script[list[QueueStats]], frozen=True, kw_only=True):
         ]
 
 
-class Sweep(Script[Swept], frozen=True, kw_only=True):
-    """Move what is due, and take back what dead workers left."""
+class SweepCall(Script[Swept], frozen=True, kw_only=True):
+    """Move due tasks, and take back those of dead workers."""
 
     name: ClassVar[str] = "sweep"
 
@@ -354,23 +359,23 @@ class Sweep(Script[Swept], frozen=True, kw_only=True):
 SCRIPTS: Mapping[str, type[Script[Any]]] = {
     script.name: script
     for script in (
-        Cancel,
-        Claim,
-        Clear,
-        Copy,
-        DeadLetters,
-        Examine,
-        Finish,
-        Fire,
-        Heartbeat,
-        Progress,
-        Purge,
-        Repair,
-        Replay,
-        Send,
-        States,
-        Stats,
-        Sweep,
+        CancelCall,
+        ClaimCall,
+        ClearCall,
+        CopyCall,
+        DeadLettersCall,
+        ExamineCall,
+        FinishCall,
+        FireCall,
+        HeartbeatCall,
+        ProgressCall,
+        PurgeCall,
+        RepairCall,
+        ReplayCall,
+        SendCall,
+        StatesCall,
+        StatsCall,
+        SweepCall,
     )
 }
-"""All of them, by name."""
+"""All calls, by the name of their script."""

@@ -1,6 +1,6 @@
-"""What scripts answer, as values of the seam.
+"""The replies of scripts as values of the seam.
 
-Fields of a task that are not what they should be count as absent: anybody may have written them.
+Fields of a task that cannot be read count as absent: other programs may have written them.
 """
 
 import math
@@ -21,7 +21,7 @@ RECEIPTS = {answer.value.encode(): answer for answer in Receipt}
 _STATUSES = {status.value.encode(): status for status in Status}
 
 _PLAIN_FIELDS = {b"status", b"enqueue_time", b"task", b"body", b"queue", b"lane", b"priority"}
-"""What a task has that was sent without options and never claimed."""
+"""The fields of a task that was sent without options and never claimed."""
 
 _progress_decoder = msgspec.json.Decoder(Progress)
 
@@ -69,7 +69,7 @@ def delivery(reply: Sequence[Any], now: float) -> Delivery:
 
 
 def task_state(task_id: str, reply: Sequence[Any]) -> TaskState[bytes] | None:
-    """A task as `states` answers it; None for no task, or a status nobody knows."""
+    """A task as `states` answers it; None if it does not exist or has an unknown status."""
     status = _STATUSES.get(reply[0])
     if status is None:
         return None
@@ -112,7 +112,7 @@ def queue_stats(queue: str, reply: Sequence[Any]) -> QueueStats:
 
 
 def dead_letter(task_id: str, reply: Sequence[Any]) -> DeadLetter | None:
-    """A dead letter as `dead_letters` answers it; None for no letter, or a status nobody knows."""
+    """A letter as `dead_letters` answers it; None if there is none or its status is unknown."""
     status = _STATUSES.get(reply[0])
     if status is None:
         return None
@@ -155,7 +155,7 @@ def _text(value: bytes) -> str:
 
 
 _name = lru_cache(maxsize=4096)(_text)
-"""Names of tasks and queues: there are few, and they repeat."""
+"""Names of tasks and queues: there are few, and they come again and again."""
 
 
 def _optional_text(value: bytes | None) -> str | None:

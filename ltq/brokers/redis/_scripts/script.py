@@ -1,4 +1,4 @@
-"""A call of a Lua script: its fields are the arguments, in order."""
+"""A call of a Lua script. Its fields are the arguments, in order."""
 
 from typing import ClassVar, Generic, Literal, Self, TypeVar
 
@@ -8,7 +8,7 @@ from ltq.brokers.redis._call import Argument, Call
 from ltq.brokers.redis._scripts.texts import sha, source
 
 Flag = Literal["", "1"]
-"""No, or yes, as scripts take it."""
+"""A bool as scripts take it: "1" is true."""
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -25,6 +25,10 @@ class Script(Call[R_co], Generic[R_co], frozen=True, kw_only=True):
 
     prefix: str
 
+    @property
+    def title(self) -> str:
+        return self.name
+
     def words(self) -> tuple[Argument, ...]:
         return "EVALSHA", sha(self.name), 1, *self._arguments()
 
@@ -37,7 +41,7 @@ class Script(Call[R_co], Generic[R_co], frozen=True, kw_only=True):
 
 
 class RepeatedKnowingly(Script[R_co], Generic[R_co], frozen=True, kw_only=True):
-    """A script that has to be told when the call may have been carried out before."""
+    """A script that has to know whether the call may have been carried out before."""
 
     again: Flag = ""
 

@@ -1,16 +1,16 @@
 """The texts of the Lua scripts: read from `lua/`, put together, and named by their hash.
 
-Two directives, each on a line of its own, may stand in a script, and at the head of an include:
+A script, and the head of an include, may have two directives, each on a line of its own:
 
-    -- @include time, reindex        the text of `lua/_time.lua` and `lua/_reindex.lua` stands here
-    -- @constant DEAD_TTL            `local DEAD_TTL = 604800`, with the value that Python has
+    -- @include time, reindex        inserts the text of `lua/_time.lua` and `lua/_reindex.lua`
+    -- @constant DEAD_TTL            becomes `local DEAD_TTL = 604800`, with Python's value
 
-An include may include others: each text stands in a script once, before all that needs it. The
-one thing that includes expect without saying so is `prefix`, which every script binds first.
+An include may include others. Each text is inserted once, before all that needs it. Includes expect
+one name without saying so: `prefix`, which every script binds first.
 
-No script begins with `#!lua`. Redis 7 would refuse such a script whole when memory is short, and
-finishing must go on then: a script whose first write frees memory may go on writing. Redis 6.2
-does not know that line.
+No script begins with `#!lua`. When memory is short, Redis 7 refuses such a script as a whole, but
+finishing must go on: a script may write if its first write frees memory. Redis 6.2 does not know
+that line.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ CONSTANTS = {
     "THROUGHPUT_STEP": constants.THROUGHPUT_STEP,
     "THROUGHPUT_STEPS": constants.THROUGHPUT_STEPS,
 }
-"""What scripts may name with `@constant`."""
+"""The constants that scripts may name with `@constant`."""
 
 _DIRECTIVE = re.compile(r"-- @(include|constant) (\w+(?:, \w+)*)")
 
@@ -65,9 +65,9 @@ class _Assembly:
 
     def __init__(self) -> None:
         self._done: set[str] = set()
-        """Includes and constants that stand in the text."""
+        """The includes and constants that are in the text already."""
         self._open: list[str] = []
-        """The files that are being read, each included by the one before."""
+        """The files that are being read, each one included by the one before it."""
 
     def lines_of(self, name: str) -> Iterator[str]:
         """The lines of a file in `lua/`, with what it includes."""

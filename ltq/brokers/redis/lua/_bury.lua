@@ -1,5 +1,5 @@
--- bury(id, queue, ...): copy a task's hash to the dead letters, with more fields and values. There is one
--- dead letter for each id. It stays for DEAD_TTL seconds, among the newest MAX_DEAD of its queue.
+-- bury(id, queue, ...): copy a task's hash to the dead letters, with more fields and values. Each id has one
+-- dead letter. It is kept for DEAD_TTL seconds, and only the newest MAX_DEAD of a queue are kept.
 -- @include time, call_or_reset
 -- @constant DEAD_TTL, MAX_DEAD
 local function bury(id, queue, ...)
@@ -8,7 +8,7 @@ local function bury(id, queue, ...)
   local elsewhere = not before.err and (before[1] or before[2])
   if elsewhere and elsewhere ~= queue then call_or_reset('ZREM', prefix .. 'dead:' .. elsewhere, id) end
   redis.call('DEL', letter)
-  local fields = redis.pcall('HGETALL', prefix .. 'task:' .. id) -- empty where it is not a hash
+  local fields = redis.pcall('HGETALL', prefix .. 'task:' .. id) -- empty if it is not a hash
   for i = 1, #fields, 1000 do
     redis.call('HSET', letter, unpack(fields, i, math.min(i + 999, #fields)))
   end

@@ -1,5 +1,5 @@
--- call_or_reset(command, key, ...): call a command on one of LTQ's own keys. If the key holds another
--- type, it is deleted first: a single spoilt key must not stop a whole namespace.
+-- call_or_reset(command, key, ...): call a command on one of LTQ's keys. A key of the wrong type is deleted
+-- first, so that one spoilt key does not stop a whole namespace.
 local function call_or_reset(command, key, ...)
   local reply = redis.pcall(command, key, ...)
   if type(reply) ~= 'table' or not reply.err then return reply end

@@ -1,7 +1,7 @@
--- record_claim(claim, claim_id): write the leases of a claim, and its record for repeated calls.
--- find_claim(consumer, claim_id): the consumer's last claim as recorded, if it has this id.
--- repeat_claim(claim, record): give the tasks of a recorded claim again, as far as their leases still hold,
--- and let these last from now on. `claim` is what `new_claim` made.
+-- record_claim(claim, claim_id): write the leases of a claim, and record it for repeated calls.
+-- find_claim(consumer, claim_id): the record of the consumer's last claim, if it has this id.
+-- repeat_claim(claim, record): give those tasks of a recorded claim again whose leases still hold, and renew
+-- the leases. `claim` comes from `new_claim`.
 -- @include call_or_reset, free_first, isolation
 local function record_claim(claim, claim_id)
   if #claim.tasks == 0 then return end
@@ -11,7 +11,7 @@ local function record_claim(claim, claim_id)
     string.format('%.0f', math.max(1, claim.lease * 1000)))
   for queue, leases in pairs(claim.leases) do
     call_or_reset('ZADD', prefix .. 'leases:' .. queue, unpack(leases))
-    call_or_reset('ZADD', prefix .. 'expiry', 'LT', claim.deadline, queue)
+    call_or_reset('ZADD', prefix .. 'lease_ends', 'LT', claim.deadline, queue)
   end
 end
 local function find_claim(consumer, claim_id)

@@ -1,13 +1,13 @@
--- send_plain(first): enqueue the one group of tasks that begins at ARGV[first], as `send` describes it, if
--- none of them is delayed, has conditions, or is there already. That is what most calls bring.
--- Returns the answers of `send` and how many lanes are new; nothing if the tasks need the longer way.
+-- send_plain(first): the short way for what most calls bring: one group of tasks (as `send` describes it,
+-- from ARGV[first] on) without delay and conditions, none of which exists yet. It enqueues them and returns
+-- the answers of `send` and the number of new lanes. Other tasks need the long way: then it returns nothing.
 -- @include time, call_or_reset, enqueue_ready
 local function send_plain(first)
   local delay, eta, conditions = ARGV[first + 3], ARGV[first + 4], ARGV[first + 6]
   if delay ~= '0' or eta ~= '' or conditions ~= '0' then return end
   local lane, first_field = ARGV[first + 1], first + 8
-  local first_id = first_field + tonumber(ARGV[first + 7])
-  if first_id + 2 * tonumber(ARGV[first + 5]) ~= #ARGV + 1 then return end
+  local first_id = first_field + ARGV[first + 7]
+  if first_id + 2 * ARGV[first + 5] ~= #ARGV + 1 then return end -- more than one group
   local keys, ids, seen, answers = {}, {}, {}, {}
   for i = first_id, #ARGV, 2 do keys[#keys + 1] = prefix .. 'task:' .. ARGV[i] end
   if redis.call('EXISTS', unpack(keys)) > 0 then return end
@@ -21,6 +21,6 @@ local function send_plain(first)
     end
     answers[i], k = answers[i] or 'exists', k + 2
   end
-  enqueue_ready(ARGV[first + 2] .. ':' .. lane, unpack(ids))
+  enqueue_ready(lane, ARGV[first + 2], unpack(ids))
   return answers, new_lanes
 end

@@ -1,6 +1,6 @@
--- puts_back(status): whether an outcome of this status lets the task run again.
--- fence(id, hash, token, status): the answer to an outcome that must not be recorded, nil if it must.
--- `hash` holds the task's status, token, and the token of the lease it was last put back with.
+-- puts_back(status): whether an outcome with this status lets the task run again.
+-- fence(id, hash, token, status): the answer to an outcome that must not be recorded; nil if it must be.
+-- `hash` holds the task's status, its token, and the token of the last lease that put it back.
 local function puts_back(status) return status == 'pending' or status == 'delayed' end
 local function fence(id, hash, token, status)
   if hash[1] == 'working' and hash[2] == token then return end

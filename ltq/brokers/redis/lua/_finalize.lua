@@ -1,8 +1,8 @@
--- state_ttl(seconds, default): how long a final state stays, in milliseconds as text: for `seconds`, or
--- `default` where that is not a number. nil: it does not stay.
--- finalize(id, ttl, token, status, ...): make a task final. Its body goes; its state, with more fields and
--- values, stays for `ttl`. Without a ttl it is gone at once: then `ended` remembers for a while, for
--- repeated calls, which token ended it (0: a cancellation, -1: the death of its workers).
+-- state_ttl(seconds, default): how long a final state is kept, in milliseconds as text: `seconds`, or
+-- `default` if that is not a number. Returns nil if it is not kept.
+-- finalize(id, ttl, token, status, ...): make a task final. Its body is removed; its state, with more fields
+-- and values, is kept for `ttl`. Without a ttl the state is removed at once. In that case `ended` remembers
+-- for a while which token ended the task, for repeated calls (0: cancelled, -1: its workers died).
 -- @include time, call_or_reset
 -- @constant ENDED_TTL, MAX_ENDED, MAX_SECONDS
 local function state_ttl(seconds, default)

@@ -1,4 +1,4 @@
--- read_group(first): the group of tasks that begins at ARGV[first], as `send` describes it. Fields:
+-- read_group(first): the group of tasks that begins at ARGV[first] (`send` describes it), with the fields:
 --   queue, lane, priority, eta   as text
 --   delay                        seconds
 --   conditions                   by name, as text

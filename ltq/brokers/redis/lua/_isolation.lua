@@ -1,7 +1,7 @@
--- isolation_of(deaths, max_deliveries): how many tasks, itself among them, may run beside a task that
--- workers died under; nil: any number. `ltq/broker/isolation.py` has the rule and its reasons.
--- fits(claim, isolation): whether a claim may give a task that needs such isolation; then what else it may
--- give shrinks accordingly. `claim` is what `new_claim` made.
+-- isolation_of(deaths, max_deliveries): how many tasks may run beside a task that workers died under, with
+-- itself; nil means no limit. `ltq/broker/isolation.py` has the rule and its reasons.
+-- fits(claim, isolation): whether a claim may give a task that needs this isolation. If so, the limit of the
+-- claim is lowered accordingly. `claim` comes from `new_claim`.
 -- @constant DEFAULT_MAX_DELIVERIES, ISOLATION_BASE, MAX_ISOLATION_STEPS
 local function isolation_of(deaths, max_deliveries)
   deaths = tonumber(deaths) or 0
@@ -10,7 +10,7 @@ local function isolation_of(deaths, max_deliveries)
   return math.floor(ISOLATION_BASE ^ math.min(MAX_ISOLATION_STEPS, math.max(0, left)))
 end
 local function fits(claim, isolation)
-  if claim.ignore_isolation then -- the task was waited for in vain: take one as it is
+  if claim.ignore_isolation then -- one such task is given in any case
     claim.running, claim.ignore_isolation = 0, false
     return true
   end

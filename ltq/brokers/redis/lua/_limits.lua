@@ -1,9 +1,9 @@
--- What a lane may start: so many in a time, by the generic cell rate algorithm (ITU-T I.371; what is kept
--- is the moment from which the limit would be wholly unused again), and so many at once.
--- read_limits(first): by lane, the limits that begin at ARGV[first]: interval, burst and most.
+-- The limits of a lane: how many tasks may start in a time, and how many may run at once. The rate follows
+-- the generic cell rate algorithm (ITU-T I.371): the time is kept at which it is completely unused again.
+-- read_limits(first): the limits that begin at ARGV[first], by lane: interval, burst and most.
 -- allowance(lane, limit, wanted): how many of the wanted tasks a lane may start now.
--- next_start(lane, limit): when a lane that may start no more now may start the next task.
--- spend(lane, limit, tasks, before): count the tasks after the first `before` of them as started.
+-- next_start(lane, limit): when a lane that may not start more tasks now may start the next one.
+-- spend(lane, limit, tasks, before): count the tasks after the first `before` as started.
 -- @include time, call_or_reset
 -- @constant RECHECK
 local function read_limits(first)

@@ -1,7 +1,7 @@
--- is_out_of_order(ready, since): whether a task that waits since then would be out of a ready list's order.
--- If it is within, whether it is in the list cannot be told without reading the list.
+-- is_out_of_order(ready, since): whether a task that has waited since then is older than the first task of a
+-- ready list, or newer than the last. Otherwise only reading the list shows whether it contains the task.
 -- @include call_or_reset, waits_since
-local ends = {} -- of each ready list: when its first task was sent, since when its last one waits
+local ends = {} -- of each ready list: when its first task was sent, and since when its last one waits
 local function end_of(ready, position)
   local name = ready .. ' ' .. position
   if not ends[name] then

@@ -1,15 +1,15 @@
 -- new_claim(consumer, lease, limit, running, ignore_isolation): the state of a claim, with these fields:
---   consumer, running, ignore_isolation   as they were asked for
+--   consumer, running, ignore_isolation   the arguments
 --   lease      seconds of a lease
---   deadline   the end of its leases, as text
+--   deadline   when its leases end, as text
 --   limit      most tasks to give; an isolated task lowers it
---   tasks      what it gives: for each task {id, token, fields and values of its hash, isolation or false}
+--   tasks      the tasks it gives, each as {id, token, fields and values of its hash, isolation or false}
 --   leases     by queue: deadline and id of each leased task, as ZADD takes them
---   bytes      of the bodies in `tasks`
+--   bytes      the size of the bodies in `tasks`
 --   lost       how many ids had no usable hash
---   void       how many ids gave no task, the lost ones included
---   isolation  the smallest isolation that a task needs which was left, if any
---   is_full    whether it gives fewer tasks than there are, because of their bytes
+--   void       how many ids gave no task, with the lost ones
+--   isolation  the smallest isolation that a refused task needs, if any was refused
+--   is_full    whether it stopped because the bodies had too many bytes
 -- @include lease_end
 local function new_claim(consumer, lease, limit, running, ignore_isolation)
   return { consumer = consumer, lease = lease, deadline = lease_end(lease), limit = limit, running = running,

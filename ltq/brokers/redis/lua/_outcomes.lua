@@ -1,10 +1,11 @@
--- read_outcomes(first): the group of outcomes that begins at ARGV[first], as `finish` describes it. Fields:
+-- read_outcomes(first): the group of outcomes that begins at ARGV[first] (`finish` describes it), with the
+-- fields:
 --   queue, status, seconds                  as text
 --   is_dead, has_result, failed, front      its flags
 --   fields                                  names and values to set
 --   first_id, last_result                   positions in ARGV of the ids, each followed by token and result
---   accepted                                empty: positions of the ids whose outcomes are to be recorded
-local function has_word(text, word) return string.find(text, word, 1, true) ~= nil end
+--   accepted                                positions of the ids whose outcomes are recorded; empty at first
+local function has_word(words, word) return string.find(words, word, 1, true) ~= nil end
 local function read_outcomes(first)
   local flags, first_id = ARGV[first + 3], first + 6 + tonumber(ARGV[first + 5])
   return { queue = ARGV[first], status = ARGV[first + 1], seconds = ARGV[first + 2],

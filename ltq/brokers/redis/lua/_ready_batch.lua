@@ -1,6 +1,6 @@
--- add_ready(lane, priority, id, front): let a task wait in its lane, at the front if asked to.
--- count_added(member): how many tasks were added to the ready list `member` and are not written yet.
--- flush_ready(): write all that were added. Call it once, at the end.
+-- add_ready(lane, priority, id, front): let a task wait in its lane, with `front` before the others.
+-- count_added(member): how many tasks of the ready list `member` were added but not written yet.
+-- flush_ready(): write all added tasks. Call it once, at the end.
 -- @include call_or_reset, enqueue_ready
 local added, members = {}, {}
 local function add_ready(lane, priority, id, front)
@@ -16,5 +16,7 @@ local function add_ready(lane, priority, id, front)
 end
 local function count_added(member) return #(added[member] or {}) end
 local function flush_ready()
-  for _, member in ipairs(members) do enqueue_ready(member, unpack(added[member])) end
+  for _, member in ipairs(members) do
+    enqueue_ready(string.sub(member, 3), string.sub(member, 1, 1), unpack(added[member]))
+  end
 end

@@ -1,5 +1,5 @@
 -- return_task(id, queue, hash, ...): let a task wait in its lane again, with more fields and values.
--- recover(id, queue, hash): take a working task from a worker that died; true if that buried it. `hash` has
+-- recover(id, queue, hash): take a working task from a dead worker; return whether it was buried. `hash` has
 -- the fields of the task, by name. Call flush_ready() at the end.
 -- @include time, ready_batch, bury, finalize
 -- @constant DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL, KILLED_ONCE, KILLED_TIMES

@@ -1,6 +1,6 @@
--- reindex(index, kind, queue): set the queue's score in `index` ("due" or "expiry") to the earliest time
--- in its `kind` set ("delayed:" or "leases:"). The score may become too early meanwhile, as a heartbeat
--- moves leases only, but never too late.
+-- reindex(index, kind, queue): set the queue's score in `index` ("due" or "lease_ends") to the earliest time
+-- in its `kind` set ("delayed:" or "leases:"). Later the score may be too early, as a heartbeat moves
+-- only leases, but it is never too late.
 -- @include call_or_reset
 local function reindex(index, kind, queue)
   local head = call_or_reset('ZRANGE', prefix .. kind .. queue, 0, 0, 'WITHSCORES')

@@ -1,5 +1,5 @@
--- requeue(id, token, group): let a task run again, now ('pending') or later ('delayed'), as the group of
--- outcomes says that `finish` read. Call flush_ready() at the end.
+-- requeue(id, token, group): let a task run again, now ('pending') or later ('delayed'), as its group of
+-- outcomes says. The group comes from `read_outcomes`. Call flush_ready() at the end.
 -- @include time, ready_batch, delay
 local function requeue(id, token, group)
   local key, status, fields = prefix .. 'task:' .. id, group.status, group.fields

@@ -1,7 +1,7 @@
--- send_task(group, id, body, again): enqueue a task of a group that `read_group` read, and return the
--- answer, as `send` says. `again` is '1' if the call may have been carried out before. Call flush_ready()
--- at the end.
--- count_new_lanes(): how many lanes it has sent to that nothing was sent to before.
+-- send_task(group, id, body, again): enqueue a task of a group from `read_group`, and return the answer that
+-- `send` describes. `again` is '1' if the call may have been carried out before. Call flush_ready() at the
+-- end.
+-- count_new_lanes(): how many lanes got their first task ever.
 -- @include time, call_or_reset, ready_batch, delay
 local function is_full(group)
   local waiting = call_or_reset('ZCARD', prefix .. 'delayed:' .. group.queue)
@@ -11,7 +11,7 @@ local function is_full(group)
   end
   return waiting >= tonumber(group.conditions.max_pending)
 end
--- What stands against a new task, if anything does. If nothing does, its fingerprint is kept.
+-- The answer that refuses a new task, if a condition does. Otherwise the fingerprint of the task is kept.
 local function refusal(group, id)
   local fingerprint = group.conditions.fingerprint
   local unique = fingerprint and prefix .. 'unique:' .. fingerprint
@@ -19,7 +19,7 @@ local function refusal(group, id)
   if group.conditions.max_pending and is_full(group) then return 'full' end
   if unique then redis.call('SET', unique, id, 'PX', group.conditions.unique_for) end
 end
--- Whether the task ran between two attempts of this call, and left no state.
+-- Whether the task has ended since an earlier attempt of this call, without leaving a state.
 local function has_ended(group, id, again)
   if again ~= '1' or group.conditions.id_may_be_old then return false end
   return type(redis.pcall('ZSCORE', prefix .. 'ended', id)) == 'string'

@@ -1,6 +1,7 @@
 -- serve_lane(claim, member, limit, passes_on): lease what the ready list `member` ("<priority>:<lane>") may
--- give now, under the lane's limit if it has one. Where tasks stay: returns when the limit lets the lane
--- start more, or wakes another consumer of the lane if it `passes_on`. `claim` is what `new_claim` made.
+-- give now, within the limit of its lane, if there is one. If the limit held tasks back, it returns when the
+-- lane may start more. If tasks stay for another reason and it `passes_on`, it wakes another consumer.
+-- `claim` comes from `new_claim`.
 -- @include time, call_or_reset, enqueue_ready, lease, limits
 local function serve_lane(claim, member, limit, passes_on)
   local lane, ready = string.sub(member, 3), prefix .. 'ready:' .. member

@@ -1,7 +1,7 @@
--- count_ended(queue, count): count tasks of a queue that ended now. It never fails, as it is called when
--- all else is written.
--- throughput(queue): tasks a second that ended in the last minute, as text. Tasks are counted in steps of
--- THROUGHPUT_STEP seconds; the last THROUGHPUT_STEPS of them make the minute.
+-- count_ended(queue, count): count tasks of a queue that ended now. It must not fail, as it is called after
+-- everything else is written.
+-- throughput(queue): how many tasks ended per second in the last minute, as text. Tasks are counted in steps
+-- of THROUGHPUT_STEP seconds; the last THROUGHPUT_STEPS steps make up the minute.
 -- @include time, call_or_reset
 -- @constant THROUGHPUT_STEP, THROUGHPUT_STEPS
 local last_step = math.floor(now / THROUGHPUT_STEP)
@@ -11,7 +11,7 @@ local function count_ended(queue, count)
   if type(total) == 'number' and total ~= count then return end
   if type(total) ~= 'number' then redis.call('DEL', key) end -- it was spoilt
   redis.call('EXPIRE', key, 2 * THROUGHPUT_STEP * THROUGHPUT_STEPS)
-  for _, step in ipairs(redis.call('HKEYS', key)) do -- once a step
+  for _, step in ipairs(redis.call('HKEYS', key)) do -- once in each step
     local age = last_step - (tonumber(step) or 0)
     if age < 0 or age >= THROUGHPUT_STEPS then redis.call('HDEL', key, step) end
   end

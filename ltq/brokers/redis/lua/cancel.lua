@@ -4,9 +4,9 @@ cancel: make a task final as cancelled, wherever it is, and tell the worker that
 KEYS[1] prefix      of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] again       '1' if this call may have been carried out before, else ''
 ARGV[2] id          the task
-ARGV[3] result_ttl  seconds its state stays, where it names none itself
+ARGV[3] result_ttl  seconds its state is kept, if the task has no result_ttl of its own
 
-RETURNS 'cancelled', 'final' (it was already) or 'gone'
+RETURNS 'cancelled', 'final' (it was final already) or 'gone'
 ]]
 local prefix, again, id, result_ttl = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 -- @include call_or_reset, reindex, finalize
@@ -25,7 +25,7 @@ elseif status == 'delayed' then
   reindex('due', 'delayed:', queue)
 elseif status == 'working' then
   call_or_reset('ZREM', prefix .. 'leases:' .. queue, id)
-  reindex('expiry', 'leases:', queue)
+  reindex('lease_ends', 'leases:', queue)
   redis.call('PUBLISH', prefix .. 'revoked:' .. hash[6], id)
 else
   return again == '1' and status == 'cancelled' and 'cancelled' or 'final'

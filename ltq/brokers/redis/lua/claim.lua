@@ -1,30 +1,30 @@
 --[[
 claim: lease tasks that are ready.
 
-Strictly by priority, first in first out within a lane; between lanes of one priority the one served
-longest ago goes first. A repeated call (same claim id) is answered with the same tasks.
+Strictly by priority, and first in first out within a lane. Of the lanes of one priority, the one served
+longest ago comes first. A repeated call (same claim id) gives the same tasks.
 
 KEYS[1]  prefix            of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1]  again             '1' if a call with this claim id may have been carried out before, else ''
 ARGV[2]  claim_id          text
-ARGV[3]  consumer          name of who claims
+ARGV[3]  consumer          its name
 ARGV[4]  lease             seconds
 ARGV[5]  limit             int, most tasks to lease; 0 only wakes other consumers
 ARGV[6]  running           int, tasks the consumer works on already
-ARGV[7]  ignore_isolation  '1' to lease one task that needs isolation all the same, else ''
-ARGV[8]  grace             seconds that leases last beyond their end as far as this consumer goes
-ARGV[9]  hold              seconds from now in which it takes none back at all
+ARGV[7]  ignore_isolation  '1' to lease one task that needs isolation without it, else ''
+ARGV[8]  grace             seconds after their end for which this consumer lets leases be
+ARGV[9]  hold              seconds from now for which it takes back no lease at all
 ARGV[10] lanes             served lanes, each between line feeds
 ARGV[11] woken             lanes whose wake-up this consumer took, each between line feeds
-ARGV[12] swept             '1' if what is due was moved just now, else ''
+ARGV[12] swept             '1' right after a sweep, else ''
 ARGV[13...] limits         for each limited lane: lane, seconds between starts, burst, most running
-        ('' for what has no limit)
+        ('' if there is no such limit)
 
-RETURNS {answer, tasks, lost, now, due_in, start_in, isolation}: 'claimed', 'repeated' (the tasks of a
-        call before) or 'due' (nothing yet: sweep first); for each task {id, token, fields and values
-        of its hash as it was before, isolation or nil}; ids that had no usable hash; the time;
-        seconds until there may be more without a wake-up, or nil; seconds until a limit lets a
-        ready task start, or nil; the isolation that a task needs which was left, or nil
+RETURNS {answer, tasks, lost, now, due_in, start_in, isolation}: 'claimed', 'repeated' (the tasks of an
+        earlier call) or 'due' (no tasks yet: sweep first); for each task {id, token, fields and
+        values of its hash before the claim, isolation or nil}; how many ids had no usable hash; the
+        time; seconds until another claim may give more without a wake-up, or nil; seconds until a
+        limit lets a ready task start, or nil; the isolation that a refused task needs, or nil
 ]]
 local prefix = KEYS[1]
 local again, claim_id, consumer, lease = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -44,9 +44,9 @@ local function earlier(a, b) return a and b and math.min(a, b) or a or b end
 local function first(index)
   return tonumber(call_or_reset('ZRANGE', prefix .. index, 0, 0, 'WITHSCORES')[2])
 end
-local delayed, leased = first('due'), first('expiry')
+local delayed, leased = first('due'), first('lease_ends')
 local due = earlier(delayed, leased and math.max(leased / 1000 + grace, now + hold))
--- What is due may go before what is ready, so let it be moved first.
+-- Due tasks may come before ready ones, so they have to be moved first.
 if swept == '' and due and due <= now then return { 'due', {}, 0, stamp, at(0), false, false } end
 
 if limit == 0 then free_first() end

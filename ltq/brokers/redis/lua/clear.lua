@@ -1,8 +1,8 @@
 --[[
-clear: remove waiting tasks of a queue for good, some at a time.
+clear: remove waiting tasks of a queue for good, a limited number at a time.
 
 KEYS[1] prefix  of all keys of the namespace, "ltq:{namespace}:"
-ARGV[1] queue   whose ready and delayed tasks go
+ARGV[1] queue   whose ready and delayed tasks are removed
 ARGV[2] limit   int, most tasks to remove
 
 RETURNS how many were removed

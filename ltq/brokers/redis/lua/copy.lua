@@ -1,10 +1,10 @@
 --[[
-copy: copy a ready list, to be read in peace. A repeated call copies it again.
+copy: copy a ready list, so that it can be read at one moment. A repeated call copies it again.
 
 KEYS[1] prefix  of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] member  "<priority>:<lane>" of the list
-ARGV[2] unique  what the copy is called
-ARGV[3] ttl     seconds the copy stays, if nobody deletes it
+ARGV[2] unique  the name of the copy
+ARGV[3] ttl     seconds after which the copy is deleted at the latest
 
 RETURNS how many ids are in it
 ]]

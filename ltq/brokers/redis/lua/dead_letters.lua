@@ -6,7 +6,7 @@ ARGV[1...] ids
 
 RETURNS for each id the values of {status, task, queue, body, error, error_type, traceback,
         release_time, enqueue_time, tries, dequeue_count, requeue_count, deaths, worker}, the first
-        one nil where there is no such letter
+        one nil if there is no such letter
 ]]
 local prefix, letters = KEYS[1], {}
 for i, id in ipairs(ARGV) do

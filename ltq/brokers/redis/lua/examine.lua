@@ -1,12 +1,12 @@
 --[[
-examine: say what keys hold, and which tasks have lost their place. Only reads.
+examine: tell what keys hold, and which tasks have lost their place. It only reads.
 
 KEYS[1] prefix    of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] thorough  '1' to look for pending tasks in their lists, which takes long, else ''
 ARGV[2...] names   of keys, without the prefix
 
-RETURNS for each {type, ttl, status, placed}: type as Redis names it; milliseconds left, -1 without
-        end; a task's status or ''; 0 if it has lost its place, else 1
+RETURNS for each {type, ttl, status, placed}: the type as Redis names it; milliseconds until it
+        expires, -1 if it does not; a task's status or ''; 0 if it has lost its place, else 1
 ]]
 local prefix, thorough = KEYS[1], ARGV[1]
 

@@ -1,23 +1,23 @@
 --[[
 finish: record what became of deliveries, each fenced by its lease's token.
 
-A final status ends the task: its body goes, its state stays for a while. 'pending' and 'delayed'
-put it back. A repeated outcome (same token, recorded already) is 'ok' and changes nothing.
+A final status ends the task: its body is removed, its state is kept for a while. 'pending' and
+'delayed' put it back. A repeated outcome (same token, recorded already) is 'ok' and changes nothing.
 
 KEYS[1] prefix         of all keys of the namespace, "ltq:{namespace}:"
-ARGV[1...] groups      a group for outcomes that are alike but for id, token and result:
+ARGV[1...] groups      a group for outcomes that differ only in id, token and result:
         queue, status, seconds, flags, outcomes, fields; then `fields` names and values to set; then
         id, token and result of each of `outcomes` outcomes.
-        seconds: how long a final state stays, or the delay of 'delayed'.
-        flags: of the words 'dead' (leave a dead letter), 'result' (keep the result), 'failed' (use
-        up a try) and 'front' (to the front of its lane) those that hold, with spaces between.
+        seconds: how long a final state is kept, or the delay of 'delayed'.
+        flags: words, with spaces between: 'dead' (leave a dead letter), 'result' (keep the result),
+        'failed' (count a failed run), 'front' (to the front of its lane).
 
 RETURNS for each outcome 'ok', 'stale', 'cancelled' or 'gone'
 ]]
 local prefix = KEYS[1]
 -- @include call_or_reset, outcomes, reindex, finalize, fence, throughput
 
--- All outcomes are checked first. Then leases go, which frees memory, and only then anything is written.
+-- First all outcomes are checked. Then the leases are removed, which frees memory. Then the rest is written.
 local answers, groups, released, seen, is_rare, i = {}, {}, {}, {}, false, 1
 while i <= #ARGV do
   local group = read_outcomes(i)
@@ -37,7 +37,7 @@ while i <= #ARGV do
 end
 for queue, ids in pairs(released) do
   call_or_reset('ZREM', prefix .. 'leases:' .. queue, unpack(ids))
-  reindex('expiry', 'leases:', queue)
+  reindex('lease_ends', 'leases:', queue)
 end
 
 local function end_tasks(group)

@@ -1,17 +1,17 @@
 --[[
-fire: enqueue the task of one slot of a schedule, unless somebody did, and keep the slot.
+fire: enqueue the task of one slot of a schedule and keep the slot, unless it has been fired already.
 
 KEYS[1] prefix      of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] schedule    its name
-ARGV[2] spec        text of what it says: with another one it is another schedule
-ARGV[3] after       the slot kept, as the caller knows it; '' to ask for it, or to begin now
+ARGV[2] spec        what the schedule says, as text: if it changes, a new schedule begins
+ARGV[3] after       the last slot, as far as the caller knows; '' to read it, or to begin now
 ARGV[4] slot        Unix seconds
-ARGV[5] due         when the slot after that is due: until shortly after it the spec is the caller's
-ARGV[6...] group    a group as of `send`, of one task; nothing to let the slot pass
+ARGV[5] due         when the slot after that is due: until shortly after it the spec owns the schedule
+ARGV[6...] group    a group of one task, as in `send`; nothing if the slot passes without a task
 
-RETURNS {last, answer, new_lanes}: the slot kept; what became of this one; how many of the lanes nothing
-        was sent to before. The answer is '' (not this call's to fire), 'other' (the schedule belongs
-        to another spec), 'passed', or what `send` answers; with 'full' the slot is not kept.
+RETURNS {last, answer, new_lanes}: the last slot; the answer; how many of the lanes are new. The answer
+        is '' (nothing to fire: it was read, or another call fired), 'other' (the schedule belongs to
+        another spec), 'passed', or the answer of `send`. With 'full' the slot is not kept.
 ]]
 local prefix, schedule, spec, after, slot, due = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key = prefix .. 'slot:' .. schedule

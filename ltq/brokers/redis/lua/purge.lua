@@ -1,10 +1,10 @@
 --[[
-purge: remove dead letters of a queue for good, some at a time.
+purge: remove dead letters of a queue for good, a limited number at a time.
 
 KEYS[1] prefix      of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] queue       whose letters
-ARGV[2] older_than  seconds, only letters of that age
-ARGV[3] limit       int, most letters to remove where no ids are given
+ARGV[2] older_than  seconds, only letters of at least that age
+ARGV[3] limit       int, most letters to remove if no ids are given
 ARGV[4...] ids      or none for all
 
 RETURNS {removed, more}: how many were removed; 1 if there may be more, else 0

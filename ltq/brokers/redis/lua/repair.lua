@@ -1,15 +1,17 @@
 --[[
-repair: give tasks back the place they should have, after an eviction or a partial restore.
+repair: put back tasks that have lost their place, after an eviction or a partial restore.
 
-Whether a pending task is in its list cannot be seen quickly. Without `before` those are counted
-that are out of their list's order; with it, the caller has seen that the ids are not in the lists.
+It takes long to find out whether a pending task is in its list. Without `before`, pending tasks that
+do not fit the order of their list are only counted. With it, the caller has read the lists, and the
+ids are not there.
 
 KEYS[1] prefix    of all keys of the namespace, "ltq:{namespace}:"
-ARGV[1] lease     seconds that a working task without a lease gets: its worker may be alive
-ARGV[2] before    put pending tasks back that wait since before then (Unix seconds), or ''
+ARGV[1] lease     seconds of the lease for a working task that has none: its worker may be alive
+ARGV[2] before    put back pending tasks that have waited since before then (Unix seconds), or ''
 ARGV[3...] ids
 
-RETURNS {repaired, doubtful}: how many were put back; pending tasks whose list should be read
+RETURNS {repaired, doubtful}: how many were put back; how many pending tasks may be missing in
+        their list, which should be read
 ]]
 local prefix, lease, before = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
 -- @include time, call_or_reset, free_first, lease_end, list_order, ready_batch, reindex, waits_since
@@ -26,7 +28,7 @@ end
 function restore.delayed(id, queue, lane, priority)
   if call_or_reset('ZSCORE', prefix .. 'delayed:' .. queue, id) then return end
   redis.call('HSET', prefix .. 'task:' .. id, 'status', 'pending', 'last_requeue_time', stamp)
-  add_ready(lane, priority, id) -- nobody knows any more when it was due
+  add_ready(lane, priority, id) -- when it was due is not known any more
   repaired = repaired + 1
 end
 function restore.working(id, queue)
@@ -56,6 +58,6 @@ for lane, queue in pairs(lanes) do
     end
   end
   reindex('due', 'delayed:', queue)
-  reindex('expiry', 'leases:', queue)
+  reindex('lease_ends', 'leases:', queue)
 end
 return { repaired, doubtful }

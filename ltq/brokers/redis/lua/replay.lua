@@ -1,8 +1,8 @@
 --[[
 replay: enqueue dead letters again, each in the place of its task's final state.
 
-A letter becomes its task's hash, so nothing of it is lost or there twice. A repeated call (same
-call id) is answered as before, also for a task that has died again since, and changes nothing.
+A letter becomes its task's hash, so it is neither lost nor there twice. A repeated call (same call
+id) changes nothing and gets the same answer, even if the task has died again since.
 
 KEYS[1] prefix  of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] queue   whose letters
@@ -17,7 +17,7 @@ local prefix, queue, call = KEYS[1], ARGV[1], ARGV[2]
 
 local LIVE = { pending = true, delayed = true, working = true }
 
--- The answer, if nothing has to be done for it.
+-- The answer for an id that needs no change; nil if its letter has to be enqueued.
 local function known_answer(letter, task)
   local owner = letter[1] or letter[2]
   if not owner then return task[2] == call and 'created' or 'gone' end

@@ -3,17 +3,17 @@ send: enqueue tasks, each once by its id.
 
 KEYS[1] prefix        of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] again         '1' if this call may have been carried out before, else ''
-ARGV[2...] groups     a group for tasks that are alike but for id and body:
+ARGV[2...] groups     a group for tasks that differ only in id and body:
         queue, lane, priority, delay, eta, tasks, conditions, fields; then `conditions` names and
         values of conditions; `fields` names and values of the tasks' hashes, `task` first; then id
         and body of each of `tasks` tasks.
         delay: seconds from now. eta: Unix seconds, or ''.
-        conditions: max_pending, most waiting tasks; fingerprint and unique_for, no other task of
-        that fingerprint in so many milliseconds; id_may_be_old, if another task may have had the id.
+        conditions: max_pending (most waiting tasks); fingerprint and unique_for (no other task with
+        this fingerprint within that many milliseconds); id_may_be_old (an earlier task may have had
+        the id).
 
 RETURNS {answers, new_lanes}: for each task 'created', 'exists', 'id_conflict' (another task has the id),
-        'duplicate' (one of that fingerprint was sent) or 'full'; how many of the lanes nothing was
-        sent to before
+        'duplicate' (one with that fingerprint was sent) or 'full'; how many of the lanes are new
 ]]
 local prefix, again = KEYS[1], ARGV[1]
 -- @include fast_path

@@ -6,7 +6,7 @@ ARGV[1...] ids
 
 RETURNS for each id the values of {status, task, queue, enqueue_time, last_dequeue_time,
         last_requeue_time, release_time, dequeue_count, requeue_count, timeout, worker, progress,
-        result, error, error_type, traceback}, the first one nil where there is no such task
+        result, error, error_type, traceback}, the first one nil if there is no such task
 ]]
 local prefix, states = KEYS[1], {}
 for i, id in ipairs(ARGV) do

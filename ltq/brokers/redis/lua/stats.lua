@@ -1,13 +1,13 @@
 --[[
-stats: count the tasks of queues, at one moment, and how quickly they end.
+stats: count the tasks of queues at one moment, and measure how quickly they end.
 
 KEYS[1] prefix         of all keys of the namespace, "ltq:{namespace}:"
-ARGV[1] overdue_after  seconds after its end from which a lease counts as overdue
+ARGV[1] overdue_after  seconds after its end from which a lease is overdue
 ARGV[2...] queues
 
-RETURNS for each queue {high, normal, low, delayed, working, dead, rate, oldest, overdue}: pending
-        tasks by priority; rate is text, tasks a second; oldest is text, the seconds that the
-        pending task waits that waits longest, or nil
+RETURNS for each queue {high, normal, low, delayed, working, dead, rate, oldest, overdue}: first the
+        pending tasks by priority. rate: tasks per second, as text. oldest: seconds that the oldest
+        pending task has waited, as text, or nil.
 ]]
 local prefix, overdue_after = KEYS[1], tonumber(ARGV[1])
 -- @include time, call_or_reset, throughput, waits_since

@@ -1,9 +1,9 @@
 --[[
-sweep: let delayed tasks that are due wait in their lanes, and take back what dead workers left.
+sweep: make delayed tasks that are due ready, and take back the tasks of dead workers.
 
 KEYS[1] prefix  of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] limit   int, most tasks of each kind
-ARGV[2] grace   seconds that leases last beyond their end
+ARGV[2] grace   seconds after its end from which a lease is taken back
 
 RETURNS {recovered, promoted, buried, lost}: `lost` ids had no usable hash
 ]]
@@ -38,7 +38,7 @@ local function move_due(status, index, kind, moment)
       local hash = read(id)
       if not hash then
         lost = lost + 1
-        bury_unusable(id, queue, 'what the task was is gone')
+        bury_unusable(id, queue, "the task's data is missing")
       elseif hash.status == status then
         move[status](id, queue, hash)
       end
@@ -48,6 +48,6 @@ local function move_due(status, index, kind, moment)
   end
 end
 move_due('delayed', 'due', 'delayed:', stamp)
-move_due('working', 'expiry', 'leases:', lease_end(-grace))
+move_due('working', 'lease_ends', 'leases:', lease_end(-grace))
 flush_ready()
 return { recovered, promoted, buried, lost }

@@ -69,7 +69,7 @@ class TestClaim:
     async def test_a_lane_is_in_the_namespace_of_its_queue(
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
-        lane = "shared/mail:send"  # before its first colon stands more than the namespace
+        lane = "shared/mail:send"  # more than the namespace precedes its first colon
         envelope = await publish(broker, queue="shared", task_name="mail:send", lane=lane)
         assert await claim_ids(make_consumer(lane), 1) == [envelope.id]
 

@@ -1,4 +1,4 @@
-"""Dead letters: what they hold, enqueuing them again, removing them."""
+"""Dead letters: their content, replaying and purging them."""
 
 from typing import Any
 
@@ -29,14 +29,14 @@ async def fail(broker: Broker, delivery: Delivery, **fields: Any) -> None:
 
 
 async def bury(broker: Broker, consumer: Consumer, **fields: Any) -> str:
-    """Make one dead letter; return its id."""
+    """Make one dead letter. Returns its id."""
     task = await publish(broker, **fields)
     await fail(broker, await claim_one(broker, consumer))
     return task.id
 
 
 async def bury_many(broker: Broker, consumer: Consumer, count: int) -> list[str]:
-    """Make dead letters; return their ids, the oldest first."""
+    """Make dead letters. Returns their ids, the oldest first."""
     await publish_many(broker, count)
     ids: list[str] = []
     while len(ids) < count:
@@ -164,7 +164,7 @@ class TestDeadLetterById:
 
     @pytest.mark.parametrize("queue", [None, QUEUE])
     async def test_an_unknown_one_is_not_found(self, broker: Broker, queue: str | None) -> None:
-        task = await publish(broker)  # it lives
+        task = await publish(broker)  # it has not died
         for task_id in (task.id, "nobody"):
             with pytest.raises(TaskNotFoundError):
                 await broker.dead_letter(queue, task_id)

@@ -1,4 +1,4 @@
-"""Tasks that wait for their time."""
+"""Tasks that wait until they are due."""
 
 import time
 

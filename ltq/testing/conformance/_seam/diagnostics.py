@@ -1,4 +1,4 @@
-"""Who holds tasks, and what is wrong with a store."""
+"""Which workers hold tasks, and what is wrong with a store."""
 
 from ltq.broker import Broker, Consumer
 from ltq.message import Finish

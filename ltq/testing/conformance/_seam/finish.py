@@ -1,4 +1,4 @@
-"""Outcomes: a task ends or goes back, and either may be said twice."""
+"""Outcomes: a task ends or is put back, and each call may be repeated."""
 
 import time
 
@@ -17,7 +17,7 @@ FAILURE = Failure("ValueError", "ValueError: no such address", "Traceback ...")
 
 
 class HasDelivery:
-    """Tests that begin with a task being worked on."""
+    """Tests that begin with a working task."""
 
     @pytest_asyncio.fixture(loop_scope="function")
     async def delivery(self, broker: Broker, make_consumer: MakeConsumer) -> Delivery:

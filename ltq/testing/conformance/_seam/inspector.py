@@ -98,7 +98,7 @@ class TestStats:
 
 
 class TestThroughput:
-    """Tasks a second, over the last 50 to 60 seconds."""
+    """Tasks per second, over the last 50 to 60 seconds."""
 
     async def end(self, broker: Broker, consumer: Consumer, *statuses: Status) -> None:
         deliveries = (await consumer.claim(len(statuses))).deliveries

@@ -10,7 +10,7 @@ from ltq.testing.conformance._factories import QUEUE, claim_ids, lose_all, publi
 from ltq.testing.conformance._fixtures import MakeConsumer
 
 SHORT = 0.02
-"""Seconds of a lease that is to end soon."""
+"""Seconds of a lease that should end soon."""
 
 
 class TestIsolationRule:

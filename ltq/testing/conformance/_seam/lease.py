@@ -57,7 +57,7 @@ class TestToken:
             Requeue(old),
             Requeue(old, delay=30.0),
         ]
-        # That it was put back was recorded, so saying it again is right, and changes nothing.
+        # The requeue was recorded, so a repeated call is ok and changes nothing.
         assert await broker.finish(outcomes) == [Receipt.STALE, Receipt.OK, Receipt.OK]
         assert not await broker.progress(old, Progress(1.0))
         assert await broker.heartbeat([old], 30.0) == [old]
@@ -159,7 +159,7 @@ class TestRecovery:
         await claim_one(broker, make_consumer(lease=5.0))
         claim = await make_consumer().claim(1)
         assert claim.due_in is not None
-        assert 4.5 <= claim.due_in <= 6.5  # not all consumers come at once
+        assert 4.5 <= claim.due_in <= 6.5  # consumers do not all come at once
 
     async def test_the_tasks_come_back_behind_the_others(
         self, broker: Broker, make_consumer: MakeConsumer

@@ -80,7 +80,7 @@ class TestMaxRunning:
         one, other = make_consumer(limits=TWO), make_consumer(limits=TWO)
         first, _ = (await one.claim(2)).deliveries
         assert await claim_ids(other, 1) == []
-        while await other.wait(0.01):  # what is there to begin with
+        while await other.wait(0.01):  # wake-ups that are there already
             await other.claim(1)
         waiting = await started(broker, other.wait(SOON))
         await broker.release(first.lease)

@@ -1,4 +1,4 @@
-"""Replaying dead letters: enqueuing their tasks again."""
+"""Replaying dead letters: their tasks are enqueued again."""
 
 import asyncio
 from collections import Counter
@@ -132,7 +132,9 @@ class TestReplay:
         await broker.replay(QUEUE, [task.id])
         assert await claim_ids(consumer, 1) == [task.id]
         await publish(broker, delay=0.15)
-        assert await broker.claim(consumer, 1, timeout=SOON)  # as long as the old state stayed
+        assert await broker.claim(
+            consumer, 1, timeout=SOON
+        )  # for as long as the old state was kept
         assert (await broker.state(QUEUE, task.id)).status is Status.WORKING
 
     async def test_it_can_be_followed_to_its_new_end(

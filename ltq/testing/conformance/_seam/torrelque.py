@@ -1,4 +1,4 @@
-"""What Torrelque's own tests expect of a reliable queue, asked of our brokers.
+"""What Torrelque's own tests expect from a reliable queue, as tests of LTQ's brokers.
 
 The scenarios are Torrelque 0.9's: the same steps lead to the same statuses and the same counts.
 """
@@ -199,7 +199,7 @@ class TestTorrelqueRelease:
 
 
 class Watching:
-    """Watches one task in the background and keeps what it sees."""
+    """Watches one task in the background and keeps its states."""
 
     def __init__(self, broker: Broker, task_id: str, timeout: float = 5.0) -> None:
         self.seen: list[TaskState[bytes]] = []

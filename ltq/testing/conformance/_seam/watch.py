@@ -19,7 +19,7 @@ Follow = Callable[[Broker, str], Feed]
 
 
 class FollowsTasks:
-    """Tests of feeds, which are closed after the test."""
+    """Tests with feeds that are closed after the test."""
 
     @pytest_asyncio.fixture(loop_scope="function")
     async def follow(self) -> AsyncIterator[Follow]:
@@ -35,7 +35,7 @@ class FollowsTasks:
 
 
 async def seen(feed: Feed, status: Status) -> TaskState[bytes]:
-    """Return the next state with this status; others may come before it, also twice."""
+    """Return the next state with this status. Other states may come before it, also twice."""
     while True:
         state = await feed.get(SOON)
         assert state is not None
@@ -44,7 +44,7 @@ async def seen(feed: Feed, status: Status) -> TaskState[bytes]:
 
 
 async def vanished(feed: Feed) -> None:
-    """Wait for the news that there is no such task any more."""
+    """Wait for the news that the task does not exist any more."""
     while await feed.get(SOON) is not None:
         pass
 
@@ -252,7 +252,7 @@ class TestWatch:
 
 
 class TestWaitForTheEnd(FollowsTasks):
-    """Only the end is waited for: passing states may be left out, the end comes at once."""
+    """A reader that waits only for the end: passing states may be left out, the end may not."""
 
     async def test_it_gives_the_final_state_only(
         self, broker: Broker, open_broker: OpenBroker, make_consumer: MakeConsumer

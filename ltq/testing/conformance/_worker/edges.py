@@ -1,4 +1,4 @@
-"""Edge cases of a worker: each went wrong once, or nearly did."""
+"""Edge cases of a worker. Each of them failed once, or nearly did."""
 
 import asyncio
 import contextlib
@@ -230,7 +230,7 @@ class TestCancelBeforeTheStart:
 
 
 class TestEndOfItsLoop:
-    """`asyncio.run` ends while the worker runs: it cancels every task there is, all at once."""
+    """`asyncio.run` ends while the worker runs, and cancels all asyncio tasks at once."""
 
     async def end_early(self, worker: Worker, begun: threading.Event) -> None:
         async def run() -> None:
@@ -247,7 +247,8 @@ class TestEndOfItsLoop:
     async def test_what_runs_is_requeued_with_no_try_used_up(
         self, broker: Broker, caplog: pytest.LogCaptureFixture
     ) -> None:
-        # A full one waits for no work: fakeredis would go on calling into the loop that has ended.
+        # A worker with all slots in use does not wait for work, for which fakeredis would go on
+        # calling into the event loop that has ended.
         worker = Worker("shop", broker=broker, concurrency=3)
         begun, ran = threading.Event(), list[tuple[int, int]]()
 

@@ -122,7 +122,7 @@ class TestEventKinds:
             await eventually(lambda: kinds(heard)[-1] == "started")
             await eventually(lambda: renewals.last)
             assert renewals.last is not None
-            await broker.release(renewals.last)  # by somebody else, with this very lease
+            await broker.release(renewals.last)  # as another caller with the same lease
             await eventually(lambda: kinds(heard, handle)[-1] == "lost")
 
     async def test_one_that_was_there_already_is_not_enqueued(self, worker: Worker) -> None:
@@ -271,7 +271,7 @@ class TestEventReader:
             await work.send()
             assert await anext(events, None) is None
         monkeypatch.delattr("ltq.events.Event")
-        await work.send()  # makes no event, as nobody listens
+        await work.send()  # without a listener it makes no event
 
     async def test_one_that_is_left_behind_costs_nothing_any_more(
         self, worker: Worker, monkeypatch: pytest.MonkeyPatch
@@ -290,7 +290,7 @@ class TestEventReader:
         del reading
         gc.collect()
         monkeypatch.delattr("ltq.events.Event")
-        await work.send()  # makes no event, as nobody listens
+        await work.send()  # without a listener it makes no event
 
     async def test_a_wait_may_be_cut_and_loses_nothing(self, worker: Worker) -> None:
         @worker.task

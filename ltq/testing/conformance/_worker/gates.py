@@ -1,4 +1,4 @@
-"""Gates that the threads of plain `def` tasks wait at."""
+"""Gates at which the threads of plain `def` tasks wait."""
 
 import threading
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class Gates:
             if self._all:
                 gate.set()
         try:
-            assert gate.wait(PATIENCE), f"nobody opened {name}"
+            assert gate.wait(PATIENCE), f"the gate {name} was not opened"
         finally:
             with self._lock:
                 self._inside -= 1
@@ -45,7 +45,7 @@ class Gates:
             self._opened.pop(name)
 
     def open_all(self) -> None:
-        """Let all threads go on: for the end of a test."""
+        """Let all threads go on, at the end of a test."""
         with self._lock:
             self._all = True
             for gate in self._opened.values():
@@ -53,7 +53,7 @@ class Gates:
 
 
 class HasGates:
-    """Tests with gates that are all opened in the end."""
+    """Tests with gates that are all opened at the end."""
 
     @pytest.fixture
     def gates(self) -> Iterator[Gates]:

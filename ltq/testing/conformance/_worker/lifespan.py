@@ -18,7 +18,7 @@ from ltq.testing.conformance._eventually import PATIENCE, eventually
 
 @dataclass
 class Database:
-    """Something that is opened and closed, in the loop where it is used."""
+    """Something that is opened and closed in the event loop where it is used."""
 
     thread: int = field(default_factory=threading.get_ident)
     closed: bool = False
@@ -34,7 +34,7 @@ OPENED: list[Database] = []
 
 
 class OpensDatabases:
-    """Tests that begin with no database opened."""
+    """Tests that begin before any database has been opened."""
 
     @pytest.fixture(autouse=True)
     def opened(self) -> list[Database]:
@@ -101,7 +101,7 @@ class TestResource(OpensDatabases):
             return worker.resource.use("task")
 
         def fails() -> None:
-            with pytest.raises(ltq.ConfigurationError, match=r"'shop': its resource .* outside"):
+            with pytest.raises(ltq.ConfigurationError, match="'shop' has no resource here"):
                 worker.resource.use("outside")
 
         fails()

@@ -1,4 +1,4 @@
-"""What a worker's heartbeat renews, overheard."""
+"""Recording what a worker's heartbeat renews."""
 
 import threading
 from collections import Counter
@@ -12,7 +12,7 @@ from ltq.testing.conformance._eventually import PATIENCE
 
 
 class Renewals:
-    """The calls of `heartbeat` on a broker and its clones; it may be read from any thread."""
+    """The calls of `heartbeat` on a broker and its clones. It may be read from any thread."""
 
     def __init__(self, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
         self.last: Lease | None = None
@@ -32,7 +32,7 @@ class Renewals:
         return self._counts[task_id]
 
     def wait(self, count: int) -> None:
-        """Block this thread until so many calls have been made."""
+        """Block this thread until this number of calls has been made."""
         with self._changed:
             assert self._changed.wait_for(lambda: sum(self._counts.values()) >= count, PATIENCE)
 

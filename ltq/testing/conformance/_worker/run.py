@@ -1,4 +1,4 @@
-"""A worker runs tasks: all the way from `send` to the result."""
+"""A worker runs tasks, from `send` to the result."""
 
 import asyncio
 import threading

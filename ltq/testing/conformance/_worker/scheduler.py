@@ -19,7 +19,7 @@ from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
 
 
 class Rest:
-    """A sleep that never ends. `begun` says that nothing more was due."""
+    """A sleep that never ends. `begun` is set when nothing more is due."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -49,7 +49,7 @@ async def run_once(broker: Broker, declare: Declare) -> tuple[Schedule, ...]:
 
 
 async def keep(broker: Broker, schedule: Schedule, seconds: float) -> int:
-    """Move the last slot into the past, as if nobody had run since; return the present time."""
+    """Move the last slot into the past, as if no scheduler had run since. Returns the time."""
     now = int(await broker.time())
     last = (await broker.fire(_kept(schedule, None, now))).last
     await broker.fire(_kept(schedule, last, now - int(seconds)))
@@ -98,7 +98,7 @@ class TestScheduler:
 
         (schedule,) = await run_once(broker, declare)
         now = await keep(broker, schedule, 86400 + 7)
-        if now % 14400 > 2:  # else the latest slot is due just now
+        if now % 14400 > 2:  # otherwise the latest slot is due now
             await run_once(broker, declare)
             assert await pending(broker) in ({runs, 7} if misfire == "all" else {runs})
             await run_once(broker, declare)

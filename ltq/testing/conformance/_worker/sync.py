@@ -1,4 +1,4 @@
-"""Synchronous calls from threads, beside a worker in an event loop."""
+"""Synchronous calls from threads, while a worker runs in an event loop."""
 
 import asyncio
 import gc
@@ -17,7 +17,7 @@ from ltq.testing.conformance._eventually import PATIENCE, eventually
 
 
 class ClosesSync:
-    """Tests whose synchronous calls open connections: these do not outlive the store."""
+    """Tests whose synchronous calls open connections, which are closed before the store."""
 
     @pytest.fixture(autouse=True)
     def closed(self) -> Iterator[None]:

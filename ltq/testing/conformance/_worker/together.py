@@ -15,7 +15,7 @@ from ltq.testing.conformance._eventually import PATIENCE, eventually
 
 
 class CountsFeeds:
-    """Tests that look at the feeds which are open."""
+    """Tests that count the open feeds."""
 
     @pytest.fixture
     def feeds(self, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> set[Feed]:
@@ -36,7 +36,7 @@ class CountsFeeds:
 
 
 async def send_two(worker: Worker) -> tuple[Handle[int], Handle[str]]:
-    """One that ends once a worker runs, and one that fails then."""
+    """A task that succeeds once a worker runs, and one that fails."""
 
     @worker.task
     async def double(number: int) -> int:
@@ -50,7 +50,7 @@ async def send_two(worker: Worker) -> tuple[Handle[int], Handle[str]]:
 
 
 async def send_waiting(worker: Worker, many: int) -> list[Handle[int]]:
-    """Tasks that nobody runs."""
+    """Tasks that no worker runs."""
 
     @worker.task
     async def never(number: int) -> int:

@@ -1,4 +1,4 @@
-"""`unique_for`: sending the same again gives the handle of the first."""
+"""`unique_for`: sending the same task again gives the handle of the first."""
 
 from dataclasses import dataclass
 

@@ -3,11 +3,10 @@
 import math
 import time
 from datetime import UTC, datetime, timedelta
-from weakref import WeakKeyDictionary
 
 from ltq.errors import ConfigurationError
 from ltq.options import MAX_SECONDS, Seconds, seconds
-from ltq.testing._mover import Mover
+from ltq.testing._mover import Mover, remember_mover
 
 Moment = datetime | str | float
 """An aware datetime, an ISO 8601 text of one, or Unix seconds."""
@@ -29,7 +28,7 @@ class Clock:
     def __init__(self, start: Moment | None = None, *, patience: Seconds = 1.0) -> None:
         now = float(int(time.time())) if start is None else _unix("start", start)
         self._mover = Mover(now, seconds("patience", patience, zero=True))
-        _MOVERS[self] = self._mover
+        remember_mover(self, self._mover)
 
     def __call__(self) -> float:
         """The present moment, in Unix seconds."""
@@ -82,14 +81,6 @@ class Clock:
                 f"moment={moment!r} is not allowed: the clock shows {self.now.isoformat()} already"
             )
         await self._mover.move(until)
-
-
-_MOVERS: WeakKeyDictionary[Clock, Mover] = WeakKeyDictionary()
-
-
-def mover_of(clock: Clock) -> Mover:
-    """The mover of a clock, for those that take part in its moves."""
-    return _MOVERS[clock]
 
 
 def _unix(name: str, moment: object) -> float:

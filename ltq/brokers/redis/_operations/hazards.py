@@ -1,11 +1,11 @@
-"""What about a Redis server may lose tasks."""
+"""Settings of a Redis server that may lose tasks."""
 
 from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._server import server_info
 
 
 async def hazards(link: Link) -> list[str]:
-    """See `Broker.hazards`. A server that does not say is not accused."""
+    """See `Broker.hazards`. A server that hides its settings gets no warning."""
     memory = await server_info(link, "memory")
     policy = memory.get("maxmemory_policy", "noeviction")
     if policy == "noeviction" or memory.get("maxmemory") == "0":

@@ -2,9 +2,8 @@
 
 import pytest
 
-from ltq.brokers._rules import dead_letters, recovery
-from ltq.brokers._rules.expiry import forget_expired
-from ltq.brokers._rules.recovery import sweep
+from ltq.brokers._rules import dead_letters, sweep
+from ltq.brokers._rules.retention import forget_expired
 from ltq.message import Finish, Published, Requeue, Swept
 from ltq.options import DEAD_TTL, DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL
 from ltq.state import Status
@@ -15,7 +14,7 @@ def die(stand: Stand, task_id: str) -> Swept:
     """Let a worker die under a task."""
     stand.claim_again(task_id)
     stand.now += LEASE
-    return sweep(stand.places, stand.now)
+    return sweep.sweep(stand.places, stand.now)
 
 
 def letters(stand: Stand, limit: int = 10, offset: int = 0) -> list[str]:
@@ -38,16 +37,16 @@ class TestSweep:
         assert len(stand.claim().deliveries) == 2
         stand.publish_all("promoted", delay=LEASE)
         stand.now += LEASE
-        assert sweep(stand.places, stand.now) == Swept(recovered=1, promoted=1, buried=1)
-        assert sweep(stand.places, stand.now) == Swept()
+        assert sweep.sweep(stand.places, stand.now) == Swept(recovered=1, promoted=1, buried=1)
+        assert sweep.sweep(stand.places, stand.now) == Swept()
 
     def test_it_moves_no_more_than_a_batch(
         self, stand: Stand, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(recovery, "MOST_SWEPT", 2)
+        monkeypatch.setattr(sweep, "MOST_SWEPT", 2)
         stand.publish_all("a", "b", "c", delay=1.0)
         stand.now += 1.0
-        assert [sweep(stand.places, stand.now).promoted for _ in range(3)] == [2, 1, 0]
+        assert [sweep.sweep(stand.places, stand.now).promoted for _ in range(3)] == [2, 1, 0]
 
     def test_expired_states_are_forgotten(self, stand: Stand) -> None:
         stand.finish(Finish(stand.lease("a"), Status.COMPLETED, result_ttl=10.0))

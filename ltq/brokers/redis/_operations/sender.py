@@ -5,8 +5,13 @@ from collections.abc import Sequence
 from ltq._aio.batcher import Batcher
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link, is_lasting
-from ltq.brokers.redis._roles.chunks import CALL_TASKS, chunks, envelope_size, queue_of_envelope
-from ltq.brokers.redis._roles.registry import Registry
+from ltq.brokers.redis._operations.chunks import (
+    CALL_TASKS,
+    chunks,
+    envelope_size,
+    queue_of_envelope,
+)
+from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import send_groups
 from ltq.message import Envelope, Published
@@ -23,7 +28,7 @@ class Sender:
         self._batcher = Batcher(self._send_batch, CALL_TASKS, is_lasting)
 
     async def send_soon(self, envelope: Envelope) -> Published:
-        """Send a task; those that come while a call is under way share the next one."""
+        """Send a task. Tasks that come while a call is under way share the next call."""
         return await self._batcher.call(envelope)
 
     async def _send_batch(self, envelopes: Sequence[Envelope]) -> list[Published]:
@@ -35,9 +40,9 @@ class Sender:
         return answers
 
     async def send(self, envelopes: Sequence[Envelope]) -> list[Published]:
-        """Send so many tasks as go into one call, at once."""
+        """Send tasks in one call, at once. There must not be too many for that, see `chunks`."""
         await self._registry.add(self._namespace)
-        call = calls.Send(prefix=self._prefix, groups=send_groups(envelopes))
+        call = calls.SendCall(prefix=self._prefix, groups=send_groups(envelopes))
         reply = await self._link.evaluate(call)
         if reply.new_lanes:  # perhaps the server was emptied
             await self._registry.add_again(self._namespace)

@@ -1,20 +1,20 @@
 """Slots of schedules in Redis."""
 
-from ltq._names import namespace_of
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._roles.registry import Registry
+from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import send_groups
+from ltq.names import namespace_of
 
 
 async def fire(link: Link, registry: Registry, slot: ScheduleSlot) -> SlotReceipt:
-    """See `ScheduleStore.fire`. Repeated after a lost reply it finds its own slot kept."""
+    """See `ScheduleStore.fire`. A call repeated after a lost reply finds its own slot kept."""
     namespace = namespace_of(slot.queue)
     await registry.add(namespace)
     reply = await link.evaluate(
-        calls.Fire(
+        calls.FireCall(
             prefix=_keys.prefix(namespace),
             schedule=slot.schedule,
             spec=slot.spec,

@@ -1,24 +1,24 @@
-"""Telling Redis what becomes of deliveries: outcomes, renewed leases, progress."""
+"""Recording in Redis what becomes of deliveries: outcomes, renewed leases, progress."""
 
 from collections.abc import Sequence
 
 import msgspec
 
-from ltq._names import namespace_of
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._call import Argument
 from ltq.brokers.redis._link import CALL_PATIENCE, Link
-from ltq.brokers.redis._roles.chunks import chunks, outcome_size, queue_of_outcome
+from ltq.brokers.redis._operations.chunks import chunks, outcome_size, queue_of_outcome
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import finish_groups
 from ltq.message import Lease, Outcome, Receipt
+from ltq.names import namespace_of
 from ltq.state import Progress
 
 _FINISH_TASKS = 100
-"""Most outcomes of one script: each takes longer than a step of other scripts."""
+"""Most outcomes of one call: they take longer than the steps of other scripts."""
 
 _HEARTBEAT_PATIENCE = 0.5
-"""Seconds a heartbeat waits at least, however short the lease is."""
+"""Seconds that a heartbeat waits at least, even if the lease is shorter."""
 
 _encode_progress = msgspec.json.Encoder().encode
 
@@ -28,7 +28,7 @@ async def finish(link: Link, outcomes: Sequence[Outcome]) -> list[Receipt]:
     receipts: dict[int, Receipt] = {}
     for namespace, chunk in chunks(outcomes, queue_of_outcome, outcome_size, _FINISH_TASKS):
         groups = finish_groups([outcomes[i] for i in chunk])
-        call = calls.Finish(prefix=_keys.prefix(namespace), groups=groups)
+        call = calls.FinishCall(prefix=_keys.prefix(namespace), groups=groups)
         receipts.update(zip(chunk, await link.evaluate(call), strict=True))
     return [receipts[i] for i in range(len(outcomes))]
 
@@ -42,14 +42,14 @@ async def heartbeat(link: Link, leases: Sequence[Lease], duration: float) -> lis
         for i in chunk:
             words += (leases[i].id, leases[i].queue, leases[i].token)
         prefix = _keys.prefix(namespace)
-        call = calls.Heartbeat(prefix=prefix, duration=duration, leases=words)
+        call = calls.HeartbeatCall(prefix=prefix, duration=duration, leases=words)
         lost += [leases[chunk[i]] for i in await link.evaluate(call, patience=patience)]
     return lost
 
 
 async def progress(link: Link, lease: Lease, progress: Progress) -> bool:
     """See `Settler.progress`."""
-    call = calls.Progress(
+    call = calls.ProgressCall(
         prefix=_keys.prefix(namespace_of(lease.queue)),
         id=lease.id,
         token=lease.token,

@@ -11,7 +11,7 @@ from ltq.errors import DecodeError
 from ltq.message import Envelope, Message
 from ltq.options import Priority, SendConfig
 from ltq.task import Task
-from ltq.testing._box import Box, box_of
+from ltq.testing.box import Box, box_of
 
 P = ParamSpec("P")
 R = TypeVar("R")

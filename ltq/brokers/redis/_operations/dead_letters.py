@@ -1,22 +1,22 @@
-"""Dead letters in Redis: read, enqueued again and removed, in batches."""
+"""Reading, replaying and purging dead letters in Redis, in batches."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ltq._names import check_name, namespace_of, new_id
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._scripts import calls
 from ltq.message import DeadLetter, Published
+from ltq.names import check_name, namespace_of, new_id
 
 _CALL_READS = 100
-"""Dead letters of one reply: each may be as large as a message."""
+"""Most dead letters in one reply: each may be as large as a message."""
 
 _CALL_WRITES = 500
-"""Dead letters of one script that writes."""
+"""Most dead letters of one call that writes."""
 
 
 async def read(link: Link, queue: str, limit: int, offset: int) -> list[DeadLetter]:
-    """See `DeadLetters.dead_letters`. What comes or goes meanwhile shifts nothing."""
+    """See `DeadLetters.dead_letters`. Letters that come or go meanwhile do not shift the others."""
     if limit <= 0:
         return []
     namespace, first = namespace_of(queue), max(0, offset)
@@ -32,7 +32,7 @@ async def read(link: Link, queue: str, limit: int, offset: int) -> list[DeadLett
 async def find(
     link: Link, namespaces: Iterable[str], queue: str | None, task_id: str
 ) -> DeadLetter | None:
-    """The dead letter of a task, of a queue or (None) of any in these namespaces."""
+    """The dead letter of a task in a queue, or in any queue of these namespaces if that is None."""
     for namespace in namespaces:
         for letter in await _read(link, namespace, [task_id]):
             if queue in (None, letter.queue):
@@ -45,7 +45,7 @@ async def replay(link: Link, queue: str, ids: Sequence[str]) -> list[Published]:
     prefix, call_id = _prefix(queue), new_id()
     answers: list[Published] = []
     for chunk in _chunks(ids, _CALL_WRITES):
-        call = calls.Replay(prefix=prefix, queue=queue, call=call_id, ids=chunk)
+        call = calls.ReplayCall(prefix=prefix, queue=queue, call=call_id, ids=chunk)
         answers += await link.evaluate(call)
     return answers
 
@@ -56,13 +56,13 @@ async def purge(link: Link, queue: str, ids: Sequence[str] | None, older_than: f
         return await _purge_all(link, queue, older_than)
     prefix, removed = _prefix(queue), 0
     for chunk in _chunks(ids, _CALL_WRITES):
-        call = calls.Purge(prefix=prefix, queue=queue, older_than=older_than, ids=chunk)
+        call = calls.PurgeCall(prefix=prefix, queue=queue, older_than=older_than, ids=chunk)
         removed += (await link.evaluate(call)).removed
     return removed
 
 
 async def _purge_all(link: Link, queue: str, older_than: float) -> int:
-    call = calls.Purge(
+    call = calls.PurgeCall(
         prefix=_prefix(queue), queue=queue, older_than=older_than, limit=_CALL_WRITES, ids=[]
     )
     purged = await link.evaluate(call)
@@ -78,7 +78,7 @@ def _prefix(queue: str) -> str:
 
 
 async def _read(link: Link, namespace: str, ids: list[str]) -> list[DeadLetter]:
-    letters = await link.evaluate(calls.DeadLetters(prefix=_keys.prefix(namespace), ids=ids))
+    letters = await link.evaluate(calls.DeadLettersCall(prefix=_keys.prefix(namespace), ids=ids))
     return [letter for letter in letters if letter is not None]
 
 

@@ -11,7 +11,7 @@ from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import Limit, Seconds
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
-from ltq.testing._faults import Calls, Fault, Faults
+from ltq.testing.faults import Calls, Fault, Faults
 
 
 class FlakyBroker(Broker):

@@ -1,4 +1,4 @@
-"""Which broker a URL means, and how it is shown."""
+"""Which broker a URL stands for, and how the URL is shown."""
 
 import importlib
 from collections.abc import Callable
@@ -15,12 +15,12 @@ _BUILT_IN = {
 
 
 def broker_factory(url: str) -> Callable[[str], Any]:
-    """What makes the broker of a URL. Raises `ConfigurationError` for an unknown scheme."""
+    """Return what makes the broker of a URL. Raises `ConfigurationError` for an unknown scheme."""
     scheme = url.partition("://")[0].lower() if "://" in url else ""
     if scheme in _BUILT_IN:
         module, _, name = _BUILT_IN[scheme].partition(":")
         return cast(Callable[[str], Any], getattr(importlib.import_module(module), name))
-    from importlib.metadata import entry_points  # it takes long, and few have brokers of their own
+    from importlib.metadata import entry_points  # slow to import, and rarely needed
 
     others = entry_points(group="ltq.brokers")
     for entry in others.select(name=scheme):
@@ -35,7 +35,7 @@ def broker_factory(url: str) -> Callable[[str], Any]:
 def redact(url: str) -> str:
     """The URL without user, password and parameters, fit for a log.
 
-    All before the last @ is taken for a user and password, even where the URL is malformed.
+    Everything before the last @ counts as user and password, even if the URL is malformed.
     """
     scheme, separator, rest = url.partition("://")
     if "@" in url:

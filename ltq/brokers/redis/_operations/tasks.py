@@ -1,22 +1,20 @@
-"""Reading and removing tasks: states, counts of queues, waiting tasks that are cleared."""
+"""Reading the states of tasks and the counts of queues, and clearing queues."""
 
 from collections.abc import Iterable, Sequence
 
-from ltq._names import check_name, namespace_of
+from ltq.brokers._rules.constants import OVERDUE_AFTER
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._roles.chunks import by_namespace
+from ltq.brokers.redis._operations.chunks import by_namespace
 from ltq.brokers.redis._scripts import calls
+from ltq.names import check_name, namespace_of
 from ltq.state import QueueStats, TaskState
 
 STATES_TASKS = 500
-"""Tasks read in one call."""
+"""Most tasks read in one call."""
 
 _CLEAR_TASKS = 1000
-"""Tasks removed in one call."""
-
-_OVERDUE_AFTER = 60.0
-"""Seconds after the end of a lease from which it counts as overdue."""
+"""Most tasks removed in one call."""
 
 
 async def read_states(
@@ -27,14 +25,14 @@ async def read_states(
     states: list[TaskState[bytes] | None] = []
     for start in range(0, len(ids), STATES_TASKS):
         chunk = [*ids[start : start + STATES_TASKS]]
-        states += await link.evaluate(calls.States(prefix=prefix, ids=chunk))
+        states += await link.evaluate(calls.StatesCall(prefix=prefix, ids=chunk))
     return states
 
 
 async def find_state(
     link: Link, namespaces: Iterable[str], task_id: str
 ) -> TaskState[bytes] | None:
-    """The state of a task in any of these namespaces."""
+    """The state of a task in any of these namespaces; None if there is none."""
     for namespace in namespaces:
         (state,) = await read_states(link, namespace, [task_id])
         if state is not None:
@@ -55,9 +53,9 @@ async def read_stats(link: Link, queues: Sequence[str]) -> list[QueueStats]:
     """See `Inspector.stats`."""
     stats: dict[str, QueueStats] = {}
     for namespace, positions in by_namespace(queues, str).items():
-        call = calls.Stats(
+        call = calls.StatsCall(
             prefix=_keys.prefix(namespace),
-            overdue_after=_OVERDUE_AFTER,
+            overdue_after=OVERDUE_AFTER,
             queues=[queues[i] for i in positions],
         )
         stats |= {one.queue: one for one in await link.evaluate(call)}
@@ -67,7 +65,7 @@ async def read_stats(link: Link, queues: Sequence[str]) -> list[QueueStats]:
 async def clear(link: Link, queue: str) -> int:
     """See `Inspector.clear`."""
     prefix = _keys.prefix(namespace_of(check_name("queue", queue)))
-    call = calls.Clear(prefix=prefix, queue=queue, limit=_CLEAR_TASKS)
+    call = calls.ClearCall(prefix=prefix, queue=queue, limit=_CLEAR_TASKS)
     cleared = 0
     while removed := await link.evaluate(call):
         cleared += removed

@@ -1,29 +1,29 @@
-"""Tasks that have lost their place, found and put back, a few at a time."""
+"""Finding tasks that have lost their place and putting them back, a few at a time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
-from ltq._names import new_id
 from ltq.brokers.redis import _keys
 from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._roles.registry import add_namespace
+from ltq.brokers.redis._operations.registry import add_namespace
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server import server_time
 from ltq.errors import BrokerError
+from ltq.names import new_id
 from ltq.options import Priority
 
 _CALL_KEYS = 200
-"""Keys, or ids, of one call: while a long call runs, everybody else waits."""
+"""Keys or ids in one call: a long call blocks all other clients."""
 
 _PAUSE_FACTOR = 20.0
-"""A call is followed by a pause of so many times its own length, unless somebody waits for it."""
+"""The pause after a call, as a multiple of its length, in a repair that nobody waits for."""
 
 _COPY_TTL = 60
-"""Seconds the copy of a list stays, if nobody deletes it."""
+"""Seconds after which the copy of a list is deleted, if that has not happened before."""
 
 
 async def repair(link: Link, namespaces: Iterable[str], lease: float, every: float) -> int:
-    """See `Settler.repair`. Without `every` all ready lists are read, which takes memory."""
+    """See `Settler.repair`. Without `every` all ready lists are read into memory."""
     repaired = 0
     for namespace in namespaces:
         if every > 0:
@@ -31,39 +31,46 @@ async def repair(link: Link, namespaces: Iterable[str], lease: float, every: flo
             if await link.call("SET", *marker) is None:
                 continue
         await add_namespace(link, namespace)
-        count, doubtful = await _look(link, namespace, lease, _PAUSE_FACTOR if every else 1.0)
+        count, doubtful = await _check_tasks(
+            link, namespace, lease, _PAUSE_FACTOR if every else 1.0
+        )
         repaired += count
         if doubtful or not every:
-            repaired += await _search(link, namespace, lease)
+            repaired += await _restore_ready(link, namespace, lease)
     return repaired
 
 
-async def _look(link: Link, namespace: str, lease: float, pause_factor: float) -> tuple[int, int]:
-    """Look at every task: how many were put back, and how many make their ready list doubtful."""
+async def _check_tasks(
+    link: Link, namespace: str, lease: float, pause_factor: float
+) -> tuple[int, int]:
+    """Put back the tasks that plainly have no place.
+
+    Returns how many those were, and how many pending tasks may be missing in their ready list.
+    """
     repaired = doubtful = 0
     prefix = _keys.prefix(namespace)
     async for ids in _tasks(link, namespace, pause_factor):
-        counts = await link.evaluate(calls.Repair(prefix=prefix, lease=lease, ids=ids))
+        counts = await link.evaluate(calls.RepairCall(prefix=prefix, lease=lease, ids=ids))
         repaired += counts.repaired
         doubtful += counts.doubtful
     return repaired, doubtful
 
 
-async def _search(link: Link, namespace: str, lease: float) -> int:
-    """Put back what should be in a ready list and is not."""
+async def _restore_ready(link: Link, namespace: str, lease: float) -> int:
+    """Put back the pending tasks that are in no ready list."""
     before = f"{await server_time(link):.6f}"
-    ready = await _ready(link, namespace)
+    ready = await _read_ready(link, namespace)
     prefix, repaired = _keys.prefix(namespace), 0
     async for ids in _tasks(link, namespace, 1.0):
         absent = [task_id for task_id in ids if task_id not in ready]
         if absent:
-            call = calls.Repair(prefix=prefix, lease=lease, before=before, ids=absent)
+            call = calls.RepairCall(prefix=prefix, lease=lease, before=before, ids=absent)
             repaired += (await link.evaluate(call)).repaired
     return repaired
 
 
 async def _tasks(link: Link, namespace: str, pause_factor: float) -> AsyncIterator[list[bytes]]:
-    """The ids of all tasks, some at a time, with pauses in which others are served."""
+    """The ids of all tasks, a few at a time, with pauses in which other clients are served."""
     start, cursor = _keys.task(namespace, ""), b"0"
     loop = asyncio.get_running_loop()
     while True:
@@ -76,25 +83,26 @@ async def _tasks(link: Link, namespace: str, pause_factor: float) -> AsyncIterat
         await asyncio.sleep(pause_factor * (loop.time() - began))
 
 
-async def _ready(link: Link, namespace: str) -> set[bytes]:
-    """The ids in all ready lists, each as it is at one moment."""
+async def _read_ready(link: Link, namespace: str) -> set[bytes]:
+    """The ids in all ready lists, each list as it was at one moment."""
     found: set[bytes] = set()
     for lane in await link.call("SMEMBERS", _keys.lanes(namespace)):
         for priority in Priority:
             member = f"{priority:d}:{lane.decode('utf-8', 'replace')}"
-            found |= await _copied(link, namespace, member)
+            found |= await _read_copy(link, namespace, member)
     return found
 
 
-async def _copied(link: Link, namespace: str, member: str) -> set[bytes]:
+async def _read_copy(link: Link, namespace: str, member: str) -> set[bytes]:
+    """The ids in one ready list (`<priority>:<lane>`), read from a copy."""
     unique, found = new_id(), list[bytes]()
     copy = _keys.copied(namespace, unique)
     count = await link.evaluate(
-        calls.Copy(prefix=_keys.prefix(namespace), member=member, unique=unique, ttl=_COPY_TTL)
+        calls.CopyCall(prefix=_keys.prefix(namespace), member=member, unique=unique, ttl=_COPY_TTL)
     )
     while ids := await link.call("LRANGE", copy, len(found), len(found) + _CALL_KEYS - 1):
         found += ids
     await link.call("DEL", copy)
-    if len(found) != count:  # else what is there would be put there once more
-        raise BrokerError(f"the copy of {member} was gone before it was read")
+    if len(found) != count:  # a missing id would be put into the list a second time
+        raise BrokerError(f"the copy of the ready list {member} was deleted before it was read")
     return set(found)

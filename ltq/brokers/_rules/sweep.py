@@ -1,4 +1,4 @@
-"""A sweep: what is due becomes ready, and what dead workers left is recovered or buried."""
+"""A sweep: due tasks become ready, and those of dead workers are recovered or buried."""
 
 from ltq.brokers._rules import dead_letters, moves
 from ltq.brokers._rules.places import Places
@@ -9,11 +9,11 @@ from ltq.options import DEFAULT_RESULT_TTL
 from ltq.state import Status
 
 MOST_SWEPT = 1000
-"""How many delayed and how many leased tasks one sweep moves at most."""
+"""Most delayed and most leased tasks that one sweep moves."""
 
 
 def sweep(places: Places, now: float) -> Swept:
-    """Move what is due, and recover what dead workers left."""
+    """Make due tasks ready, and recover the tasks of dead workers."""
     promoted = places.delayed.due(now, MOST_SWEPT)
     for record in promoted:
         moves.put_back(places, record, now)
@@ -23,10 +23,10 @@ def sweep(places: Places, now: float) -> Swept:
 
 
 def _recover(places: Places, record: Record, now: float) -> bool:
-    """Take a task from a dead worker; True if it was buried, not made ready."""
+    """Take a task from a dead worker. Returns whether it was buried instead of made ready."""
     record.progress = None
     record.deaths += 1
-    record.token += 1  # whoever held it cannot end it any more
+    record.token += 1  # so that its last holder cannot end it any more
     if not is_poison(record):
         moves.put_back(places, record, now)
         return False

@@ -1,11 +1,11 @@
-"""Final states go when they have been kept long enough."""
+"""Final states are forgotten when they have been kept long enough."""
 
 from ltq.brokers._rules.moves import remove
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.record import Record
 
 MOST_FORGOTTEN = 1000
-"""How many expired states one step forgets at most; nobody sees the others either."""
+"""Most expired states that one step forgets. Those that are left are not shown either."""
 
 
 def find(places: Places, task_id: str, now: float) -> Record | None:

@@ -1,23 +1,23 @@
-"""Many items for one kind of call, cut so that each call is of one namespace and not too large."""
+"""Cutting many items into calls of one namespace each that are not too large."""
 
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import TypeVar
 
-from ltq._names import namespace_of
 from ltq.message import Envelope, Finish, Outcome
+from ltq.names import namespace_of
 
 T = TypeVar("T")
 
 CALL_TASKS = 500
-"""Most tasks of one script call: while a long script runs, everybody else waits."""
+"""Most tasks of one call: a long script blocks all other clients."""
 
 CALL_BYTES = 4_000_000
-"""Most payload of one call, in bytes and roughly, so that it arrives well within its deadline."""
+"""Most bytes of payload in one call, roughly, so that it arrives well before its deadline."""
 
 
 def by_namespace(items: Sequence[T], queue_of: Callable[[T], str]) -> dict[str, list[int]]:
-    """Positions of items by the namespace of their queue."""
+    """The positions of items, by the namespace of their queue."""
     groups: dict[str, list[int]] = {}
     for position, queue in enumerate(map(queue_of, items)):
         groups.setdefault(namespace_of(queue), []).append(position)
@@ -30,7 +30,7 @@ def chunks(
     size_of: Callable[[T], int] | None = None,
     limit: int = CALL_TASKS,
 ) -> Iterator[tuple[str, list[int]]]:
-    """Positions of items that may go into one call, with their namespace."""
+    """For each call, its namespace and the positions of its items."""
     for namespace, positions in by_namespace(items, queue_of).items():
         chunk: list[int] = []
         size = 0

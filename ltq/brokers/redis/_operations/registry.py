@@ -1,4 +1,4 @@
-"""The set of namespaces on a server, by which tools find queues and tasks without a name given."""
+"""The set of namespaces on a server, where tools find all queues and tasks."""
 
 from contextlib import suppress
 
@@ -8,22 +8,22 @@ from ltq.errors import BrokerError
 
 
 class Registry:
-    """Adds each namespace to the set once, and again where the server may have been emptied."""
+    """Adds each namespace to the set once, and again if the server may have been emptied."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self._added: set[str] = set()
 
     async def add(self, namespace: str) -> None:
-        """Make a namespace known, before something is sent to it. Raises `BrokerError`."""
+        """Add a namespace before something is sent to it. Raises `BrokerError`."""
         if namespace not in self._added:
             await add_namespace(self._link, namespace)
             self._added.add(namespace)
 
     async def add_again(self, namespace: str) -> None:
-        """Make a namespace known again, after something was sent to a lane that was new.
+        """Add a namespace again, after a task was sent to a new lane.
 
-        What was sent is sent: an error only means that the next send tries it once more.
+        An error does not matter: the task has been sent, and the next send adds the namespace.
         """
         self._added.discard(namespace)
         with suppress(BrokerError):
@@ -34,7 +34,7 @@ async def add_namespace(link: Link, namespace: str) -> None:
     """Add a namespace to the set. Raises `BrokerError`."""
     try:
         await link.call("SADD", _keys.NAMESPACES, namespace)
-    except RefusedError:  # a key of another type makes way, as in `lua/_call_or_reset.lua`
+    except RefusedError:  # a key of another type is deleted, as in `lua/_call_or_reset.lua`
         await link.call("DEL", _keys.NAMESPACES)
         await link.call("SADD", _keys.NAMESPACES, namespace)
 
