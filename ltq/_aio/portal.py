@@ -175,7 +175,7 @@ def open_portal(instead: str) -> BlockingPortal:
 
 
 def close_portal() -> None:
-    """Close the portal of this process. From any thread; the next synchronous call opens another."""
+    """Close the portal, from any thread. The next synchronous call opens another one."""
     global _portal
     with _lock:
         portal, _portal = _portal, None
