@@ -175,7 +175,7 @@ def open_portal(instead: str) -> BlockingPortal:
 
 
 def close_portal() -> None:
-    """Close the portal of this process, from any thread. The next synchronous call opens another."""
+    """Close this process's portal, from any thread. The next synchronous call opens another."""
     global _portal
     with _lock:
         portal, _portal = _portal, None
