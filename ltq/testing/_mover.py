@@ -97,7 +97,7 @@ class Mover:
     async def _work(self) -> AsyncIterator[Timeline]:
         """Let the participants work during the block."""
         if WORLD.get() is not None:
-            raise ConfigurationError("the test must move the clock, not a task that follows it")
+            raise ConfigurationError("a clock is moved by the test, not by a task that follows it")
         if self._is_moving:
             raise ConfigurationError("the clock is already being moved: await that first")
         self._is_moving = True
