@@ -32,6 +32,7 @@ ALLOWED = {
         "ltq.middleware.prometheus.Prometheus.on_send",
         "ltq.middleware.sentry.Sentry.__call__",
         "ltq.testing.box.Box.task",
+        "ltq.testing.box.box_of",
     },
     "States of all types stand together: of whatever task failed, or of a worker's tasks.": {
         "ltq.errors.TaskError.__init__",

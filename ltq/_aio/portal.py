@@ -175,7 +175,7 @@ def open_portal(instead: str) -> BlockingPortal:
 
 
 def close_portal() -> None:
-    """Close the portal, from any thread. The next synchronous call opens another one."""
+    """Close this process's portal, from any thread. The next synchronous call opens another."""
     global _portal
     with _lock:
         portal, _portal = _portal, None

@@ -44,7 +44,12 @@ class Broker(Publisher, Settler, Watcher, Inspector, Diagnostics, DeadLetters, S
         scheme, loads a callable that takes the URL. Raises `ConfigurationError` for an unknown
         scheme or a URL that cannot be read.
         """
-        broker: Broker = broker_factory(url)(url)
+        broker = broker_factory(url)(url)
+        if not isinstance(broker, Broker):
+            scheme = url.partition("://")[0]
+            raise ConfigurationError(
+                f"the entry point of {scheme}:// gave {broker!r}, not a Broker"
+            )
         return broker
 
     @property

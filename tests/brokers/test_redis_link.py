@@ -84,7 +84,7 @@ class TestMisread:
             return [b"what?"]
 
         async with RedisBroker(redis_url) as broker:
-            monkeypatch.setattr("ltq.brokers.redis._link.Link._exchange", answer)
+            monkeypatch.setattr("ltq.brokers.redis._server.link.Link._exchange", answer)
             with pytest.raises(BrokerError, match="cannot read") as raised:
                 await broker.finish([Finish(Lease("a", "mail:send", 1), Status.COMPLETED)])
             assert raised.value.is_refusal

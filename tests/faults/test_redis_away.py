@@ -24,9 +24,9 @@ from devtools.proxy import Proxy
 from devtools.servers import RedisServer
 from devtools.workers import Fleet, WorkerProcess
 from ltq._worker.completer import Completer
-from ltq.brokers.redis import RedisBroker, _channels
-from ltq.brokers.redis._channels import Channels
+from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
+from ltq.brokers.redis._server.channels import Channels
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import Finish, Lease
 from ltq.state import Status
@@ -431,7 +431,7 @@ class TestBlackHole:
     async def test_a_dead_pubsub_connection_is_replaced(
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(_channels, "LOOK_EVERY", 0.2)
+        monkeypatch.setattr("ltq.brokers.redis._server.channels.LOOK_EVERY", 0.2)
         heard: list[str] = []
         confirmed: list[str] = []
         async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
@@ -460,7 +460,7 @@ class TestBlackHole:
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The answer to a PING is another one there."""
-        monkeypatch.setattr(_channels, "LOOK_EVERY", 0.2)
+        monkeypatch.setattr("ltq.brokers.redis._server.channels.LOOK_EVERY", 0.2)
         confirmed: list[str] = []
         async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
             link = broker._new_link()

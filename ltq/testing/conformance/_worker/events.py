@@ -13,8 +13,8 @@ import ltq
 from ltq import Event, EventKind, EventReader, Worker
 from ltq.broker import Broker
 from ltq.message import Envelope
-from ltq.testing.conformance._eventually import PATIENCE, eventually
-from ltq.testing.conformance._factories import started
+from ltq.testing.conformance._support.eventually import PATIENCE, eventually
+from ltq.testing.conformance._support.factories import started
 from ltq.testing.conformance._worker.renewals import Renewals
 
 

@@ -13,7 +13,7 @@ import ltq
 from ltq import Message, Task, Worker
 from ltq.broker import Broker
 from ltq.message import new_id
-from ltq.testing.conformance._eventually import PATIENCE, eventually
+from ltq.testing.conformance._support.eventually import PATIENCE, eventually
 
 
 @dataclass

@@ -13,7 +13,7 @@ import pytest
 import ltq
 from ltq import Message, Status, Task, Worker
 from ltq.broker import Broker
-from ltq.testing.conformance._eventually import PATIENCE, eventually
+from ltq.testing.conformance._support.eventually import PATIENCE, eventually
 from ltq.testing.conformance._worker.gates import Gates, HasGates
 from ltq.testing.conformance._worker.renewals import Renewals
 

@@ -31,9 +31,9 @@ from redis.exceptions import (
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.deadlines import Deadlines
-from ltq.brokers.redis._busy_poll import BusyPoll
-from ltq.brokers.redis._call import Argument, Call, Command, Reply
-from ltq.brokers.redis._dialer import Dialer
+from ltq.brokers.redis._server.busy_poll import BusyPoll
+from ltq.brokers.redis._server.call import Argument, Call, Command, Reply
+from ltq.brokers.redis._server.dialer import Dialer
 from ltq.errors import BrokerError
 
 R = TypeVar("R")

@@ -8,7 +8,7 @@ from ltq.broker import Broker, Consumer
 from ltq.handle import Handle
 from ltq.message import Delivery, Envelope, Published, new_id
 from ltq.state import TaskState
-from ltq.testing.conformance._eventually import PATIENCE, SOON, eventually
+from ltq.testing.conformance._support.eventually import PATIENCE, SOON, eventually
 from ltq.worker import Worker
 
 QUEUE = "mail:send"
