@@ -7,12 +7,12 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 
 from ltq._aio.clock import Clock, Jitter, jittered
 from ltq._aio.service import Service, cancel_all
+from ltq._aio.threads import call_in
 from ltq._worker.protocols import HeldLeases, LeaseListener
 from ltq.broker import Broker, Settler
 from ltq.errors import BrokerError
@@ -83,7 +83,7 @@ class Heartbeat(Service):
         """Tell the thread to end."""
         self._is_stopping = True
         if self._loop is not None and self._told_to_stop is not None:
-            _call_in(self._loop, self._told_to_stop.set)
+            call_in(self._loop, self._told_to_stop.set)
 
     async def wait(self) -> None:
         """Wait until the thread has ended."""
@@ -114,7 +114,7 @@ class Heartbeat(Service):
             logger.exception("the heartbeat failed: leases are no longer renewed")
         finally:
             ready.set()
-            _call_in(self._worker_loop, self._has_ended.set)
+            call_in(self._worker_loop, self._has_ended.set)
 
     async def _beat(self, ready: threading.Event) -> None:
         self._loop, self._told_to_stop = asyncio.get_running_loop(), asyncio.Event()
@@ -130,7 +130,7 @@ class Heartbeat(Service):
         here = asyncio.get_running_loop()
         while not self._worker_loop.is_closed():
             answered = asyncio.Event()
-            _call_in(self._worker_loop, partial(_call_in, here, answered.set))
+            call_in(self._worker_loop, call_in, here, answered.set)
             try:
                 async with asyncio.timeout(BLOCKED_AFTER):
                     await answered.wait()
@@ -162,11 +162,5 @@ class Heartbeat(Service):
             logger.info("leases are renewed again")
         for lease in lost:
             if lease in self._leases:
-                _call_in(self._worker_loop, partial(self._listener.lease_lost, lease))
+                call_in(self._worker_loop, self._listener.lease_lost, lease)
         return third
-
-
-def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
-    """Call a function in another thread's event loop, unless that loop is closed."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(call)

@@ -4,10 +4,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
-from functools import partial
 from typing import Any
 
+from ltq._aio.threads import call_in
 from ltq.message import Delivery, Lease, Requeue
 
 logger = logging.getLogger("ltq.worker")
@@ -45,8 +44,8 @@ class LeftoverThreads:
             delivery.lease.id,
             "" if retry is None else "; it will be retried only then",
         )
-        ended = partial(self._thread_ended, delivery)
-        thread.add_done_callback(partial(_call_in, asyncio.get_running_loop(), ended))
+        loop = asyncio.get_running_loop()
+        thread.add_done_callback(lambda _: call_in(loop, self._thread_ended, delivery))
 
     def take_retry(self, lease: Lease) -> Requeue | None:
         """Return the retry that waits for a thread, which then no longer waits; None if none does.
@@ -61,9 +60,3 @@ class LeftoverThreads:
     def _thread_ended(self, delivery: Delivery) -> None:
         logger.info("%s %s: its thread has ended", delivery.task_name, delivery.lease.id)
         self._ended(delivery.lease, self._retries.pop(delivery.lease))
-
-
-def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[[], object], _: "Future[Any]") -> None:
-    """Call a function in an event loop, unless that loop is closed."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(call)

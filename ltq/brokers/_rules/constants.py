@@ -16,6 +16,9 @@ RECHECK = 1.0
 OVERDUE_AFTER = 60.0
 """Seconds after the end of a lease from which it counts as overdue."""
 
+CALL_BYTES = 4_000_000
+"""Most bytes of payload in one call or reply, roughly, so that it arrives before its deadline."""
+
 THROUGHPUT_STEP = 10
 """Seconds of a step: tasks that end within one are counted together."""
 

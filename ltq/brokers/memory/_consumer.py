@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Self
 
+from ltq._aio.threads import call_in
 from ltq.broker import Claim, ClaimBudget
 from ltq.brokers._rules.claim import ConsumerConfig
 from ltq.brokers.memory._store import MemoryStore, Waiter
@@ -30,13 +30,13 @@ class MemoryConsumer:
         budget = ClaimBudget(limit, running, ignore_isolation)
         revoke = None
         if self._revoked is not None:
-            revoke = partial(_call, asyncio.get_running_loop(), self._revoked)
+            revoke = partial(call_in, asyncio.get_running_loop(), self._revoked)
         return self._store.claim_for(self._config, budget, revoke)
 
     async def wait(self, timeout: float | None) -> bool:
         loop = asyncio.get_running_loop()
         over: asyncio.Future[bool] = loop.create_future()
-        waiter = Waiter(self._lanes, partial(_call, loop, partial(_end, over), True))
+        waiter = Waiter(self._lanes, partial(call_in, loop, partial(_end, over), True))
         timers = [] if timeout is None else [loop.call_later(timeout, _end, over, False)]
         self._waits.add(over)
         try:
@@ -63,12 +63,6 @@ class MemoryConsumer:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
-
-
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: object) -> None:
-    """Call a function in a loop, from any thread; not at all if the loop is closed."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(function, *args)
 
 
 def _end(over: "asyncio.Future[bool]", result: bool) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import TypeVar
 
+from ltq.brokers._rules.constants import CALL_BYTES
 from ltq.message import Envelope, Finish, Outcome
 from ltq.names import namespace_of
 
@@ -11,9 +12,6 @@ T = TypeVar("T")
 
 CALL_TASKS = 500
 """Most tasks of one call: a long script blocks all other clients."""
-
-CALL_BYTES = 4_000_000
-"""Most bytes of payload in one call, roughly, so that it arrives well before its deadline."""
 
 
 def by_namespace(items: Sequence[T], queue_of: Callable[[T], str]) -> dict[str, list[int]]:

@@ -2,7 +2,7 @@
 -- Returns false if it had to stop early: before a task that may not be leased now, which stays in front of
 -- the list, or because too many ids gave no task. `claim` comes from `new_claim`.
 -- @include time, call_or_reset, bury_unusable, isolation
-local MAX_BYTES = 4000000 -- of bodies in one reply, so that it arrives well before its deadline
+-- @constant CALL_BYTES
 local MAX_VOID = 100 -- ids that gave no task: after these the claim stops, so that it stays short
 local MAX_TOKEN = 9e15 -- above it, a double cannot hold every whole number
 local micros = now * 1e6
@@ -46,7 +46,7 @@ end
 local function take_some(claim, ready, lane, count)
   local ids = call_or_reset('LPOP', ready, count) or {}
   for i, id in ipairs(ids) do
-    if claim.bytes > MAX_BYTES then
+    if claim.bytes > CALL_BYTES then
       claim.is_full, claim.limit = true, #claim.tasks
     end
     if #claim.tasks >= claim.limit or take(claim, id, lane) == 'stays' then
