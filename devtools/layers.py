@@ -34,7 +34,7 @@ LAYERS = (
     _layer("event loops, threads, time: nothing of tasks", "_aio.*"),
     _layer(
         "what is declared, logged, named, shown",
-        *("options", "logger", "codec", "_names", "_cron.*", "_display.*"),
+        *("options", "logger", "codec", "names", "_cron.*", "_display.*"),
     ),
     _layer("what travels, and how values become bytes", "message", "events", "_codec.*"),
     _layer("the seam: what every broker can do, by role", "broker.*"),

@@ -4,7 +4,7 @@ A room is what stands directly in `ltq`: a folder with all in it, or a module of
 """
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -36,6 +36,12 @@ def is_public(name: str) -> bool:
 def room_of(module: str) -> str:
     """The folder or module directly in `ltq` that a module belongs to; `__init__` for the root."""
     return module.removeprefix("ltq").removeprefix(".").partition(".")[0] or "__init__"
+
+
+def folder_of(module: str) -> str:
+    """The innermost folder of a module; a module directly in `ltq` stands for itself."""
+    folder = FILES[module].parent
+    return module if folder == PACKAGE else str(folder.relative_to(PACKAGE))
 
 
 def called(node: ast.Call) -> str:
@@ -75,13 +81,13 @@ def packages(module: str) -> set[str]:
     return {name.partition(".")[0] for node in nodes for name in named_imports(node)}
 
 
-def room_imports() -> dict[str, set[str]]:
-    """The rooms that each room imports from."""
+def place_imports(place_of: Callable[[str], str]) -> dict[str, set[str]]:
+    """The places that the modules of each place import from: of `room_of` or `folder_of`."""
     graph: dict[str, set[str]] = {}
     for module in FILES:
-        room = room_of(module)
-        graph.setdefault(room, set()).update(room_of(name) for name in imports(module))
-    return {room: others - {room} for room, others in graph.items()}
+        place = place_of(module)
+        graph.setdefault(place, set()).update(place_of(name) for name in imports(module))
+    return {place: others - {place} for place, others in graph.items()}
 
 
 def folder_sizes() -> dict[str, int]:

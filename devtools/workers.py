@@ -17,7 +17,7 @@ from devtools.variables import (
     LEDGER_VARIABLE,
     SHUTDOWN_VARIABLE,
 )
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._support.eventually import eventually
 from ltq.worker import URL_VARIABLE
 
 ROOT = Path(__file__).parents[1]

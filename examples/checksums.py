@@ -29,7 +29,7 @@ worker = ltq.Worker("checksums", concurrency=8)
 
 CHUNK = 1 << 20
 BATCH = 1000
-"""At most so many tasks are in the queue at once, so that other producers do not wait long."""
+"""At most this many tasks are in the queue at once, so that other producers do not wait long."""
 SHOWN = 10
 """How many of the largest files are shown, and how many failures."""
 PATIENCE = 3.0

@@ -37,7 +37,7 @@ class Key:
 
 @worker.task
 def stretch(password: str, rounds: int) -> Key:
-    """Derive a key from a password: this keeps a CPU busy, the longer the more `rounds`."""
+    """Derive a key from a password: this keeps a CPU busy; more `rounds` take longer."""
     begun = time.thread_time()
     key = hashlib.pbkdf2_hmac("sha256", password.encode(), b"ltq", rounds)
     return Key(key.hex(), threading.current_thread().name, time.thread_time() - begun)

@@ -1,6 +1,5 @@
 """LTQ: a lightweight, async-first, fully typed task queue on Redis."""
 
-from ltq._aio.portal import close_sync
 from ltq.app import App
 from ltq.broker import Broker
 from ltq.context import Context, current
@@ -41,7 +40,7 @@ from ltq.notebook import display
 from ltq.options import SendOptions, TaskOptions
 from ltq.scheduler import Schedule, Scheduler
 from ltq.state import Progress, QueueStats, Status, TaskState, WorkerHealth
-from ltq.sync import SyncHandle
+from ltq.sync import SyncHandle, close_sync
 from ltq.task import Task
 from ltq.worker import Worker
 

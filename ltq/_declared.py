@@ -1,4 +1,4 @@
-"""A task as LTQ itself sees it: `Task` is what users see of it."""
+"""A task as LTQ itself uses it. `Task` is the part that users see."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,21 +21,21 @@ R = TypeVar("R", default=Any)
 
 
 class TaskSource(BrokerSource, Protocol):
-    """What a task has to know of its worker."""
+    """What a task has to know about its worker."""
 
     @property
     def middlewares(self) -> Sequence[SendHook]:
-        """The worker's middleware now."""
+        """The worker's middleware at this moment."""
         ...
 
     @property
     def result_ttl(self) -> float:
-        """Seconds that final states stay, where the task itself does not say."""
+        """Seconds that final states are kept, unless the task itself says how long."""
         ...
 
 
 class DeclaredTask(Task[P, R], Generic[P, R]):
-    """A task with what the other parts of LTQ need of it. Every task is one."""
+    """A task with all that other parts of LTQ need. Every task is one."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class DeclaredTask(Task[P, R], Generic[P, R]):
         codec: CallCodec,
         events: EventStream,
     ) -> None:
-        """`name` is the full one, "worker:function". Raises `ConfigurationError`."""
+        """`name` is the full name, "worker:function". Raises `ConfigurationError`."""
         config = parse_task_options({key: options[key] for key in options if key != "name"})
         self.name = name
         self.fn = fn
@@ -56,7 +56,7 @@ class DeclaredTask(Task[P, R], Generic[P, R]):
         self.config = config
         self.queue = config.queue or name
         self.lane: str = lane_of(self.queue, name, limited=config.is_limited)
-        """Where it waits in its queue, see `lane_of`."""
+        """The part of its queue in which it waits, see `lane_of`."""
         self.result_ttl = source.result_ttl if config.result_ttl is None else config.result_ttl
         self._source = source
         self._codec = codec
@@ -69,21 +69,21 @@ class DeclaredTask(Task[P, R], Generic[P, R]):
 
     @classmethod
     def of(cls, task: Task[P, R]) -> "DeclaredTask[P, R]":
-        """The same object, seen from inside. Raises `ConfigurationError` for one made by hand."""
+        """The same object, with its type. Raises `ConfigurationError` if LTQ did not make it."""
         if not isinstance(task, DeclaredTask):
             raise ConfigurationError(f"{task!r} was not made by @worker.task")
         return task
 
     @property
     def codec(self) -> CallCodec:
-        """Reads and writes its arguments and results."""
+        """What encodes and decodes its arguments and results."""
         return self._codec
 
     def envelope(self, message: Message[Any], task_id: str) -> Envelope:
-        """A message as it travels, under an id made for this send. Raises what `send` raises."""
+        """The envelope of a message, with an id for this send. Raises what `send` raises."""
         return self._envelopes.of_message(replace(message, id=task_id), self)
 
     def published(self, envelope: Envelope, answer: Published) -> None:
-        """Tell the worker's listeners what became of an envelope that was not sent by `send`."""
+        """Tell event listeners what the broker did with an envelope that `send` did not send."""
         if self._events.is_heard:
             self._events.enqueued([envelope], [answer])

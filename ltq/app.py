@@ -13,11 +13,11 @@ from ltq.middleware import Middleware
 from ltq.worker import Worker
 
 _STOP_AGAIN = 0.1
-"""Seconds after which workers are told to stop again: one may not have begun before."""
+"""Seconds after which workers are told to stop again: one may have started since."""
 
 
 def _ignore() -> None:
-    """Do nothing: there is no run to wake."""
+    """Do nothing: there is no run to wake up."""
 
 
 class App:
@@ -28,7 +28,7 @@ class App:
         app.register_worker(reports)
 
     Each worker has its own thread and event loop, so none blocks another. The app's middleware
-    is entered before each worker's own. For separate memory, run workers as processes.
+    is entered before each worker's own. If workers must not share memory, run them as processes.
     """
 
     def __init__(self, middlewares: Sequence[Middleware] | None = None) -> None:
@@ -40,20 +40,20 @@ class App:
 
     @property
     def workers(self) -> tuple[Worker[Any], ...]:
-        """The workers registered."""
+        """The registered workers."""
         return tuple(self._workers.values())
 
     def register_worker(self, worker: Worker[Any]) -> None:
-        """Add a worker. Raises `ConfigurationError` for a name that is there already."""
+        """Add a worker. Raises `ConfigurationError` if one of that name is registered already."""
         if worker.name in self._workers:
             raise ConfigurationError(f"worker {worker.name!r} is registered already")
         self._workers[worker.name] = worker
         worker.middlewares[:0] = self.middlewares
 
     def register_middleware(self, middleware: Middleware, pos: int = -1) -> None:
-        """Add middleware for all workers: after the app's others (-1), or before that at `pos`.
+        """Add middleware for all workers: at the end of the app's (-1), or before the one at `pos`.
 
-        It goes before the workers' own in any case.
+        The workers' own middleware always comes after the app's.
         """
         others = len(self.middlewares)
         at = others if pos == -1 else range(others)[pos:].start
@@ -69,16 +69,16 @@ class App:
         return 1 + max((places.get(id(one), -1) for one in self.middlewares), default=-1)
 
     async def run(self, *, burst: bool = False) -> None:
-        """Run all workers until SIGTERM, SIGINT or `stop()`; with `burst` until all are done.
+        """Run all workers until SIGTERM, SIGINT or `stop()`; with `burst`, until all are done.
 
-        Where one worker fails the others are stopped, and its error is raised.
+        If one worker fails, the others are stopped and its error is raised.
         """
         if not self._workers:
             raise ConfigurationError("an App without workers has nothing to run")
         loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         self._wake = partial(loop.call_soon_threadsafe, self._stopped.set)
-        # A pool each: one of several would give the thread of a run that has ended to the next.
+        # One pool for each: a shared one would give the thread of a finished run to another.
         threads = [ThreadPoolExecutor(1, f"ltq-app-{worker.name}") for worker in self.workers]
         runs = [
             loop.run_in_executor(thread, _run_here, worker, burst, type(loop))
@@ -99,7 +99,7 @@ class App:
             run.result()
 
     async def _watch(self, runs: Sequence["asyncio.Future[None]"]) -> None:
-        """Wait for all runs; after `stop`, stop the workers until all have ended."""
+        """Wait for all runs; after `stop`, tell the workers to stop until all have ended."""
         pending: set[asyncio.Future[Any]] = set(runs)
         stopped = spawn(self._stopped.wait(), name="ltq-app")
         try:
@@ -120,7 +120,7 @@ class App:
             stopped.cancel()
 
     def stop(self) -> None:
-        """Let all workers end: from a task, another thread, or a signal handler."""
+        """Stop all workers. It may be called from a task, another thread, or a signal handler."""
         self._stop(now=False)
 
     def _stop(self, now: bool) -> None:

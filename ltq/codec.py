@@ -1,4 +1,4 @@
-"""The wire format of a worker: what users may bring to it."""
+"""The wire format of a worker: what users may replace."""
 
 from typing import Any, Protocol
 

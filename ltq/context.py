@@ -1,4 +1,4 @@
-"""What a running task can know about itself: `ltq.current()`."""
+"""What a running task can learn about itself: `ltq.current()`."""
 
 import asyncio
 import logging
@@ -59,14 +59,14 @@ class Context:
         """Whether the worker has ended this run: timed out, cancelled, lost or requeued.
 
         A coroutine is cancelled then. A thread cannot be cancelled: a long `def` task should check
-        this now and then, and return.
+        this from time to time, and return.
         """
         return self._is_over
 
     async def progress(self, current: float, total: float | None = None, note: str = "") -> None:
         """Report progress, in the task's state and to everyone who watches it.
 
-        It is written at most 10 times a second; of faster calls, the last one counts.
+        It is written at most 10 times a second; of faster calls only the last one counts.
         """
         self._latest = Progress(current, total, note)
         if self._writer is None or self._writer.done():
@@ -88,7 +88,7 @@ class Context:
                     return
             except BrokerError as error:
                 logger.debug("progress of task %s was not written: %s", self.id, error)
-            except Exception as error:  # the task's own mistake, such as a note that is no text
+            except Exception as error:  # the task's mistake, such as a note that is not a text
                 logger.warning("progress of task %s cannot be written: %s", self.id, error)
             await asyncio.sleep(_WRITE_EVERY)
 
@@ -107,9 +107,9 @@ def current() -> Context:
 def enter(context: Context) -> None:
     """Make a context the current one, for the rest of this asyncio task."""
     _current.set(context)
-    running.set(context)  # for log records: `logger` is below this module
+    running.set(context)  # for log records: `ltq.logger` may not import this module
 
 
 def leave() -> None:
-    """Log records of this asyncio task no longer belong to a task."""
+    """From now on, log records of this asyncio task belong to no LTQ task."""
     running.set(None)

@@ -11,7 +11,7 @@ LtqError
 ├── TaskNotFoundError (LookupError)     no such task: unknown id, or its result has expired
 ├── ResultTimeoutError (TimeoutError)   the wait ended before the task did
 ├── TaskError                           a task ended without completing; carries its state
-│   ├── TaskFailedError                 it raised an error and is not tried again
+│   ├── TaskFailedError                 it raised an error and is not retried
 │   ├── TaskRejectedError               RejectError, too old, undecodable, killed its workers
 │   └── TaskCancelledError              cancelled
 └── SignalError                         raised by tasks and middleware: how a run ends
@@ -41,7 +41,7 @@ class InvalidArgumentsError(LtqError, TypeError):
 class QueueFullError(LtqError):
     """`max_pending` tasks wait in the queue already. Nothing was sent.
 
-    `depth` is how many tasks of the queue waited at that moment, `limit` the task's `max_pending`.
+    `depth` is the number of tasks that waited in the queue, `limit` the task's `max_pending`.
     """
 
     def __init__(self, queue: str, depth: int, limit: int) -> None:
@@ -59,18 +59,18 @@ class DecodeError(LtqError):
 
 
 class ResultError(LtqError):
-    """A task returned what does not fit its return annotation or cannot be encoded."""
+    """A task returned a value that does not fit its return annotation or cannot be encoded."""
 
 
 class BrokerError(LtqError):
     """The broker could not be reached in time, or refused the call."""
 
     is_refusal = False
-    """Whether the broker answered and refused just this call; other calls may succeed."""
+    """Whether the broker answered, and refused this call only; other calls may succeed."""
 
 
 class LifespanError(LtqError):
-    """A worker's `lifespan` raised an error, at its start or at its end: see `__cause__`."""
+    """A worker's `lifespan` raised an error when it started or ended: see `__cause__`."""
 
 
 class TaskNotFoundError(LtqError, LookupError):
@@ -108,7 +108,7 @@ class TaskError(LtqError):
         self.state = state
         self.type: str = state.error_type or ""
         kind, separator, text = (state.error or "").partition(": ")
-        named = kind == self.type  # an error: "ValueError: text", or without a text
+        named = kind == self.type  # it is an error, "ValueError: text" or "ValueError"
         self.message: str = (text if separator else "") if named else state.error or ""
         self.traceback: str | None = state.traceback
 
@@ -117,11 +117,11 @@ class TaskError(LtqError):
 
 
 class TaskFailedError(TaskError):
-    """The task raised an error and is not tried again."""
+    """The task raised an error and is not retried."""
 
 
 class TaskRejectedError(TaskError):
-    """The task was rejected: by `RejectError`, too old, undecodable, or it killed its workers."""
+    """The task was rejected: by `RejectError`, as too old or undecodable, or as a poison task."""
 
 
 class TaskCancelledError(TaskError):
@@ -135,7 +135,7 @@ class SignalError(LtqError):
 class RetryError(SignalError):
     """Run the task again after `delay` seconds (0: at once).
 
-    It uses up a try where `max_tries` is set; without `max_tries` the task may repeat without end.
+    It uses up a try if `max_tries` is set; without `max_tries` the task may repeat for ever.
     """
 
     def __init__(self, delay: float | timedelta = 0.0, message: str = "") -> None:

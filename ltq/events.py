@@ -27,21 +27,21 @@ class EventKind(StrEnum):
     """What happened."""
 
     ENQUEUED = "enqueued"
-    """It was sent by this process, and was not there already."""
+    """This process sent it, and no task with its id existed."""
     STARTED = "started"
-    """A run begins. One of those below follows for each."""
+    """A run begins. One of the kinds below follows for each."""
     RETRIED = "retried"
     """The run failed, and the task will run again."""
     REQUEUED = "requeued"
-    """The run ended without using up a try: its worker stops, or does not know the task."""
+    """The run ended without using up a try: its worker stops or does not know the task."""
     COMPLETED = "completed"
     """The run returned a result."""
     FAILED = "failed"
-    """The run failed, and it was the last."""
+    """The run failed, and the task will not run again."""
     REJECTED = "rejected"
-    """The task was refused: a `RejectError`, too old, undecodable."""
+    """The task was rejected: by a `RejectError`, or as too old or undecodable."""
     CANCELLED = "cancelled"
-    """The run was stopped because somebody had cancelled the task."""
+    """The run was stopped because the task was cancelled."""
     LOST = "lost"
     """The run was stopped because its lease was lost: the task runs elsewhere."""
 
@@ -54,47 +54,47 @@ class Event:
     task_name: str
     id: str
     attempt: int
-    """Which try it is about, from 1; 0 for ENQUEUED."""
+    """The number of the try, from 1; 0 for ENQUEUED."""
     time: float
     """When it happened: Unix seconds, by this machine's clock."""
     duration: float | None = None
-    """Seconds the run took. None before its end, and where the beginning was not watched."""
+    """Seconds the run took; None before its end, or if nobody listened when it began."""
     error: str | None = None
     """`"ValueError: text"`, or the reason of a rejection."""
 
 
-Listener = Callable[[Event], object]
+EventListener = Callable[[Event], object]
 
 
 class EventStream:
-    """The events of one worker, for those who subscribe. For any thread.
+    """The events of one worker, for its listeners. It may be used from any thread.
 
-    Check `is_heard` first, so that no event is made that nobody hears.
+    Check `is_heard` before each call, so that no events are made without a listener.
     """
 
     def __init__(self, name: str, *, clock: Callable[[], float] = time.time) -> None:
         self.is_heard: bool = False
         self._name = name
         self._clock = clock
-        self._listeners: tuple[Listener, ...] = ()
+        self._listeners: tuple[EventListener, ...] = ()
         self._buffers: tuple[_Buffer, ...] = ()
         self._lock = threading.RLock()  # a reader may be collected within it
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with each event from now on; what comes back ends that."""
+    def subscribe(self, listener: EventListener) -> Callable[[], None]:
+        """Call `listener` with each event from now on; return a function that ends that."""
         if inspect.iscoroutinefunction(listener):
             raise ConfigurationError(
-                f"{listener!r} cannot be subscribed, being a coroutine function: a coroutine reads "
+                f"{listener!r} is a coroutine function and cannot be subscribed: a coroutine reads "
                 "events with `async for event in worker.events()`"
             )
 
-        def heard(event: Event) -> object:  # so that each subscription is one of its own
+        def heard(event: Event) -> object:  # a new object, so that each subscription has its own
             return listener(event)
 
         return self._add(heard)
 
     def read(self, buffer: int) -> "EventReader":
-        """An iterator over what happens from now on."""
+        """An iterator over the events from now on, which keeps the latest `buffer` unread ones."""
         kept = _Buffer(self._name, positive_int("buffer", buffer))
         undo = self._add(kept.put)
         with self._lock:
@@ -108,14 +108,14 @@ class EventStream:
         return EventReader(kept, forget)
 
     def end(self, *, everywhere: bool) -> None:
-        """End the readers: those of the running event loop, or of all threads."""
+        """End the readers of the running event loop; with `everywhere`, those of all threads."""
         here = asyncio.get_running_loop()
         for buffer in self._buffers:
             if everywhere or buffer.loop is here:
                 buffer.end()
 
     def enqueued(self, envelopes: Sequence[Envelope], answers: Sequence[Published]) -> None:
-        """Tell what was sent."""
+        """Tell listeners what was sent."""
         now = self._clock()
         for envelope, answer in zip(envelopes, answers, strict=True):
             if answer is Published.CREATED:
@@ -123,13 +123,13 @@ class EventStream:
                 self._tell(Event(kind=kind, task_name=name, id=envelope.id, attempt=0, time=now))
 
     def started(self, delivery: Delivery) -> None:
-        """Tell that a run begins."""
+        """Tell listeners that a run begins."""
         self._tell_of(delivery, EventKind.STARTED)
 
     def ended(
         self, delivery: Delivery, end: Outcome | EventKind, duration: float | None = None
     ) -> None:
-        """Tell how a run ended."""
+        """Tell listeners how a run ended, after `duration` seconds."""
         if isinstance(end, EventKind):
             self._tell_of(delivery, end, duration)
             return
@@ -161,7 +161,7 @@ class EventStream:
             except (Exception, asyncio.CancelledError, SystemExit):
                 logger.exception("event listener for %s failed", self._name)
 
-    def _add(self, listener: Listener) -> Callable[[], None]:
+    def _add(self, listener: EventListener) -> Callable[[], None]:
         def undo() -> None:
             with self._lock:
                 self._listeners = tuple(one for one in self._listeners if one is not listener)
@@ -180,12 +180,12 @@ def _kind_of(outcome: Outcome) -> EventKind:
 
 
 class _Buffer:
-    """What a reader has not read yet: the latest `limit` events."""
+    """The events that a reader has not read yet: the latest `limit` of them."""
 
     def __init__(self, name: str, limit: int) -> None:
         self.dropped: int = 0
         self.loop: asyncio.AbstractEventLoop | None = None
-        """Where it is read."""
+        """The event loop in which it is read."""
         with suppress(RuntimeError):
             self.loop = asyncio.get_running_loop()
         self._name = name
@@ -197,7 +197,7 @@ class _Buffer:
         self._throttled = ThrottledLogger(logger)
 
     def put(self, event: Event) -> None:
-        """Keep an event; from any thread. The oldest goes where there is no room."""
+        """Keep an event, and drop the oldest if there is no room. From any thread."""
         with self._lock:
             if self._ended:
                 return
@@ -215,7 +215,7 @@ class _Buffer:
             )
 
     def end(self, *, forget: bool = False) -> None:
-        """Let the reader end once it has read what is there; `forget`: at once."""
+        """Let the reader end after the events that are there; with `forget`, at once."""
         with self._lock:
             self._ended = True
             if forget:
@@ -231,7 +231,9 @@ class _Buffer:
                 if self._ended:
                     return None
                 if self._wake is not None:
-                    raise RuntimeError("two coroutines read one iterator of events: make two")
+                    raise RuntimeError(
+                        "two coroutines read one iterator of events: give each its own"
+                    )
                 self.loop, wake = asyncio.get_running_loop(), asyncio.Event()
                 self._wake = wake
             try:
@@ -241,20 +243,20 @@ class _Buffer:
 
     def _notify(self) -> None:
         if self._wake is not None and self.loop is not None:
-            with suppress(RuntimeError):  # that loop is closed: nobody waits
+            with suppress(RuntimeError):  # that loop is closed, so nothing waits
                 self.loop.call_soon_threadsafe(self._wake.set)
 
 
 class EventReader:
     """The events of a worker, from `worker.events()`: an async iterator.
 
-    It keeps the latest events that were not read yet, as many as its buffer takes; `dropped` says
-    how many older ones were lost because reading was too slow.
+    Its buffer keeps the latest events that were not read yet; `dropped` counts the older ones that
+    were lost because reading was too slow.
     """
 
     def __init__(self, buffer: _Buffer, undo: Callable[[], None]) -> None:
         self._buffer = buffer
-        # One that is merely left, by a `break`, costs nothing any more either.
+        # A reader that is dropped without `aclose`, by a `break`, must cost nothing either.
         self._undo = weakref.finalize(self, undo)
         self._undo.atexit = False
 
@@ -275,6 +277,6 @@ class EventReader:
         return event
 
     async def aclose(self) -> None:
-        """Hear no more: the iteration ends."""
+        """Stop listening: the iteration ends."""
         self._undo()
         self._buffer.end(forget=True)

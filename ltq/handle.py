@@ -27,9 +27,9 @@ _ERRORS: dict[Status, type[TaskError]] = {
 
 
 class Handle(Generic[R_co]):
-    """A task that was sent, in this process or another. `str(handle)` is its id.
+    """A task that was sent, by this process or another. `str(handle)` is its id.
 
-    All handles of a broker share one connection for waiting, however many there are.
+    All handles of a broker wait over one connection, however many there are.
     """
 
     __slots__ = ("_decode", "_last", "_result_ttl", "_source", "id", "queue", "task_name")
@@ -59,7 +59,7 @@ class Handle(Generic[R_co]):
         return f"<Handle of {self.task_name} {self.id}{describe(self._last)}>"
 
     def _repr_html_(self) -> str:
-        """For notebooks: the task and its last known state. Nothing is looked up."""
+        """For notebooks: the task and its last known state. The broker is not called."""
         return table([row(self.task_name, self.id, self._last)])
 
     def __eq__(self, other: object) -> bool:
@@ -76,12 +76,12 @@ class Handle(Generic[R_co]):
         return self._last
 
     async def result(self, timeout: float | None = None) -> R_co:
-        """Wait for the end and return what the task returned, rebuilt from its annotation.
+        """Wait for the end and return the result of the task, with the type of its annotation.
 
-        Raises `TaskFailedError`, `TaskRejectedError` or `TaskCancelledError` when it ended
-        otherwise, `ResultTimeoutError` after `timeout` seconds (the task goes on),
-        `TaskNotFoundError` when there is no such task or its result has expired, `BrokerError`
-        when the broker cannot be reached.
+        Raises `TaskFailedError`, `TaskRejectedError` or `TaskCancelledError` if the task did not
+        complete, `ResultTimeoutError` after `timeout` seconds (the task goes on),
+        `TaskNotFoundError` if there is no such task or its result has expired, and `BrokerError`
+        if the broker cannot be reached.
         """
         state = await self.wait(timeout)
         error = _ERRORS.get(state.status)
@@ -92,7 +92,7 @@ class Handle(Generic[R_co]):
     async def wait(self, timeout: float | None = None) -> TaskState[R_co]:
         """Wait for the end and return the final state, whatever it is.
 
-        A handle that has seen the end remembers it. Raises `ResultTimeoutError`,
+        A handle remembers the final state. Raises `ResultTimeoutError` after `timeout` seconds,
         `TaskNotFoundError`, `BrokerError`.
         """
         if self._last is None or not self._last.status.is_final:
@@ -108,10 +108,10 @@ class Handle(Generic[R_co]):
         return self._typed(await self._source.broker.wait(self.queue, self.id, timeout=timeout))
 
     async def watch(self, timeout: float | None = None) -> AsyncGenerator[TaskState[R_co], None]:
-        """Follow the task live: its present state first, each change seen, the final state last.
+        """Follow the task live: yields its present state, then its changes, then its final state.
 
-        A passing state may be missed when changes are quick; the final state never is. Raises
-        `ResultTimeoutError`, `TaskNotFoundError`, `BrokerError`.
+        If changes are quick, a state in between may be missed; the final state never is. Raises
+        `ResultTimeoutError` after `timeout` seconds, `TaskNotFoundError`, `BrokerError`.
         """
         watched = self._source.broker.watch(self.queue, self.id, timeout=timeout)
         try:
@@ -122,7 +122,7 @@ class Handle(Generic[R_co]):
             await watched.aclose()
 
     async def cancel(self) -> bool:
-        """Cancel the task, wherever it is; False if it was final already.
+        """Cancel the task, whether it waits or runs; return False if it was final already.
 
         A queued task never starts; a running coroutine gets `asyncio.CancelledError`. Raises
         `TaskNotFoundError`, `BrokerError`.

@@ -1,4 +1,4 @@
-"""Waiting for many tasks at once, all over one connection."""
+"""Waiting for many tasks at once, over one connection."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Iterator
@@ -99,12 +99,12 @@ async def gather(
 async def gather(
     *handles: Handle[Any], return_exceptions: bool = False, timeout: float | None = None
 ) -> tuple[Any, ...]:
-    """Wait for all and return their results, in the order given.
+    """Wait for all tasks and return their results, in the order of the handles.
 
     The first task that does not complete raises its error; after `timeout` seconds, a task that
     has not ended raises `ResultTimeoutError`. The tasks themselves go on. With
     `return_exceptions=True` errors are in the tuple instead. Raises what `handle.result` raises,
-    and `InvalidArgumentsError` for what is not a handle.
+    and `InvalidArgumentsError` for an argument that is not a handle.
     """
     _check("gather(*handles)", handles)
     waits = [asyncio.ensure_future(handle.result(timeout)) for handle in handles]
@@ -122,15 +122,15 @@ def as_completed(
         async for handle in ltq.as_completed(handles, timeout=60):
             print(await handle.result())
 
-    A plain `for` gives awaitables of the results instead, as `asyncio.as_completed` does. Raises
-    `ResultTimeoutError` while waiting when `timeout` seconds are over and a task has not ended,
-    `InvalidArgumentsError` at once for what is not a handle.
+    A plain `for` yields awaitables of the results instead, as `asyncio.as_completed` does. If a
+    task has not ended after `timeout` seconds, the iteration raises `ResultTimeoutError`. Raises
+    `InvalidArgumentsError` at once for an argument that is not a handle.
     """
     return CompletedHandles(handles, timeout)
 
 
 class CompletedHandles(Generic[R]):
-    """What `as_completed` gives: handles in an `async for`, awaitables of results in a `for`."""
+    """What `as_completed` returns: yields handles in an `async for`, awaitables in a `for`."""
 
     def __init__(self, handles: Iterable[Handle[R]], timeout: float | None) -> None:
         self._handles = list(handles)
@@ -149,12 +149,12 @@ class CompletedHandles(Generic[R]):
                 error = wait.exception()
                 if isinstance(error, ResultTimeoutError):
                     raise error
-                yield waits[wait]  # any other error is raised by `handle.result()`
+                yield waits[wait]  # `handle.result()` raises any other error
         finally:
             await cancel_all(waits)
 
     def __iter__(self) -> Iterator[Awaitable[R]]:
-        """Yield one awaitable for each handle: the first one awaited gives the first result."""
+        """Yield an awaitable for each handle: the first one awaited returns the first result."""
         loop = asyncio.get_running_loop()
         results = _NextResults(loop, (one.result(self._timeout) for one in self._handles))
         for _ in self._handles:
@@ -162,7 +162,7 @@ class CompletedHandles(Generic[R]):
 
 
 class _NextResults(Generic[R]):
-    """Results in the order in which they arrive. The waits end with the object."""
+    """Results in the order in which they arrive. Waiting ends when the object is collected."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, results: Iterable[Coroutine[Any, Any, R]]
@@ -174,7 +174,7 @@ class _NextResults(Generic[R]):
             wait.add_done_callback(self._ended.put_nowait)
 
     async def next(self) -> R:
-        """The next result; raises the error of a task that did not complete."""
+        """The next result. Raises the error of a task that did not complete."""
         return (await self._ended.get()).result()
 
     def __del__(self) -> None:
@@ -183,7 +183,7 @@ class _NextResults(Generic[R]):
 
 
 def _check(usage: str, handles: Iterable[object]) -> None:
-    """Raise `InvalidArgumentsError` for what is not a handle, before waiting for anything."""
+    """Raise `InvalidArgumentsError` unless all are handles, before waiting for any of them."""
     for one in handles:
         if not isinstance(one, Handle):
             raise InvalidArgumentsError(f"{usage} takes handles, not {type(one).__name__}")
@@ -192,4 +192,4 @@ def _check(usage: str, handles: Iterable[object]) -> None:
 def _cancel(waits: "Iterable[asyncio.Task[Any]]") -> None:
     for wait in waits:
         if not wait.cancel() and not wait.cancelled():
-            wait.exception()  # or asyncio logs that it was never retrieved
+            wait.exception()  # otherwise asyncio logs that it was never retrieved

@@ -1,4 +1,4 @@
-"""LTQ's loggers. Nothing is printed unless the program, or the command line, sets logging up."""
+"""LTQ's loggers. They print nothing unless the program, or the command line, sets up logging."""
 
 import json
 import logging
@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, line separators, what reverses the direction of text, lone surrogates."""
+"""Control characters, line separators, characters that change the direction of text, lone
+surrogates."""
 
 _COLOURS = {
     logging.DEBUG: "2",
@@ -29,7 +30,7 @@ def get_logger(name: str = "ltq") -> logging.Logger:
 
 
 class Run(Protocol):
-    """What a log tells of the task that runs: `ltq.Context` does."""
+    """What log records contain of the running task. `ltq.Context` is one."""
 
     @property
     def task_name(self) -> str:
@@ -43,20 +44,20 @@ class Run(Protocol):
 
     @property
     def attempt(self) -> int:
-        """Which try this is, from 1."""
+        """The number of this try, from 1."""
         ...
 
 
 running: ContextVar[Run | None] = ContextVar("ltq.running", default=None)
-"""The run of a task that this code is in: set in its asyncio task, and so in its thread."""
+"""The run of the present task: set in its asyncio task, and so in its thread."""
 
 
 class TaskFilter(logging.Filter):
-    """Gives each record the task it was logged in: `ltq_task`, `ltq_id`, `ltq_attempt`.
+    """Adds to each record the task it was logged in: `ltq_task`, `ltq_id`, `ltq_attempt`.
 
-    For handlers of your own: `handler.addFilter(ltq.TaskFilter())`. Outside of tasks the three are
-    None. It lets every record pass. On a handler that hands records to another thread (a
-    `QueueHandler`), it belongs on the first handler.
+    It is for your own handlers: `handler.addFilter(ltq.TaskFilter())`. Outside of tasks the three
+    attributes are None. It lets every record pass. If a handler passes records to another thread
+    (a `QueueHandler`), add it to that handler, not to the one behind.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -74,10 +75,10 @@ def setup_logging(
     """Let LTQ's loggers write to stderr, as the command line does.
 
     On a terminal lines are short and coloured, elsewhere plain; with `as_json` each is a JSON
-    object. Every line tells the task it was logged in. Loggers outside `ltq` are left alone unless
-    `everybody` is true: then what reaches the root logger is written in the same way, from the
-    same level on, if the root logger has no handler yet. LTQ's own messages no longer reach the
-    root logger's handlers. Calling it again changes level and format.
+    object. Every line names the task it was logged in. Other loggers are left alone, unless
+    `everybody` is true and the root logger has no handler yet: then its records are written in the
+    same way, from the same level on. LTQ's own records no longer reach the root logger's handlers.
+    Calling it again changes level and format.
     """
     level = level.upper() if isinstance(level, str) else level
     logger = get_logger()
@@ -101,9 +102,9 @@ def _own_handler(logger: logging.Logger) -> "_StderrHandler":
 
 
 class ThrottledLogger:
-    """Logs every few seconds what may happen many times a second, such as a lost server.
+    """Logs at most every few seconds what may happen many times a second, such as a lost server.
 
-    The first warning is logged at once; those that come within `every` seconds are left out.
+    The first warning is logged at once. Warnings within the next `every` seconds are left out.
     """
 
     def __init__(
@@ -119,20 +120,23 @@ class ThrottledLogger:
         self._silent_until: float | None = None
 
     def warning(self, message: str, *args: object) -> None:
-        """Log a warning, unless one was logged just now."""
+        """Log a warning, unless one was logged less than `every` seconds ago."""
         now = self._clock()
         if self._silent_until is None or now >= self._silent_until:
             self._silent_until = now + self._every
             self._logger.warning(message, *args)
 
     def over(self) -> bool:
-        """End the trouble: the next warning is logged at once. Returns whether there was one."""
+        """Note that the trouble is over; return whether there was a warning.
+
+        The next warning is logged at once.
+        """
         warned, self._silent_until = self._silent_until is not None, None
         return warned
 
 
 def printable(text: str) -> str:
-    """The text on one line, fit for a terminal: control characters are shown as escapes."""
+    """The text on one line, safe for a terminal: control characters are shown as escapes."""
     return _UNSAFE.sub(_escape, text)
 
 
@@ -141,7 +145,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to what `sys.stderr` is at that moment."""
+    """Writes to `sys.stderr`, whatever that is at the moment."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -175,7 +179,7 @@ def _format_short(record: logging.LogRecord) -> str:
 
 
 def _styled(text: str, style: str = "2") -> str:
-    """The text in a style, pale if none is named; as it is where no colours are wanted."""
+    """The text in a style, pale by default; unchanged if the environment asks for no colours."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
     return f"\x1b[{style}m{text}\x1b[0m"
@@ -191,7 +195,7 @@ def _format_plain(record: logging.LogRecord) -> str:
 
 
 def _tell_task(record: logging.LogRecord, message: str) -> str:
-    """`[task id #attempt]` of the run it was logged in, without what the message says already."""
+    """`[task id #attempt]` of the run it was logged in, without the words in the message."""
     task: Any = getattr(record, "ltq_task", None)
     if task is None:
         return ""
@@ -201,7 +205,7 @@ def _tell_task(record: logging.LogRecord, message: str) -> str:
 
 
 def _format_json(record: logging.LogRecord) -> str:
-    """One line; what is no printable ASCII is escaped."""
+    """The record as one line of JSON. Characters that are not printable ASCII are escaped."""
     moment = datetime.fromtimestamp(record.created, UTC)
     fields: dict[str, Any] = {
         "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),

@@ -1,4 +1,4 @@
-"""The message that users and middleware see, and its forms at the broker's seam."""
+"""The message that users and middleware see, and its forms on the way to and from a broker."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -7,7 +7,7 @@ from typing import Any, Generic
 import msgspec
 from typing_extensions import TypeVar
 
-from ltq._names import new_id as new_id
+from ltq.names import new_id as new_id
 from ltq.options import DEFAULT_RESULT_TTL, Priority, SendConfig
 from ltq.state import Status
 
@@ -15,7 +15,7 @@ R_co = TypeVar("R_co", covariant=True, default=Any)
 
 
 class Message(msgspec.Struct, Generic[R_co], frozen=True):
-    """One call of a task: made by `task.message(...)`, sent later, seen by middleware.
+    """One call of a task: made by `task.message(...)`, sent later, passed to middleware.
 
     It is frozen, except for `ctx`: a dict of JSON values that middleware may write to, and that
     survives retries.
@@ -27,13 +27,13 @@ class Message(msgspec.Struct, Generic[R_co], frozen=True):
     ctx: dict[str, Any] = msgspec.field(default_factory=dict)
     id: str = msgspec.field(default_factory=new_id)
     options: SendConfig = SendConfig()
-    """The options of this send. Once claimed, only `max_tries` and `result_ttl` are known."""
+    """The options of this send. In a worker only `max_tries` and `result_ttl` are known."""
     tries: int = 0
     """How many runs have failed before this one."""
     enqueue_time: float | None = None
-    """When it was sent (Unix seconds), once claimed."""
+    """When it was sent, in Unix seconds by the broker's clock; None until it is claimed."""
     dequeue_time: float | None = None
-    """When it was claimed (Unix seconds, by the same clock), once claimed."""
+    """When it was claimed, in Unix seconds by the broker's clock; None until then."""
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     """The encoded arguments; the broker does not look inside."""
     lane: str = ""
-    """Where in the queue it waits; empty: in the queue's own lane (see `lane_of`)."""
+    """The part of the queue in which it waits; empty for the queue's own lane (see `lane_of`)."""
     priority: Priority = Priority.NORMAL
     delay: float = 0.0
     eta: float | None = None
@@ -55,7 +55,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     max_pending: int | None = None
     max_deliveries: int | None = None
     fingerprint: str = ""
-    """Tasks with the same text are the same, for `unique_for` seconds."""
+    """For `unique_for` seconds, tasks with the same fingerprint count as one."""
     unique_for: float = 0.0
     has_new_id: bool = False
     """Whether the id was made for this envelope, so that no earlier task can have it."""
@@ -64,9 +64,9 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lane_of(queue: str, task_name: str, *, limited: bool) -> str:
-    """The lane that a task waits in: its queue's, or its own.
+    """The lane that a task waits in: the queue's, or its own.
 
-    A limited task that shares its queue waits in a lane of its own, so that its limit does not hold
+    A limited task that shares a queue waits in a lane of its own, so that its limit does not hold
     up other tasks.
     """
     return f"{queue}/{task_name}" if limited and queue != task_name else queue
@@ -77,30 +77,30 @@ class Published(StrEnum):
 
     CREATED = "created"
     EXISTS = "exists"
-    """A task with this id is there already: nothing was enqueued."""
+    """Nothing was enqueued: the task with this id exists already."""
     ID_CONFLICT = "id_conflict"
-    """Another task has this id: nothing was enqueued."""
+    """Nothing was enqueued: a task of another name has this id."""
     DUPLICATE = "duplicate"
-    """A task with this `fingerprint` was sent recently: nothing was enqueued. See `first`."""
+    """Nothing was enqueued: a task with this `fingerprint` was sent recently. See `first`."""
     FULL = "full"
-    """`max_pending` tasks wait in the queue: nothing was enqueued."""
+    """Nothing was enqueued: `max_pending` tasks wait in the queue."""
     GONE = "gone"
-    """Only of a replay: there is no dead letter with this id any more."""
+    """Answer to a replay: there is no longer a dead letter with this id."""
     EMPTY = "empty"
-    """Only of a replay: the dead letter has no body, so there is nothing to enqueue."""
+    """Answer to a replay: the dead letter has no body, so it cannot be enqueued."""
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """The right to end one delivery. It is void once another worker has claimed the task."""
+    """The right to finish one delivery. It is void once another worker has claimed the task."""
 
     id: str
     queue: str
     token: int
-    """A counter of the task that grows with every claim."""
+    """A number that grows with every claim of the task."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A task as claimed from the broker."""
+    """A task that was claimed from the broker."""
 
     lease: Lease
     task_name: str
@@ -116,21 +116,21 @@ class Delivery(msgspec.Struct, frozen=True):
     max_tries: int | None
     result_ttl: float | None
     isolation: int | None = None
-    """Most tasks that its process should run at once, this one included; None: no limit."""
+    """Most tasks that its worker should run at once, this one included; None for no limit."""
 
 
 class Failure(msgspec.Struct, frozen=True):
     """An error as data: never pickled."""
 
     type: str
-    """Class name of the error, empty for a plain reason."""
+    """Class name of the error; empty for a reason that is not an error."""
     text: str
-    """What `TaskState.error` shows."""
+    """The text of `TaskState.error`."""
     traceback: str | None = None
 
 
 class Finish(msgspec.Struct, frozen=True):
-    """Record that a delivery is over: the task becomes final."""
+    """The outcome of a delivery after which the task is final."""
 
     lease: Lease
     status: Status
@@ -138,22 +138,22 @@ class Finish(msgspec.Struct, frozen=True):
     failure: Failure | None = None
     result_ttl: float = DEFAULT_RESULT_TTL
     dead: bool = False
-    """Keep the message among the dead letters of its queue."""
+    """Whether to keep the task among the dead letters of its queue."""
 
 
 class Requeue(msgspec.Struct, frozen=True):
-    """Record that a delivery is over and the task is to run again."""
+    """The outcome of a delivery after which the task runs again."""
 
     lease: Lease
     delay: float = 0.0
     failed: bool = False
     """Whether this run uses up a try."""
     front: bool = False
-    """Go before the waiting tasks, not behind them. Only without a delay."""
+    """Whether it goes before the waiting tasks instead of behind them. Only without a delay."""
     ctx: bytes | None = None
-    """The message's new `ctx`, or None to leave it."""
+    """The message's new `ctx`; None keeps the present one."""
     timeout: float | None = None
-    """A new timeout, or None to leave it."""
+    """A new timeout in seconds; None keeps the present one."""
     failure: Failure | None = None
 
 
@@ -164,13 +164,13 @@ class Receipt(StrEnum):
     """The broker's answer to an outcome."""
 
     OK = "ok"
-    """Recorded, now or by an earlier call whose reply was lost."""
+    """It is recorded, by this call or by an earlier one whose reply was lost."""
     STALE = "stale"
-    """The lease was lost: another worker has, or had, the task. Nothing was changed."""
+    """Nothing was changed: the lease was lost, and another worker has or had the task."""
     CANCELLED = "cancelled"
-    """The task has been cancelled. Nothing was changed."""
+    """Nothing was changed: the task has been cancelled."""
     GONE = "gone"
-    """There is no such task any more. Nothing was changed."""
+    """Nothing was changed: the task no longer exists."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,7 +185,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     """FAILED or REJECTED."""
     body: bytes | None
-    """The encoded arguments. None if the stored task was no task at all: such a letter cannot be
+    """The encoded arguments; None if the stored task was damaged. Such a dead letter cannot be
     replayed."""
     error: str | None = None
     """`"ValueError: text"` of the last run, or the reason of a rejection."""
@@ -201,17 +201,17 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     deaths: int = 0
     """How many workers died while they held it."""
     worker: str | None = None
-    """The worker that held it last."""
+    """The last worker that held it."""
 
 
 class Swept(msgspec.Struct, frozen=True):
-    """Counts of one sweep."""
+    """What one sweep did, in numbers of tasks."""
 
     recovered: int = 0
     """Tasks of dead workers that are pending again."""
     promoted: int = 0
     """Delayed tasks that became due and are pending now."""
     buried: int = 0
-    """Tasks that went to the dead letters, having killed too many workers."""
+    """Tasks that became dead letters because they killed too many workers."""
     lost: int = 0
-    """Ids whose task was gone, after an eviction or a partial restore. A dead letter says so."""
+    """Ids without a task, after an eviction or a partial restore. Each has a dead letter."""

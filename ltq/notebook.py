@@ -1,4 +1,4 @@
-"""Tasks shown live: in a notebook's cell, or in a terminal."""
+"""Showing tasks live: below the cell of a notebook, or in a terminal."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from ltq.handle import Handle
 from ltq.state import TaskState
 
 _REDRAW_EVERY = 0.1
-"""Least seconds between two drawings."""
+"""Fewest seconds between two drawings."""
 
 _BAR_WIDTH = 24
 """Characters of a bar in a terminal."""
@@ -30,7 +30,7 @@ class _Line:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether the line will not change any more."""
         return bool(self.note) or (self.state is not None and self.state.status.is_final)
 
     async def follow(self, changed: asyncio.Event) -> None:
@@ -54,8 +54,8 @@ async def display(*handles: Handle[object]) -> None:
         await ltq.display(handle)
         await ltq.display(*handles)
 
-    They are bars below the cell in a notebook, and lines in a terminal elsewhere. A task that fails
-    raises nothing here: ask `handle.result()`. Raises `BrokerError`.
+    In a notebook they are bars below the cell, elsewhere lines in a terminal. A task that fails
+    raises nothing here: call `handle.result()` for its error. Raises `BrokerError`.
     """
     lines = [_Line(handle) for handle in handles]
     changed = asyncio.Event()
@@ -92,8 +92,8 @@ def _urgency(line: _Line) -> int:
 
 
 def _notebook() -> tuple[Draw, Callable[[], None]] | None:
-    """How to draw below a cell of a notebook, and how to end; None outside of notebooks."""
-    ipython = sys.modules.get("IPython")  # imported in a notebook; others need not have it
+    """How to draw below the cell of a notebook, and how to end; None outside of notebooks."""
+    ipython = sys.modules.get("IPython")  # a notebook has imported it; elsewhere it may be missing
     shell = None if ipython is None else ipython.get_ipython()
     if ipython is None or not hasattr(shell, "kernel"):
         return None

@@ -1,4 +1,4 @@
-"""The typed options of tasks and of sends. They are checked once, where they are given."""
+"""The typed options of tasks and of sends. They are checked once, when they are given."""
 
 import math
 import re
@@ -11,8 +11,8 @@ import msgspec
 from typing_extensions import TypedDict
 
 from ltq._display.values import short_repr
-from ltq._names import check_name
 from ltq.errors import ConfigurationError
+from ltq.names import check_name
 
 PriorityName = Literal["high", "normal", "low"]
 OnFull = Literal["raise", "wait"]
@@ -30,7 +30,7 @@ DEFAULT_RESULT_TTL = 3600.0
 """Seconds a final state is kept."""
 
 DEFAULT_MAX_DELIVERIES = 5
-"""How many workers may die under a task before it is rejected."""
+"""How many workers may die while they run a task before it is rejected."""
 
 DEFAULT_FULL_TIMEOUT = 30.0
 """Seconds that `send` waits for room, with `on_full="wait"`."""
@@ -39,10 +39,10 @@ DEAD_TTL = 7 * 86400
 """Seconds a dead letter is kept."""
 
 MAX_DEAD = 10_000
-"""Dead letters kept of each queue; the oldest go first."""
+"""Most dead letters that a queue keeps; the oldest are removed first."""
 
 MAX_SECONDS = 100 * 365.25 * 86400
-"""A century. More is a mistake of units, and exceeds the integers of servers."""
+"""A century. A longer duration is a mistake of units, and exceeds the integers of servers."""
 
 
 class TaskOptions(TypedDict, total=False, closed=True):
@@ -63,7 +63,7 @@ class TaskOptions(TypedDict, total=False, closed=True):
     timeout: timedelta | float
     """How long one run may take."""
     result_ttl: timedelta | float
-    """How long the final state stays; 0: gone at once."""
+    """How long the final state is kept; 0 removes it at once."""
     priority: PriorityName
     max_running: int
     """How many may run at once in all workers together."""
@@ -74,13 +74,13 @@ class TaskOptions(TypedDict, total=False, closed=True):
     full_timeout: timedelta | float
     """How long `send` waits for room before it raises; default: 30 s."""
     unique_for: timedelta | float
-    """For this long, a `send` with the same arguments gives the handle of the first one."""
+    """For this long, a `send` with the same arguments returns a handle of the first task."""
     max_deliveries: int
-    """How many workers may die under the task before it is rejected."""
+    """How many workers may die while they run the task before it is rejected."""
 
 
 class SendOptions(TypedDict, total=False, closed=True):
-    """Options of `task.with_options(...)`, for what is sent through it."""
+    """Options of `task.with_options(...)`, for tasks that are sent through it."""
 
     id: str
     """An id of your own. If a task has it already, nothing is enqueued."""
@@ -96,7 +96,7 @@ class SendOptions(TypedDict, total=False, closed=True):
 
 
 class Priority(IntEnum):
-    """Levels of priority: a lower number always goes first."""
+    """The levels of priority. The lowest number always goes first."""
 
     HIGH = 0
     NORMAL = 1
@@ -116,12 +116,12 @@ class Rate(msgspec.Struct, frozen=True):
 
     @property
     def burst(self) -> int:
-        """How many may start at once: those of 0.1 s, at least one."""
+        """How many may start at once: as many as in 0.1 s, at least one."""
         return max(1, int(self.count / self.period * 0.1))
 
 
 class Limit(msgspec.Struct, frozen=True):
-    """What a lane may start, by all workers together."""
+    """How many tasks of a lane all workers together may start and run."""
 
     rate: Rate | None = None
     running: int | None = None
@@ -129,7 +129,7 @@ class Limit(msgspec.Struct, frozen=True):
 
 
 class TaskConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of a task, checked, with all durations in seconds: `task.config`."""
+    """The checked options of a task, `task.config`. All durations are seconds."""
 
     queue: str | None = None
     max_tries: int | None = None
@@ -154,7 +154,7 @@ class TaskConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SendConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of one send, checked, with durations in seconds and times in Unix seconds."""
+    """The checked options of one send. Durations are seconds, times Unix seconds."""
 
     id: str | None = None
     delay: float = 0.0
@@ -173,7 +173,10 @@ def _fail(option: str, value: object, allowed: str) -> ConfigurationError:
 
 
 def seconds(option: str, value: object, *, zero: bool = False) -> float:
-    """A duration in seconds, from a `timedelta` or a number; `zero` says whether 0 is allowed."""
+    """A duration in seconds, from a `timedelta` or a number; `zero` says whether 0 is allowed.
+
+    Raises `ConfigurationError`, which names the option.
+    """
     if isinstance(value, timedelta):
         number = value.total_seconds()
     elif isinstance(value, float):
@@ -189,7 +192,7 @@ def seconds(option: str, value: object, *, zero: bool = False) -> float:
 
 
 def positive_int(option: str, value: object) -> int:
-    """A whole number of at least 1."""
+    """A whole number of at least 1. Raises `ConfigurationError`, which names the option."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
     raise _fail(option, value, "a whole number, 1 or more")
@@ -200,7 +203,7 @@ _PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def rate(option: str, value: object) -> Rate:
-    """A rate from "N/s", "N/m" or "N/h"."""
+    """A rate from "N/s", "N/m" or "N/h". Raises `ConfigurationError`, which names the option."""
     match = _RATE.fullmatch(value) if isinstance(value, str) else None
     count = float(match[1]) if match is not None else 0.0
     if match is None or not 0 < count <= 1e6 or _PERIODS[match[2].lower()] > count * MAX_SECONDS:
@@ -228,7 +231,7 @@ def _eta(option: str, value: object) -> float:
 
 
 def _backoff(option: str, value: object) -> Backoff:
-    """A function is called once now: it is better to learn here that it gives no duration."""
+    """Check a backoff. A function is called once, to find out now whether it returns a duration."""
     if not callable(value):
         return seconds(option, value)
     try:
@@ -244,7 +247,10 @@ def _backoff(option: str, value: object) -> Backoff:
 
 
 def called_backoff(backoff: Callable[[int], object], failed: int) -> float:
-    """The pause in seconds that a function gives; raises `ConfigurationError` if it gives none."""
+    """The pause in seconds that a function returns after `failed` tries.
+
+    Raises `ConfigurationError` if it does not return a duration.
+    """
     pause = backoff(failed)
     if isinstance(pause, int | float) and 0 <= pause <= MAX_SECONDS:
         return float(pause)
@@ -321,7 +327,7 @@ def _checked(kind: str, checks: dict[str, _Check], options: Mapping[str, object]
 
 
 def parse_task_options(options: Mapping[str, object]) -> TaskConfig:
-    """Check the options of a decorator, without `name`. Raises `ConfigurationError`."""
+    """Check the options of `@worker.task(...)` except `name`. Raises `ConfigurationError`."""
     config = TaskConfig(**_checked("task", _TASK_CHECKS, options))
     for option in ("on_full", "full_timeout"):
         if option in options and config.max_pending is None:

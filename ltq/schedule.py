@@ -1,4 +1,4 @@
-"""A schedule: what is sent when, and what happens to slots that were missed."""
+"""A schedule: which task is sent when, and what happens to slots that were missed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,25 +11,25 @@ import msgspec
 
 from ltq._cron.expression import Cron, parse_cron
 from ltq._declared import DeclaredTask
-from ltq._names import namespace_of
 from ltq.message import Envelope, Message
+from ltq.names import namespace_of
 from ltq.task import Task
 
 Misfire = Literal["once", "skip", "all"]
-"""What happens to slots that were missed because no scheduler ran: one run for all of them, none,
-or one each."""
+"""What happens to slots that were missed because no scheduler ran: one task for all of them, none,
+or one task for each."""
 
 Zone = str | ZoneInfo
 
 MAX_MISSED = 1000
-"""Most missed slots of one schedule that `misfire="all"` makes up for: the latest ones."""
+"""Most missed slots of a schedule that `misfire="all"` makes up for: the latest ones."""
 
 
 class NeedsNoArguments(Protocol):
     """A task that may be called without arguments."""
 
     def message(self) -> Message[Any]:
-        """A call without arguments."""
+        """A message without arguments."""
         ...
 
 
@@ -37,7 +37,7 @@ T = TypeVar("T", bound=NeedsNoArguments)
 
 
 class ScheduleDecorator(Protocol):
-    """What `@worker.cron(...)` does to a task: the task stays as it is."""
+    """What `@worker.cron(...)` returns: a decorator that returns its task unchanged."""
 
     def __call__(self, task: T, /) -> T: ...
 
@@ -48,9 +48,9 @@ class DueSlots(msgspec.Struct, frozen=True):
     fired: tuple[int, ...]
     """The slots to enqueue, in order."""
     passed: int | None = None
-    """Where nothing is to be enqueued: the latest of the slots that were missed."""
+    """The last missed slot, if nothing is to be enqueued; else None."""
     missed_since: int | None = None
-    """The first slot that was missed."""
+    """The first missed slot; None if none was missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Schedule:
     misfire: Misfire
     task: Task[..., Any]
     message: Message[Any] | None
-    """None: a message without arguments is made for each slot."""
+    """What is sent; None for a new message without arguments at each slot."""
     _cron: Cron = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -78,12 +78,12 @@ class Schedule:
 
     @property
     def spec(self) -> str:
-        """Text of what the schedule says. To the broker, another text is another schedule."""
+        """What the schedule says, as text. For the broker, another text is another schedule."""
         return f"{self.expr} {self.tz} {self.task.name}"
 
     @property
     def key(self) -> tuple[str, str]:
-        """What identifies it: no other schedule has it."""
+        """What identifies the schedule: its namespace and its name."""
         return namespace_of(self.task.queue), self.name
 
     def next(self, after: int) -> int:
@@ -91,17 +91,20 @@ class Schedule:
         return self._cron.next(after)
 
     def iterate(self, after: int) -> Iterator[int]:
-        """The slots later than `after`, in order, without end."""
+        """The slots later than `after`, in order; they never end."""
         return self._cron.iterate(after)
 
     def envelope(self, slot: int) -> Envelope:
-        """The task of a slot, under the same id in every process."""
+        """The envelope of a slot's task, with the same id in every process."""
         stamp = datetime.fromtimestamp(slot, UTC).strftime("%Y%m%dT%H%M%SZ")
         message = self.task.message() if self.message is None else self.message
         return DeclaredTask.of(self.task).envelope(message, f"{self.name}:{stamp}")
 
     def due(self, after: int, now: float, grace: float) -> DueSlots:
-        """The slots later than `after` that are due. Older than `grace` seconds is missed."""
+        """The slots later than `after` that are due at `now`, both in Unix seconds.
+
+        Slots that are older than `grace` seconds count as missed.
+        """
         until, first = floor(now), self._cron.next(after)
         limit = ceil(now - grace) - 1
         missed = first if first <= limit else None

@@ -1,4 +1,4 @@
-"""The scheduler: enqueues tasks by cron expressions, each slot once over all processes."""
+"""The scheduler: enqueues tasks by cron expressions, each slot once among all processes."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ logger: logging.Logger = logging.getLogger("ltq.scheduler")
 
 
 class _Run:
-    """One run of a scheduler: any thread may stop it, and wait for its end."""
+    """One run of a scheduler. Any thread may stop it and wait for its end."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
@@ -34,12 +34,12 @@ class _Run:
         self.ended: Future[None] = Future()
 
     def stop(self) -> None:
-        """Let it end."""
+        """Tell it to stop."""
         with suppress(InvalidStateError):
             self.stopped.set_result(None)
 
     def end(self) -> None:
-        """Say that it has ended."""
+        """Note that it has ended."""
         with suppress(InvalidStateError):
             self.ended.set_result(None)
 
@@ -51,11 +51,11 @@ class Scheduler:
         scheduler.cron("*/5 * * * *", report.message("daily"))
         scheduler.start()
 
-    `broker_url` left out is `LTQ_BROKER_URL` of the environment, else `redis://localhost:6379`;
-    `broker` may be given instead. `tz` is the time zone of the schedules that name none: its name,
-    or a ZoneInfo; None is UTC. Run as many processes as you like: each slot of a schedule is
-    enqueued once, by whoever comes first, at the time of the broker's clock. Raises
-    `ConfigurationError`. `ltq.testing` moves its time in tests.
+    The default of `broker_url` is the environment's `LTQ_BROKER_URL`, else
+    `redis://localhost:6379`; `broker` may be given instead. `tz` is the time zone of schedules
+    without one: its name, or a ZoneInfo; None means UTC. Run as many processes as you like: the
+    first of them enqueues each slot of a schedule, once, by the broker's clock. Raises
+    `ConfigurationError`. In tests, `ltq.testing` moves its time.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Scheduler:
 
     @property
     def schedules(self) -> tuple[Schedule, ...]:
-        """The schedules declared."""
+        """The declared schedules."""
         return tuple(self._schedules.values())
 
     def cron(
@@ -92,17 +92,17 @@ class Scheduler:
         tz: Zone | None = None,
         misfire: Misfire = "once",
     ) -> None:
-        """Enqueue a message whenever a cron expression says so.
+        """Enqueue a message at each slot of a cron expression.
 
-        `expr` has five fields, or six with the seconds last, or is @hourly, @daily and such.
-        `message` is made by `task.message(...)`; its options hold for each slot's task, which is
-        sent anew. `name` is what the broker knows the schedule by: give one to what you may
-        change; left out it is made of the task, the expression and the arguments. `tz` is a zone's
-        name or a ZoneInfo, else the scheduler's. `misfire` is what becomes of slots that were
-        missed because no scheduler ran: "once" enqueues one task for all of them, "skip" none,
-        "all" one each, the latest thousand.
+        `expr` has five fields, or six with the seconds last, or is an alias such as @hourly or
+        @daily. `message` is made by `task.message(...)`; each slot sends a new task with its
+        arguments and options. `name` identifies the schedule in the broker: give one to a schedule
+        that you may change. By default it is made from the task, the expression and the arguments.
+        `tz` is the name of a time zone or a ZoneInfo; by default it is the scheduler's. `misfire`
+        says what happens to slots that were missed because no scheduler ran: "once" enqueues one
+        task for all of them, "skip" none, "all" one for each of the latest thousand.
 
-        A schedule that is new to the broker begins now. Raises `ConfigurationError` for a wrong
+        A schedule that is new to the broker starts now. Raises `ConfigurationError` for a wrong
         expression, zone, policy or name, a name used twice, and a message with an id or an eta.
         """
         zone = self._zone if tz is None else parse_zone(tz)
@@ -110,19 +110,19 @@ class Scheduler:
         self._add(schedule_message(timing, message))
 
     def register_worker(self, worker: Worker[Any]) -> None:
-        """Take over what a worker declares with `@worker.cron(...)`.
+        """Add the schedules that a worker declares with `@worker.cron(...)`.
 
-        Raises `ConfigurationError` for a schedule that is there already.
+        Raises `ConfigurationError` for a schedule that was added already.
         """
         for schedule in worker.schedules:
             self._add(schedule)
 
     def start(self) -> None:
-        """Run until SIGTERM, SIGINT or `stop()`, and block meanwhile."""
+        """Block, and run until SIGTERM, SIGINT or `stop()`."""
         asyncio.run(self._work(self._begin(), close=True))
 
     def start_background(self) -> None:
-        """Run in a thread of its own, which ends with `stop()`, or with the process."""
+        """Run in a thread of its own until `stop()`, or until the process exits."""
         run = self._begin()
         run.thread = threading.Thread(
             target=self._work_here, args=(run,), name="ltq-scheduler", daemon=True
@@ -130,9 +130,9 @@ class Scheduler:
         run.thread.start()
 
     async def stop(self) -> None:
-        """End the run, from whatever thread or event loop, and wait for its end.
+        """Stop the run and wait for its end, from any thread or event loop.
 
-        Nothing happens if there is none. In a program without an event loop:
+        Does nothing if it does not run. A program without an event loop calls
         `asyncio.run(scheduler.stop())`.
         """
         run = self._present()
@@ -146,8 +146,8 @@ class Scheduler:
     async def run(self) -> None:
         """Run until SIGTERM, SIGINT or `stop()`.
 
-        While the broker is away, or refuses a schedule, it tries again and logs a warning now and
-        then; the other schedules go on. Raises `ConfigurationError` if it runs already.
+        While the broker is away, or refuses a schedule, it tries again and logs a warning from time
+        to time; the other schedules go on. Raises `ConfigurationError` if it runs already.
         """
         await self._work(self._begin(), close=not self._shares_broker)
 
@@ -159,7 +159,7 @@ class Scheduler:
         self._schedules[schedule.key] = schedule
 
     def _present(self) -> _Run | None:
-        """The run under way, unless a fork left it in the parent."""
+        """The present run; None if there is none, or if it belongs to the parent of a fork."""
         run = self._run
         return None if run is None or run.process != os.getpid() else run
 
@@ -176,7 +176,7 @@ class Scheduler:
             logger.exception("the scheduler failed")
 
     async def _work(self, run: _Run, *, close: bool) -> None:
-        """Run until told to stop; `close` the connections of this event loop then."""
+        """Run until told to stop; with `close`, close the connections of this event loop then."""
         loop = SchedulerLoop(self.broker, self.schedules)
         stopped = asyncio.wrap_future(run.stopped)
         try:

@@ -1,4 +1,4 @@
-"""What can be known of tasks, queues and workers."""
+"""What a broker tells about tasks, queues and workers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,13 +26,13 @@ class Status(StrEnum):
     """Final: it returned a result."""
 
     FAILED = "failed"
-    """Final: it raised an error and is not tried again."""
+    """Final: it raised an error and is not retried."""
 
     REJECTED = "rejected"
-    """Final: `RejectError`, too old, undecodable, or it killed its workers too often."""
+    """Final: by `RejectError`, or as too old or undecodable, or because it killed its workers."""
 
     CANCELLED = "cancelled"
-    """Final: cancelled before it ended by itself."""
+    """Final: it was cancelled before it ended."""
 
     @property
     def is_final(self) -> bool:
@@ -45,13 +45,13 @@ _FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.REJECTED, Status.CAN
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a running task is, as it reports."""
+    """How far a running task is, according to its own reports."""
 
     current: float
-    """Units done."""
+    """How many units are done."""
 
     total: float | None = None
-    """Units in all; None if not known."""
+    """How many units there are; None if not known."""
 
     note: str = ""
     """A short text for people."""
@@ -74,32 +74,32 @@ class TaskState(Generic[R_co]):
     """When it became final."""
 
     dequeue_count: int = 0
-    """How often it was claimed by a worker."""
+    """How often a worker claimed it."""
 
     requeue_count: int = 0
-    """How often it went back to its queue: by retries that became due, recoveries, shutdowns."""
+    """How often it went back to its queue: for a retry, from a dead worker, or at a shutdown."""
 
     timeout: float | None = None
-    """Seconds one run may take, or None."""
+    """Seconds one run may take; None for no limit."""
 
     worker: str | None = None
-    """The worker that holds it or held it last."""
+    """The worker that holds it, or the last one that held it."""
 
     progress: Progress | None = None
     result: R_co | None = None
     error: str | None = None
-    """`"ValueError: text"` of the failing run, or the reason of a rejection."""
+    """`"ValueError: text"` of the run that failed, or the reason of a rejection."""
 
     error_type: str | None = None
     """The error's class name, as text."""
 
     traceback: str | None = None
-    """The remote traceback, as text."""
+    """The traceback of the worker, as text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStats:
-    """How many tasks of one queue are where."""
+    """How many tasks of a queue wait, run, and are dead."""
 
     queue: str
     pending: int
@@ -107,16 +107,16 @@ class QueueStats:
     working: int
     dead: int
     rate: float = 0.0
-    """Tasks a second that ended in a worker, on an average over the last minute."""
+    """Tasks per second that ended in a worker, averaged over the last minute."""
 
     by_priority: Mapping[str, int] = field(default_factory=dict)
     """The pending tasks by their priority: "high", "normal", "low"."""
 
     oldest: float | None = None
-    """Seconds the pending task has waited that waits longest; None where none does."""
+    """Seconds that the oldest pending task has waited; None if no task is pending."""
 
     overdue: int = 0
-    """Working tasks whose lease ended a minute ago or earlier: no worker took them over."""
+    """Working tasks whose lease ended at least a minute ago: no worker took them over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
-from ltq._aio.portal import BlockingPortal, open_portal
+from ltq._aio.portal import BlockingPortal, close_portal, open_portal
 from ltq.broker import Broker, BrokerSource
 from ltq.handle import Handle
 from ltq.state import TaskState
@@ -17,9 +17,10 @@ R_co = TypeVar("R_co", covariant=True, default=Any)
 class SyncHandle(Generic[R_co]):
     """A `Handle` whose methods wait instead of being awaited. `str(handle)` is its id.
 
-    From `task.send_sync(...)`, or `task.handle_sync(id)` in any process. Any thread may use it.
-    All of a process share one event loop in a background thread, and its connections. Where an
-    event loop runs, the methods raise `ConfigurationError`, because they would block that loop.
+    It comes from `task.send_sync(...)`, or in any process from `task.handle_sync(id)`. Any thread
+    may use it. All handles of a process share one event loop in a background thread, and its
+    connections. Within an event loop the methods raise `ConfigurationError`, because they would
+    block that loop.
     """
 
     __slots__ = ("_handle", "_source")
@@ -50,7 +51,7 @@ class SyncHandle(Generic[R_co]):
         return repr(self._handle).replace("Handle", "SyncHandle", 1)
 
     def _repr_html_(self) -> str:
-        """For notebooks: the task and its last known state. Nothing is looked up."""
+        """For notebooks: the task and its last known state. The broker is not called."""
         return self._handle._repr_html_()
 
     def __eq__(self, other: object) -> bool:
@@ -67,12 +68,12 @@ class SyncHandle(Generic[R_co]):
         return portal.call(self._source.broker, self._handle.state())
 
     def result(self, timeout: float | None = None) -> R_co:
-        """Wait for the end and return what the task returned, rebuilt from its annotation.
+        """Wait for the end and return the result of the task, with the type of its annotation.
 
-        Raises `TaskFailedError`, `TaskRejectedError` or `TaskCancelledError` when it ended
-        otherwise, `ResultTimeoutError` after `timeout` seconds (the task goes on),
-        `TaskNotFoundError` when there is no such task or its result has expired, `BrokerError`
-        when the broker cannot be reached.
+        Raises `TaskFailedError`, `TaskRejectedError` or `TaskCancelledError` if the task did not
+        complete, `ResultTimeoutError` after `timeout` seconds (the task goes on),
+        `TaskNotFoundError` if there is no such task or its result has expired, and `BrokerError`
+        if the broker cannot be reached.
         """
         portal = open_portal("await handle.result(...)")
         return portal.call(self._source.broker, self._handle.result(timeout))
@@ -86,16 +87,16 @@ class SyncHandle(Generic[R_co]):
         return portal.call(self._source.broker, self._handle.wait(timeout))
 
     def watch(self, timeout: float | None = None) -> Generator[TaskState[R_co], None, None]:
-        """Follow the task live: its present state first, each change seen, the final state last.
+        """Follow the task live: yields its present state, then its changes, then its final state.
 
-        A passing state may be missed when changes are quick; the final state never is. Raises
-        `ResultTimeoutError`, `TaskNotFoundError`, `BrokerError`.
+        If changes are quick, a state in between may be missed; the final state never is. Raises
+        `ResultTimeoutError` after `timeout` seconds, `TaskNotFoundError`, `BrokerError`.
         """
         portal = open_portal("async for state in handle.watch(...)")
         return _follow(portal, self._source.broker, self._handle.watch(timeout))
 
     def cancel(self) -> bool:
-        """Cancel the task, wherever it is; False if it was final already.
+        """Cancel the task, whether it waits or runs; return False if it was final already.
 
         Raises `TaskNotFoundError`, `BrokerError`.
         """
@@ -106,7 +107,7 @@ class SyncHandle(Generic[R_co]):
 def _follow(
     portal: BlockingPortal, broker: Broker, states: AsyncGenerator[TaskState[R_co], None]
 ) -> Generator[TaskState[R_co], None, None]:
-    one_at_a_time = asyncio.Lock()  # a step that was interrupted may not have ended yet
+    one_at_a_time = asyncio.Lock()  # an interrupted step may still run
 
     async def step() -> TaskState[R_co] | None:
         async with one_at_a_time:
@@ -120,5 +121,15 @@ def _follow(
         while (state := portal.call(broker, step())) is not None:
             yield state
     finally:
-        # Not waited for: a garbage collection may end this generator, in any thread.
+        # Do not wait: a garbage collection may end this generator, in any thread.
         portal.tell(broker, end())
+
+
+def close_sync() -> None:
+    """Close the connections that synchronous calls of this process have opened, and their thread.
+
+    This happens by itself when the process exits. Call it before a fork, or at the end of a test
+    that looks for open connections. The next synchronous call opens new ones. It may be called from
+    any thread; calls in progress raise `BrokerError`.
+    """
+    close_portal()

@@ -9,7 +9,6 @@ from typing_extensions import ParamSpec, TypeVar, Unpack
 
 from ltq._aio.portal import open_portal
 from ltq._codec.call import CallCodec
-from ltq._names import new_id
 from ltq._sender.envelopes import EnvelopeMaker
 from ltq._sender.prepared import PreparedMessage
 from ltq._sender.publish import CountingPublisher, publish
@@ -17,6 +16,7 @@ from ltq.broker import BrokerSource
 from ltq.events import EventStream
 from ltq.handle import Handle
 from ltq.message import Message
+from ltq.names import new_id
 from ltq.options import SendOptions, TaskConfig, parse_send_options
 from ltq.sync import SyncHandle
 
@@ -25,25 +25,24 @@ R = TypeVar("R", default=Any)
 
 
 class SendHook:
-    """What may look at each message before it is sent: every middleware may."""
+    """What is called with each message before it is sent. Every middleware is one."""
 
     options: ClassVar[frozenset[str]] = frozenset()
-    """Options that it implements."""
+    """The task options that it implements."""
 
     def on_send(self, message: Message[Any], task: "Task[..., Any]") -> None:
-        """Called in the process that sends, for each message, before it goes to the broker.
+        """Called for each message before it goes to the broker, in the process that sends.
 
-        What it writes to `message.ctx` travels with the message, as JSON, and is in
-        `message.ctx` where the message runs. A plain method: it must not block. An `LtqError` it
-        raises is raised by `send`, and nothing is sent. Any other error is logged, what the hook
-        wrote is dropped, and the message is sent.
+        What it writes to `message.ctx` travels with the message, as JSON, to the worker. It is a
+        plain method and must not block. If it raises an `LtqError`, `send` raises that and sends
+        nothing. Any other error is logged, what the hook wrote is dropped, and the message is sent.
         """
 
 
 class Task(Generic[P, R]):
     """A function that can be sent to workers: made by `@worker.task(...)`.
 
-    Calling it runs the function here and now; `send` lets a worker run it.
+    Calling it runs the function in this process; `send` lets a worker run it.
     """
 
     name: str
@@ -57,9 +56,9 @@ class Task(Generic[P, R]):
     options: Mapping[str, Any]
     """The options as they were declared."""
     config: TaskConfig
-    """The options checked, with all durations in seconds."""
+    """The checked options, with all durations in seconds."""
     result_ttl: float
-    """Seconds that the final state is kept: the task's own, or its worker's."""
+    """Seconds that the final state is kept, by the task's option or its worker's."""
 
     _source: BrokerSource
     _codec: CallCodec
@@ -71,14 +70,14 @@ class Task(Generic[P, R]):
         return f"<Task {self.name}>"
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function here and now; a plain `def` runs in a thread."""
+        """Run the function in this process; a plain `def` runs in a thread."""
         if self.is_async:
             coroutine = cast(Callable[P, Awaitable[R]], self.fn)
             return await coroutine(*args, **kwargs)
         return await asyncio.to_thread(cast(Callable[P, R], self.fn), *args, **kwargs)
 
     def message(self, *args: P.args, **kwargs: P.kwargs) -> Message[R]:
-        """A call to be sent later, by `send_many` or a scheduler. The arguments are checked now.
+        """A message to be sent later, by `send_many` or a scheduler. The arguments are checked now.
 
         Raises `InvalidArgumentsError`.
         """
@@ -96,10 +95,10 @@ class Task(Generic[P, R]):
     async def send(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """Let a worker run the task with these arguments.
 
-        Raises `InvalidArgumentsError` (nothing was sent), `QueueFullError` (`max_pending`
-        reached), `ConfigurationError` (another task has this id, or `with_options` gave a
+        Raises `InvalidArgumentsError` (nothing was sent), `QueueFullError` (`max_pending` is
+        reached), `ConfigurationError` (another task has this id, or `with_options` set a
         `max_tries` that no middleware of the worker implements), `BrokerError` (the broker did
-        not answer in time), and the errors of LTQ that `Middleware.on_send` raises.
+        not answer in time), and any `LtqError` that `Middleware.on_send` raises.
         """
         envelope = self._envelopes.of_call(args, kwargs, self)
         full_timeout = self._envelopes.full_timeout
@@ -108,7 +107,7 @@ class Task(Generic[P, R]):
         return self.handle(ids[0])
 
     async def send_many(self, messages: Sequence[Message[R]]) -> list[Handle[R]]:
-        """Send messages of this task in as few calls as possible; the handles are in their order.
+        """Send messages of this task in as few calls as possible; return handles in their order.
 
         Raises what `send` raises. All arguments are checked before anything is sent. With
         `max_pending`, the messages that still fit are sent before `QueueFullError` is raised.
@@ -119,11 +118,11 @@ class Task(Generic[P, R]):
     def send_sync(self, *args: P.args, **kwargs: P.kwargs) -> SyncHandle[R]:
         """`send` for code without an event loop: a Django view, a script, a plain `def` task.
 
-        Works from any thread, also after a fork; `on_send` of the middleware runs in the caller's
-        thread. Raises what `send` raises, and `ConfigurationError` where an event loop runs,
+        It works from any thread, also after a fork; `on_send` of the middleware runs in the
+        caller's thread. Raises what `send` raises, and `ConfigurationError` within an event loop,
         because it would block that loop.
         """
-        open_portal(f"await {self.name}.send(...)")  # before the arguments are looked at
+        open_portal(f"await {self.name}.send(...)")  # before the arguments are checked
         return self.send_many_sync([self.message(*args, **kwargs)])[0]
 
     def send_many_sync(self, messages: Sequence[Message[R]]) -> list[SyncHandle[R]]:
@@ -134,7 +133,7 @@ class Task(Generic[P, R]):
         return [self.handle_sync(task_id) for task_id in ids]
 
     def with_options(self, **options: Unpack[SendOptions]) -> "Task[P, R]":
-        """The same task, with options for what is sent through it.
+        """The same task, with options for tasks that are sent through it.
 
             await fetch.with_options(delay=30, priority="high").send("python/cpython")
 
@@ -147,7 +146,7 @@ class Task(Generic[P, R]):
         return other
 
     def handle(self, id: str) -> Handle[R]:  # noqa: A002  the field's name for it
-        """The handle of a task that was sent, from any process. Nothing is looked up yet."""
+        """The handle of a task that was sent by any process. The broker is not called yet."""
         return Handle(
             self._source,
             id,
@@ -158,13 +157,13 @@ class Task(Generic[P, R]):
         )
 
     def handle_sync(self, id: str) -> SyncHandle[R]:  # noqa: A002  the field's name for it
-        """`handle` for code without an event loop: of a task that was sent, from any process."""
+        """`handle` for code without an event loop."""
         return SyncHandle(self._source, self.handle(id))
 
     def _publish_all(
         self, broker: CountingPublisher, messages: Sequence[Message[R]]
     ) -> Coroutine[Any, Any, list[str]]:
-        """Make the envelopes here and now; the coroutine then sends them."""
+        """Make the envelopes at once, and return the coroutine that sends them."""
         envelopes = self._envelopes.of_messages(messages, self)
         full_timeout = self._envelopes.longest_full_timeout(messages)
         return publish(broker, envelopes, self._events, full_timeout=full_timeout)

@@ -1,4 +1,4 @@
-"""The worker: where tasks are declared, and what runs them."""
+"""The worker: it declares tasks, and runs them."""
 
 import asyncio
 import inspect
@@ -19,7 +19,6 @@ from ltq._aio.signals import stop_on_signals
 from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
 from ltq._declared import DeclaredTask
-from ltq._names import check_name
 from ltq._scheduler.declare import Timing, schedule_tasks
 from ltq._worker.run import RunConfig, WorkerRun
 from ltq._worker.validation import check_tasks
@@ -29,6 +28,7 @@ from ltq.errors import ConfigurationError, LifespanError
 from ltq.events import DEFAULT_BUFFER, Event, EventReader, EventStream
 from ltq.logger import get_logger
 from ltq.middleware import Middleware, default_stack
+from ltq.names import check_name
 from ltq.options import (
     DEFAULT_RESULT_TTL,
     Seconds,
@@ -54,7 +54,7 @@ def default_broker_url() -> str:
 
 
 class TaskDecorator(Protocol):
-    """What `@worker.task(...)` does to a function: types are kept."""
+    """What `@worker.task(...)` returns: a decorator that keeps the types of its function."""
 
     @overload
     def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
@@ -70,16 +70,17 @@ class Worker(Generic[L_co]):
         @worker.task(max_tries=3)
         async def send_email(to: str, subject: str) -> None: ...
 
-    `broker_url` left out is `LTQ_BROKER_URL` of the environment, else `redis://localhost:6379`;
-    `broker` may be given instead. `concurrency` is how many tasks run at once, `lease` how many
-    seconds a dead worker's tasks stay its own, `shutdown_timeout` how many seconds running tasks
-    get to end, `result_ttl` how long final states stay (a timedelta or seconds). `lifespan` makes
-    an async context manager that is entered while the worker runs; tasks find its value as
-    `worker.resource`, and `Worker[Database]` is one whose lifespan gives a `Database`.
-    `serializer` is "json", "msgpack", or an object with `dumps` and `loads`. `max_payload` is how
-    many bytes the arguments or the result of one task may take. Raises `ConfigurationError`.
+    The default of `broker_url` is the environment's `LTQ_BROKER_URL`, else
+    `redis://localhost:6379`; `broker` may be given instead. `concurrency` is how many tasks run at
+    once. After `lease`, tasks of a dead worker run elsewhere; after `shutdown_timeout`, tasks that
+    still run at a shutdown are requeued; after `result_ttl`, final states are removed. Each of the
+    three is a timedelta or seconds. `lifespan` makes an async context manager that is entered while
+    the worker runs; its value is `worker.resource` in tasks, and `Worker[Database]` is a worker
+    whose lifespan yields a `Database`. `serializer` is "json", "msgpack", or an object with `dumps`
+    and `loads`. `max_payload` is how many bytes the arguments or the result of one task may take.
+    Raises `ConfigurationError`.
 
-    Nothing connects before the first use. `async with worker:` runs it beside your own code.
+    It connects to the broker at its first use. `async with worker:` runs it beside your own code.
     """
 
     def __init__(  # noqa: PLR0913  the contract's signature
@@ -127,43 +128,43 @@ class Worker(Generic[L_co]):
 
     @property
     def tasks(self) -> Mapping[str, Task[..., Any]]:
-        """The tasks declared, by name."""
+        """The declared tasks, by name."""
         return MappingProxyType(self._tasks)
 
     @property
     def schedules(self) -> Sequence[Schedule]:
-        """What was declared with `cron`."""
+        """The schedules that were declared with `cron`."""
         return tuple(self._schedules)
 
     @property
     def resource(self) -> L_co:
-        """What `lifespan` gave to the run around here, in a task or middleware; None without one.
+        """The value of `lifespan`, for tasks and middleware; None without a lifespan.
 
-        Each run has a value of its own: of an `App`, of several `run` calls in threads. Raises
-        `ConfigurationError` outside.
+        Each run has its own value: in an `App`, or if several threads call `run`. Raises
+        `ConfigurationError` outside a run.
         """
         try:
             return self._resource.get()
         except LookupError:
             raise ConfigurationError(
-                f"worker {self.name!r}: its resource was asked for outside its running tasks"
+                f"worker {self.name!r}: its resource cannot be used outside its running tasks"
             ) from None
 
     def subscribe(self, callback: Callable[[Event], object]) -> Callable[[], None]:
-        """Call `callback` with each `Event` of this worker in this process; returns the undo.
+        """Call `callback` with each `Event` of this worker in this process.
 
-        It is called where the event happens: in the event loop that runs the worker, and for
-        ENQUEUED in the one that sends. So it must not block, and with an `App` it is called from
-        several threads. What it raises is logged and hurts nothing. Raises `ConfigurationError`
-        for a coroutine function.
+        Returns a function that ends the subscription. `callback` is called where the event
+        happens: in the event loop that runs the worker, and for ENQUEUED in the one that sends. So
+        it must not block, and with an `App` it is called from several threads. Its errors are
+        logged and have no other effect. Raises `ConfigurationError` for a coroutine function.
         """
         return self._events.subscribe(callback)
 
     def events(self, buffer: int = DEFAULT_BUFFER) -> EventReader:
         """The events of this worker in this process from now on: `async for event in ...`.
 
-        Ends with `aclose`, its own or the worker's. Of what was not read yet the latest `buffer`
-        events are kept; how many older ones were lost is logged, and is in `dropped`.
+        The iteration ends with `aclose`, its own or the worker's. The latest `buffer` unread events
+        are kept; the number of older ones that were lost is logged, and is in `dropped`.
         """
         return self._events.read(buffer)
 
@@ -185,7 +186,7 @@ class Worker(Generic[L_co]):
 
         An `async def` runs in the event loop, a plain `def` in a thread. Raises
         `ConfigurationError` for an unknown or wrong option, a name used twice, or an annotation
-        that cannot travel.
+        whose values cannot be sent.
         """
         frame = inspect.currentframe()
         caller = frame.f_back if frame is not None else None
@@ -208,59 +209,59 @@ class Worker(Generic[L_co]):
         tz: Zone | None = None,
         misfire: Misfire = "once",
     ) -> ScheduleDecorator:
-        """Enqueue a task that needs no arguments by a cron expression: above `@worker.task`.
+        """Enqueue a task without arguments at each slot of a cron expression.
 
-        It is what `Scheduler.cron` says, with UTC where no `tz` is given. `ltq run
-        --with-scheduler` runs it beside the worker, `Scheduler.register_worker` elsewhere. Raises
-        `ConfigurationError`.
+        The decorator goes above `@worker.task`. Its options are those of `Scheduler.cron`, with UTC
+        as the default of `tz`. `ltq run --with-scheduler` runs the schedule beside the worker,
+        `Scheduler.register_worker` elsewhere. Raises `ConfigurationError`.
         """
         timing = Timing(expr=expr, name=name, tz=tz, misfire=misfire)
         return schedule_tasks(timing, self._tasks, self._schedules)
 
     async def run(self, *, burst: bool = False) -> None:
-        """Run tasks until SIGTERM, SIGINT or `stop()`; with `burst` until none is due or running.
+        """Run tasks until SIGTERM, SIGINT or `stop()`; with `burst`, until none is due or running.
 
-        On a stop no more is claimed, running tasks get `shutdown_timeout` seconds to end, and
-        the rest is requeued with no try used up; a second signal does that at once. Cancelling
-        `run` requeues at once as well. Raises `ConfigurationError` for a task option whose
-        middleware is missing, `BrokerError` if the broker does not answer at the start,
-        `LifespanError` if the lifespan fails.
+        Then it claims no more. Running tasks get `shutdown_timeout` seconds to end; the rest are
+        requeued, which uses up no try. A second signal requeues them at once, and so does
+        cancelling `run`. Raises `ConfigurationError` for a task option whose middleware is missing,
+        `BrokerError` if the broker does not answer at the start, and `LifespanError` if the
+        lifespan fails.
         """
         await self._work(burst=burst, signals=True)
 
     def stop(self, *, now: bool = False) -> None:
-        """Let `run` end: from a task, another thread, or a signal handler.
+        """Stop `run`. It may be called from a task, another thread, or a signal handler.
 
-        With `now` running tasks go back to their queue at once.
+        With `now`, running tasks go back to their queues at once.
         """
         self._stopped_early = self._starting > 0
         for run in list(self._runs):
             run.stop(now=now)
 
     def health(self) -> list[WorkerHealth]:
-        """How its present runs are doing, one each; empty before it runs. From any thread."""
+        """The health of each of its present runs; empty before it runs. From any thread."""
         return [run.health() for run in list(self._runs)]
 
     async def aclose(self) -> None:
-        """Close the broker's connections of this event loop, and end its readers of events.
+        """Close the broker's connections in this event loop, and end readers of events here.
 
-        Those of other event loops end as well, unless the worker still runs.
+        Readers in other event loops end as well, unless the worker still runs.
         """
         self._events.end(everywhere=not self._runs)
         await self.broker.aclose()
 
     async def __aenter__(self) -> Self:
-        """Run beside the code of the block."""
+        """Run the worker beside the code of the block."""
         if self._embedded is not None:
             raise ConfigurationError(f"worker {self.name!r} runs in an `async with` already")
         begun = asyncio.Event()
-        # It runs lifespan and tasks, which see the context variables set around the block. Signals
-        # are left to the program around it.
+        # Its context is that of the block, so lifespan and tasks see context variables set there.
+        # It does not handle signals: the program around it does.
         work = asyncio.create_task(self._work(begun=begun.set), name=f"ltq-worker-{self.name}")
         try:
             await first_of(begun.wait(), asyncio.wait([work]), name="ltq-worker-begin")
             if not begun.is_set():
-                await work  # it could not begin: this raises
+                await work  # it could not begin, so this raises the reason
         except BaseException:
             await cancel_all([work])
             await self.aclose()
@@ -293,7 +294,7 @@ class Worker(Generic[L_co]):
             await run.run()
 
     async def _start(self, stack: AsyncExitStack, burst: bool) -> WorkerRun:
-        """Enter what surrounds a run. A `stop` meanwhile is not forgotten."""
+        """Check the worker, enter its lifespan and make the run. A `stop` meanwhile counts."""
         self._starting += 1
         self._stopped_early = False
         try:
@@ -322,7 +323,7 @@ class Worker(Generic[L_co]):
             manager = self.lifespan(self)
             if not isinstance(manager, AbstractAsyncContextManager):
                 raise TypeError(
-                    f"{manager!r} is no async context manager: is @asynccontextmanager missing?"
+                    f"{manager!r} is not an async context manager: is @asynccontextmanager missing?"
                 )
             resource = await manager.__aenter__()
         except Exception as error:
@@ -337,13 +338,13 @@ class Worker(Generic[L_co]):
         raised: BaseException | None,
         trace: TracebackType | None,
     ) -> bool | None:
-        """Leave the lifespan. What it lets through is raised by the run as it is."""
+        """Leave the lifespan. An error of the run that it lets through is raised unchanged."""
         try:
             return await manager.__aexit__(kind, raised, trace)
         except Exception as error:
             if error is raised:
                 raise
-            raise self._lifespan_error("has ended, but not well", error) from error
+            raise self._lifespan_error("failed while stopping", error) from error
 
     def _lifespan_error(self, what: str, error: Exception) -> LifespanError:
         self.logger.debug("the lifespan failed", exc_info=error)

@@ -1,5 +1,5 @@
 """The one poller of the tests: that of the conformance suite."""
 
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._support.eventually import eventually
 
 __all__ = ["eventually"]

@@ -10,7 +10,7 @@ import pytest
 
 import ltq
 from ltq import App, Message, Middleware, Task, Worker
-from ltq._names import new_id
+from ltq.names import new_id
 
 
 class Note(Middleware):

@@ -49,6 +49,14 @@ def test_an_unknown_scheme_names_those_that_are_known(url: str) -> None:
         Broker.from_url(url)
 
 
+def test_an_entry_point_that_makes_something_else_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ltq.broker.base.broker_factory", lambda _: str)
+    with pytest.raises(ltq.ConfigurationError, match="entry point of mine:// gave 'mine://a'"):
+        Broker.from_url("mine://a")
+
+
 @pytest.mark.slow
 async def test_no_server_is_a_broker_error_in_time(unused_tcp_port: int) -> None:
     worker = ltq.Worker("shop", broker_url=f"redis://:secret@127.0.0.1:{unused_tcp_port}")

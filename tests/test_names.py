@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltq._names import check_name, consumer_name, namespace_of, new_id
 from ltq.errors import ConfigurationError
 from ltq.message import lane_of
+from ltq.names import check_name, consumer_name, namespace_of, new_id
 from ltq.worker import Worker
 
 ALLOWED = string.ascii_letters + string.digits + "_.:-"
@@ -111,7 +111,7 @@ class TestNewId:
 
     def test_not_after_a_fork_either(self) -> None:
         script = (
-            "import os; from ltq._names import new_id; new_id(); child = os.fork();"
+            "import os; from ltq.names import new_id; new_id(); child = os.fork();"
             "os.write(1, new_id().encode()); child and os.waitpid(child, 0)"
         )
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)

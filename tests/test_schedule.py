@@ -13,9 +13,9 @@ import pytest
 
 import ltq
 from ltq import ConfigurationError, Scheduler
-from ltq._names import new_id
 from ltq._scheduler.loop import SchedulerLoop
 from ltq.brokers.memory import MemoryBroker
+from ltq.names import new_id
 from ltq.schedule import MAX_MISSED
 from ltq.scheduler import Misfire
 from tests.eventually import eventually

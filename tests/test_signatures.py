@@ -31,25 +31,26 @@ ALLOWED = {
         "ltq.middleware.prometheus.Prometheus.__call__",
         "ltq.middleware.prometheus.Prometheus.on_send",
         "ltq.middleware.sentry.Sentry.__call__",
-        "ltq.testing.Box.task",
+        "ltq.testing.box.Box.task",
+        "ltq.testing.box.box_of",
     },
     "States of all types stand together: of whatever task failed, or of a worker's tasks.": {
         "ltq.errors.TaskError.__init__",
         "ltq.errors.TaskError.__reduce__",
-        "ltq.testing.Box.drain",
-        "ltq.testing.drain",
+        "ltq.testing.box.Box.drain",
+        "ltq.testing.box.drain",
     },
     "Workers stand together, whatever their lifespans give; a lifespan may name its own.": {
         "ltq.worker.Worker.__init__",
         "ltq.app.App.register_worker",
         "ltq.app.App.workers",
         "ltq.scheduler.Scheduler.register_worker",
-        "ltq.testing.Box.__init__",
-        "ltq.testing.Box.workers",
-        "ltq.testing.use",
+        "ltq.testing.box.Box.__init__",
+        "ltq.testing.box.Box.workers",
+        "ltq.testing.box.use",
         "ltq.testing.plugin.ltq_box",
         "ltq.testing.plugin.ltq_targets",
-        "ltq.testing.drain",
+        "ltq.testing.box.drain",
     },
     "Arguments as they came, and what middleware keeps beside them: the decorator knows more.": {
         "ltq.message.Message.args",
@@ -69,7 +70,7 @@ ALLOWED = {
     "Coroutines and asyncio's tasks: what is sent into them, or what somebody else's return.": {
         "ltq.worker.TaskDecorator.__call__",
         "ltq.worker.Worker.task",
-        "ltq.testing.Box.running",
+        "ltq.testing.box.Box.running",
     },
 }
 """Who may say `Any`, by the reason."""
@@ -116,7 +117,7 @@ class TestSurface:
             "ltq.task.Task.send",
             "ltq.worker.Worker.middlewares",
             "ltq.broker.roles.Settler.finish",
-            "ltq.testing.assert_sent",
+            "ltq.testing.assertions.assert_sent",
             "ltq.state.TaskState.result",
         }
 

@@ -10,11 +10,11 @@ from devtools.chaos import jobs
 from devtools.chaos.load import Notes
 from devtools.workers import WorkerProcess
 from ltq.broker import Broker
-from ltq.brokers.redis import _keys
+from ltq.brokers.redis._server import keys
 
-_TABLE = Path(_keys.__file__).parent / "lua" / "README.md"
+_TABLE = Path(keys.__file__).parent / "lua" / "README.md"
 
-_IDLE = ("ltq:namespaces", f"{_keys.prefix(jobs.NAME)}lanes", f"{_keys.prefix(jobs.NAME)}wake:")
+_IDLE = ("ltq:namespaces", f"{keys.prefix(jobs.NAME)}lanes", f"{keys.prefix(jobs.NAME)}wake:")
 """What keys that stay without a TTL begin with, once nothing is left to do."""
 
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT", re.MULTILINE)
@@ -28,7 +28,7 @@ def bounded_keys(table: Path = _TABLE) -> list[re.Pattern[str]]:
     for line in table.read_text("utf-8").splitlines():
         cells = [cell.strip() for cell in line.split("|")]
         if len(cells) > 5 and cells[5].startswith("bounded"):
-            whole = cells[1].strip("`").replace("…", _keys.prefix(jobs.NAME))
+            whole = cells[1].strip("`").replace("…", keys.prefix(jobs.NAME))
             parts = [re.escape(part) for part in re.split(r"<\w+>", whole)]
             patterns.append(re.compile("(.+)".join(parts)))
     return patterns

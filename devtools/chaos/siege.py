@@ -16,7 +16,7 @@ from devtools.chaos.say import say, table
 from devtools.chaos.squad import Squad
 from devtools.chaos.stage import Stage
 from devtools.chaos.timeline import Timeline
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._support.eventually import eventually
 
 DRAINED = 90.0
 """Seconds in which everything sent has to have ended when the faults are over."""

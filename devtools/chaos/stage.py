@@ -19,7 +19,7 @@ from devtools.workers import Fleet, WorkerProcess
 from ltq import Task
 from ltq.broker import Broker
 from ltq.brokers.redis import RedisBroker
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._support.eventually import eventually
 
 AOF = ("--appendonly", "yes", "--appendfsync", "everysec")
 

@@ -1,1 +1,1 @@
-"""What the rest of LTQ needs of asyncio, threads and time; nothing here knows what a task is."""
+"""What LTQ needs from asyncio, threads and time. Nothing here knows the tasks of a queue."""

@@ -4,7 +4,7 @@ from ltq._aio.clock import Jitter, jittered
 
 
 class ExponentialBackoff:
-    """Each pause is twice the one before, from `first` to `longest` seconds, minus its jitter."""
+    """Pauses that double from `first` to `longest` seconds, each shortened by some jitter."""
 
     def __init__(self, first: float, longest: float, *, jitter: Jitter = jittered) -> None:
         self._first = first

@@ -1,4 +1,4 @@
-"""Group commit: what comes while a call is under way goes out together in the next one."""
+"""Group commit: items that arrive during one call share the next."""
 
 import asyncio
 import logging
@@ -12,14 +12,17 @@ logger = logging.getLogger("ltq")
 T = TypeVar("T")
 R = TypeVar("R")
 
+_Item = tuple[T, "asyncio.Future[R]"]
+"""An item, and the future of its answer."""
+
 
 class Batcher(Service, Generic[T, R]):
     """Joins single items into calls of `flush`, one call at a time, in one event loop.
 
-    It starts with the first item. What comes while a call is under way shares the next one. An
-    error of a call is given to each item of it, and where it `is_lasting` to all that wait as
-    well; the next call starts afresh. `drain` waits until every item has its answer; `aclose`
-    cancels those that have none.
+    It starts with the first item. Items that arrive during a call share the next one, at most
+    `limit` at a time. Each item of a call that fails gets its error; if `is_lasting(error)`, so do
+    the items that wait, since they would fail in the same way. `drain` waits until every
+    submitted item has its answer; `aclose` cancels those that have none.
     """
 
     def __init__(
@@ -34,8 +37,10 @@ class Batcher(Service, Generic[T, R]):
         self._flush = flush
         self._is_lasting = is_lasting
         self._limit = limit
-        self._items: list[tuple[T, asyncio.Future[R]]] = []
+        self._items: list[_Item[T, R]] = []
+        """The items that wait for the next call."""
         self._called = 0
+        """How many items are in the present call."""
 
     @property
     def pending(self) -> int:
@@ -43,19 +48,17 @@ class Batcher(Service, Generic[T, R]):
         return len(self._items) + self._called
 
     async def call(self, item: T) -> R:
-        """Add an item and wait for its answer; where nothing is under way, in a call of its own.
-
-        That spares a lonely caller a turn of the loop and a task.
-        """
+        """Add an item and wait for its answer."""
         if self._items or self._called or self.is_running:
             return await self.submit(item)
+        # Nothing is in progress: call `flush` right here, which spares a task and a turn of the
+        # event loop. Items that arrive meanwhile wait, as during any other call.
         self._called = 1
         try:
             answers = await self._flush([item])
         except Exception as error:
             if self._is_lasting(error):
-                waiting, self._items = self._items, []
-                _fail(waiting, error)
+                _fail(self._take_waiting(), error)
             raise
         finally:
             self._called = 0
@@ -67,17 +70,17 @@ class Batcher(Service, Generic[T, R]):
         """Add an item; the future gets its answer."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._items.append((item, future))
-        if len(self._items) == 1 and not self._called:  # else it runs already
+        if len(self._items) == 1 and not self._called:  # otherwise it is running already
             self.start()
         return future
 
     def stop(self) -> None:
-        """Do nothing: what was submitted is still flushed, and nothing else runs."""
+        """Do nothing: it runs only while there are items to flush."""
 
     async def aclose(self) -> None:
-        """Cancel the call under way, and all items without an answer."""
+        """Cancel the call in progress, and all items without an answer."""
         await super().aclose()
-        self._cancel_items()
+        _cancel(self._take_waiting())
 
     async def _run(self) -> None:
         try:
@@ -85,36 +88,44 @@ class Batcher(Service, Generic[T, R]):
                 batch = self._items[: self._limit]
                 del self._items[: self._limit]
                 self._called = len(batch)
-                await self._call(batch)
+                await self._flush_batch(batch)
         finally:
             self._called = 0
-            self._cancel_items()  # there are some only when it is cancelled: the loop is closing
+            _cancel(self._take_waiting())  # there are some only if the loop is closing
 
-    async def _call(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
+    async def _flush_batch(self, batch: "list[_Item[T, R]]") -> None:
+        """Call `flush` once, and give each item its answer, or the error of the call."""
         try:
             answers = await self._flush([item for item, _ in batch])
             if len(answers) != len(batch):
                 raise ValueError(f"{len(answers)} answers to {len(batch)} items")
-        except BaseException as error:
-            if isinstance(error, Exception) and self._is_lasting(error):
-                batch, self._items = batch + self._items, []
+        except Exception as error:
             _fail(batch, error)
-            if not isinstance(error, Exception):
-                raise
-            return
-        for (_, future), answer in zip(batch, answers, strict=True):
-            if not future.done():
-                future.set_result(answer)
+            if self._is_lasting(error):
+                _fail(self._take_waiting(), error)
+        except BaseException:
+            _cancel(batch)
+            raise
+        else:
+            _answer(batch, answers)
 
-    def _cancel_items(self) -> None:
+    def _take_waiting(self) -> "list[_Item[T, R]]":
         items, self._items = self._items, []
-        for _, future in items:
-            future.cancel()
+        return items
 
 
-def _fail(batch: list[tuple[T, asyncio.Future[R]]], error: BaseException) -> None:
+def _answer(batch: "list[_Item[T, R]]", answers: Sequence[R]) -> None:
+    for (_, future), answer in zip(batch, answers, strict=True):
+        if not future.done():
+            future.set_result(answer)
+
+
+def _fail(batch: "list[_Item[T, R]]", error: Exception) -> None:
     for _, future in batch:
-        if not isinstance(error, Exception):
-            future.cancel()
-        elif not future.done():
+        if not future.done():
             future.set_exception(error)
+
+
+def _cancel(batch: "list[_Item[T, R]]") -> None:
+    for _, future in batch:
+        future.cancel()

@@ -1,18 +1,18 @@
-"""Time and chance, so that they can be given."""
+"""Time and chance, as functions that tests can replace."""
 
 import random
 import time
 from collections.abc import Callable
 
 Clock = Callable[[], float]
-"""Gives seconds: Unix time, or (`time.monotonic`) time that never goes back."""
+"""Returns seconds: Unix time, or time that never goes back (`time.monotonic`)."""
 
 system_clock: Clock = time.time
 
 Jitter = Callable[[float], float]
-"""Gives a pause somewhat shorter than the one asked for, in seconds."""
+"""Returns a pause somewhat shorter than the one it is given, both in seconds."""
 
 
 def jittered(seconds: float) -> float:
-    """Anywhere in the later half of a pause: those who failed together return apart."""
+    """A random time in the later half of a pause: callers that failed together spread out."""
     return seconds * random.uniform(0.5, 1.0)

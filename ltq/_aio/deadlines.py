@@ -1,17 +1,18 @@
-"""Deadlines of many short waits, kept by one timer."""
+"""Deadlines of many short waits, with one timer for all."""
 
 import asyncio
 from contextvars import Context
 from types import TracebackType
 
 _RESOLUTION = 0.001
-"""Seconds that a timer may be early: uvloop's are whole milliseconds."""
+"""Seconds by which a timer may be early: uvloop counts whole milliseconds."""
 
 
 class Deadlines:
-    """Ends what takes too long in one event loop, as `asyncio.timeout` does.
+    """Cancels what takes too long in one event loop, as `asyncio.timeout` does.
 
-    A timer for each of thousands of calls a second would cost as much as the calls' own work.
+    It has one timer for all deadlines. With thousands of calls a second, a timer for each would
+    cost as much as the calls themselves.
     """
 
     def __init__(self) -> None:
@@ -19,21 +20,21 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def within(self, seconds: float) -> "Deadline":
-        """`with` it, the running task has so long; then `TimeoutError` is raised."""
+        """A context manager that raises `TimeoutError` if its block takes longer than `seconds`."""
         return Deadline(self, seconds)
 
     def add(self, deadline: "Deadline", loop: asyncio.AbstractEventLoop) -> None:
-        """Watch a deadline."""
+        """Start to watch a deadline."""
         self._open.add(deadline)
         if self._timer is None or deadline.at < self._timer.when():
             self._set(deadline.at, loop)
 
     def discard(self, deadline: "Deadline") -> None:
-        """Watch it no longer. The timer stays: the next call most likely has a use for it."""
+        """Stop watching a deadline. The timer stays: the next deadline can probably use it."""
         self._open.discard(deadline)
 
     def close(self) -> None:
-        """Drop the timer, unless something is still under way."""
+        """Drop the timer, unless a deadline is still watched."""
         if self._timer is not None and not self._open:
             self._timer.cancel()
             self._timer = None
@@ -41,7 +42,7 @@ class Deadlines:
     def _set(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        # In a context of its own: that of whoever calls first would live as long as calls are made.
+        # In an empty context: otherwise the first caller's would live as long as calls are made.
         self._timer = loop.call_at(when, self._check, loop, context=Context())
 
     def _check(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -55,7 +56,7 @@ class Deadlines:
 
 
 class Deadline:
-    """One wait of one task; made by `Deadlines.within`."""
+    """The deadline of one block in one asyncio task; made by `Deadlines.within`."""
 
     __slots__ = ("_cancelling", "_expired", "_owner", "_seconds", "_task", "at")
 
@@ -67,7 +68,7 @@ class Deadline:
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         if task is None:
-            raise RuntimeError("a deadline needs a task: only that can be cancelled")
+            raise RuntimeError("a deadline needs an asyncio task, which it can cancel")
         self._task = task
         self._cancelling = task.cancelling()
         self._expired = False
@@ -86,6 +87,6 @@ class Deadline:
             raise TimeoutError from error
 
     def expire(self) -> None:
-        """The time is up."""
+        """Cancel the task: the time is up."""
         self._expired = True
         self._task.cancel()

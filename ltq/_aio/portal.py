@@ -1,4 +1,4 @@
-"""The way from synchronous code into an event loop: one, in a thread, for each process."""
+"""The way from synchronous code into an event loop: one loop in a thread for each process."""
 
 import asyncio
 import atexit
@@ -14,16 +14,16 @@ from ltq.errors import BrokerError, ConfigurationError
 T = TypeVar("T")
 
 _CLOSE_WITHIN = 3.0
-"""Seconds that closing may take: a process that ends shall not hang."""
+"""Most seconds that closing takes, so that the process can exit."""
 
-_CLOSED = "the connections of the synchronous calls are closed: by close_sync, a fork or the end"
+_CLOSED = "the connections of synchronous calls are closed: by close_sync, a fork, or the exit"
 
 
 class Closable(Protocol):
-    """What calls use in the portal's event loop, a broker: it is closed with the portal."""
+    """What calls use in the portal's event loop, such as a broker. The portal closes it."""
 
     async def aclose(self) -> None:
-        """Close what it has opened in the running event loop."""
+        """Close what was opened in the running event loop."""
         ...
 
 
@@ -42,19 +42,19 @@ class BlockingPortal:
         try:
             self._thread.start()
             opened.result()
-        except (OSError, RuntimeError) as error:  # too many files or threads, or the process ends
+        except (OSError, RuntimeError) as error:  # too many files or threads, or an exit
             raise BrokerError(f"synchronous calls need a thread of their own: {error}") from error
 
     @property
     def is_closed(self) -> bool:
-        """Whether it takes no more calls."""
+        """Whether it refuses calls."""
         return self._closed
 
     def call(self, used: Closable, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine that uses a broker, and wait for what it returns or raises.
 
-        It runs in a copy of the caller's context. A wait that is interrupted, as by Ctrl-C,
-        cancels it. Raises `BrokerError` where the portal is closed, also meanwhile.
+        It runs in a copy of the caller's context, and is cancelled if the wait is interrupted, for
+        instance by Ctrl-C. Raises `BrokerError` if the portal is closed, or closes meanwhile.
         """
         future = self._start(used, work)
         if future is None:
@@ -70,14 +70,14 @@ class BlockingPortal:
             del future  # it holds the error, whose traceback holds this frame
 
     def tell(self, used: Closable, work: Coroutine[Any, Any, Any]) -> None:
-        """Run a coroutine without waiting for it; not at all where the portal is closed.
+        """Start a coroutine without waiting for it. Does nothing if the portal is closed.
 
-        It does not wait for anything, and may be called by a garbage collection.
+        It never blocks, so a garbage collection may call it.
         """
         self._start(used, work)
 
     def close(self) -> None:
-        """Close what was used in this loop, and end the loop. Calls under way fail."""
+        """Close what was used in this loop, and end the loop. Calls in progress fail."""
         with self._lock:
             if self._closed:
                 return
@@ -88,7 +88,7 @@ class BlockingPortal:
 
     def _start(self, used: Closable, work: Coroutine[Any, Any, T]) -> "Future[T] | None":
         if self._process == os.getpid():  # in a fork the lock may be held by a thread of the parent
-            with self._lock:  # what is started before the end gets its answer, or is cancelled
+            with self._lock:  # so each call that is started gets its answer, or is cancelled
                 if not self._closed:
                     self._used[id(used)] = used
                     return asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -116,10 +116,10 @@ class BlockingPortal:
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """Looks names up without a pool of threads.
+    """Looks up host names without a pool of threads.
 
-    A pool takes nothing more once the main thread has ended, though others may go on, and Python
-    3.12 cannot even close one then.
+    A pool refuses work once the main thread has ended, although others may go on. Python 3.12
+    cannot even close a pool then.
     """
 
     async def getaddrinfo(
@@ -132,7 +132,7 @@ class _Loop(asyncio.SelectorEventLoop):
         proto: int = 0,
         flags: int = 0,
     ) -> Any:
-        """What `socket.getaddrinfo` says, from a thread of its own."""
+        """Call `socket.getaddrinfo` in a thread of its own."""
         found: Future[Any] = Future()
         found.set_running_or_notify_cancel()
 
@@ -144,7 +144,7 @@ class _Loop(asyncio.SelectorEventLoop):
 
         try:
             threading.Thread(target=look, name="ltq-sync-names", daemon=True).start()
-        except RuntimeError:  # none can be had, as when the process ends
+        except RuntimeError:  # no thread can be started while the process exits
             look()
         return await asyncio.wrap_future(found)
 
@@ -154,9 +154,10 @@ _lock = threading.RLock()
 
 
 def open_portal(instead: str) -> BlockingPortal:
-    """The portal of this process.
+    """The portal of this process, started if necessary. `instead` is the call to use in a loop.
 
-    Raises `ConfigurationError` where an event loop runs, `BrokerError` where none can be started.
+    Raises `ConfigurationError` if an event loop runs in this thread, and `BrokerError` if the
+    portal cannot be started.
     """
     try:
         asyncio.get_running_loop()
@@ -173,13 +174,8 @@ def open_portal(instead: str) -> BlockingPortal:
         return _portal
 
 
-def close_sync() -> None:
-    """Close the connections that synchronous calls of this process have opened, and their thread.
-
-    It happens by itself when the process ends. Call it before a fork, or at the end of a test that
-    looks for what is left open. The next synchronous call opens anew. From any thread; calls that
-    wait just then raise `BrokerError`.
-    """
+def close_portal() -> None:
+    """Close this process's portal, from any thread. The next synchronous call opens another."""
     global _portal
     with _lock:
         portal, _portal = _portal, None
@@ -188,11 +184,11 @@ def close_sync() -> None:
 
 
 def _forget() -> None:
-    """In a forked child: the thread is the parent's, and the lock may be held by one of its."""
+    """Start anew in a forked child: the thread is the parent's, and may hold the lock."""
     global _portal, _lock
     _portal, _lock = None, threading.RLock()
 
 
-atexit.register(close_sync)
+atexit.register(close_portal)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)

@@ -1,4 +1,4 @@
-"""The one lifecycle of everything that runs in the background of an event loop."""
+"""The lifecycle that everything in the background of an event loop shares."""
 
 import asyncio
 import logging
@@ -12,14 +12,14 @@ T = TypeVar("T")
 def spawn(work: Coroutine[Any, Any, T], *, name: str) -> "asyncio.Task[T]":
     """Start an asyncio task with a name, in an empty context. The caller keeps and awaits it.
 
-    Background work outlives the call that happens to start it, so it must not see that call's
-    context variables (the running task, a trace, a request), nor keep them alive.
+    Background work outlives the call that happens to start it. So it must neither see that call's
+    context variables (the running task, a trace, a request) nor keep them alive.
     """
     return asyncio.create_task(work, name=name, context=Context())
 
 
 async def cancel_all(futures: "Iterable[asyncio.Future[Any]]") -> None:
-    """Cancel what still runs, and wait until it has given up; what it raises is dropped."""
+    """Cancel what still runs, and wait until it has ended. Its errors are dropped."""
     futures = list(futures)
     for future in futures:
         future.cancel()
@@ -27,9 +27,9 @@ async def cancel_all(futures: "Iterable[asyncio.Future[Any]]") -> None:
 
 
 async def first_of(*works: Coroutine[Any, Any, object], name: str) -> None:
-    """Run coroutines beside one another until one ends, and cancel the others.
+    """Run coroutines at once until one of them ends, and cancel the others.
 
-    Raises what the one that ended first raised.
+    Raises what the first one raised.
     """
     tasks = [spawn(work, name=name) for work in works]
     try:
@@ -44,17 +44,18 @@ class Service:
     """Something that runs in the background of one event loop.
 
         service.start()             # begin; does nothing while it runs
-        service.stop()              # take on nothing new; returns at once
-        await service.drain(5.0)    # wait for what was taken on, at most 5 s; True if all ended
-        await service.aclose()      # stop, cancel what still runs, wait until it is gone
+        service.stop()              # accept nothing new; returns at once
+        await service.drain(5.0)    # wait at most 5 s for work in progress; True if all ended
+        await service.aclose()      # stop, cancel what still runs, wait until it has ended
 
-    Each call may be repeated, and made in any state. After `stop` or `aclose` it may start again.
+    Each call may be repeated, and made in any state. It may start again once its work has ended:
+    after `aclose`, or after `stop` and `wait`.
 
-    The work of a subclass is its `_run`, which `start` runs in an asyncio task named `name`. Tasks
-    beside it are started with `_spawn`: all are kept until they end, `drain` and `aclose` include
+    The work of a subclass is its `_run`, which `start` runs in an asyncio task named `name`.
+    `_spawn` starts further tasks. All are kept until they end, and `drain` and `aclose` include
     them. A subclass whose work must not be cancelled halfway overrides `stop`.
 
-    An error that ends a task is logged, unless `wait` is there to raise it.
+    An error that ends a task is logged, unless a caller of `wait` gets it.
     """
 
     def __init__(self, name: str, logger: logging.Logger) -> None:
@@ -72,7 +73,7 @@ class Service:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether it was told to stop since it started."""
+        """Whether it was told to stop since its last start."""
         return self._is_stopping
 
     def start(self) -> None:
@@ -82,7 +83,7 @@ class Service:
             self._main = self._spawn(self._run())
 
     def stop(self) -> None:
-        """Take on nothing new. Returns at once: `drain` waits for what is under way."""
+        """Accept nothing new. Returns at once: `drain` waits for work in progress."""
         self._is_stopping = True
         if self._main is not None:
             self._main.cancel()
@@ -90,7 +91,7 @@ class Service:
     async def wait(self) -> None:
         """Wait until its work ends, by itself or after `stop`.
 
-        Raises the error that ended it, also a cancellation where nobody had called `stop`.
+        Raises the error that ended it, or `CancelledError` if it was cancelled without a `stop`.
         """
         main = self._main
         if main is None:
@@ -104,7 +105,7 @@ class Service:
             main.result()
 
     async def drain(self, timeout: float | None = None) -> bool:
-        """Wait until nothing of it runs, at most `timeout` seconds; return whether nothing does."""
+        """Wait at most `timeout` seconds until none of its tasks runs; return whether none does."""
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
         while tasks := self._others():
@@ -115,19 +116,19 @@ class Service:
         return True
 
     async def aclose(self) -> None:
-        """Stop, cancel what still runs, and wait until it is gone."""
+        """Stop, cancel what still runs, and wait until it has ended."""
         self.stop()
         await cancel_all(self._others())
 
     async def _run(self) -> None:
-        """Work until done or cancelled. Not needed where all work is started with `_spawn`."""
+        """Work until done or cancelled. Not needed if all work is started with `_spawn`."""
 
     def _spawn(
         self, work: Coroutine[Any, Any, T], name: str = "", *, is_awaited: bool = False
     ) -> "asyncio.Task[T]":
-        """Start a task that belongs to this service; `name` says what it does for it.
+        """Start an asyncio task that belongs to this service; `name` says what it does.
 
-        With `is_awaited` the caller looks at its error, so that it is not logged.
+        With `is_awaited` its error is not logged: the caller handles it.
         """
         task = spawn(work, name=f"{self.name}-{name}" if name else self.name)
         self._tasks.add(task)
@@ -135,7 +136,7 @@ class Service:
         return task
 
     def _others(self) -> "set[asyncio.Task[Any]]":
-        """Its tasks, without the one that asks: that cannot wait for itself."""
+        """Its tasks except the calling one, which cannot wait for itself."""
         here = asyncio.current_task()
         return {task for task in self._tasks if task is not here and not task.done()}
 

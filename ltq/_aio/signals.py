@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT, for all that runs in the main thread's event loop."""
+"""SIGTERM and SIGINT, passed on to whatever runs in the main thread's event loop."""
 
 import asyncio
 import signal
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 Stop = Callable[[bool], None]
-"""Called to stop; with True when it was called before: then do not wait any longer."""
+"""Called to stop something: first with False; from the second time on with True, for "now"."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -19,10 +19,10 @@ _previous: dict[signal.Signals, Any] = {}
 
 @contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[None]:
-    """While entered, a signal calls `stop(False)`, and each further one `stop(True)`.
+    """In the block, the first signal calls `stop(False)`, and each further one `stop(True)`.
 
-    All that listen are called. Outside the main thread, where Python allows no handlers, nothing
-    happens. The former handlers are put back when nobody listens any more.
+    If several blocks are entered, a signal calls the `stop` of each; after the last one, the former
+    handlers are restored. Does nothing outside the main thread, where Python allows no handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

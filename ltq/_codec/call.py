@@ -1,16 +1,16 @@
 """A task's arguments and result to bytes and back, from the function's annotations.
 
 A call travels exactly as it was made: `fetch("a/b", depth=2)` is `[["a/b"],{"depth":2}]` in JSON.
-A `CallCodec` is made once for each task. Reading a body splits it into its parts, which are still
+There is one `CallCodec` for each task. Reading splits a body into its parts, which are still
 encoded, and gives each part to the decoder of its parameter. Which decoders these are depends on
-the shape of the call: how many positional arguments, and which names. Each shape is bound to the
-signature only once.
+the shape of the call: the number of positional arguments, and the names of the others. Each shape
+is bound to the signature only once.
 
-Writing encodes the call and reads it back by the same decoders. What a worker could not read is
-not sent, nor what would arrive as something else: NaN as None, or a `UUID` for a parameter without
-annotation as a `str` (see `difference`). Only where that fails are the arguments tried one by one,
-to name the one at fault. Results go the same way, but may arrive as plain data where the annotation
-says nothing: a `datetime` returned as `Any` is a `str` in JSON.
+Writing encodes the call and reads it back with the same decoders. A value is refused if a worker
+could not read it, or if it would arrive as something else: NaN as None, or a `UUID` for a parameter
+without annotation as a `str` (see `difference`). Only if that fails are the arguments tried one by
+one, to name the wrong one. Results are checked in the same way, but may arrive as plain data if the
+annotation says nothing: a `datetime` returned as `Any` is a `str` in JSON.
 
 The types are those of msgspec, and pydantic's models. Unions whose arms look alike on the wire are
 decoded as the most specific arm that fits (see `lower`); a value that would arrive as another arm
@@ -26,17 +26,17 @@ from operator import call
 from typing import Any
 
 from ltq._codec.codec import Codec
-from ltq._codec.faults import FaultFinder, error_text, find_unreadable
+from ltq._codec.explain import Explainer, error_text, why_unreadable
 from ltq._codec.formats import Decode, canonical
 from ltq._codec.roundtrip import difference, equal
 from ltq._codec.signature import CallShape, Schema, read_schema
 from ltq.errors import ConfigurationError, DecodeError, InvalidArgumentsError, ResultError
 
 _MAX_SHAPES = 256
-"""Shapes of call that are remembered for each task."""
+"""Most shapes of call that are remembered for each task."""
 
 _MAX_SHAPE_SIZE = 64
-"""Arguments of a call whose shape is remembered."""
+"""Most arguments of a call whose shape is remembered."""
 
 
 class _TooLargeError(Exception):
@@ -54,7 +54,7 @@ class CallCodec:
         task_name: str,
         localns: Mapping[str, Any] | None = None,
     ) -> None:
-        """`localns` are names that annotations may use besides those of the function's module.
+        """`localns` has names that annotations may use besides those of the function's module.
 
         Raises `ConfigurationError` for a type that cannot travel.
         """
@@ -64,7 +64,7 @@ class CallCodec:
         self._split = codec.split
         self._load = codec.load
         self._decode_plain = codec.decoder(Any)
-        self._faults = FaultFinder(codec)
+        self._explain = Explainer(codec)
         self._shapes: dict[tuple[int | str, ...], CallShape] = {}
         unresolved = partial(read_schema, fn, codec.decoder, task_name, localns)
         self._schema: Schema | partial[Schema] = unresolved
@@ -72,7 +72,7 @@ class CallCodec:
             self._schema = unresolved()
 
     def resolve(self) -> None:
-        """Raise `ConfigurationError` if an annotation names something that still is missing."""
+        """Raise `ConfigurationError` if an annotation still names something that is not defined."""
         self._resolved()
 
     def encode_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
@@ -90,10 +90,10 @@ class CallCodec:
         except _TooLargeError as error:
             raise InvalidArgumentsError(f"{self._task_name}: its arguments take {error}") from None
         except Exception as error:
-            reason = self._blame(args, kwargs, self._faults.find) or error_text(error)
+            reason = self._blame(args, kwargs, self._explain.why_unsendable) or error_text(error)
             raise InvalidArgumentsError(f"{self._task_name}: {reason}") from error
         if not equal(got, (args, kwargs)):
-            reason = self._blame(args, kwargs, self._faults.find)
+            reason = self._blame(args, kwargs, self._explain.why_unsendable)
             if reason:
                 raise InvalidArgumentsError(f"{self._task_name}: {reason}")
         return body
@@ -101,7 +101,7 @@ class CallCodec:
     def read_call(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments that plain data stands for: JSON typed on a command line, for example.
+        """The arguments for plain data, such as JSON from a command line.
 
         Raises `InvalidArgumentsError` if the function does not take them.
         """
@@ -111,12 +111,13 @@ class CallCodec:
             raise InvalidArgumentsError(str(error)) from error
 
     def fingerprint(self, body: bytes) -> str:
-        """A text that is the same for calls with the same arguments, however they were given.
+        """A text that is the same for all calls with the same arguments.
 
-        By name or by position, a default left out or named, a set in any order.
+        An argument may be given by position or by name, a default may be left out, and a set may
+        be in any order.
         """
         plain: bytes = body
-        with suppress(Exception):  # what has no canonical form is compared by its bytes
+        with suppress(Exception):  # arguments without a canonical form are compared by their bytes
             args, kwargs = self.decode_call(body)
             bound = self._resolved().signature.bind(*args, **kwargs)
             bound.apply_defaults()
@@ -124,7 +125,7 @@ class CallCodec:
         return hashlib.sha256(f"{self._task_name}\n".encode() + plain).hexdigest()[:32]
 
     def decode_call(self, body: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments in `body`; raises `DecodeError`, whatever is wrong with the bytes."""
+        """The arguments in `body`. Raises `DecodeError` if there is anything wrong with it."""
         try:
             args, kwargs = self._split(body)
         except Exception as error:
@@ -134,30 +135,30 @@ class CallCodec:
         except ConfigurationError:
             raise
         except Exception as error:
-            reason = self._blame(args, kwargs, find_unreadable) or error_text(error)
+            reason = self._blame(args, kwargs, why_unreadable) or error_text(error)
             raise DecodeError(f"{self._task_name}: {reason}") from error
 
     def encode_result(self, value: Any) -> bytes:
-        """The bytes of a result; raises `ResultError` if it does not fit the return annotation."""
+        """The bytes of a result. Raises `ResultError` if it does not fit the return annotation."""
         decode = self._resolved().decoders["return"]
         try:
             data = self._encode(value)
             self._check_size(data)
             got = decode(self._load(data))
-            # Plain data can only lose NaN, to null: do not walk through large results.
+            # Plain data can change only from NaN to null: do not walk through large results.
             is_kept = equal(got, value) or (decode is self._decode_plain and b"null" not in data)
             reason = "" if is_kept else difference(value, got, plain=True)
         except _TooLargeError as error:
             raise ResultError(f"{self._task_name}: its result takes {error}") from None
         except Exception as error:
-            reason = self._faults.find(value, decode, plain=True) or error_text(error)
+            reason = self._explain.why_unsendable(value, decode, plain=True) or error_text(error)
             raise ResultError(f"{self._task_name}: result: {reason}") from error
         if reason:
             raise ResultError(f"{self._task_name}: result: {reason}")
         return data
 
     def decode_result(self, data: bytes) -> Any:
-        """The result in `data`, None if it is empty; raises `DecodeError` if it holds no result."""
+        """The result in `data`, or None if that is empty. Raises `DecodeError` for other bytes."""
         decode = self._resolved().decoders["return"]
         try:
             return decode(self._load(data)) if data else None
@@ -171,7 +172,7 @@ class CallCodec:
     def _decode(
         self, args: list[Any], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The values of a call's parts."""
+        """The arguments in the parts of a call."""
         shape = self._shapes.get((len(args), *kwargs)) or self._shape_of(len(args), *kwargs)
         values = tuple(map(call, shape[0], args))
         if not kwargs:
@@ -179,7 +180,7 @@ class CallCodec:
         return values, dict(zip(kwargs, map(call, shape[1], kwargs.values()), strict=True))
 
     def _shape_of(self, count: int, *names: str) -> CallShape:
-        """The decoders of a call with so many positional arguments, and these names."""
+        """The decoders of a call with `count` positional arguments and arguments of these names."""
         shape = self._resolved().shape_of(count, names)
         if len(self._shapes) < _MAX_SHAPES and count + len(names) <= _MAX_SHAPE_SIZE:
             self._shapes[(count, *names)] = shape
@@ -202,10 +203,13 @@ class CallCodec:
         kwargs: Mapping[str, Any],
         find: Callable[[Any, Decode], str],
     ) -> str:
-        """Name the argument at fault and why, as `find` tells for each; empty if none is."""
+        """Name the first argument that is wrong, and why; empty if none is.
+
+        `find` returns what is wrong with one argument.
+        """
         try:
             shape = self._shape_of(len(args), *kwargs)
-        except TypeError as error:  # it does not fit the signature
+        except TypeError as error:  # the call does not fit the signature
             return str(error)
         names = (*map(self._resolved().label, range(len(args))), *kwargs)
         decoders = shape[0] + shape[1]

@@ -28,7 +28,7 @@ class Codec:
         self.load: Callable[[bytes], Any] = self._format.load
 
     def decoder(self, hint: Any) -> Decode:
-        """The decoder of a type, made once; raises `TypeError` for a type that cannot travel."""
+        """The decoder of a type, made once. Raises `TypeError` for a type that cannot travel."""
         try:
             return self._decoders[hint, repr(hint)]
         except (KeyError, TypeError):  # TypeError: not hashable

@@ -1,8 +1,8 @@
-"""The wire formats: values of an annotated type to bytes and back, by msgspec and its hooks.
+"""The wire formats: values of an annotated type to bytes and back, with msgspec and its hooks.
 
 msgspec reads and writes every type of the standard library that has one obvious JSON form. Its
 hooks add two things: pydantic models, recognised by their methods (pydantic is never imported), and
-the `Choice` types that stand for types that msgspec refuses (see `unions`).
+the `Choice` types that replace types which msgspec refuses (see `unions`).
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import msgspec
 from ltq.codec import Serializer
 
 Decode = Callable[[Any], Any]
-"""Reads a part of a body, as `Format.split` or `Format.load` gave it, as a value of one type."""
+"""Turns a part of a body, as `Format.split` or `Format.load` returns it, into a value of a type."""
 
 
 class Format(Protocol):
@@ -27,11 +27,11 @@ class Format(Protocol):
         ...
 
     def load(self, data: bytes, /) -> Any:
-        """Bytes as what a `Decode` reads."""
+        """The bytes of a value, in the form that a `Decode` reads."""
         ...
 
     def decoder(self, hint: Any, /) -> Decode:
-        """The decoder of the type `hint`; raises `TypeError` for a type that cannot be read."""
+        """The decoder of the type `hint`. Raises `TypeError` for a type that cannot be read."""
         ...
 
 
@@ -73,7 +73,7 @@ class ObjectFormat:
 
 
 def canonical(value: Any) -> bytes:
-    """JSON that is the same for equal values, whatever the order of their sets and dicts."""
+    """JSON that is the same for equal values, in whatever order their sets and dicts are."""
     return _canonical(value)
 
 
@@ -81,21 +81,21 @@ def _dump(value: Any) -> Any:
     """Encode hook: a pydantic model as plain values."""
     dump = getattr(type(value), "model_dump", None)
     if dump is None:
-        raise TypeError(f"there is no wire form of `{type(value).__qualname__}`")
+        raise TypeError(f"`{type(value).__qualname__}` has no wire form")
     return dump(value, mode="json", by_alias=True, round_trip=True, warnings=False)
 
 
 def build(hint: Any, plain: Any) -> Any:
-    """Decode hook: a value of a type that msgspec does not know from plain values."""
+    """Decode hook: plain values as a value of a type that msgspec does not know."""
     if isinstance(hint, Choice):
         return hint.pick(plain)
     if hasattr(hint, "model_validate_json"):
-        try:  # as JSON: a strict model takes a `datetime` from a text there, and only there
+        try:  # as JSON: only from JSON does a strict model accept a text for a `datetime`
             return hint.model_validate_json(msgspec.json.encode(plain))
         except ValueError as error:
             raise ValueError(_summary(error)) from error
     if isinstance(plain, get_origin(hint) or hint):
-        return plain  # an abstract type: `Iterable[int]`, a runtime protocol
+        return plain  # of an abstract type: `Iterable[int]`, a runtime protocol
     raise TypeError(f"Expected `{type_name(hint)}`, got `{type(plain).__qualname__}`")
 
 
@@ -115,7 +115,7 @@ def type_name(hint: Any) -> str:
 
 
 class Choice(type):
-    """Metaclass of the types that stand in for what msgspec refuses: `build` asks `pick`."""
+    """Metaclass of types that replace those which msgspec refuses: `build` calls their `pick`."""
 
     pick: Decode
 
@@ -124,7 +124,7 @@ class Choice(type):
 
 
 def choice(name: str, pick: Decode) -> Choice:
-    """A type that `pick` reads."""
+    """A type whose values `pick` makes from plain ones."""
     return Choice(name, (), {"pick": staticmethod(pick)})
 
 

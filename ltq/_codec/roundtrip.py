@@ -1,9 +1,9 @@
 """Whether a value is the same after a round trip: encoded, and decoded again.
 
-Without an error NaN may become None, and a `UUID` without annotation a `str`.
+No error says so when NaN becomes None, or a `UUID` without annotation a `str`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -14,57 +14,79 @@ _PLAIN = (str, int, float, bool, list, dict, bytes)
 def difference(sent: Any, got: Any, *, plain: bool = False, path: str = "") -> str:
     """How `got` differs from `sent`, and at which path; empty if it is as good.
 
-    As good are an equal value, an instance of a base class of what was sent, a list for a tuple,
-    and a value of the same type that cannot be compared. With `plain`, plain data is as good as
-    any value.
+    An equal value is as good, and so are those of `_may_replace`. Containers and objects with
+    fields are compared part by part. With `plain`, plain data is as good as any other value.
     """
     if equal(sent, got):
         return ""
-    if (pairs := _pairs(sent, got)) is not None:
-        steps = (difference(a, b, plain=plain, path=path + step) for step, a, b in pairs)
-        return next(filter(None, steps), "")
-    if _as_good(sent, got) or (plain and type(got) in _PLAIN and type(sent) is not type(got)):
+    if (parts := _parts(sent, got)) is not None:
+        found = (difference(a, b, plain=plain, path=path + step) for step, a, b in parts)
+        return next(filter(None, found), "")
+    became_plain = type(got) in _PLAIN and type(sent) is not type(got)
+    if _may_replace(sent, got) or (plain and became_plain):
         return ""
     old = repr(sent) if isinstance(sent, float) else _kind(sent)
     new = "changed" if type(sent) is type(got) else f"as `{_kind(got)}`"
     return f"`{old}` would arrive {new}" + (path and f" - at `${path}`")
 
 
-def _kind(value: Any) -> str:
-    return "None" if value is None else type(value).__qualname__
-
-
-def _as_good(sent: Any, got: Any) -> bool:
-    if isinstance(sent, datetime) and isinstance(got, datetime) and sent.tzinfo and got.tzinfo:
-        return not sent - got  # `==` is always False where clocks are put back
-    if type(sent) is type(got):  # as good if it is NaN, or has no `__eq__`
-        compare: Any = type(sent).__eq__
-        return (compare is object.__eq__ and not isinstance(sent, Enum)) or not equal(sent, sent)
-    return isinstance(sent, type(got)) or (type(sent), type(got)) == (int, float)
-
-
 def equal(a: Any, b: Any) -> bool:
-    """`a == b`; False where the `__eq__` of a user's class raises."""
+    """`a == b`; False if the `__eq__` of a user's class raises."""
     try:
         return bool(a == b)
     except Exception:
         return False
 
 
-def _pairs(sent: Any, got: Any) -> Iterator[tuple[str, Any, Any]] | None:
-    """The parts of two values, each with its step of the path; None if the two are not alike."""
-    sequence = list if isinstance(sent, list) else list | tuple
-    if isinstance(sent, list | tuple) and isinstance(got, sequence):
-        return ((f"[{i}]", a, b) for i, (a, b) in enumerate(zip(sent, got, strict=False)))
+def _kind(value: Any) -> str:
+    return "None" if value is None else type(value).__qualname__
+
+
+def _may_replace(sent: Any, got: Any) -> bool:
+    """Whether `got` is as good as `sent` although the two are not equal.
+
+    It is the same instant, or a value of the same type that nothing equals, or one of a base class,
+    or a float for an int.
+    """
+    if isinstance(sent, datetime) and isinstance(got, datetime) and sent.tzinfo and got.tzinfo:
+        return not sent - got  # `==` is always False for times when clocks are put back
+    if type(sent) is type(got):
+        return _equals_nothing(sent)
+    return isinstance(sent, type(got)) or (type(sent), type(got)) == (int, float)
+
+
+def _equals_nothing(value: Any) -> bool:
+    """Whether a value differs even from a copy of itself: NaN, or a class without `__eq__`."""
+    compare: Any = type(value).__eq__
+    has_no_eq = compare is object.__eq__ and not isinstance(value, Enum)
+    return has_no_eq or not equal(value, value)
+
+
+_Part = tuple[str, Any, Any]
+"""A step of the path, and the parts of both values there."""
+
+
+def _parts(sent: Any, got: Any) -> Iterator[_Part] | None:
+    """The parts of two values, pair by pair; None if they cannot be compared in parts."""
+    if isinstance(sent, list) and isinstance(got, list):
+        return _elements(sent, got)
+    if isinstance(sent, tuple) and isinstance(got, list | tuple):
+        return _elements(sent, got)
     if isinstance(sent, dict) and isinstance(got, dict):
         return _items(sent, got) if len(sent) == len(got) else None
-    if isinstance(sent, type(got)) and (new := _fields(got)) is not None:
-        old = _fields(sent) or {}
-        return _items({name: old.get(name) for name in new}, new)
+    if isinstance(sent, type(got)) and (fields := _fields(got)) is not None:
+        sent_fields = _fields(sent) or {}
+        return _items({name: sent_fields.get(name) for name in fields}, fields)
     return None
 
 
-def _items(sent: Mapping[Any, Any], got: Mapping[Any, Any]) -> Iterator[tuple[str, Any, Any]]:
+def _elements(sent: Sequence[Any], got: Sequence[Any]) -> Iterator[_Part]:
+    for index, (a, b) in enumerate(zip(sent, got, strict=False)):
+        yield f"[{index}]", a, b
+
+
+def _items(sent: Mapping[Any, Any], got: Mapping[Any, Any]) -> Iterator[_Part]:
+    """The keys and the values of two mappings; if their keys differ, in the order of each."""
     same = sent.keys() == got.keys()
     for (key, value), other in zip(sent.items(), got, strict=False):
         yield "[...]", key, key if same else other
@@ -72,6 +94,7 @@ def _items(sent: Mapping[Any, Any], got: Mapping[Any, Any]) -> Iterator[tuple[st
 
 
 def _fields(value: Any) -> dict[str, Any] | None:
+    """The fields of a model, a struct or a dataclass; None for any other value."""
     kind = type(value)
     if hasattr(kind, "model_dump"):
         return dict(value.model_dump(warnings=False))

@@ -16,7 +16,7 @@ from ltq.errors import ConfigurationError
 _UNPACKS = (Unpack, typing_extensions.Unpack)
 
 CallShape = tuple[tuple[Decode, ...], tuple[Decode, ...]]
-"""The decoders of one shape of call: of its positional arguments, and of the named ones."""
+"""The decoders of one shape of call: those of its positional arguments, and of its named ones."""
 
 
 class Schema(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ class Schema(msgspec.Struct, frozen=True):
         return tuple(self.decoders[n] for n in args), tuple(self.decoders[n] for n in kwargs)
 
     def label(self, index: int) -> str:
-        """What an error calls a positional argument."""
+        """The name of a positional argument in an error message."""
         beyond = index - len(self.positional)
         return self.positional[index] if beyond < 0 else f"*{self.rest}[{beyond}]"
 
@@ -55,7 +55,7 @@ def read_schema(
 ) -> Schema:
     """Read a function's signature.
 
-    Raises `NameError` or `AttributeError` where an annotation names something not defined yet,
+    Raises `NameError` or `AttributeError` if an annotation names something not defined yet, and
     `ConfigurationError` for a type that cannot travel.
     """
     try:

@@ -1,7 +1,7 @@
 """Types that msgspec refuses: unions whose arms look alike on the wire, and enums of mixed values.
 
-For `str | datetime`, or a union of two dataclasses, `lower` puts a `Choice` in its place. It tries
-the arms, the most specific first, and takes the one that writes exactly the data it was read from.
+`lower` replaces such a type, `str | datetime` or a union of two dataclasses, by a `Choice`. That
+tries the arms, the most specific first, and takes the first that writes exactly the data it read.
 """
 
 import types
@@ -31,7 +31,7 @@ _OPEN = (ForwardRef, ParamSpecArgs, ParamSpecKwargs)
 def lower(hint: Any, form: Format) -> Any:
     """`hint` with a `Choice` for each part that `form` cannot decode.
 
-    Raises the `TypeError` of `form` where that does not help.
+    Raises the `TypeError` of `form` if that does not help.
     """
     try:
         form.decoder(hint)
@@ -48,27 +48,35 @@ def lower(hint: Any, form: Format) -> Any:
 
 
 def _lower(hint: Any, form: Format) -> Any:
+    """What replaces a hint that `form` cannot decode: `hint` itself if nothing can."""
     if hint in (NoReturn, Never) or isinstance(hint, _OPEN):
         return Any
-    if isinstance(hint, EnumType) and list(hint):
-        return _enum(hint, form)
+    if hint is LiteralString:
+        return str
+    if isinstance(hint, EnumType):
+        return _enum(hint, form) if list(hint) else hint
     alias = getattr(hint, "__supertype__", None) or getattr(hint, "__value__", None)
     if alias is not None:  # a NewType, a `type X = ...`
         return lower(alias, form)
-    origin: Any = get_origin(hint)
-    args = get_args(hint)
+    return _lower_generic(hint, get_origin(hint), get_args(hint), form)
+
+
+def _lower_generic(hint: Any, origin: Any, args: tuple[Any, ...], form: Format) -> Any:
+    """The same for a hint with arguments: a union, an `Annotated`, a `list[...]`."""
     if origin in (Union, types.UnionType):
-        return _union(hint, tuple(lower(arm, form) for arm in args), form)
+        return _union(hint, args, form)
     if origin is Annotated:
-        constrained = any(isinstance(item, msgspec.Meta) for item in args[1:])
-        return hint if constrained else lower(args[0], form)
+        is_constrained = any(isinstance(item, msgspec.Meta) for item in args[1:])
+        return hint if is_constrained else lower(args[0], form)
     if hasattr(origin, "__class_getitem__"):
-        parts = tuple(arg if arg is ... else lower(arg, form) for arg in args)
-        return hint if parts == args else origin[parts]
-    return str if hint is LiteralString else hint
+        lowered = tuple(arg if arg is ... else lower(arg, form) for arg in args)
+        return hint if lowered == args else origin[lowered]
+    return hint
 
 
-def _union(hint: Any, arms: tuple[Any, ...], form: Format) -> Any:
+def _union(hint: Any, args: tuple[Any, ...], form: Format) -> Any:
+    """The union of the lowered arms, or a `Choice` if `form` cannot tell these apart."""
+    arms = tuple(lower(arg, form) for arg in args)
     union: Any = Union
     merged = union[arms]
     try:
@@ -79,7 +87,7 @@ def _union(hint: Any, arms: tuple[Any, ...], form: Format) -> Any:
 
 
 def _enum(hint: EnumType, form: Format) -> Choice:
-    """An enum whose values are not all `str` or all `int`."""
+    """A `Choice` for an enum whose values are not all `str` or all `int`."""
     plain = form.decoder(Any)
     members: list[Any] = list(hint)
 
@@ -93,9 +101,10 @@ def _enum(hint: EnumType, form: Format) -> Choice:
 
 
 def _picker(name: str, arms: tuple[Any, ...], form: Format) -> Decode:
-    """Choose the arm of a union: the first that writes the same data, else the first that fits.
+    """Returns what picks the arm of a union: the first that writes the same data it read.
 
-    The latter is for data of another version of the code, which has a field more or less.
+    If there is none, the first arm that fits: the data may come from another version of the code,
+    with a field more or less.
     """
     plain = form.decoder(Any)
     ordered = sorted(arms, key=_rank)
@@ -129,16 +138,16 @@ _RANKS: dict[Any, int] = {
 
 
 def _rank(arm: Any) -> int:
-    """Lower for more specific types. Types not named above (dates, models, ...) come first."""
+    """A number that is lower for more specific types; types not named above come first."""
     while get_origin(arm) is Annotated or hasattr(arm, "__supertype__"):
         arm = arm.__origin__ if get_origin(arm) is Annotated else arm.__supertype__
     return _RANKS.get(get_origin(arm) or arm, 0)
 
 
 def _canonical(plain: Any) -> str:
-    """A text that is the same for the same plain data, whatever the order of a set or of keys.
+    """A text that is the same for the same plain data, in whatever order sets and keys are.
 
-    Decoding never changes the order of a list, so the order need not be compared.
+    Lists are sorted too: a set was written as a list, and decoding never reorders a real one.
     """
     if isinstance(plain, dict):
         return f"{{{','.join(sorted(f'{k!r}:{_canonical(v)}' for k, v in plain.items()))}}}"

@@ -1,12 +1,11 @@
-"""Cron expressions: the instants that they stand for in a time zone, also where its clocks change.
+"""Cron expressions: which instants they mean in a time zone whose clocks may change.
 
 croniter knows the wall times of an expression. Which instants these are is decided here:
 
-- An expression for every hour (`30 * * * *`) runs through. It stands for every instant at which a
-  clock on the wall shows such a time: none in an hour that is skipped, twice as many in an hour
-  that is repeated.
-- Any other expression (`30 2 * * *`) stands for each wall time once. Of a time that comes twice,
-  the first; for a time that is skipped, the instant at which the clocks are set forward.
+- An expression for every hour (`30 * * * *`) means every instant at which a clock on the wall shows
+  such a time: none in an hour that is skipped, twice as many in an hour that is repeated.
+- Any other expression (`30 2 * * *`) means each wall time once. If a time comes twice, the first
+  counts; if it is skipped, the instant at which the clocks are set forward.
 """
 
 import re
@@ -26,14 +25,14 @@ _ALLOWED = (
     "@weekly, @monthly, @yearly, @annually"
 )
 _RANDOM = re.compile(r"[hr](\(.*\))?(/.*)?", re.IGNORECASE)
-"""A field with a random value, which croniter chooses anew in each process."""
+"""A field with a random value: croniter would choose another one in each process."""
 
 _SECOND = timedelta(seconds=1)
 _STRIDE = 6 * 3600
 """Seconds within which clocks do not change twice."""
 
 _FIRST_WIDTH = 64
-"""Seconds that are searched first for the latest instants."""
+"""Length, in seconds, of the first period that is searched for the latest instants."""
 
 
 class Cron(msgspec.Struct, frozen=True):
@@ -41,8 +40,8 @@ class Cron(msgspec.Struct, frozen=True):
 
     expression: str
     zone: tzinfo
-    runs_through: bool
-    """Whether it is an expression for every hour."""
+    is_for_every_hour: bool
+    """Whether its instants follow the clocks through their changes, see the module."""
 
     @property
     def zone_name(self) -> str:
@@ -51,18 +50,20 @@ class Cron(msgspec.Struct, frozen=True):
 
     def next(self, after: int) -> int:
         """The first instant later than `after`."""
-        return self._next_through(after) if self.runs_through else self._next_once(after)
+        if self.is_for_every_hour:
+            return self._next_on_clocks(after)
+        return self._next_once(after)
 
     def iterate(self, after: int) -> Iterator[int]:
-        """The instants later than `after`, in order, without end."""
+        """The instants later than `after`, in order; they never end."""
         while True:
             after = self.next(after)
             yield after
 
     def latest(self, after: int, until: int, count: int) -> list[int]:
-        """The latest instants, at most `count`, that are later than `after`, up to `until`.
+        """The last instants, at most `count`, that are later than `after` and not after `until`.
 
-        Searches ever longer times before `until`, so that a long time costs no more than its end.
+        It searches ever longer periods before `until`: a long one costs no more than its end.
         """
         width = _FIRST_WIDTH
         while True:
@@ -74,6 +75,7 @@ class Cron(msgspec.Struct, frozen=True):
             width *= 4
 
     def _next_once(self, after: int) -> int:
+        """The next instant if each wall time counts once."""
         # Instants are in the order of their wall times, so wall times up to that of `after` have no
         # instant later than `after`.
         for wall in _walls(self.expression, self._wall(after)):
@@ -82,29 +84,33 @@ class Cron(msgspec.Struct, frozen=True):
                 return instant
         raise AssertionError("wall times end only by an error")  # pragma: no cover
 
-    def _next_through(self, after: int) -> int:
-        wall = self._wall(after)
+    def _next_on_clocks(self, after: int) -> int:
+        """The next instant at which clocks show a wall time of the expression."""
+        start, shown = after, self._wall(after)
         while True:
-            offset = self._offset(after)
-            instant = _unix(next(_walls(self.expression, wall))) - offset
-            change = self._change(after, instant)
+            # The next wall time, as long as clocks stay as they are at `start`.
+            instant = _unix(next(_walls(self.expression, shown))) - self._offset(start)
+            change = self._change(start, instant)
             if change is None:
                 return instant
-            # Go on with what the clocks show from their change on, that instant included.
-            after, wall = change, self._wall(change) - _SECOND
+            # They change before. Go on from there: the time that they then show counts as well.
+            start, shown = change, self._wall(change) - _SECOND
 
     def _instant(self, wall: datetime) -> int:
-        """When clocks first show a wall time, or the end of the gap that it is in."""
+        """When clocks first show a wall time, or the end of the gap if they skip it."""
         instant = int(wall.replace(tzinfo=self.zone, fold=0).timestamp())
         if self._wall(instant) == wall:
             return instant
-        # In a gap, the two readings lie around the change: by the offset after it, and before it.
+        # In a gap the two readings, by the offset before and after it, lie around the change.
         other = int(wall.replace(tzinfo=self.zone, fold=1).timestamp())
         before, later = min(instant, other), max(instant, other)
         return self._change(before, later) or later
 
     def _change(self, after: int, until: int) -> int | None:
-        """The first instant, up to `until`, at which the offset is not that of `after`."""
+        """The first instant up to `until` at which the offset differs from that of `after`.
+
+        None if the offset does not change.
+        """
         offset = self._offset(after)
         low = after
         while low < until:
@@ -115,6 +121,7 @@ class Cron(msgspec.Struct, frozen=True):
         return None
 
     def _bisect(self, low: int, high: int, offset: int) -> int:
+        """The first instant between `low` and `high` at which the offset is not `offset`."""
         while high - low > 1:
             middle = (low + high) // 2
             if self._offset(middle) == offset:
@@ -124,7 +131,7 @@ class Cron(msgspec.Struct, frozen=True):
         return high
 
     def _wall(self, instant: int) -> datetime:
-        """What clocks show."""
+        """What clocks show at an instant."""
         return datetime.fromtimestamp(instant, self.zone).replace(tzinfo=None, fold=0)
 
     def _offset(self, instant: int) -> int:
@@ -133,7 +140,7 @@ class Cron(msgspec.Struct, frozen=True):
 
 
 def parse_cron(expression: object, zone: object) -> Cron:
-    """Check an expression and a zone (None: UTC). Raises `ConfigurationError`."""
+    """Check an expression and a zone; None means UTC. Raises `ConfigurationError`."""
     fields = expression.split() if isinstance(expression, str) else []
     parts = [part for field in fields for part in field.split(",")]
     if not (len(fields) in (5, 6) or _is_alias(fields)) or any(map(_RANDOM.fullmatch, parts)):
@@ -148,11 +155,11 @@ def parse_cron(expression: object, zone: object) -> Cron:
         raise ConfigurationError(
             f"cron expression {short_repr(expression)} is not allowed ({reason}): {_ALLOWED}"
         ) from error
-    return Cron(plain, parse_zone(zone), _runs_through(plain))
+    return Cron(plain, parse_zone(zone), _is_for_every_hour(plain))
 
 
 def parse_zone(zone: object) -> tzinfo:
-    """A time zone, from its name or given as one; None is UTC. Raises `ConfigurationError`."""
+    """A time zone from its name, or a `ZoneInfo`; None means UTC. Raises `ConfigurationError`."""
     if zone is None or zone is UTC or zone == "UTC":
         return UTC
     if isinstance(zone, ZoneInfo):
@@ -173,7 +180,7 @@ def _is_alias(fields: list[str]) -> bool:
 
 
 def _walls(expression: str, after: datetime) -> Iterator[datetime]:
-    """The wall times of an expression later than `after`, without end and without a zone."""
+    """The wall times of an expression later than `after`, without a zone; they never end."""
     # Imported here because it is slow, and most programs have no schedule.
     from croniter import croniter
 
@@ -182,7 +189,7 @@ def _walls(expression: str, after: datetime) -> Iterator[datetime]:
         yield found.get_next(datetime)
 
 
-def _runs_through(expression: str) -> bool:
+def _is_for_every_hour(expression: str) -> bool:
     from croniter import croniter
 
     hours = croniter(expression, datetime(2024, 1, 1)).expanded[1]

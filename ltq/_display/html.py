@@ -18,7 +18,7 @@ _BAR_WIDTH = 160
 
 
 def describe(state: TaskState[Any] | None) -> str:
-    """`": working 3/10"`, to follow a name; empty if no state is known."""
+    """Text that follows a name, like `": working 3/10"`; empty if no state is known."""
     if state is None:
         return ""
     return f": {state.status.value} {amount(state.progress)}".rstrip()
@@ -39,7 +39,7 @@ def remark(state: TaskState[Any]) -> str:
 
 
 def share(state: TaskState[Any] | None) -> float:
-    """How much is done, from 0 to 1, as far as is known."""
+    """How much is done, from 0 to 1; 0 if that is not known."""
     if state is None:
         return 0.0
     if state.status is Status.COMPLETED:
@@ -51,7 +51,7 @@ def share(state: TaskState[Any] | None) -> float:
 
 
 def row(task_name: str, task_id: str, state: TaskState[Any] | None, note: str = "") -> str:
-    """One task as a row of `table`; `note` is shown where its state is not known."""
+    """One task as a row of `table`; `note` is shown if its state is not known."""
     from html import escape  # slow to import, and few programs show HTML
 
     cells = [f"<b>{escape(task_name)}</b>", f"<code>{escape(task_id)}</code>"]
@@ -68,7 +68,7 @@ def row(task_name: str, task_id: str, state: TaskState[Any] | None, note: str = 
 
 
 def table(rows: Iterable[str]) -> str:
-    """A table of rows."""
+    """A table of rows made by `row`."""
     return f'<table style="border-collapse:collapse">{"".join(rows)}</table>'
 
 

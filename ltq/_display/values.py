@@ -1,4 +1,4 @@
-"""How values are shown in error messages."""
+"""Showing values in error messages."""
 
 _LONGEST = 80
 """Most characters of a value that an error message shows."""

@@ -1,4 +1,4 @@
-"""Schedules made of messages and tasks, checked where they are declared."""
+"""Making schedules from messages and tasks, checked when they are declared."""
 
 import hashlib
 import inspect
@@ -9,10 +9,10 @@ import msgspec
 
 from ltq._cron.expression import parse_cron
 from ltq._display.values import short_repr
-from ltq._names import check_name
 from ltq._sender.prepared import PreparedMessage
 from ltq.errors import ConfigurationError
 from ltq.message import Message
+from ltq.names import check_name
 from ltq.schedule import Misfire, NeedsNoArguments, Schedule, ScheduleDecorator
 from ltq.task import Task
 
@@ -23,7 +23,7 @@ _LONGEST_NAME = 180
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """When a schedule fires, as the user said it; `name` is the schedule's."""
+    """When a schedule fires, as the user declared it; `name` is the schedule's."""
 
     expr: str
     name: str | None
@@ -49,7 +49,10 @@ def schedule_message(timing: Timing, message: Message[Any]) -> Schedule:
 def schedule_tasks(
     timing: Timing, tasks: Mapping[str, Task[..., Any]], schedules: list[Schedule]
 ) -> ScheduleDecorator:
-    """A decorator that adds schedules of those tasks. Raises `ConfigurationError`."""
+    """A decorator that adds a schedule of one of `tasks` to `schedules`.
+
+    Raises `ConfigurationError` for a wrong timing, and the decorator for a wrong task.
+    """
     parse_cron(timing.expr, timing.tz)
     check_misfire(timing.misfire)
 
@@ -64,7 +67,7 @@ def schedule_tasks(
 
 
 def check_misfire(misfire: object) -> Misfire:
-    """Return a misfire policy if it is one, else raise `ConfigurationError`."""
+    """Return `misfire` if it is a misfire policy, else raise `ConfigurationError`."""
     if misfire in get_args(Misfire):
         return cast(Misfire, misfire)
     raise ConfigurationError(

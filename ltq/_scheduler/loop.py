@@ -1,4 +1,4 @@
-"""The loop of a scheduler: it sleeps until a slot is due, and fires it unless somebody did."""
+"""The loop of a scheduler: it sleeps until a slot is due, and fires it unless another one did."""
 
 import asyncio
 import logging
@@ -20,23 +20,23 @@ logger = logging.getLogger("ltq.scheduler")
 Sleep = Callable[[float], Awaitable[object]]
 
 GRACE = 5.0
-"""Seconds a slot may be late, for a scheduler that was there, before it counts as missed."""
+"""Seconds by which a running scheduler may fire a slot late, before the slot counts as missed."""
 
 GRACE_AT_START = 1.0
-"""The same for one that has just begun: others may be about to fire the slot."""
+"""The same for a scheduler that has just started: others may be about to fire the slot."""
 
 LONGEST_SLEEP = 60.0
-"""Seconds until the broker's clock is looked at again: it may be set, or this machine paused."""
+"""Seconds until the broker's clock is read again: it may be set, or this machine paused."""
 
 _SHORTEST_SLEEP = 0.001
 _RETRY = 0.2, 30.0
-"""Seconds until a schedule that failed is tried again, at first and at most."""
+"""Seconds until a failed schedule is tried again: the first pause and the longest."""
 
 _RECONNECT = 0.2, 5.0
-"""Seconds until a broker that was away is asked again, at first and at most."""
+"""Seconds until a broker that was away is called again: the first pause and the longest."""
 
 _WARN_EVERY = 30.0
-"""Seconds between two warnings of the same trouble."""
+"""Seconds between two warnings about the same trouble."""
 
 _DAY = 86400
 
@@ -50,9 +50,9 @@ class _Entry:
 
     def __init__(self, schedule: Schedule, jitter: Jitter) -> None:
         self.schedule = schedule
-        self.after: int | None = None
-        """The slot kept in the broker, as far as is known here."""
-        self.is_known = False
+        self.last: int | None = None
+        """The last slot that was fired or skipped by any scheduler; None if not known yet."""
+        self.was_up_to_date = False
         """Whether this run has brought it up to date before."""
         self.throttled = ThrottledLogger(logger, _WARN_EVERY)
         self._backoff = ExponentialBackoff(*_RETRY, jitter=jitter)
@@ -60,32 +60,32 @@ class _Entry:
         self._next: tuple[int, int] | None = None
 
     def wake_at(self, now: float) -> float:
-        """When to look at it again, by the broker's clock."""
+        """When to attend to it again, by the broker's clock."""
         if self._retry_at is not None:
             return min(self._retry_at, now + _RETRY[1])
-        if self.after is None or self.after > now + _DAY:
+        if self.last is None or self.last > now + _DAY:
             return now
-        if self._next is None or self._next[0] != self.after:
-            self._next = self.after, self.schedule.next(self.after)
+        if self._next is None or self._next[0] != self.last:
+            self._next = self.last, self.schedule.next(self.last)
         return self._next[1]
 
     def failed(self, now: float, error: Exception) -> None:
-        """Try again later, and log that now and then."""
+        """Try again later, and log that from time to time."""
         self._retry_at = now + self._backoff.next()
         text = error if isinstance(error, BrokerError | _QueueFullError) else repr(error)
         self.throttled.warning("schedule %s: %s; trying again", self.schedule.name, text)
 
     def succeeded(self) -> None:
-        """It is up to date."""
+        """Note that it is up to date."""
         self._backoff.reset()
-        self._retry_at, self.is_known = None, True
+        self._retry_at, self.was_up_to_date = None, True
 
 
 class SchedulerLoop(Service):
     """Fires schedules in rounds, in the event loop that starts it.
 
-    Ending it loses nothing: what was fired is known by its slot. `sleep` waits so many seconds;
-    `clock` gives seconds, by default the event loop's.
+    Stopping it at any time loses nothing: the broker keeps the last slot of each schedule. `sleep`
+    waits for a number of seconds; `clock` gives seconds, by default the event loop's.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class SchedulerLoop(Service):
             await self._sleep(await self._round())
 
     async def _round(self) -> float:
-        """Fire all that is due; return the seconds until more will be."""
+        """Fire all slots that are due; return the seconds until the next one is."""
         try:
             now = await self._store.time()
         except Exception as error:
@@ -139,42 +139,61 @@ class SchedulerLoop(Service):
             entry.succeeded()
 
     async def _fire_due(self, entry: _Entry, now: float) -> None:
-        if entry.after is None or entry.after > now + _DAY:  # not known, or by a wrong clock
-            entry.after = (await self._fire(entry, None, int(now))).last
-        grace = GRACE if entry.is_known else GRACE_AT_START
-        due = entry.schedule.due(entry.after, now, grace)
+        """Fire the slots of a schedule that are due, and skip those that it is not to make up."""
+        if entry.last is None or entry.last > now + _DAY:  # not known, or set by a wrong clock
+            entry.last = await self._skip_to(entry, None, int(now))
+        grace = GRACE if entry.was_up_to_date else GRACE_AT_START
+        due = entry.schedule.due(entry.last, now, grace)
         if due.passed is not None:
             _log_missed(entry.schedule, due)
-            entry.after = (await self._fire(entry, entry.after, due.passed)).last
+            entry.last = await self._skip_to(entry, entry.last, due.passed)
         for slot in due.fired:
-            if slot <= entry.after:  # somebody else was here meanwhile
+            if slot <= entry.last:  # another scheduler has fired it meanwhile
                 continue
-            envelope = entry.schedule.envelope(slot)
-            receipt = await self._fire(entry, entry.after, slot, envelope)
-            self._report(entry, slot, receipt, envelope)
-            entry.after = slot if receipt.is_other else receipt.last
-            if entry.after < slot:  # the broker was set back: the next round looks again
+            entry.last = await self._fire_slot(entry, entry.last, slot, due)
+            if entry.last < slot:  # the broker lost its data: the next round starts from there
                 return
-            if due.missed_since is not None and receipt.published is not None:
-                _log_missed(entry.schedule, due)
 
-    async def _fire(
-        self, entry: _Entry, after: int | None, slot: int, envelope: Envelope | None = None
+    async def _skip_to(self, entry: _Entry, last: int | None, slot: int) -> int:
+        """Let a schedule go on after a slot, without a task; return where it stands then.
+
+        A schedule that the broker knows already, with `last` None, stays where it is.
+        """
+        return (await self._advance(entry, last, slot)).last
+
+    async def _fire_slot(self, entry: _Entry, last: int, slot: int, due: DueSlots) -> int:
+        """Enqueue the task of a slot, unless that was done; return where the schedule stands then.
+
+        Raises `_QueueFullError` if there is no room.
+        """
+        envelope = entry.schedule.envelope(slot)
+        receipt = await self._advance(entry, last, slot, envelope)
+        self._report(entry, receipt, envelope)
+        if receipt.is_other:
+            return slot
+        if receipt.last >= slot and receipt.published is not None and due.missed_since is not None:
+            _log_missed(entry.schedule, due)
+        return receipt.last
+
+    async def _advance(
+        self, entry: _Entry, last: int | None, slot: int, envelope: Envelope | None = None
     ) -> SlotReceipt:
+        """Ask the broker to move a schedule from its last slot to another one."""
         schedule = entry.schedule
         return await self._store.fire(
             ScheduleSlot(
                 schedule=schedule.name,
                 queue=schedule.task.queue,
                 spec=schedule.spec,
-                after=after,
+                after=last,
                 slot=slot,
                 due=schedule.next(slot),
                 envelope=envelope,
             )
         )
 
-    def _report(self, entry: _Entry, slot: int, receipt: SlotReceipt, envelope: Envelope) -> None:
+    def _report(self, entry: _Entry, receipt: SlotReceipt, envelope: Envelope) -> None:
+        """Log what the broker did with a slot, and tell the listeners of the worker's events."""
         name = entry.schedule.name
         if receipt.is_other:
             entry.throttled.warning(

@@ -1,1 +1,1 @@
-"""What lies between a call of `task.send` and the broker's `publish`."""
+"""From a call of `task.send` to the broker's `publish`."""

@@ -1,4 +1,4 @@
-"""Envelopes: a call with its encoded arguments, its options, and what middleware adds to it."""
+"""Making envelopes: encoded arguments with their options, and with what middleware adds."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -8,10 +8,10 @@ import msgspec
 from msgspec.structs import replace
 
 from ltq._codec.call import CallCodec
-from ltq._names import new_id
 from ltq._sender.prepared import PreparedMessage
 from ltq.errors import ConfigurationError, InvalidArgumentsError, LtqError
 from ltq.message import Envelope, Message, lane_of
+from ltq.names import new_id
 from ltq.options import SendConfig, TaskConfig
 
 T = TypeVar("T")
@@ -24,24 +24,24 @@ _encode_json = msgspec.json.Encoder().encode
 
 
 class Hook(Protocol[T_contra]):
-    """A middleware, as far as sending is concerned."""
+    """What sending needs of a middleware."""
 
     @property
     def options(self) -> frozenset[str]:
-        """Task options that it implements."""
+        """The task options that it implements."""
         ...
 
     def on_send(self, message: Message[Any], task: T_contra) -> None:
-        """May write to `message.ctx` before the message is sent."""
+        """Called before the message is sent; may write to `message.ctx`."""
         ...
 
 
 class HookSource(Protocol[T_co]):
-    """Whoever knows the middleware of a task's worker."""
+    """What knows the middleware of a task's worker."""
 
     @property
     def middlewares(self) -> Sequence[T_co]:
-        """The worker's middleware now."""
+        """The worker's middleware at this moment."""
         ...
 
 
@@ -68,9 +68,9 @@ class SendHooks(Generic[T]):
         return self._active
 
     def write_ctx(self, message: Message[Any], task: T) -> bytes:
-        """The encoded `ctx` of a message, with what hooks add. The message itself stays as it is.
+        """The encoded `ctx` of a message, with what hooks add to it. The message is not changed.
 
-        What a hook wrote before it failed is dropped.
+        What a hook wrote before it failed is dropped. Raises the `LtqError` of a hook.
         """
         ctx = _encode_json(message.ctx) if message.ctx else b""
         hooks = self.active()
@@ -83,7 +83,7 @@ class SendHooks(Generic[T]):
                 ctx = _encode_json(seen.ctx) if seen.ctx else b""
             except LtqError:
                 raise
-            except Exception:  # a hook that merely observes must not prevent a send
+            except Exception:  # a hook that only observes must not prevent a send
                 logger.exception("%s %s: on_send of %r failed", message.task_name, message.id, hook)
                 seen = _with_ctx(message, ctx)
         return ctx
@@ -96,7 +96,7 @@ class SendHooks(Generic[T]):
 class EnvelopeMaker(Generic[T]):
     """Makes the envelopes of one task that are sent with the same options.
 
-    `T` is what the hooks are told of as the task.
+    `T` is the type of the task that hooks are called with.
     """
 
     def __init__(
@@ -116,10 +116,10 @@ class EnvelopeMaker(Generic[T]):
         self._hooks = hooks
         self._template = _template(name, config, options)
         self.is_unique = self._template.unique_for > 0
-        """Whether a call with the same arguments is not sent again for a while."""
+        """Whether calls with the same arguments count as one for a time (`unique_for`)."""
 
     def with_options(self, options: SendConfig) -> "EnvelopeMaker[T]":
-        """The maker of the same task's envelopes with other options."""
+        """A maker of envelopes of the same task with other options."""
         return EnvelopeMaker(self._name, self._config, self._codec, self._hooks, options)
 
     def of_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], task: T) -> Envelope:
@@ -157,7 +157,10 @@ class EnvelopeMaker(Generic[T]):
         return envelopes
 
     def fill(self, task_id: str, body: bytes, fingerprint: str, ctx: bytes) -> Envelope:
-        """The envelope of what has been encoded."""
+        """The envelope of a call that is already encoded.
+
+        Raises `ConfigurationError` for a `max_tries` that no middleware implements.
+        """
         template = self._template
         if template.max_tries is not None and not self._hooks.implement("max_tries"):
             raise ConfigurationError(
@@ -167,7 +170,7 @@ class EnvelopeMaker(Generic[T]):
         return replace(template, id=task_id, body=body, ctx=ctx, fingerprint=fingerprint)
 
     def longest_full_timeout(self, messages: Sequence[Message[Any]]) -> float:
-        """Seconds that `send_many` waits for room: the longest that any of the messages allows."""
+        """Seconds that `send_many` waits for room: the longest time that a message allows."""
         return max((_full_timeout(self._config, one.options) for one in messages), default=0.0)
 
     def _body(self, message: Message[Any]) -> bytes:
@@ -182,7 +185,7 @@ class EnvelopeMaker(Generic[T]):
 
 
 def _template(name: str, config: TaskConfig, options: SendConfig) -> Envelope:
-    """What all envelopes of a task with the same send options have in common."""
+    """The envelope with all that is the same for the task and these send options."""
     queue = config.queue or name
     return Envelope(
         id="",

@@ -12,7 +12,7 @@ R_co = TypeVar("R_co", covariant=True, default=Any)
 class PreparedMessage(Message[R_co], Generic[R_co], frozen=True, eq=False, kw_only=True):
     """What `task.message(...)` makes: a message that knows its task and its encoded arguments.
 
-    To users it is a plain `Message`: it looks like one, and equals one with the same fields.
+    To users it is a plain `Message`: it has the same `repr`, and equals one with the same fields.
     """
 
     body: bytes

@@ -1,4 +1,4 @@
-"""Publishing envelopes: what the broker's answers mean to the sender, and waiting for room."""
+"""Publishing envelopes: waiting for room, and what the broker's answers mean to the sender."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 """Seconds between two attempts to send to a full queue."""
 
 _RETRY_BATCH = 100
-"""Most envelopes tried again in one call: there is rarely room for more."""
+"""Most envelopes that one further attempt sends: there is rarely room for more."""
 
 _ENQUEUED = frozenset((Published.CREATED, Published.EXISTS))
 
 
 class CountingPublisher(Publisher, Protocol):
-    """What sending needs of a broker: it takes tasks, and knows how many wait."""
+    """What sending needs of a broker: to take tasks, and to count those that wait."""
 
     async def stats(self, queues: Sequence[str]) -> list[QueueStats]:
-        """Exact counts of each queue."""
+        """Exact counts of the tasks in each queue."""
         ...
 
 
@@ -35,11 +35,11 @@ async def publish(
     *,
     full_timeout: float = 0.0,
 ) -> list[str]:
-    """Publish envelopes; returns the ids of the tasks that now stand for them, in order.
+    """Publish envelopes; return the ids of their tasks, in order.
 
-    Where a queue is full, tries again for `full_timeout` seconds. Raises `QueueFullError` after
-    that (the other envelopes are sent), `ConfigurationError` for an id that belongs to another
-    task, and `BrokerError`.
+    The id of a duplicate is that of the task that was sent first. If a queue is full, it tries
+    again for `full_timeout` seconds. Raises `QueueFullError` after that (the other envelopes are
+    sent), `ConfigurationError` for an id that belongs to another task, and `BrokerError`.
     """
     ids = [envelope.id for envelope in envelopes]
     answers = await broker.publish(envelopes)
@@ -82,7 +82,7 @@ async def _refused(
 ) -> list[int]:
     """The positions of the envelopes to try again.
 
-    A duplicate needs no second attempt: its place in `ids` gets the id of the first task.
+    A duplicate is not tried again: the id of the first task is written to its place in `ids`.
     """
     left: list[int] = []
     for i, answer in zip(positions, answers, strict=True):

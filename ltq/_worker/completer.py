@@ -1,45 +1,39 @@
-"""Writing outcomes: together, and again until they are written."""
+"""Writing outcomes: in batches, repeated until the broker has answered."""
 
 import asyncio
 import logging
 import time
 from contextlib import suppress
-from typing import Protocol
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.batcher import Batcher
 from ltq._aio.clock import Clock
 from ltq._aio.service import Service
+from ltq._worker.protocols import HeldLeases
 from ltq.broker import Settler
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
-from ltq.message import Lease, Outcome, Receipt
+from ltq.message import Outcome, Receipt
 
 logger = logging.getLogger("ltq.worker")
 
 _MAX_BATCH = 500
-"""Outcomes that one call writes, at most."""
+"""Most outcomes that one call writes."""
 
 _BACKOFF = 0.1, 1.5
-"""Seconds until the next attempt to write, at first and at most."""
-
-
-class Leases(Protocol):
-    """The leases that the worker renews."""
-
-    def release(self, lease: Lease) -> None:
-        """Renew a lease no longer."""
-        ...
+"""Seconds until the next attempt to write: the first pause and the longest."""
 
 
 class Completer(Service):
-    """Group commit of outcomes: what ends while a call is under way goes out in the next.
+    """Group commit of outcomes: those that arrive during one call share the next.
 
     While the broker is away outcomes are kept, and written when it is back. A lease is released
     once its outcome is written, or refused because the lease was lost.
     """
 
-    def __init__(self, settler: Settler, leases: Leases, *, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, settler: Settler, leases: HeldLeases, *, clock: Clock = time.monotonic
+    ) -> None:
         super().__init__("ltq-completer", logger)
         self._settler = settler
         self._leases = leases
@@ -55,20 +49,29 @@ class Completer(Service):
         return self._batcher.pending
 
     def submit(self, outcome: Outcome) -> None:
-        """Write an outcome, soon."""
+        """Write an outcome soon, in the background."""
         self._batcher.submit(outcome)
 
     async def drain(self, timeout: float | None = None) -> bool:
-        """Wait until all is written, at most `timeout` seconds; return whether it is.
+        """Wait at most `timeout` seconds until all is written; return whether it is.
 
-        With a timeout an attempt is made at once, however long the pause after the last one is.
+        With a timeout the next attempt is made at once instead of after its pause.
         """
         if timeout is not None:
             self._hurry.set()
         return await self._batcher.drain(timeout)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether outcomes are being written."""
+        return self._batcher.is_running
+
+    def stop(self) -> None:
+        """Drop outcomes that are not written yet."""
+        self._batcher.stop()
+
     async def aclose(self) -> None:
-        """Give up what is not written yet."""
+        """Drop outcomes that are not written yet, and wait for the call in progress to end."""
         await self._batcher.aclose()
 
     async def _finish(self, outcomes: list[Outcome]) -> list[Receipt | None]:
@@ -77,16 +80,17 @@ class Completer(Service):
             self._leases.release(outcome.lease)
             if receipt is Receipt.STALE or receipt is Receipt.GONE:
                 logger.warning(
-                    "task %s: its outcome was refused (%s), it is not this worker's any more",
+                    "task %s: the broker refused its outcome (%s), another worker may have it",
                     outcome.lease.id,
                     receipt.value,
                 )
         return receipts
 
     async def _write(self, outcomes: list[Outcome]) -> list[Receipt | None]:
-        """Write them together, or one by one where one of them makes the call fail.
+        """Write outcomes together; if the call fails because of one of them, one by one.
 
-        None for one that cannot be written: its lease runs out, and it runs again.
+        The receipt of an outcome that cannot be written is None: the lease of its task runs out,
+        and the task runs again.
         """
         try:
             return [*await self._until_answered(outcomes)]
@@ -102,7 +106,10 @@ class Completer(Service):
             return [None]
 
     async def _until_answered(self, outcomes: list[Outcome]) -> list[Receipt]:
-        """Write them once the broker can be reached. Raises an error that would come again."""
+        """Write outcomes, repeating the call while the broker cannot be reached.
+
+        Raises errors that a repeated call would raise again.
+        """
         backoff = ExponentialBackoff(*_BACKOFF)
         while True:
             try:

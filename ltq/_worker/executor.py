@@ -10,7 +10,7 @@ import msgspec
 
 from ltq._declared import DeclaredTask
 from ltq._worker.outcomes import broken, completed, decode_ctx, failed, rejected, unknown
-from ltq._worker.parts import CancelReason, RunListener
+from ltq._worker.protocols import CancelReason, RunListener
 from ltq._worker.threads import ThreadCalls
 from ltq.broker import Settler
 from ltq.context import Context, enter, leave
@@ -23,13 +23,13 @@ from ltq.task import Task
 logger = logging.getLogger("ltq.worker")
 
 _MIDDLEWARE_GRACE = 1.0
-"""Seconds after a task's deadline at which its middleware is cut as well."""
+"""Seconds after a task's deadline at which its middleware is cancelled as well."""
 
 _NO_OPTIONS = SendConfig()
 
 
 class _Route:
-    """A task as this worker runs it: what can be prepared once."""
+    """What running a task takes that can be prepared once."""
 
     def __init__(self, task: Task[..., Any], middlewares: Sequence[Middleware]) -> None:
         self.task = task
@@ -38,7 +38,7 @@ class _Route:
         self._declared = [m for m in middlewares if not m.options or m.options & {*task.options}]
 
     def chain(self, options: SendConfig) -> Sequence[Middleware]:
-        """The middleware that has something to do for a message."""
+        """The middleware that applies to a message with these options."""
         if options.max_tries is None:
             return self._declared
         return [m for m in self._all if m in self._declared or "max_tries" in m.options]
@@ -64,9 +64,9 @@ class Executor:
     def abandon(
         self, delivery: Delivery, reason: CancelReason | None, error: BaseException
     ) -> Outcome | None:
-        """What becomes of a delivery whose run was cancelled, or could not be judged.
+        """The outcome of a delivery whose run was cancelled, or failed unexpectedly.
 
-        None: nothing is to be written, the task is not this worker's any more.
+        Returns None if there is nothing to write because the task no longer belongs to this worker.
         """
         with_the_worker = isinstance(error, asyncio.CancelledError) and self._listener.is_cancelled
         if reason is CancelReason.SHUTDOWN or (reason is None and with_the_worker):
@@ -77,7 +77,7 @@ class Executor:
         return None
 
     async def run(self, delivery: Delivery) -> Outcome:
-        """Run it; only cancellation is raised."""
+        """Run a delivery and return its outcome. Raises nothing but `asyncio.CancelledError`."""
         route = self._routes.get(delivery.task_name)
         if route is None:
             return unknown(delivery)
@@ -96,7 +96,7 @@ class Executor:
         try:
             result = await self._call(route, message, delivery.timeout)
             encoded = route.codec.encode_result(result)
-        except SystemExit as error:  # it ends a run, not the worker
+        except SystemExit as error:  # it ends the run, not the worker
             return broken(task, delivery, error)
         except Exception as error:
             return failed(task, delivery, message, error)
@@ -114,8 +114,8 @@ class Executor:
                 return await self._invoke(route.task, message)
             return await self._through(route.task, chain, message, None)
         deadline = asyncio.get_running_loop().time() + timeout
-        # The task is cut at its deadline, where middleware still sees it; middleware that hangs
-        # itself is cut a little later.
+        # The task is cancelled at its deadline, and middleware sees that; middleware that itself
+        # hangs is cancelled a little later.
         async with asyncio.timeout_at(deadline + _MIDDLEWARE_GRACE):
             return await self._through(route.task, chain, message, (deadline, timeout))
 
@@ -155,7 +155,9 @@ class Executor:
                 running = asyncio.current_task()
                 if running is not None and running.cancelling():
                     raise
-                raise RuntimeError("CancelledError, though nobody had cancelled it") from error
+                raise RuntimeError(
+                    "the task raised CancelledError although it was not cancelled"
+                ) from error
         return await self._threads.call(task.fn, message.args, message.kwargs)
 
 

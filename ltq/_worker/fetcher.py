@@ -1,4 +1,4 @@
-"""Getting work: claim as much as there is room for, wait without polling."""
+"""Getting work: claim as much as there is room for, and wait without polling."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.clock import Clock
 from ltq._aio.service import Service
 from ltq._worker.isolation import IsolationWait
-from ltq._worker.parts import Pool
+from ltq._worker.protocols import Pool
 from ltq.broker import Claim, Consumer, Settler
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
@@ -18,17 +18,17 @@ from ltq.logger import ThrottledLogger
 logger = logging.getLogger("ltq.worker")
 
 _BACKOFF = 0.1, 2.0
-"""Seconds until the next attempt at a call that failed, at first and at most."""
+"""Seconds until a failed call is repeated: the first pause and the longest."""
 
 _SMALLEST_HALF = 8
-"""Below so many tasks a claim, another call costs more than waiting for it."""
+"""Fewest tasks that are worth a claim of their own: for fewer, the call costs more than waiting."""
 
 
 class Fetcher(Service):
-    """The loop of a worker that claims, and starts in the pool what it gets.
+    """The loop of a worker that claims tasks, and starts them in the pool.
 
-    It goes on until `stop`; in a burst until there is nothing more to do now. `lease` is the
-    leases' duration in seconds, `clock` gives seconds that never go back.
+    It goes on until `stop`; in a burst, until there is nothing more to do now. `lease` is the
+    duration of leases in seconds. `clock` gives seconds that never go back.
     """
 
     def __init__(
@@ -50,25 +50,25 @@ class Fetcher(Service):
         self._clock = clock
         self._isolation = IsolationWait()
         self._claiming: asyncio.Task[Claim] | None = None
-        """The call under way."""
+        """The call in progress."""
         self._last_claim: asyncio.Task[None] | None = None
         self._claim_backoff = ExponentialBackoff(*_BACKOFF)
         self._wait_backoff = ExponentialBackoff(*_BACKOFF)
         self._failed_waits = 0
         self._throttled = ThrottledLogger(logger, clock=clock)
         self.claimed_at: float = clock()
-        """When a claim succeeded last, or room was waited for in vain until then."""
+        """When the last claim succeeded, or the last wait for room ended, by the clock."""
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing is claimed for want of room."""
+        """Whether it claims nothing because all slots are in use."""
         return self._pool.free == 0
 
     async def drain(self, timeout: float | None = None) -> bool:
-        """Once stopped, start what a claim under way gives within `timeout` seconds.
+        """After `stop`, wait at most `timeout` seconds for the claim in progress; start its tasks.
 
-        That claim is not cancelled by `stop`: its tasks would be nobody's. What it gives later
-        than that comes back when its lease ends. All calls share the first one's wait.
+        `stop` does not cancel that claim: its tasks would wait for their leases to end. So do the
+        tasks of a claim that takes longer than `timeout`. Calls made at once share one wait.
         """
         if self._last_claim is None:
             self._last_claim = self._spawn(self._end_claim(timeout), "last-claim")
@@ -91,23 +91,23 @@ class Fetcher(Service):
                 await self._wait(claim)
 
     def _limit(self) -> int:
-        """Half of all slots at a time: one half runs while the other is being claimed."""
+        """How many to claim: half of all slots, so that one half runs while the other is filled."""
         half = (self._pool.free + self._pool.used + 1) // 2
         return min(self._room, max(_SMALLEST_HALF, half))
 
     @property
     def _room(self) -> int:
-        """How many to claim; none while a task that needs isolation waits for others to end."""
+        """How many may be claimed: 0 while a task that needs isolation waits for others to end."""
         return 0 if self._isolation.seconds_left(self._pool.used) else self._pool.free
 
     def _is_idle(self, claim: Claim) -> bool:
-        """Whether nothing runs, and nothing waits for a limit to allow it."""
+        """Whether no task runs, and no task waits for its limit to let it start."""
         return not claim.deliveries and not self._pool.used and claim.start_in is None
 
     async def _claim(self, limit: int) -> Claim | None:
-        """Claim once; None where that failed. Where it is cut by `stop`, `drain` goes on."""
+        """Claim once; return None if that failed. After a `stop`, `drain` waits for the rest."""
         running = self._pool.used
-        call = self._call(limit, running, ignore_isolation=self._isolation.is_over(running))
+        call = self._call(limit, running, ignore_isolation=self._isolation.has_failed(running))
         self._claiming = self._spawn(call, "claim", is_awaited=True)
         await asyncio.wait([self._claiming])
         claiming, self._claiming = self._claiming, None
@@ -131,14 +131,19 @@ class Fetcher(Service):
         return claim
 
     async def _still_held(self, claim: Claim) -> Claim:
-        """What a claim that took long still holds: this process may have been paused meanwhile."""
+        """A slow claim without the tasks whose leases have ended meanwhile.
+
+        The process may have been paused between the claim and its reply.
+        """
         leases = [delivery.lease for delivery in claim.deliveries]
         try:
             lost = set(await self._settler.heartbeat(leases, self._lease))
-        except BrokerError:  # whatever they do is fenced
+        except BrokerError:  # run them: the broker refuses outcomes of leases that are lost
             return claim
         if lost:
-            logger.warning("%d tasks were claimed too long ago to run", len(lost))
+            logger.warning(
+                "%d tasks are not run: their leases ended during a slow claim", len(lost)
+            )
         held = [delivery for delivery in claim.deliveries if delivery.lease not in lost]
         return msgspec.structs.replace(claim, deliveries=held)
 
@@ -155,7 +160,7 @@ class Fetcher(Service):
             self._pool.start(delivery)
 
     async def _wait(self, claim: Claim) -> None:
-        """Wait until another claim may give more."""
+        """Wait until another claim may return more tasks."""
         if not self._room or (self._burst and self._pool.used):
             await self._wait_for_room(claim)
         else:
@@ -171,7 +176,8 @@ class Fetcher(Service):
         try:
             await self._consumer.wait(claim.due_in)
         except BrokerError as error:
-            # Once may be a lost connection, and the next claim tells; then do not spin.
+            # The first failure may be a lost connection: the claim that follows finds out. Only
+            # repeated failures are logged, and need a pause so that the loop does not spin.
             self._failed_waits += 1
             if self._failed_waits > 1:
                 self._throttled.warning("waiting for work failed, trying again: %s", error)

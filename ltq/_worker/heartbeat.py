@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Protocol
 
 from ltq._aio.clock import Clock, Jitter, jittered
 from ltq._aio.service import Service, cancel_all
+from ltq._worker.protocols import HeldLeases, LeaseListener
 from ltq.broker import Broker, Settler
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
@@ -22,39 +22,17 @@ from ltq.message import Lease
 logger = logging.getLogger("ltq.worker")
 
 _RETRY = 0.5
-"""Seconds after which a heartbeat that failed is repeated: leases do not wait."""
+"""Seconds after which a failed renewal is repeated: leases run out meanwhile."""
 
 BLOCKED_AFTER = 1.0
 """Seconds without an answer after which an event loop counts as blocked."""
 
 
-class HeldLeases(Protocol):
-    """The leases to renew, read from the heartbeat's thread."""
-
-    def __contains__(self, lease: Lease) -> bool: ...
-
-    def all(self) -> list[Lease]:
-        """Those held now."""
-        ...
-
-
-class Listener(Protocol):
-    """Who is told what the heartbeat finds."""
-
-    def lease_lost(self, lease: Lease) -> None:
-        """A lease was refused. Called in the worker's event loop."""
-        ...
-
-    def loop_blocked(self) -> None:
-        """That loop does not answer; once for each time. Called in the heartbeat's thread."""
-        ...
-
-
 class Heartbeat(Service):
-    """Renews the leases that are held, every third of their duration (in seconds).
+    """Renews the leases that the worker holds, every third of their duration (in seconds).
 
-    Only what the worker really holds is renewed, pair by pair of id and token. The worker's event
-    loop is the one it is made in.
+    It also tells the listener when the worker's event loop is blocked: that is the loop in which
+    the heartbeat was made.
     """
 
     def __init__(
@@ -63,7 +41,7 @@ class Heartbeat(Service):
         leases: HeldLeases,
         duration: float,
         *,
-        listener: Listener,
+        listener: LeaseListener,
         clock: Clock = time.monotonic,
         jitter: Jitter = jittered,
     ) -> None:
@@ -81,7 +59,7 @@ class Heartbeat(Service):
         self._thread: threading.Thread | None = None
         self._has_ended = asyncio.Event()
         self.renewed_at: float = clock()
-        """When all that is held was renewed last, by the clock."""
+        """When all held leases were last renewed, by the clock."""
 
     @property
     def is_running(self) -> bool:
@@ -110,10 +88,10 @@ class Heartbeat(Service):
     async def wait(self) -> None:
         """Wait until the thread has ended."""
         if self._thread is not None:
-            await self._has_ended.wait()  # not by a thread of a pool that tasks may have filled
+            await self._has_ended.wait()  # joining it would take a thread of a pool, maybe full
 
     async def drain(self, timeout: float | None = None) -> bool:
-        """Wait until the thread has ended, at most `timeout` seconds; return whether it has."""
+        """Wait at most `timeout` seconds until the thread has ended; return whether it has."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self.wait()
@@ -125,7 +103,7 @@ class Heartbeat(Service):
         await self.wait()
 
     def is_late(self) -> bool:
-        """Whether leases are held that were not renewed for half of their duration."""
+        """Whether the worker holds leases that were not renewed for half of their duration."""
         return bool(self._leases.all()) and self._clock() - self.renewed_at > self._duration / 2
 
     def _work(self, ready: threading.Event) -> None:
@@ -133,7 +111,7 @@ class Heartbeat(Service):
         try:
             asyncio.run(self._beat(ready))
         except Exception:
-            logger.exception("the heartbeat failed: leases are not renewed any more")
+            logger.exception("the heartbeat failed: leases are no longer renewed")
         finally:
             ready.set()
             _call_in(self._worker_loop, self._has_ended.set)
@@ -148,7 +126,7 @@ class Heartbeat(Service):
             await cancel_all(self._others())
 
     async def _listen(self) -> None:
-        """Ask the worker's event loop for a sign of life, again and again."""
+        """Ask the worker's event loop for an answer, once a second."""
         here = asyncio.get_running_loop()
         while not self._worker_loop.is_closed():
             answered = asyncio.Event()
@@ -162,7 +140,7 @@ class Heartbeat(Service):
             await asyncio.sleep(BLOCKED_AFTER)
 
     async def _renew(self, settler: Settler) -> None:
-        """Renew what is held, for ever; whatever an attempt raises, there is a next one."""
+        """Renew the held leases until cancelled. An attempt that fails is followed by another."""
         third = self._duration / 3
         pause = third
         while True:
@@ -189,6 +167,6 @@ class Heartbeat(Service):
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
-    """Call something in another thread's event loop, if that has not ended yet."""
+    """Call a function in another thread's event loop, unless that loop is closed."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(call)

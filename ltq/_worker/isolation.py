@@ -1,7 +1,7 @@
 """Room for tasks that need isolation: their workers died, so they run with few others.
 
-A worker keeps slots empty for such a task, before it is claimed (`IsolationWait`) and while it
-runs (`IsolationLimits`), each time for `ISOLATION` seconds at most: no task is to wait for ever.
+A worker keeps slots empty for such a task before it is claimed (`IsolationWait`) and while it runs
+(`IsolationLimits`). Each takes at most `ISOLATION` seconds, so that no other task waits for ever.
 """
 
 import asyncio
@@ -13,12 +13,16 @@ from ltq.broker import Claim
 from ltq.broker.isolation import ISOLATION
 from ltq.message import Lease
 
-WAIT_AGAIN = 60.0
-"""Seconds after having waited in vain in which a worker does not wait again."""
+WAIT_AGAIN_AFTER = 60.0
+"""Seconds between the end of one wait and the beginning of the next."""
 
 
 class IsolationWait:
-    """Whether to claim nothing for a while, so that running tasks end and make room.
+    """Decides whether to claim nothing for a while, until enough running tasks have ended.
+
+    A wait begins when a claim has to leave a task behind that needs isolation. It succeeds once
+    few enough tasks run. If its time is up before that, it has failed: the worker claims the task
+    anyway, and does not wait again for `WAIT_AGAIN_AFTER` seconds.
 
     `clock` gives seconds, by default the event loop's.
     """
@@ -26,26 +30,27 @@ class IsolationWait:
     def __init__(self, *, clock: Clock | None = None) -> None:
         self._clock = clock or asyncio.get_running_loop().time
         self._isolation: int | None = None
-        """How many tasks may run, itself among them, with the one that waits; None: none waits."""
-        self._until = -math.inf
+        """How many tasks may run with the waiting one, itself included; None if none waits."""
+        self._deadline = -math.inf
+        """When the present wait ends, or the last one ended."""
 
     def learn(self, claim: Claim, limit: int) -> None:
-        """Take in what a claim of up to `limit` tasks says of tasks that need isolation."""
+        """Note whether a claim of up to `limit` tasks left one behind that needs isolation."""
         if claim.isolation is None:
-            if limit:  # a claim of none says nothing
+            if limit:  # a claim of no tasks tells nothing
                 self._isolation = None
             return
         self._isolation = claim.isolation
         now = self._clock()
-        if now >= self._until + WAIT_AGAIN:
-            self._until = now + ISOLATION
+        if now >= self._deadline + WAIT_AGAIN_AFTER:
+            self._deadline = now + ISOLATION
 
     def seconds_left(self, running: int) -> float:
-        """Seconds to go on waiting, with so many tasks running; 0 if there is no need to."""
-        return max(0.0, self._until - self._clock()) if self._is_too_full(running) else 0.0
+        """Seconds to go on waiting while `running` tasks run; 0 if there is no need to wait."""
+        return max(0.0, self._deadline - self._clock()) if self._is_too_full(running) else 0.0
 
-    def is_over(self, running: int) -> bool:
-        """Whether it was waited for in vain: the task is to be claimed all the same."""
+    def has_failed(self, running: int) -> bool:
+        """Whether the time is up although too many tasks run: claim the task anyway."""
         return self._is_too_full(running) and not self.seconds_left(running)
 
     def _is_too_full(self, running: int) -> bool:
@@ -55,8 +60,8 @@ class IsolationWait:
 class IsolationLimits:
     """How many tasks may run beside those that need isolation and run now.
 
-    `ended` is called when the time of one is up. `hold` is that time, in seconds, by default
-    `ISOLATION`.
+    Each limit holds for `hold` seconds, by default `ISOLATION`. `ended` is called when that time
+    is up before the task has ended.
     """
 
     def __init__(self, ended: Callable[[], object], *, hold: float | None = None) -> None:
@@ -68,16 +73,16 @@ class IsolationLimits:
         return len(self._limits)
 
     def smallest(self) -> int:
-        """How many may run, those themselves among them; there must be one at least."""
+        """How many tasks may run in all. There must be at least one limit."""
         return min(isolation for isolation, _ in self._limits.values())
 
     def add(self, lease: Lease, isolation: int) -> None:
-        """A task begins that needs isolation."""
+        """Limit what runs beside a task that begins and needs isolation."""
         timer = asyncio.get_running_loop().call_later(self._hold, self._expire, lease)
         self._limits[lease] = isolation, timer
 
     def discard(self, lease: Lease) -> None:
-        """A task has ended; nothing happens where it needed no isolation."""
+        """Remove the limit of a task that has ended. Does nothing if it had none."""
         limit = self._limits.pop(lease, None)
         if limit is not None:
             limit[1].cancel()

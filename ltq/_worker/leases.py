@@ -12,12 +12,11 @@ from ltq.message import Delivery, Lease
 logger = logging.getLogger("ltq.worker")
 
 
-class HeldLeases(Service):
-    """The leases of one run: from the claim until the outcome is written, or the lease is lost.
+class LeaseTracker(Service):
+    """The `HeldLeases` of one run. It frees the lanes of tasks with `max_running` in passing.
 
-    The heartbeat's thread reads them. `limited` names the lane of each task that only so many
-    workers may run at once: when such a lease is released, the consumer is told in the background
-    that its lane is free for another one.
+    `limited` maps the name of each task with `max_running` to its lane. When the lease of such a
+    task is released, the consumer is told in the background that the lane has room for another.
     """
 
     def __init__(self, consumer: Consumer, limited: Mapping[str, str]) -> None:
@@ -31,18 +30,18 @@ class HeldLeases(Service):
 
     def all(self) -> list[Lease]:
         """The leases held now. From any thread."""
-        return list(self._held)  # one atomic step, while the other thread goes on
+        return list(self._held)  # one atomic step, so it needs no lock
 
     def hold(self, delivery: Delivery) -> None:
         """Renew the lease of a delivery from now on."""
         self._held[delivery.lease] = self._limited.get(delivery.task_name)
 
     def release(self, lease: Lease) -> None:
-        """Renew it no longer; nothing happens where it is not held."""
+        """Stop renewing a lease. Does nothing if it is not held."""
         lane = self._held.pop(lease, None)
         if lane is not None:
             self._spawn(self._free(lane), "free")
 
     async def _free(self, lane: str) -> None:
-        with suppress(BrokerError):  # the others look by themselves now and then
+        with suppress(BrokerError):  # the other workers also check at intervals
             await self._consumer.freed(lane)

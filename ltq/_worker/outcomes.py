@@ -1,4 +1,4 @@
-"""What becomes of a delivery, decided from how its run ended. Nothing is written here."""
+"""The outcome of a delivery, decided from how its run ended. Nothing is written here."""
 
 import logging
 import os
@@ -17,10 +17,11 @@ from ltq.task import Task
 logger = logging.getLogger("ltq.worker")
 
 _TRACEBACK_LIMIT = 16_000
-"""Characters of a traceback that are kept: its end, where the error is."""
+"""Most characters of a traceback that are kept: its end, where the error is."""
 
 _UNKNOWN_PAUSE, _UNKNOWN_TRIES = 1.0, 6
-"""An unknown task is put back with a doubling pause, so many times."""
+"""The first pause, in seconds, before an unknown task is claimed again, and how often it is put
+back. The pause doubles each time."""
 
 _HERE = os.path.dirname(__file__)
 
@@ -31,7 +32,7 @@ _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 def decode_ctx(delivery: Delivery) -> dict[str, Any]:
-    """The message's `ctx`. Raises `msgspec.DecodeError` and what else wrong bytes raise."""
+    """The message's `ctx`. Raises `msgspec.DecodeError` or `ValueError` for wrong bytes."""
     return _decoder.decode(delivery.ctx) if delivery.ctx else {}
 
 
@@ -40,7 +41,7 @@ def result_ttl(task: Task[..., Any], delivery: Delivery) -> float:
 
 
 def completed(task: Task[..., Any], delivery: Delivery, result: bytes) -> Finish:
-    """It returned."""
+    """The outcome of a run that returned."""
     ttl = result_ttl(task, delivery)
     return Finish(delivery.lease, Status.COMPLETED, result=result, result_ttl=ttl)
 
@@ -48,7 +49,7 @@ def completed(task: Task[..., Any], delivery: Delivery, result: bytes) -> Finish
 def failed(
     task: Task[..., Any], delivery: Delivery, message: Message[Any], error: Exception
 ) -> Outcome:
-    """What an error means: another run, a rejection, or the end."""
+    """The outcome of a run that raised an error: another run, a rejection, or a failure."""
     lease = delivery.lease
     if isinstance(error, RetryError):
         delay = seconds("RetryError.delay", error.delay, zero=True)
@@ -78,7 +79,7 @@ def failed(
 
 
 def broken(task: Task[..., Any] | None, delivery: Delivery, error: BaseException) -> Outcome:
-    """The outcome of a run that was cancelled by nobody but itself, or could not be judged."""
+    """The outcome of a run that raised no ordinary error, or failed outside of the task."""
     failure = _failure(error)
     ttl = DEFAULT_RESULT_TTL if task is None else result_ttl(task, delivery)
     return Finish(delivery.lease, Status.FAILED, failure=failure, result_ttl=ttl, dead=True)
@@ -90,7 +91,7 @@ def rejected(task: Task[..., Any], delivery: Delivery, failure: Failure) -> Fini
 
 
 def unknown(delivery: Delivery) -> Outcome:
-    """Put back a task that this worker does not know, as another may: but not for ever."""
+    """Put back a task that this worker does not know but another may; reject it in the end."""
     name, task_id = delivery.task_name, delivery.lease.id
     try:
         ctx = decode_ctx(delivery)
@@ -108,13 +109,13 @@ def unknown(delivery: Delivery) -> Outcome:
 
 
 def _failure(error: BaseException) -> Failure:
-    """An error as text; where `str` of it fails, without its text."""
+    """An error as text. If its `str` raises, its type is all that is kept."""
     kind_of = type(error)
     kind = kind_of.__name__
     try:
         text = _sendable(str(error))
     except Exception:
-        text = "(its text cannot be had)"
+        text = "(its text cannot be shown)"
     try:
         lines = traceback.format_exception(kind_of, error, _users(error.__traceback__))
         trace = _sendable("".join(lines)[-_TRACEBACK_LIMIT:])
@@ -124,12 +125,12 @@ def _failure(error: BaseException) -> Failure:
 
 
 def _sendable(text: str) -> str:
-    """A text without lone surrogates, such as names of files have that are no UTF-8."""
+    """A text without lone surrogates, as file names contain that are not UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _users(trace: TracebackType | None) -> TracebackType | None:
-    """A traceback from where it leaves LTQ: the frames before that say nothing to a user."""
+    """A traceback without its first frames in LTQ, which tell a user nothing."""
     first = trace
     while first is not None and first.tb_frame.f_code.co_filename.startswith(_HERE):
         first = first.tb_next

@@ -1,4 +1,4 @@
-"""Tasks that have lost their place are put back, now and then."""
+"""The loop that repairs queues: it puts tasks back that are in no list of their queue."""
 
 import asyncio
 import logging
@@ -12,16 +12,17 @@ from ltq.errors import BrokerError
 logger = logging.getLogger("ltq.worker")
 
 REPAIR_EVERY = 600.0
-"""Seconds between two repairs, by one worker of all."""
+"""Seconds between two repairs. One repair serves all workers of a queue."""
 
 FIRST_REPAIR = 2.0
-"""Seconds after which a worker that starts repairs first, unless another one just did."""
+"""Seconds after its start at which a worker first repairs, unless another one has just done so."""
 
 
 class RepairLoop(Service):
-    """Repairs the queues of a worker: what is done to a server's keys may take a task's place.
+    """Repairs the queues of a worker: an eviction or a deleted key may strand a task.
 
-    `lease` is how many seconds a task without a lease gets. `sleep` waits so many seconds.
+    `lease` is the duration, in seconds, of the lease that a task without one gets. `sleep` waits
+    for a number of seconds.
     """
 
     def __init__(

@@ -1,9 +1,10 @@
-"""One run of a worker: its parts joined together, from the start to the last outcome written."""
+"""One run of a worker: its parts joined together, from the start to the last written outcome."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,8 @@ from ltq._worker.completer import Completer
 from ltq._worker.executor import Executor
 from ltq._worker.fetcher import Fetcher
 from ltq._worker.heartbeat import Heartbeat
-from ltq._worker.leases import HeldLeases
-from ltq._worker.parts import CancelReason
+from ltq._worker.leases import LeaseTracker
+from ltq._worker.protocols import CancelReason
 from ltq._worker.repair import RepairLoop
 from ltq._worker.task_pool import TaskPool
 from ltq._worker.threads import ThreadCalls
@@ -28,15 +29,15 @@ from ltq.state import WorkerHealth
 logger = logging.getLogger("ltq.worker")
 
 _LAST_CALLS = 1.0
-"""Seconds that the last calls get at least when a worker ends: a claim, the outcomes."""
+"""Fewest seconds that the last calls get when a worker stops: a claim, the outcomes."""
 
-_SWALLOWED = 0.5
-"""Seconds a cancelled task may take to end before it is requeued while it still runs."""
+_CANCEL_TIMEOUT = 0.5
+"""Seconds a cancelled task gets to end before it is requeued although it still runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """What a worker has to run, and how."""
+    """What a worker runs, and how. Durations are seconds."""
 
     name: str
     broker: Broker
@@ -51,7 +52,7 @@ class RunConfig:
 
 
 class WorkerRun:
-    """Runs a worker once, in the event loop that made it. Its parts tell it what they find."""
+    """Runs a worker once, in the event loop that made it. It is the `RunListener` of its parts."""
 
     def __init__(self, config: RunConfig) -> None:
         self._config = config
@@ -64,7 +65,7 @@ class WorkerRun:
             revoked=self.task_revoked,
             before_sweep=self.before_sweep,
         )
-        self._leases = HeldLeases(self._consumer, _limited_lanes(tasks.values()))
+        self._leases = LeaseTracker(self._consumer, _limited_lanes(tasks.values()))
         self._threads = ThreadCalls(config.concurrency, f"ltq-{config.name}")
         self._completer = Completer(broker, self._leases)
         executor = Executor(
@@ -90,7 +91,7 @@ class WorkerRun:
         self._repair = RepairLoop(broker, queues, lease=config.lease)
         self._task: asyncio.Task[Any] | None = None
         self._ended_before = 0
-        """How many runs had ended when a burst looked last."""
+        """How many task runs had ended when a burst last looked."""
         self._is_stopping = False
         self._now = asyncio.Event()
 
@@ -100,7 +101,7 @@ class WorkerRun:
         return self._task is not None and self._task.cancelling() > 0
 
     async def run(self) -> None:
-        """Work until stopped, or in a burst until nothing is due or running."""
+        """Work until stopped; in a burst, until no task is due or running."""
         self._task = asyncio.current_task()
         self._heartbeat.start()
         self._repair.start()
@@ -131,42 +132,45 @@ class WorkerRun:
         )
 
     def stop(self, *, now: bool = False) -> None:
-        """Claim no more, let running tasks end; `now`: requeue them at once. From any thread."""
+        """Claim no more and let running tasks end; with `now`, requeue them at once.
+
+        From any thread.
+        """
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop, now)
 
     def lease_lost(self, lease: Lease) -> None:
-        """Cancel the run of a lease that was refused."""
-        # One that has just ended is no longer there to be renewed either: nothing is wrong then.
+        """Cancel the run of a lease that the broker refused."""
+        # The lease of a task that has just ended is refused as well: then nothing is wrong.
         if self._pool.cancel(lease, CancelReason.LOST):
             self._leases.release(lease)
             logger.warning("task %s: its lease is lost, this run is cancelled", lease.id)
 
     def task_revoked(self, task_id: str) -> None:
-        """Cancel the runs of a task that somebody cancelled."""
+        """Cancel the runs of a task that a user cancelled."""
         logger.info("task %s is cancelled", task_id)
         self._pool.cancel_id(task_id, CancelReason.REVOKED)
 
     def loop_blocked(self) -> None:
-        """Log what blocks the event loop. Called in the heartbeat's thread."""
+        """Log which task blocks the event loop. Called in the heartbeat's thread."""
         delivery = self._pool.delivery_of(asyncio.current_task(self._loop))
         logger.warning(
             "the event loop is blocked by %s: leases are kept, but nothing else runs; "
             "a plain `def` task would run in a thread",
-            "something that is no task"
+            "code outside any task"
             if delivery is None
             else f"{delivery.task_name} {delivery.lease.id}",
         )
 
     async def before_sweep(self) -> None:
-        """After an outage renew what is held, before a sweep takes it for a dead worker's."""
+        """After an outage, renew held leases before a sweep takes them for a dead worker's."""
         if self._heartbeat.is_late():
             leases = self._leases.all()
             for lease in await self._config.broker.heartbeat(leases, self._config.lease):
                 self.lease_lost(lease)
 
     async def _fetch(self) -> None:
-        """Claim and start tasks until stopped, or in a burst until there is nothing to do."""
+        """Claim and start tasks until stopped; in a burst, until there is nothing to do."""
         while not self._is_stopping:
             self._fetcher.start()
             await self._fetcher.wait()
@@ -174,9 +178,9 @@ class WorkerRun:
                 return
 
     async def _may_have_more(self) -> bool:
-        """Whether what ended may have left something to do: its outcomes are written first.
+        """Whether a task has ended since the last call: it may have left something to do.
 
-        The last claim may have looked just before they were.
+        Outcomes are written first, since the last claim may have come just before them.
         """
         before, self._ended_before = self._ended_before, self._pool.ended
         if self._ended_before == before:
@@ -195,7 +199,7 @@ class WorkerRun:
         self._pool.stop()
 
     async def _drain(self) -> None:
-        """Let running tasks end, for a while; then requeue them, with no try used up."""
+        """Let running tasks end within the shutdown timeout; then requeue them, using up no try."""
         config = self._config
         if self._pool.used:
             logger.info("%s: waiting for %d running tasks", config.name, self._pool.used)
@@ -208,11 +212,11 @@ class WorkerRun:
         await self._finish_off(max(_LAST_CALLS, left))
 
     async def _finish_off(self, timeout: float) -> None:
-        """Requeue what still runs, and write all outcomes, in about `timeout` seconds."""
+        """Requeue what still runs and write all outcomes, within about `timeout` seconds."""
         if self._pool.used:
             logger.warning("%s: requeueing %d tasks", self._config.name, self._pool.used)
             self._pool.cancel_all(CancelReason.SHUTDOWN)
-            await self._pool.drain(_SWALLOWED, with_threads=False)
+            await self._pool.drain(_CANCEL_TIMEOUT, with_threads=False)
             for delivery in self._pool.running():
                 logger.error(
                     "%s %s does not end when cancelled: requeueing it while it runs",
@@ -226,34 +230,42 @@ class WorkerRun:
             logger.error("%d outcomes could not be written", self._completer.waiting)
 
     async def _close(self) -> None:
-        """End the parts, in the order in which they need one another."""
-        await self._repair.aclose()
-        await self._fetcher.aclose()
-        await self._completer.aclose()
-        await self._leases.aclose()
-        await self._consumer.aclose()
-        await self._heartbeat.aclose()
+        """Close the parts, each before the parts that it uses.
+
+        All are told to stop first, without waiting: a cancellation here, or a part that fails to
+        close, must leave no thread behind.
+        """
+        for part in (self._repair, self._fetcher, self._completer, self._leases, self._heartbeat):
+            part.stop()
         self._threads.close()
+        async with AsyncExitStack() as stack:  # the last one pushed closes first
+            stack.push_async_callback(self._heartbeat.aclose)
+            stack.push_async_callback(self._consumer.aclose)
+            stack.push_async_callback(self._leases.aclose)
+            stack.push_async_callback(self._completer.aclose)
+            stack.push_async_callback(self._fetcher.aclose)
+            stack.push_async_callback(self._repair.aclose)
 
 
 def _lanes(tasks: Iterable[DeclaredTask[..., Any]]) -> list[str]:
+    """The lanes to claim from."""
     lanes: dict[str, None] = {}
     for task in tasks:
-        # One of another version may wait in the queue's own lane, or in one of its own.
+        # Both, whether or not the task is limited: another version of the code may differ.
         lanes[task.queue] = None
         lanes[lane_of(task.queue, task.name, limited=True)] = None
     return list(lanes)
 
 
 def _limited_lanes(tasks: Iterable[DeclaredTask[..., Any]]) -> dict[str, str]:
-    """The lane of each task, by its name, where only so many of it may run at once."""
+    """The lane of each task with `max_running`, by the task's name."""
     return {task.name: task.lane for task in tasks if task.config.max_running is not None}
 
 
 def _limits(
     tasks: Iterable[DeclaredTask[..., Any]], middlewares: Sequence[Middleware]
 ) -> dict[str, Limit]:
-    """The limits of lanes; that of the rate holds where a middleware implements it."""
+    """The limits of lanes. A rate counts only if a middleware implements it."""
     with_rates = any(isinstance(middleware, MaxRate) for middleware in middlewares)
     limits: dict[str, Limit] = {}
     for task in tasks:

@@ -1,16 +1,17 @@
-"""The deliveries that run in a worker now."""
+"""The deliveries that a worker runs now."""
 
 import asyncio
 import logging
 import time
+from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
 from ltq._aio.clock import Clock
 from ltq._worker.isolation import IsolationLimits
-from ltq._worker.outliving import OutlivingThreads
-from ltq._worker.parts import CancelReason, LeaseBook, OutcomeWriter, Runner
+from ltq._worker.leftover_threads import LeftoverThreads
+from ltq._worker.protocols import CancelReason, HeldLeases, OutcomeWriter, Runner
 from ltq._worker.threads import ThreadCalls
 from ltq.events import EventKind, EventStream
 from ltq.message import Delivery, Lease, Outcome, Requeue
@@ -21,7 +22,7 @@ _EVENTS = {
     CancelReason.REVOKED: EventKind.CANCELLED,
     CancelReason.LOST: EventKind.LOST,
 }
-"""What is told of a run that ended without an outcome."""
+"""The event of a run that ended without an outcome."""
 
 
 class _Run:
@@ -33,7 +34,7 @@ class _Run:
         self.delivery = delivery
         self.has_begun = False
         self.began: float | None = None
-        """When, if somebody wants to know."""
+        """When it began, by the pool's clock; None if nobody listens to events."""
         self.cancel_reason: CancelReason | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -41,15 +42,14 @@ class _Run:
 class TaskPool:
     """Runs at most `limit` deliveries at once, each in an asyncio task of its own.
 
-    A delivery comes from the fetcher; the `runner` runs it and decides its outcome, and the
-    `writer` gets that. Its lease is held meanwhile; where there is no outcome, it is released
-    here.
+    The fetcher starts deliveries. The `runner` runs each and decides its outcome, which goes to
+    the `writer`. The lease is held meanwhile; if there is no outcome, the pool releases it.
 
-    The tasks see the context variables that were set where the pool was made: the value of the
-    worker's lifespan is one of them.
+    Tasks see the context variables that were set when the pool was made, such as the value of the
+    worker's lifespan.
 
-    Fewer run at once beside one that needs isolation, and while a thread outlives its run, which
-    keeps its slot.
+    Fewer than `limit` run beside a task that needs isolation, and while a thread goes on after its
+    run: it keeps its slot.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class TaskPool:
         *,
         runner: Runner,
         writer: OutcomeWriter,
-        leases: LeaseBook,
+        leases: HeldLeases,
         threads: ThreadCalls,
         events: EventStream,
         clock: Clock = time.monotonic,
@@ -74,26 +74,26 @@ class TaskPool:
         self._running: dict[Lease, _Run] = {}
         self._changed = asyncio.Event()
         self._isolation = IsolationLimits(ended=self._changed.set)
-        self._outliving = OutlivingThreads(ended=self._thread_ended)
+        self._leftover = LeftoverThreads(ended=self._thread_ended)
         self._is_stopping = False
         self.ended: int = 0
         """How many runs have ended so far."""
 
     @property
     def free(self) -> int:
-        """How many more may start."""
+        """How many more deliveries may start."""
         limit = min(self._limit, self._isolation.smallest()) if self._isolation else self._limit
-        return max(0, limit - len(self._running) - len(self._outliving))
+        return max(0, limit - len(self._running) - len(self._leftover))
 
     @property
     def used(self) -> int:
-        """How many run, or wait for their threads to be tried again."""
-        if not self._outliving:
+        """How many deliveries run, or wait for a thread to end before their retry."""
+        if not self._leftover:
             return len(self._running)
-        return len(self._running) + self._outliving.waiting
+        return len(self._running) + self._leftover.waiting
 
     def start(self, delivery: Delivery) -> None:
-        """Hold the lease of a delivery, and run it; after `stop`, give it back to its queue."""
+        """Hold the lease of a delivery and run it; after `stop`, requeue it instead."""
         self._leases.hold(delivery)
         if self._is_stopping:
             self._give_back(delivery)
@@ -105,50 +105,50 @@ class TaskPool:
         run.task = asyncio.create_task(self._run(run), context=self._context.copy())
 
     def stop(self) -> None:
-        """Start nothing from now on. What runs goes on."""
+        """Start nothing more. Running tasks go on."""
         self._is_stopping = True
 
     def cancel(self, lease: Lease, reason: CancelReason) -> bool:
-        """Cancel one delivery; False if it neither runs nor waits to be tried again here."""
+        """Cancel one delivery; return False if it neither runs nor waits for its retry here."""
         run = self._running.get(lease)
         if run is None:
-            return self._end_retry(lease, reason)
+            return self._settle_retry(lease, reason)
         if run.cancel_reason is None:
             self._cancel(run, reason)
         return True
 
     def cancel_id(self, task_id: str, reason: CancelReason) -> None:
-        """Cancel whatever runs here for a task."""
-        for lease in [*self._running, *self._outliving]:
+        """Cancel all deliveries of a task."""
+        for lease in [*self._running, *self._leftover]:
             if lease.id == task_id:
                 self.cancel(lease, reason)
 
     def cancel_all(self, reason: CancelReason) -> None:
-        """Cancel everything."""
-        for lease in [*self._running, *self._outliving]:
+        """Cancel all deliveries."""
+        for lease in [*self._running, *self._leftover]:
             self.cancel(lease, reason)
 
     async def wait_changed(self, timeout: float | None = None) -> None:
-        """Wait until a run ends or a slot becomes free, at most `timeout` seconds."""
+        """Wait at most `timeout` seconds until a run ends or a slot becomes free."""
         self._changed.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._changed.wait()
 
     async def drain(self, timeout: float, *, with_threads: bool = True) -> bool:
-        """Wait until nothing runs, at most `timeout` seconds; return whether nothing does.
+        """Wait at most `timeout` seconds until nothing runs; return whether nothing does.
 
-        `with_threads` says whether threads count whose runs are over.
+        `with_threads` says whether to wait also for threads whose runs are over.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                while self._running or (with_threads and self._outliving):
+                while self._running or (with_threads and self._leftover):
                     await self.wait_changed()
                 return True
         return False
 
     def running(self) -> list[Delivery]:
-        """The deliveries that run."""
+        """The running deliveries."""
         return [run.delivery for run in self._running.values()]
 
     def delivery_of(self, task: "asyncio.Task[Any] | None") -> Delivery | None:
@@ -180,12 +180,12 @@ class TaskPool:
         run.cancel_reason = reason
         if run.task is not None:
             run.task.cancel()
-        if not run.has_begun:  # then the coroutine never runs, and cannot tell
+        if not run.has_begun:  # cancelled before its first step, the coroutine never runs
             cancelled = asyncio.CancelledError()
             self._end(run, self._runner.abandon(run.delivery, reason, cancelled))
 
     def _end(self, run: _Run, outcome: Outcome | None) -> None:
-        """A run is over: free its slot and settle the outcome, unless its thread goes on."""
+        """End a run: free its slot and settle its outcome, unless its thread goes on."""
         lease = run.delivery.lease
         del self._running[lease]
         if self._events.is_heard:
@@ -194,11 +194,20 @@ class TaskPool:
         if thread is None:
             self._free_slot(lease)
             self._settle(lease, outcome)
-            return
-        retry = outcome if isinstance(outcome, Requeue) and run.cancel_reason is None else None
-        if retry is None:
-            self._settle(lease, outcome)
-        self._outliving.add(run.delivery, thread, retry)
+        else:
+            self._end_before_thread(run, outcome, thread)
+
+    def _end_before_thread(self, run: _Run, outcome: Outcome | None, thread: "Future[Any]") -> None:
+        """End a run whose thread goes on, and keeps the slot.
+
+        A retry waits for the thread to end. Everything else is settled now: a final outcome, and
+        whatever became of a run that the worker cancelled.
+        """
+        if isinstance(outcome, Requeue) and run.cancel_reason is None:
+            self._leftover.add(run.delivery, thread, retry=outcome)
+        else:
+            self._settle(run.delivery.lease, outcome)
+            self._leftover.add(run.delivery, thread, retry=None)
         self._changed.set()
 
     def _thread_ended(self, lease: Lease, retry: Requeue | None) -> None:
@@ -206,9 +215,9 @@ class TaskPool:
             self._settle(lease, retry)
         self._free_slot(lease)
 
-    def _end_retry(self, lease: Lease, reason: CancelReason) -> bool:
-        """Settle a retry without waiting for its thread; False if none waits."""
-        retry = self._outliving.take_retry(lease)
+    def _settle_retry(self, lease: Lease, reason: CancelReason) -> bool:
+        """Settle a retry without waiting for its thread; return False if none waits."""
+        retry = self._leftover.take_retry(lease)
         if retry is None:
             return False
         self._settle(lease, retry if reason is CancelReason.SHUTDOWN else None)
@@ -220,6 +229,7 @@ class TaskPool:
         self._changed.set()
 
     def _settle(self, lease: Lease, outcome: Outcome | None) -> None:
+        """Hand the outcome to the writer; without an outcome, release the lease."""
         self.ended += 1
         if outcome is None:
             self._leases.release(lease)

@@ -1,4 +1,4 @@
-"""Calls of plain functions in threads, which cannot be cancelled."""
+"""Calling plain functions in threads. A thread cannot be cancelled."""
 
 import asyncio
 import contextvars
@@ -8,10 +8,10 @@ from typing import Any
 
 
 class ThreadCalls:
-    """Calls functions, at most `limit` at once, each in a thread and the context of its caller.
+    """Calls functions in threads, at most `limit` at once, each in the context of its caller.
 
-    Where a call is cancelled its thread goes on. `left_behind` tells the caller's asyncio task of
-    that thread.
+    If a call is cancelled, its thread goes on. `left_behind` then returns that thread to the
+    asyncio task that made the call.
     """
 
     def __init__(self, limit: int, name: str) -> None:
@@ -21,7 +21,7 @@ class ThreadCalls:
     async def call(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
-        """Call a function, and wait for what it returns or raises."""
+        """Call a function in a thread; return or raise what it returns or raises."""
         inside = contextvars.copy_context().run
         thread = self._threads.submit(inside, _call, fn, args, kwargs)
         try:
@@ -32,9 +32,9 @@ class ThreadCalls:
             raise
 
     def left_behind(self) -> "Future[Any] | None":
-        """The thread that a cancelled call of this asyncio task left, if it still runs.
+        """The thread of this asyncio task's cancelled call, if it still runs; else None.
 
-        The task asks once, at its end.
+        It is returned once: the asyncio task asks at its end.
         """
         if not self._left:
             return None
@@ -42,14 +42,14 @@ class ThreadCalls:
         return None if thread is None or thread.done() else thread
 
     def close(self) -> None:
-        """Begin no more calls. Threads that run go on."""
+        """Accept no more calls. Running threads go on."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Call a function in this thread. What a future cannot hold, or means, is another error."""
+    """Call a function in this thread. Errors that mean something to a future become others."""
     try:
         return fn(*args, **kwargs)
     except (StopIteration, asyncio.CancelledError, CancelledError) as error:
         kind = type(error).__name__
-        raise RuntimeError(f"{kind}, raised by a function in a thread") from error
+        raise RuntimeError(f"a function in a thread raised {kind}") from error

@@ -14,7 +14,7 @@ _MIDDLEWARE_OPTIONS = ("max_tries", "backoff", "retry_on", "max_age", "max_rate"
 def check_tasks(
     worker: str, tasks: Mapping[str, DeclaredTask[..., Any]], middlewares: Sequence[Middleware]
 ) -> None:
-    """Raise `ConfigurationError` where the tasks of a worker could not run as they say."""
+    """Raise `ConfigurationError` if a task of the worker could not run as it is declared."""
     if not tasks:
         raise ConfigurationError(f"worker {worker!r} has no tasks to run")
     implemented = {option for middleware in middlewares for option in middleware.options}
@@ -30,7 +30,7 @@ def check_tasks(
 
 
 def _check_queue(task: DeclaredTask[..., Any], tasks: Mapping[str, DeclaredTask[..., Any]]) -> None:
-    """A limit must hold up no other task than the one it was given to."""
+    """Raise `ConfigurationError` if the limit of another task would hold this one up."""
     owner = tasks.get(task.queue, task)
     if owner is not task and owner.lane == task.lane and owner.config.is_limited:
         raise ConfigurationError(

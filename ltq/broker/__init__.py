@@ -19,8 +19,6 @@ The rules are the same for every store (`ltq.testing.conformance` holds every br
 - Every call may be repeated after a lost reply without doing its work twice.
 """
 
-from ltq._names import check_name, consumer_name, namespace_of, new_id
-from ltq.broker._schemes import redact
 from ltq.broker.base import Broker, BrokerSource
 from ltq.broker.feed import Feed
 from ltq.broker.findings import Finding, Severity, examine_queues, stands_still
@@ -38,6 +36,8 @@ from ltq.broker.roles import (
     Watcher,
 )
 from ltq.broker.schedule_slots import ScheduleSlot, ScheduleStore, SlotReceipt
+from ltq.broker.schemes import redact
+from ltq.names import check_name, consumer_name, namespace_of, new_id
 
 __all__ = [
     "DEFAULT_LEASE",

@@ -5,8 +5,6 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from typing import Protocol, Self
 
-from ltq.broker._schemes import broker_factory
-from ltq.broker._schemes import redact as redact
 from ltq.broker.feed import Following
 from ltq.broker.roles import (
     DEFAULT_LEASE,
@@ -19,6 +17,7 @@ from ltq.broker.roles import (
     Watcher,
 )
 from ltq.broker.schedule_slots import ScheduleStore
+from ltq.broker.schemes import broker_factory
 from ltq.errors import ConfigurationError, TaskNotFoundError
 from ltq.message import (
     Delivery,
@@ -45,7 +44,12 @@ class Broker(Publisher, Settler, Watcher, Inspector, Diagnostics, DeadLetters, S
         scheme, loads a callable that takes the URL. Raises `ConfigurationError` for an unknown
         scheme or a URL that cannot be read.
         """
-        broker: Broker = broker_factory(url)(url)
+        broker = broker_factory(url)(url)
+        if not isinstance(broker, Broker):
+            scheme = url.partition("://")[0]
+            raise ConfigurationError(
+                f"the entry point of {scheme}:// gave {broker!r}, not a Broker"
+            )
         return broker
 
     @property

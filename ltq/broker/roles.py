@@ -5,7 +5,6 @@ from typing import Protocol, Self
 
 import msgspec
 
-from ltq.broker._schemes import redact as redact
 from ltq.broker.feed import Feed
 from ltq.broker.findings import Finding
 from ltq.message import (

@@ -6,15 +6,15 @@ from contextlib import asynccontextmanager
 
 import click
 
-from ltq._names import check_name
 from ltq.broker import Broker
 from ltq.errors import TaskNotFoundError
 from ltq.logger import printable
+from ltq.names import check_name
 from ltq.state import TaskState
 from ltq.worker import URL_VARIABLE, default_broker_url
 
 LOCAL_BROKER = "%s is in this process's memory: no other process can reach it"
-"""The warning about a broker that only this process sees; it takes the broker's URL."""
+"""The warning about a broker that only this process can use, for the broker's URL."""
 
 
 @asynccontextmanager
@@ -28,12 +28,12 @@ async def open_broker(url: str | None) -> AsyncIterator[Broker]:
 
 
 def warn_local(broker: Broker) -> None:
-    """Print to stderr that no other process sees the tasks in this broker."""
+    """Print to stderr that no other process can reach the tasks in this broker."""
     click.echo(f"ltq: warning: {LOCAL_BROKER % printable(broker.url)}", err=True)
 
 
 def export_broker_url(url: str | None) -> None:
-    """Let the user's module see `--broker-url` while it is imported, as `LTQ_BROKER_URL`.
+    """Set `LTQ_BROKER_URL` to `--broker-url`, for the import of the user's module.
 
     Raises `ConfigurationError` for a wrong URL, before anything is imported.
     """

@@ -1,4 +1,4 @@
-"""Output for people: lines and columns, styled where stdout is a terminal."""
+"""Output for people: lines and columns, styled if stdout is a terminal."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from ltq.logger import printable
 Cell = str | Text
 
 _MIN_LAST_COLUMN = 20
-"""Characters of the last column that are always shown."""
+"""Fewest characters of the last column that are shown, however narrow the terminal is."""
 
 
 def open_console() -> Console:
-    """Return a console on stdout that takes no text for markup."""
+    """Return a console on stdout that never reads text as markup."""
     return Console(markup=False, emoji=False, highlight=False)
 
 
@@ -26,9 +26,9 @@ def print_columns(
     left: set[int],
     is_cut: bool = False,
 ) -> None:
-    """Print rows under a head. The columns of `left` are aligned left, the others right.
+    """Print rows under a head. The columns in `left` are aligned left, the others right.
 
-    Nothing is cut; with `is_cut` only the last column, where it passes a terminal's edge.
+    With `is_cut` the last column is cut at the edge of a terminal; otherwise nothing is cut.
     """
     cells = [[Text(title, style="bold") for title in head]]
     cells += [[safe(cell) for cell in row] for row in rows]
@@ -53,7 +53,7 @@ def print_fields(console: Console, fields: Sequence[tuple[str, Cell]]) -> None:
 
 
 def print_line(console: Console, line: Cell) -> None:
-    """Print one line, and do not wrap it."""
+    """Print one line without wrapping it."""
     console.print(safe(line), soft_wrap=True)
 
 

@@ -24,7 +24,7 @@ class CommandError(click.ClickException):
 
 
 class WrongUseError(CommandError):
-    """The command was called in a wrong way."""
+    """The command was used in a wrong way."""
 
     exit_code = 2
 
@@ -61,8 +61,8 @@ def one_line() -> Iterator[None]:
 
 
 def _discard_output() -> None:
-    """Send stdout to nowhere: Python would try to write its buffer once more at exit."""
-    with suppress(OSError):  # stdout may be no file
+    """Discard stdout: Python would try to write its buffer once more at exit."""
+    with suppress(OSError):  # stdout may not be a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""How states, results and times are shown: as JSON, and as text for people."""
+"""Showing states, results and times: as JSON, and as text for people."""
 
 import json
 import math
@@ -25,7 +25,7 @@ _STYLES = {
 
 
 def state_json(state: TaskState[bytes]) -> str:
-    """Return the state as one line of JSON, with the result as the value the task returned.
+    """Return the state as one line of JSON, with the result as the value that the task returned.
 
     A result that is not JSON (`serializer="msgpack"`) becomes a string with escapes.
     """
@@ -40,7 +40,7 @@ def finite(value: Any) -> Any:
 
 
 def json_value(result: bytes) -> Any:
-    """Return the value of JSON bytes; other bytes as text."""
+    """Return the value of JSON bytes, or other bytes as text."""
     try:
         value = json.loads(result.decode())
         json.dumps(value, allow_nan=False)
@@ -50,7 +50,7 @@ def json_value(result: bytes) -> Any:
 
 
 def result_text(result: bytes, limit: int | None = None) -> str:
-    """Return the result as it is stored, cut after `limit` characters."""
+    """Return the result as it is stored, cut after `limit` characters if a limit is given."""
     text = result.decode("utf-8", "backslashreplace")
     if limit is not None and len(text) > limit:
         return f"{text[:limit]}… ({len(text)} characters)"
@@ -85,7 +85,7 @@ def _number(number: float) -> str:
 
 
 def state_fields(state: TaskState[bytes], now: float) -> list[tuple[str, Cell]]:
-    """Return names and values of a state, without those that have no value."""
+    """Return the names and values of a state's fields that have a value."""
     fields: Iterable[tuple[str, Cell | None]] = [
         ("id", state.id),
         ("task", state.task_name),

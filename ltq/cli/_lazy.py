@@ -1,4 +1,4 @@
-"""Commands that are imported only when they are called: `ltq --help` does not import Redis."""
+"""Commands that are imported only when they are used: `ltq --help` does not import Redis."""
 
 import importlib
 from collections.abc import Iterable
@@ -10,15 +10,15 @@ from ltq.cli._errors import one_line
 
 
 class LazyCommand(click.Command):
-    """Stands for a command that is not imported yet, in help and shell completion."""
+    """A command that is not imported yet, for help and shell completion."""
 
     def __init__(self, module: str, name: str, short_help: str) -> None:
         super().__init__(name, short_help=short_help)
-        self._place = module, name
+        self._source = module, name
 
     def load(self) -> click.Command:
-        """Import and return the command itself."""
-        module, name = self._place
+        """Import and return the real command."""
+        module, name = self._source
         command: click.Command = getattr(importlib.import_module(f"ltq.cli.{module}"), name)
         return command
 
@@ -34,7 +34,7 @@ class LazyGroup(OrderedGroup):
     """A group of lazy commands. Each expected error becomes one line on stderr."""
 
     def add_lazy(self, commands: Iterable[tuple[str, str, str]]) -> None:
-        """Add commands, each as its module in `ltq.cli`, its name, and its short help."""
+        """Add commands. Each is its module in `ltq.cli`, its name, and its short help."""
         for module, name, short_help in commands:
             self.add_command(LazyCommand(module, name, short_help))
 
@@ -60,6 +60,6 @@ class LazyGroup(OrderedGroup):
 
 
 def show_help(ctx: click.Context) -> None:
-    """Print a group's help to stderr and end with wrong use: no command was named."""
+    """Print a group's help to stderr and exit with 2: the command is missing."""
     click.echo(ctx.get_help(), err=True)
     ctx.exit(2)

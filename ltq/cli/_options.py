@@ -35,7 +35,7 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def duration(text: str) -> float:
-    """Return the seconds of `90`, `30s`, `15m`, `2h` or `7d`: the type of an option."""
+    """Return the seconds in `90`, `30s`, `15m`, `2h` or `7d`. It is the type of an option."""
     match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhd]?)", text, re.ASCII)
     if match is None:
         raise click.BadParameter(f"{text!r} is not a time: use seconds, or 30s, 15m, 2h, 7d")
@@ -43,7 +43,7 @@ def duration(text: str) -> float:
 
 
 def must_confirm(yes: bool) -> bool:
-    """Whether to ask first: stdin is a terminal, and `--yes` was not given."""
+    """Whether to ask for confirmation: stdin is a terminal, and `--yes` is not given."""
     return not yes and sys.stdin is not None and sys.stdin.isatty()
 
 

@@ -25,7 +25,7 @@ _COMMANDS = (
     ("doctor", "doctor", "Examine the broker, its queues and its keys, and give advice."),
     ("repair", "repair", "Put tasks that are in no list back into their queues."),
 )
-"""The module, the command, and its short help: at most 66 characters."""
+"""The module, the command, and its short help of at most 66 characters."""
 
 _EPILOG = """\b
 Exit codes:

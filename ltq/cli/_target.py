@@ -1,4 +1,4 @@
-"""What a command is told to load: MODULE:WORKER, MODULE:APP, MODULE:SCHEDULER, a task."""
+"""Loading what a command names: MODULE:WORKER, MODULE:APP, MODULE:SCHEDULER, or a task."""
 
 from functools import reduce
 from types import ModuleType
@@ -47,16 +47,19 @@ def load_task(target: str) -> tuple[Worker[Any], Task[..., Any]]:
 
 
 def load(target: str, kind: type[Any]) -> object:
-    """Import the object that `MODULE:NAME` names, of whatever type. Raises `WrongUseError`.
+    """Import the object that `MODULE:NAME` names, of any type. Raises `WrongUseError`.
 
-    If there is no such name, the error proposes one of this kind.
+    If there is no such name, the error suggests the name of an object of this kind.
     """
     path, name = split_target(target)
     return _find(import_user_module(path), path, name, kind)
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """Return the module and the name of `MODULE:NAME`, and import nothing."""
+    """Return the module and the name in `MODULE:NAME`, without importing anything.
+
+    Raises `WrongUseError`.
+    """
     path, colon, name = target.partition(":")
     if not colon:
         raise _wrong_form(target)
@@ -88,6 +91,6 @@ def wrong_type(target: str, wanted: str, found: object) -> WrongUseError:
 
 
 def _public_name(kind: type[Any]) -> str:
-    """Return the name of a type, or of its first base that users know."""
+    """Return the name of a type, or of its first public base."""
     known = (one for one in kind.__mro__ if not one.__module__.startswith("ltq._"))
     return next(known).__name__

@@ -1,7 +1,7 @@
-"""How a process ends although threads of tasks still run.
+"""Ending a process although threads of tasks still run.
 
-A plain `def` cannot be stopped. Its worker may have requeued the task and stopped; Python would
-still wait for the thread, however long that takes.
+A plain `def` cannot be stopped. Its worker may have requeued the task and stopped, but Python would
+wait for the thread, however long that takes.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 _PREFIX = "ltq-"
-"""Begins the names of the threads that run tasks."""
+"""The beginning of the names of threads that run tasks."""
 
 _JOIN_TIMEOUT = 1.0
 """Seconds that threads get to end by themselves."""
@@ -29,7 +29,7 @@ def set_thread_pool() -> ThreadPoolExecutor:
 
 
 def count_stuck_threads(pool: ThreadPoolExecutor) -> int:
-    """Close the pool, and return how many threads of tasks still run although workers stopped."""
+    """Close the pool, and return how many threads of tasks still run after workers have stopped."""
     pool.shutdown(wait=False, cancel_futures=True)
     deadline = time.monotonic() + _JOIN_TIMEOUT
     threads = [thread for thread in threading.enumerate() if thread.name.startswith(_PREFIX)]

@@ -1,4 +1,4 @@
-"""Importing the user's module, and saying where in it an import failed."""
+"""Importing the user's module, and naming the line at which that failed."""
 
 import importlib
 import os
@@ -22,7 +22,7 @@ _MACHINERY = {
     "<frozen importlib._bootstrap>",
     "<frozen importlib._bootstrap_external>",
 }
-"""Files whose frames in a traceback tell the user nothing."""
+"""Files whose frames in a traceback tell a user nothing."""
 
 
 class UserCodeError(CommandError):
@@ -67,7 +67,7 @@ def _user_code_error(path: str, error: BaseException) -> UserCodeError:
 
 
 def _place(error: BaseException) -> str:
-    """Return the line of the user's code that raised the error."""
+    """Return the file and line of the user's code that raised the error."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_relative(error.filename)}, line {error.lineno}"
     frames = _without_machinery(traceback.extract_tb(error.__traceback__))

@@ -17,7 +17,7 @@ from ltq.errors import BrokerError
 from ltq.logger import printable
 
 _MAX_REPLY = 65_536
-"""Bytes that are read of a reply."""
+"""Most bytes that are read of a reply."""
 
 
 @click.command()
@@ -34,7 +34,7 @@ _MAX_REPLY = 65_536
     default="5m",
     show_default=True,
     metavar="TIME",
-    help="Without --health-url: fail if a task waits for longer and none of its queue runs.",
+    help="Without --health-url: fail if a task waits longer than TIME and none of its queue runs.",
 )
 @click.option(
     "--timeout",
@@ -51,8 +51,8 @@ def check(
 ) -> None:
     """Check whether workers consume. The exit code is 0 if they do, else 1.
 
-    With --health-url the worker's process is asked. Without it the broker is asked: it must
-    answer, and no queue may stand still.
+    With --health-url it asks the worker's process. Without it, it asks the broker, which must
+    answer; no queue may stand still.
 
     \b
     Examples:
@@ -93,7 +93,7 @@ def _summary(body: bytes) -> str:
         workers = json.loads(body)["workers"]
         return ", ".join(_worker_text(worker) for worker in workers)
     except (ValueError, TypeError, KeyError):
-        return "the answer is not one of `ltq run --health-port`"
+        return "the answer does not come from `ltq run --health-port`"
 
 
 def _worker_text(health: dict[str, Any]) -> str:

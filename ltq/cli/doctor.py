@@ -69,7 +69,7 @@ async def _examine(url: str | None, scan: int) -> tuple[list[Finding], str]:
 
 
 def _progress(limit: int) -> tuple[Callable[[int], None], Callable[[], None]]:
-    """Return what shows on a terminal how many keys were read, and what erases that line."""
+    """Return two functions: one shows how many keys were read, one erases that. On a terminal."""
     is_shown = sys.stderr.isatty()
 
     def show(passed: int) -> None:
@@ -93,7 +93,7 @@ def _print(console: Console, findings: Sequence[Finding]) -> None:
 
 
 def _table(findings: Sequence[Finding]) -> Table:
-    """Return a table that fits 80 columns: an advice stands below its finding."""
+    """Return a table that fits 80 columns: each advice is below its finding."""
     table = Table("severity", "check", "finding", box=None, padding=(0, 2, 0, 0))
     for finding in findings:
         severity = Text(finding.severity, style=_STYLES[finding.severity])
@@ -110,7 +110,7 @@ def _line(finding: Finding) -> str:
 
 
 def _summary(findings: Sequence[Finding]) -> str:
-    """Count the findings by severity, and say how many that are ok have an advice all the same."""
+    """Count the findings by severity, and those that are ok but have an advice."""
     counts = Counter(finding.severity for finding in findings)
     words = [f"{counts[one]} {one}" for one in reversed(Severity) if counts[one]]
     advised = sum(bool(one.advice) for one in findings if one.severity is Severity.OK)

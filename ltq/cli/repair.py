@@ -1,4 +1,4 @@
-"""`ltq repair`: tasks that are in no list are put back into their queues."""
+"""`ltq repair`: put tasks that are in no list back into their queues."""
 
 import asyncio
 import json
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import click
 
-from ltq._names import check_name, namespace_of
 from ltq.cli._broker import open_broker
 from ltq.cli._console import count_tasks
 from ltq.cli._options import broker_url_option, json_option
+from ltq.names import check_name, namespace_of
 
 
 @click.command()
@@ -17,11 +17,11 @@ from ltq.cli._options import broker_url_option, json_option
 @json_option
 @broker_url_option
 def repair(workers: tuple[str, ...], as_json: bool, broker_url: str | None) -> None:
-    """Put tasks that are in no list back into their queues, of these workers or of all.
+    """Put tasks that are in no list back into their queues, for these workers or for all.
 
-    Such tasks wait or work, but nothing would ever claim or recover them. It takes an eviction, a
-    partial restore or a deleted key to get there. Workers repair by themselves every 10 minutes.
-    All tasks are read, in small steps. Repairing twice does no harm.
+    An eviction, a partial restore or a deleted key can leave a task in no list of its queue. Then
+    nothing would ever claim or recover it. Workers repair their queues every 10 minutes. This
+    command reads all tasks, in small steps. Repairing twice does no harm.
 
     \b
     Example:
@@ -37,7 +37,7 @@ def repair(workers: tuple[str, ...], as_json: bool, broker_url: str | None) -> N
         what = f"{count_tasks(count)} put back" if count else "nothing to repair"
         click.echo(f"{name}: {what}")
     if not repaired:
-        click.echo("no workers are known here")
+        click.echo("no queues yet")
 
 
 async def _repair(workers: Sequence[str], url: str | None) -> dict[str, int]:

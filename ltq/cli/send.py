@@ -23,7 +23,7 @@ from ltq.worker import Worker
 
 
 def _json(text: str) -> Any:
-    """Parse JSON: the type of an option."""
+    """Parse JSON. It is the type of an option."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -31,7 +31,7 @@ def _json(text: str) -> Any:
 
 
 def _guess(text: str) -> Any:
-    """Parse JSON; take what is not JSON for a text without its quotation marks."""
+    """Parse JSON; return anything else as a string."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -84,8 +84,8 @@ def send(  # noqa: PLR0913  its options
     """Send a task and print its id.
 
     The arguments are JSON. They are checked against the function's annotations before the task is
-    sent. With --wait the result is printed instead; the exit code is 0 if the task completed, 1 if
-    it ended otherwise.
+    sent. With --wait it prints the result instead; the exit code is 0 if the task completed, else
+    1.
 
     \b
     Examples:
@@ -160,7 +160,7 @@ async def _send(
 
 
 def _print_end(state: TaskState[bytes], *, as_json: bool) -> None:
-    """Print the result. Raises `CommandError` if the task did not complete."""
+    """Print the result or the state. Raises `CommandError` if the task did not complete."""
     if as_json:
         click.echo(state_json(state))
     elif state.status is Status.COMPLETED:

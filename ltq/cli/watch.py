@@ -21,7 +21,7 @@ from ltq.state import Progress as TaskProgress
 from ltq.state import Status, TaskState
 
 _SHOWN_RESULT = 200
-"""Characters of a result that are shown; `ltq state` shows all of it."""
+"""Most characters of a result that are shown; `ltq state` shows all of it."""
 
 
 class _View(Protocol):
@@ -44,8 +44,8 @@ class _View(Protocol):
 def watch(task_id: str, timeout: float | None, as_json: bool, broker_url: str | None) -> None:
     """Follow a task live until it ends.
 
-    On a terminal one line is updated. Elsewhere each state is a line, with --json a JSON object.
-    The exit code is 0 if the task completed, 1 if it ended otherwise.
+    On a terminal it updates one line. Elsewhere it prints each state as a line, with --json as a
+    JSON object. The exit code is 0 if the task completed, else 1.
 
     \b
     Example:
@@ -138,7 +138,7 @@ class _LiveView:
 
 
 def _bar(state: TaskState[bytes]) -> tuple[float, float | None]:
-    """Return how much of the bar is filled, and of how much: None if that is unknown."""
+    """Return how much of the bar is filled, and its total, or None if that is unknown."""
     progress = state.progress or TaskProgress(0)
     if state.status is Status.COMPLETED:
         return 1, 1

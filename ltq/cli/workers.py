@@ -1,4 +1,4 @@
-"""`ltq workers`: who holds tasks."""
+"""`ltq workers`: which workers hold tasks."""
 
 import asyncio
 import json
@@ -16,17 +16,17 @@ from ltq.state import WorkerInfo
 _HEAD = ("worker", "tasks", "since", "names")
 
 _SHOWN_NAMES = 3
-"""Names of tasks in a row; `--json` has all of them."""
+"""Most names of tasks in a row; `--json` has all of them."""
 
 
 @click.command()
 @json_option
 @broker_url_option
 def workers(as_json: bool, broker_url: str | None) -> None:
-    """Show which workers hold tasks now: how many, since when, and of which names.
+    """Show which workers hold tasks now: how many, since when, and their names.
 
-    A worker is shown as its host, its process id and four digits. Idle workers are not shown:
-    LTQ keeps no list of them.
+    A worker's name is its host, its process id and four digits. Idle workers are not shown, because
+    LTQ has no list of them.
 
     \b
     Example:

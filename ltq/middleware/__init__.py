@@ -25,5 +25,5 @@ __all__ = [
 
 
 def default_stack() -> list[Middleware]:
-    """The middleware of a worker that names none."""
+    """The middleware of a worker for which none is given."""
     return [MaxTries(), MaxAge(), MaxRate()]

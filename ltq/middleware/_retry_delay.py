@@ -6,10 +6,10 @@ from collections.abc import Callable
 from ltq.options import Backoff, called_backoff, seconds
 
 DEFAULT_BASE = 1.0
-"""Seconds of the first pause, at most."""
+"""Longest first pause, in seconds."""
 
 LONGEST = 600.0
-"""Seconds of the longest pause that is computed."""
+"""Longest pause of the exponential backoff, in seconds."""
 
 
 def next_pause(
@@ -20,9 +20,10 @@ def next_pause(
 ) -> float:
     """Seconds before the next try, after `failed` tries (1 or more) have failed.
 
-    Exponential with full jitter: anywhere between 0 and base * 2^(failed - 1), at most `LONGEST`
-    (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). A function decides
-    itself. Raises `ConfigurationError` if what it returns is not a duration.
+    The pause is exponential with full jitter: anywhere between 0 and base * 2^(failed - 1), at most
+    `LONGEST` (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). If
+    `backoff` is a function, it returns the pause. Raises `ConfigurationError` if that is not a
+    duration.
     """
     if callable(backoff):
         return called_backoff(backoff, failed)

@@ -20,21 +20,21 @@ class Middleware(SendHook, ABC):
                 yield
                 print("end", message.id)
 
-    What the task raises is raised at the `yield`. A middleware may raise `RetryError`,
-    `RejectError` or `ExhaustedError` itself, before or after it, and write to `message.ctx`.
+    An error of the task is raised at the `yield`. A middleware may itself raise `RetryError`,
+    `RejectError` or `ExhaustedError`, before or after that, and write to `message.ctx`.
 
-    With an `on_send` of its own it also sees each message in the process that sends it:
+    With an `on_send` it also sees each message in the process that sends it:
 
             def on_send(self, message: Message, task: Task) -> None:
                 message.ctx["sent_by"] = socket.gethostname()
 
-    In that process it has to be among the worker's middleware as well. An `App` adds its middleware
-    to the workers registered with it, so a producer that does not import the app does without.
+    So it must be among the worker's middleware in that process as well. An `App` adds its
+    middleware to its workers; in a producer that does not import the app, it is missing.
     """
 
     options: ClassVar[frozenset[str]] = frozenset()
-    """Task options that this middleware implements. If there are any, it is entered only for tasks
-    that declare one of them."""
+    """The task options that this middleware implements. If there are any, it is entered only for
+    tasks that declare one of them."""
 
     @abstractmethod
     def __call__(
@@ -48,7 +48,7 @@ class Ending(StrEnum):
 
     COMPLETED = "completed"
     FAILED = "failed"
-    """By an error. Inside `MaxTries`, which may turn a failure into another try, every error."""
+    """It raised an error. Inside `MaxTries`, which may retry the task, every error counts."""
     RETRIED = "retried"
     REJECTED = "rejected"
     CANCELLED = "cancelled"
@@ -56,12 +56,12 @@ class Ending(StrEnum):
 
 
 def ending_of(error: BaseException | None) -> Ending:
-    """How a run ended, from the error at the `yield` of a middleware; None: it returned."""
+    """How a run ended, from the error at the `yield` of a middleware, or None if there was none."""
     if error is None:
         return Ending.COMPLETED
     if isinstance(error, RetryError):
         return Ending.RETRIED
     if isinstance(error, RejectError):
         return Ending.REJECTED
-    # A SystemExit ends a run as a failure. Whatever else is no Exception is a cancellation.
+    # A SystemExit is a failure of the run. Anything else that is not an Exception cancels it.
     return Ending.FAILED if isinstance(error, Exception | SystemExit) else Ending.CANCELLED

@@ -1,4 +1,4 @@
-"""Messages that are too old."""
+"""Rejecting tasks that are too old."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

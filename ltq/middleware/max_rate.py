@@ -12,13 +12,13 @@ from ltq.task import Task
 class MaxRate(Middleware):
     """Makes workers obey `max_rate`.
 
-    The limit holds for all workers together, and before a message is claimed: the broker gives out
-    no more messages than may start. So there is nothing to do around the run itself.
+    The limit holds for all workers together. The broker keeps it: it hands out no more messages
+    than may start. So there is nothing to do around the run itself.
     """
 
     options: ClassVar[frozenset[str]] = frozenset({"max_rate"})
 
     @asynccontextmanager
     async def __call__(self, message: Message[Any], task: Task[..., Any]) -> AsyncIterator[None]:
-        """Nothing: see the class."""
+        """Do nothing: see the class."""
         yield

@@ -1,4 +1,4 @@
-"""Retries."""
+"""Retrying tasks that fail."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,9 +15,9 @@ from ltq.task import Task
 class MaxTries(Middleware):
     """Runs a failing task again, until `max_tries` runs have failed in all.
 
-    The pause before the next try is `backoff` seconds, doubled each time, with full jitter; or what
-    the function `backoff` returns. `retry_on` names the errors that are tried again. `RetryError`
-    keeps its own delay, but uses up a try like any other failure.
+    The pause before the next try is `backoff` seconds, doubled each time, with full jitter; or it
+    is what the function `backoff` returns. `retry_on` says after which errors the task is retried.
+    A `RetryError` has its own delay, but uses up a try like any other failure.
     """
 
     options: ClassVar[frozenset[str]] = frozenset({"max_tries", "backoff", "retry_on"})

@@ -1,4 +1,4 @@
-"""OpenTelemetry traces, from where a task is sent to where it runs."""
+"""OpenTelemetry traces, from the send of a task to its runs."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -17,7 +17,7 @@ _SCOPE = "ltq"
 
 
 class OpenTelemetry(Middleware):
-    """A span where a task is sent, and a linked span for each run; needs `ltq[opentelemetry]`.
+    """Makes a span for each send, and a linked span for each run; needs `ltq[opentelemetry]`.
 
     Names and attributes follow OpenTelemetry's semantic conventions for messaging, with
     `ltq.task`, `ltq.attempt` (from 1) and `ltq.outcome` (`completed`, `failed`, `retried`,
@@ -63,7 +63,7 @@ class OpenTelemetry(Middleware):
 
     @asynccontextmanager
     async def __call__(self, message: Message[Any], task: Task[..., Any]) -> AsyncIterator[None]:
-        """A span around the run."""
+        """Record a span around the run."""
         from opentelemetry import trace
 
         attributes = {**_attributes("process", message, task), "ltq.attempt": message.tries + 1}
@@ -87,7 +87,7 @@ class OpenTelemetry(Middleware):
 
     @contextmanager
     def _continued(self, message: Message[Any]) -> "Iterator[list[Link]]":
-        """Make the context that was sent the current one; yields links to its span."""
+        """Make the context of the send the current one; yield links to its span."""
         from opentelemetry import context, propagate, trace
 
         around = trace.get_current_span()
@@ -104,7 +104,7 @@ class OpenTelemetry(Middleware):
 
 
 def _texts(ctx: Mapping[str, Any]) -> dict[str, str]:
-    """The entries of a `ctx` that a propagator can read: others may have written anything."""
+    """The entries of a `ctx` that a propagator can read: other middleware may write anything."""
     return {key: value for key, value in ctx.items() if isinstance(value, str)}
 
 
@@ -141,8 +141,8 @@ def _record(span: "Span", error: BaseException | None) -> None:
 def _cause(error: BaseException | None, ending: Ending) -> BaseException | None:
     """The error that a run failed with; None if it did not fail.
 
-    A signal stands for the error that it was raised from. Without one it is no error: a task may
-    ask for another run, or reject itself, on purpose.
+    For a signal it is the error that the signal was raised from. A signal without one is not an
+    error: a task may ask for another run, or reject itself, on purpose.
     """
     if error is None or ending is Ending.CANCELLED:
         return None

@@ -22,7 +22,7 @@ logger: logging.Logger = logging.getLogger("ltq.worker")
 
 _DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 _WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400)
-"""Upper bounds of the buckets in seconds. Tasks take, and wait, longer than web requests."""
+"""Upper bounds of the buckets, in seconds. Tasks take and wait longer than web requests."""
 
 _STATES = ("pending", "delayed", "working", "dead")
 
@@ -32,7 +32,7 @@ class HasQueues(Protocol):
 
     @property
     def broker(self) -> Broker:
-        """Where its tasks are."""
+        """The broker of its queues."""
         ...
 
     @property
@@ -75,7 +75,7 @@ class Prometheus(Middleware):
         self._metrics = _metrics_in(self.registry)
 
     def on_send(self, message: Message[Any], task: Task[..., Any]) -> None:
-        """Count it."""
+        """Count the send."""
         self._metrics.sends.labels(task.name).inc()
 
     @asynccontextmanager
@@ -105,7 +105,7 @@ class Prometheus(Middleware):
 
             Worker("shop", middlewares=[metrics, *default_stack()], lifespan=metrics.watch_queues)
 
-        It asks the broker now, and again `every` seconds (or a timedelta) after each answer, so a
+        It calls the broker now, and again `every` seconds (or a timedelta) after each answer, so a
         scrape never waits for the broker. While the broker does not answer, there are no values.
         """
         pause = seconds("every", every)
@@ -123,7 +123,7 @@ class Prometheus(Middleware):
             queues.update(task.queue for task in worker.tasks.values())
             try:
                 await self._read(worker.broker, sorted(queues))
-            except Exception as error:  # whatever the broker raises, a later call may succeed
+            except Exception as error:  # whatever it is, a later call may succeed
                 logger.debug("the tasks in the queues were not counted: %s", error)
                 self._forget(queues)
             await asyncio.sleep(pause)
@@ -173,7 +173,7 @@ class _Metrics:
 
 
 _known: "dict[CollectorRegistry, _Metrics]" = {}
-"""By registry: it takes each name only once. A registry lives as long as the process."""
+"""By registry, which accepts each name only once. A registry lives as long as the process."""
 _lock = threading.Lock()
 
 

@@ -16,10 +16,10 @@ class Sentry(Middleware):
 
     `dsn` and further options are those of `sentry_sdk.init`. Each run has its own isolation scope
     with the tags `ltq.task`, `ltq.id` and `ltq.attempt` (from 1), so what the task itself reports
-    or logs has them too. Signals (`RetryError`, `RejectError`) are not reported; of an
-    `ExhaustedError`, the cause is.
+    or logs has them too. Signals (`RetryError`, `RejectError`) are not reported; for an
+    `ExhaustedError`, its cause is.
 
-    Put it first, before `MaxTries`: behind it, Sentry gets a report of each failed try. Raises
+    Put it first, before `MaxTries`: after it, Sentry would get a report of each failed try. Raises
     `ConfigurationError` if sentry-sdk is missing.
     """
 

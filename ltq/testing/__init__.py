@@ -1,4 +1,4 @@
-"""Testing tasks and the code that sends them: in memory, by a clock that the test moves.
+"""Testing tasks and the code that sends them: in memory, with a clock that the test moves.
 
 async with ltq.testing.use(worker) as box:
     await checkout(12)
@@ -8,12 +8,11 @@ async with ltq.testing.use(worker) as box:
 pytest is not needed; `ltq.testing.plugin` has fixtures for it. See `docs/testing.md`.
 """
 
-from ltq.testing._box import Box
-from ltq.testing._clock import Clock
-from ltq.testing._faults import Fault
-from ltq.testing._flaky import FlakyBroker
-from ltq.testing._sent import assert_not_sent, assert_sent, assert_sent_once, sent
-from ltq.testing._use import drain, use
+from ltq.testing.assertions import assert_not_sent, assert_sent, assert_sent_once, sent
+from ltq.testing.box import Box, drain, use
+from ltq.testing.clock import Clock
+from ltq.testing.faults import Fault
+from ltq.testing.flaky import FlakyBroker
 
 __all__ = [
     "Box",

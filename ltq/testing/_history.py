@@ -1,4 +1,4 @@
-"""What happened to the tasks of a box, and how they stand now."""
+"""What happened to the tasks of a box, and their present states."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,17 +26,17 @@ _STATUSES = {
     EventKind.REJECTED: Status.REJECTED,
     EventKind.CANCELLED: Status.CANCELLED,
 }
-"""The status that an event means, where the state itself is not kept."""
+"""The status after an event, for tasks whose states are not kept."""
 
 
 class History:
-    """The events of a box's workers, from the beginning of the box."""
+    """The events of a box's workers, since the beginning of its block."""
 
     def __init__(
-        self, store: Watcher, clock: Clock, find_task: Callable[[str], Task[..., Any] | None]
+        self, watcher: Watcher, clock: Clock, find_task: Callable[[str], Task[..., Any] | None]
     ) -> None:
         self.events: list[Event] = []
-        self._store = store
+        self._watcher = watcher
         self._clock = clock
         self._find_task = find_task
         self._runs: dict[str, asyncio.Task[Any]] = {}
@@ -46,7 +46,7 @@ class History:
     def add(self, event: Event) -> None:
         """Keep an event, with the clock's time."""
         world = WORLD.get()
-        if world is not None and world.is_over:  # of an earlier box, whose tasks are just ending
+        if world is not None and world.is_over:  # it is from an earlier box, whose tasks still end
             return
         self.events.append(replace(event, time=self._clock()))
         if event.kind is EventKind.STARTED:
@@ -69,11 +69,11 @@ class History:
         return [task for task in self._runs.values() if not task.done()]
 
     def has_threads(self) -> bool:
-        """Whether a plain `def` task runs."""
+        """Whether a plain `def` task is running."""
         return bool(self._in_threads)
 
     async def states_since(self, count: int) -> list[TaskState[Any]]:
-        """The states of the tasks that ran after the first `count` events, in order of ending."""
+        """The states of the tasks that ran after the first `count` events, as they ended."""
         ran = [event for event in self.events[count:] if event.kind is not EventKind.ENQUEUED]
         last = {event.id: event for event in ran}
         ordered = dict.fromkeys(event.id for event in ran if last[event.id] is event)
@@ -94,10 +94,10 @@ class History:
         raise error
 
     async def _state(self, event: Event) -> TaskState[Any]:
-        """The state of a task, also of one whose state is not kept."""
+        """The state of a task; if that is not kept, what the event tells of it."""
         task = self._find_task(event.task_name)
         queue = event.task_name if task is None else task.queue
-        (state,) = await self._store.states(queue, [event.id])
+        (state,) = await self._watcher.states(queue, [event.id])
         if state is None:
             return TaskState(
                 id=event.id,

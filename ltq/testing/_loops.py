@@ -1,8 +1,8 @@
-"""Event loops whose timers follow a clock, for what runs in its world; all else keeps real time.
+"""Event loops whose timers follow a test's clock, for code in the clock's world.
 
-The world is a context variable: what is started in it, and what that starts, is in it as well,
-also where that is started in an empty context, as background work is.
-No other part of LTQ knows of this: whoever asks the loop for a timer gets the right one.
+The world is a context variable. Whatever is started in a world belongs to it as well, even if it is
+started in an empty context, as background work is. All other code keeps real time. No other part
+of LTQ knows about this: an event loop gives each caller the right kind of timer.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 _MOST_TURNS = 1_000_000
-"""Turns of an event loop at one moment of a clock, after which it is taken to be a circle."""
+"""Turns of an event loop at one moment of a clock, after which it counts as an endless loop."""
 
 _OWN_FILES = 1
-"""Files a selector loop watches for itself: the pipe by which threads wake it."""
+"""Files that a selector loop watches for itself: the pipe through which threads wake it."""
 
 
 class Timer(asyncio.TimerHandle):
-    """A timer of a timeline, as a loop's `call_later` gives it."""
+    """A timer of a timeline, as a loop's `call_later` returns it."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Timer(asyncio.TimerHandle):
 
     def cancel(self) -> None:
         """Never call it."""
-        asyncio.Handle.cancel(self)  # the loop's own timers are not its company
+        asyncio.Handle.cancel(self)  # the real loop does not count this timer among its own
 
     def fire(self) -> None:
         """Call it, unless it was cancelled."""
@@ -46,12 +46,12 @@ class Timer(asyncio.TimerHandle):
             self._run()
 
     def wakes(self, future: object) -> bool:
-        """Whether it will end a future: that of a sleep."""
+        """Whether it will end a future, such as that of a sleep."""
         return not self.cancelled() and any(one is future for one in self._subjects)
 
 
 class Timeline:
-    """The timers of one clock in one event loop. `time` gives the clock's loop time."""
+    """The timers of one clock in one event loop. `time` returns the clock's loop time."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, time: Callable[[], float]) -> None:
         self.loop = loop
@@ -82,7 +82,7 @@ class Timeline:
         return timer
 
     def fire(self) -> None:
-        """Let the timers go off whose time has come, in order."""
+        """Call the timers that are due, in order."""
         while self.next <= self.time():
             self.loop.call_soon(heapq.heappop(self._timers)[2].fire)
 
@@ -95,19 +95,19 @@ class Timeline:
         for _ in range(_MOST_TURNS):
             before = self._loop.called
             await asyncio.sleep(0)
-            if self._loop.called - before <= 1:  # the step of this very coroutine
+            if self._loop.called - before <= 1:  # only this coroutine's own step
                 return
         raise RuntimeError(
-            "the event loop does not come to rest while the clock stands still: "
-            "is something tried again for ever without a pause?"
+            "the event loop does not become idle while the clock stands still: "
+            "does something retry for ever without a pause?"
         )
 
     def has_outside(self) -> bool:
-        """Whether something outside may wake the event loop: a socket, a thread of its pool."""
+        """Whether anything outside may wake the event loop: a socket, a thread of its pool."""
         return self._loop.has_outside()
 
     def release(self) -> None:
-        """Let its timers, and those set from now on, keep real time."""
+        """Let its timers, and those that are set from now on, follow real time."""
         if self.is_over:
             return
         now, self.is_over = self.time(), True
@@ -123,12 +123,12 @@ WORLD: ContextVar[Timeline | None] = ContextVar("ltq.testing.world", default=Non
 
 
 class FollowingLoop:
-    """Stands before an event loop's methods for timers, as long as a timeline uses it."""
+    """Replaces an event loop's methods for timers while a timeline uses it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.users = 0
         self.called = 0
-        """How many callbacks were handed to the loop."""
+        """How many callbacks the loop was given."""
         self._loop = loop
         self._pending: set[asyncio.Future[Any]] = set()
         stand_ins: dict[str, Callable[..., Any]] = {
@@ -146,7 +146,7 @@ class FollowingLoop:
         _LOOPS[loop] = self
 
     def leave(self) -> None:
-        """One timeline less; the last one gives the loop its methods back."""
+        """A timeline no longer uses it; after the last one, the loop gets its methods back."""
         self.users -= 1
         if not self.users:
             _LOOPS.pop(self._loop, None)
@@ -155,9 +155,9 @@ class FollowingLoop:
             vars(self._loop).update(self._before)
 
     def has_outside(self) -> bool:
-        """Whether something outside of the loop may wake it."""
+        """Whether anything outside of the loop may wake it."""
         files = getattr(getattr(self._loop, "_selector", None), "get_map", None)
-        if self._pending or files is None:  # another kind of loop: who knows
+        if self._pending or files is None:  # another kind of loop does not tell, so it may
             return True
         return len(files() or ()) > _OWN_FILES
 
@@ -174,7 +174,7 @@ class FollowingLoop:
     def _create_task(
         self, work: Coroutine[Any, Any, Any], *, context: Context | None = None, **options: Any
     ) -> "asyncio.Task[Any]":
-        """What the world starts is in it as well, however empty the context it is started in."""
+        """Start a task in the world of its caller, even if its context is empty."""
         if context is not None and WORLD not in context:
             context.run(WORLD.set, WORLD.get())
         task: asyncio.Task[Any] = self._real["create_task"](work, context=context, **options)
@@ -190,7 +190,7 @@ class FollowingLoop:
         timeline = self._timeline()
         if timeline is not None:
             return timeline.call_at(timeline.time() + delay, callback, args, context)
-        # The loop's own may call `call_at` and `time`, which find the same world.
+        # The real method may call `call_at` and `time`, which then find the same world.
         real = self._real["call_later"](delay, callback, *args, context=context)
         return cast(asyncio.TimerHandle, real)
 
@@ -228,7 +228,7 @@ _LOOPS: "WeakKeyDictionary[asyncio.AbstractEventLoop, FollowingLoop]" = WeakKeyD
 
 
 def awaited_by(tasks: Iterable["asyncio.Task[Any]"]) -> Iterator["asyncio.Future[Any]"]:
-    """The future each task waits for now; through other tasks, that which they wait for."""
+    """The future that each task waits for. If it waits for another task, that task's future."""
     for task in tasks:
         future: Any = task
         with suppress(AttributeError):

@@ -1,4 +1,4 @@
-"""What moves a test's clock: it lets all that is due at each moment happen before the next one."""
+"""Moving a test's clock: whatever is due at one moment happens before the next."""
 
 import asyncio
 import math
@@ -7,27 +7,28 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from ltq.errors import ConfigurationError
 from ltq.testing._loops import WORLD, Timeline, awaited_by
 
 _LOOK_EVERY = 0.001
-"""Real seconds between two checks of what waits for something real."""
+"""Real seconds between two checks of tasks that wait for something real."""
 
 
 class Participant(Protocol):
     """What works while a clock is moved. A box is one."""
 
     async def begin(self) -> None:
-        """Start to work in the running event loop, if that has not begun; let tasks be claimed."""
+        """Start workers in the running event loop, if necessary, and let them claim tasks."""
         ...
 
     def pause(self) -> None:
-        """Let no more tasks be claimed."""
+        """Let workers claim no more tasks."""
         ...
 
     def check(self) -> None:
-        """Raise the error that ended a worker or a scheduler."""
+        """Raise the error that ended a worker or a scheduler, if there is one."""
         ...
 
     def running(self) -> list["asyncio.Task[None]"]:
@@ -47,20 +48,20 @@ class Mover:
         """Unix seconds."""
         self._patience = patience
         # Loop times stay near those of the real loop, as an object may be used with both clocks.
-        # A whole number, so that no moment is rounded.
+        # The difference is a whole number, so that no moment is rounded.
         self._ahead = math.floor(now) - math.floor(time.monotonic())
         self._timeline: Timeline | None = None
         self._participants: list[Participant] = []
         self._is_moving = False
         self._since: dict[asyncio.Future[object], float] = {}
-        """The real things that running tasks wait for, and since when, in real time."""
+        """The real things that running tasks wait for, and since when, in real seconds."""
 
     def join(self, participant: Participant) -> None:
         """Let a participant work while the clock is moved."""
         self._participants.append(participant)
 
     def leave(self, participant: Participant) -> None:
-        """Let a participant work no more. After the last one the event loop keeps real time."""
+        """Remove a participant. After the last one, the event loop follows real time again."""
         if participant in self._participants:
             self._participants.remove(participant)
         if not self._participants and self._timeline is not None:
@@ -68,11 +69,11 @@ class Mover:
             self._timeline = None
 
     def lead(self, context: Context) -> None:
-        """Let what runs in a context of the running event loop follow this clock."""
+        """Let code that runs in a context follow this clock, in the running event loop."""
         context.run(WORLD.set, self._timeline_here())
 
     def _timeline_here(self) -> Timeline:
-        """The timeline of the running event loop; one of another event loop ends."""
+        """The timeline of the running event loop. A timeline of another event loop ends."""
         loop = asyncio.get_running_loop()
         if self._timeline is None or self._timeline.loop is not loop:
             if self._timeline is not None:
@@ -81,7 +82,7 @@ class Mover:
         return self._timeline
 
     async def move(self, until: float) -> None:
-        """Move on to a moment, in Unix seconds. What is due until then happens in order."""
+        """Move on to a moment, in Unix seconds. Whatever is due until then happens in order."""
         async with self._work() as timeline:
             await self._settle(timeline)
             while (moment := timeline.next + self._ahead) <= until:
@@ -96,9 +97,9 @@ class Mover:
     async def _work(self) -> AsyncIterator[Timeline]:
         """Let the participants work during the block."""
         if WORLD.get() is not None:
-            raise ConfigurationError("a clock is moved by the test, not by what follows it")
+            raise ConfigurationError("a clock is moved by the test, not by a task that follows it")
         if self._is_moving:
-            raise ConfigurationError("the clock is being moved already: await that first")
+            raise ConfigurationError("the clock is already being moved: await that first")
         self._is_moving = True
         try:
             async with AsyncExitStack() as stack:
@@ -110,7 +111,7 @@ class Mover:
             self._is_moving = False
 
     async def _settle(self, timeline: Timeline) -> None:
-        """Wait for all that happens at this moment; for real things, at most `patience` seconds."""
+        """Wait until nothing more happens at this moment; at most `patience` for real things."""
         while True:
             await timeline.quiesce()
             for participant in self._participants:
@@ -123,10 +124,24 @@ class Mover:
             await asyncio.sleep(_LOOK_EVERY)
 
     def _outside(self, timeline: Timeline) -> list["asyncio.Future[object]"]:
-        """What running tasks wait for that is neither a timer of the clock nor within the loop."""
+        """The real things that running tasks wait for: neither timers of the clock nor the loop."""
         if not timeline.has_outside() and not any(
             participant.has_threads() for participant in self._participants
         ):
             return []
         running = [task for participant in self._participants for task in participant.running()]
         return [future for future in awaited_by(running) if not timeline.sleeps(future)]
+
+
+_MOVERS: WeakKeyDictionary[object, Mover] = WeakKeyDictionary()
+"""By clock: users see the clock only."""
+
+
+def remember_mover(clock: object, mover: Mover) -> None:
+    """Let `mover_of` find the mover of a clock, as long as the clock lives."""
+    _MOVERS[clock] = mover
+
+
+def mover_of(clock: object) -> Mover:
+    """The mover of a clock, for those that take part in its moves."""
+    return _MOVERS[clock]

@@ -1,4 +1,4 @@
-"""The workers and schedules of a box that run in one event loop."""
+"""Running the workers and schedules of a box in one event loop."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from ltq._aio.service import first_of
 from ltq._scheduler.loop import LONGEST_SLEEP, SchedulerLoop
 from ltq.broker import Broker
 from ltq.schedule import Schedule
+from ltq.testing._box_broker import Gate
 from ltq.testing._loops import WORLD
-from ltq.testing._store import Gate
 from ltq.worker import Worker
 
 _LEAVE_TIMEOUT = 10.0
@@ -21,7 +21,7 @@ _LEAVE_TIMEOUT = 10.0
 _leaving: WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[None]]] = (
     WeakKeyDictionary()
 )
-"""What is about to end, by event loop, after blocks that could not wait for it."""
+"""Tasks that still have to end, by event loop, after blocks that could not wait for them."""
 
 
 class Session:
@@ -48,7 +48,7 @@ class Session:
         """Fire schedules until the end."""
 
         async def sleep(pause: float) -> None:
-            if pause >= LONGEST_SLEEP:  # no other clock has to be followed
+            if pause >= LONGEST_SLEEP:  # the broker's clock is this one: no need to read it again
                 now = clock()
                 pause = max(pause, min(one.next(int(now)) for one in schedules) - now)
             await asyncio.sleep(pause)
@@ -61,18 +61,18 @@ class Session:
             loop.stop()
 
     def end(self) -> None:
-        """Let all end now; also from outside the event loop."""
-        with suppress(RuntimeError):  # the loop is closed, so all has ended
+        """Tell workers and schedules to end. It may be called outside the event loop."""
+        with suppress(RuntimeError):  # the loop is closed, so all have ended
             self.loop.call_soon_threadsafe(self._end)
 
     async def aclose(self) -> None:
-        """Let all end, and wait until it has."""
+        """Tell workers and schedules to end, and wait until they have."""
         self.end()
         if self.tasks:
             await asyncio.wait(self.tasks, timeout=_LEAVE_TIMEOUT)
 
     def leave(self) -> None:
-        """Let all end, without waiting: the next session of this event loop waits for it."""
+        """Tell workers and schedules to end; the next session of this event loop waits for them."""
         self.end()
         left = {task for task in self.tasks if not task.done()}
         _leaving.setdefault(self.loop, set()).update(left)
@@ -83,7 +83,7 @@ class Session:
 
 
 def _release() -> None:
-    """Let what still has to end do so in real time: nobody moves the clock any more."""
+    """Let the rest end in real time: the clock no longer moves."""
     world = WORLD.get()
     if world is not None:
         world.release()

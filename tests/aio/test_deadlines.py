@@ -155,7 +155,7 @@ def test_they_need_a_task() -> None:
         outcome = loop.create_future()
 
         def call() -> None:
-            with pytest.raises(RuntimeError, match="needs a task"), Deadlines().within(1):
+            with pytest.raises(RuntimeError, match="needs an asyncio task"), Deadlines().within(1):
                 pass
             outcome.set_result(None)
 

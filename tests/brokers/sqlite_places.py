@@ -12,13 +12,13 @@ from typing import Generic, TypeVar
 import msgspec
 
 from ltq._aio.clock import system_clock
-from ltq._names import namespace_of
 from ltq.brokers._rules.places import KeptSlot, Lane, Places
 from ltq.brokers._rules.record import DeadRecord, Record
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.memory._listener import MemoryListener
 from ltq.brokers.memory._namespace import Namespace
 from ltq.brokers.memory._store import MemoryStore
+from ltq.names import namespace_of
 from ltq.options import Priority
 from ltq.state import Status
 

@@ -10,8 +10,8 @@ import pytest
 import ltq
 from ltq.broker import Broker
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._busy_poll import BusyPoll
-from ltq.brokers.redis._link import Link
+from ltq.brokers.redis._server.busy_poll import BusyPoll
+from ltq.brokers.redis._server.link import Link
 from tests.elapse import elapse
 
 QUICK, LATE = 60.0, 1e-9

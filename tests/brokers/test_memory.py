@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import pytest
 
-from ltq._names import new_id
 from ltq.broker import Broker
 from ltq.brokers._rules import dead_letters
 from ltq.brokers._rules.sweep import MOST_SWEPT
@@ -18,6 +17,7 @@ from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.memory._timer_heap import SLACK
 from ltq.errors import ConfigurationError
 from ltq.message import Finish, Published, Requeue
+from ltq.names import new_id
 from ltq.options import Limit, Rate
 from ltq.state import Status
 from tests.conformance.factories import (

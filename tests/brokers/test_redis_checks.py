@@ -12,7 +12,7 @@ import redis
 import ltq.brokers.redis
 from devtools.servers import RedisServer
 from ltq.broker import Finding, Severity
-from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._doctor import checks
 from ltq.brokers.redis._doctor.checks import SERVER_CHECKS
 from ltq.brokers.redis._doctor.inventory import KINDS, Inventory, OddKeys, take_inventory
@@ -20,6 +20,7 @@ from ltq.brokers.redis._doctor.permissions import TRIALS, Rights, try_out
 from ltq.brokers.redis._doctor.survey import Server, survey_server
 from ltq.brokers.redis._scripts.calls import SCRIPTS
 from ltq.brokers.redis._scripts.texts import source
+from ltq.brokers.redis._server import keys
 from ltq.message import Finish
 from ltq.state import Status
 from tests.conformance.factories import QUEUE, publish, publish_many
@@ -169,7 +170,7 @@ class TestTables:
 
     def test_every_kind_of_key_is_known(self) -> None:
         types = {}
-        for name, function in vars(_keys).items():
+        for name, function in vars(keys).items():
             parameters = inspect.signature(function).parameters if callable(function) else {}
             if "namespace" in parameters:
                 types[name] = (function.__doc__ or "").replace(":", " ").split()[0].lower()
@@ -226,8 +227,8 @@ class TestLooking:
             await publish(broker)
             raw.set("ltq:mine", "1")
             raw.set("ltq:{mail}:what", "1")
-            raw.hset(_keys.ready("mail", "mail:none", 1), "a", "b")
-            raw.set(_keys.unique("mail", "x"), "1")
+            raw.hset(keys.ready("mail", "mail:none", 1), "a", "b")
+            raw.set(keys.unique("mail", "x"), "1")
             link = broker._new_link()
             found = await take_inventory(link, 10_000)
             await link.aclose()
@@ -256,8 +257,8 @@ class TestLooking:
             async with broker.consumer([QUEUE]) as consumer:
                 claimed = await broker.claim(consumer, 1)
             assert claimed[0].lease.id == first.id
-            raw.delete(_keys.delayed("mail", QUEUE), _keys.leases("mail", QUEUE))
-            raw.lpop(_keys.ready("mail", QUEUE, 1))
+            raw.delete(keys.delayed("mail", QUEUE), keys.leases("mail", QUEUE))
+            raw.lpop(keys.ready("mail", QUEUE, 1))
             link = broker._new_link()
             assert (await take_inventory(link, 10_000)).displaced == {"mail": 4}
             assert await broker.repair(["mail"]) == 4
@@ -281,7 +282,7 @@ class TestLooking:
             ids = await publish_many(broker, 3)
             async with broker.consumer([QUEUE], name="me") as consumer:
                 await broker.claim(consumer, 2)
-            leases = _keys.leases("mail", QUEUE)
+            leases = keys.leases("mail", QUEUE)
             raw.zadd(
                 leases, {ids[0]: 1000.0 * (raw.time()[0] - 100), ids[1]: 1000.0 * raw.time()[0]}
             )

@@ -5,15 +5,16 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import redis
 
-from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._server import keys
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import Finish, Published
 from ltq.options import DEAD_TTL, MAX_DEAD
 from ltq.state import Status
 from tests.conformance.factories import QUEUE, claim_one, make_envelope, publish
 
-DEAD = _keys.dead("mail", QUEUE)
+DEAD = keys.dead("mail", QUEUE)
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ class TestLostReplies:
     """The same script call again, as after a lost reply."""
 
     async def replay(self, broker: RedisBroker, call_id: str, task_id: str) -> str:
-        prefix = _keys.prefix("mail")
+        prefix = keys.prefix("mail")
         call = calls.ReplayCall(prefix=prefix, queue=QUEUE, call=call_id, ids=[task_id])
         (answer,) = await broker._here().link.evaluate(call)
         return answer.value
@@ -79,7 +80,7 @@ class TestLife:
         self, broker: RedisBroker, client: redis.Redis
     ) -> None:
         task_id = await bury(broker)
-        letter, task = _keys.dead_letter("mail", task_id), _keys.task("mail", task_id)
+        letter, task = keys.dead_letter("mail", task_id), keys.task("mail", task_id)
         assert DEAD_TTL - 60 < client.ttl(letter) <= DEAD_TTL
         assert DEAD_TTL - 60 < client.ttl(DEAD) <= DEAD_TTL
         await broker.replay(QUEUE, [task_id])
@@ -89,7 +90,7 @@ class TestLife:
         self, broker: RedisBroker, client: redis.Redis
     ) -> None:
         old, young = [await bury(broker) for _ in range(2)]
-        client.delete(_keys.dead_letter("mail", old))
+        client.delete(keys.dead_letter("mail", old))
         client.zincrby(DEAD, -DEAD_TTL, old)
         assert [letter.id for letter in await broker.dead_letters(QUEUE)] == [young]
         assert (await broker.stats([QUEUE]))[0].dead == 1
@@ -105,8 +106,8 @@ class TestLife:
         client.zadd(DEAD, {oldest: now - 10, second: now - 9})
         await bury(broker)
         assert client.zcard(DEAD) == MAX_DEAD
-        assert client.exists(_keys.dead_letter("mail", oldest)) == 0
-        assert client.exists(_keys.dead_letter("mail", second)) == 1
+        assert client.exists(keys.dead_letter("mail", oldest)) == 0
+        assert client.exists(keys.dead_letter("mail", second)) == 1
 
 
 class TestHostileData:
@@ -114,8 +115,8 @@ class TestHostileData:
         self, broker: RedisBroker, client: redis.Redis
     ) -> None:
         task = await publish(broker)
-        client.delete(_keys.task("mail", task.id))
-        client.set(_keys.task("mail", task.id), "text", ex=60)
+        client.delete(keys.task("mail", task.id))
+        client.set(keys.task("mail", task.id), "text", ex=60)
         async with broker.consumer([QUEUE]) as consumer:
             await consumer.claim(1)
         letter = await broker.dead_letter(None, task.id)
@@ -129,8 +130,8 @@ class TestHostileData:
         self, broker: RedisBroker, client: redis.Redis
     ) -> None:
         task_id = await bury(broker)
-        client.delete(_keys.task("mail", task_id))
-        client.set(_keys.task("mail", task_id), "text", ex=60)
+        client.delete(keys.task("mail", task_id))
+        client.set(keys.task("mail", task_id), "text", ex=60)
         assert await broker.replay(QUEUE, [task_id]) == [Published.CREATED]
         assert (await broker.state(QUEUE, task_id)).status is Status.PENDING
 
@@ -138,18 +139,16 @@ class TestHostileData:
         self, broker: RedisBroker, client: redis.Redis
     ) -> None:
         task = await publish(broker)
-        client.hset(
-            _keys.task("mail", task.id), mapping={f"f{number}": 1 for number in range(9001)}
-        )
+        client.hset(keys.task("mail", task.id), mapping={f"f{number}": 1 for number in range(9001)})
         await kill(broker)
-        assert client.hlen(_keys.dead_letter("mail", task.id)) > 9001
+        assert client.hlen(keys.dead_letter("mail", task.id)) > 9001
 
     async def test_a_letter_that_is_no_hash_is_none(
         self, broker: RedisBroker, client: redis.Redis
     ) -> None:
         task_id = await bury(broker)
-        client.delete(_keys.dead_letter("mail", task_id))
-        client.set(_keys.dead_letter("mail", task_id), "text", ex=60)
+        client.delete(keys.dead_letter("mail", task_id))
+        client.set(keys.dead_letter("mail", task_id), "text", ex=60)
         assert await broker.dead_letters(QUEUE) == []
         with pytest.raises(TaskNotFoundError):
             await broker.dead_letter(None, task_id)
@@ -162,7 +161,7 @@ class TestHostileData:
         self, broker: RedisBroker, client: redis.Redis, field: str
     ) -> None:
         task_id = await bury(broker)
-        client.hset(_keys.dead_letter("mail", task_id), field, "abc")
+        client.hset(keys.dead_letter("mail", task_id), field, "abc")
         (letter,) = await broker.dead_letters(QUEUE)
         assert letter.id == task_id
         assert await broker.replay(QUEUE, [task_id]) == [Published.CREATED]

@@ -6,8 +6,9 @@ import pytest
 import redis
 
 from ltq.broker import isolation_of
-from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
+from ltq.brokers.redis._server import keys
 from ltq.message import Finish
 from ltq.state import Status
 from tests.conformance.factories import QUEUE, publish
@@ -34,7 +35,7 @@ async def isolations(
 ) -> list[int | None]:
     """What a claim says of a task: when it is refused, given, and given once more."""
     task = await publish(broker, max_deliveries=most)
-    client.hset(_keys.task("mail", task.id), "deaths", deaths)
+    client.hset(keys.task("mail", task.id), "deaths", deaths)
     async with broker.consumer([QUEUE]) as consumer:
         assert isinstance(consumer, RedisConsumer)
         group = consumer._groups[0]
@@ -67,7 +68,7 @@ async def test_a_count_of_deaths_that_is_none_counts_as_no_death(
 ) -> None:
     for deaths in ("", "abc", "nan", "-1"):
         task = await publish(broker)
-        client.hset(_keys.task("mail", task.id), "deaths", deaths)
+        client.hset(keys.task("mail", task.id), "deaths", deaths)
         async with broker.consumer([QUEUE]) as consumer:
             (delivery,) = (await consumer.claim(1, VERY_MANY)).deliveries
         assert delivery.isolation is None

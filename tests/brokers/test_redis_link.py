@@ -10,10 +10,11 @@ import redis.asyncio
 import ltq
 from devtools.servers import RedisServer
 from ltq import Status, Worker
-from ltq._names import new_id
 from ltq.broker import Broker
 from ltq.brokers.redis import RedisBroker
-from ltq.message import Envelope
+from ltq.errors import BrokerError
+from ltq.message import Envelope, Finish, Lease
+from ltq.names import new_id
 from tests.eventually import eventually
 
 
@@ -54,6 +55,39 @@ class TestOwnClient:
         broker = RedisBroker(redis_url, connect=connect)
         async with broker, broker.consumer(["mail:send"]) as consumer:
             assert not await consumer.wait(0.2)
+
+
+class TestWakeUps:
+    async def test_those_of_a_consumer_that_ends_go_to_another(self, redis_url: str) -> None:
+        async with RedisBroker(redis_url) as broker:
+            async with broker.consumer(["mail:send"]) as first:
+                waiting = asyncio.create_task(first.wait(10.0))
+                with redis.Redis.from_url(redis_url) as raw:
+                    await eventually(lambda: blocked(raw) == 1)
+                await broker.publish([envelope()])
+                assert await waiting  # it has taken the marker, and claims nothing
+            async with broker.consumer(["mail:send"]) as second:
+                async with asyncio.timeout(5):
+                    assert await second.wait(None)
+
+
+def blocked(raw: "redis.Redis") -> int:
+    """How many clients block."""
+    return int(raw.info("clients")["blocked_clients"])
+
+
+class TestMisread:
+    async def test_a_reply_that_cannot_be_read_is_not_waited_for(
+        self, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def answer(*_: object) -> list[bytes]:
+            return [b"what?"]
+
+        async with RedisBroker(redis_url) as broker:
+            monkeypatch.setattr("ltq.brokers.redis._server.link.Link._exchange", answer)
+            with pytest.raises(BrokerError, match="cannot read") as raised:
+                await broker.finish([Finish(Lease("a", "mail:send", 1), Status.COMPLETED)])
+            assert raised.value.is_refusal
 
 
 class TestRestart:

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import redis
 
-from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._operations import repair
+from ltq.brokers.redis._server import keys
 from ltq.errors import BrokerError
 from ltq.message import Delivery
 from ltq.state import Status
@@ -55,7 +56,7 @@ class TestWithoutAPlace:
         self, broker: RedisBroker, client: redis.Redis
     ) -> None:
         ids = await publish_many(broker, 2500)
-        client.delete(_keys.ready("mail", QUEUE, 1), _keys.active("mail"))
+        client.delete(keys.ready("mail", QUEUE, 1), keys.active("mail"))
         assert await broker.repair([QUEUE]) == 2500
         found = [delivery.lease.id for _ in range(3) for delivery in await claim(broker)]
         assert sorted(found) == sorted(ids)
@@ -63,8 +64,8 @@ class TestWithoutAPlace:
     async def test_one_task_among_others(self, broker: RedisBroker, client: redis.Redis) -> None:
         first, second, third = await publish_many(broker, 3)
         lost = await publish(broker, priority=0)
-        client.lrem(_keys.ready("mail", QUEUE, 1), 1, first)
-        client.lrem(_keys.ready("mail", QUEUE, 0), 1, lost.id)
+        client.lrem(keys.ready("mail", QUEUE, 1), 1, first)
+        client.lrem(keys.ready("mail", QUEUE, 0), 1, lost.id)
         await publish(broker, priority=0)
         assert await broker.repair([QUEUE]) >= 1
         ids = [delivery.lease.id for delivery in await claim(broker)]
@@ -77,7 +78,7 @@ class TestWithoutAPlace:
         ready = await publish(broker)
         delayed = await publish(broker, delay=0.2)
         client.delete(*(index("mail") for index in INDEXES))
-        client.delete(_keys.NAMESPACES)
+        client.delete(keys.NAMESPACES)
         await broker.repair([QUEUE])
         assert await broker.queues() == [QUEUE]
         found: set[str] = set()
@@ -90,7 +91,7 @@ class TestWithoutAPlace:
 
     async def test_a_delayed_task_is_ready(self, broker: RedisBroker, client: redis.Redis) -> None:
         task = await publish(broker, delay=60)
-        client.delete(_keys.delayed("mail", QUEUE))
+        client.delete(keys.delayed("mail", QUEUE))
         assert await broker.repair([QUEUE]) == 1
         assert (await broker.state(QUEUE, task.id)).status is Status.PENDING
         assert [delivery.lease.id for delivery in await claim(broker)] == [task.id]
@@ -100,7 +101,7 @@ class TestWithoutAPlace:
     ) -> None:
         task = await publish(broker)
         (delivery,) = await claim(broker)
-        client.delete(_keys.leases("mail", QUEUE))
+        client.delete(keys.leases("mail", QUEUE))
         assert await broker.repair([QUEUE]) == 1
         assert await broker.heartbeat([delivery.lease], 0.05) == []
         await lose(broker, delivery)
@@ -112,22 +113,22 @@ class TestWithoutAPlace:
         await publish(broker)
         (delivery,) = await claim(broker)
         await broker.release(delivery.lease)
-        client.set(_keys.task("mail", "text"), "text")
-        client.hset(_keys.task("mail", "half"), "status", "pending")
+        client.set(keys.task("mail", "text"), "text")
+        client.hset(keys.task("mail", "half"), "status", "pending")
         assert await broker.repair([QUEUE]) == 0
 
     async def test_one_of_many_workers_looks(
         self, broker: RedisBroker, client: redis.Redis
     ) -> None:
         await publish(broker)
-        client.delete(_keys.ready("mail", QUEUE, 1))
+        client.delete(keys.ready("mail", QUEUE, 1))
         assert await broker.repair([QUEUE], every=60) == 1
-        client.delete(_keys.ready("mail", QUEUE, 1))
+        client.delete(keys.ready("mail", QUEUE, 1))
         assert await broker.repair([QUEUE], every=60) == 0
         assert await broker.repair([QUEUE]) == 1
 
 
-INDEXES = (_keys.active, _keys.due, _keys.lease_ends, _keys.lanes)
+INDEXES = (keys.active, keys.due, keys.lease_ends, keys.lanes)
 
 
 class TestWithoutATask:
@@ -135,14 +136,14 @@ class TestWithoutATask:
         self, broker: RedisBroker, client: redis.Redis
     ) -> None:
         lost, good = await publish_many(broker, 2)
-        client.delete(_keys.task("mail", lost))
+        client.delete(keys.task("mail", lost))
         assert [delivery.lease.id for delivery in await claim(broker)] == [good]
         await self.check(broker, lost)
 
     async def test_a_lease_leaves_a_letter(self, broker: RedisBroker, client: redis.Redis) -> None:
         (lost,) = await publish_many(broker, 1)
         await claim(broker, lease=0.05)
-        client.delete(_keys.task("mail", lost))
+        client.delete(keys.task("mail", lost))
         await self.swept(broker)
         await self.check(broker, lost)
 
@@ -150,7 +151,7 @@ class TestWithoutATask:
         self, broker: RedisBroker, client: redis.Redis
     ) -> None:
         lost = await publish(broker, delay=0.05)
-        client.delete(_keys.task("mail", lost.id))
+        client.delete(keys.task("mail", lost.id))
         await self.swept(broker)
         await self.check(broker, lost.id)
 
@@ -174,12 +175,12 @@ class TestStaleIds:
     ) -> None:
         held = await publish(broker)
         await claim(broker)
-        client.rpush(_keys.ready("mail", QUEUE, 1), *[held.id] * 5000)
+        client.rpush(keys.ready("mail", QUEUE, 1), *[held.id] * 5000)
         (good,) = await publish_many(broker, 1)
         async with broker.consumer([QUEUE]) as consumer:
             first = await consumer.claim(10)
             assert first.due_in == 0
-            left = client.llen(_keys.ready("mail", QUEUE, 1))
+            left = client.llen(keys.ready("mail", QUEUE, 1))
             assert 4000 < left < 5000
             found: list[str] = []
             while not found:
@@ -195,5 +196,5 @@ class TestCopy:
         monkeypatch.setattr(repair, "_COPY_TTL", 0)  # it goes before it is read
         with pytest.raises(BrokerError, match="was deleted before it was read"):
             await broker.repair([QUEUE])
-        assert client.llen(_keys.ready("mail", QUEUE, 1)) == 1000
+        assert client.llen(keys.ready("mail", QUEUE, 1)) == 1000
         assert client.keys("*copied*") == []

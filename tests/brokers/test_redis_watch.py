@@ -12,8 +12,8 @@ import ltq
 from devtools.servers import RedisServer
 from ltq import Status, Worker
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._scripts.calls import StatesCall
+from ltq.brokers.redis._server.link import Link
 from tests.conformance.factories import QUEUE, claim_one, publish
 from tests.eventually import eventually
 

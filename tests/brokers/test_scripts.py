@@ -1,6 +1,6 @@
 """The Lua scripts as texts, what they are told to do, and what they leave behind on a real server.
 
-`lua/README.md` is held to the scripts and to `_keys.py`.
+`lua/README.md` is held to the scripts and to `_server/keys.py`.
 """
 
 import inspect
@@ -15,16 +15,17 @@ import pytest
 import redis
 
 import ltq.brokers.redis
-from ltq._names import new_id
 from ltq.broker.schedule_slots import ScheduleSlot
-from ltq.brokers.redis import RedisBroker, _keys
-from ltq.brokers.redis._link import Link
+from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._scripts import texts
 from ltq.brokers.redis._scripts.calls import SCRIPTS
 from ltq.brokers.redis._scripts.script import Script
 from ltq.brokers.redis._scripts.texts import CONSTANTS, sha, source
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError, ConfigurationError, LtqError, TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Outcome, Receipt, Requeue
+from ltq.names import new_id
 from ltq.options import Limit, Priority, Rate
 from ltq.state import Progress, Status
 from tests.conformance.factories import claim_one, lose, publish, publish_many
@@ -297,7 +298,7 @@ def call_of(name: str) -> Script[Any]:
         if field in script.__struct_fields__:
             is_list = getattr(kind, "__origin__", None) is list
             values[field] = [] if is_list else "1" if kind is str or field == "after" else 1
-    return script(**{**values, "prefix": _keys.prefix("nobody"), **ONE_ID.get(name, {})})
+    return script(**{**values, "prefix": keys.prefix("nobody"), **ONE_ID.get(name, {})})
 
 
 ONE_ID = {
@@ -320,13 +321,13 @@ class TestServer:
         header, _ = split(name)
         count = len([number for number, dots, _ in ARGUMENT.findall(header) if not dots])
         with redis.Redis.from_url(redis_url) as client:
-            client.eval(source(name), 1, _keys.prefix("nobody"), *["1"] * count)
+            client.eval(source(name), 1, keys.prefix("nobody"), *["1"] * count)
             assert client.keys() == []
 
 
 def key_functions() -> dict[str, Callable[..., str]]:
-    """The functions of `_keys.py` that make something of a namespace: keys and channels."""
-    functions = inspect.getmembers(_keys, inspect.isfunction)
+    """The functions of `_server/keys.py` that make something of a namespace: keys and channels."""
+    functions = inspect.getmembers(keys, inspect.isfunction)
     return {
         name: function
         for name, function in functions
@@ -335,7 +336,7 @@ def key_functions() -> dict[str, Callable[..., str]]:
 
 
 def pattern(function: Callable[..., str]) -> str:
-    """What a function of `_keys.py` makes of its parameters' names."""
+    """What a function of `_server/keys.py` makes of its parameters' names."""
     names = inspect.signature(function).parameters
     return function(**{name: f"<{name}>" for name in names})
 
@@ -394,7 +395,7 @@ class TestReadme:
     def test_its_tables_name_every_function_of_the_keys_module(self) -> None:
         channels = {cells[1].strip("`"): cells[0].strip("`") for cells in table("Channels")}
         assert {*ROWS, *channels} == {*key_functions(), "NAMESPACES", "keyspace"}
-        assert channels["keyspace"] == _keys.keyspace("<database>", "<key>")  # type: ignore[arg-type]
+        assert channels["keyspace"] == keys.keyspace("<database>", "<key>")  # type: ignore[arg-type]
         for name, function in key_functions().items():
             written = channels[name] if name in channels else ROWS[name].key.strip("`")
             assert written == pattern(function).replace("ltq:{<namespace>}:", "…")
@@ -520,7 +521,7 @@ class TestKeysLeft:
         kinds = set()
         with redis.Redis.from_url(redis_url, decode_responses=True) as client:
             for key in client.scan_iter():
-                row = ROWS["NAMESPACES" if key == _keys.NAMESPACES else kind_of(key)]
+                row = ROWS["NAMESPACES" if key == keys.NAMESPACES else kind_of(key)]
                 ends = client.pttl(key) > 0
                 if kind_of(key) == "task":
                     assert ends == Status(client.hget(key, "status") or "").is_final, key
@@ -541,13 +542,13 @@ class TestKeysLeft:
         with redis.Redis.from_url(redis_url, decode_responses=True) as client:
             await self.cancel_all(broker, client)
             left = {key for key in client.scan_iter() if client.pttl(key) == -1}
-            dead = client.zcard(_keys.dead("mail", "mail:send"))
+            dead = client.zcard(keys.dead("mail", "mail:send"))
             markers = sum(client.zcard(key) for key in left if kind_of(key) == "wake")
         lanes = {"mail:send", "mail:all", "mail:all/mail:send"}
-        assert left - {_keys.wake("mail", lane) for lane in lanes} == {
-            _keys.NAMESPACES,
-            _keys.lanes("mail"),
-            _keys.running("mail", "mail:all/mail:send"),
+        assert left - {keys.wake("mail", lane) for lane in lanes} == {
+            keys.NAMESPACES,
+            keys.lanes("mail"),
+            keys.running("mail", "mail:all/mail:send"),
         }
         assert markers <= len(lanes)
         assert dead == 9
@@ -606,7 +607,7 @@ class TestNoScriptStopsHalfway:
         self, broker: RedisBroker, client: redis.Redis
     ) -> None:
         ids = await publish_many(broker, 2)
-        client.hset(_keys.task("mail", ids[0]), "priority", "high")
+        client.hset(keys.task("mail", ids[0]), "priority", "high")
         async with broker.consumer(["mail:send"]) as consumer:
             deliveries = (await consumer.claim(2)).deliveries
             with suppress(LtqError):
@@ -620,7 +621,7 @@ class TestNoScriptStopsHalfway:
         self, broker: RedisBroker, client: redis.Redis, field: str, value: str
     ) -> None:
         ids = await publish_many(broker, 2)
-        client.hset(_keys.task("mail", ids[0]), field, value)
+        client.hset(keys.task("mail", ids[0]), field, value)
         async with broker.consumer(["mail:send"]) as consumer:
             for _ in range(2):
                 deliveries = (await consumer.claim(10)).deliveries
@@ -644,7 +645,7 @@ class TestNoScriptStopsHalfway:
         self, broker: RedisBroker, client: redis.Redis, value: str
     ) -> None:
         ids = await publish_many(broker, 2)
-        client.hset(_keys.task("mail", ids[0]), "token", value)
+        client.hset(keys.task("mail", ids[0]), "token", value)
         async with broker.consumer(["mail:send"]) as consumer:
             deliveries = (await consumer.claim(10)).deliveries
         assert {delivery.lease.id for delivery in deliveries} == set(ids)
@@ -697,9 +698,9 @@ class TestNoScriptStopsHalfway:
 
     def spoil(self, client: redis.Redis, task_id: str) -> None:
         """Put something else in the place of a task's hash."""
-        client.delete(_keys.task("mail", task_id))
-        client.set(_keys.task("mail", task_id), "text")
-        client.expire(_keys.task("mail", task_id), 60)
+        client.delete(keys.task("mail", task_id))
+        client.set(keys.task("mail", task_id), "text")
+        client.expire(keys.task("mail", task_id), 60)
 
 
 class TestRecovery:
@@ -749,7 +750,7 @@ class TestPace:
         with redis.Redis.from_url(redis_url, decode_responses=True) as client:
             yield client
 
-    KEY = _keys.throughput("mail", "mail:send")
+    KEY = keys.throughput("mail", "mail:send")
 
     async def end(self, broker: RedisBroker, count: int) -> None:
         await publish_many(broker, count)

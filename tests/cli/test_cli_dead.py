@@ -8,13 +8,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from ltq._names import new_id
 from ltq.broker import Broker
 from ltq.brokers.memory import MemoryBroker
 from ltq.cli import main
 from ltq.cli._options import duration
 from ltq.cli.dead._selection import Filter, Selection, select
 from ltq.message import Envelope, Failure, Finish
+from ltq.names import new_id
 from ltq.state import Status
 from tests.cli.calls import call_ltq
 from tests.cli.processes import Done, ltq_on_terminal

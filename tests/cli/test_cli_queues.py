@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from ltq._names import new_id
 from ltq.broker import Broker
 from ltq.message import Envelope, Finish
+from ltq.names import new_id
 from ltq.state import Status
 from tests.cli.calls import call_ltq
 from tests.cli.processes import Done, ltq_on_terminal, start_ltq

@@ -3,7 +3,7 @@
 import redis
 
 from ltq.broker import Broker
-from ltq.brokers.redis import _keys
+from ltq.brokers.redis._server import keys
 from tests.cli.calls import call_ltq
 from tests.cli.processes import Done
 from tests.conformance.factories import QUEUE, publish_many
@@ -12,7 +12,7 @@ from tests.conformance.factories import QUEUE, publish_many
 async def test_it_says_what_it_did(broker: Broker, redis_url: str) -> None:
     await publish_many(broker, 2, delay=60)
     with redis.Redis.from_url(redis_url) as raw:
-        raw.delete(_keys.delayed("mail", QUEUE))
+        raw.delete(keys.delayed("mail", QUEUE))
     command = ("repair", "--broker-url", redis_url)
     assert await call_ltq(*command) == Done(0, "mail: 2 tasks put back\n", "")
     assert await call_ltq(*command, "mail") == Done(0, "mail: nothing to repair\n", "")
@@ -21,7 +21,7 @@ async def test_it_says_what_it_did(broker: Broker, redis_url: str) -> None:
 
 async def test_there_may_be_none(redis_url: str) -> None:
     done = await call_ltq("repair", "--broker-url", redis_url)
-    assert done == Done(0, "no workers are known here\n", "")
+    assert done == Done(0, "no queues yet\n", "")
 
 
 async def test_json_for_programs(broker: Broker, redis_url: str) -> None:

@@ -200,6 +200,7 @@ def test_what_a_shell_tells_of_commands_is_not_cut(words: list[str]) -> None:
     assert [item.help for item in found if not item.help or item.help.endswith("...")] == []
 
 
+@pytest.mark.slow
 async def test_without_redis_each_command_fails_with_one_line_without_the_password() -> None:
     """All at once, as each waits for as long as a call to the broker may take."""
     port = free_port()

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from ltq._names import new_id
 from ltq.broker import Broker
 from ltq.message import Delivery, Envelope, Failure, Finish
+from ltq.names import new_id
 from ltq.state import Progress, Status
 from tests.cli.calls import call_ltq
 

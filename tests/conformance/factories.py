@@ -1,6 +1,6 @@
 """The factories of the conformance suite, for the tests beside it."""
 
-from ltq.testing.conformance._factories import (
+from ltq.testing.conformance._support.factories import (
     QUEUE,
     claim_ids,
     claim_one,

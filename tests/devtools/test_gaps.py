@@ -7,6 +7,9 @@ import pytest
 
 from devtools.gaps import LIST, OPEN, Source, gone, listed, places, unknown
 
+MOST_TODO = 53
+"""How many branches still wait for a test: only ever fewer."""
+
 CODE = dedent(
     """
     class Lamp:
@@ -50,10 +53,10 @@ def test_the_list_names_code_that_is_there() -> None:
 
 
 def test_every_gap_has_a_reason() -> None:
-    without = [
-        f"{name}: {place}"
-        for name, places in listed().items()
-        for place, reason in places.items()
-        if reason in ("", OPEN)
-    ]
-    assert without == [], f"say why in {LIST.name}"
+    reasons = [reason for places in listed().values() for reason in places.values()]
+    assert {"", OPEN}.isdisjoint(reasons), f"say why in {LIST.name}"
+
+
+def test_those_that_are_worth_a_test_become_fewer() -> None:
+    reasons = [reason for places in listed().values() for reason in places.values()]
+    assert sum(reason.startswith("todo") for reason in reasons) <= MOST_TODO

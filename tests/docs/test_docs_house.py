@@ -1,4 +1,4 @@
-"""What the pages for contributors say of the house is so."""
+"""What the pages for contributors say about the repository is true."""
 
 import ast
 import re
@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from docs._wrap import WIDTH, wrapped
+from ltq.brokers.redis._scripts.calls import SCRIPTS
 from tests.docs.pages import DOCS, PAGES, README, ROOT, name_of, prose_of
 
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
@@ -19,6 +20,10 @@ EXPLAINED = re.findall(
     r"^\| `([^`]+)` \| a ", (DOCS / "errors.md").read_text("utf-8"), re.MULTILINE
 )
 """Lines of the log."""
+
+NAMED_FILE = re.compile(r"`([\w./-]+\.(?:py|lua))`")
+SYMBOLS = re.compile(r"((?:`\w+`(?:, | and | or )?)+) in `([\w./-]+\.py)`")
+"""Names, and the file that they are said to be in."""
 
 RECORDS = sorted(path for path in (DOCS / "decisions").glob("*.md") if path.name != "index.md")
 
@@ -37,6 +42,62 @@ def test_every_session_of_the_task_runner_is_explained() -> None:
     sessions = {node.name for node in functions if node.decorator_list}
     rows = re.findall(r"^\| `(\w+)` \|", CONTRIBUTING.read_text("utf-8"), re.MULTILINE)
     assert sorted(rows) == sorted(sessions)
+
+
+PAGES_OF_THE_HOUSE = [
+    CONTRIBUTING,
+    *(DOCS / f"{page}.md" for page in ("architecture", "life-of-a-message", "reliability")),
+    *RECORDS,
+]
+
+
+def defines(file: Path, name: str) -> bool:
+    """Whether a file has a function, a class or a value of this name."""
+    definition = rf"^ *(?:(?:async )?def |class )?{name}\b[^.]"
+    return re.search(definition, file.read_text("utf-8"), re.MULTILINE) is not None
+
+
+class TestFilesOfTheHouse:
+    """`test_docs_links.py` checks paths from the root, these tests the rest."""
+
+    @pytest.mark.parametrize("page", PAGES_OF_THE_HOUSE, ids=name_of)
+    def test_a_file_without_its_folder_is_a_script(self, page: Path) -> None:
+        named = [file for file in NAMED_FILE.findall(prose_of(page)) if "/" not in file]
+        scripts = {path.name for path in (ROOT / "ltq/brokers/redis/lua").glob("*.lua")}
+        assert set(named) - scripts == set(), "name the file by its path from the root"
+
+    @pytest.mark.parametrize("page", PAGES_OF_THE_HOUSE, ids=name_of)
+    def test_what_is_said_to_be_in_a_file_is_defined_there(self, page: Path) -> None:
+        said = [
+            (name, file)
+            for names, file in SYMBOLS.findall(" ".join(prose_of(page).split()))
+            for name in re.findall(r"`(\w+)`", names)
+        ]
+        assert [one for one in said if not defines(ROOT / one[1], one[0])] == []
+
+    def test_the_map_answers_with_a_file_in_each_row(self) -> None:
+        rows = re.findall(r"^\| [^|]+\? \|(.+)\|$", CONTRIBUTING.read_text("utf-8"), re.MULTILINE)
+        assert len(rows) > 25
+        assert [row for row in rows if not NAMED_FILE.search(row) and "README.md" not in row] == []
+
+    def test_every_room_is_listed(self) -> None:
+        text = (DOCS / "architecture.md").read_text("utf-8")
+        rooms = set(re.findall(r"^\| `(ltq/[\w/]*)` \|", text, re.MULTILINE))
+        folders = {path.parent.relative_to(ROOT) for path in (ROOT / "ltq").rglob("*.py")}
+        parts = {"cli", "conformance"}  # one folder each for a command, for a half of the suite
+        all_rooms = {f"{folder}/" for folder in folders if not parts & {*folder.parts[:-1]}}
+        assert rooms == all_rooms | {"ltq/brokers/redis/lua/"}
+
+    def test_the_calls_of_the_drawn_walks_are_there(self) -> None:
+        named = re.findall(r"\bcalls\.(\w+)", (DOCS / "architecture.md").read_text("utf-8"))
+        assert set(named) <= {script.__name__ for script in SCRIPTS.values()}
+        assert named != []
+
+    def test_every_promise_names_files(self) -> None:
+        text = (DOCS / "reliability.md").read_text("utf-8").partition("\n## ")[0]
+        rows = re.findall(r"^\| [^-|].+\| ([^|]+) \|$", text, re.MULTILINE)[1:]
+        assert len(rows) > 10
+        assert [row for row in rows if not NAMED_FILE.search(row)] == []
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=name_of)

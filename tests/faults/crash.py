@@ -14,11 +14,11 @@ from typing import Any, Final
 from ltq._worker.executor import Executor
 from ltq._worker.task_pool import TaskPool
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._call import Call
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
-from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._scripts.calls import ClaimReply
 from ltq.brokers.redis._scripts.script import Script
+from ltq.brokers.redis._server.call import Call
+from ltq.brokers.redis._server.link import Link
 
 EXIT_CODE: Final = 137
 """What a shell says of a process that `kill -9` ended."""

@@ -80,7 +80,7 @@ class Scene:
         self.url = stage.server.url.removesuffix("/0") + f"/{number}"
         self.broker = RedisBroker(self.url)
         self.handles: list[ltq.Handle[Any]] = []
-        self._crew = stage.fleet
+        self._fleet = stage.fleet
         self.gate = f"gate-{number}"
         self._go = f"go-{number}"
         self._at_death: dict[str, TaskState[bytes]] = {}
@@ -97,8 +97,8 @@ class Scene:
         """Start the worker that shall die, and the heir."""
         nth = self.case.nth
         victim, _ = await asyncio.gather(
-            self._crew.start(self.url, lease=LEASE, shutdown=0.1, crash=f"{point}:{nth}"),
-            self._crew.start(self.url, lease=LEASE, go=self._go),
+            self._fleet.start(self.url, lease=LEASE, shutdown=0.1, crash=f"{point}:{nth}"),
+            self._fleet.start(self.url, lease=LEASE, go=self._go),
         )
         return victim
 

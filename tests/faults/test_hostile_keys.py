@@ -16,7 +16,8 @@ from devtools.servers import RedisServer
 from devtools.workers import Fleet, WorkerProcess
 from ltq._declared import DeclaredTask
 from ltq.broker import Broker
-from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._server import keys
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.state import Status
 from tests.eventually import eventually
@@ -134,16 +135,16 @@ class TestNoHash:
         """What a task is before any worker sees it, without its hash."""
         queue, task_id = jobs.double.queue, "lost"
         with admin.pipeline() as pipeline:
-            pipeline.sadd(_keys.lanes(NAMESPACE), queue)
-            pipeline.rpush(_keys.ready(NAMESPACE, queue, 1), task_id)
-            pipeline.zadd(_keys.active(NAMESPACE), {f"1:{queue}": 1e10 + time.time()})
-            pipeline.zadd(_keys.wake(NAMESPACE, queue), {"1": 0})
+            pipeline.sadd(keys.lanes(NAMESPACE), queue)
+            pipeline.rpush(keys.ready(NAMESPACE, queue, 1), task_id)
+            pipeline.zadd(keys.active(NAMESPACE), {f"1:{queue}": 1e10 + time.time()})
+            pipeline.zadd(keys.wake(NAMESPACE, queue), {"1": 0})
             pipeline.execute()
         return jobs.double.handle(task_id)
 
     async def test_of_a_delayed_task(self, admin: redis.Redis, broker: RedisBroker) -> None:
         lost = await jobs.double.with_options(delay=0.3).send(1)
-        admin.delete(_keys.task(NAMESPACE, lost.id))
+        admin.delete(keys.task(NAMESPACE, lost.id))
         await flows(jobs.double.with_options(delay=0.3), 21)
         await is_nowhere(broker, QUEUE)
 
@@ -152,7 +153,7 @@ class TestNoHash:
     ) -> None:
         handles = await send_holds(3)
         await started(ledger, handles)
-        admin.delete(_keys.task(NAMESPACE, handles[0].id))
+        admin.delete(keys.task(NAMESPACE, handles[0].id))
         await flows(jobs.double, 21)
         ledger.open("gate")
         for handle in handles[1:]:
@@ -175,8 +176,8 @@ class TestNoHash:
 
     def _lease_nothing(self, admin: redis.Redis) -> None:
         soon = 1000 * (time.time() + 0.2)
-        admin.zadd(_keys.leases(NAMESPACE, QUEUE), {"ghost": soon})
-        admin.zadd(_keys.lease_ends(NAMESPACE), {QUEUE: soon})
+        admin.zadd(keys.leases(NAMESPACE, QUEUE), {"ghost": soon})
+        admin.zadd(keys.lease_ends(NAMESPACE), {QUEUE: soon})
 
 
 @pytest.mark.usefixtures("broker")
@@ -189,7 +190,7 @@ class TestNoPlace:
         handles = await send_holds(3)
         await started(ledger, handles)
         worker.signal(signal.SIGSTOP)  # no heartbeat puts it back
-        assert admin.zrem(_keys.leases(NAMESPACE, jobs.hold.queue), handles[0].id) == 1
+        assert admin.zrem(keys.leases(NAMESPACE, jobs.hold.queue), handles[0].id) == 1
         await worker.kill()
         ledger.open("gate")
         await heir([*handles])
@@ -212,12 +213,12 @@ class TestNoPlace:
         """Of three pending tasks so many are left in their list."""
         handles: Handles = [await jobs.double.send(number) for number in range(3)]
         for _ in handles[left:]:
-            assert admin.lpop(_keys.ready(NAMESPACE, QUEUE, 1)) is not None
+            assert admin.lpop(keys.ready(NAMESPACE, QUEUE, 1)) is not None
         return handles
 
     async def test_a_delayed_task_in_no_set(self, admin: redis.Redis, heir: Heir) -> None:
         handles: Handles = [await jobs.double.with_options(delay=0.5).send(1) for _ in range(2)]
-        assert admin.zrem(_keys.delayed(NAMESPACE, QUEUE), handles[0].id) == 1
+        assert admin.zrem(keys.delayed(NAMESPACE, QUEUE), handles[0].id) == 1
         await heir(handles)
 
     @pytest.mark.parametrize("index", ["active", "due", "lease_ends"])
@@ -231,24 +232,24 @@ class TestNoPlace:
         ]
         async with broker.consumer([jobs.last.queue], lease=0.5) as consumer:
             assert len((await consumer.claim(1)).deliveries) == 1
-        assert admin.delete(_keys.prefix(NAMESPACE) + index) == 1
+        assert admin.delete(keys.prefix(NAMESPACE) + index) == 1
         await heir(handles)
 
 
 WRONG = {
-    "ready": _keys.ready(NAMESPACE, QUEUE, 1),
-    "active": _keys.active(NAMESPACE),
-    "delayed": _keys.delayed(NAMESPACE, QUEUE),
-    "due": _keys.due(NAMESPACE),
-    "leases": _keys.leases(NAMESPACE, QUEUE),
-    "lease_ends": _keys.lease_ends(NAMESPACE),
-    "wake": _keys.wake(NAMESPACE, QUEUE),
-    "claim": _keys.claim(NAMESPACE, ""),
-    "rate": _keys.rate(NAMESPACE, DeclaredTask.of(jobs.limited).lane),
-    "lanes": _keys.lanes(NAMESPACE),
-    "dead": _keys.dead(NAMESPACE, jobs.fail.queue),
-    "dead_letter": _keys.dead_letter(NAMESPACE, "dying"),
-    "throughput": _keys.throughput(NAMESPACE, QUEUE),
+    "ready": keys.ready(NAMESPACE, QUEUE, 1),
+    "active": keys.active(NAMESPACE),
+    "delayed": keys.delayed(NAMESPACE, QUEUE),
+    "due": keys.due(NAMESPACE),
+    "leases": keys.leases(NAMESPACE, QUEUE),
+    "lease_ends": keys.lease_ends(NAMESPACE),
+    "wake": keys.wake(NAMESPACE, QUEUE),
+    "claim": keys.claim(NAMESPACE, ""),
+    "rate": keys.rate(NAMESPACE, DeclaredTask.of(jobs.limited).lane),
+    "lanes": keys.lanes(NAMESPACE),
+    "dead": keys.dead(NAMESPACE, jobs.fail.queue),
+    "dead_letter": keys.dead_letter(NAMESPACE, "dying"),
+    "throughput": keys.throughput(NAMESPACE, QUEUE),
 }
 
 STRINGS = {"claim", "rate"}
@@ -322,7 +323,7 @@ CLAIMS = [b"", b"\n", b"garbage", b"\xff\xfe\n\x00", b"a\nb\nc", b"\n\n\n", b"x"
 
 class TestGarbage:
     async def test_as_the_last_claim(self, worker: WorkerProcess, admin: redis.Redis) -> None:
-        (key,) = admin.keys(_keys.claim(NAMESPACE, "*"))
+        (key,) = admin.keys(keys.claim(NAMESPACE, "*"))
         for garbage in CLAIMS:
             admin.set(key, garbage)
             await flows(jobs.double, 21)
@@ -332,13 +333,13 @@ class TestGarbage:
         self, worker: WorkerProcess, admin: redis.Redis, moments: list[bytes]
     ) -> None:
         for moment in moments:
-            admin.set(_keys.rate(NAMESPACE, DeclaredTask.of(jobs.limited).lane), moment)
+            admin.set(keys.rate(NAMESPACE, DeclaredTask.of(jobs.limited).lane), moment)
             await flows(jobs.limited)
             await flows(jobs.double, 21)
 
     async def test_as_moments_of_an_index(self, worker: WorkerProcess, admin: redis.Redis) -> None:
         for score in ("-inf", "+inf", "0"):
-            for key in (_keys.due(NAMESPACE), _keys.lease_ends(NAMESPACE), _keys.active(NAMESPACE)):
+            for key in (keys.due(NAMESPACE), keys.lease_ends(NAMESPACE), keys.active(NAMESPACE)):
                 admin.zadd(key, {"nobody:knows": score, "": score, "\xff": score})
             await all_flows()
 

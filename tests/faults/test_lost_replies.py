@@ -9,7 +9,8 @@ import redis
 from devtools.proxy import Proxy
 from devtools.servers import RedisServer
 from ltq.broker import Consumer
-from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._server import keys
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Published, Receipt, Requeue
 from ltq.state import Progress, Status
@@ -85,7 +86,7 @@ class TestSend:
             assert proxy.dropped == nth
             assert answers.count(Published.EXISTS) <= 1
             assert Published.FULL not in answers
-            ready = client.lrange(_keys.ready(NAMESPACE, QUEUE, 1), 0, -1)
+            ready = client.lrange(keys.ready(NAMESPACE, QUEUE, 1), 0, -1)
             assert ready == [envelope.id for envelope in envelopes]
 
     async def test_a_bulk_is_enqueued_once(
@@ -96,7 +97,7 @@ class TestSend:
             proxy.drop("send", 2, keep=keep)
             await publish_many_anyhow(broker, 2000)
             assert await counts(broker) == (2000, 0, 0, 0)
-            assert len(set(client.lrange(_keys.ready(NAMESPACE, QUEUE, 1), 0, -1))) == 2000
+            assert len(set(client.lrange(keys.ready(NAMESPACE, QUEUE, 1), 0, -1))) == 2000
 
     async def test_a_full_queue_counts_none_twice(
         self, proxy: Proxy, broker: RedisBroker, client: Any
@@ -256,10 +257,10 @@ class TestClaim:
 
 def check_leases(client: Any, held: list[Delivery]) -> None:
     """What is leased is just what is held, under the same tokens."""
-    leased = set(client.zrange(_keys.leases(NAMESPACE, QUEUE), 0, -1))
+    leased = set(client.zrange(keys.leases(NAMESPACE, QUEUE), 0, -1))
     assert leased == {delivery.lease.id for delivery in held}
     for delivery in held:
-        token = client.hget(_keys.task(NAMESPACE, delivery.lease.id), "token")
+        token = client.hget(keys.task(NAMESPACE, delivery.lease.id), "token")
         assert int(token) == delivery.lease.token
 
 
@@ -299,11 +300,11 @@ class TestFinish:
                 outcome = Requeue(delivery.lease, failed=True, front=True)
                 assert await broker.finish([outcome]) == [Receipt.OK]
             assert proxy.dropped == nth
-            assert client.lrange(_keys.ready(NAMESPACE, QUEUE, 1), 0, -1) == ids[::-1]
+            assert client.lrange(keys.ready(NAMESPACE, QUEUE, 1), 0, -1) == ids[::-1]
             for state in await broker.states(QUEUE, ids):
                 assert state is not None
                 assert state.requeue_count == 1
-                assert client.hget(_keys.task(NAMESPACE, state.id), "tries") == "1"
+                assert client.hget(keys.task(NAMESPACE, state.id), "tries") == "1"
 
     async def test_a_repeated_requeue_leaves_the_next_run_alone(
         self, proxy: Proxy, broker: RedisBroker, other: RedisBroker, client: Any
@@ -354,14 +355,14 @@ class TestHeartbeat:
             await publish_many(broker, 3)
             async with broker.consumer([QUEUE], lease=5.0) as consumer:
                 held = (await consumer.claim(3)).deliveries
-            before = client.zrange(_keys.leases(NAMESPACE, QUEUE), 0, -1, withscores=True)
+            before = client.zrange(keys.leases(NAMESPACE, QUEUE), 0, -1, withscores=True)
             proxy.drop("heartbeat", nth)
             leases = [delivery.lease for delivery in held]
             for _ in range(CALLS):
                 assert await broker.heartbeat(leases, 5.0) == []
             assert proxy.dropped == nth
             check_leases(client, held)
-            after = dict(client.zrange(_keys.leases(NAMESPACE, QUEUE), 0, -1, withscores=True))
+            after = dict(client.zrange(keys.leases(NAMESPACE, QUEUE), 0, -1, withscores=True))
             assert all(after[task_id] > end for task_id, end in before)
 
 

@@ -24,9 +24,9 @@ from devtools.proxy import Proxy
 from devtools.servers import RedisServer
 from devtools.workers import Fleet, WorkerProcess
 from ltq._worker.completer import Completer
-from ltq.brokers.redis import RedisBroker, _channels
-from ltq.brokers.redis._channels import Channels
+from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
+from ltq.brokers.redis._server.channels import Channels
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import Finish, Lease
 from ltq.state import Status
@@ -34,6 +34,7 @@ from tests.elapse import elapse
 from tests.eventually import eventually
 from tests.faults import jobs
 from tests.faults.load import Load
+from tests.worker.doubles import Leases
 
 AOF = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
 
@@ -430,7 +431,7 @@ class TestBlackHole:
     async def test_a_dead_pubsub_connection_is_replaced(
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(_channels, "LOOK_EVERY", 0.2)
+        monkeypatch.setattr("ltq.brokers.redis._server.channels.LOOK_EVERY", 0.2)
         heard: list[str] = []
         confirmed: list[str] = []
         async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
@@ -459,7 +460,7 @@ class TestBlackHole:
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The answer to a PING is another one there."""
-        monkeypatch.setattr(_channels, "LOOK_EVERY", 0.2)
+        monkeypatch.setattr("ltq.brokers.redis._server.channels.LOOK_EVERY", 0.2)
         confirmed: list[str] = []
         async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
             link = broker._new_link()
@@ -543,8 +544,8 @@ class TestConnections:
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async with RedisBroker(server.url) as broker:
-            released = Released()
-            completer = Completer(broker, released)
+            leases = Leases()
+            completer = Completer(broker, leases)
             tried = asyncio.Event()
 
             async def fail(*_: object) -> None:
@@ -557,7 +558,7 @@ class TestConnections:
                 await asyncio.wait_for(tried.wait(), 5)
             await completer.drain(1.0)
             gc.collect()  # as above
-            assert len(released.leases) == 1
+            assert len(leases.released) == 1
 
     async def test_a_lost_pubsub_connection_is_not_opened_by_a_write(
         self, server: RedisServer
@@ -606,16 +607,6 @@ class TestConnections:
         await eventually(lambda: len(admin.client_list(_type="pubsub")) <= 2)
         again = await jobs.double.send(1)
         assert await again.result(SOON) == 2
-
-
-class Released:
-    """The leases that a completer released."""
-
-    def __init__(self) -> None:
-        self.leases: list[Lease] = []
-
-    def release(self, lease: Lease) -> None:
-        self.leases.append(lease)
 
 
 async def _nothing() -> None:

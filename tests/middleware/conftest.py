@@ -2,7 +2,7 @@
 
 import pytest
 
-from ltq._names import new_id
+from ltq.names import new_id
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -7,11 +7,12 @@ from math import inf
 import redis
 from msgspec import structs
 
-from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import send_groups
+from ltq.brokers.redis._server import keys
 from ltq.message import DeadLetter, Envelope, Published
 from ltq.options import Priority
 from ltq.state import Status
@@ -40,7 +41,7 @@ class RedisStore(Store):
         self.broker: RedisBroker = RedisBroker(f"{url}?notifications=poll")
         self.client = redis.Redis.from_url(url, decode_responses=True)
         self.raw = redis.Redis.from_url(url)
-        self.prefix = _keys.prefix(self.namespace)
+        self.prefix = keys.prefix(self.namespace)
         self.is_full = False
 
     async def open(self) -> None:
@@ -53,10 +54,9 @@ class RedisStore(Store):
     async def aclose(self) -> None:
         self.fill(False)
         await super().aclose()
-        keys = self.keys()
-        if keys:
-            self.client.delete(*keys)
-        self.client.srem(_keys.NAMESPACES, self.namespace)
+        if left := self.keys():
+            self.client.delete(*left)
+        self.client.srem(keys.NAMESPACES, self.namespace)
         self.client.close()
         self.raw.close()
 
@@ -82,7 +82,7 @@ class RedisStore(Store):
 
     def repeat_claim(self, consumer: RedisConsumer) -> list[str]:
         """Make the consumer repeat its last claim; the ids which that one gave."""
-        record = self.client.get(_keys.claim(self.namespace, consumer.name))
+        record = self.client.get(keys.claim(self.namespace, consumer.name))
         if record is None:
             return []
         claim_id, *ids = str(record).split("\n")
@@ -113,11 +113,11 @@ class RedisStore(Store):
 
     def overtake(self, task: Task, past: int) -> None:
         if task.status.is_final:
-            self.client.delete(_keys.task(self.namespace, task.id))
+            self.client.delete(keys.task(self.namespace, task.id))
             task.expires = 0.0
             return
         delayed = task.status is Status.DELAYED
-        zset, index = (_keys.delayed, _keys.due) if delayed else (_keys.leases, _keys.lease_ends)
+        zset, index = (keys.delayed, keys.due) if delayed else (keys.leases, keys.lease_ends)
         unit = 1 if delayed else 1000  # of a second
         when = self._server_time() - GRACE / 2 if past == JUST_NOW else float(past)
         with self.room():
@@ -130,12 +130,12 @@ class RedisStore(Store):
         return float(seconds) + float(micros) / 1e6
 
     def age(self, queue: str, seconds: float) -> None:
-        dead = _keys.dead(self.namespace, queue)
+        dead = keys.dead(self.namespace, queue)
         with self.room():
             for task_id in self._zset(dead):
                 moment = self._score(dead, task_id) - seconds
                 self.client.zadd(dead, {task_id: moment})
-                self.client.hset(_keys.dead_letter(self.namespace, task_id), "release_time", moment)
+                self.client.hset(keys.dead_letter(self.namespace, task_id), "release_time", moment)
 
     def fill(self, full: bool) -> None:
         """Let the server have no memory left, or have some again."""
@@ -153,7 +153,7 @@ class RedisStore(Store):
 
     def spoil(self, task_id: str, kind: str) -> None:
         """Break a task's record as a partial restore or another program might."""
-        key = _keys.task(self.namespace, task_id)
+        key = keys.task(self.namespace, task_id)
         with self.room():
             if kind in ("gone", "string"):
                 self.client.delete(key)
@@ -164,7 +164,7 @@ class RedisStore(Store):
 
     def take_wake_up(self, consumer: RedisConsumer, queue: str) -> None:
         """What a consumer that waits does when a lane has something for it."""
-        key = _keys.wake(self.namespace, queue)
+        key = keys.wake(self.namespace, queue)
         if self.client.zpopmin(key):
             consumer._groups[0].woken.add(queue)
 
@@ -177,17 +177,17 @@ class RedisStore(Store):
 
     def places(self) -> Iterable[Place]:
         for queue in self.queues:
-            lines = (_keys.ready(self.namespace, queue, level) for level in Priority)
+            lines = (keys.ready(self.namespace, queue, level) for level in Priority)
             yield from ((i, Status.PENDING) for line in lines for i in self._list(line))
-            delayed = _keys.delayed(self.namespace, queue)
+            delayed = keys.delayed(self.namespace, queue)
             yield from ((task_id, Status.DELAYED) for task_id in self._zset(delayed))
-            leases = _keys.leases(self.namespace, queue)
+            leases = keys.leases(self.namespace, queue)
             yield from ((task_id, Status.WORKING) for task_id in self._zset(leases))
         yield from self._final()
 
     def _final(self) -> Iterator[Place]:
         final = {status.value for status in Status if status.is_final}
-        prefix = _keys.task(self.namespace, "")
+        prefix = keys.task(self.namespace, "")
         for key in self.keys():
             if key.startswith(prefix) and self.client.type(key) == "hash":
                 status = self.client.hget(key, "status")
@@ -215,7 +215,7 @@ class RedisStore(Store):
         soon = self._server_time() + LEASE / 2
         for task_id, place in self.places():
             if task_id in task_ids and place is Status.WORKING:
-                keys = (_keys.leases(self.namespace, queue) for queue in self.queues)
+                keys = (keys.leases(self.namespace, queue) for queue in self.queues)
                 assert max(self._score(key, task_id) for key in keys) > soon * 1000, task_id
 
     def check_order(self, seen: list[DeadLetter], expected: list[Letter]) -> None:
@@ -233,14 +233,14 @@ class RedisStore(Store):
     def _check_queue(self, model: Model, queue: str) -> None:
         pipeline = self.client.pipeline(transaction=False)
         for level in Priority:
-            pipeline.lrange(_keys.ready(self.namespace, queue, level), 0, -1)
-        pipeline.zrange(_keys.delayed(self.namespace, queue), 0, -1, withscores=True)
-        pipeline.zrange(_keys.leases(self.namespace, queue), 0, -1, withscores=True)
-        pipeline.zrange(_keys.dead(self.namespace, queue), 0, -1)
-        pipeline.zscore(_keys.due(self.namespace), queue)
-        pipeline.zscore(_keys.lease_ends(self.namespace), queue)
-        pipeline.zrange(_keys.active(self.namespace), 0, -1)
-        pipeline.exists(_keys.wake(self.namespace, queue))
+            pipeline.lrange(keys.ready(self.namespace, queue, level), 0, -1)
+        pipeline.zrange(keys.delayed(self.namespace, queue), 0, -1, withscores=True)
+        pipeline.zrange(keys.leases(self.namespace, queue), 0, -1, withscores=True)
+        pipeline.zrange(keys.dead(self.namespace, queue), 0, -1)
+        pipeline.zscore(keys.due(self.namespace), queue)
+        pipeline.zscore(keys.lease_ends(self.namespace), queue)
+        pipeline.zrange(keys.active(self.namespace), 0, -1)
+        pipeline.exists(keys.wake(self.namespace, queue))
         *lines, delayed, leases, dead, due, lease_ends, active, woken = pipeline.execute()
         assert lines == [model.lines[queue, level] for level in Priority]
         assert {name for name, _ in delayed} == ids(model.of(Status.DELAYED, queue))
@@ -254,7 +254,7 @@ class RedisStore(Store):
         assert woken or not waiting, "tasks are ready, but no consumer would be woken"
 
     def _check_hash(self, task: Task) -> None:
-        key = _keys.task(self.namespace, task.id)
+        key = keys.task(self.namespace, task.id)
         fields = ("status", "token", "returned", "tries", "deaths", "body")
         status, token, returned, tries, deaths, body = self.client.hmget(key, *fields)
         assert status == task.status.value

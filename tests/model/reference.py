@@ -101,20 +101,20 @@ class Model(Board):
         """Each delivery in turn must be the first of a line, of the best level there is."""
         lines = [(level, self.lines[queue, level]) for level in Priority for queue in claim.queues]
         found = set(claim.found)
-        crew = ClaimBudget(lines, self.tasks, limit=claim.limit, running=claim.running)
+        budget = ClaimBudget(lines, self.tasks, limit=claim.limit, running=claim.running)
         for delivery in claim.answer.deliveries[: claim.repeated]:
-            crew.rejoin(self.tasks[delivery.lease.id])
+            budget.rejoin(self.tasks[delivery.lease.id])
         self._meet(lines, found, now)
         for delivery in claim.answer.deliveries[claim.repeated :]:
-            heads = crew.next()
+            heads = budget.next()
             assert delivery.lease.id in heads, (delivery.lease.id, heads)
             task = self.tasks[delivery.lease.id]
             self._line(task).remove(task.id)
-            crew.join(task)
+            budget.join(task)
             self._lend(task, delivery, claim.worker, end)
             self._meet(lines, found, now)
         assert not found, "a ghost was found that was not in front"
-        crew.check_end(claim.answer)
+        budget.check_end(claim.answer)
 
     def claim_again(self, claim: Claiming, end: float) -> None:
         """The deliveries of an earlier claim come once more, and their leases are renewed."""

@@ -14,10 +14,11 @@ from ltq.broker import Broker, Claim, ClaimBudget
 from ltq.brokers._rules.claim import ConsumerConfig
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.memory._store import MemoryStore
-from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.replies import task_state
+from ltq.brokers.redis._server import keys
 from ltq.errors import TaskNotFoundError
 from ltq.message import Finish, Receipt
 from ltq.options import Priority
@@ -76,7 +77,7 @@ async def test_a_task_that_cannot_be_read_does_not_blind_the_watchers_of_others(
     broker = RedisBroker(f"{redis_url}?notifications=poll")  # all are read together
     ids = await publish_many(broker, 2)
     with redis.Redis.from_url(redis_url) as client:
-        client.hset(_keys.task("mail", ids[0]), "progress", UNREADABLE["bytes that are no text"])
+        client.hset(keys.task("mail", ids[0]), "progress", UNREADABLE["bytes that are no text"])
     feed = broker.feed("mail:send", ids[0])
     try:
         async for state in broker.watch("mail:send", ids[1], timeout=0.5):
@@ -167,7 +168,7 @@ async def test_what_is_left_of_a_lost_task_brings_no_company_to_one_that_needs_n
 
     await eventually(swept)
     lost, *_ = await publish_many(broker, 3)
-    await broker._here().link.call("DEL", _keys.task("mail", lost))
+    await broker._here().link.call("DEL", keys.task("mail", lost))
     async with broker.consumer(["mail:send"]) as consumer:
         assert await claim_ids(consumer, 10) == [alone.id]
 
@@ -203,7 +204,7 @@ async def test_a_token_is_never_given_twice_though_the_clock_stands_still() -> N
     assert receipts == [Receipt.STALE]
 
 
-@pytest.mark.parametrize("key", [_keys.NAMESPACES, _keys.lanes("mail")])
+@pytest.mark.parametrize("key", [keys.NAMESPACES, keys.lanes("mail")])
 async def test_a_name_that_is_no_text_does_not_hide_the_queues(
     broker: RedisBroker, redis_url: str, key: str
 ) -> None:
@@ -223,10 +224,10 @@ async def test_a_wake_up_is_passed_on_though_something_was_due(
         assert await consumer.wait(1.0)
         with redis.Redis.from_url(redis_url) as client:
             client.zadd(
-                _keys.lease_ends("mail"), {"mail:other": 1.0}
+                keys.lease_ends("mail"), {"mail:other": 1.0}
             )  # early, as heartbeats leave it
             assert len(await claim_ids(consumer, 1)) == 1
-            assert client.exists(_keys.wake("mail", "mail:send"))
+            assert client.exists(keys.wake("mail", "mail:send"))
 
 
 async def test_a_wake_up_is_passed_on_by_a_repeated_claim(
@@ -242,7 +243,7 @@ async def test_a_wake_up_is_passed_on_by_a_repeated_claim(
         assert await consumer.wait(1.0)
         assert len(await claim_ids(consumer, 2)) == 2
         with redis.Redis.from_url(redis_url) as client:
-            assert client.exists(_keys.wake("mail", "mail:send"))
+            assert client.exists(keys.wake("mail", "mail:send"))
 
 
 async def test_a_burst_goes_on_behind_a_lost_task(broker: RedisBroker, redis_url: str) -> None:
@@ -255,7 +256,7 @@ async def test_a_burst_goes_on_behind_a_lost_task(broker: RedisBroker, redis_url
 
     handles = [await note.send(number) for number in range(3)]
     with redis.Redis.from_url(redis_url) as client:
-        client.delete(_keys.task("shop", handles[0].id))
+        client.delete(keys.task("shop", handles[0].id))
     await worker.run(burst=True)
     assert ran == [1, 2]
 
@@ -265,6 +266,6 @@ async def test_a_record_without_a_name_can_be_cancelled(
 ) -> None:
     envelope = await publish(broker)
     with redis.Redis.from_url(redis_url) as client:
-        client.hdel(_keys.task("mail", envelope.id), "task")
+        client.hdel(keys.task("mail", envelope.id), "task")
     with suppress(TaskNotFoundError):
         await broker.cancel("mail:send", envelope.id, 1.0)

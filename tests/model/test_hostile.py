@@ -18,8 +18,9 @@ from ltq import Handle, Status, Worker
 from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
 from ltq._worker.outcomes import decode_ctx
-from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._scripts.replies import delivery, task_state
+from ltq.brokers.redis._server import keys
 from ltq.errors import DecodeError
 from ltq.message import Delivery, Lease
 from tests.conformance.factories import make_envelope
@@ -133,23 +134,23 @@ _numbers = itertools.count()
 def _field(name: str, value: bytes) -> Spoil:
     def spoil(client: redis.Redis, namespace: str) -> None:
         with suppress(redis.ResponseError):  # it is not a hash any more
-            client.hset(_keys.task(namespace, "bad"), name, value)
+            client.hset(keys.task(namespace, "bad"), name, value)
 
     return spoil
 
 
 def _ready(task_id: bytes, level: int, front: bool) -> Spoil:
     def spoil(client: redis.Redis, namespace: str) -> None:
-        key = _keys.ready(namespace, f"{namespace}:good", level)
+        key = keys.ready(namespace, f"{namespace}:good", level)
         (client.lpush if front else client.rpush)(key, task_id)
-        client.zadd(_keys.active(namespace), {f"{level}:{namespace}:good": level * 1e10}, nx=True)
+        client.zadd(keys.active(namespace), {f"{level}:{namespace}:good": level * 1e10}, nx=True)
 
     return spoil
 
 
 def _type(kind: str) -> Spoil:
     def spoil(client: redis.Redis, namespace: str) -> None:
-        key = _keys.task(namespace, "bad")
+        key = keys.task(namespace, "bad")
         client.delete(key)
         if kind == "string":
             client.set(key, "x")
@@ -167,16 +168,16 @@ def _zset(kind: str, member: bytes, score: float) -> Spoil:
     def spoil(client: redis.Redis, namespace: str) -> None:
         own = f"{namespace}:good"
         key = {
-            "delayed": _keys.delayed(namespace, own),
-            "leases": _keys.leases(namespace, own),
-            "due": _keys.due(namespace),
-            "lease_ends": _keys.lease_ends(namespace),
-            "active": _keys.active(namespace),
-            "wake": _keys.wake(namespace, own),
+            "delayed": keys.delayed(namespace, own),
+            "leases": keys.leases(namespace, own),
+            "due": keys.due(namespace),
+            "lease_ends": keys.lease_ends(namespace),
+            "active": keys.active(namespace),
+            "wake": keys.wake(namespace, own),
         }[kind]
         client.zadd(key, {member: score})
         if kind in ("delayed", "leases"):
-            index = _keys.due if kind == "delayed" else _keys.lease_ends
+            index = keys.due if kind == "delayed" else keys.lease_ends
             client.zadd(index(namespace), {own: score}, lt=True)
 
     return spoil
@@ -184,7 +185,7 @@ def _zset(kind: str, member: bytes, score: float) -> Spoil:
 
 def _lane(member: bytes) -> Spoil:
     def spoil(client: redis.Redis, namespace: str) -> None:
-        client.sadd(_keys.lanes(namespace), member)
+        client.sadd(keys.lanes(namespace), member)
 
     return spoil
 

@@ -13,7 +13,8 @@ import pytest
 import redis
 
 from devtools.servers import RedisServer
-from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._server import keys
 from ltq.message import Delivery, Finish, Lease, Receipt, Requeue
 from ltq.options import Priority
 from ltq.state import Status
@@ -139,7 +140,7 @@ def test_each_task_is_ended_once_by_the_lease_it_had_then(server: RedisServer) -
     tokens = {lease.id: f'"{lease.token}"'.encode() for lease in ended}
     claims = Counter(lease.id for lease in claimed)
     with redis.Redis.from_url(server.url, decode_responses=True) as client:
-        buried = set(client.zrange(_keys.dead("mail", QUEUE), 0, -1))
+        buried = set(client.zrange(keys.dead("mail", QUEUE), 0, -1))
     assert sorted([*(lease.id for lease in ended), *buried]) == sorted(ids)
     for task_id, (status, result, dequeues, requeues) in zip(
         ids, asyncio.run(states(server.url, ids)), strict=True

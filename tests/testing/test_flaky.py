@@ -13,8 +13,8 @@ from ltq.brokers.memory import MemoryBroker
 from ltq.message import Lease, Published
 from ltq.state import Progress, Status
 from ltq.testing import Box, FlakyBroker
-from ltq.testing._faults import Call
 from ltq.testing.conformance._seam.schedule_slots import make_slot
+from ltq.testing.faults import Call
 from tests.conformance.factories import QUEUE, make_envelope
 
 LEASE = Lease("a", QUEUE, 1)
@@ -115,7 +115,7 @@ class TestFaults:
     async def test_the_next_so_many_calls_fail(self, broker: FlakyBroker) -> None:
         fault = broker.fail(next=3)
         for _ in range(3):
-            with pytest.raises(ltq.BrokerError, match="as the test wants it"):
+            with pytest.raises(ltq.BrokerError, match="because the test wants it to"):
                 await broker.ping()
         await broker.ping()
         assert (fault.count, fault.left) == (3, 0)

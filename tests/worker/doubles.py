@@ -18,7 +18,7 @@ def make_delivery(
 
 
 class Leases:
-    """Notes which leases are held, and which were released."""
+    """`HeldLeases` that remember which leases were held, and which were released."""
 
     def __init__(self, *held: Lease) -> None:
         self.held = list(held)

@@ -76,7 +76,7 @@ async def test_a_refused_outcome_releases_the_lease_too(
     stand.completer.submit(done(1))
     assert await stand.completer.drain(5)
     assert stand.leases.released == [make_lease(1)]
-    assert "its outcome was refused (stale)" in caplog.text
+    assert "refused its outcome (stale)" in caplog.text
 
 
 async def test_it_is_written_once_the_broker_is_back(

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 from typing import cast
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 import ltq
 from ltq._declared import DeclaredTask
 from ltq._worker.executor import Executor
-from ltq._worker.parts import CancelReason
+from ltq._worker.protocols import CancelReason
 from ltq._worker.threads import ThreadCalls
 from ltq.broker import Settler
 from ltq.message import Delivery, Finish, Lease, Outcome, Requeue
@@ -91,8 +92,10 @@ def to(name: str, body: bytes = b"") -> Delivery:
 
 
 @pytest.fixture
-async def stand() -> Stand:
-    return Stand()
+async def stand() -> AsyncIterator[Stand]:
+    stand = Stand()
+    yield stand
+    stand.threads.close()
 
 
 class TestRun:

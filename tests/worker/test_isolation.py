@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ltq._worker.isolation import WAIT_AGAIN, IsolationLimits, IsolationWait
+from ltq._worker.isolation import WAIT_AGAIN_AFTER, IsolationLimits, IsolationWait
 from ltq.broker import Claim
 from ltq.broker.isolation import ISOLATION
 from tests.worker.doubles import make_lease
@@ -21,7 +21,7 @@ class TestWait:
     def test_nothing_is_waited_for_at_first(self) -> None:
         stand = Stand()
         assert stand.wait.seconds_left(100) == 0
-        assert not stand.wait.is_over(100)
+        assert not stand.wait.has_failed(100)
 
     def test_while_too_many_run_it_waits(self) -> None:
         stand = Stand()
@@ -30,22 +30,22 @@ class TestWait:
         stand.now += 2
         assert stand.wait.seconds_left(4) == ISOLATION - 2
         assert stand.wait.seconds_left(2) == 0
-        assert not stand.wait.is_over(2)
+        assert not stand.wait.has_failed(2)
 
     def test_in_vain_it_ends(self) -> None:
         stand = Stand()
         stand.learn(1)
         stand.now += ISOLATION
         assert stand.wait.seconds_left(1) == 0
-        assert stand.wait.is_over(1)
-        assert not stand.wait.is_over(0)
+        assert stand.wait.has_failed(1)
+        assert not stand.wait.has_failed(0)
 
     def test_soon_after_that_it_does_not_wait_again(self) -> None:
         stand = Stand()
         stand.learn(1)
-        stand.now += ISOLATION + WAIT_AGAIN - 1
+        stand.now += ISOLATION + WAIT_AGAIN_AFTER - 1
         stand.learn(1)
-        assert stand.wait.is_over(1)
+        assert stand.wait.has_failed(1)
         stand.now += 1
         stand.learn(1)
         assert stand.wait.seconds_left(1) == ISOLATION
@@ -55,7 +55,7 @@ class TestWait:
         stand.learn(1)
         stand.learn(None)
         assert stand.wait.seconds_left(5) == 0
-        assert not stand.wait.is_over(5)
+        assert not stand.wait.has_failed(5)
 
     def test_a_claim_of_nothing_says_nothing(self) -> None:
         stand = Stand()

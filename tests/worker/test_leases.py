@@ -3,7 +3,7 @@
 import asyncio
 from typing import cast
 
-from ltq._worker.leases import HeldLeases
+from ltq._worker.leases import LeaseTracker
 from ltq.broker import Consumer
 from ltq.errors import BrokerError
 from tests.worker.doubles import make_delivery, make_lease
@@ -25,8 +25,8 @@ class Lanes:
         self.freed_lanes.append(lane)
 
 
-def make_leases(lanes: Lanes) -> HeldLeases:
-    return HeldLeases(cast(Consumer, lanes), {"mail:limited": "mail:limited/lane"})
+def make_leases(lanes: Lanes) -> LeaseTracker:
+    return LeaseTracker(cast(Consumer, lanes), {"mail:limited": "mail:limited/lane"})
 
 
 async def test_they_are_held_until_released() -> None:

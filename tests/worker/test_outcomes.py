@@ -82,7 +82,7 @@ class TestFailed:
 
         outcome = outcomes.failed(send, make_delivery(), message(), raised(MuteError()))
         assert outcome.failure is not None
-        assert outcome.failure.text == "MuteError: (its text cannot be had)"
+        assert outcome.failure.text == "MuteError: (its text cannot be shown)"
 
     def test_lone_surrogates_are_escaped(self, caplog: pytest.LogCaptureFixture) -> None:
         # Test runners of several processes cannot pass such a log line on.

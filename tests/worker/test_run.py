@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 import ltq
-from ltq._names import new_id
 from ltq._worker.run import RunConfig, WorkerRun
 from ltq.brokers.memory import MemoryBroker
+from ltq.errors import BrokerError
 from ltq.message import Outcome, Receipt
+from ltq.names import new_id
 from ltq.state import Status
 from tests.eventually import eventually
 from tests.worker.doubles import make_lease, soon, turns
@@ -55,10 +56,20 @@ async def stand() -> AsyncIterator[Stand]:
     await stand.broker.aclose()
 
 
+OTHERS: set[threading.Thread] = set()
+"""Threads that were there before the test."""
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    OTHERS.clear()
+    OTHERS.update(threading.enumerate())
+
+
 def ours() -> list[str]:
     """The names of LTQ's background tasks and threads."""
     names = [task.get_name() for task in asyncio.all_tasks()]
-    names += [thread.name for thread in threading.enumerate()]
+    names += [thread.name for thread in threading.enumerate() if thread not in OTHERS]
     return [name for name in names if name.startswith("ltq-")]
 
 
@@ -126,7 +137,7 @@ class TestStop:
     async def test_one_that_does_not_end_is_requeued_while_it_runs(
         self, stand: Stand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr("ltq._worker.run._SWALLOWED", 0.0)
+        monkeypatch.setattr("ltq._worker.run._CANCEL_TIMEOUT", 0.0)
 
         @stand.worker.task
         async def stay() -> None:
@@ -158,6 +169,34 @@ class TestCancelled:
         with pytest.raises(asyncio.CancelledError):
             await running
         assert (await handle.state()).status is Status.PENDING
+        await eventually(lambda: ours() == [])
+
+    @pytest.mark.parametrize("times", [2, 3, 10])
+    async def test_also_when_it_is_cancelled_again_and_again(
+        self, stand: Stand, times: int
+    ) -> None:
+        # So does anyio: it cancels at each await until the task has ended.
+        await stand.hang.send()
+        running = asyncio.create_task(stand.run().run())
+        await soon(stand.begun)
+        for _ in range(times):
+            running.cancel()
+            await turns(1)
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await eventually(lambda: ours() == [])
+
+    async def test_a_part_that_fails_to_close_leaves_no_other_open(
+        self, stand: Stand, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def fail(_: object) -> None:
+            raise BrokerError("a consumer that cannot be closed")
+
+        monkeypatch.setattr("ltq.brokers.memory._consumer.MemoryConsumer.aclose", fail)
+        stand.end.set()
+        await stand.hang.send()
+        with pytest.raises(BrokerError, match="cannot be closed"):
+            await stand.run(burst=True).run()
         await eventually(lambda: ours() == [])
 
 
@@ -216,7 +255,7 @@ class TestListener:
     ) -> None:
         run = stand.run()
         run.loop_blocked()
-        assert "is blocked by something that is no task" in caplog.text
+        assert "is blocked by code outside any task" in caplog.text
 
 
 class TestHealth:

@@ -2,12 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 
 import pytest
 
-from ltq._worker.parts import CancelReason
+from ltq._worker.protocols import CancelReason
 from ltq._worker.task_pool import TaskPool
 from ltq._worker.threads import ThreadCalls
 from ltq.events import Event, EventStream
@@ -98,8 +98,10 @@ class Stand:
 
 
 @pytest.fixture
-async def stand() -> Stand:
-    return Stand()
+async def stand() -> AsyncIterator[Stand]:
+    stand = Stand()
+    yield stand
+    stand.threads.close()
 
 
 class TestRuns:
@@ -261,7 +263,7 @@ class TestEvents:
         assert [event.duration for event in told] == [None]
 
 
-class TestOutlivingThreads:
+class TestLeftoverThreads:
     async def test_a_retry_waits_for_the_end_of_the_thread(self, stand: Stand) -> None:
         until = await stand.outlive(RETRY)
         assert (stand.pool.free, stand.pool.used, stand.writer.ids) == (2, 1, [])

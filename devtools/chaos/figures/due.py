@@ -12,11 +12,12 @@ from devtools.chaos.figures.goal import Goal
 from devtools.chaos.figures.probe import Probe, Wait
 from devtools.chaos.say import percentile, say
 from devtools.chaos.stage import Stage
-from ltq.brokers.redis import RedisBroker, _keys
+from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._scripts.calls import SCRIPTS
 from ltq.brokers.redis._scripts.texts import sha
+from ltq.brokers.redis._server import keys
 from ltq.message import Envelope, new_id
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._support.eventually import eventually
 
 _BATCH = 500
 _SENDERS = 4
@@ -98,7 +99,7 @@ def _envelope(moment: float) -> Envelope:
 
 async def _moved(client: redis.Redis, moment: float) -> float:
     """Seconds from the due time until no task that is due is in the delayed set."""
-    key = _keys.delayed(jobs.NAME, jobs.nothing.queue)
+    key = keys.delayed(jobs.NAME, jobs.nothing.queue)
     await asyncio.sleep(moment - time.time())
     await eventually(
         lambda: not client.zcount(key, "-inf", repr(moment + _ROUNDED)), 120.0, "all moved"
@@ -108,7 +109,7 @@ async def _moved(client: redis.Redis, moment: float) -> float:
 
 async def _emptied(client: redis.Redis) -> None:
     """Wait until what was due has been run."""
-    key = _keys.ready(jobs.NAME, jobs.nothing.queue, 1)
+    key = keys.ready(jobs.NAME, jobs.nothing.queue, 1)
     await eventually(lambda: not client.exists(key), 300.0, "all run")
 
 

@@ -15,7 +15,7 @@ from devtools.chaos.say import percentile, say
 from devtools.chaos.squad import Squad
 from devtools.chaos.stage import Stage, through
 from devtools.ledger import Event
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._support.eventually import eventually
 
 _BATCH = 500
 _DRAINED = 180.0

@@ -8,8 +8,8 @@ from devtools.chaos import jobs, remains
 from devtools.chaos.figures.goal import Goal
 from devtools.chaos.say import say
 from devtools.chaos.stage import Stage, through
-from ltq.brokers.redis import _keys
-from ltq.testing.conformance._eventually import eventually
+from ltq.brokers.redis._server import keys
+from ltq.testing.conformance._support.eventually import eventually
 
 _BATCH = 1000
 _WAITING = 10_000
@@ -80,4 +80,4 @@ def _used(stage: Stage) -> int:
 
 
 def _ready_key() -> str:
-    return _keys.ready(jobs.NAME, jobs.nothing.queue, 1)
+    return keys.ready(jobs.NAME, jobs.nothing.queue, 1)

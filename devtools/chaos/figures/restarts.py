@@ -10,7 +10,7 @@ from devtools.chaos.figures.goal import Goal
 from devtools.chaos.load import SORTS, Load
 from devtools.chaos.say import percentile, say
 from devtools.chaos.stage import Stage
-from ltq.testing.conformance._eventually import eventually
+from ltq.testing.conformance._support.eventually import eventually
 
 _SOON = 2.0
 _AWAY = (0.2, 0.5, 1.0, 2.0)

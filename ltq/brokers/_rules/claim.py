@@ -4,13 +4,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ltq._names import namespace_of
 from ltq.broker import Claim, ClaimBudget
 from ltq.brokers._rules.limits import next_start, spend
 from ltq.brokers._rules.places import Lane, Places
 from ltq.brokers._rules.record import Record
 from ltq.brokers._rules.sweep import sweep
 from ltq.message import Delivery
+from ltq.names import namespace_of
 from ltq.options import Limit, Priority
 from ltq.state import Status
 

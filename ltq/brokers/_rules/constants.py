@@ -13,6 +13,9 @@ MAX_ENDED = 10_000
 RECHECK = 1.0
 """Seconds until a lane is tried again if running tasks use up its limit."""
 
+OVERDUE_AFTER = 60.0
+"""Seconds after the end of a lease from which it counts as overdue."""
+
 THROUGHPUT_STEP = 10
 """Seconds of a step: tasks that end within one are counted together."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from ltq.brokers._rules import dead_letters, throughput
+from ltq.brokers._rules.constants import OVERDUE_AFTER
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.record import Record
 from ltq.options import Priority
@@ -22,7 +23,7 @@ def queue_stats(places: Places, queue: str, now: float) -> QueueStats:
         rate=throughput.rate(places, queue, now),
         by_priority={level.name.lower(): number for level, number in by_priority.items()},
         oldest=_oldest(places, queue, now),
-        overdue=0,  # every claim takes back leases that have ended
+        overdue=_overdue(places, queue, now),
     )
 
 
@@ -45,6 +46,13 @@ def _oldest(places: Places, queue: str, now: float) -> float | None:
     ]
     since = (max(head.enqueue_time, head.last_requeue_time or 0.0) for head in heads)
     return max((max(0.0, now - moment) for moment in since), default=None)
+
+
+def _overdue(places: Places, queue: str, now: float) -> int:
+    """How many leases ended a while ago, and nobody claimed since to take them back."""
+    limit = now - OVERDUE_AFTER
+    working = places.queues.working()
+    return sum(record.queue == queue and record.when <= limit for record in working)
 
 
 def _worker(name: str, records: Sequence[Record]) -> WorkerInfo:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from ltq._names import namespace_of
 from ltq.broker import Claim, ClaimBudget
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.brokers._rules import (
@@ -23,6 +22,7 @@ from ltq.brokers._rules.claim import ConsumerConfig, Namespaces
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.retention import forget_expired
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
+from ltq.names import namespace_of
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 
 T = TypeVar("T")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from ltq._aio.clock import Clock
-from ltq._names import namespace_of
 from ltq.broker import Claim, ClaimBudget
 from ltq.broker.feed import Feed
 from ltq.brokers._rules.claim import ConsumerConfig
@@ -15,6 +14,7 @@ from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.store import Store
 from ltq.brokers.memory._listener import MemoryListener, Revoke
 from ltq.brokers.memory._namespace import Namespace, new_namespace
+from ltq.names import namespace_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from ltq._aio.clock import Clock, system_clock
-from ltq._names import check_name, consumer_name
 from ltq.broker import (
     DEFAULT_LEASE,
     DEFAULT_SCAN,
@@ -23,6 +22,7 @@ from ltq.brokers.memory._consumer import MemoryConsumer
 from ltq.brokers.memory._store import MemoryStore
 from ltq.errors import ConfigurationError, TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
+from ltq.names import check_name, consumer_name
 from ltq.options import Limit
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 

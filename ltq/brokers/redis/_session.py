@@ -1,9 +1,9 @@
 """What a broker keeps for one event loop: connections, the watch hub, and senders."""
 
-from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._notifications import Notifications
 from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._operations.sender import Sender
+from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.notifications import Notifications
 from ltq.brokers.redis._watch_hub import WatchHub
 
 

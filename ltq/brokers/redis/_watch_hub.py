@@ -9,16 +9,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from ltq._names import namespace_of, new_id
 from ltq.broker.feed import Feed
 from ltq.brokers._follow import FASTEST_POLL, SLOWEST_POLL, Follower, Target
-from ltq.brokers.redis import _keys
-from ltq.brokers.redis._channels import Channels
-from ltq.brokers.redis._link import Link, RefusedError
-from ltq.brokers.redis._notifications import NEEDED, Notifications, are_on
 from ltq.brokers.redis._operations.tasks import read_states
-from ltq.brokers.redis._server import write_probe
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.channels import Channels
+from ltq.brokers.redis._server.info import write_probe
+from ltq.brokers.redis._server.link import Link, RefusedError
+from ltq.brokers.redis._server.notifications import NEEDED, Notifications, are_on
 from ltq.errors import BrokerError
+from ltq.names import namespace_of, new_id
 from ltq.state import TaskState
 
 logger = logging.getLogger("ltq.broker")
@@ -105,7 +105,7 @@ class WatchHub:
         self._channels.drop(channel)
 
     def _channel(self, target: Target) -> str:
-        return _keys.keyspace(self._database, _keys.task(*target))
+        return keys.keyspace(self._database, keys.task(*target))
 
     # What arrives on the connection
 
@@ -162,8 +162,8 @@ class WatchHub:
 
     async def _probe(self) -> bool:
         """Try out, on a key that is gone a second later, whether notifications arrive."""
-        key = _keys.probe(new_id())
-        channel = _keys.keyspace(self._database, key)
+        key = keys.probe(new_id())
+        channel = keys.keyspace(self._database, key)
         received = asyncio.Event()
         self.listen(channel, lambda _: received.set())
         try:

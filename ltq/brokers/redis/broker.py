@@ -1,8 +1,8 @@
 """The broker on Redis 6.2 or newer, or Valkey 7.2 or newer.
 
 Each transition is one Lua script (`lua/`), so a task is always in one place. `_scripts/calls.py`
-has the scripts as typed calls, `_keys.py` names the keys, and `lua/README.md` describes both. The
-time is the server's.
+has the scripts as typed calls, `_server/keys.py` names the keys, and `lua/README.md` describes
+both. The time is the server's.
 """
 
 import asyncio
@@ -12,16 +12,11 @@ from functools import partial
 
 from redis.asyncio import Redis
 
-from ltq._names import namespace_of
 from ltq.broker import DEFAULT_LEASE, DEFAULT_SCAN, Broker, Consumer, Finding, redact
 from ltq.broker.feed import Feed
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
-from ltq.brokers.redis import _keys
-from ltq.brokers.redis._busy_poll import parse_busy_poll
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.brokers.redis._doctor.examine import examine
-from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._notifications import Notifications, parse_notifications
 from ltq.brokers.redis._operations import dead_letters, schedule_slots, settle, tasks
 from ltq.brokers.redis._operations.chunks import chunks, envelope_size, queue_of_envelope
 from ltq.brokers.redis._operations.hazards import hazards
@@ -30,12 +25,17 @@ from ltq.brokers.redis._operations.repair import repair
 from ltq.brokers.redis._operations.sweep import sum_of, sweep
 from ltq.brokers.redis._operations.workers import read_workers
 from ltq.brokers.redis._scripts import calls
-from ltq.brokers.redis._server import server_time
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.busy_poll import parse_busy_poll
+from ltq.brokers.redis._server.info import server_time
+from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.notifications import Notifications, parse_notifications
+from ltq.brokers.redis._server.url import new_client, split_url
 from ltq.brokers.redis._session import Session
-from ltq.brokers.redis._url import new_client, split_url
 from ltq.brokers.redis._watch_hub import WatchHub
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
+from ltq.names import namespace_of
 from ltq.options import Limit
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 
@@ -115,7 +115,7 @@ class RedisBroker(Broker):
 
     async def first(self, queue: str, fingerprint: str) -> str | None:
         """See `Publisher.first`."""
-        key = _keys.unique(namespace_of(queue), fingerprint)
+        key = keys.unique(namespace_of(queue), fingerprint)
         reply: bytes | None = await self._here().link.call("GET", key)
         return None if reply is None else reply.decode("utf-8", "replace")
 
@@ -142,7 +142,7 @@ class RedisBroker(Broker):
             before_sweep=before_sweep,
             on_close=lambda: _unlisten(session.hub, channels),
         )
-        channels = [_keys.revoked(namespace, consumer.name) for namespace in namespaces]
+        channels = [keys.revoked(namespace, consumer.name) for namespace in namespaces]
         if revoked is not None:
             consumer.listening = [session.hub.listen(channel, revoked) for channel in channels]
         return consumer
@@ -193,7 +193,7 @@ class RedisBroker(Broker):
 
     async def cancel(self, queue: str, task_id: str, result_ttl: float) -> bool:
         """See `Inspector.cancel`."""
-        prefix = _keys.prefix(namespace_of(queue))
+        prefix = keys.prefix(namespace_of(queue))
         call = calls.CancelCall(prefix=prefix, id=task_id, result_ttl=result_ttl)
         answer = await self._here().link.evaluate(call)
         if answer is calls.CancelAnswer.GONE:

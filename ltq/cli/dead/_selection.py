@@ -1,13 +1,13 @@
-"""Which dead letters a command works on, and how they are found."""
+"""Finding the dead letters that a command works on."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
-from ltq._names import check_name
 from ltq.broker import Broker
 from ltq.cli._errors import CommandError, WrongUseError
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter
+from ltq.names import check_name
 
 _PAGE = 100
 """Dead letters read at once: each may be as large as a message."""
@@ -37,7 +37,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Dead letters by their ids; without ids all that match, of one queue or of all."""
+    """Dead letters by their ids, or without ids all that match, in one queue or in all."""
 
     ids: tuple[str, ...]
     queue: str | None
@@ -48,7 +48,7 @@ def parse_selection(names: tuple[str, ...], select_all: bool, wanted: Filter) ->
     """Read `ID...`, or `--all [QUEUE]` with filters. Raises `WrongUseError`."""
     if select_all:
         if len(names) > 1:
-            raise WrongUseError("--all takes at most one queue: without one it means all queues")
+            raise WrongUseError("--all takes at most one queue; without one it means all queues")
         return Selection((), check_queue(names[0] if names else None), wanted)
     if not names:
         raise WrongUseError("missing argument ID, or --all")
@@ -84,7 +84,7 @@ async def find(broker: Broker, task_id: str, queue: str | None = None) -> DeadLe
 
 
 async def count_by_queue(broker: Broker, queue: str | None) -> list[tuple[str, int]]:
-    """Return the queues that have dead letters, and how many: of one queue or of all."""
+    """Return the queues that have dead letters, and how many: one queue, or all."""
     queues: Sequence[str] = await broker.queues() if queue is None else [queue]
     return [(stats.queue, stats.dead) for stats in await broker.stats(queues) if stats.dead]
 

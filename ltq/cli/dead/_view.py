@@ -1,4 +1,4 @@
-"""How dead letters are shown: as JSON, as a table, and one with all its fields."""
+"""Showing dead letters: as JSON, as a table, or one of them with all its fields."""
 
 import time
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from ltq.logger import printable
 from ltq.message import DeadLetter
 
 _SHOWN_ERROR = 80
-"""Characters of an error in a table; `ltq dead show` shows all of it."""
+"""Most characters of an error in a table; `ltq dead show` shows all of it."""
 
 
 def as_json(dead_letter: DeadLetter) -> dict[str, Any]:

@@ -181,8 +181,8 @@ def retry(
 ) -> None:
     """Enqueue tasks again as they were sent, and print how many.
 
-    Their dead letters are removed. A task is left as it is if one with its id waits or runs
-    already; the exit code is then 1.
+    Their dead letters are removed. A dead letter stays if a task with its id waits or runs already;
+    then the exit code is 1.
 
     \b
     Examples:
@@ -273,7 +273,7 @@ async def _question(selection: Selection, url: str | None) -> str:
 async def _purge(selection: Selection, url: str | None) -> int:
     age = selection.wanted.older_than
     async with open_broker(url) as broker:
-        if not selection.ids and selection.wanted == Filter(older_than=age):  # no need to read them
+        if not selection.ids and selection.wanted == Filter(older_than=age):  # need not be read
             queues = [queue for queue, _ in await count_by_queue(broker, selection.queue)]
             return sum([await broker.purge(queue, older_than=age or 0.0) for queue in queues])
         selected = await select(broker, selection)

@@ -1,4 +1,4 @@
-"""What the demo shows: its progress, and a report at the end."""
+"""Showing the progress of the demo, and a report at its end."""
 
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -52,7 +52,7 @@ class View(Protocol):
         ...
 
     def walked(self, files: float, folder: str) -> None:
-        """Show how many files were found so far, and the folder just read."""
+        """Show how many files were found so far, and the last folder that was read."""
         ...
 
     def hashed(self, done: int, total: int) -> None:

@@ -16,7 +16,7 @@ worker: Worker = Worker("demo", broker_url="memory://demo", concurrency=8, shutd
 
 @dataclass(frozen=True)
 class Listing:
-    """The regular files below a directory, and what could not be read."""
+    """The regular files below a directory, and a line for each that could not be read."""
 
     files: list[str]
     skipped: list[str]
@@ -39,7 +39,7 @@ async def walk(directory: str) -> Listing:
     left = [directory]
     while left:
         folder = left.pop()
-        found, folders, unreadable = await asyncio.to_thread(_look, folder)
+        found, folders, unreadable = await asyncio.to_thread(_scan, folder)
         files += found
         skipped += unreadable
         left += folders
@@ -57,15 +57,15 @@ def checksum(path: str) -> Checksum:
 
 @worker.task(max_tries=2, backoff=0.2)
 async def stumble() -> int:
-    """Fail on purpose in the first try, and return the number of the try that did not fail."""
+    """Fail on purpose in the first try, and return the number of the second one."""
     attempt = current().attempt
     if attempt == 1:
         raise ConnectionError("on purpose, to show a retry")
     return attempt
 
 
-def _look(folder: str) -> tuple[list[str], list[str], list[str]]:
-    """Return the files and the folders in a folder, and what cannot be read or sent."""
+def _scan(folder: str) -> tuple[list[str], list[str], list[str]]:
+    """Return the files and folders in a folder, and a line for each that cannot be read or sent."""
     files: list[str] = []
     folders: list[str] = []
     skipped: list[str] = []

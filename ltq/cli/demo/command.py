@@ -21,7 +21,7 @@ from ltq.handle import Handle
 from ltq.logger import setup_logging
 
 _SENT_AT_ONCE = 500
-"""Tasks sent in one call; the next are sent when these have ended."""
+"""Most tasks sent in one call; the next are sent when these have ended."""
 
 
 @click.command()
@@ -123,7 +123,7 @@ async def _send(files: list[str]) -> list[Coroutine[Any, Any, Checksum | str]]:
 
 
 async def _result(handle: Handle[Checksum], path: str) -> Checksum | str:
-    """Return the result, or a line that says why there is none."""
+    """Return the result, or a line with the reason if there is none."""
     try:
         return await handle.result()
     except TaskError as error:

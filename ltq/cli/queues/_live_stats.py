@@ -1,4 +1,4 @@
-"""`ltq stats --watch`: queues, read again and again."""
+"""`ltq stats --watch`: queues, updated until Ctrl-C."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ async def _print(console: Console, broker: Broker, every: float, *, as_json: boo
 
 
 async def _show(console: Console, broker: Broker, every: float) -> None:
-    """Update a table on a terminal. While the broker is away the table says so."""
+    """Update a table on a terminal. While the broker is away, its error is shown below."""
     table = _table([])
     with Live(table, console=console, auto_refresh=False) as live:
         while True:

@@ -9,14 +9,14 @@ HEAD = ("queue", "high", "normal", "low", "delayed", "working", "dead", "rate/s"
 
 
 def row(stats: QueueStats) -> list[str]:
-    """Return the texts under `HEAD`."""
+    """Return the texts of a queue's row, under `HEAD`."""
     pending = (stats.by_priority[name] for name in HEAD[1:4])
     places = (stats.delayed, stats.working, stats.dead)
     return [stats.queue, *map(str, pending), *map(str, places), _rate(stats.rate)]
 
 
 def cells(stats: QueueStats) -> list[Text]:
-    """Return the styled texts after the queue's name: zeros are dim, dead letters red."""
+    """Return the styled texts of the row after the queue's name: zeros dim, dead letters red."""
     return [
         Text(text, style="dim" if text == "0" else "red" if name == "dead" else "")
         for name, text in zip(HEAD[1:], row(stats)[1:], strict=True)

@@ -7,7 +7,6 @@ from dataclasses import asdict
 
 import click
 
-from ltq._names import check_name
 from ltq.cli._broker import open_broker
 from ltq.cli._console import Cell, count_tasks, open_console, print_columns, print_line
 from ltq.cli._errors import WrongUseError
@@ -21,6 +20,7 @@ from ltq.cli._options import (
 )
 from ltq.cli.queues._live_stats import watch_stats
 from ltq.cli.queues._table import HEAD, cells, read_queues
+from ltq.names import check_name
 from ltq.state import QueueStats
 
 _DEFAULT_EVERY, _MIN_EVERY = 1.0, 0.1
@@ -76,7 +76,7 @@ async def _read(url: str | None) -> list[QueueStats]:
 @json_option
 @broker_url_option
 def size(queue: str, broker_url: str | None, as_json: bool) -> None:
-    """Print how many tasks wait in a queue: pending and delayed ones.
+    """Print how many tasks wait in a queue, pending or delayed.
 
     \b
     Example:

@@ -1,7 +1,7 @@
 """`ltq run --health-port`: whether the workers of this process consume, over HTTP.
 
-A live process and a server that answers prove nothing. A healthy worker claims tasks, and renews
-the leases of those it runs.
+A running process and an answering server do not prove that. A healthy worker claims tasks, and
+renews the leases of those it runs.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from ltq.cli.run._listen import Listen
+from ltq.cli.run._address import ServerAddress
 from ltq.logger import get_logger
 from ltq.state import WorkerHealth
 from ltq.worker import Worker
@@ -20,7 +20,7 @@ logger = get_logger("cli")
 _HEALTHY = {"ok", "full", "stopping"}
 
 _REQUEST_TIMEOUT = 5.0
-"""Seconds a client gets for its request."""
+"""Seconds that a client gets for its request."""
 
 
 def judge(workers: Sequence[Worker[Any]], within: float) -> tuple[bool, dict[str, Any]]:
@@ -34,7 +34,7 @@ def judge(workers: Sequence[Worker[Any]], within: float) -> tuple[bool, dict[str
 
 
 def _report(worker: Worker[Any], within: float) -> dict[str, Any]:
-    """Describe a worker by the one of its runs that has not claimed for longest."""
+    """Describe a worker by that of its runs whose last claim was the longest ago."""
     runs = worker.health()
     if not runs:
         return {"worker": worker.name, "status": "starting"}
@@ -60,7 +60,7 @@ def _status(health: WorkerHealth, within: float) -> str:
 
 @asynccontextmanager
 async def serve_health(
-    workers: Sequence[Worker[Any]], listen: Listen, within: float
+    workers: Sequence[Worker[Any]], address: ServerAddress, within: float
 ) -> AsyncIterator[None]:
     """Answer every request with 200 or 503 and a JSON body.
 
@@ -77,10 +77,10 @@ async def serve_health(
         writer.close()
 
     async def start(port: int) -> asyncio.Server:
-        return await asyncio.start_server(answer, listen.host, port)
+        return await asyncio.start_server(answer, address.host, port)
 
-    server = await listen.start(start)
-    logger.info("health at %s", listen.url(server.sockets[0].getsockname()[1]))
+    server = await address.serve(start)
+    logger.info("health at %s", address.url(server.sockets[0].getsockname()[1]))
     async with server:
         yield
 

@@ -1,4 +1,4 @@
-"""`ltq run --metrics-port`: the metrics of the workers, over HTTP."""
+"""`ltq run --metrics-port`: the metrics of this process's workers, over HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from wsgiref.simple_server import WSGIServer
 
 from ltq.cli._errors import WrongUseError
-from ltq.cli.run._listen import Listen
+from ltq.cli.run._address import ServerAddress
 from ltq.logger import get_logger
 from ltq.middleware import Prometheus
 from ltq.worker import Worker
@@ -15,7 +15,7 @@ logger = get_logger("cli")
 
 
 def measure(workers: Sequence[Worker]) -> Prometheus:
-    """Return the workers' Prometheus middleware. Workers without one get it, before all others.
+    """Return the workers' Prometheus middleware. Workers without one get it as their first.
 
     Raises `ConfigurationError` if prometheus-client is missing, `WrongUseError` if the workers
     have different registries.
@@ -39,7 +39,7 @@ def _find(worker: Worker) -> Prometheus | None:
 
 @asynccontextmanager
 async def serve_metrics(
-    metrics: Prometheus, workers: Sequence[Worker], listen: Listen
+    metrics: Prometheus, workers: Sequence[Worker], address: ServerAddress
 ) -> AsyncIterator[None]:
     """Serve the metrics, and keep the counts of the workers' queues up to date.
 
@@ -49,13 +49,13 @@ async def serve_metrics(
     async def start(port: int) -> WSGIServer:
         from prometheus_client import start_http_server
 
-        return start_http_server(port, listen.host, metrics.registry)[0]
+        return start_http_server(port, address.host, metrics.registry)[0]
 
-    server = await listen.start(start)
-    logger.info("metrics at %smetrics", listen.url(server.server_port))
+    server = await address.serve(start)
+    logger.info("metrics at %smetrics", address.url(server.server_port))
     try:
         async with AsyncExitStack() as stack:
-            for worker in workers:  # an App's workers have loops of their own: this one is closed
+            for worker in workers:  # in an App, workers use other loops: close them in this one too
                 stack.push_async_callback(worker.aclose)
                 await stack.enter_async_context(metrics.watch_queues(worker))
             yield

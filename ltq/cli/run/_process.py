@@ -1,4 +1,4 @@
-"""`ltq run` in this process: from the first log line to the end of the process."""
+"""`ltq run` in this process, from the first log line to the exit."""
 
 import asyncio
 import logging
@@ -37,7 +37,7 @@ def run_here(
 
 
 def _loop_runner() -> Callable[[Coroutine[Any, Any, None]], None]:
-    """Return what runs an event loop: uvloop's if it is installed."""
+    """Return the function that runs a coroutine in an event loop: uvloop's if it is installed."""
     try:
         import uvloop
     except ImportError:
@@ -88,7 +88,10 @@ def _log_worker(worker: Worker[Any]) -> None:
 
 
 def _stop_on_early_signals() -> asyncio.Event:
-    """Let signals cancel the run until the worker handles them; return whether one came."""
+    """Let signals cancel the run until the worker handles them.
+
+    Returns an event that is set when one has come.
+    """
     was_signalled = asyncio.Event()
     loop, run = asyncio.get_running_loop(), asyncio.current_task()
 
@@ -104,7 +107,7 @@ def _stop_on_early_signals() -> asyncio.Event:
 
 
 async def _abandon_what_is_stuck(pool: ThreadPoolExecutor) -> None:
-    """End the process now if threads or asyncio tasks do not end."""
+    """Exit at once if threads or asyncio tasks do not end."""
     stuck = count_stuck_threads(pool)
     if stuck:
         logger.warning("exiting although %d threads still run", stuck)

@@ -1,4 +1,4 @@
-"""`ltq run --reload`: the worker is restarted when a file changes. For development."""
+"""`ltq run --reload`: restart the worker when a file changes. For development."""
 
 import asyncio
 import os
@@ -15,13 +15,13 @@ from ltq.logger import get_logger
 logger = get_logger("cli")
 
 _NAME = "ltq-reload"
-"""Name of the asyncio tasks that wait for what comes first."""
+"""Name of the asyncio tasks that wait for an exit, a change or a signal."""
 
 _POLL = 0.5
 """Seconds between two scans of the files."""
 
 _STOP_TIMEOUT = 2.0
-"""Seconds running tasks get to end before they are requeued."""
+"""Seconds that running tasks get to end before they are requeued."""
 
 _SKIPPED = {"__pycache__", "node_modules", "site-packages"}
 
@@ -75,7 +75,7 @@ class Reloader:
         self._stopping = asyncio.Event()
 
     async def run(self) -> int:
-        """Run until SIGTERM, SIGINT, or an end without error. Return the exit code."""
+        """Run until SIGTERM, SIGINT, or until the command exits with 0. Return the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
@@ -115,7 +115,7 @@ class Reloader:
                 return
 
     async def _end(self, child: Process) -> None:
-        """Stop the command: with SIGTERM, then with a second one, then with SIGKILL."""
+        """Stop the command: with SIGTERM, with a second SIGTERM, and at last with SIGKILL."""
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
             if child.returncode is not None:
                 return

@@ -13,8 +13,8 @@ from ltq.cli._broker import export_broker_url
 from ltq.cli._errors import WrongUseError, exclusive
 from ltq.cli._options import broker_url_option, duration, log_format_option, log_level_option
 from ltq.cli._target import load_runnable, split_target, workers_of
+from ltq.cli.run._address import ServerAddress
 from ltq.cli.run._health import serve_health
-from ltq.cli.run._listen import Listen
 from ltq.cli.run._metrics import measure, serve_metrics
 from ltq.cli.run._process import run_here
 from ltq.cli.run._reload import Reloader, reload_command
@@ -65,7 +65,7 @@ from ltq.worker import Worker
     "--health-port",
     type=click.IntRange(0, 65535),
     metavar="PORT",
-    help="Serve health on PORT over HTTP: whether workers consume. With --processes as above.",
+    help="Serve over HTTP whether workers consume. With --processes, each takes a port from PORT.",
 )
 @click.option(
     "--health-host",
@@ -117,8 +117,8 @@ def run(  # noqa: PLR0913  its options
     """Run a worker, or an App, until SIGTERM or Ctrl-C.
 
     MODULE is imported with the current directory on the path. On a signal, running tasks get the
-    worker's shutdown_timeout to end; those that do not are requeued. A second signal requeues them
-    at once. --broker-url overrides the URL in the code.
+    worker's shutdown_timeout to end; the rest are requeued. A second signal requeues them at once.
+    --broker-url overrides the URL in the code.
 
     \b
     Examples:
@@ -136,7 +136,7 @@ def run(  # noqa: PLR0913  its options
         _reload(_parse_target(target, app), processes)
     runnable = load_runnable(_parse_target(target, app), want_app=app is not None)
     workers = workers_of(runnable)
-    # Only now: the module may have set up logging as it likes.
+    # Only now: the user's module may have set up logging itself.
     setup_logging(log_level, as_json=as_json, everybody=True)
     for worker in workers:
         _adjust(worker, concurrency, broker_url)
@@ -145,32 +145,34 @@ def run(  # noqa: PLR0913  its options
     schedulers = schedulers_of(workers) if with_scheduler else []
     servers: list[AbstractAsyncContextManager[None]] = []
     if metrics_port is not None:
-        listen = Listen("metrics", metrics_host, metrics_port, max(processes, metrics_ports))
-        servers.append(serve_metrics(measure(workers), workers, listen))
+        count = max(processes, metrics_ports)
+        address = ServerAddress("metrics", metrics_host, metrics_port, count)
+        servers.append(serve_metrics(measure(workers), workers, address))
     if health_port is not None:
-        listen = Listen("health", health_host, health_port, max(processes, health_ports))
-        servers.append(serve_health(workers, listen, health_within))
+        count = max(processes, health_ports)
+        address = ServerAddress("health", health_host, health_port, count)
+        servers.append(serve_health(workers, address, health_within))
     if processes > 1:
         sys.exit(asyncio.run(Supervisor(_child_command(processes), processes).run()))
     run_here(runnable, servers, schedulers, burst=burst)
 
 
 def _child_command(processes: int) -> list[str]:
-    """Return this command for one of several processes, which share the ports."""
+    """Return this command for one of several processes, which share a range of ports."""
     count = str(processes)
     return own_command("--processes", "1", "--metrics-ports", count, "--health-ports", count)
 
 
 def _reload(target: str, processes: int) -> NoReturn:
-    """Run this command in a child process, and again after each change of a file."""
+    """Run this command in a child process, and restart it after each change of a file."""
     if processes > 1:
         raise exclusive("--reload", "--processes")
-    split_target(target)  # a target of a wrong form will not run after any change
+    split_target(target)  # no change of a file mends a target of a wrong form
     sys.exit(asyncio.run(Reloader(reload_command(), Path.cwd()).run()))
 
 
 def _parse_target(target: str | None, app: str | None) -> str:
-    """Return the one target of `mod:worker`, `--app mod:app` or `mod:app --app`."""
+    """Return the target from `mod:worker`, `--app mod:app` or `mod:app --app`."""
     if target and app:
         raise exclusive(target, f"--app {app}")
     named = target or app

@@ -1,4 +1,4 @@
-"""When a schedule runs next: for `ltq schedule list`, and for the log at the start."""
+"""The next runs of a schedule, for `ltq schedule list` and for the log at the start."""
 
 from dataclasses import dataclass
 from datetime import datetime

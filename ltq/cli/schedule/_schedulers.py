@@ -1,4 +1,4 @@
-"""Schedulers from the command line: which there are, and running them."""
+"""Loading and running the schedulers that a command names."""
 
 import asyncio
 import logging
@@ -48,11 +48,11 @@ def schedulers_of(workers: Iterable[Worker[Any]]) -> list[Scheduler]:
 
 
 async def run_scheduler(scheduler: Scheduler) -> None:
-    """Run a scheduler until SIGTERM or SIGINT, which are heeded from the first log line on."""
+    """Run a scheduler until SIGTERM or SIGINT. Signals count from the first log line on."""
     stopped = asyncio.Event()
     with stop_on_signals(lambda _: stopped.set()):
         log_schedules(scheduler)
-        await asyncio.sleep(0)  # a signal that has come already is handled now
+        await asyncio.sleep(0)  # handle a signal that has already come
         if not stopped.is_set():
             await scheduler.run()
     await scheduler.broker.aclose()

@@ -23,7 +23,7 @@ _HEAD = ("next run", "schedule", "expression", "zone", "task", "misfire")
 
 
 class _RunByDefault(click.Group):
-    """A group that runs its command `run` if none is named, and shows the options of `run`."""
+    """A group that runs its command `run` by default, and shows the options of `run`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in {*self.commands, *ctx.help_option_names}:
@@ -90,7 +90,7 @@ def run(target: str, log_level: str, log_format: str, broker_url: str | None) ->
     setup_logging(log_level, as_json=as_json)
     export_broker_url(broker_url)
     scheduler = load_scheduler(target)
-    # Only now: the module may have set up logging as it likes.
+    # Only now: the user's module may have set up logging itself.
     setup_logging(log_level, as_json=as_json, everybody=True)
     if broker_url is not None:
         scheduler.broker = Broker.from_url(broker_url)
@@ -110,7 +110,7 @@ def run(target: str, log_level: str, log_format: str, broker_url: str | None) ->
 )
 @json_option
 def list_(target: str, count: int, as_json: bool) -> None:
-    """List the next runs, the first one first. No broker is needed.
+    """List the next runs in order of time. No broker is needed.
 
     \b
     Example:

@@ -17,7 +17,7 @@ either mode. `ltq.testing.conformance.seam` is the half about a broker's own cal
 """
 
 from ltq.testing.conformance import seam, workers
-from ltq.testing.conformance._marks import mark_coroutines
+from ltq.testing.conformance._support.marks import mark_coroutines
 from ltq.testing.conformance.seam import *
 from ltq.testing.conformance.workers import *
 

@@ -1,6 +1,5 @@
 """The half of the suite about a broker's own calls, for `from ... import *` in a test file."""
 
-from ltq.testing.conformance._fixtures import broker, consumer, make_consumer, open_broker, worker
 from ltq.testing.conformance._seam.cancel import TestCancel, TestCancelOfAWorkingTask
 from ltq.testing.conformance._seam.claim import (
     TestClaim,
@@ -49,6 +48,13 @@ from ltq.testing.conformance._seam.torrelque import (
 )
 from ltq.testing.conformance._seam.unique import TestUnique
 from ltq.testing.conformance._seam.watch import TestFeed, TestWaitForTheEnd, TestWatch
+from ltq.testing.conformance._support.fixtures import (
+    broker,
+    consumer,
+    make_consumer,
+    open_broker,
+    worker,
+)
 
 __all__ = [
     "TestBrokerTime",

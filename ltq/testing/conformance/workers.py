@@ -1,6 +1,12 @@
 """The half of the suite about workers over a broker, for `from ... import *` in a test file."""
 
-from ltq.testing.conformance._fixtures import broker, consumer, make_consumer, open_broker, worker
+from ltq.testing.conformance._support.fixtures import (
+    broker,
+    consumer,
+    make_consumer,
+    open_broker,
+    worker,
+)
 from ltq.testing.conformance._worker.edges import (
     TestBurst,
     TestBurstOfThreads,

@@ -3,7 +3,7 @@
 import pytest
 
 from ltq.brokers._rules import throughput
-from ltq.brokers._rules.constants import THROUGHPUT_STEP, THROUGHPUT_STEPS
+from ltq.brokers._rules.constants import OVERDUE_AFTER, THROUGHPUT_STEP, THROUGHPUT_STEPS
 from ltq.brokers._rules.stats import queue_stats, workers
 from ltq.message import Finish
 from ltq.options import Priority
@@ -40,6 +40,16 @@ class TestStats:
         stand.publish_all("b", priority=Priority.HIGH)
         stand.now += 1.0
         assert queue_stats(stand.places, QUEUE, stand.now).oldest == 3.0
+
+    def test_a_lease_that_ended_a_minute_ago_is_overdue(self, stand: Stand) -> None:
+        stand.publish_all("a", "b", "elsewhere")
+        stand.claim(2)
+        (ends,) = {record.when for record in stand.places.queues.working()}
+        stand.now = ends + OVERDUE_AFTER - 0.1
+        assert queue_stats(stand.places, QUEUE, stand.now).overdue == 0
+        stand.now = ends + OVERDUE_AFTER
+        assert queue_stats(stand.places, QUEUE, stand.now).overdue == 2
+        assert queue_stats(stand.places, "mail:other", stand.now).overdue == 0
 
     def test_workers_are_those_that_hold_tasks(self, stand: Stand) -> None:
         stand.publish_all("a", "b", "c")

@@ -7,18 +7,18 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Self
 
-from ltq._names import consumer_name, namespace_of
 from ltq.broker import Claim
 from ltq.broker.isolation import ClaimBudget
-from ltq.brokers.redis import _keys
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
 from ltq.brokers.redis._consumer.wake_ups import WakeUps
-from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._operations.sweep import sweep
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import flag
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError
 from ltq.message import Delivery
+from ltq.names import consumer_name, namespace_of
 from ltq.options import Limit
 
 logger = logging.getLogger("ltq.broker")
@@ -154,7 +154,7 @@ class RedisConsumer:
             grace=self._grace,
             hold=self._hold(),
             lanes=group.lanes,
-            woken=_keys.line_list(woken),
+            woken=keys.line_list(woken),
             swept=flag(has_swept),
             limits=group.limits,
         )
@@ -170,11 +170,12 @@ class RedisConsumer:
 
     async def freed(self, lane: str) -> None:
         """See `Consumer.freed`."""
-        await self._link.call("ZADD", _keys.wake(namespace_of(lane), lane), 0, "1")
+        await self._link.call("ZADD", keys.wake(namespace_of(lane), lane), 0, "1")
 
     async def aclose(self) -> None:
         """See `Consumer.aclose`."""
         self._on_close()
+        self._wake_ups.give_back(self._groups)
         await self._wake_ups.aclose()
 
     async def __aenter__(self) -> Self:

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Mapping
 
-from ltq.brokers.redis import _keys
-from ltq.brokers.redis._call import Argument
 from ltq.brokers.redis._scripts.calls import ClaimAnswer, ClaimReply
 from ltq.brokers.redis._scripts.script import Flag
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.call import Argument
 from ltq.options import Limit
 
 
@@ -15,9 +15,9 @@ class LaneGroup:
 
     def __init__(self, namespace: str, lanes: list[str], limits: Mapping[str, Limit]) -> None:
         self.namespace = namespace
-        self.prefix = _keys.prefix(namespace)
-        self.lanes = _keys.line_list(lanes)
-        self.wake_keys = [_keys.wake(namespace, lane) for lane in lanes]
+        self.prefix = keys.prefix(namespace)
+        self.lanes = keys.line_list(lanes)
+        self.wake_keys = [keys.wake(namespace, lane) for lane in lanes]
         self.limits: list[Argument] = []
         for lane in lanes:
             if lane in limits:

@@ -5,9 +5,9 @@ import logging
 from collections.abc import Iterable
 
 from ltq._aio.service import Service, cancel_all
-from ltq.brokers.redis import _keys
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
-from ltq.brokers.redis._link import Link
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError
 
 logger = logging.getLogger("ltq.broker")
@@ -17,6 +17,9 @@ BLOCK = 8.4
 
 _BLOCK_SLACK = 1.5
 """Seconds by which a blocking pop may be late before its connection counts as broken."""
+
+_PASS_ON_WITHIN = 1.0
+"""Seconds that a consumer which ends waits until its wake-ups are passed on."""
 
 
 class WakeUps(Service):
@@ -50,10 +53,18 @@ class WakeUps(Service):
             raise error
 
     async def aclose(self) -> None:
-        """Stop waiting. Wake-ups that are being passed on still arrive."""
+        """Stop waiting. Wake-ups that were taken and not used go to other consumers."""
         self.stop()
         await cancel_all(self._pops.values())
-        await self.drain()
+        if not await self.drain(_PASS_ON_WITHIN):
+            await cancel_all(self._others())
+
+    def give_back(self, groups: Iterable[LaneGroup]) -> None:
+        """Pass on the wake-ups that no claim followed: this consumer ends."""
+        for group in groups:
+            for lane in group.woken:
+                self._spawn(self._pass_on(group, lane), "pass-on")
+            group.woken.clear()
 
     async def _wait_for_pop(self, timeout: float | None) -> None:
         loop = asyncio.get_running_loop()
@@ -92,6 +103,6 @@ class WakeUps(Service):
 
     async def _pass_on(self, group: LaneGroup, lane: str) -> None:
         try:
-            await self._link.call("ZADD", _keys.wake(group.namespace, lane), 0, "1")
+            await self._link.call("ZADD", keys.wake(group.namespace, lane), 0, "1")
         except BrokerError:
             logger.debug("could not pass on a wake-up: other consumers will look by themselves")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from ltq.broker import Finding, Severity
 from ltq.brokers.redis._doctor.inventory import Inventory, OddKeys
 from ltq.brokers.redis._doctor.survey import Server
-from ltq.brokers.redis._notifications import NEEDED, missing_flags
+from ltq.brokers.redis._server.notifications import NEEDED, missing_flags
 
 OLDEST_REDIS, OLDEST_VALKEY = (6, 2), (7, 2)
 

@@ -6,7 +6,7 @@ from ltq.broker import Broker, Finding, Severity, examine_queues
 from ltq.brokers.redis._doctor.checks import SERVER_CHECKS, check_inventory
 from ltq.brokers.redis._doctor.inventory import take_inventory
 from ltq.brokers.redis._doctor.survey import survey_server
-from ltq.brokers.redis._link import Link
+from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError
 
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from ltq.brokers.redis import _keys
-from ltq.brokers.redis._link import Link, RefusedError
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.calls import KeySeen
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.link import Link, RefusedError
 from ltq.state import Status
 
 _CALL_KEYS = 500
@@ -115,11 +115,11 @@ async def take_inventory(
     found, waiting = Inventory(), dict[bytes, _Waiting]()
     scanned, cursor = 0, b"0"
     while True:
-        cursor, keys = await link.call("SCAN", cursor, "MATCH", "ltq:*", "COUNT", _CALL_KEYS)
+        cursor, found_keys = await link.call("SCAN", cursor, "MATCH", "ltq:*", "COUNT", _CALL_KEYS)
         scanned += _CALL_KEYS
         if on_scan is not None:
             on_scan(scanned)
-        async for namespace, own in _by_namespace(link, keys, found):
+        async for namespace, own in _by_namespace(link, found_keys, found):
             of_namespace = waiting.setdefault(namespace, _Waiting())
             await _check_keys(link, namespace, own, found, of_namespace)
         if cursor == b"0":
@@ -134,19 +134,19 @@ async def take_inventory(
 
 
 async def _by_namespace(
-    link: Link, keys: Sequence[bytes], found: Inventory
+    link: Link, scanned: Sequence[bytes], found: Inventory
 ) -> AsyncIterator[tuple[bytes, list[bytes]]]:
     """The keys of each namespace, without its prefix. Keys of no namespace are checked here."""
     by_namespace: dict[bytes, list[bytes]] = {}
-    for key in keys:
+    for key in scanned:
         found.seen += 1
         match = _KEY.fullmatch(key)
         if match is not None and match[3].decode() in KINDS:
             by_namespace.setdefault(match[1], []).append(match[2])
-        elif key == _keys.NAMESPACES.encode():
+        elif key == keys.NAMESPACES.encode():
             if await link.call("TYPE", key) != b"set":
                 found.mistyped.add(key)
-        elif not key.startswith(_keys.probe("").encode()):
+        elif not key.startswith(keys.probe("").encode()):
             found.strays.add(key)
     for namespace, own in by_namespace.items():
         yield namespace, own
@@ -158,8 +158,8 @@ async def _check_keys(
     prefix = _prefix(namespace)
     for start in range(0, len(own), _CALL_KEYS):
         chunk = own[start : start + _CALL_KEYS]
-        keys = await link.evaluate(calls.ExamineCall(prefix=prefix, names=chunk))
-        for suffix, key in zip(chunk, keys, strict=True):
+        examined = await link.evaluate(calls.ExamineCall(prefix=prefix, names=chunk))
+        for suffix, key in zip(chunk, examined, strict=True):
             if key.type == "none":
                 continue  # deleted meanwhile
             _check_key(prefix.encode() + suffix, suffix, key, found)
@@ -216,4 +216,4 @@ async def _pages(link: Link, key: bytes) -> AsyncIterator[list[bytes]]:
 
 
 def _prefix(namespace: bytes) -> str:
-    return _keys.prefix(namespace.decode("utf-8", "replace"))
+    return keys.prefix(namespace.decode("utf-8", "replace"))

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ltq._names import new_id
-from ltq.brokers.redis import _keys
-from ltq.brokers.redis._link import Link, RefusedError
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import Script
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.link import Link, RefusedError
+from ltq.names import new_id
 
 STRING, ABSENT = "<a string>", "<nothing>"
 """Keys of a trial. Commands that write use one of a wrong type, those that remove one that does not
@@ -92,17 +92,17 @@ async def try_out(link: Link) -> Rights:
     Raises `BrokerError` if the server accepts no writes now.
     """
     name = new_id()
-    keys = {STRING: _keys.probe(name), ABSENT: _keys.probe(f"{name}:none")}
-    refusal = await _refusal(link, "SET", keys[STRING], "1", "PX", str(_TTL))
+    tried = {STRING: keys.probe(name), ABSENT: keys.probe(f"{name}:none")}
+    refusal = await _refusal(link, "SET", tried[STRING], "1", "PX", str(_TTL))
     if refusal:
         no_keys = bool(_KEYS.search(refusal)) and "'set'" not in refusal.lower()
         return Rights(() if no_keys else ("SET",), no_keys=no_keys)
     denied = []
     for command, arguments in TRIALS.items():
-        refusal = await _refusal(link, command, *(keys.get(part, part) for part in arguments))
+        refusal = await _refusal(link, command, *(tried.get(part, part) for part in arguments))
         if _DENIED.search(refusal):
             denied.append(command)
-    return Rights(tuple(denied), await _try_scripts(link, _keys.prefix(f"probe-{name}")))
+    return Rights(tuple(denied), await _try_scripts(link, keys.prefix(f"probe-{name}")))
 
 
 async def _try_scripts(link: Link, prefix: str) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ltq.brokers.redis._doctor.permissions import Rights, try_out
-from ltq.brokers.redis._link import Link, RefusedError
-from ltq.brokers.redis._server import is_notified, server_info, server_time
+from ltq.brokers.redis._server.info import is_notified, server_info, server_time
+from ltq.brokers.redis._server.link import Link, RefusedError
 from ltq.errors import BrokerError
 
 _OPTIONS = (

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import TypeVar
 
-from ltq._names import namespace_of
 from ltq.message import Envelope, Finish, Outcome
+from ltq.names import namespace_of
 
 T = TypeVar("T")
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ltq._names import check_name, namespace_of, new_id
-from ltq.brokers.redis import _keys
-from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.link import Link
 from ltq.message import DeadLetter, Published
+from ltq.names import check_name, namespace_of, new_id
 
 _CALL_READS = 100
 """Most dead letters in one reply: each may be as large as a message."""
@@ -20,7 +20,7 @@ async def read(link: Link, queue: str, limit: int, offset: int) -> list[DeadLett
     if limit <= 0:
         return []
     namespace, first = namespace_of(queue), max(0, offset)
-    key = _keys.dead(namespace, queue)
+    key = keys.dead(namespace, queue)
     replies = await link.call("ZRANGE", key, first, first + limit - 1, "REV")
     ids = [reply.decode("utf-8", "replace") for reply in replies]
     letters = []
@@ -74,11 +74,11 @@ async def _purge_all(link: Link, queue: str, older_than: float) -> int:
 
 
 def _prefix(queue: str) -> str:
-    return _keys.prefix(namespace_of(check_name("queue", queue)))
+    return keys.prefix(namespace_of(check_name("queue", queue)))
 
 
 async def _read(link: Link, namespace: str, ids: list[str]) -> list[DeadLetter]:
-    letters = await link.evaluate(calls.DeadLettersCall(prefix=_keys.prefix(namespace), ids=ids))
+    letters = await link.evaluate(calls.DeadLettersCall(prefix=keys.prefix(namespace), ids=ids))
     return [letter for letter in letters if letter is not None]
 
 

@@ -1,7 +1,7 @@
 """Settings of a Redis server that may lose tasks."""
 
-from ltq.brokers.redis._link import Link
-from ltq.brokers.redis._server import server_info
+from ltq.brokers.redis._server.info import server_info
+from ltq.brokers.redis._server.link import Link
 
 
 async def hazards(link: Link) -> list[str]:

@@ -2,8 +2,8 @@
 
 from contextlib import suppress
 
-from ltq.brokers.redis import _keys
-from ltq.brokers.redis._link import Link, RefusedError
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.link import Link, RefusedError
 from ltq.errors import BrokerError
 
 
@@ -33,13 +33,13 @@ class Registry:
 async def add_namespace(link: Link, namespace: str) -> None:
     """Add a namespace to the set. Raises `BrokerError`."""
     try:
-        await link.call("SADD", _keys.NAMESPACES, namespace)
+        await link.call("SADD", keys.NAMESPACES, namespace)
     except RefusedError:  # a key of another type is deleted, as in `lua/_call_or_reset.lua`
-        await link.call("DEL", _keys.NAMESPACES)
-        await link.call("SADD", _keys.NAMESPACES, namespace)
+        await link.call("DEL", keys.NAMESPACES)
+        await link.call("SADD", keys.NAMESPACES, namespace)
 
 
 async def read_namespaces(link: Link) -> list[str]:
     """All namespaces in the set, sorted."""
-    members = await link.call("SMEMBERS", _keys.NAMESPACES)
+    members = await link.call("SMEMBERS", keys.NAMESPACES)
     return sorted(member.decode("utf-8", "replace") for member in members)

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
-from ltq._names import new_id
-from ltq.brokers.redis import _keys
-from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._operations.registry import add_namespace
 from ltq.brokers.redis._scripts import calls
-from ltq.brokers.redis._server import server_time
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.info import server_time
+from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError
+from ltq.names import new_id
 from ltq.options import Priority
 
 _CALL_KEYS = 200
@@ -27,7 +27,7 @@ async def repair(link: Link, namespaces: Iterable[str], lease: float, every: flo
     repaired = 0
     for namespace in namespaces:
         if every > 0:
-            marker = (_keys.repaired(namespace), "1", "NX", "PX", max(1, int(every * 1000)))
+            marker = (keys.repaired(namespace), "1", "NX", "PX", max(1, int(every * 1000)))
             if await link.call("SET", *marker) is None:
                 continue
         await add_namespace(link, namespace)
@@ -48,7 +48,7 @@ async def _check_tasks(
     Returns how many those were, and how many pending tasks may be missing in their ready list.
     """
     repaired = doubtful = 0
-    prefix = _keys.prefix(namespace)
+    prefix = keys.prefix(namespace)
     async for ids in _tasks(link, namespace, pause_factor):
         counts = await link.evaluate(calls.RepairCall(prefix=prefix, lease=lease, ids=ids))
         repaired += counts.repaired
@@ -60,7 +60,7 @@ async def _restore_ready(link: Link, namespace: str, lease: float) -> int:
     """Put back the pending tasks that are in no ready list."""
     before = f"{await server_time(link):.6f}"
     ready = await _read_ready(link, namespace)
-    prefix, repaired = _keys.prefix(namespace), 0
+    prefix, repaired = keys.prefix(namespace), 0
     async for ids in _tasks(link, namespace, 1.0):
         absent = [task_id for task_id in ids if task_id not in ready]
         if absent:
@@ -71,13 +71,13 @@ async def _restore_ready(link: Link, namespace: str, lease: float) -> int:
 
 async def _tasks(link: Link, namespace: str, pause_factor: float) -> AsyncIterator[list[bytes]]:
     """The ids of all tasks, a few at a time, with pauses in which other clients are served."""
-    start, cursor = _keys.task(namespace, ""), b"0"
+    start, cursor = keys.task(namespace, ""), b"0"
     loop = asyncio.get_running_loop()
     while True:
         began = loop.time()
-        cursor, keys = await link.call("SCAN", cursor, "MATCH", f"{start}*", "COUNT", _CALL_KEYS)
-        if keys:
-            yield [key[len(start) :] for key in keys]
+        cursor, found = await link.call("SCAN", cursor, "MATCH", f"{start}*", "COUNT", _CALL_KEYS)
+        if found:
+            yield [key[len(start) :] for key in found]
         if cursor == b"0":
             return
         await asyncio.sleep(pause_factor * (loop.time() - began))
@@ -86,7 +86,7 @@ async def _tasks(link: Link, namespace: str, pause_factor: float) -> AsyncIterat
 async def _read_ready(link: Link, namespace: str) -> set[bytes]:
     """The ids in all ready lists, each list as it was at one moment."""
     found: set[bytes] = set()
-    for lane in await link.call("SMEMBERS", _keys.lanes(namespace)):
+    for lane in await link.call("SMEMBERS", keys.lanes(namespace)):
         for priority in Priority:
             member = f"{priority:d}:{lane.decode('utf-8', 'replace')}"
             found |= await _read_copy(link, namespace, member)
@@ -96,9 +96,9 @@ async def _read_ready(link: Link, namespace: str) -> set[bytes]:
 async def _read_copy(link: Link, namespace: str, member: str) -> set[bytes]:
     """The ids in one ready list (`<priority>:<lane>`), read from a copy."""
     unique, found = new_id(), list[bytes]()
-    copy = _keys.copied(namespace, unique)
+    copy = keys.copied(namespace, unique)
     count = await link.evaluate(
-        calls.CopyCall(prefix=_keys.prefix(namespace), member=member, unique=unique, ttl=_COPY_TTL)
+        calls.CopyCall(prefix=keys.prefix(namespace), member=member, unique=unique, ttl=_COPY_TTL)
     )
     while ids := await link.call("LRANGE", copy, len(found), len(found) + _CALL_KEYS - 1):
         found += ids

@@ -1,12 +1,12 @@
 """Slots of schedules in Redis."""
 
-from ltq._names import namespace_of
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
-from ltq.brokers.redis import _keys
-from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import send_groups
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.link import Link
+from ltq.names import namespace_of
 
 
 async def fire(link: Link, registry: Registry, slot: ScheduleSlot) -> SlotReceipt:
@@ -15,7 +15,7 @@ async def fire(link: Link, registry: Registry, slot: ScheduleSlot) -> SlotReceip
     await registry.add(namespace)
     reply = await link.evaluate(
         calls.FireCall(
-            prefix=_keys.prefix(namespace),
+            prefix=keys.prefix(namespace),
             schedule=slot.schedule,
             spec=slot.spec,
             after="" if slot.after is None else slot.after,

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from ltq._names import check_name, namespace_of
-from ltq.brokers.redis import _keys
-from ltq.brokers.redis._link import Link
+from ltq.brokers._rules.constants import OVERDUE_AFTER
 from ltq.brokers.redis._operations.chunks import by_namespace
 from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.link import Link
+from ltq.names import check_name, namespace_of
 from ltq.state import QueueStats, TaskState
 
 STATES_TASKS = 500
@@ -15,15 +16,12 @@ STATES_TASKS = 500
 _CLEAR_TASKS = 1000
 """Most tasks removed in one call."""
 
-_OVERDUE_AFTER = 60.0
-"""Seconds after its end from which a lease counts as overdue."""
-
 
 async def read_states(
     link: Link, namespace: str, ids: Sequence[str]
 ) -> list[TaskState[bytes] | None]:
     """The states of tasks of a namespace, None for an unknown or expired id."""
-    prefix = _keys.prefix(namespace)
+    prefix = keys.prefix(namespace)
     states: list[TaskState[bytes] | None] = []
     for start in range(0, len(ids), STATES_TASKS):
         chunk = [*ids[start : start + STATES_TASKS]]
@@ -46,7 +44,7 @@ async def read_queues(link: Link, namespaces: Iterable[str]) -> list[str]:
     """See `Inspector.queues`."""
     lanes: set[str] = set()
     for namespace in namespaces:
-        replies = await link.call("SMEMBERS", _keys.lanes(namespace))
+        replies = await link.call("SMEMBERS", keys.lanes(namespace))
         lanes |= {reply.decode("utf-8", "replace") for reply in replies}
     return sorted({lane.partition("/")[0] for lane in lanes})
 
@@ -56,8 +54,8 @@ async def read_stats(link: Link, queues: Sequence[str]) -> list[QueueStats]:
     stats: dict[str, QueueStats] = {}
     for namespace, positions in by_namespace(queues, str).items():
         call = calls.StatsCall(
-            prefix=_keys.prefix(namespace),
-            overdue_after=_OVERDUE_AFTER,
+            prefix=keys.prefix(namespace),
+            overdue_after=OVERDUE_AFTER,
             queues=[queues[i] for i in positions],
         )
         stats |= {one.queue: one for one in await link.evaluate(call)}
@@ -66,7 +64,7 @@ async def read_stats(link: Link, queues: Sequence[str]) -> list[QueueStats]:
 
 async def clear(link: Link, queue: str) -> int:
     """See `Inspector.clear`."""
-    prefix = _keys.prefix(namespace_of(check_name("queue", queue)))
+    prefix = keys.prefix(namespace_of(check_name("queue", queue)))
     call = calls.ClearCall(prefix=prefix, queue=queue, limit=_CLEAR_TASKS)
     cleared = 0
     while removed := await link.evaluate(call):

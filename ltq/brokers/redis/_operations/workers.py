@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from ltq._names import namespace_of
-from ltq.brokers.redis import _keys
-from ltq.brokers.redis._link import Link
 from ltq.brokers.redis._operations.tasks import read_queues, read_states, read_stats
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.link import Link
+from ltq.names import namespace_of
 from ltq.state import TaskState, WorkerInfo
 
 
@@ -21,7 +21,7 @@ async def read_workers(link: Link, namespaces: Iterable[str]) -> list[WorkerInfo
 async def _working(link: Link, queue: str) -> list[TaskState[bytes]]:
     """The states of a queue's tasks that have a lease."""
     namespace = namespace_of(queue)
-    members = await link.call("ZRANGE", _keys.leases(namespace, queue), 0, -1)
+    members = await link.call("ZRANGE", keys.leases(namespace, queue), 0, -1)
     ids = [member.decode("utf-8", "replace") for member in members]
     states = await read_states(link, namespace, ids)
     return [state for state in states if state is not None]

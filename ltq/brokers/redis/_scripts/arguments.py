@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
 
-from ltq.brokers.redis._call import Argument
+from ltq.brokers.redis._server.call import Argument
 from ltq.message import Envelope, Finish, Outcome, Requeue
 from ltq.options import Priority
 from ltq.state import Status

@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import msgspec
 
 from ltq.broker.schedule_slots import SlotReceipt
-from ltq.brokers.redis._call import Argument, Reply
 from ltq.brokers.redis._scripts import replies
 from ltq.brokers.redis._scripts.script import Flag, RepeatedKnowingly, Script
+from ltq.brokers.redis._server.call import Argument, Reply
 from ltq.message import DeadLetter, Delivery, Published, Receipt, Swept
 from ltq.state import QueueStats, TaskState
 

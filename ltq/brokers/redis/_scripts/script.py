@@ -4,8 +4,8 @@ from typing import ClassVar, Generic, Literal, Self, TypeVar
 
 from msgspec.structs import astuple, replace
 
-from ltq.brokers.redis._call import Argument, Call
 from ltq.brokers.redis._scripts.texts import sha, source
+from ltq.brokers.redis._server.call import Argument, Call
 
 Flag = Literal["", "1"]
 """A bool as scripts take it: "1" is true."""

@@ -9,9 +9,9 @@ from ltq.broker import Broker
 from ltq.errors import TaskNotFoundError
 from ltq.message import Finish, Outcome, Receipt, Requeue
 from ltq.state import Progress, Status
-from ltq.testing.conformance._eventually import SOON, eventually
-from ltq.testing.conformance._factories import QUEUE, claim_ids, claim_one, publish
-from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
+from ltq.testing.conformance._support.eventually import SOON, eventually
+from ltq.testing.conformance._support.factories import QUEUE, claim_ids, claim_one, publish
+from ltq.testing.conformance._support.fixtures import MakeConsumer, OpenBroker
 
 
 class TestCancel:

@@ -8,8 +8,8 @@ import pytest
 from ltq.broker import Broker
 from ltq.message import Receipt
 from ltq.state import Status
-from ltq.testing.conformance._eventually import SOON, eventually
-from ltq.testing.conformance._factories import (
+from ltq.testing.conformance._support.eventually import SOON, eventually
+from ltq.testing.conformance._support.factories import (
     QUEUE,
     claim_ids,
     claim_one,
@@ -17,7 +17,7 @@ from ltq.testing.conformance._factories import (
     publish_many,
     started,
 )
-from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
+from ltq.testing.conformance._support.fixtures import MakeConsumer, OpenBroker
 
 
 class TestClaim:

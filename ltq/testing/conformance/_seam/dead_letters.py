@@ -8,8 +8,8 @@ from ltq.broker import Broker, Consumer
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter, Delivery, Failure, Finish, Published, Receipt, Requeue
 from ltq.state import Status
-from ltq.testing.conformance._eventually import eventually
-from ltq.testing.conformance._factories import (
+from ltq.testing.conformance._support.eventually import eventually
+from ltq.testing.conformance._support.factories import (
     QUEUE,
     claim_ids,
     claim_one,
@@ -17,7 +17,7 @@ from ltq.testing.conformance._factories import (
     publish,
     publish_many,
 )
-from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
+from ltq.testing.conformance._support.fixtures import MakeConsumer, OpenBroker
 
 FAILURE = Failure("ValueError", "ValueError: text", "Traceback ...")
 

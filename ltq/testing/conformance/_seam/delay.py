@@ -7,9 +7,9 @@ import pytest
 from ltq.broker import Broker
 from ltq.message import Requeue
 from ltq.state import Status
-from ltq.testing.conformance._eventually import eventually
-from ltq.testing.conformance._factories import QUEUE, claim_ids, claim_one, publish, started
-from ltq.testing.conformance._fixtures import MakeConsumer
+from ltq.testing.conformance._support.eventually import eventually
+from ltq.testing.conformance._support.factories import QUEUE, claim_ids, claim_one, publish, started
+from ltq.testing.conformance._support.fixtures import MakeConsumer
 
 
 class TestDelay:

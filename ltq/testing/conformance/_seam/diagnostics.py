@@ -3,8 +3,14 @@
 from ltq.broker import Broker, Consumer
 from ltq.message import Finish
 from ltq.state import Status
-from ltq.testing.conformance._factories import QUEUE, claim_ids, claim_one, publish, publish_many
-from ltq.testing.conformance._fixtures import MakeConsumer
+from ltq.testing.conformance._support.factories import (
+    QUEUE,
+    claim_ids,
+    claim_one,
+    publish,
+    publish_many,
+)
+from ltq.testing.conformance._support.fixtures import MakeConsumer
 
 
 class TestWorkers:

@@ -9,9 +9,15 @@ from ltq.broker import Broker
 from ltq.errors import ConfigurationError, TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Lease, Outcome, Receipt, Requeue
 from ltq.state import Progress, Status
-from ltq.testing.conformance._eventually import eventually
-from ltq.testing.conformance._factories import QUEUE, claim_ids, claim_one, publish, publish_many
-from ltq.testing.conformance._fixtures import MakeConsumer
+from ltq.testing.conformance._support.eventually import eventually
+from ltq.testing.conformance._support.factories import (
+    QUEUE,
+    claim_ids,
+    claim_one,
+    publish,
+    publish_many,
+)
+from ltq.testing.conformance._support.fixtures import MakeConsumer
 
 FAILURE = Failure("ValueError", "ValueError: no such address", "Traceback ...")
 

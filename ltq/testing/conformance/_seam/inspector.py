@@ -7,8 +7,14 @@ from ltq.errors import TaskNotFoundError
 from ltq.message import Finish, Receipt, Requeue
 from ltq.options import Priority
 from ltq.state import Status
-from ltq.testing.conformance._factories import QUEUE, claim_ids, claim_one, publish, publish_many
-from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
+from ltq.testing.conformance._support.factories import (
+    QUEUE,
+    claim_ids,
+    claim_one,
+    publish,
+    publish_many,
+)
+from ltq.testing.conformance._support.fixtures import MakeConsumer, OpenBroker
 
 
 class TestQueues:

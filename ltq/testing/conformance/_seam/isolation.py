@@ -6,8 +6,14 @@ from ltq import Status
 from ltq.broker import Broker, Consumer, isolation_of
 from ltq.message import Finish
 from ltq.options import DEFAULT_MAX_DELIVERIES
-from ltq.testing.conformance._factories import QUEUE, claim_ids, lose_all, publish, publish_many
-from ltq.testing.conformance._fixtures import MakeConsumer
+from ltq.testing.conformance._support.factories import (
+    QUEUE,
+    claim_ids,
+    lose_all,
+    publish,
+    publish_many,
+)
+from ltq.testing.conformance._support.fixtures import MakeConsumer
 
 SHORT = 0.02
 """Seconds of a lease that should end soon."""

@@ -6,8 +6,8 @@ from ltq.broker import Broker
 from ltq.message import Failure, Finish, Lease, Outcome, Receipt, Requeue
 from ltq.options import DEFAULT_MAX_DELIVERIES
 from ltq.state import Progress, Status
-from ltq.testing.conformance._eventually import eventually
-from ltq.testing.conformance._factories import (
+from ltq.testing.conformance._support.eventually import eventually
+from ltq.testing.conformance._support.factories import (
     QUEUE,
     claim_ids,
     claim_one,
@@ -15,7 +15,7 @@ from ltq.testing.conformance._factories import (
     publish,
     publish_many,
 )
-from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
+from ltq.testing.conformance._support.fixtures import MakeConsumer, OpenBroker
 
 
 class TestToken:

@@ -7,9 +7,9 @@ import pytest
 from ltq.broker import Broker
 from ltq.message import Requeue
 from ltq.options import Limit, Rate
-from ltq.testing.conformance._eventually import SOON
-from ltq.testing.conformance._factories import QUEUE, claim_ids, lose, publish_many, started
-from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
+from ltq.testing.conformance._support.eventually import SOON
+from ltq.testing.conformance._support.factories import QUEUE, claim_ids, lose, publish_many, started
+from ltq.testing.conformance._support.fixtures import MakeConsumer, OpenBroker
 
 TWO = {QUEUE: Limit(running=2)}
 

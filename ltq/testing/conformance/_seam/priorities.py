@@ -3,9 +3,15 @@
 from ltq.broker import Broker
 from ltq.message import Requeue
 from ltq.options import Priority
-from ltq.testing.conformance._eventually import eventually
-from ltq.testing.conformance._factories import QUEUE, claim_ids, claim_one, publish, publish_many
-from ltq.testing.conformance._fixtures import MakeConsumer
+from ltq.testing.conformance._support.eventually import eventually
+from ltq.testing.conformance._support.factories import (
+    QUEUE,
+    claim_ids,
+    claim_one,
+    publish,
+    publish_many,
+)
+from ltq.testing.conformance._support.fixtures import MakeConsumer
 
 
 class TestPriority:

@@ -9,8 +9,8 @@ from ltq.broker import Broker, Consumer
 from ltq.errors import TaskNotFoundError
 from ltq.message import Published
 from ltq.state import Status
-from ltq.testing.conformance._eventually import eventually
-from ltq.testing.conformance._factories import (
+from ltq.testing.conformance._support.eventually import eventually
+from ltq.testing.conformance._support.factories import (
     QUEUE,
     claim_ids,
     claim_one,
@@ -18,7 +18,7 @@ from ltq.testing.conformance._factories import (
     publish,
     publish_many,
 )
-from ltq.testing.conformance._fixtures import OpenBroker
+from ltq.testing.conformance._support.fixtures import OpenBroker
 
 
 class TestPublish:

@@ -7,8 +7,14 @@ import pytest
 from ltq.broker import Broker
 from ltq.message import Requeue
 from ltq.options import Limit, Priority, Rate
-from ltq.testing.conformance._factories import QUEUE, claim_ids, claim_one, publish, publish_many
-from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
+from ltq.testing.conformance._support.factories import (
+    QUEUE,
+    claim_ids,
+    claim_one,
+    publish,
+    publish_many,
+)
+from ltq.testing.conformance._support.fixtures import MakeConsumer, OpenBroker
 
 SLOW = {QUEUE: Limit(Rate(1, 30.0))}
 """One start in half a minute."""

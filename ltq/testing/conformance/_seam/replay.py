@@ -10,16 +10,6 @@ from ltq.errors import TaskNotFoundError
 from ltq.message import Published, Receipt, Requeue
 from ltq.options import Priority
 from ltq.state import Status
-from ltq.testing.conformance._eventually import SOON
-from ltq.testing.conformance._factories import (
-    QUEUE,
-    claim_ids,
-    claim_one,
-    lose,
-    publish,
-    started,
-)
-from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
 from ltq.testing.conformance._seam.dead_letters import (
     FAILURE,
     bury,
@@ -28,6 +18,16 @@ from ltq.testing.conformance._seam.dead_letters import (
     fail,
     letter_ids,
 )
+from ltq.testing.conformance._support.eventually import SOON
+from ltq.testing.conformance._support.factories import (
+    QUEUE,
+    claim_ids,
+    claim_one,
+    lose,
+    publish,
+    started,
+)
+from ltq.testing.conformance._support.fixtures import MakeConsumer, OpenBroker
 
 
 class TestReplay:

@@ -11,8 +11,8 @@ from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.message import Published
 from ltq.options import Priority
 from ltq.state import Status
-from ltq.testing.conformance._factories import QUEUE, claim_one, make_envelope
-from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
+from ltq.testing.conformance._support.factories import QUEUE, claim_one, make_envelope
+from ltq.testing.conformance._support.fixtures import MakeConsumer, OpenBroker
 
 
 def make_slot(**fields: Any) -> ScheduleSlot:

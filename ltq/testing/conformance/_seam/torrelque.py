@@ -11,8 +11,8 @@ from ltq.broker import Broker, Consumer
 from ltq.errors import ResultTimeoutError, TaskNotFoundError
 from ltq.message import Delivery, Finish, Lease, Receipt, Requeue
 from ltq.state import Status, TaskState
-from ltq.testing.conformance._eventually import SOON, eventually
-from ltq.testing.conformance._factories import (
+from ltq.testing.conformance._support.eventually import SOON, eventually
+from ltq.testing.conformance._support.factories import (
     QUEUE,
     claim_ids,
     claim_one,
@@ -20,7 +20,7 @@ from ltq.testing.conformance._factories import (
     publish,
     publish_many,
 )
-from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
+from ltq.testing.conformance._support.fixtures import MakeConsumer, OpenBroker
 
 Counts = tuple[Status, int, int]
 

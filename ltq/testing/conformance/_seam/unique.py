@@ -2,9 +2,9 @@
 
 from ltq.broker import Broker
 from ltq.message import Published
-from ltq.testing.conformance._eventually import eventually
-from ltq.testing.conformance._factories import QUEUE, claim_one, make_envelope
-from ltq.testing.conformance._fixtures import MakeConsumer
+from ltq.testing.conformance._support.eventually import eventually
+from ltq.testing.conformance._support.factories import QUEUE, claim_one, make_envelope
+from ltq.testing.conformance._support.fixtures import MakeConsumer
 
 
 class TestUnique:

@@ -11,9 +11,9 @@ from ltq.broker.feed import Feed, FeedTimeoutError
 from ltq.errors import ResultTimeoutError, TaskNotFoundError
 from ltq.message import Requeue
 from ltq.state import Progress, Status, TaskState
-from ltq.testing.conformance._eventually import SOON
-from ltq.testing.conformance._factories import QUEUE, claim_one, lose, publish, publish_many
-from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
+from ltq.testing.conformance._support.eventually import SOON
+from ltq.testing.conformance._support.factories import QUEUE, claim_one, lose, publish, publish_many
+from ltq.testing.conformance._support.fixtures import MakeConsumer, OpenBroker
 
 Follow = Callable[[Broker, str], Feed]
 

@@ -15,7 +15,7 @@ import ltq
 from ltq import EventKind, Status, Worker
 from ltq._declared import DeclaredTask
 from ltq.broker import Broker
-from ltq.testing.conformance._eventually import PATIENCE, eventually
+from ltq.testing.conformance._support.eventually import PATIENCE, eventually
 
 
 class TestCancelledStart:

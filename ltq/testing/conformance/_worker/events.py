@@ -13,8 +13,8 @@ import ltq
 from ltq import Event, EventKind, EventReader, Worker
 from ltq.broker import Broker
 from ltq.message import Envelope
-from ltq.testing.conformance._eventually import PATIENCE, eventually
-from ltq.testing.conformance._factories import started
+from ltq.testing.conformance._support.eventually import PATIENCE, eventually
+from ltq.testing.conformance._support.factories import started
 from ltq.testing.conformance._worker.renewals import Renewals
 
 
@@ -307,7 +307,7 @@ class TestEventReader:
     async def test_two_may_not_share_one(self, worker: Worker) -> None:
         events = worker.events()
         waiting = await started(worker.broker, next_of(events))
-        with pytest.raises(RuntimeError, match="make two"):
+        with pytest.raises(RuntimeError, match="give each its own"):
             await anext(events)
         await events.aclose()
         await waiting

@@ -13,8 +13,8 @@ import ltq
 from ltq import Status, Worker
 from ltq.broker import Broker
 from ltq.message import Envelope, new_id
-from ltq.testing.conformance._eventually import eventually
-from ltq.testing.conformance._factories import run_until_final
+from ltq.testing.conformance._support.eventually import eventually
+from ltq.testing.conformance._support.factories import run_until_final
 
 
 class TestFailure:

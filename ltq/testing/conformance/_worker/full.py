@@ -7,8 +7,8 @@ import pytest
 import ltq
 from ltq import Worker
 from ltq.broker import Broker
-from ltq.testing.conformance._eventually import PATIENCE
-from ltq.testing.conformance._factories import started
+from ltq.testing.conformance._support.eventually import PATIENCE
+from ltq.testing.conformance._support.factories import started
 
 
 class TestFullQueue:

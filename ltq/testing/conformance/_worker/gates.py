@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ltq.testing.conformance._eventually import PATIENCE
+from ltq.testing.conformance._support.eventually import PATIENCE
 
 
 class Gates:

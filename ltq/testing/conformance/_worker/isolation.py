@@ -10,9 +10,9 @@ import ltq
 from ltq import Status, Worker
 from ltq._declared import DeclaredTask
 from ltq.broker import Broker
-from ltq.testing.conformance._eventually import PATIENCE, eventually
-from ltq.testing.conformance._factories import QUEUE, lose_all, make_envelope
-from ltq.testing.conformance._fixtures import MakeConsumer
+from ltq.testing.conformance._support.eventually import PATIENCE, eventually
+from ltq.testing.conformance._support.factories import QUEUE, lose_all, make_envelope
+from ltq.testing.conformance._support.fixtures import MakeConsumer
 
 
 async def make_suspects(

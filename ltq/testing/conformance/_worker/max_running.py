@@ -8,9 +8,9 @@ import ltq
 from ltq import Status, Worker
 from ltq.broker import Broker
 from ltq.options import Limit
-from ltq.testing.conformance._eventually import PATIENCE, eventually
-from ltq.testing.conformance._factories import QUEUE
-from ltq.testing.conformance._fixtures import OpenBroker
+from ltq.testing.conformance._support.eventually import PATIENCE, eventually
+from ltq.testing.conformance._support.factories import QUEUE
+from ltq.testing.conformance._support.fixtures import OpenBroker
 
 TWO = {QUEUE: Limit(running=2)}
 

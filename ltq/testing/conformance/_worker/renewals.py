@@ -8,7 +8,7 @@ import pytest
 
 from ltq.broker import Broker
 from ltq.message import Lease
-from ltq.testing.conformance._eventually import PATIENCE
+from ltq.testing.conformance._support.eventually import PATIENCE
 
 
 class Renewals:

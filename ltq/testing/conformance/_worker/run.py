@@ -12,8 +12,8 @@ import pytest
 import ltq
 from ltq import Status, Worker
 from ltq.broker import Broker
-from ltq.testing.conformance._eventually import PATIENCE, eventually
-from ltq.testing.conformance._factories import run_until_final
+from ltq.testing.conformance._support.eventually import PATIENCE, eventually
+from ltq.testing.conformance._support.factories import run_until_final
 from ltq.testing.conformance._worker.renewals import Renewals
 
 

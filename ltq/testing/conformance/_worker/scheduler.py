@@ -13,9 +13,9 @@ from ltq.broker import Broker
 from ltq.broker.schedule_slots import ScheduleSlot
 from ltq.errors import BrokerError
 from ltq.scheduler import Misfire, Schedule, Scheduler
-from ltq.testing.conformance._eventually import PATIENCE
-from ltq.testing.conformance._factories import QUEUE, claim_one
-from ltq.testing.conformance._fixtures import MakeConsumer, OpenBroker
+from ltq.testing.conformance._support.eventually import PATIENCE
+from ltq.testing.conformance._support.factories import QUEUE, claim_one
+from ltq.testing.conformance._support.fixtures import MakeConsumer, OpenBroker
 
 
 class Rest:

@@ -8,7 +8,7 @@ import pytest
 import ltq
 from ltq import Status, Worker
 from ltq.broker import Broker
-from ltq.testing.conformance._eventually import PATIENCE, eventually
+from ltq.testing.conformance._support.eventually import PATIENCE, eventually
 
 
 class TestSend:

@@ -13,7 +13,7 @@ import pytest
 import ltq
 from ltq import Handle, Message, Status, SyncHandle, Task, Worker
 from ltq.broker import Broker
-from ltq.testing.conformance._eventually import PATIENCE, eventually
+from ltq.testing.conformance._support.eventually import PATIENCE, eventually
 
 
 class ClosesSync:

@@ -13,7 +13,7 @@ import pytest
 import ltq
 from ltq import Message, Status, Task, Worker
 from ltq.broker import Broker
-from ltq.testing.conformance._eventually import PATIENCE, eventually
+from ltq.testing.conformance._support.eventually import PATIENCE, eventually
 from ltq.testing.conformance._worker.gates import Gates, HasGates
 from ltq.testing.conformance._worker.renewals import Renewals
 
@@ -111,7 +111,7 @@ class TestThreadTimeout(MakesWorkers):
         worker.subscribe(heard.append)
         handle = await hold.send()
         async with worker:
-            await eventually(lambda: "only then it is tried again" in caplog.text)
+            await eventually(lambda: "it will be retried only then" in caplog.text)
             assert heard[-1].kind is ltq.EventKind.RETRIED
             state = await handle.state()
             assert (state.status, state.dequeue_count, attempts) == (Status.WORKING, 1, [1])
@@ -138,7 +138,7 @@ class TestThreadTimeout(MakesWorkers):
 
         handle = await hold.send()
         async with worker:
-            await eventually(lambda: "only then it is tried again" in caplog.text)
+            await eventually(lambda: "it will be retried only then" in caplog.text)
             before = renewals.of(handle.id)
             await eventually(lambda: renewals.of(handle.id) >= before + 4)  # longer than a lease
             gates.open("hold")
@@ -160,7 +160,7 @@ class TestThreadTimeout(MakesWorkers):
 
         handle = await hold.send()
         async with worker:
-            await eventually(lambda: "only then it is tried again" in caplog.text)
+            await eventually(lambda: "it will be retried only then" in caplog.text)
             assert await handle.cancel()
             gates.open("hold")
             await (await quick.send()).wait(timeout=PATIENCE)
@@ -180,7 +180,7 @@ class TestThreadTimeout(MakesWorkers):
 
         handle = await hold.send()
         running = asyncio.create_task(worker.run(burst=True))
-        await eventually(lambda: "only then it is tried again" in caplog.text)
+        await eventually(lambda: "it will be retried only then" in caplog.text)
         gates.open("hold")
         await asyncio.wait_for(running, PATIENCE)
         assert await handle.result(timeout=1) == 2

@@ -11,7 +11,7 @@ import ltq
 from ltq import Handle, Worker
 from ltq.broker import Broker
 from ltq.broker.feed import Feed
-from ltq.testing.conformance._eventually import PATIENCE, eventually
+from ltq.testing.conformance._support.eventually import PATIENCE, eventually
 
 
 class CountsFeeds:

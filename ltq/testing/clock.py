@@ -3,36 +3,35 @@
 import math
 import time
 from datetime import UTC, datetime, timedelta
-from weakref import WeakKeyDictionary
 
 from ltq.errors import ConfigurationError
 from ltq.options import MAX_SECONDS, Seconds, seconds
-from ltq.testing._mover import Mover
+from ltq.testing._mover import Mover, remember_mover
 
 Moment = datetime | str | float
 """An aware datetime, an ISO 8601 text of one, or Unix seconds."""
 
 
 class Clock:
-    """The time of workers, schedulers and a broker under test. It stands still unless it is moved.
+    """The time of workers, schedulers and a broker under test. It stands still until it is moved.
 
         clock = Clock(start="2030-01-01T12:00:00Z")
         async with ltq.testing.use(worker, clock=clock):
             await clock.advance(hours=1)
 
-    `start` is an aware datetime, an ISO 8601 text of one, or Unix seconds; None is now, in whole
+    `start` is an aware datetime, an ISO 8601 text of one, or Unix seconds; None means now, in whole
     seconds. A running task may wait for something real: a thread, a socket. `patience` is how many
-    real seconds the clock waits for that before it moves on. Calling the clock gives Unix seconds.
-    Raises `ConfigurationError`.
+    real seconds the clock waits for that before it moves on. A call of the clock returns Unix
+    seconds. Raises `ConfigurationError`.
     """
 
     def __init__(self, start: Moment | None = None, *, patience: Seconds = 1.0) -> None:
         now = float(int(time.time())) if start is None else _unix("start", start)
         self._mover = Mover(now, seconds("patience", patience, zero=True))
-        _MOVERS[self] = self._mover
+        remember_mover(self, self._mover)
 
     def __call__(self) -> float:
-        """Unix seconds."""
+        """The present moment, in Unix seconds."""
         return self._mover.now
 
     def __repr__(self) -> str:
@@ -53,7 +52,7 @@ class Clock:
     ) -> None:
         """Move on by a timedelta, or by seconds, minutes, hours and days together.
 
-        All that is due until then happens at its own time, in order: delayed tasks start, retries
+        Whatever is due until then happens at its own time, in order: delayed tasks start, retries
         run, cron slots are fired, timeouts end. Raises `ConfigurationError` for a negative time
         and inside a task, and the error that ended a worker or a scheduler, such as a
         `LifespanError`.
@@ -84,16 +83,8 @@ class Clock:
         await self._mover.move(until)
 
 
-_MOVERS: WeakKeyDictionary[Clock, Mover] = WeakKeyDictionary()
-
-
-def mover_of(clock: Clock) -> Mover:
-    """What moves a clock, for those that take part in it."""
-    return _MOVERS[clock]
-
-
 def _unix(name: str, moment: object) -> float:
-    """Unix seconds of a moment."""
+    """A moment in Unix seconds. Raises `ConfigurationError`, which names the parameter."""
     parsed = moment
     if isinstance(parsed, str):
         try:

@@ -1,4 +1,4 @@
-"""Runs that are over while their threads go on."""
+"""Threads that go on although their runs are over: a thread cannot be cancelled."""
 
 import asyncio
 import logging
@@ -13,12 +13,12 @@ from ltq.message import Delivery, Lease, Requeue
 logger = logging.getLogger("ltq.worker")
 
 
-class OutlivingThreads:
+class LeftoverThreads:
     """Threads that go on although their runs are over, by the leases of those runs.
 
-    Such a thread keeps the slot of its run. Where the run is to be tried again, its retry waits
-    here until the thread has ended, so that the task does not run beside itself. `ended` is
-    called then, in the event loop, with the lease and the retry that still waits.
+    Such a thread keeps the slot of its run. If the task is to be retried, the retry waits here
+    until the thread has ended, so that the task does not run twice at once. Then `ended` is called
+    in the event loop, with the lease and the retry that still waits, or None.
     """
 
     def __init__(self, ended: Callable[[Lease, Requeue | None], None]) -> None:
@@ -33,23 +33,26 @@ class OutlivingThreads:
 
     @property
     def waiting(self) -> int:
-        """How many retries wait for the end of a thread."""
+        """How many retries wait for a thread to end."""
         return sum(retry is not None for retry in self._retries.values())
 
     def add(self, delivery: Delivery, thread: "Future[Any]", retry: Requeue | None) -> None:
-        """Keep a thread until it ends, and with it the retry of its run, if there is one."""
+        """Keep a thread until it ends, together with the retry of its run, if there is one."""
         self._retries[delivery.lease] = retry
         logger.warning(
             "%s %s: its run is over, but its thread goes on and keeps its slot until it ends%s",
             delivery.task_name,
             delivery.lease.id,
-            "" if retry is None else "; only then it is tried again",
+            "" if retry is None else "; it will be retried only then",
         )
         ended = partial(self._thread_ended, delivery)
         thread.add_done_callback(partial(_call_in, asyncio.get_running_loop(), ended))
 
     def take_retry(self, lease: Lease) -> Requeue | None:
-        """The retry that waits for a thread: it waits no longer. The thread keeps its slot."""
+        """Return the retry that waits for a thread, which then no longer waits; None if none does.
+
+        The thread still keeps its slot.
+        """
         retry = self._retries.get(lease)
         if retry is not None:
             self._retries[lease] = None
@@ -61,6 +64,6 @@ class OutlivingThreads:
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[[], object], _: "Future[Any]") -> None:
-    """Call something in an event loop, if that has not ended yet."""
+    """Call a function in an event loop, unless that loop is closed."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(call)

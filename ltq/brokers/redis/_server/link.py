@@ -31,9 +31,9 @@ from redis.exceptions import (
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.deadlines import Deadlines
-from ltq.brokers.redis._busy_poll import BusyPoll
-from ltq.brokers.redis._call import Argument, Call, Command, Reply
-from ltq.brokers.redis._dialer import Dialer
+from ltq.brokers.redis._server.busy_poll import BusyPoll
+from ltq.brokers.redis._server.call import Argument, Call, Command, Reply
+from ltq.brokers.redis._server.dialer import Dialer
 from ltq.errors import BrokerError
 
 R = TypeVar("R")
@@ -256,7 +256,7 @@ class Link:
         except _MISREAD as error:
             server = f"Redis at {self._name}"
             text = f"{server} sent a reply to {call.title} that LTQ cannot read: {error!r}"
-            raise BrokerError(text) from error
+            raise RefusedError(text) from error  # a repeated call would be answered alike
 
     def _refused(self, error: RedisError) -> RefusedError:
         if isinstance(error, _FINAL):

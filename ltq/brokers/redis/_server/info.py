@@ -4,9 +4,9 @@ import asyncio
 
 from redis.exceptions import RedisError
 
-from ltq._names import new_id
-from ltq.brokers.redis import _keys
-from ltq.brokers.redis._link import Link, RefusedError
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.link import Link, RefusedError
+from ltq.names import new_id
 
 _PROBE_TTL = 1000
 """Milliseconds after which the key of a probe expires."""
@@ -29,7 +29,7 @@ async def server_info(link: Link, *sections: str) -> dict[str, str]:
 
 
 async def write_probe(link: Link, key: str) -> None:
-    """Change a key of `_keys.probe` and let it expire, which should cause a notification."""
+    """Change a key of `keys.probe` and let it expire, which should cause a notification."""
     await link.call("HSET", key, "probe", "1")
     await link.call("PEXPIRE", key, _PROBE_TTL)
 
@@ -39,12 +39,12 @@ async def is_notified(link: Link, within: float) -> bool | None:
 
     Returns None if that cannot be tried. Uses a connection of its own.
     """
-    key = _keys.probe(new_id())
+    key = keys.probe(new_id())
     connection = link.new_connection()
     try:
         await link.connect(connection)
         async with asyncio.timeout(within):
-            await connection.send_command("SUBSCRIBE", _keys.keyspace(link.database, key))
+            await connection.send_command("SUBSCRIBE", keys.keyspace(link.database, key))
             await connection.read_response()
             await write_probe(link, key)
             await connection.read_response()

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from ltq.errors import ConfigurationError
 
@@ -14,17 +14,17 @@ _BUILT_IN = {
 }
 
 
-def broker_factory(url: str) -> Callable[[str], Any]:
+def broker_factory(url: str) -> Callable[[str], object]:
     """Return what makes the broker of a URL. Raises `ConfigurationError` for an unknown scheme."""
     scheme = url.partition("://")[0].lower() if "://" in url else ""
     if scheme in _BUILT_IN:
         module, _, name = _BUILT_IN[scheme].partition(":")
-        return cast(Callable[[str], Any], getattr(importlib.import_module(module), name))
+        return cast(Callable[[str], object], getattr(importlib.import_module(module), name))
     from importlib.metadata import entry_points  # slow to import, and rarely needed
 
     others = entry_points(group="ltq.brokers")
     for entry in others.select(name=scheme):
-        return cast(Callable[[str], Any], entry.load())
+        return cast(Callable[[str], object], entry.load())
     schemes = sorted({*_BUILT_IN, *others.names})
     raise ConfigurationError(
         f"broker URL {redact(url)!r} has no known scheme: "

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.service import Service
-from ltq.brokers.redis._link import Link, pack
+from ltq.brokers.redis._server.link import Link, pack
 from ltq.errors import BrokerError
 
 logger = logging.getLogger("ltq.broker")

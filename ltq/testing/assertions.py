@@ -1,4 +1,4 @@
-"""What was sent, and assertions about it."""
+"""The messages that were sent, and assertions about them."""
 
 import json
 from typing import Any, TypeVar
@@ -11,20 +11,20 @@ from ltq.errors import DecodeError
 from ltq.message import Envelope, Message
 from ltq.options import Priority, SendConfig
 from ltq.task import Task
-from ltq.testing._box import Box, box_of
+from ltq.testing.box import Box, box_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _MOST_CALLS = 20
-"""Most calls that the text of a failure shows: the latest ones."""
+"""Most calls that the text of a failed assertion shows: the latest ones."""
 
 _OPTIONS = ("delay", "eta", "priority", "timeout", "max_tries", "result_ttl", "unique_for")
 """The send options that travel with a task."""
 
 
 def sent(task: Task[P, R]) -> list[Message[R]]:
-    """The messages of a task that were sent in the block, the earliest first.
+    """The messages of a task that were sent in the block, in order.
 
     Raises `ConfigurationError` for a task that is not under test.
     """
@@ -47,7 +47,7 @@ def assert_sent(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> list[Mes
 
 
 def assert_sent_once(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> Message[R]:
-    """`assert_sent` that fails unless exactly one such call was sent; returns that one."""
+    """Like `assert_sent`, but fail unless exactly one such call was sent; returns its message."""
     __tracebackhide__ = True
     found = _find(task, args, kwargs)
     if len(found) != 1:
@@ -59,7 +59,7 @@ def assert_sent_once(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> Mes
 def assert_not_sent(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> None:
     """Fail if such a call was sent in the block. Raises what `assert_sent` raises.
 
-    No call at all: `assert not sent(task)`.
+    To check that no call of a task was sent: `assert not sent(task)`.
     """
     __tracebackhide__ = True
     if _find(task, args, kwargs):
@@ -84,7 +84,7 @@ def _find(
 
 
 def _has(envelope: Envelope, options: SendConfig) -> bool:
-    """Whether it was sent with these options, as far as they are given."""
+    """Whether the envelope has those of the options that are given."""
     if options.id is not None and options.id != envelope.id:
         return False
     named = {name: getattr(options, name) for name in _OPTIONS}
@@ -135,7 +135,7 @@ def _shown(box: Box, envelope: Envelope) -> str:
     task = box.task(envelope.task_name)
     try:
         if task is None:
-            raise DecodeError("not of the box")
+            raise DecodeError("not a task of the box")
         message = _message(task, envelope)
     except DecodeError:
         return f"{envelope.task_name} {envelope.body!r}"

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from ltq.broker import DEFAULT_LEASE, Broker, Consumer
 from ltq.options import Limit
-from ltq.testing.conformance._factories import QUEUE
+from ltq.testing.conformance._support.factories import QUEUE
 from ltq.worker import Worker
 
 MakeBroker = Callable[[], Broker]

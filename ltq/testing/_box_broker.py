@@ -1,4 +1,4 @@
-"""The broker of a box: in memory, it remembers what was sent and renews its workers' leases."""
+"""The broker of a box: it is in memory, records what was sent, and renews its workers' leases."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -14,14 +14,14 @@ from ltq.brokers.memory import MemoryBroker
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Lease, Outcome, Published, Receipt
 from ltq.options import Limit
-from ltq.testing._flaky import FlakyBroker
 from ltq.testing._loops import WORLD
+from ltq.testing.flaky import FlakyBroker
 
 _numbers = count(1)
 
 
-class BoxStore(MemoryBroker):
-    """A store in memory that remembers the tasks it took."""
+class RecordingBroker(MemoryBroker):
+    """A broker in memory that records the envelopes of the tasks it accepted, in `sent`."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(f"memory://testing-{next(_numbers)}", clock=clock)
@@ -30,55 +30,55 @@ class BoxStore(MemoryBroker):
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         answers = await super().publish(envelopes)
         for envelope, answer in zip(envelopes, answers, strict=True):
-            self._remember(envelope, answer)
+            self._record(envelope, answer)
         return answers
 
     async def fire(self, slot: ScheduleSlot) -> SlotReceipt:
         receipt = await super().fire(slot)
         if slot.envelope is not None:
-            self._remember(slot.envelope, receipt.published)
+            self._record(slot.envelope, receipt.published)
         return receipt
 
-    def _remember(self, envelope: Envelope, answer: Published | None) -> None:
+    def _record(self, envelope: Envelope, answer: Published | None) -> None:
         if answer is Published.CREATED:
             self.sent.append(envelope)
 
 
 class Gate:
-    """Where the workers of one event loop wait before they claim."""
+    """The gate at which the workers of one event loop wait before they claim."""
 
     def __init__(self) -> None:
         self._open = asyncio.Event()
         self._is_over = False
 
     def open(self) -> None:
-        """Let them claim."""
+        """Let workers claim."""
         self._open.set()
 
     def close(self) -> None:
-        """Let them wait, unless they should end."""
+        """Let workers wait, unless they are to end."""
         if not self._is_over:
             self._open.clear()
 
     def end(self) -> None:
-        """Let them go on without a claim, to end."""
+        """Let workers pass without a claim, so that they can end."""
         self._is_over = True
         self._open.set()
 
     async def passed(self) -> bool:
-        """Wait until it is open; returns whether to claim."""
+        """Wait until the gate is open; return whether to claim."""
         await self._open.wait()
         return not self._is_over
 
 
 class BoxBroker(FlakyBroker):
-    """The broker of what is under test. Workers that follow its clock wait at the gate to claim."""
+    """The broker of a box. Workers that follow its clock claim only while the gate is open."""
 
-    def __init__(self, store: BoxStore) -> None:
-        super().__init__(store)
+    def __init__(self, recorder: RecordingBroker) -> None:
+        super().__init__(recorder)
         self.gate: Gate | None = None
         self.before_send: Callable[[], Awaitable[None]] | None = None
-        """Awaited before each send of the test itself, in an event loop of the main thread."""
+        """Awaited before each send by the test itself, in an event loop of the main thread."""
         self._held: dict[Lease, float] = {}
 
     def consumer(
@@ -116,7 +116,7 @@ class BoxBroker(FlakyBroker):
         return receipts
 
     async def keep(self, leases: Iterable[Lease], duration: float) -> None:
-        """Renew leases while they are held. A worker's heartbeat would do so in real time."""
+        """Renew leases while they are held. The heartbeat of a worker only follows real time."""
         mine = dict.fromkeys(leases, duration)
         self._held.update(mine)
         while True:

@@ -14,7 +14,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}", re.ASCII)
 def check_name(kind: str, value: object) -> str:
     """Return `value` if it is a valid name, else raise `ConfigurationError`.
 
-    `kind` is what the error calls it: "worker", "queue", "task id".
+    `kind` is its name in the error: "worker", "queue", "task id".
     """
     if isinstance(value, str) and _NAME.fullmatch(value):
         return value
@@ -28,8 +28,8 @@ def check_name(kind: str, value: object) -> str:
 def namespace_of(queue: str) -> str:
     """The part of a queue's (or a lane's) name before its first colon, or all of it.
 
-    All queues of a namespace live together (in one cluster slot), so that one atomic script may
-    touch them all. A worker's own queues are named `{worker}:{task}`: its namespace is its name.
+    All queues of a namespace are stored together (in one cluster slot), so that one atomic script
+    can use them all. A worker's own queues are named `{worker}:{task}`: its namespace is its name.
     """
     own = queue.partition("/")[0]
     return own.partition(":")[0] or own
@@ -38,8 +38,8 @@ def namespace_of(queue: str) -> str:
 def new_id() -> str:
     """A new task id: 24 hexadecimal digits, 96 random bits.
 
-    The system is asked for each id. Ids made in advance could repeat: after a fork that Python does
-    not see, or when a machine is started several times from one snapshot.
+    The system is asked for random bits for each id. Ids made in advance could repeat: after
+    a fork that Python does not see, or when a machine is started several times from one snapshot.
     """
     return os.urandom(12).hex()
 

@@ -11,17 +11,17 @@ from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import Limit, Seconds
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
-from ltq.testing._faults import Calls, Fault, Faults
+from ltq.testing.faults import Calls, Fault, Faults
 
 
 class FlakyBroker(Broker):
-    """A broker in front of another one, that fails when it is told to.
+    """A broker that passes calls on to another one, and fails when it is told to.
 
         broker = FlakyBroker(Broker.from_url("redis://localhost:6379"))
         worker = ltq.Worker("shop", broker=broker)
         broker.fail(next=3, on="send")
 
-    Its clones fail with it: that of a worker's heartbeat is one.
+    Its clones share its faults; a worker's heartbeat uses one.
     """
 
     def __init__(self, broker: Broker) -> None:
@@ -30,7 +30,7 @@ class FlakyBroker(Broker):
 
     @property
     def calls(self) -> Counter[str]:
-        """How many calls were made, by name, failed ones included."""
+        """How many calls were made, by name, including those that failed."""
         return self._faults.counts
 
     def fail(
@@ -41,21 +41,21 @@ class FlakyBroker(Broker):
         error: Exception | None = None,
         lost: bool = False,
     ) -> Fault:
-        """Let calls raise `error`, or a `BrokerError`. `on` names the calls; None means all.
+        """Let calls raise `error` (default: a `BrokerError`). `on` names the calls; None means all.
 
         The next `next` calls fail; with None all fail until `heal()`, `fault.heal()`, or the end of
         `with broker.fail(...):`. With `lost` each call is carried out, and only its reply is lost.
-        Of several faults of one call the first one holds. Raises `ConfigurationError` for the name
+        If a call has several faults, the first one counts. Raises `ConfigurationError` for the name
         of an unknown call.
         """
         return self._faults.fail(on, next=next, error=error, lost=lost)
 
     def slow(self, seconds: Seconds, on: Calls = None) -> None:
-        """Let calls take `seconds` longer, until `heal()`; but not `watch`."""
+        """Let calls take `seconds` longer until `heal()`. `watch` cannot be slowed down."""
         self._faults.slow(seconds, on)
 
     def heal(self) -> None:
-        """Let all calls succeed again, at their own speed."""
+        """Remove all faults and delays."""
         self._faults.heal()
 
     @property

@@ -1,4 +1,4 @@
-"""Where `ltq run` serves metrics and health: the first free port of a few."""
+"""Where `ltq run` serves metrics and health: on the first free port of a range."""
 
 import errno
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,11 +13,11 @@ _HIGHEST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
-    """A host, and `count` ports in a row that begin with `port`. Port 0 is any free one.
+class ServerAddress:
+    """A host, and `count` ports in a row that begin with `port`. Port 0 is any free port.
 
-    Each of the processes of `--processes` takes the first port that is free. So does a restarted
-    one, which finds its predecessor's: no process needs to know its number.
+    Each of the processes of `--processes` takes the first free port. A restarted process finds the
+    one of its predecessor in the same way, so no process needs to know its number.
     """
 
     name: str
@@ -39,15 +39,18 @@ class Listen:
         return range(self.port, self.port + self.count) if self.port else [0]
 
     def url(self, port: int) -> str:
-        """Return the URL of the port that was taken."""
+        """Return the URL of one of the ports."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{port}/"
 
-    async def start(self, server: Callable[[int], Awaitable[T]]) -> T:
-        """Start a server on the first free port. Raises `CommandError` if there is none."""
+    async def serve(self, start: Callable[[int], Awaitable[T]]) -> T:
+        """Start a server on the first free port and return it.
+
+        `start` starts it on the port that it is given. Raises `CommandError` if no port is free.
+        """
         for port in self.ports:
             try:
-                return await server(port)
+                return await start(port)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     reason = error.strerror or error

@@ -1,4 +1,4 @@
-"""Why a value cannot travel. Slow, so only asked once something is known to be wrong."""
+"""Why a value cannot travel. This is slow, so it is asked only after something has gone wrong."""
 
 from contextlib import suppress
 from typing import Any
@@ -10,17 +10,17 @@ from ltq._codec.formats import Decode
 from ltq._codec.roundtrip import difference
 
 
-class FaultFinder:
-    """Finds out why a value cannot be sent."""
+class Explainer:
+    """Explains why a value cannot be sent in one wire format."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
         self._decode_plain = codec.decoder(Any)
 
-    def find(self, value: Any, decode: Decode, *, plain: bool = False) -> str:
+    def why_unsendable(self, value: Any, decode: Decode, *, plain: bool = False) -> str:
         """Why a value cannot be sent as the type that `decode` reads; empty if it can be.
 
-        With `plain`, it may arrive as plain data.
+        With `plain`, the value may arrive as plain data.
         """
         try:
             part = self._codec.load(self._codec.encode(value))
@@ -35,7 +35,7 @@ class FaultFinder:
             return error_text(error)
 
 
-def find_unreadable(part: Any, decode: Decode) -> str:
+def why_unreadable(part: Any, decode: Decode) -> str:
     """Why an encoded value cannot be read; empty if it can be."""
     try:
         decode(part)
@@ -45,6 +45,6 @@ def find_unreadable(part: Any, decode: Decode) -> str:
 
 
 def error_text(error: Exception) -> str:
-    """The text of an error, after its type where the text alone says too little."""
+    """The text of an error, after its type if the text alone says too little."""
     is_plain = isinstance(error, msgspec.MsgspecError | TypeError)
     return str(error) if is_plain else f"{type(error).__name__}: {error}"

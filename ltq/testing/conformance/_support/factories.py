@@ -8,7 +8,7 @@ from ltq.broker import Broker, Consumer
 from ltq.handle import Handle
 from ltq.message import Delivery, Envelope, Published, new_id
 from ltq.state import TaskState
-from ltq.testing.conformance._eventually import PATIENCE, SOON, eventually
+from ltq.testing.conformance._support.eventually import PATIENCE, SOON, eventually
 from ltq.worker import Worker
 
 QUEUE = "mail:send"
@@ -16,7 +16,7 @@ QUEUE = "mail:send"
 T = TypeVar("T")
 
 _ROUND_TRIPS = 6
-"""More than it takes to open a connection and to send a command."""
+"""More round trips than it takes to open a connection and to send a command."""
 
 
 def make_envelope(**fields: Any) -> Envelope:
@@ -54,14 +54,14 @@ async def claim_ids(consumer: Consumer, limit: int, running: int = 0) -> list[st
 async def started(broker: Broker, waiting: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
     """Start something that waits, and let it run to the point where it waits.
 
-    No broker says when a wait has begun. Calls that are made meanwhile go the same way, so when
-    several of them have been answered, the wait has reached the store as well. A store where that
-    is not so makes a test easier to pass, never harder.
+    A broker does not tell when a wait has begun. Other calls take the same way, so after several of
+    them have been answered, the wait has reached the store as well. If that is not true of a store,
+    the test becomes easier to pass, never harder.
     """
     task = asyncio.create_task(waiting)
     for _ in range(_ROUND_TRIPS):
         await asyncio.sleep(0)
-        await broker.states(QUEUE, ["nobody"])
+        await broker.states(QUEUE, ["nothing"])
     return task
 
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Literal, cast, get_args
 
-from ltq.brokers.redis._link import Link, RefusedError
+from ltq.brokers.redis._server.link import Link, RefusedError
 from ltq.errors import ConfigurationError
 
 logger = logging.getLogger("ltq.broker")

@@ -1,4 +1,7 @@
-"""A box: the workers and schedulers under test, with a broker in memory and a clock."""
+"""A box: the workers and schedulers under test, with a broker in memory and a clock.
+
+`use` puts them into one, and `drain` lets them run.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -9,28 +12,30 @@ from ltq.app import App
 from ltq.errors import ConfigurationError
 from ltq.events import Event
 from ltq.message import Envelope
+from ltq.options import Seconds
 from ltq.scheduler import Scheduler
 from ltq.state import TaskState
 from ltq.task import Task
-from ltq.testing._clock import Clock, mover_of
-from ltq.testing._flaky import FlakyBroker
+from ltq.testing._box_broker import BoxBroker, Gate, RecordingBroker
 from ltq.testing._history import History
+from ltq.testing._mover import mover_of
 from ltq.testing._session import Session, others_left
-from ltq.testing._store import BoxBroker, BoxStore, Gate
+from ltq.testing.clock import Clock, Moment
+from ltq.testing.flaky import FlakyBroker
 from ltq.worker import Worker
 
 Target = Worker[Any] | App | Scheduler
 """What can be put under test."""
 
 _active: list["Box"] = []
-"""The boxes whose block was entered and not left, in that order."""
+"""The boxes whose blocks are entered, in the order of entering."""
 
 
 class Box:
     """Workers, Apps and Schedulers under test, from the beginning of its block to the end.
 
-    Made by `ltq.testing.use`. `async with` waits until all workers and schedulers have ended; after
-    a plain `with`, or in a fixture, they end in the event loop's next turns.
+    `ltq.testing.use` makes it. `async with` waits until all workers and schedulers have ended;
+    after a plain `with`, or in a fixture, they end in the next turns of the event loop.
     """
 
     def __init__(
@@ -48,9 +53,9 @@ class Box:
         self._with_scheduler = with_scheduler
         self._is_running = running
         self._is_used = False
-        self._store = BoxStore(clock)
-        self._history = History(self._store, clock, self.task)
-        self._broker = BoxBroker(self._store)
+        self._recorder = RecordingBroker(clock)
+        self._history = History(self._recorder, clock, self.task)
+        self._broker = BoxBroker(self._recorder)
         if running:  # a fixture has no event loop, but the first send has one
             self._broker.before_send = self.begin
         self._before: list[Callable[[], object]] = []
@@ -61,25 +66,25 @@ class Box:
 
     @property
     def broker(self) -> FlakyBroker:
-        """The broker of the box: in memory, by the box's clock, failing on demand."""
+        """The broker of the box: in memory, with the box's clock, failing on demand."""
         return self._broker
 
     @property
     def sent(self) -> Sequence[Envelope]:
-        """The tasks that the broker took, as envelopes."""
-        return tuple(self._store.sent)
+        """The envelopes of the tasks that were sent in the block."""
+        return tuple(self._recorder.sent)
 
     @property
     def events(self) -> list[Event]:
-        """What happened to the workers' tasks since the beginning, by the clock's time."""
+        """What happened to the workers' tasks in the block, by the clock's time."""
         return self._history.events
 
     async def drain(self, *, check: bool = False) -> list[TaskState[Any]]:
-        """Run all tasks that are due, and those that they send; the clock stands still.
+        """Run all tasks that are due, and the tasks that they send; the clock stands still.
 
         Returns the present states of the tasks that ran, in the order in which they ended. With
-        `check` the first task of the block that failed or was rejected for good raises its
-        `TaskFailedError` or `TaskRejectedError`; each is reported once.
+        `check`, raises the `TaskFailedError` or `TaskRejectedError` of the first task of the block
+        that failed or was rejected; each is reported once.
         """
         seen = len(self._history.events)
         await self.clock.advance()
@@ -88,7 +93,7 @@ class Box:
         return await self._history.states_since(seen)
 
     def task(self, name: str) -> Task[..., Any] | None:
-        """The task of that name, if it is in the box."""
+        """The task of that name; None if it is not in the box."""
         scheduled = [schedule.task for one in self._schedulers for schedule in one.schedules]
         tasks = [*(task for worker in self.workers for task in worker.tasks.values()), *scheduled]
         return next((task for task in tasks if task.name == name), None)
@@ -125,14 +130,14 @@ class Box:
     async def __aexit__(self, *exc_info: object) -> None:
         session, self._session = self._session, None
         try:
-            self._mover.leave(self)  # what ends now ends in real time
+            self._mover.leave(self)  # workers and schedulers end in real time
             if session is not None and session.loop is asyncio.get_running_loop():
                 await session.aclose()
         finally:
             self._restore()
 
     async def begin(self) -> None:
-        """Let workers and schedulers run in this event loop. Called by the clock."""
+        """Let workers and schedulers run in this event loop. The clock calls it."""
         loop = asyncio.get_running_loop()
         await others_left()
         if self._session is None or self._session.loop is not loop:
@@ -146,12 +151,12 @@ class Box:
         self._session.gate.open()
 
     def pause(self) -> None:
-        """Let no more tasks be claimed. Called by the clock."""
+        """Let workers claim no more tasks. The clock calls it."""
         if self._session is not None and not self._is_running:
             self._session.gate.close()
 
     def check(self) -> None:
-        """Raise the error that ended a worker or a scheduler."""
+        """Raise the error that ended a worker or a scheduler, if there is one."""
         session = self._session
         if session is None:
             return
@@ -166,7 +171,7 @@ class Box:
         return self._history.running()
 
     def has_threads(self) -> bool:
-        """Whether a plain `def` task runs."""
+        """Whether a plain `def` task is running."""
         return self._history.has_threads()
 
     def _work(self, session: Session) -> list[Coroutine[Any, Any, None]]:
@@ -175,7 +180,7 @@ class Box:
         if self._with_scheduler:
             schedules += [schedule for worker in self.workers for schedule in worker.schedules]
         if schedules:
-            each = {schedule.key: schedule for schedule in schedules}  # one may be there twice
+            each = {schedule.key: schedule for schedule in schedules}  # some may be listed twice
             works.append(session.schedule(self._broker, list(each.values()), self.clock))
         return works
 
@@ -185,20 +190,20 @@ class Box:
         self._mover.leave(self)
         if self in _active:
             _active.remove(self)
-        self._store.forget()
+        self._recorder.forget()
 
 
 def find_box(matches: "Callable[[Box], bool]") -> Box | None:
-    """The box that was entered last, of those that match; None if there is none."""
+    """The last entered box that matches; None if there is none."""
     return next((box for box in reversed(_active) if matches(box)), None)
 
 
 def box_of(task: Task[..., Any]) -> Box:
-    """The box a task is in. Raises `ConfigurationError` if there is none."""
+    """The box of a task. Raises `ConfigurationError` if there is none."""
     box = find_box(lambda box: box.task(task.name) is not None)
     if box is None:
         raise ConfigurationError(
-            f"task {task.name!r} is not under test: its worker is in no ltq.testing.use(worker)"
+            f"task {task.name!r} is not under test: put its worker into ltq.testing.use(worker)"
         )
     return box
 
@@ -222,3 +227,48 @@ def _restorer(one: Worker[Any] | Scheduler, broker: Any) -> Callable[[], object]
         one.broker = broker
 
     return restore
+
+
+def use(
+    *targets: Target,
+    clock: Clock | None = None,
+    start: Moment | None = None,
+    patience: Seconds | None = None,
+    with_scheduler: bool = False,
+    running: bool = False,
+) -> Box:
+    """Put workers, Apps and Schedulers under test for the duration of a block.
+
+        async with ltq.testing.use(worker, scheduler) as box:
+            await checkout(12)
+            ltq.testing.assert_sent(pay, 12)
+            await box.clock.advance(hours=1)
+
+    In the block (a plain `with` works as well) their broker is a new one in memory. Its time is
+    that of `clock`, by default of a new clock with `start` and `patience`. Tasks run while the test
+    awaits `drain` or `clock.advance`; with `running`, all the time. With `with_scheduler` the
+    schedules of `@worker.cron` are fired as well. Raises `ConfigurationError`.
+    """
+    if clock is None:
+        clock = Clock(start) if patience is None else Clock(start, patience=patience)
+    elif start is not None or patience is not None:
+        raise ConfigurationError("clock excludes start and patience: give them to the clock")
+    return Box(targets, clock=clock, with_scheduler=with_scheduler, running=running)
+
+
+async def drain(worker: Worker[Any], *, check: bool = False) -> list[TaskState[Any]]:
+    """Run all tasks that are due, and the tasks that they send; the clock stands still.
+
+    Returns the present states of the worker's tasks that ran; tasks of other workers in its box
+    run as well. With `check`, raises the error of a task that failed, see `Box.drain`. Raises
+    `ConfigurationError` for a worker that is not under test.
+    """
+    box = find_box(lambda box: worker in box.workers)
+    if box is None:
+        raise ConfigurationError(
+            f"worker {worker.name!r} is not under test: drain it in the block of "
+            "ltq.testing.use(worker), or call worker.run(burst=True)"
+        )
+    states = await box.drain(check=check)
+    names = {task.name for task in worker.tasks.values()}
+    return [state for state in states if state.task_name in names]

@@ -1,4 +1,4 @@
-"""Faults of a broker: which calls fail, and how."""
+"""The faults of a broker: which of its calls fail, and how."""
 
 import asyncio
 from collections import Counter
@@ -40,12 +40,12 @@ Call = Literal[
     "ping",
     "hazards",
 ]
-"""A call of a broker, by the name of its method, except `send` (`publish`) and `watch` (`feed`)."""
+"""A call of a broker: the name of its method, except `send` (`publish`) and `watch` (`feed`)."""
 
 CALLS: frozenset[str] = frozenset(get_args(Call))
 
 Calls = Call | Iterable[Call] | None
-"""Which calls: one, several, or (None) all."""
+"""Which calls: one, several, or with None all."""
 
 
 class Fault:
@@ -62,16 +62,16 @@ class Fault:
     ) -> None:
         self.calls = calls
         self.left = left
-        """How many more calls will fail; None: all until it is healed."""
+        """How many more calls will fail; None for all until it is healed."""
         self.error = error
         self.lost = lost
-        """Whether the call is carried out and only its reply is lost."""
+        """Whether calls are carried out, and only their replies are lost."""
         self.count: int = 0
         """How many calls have failed."""
         self._forget = forget
 
     def heal(self) -> None:
-        """Let no more calls fail. Safe to call twice."""
+        """Let calls succeed again. Calling it twice does no harm."""
         self._forget(self)
 
     def __enter__(self) -> Self:
@@ -81,7 +81,7 @@ class Fault:
         self.heal()
 
     def take(self) -> Exception:
-        """Count a failed call; returns the error to raise."""
+        """Count a failed call and return the error to raise."""
         self.count += 1
         if self.left is not None:
             self.left -= 1
@@ -91,7 +91,7 @@ class Fault:
 
 
 class Faults:
-    """All faults of a broker and its clones. For any thread."""
+    """All faults of a broker and its clones. It may be used from any thread."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -102,7 +102,7 @@ class Faults:
         """Let calls fail."""
         calls = _calls(on)
         if error is None:
-            error = BrokerError("a call failed, as the test wants it")
+            error = BrokerError("a call failed because the test wants it to")
         elif not isinstance(error, Exception):
             raise ConfigurationError(f"error={error!r} is not allowed: it must be an exception")
         left = None if next is None else positive_int("next", next)
@@ -120,7 +120,7 @@ class Faults:
         self._pauses.clear()
 
     async def call(self, name: Call, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call, with its faults."""
+        """Make a call, or raise the error of its fault."""
         self.counts[name] += 1
         for calls, pause in tuple(self._pauses):
             if name in calls:

@@ -9,7 +9,7 @@ import pytest
 def mark_coroutines(*modules: ModuleType) -> None:
     """Mark every test that is a coroutine function, so that the suite runs in strict mode too.
 
-    A `pytestmark` would stay behind in its module: `import *` takes the classes only.
+    A `pytestmark` would stay in its module: `import *` imports the classes only.
     """
     for module in modules:
         for suite in filter(inspect.isclass, vars(module).values()):

@@ -1,0 +1,120 @@
+"""The protocols by which the parts of a worker know one another, and the run they belong to.
+
+A delivery passes each part once: fetcher, task pool, executor, completer. `ltq._worker.run` joins
+the parts. They do not import one another: each knows the others by a protocol of this file.
+"""
+
+from enum import Enum, auto
+from typing import Protocol
+
+from ltq.message import Delivery, Lease, Outcome
+
+
+class CancelReason(Enum):
+    """Why a worker cancels a running task."""
+
+    SHUTDOWN = auto()
+    """The worker stops: the task goes back to its queue."""
+    REVOKED = auto()
+    """A user cancelled the task: it is final already."""
+    LOST = auto()
+    """The lease is lost: another worker may have the task."""
+
+
+class Pool(Protocol):
+    """Runs claimed deliveries. The fetcher fills it."""
+
+    @property
+    def free(self) -> int:
+        """How many more deliveries it can take."""
+        ...
+
+    @property
+    def used(self) -> int:
+        """How many deliveries run, or wait for a thread to end before their retry."""
+        ...
+
+    def start(self, delivery: Delivery) -> None:
+        """Run a delivery."""
+        ...
+
+    async def wait_changed(self, timeout: float | None = None) -> None:
+        """Wait until `free` or `used` may have changed, at most `timeout` seconds."""
+        ...
+
+
+class Runner(Protocol):
+    """Runs one delivery and decides its outcome. The task pool calls it."""
+
+    async def run(self, delivery: Delivery) -> Outcome:
+        """Run a delivery to its end. Raises nothing but `asyncio.CancelledError`."""
+        ...
+
+    def abandon(
+        self, delivery: Delivery, reason: CancelReason | None, error: BaseException
+    ) -> Outcome | None:
+        """The outcome of a delivery whose `run` did not return: it was cancelled, or it failed.
+
+        `reason` is why the worker cancelled it, or None if the worker did not. Returns None if
+        there is nothing to write because the task no longer belongs to this worker.
+        """
+        ...
+
+
+class OutcomeWriter(Protocol):
+    """Writes the outcomes of deliveries. The task pool hands them over."""
+
+    def submit(self, outcome: Outcome) -> None:
+        """Write an outcome soon, in the background."""
+        ...
+
+
+class HeldLeases(Protocol):
+    """The leases that a worker holds, from the claim until its outcome is written.
+
+    The task pool adds them, the task pool and the completer remove them, and the heartbeat reads
+    them from its own thread.
+    """
+
+    def __contains__(self, lease: Lease) -> bool: ...
+
+    def all(self) -> list[Lease]:
+        """The leases held now. From any thread."""
+        ...
+
+    def hold(self, delivery: Delivery) -> None:
+        """Renew the lease of a delivery from now on."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Stop renewing a lease: its outcome is written, or is not this worker's to write."""
+        ...
+
+
+class LeaseListener(Protocol):
+    """What the heartbeat tells the run it belongs to."""
+
+    def lease_lost(self, lease: Lease) -> None:
+        """The broker refused a lease. Called in the run's event loop."""
+        ...
+
+    def loop_blocked(self) -> None:
+        """The run's event loop does not answer. Called in the heartbeat's thread."""
+        ...
+
+
+class RunListener(LeaseListener, Protocol):
+    """What all parts of a worker tell the run they belong to."""
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the run itself is being cancelled, as at the end of `asyncio.run`."""
+        ...
+
+    def task_revoked(self, task_id: str) -> None:
+        """A user cancelled a task. Called in the run's event loop."""
+        ...
+
+    async def before_sweep(self) -> None:
+        """A sweep is about to take back expired leases, from all workers."""
+        ...

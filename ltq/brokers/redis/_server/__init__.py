@@ -1,0 +1,1 @@
+"""The server: its keys, the connections and calls to it, what it says of itself."""

@@ -1,0 +1,1 @@
+"""What the tests of the suite share: fixtures, factories, waiting."""
