@@ -147,7 +147,7 @@ class Worker(Generic[L_co]):
             return self._resource.get()
         except LookupError:
             raise ConfigurationError(
-                f"worker {self.name!r}: its resource cannot be used outside its running tasks"
+                f"worker {self.name!r} has no resource here: use it in a task or middleware"
             ) from None
 
     def subscribe(self, callback: Callable[[Event], object]) -> Callable[[], None]:

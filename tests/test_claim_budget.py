@@ -68,4 +68,4 @@ class TestJoin:
     def test_one_given_before_counts_wherever_it_does_not_fit(self) -> None:
         budget = ClaimBudget(1, 5)
         budget.join(2)
-        assert (budget.room, budget.running) == (-4, 6)
+        assert (budget.room, budget.running) == (0, 6)

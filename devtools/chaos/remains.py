@@ -12,7 +12,7 @@ from devtools.workers import WorkerProcess
 from ltq.broker import Broker
 from ltq.brokers.redis._server import keys
 
-_TABLE = Path(keys.__file__).parent / "lua" / "README.md"
+_TABLE = Path(keys.__file__).parents[1] / "lua" / "README.md"
 
 _IDLE = ("ltq:namespaces", f"{keys.prefix(jobs.NAME)}lanes", f"{keys.prefix(jobs.NAME)}wake:")
 """What keys that stay without a TTL begin with, once nothing is left to do."""
