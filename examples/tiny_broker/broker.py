@@ -227,6 +227,6 @@ class TinyBroker(Broker):
         async with step(self._store) as now:
             return now
 
-    async def fire(self, tick: ScheduleSlot) -> SlotReceipt:
+    async def fire(self, slot: ScheduleSlot) -> SlotReceipt:
         async with step(self._store) as now:
-            return self._store.fire(tick, now)
+            return self._store.fire(slot, now)

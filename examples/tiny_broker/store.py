@@ -327,25 +327,25 @@ class Store:
 
     # Schedules
 
-    def fire(self, tick: ScheduleSlot, now: float) -> SlotReceipt:
-        key = (namespace_of(tick.queue), tick.schedule)
+    def fire(self, slot: ScheduleSlot, now: float) -> SlotReceipt:
+        key = (namespace_of(slot.queue), slot.schedule)
         kept = self._slots.get(key)
         if kept is not None and (kept.due + 30 * _DAY <= now or kept.slot > now + _DAY):
             kept = None
-        own = kept if kept is not None and kept.spec == tick.spec else None
-        if tick.after is None:
+        own = kept if kept is not None and kept.spec == slot.spec else None
+        if slot.after is None:
             if own is None:
-                own = self._slots[key] = structs.replace(tick, slot=int(now))
+                own = self._slots[key] = structs.replace(slot, slot=int(now))
             return SlotReceipt(own.slot)
         if kept is not None and own is None and now < kept.due + _MINUTE:
             return SlotReceipt(kept.slot, is_other=True)
-        if own is not None and own.slot != tick.after:
+        if own is not None and own.slot != slot.after:
             return SlotReceipt(own.slot)
-        published = None if tick.envelope is None else self.publish(tick.envelope, now)
+        published = None if slot.envelope is None else self.publish(slot.envelope, now)
         if published is Published.FULL:
-            return SlotReceipt(tick.after, published)
-        self._slots[key] = tick
-        return SlotReceipt(tick.slot, published)
+            return SlotReceipt(slot.after, published)
+        self._slots[key] = slot
+        return SlotReceipt(slot.slot, published)
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 -- send_plain(first): the short way for what most calls bring: one group of tasks (as `send` describes it,
 -- from ARGV[first] on) without delay and conditions, none of which exists yet. It enqueues them and returns
--- the answers of `send` and the number of new lanes. Other tasks need the long way: then it returns nothing.
+-- the reply of `send`. Other tasks need the long way: then it returns nothing.
 -- @include time, call_or_reset, enqueue_ready
 local function send_plain(first)
   local delay, eta, conditions = ARGV[first + 3], ARGV[first + 4], ARGV[first + 6]
@@ -22,5 +22,5 @@ local function send_plain(first)
     answers[i], k = answers[i] or 'exists', k + 2
   end
   enqueue_ready(lane, ARGV[first + 2], unpack(ids))
-  return answers, new_lanes
+  return { answers, new_lanes }
 end

@@ -18,8 +18,8 @@ RETURNS {answers, new_lanes}: for each task 'created', 'exists', 'id_conflict' (
 local prefix, again = KEYS[1], ARGV[1]
 -- @include fast_path
 if again == '' then
-  local answers, new_lanes = send_plain(2)
-  if answers then return { answers, new_lanes } end
+  local reply = send_plain(2)
+  if reply then return reply end
 end
 
 -- @include group, ready_batch, send

@@ -233,7 +233,7 @@ class TestClear:
         assert await claim_ids(make_consumer(f"{QUEUE}er"), 10) == [longer.id]
         assert (await broker.state("mail:other", delayed.id)).status is Status.DELAYED
 
-    async def test_a_large_queue_is_cleared_wholly(self, broker: Broker) -> None:
+    async def test_a_large_queue_is_cleared_completely(self, broker: Broker) -> None:
         await publish_many(broker, 600)
         await publish_many(broker, 600, delay=30.0)
         assert await broker.clear(QUEUE) == 1200
