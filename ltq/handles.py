@@ -9,6 +9,7 @@ from ltq._aio.service import cancel_all
 from ltq.errors import InvalidArgumentsError, ResultTimeoutError
 from ltq.handle import Handle
 
+__all__ = ["CompletedHandles", "as_completed", "gather"]
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")

@@ -10,6 +10,7 @@ from ltq.errors import TaskNotFoundError
 from ltq.handle import Handle
 from ltq.state import TaskState
 
+__all__ = ["display"]
 _REDRAW_EVERY = 0.1
 """Fewest seconds between two drawings."""
 

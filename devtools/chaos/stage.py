@@ -21,7 +21,8 @@ from ltq.broker import Broker
 from ltq.brokers.redis import RedisBroker
 from ltq.testing.conformance._support.eventually import eventually
 
-AOF = ("--appendonly", "yes", "--appendfsync", "everysec")
+AOF = ("--appendonly", "yes", "--appendfsync", "always")
+"""`always`, as the server is killed: with `everysec` Redis holds writes back while it syncs."""
 
 
 @dataclass(frozen=True)
