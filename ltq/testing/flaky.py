@@ -195,7 +195,7 @@ class FlakyConsumer:
     """A consumer of a broker that fails on demand."""
 
     def __init__(self, consumer: Consumer, faults: Faults) -> None:
-        self.name = consumer.name
+        self.name: str = consumer.name
         self._consumer = consumer
         self._faults = faults
 

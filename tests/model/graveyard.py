@@ -37,7 +37,7 @@ class Graveyard:
         if task.broken == "string" and task.status is Status.PENDING:
             error = "the key of the task does not hold a hash"
         if task.broken == "task":
-            error = f"{GONE} in part"
+            error = f"part of {GONE}"
         if task.broken in _EMPTY:
             bare = Task(task.envelope, task.number, born=task.born)
             self._add(Letter(bare, Status.REJECTED, error, now, step))
