@@ -215,8 +215,8 @@ class RedisStore(Store):
         soon = self._server_time() + LEASE / 2
         for task_id, place in self.places():
             if task_id in task_ids and place is Status.WORKING:
-                keys = (keys.leases(self.namespace, queue) for queue in self.queues)
-                assert max(self._score(key, task_id) for key in keys) > soon * 1000, task_id
+                leases = [keys.leases(self.namespace, queue) for queue in self.queues]
+                assert max(self._score(key, task_id) for key in leases) > soon * 1000, task_id
 
     def check_order(self, seen: list[DeadLetter], expected: list[Letter]) -> None:
         moments = [(letter.time, letter.id) for letter in seen]
