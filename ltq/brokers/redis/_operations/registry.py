@@ -14,6 +14,10 @@ class Registry:
         self._link = link
         self._added: set[str] = set()
 
+    def __contains__(self, namespace: str) -> bool:
+        """Whether a namespace has been added. On the way of each send, this spares a coroutine."""
+        return namespace in self._added
+
     async def add(self, namespace: str) -> None:
         """Add a namespace before something is sent to it. Raises `BrokerError`."""
         if namespace not in self._added:

@@ -41,7 +41,8 @@ class Sender:
 
     async def send(self, envelopes: Sequence[Envelope]) -> list[Published]:
         """Send tasks in one call, at once. There must not be too many for that, see `chunks`."""
-        await self._registry.add(self._namespace)
+        if self._namespace not in self._registry:
+            await self._registry.add(self._namespace)
         call = calls.SendCall(prefix=self._prefix, groups=send_groups(envelopes))
         reply = await self._link.evaluate(call)
         if reply.new_lanes:  # perhaps the server was emptied
