@@ -5,6 +5,7 @@ nothing is installed twice and a session starts at once. Only `pythons` makes en
 own. What follows `--` goes to the tool: `nox -s test -- tests/test_options.py -k priority`.
 """
 
+import os
 import sys
 
 import nox
@@ -13,8 +14,8 @@ nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "types", "quick"]
 
-WORKERS = ("-n", "2")
-"""Two test processes: most tests spend most of their time waiting."""
+WORKERS = ("-n", str(2 * (os.cpu_count() or 1)))
+"""Two test processes a core: many tests wait most of their time."""
 
 
 def python(session: nox.Session, *arguments: str, **env: str) -> None:

@@ -1,6 +1,6 @@
 """Compares what the tests do not reach with the list that says why: `tests/gaps.toml`.
 
-    pytest -n 2 --cov && python -m devtools.gaps
+    pytest -n 4 --cov && python -m devtools.gaps
 
 fails where a branch or a line of `ltq` was not reached and is not on the list. With `--write` it
 adds what is missing, for a reason to be filled in, and drops what no longer exists.

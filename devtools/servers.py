@@ -1,8 +1,10 @@
 """Real Redis servers for tests: each on a free port of its own, in a directory of its own."""
 
+import contextlib
 import importlib
 import importlib.util
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -43,12 +45,44 @@ def find_redis_server() -> str | None:
     return path
 
 
+class _Ports:
+    """Loopback ports for servers of tests, which several processes ask for at once.
+
+    A port that was free a moment ago may be taken by the time a server wants it: by another
+    process of the tests, or by a connection that goes out. So these lie below the ports that the
+    system gives to connections, each process begins somewhere else, and none comes twice soon.
+    """
+
+    FIRST, END = 10_000, 32_000
+
+    def __init__(self) -> None:
+        self._next = random.SystemRandom().randrange(self.FIRST, self.END)
+
+    def take(self, count: int) -> int:
+        while True:
+            first = self._next if self._next + count <= self.END else self.FIRST
+            self._next = first + count
+            if all(map(_is_free, range(first, first + count))):
+                return first
+
+
+def _is_free(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        return True
+    return False
+
+
+_ports = _Ports()
+
+
 def free_port() -> int:
     """A loopback port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return _ports.take(1)
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` loopback ports in a row that nobody listens on."""
+    return _ports.take(count)
 
 
 class RedisServer:

@@ -6,7 +6,6 @@ import os
 import pty
 import re
 import signal
-import socket
 import struct
 import termios
 from collections.abc import AsyncIterator, Mapping
@@ -15,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devtools.forks import Forked, start_python
-from devtools.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0
@@ -163,15 +161,3 @@ async def ltq_on_terminal(
         await process.wait()
         loop.remove_reader(master)
         os.close(master)
-
-
-def free_ports(count: int) -> int:
-    """Return the first of `count` free ports in a row."""
-    while True:
-        first = free_port()
-        try:
-            for port in range(first, first + count):
-                socket.create_server(("127.0.0.1", port)).close()
-        except (OSError, OverflowError):
-            continue
-        return first

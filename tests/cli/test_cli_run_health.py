@@ -13,13 +13,13 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
-from devtools.servers import RedisServer
+from devtools.servers import RedisServer, free_ports
 from ltq.cli.run._health import judge
 from ltq.state import WorkerHealth
 from ltq.worker import Worker
 from tests.cli import jobs
 from tests.cli.calls import call_ltq
-from tests.cli.processes import Running, free_ports, run_ltq, start_ltq
+from tests.cli.processes import Running, run_ltq, start_ltq
 from tests.eventually import eventually
 
 pytestmark = pytest.mark.slow

@@ -12,10 +12,11 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from devtools.servers import free_ports
 from ltq.broker import Broker
 from tests.cli import jobs
 from tests.cli.calls import call_ltq
-from tests.cli.processes import Running, free_ports, run_ltq, start_ltq
+from tests.cli.processes import Running, run_ltq, start_ltq
 from tests.eventually import eventually
 
 WORKER = "tests.cli.jobs:worker"

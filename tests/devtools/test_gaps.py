@@ -49,7 +49,7 @@ def test_only_what_is_not_on_the_list_is_told() -> None:
 
 
 def test_the_list_names_code_that_is_there() -> None:
-    assert gone(listed()) == [], "run: pytest -n 2 --cov=ltq && python -m devtools.gaps --write"
+    assert gone(listed()) == [], "run: pytest -n 4 --cov=ltq && python -m devtools.gaps --write"
 
 
 def test_every_gap_has_a_reason() -> None:

@@ -104,5 +104,7 @@ class Terminals:
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.terminate()
+            code = worker.wait(30)
             # One that was started a moment ago may not have come to handle signals yet.
-            assert worker.wait(30) in (0, -signal.SIGTERM)
+            if code not in (0, -signal.SIGTERM):
+                raise AssertionError(f"the worker ended with {code}\n{self._log.read_text()}")

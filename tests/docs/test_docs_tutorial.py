@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from devtools.servers import free_port
+from devtools.servers import free_ports
 from tests.docs.pages import DOCS, Block, blocks_of
 from tests.docs.terminal import Terminals
 from tests.eventually import eventually
 
 PAGE = DOCS / "tutorial.md"
 PORT = "8080"
+"""Of two processes: the next one is used, too."""
 
 MAY_FAIL = {"ltq doctor"}
 """The server of the tests is not fit for production."""
@@ -37,7 +38,7 @@ async def follow(block: Block, terminals: Terminals, port: str) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_the_tutorial_goes_as_it_says(tmp_path: Path, redis_url: str) -> None:
-    checker, said, port = doctest.OutputChecker(), "", str(free_port())
+    checker, said, port = doctest.OutputChecker(), "", str(free_ports(2))
     with Terminals(tmp_path, redis_url) as terminals:
         for block in blocks_of(PAGE):
             match block.language:
