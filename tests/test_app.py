@@ -288,3 +288,23 @@ def test_a_name_is_registered_once(url: str) -> None:
     app.register_worker(Worker("a", broker_url=url))
     with pytest.raises(ltq.ConfigurationError, match="'a' is registered already"):
         app.register_worker(Worker("a", broker_url=url))
+
+
+async def test_cancelling_it_requeues_what_runs(url: str) -> None:
+    worker, started = Worker("emails", url), threading.Event()
+
+    @worker.task
+    async def send() -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    handle = await send.send()
+    app = App()
+    app.register_worker(worker)
+    running = asyncio.create_task(app.run())
+    await asyncio.to_thread(started.wait)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    state = await handle.state()
+    assert (state.status, state.requeue_count) == (ltq.Status.PENDING, 1)

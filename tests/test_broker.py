@@ -1,11 +1,14 @@
 """Broker URLs: what is understood, and what never shows."""
 
+import importlib.metadata
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
 
 import ltq
 from ltq.broker import Broker, redact
+from ltq.brokers.memory import MemoryBroker
 
 SECRETS = [
     "redis://:secret@host:1/0",
@@ -90,3 +93,26 @@ async def test_an_option_whose_middleware_is_missing_is_not_ignored(option: str)
 
     with pytest.raises(ltq.ConfigurationError, match=f"order.*{option}"):
         await worker.run()
+
+
+class Entries(list[Any]):
+    """The entry points of `ltq.brokers`, as a package that brings one has them."""
+
+    @property
+    def names(self) -> set[str]:
+        return {one.name for one in self}
+
+    def select(self, *, name: str) -> list[Any]:
+        return [one for one in self if one.name == name]
+
+
+def mine(url: str) -> Broker:
+    return MemoryBroker(url.replace("mine", "memory"))
+
+
+def test_a_package_may_bring_a_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint("mine", "tests.test_broker:mine", "ltq.brokers")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: Entries([entry]))
+    assert isinstance(Broker.from_url("mine://a"), MemoryBroker)
+    with pytest.raises(ltq.ConfigurationError, match="memory://, mine://, redis://"):
+        Broker.from_url("other://a")

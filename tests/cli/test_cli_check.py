@@ -1,7 +1,10 @@
 """`ltq check`, of a broker; of a worker's process see `test_cli_run_health`."""
 
+import asyncio
 import json
 import socket
+
+import pytest
 
 from ltq.broker import Broker
 from tests.cli.calls import call_ltq
@@ -49,3 +52,29 @@ async def test_json_for_programs(broker: Broker, redis_url: str) -> None:
     told = json.loads(done.out)
     assert (done.code, told["ok"]) == (1, False)
     assert done.err == f"ltq: {told['text']}\n"
+
+
+async def answering(body: bytes) -> tuple[int, str]:
+    """What `ltq check` makes of a health URL that answers with this body."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        done = await call_ltq("check", "--health-url", f"http://127.0.0.1:{port}")
+    return done.code, done.out + done.err
+
+
+async def test_a_worker_that_is_starting_has_a_status_only() -> None:
+    told = await answering(b'{"workers":[{"worker":"shop","status":"starting"}]}')
+    assert told == (0, "ok: shop: starting\n")
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"workers":[{}]}'])
+async def test_another_program_at_that_port_is_told(body: bytes) -> None:
+    _, text = await answering(body)
+    assert "the answer does not come from `ltq run --health-port`" in text

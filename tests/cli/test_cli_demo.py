@@ -3,13 +3,16 @@
 import hashlib
 import re
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 import ltq
 from ltq.cli import main
+from ltq.cli.demo._view import Report, print_report
+from ltq.state import Status, TaskState
 from tests.cli.calls import call_ltq
 from tests.cli.processes import ltq_on_terminal, run_ltq
 
@@ -112,3 +115,22 @@ async def test_ctrl_c_stops_worker_and_producer() -> None:
         terminal.interrupt()
         assert await terminal.end() == 130
     assert terminal.text.rstrip().endswith("ltq: stopped")
+
+
+def state(**fields: Any) -> TaskState[int]:
+    known = {"id": "a1", "task_name": "demo:stumble", "queue": "demo:stumble"}
+    return TaskState(**{**known, "status": Status.FAILED, **fields})
+
+
+def test_a_report_names_ten_failures_and_counts_the_rest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    failures = [f"/x/{number}: it is gone" for number in range(12)]
+    report = Report("/x", [], failures, hashing=1.0, stumble=state())
+    print_report(Console(width=100, color_system=None), report)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("failed: ")] == [
+        *(f"failed: {failure}" for failure in failures[:10]),
+        "failed: 2 more",
+    ]
+    assert "the task that fails on purpose ended as failed" in lines

@@ -9,6 +9,7 @@ import redis
 
 from devtools.servers import RedisServer
 from ltq.brokers.redis import RedisBroker
+from ltq.cli.doctor import _progress
 from ltq.message import Finish
 from ltq.state import Status
 from tests.cli.calls import call_ltq
@@ -119,3 +120,22 @@ async def test_memory_is_no_place_for_production() -> None:
     done = await call_ltq("doctor", "--broker-url", "memory://mine")
     assert done.code == 1
     assert "its tasks end with it" in done.out
+
+
+async def test_on_a_terminal_each_advice_is_below_its_finding(redis_url: str) -> None:
+    async with ltq_on_terminal("doctor", "--broker-url", redis_url) as terminal:
+        await terminal.end()
+    assert "-> " in terminal.text, "a server of the tests keeps nothing on disk"
+
+
+def test_how_many_keys_were_read_is_shown_on_a_terminal_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for is_terminal in (False, True):
+        monkeypatch.setattr("sys.stderr.isatty", lambda is_terminal=is_terminal: is_terminal)
+        show, erase = _progress(30_000)
+        for passed in (1, 10_000, 10_001, 20_000):
+            show(passed)
+        erase()
+    shown = "keys: 10000 of at most 30000\rkeys: 20000 of at most 30000"
+    assert capsys.readouterr().err == f"\r{shown}\r\x1b[K"
