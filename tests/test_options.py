@@ -41,6 +41,7 @@ DURATION_OR_ZERO = (
 )
 NAME = (["", " ", "a b", "ä", "a/b", "a\n", "{a}", "x" * 201, b"a", 5, None], "1 to 200 of")
 PRIORITY = (["", "urgent", "High", 0, 1, None, True, Priority.LOW], '"high" or "normal" or "low"')
+ON_FULL = (["drop", "Wait", "", 1, None, True], '"raise" or "wait"')
 RATES = [
     "",
     "10",
@@ -69,8 +70,12 @@ WRONG_TASK_OPTIONS: dict[str, tuple[list[Any], str]] = {
     "timeout": DURATION,
     "result_ttl": DURATION_OR_ZERO,
     "priority": PRIORITY,
+    "max_running": WHOLE,
     "max_pending": WHOLE,
     "max_deliveries": WHOLE,
+    "on_full": ON_FULL,
+    "full_timeout": DURATION_OR_ZERO,
+    "unique_for": DURATION,
 }
 WRONG_SEND_OPTIONS: dict[str, tuple[list[Any], str]] = {
     "id": NAME,
@@ -83,6 +88,9 @@ WRONG_SEND_OPTIONS: dict[str, tuple[list[Any], str]] = {
     "timeout": DURATION,
     "max_tries": WHOLE,
     "result_ttl": DURATION_OR_ZERO,
+    "on_full": ON_FULL,
+    "full_timeout": DURATION_OR_ZERO,
+    "unique_for": DURATION,
 }
 
 

@@ -317,3 +317,22 @@ class TestRuns:
         scheduler = Scheduler("memory://none")
         scheduler.start_background()
         await scheduler.stop()
+
+
+def test_it_shows_how_many_schedules_it_has() -> None:
+    scheduler, _ = make_scheduler()
+    assert repr(scheduler) == "<Scheduler: 1 schedules>"
+
+
+async def test_one_that_fails_in_the_background_says_so(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler, _ = make_scheduler()
+
+    async def fail(_: SchedulerLoop) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(SchedulerLoop, "_run", fail)
+    scheduler.start_background()
+    await eventually(lambda: "the scheduler failed" in caplog.messages)
+    await scheduler.stop()

@@ -21,6 +21,7 @@ from ltq.brokers.redis._doctor.survey import Server, survey_server
 from ltq.brokers.redis._scripts.calls import SCRIPTS
 from ltq.brokers.redis._scripts.texts import source
 from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.notifications import missing_flags
 from ltq.message import Finish
 from ltq.state import Status
 from tests.conformance.factories import QUEUE, publish, publish_many
@@ -314,3 +315,19 @@ class TestRights:
             assert {*found.denied} == {*expected.denied}
             assert (found.scripts, found.no_keys) == (expected.scripts, expected.no_keys)
             assert all(raw.pttl(key) > 0 for key in raw.scan_iter())
+
+
+def test_many_odd_keys_are_counted_and_a_few_are_named() -> None:
+    odd = OddKeys()
+    for number in range(12):
+        odd.add(b"ltq:odd%d" % number)
+    assert odd.count == 12
+    assert odd.examples == [f"ltq:odd{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "missing"),
+    [("", "Kghx"), ("KEA", ""), ("A", "K"), ("Kgx", "h"), ("Elmh", "Kgx")],
+)
+def test_what_a_servers_setting_lacks(flags: str, missing: str) -> None:
+    assert missing_flags(flags) == missing

@@ -1,12 +1,13 @@
 """Keys are lost: tasks get their place back, or a letter says what became of them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import redis
 
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._operations import repair
+from ltq.brokers.redis._operations import repair, sweep
 from ltq.brokers.redis._server import keys
 from ltq.errors import BrokerError
 from ltq.message import Delivery
@@ -198,3 +199,26 @@ class TestCopy:
             await broker.repair([QUEUE])
         assert client.llen(keys.ready("mail", QUEUE, 1)) == 1000
         assert client.keys("*copied*") == []
+
+
+async def test_a_list_of_namespaces_of_a_wrong_type_is_made_anew(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.set(keys.NAMESPACES, "a text")
+        async with RedisBroker(redis_url) as broker:
+            await publish(broker)
+            assert [queue.queue for queue in await broker.stats([QUEUE])] == [QUEUE]
+        assert client.smembers(keys.NAMESPACES) == {b"mail"}
+
+
+async def test_a_sweep_goes_on_until_nothing_is_left(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_SWEEP_TASKS", 2)
+    monkeypatch.setattr(sweep, "_SWEEP_CALLS", 3)
+    async with RedisBroker(redis_url) as broker:
+        await publish_many(broker, 9)
+        async with broker.consumer([QUEUE], lease=0.001) as consumer:
+            assert len(await broker.claim(consumer, 9)) == 9
+        await asyncio.sleep(0.005)
+        taken = [(await broker.sweep([QUEUE])).recovered for _ in range(3)]
+    assert taken == [6, 3, 0]

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -13,6 +14,7 @@ import ltq.testing
 from ltq.brokers.memory import broker as memory
 from ltq.state import Status
 from ltq.testing import Box, Clock, drain
+from ltq.testing.box import find_box
 from tests.testing.conftest import NOON, START
 
 
@@ -372,3 +374,15 @@ class TestSchedules:
 
 
 async def _nothing() -> None: ...
+
+
+async def test_one_whose_worker_cannot_begin_is_left_again(
+    worker: ltq.Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = worker.broker
+    monkeypatch.setattr(Box, "begin", AsyncMock(side_effect=ZeroDivisionError))
+    with pytest.raises(ZeroDivisionError):
+        async with ltq.testing.use(worker, running=True):
+            raise AssertionError("it was entered")
+    assert worker.broker is before
+    assert find_box(lambda _: True) is None

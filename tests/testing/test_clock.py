@@ -380,3 +380,7 @@ class TestRealThings:
         await again.send()
         with pytest.raises(RuntimeError, match="does not become idle"):
             await box.drain()
+
+
+def test_it_shows_the_moment() -> None:
+    assert repr(Clock(START)) == "<Clock 2030-01-01T12:00:00+00:00>"
