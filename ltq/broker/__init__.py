@@ -20,11 +20,11 @@ The rules are the same for every store (`ltq.testing.conformance` holds every br
 """
 
 from ltq.broker.base import Broker, BrokerSource
+from ltq.broker.consumer_config import DEFAULT_LEASE, ConsumerConfig
 from ltq.broker.feed import Feed
 from ltq.broker.findings import Finding, Severity, examine_queues, stands_still
 from ltq.broker.isolation import ClaimBudget, isolation_of
 from ltq.broker.roles import (
-    DEFAULT_LEASE,
     DEFAULT_SCAN,
     Claim,
     Consumer,
@@ -47,6 +47,7 @@ __all__ = [
     "Claim",
     "ClaimBudget",
     "Consumer",
+    "ConsumerConfig",
     "DeadLetters",
     "Diagnostics",
     "Feed",
