@@ -35,13 +35,14 @@ from ltq.broker.roles import (
     Settler,
     Watcher,
 )
-from ltq.broker.schedule_slots import ScheduleSlot, ScheduleStore, SlotReceipt
+from ltq.broker.schedule_slots import SLOT_AHEAD, ScheduleSlot, ScheduleStore, SlotReceipt
 from ltq.broker.schemes import redact
 from ltq.names import check_name, consumer_name, namespace_of, new_id
 
 __all__ = [
     "DEFAULT_LEASE",
     "DEFAULT_SCAN",
+    "SLOT_AHEAD",
     "Broker",
     "BrokerSource",
     "Claim",
