@@ -49,8 +49,8 @@ PARTS = {
         "events",
     },
     "_worker.executor": {
-        *("_worker.outcomes", "_worker.threads"),
-        *("context", "middleware", "options", "task", "_declared"),
+        *("_worker.observed", "_worker.outcomes", "_worker.threads"),
+        *("context", "middleware", "middleware._order", "options", "task", "_declared"),
     },
     "_worker.heartbeat": set[str](),
     "_worker.completer": set[str](),

@@ -28,6 +28,7 @@ from ltq.testing.conformance._worker.lifespan import (
     TestResource,
 )
 from ltq.testing.conformance._worker.max_running import TestMaxRunningInAWorker
+from ltq.testing.conformance._worker.observers import TestObserver, TestObservers
 from ltq.testing.conformance._worker.run import (
     TestBlockedLoop,
     TestCancelInAWorker,
@@ -81,6 +82,8 @@ __all__ = [
     "TestLifespanEnd",
     "TestLifespanStart",
     "TestMaxRunningInAWorker",
+    "TestObserver",
+    "TestObservers",
     "TestOutcomes",
     "TestProgressInAWorker",
     "TestRateInAWorker",
