@@ -276,12 +276,18 @@ async def schedules(scheduler: Scheduler, schedule: Schedule) -> None:
 
 
 async def middlewares(
-    middleware: Middleware, prometheus: Prometheus, message: Message[Repo], task: Task[[str], None]
+    middleware: Middleware,
+    observer: ltq.Observer,
+    prometheus: Prometheus,
+    message: Message[Repo],
+    task: Task[[str], None],
 ) -> None:
     """Middleware"""
     assert_type(middleware(message, task), AbstractAsyncContextManager[None])
     assert_type(middleware.on_send(message, task), None)
     assert_type(middleware.options, frozenset[str])
+    assert_type(observer.reports_to, object)
+    assert_type(observer(message, task), AbstractAsyncContextManager[None])
     async with prometheus.watch_queues(worker, every=5) as watched:
         assert_type(watched, None)
     assert_type(ltq.MaxTries(), ltq.MaxTries)
