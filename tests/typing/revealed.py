@@ -208,6 +208,7 @@ async def inside(context: Context, stored: Worker[Database]) -> None:
     assert_type(context.message, Message[Any])
     assert_type(context.is_over, bool)
     assert_type(await context.progress(1, total=10, note="a tenth"), None)
+    assert_type(context.progress_sync(1, total=10, note="a tenth"), None)
     assert_type(stored.resource, Database)
 
 

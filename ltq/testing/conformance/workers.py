@@ -29,10 +29,10 @@ from ltq.testing.conformance._worker.lifespan import (
 )
 from ltq.testing.conformance._worker.max_running import TestMaxRunningInAWorker
 from ltq.testing.conformance._worker.observers import TestObserver, TestObservers
+from ltq.testing.conformance._worker.progress import TestProgressInAWorker, TestProgressOfAThread
 from ltq.testing.conformance._worker.run import (
     TestBlockedLoop,
     TestCancelInAWorker,
-    TestProgressInAWorker,
     TestRateInAWorker,
     TestRun,
     TestShutdown,
@@ -86,6 +86,7 @@ __all__ = [
     "TestObservers",
     "TestOutcomes",
     "TestProgressInAWorker",
+    "TestProgressOfAThread",
     "TestRateInAWorker",
     "TestResource",
     "TestRun",
