@@ -13,6 +13,7 @@ from ltq.broker import BrokerSource
 from ltq.errors import ConfigurationError
 from ltq.events import EventStream
 from ltq.message import Envelope, Message, Published, lane_of
+from ltq.middleware._order import send_order
 from ltq.options import SendConfig, parse_task_options
 from ltq.task import SendHook, Task
 
@@ -61,7 +62,7 @@ class DeclaredTask(Task[P, R], Generic[P, R]):
         self._source = source
         self._codec = codec
         self._events = events
-        hooks: SendHooks[Task[..., Any]] = SendHooks(source, SendHook.on_send)
+        hooks: SendHooks[Task[..., Any]] = SendHooks(source, SendHook.on_send, send_order)
         self._envelopes = EnvelopeMaker(name, config, codec, hooks, SendConfig())
         self._send_options = {}
         self.__doc__ = fn.__doc__

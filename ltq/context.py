@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
 from ltq.broker import Settler
-from ltq.errors import BrokerError, ConfigurationError
+from ltq.errors import BrokerError, ConfigurationError, RunOverError
 from ltq.logger import running
 from ltq.message import Lease, Message
 from ltq.state import Progress
@@ -18,10 +19,25 @@ _WRITE_EVERY = 0.1
 """Seconds between two writes of one task's progress."""
 
 
+_handover = threading.Lock()
+"""Held for a moment while progress goes from one thread to another."""
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop of this thread, if one runs."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 class Context:
     """The run of a task, seen from inside the task."""
 
-    __slots__ = ("_is_over", "_latest", "_lease", "_lost", "_settler", "_writer", "message")
+    __slots__ = (
+        *("_is_announced", "_is_over", "_latest", "_lease", "_loop", "_lost", "_settler"),
+        *("_writer", "message"),
+    )
 
     def __init__(
         self,
@@ -35,8 +51,11 @@ class Context:
         self._lease = lease
         self._settler = settler
         self._lost = lost
+        self._loop = asyncio.get_running_loop()
         self._latest: Progress | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._is_announced = False
+        """Whether the event loop is about to look at what a thread reported."""
         self._is_over = False
 
     @property
@@ -66,12 +85,37 @@ class Context:
     async def progress(self, current: float, total: float | None = None, note: str = "") -> None:
         """Report progress, in the task's state and to everyone who watches it.
 
-        It is written at most 10 times a second; of faster calls only the last one counts.
+        It is written at most 10 times a second; of faster calls only the last one counts. A plain
+        `def` task calls `progress_sync`.
         """
-        self._latest = Progress(current, total, note)
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write())
+        with _handover:
+            self._latest = Progress(current, total, note)
+        if self._start_writing():
             await asyncio.sleep(0)
+
+    def progress_sync(self, current: float, total: float | None = None, note: str = "") -> None:
+        """`progress` for plain `def` tasks, and for other threads that a task starts.
+
+        It never blocks: the worker's event loop writes it, like `progress`. Raises `RunOverError`
+        if the run is over, so that its thread ends, and `ConfigurationError` in the event loop
+        itself, where `progress` is to be awaited.
+        """
+        if _running_loop() is self._loop:
+            raise ConfigurationError(
+                "progress_sync is for threads: use `await ltq.current().progress(...)` in the "
+                "worker's event loop"
+            )
+        if self._is_over:
+            raise self._over()
+        with _handover:
+            self._latest = Progress(current, total, note)
+            if self._is_announced:
+                return
+            self._is_announced = True
+        try:
+            self._loop.call_soon_threadsafe(self._take_over)
+        except RuntimeError:  # the loop is closed, and the worker with it
+            raise self._over() from None
 
     def close(self) -> None:
         """End the run: no more progress is written."""
@@ -79,9 +123,33 @@ class Context:
         if self._writer is not None:
             self._writer.cancel()
 
-    async def _write(self) -> None:
-        while self._latest is not None:
+    def _over(self) -> RunOverError:
+        return RunOverError(
+            f"the run of {self.task_name} {self.id} is over: it timed out, was cancelled, lost its "
+            "lease or was requeued"
+        )
+
+    def _take_over(self) -> None:
+        """Write what a thread has reported. Called in the event loop."""
+        with _handover:
+            self._is_announced = False
+        if not self._is_over:
+            self._start_writing()
+
+    def _start_writing(self) -> bool:
+        """Write the latest progress; return False if that is under way already."""
+        if self._writer is not None and not self._writer.done():
+            return False
+        self._writer = asyncio.create_task(self._write())
+        return True
+
+    def _next(self) -> Progress | None:
+        with _handover:
             progress, self._latest = self._latest, None
+        return progress
+
+    async def _write(self) -> None:
+        while (progress := self._next()) is not None:
             try:
                 if not await self._settler.progress(self._lease, progress):
                     self._lost(self._lease)

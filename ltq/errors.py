@@ -8,6 +8,7 @@ LtqError
 ├── ResultError                         a result that cannot travel, or is not as annotated
 ├── BrokerError                         the broker cannot be reached or refused the call
 ├── LifespanError                       a worker's lifespan raised an error: its cause
+├── RunOverError                        the worker has ended this run; raised in its thread
 ├── TaskNotFoundError (LookupError)     no such task: unknown id, or its result has expired
 ├── ResultTimeoutError (TimeoutError)   the wait ended before the task did
 ├── TaskError                           a task ended without completing; carries its state
@@ -71,6 +72,10 @@ class BrokerError(LtqError):
 
 class LifespanError(LtqError):
     """A worker's `lifespan` raised an error when it started or ended: see `__cause__`."""
+
+
+class RunOverError(LtqError):
+    """The worker has ended this run: timed out, cancelled, lost or requeued. A thread goes on."""
 
 
 class TaskNotFoundError(LtqError, LookupError):

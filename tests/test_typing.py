@@ -34,7 +34,7 @@ MARK = re.compile(r"# error(?: \(not (.+)\))?$")
 
 INTERNAL = {
     "Box": {"begin", "pause", "check", "has_threads", "task", "events"},
-    "Broker": {"feed", "fire"},
+    "Broker": {"feed", "fire", "open_consumer"},
     "Consumer": {"wait", "freed", "aclose"},
     "Context": {"close"},
     "Fault": {"take"},

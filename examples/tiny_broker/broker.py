@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from examples.tiny_broker.consumer import TinyConsumer
 from examples.tiny_broker.store import Store, step
@@ -12,6 +12,7 @@ from ltq.broker import (
     DEFAULT_LEASE,
     DEFAULT_SCAN,
     Broker,
+    ConsumerConfig,
     Feed,
     Finding,
     ScheduleSlot,
@@ -22,7 +23,7 @@ from ltq.broker import (
 )
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
-from ltq.options import Limit, Priority
+from ltq.options import Priority
 from ltq.state import Progress, QueueStats, Status, TaskState, WorkerInfo
 
 _stores: dict[str, Store] = {}
@@ -56,17 +57,8 @@ class TinyBroker(Broker):
     async def aclose(self) -> None:
         """There is nothing to close."""
 
-    def consumer(
-        self,
-        queues: Iterable[str],
-        *,
-        name: str | None = None,
-        lease: float = DEFAULT_LEASE,
-        limits: Mapping[str, Limit] | None = None,
-        revoked: Callable[[str], None] | None = None,
-        before_sweep: Callable[[], Awaitable[None]] | None = None,
-    ) -> "TinyConsumer":
-        return TinyConsumer(self._store, tuple(queues), name, lease, limits or {}, revoked)
+    def open_consumer(self, config: ConsumerConfig) -> TinyConsumer:
+        return TinyConsumer(self._store, config)
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         async with step(self._store) as now:

@@ -2,56 +2,45 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Self
 
 from examples.tiny_broker.store import Store, step
-from ltq.broker import Claim, ClaimBudget, consumer_name, namespace_of
-from ltq.options import Limit
+from ltq.broker import Claim, ClaimBudget, ConsumerConfig
 
 
 class TinyConsumer:
     """Claims tasks from a store."""
 
-    def __init__(
-        self,
-        store: Store,
-        lanes: tuple[str, ...],
-        name: str | None,
-        lease: float,
-        limits: Mapping[str, Limit],
-        revoked: Callable[[str], None] | None,
-    ) -> None:
-        self.name: str = name or consumer_name()
+    def __init__(self, store: Store, config: ConsumerConfig) -> None:
+        self.name: str = config.name
         self._store = store
-        self._lanes = lanes
-        self._lease = lease
-        self._limits = limits
-        self._revoked = revoked
+        self._config = config
         self._wakes: set[Callable[[], None]] = set()
         self._is_closed = False
 
     async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
+        config = self._config
         async with step(self._store) as now:
-            self._store.sweep(map(namespace_of, self._lanes), now)
+            self._store.sweep(config.namespaces, now)
             budget = ClaimBudget(limit, running, ignore_isolation)
             deliveries = []
-            for task in self._store.pick(self._lanes, self._limits, budget, now):
-                self._store.lend(task, self.name, self._lease, now)
-                if self._revoked is not None:
+            for task in self._store.pick(config.lanes, config.limits, budget, now):
+                self._store.lend(task, self.name, config.lease, now)
+                if config.revoked is not None:
                     loop = asyncio.get_running_loop()
-                    task.revoke = partial(_call_in, loop, self._revoked, task.envelope.id)
+                    task.revoke = partial(_call_in, loop, config.revoked, task.envelope.id)
                 deliveries.append(task.delivery())
-            due, starts = self._store.moments(self._lanes, self._limits, now)
+            due, starts = self._store.moments(config.lanes, config.limits, now)
             starts = [start for start in starts if start > now]
             due_in = max(0.0, min(due + starts) - now) if due + starts else None
             start_in = min(starts) - now if starts else None
             return Claim(deliveries, due_in, start_in, budget.refused)
 
     async def wait(self, timeout: float | None) -> bool:
-        loop = asyncio.get_running_loop()
+        config, loop = self._config, asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
         woken = asyncio.Event()
         wake = partial(_call_in, loop, woken.set)
@@ -62,7 +51,7 @@ class TinyConsumer:
                 with self._store.lock:
                     self._store.wakes.add(wake)
                     now = time.time()
-                    due, starts = self._store.moments(self._lanes, self._limits, now)
+                    due, starts = self._store.moments(config.lanes, config.limits, now)
                 if any(moment <= now for moment in due + starts):
                     return True
                 left = None if deadline is None else deadline - loop.time()

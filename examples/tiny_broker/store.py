@@ -17,7 +17,7 @@ from math import inf
 from msgspec import structs
 
 from examples.tiny_broker.task import Key, Task
-from ltq.broker import ClaimBudget, Feed, ScheduleSlot, SlotReceipt, namespace_of
+from ltq.broker import SLOT_AHEAD, ClaimBudget, Feed, ScheduleSlot, SlotReceipt, namespace_of
 from ltq.message import (
     DeadLetter,
     Envelope,
@@ -40,7 +40,9 @@ from ltq.options import (
 )
 from ltq.state import Status, TaskState
 
-_DAY = 86400.0
+_SLOT_TTL = 30 * 86400
+"""Seconds for which the last slot of a schedule is kept after its next one is due."""
+
 _RECHECK = 1.0
 """Seconds after which a lane is looked at again whose running tasks have to end first."""
 
@@ -330,7 +332,7 @@ class Store:
     def fire(self, slot: ScheduleSlot, now: float) -> SlotReceipt:
         key = (namespace_of(slot.queue), slot.schedule)
         kept = self._slots.get(key)
-        if kept is not None and (kept.due + 30 * _DAY <= now or kept.slot > now + _DAY):
+        if kept is not None and (kept.due + _SLOT_TTL <= now or kept.slot > now + SLOT_AHEAD):
             kept = None
         own = kept if kept is not None and kept.spec == slot.spec else None
         if slot.after is None:

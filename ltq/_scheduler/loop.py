@@ -9,7 +9,7 @@ from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.clock import Clock, Jitter, jittered
 from ltq._aio.service import Service
 from ltq._declared import DeclaredTask
-from ltq.broker import ScheduleSlot, ScheduleStore, SlotReceipt
+from ltq.broker import SLOT_AHEAD, ScheduleSlot, ScheduleStore, SlotReceipt
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
 from ltq.message import Envelope, Published
@@ -38,8 +38,6 @@ _RECONNECT = 0.2, 5.0
 _WARN_EVERY = 30.0
 """Seconds between two warnings about the same trouble."""
 
-_DAY = 86400
-
 
 class _QueueFullError(Exception):
     """There is no room for the task of a slot."""
@@ -63,7 +61,7 @@ class _Entry:
         """When to attend to it again, by the broker's clock."""
         if self._retry_at is not None:
             return min(self._retry_at, now + _RETRY[1])
-        if self.last is None or self.last > now + _DAY:
+        if self.last is None or self.last > now + SLOT_AHEAD:
             return now
         if self._next is None or self._next[0] != self.last:
             self._next = self.last, self.schedule.next(self.last)
@@ -140,7 +138,9 @@ class SchedulerLoop(Service):
 
     async def _fire_due(self, entry: _Entry, now: float) -> None:
         """Fire the slots of a schedule that are due, and skip those that it is not to make up."""
-        if entry.last is None or entry.last > now + _DAY:  # not known, or set by a wrong clock
+        if (
+            entry.last is None or entry.last > now + SLOT_AHEAD
+        ):  # not known, or set by a wrong clock
             entry.last = await self._skip_to(entry, None, int(now))
         grace = GRACE if entry.was_up_to_date else GRACE_AT_START
         due = entry.schedule.due(entry.last, now, grace)

@@ -48,14 +48,21 @@ class HookSource(Protocol[T_co]):
 class SendHooks(Generic[T]):
     """The `on_send` methods of a worker's middleware. The middleware may change at any time.
 
-    `idle` is the `on_send` that does nothing: middleware that inherits it is not called.
+    `idle` is the `on_send` that does nothing: middleware that inherits it is not called. `order`
+    puts middleware into the order in which it is called.
     """
 
-    __slots__ = ("_active", "_idle", "_known", "_source")
+    __slots__ = ("_active", "_idle", "_known", "_order", "_source")
 
-    def __init__(self, source: HookSource[Hook[T]], idle: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        source: HookSource[Hook[T]],
+        idle: Callable[..., None],
+        order: Callable[[Sequence[Hook[T]]], Sequence[Hook[T]]] = list,
+    ) -> None:
         self._source = source
         self._idle = idle
+        self._order = order
         self._known: Sequence[Hook[T]] = ()
         self._active: Sequence[Hook[T]] = ()
 
@@ -63,7 +70,9 @@ class SendHooks(Generic[T]):
         """The middleware with an `on_send` of its own, in order."""
         middlewares = self._source.middlewares
         if self._known != middlewares:
-            self._active = [one for one in middlewares if type(one).on_send is not self._idle]
+            self._active = [
+                one for one in self._order(middlewares) if type(one).on_send is not self._idle
+            ]
             self._known = list(middlewares)
         return self._active
 

@@ -4,26 +4,29 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ltq._declared import DeclaredTask
+from ltq._worker.observed import Observation
 from ltq._worker.outcomes import broken, completed, decode_ctx, failed, rejected, unknown
 from ltq._worker.protocols import CancelReason, RunListener
 from ltq._worker.threads import ThreadCalls
 from ltq.broker import Settler
 from ltq.context import Context, enter, leave
-from ltq.errors import DecodeError
-from ltq.message import Delivery, Failure, Message, Outcome, Requeue
+from ltq.errors import DecodeError, RejectError
+from ltq.message import Delivery, Failure, Lease, Message, Outcome, Requeue
 from ltq.middleware import Middleware
+from ltq.middleware._order import run_order
 from ltq.options import SendConfig
 from ltq.task import Task
 
 logger = logging.getLogger("ltq.worker")
 
 _MIDDLEWARE_GRACE = 1.0
-"""Seconds after a task's deadline at which its middleware is cancelled as well."""
+"""Seconds after a task's deadline at which its middleware is cancelled as well; and seconds that
+each observer has then."""
 
 _NO_OPTIONS = SendConfig()
 
@@ -34,14 +37,24 @@ class _Route:
     def __init__(self, task: Task[..., Any], middlewares: Sequence[Middleware]) -> None:
         self.task = task
         self.codec = DeclaredTask.of(task).codec
-        self._all = list(middlewares)
-        self._declared = [m for m in middlewares if not m.options or m.options & {*task.options}]
+        observers, self._all = run_order(middlewares)
+        declared = {*task.options}
+        self.observers = [m for m in observers if not m.options or m.options & declared]
+        self._declared = [m for m in self._all if not m.options or m.options & declared]
 
     def chain(self, options: SendConfig) -> Sequence[Middleware]:
         """The middleware that applies to a message with these options."""
         if options.max_tries is None:
             return self._declared
         return [m for m in self._all if m in self._declared or "max_tries" in m.options]
+
+
+class _End(NamedTuple):
+    """How a run ended."""
+
+    outcome: Outcome
+    error: BaseException | None
+    """What it ended with; None if it completed."""
 
 
 class Executor:
@@ -81,15 +94,59 @@ class Executor:
         route = self._routes.get(delivery.task_name)
         if route is None:
             return unknown(delivery)
-        task = route.task
-        try:
-            args, kwargs = route.codec.decode_call(delivery.body)
-            message = _message(delivery, args, kwargs)
-        except (DecodeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            logger.warning("%s %s cannot be decoded: %s", task.name, delivery.lease.id, error)
-            return rejected(task, delivery, Failure("DecodeError", f"cannot be decoded: {error}"))
+        message, unreadable = _message(route, delivery)
         context = Context(message, delivery.lease, self._settler, self._listener.lease_lost)
         enter(context)
+        try:
+            if route.observers:
+                return await self._observed(route, delivery, message, unreadable)
+            return (await self._attempt(route, delivery, message, unreadable)).outcome
+        finally:
+            context.close()
+            leave()
+
+    async def _observed(
+        self,
+        route: _Route,
+        delivery: Delivery,
+        message: Message[Any],
+        unreadable: RejectError | None,
+    ) -> Outcome:
+        """Run a delivery with its observers around it, which see how it ended in the end."""
+        patience = None if delivery.timeout is None else _MIDDLEWARE_GRACE
+        observation = Observation(route.observers, patience)
+        try:
+            await observation.begin(message, route.task)
+            end = await self._attempt(route, delivery, message, unreadable)
+        except BaseException as error:
+            await observation.end(message, self._seen(delivery.lease, error))
+            raise
+        await observation.end(message, self._seen(delivery.lease, end.error))
+        return end.outcome
+
+    def _seen(self, lease: Lease, error: BaseException | None) -> BaseException | None:
+        """What observers see of a run that ended with this error, or with a result."""
+        reason = self._listener.cancel_reason(lease)
+        if reason in (CancelReason.REVOKED, CancelReason.LOST):
+            return asyncio.CancelledError()  # whatever it still returned does not count
+        is_cut = reason is not None or self._listener.is_cancelled
+        if isinstance(error, asyncio.CancelledError) and not is_cut:
+            return RuntimeError("cancelled by something other than its worker")
+        return error
+
+    async def _attempt(
+        self,
+        route: _Route,
+        delivery: Delivery,
+        message: Message[Any],
+        unreadable: RejectError | None,
+    ) -> _End:
+        """Run a delivery through its middleware, and decide its outcome."""
+        task = route.task
+        if unreadable is not None:
+            logger.warning("%s %s %s", task.name, message.id, unreadable)
+            outcome = rejected(task, delivery, Failure("DecodeError", str(unreadable)))
+            return _End(outcome, unreadable)
         is_loud = logger.isEnabledFor(logging.DEBUG)
         if is_loud:
             logger.debug("%s %s begins, attempt %d", task.name, message.id, message.tries + 1)
@@ -97,15 +154,12 @@ class Executor:
             result = await self._call(route, message, delivery.timeout)
             encoded = route.codec.encode_result(result)
         except SystemExit as error:  # it ends the run, not the worker
-            return broken(task, delivery, error)
+            return _End(broken(task, delivery, error), error)
         except Exception as error:
-            return failed(task, delivery, message, error)
-        finally:
-            context.close()
-            leave()
+            return _End(failed(task, delivery, message, error), error)
         if is_loud:
             logger.debug("%s %s completed", task.name, message.id)
-        return completed(task, delivery, encoded)
+        return _End(completed(task, delivery, encoded), None)
 
     async def _call(self, route: _Route, message: Message[Any], timeout: float | None) -> Any:
         chain = route.chain(message.options)
@@ -161,12 +215,21 @@ class Executor:
         return await self._threads.call(task.fn, message.args, message.kwargs)
 
 
-def _message(delivery: Delivery, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Message[Any]:
-    return Message(
+def _message(route: _Route, delivery: Delivery) -> tuple[Message[Any], RejectError | None]:
+    """The message of a delivery. If it cannot be decoded, one without arguments and the error."""
+    ctx: dict[str, Any] = {}
+    try:
+        args, kwargs = route.codec.decode_call(delivery.body)
+        ctx, unreadable = decode_ctx(delivery), None
+    except (DecodeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        args, kwargs = (), {}
+        unreadable = RejectError(f"cannot be decoded: {error}")
+        unreadable.__cause__ = error
+    message = Message(
         args,
         kwargs,
         delivery.task_name,
-        decode_ctx(delivery),
+        ctx,
         delivery.lease.id,
         _NO_OPTIONS
         if delivery.max_tries is None and delivery.result_ttl is None
@@ -175,3 +238,4 @@ def _message(delivery: Delivery, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         delivery.enqueue_time,
         delivery.dequeue_time,
     )
+    return message, unreadable

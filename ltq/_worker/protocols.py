@@ -104,7 +104,11 @@ class LeaseListener(Protocol):
 
 
 class RunListener(LeaseListener, Protocol):
-    """What all parts of a worker tell the run they belong to."""
+    """What all parts of a worker tell the run they belong to, and ask it."""
+
+    def cancel_reason(self, lease: Lease) -> CancelReason | None:
+        """Why the worker has cancelled the run of a lease; None if it has not."""
+        ...
 
     @property
     def is_cancelled(self) -> bool:

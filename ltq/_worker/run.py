@@ -162,6 +162,10 @@ class WorkerRun:
             else f"{delivery.task_name} {delivery.lease.id}",
         )
 
+    def cancel_reason(self, lease: Lease) -> CancelReason | None:
+        """Why a run was cancelled; None if it was not."""
+        return self._pool.cancel_reason(lease)
+
     async def before_sweep(self) -> None:
         """After an outage, renew held leases before a sweep takes them for a dead worker's."""
         if self._heartbeat.is_late():

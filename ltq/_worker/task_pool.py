@@ -117,6 +117,11 @@ class TaskPool:
             self._cancel(run, reason)
         return True
 
+    def cancel_reason(self, lease: Lease) -> CancelReason | None:
+        """Why a run was cancelled; None if it was not."""
+        run = self._running.get(lease)
+        return None if run is None else run.cancel_reason
+
     def cancel_id(self, task_id: str, reason: CancelReason) -> None:
         """Cancel all deliveries of a task."""
         for lease in [*self._running, *self._leftover]:

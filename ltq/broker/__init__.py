@@ -20,11 +20,11 @@ The rules are the same for every store (`ltq.testing.conformance` holds every br
 """
 
 from ltq.broker.base import Broker, BrokerSource
+from ltq.broker.consumer_config import DEFAULT_LEASE, ConsumerConfig
 from ltq.broker.feed import Feed
 from ltq.broker.findings import Finding, Severity, examine_queues, stands_still
 from ltq.broker.isolation import ClaimBudget, isolation_of
 from ltq.broker.roles import (
-    DEFAULT_LEASE,
     DEFAULT_SCAN,
     Claim,
     Consumer,
@@ -35,18 +35,20 @@ from ltq.broker.roles import (
     Settler,
     Watcher,
 )
-from ltq.broker.schedule_slots import ScheduleSlot, ScheduleStore, SlotReceipt
+from ltq.broker.schedule_slots import SLOT_AHEAD, ScheduleSlot, ScheduleStore, SlotReceipt
 from ltq.broker.schemes import redact
 from ltq.names import check_name, consumer_name, namespace_of, new_id
 
 __all__ = [
     "DEFAULT_LEASE",
     "DEFAULT_SCAN",
+    "SLOT_AHEAD",
     "Broker",
     "BrokerSource",
     "Claim",
     "ClaimBudget",
     "Consumer",
+    "ConsumerConfig",
     "DeadLetters",
     "Diagnostics",
     "Feed",

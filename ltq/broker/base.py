@@ -5,9 +5,9 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from typing import Protocol, Self
 
+from ltq.broker.consumer_config import DEFAULT_LEASE, ConsumerConfig
 from ltq.broker.feed import Following
 from ltq.broker.roles import (
-    DEFAULT_LEASE,
     Consumer,
     DeadLetters,
     Diagnostics,
@@ -26,6 +26,7 @@ from ltq.message import (
     Receipt,
     Requeue,
 )
+from ltq.names import consumer_name
 from ltq.options import DEFAULT_RESULT_TTL, Limit
 from ltq.state import Status, TaskState
 
@@ -74,7 +75,6 @@ class Broker(Publisher, Settler, Watcher, Inspector, Diagnostics, DeadLetters, S
         """Settings of the store that may lose tasks, as texts. Workers log them at their start."""
         return []
 
-    @abstractmethod
     def consumer(
         self,
         queues: Iterable[str],
@@ -92,6 +92,19 @@ class Broker(Publisher, Settler, Watcher, Inspector, Diagnostics, DeadLetters, S
         while the consumer holds it. `before_sweep` is awaited before a claim takes back the tasks
         of dead consumers, so that a consumer can renew its own leases after an outage.
         """
+        config = ConsumerConfig(
+            lanes=tuple(queues),
+            name=name or consumer_name(),
+            lease=lease,
+            limits=dict(limits or {}),
+            revoked=revoked,
+            before_sweep=before_sweep,
+        )
+        return self.open_consumer(config)
+
+    @abstractmethod
+    def open_consumer(self, config: ConsumerConfig) -> Consumer:
+        """The consumer that `consumer` describes."""
 
     @abstractmethod
     async def aclose(self) -> None:

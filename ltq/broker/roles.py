@@ -5,6 +5,7 @@ from typing import Protocol, Self
 
 import msgspec
 
+from ltq.broker.consumer_config import DEFAULT_LEASE
 from ltq.broker.feed import Feed
 from ltq.broker.findings import Finding
 from ltq.message import (
@@ -18,9 +19,6 @@ from ltq.message import (
     Swept,
 )
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
-
-DEFAULT_LEASE = 15.0
-"""Seconds that a claim holds without a heartbeat."""
 
 DEFAULT_SCAN = 200_000
 """Entries of a store that `examine` reads by default, which takes a few seconds."""

@@ -6,6 +6,9 @@ import msgspec
 
 from ltq.message import Envelope, Published
 
+SLOT_AHEAD = 86400
+"""Seconds that a kept slot may lie in the future. If it is further ahead, a clock was wrong."""
+
 
 class ScheduleSlot(msgspec.Struct, frozen=True, kw_only=True):
     """One slot of a schedule. Slots are whole Unix seconds."""

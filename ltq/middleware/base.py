@@ -1,5 +1,6 @@
 """The base of all middleware."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
@@ -48,7 +49,8 @@ class Ending(StrEnum):
 
     COMPLETED = "completed"
     FAILED = "failed"
-    """It raised an error. Inside `MaxTries`, which may retry the task, every error counts."""
+    """It raised an error. Within `MaxTries`, which may retry the task, every error counts; an
+    `Observer` is never within it."""
     RETRIED = "retried"
     REJECTED = "rejected"
     CANCELLED = "cancelled"
@@ -63,5 +65,5 @@ def ending_of(error: BaseException | None) -> Ending:
         return Ending.RETRIED
     if isinstance(error, RejectError):
         return Ending.REJECTED
-    # A SystemExit is a failure of the run. Anything else that is not an Exception cancels it.
-    return Ending.FAILED if isinstance(error, Exception | SystemExit) else Ending.CANCELLED
+    # Whatever else a run raises, a SystemExit or an exception of any other class, is its failure.
+    return Ending.CANCELLED if isinstance(error, asyncio.CancelledError) else Ending.FAILED

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ltq.errors import ConfigurationError, SignalError
 from ltq.message import Message
-from ltq.middleware.base import Ending, Middleware, ending_of
+from ltq.middleware.base import Ending, ending_of
+from ltq.middleware.observer import Observer
 from ltq.task import Task
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ _SCOPE = "ltq"
 """The instrumentation scope of the spans."""
 
 
-class OpenTelemetry(Middleware):
+class OpenTelemetry(Observer):
     """Makes a span for each send, and a linked span for each run; needs `ltq[opentelemetry]`.
 
     Names and attributes follow OpenTelemetry's semantic conventions for messaging, with
@@ -29,8 +30,8 @@ class OpenTelemetry(Middleware):
     to that of the send. It is also its child, unless the worker runs inside a span, which is the
     parent then. With `parent=False` each run begins a trace of its own.
 
-    Put it first, so that it sees how a run really ended. Raises `ConfigurationError` if
-    opentelemetry-api is missing.
+    It is an `Observer`: wherever it is registered, the span of a run is around all other
+    middleware. Raises `ConfigurationError` if opentelemetry-api is missing.
     """
 
     def __init__(
@@ -43,8 +44,16 @@ class OpenTelemetry(Middleware):
                 "the OpenTelemetry middleware needs opentelemetry-api: "
                 "pip install 'ltq[opentelemetry]'"
             ) from None
+        self._provider = tracer_provider
         self._tracer = trace.get_tracer(_SCOPE, tracer_provider=tracer_provider)
         self._parent = parent
+
+    @property
+    def reports_to(self) -> object:
+        """The provider of its tracer."""
+        from opentelemetry import trace
+
+        return self._provider or trace.get_tracer_provider()
 
     def on_send(self, message: Message[Any], task: Task[..., Any]) -> None:
         """Record a span for the message, and put its context into `message.ctx`."""

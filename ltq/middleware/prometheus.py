@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ltq.broker import Broker
 from ltq.errors import ConfigurationError
 from ltq.message import Message
-from ltq.middleware.base import Middleware, ending_of
+from ltq.middleware.base import ending_of
+from ltq.middleware.observer import Observer
 from ltq.options import Seconds, seconds
 from ltq.task import Task
 
@@ -41,7 +42,7 @@ class HasQueues(Protocol):
         ...
 
 
-class Prometheus(Middleware):
+class Prometheus(Observer):
     """Counts sends and runs, and times them; needs the extra `ltq[prometheus]`.
 
     - `ltq_sends_total{task}`: messages handed to the broker, whether or not it took them
@@ -58,8 +59,8 @@ class Prometheus(Middleware):
     default one of prometheus-client; middleware with the same registry shares them. `ltq run
     --metrics-port` serves them and watches the queues.
 
-    Put it first, so that it sees how a run really ended. A run that does not reach the middleware,
-    because its message cannot be decoded or its task is unknown, is not counted. Raises
+    It is an `Observer`: wherever it is registered, each run is counted once, as it ended in the
+    end. A message of a task that the worker does not know is not counted. Raises
     `ConfigurationError` if prometheus-client is missing.
     """
 
@@ -73,6 +74,11 @@ class Prometheus(Middleware):
         self.registry: CollectorRegistry = REGISTRY if registry is None else registry
         """The registry of the metrics."""
         self._metrics = _metrics_in(self.registry)
+
+    @property
+    def reports_to(self) -> object:
+        """The registry."""
+        return self.registry
 
     def on_send(self, message: Message[Any], task: Task[..., Any]) -> None:
         """Count the send."""

@@ -5,13 +5,14 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
-from ltq.errors import ConfigurationError, ExhaustedError, SignalError
+from ltq.errors import ConfigurationError, ExhaustedError
 from ltq.message import Message
-from ltq.middleware.base import Middleware
+from ltq.middleware.base import Ending, ending_of
+from ltq.middleware.observer import Observer
 from ltq.task import Task
 
 
-class Sentry(Middleware):
+class Sentry(Observer):
     """Reports what tasks raise to Sentry; needs the extra `ltq[sentry]`.
 
     `dsn` and further options are those of `sentry_sdk.init`. Each run has its own isolation scope
@@ -19,8 +20,8 @@ class Sentry(Middleware):
     or logs has them too. Signals (`RetryError`, `RejectError`) are not reported; for an
     `ExhaustedError`, its cause is.
 
-    Put it first, before `MaxTries`: after it, Sentry would get a report of each failed try. Raises
-    `ConfigurationError` if sentry-sdk is missing.
+    It is an `Observer`: wherever it is registered, a task that is retried is not reported before it
+    has failed for good. Raises `ConfigurationError` if sentry-sdk is missing.
     """
 
     def __init__(self, dsn: str, **options: Any) -> None:
@@ -32,6 +33,11 @@ class Sentry(Middleware):
             ) from None
         self._sdk.init(dsn=dsn, **options)
 
+    @property
+    def reports_to(self) -> object:
+        """The SDK, which has one client in a process."""
+        return self._sdk
+
     @asynccontextmanager
     async def __call__(self, message: Message[Any], task: Task[..., Any]) -> AsyncIterator[None]:
         """Report an error, with tags for the task, its id and the attempt, and raise it again."""
@@ -41,11 +47,8 @@ class Sentry(Middleware):
             scope.set_tag("ltq.attempt", str(message.tries + 1))
             try:
                 yield
-            except ExhaustedError as error:
-                self._sdk.capture_exception(error.__cause__ or error)
-                raise
-            except SignalError:
-                raise
-            except Exception as error:
-                self._sdk.capture_exception(error)
+            except BaseException as error:
+                if ending_of(error) is Ending.FAILED:
+                    cause = error.__cause__ if isinstance(error, ExhaustedError) else None
+                    self._sdk.capture_exception(cause or error)
                 raise

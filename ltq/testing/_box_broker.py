@@ -1,19 +1,18 @@
 """The broker of a box: it is in memory, records what was sent, and renews its workers' leases."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import count
 from threading import current_thread, main_thread
 from typing import Self
 
 from ltq._aio.clock import Clock
-from ltq.broker import DEFAULT_LEASE, Claim, Consumer
+from ltq.broker import Claim, Consumer, ConsumerConfig
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Lease, Outcome, Published, Receipt
-from ltq.options import Limit
 from ltq.testing._loops import WORLD
 from ltq.testing.flaky import FlakyBroker
 
@@ -81,27 +80,11 @@ class BoxBroker(FlakyBroker):
         """Awaited before each send by the test itself, in an event loop of the main thread."""
         self._held: dict[Lease, float] = {}
 
-    def consumer(
-        self,
-        queues: Iterable[str],
-        *,
-        name: str | None = None,
-        lease: float = DEFAULT_LEASE,
-        limits: Mapping[str, Limit] | None = None,
-        revoked: Callable[[str], None] | None = None,
-        before_sweep: Callable[[], Awaitable[None]] | None = None,
-    ) -> Consumer:
-        consumer = super().consumer(
-            queues,
-            name=name,
-            lease=lease,
-            limits=limits,
-            revoked=revoked,
-            before_sweep=before_sweep,
-        )
+    def open_consumer(self, config: ConsumerConfig) -> Consumer:
+        consumer = super().open_consumer(config)
         if self.gate is None or WORLD.get() is None:
             return consumer
-        return _BoxConsumer(consumer, self, self.gate, lease)
+        return _BoxConsumer(consumer, self, self.gate, config.lease)
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         is_test = WORLD.get() is None and current_thread() is main_thread()

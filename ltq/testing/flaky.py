@@ -1,15 +1,15 @@
 """A broker that fails on demand."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Self
 
-from ltq.broker import DEFAULT_LEASE, DEFAULT_SCAN, Broker, Claim, Consumer, Finding
+from ltq.broker import DEFAULT_LEASE, DEFAULT_SCAN, Broker, Claim, Consumer, ConsumerConfig, Finding
 from ltq.broker.feed import Feed
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
-from ltq.options import Limit, Seconds
+from ltq.options import Seconds
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 from ltq.testing.faults import Calls, Fault, Faults
 
@@ -80,25 +80,8 @@ class FlakyBroker(Broker):
     async def aclose(self) -> None:
         await self._broker.aclose()
 
-    def consumer(
-        self,
-        queues: Iterable[str],
-        *,
-        name: str | None = None,
-        lease: float = DEFAULT_LEASE,
-        limits: Mapping[str, Limit] | None = None,
-        revoked: Callable[[str], None] | None = None,
-        before_sweep: Callable[[], Awaitable[None]] | None = None,
-    ) -> Consumer:
-        consumer = self._broker.consumer(
-            queues,
-            name=name,
-            lease=lease,
-            limits=limits,
-            revoked=revoked,
-            before_sweep=before_sweep,
-        )
-        return FlakyConsumer(consumer, self._faults)
+    def open_consumer(self, config: ConsumerConfig) -> Consumer:
+        return FlakyConsumer(self._broker.open_consumer(config), self._faults)
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         return await self._faults.call("send", lambda: self._broker.publish(envelopes))

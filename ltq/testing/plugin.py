@@ -36,7 +36,7 @@ def ltq_box(request: pytest.FixtureRequest, ltq_targets: Sequence[Target]) -> It
     for marker in reversed(markers):  # the nearest marker wins
         targets = list(marker.args) or targets
         options |= marker.kwargs
-    with use(*targets, **options) as box:  # type: ignore[arg-type]
+    with use(*targets, **options) as box:  # type: ignore[arg-type]  # `use` checks them
         yield box
 
 

@@ -104,7 +104,7 @@ class TestReports:
         assert recorder.reports == [("ValueError", tags)]
 
     @pytest.mark.parametrize(
-        "error", [RetryError(), RejectError("a duplicate"), KeyboardInterrupt()], ids=repr
+        "error", [RetryError(), RejectError("a duplicate"), asyncio.CancelledError()], ids=repr
     )
     async def test_a_signal_is_not(
         self, sentry: Sentry, recorder: Recorder, error: BaseException
@@ -112,6 +112,14 @@ class TestReports:
         with pytest.raises(type(error)):
             await fail(sentry, error)
         assert recorder.events == []
+
+    @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
+    async def test_what_would_end_the_process_is(
+        self, sentry: Sentry, recorder: Recorder, error: BaseException
+    ) -> None:
+        with pytest.raises(type(error)):
+            await fail(sentry, error)
+        assert [kind for kind, _ in recorder.reports] == [type(error).__name__]
 
     @pytest.mark.parametrize(
         ("error", "kind"),

@@ -10,8 +10,7 @@ import redis
 
 from ltq import Worker
 from ltq._aio.clock import system_clock
-from ltq.broker import Broker, Claim, ClaimBudget
-from ltq.brokers._rules.claim import ConsumerConfig
+from ltq.broker import Broker, Claim, ClaimBudget, ConsumerConfig
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.memory._store import MemoryStore
 from ltq.brokers.redis import RedisBroker

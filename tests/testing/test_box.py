@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
@@ -386,3 +387,34 @@ async def test_one_whose_worker_cannot_begin_is_left_again(
             raise AssertionError("it was entered")
     assert worker.broker is before
     assert find_box(lambda _: True) is None
+
+
+class TestProgress:
+    async def test_a_thread_reports_it_too(self, worker: ltq.Worker) -> None:
+        goes_on, seen = threading.Event(), list[ltq.Progress]()
+
+        @worker.task
+        def walk() -> str:
+            ltq.current().progress_sync(1, 2, "half")
+            assert goes_on.wait(10)
+            return "there"
+
+        async with ltq.testing.use(worker, running=True):
+            async for state in (await walk.send()).watch():
+                if state.progress is not None:
+                    seen.append(state.progress)
+                    goes_on.set()
+        assert seen == [ltq.Progress(1, 2, "half")]
+        assert state.result == "there"
+
+    async def test_a_thread_that_only_reports_ends_in_a_drain(
+        self, worker: ltq.Worker, box: Box
+    ) -> None:
+        @worker.task
+        def walk() -> str:
+            for number in range(1000):
+                ltq.current().progress_sync(number, 1000)
+            return "there"
+
+        await walk.send()
+        assert [state.result for state in await box.drain()] == ["there"]

@@ -167,6 +167,8 @@ async def inside_a_task(context: Context) -> None:
     await context.progress("half")  # error
     await context.progress(1, total="10")  # error
     await context.progress(1, 10, 5)  # error
+    context.progress_sync("half")  # error
+    await context.progress_sync(1)  # error
     context.attempt = 2  # error
     context.message.args = ()  # error
     context.retry()  # error

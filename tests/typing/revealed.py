@@ -208,6 +208,7 @@ async def inside(context: Context, stored: Worker[Database]) -> None:
     assert_type(context.message, Message[Any])
     assert_type(context.is_over, bool)
     assert_type(await context.progress(1, total=10, note="a tenth"), None)
+    assert_type(context.progress_sync(1, total=10, note="a tenth"), None)
     assert_type(stored.resource, Database)
 
 
@@ -276,12 +277,18 @@ async def schedules(scheduler: Scheduler, schedule: Schedule) -> None:
 
 
 async def middlewares(
-    middleware: Middleware, prometheus: Prometheus, message: Message[Repo], task: Task[[str], None]
+    middleware: Middleware,
+    observer: ltq.Observer,
+    prometheus: Prometheus,
+    message: Message[Repo],
+    task: Task[[str], None],
 ) -> None:
     """Middleware"""
     assert_type(middleware(message, task), AbstractAsyncContextManager[None])
     assert_type(middleware.on_send(message, task), None)
     assert_type(middleware.options, frozenset[str])
+    assert_type(observer.reports_to, object)
+    assert_type(observer(message, task), AbstractAsyncContextManager[None])
     async with prometheus.watch_queues(worker, every=5) as watched:
         assert_type(watched, None)
     assert_type(ltq.MaxTries(), ltq.MaxTries)

@@ -57,6 +57,9 @@ class Listener:
 
     is_cancelled = False
 
+    def cancel_reason(self, lease: Lease) -> CancelReason | None:
+        return None
+
     def lease_lost(self, lease: Lease) -> None: ...
 
     def task_revoked(self, task_id: str) -> None: ...

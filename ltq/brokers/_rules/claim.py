@@ -4,33 +4,16 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ltq.broker import Claim, ClaimBudget
+from ltq.broker import Claim, ClaimBudget, ConsumerConfig
 from ltq.brokers._rules.limits import next_start, spend
 from ltq.brokers._rules.places import Lane, Places
 from ltq.brokers._rules.record import Record
 from ltq.brokers._rules.sweep import sweep
 from ltq.message import Delivery
-from ltq.names import namespace_of
 from ltq.options import Limit, Priority
 from ltq.state import Status
 
 NO_LIMIT = Limit()
-
-
-class ConsumerConfig:
-    """A consumer: its name, the lanes it serves, and their limits."""
-
-    def __init__(
-        self, name: str, lanes: Iterable[str], *, lease: float, limits: Mapping[str, Limit]
-    ) -> None:
-        self.name = name
-        self.lease = lease
-        """Seconds that a claim holds without a heartbeat."""
-        self.limits: dict[str, Limit] = dict(limits)
-        self.lanes: dict[str, list[str]] = {}
-        """The lanes that it serves, by namespace."""
-        for lane in dict.fromkeys(lanes):
-            self.lanes.setdefault(namespace_of(lane), []).append(lane)
 
 
 Namespaces = Mapping[str, Places]
@@ -74,7 +57,7 @@ def _served_lanes(namespaces: Namespaces, consumer: ConsumerConfig) -> list[_Ser
     return [
         _ServedLane(places, lane, consumer.limits.get(lane.name, NO_LIMIT))
         for namespace, places in namespaces.items()
-        for lane in places.lanes.get(consumer.lanes[namespace])
+        for lane in places.lanes.get(consumer.namespaces[namespace])
     ]
 
 

@@ -31,9 +31,6 @@ SLOT_TTL = 30 * 86400
 SLOT_OWNED = 60
 """Seconds after a slot is due for which the schedule still belongs to the spec that is kept."""
 
-SLOT_AHEAD = 86400
-"""Seconds that a kept slot may lie in the future. If it is further ahead, a clock was wrong."""
-
 KILLED_ONCE = "killed its worker once"
 """The error of a task that is buried after the first death of a worker."""
 

@@ -1,7 +1,7 @@
 """Slots of schedules: each is fired once, by the first scheduler that asks."""
 
-from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
-from ltq.brokers._rules.constants import SLOT_AHEAD, SLOT_OWNED, SLOT_TTL
+from ltq.broker.schedule_slots import SLOT_AHEAD, ScheduleSlot, SlotReceipt
+from ltq.brokers._rules.constants import SLOT_OWNED, SLOT_TTL
 from ltq.brokers._rules.places import KeptSlot, Places
 from ltq.brokers._rules.publish import publish_one
 from ltq.message import Published

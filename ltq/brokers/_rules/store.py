@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from ltq.broker import Claim, ClaimBudget
+from ltq.broker import Claim, ClaimBudget, ConsumerConfig
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.brokers._rules import (
     cancel,
@@ -18,7 +18,7 @@ from ltq.brokers._rules import (
     stats,
     sweep,
 )
-from ltq.brokers._rules.claim import ConsumerConfig, Namespaces
+from ltq.brokers._rules.claim import Namespaces
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.retention import forget_expired
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
@@ -172,7 +172,7 @@ class Store(ABC):
         return [self._seen(namespace, now) for namespace in self._namespaces()]
 
     def _served(self, consumer: ConsumerConfig, now: float) -> Namespaces:
-        return {namespace: self._open(namespace, now) for namespace in consumer.lanes}
+        return {namespace: self._open(namespace, now) for namespace in consumer.namespaces}
 
     def _in_order(
         self,

@@ -1,27 +1,22 @@
 """A consumer of a memory broker's store."""
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 from typing import Self
 
 from ltq._aio.threads import call_in
-from ltq.broker import Claim, ClaimBudget
-from ltq.brokers._rules.claim import ConsumerConfig
+from ltq.broker import Claim, ClaimBudget, ConsumerConfig
 from ltq.brokers.memory._store import MemoryStore, Waiter
 
 
 class MemoryConsumer:
     """Claims tasks from a memory broker's store, which does not know it between its calls."""
 
-    def __init__(
-        self, store: MemoryStore, config: ConsumerConfig, revoked: Callable[[str], None] | None
-    ) -> None:
+    def __init__(self, store: MemoryStore, config: ConsumerConfig) -> None:
         self.name: str = config.name
         self._store = store
         self._config = config
-        self._lanes = frozenset(lane for lanes in config.lanes.values() for lane in lanes)
-        self._revoked = revoked
+        self._lanes = frozenset(config.lanes)
         self._waits: set[asyncio.Future[bool]] = set()
         self._closed = False
 
@@ -29,8 +24,8 @@ class MemoryConsumer:
         await asyncio.sleep(0)
         budget = ClaimBudget(limit, running, ignore_isolation)
         revoke = None
-        if self._revoked is not None:
-            revoke = partial(call_in, asyncio.get_running_loop(), self._revoked)
+        if self._config.revoked is not None:
+            revoke = partial(call_in, asyncio.get_running_loop(), self._config.revoked)
         return self._store.claim_for(self._config, budget, revoke)
 
     async def wait(self, timeout: float | None) -> bool:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from ltq._aio.clock import Clock
-from ltq.broker import Claim, ClaimBudget
+from ltq.broker import Claim, ClaimBudget, ConsumerConfig
 from ltq.broker.feed import Feed
-from ltq.brokers._rules.claim import ConsumerConfig
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.store import Store
 from ltq.brokers.memory._listener import MemoryListener, Revoke

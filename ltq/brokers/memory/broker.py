@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ltq._aio.clock import Clock, system_clock
 from ltq.broker import (
@@ -10,6 +10,7 @@ from ltq.broker import (
     DEFAULT_SCAN,
     Broker,
     Consumer,
+    ConsumerConfig,
     Finding,
     Severity,
     examine_queues,
@@ -17,13 +18,11 @@ from ltq.broker import (
 )
 from ltq.broker.feed import Feed
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
-from ltq.brokers._rules.claim import ConsumerConfig
 from ltq.brokers.memory._consumer import MemoryConsumer
 from ltq.brokers.memory._store import MemoryStore
 from ltq.errors import ConfigurationError, TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
-from ltq.names import check_name, consumer_name
-from ltq.options import Limit
+from ltq.names import check_name
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 
 _stores: dict[str, MemoryStore] = {}
@@ -68,19 +67,8 @@ class MemoryBroker(Broker):
     async def aclose(self) -> None:
         """Do nothing: there are no connections, and the tasks stay."""
 
-    def consumer(
-        self,
-        queues: Iterable[str],
-        *,
-        name: str | None = None,
-        lease: float = DEFAULT_LEASE,
-        limits: Mapping[str, Limit] | None = None,
-        revoked: Callable[[str], None] | None = None,
-        before_sweep: Callable[[], Awaitable[None]] | None = None,
-    ) -> Consumer:
-        name = name or consumer_name()
-        config = ConsumerConfig(name, queues, lease=lease, limits=limits or {})
-        return MemoryConsumer(self._store, config, revoked)
+    def open_consumer(self, config: ConsumerConfig) -> Consumer:
+        return MemoryConsumer(self._store, config)
 
     # Each call lets other coroutines run first, as a call over a network does, so that a loop of
     # calls does not block them. A call that is cancelled meanwhile has done nothing.

@@ -7,12 +7,20 @@ both. The time is the server's.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from redis.asyncio import Redis
 
-from ltq.broker import DEFAULT_LEASE, DEFAULT_SCAN, Broker, Consumer, Finding, redact
+from ltq.broker import (
+    DEFAULT_LEASE,
+    DEFAULT_SCAN,
+    Broker,
+    Consumer,
+    ConsumerConfig,
+    Finding,
+    redact,
+)
 from ltq.broker.feed import Feed
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
@@ -36,7 +44,6 @@ from ltq.brokers.redis._watch_hub import WatchHub
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.names import namespace_of
-from ltq.options import Limit
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 
 _PING_PATIENCE = 3.0
@@ -119,30 +126,13 @@ class RedisBroker(Broker):
         reply: bytes | None = await self._here().link.call("GET", key)
         return None if reply is None else reply.decode("utf-8", "replace")
 
-    def consumer(
-        self,
-        queues: Iterable[str],
-        *,
-        name: str | None = None,
-        lease: float = DEFAULT_LEASE,
-        limits: Mapping[str, Limit] | None = None,
-        revoked: Callable[[str], None] | None = None,
-        before_sweep: Callable[[], Awaitable[None]] | None = None,
-    ) -> Consumer:
-        """See `Broker.consumer`."""
-        session = self._here()
-        queues = list(queues)
-        namespaces = {namespace_of(queue) for queue in queues}
+    def open_consumer(self, config: ConsumerConfig) -> Consumer:
+        """See `Broker.open_consumer`."""
+        session, revoked = self._here(), config.revoked
+        channels = [keys.revoked(namespace, config.name) for namespace in config.namespaces]
         consumer = RedisConsumer(
-            session.link,
-            queues,
-            name=name,
-            lease=lease,
-            limits=limits or {},
-            before_sweep=before_sweep,
-            on_close=lambda: _unlisten(session.hub, channels),
+            session.link, config, on_close=lambda: _unlisten(session.hub, channels)
         )
-        channels = [keys.revoked(namespace, consumer.name) for namespace in namespaces]
         if revoked is not None:
             consumer.listening = [session.hub.listen(channel, revoked) for channel in channels]
         return consumer

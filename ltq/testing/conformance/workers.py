@@ -28,10 +28,11 @@ from ltq.testing.conformance._worker.lifespan import (
     TestResource,
 )
 from ltq.testing.conformance._worker.max_running import TestMaxRunningInAWorker
+from ltq.testing.conformance._worker.observers import TestObserver, TestObservers
+from ltq.testing.conformance._worker.progress import TestProgressInAWorker, TestProgressOfAThread
 from ltq.testing.conformance._worker.run import (
     TestBlockedLoop,
     TestCancelInAWorker,
-    TestProgressInAWorker,
     TestRateInAWorker,
     TestRun,
     TestShutdown,
@@ -81,8 +82,11 @@ __all__ = [
     "TestLifespanEnd",
     "TestLifespanStart",
     "TestMaxRunningInAWorker",
+    "TestObserver",
+    "TestObservers",
     "TestOutcomes",
     "TestProgressInAWorker",
+    "TestProgressOfAThread",
     "TestRateInAWorker",
     "TestResource",
     "TestRun",

@@ -5,8 +5,8 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from ltq.broker import Claim, ClaimBudget
-from ltq.brokers._rules.claim import ConsumerConfig, claim
+from ltq.broker import Claim, ClaimBudget, ConsumerConfig
+from ltq.brokers._rules.claim import claim
 from ltq.brokers._rules.outcomes import finish
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.publish import publish
@@ -71,7 +71,7 @@ class Stand:
         ignore_isolation: bool = False,
     ) -> Claim:
         """What a claim gives to the worker `w`."""
-        consumer = ConsumerConfig("w", lanes, lease=LEASE, limits=limits or {})
+        consumer = ConsumerConfig(lanes=lanes, name="w", lease=LEASE, limits=limits or {})
         budget = ClaimBudget(limit, running, ignore_isolation)
         return claim({"mail": self.places}, consumer, budget, self.now)
 

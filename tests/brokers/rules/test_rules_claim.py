@@ -2,7 +2,8 @@
 
 import pytest
 
-from ltq.brokers._rules.claim import ConsumerConfig, next_claim
+from ltq.broker import ConsumerConfig
+from ltq.brokers._rules.claim import next_claim
 from ltq.brokers._rules.constants import RECHECK
 from ltq.brokers._rules.limits import next_start, spend
 from ltq.brokers._rules.places import Lane
@@ -85,7 +86,7 @@ class TestNextClaim:
 
     @staticmethod
     def next_claim(stand: Stand) -> float | None:
-        consumer = ConsumerConfig("w", [QUEUE], lease=LEASE, limits={})
+        consumer = ConsumerConfig(lanes=(QUEUE,), lease=LEASE)
         return next_claim({"mail": stand.places}, consumer, stand.now)
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
-from ltq.brokers._rules.constants import SLOT_AHEAD, SLOT_OWNED, SLOT_TTL
+from ltq.broker.schedule_slots import SLOT_AHEAD, ScheduleSlot, SlotReceipt
+from ltq.brokers._rules.constants import SLOT_OWNED, SLOT_TTL
 from ltq.brokers._rules.schedule_slots import fire
 from ltq.message import Envelope, Published
 from tests.brokers.rules.stand import QUEUE, Stand

@@ -4,10 +4,10 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
-from ltq.broker import Claim
+from ltq.broker import Claim, ConsumerConfig
 from ltq.broker.isolation import ClaimBudget
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
 from ltq.brokers.redis._consumer.wake_ups import WakeUps
@@ -18,8 +18,7 @@ from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError
 from ltq.message import Delivery
-from ltq.names import consumer_name, namespace_of
-from ltq.options import Limit
+from ltq.names import namespace_of
 
 logger = logging.getLogger("ltq.broker")
 
@@ -39,31 +38,20 @@ _OUTAGE_HOLD = 2.0
 class RedisConsumer:
     """Claims tasks of some lanes, under one name, in one event loop."""
 
-    def __init__(
-        self,
-        link: Link,
-        lanes: Iterable[str],
-        *,
-        name: str | None,
-        lease: float,
-        limits: Mapping[str, Limit],
-        before_sweep: Callable[[], Awaitable[None]] | None,
-        on_close: Callable[[], None],
-    ) -> None:
-        self.name: str = name or consumer_name()
+    def __init__(self, link: Link, config: ConsumerConfig, *, on_close: Callable[[], None]) -> None:
+        self.name: str = config.name
         self.listening: Sequence[asyncio.Future[None]] = ()
         """Subscriptions that the first claim waits for."""
         self._link = link
-        self._lease = lease
-        self._grace = random.uniform(0, min(_GRACE_SPREAD, lease / 10))
-        self._before_sweep = before_sweep
+        self._config = config
+        self._grace = random.uniform(0, min(_GRACE_SPREAD, config.lease / 10))
         self._on_close = on_close
         self._claiming = asyncio.Lock()  # one call at a time has a claim id
         self._wake_ups = WakeUps(link)
-        by_namespace: dict[str, list[str]] = {}
-        for lane in dict.fromkeys(lanes):
-            by_namespace.setdefault(namespace_of(lane), []).append(lane)
-        self._groups = [LaneGroup(name, own, limits) for name, own in by_namespace.items()]
+        self._groups = [
+            LaneGroup(namespace, lanes, config.limits)
+            for namespace, lanes in config.namespaces.items()
+        ]
 
     async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         """See `Consumer.claim`."""
@@ -105,8 +93,8 @@ class RedisConsumer:
         return reply.due_in
 
     async def _move_due(self, group: LaneGroup) -> None:
-        if self._before_sweep is not None:
-            await self._before_sweep()
+        if self._config.before_sweep is not None:
+            await self._config.before_sweep()
         await sweep(self._link, group.namespace, self._grace if self._hold() == 0 else math.inf)
 
     def _hold(self) -> float:
@@ -147,7 +135,7 @@ class RedisConsumer:
             again=group.again,
             claim_id=group.claim_id,
             consumer=self.name,
-            lease=self._lease,
+            lease=self._config.lease,
             limit=min(budget.room, CLAIM_TASKS),
             running=budget.running,
             ignore_isolation=flag(budget.ignores_isolation),

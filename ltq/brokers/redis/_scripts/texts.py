@@ -19,26 +19,36 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 
-from ltq.broker import isolation
+from ltq.broker import isolation, schedule_slots
 from ltq.brokers._rules import constants
 from ltq.errors import ConfigurationError
-from ltq.options import DEAD_TTL, DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL, MAX_DEAD, MAX_SECONDS
+from ltq.options import (
+    DEAD_TTL,
+    DEFAULT_MAX_DELIVERIES,
+    DEFAULT_RESULT_TTL,
+    MAX_DEAD,
+    MAX_SECONDS,
+    Priority,
+)
 
 CONSTANTS = {
     "CALL_BYTES": constants.CALL_BYTES,
     "DEAD_TTL": DEAD_TTL,
     "DEFAULT_MAX_DELIVERIES": DEFAULT_MAX_DELIVERIES,
+    "DEFAULT_PRIORITY": f"{Priority.NORMAL:d}",
     "DEFAULT_RESULT_TTL": DEFAULT_RESULT_TTL,
     "ENDED_TTL": constants.ENDED_TTL,
+    "HIGHEST_PRIORITY": int(min(Priority)),
     "ISOLATION_BASE": isolation.ISOLATION_BASE,
     "KILLED_ONCE": constants.KILLED_ONCE,
     "KILLED_TIMES": constants.KILLED_TIMES,
+    "LOWEST_PRIORITY": int(max(Priority)),
     "MAX_DEAD": MAX_DEAD,
     "MAX_ENDED": constants.MAX_ENDED,
     "MAX_ISOLATION_STEPS": isolation.MAX_ISOLATION_STEPS,
     "MAX_SECONDS": MAX_SECONDS,
     "RECHECK": constants.RECHECK,
-    "SLOT_AHEAD": constants.SLOT_AHEAD,
+    "SLOT_AHEAD": schedule_slots.SLOT_AHEAD,
     "SLOT_OWNED": constants.SLOT_OWNED,
     "SLOT_TTL": constants.SLOT_TTL,
     "THROUGHPUT_STEP": constants.THROUGHPUT_STEP,

@@ -1,11 +1,10 @@
 -- add_ready(lane, priority, id, front): let a task wait in its lane, with `front` before the others.
 -- count_added(member): how many tasks of the ready list `member` were added but not written yet.
 -- flush_ready(): write all added tasks. Call it once, at the end.
--- @include call_or_reset, enqueue_ready
+-- @include call_or_reset, enqueue_ready, priorities
 local added, members = {}, {}
 local function add_ready(lane, priority, id, front)
-  if priority ~= '0' and priority ~= '2' then priority = '1' end
-  local member = priority .. ':' .. lane
+  local member = priority_of(priority) .. ':' .. lane
   local ids = added[member]
   if not ids then
     ids = {}

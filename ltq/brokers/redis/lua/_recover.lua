@@ -8,7 +8,7 @@ local function return_task(id, queue, hash, ...)
   redis.call('HDEL', prefix .. 'task:' .. id, 'progress')
   redis.call('HSET', prefix .. 'task:' .. id, 'status', 'pending', 'requeue_count', count,
     'last_requeue_time', stamp, ...)
-  add_ready(hash.lane or queue, hash.priority or '1', id)
+  add_ready(hash.lane or queue, hash.priority, id)
 end
 local function recover(id, queue, hash)
   local deaths = (tonumber(hash.deaths) or 0) + 1

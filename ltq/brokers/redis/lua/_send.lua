@@ -3,9 +3,10 @@
 -- end.
 -- count_new_lanes(): how many lanes got their first task ever.
 -- @include time, call_or_reset, ready_batch, delay
+-- @constant HIGHEST_PRIORITY, LOWEST_PRIORITY
 local function is_full(group)
   local waiting = call_or_reset('ZCARD', prefix .. 'delayed:' .. group.queue)
-  for priority = 0, 2 do
+  for priority = HIGHEST_PRIORITY, LOWEST_PRIORITY do
     local member = priority .. ':' .. group.lane
     waiting = waiting + call_or_reset('LLEN', prefix .. 'ready:' .. member) + count_added(member)
   end

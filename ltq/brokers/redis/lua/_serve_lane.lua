@@ -2,7 +2,7 @@
 -- give now, within the limit of its lane, if there is one. If the limit held tasks back, it returns when the
 -- lane may start more. If tasks stay for another reason and it `passes_on`, it wakes another consumer.
 -- `claim` comes from `new_claim`.
--- @include time, call_or_reset, enqueue_ready, lease, limits
+-- @include call_or_reset, enqueue_ready, lease, limits
 local function serve_lane(claim, member, limit, passes_on)
   local lane, ready = string.sub(member, 3), prefix .. 'ready:' .. member
   local wanted, before = claim.limit - #claim.tasks, #claim.tasks
@@ -14,8 +14,7 @@ local function serve_lane(claim, member, limit, passes_on)
     return
   end
   if #claim.tasks > before then
-    local rank = tonumber(string.sub(member, 1, 1)) * 1e10 + now
-    call_or_reset('ZADD', prefix .. 'active', 'XX', at(rank), member)
+    call_or_reset('ZADD', prefix .. 'active', 'XX', active_rank(string.sub(member, 1, 1)), member)
   end
   if is_complete and allowed < wanted then return next_start(lane, limit) end
   if passes_on then wake(lane) end

@@ -9,7 +9,7 @@ ARGV[3] result_ttl  seconds its state is kept, if the task has no result_ttl of 
 RETURNS 'cancelled', 'final' (it was final already) or 'gone'
 ]]
 local prefix, again, id, result_ttl = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
--- @include call_or_reset, reindex, finalize
+-- @include call_or_reset, priorities, reindex, finalize
 
 local hash = redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'task', 'queue', 'lane', 'priority',
   'worker', 'result_ttl')
@@ -19,7 +19,7 @@ if hash.err or not hash[1] or not (hash[2] or hash[3]) then
 end
 local status, queue = hash[1], hash[3] or hash[2]
 if status == 'pending' then
-  call_or_reset('LREM', prefix .. 'ready:' .. (hash[5] or '1') .. ':' .. (hash[4] or queue), 1, id)
+  call_or_reset('LREM', prefix .. 'ready:' .. priority_of(hash[5]) .. ':' .. (hash[4] or queue), 1, id)
 elseif status == 'delayed' then
   call_or_reset('ZREM', prefix .. 'delayed:' .. queue, id)
   reindex('due', 'delayed:', queue)

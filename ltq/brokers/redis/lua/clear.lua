@@ -10,6 +10,7 @@ RETURNS how many were removed
 local prefix, queue, limit = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local removed = 0
 -- @include call_or_reset, reindex
+-- @constant HIGHEST_PRIORITY, LOWEST_PRIORITY
 local function remove(ids, status)
   for _, id in ipairs(ids or {}) do
     local key = prefix .. 'task:' .. id
@@ -21,7 +22,7 @@ end
 
 for _, lane in ipairs(call_or_reset('SMEMBERS', prefix .. 'lanes')) do
   if string.match(lane, '^[^/]*') == queue then
-    for priority = 0, 2 do
+    for priority = HIGHEST_PRIORITY, LOWEST_PRIORITY do
       local ready = prefix .. 'ready:' .. priority .. ':' .. lane
       if removed < limit then remove(call_or_reset('LPOP', ready, limit - removed), 'pending') end
     end

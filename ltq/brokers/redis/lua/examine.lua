@@ -9,6 +9,7 @@ RETURNS for each {type, ttl, status, placed}: the type as Redis names it; millis
         expires, -1 if it does not; a task's status or ''; 0 if it has lost its place, else 1
 ]]
 local prefix, thorough = KEYS[1], ARGV[1]
+-- @include priorities
 
 local function score(key, id)
   local reply = redis.pcall('ZSCORE', key, id)
@@ -34,7 +35,7 @@ for i = 2, #ARGV do
     status = hash[1]
     local queue = hash[3] or hash[2]
     local check = has_place[status]
-    if check and not check(id, queue, hash[4] or queue, hash[5] or '1') then placed = 0 end
+    if check and not check(id, queue, hash[4] or queue, priority_of(hash[5])) then placed = 0 end
   end
   seen[i - 1] = { redis.call('TYPE', key).ok, redis.call('PTTL', key), status, placed }
 end

@@ -14,7 +14,9 @@ RETURNS {repaired, doubtful}: how many were put back; how many pending tasks may
         their list, which should be read
 ]]
 local prefix, lease, before = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
--- @include time, call_or_reset, free_first, lease_end, list_order, ready_batch, reindex, waits_since
+-- @include time, call_or_reset, enqueue_ready, free_first, lease_end, list_order, priorities
+-- @include ready_batch, reindex, waits_since
+-- @constant HIGHEST_PRIORITY, LOWEST_PRIORITY
 local repaired, doubtful, lanes, restore = 0, 0, {}, {}
 function restore.pending(id, _, lane, priority, since)
   if not before then
@@ -41,20 +43,19 @@ for i = 3, #ARGV do
     'last_requeue_time', 'status', 'task', 'queue', 'lane', 'priority')
   local put_back = not hash.err and hash[4] and restore[hash[3] or '']
   if put_back then
-    local queue, priority = hash[5] or hash[4], hash[7] or '1'
+    local queue, priority = hash[5] or hash[4], priority_of(hash[7])
     local lane = hash[6] or queue
     lanes[lane] = queue
-    if priority ~= '0' and priority ~= '2' then priority = '1' end
     put_back(ARGV[i], queue, lane, priority, waits_since(hash[1], hash[2]))
   end
 end
 flush_ready()
 for lane, queue in pairs(lanes) do
   call_or_reset('SADD', prefix .. 'lanes', lane)
-  for priority = 0, 2 do
+  for priority = HIGHEST_PRIORITY, LOWEST_PRIORITY do
     local member = priority .. ':' .. lane
     if call_or_reset('LLEN', prefix .. 'ready:' .. member) > 0 then
-      call_or_reset('ZADD', prefix .. 'active', 'NX', at(priority * 1e10 + now), member)
+      call_or_reset('ZADD', prefix .. 'active', 'NX', active_rank(priority), member)
     end
   end
   reindex('due', 'delayed:', queue)

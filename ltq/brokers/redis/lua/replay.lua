@@ -39,7 +39,7 @@ local function replay(id)
   redis.call('HDEL', key, 'error', 'error_type', 'traceback', 'tries', 'deaths', 'release_time', 'result',
     'returned')
   redis.call('HSET', key, 'status', 'pending', 'enqueue_time', stamp, 'replay', call)
-  add_ready(letter[4] or queue, letter[6] or '1', id)
+  add_ready(letter[4] or queue, letter[6], id)
   return 'created'
 end
 

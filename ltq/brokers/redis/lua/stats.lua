@@ -11,7 +11,7 @@ RETURNS for each queue {high, normal, low, delayed, working, dead, rate, oldest,
 ]]
 local prefix, overdue_after = KEYS[1], tonumber(ARGV[1])
 -- @include time, call_or_reset, throughput, waits_since
--- @constant DEAD_TTL
+-- @constant DEAD_TTL, HIGHEST_PRIORITY, LOWEST_PRIORITY
 local lanes = {}
 for _, lane in ipairs(call_or_reset('SMEMBERS', prefix .. 'lanes')) do
   local queue = string.match(lane, '^[^/]*')
@@ -25,15 +25,17 @@ local function head_since(ready)
   return waits_since(times[1], times[2])
 end
 local function pending(queue)
-  local counts, since = { 0, 0, 0 }, nil
-  for _, lane in ipairs(lanes[queue] or {}) do
-    for priority = 0, 2 do
+  local counts, since = {}, nil
+  for priority = HIGHEST_PRIORITY, LOWEST_PRIORITY do
+    local total = 0
+    for _, lane in ipairs(lanes[queue] or {}) do
       local ready = prefix .. 'ready:' .. priority .. ':' .. lane
       local count = call_or_reset('LLEN', ready)
-      counts[priority + 1] = counts[priority + 1] + count
+      total = total + count
       local head = count > 0 and head_since(ready)
       if head then since = math.min(since or head, head) end
     end
+    counts[#counts + 1] = total
   end
   return counts, since and at(math.max(0, now - since)) or false
 end

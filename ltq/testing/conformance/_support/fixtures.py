@@ -23,8 +23,12 @@ class OpenBroker(Protocol):
     def __call__(self) -> Broker: ...
 
 
-class MakeConsumer(Protocol):
-    """Makes a consumer of `mail:send` or of other queues. It is closed after the test."""
+class MakeConsumer:
+    """Makes consumers of `mail:send` or of other queues. They are closed after the test."""
+
+    def __init__(self, broker: Broker, stack: AsyncExitStack) -> None:
+        self._broker = broker
+        self._stack = stack
 
     def __call__(
         self,
@@ -34,7 +38,13 @@ class MakeConsumer(Protocol):
         lease: float = DEFAULT_LEASE,
         limits: Mapping[str, Limit] | None = None,
         revoked: Callable[[str], None] | None = None,
-    ) -> Consumer: ...
+    ) -> Consumer:
+        """A consumer of the broker under test, or of the one given as `on`."""
+        consumer = (on or self._broker).consumer(
+            queues or (QUEUE,), name=name, lease=lease, limits=limits, revoked=revoked
+        )
+        self._stack.push_async_callback(consumer.aclose)
+        return consumer
 
 
 @pytest_asyncio.fixture(loop_scope="function")
@@ -60,22 +70,7 @@ async def broker(open_broker: OpenBroker) -> Broker:
 async def make_consumer(broker: Broker) -> AsyncIterator[MakeConsumer]:
     """Makes consumers, on the broker under test or on another one."""
     async with AsyncExitStack() as stack:
-
-        def make(
-            *queues: str,
-            on: Broker | None = None,
-            name: str | None = None,
-            lease: float = DEFAULT_LEASE,
-            limits: Mapping[str, Limit] | None = None,
-            revoked: Callable[[str], None] | None = None,
-        ) -> Consumer:
-            consumer = (on or broker).consumer(
-                queues or (QUEUE,), name=name, lease=lease, limits=limits, revoked=revoked
-            )
-            stack.push_async_callback(consumer.aclose)
-            return consumer
-
-        yield make
+        yield MakeConsumer(broker, stack)
 
 
 @pytest_asyncio.fixture(loop_scope="function")

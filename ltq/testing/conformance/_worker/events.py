@@ -217,7 +217,7 @@ class TestSubscribe:
     def test_an_event_cannot_be_changed(self) -> None:
         event = Event(kind=EventKind.LOST, task_name="a", id="b", attempt=1, time=0.0)
         with pytest.raises(AttributeError):
-            event.attempt = 2  # type: ignore[misc]
+            event.attempt = 2  # type: ignore[misc]  # it is frozen
 
 
 class TestEventReader:

@@ -197,7 +197,7 @@ class TestFailure:
     async def test_a_result_that_does_not_fit_fails_the_task(self, worker: Worker) -> None:
         @worker.task
         async def lie() -> int:
-            return "text"  # type: ignore[return-value]
+            return "text"  # type: ignore[return-value]  # the lie
 
         (state,) = await run_until_final(worker, await lie.send())
         assert state.status is Status.FAILED

@@ -271,25 +271,6 @@ class TestShutdown:
         assert (await handle.state()).status is Status.PENDING
 
 
-class TestProgressInAWorker:
-    async def test_a_watcher_sees_it(self, worker: Worker) -> None:
-        go_on = asyncio.Event()
-
-        @worker.task
-        async def walk() -> None:
-            await ltq.current().progress(1, 4, "begun")
-            await go_on.wait()
-
-        async with worker:
-            handle = await walk.send()
-            async for state in handle.watch(timeout=PATIENCE):
-                if state.progress is not None:
-                    assert state.progress == ltq.Progress(1, 4, "begun")
-                    go_on.set()
-            assert state.status is Status.COMPLETED
-            assert state.progress is None
-
-
 class TestRateInAWorker:
     async def test_a_limited_task_is_claimed_once(self, worker: Worker) -> None:
         @worker.task(max_rate="100/s")

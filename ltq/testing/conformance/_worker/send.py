@@ -18,13 +18,13 @@ class TestSend:
             return None
 
         with pytest.raises(ltq.InvalidArgumentsError, match=r"'number'.*int.*str"):
-            await order.send("seven")  # type: ignore[arg-type]
+            await order.send("seven")  # type: ignore[arg-type]  # refused
         with pytest.raises(ltq.InvalidArgumentsError, match="colour"):
-            await order.send(1, colour="red")  # type: ignore[call-arg]
+            await order.send(1, colour="red")  # type: ignore[call-arg]  # refused
         with pytest.raises(ltq.InvalidArgumentsError, match="number"):
-            await order.send()  # type: ignore[call-arg]
+            await order.send()  # type: ignore[call-arg]  # refused
         with pytest.raises(ltq.InvalidArgumentsError, match=r"'number'"):
-            order.message("seven")  # type: ignore[arg-type]
+            order.message("seven")  # type: ignore[arg-type]  # refused
         (stats,) = await broker.stats([order.queue])
         assert stats.pending == 0
 
@@ -38,7 +38,7 @@ class TestSend:
             return ""
 
         with pytest.raises(ltq.InvalidArgumentsError, match="shop:text"):
-            await one.send_many([text.message()])  # type: ignore[list-item]
+            await one.send_many([text.message()])  # type: ignore[list-item]  # refused
 
     async def test_a_repeated_id_is_not_enqueued_again(
         self, worker: Worker, broker: Broker
@@ -128,7 +128,7 @@ class TestSend:
             return None
 
         with pytest.raises(ltq.ConfigurationError, match=text):
-            order.with_options(**options)  # type: ignore[arg-type]
+            order.with_options(**options)  # type: ignore[arg-type]  # refused
 
 
 class TestHandle:

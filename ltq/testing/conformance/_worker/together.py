@@ -221,7 +221,7 @@ class TestTogetherMistakes(CountsFeeds):
         with pytest.raises(ltq.InvalidArgumentsError, match=r"gather\(\*handles\).*not list"):
             await ltq.gather(waiting[0], waiting)
         with pytest.raises(ltq.InvalidArgumentsError, match="not str"):
-            ltq.as_completed([*waiting, str(waiting)])  # type: ignore[list-item]
+            ltq.as_completed([*waiting, str(waiting)])  # type: ignore[list-item]  # refused
         assert (asyncio.all_tasks(), feeds) == (before, set())
 
     def test_without_an_event_loop_there_is_no_second_error(
