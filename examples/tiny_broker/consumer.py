@@ -35,6 +35,7 @@ class TinyConsumer:
 
     async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         async with step(self._store) as now:
+            self._store.queues.update(lane.partition("/")[0] for lane in self._lanes)
             self._store.sweep(map(namespace_of, self._lanes), now)
             budget = ClaimBudget(limit, running, ignore_isolation)
             deliveries = []

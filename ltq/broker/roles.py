@@ -144,7 +144,10 @@ class Inspector(Protocol):
     """Shows and changes queues and tasks from outside."""
 
     async def queues(self) -> list[str]:
-        """The names of all known queues, sorted."""
+        """The names of all known queues, sorted.
+
+        A queue is known once a task was sent to it, or a consumer has claimed from it.
+        """
         ...
 
     async def stats(self, queues: Sequence[str]) -> list[QueueStats]:

@@ -30,7 +30,7 @@ _COMMANDS = (
 _EPILOG = """\b
 Exit codes:
   0    success
-  1    failure: no such task, a failed task, no answer from the broker
+  1    failure: no such task or queue, a failed task, no answer from the broker
   2    wrong use: an unknown option, a missing worker, a wrong URL
   130  stopped with Ctrl-C before there was an answer
 

@@ -22,7 +22,7 @@ from ltq.brokers._rules.claim import ConsumerConfig, Namespaces
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.retention import forget_expired
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
-from ltq.names import namespace_of
+from ltq.names import namespace_of, queue_of
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 
 T = TypeVar("T")
@@ -64,6 +64,14 @@ class Store(ABC):
     def first(self, queue: str, fingerprint: str) -> str | None:
         with self._read_step() as now:
             return publish.first(self._seen(queue, now), fingerprint, now)
+
+    def serve(self, consumer: ConsumerConfig) -> None:
+        """Remember the names of a consumer's queues, before its first claim."""
+        with self._step() as now:
+            for namespace, lanes in consumer.lanes.items():
+                queues = self._open(namespace, now).queues
+                for lane in lanes:
+                    queues.add(queue_of(lane))
 
     def claim(self, consumer: ConsumerConfig, budget: ClaimBudget) -> Claim:
         with self._step() as now:

@@ -135,6 +135,7 @@ class RedisBroker(Broker):
         namespaces = {namespace_of(queue) for queue in queues}
         consumer = RedisConsumer(
             session.link,
+            session.registry,
             queues,
             name=name,
             lease=lease,

@@ -11,6 +11,7 @@ from ltq.broker import Claim
 from ltq.broker.isolation import ClaimBudget
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
 from ltq.brokers.redis._consumer.wake_ups import WakeUps
+from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._operations.sweep import sweep
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import flag
@@ -42,6 +43,7 @@ class RedisConsumer:
     def __init__(
         self,
         link: Link,
+        registry: Registry,
         lanes: Iterable[str],
         *,
         name: str | None,
@@ -54,6 +56,7 @@ class RedisConsumer:
         self.listening: Sequence[asyncio.Future[None]] = ()
         """Subscriptions that the first claim waits for."""
         self._link = link
+        self._registry = registry
         self._lease = lease
         self._grace = random.uniform(0, min(_GRACE_SPREAD, lease / 10))
         self._before_sweep = before_sweep
@@ -127,6 +130,9 @@ class RedisConsumer:
         All deliveries are added to `deliveries`.
         """
         group.isolation = None
+        if not group.is_known:
+            await self._registry.serve(group.namespace, group.queues)
+            group.is_known = True
         while True:
             reply = await self._claim_some(group, budget, has_swept)
             deliveries += reply.deliveries

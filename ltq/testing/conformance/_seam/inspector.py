@@ -32,6 +32,17 @@ class TestQueues:
         await broker.clear("a")
         assert await broker.queues() == names
 
+    async def test_those_of_a_consumer_are_known_from_its_first_claim_on(
+        self, broker: Broker, open_broker: OpenBroker, make_consumer: MakeConsumer
+    ) -> None:
+        consumer = make_consumer("mail:send", "shared/mail:send", "other:x")
+        assert (await consumer.claim(1)).deliveries == []
+        assert await open_broker().queues() == ["mail:send", "other:x", "shared"]
+        await consumer.aclose()
+        assert await broker.queues() == ["mail:send", "other:x", "shared"]
+        (stats,) = await broker.stats(["mail:send"])
+        assert (stats.pending, stats.delayed, stats.working, stats.dead) == (0, 0, 0, 0)
+
     async def test_a_lane_is_no_queue(self, broker: Broker) -> None:
         await publish(broker, lane=f"{QUEUE}/mail:other")
         await publish(broker, queue="shared", lane="shared/mail:send")
