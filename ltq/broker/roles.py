@@ -172,6 +172,10 @@ class Inspector(Protocol):
         """The state of a task, searched for in all namespaces; None if there is none."""
         ...
 
+    async def body(self, queue: str, task_id: str) -> bytes | None:
+        """The encoded arguments of a task that waits or runs; None for any other."""
+        ...
+
     async def workers(self) -> list[WorkerInfo]:
         """The consumers that hold tasks at present, sorted by name."""
         ...

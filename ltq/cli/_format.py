@@ -3,10 +3,12 @@
 import json
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from rich.text import Text
 
 from ltq.cli._console import Cell
@@ -24,13 +26,19 @@ _STYLES = {
 }
 
 
-def state_json(state: TaskState[bytes]) -> str:
+_SHOWN_ARGUMENTS = 1000
+"""Most characters of a call's arguments that are shown; `--json` has all of them."""
+
+
+def state_json(state: TaskState[bytes], **more: bytes | None) -> str:
     """Return the state as one line of JSON, with the result as the value that the task returned.
 
-    A result that is not JSON (`serializer="msgpack"`) becomes a string with escapes.
+    `more` are other encoded values. One that is not JSON (`serializer="msgpack"`) becomes a string
+    with escapes.
     """
     fields = {name: finite(value) for name, value in asdict(state).items()}
-    fields["result"] = None if state.result is None else json_value(state.result)
+    for name, value in {"result": state.result, **more}.items():
+        fields[name] = None if value is None else json_value(value)
     return json.dumps(fields)
 
 
@@ -52,9 +60,27 @@ def json_value(result: bytes) -> Any:
 def result_text(result: bytes, limit: int | None = None) -> str:
     """Return the result as it is stored, cut after `limit` characters if a limit is given."""
     text = result.decode("utf-8", "backslashreplace")
-    if limit is not None and len(text) > limit:
-        return f"{text[:limit]}… ({len(text)} characters)"
-    return text
+    return text if limit is None else cut(text, limit)
+
+
+def call_text(body: bytes) -> str:
+    """Return the arguments of a call, like `"a/b", depth=2`; other bodies as they are stored."""
+    for decode in (msgspec.json.decode, msgspec.msgpack.decode):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            match decode(body):
+                case [list(args), dict(kwargs)]:
+                    named = [f"{name}={_plain(value)}" for name, value in kwargs.items()]
+                    return ", ".join([*map(_plain, args), *named]) or "none"
+    return result_text(body)
+
+
+def _plain(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=repr)
+
+
+def cut(text: str, limit: int) -> str:
+    """Return a text, cut after `limit` characters."""
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
 
 
 def status_text(status: Status) -> Text:
@@ -84,13 +110,20 @@ def _number(number: float) -> str:
     return f"{round(number, 3):.15g}"
 
 
-def state_fields(state: TaskState[bytes], now: float) -> list[tuple[str, Cell]]:
-    """Return the names and values of a state's fields that have a value."""
+def state_fields(
+    state: TaskState[bytes], now: float, body: bytes | None = None
+) -> list[tuple[str, Cell]]:
+    """Return the names and values of a state's fields that have a value.
+
+    `body` is the task's call, if it is known. `now` is by the broker's clock.
+    """
     fields: Iterable[tuple[str, Cell | None]] = [
         ("id", state.id),
         ("task", state.task_name),
         ("queue", state.queue if state.queue != state.task_name else None),
         ("status", status_text(state.status)),
+        ("due", moment_text(state.due_time, now)),
+        ("arguments", None if body is None else cut(call_text(body), _SHOWN_ARGUMENTS)),
         ("progress", progress_text(state.progress) or None),
         ("enqueued", moment_text(state.enqueue_time, now)),
         ("dequeued", moment_text(state.last_dequeue_time, now)),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ltq.cli._format import progress_text, result_text, state_fields, state_json
+from ltq.cli._format import call_text, progress_text, result_text, state_fields, state_json
 from ltq.state import Progress, Status, TaskState
 
 
@@ -76,3 +76,21 @@ def test_numbers_that_json_does_not_know_are_null() -> None:
 def test_a_long_result_is_cut() -> None:
     assert result_text(b"x" * 10, limit=3) == "xxx… (10 characters)"
     assert result_text(b"x" * 10) == "x" * 10
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"[[],{}]", "none"),
+        (b"[[1],{}]", "1"),
+        (b'[[],{"a":null}]', "a=null"),
+        ('[["\u00e9"],{"b":{"c":[true]}}]'.encode(), '"\u00e9", b={"c": [true]}'),
+        (b"\x92\x92\x01\xa1x\x81\xa1k\xc4\x01\x00", '1, "x", k="b\'\\\\x00\'"'),
+        (b"{}", "{}"),
+        (b"[[1]]", "[[1]]"),
+        (b"\xff\x00own", "\\xff\x00own"),
+        (b"", ""),
+    ],
+)
+def test_a_call_is_shown_as_it_was_made(body: bytes, text: str) -> None:
+    assert call_text(body) == text

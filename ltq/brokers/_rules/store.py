@@ -131,6 +131,11 @@ class Store(ABC):
             found = (self._states(places, [task_id], now)[0] for places in self._all(now))
             return next((state for state in found if state is not None), None)
 
+    def body(self, queue: str, task_id: str) -> bytes | None:
+        with self._read_step() as now:
+            record = self._seen(queue, now).records.get(task_id)
+            return None if record is None or record.status.is_final else record.envelope.body
+
     def queues(self) -> list[str]:
         with self._read_step() as now:
             return sorted(name for places in self._all(now) for name in places.queues.names())

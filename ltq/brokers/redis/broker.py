@@ -205,6 +205,10 @@ class RedisBroker(Broker):
         """See `Inspector.find`."""
         return await tasks.find_state(self._here().link, await self._namespaces(), task_id)
 
+    async def body(self, queue: str, task_id: str) -> bytes | None:
+        """See `Inspector.body`."""
+        return await tasks.read_body(self._here().link, namespace_of(queue), task_id)
+
     async def workers(self) -> list[WorkerInfo]:
         """See `Inspector.workers`."""
         return await read_workers(self._here().link, await self._namespaces())

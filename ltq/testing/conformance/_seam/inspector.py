@@ -114,6 +114,47 @@ class TestStats:
         assert await broker.stats([]) == []
 
 
+class TestLooking:
+    async def test_a_delayed_task_says_when_it_is_due(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        sent = await publish(broker, delay=30.0)
+        state = await broker.state(QUEUE, sent.id)
+        assert state.due_time is not None
+        assert state.enqueue_time is not None
+        assert state.due_time == pytest.approx(state.enqueue_time + 30, abs=0.1)
+        assert (await broker.find(sent.id)) == state
+        other = await publish(broker, queue="mail:other", lane="mail:other/x", delay=60.0)
+        in_a_lane = await broker.state("mail:other", other.id)
+        assert in_a_lane.due_time == pytest.approx(state.due_time + 30, abs=1.0)
+
+    async def test_any_other_task_has_no_due_time(self, broker: Broker, consumer: Consumer) -> None:
+        sent = await publish(broker)
+        assert (await broker.state(QUEUE, sent.id)).due_time is None
+        (delivery,) = (await consumer.claim(1)).deliveries
+        assert (await broker.state(QUEUE, sent.id)).due_time is None
+        await broker.requeue(delivery.lease, delay=20.0)
+        due = (await broker.state(QUEUE, sent.id)).due_time
+        assert due == pytest.approx(await broker.time() + 20, abs=1.0)
+        await broker.cancel(QUEUE, sent.id, 60.0)
+        assert (await broker.state(QUEUE, sent.id)).due_time is None
+
+    async def test_the_arguments_of_a_task_that_has_not_ended(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        body = b'[["a/b"],{"depth":2}]'
+        waiting = await publish(broker, body=body, delay=60.0)
+        assert await broker.body(QUEUE, waiting.id) == body
+        ended = await publish(broker, body=body)
+        assert await broker.body(QUEUE, ended.id) == body
+        (delivery,) = (await consumer.claim(1)).deliveries
+        assert await broker.body(QUEUE, ended.id) == body
+        await broker.release(delivery.lease)
+        assert await broker.body(QUEUE, ended.id) is None
+        assert await broker.body(QUEUE, "no-such-id") is None
+        assert await broker.body("other:queue", waiting.id) is None
+
+
 class TestThroughput:
     """Tasks per second, over the last 50 to 60 seconds."""
 
