@@ -139,6 +139,33 @@ def state_fields(
     return [(name, value) for name, value in fields if value is not None]
 
 
+def state_since(state: TaskState[bytes]) -> float | None:
+    """Return when a task came into its present state, if that is known."""
+    if state.status.is_final:
+        return state.release_time
+    if state.status is Status.WORKING:
+        return state.last_dequeue_time
+    moments = (state.enqueue_time, state.last_requeue_time)
+    return max((moment for moment in moments if moment is not None), default=None)
+
+
+def since_text(state: TaskState[bytes], now: float) -> str:
+    """Return how long a task has been waiting or running, or how long it took.
+
+    `now` is by the broker's clock. The text is empty if it cannot be known.
+    """
+    if state.status is Status.DELAYED and state.due_time is not None:
+        return f"due in {_duration_text(max(0.0, state.due_time - now))}"
+    since = state_since(state)
+    if since is None:
+        return ""
+    if not state.status.is_final:
+        verb = "running" if state.status is Status.WORKING else "waiting"
+        return f"{verb} {_duration_text(max(0.0, now - since))}"
+    begin = state.last_dequeue_time
+    return "" if begin is None else f"ran {_duration_text(max(0.0, since - begin))}"
+
+
 def moment_text(time: float | None, now: float) -> str | None:
     """Return a time as local ISO time with its age."""
     if time is None:
@@ -148,6 +175,14 @@ def moment_text(time: float | None, now: float) -> str | None:
     except (ValueError, OverflowError, OSError):
         return str(time)
     return f"{local.isoformat(timespec='milliseconds')} ({age_text(now - time)})"
+
+
+def clock_text(time: float) -> str:
+    """Return a time as a local clock shows it, like `"16:03:09"`."""
+    try:
+        return datetime.fromtimestamp(time).strftime("%H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return str(time)
 
 
 def age_text(seconds: float) -> str:

@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from ltq.cli._format import call_text, progress_text, result_text, state_fields, state_json
+from ltq.cli._format import (
+    call_text,
+    clock_text,
+    progress_text,
+    result_text,
+    since_text,
+    state_fields,
+    state_json,
+)
 from ltq.state import Progress, Status, TaskState
 
 
@@ -94,3 +102,36 @@ def test_a_long_result_is_cut() -> None:
 )
 def test_a_call_is_shown_as_it_was_made(body: bytes, text: str) -> None:
     assert call_text(body) == text
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"status": Status.PENDING, "enqueue_time": 990.0}, "waiting 10.0 s"),
+        (
+            {"status": Status.PENDING, "enqueue_time": 10.0, "last_requeue_time": 995.0},
+            "waiting 5.0 s",
+        ),
+        ({"status": Status.PENDING, "enqueue_time": 1001.0}, "waiting 0.0 s"),
+        ({"status": Status.PENDING}, ""),
+        ({"status": Status.DELAYED, "enqueue_time": 1.0, "due_time": 1070.0}, "due in 1 min 10 s"),
+        ({"status": Status.DELAYED, "enqueue_time": 1.0, "due_time": 999.0}, "due in 0.0 s"),
+        ({"status": Status.DELAYED, "enqueue_time": 997.0}, "waiting 3.0 s"),
+        ({"status": Status.WORKING, "last_dequeue_time": 997.5}, "running 2.5 s"),
+        ({"status": Status.WORKING}, ""),
+        (
+            {"status": Status.COMPLETED, "last_dequeue_time": 10.0, "release_time": 75.0},
+            "ran 1 min 5 s",
+        ),
+        ({"status": Status.CANCELLED, "release_time": 75.0}, ""),
+        ({"status": Status.FAILED}, ""),
+    ],
+)
+def test_it_is_told_how_long_a_task_has_been_where_it_is(
+    fields: dict[str, object], text: str
+) -> None:
+    assert since_text(make_state(**fields), 1000.0) == text
+
+
+def test_a_time_beyond_the_calendar_is_a_number() -> None:
+    assert clock_text(1e30) == "1e+30"
