@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ltq._cron.fields import CronSyntaxError, Fields, read_fields
+from ltq._cron.fields import Fields, read_fields
 from ltq._display.values import short_repr
 from ltq.errors import ConfigurationError
 
@@ -146,12 +146,15 @@ def parse_cron(expression: object, zone: object) -> Cron:
     """Check an expression and a zone; None means UTC. Raises `ConfigurationError`."""
     plain = " ".join(expression.split()) if isinstance(expression, str) else ""
     try:
-        return Cron(plain, parse_zone(zone), read_fields(plain))
-    except CronSyntaxError as error:
+        fields = read_fields(plain)
+        for way in fields.ways:
+            _searcher(way)  # croniter 6.0 does not know `15w`
+    except ValueError as error:  # a `CronSyntaxError`, or one of croniter
         reason = f" ({error})" if plain else ""
         raise ConfigurationError(
             f"cron expression {short_repr(expression)} is not allowed{reason}: {_ALLOWED}"
         ) from error
+    return Cron(plain, parse_zone(zone), fields)
 
 
 def parse_zone(zone: object) -> tzinfo:

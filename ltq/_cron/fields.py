@@ -152,10 +152,9 @@ def _days(text: str, months: set[int]) -> list[str] | None:
     Leaves out what no month has.
     """
     ways, values = list[str](), set[int]()
-    parts = text.split(",")
-    if text == "?" or "*" in parts:
+    if text == "?":
         return None
-    for part in parts:
+    for part in text.split(","):
         nearest = _NEAREST_WEEKDAY.fullmatch(part)
         if part == "l":
             ways.append(part)
@@ -164,6 +163,8 @@ def _days(text: str, months: set[int]) -> list[str] | None:
             ways.append(f"{day}w")
         else:
             values |= _DAY.values(_TO_LAST_DAY.sub("-31", part))
+    if "*" in text.split(","):
+        return None
     longest = max(_MONTH_LENGTHS[month - 1] for month in months)
     possible = {day for day in values if day <= longest}
     return [_DAY.written(possible), *ways] if possible else ways
@@ -172,10 +173,9 @@ def _days(text: str, months: set[int]) -> list[str] | None:
 def _weekdays(text: str) -> list[str] | None:
     """What of the field for days of the week croniter can take at once; None if all fit."""
     ways, values = list[str](), set[int]()
-    parts = text.split(",")
-    if text == "?" or "*" in parts:
+    if text == "?":
         return None
-    for part in parts:
+    for part in text.split(","):
         last, nth = _LAST_OF_WEEKDAY.fullmatch(part), _NTH_OF_WEEKDAY.fullmatch(part)
         if last is not None:
             ways += [f"l{day}" for day in _WEEKDAY.values(last[1])]
@@ -183,5 +183,7 @@ def _weekdays(text: str) -> list[str] | None:
             ways += [f"{day}#{nth[2]}" for day in _WEEKDAY.values(nth[1])]
         else:
             values |= _WEEKDAY.values(part)
+    if "*" in text.split(","):
+        return None
     plain = [_WEEKDAY.written(values)] if values else []
     return [*plain, ",".join(ways)] if ways else plain
