@@ -25,9 +25,12 @@ def _strings(value: ast.expr) -> set[str]:
 
 
 EXPORTED = {
-    origin: f"{module}.{origin[1]}" for module, tree in TREES.items() for origin in exported(tree)
+    origin: f"{module}.{origin[1]}"
+    for module, tree in TREES.items()
+    if is_public(module)
+    for origin in exported(tree)
 }
-"""Where a name from a private module may be had: the last of several places."""
+"""Where a name from a private module may be had: the last of several public places."""
 
 
 class Shown(NamedTuple):

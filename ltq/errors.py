@@ -69,6 +69,9 @@ class BrokerError(LtqError):
     is_refusal = False
     """Whether the broker answered, and refused this call only; other calls may succeed."""
 
+    is_away = True
+    """Whether the broker could not be reached, so that waiting may help."""
+
 
 class LifespanError(LtqError):
     """A worker's `lifespan` raised an error when it started or ended: see `__cause__`."""

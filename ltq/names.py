@@ -31,8 +31,13 @@ def namespace_of(queue: str) -> str:
     All queues of a namespace are stored together (in one cluster slot), so that one atomic script
     can use them all. A worker's own queues are named `{worker}:{task}`: its namespace is its name.
     """
-    own = queue.partition("/")[0]
+    own = queue_of(queue)
     return own.partition(":")[0] or own
+
+
+def queue_of(lane: str) -> str:
+    """The queue that a lane belongs to: its name up to the first slash."""
+    return lane.partition("/")[0]
 
 
 def new_id() -> str:

@@ -73,6 +73,9 @@ class TaskState(Generic[R_co]):
     release_time: float | None = None
     """When it became final."""
 
+    due_time: float | None = None
+    """DELAYED: when it will be PENDING; else None."""
+
     dequeue_count: int = 0
     """How often a worker claimed it."""
 

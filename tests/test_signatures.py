@@ -60,7 +60,7 @@ ALLOWED = {
     "Options as they were declared: they were checked by their TypedDict.": {
         "ltq.task.Task.options",
         "ltq.middleware.sentry.Sentry.__init__",  # sentry_sdk.init's
-        "ltq.cli.send.send",  # click's
+        "ltq.cli.send.command.send",  # click's
     },
     "Values between bytes and types: annotations are read when the program runs.": {
         "ltq.codec.Serializer.dumps",

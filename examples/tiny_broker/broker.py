@@ -162,6 +162,11 @@ class TinyBroker(Broker):
             found = [self._store.get(key, now) for key in [*self._store.tasks] if key[1] == task_id]
             return next((task.state() for task in found if task is not None), None)
 
+    async def body(self, queue: str, task_id: str) -> bytes | None:
+        async with step(self._store) as now:
+            task = self._store.get((namespace_of(queue), task_id), now)
+            return None if task is None or task.status.is_final else task.envelope.body
+
     async def workers(self) -> list[WorkerInfo]:
         async with step(self._store):
             held: dict[str, list[Task]] = {}

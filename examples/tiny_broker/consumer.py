@@ -24,6 +24,7 @@ class TinyConsumer:
     async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         config = self._config
         async with step(self._store) as now:
+            self._store.queues.update(lane.partition("/")[0] for lane in config.lanes)
             self._store.sweep(config.namespaces, now)
             budget = ClaimBudget(limit, running, ignore_isolation)
             deliveries = []

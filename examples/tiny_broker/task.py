@@ -67,6 +67,7 @@ class Task:
             last_dequeue_time=self.last_dequeue_time,
             last_requeue_time=self.last_requeue_time,
             release_time=self.release_time,
+            due_time=self.due if self.status is Status.DELAYED else None,
             dequeue_count=self.dequeue_count,
             requeue_count=self.requeue_count,
             timeout=self.envelope.timeout,

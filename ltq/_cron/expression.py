@@ -1,6 +1,6 @@
 """Cron expressions: which instants they mean in a time zone whose clocks may change.
 
-croniter knows the wall times of an expression. Which instants these are is decided here:
+The wall times of an expression are found by croniter. Which instants these are is decided here:
 
 - An expression for every hour (`30 * * * *`) means every instant at which a clock on the wall shows
   such a time: none in an hour that is skipped, twice as many in an hour that is repeated.
@@ -8,25 +8,29 @@ croniter knows the wall times of an expression. Which instants these are is deci
   counts; if it is skipped, the instant at which the clocks are set forward.
 """
 
-import re
 from collections import deque
 from collections.abc import Iterator
+from copy import copy
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from heapq import merge
 from itertools import takewhile
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from ltq._cron.fields import Fields, read_fields
 from ltq._display.values import short_repr
 from ltq.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from croniter import croniter
 
 _ALLOWED = (
     'five fields like "*/5 * * * *", six with the seconds last, or @hourly, @daily, @midnight, '
     "@weekly, @monthly, @yearly, @annually"
 )
-_RANDOM = re.compile(r"[hr](\(.*\))?(/.*)?", re.IGNORECASE)
-"""A field with a random value: croniter would choose another one in each process."""
-
 _SECOND = timedelta(seconds=1)
 _STRIDE = 6 * 3600
 """Seconds within which clocks do not change twice."""
@@ -40,8 +44,7 @@ class Cron(msgspec.Struct, frozen=True):
 
     expression: str
     zone: tzinfo
-    is_for_every_hour: bool
-    """Whether its instants follow the clocks through their changes, see the module."""
+    fields: Fields
 
     @property
     def zone_name(self) -> str:
@@ -50,7 +53,7 @@ class Cron(msgspec.Struct, frozen=True):
 
     def next(self, after: int) -> int:
         """The first instant later than `after`."""
-        if self.is_for_every_hour:
+        if self.fields.is_for_every_hour:
             return self._next_on_clocks(after)
         return self._next_once(after)
 
@@ -78,7 +81,7 @@ class Cron(msgspec.Struct, frozen=True):
         """The next instant if each wall time counts once."""
         # Instants are in the order of their wall times, so wall times up to that of `after` have no
         # instant later than `after`.
-        for wall in _walls(self.expression, self._wall(after)):
+        for wall in _walls(self.fields, self._wall(after)):
             instant = self._instant(wall)
             if instant > after:
                 return instant
@@ -89,7 +92,7 @@ class Cron(msgspec.Struct, frozen=True):
         start, shown = after, self._wall(after)
         while True:
             # The next wall time, as long as clocks stay as they are at `start`.
-            instant = _unix(next(_walls(self.expression, shown))) - self._offset(start)
+            instant = _unix(next(_walls(self.fields, shown))) - self._offset(start)
             change = self._change(start, instant)
             if change is None:
                 return instant
@@ -141,21 +144,17 @@ class Cron(msgspec.Struct, frozen=True):
 
 def parse_cron(expression: object, zone: object) -> Cron:
     """Check an expression and a zone; None means UTC. Raises `ConfigurationError`."""
-    fields = expression.split() if isinstance(expression, str) else []
-    parts = [part for field in fields for part in field.split(",")]
-    if not (len(fields) in (5, 6) or _is_alias(fields)) or any(map(_RANDOM.fullmatch, parts)):
-        raise ConfigurationError(
-            f"cron expression {short_repr(expression)} is not allowed: {_ALLOWED}"
-        )
-    plain = " ".join(fields)
+    plain = " ".join(expression.split()) if isinstance(expression, str) else ""
     try:
-        next(_walls(plain, datetime(2024, 1, 1)))
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
-        reason = f"{error}".rstrip(". ") or type(error).__name__
+        fields = read_fields(plain)
+        for way in fields.ways:
+            _searcher(way)  # croniter 6.0 does not know `15w`
+    except ValueError as error:  # a `CronSyntaxError`, or one of croniter
+        reason = f" ({error})" if plain else ""
         raise ConfigurationError(
-            f"cron expression {short_repr(expression)} is not allowed ({reason}): {_ALLOWED}"
+            f"cron expression {short_repr(expression)} is not allowed{reason}: {_ALLOWED}"
         ) from error
-    return Cron(plain, parse_zone(zone), _is_for_every_hour(plain))
+    return Cron(plain, parse_zone(zone), fields)
 
 
 def parse_zone(zone: object) -> tzinfo:
@@ -175,25 +174,27 @@ def parse_zone(zone: object) -> tzinfo:
     )
 
 
-def _is_alias(fields: list[str]) -> bool:
-    return len(fields) == 1 and fields[0].startswith("@")
+def _walls(fields: Fields, after: datetime) -> Iterator[datetime]:
+    """The wall times of an expression later than `after`, without a zone; they never end.
+
+    One that fits in several ways comes several times.
+    """
+    return merge(*(_walls_of(way, after) for way in fields.ways))
 
 
-def _walls(expression: str, after: datetime) -> Iterator[datetime]:
-    """The wall times of an expression later than `after`, without a zone; they never end."""
-    # Imported here because it is slow, and most programs have no schedule.
-    from croniter import croniter
-
-    found = croniter(expression, after)
+def _walls_of(way: str, after: datetime) -> Iterator[datetime]:
+    found = copy(_searcher(way))
+    found.set_current(after)
     while True:
         yield found.get_next(datetime)
 
 
-def _is_for_every_hour(expression: str) -> bool:
-    from croniter import croniter
+@lru_cache(maxsize=256)
+def _searcher(way: str) -> "croniter":
+    """What searches for the wall times of one expression. It is slow to make, and is copied."""
+    from croniter import croniter  # slow to import, and most programs have no schedule
 
-    hours = croniter(expression, datetime(2024, 1, 1)).expanded[1]
-    return "*" in hours or len(set(hours)) == 24
+    return croniter(way, 0.0)
 
 
 def _unix(wall: datetime) -> int:

@@ -142,7 +142,10 @@ class Inspector(Protocol):
     """Shows and changes queues and tasks from outside."""
 
     async def queues(self) -> list[str]:
-        """The names of all known queues, sorted."""
+        """The names of all known queues, sorted.
+
+        A queue is known once a task was sent to it, or a consumer has claimed from it.
+        """
         ...
 
     async def stats(self, queues: Sequence[str]) -> list[QueueStats]:
@@ -165,6 +168,10 @@ class Inspector(Protocol):
 
     async def find(self, task_id: str) -> TaskState[bytes] | None:
         """The state of a task, searched for in all namespaces; None if there is none."""
+        ...
+
+    async def body(self, queue: str, task_id: str) -> bytes | None:
+        """The encoded arguments of a task that waits or runs; None for any other."""
         ...
 
     async def workers(self) -> list[WorkerInfo]:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import click
 
 from ltq.broker import Broker
+from ltq.cli._known import read_queue
 from ltq.errors import TaskNotFoundError
 from ltq.logger import printable
 from ltq.names import check_name
@@ -43,10 +44,16 @@ def export_broker_url(url: str | None) -> None:
 
 
 async def find_task(broker: Broker, task_id: str, queue: str | None = None) -> TaskState[bytes]:
-    """Return the state of a task, in one queue or in any. Raises `TaskNotFoundError`."""
-    if queue is not None:
-        return await broker.state(check_name("queue", queue), task_id)
-    state = await broker.find(task_id)
+    """Return the state of a task, in the namespace of a queue or in any.
+
+    Raises `TaskNotFoundError`, and `CommandError` if the broker does not know the queue.
+    """
+    if queue is None:
+        state = await broker.find(task_id)
+    else:
+        (state,) = await broker.states(check_name("queue", queue), [task_id])
+        if state is None:
+            await read_queue(broker, queue)
     if state is None:
         raise TaskNotFoundError(task_id)
     return state

@@ -13,9 +13,9 @@ _MIN_LAST_COLUMN = 20
 """Fewest characters of the last column that are shown, however narrow the terminal is."""
 
 
-def open_console() -> Console:
-    """Return a console on stdout that never reads text as markup."""
-    return Console(markup=False, emoji=False, highlight=False)
+def open_console(*, stderr: bool = False) -> Console:
+    """Return a console on stdout, or on stderr, that never reads text as markup."""
+    return Console(markup=False, emoji=False, highlight=False, stderr=stderr)
 
 
 def print_columns(

@@ -3,10 +3,12 @@
 import json
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from rich.text import Text
 
 from ltq.cli._console import Cell
@@ -24,13 +26,19 @@ _STYLES = {
 }
 
 
-def state_json(state: TaskState[bytes]) -> str:
+_SHOWN_ARGUMENTS = 1000
+"""Most characters of a call's arguments that are shown; `--json` has all of them."""
+
+
+def state_json(state: TaskState[bytes], **more: bytes | None) -> str:
     """Return the state as one line of JSON, with the result as the value that the task returned.
 
-    A result that is not JSON (`serializer="msgpack"`) becomes a string with escapes.
+    `more` are other encoded values. One that is not JSON (`serializer="msgpack"`) becomes a string
+    with escapes.
     """
     fields = {name: finite(value) for name, value in asdict(state).items()}
-    fields["result"] = None if state.result is None else json_value(state.result)
+    for name, value in {"result": state.result, **more}.items():
+        fields[name] = None if value is None else json_value(value)
     return json.dumps(fields)
 
 
@@ -52,9 +60,27 @@ def json_value(result: bytes) -> Any:
 def result_text(result: bytes, limit: int | None = None) -> str:
     """Return the result as it is stored, cut after `limit` characters if a limit is given."""
     text = result.decode("utf-8", "backslashreplace")
-    if limit is not None and len(text) > limit:
-        return f"{text[:limit]}… ({len(text)} characters)"
-    return text
+    return text if limit is None else cut(text, limit)
+
+
+def call_text(body: bytes) -> str:
+    """Return the arguments of a call, like `"a/b", depth=2`; other bodies as they are stored."""
+    for decode in (msgspec.json.decode, msgspec.msgpack.decode):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            match decode(body):
+                case [list(args), dict(kwargs)]:
+                    named = [f"{name}={_plain(value)}" for name, value in kwargs.items()]
+                    return ", ".join([*map(_plain, args), *named]) or "none"
+    return result_text(body)
+
+
+def _plain(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=repr)
+
+
+def cut(text: str, limit: int) -> str:
+    """Return a text, cut after `limit` characters."""
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
 
 
 def status_text(status: Status) -> Text:
@@ -84,13 +110,20 @@ def _number(number: float) -> str:
     return f"{round(number, 3):.15g}"
 
 
-def state_fields(state: TaskState[bytes], now: float) -> list[tuple[str, Cell]]:
-    """Return the names and values of a state's fields that have a value."""
+def state_fields(
+    state: TaskState[bytes], now: float, body: bytes | None = None
+) -> list[tuple[str, Cell]]:
+    """Return the names and values of a state's fields that have a value.
+
+    `body` is the task's call, if it is known. `now` is by the broker's clock.
+    """
     fields: Iterable[tuple[str, Cell | None]] = [
         ("id", state.id),
         ("task", state.task_name),
         ("queue", state.queue if state.queue != state.task_name else None),
         ("status", status_text(state.status)),
+        ("due", moment_text(state.due_time, now)),
+        ("arguments", None if body is None else cut(call_text(body), _SHOWN_ARGUMENTS)),
         ("progress", progress_text(state.progress) or None),
         ("enqueued", moment_text(state.enqueue_time, now)),
         ("dequeued", moment_text(state.last_dequeue_time, now)),
@@ -106,6 +139,33 @@ def state_fields(state: TaskState[bytes], now: float) -> list[tuple[str, Cell]]:
     return [(name, value) for name, value in fields if value is not None]
 
 
+def state_since(state: TaskState[bytes]) -> float | None:
+    """Return when a task came into its present state, if that is known."""
+    if state.status.is_final:
+        return state.release_time
+    if state.status is Status.WORKING:
+        return state.last_dequeue_time
+    moments = (state.enqueue_time, state.last_requeue_time)
+    return max((moment for moment in moments if moment is not None), default=None)
+
+
+def since_text(state: TaskState[bytes], now: float) -> str:
+    """Return how long a task has been waiting or running, or how long it took.
+
+    `now` is by the broker's clock. The text is empty if it cannot be known.
+    """
+    if state.status is Status.DELAYED and state.due_time is not None:
+        return f"due in {_duration_text(max(0.0, state.due_time - now))}"
+    since = state_since(state)
+    if since is None:
+        return ""
+    if not state.status.is_final:
+        verb = "running" if state.status is Status.WORKING else "waiting"
+        return f"{verb} {_duration_text(max(0.0, now - since))}"
+    begin = state.last_dequeue_time
+    return "" if begin is None else f"ran {_duration_text(max(0.0, since - begin))}"
+
+
 def moment_text(time: float | None, now: float) -> str | None:
     """Return a time as local ISO time with its age."""
     if time is None:
@@ -115,6 +175,14 @@ def moment_text(time: float | None, now: float) -> str | None:
     except (ValueError, OverflowError, OSError):
         return str(time)
     return f"{local.isoformat(timespec='milliseconds')} ({age_text(now - time)})"
+
+
+def clock_text(time: float) -> str:
+    """Return a time as a local clock shows it, like `"16:03:09"`."""
+    try:
+        return datetime.fromtimestamp(time).strftime("%H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return str(time)
 
 
 def age_text(seconds: float) -> str:

@@ -11,13 +11,13 @@ from ltq.cli._lazy import LazyGroup, show_help
 _COMMANDS = (
     ("demo.command", "demo", "Try LTQ without Redis, on the files of a directory."),
     ("run.command", "run", "Run a worker, or an App, until SIGTERM or Ctrl-C."),
-    ("send", "send", "Send a task and print its id."),
+    ("send.command", "send", "Send a task and print its id."),
     ("schedule.command", "schedule", "Run a scheduler, or list its next runs."),
     ("queues.command", "stats", "Show how many tasks each queue holds."),
     ("queues.command", "size", "Print how many tasks wait in a queue."),
     ("workers", "workers", "Show which workers hold tasks now."),
     ("state", "state", "Show everything that is known about a task."),
-    ("watch", "watch", "Follow a task live until it ends."),
+    ("watch.command", "watch", "Follow a task live until it ends."),
     ("cancel", "cancel", "Cancel a waiting or running task."),
     ("queues.command", "clear", "Remove all waiting tasks of a queue permanently."),
     ("dead.command", "dead", "List, show, retry or purge failed and rejected tasks."),
@@ -30,7 +30,7 @@ _COMMANDS = (
 _EPILOG = """\b
 Exit codes:
   0    success
-  1    failure: no such task, a failed task, no answer from the broker
+  1    failure: no such task or queue, a failed task, no answer from the broker
   2    wrong use: an unknown option, a missing worker, a wrong URL
   130  stopped with Ctrl-C before there was an answer
 

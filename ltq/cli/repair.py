@@ -8,6 +8,8 @@ import click
 
 from ltq.cli._broker import open_broker
 from ltq.cli._console import count_tasks
+from ltq.cli._errors import CommandError
+from ltq.cli._known import unknown_name
 from ltq.cli._options import broker_url_option, json_option
 from ltq.names import check_name, namespace_of
 
@@ -29,19 +31,31 @@ def repair(workers: tuple[str, ...], as_json: bool, broker_url: str | None) -> N
     """
     for name in workers:
         check_name("worker", name)
-    repaired = asyncio.run(_repair(workers, broker_url))
+    repaired, unknown = asyncio.run(_repair(workers, broker_url))
     if as_json:
         click.echo(json.dumps(repaired))
-        return
-    for name, count in repaired.items():
-        what = f"{count_tasks(count)} put back" if count else "nothing to repair"
-        click.echo(f"{name}: {what}")
-    if not repaired:
+    else:
+        for name, count in repaired.items():
+            what = f"{count_tasks(count)} put back" if count else "nothing to repair"
+            click.echo(f"{name}: {what}")
+    if unknown is not None:
+        raise unknown
+    if not (repaired or as_json):
         click.echo("no queues yet")
 
 
-async def _repair(workers: Sequence[str], url: str | None) -> dict[str, int]:
+async def _repair(
+    workers: Sequence[str], url: str | None
+) -> tuple[dict[str, int], CommandError | None]:
+    """Return how many tasks were put back for each worker, and the error for an unknown one.
+
+    A worker that is unknown because its keys were lost is known again if there is anything of it.
+    """
     async with open_broker(url) as broker:
-        known = {namespace_of(queue) for queue in await broker.queues()}
-        names = dict.fromkeys(workers) or sorted(known)
-        return {name: await broker.repair([name]) for name in names}
+        known = sorted({namespace_of(queue) for queue in await broker.queues()})
+        names = dict.fromkeys(workers) or known
+        repaired = {name: await broker.repair([name]) for name in names}
+    unknown = [name for name, count in repaired.items() if not count and name not in known]
+    for name in unknown:
+        del repaired[name]
+    return repaired, unknown_name("worker", unknown[0], known) if unknown else None

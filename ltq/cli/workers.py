@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from dataclasses import asdict
 
 import click
@@ -32,19 +31,20 @@ def workers(as_json: bool, broker_url: str | None) -> None:
     Example:
       ltq workers --json
     """
-    found = asyncio.run(_read(broker_url))
+    found, now = asyncio.run(_read(broker_url))
     if as_json:
         click.echo(json.dumps([asdict(worker) for worker in found]))
     elif found:
-        rows = [_row(worker, time.time()) for worker in found]
+        rows = [_row(worker, now) for worker in found]
         print_columns(open_console(), _HEAD, rows, left={0, 2, 3})
     else:
         print_line(open_console(), "no worker holds a task")
 
 
-async def _read(url: str | None) -> list[WorkerInfo]:
+async def _read(url: str | None) -> tuple[list[WorkerInfo], float]:
+    """Return the workers, and the broker's time."""
     async with open_broker(url) as broker:
-        return await broker.workers()
+        return await broker.workers(), await broker.time()
 
 
 def _row(worker: WorkerInfo, now: float) -> list[str]:

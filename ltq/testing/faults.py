@@ -29,6 +29,7 @@ Call = Literal[
     "clear",
     "cancel",
     "find",
+    "body",
     "workers",
     "examine",
     "dead_letters",

@@ -136,6 +136,9 @@ class FlakyBroker(Broker):
     async def find(self, task_id: str) -> TaskState[bytes] | None:
         return await self._faults.call("find", lambda: self._broker.find(task_id))
 
+    async def body(self, queue: str, task_id: str) -> bytes | None:
+        return await self._faults.call("body", lambda: self._broker.body(queue, task_id))
+
     async def workers(self) -> list[WorkerInfo]:
         return await self._faults.call("workers", self._broker.workers)
 

@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from ltq.cli._format import progress_text, result_text, state_fields, state_json
+from ltq.cli._format import (
+    call_text,
+    clock_text,
+    progress_text,
+    result_text,
+    since_text,
+    state_fields,
+    state_json,
+)
 from ltq.state import Progress, Status, TaskState
 
 
@@ -76,3 +84,54 @@ def test_numbers_that_json_does_not_know_are_null() -> None:
 def test_a_long_result_is_cut() -> None:
     assert result_text(b"x" * 10, limit=3) == "xxx… (10 characters)"
     assert result_text(b"x" * 10) == "x" * 10
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"[[],{}]", "none"),
+        (b"[[1],{}]", "1"),
+        (b'[[],{"a":null}]', "a=null"),
+        ('[["\u00e9"],{"b":{"c":[true]}}]'.encode(), '"\u00e9", b={"c": [true]}'),
+        (b"\x92\x92\x01\xa1x\x81\xa1k\xc4\x01\x00", '1, "x", k="b\'\\\\x00\'"'),
+        (b"{}", "{}"),
+        (b"[[1]]", "[[1]]"),
+        (b"\xff\x00own", "\\xff\x00own"),
+        (b"", ""),
+    ],
+)
+def test_a_call_is_shown_as_it_was_made(body: bytes, text: str) -> None:
+    assert call_text(body) == text
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"status": Status.PENDING, "enqueue_time": 990.0}, "waiting 10.0 s"),
+        (
+            {"status": Status.PENDING, "enqueue_time": 10.0, "last_requeue_time": 995.0},
+            "waiting 5.0 s",
+        ),
+        ({"status": Status.PENDING, "enqueue_time": 1001.0}, "waiting 0.0 s"),
+        ({"status": Status.PENDING}, ""),
+        ({"status": Status.DELAYED, "enqueue_time": 1.0, "due_time": 1070.0}, "due in 1 min 10 s"),
+        ({"status": Status.DELAYED, "enqueue_time": 1.0, "due_time": 999.0}, "due in 0.0 s"),
+        ({"status": Status.DELAYED, "enqueue_time": 997.0}, "waiting 3.0 s"),
+        ({"status": Status.WORKING, "last_dequeue_time": 997.5}, "running 2.5 s"),
+        ({"status": Status.WORKING}, ""),
+        (
+            {"status": Status.COMPLETED, "last_dequeue_time": 10.0, "release_time": 75.0},
+            "ran 1 min 5 s",
+        ),
+        ({"status": Status.CANCELLED, "release_time": 75.0}, ""),
+        ({"status": Status.FAILED}, ""),
+    ],
+)
+def test_it_is_told_how_long_a_task_has_been_where_it_is(
+    fields: dict[str, object], text: str
+) -> None:
+    assert since_text(make_state(**fields), 1000.0) == text
+
+
+def test_a_time_beyond_the_calendar_is_a_number() -> None:
+    assert clock_text(1e30) == "1e+30"

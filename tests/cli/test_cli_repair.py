@@ -26,8 +26,17 @@ async def test_there_may_be_none(redis_url: str) -> None:
 
 async def test_json_for_programs(broker: Broker, redis_url: str) -> None:
     await publish_many(broker, 1)
+    await publish_many(broker, 1, queue="other:x")
     done = await call_ltq("repair", "mail", "other", "--json", "--broker-url", redis_url)
     assert done == Done(0, '{"mail": 0, "other": 0}\n', "")
+
+
+async def test_a_worker_whose_names_were_lost_is_repaired(broker: Broker, redis_url: str) -> None:
+    await publish_many(broker, 1, delay=60)
+    with redis.Redis.from_url(redis_url) as raw:
+        raw.delete(keys.delayed("mail", QUEUE), keys.lanes("mail"), keys.NAMESPACES)
+    done = await call_ltq("repair", "mail", "--broker-url", redis_url)
+    assert done == Done(0, "mail: 1 task put back\n", "")
 
 
 async def test_a_wrong_name_is_told() -> None:

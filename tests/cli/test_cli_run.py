@@ -160,10 +160,13 @@ async def test_the_log_level_holds() -> None:
     assert (done.code, done.out, done.err) == (0, "", "")
 
 
-async def test_without_redis_it_ends_within_5_seconds_and_says_where_it_looked() -> None:
+async def test_without_redis_and_patience_it_ends_within_5_seconds_and_says_where_it_looked() -> (
+    None
+):
     port = free_port()
     url = f"redis://me:swordfish@127.0.0.1:{port}/0"
-    async with start_ltq("run", WORKER, "--broker-url", url) as running:
+    command = ("run", WORKER, "--wait-for-broker", "0", "--broker-url", url)
+    async with start_ltq(*command) as running:
         started = await running.err_line("concurrency")
         async with asyncio.timeout(5):
             done = await running.end()

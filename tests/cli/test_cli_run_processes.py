@@ -100,6 +100,7 @@ async def test_a_target_that_is_not_there_starts_no_process() -> None:
 
 async def test_no_redis_at_the_start_ends_it(unused_tcp_port: int) -> None:
     url = f"redis://127.0.0.1:{unused_tcp_port}"
-    done = await run_ltq("run", WORKER, "--processes", "2", "--broker-url", url)
+    options = ("--processes", "2", "--wait-for-broker", "0")
+    done = await run_ltq("run", WORKER, *options, "--broker-url", url)
     assert done.code == 1
     assert f"127.0.0.1:{unused_tcp_port}" in done.err

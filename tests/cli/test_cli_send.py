@@ -11,10 +11,10 @@ import redis
 import ltq
 from ltq._declared import DeclaredTask
 from ltq.broker import Broker
-from ltq.state import Status
+from ltq.state import Progress, Status
 from tests.cli import jobs
 from tests.cli.calls import call_ltq
-from tests.cli.processes import Done, run_ltq, start_ltq
+from tests.cli.processes import Done, ltq_on_terminal, run_ltq, start_ltq
 from tests.eventually import eventually
 
 ADD = "tests.cli.jobs:worker.add"
@@ -84,6 +84,32 @@ async def test_a_task_that_is_removed_leaves_no_result(redis_url: str, broker: B
     assert done == Done(
         1, "", "ltq: task short left no state: it ended with result_ttl=0, or it was removed\n"
     )
+
+
+class TestProgress:
+    async def test_it_is_shown_on_a_terminal_until_the_result_is_there(
+        self, broker: Broker, redis_url: str
+    ) -> None:
+        options = ("--args", "[1, 2]", "--id", "shown", "--wait", "--broker-url", redis_url)
+        async with ltq_on_terminal("send", ADD, *options) as terminal:
+            await terminal.until("waiting 0.")
+            async with broker.consumer(["jobs:add"]) as consumer:
+                (delivery,) = await broker.claim(consumer, 1, timeout=5)
+            await broker.progress(delivery.lease, Progress(3, 10, "half \x1b[35mway"))
+            await terminal.until("3/10 (30 %) half \\x1b[35mway")
+            await broker.release(delivery.lease, result=b"3")
+            assert await terminal.end() == 0
+        assert terminal.raw.rstrip().endswith("3"), "the line is gone"
+        assert "\x1b[35m" not in terminal.raw
+
+    async def test_it_is_no_part_of_what_is_piped(self, broker: Broker, redis_url: str) -> None:
+        options = ("--args", "[1, 2]", "--id", "piped", "--wait", "--broker-url", redis_url)
+        async with start_ltq("send", ADD, *options) as running:
+            async with broker.consumer(["jobs:add"]) as consumer:
+                (delivery,) = await broker.claim(consumer, 1, timeout=10)
+            await broker.progress(delivery.lease, Progress(3, 10))
+            await broker.release(delivery.lease, result=b"3")
+            assert await running.end() == Done(0, "3\n", "")
 
 
 async def test_ctrl_c_ends_the_wait_not_the_task(redis_url: str) -> None:

@@ -1,6 +1,7 @@
 """`ltq state`, on a real server."""
 
 import json
+import re
 
 import pytest
 
@@ -14,10 +15,10 @@ QUEUE = "mail:send"
 NASTY = "\x1b[31mred\x9b0m\nnext"
 
 
-async def publish(broker: Broker) -> str:
-    task_id = new_id()
-    await broker.publish([Envelope(id=task_id, queue=QUEUE, task_name=QUEUE, body=b"{}")])
-    return task_id
+async def publish(broker: Broker, body: bytes = b"{}", delay: float = 0.0) -> str:
+    envelope = Envelope(id=new_id(), queue=QUEUE, task_name=QUEUE, body=body, delay=delay)
+    await broker.publish([envelope])
+    return envelope.id
 
 
 async def claim(broker: Broker) -> Delivery:
@@ -100,6 +101,75 @@ async def test_json_escapes_control_characters(broker: Broker, redis_url: str) -
     done = await call_ltq("state", task_id, "--json", "--broker-url", redis_url)
     assert done.out.isascii()
     assert json.loads(done.out)["error"] == f"ValueError: {NASTY}"
+
+
+CALL = b'[["a/b",[1,2.5]],{"depth":2}]'
+
+
+class TestArguments:
+    async def shown(self, task_id: str, url: str) -> str | None:
+        done = await call_ltq("state", task_id, "--broker-url", url)
+        return fields(done.out).get("arguments")
+
+    async def in_json(self, task_id: str, url: str) -> object:
+        done = await call_ltq("state", task_id, "--json", "--broker-url", url)
+        return json.loads(done.out)["body"]
+
+    async def test_they_are_those_of_the_call_until_it_ends(
+        self, broker: Broker, redis_url: str
+    ) -> None:
+        task_id = await publish(broker, CALL)
+        assert await self.shown(task_id, redis_url) == '"a/b", [1, 2.5], depth=2'
+        assert await self.in_json(task_id, redis_url) == [["a/b", [1, 2.5]], {"depth": 2}]
+        lease = (await claim(broker)).lease
+        assert await self.shown(task_id, redis_url) == '"a/b", [1, 2.5], depth=2'
+        await broker.release(lease)
+        assert await self.shown(task_id, redis_url) is None
+        assert await self.in_json(task_id, redis_url) is None
+
+    async def test_those_of_a_failed_task_are_in_its_dead_letter(
+        self, broker: Broker, redis_url: str
+    ) -> None:
+        task_id = await publish(broker, CALL)
+        lease = (await claim(broker)).lease
+        await broker.finish([Finish(lease, Status.FAILED, dead=True)])
+        assert await self.shown(task_id, redis_url) == '"a/b", [1, 2.5], depth=2'
+        assert await broker.purge(QUEUE) == 1
+        assert await self.shown(task_id, redis_url) is None
+        assert await self.in_json(task_id, redis_url) is None
+
+    async def test_long_ones_are_cut_but_not_for_programs(
+        self, broker: Broker, redis_url: str
+    ) -> None:
+        task_id = await publish(broker, b'[["' + b"x" * 5000 + b'"],{}]')
+        shown = await self.shown(task_id, redis_url)
+        assert shown == '"' + "x" * 999 + "… (5002 characters)"
+        assert await self.in_json(task_id, redis_url) == [["x" * 5000], {}]
+
+    async def test_nothing_raw_reaches_a_terminal(self, broker: Broker, redis_url: str) -> None:
+        task_id = await publish(broker, b'[["\\u001b[31mred","\xc2\x9b0m"],{"k":"\\n"}]')
+        done = await call_ltq("state", task_id, "--broker-url", redis_url)
+        assert r'"\u001b[31mred", "\x9b0m", k="\n"' in done.out
+
+
+async def test_it_says_when_a_delayed_task_is_due(broker: Broker, redis_url: str) -> None:
+    task_id = await publish(broker, delay=90.5)
+    shown = fields((await call_ltq("state", task_id, "--broker-url", redis_url)).out)
+    assert shown["status"] == "delayed"
+    assert re.search(r" \(in 1 min (30|29) s\)$", shown["due"])
+    done = await call_ltq("state", task_id, "--json", "--broker-url", redis_url)
+    state = json.loads(done.out)
+    assert state["due_time"] == pytest.approx(state["enqueue_time"] + 90.5, abs=0.1)
+
+
+async def test_ages_are_by_the_clock_of_the_broker(
+    broker: Broker, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = await publish(broker, delay=90.5)
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    shown = fields((await call_ltq("state", task_id, "--broker-url", redis_url)).out)
+    assert " (in 1 min " in shown["due"]
+    assert shown["enqueued"].endswith(" s ago)")
 
 
 async def test_the_queue_may_be_named(broker: Broker, redis_url: str) -> None:

@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from ltq.broker import Broker
+from ltq.cli._format import clock_text
 from ltq.message import Delivery, Envelope, Failure, Finish
 from ltq.names import new_id
 from ltq.state import Progress, Status
@@ -12,10 +15,10 @@ from tests.cli.processes import ltq_on_terminal, start_ltq
 QUEUE = "mail:send"
 
 
-async def publish(broker: Broker) -> str:
-    task_id = new_id()
-    await broker.publish([Envelope(id=task_id, queue=QUEUE, task_name=QUEUE, body=b"{}")])
-    return task_id
+async def publish(broker: Broker, delay: float = 0.0) -> str:
+    envelope = Envelope(id=new_id(), queue=QUEUE, task_name=QUEUE, body=b"{}", delay=delay)
+    await broker.publish([envelope])
+    return envelope.id
 
 
 async def claim(broker: Broker) -> Delivery:
@@ -78,6 +81,18 @@ async def test_a_second_run_is_told(broker: Broker, redis_url: str) -> None:
     assert done.out.split(maxsplit=1)[1] == "completed (run 2) result null\n"
 
 
+async def test_each_line_begins_with_the_brokers_time_of_its_state(
+    broker: Broker, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = await publish(broker)
+    await broker.release((await claim(broker)).lease, result=b"1")
+    ended = (await broker.state(QUEUE, task_id)).release_time
+    assert ended is not None
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    done = await call_ltq("watch", task_id, "--broker-url", redis_url)
+    assert done.out.split() == [clock_text(ended), "completed", "result", "1"]
+
+
 async def test_a_long_result_is_cut(broker: Broker, redis_url: str) -> None:
     task_id = await publish(broker)
     await broker.release((await claim(broker)).lease, result=b'"%s"' % (b"x" * 998))
@@ -105,6 +120,25 @@ class TestOnATerminal:
         assert "completed" in terminal.text
         assert 'result "\\x1b[35m"' in terminal.text
         assert "\x1b[35m" not in terminal.raw
+
+    async def test_it_tells_how_long_the_task_has_been_there(
+        self, broker: Broker, redis_url: str
+    ) -> None:
+        task_id = await publish(broker, delay=3600)
+        command = ("watch", task_id, "--broker-url", redis_url)
+        async with ltq_on_terminal(*command) as terminal:
+            await terminal.until("due in 59 min")
+        task_id = await publish(broker)
+        command = ("watch", task_id, "--broker-url", redis_url)
+        async with ltq_on_terminal(*command, env={"COLUMNS": "80"}) as terminal:
+            await terminal.until("waiting 0.")
+            delivery = await claim(broker)
+            await broker.progress(delivery.lease, Progress(3, 10, "x" * 200))
+            await terminal.until("… running 0.")
+            await broker.release(delivery.lease)
+            assert await terminal.end() == 0
+        assert "ran 0." in terminal.text
+        assert "xxx\n" not in terminal.text
 
     async def test_the_last_line_tells_how_far_a_failing_task_came(
         self, broker: Broker, redis_url: str

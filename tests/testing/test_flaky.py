@@ -33,6 +33,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "clear": (QUEUE,),
     "cancel": (QUEUE, "a", 1.0),
     "find": ("a",),
+    "body": ("q", "a"),
     "dead_letters": (QUEUE,),
     "dead_letter": (QUEUE, "a"),
     "replay": (QUEUE, ["a"]),
@@ -156,7 +157,9 @@ class TestFaults:
 
     @pytest.mark.parametrize("on", ["publish", ["send", "ask"], 5])
     def test_a_call_there_is_not_is_refused(self, broker: FlakyBroker, on: Any) -> None:
-        with pytest.raises(ltq.ConfigurationError, match=r"on=.* is not allowed: cancel, claim"):
+        with pytest.raises(
+            ltq.ConfigurationError, match=r"on=.* is not allowed: body, cancel, claim"
+        ):
             broker.fail(on=on)
 
     def test_so_are_other_wrong_values(self, broker: FlakyBroker) -> None:

@@ -170,6 +170,7 @@ async def states(state: TaskState[Repo], progress: Progress, status: Status) -> 
     assert_type(state.last_dequeue_time, float | None)
     assert_type(state.last_requeue_time, float | None)
     assert_type(state.release_time, float | None)
+    assert_type(state.due_time, float | None)
     assert_type((state.dequeue_count, state.requeue_count), tuple[int, int])
 
 
@@ -335,6 +336,7 @@ async def brokers(broker: Broker, consumer: Consumer, lease: Lease, stats: Queue
     assert_type(await broker.first("mail", "fingerprint"), str | None)
     assert_type(await broker.cancel("mail", "id", 60), bool)
     assert_type(await broker.queues(), list[str])
+    assert_type(await broker.body("q", "id"), bytes | None)
     assert_type(await broker.stats(["mail"]), list[QueueStats])
     assert_type((stats.pending, stats.delayed), tuple[int, int])
     assert_type((stats.working, stats.dead), tuple[int, int])

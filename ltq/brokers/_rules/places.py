@@ -111,7 +111,7 @@ class Queues(Protocol):
     """The queues and their tasks."""
 
     def add(self, queue: str) -> None:
-        """A task was sent to a queue: remember its name."""
+        """A task was sent to a queue, or a consumer serves it: remember its name."""
         ...
 
     def names(self) -> Collection[str]:

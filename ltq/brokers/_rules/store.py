@@ -22,7 +22,7 @@ from ltq.brokers._rules.claim import Namespaces
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.retention import forget_expired
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
-from ltq.names import namespace_of
+from ltq.names import namespace_of, queue_of
 from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
 
 T = TypeVar("T")
@@ -64,6 +64,14 @@ class Store(ABC):
     def first(self, queue: str, fingerprint: str) -> str | None:
         with self._read_step() as now:
             return publish.first(self._seen(queue, now), fingerprint, now)
+
+    def serve(self, consumer: ConsumerConfig) -> None:
+        """Remember the names of a consumer's queues, before its first claim."""
+        with self._step() as now:
+            for namespace, lanes in consumer.lanes.items():
+                queues = self._open(namespace, now).queues
+                for lane in lanes:
+                    queues.add(queue_of(lane))
 
     def claim(self, consumer: ConsumerConfig, budget: ClaimBudget) -> Claim:
         with self._step() as now:
@@ -122,6 +130,11 @@ class Store(ABC):
         with self._read_step() as now:
             found = (self._states(places, [task_id], now)[0] for places in self._all(now))
             return next((state for state in found if state is not None), None)
+
+    def body(self, queue: str, task_id: str) -> bytes | None:
+        with self._read_step() as now:
+            record = self._seen(queue, now).records.get(task_id)
+            return None if record is None or record.status.is_final else record.envelope.body
 
     def queues(self) -> list[str]:
         with self._read_step() as now:

@@ -19,9 +19,13 @@ class MemoryConsumer:
         self._lanes = frozenset(config.lanes)
         self._waits: set[asyncio.Future[bool]] = set()
         self._closed = False
+        self._is_known = False
 
     async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         await asyncio.sleep(0)
+        if not self._is_known:
+            self._store.serve(self._config)
+            self._is_known = True
         budget = ClaimBudget(limit, running, ignore_isolation)
         revoke = None
         if self._config.revoked is not None:

@@ -130,6 +130,10 @@ class MemoryBroker(Broker):
         await asyncio.sleep(0)
         return self._store.find(task_id)
 
+    async def body(self, queue: str, task_id: str) -> bytes | None:
+        await asyncio.sleep(0)
+        return self._store.body(queue, task_id)
+
     async def workers(self) -> list[WorkerInfo]:
         await asyncio.sleep(0)
         return self._store.workers()

@@ -131,7 +131,10 @@ class RedisBroker(Broker):
         session, revoked = self._here(), config.revoked
         channels = [keys.revoked(namespace, config.name) for namespace in config.namespaces]
         consumer = RedisConsumer(
-            session.link, config, on_close=lambda: _unlisten(session.hub, channels)
+            session.link,
+            session.registry,
+            config,
+            on_close=lambda: _unlisten(session.hub, channels),
         )
         if revoked is not None:
             consumer.listening = [session.hub.listen(channel, revoked) for channel in channels]
@@ -193,6 +196,10 @@ class RedisBroker(Broker):
     async def find(self, task_id: str) -> TaskState[bytes] | None:
         """See `Inspector.find`."""
         return await tasks.find_state(self._here().link, await self._namespaces(), task_id)
+
+    async def body(self, queue: str, task_id: str) -> bytes | None:
+        """See `Inspector.body`."""
+        return await tasks.read_body(self._here().link, namespace_of(queue), task_id)
 
     async def workers(self) -> list[WorkerInfo]:
         """See `Inspector.workers`."""

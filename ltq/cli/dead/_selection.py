@@ -1,10 +1,11 @@
 """Finding the dead letters that a command works on."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from ltq.broker import Broker
 from ltq.cli._errors import CommandError, WrongUseError
+from ltq.cli._known import read_queue
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter
 from ltq.names import check_name
@@ -76,17 +77,28 @@ async def select(broker: Broker, selection: Selection) -> dict[str, list[str]]:
 
 
 async def find(broker: Broker, task_id: str, queue: str | None = None) -> DeadLetter:
-    """Return the dead letter of a task, in one queue or in any. Raises `CommandError`."""
+    """Return the dead letter of a task, in one queue or in any.
+
+    Raises `CommandError` if there is none, or if the broker does not know the queue.
+    """
     try:
         return await broker.dead_letter(queue, task_id)
     except TaskNotFoundError as error:
+        if queue is not None:
+            await read_queue(broker, queue)
         raise CommandError(f"no dead letter with id '{task_id}'") from error
 
 
 async def count_by_queue(broker: Broker, queue: str | None) -> list[tuple[str, int]]:
-    """Return the queues that have dead letters, and how many: one queue, or all."""
-    queues: Sequence[str] = await broker.queues() if queue is None else [queue]
-    return [(stats.queue, stats.dead) for stats in await broker.stats(queues) if stats.dead]
+    """Return the queues that have dead letters, and how many: one queue, or all.
+
+    Raises `CommandError` if the broker does not know the queue.
+    """
+    if queue is None:
+        found = await broker.stats(await broker.queues())
+    else:
+        found = [await read_queue(broker, queue)]
+    return [(stats.queue, stats.dead) for stats in found if stats.dead]
 
 
 async def matching(

@@ -1,6 +1,5 @@
 """Showing dead letters: as JSON, as a table, or one of them with all its fields."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,9 +23,8 @@ def as_json(dead_letter: DeadLetter) -> dict[str, Any]:
     return fields
 
 
-def print_table(console: Console, dead_letters: Sequence[DeadLetter]) -> None:
-    """Print a row for each dead letter."""
-    now = time.time()
+def print_table(console: Console, dead_letters: Sequence[DeadLetter], now: float) -> None:
+    """Print a row for each dead letter. `now` is by the broker's clock."""
     has_queue = any(one.queue != one.task_name for one in dead_letters)
     queue = ("queue",) if has_queue else ()
     head = ("id", "task", *queue, "status", "died", "error")
@@ -44,9 +42,9 @@ def _row(dead_letter: DeadLetter, now: float, *, has_queue: bool) -> list[Cell]:
     return [*row, status_text(dead_letter.status), age_text(now - dead_letter.time), error]
 
 
-def print_dead_letter(console: Console, dead_letter: DeadLetter) -> None:
-    """Print everything about a dead letter."""
-    now, one = time.time(), dead_letter
+def print_dead_letter(console: Console, dead_letter: DeadLetter, now: float) -> None:
+    """Print everything about a dead letter. `now` is by the broker's clock."""
+    one = dead_letter
     fields: list[tuple[str, Cell | None]] = [
         ("id", one.id),
         ("task", one.task_name),

@@ -114,19 +114,22 @@ def list_(
       ltq dead list --task github:fetch --older-than 2h --json
     """
     wanted = Filter(task, error, older_than)
-    found = asyncio.run(_list(check_queue(queue), wanted, limit + 1, broker_url))
+    found, now = asyncio.run(_list(check_queue(queue), wanted, limit + 1, broker_url))
     shown = found[:limit]
     if as_json:
         click.echo(json.dumps([_view.as_json(one) for one in shown]))
     elif shown:
-        _view.print_table(open_console(), shown)
+        _view.print_table(open_console(), shown, now)
     else:
         print_line(open_console(), "no dead letters")
     if len(found) > limit:
         click.echo(f"ltq: only the newest {limit} are shown: --limit N shows more", err=True)
 
 
-async def _list(queue: str | None, wanted: Filter, limit: int, url: str | None) -> list[DeadLetter]:
+async def _list(
+    queue: str | None, wanted: Filter, limit: int, url: str | None
+) -> tuple[list[DeadLetter], float]:
+    """Return the newest `limit` dead letters that match, and the broker's time."""
     async with open_broker(url) as broker:
         found: list[DeadLetter] = []
         for name, count in await count_by_queue(broker, queue):
@@ -135,7 +138,8 @@ async def _list(queue: str | None, wanted: Filter, limit: int, url: str | None) 
                 while left and (dead_letter := await anext(dead_letters, None)) is not None:
                     found.append(dead_letter)
                     left -= 1
-        return sorted(found, key=lambda one: one.time, reverse=True)[:limit]
+        newest = sorted(found, key=lambda one: one.time, reverse=True)[:limit]
+        return newest, await broker.time()
 
 
 @dead.command(short_help="Show a dead letter and its traceback.")
@@ -150,16 +154,17 @@ def show(task_id: str, queue: str | None, as_json: bool, broker_url: str | None)
     Example:
       ltq dead show 0c8bdd0dee0ab0ad55f2f5a7
     """
-    dead_letter = asyncio.run(_find(task_id, check_queue(queue), broker_url))
+    dead_letter, now = asyncio.run(_find(task_id, check_queue(queue), broker_url))
     if as_json:
         click.echo(json.dumps(_view.as_json(dead_letter)))
     else:
-        _view.print_dead_letter(open_console(), dead_letter)
+        _view.print_dead_letter(open_console(), dead_letter, now)
 
 
-async def _find(task_id: str, queue: str | None, url: str | None) -> DeadLetter:
+async def _find(task_id: str, queue: str | None, url: str | None) -> tuple[DeadLetter, float]:
+    """Return a dead letter, and the broker's time."""
     async with open_broker(url) as broker:
-        return await find(broker, task_id, queue)
+        return await find(broker, task_id, queue), await broker.time()
 
 
 @dead.command(short_help="Enqueue tasks again as they were sent.")

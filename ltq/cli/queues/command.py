@@ -10,6 +10,7 @@ import click
 from ltq.cli._broker import open_broker
 from ltq.cli._console import Cell, count_tasks, open_console, print_columns, print_line
 from ltq.cli._errors import WrongUseError
+from ltq.cli._known import read_queue
 from ltq.cli._options import (
     broker_url_option,
     confirm,
@@ -88,8 +89,7 @@ def size(queue: str, broker_url: str | None, as_json: bool) -> None:
 
 async def _size(queue: str, url: str | None) -> QueueStats:
     async with open_broker(url) as broker:
-        (found,) = await broker.stats([queue])
-        return found
+        return await read_queue(broker, queue)
 
 
 @click.command()
@@ -121,4 +121,5 @@ def clear(queue: str, yes: bool, as_json: bool, broker_url: str | None) -> None:
 
 async def _clear(queue: str, url: str | None) -> int:
     async with open_broker(url) as broker:
+        await read_queue(broker, queue)
         return await broker.clear(queue)

@@ -14,6 +14,7 @@ from ltq.cli._console import count_tasks
 from ltq.cli._target import Runnable, workers_of
 from ltq.cli._threads import count_stuck_threads, exit_now, set_thread_pool
 from ltq.cli.run._supervisor import stop_with_supervisor
+from ltq.cli.run._wait import wait_for_brokers
 from ltq.cli.schedule._schedulers import log_schedules, run_beside
 from ltq.logger import get_logger
 from ltq.scheduler import Scheduler
@@ -31,9 +32,13 @@ def run_here(
     schedulers: Sequence[Scheduler],
     *,
     burst: bool,
+    patience: float,
 ) -> None:
-    """Run a worker or an App until it is told to stop, with servers and schedulers beside it."""
-    _loop_runner()(_run(runnable, servers, schedulers, burst=burst))
+    """Run a worker or an App until it is told to stop, with servers and schedulers beside it.
+
+    The broker gets `patience` seconds to answer for the first time.
+    """
+    _loop_runner()(_run(runnable, servers, schedulers, burst=burst, patience=patience))
 
 
 def _loop_runner() -> Callable[[Coroutine[Any, Any, None]], None]:
@@ -51,6 +56,7 @@ async def _run(
     schedulers: Sequence[Scheduler],
     *,
     burst: bool,
+    patience: float,
 ) -> None:
     pool, was_signalled = set_thread_pool(), _stop_on_early_signals()
     stop_with_supervisor()
@@ -60,8 +66,10 @@ async def _run(
         log_schedules(scheduler)
     try:
         async with AsyncExitStack() as stack:
-            for server in [*servers, run_beside(schedulers)]:
+            for server in servers:
                 await stack.enter_async_context(server)
+            await wait_for_brokers(workers_of(runnable), patience)
+            await stack.enter_async_context(run_beside(schedulers))
             await runnable.run(burst=burst)
     except asyncio.CancelledError:
         if not was_signalled.is_set():

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import NoReturn
@@ -19,6 +20,7 @@ from ltq.cli.run._metrics import measure, serve_metrics
 from ltq.cli.run._process import run_here
 from ltq.cli.run._reload import Reloader, reload_command
 from ltq.cli.run._supervisor import Supervisor, own_command
+from ltq.cli.run._wait import stopped_while_waiting
 from ltq.cli.schedule._schedulers import schedulers_of
 from ltq.logger import setup_logging
 from ltq.worker import Worker
@@ -92,6 +94,15 @@ from ltq.worker import Worker
 @click.option(
     "--with-scheduler", is_flag=True, help="Also run the workers' @worker.cron schedules."
 )
+@click.option(
+    "--wait-for-broker",
+    "patience",
+    type=duration,
+    default="30",
+    show_default=True,
+    metavar="TIME",
+    help="Wait up to TIME at the start for a broker that does not answer yet.",
+)
 @log_level_option
 @log_format_option
 @broker_url_option
@@ -110,6 +121,7 @@ def run(  # noqa: PLR0913  its options
     reloads: bool,
     burst: bool,
     with_scheduler: bool,
+    patience: float,
     log_level: str,
     log_format: str,
     broker_url: str | None,
@@ -118,6 +130,7 @@ def run(  # noqa: PLR0913  its options
 
     MODULE is imported with the current directory on the path. On a signal, running tasks get the
     worker's shutdown_timeout to end; the rest are requeued. A second signal requeues them at once.
+    A broker that does not answer yet is waited for; one that refuses the password is not.
     --broker-url overrides the URL in the code.
 
     \b
@@ -153,8 +166,15 @@ def run(  # noqa: PLR0913  its options
         address = ServerAddress("health", health_host, health_port, count)
         servers.append(serve_health(workers, address, health_within))
     if processes > 1:
-        sys.exit(asyncio.run(Supervisor(_child_command(processes), processes).run()))
-    run_here(runnable, servers, schedulers, burst=burst)
+        sys.exit(asyncio.run(_supervise(processes, workers, patience)))
+    run_here(runnable, servers, schedulers, burst=burst, patience=patience)
+
+
+async def _supervise(processes: int, workers: Sequence[Worker], patience: float) -> int:
+    """Run child processes, once the brokers answer. Return the exit code."""
+    if await stopped_while_waiting(workers, patience):
+        return 0
+    return await Supervisor(_child_command(processes), processes).run()
 
 
 def _child_command(processes: int) -> list[str]:

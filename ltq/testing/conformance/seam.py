@@ -25,6 +25,7 @@ from ltq.testing.conformance._seam.finish import (
 from ltq.testing.conformance._seam.inspector import (
     TestClear,
     TestFind,
+    TestLooking,
     TestQueues,
     TestStates,
     TestStats,
@@ -80,6 +81,7 @@ __all__ = [
     "TestIdThatIsThere",
     "TestIsolation",
     "TestIsolationRule",
+    "TestLooking",
     "TestMaxPending",
     "TestMaxRunning",
     "TestPoison",

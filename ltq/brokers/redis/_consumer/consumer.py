@@ -11,6 +11,7 @@ from ltq.broker import Claim, ConsumerConfig
 from ltq.broker.isolation import ClaimBudget
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
 from ltq.brokers.redis._consumer.wake_ups import WakeUps
+from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._operations.sweep import sweep
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import flag
@@ -38,11 +39,19 @@ _OUTAGE_HOLD = 2.0
 class RedisConsumer:
     """Claims tasks of some lanes, under one name, in one event loop."""
 
-    def __init__(self, link: Link, config: ConsumerConfig, *, on_close: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        registry: Registry,
+        config: ConsumerConfig,
+        *,
+        on_close: Callable[[], None],
+    ) -> None:
         self.name: str = config.name
         self.listening: Sequence[asyncio.Future[None]] = ()
         """Subscriptions that the first claim waits for."""
         self._link = link
+        self._registry = registry
         self._config = config
         self._grace = random.uniform(0, min(_GRACE_SPREAD, config.lease / 10))
         self._on_close = on_close
@@ -115,6 +124,9 @@ class RedisConsumer:
         All deliveries are added to `deliveries`.
         """
         group.isolation = None
+        if not group.is_known:
+            await self._registry.serve(group.namespace, group.queues)
+            group.is_known = True
         while True:
             reply = await self._claim_some(group, budget, has_swept)
             deliveries += reply.deliveries

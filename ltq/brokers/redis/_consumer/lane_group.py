@@ -1,12 +1,13 @@
 """The lanes of one namespace that a consumer serves, and the state of its claims from them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ltq.brokers.redis._scripts.calls import ClaimAnswer, ClaimReply
 from ltq.brokers.redis._scripts.script import Flag
 from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.call import Argument
+from ltq.names import queue_of
 from ltq.options import Limit
 
 
@@ -16,6 +17,9 @@ class LaneGroup:
     def __init__(self, namespace: str, lanes: list[str], limits: Mapping[str, Limit]) -> None:
         self.namespace = namespace
         self.prefix = keys.prefix(namespace)
+        self.queues: Sequence[str] = list(dict.fromkeys(map(queue_of, lanes)))
+        self.is_known = False
+        """Whether the server has been told the names of its queues."""
         self.lanes = keys.line_list(lanes)
         self.wake_keys = [keys.wake(namespace, lane) for lane in lanes]
         self.limits: list[Argument] = []

@@ -1,5 +1,6 @@
 """The set of namespaces on a server, where tools find all queues and tasks."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from ltq.brokers.redis._server import keys
@@ -23,6 +24,15 @@ class Registry:
         if namespace not in self._added:
             await add_namespace(self._link, namespace)
             self._added.add(namespace)
+
+    async def serve(self, namespace: str, queues: Sequence[str]) -> None:
+        """Add the queues of a consumer, before its first claim. Raises `BrokerError`.
+
+        A server that refuses to store them (its memory is full) does not keep it from claiming.
+        """
+        with suppress(RefusedError):
+            await self.add(namespace)
+            await self._link.call("SADD", keys.lanes(namespace), *queues)
 
     async def add_again(self, namespace: str) -> None:
         """Add a namespace again, after a task was sent to a new lane.

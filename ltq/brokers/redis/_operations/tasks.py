@@ -6,8 +6,8 @@ from ltq.brokers._rules.constants import OVERDUE_AFTER
 from ltq.brokers.redis._operations.chunks import by_namespace
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server import keys
-from ltq.brokers.redis._server.link import Link
-from ltq.names import check_name, namespace_of
+from ltq.brokers.redis._server.link import Link, RefusedError
+from ltq.names import check_name, namespace_of, queue_of
 from ltq.state import QueueStats, TaskState
 
 STATES_TASKS = 500
@@ -29,6 +29,15 @@ async def read_states(
     return states
 
 
+async def read_body(link: Link, namespace: str, task_id: str) -> bytes | None:
+    """See `Inspector.body`."""
+    try:
+        body: bytes | None = await link.call("HGET", keys.task(namespace, task_id), "body")
+    except RefusedError:  # it is no hash
+        return None
+    return body
+
+
 async def find_state(
     link: Link, namespaces: Iterable[str], task_id: str
 ) -> TaskState[bytes] | None:
@@ -46,7 +55,7 @@ async def read_queues(link: Link, namespaces: Iterable[str]) -> list[str]:
     for namespace in namespaces:
         replies = await link.call("SMEMBERS", keys.lanes(namespace))
         lanes |= {reply.decode("utf-8", "replace") for reply in replies}
-    return sorted({lane.partition("/")[0] for lane in lanes})
+    return sorted({queue_of(lane) for lane in lanes})
 
 
 async def read_stats(link: Link, queues: Sequence[str]) -> list[QueueStats]:

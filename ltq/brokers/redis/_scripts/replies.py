@@ -83,6 +83,7 @@ def task_state(task_id: str, reply: Sequence[Any]) -> TaskState[bytes] | None:
         last_dequeue_time=_number(float, reply[4]),
         last_requeue_time=_number(float, reply[5]),
         release_time=_number(float, reply[6]),
+        due_time=_number(float, reply[16]) if status is Status.DELAYED else None,
         dequeue_count=_number(int, reply[7]) or 0,
         requeue_count=_number(int, reply[8]) or 0,
         timeout=_number(float, reply[9]),

@@ -72,6 +72,7 @@ class RefusedError(BrokerError):
     """The server refused the call. Repeating it would not help."""
 
     is_refusal = True
+    is_away = False
 
 
 class LockedOutError(RefusedError):

@@ -32,6 +32,17 @@ class TestQueues:
         await broker.clear("a")
         assert await broker.queues() == names
 
+    async def test_those_of_a_consumer_are_known_from_its_first_claim_on(
+        self, broker: Broker, open_broker: OpenBroker, make_consumer: MakeConsumer
+    ) -> None:
+        consumer = make_consumer("mail:send", "shared/mail:send", "other:x")
+        assert (await consumer.claim(1)).deliveries == []
+        assert await open_broker().queues() == ["mail:send", "other:x", "shared"]
+        await consumer.aclose()
+        assert await broker.queues() == ["mail:send", "other:x", "shared"]
+        (stats,) = await broker.stats(["mail:send"])
+        assert (stats.pending, stats.delayed, stats.working, stats.dead) == (0, 0, 0, 0)
+
     async def test_a_lane_is_no_queue(self, broker: Broker) -> None:
         await publish(broker, lane=f"{QUEUE}/mail:other")
         await publish(broker, queue="shared", lane="shared/mail:send")
@@ -101,6 +112,47 @@ class TestStats:
 
     async def test_no_queues_is_no_error(self, broker: Broker) -> None:
         assert await broker.stats([]) == []
+
+
+class TestLooking:
+    async def test_a_delayed_task_says_when_it_is_due(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        sent = await publish(broker, delay=30.0)
+        state = await broker.state(QUEUE, sent.id)
+        assert state.due_time is not None
+        assert state.enqueue_time is not None
+        assert state.due_time == pytest.approx(state.enqueue_time + 30, abs=0.1)
+        assert (await broker.find(sent.id)) == state
+        other = await publish(broker, queue="mail:other", lane="mail:other/x", delay=60.0)
+        in_a_lane = await broker.state("mail:other", other.id)
+        assert in_a_lane.due_time == pytest.approx(state.due_time + 30, abs=1.0)
+
+    async def test_any_other_task_has_no_due_time(self, broker: Broker, consumer: Consumer) -> None:
+        sent = await publish(broker)
+        assert (await broker.state(QUEUE, sent.id)).due_time is None
+        (delivery,) = (await consumer.claim(1)).deliveries
+        assert (await broker.state(QUEUE, sent.id)).due_time is None
+        await broker.requeue(delivery.lease, delay=20.0)
+        due = (await broker.state(QUEUE, sent.id)).due_time
+        assert due == pytest.approx(await broker.time() + 20, abs=1.0)
+        await broker.cancel(QUEUE, sent.id, 60.0)
+        assert (await broker.state(QUEUE, sent.id)).due_time is None
+
+    async def test_the_arguments_of_a_task_that_has_not_ended(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        body = b'[["a/b"],{"depth":2}]'
+        waiting = await publish(broker, body=body, delay=60.0)
+        assert await broker.body(QUEUE, waiting.id) == body
+        ended = await publish(broker, body=body)
+        assert await broker.body(QUEUE, ended.id) == body
+        (delivery,) = (await consumer.claim(1)).deliveries
+        assert await broker.body(QUEUE, ended.id) == body
+        await broker.release(delivery.lease)
+        assert await broker.body(QUEUE, ended.id) is None
+        assert await broker.body(QUEUE, "no-such-id") is None
+        assert await broker.body("other:queue", waiting.id) is None
 
 
 class TestThroughput:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import aclosing
 from typing import Any
 
 import click
@@ -15,6 +16,8 @@ from ltq.cli._errors import CommandError, StoppedError, WrongUseError
 from ltq.cli._format import failure_text, result_text, state_json
 from ltq.cli._options import broker_url_option, duration, json_option
 from ltq.cli._target import load_task
+from ltq.cli.watch._clock import BrokerClock
+from ltq.cli.watch._live import LiveLine
 from ltq.errors import InvalidArgumentsError, TaskNotFoundError
 from ltq.options import PriorityName, SendOptions
 from ltq.state import Status, TaskState
@@ -84,8 +87,8 @@ def send(  # noqa: PLR0913  its options
     """Send a task and print its id.
 
     The arguments are JSON. They are checked against the function's annotations before the task is
-    sent. With --wait it prints the result instead; the exit code is 0 if the task completed, else
-    1.
+    sent. With --wait it prints the result instead, and shows on a terminal how far the task is; the
+    exit code is 0 if the task completed, else 1.
 
     \b
     Examples:
@@ -146,9 +149,8 @@ async def _send(
         handle = await task.send(*given[0], **given[1])
         if not wait:
             return handle.id, None
-        watched = worker.broker.watch(task.queue, handle.id, timeout=timeout)
         try:
-            return handle.id, [state async for state in watched][-1]
+            return handle.id, await _wait(worker.broker, task.queue, handle.id, timeout)
         except TaskNotFoundError as error:
             raise CommandError(
                 f"task {handle.id} left no state: it ended with result_ttl=0, or it was removed"
@@ -157,6 +159,22 @@ async def _send(
             raise StoppedError(f"stopped waiting; task {handle.id} was not cancelled") from None
     finally:
         await worker.aclose()
+
+
+async def _wait(
+    broker: Broker, queue: str, task_id: str, timeout: float | None
+) -> TaskState[bytes]:
+    """Return the final state. Until it comes, the present one is shown if stderr is a terminal."""
+    console = open_console(stderr=True)
+    states = broker.watch(queue, task_id, timeout=timeout)
+    async with aclosing(states):
+        if not console.is_interactive:
+            return [state async for state in states][-1]
+        line = LiveLine(console, await BrokerClock.read(broker), transient=True)
+        with line.screen():
+            async for state in states:
+                line.show(state)
+        return state
 
 
 def _print_end(state: TaskState[bytes], *, as_json: bool) -> None:

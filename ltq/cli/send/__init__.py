@@ -1,0 +1,1 @@
+"""`ltq send`: one task, sent from a shell."""

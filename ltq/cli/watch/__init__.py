@@ -1,0 +1,1 @@
+"""`ltq watch`: one task, live until it ends."""
