@@ -9,9 +9,9 @@ Each format has another form for what does not arrive in the first: models by th
 fields instead of their aliases, and in MessagePack datetimes as texts, which keep their offset.
 """
 
+import inspect
 from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol, get_args, get_origin
 
 import msgspec
@@ -132,14 +132,19 @@ def build(hint: Any, plain: Any) -> Any:
 def _validated(model: Any, data: bytes) -> Any:
     """A pydantic model from JSON: only from JSON does a strict model take a text for a datetime.
 
-    Its fields may have their aliases or their names.
+    Its fields may have their aliases or their names, where pydantic knows how (from 2.11 on).
     """
     try:
+        if _reads_names(model):
+            return model.model_validate_json(data, by_alias=True, by_name=True)
         return model.model_validate_json(data)
     except ValueError as error:
-        with suppress(TypeError, ValueError):  # TypeError: a pydantic before 2.11
-            return model.model_validate_json(data, by_alias=True, by_name=True)
         raise ValueError(_summary(error)) from error
+
+
+@lru_cache(maxsize=1024)
+def _reads_names(model: Any) -> bool:
+    return "by_name" in inspect.signature(model.model_validate_json).parameters
 
 
 def _summary(error: Any) -> str:
