@@ -10,7 +10,6 @@ import pytest
 from ltq._sender.prepared import EncodedCall, PreparedMessage
 from ltq.message import Message
 
-
 TASK = threading.Lock()  # it cannot be copied, as a task with connections
 
 

@@ -30,7 +30,7 @@ class Explainer:
         """
         try:
             return self._why_unsendable(name, value, decode, plain)
-        except RecursionError as error:
+        except Exception as error:  # from anybody's class, or without end
             return f"cannot encode `{shown(value)}`: {error_text(error)}"
 
     def _why_unsendable(self, name: str, value: Any, decode: Decode, plain: bool) -> str:

@@ -48,7 +48,7 @@ class Fitter:
         self._told: set[Told] = set()
 
     def fit(self, label: str, hint: Any, value: Any, told: list[Told] | None = None) -> Any:
-        """A value as its annotation has it; the value itself if it is so nested that it never ends.
+        """A value as its annotation has it; the value itself if that cannot be told.
 
         `label` names the value for `tell`, and `told` receives what there is to tell.
         """
@@ -57,7 +57,7 @@ class Fitter:
             if told is not None:
                 told.append((label, kind, base))
 
-        with suppress(RecursionError):
+        with suppress(Exception):  # from anybody's class
             return fit(hint, value, cut)
         return value
 

@@ -161,6 +161,21 @@ class TestObjectsOfSubclasses:
         assert content(arrive(taking(zoo.Struct | zoo.Plain, codec), value)) == content(value)
 
 
+class NoTime(datetime):
+    """A class of datetimes that have no parts, such as `pandas.NaT`."""
+
+    @property
+    def year(self) -> int:
+        raise TypeError("this is no time")
+
+
+def test_a_class_that_has_no_base_value_is_refused_as_any_other(codec: Codec) -> None:
+    task, value = taking(datetime, codec), NoTime(2024, 1, 1)
+    assert "cannot encode `" in refusal(task, value)
+    with pytest.raises(ResultError, match="cannot encode `"):
+        task.encode_result(value)
+
+
 def test_a_result_that_its_annotation_cannot_hold_fails(codec: Codec) -> None:
-    with pytest.raises(ResultError, match="Expected `datetime.date`, got `datetime.datetime`"):
+    with pytest.raises(ResultError, match=r"Expected `datetime\.date`, got `datetime\.datetime`"):
         taking(date, codec).encode_result(NOON)
