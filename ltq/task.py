@@ -10,7 +10,7 @@ from typing_extensions import ParamSpec, TypeVar, Unpack
 from ltq._aio.portal import open_portal
 from ltq._codec.call import CallCodec
 from ltq._sender.envelopes import EnvelopeMaker
-from ltq._sender.prepared import PreparedMessage
+from ltq._sender.prepared import EncodedCall, PreparedMessage
 from ltq._sender.publish import CountingPublisher, publish
 from ltq.broker import BrokerSource
 from ltq.events import EventStream
@@ -88,7 +88,7 @@ class Task(Generic[P, R]):
             task_name=self.name,
             id=options.id or new_id(),
             options=options,
-            body=self._codec.encode_call(args, kwargs),
+            encoded=EncodedCall(args, kwargs, self._codec.encode_call(args, kwargs)),
             task=self,
         )
 

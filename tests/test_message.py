@@ -2,11 +2,15 @@
 
 import copy
 import pickle
+import threading
 
+import msgspec
 import pytest
 
-from ltq._sender.prepared import PreparedMessage
+from ltq._sender.prepared import EncodedCall, PreparedMessage
 from ltq.message import Message
+
+TASK = threading.Lock()  # it cannot be copied, as a task with connections
 
 
 def make(**changes: object) -> "Message[int]":
@@ -16,7 +20,8 @@ def make(**changes: object) -> "Message[int]":
 
 def prepare(**changes: object) -> "Message[int]":
     fields = {"args": (1,), "kwargs": {}, "task_name": "shop:pay", "id": "a1", **changes}
-    return PreparedMessage(body=b"[1]", task=object(), **fields)  # type: ignore[arg-type]
+    encoded = EncodedCall(fields["args"], fields["kwargs"], b"[1]")  # type: ignore[arg-type]
+    return PreparedMessage(encoded=encoded, task=TASK, **fields)  # type: ignore[arg-type]
 
 
 def test_one_made_by_a_task_equals_a_plain_one() -> None:
@@ -61,6 +66,28 @@ def test_it_can_be_copied_and_pickled() -> None:
     assert copy.copy(message) == message
     assert copy.deepcopy(message) == message
     assert pickle.loads(pickle.dumps(message)) == message
+
+
+def test_one_made_by_a_task_can_be_copied_and_pickled() -> None:
+    message = prepare(args=([1],), ctx={"trace": "x"})
+    for other in (copy.copy(message), copy.deepcopy(message)):
+        assert other == message
+        assert isinstance(other, PreparedMessage)
+        assert (other.body, other.task) == (b"[1]", TASK)
+    deep = copy.deepcopy(message)
+    assert deep.args[0] is not message.args[0]
+    assert deep.ctx is not message.ctx
+    loaded = pickle.loads(pickle.dumps(message))
+    assert loaded == message
+    assert type(loaded) is Message
+
+
+def test_one_with_other_arguments_forgets_how_they_travelled() -> None:
+    message = prepare()
+    assert isinstance(message, PreparedMessage)
+    assert msgspec.structs.replace(message, id="a2").body == b"[1]"
+    assert msgspec.structs.replace(message, args=(2,)).body is None
+    assert msgspec.structs.replace(message, kwargs={"order": 2}).body is None
 
 
 def test_each_has_an_id_and_a_ctx_of_its_own() -> None:

@@ -6,11 +6,12 @@ encoded, and gives each part to the decoder of its parameter. Which decoders the
 the shape of the call: the number of positional arguments, and the names of the others. Each shape
 is bound to the signature only once.
 
-Writing encodes the call and reads it back with the same decoders. A value is refused if a worker
-could not read it, or if it would arrive as something else: NaN as None, or a `UUID` for a parameter
-without annotation as a `str` (see `difference`). Only if that fails are the arguments tried one by
-one, to name the wrong one. Results are checked in the same way, but may arrive as plain data if the
-annotation says nothing: a `datetime` returned as `Any` is a `str` in JSON.
+Writing encodes the call, reads it back with the same decoders, and looks whether all is as it was,
+in content and type (see `same`). What cannot change needs no look: a `str` for a `str`. If anything
+changed, the values are made what their annotations say, and written again in each form (see `fit`
+and `Format`). If that fails too, the arguments are tried one by one, to name the wrong one. Results
+are checked in the same way, but may arrive as plain data: a `datetime` returned as `Any` is a `str`
+in JSON.
 
 The types are those of msgspec, and pydantic's models. Unions whose arms look alike on the wire are
 decoded as the most specific arm that fits (see `lower`); a value that would arrive as another arm
@@ -19,16 +20,21 @@ further down, is tried again at the first call, or by `resolve`.
 """
 
 import hashlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from operator import call
 from typing import Any
 
+from ltq._codec.canonical import canonical
 from ltq._codec.codec import Codec
+from ltq._codec.difference import difference
+from ltq._codec.exact import Check
 from ltq._codec.explain import Explainer, error_text, why_unreadable
-from ltq._codec.formats import Decode, canonical
-from ltq._codec.roundtrip import difference, equal
+from ltq._codec.fitting import Fitter, Told
+from ltq._codec.formats import Decode
+from ltq._codec.same import same
 from ltq._codec.signature import CallShape, Schema, read_schema
 from ltq.errors import ConfigurationError, DecodeError, InvalidArgumentsError, ResultError
 
@@ -64,8 +70,15 @@ class CallCodec:
         self._split = codec.split
         self._load = codec.load
         self._decode_plain = codec.decoder(Any)
+        self._forms = codec.forms
+        self._hint_of = codec.hint_of
+        self._exact_check = codec.exact_check
+        self._fitter = Fitter(task_name)
         self._explain = Explainer(codec)
+        self._fn = fn
+        self._defaults: dict[str, str] | None = None
         self._shapes: dict[tuple[int | str, ...], CallShape] = {}
+        self._checks: dict[tuple[int | str, ...], tuple[Check, ...]] = {}
         unresolved = partial(read_schema, fn, codec.decoder, task_name, localns)
         self._schema: Schema | partial[Schema] = unresolved
         with suppress(NameError, AttributeError):  # the name may exist at the first call
@@ -78,25 +91,72 @@ class CallCodec:
     def encode_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """The body of a call.
 
-        Raises `InvalidArgumentsError` if a worker could not make the call.
+        Raises `InvalidArgumentsError` if the call would not arrive as it is.
         """
         kwargs = kwargs if type(kwargs) is dict else dict(kwargs)
         try:
             body = self._encode((args, kwargs))
             self._check_size(body)
-            got = self._decode(*self._split(body))
+            checks = self._checks.get((len(args), *kwargs))
+            if checks is None:
+                checks = self._checks_of(len(args), *kwargs)
+            if checks and all(map(call, checks, (*args, *kwargs.values()) if kwargs else args)):
+                return body
+            if _arrives(args, kwargs, self._decode(*self._split(body))):
+                return body
         except ConfigurationError:
             raise
         except _TooLargeError as error:
             raise InvalidArgumentsError(f"{self._task_name}: its arguments take {error}") from None
         except Exception as error:
-            reason = self._blame(args, kwargs, self._explain.why_unsendable) or error_text(error)
-            raise InvalidArgumentsError(f"{self._task_name}: {reason}") from error
-        if not equal(got, (args, kwargs)):
-            reason = self._blame(args, kwargs, self._explain.why_unsendable)
-            if reason:
-                raise InvalidArgumentsError(f"{self._task_name}: {reason}")
-        return body
+            return self._encode_fitted(args, kwargs, error)
+        return self._encode_fitted(args, kwargs, None)
+
+    def _encode_fitted(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception | None
+    ) -> bytes:
+        """The body of a call that does not arrive as it is, but as its annotations have it."""
+        told: list[Told] = []
+        with suppress(TypeError):  # a call that does not fit the signature
+            shape = self._shape_of(len(args), *kwargs)
+            labels = [f"argument '{name}'" for name in self._names(args, kwargs)]
+            hints = map(self._hint_of, (*shape[0], *shape[1]))
+            values = zip(labels, hints, (*args, *kwargs.values()), strict=True)
+            fitted = [self._fitter.fit(*value, told) for value in values]
+            args = tuple(fitted[: len(args)])
+            kwargs = dict(zip(kwargs, fitted[len(args) :], strict=True))
+        try:
+            body = self._first_form(
+                (args, kwargs),
+                lambda body: _arrives(args, kwargs, self._decode(*self._split(body))),
+            )
+        except _TooLargeError as too_large:
+            text = f"{self._task_name}: its arguments take {too_large}"
+            raise InvalidArgumentsError(text) from None
+        if body is not None:
+            self._fitter.tell(told)
+            return body
+        reason = self._blame(args, kwargs, self._explain.why_unsendable)
+        if not reason:
+            reason = error_text(error) if error else "its arguments would arrive changed"
+        raise InvalidArgumentsError(f"{self._task_name}: {reason}") from error
+
+    def _first_form(self, value: Any, arrives: Callable[[bytes], bool]) -> bytes | None:
+        """A value in the first form in which it arrives; None if there is none.
+
+        Raises `_TooLargeError`.
+        """
+        for encode in self._forms:
+            with suppress(
+                Exception
+            ):  # whatever it is, the caller explains why the value is refused
+                data = encode(value)
+                if arrives(data):
+                    break
+        else:
+            return None
+        self._check_size(data)
+        return data
 
     def read_call(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -111,7 +171,7 @@ class CallCodec:
             raise InvalidArgumentsError(str(error)) from error
 
     def fingerprint(self, body: bytes) -> str:
-        """A text that is the same for all calls with the same arguments.
+        """A text that is the same for all calls with the same arguments, and for no others.
 
         An argument may be given by position or by name, a default may be left out, and a set may
         be in any order.
@@ -119,10 +179,25 @@ class CallCodec:
         plain: bytes = body
         with suppress(Exception):  # arguments without a canonical form are compared by their bytes
             args, kwargs = self.decode_call(body)
-            bound = self._resolved().signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            plain = canonical(bound.arguments)
+            given = self._resolved().signature.bind(*args, **kwargs).arguments
+            texts = self._default_texts() | {name: canonical(one) for name, one in given.items()}
+            plain = repr(sorted(texts.items())).encode()
         return hashlib.sha256(f"{self._task_name}\n".encode() + plain).hexdigest()[:32]
+
+    def _default_texts(self) -> dict[str, str]:
+        """The canonical text of each default, as it would be if it were given."""
+        if self._defaults is None:
+            decoders, texts = self._resolved().decoders, {}
+            for name, parameter in inspect.signature(self._fn).parameters.items():
+                if parameter.default is not parameter.empty:
+                    texts[name] = "default"
+                    with suppress(Exception):  # it cannot travel, so nobody can give it
+                        default = self._fitter.fit(
+                            name, self._hint_of(decoders[name]), parameter.default
+                        )
+                        texts[name] = canonical(decoders[name](self._load(self._encode(default))))
+            self._defaults = texts
+        return self._defaults
 
     def decode_call(self, body: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments in `body`. Raises `DecodeError` if there is anything wrong with it."""
@@ -144,18 +219,37 @@ class CallCodec:
         try:
             data = self._encode(value)
             self._check_size(data)
-            got = decode(self._load(data))
             # Plain data can change only from NaN to null: do not walk through large results.
-            is_kept = equal(got, value) or (decode is self._decode_plain and b"null" not in data)
-            reason = "" if is_kept else difference(value, got, plain=True)
+            if decode is self._decode_plain and b"null" not in data:
+                return data
+            if (check := self._exact_check(decode)) and check(value):
+                return data
+            if same(value, decode(self._load(data))):
+                return data
         except _TooLargeError as error:
             raise ResultError(f"{self._task_name}: its result takes {error}") from None
         except Exception as error:
-            reason = self._explain.why_unsendable(value, decode, plain=True) or error_text(error)
-            raise ResultError(f"{self._task_name}: result: {reason}") from error
-        if reason:
-            raise ResultError(f"{self._task_name}: result: {reason}")
-        return data
+            return self._encode_fitted_result(value, decode, error)
+        return self._encode_fitted_result(value, decode, None)
+
+    def _encode_fitted_result(self, value: Any, decode: Decode, error: Exception | None) -> bytes:
+        """The bytes of a result that does not arrive as it is, but as its annotation has it."""
+        told: list[Told] = []
+        value = self._fitter.fit("result", self._hint_of(decode), value, told)
+        try:
+            data = self._first_form(
+                value,
+                lambda data: not difference(value, decode(self._load(data)), plain=True),
+            )
+        except _TooLargeError as too_large:
+            raise ResultError(f"{self._task_name}: its result takes {too_large}") from None
+        if data is not None:
+            self._fitter.tell(told)
+            return data
+        reason = self._explain.why_unsendable("result", value, decode, plain=True)
+        if not reason:
+            reason = error_text(error) if error else "it would arrive changed"
+        raise ResultError(f"{self._task_name}: result: {reason}") from error
 
     def decode_result(self, data: bytes) -> Any:
         """The result in `data`, or None if that is empty. Raises `DecodeError` for other bytes."""
@@ -179,12 +273,26 @@ class CallCodec:
             return values, {}
         return values, dict(zip(kwargs, map(call, shape[1], kwargs.values()), strict=True))
 
+    def _names(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+        """The names of a call's arguments, as errors have them."""
+        return (*map(self._resolved().label, range(len(args))), *kwargs)
+
     def _shape_of(self, count: int, *names: str) -> CallShape:
         """The decoders of a call with `count` positional arguments and arguments of these names."""
         shape = self._resolved().shape_of(count, names)
         if len(self._shapes) < _MAX_SHAPES and count + len(names) <= _MAX_SHAPE_SIZE:
             self._shapes[(count, *names)] = shape
         return shape
+
+    def _checks_of(self, count: int, *names: str) -> tuple[Check, ...]:
+        """What sees that the arguments of such a call arrive as they were; empty if nothing can."""
+        shape = self._shape_of(count, *names)
+        checks = [self._exact_check(decode) for decode in (*shape[0], *shape[1])]
+        known = tuple(check for check in checks if check)
+        known = known if len(known) == len(checks) else ()
+        if (count, *names) in self._shapes:
+            self._checks[(count, *names)] = known
+        return known
 
     def _resolved(self) -> Schema:
         if isinstance(self._schema, partial):
@@ -201,19 +309,30 @@ class CallCodec:
         self,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
-        find: Callable[[Any, Decode], str],
+        find: Callable[[str, Any, Decode], str],
     ) -> str:
         """Name the first argument that is wrong, and why; empty if none is.
 
-        `find` returns what is wrong with one argument.
+        `find` returns what is wrong with one argument, of which it is told the name.
         """
         try:
             shape = self._shape_of(len(args), *kwargs)
         except TypeError as error:  # the call does not fit the signature
             return str(error)
-        names = (*map(self._resolved().label, range(len(args))), *kwargs)
+        names = self._names(args, kwargs)
         decoders = shape[0] + shape[1]
         for name, value, decode in zip(names, (*args, *kwargs.values()), decoders, strict=True):
-            if reason := find(value, decode):
+            if reason := find(name.lstrip("*"), value, decode):
                 return f"argument '{name}': {reason}"
         return ""
+
+
+def _arrives(
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    got: tuple[tuple[Any, ...], dict[str, Any]],
+) -> bool:
+    """Whether a call is the same as what would arrive."""
+    if len(args) != len(got[0]) or not all(map(same, args, got[0])):
+        return False
+    return not kwargs or same(kwargs, got[1])

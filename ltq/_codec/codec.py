@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ltq._codec.exact import Check, exact_check
 from ltq._codec.formats import Decode, Format, MsgspecFormat, ObjectFormat
 from ltq._codec.unions import lower
 from ltq._display.values import short_repr
@@ -23,7 +24,14 @@ class Codec:
         """Most bytes of the arguments or the result of one task."""
         self._format = _format(serializer)
         self._decoders: dict[Any, Decode] = {}
+        self._hints: dict[Decode, Any] = {}
+        self._checks: dict[Decode, Check | None] = {}
         self.encode: Callable[[Any], bytes] = self._format.encode
+        self.forms: tuple[Callable[[Any], bytes], ...] = (
+            self.encode,
+            self._format.encode_otherwise,
+        )
+        """`encode`, and what writes another form for values that do not arrive in the first."""
         self.split: Callable[[bytes], tuple[list[Any], dict[str, Any]]] = self._format.split
         self.load: Callable[[bytes], Any] = self._format.load
 
@@ -33,9 +41,21 @@ class Codec:
             return self._decoders[hint, repr(hint)]
         except (KeyError, TypeError):  # TypeError: not hashable
             decode = self._format.decoder(lower(hint, self._format))
+        self._hints[decode] = hint
         with suppress(TypeError):  # `A | B` equals `B | A`, but is decoded differently
             self._decoders[hint, repr(hint)] = decode
         return decode
+
+    def hint_of(self, decode: Decode) -> Any:
+        """The type that a decoder of this codec was made for."""
+        return self._hints.get(decode, Any)
+
+    def exact_check(self, decode: Decode) -> Check | None:
+        """What sees that a value arrives as it was through a decoder; None if nothing can."""
+        if decode not in self._checks:
+            is_exact = self._format.is_exact
+            self._checks[decode] = exact_check(self.hint_of(decode)) if is_exact else None
+        return self._checks[decode]
 
 
 def _format(serializer: Any) -> Format:

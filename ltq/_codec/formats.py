@@ -1,16 +1,22 @@
 """The wire formats: values of an annotated type to bytes and back, with msgspec and its hooks.
 
 msgspec reads and writes every type of the standard library that has one obvious JSON form. Its
-hooks add two things: pydantic models, recognised by their methods (pydantic is never imported), and
-the `Choice` types that replace types which msgspec refuses (see `unions`).
+hooks add three things: pydantic models, recognised by their methods (pydantic is never imported),
+subclasses of built-in types such as `SafeString`, which are written as these, and the `Choice`
+types that replace types which msgspec refuses (see `unions`).
+
+Each format has another form for what does not arrive in the first: models by the names of their
+fields instead of their aliases, and in MessagePack datetimes as texts, which keep their offset.
 """
 
+import inspect
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol, get_args, get_origin
 
 import msgspec
 
+from ltq._codec.scalars import as_scalar, base_of
 from ltq.codec import Serializer
 
 Decode = Callable[[Any], Any]
@@ -20,7 +26,14 @@ Decode = Callable[[Any], Any]
 class Format(Protocol):
     """A wire format."""
 
+    is_exact: bool
+    """Whether it reads exactly what it wrote of values that `exact_check` knows."""
+
     def encode(self, value: Any, /) -> bytes: ...
+
+    def encode_otherwise(self, value: Any, /) -> bytes:
+        """The other form of a value, which the same decoders read."""
+        ...
 
     def split(self, body: bytes, /) -> tuple[list[Any], dict[str, Any]]:
         """The arguments in a body, each still to be decoded."""
@@ -38,12 +51,23 @@ class Format(Protocol):
 class MsgspecFormat:
     """JSON or MessagePack by msgspec: `module` is `msgspec.json` or `msgspec.msgpack`."""
 
+    is_exact = True
+
     def __init__(self, module: Any) -> None:
         self._decoder = module.Decoder
+        self._encode_plain: Callable[[Any], bytes] = module.Encoder().encode
+        self._is_json = module is msgspec.json
         self.encode: Callable[[Any], bytes] = module.Encoder(enc_hook=_dump).encode
         self.split: Callable[[bytes], tuple[list[Any], dict[str, Any]]] = self._decoder(
             tuple[list[msgspec.Raw], dict[str, msgspec.Raw]]
         ).decode
+
+    def encode_otherwise(self, value: Any, /) -> bytes:
+        native = () if self._is_json else (bytes, bytearray, memoryview)
+        plain = msgspec.to_builtins(
+            value, builtin_types=native, str_keys=self._is_json, enc_hook=_dump_by_name
+        )
+        return self._encode_plain(plain)
 
     def load(self, data: bytes, /) -> Any:
         return data
@@ -56,12 +80,20 @@ class MsgspecFormat:
 class ObjectFormat:
     """A user's serializer. It sees plain values only; msgspec does the rest."""
 
+    is_exact = False
+
     def __init__(self, serializer: Serializer) -> None:
         self._dumps = serializer.dumps
         self.load: Callable[[bytes], Any] = serializer.loads
 
     def encode(self, value: Any, /) -> bytes:
-        data: Any = self._dumps(msgspec.to_builtins(value, str_keys=True, enc_hook=_dump))
+        return self._write(value, _dump)
+
+    def encode_otherwise(self, value: Any, /) -> bytes:
+        return self._write(value, _dump_by_name)
+
+    def _write(self, value: Any, hook: Callable[[Any], Any]) -> bytes:
+        data: Any = self._dumps(msgspec.to_builtins(value, str_keys=True, enc_hook=hook))
         return data.encode() if isinstance(data, str) else bytes(data)
 
     def split(self, body: bytes, /) -> tuple[list[Any], dict[str, Any]]:
@@ -72,17 +104,18 @@ class ObjectFormat:
         return partial(msgspec.convert, type=hint, str_keys=True, dec_hook=build)
 
 
-def canonical(value: Any) -> bytes:
-    """JSON that is the same for equal values, in whatever order their sets and dicts are."""
-    return _canonical(value)
-
-
-def _dump(value: Any) -> Any:
-    """Encode hook: a pydantic model as plain values."""
+def _dump(value: Any, *, by_alias: bool = True) -> Any:
+    """Encode hook: a pydantic model, or an instance of a subclass of a built-in type."""
     dump = getattr(type(value), "model_dump", None)
-    if dump is None:
+    if dump is not None:
+        return dump(value, mode="json", by_alias=by_alias, round_trip=True, warnings=False)
+    base = base_of(value)
+    if base is None:
         raise TypeError(f"`{type(value).__qualname__}` has no wire form")
-    return dump(value, mode="json", by_alias=True, round_trip=True, warnings=False)
+    return as_scalar(base, value)
+
+
+_dump_by_name = partial(_dump, by_alias=False)
 
 
 def build(hint: Any, plain: Any) -> Any:
@@ -90,13 +123,28 @@ def build(hint: Any, plain: Any) -> Any:
     if isinstance(hint, Choice):
         return hint.pick(plain)
     if hasattr(hint, "model_validate_json"):
-        try:  # as JSON: only from JSON does a strict model accept a text for a `datetime`
-            return hint.model_validate_json(msgspec.json.encode(plain))
-        except ValueError as error:
-            raise ValueError(_summary(error)) from error
+        return _validated(hint, msgspec.json.encode(plain))
     if isinstance(plain, get_origin(hint) or hint):
         return plain  # of an abstract type: `Iterable[int]`, a runtime protocol
     raise TypeError(f"Expected `{type_name(hint)}`, got `{type(plain).__qualname__}`")
+
+
+def _validated(model: Any, data: bytes) -> Any:
+    """A pydantic model from JSON: only from JSON does a strict model take a text for a datetime.
+
+    Its fields may have their aliases or their names, where pydantic knows how (from 2.11 on).
+    """
+    try:
+        if _reads_names(model):
+            return model.model_validate_json(data, by_alias=True, by_name=True)
+        return model.model_validate_json(data)
+    except ValueError as error:
+        raise ValueError(_summary(error)) from error
+
+
+@lru_cache(maxsize=1024)
+def _reads_names(model: Any) -> bool:
+    return "by_name" in inspect.signature(model.model_validate_json).parameters
 
 
 def _summary(error: Any) -> str:
@@ -126,6 +174,3 @@ class Choice(type):
 def choice(name: str, pick: Decode) -> Choice:
     """A type whose values `pick` makes from plain ones."""
     return Choice(name, (), {"pick": staticmethod(pick)})
-
-
-_canonical = msgspec.json.Encoder(order="deterministic", enc_hook=_dump).encode

@@ -114,11 +114,11 @@ def _picker(name: str, arms: tuple[Any, ...], form: Format) -> Decode:
         for arm in ordered:
             try:
                 value = msgspec.convert(data, arm, str_keys=True, dec_hook=build)
-                written = plain(form.load(form.encode(value)))
+                for encode in (form.encode, form.encode_otherwise):
+                    if _canonical(plain(form.load(encode(value)))) == wanted:
+                        return value
             except (ValueError, TypeError):
                 continue
-            if _canonical(written) == wanted:
-                return value
             fitting.append(value)
         if fitting:
             return fitting[0]

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast, get_args
 import msgspec
 
 from ltq._cron.expression import parse_cron
+from ltq._declared import DeclaredTask
 from ltq._display.values import short_repr
 from ltq._sender.prepared import PreparedMessage
 from ltq.errors import ConfigurationError
@@ -32,7 +33,10 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def schedule_message(timing: Timing, message: Message[Any]) -> Schedule:
-    """A schedule of a message. Raises `ConfigurationError`."""
+    """A schedule of a message.
+
+    Raises `ConfigurationError`, and `InvalidArgumentsError` for a copy with wrong arguments.
+    """
     task = message.task if isinstance(message, PreparedMessage) else None
     if not isinstance(message, PreparedMessage) or not isinstance(task, Task):
         raise ConfigurationError(
@@ -43,7 +47,10 @@ def schedule_message(timing: Timing, message: Message[Any]) -> Schedule:
             raise ConfigurationError(
                 f"{option} is not allowed in a schedule: each of its slots is a task of its own"
             )
-    return _schedule(timing, task, message, message.body)
+    body = message.body
+    if body is None:  # a copy with other arguments
+        body = DeclaredTask.of(task).codec.encode_call(message.args, message.kwargs)
+    return _schedule(timing, task, message, body)
 
 
 def schedule_tasks(

@@ -188,8 +188,8 @@ class EnvelopeMaker(Generic[T]):
             raise InvalidArgumentsError(
                 f"{self._name}: a message of {message.task_name!r} cannot be sent through this task"
             )
-        if isinstance(message, PreparedMessage):
-            return message.body
+        if isinstance(message, PreparedMessage) and (body := message.body) is not None:
+            return body
         return self._codec.encode_call(message.args, message.kwargs)
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from typing_extensions import ParamSpec
 
 from ltq._declared import DeclaredTask
-from ltq._sender.prepared import PreparedMessage
+from ltq._sender.prepared import EncodedCall, PreparedMessage
 from ltq.errors import DecodeError
 from ltq.message import Envelope, Message
 from ltq.options import Priority, SendConfig
@@ -113,7 +113,7 @@ def _message(task: Task[..., R], envelope: Envelope) -> Message[R]:
             result_ttl=envelope.result_ttl,
             unique_for=envelope.unique_for or None,
         ),
-        body=envelope.body,
+        encoded=EncodedCall(args, kwargs, envelope.body),
         task=task,
     )
 

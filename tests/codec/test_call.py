@@ -69,7 +69,7 @@ class TestResults:
         assert task.decode_result(task.encode_result(None)) is None
         assert task.decode_result(b"") is None
         assert make(fetch).encode_result(None) == b"null"
-        with pytest.raises(ResultError, match="github:fetch: result: Expected `null`, got `int`"):
+        with pytest.raises(ResultError, match="github:fetch: result: Expected `None`, got `int`"):
             task.encode_result(5)
 
     def test_async_functions_are_read_alike(self, codec: Codec) -> None:
@@ -83,10 +83,10 @@ class TestResults:
         ("hint", "value", "text"),
         [
             (int, "x", "Expected `int`, got `str`"),
-            (list[Repo], [{"stars": 1}], "missing required field `name` - at `$[0]`"),
-            (Any, threading.Lock(), "cannot encode `lock`"),
-            (str | datetime, NOON.isoformat(), "`str` would arrive as `datetime`"),
-            (datetime, NOON.isoformat(), "`str` would arrive as `datetime`"),
+            (list[Repo], [{"stars": 1}], "missing required field `name` - at `result[0]`"),
+            (Any, threading.Lock(), "cannot encode `_thread.lock`"),
+            (str | datetime, NOON.isoformat(), "`str` would arrive as `datetime.datetime`"),
+            (datetime, NOON.isoformat(), "`str` would arrive as `datetime.datetime`"),
         ],
     )
     def test_a_wrong_result_is_named_where_it_was_made(

@@ -128,7 +128,7 @@ class TestSignatures:
         for fn, args in callables:
             task = make(fn)
             assert travel(task, *args) == (args, {})
-            assert "Expected `date`, got `int`" in refusal(task, *args[:-1], 5)
+            assert "Expected `datetime.date`, got `int`" in refusal(task, *args[:-1], 5)
             assert task.decode_result(task.encode_result(Repo("a"))) == Repo("a")
 
     def test_a_wrapper_typed_by_the_arguments_of_another_takes_anything(self) -> None:
@@ -285,4 +285,6 @@ class TestAnnotations:
         task = make(fetch, codec)
         assert travel(task, "x", None) == (("x", None), {})
         assert travel(task, "x", "y") == (("x", "y"), {})
-        assert "argument 'lock': cannot encode `Event`" in refusal(task, "x", threading.Event())
+        assert "argument 'lock': cannot encode `threading.Event`" in refusal(
+            task, "x", threading.Event()
+        )

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ltq import ConfigurationError, InvalidArgumentsError, LtqError
 from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
 from ltq._sender.envelopes import EnvelopeMaker, Hook, SendHooks
-from ltq._sender.prepared import PreparedMessage
+from ltq._sender.prepared import EncodedCall, PreparedMessage
 from ltq.message import Message
 from ltq.options import Priority, SendConfig, TaskConfig, parse_send_options, parse_task_options
 
@@ -64,6 +65,13 @@ def make(
 ) -> EnvelopeMaker[str]:
     hooks = SendHooks(Source(*middlewares), Idle.on_send)
     return EnvelopeMaker("shop:pay", config, CODEC, hooks, parse_send_options(options))
+
+
+def prepare(body: bytes) -> PreparedMessage[None]:
+    args: tuple[int, ...] = (1,)
+    kwargs: dict[str, int] = {}
+    encoded = EncodedCall(args, kwargs, body)
+    return PreparedMessage(args, kwargs, "shop:pay", id="one", encoded=encoded, task=object())
 
 
 class TestCall:
@@ -157,10 +165,17 @@ class TestMessages:
         assert levels == [Priority.NORMAL, Priority.HIGH, Priority.NORMAL]
 
     def test_one_that_is_prepared_is_not_encoded_again(self) -> None:
-        message = PreparedMessage[None](
-            (1,), {}, "shop:pay", id="one", body=b"encoded", task=object()
-        )
+        message = prepare(b"encoded")
         assert make().of_message(message, "task").body == b"encoded"
+        assert make().of_message(replace(message, id="two"), "task").body == b"encoded"
+
+    def test_a_copy_with_other_arguments_is_encoded_again(self) -> None:
+        message = prepare(b"encoded")
+        assert make().of_message(replace(message, args=(2,)), "task").body == b"[[2],{}]"
+        named = replace(message, args=(), kwargs={"order": 3})
+        assert make().of_message(named, "task").body == b'[[],{"order":3}]'
+        with pytest.raises(InvalidArgumentsError, match="argument 'order': Expected `int`"):
+            make().of_message(replace(message, args=("x",)), "task")
 
     def test_one_of_another_task_is_refused_and_no_hook_is_called(self) -> None:
         hook = Recorder()

@@ -3,9 +3,10 @@
 import dataclasses
 import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import (
     Annotated,
     Any,
@@ -40,7 +41,8 @@ class TestAsGood:
     def test_values_of_one_kind_may_stand_for_another(self, codec: Codec) -> None:
         assert arrive(taking(float, codec), 1) == 1.0
         assert arrive(taking(Sequence[int], codec), (1, 2)) == [1, 2]
-        assert arrive(taking(Any, codec), (1, (2, 3))) == [1, [2, 3]]
+        assert arrive(taking(Sequence[int], codec), range(3)) == [0, 1, 2]
+        assert arrive(taking(Mapping[str, int], codec), MappingProxyType({"a": 1})) == {"a": 1}
         assert arrive(taking(int, codec), Level.LOW) == 1
         assert arrive(taking(bytes, codec), bytearray(b"x")) == b"x"
 
@@ -78,12 +80,10 @@ class TestAsGood:
             assert got.astimezone(UTC) == value.astimezone(UTC)
         assert arrive(taking(list[datetime], codec), [moment])[0] - moment == timedelta(0)
 
-    def test_a_moment_whose_offset_has_seconds_is_refused_by_json(self) -> None:
-        moment = datetime(1800, 1, 1, tzinfo=PARIS)
-        assert "`datetime` would arrive changed" in refusal(taking(datetime), moment)
-        assert arrive(taking(datetime, CODECS["msgpack"]), moment) == moment
-        first = datetime.min.replace(tzinfo=PARIS)
-        assert "`datetime` would arrive changed" in refusal(taking(datetime), first)
+    def test_a_moment_whose_offset_has_seconds_is_refused(self, codec: Codec) -> None:
+        message = refusal(taking(datetime, codec), datetime(1800, 1, 1, tzinfo=PARIS))
+        assert "`datetime.datetime` would arrive changed" in message
+        assert refusal(taking(datetime, codec), datetime.min.replace(tzinfo=PARIS))
 
     def test_nan_travels_where_the_format_can_carry_it(self) -> None:
         for codec in (CODECS["msgpack"], CODECS["object"]):
@@ -95,31 +95,56 @@ class TestChanged:
     @pytest.mark.parametrize(
         ("hint", "value", "text"),
         [
-            (str, KEY, "`UUID` would arrive as `str`"),
-            (datetime, NOON.isoformat(), "`str` would arrive as `datetime`"),
-            (Repo, {"name": "x"}, "`dict` would arrive as `Repo`"),
-            (Any, NOON, "`datetime` would arrive as `str`"),
-            (Any, Repo("x"), "`Repo` would arrive as `dict`"),
+            (str, KEY, "`uuid.UUID` would arrive as `str`"),
+            (datetime, NOON.isoformat(), "`str` would arrive as `datetime.datetime`"),
+            (Repo, {"name": "x"}, "`dict` would arrive as `tests.codec.samples.Repo`"),
+            (Any, NOON, "`datetime.datetime` would arrive as `str`"),
+            (Any, Repo("x"), "`tests.codec.samples.Repo` would arrive as `dict`"),
             (Any, {1, 2}, "`set` would arrive as `list`"),
-            (object, Decimal(1), "`Decimal` would arrive as `str`"),
+            (Any, [1, (2, 3)], "`tuple` would arrive as `list` - at `value[1]`"),
+            (object, Decimal(1), "`decimal.Decimal` would arrive as `str`"),
             (
                 dict[str, Any],
                 {"a": [1, {"b": KEY}]},
-                "`UUID` would arrive as `str` - at `$.a[1].b`",
+                "`uuid.UUID` would arrive as `str` - at `value.a[1].b`",
             ),
-            (Incomparable, Incomparable("a", KEY), "`UUID` would arrive as `str` - at `$.note`"),
-            (Annotated[Incomparable, "x"], LESS_COMPARABLE, "would arrive as `str` - at `$.note`"),
-            (tuple[int, str], Pair(1, date.min), "`date` would arrive as `str` - at `$[1]`"),
-            (Options, {"depth": 1, "x": 2}, "`dict` would arrive changed"),
+            (
+                Incomparable,
+                Incomparable("a", KEY),
+                "`uuid.UUID` would arrive as `str` - at `value.note`",
+            ),
+            (
+                Annotated[Incomparable, "x"],
+                LESS_COMPARABLE,
+                "would arrive as `str` - at `value.note`",
+            ),
+            (
+                tuple[int, str],
+                Pair(1, date.min),
+                "`datetime.date` would arrive as `str` - at `value[1]`",
+            ),
+            (Options, {"depth": 1, "x": 2}, "`int` would not arrive - at `value.x`"),
             (list[Any], iter(()), "cannot encode `tuple_iterator`"),
-            (Secret, Secret(password=pydantic.SecretStr("x")), "`SecretStr` would arrive changed"),
+            (
+                Secret,
+                Secret(password=pydantic.SecretStr("x")),
+                "`str` would arrive changed - at `value.password._secret_value`",
+            ),
             # unions: a value that would come out as another arm
-            (str | datetime, NOON.isoformat(), "`str` would arrive as `datetime`"),
-            (str | uuid.UUID, str(KEY), "`str` would arrive as `UUID`"),
-            (list[str | Decimal], ["a", "1.5"], "`str` would arrive as `Decimal` - at `$[1]`"),
+            (str | datetime, NOON.isoformat(), "`str` would arrive as `datetime.datetime`"),
+            (str | uuid.UUID, str(KEY), "`str` would arrive as `uuid.UUID`"),
+            (
+                list[str | Decimal],
+                ["a", "1.5"],
+                "`str` would arrive as `decimal.Decimal` - at `value[1]`",
+            ),
             (set[int] | list[int], [1, 2], "`list` would arrive as `set`"),
             (tuple[int, ...] | list[int], [1], "`list` would arrive as `tuple`"),
-            (Repo | dict[str, Any], {"name": "a", "stars": 1}, "`dict` would arrive as `Repo`"),
+            (
+                Repo | dict[str, Any],
+                {"name": "a", "stars": 1},
+                "`dict` would arrive as `tests.codec.samples.Repo`",
+            ),
         ],
     )
     def test_a_value_that_would_arrive_as_another_is_refused(
@@ -141,7 +166,7 @@ class TestChanged:
         assert message == f"github:fetch: argument 'value': `{value}` would arrive as `None`"
 
     def test_json_does_not_turn_nan_inside_a_container_into_none(self) -> None:
-        text = "argument 'value': `nan` would arrive as `None` - at `$.a[0]`"
+        text = "argument 'value': `nan` would arrive as `None` - at `value.a[0]`"
         for hint in (Any, dict[str, list[float]], dict[str, list[float | None]]):
             assert text in refusal(taking(hint), {"a": [math.nan]})
         assert "`nan` would" in refusal(taking(Box[float | None]), Box(math.nan))
@@ -155,4 +180,4 @@ class TestChanged:
                 self.name += "!"
 
         message = refusal(taking(Growing, codec), Growing("a"))
-        assert "`str` would arrive changed - at `$.name`" in message
+        assert "`str` would arrive changed - at `value.name`" in message
