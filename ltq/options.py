@@ -76,7 +76,7 @@ class TaskOptions(TypedDict, total=False, closed=True):
     unique_for: timedelta | float
     """For this long, a `send` with the same arguments returns a handle of the first task."""
     max_deliveries: int
-    """How many workers may die while they run the task before it is rejected."""
+    """How many workers may die in a row while they run the task before it is rejected."""
 
 
 class SendOptions(TypedDict, total=False, closed=True):
