@@ -61,6 +61,11 @@ class Completer(Service):
             self._hurry.set()
         return await self._batcher.drain(timeout)
 
+    def resubmit(self) -> None:
+        """Write again what was cut off when all asyncio tasks were cancelled."""
+        for outcome in self._batcher.take_cut():
+            self.submit(outcome)
+
     @property
     def is_running(self) -> bool:
         """Whether outcomes are being written."""

@@ -19,6 +19,8 @@ class CancelReason(Enum):
     """A user cancelled the task: it is final already."""
     LOST = auto()
     """The lease is lost: another worker may have the task."""
+    BROKEN = auto()
+    """The event loop broke, perhaps through this task: it counts a death."""
 
 
 class Pool(Protocol):
@@ -47,7 +49,7 @@ class Runner(Protocol):
     """Runs one delivery and decides its outcome. The task pool calls it."""
 
     async def run(self, delivery: Delivery) -> Outcome:
-        """Run a delivery to its end. Raises nothing but `asyncio.CancelledError`."""
+        """Run a delivery to its end. Whatever it raises ends the run."""
         ...
 
     def abandon(
@@ -109,6 +111,18 @@ class RunListener(LeaseListener, Protocol):
     @property
     def is_cancelled(self) -> bool:
         """Whether the run itself is being cancelled, as at the end of `asyncio.run`."""
+        ...
+
+    def is_cut(self, lease: Lease) -> bool:
+        """Whether the worker cancels the run of a task, for whatever reason."""
+        ...
+
+    def loop_breaker(self, lease: Lease) -> BaseException | None:
+        """The error with which the run of a task broke the event loop; None if it did not."""
+        ...
+
+    def dies(self, lease: Lease) -> bool:
+        """Count a death for a task if the event loop broke; return whether it did."""
         ...
 
     def task_revoked(self, task_id: str) -> None:

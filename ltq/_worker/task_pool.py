@@ -117,6 +117,11 @@ class TaskPool:
             self._cancel(run, reason)
         return True
 
+    def is_cancelled(self, lease: Lease) -> bool:
+        """Whether a running delivery was cancelled here."""
+        run = self._running.get(lease)
+        return run is not None and run.cancel_reason is not None
+
     def cancel_id(self, task_id: str, reason: CancelReason) -> None:
         """Cancel all deliveries of a task."""
         for lease in [*self._running, *self._leftover]:
@@ -169,12 +174,19 @@ class TaskPool:
             outcome = await self._runner.run(delivery)
             if run.cancel_reason in (CancelReason.REVOKED, CancelReason.LOST):
                 outcome = None
-        except asyncio.CancelledError as cancelled:
-            outcome = self._runner.abandon(delivery, run.cancel_reason, cancelled)
-        except Exception as error:
-            logger.exception("task %s: running it failed unexpectedly", delivery.lease.id)
-            outcome = self._runner.abandon(delivery, None, error)
+        except BaseException as error:  # whatever it is, it ends this run and nothing else
+            outcome = self._abandon(run, error)
         self._end(run, outcome)
+
+    def _abandon(self, run: _Run, error: BaseException) -> Outcome | None:
+        """The outcome of a run that raised. Raises nothing itself."""
+        delivery = run.delivery
+        if not isinstance(error, asyncio.CancelledError):
+            with suppress(BaseException):  # users' log handlers
+                logger.error(
+                    "task %s: running it failed unexpectedly", delivery.lease.id, exc_info=error
+                )
+        return self._runner.abandon(delivery, run.cancel_reason, error)
 
     def _cancel(self, run: _Run, reason: CancelReason) -> None:
         run.cancel_reason = reason
@@ -220,7 +232,8 @@ class TaskPool:
         retry = self._leftover.take_retry(lease)
         if retry is None:
             return False
-        self._settle(lease, retry if reason is CancelReason.SHUTDOWN else None)
+        has_ended = reason in (CancelReason.SHUTDOWN, CancelReason.BROKEN)
+        self._settle(lease, retry if has_ended else None)
         self._changed.set()
         return True
 

@@ -56,6 +56,17 @@ class Listener:
     """A run that is being cancelled, or is not."""
 
     is_cancelled = False
+    is_dying = False
+    breaker: BaseException | None = None
+
+    def is_cut(self, lease: Lease) -> bool:
+        return self.is_cancelled
+
+    def loop_breaker(self, lease: Lease) -> BaseException | None:
+        return self.breaker
+
+    def dies(self, lease: Lease) -> bool:
+        return self.is_dying
 
     def lease_lost(self, lease: Lease) -> None: ...
 
