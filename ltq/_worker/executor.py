@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ltq._aio.forks import ends_in_forks
 from ltq._declared import DeclaredTask
 from ltq._worker.outcomes import broken, completed, decode_ctx, failed, rejected, unknown
 from ltq._worker.protocols import CancelReason, RunListener
@@ -150,7 +151,8 @@ class Executor:
     async def _invoke(self, task: Task[..., Any], message: Message[Any]) -> Any:
         if task.is_async:
             try:
-                return await task.fn(*message.args, **message.kwargs)
+                with ends_in_forks():
+                    return await task.fn(*message.args, **message.kwargs)
             except asyncio.CancelledError as error:
                 running = asyncio.current_task()
                 if running is not None and running.cancelling():

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-import signal
-import threading
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
+from ltq._aio.signals import stop_on_signals
+from ltq._aio.threads import call_in
 from ltq.cli._broker import LOCAL_BROKER
 from ltq.cli._console import count_tasks
 from ltq.cli._target import Runnable, workers_of
@@ -52,23 +52,25 @@ async def _run(
     *,
     burst: bool,
 ) -> None:
-    pool, was_signalled = set_thread_pool(), _stop_on_early_signals()
-    stop_with_supervisor()
-    for worker in workers_of(runnable):
-        _log_worker(worker)
-    for scheduler in schedulers:
-        log_schedules(scheduler)
-    try:
-        async with AsyncExitStack() as stack:
-            for server in [*servers, run_beside(schedulers)]:
-                await stack.enter_async_context(server)
-            await runnable.run(burst=burst)
-    except asyncio.CancelledError:
-        if not was_signalled.is_set():
-            raise
-    finally:
-        if isinstance(runnable, Worker):
-            await runnable.aclose()
+    pool, early = set_thread_pool(), _EarlyStop()
+    with stop_on_signals(early.stop, early=True):
+        stop_with_supervisor()
+        for worker in workers_of(runnable):
+            _log_worker(worker)
+        for scheduler in schedulers:
+            log_schedules(scheduler)
+        try:
+            async with AsyncExitStack() as stack:
+                for server in [*servers, run_beside(schedulers)]:
+                    await stack.enter_async_context(server)
+                await runnable.run(burst=burst)
+        except asyncio.CancelledError:
+            if not early.was_signalled:
+                raise
+        finally:
+            early.is_over = True
+            if isinstance(runnable, Worker):
+                await runnable.aclose()
     for worker in workers_of(runnable):
         logger.info("worker %s has stopped", worker.name)
     await _abandon_what_is_stuck(pool)
@@ -87,23 +89,20 @@ def _log_worker(worker: Worker[Any]) -> None:
         logger.warning(LOCAL_BROKER, worker.broker.url)
 
 
-def _stop_on_early_signals() -> asyncio.Event:
-    """Let signals cancel the run until the worker handles them.
+class _EarlyStop:
+    """Cancels the run on a signal that comes before the worker listens to signals itself."""
 
-    Returns an event that is set when one has come.
-    """
-    was_signalled = asyncio.Event()
-    loop, run = asyncio.get_running_loop(), asyncio.current_task()
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._run = asyncio.current_task()
+        self.was_signalled = False
+        self.is_over = False
 
-    def stop() -> None:
-        was_signalled.set()
-        if run is not None:
-            run.cancel()
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop)
-    return was_signalled
+    def stop(self, again: bool) -> None:
+        """Cancel it, from any thread."""
+        if self._run is not None and not self.is_over:
+            self.was_signalled = True
+            call_in(self._loop, self._run.cancel)
 
 
 async def _abandon_what_is_stuck(pool: ThreadPoolExecutor) -> None:
