@@ -75,12 +75,28 @@ def stop_on_signals(stop: Stop, *, early: bool = False) -> Iterator[None]:
                 _give_back()
 
 
-def first_signal_at() -> float | None:
-    """When the first signal came, by `time.monotonic()`; None if none has. From any thread.
+def told_to_stop_at() -> float | None:
+    """When the first signal came, or a supervisor told to stop, by `time.monotonic()`; else None.
 
-    It is there at once, even while the event loop is blocked, and until nothing listens any more.
+    From any thread. It is there at once, even while the event loop is blocked, and until nothing
+    listens any more.
     """
     return _first
+
+
+def pass_stop_on(now: bool) -> bool:
+    """Tell what listens to stop, as a supervisor wants. From any thread.
+
+    It does not count as a signal: what is told by signals as well is not told twice. Returns False
+    if nothing listens.
+    """
+    global _first
+    listening = _listening()
+    if listening and _first is None:
+        _first = time.monotonic()
+    for listener in listening:
+        listener.stop(now)
+    return bool(listening)
 
 
 def _take(loop: asyncio.AbstractEventLoop) -> None:
