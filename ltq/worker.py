@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, Protocol, Self, cast, overload
 
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
+from ltq._aio.forks import default_signals_in_forks
 from ltq._aio.service import cancel_all, first_of
 from ltq._aio.signals import stop_on_signals
 from ltq._codec.call import CallCodec
@@ -287,6 +288,7 @@ class Worker(Generic[L_co]):
         begun: Callable[[], None] = lambda: None,
     ) -> None:
         async with AsyncExitStack() as stack:
+            stack.enter_context(default_signals_in_forks())
             run = await self._start(stack, burst)
             if signals:
                 stack.enter_context(stop_on_signals(lambda again: run.stop(now=again)))

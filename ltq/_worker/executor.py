@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ltq._aio.cancellation import is_cancelled
+from ltq._aio.forks import ends_in_forks
 from ltq._declared import DeclaredTask
 from ltq._worker.outcomes import broken, completed, decode_ctx, failed, rejected, unknown
 from ltq._worker.protocols import CancelReason, RunListener
@@ -167,7 +168,8 @@ class Executor:
     ) -> Any:
         try:
             if task.is_async:
-                return await task.fn(*message.args, **message.kwargs)
+                with ends_in_forks():
+                    return await task.fn(*message.args, **message.kwargs)
             return await self._threads.call(task.fn, message.args, message.kwargs)
         except asyncio.CancelledError as error:
             if scope is None or not scope.expired():

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
+from ltq._aio.forks import ends_in_forks
+
 
 class ThreadCalls:
     """Calls functions in threads, at most `limit` at once, each in the context of its caller.
@@ -49,7 +51,8 @@ class ThreadCalls:
 def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Call a function in this thread. Errors that mean something to a future become others."""
     try:
-        return fn(*args, **kwargs)
+        with ends_in_forks():
+            return fn(*args, **kwargs)
     except (StopIteration, asyncio.CancelledError, CancelledError) as error:
         kind = type(error).__name__
         raise RuntimeError(f"a function in a thread raised {kind}") from error
