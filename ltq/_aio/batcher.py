@@ -41,6 +41,8 @@ class Batcher(Service, Generic[T, R]):
         """The items that wait for the next call."""
         self._called = 0
         """How many items are in the present call."""
+        self._batch: list[_Item[T, R]] = []
+        """The items of the present call, if it was not made by `call`."""
         self._dropped: list[T] = []
         """Items without an answer because the event loop was about to end."""
 
@@ -76,6 +78,10 @@ class Batcher(Service, Generic[T, R]):
             self.start()
         return future
 
+    def unanswered(self) -> list[T]:
+        """The submitted items that have no answer yet. From any thread."""
+        return [item for item, future in [*self._batch, *self._items] if not future.done()]
+
     def take_cut(self) -> list[T]:
         """The items that lost their call because all asyncio tasks were cancelled. Tells once."""
         if not self.is_running:  # it was cancelled before it had begun
@@ -96,10 +102,10 @@ class Batcher(Service, Generic[T, R]):
             while self._items:
                 batch = self._items[: self._limit]
                 del self._items[: self._limit]
-                self._called = len(batch)
+                self._called, self._batch = len(batch), batch
                 await self._flush_batch(batch)
         finally:
-            self._called = 0
+            self._called, self._batch = 0, []
             self._cut(self._take_waiting())  # there are some only if the loop is closing
 
     async def _flush_batch(self, batch: "list[_Item[T, R]]") -> None:

@@ -57,7 +57,7 @@ def contexts_of(error: Breaker) -> list[Context]:
     for frame in _frames(error):
         handle = frame.f_locals.get("self")
         if isinstance(handle, asyncio.Handle):
-            found += _contexts_of(handle)
+            found += contexts_held_by(handle)
     # A task keeps the error that ended it. Those that wait for it may know it as well.
     futures = [one for one in gc.get_objects() if issubclass(type(one), asyncio.Future)]
     failed = {id(future): future for future in futures if _has_ended_with(future, error)}
@@ -65,7 +65,7 @@ def contexts_of(error: Breaker) -> list[Context]:
         if isinstance(task, asyncio.Task) and (
             id(task) in failed or any(id(one) in failed for one in gc.get_referents(task))
         ):
-            found += _contexts_of(task)
+            found += contexts_held_by(task)
     return found
 
 
@@ -73,8 +73,11 @@ def _has_ended_with(future: "asyncio.Future[Any]", error: BaseException) -> bool
     return future.done() and not future.cancelled() and future.exception() is error
 
 
-def _contexts_of(holder: object) -> list[Context]:
-    """The contexts that an object holds. Before Python 3.12 there is no public way to them."""
+def contexts_held_by(holder: object) -> list[Context]:
+    """The contexts that a handle or an asyncio task holds.
+
+    Before Python 3.12 there is no public way to them.
+    """
     return [one for one in gc.get_referents(holder) if isinstance(one, Context)]
 
 

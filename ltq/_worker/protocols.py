@@ -4,9 +4,11 @@ A delivery passes each part once: fetcher, task pool, executor, completer. `ltq.
 the parts. They do not import one another: each knows the others by a protocol of this file.
 """
 
+from collections.abc import Collection
 from enum import Enum, auto
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from ltq.broker import Settler
 from ltq.message import Delivery, Lease, Outcome
 
 
@@ -100,8 +102,33 @@ class LeaseListener(Protocol):
         """The broker refused a lease. Called in the run's event loop."""
         ...
 
+
+class GivenUp(NamedTuple):
+    """Leases that a worker does not keep any longer while its event loop is blocked."""
+
+    culprits: Collection[Lease]
+    """Not to be renewed: they end, which counts a death."""
+    returned: Collection[Lease]
+    """To be requeued, so that their tasks run elsewhere."""
+
+
+class BlockListener(Protocol):
+    """What the heartbeat asks while the event loop of its run is blocked, in its own thread."""
+
     def loop_blocked(self) -> None:
-        """The run's event loop does not answer. Called in the heartbeat's thread."""
+        """The event loop does not answer."""
+        ...
+
+    def given_up(self) -> GivenUp:
+        """Which leases are not kept any longer."""
+        ...
+
+    def must_end(self) -> bool:
+        """Whether the process has to end."""
+        ...
+
+    async def hand_over(self, settler: Settler) -> None:
+        """The process ends: write outcomes, and give back what runs."""
         ...
 
 

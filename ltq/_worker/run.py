@@ -10,6 +10,7 @@ from typing import Any
 
 from ltq._aio.service import first_of
 from ltq._declared import DeclaredTask
+from ltq._worker.blocked_loop import BlockedLoop
 from ltq._worker.completer import Completer
 from ltq._worker.executor import Executor
 from ltq._worker.fetcher import Fetcher
@@ -49,6 +50,8 @@ class RunConfig:
     lease: float
     shutdown_timeout: float
     events: EventStream
+    signals: bool = False
+    """Whether the worker stops on signals. Then the process is the worker's, and may be ended."""
     burst: bool = False
     """Whether to end once no task is due or running."""
 
@@ -88,7 +91,15 @@ class WorkerRun:
         self._fetcher = Fetcher(
             self._consumer, self._pool, broker, lease=config.lease, burst=config.burst
         )
-        self._heartbeat = Heartbeat(broker, self._leases, config.lease, listener=self)
+        self._blocked = BlockedLoop(
+            self._pool,
+            self._completer,
+            lease=config.lease,
+            shutdown_timeout=config.shutdown_timeout if config.signals else None,
+        )
+        self._heartbeat = Heartbeat(
+            broker, self._leases, config.lease, listener=self, blocked=self._blocked
+        )
         queues = {task.queue for task in tasks.values()}
         self._repair = RepairLoop(broker, queues, lease=config.lease)
         self._loop_break = LoopBreak()
@@ -137,6 +148,8 @@ class WorkerRun:
 
         From any thread.
         """
+        if now:
+            self._blocked.stop_now()
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop, now)
 
@@ -151,17 +164,6 @@ class WorkerRun:
         """Cancel the runs of a task that a user cancelled."""
         logger.info("task %s is cancelled", task_id)
         self._pool.cancel_id(task_id, CancelReason.REVOKED)
-
-    def loop_blocked(self) -> None:
-        """Log which task blocks the event loop. Called in the heartbeat's thread."""
-        delivery = self._pool.delivery_of(asyncio.current_task(self._loop))
-        logger.warning(
-            "the event loop is blocked by %s: leases are kept, but nothing else runs; "
-            "a plain `def` task would run in a thread",
-            "code outside any task"
-            if delivery is None
-            else f"{delivery.task_name} {delivery.lease.id}",
-        )
 
     async def before_sweep(self) -> None:
         """After an outage, renew held leases before a sweep takes them for a dead worker's."""

@@ -28,13 +28,15 @@ _EVENTS = {
 class _Run:
     """One delivery, and the asyncio task that runs it."""
 
-    __slots__ = ("began", "cancel_reason", "delivery", "has_begun", "task")
+    __slots__ = ("began", "cancel_reason", "deadline", "delivery", "has_begun", "task")
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
         self.has_begun = False
         self.began: float | None = None
         """When it began, by the pool's clock; None if nobody listens to events."""
+        self.deadline: float | None = None
+        """When its timeout is over, by the pool's clock; None before it begins, or without one."""
         self.cancel_reason: CancelReason | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -153,8 +155,23 @@ class TaskPool:
         return False
 
     def running(self) -> list[Delivery]:
-        """The running deliveries."""
-        return [run.delivery for run in self._running.values()]
+        """The running deliveries. From any thread."""
+        return [run.delivery for run in list(self._running.values())]
+
+    def stalled(self) -> dict[Lease, float | None]:
+        """The leases of runs that stand still while the event loop is blocked, and their deadlines.
+
+        All but those in threads. From any thread. Deadlines are by the pool's clock.
+        """
+        return {
+            lease: run.deadline
+            for lease, run in list(self._running.items())
+            if not self._threads.is_in_call(run.task)
+        }
+
+    def retries(self) -> list[Requeue]:
+        """The retries that wait for a thread to end. From any thread."""
+        return self._leftover.retries()
 
     def delivery_of(self, task: "asyncio.Task[Any] | None") -> Delivery | None:
         """The delivery that an asyncio task runs. From any thread."""
@@ -166,6 +183,8 @@ class TaskPool:
     async def _run(self, run: _Run) -> None:
         run.has_begun = True
         delivery = run.delivery
+        if delivery.timeout is not None:
+            run.deadline = self._clock() + delivery.timeout
         if self._events.is_heard:
             run.began = self._clock()
             self._events.started(delivery)
