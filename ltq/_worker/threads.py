@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
+from ltq._aio.forks import ends_in_forks
+
 
 class ThreadCalls:
     """Calls functions in threads, at most `limit` at once, each in the context of its caller.
@@ -17,6 +19,7 @@ class ThreadCalls:
     def __init__(self, limit: int, name: str) -> None:
         self._threads = ThreadPoolExecutor(limit, name)
         self._left: dict[asyncio.Task[Any] | None, Future[Any]] = {}
+        self._calls: dict[asyncio.Task[Any] | None, Future[Any]] = {}
 
     async def call(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -24,12 +27,21 @@ class ThreadCalls:
         """Call a function in a thread; return or raise what it returns or raises."""
         inside = contextvars.copy_context().run
         thread = self._threads.submit(inside, _call, fn, args, kwargs)
+        caller = asyncio.current_task()
+        self._calls[caller] = thread
         try:
             return await asyncio.wrap_future(thread)
         except asyncio.CancelledError:
             if not thread.cancel() and not thread.done():  # it has begun, and goes on
-                self._left[asyncio.current_task()] = thread
+                self._left[caller] = thread
             raise
+        finally:
+            del self._calls[caller]
+
+    def is_in_call(self, task: "asyncio.Task[Any] | None") -> bool:
+        """Whether an asyncio task waits for a thread that still runs. From any thread."""
+        thread = self._calls.get(task)
+        return thread is not None and not thread.done()
 
     def left_behind(self) -> "Future[Any] | None":
         """The thread of this asyncio task's cancelled call, if it still runs; else None.
@@ -49,7 +61,8 @@ class ThreadCalls:
 def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Call a function in this thread. Errors that mean something to a future become others."""
     try:
-        return fn(*args, **kwargs)
+        with ends_in_forks():
+            return fn(*args, **kwargs)
     except (StopIteration, asyncio.CancelledError, CancelledError) as error:
         kind = type(error).__name__
         raise RuntimeError(f"a function in a thread raised {kind}") from error

@@ -8,7 +8,8 @@ from typing import Self, cast
 import pytest
 
 from ltq._worker.heartbeat import Heartbeat
-from ltq.broker import Broker
+from ltq._worker.protocols import GivenUp
+from ltq.broker import Broker, Settler
 from ltq.errors import BrokerError
 from ltq.message import Lease
 from tests.eventually import eventually
@@ -50,13 +51,31 @@ class Listener:
 
     def __init__(self) -> None:
         self.lost: list[tuple[Lease, threading.Thread]] = []
-        self.blocked = threading.Event()
 
     def lease_lost(self, lease: Lease) -> None:
         self.lost.append((lease, threading.current_thread()))
 
+
+class Blocked:
+    """What is asked while the event loop is blocked."""
+
+    def __init__(self) -> None:
+        self.was_told = threading.Event()
+        self.given = GivenUp([], [])
+        self.ends = False
+        self.handed_over = 0
+
     def loop_blocked(self) -> None:
-        self.blocked.set()
+        self.was_told.set()
+
+    def given_up(self) -> GivenUp:
+        return self.given
+
+    def must_end(self) -> bool:
+        return self.ends
+
+    async def hand_over(self, settler: Settler) -> None:
+        self.handed_over += 1
 
 
 class Stand:
@@ -68,11 +87,15 @@ class Stand:
         self.store = Store()
         self.leases = Leases(*held)
         self.listener = Listener()
+        self.blocked = Blocked()
+        self.ended: list[int] = []
         self.heartbeat = Heartbeat(
             cast(Broker, self.store),
             self.leases,
             duration,
             listener=self.listener,
+            blocked=self.blocked,
+            end_process=self.ended.append,
             clock=lambda: self.now,
             jitter=self.jitter,
         )
@@ -148,7 +171,7 @@ class TestBlocked:
         monkeypatch.setattr("ltq._worker.heartbeat.BLOCKED_AFTER", 0.01)
         stand = Stand()
         stand.heartbeat.start()
-        assert stand.listener.blocked.wait(5)  # this very loop does not go on meanwhile
+        assert stand.blocked.was_told.wait(5)  # this very loop does not go on meanwhile
         await stand.heartbeat.aclose()
 
 

@@ -68,7 +68,7 @@ class Store(ABC):
     def serve(self, consumer: ConsumerConfig) -> None:
         """Remember the names of a consumer's queues, before its first claim."""
         with self._step() as now:
-            for namespace, lanes in consumer.lanes.items():
+            for namespace, lanes in consumer.namespaces.items():
                 queues = self._open(namespace, now).queues
                 for lane in lanes:
                     queues.add(queue_of(lane))

@@ -2,18 +2,20 @@
 
 import asyncio
 import logging
-import signal
-import threading
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from ltq._aio.exit import exit_now
+from ltq._aio.service import cancel_all, spawn
+from ltq._aio.signals import stop_on_signals, told_to_stop_at
+from ltq._aio.threads import call_in
 from ltq.cli._broker import LOCAL_BROKER
 from ltq.cli._console import count_tasks
 from ltq.cli._target import Runnable, workers_of
-from ltq.cli._threads import count_stuck_threads, exit_now, set_thread_pool
-from ltq.cli.run._supervisor import stop_with_supervisor
+from ltq.cli._threads import count_stuck_threads, set_thread_pool
+from ltq.cli.run._link import Parent
 from ltq.cli.run._wait import wait_for_brokers
 from ltq.cli.schedule._schedulers import log_schedules, run_beside
 from ltq.logger import get_logger
@@ -25,6 +27,9 @@ logger: logging.Logger = get_logger("cli")
 _CANCEL_TIMEOUT = 1.0
 """Seconds that other asyncio tasks get to end after the worker has stopped."""
 
+_UP_POLL = 0.02
+"""Seconds between two looks at whether the workers run."""
+
 
 def run_here(
     runnable: Runnable,
@@ -32,13 +37,15 @@ def run_here(
     schedulers: Sequence[Scheduler],
     *,
     burst: bool,
+    parent: Parent,
     patience: float,
 ) -> None:
     """Run a worker or an App until it is told to stop, with servers and schedulers beside it.
 
     The broker gets `patience` seconds to answer for the first time.
     """
-    _loop_runner()(_run(runnable, servers, schedulers, burst=burst, patience=patience))
+    running = _run(runnable, servers, schedulers, burst=burst, parent=parent, patience=patience)
+    _loop_runner()(running)
 
 
 def _loop_runner() -> Callable[[Coroutine[Any, Any, None]], None]:
@@ -56,30 +63,39 @@ async def _run(
     schedulers: Sequence[Scheduler],
     *,
     burst: bool,
+    parent: Parent,
     patience: float,
 ) -> None:
-    pool, was_signalled = set_thread_pool(), _stop_on_early_signals()
-    stop_with_supervisor()
+    pool, early = set_thread_pool(), _EarlyStop()
+    with stop_on_signals(early.stop, early=True):
+        _log_what_runs(runnable, schedulers)
+        try:
+            async with AsyncExitStack() as stack:
+                for server in servers:
+                    await stack.enter_async_context(server)
+                await wait_for_brokers(workers_of(runnable), patience)
+                for beside in (run_beside(schedulers), _tell_up(runnable, parent)):
+                    await stack.enter_async_context(beside)
+                await runnable.run(burst=burst)
+            if told_to_stop_at() is None:
+                parent.tell_done()
+        except asyncio.CancelledError:
+            if not early.was_signalled:
+                raise
+        finally:
+            early.is_over = True
+            if isinstance(runnable, Worker):
+                await runnable.aclose()
+    for worker in workers_of(runnable):
+        logger.info("worker %s has stopped", worker.name)
+    await _abandon_what_is_stuck(pool)
+
+
+def _log_what_runs(runnable: Runnable, schedulers: Iterable[Scheduler]) -> None:
     for worker in workers_of(runnable):
         _log_worker(worker)
     for scheduler in schedulers:
         log_schedules(scheduler)
-    try:
-        async with AsyncExitStack() as stack:
-            for server in servers:
-                await stack.enter_async_context(server)
-            await wait_for_brokers(workers_of(runnable), patience)
-            await stack.enter_async_context(run_beside(schedulers))
-            await runnable.run(burst=burst)
-    except asyncio.CancelledError:
-        if not was_signalled.is_set():
-            raise
-    finally:
-        if isinstance(runnable, Worker):
-            await runnable.aclose()
-    for worker in workers_of(runnable):
-        logger.info("worker %s has stopped", worker.name)
-    await _abandon_what_is_stuck(pool)
 
 
 def _log_worker(worker: Worker[Any]) -> None:
@@ -95,23 +111,38 @@ def _log_worker(worker: Worker[Any]) -> None:
         logger.warning(LOCAL_BROKER, worker.broker.url)
 
 
-def _stop_on_early_signals() -> asyncio.Event:
-    """Let signals cancel the run until the worker handles them.
+@asynccontextmanager
+async def _tell_up(runnable: Runnable, parent: Parent) -> AsyncIterator[None]:
+    """Tell the supervisor when all workers run: a child that ends before could not start."""
 
-    Returns an event that is set when one has come.
-    """
-    was_signalled = asyncio.Event()
-    loop, run = asyncio.get_running_loop(), asyncio.current_task()
+    async def wait() -> None:
+        while not all(  # noqa: ASYNC110  an App's workers start in threads
+            worker.health() for worker in workers_of(runnable)
+        ):
+            await asyncio.sleep(_UP_POLL)
+        parent.tell_up()
 
-    def stop() -> None:
-        was_signalled.set()
-        if run is not None:
-            run.cancel()
+    waiting = spawn(wait(), name="ltq-up")
+    try:
+        yield
+    finally:
+        await cancel_all([waiting])
 
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop)
-    return was_signalled
+
+class _EarlyStop:
+    """Cancels the run on a signal that comes before the worker listens to signals itself."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._run = asyncio.current_task()
+        self.was_signalled = False
+        self.is_over = False
+
+    def stop(self, again: bool) -> None:
+        """Cancel it, from any thread."""
+        if self._run is not None and not self.is_over:
+            self.was_signalled = True
+            call_in(self._loop, self._run.cancel)
 
 
 async def _abandon_what_is_stuck(pool: ThreadPoolExecutor) -> None:

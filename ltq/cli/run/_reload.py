@@ -2,14 +2,23 @@
 
 import asyncio
 import os
-import signal
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from ltq._aio.service import first_of
-from ltq.cli.run._supervisor import SUPERVISED, exit_text, own_command
+from ltq._aio.service import first_of, spawn
+from ltq._aio.signals import stop_on_signals
+from ltq._aio.threads import call_in
+from ltq.cli.run._link import Child
+from ltq.cli.run._supervisor import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    STEADY,
+    exit_text,
+    fails_at_start,
+    own_command,
+)
 from ltq.logger import get_logger
 
 logger = get_logger("cli")
@@ -65,7 +74,8 @@ def changed(before: Files, now: Files) -> list[str]:
 class Reloader:
     """Runs a command, and restarts it when a file under a folder changes.
 
-    A command that fails, because of a syntax error for instance, is restarted at the next change.
+    A command that fails at its start, because of a syntax error for instance, is restarted at the
+    next change. One that ends unasked later is started again after a pause, or at a change.
     """
 
     def __init__(self, command: Sequence[str], folder: Path) -> None:
@@ -73,33 +83,42 @@ class Reloader:
         self._folder = folder
         self._files: Files = {}
         self._stopping = asyncio.Event()
+        self._pause = FIRST_PAUSE
 
     async def run(self) -> int:
-        """Run until SIGTERM, SIGINT, or until the command exits with 0. Return the exit code."""
+        """Run until SIGTERM, SIGINT, or until the command is done. Return the exit code."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
-        self._files = scan(self._folder)
-        logger.info("watching %d Python files in %s", len(self._files), self._folder)
-        while True:
-            child = await self._start()
-            await first_of(child.wait(), self._change(), self._stopping.wait(), name=_NAME)
-            if child.returncode == 0:
-                return 0
-            if child.returncode is not None and not self._stopping.is_set():
-                logger.error("worker %s: waiting for a change", exit_text(child.returncode))
-                await first_of(self._change(), self._stopping.wait(), name=_NAME)
-            await self._end(child)
-            if self._stopping.is_set():
-                return 0
+        with stop_on_signals(lambda _: call_in(loop, self._stopping.set)):
+            self._files = scan(self._folder)
+            logger.info("watching %d Python files in %s", len(self._files), self._folder)
+            while not self._stopping.is_set():
+                if await self._run_once():
+                    break
+        return 0
 
-    async def _start(self) -> Process:
-        return await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=PIPE,  # closed when this process ends: see `stop_with_supervisor`
-            env={**os.environ, SUPERVISED: "1"},
-            start_new_session=True,
-        )
+    async def _run_once(self) -> bool:
+        """Run the command until it ends, or a file changes. Return whether it is done."""
+        loop = asyncio.get_running_loop()
+        child, started = await Child.start(self._command), loop.time()
+        ended = spawn(child.wait(), name=_NAME)
+        await first_of(asyncio.wait([ended]), self._change(), self._stopping.wait(), name=_NAME)
+        if ended.done() and not child.is_done and not self._stopping.is_set():
+            if loop.time() - started >= STEADY:
+                self._pause = FIRST_PAUSE
+            await self._wait_again(child)
+        await self._end(child, ended)
+        return child.is_done
+
+    async def _wait_again(self, child: Child) -> None:
+        """Wait until a command that has ended unasked is to be started again."""
+        ended = exit_text(child.exit_code or 0)
+        if fails_at_start(child):
+            logger.error("worker %s: waiting for a change", ended)
+            await first_of(self._change(), self._stopping.wait(), name=_NAME)
+            return
+        logger.error("worker %s: restarting in %g s", ended, self._pause)
+        pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
+        await first_of(asyncio.sleep(pause), self._change(), self._stopping.wait(), name=_NAME)
 
     async def _change(self) -> None:
         """Wait for a change."""
@@ -114,12 +133,10 @@ class Reloader:
                 logger.info("%s%s changed: restarting", name, more)
                 return
 
-    async def _end(self, child: Process) -> None:
-        """Stop the command: with SIGTERM, with a second SIGTERM, and at last with SIGKILL."""
-        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
-            if child.returncode is not None:
+    async def _end(self, child: Child, ended: "asyncio.Task[int]") -> None:
+        """Stop the command: let tasks end, then requeue them, and at last kill it."""
+        for stop in (child.stop, partial(child.stop, now=True), child.kill):
+            if ended.done():
                 return
-            child.send_signal(number)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_STOP_TIMEOUT):
-                    await child.wait()
+            stop()
+            await asyncio.wait([ended], timeout=_STOP_TIMEOUT)

@@ -16,6 +16,7 @@ from ltq.cli._options import broker_url_option, duration, log_format_option, log
 from ltq.cli._target import load_runnable, split_target, workers_of
 from ltq.cli.run._address import ServerAddress
 from ltq.cli.run._health import serve_health
+from ltq.cli.run._link import Parent
 from ltq.cli.run._metrics import measure, serve_metrics
 from ltq.cli.run._process import run_here
 from ltq.cli.run._reload import Reloader, reload_command
@@ -47,7 +48,7 @@ from ltq.worker import Worker
     default=1,
     show_default=True,
     metavar="N",
-    help="Run N processes. One that crashes is restarted.",
+    help="Run N processes. One that ends unasked is started again.",
 )
 @click.option(
     "--metrics-port",
@@ -142,6 +143,7 @@ def run(  # noqa: PLR0913  its options
       ltq run jobs:worker --reload
       ltq run --app jobs:app --burst
     """
+    parent = Parent()
     as_json = log_format == "json"
     setup_logging(log_level, as_json=as_json)
     export_broker_url(broker_url)
@@ -167,7 +169,7 @@ def run(  # noqa: PLR0913  its options
         servers.append(serve_health(workers, address, health_within))
     if processes > 1:
         sys.exit(asyncio.run(_supervise(processes, workers, patience)))
-    run_here(runnable, servers, schedulers, burst=burst, patience=patience)
+    run_here(runnable, servers, schedulers, burst=burst, parent=parent, patience=patience)
 
 
 async def _supervise(processes: int, workers: Sequence[Worker], patience: float) -> int:

@@ -7,6 +7,7 @@ from ltq.testing.conformance._support.fixtures import (
     open_broker,
     worker,
 )
+from ltq.testing.conformance._worker.broken_loop import TestBrokenLoop
 from ltq.testing.conformance._worker.edges import (
     TestBurst,
     TestBurstOfThreads,
@@ -18,6 +19,7 @@ from ltq.testing.conformance._worker.edges import (
     TestOutcomes,
     TestStopTwice,
 )
+from ltq.testing.conformance._worker.endings import TestEveryRunEnds, TestSerializersThatRaise
 from ltq.testing.conformance._worker.events import TestEventKinds, TestEventReader, TestSubscribe
 from ltq.testing.conformance._worker.failure import TestFailure
 from ltq.testing.conformance._worker.full import TestFullQueue
@@ -62,6 +64,7 @@ from ltq.testing.conformance._worker.unique import TestUniqueSend
 __all__ = [
     "TestAsCompleted",
     "TestBlockedLoop",
+    "TestBrokenLoop",
     "TestBurst",
     "TestBurstOfThreads",
     "TestCancelBeforeTheStart",
@@ -73,6 +76,7 @@ __all__ = [
     "TestEndOfItsLoop",
     "TestEventKinds",
     "TestEventReader",
+    "TestEveryRunEnds",
     "TestFailure",
     "TestFullQueue",
     "TestGather",
@@ -92,6 +96,7 @@ __all__ = [
     "TestRun",
     "TestScheduler",
     "TestSend",
+    "TestSerializersThatRaise",
     "TestShutdown",
     "TestStopTwice",
     "TestSubscribe",
