@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ltq._text import cut
 from ltq.errors import ExhaustedError, RejectError, RetryError
 from ltq.message import Delivery, Failure, Finish, Message, Outcome, Requeue
 from ltq.options import DEFAULT_RESULT_TTL, seconds
@@ -16,8 +17,8 @@ from ltq.task import Task
 
 logger = logging.getLogger("ltq.worker")
 
-_TRACEBACK_LIMIT = 16_000
-"""Most characters of a traceback that are kept: its end, where the error is."""
+_ENTRY_LIMIT = 4096
+"""Most bytes of one entry of a traceback, so that a long error text leaves room for the frames."""
 
 _UNKNOWN_PAUSE, _UNKNOWN_TRIES = 1.0, 6
 """The first pause, in seconds, before an unknown task is claimed again, and how often it is put
@@ -118,7 +119,7 @@ def _failure(error: BaseException) -> Failure:
         text = "(its text cannot be shown)"
     try:
         lines = traceback.format_exception(kind_of, error, _users(error.__traceback__))
-        trace = _sendable("".join(lines)[-_TRACEBACK_LIMIT:])
+        trace = _sendable("".join(cut(line, _ENTRY_LIMIT) for line in lines))
     except Exception:
         trace = None
     return Failure(kind, f"{kind}: {text}" if text else kind, trace)
