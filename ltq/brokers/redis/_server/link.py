@@ -16,11 +16,13 @@ from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
     ClusterDownError,
     ConnectionError,  # noqa: A004  redis-py's name
     MasterDownError,
+    MovedError,
     NoScriptError,
     ReadOnlyError,
     RedisError,
@@ -51,9 +53,11 @@ _PASSING = (
     ClusterDownError,
     MasterDownError,
     TryAgainError,
+    MovedError,
+    AskError,
 )
 _PASSING_TEXTS = re.compile(
-    r"(^|[\s-])(BUSY|LOADING|READONLY|MISCONF|NOREPLICAS|UNBLOCKED|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b"
+    r"(^|[\s-])(BUSY|LOADING|READONLY|MISCONF|NOREPLICAS|UNBLOCKED|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK)\b"
 )
 """The same for a script that fails halfway: the server then wraps the error in another one."""
 
