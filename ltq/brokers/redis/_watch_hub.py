@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from ltq.broker.feed import Feed
 from ltq.brokers._follow import FASTEST_POLL, SLOWEST_POLL, Follower, Target
-from ltq.brokers.redis._operations.tasks import read_states
+from ltq.brokers.redis._operations.tasks import read_first_states
 from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.channels import Channels
 from ltq.brokers.redis._server.info import write_probe
@@ -92,7 +92,7 @@ class WatchHub:
 
     async def states(self, namespace: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """See `Source`."""
-        return await read_states(self._link, namespace, ids)
+        return await read_first_states(self._link, namespace, ids)
 
     def subscribe(self, target: Target) -> None:
         """See `Source`."""

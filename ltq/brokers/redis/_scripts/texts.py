@@ -25,7 +25,6 @@ from ltq.errors import ConfigurationError
 from ltq.options import DEAD_TTL, DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL, MAX_DEAD, MAX_SECONDS
 
 CONSTANTS = {
-    "CALL_BYTES": constants.CALL_BYTES,
     "DEAD_TTL": DEAD_TTL,
     "DEFAULT_MAX_DELIVERIES": DEFAULT_MAX_DELIVERIES,
     "DEFAULT_RESULT_TTL": DEFAULT_RESULT_TTL,
@@ -41,6 +40,7 @@ CONSTANTS = {
     "SLOT_AHEAD": constants.SLOT_AHEAD,
     "SLOT_OWNED": constants.SLOT_OWNED,
     "SLOT_TTL": constants.SLOT_TTL,
+    "SLOWEST": constants.SLOWEST,
     "THROUGHPUT_STEP": constants.THROUGHPUT_STEP,
     "THROUGHPUT_STEPS": constants.THROUGHPUT_STEPS,
 }

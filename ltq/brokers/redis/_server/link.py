@@ -35,6 +35,7 @@ from ltq._aio.deadlines import Deadline, Deadlines
 from ltq.brokers.redis._server.busy_poll import BusyPoll
 from ltq.brokers.redis._server.call import Argument, Call, Command, Reply
 from ltq.brokers.redis._server.dialer import Dialer
+from ltq.brokers.redis._server.reply_limit import ReplyLimit
 from ltq.brokers.redis._server.wire import Wire, wire_of
 from ltq.errors import BrokerError
 
@@ -111,6 +112,7 @@ class Link:
         self._free: list[Wire] = []
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._deadlines = Deadlines()
+        self.reply_limit = ReplyLimit()
         self._dialer = Dialer(self.new_connection, self._keep)
         self._closed = False
         self._poll = BusyPoll(busy_poll)

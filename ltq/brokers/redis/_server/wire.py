@@ -20,14 +20,12 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from ltq.brokers._rules.constants import SLOWEST
 from ltq.brokers.redis._server.call import Reply
 
 if sys.platform == "linux":
     import fcntl
     import termios
-
-SLOWEST = 125_000
-"""Bytes a second at which a network counts as usable, if only very slowly."""
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at a command that is being sent."""
