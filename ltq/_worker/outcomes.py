@@ -91,6 +91,17 @@ def rejected(task: Task[..., Any], delivery: Delivery, failure: Failure) -> Fini
     return Finish(delivery.lease, Status.REJECTED, failure=failure, result_ttl=ttl, dead=True)
 
 
+def unwritable(outcome: Outcome, error: Exception) -> Finish:
+    """The outcome in place of one that the broker refuses, as it is too large for instance."""
+    if isinstance(outcome, Finish):
+        what, size, ttl = outcome.status.value, len(outcome.result), outcome.result_ttl
+    else:
+        what, size, ttl = "to be run again", len(outcome.ctx or b""), DEFAULT_RESULT_TTL
+    text = f"BrokerError: the outcome ({what}, {size} bytes) cannot be written: {error}"
+    failure = Failure("BrokerError", _sendable(text))
+    return Finish(outcome.lease, Status.FAILED, failure=failure, result_ttl=ttl, dead=True)
+
+
 def unknown(delivery: Delivery) -> Outcome:
     """Put back a task that this worker does not know but another may; reject it in the end."""
     name, task_id = delivery.task_name, delivery.lease.id

@@ -170,3 +170,50 @@ class TestChannels:
         for part in missing:
             assert part in done.out
         assert "+publish" not in done.out
+
+
+class TestTooLarge:
+    """What the server can never take: more than one argument, or than one call, may have."""
+
+    LIMITS = ("proto-max-bulk-len", "client-query-buffer-limit")
+
+    @pytest.fixture(params=LIMITS)
+    def url(self, server: RedisServer, request: pytest.FixtureRequest) -> str:
+        with redis.Redis.from_url(server.url) as admin:
+            admin.config_set(request.param, 1 << 20)
+        return server.url
+
+    async def test_an_outcome_fails_and_holds_up_no_other(
+        self, url: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        worker = ltq.Worker("mail", broker_url=url, max_payload=8 << 20)
+        both = asyncio.Barrier(4)
+
+        @worker.task
+        async def huge(size: int) -> str:
+            await both.wait()
+            return "x" * size
+
+        @worker.task
+        async def small(number: int) -> int:
+            await both.wait()
+            return number
+
+        async with worker:
+            large = await huge.send(6 << 20)
+            handles = [await small.send(number) for number in range(3)]
+            assert await ltq.gather(*handles) == (0, 1, 2)
+            state = await large.wait(timeout=20)
+            letter = await worker.broker.dead_letter(huge.queue, large.id)
+        assert (state.status, state.dequeue_count) == (Status.FAILED, 1)
+        assert "cannot be written" in (state.error or "")
+        assert letter.body is not None
+        assert "it counts as failed" in caplog.text
+
+    async def test_a_send_is_refused_clearly_and_alone(self, url: str) -> None:
+        async with RedisBroker(url) as broker:
+            sends = [broker.publish([envelope(b"x" * size)]) for size in (1, 6 << 20, 2, 3)]
+            first, large, *rest = await asyncio.gather(*sends, return_exceptions=True)
+        assert [first, *rest] == [[Published.CREATED]] * 3
+        assert isinstance(large, BrokerError)
+        assert large.is_refusal

@@ -36,7 +36,7 @@ from ltq.brokers.redis._server.busy_poll import BusyPoll
 from ltq.brokers.redis._server.call import Argument, Call, Command, Reply
 from ltq.brokers.redis._server.dialer import Dialer
 from ltq.brokers.redis._server.reply_limit import ReplyLimit
-from ltq.brokers.redis._server.wire import Wire, wire_of
+from ltq.brokers.redis._server.wire import ClosedError, Wire, wire_of
 from ltq.errors import BrokerError
 
 R = TypeVar("R")
@@ -74,6 +74,14 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
 OUTAGE = 1.0
 """Seconds without a successful call that count as an outage."""
+
+
+_LARGE = 65536
+"""Bytes of a call from which it may be too large for the server, which then closes connections."""
+
+_CLOSINGS = 3
+"""How often in a row the server closes the connection upon a large call, but answers other calls,
+until that counts as a refusal."""
 
 
 class RefusedError(BrokerError):
@@ -200,10 +208,14 @@ class Link:
         except once.
         """
         pauses: ExponentialBackoff | None = None
+        closings = 0
         last_start = deadline.began + deadline.seconds
         loop = asyncio.get_running_loop()
         while True:
             await self._check_failure(failed.error)
+            closings = closings + 1 if await self._closed_upon(failed.error, deadline) else 0
+            if closings == _CLOSINGS:
+                raise self._refused(failed.error)
             if pauses is None:  # repeat at once: the connection may only have been idle too long
                 pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
             else:
@@ -223,6 +235,16 @@ class Link:
         self._count_failure()
         if isinstance(error, _ELSEWHERE) or "READONLY" in str(error):
             await self._drop_free()
+
+    async def _closed_upon(self, error: RedisError, deadline: Deadline) -> bool:
+        """Whether the server has closed the connection upon a large call, and answers others."""
+        if not (isinstance(error, ClosedError) and error.size > _LARGE):
+            return False
+        try:
+            await self._exchange(("PING",), deadline)
+        except RedisError:
+            return False
+        return True
 
     async def _exchange(self, words: tuple[Argument, ...], deadline: Deadline) -> Reply:
         """Send a command once, on a connection that no other call uses."""

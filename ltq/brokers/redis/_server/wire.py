@@ -30,7 +30,13 @@ if sys.platform == "linux":
 _LOOK_EVERY = 1.0
 """Seconds between two looks at a command that is being sent."""
 
-_CLOSED = "Connection closed by server."
+
+class ClosedError(ConnectionError):
+    """The connection was closed during a call of `size` bytes."""
+
+    def __init__(self, reason: str, size: int) -> None:
+        super().__init__(f"the connection was closed during a call of {size} bytes ({reason})")
+        self.size = size
 
 
 class Wire(Protocol):
@@ -107,13 +113,15 @@ class TransportWire(asyncio.Protocol):
         self._moved_at = 0.0
         self._size = 0
         """Bytes of the present command, until the first byte of the reply."""
+        self._asked = 0
+        """Bytes of the present command."""
         self._left = 0
         """How many of them were not acknowledged when this was last looked at."""
         self._transport.set_protocol(self)
 
     def call(self, data: bytes) -> "asyncio.Future[Reply]":
         self._moved_at = self._time()
-        self._size = self._left = len(data)
+        self._size = self._left = self._asked = len(data)
         self._reply = reply = self._new_future()
         try:
             self._transport.write(data)
@@ -153,7 +161,8 @@ class TransportWire(asyncio.Protocol):
             waiting.set_result(reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(ConnectionError(str(exc) if exc is not None else _CLOSED))
+        reason = str(exc) if exc is not None else "by the server"
+        self._fail(ClosedError(reason, self._asked))
 
     def _fail(self, error: ConnectionError) -> None:
         self._close()
