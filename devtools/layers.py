@@ -30,7 +30,7 @@ def _layer(role: str, *modules: str) -> Layer:
 
 
 LAYERS = (
-    _layer("words of their own: they know nothing of the rest", "errors", "state"),
+    _layer("words of their own: they know nothing of the rest", "errors", "state", "_text"),
     _layer("event loops, threads, time: nothing of tasks", "_aio.*"),
     _layer(
         "what is declared, logged, named, shown",

@@ -79,7 +79,9 @@ _BY_CHANCE = Drop("", 1, 0, None)
 class Proxy:
     """Use as an async context manager; `port` is where clients connect.
 
-    `delay` holds up each chunk in both directions; `drop_share` is how probable it is that a reply
+    `delay` holds up each chunk in both directions; `up` and `down` are the most bytes a second of
+    each connection to the server and to the client (0: all); `answer` is what each call of a script
+    gets instead of reaching the server; `drop_share` is how probable it is that a reply
     is lost, with its connection; `accepted` holds the moments (loop time) at which clients
     connected; `dropped` counts lost replies, `commands` what clients sent, by name.
     """
@@ -94,6 +96,8 @@ class Proxy:
         self._wires: set[_Wire] = set()
         self._drop: Drop | None = None
         self.delay = 0.0
+        self.up = self.down = 0.0
+        self.answer = b""
         self.drop_share = 0.0
         self.accepted: list[float] = []
         self.dropped = 0
@@ -176,11 +180,13 @@ class Proxy:
         """Whether chance has it that this reply is lost."""
         return bool(self.drop_share) and self._chance.random() < self.drop_share
 
-    async def hold(self) -> None:
-        """Wait as long as nothing may move."""
+    async def hold(self, size: int = 0, rate: float = 0.0) -> None:
+        """Wait as long as nothing may move, and as `size` bytes take."""
         await self._flowing.wait()
         if self.delay:
             await asyncio.sleep(self.delay)
+        if rate:
+            await asyncio.sleep(size / rate)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted.append(asyncio.get_running_loop().time())
@@ -240,18 +246,18 @@ class _Wire:
 
     async def _up(self) -> None:
         with suppress(OSError):
-            while data := await self._from_client.read(_READ):
-                await self._hold()
-                for command in self._commands.feed(data):
-                    self._doom = self._proxy.dooms(command) or self._doom
+            while data := await self._from_client.read(_size(self._proxy.up)):
+                await self._hold(len(data), self._proxy.up)
+                if self._answers(self._commands.feed(data)):
+                    continue
                 self._to_server.write(data)
                 await self._to_server.drain()
         await self._hold()  # nor is the end of a connection known before
 
     async def _down(self) -> None:
         with suppress(OSError):
-            while data := await self._from_server.read(_READ):
-                await self._hold()
+            while data := await self._from_server.read(_size(self._proxy.down)):
+                await self._hold(len(data), self._proxy.down)
                 if self._doom is not None:
                     await self._lose(self._doom, data)
                     return
@@ -260,6 +266,16 @@ class _Wire:
                     return
                 self._to_client.write(data)
                 await self._to_client.drain()
+
+    def _answers(self, commands: list[list[bytes]]) -> bool:
+        """Count commands; whether they were answered here."""
+        for command in commands:
+            self._doom = self._proxy.dooms(command) or self._doom
+        calls = sum(command[0].upper() in (b"EVALSHA", b"EVAL") for command in commands)
+        if self._proxy.answer and calls:
+            self._to_client.write(self._proxy.answer * calls)
+            return True
+        return False
 
     async def _lose(self, doom: Drop, reply: bytes) -> None:
         if doom.before is not None:
@@ -271,10 +287,15 @@ class _Wire:
         self._proxy.dropped += 1
         _reset(self._to_client)
 
-    async def _hold(self) -> None:
+    async def _hold(self, size: int = 0, rate: float = 0.0) -> None:
         if self.frozen:
             await asyncio.Event().wait()
-        await self._proxy.hold()
+        await self._proxy.hold(size, rate)
+
+
+def _size(rate: float) -> int:
+    """How many bytes are read at once, so that they move evenly."""
+    return max(1, min(_READ, int(rate / 20))) if rate else _READ
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

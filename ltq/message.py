@@ -5,8 +5,10 @@ from enum import StrEnum
 from typing import Any, Generic
 
 import msgspec
+from msgspec.structs import force_setattr
 from typing_extensions import TypeVar
 
+from ltq._text import cut
 from ltq.names import new_id as new_id
 from ltq.options import DEFAULT_RESULT_TTL, Priority, SendConfig
 from ltq.state import Status
@@ -120,13 +122,19 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """An error as data: never pickled."""
+    """An error as data: never pickled. Of each text beyond 16 KiB the middle is cut out."""
 
     type: str
     """Class name of the error; empty for a reason that is not an error."""
     text: str
     """The text of `TaskState.error`."""
     traceback: str | None = None
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "type", cut(self.type))
+        force_setattr(self, "text", cut(self.text))
+        if self.traceback is not None:
+            force_setattr(self, "traceback", cut(self.traceback))
 
 
 class Finish(msgspec.Struct, frozen=True):

@@ -7,6 +7,8 @@ from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
+from ltq._text import cut
+
 R_co = TypeVar("R_co", covariant=True, default=Any)
 
 
@@ -54,7 +56,11 @@ class Progress:
     """How many units there are; None if not known."""
 
     note: str = ""
-    """A short text for people."""
+    """A short text for people; beyond 16 KiB its middle is cut out."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.note, str):  # otherwise it is refused where it is written
+            object.__setattr__(self, "note", cut(self.note))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,18 +1,34 @@
 """Deadlines of many short waits, with one timer for all."""
 
 import asyncio
+import math
 from contextvars import Context
 from types import TracebackType
+from typing import Protocol, Self
 
 _RESOLUTION = 0.001
 """Seconds by which a timer may be early: uvloop counts whole milliseconds."""
+
+_GRACE = 0.02
+"""Seconds between the end of the time and the cancellation. A loop that was blocked sees first that
+the time is up, and then what has arrived meanwhile."""
+
+
+class Activity(Protocol):
+    """Something whose signs of life prolong a deadline."""
+
+    def lasts_until(self, now: float, patience: float) -> float:
+        """When it has been silent for `patience` seconds, by the loop's time, as far as known."""
+        ...
 
 
 class Deadlines:
     """Cancels what takes too long in one event loop, as `asyncio.timeout` does.
 
     It has one timer for all deadlines. With thousands of calls a second, a timer for each would
-    cost as much as the calls themselves.
+    cost as much as the calls themselves. A deadline that has an `activity` is one of silence: the
+    time begins anew with each sign of life. One that has none yet waits for its turn, and any
+    activity here counts for it.
     """
 
     def __init__(self) -> None:
@@ -49,22 +65,42 @@ class Deadlines:
         self._timer = None
         now = loop.time() + _RESOLUTION
         for deadline in [one for one in self._open if one.at <= now]:
-            self._open.discard(deadline)
-            deadline.expire()
+            until = self._until(deadline, now)
+            if until > now:
+                deadline.at, deadline.is_over = until, False
+            elif not deadline.is_over:
+                deadline.at, deadline.is_over = now + _GRACE, True
+            else:
+                self._open.discard(deadline)
+                deadline.expire()
         if self._open:
             self._set(min(one.at for one in self._open), loop)
+
+    def _until(self, deadline: "Deadline", now: float) -> float:
+        """When a deadline ends that is over by now, if there are no further signs of life."""
+        own = deadline.activity
+        activities = [one.activity for one in self._open] if own is None else [own]
+        ends = (one.lasts_until(now, deadline.seconds) for one in activities if one is not None)
+        return max(ends, default=-math.inf)
 
 
 class Deadline:
     """The deadline of one block in one asyncio task; made by `Deadlines.within`."""
 
-    __slots__ = ("_cancelling", "_expired", "_owner", "_seconds", "_task", "at")
+    __slots__ = (
+        *("_cancelling", "_expired", "_owner", "_task"),
+        *("activity", "at", "began", "is_over", "seconds"),
+    )
 
     def __init__(self, owner: Deadlines, seconds: float) -> None:
         self._owner = owner
-        self._seconds = seconds
+        self.seconds = seconds
+        self.activity: Activity | None = None
+        """Whose signs of life prolong it."""
+        self.is_over = False
+        """Whether the time is up, and only the grace is left."""
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         if task is None:
@@ -72,8 +108,10 @@ class Deadline:
         self._task = task
         self._cancelling = task.cancelling()
         self._expired = False
-        self.at = loop.time() + self._seconds
+        self.began = loop.time()
+        self.at = self.began + self.seconds
         self._owner.add(self, loop)
+        return self
 
     def __exit__(
         self,

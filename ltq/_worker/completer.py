@@ -9,6 +9,7 @@ from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.batcher import Batcher
 from ltq._aio.clock import Clock
 from ltq._aio.service import Service
+from ltq._worker.outcomes import unwritable
 from ltq._worker.protocols import HeldLeases
 from ltq.broker import Settler
 from ltq.errors import BrokerError
@@ -23,12 +24,20 @@ _MAX_BATCH = 500
 _BACKOFF = 0.1, 1.5
 """Seconds until the next attempt to write: the first pause and the longest."""
 
+_REFUSED_BACKOFF = 0.1, 15.0
+"""The same for an outcome that was refused."""
+
+_REFUSALS = 3
+"""How often an outcome is refused until another is written in its place."""
+
 
 class Completer(Service):
     """Group commit of outcomes: those that arrive during one call share the next.
 
-    While the broker is away outcomes are kept, and written when it is back. A lease is released
-    once its outcome is written, or refused because the lease was lost.
+    While the broker is away outcomes are kept, and written when it is back. One that the broker
+    refuses, because it is too large for instance, does not hold up the others: it is tried again
+    beside them, and in the end replaced by one that says so. A lease is released once its outcome
+    is written, or answered that the lease was lost.
     """
 
     def __init__(
@@ -46,7 +55,7 @@ class Completer(Service):
     @property
     def waiting(self) -> int:
         """How many outcomes are not written yet."""
-        return self._batcher.pending
+        return self._batcher.pending + len(self._tasks)
 
     def submit(self, outcome: Outcome) -> None:
         """Write an outcome soon, in the background."""
@@ -59,7 +68,11 @@ class Completer(Service):
         """
         if timeout is not None:
             self._hurry.set()
-        return await self._batcher.drain(timeout)
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        if not await self._batcher.drain(timeout):
+            return False
+        return await super().drain(None if deadline is None else max(0.0, deadline - loop.time()))
 
     def unwritten(self) -> list[Outcome]:
         """The outcomes that are not written yet, or may be. From any thread."""
@@ -73,7 +86,7 @@ class Completer(Service):
     @property
     def is_running(self) -> bool:
         """Whether outcomes are being written."""
-        return self._batcher.is_running
+        return self._batcher.is_running or bool(self._tasks)
 
     def stop(self) -> None:
         """Drop outcomes that are not written yet."""
@@ -82,24 +95,28 @@ class Completer(Service):
     async def aclose(self) -> None:
         """Drop outcomes that are not written yet, and wait for the call in progress to end."""
         await self._batcher.aclose()
+        await super().aclose()
 
     async def _finish(self, outcomes: list[Outcome]) -> list[Receipt | None]:
         receipts = await self._write(outcomes)
         for outcome, receipt in zip(outcomes, receipts, strict=True):
-            self._leases.release(outcome.lease)
-            if receipt is Receipt.STALE or receipt is Receipt.GONE:
-                logger.warning(
-                    "task %s: the broker refused its outcome (%s), another worker may have it",
-                    outcome.lease.id,
-                    receipt.value,
-                )
+            if receipt is not None:
+                self._answered(outcome, receipt)
         return receipts
+
+    def _answered(self, outcome: Outcome, receipt: Receipt) -> None:
+        self._leases.release(outcome.lease)
+        if receipt is Receipt.STALE or receipt is Receipt.GONE:
+            logger.warning(
+                "task %s: the broker refused its outcome (%s), another worker may have it",
+                outcome.lease.id,
+                receipt.value,
+            )
 
     async def _write(self, outcomes: list[Outcome]) -> list[Receipt | None]:
         """Write outcomes together; if the call fails because of one of them, one by one.
 
-        The receipt of an outcome that cannot be written is None: the lease of its task runs out,
-        and the task runs again.
+        The receipt of an outcome that is refused is None: `_write_refused` goes on with it.
         """
         try:
             return [*await self._until_answered(outcomes)]
@@ -107,12 +124,32 @@ class Completer(Service):
             if len(outcomes) > 1:
                 logger.debug("%d outcomes cannot be written together: %s", len(outcomes), error)
                 return [(await self._write([outcome]))[0] for outcome in outcomes]
-            unexpected = None if isinstance(error, BrokerError) else error
-            task_id = outcomes[0].lease.id
-            logger.error(
-                "task %s: its outcome cannot be written: %s", task_id, error, exc_info=unexpected
-            )
+            self._spawn(self._write_refused(outcomes[0], error), "refused")
             return [None]
+
+    async def _write_refused(self, outcome: Outcome, refusal: Exception) -> None:
+        """Write an outcome that was refused once, or one in its place, without end."""
+        backoff = ExponentialBackoff(*_REFUSED_BACKOFF)
+        refusals, unwritten = 1, [outcome]
+        while True:
+            await asyncio.sleep(backoff.next())
+            for candidate in unwritten:
+                try:
+                    (receipt,) = await self._until_answered([candidate])
+                except Exception as error:
+                    refusal = error
+                else:
+                    self._answered(outcome, receipt)
+                    return
+            refusals += 1
+            self._throttled.warning(
+                "task %s: its outcome is refused: %s", outcome.lease.id, refusal
+            )
+            if refusals == _REFUSALS:
+                unwritten.append(unwritable(outcome, refusal))
+                unexpected = None if isinstance(refusal, BrokerError) else refusal
+                text = "task %s: its outcome cannot be written, it counts as failed: %s"
+                logger.error(text, outcome.lease.id, refusal, exc_info=unexpected)
 
     async def _until_answered(self, outcomes: list[Outcome]) -> list[Receipt]:
         """Write outcomes, repeating the call while the broker cannot be reached.

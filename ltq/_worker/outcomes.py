@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ltq._display.errors import text_of
+from ltq._text import cut
 from ltq.errors import ExhaustedError, RejectError, RetryError
 from ltq.message import Delivery, Failure, Finish, Message, Outcome, Requeue
 from ltq.options import DEFAULT_RESULT_TTL, seconds
@@ -17,8 +18,8 @@ from ltq.task import Task
 
 logger = logging.getLogger("ltq.worker")
 
-_TRACEBACK_LIMIT = 16_000
-"""Most characters of a traceback that are kept: its end, where the error is."""
+_ENTRY_LIMIT = 4096
+"""Most bytes of one entry of a traceback, so that a long error text leaves room for the frames."""
 
 _UNKNOWN_PAUSE, _UNKNOWN_TRIES = 1.0, 6
 """The first pause, in seconds, before an unknown task is claimed again, and how often it is put
@@ -92,6 +93,17 @@ def rejected(task: Task[..., Any], delivery: Delivery, failure: Failure) -> Fini
     return Finish(delivery.lease, Status.REJECTED, failure=failure, result_ttl=ttl, dead=True)
 
 
+def unwritable(outcome: Outcome, error: Exception) -> Finish:
+    """The outcome in place of one that the broker refuses, as it is too large for instance."""
+    if isinstance(outcome, Finish):
+        what, size, ttl = outcome.status.value, len(outcome.result), outcome.result_ttl
+    else:
+        what, size, ttl = "to be run again", len(outcome.ctx or b""), DEFAULT_RESULT_TTL
+    text = f"BrokerError: the outcome ({what}, {size} bytes) cannot be written: {error}"
+    failure = Failure("BrokerError", _sendable(text))
+    return Finish(outcome.lease, Status.FAILED, failure=failure, result_ttl=ttl, dead=True)
+
+
 def unknown(delivery: Delivery) -> Outcome:
     """Put back a task that this worker does not know but another may; reject it in the end."""
     name, task_id = delivery.task_name, delivery.lease.id
@@ -117,7 +129,7 @@ def _failure(error: BaseException) -> Failure:
     text = _sendable(text_of(error))
     try:
         lines = traceback.format_exception(kind_of, error, _users(error.__traceback__))
-        trace = _sendable("".join(lines)[-_TRACEBACK_LIMIT:])
+        trace = _sendable("".join(cut(line, _ENTRY_LIMIT) for line in lines))
     except BaseException:  # whatever the error's own code raises
         trace = None
     return Failure(kind, f"{kind}: {text}" if text else kind, trace)

@@ -45,7 +45,10 @@ class Source(Protocol):
     """What a follower needs from a store."""
 
     async def states(self, namespace: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
-        """The present states, None for an unknown or expired id. Raises `BrokerError`."""
+        """The present states, None for an unknown or expired id. Raises `BrokerError`.
+
+        It may return only the first ones, at least one.
+        """
         ...
 
     def subscribe(self, target: Target) -> None:
@@ -185,17 +188,23 @@ class Follower(Service):
         """
         try:
             for namespace, ids in self._batches(targets):
-                # A feed that is opened meanwhile needs a later read: this one may be too old.
-                feeds = [tuple(self._feeds.get((namespace, task_id), ())) for task_id in ids]
-                states = await self._source.states(namespace, ids)
-                for task_id, asking, state in zip(ids, feeds, states, strict=True):
-                    self._put((namespace, task_id), asking, state)
+                while ids:
+                    ids = ids[await self._read_first(namespace, ids) :]
         except BrokerError as error:
             for feed in self._all_feeds():
                 if not feed.started:
                     feed.fail(error)
             return False
         return True
+
+    async def _read_first(self, namespace: str, ids: list[str]) -> int:
+        """Read the first ones of these tasks, as many as the store returns at once."""
+        # A feed that is opened meanwhile needs a later read: this one may be too old.
+        feeds = [tuple(self._feeds.get((namespace, task_id), ())) for task_id in ids]
+        states = await self._source.states(namespace, ids)
+        for task_id, asking, state in zip(ids, feeds, states, strict=False):
+            self._put((namespace, task_id), asking, state)
+        return len(states)
 
     def _batches(self, targets: Iterable[Target]) -> list[tuple[str, list[str]]]:
         """The ids that are still followed, by namespace, in batches."""

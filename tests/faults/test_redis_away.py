@@ -441,6 +441,7 @@ class TestBlackHole:
                 on_subscribed=confirmed.append,
                 on_message=lambda channel, text: heard.append(text),
                 on_connected=_nothing,
+                on_refused=lambda *_: None,
                 on_lost=lambda: None,
             )
             channels.add("news")
@@ -572,6 +573,7 @@ class TestConnections:
                 on_subscribed=lambda _: None,
                 on_message=lambda *_: None,
                 on_connected=_nothing,
+                on_refused=lambda *_: None,
                 on_lost=lambda: None,
             )
             channels._added["late"] = None

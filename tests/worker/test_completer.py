@@ -9,7 +9,7 @@ import pytest
 from ltq._worker.completer import Completer
 from ltq.broker import Settler
 from ltq.errors import BrokerError
-from ltq.message import Finish, Outcome, Receipt
+from ltq.message import Finish, Outcome, Receipt, Requeue
 from ltq.state import Status
 from tests.worker.doubles import Leases, make_lease, soon, turns
 
@@ -19,6 +19,7 @@ class Store:
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
+        self.written: list[Outcome] = []
         self.errors: list[BrokerError | ValueError] = []
         self.poison: str | None = None
         self.receipt = Receipt.OK
@@ -32,9 +33,14 @@ class Store:
         await self.let_through.wait()
         if self.errors:
             raise self.errors.pop(0)
-        if self.poison in self.calls[-1]:
+        if any(self._refuses(outcome) for outcome in outcomes):
             raise ValueError("cannot be encoded")
+        self.written += outcomes
         return [self.receipt for _ in outcomes]
+
+    def _refuses(self, outcome: Outcome) -> bool:
+        """Whether it is poison: all but a short word in its place."""
+        return outcome.lease.id == self.poison and outcome.failure is None
 
 
 def done(number: int) -> Finish:
@@ -102,8 +108,53 @@ async def test_one_that_cannot_be_written_does_not_hold_up_the_others(
     for number in (1, 2, 3):
         stand.completer.submit(done(number))
     assert await stand.completer.drain(5)
-    assert stand.store.calls == [["1", "2", "3"], ["1"], ["2"], ["3"]]
+    assert stand.store.calls[:4] == [["1", "2", "3"], ["1"], ["2"], ["3"]]
+    assert set(map(tuple, stand.store.calls[4:])) == {("2",)}
     assert "task 2: its outcome cannot be written" in caplog.text
+
+
+async def test_one_that_cannot_be_written_is_replaced_by_one_that_says_so(stand: Stand) -> None:
+    stand.store.poison = "2"
+    stand.completer.submit(Finish(make_lease(2), Status.COMPLETED, b"12345", result_ttl=7.0))
+    assert await stand.completer.drain(5)
+    (written,) = stand.store.written
+    assert isinstance(written, Finish)
+    assert (written.lease, written.status, written.result_ttl) == (make_lease(2), "failed", 7.0)
+    assert written.dead
+    assert written.failure is not None
+    assert "completed, 5 bytes" in written.failure.text
+    assert "cannot be encoded" in written.failure.text
+    assert stand.leases.released == [make_lease(2)]
+
+
+async def test_one_to_be_run_again_that_cannot_be_written_fails(stand: Stand) -> None:
+    stand.store.poison = "2"
+    stand.completer.submit(Requeue(make_lease(2), ctx=b"{}"))
+    assert await stand.completer.drain(5)
+    (written,) = stand.store.written
+    assert isinstance(written, Finish)
+    assert written.status is Status.FAILED
+
+
+async def test_one_that_is_refused_for_a_moment_is_written_as_it_is(stand: Stand) -> None:
+    refusal = BrokerError("refused")
+    refusal.is_refusal = True
+    stand.store.errors = [refusal]
+    stand.completer.submit(done(1))
+    assert await stand.completer.drain(5)
+    assert stand.store.written == [done(1)]
+
+
+async def test_where_all_is_refused_the_outcome_and_its_lease_are_kept(stand: Stand) -> None:
+    refusal = BrokerError("refused")
+    refusal.is_refusal = True
+    stand.store.errors = [refusal] * 8
+    stand.completer.submit(done(1))
+    assert not await stand.completer.drain(0.3)
+    assert (stand.completer.waiting, stand.leases.released) == (1, [])
+    stand.store.errors = []
+    assert await stand.completer.drain(20)
+    assert stand.store.written == [done(1)]
 
 
 async def test_a_drain_says_that_something_is_not_written(stand: Stand) -> None:

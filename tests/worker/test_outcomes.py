@@ -127,3 +127,31 @@ class TestUnknown:
         outcome = outcomes.unknown(msgspec.structs.replace(make_delivery(), ctx=ctx))
         assert isinstance(outcome, Requeue)
         assert outcome.delay == 1.0
+
+
+class TestLongTexts:
+    @pytest.mark.parametrize("error", [ValueError("x" * 10**6), ltq.RetryError(0, "x" * 10**6)])
+    def test_an_error_is_cut_and_its_frames_are_kept(
+        self, error: Exception, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.CRITICAL, "ltq.worker")
+        failure = outcomes.failed(send, make_delivery(), message(), raised(error)).failure
+        assert failure is not None
+        assert failure.text.startswith(f"{type(error).__name__}: xxx")
+        assert len(failure.text) <= 16384
+        assert failure.traceback is not None
+        assert len(failure.traceback) <= 16384
+        assert "in raised" in failure.traceback
+
+    def test_a_reason_is_cut(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.CRITICAL, "ltq.worker")
+        error = RejectError("x" * 10**6)
+        failure = outcomes.failed(send, make_delivery(), message(), error).failure
+        assert failure is not None
+        assert len(failure.text) <= 16384
+
+    def test_a_type_with_a_long_name_is_cut(self) -> None:
+        kind = type("E" * 10**6, (Exception,), {})
+        failure = outcomes.broken(None, make_delivery(), kind("no")).failure
+        assert failure is not None
+        assert len(failure.type) <= 16384

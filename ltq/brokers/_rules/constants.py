@@ -16,8 +16,12 @@ RECHECK = 1.0
 OVERDUE_AFTER = 60.0
 """Seconds after the end of a lease from which it counts as overdue."""
 
-CALL_BYTES = 4_000_000
-"""Most bytes of payload in one call or reply, roughly, so that it arrives before its deadline."""
+CALL_BYTES = 1_000_000
+"""Bytes of payload from which no further task is put in a call or reply, so that it is not long on
+its way, and not much has to be sent again if its connection is lost."""
+
+SLOWEST = 125_000
+"""Bytes a second at which a network counts as usable, if only very slowly."""
 
 THROUGHPUT_STEP = 10
 """Seconds of a step: tasks that end within one are counted together."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from ltq.broker.feed import Feed
 from ltq.brokers._follow import FASTEST_POLL, SLOWEST_POLL, Follower, Target
-from ltq.brokers.redis._operations.tasks import read_states
+from ltq.brokers.redis._operations.tasks import read_first_states
 from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.channels import Channels
 from ltq.brokers.redis._server.info import write_probe
@@ -44,13 +44,16 @@ class WatchHub:
         self._listeners: dict[str, Callable[[str], None]] = {}
         self._confirmations: dict[str, asyncio.Future[None]] = {}
         self._warned = False
+        self._lacks_channels = False
+        """Whether, on this connection, the user has no right to the channels of keys."""
         self._follower = Follower(self)
         self._channels = Channels(
             link,
             on_subscribed=self._confirm,
             on_message=self._receive,
+            on_refused=self._refused,
             on_connected=self._check_notifications,
-            on_lost=self._follower.poll,
+            on_lost=self._lost,
         )
 
     async def check(self) -> None:
@@ -89,7 +92,7 @@ class WatchHub:
 
     async def states(self, namespace: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """See `Source`."""
-        return await read_states(self._link, namespace, ids)
+        return await read_first_states(self._link, namespace, ids)
 
     def subscribe(self, target: Target) -> None:
         """See `Source`."""
@@ -114,6 +117,10 @@ class WatchHub:
         target = self._targets.get(channel)
         if target is not None:
             self._follower.mark(target)
+        self._answer(channel)
+
+    def _answer(self, channel: str) -> None:
+        """Whoever waits for a channel need not wait any longer."""
         confirmation = self._confirmations.pop(channel, None)
         if confirmation is not None and not confirmation.done():
             confirmation.set_result(None)
@@ -126,12 +133,38 @@ class WatchHub:
         elif text not in _PASSING or not self._follower.waits_for_the_end(target):
             self._follower.mark(target)
 
+    def _refused(self, channels: list[str], error: Exception) -> None:
+        """The user has no right to these channels. All that uses them can do without."""
+        for channel in channels:
+            self._answer(channel)
+        if keys.is_keyspace(channels[0]):
+            self._lacks_channels = True
+            self._follower.poll()
+            if self._wanted == "require":
+                text = f"the broker URL says notifications=require, but: {error}"
+                self._follower.refuse(RefusedError(text))
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "the user may not subscribe to channels such as %s (%s): watching polls, and a "
+                "worker learns from its next heartbeat that a running task was cancelled; "
+                "`ACL SETUSER NAME &*` grants all channels",
+                channels[0],
+                error,
+            )
+
+    def _lost(self) -> None:
+        self._lacks_channels = False
+        self._follower.poll()
+
     async def _check_notifications(self) -> None:
         """Check, at each new connection, whether the server sends notifications."""
         try:
             are_sent = await self._are_sent()
         except RefusedError as error:
             self._follower.refuse(error)
+            return
+        if self._lacks_channels:
             return
         self._follower.accept()
         if are_sent:

@@ -40,6 +40,7 @@ from ltq.testing.conformance._seam.publish import TestIdThatIsThere, TestMaxPend
 from ltq.testing.conformance._seam.rate import TestRateLimit
 from ltq.testing.conformance._seam.replay import TestReplay
 from ltq.testing.conformance._seam.schedule_slots import TestBrokerTime, TestFire
+from ltq.testing.conformance._seam.texts import TestLongTexts
 from ltq.testing.conformance._seam.torrelque import (
     TestTorrelqueDequeue,
     TestTorrelqueEnqueue,
@@ -82,6 +83,7 @@ __all__ = [
     "TestIdThatIsThere",
     "TestIsolation",
     "TestIsolationRule",
+    "TestLongTexts",
     "TestLooking",
     "TestMaxPending",
     "TestMaxRunning",

@@ -11,6 +11,7 @@ from ltq.broker import Claim, ConsumerConfig
 from ltq.broker.isolation import ClaimBudget
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
 from ltq.brokers.redis._consumer.wake_ups import WakeUps
+from ltq.brokers.redis._operations.chunks import read_some
 from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._operations.sweep import sweep
 from ltq.brokers.redis._scripts import calls
@@ -124,9 +125,9 @@ class RedisConsumer:
         All deliveries are added to `deliveries`.
         """
         group.isolation = None
-        if not group.is_known:
+        if not group.is_registered:
             await self._registry.serve(group.namespace, group.queues)
-            group.is_known = True
+            group.is_registered = True
         while True:
             reply = await self._claim_some(group, budget, has_swept)
             deliveries += reply.deliveries
@@ -149,6 +150,8 @@ class RedisConsumer:
             consumer=self.name,
             lease=self._config.lease,
             limit=min(budget.room, CLAIM_TASKS),
+            most_bytes=self._link.reply_limit.bytes,
+            known=group.known,
             running=budget.running,
             ignore_isolation=flag(budget.ignores_isolation),
             grace=self._grace,
@@ -159,7 +162,7 @@ class RedisConsumer:
             limits=group.limits,
         )
         group.again = "1"  # as long as there is no answer: perhaps only the reply was lost
-        reply = await self._link.evaluate(call)
+        reply = await read_some(self._link, call)
         group.answered(reply, woken)
         return reply
 

@@ -18,7 +18,7 @@ class LaneGroup:
         self.namespace = namespace
         self.prefix = keys.prefix(namespace)
         self.queues: Sequence[str] = list(dict.fromkeys(map(queue_of, lanes)))
-        self.is_known = False
+        self.is_registered = False
         """Whether the server has been told the names of its queues."""
         self.lanes = keys.line_list(lanes)
         self.wake_keys = [keys.wake(namespace, lane) for lane in lanes]
@@ -33,10 +33,15 @@ class LaneGroup:
         self.claim_id = _new_claim_id()
         self.again: Flag = ""
         """Whether a call with this claim id may have been carried out without a reply."""
+        self.known = 0
+        """How many of its tasks, from the first on, have arrived."""
 
     def answered(self, reply: ClaimReply, woken: frozenset[str]) -> None:
         """Take in the reply to a claim that was sent with these woken lanes."""
-        self.claim_id, self.again = _new_claim_id(), ""
+        if reply.answer is ClaimAnswer.PART:
+            self.again, self.known = "1", reply.known
+            return
+        self.claim_id, self.again, self.known = _new_claim_id(), "", 0
         if reply.answer is ClaimAnswer.CLAIMED:  # otherwise the script looked at no lane
             self.woken -= woken
         self.start_in = reply.start_in

@@ -215,12 +215,26 @@ def check_rights(server: Server) -> Finding:
             "grant them: `ACL SETUSER NAME ~ltq:*`",
         )
     missing = [command.lower() for command in rights.denied]
+    channels = [f"&{pattern}" for pattern in rights.channels]
     if missing or rights.scripts:
         names = ", ".join(missing) or "scripts: " + ", ".join(rights.scripts)
-        grants = " ".join(f"+{command}" for command in missing) or "+eval +evalsha"
-        text, advice = f"the user may not use {names}", f"grant them: `ACL SETUSER NAME {grants}`"
-        return Finding("rights", Severity.DANGER, text, advice)
-    return Finding("rights", Severity.OK, "all commands and scripts of LTQ are allowed")
+        grants = [f"+{command}" for command in missing] or ["+eval", "+evalsha"]
+        return Finding(
+            "rights",
+            Severity.DANGER,
+            f"the user may not use {names}",
+            f"grant them: `ACL SETUSER NAME {' '.join(grants + channels)}`",
+        )
+    if channels:
+        return Finding(
+            "rights",
+            Severity.WARNING,
+            f"the user may not use the channels {', '.join(rights.channels)}: LTQ polls, and a "
+            "running task is cancelled up to a third of its lease later",
+            f"grant them: `ACL SETUSER NAME {' '.join(channels)} +subscribe +unsubscribe`, "
+            "or all channels: `&*`",
+        )
+    return Finding("rights", Severity.OK, "all commands, scripts and channels are allowed")
 
 
 def check_replication(server: Server) -> Finding:

@@ -8,6 +8,7 @@ from typing import Any
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import Script
 from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.info import refusal_of_channel
 from ltq.brokers.redis._server.link import Link, RefusedError
 from ltq.names import new_id
 
@@ -67,8 +68,12 @@ TRIALS: Mapping[str, tuple[str, ...]] = {
 """Every command that LTQ and its scripts need, except SET, with which the trial begins. LTQ can do
 without INFO, CONFIG and SUBSCRIBE."""
 
+CHANNELS = ("ltq:*", "__keyspace@*")
+"""Patterns of the channels that LTQ can use, and can do without."""
+
 _DENIED = re.compile(r"NOPERM|no permissions|unknown command", re.IGNORECASE)
 _KEYS = re.compile(r"\bkeys?\b", re.IGNORECASE)
+_CHANNELS = re.compile(r"\bchannels?\b", re.IGNORECASE)
 
 _TRIAL_PATIENCE = 1.0
 """Seconds for one trial."""
@@ -84,6 +89,8 @@ class Rights:
     """Scripts the user may not run."""
     no_keys: bool = False
     """Whether the user has no access to keys that begin with `ltq:`."""
+    channels: tuple[str, ...] = ()
+    """Those of `CHANNELS` that the user may not use."""
 
 
 async def try_out(link: Link) -> Rights:
@@ -100,9 +107,23 @@ async def try_out(link: Link) -> Rights:
     denied = []
     for command, arguments in TRIALS.items():
         refusal = await _refusal(link, command, *(tried.get(part, part) for part in arguments))
-        if _DENIED.search(refusal):
+        if _DENIED.search(refusal) and not _CHANNELS.search(refusal):
             denied.append(command)
-    return Rights(tuple(denied), await _try_scripts(link, keys.prefix(f"probe-{name}")))
+    channels = await _try_channels(link, tried[ABSENT])
+    scripts = await _try_scripts(link, keys.prefix(f"probe-{name}"))
+    return Rights(tuple(denied), scripts, channels=channels)
+
+
+async def _try_channels(link: Link, key: str) -> tuple[str, ...]:
+    """Try to use a channel of each kind."""
+    own = await _refusal(link, "PUBLISH", key, "1")
+    refusals = [own if _CHANNELS.search(own) else await refusal_of_channel(link, key)]
+    refusals.append(await refusal_of_channel(link, keys.keyspace(link.database, key)))
+    return tuple(
+        pattern
+        for pattern, refusal in zip(CHANNELS, refusals, strict=True)
+        if _DENIED.search(refusal)
+    )
 
 
 async def _try_scripts(link: Link, prefix: str) -> tuple[str, ...]:

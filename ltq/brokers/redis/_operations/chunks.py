@@ -5,10 +5,14 @@ from operator import attrgetter
 from typing import TypeVar
 
 from ltq.brokers._rules.constants import CALL_BYTES
+from ltq.brokers.redis._server.call import Call
+from ltq.brokers.redis._server.link import Link
+from ltq.errors import BrokerError
 from ltq.message import Envelope, Finish, Outcome
 from ltq.names import namespace_of
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 CALL_TASKS = 500
 """Most tasks of one call: a long script blocks all other clients."""
@@ -46,13 +50,26 @@ queue_of_envelope: Callable[[Envelope], str] = attrgetter("queue")
 queue_of_outcome: Callable[[Outcome], str] = attrgetter("lease.queue")
 
 
+async def read_some(link: Link, call: Call[R]) -> R:
+    """Make a call whose reply is as large as the link's limit allows, and note how that went."""
+    try:
+        found = await link.evaluate(call)
+    except BrokerError as error:
+        link.reply_limit.failed(error)
+        raise
+    link.reply_limit.arrived()
+    return found
+
+
 def envelope_size(envelope: Envelope) -> int:
     """Bytes of payload."""
     return len(envelope.body) + len(envelope.ctx)
 
 
 def outcome_size(outcome: Outcome) -> int:
-    """Bytes of payload."""
+    """Bytes of payload, roughly."""
+    failure = outcome.failure
+    told = 0 if failure is None else len(failure.text) + len(failure.traceback or "")
     if isinstance(outcome, Finish):
-        return len(outcome.result)
-    return len(outcome.ctx or b"")
+        return told + len(outcome.result)
+    return told + len(outcome.ctx or b"")

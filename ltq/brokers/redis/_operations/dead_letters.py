@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from ltq.brokers.redis._operations.chunks import read_some
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.link import Link
@@ -9,7 +10,7 @@ from ltq.message import DeadLetter, Published
 from ltq.names import check_name, namespace_of, new_id
 
 _CALL_READS = 100
-"""Most dead letters in one reply: each may be as large as a message."""
+"""Most dead letters in one reply."""
 
 _CALL_WRITES = 500
 """Most dead letters of one call that writes."""
@@ -23,9 +24,7 @@ async def read(link: Link, queue: str, limit: int, offset: int) -> list[DeadLett
     key = keys.dead(namespace, queue)
     replies = await link.call("ZRANGE", key, first, first + limit - 1, "REV")
     ids = [reply.decode("utf-8", "replace") for reply in replies]
-    letters = []
-    for chunk in _chunks(ids, _CALL_READS):
-        letters += await _read(link, namespace, chunk)
+    letters = await _read(link, namespace, ids)
     return [letter for letter in letters if letter.queue == queue]
 
 
@@ -78,7 +77,12 @@ def _prefix(queue: str) -> str:
 
 
 async def _read(link: Link, namespace: str, ids: list[str]) -> list[DeadLetter]:
-    letters = await link.evaluate(calls.DeadLettersCall(prefix=keys.prefix(namespace), ids=ids))
+    prefix = keys.prefix(namespace)
+    letters: list[DeadLetter | None] = []
+    while len(letters) < len(ids):
+        chunk, most = ids[len(letters) :][:_CALL_READS], link.reply_limit.bytes
+        call = calls.DeadLettersCall(prefix=prefix, most_bytes=most, ids=chunk)
+        letters += await read_some(link, call)
     return [letter for letter in letters if letter is not None]
 
 

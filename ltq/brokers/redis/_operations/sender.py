@@ -13,8 +13,12 @@ from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import send_groups
 from ltq.brokers.redis._server import keys
-from ltq.brokers.redis._server.link import Link, is_lasting
+from ltq.brokers.redis._server.link import Link, RefusedError, is_lasting
 from ltq.message import Envelope, Published
+
+
+class _SharedRefusalError(RefusedError):
+    """A call with several tasks was refused, perhaps because of one of them: each goes alone."""
 
 
 class Sender:
@@ -29,14 +33,20 @@ class Sender:
 
     async def send_soon(self, envelope: Envelope) -> Published:
         """Send a task. Tasks that come while a call is under way share the next call."""
-        return await self._batcher.call(envelope)
+        try:
+            return await self._batcher.call(envelope)
+        except _SharedRefusalError:
+            return (await self.send([envelope]))[0]
 
     async def _send_batch(self, envelopes: Sequence[Envelope]) -> list[Published]:
         if len(envelopes) == 1:
             return await self.send(envelopes)
         answers: list[Published] = []
-        for _, chunk in chunks(envelopes, queue_of_envelope, envelope_size):
-            answers += await self.send([envelopes[i] for i in chunk])
+        try:
+            for _, chunk in chunks(envelopes, queue_of_envelope, envelope_size):
+                answers += await self.send([envelopes[i] for i in chunk])
+        except RefusedError as error:
+            raise _SharedRefusalError(str(error)) from error
         return answers
 
     async def send(self, envelopes: Sequence[Envelope]) -> list[Published]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from ltq.brokers._rules.constants import OVERDUE_AFTER
-from ltq.brokers.redis._operations.chunks import by_namespace
+from ltq.brokers.redis._operations.chunks import by_namespace, read_some
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.link import Link, RefusedError
@@ -21,12 +21,19 @@ async def read_states(
     link: Link, namespace: str, ids: Sequence[str]
 ) -> list[TaskState[bytes] | None]:
     """The states of tasks of a namespace, None for an unknown or expired id."""
-    prefix = keys.prefix(namespace)
     states: list[TaskState[bytes] | None] = []
-    for start in range(0, len(ids), STATES_TASKS):
-        chunk = [*ids[start : start + STATES_TASKS]]
-        states += await link.evaluate(calls.StatesCall(prefix=prefix, ids=chunk))
+    while len(states) < len(ids):
+        states += await read_first_states(link, namespace, ids[len(states) :])
     return states
+
+
+async def read_first_states(
+    link: Link, namespace: str, ids: Sequence[str]
+) -> list[TaskState[bytes] | None]:
+    """The states of as many of these tasks, from the first on, as one reply should hold."""
+    prefix, chunk = keys.prefix(namespace), [*ids[:STATES_TASKS]]
+    most = link.reply_limit.bytes
+    return await read_some(link, calls.StatesCall(prefix=prefix, most_bytes=most, ids=chunk))
 
 
 async def read_body(link: Link, namespace: str, task_id: str) -> bytes | None:

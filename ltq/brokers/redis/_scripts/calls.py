@@ -8,14 +8,17 @@ compares the fields with the headers. `lua/<script>.lua` explains each argument 
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from ltq.broker.schedule_slots import SlotReceipt
+from ltq.brokers._rules.constants import CALL_BYTES
 from ltq.brokers.redis._scripts import replies
-from ltq.brokers.redis._scripts.script import Flag, RepeatedKnowingly, Script
+from ltq.brokers.redis._scripts.script import Bounded, Flag, RepeatedKnowingly, Script
 from ltq.brokers.redis._server.call import Argument, Reply
+from ltq.brokers.redis._server.reply_limit import SHRINK
 from ltq.message import DeadLetter, Delivery, Published, Receipt, Swept
 from ltq.state import QueueStats, TaskState
 
@@ -47,6 +50,8 @@ class ClaimAnswer(StrEnum):
     CLAIMED = "claimed"
     REPEATED = "repeated"
     """The tasks are those of an earlier call, whose reply was lost."""
+    PART = "part"
+    """The same, but more of them are left: repeat the call, with `known`."""
     DUE = "due"
     """No task was given: due tasks have to be moved first."""
 
@@ -64,6 +69,8 @@ class ClaimReply(msgspec.Struct, frozen=True):
     """Seconds until a limit lets a ready task start."""
     isolation: int | None
     """The isolation that a refused task needs."""
+    known: int
+    """After a PART: how many tasks of the earlier call need not be given again."""
 
     @property
     def is_more_due(self) -> bool:
@@ -80,6 +87,8 @@ class ClaimCall(RepeatedKnowingly[ClaimReply], frozen=True, kw_only=True):
     consumer: str
     lease: float
     limit: int
+    most_bytes: int = CALL_BYTES
+    known: int = 0
     running: int
     ignore_isolation: Flag = ""
     grace: float = 0.0
@@ -89,8 +98,11 @@ class ClaimCall(RepeatedKnowingly[ClaimReply], frozen=True, kw_only=True):
     swept: Flag = ""
     limits: list[Argument]
 
+    def repeated(self) -> Self:
+        return replace(self, again="1", most_bytes=self.most_bytes // SHRINK)
+
     def read(self, reply: Reply) -> ClaimReply:
-        answer, tasks, lost, now, due_in, start_in, isolation = reply
+        answer, tasks, lost, now, due_in, start_in, isolation, known = reply
         moment = float(now)
         return ClaimReply(
             _CLAIM_ANSWERS[answer],
@@ -99,6 +111,7 @@ class ClaimCall(RepeatedKnowingly[ClaimReply], frozen=True, kw_only=True):
             None if due_in is None else max(0.0, float(due_in)),
             None if start_in is None else float(start_in),
             isolation,
+            known or 0,
         )
 
 
@@ -130,17 +143,16 @@ class CopyCall(Script[int], frozen=True, kw_only=True):
         return replies.integer(reply)
 
 
-class DeadLettersCall(Script[list[DeadLetter | None]], frozen=True, kw_only=True):
-    """Read dead letters."""
+class DeadLettersCall(Bounded[list[DeadLetter | None]], frozen=True, kw_only=True):
+    """Read dead letters. The reply may hold only the first ones."""
 
     name: ClassVar[str] = "dead_letters"
 
     ids: list[str]
 
     def read(self, reply: Reply) -> list[DeadLetter | None]:
-        return [
-            replies.dead_letter(name, values) for name, values in zip(self.ids, reply, strict=True)
-        ]
+        ids = self.ids[: len(reply)]
+        return [replies.dead_letter(name, values) for name, values in zip(ids, reply, strict=True)]
 
 
 class KeySeen(NamedTuple):
@@ -315,17 +327,19 @@ class SendCall(RepeatedKnowingly[SendReply], frozen=True, kw_only=True):
         return SendReply([replies.PUBLISHED[answer] for answer in answers], new_lanes)
 
 
-class StatesCall(Script[list[TaskState[bytes] | None]], frozen=True, kw_only=True):
-    """Read tasks without their bodies. The reply has None for an unknown or expired id."""
+class StatesCall(Bounded[list[TaskState[bytes] | None]], frozen=True, kw_only=True):
+    """Read tasks without their bodies. The reply has None for an unknown or expired id.
+
+    It may hold only the first ones.
+    """
 
     name: ClassVar[str] = "states"
 
     ids: list[str]
 
     def read(self, reply: Reply) -> list[TaskState[bytes] | None]:
-        return [
-            replies.task_state(name, values) for name, values in zip(self.ids, reply, strict=True)
-        ]
+        ids = self.ids[: len(reply)]
+        return [replies.task_state(name, values) for name, values in zip(ids, reply, strict=True)]
 
 
 class StatsCall(Script[list[QueueStats]], frozen=True, kw_only=True):

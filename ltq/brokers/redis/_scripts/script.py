@@ -4,8 +4,10 @@ from typing import ClassVar, Generic, Literal, Self, TypeVar
 
 from msgspec.structs import astuple, replace
 
+from ltq.brokers._rules.constants import CALL_BYTES
 from ltq.brokers.redis._scripts.texts import sha, source
 from ltq.brokers.redis._server.call import Argument, Call
+from ltq.brokers.redis._server.reply_limit import SHRINK
 
 Flag = Literal["", "1"]
 """A bool as scripts take it: "1" is true."""
@@ -38,6 +40,15 @@ class Script(Call[R_co], Generic[R_co], frozen=True, kw_only=True):
     def _arguments(self) -> tuple[Argument, ...]:
         values = astuple(self)
         return (*values[:-1], *values[-1]) if isinstance(values[-1], list) else values
+
+
+class Bounded(Script[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """A script that reads up to about `most_bytes`, and less if it is repeated."""
+
+    most_bytes: int = CALL_BYTES
+
+    def repeated(self) -> Self:
+        return replace(self, most_bytes=self.most_bytes // SHRINK)
 
 
 class RepeatedKnowingly(Script[R_co], Generic[R_co], frozen=True, kw_only=True):

@@ -32,7 +32,6 @@ from ltq.options import (
 )
 
 CONSTANTS = {
-    "CALL_BYTES": constants.CALL_BYTES,
     "DEAD_TTL": DEAD_TTL,
     "DEFAULT_MAX_DELIVERIES": DEFAULT_MAX_DELIVERIES,
     "DEFAULT_PRIORITY": f"{Priority.NORMAL:d}",
@@ -51,6 +50,7 @@ CONSTANTS = {
     "SLOT_AHEAD": schedule_slots.SLOT_AHEAD,
     "SLOT_OWNED": constants.SLOT_OWNED,
     "SLOT_TTL": constants.SLOT_TTL,
+    "SLOWEST": constants.SLOWEST,
     "THROUGHPUT_STEP": constants.THROUGHPUT_STEP,
     "THROUGHPUT_STEPS": constants.THROUGHPUT_STEPS,
 }

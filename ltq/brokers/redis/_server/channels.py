@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.service import Service
-from ltq.brokers.redis._server.link import Link, pack
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.link import Link, is_passing, pack
 from ltq.errors import BrokerError
 
 logger = logging.getLogger("ltq.broker")
@@ -28,6 +30,9 @@ LOOK_EVERY = 3.0
 """Seconds without a byte after which a PING tests the connection. If it stays silent for as long
 again, it counts as lost."""
 
+_ONE_TURN = 0.02
+"""Seconds in which a loop that was blocked takes what has arrived meanwhile."""
+
 _LINGER = 0.1
 """Seconds that a dropped channel may stay subscribed, so that others can be dropped with it."""
 
@@ -41,8 +46,9 @@ class Channels(Service):
 
     `on_subscribed(channel)` is called for each confirmation, so also after each reconnect: messages
     published before that are lost, and the state has to be read again. `on_message` is called with
-    channel and text. `on_connected` runs beside the reading, once for each connection; `on_lost`
-    is called when a connection is lost.
+    channel and text. `on_refused` is called with the channels that the user has no right to; they
+    are asked for again on the next connection. `on_connected` runs beside the reading, once for
+    each connection; `on_lost` is called when a connection is lost.
     """
 
     def __init__(
@@ -51,6 +57,7 @@ class Channels(Service):
         *,
         on_subscribed: Callable[[str], None],
         on_message: Callable[[str, str], None],
+        on_refused: Callable[[list[str], Exception], None],
         on_connected: Callable[[], Coroutine[Any, Any, None]],
         on_lost: Callable[[], None],
     ) -> None:
@@ -58,11 +65,14 @@ class Channels(Service):
         self._link = link
         self._on_subscribed = on_subscribed
         self._on_message = on_message
+        self._on_refused = on_refused
         self._on_connected = on_connected
         self._on_lost = on_lost
         self._wanted: set[str] = set()
         self._added: dict[str, None] = {}
         self._dropped: dict[str, None] = {}
+        self._asked: deque[list[str]] = deque()
+        """The channels of each SUBSCRIBE on this connection that is not answered yet."""
         self._connection: AbstractConnection | None = None
         self._writing: asyncio.Task[None] | None = None
         self._is_silent = False
@@ -123,6 +133,7 @@ class Channels(Service):
             async with asyncio.timeout(CONNECT_WITHIN):
                 await self._link.connect(connection)
             self._added, self._dropped = dict.fromkeys(self._wanted), {}
+            self._asked.clear()
             self._connection = connection
             greeting = self._spawn(self._on_connected(), "connected")
             self._send_changes()
@@ -144,7 +155,10 @@ class Channels(Service):
             testing = self._spawn(self._test(connection, patience), "ping")
             try:
                 while not self.is_stopping:
-                    self._receive(await connection.read_response())
+                    try:
+                        self._receive(await connection.read_response())
+                    except ResponseError as error:
+                        self._refused(error)
             finally:
                 testing.cancel()
 
@@ -156,7 +170,16 @@ class Channels(Service):
         if kind == b"message":
             self._on_message(channel, reply[2].decode("utf-8", "replace"))
         elif kind == b"subscribe":
+            if self._asked and channel == self._asked[0][-1]:
+                self._asked.popleft()
             self._on_subscribed(channel)
+
+    def _refused(self, error: ResponseError) -> None:
+        """The answer to the first SUBSCRIBE that has none yet. Raises one that will pass."""
+        self._is_silent = False
+        if not self._asked or is_passing(error):
+            raise error
+        self._on_refused(self._asked.popleft(), error)
 
     async def _test(self, connection: AbstractConnection, patience: asyncio.Timeout) -> None:
         """Test a connection that is silent, and end the reading if it stays silent."""
@@ -173,6 +196,8 @@ class Channels(Service):
         """Wait `LOOK_EVERY` seconds; return whether nothing was received."""
         self._is_silent = True
         await asyncio.sleep(LOOK_EVERY)
+        if self._is_silent:
+            await asyncio.sleep(_ONE_TURN)
         return self._is_silent
 
     # Writing
@@ -193,15 +218,27 @@ class Channels(Service):
                 return
             added, self._added = self._added, {}
             dropped, self._dropped = self._dropped, {}
-            commands = [*_commands("UNSUBSCRIBE", dropped), *_commands("SUBSCRIBE", added)]
+            asked = [*_parts(added)]
+            self._asked += asked
+            commands = [("UNSUBSCRIBE", *part) for part in _parts(dropped)]
+            commands += [("SUBSCRIBE", *part) for part in asked]
+            data = b"".join([pack(command) for command in commands])
             try:
-                await connection.send_packed_command(b"".join(commands), check_health=False)
+                await connection.send_packed_command(data, check_health=False)
             except _LOST as error:
                 logger.debug("lost the Pub/Sub connection while writing: %s", error)
                 await connection.disconnect(nowait=True)  # the reader notices and opens another
 
 
-def _commands(name: str, channels: Iterable[str]) -> Iterator[bytes]:
+def _parts(channels: Iterable[str]) -> Iterator[list[str]]:
+    """The channels of each command.
+
+    Those of keys have commands of their own: a user may have no right to them only, and a SUBSCRIBE
+    is refused as a whole.
+    """
     names = list(channels)
-    for start in range(0, len(names), _CHANNELS_AT_ONCE):
-        yield pack((name, *names[start : start + _CHANNELS_AT_ONCE]))
+    own = [name for name in names if not keys.is_keyspace(name)]
+    of_keys = [name for name in names if keys.is_keyspace(name)]
+    for kind in (own, of_keys):
+        for start in range(0, len(kind), _CHANNELS_AT_ONCE):
+            yield kind[start : start + _CHANNELS_AT_ONCE]

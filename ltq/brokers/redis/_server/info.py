@@ -2,7 +2,7 @@
 
 import asyncio
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.link import Link, RefusedError
@@ -10,6 +10,9 @@ from ltq.names import new_id
 
 _PROBE_TTL = 1000
 """Milliseconds after which the key of a probe expires."""
+
+_SUBSCRIBED_WITHIN = 1.0
+"""Seconds within which the server has to answer a SUBSCRIBE."""
 
 
 async def server_time(link: Link) -> float:
@@ -55,3 +58,20 @@ async def is_notified(link: Link, within: float) -> bool | None:
     finally:
         await connection.disconnect(nowait=True)
     return True
+
+
+async def refusal_of_channel(link: Link, channel: str) -> str:
+    """The server's text if it refuses to subscribe to a channel, otherwise an empty one."""
+    connection = link.new_connection()
+    try:
+        await link.connect(connection)
+        async with asyncio.timeout(_SUBSCRIBED_WITHIN):
+            await connection.send_command("SUBSCRIBE", channel)
+            await connection.read_response()
+    except ResponseError as error:
+        return str(error)
+    except (RedisError, TimeoutError):
+        return ""
+    finally:
+        await connection.disconnect(nowait=True)
+    return ""

@@ -130,6 +130,11 @@ def keyspace(database: int, key: str) -> str:
     return f"__keyspace@{database}__:{key}"
 
 
+def is_keyspace(channel: str) -> bool:
+    """Whether a channel is one of a key's events."""
+    return channel.startswith("__keyspace@")
+
+
 def line_list(names: Iterable[str]) -> str:
     """Names as scripts take a set of them: each one between line feeds."""
     joined = "\n".join(names)

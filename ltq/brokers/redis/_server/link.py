@@ -16,30 +16,33 @@ from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
     ClusterDownError,
     ConnectionError,  # noqa: A004  redis-py's name
     MasterDownError,
+    MovedError,
     NoScriptError,
     ReadOnlyError,
     RedisError,
-    ResponseError,
     TimeoutError,  # noqa: A004
     TryAgainError,
 )
 
 from ltq._aio.backoff import ExponentialBackoff
-from ltq._aio.deadlines import Deadlines
+from ltq._aio.deadlines import Deadline, Deadlines
 from ltq.brokers.redis._server.busy_poll import BusyPoll
 from ltq.brokers.redis._server.call import Argument, Call, Command, Reply
 from ltq.brokers.redis._server.dialer import Dialer
+from ltq.brokers.redis._server.reply_limit import ReplyLimit
+from ltq.brokers.redis._server.wire import ClosedError, Wire, wire_of
 from ltq.errors import BrokerError
 
 R = TypeVar("R")
 
 CALL_PATIENCE = 4.0
-"""Seconds a call may take, retries included, before it raises `BrokerError`."""
+"""Seconds without a byte from the server, retries included, before a call raises `BrokerError`."""
 
 MAX_CONNECTIONS = 16
 """Most calls under way at once in one event loop. Others wait their turn."""
@@ -51,9 +54,14 @@ _PASSING = (
     ClusterDownError,
     MasterDownError,
     TryAgainError,
+    MovedError,
+    AskError,
 )
+_ELSEWHERE = (ConnectionError, ReadOnlyError, MovedError, AskError)
+"""After these the other connections may lead to a server that is gone, or is not the right one."""
+
 _PASSING_TEXTS = re.compile(
-    r"(^|[\s-])(BUSY|LOADING|READONLY|MISCONF|NOREPLICAS|UNBLOCKED|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b"
+    r"(^|[\s-])(BUSY|LOADING|READONLY|MISCONF|NOREPLICAS|UNBLOCKED|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK)\b"
 )
 """The same for a script that fails halfway: the server then wraps the error in another one."""
 
@@ -66,6 +74,14 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
 OUTAGE = 1.0
 """Seconds without a successful call that count as an outage."""
+
+
+_LARGE = 65536
+"""Bytes of a call from which it may be too large for the server, which then closes connections."""
+
+_CLOSINGS = 3
+"""How often in a row the server closes the connection upon a large call, but answers other calls,
+until that counts as a refusal."""
 
 
 class RefusedError(BrokerError):
@@ -102,9 +118,10 @@ class Link:
     def __init__(self, connect: Callable[[], Redis], name: str, busy_poll: float) -> None:
         self._client = connect()
         self._name = name
-        self._free: list[AbstractConnection] = []
+        self._free: list[Wire] = []
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._deadlines = Deadlines()
+        self.reply_limit = ReplyLimit()
         self._dialer = Dialer(self.new_connection, self._keep)
         self._closed = False
         self._poll = BusyPoll(busy_poll)
@@ -137,12 +154,12 @@ class Link:
         """Make a call, and repeat it for up to `patience` seconds. Raises `BrokerError`."""
         failed: _Failed | None = None
         try:
-            with self._deadlines.within(patience):
+            with self._deadlines.within(patience) as deadline:
                 try:
-                    reply = await self._attempt(call)
+                    reply = await self._attempt(call, deadline)
                 except RedisError as error:
                     failed = _Failed(error)
-                    reply = await self._repeat(call, failed)
+                    reply = await self._repeat(call, failed, deadline)
         except builtins.TimeoutError:
             self._count_failure()
             await self._drop_free()  # the other connections may be dead as well
@@ -155,8 +172,8 @@ class Link:
     async def block(self, *command: Argument, patience: float) -> Reply:
         """Send a blocking command once, without taking a turn. Raises `BrokerError`."""
         try:
-            with self._deadlines.within(patience):
-                return await self._exchange(command)
+            with self._deadlines.within(patience) as deadline:
+                return await self._exchange(command, deadline)
         except RedisError as error:
             raise self._refused(error) from error
         except builtins.TimeoutError:
@@ -170,33 +187,45 @@ class Link:
         await self._drop_free()
         await self._client.aclose()
 
-    async def _attempt(self, call: Call[R]) -> Reply:
+    async def _attempt(self, call: Call[R], deadline: Deadline) -> Reply:
         await self._slots.acquire()  # `async with` would cost two more coroutines
         began = self._poll.begin()
         try:
-            return await self._exchange(call.words())
+            return await self._exchange(call.words(), deadline)
         except NoScriptError:
             words = call.words_with_source()
             if words is None:
                 raise
             # The server was restarted, promoted or flushed: send the script again.
-            return await self._exchange(words)
+            return await self._exchange(words, deadline)
         finally:
             self._poll.end(began)
             self._slots.release()
 
-    async def _repeat(self, call: Call[R], failed: "_Failed") -> Reply:
-        """Repeat a call that failed, until it is answered or refused."""
+    async def _repeat(self, call: Call[R], failed: "_Failed", deadline: Deadline) -> Reply:
+        """Repeat a call that failed, until it is answered or refused.
+
+        One that moves bytes may take longer than its patience, but is not begun again after that,
+        except once.
+        """
         pauses: ExponentialBackoff | None = None
+        closings = 0
+        last_start = deadline.began + deadline.seconds
+        loop = asyncio.get_running_loop()
         while True:
             await self._check_failure(failed.error)
+            closings = closings + 1 if await self._closed_upon(failed.error, deadline) else 0
+            if closings == _CLOSINGS:
+                raise self._refused(failed.error)
             if pauses is None:  # repeat at once: the connection may only have been idle too long
                 pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
             else:
                 await asyncio.sleep(pauses.next())
+                if loop.time() > last_start:
+                    raise builtins.TimeoutError
             call = call.repeated()
             try:
-                return await self._attempt(call)
+                return await self._attempt(call, deadline)
             except RedisError as error:
                 failed.error = error
 
@@ -205,41 +234,62 @@ class Link:
         if not is_passing(error):
             raise self._refused(error) from error
         self._count_failure()
-        if isinstance(error, ConnectionError) or "READONLY" in str(error):
-            await self._drop_free()  # they may lead to a server that is gone
+        if isinstance(error, _ELSEWHERE) or "READONLY" in str(error):
+            await self._drop_free()
 
-    async def _exchange(self, words: tuple[Argument, ...]) -> Reply:
-        """Send a command once, on a connection that no other call uses."""
-        connection = self._free.pop() if self._free else self.new_connection()
+    async def _closed_upon(self, error: RedisError, deadline: Deadline) -> bool:
+        """Whether the server has closed the connection upon a large call, and answers others."""
+        if not (isinstance(error, ClosedError) and error.size > _LARGE):
+            return False
         try:
-            if not connection.is_connected:
-                await self.connect(connection)
-            await connection.send_packed_command(pack(words), check_health=False)
-            reply = await connection.read_response()
-        except ResponseError:
-            if not self._keep(connection):
-                await connection.disconnect(nowait=True)
+            await self._exchange(("PING",), deadline)
+        except RedisError:
+            return False
+        return True
+
+    async def _exchange(self, words: tuple[Argument, ...], deadline: Deadline) -> Reply:
+        """Send a command once, on a connection that no other call uses."""
+        data = pack(words)
+        wire = self._free.pop() if self._free else None
+        if wire is None or not wire.is_open:
+            wire = await self._open()
+        deadline.activity = wire
+        try:
+            reply = await wire.call(data)
+        except BaseException:
+            await wire.aclose()  # a reply may still be on its way
             raise
+        if self._closed:
+            await wire.aclose()
+        else:
+            self._free.append(wire)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    async def _open(self) -> Wire:
+        """Open a connection for calls."""
+        connection = self.new_connection()
+        try:
+            await self.connect(connection)
+            return wire_of(connection)
         except (RuntimeError, OSError) as error:  # uvloop: "the handler is closed"
             await connection.disconnect(nowait=True)
             raise ConnectionError(str(error)) from error
         except BaseException:
-            await connection.disconnect(nowait=True)  # a reply may still be on its way
-            raise
-        if not self._keep(connection):
             await connection.disconnect(nowait=True)
-        return reply
+            raise
 
     def _keep(self, connection: AbstractConnection) -> bool:
         """Keep a connection for later calls. Returns False if the link has been closed."""
         if not self._closed:
-            self._free.append(connection)
+            self._free.append(wire_of(connection))
         return not self._closed
 
     async def _drop_free(self) -> None:
-        connections, self._free = self._free, []
-        for connection in connections:
-            await connection.disconnect(nowait=True)
+        wires, self._free = self._free, []
+        for wire in wires:
+            await wire.aclose()
 
     def _count_failure(self) -> None:
         if self._failing_since is None:

@@ -9,6 +9,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from ltq.broker import redact
+from ltq.brokers.redis._server.connections import use_own_connections
 from ltq.errors import ConfigurationError
 
 _DEFAULTS = {"notifications": "auto", "busy_poll": "250"}
@@ -47,4 +48,5 @@ def new_client(url: str) -> Redis:
     if not url.startswith("unix:"):
         options |= {"socket_connect_timeout": 3.0, "socket_keepalive": True}
     client: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
+    use_own_connections(client.connection_pool)
     return client

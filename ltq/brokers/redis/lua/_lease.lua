@@ -1,8 +1,7 @@
 -- lease_from(claim, ready, lane, count): lease up to `count` tasks of a ready list and add them to the claim.
 -- Returns false if it had to stop early: before a task that may not be leased now, which stays in front of
 -- the list, or because too many ids gave no task. `claim` comes from `new_claim`.
--- @include time, call_or_reset, bury_unusable, isolation
--- @constant CALL_BYTES
+-- @include time, call_or_reset, bury_unusable, given, isolation
 local MAX_VOID = 100 -- ids that gave no task: after these the claim stops, so that it stays short
 local MAX_TOKEN = 9e15 -- above it, a double cannot hold every whole number
 local micros = now * 1e6
@@ -32,8 +31,9 @@ local function take(claim, id, lane)
   local count = hash.dequeue_count and string.format('%.0f', (tonumber(hash.dequeue_count) or 0) + 1) or '1'
   redis.call('HSET', key, 'status', 'working', 'dequeue_count', count, 'last_dequeue_time', stamp,
     'worker', claim.consumer, 'token', token)
+  if hash.error then fields = given(fields) end
   claim.tasks[#claim.tasks + 1] = { id, token, fields, isolation or false }
-  claim.bytes = claim.bytes + #(hash.body or '')
+  claim.bytes = claim.bytes + #(hash.body or '') + #(hash.ctx or '')
   local queue = hash.queue or hash.task
   local leases = claim.leases[queue] or {}
   claim.leases[queue] = leases
@@ -46,7 +46,7 @@ end
 local function take_some(claim, ready, lane, count)
   local ids = call_or_reset('LPOP', ready, count) or {}
   for i, id in ipairs(ids) do
-    if claim.bytes > CALL_BYTES then
+    if claim.bytes >= claim.most_bytes and #claim.tasks > 0 then
       claim.is_full, claim.limit = true, #claim.tasks
     end
     if #claim.tasks >= claim.limit or take(claim, id, lane) == 'stays' then

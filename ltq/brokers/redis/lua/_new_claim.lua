@@ -1,5 +1,6 @@
--- new_claim(consumer, lease, limit, running, ignore_isolation): the state of a claim, with these fields:
---   consumer, running, ignore_isolation   the arguments
+-- new_claim(consumer, lease, limit, most_bytes, running, ignore_isolation): the state of a claim, with these
+-- fields:
+--   consumer, most_bytes, running, ignore_isolation   the arguments
 --   lease      seconds of a lease
 --   deadline   when its leases end, as text
 --   limit      most tasks to give; an isolated task lowers it
@@ -11,8 +12,8 @@
 --   isolation  the smallest isolation that a refused task needs, if any was refused
 --   is_full    whether it stopped because the bodies had too many bytes
 -- @include lease_end
-local function new_claim(consumer, lease, limit, running, ignore_isolation)
-  return { consumer = consumer, lease = lease, deadline = lease_end(lease), limit = limit, running = running,
-    ignore_isolation = ignore_isolation, tasks = {}, leases = {}, bytes = 0, lost = 0, void = 0,
-    isolation = nil, is_full = false }
+local function new_claim(consumer, lease, limit, most_bytes, running, ignore_isolation)
+  return { consumer = consumer, most_bytes = most_bytes, lease = lease, deadline = lease_end(lease),
+    limit = limit, running = running, ignore_isolation = ignore_isolation, tasks = {}, leases = {},
+    bytes = 0, lost = 0, void = 0, isolation = nil, is_full = false }
 end

@@ -26,7 +26,8 @@ elseif status == 'delayed' then
 elseif status == 'working' then
   call_or_reset('ZREM', prefix .. 'leases:' .. queue, id)
   reindex('lease_ends', 'leases:', queue)
-  redis.call('PUBLISH', prefix .. 'revoked:' .. hash[6], id)
+  -- A user may have no right to channels: then the next heartbeat tells the worker.
+  if hash[6] then redis.pcall('PUBLISH', prefix .. 'revoked:' .. hash[6], id) end
 else
   return again == '1' and status == 'cancelled' and 'cancelled' or 'final'
 end

@@ -10,34 +10,38 @@ ARGV[2]  claim_id          text
 ARGV[3]  consumer          its name
 ARGV[4]  lease             seconds
 ARGV[5]  limit             int, most tasks to lease; 0 only wakes other consumers
-ARGV[6]  running           int, tasks the consumer works on already
-ARGV[7]  ignore_isolation  '1' to lease one task that needs isolation without it, else ''
-ARGV[8]  grace             seconds after their end for which this consumer lets leases be
-ARGV[9]  hold              seconds from now for which it takes back no lease at all
-ARGV[10] lanes             served lanes, each between line feeds
-ARGV[11] woken             lanes whose wake-up this consumer took, each between line feeds
-ARGV[12] swept             '1' right after a sweep, else ''
-ARGV[13...] limits         for each limited lane: lane, seconds between starts, burst, most running
+ARGV[6]  most_bytes        int, of bodies; the reply ends with the task that reaches it
+ARGV[7]  known             int, how many tasks of a repeated call have arrived
+ARGV[8]  running           int, tasks the consumer works on already
+ARGV[9]  ignore_isolation  '1' to lease one task that needs isolation without it, else ''
+ARGV[10] grace             seconds after their end for which this consumer lets leases be
+ARGV[11] hold              seconds from now for which it takes back no lease at all
+ARGV[12] lanes             served lanes, each between line feeds
+ARGV[13] woken             lanes whose wake-up this consumer took, each between line feeds
+ARGV[14] swept             '1' right after a sweep, else ''
+ARGV[15...] limits         for each limited lane: lane, seconds between starts, burst, most running
         ('' if there is no such limit)
 
-RETURNS {answer, tasks, lost, now, due_in, start_in, isolation}: 'claimed', 'repeated' (the tasks of an
-        earlier call) or 'due' (no tasks yet: sweep first); for each task {id, token, fields and
-        values of its hash before the claim, isolation or nil}; how many ids had no usable hash; the
-        time; seconds until another claim may give more without a wake-up, or nil; seconds until a
-        limit lets a ready task start, or nil; the isolation that a refused task needs, or nil
+RETURNS {answer, tasks, lost, now, due_in, start_in, isolation, known}: 'claimed', 'repeated' (the tasks
+        of an earlier call), 'part' (some of them) or 'due' (no tasks yet: sweep first); for each task
+        {id, token, fields and values of its hash before the claim, isolation or nil}; how many ids had
+        no usable hash; the time; seconds until another claim may give more without a wake-up, or nil;
+        seconds until a limit lets a ready task start, or nil; the isolation that a refused task needs,
+        or nil; after 'part', how many tasks of the earlier call need not be given again, else nil
 ]]
 local prefix = KEYS[1]
 local again, claim_id, consumer, lease = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local limit, running, ignore_isolation = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local grace, hold, lanes = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
-local woken, swept = ARGV[11], ARGV[12]
+local limit, most_bytes, known = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local running, ignore_isolation = tonumber(ARGV[8]), ARGV[9]
+local grace, hold, lanes = tonumber(ARGV[10]), tonumber(ARGV[11]), ARGV[12]
+local woken, swept = ARGV[13], ARGV[14]
 -- @include time, call_or_reset, free_first, new_claim, claim_record, limits, serve_lane
-local claim = new_claim(consumer, lease, limit, running, ignore_isolation == '1')
+local claim = new_claim(consumer, lease, limit, most_bytes, running, ignore_isolation == '1')
 
 local record = again == '1' and find_claim(consumer, claim_id)
 if record then
-  repeat_claim(claim, record)
-  return { 'repeated', claim.tasks, 0, stamp, at(0), false, false }
+  local rest = repeat_claim(claim, record, known)
+  return { rest and 'part' or 'repeated', claim.tasks, 0, stamp, at(0), false, false, rest }
 end
 
 local function earlier(a, b) return a and b and math.min(a, b) or a or b end
@@ -47,11 +51,11 @@ end
 local delayed, leased = first('due'), first('lease_ends')
 local due = earlier(delayed, leased and math.max(leased / 1000 + grace, now + hold))
 -- Due tasks may come before ready ones, so they have to be moved first.
-if swept == '' and due and due <= now then return { 'due', {}, 0, stamp, at(0), false, false } end
+if swept == '' and due and due <= now then return { 'due', {}, 0, stamp, at(0), false, false, false } end
 
 if limit == 0 then free_first() end
 local function has(names, lane) return string.find(names, '\n' .. lane .. '\n', 1, true) end
-local limits, start = read_limits(13), nil
+local limits, start = read_limits(15), nil
 for _, member in ipairs(call_or_reset('ZRANGE', prefix .. 'active', 0, -1)) do
   local lane = string.sub(member, 3)
   local passes_on = limit == 0 or has(woken, lane)
@@ -63,4 +67,4 @@ record_claim(claim, claim_id)
 due = earlier(due, start)
 if claim.is_full or claim.void > 0 then due = earlier(due, now) end
 return { 'claimed', claim.tasks, claim.lost, stamp, due and at(due - now) or false,
-  start and at(start - now) or false, claim.isolation or false }
+  start and at(start - now) or false, claim.isolation or false, false }

@@ -1,23 +1,26 @@
 --[[
 states: read tasks, without their bodies.
 
-KEYS[1] prefix  of all keys of the namespace, "ltq:{namespace}:"
-ARGV[1...] ids
+KEYS[1] prefix      of all keys of the namespace, "ltq:{namespace}:"
+ARGV[1] most_bytes  of results, errors and progress; the reply ends with the task that reaches it
+ARGV[2...] ids
 
-RETURNS for each id the values of {status, task, queue, enqueue_time, last_dequeue_time,
-        last_requeue_time, release_time, dequeue_count, requeue_count, timeout, worker, progress,
-        result, error, error_type, traceback} and the due time of a delayed task; the first one is
-        nil if there is no such task
+RETURNS for each id, or for the first ones, the values of {status, task, queue, enqueue_time,
+        last_dequeue_time, last_requeue_time, release_time, dequeue_count, requeue_count, timeout,
+        worker, progress, result, error, error_type, traceback} and the due time of a delayed task;
+        the first one is nil if there is no such task
 ]]
-local prefix, states = KEYS[1], {}
-for i, id in ipairs(ARGV) do
-  local hash = redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'task', 'queue',
+local prefix, most_bytes, states, size = KEYS[1], tonumber(ARGV[1]), {}, 0
+for i = 2, #ARGV do
+  if size >= most_bytes and i > 2 then break end
+  local hash = redis.pcall('HMGET', prefix .. 'task:' .. ARGV[i], 'status', 'task', 'queue',
     'enqueue_time', 'last_dequeue_time', 'last_requeue_time', 'release_time', 'dequeue_count',
     'requeue_count', 'timeout', 'worker', 'progress', 'result', 'error', 'error_type', 'traceback')
   if hash[1] == 'delayed' then
-    local due = redis.pcall('ZSCORE', prefix .. 'delayed:' .. (hash[3] or hash[2] or ''), id)
+    local due = redis.pcall('ZSCORE', prefix .. 'delayed:' .. (hash[3] or hash[2] or ''), ARGV[i])
     hash[17] = type(due) == 'string' and due
   end
-  states[i] = hash.err and { false } or hash
+  states[i - 1] = hash.err and { false } or hash
+  for k = 12, 16 do size = size + #(hash[k] or '') end
 end
 return states

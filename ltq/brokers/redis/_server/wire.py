@@ -1,0 +1,202 @@
+"""A connection that makes calls: bytes of a command out, its reply back.
+
+redis-py opens connections and greets the server. Afterwards the bytes go straight between the
+transport and hiredis's parser, which saves several coroutines for each call, and tells when the
+last byte moved.
+"""
+
+import asyncio
+import math
+import sys
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Any, Protocol
+
+import hiredis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import (
+    ConnectionError,  # noqa: A004  redis-py's name
+    InvalidResponse,
+    ResponseError,
+)
+
+from ltq.brokers._rules.constants import SLOWEST
+from ltq.brokers.redis._server.call import Reply
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
+
+_LOOK_EVERY = 1.0
+"""Seconds between two looks at a command that is being sent."""
+
+
+class ClosedError(ConnectionError):
+    """The connection was closed during a call of `size` bytes."""
+
+    def __init__(self, reason: str, size: int) -> None:
+        super().__init__(f"the connection was closed during a call of {size} bytes ({reason})")
+        self.size = size
+
+
+class Wire(Protocol):
+    """A connection that makes one call at a time."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls can be made."""
+        ...
+
+    def call(self, data: bytes) -> Awaitable[Reply]:
+        """Send a command. The reply may be an error. Raises `ConnectionError`."""
+        ...
+
+    def lasts_until(self, now: float, patience: float) -> float:
+        """Until when the call may go on, by the loop's time, if no further byte moves."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection at once."""
+        ...
+
+
+def wire_of(connection: AbstractConnection) -> Wire:
+    """Take over an open connection of redis-py."""
+    transport = getattr(getattr(connection, "_writer", None), "transport", None)
+    if hasattr(transport, "set_protocol"):
+        return TransportWire(connection)
+    return StreamWire(connection)
+
+
+class StreamWire:
+    """A connection without a transport, as of `fakeredis`: redis-py reads and writes."""
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        self._connection = connection
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._connection.is_connected)
+
+    async def call(self, data: bytes) -> Reply:
+        await self._connection.send_packed_command(data, check_health=False)
+        try:
+            return await self._connection.read_response()
+        except ResponseError as error:
+            return error
+
+    def lasts_until(self, now: float, patience: float) -> float:
+        return -math.inf
+
+    async def aclose(self) -> None:
+        await self._connection.disconnect(nowait=True)
+
+
+class TransportWire(asyncio.Protocol):
+    """A connection over a transport of the event loop."""
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        loop = asyncio.get_running_loop()
+        self._new_future = loop.create_future
+        self._time = loop.time
+        # From here on redis-py must not touch it. The writer has to live as long as the transport.
+        self._writer: asyncio.StreamWriter = connection._writer  # type: ignore[assignment]  # noqa: SLF001
+        connection._writer = connection._reader = None  # noqa: SLF001
+        self._transport: asyncio.Transport = self._writer.transport  # type: ignore[assignment]
+        self._parser = hiredis.Reader(
+            protocolError=InvalidResponse,
+            replyError=_error_parser(connection),
+            notEnoughData=_PARTIAL,
+        )
+        self.is_open = not self._transport.is_closing()
+        self._reply: asyncio.Future[Reply] | None = None
+        self._moved_at = 0.0
+        self._size = 0
+        """Bytes of the present command, until the first byte of the reply."""
+        self._asked = 0
+        """Bytes of the present command."""
+        self._left = 0
+        """How many of them were not acknowledged when this was last looked at."""
+        self._transport.set_protocol(self)
+
+    def call(self, data: bytes) -> "asyncio.Future[Reply]":
+        self._moved_at = self._time()
+        self._size = self._left = self._asked = len(data)
+        self._reply = reply = self._new_future()
+        try:
+            self._transport.write(data)
+        except RuntimeError as error:  # uvloop: "the handler is closed"
+            raise ConnectionError(str(error)) from error
+        return reply
+
+    def lasts_until(self, now: float, patience: float) -> float:
+        # Proxies and buffers on the way may hold what was sent, so it gets time to arrive.
+        moved_at = self._moved_at + self._size / SLOWEST
+        left = self._unsent() if self._size else 0
+        if left > 0:
+            if left < self._left:
+                self._left, self._moved_at = left, now
+            until = self._moved_at + patience
+            return min(until, now + _LOOK_EVERY) if until > now else until
+        return moved_at + patience
+
+    async def aclose(self) -> None:
+        self._close()
+
+    def data_received(self, data: bytes) -> None:
+        self._moved_at = self._time()
+        self._size = 0
+        try:
+            self._parser.feed(data)
+            reply = self._parser.gets()
+        except InvalidResponse as error:
+            self._fail(ConnectionError(f"not a reply: {error}"))
+            return
+        if reply is _PARTIAL:
+            return
+        waiting, self._reply = self._reply, None
+        if waiting is None:  # nobody asked: this is no connection to go on with
+            self._close()
+        elif not waiting.done():
+            waiting.set_result(reply)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        reason = str(exc) if exc is not None else "by the server"
+        self._fail(ClosedError(reason, self._asked))
+
+    def _fail(self, error: ConnectionError) -> None:
+        self._close()
+        waiting, self._reply = self._reply, None
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(error)
+
+    def _close(self) -> None:
+        self.is_open = False
+        self._transport.abort()  # `close` would first send what is left of a command
+
+    def _unsent(self) -> int:
+        """Bytes of the command that the other side has not acknowledged, as far as known."""
+        unsent: int = self._transport.get_write_buffer_size()
+        socket = self._transport.get_extra_info("socket")
+        if sys.platform == "linux" and socket is not None:
+            with suppress(OSError, ValueError):  # it was closed just now
+                queued = fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4))
+                unsent += int.from_bytes(queued, sys.byteorder)
+        return unsent
+
+
+_PARTIAL = object()
+"""What hiredis returns while the reply is not complete."""
+
+
+def _error_parser(connection: AbstractConnection) -> Any:
+    parse = connection._parser.parse_error  # noqa: SLF001
+
+    def parse_error(text: str) -> Exception:
+        try:
+            error: Exception = parse(text)  # type: ignore[no-untyped-call]
+        except Exception:  # it expects MOVED and ASK to be well-formed
+            return ResponseError(text)
+        return error
+
+    return parse_error

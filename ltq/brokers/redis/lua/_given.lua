@@ -1,0 +1,13 @@
+-- given(fields): what a claim gives of the fields and values of a task's hash: all but what is told of its
+-- last run. Returns the bytes of body and ctx, too.
+local TOLD = { error = true, error_type = true, traceback = true, progress = true }
+local function given(fields)
+  local kept, size = {}, 0
+  for i = 1, #fields, 2 do
+    if not TOLD[fields[i]] then
+      kept[#kept + 1], kept[#kept + 2] = fields[i], fields[i + 1]
+      if fields[i] == 'body' or fields[i] == 'ctx' then size = size + #fields[i + 1] end
+    end
+  end
+  return kept, size
+end

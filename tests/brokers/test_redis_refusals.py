@@ -1,0 +1,219 @@
+"""What a server or a proxy refuses: what passes is waited for, what does not is done without."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+import ltq
+from devtools.proxy import Proxy
+from devtools.servers import RedisServer
+from ltq import Status
+from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._server.link import Link
+from ltq.errors import BrokerError
+from ltq.message import Envelope, Published
+from ltq.names import new_id
+from tests.cli.processes import run_ltq
+from tests.eventually import eventually
+
+PASSING = [
+    b"-MOVED 4008 127.0.0.1:7001\r\n",
+    b"-ASK 4008 127.0.0.1:7001\r\n",
+    b"-CLUSTERDOWN The cluster is down\r\n",
+    b"-READONLY You can't write against a read only replica.\r\n",
+    b"-ERR Error running script: MOVED 4008 127.0.0.1:7001\r\n",
+]
+
+
+def envelope(body: bytes = b"[[],{}]") -> Envelope:
+    return Envelope(id=new_id(), queue="mail:send", task_name="mail:send", body=body)
+
+
+@pytest.fixture
+def server(redis_executable: str) -> Iterator[RedisServer]:
+    with RedisServer(redis_executable) as server:
+        yield server
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The broker's warnings."""
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelname == "WARNING" and record.name == "ltq.broker"
+    ]
+
+
+class TestPassing:
+    @pytest.mark.parametrize("answer", PASSING)
+    async def test_an_outcome_is_kept_and_written_later(
+        self, server: RedisServer, answer: bytes
+    ) -> None:
+        runs = 0
+        async with Proxy(server.port) as proxy:
+            worker = ltq.Worker("mail", broker_url=proxy.url)
+
+            @worker.task
+            async def send() -> int:
+                nonlocal runs
+                runs += 1
+                proxy.answer = answer
+                asyncio.get_running_loop().call_later(0.3, setattr, proxy, "answer", b"")
+                return runs
+
+            async with worker:
+                handle = await send.send()
+                assert await handle.result(timeout=15) == 1
+        assert runs == 1
+
+    @pytest.mark.parametrize("answer", PASSING[:2])
+    async def test_a_send_is_tried_until_its_deadline(
+        self, server: RedisServer, answer: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
+            proxy.answer = answer
+            asyncio.get_running_loop().call_later(0.2, setattr, proxy, "answer", b"")
+            assert await broker.publish([envelope()]) == [Published.CREATED]
+            proxy.answer = answer
+            monkeypatch.setattr(Link.evaluate, "__kwdefaults__", {"patience": 0.3})
+            with pytest.raises(BrokerError, match="4008") as raised:
+                await broker.publish([envelope()])
+        assert not raised.value.is_refusal
+
+
+class TestChannels:
+    """Users who lack the right to some channels, or to the commands about them."""
+
+    def url(self, server: RedisServer, rights: str) -> str:
+        with redis.Redis.from_url(server.url) as admin:
+            rule = f"on >password ~* +@all resetchannels {rights}"
+            admin.execute_command("ACL", "SETUSER", "app", *rule.split())
+        return server.url.replace("//", "//app:password@")
+
+    @pytest.mark.parametrize(
+        ("rights", "warnings"),
+        [
+            ("", 1),
+            ("&ltq:*", 1),
+            ("&__keyspace@*", 1),
+            ("&* -subscribe", 1),
+            ("&* -publish", 0),
+            ("-config", 1),
+            ("&* -config", 1),
+        ],
+    )
+    async def test_cancel_and_watch_work_without(
+        self, server: RedisServer, rights: str, warnings: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        worker = ltq.Worker("mail", broker_url=self.url(server, rights), lease=0.9)
+
+        @worker.task
+        async def hold() -> None:
+            await eventually(lambda: False, 30.0)
+
+        @worker.task
+        async def quick() -> int:
+            return 1
+
+        async with worker:
+            assert await (await quick.send()).result(timeout=5) == 1
+            handle = await hold.send()
+            async for state in handle.watch():
+                if state.status is Status.WORKING:
+                    assert await handle.cancel()
+            assert (await handle.state()).status is Status.CANCELLED
+            await eventually(lambda: not sum(one.running for one in worker.health()), 5.0)
+            await eventually(lambda: len(told(caplog)) >= warnings, 5.0)
+        assert len(told(caplog)) == warnings, told(caplog)
+
+    async def test_one_warning_names_the_channels(
+        self, server: RedisServer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        worker = ltq.Worker("mail", broker_url=self.url(server, ""))
+
+        @worker.task
+        async def send() -> None: ...
+
+        async with worker:
+            await eventually(lambda: "channels" in caplog.text, 5.0)
+        assert "&*" in caplog.text
+
+    async def test_required_notifications_are_refused_clearly(self, server: RedisServer) -> None:
+        url = self.url(server, "") + "?notifications=require"
+        worker = ltq.Worker("mail", broker_url=url)
+
+        @worker.task
+        async def send() -> None: ...
+
+        handle = await send.send()
+        with pytest.raises(BrokerError, match="notifications=require"):
+            await handle.result(timeout=5)
+        await worker.aclose()
+
+    @pytest.mark.parametrize(
+        ("rights", "missing"),
+        [
+            ("", ["&ltq:*", "&__keyspace@*"]),
+            ("&ltq:*", ["&__keyspace@*"]),
+            ("&__keyspace@*", ["&ltq:*"]),
+            ("&* -subscribe", ["+subscribe"]),
+        ],
+    )
+    async def test_the_doctor_says_which(
+        self, server: RedisServer, rights: str, missing: list[str]
+    ) -> None:
+        done = await run_ltq("doctor", "--broker-url", self.url(server, rights))
+        (line,) = [line for line in done.out.splitlines() if " rights:" in line]
+        assert line.startswith("warning "), line
+        for part in missing:
+            assert part in done.out
+        assert "+publish" not in done.out
+
+
+class TestTooLarge:
+    """What the server can never take: more than one argument, or than one call, may have."""
+
+    LIMITS = ("proto-max-bulk-len", "client-query-buffer-limit")
+
+    @pytest.fixture(params=LIMITS)
+    def url(self, server: RedisServer, request: pytest.FixtureRequest) -> str:
+        with redis.Redis.from_url(server.url) as admin:
+            admin.config_set(request.param, 1 << 20)
+        return server.url
+
+    async def test_an_outcome_fails_and_holds_up_no_other(
+        self, url: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        worker = ltq.Worker("mail", broker_url=url, max_payload=8 << 20)
+        both = asyncio.Barrier(4)
+
+        @worker.task
+        async def huge(size: int) -> str:
+            await both.wait()
+            return "x" * size
+
+        @worker.task
+        async def small(number: int) -> int:
+            await both.wait()
+            return number
+
+        async with worker:
+            large = await huge.send(6 << 20)
+            handles = [await small.send(number) for number in range(3)]
+            assert await ltq.gather(*handles) == (0, 1, 2)
+            state = await large.wait(timeout=20)
+            letter = await worker.broker.dead_letter(huge.queue, large.id)
+        assert (state.status, state.dequeue_count) == (Status.FAILED, 1)
+        assert "cannot be written" in (state.error or "")
+        assert letter.body is not None
+        assert "it counts as failed" in caplog.text
+
+    async def test_a_send_is_refused_clearly_and_alone(self, url: str) -> None:
+        async with RedisBroker(url) as broker:
+            sends = [broker.publish([envelope(b"x" * size)]) for size in (1, 6 << 20, 2, 3)]
+            first, large, *rest = await asyncio.gather(*sends, return_exceptions=True)
+        assert [first, *rest] == [[Published.CREATED]] * 3
+        assert isinstance(large, BrokerError)
+        assert large.is_refusal
