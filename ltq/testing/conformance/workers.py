@@ -7,6 +7,7 @@ from ltq.testing.conformance._support.fixtures import (
     open_broker,
     worker,
 )
+from ltq.testing.conformance._worker.callers import TestCallers
 from ltq.testing.conformance._worker.edges import (
     TestBurst,
     TestBurstOfThreads,
@@ -63,6 +64,7 @@ __all__ = [
     "TestBlockedLoop",
     "TestBurst",
     "TestBurstOfThreads",
+    "TestCallers",
     "TestCancelBeforeTheStart",
     "TestCancelInAWorker",
     "TestCancelledRun",

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
+from contextvars import Context
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
@@ -92,7 +93,8 @@ class Channels(Service):
         else:
             self._dropped[channel] = None
         if self._tidying is None and self._connection is not None:
-            self._tidying = asyncio.get_running_loop().call_later(_LINGER, self._tidy)
+            loop = asyncio.get_running_loop()
+            self._tidying = loop.call_later(_LINGER, self._tidy, context=Context())
 
     async def aclose(self) -> None:
         """Close the connection and forget all channels."""
