@@ -6,6 +6,7 @@ import os
 import threading
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from contextvars import Context
 from typing import Any
 
 from ltq._aio.service import first_of
@@ -127,7 +128,7 @@ class Scheduler:
         run.thread = threading.Thread(
             target=self._work_here, args=(run,), name="ltq-scheduler", daemon=True
         )
-        run.thread.start()
+        Context().run(run.thread.start)  # some Pythons let it inherit the caller's
 
     async def stop(self) -> None:
         """Stop the run and wait for its end, from any thread or event loop.

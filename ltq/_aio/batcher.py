@@ -97,6 +97,11 @@ class Batcher(Service, Generic[T, R]):
         await super().aclose()
         _cancel(self._take_waiting())
 
+    def abandon(self) -> None:
+        """See `Service.abandon`."""
+        super().abandon()
+        self._items.clear()
+
     async def _run(self) -> None:
         try:
             while self._items:

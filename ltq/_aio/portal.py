@@ -7,7 +7,9 @@ import socket
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
+from contextvars import Context
 from typing import Any, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 from ltq.errors import BrokerError, ConfigurationError
 
@@ -31,7 +33,8 @@ class BlockingPortal:
     """An event loop in a daemon thread, for calls from any other thread."""
 
     def __init__(self) -> None:
-        self._used: dict[int, Closable] = {}
+        # Only brokers that are used elsewhere are closed here: dropped ones close themselves.
+        self._used: WeakValueDictionary[int, Closable] = WeakValueDictionary()
         self._lock = threading.RLock()  # a garbage collection within it may end a watch
         self._process = os.getpid()
         self._closed = False
@@ -40,7 +43,7 @@ class BlockingPortal:
             target=self._run, args=[opened], name="ltq-sync", daemon=True
         )
         try:
-            self._thread.start()
+            Context().run(self._thread.start)  # some Pythons let it inherit the caller's
             opened.result()
         except (OSError, RuntimeError) as error:  # too many files or threads, or an exit
             raise BrokerError(f"synchronous calls need a thread of their own: {error}") from error
@@ -111,7 +114,7 @@ class BlockingPortal:
         self._end = asyncio.Event()
         opened.set_result(None)
         await self._end.wait()
-        closing = (used.aclose() for used in self._used.values())
+        closing = [used.aclose() for used in self._used.values()]
         await asyncio.gather(*closing, return_exceptions=True)
 
 

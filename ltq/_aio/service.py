@@ -3,19 +3,49 @@
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from contextvars import Context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-def spawn(work: Coroutine[Any, Any, T], *, name: str) -> "asyncio.Task[T]":
-    """Start an asyncio task with a name, in an empty context. The caller keeps and awaits it.
+def spawn(
+    work: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
+) -> "asyncio.Task[T]":
+    """Start an asyncio task, by default in an empty context. The caller keeps and awaits it.
 
     Background work outlives the call that happens to start it. So it must neither see that call's
     context variables (the running task, a trace, a request) nor keep them alive.
+
+    It begins in a later turn of the event loop, also where a task factory runs the first step at
+    once, as `asyncio.eager_task_factory` does: the caller may first note that it runs.
     """
-    return asyncio.create_task(work, name=name, context=Context())
+    loop = asyncio.get_running_loop()
+    if loop.get_task_factory() is not None:
+        work = _begin_later(work)
+    return loop.create_task(work, name=name, context=Context() if context is None else context)
+
+
+async def _begin_later(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        await asyncio.sleep(0)
+    except BaseException:
+        work.close()  # cancelled before its first step, it never runs
+        raise
+    return await work
+
+
+def _abandon(task: "asyncio.Task[Any]") -> None:
+    """Cancel a task. If its event loop is closed, let it be collected without a word."""
+    if not task.get_loop().is_closed():
+        task.cancel()
+        return
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  as `gather` does
+    work = task.get_coro()
+    if work is not None:
+        with suppress(Exception):  # a `finally` may need the event loop
+            work.close()
 
 
 async def cancel_all(futures: "Iterable[asyncio.Future[Any]]") -> None:
@@ -120,6 +150,12 @@ class Service:
         self.stop()
         await cancel_all(self._others())
 
+    def abandon(self) -> None:
+        """Stop and cancel all without waiting, in its event loop or after that was closed."""
+        self._is_stopping = True
+        for task in tuple(self._tasks):
+            _abandon(task)
+
     async def _run(self) -> None:
         """Work until done or cancelled. Not needed if all work is started with `_spawn`."""
 
@@ -130,9 +166,11 @@ class Service:
 
         With `is_awaited` its error is not logged: the caller handles it.
         """
-        task = spawn(work, name=f"{self.name}-{name}" if name else self.name)
+        context = Context()
+        task = spawn(work, name=f"{self.name}-{name}" if name else self.name, context=context)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard if is_awaited else self._task_ended)
+        ended = self._tasks.discard if is_awaited else self._task_ended
+        task.add_done_callback(ended, context=context)  # by default it would keep the caller's
         return task
 
     def _others(self) -> "set[asyncio.Task[Any]]":

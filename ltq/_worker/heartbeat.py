@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from contextvars import Context
 
 from ltq._aio.clock import Clock, Jitter, jittered
 from ltq._aio.exit import exit_now
@@ -90,7 +91,7 @@ class Heartbeat(Service):
         self._thread = threading.Thread(
             target=self._work, args=(ready,), name=self.name, daemon=True
         )
-        self._thread.start()
+        Context().run(self._thread.start)  # some Pythons let it inherit the caller's
         ready.wait()
 
     def stop(self) -> None:

@@ -9,6 +9,7 @@ from contextvars import copy_context
 from typing import Any
 
 from ltq._aio.clock import Clock
+from ltq._aio.service import spawn
 from ltq._worker.isolation import IsolationLimits
 from ltq._worker.leftover_threads import LeftoverThreads
 from ltq._worker.protocols import CancelReason, HeldLeases, OutcomeWriter, Runner
@@ -104,7 +105,7 @@ class TaskPool:
         self._running[delivery.lease] = run
         if delivery.isolation is not None:
             self._isolation.add(delivery.lease, delivery.isolation)
-        run.task = asyncio.create_task(self._run(run), context=self._context.copy())
+        run.task = spawn(self._run(run), context=self._context.copy())
 
     def stop(self) -> None:
         """Start nothing more. Running tasks go on."""

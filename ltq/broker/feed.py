@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from typing import Self
 
 from ltq.errors import ResultTimeoutError, TaskNotFoundError
@@ -83,7 +84,8 @@ class Feed:
         self._waiter = self._loop.create_future()
         timer = None
         if timeout is not None:
-            timer = self._loop.call_later(timeout, self._expire, self._waiter)
+            # In an empty context: a loop keeps a timer until its time, also a cancelled one.
+            timer = self._loop.call_later(timeout, self._expire, self._waiter, context=Context())
         try:
             await self._waiter
         finally:

@@ -10,6 +10,7 @@ longer and longer intervals.
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from copy import copy
 from typing import Protocol
 
 from ltq._aio.service import Service
@@ -81,7 +82,7 @@ class Follower(Service):
         """Follow one task: the feed gets its present state soon, and each later one."""
         feed = Feed(lambda closed: self._drop(target, closed))
         if self._refusal is not None:
-            feed.fail(self._refusal)
+            feed.fail(copy(self._refusal))  # each reader adds its frames to what it raises
             return feed
         is_first = target not in self._feeds
         self._feeds.setdefault(target, set()).add(feed)
@@ -120,7 +121,7 @@ class Follower(Service):
         """Let all feeds fail, also those opened from now on, until `accept` is called."""
         self._refusal = error
         for feed in self._all_feeds():
-            feed.fail(error)
+            feed.fail(copy(error))
 
     def accept(self) -> None:
         """End what `refuse` began: feeds that are opened from now on work."""

@@ -244,13 +244,21 @@ class TestClose:
 
 if sys.version_info >= (3, 12):  # eager tasks came with it
 
-    async def test_it_may_end_before_its_task_is_known_where_tasks_are_eager() -> None:
+    async def test_it_begins_in_a_later_turn_where_tasks_are_eager() -> None:
         asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
         service = Loop()
         service.end.set()
         for _ in range(2):
             service.start()
-            assert not service.is_running
+            assert service.is_running
             await service.wait()
-        # Python 3.12 names an eager task only after its first step.
-        assert [seen.rpartition(" for ")[2] for seen in service.seen] == ["none", "none"]
+            assert not service.is_running
+        # With its name: Python 3.12 names an eager task only after its first step.
+        assert service.seen == ["ltq-loop for none"] * 2
+
+    async def test_cancelled_before_it_begins_it_never_runs_where_tasks_are_eager() -> None:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        service = Loop()
+        service.start()
+        await service.aclose()
+        assert not service.seen

@@ -467,6 +467,7 @@ class TestBlackHole:
             link = broker._new_link()
             channels = Channels(
                 link,
+                on_refused=lambda *_: None,
                 on_subscribed=confirmed.append,
                 on_message=lambda *_: None,
                 on_connected=_nothing,

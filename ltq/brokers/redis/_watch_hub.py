@@ -88,6 +88,11 @@ class WatchHub:
         await self._follower.aclose()
         await self._channels.aclose()
 
+    def abandon(self) -> None:
+        """Stop without waiting, in the event loop or after that was closed."""
+        self._follower.abandon()
+        self._channels.abandon()
+
     # `Source`: what the follower asks for
 
     async def states(self, namespace: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:

@@ -67,7 +67,6 @@ class RedisBroker(Broker):
         self.notifications: Notifications = parse_notifications(own["notifications"])
         self._busy_poll = parse_busy_poll(own["busy_poll"])
         self._sessions: dict[asyncio.AbstractEventLoop, Session] = {}
-        self._parents: list[dict[asyncio.AbstractEventLoop, Session]] = []
         self._process = os.getpid()
 
     @property
@@ -90,7 +89,6 @@ class RedisBroker(Broker):
         session = self._sessions.get(loop)
         if session is None or self._process != os.getpid():
             if self._process != os.getpid():
-                self._parents.append(self._sessions)  # closing them would disturb the parent
                 self._process, self._sessions = os.getpid(), {}
             for ended in [known for known in list(self._sessions) if known.is_closed()]:
                 self._sessions.pop(ended, None)

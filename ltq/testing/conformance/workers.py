@@ -8,6 +8,7 @@ from ltq.testing.conformance._support.fixtures import (
     worker,
 )
 from ltq.testing.conformance._worker.broken_loop import TestBrokenLoop
+from ltq.testing.conformance._worker.callers import TestCallers
 from ltq.testing.conformance._worker.edges import (
     TestBurst,
     TestBurstOfThreads,
@@ -67,6 +68,7 @@ __all__ = [
     "TestBrokenLoop",
     "TestBurst",
     "TestBurstOfThreads",
+    "TestCallers",
     "TestCancelBeforeTheStart",
     "TestCancelInAWorker",
     "TestCancelledRun",

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextvars import Context
 
 from ltq._aio.service import Service, cancel_all
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
@@ -71,7 +72,7 @@ class WakeUps(Service):
         self._waiter = loop.create_future()
         timer = None
         if timeout is not None:
-            timer = loop.call_later(max(timeout, 0), self._stop_waiting)
+            timer = loop.call_later(max(timeout, 0), self._stop_waiting, context=Context())
         try:
             await self._waiter
         finally:

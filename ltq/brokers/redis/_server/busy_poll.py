@@ -7,6 +7,7 @@ late for that, fewer and fewer calls are polled for, so that it costs next to no
 """
 
 import asyncio
+from contextvars import Context
 from time import perf_counter
 
 from ltq.errors import ConfigurationError
@@ -56,7 +57,7 @@ class BusyPoll:
         self._until = began + self._budget
         if not self._is_turning:
             self._is_turning = True
-            self._loop.call_soon(self._turn)
+            Context().run(self._loop.call_soon, self._turn)  # the caller's might be kept for long
         return began
 
     def end(self, began: float) -> None:

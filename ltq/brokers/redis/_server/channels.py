@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
+from contextvars import Context
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
@@ -102,7 +103,8 @@ class Channels(Service):
         else:
             self._dropped[channel] = None
         if self._tidying is None and self._connection is not None:
-            self._tidying = asyncio.get_running_loop().call_later(_LINGER, self._tidy)
+            loop = asyncio.get_running_loop()
+            self._tidying = loop.call_later(_LINGER, self._tidy, context=Context())
 
     async def aclose(self) -> None:
         """Close the connection and forget all channels."""

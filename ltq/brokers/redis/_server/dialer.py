@@ -8,7 +8,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError, RedisError  # noqa: A004  redis-py's name
 
 from ltq._aio.backoff import ExponentialBackoff
-from ltq._aio.service import Service
+from ltq._aio.service import Service, spawn
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.8
 
@@ -45,9 +45,9 @@ class Dialer(Service):
         if self._error is not None:
             raise _copy(self._error)
         try:
-            await connection.connect()
+            await _connect(connection)
         except (RedisError, OSError) as error:
-            self._error = error
+            self._error = _copy(error)  # without a traceback, which would keep this caller's frames
             raise
 
     async def _run(self) -> None:
@@ -66,6 +66,14 @@ class Dialer(Service):
         finally:
             if not is_kept:
                 await connection.disconnect(nowait=True)
+
+
+async def _connect(connection: AbstractConnection) -> None:
+    """Open a connection in an empty context, as it outlives the call that needs it first.
+
+    The callbacks of a socket keep the context in which they were made, for as long as it is open.
+    """
+    await spawn(connection.connect(), name="ltq-redis-connect")
 
 
 def _copy(error: Exception) -> Exception:

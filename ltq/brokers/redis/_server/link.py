@@ -11,6 +11,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
+from weakref import WeakSet
 
 from hiredis import pack_command
 from redis.asyncio import Redis
@@ -32,6 +33,7 @@ from redis.exceptions import (
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.deadlines import Deadline, Deadlines
+from ltq.brokers.redis._server.abandon import abandon_connection
 from ltq.brokers.redis._server.busy_poll import BusyPoll
 from ltq.brokers.redis._server.call import Argument, Call, Command, Reply
 from ltq.brokers.redis._server.dialer import Dialer
@@ -118,6 +120,7 @@ class Link:
     def __init__(self, connect: Callable[[], Redis], name: str, busy_poll: float) -> None:
         self._client = connect()
         self._name = name
+        self._connections: WeakSet[AbstractConnection] = WeakSet()
         self._free: list[Wire] = []
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._deadlines = Deadlines()
@@ -137,6 +140,7 @@ class Link:
     def new_connection(self) -> AbstractConnection:
         """A connection for the caller alone, not yet connected."""
         connection: AbstractConnection = self._client.connection_pool.make_connection()
+        self._connections.add(connection)
         # Calls have their own deadlines. redis-py enforces its timeout by `wait_for`, which
         # sometimes swallows a cancellation on Python 3.11, and it would cut off blocking pops.
         connection.socket_timeout = None
@@ -186,6 +190,14 @@ class Link:
         await self._dialer.aclose()
         await self._drop_free()
         await self._client.aclose()
+
+    def abandon(self) -> None:
+        """Close all connections without waiting, in the event loop or after that was closed."""
+        self._closed = True
+        self._deadlines.close()
+        self._dialer.abandon()
+        for connection in list(self._connections):
+            abandon_connection(connection)
 
     async def _attempt(self, call: Call[R], deadline: Deadline) -> Reply:
         await self._slots.acquire()  # `async with` would cost two more coroutines

@@ -1,0 +1,33 @@
+"""Closing connections without an event loop to do so."""
+
+from contextlib import suppress
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection
+
+
+def abandon_connection(connection: AbstractConnection) -> None:
+    """Close a connection without waiting, in its event loop or after that was closed.
+
+    Nothing warns then that it was left open.
+    """
+    inner: Any = connection
+    writer = getattr(inner, "_writer", None)
+    if writer is None:
+        return
+    inner._reader = inner._writer = None  # noqa: SLF001  its `disconnect` needs a running task
+    transport: Any = getattr(writer, "transport", None)
+    try:
+        transport.close()
+    except Exception:  # the event loop is closed
+        _close_socket(transport)
+        with suppress(AttributeError):  # under TLS, there is a second transport below
+            _close_socket(transport._ssl_protocol._transport)  # noqa: SLF001  it has no other name
+
+
+def _close_socket(transport: Any) -> None:
+    with suppress(Exception):  # it notes that it is to close; for the rest it needs its loop
+        transport.close()
+    if transport._sock is not None:  # noqa: SLF001  as before
+        transport._sock.close()  # noqa: SLF001
+        transport._sock = None  # noqa: SLF001  otherwise it warns when it is collected
