@@ -175,10 +175,9 @@ class Executor:
                 return await self._invoke(route.task, message, lease)
             return await self._through(route.task, chain, message, lease, None)
         deadline = asyncio.get_running_loop().time() + timeout
-        # The task is cancelled at its deadline, and middleware sees that; middleware that itself
-        # hangs is cancelled a little later.
-        async with asyncio.timeout_at(deadline + _MIDDLEWARE_GRACE):
-            return await self._through(route.task, chain, message, lease, (deadline, timeout))
+        async with asyncio.timeout_at(deadline + _MIDDLEWARE_GRACE) as guard:
+            limit = _Limit(timeout, deadline, guard)
+            return await self._through(route.task, chain, message, lease, limit)
 
     async def _through(
         self,
@@ -186,7 +185,7 @@ class Executor:
         chain: Sequence[Middleware],
         message: Message[Any],
         lease: Lease,
-        limit: tuple[float, float] | None,
+        limit: "_Limit | None",
     ) -> Any:
         if not chain:
             return await self._limited(task, message, lease, limit)
@@ -200,18 +199,22 @@ class Executor:
         task: Task[..., Any],
         message: Message[Any],
         lease: Lease,
-        limit: tuple[float, float] | None,
+        limit: "_Limit | None",
     ) -> Any:
         if limit is None:
             return await self._invoke(task, message, lease)
-        scope = asyncio.timeout_at(limit[0])
+        scope = asyncio.timeout_at(limit.deadline)
+        limit.guard_middleware(None)
         try:
             async with scope:
                 return await self._invoke(task, message, lease, scope)
         except TimeoutError as error:
             if scope.expired():
-                raise TimeoutError(f"did not end within its timeout of {limit[1]:g} s") from error
+                text = f"did not end within its timeout of {limit.timeout:g} s"
+                raise TimeoutError(text) from error
             raise
+        finally:
+            limit.guard_middleware(_MIDDLEWARE_GRACE)
 
     async def _invoke(
         self,
@@ -247,6 +250,28 @@ class Executor:
         if has_raised_it:
             text = "the task raised CancelledError although it was not cancelled"
             raise RuntimeError(text) from error
+
+
+class _Limit(NamedTuple):
+    """The timeout of a run: the task is cancelled at its deadline, and its middleware sees that.
+
+    Middleware that itself hangs is cancelled by the guard, a little later.
+    """
+
+    timeout: float
+    deadline: float
+    """By the event loop's clock."""
+    guard: asyncio.Timeout
+
+    def guard_middleware(self, seconds: float | None) -> None:
+        """Let the guard act after so many seconds from now, or, with None, not at all.
+
+        Not while the task runs: after a blocked event loop both would be due at once, and no
+        middleware could retry the task.
+        """
+        if not self.guard.expired():
+            now = asyncio.get_running_loop().time()
+            self.guard.reschedule(None if seconds is None else max(now, self.deadline) + seconds)
 
 
 def _message(route: _Route, delivery: Delivery) -> tuple[Message[Any], RejectError | None]:

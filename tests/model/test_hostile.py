@@ -60,7 +60,7 @@ FIELDS = [
 class TestReplies:
     """What the scripts answer, where a hash holds anything."""
 
-    @given(st.lists(st.none() | bytes_, min_size=16, max_size=16), st.sampled_from(Status))
+    @given(st.lists(st.none() | bytes_, min_size=17, max_size=17), st.sampled_from(Status))
     def test_a_state_is_read_or_there_is_none(
         self, reply: list[bytes | None], status: Status
     ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from typing import cast
 
@@ -45,6 +46,12 @@ def add(number: int) -> int:
 @worker.task
 def stop() -> None:
     raise StopIteration
+
+
+@worker.task(max_tries=2)
+async def block() -> None:
+    time.sleep(0.05)  # noqa: ASYNC251  a blocked event loop is the point
+    await asyncio.Event().wait()
 
 
 @worker.task
@@ -133,6 +140,16 @@ class TestRun:
         assert outcome.status is Status.FAILED
         assert outcome.failure is not None
         assert outcome.failure.type == error
+
+    async def test_a_blocked_event_loop_leaves_a_timeout_to_the_middleware(
+        self, stand: Stand, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The time for middleware that hangs begins when the task has ended."""
+        monkeypatch.setattr("ltq._worker.executor._MIDDLEWARE_GRACE", 0.01)
+        delivery = msgspec.structs.replace(to("block", encode(worker.tasks["mail:block"], ())), timeout=0.01)
+        outcome = await stand.executor.run(delivery)
+        assert isinstance(outcome, Requeue)
+        assert outcome.failed
 
     async def test_what_cannot_be_decoded_is_rejected(self, stand: Stand) -> None:
         outcome = await stand.executor.run(to("double", b"{"))

@@ -205,7 +205,7 @@ class TestObserver:
         async def insist() -> None:
             raise ltq.RetryError(delay=-1)
 
-        @worker.task(max_tries=3)
+        @worker.task(max_tries=2, backoff=0.001)
         async def leave() -> None:
             raise SystemExit(3)
 
@@ -214,9 +214,9 @@ class TestObserver:
         garbled = Envelope(id=new_id(), queue=lie.queue, task_name=lie.name, body=b"{")
         await broker.publish([garbled])
         await run_until_final(worker, lie.handle(garbled.id))
-        assert endings.seen == ["failed", "failed", "failed", "rejected"]
+        assert endings.seen == ["failed", "failed", "retried", "failed", "rejected"]
         assert "ConfigurationError" in endings.errors[1]
-        assert "cannot be decoded" in endings.errors[3]
+        assert "cannot be decoded" in endings.errors[4]
 
     async def test_a_cancelled_run_is_one_whatever_it_returns(
         self, worker: Worker, endings: Endings

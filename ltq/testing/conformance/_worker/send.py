@@ -171,7 +171,7 @@ class TestHandle:
             await handle.result(timeout=PATIENCE)
 
     async def test_a_handle_that_has_seen_the_end_remembers_it(self, worker: Worker) -> None:
-        @worker.task(result_ttl=0.05)
+        @worker.task(result_ttl=0.3)
         async def order() -> int:
             return 7
 

@@ -100,7 +100,7 @@ class TestThreadTimeout(MakesWorkers):
         worker = make_worker(5)
         attempts: list[int] = []
 
-        @worker.task(timeout=0.05, max_tries=2, backoff=0.001)
+        @worker.task(timeout=0.25, max_tries=2, backoff=0.001)
         def hold() -> str:
             attempts.append(ltq.current().attempt)
             if attempts == [1]:
@@ -130,7 +130,7 @@ class TestThreadTimeout(MakesWorkers):
         worker = Worker("shop", broker=broker, concurrency=5, lease=0.6)
         renewals = Renewals(broker, monkeypatch)
 
-        @worker.task(timeout=0.05, max_tries=2, backoff=0.001)
+        @worker.task(timeout=0.25, max_tries=2, backoff=0.001)
         def hold() -> int:
             if ltq.current().attempt == 1:
                 gates.wait("hold")
@@ -151,7 +151,7 @@ class TestThreadTimeout(MakesWorkers):
     ) -> None:
         worker = make_worker(1)
 
-        @worker.task(timeout=0.05, max_tries=5, backoff=0.001)
+        @worker.task(timeout=0.25, max_tries=5, backoff=0.001)
         def hold() -> None:
             gates.wait("hold")
 
@@ -172,7 +172,7 @@ class TestThreadTimeout(MakesWorkers):
     ) -> None:
         worker = make_worker(1)
 
-        @worker.task(timeout=0.05, max_tries=2, backoff=lambda failed: 0.0)
+        @worker.task(timeout=0.3, max_tries=2, backoff=lambda failed: 0.0)
         def hold() -> int:
             if ltq.current().attempt == 1:
                 gates.wait("hold")
@@ -282,7 +282,7 @@ class TestThreadStop(MakesWorkers):
     ) -> None:
         worker = Worker("shop", broker=broker, shutdown_timeout=0.1)
 
-        @worker.task(timeout=0.05, max_tries=2, backoff=0.001)
+        @worker.task(timeout=0.25, max_tries=2, backoff=0.001)
         def retried() -> None:
             gates.wait("retried")
 
