@@ -146,7 +146,9 @@ class TestRun:
     ) -> None:
         """The time for middleware that hangs begins when the task has ended."""
         monkeypatch.setattr("ltq._worker.executor._MIDDLEWARE_GRACE", 0.01)
-        delivery = msgspec.structs.replace(to("block", encode(worker.tasks["mail:block"], ())), timeout=0.01)
+        delivery = msgspec.structs.replace(
+            to("block", encode(worker.tasks["mail:block"], ())), timeout=0.01
+        )
         outcome = await stand.executor.run(delivery)
         assert isinstance(outcome, Requeue)
         assert outcome.failed

@@ -16,7 +16,11 @@ def abandon_connection(connection: AbstractConnection) -> None:
     if writer is None:
         return
     inner._reader = inner._writer = None  # noqa: SLF001  its `disconnect` needs a running task
-    transport: Any = getattr(writer, "transport", None)
+    abandon_transport(getattr(writer, "transport", None))
+
+
+def abandon_transport(transport: Any) -> None:
+    """Close the transport of a connection in the same way."""
     try:
         transport.close()
     except Exception:  # the event loop is closed

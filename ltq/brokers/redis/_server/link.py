@@ -121,6 +121,7 @@ class Link:
         self._client = connect()
         self._name = name
         self._connections: WeakSet[AbstractConnection] = WeakSet()
+        self._wires: WeakSet[Wire] = WeakSet()
         self._free: list[Wire] = []
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._deadlines = Deadlines()
@@ -198,6 +199,8 @@ class Link:
         self._dialer.abandon()
         for connection in list(self._connections):
             abandon_connection(connection)
+        for wire in list(self._wires):
+            wire.abandon()
 
     async def _attempt(self, call: Call[R], deadline: Deadline) -> Reply:
         await self._slots.acquire()  # `async with` would cost two more coroutines
@@ -284,7 +287,7 @@ class Link:
         connection = self.new_connection()
         try:
             await self.connect(connection)
-            return wire_of(connection)
+            return self._wire(connection)
         except (RuntimeError, OSError) as error:  # uvloop: "the handler is closed"
             await connection.disconnect(nowait=True)
             raise ConnectionError(str(error)) from error
@@ -292,10 +295,15 @@ class Link:
             await connection.disconnect(nowait=True)
             raise
 
+    def _wire(self, connection: AbstractConnection) -> Wire:
+        wire = wire_of(connection)
+        self._wires.add(wire)
+        return wire
+
     def _keep(self, connection: AbstractConnection) -> bool:
         """Keep a connection for later calls. Returns False if the link has been closed."""
         if not self._closed:
-            self._free.append(wire_of(connection))
+            self._free.append(self._wire(connection))
         return not self._closed
 
     async def _drop_free(self) -> None:

@@ -21,6 +21,7 @@ from redis.exceptions import (
 )
 
 from ltq.brokers._rules.constants import SLOWEST
+from ltq.brokers.redis._server.abandon import abandon_connection, abandon_transport
 from ltq.brokers.redis._server.call import Reply
 
 if sys.platform == "linux":
@@ -59,6 +60,10 @@ class Wire(Protocol):
         """Close the connection at once."""
         ...
 
+    def abandon(self) -> None:
+        """Close the connection, in its event loop or after that was closed."""
+        ...
+
 
 def wire_of(connection: AbstractConnection) -> Wire:
     """Take over an open connection of redis-py."""
@@ -90,6 +95,9 @@ class StreamWire:
 
     async def aclose(self) -> None:
         await self._connection.disconnect(nowait=True)
+
+    def abandon(self) -> None:
+        abandon_connection(self._connection)
 
 
 class TransportWire(asyncio.Protocol):
@@ -142,6 +150,10 @@ class TransportWire(asyncio.Protocol):
 
     async def aclose(self) -> None:
         self._close()
+
+    def abandon(self) -> None:
+        self.is_open = False
+        abandon_transport(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._moved_at = self._time()
