@@ -26,7 +26,7 @@ from ltq.broker import DEFAULT_LEASE, Broker
 from ltq.codec import DEFAULT_MAX_PAYLOAD, Serializer
 from ltq.errors import ConfigurationError, LifespanError
 from ltq.events import DEFAULT_BUFFER, Event, EventReader, EventStream
-from ltq.logger import get_logger
+from ltq.logger import enable_loggers, get_logger
 from ltq.middleware import Middleware, default_stack
 from ltq.names import check_name
 from ltq.options import (
@@ -326,6 +326,7 @@ class Worker(Generic[L_co]):
                     f"{manager!r} is not an async context manager: is @asynccontextmanager missing?"
                 )
             resource = await manager.__aenter__()
+            enable_loggers()  # some set up logging here
         except Exception as error:
             raise self._lifespan_error("cannot start", error) from error
         stack.push_async_exit(partial(self._close, manager))

@@ -29,6 +29,7 @@ from ltq.testing.conformance._worker.lifespan import (
     TestResource,
 )
 from ltq.testing.conformance._worker.max_running import TestMaxRunningInAWorker
+from ltq.testing.conformance._worker.replayed import TestReplayedHandle
 from ltq.testing.conformance._worker.run import (
     TestBlockedLoop,
     TestCancelInAWorker,
@@ -86,6 +87,7 @@ __all__ = [
     "TestOutcomes",
     "TestProgressInAWorker",
     "TestRateInAWorker",
+    "TestReplayedHandle",
     "TestResource",
     "TestRun",
     "TestScheduler",
