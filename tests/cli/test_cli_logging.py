@@ -289,7 +289,8 @@ async def lifespan(worker):
 
 
 worker = ltq.Worker("shop", broker_url="{url}", lifespan=lifespan)
-app = ltq.App([worker])
+app = ltq.App()
+app.register_worker(worker)
 
 
 @worker.task
@@ -309,7 +310,7 @@ async def fail() -> None:
         (DICT_CONFIG, "at_end", ["shop:worker"]),
         (FILE_CONFIG, "at_end", ["--app", "shop:app"]),
         (DICT_CONFIG, "at_end", ["shop:worker", "--processes", "2"]),
-        ("    import config", "at_start", ["shop:worker"]),
+        ("import config", "at_start", ["shop:worker"]),
     ],
     ids=["dictConfig", "at the end", "fileConfig and an App", "processes", "lifespan"],
 )
