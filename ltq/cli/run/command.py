@@ -132,6 +132,7 @@ def run(  # noqa: PLR0913  its options
     as_json = log_format == "json"
     setup_logging(log_level, as_json=as_json)
     export_broker_url(broker_url)
+    _check_platform(processes, reloads)
     if reloads:
         _reload(_parse_target(target, app), processes)
     runnable = load_runnable(_parse_target(target, app), want_app=app is not None)
@@ -155,6 +156,15 @@ def run(  # noqa: PLR0913  its options
     if processes > 1:
         sys.exit(asyncio.run(Supervisor(_child_command(processes), processes).run()))
     run_here(runnable, servers, schedulers, burst=burst)
+
+
+def _check_platform(processes: int, reloads: bool) -> None:
+    if sys.platform == "win32" and (processes > 1 or reloads):
+        option = "--reload" if reloads else "--processes"
+        raise WrongUseError(
+            f"{option} needs signals that Windows does not have: run several `ltq run` instead, "
+            "or use WSL"
+        )
 
 
 def _child_command(processes: int) -> list[str]:
