@@ -80,8 +80,8 @@ class _Opened:
             call_in(self._loop, self._abandon)
 
     def _abandon(self) -> None:
+        self._link.abandon()  # first: what still runs could not close its connection
         self._hub.abandon()
-        self._link.abandon()
 
 
 def _start(steps: AsyncGenerator[None, None]) -> AsyncGenerator[None, None]:
