@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from ltq._aio.loops import running_loop
 from ltq._aio.service import spawn
 from ltq._aio.signals import stop_on_signals
 from ltq.errors import ConfigurationError
@@ -75,7 +76,7 @@ class App:
         """
         if not self._workers:
             raise ConfigurationError("an App without workers has nothing to run")
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         self._stopped = asyncio.Event()
         self._wake = partial(loop.call_soon_threadsafe, self._stopped.set)
         # One pool for each: a shared one would give the thread of a finished run to another.

@@ -25,6 +25,9 @@ _ERRORS: dict[Status, type[TaskError]] = {
     Status.CANCELLED: TaskCancelledError,
 }
 
+_FOR_EVER = frozenset((Status.COMPLETED, Status.CANCELLED))
+"""What a task stays once it is so. Other ends are undone by a replay."""
+
 
 class Handle(Generic[R_co]):
     """A task that was sent, by this process or another. `str(handle)` is its id.
@@ -92,10 +95,12 @@ class Handle(Generic[R_co]):
     async def wait(self, timeout: float | None = None) -> TaskState[R_co]:
         """Wait for the end and return the final state, whatever it is.
 
-        A handle remembers the final state. Raises `ResultTimeoutError` after `timeout` seconds,
-        `TaskNotFoundError`, `BrokerError`.
+        A handle remembers a result that it has seen, and a cancellation. It does not remember that
+        the task failed or was rejected: the task may have been sent again since, from the dead
+        letters. Raises `ResultTimeoutError` after `timeout` seconds, `TaskNotFoundError`,
+        `BrokerError`.
         """
-        if self._last is None or not self._last.status.is_final:
+        if self._last is None or self._last.status not in _FOR_EVER:
             self._last = await self._wait(timeout)
         return self._last
 

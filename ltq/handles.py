@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Itera
 from contextlib import suppress
 from typing import Any, Generic, Literal, TypeVar, overload
 
+from ltq._aio.loops import running_loop
 from ltq._aio.service import cancel_all
 from ltq.errors import InvalidArgumentsError, ResultTimeoutError
 from ltq.handle import Handle
@@ -108,6 +109,7 @@ async def gather(
     and `InvalidArgumentsError` for an argument that is not a handle.
     """
     _check("gather(*handles)", handles)
+    running_loop()
     waits = [asyncio.ensure_future(handle.result(timeout)) for handle in handles]
     try:
         return tuple(await asyncio.gather(*waits, return_exceptions=return_exceptions))
@@ -140,6 +142,7 @@ class CompletedHandles(Generic[R]):
 
     async def __aiter__(self) -> AsyncIterator[Handle[R]]:
         """Yield each handle once its task is final."""
+        running_loop()
         waits = {asyncio.create_task(one.wait(self._timeout)): one for one in self._handles}
         ended: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
         for wait in waits:
@@ -156,7 +159,7 @@ class CompletedHandles(Generic[R]):
 
     def __iter__(self) -> Iterator[Awaitable[R]]:
         """Yield an awaitable for each handle: the first one awaited returns the first result."""
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         results = _NextResults(loop, (one.result(self._timeout) for one in self._handles))
         for _ in self._handles:
             yield results.next()

@@ -92,6 +92,18 @@ def setup_logging(
         _own_handler(root).as_json = as_json
 
 
+def enable_loggers() -> None:
+    """Let LTQ's loggers work again after `dictConfig` or `fileConfig`, if `setup_logging` was used.
+
+    These disable all loggers that exist and are not named, unless they are told not to.
+    """
+    logger = get_logger()
+    if any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
+        known = list(logging.root.manager.loggerDict)
+        for name in (name for name in known if name == "ltq" or name.startswith("ltq.")):
+            logging.getLogger(name).disabled = False
+
+
 def _own_handler(logger: logging.Logger) -> "_StderrHandler":
     for handler in logger.handlers:
         if isinstance(handler, _StderrHandler):

@@ -9,6 +9,7 @@ from contextlib import suppress
 from contextvars import Context
 from typing import Any
 
+from ltq._aio.loops import running_loop
 from ltq._aio.service import first_of
 from ltq._aio.signals import stop_on_signals
 from ltq._cron.expression import parse_zone
@@ -150,6 +151,7 @@ class Scheduler:
         While the broker is away, or refuses a schedule, it tries again and logs a warning from time
         to time; the other schedules go on. Raises `ConfigurationError` if it runs already.
         """
+        running_loop()
         await self._work(self._begin(), close=not self._shares_broker)
 
     def _add(self, schedule: Schedule) -> None:

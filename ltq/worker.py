@@ -15,19 +15,20 @@ from typing import Any, Generic, Literal, Protocol, Self, cast, overload
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
 from ltq._aio.forks import default_signals_in_forks
-from ltq._aio.service import cancel_all, first_of
+from ltq._aio.loops import running_loop
 from ltq._aio.signals import stop_on_signals
 from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
 from ltq._declared import DeclaredTask
 from ltq._scheduler.declare import Timing, schedule_tasks
+from ltq._worker.embedded import EmbeddedRun
 from ltq._worker.run import RunConfig, WorkerRun
 from ltq._worker.validation import check_tasks
 from ltq.broker import DEFAULT_LEASE, Broker
 from ltq.codec import DEFAULT_MAX_PAYLOAD, Serializer
 from ltq.errors import ConfigurationError, LifespanError
 from ltq.events import DEFAULT_BUFFER, Event, EventReader, EventStream
-from ltq.logger import get_logger
+from ltq.logger import enable_loggers, get_logger
 from ltq.middleware import Middleware, default_stack
 from ltq.names import check_name
 from ltq.options import (
@@ -122,7 +123,7 @@ class Worker(Generic[L_co]):
         self._runs: set[WorkerRun] = set()
         self._starting = 0
         self._stopped_early = False
-        self._embedded: asyncio.Task[None] | None = None
+        self._embedded: dict[asyncio.AbstractEventLoop, EmbeddedRun] = {}
 
     def __repr__(self) -> str:
         return f"<Worker {self.name}: {len(self._tasks)} tasks>"
@@ -228,6 +229,7 @@ class Worker(Generic[L_co]):
         `BrokerError` if the broker does not answer at the start, and `LifespanError` if the
         lifespan fails.
         """
+        running_loop()
         await self._work(burst=burst, signals=True)
 
     def stop(self, *, now: bool = False) -> None:
@@ -253,46 +255,50 @@ class Worker(Generic[L_co]):
 
     async def __aenter__(self) -> Self:
         """Run the worker beside the code of the block."""
-        if self._embedded is not None:
+        loop = running_loop()
+        for ended in [known for known in list(self._embedded) if known.is_closed()]:
+            self._embedded.pop(ended, None)
+        if loop in self._embedded:
             raise ConfigurationError(f"worker {self.name!r} runs in an `async with` already")
-        begun = asyncio.Event()
-        # Its context is that of the block, so lifespan and tasks see context variables set there.
+        embedded = EmbeddedRun()
         # It does not handle signals: the program around it does.
-        work = asyncio.create_task(self._work(begun=begun.set), name=f"ltq-worker-{self.name}")
+        work = self._work(begun=embedded.begun)
         try:
-            await first_of(begun.wait(), asyncio.wait([work]), name="ltq-worker-begin")
-            if not begun.is_set():
-                await work  # it could not begin, so this raises the reason
+            await embedded.begin(work, f"ltq-worker-{self.name}")
         except BaseException:
-            await cancel_all([work])
             await self.aclose()
             raise
-        self._embedded = work
+        self._embedded[loop] = embedded
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         """Stop, let running tasks end, and close the connections."""
-        embedded, self._embedded = self._embedded, None
+        embedded = self._embedded.pop(asyncio.get_running_loop(), None)
         try:
             if embedded is not None:
-                self.stop()
-                await embedded
+                await embedded.end()
         finally:
             await self.aclose()
+
+    def _stop_here(self) -> None:
+        """Stop at once what runs in an `async with` of this event loop, and nothing else."""
+        embedded = self._embedded.get(asyncio.get_running_loop())
+        if embedded is not None:
+            embedded.stop(now=True)
 
     async def _work(
         self,
         *,
         burst: bool = False,
         signals: bool = False,
-        begun: Callable[[], None] = lambda: None,
+        begun: Callable[[WorkerRun], None] = lambda _: None,
     ) -> None:
         async with AsyncExitStack() as stack:
             stack.enter_context(default_signals_in_forks())
             run = await self._start(stack, burst=burst, signals=signals)
             if signals:
                 stack.enter_context(stop_on_signals(lambda again: run.stop(now=again)))
-            begun()
+            begun(run)
             await run.run()
 
     async def _start(self, stack: AsyncExitStack, *, burst: bool, signals: bool) -> WorkerRun:
@@ -328,6 +334,7 @@ class Worker(Generic[L_co]):
                     f"{manager!r} is not an async context manager: is @asynccontextmanager missing?"
                 )
             resource = await manager.__aenter__()
+            enable_loggers()  # some set up logging here
         except Exception as error:
             raise self._lifespan_error("cannot start", error) from error
         stack.push_async_exit(partial(self._close, manager))

@@ -11,6 +11,7 @@ from contextvars import Context
 from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
+from ltq._aio.loops import trio_runs
 from ltq.errors import BrokerError, ConfigurationError
 
 T = TypeVar("T")
@@ -165,7 +166,11 @@ def open_portal(instead: str) -> BlockingPortal:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        pass
+        if trio_runs():
+            raise ConfigurationError(
+                "a synchronous call would block trio, which runs here: "
+                "call it in a thread, by trio.to_thread.run_sync"
+            ) from None
     else:
         raise ConfigurationError(
             f"a synchronous call would block the event loop that runs here: use `{instead}`"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Self
 
+from ltq._aio.loops import running_loop
 from ltq.errors import ResultTimeoutError, TaskNotFoundError
 from ltq.state import TaskState
 
@@ -25,7 +26,7 @@ class Feed:
     """
 
     def __init__(self, on_close: Callable[["Feed"], None]) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._on_close = on_close
         self._states: deque[TaskState[bytes] | None] = deque(maxlen=_MOST_KEPT)
         self._error: Exception | None = None

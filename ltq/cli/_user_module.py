@@ -14,7 +14,7 @@ import click
 
 from ltq.cli._errors import CommandError, WrongUseError
 from ltq.errors import ConfigurationError
-from ltq.logger import printable
+from ltq.logger import enable_loggers, printable
 
 _MACHINERY = {
     __file__,
@@ -57,6 +57,8 @@ def import_user_module(path: str) -> ModuleType:
         raise WrongUseError(f"{error} ({_place(error)})") from error
     except (Exception, SystemExit) as error:
         raise _user_code_error(path, error) from error
+    finally:
+        enable_loggers()  # a module that sets up its own may have disabled LTQ's
 
 
 def _user_code_error(path: str, error: BaseException) -> UserCodeError:

@@ -9,6 +9,7 @@ from contextvars import Context
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
+from ltq._aio.loops import running_loop
 from ltq.errors import ConfigurationError
 from ltq.testing._loops import WORLD, Timeline, awaited_by
 
@@ -96,6 +97,7 @@ class Mover:
     @asynccontextmanager
     async def _work(self) -> AsyncIterator[Timeline]:
         """Let the participants work during the block."""
+        running_loop()
         if WORLD.get() is not None:
             raise ConfigurationError("a clock is moved by the test, not by a task that follows it")
         if self._is_moving:

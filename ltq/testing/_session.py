@@ -42,7 +42,7 @@ class Session:
                 _release()
                 raise
             finally:
-                worker.stop(now=True)
+                worker._stop_here()  # noqa: SLF001  other event loops may run it as well
 
     async def schedule(self, broker: Broker, schedules: Sequence[Schedule], clock: Clock) -> None:
         """Fire schedules until the end."""
@@ -72,7 +72,13 @@ class Session:
             await asyncio.wait(self.tasks, timeout=_LEAVE_TIMEOUT)
 
     def leave(self) -> None:
-        """Tell workers and schedules to end; the next session of this event loop waits for them."""
+        """Let workers and schedules end, and wait for it where their event loop does not run.
+
+        Otherwise the next session of this event loop waits for them.
+        """
+        if not (self.loop.is_closed() or self.loop.is_running() or _is_in_a_loop()):
+            self.loop.run_until_complete(self.aclose())  # between two tests that share it
+            return
         self.end()
         left = {task for task in self.tasks if not task.done()}
         _leaving.setdefault(self.loop, set()).update(left)
@@ -80,6 +86,15 @@ class Session:
     def _end(self) -> None:
         self._over.set()
         self.gate.end()
+
+
+def _is_in_a_loop() -> bool:
+    """Whether an event loop runs in this thread, so that no other one can."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _release() -> None:

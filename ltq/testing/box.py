@@ -34,8 +34,9 @@ _active: list["Box"] = []
 class Box:
     """Workers, Apps and Schedulers under test, from the beginning of its block to the end.
 
-    `ltq.testing.use` makes it. `async with` waits until all workers and schedulers have ended;
-    after a plain `with`, or in a fixture, they end in the next turns of the event loop.
+    `ltq.testing.use` makes it. `async with` waits until all workers and schedulers have ended, and
+    so does a fixture. After a plain `with` in a coroutine they end in the next turns of the event
+    loop; another event loop may use them at once.
     """
 
     def __init__(
@@ -113,9 +114,12 @@ class Box:
 
     def __exit__(self, *exc_info: object) -> None:
         session, self._session = self._session, None
-        if session is not None:
-            session.leave()
-        self._restore()
+        try:
+            self._mover.leave(self)  # workers and schedulers end in real time
+            if session is not None:
+                session.leave()
+        finally:
+            self._restore()
 
     async def __aenter__(self) -> Self:
         self.__enter__()
@@ -141,6 +145,8 @@ class Box:
         loop = asyncio.get_running_loop()
         await others_left()
         if self._session is None or self._session.loop is not loop:
+            if self._session is not None:
+                self._session.leave()
             self._history.forget_runs()
             self._broker.gate = Gate()
             self._session = Session(loop, self._broker.gate)

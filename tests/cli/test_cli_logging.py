@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from ltq import Worker
 from ltq.broker import Broker
-from ltq.logger import TaskFilter, get_logger, printable, running, setup_logging
+from ltq.logger import TaskFilter, enable_loggers, get_logger, printable, running, setup_logging
 from tests.cli import jobs
 from tests.cli.processes import run_ltq
 
@@ -246,3 +248,96 @@ async def test_a_tasks_own_logs_are_shown_with_the_task(
     await jobs.tell.send("x")
     done = await run_ltq(*command)
     assert any("INFO shop told: x [jobs:tell" in line for line in done.err.splitlines())
+
+
+DICT_CONFIG = """
+import logging.config
+logging.config.dictConfig({
+    "version": 1,
+    "handlers": {"console": {"class": "logging.StreamHandler", "level": "CRITICAL"}},
+    "root": {"handlers": ["console"]},
+})
+"""
+FILE_CONFIG = """
+import io, logging.config
+logging.config.fileConfig(io.StringIO('''
+[loggers]
+keys=root
+[handlers]
+keys=console
+[formatters]
+keys=
+[logger_root]
+handlers=console
+[handler_console]
+class=StreamHandler
+level=CRITICAL
+args=()
+'''))
+"""
+SHOP = """
+from contextlib import asynccontextmanager
+import ltq
+
+{at_import}
+
+
+@asynccontextmanager
+async def lifespan(worker):
+    {at_start}
+    yield
+
+
+worker = ltq.Worker("shop", broker_url="{url}", lifespan=lifespan)
+app = ltq.App()
+app.register_worker(worker)
+
+
+@worker.task
+async def fail() -> None:
+    worker.logger.warning("the worker's own")
+    raise ValueError("the task's error")
+
+{at_end}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("config", "place", "command"),
+    [
+        (DICT_CONFIG, "at_import", ["shop:worker"]),
+        (DICT_CONFIG, "at_end", ["shop:worker"]),
+        (FILE_CONFIG, "at_end", ["--app", "shop:app"]),
+        (DICT_CONFIG, "at_end", ["shop:worker", "--processes", "2"]),
+        ("import config", "at_start", ["shop:worker"]),
+    ],
+    ids=["dictConfig", "at the end", "fileConfig and an App", "processes", "lifespan"],
+)
+async def test_logging_that_the_tasks_set_up_does_not_silence_it(
+    tmp_path: Path, broker: Broker, redis_url: str, config: str, place: str, command: list[str]
+) -> None:
+    places = {"at_import": "", "at_start": "pass", "at_end": ""}
+    text = SHOP.format(url=redis_url, **(places | {place: config}))
+    (tmp_path / "shop.py").write_text(text, "utf-8")
+    (tmp_path / "config.py").write_text(DICT_CONFIG, "utf-8")
+    shop = Worker("shop", broker=broker)
+
+    @shop.task
+    async def fail() -> None: ...
+
+    await fail.send()
+    done = await run_ltq("run", *command, "--burst", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "the worker's own" in done.err
+    assert "the task's error" in done.err
+    assert "has stopped" in done.err
+
+
+def test_without_a_set_up_of_the_command_line_a_program_may_silence_it(
+    ltq_logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ltq_logger, "handlers", [])
+    monkeypatch.setattr(get_logger("emails"), "disabled", True)
+    enable_loggers()
+    assert get_logger("emails").disabled

@@ -238,8 +238,7 @@ async def work_beside(url: str, things: list[Spoil], where: str) -> None:
             spoil(client, name)
     async with worker:
         states = await asyncio.gather(*(handle.wait(timeout=5.0) for handle in handles))
-        assert worker._embedded is not None
-        assert not worker._embedded.done(), where
+        assert [run.is_stopping for run in worker.health()] == [False], where
     assert [state.status for state in states] == [Status.COMPLETED] * 5
     assert [state.result for state in states] == list(range(5))
     assert [state.dequeue_count for state in states] == [1] * 5

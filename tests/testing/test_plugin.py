@@ -128,6 +128,110 @@ async def test_what_runs_at_the_end_of_one_does_not_hurt_the_next(ltq_box, _):
         )
         assert "3 passed" in said, said
 
+    def test_each_test_may_have_an_event_loop_of_another_scope(self, tmp_path: Path) -> None:
+        asyncio_mode(tmp_path)
+        said = run_tests(
+            JOBS
+            + """
+import threading
+
+@pytest.fixture
+def ltq_targets():
+    return [worker]
+
+async def use(box):
+    handle = await note.send()
+    assert len(await box.drain()) == 1
+    assert await handle.result(timeout=5) is None
+
+def nothing_is_left():
+    return not [one for one in threading.enumerate() if one.name == "ltq-heartbeat"]
+
+class TestShared:
+    pytestmark = pytest.mark.asyncio(loop_scope="class")
+
+    async def test_a(self, ltq_box):
+        await use(ltq_box)
+
+    async def test_b(self, ltq_box):
+        assert nothing_is_left()
+        await use(ltq_box)
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_session(ltq_box):
+    await use(ltq_box)
+
+def test_its_end_has_ended_all():
+    assert nothing_is_left()
+    assert not worker.health()
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_function(ltq_box):
+    await use(ltq_box)
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.ltq(running=True)
+async def test_module(ltq_box):
+    assert await (await note.send()).result(timeout=5) is None
+
+def test_none(ltq_box):
+    for _ in range(2):
+        asyncio.run(use(ltq_box))
+
+def test_synchronous(ltq_box):
+    note.send_sync()
+    assert [sent.task_name for sent in ltq_box.sent] == ["shop:note"]
+    ltq.close_sync()
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_plain_block_in_a_coroutine():
+    with ltq.testing.use(worker) as box:
+        await use(box)
+
+async def test_another_loop_takes_over(ltq_box):
+    await use(ltq_box)
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_the_first_one_again(ltq_box):
+    await use(ltq_box)
+""",
+            tmp_path,
+        )
+        assert "11 passed" in said, said
+
+    def test_the_plugin_of_anyio_may_run_them(self, tmp_path: Path) -> None:
+        said = run_tests(
+            JOBS
+            + """
+pytestmark = pytest.mark.anyio
+
+@pytest.fixture(params=["asyncio", "trio"], scope="module")
+def anyio_backend(request):
+    if request.param == "trio":
+        pytest.importorskip("trio")
+    return request.param
+
+@pytest.fixture
+def ltq_targets():
+    return [worker]
+
+@pytest.mark.parametrize("_", range(2))
+async def test_a(ltq_box, anyio_backend, _):
+    if anyio_backend == "trio":
+        with pytest.raises(ltq.ConfigurationError, match="trio"):
+            await note.send()
+        with pytest.raises(ltq.ConfigurationError, match="trio"):
+            await ltq_box.drain()
+    else:
+        await note.send()
+        assert len(await ltq_box.drain()) == 1
+""",
+            tmp_path,
+            "-p",
+            "no:asyncio",
+        )
+        assert "2 passed" in said or "4 passed" in said, said
+
     def test_workers_may_run_all_the_time(self, tmp_path: Path) -> None:
         asyncio_mode(tmp_path)
         said = run_tests(

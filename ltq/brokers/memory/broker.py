@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from ltq._aio.clock import Clock, system_clock
+from ltq._aio.loops import running_loop
 from ltq.broker import (
     DEFAULT_LEASE,
     DEFAULT_SCAN,
@@ -74,27 +75,27 @@ class MemoryBroker(Broker):
     # calls does not block them. A call that is cancelled meanwhile has done nothing.
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.publish(envelopes)
 
     async def first(self, queue: str, fingerprint: str) -> str | None:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.first(queue, fingerprint)
 
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.finish(outcomes)
 
     async def heartbeat(self, leases: Sequence[Lease], duration: float) -> list[Lease]:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.heartbeat(leases, duration)
 
     async def progress(self, lease: Lease, progress: Progress) -> bool:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.progress(lease, progress)
 
     async def sweep(self, queues: Iterable[str]) -> Swept:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.sweep(queues)
 
     async def repair(
@@ -104,30 +105,30 @@ class MemoryBroker(Broker):
         return 0
 
     async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.states(queue, ids)
 
     def feed(self, queue: str, task_id: str) -> Feed:
         return self._store.follow(queue, task_id)
 
     async def queues(self) -> list[str]:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.queues()
 
     async def stats(self, queues: Sequence[str]) -> list[QueueStats]:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.stats(queues)
 
     async def clear(self, queue: str) -> int:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.clear(queue)
 
     async def cancel(self, queue: str, task_id: str, result_ttl: float) -> bool:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.cancel(queue, task_id, result_ttl)
 
     async def find(self, task_id: str) -> TaskState[bytes] | None:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.find(task_id)
 
     async def body(self, queue: str, task_id: str) -> bytes | None:
@@ -135,7 +136,7 @@ class MemoryBroker(Broker):
         return self._store.body(queue, task_id)
 
     async def workers(self) -> list[WorkerInfo]:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.workers()
 
     async def examine(
@@ -153,33 +154,39 @@ class MemoryBroker(Broker):
     async def dead_letters(
         self, queue: str, *, limit: int = 100, offset: int = 0
     ) -> list[DeadLetter]:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.dead_letters(queue, limit, offset)
 
     async def dead_letter(self, queue: str | None, task_id: str) -> DeadLetter:
-        await asyncio.sleep(0)
+        await _turn()
         letter = self._store.dead_letter(queue, task_id)
         if letter is None:
             raise TaskNotFoundError(task_id)
         return letter
 
     async def replay(self, queue: str, ids: Sequence[str]) -> list[Published]:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.replay(queue, ids)
 
     async def purge(
         self, queue: str, ids: Sequence[str] | None = None, *, older_than: float = 0.0
     ) -> int:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.purge(queue, ids, older_than)
 
     async def time(self) -> float:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.clock()
 
     async def fire(self, slot: ScheduleSlot) -> SlotReceipt:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.fire(slot)
+
+
+async def _turn() -> None:
+    """Let other coroutines run."""
+    running_loop()
+    await asyncio.sleep(0)
 
 
 def _name_in(url: str) -> str:

@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+import sys
 import weakref
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 
 from ltq._aio.threads import call_in
 from ltq.brokers.redis._operations.registry import Registry
@@ -15,8 +18,8 @@ from ltq.brokers.redis._watch_hub import WatchHub
 class Session:
     """What a broker keeps for the running event loop.
 
-    A session that nobody holds any more closes itself, as does that of a broker which is dropped
-    without `aclose`. Nothing that runs in the background may hold the session.
+    Without `aclose` it is closed when nobody holds it any more, or when the event loop is closed by
+    `asyncio.run` or a `Runner`. Nothing that runs in the background may hold the session.
     """
 
     def __init__(self, link: Link, notifications: Notifications) -> None:
@@ -24,9 +27,9 @@ class Session:
         self.hub = WatchHub(link, notifications)
         self.registry = Registry(link)
         self._senders: dict[str, Sender] = {}
-        opened = _Opened(self.hub, link)
-        self._dropped = weakref.finalize(self, opened.drop)
-        self._dropped.atexit = False
+        self._opened = _Opened(self.hub, link)
+        self._end_of_loop = _start(self._opened.close_with_the_loop())
+        weakref.finalize(self, self._opened.drop).atexit = False
 
     def sender(self, namespace: str) -> Sender:
         """The sender of a namespace."""
@@ -37,9 +40,7 @@ class Session:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        self._dropped.detach()
-        await self.hub.aclose()
-        await self.link.aclose()
+        await self._opened.aclose()
 
 
 class _Opened:
@@ -50,9 +51,27 @@ class _Opened:
         self._link = link
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
+        self._is_closed = False
+
+    async def aclose(self) -> None:
+        """Close it."""
+        self._is_closed = True
+        await self._hub.aclose()
+        await self._link.aclose()
+
+    async def close_with_the_loop(self) -> AsyncGenerator[None, None]:
+        """Close it when the event loop shuts its asynchronous generators down, before its end."""
+        try:
+            yield
+        finally:
+            if not self._is_closed and self._process == os.getpid():
+                await self.aclose()
 
     def drop(self) -> None:
         """Close it, without a word. A garbage collection may call this, in any thread."""
+        is_closed, self._is_closed = self._is_closed, True
+        if is_closed:
+            return
         if self._process != os.getpid():
             _inherited.append(self)  # closing it would disturb the parent
         elif self._loop.is_closed():
@@ -61,8 +80,20 @@ class _Opened:
             call_in(self._loop, self._abandon)
 
     def _abandon(self) -> None:
+        self._link.abandon()  # first: what still runs could not close its connection
         self._hub.abandon()
-        self._link.abandon()
+
+
+def _start(steps: AsyncGenerator[None, None]) -> AsyncGenerator[None, None]:
+    """Let the running event loop know a generator, but not what becomes of it without the loop."""
+    known, finalizer = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(known, None)
+    try:
+        with suppress(StopIteration):  # this is how a step says that it has come to its `yield`
+            anext(steps).__await__().send(None)
+    finally:
+        sys.set_asyncgen_hooks(known, finalizer)
+    return steps
 
 
 _inherited: list[_Opened] = []

@@ -12,6 +12,7 @@ from functools import partial
 
 from redis.asyncio import Redis
 
+from ltq._aio.loops import running_loop
 from ltq.broker import (
     DEFAULT_LEASE,
     DEFAULT_SCAN,
@@ -85,7 +86,7 @@ class RedisBroker(Broker):
 
     def _here(self) -> Session:
         """The session of the running event loop, made at its first use in this loop and process."""
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         session = self._sessions.get(loop)
         if session is None or self._process != os.getpid():
             if self._process != os.getpid():

@@ -147,6 +147,7 @@ def run(  # noqa: PLR0913  its options
     as_json = log_format == "json"
     setup_logging(log_level, as_json=as_json)
     export_broker_url(broker_url)
+    _check_platform(processes, reloads)
     if reloads:
         _reload(_parse_target(target, app), processes)
     runnable = load_runnable(_parse_target(target, app), want_app=app is not None)
@@ -177,6 +178,15 @@ async def _supervise(processes: int, workers: Sequence[Worker], patience: float)
     if await stopped_while_waiting(workers, patience):
         return 0
     return await Supervisor(_child_command(processes), processes).run()
+
+
+def _check_platform(processes: int, reloads: bool) -> None:
+    if sys.platform == "win32" and (processes > 1 or reloads):
+        option = "--reload" if reloads else "--processes"
+        raise WrongUseError(
+            f"{option} needs signals that Windows does not have: run several `ltq run` instead, "
+            "or use WSL"
+        )
 
 
 def _child_command(processes: int) -> list[str]:

@@ -33,6 +33,7 @@ from ltq.testing.conformance._worker.lifespan import (
 from ltq.testing.conformance._worker.max_running import TestMaxRunningInAWorker
 from ltq.testing.conformance._worker.observers import TestObserver, TestObservers
 from ltq.testing.conformance._worker.progress import TestProgressInAWorker, TestProgressOfAThread
+from ltq.testing.conformance._worker.replayed import TestReplayedHandle
 from ltq.testing.conformance._worker.run import (
     TestBlockedLoop,
     TestCancelInAWorker,
@@ -94,6 +95,7 @@ __all__ = [
     "TestProgressInAWorker",
     "TestProgressOfAThread",
     "TestRateInAWorker",
+    "TestReplayedHandle",
     "TestResource",
     "TestRun",
     "TestScheduler",

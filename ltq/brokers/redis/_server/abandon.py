@@ -32,6 +32,6 @@ def abandon_transport(transport: Any) -> None:
 def _close_socket(transport: Any) -> None:
     with suppress(Exception):  # it notes that it is to close; for the rest it needs its loop
         transport.close()
-    if transport._sock is not None:  # noqa: SLF001  as before
-        transport._sock.close()  # noqa: SLF001
+    if getattr(transport, "_sock", None) is not None:
+        transport._sock.close()  # noqa: SLF001  as before
         transport._sock = None  # noqa: SLF001  otherwise it warns when it is collected
