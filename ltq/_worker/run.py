@@ -21,7 +21,7 @@ from ltq._worker.task_pool import TaskPool
 from ltq._worker.threads import ThreadCalls
 from ltq.broker import Broker
 from ltq.events import EventStream
-from ltq.message import Lease, Requeue, lane_of
+from ltq.message import Lease, Requeue
 from ltq.middleware import MaxRate, Middleware
 from ltq.options import Limit
 from ltq.state import WorkerHealth
@@ -59,7 +59,7 @@ class WorkerRun:
         self._loop = asyncio.get_running_loop()
         broker, tasks = config.broker, config.tasks
         self._consumer = broker.consumer(
-            _lanes(tasks.values()),
+            [lane for task in tasks.values() for lane in task.lanes],
             lease=config.lease,
             limits=_limits(tasks.values(), config.middlewares),
             revoked=self.task_revoked,
@@ -87,7 +87,7 @@ class WorkerRun:
             self._consumer, self._pool, broker, lease=config.lease, burst=config.burst
         )
         self._heartbeat = Heartbeat(broker, self._leases, config.lease, listener=self)
-        queues = {task.queue for task in tasks.values()}
+        queues = {queue for task in tasks.values() for queue in task.queues}
         self._repair = RepairLoop(broker, queues, lease=config.lease)
         self._task: asyncio.Task[Any] | None = None
         self._ended_before = 0
@@ -251,19 +251,10 @@ class WorkerRun:
             stack.push_async_callback(self._repair.aclose)
 
 
-def _lanes(tasks: Iterable[DeclaredTask[..., Any]]) -> list[str]:
-    """The lanes to claim from."""
-    lanes: dict[str, None] = {}
-    for task in tasks:
-        # Both, whether or not the task is limited: another version of the code may differ.
-        lanes[task.queue] = None
-        lanes[lane_of(task.queue, task.name, limited=True)] = None
-    return list(lanes)
-
-
 def _limited_lanes(tasks: Iterable[DeclaredTask[..., Any]]) -> dict[str, str]:
-    """The lane of each task with `max_running`, by the task's name."""
-    return {task.name: task.lane for task in tasks if task.config.max_running is not None}
+    """The lane of each task with `max_running`, by all names of the task."""
+    limited = [task for task in tasks if task.config.max_running is not None]
+    return {name: task.lane_of(name) for task in limited for name in task.names}
 
 
 def _limits(
@@ -275,5 +266,6 @@ def _limits(
     for task in tasks:
         rate = task.config.max_rate if with_rates else None
         if rate is not None or task.config.max_running is not None:
-            limits[task.lane] = Limit(rate, task.config.max_running)
+            limit = Limit(rate, task.config.max_running)
+            limits |= dict.fromkeys(task.own_lanes, limit)
     return limits

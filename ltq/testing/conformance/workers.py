@@ -7,6 +7,7 @@ from ltq.testing.conformance._support.fixtures import (
     open_broker,
     worker,
 )
+from ltq.testing.conformance._worker.aliases import TestAliases, TestAliasMistakes
 from ltq.testing.conformance._worker.edges import (
     TestBurst,
     TestBurstOfThreads,
@@ -60,6 +61,8 @@ from ltq.testing.conformance._worker.together import (
 from ltq.testing.conformance._worker.unique import TestUniqueSend
 
 __all__ = [
+    "TestAliasMistakes",
+    "TestAliases",
     "TestAsCompleted",
     "TestBlockedLoop",
     "TestBurst",
