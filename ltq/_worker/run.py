@@ -15,6 +15,7 @@ from ltq._worker.executor import Executor
 from ltq._worker.fetcher import Fetcher
 from ltq._worker.heartbeat import Heartbeat
 from ltq._worker.leases import LeaseTracker
+from ltq._worker.lookout import Lookout
 from ltq._worker.protocols import CancelReason
 from ltq._worker.repair import RepairLoop
 from ltq._worker.task_pool import TaskPool
@@ -89,6 +90,7 @@ class WorkerRun:
         self._heartbeat = Heartbeat(broker, self._leases, config.lease, listener=self)
         queues = {queue for task in tasks.values() for queue in task.queues}
         self._repair = RepairLoop(broker, queues, lease=config.lease)
+        self._lookout = Lookout(broker, queues)
         self._task: asyncio.Task[Any] | None = None
         self._ended_before = 0
         """How many task runs had ended when a burst last looked."""
@@ -105,6 +107,7 @@ class WorkerRun:
         self._task = asyncio.current_task()
         self._heartbeat.start()
         self._repair.start()
+        self._lookout.start()
         try:
             await self._fetch()
             await self._drain()
@@ -239,7 +242,8 @@ class WorkerRun:
         All are told to stop first, without waiting: a cancellation here, or a part that fails to
         close, must leave no thread behind.
         """
-        for part in (self._repair, self._fetcher, self._completer, self._leases, self._heartbeat):
+        background = (self._repair, self._lookout)
+        for part in (*background, self._fetcher, self._completer, self._leases, self._heartbeat):
             part.stop()
         self._threads.close()
         async with AsyncExitStack() as stack:  # the last one pushed closes first
@@ -249,6 +253,7 @@ class WorkerRun:
             stack.push_async_callback(self._completer.aclose)
             stack.push_async_callback(self._fetcher.aclose)
             stack.push_async_callback(self._repair.aclose)
+            stack.push_async_callback(self._lookout.aclose)
 
 
 def _limited_lanes(tasks: Iterable[DeclaredTask[..., Any]]) -> dict[str, str]:

@@ -28,6 +28,7 @@ from ltq.testing.conformance._worker.lifespan import (
     TestLifespanStart,
     TestResource,
 )
+from ltq.testing.conformance._worker.lookout import TestLookout
 from ltq.testing.conformance._worker.max_running import TestMaxRunningInAWorker
 from ltq.testing.conformance._worker.observers import TestObserver, TestObservers
 from ltq.testing.conformance._worker.progress import TestProgressInAWorker, TestProgressOfAThread
@@ -84,6 +85,7 @@ __all__ = [
     "TestIsolationInAWorker",
     "TestLifespanEnd",
     "TestLifespanStart",
+    "TestLookout",
     "TestMaxRunningInAWorker",
     "TestObserver",
     "TestObservers",
