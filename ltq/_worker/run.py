@@ -20,9 +20,11 @@ from ltq._worker.protocols import CancelReason
 from ltq._worker.repair import RepairLoop
 from ltq._worker.task_pool import TaskPool
 from ltq._worker.threads import ThreadCalls
+from ltq._worker.waiting import WaitingRuns
 from ltq.broker import Broker
 from ltq.events import EventStream
-from ltq.message import Lease, Requeue
+from ltq.handle import waits
+from ltq.message import Delivery, Lease, Requeue
 from ltq.middleware import MaxRate, Middleware
 from ltq.options import Limit
 from ltq.state import WorkerHealth
@@ -59,6 +61,7 @@ class WorkerRun:
         self._config = config
         self._loop = asyncio.get_running_loop()
         broker, tasks = config.broker, config.tasks
+        queues = {queue for task in tasks.values() for queue in task.queues}
         self._consumer = broker.consumer(
             [lane for task in tasks.values() for lane in task.lanes],
             lease=config.lease,
@@ -76,6 +79,8 @@ class WorkerRun:
             threads=self._threads,
             listener=self,
         )
+        self._waiting = WaitingRuns(config.name, broker, queues, self._all_slots)
+        token = waits.set(self._waiting)  # its tasks inherit it
         self._pool = TaskPool(
             config.concurrency,
             runner=executor,
@@ -84,11 +89,11 @@ class WorkerRun:
             threads=self._threads,
             events=config.events,
         )
+        waits.reset(token)
         self._fetcher = Fetcher(
             self._consumer, self._pool, broker, lease=config.lease, burst=config.burst
         )
         self._heartbeat = Heartbeat(broker, self._leases, config.lease, listener=self)
-        queues = {queue for task in tasks.values() for queue in task.queues}
         self._repair = RepairLoop(broker, queues, lease=config.lease)
         self._lookout = Lookout(broker, queues)
         self._task: asyncio.Task[Any] | None = None
@@ -195,6 +200,11 @@ class WorkerRun:
         await self._completer.drain()
         return True
 
+    def _all_slots(self) -> list[Delivery]:
+        """What runs, if it takes all slots."""
+        running = [] if self._pool.free else self._pool.running()
+        return running if len(running) >= self._config.concurrency else []
+
     def _stop(self, now: bool) -> None:
         self._stop_claiming()
         if now:
@@ -242,7 +252,7 @@ class WorkerRun:
         All are told to stop first, without waiting: a cancellation here, or a part that fails to
         close, must leave no thread behind.
         """
-        background = (self._repair, self._lookout)
+        background = (self._repair, self._lookout, self._waiting)
         for part in (*background, self._fetcher, self._completer, self._leases, self._heartbeat):
             part.stop()
         self._threads.close()
@@ -254,6 +264,7 @@ class WorkerRun:
             stack.push_async_callback(self._fetcher.aclose)
             stack.push_async_callback(self._repair.aclose)
             stack.push_async_callback(self._lookout.aclose)
+            stack.push_async_callback(self._waiting.aclose)
 
 
 def _limited_lanes(tasks: Iterable[DeclaredTask[..., Any]]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from ltq.testing.conformance._support.fixtures import (
     open_broker,
     worker,
 )
-from ltq.testing.conformance._worker.aliases import TestAliases, TestAliasMistakes
+from ltq.testing.conformance._worker.aliases import TestAliases, TestAliasMistakes, TestLookout
 from ltq.testing.conformance._worker.edges import (
     TestBurst,
     TestBurstOfThreads,
@@ -28,7 +28,6 @@ from ltq.testing.conformance._worker.lifespan import (
     TestLifespanStart,
     TestResource,
 )
-from ltq.testing.conformance._worker.lookout import TestLookout
 from ltq.testing.conformance._worker.max_running import TestMaxRunningInAWorker
 from ltq.testing.conformance._worker.observers import TestObserver, TestObservers
 from ltq.testing.conformance._worker.progress import TestProgressInAWorker, TestProgressOfAThread
@@ -60,6 +59,7 @@ from ltq.testing.conformance._worker.together import (
     TestTogetherMistakes,
 )
 from ltq.testing.conformance._worker.unique import TestUniqueSend
+from ltq.testing.conformance._worker.waiting import TestNoRoomLeft
 
 __all__ = [
     "TestAliasMistakes",
@@ -87,6 +87,7 @@ __all__ = [
     "TestLifespanStart",
     "TestLookout",
     "TestMaxRunningInAWorker",
+    "TestNoRoomLeft",
     "TestObserver",
     "TestObservers",
     "TestOutcomes",
