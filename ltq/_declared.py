@@ -14,6 +14,7 @@ from ltq.errors import ConfigurationError
 from ltq.events import EventStream
 from ltq.message import Envelope, Message, Published, lane_of
 from ltq.middleware._order import send_order
+from ltq.names import namespace_of
 from ltq.options import SendConfig, parse_task_options
 from ltq.task import SendHook, Task
 
@@ -55,10 +56,14 @@ class DeclaredTask(Task[P, R], Generic[P, R]):
         self.is_async = inspect.iscoroutinefunction(fn)
         self.options = options
         self.config = config
+        worker = namespace_of(name)
+        self.names: tuple[str, ...] = (name, *(f"{worker}:{old}" for old in config.aliases))
+        """Its full name, and those under which older messages were sent."""
         self.queue = config.queue or name
         self.lane: str = lane_of(self.queue, name, limited=config.is_limited)
         """The part of its queue in which it waits, see `lane_of`."""
         self.result_ttl = source.result_ttl if config.result_ttl is None else config.result_ttl
+        self._former_names = self.names[1:]
         self._source = source
         self._codec = codec
         self._events = events
@@ -74,6 +79,27 @@ class DeclaredTask(Task[P, R], Generic[P, R]):
         if not isinstance(task, DeclaredTask):
             raise ConfigurationError(f"{task!r} was not made by @worker.task")
         return task
+
+    @property
+    def queues(self) -> list[str]:
+        """Its queue, and those in which messages of its former names may wait."""
+        return [self.queue, *self.names[1:]]
+
+    def lane_of(self, name: str) -> str:
+        """The lane in which its limited messages of this name wait."""
+        return lane_of(self.config.queue or name, name, limited=True)
+
+    @property
+    def own_lanes(self) -> list[str]:
+        """The lanes that only its messages wait in: those its limits are about."""
+        own = [lane_of(self.queue, name, limited=True) for name in self.names]
+        return [*own, *self.names[1:]]
+
+    @property
+    def lanes(self) -> list[str]:
+        """The lanes to claim from."""
+        # Both, whether or not the task is limited: another version of the code may differ.
+        return [self.queue, *self.own_lanes]
 
     @property
     def codec(self) -> CallCodec:

@@ -1,8 +1,10 @@
 """A task that was sent: its state and its result."""
 
 from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any, Generic, cast
+from typing import Any, Generic, Protocol, cast
 
 from typing_extensions import TypeVar
 
@@ -27,6 +29,39 @@ _ERRORS: dict[Status, type[TaskError]] = {
 
 _FOR_EVER = frozenset((Status.COMPLETED, Status.CANCELLED))
 """What a task stays once it is so. Other ends are undone by a replay."""
+
+
+class Awaited(Protocol):
+    """What is waited for: a task that was sent."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def task_name(self) -> str:
+        """Its task."""
+        ...
+
+    @property
+    def queue(self) -> str:
+        """Its queue."""
+        ...
+
+
+class Waits(Protocol):
+    """What is told of each wait for a task, by the code of a running task."""
+
+    def waiting_for(self, awaited: Awaited) -> AbstractContextManager[None]:
+        """Entered during the wait."""
+        ...
+
+
+waits: ContextVar[Waits | None] = ContextVar("ltq.waits", default=None)
+"""Set for the tasks that a worker runs."""
+
+_UNTOLD = nullcontext()
 
 
 class Handle(Generic[R_co]):
@@ -110,7 +145,8 @@ class Handle(Generic[R_co]):
             if not state.status.is_final:
                 raise ResultTimeoutError(self.id, timeout)
             return state
-        return self._typed(await self._source.broker.wait(self.queue, self.id, timeout=timeout))
+        with self._told():
+            return self._typed(await self._source.broker.wait(self.queue, self.id, timeout=timeout))
 
     async def watch(self, timeout: float | None = None) -> AsyncGenerator[TaskState[R_co], None]:
         """Follow the task live: yields its present state, then its changes, then its final state.
@@ -120,7 +156,12 @@ class Handle(Generic[R_co]):
         """
         watched = self._source.broker.watch(self.queue, self.id, timeout=timeout)
         try:
-            async for encoded in watched:
+            while True:
+                with self._told():  # not while the caller has a state
+                    try:
+                        encoded = await anext(watched)
+                    except StopAsyncIteration:
+                        return
                 self._last = self._typed(encoded)
                 yield self._last
         finally:
@@ -133,6 +174,11 @@ class Handle(Generic[R_co]):
         `TaskNotFoundError`, `BrokerError`.
         """
         return await self._source.broker.cancel(self.queue, self.id, self._result_ttl)
+
+    def _told(self) -> AbstractContextManager[None]:
+        """Tell the worker, if this is code of a running task, that the task waits for this one."""
+        listener = waits.get()
+        return _UNTOLD if listener is None else listener.waiting_for(self)
 
     def _typed(self, encoded: TaskState[bytes]) -> TaskState[R_co]:
         result = encoded.result

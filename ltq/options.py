@@ -50,6 +50,8 @@ class TaskOptions(TypedDict, total=False, closed=True):
 
     name: str
     """Name within the worker; default: the function's `__name__`."""
+    aliases: tuple[str, ...] | list[str]
+    """Former names: messages that were sent under them run as this task."""
     queue: str
     """Queue to wait in; default: the task's own, `{worker}:{name}`."""
     max_tries: int
@@ -131,6 +133,8 @@ class Limit(msgspec.Struct, frozen=True):
 class TaskConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The checked options of a task, `task.config`. All durations are seconds."""
 
+    aliases: tuple[str, ...] = ()
+    """Former names within the worker."""
     queue: str | None = None
     max_tries: int | None = None
     backoff: Backoff | None = None
@@ -285,7 +289,17 @@ def _id(_: str, value: object) -> str:
     return check_name("task id", value)
 
 
+def _aliases(option: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, tuple | list):
+        raise _fail(option, value, 'a tuple of names, such as ("old_name",)')
+    names = tuple(check_name("task", name) for name in value)
+    if len(set(names)) < len(names):
+        raise _fail(option, value, "each name once")
+    return names
+
+
 _TASK_CHECKS: dict[str, _Check] = {
+    "aliases": _aliases,
     "queue": _queue,
     "max_tries": positive_int,
     "backoff": _backoff,

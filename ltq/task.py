@@ -15,7 +15,7 @@ from ltq._sender.publish import CountingPublisher, publish
 from ltq.broker import BrokerSource
 from ltq.events import EventStream
 from ltq.handle import Handle
-from ltq.message import Message
+from ltq.message import Envelope, Message
 from ltq.names import new_id
 from ltq.options import SendOptions, TaskConfig, parse_send_options
 from ltq.sync import SyncHandle
@@ -65,6 +65,7 @@ class Task(Generic[P, R]):
     _events: EventStream
     _envelopes: "EnvelopeMaker[Task[..., Any]]"
     _send_options: SendOptions
+    _former_names: Sequence[str]
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
@@ -103,7 +104,13 @@ class Task(Generic[P, R]):
         envelope = self._envelopes.of_call(args, kwargs, self)
         full_timeout = self._envelopes.full_timeout
         broker = self._source.broker
-        ids = await publish(broker, [envelope], self._events, full_timeout=full_timeout)
+        ids = await publish(
+            broker,
+            [envelope],
+            self._events,
+            full_timeout=full_timeout,
+            is_same=self._was_sent_as if self._former_names else None,
+        )
         return self.handle(ids[0])
 
     async def send_many(self, messages: Sequence[Message[R]]) -> list[Handle[R]]:
@@ -166,4 +173,15 @@ class Task(Generic[P, R]):
         """Make the envelopes at once, and return the coroutine that sends them."""
         envelopes = self._envelopes.of_messages(messages, self)
         full_timeout = self._envelopes.longest_full_timeout(messages)
-        return publish(broker, envelopes, self._events, full_timeout=full_timeout)
+        return publish(
+            broker,
+            envelopes,
+            self._events,
+            full_timeout=full_timeout,
+            is_same=self._was_sent_as if self._former_names else None,
+        )
+
+    async def _was_sent_as(self, envelope: Envelope) -> bool:
+        """Whether the task with this id was sent under a former name of this task."""
+        (state,) = await self._source.broker.states(envelope.queue, [envelope.id])
+        return state is not None and state.task_name in self._former_names

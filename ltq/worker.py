@@ -23,7 +23,7 @@ from ltq._declared import DeclaredTask
 from ltq._scheduler.declare import Timing, schedule_tasks
 from ltq._worker.embedded import EmbeddedRun
 from ltq._worker.run import RunConfig, WorkerRun
-from ltq._worker.validation import check_tasks
+from ltq._worker.validation import check_names, check_tasks
 from ltq.broker import DEFAULT_LEASE, Broker
 from ltq.codec import DEFAULT_MAX_PAYLOAD, Serializer
 from ltq.errors import ConfigurationError, LifespanError
@@ -374,8 +374,6 @@ class Worker(Generic[L_co]):
     ) -> Task[..., Any]:
         own = check_name("task", options.get("name", getattr(fn, "__name__", None)))
         name = check_name("task", f"{self.name}:{own}")
-        if name in self._tasks:
-            raise ConfigurationError(f"task {name!r} is declared twice: give one of them a name")
         task: DeclaredTask[..., Any] = DeclaredTask(
             self,
             fn,
@@ -384,6 +382,7 @@ class Worker(Generic[L_co]):
             codec=CallCodec(fn, self._codec, task_name=name, localns=scope),
             events=self._events,
         )
+        check_names(task, self._tasks)
         self._tasks[name] = task
         return task
 

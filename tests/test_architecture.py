@@ -55,6 +55,8 @@ PARTS = {
     "_worker.heartbeat": set[str](),
     "_worker.completer": set[str](),
     "_worker.leases": set[str](),
+    "_worker.lookout": set[str](),
+    "_worker.waiting": {"handle", "state"},
     "_worker.repair": set[str](),
 }
 """The parts of a worker, and what each may know besides the seam. They do not know one another:

@@ -164,6 +164,7 @@ class TestTaskOptions:
 
     def test_all_come_out_in_plain_units(self) -> None:
         options: TaskOptions = {
+            "aliases": ["old", "older"],
             "queue": "github:all",
             "max_tries": 3,
             "backoff": timedelta(seconds=2),
@@ -177,6 +178,7 @@ class TestTaskOptions:
             "max_deliveries": 2,
         }
         assert parse_task_options(options) == TaskConfig(
+            aliases=("old", "older"),
             queue="github:all",
             max_tries=3,
             backoff=2.0,

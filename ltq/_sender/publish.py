@@ -1,7 +1,7 @@
 """Publishing envelopes: waiting for room, and what the broker's answers mean to the sender."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from ltq._aio.backoff import ExponentialBackoff
@@ -20,6 +20,9 @@ _RETRY_BATCH = 100
 _ENQUEUED = frozenset((Published.CREATED, Published.EXISTS))
 
 
+IsSame = Callable[[Envelope], Awaitable[bool]]
+
+
 class CountingPublisher(Publisher, Protocol):
     """What sending needs of a broker: to take tasks, and to count those that wait."""
 
@@ -34,19 +37,21 @@ async def publish(
     events: EventStream,
     *,
     full_timeout: float = 0.0,
+    is_same: IsSame | None = None,
 ) -> list[str]:
     """Publish envelopes; return the ids of their tasks, in order.
 
     The id of a duplicate is that of the task that was sent first. If a queue is full, it tries
     again for `full_timeout` seconds. Raises `QueueFullError` after that (the other envelopes are
-    sent), `ConfigurationError` for an id that belongs to another task, and `BrokerError`.
+    sent), `ConfigurationError` for an id that belongs to another task, and `BrokerError`. `is_same`
+    says whether the task that has the id of an envelope is the same one under another name.
     """
     ids = [envelope.id for envelope in envelopes]
     answers = await broker.publish(envelopes)
     _report(events, envelopes, answers)
     if _ENQUEUED.issuperset(answers):
         return ids
-    left = await _refused(broker, envelopes, range(len(ids)), answers, ids)
+    left = await _refused(broker, envelopes, range(len(ids)), answers, ids, is_same)
     deadline = asyncio.get_running_loop().time() + full_timeout
     pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
     while left:
@@ -58,7 +63,7 @@ async def publish(
         again = [envelopes[i] for i in positions]
         answers = await broker.publish(again)
         _report(events, again, answers)
-        refused = await _refused(broker, envelopes, positions, answers, ids)
+        refused = await _refused(broker, envelopes, positions, answers, ids, is_same)
         if refused != positions:
             pauses.reset()
         left = refused + others
@@ -79,6 +84,7 @@ async def _refused(
     positions: Sequence[int],
     answers: Sequence[Published],
     ids: list[str],
+    is_same: IsSame | None,
 ) -> list[int]:
     """The positions of the envelopes to try again.
 
@@ -90,6 +96,8 @@ async def _refused(
         if answer is Published.FULL:
             left.append(i)
         elif answer is Published.ID_CONFLICT:
+            if is_same is not None and await is_same(envelope):
+                continue
             raise ConfigurationError(
                 f"id {envelope.id!r} belongs to another task, not to {envelope.task_name}: "
                 "ids are unique within a worker"

@@ -71,7 +71,10 @@ class Executor:
         threads: ThreadCalls,
         listener: RunListener,
     ) -> None:
-        self._routes = {name: _Route(task, middlewares) for name, task in tasks.items()}
+        self._routes: dict[str, _Route] = {}
+        for task in tasks.values():
+            route = _Route(task, middlewares)
+            self._routes |= dict.fromkeys(DeclaredTask.of(task).names, route)
         self._settler = settler
         self._threads = threads
         self._listener = listener

@@ -16,15 +16,18 @@ from ltq._worker.executor import Executor
 from ltq._worker.fetcher import Fetcher
 from ltq._worker.heartbeat import Heartbeat
 from ltq._worker.leases import LeaseTracker
+from ltq._worker.lookout import Lookout
 from ltq._worker.loop_break import LoopBreak
 from ltq._worker.protocols import CancelReason
 from ltq._worker.repair import RepairLoop
 from ltq._worker.task_pool import TaskPool
 from ltq._worker.threads import ThreadCalls
+from ltq._worker.waiting import WaitingRuns
 from ltq.broker import Broker
 from ltq.errors import BrokerError
 from ltq.events import EventStream
-from ltq.message import Lease, Requeue, lane_of
+from ltq.handle import waits
+from ltq.message import Delivery, Lease, Requeue
 from ltq.middleware import MaxRate, Middleware
 from ltq.options import Limit
 from ltq.state import WorkerHealth
@@ -63,8 +66,9 @@ class WorkerRun:
         self._config = config
         self._loop = asyncio.get_running_loop()
         broker, tasks = config.broker, config.tasks
+        queues = {queue for task in tasks.values() for queue in task.queues}
         self._consumer = broker.consumer(
-            _lanes(tasks.values()),
+            [lane for task in tasks.values() for lane in task.lanes],
             lease=config.lease,
             limits=_limits(tasks.values(), config.middlewares),
             revoked=self.task_revoked,
@@ -80,6 +84,8 @@ class WorkerRun:
             threads=self._threads,
             listener=self,
         )
+        self._waiting = WaitingRuns(config.name, broker, queues, self._all_slots)
+        token = waits.set(self._waiting)  # its tasks inherit it
         self._pool = TaskPool(
             config.concurrency,
             runner=executor,
@@ -88,6 +94,7 @@ class WorkerRun:
             threads=self._threads,
             events=config.events,
         )
+        waits.reset(token)
         self._fetcher = Fetcher(
             self._consumer, self._pool, broker, lease=config.lease, burst=config.burst
         )
@@ -100,8 +107,8 @@ class WorkerRun:
         self._heartbeat = Heartbeat(
             broker, self._leases, config.lease, listener=self, blocked=self._blocked
         )
-        queues = {task.queue for task in tasks.values()}
         self._repair = RepairLoop(broker, queues, lease=config.lease)
+        self._lookout = Lookout(broker, queues)
         self._loop_break = LoopBreak()
         self._died: list[Lease] = []
         """Of the tasks that count a death because the event loop broke."""
@@ -119,7 +126,7 @@ class WorkerRun:
     async def run(self) -> None:
         """Work until stopped; in a burst, until no task is due or running."""
         self._task = asyncio.current_task()
-        for part in (self._loop_break, self._heartbeat, self._repair):
+        for part in (self._loop_break, self._heartbeat, self._repair, self._lookout):
             part.start()
         try:
             error = await self._work()
@@ -243,6 +250,11 @@ class WorkerRun:
         await self._completer.drain()
         return True
 
+    def _all_slots(self) -> list[Delivery]:
+        """What runs, if it takes all slots."""
+        running = [] if self._pool.free else self._pool.running()
+        return running if len(running) >= self._config.concurrency else []
+
     def _stop(self, now: bool) -> None:
         self._stop_claiming()
         if now:
@@ -291,14 +303,9 @@ class WorkerRun:
         All are told to stop first, without waiting: a cancellation here, or a part that fails to
         close, must leave no thread behind.
         """
-        for part in (
-            self._repair,
-            self._fetcher,
-            self._completer,
-            self._leases,
-            self._heartbeat,
-            self._loop_break,
-        ):
+        background = (self._repair, self._lookout, self._waiting)
+        held = (self._leases, self._heartbeat, self._loop_break)
+        for part in (*background, self._fetcher, self._completer, *held):
             part.stop()
         self._threads.close()
         async with AsyncExitStack() as stack:  # the last one pushed closes first
@@ -309,21 +316,14 @@ class WorkerRun:
             stack.push_async_callback(self._completer.aclose)
             stack.push_async_callback(self._fetcher.aclose)
             stack.push_async_callback(self._repair.aclose)
-
-
-def _lanes(tasks: Iterable[DeclaredTask[..., Any]]) -> list[str]:
-    """The lanes to claim from."""
-    lanes: dict[str, None] = {}
-    for task in tasks:
-        # Both, whether or not the task is limited: another version of the code may differ.
-        lanes[task.queue] = None
-        lanes[lane_of(task.queue, task.name, limited=True)] = None
-    return list(lanes)
+            stack.push_async_callback(self._lookout.aclose)
+            stack.push_async_callback(self._waiting.aclose)
 
 
 def _limited_lanes(tasks: Iterable[DeclaredTask[..., Any]]) -> dict[str, str]:
-    """The lane of each task with `max_running`, by the task's name."""
-    return {task.name: task.lane for task in tasks if task.config.max_running is not None}
+    """The lane of each task with `max_running`, by all names of the task."""
+    limited = [task for task in tasks if task.config.max_running is not None]
+    return {name: task.lane_of(name) for task in limited for name in task.names}
 
 
 def _limits(
@@ -335,5 +335,6 @@ def _limits(
     for task in tasks:
         rate = task.config.max_rate if with_rates else None
         if rate is not None or task.config.max_running is not None:
-            limits[task.lane] = Limit(rate, task.config.max_running)
+            limit = Limit(rate, task.config.max_running)
+            limits |= dict.fromkeys(task.own_lanes, limit)
     return limits

@@ -1,4 +1,4 @@
-"""Checks of a worker's tasks before it claims its first message."""
+"""Checks of a worker's tasks: when they are declared, and before it claims its first message."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +9,20 @@ from ltq.middleware import Middleware
 
 _MIDDLEWARE_OPTIONS = ("max_tries", "backoff", "retry_on", "max_age", "max_rate")
 """Options that do nothing without the middleware that implements them."""
+
+
+def check_names(task: DeclaredTask[..., Any], tasks: Mapping[str, DeclaredTask[..., Any]]) -> None:
+    """Raise `ConfigurationError` if a name or an alias of a new task is taken."""
+    if task.name in tasks:
+        raise ConfigurationError(f"task {task.name!r} is declared twice: give one of them a name")
+    if task.name in task.names[1:]:
+        raise ConfigurationError(f"task {task.name!r} has its own name among its aliases")
+    for other in tasks.values():
+        for name in set(task.names) & set(other.names):
+            raise ConfigurationError(
+                f"tasks {task.name!r} and {other.name!r} are both called {name!r}, as a name or an "
+                "alias: messages of that name can run as one of them only"
+            )
 
 
 def check_tasks(
@@ -31,8 +45,8 @@ def check_tasks(
 
 def _check_queue(task: DeclaredTask[..., Any], tasks: Mapping[str, DeclaredTask[..., Any]]) -> None:
     """Raise `ConfigurationError` if the limit of another task would hold this one up."""
-    owner = tasks.get(task.queue, task)
-    if owner is not task and owner.lane == task.lane and owner.config.is_limited:
+    owner = next((one for one in tasks.values() if task.queue in one.names), task)
+    if owner is not task and task.lane in owner.lanes and owner.config.is_limited:
         raise ConfigurationError(
             f"task {task.name!r} waits in queue {task.queue!r}, which is limited as task "
             f"{owner.name!r} is: give one of them another queue"

@@ -57,7 +57,8 @@ def _examine_queue(queue: QueueStats) -> Iterator[Finding]:
             "queues",
             Severity.WARNING,
             f"{name} stands still: {_waiting(queue, waited)}, none running",
-            f"start a worker of {worker}, or find out why it does not claim",
+            f"start a worker of {worker}, or find out why it does not claim; if the task has "
+            "another name now, its option `aliases` takes the old one",
         )
     elif waited > _BACKLOG:
         yield Finding(

@@ -224,7 +224,7 @@ def test_they_leave_nothing_in_a_loop_that_was_only_closed(
             loop = asyncio.new_event_loop()
             loop.run_until_complete(use(redis_url))
             loop.close()
-        del loop
+            del loop
         gc.collect()
         left.wait_for_nothing()
 

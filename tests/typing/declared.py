@@ -64,6 +64,7 @@ async def maybe(number: int) -> Repo | None: ...
     full_timeout=2,
     unique_for=timedelta(minutes=1),
     max_deliveries=2,
+    aliases=("old", "older"),
 )
 async def measure(*words: str, **weights: float) -> int:
     return len(words) + len(weights)

@@ -215,6 +215,8 @@ def task_options(error: type[object]) -> None:
     worker.task(priority=0)  # error
     worker.task(max_pending="100")  # error
     worker.task(max_deliveries=2.5)  # error
+    worker.task(aliases="old")  # error
+    worker.task(aliases=(5,))  # error
     worker.task(max_running="5")  # error
     worker.task(max_pending=1, on_full="drop")  # error
     worker.task(max_pending=1, full_timeout="2s")  # error

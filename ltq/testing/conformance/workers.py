@@ -7,6 +7,7 @@ from ltq.testing.conformance._support.fixtures import (
     open_broker,
     worker,
 )
+from ltq.testing.conformance._worker.aliases import TestAliases, TestAliasMistakes, TestLookout
 from ltq.testing.conformance._worker.broken_loop import TestBrokenLoop
 from ltq.testing.conformance._worker.callers import TestCallers
 from ltq.testing.conformance._worker.edges import (
@@ -62,8 +63,11 @@ from ltq.testing.conformance._worker.together import (
     TestTogetherMistakes,
 )
 from ltq.testing.conformance._worker.unique import TestUniqueSend
+from ltq.testing.conformance._worker.waiting import TestNoRoomLeft
 
 __all__ = [
+    "TestAliasMistakes",
+    "TestAliases",
     "TestAsCompleted",
     "TestBlockedLoop",
     "TestBrokenLoop",
@@ -88,7 +92,9 @@ __all__ = [
     "TestIsolationInAWorker",
     "TestLifespanEnd",
     "TestLifespanStart",
+    "TestLookout",
     "TestMaxRunningInAWorker",
+    "TestNoRoomLeft",
     "TestObserver",
     "TestObservers",
     "TestOutcomes",
