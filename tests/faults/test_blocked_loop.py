@@ -63,7 +63,7 @@ class TestStop:
         await worker.logged("the event loop is blocked by faults:block")
         for number in numbers:
             worker.signal(number)
-            await elapse(2 * SAME_SIGNAL)
+            await elapse(2 * SAME_SIGNAL, "signals at once are one")
         assert await worker.end(SHUTDOWN + A_FEW) == 0
         for state in [await handle.state() for handle in neighbours]:
             assert (state.status, state.requeue_count) == (Status.PENDING, 1)

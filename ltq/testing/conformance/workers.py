@@ -7,6 +7,7 @@ from ltq.testing.conformance._support.fixtures import (
     open_broker,
     worker,
 )
+from ltq.testing.conformance._worker.blocked_loop import TestBlockedLoop
 from ltq.testing.conformance._worker.broken_loop import TestBrokenLoop
 from ltq.testing.conformance._worker.edges import (
     TestBurst,
@@ -31,7 +32,6 @@ from ltq.testing.conformance._worker.lifespan import (
 )
 from ltq.testing.conformance._worker.max_running import TestMaxRunningInAWorker
 from ltq.testing.conformance._worker.run import (
-    TestBlockedLoop,
     TestCancelInAWorker,
     TestProgressInAWorker,
     TestRateInAWorker,
