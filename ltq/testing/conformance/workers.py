@@ -8,6 +8,7 @@ from ltq.testing.conformance._support.fixtures import (
     worker,
 )
 from ltq.testing.conformance._worker.aliases import TestAliases, TestAliasMistakes, TestLookout
+from ltq.testing.conformance._worker.blocked_loop import TestBlockedLoop
 from ltq.testing.conformance._worker.broken_loop import TestBrokenLoop
 from ltq.testing.conformance._worker.callers import TestCallers
 from ltq.testing.conformance._worker.edges import (
@@ -36,7 +37,6 @@ from ltq.testing.conformance._worker.observers import TestObserver, TestObserver
 from ltq.testing.conformance._worker.progress import TestProgressInAWorker, TestProgressOfAThread
 from ltq.testing.conformance._worker.replayed import TestReplayedHandle
 from ltq.testing.conformance._worker.run import (
-    TestBlockedLoop,
     TestCancelInAWorker,
     TestRateInAWorker,
     TestRun,
