@@ -329,10 +329,11 @@ async def brokers(broker: Broker, consumer: Consumer, lease: Lease, stats: Queue
     assert_type(await broker.first("mail", "fingerprint"), str | None)
     assert_type(await broker.cancel("mail", "id", 60), bool)
     assert_type(await broker.queues(), list[str])
-    assert_type(await broker.body("q", "id"), bytes | None)
+    assert_type(await broker.body("mail", "id"), bytes | None)
     assert_type(await broker.stats(["mail"]), list[QueueStats])
-    assert_type((stats.pending, stats.delayed), tuple[int, int])
-    assert_type((stats.working, stats.dead), tuple[int, int])
+    assert_type(
+        (stats.pending, stats.delayed, stats.working, stats.dead), tuple[int, int, int, int]
+    )
     assert_type((stats.queue, stats.rate), tuple[str, float])
     assert_type((stats.oldest, stats.overdue), tuple[float | None, int])
     assert_type(stats.by_priority, Mapping[str, int])
