@@ -60,7 +60,7 @@ FIELDS = [
 class TestReplies:
     """What the scripts answer, where a hash holds anything."""
 
-    @given(st.lists(st.none() | bytes_, min_size=16, max_size=16), st.sampled_from(Status))
+    @given(st.lists(st.none() | bytes_, min_size=17, max_size=17), st.sampled_from(Status))
     def test_a_state_is_read_or_there_is_none(
         self, reply: list[bytes | None], status: Status
     ) -> None:
@@ -68,6 +68,7 @@ class TestReplies:
         state = task_state("id", [status.value.encode(), *reply[1:]])
         assert state is not None
         assert state.status is status
+        assert state.due_time is None or math.isfinite(state.due_time)
 
     @given(bytes_, st.dictionaries(st.sampled_from(FIELDS) | st.text(), bytes_))
     def test_a_delivery_is_read(self, task_id: bytes, fields: dict[str, bytes]) -> None:
