@@ -1,10 +1,10 @@
 """Names of queues and workers that a command was given: an unknown one is told, with those near."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ltq.broker import Broker
 from ltq.cli._errors import CommandError
-from ltq.names import check_name
+from ltq.names import check_name, namespace_of
 from ltq.state import QueueStats
 
 _SUGGESTED = 3
@@ -25,19 +25,27 @@ async def read_queue(broker: Broker, queue: str) -> QueueStats:
     return stats
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> CommandError:
-    """The error for a name that is not among those of its kind."""
+def unknown_name(kind: str, name: str, known: Collection[str]) -> CommandError:
+    """The error for a name that is not among those of its kind, "queue" or "worker"."""
     near = " or ".join(suggestions(name, known))
-    return CommandError(f"there is no {kind} '{name}'{f': did you mean {near}?' if near else ''}")
+    if near:
+        hint = f"did you mean {near}?"
+    else:
+        hint = "`ltq stats` shows those there are" if known else "there are none yet"
+    return CommandError(f"there is no {kind} '{name}': {hint}")
 
 
 def suggestions(name: str, known: Iterable[str]) -> list[str]:
-    """Return the known names that come near to a wrong one: those it is a part of come first."""
+    """Return the known names that come near to a wrong one.
+
+    Those that it is a part of come first, those that only have the same worker come last.
+    """
     from difflib import get_close_matches  # only a wrong name needs it
 
     by_lower = {one.lower(): one for one in known}
     lower = name.lower()
     parts = [one for one in by_lower if lower in one.split(":")]
     near = get_close_matches(lower, by_lower, _SUGGESTED, _NEAR)
-    found = dict.fromkeys([*parts, *near])
+    siblings = [one for one in by_lower if namespace_of(one) == namespace_of(lower)]
+    found = dict.fromkeys([*parts, *(near or siblings)])
     return [by_lower[one] for one in found][:_SUGGESTED]

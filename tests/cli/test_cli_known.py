@@ -89,7 +89,12 @@ class TestQueues:
 
     async def test_without_any_queue_there_is_nothing_to_suggest(self, redis_url: str) -> None:
         done = await call_ltq("size", "nope", "--broker-url", redis_url)
-        assert done == Done(1, "", "ltq: there is no queue 'nope'\n")
+        assert done == Done(1, "", "ltq: there is no queue 'nope': there are none yet\n")
+
+    async def test_where_none_comes_near_it_is_told_how_to_see_them(self, ltq: Ltq) -> None:
+        done = await ltq("size", "nope")
+        told = "ltq: there is no queue 'nope': `ltq stats` shows those there are\n"
+        assert done == Done(1, "", told)
 
     async def test_a_wrong_name_is_wrong_use(self, ltq: Ltq) -> None:
         assert (await ltq("size", "a b")).code == 2
@@ -119,6 +124,11 @@ class TestWorkers:
         assert done == Done(1, "github: nothing to repair\n", told)
         assert (await ltq("repair", "gihub", "--json")).out == "{}\n"
 
+    async def test_the_name_of_its_module_is_none(self, ltq: Ltq) -> None:
+        done = await ltq("repair", "github:worker")
+        told = "ltq: there is no worker 'github:worker': did you mean github?\n"
+        assert done == Done(1, "", told)
+
 
 class TestSuggestions:
     @pytest.mark.parametrize(
@@ -130,6 +140,7 @@ class TestSuggestions:
             ("github", ["github:fetch", "github:fetch_all", "github:store"]),
             ("mial", ["Mail"]),
             ("nope", []),
+            ("other:worker", ["other:thing"]),
             ("jobs:worker", []),
         ],
     )

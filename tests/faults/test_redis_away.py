@@ -768,11 +768,25 @@ class TestOutage:
             two.set()
         check_moderate("refused", tried, logged)
 
-    async def test_a_worker_cannot_start_without(self, server: RedisServer, fleet: Fleet) -> None:
+    async def test_without_patience_a_worker_cannot_start_without(
+        self, server: RedisServer, fleet: Fleet
+    ) -> None:
         server.kill()
-        worker = await fleet.start(server.url)
+        worker = await fleet.start(server.url, "--wait-for-broker", "0")
         assert await worker.end(10) not in (0, None)
         assert "Traceback" not in worker.log()
+
+    @pytest.mark.usefixtures("broker")
+    async def test_a_worker_that_was_started_before_the_server_waits_for_it(
+        self, server: RedisServer, fleet: Fleet
+    ) -> None:
+        server.kill()
+        worker = await fleet.start(server.url)
+        await worker.logged("waiting up to 30 s for the broker")
+        server.start()
+        handle = await jobs.double.send(21)
+        assert await handle.result(timeout=10) == 42
+        assert worker.log().count("waiting up to") == 1
 
 
 OUTAGE = 6.0

@@ -68,6 +68,7 @@ class TestReplies:
         state = task_state("id", [status.value.encode(), *reply[1:]])
         assert state is not None
         assert state.status is status
+        assert state.due_time is None or math.isfinite(state.due_time)
 
     @given(bytes_, st.dictionaries(st.sampled_from(FIELDS) | st.text(), bytes_))
     def test_a_delivery_is_read(self, task_id: bytes, fields: dict[str, bytes]) -> None:

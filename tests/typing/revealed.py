@@ -336,7 +336,7 @@ async def brokers(broker: Broker, consumer: Consumer, lease: Lease) -> None:
     assert_type(await broker.first("mail", "fingerprint"), str | None)
     assert_type(await broker.cancel("mail", "id", 60), bool)
     assert_type(await broker.queues(), list[str])
-    assert_type(await broker.body("q", "id"), bytes | None)
+    assert_type(await broker.body("mail", "id"), bytes | None)
     assert_type(await broker.clear("mail"), int)
     assert_type(await broker.dead_letters("mail", limit=10), list[DeadLetter])
     assert_type(await broker.dead_letter("mail", "id"), DeadLetter)

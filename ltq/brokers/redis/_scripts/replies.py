@@ -83,7 +83,7 @@ def task_state(task_id: str, reply: Sequence[Any]) -> TaskState[bytes] | None:
         last_dequeue_time=_number(float, reply[4]),
         last_requeue_time=_number(float, reply[5]),
         release_time=_number(float, reply[6]),
-        due_time=_number(float, reply[16]) if status is Status.DELAYED else None,
+        due_time=_finite(reply[16]) if status is Status.DELAYED else None,
         dequeue_count=_number(int, reply[7]) or 0,
         requeue_count=_number(int, reply[8]) or 0,
         timeout=_number(float, reply[9]),
@@ -146,9 +146,13 @@ def _number(kind: Callable[[bytes], T], value: bytes | None) -> T | None:
         return None
 
 
+def _finite(value: bytes | None) -> float | None:
+    number = _number(float, value)
+    return number if number is not None and math.isfinite(number) else None
+
+
 def _rate(value: bytes) -> float:
-    rate = _number(float, value) or 0.0
-    return rate if math.isfinite(rate) else 0.0  # its counts were spoilt
+    return _finite(value) or 0.0  # its counts may be spoilt
 
 
 def _text(value: bytes) -> str:

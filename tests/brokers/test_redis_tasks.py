@@ -1,0 +1,48 @@
+"""Looking at tasks and queues whose keys somebody has spoilt."""
+
+import redis
+
+from devtools.servers import RedisServer
+from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._server import keys
+from tests.conformance.factories import QUEUE, publish
+
+
+async def test_a_task_that_is_no_hash_has_no_arguments(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as raw:
+        raw.set(keys.task("mail", "spoilt"), "text")
+    async with RedisBroker(redis_url) as broker:
+        assert await broker.body(QUEUE, "spoilt") is None
+
+
+async def test_a_delayed_task_whose_list_is_spoilt_has_no_due_time(redis_url: str) -> None:
+    async with RedisBroker(redis_url) as broker:
+        sent = await publish(broker, delay=60)
+        with redis.Redis.from_url(redis_url) as raw:
+            raw.delete(keys.delayed("mail", QUEUE))
+            assert (await broker.state(QUEUE, sent.id)).due_time is None
+            raw.set(keys.delayed("mail", QUEUE), "text")
+            assert (await broker.state(QUEUE, sent.id)).due_time is None
+            assert raw.get(keys.delayed("mail", QUEUE)) == b"text", "looking changes nothing"
+
+
+async def test_a_consumer_whose_queues_cannot_be_noted_claims_all_the_same(redis_url: str) -> None:
+    async with RedisBroker(redis_url) as broker, RedisBroker(redis_url) as other:
+        sent = await publish(broker)
+        with redis.Redis.from_url(redis_url) as raw:
+            raw.delete(keys.lanes("mail"))
+            raw.set(keys.lanes("mail"), "text")
+        async with other.consumer([QUEUE]) as consumer:
+            (delivery,) = (await consumer.claim(1)).deliveries
+        assert delivery.lease.id == sent.id
+
+
+async def test_nor_does_a_full_memory_keep_a_consumer_from_claiming(redis_executable: str) -> None:
+    with RedisServer(redis_executable, "--maxmemory-policy", "noeviction") as server:
+        async with RedisBroker(server.url) as broker, RedisBroker(server.url) as other:
+            sent = await publish(broker)
+            with redis.Redis.from_url(server.url) as raw:
+                raw.config_set("maxmemory", "1")
+            async with other.consumer([QUEUE, "mail:other"]) as consumer:
+                (delivery,) = (await consumer.claim(1)).deliveries
+            assert delivery.lease.id == sent.id
