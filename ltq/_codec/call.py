@@ -19,19 +19,17 @@ is refused when it is sent. An annotation that cannot be resolved yet, because i
 further down, is tried again at the first call, or by `resolve`.
 """
 
-import hashlib
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from operator import call
 from typing import Any
 
-from ltq._codec.canonical import canonical
 from ltq._codec.codec import Codec
 from ltq._codec.difference import difference
 from ltq._codec.exact import Check
 from ltq._codec.explain import Explainer, error_text, why_unreadable
+from ltq._codec.fingerprint import Fingerprinter
 from ltq._codec.fitting import Fitter, Told
 from ltq._codec.formats import Decode
 from ltq._codec.same import same
@@ -75,8 +73,7 @@ class CallCodec:
         self._exact_check = codec.exact_check
         self._fitter = Fitter(task_name)
         self._explain = Explainer(codec)
-        self._fn = fn
-        self._defaults: dict[str, str] | None = None
+        self._fingerprints = Fingerprinter(fn, codec, task_name)
         self._shapes: dict[tuple[int | str, ...], CallShape] = {}
         self._checks: dict[tuple[int | str, ...], tuple[Check, ...]] = {}
         unresolved = partial(read_schema, fn, codec.decoder, task_name, localns)
@@ -147,9 +144,7 @@ class CallCodec:
         Raises `_TooLargeError`.
         """
         for encode in self._forms:
-            with suppress(
-                Exception
-            ):  # whatever it is, the caller explains why the value is refused
+            with suppress(Exception):  # the caller explains it
                 data = encode(value)
                 if arrives(data):
                     break
@@ -176,28 +171,9 @@ class CallCodec:
         An argument may be given by position or by name, a default may be left out, and a set may
         be in any order.
         """
-        plain: bytes = body
         with suppress(Exception):  # arguments without a canonical form are compared by their bytes
-            args, kwargs = self.decode_call(body)
-            given = self._resolved().signature.bind(*args, **kwargs).arguments
-            texts = self._default_texts() | {name: canonical(one) for name, one in given.items()}
-            plain = repr(sorted(texts.items())).encode()
-        return hashlib.sha256(f"{self._task_name}\n".encode() + plain).hexdigest()[:32]
-
-    def _default_texts(self) -> dict[str, str]:
-        """The canonical text of each default, as it would be if it were given."""
-        if self._defaults is None:
-            decoders, texts = self._resolved().decoders, {}
-            for name, parameter in inspect.signature(self._fn).parameters.items():
-                if parameter.default is not parameter.empty:
-                    texts[name] = "default"
-                    with suppress(Exception):  # it cannot travel, so nobody can give it
-                        default = self._fitter.fit(
-                            name, self._hint_of(decoders[name]), parameter.default
-                        )
-                        texts[name] = canonical(decoders[name](self._load(self._encode(default))))
-            self._defaults = texts
-        return self._defaults
+            return self._fingerprints.of_call(self._resolved(), *self.decode_call(body))
+        return self._fingerprints.of_bytes(body)
 
     def decode_call(self, body: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments in `body`. Raises `DecodeError` if there is anything wrong with it."""

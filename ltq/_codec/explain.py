@@ -1,9 +1,10 @@
 """Why a value cannot travel. This is slow, so it is asked only after something has gone wrong."""
 
 from collections.abc import Iterator
-from typing import Any, Union, is_typeddict
+from typing import Any, Union
 
 import msgspec
+from typing_extensions import is_typeddict
 
 from ltq._codec.codec import Codec
 from ltq._codec.difference import difference, hint_path, shown
@@ -88,7 +89,9 @@ class Explainer:
             return f"cannot encode `{shown(value)}`: {error_text(fault)}"
         if found := difference(value, plain, plain=True, path=path):
             return found  # "would arrive as None" says more than "got `null`"
-        if _is_of(hint, value):
+        if reason.startswith("Expected") and ", got " not in reason:
+            return reason  # a limit, such as `int` >= 1
+        if _is_of(hint, value) and not reason.startswith("Expected"):
             return f"`{shown(value)}` cannot be read back: {reason}"
         text = f"Expected `{hint_path(hint)}`, got `{shown(value)}`"
         return text if reason.startswith("Expected") else f"{text}: {reason}"

@@ -9,7 +9,9 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
-from typing import Any, Union, is_typeddict
+from typing import Any, Union
+
+from typing_extensions import is_typeddict
 
 from ltq._codec.difference import type_path
 from ltq._codec.hints import (
@@ -117,11 +119,8 @@ def _plain_sequence(cls: Any, value: Any) -> Callable[[Any], Any] | None:
         return list if isinstance(value, list) else None
     is_text = isinstance(value, str | bytes | bytearray | memoryview)
     is_set = isinstance(value, collections.abc.Set | collections.abc.Mapping)
-    return (
-        list
-        if isinstance(value, cls | collections.abc.Collection) and not (is_text or is_set)
-        else None
-    )
+    is_whole = isinstance(value, collections.abc.Collection)  # an iterator would be used up
+    return list if is_whole and not (is_text or is_set) else None
 
 
 def _fit_elements(

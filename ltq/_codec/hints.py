@@ -13,11 +13,10 @@ from typing import (
     Union,
     get_args,
     get_origin,
-    is_typeddict,
 )
 
 import msgspec
-from typing_extensions import TypeAliasType, get_type_hints
+from typing_extensions import TypeAliasType, get_type_hints, is_typeddict
 
 SEQUENCES = (
     collections.abc.Sequence,

@@ -114,6 +114,9 @@ def test_a_value_of_a_subclass_arrives_as_its_base(
         (dict[str, Any], {"a": [HALF]}, "Float64` would arrive as `float` - at `value.a[0]`"),
         (list[Any], [(1,)], "`tuple` would arrive as `list` - at `value[0]`"),
         (Any, collections.OrderedDict(a=1), "OrderedDict` would arrive as `dict`"),
+        (Sequence[str], "ab", "Expected `collections.abc.Sequence[str]`, got `str`"),
+        (Iterable[int], {1}, "`set` would arrive as `list`"),
+        (Iterable[int], iter([1]), "cannot encode `list_iterator`"),
     ],
 )
 def test_a_value_that_no_annotation_has_a_base_for_is_refused(
