@@ -49,7 +49,8 @@ class Told:
 
 def forget_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the next signal be another one."""
-    monkeypatch.setattr(signals, "_last", time.monotonic() - SAME_SIGNAL)
+    for name in ("_last", "_noticed"):
+        monkeypatch.setattr(signals, name, time.monotonic() - SAME_SIGNAL)
 
 
 @pytest.mark.parametrize("number", BOTH)
@@ -88,6 +89,40 @@ async def test_a_second_one_is_heard_while_the_loop_is_blocked(
         assert told.calls == [True]
         await told.was(True, False)
     assert told_to_stop_at() is None
+
+
+async def test_signals_are_noticed_during_a_call_that_python_cannot_interrupt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = Told()
+
+    async def look() -> None:
+        try:
+            assert told_to_stop_at() is None
+            os.kill(os.getpid(), signal.SIGTERM)
+            await eventually(lambda: told_to_stop_at() is not None)
+            assert told.calls == []
+            forget_the_last(monkeypatch)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await eventually(lambda: told_to_stop_at() and told.calls == [True])
+        finally:
+            os.write(writes, b"done")
+
+    reads, writes = os.pipe()
+    with stop_on_signals(told):
+        looking = asyncio.create_task(asyncio.to_thread(asyncio.run, look()))
+        await asyncio.to_thread(lambda: None)  # the thread runs
+        blocking_read(reads)
+        await looking
+    assert told.calls[0] is True
+    for descriptor in (reads, writes):
+        os.close(descriptor)
+
+
+def blocking_read(descriptor: int) -> None:
+    """Call the C library, again after each signal, without a step of Python in between."""
+    signal.siginterrupt(signal.SIGTERM, False)
+    ctypes.CDLL(None).read(descriptor, ctypes.create_string_buffer(8), 8)
 
 
 async def test_a_signal_wakes_a_loop_that_waits() -> None:

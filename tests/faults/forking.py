@@ -117,7 +117,7 @@ def fork_and_go_on_in_thread(how: str) -> int | None:
 
 
 def _sleep() -> None:
-    time.sleep(60)
+    time.sleep(60)  # the task's own time
 
 
 def _tell() -> None:
