@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 
 import ltq
@@ -40,6 +41,11 @@ def handlers(_: int = 0) -> str:
 @worker.task
 async def whoami() -> int:
     return os.getpid()
+
+
+@worker.task
+def double(number: int) -> int:
+    return 2 * number
 
 
 @worker.task
@@ -114,6 +120,45 @@ async def fork_and_go_on(how: str) -> int | None:
 def fork_and_go_on_in_thread(how: str) -> int | None:
     child = os.fork()
     return _go_on(how) if child == 0 else _end_of(child)
+
+
+@worker.task
+async def send_from_a_fork() -> int:
+    """The fork does not wait for the result: its parent's loop waits for it."""
+    return _tells(lambda: len(double.send_sync(1).id))
+
+
+@worker.task
+def send_from_a_fork_of_a_thread() -> int:
+    return _tells(_send_sync) + _tells(_send)
+
+
+@worker.task
+def send_from_a_pool() -> int:
+    with multiprocessing.get_context("fork").Pool(2) as children:
+        return sum(children.map(_send, range(2))) + sum(children.map(_send_sync, range(2)))
+
+
+def _send_sync(_: int = 0) -> int:
+    return double.send_sync(1).result(10)
+
+
+def _send(_: int = 0) -> int:
+    async def send() -> int:
+        handle = await double.send(1)
+        try:
+            return await handle.result(10)
+        finally:
+            await worker.aclose()
+
+    return asyncio.run(send())
+
+
+def _tells(what: Callable[[], int]) -> int:
+    child = os.fork()
+    if child == 0:
+        os._exit(what())
+    return _end_of(child)
 
 
 def _sleep() -> None:

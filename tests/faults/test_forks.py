@@ -50,6 +50,9 @@ TASKS: list[tuple[ltq.Task[..., Any], tuple[str, ...], Any]] = [
     (forking.executor_in_loop, ("fork",), [DEFAULTS]),
     (forking.terminated_at_once, (), [DIED] * 10),
     (forking.preexec, (), DEFAULTS),
+    (forking.send_from_a_fork, (), 24),
+    (forking.send_from_a_fork_of_a_thread, (), 4),
+    (forking.send_from_a_pool, (), 8),
     *(
         (task, (how,), code)
         for task in (forking.fork, forking.fork_in_loop)
