@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ltq._aio.forks import ends_in_forks
+from ltq._aio import forks
 from ltq._declared import DeclaredTask
 from ltq._worker.outcomes import broken, completed, decode_ctx, failed, rejected, unknown
 from ltq._worker.protocols import CancelReason, RunListener
@@ -61,6 +61,7 @@ class Executor:
         self._settler = settler
         self._threads = threads
         self._listener = listener
+        self._generation = forks.generation
 
     def abandon(
         self, delivery: Delivery, reason: CancelReason | None, error: BaseException
@@ -151,8 +152,7 @@ class Executor:
     async def _invoke(self, task: Task[..., Any], message: Message[Any]) -> Any:
         if task.is_async:
             try:
-                with ends_in_forks():
-                    return await task.fn(*message.args, **message.kwargs)
+                return await task.fn(*message.args, **message.kwargs)
             except asyncio.CancelledError as error:
                 running = asyncio.current_task()
                 if running is not None and running.cancelling():
@@ -160,6 +160,9 @@ class Executor:
                 raise RuntimeError(
                     "the task raised CancelledError although it was not cancelled"
                 ) from error
+            finally:
+                if forks.generation != self._generation:
+                    forks.end_fork()
         return await self._threads.call(task.fn, message.args, message.kwargs)
 
 
