@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextvars import Context as Variables
 from contextvars import ContextVar
 from typing import Any
 
@@ -113,3 +114,9 @@ def enter(context: Context) -> None:
 def leave() -> None:
     """From now on, log records of this asyncio task belong to no LTQ task."""
     running.set(None)
+
+
+def lease_in(variables: Variables) -> Lease | None:
+    """The lease of the run that a context of variables belongs to, if there is one."""
+    context = variables.get(_current)
+    return None if context is None else context._lease  # noqa: SLF001  a friend of its class

@@ -158,7 +158,7 @@ class EventStream:
         for listener in self._listeners:
             try:
                 listener(event)
-            except (Exception, asyncio.CancelledError, SystemExit):
+            except BaseException:  # whatever it is, the event happened
                 logger.exception("event listener for %s failed", self._name)
 
     def _add(self, listener: EventListener) -> Callable[[], None]:

@@ -109,7 +109,7 @@ class Delivery(msgspec.Struct, frozen=True):
     tries: int
     dequeue_count: int
     deaths: int
-    """How many workers died while they held it."""
+    """How many workers died while they held it, since a run of it last ended by itself."""
     enqueue_time: float
     dequeue_time: float
     timeout: float | None
@@ -199,7 +199,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     dequeue_count: int = 0
     requeue_count: int = 0
     deaths: int = 0
-    """How many workers died while they held it."""
+    """How many workers died while they held it, since a run of it last ended by itself."""
     worker: str | None = None
     """The last worker that held it."""
 

@@ -23,7 +23,7 @@ Backoff = Seconds | Callable[[int], float]
 """The pause before the next try: the base of the exponential backoff, or a function that takes the
 number of failed tries so far (from 1) and returns seconds."""
 
-RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
+RetryOn = type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exception], bool]
 """Which errors are retried: a type, types, or a predicate."""
 
 DEFAULT_RESULT_TTL = 3600.0
@@ -76,7 +76,7 @@ class TaskOptions(TypedDict, total=False, closed=True):
     unique_for: timedelta | float
     """For this long, a `send` with the same arguments returns a handle of the first task."""
     max_deliveries: int
-    """How many workers may die while they run the task before it is rejected."""
+    """How many workers may die in a row while they run the task before it is rejected."""
 
 
 class SendOptions(TypedDict, total=False, closed=True):
@@ -259,7 +259,7 @@ def called_backoff(backoff: Callable[[int], object], failed: int) -> float:
 
 def _retry_on(option: str, value: object) -> RetryOn:
     types = value if isinstance(value, tuple) and value else (value,)
-    if all(isinstance(item, type) and issubclass(item, Exception) for item in types):
+    if all(isinstance(item, type) and issubclass(item, BaseException) for item in types):
         return cast(RetryOn, types)
     if callable(value) and not isinstance(value, type):
         return cast(RetryOn, value)

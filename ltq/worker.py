@@ -289,13 +289,13 @@ class Worker(Generic[L_co]):
     ) -> None:
         async with AsyncExitStack() as stack:
             stack.enter_context(default_signals_in_forks())
-            run = await self._start(stack, burst)
+            run = await self._start(stack, burst=burst, signals=signals)
             if signals:
                 stack.enter_context(stop_on_signals(lambda again: run.stop(now=again)))
             begun()
             await run.run()
 
-    async def _start(self, stack: AsyncExitStack, burst: bool) -> WorkerRun:
+    async def _start(self, stack: AsyncExitStack, *, burst: bool, signals: bool) -> WorkerRun:
         """Check the worker, enter its lifespan and make the run. A `stop` meanwhile counts."""
         self._starting += 1
         self._stopped_early = False
@@ -307,7 +307,7 @@ class Worker(Generic[L_co]):
             resource = await self._open(stack)
             token = self._resource.set(resource)  # the run's tasks inherit it
             stack.callback(self._resource.reset, token)
-            run = WorkerRun(self._config(burst))
+            run = WorkerRun(self._config(burst=burst, signals=signals))
         finally:
             self._starting -= 1
         self._runs.add(run)
@@ -380,7 +380,7 @@ class Worker(Generic[L_co]):
         self._tasks[name] = task
         return task
 
-    def _config(self, burst: bool) -> RunConfig:
+    def _config(self, *, burst: bool, signals: bool) -> RunConfig:
         return RunConfig(
             name=self.name,
             broker=self.broker,
@@ -391,4 +391,5 @@ class Worker(Generic[L_co]):
             shutdown_timeout=self.shutdown_timeout,
             events=self._events,
             burst=burst,
+            signals=signals,
         )

@@ -61,7 +61,7 @@ WRONG_TASK_OPTIONS: dict[str, tuple[list[Any], str]] = {
     "max_tries": WHOLE,
     "backoff": DURATION,
     "retry_on": (
-        [None, (), "OSError", 5, [OSError], (OSError, 5), BaseException, KeyboardInterrupt, int],
+        [None, (), "OSError", 5, [OSError], (OSError, 5), (BaseException, int), int],
         "an exception type, a tuple of them, or a predicate",
     ),
     "max_age": DURATION,

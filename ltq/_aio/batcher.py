@@ -41,6 +41,10 @@ class Batcher(Service, Generic[T, R]):
         """The items that wait for the next call."""
         self._called = 0
         """How many items are in the present call."""
+        self._batch: list[_Item[T, R]] = []
+        """The items of the present call, if it was not made by `call`."""
+        self._dropped: list[T] = []
+        """Items without an answer because the event loop was about to end."""
 
     @property
     def pending(self) -> int:
@@ -74,6 +78,17 @@ class Batcher(Service, Generic[T, R]):
             self.start()
         return future
 
+    def unanswered(self) -> list[T]:
+        """The submitted items that have no answer yet. From any thread."""
+        return [item for item, future in [*self._batch, *self._items] if not future.done()]
+
+    def take_cut(self) -> list[T]:
+        """The items that lost their call because all asyncio tasks were cancelled. Tells once."""
+        if not self.is_running:  # it was cancelled before it had begun
+            self._cut(self._take_waiting())
+        items, self._dropped = self._dropped, []
+        return items
+
     def stop(self) -> None:
         """Do nothing: it runs only while there are items to flush."""
 
@@ -87,11 +102,11 @@ class Batcher(Service, Generic[T, R]):
             while self._items:
                 batch = self._items[: self._limit]
                 del self._items[: self._limit]
-                self._called = len(batch)
+                self._called, self._batch = len(batch), batch
                 await self._flush_batch(batch)
         finally:
-            self._called = 0
-            _cancel(self._take_waiting())  # there are some only if the loop is closing
+            self._called, self._batch = 0, []
+            self._cut(self._take_waiting())  # there are some only if the loop is closing
 
     async def _flush_batch(self, batch: "list[_Item[T, R]]") -> None:
         """Call `flush` once, and give each item its answer, or the error of the call."""
@@ -104,10 +119,14 @@ class Batcher(Service, Generic[T, R]):
             if self._is_lasting(error):
                 _fail(self._take_waiting(), error)
         except BaseException:
-            _cancel(batch)
+            self._cut(batch)
             raise
         else:
             _answer(batch, answers)
+
+    def _cut(self, batch: "list[_Item[T, R]]") -> None:
+        self._dropped += [item for item, _ in batch]
+        _cancel(batch)
 
     def _take_waiting(self) -> "list[_Item[T, R]]":
         items, self._items = self._items, []

@@ -61,6 +61,15 @@ class Completer(Service):
             self._hurry.set()
         return await self._batcher.drain(timeout)
 
+    def unwritten(self) -> list[Outcome]:
+        """The outcomes that are not written yet, or may be. From any thread."""
+        return self._batcher.unanswered()
+
+    def resubmit(self) -> None:
+        """Write again what was cut off when all asyncio tasks were cancelled."""
+        for outcome in self._batcher.take_cut():
+            self.submit(outcome)
+
     @property
     def is_running(self) -> bool:
         """Whether outcomes are being written."""

@@ -7,22 +7,29 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from ltq._aio.clock import Clock, Jitter, jittered
+from ltq._aio.exit import exit_now
 from ltq._aio.service import Service, cancel_all
 from ltq._aio.threads import call_in
-from ltq._worker.protocols import HeldLeases, LeaseListener
+from ltq._worker.protocols import BlockListener, HeldLeases, LeaseListener
 from ltq.broker import Broker, Settler
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
-from ltq.message import Lease
+from ltq.message import Lease, Requeue
 
 logger = logging.getLogger("ltq.worker")
 
 _RETRY = 0.5
 """Seconds after which a failed renewal is repeated: leases run out meanwhile."""
+
+_LOOK = 0.1
+"""Seconds between two looks at whether a process with a blocked event loop has to end."""
+
+_LAST_CALLS = 1.0
+"""Most seconds to write outcomes before the process ends."""
 
 BLOCKED_AFTER = 1.0
 """Seconds without an answer after which an event loop counts as blocked."""
@@ -31,8 +38,8 @@ BLOCKED_AFTER = 1.0
 class Heartbeat(Service):
     """Renews the leases that the worker holds, every third of their duration (in seconds).
 
-    It also tells the listener when the worker's event loop is blocked: that is the loop in which
-    the heartbeat was made.
+    It also watches the worker's event loop, in which it was made. While that is blocked, `blocked`
+    says which leases are given up, and whether to end the process with `end_process`.
     """
 
     def __init__(
@@ -42,6 +49,8 @@ class Heartbeat(Service):
         duration: float,
         *,
         listener: LeaseListener,
+        blocked: BlockListener,
+        end_process: Callable[[int], object] = exit_now,
         clock: Clock = time.monotonic,
         jitter: Jitter = jittered,
     ) -> None:
@@ -50,6 +59,8 @@ class Heartbeat(Service):
         self._leases = leases
         self._duration = duration
         self._listener = listener
+        self._blocked = blocked
+        self._end_process = end_process
         self._clock = clock
         self._jitter = jitter
         self._throttled = ThrottledLogger(logger, clock=clock)
@@ -58,6 +69,9 @@ class Heartbeat(Service):
         self._told_to_stop: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
         self._has_ended = asyncio.Event()
+        self._is_blocked = False
+        self._given_up: set[Lease] = set()
+        """Leases that are not renewed although they are held."""
         self.renewed_at: float = clock()
         """When all held leases were last renewed, by the clock."""
 
@@ -120,12 +134,12 @@ class Heartbeat(Service):
         self._loop, self._told_to_stop = asyncio.get_running_loop(), asyncio.Event()
         ready.set()
         async with self._broker.clone() as broker:
-            self._spawn(self._listen(), "listen")
+            self._spawn(self._listen(broker), "listen")
             self._spawn(self._renew(broker), "renew")
             await self._told_to_stop.wait()
             await cancel_all(self._others())
 
-    async def _listen(self) -> None:
+    async def _listen(self, settler: Settler) -> None:
         """Ask the worker's event loop for an answer, once a second."""
         here = asyncio.get_running_loop()
         while not self._worker_loop.is_closed():
@@ -135,9 +149,24 @@ class Heartbeat(Service):
                 async with asyncio.timeout(BLOCKED_AFTER):
                     await answered.wait()
             except TimeoutError:
-                self._listener.loop_blocked()
-                await answered.wait()
+                self._is_blocked = True
+                self._blocked.loop_blocked()
+                await self._watch(answered, settler)
+                self._is_blocked = False
             await asyncio.sleep(BLOCKED_AFTER)
+
+    async def _watch(self, answered: asyncio.Event, settler: Settler) -> None:
+        """Wait until the worker's event loop answers, and end the process if it has to end."""
+        while not answered.is_set():
+            if self._blocked.must_end():
+                with suppress(Exception):
+                    async with asyncio.timeout(_LAST_CALLS):
+                        await self._blocked.hand_over(settler)
+                self._end_process(0)
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK):
+                    await answered.wait()
 
     async def _renew(self, settler: Settler) -> None:
         """Renew the held leases until cancelled. An attempt that fails is followed by another."""
@@ -145,7 +174,40 @@ class Heartbeat(Service):
         pause = third
         while True:
             await asyncio.sleep(pause)
-            pause = await self._renew_once(settler, self._leases.all(), third)
+            leases = self._leases.all()
+            if self._is_blocked or self._given_up:
+                leases = await self._give_up(settler, leases)
+            pause = await self._renew_once(settler, leases, third)
+
+    async def _give_up(self, settler: Settler, leases: Sequence[Lease]) -> list[Lease]:
+        """Give up what a blocked event loop cannot end; return the leases that are kept."""
+        self._given_up.intersection_update(leases)
+        if self._is_blocked:
+            given_up = self._blocked.given_up()
+            returned = [lease for lease in given_up.returned if lease not in self._given_up]
+            for lease in given_up.culprits:
+                if lease not in self._given_up:
+                    logger.error(
+                        "task %s blocks the event loop beyond its timeout: its lease is given up",
+                        lease.id,
+                    )
+                    self._given_up.add(lease)
+            await self._return(settler, returned)
+        return [lease for lease in leases if lease not in self._given_up]
+
+    async def _return(self, settler: Settler, leases: Sequence[Lease]) -> None:
+        """Let tasks run elsewhere. If that fails, their leases are renewed."""
+        if not leases:
+            return
+        try:
+            await settler.finish([Requeue(lease, front=True) for lease in leases])
+        except Exception as error:
+            self._throttled.warning("%d tasks could not be given back: %s", len(leases), error)
+            return
+        logger.warning("the event loop is blocked: %d tasks are given back", len(leases))
+        self._given_up.update(leases)
+        for lease in leases:
+            call_in(self._worker_loop, self._listener.lease_lost, lease)
 
     async def _renew_once(self, settler: Settler, leases: Sequence[Lease], third: float) -> float:
         """Renew leases; return the seconds until the next time."""

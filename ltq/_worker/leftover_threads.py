@@ -35,6 +35,10 @@ class LeftoverThreads:
         """How many retries wait for a thread to end."""
         return sum(retry is not None for retry in self._retries.values())
 
+    def retries(self) -> list[Requeue]:
+        """The retries that wait for a thread to end. From any thread."""
+        return [retry for retry in list(self._retries.values()) if retry is not None]
+
     def add(self, delivery: Delivery, thread: "Future[Any]", retry: Requeue | None) -> None:
         """Keep a thread until it ends, together with the retry of its run, if there is one."""
         self._retries[delivery.lease] = retry

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ltq._display.errors import text_of
 from ltq.errors import ExhaustedError, RejectError, RetryError
 from ltq.message import Delivery, Failure, Finish, Message, Outcome, Requeue
 from ltq.options import DEFAULT_RESULT_TTL, seconds
@@ -47,13 +48,13 @@ def completed(task: Task[..., Any], delivery: Delivery, result: bytes) -> Finish
 
 
 def failed(
-    task: Task[..., Any], delivery: Delivery, message: Message[Any], error: Exception
+    task: Task[..., Any], delivery: Delivery, message: Message[Any], error: BaseException
 ) -> Outcome:
     """The outcome of a run that raised an error: another run, a rejection, or a failure."""
     lease = delivery.lease
     if isinstance(error, RetryError):
         delay = seconds("RetryError.delay", error.delay, zero=True)
-        logger.info("%s %s runs again in %.3f s: %s", task.name, lease.id, delay, error)
+        logger.info("%s %s runs again in %.3f s: %s", task.name, lease.id, delay, text_of(error))
         return Requeue(
             lease,
             delay=delay,
@@ -62,24 +63,25 @@ def failed(
             failure=_failure(error.__cause__ or error),
         )
     if isinstance(error, RejectError):
-        logger.warning("%s %s is rejected: %s", task.name, lease.id, error)
-        return rejected(task, delivery, Failure("RejectError", _sendable(str(error))))
+        reason = _sendable(text_of(error))
+        logger.warning("%s %s is rejected: %s", task.name, lease.id, reason)
+        return rejected(task, delivery, Failure("RejectError", reason))
     cause = error.__cause__ if isinstance(error, ExhaustedError) and error.__cause__ else error
-    trace = _users(cause.__traceback__)
+    failure, trace = _failure(cause), _users(cause.__traceback__)
     logger.error(
-        "%s %s failed: %r", task.name, lease.id, cause, exc_info=(type(cause), cause, trace)
+        "%s %s failed: %s", task.name, lease.id, failure.text, exc_info=(type(cause), cause, trace)
     )
     return Finish(
         lease,
         Status.FAILED,
-        failure=_failure(cause),
+        failure=failure,
         result_ttl=result_ttl(task, delivery),
         dead=True,
     )
 
 
 def broken(task: Task[..., Any] | None, delivery: Delivery, error: BaseException) -> Outcome:
-    """The outcome of a run that raised no ordinary error, or failed outside of the task."""
+    """The outcome of a run that failed outside of the task and its middleware."""
     failure = _failure(error)
     ttl = DEFAULT_RESULT_TTL if task is None else result_ttl(task, delivery)
     return Finish(delivery.lease, Status.FAILED, failure=failure, result_ttl=ttl, dead=True)
@@ -109,17 +111,14 @@ def unknown(delivery: Delivery) -> Outcome:
 
 
 def _failure(error: BaseException) -> Failure:
-    """An error as text. If its `str` raises, its type is all that is kept."""
+    """An error as text. If its `str` raises, its type is all that is kept. Raises nothing."""
     kind_of = type(error)
     kind = kind_of.__name__
-    try:
-        text = _sendable(str(error))
-    except Exception:
-        text = "(its text cannot be shown)"
+    text = _sendable(text_of(error))
     try:
         lines = traceback.format_exception(kind_of, error, _users(error.__traceback__))
         trace = _sendable("".join(lines)[-_TRACEBACK_LIMIT:])
-    except Exception:
+    except BaseException:  # whatever the error's own code raises
         trace = None
     return Failure(kind, f"{kind}: {text}" if text else kind, trace)
 

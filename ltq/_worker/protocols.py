@@ -4,9 +4,11 @@ A delivery passes each part once: fetcher, task pool, executor, completer. `ltq.
 the parts. They do not import one another: each knows the others by a protocol of this file.
 """
 
+from collections.abc import Collection
 from enum import Enum, auto
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from ltq.broker import Settler
 from ltq.message import Delivery, Lease, Outcome
 
 
@@ -19,6 +21,8 @@ class CancelReason(Enum):
     """A user cancelled the task: it is final already."""
     LOST = auto()
     """The lease is lost: another worker may have the task."""
+    BROKEN = auto()
+    """The event loop broke, perhaps through this task: it counts a death."""
 
 
 class Pool(Protocol):
@@ -47,7 +51,7 @@ class Runner(Protocol):
     """Runs one delivery and decides its outcome. The task pool calls it."""
 
     async def run(self, delivery: Delivery) -> Outcome:
-        """Run a delivery to its end. Raises nothing but `asyncio.CancelledError`."""
+        """Run a delivery to its end. Whatever it raises ends the run."""
         ...
 
     def abandon(
@@ -98,8 +102,33 @@ class LeaseListener(Protocol):
         """The broker refused a lease. Called in the run's event loop."""
         ...
 
+
+class GivenUp(NamedTuple):
+    """Leases that a worker does not keep any longer while its event loop is blocked."""
+
+    culprits: Collection[Lease]
+    """Not to be renewed: they end, which counts a death."""
+    returned: Collection[Lease]
+    """To be requeued, so that their tasks run elsewhere."""
+
+
+class BlockListener(Protocol):
+    """What the heartbeat asks while the event loop of its run is blocked, in its own thread."""
+
     def loop_blocked(self) -> None:
-        """The run's event loop does not answer. Called in the heartbeat's thread."""
+        """The event loop does not answer."""
+        ...
+
+    def given_up(self) -> GivenUp:
+        """Which leases are not kept any longer."""
+        ...
+
+    def must_end(self) -> bool:
+        """Whether the process has to end."""
+        ...
+
+    async def hand_over(self, settler: Settler) -> None:
+        """The process ends: write outcomes, and give back what runs."""
         ...
 
 
@@ -109,6 +138,18 @@ class RunListener(LeaseListener, Protocol):
     @property
     def is_cancelled(self) -> bool:
         """Whether the run itself is being cancelled, as at the end of `asyncio.run`."""
+        ...
+
+    def is_cut(self, lease: Lease) -> bool:
+        """Whether the worker cancels the run of a task, for whatever reason."""
+        ...
+
+    def loop_breaker(self, lease: Lease) -> BaseException | None:
+        """The error with which the run of a task broke the event loop; None if it did not."""
+        ...
+
+    def dies(self, lease: Lease) -> bool:
+        """Count a death for a task if the event loop broke; return whether it did."""
         ...
 
     def task_revoked(self, task_id: str) -> None:

@@ -4,22 +4,25 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ltq._aio.service import first_of
 from ltq._declared import DeclaredTask
+from ltq._worker.blocked_loop import BlockedLoop
 from ltq._worker.completer import Completer
 from ltq._worker.executor import Executor
 from ltq._worker.fetcher import Fetcher
 from ltq._worker.heartbeat import Heartbeat
 from ltq._worker.leases import LeaseTracker
+from ltq._worker.loop_break import LoopBreak
 from ltq._worker.protocols import CancelReason
 from ltq._worker.repair import RepairLoop
 from ltq._worker.task_pool import TaskPool
 from ltq._worker.threads import ThreadCalls
 from ltq.broker import Broker
+from ltq.errors import BrokerError
 from ltq.events import EventStream
 from ltq.message import Lease, Requeue, lane_of
 from ltq.middleware import MaxRate, Middleware
@@ -47,6 +50,8 @@ class RunConfig:
     lease: float
     shutdown_timeout: float
     events: EventStream
+    signals: bool = False
+    """Whether the worker stops on signals. Then the process is the worker's, and may be ended."""
     burst: bool = False
     """Whether to end once no task is due or running."""
 
@@ -86,9 +91,20 @@ class WorkerRun:
         self._fetcher = Fetcher(
             self._consumer, self._pool, broker, lease=config.lease, burst=config.burst
         )
-        self._heartbeat = Heartbeat(broker, self._leases, config.lease, listener=self)
+        self._blocked = BlockedLoop(
+            self._pool,
+            self._completer,
+            lease=config.lease,
+            shutdown_timeout=config.shutdown_timeout if config.signals else None,
+        )
+        self._heartbeat = Heartbeat(
+            broker, self._leases, config.lease, listener=self, blocked=self._blocked
+        )
         queues = {task.queue for task in tasks.values()}
         self._repair = RepairLoop(broker, queues, lease=config.lease)
+        self._loop_break = LoopBreak()
+        self._died: list[Lease] = []
+        """Of the tasks that count a death because the event loop broke."""
         self._task: asyncio.Task[Any] | None = None
         self._ended_before = 0
         """How many task runs had ended when a burst last looked."""
@@ -103,17 +119,13 @@ class WorkerRun:
     async def run(self) -> None:
         """Work until stopped; in a burst, until no task is due or running."""
         self._task = asyncio.current_task()
-        self._heartbeat.start()
-        self._repair.start()
+        for part in (self._loop_break, self._heartbeat, self._repair):
+            part.start()
         try:
-            await self._fetch()
-            await self._drain()
-        except BaseException:
-            self._stop_claiming()
-            self._pool.cancel_all(CancelReason.SHUTDOWN)
-            await self._fetcher.drain(_LAST_CALLS)
-            await self._finish_off(_LAST_CALLS)
-            raise
+            error = await self._work()
+            if error is not None:
+                await self._abort()
+                raise error
         finally:
             self._is_stopping = True
             await self._close()
@@ -136,6 +148,8 @@ class WorkerRun:
 
         From any thread.
         """
+        if now:
+            self._blocked.stop_now()
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop, now)
 
@@ -151,23 +165,60 @@ class WorkerRun:
         logger.info("task %s is cancelled", task_id)
         self._pool.cancel_id(task_id, CancelReason.REVOKED)
 
-    def loop_blocked(self) -> None:
-        """Log which task blocks the event loop. Called in the heartbeat's thread."""
-        delivery = self._pool.delivery_of(asyncio.current_task(self._loop))
-        logger.warning(
-            "the event loop is blocked by %s: leases are kept, but nothing else runs; "
-            "a plain `def` task would run in a thread",
-            "code outside any task"
-            if delivery is None
-            else f"{delivery.task_name} {delivery.lease.id}",
-        )
-
     async def before_sweep(self) -> None:
         """After an outage, renew held leases before a sweep takes them for a dead worker's."""
         if self._heartbeat.is_late():
             leases = self._leases.all()
             for lease in await self._config.broker.heartbeat(leases, self._config.lease):
                 self.lease_lost(lease)
+
+    def is_cut(self, lease: Lease) -> bool:
+        """Whether the worker cancels a run, because of the run or as a whole."""
+        return self.is_cancelled or self._pool.is_cancelled(lease)
+
+    def loop_breaker(self, lease: Lease) -> BaseException | None:
+        """The error with which a run broke the event loop; None if it did not."""
+        return self._loop_break.error if self._loop_break.is_by(lease) else None
+
+    def dies(self, lease: Lease) -> bool:
+        """If the event loop broke, count a death for a task; return whether it did."""
+        kills = self._loop_break.kills
+        if kills:
+            self._died.append(lease)
+        return kills
+
+    async def _work(self) -> BaseException | None:
+        """Fetch until stopped, and drain. Returns the error that ends it, instead of raising it.
+
+        So nothing is handled when it is asked whether the event loop broke.
+        """
+        try:
+            await self._fetch()
+            await self._drain()
+        except BaseException as error:
+            return error
+        return None
+
+    async def _abort(self) -> None:
+        """Give back at once what runs. If the event loop broke, that is a death."""
+        self._stop_claiming()
+        self._loop_break.look()  # in a program that cancels this run only
+        broke = self._loop_break.error
+        if broke is not None:
+            logger.error(
+                "%s: the event loop broke: %s. What runs is given back",
+                self._config.name,
+                type(broke).__name__,
+            )
+        self._pool.cancel_all(
+            CancelReason.BROKEN if self._loop_break.kills else CancelReason.SHUTDOWN
+        )
+        self._completer.resubmit()
+        await self._fetcher.drain(_LAST_CALLS)
+        await self._finish_off(_LAST_CALLS)
+        if self._died:
+            with suppress(BrokerError):  # then their leases end later
+                await self._config.broker.heartbeat(self._died, 0.0)
 
     async def _fetch(self) -> None:
         """Claim and start tasks until stopped; in a burst, until there is nothing to do."""
@@ -215,7 +266,7 @@ class WorkerRun:
         """Requeue what still runs and write all outcomes, within about `timeout` seconds."""
         if self._pool.used:
             logger.warning("%s: requeueing %d tasks", self._config.name, self._pool.used)
-            self._pool.cancel_all(CancelReason.SHUTDOWN)
+            self._pool.cancel_all(CancelReason.SHUTDOWN)  # if they are not being cancelled yet
             await self._pool.drain(_CANCEL_TIMEOUT, with_threads=False)
             for delivery in self._pool.running():
                 logger.error(
@@ -223,7 +274,8 @@ class WorkerRun:
                     delivery.task_name,
                     delivery.lease.id,
                 )
-                self._completer.submit(Requeue(delivery.lease, front=True))
+                if not self.dies(delivery.lease):
+                    self._completer.submit(Requeue(delivery.lease, front=True))
         if await self._completer.drain(timeout):
             await self._leases.drain(_LAST_CALLS)
         else:
@@ -235,10 +287,18 @@ class WorkerRun:
         All are told to stop first, without waiting: a cancellation here, or a part that fails to
         close, must leave no thread behind.
         """
-        for part in (self._repair, self._fetcher, self._completer, self._leases, self._heartbeat):
+        for part in (
+            self._repair,
+            self._fetcher,
+            self._completer,
+            self._leases,
+            self._heartbeat,
+            self._loop_break,
+        ):
             part.stop()
         self._threads.close()
         async with AsyncExitStack() as stack:  # the last one pushed closes first
+            stack.push_async_callback(self._loop_break.aclose)
             stack.push_async_callback(self._heartbeat.aclose)
             stack.push_async_callback(self._consumer.aclose)
             stack.push_async_callback(self._leases.aclose)

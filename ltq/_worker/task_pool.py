@@ -28,13 +28,15 @@ _EVENTS = {
 class _Run:
     """One delivery, and the asyncio task that runs it."""
 
-    __slots__ = ("began", "cancel_reason", "delivery", "has_begun", "task")
+    __slots__ = ("began", "cancel_reason", "deadline", "delivery", "has_begun", "task")
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
         self.has_begun = False
         self.began: float | None = None
         """When it began, by the pool's clock; None if nobody listens to events."""
+        self.deadline: float | None = None
+        """When its timeout is over, by the pool's clock; None before it begins, or without one."""
         self.cancel_reason: CancelReason | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -117,6 +119,11 @@ class TaskPool:
             self._cancel(run, reason)
         return True
 
+    def is_cancelled(self, lease: Lease) -> bool:
+        """Whether a running delivery was cancelled here."""
+        run = self._running.get(lease)
+        return run is not None and run.cancel_reason is not None
+
     def cancel_id(self, task_id: str, reason: CancelReason) -> None:
         """Cancel all deliveries of a task."""
         for lease in [*self._running, *self._leftover]:
@@ -148,8 +155,23 @@ class TaskPool:
         return False
 
     def running(self) -> list[Delivery]:
-        """The running deliveries."""
-        return [run.delivery for run in self._running.values()]
+        """The running deliveries. From any thread."""
+        return [run.delivery for run in list(self._running.values())]
+
+    def stalled(self) -> dict[Lease, float | None]:
+        """The leases of runs that stand still while the event loop is blocked, and their deadlines.
+
+        All but those in threads. From any thread. Deadlines are by the pool's clock.
+        """
+        return {
+            lease: run.deadline
+            for lease, run in list(self._running.items())
+            if not self._threads.is_in_call(run.task)
+        }
+
+    def retries(self) -> list[Requeue]:
+        """The retries that wait for a thread to end. From any thread."""
+        return self._leftover.retries()
 
     def delivery_of(self, task: "asyncio.Task[Any] | None") -> Delivery | None:
         """The delivery that an asyncio task runs. From any thread."""
@@ -161,6 +183,8 @@ class TaskPool:
     async def _run(self, run: _Run) -> None:
         run.has_begun = True
         delivery = run.delivery
+        if delivery.timeout is not None:
+            run.deadline = self._clock() + delivery.timeout
         if self._events.is_heard:
             run.began = self._clock()
             self._events.started(delivery)
@@ -169,12 +193,19 @@ class TaskPool:
             outcome = await self._runner.run(delivery)
             if run.cancel_reason in (CancelReason.REVOKED, CancelReason.LOST):
                 outcome = None
-        except asyncio.CancelledError as cancelled:
-            outcome = self._runner.abandon(delivery, run.cancel_reason, cancelled)
-        except Exception as error:
-            logger.exception("task %s: running it failed unexpectedly", delivery.lease.id)
-            outcome = self._runner.abandon(delivery, None, error)
+        except BaseException as error:  # whatever it is, it ends this run and nothing else
+            outcome = self._abandon(run, error)
         self._end(run, outcome)
+
+    def _abandon(self, run: _Run, error: BaseException) -> Outcome | None:
+        """The outcome of a run that raised. Raises nothing itself."""
+        delivery = run.delivery
+        if not isinstance(error, asyncio.CancelledError):
+            with suppress(BaseException):  # users' log handlers
+                logger.error(
+                    "task %s: running it failed unexpectedly", delivery.lease.id, exc_info=error
+                )
+        return self._runner.abandon(delivery, run.cancel_reason, error)
 
     def _cancel(self, run: _Run, reason: CancelReason) -> None:
         run.cancel_reason = reason
@@ -220,7 +251,8 @@ class TaskPool:
         retry = self._leftover.take_retry(lease)
         if retry is None:
             return False
-        self._settle(lease, retry if reason is CancelReason.SHUTDOWN else None)
+        has_ended = reason in (CancelReason.SHUTDOWN, CancelReason.BROKEN)
+        self._settle(lease, retry if has_ended else None)
         self._changed.set()
         return True
 

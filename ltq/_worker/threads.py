@@ -19,6 +19,7 @@ class ThreadCalls:
     def __init__(self, limit: int, name: str) -> None:
         self._threads = ThreadPoolExecutor(limit, name)
         self._left: dict[asyncio.Task[Any] | None, Future[Any]] = {}
+        self._calls: dict[asyncio.Task[Any] | None, Future[Any]] = {}
 
     async def call(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -26,12 +27,21 @@ class ThreadCalls:
         """Call a function in a thread; return or raise what it returns or raises."""
         inside = contextvars.copy_context().run
         thread = self._threads.submit(inside, _call, fn, args, kwargs)
+        caller = asyncio.current_task()
+        self._calls[caller] = thread
         try:
             return await asyncio.wrap_future(thread)
         except asyncio.CancelledError:
             if not thread.cancel() and not thread.done():  # it has begun, and goes on
-                self._left[asyncio.current_task()] = thread
+                self._left[caller] = thread
             raise
+        finally:
+            del self._calls[caller]
+
+    def is_in_call(self, task: "asyncio.Task[Any] | None") -> bool:
+        """Whether an asyncio task waits for a thread that still runs. From any thread."""
+        thread = self._calls.get(task)
+        return thread is not None and not thread.done()
 
     def left_behind(self) -> "Future[Any] | None":
         """The thread of this asyncio task's cancelled call, if it still runs; else None.

@@ -5,14 +5,9 @@ wait for the thread, however long that takes.
 """
 
 import asyncio
-import atexit
-import logging
-import os
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import NoReturn
 
 _PREFIX = "ltq-"
 """The beginning of the names of threads that run tasks."""
@@ -36,12 +31,3 @@ def count_stuck_threads(pool: ThreadPoolExecutor) -> int:
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     return sum(thread.is_alive() and not thread.daemon for thread in threads)
-
-
-def exit_now(exit_code: int) -> NoReturn:
-    """End the process at once, whatever its threads do."""
-    atexit._run_exitfuncs()  # noqa: SLF001  os._exit skips them
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(exit_code)

@@ -1,10 +1,12 @@
 """The base of all middleware."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from ltq._aio.cancellation import is_cancelled
 from ltq.errors import RejectError, RetryError
 from ltq.message import Message
 from ltq.task import SendHook, Task
@@ -63,5 +65,5 @@ def ending_of(error: BaseException | None) -> Ending:
         return Ending.RETRIED
     if isinstance(error, RejectError):
         return Ending.REJECTED
-    # A SystemExit is a failure of the run. Anything else that is not an Exception cancels it.
-    return Ending.FAILED if isinstance(error, Exception | SystemExit) else Ending.CANCELLED
+    cancelled = isinstance(error, asyncio.CancelledError) and is_cancelled()
+    return Ending.CANCELLED if cancelled else Ending.FAILED

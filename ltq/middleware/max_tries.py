@@ -1,9 +1,12 @@
 """Retrying tasks that fail."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+from ltq._aio.cancellation import is_cancelled
+from ltq._display.errors import text_of
 from ltq.errors import ExhaustedError, RejectError, RetryError
 from ltq.message import Message
 from ltq.middleware._retry_delay import next_pause
@@ -29,7 +32,9 @@ class MaxTries(Middleware):
             yield
         except (RejectError, ExhaustedError):
             raise
-        except Exception as error:
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                raise
             failed = message.tries + 1
             most = message.options.max_tries or task.config.max_tries
             if isinstance(error, RetryError):
@@ -38,12 +43,12 @@ class MaxTries(Middleware):
                 raise
             if most is None or failed >= most or not _is_retried(task.config.retry_on, error):
                 raise
-            raise RetryError(next_pause(task.config.backoff, failed), str(error)) from error
+            raise RetryError(next_pause(task.config.backoff, failed), text_of(error)) from error
 
 
-def _is_retried(retry_on: RetryOn | None, error: Exception) -> bool:
+def _is_retried(retry_on: RetryOn | None, error: BaseException) -> bool:
     if retry_on is None:
         return True
     if isinstance(retry_on, tuple | type):
         return isinstance(error, retry_on)
-    return retry_on(error)
+    return retry_on(cast(Exception, error))  # most are, and functions of users are typed so

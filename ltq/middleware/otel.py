@@ -133,7 +133,7 @@ def _record(span: "Span", error: BaseException | None) -> None:
     kind = type(cause)
     span.set_attribute("error.type", f"{kind.__module__}.{kind.__qualname__}")
     span.set_status(Status(StatusCode.ERROR, kind.__name__))
-    with suppress(Exception):  # an error whose text cannot be made
+    with suppress(BaseException):  # an error whose text cannot be made
         span.set_status(Status(StatusCode.ERROR, f"{kind.__name__}: {cause}"))
         span.record_exception(cause)
 

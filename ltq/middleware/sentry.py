@@ -7,7 +7,7 @@ from typing import Any
 
 from ltq.errors import ConfigurationError, ExhaustedError, SignalError
 from ltq.message import Message
-from ltq.middleware.base import Middleware
+from ltq.middleware.base import Ending, Middleware, ending_of
 from ltq.task import Task
 
 
@@ -46,6 +46,8 @@ class Sentry(Middleware):
                 raise
             except SignalError:
                 raise
-            except Exception as error:
+            except BaseException as error:
+                if ending_of(error) is Ending.CANCELLED:
+                    raise
                 self._sdk.capture_exception(error)
                 raise

@@ -137,6 +137,18 @@ async def starve(seconds: float) -> int:
     return os.getpid()
 
 
+@worker.task
+async def block() -> int:
+    """The first time, blocks the event loop for ever; returns the process that ran it."""
+    is_first = ltq.current().id not in ledger().ids("start")
+    tell("start")
+    deadline = time.monotonic() + (_FOR_EVER if is_first else 0.0)
+    while time.monotonic() < deadline:
+        time.sleep(0.05)  # noqa: ASYNC251  that is what it is for
+    tell("end")
+    return os.getpid()
+
+
 @worker.task(max_rate="100/s")
 async def limited() -> None:
     """Ends at once; no more than so many start in a second."""

@@ -22,6 +22,15 @@ def make_task(**options: Any) -> Task[..., Any]:
     return pay
 
 
+class Panic(BaseException):
+    """What a library with native code raises."""
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise Panic("mute")
+
+
 async def fail(
     error: BaseException, task: Task[..., Any], *, tries: int = 0, options: SendConfig | None = None
 ) -> None:
@@ -160,10 +169,44 @@ class TestSignals:
             await fail(error, make_task(max_tries=3))
         assert caught.value is error
 
-    @pytest.mark.parametrize("error", [asyncio.CancelledError(), KeyboardInterrupt()], ids=repr)
-    async def test_a_cancelled_run_uses_up_no_try(self, error: BaseException) -> None:
-        with pytest.raises(type(error)):
+    async def test_a_cancelled_run_uses_up_no_try(self) -> None:
+        async def cancelled() -> None:
+            running = asyncio.current_task()
+            assert running is not None
+            running.cancel()
+            await fail(asyncio.CancelledError(), make_task(max_tries=3))
+
+        run = asyncio.create_task(cancelled())
+        await asyncio.wait([run])
+        assert run.cancelled()
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            Panic("index out of bounds"),
+            KeyboardInterrupt(),
+            SystemExit(1),
+            GeneratorExit(),
+            asyncio.CancelledError("by itself"),
+            BaseExceptionGroup("several", [Panic(), ValueError()]),
+            MuteError(),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    async def test_whatever_else_is_raised_is_retried(self, error: BaseException) -> None:
+        with pytest.raises(RetryError) as caught:
             await fail(error, make_task(max_tries=3))
+        assert caught.value.__cause__ is error
+        with pytest.raises(type(error)):
+            await fail(error, make_task(max_tries=3), tries=2)
+
+    @pytest.mark.parametrize("retry_on", [Panic, (OSError, Panic), lambda e: isinstance(e, Panic)])
+    async def test_retry_on_chooses_among_them(self, retry_on: Any) -> None:
+        task = make_task(max_tries=3, retry_on=retry_on)
+        with pytest.raises(RetryError):
+            await fail(Panic(), task)
+        with pytest.raises(KeyboardInterrupt):
+            await fail(KeyboardInterrupt(), task)
 
 
 def test_it_implements_the_options_of_retries() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -286,9 +287,17 @@ class TestErrors:
         """The span of a run that raised `error`."""
         _, pay = make_worker("memory://otel-errors")
         message: Message[Any] = Message((1,), {}, pay.name)
+        running = asyncio.current_task()
+        assert running is not None
+        if isinstance(error, asyncio.CancelledError):
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
         with pytest.raises(type(error)):
             async with OpenTelemetry(consumer.provider)(message, pay):
                 raise error
+        if isinstance(error, asyncio.CancelledError):
+            running.uncancel()
         (span,) = consumer.spans
         return span
 
@@ -297,6 +306,7 @@ class TestErrors:
         [
             (ValueError("no"), "failed", "builtins.ValueError"),
             (SystemExit(1), "failed", "builtins.SystemExit"),
+            (KeyboardInterrupt(), "failed", "builtins.KeyboardInterrupt"),
             (SilentError(), "failed", f"{__name__}.SilentError"),
             (ExhaustedError(), "failed", "ltq.errors.ExhaustedError"),
             (caused(ExhaustedError(), OSError("away")), "failed", "builtins.OSError"),

@@ -104,13 +104,29 @@ class TestReports:
         assert recorder.reports == [("ValueError", tags)]
 
     @pytest.mark.parametrize(
-        "error", [RetryError(), RejectError("a duplicate"), KeyboardInterrupt()], ids=repr
+        "error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=repr
     )
+    async def test_what_would_end_other_programs_is_one_like_any_other(
+        self, sentry: Sentry, recorder: Recorder, error: BaseException
+    ) -> None:
+        with pytest.raises(type(error)):
+            await fail(sentry, error)
+        ((kind, _),) = recorder.reports
+        assert kind == type(error).__name__
+
+    @pytest.mark.parametrize("error", [RetryError(), RejectError("a duplicate")], ids=repr)
     async def test_a_signal_is_not(
         self, sentry: Sentry, recorder: Recorder, error: BaseException
     ) -> None:
         with pytest.raises(type(error)):
             await fail(sentry, error)
+        assert recorder.events == []
+
+    async def test_a_cancellation_is_not(self, sentry: Sentry, recorder: Recorder) -> None:
+        run = asyncio.create_task(fail(sentry, asyncio.CancelledError()))
+        run.cancel()
+        await asyncio.wait([run])
+        assert run.cancelled()
         assert recorder.events == []
 
     @pytest.mark.parametrize(

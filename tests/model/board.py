@@ -120,6 +120,7 @@ class Board:
         task.check_delivery(delivery)
 
     def _end(self, task: Task, outcome: Finish, now: float) -> None:
+        task.deaths = 0
         if outcome.dead:
             self.graveyard.bury(task, outcome.status, task.error, now, self.steps)
         if outcome.status is Status.COMPLETED:
@@ -127,6 +128,7 @@ class Board:
         self._settle(task, outcome.status, outcome.result_ttl, now, by=task.token)
 
     def _requeue(self, task: Task, outcome: Requeue, now: float) -> None:
+        task.deaths = 0
         task.tries += outcome.failed
         task.returned = task.token
         if outcome.delay > 0:

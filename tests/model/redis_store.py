@@ -260,7 +260,7 @@ class RedisStore(Store):
         assert status == task.status.value
         counts = (int(token or 0), int(returned or 0), int(tries or 0))
         assert counts == (task.token, task.returned, task.tries), task.id
-        assert int(deaths or 0) in (task.deaths, task.deaths - task.status.is_final)
+        assert int(deaths or 0) == (0 if task.status.is_final else task.deaths)
         assert (body is None) == task.status.is_final
 
     def _check_keys(self, model: Model) -> None:

@@ -99,7 +99,7 @@ async def declares(own: Worker[Database], task_options: TaskOptions) -> None:
     def again(error: Exception) -> bool:
         return isinstance(error, OSError)
 
-    retry_on: list[RetryOn] = [OSError, (OSError, ValueError), again]
+    retry_on: list[RetryOn] = [OSError, (OSError, ValueError), (OSError, SystemExit), again]
     backoff: list[Backoff] = [1, 0.5, timedelta(seconds=1), lambda failed: failed * 2.0, float]
     use(retry_on, backoff)
 

@@ -192,7 +192,7 @@ async def send_options() -> None:
     await fetch.with_options(delay=5).send("a/b", depht=1)  # error
 
 
-def task_options(error: type[BaseException]) -> None:
+def task_options(error: type[object]) -> None:
     worker.task(max_trys=3)  # error
     worker.task(delay=3)  # error
     worker.task(name=3)  # error

@@ -56,12 +56,21 @@ class Listener:
     """A run that is being cancelled, or is not."""
 
     is_cancelled = False
+    is_dying = False
+    breaker: BaseException | None = None
+
+    def is_cut(self, lease: Lease) -> bool:
+        return self.is_cancelled
+
+    def loop_breaker(self, lease: Lease) -> BaseException | None:
+        return self.breaker
+
+    def dies(self, lease: Lease) -> bool:
+        return self.is_dying
 
     def lease_lost(self, lease: Lease) -> None: ...
 
     def task_revoked(self, task_id: str) -> None: ...
-
-    def loop_blocked(self) -> None: ...
 
     async def before_sweep(self) -> None: ...
 

@@ -2,15 +2,16 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self, cast
 
 import pytest
 
 from ltq._worker.heartbeat import Heartbeat
-from ltq.broker import Broker
+from ltq._worker.protocols import GivenUp
+from ltq.broker import Broker, Settler
 from ltq.errors import BrokerError
-from ltq.message import Lease
+from ltq.message import Lease, Outcome, Requeue
 from tests.eventually import eventually
 from tests.worker.doubles import Leases, make_lease
 
@@ -27,6 +28,19 @@ class Store:
         self.errors: list[Exception] = []
         self.lost: list[Lease] = []
         self.is_closed = False
+        self.finished: list[Outcome] = []
+        self.refusals = 0
+
+    def wait_until(self, holds: Callable[[], object]) -> bool:
+        """Block this thread, and with it the event loop, until something holds; say whether."""
+        wait = threading.Event().wait
+        return any(holds() or wait(0.001) for _ in range(5000))
+
+    async def finish(self, outcomes: Sequence[Outcome]) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise BrokerError("away")
+        self.finished += outcomes
 
     def clone(self) -> Self:
         return self
@@ -50,13 +64,31 @@ class Listener:
 
     def __init__(self) -> None:
         self.lost: list[tuple[Lease, threading.Thread]] = []
-        self.blocked = threading.Event()
 
     def lease_lost(self, lease: Lease) -> None:
         self.lost.append((lease, threading.current_thread()))
 
+
+class Blocked:
+    """What is asked while the event loop is blocked."""
+
+    def __init__(self) -> None:
+        self.was_told = threading.Event()
+        self.given = GivenUp([], [])
+        self.ends = False
+        self.handed_over = 0
+
     def loop_blocked(self) -> None:
-        self.blocked.set()
+        self.was_told.set()
+
+    def given_up(self) -> GivenUp:
+        return self.given
+
+    def must_end(self) -> bool:
+        return self.ends
+
+    async def hand_over(self, settler: Settler) -> None:
+        self.handed_over += 1
 
 
 class Stand:
@@ -68,11 +100,15 @@ class Stand:
         self.store = Store()
         self.leases = Leases(*held)
         self.listener = Listener()
+        self.blocked = Blocked()
+        self.ended: list[int] = []
         self.heartbeat = Heartbeat(
             cast(Broker, self.store),
             self.leases,
             duration,
             listener=self.listener,
+            blocked=self.blocked,
+            end_process=self.ended.append,
             clock=lambda: self.now,
             jitter=self.jitter,
         )
@@ -148,7 +184,43 @@ class TestBlocked:
         monkeypatch.setattr("ltq._worker.heartbeat.BLOCKED_AFTER", 0.01)
         stand = Stand()
         stand.heartbeat.start()
-        assert stand.listener.blocked.wait(5)  # this very loop does not go on meanwhile
+        assert stand.blocked.was_told.wait(5)  # this very loop does not go on meanwhile
+        await stand.heartbeat.aclose()
+
+    async def blocked(self, monkeypatch: pytest.MonkeyPatch, *held: Lease) -> Stand:
+        """A heartbeat that has found the loop of this test blocked."""
+        monkeypatch.setattr("ltq._worker.heartbeat.BLOCKED_AFTER", 0.01)
+        monkeypatch.setattr("ltq._worker.heartbeat._LOOK", 0.01)
+        return Stand(*held)
+
+    async def test_what_is_given_up_is_not_renewed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        culprit, neighbour, kept = (make_lease(number) for number in (1, 2, 3))
+        stand = await self.blocked(monkeypatch, culprit, neighbour, kept)
+        stand.blocked.given = GivenUp([culprit], [neighbour])
+        stand.heartbeat.start()
+        assert stand.store.wait_until(lambda: stand.store.renewed[-1:] == [[kept]])
+        assert stand.store.finished == [Requeue(neighbour, front=True)]  # once
+        await eventually(lambda: stand.listener.lost)
+        assert [lease for lease, _ in stand.listener.lost] == [neighbour]
+        assert stand.store.renewed[-1] == [kept]  # nor when the loop goes on
+        await stand.heartbeat.aclose()
+
+    async def test_what_cannot_be_given_back_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        neighbour = make_lease(2)
+        stand = await self.blocked(monkeypatch, neighbour)
+        stand.blocked.given = GivenUp([], [neighbour])
+        stand.store.refusals = 2
+        stand.heartbeat.start()
+        assert stand.store.wait_until(lambda: stand.store.finished)
+        assert [neighbour] in stand.store.renewed
+        await stand.heartbeat.aclose()
+
+    async def test_the_process_ends_from_the_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stand = await self.blocked(monkeypatch)
+        stand.blocked.ends = True
+        stand.heartbeat.start()
+        assert stand.store.wait_until(lambda: stand.ended == [0])
+        assert stand.blocked.handed_over == 1
         await stand.heartbeat.aclose()
 
 

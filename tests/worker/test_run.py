@@ -254,7 +254,7 @@ class TestListener:
         self, stand: Stand, caplog: pytest.LogCaptureFixture
     ) -> None:
         run = stand.run()
-        run.loop_blocked()
+        run._blocked.loop_blocked()
         assert "is blocked by code outside any task" in caplog.text
 
 

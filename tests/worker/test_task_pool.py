@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 
+import msgspec
 import pytest
 
 from ltq._worker.protocols import CancelReason
@@ -28,7 +29,7 @@ class Runner:
         self.begun = asyncio.Event()
         self.end = asyncio.Event()
         self.outcome: Callable[[Lease], Outcome] = lambda lease: Finish(lease, Status.COMPLETED)
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.swallows = False
         self.seen: list[str] = []
         self.abandoned: list[tuple[CancelReason | None, type[BaseException]]] = []
@@ -134,6 +135,46 @@ class TestRuns:
         assert stand.runner.abandoned == [(None, ValueError)]
         assert stand.writer.ids == ["1"]
         assert "running it failed unexpectedly" in caplog.text
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            KeyboardInterrupt(),
+            SystemExit(),
+            GeneratorExit(),
+            BaseExceptionGroup("", [SystemExit()]),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    async def test_whatever_it_raises_ends_the_run_and_nothing_else(
+        self, stand: Stand, error: BaseException
+    ) -> None:
+        stand.runner.error = error
+        stand.runner.end.set()
+        await stand.start()
+        assert await stand.pool.drain(5)
+        assert stand.runner.abandoned == [(None, type(error))]
+        assert stand.pool.free == 3
+
+    async def test_what_stands_still_with_the_loop_is_told_with_deadlines(
+        self, stand: Stand
+    ) -> None:
+        stand.now = 7.0
+        limited = msgspec.structs.replace(make_delivery(1), timeout=2.0)
+        stand.pool.start(limited)
+        await stand.start(2)
+        await turns()
+        assert stand.pool.stalled() == {make_lease(1): 9.0, make_lease(2): None}
+        stand.runner.end.set()
+        assert await stand.pool.drain(5)
+
+    async def test_what_runs_in_a_thread_does_not(self, stand: Stand) -> None:
+        stand.runner.thread = threading.Event()
+        await stand.start(1)
+        await turns()
+        assert stand.pool.stalled() == {}
+        stand.runner.thread.set()
+        assert await stand.pool.drain(5)
 
     async def test_who_runs_in_an_asyncio_task_is_known(self, stand: Stand) -> None:
         await stand.start(1, 2)

@@ -31,6 +31,7 @@ def _finish_one(places: Places, outcome: Outcome, now: float) -> Receipt:
     if record.status is not Status.WORKING:
         return Receipt.OK  # under its present token, only this very outcome can have ended it
     record.failure = outcome.failure
+    record.deaths = 0  # its run has ended by itself: it does not kill workers
     if isinstance(outcome, Finish):
         _end(places, record, outcome, now)
     else:

@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 import ltq
+from ltq._aio.exit import exit_now
 from ltq._aio.service import spawn
 from ltq.cli._console import open_console, print_line
 from ltq.cli._errors import StoppedError
-from ltq.cli._threads import count_stuck_threads, exit_now, set_thread_pool
+from ltq.cli._threads import count_stuck_threads, set_thread_pool
 from ltq.cli.demo._view import Report, View, open_view, print_report
 from ltq.cli.demo.checksums import Checksum, Listing, checksum, stumble, walk, worker
 from ltq.errors import TaskError

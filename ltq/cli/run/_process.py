@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any
 
+from ltq._aio.exit import exit_now
 from ltq._aio.service import spawn
 from ltq._aio.signals import stop_on_signals, told_to_stop_at
 from ltq._aio.threads import call_in
 from ltq.cli._broker import LOCAL_BROKER
 from ltq.cli._console import count_tasks
 from ltq.cli._target import Runnable, workers_of
-from ltq.cli._threads import count_stuck_threads, exit_now, set_thread_pool
+from ltq.cli._threads import count_stuck_threads, set_thread_pool
 from ltq.cli.run._link import Parent
 from ltq.cli.schedule._schedulers import log_schedules, run_beside
 from ltq.logger import get_logger

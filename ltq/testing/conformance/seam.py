@@ -31,8 +31,9 @@ from ltq.testing.conformance._seam.inspector import (
     TestThroughput,
 )
 from ltq.testing.conformance._seam.isolation import TestIsolation, TestIsolationRule
-from ltq.testing.conformance._seam.lease import TestHeartbeat, TestPoison, TestRecovery, TestToken
+from ltq.testing.conformance._seam.lease import TestHeartbeat, TestRecovery, TestToken
 from ltq.testing.conformance._seam.max_running import TestMaxRunning
+from ltq.testing.conformance._seam.poison import TestPoison
 from ltq.testing.conformance._seam.priorities import TestComingBack, TestPriority, TestTurns
 from ltq.testing.conformance._seam.publish import TestIdThatIsThere, TestMaxPending, TestPublish
 from ltq.testing.conformance._seam.rate import TestRateLimit

@@ -7,6 +7,8 @@ from ltq.testing.conformance._support.fixtures import (
     open_broker,
     worker,
 )
+from ltq.testing.conformance._worker.blocked_loop import TestBlockedLoop
+from ltq.testing.conformance._worker.broken_loop import TestBrokenLoop
 from ltq.testing.conformance._worker.edges import (
     TestBurst,
     TestBurstOfThreads,
@@ -18,6 +20,7 @@ from ltq.testing.conformance._worker.edges import (
     TestOutcomes,
     TestStopTwice,
 )
+from ltq.testing.conformance._worker.endings import TestEveryRunEnds, TestSerializersThatRaise
 from ltq.testing.conformance._worker.events import TestEventKinds, TestEventReader, TestSubscribe
 from ltq.testing.conformance._worker.failure import TestFailure
 from ltq.testing.conformance._worker.full import TestFullQueue
@@ -29,7 +32,6 @@ from ltq.testing.conformance._worker.lifespan import (
 )
 from ltq.testing.conformance._worker.max_running import TestMaxRunningInAWorker
 from ltq.testing.conformance._worker.run import (
-    TestBlockedLoop,
     TestCancelInAWorker,
     TestProgressInAWorker,
     TestRateInAWorker,
@@ -61,6 +63,7 @@ from ltq.testing.conformance._worker.unique import TestUniqueSend
 __all__ = [
     "TestAsCompleted",
     "TestBlockedLoop",
+    "TestBrokenLoop",
     "TestBurst",
     "TestBurstOfThreads",
     "TestCancelBeforeTheStart",
@@ -72,6 +75,7 @@ __all__ = [
     "TestEndOfItsLoop",
     "TestEventKinds",
     "TestEventReader",
+    "TestEveryRunEnds",
     "TestFailure",
     "TestFullQueue",
     "TestGather",
@@ -88,6 +92,7 @@ __all__ = [
     "TestRun",
     "TestScheduler",
     "TestSend",
+    "TestSerializersThatRaise",
     "TestShutdown",
     "TestStopTwice",
     "TestSubscribe",

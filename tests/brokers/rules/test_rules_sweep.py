@@ -86,6 +86,14 @@ class TestPoison:
             stand.finish(Requeue(stand.claim_again("a"), failed=True))
         assert (stand.record("a").deaths, stand.record("a").tries) == (0, 5)
 
+    def test_a_run_that_ends_by_itself_clears_them(self, stand: Stand) -> None:
+        stand.publish_all("a", max_deliveries=2)
+        for _ in range(3):
+            die(stand, "a")
+            assert stand.record("a").deaths == 1
+            stand.finish(Requeue(stand.claim_again("a")))
+            assert stand.record("a").deaths == 0
+
 
 class TestLetters:
     def test_the_newest_come_first(self, stand: Stand) -> None:

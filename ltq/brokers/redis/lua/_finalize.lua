@@ -20,7 +20,7 @@ local function finalize(id, ttl, token, status, ...)
     return
   end
   redis.call('HDEL', key, 'body', 'ctx', 'lane', 'priority', 'progress', 'max_tries', 'result_ttl',
-    'max_deliveries', 'error', 'error_type', 'traceback')
+    'max_deliveries', 'deaths', 'error', 'error_type', 'traceback')
   redis.call('HSET', key, 'status', status, 'release_time', stamp, ...)
   redis.call('PEXPIRE', key, ttl)
 end

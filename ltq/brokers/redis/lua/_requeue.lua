@@ -5,7 +5,7 @@ local function requeue(id, token, group)
   local key, status, fields = prefix .. 'task:' .. id, group.status, group.fields
   local hash = redis.call('HMGET', key, 'lane', 'priority', 'tries', 'requeue_count')
   local lane, priority = hash[1] or group.queue, hash[2] or '1'
-  redis.call('HDEL', key, 'progress', 'error', 'error_type', 'traceback')
+  redis.call('HDEL', key, 'progress', 'deaths', 'error', 'error_type', 'traceback')
   if group.failed then
     redis.call('HSET', key, 'tries', string.format('%.0f', (tonumber(hash[3]) or 0) + 1))
   end

@@ -69,6 +69,7 @@ for _, group in ipairs(groups) do
     if puts_back(group.status) then
       requeue(ARGV[k], ARGV[k + 1], group)
     elseif group.is_dead then
+      redis.call('HDEL', prefix .. 'task:' .. ARGV[k], 'deaths') -- its letter counts none either
       bury(ARGV[k], group.queue, 'status', group.status, unpack(group.fields))
     end
   end

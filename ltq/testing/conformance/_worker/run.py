@@ -14,7 +14,6 @@ from ltq import Status, Worker
 from ltq.broker import Broker
 from ltq.testing.conformance._support.eventually import PATIENCE, eventually
 from ltq.testing.conformance._support.factories import run_until_final
-from ltq.testing.conformance._worker.renewals import Renewals
 
 
 @dataclass(frozen=True)
@@ -157,29 +156,6 @@ class TestRun:
         await worker.run(burst=True)
         assert await handle.result(timeout=1) == 42
         assert events == ["up shop", "down"]
-
-
-class TestBlockedLoop:
-    async def test_it_loses_no_lease_and_is_logged_by_name(
-        self,
-        broker: Broker,
-        caplog: pytest.LogCaptureFixture,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        monkeypatch.setattr("ltq._worker.heartbeat.BLOCKED_AFTER", 0.2)
-        worker = Worker("shop", broker=broker, lease=0.5)
-        renewals = Renewals(broker, monkeypatch)
-
-        @worker.task
-        async def block() -> int:
-            renewals.wait(4)  # so the loop is blocked for longer than a lease
-            return ltq.current().attempt
-
-        handle = await block.send()
-        async with worker:
-            state = await handle.wait(PATIENCE)
-        assert (state.result, state.dequeue_count, state.requeue_count) == (1, 1, 0)
-        assert f"the event loop is blocked by shop:block {handle.id}" in caplog.text
 
 
 class TestCancelInAWorker:

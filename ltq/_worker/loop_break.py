@@ -1,0 +1,47 @@
+"""What becomes of the runs of a worker whose event loop broke."""
+
+import logging
+
+from ltq._aio.loop_breaker import Breaker, CancelHook, contexts_of, handled_around, is_interrupt
+from ltq._aio.service import Service
+from ltq.context import lease_in
+from ltq.message import Lease
+
+logger = logging.getLogger("ltq.worker")
+
+
+class LoopBreak(Service):
+    """Finds out which run broke the event loop, once that has happened.
+
+    Its asyncio task waits to be cancelled together with all others: then it looks, before any of
+    them goes on and throws away what tells of the culprit.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("ltq-loop-break", logger)
+        self._handled_before = handled_around()
+        self.error: Breaker | None = None
+        """What broke the event loop; None while it runs well."""
+        self._culprits: list[Lease | None] = []
+
+    @property
+    def kills(self) -> bool:
+        """Whether the loop broke through a task: what ran beside it counts a death."""
+        if self.error is None or is_interrupt(self.error):
+            return False
+        # With contexts, but without a lease among them, it was other code of the program.
+        return not self._culprits or any(lease is not None for lease in self._culprits)
+
+    def is_by(self, lease: Lease) -> bool:
+        """Whether the loop broke through this run."""
+        return lease in self._culprits
+
+    def look(self) -> None:
+        """Find out whether the event loop broke. Not in an `except` or `finally`."""
+        error = handled_around()
+        if self.error is None and error is not self._handled_before and isinstance(error, Breaker):
+            self.error = error
+            self._culprits = [lease_in(context) for context in contexts_of(error)]
+
+    async def _run(self) -> None:
+        await CancelHook(self.look)
