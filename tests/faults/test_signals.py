@@ -121,6 +121,33 @@ class TestOneSignal:
         await _ran_once(handles)
 
 
+class TestBlockedByOtherCode:
+    """Python cannot call a handler while C code keeps the main thread."""
+
+    @pytest.mark.parametrize("way", WAYS[:2])
+    async def test_one_signal_and_its_timeout_end_it(
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger, way: Sequence[str]
+    ) -> None:
+        worker = await fleet.start(server.url, target=way, shutdown=0.5)
+        await started(ledger, [await jobs.compute.send()])
+        worker.signal(signal.SIGTERM)
+        await worker.logged("the event loop is still blocked by")
+        await worker.end(A_FEW)
+
+    @pytest.mark.parametrize("way", WAYS[:2])
+    async def test_a_second_signal_ends_it(
+        self, server: RedisServer, fleet: Fleet, ledger: Ledger, way: Sequence[str]
+    ) -> None:
+        worker = await fleet.start(server.url, target=way)
+        await started(ledger, [await jobs.compute.send()])
+        await worker.logged("the event loop is blocked by")
+        worker.signal(signal.SIGTERM)
+        await elapse(0.5, "another signal is a second one")
+        worker.signal(signal.SIGTERM)
+        await worker.logged("the event loop is still blocked by")
+        await worker.end(A_FEW)
+
+
 class TestTwoSignals:
     @pytest.mark.parametrize("way", WAYS)
     async def test_the_second_requeues_at_once(
