@@ -51,6 +51,10 @@ class WorkerProcess:
         """Wait until it has logged a text."""
         await eventually(lambda: text in self.log(), timeout, f"{text!r} in the worker's log")
 
+    def signal_group(self, number: signal.Signals) -> None:
+        """Send it to the process and all in its group, as a terminal does."""
+        os.killpg(self.pid, number)
+
     def signal(self, number: signal.Signals) -> None:
         """Send it; nothing if the process has ended, also if nobody here knows that yet."""
         if self.exit_code is None:
@@ -119,6 +123,7 @@ class Fleet:
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=STDOUT,
+                process_group=0,
             )
         worker = WorkerProcess(process, log_file)
         self.workers.append(worker)

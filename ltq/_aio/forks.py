@@ -15,8 +15,9 @@ from typing import NoReturn
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-_generation = 0
-"""How many forks lie between this process and the one that imported this module."""
+generation: int = 0
+"""How many forks lie between this process and the one that imported this module: another number
+than before means that this is another process."""
 
 _reasons: set[object] = set()
 _masks: dict[int, set[signal.Signals]] = {}
@@ -50,25 +51,14 @@ def restore_default_handlers() -> None:
                 signal.signal(number, default)
 
 
-class ends_in_forks:  # noqa: N801  used like a function
-    """Ends processes that were forked in the block, and not elsewhere, when they leave it.
+def end_fork() -> NoReturn:
+    """End this process, which a task has forked, when it comes back from the task's function.
 
-    Such a process has no threads, and shares the connections of its parent: it must not go on as
-    one. Its exit code is that of a program which raises the block's error. Exit handlers are those
-    of the parent, and are not called.
+    It has no threads, and shares the connections of its parent: it must not go on as one. Its exit
+    code is that of a program which raises the error that is handled now. Exit handlers are those of
+    the parent, and are not called. `generation` tells when to call this.
     """
-
-    __slots__ = ("_generation",)
-
-    def __enter__(self) -> None:
-        self._generation = _generation
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if self._generation != _generation:
-            _end(error)
-
-
-def _end(error: BaseException | None) -> NoReturn:
+    error = sys.exception()
     code = 0
     if isinstance(error, SystemExit):
         code = _exit_code(error)
@@ -105,8 +95,8 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
-    global _generation
-    _generation += 1
+    global generation
+    generation += 1
     if _reasons:
         _reasons.clear()
         restore_default_handlers()

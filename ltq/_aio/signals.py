@@ -45,6 +45,10 @@ _listeners: list[_Listener] = []
 _last = float("-inf")
 """When the last signal came that was not the same as the one before."""
 _first: float | None = None
+_looked, _unread = float("-inf"), 0
+"""When somebody last looked, and how many signals had come that the event loop has not read."""
+_noticed = float("-inf")
+"""When that was last news."""
 _previous: dict[signal.Signals, Any] = {}
 _wakeup: Wakeup | None = None
 
@@ -78,9 +82,20 @@ def stop_on_signals(stop: Stop, *, early: bool = False) -> Iterator[None]:
 def told_to_stop_at() -> float | None:
     """When the first signal came, or a supervisor told to stop, by `time.monotonic()`; else None.
 
-    From any thread. It is there at once, even while the event loop is blocked, and until nothing
-    listens any more.
+    From any thread. It is there even while the event loop is blocked, and until nothing listens any
+    more. Where the loop is blocked by a call that Python cannot interrupt, signals are noticed here
+    first: also a second one, which means "now".
     """
+    global _first, _looked, _noticed, _unread
+    before, known = _looked, _unread
+    _looked, _unread = time.monotonic(), 0 if _wakeup is None else _wakeup.unread()
+    is_news = _unread > known and _last <= before  # Python has not called `_handle` for it
+    if is_news and _looked - _noticed >= SAME_SIGNAL:
+        _noticed = _looked
+        if known:
+            for listener in _listening():
+                listener.stop(True)
+        _first = _looked if _first is None else _first
     return _first
 
 
@@ -113,7 +128,7 @@ def _take(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _give_back() -> None:
-    global _first, _last, _wakeup
+    global _first, _last, _looked, _noticed, _unread, _wakeup
     for number, handler in _previous.items():
         # None is a handler that is not Python's: it cannot be given back.
         if handler is not None and signal.getsignal(number) is _handle:
@@ -121,7 +136,8 @@ def _give_back() -> None:
     _previous.clear()
     if _wakeup is not None:
         _wakeup.close()
-    _wakeup, _first, _last = None, None, float("-inf")
+    _wakeup, _first, _unread = None, None, 0
+    _last = _looked = _noticed = float("-inf")
 
 
 def _handle(number: int, frame: FrameType | None) -> None:

@@ -40,6 +40,12 @@ class Wakeup:
             self._other = other
             self._first = other if self._first is None else self._first
 
+    def unread(self) -> int:
+        """How many own signals the blocked event loop has not read. From any thread."""
+        with suppress(OSError):
+            return sum(n in self._own for n in self._reads.recv(4096, socket.MSG_PEEK))
+        return 0
+
     def close(self) -> None:
         """Give signals back to whoever was woken by them before."""
         self._stop_reading()

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ltq._aio import forks
 from ltq._aio.cancellation import is_cancelled
-from ltq._aio.forks import ends_in_forks
 from ltq._declared import DeclaredTask
 from ltq._worker.observed import Observation
 from ltq._worker.outcomes import broken, completed, decode_ctx, failed, rejected, unknown
@@ -78,6 +78,7 @@ class Executor:
         self._settler = settler
         self._threads = threads
         self._listener = listener
+        self._generation = forks.generation
 
     def abandon(
         self, delivery: Delivery, reason: CancelReason | None, error: BaseException
@@ -228,8 +229,11 @@ class Executor:
     ) -> Any:
         try:
             if task.is_async:
-                with ends_in_forks():
+                try:
                     return await task.fn(*message.args, **message.kwargs)
+                finally:
+                    if forks.generation != self._generation:
+                        forks.end_fork()
             return await self._threads.call(task.fn, message.args, message.kwargs)
         except asyncio.CancelledError as error:
             if scope is None or not scope.expired():

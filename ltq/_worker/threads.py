@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
-from ltq._aio.forks import ends_in_forks
+from ltq._aio import forks
 
 
 class ThreadCalls:
@@ -60,9 +60,12 @@ class ThreadCalls:
 
 def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Call a function in this thread. Errors that mean something to a future become others."""
+    generation = forks.generation
     try:
-        with ends_in_forks():
-            return fn(*args, **kwargs)
+        return fn(*args, **kwargs)
     except (StopIteration, asyncio.CancelledError, CancelledError) as error:
         kind = type(error).__name__
         raise RuntimeError(f"a function in a thread raised {kind}") from error
+    finally:
+        if forks.generation != generation:
+            forks.end_fork()

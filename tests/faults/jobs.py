@@ -6,6 +6,7 @@ process ends itself somewhere (see `crash`), or that it begins only when it is t
 
 import asyncio
 import ctypes
+import hashlib
 import os
 import time
 
@@ -194,6 +195,20 @@ async def kill(after: float) -> None:
     tell("start")
     await asyncio.sleep(after)  # the task's own time
     os._exit(9)
+
+
+@worker.task(max_deliveries=1)
+async def leave(code: int) -> None:
+    """Ends its process with an exit code, as if nothing were wrong."""
+    tell("start")
+    os._exit(code)
+
+
+@worker.task
+async def compute() -> None:
+    """Blocks the event loop in a call that Python cannot interrupt."""
+    tell("start")
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
 
 
 crash.install(os.environ.get(CRASH_VARIABLE, ""))

@@ -98,8 +98,13 @@ class Parent:
                 target=self._listen, args=(self._link,), name="supervisor-link", daemon=True
             ).start()
 
+    @property
+    def exists(self) -> bool:
+        """Whether this process has a supervisor."""
+        return self._link is not None
+
     def tell_up(self) -> None:
-        """Tell that the workers run."""
+        """Tell that the workers run. From any thread; telling it twice is fine."""
         self._tell(_UP)
 
     def tell_done(self) -> None:

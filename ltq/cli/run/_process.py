@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any
 
 from ltq._aio.exit import exit_now
-from ltq._aio.service import cancel_all, spawn
+from ltq._aio.service import spawn
 from ltq._aio.signals import stop_on_signals, told_to_stop_at
 from ltq._aio.threads import call_in
 from ltq.cli._broker import LOCAL_BROKER
@@ -113,20 +113,22 @@ def _log_worker(worker: Worker[Any]) -> None:
 
 @asynccontextmanager
 async def _tell_up(runnable: Runnable, parent: Parent) -> AsyncIterator[None]:
-    """Tell the supervisor when all workers run: a child that ends before could not start."""
-
-    async def wait() -> None:
-        while not all(  # noqa: ASYNC110  an App's workers start in threads
-            worker.health() for worker in workers_of(runnable)
-        ):
-            await asyncio.sleep(_UP_POLL)
-        parent.tell_up()
-
-    waiting = spawn(wait(), name="ltq-up")
-    try:
+    """Tell the supervisor when all workers run, or a task does: a later end is not of the start."""
+    workers = workers_of(runnable)
+    with ExitStack() as stack:
+        if parent.exists:
+            for worker in workers:
+                stack.callback(worker.subscribe(lambda _: parent.tell_up()))
+            stack.callback(spawn(_tell_up_soon(workers, parent, stack), name="ltq-up").cancel)
         yield
-    finally:
-        await cancel_all([waiting])
+
+
+async def _tell_up_soon(workers: Iterable[Worker[Any]], parent: Parent, stack: ExitStack) -> None:
+    # There is nothing to wait for: an App's workers start in threads.
+    while not all(worker.health() for worker in workers):  # noqa: ASYNC110
+        await asyncio.sleep(_UP_POLL)
+    parent.tell_up()
+    stack.close()
 
 
 class _EarlyStop:

@@ -1,0 +1,297 @@
+"""Signals that stop what runs: told apart, passed on, and given back."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from ltq._aio import signals
+from ltq._aio.signals import SAME_SIGNAL, pass_stop_on, stop_on_signals, told_to_stop_at
+from tests.eventually import eventually
+
+BOTH = [signal.SIGTERM, signal.SIGINT]
+
+
+@pytest.fixture(autouse=True)
+def _given_back() -> Iterator[None]:
+    """Whatever a test does, signals belong to whom they belonged to before."""
+    before = [signal.getsignal(number) for number in BOTH], wakeup_fd()
+    yield
+    assert ([signal.getsignal(number) for number in BOTH], wakeup_fd()) == before
+
+
+def wakeup_fd() -> int:
+    now = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(now)
+    return now
+
+
+class Told:
+    """What something was told: False to stop, True to stop now."""
+
+    def __init__(self) -> None:
+        self.calls: list[bool] = []
+
+    def __call__(self, now: bool) -> None:
+        self.calls.append(now)
+
+    async def was(self, *calls: bool) -> None:
+        await eventually(lambda: self.calls == [*calls], 2, f"{self.calls} are {calls}")
+
+
+def forget_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next signal be another one."""
+    for name in ("_last", "_noticed"):
+        monkeypatch.setattr(signals, name, time.monotonic() - SAME_SIGNAL)
+
+
+@pytest.mark.parametrize("number", BOTH)
+async def test_the_second_one_means_now(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    with stop_on_signals(told):
+        signal.raise_signal(number)
+        await told.was(False)
+        forget_the_last(monkeypatch)
+        signal.raise_signal(number)
+        assert told.calls == [False, True]  # at once
+        forget_the_last(monkeypatch)
+        signal.raise_signal(number)
+        assert told.calls == [False, True, True]
+
+
+async def test_several_at_once_are_one() -> None:
+    told = Told()
+    with stop_on_signals(told):
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            signal.raise_signal(number)
+        await told.was(False)
+
+
+async def test_a_second_one_is_heard_while_the_loop_is_blocked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = Told()
+    with stop_on_signals(told):
+        signal.raise_signal(signal.SIGTERM)
+        assert told_to_stop_at() is not None
+        forget_the_last(monkeypatch)
+        signal.raise_signal(signal.SIGTERM)
+        assert told.calls == [True]
+        await told.was(True, False)
+    assert told_to_stop_at() is None
+
+
+async def test_signals_are_noticed_during_a_call_that_python_cannot_interrupt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = Told()
+
+    async def look() -> None:
+        try:
+            assert told_to_stop_at() is None
+            os.kill(os.getpid(), signal.SIGTERM)
+            await eventually(lambda: told_to_stop_at() is not None)
+            assert told.calls == []
+            forget_the_last(monkeypatch)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await eventually(lambda: told_to_stop_at() and told.calls == [True])
+        finally:
+            os.write(writes, b"done")
+
+    reads, writes = os.pipe()
+    with stop_on_signals(told):
+        looking = asyncio.create_task(asyncio.to_thread(asyncio.run, look()))
+        await asyncio.to_thread(lambda: None)  # the thread runs
+        blocking_read(reads)
+        await looking
+    assert told.calls[0] is True
+    for descriptor in (reads, writes):
+        os.close(descriptor)
+
+
+def blocking_read(descriptor: int) -> None:
+    """Call the C library, again after each signal, without a step of Python in between."""
+    signal.siginterrupt(signal.SIGTERM, False)
+    ctypes.CDLL(None).read(descriptor, ctypes.create_string_buffer(8), 8)
+
+
+async def test_a_signal_wakes_a_loop_that_waits() -> None:
+    told, ended = Told(), asyncio.Event()
+
+    def stop(now: bool) -> None:
+        told(now)
+        ended.set()
+
+    with stop_on_signals(stop):
+        thread = threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGTERM])
+        thread.start()
+        await asyncio.wait_for(ended.wait(), 5)
+    thread.join()
+    assert told.calls == [False]
+
+
+async def test_all_blocks_are_told_each_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Told(), Told()
+    with stop_on_signals(first):
+        signal.raise_signal(signal.SIGTERM)
+        await first.was(False)
+        forget_the_last(monkeypatch)
+        with stop_on_signals(second):
+            signal.raise_signal(signal.SIGTERM)
+            await second.was(False)
+    assert True in first.calls
+
+
+async def test_blocks_may_end_in_any_order() -> None:
+    first, second, told = ExitStack(), ExitStack(), Told()
+    first.enter_context(stop_on_signals(Told()))
+    second.enter_context(stop_on_signals(told))
+    first.close()
+    signal.raise_signal(signal.SIGTERM)
+    await told.was(False)
+    second.close()
+
+
+async def test_an_early_one_is_told_only_while_nothing_else_listens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    early, late = Told(), Told()
+    with stop_on_signals(early, early=True):
+        with stop_on_signals(late):
+            signal.raise_signal(signal.SIGTERM)
+            await late.was(False)
+        assert early.calls == []
+        forget_the_last(monkeypatch)
+        signal.raise_signal(signal.SIGTERM)
+        await early.was(False)
+
+
+async def test_what_a_supervisor_tells_does_not_count_as_a_signal() -> None:
+    told = Told()
+    assert not pass_stop_on(False)
+    with stop_on_signals(told):
+        assert pass_stop_on(False)
+        assert told_to_stop_at() is not None
+        signal.raise_signal(signal.SIGTERM)
+        await told.was(False, False)
+        assert pass_stop_on(True)
+    assert told.calls == [False, False, True]
+
+
+async def test_another_thread_gets_no_signals() -> None:
+    def enter() -> bool:
+        with stop_on_signals(Told()):
+            return pass_stop_on(False)
+
+    assert not await asyncio.to_thread(enter)
+
+
+class TestOthers:
+    """Handlers that the program itself has."""
+
+    async def test_a_handler_of_the_loop_is_silent_in_the_block_and_heard_after_it(self) -> None:
+        loop, heard, told = asyncio.get_running_loop(), asyncio.Event(), Told()
+        loop.add_signal_handler(signal.SIGTERM, heard.set)
+        try:
+            with stop_on_signals(told):
+                signal.raise_signal(signal.SIGTERM)
+                await told.was(False)
+                assert not heard.is_set()
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.wait_for(heard.wait(), 5)
+        finally:
+            loop.remove_signal_handler(signal.SIGTERM)
+
+    async def test_other_signals_still_come_to_it(self) -> None:
+        loop, heard = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_signal_handler(signal.SIGUSR1, heard.set)
+        try:
+            with stop_on_signals(Told()):
+                os.kill(os.getpid(), signal.SIGUSR1)
+                await asyncio.wait_for(heard.wait(), 5)
+        finally:
+            loop.remove_signal_handler(signal.SIGUSR1)
+
+    async def test_a_handler_that_is_added_in_the_block_works(self) -> None:
+        loop, heard, told = asyncio.get_running_loop(), asyncio.Event(), Told()
+        with stop_on_signals(told):
+            loop.add_signal_handler(signal.SIGUSR1, heard.set)
+            os.kill(os.getpid(), signal.SIGUSR1)
+            await asyncio.wait_for(heard.wait(), 5)
+            signal.raise_signal(signal.SIGTERM)
+            await told.was(False)
+            loop.remove_signal_handler(signal.SIGUSR1)
+
+    async def test_a_block_takes_over_from_a_handler_of_the_program(self) -> None:
+        told = Told()
+        with stop_on_signals(Told(), early=True):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            with stop_on_signals(told):
+                signal.raise_signal(signal.SIGTERM)
+                await told.was(False)
+
+    def test_a_socket_that_is_closed_meanwhile_is_not_given_back(self) -> None:
+        async def main() -> None:
+            with stop_on_signals(Told()):
+                writes.close()
+
+        reads, writes = socket.socketpair()
+        writes.setblocking(False)
+        signal.set_wakeup_fd(writes.fileno())
+        asyncio.run(main())
+        reads.close()
+        signal.set_wakeup_fd(-1)
+
+    def test_a_second_loop_is_woken_as_well(self) -> None:
+        async def main() -> None:
+            told = Told()
+            with stop_on_signals(told):
+                os.kill(os.getpid(), signal.SIGTERM)
+                await told.was(False)
+
+        for _ in range(2):
+            asyncio.run(main())
+
+    def test_a_block_that_its_loop_left_behind_disturbs_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def leave() -> None:
+            left.enter_context(stop_on_signals(Told()))
+
+        async def main() -> None:
+            told = Told()
+            with stop_on_signals(told):
+                os.kill(os.getpid(), signal.SIGTERM)
+                await told.was(False)
+
+        left, before = ExitStack(), signal.getsignal(signal.SIGINT)
+        asyncio.run(leave())
+        signal.raise_signal(signal.SIGTERM)  # its loop is closed
+        forget_the_last(monkeypatch)
+        asyncio.run(main())
+        left.close()
+        signal.signal(signal.SIGINT, before)  # what it had was the first loop's
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it calls the C library")
+async def test_a_fork_that_python_did_not_see_dies_of_the_signal() -> None:
+    told = Told()
+    with stop_on_signals(told):
+        child = ctypes.PyDLL(None).fork()
+        if child == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os._exit(1)
+        _, status = await asyncio.to_thread(os.waitpid, child, 0)
+        assert os.waitstatus_to_exitcode(status) == -signal.SIGTERM
+        await asyncio.sleep(0)
+    assert told.calls == []
