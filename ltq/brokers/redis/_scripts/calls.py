@@ -307,6 +307,17 @@ class ReplayCall(Script[list[Published]], frozen=True, kw_only=True):
         return [replies.PUBLISHED[answer] for answer in reply]
 
 
+class RightsCall(Script[list[str]], frozen=True, kw_only=True):
+    """Say which commands the user may not use."""
+
+    name: ClassVar[str] = "rights"
+
+    trials: list[Argument]
+
+    def read(self, reply: Reply) -> list[str]:
+        return [name.decode() for name in reply]
+
+
 class SendReply(NamedTuple):
     """What became of tasks that were sent."""
 
@@ -386,6 +397,7 @@ SCRIPTS: Mapping[str, type[Script[Any]]] = {
         PurgeCall,
         RepairCall,
         ReplayCall,
+        RightsCall,
         SendCall,
         StatesCall,
         StatsCall,
