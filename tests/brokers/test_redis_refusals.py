@@ -205,6 +205,15 @@ class TestCommands:
             await (await send.send()).result(timeout=5)
         assert not [one for one in caplog.records if one.levelname == "ERROR"]
 
+    async def test_a_server_that_takes_no_writes_now_is_not_mistaken(
+        self, server: RedisServer
+    ) -> None:
+        async with RedisBroker(server.url) as broker:
+            with redis.Redis.from_url(server.url) as admin:
+                admin.replicaof("127.0.0.1", 1)
+                assert await broker.hazards() == []
+                admin.replicaof("NO", "ONE")
+
     async def test_without_the_right_to_the_keys_a_send_says_so(self, server: RedisServer) -> None:
         url = user(server, "resetkeys ~app:*")
         async with RedisBroker(url) as broker:

@@ -9,9 +9,12 @@ from ltq.brokers.redis._scripts.texts import source
 from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.call import Argument
 from ltq.brokers.redis._server.link import Link, RefusedError
+from ltq.errors import BrokerError
 from ltq.names import new_id
 
 _SCRIPTS = ("claim", "finish", "heartbeat", "sweep")
+_PATIENCE = 1.0
+
 _COMMAND = re.compile(r"(?:redis\.p?call|call_or_reset)\('([A-Z]+)'")
 _ELSEWHERE = {"TIME", "DEL"}
 """TIME comes first in every script, so that nothing is done if it is refused. DEL is tried out by
@@ -19,9 +22,17 @@ the script `rights` itself."""
 
 
 async def check_rights(link: Link) -> None:
-    """Raise `RefusedError` if the user may not use a command of these scripts."""
+    """Raise `RefusedError` if the user may not use a command of these scripts.
+
+    A server that cannot be asked now is none that refuses.
+    """
     call = calls.RightsCall(prefix=keys.prefix(f"probe-{new_id()}"), trials=[*_trials()])
-    refused = await link.evaluate(call)
+    try:
+        refused = await link.evaluate(call, patience=_PATIENCE)
+    except BrokerError as error:
+        if error.is_refusal:
+            raise
+        return
     if refused:
         names = [name.lower() for name in refused]
         raise RefusedError(

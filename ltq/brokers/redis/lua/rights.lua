@@ -8,11 +8,15 @@ RETURNS the names of those that are refused
 ]]
 local prefix, refused, i = KEYS[1], {}, 1
 local key = prefix .. 'none'
-if type(redis.pcall('DEL', key)) == 'table' then return { 'DEL' } end
-while i <= #ARGV do
-  local reply = redis.pcall(ARGV[i], key, unpack(ARGV, i + 2, i + 1 + ARGV[i + 1]))
+local function is_refused(reply)
   local text = type(reply) == 'table' and reply.err or ''
-  if string.find(text, "can't", 1, true) or string.find(text, 'Unknown', 1, true) then
+  return string.find(text, "can't run") or string.find(text, "can't access") or string.find(text, 'Unknown')
+end
+local reply = redis.pcall('DEL', key)
+if is_refused(reply) then return { 'DEL' } end
+if type(reply) == 'table' then return {} end -- the server takes no writes now
+while i <= #ARGV do
+  if is_refused(redis.pcall(ARGV[i], key, unpack(ARGV, i + 2, i + 1 + ARGV[i + 1]))) then
     refused[#refused + 1] = ARGV[i]
   end
   redis.call('DEL', key)
