@@ -440,6 +440,7 @@ class TestBlackHole:
                 link,
                 on_subscribed=confirmed.append,
                 on_message=lambda channel, text: heard.append(text),
+                on_refused=lambda *_: None,
                 on_connected=_nothing,
                 on_lost=lambda: None,
             )
@@ -468,6 +469,7 @@ class TestBlackHole:
                 link,
                 on_subscribed=confirmed.append,
                 on_message=lambda *_: None,
+                on_refused=lambda *_: None,
                 on_connected=_nothing,
                 on_lost=lambda: confirmed.append("lost"),
             )
@@ -571,6 +573,7 @@ class TestConnections:
                 link,
                 on_subscribed=lambda _: None,
                 on_message=lambda *_: None,
+                on_refused=lambda *_: None,
                 on_connected=_nothing,
                 on_lost=lambda: None,
             )
