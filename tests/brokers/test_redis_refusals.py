@@ -86,7 +86,7 @@ class TestPassing:
             assert await broker.publish([envelope()]) == [Published.CREATED]
             proxy.answer = answer
             monkeypatch.setattr(Link.evaluate, "__kwdefaults__", {"patience": 0.3})
-            with pytest.raises(BrokerError, match="(MOVED|ASK) 4008") as raised:
+            with pytest.raises(BrokerError, match=r"(MOVED|ASK) 4008") as raised:
                 await broker.publish([envelope()])
         assert not raised.value.is_refusal
 

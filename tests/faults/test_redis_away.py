@@ -24,6 +24,7 @@ from devtools.proxy import Proxy
 from devtools.servers import RedisServer
 from devtools.workers import Fleet, WorkerProcess
 from ltq._worker.completer import Completer
+from ltq._worker.outcomes import unwritable
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.brokers.redis._server.channels import Channels
@@ -547,7 +548,7 @@ class TestConnections:
     ) -> None:
         async with RedisBroker(server.url) as broker:
             leases = Leases()
-            completer = Completer(broker, leases)
+            completer = Completer(broker, leases, substitute=unwritable)
             tried = asyncio.Event()
 
             async def fail(*_: object) -> None:
