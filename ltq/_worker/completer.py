@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.batcher import Batcher
 from ltq._aio.clock import Clock
 from ltq._aio.service import Service
-from ltq._worker.outcomes import unwritable
 from ltq._worker.protocols import HeldLeases
 from ltq.broker import Settler
 from ltq.errors import BrokerError
@@ -37,15 +37,22 @@ class Completer(Service):
     While the broker is away outcomes are kept, and written when it is back. One that the broker
     refuses, because it is too large for instance, does not hold up the others: it is tried again
     beside them, and in the end replaced by one that says so. A lease is released once its outcome
-    is written, or answered that the lease was lost.
+    is written, or answered that the lease was lost. `substitute(outcome, error)` makes the outcome
+    that says so.
     """
 
     def __init__(
-        self, settler: Settler, leases: HeldLeases, *, clock: Clock = time.monotonic
+        self,
+        settler: Settler,
+        leases: HeldLeases,
+        *,
+        substitute: Callable[[Outcome, Exception], Outcome],
+        clock: Clock = time.monotonic,
     ) -> None:
         super().__init__("ltq-completer", logger)
         self._settler = settler
         self._leases = leases
+        self._substitute = substitute
         self._throttled = ThrottledLogger(logger, clock=clock)
         self._hurry = asyncio.Event()
         self._batcher: Batcher[Outcome, Receipt | None] = Batcher(
@@ -146,7 +153,7 @@ class Completer(Service):
                 "task %s: its outcome is refused: %s", outcome.lease.id, refusal
             )
             if refusals == _REFUSALS:
-                unwritten.append(unwritable(outcome, refusal))
+                unwritten.append(self._substitute(outcome, refusal))
                 unexpected = None if isinstance(refusal, BrokerError) else refusal
                 text = "task %s: its outcome cannot be written, it counts as failed: %s"
                 logger.error(text, outcome.lease.id, refusal, exc_info=unexpected)

@@ -18,6 +18,7 @@ from ltq._worker.heartbeat import Heartbeat
 from ltq._worker.leases import LeaseTracker
 from ltq._worker.lookout import Lookout
 from ltq._worker.loop_break import LoopBreak
+from ltq._worker.outcomes import unwritable
 from ltq._worker.protocols import CancelReason
 from ltq._worker.repair import RepairLoop
 from ltq._worker.task_pool import TaskPool
@@ -76,7 +77,7 @@ class WorkerRun:
         )
         self._leases = LeaseTracker(self._consumer, _limited_lanes(tasks.values()))
         self._threads = ThreadCalls(config.concurrency, f"ltq-{config.name}")
-        self._completer = Completer(broker, self._leases)
+        self._completer = Completer(broker, self._leases, substitute=unwritable)
         executor = Executor(
             tasks,
             config.middlewares,

@@ -31,13 +31,15 @@ class FakeStore:
         self.subscribed: set[Target] = set()
         self.requests: set[str] = set()
         self.error: BrokerError | None = None
+        self.most = READ_BATCH
+        """How many states it returns at once."""
 
     async def states(self, namespace: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         self.reads.append((namespace, list(ids)))
         self.requests.add(request.get())
         if self.error is not None:
             raise self.error
-        return [self.tasks.get((namespace, task_id)) for task_id in ids]
+        return [self.tasks.get((namespace, task_id)) for task_id in ids[: self.most]]
 
     def subscribe(self, target: Target) -> None:
         assert target not in self.subscribed
@@ -235,3 +237,13 @@ class TestFeeds:
         follower.feed(("x", "a"))
         names = {task.get_name() for task in asyncio.all_tasks()}
         assert {"ltq-follower", "ltq-follower-read"} <= names
+
+
+async def test_a_store_may_return_only_the_first_ones(follower: Follower, store: FakeStore) -> None:
+    """So that large results arrive one after the other."""
+    store.most = 2
+    states = [store.set(f"{number}") for number in range(5)]
+    feeds = [follower.feed(("x", state.id)) for state in states]
+    async with asyncio.timeout(5):
+        assert [await feed.get() for feed in feeds] == states
+    assert [len(ids) for _, ids in store.reads[:3]] == [5, 3, 1]

@@ -150,7 +150,7 @@ class TestSilence:
                     await asyncio.sleep(0)
                     await asyncio.sleep(0)
                     for _ in range(2):
-                        time.sleep(PATIENCE + 0.1)  # noqa: ASYNC251  the loop is blocked
+                        time.sleep(PATIENCE + 0.1)  # noqa: ASYNC251  # the task's own time: it blocks
                         await asyncio.sleep(0)
                     assert await publishing == [Published.CREATED]
 
@@ -237,8 +237,8 @@ class TestDeadlineOfSilence:
                 deadline.activity = alive
                 while loop.time() < began + 0.2:
                     alive.moved_at = loop.time()
-                    await asyncio.sleep(0.01)
-                await asyncio.sleep(30)
+                    await asyncio.sleep(0.01)  # the task's own time
+                await asyncio.sleep(30)  # the task's own time
 
         with pytest.raises(TimeoutError):
             await live()
@@ -253,9 +253,9 @@ class TestDeadlineOfSilence:
                 deadline.activity = alive
                 while loop.time() < began + 0.2:
                     alive.moved_at = loop.time()
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.01)  # the task's own time
 
         other = asyncio.create_task(busy())
         with deadlines.within(0.05):
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.15)  # the task's own time
         await other

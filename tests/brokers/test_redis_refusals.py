@@ -37,6 +37,14 @@ def server(redis_executable: str) -> Iterator[RedisServer]:
         yield server
 
 
+def user(server: RedisServer, rights: str) -> str:
+    """The URL for a user with these rights, beside those to all commands and keys."""
+    with redis.Redis.from_url(server.url) as admin:
+        rule = f"on >password ~* +@all resetchannels {rights}"
+        admin.execute_command("ACL", "SETUSER", "app", *rule.split())
+    return server.url.replace("//", "//app:password@")
+
+
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     """The broker's warnings."""
     return [
@@ -78,19 +86,13 @@ class TestPassing:
             assert await broker.publish([envelope()]) == [Published.CREATED]
             proxy.answer = answer
             monkeypatch.setattr(Link.evaluate, "__kwdefaults__", {"patience": 0.3})
-            with pytest.raises(BrokerError, match="4008") as raised:
+            with pytest.raises(BrokerError, match=r"(MOVED|ASK) 4008") as raised:
                 await broker.publish([envelope()])
         assert not raised.value.is_refusal
 
 
 class TestChannels:
     """Users who lack the right to some channels, or to the commands about them."""
-
-    def url(self, server: RedisServer, rights: str) -> str:
-        with redis.Redis.from_url(server.url) as admin:
-            rule = f"on >password ~* +@all resetchannels {rights}"
-            admin.execute_command("ACL", "SETUSER", "app", *rule.split())
-        return server.url.replace("//", "//app:password@")
 
     @pytest.mark.parametrize(
         ("rights", "warnings"),
@@ -107,7 +109,7 @@ class TestChannels:
     async def test_cancel_and_watch_work_without(
         self, server: RedisServer, rights: str, warnings: int, caplog: pytest.LogCaptureFixture
     ) -> None:
-        worker = ltq.Worker("mail", broker_url=self.url(server, rights), lease=0.9)
+        worker = ltq.Worker("mail", broker_url=user(server, rights), lease=0.9)
 
         @worker.task
         async def hold() -> None:
@@ -131,7 +133,7 @@ class TestChannels:
     async def test_one_warning_names_the_channels(
         self, server: RedisServer, caplog: pytest.LogCaptureFixture
     ) -> None:
-        worker = ltq.Worker("mail", broker_url=self.url(server, ""))
+        worker = ltq.Worker("mail", broker_url=user(server, ""))
 
         @worker.task
         async def send() -> None: ...
@@ -141,7 +143,7 @@ class TestChannels:
         assert "&*" in caplog.text
 
     async def test_required_notifications_are_refused_clearly(self, server: RedisServer) -> None:
-        url = self.url(server, "") + "?notifications=require"
+        url = user(server, "") + "?notifications=require"
         worker = ltq.Worker("mail", broker_url=url)
 
         @worker.task
@@ -164,12 +166,62 @@ class TestChannels:
     async def test_the_doctor_says_which(
         self, server: RedisServer, rights: str, missing: list[str]
     ) -> None:
-        done = await run_ltq("doctor", "--broker-url", self.url(server, rights))
+        done = await run_ltq("doctor", "--broker-url", user(server, rights))
         (line,) = [line for line in done.out.splitlines() if " rights:" in line]
         assert line.startswith("warning "), line
         for part in missing:
             assert part in done.out
         assert "+publish" not in done.out
+
+
+class TestCommands:
+    """Users who may not use a command."""
+
+    @pytest.mark.parametrize("command", ["hset", "zadd", "lpop", "zrem", "hdel", "del", "lpush"])
+    async def test_a_worker_does_not_start_where_tasks_would_be_lost_halfway(
+        self, server: RedisServer, command: str
+    ) -> None:
+        async with RedisBroker(server.url) as broker:
+            sent = envelope()
+            await broker.publish([sent])
+            url = user(server, f"&* -{command}")
+            worker = ltq.Worker("mail", broker_url=url)
+            worker.task(name="send")(_nothing)
+            with pytest.raises(BrokerError, match=command):
+                await worker.run(burst=True)
+            await worker.aclose()
+            (state,) = await broker.states("mail:send", [sent.id])
+            (stats,) = await broker.stats(["mail:send"])
+        assert state is not None
+        assert (state.status, stats.pending) == (Status.PENDING, 1)
+
+    @pytest.mark.parametrize("command", ["scan", "config", "info", "copy", "rename", "publish"])
+    async def test_what_is_not_needed_on_the_way_of_a_task_may_be_missing(
+        self, server: RedisServer, command: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        worker = ltq.Worker("mail", broker_url=user(server, f"&* -{command}"))
+        send = worker.task(name="send")(_nothing)
+        async with worker:
+            await (await send.send()).result(timeout=5)
+        assert not [one for one in caplog.records if one.levelname == "ERROR"]
+
+    async def test_a_server_that_takes_no_writes_now_is_not_mistaken(
+        self, server: RedisServer
+    ) -> None:
+        async with RedisBroker(server.url) as broker:
+            with redis.Redis.from_url(server.url) as admin:
+                admin.replicaof("127.0.0.1", 1)
+                assert await broker.hazards() == []
+                admin.replicaof("NO", "ONE")
+
+    async def test_without_the_right_to_the_keys_a_send_says_so(self, server: RedisServer) -> None:
+        url = user(server, "resetkeys ~app:*")
+        async with RedisBroker(url) as broker:
+            with pytest.raises(BrokerError, match="keys"):
+                await broker.publish([envelope()])
+
+
+async def _nothing() -> None: ...
 
 
 class TestTooLarge:

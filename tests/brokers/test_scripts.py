@@ -428,7 +428,15 @@ class TestReadme:
         states = {state for begin, end, _ in transitions for state in (begin, end)}
         assert states == {status.value for status in Status} | {"[*]"}
         by = {script for *_, scripts in transitions for script in scripts.split(", ") if scripts}
-        assert by == set(SCRIPTS) - {"states", "stats", "dead_letters", "copy", "purge", "examine"}
+        assert by == set(SCRIPTS) - {
+            "states",
+            "stats",
+            "dead_letters",
+            "copy",
+            "purge",
+            "examine",
+            "rights",
+        }
 
     def test_its_diagram_lets_no_final_status_change(self) -> None:
         for begin, end, script in TRANSITION.findall(README):

@@ -24,6 +24,7 @@ from devtools.proxy import Proxy
 from devtools.servers import RedisServer
 from devtools.workers import Fleet, WorkerProcess
 from ltq._worker.completer import Completer
+from ltq._worker.outcomes import unwritable
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.brokers.redis._server.channels import Channels
@@ -440,6 +441,7 @@ class TestBlackHole:
                 link,
                 on_subscribed=confirmed.append,
                 on_message=lambda channel, text: heard.append(text),
+                on_refused=lambda *_: None,
                 on_connected=_nothing,
                 on_refused=lambda *_: None,
                 on_lost=lambda: None,
@@ -470,6 +472,7 @@ class TestBlackHole:
                 on_refused=lambda *_: None,
                 on_subscribed=confirmed.append,
                 on_message=lambda *_: None,
+                on_refused=lambda *_: None,
                 on_connected=_nothing,
                 on_lost=lambda: confirmed.append("lost"),
             )
@@ -547,7 +550,7 @@ class TestConnections:
     ) -> None:
         async with RedisBroker(server.url) as broker:
             leases = Leases()
-            completer = Completer(broker, leases)
+            completer = Completer(broker, leases, substitute=unwritable)
             tried = asyncio.Event()
 
             async def fail(*_: object) -> None:
@@ -573,6 +576,7 @@ class TestConnections:
                 link,
                 on_subscribed=lambda _: None,
                 on_message=lambda *_: None,
+                on_refused=lambda *_: None,
                 on_connected=_nothing,
                 on_refused=lambda *_: None,
                 on_lost=lambda: None,

@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from ltq._worker.completer import Completer
+from ltq._worker.outcomes import unwritable
 from ltq.broker import Settler
 from ltq.errors import BrokerError
 from ltq.message import Finish, Outcome, Receipt, Requeue
@@ -54,7 +55,9 @@ class Stand:
         self.now = 0.0
         self.store = Store()
         self.leases = Leases()
-        self.completer = Completer(cast(Settler, self.store), self.leases, clock=lambda: self.now)
+        self.completer = Completer(
+            cast(Settler, self.store), self.leases, substitute=unwritable, clock=lambda: self.now
+        )
 
 
 @pytest.fixture

@@ -8,18 +8,16 @@ compares the fields with the headers. `lua/<script>.lua` explains each argument 
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, NamedTuple, Self
-
-import msgspec
-from msgspec.structs import replace
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from ltq.broker.schedule_slots import SlotReceipt
-from ltq.brokers._rules.constants import CALL_BYTES
 from ltq.brokers.redis._scripts import replies
+from ltq.brokers.redis._scripts.claim import ClaimAnswer as ClaimAnswer
+from ltq.brokers.redis._scripts.claim import ClaimCall as ClaimCall
+from ltq.brokers.redis._scripts.claim import ClaimReply as ClaimReply
 from ltq.brokers.redis._scripts.script import Bounded, Flag, RepeatedKnowingly, Script
 from ltq.brokers.redis._server.call import Argument, Reply
-from ltq.brokers.redis._server.reply_limit import SHRINK
-from ltq.message import DeadLetter, Delivery, Published, Receipt, Swept
+from ltq.message import DeadLetter, Published, Receipt, Swept
 from ltq.state import QueueStats, TaskState
 
 
@@ -42,80 +40,6 @@ class CancelCall(RepeatedKnowingly[CancelAnswer], frozen=True, kw_only=True):
 
     def read(self, reply: Reply) -> CancelAnswer:
         return CancelAnswer(reply.decode())
-
-
-class ClaimAnswer(StrEnum):
-    """How a claim went."""
-
-    CLAIMED = "claimed"
-    REPEATED = "repeated"
-    """The tasks are those of an earlier call, whose reply was lost."""
-    PART = "part"
-    """The same, but more of them are left: repeat the call, with `known`."""
-    DUE = "due"
-    """No task was given: due tasks have to be moved first."""
-
-
-class ClaimReply(msgspec.Struct, frozen=True):
-    """What a claim gave."""
-
-    answer: ClaimAnswer
-    deliveries: list[Delivery]
-    lost: int
-    """How many ids had no usable hash. Each has a dead letter now."""
-    due_in: float | None
-    """Seconds until another claim may give more without a wake-up; None if that is unknown."""
-    start_in: float | None
-    """Seconds until a limit lets a ready task start."""
-    isolation: int | None
-    """The isolation that a refused task needs."""
-    known: int
-    """After a PART: how many tasks of the earlier call need not be given again."""
-
-    @property
-    def is_more_due(self) -> bool:
-        """Whether another claim may give more now, once what is due has been moved."""
-        return self.due_in == 0
-
-
-class ClaimCall(RepeatedKnowingly[ClaimReply], frozen=True, kw_only=True):
-    """Lease tasks that are ready."""
-
-    name: ClassVar[str] = "claim"
-
-    claim_id: str
-    consumer: str
-    lease: float
-    limit: int
-    most_bytes: int = CALL_BYTES
-    known: int = 0
-    running: int
-    ignore_isolation: Flag = ""
-    grace: float = 0.0
-    hold: float = 0.0
-    lanes: str
-    woken: str = ""
-    swept: Flag = ""
-    limits: list[Argument]
-
-    def repeated(self) -> Self:
-        return replace(self, again="1", most_bytes=self.most_bytes // SHRINK)
-
-    def read(self, reply: Reply) -> ClaimReply:
-        answer, tasks, lost, now, due_in, start_in, isolation, known = reply
-        moment = float(now)
-        return ClaimReply(
-            _CLAIM_ANSWERS[answer],
-            [replies.delivery(task, moment) for task in tasks],
-            lost,
-            None if due_in is None else max(0.0, float(due_in)),
-            None if start_in is None else float(start_in),
-            isolation,
-            known or 0,
-        )
-
-
-_CLAIM_ANSWERS = {answer.value.encode(): answer for answer in ClaimAnswer}
 
 
 class ClearCall(Script[int], frozen=True, kw_only=True):
@@ -307,6 +231,17 @@ class ReplayCall(Script[list[Published]], frozen=True, kw_only=True):
         return [replies.PUBLISHED[answer] for answer in reply]
 
 
+class RightsCall(Script[list[str]], frozen=True, kw_only=True):
+    """Say which commands the user may not use."""
+
+    name: ClassVar[str] = "rights"
+
+    trials: list[Argument]
+
+    def read(self, reply: Reply) -> list[str]:
+        return [name.decode() for name in reply]
+
+
 class SendReply(NamedTuple):
     """What became of tasks that were sent."""
 
@@ -386,6 +321,7 @@ SCRIPTS: Mapping[str, type[Script[Any]]] = {
         PurgeCall,
         RepairCall,
         ReplayCall,
+        RightsCall,
         SendCall,
         StatesCall,
         StatsCall,

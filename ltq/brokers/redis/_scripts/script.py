@@ -32,14 +32,13 @@ class Script(Call[R_co], Generic[R_co], frozen=True, kw_only=True):
         return self.name
 
     def words(self) -> tuple[Argument, ...]:
-        return "EVALSHA", sha(self.name), 1, *self._arguments()
+        *values, last = astuple(self)
+        if isinstance(last, list):
+            return "EVALSHA", sha(self.name), 1, *values, *last
+        return "EVALSHA", sha(self.name), 1, *values, last
 
     def words_with_source(self) -> tuple[Argument, ...]:
-        return "EVAL", source(self.name), 1, *self._arguments()
-
-    def _arguments(self) -> tuple[Argument, ...]:
-        values = astuple(self)
-        return (*values[:-1], *values[-1]) if isinstance(values[-1], list) else values
+        return "EVAL", source(self.name), *self.words()[2:]
 
 
 class Bounded(Script[R_co], Generic[R_co], frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from redis.exceptions import (
     NoScriptError,
     ReadOnlyError,
     RedisError,
+    ResponseError,
     TimeoutError,  # noqa: A004
     TryAgainError,
 )
@@ -258,8 +259,8 @@ class Link:
             return False
         try:
             await self._exchange(("PING",), deadline)
-        except RedisError:
-            return False
+        except RedisError as unanswered:
+            return isinstance(unanswered, ResponseError)
         return True
 
     async def _exchange(self, words: tuple[Argument, ...], deadline: Deadline) -> Reply:
@@ -335,7 +336,9 @@ class Link:
         return RefusedError(f"Redis at {self._name} refused the call: {error}")
 
     def _too_late(self, patience: float, error: RedisError | None = None) -> BrokerError:
-        reason = error or "no answer"
+        reason = "no answer" if error is None else str(error)
+        if isinstance(error, MovedError | AskError):  # their texts are only numbers and addresses
+            reason = f"{'MOVED' if isinstance(error, MovedError) else 'ASK'} {reason}"
         return BrokerError(f"Redis at {self._name} did not reply within {patience:g} s: {reason}")
 
 

@@ -1,6 +1,7 @@
 """Tasks that fail, retry, are rejected or cannot be run, on a worker."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,9 @@ from ltq.message import Envelope, new_id
 from ltq.testing.conformance._support.eventually import eventually
 from ltq.testing.conformance._support.factories import run_until_final
 
+_LONGEST = 16 * 1024
+"""Most bytes of UTF-8 that are kept of an error's text."""
+
 
 class TestFailure:
     async def test_an_error_without_max_tries_is_final(self, worker: Worker) -> None:
@@ -30,6 +34,25 @@ class TestFailure:
             await handle.result(timeout=1)
         assert (caught.value.type, caught.value.message) == ("ValueError", "no such thing")
         assert "raise ValueError" in (caught.value.traceback or "")
+
+    @pytest.mark.parametrize("kind", [ValueError, ltq.RejectError])
+    async def test_of_a_long_text_beginning_and_end_are_kept(
+        self, worker: Worker, caplog: pytest.LogCaptureFixture, kind: type[Exception]
+    ) -> None:
+        caplog.set_level(logging.CRITICAL, "ltq")  # the log has all of it
+
+        @worker.task
+        async def fail() -> None:
+            raise kind("begin" + 1_000_000 * "ü" + "end")
+
+        (state,) = await run_until_final(worker, await fail.send())
+        letter = await worker.broker.dead_letter(fail.queue, state.id)
+        for error in (state.error, letter.error):
+            assert error is not None
+            assert "begin" in error
+            assert error.endswith("end")
+            assert len(error.encode()) <= _LONGEST
+        assert len((state.traceback or "").encode()) <= _LONGEST
 
     async def test_max_tries_counts_all_failing_runs(self, worker: Worker) -> None:
         attempts: list[int] = []
