@@ -69,14 +69,14 @@ class Task(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function in this process; a plain `def` runs in a thread."""
         if self.is_async:
             coroutine = cast(Callable[P, Awaitable[R]], self.fn)
             return await coroutine(*args, **kwargs)
         return await asyncio.to_thread(cast(Callable[P, R], self.fn), *args, **kwargs)
 
-    def message(self, *args: P.args, **kwargs: P.kwargs) -> Message[R]:
+    def message(self, /, *args: P.args, **kwargs: P.kwargs) -> Message[R]:
         """A message to be sent later, by `send_many` or a scheduler. The arguments are checked now.
 
         Raises `InvalidArgumentsError`.
@@ -92,7 +92,7 @@ class Task(Generic[P, R]):
             task=self,
         )
 
-    async def send(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+    async def send(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """Let a worker run the task with these arguments.
 
         Raises `InvalidArgumentsError` (nothing was sent), `QueueFullError` (`max_pending` is
@@ -115,7 +115,7 @@ class Task(Generic[P, R]):
         ids = await self._publish_all(self._source.broker, messages)
         return [self.handle(task_id) for task_id in ids]
 
-    def send_sync(self, *args: P.args, **kwargs: P.kwargs) -> SyncHandle[R]:
+    def send_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> SyncHandle[R]:
         """`send` for code without an event loop: a Django view, a script, a plain `def` task.
 
         It works from any thread, also after a fork; `on_send` of the middleware runs in the
@@ -132,7 +132,7 @@ class Task(Generic[P, R]):
         ids = portal.call(broker, self._publish_all(broker, messages))
         return [self.handle_sync(task_id) for task_id in ids]
 
-    def with_options(self, **options: Unpack[SendOptions]) -> "Task[P, R]":
+    def with_options(self, /, **options: Unpack[SendOptions]) -> "Task[P, R]":
         """The same task, with options for tasks that are sent through it.
 
             await fetch.with_options(delay=30, priority="high").send("python/cpython")

@@ -5,7 +5,7 @@ import inspect
 import logging
 import os
 import traceback
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from contextvars import ContextVar
 from functools import partial
@@ -56,10 +56,15 @@ def default_broker_url() -> str:
 class TaskDecorator(Protocol):
     """What `@worker.task(...)` returns: a decorator that keeps the types of its function."""
 
+    # A coroutine is awaitable as well. It has its own overload, and the last one says `Awaitable`
+    # again, because mypy gives up on a `Coroutine[Any, Any, R]` that fits overloads of different
+    # results.
     @overload
     def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
     @overload
-    def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, fn: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, Awaitable[R] | R], /) -> Task[P, R]: ...
 
 
 class Worker(Generic[L_co]):
@@ -178,10 +183,12 @@ class Worker(Generic[L_co]):
     @overload
     def task(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
     @overload
-    def task(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+    def task(self, fn: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
     @overload
-    def task(self, **options: Unpack[TaskOptions]) -> TaskDecorator: ...
-    def task(self, *fn: Callable[..., Any], **options: Any) -> Any:
+    def task(self, fn: Callable[P, Awaitable[R] | R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, /, **options: Unpack[TaskOptions]) -> TaskDecorator: ...
+    def task(self, /, *fn: Callable[..., Any], **options: Any) -> Any:
         """Make a function a task, with or without options: `@worker.task`, `@worker.task(...)`.
 
         An `async def` runs in the event loop, a plain `def` in a thread. Raises
