@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, cast
 
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
+from ltq._aio.callables import is_awaitable
 from ltq._aio.portal import open_portal
 from ltq._codec.call import CallCodec
 from ltq._sender.envelopes import EnvelopeMaker
@@ -52,7 +53,7 @@ class Task(Generic[P, R]):
     fn: Callable[P, Awaitable[R]] | Callable[P, R]
     """The function."""
     is_async: bool
-    """Whether the function is an `async def`. A plain `def` runs in a thread."""
+    """Whether the function is called in the event loop, as an `async def` is, not in a thread."""
     options: Mapping[str, Any]
     """The options as they were declared."""
     config: TaskConfig
@@ -72,9 +73,12 @@ class Task(Generic[P, R]):
     async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function in this process; a plain `def` runs in a thread."""
         if self.is_async:
-            coroutine = cast(Callable[P, Awaitable[R]], self.fn)
-            return await coroutine(*args, **kwargs)
-        return await asyncio.to_thread(cast(Callable[P, R], self.fn), *args, **kwargs)
+            given: Awaitable[R] | R = self.fn(*args, **kwargs)
+        else:
+            given = await asyncio.to_thread(self.fn, *args, **kwargs)
+        while is_awaitable(given):
+            given = await cast(Awaitable[R], given)
+        return cast(R, given)
 
     def message(self, /, *args: P.args, **kwargs: P.kwargs) -> Message[R]:
         """A message to be sent later, by `send_many` or a scheduler. The arguments are checked now.

@@ -5,6 +5,7 @@ hooks add two things: pydantic models, recognised by their methods (pydantic is 
 the `Choice` types that replace types which msgspec refuses (see `unions`).
 """
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, get_args, get_origin
@@ -15,6 +16,21 @@ from ltq.codec import Serializer
 
 Decode = Callable[[Any], Any]
 """Turns a part of a body, as `Format.split` or `Format.load` returns it, into a value of a type."""
+
+
+_TEXTS = (
+    ("pathlib", "PurePath"),
+    ("ipaddress", "IPv4Address"),
+    ("ipaddress", "IPv4Network"),
+    ("ipaddress", "IPv6Address"),
+    ("ipaddress", "IPv6Network"),
+    ("fractions", "Fraction"),
+    ("zoneinfo", "ZoneInfo"),
+)
+"""Classes whose values travel as their text, from which they are made again."""
+
+_PLAIN: tuple[Any, ...] = ("", 0, 0.0, True, [], {}, b"")
+"""A value of each type that there is without annotations."""
 
 
 class Format(Protocol):
@@ -78,8 +94,10 @@ def canonical(value: Any) -> bytes:
 
 
 def _dump(value: Any) -> Any:
-    """Encode hook: a pydantic model as plain values."""
+    """Encode hook: a pydantic model as plain values, a `Path` as text."""
     dump = getattr(type(value), "model_dump", None)
+    if dump is None and is_text(type(value)):
+        return str(value)
     if dump is None:
         raise TypeError(f"`{type(value).__qualname__}` has no wire form")
     return dump(value, mode="json", by_alias=True, round_trip=True, warnings=False)
@@ -94,9 +112,32 @@ def build(hint: Any, plain: Any) -> Any:
             return hint.model_validate_json(msgspec.json.encode(plain))
         except ValueError as error:
             raise ValueError(_summary(error)) from error
+    if isinstance(plain, str) and is_text(hint):
+        return hint(plain)
     if isinstance(plain, get_origin(hint) or hint):
         return plain  # of an abstract type: `Iterable[int]`, a runtime protocol
     raise TypeError(f"Expected `{type_name(hint)}`, got `{type(plain).__qualname__}`")
+
+
+def is_text(cls: Any, *modules: str) -> bool:
+    """Whether values of a class travel as their text; with `modules`, and it is of one of them.
+
+    A class whose module nobody has imported is not there, and the module stays so.
+    """
+    if not isinstance(cls, type):
+        return False
+    known = [(sys.modules.get(one), name) for one, name in _TEXTS if one in (modules or (one,))]
+    return any(issubclass(cls, getattr(module, name)) for module, name in known if module)
+
+
+def can_be_built(cls: Any) -> bool:
+    """Whether `build` makes any value of a class that msgspec does not know."""
+    if isinstance(cls, Choice) or hasattr(cls, "model_validate_json"):
+        return True
+    try:
+        return is_text(cls) or any(isinstance(plain, cls) for plain in _PLAIN)
+    except TypeError:  # a protocol that is not for the time when the program runs
+        return False
 
 
 def _summary(error: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ltq._aio.callables import is_awaitable
 from ltq._declared import DeclaredTask
 from ltq._worker.outcomes import broken, completed, decode_ctx, failed, rejected, unknown
 from ltq._worker.protocols import CancelReason, RunListener
@@ -149,8 +150,12 @@ class Executor:
 
     async def _invoke(self, task: Task[..., Any], message: Message[Any]) -> Any:
         if task.is_async:
+            given = task.fn(*message.args, **message.kwargs)
+        else:
+            given = await self._threads.call(task.fn, message.args, message.kwargs)
+        while is_awaitable(given):
             try:
-                return await task.fn(*message.args, **message.kwargs)
+                given = await given
             except asyncio.CancelledError as error:
                 running = asyncio.current_task()
                 if running is not None and running.cancelling():
@@ -158,7 +163,7 @@ class Executor:
                 raise RuntimeError(
                     "the task raised CancelledError although it was not cancelled"
                 ) from error
-        return await self._threads.call(task.fn, message.args, message.kwargs)
+        return given
 
 
 def _message(delivery: Delivery, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Message[Any]:
