@@ -73,14 +73,15 @@ class Lowering:
 
     def lower(self, hint: Any) -> Any:
         """A type that the format decodes. Raises `TypeError` if there is none."""
+        hint = _with_defaults(hint)
         knot = self._known(hint)
         if knot is not None:
             return knot.used()
         if _is_alias(hint):
             return self._tied(hint, lambda: self.lower(value_of(hint)))
         try:
-            if _names_itself(hint, (), set()):
-                raise RecursionError  # msgspec would take long to find out
+            if _is_beyond(hint, (), set()):
+                raise RecursionError  # msgspec takes long to find out, or never does
             self._try(hint)
         except (TypeError, RecursionError) as refusal:
             lowered = self._lower(hint)
@@ -269,16 +270,19 @@ def value_of(alias: Any) -> Any:
     return substituted(hints["value"], values)
 
 
-def _names_itself(hint: Any, around: tuple[Any, ...], seen: set[Any]) -> bool:
+def _is_beyond(hint: Any, around: tuple[Any, ...], seen: set[Any]) -> bool:
     """Whether a `type` alias within a type, or in its fields, leads back to itself.
 
+    So it is with a generic class that stands there without its type arguments, but has defaults.
     `around` are the aliases on the way, `seen` the classes whose fields were looked at.
     """
     if _is_alias(hint):
         if hint in around or len(around) > _MOST_NESTED:
             return True
-        return _names_itself(value_of(hint), (*around, hint), seen)
-    if any(_names_itself(one, around, seen) for one in get_args(hint) if one is not hint):
+        return _is_beyond(value_of(hint), (*around, hint), seen)
+    if any(_is_beyond(one, around, seen) for one in get_args(hint) if one is not hint):
+        return True
+    if _with_defaults(hint) is not hint:
         return True
     cls = get_origin(hint) or hint
     if not isinstance(cls, type) or cls.__module__ in _WITHOUT_FIELDS or cls in seen:
@@ -288,7 +292,16 @@ def _names_itself(hint: Any, around: tuple[Any, ...], seen: set[Any]) -> bool:
         fields = fields_of(hint)
     except Exception:  # msgspec will say what is wrong with it
         return False
-    return fields is not None and any(_names_itself(one.type, around, seen) for one in fields.all)
+    return fields is not None and any(_is_beyond(one.type, around, seen) for one in fields.all)
+
+
+def _with_defaults(hint: Any) -> Any:
+    """A generic class without type arguments, with the defaults of its type variables."""
+    parameters = getattr(hint, "__parameters__", ()) if isinstance(hint, type) else ()
+    having = [one for one in parameters if hasattr(one, "has_default") and one.has_default()]
+    if not having:
+        return hint
+    return hint[tuple(one.__default__ if one in having else one for one in parameters)]
 
 
 def _customs(hint: Any) -> list[Any]:

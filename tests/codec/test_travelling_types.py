@@ -54,6 +54,7 @@ import attrs
 import msgspec
 import pydantic
 import pytest
+import typing_extensions
 from typing_extensions import ReadOnly, TypedDict, Unpack
 
 from ltq._codec.codec import Codec
@@ -145,6 +146,20 @@ class Linked(msgspec.Struct):
     next: Self | None = None
 
 
+Default = typing_extensions.TypeVar("Default", default=date)
+
+
+@dataclasses.dataclass
+class Defaulted(Generic[Default]):
+    value: Default
+
+
+@dataclasses.dataclass
+class HasDefaulted:
+    inner: Defaulted
+    more: list[Defaulted[int]] = dataclasses.field(default_factory=list)
+
+
 Bound = TypeVar("Bound", bound=Item)
 Either = TypeVar("Either", date, Repo)
 
@@ -192,6 +207,10 @@ TRAVEL: list[tuple[Any, Any]] = [
     (Bound, Item(ADA)),
     (Either, date.min),
     (list[Either], [Repo("a")]),  # type: ignore[valid-type]
+    (Defaulted, Defaulted(date.min)),
+    (list[Defaulted] | None, [Defaulted(date.min)]),
+    (Defaulted[int], Defaulted(1)),
+    (HasDefaulted, HasDefaulted(Defaulted(date.min), [Defaulted(1)])),
     (Iterable[date], [date.min]),
     (Iterable, [1]),
     (Reversible[int], [1]),
