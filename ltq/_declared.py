@@ -1,20 +1,21 @@
 """A task as LTQ itself uses it. `Task` is the part that users see."""
 
-import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol
 
 from msgspec.structs import replace
 from typing_extensions import ParamSpec, TypeVar
 
+from ltq._aio.callables import belongs_in_loop, name_of, yields
 from ltq._codec.call import CallCodec
+from ltq._display.values import short_repr
 from ltq._sender.envelopes import EnvelopeMaker, SendHooks
 from ltq.broker import BrokerSource
 from ltq.errors import ConfigurationError
 from ltq.events import EventStream
 from ltq.message import Envelope, Message, Published, lane_of
 from ltq.middleware._order import send_order
-from ltq.names import namespace_of
+from ltq.names import check_name, namespace_of
 from ltq.options import SendConfig, parse_task_options
 from ltq.task import SendHook, Task
 
@@ -36,6 +37,29 @@ class TaskSource(BrokerSource, Protocol):
         ...
 
 
+def own_name(fn: object, options: Mapping[str, Any]) -> str:
+    """The name of a task within its worker.
+
+    Raises `ConfigurationError` for what cannot be a task, whatever its annotations are.
+    """
+    if isinstance(fn, classmethod):
+        raise ConfigurationError(
+            f"{fn!r} takes its class, which cannot be sent: make a task of a function, or of a "
+            "@staticmethod"
+        )
+    if not callable(fn):
+        raise ConfigurationError(f"a task is made of one function, not of {short_repr(fn)}")
+    if yields(fn):
+        raise ConfigurationError(
+            f"{name_of(fn) or short_repr(fn)} is a generator function, which has no result: "
+            "return a list of what it yields"
+        )
+    name = options.get("name", name_of(fn))
+    if name is None:
+        raise ConfigurationError(f"{fn!r} has no name: give it one, @worker.task(name=...)")
+    return check_name("task", name)
+
+
 class DeclaredTask(Task[P, R], Generic[P, R]):
     """A task with all that other parts of LTQ need. Every task is one."""
 
@@ -53,7 +77,7 @@ class DeclaredTask(Task[P, R], Generic[P, R]):
         config = parse_task_options({key: options[key] for key in options if key != "name"})
         self.name = name
         self.fn = fn
-        self.is_async = inspect.iscoroutinefunction(fn)
+        self.is_async = belongs_in_loop(fn)
         self.options = options
         self.config = config
         worker = namespace_of(name)

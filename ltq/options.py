@@ -10,6 +10,7 @@ from typing import Any, Literal, cast, get_args
 import msgspec
 from typing_extensions import TypedDict
 
+from ltq._display.suggestions import suggestion
 from ltq._display.values import short_repr
 from ltq.errors import ConfigurationError
 from ltq.names import check_name
@@ -330,12 +331,18 @@ _SEND_CHECKS: dict[str, _Check] = {
 }
 
 
+_OTHER_PLACES = {"task": "with_options(...)", "send": "@worker.task(...)"}
+"""Where the options belong that are not of this kind."""
+
+
 def _checked(kind: str, checks: dict[str, _Check], options: Mapping[str, object]) -> dict[str, Any]:
     unknown = [option for option in options if option not in checks]
     if unknown:
         allowed = sorted([*checks, "name"]) if kind == "task" else sorted(checks)
+        elsewhere = dict.fromkeys({*_TASK_CHECKS, *_SEND_CHECKS, "name"}, _OTHER_PLACES[kind])
         raise ConfigurationError(
-            f"unknown {kind} option {unknown[0]!r}: allowed are {', '.join(allowed)}"
+            f"unknown {kind} option {unknown[0]!r}: {suggestion(unknown[0], allowed, elsewhere)}"
+            f"allowed are {', '.join(allowed)}"
         )
     return {option: checks[option](option, value) for option, value in options.items()}
 

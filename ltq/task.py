@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, cast
 
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
+from ltq._aio.callables import is_awaitable
 from ltq._aio.portal import open_portal
 from ltq._codec.call import CallCodec
 from ltq._sender.envelopes import EnvelopeMaker
@@ -52,7 +53,7 @@ class Task(Generic[P, R]):
     fn: Callable[P, Awaitable[R]] | Callable[P, R]
     """The function."""
     is_async: bool
-    """Whether the function is an `async def`. A plain `def` runs in a thread."""
+    """Whether the function is called in the event loop, as an `async def` is, not in a thread."""
     options: Mapping[str, Any]
     """The options as they were declared."""
     config: TaskConfig
@@ -70,14 +71,17 @@ class Task(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function in this process; a plain `def` runs in a thread."""
         if self.is_async:
-            coroutine = cast(Callable[P, Awaitable[R]], self.fn)
-            return await coroutine(*args, **kwargs)
-        return await asyncio.to_thread(cast(Callable[P, R], self.fn), *args, **kwargs)
+            given: Awaitable[R] | R = self.fn(*args, **kwargs)
+        else:
+            given = await asyncio.to_thread(self.fn, *args, **kwargs)
+        while is_awaitable(given):
+            given = await cast(Awaitable[R], given)
+        return cast(R, given)
 
-    def message(self, *args: P.args, **kwargs: P.kwargs) -> Message[R]:
+    def message(self, /, *args: P.args, **kwargs: P.kwargs) -> Message[R]:
         """A message to be sent later, by `send_many` or a scheduler. The arguments are checked now.
 
         Raises `InvalidArgumentsError`.
@@ -93,7 +97,7 @@ class Task(Generic[P, R]):
             task=self,
         )
 
-    async def send(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+    async def send(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """Let a worker run the task with these arguments.
 
         Raises `InvalidArgumentsError` (nothing was sent), `QueueFullError` (`max_pending` is
@@ -122,7 +126,7 @@ class Task(Generic[P, R]):
         ids = await self._publish_all(self._source.broker, messages)
         return [self.handle(task_id) for task_id in ids]
 
-    def send_sync(self, *args: P.args, **kwargs: P.kwargs) -> SyncHandle[R]:
+    def send_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> SyncHandle[R]:
         """`send` for code without an event loop: a Django view, a script, a plain `def` task.
 
         It works from any thread, also after a fork; `on_send` of the middleware runs in the
@@ -139,7 +143,7 @@ class Task(Generic[P, R]):
         ids = portal.call(broker, self._publish_all(broker, messages))
         return [self.handle_sync(task_id) for task_id in ids]
 
-    def with_options(self, **options: Unpack[SendOptions]) -> "Task[P, R]":
+    def with_options(self, /, **options: Unpack[SendOptions]) -> "Task[P, R]":
         """The same task, with options for tasks that are sent through it.
 
             await fetch.with_options(delay=30, priority="high").send("python/cpython")

@@ -1,11 +1,10 @@
 """The worker: it declares tasks, and runs them."""
 
 import asyncio
-import inspect
 import logging
 import os
 import traceback
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from contextvars import ContextVar
 from functools import partial
@@ -19,7 +18,9 @@ from ltq._aio.loops import running_loop
 from ltq._aio.signals import stop_on_signals
 from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
-from ltq._declared import DeclaredTask
+from ltq._codec.scopes import NamesAround
+from ltq._declared import DeclaredTask, own_name
+from ltq._display.suggestions import names_options
 from ltq._scheduler.declare import Timing, schedule_tasks
 from ltq._worker.embedded import EmbeddedRun
 from ltq._worker.run import RunConfig, WorkerRun
@@ -58,10 +59,15 @@ def default_broker_url() -> str:
 class TaskDecorator(Protocol):
     """What `@worker.task(...)` returns: a decorator that keeps the types of its function."""
 
+    # A coroutine is awaitable as well. It has its own overload, and the last one says `Awaitable`
+    # again, because mypy gives up on a `Coroutine[Any, Any, R]` that fits overloads of different
+    # results.
     @overload
     def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
     @overload
-    def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, fn: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, Awaitable[R] | R], /) -> Task[P, R]: ...
 
 
 class Worker(Generic[L_co]):
@@ -85,6 +91,7 @@ class Worker(Generic[L_co]):
     It connects to the broker at its first use. `async with worker:` runs it beside your own code.
     """
 
+    @names_options
     def __init__(  # noqa: PLR0913  the contract's signature
         self,
         name: str,
@@ -180,26 +187,26 @@ class Worker(Generic[L_co]):
     @overload
     def task(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
     @overload
-    def task(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+    def task(self, fn: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
     @overload
-    def task(self, **options: Unpack[TaskOptions]) -> TaskDecorator: ...
-    def task(self, *fn: Callable[..., Any], **options: Any) -> Any:
+    def task(self, fn: Callable[P, Awaitable[R] | R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, /, **options: Unpack[TaskOptions]) -> TaskDecorator: ...
+    def task(self, /, *fn: Callable[..., Any], **options: Any) -> Any:
         """Make a function a task, with or without options: `@worker.task`, `@worker.task(...)`.
 
-        An `async def` runs in the event loop, a plain `def` in a thread. Raises
-        `ConfigurationError` for an unknown or wrong option, a name used twice, or an annotation
-        whose values cannot be sent.
+        An `async def` runs in the event loop, a plain `def` in a thread; if that gives something
+        to be awaited, it is awaited in the event loop. Raises `ConfigurationError` for an unknown
+        or wrong option, a name used twice, an annotation whose values cannot be sent, a generator
+        function, or a method without its object.
         """
-        frame = inspect.currentframe()
-        caller = frame.f_back if frame is not None else None
-        scope = caller.f_locals if caller is not None else {}
         if fn:
-            if len(fn) > 1 or not callable(fn[0]):
+            if len(fn) > 1:
                 raise ConfigurationError(f"a task is made of one function, not of {fn!r}")
-            return self._declare(fn[0], options, scope)
+            return self._declare(fn[0], options)
 
         def decorate(fn: Callable[..., Any]) -> Task[..., Any]:
-            return self._declare(fn, options, scope)
+            return self._declare(fn, options)
 
         return decorate
 
@@ -369,17 +376,15 @@ class Worker(Generic[L_co]):
             f"worker {self.name!r} {what}: its lifespan {name} raised {text}{where}"
         )
 
-    def _declare(
-        self, fn: Callable[..., Any], options: Mapping[str, Any], scope: Mapping[str, Any]
-    ) -> Task[..., Any]:
-        own = check_name("task", options.get("name", getattr(fn, "__name__", None)))
+    def _declare(self, fn: Callable[..., Any], options: Mapping[str, Any]) -> Task[..., Any]:
+        own = own_name(fn, options)
         name = check_name("task", f"{self.name}:{own}")
         task: DeclaredTask[..., Any] = DeclaredTask(
             self,
             fn,
             name=name,
             options=MappingProxyType(dict(options)),
-            codec=CallCodec(fn, self._codec, task_name=name, localns=scope),
+            codec=CallCodec(fn, self._codec, task_name=name, localns=NamesAround(fn)),
             events=self._events,
         )
         check_names(task, self._tasks)

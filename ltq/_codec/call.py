@@ -13,10 +13,10 @@ and `Format`). If that fails too, the arguments are tried one by one, to name th
 are checked in the same way, but may arrive as plain data: a `datetime` returned as `Any` is a `str`
 in JSON.
 
-The types are those of msgspec, and pydantic's models. Unions whose arms look alike on the wire are
-decoded as the most specific arm that fits (see `lower`); a value that would arrive as another arm
-is refused when it is sent. An annotation that cannot be resolved yet, because its class is defined
-further down, is tried again at the first call, or by `resolve`.
+The types are those of msgspec, pydantic's models, and what `Lowering` makes of others. Unions whose
+arms look alike on the wire are decoded as the most specific arm that fits (see `picker`); a value
+that would arrive as another arm is refused when it is sent. An annotation that cannot be resolved
+yet, because its class is defined further down, is tried again at the first call, or by `resolve`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -191,7 +191,7 @@ class CallCodec:
 
     def encode_result(self, value: Any) -> bytes:
         """The bytes of a result. Raises `ResultError` if it does not fit the return annotation."""
-        decode = self._resolved().decoders["return"]
+        decode = self._resolved().result
         try:
             data = self._encode(value)
             self._check_size(data)
@@ -229,7 +229,7 @@ class CallCodec:
 
     def decode_result(self, data: bytes) -> Any:
         """The result in `data`, or None if that is empty. Raises `DecodeError` for other bytes."""
-        decode = self._resolved().decoders["return"]
+        decode = self._resolved().result
         try:
             return decode(self._load(data)) if data else None
         except Exception as error:

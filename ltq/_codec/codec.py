@@ -8,7 +8,7 @@ import msgspec
 
 from ltq._codec.exact import Check, exact_check
 from ltq._codec.formats import Decode, Format, MsgspecFormat, ObjectFormat
-from ltq._codec.unions import lower
+from ltq._codec.lowering import Lowering
 from ltq._display.values import short_repr
 from ltq.codec import DEFAULT_MAX_PAYLOAD, Serializer
 from ltq.errors import ConfigurationError
@@ -35,15 +35,19 @@ class Codec:
         self.split: Callable[[bytes], tuple[list[Any], dict[str, Any]]] = self._format.split
         self.load: Callable[[bytes], Any] = self._format.load
 
-    def decoder(self, hint: Any) -> Decode:
-        """The decoder of a type, made once. Raises `TypeError` for a type that cannot travel."""
+    def decoder(self, hint: Any, /, *, partly: bool = False) -> Decode:
+        """The decoder of a type, made once. Raises `TypeError` for a type that cannot travel.
+
+        With `partly`, some of the values of the type have to travel, not each.
+        """
         try:
-            return self._decoders[hint, repr(hint)]
+            return self._decoders[hint, repr(hint), partly]
         except (KeyError, TypeError):  # TypeError: not hashable
-            decode = self._format.decoder(lower(hint, self._format))
+            lowered = Lowering(self._format, partly=partly).lower(hint)
+            decode = self._format.decoder(lowered)
         self._hints[decode] = hint
         with suppress(TypeError):  # `A | B` equals `B | A`, but is decoded differently
-            self._decoders[hint, repr(hint)] = decode
+            self._decoders[hint, repr(hint), partly] = decode
         return decode
 
     def hint_of(self, decode: Decode) -> Any:

@@ -10,6 +10,7 @@ fields instead of their aliases, and in MessagePack datetimes as texts, which ke
 """
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, Protocol, get_args, get_origin
@@ -21,6 +22,21 @@ from ltq.codec import Serializer
 
 Decode = Callable[[Any], Any]
 """Turns a part of a body, as `Format.split` or `Format.load` returns it, into a value of a type."""
+
+
+_TEXTS = (
+    ("pathlib", "PurePath"),
+    ("ipaddress", "IPv4Address"),
+    ("ipaddress", "IPv4Network"),
+    ("ipaddress", "IPv6Address"),
+    ("ipaddress", "IPv6Network"),
+    ("fractions", "Fraction"),
+    ("zoneinfo", "ZoneInfo"),
+)
+"""Classes whose values travel as their text, from which they are made again."""
+
+_PLAIN: tuple[Any, ...] = ("", 0, 0.0, True, [], {}, b"")
+"""A value of each type that there is without annotations."""
 
 
 class Format(Protocol):
@@ -105,10 +121,12 @@ class ObjectFormat:
 
 
 def _dump(value: Any, *, by_alias: bool = True) -> Any:
-    """Encode hook: a pydantic model, or an instance of a subclass of a built-in type."""
+    """Encode hook: a pydantic model as plain values, a scalar of a subclass as its base, a text."""
     dump = getattr(type(value), "model_dump", None)
     if dump is not None:
         return dump(value, mode="json", by_alias=by_alias, round_trip=True, warnings=False)
+    if is_text(type(value)):
+        return str(value)
     base = base_of(value)
     if base is None:
         raise TypeError(f"`{type(value).__qualname__}` has no wire form")
@@ -124,6 +142,8 @@ def build(hint: Any, plain: Any) -> Any:
         return hint.pick(plain)
     if hasattr(hint, "model_validate_json"):
         return _validated(hint, msgspec.json.encode(plain))
+    if isinstance(plain, str) and is_text(hint):
+        return hint(plain)
     if isinstance(plain, get_origin(hint) or hint):
         return plain  # of an abstract type: `Iterable[int]`, a runtime protocol
     raise TypeError(f"Expected `{type_name(hint)}`, got `{type(plain).__qualname__}`")
@@ -145,6 +165,27 @@ def _validated(model: Any, data: bytes) -> Any:
 @lru_cache(maxsize=1024)
 def _reads_names(model: Any) -> bool:
     return "by_name" in inspect.signature(model.model_validate_json).parameters
+
+
+def is_text(cls: Any, *modules: str) -> bool:
+    """Whether values of a class travel as their text; with `modules`, and it is of one of them.
+
+    A class whose module nobody has imported is not there, and the module stays so.
+    """
+    if not isinstance(cls, type):
+        return False
+    known = [(sys.modules.get(one), name) for one, name in _TEXTS if one in (modules or (one,))]
+    return any(issubclass(cls, getattr(module, name)) for module, name in known if module)
+
+
+def can_be_built(cls: Any) -> bool:
+    """Whether `build` makes any value of a class that msgspec does not know."""
+    if isinstance(cls, Choice) or hasattr(cls, "model_validate_json"):
+        return True
+    try:
+        return is_text(cls) or any(isinstance(plain, cls) for plain in _PLAIN)
+    except TypeError:  # a protocol that is not for the time when the program runs
+        return False
 
 
 def _summary(error: Any) -> str:

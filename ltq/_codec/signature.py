@@ -1,22 +1,34 @@
 """A function's signature, with a decoder for each parameter and for the result."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping
 from inspect import Parameter
-from typing import Any, Unpack, get_args, get_origin
+from types import UnionType
+from typing import Any, Protocol, Union, get_args, get_origin
 
 import msgspec
-import typing_extensions
 from typing_extensions import get_type_hints
 
-from ltq._codec.formats import Decode
+from ltq._aio.callables import annotated_function, is_coroutine_function, yields
+from ltq._codec.formats import Decode, type_name
+from ltq._codec.lowering import NoWireFormError
+from ltq._codec.unpacked import Keys, Places, keys_of, places_of
 from ltq.errors import ConfigurationError
 
-_UNPACKS = (Unpack, typing_extensions.Unpack)
+_ADVICE_TYPES = "Use types that differ on the wire, such as msgspec.Struct classes with tag=True"
+_ADVICE_FORM = "Send plain data or a dataclass, and make the object of it in the task"
 
 CallShape = tuple[tuple[Decode, ...], tuple[Decode, ...]]
 """The decoders of one shape of call: those of its positional arguments, and of its named ones."""
+
+
+class MakeDecoder(Protocol):
+    """Makes the decoder of a type. Raises `TypeError` for a type that cannot travel.
+
+    With `partly`, some of the values of the type have to travel, not each.
+    """
+
+    def __call__(self, hint: Any, /, *, partly: bool = False) -> Decode: ...
 
 
 class Schema(msgspec.Struct, frozen=True):
@@ -24,12 +36,15 @@ class Schema(msgspec.Struct, frozen=True):
 
     signature: inspect.Signature
     decoders: dict[str, Decode]
+    result: Decode
     positional: tuple[str, ...]
     named: frozenset[str]
     rest: str
     """Name of `*args`, or empty."""
-    extra: str
-    """Name of `**kwargs`, or empty."""
+    places: Places
+    """The decoders of `*args`."""
+    keys: Keys
+    """The decoders of `**kwargs`."""
 
     def shape_of(self, count: int, names: tuple[str, ...]) -> CallShape:
         """The decoders of a call with `count` positional arguments and these names.
@@ -37,9 +52,12 @@ class Schema(msgspec.Struct, frozen=True):
         Raises `TypeError` if the call does not fit the signature.
         """
         self.signature.bind(*(None,) * count, **dict.fromkeys(names))
-        args = (*self.positional[:count], *(self.rest,) * (count - len(self.positional)))
-        kwargs = (name if name in self.named else self.extra for name in names)
-        return tuple(self.decoders[n] for n in args), tuple(self.decoders[n] for n in kwargs)
+        others = self.keys.decoders([name for name in names if name not in self.named])
+        args = tuple(self.decoders[name] for name in self.positional[:count])
+        beyond = max(0, count - len(self.positional))
+        return args + self.places.decoders(beyond), tuple(
+            self.decoders[name] if name in self.named else others[name] for name in names
+        )
 
     def label(self, index: int) -> str:
         """The name of a positional argument in an error message."""
@@ -49,7 +67,7 @@ class Schema(msgspec.Struct, frozen=True):
 
 def read_schema(
     fn: Callable[..., Any],
-    decoder: Callable[[Any], Decode],
+    decoder: MakeDecoder,
     task_name: str,
     localns: Mapping[str, Any] | None,
 ) -> Schema:
@@ -59,59 +77,116 @@ def read_schema(
     `ConfigurationError` for a type that cannot travel.
     """
     try:
-        hints = get_type_hints(_function(fn), localns=localns, include_extras=True)
-        parameters = list(_spelled_out(inspect.signature(fn), hints, localns))
-        decoders = {}
-        for name in [parameter.name for parameter in parameters] + ["return"]:
-            where = "result" if name == "return" else f"argument '{name}'"
-            decoders[name] = _checked(decoder, hints.get(name, Any), f"{task_name}: {where}")
-    except (NameError, AttributeError, ConfigurationError):
+        function = annotated_function(fn)
+        names = dict(localns.items()) if localns else {}
+        names |= {one.__name__: one for one in getattr(function, "__type_params__", ())}
+        hints = get_type_hints(function, localns=names or None, include_extras=True)
+        parameters = list(inspect.signature(fn).parameters.values())
+        _refuse_methods(parameters, function)
+        return _schema(fn, parameters, hints, _Decoders(decoder, names))
+    except (NameError, AttributeError):
         raise
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{task_name}: {error}") from error.__cause__
     except Exception as error:
         raise ConfigurationError(f"{task_name}: cannot read its signature: {error}") from error
+
+
+def _schema(
+    fn: Callable[..., Any],
+    parameters: list[Parameter],
+    hints: dict[str, Any],
+    make: "_Decoders",
+) -> Schema:
     either = Parameter.POSITIONAL_OR_KEYWORD
     kinds = [(parameter.kind, parameter.name) for parameter in parameters]
+    rest = "".join(n for kind, n in kinds if kind is Parameter.VAR_POSITIONAL)
+    extra = "".join(n for kind, n in kinds if kind is Parameter.VAR_KEYWORD)
+    decoders = {
+        one.name: make.of_parameter(one, hints.get(one.name, Any))
+        for one in parameters
+        if one.name not in (rest, extra)
+    }
     return Schema(
         inspect.Signature(parameters),
         decoders,
+        result=make.of_result(_result_of(fn, hints), is_coroutine_function(fn)),
         positional=tuple(n for kind, n in kinds if kind in (Parameter.POSITIONAL_ONLY, either)),
         named=frozenset(n for kind, n in kinds if kind in (Parameter.KEYWORD_ONLY, either)),
-        rest="".join(n for kind, n in kinds if kind is Parameter.VAR_POSITIONAL),
-        extra="".join(n for kind, n in kinds if kind is Parameter.VAR_KEYWORD),
+        rest=rest,
+        places=make.of_rest(rest, hints.get(rest, Any)),
+        keys=make.of_extra(extra, hints.get(extra, Any)),
     )
 
 
-def _checked(decoder: Callable[[Any], Decode], hint: Any, where: str) -> Decode:
-    try:
-        return decoder(hint)
-    except TypeError as error:
-        shown = hint.__qualname__ if isinstance(hint, type) else hint
+def _result_of(fn: Callable[..., Any], hints: dict[str, Any]) -> Any:
+    """The type of a function's result."""
+    hint = hints.get("return", Any)
+    function = annotated_function(fn)
+    if yields(function):
+        return Any  # of a wrapper, which makes a list of what is yielded, or anything else
+    if inspect.isgeneratorfunction(function):  # with @types.coroutine
+        return (get_args(hint) or (Any,))[-1]
+    return hint
+
+
+class _Decoders:
+    """Makes the decoders of one signature. Errors say of which parameter they are."""
+
+    def __init__(self, decoder: MakeDecoder, names: dict[str, Any]) -> None:
+        self._decoder = decoder
+        self._names = names
+
+    def of_parameter(self, parameter: Parameter, hint: Any) -> Decode:
+        """A parameter with a default may be left out, so some of its values need not travel."""
+        has_default = parameter.default is not Parameter.empty
+        return self._checked(hint, f"argument '{parameter.name}'", partly=has_default)
+
+    def of_rest(self, name: str, hint: Any) -> Places:
+        """Those of `*args`, for example `*args: *tuple[int, ...]`."""
+        return places_of(hint, lambda one: self._checked(one, f"argument '*{name}'"))
+
+    def of_extra(self, name: str, hint: Any) -> Keys:
+        """Those of `**kwargs`, for example `**kwargs: Unpack[SomeTypedDict]`."""
+
+        def make(key: str | None, one: Any) -> Decode:
+            return self._checked(one, f"argument '{key or f'**{name}'}'")
+
+        return keys_of(hint, make, self._names)
+
+    def of_result(self, hint: Any, is_coroutine: bool) -> Decode:
+        """What awaiting the function gives."""
+        return self._checked(hint if is_coroutine else _awaited(hint), "result")
+
+    def _checked(self, hint: Any, where: str, *, partly: bool = False) -> Decode:
+        try:
+            return self._decoder(hint, partly=partly)
+        except TypeError as error:
+            advice = _ADVICE_FORM if isinstance(error, NoWireFormError) else _ADVICE_TYPES
+            raise ConfigurationError(
+                f"{where}: `{type_name(hint)}` cannot travel: {error}. {advice}"
+            ) from error
+
+
+def _awaited(hint: Any) -> Any:
+    """The type that awaiting a value of type `hint` gives: `int` for `Awaitable[int]`."""
+    origin = get_origin(hint) or hint
+    if origin in (Union, UnionType):
+        union: Any = Union
+        return union[tuple(map(_awaited, get_args(hint)))]
+    if isinstance(origin, type) and issubclass(origin, Awaitable):
+        return (get_args(hint) or (Any,))[-1]
+    return hint
+
+
+def _refuse_methods(parameters: list[Parameter], function: Callable[..., Any]) -> None:
+    """Raise `ConfigurationError` for a function of a class that takes its object."""
+    path = getattr(function, "__qualname__", "").rpartition("<locals>.")[2]
+    first = parameters[0] if parameters else None
+    if first is None or first.annotation is not Parameter.empty:
+        return
+    if "." in path and first.name in ("self", "cls"):
         raise ConfigurationError(
-            f"{where}: `{shown}` cannot travel: {error}. Use types that differ on the wire, "
-            "such as msgspec.Struct classes with tag=True"
-        ) from error
-
-
-def _function(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """The function that carries the annotations."""
-    while isinstance(fn, partial):
-        fn = fn.func
-    fn = inspect.unwrap(fn)
-    return fn if inspect.isroutine(fn) else type(fn).__call__
-
-
-def _spelled_out(
-    signature: inspect.Signature, hints: dict[str, Any], localns: Mapping[str, Any] | None
-) -> Iterator[Parameter]:
-    """The parameters, with `**kwargs: Unpack[SomeTypedDict]` as one parameter for each key."""
-    for parameter in signature.parameters.values():
-        hint: Any = hints.get(parameter.name)
-        origin: Any = get_origin(hint)
-        if parameter.kind is not Parameter.VAR_KEYWORD or origin not in _UNPACKS:
-            yield parameter
-            continue
-        [keys] = get_args(hint)
-        for name, key in get_type_hints(keys, localns=localns).items():
-            hints[name] = key
-            default = Parameter.empty if name in keys.__required_keys__ else None
-            yield Parameter(name, Parameter.KEYWORD_ONLY, default=default)
+            f"`{path}` is a method, and its `{first.name}` cannot be sent: make a task of "
+            "a function, of a @staticmethod, or of the method of an object"
+        )

@@ -1,1 +1,1 @@
-"""How tasks are shown to people."""
+"""How tasks are shown to people, and what errors say."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ltq._aio import forks
+from ltq._aio.callables import is_awaitable
 from ltq._aio.cancellation import is_cancelled
 from ltq._declared import DeclaredTask
 from ltq._worker.observed import Observation
@@ -229,16 +230,19 @@ class Executor:
     ) -> Any:
         try:
             if task.is_async:
-                try:
-                    return await task.fn(*message.args, **message.kwargs)
-                finally:
-                    if forks.generation != self._generation:
-                        forks.end_fork()
-            return await self._threads.call(task.fn, message.args, message.kwargs)
+                given = task.fn(*message.args, **message.kwargs)
+            else:
+                given = await self._threads.call(task.fn, message.args, message.kwargs)
+            while is_awaitable(given):
+                given = await given
         except asyncio.CancelledError as error:
             if scope is None or not scope.expired():
                 self._check_cancelled(lease, error)
             raise
+        finally:
+            if forks.generation != self._generation:
+                forks.end_fork()
+        return given
 
     def _check_cancelled(self, lease: Lease, error: asyncio.CancelledError) -> None:
         """Raise what a cancelled task fails with, unless it is the worker that cancels it.

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from inspect import iscoroutine
 from typing import Any
 
 from ltq._aio import forks
@@ -34,6 +35,7 @@ class ThreadCalls:
         except asyncio.CancelledError:
             if not thread.cancel() and not thread.done():  # it has begun, and goes on
                 self._left[caller] = thread
+            thread.add_done_callback(_drop)
             raise
         finally:
             del self._calls[caller]
@@ -56,6 +58,12 @@ class ThreadCalls:
     def close(self) -> None:
         """Accept no more calls. Running threads go on."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _drop(thread: "Future[Any]") -> None:
+    """Close the coroutine that a cancelled call has returned: nobody awaits it."""
+    if not thread.cancelled() and thread.exception() is None and iscoroutine(thread.result()):
+        thread.result().close()
 
 
 def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

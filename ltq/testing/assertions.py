@@ -31,7 +31,7 @@ def sent(task: Task[P, R]) -> list[Message[R]]:
     return [_message(task, envelope) for envelope in _envelopes(task)]
 
 
-def assert_sent(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> list[Message[R]]:
+def assert_sent(task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> list[Message[R]]:
     """Fail unless such a call of the task was sent in the block; returns all such messages.
 
     An argument may be given by position or by name, and a default may be left out. Options are
@@ -46,7 +46,7 @@ def assert_sent(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> list[Mes
     return found
 
 
-def assert_sent_once(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> Message[R]:
+def assert_sent_once(task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Message[R]:
     """Like `assert_sent`, but fail unless exactly one such call was sent; returns its message."""
     __tracebackhide__ = True
     found = _find(task, args, kwargs)
@@ -56,7 +56,7 @@ def assert_sent_once(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> Mes
     return found[0]
 
 
-def assert_not_sent(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> None:
+def assert_not_sent(task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> None:
     """Fail if such a call was sent in the block. Raises what `assert_sent` raises.
 
     To check that no call of a task was sent: `assert not sent(task)`.

@@ -443,7 +443,6 @@ class TestBlackHole:
                 on_message=lambda channel, text: heard.append(text),
                 on_refused=lambda *_: None,
                 on_connected=_nothing,
-                on_refused=lambda *_: None,
                 on_lost=lambda: None,
             )
             channels.add("news")
@@ -472,7 +471,6 @@ class TestBlackHole:
                 on_refused=lambda *_: None,
                 on_subscribed=confirmed.append,
                 on_message=lambda *_: None,
-                on_refused=lambda *_: None,
                 on_connected=_nothing,
                 on_lost=lambda: confirmed.append("lost"),
             )
@@ -578,7 +576,6 @@ class TestConnections:
                 on_message=lambda *_: None,
                 on_refused=lambda *_: None,
                 on_connected=_nothing,
-                on_refused=lambda *_: None,
                 on_lost=lambda: None,
             )
             channels._added["late"] = None

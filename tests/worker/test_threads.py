@@ -1,13 +1,16 @@
 """Plain functions in threads: their results, their context, and those that are left behind."""
 
 import asyncio
+import inspect
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextvars import ContextVar
+from typing import Any
 
 import pytest
 
 from ltq._worker.threads import ThreadCalls
+from tests.eventually import eventually
 
 REQUEST: ContextVar[str] = ContextVar("request", default="none")
 
@@ -27,6 +30,29 @@ class TestCall:
     async def test_the_function_sees_the_context_of_its_caller(self, threads: ThreadCalls) -> None:
         REQUEST.set("mine")
         assert await threads.call(REQUEST.get, (), {}) == "mine"
+
+    async def test_a_coroutine_that_comes_too_late_is_closed(self, threads: ThreadCalls) -> None:
+        begun, released = threading.Event(), threading.Event()
+        made: list[Coroutine[Any, Any, None]] = []
+
+        async def body() -> None: ...
+
+        def late() -> Coroutine[Any, Any, None]:
+            begun.set()
+            released.wait(10)
+            made.append(body())
+            return made[0]
+
+        async def is_closed() -> bool:
+            return [*map(inspect.getcoroutinestate, made)] == [inspect.CORO_CLOSED]
+
+        call = asyncio.create_task(threads.call(late, (), {}))
+        await asyncio.to_thread(begun.wait, 10)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        released.set()
+        await eventually(is_closed)
 
     @pytest.mark.parametrize("error", [StopIteration(), asyncio.CancelledError()])
     async def test_an_error_that_a_future_cannot_hold_becomes_another(

@@ -1,0 +1,93 @@
+"""What somebody may have meant who gave an unknown option."""
+
+import functools
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
+from typing import Any, TypeVar, cast
+
+from ltq.errors import ConfigurationError
+
+F = TypeVar("F", bound=Callable[..., None])
+
+_OTHER_WORDS = {
+    # options of tasks and sends
+    **dict.fromkeys(("max_retries", "retries", "retry", "max_attempts", "attempts"), "max_tries"),
+    **dict.fromkeys(("tries", "retry_limit", "max_retry", "stop_max_attempt"), "max_tries"),
+    **dict.fromkeys(("retry_backoff", "retry_delay", "default_retry_delay"), "backoff"),
+    **dict.fromkeys(("min_backoff", "retry_interval", "retry_wait"), "backoff"),
+    **dict.fromkeys(("autoretry_for", "retry_for", "retry_when", "throws"), "retry_on"),
+    **dict.fromkeys(("countdown", "defer_by", "wait", "delay_seconds", "in_", "after"), "delay"),
+    **dict.fromkeys(("defer_until", "run_at", "at", "schedule_at", "scheduled"), "eta"),
+    **dict.fromkeys(("expires", "expire", "ttl", "message_ttl", "expires_in"), "max_age"),
+    **dict.fromkeys(("rate_limit", "rate", "throttle"), "max_rate"),
+    **dict.fromkeys(("time_limit", "soft_time_limit", "job_timeout", "task_timeout"), "timeout"),
+    **dict.fromkeys(("keep_result", "result_expires", "result_timeout"), "result_ttl"),
+    **dict.fromkeys(("task_id", "job_id", "message_id", "_job_id"), "id"),
+    **dict.fromkeys(("task_name", "actor_name", "func_name"), "name"),
+    **dict.fromkeys(("queue_name", "routing_key", "_queue_name"), "queue"),
+    **dict.fromkeys(("concurrency", "max_concurrency", "concurrency_limit"), "max_running"),
+    **dict.fromkeys(("max_queue_size", "queue_size", "maxsize", "max_length"), "max_pending"),
+    **dict.fromkeys(("unique", "once", "dedupe", "dedup", "singleton", "lock"), "unique_for"),
+    **dict.fromkeys(("reject_on_worker_lost", "max_stalled_count"), "max_deliveries"),
+    # options of workers
+    **dict.fromkeys(("url", "redis_url", "broker_uri", "redis", "dsn"), "broker_url"),
+    **dict.fromkeys(("max_workers", "max_jobs", "pool_size", "threads"), "concurrency"),
+    **dict.fromkeys(("prefetch_multiplier", "prefetch", "workers"), "concurrency"),
+    **dict.fromkeys(("middleware", "plugins"), "middlewares"),
+    **dict.fromkeys(("visibility_timeout", "lock_timeout", "lease_time"), "lease"),
+    **dict.fromkeys(("grace_period", "graceful_timeout", "stop_timeout"), "shutdown_timeout"),
+    **dict.fromkeys(("on_startup", "on_shutdown", "startup", "shutdown"), "lifespan"),
+    **dict.fromkeys(("task_serializer", "encoder", "json"), "serializer"),
+    "ignore_result": "result_ttl",
+    "store_results": "result_ttl",
+}
+"""What other libraries call these options."""
+
+_NEEDLESS = {
+    **dict.fromkeys(("acks_late", "acks_on_failure_or_timeout"), "tasks are acknowledged late"),
+    "bind": "ltq.current() is the running task",
+}
+"""Options of other libraries for what LTQ always does."""
+
+
+def suggestion(option: str, allowed: Collection[str], elsewhere: Mapping[str, str]) -> str:
+    """What an unknown option may mean: a sentence and a space, or empty.
+
+    `elsewhere` has the options that are allowed in another place, and that place.
+    """
+    if option in _NEEDLESS:
+        return f"{_NEEDLESS[option]}. "
+    word = option.lower()
+    known = [*allowed, *(one for one in elsewhere if one not in allowed)]
+    meant = word if word in known else _OTHER_WORDS.get(word)
+    if meant not in known:
+        meant = next(iter(get_close_matches(word, known, 1)), None)
+    if meant is None:
+        near = get_close_matches(word, _OTHER_WORDS, 1, 0.8)
+        meant = _OTHER_WORDS[near[0]] if near else None
+    if meant in allowed:
+        return f"did you mean {meant!r}? "
+    if meant is not None and meant in elsewhere:
+        return f"{meant!r} belongs to {elsewhere[meant]}. "
+    return ""
+
+
+def names_options(init: F) -> F:
+    """A constructor that says what an unknown option may mean.
+
+    It then raises `ConfigurationError`, where Python has a `TypeError`.
+    """
+    allowed = [*inspect.signature(init).parameters][1:]
+
+    @functools.wraps(init)
+    def checked(*args: Any, **kwargs: Any) -> None:
+        for name in kwargs:
+            if name not in allowed:
+                raise ConfigurationError(
+                    f"unknown option {name!r}: {suggestion(name, allowed, {})}"
+                    f"allowed are {', '.join(allowed)}"
+                )
+        init(*args, **kwargs)
+
+    return cast(F, checked)
