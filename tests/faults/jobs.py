@@ -145,7 +145,7 @@ async def block() -> int:
     tell("start")
     deadline = time.monotonic() + (_FOR_EVER if is_first else 0.0)
     while time.monotonic() < deadline:
-        time.sleep(0.05)  # noqa: ASYNC251  that is what it is for
+        time.sleep(0.05)  # noqa: ASYNC251  # the task's own time
     tell("end")
     return os.getpid()
 
