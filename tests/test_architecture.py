@@ -63,7 +63,7 @@ PARTS = {
 `_worker.run` joins them. Only the executor knows what a task and its middleware are."""
 
 STARTERS = {
-    *("ltq._aio.service", "ltq._worker.task_pool", "ltq.worker", "ltq.context"),
+    *("ltq._aio.service", "ltq.context"),
     *("ltq.handles", "ltq.notebook", "ltq.middleware.prometheus"),
     *("ltq.cli.demo.command", "ltq.cli.run._reload"),
     *("ltq.testing.box", "ltq.testing._loops", "ltq.testing._box_broker"),

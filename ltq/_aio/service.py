@@ -36,7 +36,7 @@ async def _begin_later(work: Coroutine[Any, Any, T]) -> T:
     return await work
 
 
-def _abandon(task: "asyncio.Task[Any]") -> None:
+def abandon_task(task: "asyncio.Task[Any]") -> None:
     """Cancel a task. If its event loop is closed, let it be collected without a word."""
     if not task.get_loop().is_closed():
         task.cancel()
@@ -154,7 +154,7 @@ class Service:
         """Stop and cancel all without waiting, in its event loop or after that was closed."""
         self._is_stopping = True
         for task in tuple(self._tasks):
-            _abandon(task)
+            abandon_task(task)
 
     async def _run(self) -> None:
         """Work until done or cancelled. Not needed if all work is started with `_spawn`."""

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextvars import copy_context
 from typing import Any
 
-from ltq._aio.service import cancel_all, first_of
+from ltq._aio.service import cancel_all, first_of, spawn
 from ltq._worker.run import WorkerRun
 
 
@@ -29,7 +30,7 @@ class EmbeddedRun:
 
         Its context is that of the block, so lifespan and tasks see context variables set there.
         """
-        self._work = asyncio.create_task(work, name=name)
+        self._work = spawn(work, name=name, context=copy_context())
         try:
             await first_of(self._begun.wait(), asyncio.wait([self._work]), name=f"{name}-begin")
             if self._run is None:

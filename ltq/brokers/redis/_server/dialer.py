@@ -8,7 +8,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError, RedisError  # noqa: A004  redis-py's name
 
 from ltq._aio.backoff import ExponentialBackoff
-from ltq._aio.service import Service, spawn
+from ltq._aio.service import Service, abandon_task, spawn
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.8
 
@@ -34,6 +34,7 @@ class Dialer(Service):
         super().__init__("ltq-redis-dialer", logging.getLogger("ltq.broker"))
         self._make = make
         self._keep = keep
+        self._connecting: set[asyncio.Task[None]] = set()
         self._error: Exception | None = None
         self._pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
 
@@ -45,10 +46,28 @@ class Dialer(Service):
         if self._error is not None:
             raise _copy(self._error)
         try:
-            await _connect(connection)
+            await self._connect(connection)
         except (RedisError, OSError) as error:
             self._error = _copy(error)  # without a traceback, which would keep this caller's frames
             raise
+
+    def abandon(self) -> None:
+        """See `Service.abandon`."""
+        super().abandon()
+        for connecting in self._connecting:
+            abandon_task(connecting)
+
+    async def _connect(self, connection: AbstractConnection) -> None:
+        """Open a connection in an empty context, as it outlives the call that needs it first.
+
+        The callbacks of a socket keep the context in which they were made, while it is open.
+        """
+        connecting = spawn(connection.connect(), name=f"{self.name}-connect")
+        self._connecting.add(connecting)
+        try:
+            await connecting
+        finally:
+            self._connecting.discard(connecting)
 
     async def _run(self) -> None:
         """Make one attempt for all callers."""
@@ -66,14 +85,6 @@ class Dialer(Service):
         finally:
             if not is_kept:
                 await connection.disconnect(nowait=True)
-
-
-async def _connect(connection: AbstractConnection) -> None:
-    """Open a connection in an empty context, as it outlives the call that needs it first.
-
-    The callbacks of a socket keep the context in which they were made, for as long as it is open.
-    """
-    await spawn(connection.connect(), name="ltq-redis-connect")
 
 
 def _copy(error: Exception) -> Exception:

@@ -50,10 +50,9 @@ async def give_up(echo: Echo) -> None:
 
 async def be_cancelled(echo: Echo) -> None:
     handle = await echo.with_options(delay=LONG).send(1)
-    waiting = asyncio.ensure_future(handle.result(timeout=LONG))
-    await asyncio.sleep(0.01)
-    waiting.cancel()
-    await asyncio.wait([waiting])
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await handle.result(timeout=LONG)
 
 
 async def watch(echo: Echo) -> None:
