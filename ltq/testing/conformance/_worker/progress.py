@@ -18,10 +18,10 @@ class Thread:
     """What the thread of a task waits for, and what it came to."""
 
     def __init__(self) -> None:
-        self.begun = threading.Event()
-        self.goes_on = threading.Event()
+        self.begun: threading.Event = threading.Event()
+        self.goes_on: threading.Event = threading.Event()
         self.error: Exception | None = None
-        self.ended = threading.Event()
+        self.ended: threading.Event = threading.Event()
 
     def report_later(self) -> None:
         """Report progress once it may go on; for a task's function."""
