@@ -7,9 +7,7 @@ arms that look alike, a `type` alias that names itself, a dataclass with such a 
 A class that is not data is read by nobody. It is refused here, not when the first value is sent.
 """
 
-import sys
 import types
-import typing
 from collections.abc import Callable, Container, Iterable, Iterator, Reversible
 from enum import EnumType
 from typing import (
@@ -30,28 +28,18 @@ from typing import (
 )
 
 import msgspec
-import typing_extensions
-from typing_extensions import get_type_hints
 
+from ltq._codec.aliases import MOST_NESTED, is_alias, is_beyond, value_of, with_defaults
 from ltq._codec.fields import Fields, fields_of
 from ltq._codec.formats import Choice, Format, build, can_be_built, choice, type_name
 from ltq._codec.unions import mixed_enum, one_of, picker, refuse_twins
-from ltq._codec.unpacked import parts_of_tuple, substituted, unpacked
+from ltq._codec.unpacked import parts_of_tuple, unpacked
 
 _OPEN = (ForwardRef, ParamSpecArgs, ParamSpecKwargs)
 """Hints that say nothing: an alias within itself, or the arguments of another function."""
 
 _ANY_ORDER = (Iterable, Container, Reversible)
 """Types that a list is of, although msgspec does not say so."""
-
-_MOST_NESTED = 5
-"""Most different arguments that a generic type may name itself with."""
-
-_ALIASES = {typing_extensions.TypeAliasType, getattr(typing, "TypeAliasType", object())}
-
-
-_WITHOUT_FIELDS = ("builtins", "typing", "collections.abc", "datetime", "decimal", "enum", "uuid")
-"""Modules whose classes need not be looked into."""
 
 
 class NoWireFormError(TypeError):
@@ -73,14 +61,14 @@ class Lowering:
 
     def lower(self, hint: Any) -> Any:
         """A type that the format decodes. Raises `TypeError` if there is none."""
-        hint = _with_defaults(hint)
+        hint = with_defaults(hint)
         knot = self._known(hint)
         if knot is not None:
             return knot.used()
-        if _is_alias(hint):
+        if is_alias(hint):
             return self._tied(hint, lambda: self.lower(value_of(hint)))
         try:
-            if _is_beyond(hint, (), set()):
+            if is_beyond(hint, (), set()):
                 raise RecursionError  # msgspec takes long to find out, or never does
             self._try(hint)
         except (TypeError, RecursionError) as refusal:
@@ -167,7 +155,7 @@ class Lowering:
         """The lowered arms of a union, and those of aliases for unions among them."""
         arms, refusals = [], []
         for arg in args:
-            value = value_of(arg) if _is_alias(arg) and self._known(arg) is None else arg
+            value = value_of(arg) if is_alias(arg) and self._known(arg) is None else arg
             if get_origin(value) in (Union, types.UnionType):
                 arms += self._arms(get_args(value))
                 continue
@@ -199,7 +187,7 @@ class Lowering:
     def _tied(self, hint: Any, make: Callable[[], Any]) -> Any:
         """What `make` makes of a type that may name itself."""
         origin = get_origin(hint)
-        if origin and sum(get_origin(one) is origin for one in self._open) > _MOST_NESTED:
+        if origin and sum(get_origin(one) is origin for one in self._open) > MOST_NESTED:
             raise TypeError(f"`{type_name(origin)}` names itself with ever new arguments")
         knot = self._open[hint] = _Knot(type_name(hint))
         try:
@@ -252,56 +240,6 @@ class _Knot:
 
 def _convert(data: Any, hint: Any) -> Any:
     return msgspec.convert(data, hint, str_keys=True, dec_hook=build)
-
-
-def _is_alias(hint: Any) -> bool:
-    return type(hint) in _ALIASES or type(get_origin(hint)) in _ALIASES
-
-
-def value_of(alias: Any) -> Any:
-    """The type that a `type` alias stands for."""
-    origin = get_origin(alias) or alias
-    values = dict(zip(origin.__type_params__, get_args(alias), strict=False))
-    module = sys.modules.get(origin.__module__ or "")
-    own = {one.__name__: one for one in (*origin.__type_params__, origin)}
-    # A name in quotes is one of the alias's module.
-    holder = types.SimpleNamespace(__annotations__={"value": origin.__value__})
-    hints = get_type_hints(holder, getattr(module, "__dict__", {}), own, include_extras=True)
-    return substituted(hints["value"], values)
-
-
-def _is_beyond(hint: Any, around: tuple[Any, ...], seen: set[Any]) -> bool:
-    """Whether a `type` alias within a type, or in its fields, leads back to itself.
-
-    So it is with a generic class that stands there without its type arguments, but has defaults.
-    `around` are the aliases on the way, `seen` the classes whose fields were looked at.
-    """
-    if _is_alias(hint):
-        if hint in around or len(around) > _MOST_NESTED:
-            return True
-        return _is_beyond(value_of(hint), (*around, hint), seen)
-    if any(_is_beyond(one, around, seen) for one in get_args(hint) if one is not hint):
-        return True
-    if _with_defaults(hint) is not hint:
-        return True
-    cls = get_origin(hint) or hint
-    if not isinstance(cls, type) or cls.__module__ in _WITHOUT_FIELDS or cls in seen:
-        return False
-    seen.add(cls)
-    try:
-        fields = fields_of(hint)
-    except Exception:  # msgspec will say what is wrong with it
-        return False
-    return fields is not None and any(_is_beyond(one.type, around, seen) for one in fields.all)
-
-
-def _with_defaults(hint: Any) -> Any:
-    """A generic class without type arguments, with the defaults of its type variables."""
-    parameters = getattr(hint, "__parameters__", ()) if isinstance(hint, type) else ()
-    having = [one for one in parameters if hasattr(one, "has_default") and one.has_default()]
-    if not having:
-        return hint
-    return hint[tuple(one.__default__ if one in having else one for one in parameters)]
 
 
 def _customs(hint: Any) -> list[Any]:
