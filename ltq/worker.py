@@ -20,6 +20,7 @@ from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
 from ltq._codec.scopes import NamesAround
 from ltq._declared import DeclaredTask, own_name
+from ltq._display.errors import text_of
 from ltq._display.suggestions import names_options
 from ltq._scheduler.declare import Timing, schedule_tasks
 from ltq._worker.embedded import EmbeddedRun
@@ -49,6 +50,9 @@ L_co = TypeVar("L_co", covariant=True, default=None)
 
 DEFAULT_URL = "redis://localhost:6379"
 URL_VARIABLE = "LTQ_BROKER_URL"
+
+_LEAVING = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
+"""What ends the program around a worker, and not only its lifespan."""
 
 
 def default_broker_url() -> str:
@@ -232,9 +236,9 @@ class Worker(Generic[L_co]):
 
         Then it claims no more. Running tasks get `shutdown_timeout` seconds to end; the rest are
         requeued, which uses up no try. A second signal requeues them at once, and so does
-        cancelling `run`. Raises `ConfigurationError` for a task option whose middleware is missing,
-        `BrokerError` if the broker does not answer at the start, and `LifespanError` if the
-        lifespan fails.
+        cancelling `run`. If a task blocks the event loop, signals end the process then. Raises
+        `ConfigurationError` for a task option whose middleware is missing, `BrokerError` if the
+        broker does not answer at the start, and `LifespanError` if the lifespan fails.
         """
         running_loop()
         await self._work(burst=burst, signals=True)
@@ -342,7 +346,9 @@ class Worker(Generic[L_co]):
                 )
             resource = await manager.__aenter__()
             enable_loggers()  # some set up logging here
-        except Exception as error:
+        except _LEAVING:
+            raise
+        except BaseException as error:  # also a panic of a library
             raise self._lifespan_error("cannot start", error) from error
         stack.push_async_exit(partial(self._close, manager))
         return resource
@@ -357,12 +363,14 @@ class Worker(Generic[L_co]):
         """Leave the lifespan. An error of the run that it lets through is raised unchanged."""
         try:
             return await manager.__aexit__(kind, raised, trace)
-        except Exception as error:
+        except _LEAVING:
+            raise
+        except BaseException as error:
             if error is raised:
                 raise
             raise self._lifespan_error("failed while stopping", error) from error
 
-    def _lifespan_error(self, what: str, error: Exception) -> LifespanError:
+    def _lifespan_error(self, what: str, error: BaseException) -> LifespanError:
         self.logger.debug("the lifespan failed", exc_info=error)
         name = getattr(self.lifespan, "__qualname__", repr(self.lifespan))
         frames = [
@@ -371,7 +379,7 @@ class Worker(Generic[L_co]):
             if not frame.filename.endswith((__file__, "contextlib.py"))
         ]
         where = f" ({frames[0].filename}:{frames[0].lineno})" if frames else ""
-        text = f"{type(error).__name__}: {error}".removesuffix(": ")
+        text = f"{type(error).__name__}: {text_of(error)}".removesuffix(": ")
         return LifespanError(
             f"worker {self.name!r} {what}: its lifespan {name} raised {text}{where}"
         )

@@ -56,7 +56,7 @@ class TestStop:
         shutdown: float,
         target: list[str],
     ) -> None:
-        worker = await fleet.start(server.url, target=target, shutdown=shutdown)
+        worker = await fleet.start(server.url, target=target, lease=3.0, shutdown=shutdown)
         neighbours = await send_holds(3)
         await started(ledger, [*neighbours])
         blocking = await jobs.block.send()

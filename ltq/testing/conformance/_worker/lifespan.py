@@ -218,6 +218,28 @@ class TestLifespanEnd(OpensDatabases):
             await worker.run(burst=True)
         assert (await handle.state()).status is ltq.Status.COMPLETED
 
+    async def test_what_is_no_exception_is_such_an_error_as_well(self, broker: Broker) -> None:
+        class Panic(BaseException):
+            pass
+
+        @asynccontextmanager
+        async def panics(worker: Worker) -> AsyncIterator[None]:
+            if is_early:
+                raise Panic("no driver")
+            yield
+            raise Panic("no driver")
+
+        worker = Worker("shop", broker=broker, lifespan=panics)
+
+        @worker.task
+        async def work() -> None: ...
+
+        is_early = True
+        for _ in range(2):
+            with pytest.raises(ltq.LifespanError, match="Panic: no driver"):
+                await worker.run(burst=True)
+            is_early = False
+
 
 class TestLifespanStart(OpensDatabases):
     async def test_a_failure_says_what_failed_where_and_of_which_worker(
