@@ -105,7 +105,8 @@ class Scheduler:
         task for all of them, "skip" none, "all" one for each of the latest thousand.
 
         A schedule that is new to the broker starts now. Raises `ConfigurationError` for a wrong
-        expression, zone, policy or name, a name used twice, and a message with an id or an eta.
+        expression, zone, policy or name, a name used twice, and a message with an id or an eta, and
+        `InvalidArgumentsError` for a copy of a message with wrong arguments.
         """
         zone = self._zone if tz is None else parse_zone(tz)
         timing = Timing(expr=expr, name=name, tz=zone, misfire=misfire)

@@ -10,9 +10,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
 import ltq
-from ltq import ConfigurationError, Scheduler
+from ltq import ConfigurationError, InvalidArgumentsError, Scheduler
 from ltq._scheduler.loop import SchedulerLoop
 from ltq.brokers.memory import MemoryBroker
 from ltq.names import new_id
@@ -190,6 +191,17 @@ class TestDeclaring:
         for task in (world.report.with_options(id="a"), world.report.with_options(eta=eta)):
             with pytest.raises(ConfigurationError, match="not allowed in a schedule"):
                 world.scheduler().cron("@daily", task.message("a"))
+
+    async def test_a_copy_with_other_arguments_is_another_schedule(self) -> None:
+        world, scheduler = World(), World().scheduler()
+        message = world.report.message("a")
+        for args in ("a",), ("b",):
+            scheduler.cron("@daily", replace(message, args=args))
+        one, other = scheduler.schedules
+        assert one.name != other.name
+        assert scheduler.schedules[1].message == replace(message, args=("b",))
+        with pytest.raises(InvalidArgumentsError, match="Expected `str`, got `int`"):
+            world.scheduler().cron("@daily", replace(message, args=(5,)))
 
     async def test_the_same_twice_needs_a_name(self) -> None:
         world, message = World(), World().report.message("a")

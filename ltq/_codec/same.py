@@ -16,7 +16,9 @@ from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
-from ltq._codec.state import has_only_vars, reduced, state
+from msgspec.structs import astuple
+
+from ltq._codec.state import has_only_vars, is_plain_model, is_plain_struct, reduced, state
 
 Compare = Callable[[Any, Any], bool]
 
@@ -110,9 +112,31 @@ def _comparison_of(kind: type) -> Compare:
         return operator.is_
     base = next((cls for cls in kind.__mro__ if cls in _BUILT_IN), None)
     if base is None:
-        return _same_vars if has_only_vars(kind) else _same_object
+        return _comparison_of_object(kind)
     compare = _BUILT_IN[base]
     return lambda a, b: compare(a, b) and _same_attributes(a, b)
+
+
+def _comparison_of_object(kind: type) -> Compare:
+    if has_only_vars(kind):
+        return _same_vars
+    if is_plain_struct(kind):
+        return _same_struct
+    return _same_model if is_plain_model(kind) else _same_object
+
+
+def _same_struct(a: Any, b: Any) -> bool:
+    return _same_values(astuple(a), astuple(b))
+
+
+def _same_model(a: Any, b: Any) -> bool:
+    if not _same_dict(a.__dict__, b.__dict__):
+        return False
+    extra, private = a.__pydantic_extra__ or {}, a.__pydantic_private__ or {}
+    others = b.__pydantic_extra__ or {}, b.__pydantic_private__ or {}
+    if not (extra or private or others[0] or others[1]):
+        return True
+    return _same_dict(extra, others[0]) and _same_dict(private, others[1])
 
 
 def _same_object(a: Any, b: Any) -> bool:

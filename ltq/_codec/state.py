@@ -39,6 +39,18 @@ def has_only_vars(kind: type) -> bool:
     )
 
 
+def is_plain_struct(kind: type) -> bool:
+    """Whether all that instances of a class have is in the fields of a Struct."""
+    names = getattr(kind, "__struct_fields__", None)
+    return names == slot_names(kind) and not kind.__dictoffset__
+
+
+def is_plain_model(kind: type) -> bool:
+    """Whether instances of a pydantic model keep nothing where other models do not."""
+    own = {*_MODEL_SLOTS, _MODEL_GIVEN}
+    return bool(kind.__dictoffset__) and set(slot_names(kind)) == own and not _computed(kind)
+
+
 def _is_of_python(kind: type) -> bool:
     return kind.__module__.partition(".")[0] in sys.stdlib_module_names
 
