@@ -13,9 +13,9 @@ def abandon_connection(connection: AbstractConnection) -> None:
 
     Nothing warns then that it was left open.
     """
-    transport = forget_stream(connection)  # its `disconnect` needs a running task
-    if transport is not None:
-        abandon_transport(transport)
+    writer = forget_stream(connection)  # its `disconnect` needs a running task
+    if writer is not None:
+        abandon_transport(getattr(writer, "transport", None))
 
 
 def abandon_transport(transport: Any) -> None:

@@ -78,10 +78,10 @@ def take_over(connection: AbstractConnection) -> Stream | None:
 def forget_stream(connection: AbstractConnection) -> Any:
     """Let a connection forget its stream, as if it were closed.
 
-    Returns the transport, None if there is none that is known.
+    Returns the writer, None if there is none. It has to live as long as the transport is open.
     """
     inner: Any = connection
     writer = getattr(inner, "_writer", None)
     if writer is not None:
         inner._reader = inner._writer = None  # noqa: SLF001  see the module
-    return getattr(writer, "transport", None)
+    return writer

@@ -106,7 +106,7 @@ class TransportWire(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self._new_future = loop.create_future
         self._time = loop.time
-        self._writer = stream.writer  # it has to live as long as the transport
+        self._writer = stream.writer  # see `forget_stream`
         self._transport: asyncio.Transport = stream.writer.transport  # type: ignore[assignment]
         self._parser = hiredis.Reader(
             protocolError=InvalidResponse,
