@@ -27,7 +27,7 @@ class TcpConnection(Connection):
         for self._address in addresses:
             try:
                 async with asyncio.timeout(patience and patience / len(addresses)):
-                    await super()._connect()  # type: ignore[no-untyped-call]
+                    await super()._connect()  # type: ignore[no-untyped-call]  # redis-py
             except OSError as error:  # a TimeoutError is one, too
                 failed = error
             else:

@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, cast
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
@@ -107,7 +107,7 @@ class TransportWire(asyncio.Protocol):
         self._new_future = loop.create_future
         self._time = loop.time
         self._writer = stream.writer  # see `forget_stream`
-        self._transport: asyncio.Transport = stream.writer.transport  # type: ignore[assignment]
+        self._transport = cast(asyncio.Transport, stream.writer.transport)
         self._parser = hiredis.Reader(
             protocolError=InvalidResponse,
             replyError=_error_parser(stream.parse_error),
