@@ -5,10 +5,14 @@ MAX_TEXT = 16 * 1024
 
 
 def cut(text: str, limit: int = MAX_TEXT) -> str:
-    """A text of at most `limit` bytes: its beginning, how many bytes were cut, and its end."""
-    if len(text) * 4 <= limit:  # a character has at most four bytes
+    """A text of at most `limit` bytes: its beginning, how many bytes were cut, and its end.
+
+    Lone surrogates, as in names of files that are not UTF-8, become escapes.
+    """
+    if text.isascii() and len(text) <= limit:
         return text
     data = text.encode("utf-8", "backslashreplace")
+    text = data.decode()
     if len(data) <= limit:
         return text
     room = limit - len(_mark(len(data)))

@@ -122,7 +122,10 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """An error as data: never pickled. Of each text beyond 16 KiB the middle is cut out."""
+    """An error as data: never pickled.
+
+    Of each text beyond 16 KiB the middle is cut out. Lone surrogates become escapes.
+    """
 
     type: str
     """Class name of the error; empty for a reason that is not an error."""

@@ -56,7 +56,7 @@ class Progress:
     """How many units there are; None if not known."""
 
     note: str = ""
-    """A short text for people; beyond 16 KiB its middle is cut out."""
+    """A short text for people; beyond 16 KiB its middle is cut out, lone surrogates are escaped."""
 
     def __post_init__(self) -> None:
         if isinstance(self.note, str):  # otherwise it is refused where it is written

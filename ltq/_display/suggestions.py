@@ -3,7 +3,6 @@
 import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from difflib import get_close_matches
 from typing import Any, TypeVar, cast
 
 from ltq.errors import ConfigurationError
@@ -56,6 +55,8 @@ def suggestion(option: str, allowed: Collection[str], elsewhere: Mapping[str, st
 
     `elsewhere` has the options that are allowed in another place, and that place.
     """
+    from difflib import get_close_matches  # only a wrong name needs it
+
     if option in _NEEDLESS:
         return f"{_NEEDLESS[option]}. "
     word = option.lower()

@@ -40,7 +40,7 @@ from ltq.testing.conformance._seam.publish import TestIdThatIsThere, TestMaxPend
 from ltq.testing.conformance._seam.rate import TestRateLimit
 from ltq.testing.conformance._seam.replay import TestReplay
 from ltq.testing.conformance._seam.schedule_slots import TestBrokerTime, TestFire
-from ltq.testing.conformance._seam.texts import TestLongTexts
+from ltq.testing.conformance._seam.texts import TestLongTexts, TestTextsThatAreNotUnicode
 from ltq.testing.conformance._seam.torrelque import (
     TestTorrelqueDequeue,
     TestTorrelqueEnqueue,
@@ -100,6 +100,7 @@ __all__ = [
     "TestRequeue",
     "TestStates",
     "TestStats",
+    "TestTextsThatAreNotUnicode",
     "TestThroughput",
     "TestToken",
     "TestTorrelqueDequeue",

@@ -61,3 +61,24 @@ class TestLongTexts(HasDelivery):
         assert progress == Progress(1.0, note=text)
         await broker.finish([Finish(delivery.lease, Status.FAILED, failure=Failure("", text))])
         assert (await broker.state(QUEUE, delivery.lease.id)).error == text
+
+
+class TestTextsThatAreNotUnicode(HasDelivery):
+    """Names of files that are not UTF-8 have lone surrogates, which cannot be stored."""
+
+    async def test_those_of_a_failure_become_escapes(
+        self, broker: Broker, delivery: Delivery
+    ) -> None:
+        failure = Failure("E", "E: caf\udce9", "in caf\udce9")
+        await broker.finish([Finish(delivery.lease, Status.FAILED, failure=failure, dead=True)])
+        state = await broker.state(QUEUE, delivery.lease.id)
+        letter = await broker.dead_letter(QUEUE, delivery.lease.id)
+        for kept in (state, letter):
+            assert (kept.error, kept.traceback) == ("E: caf\\udce9", "in caf\\udce9")
+
+    async def test_those_of_a_progress_note_become_escapes(
+        self, broker: Broker, delivery: Delivery
+    ) -> None:
+        assert await broker.progress(delivery.lease, Progress(1.0, note="caf\udce9"))
+        state = await broker.state(QUEUE, delivery.lease.id)
+        assert state.progress == Progress(1.0, note="caf\\udce9")
