@@ -22,7 +22,8 @@ from ltq._display.suggestions import names_options
 from ltq._scheduler.declare import Timing, schedule_tasks
 from ltq._worker.embedded import EmbeddedRun
 from ltq._worker.lifespan import Lifespan
-from ltq._worker.run import RunConfig, WorkerRun
+from ltq._worker.parts import RunConfig
+from ltq._worker.run import WorkerRun
 from ltq._worker.validation import check_names, check_tasks
 from ltq.broker import DEFAULT_LEASE, Broker
 from ltq.codec import DEFAULT_MAX_PAYLOAD, Serializer

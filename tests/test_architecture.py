@@ -49,7 +49,7 @@ PARTS = {
         "events",
     },
     "_worker.executor": {
-        *("_worker.observed", "_worker.outcomes", "_worker.threads"),
+        *("_worker.invoker", "_worker.observed", "_worker.outcomes", "_worker.threads"),
         *("context", "middleware", "middleware._order", "options", "task", "_declared"),
     },
     "_worker.heartbeat": set[str](),
@@ -60,7 +60,7 @@ PARTS = {
     "_worker.upkeep.repair": set[str](),
 }
 """The parts of a worker, and what each may know besides the seam. They do not know one another:
-`_worker.run` joins them. Only the executor knows what a task and its middleware are."""
+`_worker.parts` joins them. Only the executor knows what a task and its middleware are."""
 
 STARTERS = {
     *("ltq._aio.service", "ltq.context"),
