@@ -3,12 +3,10 @@
 import asyncio
 import logging
 import os
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from contextvars import ContextVar
-from functools import partial
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Generic, Literal, Protocol, Self, cast, overload
 
 from typing_extensions import ParamSpec, TypeVar, Unpack
@@ -20,17 +18,17 @@ from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
 from ltq._codec.scopes import NamesAround
 from ltq._declared import DeclaredTask, own_name
-from ltq._display.errors import text_of
 from ltq._display.suggestions import names_options
 from ltq._scheduler.declare import Timing, schedule_tasks
 from ltq._worker.embedded import EmbeddedRun
+from ltq._worker.lifespan import Lifespan
 from ltq._worker.run import RunConfig, WorkerRun
 from ltq._worker.validation import check_names, check_tasks
 from ltq.broker import DEFAULT_LEASE, Broker
 from ltq.codec import DEFAULT_MAX_PAYLOAD, Serializer
-from ltq.errors import ConfigurationError, LifespanError
+from ltq.errors import ConfigurationError
 from ltq.events import DEFAULT_BUFFER, Event, EventReader, EventStream
-from ltq.logger import enable_loggers, get_logger
+from ltq.logger import get_logger
 from ltq.middleware import Middleware, default_stack
 from ltq.names import check_name
 from ltq.options import (
@@ -50,9 +48,6 @@ L_co = TypeVar("L_co", covariant=True, default=None)
 
 DEFAULT_URL = "redis://localhost:6379"
 URL_VARIABLE = "LTQ_BROKER_URL"
-
-_LEAVING = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
-"""What ends the program around a worker, and not only its lifespan."""
 
 
 def default_broker_url() -> str:
@@ -321,8 +316,7 @@ class Worker(Generic[L_co]):
             await self.broker.ping()
             for hazard in await self.broker.hazards():
                 self.logger.warning("%s", hazard)
-            resource = await self._open(stack)
-            token = self._resource.set(resource)  # the run's tasks inherit it
+            token = self._resource.set(await self._enter(stack))  # the run's tasks inherit it
             stack.callback(self._resource.reset, token)
             run = WorkerRun(self._config(burst=burst, signals=signals))
         finally:
@@ -334,55 +328,11 @@ class Worker(Generic[L_co]):
             run.stop()
         return run
 
-    async def _open(self, stack: AsyncExitStack) -> L_co:
+    async def _enter(self, stack: AsyncExitStack) -> L_co:
         """Enter the lifespan, if there is one."""
         if self.lifespan is None:
             return cast(L_co, None)  # the type's default
-        try:
-            manager = self.lifespan(self)
-            if not isinstance(manager, AbstractAsyncContextManager):
-                raise TypeError(
-                    f"{manager!r} is not an async context manager: is @asynccontextmanager missing?"
-                )
-            resource = await manager.__aenter__()
-            enable_loggers()  # some set up logging here
-        except _LEAVING:
-            raise
-        except BaseException as error:  # also a panic of a library
-            raise self._lifespan_error("cannot start", error) from error
-        stack.push_async_exit(partial(self._close, manager))
-        return resource
-
-    async def _close(
-        self,
-        manager: AbstractAsyncContextManager[Any],
-        kind: type[BaseException] | None,
-        raised: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool | None:
-        """Leave the lifespan. An error of the run that it lets through is raised unchanged."""
-        try:
-            return await manager.__aexit__(kind, raised, trace)
-        except _LEAVING:
-            raise
-        except BaseException as error:
-            if error is raised:
-                raise
-            raise self._lifespan_error("failed while stopping", error) from error
-
-    def _lifespan_error(self, what: str, error: BaseException) -> LifespanError:
-        self.logger.debug("the lifespan failed", exc_info=error)
-        name = getattr(self.lifespan, "__qualname__", repr(self.lifespan))
-        frames = [
-            frame
-            for frame in traceback.extract_tb(error.__traceback__)
-            if not frame.filename.endswith((__file__, "contextlib.py"))
-        ]
-        where = f" ({frames[0].filename}:{frames[0].lineno})" if frames else ""
-        text = f"{type(error).__name__}: {text_of(error)}".removesuffix(": ")
-        return LifespanError(
-            f"worker {self.name!r} {what}: its lifespan {name} raised {text}{where}"
-        )
+        return await stack.enter_async_context(Lifespan(self.name, self.lifespan, self))
 
     def _declare(self, fn: Callable[..., Any], options: Mapping[str, Any]) -> Task[..., Any]:
         own = own_name(fn, options)

@@ -55,9 +55,9 @@ PARTS = {
     "_worker.heartbeat": set[str](),
     "_worker.completer": set[str](),
     "_worker.leases": set[str](),
-    "_worker.lookout": set[str](),
-    "_worker.waiting": {"handle", "state"},
-    "_worker.repair": set[str](),
+    "_worker.upkeep.lookout": set[str](),
+    "_worker.upkeep.waiting": {"handle", "state"},
+    "_worker.upkeep.repair": set[str](),
 }
 """The parts of a worker, and what each may know besides the seam. They do not know one another:
 `_worker.run` joins them. Only the executor knows what a task and its middleware are."""

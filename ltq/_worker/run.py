@@ -16,14 +16,14 @@ from ltq._worker.executor import Executor
 from ltq._worker.fetcher import Fetcher
 from ltq._worker.heartbeat import Heartbeat
 from ltq._worker.leases import LeaseTracker
-from ltq._worker.lookout import Lookout
 from ltq._worker.loop_break import LoopBreak
 from ltq._worker.outcomes import unwritable
 from ltq._worker.protocols import CancelReason
-from ltq._worker.repair import RepairLoop
 from ltq._worker.task_pool import TaskPool
 from ltq._worker.threads import ThreadCalls
-from ltq._worker.waiting import WaitingRuns
+from ltq._worker.upkeep.lookout import Lookout
+from ltq._worker.upkeep.repair import RepairLoop
+from ltq._worker.upkeep.waiting import WaitingRuns
 from ltq.broker import Broker
 from ltq.errors import BrokerError
 from ltq.events import EventStream

@@ -1,6 +1,5 @@
 """Keys are lost: tasks get their place back, or a letter says what became of them."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -13,6 +12,7 @@ from ltq.errors import BrokerError
 from ltq.message import Delivery
 from ltq.state import Status
 from tests.conformance.factories import QUEUE, claim_ids, lose, publish, publish_many
+from tests.elapse import elapse
 from tests.eventually import eventually
 
 
@@ -219,6 +219,6 @@ async def test_a_sweep_goes_on_until_nothing_is_left(
         await publish_many(broker, 9)
         async with broker.consumer([QUEUE], lease=0.001) as consumer:
             assert len(await broker.claim(consumer, 9)) == 9
-        await asyncio.sleep(0.005)
+        await elapse(0.005, "the leases have to be over by the clock of the server")
         taken = [(await broker.sweep([QUEUE])).recovered for _ in range(3)]
     assert taken == [6, 3, 0]

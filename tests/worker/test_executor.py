@@ -50,7 +50,7 @@ def stop() -> None:
 
 @worker.task(max_tries=2)
 async def block() -> None:
-    time.sleep(0.05)  # noqa: ASYNC251  a blocked event loop is the point
+    time.sleep(0.05)  # noqa: ASYNC251  # the task's own time: it blocks the event loop
     await asyncio.Event().wait()
 
 

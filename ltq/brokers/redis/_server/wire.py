@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
@@ -108,9 +108,9 @@ class TransportWire(asyncio.Protocol):
         self._new_future = loop.create_future
         self._time = loop.time
         # From here on redis-py must not touch it. The writer has to live as long as the transport.
-        self._writer: asyncio.StreamWriter = connection._writer  # type: ignore[assignment]  # noqa: SLF001
+        self._writer = cast(asyncio.StreamWriter, connection._writer)  # noqa: SLF001  # it is connected
         connection._writer = connection._reader = None  # noqa: SLF001
-        self._transport: asyncio.Transport = self._writer.transport  # type: ignore[assignment]
+        self._transport = cast(asyncio.Transport, self._writer.transport)  # a socket has both ways
         self._parser = hiredis.Reader(
             protocolError=InvalidResponse,
             replyError=_error_parser(connection),
@@ -206,7 +206,7 @@ def _error_parser(connection: AbstractConnection) -> Any:
 
     def parse_error(text: str) -> Exception:
         try:
-            error: Exception = parse(text)  # type: ignore[no-untyped-call]
+            error: Exception = parse(text)  # type: ignore[no-untyped-call]  # it has no types
         except Exception:  # it expects MOVED and ASK to be well-formed
             return ResponseError(text)
         return error

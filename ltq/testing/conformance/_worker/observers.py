@@ -14,7 +14,7 @@ from ltq.message import Envelope, new_id
 from ltq.middleware import Ending, default_stack, ending_of
 from ltq.testing.conformance._support.eventually import PATIENCE, eventually
 from ltq.testing.conformance._support.factories import run_until_final
-from ltq.testing.conformance._worker.renewals import Renewals
+from ltq.testing.conformance._support.renewals import Renewals
 
 
 class Endings(Observer):
