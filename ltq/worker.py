@@ -3,12 +3,10 @@
 import asyncio
 import logging
 import os
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from contextvars import ContextVar
-from functools import partial
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Generic, Literal, Protocol, Self, cast, overload
 
 from typing_extensions import ParamSpec, TypeVar, Unpack
@@ -20,19 +18,22 @@ from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
 from ltq._codec.scopes import NamesAround
 from ltq._declared import DeclaredTask, own_name
-from ltq._display.errors import text_of
 from ltq._display.suggestions import names_options
+from ltq._display.values import short_repr
 from ltq._scheduler.declare import Timing, schedule_tasks
 from ltq._worker.embedded import EmbeddedRun
-from ltq._worker.run import RunConfig, WorkerRun
+from ltq._worker.lifespan import Lifespan
+from ltq._worker.parts import RunConfig
+from ltq._worker.run import WorkerRun
 from ltq._worker.validation import check_names, check_tasks
 from ltq.broker import DEFAULT_LEASE, Broker
 from ltq.codec import DEFAULT_MAX_PAYLOAD, Serializer
-from ltq.errors import ConfigurationError, LifespanError
+from ltq.errors import ConfigurationError
 from ltq.events import DEFAULT_BUFFER, Event, EventReader, EventStream
-from ltq.logger import enable_loggers, get_logger
+from ltq.logger import get_logger
 from ltq.middleware import Middleware, default_stack
-from ltq.names import check_name
+from ltq.middleware._check import check_middleware, check_middlewares
+from ltq.names import check_name, check_worker_name
 from ltq.options import (
     DEFAULT_RESULT_TTL,
     Seconds,
@@ -51,13 +52,28 @@ L_co = TypeVar("L_co", covariant=True, default=None)
 DEFAULT_URL = "redis://localhost:6379"
 URL_VARIABLE = "LTQ_BROKER_URL"
 
-_LEAVING = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
-"""What ends the program around a worker, and not only its lifespan."""
-
 
 def default_broker_url() -> str:
     """The environment's `LTQ_BROKER_URL`, else `redis://localhost:6379`."""
     return os.environ.get(URL_VARIABLE) or DEFAULT_URL
+
+
+def broker_of(broker: object, url: str | None) -> Broker:
+    """The broker that was given, or that of the URL, or the default one.
+
+    Raises `ConfigurationError` if both are given, and for what is no broker or no URL.
+    """
+    if broker is None:
+        return Broker.from_url(default_broker_url() if url is None else url)
+    if url is not None:
+        raise ConfigurationError("broker and broker_url exclude each other: give one of them")
+    if isinstance(broker, Broker):
+        return broker
+    if isinstance(broker, str):  # not shown: it may have a password
+        raise ConfigurationError("broker is not allowed to be a text: a URL is given as broker_url")
+    raise ConfigurationError(
+        f"broker={short_repr(broker)} is not allowed: an object that Broker.from_url(url) returned"
+    )
 
 
 class TaskDecorator(Protocol):
@@ -111,19 +127,20 @@ class Worker(Generic[L_co]):
         serializer: Literal["json", "msgpack"] | Serializer = "json",
         max_payload: int = DEFAULT_MAX_PAYLOAD,
     ) -> None:
-        if broker is not None and broker_url is not None:
-            raise ConfigurationError("broker and broker_url exclude each other: give one of them")
-        self.name: str = check_name("worker", name)
-        self.broker: Broker = broker or Broker.from_url(
-            default_broker_url() if broker_url is None else broker_url
-        )
+        self.name: str = check_worker_name(name)
+        self.broker: Broker = broker_of(broker, broker_url)
         self.concurrency: int = positive_int("concurrency", concurrency)
         self.middlewares: list[Middleware] = (
-            default_stack() if middlewares is None else list(middlewares)
+            default_stack() if middlewares is None else check_middlewares(middlewares)
         )
         self.lease: float = seconds("lease", lease)
         self.shutdown_timeout: float = seconds("shutdown_timeout", shutdown_timeout, zero=True)
         self.result_ttl: float = seconds("result_ttl", result_ttl, zero=True)
+        if not (lifespan is None or callable(lifespan)):
+            raise ConfigurationError(
+                f"lifespan={short_repr(lifespan)} is not allowed: a function with "
+                "@asynccontextmanager that takes the worker"
+            )
         self.lifespan = lifespan
         self.logger: logging.Logger = get_logger(name)
         self._codec = Codec(serializer, positive_int("max_payload", max_payload))
@@ -182,7 +199,11 @@ class Worker(Generic[L_co]):
         return self._events.read(buffer)
 
     def register_middleware(self, middleware: Middleware, pos: int = -1) -> None:
-        """Add middleware: at the end (-1), or before the one at `pos`."""
+        """Add middleware: at the end (-1), or before the one at `pos`.
+
+        Raises `ConfigurationError` for what is not middleware.
+        """
+        check_middleware(middleware)
         if pos == -1:
             self.middlewares.append(middleware)
         else:
@@ -214,6 +235,7 @@ class Worker(Generic[L_co]):
 
         return decorate
 
+    @names_options
     def cron(
         self,
         expr: str,
@@ -321,8 +343,7 @@ class Worker(Generic[L_co]):
             await self.broker.ping()
             for hazard in await self.broker.hazards():
                 self.logger.warning("%s", hazard)
-            resource = await self._open(stack)
-            token = self._resource.set(resource)  # the run's tasks inherit it
+            token = self._resource.set(await self._enter(stack))  # the run's tasks inherit it
             stack.callback(self._resource.reset, token)
             run = WorkerRun(self._config(burst=burst, signals=signals))
         finally:
@@ -334,55 +355,11 @@ class Worker(Generic[L_co]):
             run.stop()
         return run
 
-    async def _open(self, stack: AsyncExitStack) -> L_co:
+    async def _enter(self, stack: AsyncExitStack) -> L_co:
         """Enter the lifespan, if there is one."""
         if self.lifespan is None:
             return cast(L_co, None)  # the type's default
-        try:
-            manager = self.lifespan(self)
-            if not isinstance(manager, AbstractAsyncContextManager):
-                raise TypeError(
-                    f"{manager!r} is not an async context manager: is @asynccontextmanager missing?"
-                )
-            resource = await manager.__aenter__()
-            enable_loggers()  # some set up logging here
-        except _LEAVING:
-            raise
-        except BaseException as error:  # also a panic of a library
-            raise self._lifespan_error("cannot start", error) from error
-        stack.push_async_exit(partial(self._close, manager))
-        return resource
-
-    async def _close(
-        self,
-        manager: AbstractAsyncContextManager[Any],
-        kind: type[BaseException] | None,
-        raised: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool | None:
-        """Leave the lifespan. An error of the run that it lets through is raised unchanged."""
-        try:
-            return await manager.__aexit__(kind, raised, trace)
-        except _LEAVING:
-            raise
-        except BaseException as error:
-            if error is raised:
-                raise
-            raise self._lifespan_error("failed while stopping", error) from error
-
-    def _lifespan_error(self, what: str, error: BaseException) -> LifespanError:
-        self.logger.debug("the lifespan failed", exc_info=error)
-        name = getattr(self.lifespan, "__qualname__", repr(self.lifespan))
-        frames = [
-            frame
-            for frame in traceback.extract_tb(error.__traceback__)
-            if not frame.filename.endswith((__file__, "contextlib.py"))
-        ]
-        where = f" ({frames[0].filename}:{frames[0].lineno})" if frames else ""
-        text = f"{type(error).__name__}: {text_of(error)}".removesuffix(": ")
-        return LifespanError(
-            f"worker {self.name!r} {what}: its lifespan {name} raised {text}{where}"
-        )
+        return await stack.enter_async_context(Lifespan(self.name, self.lifespan, self))
 
     def _declare(self, fn: Callable[..., Any], options: Mapping[str, Any]) -> Task[..., Any]:
         own = own_name(fn, options)

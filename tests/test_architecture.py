@@ -49,18 +49,18 @@ PARTS = {
         "events",
     },
     "_worker.executor": {
-        *("_worker.observed", "_worker.outcomes", "_worker.threads"),
+        *("_worker.invoker", "_worker.observed", "_worker.outcomes", "_worker.threads"),
         *("context", "middleware", "middleware._order", "options", "task", "_declared"),
     },
     "_worker.heartbeat": set[str](),
     "_worker.completer": set[str](),
     "_worker.leases": set[str](),
-    "_worker.lookout": set[str](),
-    "_worker.waiting": {"handle", "state"},
-    "_worker.repair": set[str](),
+    "_worker.upkeep.lookout": set[str](),
+    "_worker.upkeep.waiting": {"handle", "state"},
+    "_worker.upkeep.repair": set[str](),
 }
 """The parts of a worker, and what each may know besides the seam. They do not know one another:
-`_worker.run` joins them. Only the executor knows what a task and its middleware are."""
+`_worker.parts` joins them. Only the executor knows what a task and its middleware are."""
 
 STARTERS = {
     *("ltq._aio.service", "ltq.context"),

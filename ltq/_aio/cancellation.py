@@ -4,6 +4,11 @@ import asyncio
 
 
 def is_cancelled() -> bool:
-    """Whether the running asyncio task is being cancelled. Else somebody raised the error."""
+    """Whether the running asyncio task is being cancelled."""
     running = asyncio.current_task()
     return running is None or running.cancelling() > 0
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether an error means that the running asyncio task is being cancelled."""
+    return isinstance(error, asyncio.CancelledError) and is_cancelled()

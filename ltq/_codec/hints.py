@@ -16,7 +16,9 @@ from typing import (
 )
 
 import msgspec
-from typing_extensions import TypeAliasType, get_type_hints, is_typeddict
+from typing_extensions import get_type_hints, is_typeddict
+
+from ltq._codec.aliases import is_alias, value_of
 
 SEQUENCES = (
     collections.abc.Sequence,
@@ -49,8 +51,8 @@ def meaning(hint: Any) -> Meaning:
             hint = get_args(hint)[0]
         elif (alias := getattr(hint, "__supertype__", None)) is not None:
             hint = alias
-        elif isinstance(origin or hint, TypeAliasType):
-            hint = _expanded(hint)
+        elif is_alias(hint):
+            hint = _value_of(hint)
         elif isinstance(hint, TypeVar):
             hint = hint.__bound__ or (Union[hint.__constraints__] if hint.__constraints__ else Any)  # noqa: UP007  arms made at run time
         else:
@@ -65,13 +67,9 @@ def meaning(hint: Any) -> Meaning:
     )
 
 
-def _expanded(alias: Any) -> Any:
-    """What an alias stands for."""
-    origin = get_origin(alias)
-    if origin is None:
-        return alias.__value__
-    value = origin.__value__
-    return value[get_args(alias)] if getattr(value, "__parameters__", ()) else value
+@lru_cache(maxsize=1024)
+def _value_of(alias: Any) -> Any:
+    return value_of(alias)
 
 
 def field_names(cls: Any) -> tuple[str, ...] | None:

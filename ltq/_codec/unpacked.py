@@ -30,9 +30,11 @@ class Places(msgspec.Struct, frozen=True):
         between = count - len(fixed)
         if between < 0:
             raise TypeError(f"missing positional arguments: {count} of {len(fixed)} are given")
-        if between and self.each is None:
+        if not between:
+            return fixed
+        if self.each is None:
             raise TypeError("too many positional arguments")
-        return (*self.first, *(self.each,) * between, *self.last)  # type: ignore[arg-type]
+        return (*self.first, *(self.each,) * between, *self.last)
 
 
 class Keys(msgspec.Struct, frozen=True):

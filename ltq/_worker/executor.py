@@ -1,17 +1,15 @@
-"""Running a delivery through its middleware."""
+"""Running a delivery, and deciding its outcome."""
 
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from typing import Any, NamedTuple
 
 import msgspec
 
-from ltq._aio import forks
-from ltq._aio.callables import is_awaitable
-from ltq._aio.cancellation import is_cancelled
+from ltq._aio.cancellation import is_cancellation
 from ltq._declared import DeclaredTask
+from ltq._worker.invoker import Invoker
 from ltq._worker.observed import Observation
 from ltq._worker.outcomes import broken, completed, decode_ctx, failed, rejected, unknown
 from ltq._worker.protocols import CancelReason, RunListener
@@ -26,10 +24,6 @@ from ltq.options import SendConfig
 from ltq.task import Task
 
 logger = logging.getLogger("ltq.worker")
-
-_MIDDLEWARE_GRACE = 1.0
-"""Seconds after a task's deadline at which its middleware is cancelled as well; and seconds that
-each observer has then."""
 
 _NO_OPTIONS = SendConfig()
 
@@ -77,9 +71,8 @@ class Executor:
             route = _Route(task, middlewares)
             self._routes |= dict.fromkeys(DeclaredTask.of(task).names, route)
         self._settler = settler
-        self._threads = threads
         self._listener = listener
-        self._generation = forks.generation
+        self._invoker = Invoker(threads, listener)
 
     def abandon(
         self, delivery: Delivery, reason: CancelReason | None, error: BaseException
@@ -88,7 +81,7 @@ class Executor:
 
         Returns None if there is nothing to write because the task no longer belongs to this worker.
         """
-        if reason is CancelReason.REVOKED or reason is CancelReason.LOST:
+        if reason is not None and reason.takes_the_task:
             return None
         with_the_worker = isinstance(error, asyncio.CancelledError) and self._listener.is_cancelled
         if reason is None and not with_the_worker:
@@ -125,8 +118,7 @@ class Executor:
         unreadable: RejectError | None,
     ) -> Outcome:
         """Run a delivery with its observers around it, which see how it ended in the end."""
-        patience = None if delivery.timeout is None else _MIDDLEWARE_GRACE
-        observation = Observation(route.observers, patience)
+        observation = Observation(route.observers, has_timeout=delivery.timeout is not None)
         try:
             await observation.begin(message, route.task)
             end = await self._attempt(route, delivery, message, unreadable)
@@ -139,10 +131,9 @@ class Executor:
     def _seen(self, lease: Lease, error: BaseException | None) -> BaseException | None:
         """What observers see of a run that ended with this error, or with a result."""
         reason = self._listener.cancel_reason(lease)
-        if reason in (CancelReason.REVOKED, CancelReason.LOST):
+        if reason is not None and reason.takes_the_task:
             return asyncio.CancelledError()  # whatever it still returned does not count
-        is_cut = reason is not None or self._listener.is_cancelled
-        if isinstance(error, asyncio.CancelledError) and not is_cut:
+        if isinstance(error, asyncio.CancelledError) and not self._listener.cancels(lease):
             return RuntimeError("cancelled by something other than its worker")
         return error
 
@@ -163,126 +154,16 @@ class Executor:
         if is_loud:
             logger.debug("%s %s begins, attempt %d", task.name, message.id, message.tries + 1)
         try:
-            result = await self._call(route, message, delivery)
+            chain = route.chain(message.options)
+            result = await self._invoker.invoke(task, chain, message, delivery)
             encoded = route.codec.encode_result(result)
         except BaseException as error:  # whatever it is, it ends this run and nothing else
-            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+            if is_cancellation(error):
                 raise
             return _End(failed(task, delivery, message, error), error)
         if is_loud:
             logger.debug("%s %s completed", task.name, message.id)
         return _End(completed(task, delivery, encoded), None)
-
-    async def _call(self, route: _Route, message: Message[Any], delivery: Delivery) -> Any:
-        chain, lease, timeout = route.chain(message.options), delivery.lease, delivery.timeout
-        if timeout is None:
-            if not chain:
-                return await self._invoke(route.task, message, lease)
-            return await self._through(route.task, chain, message, lease, None)
-        deadline = asyncio.get_running_loop().time() + timeout
-        async with asyncio.timeout_at(deadline + _MIDDLEWARE_GRACE) as guard:
-            limit = _Limit(timeout, deadline, guard)
-            return await self._through(route.task, chain, message, lease, limit)
-
-    async def _through(
-        self,
-        task: Task[..., Any],
-        chain: Sequence[Middleware],
-        message: Message[Any],
-        lease: Lease,
-        limit: "_Limit | None",
-    ) -> Any:
-        if not chain:
-            return await self._limited(task, message, lease, limit)
-        async with AsyncExitStack() as stack:
-            for middleware in chain:
-                await stack.enter_async_context(middleware(message, task))
-            return await self._limited(task, message, lease, limit)
-
-    async def _limited(
-        self,
-        task: Task[..., Any],
-        message: Message[Any],
-        lease: Lease,
-        limit: "_Limit | None",
-    ) -> Any:
-        if limit is None:
-            return await self._invoke(task, message, lease)
-        scope = asyncio.timeout_at(limit.deadline)
-        limit.guard_middleware(None)
-        try:
-            async with scope:
-                return await self._invoke(task, message, lease, scope)
-        except TimeoutError as error:
-            if scope.expired():
-                text = f"did not end within its timeout of {limit.timeout:g} s"
-                raise TimeoutError(text) from error
-            raise
-        finally:
-            limit.guard_middleware(_MIDDLEWARE_GRACE)
-
-    async def _invoke(
-        self,
-        task: Task[..., Any],
-        message: Message[Any],
-        lease: Lease,
-        scope: asyncio.Timeout | None = None,
-    ) -> Any:
-        try:
-            if task.is_async:
-                given = task.fn(*message.args, **message.kwargs)
-            else:
-                given = await self._threads.call(task.fn, message.args, message.kwargs)
-            while is_awaitable(given):
-                given = await given
-        except asyncio.CancelledError as error:
-            if scope is None or not scope.expired():
-                self._check_cancelled(lease, error)
-            raise
-        finally:
-            if forks.generation != self._generation:
-                forks.end_fork()
-        return given
-
-    def _check_cancelled(self, lease: Lease, error: asyncio.CancelledError) -> None:
-        """Raise what a cancelled task fails with, unless it is the worker that cancels it.
-
-        So it was cancelled by its own code, or by the end of an event loop that it broke.
-        """
-        breaker = self._listener.loop_breaker(lease)
-        if breaker is None and self._listener.is_cut(lease):
-            return
-        has_raised_it = not is_cancelled()
-        running = asyncio.current_task()
-        while running is not None and running.cancelling():
-            running.uncancel()  # its middleware goes on as after any other error
-        if breaker is not None:
-            raise breaker
-        if has_raised_it:
-            text = "the task raised CancelledError although it was not cancelled"
-            raise RuntimeError(text) from error
-
-
-class _Limit(NamedTuple):
-    """The timeout of a run: the task is cancelled at its deadline, and its middleware sees that.
-
-    Middleware that itself hangs is cancelled by the guard, a little later.
-    """
-
-    timeout: float
-    deadline: float
-    """By the event loop's clock."""
-    guard: asyncio.Timeout
-
-    def guard_middleware(self, seconds: float | None) -> None:
-        """Let the guard act after so many seconds from now, or, with None, not at all.
-
-        Not while the task runs: after a blocked event loop both would be due at once, and no
-        middleware could retry the task.
-        """
-        if not self.guard.expired():
-            now = asyncio.get_running_loop().time()
-            self.guard.reschedule(None if seconds is None else max(now, self.deadline) + seconds)
 
 
 def _message(route: _Route, delivery: Delivery) -> tuple[Message[Any], RejectError | None]:

@@ -23,6 +23,8 @@ class LoopBreak(Service):
         self.error: Breaker | None = None
         """What broke the event loop; None while it runs well."""
         self._culprits: list[Lease | None] = []
+        self.died: list[Lease] = []
+        """Of the tasks that count a death: they ran when the loop broke."""
 
     @property
     def kills(self) -> bool:
@@ -35,6 +37,12 @@ class LoopBreak(Service):
     def is_by(self, lease: Lease) -> bool:
         """Whether the loop broke through this run."""
         return lease in self._culprits
+
+    def dies(self, lease: Lease) -> bool:
+        """If the loop broke through a task, count a death for this one; return whether it did."""
+        if self.kills:
+            self.died.append(lease)
+        return self.kills
 
     def look(self) -> None:
         """Find out whether the event loop broke. Not in an `except` or `finally`."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from ltq._aio.cancellation import is_cancellation
 from ltq.message import Message
 from ltq.middleware import Observer
 from ltq.task import Task
@@ -13,12 +14,16 @@ from ltq.task import Task
 logger = logging.getLogger("ltq.worker")
 
 
-class Observation:
-    """The observers of one run. `patience` is how many seconds each has to begin, and to end."""
+_PATIENCE = 1.0
+"""Seconds that an observer of a task with a timeout has to begin, and to end."""
 
-    def __init__(self, observers: Sequence[Observer], patience: float | None) -> None:
+
+class Observation:
+    """The observers of one run. If its task has a timeout, so have they."""
+
+    def __init__(self, observers: Sequence[Observer], *, has_timeout: bool) -> None:
         self._observers = observers
-        self._patience = patience
+        self._patience = _PATIENCE if has_timeout else None
         self._entered: list[tuple[Observer, AbstractAsyncContextManager[None]]] = []
 
     async def begin(self, message: Message[Any], task: Task[..., Any]) -> None:
@@ -29,7 +34,7 @@ class Observation:
                     manager = observer(message, task)
                     await manager.__aenter__()
             except BaseException as error:
-                if _is_cancelled(error):
+                if is_cancellation(error):
                     raise
                 self._log(observer, message, error)
             else:
@@ -49,16 +54,9 @@ class Observation:
                         None if ended is None else ended.__traceback__,
                     )
             except BaseException as error:
-                if error is not ended and not _is_cancelled(error):
+                if error is not ended and not is_cancellation(error):
                     self._log(observer, message, error)
 
     def _log(self, observer: Observer, message: Message[Any], error: BaseException) -> None:
         text = "%s %s: observer %r failed"
         logger.error(text, message.task_name, message.id, observer, exc_info=error)
-
-
-def _is_cancelled(error: BaseException) -> bool:
-    """Whether an error means that this asyncio task is cancelled."""
-    running = asyncio.current_task()
-    is_cancelling = running is not None and running.cancelling() > 0
-    return isinstance(error, asyncio.CancelledError) and is_cancelling

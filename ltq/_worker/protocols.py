@@ -1,7 +1,7 @@
 """The protocols by which the parts of a worker know one another, and the run they belong to.
 
-A delivery passes each part once: fetcher, task pool, executor, completer. `ltq._worker.run` joins
-the parts. They do not import one another: each knows the others by a protocol of this file.
+A delivery passes each part once: fetcher, task pool, executor, completer. `ltq._worker.parts` joins
+them. They do not import one another: each knows the others by a protocol of this file.
 """
 
 from collections.abc import Collection
@@ -23,6 +23,11 @@ class CancelReason(Enum):
     """The lease is lost: another worker may have the task."""
     BROKEN = auto()
     """The event loop broke, perhaps through this task: it counts a death."""
+
+    @property
+    def takes_the_task(self) -> bool:
+        """Whether the task is no longer this worker's. Then its run has no outcome."""
+        return self is CancelReason.REVOKED or self is CancelReason.LOST
 
 
 class Pool(Protocol):
@@ -144,8 +149,8 @@ class RunListener(LeaseListener, Protocol):
         """Whether the run itself is being cancelled, as at the end of `asyncio.run`."""
         ...
 
-    def is_cut(self, lease: Lease) -> bool:
-        """Whether the worker cancels the run of a task, for whatever reason."""
+    def cancels(self, lease: Lease) -> bool:
+        """Whether the worker cancels the run of a lease, by itself or because all ends."""
         ...
 
     def loop_breaker(self, lease: Lease) -> BaseException | None:

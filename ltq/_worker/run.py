@@ -1,36 +1,16 @@
-"""One run of a worker: its parts joined together, from the start to the last written outcome."""
+"""One run of a worker, from the start to the last written outcome."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any
 
 from ltq._aio.service import first_of
-from ltq._declared import DeclaredTask
-from ltq._worker.blocked_loop import BlockedLoop
-from ltq._worker.completer import Completer
-from ltq._worker.executor import Executor
-from ltq._worker.fetcher import Fetcher
-from ltq._worker.heartbeat import Heartbeat
-from ltq._worker.leases import LeaseTracker
-from ltq._worker.lookout import Lookout
-from ltq._worker.loop_break import LoopBreak
-from ltq._worker.outcomes import unwritable
+from ltq._worker.parts import Parts, RunConfig
 from ltq._worker.protocols import CancelReason
-from ltq._worker.repair import RepairLoop
-from ltq._worker.task_pool import TaskPool
-from ltq._worker.threads import ThreadCalls
-from ltq._worker.waiting import WaitingRuns
-from ltq.broker import Broker
 from ltq.errors import BrokerError
-from ltq.events import EventStream
-from ltq.handle import waits
-from ltq.message import Delivery, Lease, Requeue
-from ltq.middleware import MaxRate, Middleware
-from ltq.options import Limit
+from ltq.message import Lease, Requeue
 from ltq.state import WorkerHealth
 
 logger = logging.getLogger("ltq.worker")
@@ -42,77 +22,15 @@ _CANCEL_TIMEOUT = 0.5
 """Seconds a cancelled task gets to end before it is requeued although it still runs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunConfig:
-    """What a worker runs, and how. Durations are seconds."""
-
-    name: str
-    broker: Broker
-    tasks: Mapping[str, DeclaredTask[..., Any]]
-    middlewares: Sequence[Middleware]
-    concurrency: int
-    lease: float
-    shutdown_timeout: float
-    events: EventStream
-    signals: bool = False
-    """Whether the worker stops on signals. Then the process is the worker's, and may be ended."""
-    burst: bool = False
-    """Whether to end once no task is due or running."""
-
-
 class WorkerRun:
     """Runs a worker once, in the event loop that made it. It is the `RunListener` of its parts."""
 
     def __init__(self, config: RunConfig) -> None:
         self._config = config
         self._loop = asyncio.get_running_loop()
-        broker, tasks = config.broker, config.tasks
-        queues = {queue for task in tasks.values() for queue in task.queues}
-        self._consumer = broker.consumer(
-            [lane for task in tasks.values() for lane in task.lanes],
-            lease=config.lease,
-            limits=_limits(tasks.values(), config.middlewares),
-            revoked=self.task_revoked,
-            before_sweep=self.before_sweep,
-        )
-        self._leases = LeaseTracker(self._consumer, _limited_lanes(tasks.values()))
-        self._threads = ThreadCalls(config.concurrency, f"ltq-{config.name}")
-        self._completer = Completer(broker, self._leases, substitute=unwritable)
-        executor = Executor(
-            tasks,
-            config.middlewares,
-            broker,
-            threads=self._threads,
-            listener=self,
-        )
-        self._waiting = WaitingRuns(config.name, broker, queues, self._all_slots)
-        token = waits.set(self._waiting)  # its tasks inherit it
-        self._pool = TaskPool(
-            config.concurrency,
-            runner=executor,
-            writer=self._completer,
-            leases=self._leases,
-            threads=self._threads,
-            events=config.events,
-        )
-        waits.reset(token)
-        self._fetcher = Fetcher(
-            self._consumer, self._pool, broker, lease=config.lease, burst=config.burst
-        )
-        self._blocked = BlockedLoop(
-            self._pool,
-            self._completer,
-            lease=config.lease,
-            shutdown_timeout=config.shutdown_timeout if config.signals else None,
-        )
-        self._heartbeat = Heartbeat(
-            broker, self._leases, config.lease, listener=self, blocked=self._blocked
-        )
-        self._repair = RepairLoop(broker, queues, lease=config.lease)
-        self._lookout = Lookout(broker, queues)
-        self._loop_break = LoopBreak()
-        self._died: list[Lease] = []
-        """Of the tasks that count a death because the event loop broke."""
+        self._parts = parts = Parts(config, listener=self)
+        self._fetcher, self._pool, self._completer = parts.fetcher, parts.pool, parts.completer
+        self._loop_break = parts.loop_break
         self._task: asyncio.Task[Any] | None = None
         self._ended_before = 0
         """How many task runs had ended when a burst last looked."""
@@ -127,8 +45,7 @@ class WorkerRun:
     async def run(self) -> None:
         """Work until stopped; in a burst, until no task is due or running."""
         self._task = asyncio.current_task()
-        for part in (self._loop_break, self._heartbeat, self._repair, self._lookout):
-            part.start()
+        self._parts.start()
         try:
             error = await self._work()
             if error is not None:
@@ -136,7 +53,7 @@ class WorkerRun:
                 raise error
         finally:
             self._is_stopping = True
-            await self._close()
+            await self._parts.aclose()
 
     def health(self) -> WorkerHealth:
         """How it is doing. From any thread."""
@@ -144,7 +61,7 @@ class WorkerRun:
         return WorkerHealth(
             worker=self._config.name,
             claimed_ago=now - self._fetcher.claimed_at,
-            renewed_ago=now - self._heartbeat.renewed_at,
+            renewed_ago=now - self._parts.heartbeat.renewed_at,
             lease=self._config.lease,
             running=self._pool.used,
             is_full=self._fetcher.is_full,
@@ -157,7 +74,7 @@ class WorkerRun:
         From any thread.
         """
         if now:
-            self._blocked.stop_now()
+            self._parts.blocked.stop_now()
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop, now)
 
@@ -165,7 +82,7 @@ class WorkerRun:
         """Cancel the run of a lease that the broker refused."""
         # The lease of a task that has just ended is refused as well: then nothing is wrong.
         if self._pool.cancel(lease, CancelReason.LOST):
-            self._leases.release(lease)
+            self._parts.leases.release(lease)
             logger.warning("task %s: its lease is lost, this run is cancelled", lease.id)
 
     def task_revoked(self, task_id: str) -> None:
@@ -179,13 +96,13 @@ class WorkerRun:
 
     async def before_sweep(self) -> None:
         """After an outage, renew held leases before a sweep takes them for a dead worker's."""
-        if self._heartbeat.is_late():
-            leases = self._leases.all()
+        if self._parts.heartbeat.is_late():
+            leases = self._parts.leases.all()
             for lease in await self._config.broker.heartbeat(leases, self._config.lease):
                 self.lease_lost(lease)
 
-    def is_cut(self, lease: Lease) -> bool:
-        """Whether the worker cancels a run, because of the run or as a whole."""
+    def cancels(self, lease: Lease) -> bool:
+        """Whether the worker cancels a run: this one, or all."""
         return self.is_cancelled or self.cancel_reason(lease) is not None
 
     def loop_breaker(self, lease: Lease) -> BaseException | None:
@@ -194,10 +111,7 @@ class WorkerRun:
 
     def dies(self, lease: Lease) -> bool:
         """If the event loop broke, count a death for a task; return whether it did."""
-        kills = self._loop_break.kills
-        if kills:
-            self._died.append(lease)
-        return kills
+        return self._loop_break.dies(lease)
 
     async def _work(self) -> BaseException | None:
         """Fetch until stopped, and drain. Returns the error that ends it, instead of raising it.
@@ -228,9 +142,9 @@ class WorkerRun:
         self._completer.resubmit()
         await self._fetcher.drain(_LAST_CALLS)
         await self._finish_off(_LAST_CALLS)
-        if self._died:
+        if self._loop_break.died:
             with suppress(BrokerError):  # then their leases end later
-                await self._config.broker.heartbeat(self._died, 0.0)
+                await self._config.broker.heartbeat(self._loop_break.died, 0.0)
 
     async def _fetch(self) -> None:
         """Claim and start tasks until stopped; in a burst, until there is nothing to do."""
@@ -250,11 +164,6 @@ class WorkerRun:
             return False
         await self._completer.drain()
         return True
-
-    def _all_slots(self) -> list[Delivery]:
-        """What runs, if it takes all slots."""
-        running = [] if self._pool.free else self._pool.running()
-        return running if len(running) >= self._config.concurrency else []
 
     def _stop(self, now: bool) -> None:
         self._stop_claiming()
@@ -294,48 +203,6 @@ class WorkerRun:
                 if not self.dies(delivery.lease):
                     self._completer.submit(Requeue(delivery.lease, front=True))
         if await self._completer.drain(timeout):
-            await self._leases.drain(_LAST_CALLS)
+            await self._parts.leases.drain(_LAST_CALLS)
         else:
             logger.error("%d outcomes could not be written", self._completer.waiting)
-
-    async def _close(self) -> None:
-        """Close the parts, each before the parts that it uses.
-
-        All are told to stop first, without waiting: a cancellation here, or a part that fails to
-        close, must leave no thread behind.
-        """
-        background = (self._repair, self._lookout, self._waiting)
-        held = (self._leases, self._heartbeat, self._loop_break)
-        for part in (*background, self._fetcher, self._completer, *held):
-            part.stop()
-        self._threads.close()
-        async with AsyncExitStack() as stack:  # the last one pushed closes first
-            stack.push_async_callback(self._loop_break.aclose)
-            stack.push_async_callback(self._heartbeat.aclose)
-            stack.push_async_callback(self._consumer.aclose)
-            stack.push_async_callback(self._leases.aclose)
-            stack.push_async_callback(self._completer.aclose)
-            stack.push_async_callback(self._fetcher.aclose)
-            stack.push_async_callback(self._repair.aclose)
-            stack.push_async_callback(self._lookout.aclose)
-            stack.push_async_callback(self._waiting.aclose)
-
-
-def _limited_lanes(tasks: Iterable[DeclaredTask[..., Any]]) -> dict[str, str]:
-    """The lane of each task with `max_running`, by all names of the task."""
-    limited = [task for task in tasks if task.config.max_running is not None]
-    return {name: task.lane_of(name) for task in limited for name in task.names}
-
-
-def _limits(
-    tasks: Iterable[DeclaredTask[..., Any]], middlewares: Sequence[Middleware]
-) -> dict[str, Limit]:
-    """The limits of lanes. A rate counts only if a middleware implements it."""
-    with_rates = any(isinstance(middleware, MaxRate) for middleware in middlewares)
-    limits: dict[str, Limit] = {}
-    for task in tasks:
-        rate = task.config.max_rate if with_rates else None
-        if rate is not None or task.config.max_running is not None:
-            limit = Limit(rate, task.config.max_running)
-            limits |= dict.fromkeys(task.own_lanes, limit)
-    return limits

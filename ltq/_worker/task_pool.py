@@ -159,6 +159,10 @@ class TaskPool:
         """The running deliveries. From any thread."""
         return [run.delivery for run in list(self._running.values())]
 
+    def all_slots(self) -> list[Delivery]:
+        """The running deliveries if they take all slots, else none."""
+        return self.running() if len(self._running) >= self._limit else []
+
     def stalled(self) -> dict[Lease, float | None]:
         """The leases of runs that stand still while the event loop is blocked, and their deadlines.
 
@@ -192,7 +196,7 @@ class TaskPool:
         outcome: Outcome | None
         try:
             outcome = await self._runner.run(delivery)
-            if run.cancel_reason in (CancelReason.REVOKED, CancelReason.LOST):
+            if run.cancel_reason is not None and run.cancel_reason.takes_the_task:
                 outcome = None
         except BaseException as error:  # whatever it is, it ends this run and nothing else
             outcome = self._abandon(run, error)
@@ -252,8 +256,7 @@ class TaskPool:
         retry = self._leftover.take_retry(lease)
         if retry is None:
             return False
-        has_ended = reason in (CancelReason.SHUTDOWN, CancelReason.BROKEN)
-        self._settle(lease, retry if has_ended else None)
+        self._settle(lease, None if reason.takes_the_task else retry)
         self._changed.set()
         return True
 

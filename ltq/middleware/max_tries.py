@@ -1,11 +1,10 @@
 """Retrying tasks that fail."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, cast
 
-from ltq._aio.cancellation import is_cancelled
+from ltq._aio.cancellation import is_cancellation
 from ltq._display.errors import text_of
 from ltq.errors import ExhaustedError, RejectError, RetryError
 from ltq.message import Message
@@ -33,7 +32,7 @@ class MaxTries(Middleware):
         except (RejectError, ExhaustedError):
             raise
         except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+            if is_cancellation(error):
                 raise
             failed = message.tries + 1
             most = message.options.max_tries or task.config.max_tries

@@ -219,6 +219,6 @@ async def test_a_sweep_goes_on_until_nothing_is_left(
         await publish_many(broker, 9)
         async with broker.consumer([QUEUE], lease=0.001) as consumer:
             assert len(await broker.claim(consumer, 9)) == 9
-        await elapse(0.005, "the leases end")
+        await elapse(0.005, "the leases have to be over by the clock of the server")
         taken = [(await broker.sweep([QUEUE])).recovered for _ in range(3)]
     assert taken == [6, 3, 0]

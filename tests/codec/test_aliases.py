@@ -51,12 +51,12 @@ class TestAliases:
     @pytest.mark.parametrize(
         ("hint", "value", "text"),
         [
-            (Json, 1.5, "Expected `int | str | object | array | null`, got `float`"),
-            (Json, {"a": [{"b": 1.5}]}, "got `float`"),
-            (Json, [date.min], "`date` would arrive as `str`"),
-            (Tree[date], [date.min, [1]], "Expected `date | array`, got `int`"),
-            (Even, [{"a": [1]}], "got `int`"),
-            (Doc, Doc([{"a": 1.5}]), "got `float`"),
+            (Json, 1.5, "Expected `Json`, got `float`"),
+            (Json, {"a": [{"b": 1.5}]}, "Expected `Json`, got `float` - at `value.a[0].b`"),
+            (Json, [date.min], "`datetime.date` would arrive as `str` - at `value[0]`"),
+            (Tree[date], [date.min, [1]], "got `int` - at `value[1][0]`"),
+            (Even, [{"a": [1]}], "Expected `Odd`, got `int` - at `value[0].a[0]`"),
+            (Doc, Doc([{"a": 1.5}]), "Expected `Json`, got `float` - at `value.body[0].a`"),
         ],
     )
     def test_what_does_not_fit_is_refused(

@@ -333,11 +333,11 @@ class TestTravelling:
     @pytest.mark.parametrize(
         ("hint", "value", "text"),
         [
-            (Path, "a", "`str` would arrive as `PosixPath`"),
-            (list[Path], [1], "Expected `Path`, got `int` - at `$[0]`"),
-            (IPv4Address, 1, "Expected `IPv4Address`, got `int`"),
+            (Path, "a", "`str` would arrive as `pathlib.PosixPath`"),
+            (list[Path], [1], "Expected `pathlib.Path`, got `int` - at `value[0]`"),
+            (IPv4Address, 1, "Expected `ipaddress.IPv4Address`, got `int`"),
             (Item, Item(ADA, "x", [5]), "`int"),  # type: ignore[list-item]
-            (Keys, {"owner": ADA, "count": 0}, "Expected `int` >= 1 - at `$.count`"),
+            (Keys, {"owner": ADA, "count": 0}, "Expected `int` >= 1 - at `value.count`"),
             (Keys, {"count": 1}, "missing required field `owner`"),
             (Row, Row(ADA, "a"), "Expected `int`, got `str`"),  # type: ignore[arg-type]
             (Literal[b"a", "b"], "c", "Invalid enum value of"),
@@ -422,6 +422,8 @@ class TestRefused:
 
         task = make(partly, codec)
         assert task.decode_call(task.encode_call((date.min,), {})) == ((date.min,), {})
-        assert "argument 'image': cannot encode `Image`" in refusal(task, Image())
+        assert f"argument 'image': cannot encode `{Image.__module__}.Image`" in refusal(
+            task, Image()
+        )
         with pytest.raises(ConfigurationError, match="argument 'image': `Image` cannot travel"):
             make(never, codec)

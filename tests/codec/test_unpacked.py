@@ -85,7 +85,7 @@ REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], str]] =
     (inherited, (), {"depth": 1}, "missing a required argument: 'must'"),
     (extended, (), {"b": 1}, "missing a required argument: 'a'"),
     (extended, (), {"a": 1, "c": 0}, "argument 'c': Expected `int` >= 1"),
-    (of_kind, (), {"value": 1}, "argument 'value': Expected `date`, got `int`"),
+    (of_kind, (), {"value": 1}, "argument 'value': Expected `datetime.date`, got `int`"),
     (words, (), {"in": 1}, "missing a required argument: 'from'"),
 ]
 
@@ -171,14 +171,14 @@ class TestPlaces:
     @pytest.mark.parametrize(
         ("fn", "args", "text"),
         [
-            (any_number, (date.min, 1), "argument '*args[1]': Expected `date`, got `int`"),
+            (any_number, (date.min, 1), "argument '*args[1]': Expected `datetime.date`, got `int`"),
             (two, (1,), "missing positional arguments: 1 of 2 are given"),
             (two, (1, date.min, 2), "too many positional arguments"),
             (two, (date.min, 1), "argument '*args[0]': Expected `int`"),
             (mixed, (1, "a"), "missing positional arguments: 1 of 2 are given"),
-            (mixed, (1, "a", 3, 2), "argument '*args[1]': Expected `date`, got `int`"),
+            (mixed, (1, "a", 3, 2), "argument '*args[1]': Expected `datetime.date`, got `int`"),
             (mixed, (1, "a", date.min), "argument '*args[1]': Expected `int`"),
-            (one_tuple, (1,), "argument '*args[0]': Expected `array`, got `int`"),
+            (one_tuple, (1,), "argument '*args[0]': Expected `tuple[int, ...]`, got `int`"),
         ],
     )
     def test_another_is_refused(

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from ltq._worker.executor import Executor
+from ltq._worker.invoker import Invoker
 from ltq._worker.task_pool import TaskPool
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
@@ -132,16 +132,16 @@ def _watch_answers(passing: Passing) -> None:
 
 
 def _watch_user_code(passing: Passing) -> None:
-    invoke = Executor._invoke
+    call = Invoker._call
 
-    @functools.wraps(invoke)
-    async def invoked(*arguments: Any, **options: Any) -> Any:
+    @functools.wraps(call)
+    async def called(*arguments: Any, **options: Any) -> Any:
         passing("before_user")
-        result = await invoke(*arguments, **options)
+        result = await call(*arguments, **options)
         passing("after_user")
         return result
 
-    _replace(Executor, "_invoke", invoked)
+    _replace(Invoker, "_call", called)
 
 
 def _watch_shutdown(passing: Passing) -> None:

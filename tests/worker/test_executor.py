@@ -50,7 +50,7 @@ def stop() -> None:
 
 @worker.task(max_tries=2)
 async def block() -> None:
-    time.sleep(0.05)  # noqa: ASYNC251  a blocked event loop is the point
+    time.sleep(0.05)  # noqa: ASYNC251  # the task's own time: it blocks the event loop
     await asyncio.Event().wait()
 
 
@@ -66,7 +66,7 @@ class Listener:
     is_dying = False
     breaker: BaseException | None = None
 
-    def is_cut(self, lease: Lease) -> bool:
+    def cancels(self, lease: Lease) -> bool:
         return self.is_cancelled
 
     def loop_breaker(self, lease: Lease) -> BaseException | None:
@@ -145,7 +145,7 @@ class TestRun:
         self, stand: Stand, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The time for middleware that hangs begins when the task has ended."""
-        monkeypatch.setattr("ltq._worker.executor._MIDDLEWARE_GRACE", 0.01)
+        monkeypatch.setattr("ltq._worker.invoker._GRACE", 0.01)
         delivery = msgspec.structs.replace(
             to("block", encode(worker.tasks["mail:block"], ())), timeout=0.01
         )

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from ltq._worker.repair import FIRST_REPAIR, REPAIR_EVERY, RepairLoop
+from ltq._worker.upkeep.repair import FIRST_REPAIR, REPAIR_EVERY, RepairLoop
 from ltq.broker import Settler
 from ltq.errors import BrokerError
 from tests.worker.doubles import soon

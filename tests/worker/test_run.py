@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import ltq
-from ltq._worker.run import RunConfig, WorkerRun
+from ltq._worker.parts import RunConfig
+from ltq._worker.run import WorkerRun
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import BrokerError
 from ltq.message import Outcome, Receipt
@@ -212,9 +213,9 @@ class TestListener:
     ) -> None:
         await stand.hang.send()
         run, running = await self.started(stand)
-        (lease,) = run._leases.all()
+        (lease,) = run._parts.leases.all()
         run.lease_lost(lease)
-        assert run._leases.all() == []
+        assert run._parts.leases.all() == []
         await eventually(lambda: run.health().running == 0)
         run.lease_lost(lease)
         assert caplog.text.count("its lease is lost") == 1
@@ -243,7 +244,7 @@ class TestListener:
         monkeypatch.setattr(stand.broker, "heartbeat", heartbeat)
         await run.before_sweep()
         assert asked == []
-        run._heartbeat.renewed_at -= 10.0
+        run._parts.heartbeat.renewed_at -= 10.0
         await run.before_sweep()
         assert asked == [1]
         await eventually(lambda: run.health().running == 0)
@@ -254,7 +255,7 @@ class TestListener:
         self, stand: Stand, caplog: pytest.LogCaptureFixture
     ) -> None:
         run = stand.run()
-        run._blocked.loop_blocked()
+        run._parts.blocked.loop_blocked()
         assert "is blocked by code outside any task" in caplog.text
 
 
@@ -304,9 +305,9 @@ async def test_a_lease_is_released_once_its_outcome_is_written(stand: Stand) -> 
     run = stand.run()
     running = asyncio.create_task(run.run())
     await soon(stand.begun)
-    assert len(run._leases.all()) == 1
-    assert make_lease(1) not in run._leases
+    assert len(run._parts.leases.all()) == 1
+    assert make_lease(1) not in run._parts.leases
     stand.end.set()
-    await eventually(lambda: run._leases.all() == [])
+    await eventually(lambda: run._parts.leases.all() == [])
     run.stop()
     await running

@@ -1,5 +1,22 @@
 """The half of the suite about workers over a broker, for `from ... import *` in a test file."""
 
+from ltq.testing.conformance._caller.full import TestFullQueue
+from ltq.testing.conformance._caller.leftovers import TestCallers
+from ltq.testing.conformance._caller.replayed import TestReplayedHandle
+from ltq.testing.conformance._caller.send import TestHandle, TestSend
+from ltq.testing.conformance._caller.sync import (
+    TestCloseSync,
+    TestSyncHandle,
+    TestSyncMistakes,
+    TestSyncSend,
+)
+from ltq.testing.conformance._caller.together import (
+    TestAsCompleted,
+    TestGather,
+    TestGiveUp,
+    TestTogetherMistakes,
+)
+from ltq.testing.conformance._caller.unique import TestUniqueSend
 from ltq.testing.conformance._support.fixtures import (
     broker,
     consumer,
@@ -10,7 +27,6 @@ from ltq.testing.conformance._support.fixtures import (
 from ltq.testing.conformance._worker.aliases import TestAliases, TestAliasMistakes, TestLookout
 from ltq.testing.conformance._worker.blocked_loop import TestBlockedLoop
 from ltq.testing.conformance._worker.broken_loop import TestBrokenLoop
-from ltq.testing.conformance._worker.callers import TestCallers
 from ltq.testing.conformance._worker.edges import (
     TestBurst,
     TestBurstOfThreads,
@@ -25,7 +41,6 @@ from ltq.testing.conformance._worker.edges import (
 from ltq.testing.conformance._worker.endings import TestEveryRunEnds, TestSerializersThatRaise
 from ltq.testing.conformance._worker.events import TestEventKinds, TestEventReader, TestSubscribe
 from ltq.testing.conformance._worker.failure import TestFailure
-from ltq.testing.conformance._worker.full import TestFullQueue
 from ltq.testing.conformance._worker.isolation import TestIsolationInAWorker
 from ltq.testing.conformance._worker.lifespan import (
     TestLifespanEnd,
@@ -35,7 +50,6 @@ from ltq.testing.conformance._worker.lifespan import (
 from ltq.testing.conformance._worker.max_running import TestMaxRunningInAWorker
 from ltq.testing.conformance._worker.observers import TestObserver, TestObservers
 from ltq.testing.conformance._worker.progress import TestProgressInAWorker, TestProgressOfAThread
-from ltq.testing.conformance._worker.replayed import TestReplayedHandle
 from ltq.testing.conformance._worker.run import (
     TestCancelInAWorker,
     TestRateInAWorker,
@@ -43,26 +57,12 @@ from ltq.testing.conformance._worker.run import (
     TestShutdown,
 )
 from ltq.testing.conformance._worker.scheduler import TestScheduler
-from ltq.testing.conformance._worker.send import TestHandle, TestSend
-from ltq.testing.conformance._worker.sync import (
-    TestCloseSync,
-    TestSyncHandle,
-    TestSyncMistakes,
-    TestSyncSend,
-)
 from ltq.testing.conformance._worker.threads import (
     TestThreadCancel,
     TestThreadErrors,
     TestThreadStop,
     TestThreadTimeout,
 )
-from ltq.testing.conformance._worker.together import (
-    TestAsCompleted,
-    TestGather,
-    TestGiveUp,
-    TestTogetherMistakes,
-)
-from ltq.testing.conformance._worker.unique import TestUniqueSend
 from ltq.testing.conformance._worker.waiting import TestNoRoomLeft
 
 __all__ = [

@@ -206,12 +206,14 @@ class Link:
         await self._slots.acquire()  # `async with` would cost two more coroutines
         began = self._poll.begin()
         try:
-            return await self._exchange(call.words(), deadline)
-        except NoScriptError:
-            words = call.words_with_source()
-            if words is None:
-                raise
-            # The server was restarted, promoted or flushed: send the script again.
+            try:
+                return await self._exchange(call.words(), deadline)
+            except NoScriptError:
+                words = call.words_with_source()
+                if words is None:
+                    raise
+            # The server was restarted, promoted or flushed: send the script again. Not while the
+            # error is handled, as `fakeredis` would keep it, and with it the caller's context.
             return await self._exchange(words, deadline)
         finally:
             self._poll.end(began)

@@ -1,1 +1,1 @@
-"""The tests of workers, schedulers and handles over a broker."""
+"""The tests of workers and schedulers over a broker."""

@@ -209,8 +209,8 @@ TEXT = "wait in queue"
 class TestLookout:
     @pytest.fixture(autouse=True)
     def looks_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("ltq._worker.lookout.FIRST_LOOKS", (0.01, 0.01, 0.01))
-        monkeypatch.setattr("ltq._worker.lookout.PATIENCE", 0.0)
+        monkeypatch.setattr("ltq._worker.upkeep.lookout.FIRST_LOOKS", (0.01, 0.01, 0.01))
+        monkeypatch.setattr("ltq._worker.upkeep.lookout.PATIENCE", 0.0)
 
     async def test_it_tells_once_what_it_does_not_serve(
         self, worker: Worker, broker: Broker, caplog: pytest.LogCaptureFixture

@@ -10,7 +10,7 @@ import ltq
 from ltq import Worker
 from ltq.broker import Broker
 from ltq.testing.conformance._support.eventually import PATIENCE
-from ltq.testing.conformance._worker.renewals import Renewals
+from ltq.testing.conformance._support.renewals import Renewals
 
 
 async def run_and_close(worker: Worker) -> None:

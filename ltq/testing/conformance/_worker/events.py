@@ -15,7 +15,7 @@ from ltq.broker import Broker
 from ltq.message import Envelope
 from ltq.testing.conformance._support.eventually import PATIENCE, eventually
 from ltq.testing.conformance._support.factories import started
-from ltq.testing.conformance._worker.renewals import Renewals
+from ltq.testing.conformance._support.renewals import Renewals
 
 
 def kinds(events: Sequence[Event], handle: "ltq.Handle[object] | None" = None) -> list[str]:

@@ -14,7 +14,7 @@ from ltq.message import Envelope, new_id
 from ltq.middleware import Ending, default_stack, ending_of
 from ltq.testing.conformance._support.eventually import PATIENCE, eventually
 from ltq.testing.conformance._support.factories import run_until_final
-from ltq.testing.conformance._worker.renewals import Renewals
+from ltq.testing.conformance._support.renewals import Renewals
 
 
 class Endings(Observer):
@@ -349,7 +349,7 @@ class TestObservers:
     async def test_one_that_hangs_does_not_hold_up_a_task_with_a_timeout(
         self, worker: Worker, when: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ltq._worker.executor._MIDDLEWARE_GRACE", 0.02)
+        monkeypatch.setattr("ltq._worker.observed._PATIENCE", 0.02)
 
         class Hangs(Observer):
             @asynccontextmanager

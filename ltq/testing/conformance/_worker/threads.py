@@ -14,8 +14,8 @@ import ltq
 from ltq import Message, Status, Task, Worker
 from ltq.broker import Broker
 from ltq.testing.conformance._support.eventually import PATIENCE, eventually
-from ltq.testing.conformance._worker.gates import Gates, HasGates
-from ltq.testing.conformance._worker.renewals import Renewals
+from ltq.testing.conformance._support.gates import Gates, HasGates
+from ltq.testing.conformance._support.renewals import Renewals
 
 MakeWorker = Callable[[int], Worker]
 

@@ -47,7 +47,7 @@ Way = Callable[[Handle[int]], Coroutine[Any, Any, None]]
 class TestNoRoomLeft:
     @pytest.fixture(autouse=True)
     def looks_soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("ltq._worker.waiting.LOOK_AFTER", 0.02)
+        monkeypatch.setattr("ltq._worker.upkeep.waiting.LOOK_AFTER", 0.02)
 
     def make_worker(self, broker: Broker, concurrency: int) -> Worker:
         return Worker("shop", broker=broker, concurrency=concurrency, shutdown_timeout=0)

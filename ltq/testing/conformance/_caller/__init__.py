@@ -1,0 +1,1 @@
+"""What a caller sees: `send`, handles, waiting for many tasks, and the synchronous API."""
