@@ -47,6 +47,8 @@ def own_name(fn: object, options: Mapping[str, Any]) -> str:
             f"{fn!r} takes its class, which cannot be sent: make a task of a function, or of a "
             "@staticmethod"
         )
+    if isinstance(fn, Task) and "name" not in options:
+        raise ConfigurationError(f"{fn!r} is a task already: make another one of its `fn`")
     if not callable(fn):
         raise ConfigurationError(f"a task is made of one function, not of {short_repr(fn)}")
     if yields(fn):

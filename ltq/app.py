@@ -9,8 +9,11 @@ from typing import Any
 from ltq._aio.loops import running_loop
 from ltq._aio.service import spawn
 from ltq._aio.signals import stop_on_signals
+from ltq._display.suggestions import names_options
+from ltq._display.values import short_repr
 from ltq.errors import ConfigurationError
 from ltq.middleware import Middleware
+from ltq.middleware._check import check_middleware, check_middlewares
 from ltq.worker import Worker
 
 _STOP_AGAIN = 0.1
@@ -32,8 +35,9 @@ class App:
     is entered before each worker's own. If workers must not share memory, run them as processes.
     """
 
+    @names_options
     def __init__(self, middlewares: Sequence[Middleware] | None = None) -> None:
-        self.middlewares: list[Middleware] = list(middlewares or [])
+        self.middlewares: list[Middleware] = check_middlewares(middlewares or [])
         self._workers: dict[str, Worker[Any]] = {}
         self._stopped = asyncio.Event()
         self._now = False
@@ -45,7 +49,13 @@ class App:
         return tuple(self._workers.values())
 
     def register_worker(self, worker: Worker[Any]) -> None:
-        """Add a worker. Raises `ConfigurationError` if one of that name is registered already."""
+        """Add a worker.
+
+        Raises `ConfigurationError` if one of that name is registered already, and for what is not
+        a worker.
+        """
+        if not isinstance(worker, Worker):
+            raise ConfigurationError(f"{short_repr(worker)} is not a worker: give an ltq.Worker")
         if worker.name in self._workers:
             raise ConfigurationError(f"worker {worker.name!r} is registered already")
         self._workers[worker.name] = worker
@@ -54,8 +64,10 @@ class App:
     def register_middleware(self, middleware: Middleware, pos: int = -1) -> None:
         """Add middleware for all workers: at the end of the app's (-1), or before the one at `pos`.
 
-        The workers' own middleware always comes after the app's.
+        The workers' own middleware always comes after the app's. Raises `ConfigurationError` for
+        what is not middleware.
         """
+        check_middleware(middleware)
         others = len(self.middlewares)
         at = others if pos == -1 else range(others)[pos:].start
         for worker in self.workers:

@@ -24,6 +24,20 @@ def check_name(kind: str, value: object) -> str:
     )
 
 
+def check_worker_name(value: object) -> str:
+    """Return `value` if it is a valid name for a worker, else raise `ConfigurationError`.
+
+    It has no colon: what precedes the first colon of a queue's name is its worker's name.
+    """
+    name = check_name("worker", value)
+    if ":" in name:
+        raise ConfigurationError(
+            f"worker name {short_repr(name)} is not allowed: a colon separates the names of a "
+            f"worker and its task; for example {name.replace(':', '-').strip('-') or 'jobs'!r}"
+        )
+    return name
+
+
 @lru_cache(maxsize=4096)
 def namespace_of(queue: str) -> str:
     """The part of a queue's (or a lane's) name before its first colon, or all of it.

@@ -13,13 +13,15 @@ from ltq._aio.loops import running_loop
 from ltq._aio.service import first_of
 from ltq._aio.signals import stop_on_signals
 from ltq._cron.expression import parse_zone
+from ltq._display.suggestions import names_options
+from ltq._display.values import short_repr
 from ltq._scheduler.declare import Timing, schedule_message
 from ltq._scheduler.loop import SchedulerLoop
 from ltq.broker import Broker
 from ltq.errors import ConfigurationError
 from ltq.message import Message
 from ltq.schedule import Misfire, Schedule, Zone
-from ltq.worker import Worker, default_broker_url
+from ltq.worker import Worker, broker_of
 
 __all__ = ["Misfire", "Schedule", "Scheduler"]
 
@@ -60,6 +62,7 @@ class Scheduler:
     `ConfigurationError`. In tests, `ltq.testing` moves its time.
     """
 
+    @names_options
     def __init__(
         self,
         broker_url: str | None = None,
@@ -67,11 +70,7 @@ class Scheduler:
         broker: Broker | None = None,
         tz: Zone | None = None,
     ) -> None:
-        if broker is not None and broker_url is not None:
-            raise ConfigurationError("broker and broker_url exclude each other: give one of them")
-        self.broker: Broker = broker or Broker.from_url(
-            default_broker_url() if broker_url is None else broker_url
-        )
+        self.broker: Broker = broker_of(broker, broker_url)
         self._shares_broker = broker is not None
         self._zone = parse_zone(tz)
         self._schedules: dict[tuple[str, str], Schedule] = {}
@@ -85,6 +84,7 @@ class Scheduler:
         """The declared schedules."""
         return tuple(self._schedules.values())
 
+    @names_options
     def cron(
         self,
         expr: str,
@@ -115,8 +115,11 @@ class Scheduler:
     def register_worker(self, worker: Worker[Any]) -> None:
         """Add the schedules that a worker declares with `@worker.cron(...)`.
 
-        Raises `ConfigurationError` for a schedule that was added already.
+        Raises `ConfigurationError` for a schedule that was added already, and for what is not a
+        worker.
         """
+        if not isinstance(worker, Worker):
+            raise ConfigurationError(f"{short_repr(worker)} is not a worker: give an ltq.Worker")
         for schedule in worker.schedules:
             self._add(schedule)
 

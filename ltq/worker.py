@@ -19,6 +19,7 @@ from ltq._codec.codec import Codec
 from ltq._codec.scopes import NamesAround
 from ltq._declared import DeclaredTask, own_name
 from ltq._display.suggestions import names_options
+from ltq._display.values import short_repr
 from ltq._scheduler.declare import Timing, schedule_tasks
 from ltq._worker.embedded import EmbeddedRun
 from ltq._worker.lifespan import Lifespan
@@ -31,7 +32,8 @@ from ltq.errors import ConfigurationError
 from ltq.events import DEFAULT_BUFFER, Event, EventReader, EventStream
 from ltq.logger import get_logger
 from ltq.middleware import Middleware, default_stack
-from ltq.names import check_name
+from ltq.middleware._check import check_middleware, check_middlewares
+from ltq.names import check_name, check_worker_name
 from ltq.options import (
     DEFAULT_RESULT_TTL,
     Seconds,
@@ -54,6 +56,24 @@ URL_VARIABLE = "LTQ_BROKER_URL"
 def default_broker_url() -> str:
     """The environment's `LTQ_BROKER_URL`, else `redis://localhost:6379`."""
     return os.environ.get(URL_VARIABLE) or DEFAULT_URL
+
+
+def broker_of(broker: object, url: str | None) -> Broker:
+    """The broker that was given, or that of the URL, or the default one.
+
+    Raises `ConfigurationError` if both are given, and for what is no broker or no URL.
+    """
+    if broker is None:
+        return Broker.from_url(default_broker_url() if url is None else url)
+    if url is not None:
+        raise ConfigurationError("broker and broker_url exclude each other: give one of them")
+    if isinstance(broker, Broker):
+        return broker
+    if isinstance(broker, str):  # not shown: it may have a password
+        raise ConfigurationError("broker is not allowed to be a text: a URL is given as broker_url")
+    raise ConfigurationError(
+        f"broker={short_repr(broker)} is not allowed: an object that Broker.from_url(url) returned"
+    )
 
 
 class TaskDecorator(Protocol):
@@ -107,19 +127,20 @@ class Worker(Generic[L_co]):
         serializer: Literal["json", "msgpack"] | Serializer = "json",
         max_payload: int = DEFAULT_MAX_PAYLOAD,
     ) -> None:
-        if broker is not None and broker_url is not None:
-            raise ConfigurationError("broker and broker_url exclude each other: give one of them")
-        self.name: str = check_name("worker", name)
-        self.broker: Broker = broker or Broker.from_url(
-            default_broker_url() if broker_url is None else broker_url
-        )
+        self.name: str = check_worker_name(name)
+        self.broker: Broker = broker_of(broker, broker_url)
         self.concurrency: int = positive_int("concurrency", concurrency)
         self.middlewares: list[Middleware] = (
-            default_stack() if middlewares is None else list(middlewares)
+            default_stack() if middlewares is None else check_middlewares(middlewares)
         )
         self.lease: float = seconds("lease", lease)
         self.shutdown_timeout: float = seconds("shutdown_timeout", shutdown_timeout, zero=True)
         self.result_ttl: float = seconds("result_ttl", result_ttl, zero=True)
+        if not (lifespan is None or callable(lifespan)):
+            raise ConfigurationError(
+                f"lifespan={short_repr(lifespan)} is not allowed: a function with "
+                "@asynccontextmanager that takes the worker"
+            )
         self.lifespan = lifespan
         self.logger: logging.Logger = get_logger(name)
         self._codec = Codec(serializer, positive_int("max_payload", max_payload))
@@ -178,7 +199,11 @@ class Worker(Generic[L_co]):
         return self._events.read(buffer)
 
     def register_middleware(self, middleware: Middleware, pos: int = -1) -> None:
-        """Add middleware: at the end (-1), or before the one at `pos`."""
+        """Add middleware: at the end (-1), or before the one at `pos`.
+
+        Raises `ConfigurationError` for what is not middleware.
+        """
+        check_middleware(middleware)
         if pos == -1:
             self.middlewares.append(middleware)
         else:
@@ -210,6 +235,7 @@ class Worker(Generic[L_co]):
 
         return decorate
 
+    @names_options
     def cron(
         self,
         expr: str,

@@ -85,6 +85,10 @@ class DayField:
     """Whether a date fits; None if the field does not restrict it."""
 
 
+EVERY = ("*", "*/1", "?")
+"""Fields that do not restrict the date."""
+
+
 def weekday_of(day: date) -> int:
     return day.isoweekday() % 7
 
@@ -113,7 +117,7 @@ def _days(draw: st.DrawFn) -> tuple[str, Fits]:
         case 2:
             return f"{number}-l", lambda day: day.day >= number
         case _:
-            part = draw(parts(range(1, 32)).filter(lambda part: part.text != "*"))
+            part = draw(parts(range(1, 32)).filter(lambda part: part.text not in EVERY))
             return part.text, lambda day: day.day in part.values
 
 
@@ -137,7 +141,7 @@ def _weekdays(draw: st.DrawFn) -> tuple[str, Fits]:
             until_sunday = {value % 7 for value in range(first, 8, step)}
             return f"{first}-7/{step}", lambda day: weekday_of(day) in until_sunday
         case _:
-            part = draw(parts(range(7), WEEKDAYS).filter(lambda part: part.text != "*"))
+            part = draw(parts(range(7), WEEKDAYS).filter(lambda part: part.text not in EVERY))
             return part.text, lambda day: weekday_of(day) in part.values
 
 
@@ -145,7 +149,7 @@ def _weekdays(draw: st.DrawFn) -> tuple[str, Fits]:
 def day_fields(draw: st.DrawFn, strategy: st.SearchStrategy[tuple[str, Fits]]) -> DayField:
     found = draw(st.lists(strategy, max_size=3))
     if not found:
-        return DayField(draw(st.sampled_from("*?")), None)
+        return DayField(draw(st.sampled_from(EVERY)), None)
     return DayField(
         ",".join(text for text, _ in found), lambda day: any(fits(day) for _, fits in found)
     )

@@ -4,12 +4,15 @@ import asyncio
 import functools
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, NamedTuple, Optional
 
 import pytest
 
 import ltq
 from ltq import testing
+from ltq._aio.callables import belongs_in_loop
 from ltq.state import Status
 
 Function = Callable[..., Any]
@@ -154,6 +157,38 @@ def promised(n: int) -> Awaitable[int]:
     return body(n)
 
 
+def maybe(n: int) -> "int | Awaitable[int]":
+    return asyncio.ensure_future(body(n))
+
+
+def perhaps(n: int) -> Annotated[Optional["asyncio.Future[int]"], "or not"]:
+    return asyncio.ensure_future(body(n))
+
+
+class Service:
+    """Its methods have the names of functions that run an event loop."""
+
+    async def run(self, n: int) -> int:
+        return await body(n)
+
+    def start(self, n: int) -> "asyncio.Task[int]":
+        return asyncio.create_task(self.run(n))
+
+    def begin(self, n: int) -> "Later":
+        return Later(asyncio.ensure_future(self.run(n)))  # type: ignore[arg-type]
+
+
+class Started:
+    """A wrapper with a `run` of its own."""
+
+    def __init__(self, fn: Function) -> None:
+        functools.update_wrapper(self, fn)
+        self.run = fn
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return asyncio.ensure_future(self.run(*args, **kwargs))
+
+
 AWAITED: dict[str, Function] = {
     "returned": returned(body),
     "returned twice": returned(returned(body)),
@@ -179,7 +214,37 @@ AWAITED: dict[str, Function] = {
     "old style": old_style,
     "future": future,
     "promised": promised,
+    "maybe": maybe,
+    "perhaps": perhaps,
+    "start of a service": Service().start,
+    "begin of a service": Service().begin,
+    "started by an object": Started(body),
 }
+
+
+class Task(NamedTuple):
+    """A class of the user's, with the name of one of asyncio's."""
+
+    n: int
+
+
+class Future(Task):
+    """Another one."""
+
+
+def find_task(n: int) -> "Task":
+    return Task(n)
+
+
+def find_future(n: int) -> "Future":
+    return Future(n)
+
+
+def find_elsewhere(n: int) -> "Task":
+    return Task(n)
+
+
+find_elsewhere.__annotations__["return"] = "models.Task"  # imported for type checkers only
 
 
 @pytest.fixture
@@ -295,7 +360,33 @@ class TestPlain:
         }
         in_threads = {name for name, is_async in kinds.items() if not is_async}
         assert in_threads >= {"run by itself", "run in its loop", "returned", "lambda"}
-        assert not in_threads & {"started", "in the loop", "future", "object", "old style"}
+        assert not in_threads & {
+            *("started", "in the loop", "future", "object", "old style", "maybe", "perhaps"),
+            *("start of a service", "started by an object"),
+        }
+
+    @pytest.mark.parametrize("fn", [find_task, find_future, find_elsewhere])
+    def test_a_name_alone_makes_nothing_awaitable(self, worker: ltq.Worker, fn: Function) -> None:
+        assert not belongs_in_loop(fn)
+
+    async def test_a_class_gives_its_objects(self, worker: ltq.Worker) -> None:
+        @dataclass
+        class Order:
+            at: datetime
+
+        task = worker.task(Order)
+        now = datetime.now(UTC)
+        with testing.use(worker) as box:
+            handle = await task.send(now)
+            await box.drain(check=True)
+            assert await handle.result() == Order(now)
+
+    def test_a_class_is_held_to_what_travels(self, worker: ltq.Worker) -> None:
+        class Plain:
+            def __init__(self, at: datetime) -> None: ...
+
+        with pytest.raises(ltq.ConfigurationError, match=r"result: `.*Plain` cannot travel"):
+            worker.task(Plain)
 
 
 class TestRefused:

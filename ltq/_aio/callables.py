@@ -6,11 +6,11 @@ import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from inspect import CO_COROUTINE, CO_ITERABLE_COROUTINE
-from types import CodeType, GeneratorType
-from typing import Any, get_origin
+from types import CodeType, GeneratorType, SimpleNamespace, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
-_AWAITABLE = re.compile(r"([\w.]+\.)?(Awaitable|Coroutine|Future|Task)\b")
-"""A postponed annotation that says so."""
+_AWAITABLE = re.compile(r"([\w.]+\.)?(Awaitable|Coroutine)\b|asyncio\.(Future|Task)\b")
+"""A postponed annotation that says so, if its names are not to be found when the program runs."""
 
 _GIVES_AWAITABLE = CO_COROUTINE | CO_ITERABLE_COROUTINE
 """The flags in the code of a generator that can be awaited."""
@@ -29,6 +29,9 @@ _STARTS = {
 
 _RUNS = {"Runner", "async_to_sync", "run", "run_coroutine_threadsafe", "run_until_complete"}
 """Names in the code of functions that run a coroutine by themselves."""
+
+_NOT_WITH_RUN = {"create_task", "ensure_future", "gather", "shield"}
+"""Names that show, without a look for a running loop, that `run` is not `asyncio.run`."""
 
 
 def function_of(fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,17 +89,35 @@ def belongs_in_loop(fn: Callable[..., Any]) -> bool:
     if is_coroutine_function(fn):
         return True
     function = function_of(fn)
+    says = _says_awaitable(_returned(function))
+    if says and not hasattr(function, "__wrapped__"):
+        return True  # a wrapper may have the annotation of what it wraps
     names = {*getattr(getattr(function, "__code__", None), "co_names", ())}
+    if names & _NOT_WITH_RUN and "get_running_loop" not in names:
+        names.discard("run")
     if names & _RUNS:
         return False
-    hides = is_coroutine_function(annotated_function(fn)) and bool(names & _STARTS)
-    return hides or _says_awaitable(getattr(function, "__annotations__", {}).get("return"))
+    return says or (is_coroutine_function(annotated_function(fn)) and bool(names & _STARTS))
+
+
+def _returned(function: Callable[..., Any]) -> object:
+    """The annotation of a function's result, as it is written if it means nothing at run time."""
+    annotation = getattr(function, "__annotations__", {}).get("return")
+    holder = SimpleNamespace(__annotations__={"return": annotation})
+    try:
+        return get_type_hints(holder, getattr(function, "__globals__", {}))["return"]
+    except Exception:  # whatever an expression raises: the codec looks at it later
+        return annotation
 
 
 def _says_awaitable(annotation: object) -> bool:
+    """Whether some value of this type has to be awaited."""
     if isinstance(annotation, str):
-        return _AWAITABLE.match(annotation) is not None
+        return any(_AWAITABLE.match(part.strip()) for part in annotation.split("|"))
+    annotation = getattr(annotation, "__value__", annotation)  # what a `type` alias stands for
     origin = get_origin(annotation) or annotation
+    if origin in (Union, UnionType):
+        return any(map(_says_awaitable, get_args(annotation)))
     return isinstance(origin, type) and issubclass(origin, Awaitable)
 
 

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+from ltq._codec.scalars import is_text, text_base, text_of
 from ltq._codec.state import reduced, state
 
 
@@ -26,6 +27,9 @@ def canonical(value: Any) -> str:
         return f"{name}.{value.name}={canonical(value.value)}"
     if isinstance(value, type):
         return f"type {name}"
+    if is_text(kind):
+        own = {} if text_base(kind) is kind else state(value)
+        return f"{name}({text_of(value)!r},{_dict(own)})"
     base = next((cls for cls in kind.__mro__ if cls in _WRITERS), None)
     if base is not None:
         return f"{name}({_WRITERS[base](value)},{_dict(state(value))})"

@@ -11,7 +11,7 @@ from ltq._codec.difference import difference, hint_path, shown
 from ltq._codec.formats import Decode
 from ltq._codec.hints import arm_of, field_names, key_hints, meaning
 from ltq._codec.same import step
-from ltq._codec.scalars import SCALARS
+from ltq._codec.scalars import is_scalar
 
 _MAX_DEPTH = 200
 """Deepest part that is looked at."""
@@ -104,7 +104,7 @@ def _is_of(hint: Any, value: Any) -> bool:
         return any(_is_of(arm, value) for arm in args)
     if cls is Any or is_typeddict(cls):
         return cls is Any and hint is Any
-    return type(value) is cls or (cls not in SCALARS and isinstance(value, cls))
+    return type(value) is cls or (not is_scalar(cls) and isinstance(value, cls))
 
 
 _Typed = tuple[str, Any, Any]

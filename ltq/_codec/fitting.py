@@ -24,7 +24,7 @@ from ltq._codec.hints import (
     meaning,
     set_attribute,
 )
-from ltq._codec.scalars import SCALARS, as_scalar
+from ltq._codec.scalars import as_scalar, is_scalar
 from ltq._codec.state import slot_names
 
 logger = logging.getLogger("ltq.task")
@@ -84,7 +84,7 @@ def fit(hint: Any, value: Any, cut: Cut) -> Any:
         return value
     if cls is Union:
         return fit(arm_of(args, value), value, cut)
-    if cls in SCALARS:
+    if is_scalar(cls):
         return as_scalar(cls, value)
     if (hints := key_hints(cls, args)) is not None:
         return _fit_fields(cls, hints, value, cut)

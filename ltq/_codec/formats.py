@@ -10,30 +10,17 @@ fields instead of their aliases, and in MessagePack datetimes as texts, which ke
 """
 
 import inspect
-import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, Protocol, get_args, get_origin
 
 import msgspec
 
-from ltq._codec.scalars import as_scalar, base_of
+from ltq._codec.scalars import as_scalar, base_of, is_text, text_of
 from ltq.codec import Serializer
 
 Decode = Callable[[Any], Any]
 """Turns a part of a body, as `Format.split` or `Format.load` returns it, into a value of a type."""
-
-
-_TEXTS = (
-    ("pathlib", "PurePath"),
-    ("ipaddress", "IPv4Address"),
-    ("ipaddress", "IPv4Network"),
-    ("ipaddress", "IPv6Address"),
-    ("ipaddress", "IPv6Network"),
-    ("fractions", "Fraction"),
-    ("zoneinfo", "ZoneInfo"),
-)
-"""Classes whose values travel as their text, from which they are made again."""
 
 _PLAIN: tuple[Any, ...] = ("", 0, 0.0, True, [], {}, b"")
 """A value of each type that there is without annotations."""
@@ -126,7 +113,7 @@ def _dump(value: Any, *, by_alias: bool = True) -> Any:
     if dump is not None:
         return dump(value, mode="json", by_alias=by_alias, round_trip=True, warnings=False)
     if is_text(type(value)):
-        return str(value)
+        return text_of(value)
     base = base_of(value)
     if base is None:
         raise TypeError(f"`{type(value).__qualname__}` has no wire form")
@@ -165,17 +152,6 @@ def _validated(model: Any, data: bytes) -> Any:
 @lru_cache(maxsize=1024)
 def _reads_names(model: Any) -> bool:
     return "by_name" in inspect.signature(model.model_validate_json).parameters
-
-
-def is_text(cls: Any, *modules: str) -> bool:
-    """Whether values of a class travel as their text; with `modules`, and it is of one of them.
-
-    A class whose module nobody has imported is not there, and the module stays so.
-    """
-    if not isinstance(cls, type):
-        return False
-    known = [(sys.modules.get(one), name) for one, name in _TEXTS if one in (modules or (one,))]
-    return any(issubclass(cls, getattr(module, name)) for module, name in known if module)
 
 
 def can_be_built(cls: Any) -> bool:

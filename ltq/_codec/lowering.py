@@ -8,7 +8,7 @@ A class that is not data is read by nobody. It is refused here, not when the fir
 """
 
 import types
-from collections.abc import Callable, Container, Iterable, Iterator, Reversible
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Reversible
 from enum import EnumType
 from typing import (
     Annotated,
@@ -91,7 +91,13 @@ class Lowering:
     def _try(self, hint: Any) -> None:
         """Raise `TypeError` unless the format decodes the type, and values of it can travel."""
         self._form.decoder(hint)
-        for cls in _customs(hint):
+        parts = _parts(hint)
+        for part in parts:
+            if isinstance(part, msgspec.inspect.DictType) and _customs(
+                [*_nodes(part.key_type, set())]
+            ):
+                raise TypeError(f"`{type_name(hint)}` has keys that a hook makes")
+        for cls in _customs(parts):
             if cls in _ANY_ORDER and hint is not cls:
                 raise TypeError(f"`{type_name(hint)}` says nothing to msgspec")
             if not can_be_built(cls):
@@ -132,6 +138,8 @@ class Lowering:
             return hint if is_constrained else self.lower(args[0])
         if origin in _ANY_ORDER:
             return self.lower(types.GenericAlias(list, args[:1] or (Any,)))
+        if isinstance(origin, type) and issubclass(origin, Mapping) and len(args) == 2:
+            return self._mapping(hint, origin, args)
         if origin is tuple and any(unpacked(arg) is not None for arg in args):
             return self._tuple(hint)
         if hasattr(origin, "__class_getitem__"):
@@ -168,6 +176,19 @@ class Lowering:
         if not arms:
             raise refusals[0]
         return arms
+
+    def _mapping(self, hint: Any, origin: Any, args: tuple[Any, ...]) -> Any:
+        """The same for a mapping. `msgspec.convert` leaves keys as they are that a hook makes."""
+        key, value = map(self.lower, args)
+        if not _customs(_parts(key)):
+            return hint if (key, value) == args else origin[key, value]
+
+        def pick(data: Any) -> Any:
+            if not isinstance(data, dict):
+                raise TypeError(f"Expected `object`, got `{type(data).__qualname__}`")
+            return {_convert(one, key): _convert(part, value) for one, part in data.items()}
+
+        return choice(type_name(hint), pick)
 
     def _tuple(self, hint: Any) -> Choice:
         """A `Choice` for a tuple of any number of values between fixed ones."""
@@ -242,14 +263,17 @@ def _convert(data: Any, hint: Any) -> Any:
     return msgspec.convert(data, hint, str_keys=True, dec_hook=build)
 
 
-def _customs(hint: Any) -> list[Any]:
-    """The classes in a type, and in its fields, that msgspec leaves to hooks."""
+def _customs(parts: list[Any]) -> list[Any]:
+    """The classes among the parts of a type that msgspec leaves to hooks."""
+    return [one.cls for one in parts if isinstance(one, msgspec.inspect.CustomType)]
+
+
+def _parts(hint: Any) -> list[Any]:
+    """How msgspec describes a type, all parts of it, and its fields."""
     try:
-        info = msgspec.inspect.type_info(hint)
+        return list(_nodes(msgspec.inspect.type_info(hint), set()))
     except TypeError:  # it describes a little less than it decodes
         return []
-    seen: set[int] = set()
-    return [one.cls for one in _nodes(info, seen) if isinstance(one, msgspec.inspect.CustomType)]
 
 
 def _nodes(info: Any, seen: set[int]) -> Iterator[Any]:

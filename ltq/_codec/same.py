@@ -18,6 +18,7 @@ from uuid import UUID
 
 from msgspec.structs import astuple
 
+from ltq._codec.scalars import is_text, text_base, text_of
 from ltq._codec.state import has_only_vars, is_plain_model, is_plain_struct, reduced, state
 
 Compare = Callable[[Any, Any], bool]
@@ -110,10 +111,12 @@ def _comparison(kind: type) -> Compare:
 def _comparison_of(kind: type) -> Compare:
     if issubclass(kind, Enum | type):
         return operator.is_
+    if text_base(kind) is kind:
+        return _same_text
     base = next((cls for cls in kind.__mro__ if cls in _BUILT_IN), None)
-    if base is None:
+    if base is None and not is_text(kind):
         return _comparison_of_object(kind)
-    compare = _BUILT_IN[base]
+    compare = _same_text if base is None else _BUILT_IN[base]
     return lambda a, b: compare(a, b) and _same_attributes(a, b)
 
 
@@ -181,6 +184,10 @@ def _same_clock(a: Any, b: Any) -> bool:
     if a.utcoffset() != b.utcoffset() or (a.tzinfo is None) is not (b.tzinfo is None):
         return False
     return bool(a.replace(tzinfo=None) == b.replace(tzinfo=None))
+
+
+def _same_text(a: Any, b: Any) -> bool:
+    return text_of(a) == text_of(b)
 
 
 def _same_sequence(a: Any, b: Any) -> bool:

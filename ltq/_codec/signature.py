@@ -3,11 +3,11 @@
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from inspect import Parameter
-from types import UnionType
-from typing import Any, Protocol, Union, get_args, get_origin
+from types import FunctionType, UnionType
+from typing import Annotated, Any, Protocol, Union, get_args, get_origin
 
 import msgspec
-from typing_extensions import get_type_hints
+from typing_extensions import TypeAliasType, get_type_hints
 
 from ltq._aio.callables import annotated_function, is_coroutine_function, yields
 from ltq._codec.formats import Decode, type_name
@@ -80,7 +80,7 @@ def read_schema(
         function = annotated_function(fn)
         names = dict(localns.items()) if localns else {}
         names |= {one.__name__: one for one in getattr(function, "__type_params__", ())}
-        hints = get_type_hints(function, localns=names or None, include_extras=True)
+        hints = _hints(function, names)
         parameters = list(inspect.signature(fn).parameters.values())
         _refuse_methods(parameters, function)
         return _schema(fn, parameters, hints, _Decoders(decoder, names))
@@ -117,6 +117,17 @@ def _schema(
         places=make.of_rest(rest, hints.get(rest, Any)),
         keys=make.of_extra(extra, hints.get(extra, Any)),
     )
+
+
+def _hints(function: Callable[..., Any], names: dict[str, Any]) -> dict[str, Any]:
+    """The annotations of a function; of a class, those of the object that calling it makes."""
+    hints = get_type_hints(function, localns=names or None, include_extras=True)
+    if not isinstance(function, type):
+        return hints
+    init = getattr(function, "__init__", None)
+    if isinstance(init, FunctionType):
+        hints |= get_type_hints(init, localns=names or None, include_extras=True)
+    return {**hints, "return": function}
 
 
 def _result_of(fn: Callable[..., Any], hints: dict[str, Any]) -> Any:
@@ -174,6 +185,12 @@ def _awaited(hint: Any) -> Any:
     if origin in (Union, UnionType):
         union: Any = Union
         return union[tuple(map(_awaited, get_args(hint)))]
+    if origin is Annotated:
+        given: Any = Annotated
+        return given[(_awaited(hint.__origin__), *hint.__metadata__)]
+    if isinstance(hint, TypeAliasType):
+        awaited = _awaited(hint.__value__)
+        return hint if awaited is hint.__value__ else awaited
     if isinstance(origin, type) and issubclass(origin, Awaitable):
         return (get_args(hint) or (Any,))[-1]
     return hint

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from ltq._codec.scalars import text_base
+
 _MODEL_SLOTS = ("__pydantic_extra__", "__pydantic_private__")
 """Where a pydantic model keeps attributes that are no fields."""
 
@@ -81,10 +83,13 @@ _HEAP_TYPE = 1 << 9
 
 @lru_cache(maxsize=1024)
 def slot_names(kind: type) -> tuple[str, ...]:
-    """The attributes that instances of a class keep outside of `__dict__`."""
+    """The attributes that instances of a class keep outside of `__dict__`.
+
+    What says no more than a value's text is left out: a `Path` keeps its parts, once asked for.
+    """
     names = dict.fromkeys(getattr(kind, "__struct_fields__", ()))
     for cls in reversed(kind.__mro__):
-        slots = cls.__dict__.get("__slots__", ())
+        slots = () if text_base(cls) is cls else cls.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else tuple(slots):
             is_mangled = name.startswith("__") and not name.endswith("__")
             names[f"_{cls.__name__.lstrip('_')}{name}" if is_mangled else name] = None

@@ -10,7 +10,8 @@ from typing import Annotated, Any, get_origin
 
 import msgspec
 
-from ltq._codec.formats import Choice, Decode, Format, build, choice, is_text, type_name
+from ltq._codec.formats import Choice, Decode, Format, build, choice, type_name
+from ltq._codec.scalars import is_path
 
 
 def mixed_enum(hint: EnumType, form: Format) -> Choice:
@@ -33,7 +34,7 @@ def one_of(hint: Any, members: Sequence[Any], form: Format) -> Choice:
 
 def refuse_twins(arms: Sequence[Any]) -> None:
     """Raise `TypeError` if an arm of a union reads every text, as `Path` does, beside another."""
-    texts = [arm for arm in arms if is_text(arm, "pathlib")]
+    texts = [arm for arm in arms if is_path(arm)]
     if texts and (str in arms or len(texts) > 1):
         others = [type_name(arm) for arm in arms if arm is str or arm in texts]
         raise TypeError(f"`{'` and `'.join(others)}` look alike on the wire")
@@ -80,7 +81,7 @@ def _rank(arm: Any) -> int:
     """A number that is lower for more specific types; types not named above come first."""
     while get_origin(arm) is Annotated or hasattr(arm, "__supertype__"):
         arm = arm.__origin__ if get_origin(arm) is Annotated else arm.__supertype__
-    if is_text(arm, "pathlib"):
+    if is_path(arm):
         return _RANKS[str]  # it reads every text
     return _RANKS.get(get_origin(arm) or arm, 0)
 

@@ -34,6 +34,9 @@ _RANGE = re.compile(
     rf"(?:(?P<all>\*)|(?P<first>{_VALUE})(?:-(?P<last>{_VALUE}))?)(?:/(?P<step>\d{{1,4}}))?",
     re.ASCII,
 )
+_EVERY = re.compile(r"\*(/0*1)?", re.ASCII)
+"""What restricts no day, wherever it stands in the list of a field."""
+
 _TO_LAST_DAY = re.compile(r"(?<=\d)-l(?=/|$)", re.ASCII)
 _NEAREST_WEEKDAY = re.compile(r"w(\d{1,2})|(\d{1,2})w", re.ASCII)
 _LAST_OF_WEEKDAY = re.compile(r"l(\d)", re.ASCII)
@@ -163,7 +166,7 @@ def _days(text: str, months: set[int]) -> list[str] | None:
             ways.append(f"{day}w")
         else:
             values |= _DAY.values(_TO_LAST_DAY.sub("-31", part))
-    if "*" in text.split(","):
+    if any(map(_EVERY.fullmatch, text.split(","))):
         return None
     longest = max(_MONTH_LENGTHS[month - 1] for month in months)
     possible = {day for day in values if day <= longest}
@@ -183,7 +186,7 @@ def _weekdays(text: str) -> list[str] | None:
             ways += [f"{day}#{nth[2]}" for day in _WEEKDAY.values(nth[1])]
         else:
             values |= _WEEKDAY.values(part)
-    if "*" in text.split(","):
+    if any(map(_EVERY.fullmatch, text.split(","))):
         return None
     plain = [_WEEKDAY.written(values)] if values else []
     return [*plain, ",".join(ways)] if ways else plain

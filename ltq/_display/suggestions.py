@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from ltq.errors import ConfigurationError
 
-F = TypeVar("F", bound=Callable[..., None])
+F = TypeVar("F", bound=Callable[..., Any])
 
 _OTHER_WORDS = {
     # options of tasks and sends
@@ -22,9 +22,12 @@ _OTHER_WORDS = {
     **dict.fromkeys(("expires", "expire", "ttl", "message_ttl", "expires_in"), "max_age"),
     **dict.fromkeys(("rate_limit", "rate", "throttle"), "max_rate"),
     **dict.fromkeys(("time_limit", "soft_time_limit", "job_timeout", "task_timeout"), "timeout"),
+    **dict.fromkeys(("soft_timeout", "hard_timeout", "run_timeout", "max_time"), "timeout"),
     **dict.fromkeys(("keep_result", "result_expires", "result_timeout"), "result_ttl"),
     **dict.fromkeys(("task_id", "job_id", "message_id", "_job_id"), "id"),
     **dict.fromkeys(("task_name", "actor_name", "func_name"), "name"),
+    **dict.fromkeys(("former_names", "former_name", "old_names", "old_name"), "aliases"),
+    **dict.fromkeys(("previous_names", "also_known_as", "formerly"), "aliases"),
     **dict.fromkeys(("queue_name", "routing_key", "_queue_name"), "queue"),
     **dict.fromkeys(("concurrency", "max_concurrency", "concurrency_limit"), "max_running"),
     **dict.fromkeys(("max_queue_size", "queue_size", "maxsize", "max_length"), "max_pending"),
@@ -39,6 +42,11 @@ _OTHER_WORDS = {
     **dict.fromkeys(("grace_period", "graceful_timeout", "stop_timeout"), "shutdown_timeout"),
     **dict.fromkeys(("on_startup", "on_shutdown", "startup", "shutdown"), "lifespan"),
     **dict.fromkeys(("task_serializer", "encoder", "json"), "serializer"),
+    # options of schedules
+    **dict.fromkeys(("timezone", "time_zone", "zone", "zoneinfo"), "tz"),
+    **dict.fromkeys(("schedule", "crontab", "cron", "expression", "spec"), "expr"),
+    **dict.fromkeys(("coalesce", "catchup", "catch_up", "misfire_policy"), "misfire"),
+    **dict.fromkeys(("schedule_id", "schedule_name"), "name"),
     "ignore_result": "result_ttl",
     "store_results": "result_ttl",
 }
@@ -46,6 +54,7 @@ _OTHER_WORDS = {
 
 _NEEDLESS = {
     **dict.fromkeys(("acks_late", "acks_on_failure_or_timeout"), "tasks are acknowledged late"),
+    **dict.fromkeys(("jitter", "retry_jitter", "backoff_jitter"), "pauses have full jitter"),
     "bind": "ltq.current() is the running task",
 }
 """Options of other libraries for what LTQ always does."""
@@ -73,21 +82,21 @@ def suggestion(option: str, allowed: Collection[str], elsewhere: Mapping[str, st
     return ""
 
 
-def names_options(init: F) -> F:
-    """A constructor that says what an unknown option may mean.
+def names_options(fn: F) -> F:
+    """A constructor, or another method, that says what an unknown option may mean.
 
     It then raises `ConfigurationError`, where Python has a `TypeError`.
     """
-    allowed = [*inspect.signature(init).parameters][1:]
+    allowed = [*inspect.signature(fn).parameters][1:]
 
-    @functools.wraps(init)
-    def checked(*args: Any, **kwargs: Any) -> None:
+    @functools.wraps(fn)
+    def checked(*args: Any, **kwargs: Any) -> Any:
         for name in kwargs:
             if name not in allowed:
                 raise ConfigurationError(
                     f"unknown option {name!r}: {suggestion(name, allowed, {})}"
                     f"allowed are {', '.join(allowed)}"
                 )
-        init(*args, **kwargs)
+        return fn(*args, **kwargs)
 
     return cast(F, checked)

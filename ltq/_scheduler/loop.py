@@ -138,9 +138,7 @@ class SchedulerLoop(Service):
 
     async def _fire_due(self, entry: _Entry, now: float) -> None:
         """Fire the slots of a schedule that are due, and skip those that it is not to make up."""
-        if (
-            entry.last is None or entry.last > now + SLOT_AHEAD
-        ):  # not known, or set by a wrong clock
+        if entry.last is None or entry.last > now + SLOT_AHEAD:  # not known, or of a wrong clock
             entry.last = await self._skip_to(entry, None, int(now))
         grace = GRACE if entry.was_up_to_date else GRACE_AT_START
         due = entry.schedule.due(entry.last, now, grace)

@@ -6,17 +6,25 @@ from typing import Any
 from ltq._declared import DeclaredTask
 from ltq.errors import ConfigurationError
 from ltq.middleware import Middleware
+from ltq.names import namespace_of
 
 _MIDDLEWARE_OPTIONS = ("max_tries", "backoff", "retry_on", "max_age", "max_rate")
 """Options that do nothing without the middleware that implements them."""
 
 
 def check_names(task: DeclaredTask[..., Any], tasks: Mapping[str, DeclaredTask[..., Any]]) -> None:
-    """Raise `ConfigurationError` if a name or an alias of a new task is taken."""
+    """Raise `ConfigurationError` if a name or an alias of a new task is taken or wrong."""
     if task.name in tasks:
         raise ConfigurationError(f"task {task.name!r} is declared twice: give one of them a name")
     if task.name in task.names[1:]:
         raise ConfigurationError(f"task {task.name!r} has its own name among its aliases")
+    worker = f"{namespace_of(task.name)}:"
+    for alias in task.config.aliases:
+        if alias.startswith(worker):  # as names are shown
+            raise ConfigurationError(
+                f"alias {alias!r} of task {task.name!r} is not allowed: aliases are names within "
+                f"the worker, such as {alias.removeprefix(worker)!r}"
+            )
     for other in tasks.values():
         for name in set(task.names) & set(other.names):
             raise ConfigurationError(

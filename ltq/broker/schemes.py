@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Callable
 from typing import cast
 
+from ltq._display.values import short_repr
 from ltq.errors import ConfigurationError
 
 _BUILT_IN = {
@@ -16,6 +17,10 @@ _BUILT_IN = {
 
 def broker_factory(url: str) -> Callable[[str], object]:
     """Return what makes the broker of a URL. Raises `ConfigurationError` for an unknown scheme."""
+    if not isinstance(url, str):
+        raise ConfigurationError(
+            f"broker URL {short_repr(url)} is not allowed: a text such as redis://localhost:6379"
+        )
     scheme = url.partition("://")[0].lower() if "://" in url else ""
     if scheme in _BUILT_IN:
         module, _, name = _BUILT_IN[scheme].partition(":")

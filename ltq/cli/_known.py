@@ -10,7 +10,6 @@ from ltq.state import QueueStats
 _SUGGESTED = 3
 """Most names that an error suggests."""
 
-
 _NEAR = 0.75
 """How much two names must have in common, 1 being all."""
 

@@ -15,7 +15,8 @@ from redis.exceptions import NoPermissionError
 import ltq
 from devtools.servers import RedisServer, free_port
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._doctor.permissions import TRIALS, Rights, try_out
+from ltq.brokers.redis._doctor.permissions import Rights, try_out
+from ltq.brokers.redis._server.trials import TRIALS
 from ltq.errors import BrokerError
 from ltq.options import DEFAULT_RESULT_TTL
 from tests.cli.processes import run_ltq

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import redis
 import uvloop
 
 from devtools.proxy import Proxy
@@ -15,6 +16,7 @@ from ltq._aio.deadlines import Deadlines
 from ltq.broker import Broker
 from ltq.brokers._rules.constants import CALL_BYTES
 from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Failure, Finish, Published, Receipt
@@ -188,6 +190,21 @@ class TestParts:
                     rest += more
             assert [one.lease.id for one in rest] == [one.id for one in sent]
             assert {one.dequeue_count for one in rest} == {1}
+
+    async def test_the_record_of_a_claim_lasts_until_all_parts_were_given(
+        self, server: RedisServer
+    ) -> None:
+        async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
+            await broker.publish([envelope(SIZE) for _ in range(6)])
+            async with broker.consumer([QUEUE], name="slow") as consumer:
+                broker._here().link.reply_limit.bytes = SIZE
+                proxy.drop("claim")
+                await consumer.claim(6)
+                with redis.Redis.from_url(server.url) as admin:
+                    record = keys.prefix("mail") + "claim:slow"
+                    admin.pexpire(record, 5000)  # most of its time is over
+                    await consumer.claim(6)
+                    assert admin.pttl(record) > 10_000
 
     async def test_after_a_timeout_less_is_asked_for(
         self, server: RedisServer, impatient: None

@@ -16,12 +16,13 @@ from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._doctor import checks
 from ltq.brokers.redis._doctor.checks import SERVER_CHECKS
 from ltq.brokers.redis._doctor.inventory import KINDS, Inventory, OddKeys, take_inventory
-from ltq.brokers.redis._doctor.permissions import TRIALS, Rights, try_out
+from ltq.brokers.redis._doctor.permissions import Rights, try_out
 from ltq.brokers.redis._doctor.survey import Server, survey_server
 from ltq.brokers.redis._scripts.calls import SCRIPTS
 from ltq.brokers.redis._scripts.texts import source
 from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.notifications import missing_flags
+from ltq.brokers.redis._server.trials import TRIALS
 from ltq.message import Finish
 from ltq.state import Status
 from tests.conformance.factories import QUEUE, publish, publish_many

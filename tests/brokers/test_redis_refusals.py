@@ -1,7 +1,7 @@
 """What a server or a proxy refuses: what passes is waited for, what does not is done without."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 import redis
@@ -10,7 +10,9 @@ import ltq
 from devtools.proxy import Proxy
 from devtools.servers import RedisServer
 from ltq import Status
+from ltq.brokers._rules.constants import CALL_BYTES
 from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._operations.sender import Sender
 from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Published
@@ -269,3 +271,29 @@ class TestTooLarge:
         assert [first, *rest] == [[Published.CREATED]] * 3
         assert isinstance(large, BrokerError)
         assert large.is_refusal
+
+    async def test_what_was_sent_before_a_refusal_is_not_sent_again(
+        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with redis.Redis.from_url(server.url) as admin:
+            admin.config_set("proto-max-bulk-len", 1 << 20)
+        bodies: list[bytes] = []
+        send = Sender.send
+
+        async def counted(sender: Sender, envelopes: Sequence[Envelope]) -> list[Published]:
+            answers = await send(sender, envelopes)
+            bodies.extend(envelope.body[:1] for envelope in envelopes)
+            return answers
+
+        monkeypatch.setattr(Sender, "send", counted)
+        sizes = {b"a": 1, b"b": CALL_BYTES, b"c": 6 << 20, b"d": 1}
+        async with RedisBroker(server.url) as broker:
+            sends = [broker.publish([envelope(one * size)]) for one, size in sizes.items()]
+            answers = await asyncio.gather(*sends, return_exceptions=True)
+        assert [isinstance(answer, BrokerError) for answer in answers] == [
+            False,
+            False,
+            True,
+            False,
+        ]
+        assert sorted(bodies) == [b"a", b"b", b"d"]

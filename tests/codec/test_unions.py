@@ -84,10 +84,8 @@ class TestUnions:
 
     def test_keys_may_be_of_a_union(self) -> None:
         value: dict[Any, int] = {KEY: 1, "x": 2}
-        for name in ("json", "msgpack"):
-            assert arrive(taking(dict[uuid.UUID | str, int], CODECS[name]), value) == value
-        message = refusal(taking(dict[uuid.UUID | str, int], CODECS["object"]), {KEY: 1})
-        assert "`uuid.UUID` would arrive as `str`" in message
+        for codec in CODECS.values():
+            assert arrive(taking(dict[uuid.UUID | str, int], codec), value) == value
 
     def test_data_of_another_version_goes_to_the_first_arm_that_fits(self) -> None:
         body = b'[[{"name": "a"}], {}]'  # sent before Repo had `stars`

@@ -132,7 +132,7 @@ class MemoryBroker(Broker):
         return self._store.find(task_id)
 
     async def body(self, queue: str, task_id: str) -> bytes | None:
-        await asyncio.sleep(0)
+        await _turn()
         return self._store.body(queue, task_id)
 
     async def workers(self) -> list[WorkerInfo]:

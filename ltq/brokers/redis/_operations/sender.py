@@ -17,10 +17,6 @@ from ltq.brokers.redis._server.link import Link, RefusedError, is_lasting
 from ltq.message import Envelope, Published
 
 
-class _SharedRefusalError(RefusedError):
-    """A call with several tasks was refused, perhaps because of one of them: each goes alone."""
-
-
 class Sender:
     """Sends tasks of one namespace."""
 
@@ -33,20 +29,23 @@ class Sender:
 
     async def send_soon(self, envelope: Envelope) -> Published:
         """Send a task. Tasks that come while a call is under way share the next call."""
-        try:
-            return await self._batcher.call(envelope)
-        except _SharedRefusalError:
-            return (await self.send([envelope]))[0]
+        answer = await self._batcher.call(envelope)
+        return answer or (await self.send([envelope]))[0]
 
-    async def _send_batch(self, envelopes: Sequence[Envelope]) -> list[Published]:
+    async def _send_batch(self, envelopes: Sequence[Envelope]) -> Sequence[Published | None]:
+        """Send tasks in as few calls as possible.
+
+        The answer is None for each task of a call that was refused, perhaps because of one of them:
+        each has to go alone.
+        """
         if len(envelopes) == 1:
             return await self.send(envelopes)
-        answers: list[Published] = []
-        try:
-            for _, chunk in chunks(envelopes, queue_of_envelope, envelope_size):
+        answers: list[Published | None] = []
+        for _, chunk in chunks(envelopes, queue_of_envelope, envelope_size):
+            try:
                 answers += await self.send([envelopes[i] for i in chunk])
-        except RefusedError as error:
-            raise _SharedRefusalError(str(error)) from error
+            except RefusedError:
+                answers += [None] * len(chunk)
         return answers
 
     async def send(self, envelopes: Sequence[Envelope]) -> list[Published]:

@@ -5,18 +5,17 @@ from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
 
+from ltq.brokers.redis._server.connections import forget_stream
+
 
 def abandon_connection(connection: AbstractConnection) -> None:
     """Close a connection without waiting, in its event loop or after that was closed.
 
     Nothing warns then that it was left open.
     """
-    inner: Any = connection
-    writer = getattr(inner, "_writer", None)
-    if writer is None:
-        return
-    inner._reader = inner._writer = None  # noqa: SLF001  its `disconnect` needs a running task
-    abandon_transport(getattr(writer, "transport", None))
+    writer = forget_stream(connection)  # its `disconnect` needs a running task
+    if writer is not None:
+        abandon_transport(getattr(writer, "transport", None))
 
 
 def abandon_transport(transport: Any) -> None:

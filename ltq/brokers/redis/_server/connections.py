@@ -1,17 +1,21 @@
-"""redis-py's connections, made to look up host names by themselves (see `resolver`)."""
+"""redis-py's connections: all that LTQ uses of their private parts.
+
+A release of redis-py may change these. Then names are looked up by the event loop (`_connect` and
+`_connection_arguments` are not called), and redis-py reads and writes (`take_over` finds nothing).
+"""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from redis.asyncio import ConnectionPool
-from redis.asyncio.connection import Connection, SSLConnection
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
 
 from ltq.brokers.redis._server.resolver import addresses_of
 
 
 class TcpConnection(Connection):
-    """Connects to the first address of its host that answers."""
+    """Looks up its host by `resolver`, and connects to the first address that answers."""
 
     _address = ""
 
@@ -23,7 +27,7 @@ class TcpConnection(Connection):
         for self._address in addresses:
             try:
                 async with asyncio.timeout(patience and patience / len(addresses)):
-                    await super()._connect()  # type: ignore[no-untyped-call]
+                    await super()._connect()  # type: ignore[no-untyped-call]  # redis-py
             except OSError as error:  # a TimeoutError is one, too
                 failed = error
             else:
@@ -47,3 +51,37 @@ _OWN: Mapping[type, type] = {Connection: TcpConnection, SSLConnection: TlsConnec
 def use_own_connections(pool: ConnectionPool) -> None:
     """Let a pool make connections of these classes."""
     pool.connection_class = _OWN.get(pool.connection_class, pool.connection_class)
+
+
+class Stream(NamedTuple):
+    """What was taken from a connection."""
+
+    writer: asyncio.StreamWriter
+    parse_error: Callable[[str], Exception]
+    """Makes an error of what the server says. It may raise one for a text that it cannot read."""
+
+
+def take_over(connection: AbstractConnection) -> Stream | None:
+    """Take the stream of an open connection, which does not touch it from then on.
+
+    Returns None if there is none over a transport that is known, as with `fakeredis`.
+    """
+    inner: Any = connection
+    writer: Any = getattr(inner, "_writer", None)
+    parse_error: Any = getattr(getattr(inner, "_parser", None), "parse_error", None)
+    if not hasattr(getattr(writer, "transport", None), "set_protocol") or parse_error is None:
+        return None
+    forget_stream(connection)
+    return Stream(writer, parse_error)
+
+
+def forget_stream(connection: AbstractConnection) -> Any:
+    """Let a connection forget its stream, as if it were closed.
+
+    Returns the writer, None if there is none. It has to live as long as the transport is open.
+    """
+    inner: Any = connection
+    writer = getattr(inner, "_writer", None)
+    if writer is not None:
+        inner._reader = inner._writer = None  # noqa: SLF001  see the module
+    return writer

@@ -78,7 +78,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 OUTAGE = 1.0
 """Seconds without a successful call that count as an outage."""
 
-
 _LARGE = 65536
 """Bytes of a call from which it may be too large for the server, which then closes connections."""
 
@@ -234,7 +233,7 @@ class Link:
             await self._check_failure(failed.error)
             closings = closings + 1 if await self._closed_upon(failed.error, deadline) else 0
             if closings == _CLOSINGS:
-                raise self._refused(failed.error)
+                raise self._refused(failed.error) from failed.error
             if pauses is None:  # repeat at once: the connection may only have been idle too long
                 pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
             else:

@@ -8,9 +8,9 @@ last byte moved.
 import asyncio
 import math
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
@@ -23,6 +23,7 @@ from redis.exceptions import (
 from ltq.brokers._rules.constants import SLOWEST
 from ltq.brokers.redis._server.abandon import abandon_connection, abandon_transport
 from ltq.brokers.redis._server.call import Reply
+from ltq.brokers.redis._server.connections import Stream, take_over
 
 if sys.platform == "linux":
     import fcntl
@@ -67,14 +68,12 @@ class Wire(Protocol):
 
 def wire_of(connection: AbstractConnection) -> Wire:
     """Take over an open connection of redis-py."""
-    transport = getattr(getattr(connection, "_writer", None), "transport", None)
-    if hasattr(transport, "set_protocol"):
-        return TransportWire(connection)
-    return StreamWire(connection)
+    stream = take_over(connection)
+    return StreamWire(connection) if stream is None else TransportWire(stream)
 
 
 class StreamWire:
-    """A connection without a transport, as of `fakeredis`: redis-py reads and writes."""
+    """A connection that cannot be taken over, as of `fakeredis`: redis-py reads and writes."""
 
     def __init__(self, connection: AbstractConnection) -> None:
         self._connection = connection
@@ -103,17 +102,15 @@ class StreamWire:
 class TransportWire(asyncio.Protocol):
     """A connection over a transport of the event loop."""
 
-    def __init__(self, connection: AbstractConnection) -> None:
+    def __init__(self, stream: Stream) -> None:
         loop = asyncio.get_running_loop()
         self._new_future = loop.create_future
         self._time = loop.time
-        # From here on redis-py must not touch it. The writer has to live as long as the transport.
-        self._writer = cast(asyncio.StreamWriter, connection._writer)  # noqa: SLF001  # it is connected
-        connection._writer = connection._reader = None  # noqa: SLF001
-        self._transport = cast(asyncio.Transport, self._writer.transport)  # a socket has both ways
+        self._writer = stream.writer  # see `forget_stream`
+        self._transport = cast(asyncio.Transport, stream.writer.transport)
         self._parser = hiredis.Reader(
             protocolError=InvalidResponse,
-            replyError=_error_parser(connection),
+            replyError=_error_parser(stream.parse_error),
             notEnoughData=_PARTIAL,
         )
         self.is_open = not self._transport.is_closing()
@@ -167,9 +164,9 @@ class TransportWire(asyncio.Protocol):
         if reply is _PARTIAL:
             return
         waiting, self._reply = self._reply, None
-        if waiting is None:  # nobody asked: this is no connection to go on with
-            self._close()
-        elif not waiting.done():
+        if waiting is None or self._parser.has_data():
+            self._close()  # nobody asked for that: the next call would get a reply of another one
+        if waiting is not None and not waiting.done():
             waiting.set_result(reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -201,14 +198,11 @@ _PARTIAL = object()
 """What hiredis returns while the reply is not complete."""
 
 
-def _error_parser(connection: AbstractConnection) -> Any:
-    parse = connection._parser.parse_error  # noqa: SLF001
-
+def _error_parser(parse: Callable[[str], Exception]) -> Callable[[str], Exception]:
     def parse_error(text: str) -> Exception:
         try:
-            error: Exception = parse(text)  # type: ignore[no-untyped-call]  # it has no types
+            return parse(text)
         except Exception:  # it expects MOVED and ASK to be well-formed
             return ResponseError(text)
-        return error
 
     return parse_error

@@ -1,12 +1,13 @@
 -- record_claim(claim, claim_id): write the leases of a claim, and record it for repeated calls.
 -- find_claim(consumer, claim_id): the record of the consumer's last claim, if it has this id.
 -- repeat_claim(claim, record, known): give those tasks of a recorded claim again, but for the first `known`,
--- whose leases still hold, and renew the leases. If they have too many bytes, it gives the first ones, and
--- returns how many are known then. `claim` comes from `new_claim`.
+-- whose leases still hold, and renew the leases and the record. If they have too many bytes, it gives the
+-- first ones, and returns how many are known then. `claim` comes from `new_claim`.
 -- Leases last longer by the time in which so many bytes should arrive.
 -- @include call_or_reset, free_first, given, isolation, lease_end
 -- @constant SLOWEST
 local function on_the_way(claim) return claim.lease + claim.bytes / SLOWEST end
+local function milliseconds(seconds) return string.format('%.0f', math.max(1, seconds * 1000)) end
 local function record_claim(claim, claim_id)
   if #claim.tasks == 0 then return end
   local record, seconds = { claim_id }, on_the_way(claim)
@@ -18,7 +19,7 @@ local function record_claim(claim, claim_id)
   end
   for i, task in ipairs(claim.tasks) do record[i + 1] = task[1] end
   redis.call('SET', prefix .. 'claim:' .. claim.consumer, table.concat(record, '\n'), 'PX',
-    string.format('%.0f', math.max(1, seconds * 1000)))
+    milliseconds(seconds))
   for queue, leases in pairs(claim.leases) do
     call_or_reset('ZADD', prefix .. 'leases:' .. queue, unpack(leases))
     call_or_reset('ZADD', prefix .. 'lease_ends', 'LT', claim.deadline, queue)
@@ -48,9 +49,11 @@ local function repeat_claim(claim, record, known)
       end
     end
   end
-  local deadline = lease_end(on_the_way(claim))
+  local seconds = on_the_way(claim)
+  local deadline = lease_end(seconds)
   for id, queue in pairs(held) do
     call_or_reset('ZADD', prefix .. 'leases:' .. queue, 'XX', deadline, id)
   end
+  redis.call('PEXPIRE', prefix .. 'claim:' .. claim.consumer, milliseconds(seconds))
   return rest
 end

@@ -1,0 +1,107 @@
+"""Connections that make calls: replies nobody asked for, and a redis-py with other names."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
+from typing import Any
+
+import pytest
+
+from ltq.brokers.redis._server import link as link_module
+from ltq.brokers.redis._server.connections import take_over
+from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.url import new_client
+from ltq.brokers.redis._server.wire import StreamWire, TransportWire, wire_of
+
+GREETING = b"+OK\r\n"
+
+
+@asynccontextmanager
+async def server_that_says(*answers: bytes) -> AsyncIterator[str]:
+    """A server that gives these answers to calls that begin with GET, on any connection."""
+    left = list(answers)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer), suppress(ConnectionError):
+            while line := await reader.readline():
+                words = []
+                for _ in range(int(line[1:])):
+                    size = int((await reader.readline())[1:])
+                    words.append((await reader.readexactly(size + 2))[:-2])
+                writer.write(left.pop(0) if words[0] == b"GET" else GREETING)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@asynccontextmanager
+async def linked(url: str) -> AsyncIterator[Link]:
+    link = Link(lambda: new_client(url), "a server", 0.0)
+    try:
+        yield link
+    finally:
+        await link.aclose()
+
+
+class TestWhatWasNotAskedFor:
+    async def test_a_second_reply_is_not_that_of_the_next_call(self) -> None:
+        async with (
+            server_that_says(b"$1\r\na\r\n$5\r\nstray\r\n", b"$1\r\nb\r\n") as url,
+            linked(url) as link,
+        ):
+            assert await link.call("GET", "1") == b"a"
+            assert await link.call("GET", "2") == b"b"
+
+    async def test_nor_is_the_beginning_of_one(self) -> None:
+        async with (
+            server_that_says(b"$1\r\na\r\n$5\r\nst", b"$1\r\nb\r\n") as url,
+            linked(url) as link,
+        ):
+            assert await link.call("GET", "1") == b"a"
+            assert await link.call("GET", "2") == b"b"
+
+
+class Renamed:
+    """A connection of redis-py whose private parts have other names."""
+
+    HIDDEN = ("_writer",)
+
+    def __init__(self, connection: Any) -> None:
+        self._of = connection
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.HIDDEN:
+            raise AttributeError(name)
+        return getattr(self._of, name)
+
+
+class RenamedParser(Renamed):
+    HIDDEN = ("_parser",)
+
+
+class TestOtherNames:
+    async def test_the_names_of_this_release_are_known(self, redis_url: str) -> None:
+        connection = new_client(redis_url).connection_pool.make_connection()
+        await connection.connect()
+        wire = wire_of(connection)
+        assert isinstance(wire, TransportWire)
+        assert not connection.is_connected  # redis-py has nothing to touch
+        await wire.aclose()
+
+    @pytest.mark.parametrize("kind", [Renamed, RenamedParser])
+    async def test_redis_py_reads_and_writes_if_they_are_not(
+        self, kind: type[Renamed], redis_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wires = []
+
+        def hidden(connection: Any) -> Any:
+            assert take_over(kind(connection)) is None  # type: ignore[arg-type]  # it acts as one
+            wires.append(StreamWire(connection))
+            return wires[-1]
+
+        monkeypatch.setattr(link_module, "wire_of", hidden)
+        async with linked(redis_url) as link:
+            assert await link.call("SET", "ltq:wire", "1") == b"OK"
+            assert await link.call("GET", "ltq:wire") == b"1"
+        assert not wires[0].is_open
