@@ -49,8 +49,8 @@ class Told:
 
 def forget_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the next signal be another one."""
-    for name in ("_last", "_noticed"):
-        monkeypatch.setattr(signals, name, time.monotonic() - SAME_SIGNAL)
+    for name in ("last", "noticed"):
+        monkeypatch.setattr(signals._heard, name, time.monotonic() - SAME_SIGNAL)
 
 
 @pytest.mark.parametrize("number", BOTH)
