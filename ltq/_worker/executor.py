@@ -12,8 +12,9 @@ from ltq._aio import forks
 from ltq._aio.callables import is_awaitable
 from ltq._aio.cancellation import is_cancelled
 from ltq._declared import DeclaredTask
+from ltq._display.errors import is_a
 from ltq._worker.observed import Observation
-from ltq._worker.outcomes import broken, completed, decode_ctx, failed, rejected, unknown
+from ltq._worker.outcomes import broken, completed, decode_ctx, failed, rejected, tell, unknown
 from ltq._worker.protocols import CancelReason, RunListener
 from ltq._worker.threads import ThreadCalls
 from ltq.broker import Settler
@@ -90,7 +91,7 @@ class Executor:
         """
         if reason is CancelReason.REVOKED or reason is CancelReason.LOST:
             return None
-        with_the_worker = isinstance(error, asyncio.CancelledError) and self._listener.is_cancelled
+        with_the_worker = is_a(error, asyncio.CancelledError) and self._listener.is_cancelled
         if reason is None and not with_the_worker:
             route = self._routes.get(delivery.task_name)
             return broken(None if route is None else route.task, delivery, error)
@@ -142,7 +143,7 @@ class Executor:
         if reason in (CancelReason.REVOKED, CancelReason.LOST):
             return asyncio.CancelledError()  # whatever it still returned does not count
         is_cut = reason is not None or self._listener.is_cancelled
-        if isinstance(error, asyncio.CancelledError) and not is_cut:
+        if is_a(error, asyncio.CancelledError) and not is_cut:
             return RuntimeError("cancelled by something other than its worker")
         return error
 
@@ -156,21 +157,22 @@ class Executor:
         """Run a delivery through its middleware, and decide its outcome."""
         task = route.task
         if unreadable is not None:
-            logger.warning("%s %s %s", task.name, message.id, unreadable)
+            tell(logging.WARNING, "%s %s %s", task.name, message.id, unreadable)
             outcome = rejected(task, delivery, Failure("DecodeError", str(unreadable)))
             return _End(outcome, unreadable)
         is_loud = logger.isEnabledFor(logging.DEBUG)
         if is_loud:
-            logger.debug("%s %s begins, attempt %d", task.name, message.id, message.tries + 1)
+            text = "%s %s begins, attempt %d"
+            tell(logging.DEBUG, text, task.name, message.id, message.tries + 1)
         try:
             result = await self._call(route, message, delivery)
             encoded = route.codec.encode_result(result)
         except BaseException as error:  # whatever it is, it ends this run and nothing else
-            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+            if is_a(error, asyncio.CancelledError) and is_cancelled():
                 raise
             return _End(failed(task, delivery, message, error), error)
         if is_loud:
-            logger.debug("%s %s completed", task.name, message.id)
+            tell(logging.DEBUG, "%s %s completed", task.name, message.id)
         return _End(completed(task, delivery, encoded), None)
 
     async def _call(self, route: _Route, message: Message[Any], delivery: Delivery) -> Any:

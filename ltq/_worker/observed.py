@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
+from ltq._display.errors import is_a
 from ltq.message import Message
 from ltq.middleware import Observer
 from ltq.task import Task
@@ -54,11 +55,12 @@ class Observation:
 
     def _log(self, observer: Observer, message: Message[Any], error: BaseException) -> None:
         text = "%s %s: observer %r failed"
-        logger.error(text, message.task_name, message.id, observer, exc_info=error)
+        with suppress(BaseException):  # users' log handlers
+            logger.error(text, message.task_name, message.id, observer, exc_info=error)
 
 
 def _is_cancelled(error: BaseException) -> bool:
     """Whether an error means that this asyncio task is cancelled."""
     running = asyncio.current_task()
     is_cancelling = running is not None and running.cancelling() > 0
-    return isinstance(error, asyncio.CancelledError) and is_cancelling
+    return is_a(error, asyncio.CancelledError) and is_cancelling
