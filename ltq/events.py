@@ -159,7 +159,8 @@ class EventStream:
             try:
                 listener(event)
             except BaseException:  # whatever it is, the event happened
-                logger.exception("event listener for %s failed", self._name)
+                with suppress(BaseException):  # users' log handlers
+                    logger.exception("event listener for %s failed", self._name)
 
     def _add(self, listener: EventListener) -> Callable[[], None]:
         def undo() -> None:

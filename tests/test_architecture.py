@@ -44,12 +44,15 @@ the protocols by which the parts are joined."""
 PARTS = {
     "_worker.fetcher": {"_worker.isolation"},
     "_worker.task_pool": {
+        "_display.errors",
         "_worker.isolation",
         "_worker.leftover_threads",
         "_worker.threads",
         "events",
+        "state",
     },
     "_worker.executor": {
+        "_display.errors",
         *("_worker.invoker", "_worker.observed", "_worker.outcomes", "_worker.threads"),
         *("context", "middleware", "middleware._order", "options", "task", "_declared"),
     },

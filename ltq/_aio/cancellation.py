@@ -11,4 +11,5 @@ def is_cancelled() -> bool:
 
 def is_cancellation(error: BaseException) -> bool:
     """Whether an error means that the running asyncio task is being cancelled."""
-    return isinstance(error, asyncio.CancelledError) and is_cancelled()
+    kind = type(error)  # an error's `__class__`, which `isinstance` asks, may say or raise anything
+    return issubclass(kind, asyncio.CancelledError) and is_cancelled()

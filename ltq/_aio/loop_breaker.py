@@ -43,7 +43,19 @@ def handled_around() -> BaseException | None:
     return sys.exc_info()[1]
 
 
-def is_interrupt(error: Breaker) -> bool:
+def is_stop(error: BaseException) -> bool:
+    """Whether an error says that somebody called `stop` of the event loop."""
+    return type(error) is RuntimeError and "Event loop stopped" in str(error)
+
+
+def ran_for(task: "asyncio.Task[Any]", error: BaseException) -> bool:
+    """Whether a loop that broke with this error ran until the end of a task, which goes on."""
+    frames = [frame.f_locals for frame in _frames(error)]
+    main = {id(frame.get(name)) for frame in frames for name in ("task", "future")}
+    return not task.done() and id(task) in main
+
+
+def is_interrupt(error: BaseException) -> bool:
     """Whether an error was raised for a signal while no user's code ran."""
     frames = _frames(error)
     return isinstance(error, KeyboardInterrupt) and (

@@ -9,9 +9,10 @@ import msgspec
 
 from ltq._aio.cancellation import is_cancellation
 from ltq._declared import DeclaredTask
+from ltq._display.errors import is_a
 from ltq._worker.invoker import Invoker
 from ltq._worker.observed import Observation
-from ltq._worker.outcomes import broken, completed, decode_ctx, failed, rejected, unknown
+from ltq._worker.outcomes import broken, completed, decode_ctx, failed, rejected, tell, unknown
 from ltq._worker.protocols import CancelReason, RunListener
 from ltq._worker.threads import ThreadCalls
 from ltq.broker import Settler
@@ -78,7 +79,7 @@ class Executor:
         """
         if reason is not None and reason.takes_the_task:
             return None
-        with_the_worker = isinstance(error, asyncio.CancelledError) and self._listener.is_cancelled
+        with_the_worker = is_a(error, asyncio.CancelledError) and self._listener.is_cancelled
         if reason is None and not with_the_worker:
             route = self._routes.get(delivery.task_name)
             return broken(None if route is None else route.task, delivery, error)
@@ -129,7 +130,7 @@ class Executor:
         reason = self._listener.cancel_reason(lease)
         if reason is not None and reason.takes_the_task:
             return asyncio.CancelledError()  # whatever it still returned does not count
-        if isinstance(error, asyncio.CancelledError) and not self._listener.cancels(lease):
+        if is_a(error, asyncio.CancelledError) and not self._listener.cancels(lease):
             return RuntimeError("cancelled by something other than its worker")
         return error
 
@@ -143,12 +144,13 @@ class Executor:
         """Run a delivery through its middleware, and decide its outcome."""
         task = route.task
         if unreadable is not None:
-            logger.warning("%s %s %s", task.name, message.id, unreadable)
+            tell(logging.WARNING, "%s %s %s", task.name, message.id, unreadable)
             outcome = rejected(task, delivery, Failure("DecodeError", str(unreadable)))
             return outcome, unreadable
         is_loud = logger.isEnabledFor(logging.DEBUG)
         if is_loud:
-            logger.debug("%s %s begins, attempt %d", task.name, message.id, message.tries + 1)
+            text = "%s %s begins, attempt %d"
+            tell(logging.DEBUG, text, task.name, message.id, message.tries + 1)
         try:
             chain = route.chain(message.options)
             result = await self._invoker.invoke(task, chain, message, delivery)
@@ -158,7 +160,7 @@ class Executor:
                 raise
             return failed(task, delivery, message, error), error
         if is_loud:
-            logger.debug("%s %s completed", task.name, message.id)
+            tell(logging.DEBUG, "%s %s completed", task.name, message.id)
         return completed(task, delivery, encoded), None
 
 

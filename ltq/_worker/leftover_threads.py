@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 from ltq._aio.threads import call_in
@@ -42,14 +43,15 @@ class LeftoverThreads:
     def add(self, delivery: Delivery, thread: "Future[Any]", retry: Requeue | None) -> None:
         """Keep a thread until it ends, together with the retry of its run, if there is one."""
         self._retries[delivery.lease] = retry
-        logger.warning(
-            "%s %s: its run is over, but its thread goes on and keeps its slot until it ends%s",
-            delivery.task_name,
-            delivery.lease.id,
-            "" if retry is None else "; it will be retried only then",
-        )
         loop = asyncio.get_running_loop()
         thread.add_done_callback(lambda _: call_in(loop, self._thread_ended, delivery))
+        with suppress(BaseException):  # users' log handlers
+            logger.warning(
+                "%s %s: its run is over, but its thread goes on and keeps its slot until it ends%s",
+                delivery.task_name,
+                delivery.lease.id,
+                "" if retry is None else "; it will be retried only then",
+            )
 
     def take_retry(self, lease: Lease) -> Requeue | None:
         """Return the retry that waits for a thread, which then no longer waits; None if none does.
@@ -62,5 +64,5 @@ class LeftoverThreads:
         return retry
 
     def _thread_ended(self, delivery: Delivery) -> None:
-        logger.info("%s %s: its thread has ended", delivery.task_name, delivery.lease.id)
         self._ended(delivery.lease, self._retries.pop(delivery.lease))
+        logger.info("%s %s: its thread has ended", delivery.task_name, delivery.lease.id)

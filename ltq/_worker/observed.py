@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 from ltq._aio.cancellation import is_cancellation
@@ -59,4 +59,5 @@ class Observation:
 
     def _log(self, observer: Observer, message: Message[Any], error: BaseException) -> None:
         text = "%s %s: observer %r failed"
-        logger.error(text, message.task_name, message.id, observer, exc_info=error)
+        with suppress(BaseException):  # users' log handlers
+            logger.error(text, message.task_name, message.id, observer, exc_info=error)

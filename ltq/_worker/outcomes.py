@@ -3,12 +3,13 @@
 import logging
 import os
 import traceback
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 import msgspec
 
-from ltq._display.errors import text_of
+from ltq._display.errors import cause_of, is_a, name_of, text_of
 from ltq._text import cut
 from ltq.errors import ExhaustedError, RejectError, RetryError
 from ltq.message import Delivery, Failure, Finish, Message, Outcome, Requeue
@@ -33,6 +34,14 @@ _encode_ctx = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
+def tell(level: int, text: str, *args: object, error: BaseException | None = None) -> None:
+    """Log what happens to a run. What users' log handlers raise does not change how it ends."""
+    if logger.isEnabledFor(level):
+        with suppress(BaseException):
+            info = None if error is None else (type(error), error, _users(error.__traceback__))
+            logger.log(level, text, *args, exc_info=info, stacklevel=2)
+
+
 def decode_ctx(delivery: Delivery) -> dict[str, Any]:
     """The message's `ctx`. Raises `msgspec.DecodeError` or `ValueError` for wrong bytes."""
     return _decoder.decode(delivery.ctx) if delivery.ctx else {}
@@ -53,25 +62,24 @@ def failed(
 ) -> Outcome:
     """The outcome of a run that raised an error: another run, a rejection, or a failure."""
     lease = delivery.lease
-    if isinstance(error, RetryError):
+    if is_a(error, RetryError):
         delay = seconds("RetryError.delay", error.delay, zero=True)
-        logger.info("%s %s runs again in %.3f s: %s", task.name, lease.id, delay, text_of(error))
+        text = "%s %s runs again in %.3f s: %s"
+        tell(logging.INFO, text, task.name, lease.id, delay, text_of(error))
         return Requeue(
             lease,
             delay=delay,
             failed=True,
             ctx=_encode_ctx(message.ctx) if message.ctx or delivery.ctx else None,
-            failure=_failure(error.__cause__ or error),
+            failure=_failure(cause_of(error)),
         )
-    if isinstance(error, RejectError):
+    if is_a(error, RejectError):
         reason = _sendable(text_of(error))
-        logger.warning("%s %s is rejected: %s", task.name, lease.id, reason)
+        tell(logging.WARNING, "%s %s is rejected: %s", task.name, lease.id, reason)
         return rejected(task, delivery, Failure("RejectError", reason))
-    cause = error.__cause__ if isinstance(error, ExhaustedError) and error.__cause__ else error
-    failure, trace = _failure(cause), _users(cause.__traceback__)
-    logger.error(
-        "%s %s failed: %s", task.name, lease.id, failure.text, exc_info=(type(cause), cause, trace)
-    )
+    cause = cause_of(error) if is_a(error, ExhaustedError) else error
+    failure = _failure(cause)
+    tell(logging.ERROR, "%s %s failed: %s", task.name, lease.id, failure.text, error=cause)
     return Finish(
         lease,
         Status.FAILED,
@@ -117,18 +125,17 @@ def unknown(delivery: Delivery) -> Outcome:
         failure = Failure("", f"unknown task {name!r}: no worker of this queue knows it")
         return Finish(delivery.lease, Status.REJECTED, failure=failure, dead=True)
     delay = _UNKNOWN_PAUSE * 2.0 ** (count - 1)
-    logger.warning("task %s needs the unknown task %r: put back for %g s", task_id, name, delay)
+    text = "task %s needs the unknown task %r: put back for %g s"
+    tell(logging.WARNING, text, task_id, name, delay)
     ctx[_CTX_UNKNOWN] = (delivery.enqueue_time, count)  # a replay counts anew
     return Requeue(delivery.lease, delay=delay, ctx=_encode_ctx(ctx))
 
 
 def _failure(error: BaseException) -> Failure:
     """An error as text. If its `str` raises, its type is all that is kept. Raises nothing."""
-    kind_of = type(error)
-    kind = kind_of.__name__
-    text = _sendable(text_of(error))
+    kind, text = name_of(error), _sendable(text_of(error))
     try:
-        lines = traceback.format_exception(kind_of, error, _users(error.__traceback__))
+        lines = traceback.format_exception(type(error), error, _users(error.__traceback__))
         trace = _sendable("".join(cut(line, _ENTRY_LIMIT) for line in lines))
     except BaseException:  # whatever the error's own code raises
         trace = None

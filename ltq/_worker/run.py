@@ -87,8 +87,8 @@ class WorkerRun:
 
     def task_revoked(self, task_id: str) -> None:
         """Cancel the runs of a task that a user cancelled."""
-        logger.info("task %s is cancelled", task_id)
         self._pool.cancel_id(task_id, CancelReason.REVOKED)
+        logger.info("task %s is cancelled", task_id)
 
     def cancel_reason(self, lease: Lease) -> CancelReason | None:
         """Why a run was cancelled; None if it was not."""

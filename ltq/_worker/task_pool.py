@@ -10,12 +10,14 @@ from typing import Any
 
 from ltq._aio.clock import Clock
 from ltq._aio.service import spawn
+from ltq._display.errors import is_a, name_of
 from ltq._worker.isolation import IsolationLimits
 from ltq._worker.leftover_threads import LeftoverThreads
 from ltq._worker.protocols import CancelReason, HeldLeases, OutcomeWriter, Runner
 from ltq._worker.threads import ThreadCalls
 from ltq.events import EventKind, EventStream
-from ltq.message import Delivery, Lease, Outcome, Requeue
+from ltq.message import Delivery, Failure, Finish, Lease, Outcome, Requeue
+from ltq.state import Status
 
 logger = logging.getLogger("ltq.worker")
 
@@ -190,11 +192,11 @@ class TaskPool:
         delivery = run.delivery
         if delivery.timeout is not None:
             run.deadline = self._clock() + delivery.timeout
-        if self._events.is_heard:
-            run.began = self._clock()
-            self._events.started(delivery)
         outcome: Outcome | None
         try:
+            if self._events.is_heard:
+                run.began = self._clock()
+                self._events.started(delivery)
             outcome = await self._runner.run(delivery)
             if run.cancel_reason is not None and run.cancel_reason.takes_the_task:
                 outcome = None
@@ -205,12 +207,17 @@ class TaskPool:
     def _abandon(self, run: _Run, error: BaseException) -> Outcome | None:
         """The outcome of a run that raised. Raises nothing itself."""
         delivery = run.delivery
-        if not isinstance(error, asyncio.CancelledError):
+        if not is_a(error, asyncio.CancelledError):
             with suppress(BaseException):  # users' log handlers
                 logger.error(
                     "task %s: running it failed unexpectedly", delivery.lease.id, exc_info=error
                 )
-        return self._runner.abandon(delivery, run.cancel_reason, error)
+        try:
+            return self._runner.abandon(delivery, run.cancel_reason, error)
+        except BaseException as another:  # of the error's own code
+            text = f"{name_of(another)}: raised while the task's error was read"
+            failure = Failure(name_of(another), text)
+            return Finish(delivery.lease, Status.FAILED, failure=failure, dead=True)
 
     def _cancel(self, run: _Run, reason: CancelReason) -> None:
         run.cancel_reason = reason

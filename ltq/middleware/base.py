@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from ltq._display.errors import is_a
 from ltq.errors import RejectError, RetryError
 from ltq.message import Message
 from ltq.task import SendHook, Task
@@ -61,9 +62,9 @@ def ending_of(error: BaseException | None) -> Ending:
     """How a run ended, from the error at the `yield` of a middleware, or None if there was none."""
     if error is None:
         return Ending.COMPLETED
-    if isinstance(error, RetryError):
+    if is_a(error, RetryError):
         return Ending.RETRIED
-    if isinstance(error, RejectError):
+    if is_a(error, RejectError):
         return Ending.REJECTED
     # Whatever else a run raises, a SystemExit or an exception of any other class, is its failure.
-    return Ending.CANCELLED if isinstance(error, asyncio.CancelledError) else Ending.FAILED
+    return Ending.CANCELLED if is_a(error, asyncio.CancelledError) else Ending.FAILED

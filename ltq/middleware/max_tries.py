@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar, cast
 
 from ltq._aio.cancellation import is_cancellation
-from ltq._display.errors import text_of
+from ltq._display.errors import cause_of, is_a, text_of
 from ltq.errors import ExhaustedError, RejectError, RetryError
 from ltq.message import Message
 from ltq.middleware._retry_delay import next_pause
@@ -36,9 +36,9 @@ class MaxTries(Middleware):
                 raise
             failed = message.tries + 1
             most = message.options.max_tries or task.config.max_tries
-            if isinstance(error, RetryError):
+            if is_a(error, RetryError):
                 if most is not None and failed >= most:
-                    raise ExhaustedError from (error.__cause__ or error)
+                    raise ExhaustedError from cause_of(error)
                 raise
             if most is None or failed >= most or not _is_retried(task.config.retry_on, error):
                 raise
@@ -49,5 +49,5 @@ def _is_retried(retry_on: RetryOn | None, error: BaseException) -> bool:
     if retry_on is None:
         return True
     if isinstance(retry_on, tuple | type):
-        return isinstance(error, retry_on)
+        return is_a(error, retry_on)
     return retry_on(cast(Exception, error))  # most are, and functions of users are typed so

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from ltq._display.errors import cause_of, is_a
 from ltq.errors import ConfigurationError, SignalError
 from ltq.message import Message
 from ltq.middleware.base import Ending, ending_of
@@ -155,6 +156,7 @@ def _cause(error: BaseException | None, ending: Ending) -> BaseException | None:
     """
     if error is None or ending is Ending.CANCELLED:
         return None
-    if isinstance(error, SignalError):
-        return error.__cause__ or (error if ending is Ending.FAILED else None)
+    if is_a(error, SignalError):
+        cause = cause_of(error)
+        return None if cause is error and ending is not Ending.FAILED else cause
     return error

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
+from ltq._display.errors import cause_of, is_a
 from ltq.errors import ConfigurationError, ExhaustedError
 from ltq.message import Message
 from ltq.middleware.base import Ending, ending_of
@@ -49,6 +50,6 @@ class Sentry(Observer):
                 yield
             except BaseException as error:
                 if ending_of(error) is Ending.FAILED:
-                    cause = error.__cause__ if isinstance(error, ExhaustedError) else None
-                    self._sdk.capture_exception(cause or error)
+                    cause = cause_of(error) if is_a(error, ExhaustedError) else error
+                    self._sdk.capture_exception(cause)
                 raise

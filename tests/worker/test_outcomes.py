@@ -53,6 +53,31 @@ class TestFailed:
         assert outcome.failure is not None
         assert outcome.failure.text == "ValueError: no"
 
+    @pytest.mark.parametrize("error", [RetryError(), RejectError("no"), ValueError("no")])
+    def test_log_handlers_that_raise_change_nothing(
+        self, error: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*args: object) -> None:
+            raise KeyboardInterrupt
+
+        expected = outcomes.failed(send, make_delivery(), message(), error)
+        monkeypatch.setattr(outcomes.logger, "handle", fail)
+        monkeypatch.setattr(outcomes.logger, "level", logging.DEBUG)
+        assert outcomes.failed(send, make_delivery(), message(), error) == expected
+
+    def test_the_name_of_a_class_is_its_own_whatever_its_class_says(self) -> None:
+        class Nameless(type):
+            @property
+            def __name__(cls) -> str:  # type: ignore[override]  # on purpose
+                raise KeyboardInterrupt
+
+        class OddError(Exception, metaclass=Nameless):
+            pass
+
+        outcome = outcomes.failed(send, make_delivery(), message(), OddError("no"))
+        assert outcome.failure is not None
+        assert outcome.failure.text == "OddError: no"
+
     def test_a_rejection_is_final_and_dead(self) -> None:
         outcome = outcomes.failed(send, make_delivery(), message(), RejectError("not now"))
         assert isinstance(outcome, Finish)

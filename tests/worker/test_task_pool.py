@@ -1,6 +1,7 @@
 """What runs in a worker: slots, cancelling, threads that outlive their runs, isolation."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
@@ -156,6 +157,22 @@ class TestRuns:
         assert stand.runner.abandoned == [(None, type(error))]
         assert stand.pool.free == 3
 
+    async def test_so_is_one_whose_error_cannot_be_read(
+        self, stand: Stand, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*args: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(stand.runner, "abandon", fail)
+        stand.runner.error = ValueError()
+        stand.runner.end.set()
+        await stand.start()
+        assert await stand.pool.drain(5)
+        (outcome,) = stand.writer.outcomes
+        assert isinstance(outcome, Finish)
+        assert (outcome.status, outcome.dead) == (Status.FAILED, True)
+        assert stand.pool.free == 3
+
     async def test_what_stands_still_with_the_loop_is_told_with_deadlines(
         self, stand: Stand
     ) -> None:
@@ -292,6 +309,20 @@ class TestEvents:
             (kind, 102.5),
         ]
         assert told[-1].duration == 2.5
+
+    async def test_listeners_and_log_handlers_that_raise_keep_no_slot(
+        self, stand: Stand, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*args: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(logging.getLogger("ltq.events"), "handle", fail)
+        stand.events.subscribe(fail)
+        stand.runner.end.set()
+        await stand.start()
+        assert await stand.pool.drain(5)
+        assert stand.pool.free == 3
+        assert stand.writer.outcomes == [Finish(make_lease(1), Status.COMPLETED)]
 
     async def test_the_duration_is_unknown_where_the_beginning_was_not_heard(
         self, stand: Stand

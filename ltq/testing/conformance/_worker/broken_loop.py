@@ -8,6 +8,7 @@ import gc
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -51,6 +52,29 @@ async def callback() -> None:
     await asyncio.Event().wait()
 
 
+async def cancel_everything() -> None:
+    for task in asyncio.all_tasks():
+        task.cancel()
+    await asyncio.Event().wait()
+
+
+async def stop() -> None:
+    asyncio.get_running_loop().stop()
+    await asyncio.Event().wait()
+
+
+async def anonymous_child() -> None:
+    kept = asyncio.get_running_loop().create_task(leave(), context=Context())
+    await asyncio.Event().wait()
+    del kept
+
+
+async def thread() -> None:
+    loop = asyncio.get_running_loop()
+    threading.Thread(target=loop.call_soon_threadsafe, args=(sys.exit,)).start()
+    await asyncio.Event().wait()
+
+
 # A connection that is being opened when the loop breaks is left to the garbage collection.
 @pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -85,8 +109,13 @@ class TestBrokenLoop:
         return handles
 
     async def run_broken(self, main: Any) -> None:
-        with pytest.raises((SystemExit, KeyboardInterrupt)):
+        with pytest.raises(
+            (SystemExit, KeyboardInterrupt, RuntimeError, asyncio.CancelledError)
+        ) as caught:
             await asyncio.to_thread(asyncio.run, main)
+        if isinstance(caught.value, RuntimeError):
+            assert "stopped" in str(caught.value)
+        del caught
         gc.collect()
 
     async def deaths(self, handle: ltq.Handle[None], broker: Broker) -> tuple[int, int]:
@@ -107,6 +136,21 @@ class TestBrokenLoop:
         state = await culprit.state()
         assert (state.status, state.dequeue_count) == (Status.FAILED, 1)
         assert (state.error or "").startswith(("SystemExit", "KeyboardInterrupt"))
+        assert await self.deaths(neighbour, broker) == (1, 0)
+
+    async def test_a_task_that_cancels_all_of_its_worker_fails(self, broker: Broker) -> None:
+        culprit, neighbour = await self.break_loop(broker, cancel_everything)
+        state = await culprit.state()
+        assert (state.status, state.dequeue_count) == (Status.FAILED, 1)
+        assert "cancelled the asyncio tasks of its worker" in (state.error or "")
+        assert await self.deaths(neighbour, broker) == (1, 0)
+
+    @pytest.mark.parametrize("break_it", [stop, anonymous_child, thread])
+    async def test_if_nothing_tells_of_the_culprit_all_count_a_death(
+        self, broker: Broker, break_it: Callable[[], Awaitable[None]]
+    ) -> None:
+        culprit, neighbour = await self.break_loop(broker, break_it)
+        assert await self.deaths(culprit, broker) == (1, 0)
         assert await self.deaths(neighbour, broker) == (1, 0)
 
     async def test_the_culprit_has_its_tries(self, broker: Broker) -> None:

@@ -34,6 +34,42 @@ class MuteError(Exception):
     __repr__ = __str__
 
 
+class LyingError(Exception):
+    """Whoever asks for its class gets the error itself."""
+
+    @property  # type: ignore[misc]  # on purpose
+    def __class__(self) -> type:
+        raise self
+
+
+class FalseError(Exception):
+    """It says that it is a cancellation, and that it is false."""
+
+    @property  # type: ignore[misc]  # on purpose
+    def __class__(self) -> type:
+        return asyncio.CancelledError
+
+    def __bool__(self) -> bool:
+        return False
+
+
+class BadText(str):
+    """A text that nobody can use."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "", errors: str = "") -> bytes:
+        raise Panic("no bytes")
+
+    def __len__(self) -> int:
+        raise Panic("no length")
+
+
+class BadTextError(Exception):
+    def __str__(self) -> str:
+        return BadText("bad")
+
+
 RAISED: dict[str, Callable[[], BaseException]] = {
     "Panic": lambda: Panic("index out of bounds"),
     "MutePanic": MutePanic,
@@ -45,6 +81,13 @@ RAISED: dict[str, Callable[[], BaseException]] = {
     "BaseExceptionGroup": lambda: BaseExceptionGroup("several", [Panic(), ValueError("no")]),
     "StopAsyncIteration": StopAsyncIteration,
 }
+
+HOSTILE: dict[str, Callable[[], BaseException]] = {
+    "LyingError": LyingError,
+    "FalseError": FalseError,
+    "BadTextError": BadTextError,
+}
+"""Errors whose own code may not be trusted: asyncio itself cannot stand them all."""
 
 
 class RaisesAll:
@@ -83,6 +126,11 @@ async def check(worker: Worker, bad: ltq.Handle[Any], status: Status = Status.FA
 
 
 class TestEveryRunEnds(RaisesAll):
+    @pytest.fixture(params=[*RAISED.values(), *HOSTILE.values()], ids=[*RAISED, *HOSTILE])
+    def error(self, request: pytest.FixtureRequest) -> BaseException:
+        make: Callable[[], BaseException] = request.param
+        return make()
+
     async def test_of_a_coroutine(self, worker: Worker, error: BaseException) -> None:
         @worker.task
         async def fail() -> None:
@@ -130,6 +178,15 @@ class TestEveryRunEnds(RaisesAll):
 
         await check(worker, await fail.send())
         assert attempts == [1, 2, 3]
+
+    async def test_what_a_retry_was_raised_from_may_be_any(
+        self, worker: Worker, error: BaseException
+    ) -> None:
+        @worker.task(max_tries=2)
+        async def fail() -> None:
+            raise ltq.RetryError(delay=0.001) from error
+
+        assert type(error).__name__ in await check(worker, await fail.send())
 
     async def test_which_ones_are_retried_is_heeded(self, worker: Worker) -> None:
         attempts: list[str] = []
@@ -210,7 +267,7 @@ class TestEveryRunEnds(RaisesAll):
         handle = await hang.send()
         async with worker:
             await asyncio.wait_for(begun.wait(), PATIENCE)
-        is_cancellation = isinstance(error, asyncio.CancelledError)
+        is_cancellation = issubclass(type(error), asyncio.CancelledError)
         expected = Status.PENDING if is_cancellation else Status.FAILED
         assert (await handle.state()).status is expected
 
