@@ -115,6 +115,7 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
     **dict.fromkeys((int, float, bytearray, complex), _number),
     **dict.fromkeys((list, tuple, deque), _list),
     **dict.fromkeys((set, frozenset), _set),
+    memoryview: lambda value: f"memoryview {bytes(value)!r}",
     Decimal: _decimal,
     datetime: _clock,
     time: _clock,
