@@ -27,11 +27,11 @@ from typing import Any
 
 from ltq._codec.codec import Codec
 from ltq._codec.difference import difference
-from ltq._codec.exact import Check
 from ltq._codec.explain import Explainer, error_text, why_unreadable
 from ltq._codec.fingerprint import Fingerprinter
 from ltq._codec.fitting import Fitter, Told
 from ltq._codec.formats import Decode
+from ltq._codec.kinds import Check
 from ltq._codec.same import same
 from ltq._codec.signature import CallShape, Schema, read_schema
 from ltq.errors import ConfigurationError, DecodeError, InvalidArgumentsError, ResultError

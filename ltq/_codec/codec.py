@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
-from ltq._codec.exact import Check, exact_check
+from ltq._codec.exact import exact_check
 from ltq._codec.formats import Decode, Format, MsgspecFormat, ObjectFormat
+from ltq._codec.kinds import Check
 from ltq._codec.lowering import Lowering
 from ltq._display.values import short_repr
 from ltq.codec import DEFAULT_MAX_PAYLOAD, Serializer

@@ -52,7 +52,7 @@ def _difference(sent: Any, got: Any, plain: bool, path: str) -> tuple[str, str] 
     if got is ABSENT:
         return f"`{shown(sent)}` would not arrive", path
     is_of_its_type = type(sent) is type(got)
-    became_plain = plain and not is_of_its_type and type(got) in _PLAIN
+    became_plain = plain and not is_of_its_type and _is_plain_form(sent, got)
     if is_of_its_type or became_plain:
         pairs = parts(sent, got) if is_of_its_type else _plain_parts(sent, got)
         if (found := _first(pairs, plain, path)) or became_plain:
@@ -61,6 +61,12 @@ def _difference(sent: Any, got: Any, plain: bool, path: str) -> tuple[str, str] 
             return None
         return f"`{shown(sent)}` would arrive changed", path
     return f"`{shown(sent)}` would arrive as `{shown(got)}`", path
+
+
+def _is_plain_form(sent: Any, got: Any) -> bool:
+    """Whether plain data may stand for a value: not bytes for a text, nor a rounded number."""
+    is_other = isinstance(got, bytes if isinstance(sent, str) else float)
+    return type(got) in _PLAIN and not (isinstance(sent, str | int) and is_other)
 
 
 def _first(pairs: Iterable[Part], plain: bool, path: str) -> tuple[str, str] | None:

@@ -2,42 +2,25 @@
 
 A list of `str` for `list[str]`, or a dataclass of such fields: msgspec reads exactly what it wrote.
 Whether a value is of this kind is seen without reading it back, so that plain tasks are sent fast.
-Many values are looked at together, field by field: then the loops are those of Python itself.
 """
 
 import dataclasses
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, Flag
 from itertools import chain
 from math import isfinite
-from operator import attrgetter, call, itemgetter
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
-import msgspec
-from msgspec.structs import astuple
 from typing_extensions import is_typeddict
 
+from ltq._codec import kinds
 from ltq._codec.fields import fields_of
+from ltq._codec.kinds import Check, Kind, Kinds
 from ltq._codec.state import is_plain_struct, slot_names
-
-Check = Callable[[Any], bool]
-"""Whether a value is of this kind; False also if that is not certain."""
-
-Columns = Iterable[Iterable[Any]]
-
-
-class _Kind(NamedTuple):
-    """How values of an annotation are looked at."""
-
-    one: Check
-    many: Callable[[Iterable[Any]], bool]
-    """The same for all of many values, through which it goes once."""
-    atoms: frozenset[type] = frozenset()
-    """The types of the values, if these say all."""
 
 
 def exact_check(hint: Any) -> Check | None:
@@ -46,7 +29,7 @@ def exact_check(hint: Any) -> Check | None:
     return kind and kind.one
 
 
-def _kind(hint: Any, within: tuple[Any, ...]) -> _Kind | None:
+def _kind(hint: Any, within: tuple[Any, ...]) -> Kind | None:
     """The same for an annotation within the classes `within`."""
     if (kind := _kind_of_scalar(hint)) is not None:
         return kind
@@ -54,33 +37,37 @@ def _kind(hint: Any, within: tuple[Any, ...]) -> _Kind | None:
     if origin in (Union, types.UnionType):
         return _any_of(args, within)
     if origin is Literal:
-        return _literal(args)
-    if origin in (list, set, frozenset):
-        return _elements(origin, args[0], within)
+        cls = type(args[0])
+        is_plain = cls in (str, int) and all(type(one) is cls for one in args)
+        return kinds.members(cls, frozenset(args)) if is_plain else None
+    if origin in (list, set, frozenset) or (origin is tuple and args[-1:] == (...,)):
+        each = _kind(args[0], within)
+        return each and kinds.elements(origin, each)
     if origin is tuple:
-        return _tuple(args, within)
+        places = _all_of(args, within)
+        return None if places is None else kinds.tuples(tuple, places)
     if origin is dict:
-        return _dict(args, within)
-    return None if hint in within else _with_fields(hint, (*within, hint))
+        return _dict(args[0], args[1], within)
+    return None if hint in within else _class(hint, (*within, hint))
 
 
 _ATOMS = (int, str, bool, bytes, date, timedelta, Decimal, UUID)
 
 
-def _kind_of_scalar(hint: Any) -> _Kind | None:
+def _kind_of_scalar(hint: Any) -> Kind | None:
     """The same for types without parts, and for those that say nothing of them."""
     if hint is None or hint is type(None):
-        return _of_types(frozenset([type(None)]))
+        return kinds.of_types(type(None))
     if hint is Any or hint is object:
-        return _Kind(_is_plain, _are_plain)
+        return Kind(_is_plain, _are_plain)
     if hint is float:
-        return _Kind(_is_finite, _are_finite)
+        return Kind(_is_finite, _are_finite)
     if hint is datetime:
-        return _Kind(_is_plain_moment, lambda values: all(map(_is_plain_moment, values)))
+        return Kind(_is_plain_moment, lambda values: all(map(_is_plain_moment, values)))
     if hint is list or hint is dict:
         return _kind(list[Any] if hint is list else dict[str, Any], ())
     if isinstance(hint, type) and (hint in _ATOMS or _is_plain_enum(hint)):
-        return _of_types(frozenset([hint]))
+        return kinds.of_types(hint)
     return None
 
 
@@ -88,16 +75,7 @@ def _is_plain_enum(cls: type) -> bool:
     """Whether each member of an enum is found again by its value."""
     if not issubclass(cls, Enum) or issubclass(cls, Flag):
         return False
-    kinds = {type(member.value) for member in cls}
-    return kinds in ({str}, {int})
-
-
-def _of_types(kinds: frozenset[type]) -> _Kind:
-    return _Kind(
-        lambda value: type(value) in kinds,
-        lambda values: kinds.issuperset(map(type, values)),
-        kinds,
-    )
+    return {type(member.value) for member in cls} in ({str}, {int})
 
 
 def _is_plain_moment(value: Any) -> bool:
@@ -109,234 +87,96 @@ def _is_finite(value: Any) -> bool:
 
 
 def _are_finite(values: Iterable[Any]) -> bool:
-    floats = list(values)
+    floats = [*values]
     return _FLOAT.issuperset(map(type, floats)) and all(map(isfinite, floats))
 
 
 _FLOAT = frozenset([float])
 _TEXT = frozenset([str])
-_NO_PARTS = frozenset([int, str, bool, type(None)])
-_PLAIN = _NO_PARTS | {float, list, dict}
+_WITHOUT_PARTS = frozenset([int, str, bool, type(None)])
+_PLAIN = _WITHOUT_PARTS | {float, list, dict}
 
 
 def _is_plain(value: Any) -> bool:
     """Whether a value is JSON without NaN and infinity: it arrives as it was without annotation."""
-    return type(value) in _NO_PARTS or _are_plain((value,))
+    return type(value) in _WITHOUT_PARTS or _are_plain((value,))
 
 
 def _are_plain(values: Iterable[Any]) -> bool:
-    parts = list(values)
-    while parts:  # level by level
-        kinds = set(map(type, parts)) - _NO_PARTS
-        if not _PLAIN.issuperset(kinds):
+    parts = [*values]
+    while not _WITHOUT_PARTS.issuperset(found := set(map(type, parts))):  # level by level
+        if not _PLAIN.issuperset(found):
             return False
-        if float in kinds and not all(map(isfinite, _of(float, parts, kinds))):
-            return False
-        dicts, lists = _of(dict, parts, kinds), _of(list, parts, kinds)
+        floats, dicts, lists = (_of(kind, parts, found) for kind in (float, dict, list))
         if not _TEXT.issuperset(map(type, chain.from_iterable(dicts))):
             return False
-        parts = [*chain.from_iterable(lists), *chain.from_iterable(map(dict.values, dicts))]
+        if not all(map(isfinite, floats)):
+            return False
+        parts = [*chain.from_iterable(map(dict.values, dicts)), *chain.from_iterable(lists)]
     return True
 
 
-def _of(kind: type, parts: list[Any], kinds: set[type]) -> list[Any]:
-    """The parts of a type, where `kinds` are those of the parts."""
-    return [part for part in parts if type(part) is kind] if kind in kinds else []
+def _of(kind: type, parts: list[Any], found: set[type]) -> list[Any]:
+    """The parts of a type, where `found` are the types of all parts."""
+    if kind not in found:
+        return []
+    return parts if len(found) == 1 else [part for part in parts if type(part) is kind]
 
 
-def _any_of(arms: tuple[Any, ...], within: tuple[Any, ...]) -> _Kind | None:
+_TOLD_APART = (int, str, bool, type(None))
+
+
+def _any_of(arms: tuple[Any, ...], within: tuple[Any, ...]) -> Kind | None:
     """The kind for a union: of types that JSON tells apart, or of a type and None."""
     if all(arm in _TOLD_APART for arm in arms):
-        return _of_types(frozenset(type(None) if arm is None else arm for arm in arms))
-    others = [arm for arm in arms if arm is not type(None) and arm is not None]
+        return kinds.of_types(*arms)
+    others = [arm for arm in arms if arm is not type(None)]
     kind = _kind(others[0], within) if len(others) == 1 else None
-    if kind is None:
+    return kind and kinds.or_none(kind)
+
+
+_KEYS = (int, str, date, UUID)
+"""Types of keys of which each has one text of its own."""
+
+
+def _dict(key: Any, value: Any, within: tuple[Any, ...]) -> Kind | None:
+    keys, values = _kind(key, within), _kind(value, within)
+    if key not in _KEYS or keys is None or values is None:
         return None
-    if kind.atoms:
-        return _of_types(kind.atoms | {type(None)})
-    one, many = kind.one, kind.many
-    return _Kind(
-        lambda value: value is None or one(value),
-        lambda values: many(value for value in values if value is not None),
-    )
+    return kinds.dicts(keys, values)
 
 
-_TOLD_APART = (int, str, bool, None, type(None))
+def _all_of(hints: Iterable[Any], within: tuple[Any, ...]) -> Kinds | None:
+    """The kinds for some annotations; None if one has none."""
+    found = [_kind(hint, within) for hint in hints]
+    known = [kind for kind in found if kind is not None]
+    return known if len(known) == len(found) else None
 
 
-def _literal(members: tuple[Any, ...]) -> _Kind | None:
-    known, kinds = frozenset(members), frozenset(map(type, members))
-    if kinds not in (frozenset([str]), frozenset([int])):
-        return None
-    return _Kind(
-        lambda value: type(value) in kinds and value in known,
-        lambda values: kinds.issuperset(map(type, found := list(values))) and known >= {*found},
-    )
-
-
-def _elements(cls: type, hint: Any, within: tuple[Any, ...]) -> _Kind | None:
-    """The kind for a list, a set, a tuple of any length."""
-    kind = _kind(hint, within)
-    if kind is None:
-        return None
-    of_elements, kinds = kind.many, frozenset([cls])
-    return _Kind(
-        lambda value: type(value) is cls and of_elements(value),
-        lambda values: (
-            kinds.issuperset(map(type, found := list(values)))
-            and of_elements(chain.from_iterable(found))
-        ),
-    )
-
-
-def _dict(args: tuple[Any, ...], within: tuple[Any, ...]) -> _Kind | None:
-    keys, parts = _kind(args[0], within), _kind(args[1], within)
-    if args[0] not in (str, int, UUID, date) or keys is None or parts is None:
-        return None
-    kinds, of_keys, of_parts = keys.atoms, keys.many, parts.many
-    return _Kind(
-        lambda value: (
-            type(value) is dict and kinds.issuperset(map(type, value)) and of_parts(value.values())
-        ),
-        lambda values: (
-            _DICT.issuperset(map(type, found := list(values)))
-            and of_keys(chain.from_iterable(found))
-            and of_parts(chain.from_iterable(map(dict.values, found)))
-        ),
-    )
-
-
-_DICT = frozenset([dict])
-
-
-def _tuple(args: tuple[Any, ...], within: tuple[Any, ...]) -> _Kind | None:
-    if len(args) == 2 and args[1] is ...:
-        return _elements(tuple, args[0], within)
-    return _of_tuples(tuple, [_kind(arg, within) for arg in args])
-
-
-def _of_tuples(cls: type, kinds: list[_Kind | None]) -> _Kind | None:
-    only, lengths = frozenset([cls]), frozenset([len(kinds)])
-    return _of_columns(
-        kinds,
-        lambda found: only.issuperset(map(type, found)) and lengths.issuperset(map(len, found)),
-        lambda found: zip(*found, strict=True),
-    )
-
-
-def _of_columns(
-    kinds: list[_Kind | None],
-    is_of_kind: Callable[[list[Any]], bool],
-    columns: Callable[[list[Any]], Columns],
-) -> _Kind | None:
-    """The kind for values that all have the same fields, of these kinds.
-
-    `is_of_kind` says whether all of some values have them, `columns` gives the values of each.
-    """
-    checks = [kind.many for kind in kinds if kind]
-    if len(checks) < len(kinds):
-        return None
-
-    def many(values: Iterable[Any]) -> bool:
-        found = list(values)
-        return not found or (is_of_kind(found) and all(map(call, checks, columns(found))))
-
-    return _Kind(lambda value: many((value,)), many)
-
-
-def _with_fields(hint: Any, within: tuple[Any, ...]) -> _Kind | None:
+def _class(hint: Any, within: tuple[Any, ...]) -> Kind | None:
     """The kind for a class of which nothing but its fields makes an instance what it is."""
     try:
-        described = fields_of(hint)
+        fields = fields_of(hint)
     except Exception:  # a name that is not defined (yet)
         return None
-    if described is None:
+    of_fields = None if fields is None else _all_of([one.type for one in fields.all], within)
+    if fields is None or of_fields is None:
         return None
     cls: Any = get_origin(hint) or hint
-    kinds = [_kind(one.type, within) for one in described.all]
-    names = [one.name for one in described.all]
+    names = [one.name for one in fields.all]
     if is_typeddict(cls):
-        return _of_keys(names, kinds)
-    if issubclass(cls, tuple):
-        return _of_tuples(cls, kinds) if cls.__bases__ == (tuple,) else None
-    if issubclass(cls, msgspec.Struct):
-        is_plain = is_plain_struct(cls) and not hasattr(cls, "__post_init__")
-        return _of_attributes(cls, names, kinds, astuple) if is_plain else None
+        return kinds.keyed(names, of_fields)
+    if cls.__bases__ == (tuple,):
+        return kinds.tuples(cls, of_fields)
+    if is_plain_struct(cls):
+        has_hook = hasattr(cls, "__post_init__")
+        return None if has_hook else kinds.structs(cls, names, of_fields)
     if not _is_plain_dataclass(cls):
         return None
-    if cls.__dictoffset__:
-        return None if slot_names(cls) else _of_vars(cls, names, kinds)
-    return _of_attributes(cls, names, kinds) if {*slot_names(cls)} == {*names} else None
-
-
-def _of_keys(names: list[str], kinds: list[_Kind | None]) -> _Kind | None:
-    """The kind for a TypedDict, of values that have all its keys."""
-    gets, lengths, known = [*map(itemgetter, names)], frozenset([len(names)]), frozenset(names)
-    return _of_columns(
-        kinds,
-        lambda found: (
-            _DICT.issuperset(map(type, found))
-            and lengths.issuperset(map(len, found))
-            and known.issuperset(keys := [*chain.from_iterable(found)])
-            and _TEXT.issuperset(map(type, keys))
-        ),
-        lambda found: (map(get, found) for get in gets),
-    )
-
-
-def _of_attributes(
-    cls: Any,
-    names: list[str],
-    kinds: list[_Kind | None],
-    parts: Callable[[Any], tuple[Any, ...]] | None = None,
-) -> _Kind | None:
-    """The kind for a class whose instances have nothing but their slots.
-
-    `parts` gives all that one instance has.
-    """
-    gets, only = [*map(attrgetter, names)], frozenset([cls])
-    kind = _of_columns(
-        kinds,
-        lambda found: only.issuperset(map(type, found)),
-        lambda found: (map(get, found) for get in gets),
-    )
-    if kind is None or parts is None:
-        return kind
-    check = _check_of_parts(kinds)
-    return kind._replace(one=lambda value: type(value) is cls and check(parts(value)))
-
-
-def _of_vars(cls: Any, names: list[str], kinds: list[_Kind | None]) -> _Kind | None:
-    """The kind for a class whose instances have their fields in `__dict__`, and nothing else."""
-    all_names, only = tuple(names), frozenset([cls])
-    known = frozenset([all_names])
-    kind = _of_columns(
-        kinds,
-        lambda found: (
-            only.issuperset(map(type, found)) and known.issuperset(map(tuple, map(_vars, found)))
-        ),
-        lambda found: zip(*map(dict.values, map(_vars, found)), strict=True),
-    )
-    check = _check_of_parts(kinds)
-    return kind and kind._replace(
-        one=lambda value: (
-            type(value) is cls
-            and tuple(fields := value.__dict__) == all_names
-            and check(fields.values())
-        )
-    )
-
-
-_vars = attrgetter("__dict__")
-
-
-def _check_of_parts(kinds: list[_Kind | None]) -> Check:
-    """The check for the values of all fields of one instance."""
-    atoms = tuple(next(iter(kind.atoms)) for kind in kinds if kind and len(kind.atoms) == 1)
-    if len(atoms) == len(kinds):
-        return lambda parts: tuple(map(type, parts)) == atoms
-    checks = [kind.one for kind in kinds if kind]
-    return lambda parts: all(map(call, checks, parts))
+    if not slot_names(cls):
+        return kinds.with_vars(cls, names, of_fields)
+    has_only_fields = not cls.__dictoffset__ and {*slot_names(cls)} == {*names}
+    return kinds.with_slots(cls, names, of_fields) if has_only_fields else None
 
 
 def _is_plain_dataclass(cls: Any) -> bool:

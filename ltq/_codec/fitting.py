@@ -184,9 +184,17 @@ def _fit_keys(hints: dict[str, Any], value: dict[Any, Any], cut: Cut) -> dict[An
     return value if is_kept else fitted
 
 
+def _new(cls: Any, value: Any) -> Any:
+    """An instance of a class. One of a Struct has to have its fields from the beginning."""
+    names = getattr(cls, "__struct_fields__", None)
+    if names is None:
+        return cls.__new__(cls)
+    return cls(**{name: getattr(value, name) for name in names})
+
+
 def _as_base(cls: Any, value: Any) -> Any:
     """A new instance of a base class, with what it has in common with an instance of another."""
-    base = cls.__new__(cls)
+    base = _new(cls, value)
     added = set(field_names(type(value)) or ()) - set(field_names(cls) or ())
     for name in slot_names(cls):
         if hasattr(value, name):

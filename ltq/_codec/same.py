@@ -8,7 +8,7 @@ in `__dict__`, in slots, and in the private attributes of models.
 
 import operator
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -133,13 +133,17 @@ def _same_struct(a: Any, b: Any) -> bool:
 
 
 def _same_model(a: Any, b: Any) -> bool:
-    if not _same_dict(a.__dict__, b.__dict__):
+    if not _same_vars(a, b):
         return False
-    extra, private = a.__pydantic_extra__ or {}, a.__pydantic_private__ or {}
-    others = b.__pydantic_extra__ or {}, b.__pydantic_private__ or {}
-    if not (extra or private or others[0] or others[1]):
-        return True
-    return _same_dict(extra, others[0]) and _same_dict(private, others[1])
+    ours, theirs = _beside_fields(a), _beside_fields(b)
+    return ours == theirs == _NOTHING or all(
+        _same_dict(x or {}, y or {}) for x, y in zip(ours, theirs, strict=True)
+    )
+
+
+_beside_fields = operator.attrgetter("__pydantic_extra__", "__pydantic_private__")
+
+_NOTHING = (None, None)
 
 
 def _same_object(a: Any, b: Any) -> bool:
@@ -157,7 +161,10 @@ def _same_object(a: Any, b: Any) -> bool:
 
 
 def _same_vars(a: Any, b: Any) -> bool:
-    return _same_dict(a.__dict__, b.__dict__)
+    ours, theirs = a.__dict__, b.__dict__
+    if list(ours) == list(theirs):  # names are plain texts
+        return _same_values(ours.values(), theirs.values())
+    return _same_dict(ours, theirs)
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -202,13 +209,15 @@ def _same_dict(a: dict[Any, Any], b: dict[Any, Any]) -> bool:
     return all(same(x, y) for _, x, y in items(a, b))
 
 
-def _same_values(a: Iterable[Any], b: Iterable[Any]) -> bool:
-    for x, y in zip(a, b, strict=True):
-        kind = type(x)
-        if kind in _ATOMS and kind is type(y):
-            if x != y:
-                return False
-        elif not same(x, y):
+def _same_values(a: Collection[Any], b: Collection[Any]) -> bool:
+    """The same for as many values, pair by pair."""
+    kinds = [*map(type, a)]
+    if kinds != [*map(type, b)]:
+        return all(map(same, a, b))
+    if _ATOMS.issuperset(kinds):
+        return all(map(operator.eq, a, b))
+    for kind, x, y in zip(kinds, a, b, strict=True):
+        if not (_COMPARISONS.get(kind) or _comparison(kind))(x, y):
             return False
     return True
 

@@ -155,3 +155,13 @@ def test_a_call_that_is_made_again_has_the_same_and_no_other_has(name: str) -> N
         assert known.setdefault(found, (text, None))[0] == text
 
     check()
+
+
+def test_views_of_the_same_bytes_have_one(codec: Codec) -> None:
+    task = taking(memoryview, codec)
+    calls = [
+        task.encode_call((memoryview(b"a"),), {}),
+        task.encode_call((), {"value": memoryview(b"a")}),
+    ]
+    assert len({task.fingerprint(call) for call in calls}) == 1
+    assert task.fingerprint(task.encode_call((memoryview(b"b"),), {})) != task.fingerprint(calls[0])

@@ -9,12 +9,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NewType
 
+import msgspec
 import pytest
 
 from ltq._codec.codec import Codec
 from ltq.errors import ResultError
 from tests.codec import zoo
-from tests.codec.samples import KEY, NOON, arrive, refusal, taking
+from tests.codec.samples import CODECS, KEY, NOON, arrive, make, refusal, taking
 from tests.codec.zoo import content
 
 MIDNIGHT = datetime(2024, 5, 17)
@@ -133,7 +134,41 @@ def test_a_result_without_annotation_is_never_refused_for_its_class(
     assert task.decode_result(task.encode_result(value)) is not None
 
 
+@pytest.mark.parametrize(
+    ("hint", "value", "text"),
+    [
+        (bytes | str, "YQ==", "`str` would arrive as `bytes`"),
+        (list[bytes | str], ["YQ=="], "`str` would arrive as `bytes` - at `result[0]`"),
+        (float, 2**53 + 1, "`int` would arrive as `float`"),
+    ],
+)
+def test_a_result_that_would_say_something_else_is_refused(
+    hint: Any, value: Any, text: str
+) -> None:
+    def returns() -> Any: ...
+
+    returns.__annotations__["return"] = hint
+    with pytest.raises(ResultError) as caught:
+        make(returns, CODECS["json"]).encode_result(value)
+    assert text in str(caught.value)
+
+
+class Parent(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    names: list[str] = []
+
+
+class Child(Parent, frozen=True, kw_only=True):
+    more: int
+
+
 class TestObjectsOfSubclasses:
+    @pytest.mark.parametrize("hint", [Parent, Parent | None])
+    def test_a_struct_travels_as_its_base(self, codec: Codec, hint: Any) -> None:
+        child = Child(name="a", names=["b"], more=1)
+        assert arrive(taking(hint, codec), child) == Parent(name="a", names=["b"])
+        assert arrive(taking(list[hint], codec), [child]) == [Parent(name="a", names=["b"])]
+
     @pytest.mark.parametrize(
         ("hint", "value", "expected"),
         [
