@@ -5,6 +5,7 @@ See `docs/architecture.md` for why. A new module of `ltq` gets its layer in `dev
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -316,6 +317,11 @@ class TestTests:
             if isinstance(node, ast.Call) and called(node) == "elapse" and not says_why(node)
         ]
         assert bare == [], "elapse(seconds, why): the reason is a text, written there"
+
+    def test_no_two_files_have_the_same_name(self) -> None:
+        names = Counter(path.name for path in TESTS.rglob("test_*.py"))
+        twice = [name for name, count in names.items() if count > 1]
+        assert twice == [], "pytest collects only one of them"
 
     @pytest.mark.parametrize(
         "code",

@@ -51,7 +51,8 @@ class Evidence:
         for life in self.lives:
             if life.worker.pid == one.pid and life.wanted != "term" and life.ended <= two.time:
                 return life.wanted or "toxic neighbour"
-        first, last = sorted((one.time, two.time))  # a process that was stopped may begin late
+        # A process that was stopped, or cut off, may begin long after its lease did.
+        first, last = min(_claimed(one), two.time), max(one.time, two.time)
         for fault in self.done:
             if fault.began > last or fault.ended < first:
                 continue
@@ -82,6 +83,11 @@ class Evidence:
             if event.what == what:
                 found[event.id].append(event)
         return dict(found)
+
+
+def _claimed(event: Event) -> float:
+    """When a run's lease began: a token is made of the time of the claim, in microseconds."""
+    return min(event.token / 1e6, event.time)
 
 
 def gaps(evidence: Evidence) -> list[float]:

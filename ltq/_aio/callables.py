@@ -12,6 +12,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 _AWAITABLE = re.compile(r"([\w.]+\.)?(Awaitable|Coroutine)\b|asyncio\.(Future|Task)\b")
 """A postponed annotation that says so, if its names are not to be found when the program runs."""
 
+_GIVES_AWAITABLE = CO_COROUTINE | CO_ITERABLE_COROUTINE
+"""The flags in the code of a generator that can be awaited."""
+
 _STARTS = {
     "create_future",
     "create_task",
@@ -130,5 +133,4 @@ def is_awaitable(value: object) -> bool:
     """Whether `await` takes it. Quick for what it does not take."""
     if hasattr(type(value), "__await__"):
         return True
-    flags = CO_COROUTINE | CO_ITERABLE_COROUTINE
-    return type(value) is GeneratorType and bool(value.gi_code.co_flags & flags)
+    return type(value) is GeneratorType and bool(value.gi_code.co_flags & _GIVES_AWAITABLE)

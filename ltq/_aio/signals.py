@@ -6,12 +6,14 @@ the loop is blocked.
 """
 
 import asyncio
+import math
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -41,14 +43,24 @@ class _Listener:
         self.was_told = False
 
 
+@dataclass(slots=True)
+class _Heard:
+    """What is known of signals since something listens. Times are by `time.monotonic()`."""
+
+    first: float | None = None
+    """When the first one came, or a supervisor told to stop."""
+    last: float = -math.inf
+    """When the last one came that was not the same as the one before."""
+    looked: float = -math.inf
+    """When `told_to_stop_at` last looked for those that Python has not handled."""
+    unread: int = 0
+    """How many the event loop had not read then."""
+    noticed: float = -math.inf
+    """When that number had last grown."""
+
+
 _listeners: list[_Listener] = []
-_last = float("-inf")
-"""When the last signal came that was not the same as the one before."""
-_first: float | None = None
-_looked, _unread = float("-inf"), 0
-"""When somebody last looked, and how many signals had come that the event loop has not read."""
-_noticed = float("-inf")
-"""When that was last news."""
+_heard = _Heard()
 _previous: dict[signal.Signals, Any] = {}
 _wakeup: Wakeup | None = None
 
@@ -86,17 +98,16 @@ def told_to_stop_at() -> float | None:
     more. Where the loop is blocked by a call that Python cannot interrupt, signals are noticed here
     first: also a second one, which means "now".
     """
-    global _first, _looked, _noticed, _unread
-    before, known = _looked, _unread
-    _looked, _unread = time.monotonic(), 0 if _wakeup is None else _wakeup.unread()
-    is_news = _unread > known and _last <= before  # Python has not called `_handle` for it
-    if is_news and _looked - _noticed >= SAME_SIGNAL:
-        _noticed = _looked
+    heard, before, known = _heard, _heard.looked, _heard.unread
+    heard.looked, heard.unread = time.monotonic(), 0 if _wakeup is None else _wakeup.unread()
+    is_news = heard.unread > known and heard.last <= before  # Python has not called `_handle`
+    if is_news and heard.looked - heard.noticed >= SAME_SIGNAL:
+        heard.noticed = heard.looked
         if known:
             for listener in _listening():
                 listener.stop(True)
-        _first = _looked if _first is None else _first
-    return _first
+        heard.first = heard.looked if heard.first is None else heard.first
+    return heard.first
 
 
 def pass_stop_on(now: bool) -> bool:
@@ -105,10 +116,9 @@ def pass_stop_on(now: bool) -> bool:
     It does not count as a signal: what is told by signals as well is not told twice. Returns False
     if nothing listens.
     """
-    global _first
     listening = _listening()
-    if listening and _first is None:
-        _first = time.monotonic()
+    if listening and _heard.first is None:
+        _heard.first = time.monotonic()
     for listener in listening:
         listener.stop(now)
     return bool(listening)
@@ -128,7 +138,7 @@ def _take(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _give_back() -> None:
-    global _first, _last, _looked, _noticed, _unread, _wakeup
+    global _heard, _wakeup
     for number, handler in _previous.items():
         # None is a handler that is not Python's: it cannot be given back.
         if handler is not None and signal.getsignal(number) is _handle:
@@ -136,22 +146,20 @@ def _give_back() -> None:
     _previous.clear()
     if _wakeup is not None:
         _wakeup.close()
-    _wakeup, _first, _unread = None, None, 0
-    _last = _looked = _noticed = float("-inf")
+    _wakeup, _heard = None, _Heard()
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
     """What Python calls, between two steps of whatever the main thread does."""
-    global _first, _last
     if _wakeup is None or _wakeup.process != os.getpid():  # a fork that Python did not see
         restore_default_handlers()
         signal.raise_signal(number)
         return
     now = time.monotonic()
-    if now - _last < SAME_SIGNAL:
+    if now - _heard.last < SAME_SIGNAL:
         return
-    _last = now
-    _first = now if _first is None else _first
+    _heard.last = now
+    _heard.first = now if _heard.first is None else _heard.first
     listening = _listening()
     for listener in listening:
         if listener.was_told:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -27,6 +27,9 @@ logger = logging.getLogger("ltq.worker")
 
 _NO_OPTIONS = SendConfig()
 
+_End: TypeAlias = tuple[Outcome, BaseException | None]
+"""How a run ended: its outcome, and the error that it ended with, or None if it completed."""
+
 
 class _Route:
     """What running a task takes that can be prepared once."""
@@ -44,14 +47,6 @@ class _Route:
         if options.max_tries is None:
             return self._declared
         return [m for m in self._all if m in self._declared or "max_tries" in m.options]
-
-
-class _End(NamedTuple):
-    """How a run ended."""
-
-    outcome: Outcome
-    error: BaseException | None
-    """What it ended with; None if it completed."""
 
 
 class Executor:
@@ -105,7 +100,8 @@ class Executor:
         try:
             if route.observers:
                 return await self._observed(route, delivery, message, unreadable)
-            return (await self._attempt(route, delivery, message, unreadable)).outcome
+            outcome, _ = await self._attempt(route, delivery, message, unreadable)
+            return outcome
         finally:
             context.close()
             leave()
@@ -121,12 +117,12 @@ class Executor:
         observation = Observation(route.observers, has_timeout=delivery.timeout is not None)
         try:
             await observation.begin(message, route.task)
-            end = await self._attempt(route, delivery, message, unreadable)
+            outcome, raised = await self._attempt(route, delivery, message, unreadable)
         except BaseException as error:
             await observation.end(message, self._seen(delivery.lease, error))
             raise
-        await observation.end(message, self._seen(delivery.lease, end.error))
-        return end.outcome
+        await observation.end(message, self._seen(delivery.lease, raised))
+        return outcome
 
     def _seen(self, lease: Lease, error: BaseException | None) -> BaseException | None:
         """What observers see of a run that ended with this error, or with a result."""
@@ -149,7 +145,7 @@ class Executor:
         if unreadable is not None:
             logger.warning("%s %s %s", task.name, message.id, unreadable)
             outcome = rejected(task, delivery, Failure("DecodeError", str(unreadable)))
-            return _End(outcome, unreadable)
+            return outcome, unreadable
         is_loud = logger.isEnabledFor(logging.DEBUG)
         if is_loud:
             logger.debug("%s %s begins, attempt %d", task.name, message.id, message.tries + 1)
@@ -160,20 +156,20 @@ class Executor:
         except BaseException as error:  # whatever it is, it ends this run and nothing else
             if is_cancellation(error):
                 raise
-            return _End(failed(task, delivery, message, error), error)
+            return failed(task, delivery, message, error), error
         if is_loud:
             logger.debug("%s %s completed", task.name, message.id)
-        return _End(completed(task, delivery, encoded), None)
+        return completed(task, delivery, encoded), None
 
 
 def _message(route: _Route, delivery: Delivery) -> tuple[Message[Any], RejectError | None]:
     """The message of a delivery. If it cannot be decoded, one without arguments and the error."""
-    ctx: dict[str, Any] = {}
+    unreadable: RejectError | None = None
     try:
         args, kwargs = route.codec.decode_call(delivery.body)
-        ctx, unreadable = decode_ctx(delivery), None
+        ctx = decode_ctx(delivery)
     except (DecodeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        args, kwargs = (), {}
+        args, kwargs, ctx = (), {}, {}
         unreadable = RejectError(f"cannot be decoded: {error}")
         unreadable.__cause__ = error
     message = Message(

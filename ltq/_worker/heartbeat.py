@@ -184,17 +184,18 @@ class Heartbeat(Service):
         """Give up what a blocked event loop cannot end; return the leases that are kept."""
         self._given_up.intersection_update(leases)
         if self._is_blocked:
-            given_up = self._blocked.given_up()
-            returned = [lease for lease in given_up.returned if lease not in self._given_up]
-            for lease in given_up.culprits:
-                if lease not in self._given_up:
-                    logger.error(
-                        "task %s blocks the event loop beyond its timeout: its lease is given up",
-                        lease.id,
-                    )
-                    self._given_up.add(lease)
-            await self._return(settler, returned)
+            culprits, returned = self._blocked.given_up()
+            self._let_end([lease for lease in culprits if lease not in self._given_up])
+            await self._return(settler, [one for one in returned if one not in self._given_up])
         return [lease for lease in leases if lease not in self._given_up]
+
+    def _let_end(self, leases: Sequence[Lease]) -> None:
+        """Renew the leases of culprits no longer. Each is told of once."""
+        self._given_up.update(leases)
+        for lease in leases:
+            logger.error(
+                "task %s blocks the event loop beyond its timeout: its lease is given up", lease.id
+            )
 
     async def _return(self, settler: Settler, leases: Sequence[Lease]) -> None:
         """Let tasks run elsewhere. If that fails, their leases are renewed."""

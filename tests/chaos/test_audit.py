@@ -98,3 +98,9 @@ class TestAudit:
         runs = (start(1, 1, 4.0), end(1, 1, 4.1), start(2, 3, 2.0), end(2, 3, 2.1))
         assert violations(completed(2, 3), *runs, done=(Done("stop", 0.5, 3.9, 1),)) == []
         assert len(violations(completed(2, 3), *runs, done=(Done("stop", 0.5, 3.9, 2),))) == 1
+
+    def test_a_process_that_was_stopped_between_its_claim_and_its_run(self) -> None:
+        old, new = int(1.0e6), int(5.0e6)
+        runs = (start(1, old, 4.9), end(1, old, 4.9), start(2, new, 5.1), end(2, new, 5.1))
+        assert violations(completed(2, new), *runs, done=(Done("stop", 1.1, 4.8, 1),)) == []
+        assert len(violations(completed(2, new), *runs, done=(Done("stop", 0.1, 0.9, 1),))) == 1

@@ -1,4 +1,4 @@
-"""A worker whose tasks start processes in every way that Python has. `test_forks` runs it.
+"""A worker whose tasks start processes in every way that Python has. `test_forked_tasks` runs it.
 
 As a program, it runs the worker in a loop of its own: `asyncio`, `uvloop`, or `embedded`, where it
 handles signals itself.

@@ -47,24 +47,32 @@ class Told:
         await eventually(lambda: self.calls == [*calls], 2, f"{self.calls} are {calls}")
 
 
+<<<<<<< HEAD:tests/aio/test_stop_signals.py
 def forget_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the next signal be another one."""
+    for name in ("last", "noticed"):
+        monkeypatch.setattr(signals._heard, name, time.monotonic() - SAME_SIGNAL)
+=======
+def forget_the_last() -> None:
+    """Let the next signal be another one.
+
+    Until nothing listens any more: a later test knows nothing of the signals of this one.
+    """
     for name in ("_last", "_noticed"):
-        monkeypatch.setattr(signals, name, time.monotonic() - SAME_SIGNAL)
+        setattr(signals, name, time.monotonic() - SAME_SIGNAL)
+>>>>>>> faults:tests/aio/test_signals.py
 
 
 @pytest.mark.parametrize("number", BOTH)
-async def test_the_second_one_means_now(
-    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_second_one_means_now(number: signal.Signals) -> None:
     told = Told()
     with stop_on_signals(told):
         signal.raise_signal(number)
         await told.was(False)
-        forget_the_last(monkeypatch)
+        forget_the_last()
         signal.raise_signal(number)
         assert told.calls == [False, True]  # at once
-        forget_the_last(monkeypatch)
+        forget_the_last()
         signal.raise_signal(number)
         assert told.calls == [False, True, True]
 
@@ -77,23 +85,19 @@ async def test_several_at_once_are_one() -> None:
         await told.was(False)
 
 
-async def test_a_second_one_is_heard_while_the_loop_is_blocked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_second_one_is_heard_while_the_loop_is_blocked() -> None:
     told = Told()
     with stop_on_signals(told):
         signal.raise_signal(signal.SIGTERM)
         assert told_to_stop_at() is not None
-        forget_the_last(monkeypatch)
+        forget_the_last()
         signal.raise_signal(signal.SIGTERM)
         assert told.calls == [True]
         await told.was(True, False)
     assert told_to_stop_at() is None
 
 
-async def test_signals_are_noticed_during_a_call_that_python_cannot_interrupt(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_signals_are_noticed_during_a_call_that_python_cannot_interrupt() -> None:
     told = Told()
 
     async def look() -> None:
@@ -102,7 +106,7 @@ async def test_signals_are_noticed_during_a_call_that_python_cannot_interrupt(
             os.kill(os.getpid(), signal.SIGTERM)
             await eventually(lambda: told_to_stop_at() is not None)
             assert told.calls == []
-            forget_the_last(monkeypatch)
+            forget_the_last()
             os.kill(os.getpid(), signal.SIGTERM)
             await eventually(lambda: told_to_stop_at() and told.calls == [True])
         finally:
@@ -140,12 +144,12 @@ async def test_a_signal_wakes_a_loop_that_waits() -> None:
     assert told.calls == [False]
 
 
-async def test_all_blocks_are_told_each_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_blocks_are_told_each_for_itself() -> None:
     first, second = Told(), Told()
     with stop_on_signals(first):
         signal.raise_signal(signal.SIGTERM)
         await first.was(False)
-        forget_the_last(monkeypatch)
+        forget_the_last()
         with stop_on_signals(second):
             signal.raise_signal(signal.SIGTERM)
             await second.was(False)
@@ -162,16 +166,14 @@ async def test_blocks_may_end_in_any_order() -> None:
     second.close()
 
 
-async def test_an_early_one_is_told_only_while_nothing_else_listens(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_an_early_one_is_told_only_while_nothing_else_listens() -> None:
     early, late = Told(), Told()
     with stop_on_signals(early, early=True):
         with stop_on_signals(late):
             signal.raise_signal(signal.SIGTERM)
             await late.was(False)
         assert early.calls == []
-        forget_the_last(monkeypatch)
+        forget_the_last()
         signal.raise_signal(signal.SIGTERM)
         await early.was(False)
 
@@ -262,9 +264,7 @@ class TestOthers:
         for _ in range(2):
             asyncio.run(main())
 
-    def test_a_block_that_its_loop_left_behind_disturbs_nothing(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_block_that_its_loop_left_behind_disturbs_nothing(self) -> None:
         async def leave() -> None:
             left.enter_context(stop_on_signals(Told()))
 
@@ -277,7 +277,7 @@ class TestOthers:
         left, before = ExitStack(), signal.getsignal(signal.SIGINT)
         asyncio.run(leave())
         signal.raise_signal(signal.SIGTERM)  # its loop is closed
-        forget_the_last(monkeypatch)
+        forget_the_last()
         asyncio.run(main())
         left.close()
         signal.signal(signal.SIGINT, before)  # what it had was the first loop's
