@@ -8,6 +8,7 @@ from contextvars import Context as Variables
 from contextvars import ContextVar
 from typing import Any
 
+from ltq._aio.loops import loop_here
 from ltq.broker import Settler
 from ltq.errors import BrokerError, ConfigurationError, RunOverError
 from ltq.logger import running
@@ -19,17 +20,8 @@ logger: logging.Logger = logging.getLogger("ltq.worker")
 _WRITE_EVERY = 0.1
 """Seconds between two writes of one task's progress."""
 
-
 _handover = threading.Lock()
 """Held for a moment while progress goes from one thread to another."""
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    """The event loop of this thread, if one runs."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 class Context:
@@ -101,7 +93,7 @@ class Context:
         if the run is over, so that its thread ends, and `ConfigurationError` in the event loop
         itself, where `progress` is to be awaited.
         """
-        if _running_loop() is self._loop:
+        if loop_here() is self._loop:
             raise ConfigurationError(
                 "progress_sync is for threads: use `await ltq.current().progress(...)` in the "
                 "worker's event loop"

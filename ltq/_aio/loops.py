@@ -10,12 +10,20 @@ class NoEventLoopError(ConfigurationError, RuntimeError):
     """No event loop of asyncio runs here. asyncio itself raises a `RuntimeError`."""
 
 
+def loop_here() -> asyncio.AbstractEventLoop | None:
+    """The event loop that runs in this thread, if there is one."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 def running_loop() -> asyncio.AbstractEventLoop:
     """The event loop that runs in this thread.
 
     Raises a `ConfigurationError` that says what to use if there is none, or if trio runs here.
     """
-    try:
+    try:  # not by `loop_here`: each send comes here
         return asyncio.get_running_loop()
     except RuntimeError:
         pass

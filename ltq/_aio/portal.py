@@ -11,7 +11,7 @@ from contextvars import Context
 from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
-from ltq._aio.loops import trio_runs
+from ltq._aio.loops import loop_here, trio_runs
 from ltq.errors import BrokerError, ConfigurationError
 
 T = TypeVar("T")
@@ -163,17 +163,14 @@ def open_portal(instead: str) -> BlockingPortal:
     Raises `ConfigurationError` if an event loop runs in this thread, and `BrokerError` if the
     portal cannot be started.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        if trio_runs():
-            raise ConfigurationError(
-                "a synchronous call would block trio, which runs here: "
-                "call it in a thread, by trio.to_thread.run_sync"
-            ) from None
-    else:
+    if loop_here() is not None:
         raise ConfigurationError(
             f"a synchronous call would block the event loop that runs here: use `{instead}`"
+        )
+    if trio_runs():
+        raise ConfigurationError(
+            "a synchronous call would block trio, which runs here: "
+            "call it in a thread, by trio.to_thread.run_sync"
         )
     global _portal
     with _lock:

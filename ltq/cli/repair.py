@@ -47,7 +47,7 @@ def repair(workers: tuple[str, ...], as_json: bool, broker_url: str | None) -> N
 async def _repair(
     workers: Sequence[str], url: str | None
 ) -> tuple[dict[str, int], CommandError | None]:
-    """Return how many tasks were put back for each worker, and the error for an unknown one.
+    """Return how many tasks were put back for each worker, and the error for unknown ones.
 
     A worker that is unknown because its keys were lost is known again if there is anything of it.
     """
@@ -58,4 +58,5 @@ async def _repair(
     unknown = [name for name, count in repaired.items() if not count and name not in known]
     for name in unknown:
         del repaired[name]
-    return repaired, unknown_name("worker", unknown[0], known) if unknown else None
+    told = "; ".join(unknown_name("worker", name, known).message for name in unknown)
+    return repaired, CommandError(told) if unknown else None

@@ -7,6 +7,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ltq._aio.clock import Clock
+from ltq._aio.loops import loop_here
 from ltq._aio.service import first_of
 from ltq._scheduler.loop import LONGEST_SLEEP, SchedulerLoop
 from ltq.broker import Broker
@@ -76,7 +77,7 @@ class Session:
 
         Otherwise the next session of this event loop waits for them.
         """
-        if not (self.loop.is_closed() or self.loop.is_running() or _is_in_a_loop()):
+        if not (self.loop.is_closed() or self.loop.is_running() or loop_here() is not None):
             self.loop.run_until_complete(self.aclose())  # between two tests that share it
             return
         self.end()
@@ -86,15 +87,6 @@ class Session:
     def _end(self) -> None:
         self._over.set()
         self.gate.end()
-
-
-def _is_in_a_loop() -> bool:
-    """Whether an event loop runs in this thread, so that no other one can."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _release() -> None:

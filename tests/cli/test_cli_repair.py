@@ -39,6 +39,14 @@ async def test_a_worker_whose_names_were_lost_is_repaired(broker: Broker, redis_
     assert done == Done(0, "mail: 1 task put back\n", "")
 
 
+async def test_each_unknown_worker_is_told(broker: Broker, redis_url: str) -> None:
+    await publish_many(broker, 1)
+    done = await call_ltq("repair", "mial", "mail", "zzz", "--broker-url", redis_url)
+    assert (done.code, done.out) == (1, "mail: nothing to repair\n")
+    assert "there is no worker 'mial': did you mean mail?" in done.err
+    assert "there is no worker 'zzz'" in done.err
+
+
 async def test_a_wrong_name_is_told() -> None:
     done = await call_ltq("repair", "a b")
     assert done.code == 2
