@@ -190,7 +190,7 @@ def _awaited(hint: Any) -> Any:
         return given[(_awaited(hint.__origin__), *hint.__metadata__)]
     if isinstance(hint, TypeAliasType):
         awaited = _awaited(hint.__value__)
-        return hint if awaited is hint.__value__ else awaited
+        return hint if awaited == hint.__value__ else awaited
     if isinstance(origin, type) and issubclass(origin, Awaitable):
         return (get_args(hint) or (Any,))[-1]
     return hint
