@@ -16,9 +16,10 @@ from typing import (
 )
 
 import msgspec
-from typing_extensions import get_type_hints, is_typeddict
+from typing_extensions import is_typeddict
 
 from ltq._codec.aliases import is_alias, value_of
+from ltq._codec.fields import fields_of
 
 SEQUENCES = (
     collections.abc.Sequence,
@@ -90,31 +91,23 @@ def key_hints(cls: Any, args: tuple[Any, ...] = ()) -> dict[str, Any] | None:
 
     `args` are the arguments of a generic class.
     """
-    if not is_typeddict(cls) and not _is_named_tuple(cls) and field_names(cls) is None:
+    is_named_tuple = issubclass(cls, tuple) and hasattr(cls, "_fields")
+    if not is_typeddict(cls) and not is_named_tuple and field_names(cls) is None:
         return None
-    hints = _own_hints(cls)
-    given = dict(zip(getattr(cls, "__parameters__", ()), args, strict=False))
-    return {name: _filled(hint, given) for name, hint in hints.items()} if given else hints
-
-
-def _is_named_tuple(cls: Any) -> bool:
-    return issubclass(cls, tuple) and hasattr(cls, "_fields")
-
-
-@lru_cache(maxsize=1024)
-def _own_hints(cls: Any) -> dict[str, Any]:
     try:
-        return dict(get_type_hints(cls, include_extras=False))
-    except Exception:  # a name that only type checkers see: its values are taken as they are
+        return _key_hints(cls, args)
+    except TypeError:  # an argument that is not hashable
         return {}
 
 
-def _filled(hint: Any, given: dict[Any, Any]) -> Any:
-    """An annotation with the arguments of its generic class."""
-    if isinstance(hint, TypeVar):
-        return given.get(hint, hint)
-    inner = getattr(hint, "__parameters__", ())
-    return hint[tuple(given.get(one, one) for one in inner)] if inner else hint
+@lru_cache(maxsize=1024)
+def _key_hints(cls: Any, args: tuple[Any, ...]) -> dict[str, Any]:
+    try:
+        if (fields := fields_of(cls[args] if args else cls)) is not None:
+            return {field.name: field.type for field in fields.all}
+        return {name: field.annotation for name, field in cls.model_fields.items()}
+    except Exception:  # a name that only type checkers see: its values are taken as they are
+        return {}
 
 
 def arm_of(arms: tuple[Any, ...], value: Any) -> Any:

@@ -148,6 +148,16 @@ def _as_text(cls: Any, value: Any) -> Any:
         made = cls(text_of(value))
     except ValueError:  # an address with a network, for an address
         return value
-    base: Any = text_base(type(made))
-    is_same = base.__eq__ is object.__eq__ or base.__eq__(made, value) is True
-    return made if type(value) is not type(made) and is_same else value
+    is_same = text_of(made) == text_of(value) and not _is_path_of_another_system(value, made)
+    return made if is_same and type(value) is not type(made) else value
+
+
+def _is_path_of_another_system(value: Any, made: Any) -> bool:
+    if not is_path(type(value)):
+        return False
+    pathlib: Any = sys.modules["pathlib"]
+    posix, windows = pathlib.PurePosixPath, pathlib.PureWindowsPath
+    return any(
+        isinstance(value, one) and isinstance(made, other)
+        for one, other in ((posix, windows), (windows, posix))
+    )

@@ -114,12 +114,12 @@ CASES = [
 
 REFUSED = [
     ("Json", [{"a": b"x"}], "b"),
-    ("Json", [date.min], "`date` would arrive as `str`"),
-    ("Tree[date]", [date.min, [1]], "Expected `date | array`, got `int`"),
-    ("Even", [{"a": [1]}], "got `int`"),
-    ("Doc", "Doc([date.min])", "`date` would arrive as `str`"),
-    ("Node[date]", "Node(1)", "Expected `date`, got `int`"),
-    ("Box[date]", "Box(1)", "Expected `date`, got `int`"),
+    ("Json", [date.min], "`datetime.date` would arrive as `str`"),
+    ("Tree[date]", [date.min, [1]], "got `int` - at `value[1][0]`"),
+    ("Even", [{"a": [1]}], "got `int` - at `value[0].a[0]`"),
+    ("Doc", "Doc([date.min])", "`datetime.date` would arrive as `str`"),
+    ("Node[date]", "Node(1)", "Expected `datetime.date`, got `int`"),
+    ("Box[date]", "Box(1)", "Expected `datetime.date`, got `int`"),
     ("Keys", {"day": date.min}, "missing required field `body`"),
 ]
 
@@ -192,5 +192,5 @@ class TestTypeParameters:
     def test_and_refuses_what_does_not(self, codec: Codec, module: Any) -> None:
         assert "Expected `" in refusal(make(module.limited, codec), 1)
         assert "Expected `" in refusal(make(module.either, codec), 1.5)
-        assert "Expected `date`" in refusal(make(module.options, codec), value=1)
+        assert "Expected `datetime.date`" in refusal(make(module.options, codec), value=1)
         assert "missing a required argument: 'value'" in refusal(make(module.options, codec))
