@@ -247,6 +247,7 @@ class Store:
             is_said_again = task.token == lease.token and task.status is not Status.WORKING
             return Receipt.OK if is_put_back or is_said_again else Receipt.STALE
         task.failure = outcome.failure
+        task.deaths = 0  # its run has ended by itself: it does not kill workers
         if isinstance(outcome, Finish):
             self._finish(task, outcome, now)
         else:
