@@ -11,7 +11,7 @@ from ltq.cli._console import count_tasks
 from ltq.cli._errors import CommandError
 from ltq.cli._known import unknown_name
 from ltq.cli._options import broker_url_option, json_option
-from ltq.names import check_worker_name, namespace_of
+from ltq.names import check_name, namespace_of
 
 
 @click.command()
@@ -30,7 +30,7 @@ def repair(workers: tuple[str, ...], as_json: bool, broker_url: str | None) -> N
       ltq repair github
     """
     for name in workers:
-        check_worker_name(name)
+        check_name("worker", name)
     repaired, unknown = asyncio.run(_repair(workers, broker_url))
     if as_json:
         click.echo(json.dumps(repaired))
