@@ -174,7 +174,7 @@ def _literal(members: tuple[Any, ...]) -> _Kind | None:
     )
 
 
-def _elements(cls: type, hint: Any, within: tuple[Any, ...]) -> _Kind | None:
+def _elements(cls: type[Any], hint: Any, within: tuple[Any, ...]) -> _Kind | None:
     """The kind for a list, a set, a tuple of any length."""
     kind = _kind(hint, within)
     if kind is None:

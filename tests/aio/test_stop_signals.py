@@ -47,20 +47,13 @@ class Told:
         await eventually(lambda: self.calls == [*calls], 2, f"{self.calls} are {calls}")
 
 
-<<<<<<< HEAD:tests/aio/test_stop_signals.py
-def forget_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the next signal be another one."""
-    for name in ("last", "noticed"):
-        monkeypatch.setattr(signals._heard, name, time.monotonic() - SAME_SIGNAL)
-=======
 def forget_the_last() -> None:
     """Let the next signal be another one.
 
     Until nothing listens any more: a later test knows nothing of the signals of this one.
     """
-    for name in ("_last", "_noticed"):
-        setattr(signals, name, time.monotonic() - SAME_SIGNAL)
->>>>>>> faults:tests/aio/test_signals.py
+    for name in ("last", "noticed"):
+        setattr(signals._heard, name, time.monotonic() - SAME_SIGNAL)
 
 
 @pytest.mark.parametrize("number", BOTH)
