@@ -12,6 +12,9 @@ from devtools.chaos.squad import Life
 from devtools.chaos.timeline import OF_THE_WAY
 from devtools.ledger import Event
 
+TOXIC_NEIGHBOUR = "toxic neighbour"
+"""What explains that a run began again whose process a toxic task has killed."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -50,7 +53,7 @@ class Evidence:
         """Which fault explains that a run began again; empty if none does."""
         for life in self.lives:
             if life.worker.pid == one.pid and life.wanted != "term" and life.ended <= two.time:
-                return life.wanted or "toxic neighbour"
+                return life.wanted or TOXIC_NEIGHBOUR
         # A process that was stopped, or cut off, may begin long after its lease did.
         first, last = min(_claimed(one), two.time), max(one.time, two.time)
         for fault in self.done:
@@ -61,6 +64,15 @@ class Evidence:
             if fault.kind in ("redis", "hole", "pause", "drop"):
                 return fault.kind
         return ""
+
+    def last_run_was_hit(self, task_id: str, until: float) -> bool:
+        """Whether a fault, and not a toxic task, cut off the task's last run before `until`."""
+        runs = self.starts.get(task_id)
+        if not runs:
+            return False
+        last = runs[-1]
+        buried = Event("buried", task_id, last.attempt, 0, until)
+        return self.explains(last, buried) not in ("", TOXIC_NEIGHBOUR)
 
     def outages(self) -> list[tuple[float, float]]:
         """When the way to the server was hurt, overlapping ones as one."""

@@ -11,6 +11,7 @@ from devtools.chaos.load import Notes
 from devtools.workers import WorkerProcess
 from ltq.broker import Broker
 from ltq.brokers.redis._server import keys
+from ltq.state import Status
 
 _TABLE = Path(keys.__file__).parents[1] / "lua" / "README.md"
 
@@ -72,6 +73,7 @@ async def misplaced_dead_letters(broker: Broker, notes: Notes) -> list[str]:
     """Tasks that died without a dead letter, and dead letters of tasks that should live.
 
     A send that nobody acknowledged may have arrived: its dead letter is allowed, not required.
+    Whether a task that was rejected should have been, the audit judges.
     """
     stats = await broker.stats(await broker.queues())
     found = {
@@ -82,7 +84,8 @@ async def misplaced_dead_letters(broker: Broker, notes: Notes) -> list[str]:
     required = {sent.id for sent in notes.sent.values() if sent.sort.name in _DYING}
     unsure = {one for one in {*notes.refused, *notes.in_flight} if one.startswith(_DYING)}
     lacking = sorted(required - found.keys())
-    excess = sorted(found.keys() - required - unsure)
+    rejected = {one for one, state in notes.answers.items() if state.status is Status.REJECTED}
+    excess = sorted(found.keys() - required - unsure - rejected)
     return [f"{one} has no dead letter" for one in lacking] + [
         f"{one} is a dead letter of {found[one]}" for one in excess
     ]

@@ -1,5 +1,6 @@
 """The audit of a chaos run finds what it is there for."""
 
+from dataclasses import replace
 from typing import Any
 
 import ltq
@@ -7,7 +8,7 @@ from devtools.chaos import jobs
 from devtools.chaos.audit import audit
 from devtools.chaos.evidence import Evidence
 from devtools.chaos.inflict import Done
-from devtools.chaos.load import SORTS, Notes, Sent
+from devtools.chaos.load import NEIGHBOUR, SORTS, Notes, Sent
 from devtools.chaos.stage import through
 from devtools.ledger import Event
 from ltq.brokers.memory import MemoryBroker
@@ -104,3 +105,22 @@ class TestAudit:
         runs = (start(1, old, 4.9), end(1, old, 4.9), start(2, new, 5.1), end(2, new, 5.1))
         assert violations(completed(2, new), *runs, done=(Done("stop", 1.1, 4.8, 1),)) == []
         assert len(violations(completed(2, new), *runs, done=(Done("stop", 0.1, 0.9, 1),))) == 1
+
+
+class TestNeighbours:
+    """Tasks that harm nobody, and are buried as soon as a toxic one beside them."""
+
+    def complaints(self, *, done: tuple[Done, ...] = ()) -> list[str]:
+        buried = replace(ended(Status.REJECTED), release_time=9.0)
+        seen = notes(buried)
+        seen.sent[ID] = replace(seen.sent[ID], sort=NEIGHBOUR)
+        runs = (start(1, 1, 0.0), start(2, 2, 3.0), start(3, 3, 6.0))
+        told = audit(Evidence(runs, seen, done, []))
+        return [one for one in told if one.startswith("every_task_ends_as_it_should")]
+
+    def test_one_that_a_fault_hit_at_last_may_be_buried(self) -> None:
+        assert self.complaints(done=(Done("stop", 6.1, 9.5, 3),)) == []
+
+    def test_one_that_was_hit_only_before_may_not(self) -> None:
+        (told,) = self.complaints(done=(Done("stop", 3.1, 5.5, 2),))
+        assert f"{ID} is rejected, not completed" in told
