@@ -79,8 +79,11 @@ class Context:
         """Report progress, in the task's state and to everyone who watches it.
 
         It is written at most 10 times a second; of faster calls only the last one counts. A plain
-        `def` task calls `progress_sync`.
+        `def` task calls `progress_sync`. In an event loop of the task's own it is `progress_sync`.
         """
+        if _running_loop() is not self._loop:
+            self.progress_sync(current, total, note)
+            return
         with _handover:
             self._latest = Progress(current, total, note)
         if self._start_writing():
@@ -118,8 +121,8 @@ class Context:
 
     def _over(self) -> RunOverError:
         return RunOverError(
-            f"the run of {self.task_name} {self.id} is over: it timed out, was cancelled, lost its "
-            "lease or was requeued"
+            f"the run of {self.task_name} {self.id} is over: it ended, timed out, was cancelled, "
+            "lost its lease or was requeued"
         )
 
     def _take_over(self) -> None:

@@ -41,6 +41,11 @@ def load_task(target: str) -> tuple[Worker[Any], Task[..., Any]]:
         raise wrong_type(f"{path}:{owner}", "an ltq.Worker", worker)
     task = worker.tasks.get(f"{worker.name}:{own}")
     if task is None:
+        new = [one.name for one in worker.tasks.values() if own in one.config.aliases]
+        if new:
+            raise WrongUseError(
+                f"{own!r} is a former name of {path}:{owner}.{new[0].partition(':')[2]}"
+            )
         known = ", ".join(name.partition(":")[2] for name in worker.tasks) or "none"
         raise WrongUseError(f"worker {path}:{owner} has no task {own!r}; its tasks: {known}")
     return worker, task

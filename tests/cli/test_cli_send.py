@@ -11,6 +11,8 @@ import redis
 import ltq
 from ltq._declared import DeclaredTask
 from ltq.broker import Broker
+from ltq.cli._errors import WrongUseError
+from ltq.cli._target import load_task
 from ltq.state import Progress, Status
 from tests.cli import jobs
 from tests.cli.calls import call_ltq
@@ -163,3 +165,14 @@ def test_arguments_are_read_whatever_the_serializer_is() -> None:
         DeclaredTask.of(buy).codec.read_call(
             [{"count": "x"}], {"when": "2026-11-22T03:00:00+00:00"}
         )
+
+
+def test_a_former_name_leads_to_the_present_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = ltq.Worker("renamed", broker_url="memory://renamed")
+
+    @worker.task(aliases=("old_pay",))
+    def pay() -> None: ...
+
+    monkeypatch.setattr(jobs, "renamed", worker, raising=False)
+    with pytest.raises(WrongUseError, match=r"'old_pay' is a former name of .*:renamed\.pay"):
+        load_task("tests.cli.jobs:renamed.old_pay")

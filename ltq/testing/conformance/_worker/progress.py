@@ -118,6 +118,29 @@ class TestProgressOfAThread:
                 seen = await first_progress(await task.send(), thread.goes_on)
                 assert seen == Progress(2, note="from a pool")
 
+    async def test_in_an_event_loop_of_its_own_it_is_left_to_the_workers(
+        self, worker: Worker, thread: Thread
+    ) -> None:
+        broker: Any = worker.broker
+        write, loops = broker.progress, []
+
+        async def noted(lease: Lease, progress: Progress) -> bool:
+            loops.append(asyncio.get_running_loop())
+            kept: bool = await write(lease, progress)
+            return kept
+
+        broker.progress = noted
+
+        @worker.task
+        def walk() -> None:
+            asyncio.run(ltq.current().progress(1, 2, "first"))  # this event loop ends at once
+            assert thread.goes_on.wait(PATIENCE)
+
+        async with worker:
+            handle = await walk.send()
+            assert await first_progress(handle, thread.goes_on) == Progress(1, 2, "first")
+        assert loops == [asyncio.get_running_loop()]
+
     async def test_of_many_calls_the_last_counts_and_few_are_written(
         self, worker: Worker, thread: Thread
     ) -> None:
