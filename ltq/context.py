@@ -81,7 +81,7 @@ class Context:
         It is written at most 10 times a second; of faster calls only the last one counts. A plain
         `def` task calls `progress_sync`. In an event loop of the task's own it is `progress_sync`.
         """
-        if _running_loop() is not self._loop:
+        if loop_here() is not self._loop:
             self.progress_sync(current, total, note)
             return
         with _handover:
