@@ -74,6 +74,9 @@ from tests.codec.samples import (
 
 ADA = User("ada", date(1815, 12, 10))
 
+MODULE = Path.__module__
+"""`pathlib`, or a part of it since Python 3.13."""
+
 
 @dataclasses.dataclass
 class Item:
@@ -333,8 +336,8 @@ class TestTravelling:
     @pytest.mark.parametrize(
         ("hint", "value", "text"),
         [
-            (Path, "a", "`str` would arrive as `pathlib.PosixPath`"),
-            (list[Path], [1], "Expected `pathlib.Path`, got `int` - at `value[0]`"),
+            (Path, "a", f"`str` would arrive as `{MODULE}.PosixPath`"),
+            (list[Path], [1], f"Expected `{MODULE}.Path`, got `int` - at `value[0]`"),
             (IPv4Address, 1, "Expected `ipaddress.IPv4Address`, got `int`"),
             (Item, Item(ADA, "x", [5]), "`int"),  # type: ignore[list-item]
             (Keys, {"owner": ADA, "count": 0}, "Expected `int` >= 1 - at `value.count`"),
