@@ -37,7 +37,7 @@ async def test_an_error_about_a_file_name_takes_no_other_outcome_with_it(
     broker: RedisBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL, "ltq")  # a captured surrogate upsets test runners
-    worker = Worker("shop", broker=broker, lease=1.0, shutdown_timeout=0.2)
+    worker = Worker("shop", broker=broker, lease=30.0, shutdown_timeout=0.2)
     together = asyncio.Barrier(2)
 
     @worker.task
@@ -52,8 +52,8 @@ async def test_an_error_about_a_file_name_takes_no_other_outcome_with_it(
 
     async with worker:
         one, other = await good.send(), await bad.send()
-        assert (await one.wait(timeout=1.5)).status is Status.COMPLETED
-        assert (await other.wait(timeout=1.5)).status is Status.FAILED
+        assert (await one.wait(timeout=10.0)).status is Status.COMPLETED
+        assert (await other.wait(timeout=10.0)).status is Status.FAILED
 
 
 UNREADABLE = {
