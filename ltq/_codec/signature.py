@@ -7,12 +7,12 @@ from types import FunctionType, UnionType
 from typing import Annotated, Any, Protocol, Union, get_args, get_origin
 
 import msgspec
-from typing_extensions import TypeAliasType, get_type_hints
+from typing_extensions import get_type_hints
 
 from ltq._aio.callables import annotated_function, is_coroutine_function, yields
 from ltq._codec.formats import Decode, type_name
 from ltq._codec.lowering import NoWireFormError
-from ltq._codec.unpacked import Keys, Places, keys_of, places_of
+from ltq._codec.unpacked import Keys, Places, keys_of, places_of, substituted
 from ltq.errors import ConfigurationError
 
 _ADVICE_TYPES = "Use types that differ on the wire, such as msgspec.Struct classes with tag=True"
@@ -188,9 +188,11 @@ def _awaited(hint: Any) -> Any:
     if origin is Annotated:
         given: Any = Annotated
         return given[(_awaited(hint.__origin__), *hint.__metadata__)]
-    if isinstance(hint, TypeAliasType):
-        awaited = _awaited(hint.__value__)
-        return hint if awaited == hint.__value__ else awaited
+    if hasattr(origin, "__value__"):  # a `type` alias
+        arguments = zip(origin.__type_params__, get_args(hint), strict=False)
+        value = substituted(origin.__value__, dict(arguments))
+        awaited = _awaited(value)
+        return hint if awaited == value else awaited
     if isinstance(origin, type) and issubclass(origin, Awaitable):
         return (get_args(hint) or (Any,))[-1]
     return hint
