@@ -194,3 +194,16 @@ class TestTypeParameters:
         assert "Expected `" in refusal(make(module.either, codec), 1.5)
         assert "Expected `datetime.date`" in refusal(make(module.options, codec), value=1)
         assert "missing a required argument: 'value'" in refusal(make(module.options, codec))
+
+
+@pytest.mark.parametrize("annotation", ["Later", "'Later'", "LaterOf[int]", "int | LaterOf[int]"])
+def test_an_alias_may_say_that_the_result_is_awaited(annotation: str) -> None:
+    names: dict[str, Any] = {}
+    source = (
+        "from collections.abc import Awaitable\n"
+        "type Later = Awaitable[int]\n"
+        "type LaterOf[T] = Awaitable[T]\n"
+        f"def fn() -> {annotation}: ...\n"
+    )
+    exec(compile(source, "later.py", "exec"), names)
+    assert ltq.Worker("later", broker_url="memory://later").task(names["fn"]).is_async
