@@ -25,9 +25,14 @@ from ltq.brokers.redis._server.abandon import abandon_connection, abandon_transp
 from ltq.brokers.redis._server.call import Reply
 from ltq.brokers.redis._server.connections import Stream, take_over
 
-if sys.platform == "linux":
+try:
     import fcntl
     import termios
+except ImportError:  # Windows
+    _ASKS_THE_SYSTEM = False
+else:
+    _ASKS_THE_SYSTEM = sys.platform == "linux"
+    """Whether the system tells how many bytes of a socket were not acknowledged."""
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at a command that is being sent."""
@@ -187,7 +192,7 @@ class TransportWire(asyncio.Protocol):
         """Bytes of the command that the other side has not acknowledged, as far as known."""
         unsent: int = self._transport.get_write_buffer_size()
         socket = self._transport.get_extra_info("socket")
-        if sys.platform == "linux" and socket is not None:
+        if _ASKS_THE_SYSTEM and socket is not None:
             with suppress(OSError, ValueError):  # it was closed just now
                 queued = fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4))
                 unsent += int.from_bytes(queued, sys.byteorder)
