@@ -115,7 +115,7 @@ class TestAwake:
     async def test_several_calls_turn_the_loop_no_quicker(self) -> None:
         poll = BusyPoll(QUICK)
         soon: list[Any] = []
-        loop: Any = SimpleNamespace(call_soon=soon.append)
+        loop: Any = SimpleNamespace(call_soon=lambda turn, *, context: soon.append(turn))
         poll._loop = loop
         begun = [poll.begin() for _ in range(10)]
         assert soon == [poll._turn]

@@ -194,7 +194,7 @@ async def send_options() -> None:
     await fetch.with_options(delay=5).send("a/b", depht=1)  # error
 
 
-def task_options(error: type[object], no_error: type[bytes]) -> None:
+def task_options(no_error: type[bytes]) -> None:
     worker.task(max_trys=3)  # error
     worker.task(delay=3)  # error
     worker.task(name=3)  # error
@@ -207,7 +207,6 @@ def task_options(error: type[object], no_error: type[bytes]) -> None:
     worker.task(retry_on="OSError")  # error
     worker.task(retry_on=[OSError])  # error
     worker.task(retry_on=no_error)  # error
-    worker.task(retry_on=error)  # error (not ty)
     worker.task(max_age="1h")  # error
     worker.task(max_rate=10)  # error
     worker.task(timeout="30s")  # error

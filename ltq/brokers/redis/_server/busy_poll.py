@@ -37,6 +37,7 @@ class BusyPoll:
     def __init__(self, budget: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._budget = budget
+        self._context = Context()  # the caller's would be kept for long
         self._due = 0
         self._until = 0.0
         self._is_turning = False
@@ -57,7 +58,7 @@ class BusyPoll:
         self._until = began + self._budget
         if not self._is_turning:
             self._is_turning = True
-            Context().run(self._loop.call_soon, self._turn)  # the caller's might be kept for long
+            self._loop.call_soon(self._turn, context=self._context)
         return began
 
     def end(self, began: float) -> None:
@@ -74,6 +75,6 @@ class BusyPoll:
 
     def _turn(self) -> None:
         if self._due and perf_counter() < self._until:
-            self._loop.call_soon(self._turn)
+            self._loop.call_soon(self._turn, context=self._context)
         else:
             self._is_turning = False
