@@ -22,6 +22,8 @@ from ltq.options import DEFAULT_RESULT_TTL
 from tests.cli.processes import run_ltq
 from tests.eventually import eventually
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 RULES = re.findall(
     r"^    ACL SETUSER (ltq .*)$", (ROOT / "docs/operations.md").read_text("utf-8"), re.MULTILINE

@@ -25,6 +25,8 @@ from ltq.state import Status
 from tests.conformance.factories import claim_one, publish
 from tests.elapse import elapse
 
+pytestmark = pytest.mark.slow
+
 QUEUE = "mail:send"
 PATIENCE = 0.4
 SIZE, RATE = 100_000, 400_000

@@ -22,6 +22,8 @@ from ltq.brokers.redis import RedisBroker
 from ltq.testing.conformance._support.eventually import PATIENCE
 from tests.eventually import eventually
 
+pytestmark = pytest.mark.slow
+
 LONG = 3600.0
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 

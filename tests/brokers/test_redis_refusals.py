@@ -20,6 +20,8 @@ from ltq.names import new_id
 from tests.cli.processes import run_ltq
 from tests.eventually import eventually
 
+pytestmark = pytest.mark.slow
+
 PASSING = [
     b"-MOVED 4008 127.0.0.1:7001\r\n",
     b"-ASK 4008 127.0.0.1:7001\r\n",

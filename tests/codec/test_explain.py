@@ -104,6 +104,7 @@ class TestRefusedArguments:
         endless.append(endless)
         assert "cannot encode `list`: RecursionError" in refusal(taking(Any, codec), endless)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("depth", [100, 200, 300, 400, 600, 900, 990, 1100])
     def test_deep_nesting_is_sent_or_refused(self, codec: Codec, depth: int) -> None:
         for inmost in (1, math.nan, KEY):

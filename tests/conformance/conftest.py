@@ -36,6 +36,22 @@ STORES = {"memory": _memory, "fakeredis": _fakeredis, "redis": _redis}
 """How each broker is made, on an empty store of its own for each test."""
 
 
+QUICK = {"memory", "redis"}
+"""The brokers whose conformance is in the quick part: the fake of a server says little more."""
+
+SLOW_CLASSES = {"TestBlockedLoop", "TestBrokenLoop", "TestThreadTimeout"}
+"""Those that wait for real time to pass: event loops that break or stand still, timeouts."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        name, _, values = item.nodeid.partition("[")
+        is_beyond = SLOW_CLASSES.intersection(name.split("::"))
+        is_fake = ({*STORES} - QUICK).intersection(values.rstrip("]").split("-"))
+        if "tests/conformance/" in name and (is_beyond or is_fake):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(params=STORES)
 def make_broker(request: pytest.FixtureRequest) -> Callable[[], Broker]:
     """The one fixture that the conformance suite asks for."""

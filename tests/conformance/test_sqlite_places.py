@@ -8,6 +8,8 @@ from ltq.broker import Broker
 from ltq.testing.conformance.seam import *
 from tests.brokers.sqlite_places import SqliteBroker, SqliteStore
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def make_broker() -> Iterator[Callable[[], Broker]]:

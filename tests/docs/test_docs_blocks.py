@@ -17,6 +17,8 @@ import pytest
 from devtools.forks import run_python
 from tests.docs.pages import PAGES, README, ROOT, Block, name_of, python_of
 
+pytestmark = pytest.mark.slow
+
 ELSEWHERE = {
     "docs/testing.md": "its blocks are tests, and run as such in tests/testing/test_plugin.py",
     "docs/tutorial.md": "it is followed step by step in test_docs_tutorial.py",

@@ -90,6 +90,7 @@ class TestLibrary:
         assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 class TestModes:
     @pytest.mark.parametrize("mode", ["strict", "auto"])
     def test_it_runs_in_either_mode_of_pytest_asyncio(self, tmp_path: Path, mode: str) -> None:
