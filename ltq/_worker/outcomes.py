@@ -74,9 +74,9 @@ def failed(
             failure=_failure(cause_of(error)),
         )
     if is_a(error, RejectError):
-        reason = _sendable(text_of(error))
-        tell(logging.WARNING, "%s %s is rejected: %s", task.name, lease.id, reason)
-        return rejected(task, delivery, Failure("RejectError", reason))
+        failure = Failure("RejectError", text_of(error))
+        tell(logging.WARNING, "%s %s is rejected: %s", task.name, lease.id, failure.text)
+        return rejected(task, delivery, failure)
     cause = cause_of(error) if is_a(error, ExhaustedError) else error
     failure = _failure(cause)
     tell(logging.ERROR, "%s %s failed: %s", task.name, lease.id, failure.text, error=cause)
@@ -108,7 +108,7 @@ def unwritable(outcome: Outcome, error: Exception) -> Finish:
     else:
         what, size, ttl = "to be run again", len(outcome.ctx or b""), DEFAULT_RESULT_TTL
     text = f"BrokerError: the outcome ({what}, {size} bytes) cannot be written: {error}"
-    failure = Failure("BrokerError", _sendable(text))
+    failure = Failure("BrokerError", text)
     return Finish(outcome.lease, Status.FAILED, failure=failure, result_ttl=ttl, dead=True)
 
 
@@ -133,18 +133,13 @@ def unknown(delivery: Delivery) -> Outcome:
 
 def _failure(error: BaseException) -> Failure:
     """An error as text. If its `str` raises, its type is all that is kept. Raises nothing."""
-    kind, text = name_of(error), _sendable(text_of(error))
+    kind, text = name_of(error), text_of(error)
     try:
         lines = traceback.format_exception(type(error), error, _users(error.__traceback__))
-        trace = _sendable("".join(cut(line, _ENTRY_LIMIT) for line in lines))
+        trace = "".join(cut(line, _ENTRY_LIMIT) for line in lines)
     except BaseException:  # whatever the error's own code raises
         trace = None
     return Failure(kind, f"{kind}: {text}" if text else kind, trace)
-
-
-def _sendable(text: str) -> str:
-    """A text without lone surrogates, as file names contain that are not UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _users(trace: TracebackType | None) -> TracebackType | None:

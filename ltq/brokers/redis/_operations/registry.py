@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ltq.brokers.redis._server import keys
-from ltq.brokers.redis._server.link import Link, RefusedError
+from ltq.brokers.redis._server.link import Link, RefusedError, WrongTypeError
 from ltq.errors import BrokerError
 
 
@@ -48,7 +48,7 @@ async def add_namespace(link: Link, namespace: str) -> None:
     """Add a namespace to the set. Raises `BrokerError`."""
     try:
         await link.call("SADD", keys.NAMESPACES, namespace)
-    except RefusedError:  # a key of another type is deleted, as in `lua/_call_or_reset.lua`
+    except WrongTypeError:  # a key of another type is deleted, as in `lua/_call_or_reset.lua`
         await link.call("DEL", keys.NAMESPACES)
         await link.call("SADD", keys.NAMESPACES, namespace)
 

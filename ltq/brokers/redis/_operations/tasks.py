@@ -6,7 +6,7 @@ from ltq.brokers._rules.constants import OVERDUE_AFTER
 from ltq.brokers.redis._operations.chunks import by_namespace, read_some
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server import keys
-from ltq.brokers.redis._server.link import Link, RefusedError
+from ltq.brokers.redis._server.link import Link, WrongTypeError
 from ltq.names import check_name, namespace_of, queue_of
 from ltq.state import QueueStats, TaskState
 
@@ -40,7 +40,7 @@ async def read_body(link: Link, namespace: str, task_id: str) -> bytes | None:
     """See `Inspector.body`."""
     try:
         body: bytes | None = await link.call("HGET", keys.task(namespace, task_id), "body")
-    except RefusedError:  # it is no hash
+    except WrongTypeError:  # it is no hash
         return None
     return body
 

@@ -93,6 +93,10 @@ class RefusedError(BrokerError):
     is_away = False
 
 
+class WrongTypeError(RefusedError):
+    """A key has a value of another type."""
+
+
 class LockedOutError(RefusedError):
     """User or password are wrong. Every call is refused until that is corrected."""
 
@@ -334,7 +338,8 @@ class Link:
     def _refused(self, error: RedisError) -> RefusedError:
         if isinstance(error, _FINAL):
             return LockedOutError(f"Redis at {self._name} refused the user or password: {error}")
-        return RefusedError(f"Redis at {self._name} refused the call: {error}")
+        kind = WrongTypeError if str(error).startswith("WRONGTYPE") else RefusedError
+        return kind(f"Redis at {self._name} refused the call: {error}")
 
     def _too_late(self, patience: float, error: RedisError | None = None) -> BrokerError:
         reason = "no answer" if error is None else str(error)
