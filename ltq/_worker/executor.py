@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -26,6 +26,8 @@ from ltq.task import Task
 
 logger = logging.getLogger("ltq.worker")
 
+_M = TypeVar("_M", bound=Middleware)
+
 _NO_OPTIONS = SendConfig()
 
 _End: TypeAlias = tuple[Outcome, BaseException | None]
@@ -38,16 +40,20 @@ class _Route:
     def __init__(self, task: Task[..., Any], middlewares: Sequence[Middleware]) -> None:
         self.task = task
         self.codec = DeclaredTask.of(task).codec
-        observers, self._all = run_order(middlewares)
+        observers, others = run_order(middlewares)
         declared = {*task.options}
-        self.observers = [m for m in observers if not m.options or m.options & declared]
-        self._declared = [m for m in self._all if not m.options or m.options & declared]
+        self.observers = _applying(observers, declared)
+        self._chain = _applying(others, declared)
+        self._chain_with_tries = _applying(others, {*declared, "max_tries"})
 
     def chain(self, options: SendConfig) -> Sequence[Middleware]:
         """The middleware that applies to a message with these options."""
-        if options.max_tries is None:
-            return self._declared
-        return [m for m in self._all if m in self._declared or "max_tries" in m.options]
+        return self._chain if options.max_tries is None else self._chain_with_tries
+
+
+def _applying(middlewares: Iterable[_M], declared: set[str]) -> list[_M]:
+    """The middleware that implements no option, or one of those that are declared."""
+    return [one for one in middlewares if not one.options or one.options & declared]
 
 
 class Executor:

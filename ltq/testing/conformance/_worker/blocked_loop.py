@@ -14,8 +14,8 @@ from ltq.testing.conformance._support.renewals import Renewals
 
 
 async def run_and_close(worker: Worker) -> None:
-    async with contextlib.aclosing(worker):
-        await worker.run()
+    async with contextlib.aclosing(worker), asyncio.timeout(3 * PATIENCE):
+        await worker.run()  # not for ever: nobody could end its thread
 
 
 class TestBlockedLoop:

@@ -101,7 +101,8 @@ class TestBrokenLoop:
 
         async def main() -> None:
             try:
-                await worker.run()
+                async with asyncio.timeout(3 * PATIENCE):  # nobody could end its thread
+                    await worker.run()
             finally:
                 await worker.aclose()
 
