@@ -45,7 +45,7 @@ class TestBlockedLoop:
     ) -> None:
         monkeypatch.setattr("ltq._worker.heartbeat.BLOCKED_AFTER", 0.02)
         monkeypatch.setattr("ltq._worker.blocked_loop.GRACE", 0.05)
-        worker = Worker("shop", broker=broker, concurrency=3, lease=0.3)
+        worker = Worker("shop", broker=broker, concurrency=3, lease=1.0)
         begun, in_thread, go_on = threading.Event(), threading.Event(), threading.Event()
         threads: dict[str, set[str]] = {"block": set(), "wait": set(), "work": set()}
 
@@ -79,7 +79,7 @@ class TestBlockedLoop:
         for event in (begun, in_thread):
             assert await asyncio.to_thread(event.wait, PATIENCE)
         blocking = await block.send()
-        other = Worker("shop", broker=broker, concurrency=3, lease=0.3)
+        other = Worker("shop", broker=broker, concurrency=3, lease=1.0)
         other.task(wait.fn)
         other.task(timeout=0.05)(block.fn)
         async with other:
