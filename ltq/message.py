@@ -8,9 +8,19 @@ import msgspec
 from msgspec.structs import force_setattr
 from typing_extensions import TypeVar
 
+from ltq._display.values import short_repr
 from ltq._text import cut
+from ltq.codec import DEFAULT_SERIALIZER, READ_BY_ALL
+from ltq.names import is_name
 from ltq.names import new_id as new_id
-from ltq.options import DEFAULT_RESULT_TTL, Priority, SendConfig
+from ltq.options import (
+    DEFAULT_FULL_TIMEOUT,
+    DEFAULT_MAX_DELIVERIES,
+    DEFAULT_RESULT_TTL,
+    OnFull,
+    Priority,
+    SendConfig,
+)
 from ltq.state import Status
 
 R_co = TypeVar("R_co", covariant=True, default=Any)
@@ -20,7 +30,7 @@ class Message(msgspec.Struct, Generic[R_co], frozen=True):
     """One call of a task: made by `task.message(...)`, sent later, passed to middleware.
 
     It is frozen, except for `ctx`: a dict of JSON values that middleware may write to, and that
-    survives retries.
+    survives retries, shutdowns and replays.
     """
 
     args: tuple[Any, ...]
@@ -36,16 +46,26 @@ class Message(msgspec.Struct, Generic[R_co], frozen=True):
     """When it was sent, in Unix seconds by the broker's clock; None until it is claimed."""
     dequeue_time: float | None = None
     """When it was claimed, in Unix seconds by the broker's clock; None until then."""
+    dequeue_count: int = 0
+    """How often it has been claimed, this time included. More than once also if its worker died or
+    stopped under it, which uses up no try; 0 until it is claimed."""
+    tags: tuple[str, ...] = ()
+    """Those that its task declares, and those of its send: `task.with_options(tags=...)`."""
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """A task on its way to the broker. Durations are seconds, times Unix seconds."""
+    """A task on its way to the broker. Durations are seconds, times Unix seconds.
+
+    An option that is None is for the one who runs the task to decide.
+    """
 
     id: str
     queue: str
     task_name: str
     body: bytes
     """The encoded arguments; the broker does not look inside."""
+    serializer: str = DEFAULT_SERIALIZER
+    """What the arguments are encoded with, by its name."""
     lane: str = ""
     """The part of the queue in which it waits; empty for the queue's own lane (see `lane_of`)."""
     priority: Priority = Priority.NORMAL
@@ -55,7 +75,13 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     max_tries: int | None = None
     result_ttl: float | None = None
     max_pending: int | None = None
-    max_deliveries: int | None = None
+    on_full: OnFull = "raise"
+    """What its sender does about a full queue. The broker always answers at once."""
+    full_timeout: float = DEFAULT_FULL_TIMEOUT
+    """How long its sender waits for room, if it does."""
+    max_deliveries: int | None = DEFAULT_MAX_DELIVERIES
+    """After so many deaths in a row a sweep rejects the task. With None no sweep does: whoever
+    claims it decides, by its `Delivery.deaths`."""
     fingerprint: str = ""
     """For `unique_for` seconds, tasks with the same fingerprint count as one."""
     unique_for: float = 0.0
@@ -63,15 +89,86 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the id was made for this envelope, so that no earlier task can have it."""
     ctx: bytes = b""
     """JSON of the message's `ctx`, or empty."""
+    tags: tuple[str, ...] = ()
+    """Short texts to find it by: at most 16, each once. They stay with it until it is forgotten."""
+    keep_body: bool | None = None
+    """Whether its arguments are kept with its final state, so that it may run again. None: if it is
+    FAILED or REJECTED."""
+
+    def keeps_body(self, status: Status) -> bool:
+        """Whether its arguments are kept if it ends with this status."""
+        if self.keep_body is not None:
+            return self.keep_body
+        return status in (Status.FAILED, Status.REJECTED)
+
+
+_encode_json = msgspec.json.Encoder().encode
+
+MAX_CTX = 64 * 1024
+"""Most bytes of a message's `ctx`, which travels with every claim."""
+
+_ctx_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
+def decode_ctx(data: bytes) -> dict[str, Any]:
+    """Read a `ctx`. Raises `msgspec.DecodeError`, `UnicodeDecodeError` or `RecursionError`."""
+    return _ctx_decoder.decode(data)
+
+
+def encode_ctx(ctx: Mapping[Any, Any]) -> tuple[bytes, str]:
+    """The bytes of a `ctx`, empty for an empty one, without what cannot travel; and what that is.
+
+    It travels as JSON: what JSON does not know arrives as what it becomes there, a `datetime` or
+    `bytes` as a text, NaN as None, a key as a text. Of more than `MAX_CTX` bytes the largest values
+    cannot travel. The second value is a text that names each key that cannot, empty if all can.
+    """
+    try:
+        data = _encode_json(ctx) if ctx else b""
+    except Exception:  # whatever the code of a value raises
+        return _encode_parts(ctx)
+    return (data, "") if len(data) <= MAX_CTX else _encode_parts(ctx)
+
+
+def _encode_parts(ctx: Mapping[Any, Any]) -> tuple[bytes, str]:
+    kept: dict[Any, bytes] = {}
+    wrong: list[str] = []
+    for key, value in [*ctx.items()]:
+        try:
+            kept[key] = _encode_json({key: value})[1:-1]
+        except Exception as error:
+            wrong.append(f"ctx[{short_repr(key)}]: {type(error).__name__}: {error}")
+    while sum(map(len, kept.values())) + len(kept) + 1 > MAX_CTX:
+        largest = max(kept, key=lambda key: len(kept[key]))
+        size = len(kept.pop(largest))
+        wrong.append(
+            f"ctx[{short_repr(largest)}] has {size} bytes: at most {MAX_CTX} are allowed in all"
+        )
+    return (b"{%b}" % b",".join(kept.values()) if kept else b""), "; ".join(wrong)
 
 
 def lane_of(queue: str, task_name: str, *, limited: bool) -> str:
-    """The lane that a task waits in: the queue's, or its own.
+    """The lane that a task is sent to: the queue's, or its own.
 
     A limited task that shares a queue waits in a lane of its own, so that its limit does not hold
     up other tasks.
     """
-    return f"{queue}/{task_name}" if limited and queue != task_name else queue
+    return own_lane(queue, task_name) if limited and queue != task_name else queue
+
+
+def own_lane(queue: str, kind: str) -> str:
+    """The lane of a queue in which only tasks of one kind wait."""
+    return f"{queue}/{kind}"
+
+
+def kind_of(task_name: str, serializer: str) -> str:
+    """What a worker has to know to run a task: its name, and `/` and its serializer if not all
+    workers read that.
+
+    A serializer whose name is no valid name is left out.
+    """
+    if serializer in READ_BY_ALL or not is_name(serializer):
+        return task_name
+    return f"{task_name}/{serializer}"
 
 
 class Published(StrEnum):
@@ -93,7 +190,11 @@ class Published(StrEnum):
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """The right to finish one delivery. It is void once another worker has claimed the task."""
+    """The right to finish one delivery.
+
+    It holds until the task ends, is put back or cancelled, or until a sweep takes the task back
+    because the lease has ended. As long as nobody sweeps, it can be renewed and used after its end.
+    """
 
     id: str
     queue: str
@@ -119,6 +220,10 @@ class Delivery(msgspec.Struct, frozen=True):
     result_ttl: float | None
     isolation: int | None = None
     """Most tasks that its worker should run at once, this one included; None for no limit."""
+    max_deliveries: int | None = None
+    serializer: str = DEFAULT_SERIALIZER
+    """What the arguments are encoded with, by its name."""
+    tags: tuple[str, ...] = ()
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -150,6 +255,12 @@ class Finish(msgspec.Struct, frozen=True):
     result_ttl: float = DEFAULT_RESULT_TTL
     dead: bool = False
     """Whether to keep the task among the dead letters of its queue."""
+    serializer: str = DEFAULT_SERIALIZER
+    """What the result is encoded with, by its name."""
+    ctx: bytes | None = None
+    """The message's `ctx` for the dead letter; None keeps the present one."""
+    is_poison: bool = False
+    """Whether the task is rejected for its deaths: its dead letter keeps their count."""
 
 
 class Requeue(msgspec.Struct, frozen=True):
@@ -160,12 +271,16 @@ class Requeue(msgspec.Struct, frozen=True):
     failed: bool = False
     """Whether this run uses up a try."""
     front: bool = False
-    """Whether it goes before the waiting tasks instead of behind them. Only without a delay."""
+    """Whether it goes before the waiting tasks instead of behind them. Only without a delay. Tasks
+    that went there stay in the order in which they were claimed."""
     ctx: bytes | None = None
     """The message's new `ctx`; None keeps the present one."""
     timeout: float | None = None
     """A new timeout in seconds; None keeps the present one."""
     failure: Failure | None = None
+    is_void: bool = False
+    """Whether the run counts for nothing, as it did not end by itself: the deaths of the task stay,
+    and so does the error of an earlier run if this outcome has none."""
 
 
 Outcome = Finish | Requeue
@@ -175,9 +290,11 @@ class Receipt(StrEnum):
     """The broker's answer to an outcome."""
 
     OK = "ok"
-    """It is recorded, by this call or by an earlier one whose reply was lost."""
+    """It is recorded, by this call, or by an earlier one with the same outcome: a `Finish` with
+    this status, or a `Requeue`. So a call whose reply was lost may be repeated."""
     STALE = "stale"
-    """Nothing was changed: the lease was lost, and another worker has or had the task."""
+    """Nothing was changed: the lease was lost, and another worker has or had the task; or another
+    outcome was recorded for it."""
     CANCELLED = "cancelled"
     """Nothing was changed: the task has been cancelled."""
     GONE = "gone"
@@ -198,6 +315,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes | None
     """The encoded arguments; None if the stored task was damaged. Such a dead letter cannot be
     replayed."""
+    serializer: str = DEFAULT_SERIALIZER
+    """What the arguments are encoded with, by its name."""
     error: str | None = None
     """`"ValueError: text"` of the last run, or the reason of a rejection."""
     error_type: str | None = None
@@ -213,6 +332,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """How many workers died while they held it, since a run of it last ended by itself."""
     worker: str | None = None
     """The last worker that held it."""
+    tags: tuple[str, ...] = ()
 
 
 class Swept(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import threading
+from contextlib import suppress
 from typing import NoReturn
 
 _EXIT_WITHIN = 2.0
@@ -18,6 +19,7 @@ def exit_now(exit_code: int) -> NoReturn:
     limit.start()
     atexit._run_exitfuncs()  # noqa: SLF001  os._exit skips them
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # it may be closed, or None
+            stream.flush()
     os._exit(exit_code)

@@ -157,11 +157,10 @@ _portal: BlockingPortal | None = None
 _lock = threading.RLock()
 
 
-def open_portal(instead: str) -> BlockingPortal:
-    """The portal of this process, started if necessary. `instead` is the call to use in a loop.
+def check_no_loop(instead: str) -> None:
+    """Raise `ConfigurationError` if an event loop runs in this thread.
 
-    Raises `ConfigurationError` if an event loop runs in this thread, and `BrokerError` if the
-    portal cannot be started.
+    `instead` is the call to use in a loop.
     """
     if loop_here() is not None:
         raise ConfigurationError(
@@ -172,6 +171,15 @@ def open_portal(instead: str) -> BlockingPortal:
             "a synchronous call would block trio, which runs here: "
             "call it in a thread, by trio.to_thread.run_sync"
         )
+
+
+def open_portal(instead: str) -> BlockingPortal:
+    """The portal of this process, started if necessary. `instead` is the call to use in a loop.
+
+    Raises `ConfigurationError` if an event loop runs in this thread, and `BrokerError` if the
+    portal cannot be started.
+    """
+    check_no_loop(instead)
     global _portal
     with _lock:
         if _portal is None or _portal.is_closed:

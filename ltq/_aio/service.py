@@ -56,6 +56,12 @@ async def cancel_all(futures: "Iterable[asyncio.Future[Any]]") -> None:
     await asyncio.gather(*futures, return_exceptions=True)
 
 
+def drop_error(future: "asyncio.Future[Any]") -> None:
+    """A done callback: asyncio shall not log the error as one that was never retrieved."""
+    if not future.cancelled():
+        future.exception()
+
+
 async def first_of(*works: Coroutine[Any, Any, object], name: str) -> None:
     """Run coroutines at once until one of them ends, and cancel the others.
 
@@ -164,14 +170,18 @@ class Service:
     ) -> "asyncio.Task[T]":
         """Start an asyncio task that belongs to this service; `name` says what it does.
 
-        With `is_awaited` its error is not logged: the caller handles it.
+        With `is_awaited` the caller waits for its end, handles its error, and calls `_forget`.
         """
         context = Context()
         task = spawn(work, name=f"{self.name}-{name}" if name else self.name, context=context)
         self._tasks.add(task)
-        ended = self._tasks.discard if is_awaited else self._task_ended
-        task.add_done_callback(ended, context=context)  # by default it would keep the caller's
+        if not is_awaited:  # by default the callback would keep the caller's context
+            task.add_done_callback(self._task_ended, context=context)
         return task
+
+    def _forget(self, task: "asyncio.Task[Any]") -> None:
+        """A task that the caller waited for has ended."""
+        self._tasks.discard(task)
 
     def _others(self) -> "set[asyncio.Task[Any]]":
         """Its tasks except the calling one, which cannot wait for itself."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 class Wakeup:
     """A socket that wakes an event loop in the main thread.
 
-    Signals that are not `own` are passed on to whoever was woken by them before.
+    All signals are passed on to whoever was woken by them before; `own` are those that it counts.
     """
 
     def __init__(self, own: Collection[int]) -> None:
@@ -64,6 +64,6 @@ class Wakeup:
 
     def _read(self) -> None:
         with suppress(OSError):
-            others = bytes(n for n in self._reads.recv(4096) if n not in self._own)
-            if others and self._other != -1:
-                os.write(self._other, others)
+            signals = self._reads.recv(4096)
+            if self._other != -1:
+                os.write(self._other, signals)

@@ -25,7 +25,7 @@ from functools import partial
 from operator import call
 from typing import Any
 
-from ltq._codec.codec import Codec
+from ltq._codec.codec import Codec, UnknownSerializerError
 from ltq._codec.difference import difference
 from ltq._codec.explain import Explainer, error_text, why_unreadable
 from ltq._codec.fingerprint import Fingerprinter
@@ -62,7 +62,12 @@ class CallCodec:
 
         Raises `ConfigurationError` for a type that cannot travel.
         """
+        self.serializer = codec.serializer
+        """The name of what it encodes with."""
         self._task_name = task_name
+        self._codec = codec
+        self._sibling = partial(CallCodec, fn, task_name=task_name, localns=localns)
+        self._others: dict[Codec, CallCodec] = {}
         self._max_payload = codec.max_payload
         self._encode = codec.encode
         self._split = codec.split
@@ -175,8 +180,18 @@ class CallCodec:
             return self._fingerprints.of_call(self._resolved(), *self.decode_call(body))
         return self._fingerprints.of_bytes(body)
 
-    def decode_call(self, body: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments in `body`. Raises `DecodeError` if there is anything wrong with it."""
+    def decode_call(
+        self, body: bytes, serializer: str | None = None
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments in `body`, which was encoded with a serializer, by default with its own.
+
+        Raises `DecodeError` if there is anything wrong with it, `UnknownSerializerError` if it
+        cannot be read here.
+        """
+        if serializer is not None and serializer != self.serializer:
+            other = self._reader(serializer, body)
+            if other is not self:
+                return other.decode_call(body)
         try:
             args, kwargs = self._split(body)
         except Exception as error:
@@ -227,13 +242,44 @@ class CallCodec:
             reason = error_text(error) if error else "it would arrive changed"
         raise ResultError(f"{self._task_name}: result: {reason}") from error
 
-    def decode_result(self, data: bytes) -> Any:
-        """The result in `data`, or None if that is empty. Raises `DecodeError` for other bytes."""
+    def decode_result(self, data: bytes, serializer: str | None = None) -> Any:
+        """The result in `data`, or None if that is empty.
+
+        Raises `DecodeError` for other bytes, and what `decode_call` raises.
+        """
+        if data and serializer is not None and serializer != self.serializer:
+            other = self._reader(serializer, data)
+            if other is not self:
+                return other.decode_result(data)
         decode = self._resolved().result
         try:
             return decode(self._load(data)) if data else None
         except Exception as error:
             raise DecodeError(f"{self._task_name}: result: {error_text(error)}") from error
+
+    def result_as_json(self, data: bytes, serializer: str) -> bytes:
+        """The bytes of a result as JSON. Raises what `decode_result` raises."""
+        try:
+            return self._codec.reads(serializer, data).in_json(data)
+        except DecodeError:
+            raise
+        except Exception as error:
+            raise DecodeError(f"{self._task_name}: result: {error_text(error)}") from error
+
+    def _reader(self, serializer: str, data: bytes) -> "CallCodec":
+        """What reads bytes that another serializer may have written."""
+        try:
+            codec = self._codec.reads(serializer, data)
+        except UnknownSerializerError as error:
+            raise UnknownSerializerError(f"{self._task_name}: {error}") from None
+        if codec is self._codec:
+            return self
+        if codec not in self._others:
+            try:
+                self._others[codec] = self._sibling(codec)
+            except ConfigurationError as error:
+                raise DecodeError(str(error)) from error
+        return self._others[codec]
 
     def _check_size(self, data: bytes) -> None:
         if len(data) > self._max_payload:

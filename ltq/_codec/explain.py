@@ -76,7 +76,7 @@ class Explainer:
         try:
             decode(self._codec.load(self._codec.encode(value)))
         except Exception as error:
-            return error
+            return error.with_traceback(None)  # which has the frames that keep the error
         return None
 
     def _sentence(self, hint: Any, value: Any, error: Exception | None, path: str) -> str:

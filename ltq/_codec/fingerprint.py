@@ -69,7 +69,7 @@ def canonical(value: Any) -> str:
     if isinstance(value, Enum):
         return f"{name}.{value.name}={canonical(value.value)}"
     if isinstance(value, type):
-        return f"type {name}"
+        return f"type {value.__qualname__}"
     if is_text(kind):
         own = {} if text_base(kind) is kind else state(value)
         return f"{name}({text_of(value)!r},{_dict(own)})"

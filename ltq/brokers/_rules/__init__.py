@@ -6,13 +6,16 @@ clock, no lock and no event loop, and raise only before they change anything.
 
 - `publish`: ids that exist already, fingerprints, `max_pending`
 - `claim`: which tasks are given, in which order; `limits`: rates, and how many run at once
+- `unclaim`: what becomes of tasks that were claimed for nobody
 - `outcomes`: the fence, the end of a task, its return; `leases`: heartbeats, progress
 - `cancel`: also clearing a queue
+- `steering`: pausing and resuming a queue, promoting delayed tasks
 - `sweep`: due tasks, and those of dead workers; `poison`: isolation and burial
 - `retention`: final states are forgotten when they have been kept long enough
 - `dead_letters`: burying, listing, replaying, purging
 - `schedule_slots`: each slot is fired once
-- `stats`, `throughput`: what is seen from outside
+- `presence`: which lanes live consumers serve
+- `stats`, `history`: what is seen from outside
 
 `record` is a task as a store keeps it, `places` has the protocols that a store implements, and
 `moves` the steps that rules have in common. `store` runs the rules as the calls of a broker: a new

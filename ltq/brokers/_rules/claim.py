@@ -1,23 +1,25 @@
-"""What a claim gives: strictly by priority, lanes in turns, within all limits."""
+"""What a claim gives: namespaces and lanes in turns, strictly by priority, within all limits."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ltq.broker import Claim, ClaimBudget, ConsumerConfig
+from ltq.brokers._rules import history
 from ltq.brokers._rules.limits import next_start, spend
 from ltq.brokers._rules.places import Lane, Places
 from ltq.brokers._rules.record import Record
+from ltq.brokers._rules.strangers import Strangers
 from ltq.brokers._rules.sweep import sweep
 from ltq.message import Delivery
+from ltq.names import queue_of
 from ltq.options import Limit, Priority
 from ltq.state import Status
 
 NO_LIMIT = Limit()
 
-
 Namespaces = Mapping[str, Places]
-"""The places of each namespace that a consumer serves."""
+"""The places of each namespace that a consumer serves, in the order of this claim."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,11 +40,15 @@ def claim(
         sweep(places, now)
     lanes = _served_lanes(namespaces, consumer)
     deliveries: list[Delivery] = []
-    for level in Priority:
-        deliveries += _serve_level(lanes, level, consumer, budget, now)
+    strangers = Strangers(consumer)
+    for places in namespaces.values():
+        own = [served for served in lanes if served.places is places]
+        for level in Priority:
+            deliveries += _serve_level(own, level, consumer, strangers, budget, now)
     starts = [start for start in _starts(lanes, now) if start > now]
     start_in = min(starts) - now if starts else None
-    return Claim(deliveries, _due_in(namespaces, starts, now), start_in, budget.refused)
+    due_in = 0.0 if strangers.lanes else _due_in(namespaces, starts, now)
+    return Claim(deliveries, due_in, start_in, budget.refused, tuple(strangers.lanes))
 
 
 def next_claim(namespaces: Namespaces, consumer: ConsumerConfig, now: float) -> float | None:
@@ -54,17 +60,27 @@ def next_claim(namespaces: Namespaces, consumer: ConsumerConfig, now: float) -> 
 
 
 def _served_lanes(namespaces: Namespaces, consumer: ConsumerConfig) -> list[_ServedLane]:
+    """The lanes that a claim may take from: none of a queue that is paused."""
     return [
         _ServedLane(places, lane, consumer.limits.get(lane.name, NO_LIMIT))
         for namespace, places in namespaces.items()
-        for lane in places.lanes.get(consumer.namespaces[namespace])
+        for queue in _open_queues(places, consumer.namespaces[namespace])
+        for lane in places.lanes.of(queue)
+        if consumer.serves(lane.name)
     ]
+
+
+def _open_queues(places: Places, lanes: Iterable[str]) -> list[str]:
+    """The queues of these lanes that are not paused."""
+    paused = places.queues.paused()
+    return [queue for queue in dict.fromkeys(map(queue_of, lanes)) if queue not in paused]
 
 
 def _serve_level(
     lanes: list[_ServedLane],
     level: Priority,
     consumer: ConsumerConfig,
+    strangers: Strangers,
     budget: ClaimBudget,
     now: float,
 ) -> Iterator[Delivery]:
@@ -73,20 +89,26 @@ def _serve_level(
     waiting = [served for served in lanes if room > 0 and served.lane.ready[level]]
     waiting.sort(key=lambda served: served.lane.served[level])
     turns = deque(
-        (served, iter(served.places.lanes.first(served.lane, level, room))) for served in waiting
+        (served, strangers.among(served.places, served.lane, level, room)) for served in waiting
     )
     while turns and budget.room > 0:
         served, line = turns.popleft()
         record = next(line, None)
-        if record is None or served.next_start(now) > now or not budget.takes(record.isolation):
+        if record is None or served.next_start(now) > now:
             continue
-        yield _lease(served, record, consumer, now)
+        envelope, deaths = record.envelope, record.deaths
+        isolation = consumer.isolation_of(envelope.task_name, deaths, envelope.max_deliveries)
+        if not budget.takes(isolation):
+            continue
+        _lease(served, record, consumer, now)
+        yield record.delivery(isolation)
         turns.append((served, line))
 
 
-def _lease(served: _ServedLane, record: Record, consumer: ConsumerConfig, now: float) -> Delivery:
+def _lease(served: _ServedLane, record: Record, consumer: ConsumerConfig, now: float) -> None:
     """Lease a ready task to a consumer."""
     places, lane = served.places, served.lane
+    history.claimed(places, record, now)
     record.token = places.records.next_token(max(record.token, int(now * 1e6) - 1))
     record.dequeue_count += 1
     record.last_dequeue_time = now
@@ -97,7 +119,6 @@ def _lease(served: _ServedLane, record: Record, consumer: ConsumerConfig, now: f
     places.lanes.save(lane)
     places.records.place(record, Status.WORKING, now + consumer.lease)
     places.listener.changed(record)
-    return record.delivery()
 
 
 def _starts(lanes: Iterable[_ServedLane], now: float) -> list[float]:

@@ -29,7 +29,7 @@ def newest(places: Places, queue: str, limit: int, offset: int, now: float) -> l
 
 def get(places: Places, queue: str | None, task_id: str, now: float) -> DeadLetter | None:
     """The letter of one task in a queue, or in any queue if that is None."""
-    dead = _get(places, queue, task_id, now)
+    dead = find_dead(places, queue, task_id, now)
     return None if dead is None else dead.letter()
 
 
@@ -48,13 +48,13 @@ def purge(
     return places.dead.remove(queue, wanted, now - DEAD_TTL, now - older_than)
 
 
-def _get(places: Places, queue: str | None, task_id: str, now: float) -> DeadRecord | None:
+def find_dead(places: Places, queue: str | None, task_id: str, now: float) -> DeadRecord | None:
     dead = places.dead.get(task_id, now - DEAD_TTL)
     return dead if dead is not None and queue in (None, dead.record.queue) else None
 
 
 def _replay_one(places: Places, queue: str, task_id: str, now: float) -> Published:
-    dead = _get(places, queue, task_id, now)
+    dead = find_dead(places, queue, task_id, now)
     if dead is None:
         return Published.GONE
     old = find(places, task_id, now)

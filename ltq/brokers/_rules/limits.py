@@ -1,4 +1,8 @@
-"""The limits of a lane: how many tasks may start in a time, and how many may run at once."""
+"""The limits of a lane: how many tasks may start in a time, and how many may run at once.
+
+The rate is a leaky bucket, like the generic cell rate algorithm: each start fills it by one, and in
+an interval one runs out. A burst fits in.
+"""
 
 from math import inf
 
@@ -15,12 +19,19 @@ def next_start(lane: Lane, limit: Limit, now: float) -> float:
     """
     if limit.running is not None and lane.working >= limit.running:
         return now + RECHECK
-    if limit.rate is None:
+    rate = limit.rate
+    if rate is None or lane.used_at > now:  # the clock was set back: nothing else is known
         return -inf
-    # The generic cell rate algorithm: a burst may start before the limit is unused again.
-    return lane.unused_from - (limit.rate.burst - 1) * limit.rate.interval
+    return lane.used_at + (_filled(lane, rate) - (rate.burst - 1)) * rate.interval
 
 
 def spend(lane: Lane, rate: Rate, now: float) -> None:
     """Count a start against a lane's rate limit."""
-    lane.unused_from = max(lane.unused_from, now) + rate.interval
+    passed = (now - lane.used_at) / rate.interval
+    used = 0.0 if passed < 0 else max(0.0, _filled(lane, rate) - passed)
+    lane.used, lane.used_at = used + 1, now
+
+
+def _filled(lane: Lane, rate: Rate) -> float:
+    """How full it was when the last task started: by another rate there may have been more."""
+    return min(lane.used, rate.burst)

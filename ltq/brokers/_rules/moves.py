@@ -1,10 +1,15 @@
 """The moves of a record from one place to another. They also notify the listener."""
 
+from collections.abc import Sequence
+from itertools import takewhile
+
 from msgspec import structs
 
+from ltq.brokers._rules import history
 from ltq.brokers._rules.constants import MAX_ENDED
-from ltq.brokers._rules.places import Places
+from ltq.brokers._rules.places import Lane, Places
 from ltq.brokers._rules.record import Record
+from ltq.options import Priority
 from ltq.state import Status
 
 
@@ -13,6 +18,14 @@ def enqueue(places: Places, record: Record, *, front: bool = False) -> None:
     places.records.place(record, Status.PENDING, front=front)
     places.listener.ready(record.lane)
     places.listener.changed(record)
+
+
+def change_lane(places: Places, record: Record, lane: str) -> None:
+    """Move a ready task behind the others of another lane. Watchers see no change."""
+    places.records.remove(record)
+    record.envelope = structs.replace(record.envelope, lane=lane)
+    places.records.place(record, Status.PENDING)
+    places.listener.ready(lane)
 
 
 def delay(places: Places, record: Record, due: float) -> None:
@@ -25,11 +38,47 @@ def delay(places: Places, record: Record, due: float) -> None:
     places.listener.changed(record)
 
 
-def put_back(places: Places, record: Record, now: float, *, front: bool = False) -> None:
-    """Make a task ready once more, after a delay, a recovery or a shutdown."""
+def put_back(places: Places, record: Record, since: float, *, front: bool = False) -> None:
+    """Make a task ready once more, after a retry, a recovery or a shutdown."""
     record.requeue_count += 1
-    record.last_requeue_time = now
+    promote(places, record, since, front=front)
+
+
+def promote(places: Places, record: Record, since: float, *, front: bool = False) -> None:
+    """Make a task ready that was not. It waits since then: since it was due, or is put back."""
+    record.last_requeue_time = since
     enqueue(places, record, front=front)
+
+
+def become_due(places: Places, record: Record, when: float) -> None:
+    """Make a delayed task ready, as of a moment."""
+    is_retry = record.dequeue_count > 0
+    move = put_back if is_retry else promote
+    move(places, record, when)
+
+
+def keep_order(places: Places, returned: Sequence[Record]) -> None:
+    """Sort what waits at the front of its lane: what was claimed first goes first.
+
+    `returned` are tasks that were put there now. They may have come in any order, as may those that
+    are there already, of the same shutdown for instance.
+    """
+    for name, level in {(record.lane, record.envelope.priority) for record in returned}:
+        for lane in places.lanes.get([name]):
+            front = sorted(_front(places, lane, level), key=lambda record: record.token)
+            for record in reversed(front):
+                places.records.place(record, Status.PENDING, front=True)
+
+
+def _front(places: Places, lane: Lane, level: Priority) -> list[Record]:
+    """The first tasks of a line, as long as they were put back there."""
+    count = 0
+    found: list[Record] = []
+    while len(found) == count:
+        count = 4 * count or 100
+        line = places.lanes.first(lane, level, count)
+        found = [*takewhile(lambda record: record.is_in_front, line)]
+    return found
 
 
 def settle(
@@ -37,14 +86,18 @@ def settle(
 ) -> None:
     """Make a task final, and keep its state for `result_ttl` seconds.
 
-    With 0 the state is removed at once. Only `token` is remembered, to answer a repeated outcome.
+    With 0 the state is removed at once. Only `token` and `status` are remembered, to answer a
+    repeated outcome.
     """
+    history.ended(places, record.queue, status, now)
     if result_ttl <= 0:
-        places.ended_tokens.put(record.id, token, most=MAX_ENDED)
+        places.ended_tokens.put(record.id, (token, status), most=MAX_ENDED)
         remove(places, record)
         return
     record.progress = None
-    record.envelope = structs.replace(record.envelope, body=b"", ctx=b"")  # no run needs them
+    record.keeps_body = record.envelope.keeps_body(status)
+    if not record.keeps_body:
+        record.envelope = structs.replace(record.envelope, body=b"", ctx=b"")  # no run needs them
     record.release_time = now
     places.records.place(record, status, now + result_ttl)
     places.listener.freed(record.lane)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from ltq.brokers._rules import dead_letters, moves, throughput
+from ltq.brokers._rules import dead_letters, history, moves
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.record import Record
 from ltq.brokers._rules.retention import find
@@ -15,23 +15,26 @@ from ltq.state import Status
 def finish(places: Places, outcomes: Sequence[Outcome], now: float) -> list[Receipt]:
     """Record outcomes; the receipts are in their order."""
     places.records.load(outcome.lease.id for outcome in outcomes)
-    return [_finish_one(places, outcome, now) for outcome in outcomes]
+    receipts = [_finish_one(places, outcome, now) for outcome in outcomes]
+    if any(isinstance(outcome, Requeue) and outcome.front for outcome in outcomes):
+        found = (places.records.get(outcome.lease.id) for outcome in outcomes)
+        moves.keep_order(places, [one for one in found if one is not None and one.is_in_front])
+    return receipts
 
 
 def _finish_one(places: Places, outcome: Outcome, now: float) -> Receipt:
     lease = outcome.lease
     record = find(places, lease.id, now)
     if record is None:
-        return Receipt.OK if places.ended_tokens.get(lease.id) == lease.token else Receipt.GONE
+        token, status = places.ended_tokens.get(lease.id) or (0, None)
+        if token != lease.token:
+            return Receipt.GONE
+        is_repeated = isinstance(outcome, Finish) and outcome.status is status
+        return Receipt.OK if is_repeated else Receipt.STALE
     if record.status is Status.CANCELLED:
         return Receipt.CANCELLED
-    if record.token != lease.token:
-        is_repeated = isinstance(outcome, Requeue) and record.returned == lease.token
-        return Receipt.OK if is_repeated else Receipt.STALE
-    if record.status is not Status.WORKING:
-        return Receipt.OK  # under its present token, only this very outcome can have ended it
-    record.failure = outcome.failure
-    record.deaths = 0  # its run has ended by itself: it does not kill workers
+    if not record.is_held_by(lease):
+        return Receipt.OK if _is_recorded(record, outcome) else Receipt.STALE
     if isinstance(outcome, Finish):
         _end(places, record, outcome, now)
     else:
@@ -39,19 +42,42 @@ def _finish_one(places: Places, outcome: Outcome, now: float) -> Receipt:
     return Receipt.OK
 
 
+def _is_recorded(record: Record, outcome: Outcome) -> bool:
+    """Whether an outcome was recorded before: this kind by this lease, with this status."""
+    if isinstance(outcome, Finish):
+        return (record.token, record.status) == (outcome.lease.token, outcome.status)
+    return record.returned == outcome.lease.token
+
+
 def _end(places: Places, record: Record, outcome: Finish, now: float) -> None:
+    record.failure = outcome.failure
+    if not outcome.is_poison:
+        record.deaths = 0  # its run has ended by itself: it does not kill workers
     if outcome.dead:
+        claimed = record.envelope
+        if outcome.ctx is not None:  # it is for the letter: a rerun begins with what was claimed
+            record.envelope = structs.replace(claimed, ctx=outcome.ctx)
         dead_letters.bury(places, record, outcome.status, now)
+        record.envelope = claimed
+    if record.envelope.serializer != outcome.serializer:
+        record.body_serializer = record.envelope.serializer
+        record.envelope = structs.replace(record.envelope, serializer=outcome.serializer)
     if outcome.status is Status.COMPLETED or outcome.result:
         record.result = outcome.result
+    history.has_run(places, record, now, retried=False)
     queue, token = record.queue, record.token
     moves.settle(places, record, outcome.status, outcome.result_ttl, now, token=token)
-    throughput.mark(places, queue, now)
+    history.mark(places, queue, now)
 
 
 def _requeue(places: Places, record: Record, outcome: Requeue, now: float) -> None:
+    if outcome.failure is not None or not outcome.is_void:
+        record.failure = outcome.failure
+    if not outcome.is_void:
+        record.deaths = 0
+        history.has_run(places, record, now, retried=True)
     record.progress = None
-    record.returned = record.token
+    record.returned, record.front = record.token, outcome.front
     record.tries += outcome.failed
     if outcome.ctx is not None:
         record.envelope = structs.replace(record.envelope, ctx=outcome.ctx)

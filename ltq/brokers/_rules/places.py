@@ -7,11 +7,13 @@ need not be quick: a rule that goes through many tasks announces them first (`Re
 `Lanes.first`).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol, TypeVar
 
+from ltq.broker import SeenWorker
+from ltq.broker.schedules import KeptSchedule
 from ltq.brokers._rules.record import DeadRecord, Record
 from ltq.options import Priority
 from ltq.state import Status
@@ -83,8 +85,12 @@ class Lane:
     """How many of its tasks are WORKING."""
     served: list[int] = field(default_factory=lambda: [0] * len(Priority))
     """The token of the task that was claimed last, for each priority."""
-    unused_from: float = 0.0
-    """When the rate limit is completely unused again, if no more tasks start."""
+    used: float = 0.0
+    """How many starts the rate limit counted at `used_at`; they fade one by one, an interval each.
+
+    It is no time, so that it holds for another rate as well."""
+    used_at: float = 0.0
+    """When the last task started."""
 
 
 class Lanes(Protocol):
@@ -103,7 +109,7 @@ class Lanes(Protocol):
         ...
 
     def save(self, lane: Lane) -> None:
-        """Save `served` and `unused_from`."""
+        """Save `served`, `used` and `used_at`."""
         ...
 
 
@@ -111,23 +117,50 @@ class Queues(Protocol):
     """The queues and their tasks."""
 
     def add(self, queue: str) -> None:
-        """A task was sent to a queue, or a consumer serves it: remember its name."""
+        """A task was sent to a queue, a consumer serves it, or it is paused: remember its name."""
         ...
 
     def names(self) -> Collection[str]:
         """The names of all queues that were added."""
         ...
 
+    def pause(self, queue: str) -> None:
+        """Keep, without an end, that a queue is paused."""
+        ...
+
+    def resume(self, queue: str) -> None:
+        """Undo `pause`. Safe to call twice."""
+        ...
+
+    def paused(self) -> Collection[str]:
+        """The names of all queues that are paused."""
+        ...
+
     def count(self, queue: str, status: Status) -> int:
         """How many tasks of a queue have a status."""
         ...
 
-    def waiting(self, queue: str) -> Sequence[Record]:
-        """The ready and the delayed tasks of a queue, in no particular order."""
+    def waiting(self, queue: str, most: int | None = None) -> Sequence[Record]:
+        """The ready and the delayed tasks of a queue, or `most` of them, in no particular order."""
+        ...
+
+    def delayed(self, queue: str) -> Sequence[Record]:
+        """The delayed tasks of a queue, in no particular order."""
+        ...
+
+    def next_delayed(self, queue: str) -> float | None:
+        """When the first delayed task of a queue is due, or None if there is none."""
         ...
 
     def working(self) -> Sequence[Record]:
         """The WORKING tasks of all queues, in no particular order."""
+        ...
+
+    def final(self, queue: str, most: int) -> Iterable[Record]:
+        """The `most` final tasks of a queue that ended last, in no particular order.
+
+        Their states may have expired.
+        """
         ...
 
 
@@ -173,14 +206,22 @@ class Table(Protocol[V]):
         """Keep a value; it replaces the one that is there. Expired values may be forgotten."""
         ...
 
+    def remove(self, key: str) -> None:
+        """Forget a value, if there is one."""
+        ...
+
+    def values(self, now: float) -> Sequence[V]:
+        """All values that have not expired, in no particular order."""
+        ...
+
 
 class EndedTokens(Protocol):
-    """The tokens of tasks that ended without leaving a state, by id."""
+    """The tokens and statuses of tasks that ended without leaving a state, by id."""
 
-    def get(self, task_id: str) -> int | None: ...
+    def get(self, task_id: str) -> tuple[int, Status] | None: ...
 
-    def put(self, task_id: str, token: int, *, most: int) -> None:
-        """Keep a token. Only the `most` latest are kept."""
+    def put(self, task_id: str, ended: tuple[int, Status], *, most: int) -> None:
+        """Keep a token and a status. Only the `most` latest are kept."""
         ...
 
 
@@ -193,6 +234,45 @@ class EndCounts(Protocol):
 
     def total(self, queue: str, first: int, last: int) -> int:
         """How many ended in the steps from `first` to `last`."""
+        ...
+
+
+class HistoryFigures(Protocol):
+    """What was counted in each minute, as whole numbers by name (`ltq.broker.history`)."""
+
+    def add(self, queue: str, minute: int, figures: Mapping[str, int], *, oldest: int) -> None:
+        """Add to the figures of a minute. Minutes before `oldest` may be forgotten."""
+        ...
+
+    def read(self, queue: str, first: int, last: int) -> Mapping[int, Mapping[str, int]]:
+        """The figures of the minutes from `first` to `last` in which anything was counted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The last change of something that has a name."""
+
+    name: str
+    number: int
+    """It is greater than that of every earlier change."""
+    is_gone: bool
+    """Whether it was removed."""
+
+
+class Changes(Protocol):
+    """The names of what was changed, in the order of their last change."""
+
+    def note(self, name: str, *, is_gone: bool, most_gone: int) -> None:
+        """A name was changed now. Of those that are gone the `most_gone` latest are kept."""
+        ...
+
+    def after(self, number: int, limit: int) -> Sequence[Change]:
+        """The first `limit` changes after the one with this number."""
+        ...
+
+    def latest(self) -> int:
+        """The number of the last change; 0 if there was none."""
         ...
 
 
@@ -222,11 +302,36 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class KeptSlot:
-    """The last slot of a schedule."""
+    """What is known of a schedule, and its last slot."""
 
     spec: str
     last: int
     due: int
+    holders: tuple["Holder", ...] = ()
+    """The schedulers that have called with this spec. Silent ones may be among them."""
+    fired: int | None = None
+    """The last slot that enqueued a task."""
+    put: str = ""
+    """The digest of what was put; empty for a schedule that is declared in code."""
+    schedule: KeptSchedule | None = None
+    is_paused: bool = False
+    resumed: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A run of a scheduler, and when it declared a schedule."""
+
+    scheduler: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """When a scheduler was last heard of, and whether it said then that it ends."""
+
+    time: float
+    left: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,8 +347,18 @@ class Places:
     dead: DeadRecords
     fingerprints: Table[str]
     """By fingerprint, the id of the task that was sent with it. Until it expires, no other is."""
+    served: Table[float]
+    """By lane, until when a live consumer serves it."""
+    workers: Table[SeenWorker]
+    """By name, the workers that have a queue here."""
     slots: Table[KeptSlot]
     """By the name of the schedule."""
+    schedule_changes: Changes
+    """By the name of the schedule."""
+    schedulers: Table[Heard]
+    """By the id of the run."""
     ended_tokens: EndedTokens
     end_counts: EndCounts
+    history: HistoryFigures | None
+    """None if nothing is to be counted."""
     listener: Listener

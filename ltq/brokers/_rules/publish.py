@@ -12,7 +12,7 @@ from ltq.state import Status
 
 def publish(places: Places, envelopes: Sequence[Envelope], now: float) -> list[Published]:
     """Enqueue all envelopes. The answers are in their order."""
-    places.records.load(envelope.id for envelope in envelopes if not envelope.has_new_id)
+    places.records.load(envelope.id for envelope in envelopes)
     return [publish_one(places, envelope, now) for envelope in envelopes]
 
 
@@ -47,7 +47,6 @@ def first(places: Places, fingerprint: str, now: float) -> str | None:
 def _is_full(places: Places, envelope: Envelope) -> bool:
     if envelope.max_pending is None:
         return False
-    lanes = places.lanes.get([envelope.lane or envelope.queue])
-    ready = sum(sum(lane.ready) for lane in lanes)
+    ready = sum(sum(lane.ready) for lane in places.lanes.of(envelope.queue))
     delayed = places.queues.count(envelope.queue, Status.DELAYED)
     return ready + delayed >= envelope.max_pending

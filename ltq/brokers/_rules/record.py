@@ -6,9 +6,8 @@ from math import inf
 
 from msgspec import structs
 
-from ltq.broker.isolation import isolation_of
-from ltq.message import DeadLetter, Delivery, Envelope, Failure, Lease
-from ltq.state import Progress, Status, TaskState
+from ltq.message import DeadLetter, Delivery, Envelope, Failure, Lease, kind_of
+from ltq.state import Progress, Status, TaskDetail, TaskState
 
 
 @dataclass(slots=True, eq=False)
@@ -20,7 +19,8 @@ class Record:
     """
 
     envelope: Envelope
-    """As sent. A requeue may replace `ctx` and `timeout`; the end drops `body` and `ctx`."""
+    """As sent. A requeue may replace `ctx` and `timeout`. The end drops `body` and `ctx`, unless
+    they are kept, and names the serializer of the result."""
     enqueue_time: float
     status: Status = Status.PENDING
     when: float = inf
@@ -28,6 +28,8 @@ class Record:
     token: int = 0
     returned: int = 0
     """The token of the last lease that put it back."""
+    front: bool = False
+    """Whether that was to the front of its lane."""
     tries: int = 0
     deaths: int = 0
     dequeue_count: int = 0
@@ -39,6 +41,10 @@ class Record:
     progress: Progress | None = None
     result: bytes | None = None
     failure: Failure | None = None
+    keeps_body: bool = False
+    """Final: whether the arguments are still there, for another task."""
+    body_serializer: str | None = None
+    """Final: what the arguments are encoded with, if the envelope names that of the result."""
 
     @property
     def id(self) -> str:
@@ -53,9 +59,19 @@ class Record:
         return self.envelope.lane or self.envelope.queue
 
     @property
-    def isolation(self) -> int | None:
-        """How many tasks may run in one process beside it, with itself; None means no limit."""
-        return isolation_of(self.deaths, self.envelope.max_deliveries)
+    def kind(self) -> str:
+        """What a consumer has to know to run it."""
+        return kind_of(self.envelope.task_name, self.envelope.serializer)
+
+    @property
+    def waits_since(self) -> float:
+        """Since when it waits, if it is ready: when it was sent, put back or due."""
+        return max(self.enqueue_time, self.last_requeue_time or 0.0)
+
+    @property
+    def is_in_front(self) -> bool:
+        """Whether it waits at the front of its lane, where its last lease put it back."""
+        return self.front and self.returned == self.token and self.status is Status.PENDING
 
     def is_expired(self, now: float) -> bool:
         """Whether it is final and its state has been kept long enough."""
@@ -65,8 +81,8 @@ class Record:
         """Whether a lease still holds it."""
         return self.status is Status.WORKING and self.token == lease.token
 
-    def delivery(self) -> Delivery:
-        """What the worker that claimed the task gets."""
+    def delivery(self, isolation: int | None) -> Delivery:
+        """What the worker that claimed the task gets. `isolation` is how many may run beside it."""
         envelope = self.envelope
         return Delivery(
             lease=Lease(envelope.id, envelope.queue, self.token),
@@ -81,7 +97,10 @@ class Record:
             timeout=envelope.timeout,
             max_tries=envelope.max_tries,
             result_ttl=envelope.result_ttl,
-            isolation=self.isolation,
+            isolation=isolation,
+            max_deliveries=envelope.max_deliveries,
+            serializer=envelope.serializer,
+            tags=envelope.tags,
         )
 
     def state(self) -> TaskState[bytes]:
@@ -92,6 +111,8 @@ class Record:
             task_name=self.envelope.task_name,
             queue=self.queue,
             status=self.status,
+            priority=self.envelope.priority,
+            tags=self.envelope.tags,
             enqueue_time=self.enqueue_time,
             last_dequeue_time=self.last_dequeue_time,
             last_requeue_time=self.last_requeue_time,
@@ -99,13 +120,26 @@ class Record:
             due_time=self.when if self.status is Status.DELAYED else None,
             dequeue_count=self.dequeue_count,
             requeue_count=self.requeue_count,
+            tries=self.tries + (self.status is Status.FAILED),
+            deaths=self.deaths,
             timeout=self.envelope.timeout,
             worker=self.worker,
             progress=self.progress,
             result=self.result,
+            serializer=self.envelope.serializer,
             error=None if failure is None else failure.text,
             error_type=None if failure is None else failure.type or None,
             traceback=None if failure is None else failure.traceback,
+        )
+
+    def detail(self) -> TaskDetail:
+        """What is listed of the task."""
+        envelope, is_final = self.envelope, self.status.is_final
+        return TaskDetail.of(
+            self.state(),
+            body=(envelope.body or None) if is_final else envelope.body,
+            ctx=b"" if is_final else envelope.ctx,
+            max_tries=None if is_final else envelope.max_tries,
         )
 
 
@@ -136,6 +170,7 @@ class DeadRecord:
             queue=record.queue,
             status=self.status,
             body=record.envelope.body,
+            serializer=record.envelope.serializer,
             error=None if failure is None else failure.text,
             error_type=None if failure is None else failure.type or None,
             traceback=None if failure is None else failure.traceback or None,
@@ -146,6 +181,7 @@ class DeadRecord:
             requeue_count=record.requeue_count,
             deaths=record.deaths,
             worker=record.worker,
+            tags=record.envelope.tags,
         )
 
     def revived(self, now: float) -> Record:

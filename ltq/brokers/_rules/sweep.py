@@ -1,8 +1,9 @@
 """A sweep: due tasks become ready, and those of dead workers are recovered or buried."""
 
+from ltq.broker.isolation import cause_of_death
 from ltq.brokers._rules import dead_letters, moves
 from ltq.brokers._rules.places import Places
-from ltq.brokers._rules.poison import cause_of_death, is_poison
+from ltq.brokers._rules.poison import is_poison
 from ltq.brokers._rules.record import Record
 from ltq.message import Swept
 from ltq.options import DEFAULT_RESULT_TTL
@@ -16,10 +17,14 @@ def sweep(places: Places, now: float) -> Swept:
     """Make due tasks ready, and recover the tasks of dead workers."""
     promoted = places.delayed.due(now, MOST_SWEPT)
     for record in promoted:
-        moves.put_back(places, record, now)
-    lost = places.leased.due(now, MOST_SWEPT)
+        moves.become_due(places, record, record.when)
+    lost = sorted(places.leased.due(now, MOST_SWEPT), key=_order_of_claims)
     buried = sum(_recover(places, record, now) for record in lost)
     return Swept(recovered=len(lost) - buried, promoted=len(promoted), buried=buried)
+
+
+def _order_of_claims(record: Record) -> int:
+    return record.token
 
 
 def _recover(places: Places, record: Record, now: float) -> bool:
@@ -30,7 +35,7 @@ def _recover(places: Places, record: Record, now: float) -> bool:
     if not is_poison(record):
         moves.put_back(places, record, now)
         return False
-    record.failure = cause_of_death(record)
+    record.failure = cause_of_death(record.deaths)
     dead_letters.bury(places, record, Status.REJECTED, now)
     ttl = record.envelope.result_ttl
     ttl = DEFAULT_RESULT_TTL if ttl is None else ttl

@@ -1,11 +1,14 @@
 """A consumer of a memory broker's store."""
 
 import asyncio
+from collections import deque
 from functools import partial
+from math import inf
 from typing import Self
 
 from ltq._aio.threads import call_in
 from ltq.broker import Claim, ClaimBudget, ConsumerConfig
+from ltq.broker.consumer_config import SAY_AGAIN
 from ltq.brokers.memory._store import MemoryStore, Waiter
 
 
@@ -16,26 +19,30 @@ class MemoryConsumer:
         self.name: str = config.name
         self._store = store
         self._config = config
-        self._lanes = frozenset(config.lanes)
+        self._turns = deque(config.turns())
         self._waits: set[asyncio.Future[bool]] = set()
         self._closed = False
-        self._is_known = False
+        self._say_again_at = -inf
+        """When the store should be told again that it lives, by the clock of the event loop."""
 
     async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         await asyncio.sleep(0)
-        if not self._is_known:
-            self._store.serve(self._config)
-            self._is_known = True
+        now, lease = asyncio.get_running_loop().time(), self._config.lease
+        if now >= self._say_again_at:
+            self._store.serve(self._config.announced, lease)
+            self._say_again_at = now + lease * SAY_AGAIN
         budget = ClaimBudget(limit, running, ignore_isolation)
         revoke = None
         if self._config.revoked is not None:
             revoke = partial(call_in, asyncio.get_running_loop(), self._config.revoked)
-        return self._store.claim_for(self._config, budget, revoke)
+        turn = self._turns[0]
+        self._turns.rotate(-1)
+        return self._store.claim_for(turn, budget, revoke)
 
     async def wait(self, timeout: float | None) -> bool:
         loop = asyncio.get_running_loop()
         over: asyncio.Future[bool] = loop.create_future()
-        waiter = Waiter(self._lanes, partial(call_in, loop, partial(_end, over), True))
+        waiter = Waiter(self._config.serves, partial(call_in, loop, partial(_end, over), True))
         timers = [] if timeout is None else [loop.call_later(timeout, _end, over, False)]
         self._waits.add(over)
         try:

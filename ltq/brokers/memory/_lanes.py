@@ -1,12 +1,13 @@
 """Where the ready tasks of one namespace wait."""
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
 from ltq.brokers._rules.places import Lane
 from ltq.brokers._rules.record import Record
+from ltq.names import queue_of
 from ltq.options import Priority
 
 
@@ -34,10 +35,11 @@ class MemoryLane(Lane):
 
 
 class MemoryLanes:
-    """The lanes of one namespace. Empty ones are kept: there are only a few per queue."""
+    """The lanes of one namespace. Empty ones that tasks were claimed from are kept."""
 
     def __init__(self) -> None:
         self._lanes: dict[str, MemoryLane] = {}
+        self._by_queue: defaultdict[str, dict[str, MemoryLane]] = defaultdict(dict)
 
     def get(self, names: Iterable[str]) -> list[MemoryLane]:
         """See `Lanes`."""
@@ -45,9 +47,8 @@ class MemoryLanes:
 
     def of(self, queue: str) -> list[MemoryLane]:
         """See `Lanes`."""
-        prefix = f"{queue}/"
-        names = (name for name in self._lanes if name == queue or name.startswith(prefix))
-        return [self._lanes[name] for name in names]
+        lanes = self._by_queue.get(queue)
+        return [] if lanes is None else [*lanes.values()]
 
     def first(self, lane: Lane, level: Priority, limit: int) -> list[Record]:
         """See `Lanes`."""
@@ -61,7 +62,17 @@ class MemoryLanes:
         lane = self._lanes.get(name)
         if lane is None:
             lane = self._lanes[name] = MemoryLane(name)
+            self._by_queue[queue_of(name)][name] = lane
         return lane
+
+    def leave(self, lane: MemoryLane) -> None:
+        """Forget the lane of a task, if it is empty and nothing was ever claimed from it.
+
+        Its name may come from anywhere, while those that are claimed from are names of code.
+        """
+        queue = queue_of(lane.name)
+        if lane.name != queue and not any(lane.ready) and not any(lane.served):
+            del self._lanes[lane.name], self._by_queue[queue][lane.name]
 
     def has_ready(self, name: str) -> bool:
         """Whether tasks wait in a lane."""

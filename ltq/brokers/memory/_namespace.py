@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 
-from ltq.brokers._rules.places import KeptSlot, Places
+from ltq.broker import SeenWorker
+from ltq.brokers._rules.places import Heard, KeptSlot, Places
 from ltq.brokers.memory._lanes import MemoryLanes
 from ltq.brokers.memory._listener import MemoryListener
 from ltq.brokers.memory._places import MemoryQueues, MemoryRecords, NextToken
 from ltq.brokers.memory._tables import (
+    MemoryChanges,
     MemoryDeadRecords,
     MemoryEndCounts,
     MemoryEndedTokens,
+    MemoryHistory,
     MemoryTable,
 )
 
@@ -22,7 +25,9 @@ class Namespace:
     listener: MemoryListener
 
 
-def new_namespace(lanes_to_wake: set[str], next_token: NextToken) -> Namespace:
+def new_namespace(
+    lanes_to_wake: set[str], next_token: NextToken, *, keeps_history: bool
+) -> Namespace:
     """An empty namespace. `MemoryListener` and `MemoryRecords` explain the arguments."""
     lanes = MemoryLanes()
     listener = MemoryListener(lanes_to_wake, lanes.has_ready)
@@ -36,9 +41,14 @@ def new_namespace(lanes_to_wake: set[str], next_token: NextToken) -> Namespace:
         queues=MemoryQueues(records, lanes),
         dead=MemoryDeadRecords(),
         fingerprints=MemoryTable[str](),
+        served=MemoryTable[float](),
+        workers=MemoryTable[SeenWorker](),
         slots=MemoryTable[KeptSlot](),
+        schedule_changes=MemoryChanges(),
+        schedulers=MemoryTable[Heard](),
         ended_tokens=MemoryEndedTokens(),
         end_counts=MemoryEndCounts(),
+        history=MemoryHistory() if keeps_history else None,
         listener=listener,
     )
     return Namespace(places, listener)

@@ -1,7 +1,9 @@
 """Where the tasks of one namespace are, and how many each queue has."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from heapq import nlargest
+from itertools import chain, islice
 from math import inf
 
 from ltq.brokers._rules.record import Record
@@ -63,7 +65,9 @@ class MemoryRecords:
         status = record.status
         self.counts[record.queue, status] -= 1
         if status is Status.PENDING:
-            self._lanes.own(record.lane).discard(record)
+            lane = self._lanes.own(record.lane)
+            lane.discard(record)
+            self._lanes.leave(lane)
         else:
             self._timeline(status).discard(record)
         if status is Status.WORKING:
@@ -82,6 +86,7 @@ class MemoryQueues:
         self._records = records
         self._lanes = lanes
         self._names: set[str] = set()
+        self._paused: set[str] = set()
 
     def add(self, queue: str) -> None:
         """See `Queues`."""
@@ -91,17 +96,44 @@ class MemoryQueues:
         """See `Queues`."""
         return self._names
 
+    def pause(self, queue: str) -> None:
+        """See `Queues`."""
+        self._paused.add(queue)
+
+    def resume(self, queue: str) -> None:
+        """See `Queues`."""
+        self._paused.discard(queue)
+
+    def paused(self) -> set[str]:
+        """See `Queues`."""
+        return self._paused
+
     def count(self, queue: str, status: Status) -> int:
         """See `Queues`."""
         return self._records.counts[queue, status]
 
-    def waiting(self, queue: str) -> list[Record]:
+    def waiting(self, queue: str, most: int | None = None) -> list[Record]:
         """See `Queues`."""
-        found = [record for record in self._records.delayed if record.queue == queue]
-        for lane in self._lanes.of(queue):
-            found += [record for line in lane.lines for record in line.values()]
-        return found
+        lines = (line for lane in self._lanes.of(queue) for line in lane.lines)
+        ready = (record for line in lines for record in line.values())
+        return [*islice(chain(ready, self._delayed(queue)), most)]
+
+    def delayed(self, queue: str) -> list[Record]:
+        """See `Queues`."""
+        return [*self._delayed(queue)]
+
+    def next_delayed(self, queue: str) -> float | None:
+        """See `Queues`."""
+        return min((record.when for record in self._delayed(queue)), default=None)
+
+    def _delayed(self, queue: str) -> Iterator[Record]:
+        return (record for record in self._records.delayed if record.queue == queue)
 
     def working(self) -> list[Record]:
         """See `Queues`."""
         return list(self._records.leased)
+
+    def final(self, queue: str, most: int) -> list[Record]:
+        """See `Queues`."""
+        ended = (record for record in self._records.final if record.queue == queue)
+        return nlargest(most, ended, key=lambda one: (one.release_time or 0.0, one.id))

@@ -20,7 +20,8 @@ from ltq.names import namespace_of
 class Waiter:
     """A consumer that waits. `wake` is safe to call from any thread."""
 
-    lanes: frozenset[str]
+    serves: Callable[[str], bool]
+    """Whether it waits for a lane."""
     wake: Callable[[], None]
 
 
@@ -31,8 +32,9 @@ class MemoryStore(Store):
     closes a feed.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, keeps_history: bool = True) -> None:
         self.clock = clock
+        self.keeps_history = keeps_history
         self._lock = threading.RLock()
         self._known: dict[str, Namespace] = {}
         self._waiters: set[Waiter] = set()
@@ -102,7 +104,9 @@ class MemoryStore(Store):
         return known
 
     def _new_namespace(self, namespace: str) -> Namespace:
-        return new_namespace(self._lanes_to_wake, self._next_token)
+        return new_namespace(
+            self._lanes_to_wake, self._next_token, keeps_history=self.keeps_history
+        )
 
     def _next_token(self, above: int) -> int:
         self._last_token = max(self._last_token, above) + 1
@@ -113,7 +117,7 @@ class MemoryStore(Store):
             return
         lanes = self._lanes_to_wake.copy()
         self._lanes_to_wake.clear()
-        woken = {waiter for waiter in self._waiters if not lanes.isdisjoint(waiter.lanes)}
+        woken = {waiter for waiter in self._waiters if any(map(waiter.serves, lanes))}
         self._waiters -= woken
         for waiter in woken:
             waiter.wake()

@@ -1,12 +1,14 @@
 """What a namespace keeps beside its tasks."""
 
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import islice
 from math import inf
 from typing import Generic, TypeVar
 
+from ltq.brokers._rules.places import Change
 from ltq.brokers._rules.record import DeadRecord
+from ltq.state import Status
 
 V = TypeVar("V")
 
@@ -33,20 +35,62 @@ class MemoryTable(Generic[V]):
             self._entries = {key: entry for key, entry in self._entries.items() if entry[1] > now}
             self._most = 2 * len(self._entries) + SLACK
 
+    def remove(self, key: str) -> None:
+        """See `Table`."""
+        self._entries.pop(key, None)
+
+    def values(self, now: float) -> list[V]:
+        """See `Table`."""
+        return [value for value, expires in self._entries.values() if expires > now]
+
+
+class MemoryChanges:
+    """The names of what was changed, the latest last: `Changes`."""
+
+    def __init__(self) -> None:
+        self._changes: dict[str, Change] = {}
+        self._gone: dict[str, None] = {}
+        self._latest = 0
+
+    def note(self, name: str, *, is_gone: bool, most_gone: int) -> None:
+        """See `Changes`."""
+        self._latest += 1
+        self._changes.pop(name, None)
+        self._gone.pop(name, None)
+        self._changes[name] = Change(name, self._latest, is_gone)
+        if is_gone:
+            self._gone[name] = None
+            if len(self._gone) > most_gone:
+                first = next(iter(self._gone))
+                del self._gone[first], self._changes[first]
+
+    def after(self, number: int, limit: int) -> list[Change]:
+        """See `Changes`."""
+        later: list[Change] = []
+        for change in reversed(self._changes.values()):
+            if change.number <= number:
+                break
+            later.append(change)
+        return later[::-1][:limit]
+
+    def latest(self) -> int:
+        """See `Changes`."""
+        return self._latest
+
 
 class MemoryEndedTokens:
     """The tokens of tasks that ended without leaving a state: `EndedTokens`."""
 
     def __init__(self) -> None:
-        self._tokens: dict[str, int] = {}
+        self._tokens: dict[str, tuple[int, Status]] = {}
 
-    def get(self, task_id: str) -> int | None:
+    def get(self, task_id: str) -> tuple[int, Status] | None:
         """See `EndedTokens`."""
         return self._tokens.get(task_id)
 
-    def put(self, task_id: str, token: int, *, most: int) -> None:
+    def put(self, task_id: str, ended: tuple[int, Status], *, most: int) -> None:
         """See `EndedTokens`."""
-        self._tokens[task_id] = token
+        self._tokens[task_id] = ended
         if len(self._tokens) > most:
             del self._tokens[next(iter(self._tokens))]
 
@@ -70,6 +114,29 @@ class MemoryEndCounts:
         """See `EndCounts`."""
         ended = self._ended.get(queue, Counter[int]())
         return sum(ended[step] for step in range(first, last + 1))
+
+
+class MemoryHistory:
+    """What was counted in each minute of a queue: `HistoryFigures`."""
+
+    def __init__(self) -> None:
+        self._minutes: defaultdict[str, dict[int, Counter[str]]] = defaultdict(dict)
+
+    def add(self, queue: str, minute: int, figures: Mapping[str, int], *, oldest: int) -> None:
+        """See `HistoryFigures`."""
+        minutes = self._minutes[queue]
+        present = minutes.get(minute)
+        if present is None:  # once a minute
+            for old in [number for number in minutes if number < oldest]:
+                del minutes[old]
+            present = minutes[minute] = Counter()
+        for name, number in figures.items():
+            present[name] += number
+
+    def read(self, queue: str, first: int, last: int) -> dict[int, Counter[str]]:
+        """See `HistoryFigures`."""
+        minutes = self._minutes.get(queue, {})
+        return {number: minutes[number] for number in minutes if first <= number <= last}
 
 
 class MemoryDeadRecords:

@@ -1,29 +1,37 @@
 """A broker's calls as steps: each opens the places it needs and runs its rule on them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from ltq.broker import Claim, ClaimBudget, ConsumerConfig
+from ltq.broker import Claim, ClaimBudget, ConsumerConfig, TaskQuery, WorkerEntry
+from ltq.broker.moving import Parcel
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
+from ltq.broker.schedules import KeptSchedule, ScheduleChanges, ScheduleRecord
+from ltq.broker.selection import Selection
 from ltq.brokers._rules import (
     cancel,
     claim,
     dead_letters,
+    history,
     leases,
     outcomes,
+    presence,
     publish,
     schedule_slots,
     stats,
     sweep,
+    unclaim,
 )
-from ltq.brokers._rules.claim import Namespaces
+from ltq.brokers._rules.constants import MOST_SCHEDULES
+from ltq.brokers._rules.listing.page import page
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.retention import forget_expired
+from ltq.brokers._rules.steering import parcels, pause, promote, rerun
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
-from ltq.names import namespace_of, queue_of
-from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
+from ltq.names import namespace_of, new_id
+from ltq.state import Minute, Page, Progress, QueueStats, TaskDetail, TaskState, WorkerInfo
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -65,22 +73,44 @@ class Store(ABC):
         with self._read_step() as now:
             return publish.first(self._seen(queue, now), fingerprint, now)
 
-    def serve(self, consumer: ConsumerConfig) -> None:
-        """Remember the names of a consumer's queues, before its first claim."""
+    def serve(self, lanes: Sequence[str], duration: float) -> None:
+        def serve(places: Places, some: Sequence[str], now: float) -> list[str]:
+            presence.serve(places, some, duration, now)
+            return [*some]
+
         with self._step() as now:
-            for namespace, lanes in consumer.namespaces.items():
-                queues = self._open(namespace, now).queues
-                for lane in lanes:
-                    queues.add(queue_of(lane))
+            self._in_order(lanes, str, serve, now)
+
+    def served(self, lanes: Sequence[str]) -> list[float | None]:
+        with self._read_step() as now:
+            return [presence.served(self._seen(one, now), [one], now)[0] for one in lanes]
+
+    def announce(self, worker: WorkerEntry) -> None:
+        with self._step() as now:
+            for namespace in dict.fromkeys(map(namespace_of, worker.queues)):
+                presence.announce(self._open(namespace, now), worker, now)
+
+    def leave(self, worker: WorkerEntry, lanes: Sequence[str]) -> None:
+        with self._step() as now:
+            for namespace in dict.fromkeys(map(namespace_of, [*worker.queues, *lanes])):
+                own = [lane for lane in lanes if namespace_of(lane) == namespace]
+                presence.leave(self._open(namespace, now), worker, own, now)
 
     def claim(self, consumer: ConsumerConfig, budget: ClaimBudget) -> Claim:
         with self._step() as now:
-            return claim.claim(self._served(consumer, now), consumer, budget, now)
+            served = {namespace: self._open(namespace, now) for namespace in consumer.namespaces}
+            return claim.claim(served, consumer, budget, now)
 
     def next_claim(self, consumer: ConsumerConfig) -> float | None:
         """Seconds until a claim may give something without a wake-up; None if unknown."""
+        with self._read_step() as now:
+            served = {namespace: self._seen(namespace, now) for namespace in consumer.namespaces}
+            return claim.next_claim(served, consumer, now)
+
+    def unclaim(self, given: Sequence[Lease]) -> int:
+        """Let tasks that were claimed for nobody wait again. Returns how many still were."""
         with self._step() as now:
-            return claim.next_claim(self._served(consumer, now), consumer, now)
+            return sum(self._in_order(given, _queue_of_lease, unclaim.unclaim, now))
 
     def finish(self, received: Sequence[Outcome]) -> list[Receipt]:
         with self._step() as now:
@@ -112,13 +142,100 @@ class Store(ABC):
         with self._step() as now:
             return cancel.cancel(self._open(queue, now), task_id, result_ttl, now)
 
-    def clear(self, queue: str) -> int:
+    def clear(self, queue: str, most: int) -> int:
         with self._step() as now:
-            return cancel.clear(self._open(queue, now), queue)
+            return cancel.clear(self._open(queue, now), queue, most)
+
+    def pause(self, queue: str) -> None:
+        with self._step() as now:
+            pause.pause(self._open(queue, now), queue)
+
+    def resume(self, queue: str) -> None:
+        with self._step() as now:
+            pause.resume(self._open(queue, now), queue)
+
+    def promote(self, queue: str, ids: Sequence[str]) -> int:
+        with self._step() as now:
+            return promote.promote(self._open(queue, now), queue, ids, now)
+
+    def select(self, queue: str, selection: Selection) -> list[str]:
+        with self._read_step() as now:
+            return cancel.select(self._seen(queue, now), queue, selection, now)
+
+    def cancel_some(self, queue: str, ids: Sequence[str], selection: Selection) -> int:
+        with self._step() as now:
+            return cancel.cancel_some(self._open(queue, now), queue, ids, selection, now)
+
+    def rerun(self, queue: str, ids: Sequence[str]) -> list[str]:
+        new_ids = [new_id() for _ in ids]
+        with self._step() as now:
+            rerun.rerun(self._open(queue, now), queue, ids, new_ids, now)
+        return new_ids
+
+    def pack(self, queue: str, ids: Sequence[str]) -> list[Parcel | None]:
+        with self._read_step() as now:
+            return parcels.pack(self._seen(queue, now), queue, ids)
+
+    def pack_dead(self, queue: str, ids: Sequence[str]) -> list[Parcel | None]:
+        with self._read_step() as now:
+            return parcels.pack_dead(self._seen(queue, now), queue, ids, now)
+
+    def adopt(self, packed: Sequence[Parcel]) -> list[Published]:
+        with self._step() as now:
+            return self._in_order(packed, _queue_of_parcel, parcels.adopt, now)
+
+    def drop(self, packed: Sequence[Parcel]) -> list[str]:
+        with self._step() as now:
+            is_gone = self._in_order(packed, _queue_of_parcel, parcels.drop, now)
+        return [one.envelope.id for one, gone in zip(packed, is_gone, strict=True) if not gone]
 
     def fire(self, slot: ScheduleSlot) -> SlotReceipt:
         with self._step() as now:
             return schedule_slots.fire(self._open(slot.queue, now), slot, now)
+
+    # Schedules
+
+    def put_schedule(self, schedule: KeptSchedule, due: int) -> bool:
+        with self._step() as now:
+            return schedule_slots.put(self._open(schedule.envelope.queue, now), schedule, due, now)
+
+    def adopt_schedule(self, record: ScheduleRecord, schedule: KeptSchedule, due: int) -> bool:
+        with self._step() as now:
+            places = self._open(schedule.envelope.queue, now)
+            return schedule_slots.adopt(places, record, schedule, due, now)
+
+    def remove_schedule(self, queue: str, name: str) -> bool:
+        with self._step() as now:
+            return schedule_slots.remove(self._open(queue, now), name, now)
+
+    def pause_schedule(self, queue: str, name: str) -> bool:
+        with self._step() as now:
+            return schedule_slots.pause(self._open(queue, now), name, now)
+
+    def resume_schedule(self, queue: str, name: str) -> bool:
+        with self._step() as now:
+            return schedule_slots.resume(self._open(queue, now), name, now)
+
+    def schedule_marks(self) -> Mapping[str, int]:
+        with self._read_step():
+            latest = {
+                one: self._places(one).schedule_changes.latest() for one in self._namespaces()
+            }
+            return {namespace: number for namespace, number in latest.items() if number}
+
+    def changed_schedules(self, queue: str, after: int) -> ScheduleChanges:
+        namespace = namespace_of(queue)
+        with self._read_step() as now:
+            places = self._seen(queue, now)
+            return schedule_slots.changed(places, namespace, after, MOST_SCHEDULES, now)
+
+    def schedules(self, names: Sequence[str], queue: str | None) -> list[ScheduleRecord]:
+        with self._read_step() as now:
+            namespaces = [*self._namespaces()] if queue is None else [namespace_of(queue)]
+            found = (
+                schedule_slots.named(self._seen(one, now), one, [*names], now) for one in namespaces
+            )
+            return [record for some in found for record in some]
 
     # Reading
 
@@ -136,6 +253,11 @@ class Store(ABC):
             record = self._seen(queue, now).records.get(task_id)
             return None if record is None or record.status.is_final else record.envelope.body
 
+    def tasks(self, query: TaskQuery, *, lists_final: bool = True) -> Page[TaskDetail]:
+        with self._read_step() as now:
+            places = self._seen(query.queue, now)
+            return page(places, query, now, lists_final=lists_final)
+
     def queues(self) -> list[str]:
         with self._read_step() as now:
             return sorted(name for places in self._all(now) for name in places.queues.names())
@@ -144,9 +266,13 @@ class Store(ABC):
         with self._read_step() as now:
             return [stats.queue_stats(self._seen(queue, now), queue, now) for queue in queues]
 
+    def history(self, queue: str, minutes: int) -> list[Minute]:
+        with self._read_step() as now:
+            return history.minutes(self._seen(queue, now), queue, minutes, now)
+
     def workers(self) -> list[WorkerInfo]:
         with self._read_step() as now:
-            return stats.workers(self._all(now))
+            return stats.workers(self._all(now), now)
 
     # Dead letters
 
@@ -184,9 +310,6 @@ class Store(ABC):
     def _all(self, now: float) -> list[Places]:
         return [self._seen(namespace, now) for namespace in self._namespaces()]
 
-    def _served(self, consumer: ConsumerConfig, now: float) -> Namespaces:
-        return {namespace: self._open(namespace, now) for namespace in consumer.namespaces}
-
     def _in_order(
         self,
         items: Sequence[A],
@@ -220,6 +343,10 @@ def _queue_of_envelope(envelope: Envelope) -> str:
 
 def _queue_of_outcome(outcome: Outcome) -> str:
     return outcome.lease.queue
+
+
+def _queue_of_parcel(parcel: Parcel) -> str:
+    return parcel.envelope.queue
 
 
 def _queue_of_lease(lease: Lease) -> str:

@@ -1,0 +1,42 @@
+"""Tasks that a claim meets and its consumer does not run: each goes to a lane of its own."""
+
+from collections.abc import Iterator
+
+from ltq.broker import ConsumerConfig
+from ltq.brokers._rules import moves
+from ltq.brokers._rules.constants import MAX_LANES, MOST_MOVED
+from ltq.brokers._rules.places import Lane, Places
+from ltq.brokers._rules.record import Record
+from ltq.options import Priority
+
+
+class Strangers:
+    """Finds such tasks during one claim, and moves them."""
+
+    def __init__(self, consumer: ConsumerConfig) -> None:
+        self.lanes: dict[str, None] = {}
+        """The lanes to which tasks were moved."""
+        self._consumer = consumer
+        self._left = MOST_MOVED
+
+    def among(self, places: Places, lane: Lane, level: Priority, room: int) -> Iterator[Record]:
+        """The first `room` tasks of a lane that may be given. What comes before them is moved."""
+        before = -1
+        while self._left != before:  # what was moved has made room for others
+            before = self._left
+            for record in places.lanes.first(lane, level, room):
+                other = self._lane_for(places, lane, record)
+                if other is None:
+                    yield record
+                elif self._left == 0:
+                    return
+                else:
+                    self._left -= 1
+                    self.lanes[other] = None
+                    moves.change_lane(places, record, other)
+
+    def _lane_for(self, places: Places, lane: Lane, record: Record) -> str | None:
+        other = self._consumer.lane_for(lane.name, record.queue, record.kind)
+        if other is None or places.lanes.get([other]):
+            return other
+        return other if len(places.lanes.of(record.queue)) < MAX_LANES else None
