@@ -1,8 +1,10 @@
 """Poison: a task that workers die under is isolated step by step, and buried in the end.
 
-This module says how many deaths such a task has left, and how many tasks may run beside it.
+This module says how many deaths such a task has left, how many tasks may run beside it, and what
+its error is in the end.
 """
 
+from ltq.message import Failure
 from ltq.options import DEFAULT_MAX_DELIVERIES
 
 ISOLATION = 5.0
@@ -14,6 +16,17 @@ it."""
 
 MAX_ISOLATION_STEPS = 9
 """Further deaths than these make no difference: a billion tasks is as good as no limit."""
+
+KILLED_ONCE = "killed its worker once"
+"""The error of a task that is buried after the first death of a worker."""
+
+KILLED_TIMES = "killed its worker %s times"
+"""The error after more deaths: `KILLED_TIMES % deaths`."""
+
+
+def cause_of_death(deaths: int) -> Failure:
+    """The failure of a task that is buried for so many deaths."""
+    return Failure("", KILLED_ONCE if deaths == 1 else KILLED_TIMES % deaths)
 
 
 def deaths_left(deaths: int, max_deliveries: int | None = None) -> int:

@@ -36,13 +36,20 @@ class Claim(msgspec.Struct, frozen=True):
     isolation: int | None = None
     """How many tasks may run beside a task that was not given because more do, with itself; None
     if there is no such task."""
+    moved: tuple[str, ...] = ()
+    """The lanes to which it moved tasks that the consumer does not run from where they waited. Then
+    `due_in` is 0: there may be more."""
 
 
 class Publisher(Protocol):
     """Takes tasks."""
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
-        """Enqueue all envelopes; the answers are in their order."""
+        """Enqueue all envelopes; the answers are in their order.
+
+        CREATED, EXISTS, ID_CONFLICT, DUPLICATE or FULL. Raises `ConfigurationError` for a wrong
+        name or id in any of them: then none is enqueued.
+        """
         ...
 
     async def first(self, queue: str, fingerprint: str) -> str | None:
@@ -59,13 +66,20 @@ class Consumer(Protocol):
     name: str
 
     async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
-        """Lease up to `limit` tasks: strictly by priority, first in first out within one.
+        """Lease up to `limit` tasks: strictly by priority, first in first out within a lane.
 
-        Priorities are strict within a namespace. If a consumer serves several namespaces, they take
-        turns. A task that workers died under is given only if few run beside it (`isolation_of`);
-        `running` is how many tasks this consumer works on already. With `ignore_isolation` one such
-        task is given even if more run, so that it need not wait forever.
+        Priorities are strict within a namespace, and its lanes of one priority take turns. If a
+        consumer serves several namespaces, a claim gives what the first one has, then what the next
+        one has, and so on; in each claim another one is the first. A task that workers died under
+        is given only if few run beside it (`isolation_of`); `running` is how many tasks this
+        consumer works on already. With `ignore_isolation` one such task is given even if more run,
+        so that it need not wait forever.
+        A task that the consumer does not run from where it waits (`ConsumerConfig.lane_for`) goes
+        to the back of another lane, with its priority. That is no delivery: nothing that is seen of
+        the task changes. A claim moves a limited number of tasks, and says that there may be more.
         With limit 0 nothing is leased, but due tasks are moved and other consumers are woken.
+        If it is cancelled, what it has leased is given by the next claim, or waits again, at the
+        latest when the consumer is closed: as before the claim, and without a death.
         Calls that overlap are carried out one after the other.
         """
         ...
@@ -83,7 +97,10 @@ class Consumer(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Stop waiting. Leases stay as they are."""
+        """Stop waiting. Leases of tasks that `claim` has returned stay as they are.
+
+        If it is cancelled it goes on by itself, or is repeated by another call.
+        """
         ...
 
     async def __aenter__(self) -> Self: ...
@@ -91,11 +108,40 @@ class Consumer(Protocol):
     async def __aexit__(self, *exc_info: object) -> None: ...
 
 
+class Presence(Protocol):
+    """Knows which lanes live consumers serve."""
+
+    async def serve(self, lanes: Sequence[str], duration: float) -> None:
+        """A live consumer serves these lanes, for at least `duration` seconds from now.
+
+        Their queues are known from then on. A consumer's claims say so, for the length of its
+        lease; a worker that is too busy to claim says so by itself. Lanes are never served for a
+        shorter time than was said before. Raises `ConfigurationError` for what is no lane.
+        """
+        ...
+
+    async def served(self, lanes: Sequence[str]) -> list[float | None]:
+        """For how many seconds no live consumer has served each lane; 0 if one does.
+
+        None if none was seen within the last `ltq.options.SERVED_TTL` seconds. Raises
+        `ConfigurationError` for what is no lane.
+        """
+        ...
+
+
 class Settler(Protocol):
-    """Records what became of deliveries."""
+    """Records what became of deliveries.
+
+    Leases are as a claim gave them, and are not checked: one that no claim gave is of a task that
+    is GONE.
+    """
 
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
-        """Record outcomes, each fenced by its lease. The receipts are in their order."""
+        """Record outcomes, each fenced by its lease. The receipts are in their order.
+
+        If an outcome comes again, it is OK and changes nothing; another outcome for the same lease
+        is STALE. Tasks that are put back to the front stay in the order of their claims.
+        """
         ...
 
     async def heartbeat(self, leases: Sequence[Lease], duration: float) -> list[Lease]:
@@ -107,7 +153,10 @@ class Settler(Protocol):
         ...
 
     async def sweep(self, queues: Iterable[str]) -> Swept:
-        """Move due tasks and recover those of dead workers, in the queues' namespaces."""
+        """Move due tasks and recover those of dead workers, in the queues' namespaces.
+
+        Recovered tasks go behind the others of their lanes, in the order of their claims.
+        """
         ...
 
     async def repair(
@@ -124,7 +173,11 @@ class Settler(Protocol):
 
 
 class Watcher(Protocol):
-    """Reads and follows the states of tasks."""
+    """Reads and follows the states of tasks.
+
+    Each call of this and of the following roles raises `ConfigurationError` for what is no name of
+    a queue, or no id.
+    """
 
     async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """The present states, with encoded results; None for an unknown or expired id."""
@@ -144,7 +197,8 @@ class Inspector(Protocol):
     async def queues(self) -> list[str]:
         """The names of all known queues, sorted.
 
-        A queue is known once a task was sent to it, or a consumer has claimed from it.
+        A queue is known once a task was sent to it, a consumer has claimed from it, or it was
+        paused.
         """
         ...
 
@@ -175,7 +229,11 @@ class Inspector(Protocol):
         ...
 
     async def workers(self) -> list[WorkerInfo]:
-        """The consumers that hold tasks at present, sorted by name."""
+        """The workers, and the consumers without a worker that hold tasks, sorted by name.
+
+        `WorkerRegistry.announce` says when a worker is alive, silent, and gone. Each is listed
+        once, whatever number of namespaces it serves.
+        """
         ...
 
 
@@ -204,7 +262,10 @@ class DeadLetters(Protocol):
     async def dead_letters(
         self, queue: str, *, limit: int = 100, offset: int = 0
     ) -> list[DeadLetter]:
-        """Up to `limit` letters of a queue, the newest first, without the `offset` newest."""
+        """Up to `limit` letters of a queue, the newest first, without the `offset` newest.
+
+        Of those that one sweep has buried, the one that was claimed last comes first.
+        """
         ...
 
     async def dead_letter(self, queue: str | None, task_id: str) -> DeadLetter:

@@ -11,8 +11,12 @@ _BUILT_IN = {
     "memory": "ltq.brokers.memory:MemoryBroker",
     "redis": "ltq.brokers.redis:RedisBroker",
     "rediss": "ltq.brokers.redis:RedisBroker",
+    "sqlite": "ltq.brokers.sqlite:SqliteBroker",
     "unix": "ltq.brokers.redis:RedisBroker",
 }
+
+_LEFT_OUT = {"history": "nothing is counted", "list_final": "no list of final tasks"}
+"""What a broker does with a parameter that is `0`."""
 
 
 def broker_factory(url: str) -> Callable[[str], object]:
@@ -35,6 +39,18 @@ def broker_factory(url: str) -> Callable[[str], object]:
         f"broker URL {redact(url)!r} has no known scheme: "
         f"allowed are {', '.join(f'{known}://' for known in schemes)}"
     )
+
+
+def parse_switch(name: str, value: str) -> bool:
+    """What a parameter of a broker URL says that is `1`, or `0` to leave something out.
+
+    `name` is `history` or `list_final`. Raises `ConfigurationError`.
+    """
+    if value not in ("0", "1"):
+        raise ConfigurationError(
+            f"{name}={value!r} is not allowed in a broker URL: 0 ({_LEFT_OUT[name]}) or 1"
+        )
+    return value == "1"
 
 
 def redact(url: str) -> str:
