@@ -1,4 +1,4 @@
-"""What a broker keeps for one event loop: connections, the watch hub, and senders."""
+"""What a broker keeps for one event loop: connections, the watch hub, and what sends."""
 
 import asyncio
 import os
@@ -7,9 +7,12 @@ import weakref
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
+from ltq._aio.closing import Closing
 from ltq._aio.threads import call_in
 from ltq.brokers.redis._operations.registry import Registry
+from ltq.brokers.redis._operations.schedule_slots import Firer
 from ltq.brokers.redis._operations.sender import Sender
+from ltq.brokers.redis._operations.worker_registry import Announcer
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.notifications import Notifications
 from ltq.brokers.redis._watch_hub import WatchHub
@@ -26,7 +29,9 @@ class Session:
         self.link = link
         self.hub = WatchHub(link, notifications)
         self.registry = Registry(link)
+        self.announcer = Announcer(link)
         self._senders: dict[str, Sender] = {}
+        self._firers: dict[str, Firer] = {}
         self._opened = _Opened(self.hub, link)
         self._end_of_loop = _start(self._opened.close_with_the_loop())
         weakref.finalize(self, self._opened.drop).atexit = False
@@ -38,8 +43,15 @@ class Session:
             sender = self._senders[namespace] = Sender(namespace, self.link, self.registry)
         return sender
 
+    def firer(self, namespace: str) -> Firer:
+        """What fires the schedules of a namespace."""
+        firer = self._firers.get(namespace)
+        if firer is None:
+            firer = self._firers[namespace] = Firer(namespace, self.link, self.registry)
+        return firer
+
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections. If this is cancelled, the closing goes on; a call waits for it."""
         await self._opened.aclose()
 
 
@@ -51,26 +63,21 @@ class _Opened:
         self._link = link
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
-        self._is_closed = False
-
-    async def aclose(self) -> None:
-        """Close it."""
-        self._is_closed = True
-        await self._hub.aclose()
-        await self._link.aclose()
+        self._is_dropped = False
+        self.aclose = Closing(self._close, "ltq-redis-close")
 
     async def close_with_the_loop(self) -> AsyncGenerator[None, None]:
         """Close it when the event loop shuts its asynchronous generators down, before its end."""
         try:
             yield
         finally:
-            if not self._is_closed and self._process == os.getpid():
+            if not self._is_dropped and self._process == os.getpid():
                 await self.aclose()
 
     def drop(self) -> None:
         """Close it, without a word. A garbage collection may call this, in any thread."""
-        is_closed, self._is_closed = self._is_closed, True
-        if is_closed:
+        is_dropped, self._is_dropped = self._is_dropped, True
+        if is_dropped or self.aclose.is_done:
             return
         if self._process != os.getpid():
             _inherited.append(self)  # closing it would disturb the parent
@@ -78,6 +85,10 @@ class _Opened:
             self._abandon()
         else:
             call_in(self._loop, self._abandon)
+
+    async def _close(self) -> None:
+        await self._hub.aclose()
+        await self._link.aclose()
 
     def _abandon(self) -> None:
         self._link.abandon()  # first: what still runs could not close its connection

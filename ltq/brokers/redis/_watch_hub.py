@@ -7,7 +7,9 @@ reads what is marked, and polls if the server sends no notifications.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 
 from ltq.broker.feed import Feed
 from ltq.brokers._follow import FASTEST_POLL, SLOWEST_POLL, Follower, Target
@@ -15,16 +17,24 @@ from ltq.brokers.redis._operations.tasks import read_first_states
 from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.channels import Channels
 from ltq.brokers.redis._server.info import write_probe
-from ltq.brokers.redis._server.link import Link, RefusedError
+from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.notifications import NEEDED, Notifications, are_on
+from ltq.brokers.redis._server.refusals import RefusedError
 from ltq.errors import BrokerError
 from ltq.names import namespace_of, new_id
 from ltq.state import TaskState
 
 logger = logging.getLogger("ltq.broker")
 
-_PROBES, _PROBE_TIME = 3, 0.1
-"""How many times a probe changes its key, and the seconds it waits for each notification."""
+_PROBES, _PROBE_TIME, _LONG_PROBE_TIME = 3, 0.1, 1.0
+"""How many times a probe changes its key, and the seconds it waits for each notification: at first,
+and when it decides that notifications do not arrive any more."""
+
+_CONFIRM_WITHIN = 2.0
+"""Seconds until a probe's subscription is confirmed. Without that the connection counts as dead."""
+
+RECHECK = 30.0
+"""Seconds after which a server that sends no notifications is asked again."""
 
 _RETRY_PAUSE = 0.5
 """Seconds between attempts to read the server's settings while it cannot be reached."""
@@ -44,15 +54,18 @@ class WatchHub:
         self._listeners: dict[str, Callable[[str], None]] = {}
         self._confirmations: dict[str, asyncio.Future[None]] = {}
         self._warned = False
+        self._has_told_of_change = False
+        self._doubt = asyncio.Event()
+        """Set when a change was missed: notifications may not arrive any more."""
         self._lacks_channels = False
         """Whether, on this connection, the user has no right to the channels of keys."""
-        self._follower = Follower(self)
+        self._follower = Follower(self, self._doubt.set)
         self._channels = Channels(
             link,
             on_subscribed=self._confirm,
             on_message=self._receive,
             on_refused=self._refused,
-            on_connected=self._check_notifications,
+            on_connected=self._keep_notified,
             on_lost=self._lost,
         )
 
@@ -162,63 +175,125 @@ class WatchHub:
         self._lacks_channels = False
         self._follower.poll()
 
-    async def _check_notifications(self) -> None:
-        """Check, at each new connection, whether the server sends notifications."""
+    async def _keep_notified(self) -> None:
+        """Check, beside each new connection, whether the server sends notifications.
+
+        It checks again when a change was missed, and from time to time while there are none.
+        """
+        is_doubted = False
+        while self._wanted != "poll":
+            self._doubt.clear()
+            are_sent = await self._check_notifications(is_doubted)
+            try:
+                async with asyncio.timeout(None if are_sent else RECHECK):
+                    is_doubted = await self._doubt.wait()
+            except TimeoutError:
+                logger.debug("asking the server again for notifications")
+
+    async def _check_notifications(self, is_doubted: bool) -> bool:
+        """Let the follower know whether the server sends notifications; return it, too."""
         try:
-            are_sent = await self._are_sent()
+            are_sent = await self._are_sent(is_doubted)
         except RefusedError as error:
             self._follower.refuse(error)
-            return
+            return False
         if self._lacks_channels:
-            return
+            return False
         self._follower.accept()
         if are_sent:
             self._follower.trust_notifications()
-        elif self._wanted != "poll" and not self._warned:
+            return True
+        self._follower.poll()
+        if not self._warned:
             self._warned = True
             logger.warning(
                 "the server sends no keyspace notifications and does not let us switch them on "
-                "(notify-keyspace-events needs %s): watching polls instead, every %g to %g s",
+                "(notify-keyspace-events needs %s), or something on the way holds them back: "
+                "watching polls instead, every %g to %g s",
                 NEEDED,
                 FASTEST_POLL,
                 SLOWEST_POLL,
             )
+        return False
 
-    async def _are_sent(self) -> bool:
+    async def _are_sent(self, is_doubted: bool) -> bool:
         """Whether the server sends notifications. Asks until it answers.
 
-        Raises `RefusedError` if the URL requires them and they are off.
+        Raises `RefusedError` if the URL requires them and they do not come.
         """
+        probe = partial(self._probe, _LONG_PROBE_TIME if is_doubted else _PROBE_TIME)
         while True:
             try:
-                return await are_on(self._link, self._wanted, self._probe)
+                return await are_on(
+                    self._link,
+                    self._wanted,
+                    probe,
+                    is_doubted=is_doubted,
+                    on_changed=self._tell_of_change if is_doubted else lambda _: None,
+                )
             except RefusedError:
                 raise
             except BrokerError as error:
                 logger.debug("cannot ask the server about notifications now: %s", error)
                 await asyncio.sleep(_RETRY_PAUSE)
 
-    async def _probe(self) -> bool:
-        """Try out, on a key that is gone a second later, whether notifications arrive."""
+    def _tell_of_change(self, flags: str) -> None:
+        if not self._has_told_of_change:
+            self._has_told_of_change = True
+            logger.warning(
+                "somebody has changed notify-keyspace-events of the server to %r: results came "
+                "late, and what they need (%s) is switched on again",
+                flags,
+                NEEDED,
+            )
+
+    async def _probe(self, within: float = _PROBE_TIME) -> bool:
+        """Try out, on a key that is gone a second later, whether notifications arrive.
+
+        Raises `BrokerError` if the connection is silent: that says nothing about the server.
+        """
         key = keys.probe(new_id())
-        channel = keys.keyspace(self._database, key)
         received = asyncio.Event()
-        self.listen(channel, lambda _: received.set())
         try:
-            for _ in range(_PROBES):
-                if await self._is_notified_of(key, received):
-                    return True
+            async with self._listening(key, lambda _: received.set()):
+                for _ in range(_PROBES):
+                    if await self._is_notified_of(key, received, within):
+                        return True
+                async with self._listening(keys.probe(new_id())):
+                    return received.is_set()
         except RefusedError as refused:
             logger.debug("notifications cannot be tried out: %s", refused)
-        finally:
-            self.unlisten(channel)
         return False
 
-    async def _is_notified_of(self, key: str, received: asyncio.Event) -> bool:
+    @asynccontextmanager
+    async def _listening(
+        self, key: str, receive: Callable[[str], None] = lambda _: None
+    ) -> AsyncIterator[None]:
+        """Listen to a key, from the confirmation on: what was sent before it has arrived then."""
+        channel = keys.keyspace(self._database, key)
+        confirmation = self.listen(channel, receive)
+        try:
+            await self._wait_for(confirmation)
+            yield
+        finally:
+            self.unlisten(channel)
+
+    async def _wait_for(self, confirmation: "asyncio.Future[None]") -> None:
+        """Wait for a confirmation. If it does not come, another connection is opened."""
+        try:
+            async with asyncio.timeout(_CONFIRM_WITHIN):
+                await confirmation
+        except TimeoutError:
+            await self._channels.break_off()
+            raise BrokerError(
+                f"Redis did not confirm a subscription within {_CONFIRM_WITHIN:g} s"
+            ) from None
+
+    async def _is_notified_of(self, key: str, received: asyncio.Event, within: float) -> bool:
         """Change a key, and return whether a notification of that arrives soon."""
         await write_probe(self._link, key)
         try:
-            async with asyncio.timeout(_PROBE_TIME):
+            async with asyncio.timeout(within):
                 return await received.wait()
         except TimeoutError:
             return False

@@ -20,20 +20,41 @@ from ltq.broker import (
     Consumer,
     ConsumerConfig,
     Finding,
+    WorkerEntry,
+    check_envelopes,
+    check_history,
+    check_lanes,
+    check_name,
+    check_names,
+    check_slot,
+    check_task,
+    check_tasks,
+    check_worker,
+    parse_switch,
     redact,
+    task_query,
 )
+from ltq.broker.checks import check_rerun
 from ltq.broker.feed import Feed
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
+from ltq.broker.selection import check_selection
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.brokers.redis._doctor.examine import examine
-from ltq.brokers.redis._operations import dead_letters, schedule_slots, settle, tasks
-from ltq.brokers.redis._operations.chunks import chunks, envelope_size, queue_of_envelope
+from ltq.brokers.redis._moving import MovesTasks
+from ltq.brokers.redis._operations import cancel_many, dead_letters, settle, steering, tasks
+from ltq.brokers.redis._operations.chunks import (
+    by_namespace,
+    chunks,
+    envelope_size,
+    queue_of_envelope,
+)
 from ltq.brokers.redis._operations.hazards import hazards
+from ltq.brokers.redis._operations.listing import read_page
 from ltq.brokers.redis._operations.registry import read_namespaces
 from ltq.brokers.redis._operations.repair import repair
 from ltq.brokers.redis._operations.sweep import sum_of, sweep
-from ltq.brokers.redis._operations.workers import read_workers
-from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._operations.workers import read_served, read_workers
+from ltq.brokers.redis._schedules import KeepsSchedules
 from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.busy_poll import parse_busy_poll
 from ltq.brokers.redis._server.info import server_time
@@ -45,19 +66,22 @@ from ltq.brokers.redis._watch_hub import WatchHub
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.names import namespace_of
-from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
+from ltq.state import Minute, Page, Progress, QueueStats, Status, TaskDetail, TaskState, WorkerInfo
 
 _PING_PATIENCE = 3.0
 """Seconds `ping` waits for an answer: less than other calls."""
 
 
-class RedisBroker(Broker):
+class RedisBroker(KeepsSchedules, MovesTasks, Broker):
     """Tasks in Redis, at `redis://`, `rediss://` or `unix://` URLs as redis-py reads them.
 
+    Raises `ConfigurationError` for a URL that cannot be read, or has a parameter without effect.
     The URL's parameter `notifications` says how tasks are watched: `auto` (default) switches
     keyspace notifications on if they are off, `require` raises `BrokerError` instead, and `poll`
     does without them. `busy_poll` is the number of microseconds after a call for which the event
     loop stays awake for the reply, if replies come that quickly (default 250; with 0 it sleeps).
+    With `history=0` what this broker does is not counted for `history`. With `list_final=0` it does
+    not list final tasks, and keeps no list of them.
     `connect` makes the redis-py client instead of the URL, for tests.
     """
 
@@ -66,8 +90,12 @@ class RedisBroker(Broker):
         self._connect = connect
         self._server_url, own = split_url(url, check=connect is None)
         self.notifications: Notifications = parse_notifications(own["notifications"])
+        self._keeps_history = parse_switch("history", own["history"])
         self._busy_poll = parse_busy_poll(own["busy_poll"])
+        self._lists_final = parse_switch("list_final", own["list_final"])
         self._sessions: dict[asyncio.AbstractEventLoop, Session] = {}
+        self._closing: dict[asyncio.AbstractEventLoop, set[Session]] = {}
+        """Sessions that are being closed, or whose closing was cut off."""
         self._process = os.getpid()
 
     @property
@@ -82,7 +110,9 @@ class RedisBroker(Broker):
     def _new_link(self) -> Link:
         """New connections, for one event loop."""
         connect = self._connect or partial(new_client, self._server_url)
-        return Link(connect, self.url.partition("://")[2], self._busy_poll)
+        link = Link(connect, self.url.partition("://")[2], self._busy_poll)
+        link.keeps_history, link.lists_final = self._keeps_history, self._lists_final
+        return link
 
     def _here(self) -> Session:
         """The session of the running event loop, made at its first use in this loop and process."""
@@ -90,9 +120,10 @@ class RedisBroker(Broker):
         session = self._sessions.get(loop)
         if session is None or self._process != os.getpid():
             if self._process != os.getpid():
-                self._process, self._sessions = os.getpid(), {}
-            for ended in [known for known in list(self._sessions) if known.is_closed()]:
+                self._process, self._sessions, self._closing = os.getpid(), {}, {}
+            for ended in [one for one in (*self._sessions, *self._closing) if one.is_closed()]:
                 self._sessions.pop(ended, None)
+                self._closing.pop(ended, None)
             session = self._sessions[loop] = Session(self._new_link(), self.notifications)
         return session
 
@@ -108,6 +139,7 @@ class RedisBroker(Broker):
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         """See `Publisher.publish`. Single sends that come during a call share the next one."""
+        check_envelopes(envelopes)
         session = self._here()
         if len(envelopes) == 1:
             sender = session.sender(namespace_of(envelopes[0].queue))
@@ -121,6 +153,7 @@ class RedisBroker(Broker):
 
     async def first(self, queue: str, fingerprint: str) -> str | None:
         """See `Publisher.first`."""
+        check_name("queue", queue)
         key = keys.unique(namespace_of(queue), fingerprint)
         reply: bytes | None = await self._here().link.call("GET", key)
         return None if reply is None else reply.decode("utf-8", "replace")
@@ -139,6 +172,27 @@ class RedisBroker(Broker):
             consumer.listening = [session.hub.listen(channel, revoked) for channel in channels]
         return consumer
 
+    async def serve(self, lanes: Sequence[str], duration: float) -> None:
+        """See `Presence.serve`."""
+        lanes = check_lanes(lanes)
+        registry = self._here().registry
+        for namespace, positions in by_namespace(lanes, str).items():
+            await registry.serve(namespace, [lanes[i] for i in positions], duration)
+
+    async def served(self, lanes: Sequence[str]) -> list[float | None]:
+        """See `Presence.served`."""
+        return await read_served(self._here().link, check_lanes(lanes))
+
+    async def announce(self, worker: WorkerEntry) -> None:
+        """See `WorkerRegistry.announce`."""
+        check_worker(worker)
+        await self._here().announcer.announce(worker)
+
+    async def leave(self, worker: WorkerEntry, lanes: Sequence[str] = ()) -> None:
+        """See `WorkerRegistry.leave`."""
+        check_worker(worker)
+        await self._here().announcer.leave(worker, check_lanes(lanes))
+
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
         """See `Settler.finish`."""
         return await settle.finish(self._here().link, outcomes)
@@ -153,6 +207,7 @@ class RedisBroker(Broker):
 
     async def sweep(self, queues: Iterable[str]) -> Swept:
         """See `Settler.sweep`."""
+        queues = check_names("queue", queues)
         link, namespaces = self._here().link, {namespace_of(queue) for queue in queues}
         return sum_of([await sweep(link, namespace) for namespace in namespaces])
 
@@ -160,15 +215,18 @@ class RedisBroker(Broker):
         self, queues: Iterable[str], *, lease: float = DEFAULT_LEASE, every: float = 0.0
     ) -> int:
         """See `Settler.repair`."""
+        queues = check_names("queue", queues)
         namespaces = {namespace_of(queue) for queue in queues}
         return await repair(self._here().link, namespaces, lease, every)
 
     async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """See `Watcher.states`."""
+        ids = check_tasks(queue, ids)
         return await tasks.read_states(self._here().link, namespace_of(queue), ids)
 
     def feed(self, queue: str, task_id: str) -> Feed:
         """See `Watcher.feed`."""
+        check_task(queue, task_id)
         return self._here().hub.feed(queue, task_id)
 
     async def queues(self) -> list[str]:
@@ -177,32 +235,84 @@ class RedisBroker(Broker):
 
     async def stats(self, queues: Sequence[str]) -> list[QueueStats]:
         """See `Inspector.stats`."""
+        queues = check_names("queue", queues)
         return await tasks.read_stats(self._here().link, queues)
 
     async def clear(self, queue: str) -> int:
         """See `Inspector.clear`."""
+        check_name("queue", queue)
         return await tasks.clear(self._here().link, queue)
 
     async def cancel(self, queue: str, task_id: str, result_ttl: float) -> bool:
         """See `Inspector.cancel`."""
-        prefix = keys.prefix(namespace_of(queue))
-        call = calls.CancelCall(prefix=prefix, id=task_id, result_ttl=result_ttl)
-        answer = await self._here().link.evaluate(call)
-        if answer is calls.CancelAnswer.GONE:
-            raise TaskNotFoundError(task_id)
-        return answer is calls.CancelAnswer.CANCELLED
+        check_task(queue, task_id)
+        return await cancel_many.cancel(self._here().link, queue, task_id, result_ttl)
+
+    async def pause(self, queue: str) -> None:
+        """See `Steering.pause`."""
+        check_name("queue", queue)
+        await steering.pause(self._here().link, queue)
+
+    async def resume(self, queue: str) -> None:
+        """See `Steering.resume`."""
+        check_name("queue", queue)
+        await steering.resume(self._here().link, queue)
+
+    async def promote(self, queue: str, ids: Sequence[str]) -> int:
+        """See `Steering.promote`."""
+        ids = check_tasks(queue, ids)
+        return await steering.promote(self._here().link, queue, ids)
+
+    async def cancel_many(
+        self,
+        queue: str,
+        *,
+        status: Status | None = None,
+        task_name: str | None = None,
+        tag: str | None = None,
+        older_than: float | None = None,
+    ) -> int:
+        """See `Steering.cancel_many`."""
+        selection = check_selection(queue, status, task_name, tag, older_than)
+        return await cancel_many.cancel_many(self._here().link, queue, selection)
+
+    async def rerun(self, queue: str, ids: Sequence[str]) -> list[str]:
+        """See `Steering.rerun`."""
+        ids = check_rerun(queue, ids)
+        return await cancel_many.rerun(self._here().link, queue, ids)
 
     async def find(self, task_id: str) -> TaskState[bytes] | None:
         """See `Inspector.find`."""
+        check_name("task id", task_id)
         return await tasks.find_state(self._here().link, await self._namespaces(), task_id)
 
     async def body(self, queue: str, task_id: str) -> bytes | None:
         """See `Inspector.body`."""
+        check_task(queue, task_id)
         return await tasks.read_body(self._here().link, namespace_of(queue), task_id)
+
+    async def tasks(
+        self,
+        queue: str,
+        *,
+        status: Status | str | Iterable[Status | str] | None = None,
+        task_name: str | None = None,
+        tag: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[TaskDetail]:
+        """See `Listing.tasks`."""
+        query = task_query(queue, status, task_name, tag, limit, cursor)
+        return await read_page(self._here().link, query)
 
     async def workers(self) -> list[WorkerInfo]:
         """See `Inspector.workers`."""
         return await read_workers(self._here().link, await self._namespaces())
+
+    async def history(self, queue: str, minutes: int = 60) -> list[Minute]:
+        """See `Historian.history`."""
+        check_history(queue, minutes)
+        return await tasks.read_history(self._here().link, queue, minutes)
 
     async def examine(
         self, *, scan: int = DEFAULT_SCAN, on_scan: Callable[[int], object] | None = None
@@ -218,10 +328,14 @@ class RedisBroker(Broker):
         self, queue: str, *, limit: int = 100, offset: int = 0
     ) -> list[DeadLetter]:
         """See `DeadLetters.dead_letters`."""
+        check_name("queue", queue)
         return await dead_letters.read(self._here().link, queue, limit, offset)
 
     async def dead_letter(self, queue: str | None, task_id: str) -> DeadLetter:
         """See `DeadLetters.dead_letter`."""
+        check_name("task id", task_id)
+        if queue is not None:
+            check_name("queue", queue)
         namespaces = await self._namespaces() if queue is None else [namespace_of(queue)]
         letter = await dead_letters.find(self._here().link, namespaces, queue, task_id)
         if letter is None:
@@ -230,12 +344,16 @@ class RedisBroker(Broker):
 
     async def replay(self, queue: str, ids: Sequence[str]) -> list[Published]:
         """See `DeadLetters.replay`."""
+        ids = check_tasks(queue, ids)
         return await dead_letters.replay(self._here().link, queue, ids)
 
     async def purge(
         self, queue: str, ids: Sequence[str] | None = None, *, older_than: float = 0.0
     ) -> int:
         """See `DeadLetters.purge`."""
+        check_name("queue", queue)
+        if ids is not None:
+            ids = check_names("task id", ids)
         return await dead_letters.purge(self._here().link, queue, ids, older_than)
 
     async def time(self) -> float:
@@ -244,17 +362,29 @@ class RedisBroker(Broker):
 
     async def fire(self, slot: ScheduleSlot) -> SlotReceipt:
         """See `ScheduleStore.fire`."""
-        session = self._here()
-        return await schedule_slots.fire(session.link, session.registry, slot)
+        check_slot(slot)
+        return await self._here().firer(namespace_of(slot.queue)).fire(slot)
 
     async def _namespaces(self) -> list[str]:
         return await read_namespaces(self._here().link)
 
     async def aclose(self) -> None:
-        """Close the connections of the running event loop. The broker may be used again."""
-        session = self._sessions.pop(asyncio.get_running_loop(), None)
-        if session is not None and self._process == os.getpid():
-            await session.aclose()
+        """Close the connections of the running event loop. The broker may be used again.
+
+        If this is cancelled the closing goes on, and a repeated call waits for its end.
+        """
+        loop = running_loop()
+        session = self._sessions.pop(loop, None)
+        if self._process != os.getpid():
+            return
+        closing = self._closing.setdefault(loop, set())
+        if session is not None:
+            closing.add(session)
+        for one in tuple(closing):
+            await one.aclose()
+            closing.discard(one)
+        if not closing:
+            self._closing.pop(loop, None)
 
 
 def _unlisten(hub: WatchHub, channels: Iterable[str]) -> None:

@@ -4,12 +4,15 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
+from ltq._aio.closing import Closing
 from ltq.broker import Claim, ConsumerConfig
+from ltq.broker.consumer_config import SAY_AGAIN
 from ltq.broker.isolation import ClaimBudget
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
+from ltq.brokers.redis._consumer.unclaimed import Unclaimed
 from ltq.brokers.redis._consumer.wake_ups import WakeUps
 from ltq.brokers.redis._operations.chunks import read_some
 from ltq.brokers.redis._operations.registry import Registry
@@ -36,6 +39,9 @@ _GRACE_SPREAD = 1.0
 _OUTAGE_HOLD = 2.0
 """Seconds after an outage in which other workers may renew their leases."""
 
+_KNOWN_FOR = 30.0
+"""Seconds after which a consumer tells the server again which queues it serves."""
+
 
 class RedisConsumer:
     """Claims tasks of some lanes, under one name, in one event loop."""
@@ -58,30 +64,38 @@ class RedisConsumer:
         self._on_close = on_close
         self._claiming = asyncio.Lock()  # one call at a time has a claim id
         self._wake_ups = WakeUps(link)
-        self._groups = [
-            LaneGroup(namespace, lanes, config.limits)
-            for namespace, lanes in config.namespaces.items()
-        ]
+        self._patience = _patience(config.max_deliveries)
+        self._unclaimed = Unclaimed(link, config.name)
+        self._closing = Closing(self._close, "ltq-redis-consumer-close")
+        self._groups = [LaneGroup(namespace, config) for namespace in config.namespaces]
 
     async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         """See `Consumer.claim`."""
         budget = ClaimBudget(limit, running, ignore_isolation)
         deliveries: list[Delivery] = []
         moments: list[float] = []
-        async with self._claiming:
-            if self.listening:
-                await asyncio.wait(self.listening, timeout=_LISTEN_PATIENCE)
-                self.listening = ()
-            for group in self._groups:
-                due_in = await self._claim_from(group, budget, deliveries)
-                if due_in is not None:
-                    moments.append(due_in)
-            self._groups = self._groups[1:] + self._groups[:1]  # each goes first in turn
+        try:
+            async with self._claiming:
+                if self.listening:
+                    await asyncio.wait(self.listening, timeout=_LISTEN_PATIENCE)
+                    self.listening = ()
+                for group in self._groups:
+                    group.moved.clear()
+                    due_in = await self._claim_from(group, budget, deliveries)
+                    if due_in is not None:
+                        moments.append(due_in)
+                self._groups = self._groups[1:] + self._groups[:1]  # each goes first in turn
+        except BrokerError:
+            raise
+        except BaseException:  # it was cancelled: nobody gets what is there already
+            self._unclaimed.give_back(deliveries)
+            raise
         return Claim(
             deliveries,
             min(moments, default=None),
             min((g.start_in for g in self._groups if g.start_in is not None), default=None),
             min((g.isolation for g in self._groups if g.isolation is not None), default=None),
+            tuple(lane for group in self._groups for lane in group.moved),
         )
 
     async def _claim_from(
@@ -100,12 +114,13 @@ class RedisConsumer:
             if not deliveries:
                 raise
             return 0.0
-        return reply.due_in
+        return 0.0 if group.moved else reply.due_in
 
     async def _move_due(self, group: LaneGroup) -> None:
         if self._config.before_sweep is not None:
             await self._config.before_sweep()
-        await sweep(self._link, group.namespace, self._grace if self._hold() == 0 else math.inf)
+        grace = self._grace if self._hold() == 0 else math.inf
+        await sweep(self._link, group.namespace, grace)
 
     def _hold(self) -> float:
         """Seconds for which no lease is taken back: after an outage others renew theirs first."""
@@ -125,9 +140,7 @@ class RedisConsumer:
         All deliveries are added to `deliveries`.
         """
         group.isolation = None
-        if not group.is_registered:
-            await self._registry.serve(group.namespace, group.queues)
-            group.is_registered = True
+        await self._make_known(group)
         while True:
             reply = await self._claim_some(group, budget, has_swept)
             deliveries += reply.deliveries
@@ -139,10 +152,18 @@ class RedisConsumer:
             if len(reply.deliveries) < CLAIM_TASKS:
                 return reply
 
+    async def _make_known(self, group: LaneGroup) -> None:
+        """Tell the server which queues are served: perhaps it was emptied meanwhile."""
+        now = asyncio.get_running_loop().time()
+        if group.known_at is None or now - group.known_at >= _KNOWN_FOR:
+            await self._registry.serve(group.namespace, group.served, self._config.lease)
+            group.known_at = group.told_at = now
+
     async def _claim_some(
         self, group: LaneGroup, budget: ClaimBudget, has_swept: bool
     ) -> calls.ClaimReply:
-        woken = frozenset(group.woken)
+        woken, now = frozenset(group.woken), asyncio.get_running_loop().time()
+        is_due = now - group.told_at >= self._config.lease * SAY_AGAIN
         call = calls.ClaimCall(
             prefix=group.prefix,
             again=group.again,
@@ -157,13 +178,19 @@ class RedisConsumer:
             grace=self._grace,
             hold=self._hold(),
             lanes=group.lanes,
+            knows=group.knows,
+            served=keys.line_list(group.served) if is_due else "",
             woken=keys.line_list(woken),
             swept=flag(has_swept),
+            patience=self._patience,
+            history=flag(self._link.keeps_history),
             limits=group.limits,
         )
         group.again = "1"  # as long as there is no answer: perhaps only the reply was lost
         reply = await read_some(self._link, call)
         group.answered(reply, woken)
+        if is_due and reply.answer is calls.ClaimAnswer.CLAIMED:
+            group.told_at = now
         return reply
 
     async def wait(self, timeout: float | None) -> bool:
@@ -176,13 +203,24 @@ class RedisConsumer:
         await self._link.call("ZADD", keys.wake(namespace_of(lane), lane), 0, "1")
 
     async def aclose(self) -> None:
-        """See `Consumer.aclose`."""
+        """See `Consumer.aclose`. If this is cancelled the closing goes on; a call waits for it."""
+        await self._closing()
+
+    async def _close(self) -> None:
         self._on_close()
+        self._unclaimed.give_back_unread(self._groups)
         self._wake_ups.give_back(self._groups)
-        await self._wake_ups.aclose()
+        await asyncio.gather(self._wake_ups.aclose(), self._unclaimed.aclose())
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
+
+
+def _patience(max_deliveries: Mapping[str, int] | None) -> str:
+    """From how many deaths on the consumer itself rejects tasks, as the script reads it."""
+    if max_deliveries is None:
+        return ""
+    return keys.line_list(f"{name} {most}" for name, most in max_deliveries.items()) or "\n"

@@ -1,35 +1,45 @@
 """The lanes of one namespace that a consumer serves, and the state of its claims from them."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection
 
+from ltq.broker import ConsumerConfig
 from ltq.brokers.redis._scripts.calls import ClaimAnswer, ClaimReply
 from ltq.brokers.redis._scripts.script import Flag
 from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.call import Argument
-from ltq.names import queue_of
+from ltq.names import namespace_of
 from ltq.options import Limit
 
 
 class LaneGroup:
     """The lanes of one namespace that a consumer serves."""
 
-    def __init__(self, namespace: str, lanes: list[str], limits: Mapping[str, Limit]) -> None:
+    def __init__(self, namespace: str, config: ConsumerConfig) -> None:
+        lanes, limits, knows = config.namespaces[namespace], config.limits, config.knows
         self.namespace = namespace
         self.prefix = keys.prefix(namespace)
-        self.queues: Sequence[str] = list(dict.fromkeys(map(queue_of, lanes)))
-        self.is_registered = False
-        """Whether the server has been told the names of its queues."""
-        self.lanes = keys.line_list(lanes)
+        self.served = [lane for lane in config.announced if namespace_of(lane) == namespace]
+        """Lanes of which the server is told from time to time that a consumer serves them."""
+        self.told_at = 0.0
+        """When it was told last, by the clock of the event loop."""
+        self.known_at: float | None = None
+        """When the server was made to know their queues, by the same clock."""
+        named = frozenset(lanes)
+        self.lanes = keys.line_list(lane for lane in lanes if not _is_implied(lane, named, knows))
+        self.knows = "" if knows is None else keys.line_list(sorted(knows)) or "\n"
+        """The names of tasks that it runs, as the script takes them."""
         self.wake_keys = [keys.wake(namespace, lane) for lane in lanes]
         self.limits: list[Argument] = []
-        for lane in lanes:
-            if lane in limits:
-                self.limits += _limit_arguments(lane, limits[lane])
+        for lane, limit in limits.items():
+            if namespace_of(lane) == namespace:
+                self.limits += _limit_arguments(lane, limit)
         self.woken: set[str] = set()
         """Lanes whose wake-up this consumer has taken, but which it has not claimed from since."""
         self.start_in: float | None = None
         self.isolation: int | None = None
+        self.moved: dict[str, None] = {}
+        """Lanes to which tasks were moved, since the consumer's claim began."""
         self.claim_id = _new_claim_id()
         self.again: Flag = ""
         """Whether a call with this claim id may have been carried out without a reply."""
@@ -45,6 +55,7 @@ class LaneGroup:
         if reply.answer is ClaimAnswer.CLAIMED:  # otherwise the script looked at no lane
             self.woken -= woken
         self.start_in = reply.start_in
+        self.moved |= dict.fromkeys(reply.moved)
         if reply.isolation is not None:
             self.isolation = min(reply.isolation, self.isolation or reply.isolation)
 
@@ -52,6 +63,12 @@ class LaneGroup:
 def _limit_arguments(lane: str, limit: Limit) -> list[Argument]:
     rate, most = limit.rate, "" if limit.running is None else limit.running
     return [lane, *(("", "") if rate is None else (repr(rate.interval), rate.burst)), most]
+
+
+def _is_implied(lane: str, lanes: Collection[str], knows: Collection[str] | None) -> bool:
+    """Whether the script sees by itself that a lane is served: see `ConsumerConfig.serves`."""
+    queue, _, task_name = lane.partition("/")
+    return knows is not None and task_name in knows and queue in lanes
 
 
 def _new_claim_id() -> str:

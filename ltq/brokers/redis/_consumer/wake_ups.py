@@ -37,9 +37,15 @@ class WakeUps(Service):
         """By namespace."""
         self._waiter: asyncio.Future[None] | None = None
         self._error: BrokerError | None = None
+        self._has_lost = False
+        """Whether the last pop lost its connection."""
 
     async def next(self, groups: Iterable[LaneGroup], timeout: float | None) -> None:
-        """Wait for the next wake-up, at most `timeout` seconds. Raises `BrokerError`."""
+        """Wait for the next wake-up, at most `timeout` seconds. Raises `BrokerError`.
+
+        The first connection that is lost only ends the wait: it may have been idle for too long,
+        and the claim that follows finds out whether the server can be reached.
+        """
         groups = list(groups)
         for group in groups:
             pop = self._pops.get(group.namespace)
@@ -89,10 +95,13 @@ class WakeUps(Service):
             await asyncio.sleep(0)  # let tasks that were just claimed run first
             patience = BLOCK + _BLOCK_SLACK
             popped = await self._link.block("BZPOPMIN", *group.wake_keys, BLOCK, patience=patience)
+            self._has_lost = False
             if popped is not None:
                 self._take(group, popped[0].decode().partition("wake:")[2])
         except BrokerError as error:
-            self._error = error
+            if self._has_lost or error.is_refusal:
+                self._error = error
+            self._has_lost = True
         finally:
             self._stop_waiting()
 

@@ -25,6 +25,17 @@ _WRITES = (
 _SLOW, _VERY_SLOW = 0.005, 0.05
 """Seconds of a round trip above which there is advice, and a warning."""
 
+_REFUSALS = {
+    "OOM|maxmemory": "raise `maxmemory`, shorten `result_ttl`, purge dead letters, or run more "
+    "workers: tasks that are there go on, and free memory as they end",
+    "MISCONF|disk": "read the server's log: it cannot write to its disk",
+    "READONLY|read.only": "connect to the primary",
+    "LOADING|loading": "wait until it has read its data",
+    "NOREPLICAS": "let its replicas run, or lower `min-replicas-to-write`",
+    "BUSY|busy": "a script of somebody holds it: `SCRIPT KILL`, or `FUNCTION KILL`",
+}
+"""What to do, by words in what the server says when it takes no writes."""
+
 _CLOCK_OFF = 1.0
 """Seconds between two clocks above which there is a warning."""
 
@@ -197,6 +208,21 @@ def check_connections(server: Server) -> Finding:
     return Finding("connections", Severity.OK, text)
 
 
+def check_writes(server: Server) -> Finding:
+    """Whether the server takes writes now, and if not, why."""
+    if not server.refusal:
+        known = server.rights is not None
+        text = "the server takes them" if known else "unknown: this could not be tried"
+        return Finding("writes", Severity.OK, text)
+    advice = next(
+        (todo for word, todo in _REFUSALS.items() if re.search(word, server.refusal)),
+        "read the server's log",
+    )
+    return Finding(
+        "writes", Severity.DANGER, f"the server takes none now: {server.refusal}", advice
+    )
+
+
 def check_rights(server: Server) -> Finding:
     """What the user may do."""
     rights = server.rights
@@ -204,8 +230,8 @@ def check_rights(server: Server) -> Finding:
         return Finding(
             "rights",
             Severity.DANGER,
-            "unknown: the server refuses writes now",
-            "check whether it is a replica, is loading, or cannot write to its disk",
+            "unknown: the server takes no commands now, so they could not be tried",
+            "see `writes` above",
         )
     if rights.no_keys:
         return Finding(
@@ -276,6 +302,7 @@ SERVER_CHECKS: Sequence[Callable[[Server], Finding]] = (
     check_latency,
     check_clock,
     check_connections,
+    check_writes,
     check_rights,
     check_replication,
 )

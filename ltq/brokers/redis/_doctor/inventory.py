@@ -11,7 +11,8 @@ from typing import Literal, NamedTuple
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.calls import KeySeen
 from ltq.brokers.redis._server import keys
-from ltq.brokers.redis._server.link import Link, RefusedError
+from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.refusals import RefusedError
 from ltq.state import Status
 
 _CALL_KEYS = 500
@@ -41,26 +42,42 @@ class Kind(NamedTuple):
 KINDS = {
     "task": Kind("hash", "ends when final"),
     "ready": Kind("list", "stays"),
+    "skipped": Kind("hash", "stays"),
     "active": Kind("zset", "stays"),
     "delayed": Kind("zset", "stays"),
     "due": Kind("zset", "stays"),
     "leases": Kind("zset", "stays"),
     "lease_ends": Kind("zset", "stays"),
+    "final": Kind("list", "ends"),
     "dead": Kind("zset", "ends"),
     "dead_letter": Kind("hash", "ends"),
     "throughput": Kind("hash", "ends"),
+    "history": Kind("hash", "ends"),
     "ended": Kind("zset", "ends"),
     "wake": Kind("zset", "stays"),
     "lanes": Kind("set", "stays"),
+    "paused": Kind("set", "stays"),
+    "queue_lanes": Kind("zset", "stays"),
+    "served": Kind("zset", "stays"),
+    "workers": Kind("zset", "stays"),
+    "worker": Kind("string", "ends"),
     "claim": Kind("string", "ends"),
     "running": Kind("set", "stays"),
     "unique": Kind("string", "ends"),
     "rate": Kind("string", "ends"),
     "repaired": Kind("string", "ends"),
+    "step": Kind("string", "ends"),
     "copied": Kind("list", "ends"),
-    "slot": Kind("hash", "ends"),
+    "copied_skips": Kind("hash", "ends"),
+    "slot": Kind("hash", "ends when final"),
+    "schedules": Kind("zset", "stays"),
+    "removed_schedules": Kind("zset", "stays"),
+    "scheduler": Kind("string", "ends"),
 }
 """The kinds of keys that begin with `ltq:{namespace}:`, by the word that follows."""
+
+_OF_NO_NAMESPACE = {keys.NAMESPACES.encode(): b"set", keys.SCHEDULE_MARKS.encode(): b"hash"}
+"""The types of the keys of no namespace."""
 
 _FINAL = {status.value for status in Status if status.is_final}
 
@@ -143,8 +160,8 @@ async def _by_namespace(
         match = _KEY.fullmatch(key)
         if match is not None and match[3].decode() in KINDS:
             by_namespace.setdefault(match[1], []).append(match[2])
-        elif key == keys.NAMESPACES.encode():
-            if await link.call("TYPE", key) != b"set":
+        elif key in _OF_NO_NAMESPACE:
+            if await link.call("TYPE", key) != _OF_NO_NAMESPACE[key]:
                 found.mistyped.add(key)
         elif not key.startswith(keys.probe("").encode()):
             found.strays.add(key)
@@ -188,11 +205,15 @@ def _count_displaced(found: Inventory, namespace: bytes, count: int) -> None:
 async def _find_displaced(
     link: Link, namespace: bytes, waiting: _Waiting, found: Inventory
 ) -> None:
-    """Count pending tasks that are in no list. A second look leaves out those that have moved."""
+    """Count pending tasks that wait in no list. A second look leaves out those that have moved,
+    and finds those that wait behind entries of their own that are to be skipped."""
     prefix = _prefix(namespace)
     for suffix in waiting.lists:
+        skipped = prefix.encode() + suffix.replace(b"ready:", b"skipped:", 1)
         async for ids in _pages(link, prefix.encode() + suffix):
-            waiting.tasks.difference_update(b"task:" + task_id for task_id in ids)
+            counts = await _counts(link, skipped, ids)
+            plain = (b"task:" + one for one, skips in zip(ids, counts, strict=True) if not skips)
+            waiting.tasks.difference_update(plain)
     doubtful = sorted(waiting.tasks)[:_MAX_DOUBTFUL]
     if doubtful:
         call = calls.ExamineCall(prefix=prefix, thorough="1", names=doubtful)
@@ -213,6 +234,15 @@ async def _pages(link: Link, key: bytes) -> AsyncIterator[list[bytes]]:
             return
         yield ids
         start += _CALL_IDS
+
+
+async def _counts(link: Link, skipped: bytes, ids: list[bytes]) -> list[bytes | None]:
+    """How many entries of each id are to be skipped in a list."""
+    try:
+        counts: list[bytes | None] = await link.call("HMGET", skipped, *ids)
+    except RefusedError:  # the key is not a hash
+        return [None] * len(ids)
+    return counts
 
 
 def _prefix(namespace: bytes) -> str:

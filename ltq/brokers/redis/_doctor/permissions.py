@@ -8,7 +8,8 @@ from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import Script
 from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.info import refusal_of_channel
-from ltq.brokers.redis._server.link import Link, RefusedError
+from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.refusals import RefusedError
 from ltq.brokers.redis._server.trials import ABSENT, STRING, TRIALS
 from ltq.names import new_id
 
@@ -38,18 +39,21 @@ class Rights:
     """Whether the user has no access to keys that begin with `ltq:`."""
     channels: tuple[str, ...] = ()
     """Those of `CHANNELS` that the user may not use."""
+    refusal: str = ""
+    """Why the server took no write, if that has nothing to do with rights: it is full."""
 
 
 async def try_out(link: Link) -> Rights:
     """Try each command and script on keys made for that.
 
-    Raises `BrokerError` if the server accepts no writes now.
+    Servers look at rights first, so only what they say about rights counts here. Raises
+    `BrokerError` if the server accepts no commands now.
     """
     name = new_id()
     tried = {STRING: keys.probe(name), ABSENT: keys.probe(f"{name}:none")}
-    refusal = await _refusal(link, "SET", tried[STRING], "1", "PX", str(_TTL))
-    if refusal:
-        no_keys = bool(_KEYS.search(refusal)) and "'set'" not in refusal.lower()
+    unwritten = await _refusal(link, "SET", tried[STRING], "1", "PX", str(_TTL))
+    if _DENIED.search(unwritten):
+        no_keys = bool(_KEYS.search(unwritten)) and "'set'" not in unwritten.lower()
         return Rights(() if no_keys else ("SET",), no_keys=no_keys)
     denied = []
     for command, arguments in TRIALS.items():
@@ -58,7 +62,7 @@ async def try_out(link: Link) -> Rights:
             denied.append(command)
     channels = await _try_channels(link, tried[ABSENT])
     scripts = await _try_scripts(link, keys.prefix(f"probe-{name}"))
-    return Rights(tuple(denied), scripts, channels=channels)
+    return Rights(tuple(denied), scripts, channels=channels, refusal=unwritten)
 
 
 async def _try_channels(link: Link, key: str) -> tuple[str, ...]:
@@ -95,5 +99,5 @@ async def _refusal(link: Link, *command: str) -> str:
     try:
         await link.call(*command, patience=_TRIAL_PATIENCE)
     except RefusedError as error:
-        return str(error)
+        return str(error.__cause__ or error)  # without the name of the server
     return ""

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from ltq.brokers.redis._doctor.permissions import Rights, try_out
 from ltq.brokers.redis._server.info import is_notified, server_info, server_time
-from ltq.brokers.redis._server.link import Link, RefusedError
+from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.refusals import RefusedError
 from ltq.errors import BrokerError
 
 _OPTIONS = (
@@ -40,18 +41,22 @@ class Server:
     notified: bool | None = None
     """Whether a notification arrived; None if that could not be tried."""
     rights: Rights | None = None
-    """What the user may do; None if the server accepts no writes now."""
+    """What the user may do; None if that could not be tried."""
+    refusal: str = ""
+    """What the server says if it takes no writes now."""
 
 
 async def survey_server(link: Link) -> Server:
     """Ask the server about itself. Raises `BrokerError` if it does not answer."""
     info = await server_info(link)
     pings, clock = await _ping(link)
+    rights, notified, refusal = None, None, ""
     try:
         rights = await try_out(link)
+        refusal = rights.refusal
         notified = await is_notified(link, _NOTIFIED_WITHIN)
-    except BrokerError:
-        rights, notified = None, None
+    except BrokerError as error:
+        refusal = refusal or str(error.__cause__ or error)
     return Server(
         info=info,
         config=await _config(link),
@@ -60,6 +65,7 @@ async def survey_server(link: Link) -> Server:
         clock=clock,
         notified=notified,
         rights=rights,
+        refusal=refusal,
     )
 
 

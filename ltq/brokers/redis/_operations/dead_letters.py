@@ -7,7 +7,7 @@ from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.link import Link
 from ltq.message import DeadLetter, Published
-from ltq.names import check_name, namespace_of, new_id
+from ltq.names import namespace_of, new_id
 
 _CALL_READS = 100
 """Most dead letters in one reply."""
@@ -73,7 +73,7 @@ async def _purge_all(link: Link, queue: str, older_than: float) -> int:
 
 
 def _prefix(queue: str) -> str:
-    return keys.prefix(namespace_of(check_name("queue", queue)))
+    return keys.prefix(namespace_of(queue))
 
 
 async def _read(link: Link, namespace: str, ids: list[str]) -> list[DeadLetter]:

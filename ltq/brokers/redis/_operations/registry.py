@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
+from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server import keys
-from ltq.brokers.redis._server.link import Link, RefusedError, WrongTypeError
+from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.refusals import RefusedError, WrongTypeError
 from ltq.errors import BrokerError
 
 
@@ -25,17 +27,20 @@ class Registry:
             await add_namespace(self._link, namespace)
             self._added.add(namespace)
 
-    async def serve(self, namespace: str, queues: Sequence[str]) -> None:
-        """Add the queues of a consumer, before its first claim. Raises `BrokerError`.
+    async def serve(self, namespace: str, lanes: Sequence[str], duration: float) -> None:
+        """Say that a live consumer serves lanes for `duration` seconds. Raises `BrokerError`.
 
-        A server that refuses to store them (its memory is full) does not keep it from claiming.
+        A server that refuses to store that (its memory is full) does not keep it from claiming.
         """
         with suppress(RefusedError):
-            await self.add(namespace)
-            await self._link.call("SADD", keys.lanes(namespace), *queues)
+            await add_namespace(self._link, namespace)  # perhaps the server was emptied
+            self._added.add(namespace)
+            prefix = keys.prefix(namespace)
+            call = calls.ServeCall(prefix=prefix, duration=duration, lanes=[*lanes])
+            await self._link.evaluate(call)
 
     async def add_again(self, namespace: str) -> None:
-        """Add a namespace again, after a task was sent to a new lane.
+        """Add a namespace again, after a task was sent to a new queue.
 
         An error does not matter: the task has been sent, and the next send adds the namespace.
         """

@@ -1,9 +1,12 @@
 """Finding tasks that have lost their place and putting them back, a few at a time."""
 
 import asyncio
+import math
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 
 from ltq.brokers.redis._operations.registry import add_namespace
+from ltq.brokers.redis._operations.sweep import sweep
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.info import server_time
@@ -58,6 +61,7 @@ async def _check_tasks(
 
 async def _restore_ready(link: Link, namespace: str, lease: float) -> int:
     """Put back the pending tasks that are in no ready list."""
+    await sweep(link, namespace, math.inf)  # otherwise due tasks waited before they were in a list
     before = f"{await server_time(link):.6f}"
     ready = await _read_ready(link, namespace)
     prefix, repaired = keys.prefix(namespace), 0
@@ -84,25 +88,45 @@ async def _tasks(link: Link, namespace: str, pause_factor: float) -> AsyncIterat
 
 
 async def _read_ready(link: Link, namespace: str) -> set[bytes]:
-    """The ids in all ready lists, each list as it was at one moment."""
+    """The ids that wait in all ready lists, each list as it was at one moment."""
     found: set[bytes] = set()
-    for lane in await link.call("SMEMBERS", keys.lanes(namespace)):
+    for lane in await _lanes(link, namespace):
         for priority in Priority:
-            member = f"{priority:d}:{lane.decode('utf-8', 'replace')}"
-            found |= await _read_copy(link, namespace, member)
+            found |= await _read_copy(link, namespace, f"{priority:d}:{lane}")
     return found
 
 
+async def _lanes(link: Link, namespace: str) -> list[str]:
+    """All lanes that may have ready tasks."""
+    queues = [
+        name.decode("utf-8", "replace")
+        for name in await link.call("SMEMBERS", keys.lanes(namespace))
+    ]
+    lanes = list(queues)
+    for queue in queues:
+        own = await link.call("ZRANGE", keys.queue_lanes(namespace, queue), 0, -1)
+        lanes += [lane.decode("utf-8", "replace") for lane in own]
+    return lanes
+
+
 async def _read_copy(link: Link, namespace: str, member: str) -> set[bytes]:
-    """The ids in one ready list (`<priority>:<lane>`), read from a copy."""
-    unique, found = new_id(), list[bytes]()
-    copy = keys.copied(namespace, unique)
-    count = await link.evaluate(
+    """The ids that wait in one ready list (`<priority>:<lane>`), read from a copy.
+
+    An id does not wait there if all of its entries are to be skipped.
+    """
+    unique, entries, skips = new_id(), list[bytes](), dict[bytes, int]()
+    copy, copied_skips = keys.copied(namespace, unique), keys.copied_skips(namespace, unique)
+    copied = await link.evaluate(
         calls.CopyCall(prefix=keys.prefix(namespace), member=member, unique=unique, ttl=_COPY_TTL)
     )
-    while ids := await link.call("LRANGE", copy, len(found), len(found) + _CALL_KEYS - 1):
-        found += ids
-    await link.call("DEL", copy)
-    if len(found) != count:  # a missing id would be put into the list a second time
+    while ids := await link.call("LRANGE", copy, len(entries), len(entries) + _CALL_KEYS - 1):
+        entries += ids
+        if copied.has_skips:
+            counts = await link.call("HMGET", copied_skips, *ids)
+            pairs = zip(ids, counts, strict=True)
+            skips |= {task_id: int(count) for task_id, count in pairs if (count or b"").isdigit()}
+    await link.call("DEL", copy, copied_skips)
+    if len(entries) != copied.entries:  # a missing id would be put into the list a second time
         raise BrokerError(f"the copy of the ready list {member} was deleted before it was read")
-    return set(found)
+    found = Counter(entries) if skips else dict.fromkeys(entries, 1)
+    return {task_id for task_id, count in found.items() if count > skips.get(task_id, 0)}

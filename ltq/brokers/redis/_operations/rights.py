@@ -7,7 +7,8 @@ from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.texts import source
 from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.call import Argument
-from ltq.brokers.redis._server.link import Link, RefusedError
+from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.refusals import RefusedError
 from ltq.brokers.redis._server.trials import TRIALS
 from ltq.errors import BrokerError
 from ltq.names import new_id

@@ -13,7 +13,8 @@ from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import send_groups
 from ltq.brokers.redis._server import keys
-from ltq.brokers.redis._server.link import Link, RefusedError, is_lasting
+from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.refusals import RefusedError, is_lasting
 from ltq.message import Envelope, Published
 
 
@@ -54,6 +55,6 @@ class Sender:
             await self._registry.add(self._namespace)
         call = calls.SendCall(prefix=self._prefix, groups=send_groups(envelopes))
         reply = await self._link.evaluate(call)
-        if reply.new_lanes:  # perhaps the server was emptied
+        if reply.new_queues:  # perhaps the server was emptied
             await self._registry.add_again(self._namespace)
         return reply.answers

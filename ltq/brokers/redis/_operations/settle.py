@@ -28,7 +28,7 @@ async def finish(link: Link, outcomes: Sequence[Outcome]) -> list[Receipt]:
     receipts: dict[int, Receipt] = {}
     for namespace, chunk in chunks(outcomes, queue_of_outcome, outcome_size, _FINISH_TASKS):
         groups = finish_groups([outcomes[i] for i in chunk])
-        call = calls.FinishCall(prefix=keys.prefix(namespace), groups=groups)
+        call = calls.FinishCall(prefix=keys.prefix(namespace), notes=link.notes, groups=groups)
         receipts.update(zip(chunk, await link.evaluate(call), strict=True))
     return [receipts[i] for i in range(len(outcomes))]
 

@@ -25,7 +25,7 @@ async def sweep(link: Link, namespace: str, grace: float = 0.0) -> Swept:
     prefix, grace = keys.prefix(namespace), min(grace, MAX_SECONDS)
     total = Swept()
     for _ in range(_SWEEP_CALLS):
-        call = calls.SweepCall(prefix=prefix, limit=_SWEEP_TASKS, grace=grace)
+        call = calls.SweepCall(prefix=prefix, limit=_SWEEP_TASKS, grace=grace, notes=link.notes)
         swept = await link.evaluate(call)
         total = sum_of((total, swept))
         if sum(astuple(swept)) < _SWEEP_TASKS:

@@ -1,17 +1,29 @@
 """Reading the states of tasks and the counts of queues, and clearing queues."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
+from ltq.broker import minute_of
 from ltq.brokers._rules.constants import OVERDUE_AFTER
-from ltq.brokers.redis._operations.chunks import by_namespace, read_some
+from ltq.brokers.redis._operations.chunks import chunks, read_some
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server import keys
-from ltq.brokers.redis._server.link import Link, WrongTypeError
-from ltq.names import check_name, namespace_of, queue_of
-from ltq.state import QueueStats, TaskState
+from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.refusals import WrongTypeError
+from ltq.names import is_name, namespace_of, queue_of
+from ltq.state import Minute, QueueStats, Status, TaskState
 
 STATES_TASKS = 500
 """Most tasks read in one call."""
+
+_STATS_QUEUES = 200
+"""Most queues counted in one call: a long script blocks all other clients."""
+
+_HISTORY_MINUTES = 240
+"""Most minutes read in one call."""
+
+_FINAL = frozenset(status.value.encode() for status in Status if status.is_final)
 
 _CLEAR_TASKS = 1000
 """Most tasks removed in one call."""
@@ -39,10 +51,10 @@ async def read_first_states(
 async def read_body(link: Link, namespace: str, task_id: str) -> bytes | None:
     """See `Inspector.body`."""
     try:
-        body: bytes | None = await link.call("HGET", keys.task(namespace, task_id), "body")
+        status, body = await link.call("HMGET", keys.task(namespace, task_id), "status", "body")
     except WrongTypeError:  # it is no hash
         return None
-    return body
+    return None if status in _FINAL else body
 
 
 async def find_state(
@@ -57,32 +69,50 @@ async def find_state(
 
 
 async def read_queues(link: Link, namespaces: Iterable[str]) -> list[str]:
-    """See `Inspector.queues`."""
+    """See `Inspector.queues`. What others have put there and is no name is left out."""
     lanes: set[str] = set()
     for namespace in namespaces:
         replies = await link.call("SMEMBERS", keys.lanes(namespace))
         lanes |= {reply.decode("utf-8", "replace") for reply in replies}
-    return sorted({queue_of(lane) for lane in lanes})
+    return sorted(filter(is_name, {queue_of(lane) for lane in lanes}))
 
 
 async def read_stats(link: Link, queues: Sequence[str]) -> list[QueueStats]:
     """See `Inspector.stats`."""
-    stats: dict[str, QueueStats] = {}
-    for namespace, positions in by_namespace(queues, str).items():
-        call = calls.StatsCall(
+    all_calls = [
+        calls.StatsCall(
             prefix=keys.prefix(namespace),
             overdue_after=OVERDUE_AFTER,
             queues=[queues[i] for i in positions],
         )
-        stats |= {one.queue: one for one in await link.evaluate(call)}
+        for namespace, positions in chunks(queues, str, limit=_STATS_QUEUES)
+    ]
+    answers = await asyncio.gather(*map(link.evaluate, all_calls))
+    stats = {one.queue: one for answer in answers for one in answer}
     return [stats[queue] for queue in queues]
+
+
+async def read_history(link: Link, queue: str, minutes: int) -> list[Minute]:
+    """See `Historian.history`."""
+    prefix = keys.prefix(namespace_of(queue))
+    found: list[Minute] = []
+    last: int | Literal[""] = ""
+    while (left := minutes - len(found)) > 0:  # from the present minute back
+        count = min(left, _HISTORY_MINUTES)
+        call = calls.HistoryCall(prefix=prefix, queue=queue, last=last, count=count)
+        reply = await link.evaluate(call)
+        numbers = range(reply.last - count + 1, reply.last + 1)
+        found[:0] = map(minute_of, numbers, reply.figures)
+        last = reply.last - count
+    return found
 
 
 async def clear(link: Link, queue: str) -> int:
     """See `Inspector.clear`."""
-    prefix = keys.prefix(namespace_of(check_name("queue", queue)))
+    prefix = keys.prefix(namespace_of(queue))
     call = calls.ClearCall(prefix=prefix, queue=queue, limit=_CLEAR_TASKS)
-    cleared = 0
-    while removed := await link.evaluate(call):
+    cleared, may_be_more = 0, True
+    while may_be_more:
+        removed, may_be_more = await link.evaluate(call)
         cleared += removed
     return cleared

@@ -1,44 +1,52 @@
-"""Reading from Redis which workers hold tasks."""
+"""Reading from Redis which workers there are, and which lanes live ones serve."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from ltq.brokers.redis._operations.tasks import read_queues, read_states, read_stats
+from ltq.broker import HeldTask, list_workers
+from ltq.brokers.redis._operations.chunks import by_namespace
+from ltq.brokers.redis._operations.worker_registry import read_seen
+from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.info import server_time
 from ltq.brokers.redis._server.link import Link
-from ltq.names import namespace_of
-from ltq.state import TaskState, WorkerInfo
+from ltq.state import WorkerInfo
+
+_CALL_TASKS = 200
+"""Most tasks of one call: a long script blocks all other clients."""
 
 
-async def read_workers(link: Link, namespaces: Iterable[str]) -> list[WorkerInfo]:
+async def read_workers(link: Link, namespaces: Sequence[str]) -> list[WorkerInfo]:
     """See `Inspector.workers`."""
-    states: list[TaskState[bytes]] = []
-    for stats in await read_stats(link, await read_queues(link, namespaces)):
-        if stats.working:
-            states += await _working(link, stats.queue)
-    return _by_holder(states)
+    seen = await read_seen(link, namespaces)
+    held: dict[str, list[HeldTask]] = {}
+    for namespace in namespaces:
+        for queue in await link.call("ZRANGE", keys.lease_ends(namespace), 0, -1):
+            await _add_held(link, namespace, queue.decode("utf-8", "replace"), held)
+    return list_workers(seen, held, await server_time(link))
 
 
-async def _working(link: Link, queue: str) -> list[TaskState[bytes]]:
-    """The states of a queue's tasks that have a lease."""
-    namespace = namespace_of(queue)
-    members = await link.call("ZRANGE", keys.leases(namespace, queue), 0, -1)
-    ids = [member.decode("utf-8", "replace") for member in members]
-    states = await read_states(link, namespace, ids)
-    return [state for state in states if state is not None]
+async def read_served(link: Link, lanes: Sequence[str]) -> list[float | None]:
+    """See `Presence.served`."""
+    ages: dict[str, float | None] = {}
+    for namespace, positions in by_namespace(lanes, str).items():
+        some = [lanes[i] for i in positions]
+        call = calls.ServedCall(prefix=keys.prefix(namespace), lanes=some)
+        ages |= zip(some, await link.evaluate(call), strict=True)
+    return [ages[lane] for lane in lanes]
 
 
-def _by_holder(states: Iterable[TaskState[bytes]]) -> list[WorkerInfo]:
-    """The workers that hold these tasks, sorted by name."""
-    held: dict[str, list[TaskState[bytes]]] = {}
-    for state in states:
-        if state.worker is not None and not state.status.is_final:
-            held.setdefault(state.worker, []).append(state)
-    return [
-        WorkerInfo(
-            name=name,
-            running=tuple(sorted(state.id for state in own)),
-            task_names=tuple(sorted({state.task_name for state in own})),
-            since=min((s.last_dequeue_time for s in own if s.last_dequeue_time), default=None),
-        )
-        for name, own in sorted(held.items())
-    ]
+async def _add_held(
+    link: Link, namespace: str, queue: str, held: dict[str, list[HeldTask]]
+) -> None:
+    """Add the tasks of a queue that have a lease, by the name of their consumer."""
+    found = await link.call("ZRANGE", keys.leases(namespace, queue), 0, -1, "WITHSCORES")
+    ids = [member.decode("utf-8", "replace") for member in found[::2]]
+    ends = [float(score) / 1000 for score in found[1::2]]
+    for start in range(0, len(ids), _CALL_TASKS):
+        some = ids[start : start + _CALL_TASKS]
+        call = calls.HoldersCall(prefix=keys.prefix(namespace), ids=some)
+        for position, holder in enumerate(await link.evaluate(call), start):
+            if holder is not None:
+                worker, task_name, since = holder
+                task = HeldTask(ids[position], task_name, since, ends[position])
+                held.setdefault(worker, []).append(task)

@@ -5,14 +5,17 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
 
+from ltq.broker.schedule_slots import ScheduleSlot
 from ltq.brokers.redis._server.call import Argument
-from ltq.message import Envelope, Finish, Outcome, Requeue
+from ltq.codec import DEFAULT_SERIALIZER
+from ltq.message import Envelope, Failure, Finish, Outcome, Requeue
 from ltq.options import Priority
 from ltq.state import Status
 
-_but_id_and_body = attrgetter(
-    *(name for name in Envelope.__struct_fields__ if name not in ("id", "body"))
-)
+_APART = frozenset(("id", "body", "on_full", "full_timeout"))
+"""What may differ within a group: what each task has of its own, and what is the sender's."""
+
+_but_id_and_body = attrgetter(*(name for name in Envelope.__struct_fields__ if name not in _APART))
 
 
 def send_groups(envelopes: Sequence[Envelope]) -> list[Argument]:
@@ -25,9 +28,25 @@ def send_groups(envelopes: Sequence[Envelope]) -> list[Argument]:
     return arguments
 
 
+def slot_arguments(slot: ScheduleSlot) -> list[Argument]:
+    """One slot of a schedule for `fire`."""
+    return [
+        slot.schedule,
+        slot.spec,
+        "" if slot.after is None else slot.after,
+        slot.slot,
+        slot.due,
+        slot.scheduler,
+        slot.since,
+        "1" if slot.leaves else "",
+        slot.put,
+        *([0] if slot.envelope is None else [1, *_send_group([slot.envelope])]),
+    ]
+
+
 def _send_group(envelopes: Sequence[Envelope]) -> list[Argument]:
     first = envelopes[0]
-    conditions, fields = _conditions(first), _fields(first)
+    conditions, fields = _conditions(first), fields_of(first)
     arguments: list[Argument] = [
         first.queue,
         first.lane or first.queue,
@@ -58,7 +77,7 @@ def _conditions(envelope: Envelope) -> list[Argument]:
     return conditions
 
 
-def _fields(envelope: Envelope) -> list[Argument]:
+def fields_of(envelope: Envelope) -> list[Argument]:
     """The first fields of a task's hash. Fields with their default value are left out."""
     fields: list[Argument] = ["task", envelope.task_name]
     queue, lane = envelope.queue, envelope.lane or envelope.queue
@@ -68,13 +87,16 @@ def _fields(envelope: Envelope) -> list[Argument]:
         fields += ("lane", lane)
     if envelope.priority is not Priority.NORMAL:
         fields += ("priority", int(envelope.priority))
-    if envelope.ctx:
-        fields += ("ctx", envelope.ctx)
+    if envelope.serializer != DEFAULT_SERIALIZER:
+        fields += ("serializer", envelope.serializer)
     for name, value in (
+        ("ctx", envelope.ctx or None),
+        ("tags", " ".join(envelope.tags) or None),
         ("timeout", envelope.timeout),
         ("max_tries", envelope.max_tries),
         ("result_ttl", envelope.result_ttl),
         ("max_deliveries", envelope.max_deliveries),
+        ("keep_body", None if envelope.keep_body is None else int(envelope.keep_body)),
     ):
         if value is not None:
             fields += (name, value)
@@ -94,7 +116,9 @@ def _but_lease_and_result(outcome: Outcome) -> object:
     if not isinstance(outcome, Finish):
         return outcome
     queue, failure = outcome.lease.queue, outcome.failure
-    return queue, outcome.status, failure, outcome.result_ttl, outcome.dead, not outcome.result
+    kept = outcome.dead, outcome.ctx, outcome.is_poison
+    result = not outcome.result, outcome.serializer
+    return queue, outcome.status, failure, outcome.result_ttl, kept, result
 
 
 def _finish_group(outcomes: Sequence[Outcome]) -> list[Argument]:
@@ -102,11 +126,12 @@ def _finish_group(outcomes: Sequence[Outcome]) -> list[Argument]:
     if isinstance(first, Finish):
         status, seconds = first.status, first.result_ttl
         has_result = status is Status.COMPLETED or bool(first.result)
-        flags = {"dead": first.dead, "result": has_result}
+        flags = {"dead": first.dead, "result": has_result, "poison": first.is_poison}
     else:
         status = Status.DELAYED if first.delay > 0 else Status.PENDING
         seconds = first.delay
-        flags = {"failed": first.failed, "front": first.front}
+        keeps = first.is_void and first.failure is None
+        flags = {"failed": first.failed, "front": first.front, "void": first.is_void, "keep": keeps}
     fields = _outcome_fields(first)
     words = " ".join([word for word, holds in flags.items() if holds])
     arguments: list[Argument] = [first.lease.queue, status.value, seconds, words]
@@ -126,7 +151,17 @@ def _outcome_fields(outcome: Outcome) -> list[Argument]:
             fields += ("ctx", outcome.ctx)
         if outcome.timeout is not None:
             fields += ("timeout", outcome.timeout)
-    failure = outcome.failure
+    else:
+        if outcome.dead and outcome.ctx is not None:
+            fields += ("ctx", outcome.ctx)
+        if outcome.serializer != DEFAULT_SERIALIZER:
+            fields += ("serializer", outcome.serializer)
+    return fields + failure_fields(outcome.failure)
+
+
+def failure_fields(failure: Failure | None) -> list[Argument]:
+    """What a task's hash has of an error."""
+    fields: list[Argument] = []
     if failure is not None:
         fields += ("error", failure.text.encode("utf-8", "backslashreplace"))
         if failure.type:

@@ -7,42 +7,54 @@ compares the fields with the headers. `lua/<script>.lua` explains each argument 
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from ltq.broker.schedule_slots import SlotReceipt
 from ltq.brokers.redis._scripts import replies
+from ltq.brokers.redis._scripts.cancel import CancelAnswer as CancelAnswer
+from ltq.brokers.redis._scripts.cancel import CancelCall as CancelCall
+from ltq.brokers.redis._scripts.cancel import CancelManyCall as CancelManyCall
 from ltq.brokers.redis._scripts.claim import ClaimAnswer as ClaimAnswer
 from ltq.brokers.redis._scripts.claim import ClaimCall as ClaimCall
 from ltq.brokers.redis._scripts.claim import ClaimReply as ClaimReply
-from ltq.brokers.redis._scripts.script import Bounded, Flag, RepeatedKnowingly, Script
+from ltq.brokers.redis._scripts.history import HistoryCall as HistoryCall
+from ltq.brokers.redis._scripts.listing import TasksCall as TasksCall
+from ltq.brokers.redis._scripts.moving import AdoptCall as AdoptCall
+from ltq.brokers.redis._scripts.moving import AdoptDeadCall as AdoptDeadCall
+from ltq.brokers.redis._scripts.moving import DropCall as DropCall
+from ltq.brokers.redis._scripts.moving import PackCall as PackCall
+from ltq.brokers.redis._scripts.registry import AnnounceCall as AnnounceCall
+from ltq.brokers.redis._scripts.registry import HoldersCall as HoldersCall
+from ltq.brokers.redis._scripts.registry import LeaveCall as LeaveCall
+from ltq.brokers.redis._scripts.registry import WorkersCall as WorkersCall
+from ltq.brokers.redis._scripts.schedules import AdoptScheduleCall as AdoptScheduleCall
+from ltq.brokers.redis._scripts.schedules import ChangedSchedulesCall as ChangedSchedulesCall
+from ltq.brokers.redis._scripts.schedules import PauseScheduleCall as PauseScheduleCall
+from ltq.brokers.redis._scripts.schedules import PutScheduleCall as PutScheduleCall
+from ltq.brokers.redis._scripts.schedules import RemoveScheduleCall as RemoveScheduleCall
+from ltq.brokers.redis._scripts.schedules import SchedulesCall as SchedulesCall
+from ltq.brokers.redis._scripts.script import ALL_NOTES, Bounded, Flag, RepeatedKnowingly, Script
+from ltq.brokers.redis._scripts.steering import PauseCall as PauseCall
+from ltq.brokers.redis._scripts.steering import PromoteCall as PromoteCall
+from ltq.brokers.redis._scripts.steering import RerunCall as RerunCall
+from ltq.brokers.redis._scripts.steering import ResumeCall as ResumeCall
+from ltq.brokers.redis._scripts.upkeep import ExamineCall as ExamineCall
+from ltq.brokers.redis._scripts.upkeep import KeySeen as KeySeen
+from ltq.brokers.redis._scripts.upkeep import RepairCall as RepairCall
+from ltq.brokers.redis._scripts.upkeep import RightsCall as RightsCall
 from ltq.brokers.redis._server.call import Argument, Reply
 from ltq.message import DeadLetter, Published, Receipt, Swept
 from ltq.state import QueueStats, TaskState
 
 
-class CancelAnswer(StrEnum):
-    """What became of a task that should be cancelled."""
+class Removed(NamedTuple):
+    """Tasks or dead letters that were removed."""
 
-    CANCELLED = "cancelled"
-    FINAL = "final"
-    """It had a final state already."""
-    GONE = "gone"
+    removed: int
+    may_be_more: bool
 
 
-class CancelCall(RepeatedKnowingly[CancelAnswer], frozen=True, kw_only=True):
-    """Make a task final as cancelled."""
-
-    name: ClassVar[str] = "cancel"
-
-    id: str
-    result_ttl: float
-
-    def read(self, reply: Reply) -> CancelAnswer:
-        return CancelAnswer(reply.decode())
-
-
-class ClearCall(Script[int], frozen=True, kw_only=True):
+class ClearCall(Script[Removed], frozen=True, kw_only=True):
     """Remove waiting tasks of a queue for good."""
 
     name: ClassVar[str] = "clear"
@@ -50,11 +62,20 @@ class ClearCall(Script[int], frozen=True, kw_only=True):
     queue: str
     limit: int
 
-    def read(self, reply: Reply) -> int:
-        return replies.integer(reply)
+    def read(self, reply: Reply) -> Removed:
+        removed, more = replies.integers(reply)
+        return Removed(removed, more == 1)
 
 
-class CopyCall(Script[int], frozen=True, kw_only=True):
+class Copied(NamedTuple):
+    """A copy of a ready list."""
+
+    entries: int
+    has_skips: bool
+    """Whether entries are to be skipped."""
+
+
+class CopyCall(Script[Copied], frozen=True, kw_only=True):
     """Copy a ready list."""
 
     name: ClassVar[str] = "copy"
@@ -63,8 +84,9 @@ class CopyCall(Script[int], frozen=True, kw_only=True):
     unique: str
     ttl: int
 
-    def read(self, reply: Reply) -> int:
-        return replies.integer(reply)
+    def read(self, reply: Reply) -> Copied:
+        entries, has_skips = replies.integers(reply)
+        return Copied(entries, has_skips == 1)
 
 
 class DeadLettersCall(Bounded[list[DeadLetter | None]], frozen=True, kw_only=True):
@@ -79,39 +101,12 @@ class DeadLettersCall(Bounded[list[DeadLetter | None]], frozen=True, kw_only=Tru
         return [replies.dead_letter(name, values) for name, values in zip(ids, reply, strict=True)]
 
 
-class KeySeen(NamedTuple):
-    """What a key holds."""
-
-    type: str
-    """The type as Redis names it; "none" if the key does not exist."""
-    ttl: int
-    """Milliseconds until it expires; -1 if it does not."""
-    status: str
-    """The status of a task; empty for other keys."""
-    has_place: bool
-    """False for a task that has lost its place."""
-
-
-class ExamineCall(Script[list[KeySeen]], frozen=True, kw_only=True):
-    """Say what keys hold."""
-
-    name: ClassVar[str] = "examine"
-
-    thorough: Flag = ""
-    names: list[bytes]
-
-    def read(self, reply: Reply) -> list[KeySeen]:
-        return [
-            KeySeen(kind.decode(), ttl, status.decode("utf-8", "replace"), placed == 1)
-            for kind, ttl, status, placed in reply
-        ]
-
-
 class FinishCall(Script[list[Receipt]], frozen=True, kw_only=True):
     """Record what became of deliveries."""
 
     name: ClassVar[str] = "finish"
 
+    notes: str = ALL_NOTES
     groups: list[Argument]
 
     def read(self, reply: Reply) -> list[Receipt]:
@@ -119,33 +114,23 @@ class FinishCall(Script[list[Receipt]], frozen=True, kw_only=True):
 
 
 class FireReply(NamedTuple):
-    """What became of the slot of a schedule."""
+    """What became of slots of schedules."""
 
-    receipt: SlotReceipt
-    new_lanes: int
-    """How many of the lanes are new: nothing was sent to them before."""
+    receipts: list[SlotReceipt]
+    new_queues: int
+    """How many of the queues are new: nothing was sent to them before."""
 
 
 class FireCall(Script[FireReply], frozen=True, kw_only=True):
-    """Enqueue the task of one slot of a schedule, and keep the slot."""
+    """Enqueue the tasks of slots of schedules, and keep the slots."""
 
     name: ClassVar[str] = "fire"
 
-    schedule: str
-    spec: str
-    after: int | Literal[""]
-    slot: int
-    due: int
-    group: list[Argument]
+    slots: list[Argument]
 
     def read(self, reply: Reply) -> FireReply:
-        last, answer, new_lanes = reply
-        published = None if answer in _NOT_FIRED else replies.PUBLISHED[answer]
-        receipt = SlotReceipt(int(last), published, is_other=answer == b"other")
-        return FireReply(receipt, new_lanes)
-
-
-_NOT_FIRED = (b"", b"other", b"passed")
+        answers, new_queues = reply
+        return FireReply([replies.slot_receipt(*answer) for answer in answers], new_queues)
 
 
 class HeartbeatCall(Script[list[int]], frozen=True, kw_only=True):
@@ -173,14 +158,7 @@ class ProgressCall(Script[bool], frozen=True, kw_only=True):
         return replies.integer(reply) == 1
 
 
-class Purged(NamedTuple):
-    """Dead letters that were removed."""
-
-    removed: int
-    may_be_more: bool
-
-
-class PurgeCall(Script[Purged], frozen=True, kw_only=True):
+class PurgeCall(Script[Removed], frozen=True, kw_only=True):
     """Remove dead letters for good."""
 
     name: ClassVar[str] = "purge"
@@ -190,32 +168,9 @@ class PurgeCall(Script[Purged], frozen=True, kw_only=True):
     limit: int = 0
     ids: list[str]
 
-    def read(self, reply: Reply) -> Purged:
+    def read(self, reply: Reply) -> Removed:
         removed, more = replies.integers(reply)
-        return Purged(removed, more == 1)
-
-
-class Repaired(NamedTuple):
-    """Tasks that had lost their place."""
-
-    repaired: int
-    """How many were put back."""
-    doubtful: int
-    """How many pending tasks may be missing in their ready list, which should be read."""
-
-
-class RepairCall(Script[Repaired], frozen=True, kw_only=True):
-    """Give tasks back the place they should have."""
-
-    name: ClassVar[str] = "repair"
-
-    lease: float
-    before: str = ""
-    ids: list[bytes]
-
-    def read(self, reply: Reply) -> Repaired:
-        repaired, doubtful = replies.integers(reply)
-        return Repaired(repaired, doubtful)
+        return Removed(removed, more == 1)
 
 
 class ReplayCall(Script[list[Published]], frozen=True, kw_only=True):
@@ -231,23 +186,12 @@ class ReplayCall(Script[list[Published]], frozen=True, kw_only=True):
         return [replies.PUBLISHED[answer] for answer in reply]
 
 
-class RightsCall(Script[list[str]], frozen=True, kw_only=True):
-    """Say which commands the user may not use."""
-
-    name: ClassVar[str] = "rights"
-
-    trials: list[Argument]
-
-    def read(self, reply: Reply) -> list[str]:
-        return [name.decode() for name in reply]
-
-
 class SendReply(NamedTuple):
     """What became of tasks that were sent."""
 
     answers: list[Published]
-    new_lanes: int
-    """How many of their lanes are new: nothing was sent to them before."""
+    new_queues: int
+    """How many of their queues are new: nothing was sent to them before."""
 
 
 class SendCall(RepeatedKnowingly[SendReply], frozen=True, kw_only=True):
@@ -258,8 +202,32 @@ class SendCall(RepeatedKnowingly[SendReply], frozen=True, kw_only=True):
     groups: list[Argument]
 
     def read(self, reply: Reply) -> SendReply:
-        answers, new_lanes = reply
-        return SendReply([replies.PUBLISHED[answer] for answer in answers], new_lanes)
+        answers, new_queues = reply
+        return SendReply([replies.PUBLISHED[answer] for answer in answers], new_queues)
+
+
+class ServeCall(Script[int], frozen=True, kw_only=True):
+    """Say that a live consumer serves lanes."""
+
+    name: ClassVar[str] = "serve"
+
+    duration: float
+    lanes: list[str]
+
+    def read(self, reply: Reply) -> int:
+        return replies.integer(reply)
+
+
+class ServedCall(Script[list[float | None]], frozen=True, kw_only=True):
+    """Say for how many seconds lanes have not been served; None if that is not known."""
+
+    name: ClassVar[str] = "served"
+
+    lanes: list[str]
+
+    def read(self, reply: Reply) -> list[float | None]:
+        ages = zip(self.lanes, reply, strict=True)
+        return [float(age.decode()) if age else None for _, age in ages]
 
 
 class StatesCall(Bounded[list[TaskState[bytes] | None]], frozen=True, kw_only=True):
@@ -299,33 +267,73 @@ class SweepCall(Script[Swept], frozen=True, kw_only=True):
 
     limit: int
     grace: float = 0.0
+    notes: str = ALL_NOTES
 
     def read(self, reply: Reply) -> Swept:
         recovered, promoted, buried, lost = replies.integers(reply)
         return Swept(recovered, promoted, buried, lost)
 
 
+class UnclaimCall(Script[int], frozen=True, kw_only=True):
+    """Give back claimed tasks that nobody has begun."""
+
+    name: ClassVar[str] = "unclaim"
+
+    consumer: str
+    claim_id: str
+    known: int
+    history: Flag = "1"
+    leases: list[Argument]
+
+    def read(self, reply: Reply) -> int:
+        return replies.integer(reply)
+
+
 SCRIPTS: Mapping[str, type[Script[Any]]] = {
     script.name: script
     for script in (
+        AdoptCall,
+        AdoptDeadCall,
+        AdoptScheduleCall,
+        AnnounceCall,
         CancelCall,
+        CancelManyCall,
+        ChangedSchedulesCall,
         ClaimCall,
         ClearCall,
         CopyCall,
         DeadLettersCall,
+        DropCall,
         ExamineCall,
         FinishCall,
         FireCall,
         HeartbeatCall,
+        HistoryCall,
+        HoldersCall,
+        LeaveCall,
+        PackCall,
+        PauseCall,
+        PauseScheduleCall,
         ProgressCall,
+        PromoteCall,
         PurgeCall,
+        PutScheduleCall,
+        RemoveScheduleCall,
         RepairCall,
         ReplayCall,
+        RerunCall,
+        ResumeCall,
         RightsCall,
+        SchedulesCall,
         SendCall,
+        ServeCall,
+        ServedCall,
         StatesCall,
         StatsCall,
         SweepCall,
+        TasksCall,
+        UnclaimCall,
+        WorkersCall,
     )
 }
 """All calls, by the name of their script."""

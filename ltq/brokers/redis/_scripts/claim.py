@@ -1,5 +1,6 @@
 """The call of the script `claim`, and its reply."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar, Self
 
@@ -41,6 +42,8 @@ class ClaimReply(msgspec.Struct, frozen=True):
     """The isolation that a refused task needs."""
     known: int
     """After a PART: how many tasks of the earlier call need not be given again."""
+    moved: Sequence[str]
+    """The lanes to which tasks were moved that the consumer does not run from where they waited."""
 
     @property
     def is_more_due(self) -> bool:
@@ -64,15 +67,19 @@ class ClaimCall(RepeatedKnowingly[ClaimReply], frozen=True, kw_only=True):
     grace: float = 0.0
     hold: float = 0.0
     lanes: str
+    knows: str = ""
+    served: str = ""
     woken: str = ""
     swept: Flag = ""
+    patience: str = ""
+    history: Flag = "1"
     limits: list[Argument]
 
     def repeated(self) -> Self:
         return replace(self, again="1", most_bytes=self.most_bytes // SHRINK)
 
     def read(self, reply: Reply) -> ClaimReply:
-        answer, tasks, lost, now, due_in, start_in, isolation, known = reply
+        answer, tasks, lost, now, due_in, start_in, isolation, known, moved = reply
         moment = float(now)
         return ClaimReply(
             _CLAIM_ANSWERS[answer],
@@ -82,6 +89,7 @@ class ClaimCall(RepeatedKnowingly[ClaimReply], frozen=True, kw_only=True):
             None if start_in is None else float(start_in),
             isolation,
             known or 0,
+            [lane.decode("utf-8", "replace") for lane in moved],
         )
 
 

@@ -10,20 +10,75 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ltq.message import DeadLetter, Delivery, Lease, Published, Receipt
-from ltq.state import Progress, QueueStats, Status, TaskState
+from ltq.broker import SeenWorker, WorkerEntry, check_envelopes
+from ltq.broker.moving import Parcel
+from ltq.broker.schedule_slots import SlotReceipt
+from ltq.codec import DEFAULT_SERIALIZER
+from ltq.errors import ConfigurationError
+from ltq.message import DeadLetter, Delivery, Envelope, Failure, Lease, Published, Receipt
+from ltq.names import MAX_TAGS, is_tag
+from ltq.options import Priority
+from ltq.state import Progress, QueueStats, Status, TaskDetail, TaskState
 
 T = TypeVar("T")
 
 PUBLISHED = {answer.value.encode(): answer for answer in Published}
+_NOT_FIRED = (b"", b"other", b"taken_over", b"gone", b"paused", b"passed")
 RECEIPTS = {answer.value.encode(): answer for answer in Receipt}
 
 _STATUSES = {status.value.encode(): status for status in Status}
 
+_PRIORITIES = {f"{priority:d}".encode(): priority for priority in Priority}
+
 _PLAIN_FIELDS = {b"status", b"enqueue_time", b"task", b"body", b"queue", b"lane", b"priority"}
 """The fields of a task that was sent without options and never claimed."""
 
+_STATE_FIELDS = (
+    *(b"status", b"task", b"queue", b"enqueue_time", b"last_dequeue_time", b"last_requeue_time"),
+    *(b"release_time", b"dequeue_count", b"requeue_count", b"timeout", b"worker", b"progress"),
+    *(b"result", b"error", b"error_type", b"traceback", b"deaths", b"serializer", b"priority"),
+    *(b"tries", b"tags"),
+)
+"""The fields of a task in the order of `states`, but for the due time."""
+
+_DUE = 17
+"""Where `states` answers the due time."""
+
 _progress_decoder = msgspec.json.Decoder(Progress)
+_entry_decoder = msgspec.json.Decoder(WorkerEntry)
+
+
+def slot_receipt(last: int, answer: bytes, since: bytes) -> SlotReceipt:
+    """What became of the slot of a schedule."""
+    return SlotReceipt(
+        int(last),
+        None if answer in _NOT_FIRED else PUBLISHED[answer],
+        is_other=answer == b"other",
+        taken_over=answer == b"taken_over",
+        since=float(since),
+        is_paused=answer == b"paused",
+        is_gone=answer == b"gone",
+    )
+
+
+def seen_worker(now: float, entry: bytes | None, left: int) -> SeenWorker | None:
+    """A worker as `workers` answers it at the time `now`; None if it is gone."""
+    if entry is None:
+        return None
+    try:
+        known = _entry_decoder.decode(entry)
+    except msgspec.MsgspecError:  # other programs may have written it
+        return None
+    return SeenWorker(known, now + left / 1000 - known.gone_after)
+
+
+def holder(
+    worker: bytes | None, task_name: bytes | None, since: bytes | None
+) -> tuple[str, str, float | None] | None:
+    """Who holds a task, its name, and since when, as `holders` answers it; None for no holder."""
+    if worker is None:
+        return None
+    return _text(worker), _text(task_name or b""), _number(float, since)
 
 
 def integer(reply: Any) -> int:
@@ -65,6 +120,9 @@ def delivery(reply: Sequence[Any], now: float) -> Delivery:
         _number(int, get(b"max_tries")),
         _number(float, get(b"result_ttl")),
         isolation,
+        _number(int, get(b"max_deliveries")),
+        _serializer(get(b"serializer")),
+        _tags(get(b"tags")),
     )
 
 
@@ -79,26 +137,47 @@ def task_state(task_id: str, reply: Sequence[Any]) -> TaskState[bytes] | None:
         task_name=name,
         queue=name if reply[2] is None else _text(reply[2]),
         status=status,
+        priority=_priority(reply[19]),
+        tags=_tags(reply[21]),
         enqueue_time=_number(float, reply[3]),
         last_dequeue_time=_number(float, reply[4]),
         last_requeue_time=_number(float, reply[5]),
         release_time=_number(float, reply[6]),
-        due_time=_finite(reply[16]) if status is Status.DELAYED else None,
+        due_time=_finite(reply[17]) if status is Status.DELAYED else None,
         dequeue_count=_number(int, reply[7]) or 0,
         requeue_count=_number(int, reply[8]) or 0,
+        tries=(_number(int, reply[20]) or 0) + (status is Status.FAILED),
+        deaths=_number(int, reply[16]) or 0,
         timeout=_number(float, reply[9]),
         worker=_optional_text(reply[10]),
         progress=_progress(reply[11]),
         result=reply[12],
+        serializer=_serializer(reply[18]),
         error=_optional_text(reply[13]),
         error_type=_optional_text(reply[14]),
         traceback=_optional_text(reply[15]),
     )
 
 
+def task_detail(task_id: str, flat: Sequence[Any], moment: bytes | None) -> TaskDetail | None:
+    """A task as `tasks` answers it; None if it has an unknown status."""
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    get = fields.get
+    state = _state_of(task_id, get, moment)
+    if state is None:
+        return None
+    return TaskDetail.of(
+        state,
+        body=get(b"body"),
+        ctx=get(b"ctx", b""),
+        max_tries=_number(int, get(b"max_tries")),
+    )
+
+
 def queue_stats(queue: str, reply: Sequence[Any]) -> QueueStats:
     """A queue as `stats` answers it."""
-    high, normal, low, delayed, working, dead, rate, oldest, overdue = reply
+    high, normal, low, delayed, working, dead, rate, oldest, overdue, *rest = reply
+    unserved, unserved_oldest, served_ago, unswept, rate_10s, paused = rest
     return QueueStats(
         queue=queue,
         pending=high + normal + low,
@@ -106,10 +185,25 @@ def queue_stats(queue: str, reply: Sequence[Any]) -> QueueStats:
         working=working,
         dead=dead,
         rate=_rate(rate),
+        rate_10s=_rate(rate_10s),
         by_priority={"high": high, "normal": normal, "low": low},
-        oldest=None if oldest is None else float(oldest),
+        oldest=_number(float, oldest),
         overdue=overdue,
+        unserved=dict(zip(map(_text, unserved[::2]), unserved[1::2], strict=True)),
+        unserved_oldest=_number(float, unserved_oldest),
+        served_ago=_number(float, served_ago),
+        unswept=_number(float, unswept),
+        paused=paused == 1,
     )
+
+
+def figures(flat: Sequence[bytes]) -> dict[str, int]:
+    """The figures of a minute as `history` answers them, without what is no number."""
+    pairs = (
+        (_text(name), _number(int, number))
+        for name, number in zip(flat[::2], flat[1::2], strict=True)
+    )
+    return {name: number for name, number in pairs if name and number is not None}
 
 
 def dead_letter(task_id: str, reply: Sequence[Any]) -> DeadLetter | None:
@@ -124,6 +218,7 @@ def dead_letter(task_id: str, reply: Sequence[Any]) -> DeadLetter | None:
         queue=name if reply[2] is None else _text(reply[2]),
         status=status,
         body=reply[10],
+        serializer=_serializer(reply[14]),
         error=_optional_text(reply[11]),
         error_type=_optional_text(reply[12]),
         traceback=_optional_text(reply[13]),
@@ -134,6 +229,76 @@ def dead_letter(task_id: str, reply: Sequence[Any]) -> DeadLetter | None:
         requeue_count=_number(int, reply[7]) or 0,
         deaths=_number(int, reply[8]) or 0,
         worker=_optional_text(reply[9]),
+        tags=_tags(reply[15]),
+    )
+
+
+def _state_of(
+    task_id: str, get: Callable[[bytes], Any], moment: bytes | None
+) -> TaskState[bytes] | None:
+    """A task by the fields of its hash; `moment` is when it is due, if it is delayed."""
+    values = [get(name) for name in _STATE_FIELDS]
+    values.insert(_DUE, moment)
+    return task_state(task_id, values)
+
+
+def parcel(task_id: str, due: bytes | None, flat: Sequence[Any]) -> Parcel | None:
+    """A task, or a dead letter, as `pack` answers it; None if it is not there whole.
+
+    Other programs may have spoilt it: its names, or a moment by which `drop` would know it again.
+    """
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    get = fields.get
+    state = _state_of(task_id, get, due)
+    moments = (get(b"enqueue_time"), get(b"release_time"))
+    if state is None or get(b"body") is None or not all(map(_is_exact, moments)):
+        return None
+    envelope, failure = _envelope(state, get), None
+    try:
+        check_envelopes([envelope])
+    except ConfigurationError:
+        return None
+    if state.error is not None:
+        failure = Failure(state.error_type or "", state.error, state.traceback)
+    return Parcel(
+        envelope=envelope,
+        status=state.status,
+        when=(state.release_time if state.status.is_final else state.due_time) or 0.0,
+        enqueue_time=state.enqueue_time or 0.0,
+        last_dequeue_time=state.last_dequeue_time,
+        last_requeue_time=state.last_requeue_time,
+        dequeue_count=state.dequeue_count,
+        requeue_count=state.requeue_count,
+        tries=state.tries,
+        deaths=state.deaths,
+        worker=state.worker,
+        failure=failure,
+    )
+
+
+def _is_exact(moment: bytes | None) -> bool:
+    """Whether a moment is written as scripts write it, if it is."""
+    return moment is None or moment == f"{_finite(moment) or 0.0:.6f}".encode()
+
+
+def _envelope(state: TaskState[bytes], get: Callable[[bytes], Any]) -> Envelope:
+    """What was sent of a task with this state, as far as its hash says."""
+    keep_body, lane = get(b"keep_body"), get(b"lane")
+    return Envelope(
+        id=state.id,
+        queue=state.queue,
+        task_name=state.task_name,
+        body=get(b"body"),
+        serializer=state.serializer,
+        lane="" if lane is None else _text(lane),
+        priority=state.priority,
+        timeout=state.timeout,
+        max_tries=_number(int, get(b"max_tries")),
+        result_ttl=_number(float, get(b"result_ttl")),
+        max_deliveries=_number(int, get(b"max_deliveries")),
+        ctx=get(b"ctx") or b"",
+        tags=state.tags,
+        keep_body=None if keep_body is None else keep_body == b"1",
     )
 
 
@@ -161,6 +326,18 @@ def _text(value: bytes) -> str:
 
 _name = lru_cache(maxsize=4096)(_text)
 """Names of tasks and queues: there are few, and they come again and again."""
+
+
+def _serializer(value: bytes | None) -> str:
+    return DEFAULT_SERIALIZER if value is None else _name(value)
+
+
+def _priority(value: bytes | None) -> Priority:
+    return _PRIORITIES.get(value or b"", Priority.NORMAL)
+
+
+def _tags(value: bytes | None) -> tuple[str, ...]:
+    return () if value is None else tuple(filter(is_tag, _text(value).split(" ")))[:MAX_TAGS]
 
 
 def _optional_text(value: bytes | None) -> str | None:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 
-from ltq.broker import isolation, schedule_slots
+from ltq.broker import history, isolation, moving, schedule_slots
 from ltq.brokers._rules import constants
 from ltq.errors import ConfigurationError
 from ltq.options import (
@@ -27,30 +27,53 @@ from ltq.options import (
     DEFAULT_MAX_DELIVERIES,
     DEFAULT_RESULT_TTL,
     MAX_DEAD,
+    MAX_FINAL,
     MAX_SECONDS,
+    SERVED_TTL,
     Priority,
 )
 
 CONSTANTS = {
+    "ADOPTED_TTL": moving.ADOPTED_TTL,
+    "ANNOUNCE_AGAIN": constants.ANNOUNCE_AGAIN,
+    "BUCKETS_A_DOUBLING": history.BUCKETS_A_DOUBLING,
+    "CLAIM_KEPT": constants.CLAIM_KEPT,
     "DEAD_TTL": DEAD_TTL,
     "DEFAULT_MAX_DELIVERIES": DEFAULT_MAX_DELIVERIES,
     "DEFAULT_PRIORITY": f"{Priority.NORMAL:d}",
     "DEFAULT_RESULT_TTL": DEFAULT_RESULT_TTL,
     "ENDED_TTL": constants.ENDED_TTL,
+    "FIRST_BUCKET": history.FIRST_BUCKET,
     "HIGHEST_PRIORITY": int(min(Priority)),
+    "HISTORY_TTL": constants.HISTORY_TTL,
     "ISOLATION_BASE": isolation.ISOLATION_BASE,
-    "KILLED_ONCE": constants.KILLED_ONCE,
-    "KILLED_TIMES": constants.KILLED_TIMES,
+    "JUST_NOW": f"{constants.JUST_NOW:f}",
+    "KILLED_ONCE": isolation.KILLED_ONCE,
+    "KILLED_TIMES": isolation.KILLED_TIMES,
+    "LAST_BUCKET": history.LAST_BUCKET,
     "LOWEST_PRIORITY": int(max(Priority)),
     "MAX_DEAD": MAX_DEAD,
+    "MAX_DURATION": history.MAX_DURATION,
     "MAX_ENDED": constants.MAX_ENDED,
+    "MAX_FINAL": MAX_FINAL,
     "MAX_ISOLATION_STEPS": isolation.MAX_ISOLATION_STEPS,
+    "MAX_LANES": constants.MAX_LANES,
+    "MAX_REMOVED": constants.MAX_REMOVED,
     "MAX_SECONDS": MAX_SECONDS,
+    "MOST_SKIPPED": 1_000_000,
     "RECHECK": constants.RECHECK,
+    "REWRITTEN_LIST": 2000,
+    "SCHEDULER_SILENT": schedule_slots.SCHEDULER_SILENT,
+    "SCHEDULER_TTL": constants.SCHEDULER_TTL,
+    "SERVED_TTL": SERVED_TTL,
+    "SHORT_LIST": 500,
     "SLOT_AHEAD": schedule_slots.SLOT_AHEAD,
-    "SLOT_OWNED": constants.SLOT_OWNED,
+    "SLOT_HANDOVER": schedule_slots.SLOT_HANDOVER,
     "SLOT_TTL": constants.SLOT_TTL,
     "SLOWEST": constants.SLOWEST,
+    "STEP_TTL": 60,
+    "TASK_BYTES": constants.TASK_BYTES,
+    "THROUGHPUT_LATELY": constants.THROUGHPUT_LATELY,
     "THROUGHPUT_STEP": constants.THROUGHPUT_STEP,
     "THROUGHPUT_STEPS": constants.THROUGHPUT_STEPS,
 }

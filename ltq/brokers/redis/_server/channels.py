@@ -14,7 +14,8 @@ from redis.exceptions import RedisError, ResponseError
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.service import Service
 from ltq.brokers.redis._server import keys
-from ltq.brokers.redis._server.link import Link, is_passing, pack
+from ltq.brokers.redis._server.link import Link, pack
+from ltq.brokers.redis._server.refusals import is_passing
 from ltq.errors import BrokerError
 
 logger = logging.getLogger("ltq.broker")
@@ -105,6 +106,11 @@ class Channels(Service):
         if self._tidying is None and self._connection is not None:
             loop = asyncio.get_running_loop()
             self._tidying = loop.call_later(_LINGER, self._tidy, context=Context())
+
+    async def break_off(self) -> None:
+        """Use another connection: this one is silent."""
+        if self._connection is not None:
+            await self._connection.disconnect(nowait=True)  # the reader notices and opens another
 
     async def aclose(self) -> None:
         """Close the connection and forget all channels."""
@@ -229,7 +235,7 @@ class Channels(Service):
                 await connection.send_packed_command(data, check_health=False)
             except _LOST as error:
                 logger.debug("lost the Pub/Sub connection while writing: %s", error)
-                await connection.disconnect(nowait=True)  # the reader notices and opens another
+                await self.break_off()
 
 
 def _parts(channels: Iterable[str]) -> Iterator[list[str]]:
@@ -239,6 +245,9 @@ def _parts(channels: Iterable[str]) -> Iterator[list[str]]:
     is refused as a whole.
     """
     names = list(channels)
+    if len(names) == 1:  # as a rule
+        yield names
+        return
     own = [name for name in names if not keys.is_keyspace(name)]
     of_keys = [name for name in names if keys.is_keyspace(name)]
     for kind in (own, of_keys):

@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError, RedisError  # noqa: A004  redis-py
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.service import Service, abandon_task, spawn
+from ltq.brokers.redis._server.tls import load_files
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.8
 
@@ -62,6 +63,7 @@ class Dialer(Service):
 
         The callbacks of a socket keep the context in which they were made, while it is open.
         """
+        load_files(connection)
         connecting = spawn(connection.connect(), name=f"{self.name}-connect")
         self._connecting.add(connecting)
         try:
@@ -75,6 +77,7 @@ class Dialer(Service):
         connection = self._make()
         is_kept = False
         try:
+            load_files(connection)
             async with asyncio.timeout(_CONNECT_PATIENCE):
                 await connection.connect()
             self._error = None

@@ -5,7 +5,8 @@ import asyncio
 from redis.exceptions import RedisError, ResponseError
 
 from ltq.brokers.redis._server import keys
-from ltq.brokers.redis._server.link import Link, RefusedError
+from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.refusals import RefusedError
 from ltq.names import new_id
 
 _PROBE_TTL = 1000

@@ -10,9 +10,18 @@ NAMESPACES = "ltq:namespaces"
 """Set of all namespaces, without a hash tag, so that tools find them without KEYS."""
 
 
+SCHEDULE_MARKS = "ltq:schedules"
+"""Hash: for each namespace with schedules that were put or paused, how often any was changed."""
+
+
 def prefix(namespace: str) -> str:
     """What all keys of a namespace begin with."""
     return f"ltq:{{{namespace}}}:"
+
+
+def namespace_in(prefix: str) -> str:
+    """The namespace whose keys begin with a prefix."""
+    return prefix.partition("{")[2].rpartition("}")[0]
 
 
 def task(namespace: str, task_id: str) -> str:
@@ -23,6 +32,11 @@ def task(namespace: str, task_id: str) -> str:
 def ready(namespace: str, lane: str, priority: int) -> str:
     """List: ids of the tasks that wait in a lane at one priority."""
     return f"{prefix(namespace)}ready:{priority}:{lane}"
+
+
+def skipped(namespace: str, lane: str, priority: int) -> str:
+    """Hash: how many entries of cancelled tasks are to be skipped in a ready list, by id."""
+    return f"{prefix(namespace)}skipped:{priority}:{lane}"
 
 
 def active(namespace: str) -> str:
@@ -50,6 +64,11 @@ def lease_ends(namespace: str) -> str:
     return f"{prefix(namespace)}lease_ends"
 
 
+def final(namespace: str, queue: str) -> str:
+    """List: when tasks became final, and their ids, the newest last."""
+    return f"{prefix(namespace)}final:{queue}"
+
+
 def dead(namespace: str, queue: str) -> str:
     """Zset: ids of dead letters by time."""
     return f"{prefix(namespace)}dead:{queue}"
@@ -61,8 +80,13 @@ def dead_letter(namespace: str, task_id: str) -> str:
 
 
 def throughput(namespace: str, queue: str) -> str:
-    """Hash: how many tasks ended in workers lately, by tens of seconds."""
+    """Hash: how many tasks ended in workers lately, by steps of a few seconds."""
     return f"{prefix(namespace)}throughput:{queue}"
+
+
+def history(namespace: str, queue: str, minute: int) -> str:
+    """Hash: what was counted in one minute of a queue (Unix seconds / 60), by name."""
+    return f"{prefix(namespace)}history:{minute}:{queue}"
 
 
 def ended(namespace: str) -> str:
@@ -76,8 +100,33 @@ def wake(namespace: str, lane: str) -> str:
 
 
 def lanes(namespace: str) -> str:
-    """Set: all lanes that tasks were ever sent to."""
+    """Set: all queues that tasks were ever sent to, or that a consumer has served."""
     return f"{prefix(namespace)}lanes"
+
+
+def paused(namespace: str) -> str:
+    """Set: the queues that are paused."""
+    return f"{prefix(namespace)}paused"
+
+
+def queue_lanes(namespace: str, queue: str) -> str:
+    """Zset: the lanes of a queue beside its own that have ready tasks."""
+    return f"{prefix(namespace)}queue_lanes:{queue}"
+
+
+def served(namespace: str) -> str:
+    """Zset: lanes by the time until which a live consumer serves them."""
+    return f"{prefix(namespace)}served"
+
+
+def workers(namespace: str) -> str:
+    """Zset: names of workers by a time until which they are looked for."""
+    return f"{prefix(namespace)}workers"
+
+
+def worker(namespace: str, consumer: str) -> str:
+    """String: what a worker says of itself. It ends when the worker is gone."""
+    return f"{prefix(namespace)}worker:{consumer}"
 
 
 def claim(namespace: str, consumer: str) -> str:
@@ -96,13 +145,28 @@ def unique(namespace: str, fingerprint: str) -> str:
 
 
 def rate(namespace: str, lane: str) -> str:
-    """String: the time at which a lane's rate limit is completely unused again."""
+    """String: how many starts a lane's rate limit counted at the last one, and when that was."""
     return f"{prefix(namespace)}rate:{lane}"
 
 
 def slot(namespace: str, schedule: str) -> str:
-    """Hash: the last slot of a schedule that was fired or passed."""
+    """Hash: a schedule, and its last slot that was fired or passed."""
     return f"{prefix(namespace)}slot:{schedule}"
+
+
+def schedules(namespace: str) -> str:
+    """Zset: schedules that are put, or were paused, by the number of their last change."""
+    return f"{prefix(namespace)}schedules"
+
+
+def removed_schedules(namespace: str) -> str:
+    """Zset: schedules that were removed, by the number of that change."""
+    return f"{prefix(namespace)}removed_schedules"
+
+
+def scheduler(namespace: str, run: str) -> str:
+    """String: when a run of a scheduler was last heard of."""
+    return f"{prefix(namespace)}scheduler:{run}"
 
 
 def repaired(namespace: str) -> str:
@@ -110,9 +174,19 @@ def repaired(namespace: str) -> str:
     return f"{prefix(namespace)}repaired"
 
 
+def step(namespace: str, call: str) -> str:
+    """String: what the last step of a call did, for a minute, to answer it if it is repeated."""
+    return f"{prefix(namespace)}step:{call}"
+
+
 def copied(namespace: str, unique: str) -> str:
     """List: a copy of a ready list that is being read, for at most a minute."""
     return f"{prefix(namespace)}copied:{unique}"
+
+
+def copied_skips(namespace: str, unique: str) -> str:
+    """Hash: which entries of that copy are to be skipped, for as long."""
+    return f"{prefix(namespace)}copied_skips:{unique}"
 
 
 def revoked(namespace: str, consumer: str) -> str:

@@ -7,7 +7,6 @@ call here is safe to repeat, knows how (see `_call`), and is repeated until its 
 import asyncio
 import builtins
 import math
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,18 +17,12 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     AskError,
-    AuthenticationError,
-    AuthorizationError,
-    ClusterDownError,
     ConnectionError,  # noqa: A004  redis-py's name
-    MasterDownError,
     MovedError,
     NoScriptError,
     ReadOnlyError,
     RedisError,
     ResponseError,
-    TimeoutError,  # noqa: A004
-    TryAgainError,
 )
 
 from ltq._aio.backoff import ExponentialBackoff
@@ -37,8 +30,15 @@ from ltq._aio.deadlines import Deadline, Deadlines
 from ltq.brokers.redis._server.abandon import abandon_connection
 from ltq.brokers.redis._server.busy_poll import BusyPoll
 from ltq.brokers.redis._server.call import Argument, Call, Command, Reply
+from ltq.brokers.redis._server.connections import use_own_connections
 from ltq.brokers.redis._server.dialer import Dialer
+from ltq.brokers.redis._server.refusals import (
+    RefusedError,
+    is_passing,
+    refusal,
+)
 from ltq.brokers.redis._server.reply_limit import ReplyLimit
+from ltq.brokers.redis._server.silence import SilenceTest
 from ltq.brokers.redis._server.wire import ClosedError, Wire, wire_of
 from ltq.errors import BrokerError
 
@@ -50,25 +50,8 @@ CALL_PATIENCE = 4.0
 MAX_CONNECTIONS = 16
 """Most calls under way at once in one event loop. Others wait their turn."""
 
-_PASSING = (
-    ConnectionError,
-    TimeoutError,
-    ReadOnlyError,
-    ClusterDownError,
-    MasterDownError,
-    TryAgainError,
-    MovedError,
-    AskError,
-)
 _ELSEWHERE = (ConnectionError, ReadOnlyError, MovedError, AskError)
 """After these the other connections may lead to a server that is gone, or is not the right one."""
-
-_PASSING_TEXTS = re.compile(
-    r"(^|[\s-])(BUSY|LOADING|READONLY|MISCONF|NOREPLICAS|UNBLOCKED|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK)\b"
-)
-"""The same for a script that fails halfway: the server then wraps the error in another one."""
-
-_FINAL = (AuthenticationError, AuthorizationError)
 
 _MISREAD = (ValueError, TypeError, LookupError, AttributeError)
 """What is raised while a reply of the wrong shape is read."""
@@ -86,35 +69,6 @@ _CLOSINGS = 3
 until that counts as a refusal."""
 
 
-class RefusedError(BrokerError):
-    """The server refused the call. Repeating it would not help."""
-
-    is_refusal = True
-    is_away = False
-
-
-class WrongTypeError(RefusedError):
-    """A key has a value of another type."""
-
-
-class LockedOutError(RefusedError):
-    """User or password are wrong. Every call is refused until that is corrected."""
-
-    is_refusal = False
-
-
-def is_passing(error: RedisError) -> bool:
-    """Whether the same call may succeed later: after a restart, a failover, a slow script."""
-    if isinstance(error, _FINAL):
-        return False
-    return isinstance(error, _PASSING) or bool(_PASSING_TEXTS.search(str(error)))
-
-
-def is_lasting(error: Exception) -> bool:
-    """Whether an error also concerns the calls that wait: the server cannot be reached."""
-    return isinstance(error, BrokerError) and not isinstance(error, RefusedError)
-
-
 class Link:
     """Connections to one server, used in one event loop, opened as they are needed.
 
@@ -123,13 +77,19 @@ class Link:
 
     def __init__(self, connect: Callable[[], Redis], name: str, busy_poll: float) -> None:
         self._client = connect()
+        use_own_connections(self._client.connection_pool)
         self._name = name
         self._connections: WeakSet[AbstractConnection] = WeakSet()
         self._wires: WeakSet[Wire] = WeakSet()
         self._free: list[Wire] = []
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
-        self._deadlines = Deadlines()
+        self._deadlines = Deadlines(lambda: self._silence.ask())
+        self._silence = SilenceTest(self._deadlines.doubted, self._ping)
         self.reply_limit = ReplyLimit()
+        self.keeps_history = True
+        """Whether scripts count what happens in the history of its queue."""
+        self.lists_final = True
+        """Whether final tasks are listed, and scripts keep lists of them."""
         self._dialer = Dialer(self.new_connection, self._keep)
         self._closed = False
         self._poll = BusyPoll(busy_poll)
@@ -138,9 +98,20 @@ class Link:
         """When the last outage ended, by the event loop's clock."""
 
     @property
+    def notes(self) -> str:
+        """What scripts that end tasks note of them, as `lua/_notes.lua` reads it."""
+        words = ("history" * self.keeps_history, "listed" * self.lists_final)
+        return " ".join(filter(None, words))
+
+    @property
     def database(self) -> int:
         """The number of the database."""
         return int(self._client.connection_pool.connection_kwargs.get("db") or 0)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last calls have failed, or were given up in a long silence."""
+        return self._failing_since is not None
 
     def new_connection(self) -> AbstractConnection:
         """A connection for the caller alone, not yet connected."""
@@ -163,28 +134,37 @@ class Link:
         """Make a call, and repeat it for up to `patience` seconds. Raises `BrokerError`."""
         failed: _Failed | None = None
         try:
-            with self._deadlines.within(patience) as deadline:
+            with self._deadlines.within(patience, doubts=True) as deadline:
                 try:
                     reply = await self._attempt(call, deadline)
                 except RedisError as error:
                     failed = _Failed(error)
                     reply = await self._repeat(call, failed, deadline)
+                except asyncio.CancelledError:
+                    if deadline.is_doubted:
+                        self._count_failure()
+                    raise
         except builtins.TimeoutError:
             self._count_failure()
             await self._drop_free()  # the other connections may be dead as well
             cause = None if failed is None else failed.error
-            raise self._too_late(patience, cause) from cause
+            raise self._too_late(patience, failed) from cause
         if self._failing_since is not None:
             self._count_success()
         return self._read(call, reply)
 
     async def block(self, *command: Argument, patience: float) -> Reply:
-        """Send a blocking command once, without taking a turn. Raises `BrokerError`."""
+        """Send a blocking command once, without taking a turn.
+
+        Raises `BrokerError`, which is a `RefusedError` if the same call would fail again.
+        """
         try:
             with self._deadlines.within(patience) as deadline:
                 return await self._exchange(command, deadline)
         except RedisError as error:
-            raise self._refused(error) from error
+            if is_passing(error):
+                raise BrokerError(f"Redis at {self._name} did not reply: {error}") from error
+            raise refusal(error, self._name) from error
         except builtins.TimeoutError:
             raise self._too_late(patience) from None
 
@@ -192,14 +172,16 @@ class Link:
         """Close all connections. Those of calls under way are closed when the calls end."""
         self._closed = True
         self._deadlines.close()
-        await self._dialer.aclose()
         await self._drop_free()
+        await self._silence.aclose()
+        await self._dialer.aclose()
         await self._client.aclose()
 
     def abandon(self) -> None:
         """Close all connections without waiting, in the event loop or after that was closed."""
         self._closed = True
         self._deadlines.close()
+        self._silence.abandon()
         self._dialer.abandon()
         for connection in list(self._connections):
             abandon_connection(connection)
@@ -235,9 +217,10 @@ class Link:
         loop = asyncio.get_running_loop()
         while True:
             await self._check_failure(failed.error)
+            failed.closings += isinstance(failed.error, ClosedError)
             closings = closings + 1 if await self._closed_upon(failed.error, deadline) else 0
             if closings == _CLOSINGS:
-                raise self._refused(failed.error) from failed.error
+                raise refusal(failed.error, self._name) from failed.error
             if pauses is None:  # repeat at once: the connection may only have been idle too long
                 pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
             else:
@@ -253,8 +236,10 @@ class Link:
     async def _check_failure(self, error: RedisError) -> None:
         """Raise `BrokerError` if repeating the call is useless."""
         if not is_passing(error):
-            raise self._refused(error) from error
+            raise refusal(error, self._name) from error
         self._count_failure()
+        if isinstance(error, ClosedError):
+            self.reply_limit.closed()  # its reply may have been too large for the server's buffers
         if isinstance(error, _ELSEWHERE) or "READONLY" in str(error):
             await self._drop_free()
 
@@ -301,6 +286,16 @@ class Link:
             await connection.disconnect(nowait=True)
             raise
 
+    async def _ping(self) -> None:
+        """Make a call on a new connection. Raises `RedisError`."""
+        wire = await self._open()
+        try:
+            reply = await wire.call(pack(("PING",)))
+        finally:
+            await wire.aclose()
+        if isinstance(reply, Exception):
+            raise reply
+
     def _wire(self, connection: AbstractConnection) -> Wire:
         wire = wire_of(connection)
         self._wires.add(wire)
@@ -335,14 +330,11 @@ class Link:
             text = f"{server} sent a reply to {call.title} that LTQ cannot read: {error!r}"
             raise RefusedError(text) from error  # a repeated call would be answered alike
 
-    def _refused(self, error: RedisError) -> RefusedError:
-        if isinstance(error, _FINAL):
-            return LockedOutError(f"Redis at {self._name} refused the user or password: {error}")
-        kind = WrongTypeError if str(error).startswith("WRONGTYPE") else RefusedError
-        return kind(f"Redis at {self._name} refused the call: {error}")
-
-    def _too_late(self, patience: float, error: RedisError | None = None) -> BrokerError:
+    def _too_late(self, patience: float, failed: "_Failed | None" = None) -> BrokerError:
+        error = None if failed is None else failed.error
         reason = "no answer" if error is None else str(error)
+        if failed is not None and failed.closings >= _CLOSINGS:
+            reason += "; its client-output-buffer-limit may be too small for the reply"
         if isinstance(error, MovedError | AskError):  # their texts are only numbers and addresses
             reason = f"{'MOVED' if isinstance(error, MovedError) else 'ASK'} {reason}"
         return BrokerError(f"Redis at {self._name} did not reply within {patience:g} s: {reason}")
@@ -353,6 +345,8 @@ class _Failed:
     """The last error of a call that is being repeated."""
 
     error: RedisError
+    closings: int = 0
+    """How often the server closed the connection instead of a reply."""
 
 
 def pack(words: tuple[Argument, ...]) -> bytes:

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Literal, cast, get_args
 
-from ltq.brokers.redis._server.link import Link, RefusedError
+from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.refusals import RefusedError
 from ltq.errors import ConfigurationError
 
 logger = logging.getLogger("ltq.broker")
@@ -38,12 +39,20 @@ def missing_flags(flags: str) -> str:
     return "".join(flag for flag in NEEDED if flag not in present)
 
 
-async def are_on(link: Link, wanted: Notifications, probe: Callable[[], Awaitable[bool]]) -> bool:
+async def are_on(
+    link: Link,
+    wanted: Notifications,
+    probe: Callable[[], Awaitable[bool]],
+    *,
+    is_doubted: bool = False,
+    on_changed: Callable[[str], None] = lambda _: None,
+) -> bool:
     """Whether the server sends notifications. With "auto" they are switched on if they are off.
 
     Call it for each new connection, as a restart forgets CONFIG SET. If the server refuses CONFIG,
-    `probe` tries out whether they arrive. Raises `RefusedError` if they are off but required, and
-    `BrokerError` if the server cannot be asked now.
+    `probe` tries out whether they arrive; so it does if they should and `is_doubted`. `on_changed`
+    gets the flags that were not enough, when they have been added to. Raises `RefusedError` if
+    notifications are required and do not come, and `BrokerError` if the server cannot be asked now.
     """
     if wanted == "poll":
         return False
@@ -53,13 +62,16 @@ async def are_on(link: Link, wanted: Notifications, probe: Callable[[], Awaitabl
         missing = missing_flags(flags)
         if missing and wanted == "auto":
             await link.call("CONFIG", "SET", _OPTION, flags + missing)
+            on_changed(flags)
             missing = ""
+        must_try = is_doubted and not missing
     except RefusedError as refused:
         logger.debug("the server refuses CONFIG: trying out notifications: %s", refused)
-        missing = "" if await probe() else NEEDED
-    if missing and wanted == "require":
-        raise RefusedError(
-            f"{_OPTION} of the server lacks {missing!r}, and the broker URL says "
-            "notifications=require"
+        missing, must_try = NEEDED, True
+    arrive = await probe() if must_try else not missing
+    if not arrive and wanted == "require":
+        what = (
+            f"{_OPTION} of the server lacks {missing!r}" if missing else "no notifications arrive"
         )
-    return not missing
+        raise RefusedError(f"{what}, and the broker URL says notifications=require")
+    return arrive

@@ -20,6 +20,7 @@ TRIALS: Mapping[str, tuple[str, ...]] = {
     "HINCRBY": (STRING, "field", "1"),
     "HKEYS": (ABSENT,),
     "HGET": (ABSENT, "field"),
+    "HLEN": (ABSENT,),
     "HMGET": (ABSENT, "field"),
     "HGETALL": (ABSENT,),
     "HDEL": (ABSENT, "field"),
@@ -27,6 +28,7 @@ TRIALS: Mapping[str, tuple[str, ...]] = {
     "RPUSH": (STRING, "1"),
     "LPOP": (ABSENT,),
     "LREM": (ABSENT, "0", "1"),
+    "LTRIM": (ABSENT, "0", "0"),
     "LLEN": (ABSENT,),
     "LINDEX": (ABSENT, "0"),
     "LRANGE": (ABSENT, "0", "0"),
@@ -51,6 +53,7 @@ TRIALS: Mapping[str, tuple[str, ...]] = {
     "RENAME": (ABSENT, ABSENT),
     "PUBLISH": (ABSENT, "1"),
     "DEL": (STRING,),
+    "UNLINK": (ABSENT,),
 }
 """Every command that LTQ and its scripts need, except SET, with which the trial begins. LTQ can do
 without INFO, CONFIG and SUBSCRIBE."""

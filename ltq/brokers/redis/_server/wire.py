@@ -127,6 +127,8 @@ class TransportWire(asyncio.Protocol):
         """Bytes of the present command."""
         self._left = 0
         """How many of them were not acknowledged when this was last looked at."""
+        self._has_worked = False
+        """Whether a call has been answered."""
         self._transport.set_protocol(self)
 
     def call(self, data: bytes) -> "asyncio.Future[Reply]":
@@ -150,6 +152,14 @@ class TransportWire(asyncio.Protocol):
             return min(until, now + _LOOK_EVERY) if until > now else until
         return moved_at + patience
 
+    def is_silent_since(self, moment: float) -> bool:
+        """Whether a connection that worked before has not begun to answer a call of before then."""
+        return self._has_worked and self._size > 0 and self._moved_at < moment
+
+    def break_off(self) -> None:
+        """Close the connection: the call under way raises `ConnectionError`."""
+        self._fail(ConnectionError("the connection is silent, but others work"))
+
     async def aclose(self) -> None:
         self._close()
 
@@ -158,7 +168,6 @@ class TransportWire(asyncio.Protocol):
         abandon_transport(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        self._moved_at = self._time()
         self._size = 0
         try:
             self._parser.feed(data)
@@ -167,8 +176,10 @@ class TransportWire(asyncio.Protocol):
             self._fail(ConnectionError(f"not a reply: {error}"))
             return
         if reply is _PARTIAL:
+            self._moved_at = self._time()
             return
         waiting, self._reply = self._reply, None
+        self._has_worked = True
         if waiting is None or self._parser.has_data():
             self._close()  # nobody asked for that: the next call would get a reply of another one
         if waiting is not None and not waiting.done():

@@ -1,6 +1,8 @@
--- bury_unusable(id, queue, why): remove a task whose hash cannot be used. A dead letter says why.
--- @include bury
-local function bury_unusable(id, queue, why)
+-- bury_unusable(id, queue, why, history): remove a task whose hash cannot be used. A dead letter says why.
+-- With `history` it is counted there. Call flush_history() at the end.
+-- @include bury, history
+local function bury_unusable(id, queue, why, history)
   bury(id, queue, 'status', 'rejected', 'error', why)
   redis.call('DEL', prefix .. 'task:' .. id)
+  if history then note_count(queue, 'rejected', 1) end
 end

@@ -1,15 +1,20 @@
--- record_claim(claim, claim_id): write the leases of a claim, and record it for repeated calls.
+-- record_claim(claim, claim_id): write the leases of a claim, and record it for repeated calls; count in the
+-- history what was noted.
 -- find_claim(consumer, claim_id): the record of the consumer's last claim, if it has this id.
 -- repeat_claim(claim, record, known): give those tasks of a recorded claim again, but for the first `known`,
 -- whose leases still hold, and renew the leases and the record. If they have too many bytes, it gives the
 -- first ones, and returns how many are known then. `claim` comes from `new_claim`.
--- Leases last longer by the time in which so many bytes should arrive.
--- @include call_or_reset, free_first, given, isolation, lease_end
--- @constant SLOWEST
+-- Leases last longer by the time in which so many bytes should arrive. The record outlives them: a claim may
+-- be repeated after an outage, and what it gave is not a dead worker's.
+-- @include call_or_reset, free_first, given, history, isolation, lease_end
+-- @constant CLAIM_KEPT, SLOWEST
+-- A small sorted set is a list to Redis, which looks at all of it for each new member. A wide member makes it
+-- another structure for good, in which many leases take a fifth of the time.
+local MANY, WIDE = 16, string.rep('-', 65)
 local function on_the_way(claim) return claim.lease + claim.bytes / SLOWEST end
 local function milliseconds(seconds) return string.format('%.0f', math.max(1, seconds * 1000)) end
 local function record_claim(claim, claim_id)
-  if #claim.tasks == 0 then return end
+  if #claim.tasks == 0 then return flush_history() end
   local record, seconds = { claim_id }, on_the_way(claim)
   if claim.bytes > SLOWEST then
     claim.deadline = lease_end(seconds)
@@ -19,11 +24,15 @@ local function record_claim(claim, claim_id)
   end
   for i, task in ipairs(claim.tasks) do record[i + 1] = task[1] end
   redis.call('SET', prefix .. 'claim:' .. claim.consumer, table.concat(record, '\n'), 'PX',
-    milliseconds(seconds))
+    milliseconds(seconds + CLAIM_KEPT))
   for queue, leases in pairs(claim.leases) do
-    call_or_reset('ZADD', prefix .. 'leases:' .. queue, unpack(leases))
+    local key, are_many = prefix .. 'leases:' .. queue, #leases >= 2 * MANY
+    if are_many then call_or_reset('ZADD', key, 0, WIDE) end
+    call_or_reset('ZADD', key, unpack(leases))
+    if are_many then redis.call('ZREM', key, WIDE) end
     call_or_reset('ZADD', prefix .. 'lease_ends', 'LT', claim.deadline, queue)
   end
+  flush_history()
 end
 local function find_claim(consumer, claim_id)
   local record = call_or_reset('GET', prefix .. 'claim:' .. consumer)
@@ -45,7 +54,8 @@ local function repeat_claim(claim, record, known)
         claim.bytes = claim.bytes + size
         fields[#fields + 1] = 'dequeue_count' -- as it was before the claim
         fields[#fields + 1] = string.format('%.0f', tonumber(hash[4]) - 1)
-        claim.tasks[#claim.tasks + 1] = { id, hash[3], fields, isolation_of(hash[7], hash[8]) or false }
+        local isolation = isolation_of(claim, hash[7], hash[8], hash[6])
+        claim.tasks[#claim.tasks + 1] = { id, hash[3], fields, isolation or false }
       end
     end
   end
@@ -54,6 +64,6 @@ local function repeat_claim(claim, record, known)
   for id, queue in pairs(held) do
     call_or_reset('ZADD', prefix .. 'leases:' .. queue, 'XX', deadline, id)
   end
-  redis.call('PEXPIRE', prefix .. 'claim:' .. claim.consumer, milliseconds(seconds))
+  redis.call('PEXPIRE', prefix .. 'claim:' .. claim.consumer, milliseconds(seconds + CLAIM_KEPT))
   return rest
 end

@@ -11,7 +11,7 @@ local function send_plain(first)
   local keys, ids, seen, answers = {}, {}, {}, {}
   for i = first_id, #ARGV, 2 do keys[#keys + 1] = prefix .. 'task:' .. ARGV[i] end
   if redis.call('EXISTS', unpack(keys)) > 0 then return end
-  local new_lanes = call_or_reset('SADD', prefix .. 'lanes', lane)
+  local new_queues = call_or_reset('SADD', prefix .. 'lanes', ARGV[first])
   local k = first_id
   for i, key in ipairs(keys) do
     if not seen[key] then
@@ -22,5 +22,5 @@ local function send_plain(first)
     answers[i], k = answers[i] or 'exists', k + 2
   end
   enqueue_ready(lane, ARGV[first + 2], unpack(ids))
-  return { answers, new_lanes }
+  return { answers, new_queues }
 end

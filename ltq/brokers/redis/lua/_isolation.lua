@@ -1,12 +1,23 @@
--- isolation_of(deaths, max_deliveries): how many tasks may run beside a task that workers died under, with
--- itself; nil means no limit. `ltq/broker/isolation.py` has the rule and its reasons.
+-- isolation_of(claim, deaths, max_deliveries, task): how many tasks may run beside a task that workers died
+-- under, with itself; nil means no limit, also for what the consumer will reject. `task` is the task's name.
+-- `ltq/broker/isolation.py` has the rule and its reasons.
 -- fits(claim, isolation): whether a claim may give a task that needs this isolation. If so, the limit of the
 -- claim is lowered accordingly. `claim` comes from `new_claim`.
 -- @constant DEFAULT_MAX_DELIVERIES, ISOLATION_BASE, MAX_ISOLATION_STEPS
-local function isolation_of(deaths, max_deliveries)
+-- How many deaths the consumer lets a task have that does not say so itself.
+local function most_deaths(patience, task)
+  local _, last = string.find(patience, '\n' .. (task or '') .. ' ', 1, true)
+  return last and tonumber(string.match(patience, '^%d+', last + 1)) or DEFAULT_MAX_DELIVERIES
+end
+local function isolation_of(claim, deaths, max_deliveries, task)
   deaths = tonumber(deaths) or 0
   if not (deaths > 0) then return nil end
-  local left = (tonumber(max_deliveries) or DEFAULT_MAX_DELIVERIES) - 1 - deaths
+  local most = tonumber(max_deliveries)
+  if not most then
+    most = most_deaths(claim.patience, task)
+    if claim.patience ~= '' and deaths >= most then return nil end
+  end
+  local left = most - 1 - deaths
   return math.floor(ISOLATION_BASE ^ math.min(MAX_ISOLATION_STEPS, math.max(0, left)))
 end
 local function fits(claim, isolation)

@@ -1,17 +1,18 @@
--- lease_from(claim, ready, lane, count): lease up to `count` tasks of a ready list and add them to the claim.
--- Returns false if it had to stop early: before a task that may not be leased now, which stays in front of
--- the list, or because too many ids gave no task. `claim` comes from `new_claim`.
--- @include time, call_or_reset, bury_unusable, given, isolation
-local MAX_VOID = 100 -- ids that gave no task: after these the claim stops, so that it stays short
+-- lease_from(claim, member, lane, count, skips): lease up to `count` tasks of a ready list and add them to
+-- the claim. Returns false if it had to stop early: before a task that may not be leased now, which stays in
+-- front, or because too many ids gave no task. `skips`: whether entries of the list are to be skipped.
+-- @include time, call_or_reset, bury_unusable, given, history, isolation, skipped, strangers
+-- @constant TASK_BYTES
+local MAX_VOID, may_skip = 100, 2000 -- ids that gave no task, and skipped ones: then a claim stops
 local MAX_TOKEN = 9e15 -- above it, a double cannot hold every whole number
 local micros = now * 1e6
-local new_token = string.format('%.0f', micros)
 local function unusable(claim, id, lane, why)
   claim.lost, claim.void = claim.lost + 1, claim.void + 1
-  bury_unusable(id, string.match(lane, '^[^/]*'), why)
+  bury_unusable(id, string.match(lane, '^[^/]*'), why, claim.history)
   return 'void'
 end
--- Leases one task. Returns 'taken', 'stays' (too much runs beside it now) or 'void' (the id gave no task).
+-- Leases one task. Returns 'taken', 'stays' (too much runs beside it now) or 'void' (the id gave no task, or
+-- one that is moved to another lane).
 local function take(claim, id, lane)
   local key = prefix .. 'task:' .. id
   local fields = redis.pcall('HGETALL', key)
@@ -24,17 +25,24 @@ local function take(claim, id, lane)
     return 'void'
   end
   if not hash.task then return unusable(claim, id, lane, "part of the task's data is missing") end
-  local isolation = hash.deaths and isolation_of(hash.deaths, hash.max_deliveries)
+  local queue = hash.queue or hash.task
+  local other = lane_for(claim, lane, queue, hash)
+  if other then
+    change_lane(claim, id, other, hash)
+    return 'void'
+  end
+  local isolation = hash.deaths and isolation_of(claim, hash.deaths, hash.max_deliveries, hash.task)
   if isolation and not fits(claim, isolation) then return 'stays' end
-  local token, last = new_token, tonumber(hash.token)
-  if last and last >= micros and last < MAX_TOKEN then token = string.format('%.0f', last + 1) end
+  local token, last = micros + #claim.tasks, tonumber(hash.token) -- in the order of the claims
+  if last and last >= token and last < MAX_TOKEN then token = last + 1 end
+  token = string.format('%.0f', token)
   local count = hash.dequeue_count and string.format('%.0f', (tonumber(hash.dequeue_count) or 0) + 1) or '1'
   redis.call('HSET', key, 'status', 'working', 'dequeue_count', count, 'last_dequeue_time', stamp,
     'worker', claim.consumer, 'token', token)
   if hash.error then fields = given(fields) end
   claim.tasks[#claim.tasks + 1] = { id, token, fields, isolation or false }
-  claim.bytes = claim.bytes + #(hash.body or '') + #(hash.ctx or '')
-  local queue = hash.queue or hash.task
+  claim.bytes = claim.bytes + TASK_BYTES + #(hash.body or '') + #(hash.ctx or '')
+  if claim.history then note_wait(queue, hash.enqueue_time, hash.last_requeue_time) end
   local leases = claim.leases[queue] or {}
   claim.leases[queue] = leases
   leases[#leases + 1] = claim.deadline
@@ -43,8 +51,12 @@ local function take(claim, id, lane)
 end
 -- Leases what the next `count` ids give. Returns 'stopped' (a task stays, and all behind it), 'empty' (the
 -- list has no more ids) or 'more' (it may have).
-local function take_some(claim, ready, lane, count)
+local function take_some(claim, member, lane, count, skips)
+  local ready = prefix .. 'ready:' .. member
   local ids = call_or_reset('LPOP', ready, count) or {}
+  local taken = #ids
+  if skips then ids = keep_wanted(member, ids) end
+  may_skip = may_skip - taken + #ids
   for i, id in ipairs(ids) do
     if claim.bytes >= claim.most_bytes and #claim.tasks > 0 then
       claim.is_full, claim.limit = true, #claim.tasks
@@ -54,13 +66,15 @@ local function take_some(claim, ready, lane, count)
       return 'stopped'
     end
   end
-  return #ids < count and 'empty' or 'more'
+  return taken < count and 'empty' or 'more'
 end
-local function lease_from(claim, ready, lane, count)
+local function lease_from(claim, member, lane, count, skips)
   local goal, progress = #claim.tasks + count, 'more'
   while progress == 'more' and #claim.tasks < goal do
-    if claim.void > MAX_VOID then return false end
-    progress = take_some(claim, ready, lane, goal - #claim.tasks)
+    if skips then may_skip = skip_front(member, may_skip) end
+    if may_skip <= 0 then claim.void = claim.void + 1 end -- so that it claims again at once
+    if may_skip <= 0 or claim.void > MAX_VOID then return false end
+    progress = take_some(claim, member, lane, goal - #claim.tasks, skips)
   end
   return progress ~= 'stopped'
 end

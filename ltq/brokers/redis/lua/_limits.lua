@@ -1,5 +1,6 @@
--- The limits of a lane: how many tasks may start in a time, and how many may run at once. The rate follows
--- the generic cell rate algorithm (ITU-T I.371): the time is kept at which it is completely unused again.
+-- The limits of a lane: how many tasks may start in a time, and how many may run at once. A rate is a leaky
+-- bucket. Each start fills it by one, and in an interval one runs out. What is kept is how full it was at the
+-- last start, and when that was. Neither is in units of a rate, so it holds for another rate as well.
 -- read_limits(first): the limits that begin at ARGV[first], by lane: interval, burst and most.
 -- allowance(lane, limit, wanted): how many of the wanted tasks a lane may start now.
 -- next_start(lane, limit): when a lane that may not start more tasks now may start the next one.
@@ -14,9 +15,29 @@ local function read_limits(first)
   end
   return limits
 end
-local function unused_from(lane)
-  local moment = tonumber(call_or_reset('GET', prefix .. 'rate:' .. lane) or '') or 0
-  return moment == moment and math.max(moment, now) or now -- "nan" is a number, too
+-- How full the bucket of a lane was at its last start, by another rate perhaps fuller, and when that was.
+local function last_start(lane, limit)
+  local kept = call_or_reset('GET', prefix .. 'rate:' .. lane) or ''
+  local filled, moment = string.match(kept, '^(%d+%.?%d*) (%d+%.?%d*)$')
+  moment = tonumber(moment)
+  if not moment or moment > now then return 0, now end -- or the clock was set back: nothing else is known
+  return math.min(tonumber(filled), limit.burst), moment
+end
+local function used_now(lane, limit)
+  local filled, moment = last_start(lane, limit)
+  return math.max(0, filled - (now - moment) / limit.interval)
+end
+-- Counts what was started in a queue's own lane before it had this limit. Returns how many those are.
+local function adopt_running(lane, running, count)
+  local leases, adopted = prefix .. 'leases:' .. lane, 0
+  if call_or_reset('ZCARD', leases) <= count then return 0 end
+  for _, id in ipairs(call_or_reset('ZRANGE', leases, 0, -1)) do
+    local hash = redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'token', 'lane')
+    if not hash.err and hash[1] == 'working' and hash[2] and not hash[3] then
+      adopted = adopted + redis.call('SADD', running, id .. ' ' .. hash[2])
+    end
+  end
+  return adopted
 end
 local function running_in(lane)
   local count, running = 0, prefix .. 'running:' .. lane
@@ -29,27 +50,27 @@ local function running_in(lane)
       redis.call('SREM', running, member)
     end
   end
-  return count
+  return count + adopt_running(lane, running, count)
 end
 local function allowance(lane, limit, wanted)
   if not limit then return wanted end
   if limit.interval then
-    local used = (unused_from(lane) - now) / limit.interval
-    wanted = math.min(wanted, math.floor(limit.burst - used + 1e-6))
+    wanted = math.min(wanted, math.floor(limit.burst - used_now(lane, limit) + 1e-6))
   end
   if limit.most and wanted > 0 then wanted = math.min(wanted, limit.most - running_in(lane)) end
   return math.max(0, wanted)
 end
 local function next_start(lane, limit)
-  local start = limit.interval and unused_from(lane) - (limit.burst - 1) * limit.interval
+  local start = limit.interval and now + (used_now(lane, limit) - (limit.burst - 1)) * limit.interval
   return start and start > now and start or now + RECHECK
 end
 local function spend(lane, limit, tasks, before)
   if not limit or #tasks == before then return end
   if limit.interval then
-    local moment = unused_from(lane) + (#tasks - before) * limit.interval
-    local life = math.ceil((moment - now) * 1000) + 1000
-    redis.call('SET', prefix .. 'rate:' .. lane, at(moment), 'PX', string.format('%.0f', life))
+    local used = used_now(lane, limit) + #tasks - before
+    local life = math.ceil(used * limit.interval * 1000) + 1000
+    redis.call('SET', prefix .. 'rate:' .. lane, string.format('%.9f %s', used, stamp), 'PX',
+      string.format('%.0f', life))
   end
   for i = before + 1, limit.most and #tasks or 0 do
     redis.call('SADD', prefix .. 'running:' .. lane, tasks[i][1] .. ' ' .. tasks[i][2])

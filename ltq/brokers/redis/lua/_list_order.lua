@@ -1,17 +1,17 @@
--- is_out_of_order(ready, since): whether a task that has waited since then is older than the first task of a
+-- is_out_of_order(member, since): whether a task that has waited since then is older than the first task of a
 -- ready list, or newer than the last. Otherwise only reading the list shows whether it contains the task.
--- @include call_or_reset, waits_since
+-- @include first_waiting, waits_since
 local ends = {} -- of each ready list: when its first task was sent, and since when its last one waits
-local function end_of(ready, position)
-  local name = ready .. ' ' .. position
+local function end_of(member, position)
+  local name = member .. ' ' .. position
   if not ends[name] then
-    local id = call_or_reset('LINDEX', ready, position)
+    local id = first_waiting(member, position == -1)
     local hash = redis.pcall('HMGET', prefix .. 'task:' .. (id or ''), 'enqueue_time', 'last_requeue_time')
     if position == 0 then hash[2] = nil end -- it may have been put back to the front
     ends[name] = not hash.err and waits_since(hash[1], hash[2]) or 0
   end
   return ends[name]
 end
-local function is_out_of_order(ready, since)
-  return since < end_of(ready, 0) or since > end_of(ready, -1)
+local function is_out_of_order(member, since)
+  return since < end_of(member, 0) or since > end_of(member, -1)
 end

@@ -1,14 +1,16 @@
 -- send_task(group, id, body, again): enqueue a task of a group from `read_group`, and return the answer that
 -- `send` describes. `again` is '1' if the call may have been carried out before. Call flush_ready() at the
 -- end.
--- count_new_lanes(): how many lanes got their first task ever.
--- @include time, call_or_reset, ready_batch, delay
+-- count_new_queues(): how many queues got their first task ever.
+-- @include time, call_or_reset, ready_batch, delay, queue_lanes, ended, skipped
 -- @constant HIGHEST_PRIORITY, LOWEST_PRIORITY
 local function is_full(group)
   local waiting = call_or_reset('ZCARD', prefix .. 'delayed:' .. group.queue)
-  for priority = HIGHEST_PRIORITY, LOWEST_PRIORITY do
-    local member = priority .. ':' .. group.lane
-    waiting = waiting + call_or_reset('LLEN', prefix .. 'ready:' .. member) + count_added(member)
+  for _, lane in ipairs(lanes_of(group.queue)) do
+    for priority = HIGHEST_PRIORITY, LOWEST_PRIORITY do
+      local member = priority .. ':' .. lane
+      waiting = waiting + count_waiting(member) + count_added(member)
+    end
   end
   return waiting >= tonumber(group.conditions.max_pending)
 end
@@ -23,10 +25,10 @@ end
 -- Whether the task has ended since an earlier attempt of this call, without leaving a state.
 local function has_ended(group, id, again)
   if again ~= '1' or group.conditions.id_may_be_old then return false end
-  return type(redis.pcall('ZSCORE', prefix .. 'ended', id)) == 'string'
+  return ended_as(id) ~= nil
 end
-local lanes, new_lanes = {}, 0
-local function count_new_lanes() return new_lanes end
+local queues, lanes, new_queues = {}, {}, 0
+local function count_new_queues() return new_queues end
 local function send_task(group, id, body, again)
   local key = prefix .. 'task:' .. id
   if redis.call('EXISTS', key) == 1 then
@@ -36,9 +38,9 @@ local function send_task(group, id, body, again)
   if has_ended(group, id, again) then return 'exists' end
   local refused = refusal(group, id)
   if refused then return refused end
-  if not lanes[group.lane] then
-    lanes[group.lane] = true
-    new_lanes = new_lanes + call_or_reset('SADD', prefix .. 'lanes', group.lane)
+  if not queues[group.queue] then
+    queues[group.queue] = true
+    new_queues = new_queues + call_or_reset('SADD', prefix .. 'lanes', group.queue)
   end
   local due = group.eta ~= '' and tonumber(group.eta) or now + group.delay
   local status = due > now and 'delayed' or 'pending'
@@ -47,6 +49,8 @@ local function send_task(group, id, body, again)
   if status == 'delayed' then
     delay_until(due, group.queue, group.lane, id)
   else
+    if not lanes[group.lane] then keep_lane(group.lane) end -- `is_full` needs it
+    lanes[group.lane] = true
     add_ready(group.lane, group.priority, id)
   end
   return 'created'

@@ -2,15 +2,16 @@
 -- give now, within the limit of its lane, if there is one. If the limit held tasks back, it returns when the
 -- lane may start more. If tasks stay for another reason and it `passes_on`, it wakes another consumer.
 -- `claim` comes from `new_claim`.
--- @include call_or_reset, enqueue_ready, lease, limits
+-- @include call_or_reset, drop_lane, drop_void, enqueue_ready, lease, limits, skipped, wake
 local function serve_lane(claim, member, limit, passes_on)
-  local lane, ready = string.sub(member, 3), prefix .. 'ready:' .. member
+  local lane, ready, skips = string.sub(member, 3), prefix .. 'ready:' .. member, count_skipped(member) > 0
   local wanted, before = claim.limit - #claim.tasks, #claim.tasks
   local allowed = allowance(lane, limit, wanted)
-  local is_complete = allowed <= 0 or lease_from(claim, ready, lane, allowed)
+  local is_complete = allowed <= 0 or lease_from(claim, member, lane, allowed, skips)
   spend(lane, limit, claim.tasks, before)
-  if call_or_reset('LLEN', ready) == 0 then
+  if skips and drop_void(member) or not skips and call_or_reset('LLEN', ready) == 0 then
     call_or_reset('ZREM', prefix .. 'active', member)
+    drop_lane(lane)
     return
   end
   if #claim.tasks > before then

@@ -1,9 +1,10 @@
 -- count_ended(queue, count): count tasks of a queue that ended now. It must not fail, as it is called after
 -- everything else is written.
--- throughput(queue): how many tasks ended per second in the last minute, as text. Tasks are counted in steps
--- of THROUGHPUT_STEP seconds; the last THROUGHPUT_STEPS steps make up the minute.
+-- throughput(queue): how many tasks ended per second in the last minute, and in the last ten seconds, both as
+-- text. Tasks are counted in steps of THROUGHPUT_STEP seconds; the last THROUGHPUT_STEPS steps make up the
+-- minute, the last THROUGHPUT_LATELY the ten seconds.
 -- @include time, call_or_reset
--- @constant THROUGHPUT_STEP, THROUGHPUT_STEPS
+-- @constant THROUGHPUT_LATELY, THROUGHPUT_STEP, THROUGHPUT_STEPS
 local last_step = math.floor(now / THROUGHPUT_STEP)
 local function count_ended(queue, count)
   local key = prefix .. 'throughput:' .. queue
@@ -16,11 +17,15 @@ local function count_ended(queue, count)
     if age < 0 or age >= THROUGHPUT_STEPS then redis.call('HDEL', key, step) end
   end
 end
+local function rate_of(count, steps)
+  return at(count / (now - (last_step - steps + 1) * THROUGHPUT_STEP))
+end
 local function throughput(queue)
-  local steps, count = {}, 0
-  for i = 1, THROUGHPUT_STEPS do steps[i] = string.format('%.0f', last_step - i + 1) end
-  for _, ended in ipairs(call_or_reset('HMGET', prefix .. 'throughput:' .. queue, unpack(steps))) do
-    count = count + (tonumber(ended) or 0)
+  local ended, minute, lately = call_or_reset('HGETALL', prefix .. 'throughput:' .. queue), 0, 0
+  for i = 1, #ended, 2 do
+    local age, count = last_step - (tonumber(ended[i]) or 0), tonumber(ended[i + 1]) or 0
+    if age >= 0 and age < THROUGHPUT_STEPS then minute = minute + count end
+    if age >= 0 and age < THROUGHPUT_LATELY then lately = lately + count end
   end
-  return at(count / (now - (last_step - THROUGHPUT_STEPS + 1) * THROUGHPUT_STEP))
+  return rate_of(minute, THROUGHPUT_STEPS), rate_of(lately, THROUGHPUT_LATELY)
 end

@@ -17,54 +17,63 @@ ARGV[9]  ignore_isolation  '1' to lease one task that needs isolation without it
 ARGV[10] grace             seconds after their end for which this consumer lets leases be
 ARGV[11] hold              seconds from now for which it takes back no lease at all
 ARGV[12] lanes             served lanes, each between line feeds
-ARGV[13] woken             lanes whose wake-up this consumer took, each between line feeds
-ARGV[14] swept             '1' right after a sweep, else ''
-ARGV[15...] limits         for each limited lane: lane, seconds between starts, burst, most running
+ARGV[13] knows             names of the tasks it runs, each between line feeds; '' for all
+ARGV[14] served            lanes of which it says that it serves them, each between line feeds; or ''
+ARGV[15] woken             lanes whose wake-up this consumer took, each between line feeds
+ARGV[16] swept             '1' right after a sweep, else ''
+ARGV[17] patience          '' if the consumer itself rejects no task for its deaths; else, between line
+        feeds, names of tasks, each with the deaths from which it does
+ARGV[18] history           '1' to count how long tasks have waited in the history, else ''
+ARGV[19...] limits         for each limited lane: lane, seconds between starts, burst, most running
         ('' if there is no such limit)
 
-RETURNS {answer, tasks, lost, now, due_in, start_in, isolation, known}: 'claimed', 'repeated' (the tasks
-        of an earlier call), 'part' (some of them) or 'due' (no tasks yet: sweep first); for each task
+RETURNS {answer, tasks, lost, now, due_in, start_in, isolation, known, moved}: 'claimed', 'repeated' (the
+        tasks of an earlier call), 'part' (some of them) or 'due' (no tasks yet: sweep first); for each task
         {id, token, fields and values of its hash before the claim, isolation or nil}; how many ids had
         no usable hash; the time; seconds until another claim may give more without a wake-up, or nil;
         seconds until a limit lets a ready task start, or nil; the isolation that a refused task needs,
-        or nil; after 'part', how many tasks of the earlier call need not be given again, else nil
+        or nil; after 'part', how many tasks of the earlier call need not be given again, else nil; the
+        lanes to which it moved tasks that the consumer does not run from where they waited
 ]]
-local prefix = KEYS[1]
+local prefix, history, running, ignore_isolation = KEYS[1], ARGV[18], tonumber(ARGV[8]), ARGV[9]
 local again, claim_id, consumer, lease = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local limit, most_bytes, known = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local running, ignore_isolation = tonumber(ARGV[8]), ARGV[9]
 local grace, hold, lanes = tonumber(ARGV[10]), tonumber(ARGV[11]), ARGV[12]
-local woken, swept = ARGV[13], ARGV[14]
--- @include time, call_or_reset, free_first, new_claim, claim_record, limits, serve_lane
-local claim = new_claim(consumer, lease, limit, most_bytes, running, ignore_isolation == '1')
+local knows, served, woken, swept, patience = ARGV[13], ARGV[14], ARGV[15], ARGV[16], ARGV[17]
+-- @include time, call_or_reset, free_first, new_claim, claim_record, limits, names, presence
+-- @include paused, serve_lane, strangers
+local limits = read_limits(19)
+local claim = new_claim(consumer, lease, limit, most_bytes, running,
+  { ignore_isolation = ignore_isolation == '1', patience = patience, knows = knows, limits = limits,
+    history = history == '1' })
 
 local record = again == '1' and find_claim(consumer, claim_id)
 if record then
   local rest = repeat_claim(claim, record, known)
-  return { rest and 'part' or 'repeated', claim.tasks, 0, stamp, at(0), false, false, rest }
+  return { rest and 'part' or 'repeated', claim.tasks, 0, stamp, at(0), false, false, rest, {} }
 end
 
 local function earlier(a, b) return a and b and math.min(a, b) or a or b end
-local function first(index)
-  return tonumber(call_or_reset('ZRANGE', prefix .. index, 0, 0, 'WITHSCORES')[2])
-end
+local function first(kind) return tonumber(call_or_reset('ZRANGE', prefix .. kind, 0, 0, 'WITHSCORES')[2]) end
 local delayed, leased = first('due'), first('lease_ends')
 local due = earlier(delayed, leased and math.max(leased / 1000 + grace, now + hold))
 -- Due tasks may come before ready ones, so they have to be moved first.
-if swept == '' and due and due <= now then return { 'due', {}, 0, stamp, at(0), false, false, false } end
+if swept == '' and due and due <= now then return { 'due', {}, 0, stamp, at(0), false, false, false, {} } end
 
 if limit == 0 then free_first() end
-local function has(names, lane) return string.find(names, '\n' .. lane .. '\n', 1, true) end
-local limits, start = read_limits(15), nil
-for _, member in ipairs(call_or_reset('ZRANGE', prefix .. 'active', 0, -1)) do
+local start, active = nil, call_or_reset('ZRANGE', prefix .. 'active', 0, -1)
+local paused = active[1] and read_paused()
+for _, member in ipairs(active) do
   local lane = string.sub(member, 3)
   local passes_on = limit == 0 or has(woken, lane)
-  if (passes_on or #claim.tasks < claim.limit) and has(lanes, lane) then
+  local is_wanted = passes_on or #claim.tasks < claim.limit
+  if is_wanted and not is_paused(paused, lane) and serves(lanes, knows, lane) then
     start = earlier(start, serve_lane(claim, member, limits[lane], passes_on))
   end
 end
 record_claim(claim, claim_id)
-due = earlier(due, start)
-if claim.is_full or claim.void > 0 then due = earlier(due, now) end
+local moved = flush_strangers(claim)
+say_served(names_in(served), lease)
+due = earlier(earlier(due, start), (claim.is_full or claim.void > 0) and now)
 return { 'claimed', claim.tasks, claim.lost, stamp, due and at(due - now) or false,
-  start and at(start - now) or false, claim.isolation or false, false }
+  start and at(start - now) or false, claim.isolation or false, false, moved }

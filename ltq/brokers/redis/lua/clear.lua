@@ -5,14 +5,14 @@ KEYS[1] prefix  of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] queue   whose ready and delayed tasks are removed
 ARGV[2] limit   int, most tasks to remove
 
-RETURNS how many were removed
+RETURNS {removed, more}: how many were removed; 1 if there may be more, else 0
 ]]
 local prefix, queue, limit = KEYS[1], ARGV[1], tonumber(ARGV[2])
-local removed = 0
--- @include call_or_reset, reindex
+local removed, looked = 0, 0
+-- @include call_or_reset, drop_lane, drop_void, free_first, queue_lanes, reindex, skipped
 -- @constant HIGHEST_PRIORITY, LOWEST_PRIORITY
 local function remove(ids, status)
-  for _, id in ipairs(ids or {}) do
+  for _, id in ipairs(ids) do
     local key = prefix .. 'task:' .. id
     local found = redis.pcall('HGET', key, 'status')
     if found == status or type(found) ~= 'string' then redis.call('DEL', key) end
@@ -20,13 +20,19 @@ local function remove(ids, status)
   end
 end
 
-for _, lane in ipairs(call_or_reset('SMEMBERS', prefix .. 'lanes')) do
-  if string.match(lane, '^[^/]*') == queue then
-    for priority = HIGHEST_PRIORITY, LOWEST_PRIORITY do
-      local ready = prefix .. 'ready:' .. priority .. ':' .. lane
-      if removed < limit then remove(call_or_reset('LPOP', ready, limit - removed), 'pending') end
+free_first()
+for _, lane in ipairs(lanes_of(queue)) do
+  for priority = HIGHEST_PRIORITY, LOWEST_PRIORITY do
+    local member, ids = priority .. ':' .. lane, nil
+    while removed < limit and looked < 2 * limit do
+      ids = call_or_reset('LPOP', prefix .. 'ready:' .. member, limit - removed) or {}
+      if #ids == 0 then break end
+      looked = looked + #ids
+      remove(keep_wanted(member, ids), 'pending')
     end
+    if ids then drop_void(member) end
   end
+  drop_lane(lane)
 end
 if removed < limit then
   local ids = call_or_reset('ZRANGE', prefix .. 'delayed:' .. queue, 0, limit - removed - 1)
@@ -34,4 +40,4 @@ if removed < limit then
   remove(ids, 'delayed')
   reindex('due', 'delayed:', queue)
 end
-return removed
+return { removed, (removed >= limit or looked >= 2 * limit) and 1 or 0 }

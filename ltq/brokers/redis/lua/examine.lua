@@ -20,7 +20,10 @@ function has_place.working(id, queue) return score(prefix .. 'leases:' .. queue,
 function has_place.delayed(id, queue) return score(prefix .. 'delayed:' .. queue, id) end
 function has_place.pending(id, _, lane, priority)
   if thorough ~= '1' then return true end
-  local reply = redis.pcall('LPOS', prefix .. 'ready:' .. priority .. ':' .. lane, id)
+  local member = priority .. ':' .. lane
+  local skipped = redis.pcall('HGET', prefix .. 'skipped:' .. member, id)
+  local rank = (type(skipped) == 'string' and tonumber(skipped) or 0) + 1 -- of the first that is not skipped
+  local reply = redis.pcall('LPOS', prefix .. 'ready:' .. member, id, 'RANK', rank)
   return type(reply) == 'number'
 end
 

@@ -1,35 +1,37 @@
 --[[
 finish: record what became of deliveries, each fenced by its lease's token.
 
-A final status ends the task: its body is removed, its state is kept for a while. 'pending' and
-'delayed' put it back. A repeated outcome (same token, recorded already) is 'ok' and changes nothing.
+A final status ends the task: its state is kept for a while, its arguments perhaps. 'pending' and 'delayed'
+put it back. The same kind of outcome by the same token again is 'ok', another one 'stale'.
 
 KEYS[1] prefix         of all keys of the namespace, "ltq:{namespace}:"
-ARGV[1...] groups      a group for outcomes that differ only in id, token and result:
+ARGV[1] notes          what is noted, see `_notes.lua`
+ARGV[2...] groups      a group for outcomes that differ only in id, token and result:
         queue, status, seconds, flags, outcomes, fields; then `fields` names and values to set; then
-        id, token and result of each of `outcomes` outcomes.
-        seconds: how long a final state is kept, or the delay of 'delayed'.
-        flags: words, with spaces between: 'dead' (leave a dead letter), 'result' (keep the result),
-        'failed' (count a failed run), 'front' (to the front of its lane).
+        id, token and result of each of `outcomes` outcomes. seconds: how long a final state is kept, or
+        the delay of 'delayed'. flags: 'dead' (leave a letter), 'result' (keep it), 'failed' (count a run),
+        'front' (of its lane), 'poison', 'void' (deaths stay), 'keep' (the last error). fields: at the end
+        `ctx` is for the letter, `serializer` for the state.
 
 RETURNS for each outcome 'ok', 'stale', 'cancelled' or 'gone'
 ]]
-local prefix = KEYS[1]
--- @include call_or_reset, outcomes, reindex, finalize, fence, throughput
-
+local prefix, notes = KEYS[1], ARGV[1]
+-- @include call_or_reset, outcomes, reindex, finalize, final_list, fence, notes, throughput, outcome_history
+local history, listed = read_notes(notes)
 -- First all outcomes are checked. Then the leases are removed, which frees memory. Then the rest is written.
-local answers, groups, released, seen, is_rare, i = {}, {}, {}, {}, false, 1
+local answers, groups, released, seen, kept, is_rare, i = {}, {}, {}, {}, {}, false, 2
 while i <= #ARGV do
   local group = read_outcomes(i)
   local accepted, ids = group.accepted, released[group.queue] or {}
   for k = group.first_id, group.last_result, 3 do
     local id, token = ARGV[k], ARGV[k + 1]
-    local hash = redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'token', 'returned')
+    local hash = redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'token', 'returned', 'keep_body')
     local answer = fence(id, hash, token, group.status)
     if not answer and not seen[id] then
-      seen[id], accepted[#accepted + 1], ids[#ids + 1] = true, k, id
+      answer, seen[id], accepted[#accepted + 1], ids[#ids + 1] = 'ok', group.status, k, id
+      kept[k] = hash[4]
     end
-    answers[#answers + 1] = answer or 'ok'
+    answers[#answers + 1] = answer or is_same(seen[id], group.status) and 'ok' or 'stale'
   end
   if #accepted > 0 then groups[#groups + 1], released[group.queue] = group, ids end
   is_rare = is_rare or group.is_dead or puts_back(group.status)
@@ -42,26 +44,26 @@ end
 
 local function end_tasks(group)
   local ttl, fields = state_ttl(group.seconds, 0), group.fields
+  if group.is_dead then fields = without('ctx', fields) end
   if group.has_result then fields[#fields + 1], fields[#fields + 2] = 'result', '' end
   for _, k in ipairs(group.accepted) do
     if group.has_result then fields[#fields] = ARGV[k + 2] end
-    finalize(ARGV[k], ttl, ARGV[k + 1], group.status, unpack(fields))
+    local died = group.is_poison and redis.call('HGET', prefix .. 'task:' .. ARGV[k], 'deaths')
+    finalize(ARGV[k], ttl, ARGV[k + 1], group.status, kept[k], unpack(fields))
+    if ttl and died then redis.call('HSET', prefix .. 'task:' .. ARGV[k], 'deaths', died) end
+    if listed then add_final(group.queue, ARGV[k], ttl) end
   end
+  count_ended(group.queue, #group.accepted)
 end
 local function end_all()
-  local ended = {}
   for _, group in ipairs(groups) do
-    if not puts_back(group.status) then
-      end_tasks(group)
-      ended[group.queue] = (ended[group.queue] or 0) + #group.accepted
-    end
+    if not puts_back(group.status) then end_tasks(group) end
   end
-  for queue, count in pairs(ended) do count_ended(queue, count) end
-end
-if not is_rare then
-  end_all()
+  flush_final()
+  if history then count_outcomes(groups) end
   return answers
 end
+if not is_rare then return end_all() end
 
 -- @include bury, requeue, ready_batch
 for _, group in ipairs(groups) do
@@ -69,11 +71,10 @@ for _, group in ipairs(groups) do
     if puts_back(group.status) then
       requeue(ARGV[k], ARGV[k + 1], group)
     elseif group.is_dead then
-      redis.call('HDEL', prefix .. 'task:' .. ARGV[k], 'deaths') -- its letter counts none either
-      bury(ARGV[k], group.queue, 'status', group.status, unpack(group.fields))
+      if not group.is_poison then redis.call('HDEL', prefix .. 'task:' .. ARGV[k], 'deaths') end
+      bury(ARGV[k], group.queue, 'status', group.status, unpack(without('serializer', group.fields)))
     end
   end
 end
 flush_ready()
-end_all()
-return answers
+return end_all()

@@ -12,7 +12,8 @@ RETURNS {removed, more}: how many were removed; 1 if there may be more, else 0
 local prefix, queue, older_than, limit = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 -- @include time, call_or_reset
 
-local dead, latest = prefix .. 'dead:' .. queue, now - older_than
+local dead = prefix .. 'dead:' .. queue
+local latest = older_than > 0 and now - older_than or math.huge -- see `_bury.lua`: some are a little ahead
 
 local function is_wanted(id)
   local letter = redis.pcall('HMGET', prefix .. 'dead_letter:' .. id, 'queue', 'task', 'release_time')

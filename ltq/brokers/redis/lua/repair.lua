@@ -3,7 +3,7 @@ repair: put back tasks that have lost their place, after an eviction or a partia
 
 It takes long to find out whether a pending task is in its list. Without `before`, pending tasks that
 do not fit the order of their list are only counted. With it, the caller has read the lists, and the
-ids are not there.
+ids do not wait there: they have no entries, or only such that are skipped.
 
 KEYS[1] prefix    of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] lease     seconds of the lease for a working task that has none: its worker may be alive
@@ -15,14 +15,15 @@ RETURNS {repaired, doubtful}: how many were put back; how many pending tasks may
 ]]
 local prefix, lease, before = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
 -- @include time, call_or_reset, enqueue_ready, free_first, lease_end, list_order, priorities
--- @include ready_batch, reindex, waits_since
+-- @include queue_lanes, ready_batch, reindex, skipped, waits_since
 -- @constant HIGHEST_PRIORITY, LOWEST_PRIORITY
 local repaired, doubtful, lanes, restore = 0, 0, {}, {}
 function restore.pending(id, _, lane, priority, since)
   if not before then
-    if is_out_of_order(prefix .. 'ready:' .. priority .. ':' .. lane, since) then doubtful = doubtful + 1 end
+    if is_out_of_order(priority .. ':' .. lane, since) then doubtful = doubtful + 1 end
   elseif since < before then
     redis.call('HSET', prefix .. 'task:' .. id, 'last_requeue_time', stamp)
+    trim_skipped(priority .. ':' .. lane, id)
     add_ready(lane, priority, id)
     repaired = repaired + 1
   end
@@ -51,10 +52,11 @@ for i = 3, #ARGV do
 end
 flush_ready()
 for lane, queue in pairs(lanes) do
-  call_or_reset('SADD', prefix .. 'lanes', lane)
+  call_or_reset('SADD', prefix .. 'lanes', queue)
   for priority = HIGHEST_PRIORITY, LOWEST_PRIORITY do
     local member = priority .. ':' .. lane
     if call_or_reset('LLEN', prefix .. 'ready:' .. member) > 0 then
+      keep_lane(lane)
       call_or_reset('ZADD', prefix .. 'active', 'NX', active_rank(priority), member)
     end
   end

@@ -13,9 +13,7 @@ RETURNS for each id 'created', 'exists' (it waits or works: the letter stays), '
         such letter) or 'empty' (the letter has no body, and stays)
 ]]
 local prefix, queue, call = KEYS[1], ARGV[1], ARGV[2]
--- @include time, call_or_reset, ready_batch
-
-local LIVE = { pending = true, delayed = true, working = true }
+-- @include time, call_or_reset, live, ready_batch
 
 -- The answer for an id that needs no change; nil if its letter has to be enqueued.
 local function known_answer(letter, task)
@@ -24,7 +22,7 @@ local function known_answer(letter, task)
   if letter[5] == call then return 'created' end
   if owner ~= queue then return 'gone' end
   if not letter[3] or not letter[2] then return 'empty' end
-  if LIVE[task[1]] then return 'exists' end
+  if is_live(task[1]) then return 'exists' end
 end
 
 local function replay(id)

@@ -12,8 +12,8 @@ ARGV[2...] groups     a group for tasks that differ only in id and body:
         this fingerprint within that many milliseconds); id_may_be_old (an earlier task may have had
         the id).
 
-RETURNS {answers, new_lanes}: for each task 'created', 'exists', 'id_conflict' (another task has the id),
-        'duplicate' (one with that fingerprint was sent) or 'full'; how many of the lanes are new
+RETURNS {answers, new_queues}: for each task 'created', 'exists', 'id_conflict' (another task has the id),
+        'duplicate' (one with that fingerprint was sent) or 'full'; how many of the queues are new
 ]]
 local prefix, again = KEYS[1], ARGV[1]
 -- @include fast_path
@@ -32,4 +32,4 @@ while i <= #ARGV do
   i = group.last_body + 1
 end
 flush_ready()
-return { answers, count_new_lanes() }
+return { answers, count_new_queues() }

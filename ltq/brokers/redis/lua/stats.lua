@@ -5,52 +5,49 @@ KEYS[1] prefix         of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] overdue_after  seconds after its end from which a lease is overdue
 ARGV[2...] queues
 
-RETURNS for each queue {high, normal, low, delayed, working, dead, rate, oldest, overdue}: first the
-        pending tasks by priority. rate: tasks per second, as text. oldest: seconds that the oldest
-        pending task has waited, as text, or nil.
+RETURNS for each queue {high, normal, low, delayed, working, dead, rate, oldest, overdue, unserved,
+        unserved_oldest, served_ago, unswept, rate_10s, paused}. high, normal, low: pending tasks. rate: tasks
+        per second, as text. oldest: seconds that the oldest due task has waited, as text, or nil.
+        unserved: names and counts of pending tasks in lanes of their own that no live consumer serves;
+        unserved_oldest: as oldest, of these. served_ago: seconds since a live consumer last served the
+        queue; unswept: since a task is due or a lease has ended; both as oldest. paused: 1 or 0
 ]]
 local prefix, overdue_after = KEYS[1], tonumber(ARGV[1])
--- @include time, call_or_reset, throughput, waits_since
+-- @include time, call_or_reset, paused, pending, throughput
 -- @constant DEAD_TTL, HIGHEST_PRIORITY, LOWEST_PRIORITY
-local lanes = {}
-for _, lane in ipairs(call_or_reset('SMEMBERS', prefix .. 'lanes')) do
-  local queue = string.match(lane, '^[^/]*')
-  lanes[queue] = lanes[queue] or {}
-  table.insert(lanes[queue], lane)
+local function age(since) return since and at(math.max(0, now - since)) or false end
+-- How many members a set of times has, and when the first one is, if that is past.
+local function count_timed(key, unit)
+  local count = call_or_reset('ZCARD', key)
+  if count == 0 then return 0 end
+  local first = tonumber(call_or_reset('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
+  return count, first and first / unit < now and first / unit or nil
 end
-local function head_since(ready)
-  local id = call_or_reset('LINDEX', ready, 0)
-  local times = redis.pcall('HMGET', prefix .. 'task:' .. (id or ''), 'enqueue_time', 'last_requeue_time')
-  if times.err or not (times[1] or times[2]) then return end
-  return waits_since(times[1], times[2])
+-- Whether all tasks of a queue are pending, with the default priority, and none has ended lately.
+local function is_plain(queue)
+  return redis.call('EXISTS', prefix .. 'delayed:' .. queue, prefix .. 'leases:' .. queue,
+    prefix .. 'dead:' .. queue, prefix .. 'throughput:' .. queue, prefix .. 'queue_lanes:' .. queue,
+    prefix .. 'ready:' .. HIGHEST_PRIORITY .. ':' .. queue,
+    prefix .. 'ready:' .. LOWEST_PRIORITY .. ':' .. queue) == 0
 end
-local function pending(queue)
-  local counts, since = {}, nil
-  for priority = HIGHEST_PRIORITY, LOWEST_PRIORITY do
-    local total = 0
-    for _, lane in ipairs(lanes[queue] or {}) do
-      local ready = prefix .. 'ready:' .. priority .. ':' .. lane
-      local count = call_or_reset('LLEN', ready)
-      total = total + count
-      local head = count > 0 and head_since(ready)
-      if head then since = math.min(since or head, head) end
-    end
-    counts[#counts + 1] = total
+local function count_all(queue)
+  local delayed, due, working, lost, dead, overdue = 0, nil, 0, nil, 0, 0
+  local plain, rate, rate_10s = is_plain(queue), at(0), at(0)
+  if not plain then
+    local leases = prefix .. 'leases:' .. queue
+    delayed, due = count_timed(prefix .. 'delayed:' .. queue, 1)
+    working, lost = count_timed(leases, 1000)
+    dead = call_or_reset('ZCOUNT', prefix .. 'dead:' .. queue, '(' .. at(now - DEAD_TTL), '+inf')
+    overdue = lost and call_or_reset('ZCOUNT', leases, '-inf', (now - overdue_after) * 1000) or 0
+    rate, rate_10s = throughput(queue)
   end
-  return counts, since and at(math.max(0, now - since)) or false
+  local by_priority, oldest, unserved, unserved_oldest = pending(queue, due, plain)
+  return { by_priority[1], by_priority[2], by_priority[3], delayed, working, dead, rate, age(oldest), overdue,
+    unserved, age(unserved_oldest), age(served_until(queue)), age(earlier(due, lost)), rate_10s }
 end
-local counts = {}
+local counts, paused = {}, read_paused()
 for i = 2, #ARGV do
-  local queue = ARGV[i]
-  local leases, by_priority, oldest = prefix .. 'leases:' .. queue, pending(queue)
-  counts[i - 1] = {
-    by_priority[1], by_priority[2], by_priority[3],
-    call_or_reset('ZCARD', prefix .. 'delayed:' .. queue),
-    call_or_reset('ZCARD', leases),
-    call_or_reset('ZCOUNT', prefix .. 'dead:' .. queue, '(' .. at(now - DEAD_TTL), '+inf'),
-    throughput(queue),
-    oldest,
-    call_or_reset('ZCOUNT', leases, '-inf', (now - overdue_after) * 1000),
-  }
+  counts[i - 1] = count_all(ARGV[i])
+  table.insert(counts[i - 1], is_paused(paused, ARGV[i]) and 1 or 0)
 end
 return counts

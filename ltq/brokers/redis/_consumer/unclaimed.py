@@ -1,0 +1,73 @@
+"""Giving back what was claimed but never begun, so that nobody takes it for a dead worker's."""
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from ltq._aio.service import Service, cancel_all
+from ltq.brokers.redis._consumer.lane_group import LaneGroup
+from ltq.brokers.redis._operations.chunks import by_namespace
+from ltq.brokers.redis._scripts import calls
+from ltq.brokers.redis._scripts.script import flag
+from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.call import Argument
+from ltq.brokers.redis._server.link import Link
+from ltq.errors import BrokerError
+from ltq.message import Delivery
+
+logger = logging.getLogger("ltq.broker")
+
+_WITHIN = 1.0
+"""Seconds that a consumer which ends waits until its tasks are given back."""
+
+_WITHIN_AWAY = 0.1
+"""The same if the last calls have failed: the server is probably away."""
+
+
+class Unclaimed(Service):
+    """Gives tasks of one consumer back, in the background.
+
+    They wait again in front of their lanes, as before the claim. If that fails, their leases end.
+    """
+
+    def __init__(self, link: Link, consumer: str) -> None:
+        super().__init__("ltq-redis-unclaimed", logger)
+        self._link = link
+        self._consumer = consumer
+
+    def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Give back the tasks of a claim that was cancelled halfway, soon."""
+        namespaces = by_namespace(deliveries, lambda delivery: delivery.lease.queue)
+        for namespace, positions in namespaces.items():
+            words: list[Argument] = []
+            for i in positions:
+                words += (deliveries[i].lease.id, deliveries[i].lease.token)
+            self._spawn(self._call(keys.prefix(namespace), leases=words), "give-back")
+
+    def give_back_unread(self, groups: Iterable[LaneGroup]) -> None:
+        """Give back the tasks of claims whose replies have not arrived, or not all, soon."""
+        for group in groups:
+            if group.again:
+                self._spawn(self._call(group.prefix, group.claim_id, group.known), "give-back")
+
+    async def aclose(self) -> None:
+        """Wait for a short time until all is given back."""
+        if not await self.drain(_WITHIN_AWAY if self._link.is_failing else _WITHIN):
+            await cancel_all(self._others())
+
+    async def _call(
+        self, prefix: str, claim_id: str = "", known: int = 0, leases: Sequence[Argument] = ()
+    ) -> None:
+        call = calls.UnclaimCall(
+            prefix=prefix,
+            consumer=self._consumer,
+            claim_id=claim_id,
+            known=known,
+            history=flag(self._link.keeps_history),
+            leases=[*leases],
+        )
+        try:
+            count = await self._link.evaluate(call)
+        except BrokerError as error:
+            logger.debug("tasks that were not begun could not be given back: %s", error)
+        else:
+            logger.debug("%d tasks were given back that were not begun", count)

@@ -1,0 +1,77 @@
+"""What errors of a server mean: whether a call may succeed later, and how a refusal is told."""
+
+import re
+
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    AuthorizationError,
+    ClusterDownError,
+    ConnectionError,  # noqa: A004  redis-py's name
+    MasterDownError,
+    MovedError,
+    ReadOnlyError,
+    RedisError,
+    TimeoutError,  # noqa: A004
+    TryAgainError,
+)
+
+from ltq.brokers.redis._server.tls import TlsFilesError
+from ltq.errors import BrokerError
+
+_PASSING = (
+    ConnectionError,
+    TimeoutError,
+    ReadOnlyError,
+    ClusterDownError,
+    MasterDownError,
+    TryAgainError,
+    MovedError,
+    AskError,
+)
+
+_PASSING_TEXTS = re.compile(
+    r"(^|[\s-])(BUSY|LOADING|READONLY|MISCONF|NOREPLICAS|UNBLOCKED|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK)\b"
+)
+"""The same for a script that fails halfway: the server then wraps the error in another one."""
+
+_FINAL = (AuthenticationError, AuthorizationError)
+
+
+class RefusedError(BrokerError):
+    """The server refused the call. Repeating it would not help."""
+
+    is_refusal = True
+    is_away = False
+
+
+class WrongTypeError(RefusedError):
+    """A key has a value of another type."""
+
+
+class LockedOutError(RefusedError):
+    """User, password or TLS files are wrong. Every call is refused until that is corrected."""
+
+    is_refusal = False
+
+
+def is_passing(error: RedisError) -> bool:
+    """Whether the same call may succeed later: after a restart, a failover, a slow script."""
+    if isinstance(error, _FINAL):
+        return False
+    return isinstance(error, _PASSING) or bool(_PASSING_TEXTS.search(str(error)))
+
+
+def is_lasting(error: Exception) -> bool:
+    """Whether an error also concerns the calls that wait: the server cannot be reached."""
+    return isinstance(error, BrokerError) and not isinstance(error, RefusedError)
+
+
+def refusal(error: Exception, server: str) -> RefusedError:
+    """What a call raises that a server has refused with an error; `server` is its address."""
+    if isinstance(error, TlsFilesError):
+        return LockedOutError(f"Redis at {server} cannot be called: {error}")
+    if isinstance(error, _FINAL):
+        return LockedOutError(f"Redis at {server} refused the user or password: {error}")
+    kind = WrongTypeError if str(error).startswith("WRONGTYPE") else RefusedError
+    return kind(f"Redis at {server} refused the call: {error}")
