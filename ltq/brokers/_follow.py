@@ -9,7 +9,7 @@ longer and longer intervals.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from typing import Protocol
 
@@ -22,6 +22,9 @@ logger = logging.getLogger("ltq.broker")
 
 SLOW_REREAD = 5.0
 """Seconds between re-reads while notifications arrive."""
+
+FIRST_REREAD = 1.0
+"""Seconds until the first of them: it soon finds out that notifications do not arrive."""
 
 FASTEST_POLL, SLOWEST_POLL = 0.005, 1.0
 """Seconds between re-reads while no notifications arrive."""
@@ -64,12 +67,17 @@ class Source(Protocol):
 class Follower(Service):
     """The feeds of all tasks that are followed in one event loop.
 
-    It polls until `trust_notifications` is called, and again after `poll`.
+    It polls until `trust_notifications` is called, and again after `poll`. `on_missed` is called
+    when a re-read finds a change of which no notification has told.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, on_missed: Callable[[], None] = lambda: None) -> None:
         super().__init__("ltq-follower", logger)
         self._source = source
+        self._on_missed = on_missed
+        self._untold: set[Target] = set()
+        """Tasks that are read without a notification."""
+        self._has_missed = False
         self._feeds: dict[Target, set[Feed]] = {}
         self._dirty: dict[Target, None] = {}
         self._reading: asyncio.Task[None] | None = None
@@ -96,6 +104,10 @@ class Follower(Service):
 
     def mark(self, target: Target) -> None:
         """A task may have changed: read it soon, if it is followed."""
+        self._untold.discard(target)
+        self._mark(target)
+
+    def _mark(self, target: Target) -> None:
         if target not in self._feeds:
             return
         self._dirty[target] = None
@@ -148,25 +160,31 @@ class Follower(Service):
 
     def _mark_all(self) -> None:
         for target in self._feeds:
-            self.mark(target)
+            self._mark(target)
 
     # Reading
 
     async def _run(self) -> None:
         """Read everything again and again: seldom with notifications, often without."""
         loop = asyncio.get_running_loop()
-        took = 0.0
+        took, seldom = 0.0, min(FIRST_REREAD, SLOW_REREAD)
         while self._feeds:
-            await self._wait_for_reread(took)
+            await self._wait_for_reread(took, seldom)
+            seldom = SLOW_REREAD
             began = loop.time()
+            self._untold = self._feeds.keys() - self._dirty.keys() if self._is_notified else set()
             self._mark_all()
             if self._reading is not None:
                 await asyncio.wait([self._reading])
             took = loop.time() - began
+            self._untold.clear()
+            if self._has_missed:
+                self._has_missed = False
+                self._on_missed()
 
-    async def _wait_for_reread(self, took: float) -> None:
+    async def _wait_for_reread(self, took: float, seldom: float) -> None:
         """Wait for the next re-read. The last one took `took` seconds."""
-        pause = SLOW_REREAD if self._is_notified else max(self._pause, _READING_SHARE * took)
+        pause = seldom if self._is_notified else max(self._pause, _READING_SHARE * took)
         self._hurry.clear()
         try:
             async with asyncio.timeout(pause):
@@ -222,5 +240,12 @@ class Follower(Service):
     def _put(self, target: Target, asking: Iterable[Feed], state: TaskState[bytes] | None) -> None:
         open_feeds = self._feeds.get(target, ())
         for feed in asking:
-            if feed in open_feeds and feed.put_changed(state):
+            if feed not in open_feeds:
+                continue
+            had_state = feed.started
+            if feed.put_changed(state):
                 self._pause = FASTEST_POLL
+                # Who waits for the end is not told of changes before it.
+                is_told_of = not feed.only_end or state is None or state.status.is_final
+                if had_state and is_told_of and target in self._untold:
+                    self._has_missed = True

@@ -1,0 +1,1 @@
+"""The file: opened, upgraded, its transactions, and what its errors mean."""

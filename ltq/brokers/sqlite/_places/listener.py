@@ -1,0 +1,55 @@
+"""Collecting what a transaction will tell: `Listener`."""
+
+from collections.abc import Callable
+
+from ltq.brokers._rules.record import Record
+from ltq.brokers.sqlite._file.database import Database
+from ltq.names import queue_of
+
+
+def task_topic(namespace: str, task_id: str) -> str:
+    """What is told when the state of a task has changed."""
+    return f"task {namespace} {task_id}"
+
+
+def lane_topic(queue: str) -> str:
+    """What is told, with the lane, when a task of a queue may be claimed."""
+    return f"lane {queue}"
+
+
+def revoked_topic(consumer: str) -> str:
+    """What is told, with the id, when a task that a consumer holds was cancelled."""
+    return f"revoked {consumer}"
+
+
+class SqliteListener:
+    """Adds to the notices of the transaction. `has_ready` says whether tasks wait in a lane."""
+
+    def __init__(
+        self, database: Database, namespace: str, has_ready: Callable[[str], bool]
+    ) -> None:
+        self._database = database
+        self._namespace = namespace
+        self._has_ready = has_ready
+
+    def ready(self, lane: str) -> None:
+        """See `Listener`."""
+        self._database.notices[lane_topic(queue_of(lane)), lane] = None
+
+    def freed(self, lane: str) -> None:
+        """See `Listener`."""
+        if self._has_ready(lane):
+            self.ready(lane)
+
+    def changed(self, record: Record) -> None:
+        """See `Listener`."""
+        self.removed(record.envelope.id)
+
+    def removed(self, task_id: str) -> None:
+        """See `Listener`."""
+        self._database.notices[task_topic(self._namespace, task_id), ""] = None
+
+    def revoked(self, record: Record) -> None:
+        """See `Listener`."""
+        if record.worker is not None:
+            self._database.notices[revoked_topic(record.worker), record.id] = None

@@ -1,0 +1,131 @@
+"""The queues of one namespace, and how many tasks of each status they have: `Queues`."""
+
+from collections.abc import Callable, Sequence
+
+from ltq.brokers._rules.record import Record
+from ltq.brokers.sqlite._file.database import Database
+from ltq.brokers.sqlite._places.rows import CODES
+from ltq.state import Status
+
+Read = Callable[..., list[Record]]
+"""`SqliteRecords.read`."""
+
+_DELAYED = "namespace = ? AND status = 1 AND queue = ?"
+
+_ADD = "ON CONFLICT (queue, status) DO UPDATE SET many = many + excluded.many"
+
+
+class SqliteQueues:
+    """The queues and their tasks: `Queues`. `read` is set by the one who has the records."""
+
+    read: Read
+
+    def __init__(self, database: Database, namespace: int) -> None:
+        self._database = database
+        self._namespace = namespace
+        self._paused: dict[str, bool] | None = None
+        """All queues, and whether they are paused; None if not known."""
+        self._counts: dict[tuple[str, int], int] = {}
+        self._added: dict[tuple[str, int], int] = {}
+        """What the file does not know yet."""
+        database.add(self)
+
+    def add(self, queue: str) -> None:
+        """See `Queues`."""
+        if queue not in self._all():
+            insert = "INSERT INTO ltq_queues VALUES (?, ?, 0)"
+            self._database.run(insert, queue, self._namespace)
+            self._all()[queue] = False
+
+    def names(self) -> Sequence[str]:
+        """See `Queues`."""
+        return list(self._all())
+
+    def pause(self, queue: str) -> None:
+        """See `Queues`."""
+        self._set_paused(queue, paused=True)
+
+    def resume(self, queue: str) -> None:
+        """See `Queues`."""
+        self._set_paused(queue, paused=False)
+
+    def _set_paused(self, queue: str, *, paused: bool) -> None:
+        self._database.run("UPDATE ltq_queues SET paused = ? WHERE name = ?", paused, queue)
+        if queue in self._all():
+            self._all()[queue] = paused
+
+    def paused(self) -> Sequence[str]:
+        """See `Queues`."""
+        return [queue for queue, is_paused in self._all().items() if is_paused]
+
+    def count(self, queue: str, status: Status) -> int:
+        """See `Queues`."""
+        key = queue, CODES[status]
+        if key not in self._counts:
+            stored = "SELECT many FROM ltq_counts WHERE queue = ? AND status = ?"
+            self._counts[key] = self._database.number(stored, *key) + self._added.get(key, 0)
+        return self._counts[key]
+
+    def move(self, queue: str, before: Status | None, after: Status | None) -> None:
+        """A task of a queue has another status; None is for a task that is not there."""
+        if not self._added:
+            self._database.touch(self)
+        if before is not None:
+            self._add(queue, before, -1)
+        if after is not None:
+            self._add(queue, after, 1)
+
+    def _add(self, queue: str, status: Status, change: int) -> None:
+        key = queue, CODES[status]
+        self._added[key] = self._added.get(key, 0) + change
+        if key in self._counts:
+            self._counts[key] += change
+
+    def waiting(self, queue: str, most: int | None = None) -> list[Record]:
+        """See `Queues`."""
+        lanes = "SELECT name FROM ltq_lanes WHERE queue = ?"
+        where = f"status = 0 AND lane IN ({lanes}) AND queue = ? LIMIT ?"
+        ready = self.read(where, queue, queue, -1 if most is None else most)
+        left = -1 if most is None else most - len(ready)
+        return ready + self.read(f"{_DELAYED} LIMIT ?", self._namespace, queue, left)
+
+    def delayed(self, queue: str) -> list[Record]:
+        """See `Queues`."""
+        return self.read(_DELAYED, self._namespace, queue)
+
+    def next_delayed(self, queue: str) -> float | None:
+        """See `Queues`."""
+        self._database.flush()
+        query = f"SELECT moment FROM ltq_tasks WHERE {_DELAYED} ORDER BY moment LIMIT 1"
+        row = self._database.run(query, self._namespace, queue).fetchone()
+        return None if row is None else float(row[0])
+
+    def working(self) -> list[Record]:
+        """See `Queues`."""
+        return self.read("namespace = ? AND status = 2", self._namespace)
+
+    def final(self, queue: str, most: int) -> list[Record]:
+        """See `Queues`."""
+        return self.read("status > 2 AND queue = ? ORDER BY position DESC LIMIT ?", queue, most)
+
+    def _all(self) -> dict[str, bool]:
+        if self._paused is None:
+            all_of = "SELECT name, paused FROM ltq_queues WHERE namespace = ?"
+            rows = self._database.run(all_of, self._namespace)
+            self._paused = {name: bool(paused) for name, paused in rows.fetchall()}
+        return self._paused
+
+    def flush(self) -> None:
+        """See `Part`."""
+        added, self._added = self._added, {}
+        changes = [(*key, many) for key, many in added.items() if many]
+        self._database.run_rows("INSERT INTO ltq_counts", changes, _ADD)
+
+    def committed(self) -> None:
+        """See `Part`."""
+
+    def forget(self) -> None:
+        """See `Part`."""
+        self._paused = None
+        self._counts.clear()
+        self._added.clear()

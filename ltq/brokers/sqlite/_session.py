@@ -1,0 +1,89 @@
+"""What a broker keeps for one event loop: its part in the thread of the file, and its watches."""
+
+import asyncio
+import os
+import weakref
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from ltq._aio.clock import Clock
+from ltq._aio.closing import Closing
+from ltq._aio.threads import call_in
+from ltq.brokers.sqlite._thread.files import acquire, release
+from ltq.brokers.sqlite._thread.listening import Listening
+from ltq.brokers.sqlite._thread.thread import SqliteThread
+from ltq.brokers.sqlite._watching import Watching
+
+
+class Session:
+    """What a broker keeps for the running event loop.
+
+    Without `aclose` it is closed when nobody holds it any more. Nothing that runs in the background
+    may hold it.
+    """
+
+    def __init__(self, path: Path, clock: Clock, *, is_durable: bool, is_shared: bool) -> None:
+        thread = acquire(path, clock)
+        thread.is_durable = thread.is_durable or is_durable
+        thread.is_shared = thread.is_shared or is_shared
+        self.thread = thread
+        self.listening = Listening(thread)
+        self.watching = Watching(thread, self.listening)
+        self._opened = _Opened(thread, self.watching, self.listening)
+        weakref.finalize(self, self._opened.drop).atexit = False
+
+    async def aclose(self) -> None:
+        """Close it. If this is cancelled, the closing goes on; a call waits for it."""
+        await self._opened.aclose()
+
+
+class _Opened:
+    """What a session has opened in an event loop."""
+
+    def __init__(self, thread: SqliteThread, watching: Watching, listening: Listening) -> None:
+        self._thread = thread
+        self._watching = watching
+        self._listening = listening
+        self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
+        self._is_released = False
+        self.aclose = Closing(self._close, "ltq-sqlite-close")
+
+    async def _close(self) -> None:
+        await self._watching.aclose()
+        await self._listening.aclose()
+        closed = self._loop.create_future()
+        if self._release(partial(call_in, self._loop, _set, closed)):
+            await closed
+
+    def drop(self) -> None:
+        """Close it, without a word. A garbage collection may call this, in any thread."""
+        if self.aclose.is_done or self._process != os.getpid():
+            return
+        if self._loop.is_closed():
+            self._abandon()
+        else:
+            call_in(self._loop, self._abandon)
+        self._release(_do_nothing)
+
+    def _abandon(self) -> None:
+        self._watching.abandon()
+        self._listening.abandon()
+
+    def _release(self, stopped: Callable[[], None]) -> bool:
+        """Leave the thread of the file. Returns whether that stops now, and calls `stopped`."""
+        is_released, self._is_released = self._is_released, True
+        if is_released or not release(self._thread):
+            return False
+        self._thread.stop(stopped)
+        return True
+
+
+def _set(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _do_nothing() -> None:
+    """Nobody waits for the end."""

@@ -1,0 +1,116 @@
+"""Telling listeners what happened in a file: those of this process at once, others soon.
+
+Each commit leaves its notices in the table `news`. While somebody listens here, the thread of the
+file looks every `POLL` seconds whether another process has written, and reads what is new.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from ltq.brokers.sqlite._file.database import Database, Notice
+
+POLL = 0.1
+"""Seconds between looks for what other processes have written, in case a hint was lost."""
+
+MOST_NEWS = 1024
+"""Of how many commits the notices are kept. Who missed more is told that all may have changed."""
+
+TRIM_EVERY = 64
+"""After how many commits older ones are removed."""
+
+Hear = Callable[[str], None]
+"""Called in the thread of the file with the detail of a notice. It must return at once."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Notice]).decode
+
+
+class Changes:
+    """The listeners of one file in this process. `listen` and `unlisten` are for any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a garbage collection within it may drop a watch
+        self._listeners: dict[str, tuple[Hear, ...]] = {}
+        self._missed: dict[Callable[[], None], None] = {}
+        self._last: int | None = None
+        """The number of the last news in the file when a transaction looked; None before."""
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
+
+    def listen(self, topic: str, hear: Hear) -> None:
+        """Call `hear` with the detail of each notice of a topic."""
+        with self._lock:
+            self._listeners[topic] = (*self._listeners.get(topic, ()), hear)
+
+    def unlisten(self, topic: str, hear: Hear) -> None:
+        """Undo `listen`. Safe to call twice."""
+        with self._lock:
+            hearing = tuple(one for one in self._listeners.get(topic, ()) if one is not hear)
+            if hearing:
+                self._listeners[topic] = hearing
+            else:
+                self._listeners.pop(topic, None)
+
+    def on_missed(self, missed: Callable[[], None]) -> None:
+        """Call `missed` when notices were lost, so that anything may have changed."""
+        with self._lock:
+            self._missed[missed] = None
+
+    def off_missed(self, missed: Callable[[], None]) -> None:
+        """Undo `on_missed`. Safe to call twice."""
+        with self._lock:
+            self._missed.pop(missed, None)
+
+    # In the thread of the file
+
+    def tell(self, number: int, notices: Iterable[Notice]) -> None:
+        """Tell the listeners of this process what is in the file now, under this number."""
+        if self._last == number - 1:
+            self._last = number  # so that it is not read from the table as well
+        self._tell(notices)
+
+    def catch_up(self, database: Database, has_news: bool) -> None:
+        """Tell the listeners of this process what other processes have left, in a transaction."""
+        if self._last is not None and not has_news:
+            return
+        # Also if nobody listens: whoever begins to, and reads in this transaction, is told of what
+        # comes after it.
+        latest = database.number("SELECT max(number) FROM ltq_news")
+        last, self._last = self._last, latest
+        if last is None or last == latest or not self.is_heard:
+            return
+        query = "SELECT topics FROM ltq_news WHERE number > ? ORDER BY number"
+        rows = database.run(query, last).fetchall()
+        if len(rows) != latest - last:
+            self._tell_missed()
+            return
+        for (topics,) in rows:
+            self._tell(_decode(topics))
+
+    def lose(self) -> None:
+        """The file is another one, or closed: tell all listeners that notices may be lost."""
+        self._last = None
+        self._tell_missed()
+
+    def _tell(self, notices: Iterable[Notice]) -> None:
+        for topic, detail in notices:
+            for hear in self._listeners.get(topic, ()):
+                hear(detail)
+
+    def _tell_missed(self) -> None:
+        for missed in self._missed.copy():
+            missed()
+
+
+def leave_news(database: Database, notices: Iterable[Notice]) -> int:
+    """Leave notices to whoever listens, in the present transaction. Returns their number."""
+    blob = _encode([*notices])
+    number = database.run("INSERT INTO ltq_news (topics) VALUES (?)", blob).lastrowid or 0
+    if number % TRIM_EVERY == 0:
+        database.run("DELETE FROM ltq_news WHERE number <= ?", number - MOST_NEWS)
+    return number

@@ -1,0 +1,112 @@
+"""The socket of one event loop, where other processes send their hints."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+from ltq._aio.loops import loop_here
+from ltq._aio.threads import call_in
+from ltq.brokers.sqlite._wake.folder import SOCKET, UNBOUND, Folder, new_socket
+from ltq.brokers.sqlite._wake.hints import EVERYTHING, LARGEST, NOTHING, Heard, unpack
+from ltq.brokers.sqlite._wake.interest import SIZE
+
+FULL_AT = SIZE
+"""Where the interest's file has its last byte: a sender that found the socket full has set it."""
+
+_AT_ONCE = 32
+"""Most datagrams that are read in one turn of the event loop."""
+
+_ATTEMPTS = 3
+"""How often it is opened while others, the last to use it so far, remove the directory."""
+
+
+class Mailbox:
+    """A socket with a name that others find, and the interest they read before they send to it."""
+
+    def __init__(self, folder: Folder, bits: int) -> None:
+        self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
+        self._folder = folder
+        self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
+        self._is_read = False
+        self._socket: socket.socket = new_socket()
+        self._file = -1
+        try:
+            self._file = os.open(
+                self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder.fd
+            )
+            os.pwrite(self._file, bytes(SIZE + 1), 0)
+            self.show(bits)
+            self._socket.bind(folder.address(self.name + UNBOUND))
+            self._publish()
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def opened(cls, path: str, bits: int) -> "Mailbox":
+        """A mailbox in the directory of that path. Raises `OSError` if there can be none."""
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(FileNotFoundError):
+                return cls(Folder.made(path), bits)
+        return cls(Folder.made(path), bits)
+
+    def _publish(self) -> None:
+        self._folder.remove_dead()
+        os.rename(
+            self.name + UNBOUND,
+            self.name + SOCKET,
+            src_dir_fd=self._folder.fd,
+            dst_dir_fd=self._folder.fd,
+        )
+
+    def read_with(self, ready: Callable[[], object]) -> None:
+        """Call `ready` in the event loop whenever there is something to `take`.
+
+        Raises `NotImplementedError` if this event loop reads no sockets.
+        """
+        self._loop.add_reader(self._socket, ready)
+        self._is_read = True
+
+    def show(self, bits: int) -> None:
+        """Let senders know what to send from now on."""
+        os.pwrite(self._file, bits.to_bytes(SIZE, "little"), 0)
+
+    def take(self) -> Heard:
+        """What has arrived. If there is more than is read at once, it is to be read again."""
+        heard = NOTHING
+        with suppress(OSError):
+            for _ in range(_AT_ONCE):
+                heard |= unpack(self._socket.recv(LARGEST + 1))
+        with suppress(OSError):  # of the disk
+            if os.pread(self._file, 1, FULL_AT) != b"\0":
+                heard |= EVERYTHING
+                os.pwrite(self._file, b"\0", FULL_AT)
+        return heard
+
+    def is_found(self) -> bool:
+        """Whether others still find it."""
+        return self._folder.has(self.name)
+
+    def close(self) -> None:
+        """Close and remove it; in a forked process, only close it. From any thread."""
+        is_ours = self._process == os.getpid()
+        if is_ours:
+            self._folder.remove(self.name)
+            self._folder.remove_if_empty()
+        self._folder.close()
+        if self._file >= 0:
+            os.close(self._file)
+        if not is_ours or self._loop.is_closed() or not self._is_read:
+            self._socket.close()
+        elif loop_here() is self._loop:
+            self._stop_reading()
+        else:
+            call_in(self._loop, self._stop_reading)
+
+    def _stop_reading(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._socket.close()

@@ -1,0 +1,205 @@
+"""The broker on one SQLite file, for any number of processes of one machine.
+
+The rules of every transition are those of `ltq.brokers._rules`, over places in tables
+(`_file/schema.py`). All calls of a process go through one thread with one connection (`_thread`);
+those that wait there share a transaction.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from ltq._aio.clock import Clock, system_clock
+from ltq._aio.loops import running_loop
+from ltq.broker import (
+    DEFAULT_SCAN,
+    Consumer,
+    ConsumerConfig,
+    Enlisted,
+    Finding,
+    Severity,
+    check_envelopes,
+    check_task,
+    examine_queues,
+)
+from ltq.broker.feed import Feed
+from ltq.brokers._calls import StoreBroker
+from ltq.brokers._rules.store import Store
+from ltq.brokers.sqlite._consumer import SqliteConsumer
+from ltq.brokers.sqlite._enlist.enlisted import SqliteEnlisted
+from ltq.brokers.sqlite._enlist.lend import lend
+from ltq.brokers.sqlite._file.network import network_of
+from ltq.brokers.sqlite._session import Session
+from ltq.brokers.sqlite._thread.thread import no_version
+from ltq.brokers.sqlite._url import parse_url
+from ltq.brokers.sqlite._wake.wakes import Wakes
+from ltq.message import Envelope, Published
+
+T = TypeVar("T")
+
+_SENT_TOGETHER = 500
+"""Most tasks of one step of `publish`, so that others get their turn."""
+
+
+class SqliteBroker(StoreBroker):
+    """Tasks in one file: `sqlite:///jobs.db` in the current folder, `sqlite:////folder/jobs.db`.
+
+    The file is made at the first call if it is not there, and kept. What a call has acknowledged
+    survives a power cut; with `sync=normal` it survives the end of every process, while a power cut
+    may take back the last moments. If brokers of one process differ in that, they all wait for the
+    disk. With `shared=1` LTQ's tables may be in a database of yours. `history` and `list_final` are
+    as for Redis. Raises `ConfigurationError` for a URL that cannot be read. Calls raise
+    `BrokerError` for a file that cannot be used.
+    """
+
+    def __init__(self, url: str, *, clock: Clock = system_clock) -> None:
+        self._given = url
+        self._target = parse_url(url)
+        self._clock = clock
+        self.lists_final: bool = self._target.lists_final
+        self._sessions: dict[asyncio.AbstractEventLoop, Session] = {}
+        self._closing: dict[asyncio.AbstractEventLoop, set[Session]] = {}
+        """Sessions that are being closed, or whose closing was cut off."""
+        self._process = os.getpid()
+        self._wakes: Wakes | None = None
+        """For what is enqueued over connections of the user's."""
+
+    @property
+    def url(self) -> str:
+        """Its URL with the absolute path, without parameters."""
+        return self._target.url
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything at its path."""
+        return os.path.exists(self._target.path)
+
+    def clone(self) -> "SqliteBroker":
+        """Another broker on the same file. In one process they share a connection."""
+        other = SqliteBroker(self._given, clock=self._clock)
+        other._target = self._target  # the working folder may be another one now
+        return other
+
+    def enlist(self, connection: object) -> Enlisted:
+        """See `Enlisting.enlist`: a connection to the broker's file.
+
+        That is a `sqlite3.Connection`; a `Connection` or `Session` of SQLAlchemy, or one of its
+        `asyncio` kind; or Django's `connection`.
+        """
+        if self._wakes is None:
+            self._wakes = Wakes(self._target.path, no_version)
+        target = self._target
+        return SqliteEnlisted(
+            lend(connection),
+            target.path,
+            self._clock,
+            self._wakes.tell,
+            is_shared=target.is_shared,
+            keeps_history=target.keeps_history,
+        )
+
+    async def ping(self) -> None:
+        """Raise `BrokerError` if the file cannot be used."""
+        await self._run(lambda store: store.served([]))
+
+    async def hazards(self) -> list[str]:
+        """See `Broker.hazards`: a file on another machine."""
+        path = self._target.path
+        network = network_of(path)
+        if network is None:
+            return []
+        text = (
+            f"{path} is on a network file system ({network}), where locks and the shared log do "
+            "not work as SQLite needs them: use a disk of this machine"
+        )
+        return [text]
+
+    async def time(self) -> float:
+        """See `ScheduleStore.time`."""
+        running_loop()
+        await asyncio.sleep(0)
+        return self._clock()
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        """See `Publisher.publish`."""
+        check_envelopes(envelopes)
+        answers: list[Published] = []
+        for start in range(0, len(envelopes), _SENT_TOGETHER):
+            some = envelopes[start : start + _SENT_TOGETHER]
+            answers += await self._publish(some)
+        return answers
+
+    async def _publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        return await self._run(lambda store: store.publish(envelopes))
+
+    def feed(self, queue: str, task_id: str) -> Feed:
+        """See `Watcher.feed`."""
+        check_task(queue, task_id)
+        return self._here().watching.feed(queue, task_id)
+
+    def open_consumer(self, config: ConsumerConfig) -> Consumer:
+        """See `Broker.open_consumer`."""
+        session, keeps_history = self._here(), self._target.keeps_history
+        return SqliteConsumer(
+            session.thread, session.listening, config, keeps_history=keeps_history
+        )
+
+    async def examine(
+        self, *, scan: int = DEFAULT_SCAN, on_scan: Callable[[int], object] | None = None
+    ) -> list[Finding]:
+        """See `Diagnostics.examine`. There is nothing to scan: entries in a file are in order."""
+        queues = examine_queues(await self.stats(await self.queues()))
+        hazards = await self.hazards()
+        if hazards:
+            return [Finding("store", Severity.DANGER, text) for text in hazards] + queues
+        text = f"{self._target.path} is on this machine"
+        if self._target.is_durable:
+            return [Finding("store", Severity.OK, f"{text}, and each commit on its disk"), *queues]
+        advice = "without sync=normal in the URL it would lose nothing"
+        text = f"{text}; a power cut may take back its last moments (sync=normal)"
+        return [Finding("store", Severity.OK, text, advice), *queues]
+
+    async def aclose(self) -> None:
+        """Leave the file, in the running event loop. The broker may be used again.
+
+        If this is cancelled the closing goes on.
+        """
+        loop = running_loop()
+        session = self._sessions.pop(loop, None)
+        if self._process != os.getpid():
+            return
+        closing = self._closing.setdefault(loop, set())
+        if session is not None:
+            closing.add(session)
+        if self._wakes is not None:
+            await self._wakes.aclose()
+        for one in tuple(closing):
+            await one.aclose()
+            closing.discard(one)
+        if not closing:
+            self._closing.pop(loop, None)
+
+    async def _run(self, step: Callable[[Store], T]) -> T:
+        thread = self._here().thread
+        return await thread.call(step, keeps_history=self._target.keeps_history)
+
+    def _here(self) -> Session:
+        """The session of the running event loop, made at its first use in this loop and process."""
+        loop = running_loop()
+        session = self._sessions.get(loop)
+        if session is None or self._process != os.getpid():
+            if self._process != os.getpid():
+                self._process, self._sessions, self._closing = os.getpid(), {}, {}
+            for ended in [one for one in (*self._sessions, *self._closing) if one.is_closed()]:
+                self._sessions.pop(ended, None)
+                self._closing.pop(ended, None)
+            target = self._target
+            session = Session(
+                target.path,
+                self._clock,
+                is_durable=target.is_durable,
+                is_shared=target.is_shared,
+            )
+            self._sessions[loop] = session
+        return session
