@@ -9,13 +9,13 @@ The wall times of an expression are found by croniter. Which instants these are 
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from copy import copy
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from heapq import merge
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -31,12 +31,20 @@ _ALLOWED = (
     'five fields like "*/5 * * * *", six with the seconds last, or @hourly, @daily, @midnight, '
     "@weekly, @monthly, @yearly, @annually"
 )
+T = TypeVar("T")
+
+Steps = Generator[None, None, T]
+"""A long computation in short steps, between which others may run."""
+
 _SECOND = timedelta(seconds=1)
 _STRIDE = 6 * 3600
 """Seconds within which clocks do not change twice."""
 
 _FIRST_WIDTH = 64
 """Length, in seconds, of the first period that is searched for the latest instants."""
+
+_MOST_SEARCHERS = 16_384
+"""How many expressions have their searcher kept, of about a kilobyte each."""
 
 
 class Cron(msgspec.Struct, frozen=True):
@@ -64,18 +72,25 @@ class Cron(msgspec.Struct, frozen=True):
             yield after
 
     def latest(self, after: int, until: int, count: int) -> list[int]:
-        """The last instants, at most `count`, that are later than `after` and not after `until`.
+        """The last instants, at most `count`, that are later than `after` and not after `until`."""
+        return finish(self.search(after, until, count))
+
+    def search(self, after: int, until: int, count: int) -> Steps[list[int]]:
+        """`latest` in steps, one for each instant that it looks at.
 
         It searches ever longer periods before `until`: a long one costs no more than its end.
         """
         width = _FIRST_WIDTH
         while True:
             start = max(after, until - width)
-            instants = takewhile(lambda instant: instant <= until, self.iterate(start))
-            found = deque(instants, maxlen=count)
+            found: deque[int] = deque(maxlen=count)
+            for instant in takewhile(lambda instant: instant <= until, self.iterate(start)):
+                found.append(instant)
+                yield
             if len(found) == count or start == after:
                 return list(found)
-            width *= 4
+            # Four times as long, or as long as it seems to need if that is less.
+            width = min(4 * width, 2 * width * count // max(len(found), 1))
 
     def _next_once(self, after: int) -> int:
         """The next instant if each wall time counts once."""
@@ -142,6 +157,16 @@ class Cron(msgspec.Struct, frozen=True):
         return _unix(self._wall(instant)) - instant
 
 
+def finish(steps: Steps[T]) -> T:
+    """Take all steps at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+
 def parse_cron(expression: object, zone: object) -> Cron:
     """Check an expression and a zone; None means UTC. Raises `ConfigurationError`."""
     plain = " ".join(expression.split()) if isinstance(expression, str) else ""
@@ -189,7 +214,7 @@ def _walls_of(way: str, after: datetime) -> Iterator[datetime]:
         yield found.get_next(datetime)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=_MOST_SEARCHERS)
 def _searcher(way: str) -> "croniter":
     """What searches for the wall times of one expression. It is slow to make, and is copied."""
     from croniter import croniter  # slow to import, and most programs have no schedule

@@ -11,16 +11,15 @@ from ltq._cron.expression import parse_cron
 from ltq._declared import DeclaredTask
 from ltq._display.values import short_repr
 from ltq._sender.prepared import PreparedMessage
+from ltq.broker.checks import LONGEST_SCHEDULE
 from ltq.errors import ConfigurationError
 from ltq.message import Message
 from ltq.names import check_name
+from ltq.options import SendConfig
 from ltq.schedule import Misfire, NeedsNoArguments, Schedule, ScheduleDecorator
 from ltq.task import Task
 
 T = TypeVar("T", bound=NeedsNoArguments)
-
-_LONGEST_NAME = 180
-"""Most characters of a schedule's name: it is part of the ids of its tasks."""
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,11 +41,7 @@ def schedule_message(timing: Timing, message: Message[Any]) -> Schedule:
         raise ConfigurationError(
             f"message {short_repr(message)} is not allowed: it must be made by task.message(...)"
         )
-    for option in ("id", "eta"):
-        if getattr(message.options, option) is not None:
-            raise ConfigurationError(
-                f"{option} is not allowed in a schedule: each of its slots is a task of its own"
-            )
+    _check_options(message.options)
     body = message.body
     if body is None:  # a copy with other arguments
         body = DeclaredTask.of(task).codec.encode_call(message.args, message.kwargs)
@@ -73,6 +68,16 @@ def schedule_tasks(
     return decorate
 
 
+def check_schedule_name(name: object) -> str:
+    """Return `name` if it is a valid name of a schedule, else raise `ConfigurationError`."""
+    if len(str(name)) > LONGEST_SCHEDULE:
+        raise ConfigurationError(
+            f"schedule name {short_repr(name)} is not allowed: "
+            f"at most {LONGEST_SCHEDULE} characters"
+        )
+    return check_name("schedule", name, longest=LONGEST_SCHEDULE)
+
+
 def check_misfire(misfire: object) -> Misfire:
     """Return `misfire` if it is a misfire policy, else raise `ConfigurationError`."""
     if misfire in get_args(Misfire):
@@ -95,7 +100,17 @@ def _schedule_task(timing: Timing, task: object) -> Schedule:
             f"task {task.name!r} needs arguments ({error}): give them with "
             "Scheduler.cron(expression, task.message(...))"
         ) from error
+    _check_options(task.message().options)
     return _schedule(timing, task, None, b"")
+
+
+def _check_options(options: SendConfig) -> None:
+    """Raise `ConfigurationError` for options that a task of a slot cannot have."""
+    for option in ("id", "eta"):
+        if getattr(options, option) is not None:
+            raise ConfigurationError(
+                f"{option} is not allowed in a schedule: each of its slots is a task of its own"
+            )
 
 
 def _schedule(
@@ -105,10 +120,16 @@ def _schedule(
     name = timing.name
     if name is None:
         spec = f"{cron.expression} {cron.zone_name}\n".encode() + body
-        name = f"{task.name}:{hashlib.sha256(spec).hexdigest()[:8]}"
-    if len(check_name("schedule", name)) > _LONGEST_NAME:
-        raise ConfigurationError(
-            f"schedule name {short_repr(name)} is not allowed: at most {_LONGEST_NAME} characters"
-        )
+        name = _default_name(task.name, spec)
+    check_schedule_name(name)
     misfire = check_misfire(timing.misfire)
     return Schedule(name, cron.expression, cron.zone, misfire, task, message)
+
+
+def _default_name(task_name: str, spec: bytes) -> str:
+    """A name for a schedule that was given none. A long name of its task is cut."""
+    name = f"{task_name}:{hashlib.sha256(spec).hexdigest()[:8]}"
+    if len(name) <= LONGEST_SCHEDULE:
+        return name
+    digest = hashlib.sha256(f"{task_name}\n".encode() + spec).hexdigest()[:16]
+    return f"{task_name[: LONGEST_SCHEDULE - 17]}:{digest}"

@@ -2,88 +2,72 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import nullcontext
+from contextvars import Context
+from functools import partial
+from math import inf
+from typing import Any
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.clock import Clock, Jitter, jittered
 from ltq._aio.service import Service
-from ltq._declared import DeclaredTask
-from ltq.broker import SLOT_AHEAD, ScheduleSlot, ScheduleStore, SlotReceipt
+from ltq._scheduler.entry import WARN_EVERY, Entry
+from ltq._scheduler.firing import Firing
+from ltq._scheduler.kept import KeptSchedules, by_key
+from ltq._scheduler.plans import DeclaredPlan
+from ltq._scheduler.presence import SchedulerPresence
+from ltq.broker import ScheduleKeeper, ScheduleStore
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
-from ltq.message import Envelope, Published
-from ltq.schedule import DueSlots, Schedule
+from ltq.names import new_id
+from ltq.schedule import Schedule
 
 logger = logging.getLogger("ltq.scheduler")
 
 Sleep = Callable[[float], Awaitable[object]]
 
-GRACE = 5.0
-"""Seconds by which a running scheduler may fire a slot late, before the slot counts as missed."""
-
-GRACE_AT_START = 1.0
-"""The same for a scheduler that has just started: others may be about to fire the slot."""
+FOLLOW = 0.8
+"""Seconds between two looks whether schedules that are kept were changed. That takes effect within
+a second."""
 
 LONGEST_SLEEP = 60.0
 """Seconds until the broker's clock is read again: it may be set, or this machine paused."""
 
 _SHORTEST_SLEEP = 0.001
-_RETRY = 0.2, 30.0
-"""Seconds until a failed schedule is tried again: the first pause and the longest."""
+
+_LONGEST_ROUND = 1.0
+"""Seconds after which a round goes on without a call that has no answer yet."""
+
+_BETWEEN_ROUNDS = 0.1
+"""Most seconds until the next round while something is under way: what is done may be due again."""
+
+_AT_ONCE = 4
+"""How many schedules make up for missed slots at the same time."""
+
+_PREPARED_AT_ONCE = 50
+"""For how many schedules the next slots are found before others may run."""
+
+_STARTED_AT_ONCE = 250
+"""How many schedules are fired before their calls go out."""
+
+_TURNS = 3
+"""Turns of the event loop until a call is on its way."""
 
 _RECONNECT = 0.2, 5.0
 """Seconds until a broker that was away is called again: the first pause and the longest."""
-
-_WARN_EVERY = 30.0
-"""Seconds between two warnings about the same trouble."""
-
-
-class _QueueFullError(Exception):
-    """There is no room for the task of a slot."""
-
-
-class _Entry:
-    """A schedule, and how far it has got."""
-
-    def __init__(self, schedule: Schedule, jitter: Jitter) -> None:
-        self.schedule = schedule
-        self.last: int | None = None
-        """The last slot that was fired or skipped by any scheduler; None if not known yet."""
-        self.was_up_to_date = False
-        """Whether this run has brought it up to date before."""
-        self.throttled = ThrottledLogger(logger, _WARN_EVERY)
-        self._backoff = ExponentialBackoff(*_RETRY, jitter=jitter)
-        self._retry_at: float | None = None
-        self._next: tuple[int, int] | None = None
-
-    def wake_at(self, now: float) -> float:
-        """When to attend to it again, by the broker's clock."""
-        if self._retry_at is not None:
-            return min(self._retry_at, now + _RETRY[1])
-        if self.last is None or self.last > now + SLOT_AHEAD:
-            return now
-        if self._next is None or self._next[0] != self.last:
-            self._next = self.last, self.schedule.next(self.last)
-        return self._next[1]
-
-    def failed(self, now: float, error: Exception) -> None:
-        """Try again later, and log that from time to time."""
-        self._retry_at = now + self._backoff.next()
-        text = error if isinstance(error, BrokerError | _QueueFullError) else repr(error)
-        self.throttled.warning("schedule %s: %s; trying again", self.schedule.name, text)
-
-    def succeeded(self) -> None:
-        """Note that it is up to date."""
-        self._backoff.reset()
-        self._retry_at, self.was_up_to_date = None, True
 
 
 class SchedulerLoop(Service):
     """Fires schedules in rounds, in the event loop that starts it.
 
+    A round fires what is due now, for all schedules together. A schedule that has to make up for
+    several slots does so beside the rounds, bit by bit, and holds up no other one.
+
     Stopping it at any time loses nothing: the broker keeps the last slot of each schedule. `sleep`
-    waits for a number of seconds; `clock` gives seconds, by default the event loop's.
+    waits for a number of seconds; `clock` gives seconds, by default the event loop's. Without
+    `beats` the broker hears of it only when slots are due. With a `keeper` it also fires the
+    schedules that are kept there; `news` waits until it should look again whether any was changed.
     """
 
     def __init__(
@@ -91,24 +75,97 @@ class SchedulerLoop(Service):
         store: ScheduleStore,
         schedules: Iterable[Schedule],
         *,
+        keeper: ScheduleKeeper | None = None,
         sleep: Sleep = asyncio.sleep,
         clock: Clock | None = None,
         jitter: Jitter = jittered,
+        news: Callable[[], Awaitable[object]] | None = None,
+        beats: bool = True,
     ) -> None:
         super().__init__("ltq-scheduler", logger)
+        scheduler = new_id()
         self._store = store
-        self._entries = [_Entry(schedule, jitter) for schedule in schedules]
+        self._declared = [Entry(DeclaredPlan(schedule), jitter) for schedule in schedules]
+        self._kept: KeptSchedules | None = None
+        if keeper is not None:
+            self._kept = KeptSchedules(keeper, by_key(self._declared), jitter)
+        self._news = news or partial(asyncio.sleep, FOLLOW)
+        self._changed = asyncio.Event()
         self._sleep = sleep
         self._clock = clock or asyncio.get_running_loop().time
+        self._firing = Firing(store, scheduler)
+        self._presence = SchedulerPresence(store, scheduler, self._declared, self._clock)
+        self._beats = beats
+        self._catching_up = asyncio.Semaphore(_AT_ONCE)
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._few = 0
+        """The next round begins as soon as no more than these are under way."""
         self._backoff = ExponentialBackoff(*_RECONNECT, jitter=jitter)
-        self._throttled = ThrottledLogger(logger, _WARN_EVERY)
+        self._throttled = ThrottledLogger(logger, WARN_EVERY)
+
+    async def aclose(self) -> None:
+        """See `Service.aclose`. Other schedulers need not wait for this one any more."""
+        await super().aclose()
+        await self._presence.leave()
+
+    def next_at(self, now: float) -> float:
+        """When the next slot is due; infinity if none is."""
+        return min((one.wake_at(now) for one in self._entries), default=inf)
 
     async def _run(self) -> None:
+        if self._beats:
+            self._spawn(self._presence.beat(), "presence")
+        if self._kept is not None:
+            self._spawn(self._follow(self._kept), "kept")
+        try:
+            while True:
+                await self._rest(await self._round())
+        finally:
+            for task in self._others():
+                task.cancel()
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep until something is due or changed, or until half of what is under way is done.
+
+        A round looks at all schedules: with one for each that is done, very many would take long.
+        """
+        if self._kept is None and not self._under_way:
+            if seconds > 0:
+                await self._sleep(seconds)
+            return
+        ends: list[asyncio.Task[Any]] = [self._spawn(self._changed.wait(), "changed")]
+        if not self._under_way:
+            ends.append(self._spawn(_sleep_for(self._sleep, seconds), "sleep"))
+        self._few = len(self._under_way) // 2
+        most = min(seconds, _BETWEEN_ROUNDS) if self._under_way else None
+        try:
+            await asyncio.wait(ends, timeout=most, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in ends:
+                one.cancel()
+        self._changed.clear()
+
+    @property
+    def _entries(self) -> "list[Entry]":
+        """All schedules that it runs now."""
+        kept = () if self._kept is None else self._kept.entries.values()
+        return [*self._declared, *kept]
+
+    async def _follow(self, kept: KeptSchedules) -> None:
+        """Take in again and again what was changed of the schedules that the broker keeps."""
         while True:
-            await self._sleep(await self._round())
+            try:
+                kept.drop_gone()
+                if await kept.update():
+                    self._changed.set()
+            except Exception as error:  # the rounds warn of a broker that is away
+                logger.debug("could not read the schedules that are kept: %r", error)
+                await asyncio.sleep(FOLLOW)
+            else:
+                await self._news()
 
     async def _round(self) -> float:
-        """Fire all slots that are due; return the seconds until the next one is."""
+        """Fire the slots that are due; return the seconds until the next one is, or 0."""
         try:
             now = await self._store.time()
         except Exception as error:
@@ -117,9 +174,16 @@ class SchedulerLoop(Service):
         if self._throttled.over():
             logger.info("the broker is back")
         began = self._clock()
-        due = [entry for entry in self._entries if entry.wake_at(now) <= now]
-        await asyncio.gather(*(self._attend(entry, now) for entry in due))
-        wake_at = min((entry.wake_at(now) for entry in self._entries), default=now + LONGEST_SLEEP)
+        entries = self._entries
+        due = [one for one in entries if not one.is_busy and one.wake_at(now) <= now]
+        due.sort(key=_last_slot)  # the longest overdue first: schedulers may end before the others
+        await self._attend_due(due, now)
+        wake_at = min(
+            (one.wake_at(now) for one in entries if not one.is_busy),
+            default=now + LONGEST_SLEEP,
+        )
+        if wake_at <= now:
+            return 0.0
         left = wake_at - now - (self._clock() - began)
         return min(max(left, _SHORTEST_SLEEP), LONGEST_SLEEP)
 
@@ -128,87 +192,77 @@ class SchedulerLoop(Service):
         self._throttled.warning("%s; schedules wait for the broker", text)
         return self._backoff.next()
 
-    async def _attend(self, entry: _Entry, now: float) -> None:
+    async def _attend_due(self, due: Sequence[Entry], now: float) -> None:
+        """Attend to schedules; wait for those that are on time."""
+        await _prepare([entry for entry in due if entry.last is None], now)
+        on_time: list[Entry] = []
+        for entry in due:
+            entry.is_busy = True
+            if entry.is_behind(now):
+                self._start(self._catch_up(entry, now), entry.plan.name)
+            else:
+                on_time.append(entry)
+        if on_time:
+            work = self._attend_together(on_time, now)
+            await asyncio.wait([self._start(work, "on-time")], timeout=_LONGEST_ROUND)
+            self._spawn(_prepare(on_time, now), "prepare")
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+        task = self._spawn(work, name)
+        self._under_way.add(task)
+        task.add_done_callback(self._is_done, context=Context())
+        return task
+
+    def _is_done(self, task: "asyncio.Task[None]") -> None:
+        self._under_way.discard(task)
+        if len(self._under_way) <= self._few:
+            self._changed.set()
+
+    async def _attend_together(self, entries: Sequence[Entry], now: float) -> None:
+        """Attend to schedules at the same time. The first calls go out before the last are made."""
+        attending = []
+        for number, entry in enumerate(entries, 1):
+            attending.append(self._spawn(self._attend(entry, now), entry.plan.name))
+            if number % _STARTED_AT_ONCE == 0:
+                for _ in range(_TURNS):
+                    await asyncio.sleep(0)
+        await asyncio.wait(attending)
+
+    async def _catch_up(self, entry: Entry, now: float) -> None:
+        """Attend to a schedule that has several slots to fire, perhaps very many."""
+        turn = self._catching_up if entry.plan.misfire == "all" else nullcontext()
+        async with turn:
+            await self._attend(entry, now)
+
+    async def _attend(self, entry: Entry, now: float) -> None:
         try:
-            await self._fire_due(entry, now)
-        except Exception as error:
+            if entry.last is None or entry.is_far_ahead(now):
+                await self._firing.begin(entry, now)
+                if entry.is_behind(now):
+                    return  # the next round goes on
+            if entry.is_others and self._presence.is_just_back:
+                entry.wait(now)
+            else:
+                await self._firing.fire_due(entry, now)
+        except (Exception, SystemExit) as error:
             entry.failed(now, error)
         else:
             entry.succeeded()
-
-    async def _fire_due(self, entry: _Entry, now: float) -> None:
-        """Fire the slots of a schedule that are due, and skip those that it is not to make up."""
-        if entry.last is None or entry.last > now + SLOT_AHEAD:  # not known, or of a wrong clock
-            entry.last = await self._skip_to(entry, None, int(now))
-        grace = GRACE if entry.was_up_to_date else GRACE_AT_START
-        due = entry.schedule.due(entry.last, now, grace)
-        if due.passed is not None:
-            _log_missed(entry.schedule, due)
-            entry.last = await self._skip_to(entry, entry.last, due.passed)
-        for slot in due.fired:
-            if slot <= entry.last:  # another scheduler has fired it meanwhile
-                continue
-            entry.last = await self._fire_slot(entry, entry.last, slot, due)
-            if entry.last < slot:  # the broker lost its data: the next round starts from there
-                return
-
-    async def _skip_to(self, entry: _Entry, last: int | None, slot: int) -> int:
-        """Let a schedule go on after a slot, without a task; return where it stands then.
-
-        A schedule that the broker knows already, with `last` None, stays where it is.
-        """
-        return (await self._advance(entry, last, slot)).last
-
-    async def _fire_slot(self, entry: _Entry, last: int, slot: int, due: DueSlots) -> int:
-        """Enqueue the task of a slot, unless that was done; return where the schedule stands then.
-
-        Raises `_QueueFullError` if there is no room.
-        """
-        envelope = entry.schedule.envelope(slot)
-        receipt = await self._advance(entry, last, slot, envelope)
-        self._report(entry, receipt, envelope)
-        if receipt.is_other:
-            return slot
-        if receipt.last >= slot and receipt.published is not None and due.missed_since is not None:
-            _log_missed(entry.schedule, due)
-        return receipt.last
-
-    async def _advance(
-        self, entry: _Entry, last: int | None, slot: int, envelope: Envelope | None = None
-    ) -> SlotReceipt:
-        """Ask the broker to move a schedule from its last slot to another one."""
-        schedule = entry.schedule
-        return await self._store.fire(
-            ScheduleSlot(
-                schedule=schedule.name,
-                queue=schedule.task.queue,
-                spec=schedule.spec,
-                after=last,
-                slot=slot,
-                due=schedule.next(slot),
-                envelope=envelope,
-            )
-        )
-
-    def _report(self, entry: _Entry, receipt: SlotReceipt, envelope: Envelope) -> None:
-        """Log what the broker did with a slot, and tell the listeners of the worker's events."""
-        name = entry.schedule.name
-        if receipt.is_other:
-            entry.throttled.warning(
-                "schedule %s is declared differently in another process: not fired here", name
-            )
-        if receipt.published is None:
-            return
-        if receipt.published is Published.FULL:
-            raise _QueueFullError(f"queue {envelope.queue} is full")
-        DeclaredTask.of(entry.schedule.task).published(envelope, receipt.published)
-        if receipt.published is Published.ID_CONFLICT:
-            logger.error("schedule %s: another task has the id %s", name, envelope.id)
-        logger.debug("schedule %s: %s %s", name, envelope.id, receipt.published)
+        finally:
+            entry.is_busy = False
 
 
-def _log_missed(schedule: Schedule, due: DueSlots) -> None:
-    if due.missed_since is not None:
-        since = datetime.fromtimestamp(due.missed_since, schedule.zone)
-        text = "schedule %s: no scheduler ran since %s: misfire=%s"
-        logger.info(text, schedule.name, since.isoformat(), schedule.misfire)
+def _last_slot(entry: Entry) -> int:
+    return entry.last or 0
+
+
+async def _sleep_for(sleep: Sleep, seconds: float) -> None:
+    await sleep(seconds)
+
+
+async def _prepare(entries: Sequence[Entry], now: float) -> None:
+    """Find the next slots of schedules in advance."""
+    for number, entry in enumerate(entries, 1):
+        entry.prepare(now)
+        if number % _PREPARED_AT_ONCE == 0:
+            await asyncio.sleep(0)

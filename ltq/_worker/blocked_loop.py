@@ -85,6 +85,10 @@ class BlockedLoop:
             returned = {*stalled} - culprits
         return GivenUp(culprits, returned)
 
+    def put_back(self, lease: Lease) -> Requeue:
+        """The outcome that puts back what runs under a lease."""
+        return self._pool.put_back(lease)
+
     def must_end(self) -> bool:
         """Whether the process has to end, because its worker was told to stop and cannot."""
         told = None if self._shutdown_timeout is None else self._told_to_stop()
@@ -96,7 +100,7 @@ class BlockedLoop:
         return self._clock() > end + STOP_GRACE
 
     async def hand_over(self, settler: Settler) -> None:
-        """Write what has ended and give back what runs, before the process ends.
+        """Write what has ended and put back what runs, before the process ends.
 
         What blocks the loop counts a death.
         """
@@ -106,7 +110,7 @@ class BlockedLoop:
             _name(blocker),
         )
         outcomes: list[Outcome] = [*self._completer.unwritten(), *self._pool.retries()]
-        outcomes += [Requeue(one.lease, front=True) for one in running if one is not blocker]
+        outcomes += [self.put_back(one.lease) for one in running if one is not blocker]
         with suppress(BrokerError):  # then their leases end later
             if outcomes:
                 await settler.finish(outcomes)

@@ -2,25 +2,42 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from contextvars import Context as Variables
+from contextvars import copy_context
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
-from ltq._aio.cancellation import is_cancellation
+from ltq._aio.cancellation import is_cancellation, uncancel
+from ltq._aio.cycles import break_cycles
+from ltq._codec.codec import UnknownSerializerError
 from ltq._declared import DeclaredTask
 from ltq._display.errors import is_a
 from ltq._worker.invoker import Invoker
 from ltq._worker.observed import Observation
-from ltq._worker.outcomes import broken, completed, decode_ctx, failed, rejected, tell, unknown
-from ltq._worker.protocols import CancelReason, RunListener
+from ltq._worker.outcomes import (
+    broken,
+    completed,
+    decode_ctx,
+    exhausted,
+    failed,
+    put_back,
+    rejected,
+    tell,
+    too_old,
+    unknown,
+)
+from ltq._worker.protocols import CancelReason, RunListener, RunStore
 from ltq._worker.threads import ThreadCalls
-from ltq.broker import Settler
-from ltq.context import Context, enter, leave
-from ltq.errors import DecodeError, RejectError
+from ltq.broker.isolation import cause_of_death, deaths_left
+from ltq.context import Context, enter, leave, message_in
+from ltq.errors import BrokerError, DecodeError, RejectError
 from ltq.message import Delivery, Failure, Lease, Message, Outcome, Requeue
 from ltq.middleware import Middleware
 from ltq.middleware._order import run_order
+from ltq.middleware.max_age import TooOldError
 from ltq.options import SendConfig
 from ltq.task import Task
 
@@ -30,8 +47,22 @@ _M = TypeVar("_M", bound=Middleware)
 
 _NO_OPTIONS = SendConfig()
 
+_LONGEST_PAUSE = 32.0
+"""Most seconds for which a task is put back that another worker may be able to read."""
+
+_NO_THREAD_PAUSE = 1.0
+"""Seconds for which a task is put back if no thread could be started for it."""
+
 _End: TypeAlias = tuple[Outcome, BaseException | None]
 """How a run ended: its outcome, and the error that it ended with, or None if it completed."""
+
+
+class _Refusal(NamedTuple):
+    """Why a delivery is not run."""
+
+    error: RejectError
+    failure: Failure
+    is_poison: bool = False
 
 
 class _Route:
@@ -45,6 +76,10 @@ class _Route:
         self.observers = _applying(observers, declared)
         self._chain = _applying(others, declared)
         self._chain_with_tries = _applying(others, {*declared, "max_tries"})
+
+    def timeout(self, delivery: Delivery) -> float | None:
+        """Seconds that a run may take: the send's, else the task's."""
+        return self.task.config.timeout if delivery.timeout is None else delivery.timeout
 
     def chain(self, options: SendConfig) -> Sequence[Middleware]:
         """The middleware that applies to a message with these options."""
@@ -63,18 +98,33 @@ class Executor:
         self,
         tasks: Mapping[str, Task[..., Any]],
         middlewares: Sequence[Middleware],
-        settler: Settler,
+        store: RunStore,
         *,
         threads: ThreadCalls,
         listener: RunListener,
+        log_completed: bool = False,
     ) -> None:
+        """With `log_completed` each task that completes is a line of level INFO, else of DEBUG."""
+        self._log_completed = log_completed
         self._routes: dict[str, _Route] = {}
         for task in tasks.values():
             route = _Route(task, middlewares)
             self._routes |= dict.fromkeys(DeclaredTask.of(task).names, route)
-        self._settler = settler
+        self._store = store
         self._listener = listener
+        self._threads = threads
         self._invoker = Invoker(threads, listener)
+        self._told: set[tuple[str, str]] = set()
+        """Names of tasks with the serializers that could not be read."""
+
+    def timeout_of(self, delivery: Delivery) -> float | None:
+        """Seconds that the run of a delivery may take; None for no limit."""
+        route = self._routes.get(delivery.task_name)
+        return delivery.timeout if route is None else route.timeout(delivery)
+
+    def put_back(self, delivery: Delivery, variables: Variables) -> Requeue:
+        """The outcome that puts back a delivery, from the context variables of its run."""
+        return put_back(delivery, message_in(variables, delivery.lease))
 
     def abandon(
         self, delivery: Delivery, reason: CancelReason | None, error: BaseException
@@ -85,13 +135,14 @@ class Executor:
         """
         if reason is not None and reason.takes_the_task:
             return None
+        message = message_in(copy_context(), delivery.lease)
         with_the_worker = is_a(error, asyncio.CancelledError) and self._listener.is_cancelled
         if reason is None and not with_the_worker:
             route = self._routes.get(delivery.task_name)
-            return broken(None if route is None else route.task, delivery, error)
+            return broken(None if route is None else route.task, delivery, error, message)
         if self._listener.dies(delivery.lease):
             return None
-        return Requeue(delivery.lease, front=True)
+        return put_back(delivery, message)
 
     async def run(self, delivery: Delivery) -> Outcome:
         """Run a delivery and return its outcome.
@@ -101,15 +152,25 @@ class Executor:
         route = self._routes.get(delivery.task_name)
         if route is None:
             return unknown(delivery)
-        message, unreadable = _message(route, delivery)
-        context = Context(message, delivery.lease, self._settler, self._listener.lease_lost)
+        try:
+            message, refusal = _message(route, delivery)
+        except UnknownSerializerError as error:
+            return self._cannot_read(delivery, error)
+        context = Context(message, delivery.lease, self._store, self._listener.lease_lost)
         enter(context)
+        raised: BaseException | None = None
         try:
             if route.observers:
-                return await self._observed(route, delivery, message, unreadable)
-            outcome, _ = await self._attempt(route, delivery, message, unreadable)
+                outcome, raised = await self._observed(route, delivery, message, refusal)
+            else:
+                outcome, raised = await self._attempt(route, delivery, message, refusal)
+            if raised is not None:
+                break_cycles(raised)
             return outcome
         finally:
+            del raised  # its traceback may keep this frame, too
+            if self._threads.refused:
+                self._threads.was_refused()  # nobody has asked if the run was cancelled
             context.close()
             leave()
 
@@ -118,26 +179,28 @@ class Executor:
         route: _Route,
         delivery: Delivery,
         message: Message[Any],
-        unreadable: RejectError | None,
-    ) -> Outcome:
+        refusal: _Refusal | None,
+    ) -> _End:
         """Run a delivery with its observers around it, which see how it ended in the end."""
-        observation = Observation(route.observers, has_timeout=delivery.timeout is not None)
+        has_timeout = route.timeout(delivery) is not None
+        observation = Observation(route.observers, has_timeout=has_timeout)
         try:
             await observation.begin(message, route.task)
-            outcome, raised = await self._attempt(route, delivery, message, unreadable)
+            outcome, raised = await self._attempt(route, delivery, message, refusal)
         except BaseException as error:
             await observation.end(message, self._seen(delivery.lease, error))
             raise
-        await observation.end(message, self._seen(delivery.lease, raised))
-        return outcome
+        try:
+            await observation.end(message, self._seen(delivery.lease, raised))
+            return outcome, raised
+        finally:
+            del raised  # its traceback may keep this frame
 
     def _seen(self, lease: Lease, error: BaseException | None) -> BaseException | None:
         """What observers see of a run that ended with this error, or with a result."""
         reason = self._listener.cancel_reason(lease)
         if reason is not None and reason.takes_the_task:
             return asyncio.CancelledError()  # whatever it still returned does not count
-        if is_a(error, asyncio.CancelledError) and not self._listener.cancels(lease):
-            return RuntimeError("cancelled by something other than its worker")
         return error
 
     async def _attempt(
@@ -145,41 +208,113 @@ class Executor:
         route: _Route,
         delivery: Delivery,
         message: Message[Any],
-        unreadable: RejectError | None,
+        refusal: _Refusal | None,
     ) -> _End:
         """Run a delivery through its middleware, and decide its outcome."""
         task = route.task
-        if unreadable is not None:
-            tell(logging.WARNING, "%s %s %s", task.name, message.id, unreadable)
-            outcome = rejected(task, delivery, Failure("DecodeError", str(unreadable)))
-            return outcome, unreadable
+        if refusal is not None:
+            error, failure, is_poison = refusal
+            tell(logging.WARNING, "%s %s is rejected: %s", task.name, message.id, error)
+            return rejected(task, delivery, failure, is_poison=is_poison), error
         is_loud = logger.isEnabledFor(logging.DEBUG)
+        began = time.monotonic() if is_loud or self._log_completed else None
         if is_loud:
             text = "%s %s begins, attempt %d"
             tell(logging.DEBUG, text, task.name, message.id, message.tries + 1)
+        raised: BaseException
         try:
-            chain = route.chain(message.options)
-            result = await self._invoker.invoke(task, chain, message, delivery)
+            chain, timeout = route.chain(message.options), route.timeout(delivery)
+            result = await self._invoker.invoke(task, chain, message, delivery.lease, timeout)
             encoded = route.codec.encode_result(result)
         except BaseException as error:  # whatever it is, it ends this run and nothing else
-            if is_cancellation(error):
+            if self._is_cancelled(delivery.lease, error):
                 raise
-            return failed(task, delivery, message, error), error
-        if is_loud:
-            tell(logging.DEBUG, "%s %s completed", task.name, message.id)
-        return completed(task, delivery, encoded), None
+            raised = _own(error)
+        else:
+            if self._threads.refused and self._threads.was_refused():  # middleware swallowed it
+                return self._without_thread(delivery, message)
+            if began is not None:
+                level = logging.INFO if self._log_completed else logging.DEBUG
+                duration = time.monotonic() - began
+                tell(level, "%s %s completed in %.3f s", task.name, message.id, duration)
+            return completed(task, delivery, encoded, route.codec.serializer), None
+        try:
+            return await self._failed(task, delivery, message, raised)
+        finally:
+            del raised  # its traceback has this frame
+
+    def _is_cancelled(self, lease: Lease, error: BaseException) -> bool:
+        """Whether an error means that the worker cancels the run, or that the loop broke."""
+        if not is_cancellation(error):
+            return False
+        return self._listener.cancels(lease) or self._listener.loop_breaker(lease) is not None
+
+    async def _failed(
+        self,
+        task: Task[..., Any],
+        delivery: Delivery,
+        message: Message[Any],
+        error: BaseException,
+    ) -> _End:
+        if self._threads.was_refused():
+            return self._without_thread(delivery, message)
+        if is_a(error, TooOldError):
+            last = await self._last_failure(delivery) if delivery.tries else None
+            return too_old(task, delivery, message, error, last), error
+        error = exhausted(task, message, error)
+        return failed(task, delivery, message, error), error
+
+    async def _last_failure(self, delivery: Delivery) -> Failure | None:
+        """The error of the last run that failed, if it is still known."""
+        lease = delivery.lease
+        try:
+            (state,) = await self._store.states(lease.queue, [lease.id])
+        except BrokerError as error:
+            logger.debug("the last error of task %s cannot be read: %s", lease.id, error)
+            return None
+        if state is None or state.error is None:
+            return None
+        return Failure(state.error_type or "", state.error, state.traceback)
+
+    def _without_thread(self, delivery: Delivery, message: Message[Any]) -> _End:
+        """Put a task back for which there was no thread. To observers it was not run."""
+        text = "%s %s is put back for %g s, and fewer run at once: no thread can be started for it"
+        pause = _NO_THREAD_PAUSE
+        tell(logging.WARNING, text, message.task_name, message.id, pause)
+        return put_back(delivery, message, delay=pause), asyncio.CancelledError()
+
+    def _cannot_read(self, delivery: Delivery, error: UnknownSerializerError) -> Outcome:
+        """Put back a task whose arguments another worker may be able to read.
+
+        A claim gives none, unless its serializer has no valid name, or very many lanes are in use.
+        """
+        kind = delivery.task_name, delivery.serializer
+        level = logging.DEBUG if kind in self._told else logging.WARNING
+        self._told.add(kind)
+        pause = min(_LONGEST_PAUSE, 2.0 ** min(delivery.dequeue_count - 1, 60))
+        text = "%s %s is put back for %g s: another worker may be able to read it: %s"
+        tell(level, text, delivery.task_name, delivery.lease.id, pause, error)
+        return put_back(delivery, None, delay=pause)
 
 
-def _message(route: _Route, delivery: Delivery) -> tuple[Message[Any], RejectError | None]:
-    """The message of a delivery. If it cannot be decoded, one without arguments and the error."""
-    unreadable: RejectError | None = None
-    try:
-        args, kwargs = route.codec.decode_call(delivery.body)
-        ctx = decode_ctx(delivery)
-    except (DecodeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        args, kwargs, ctx = (), {}, {}
-        unreadable = RejectError(f"cannot be decoded: {error}")
-        unreadable.__cause__ = error
+def _message(route: _Route, delivery: Delivery) -> tuple[Message[Any], _Refusal | None]:
+    """The message of a delivery. If it is not to be run, one without arguments, and why not.
+
+    Raises `UnknownSerializerError`.
+    """
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
+    ctx: dict[str, Any] = {}
+    refusal = _poison(route, delivery) if delivery.deaths else None
+    if refusal is None:
+        try:
+            args, kwargs = route.codec.decode_call(delivery.body, delivery.serializer)
+            ctx = decode_ctx(delivery)
+        except UnknownSerializerError:
+            raise
+        except (DecodeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            refusal = _unreadable(error)
+            args, kwargs = (), {}
     message = Message(
         args,
         kwargs,
@@ -192,5 +327,32 @@ def _message(route: _Route, delivery: Delivery) -> tuple[Message[Any], RejectErr
         delivery.tries,
         delivery.enqueue_time,
         delivery.dequeue_time,
+        delivery.dequeue_count,
+        delivery.tags,
     )
-    return message, unreadable
+    return message, refusal
+
+
+def _own(error: BaseException) -> BaseException:
+    """The error with which a run fails that its worker does not cancel."""
+    if not is_cancellation(error):
+        return error
+    uncancel()
+    cancelled = RuntimeError("cancelled by something other than its worker")
+    cancelled.__cause__ = error
+    return cancelled
+
+
+def _unreadable(error: Exception) -> _Refusal:
+    reason = RejectError(f"cannot be decoded: {error}")
+    reason.__cause__ = error
+    return _Refusal(reason, Failure("DecodeError", str(reason)))
+
+
+def _poison(route: _Route, delivery: Delivery) -> _Refusal | None:
+    """Why a task is not run that workers died under too often; None if it may be run."""
+    most = delivery.max_deliveries or route.task.config.max_deliveries
+    if deaths_left(delivery.deaths, most) > 0:
+        return None
+    failure = cause_of_death(delivery.deaths)
+    return _Refusal(RejectError(failure.text), failure, is_poison=True)

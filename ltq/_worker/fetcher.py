@@ -10,7 +10,7 @@ from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.clock import Clock
 from ltq._aio.service import Service
 from ltq._worker.isolation import IsolationWait
-from ltq._worker.protocols import Pool
+from ltq._worker.protocols import Pool, StrangerListener
 from ltq.broker import Claim, Consumer, Settler
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
@@ -36,6 +36,7 @@ class Fetcher(Service):
         consumer: Consumer,
         pool: Pool,
         settler: Settler,
+        strangers: StrangerListener,
         *,
         lease: float,
         burst: bool = False,
@@ -45,6 +46,7 @@ class Fetcher(Service):
         self._consumer = consumer
         self._pool = pool
         self._settler = settler
+        self._strangers = strangers
         self._lease = lease
         self._burst = burst
         self._clock = clock
@@ -56,6 +58,8 @@ class Fetcher(Service):
         self._wait_backoff = ExponentialBackoff(*_BACKOFF)
         self._failed_waits = 0
         self._throttled = ThrottledLogger(logger, clock=clock)
+        self._throttled_waits = ThrottledLogger(logger, clock=clock)
+        """Its own: a claim that succeeds does not end a series of waits that fail."""
         self.claimed_at: float = clock()
         """When the last claim succeeded, or the last wait for room ended, by the clock."""
 
@@ -84,25 +88,31 @@ class Fetcher(Service):
             for delivery in claim.deliveries:
                 self._pool.start(delivery)
             self._isolation.learn(claim, limit)
+            if claim.moved:
+                await self._strangers.moved(claim.moved)
             if self._burst and limit and self._is_idle(claim):
                 return
             there_is_more = len(claim.deliveries) == limit or claim.due_in == 0
-            if not self._room or not there_is_more:
-                await self._wait(claim)
+            has_room = self._has_room
+            if not has_room or not there_is_more:
+                await self._wait(claim, has_room)
 
     def _limit(self) -> int:
         """How many to claim: half of all slots, so that one half runs while the other is filled."""
-        half = (self._pool.free + self._pool.used + 1) // 2
-        return min(self._room, max(_SMALLEST_HALF, half))
+        free, used = self._pool.free, self._pool.used
+        if self._isolation.seconds_left(used):
+            return 0
+        return min(free, max(_SMALLEST_HALF, (free + used + 1) // 2))
 
     @property
-    def _room(self) -> int:
-        """How many may be claimed: 0 while a task that needs isolation waits for others to end."""
-        return 0 if self._isolation.seconds_left(self._pool.used) else self._pool.free
+    def _has_room(self) -> bool:
+        """Whether any may be claimed: none while a task that needs isolation waits for others."""
+        return self._pool.free > 0 and not self._isolation.seconds_left(self._pool.used)
 
     def _is_idle(self, claim: Claim) -> bool:
-        """Whether no task runs, and no task waits for its limit to let it start."""
-        return not claim.deliveries and not self._pool.used and claim.start_in is None
+        """Whether no task runs or may be claimed now, and none waits for its limit."""
+        is_empty = not claim.deliveries and claim.due_in != 0 and claim.start_in is None
+        return is_empty and not self._pool.used
 
     async def _claim(self, limit: int) -> Claim | None:
         """Claim once; return None if that failed. After a `stop`, `drain` waits for the rest."""
@@ -111,6 +121,7 @@ class Fetcher(Service):
         self._claiming = self._spawn(call, "claim", is_awaited=True)
         await asyncio.wait([self._claiming])
         claiming, self._claiming = self._claiming, None
+        self._forget(claiming)
         try:
             claim = claiming.result()
         except BrokerError as error:
@@ -154,14 +165,15 @@ class Fetcher(Service):
         await asyncio.wait([claiming], timeout=timeout)
         claiming.cancel()
         await asyncio.wait([claiming])
+        self._forget(claiming)
         if claiming.cancelled() or claiming.exception() is not None:
             return
         for delivery in claiming.result().deliveries:
             self._pool.start(delivery)
 
-    async def _wait(self, claim: Claim) -> None:
+    async def _wait(self, claim: Claim, has_room: bool) -> None:
         """Wait until another claim may return more tasks."""
-        if not self._room or (self._burst and self._pool.used):
+        if not has_room or (self._burst and self._pool.used):
             await self._wait_for_room(claim)
         else:
             await self._wait_for_work(claim)
@@ -180,8 +192,10 @@ class Fetcher(Service):
             # repeated failures are logged, and need a pause so that the loop does not spin.
             self._failed_waits += 1
             if self._failed_waits > 1:
-                self._throttled.warning("waiting for work failed, trying again: %s", error)
+                self._throttled_waits.warning("waiting for work failed, trying again: %s", error)
                 await asyncio.sleep(self._wait_backoff.next())
         else:
             self._failed_waits = 0
             self._wait_backoff.reset()
+            if self._throttled_waits.over():
+                logger.info("waiting for work again")

@@ -15,11 +15,11 @@ from ltq._aio.clock import Clock, Jitter, jittered
 from ltq._aio.exit import exit_now
 from ltq._aio.service import Service, cancel_all
 from ltq._aio.threads import call_in
-from ltq._worker.protocols import BlockListener, HeldLeases, LeaseListener
-from ltq.broker import Broker, Settler
+from ltq._worker.protocols import BlockListener, HeldLeases, LeaseListener, Registration
+from ltq.broker import Broker, Presence, Settler
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
-from ltq.message import Lease, Requeue
+from ltq.message import Lease
 
 logger = logging.getLogger("ltq.worker")
 
@@ -32,6 +32,10 @@ _LOOK = 0.1
 _LAST_CALLS = 1.0
 """Most seconds to write outcomes before the process ends."""
 
+_SILENCE = 0.6
+"""The part of a lease after which a worker that does not claim says that it lives. An idle one
+claims more often than that, if its lease is not very short."""
+
 BLOCKED_AFTER = 1.0
 """Seconds without an answer after which an event loop counts as blocked."""
 
@@ -39,16 +43,22 @@ BLOCKED_AFTER = 1.0
 class Heartbeat(Service):
     """Renews the leases that the worker holds, every third of their duration (in seconds).
 
-    It also watches the worker's event loop, in which it was made. While that is blocked, `blocked`
-    says which leases are given up, and whether to end the process with `end_process`.
+    It also tells the broker that this worker lives and serves `lanes`, if no claim has said so
+    lately: `claimed_at` returns when the last one did, by the clock. It keeps the `registration`,
+    which ends with it. And it watches the worker's event loop, in which it was made. While that is
+    blocked, `blocked` says which leases are given up, and whether to end the process with
+    `end_process`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the last three are for tests
         self,
         broker: Broker,
         leases: HeldLeases,
         duration: float,
         *,
+        lanes: Sequence[str] = (),
+        registration: Registration | None = None,
+        claimed_at: Callable[[], float] = lambda: 0.0,
         listener: LeaseListener,
         blocked: BlockListener,
         end_process: Callable[[int], object] = exit_now,
@@ -59,6 +69,9 @@ class Heartbeat(Service):
         self._broker = broker
         self._leases = leases
         self._duration = duration
+        self._lanes = lanes
+        self._registration = registration
+        self._claimed_at = claimed_at
         self._listener = listener
         self._blocked = blocked
         self._end_process = end_process
@@ -71,6 +84,8 @@ class Heartbeat(Service):
         self._thread: threading.Thread | None = None
         self._has_ended = asyncio.Event()
         self._is_blocked = False
+        self._is_cut_off = False
+        """Whether the last renewal has failed."""
         self._given_up: set[Lease] = set()
         """Leases that are not renewed although they are held."""
         self.renewed_at: float = clock()
@@ -137,10 +152,19 @@ class Heartbeat(Service):
         async with self._broker.clone() as broker:
             self._spawn(self._listen(broker), "listen")
             self._spawn(self._renew(broker), "renew")
+            self._spawn(self._serve(broker), "serve")
+            if self._registration is not None:
+                self._spawn(self._registration.keep(broker), "register")
             await self._told_to_stop.wait()
             await cancel_all(self._others())
+            await self._leave(broker)
 
-    async def _listen(self, settler: Settler) -> None:
+    async def _leave(self, broker: Broker) -> None:
+        """Say that the worker has ended."""
+        if self._registration is not None and not self._is_cut_off:
+            await self._registration.leave(broker)
+
+    async def _listen(self, broker: Broker) -> None:
         """Ask the worker's event loop for an answer, once a second."""
         here = asyncio.get_running_loop()
         while not self._worker_loop.is_closed():
@@ -152,17 +176,18 @@ class Heartbeat(Service):
             except TimeoutError:
                 self._is_blocked = True
                 self._blocked.loop_blocked()
-                await self._watch(answered, settler)
+                await self._watch(answered, broker)
                 self._is_blocked = False
             await asyncio.sleep(BLOCKED_AFTER)
 
-    async def _watch(self, answered: asyncio.Event, settler: Settler) -> None:
+    async def _watch(self, answered: asyncio.Event, broker: Broker) -> None:
         """Wait until the worker's event loop answers, and end the process if it has to end."""
         while not answered.is_set():
             if self._blocked.must_end():
                 with suppress(Exception):
                     async with asyncio.timeout(_LAST_CALLS):
-                        await self._blocked.hand_over(settler)
+                        await self._blocked.hand_over(broker)
+                        await self._leave(broker)
                 self._end_process(0)
                 return
             with suppress(TimeoutError):
@@ -179,6 +204,22 @@ class Heartbeat(Service):
             if self._is_blocked or self._given_up:
                 leases = await self._give_up(settler, leases)
             pause = await self._renew_once(settler, leases, third)
+
+    async def _serve(self, broker: Presence) -> None:
+        """Say that this worker lives, until cancelled. If that fails, the next time will do."""
+        pause, said_at = self._duration * _SILENCE, self._clock()
+        while self._lanes:
+            silent = self._clock() - max(said_at, self._claimed_at())
+            await asyncio.sleep(max(0.0, pause - silent))
+            if self._clock() - max(said_at, self._claimed_at()) < pause:
+                continue  # a claim has said it meanwhile
+            said_at = self._clock()
+            try:
+                await broker.serve(self._lanes, self._duration)
+            except BrokerError as error:
+                logger.debug("the broker could not be told that this worker lives: %s", error)
+            except Exception:
+                logger.exception("the broker could not be told that this worker lives")
 
     async def _give_up(self, settler: Settler, leases: Sequence[Lease]) -> list[Lease]:
         """Give up what a blocked event loop cannot end; return the leases that are kept."""
@@ -202,11 +243,11 @@ class Heartbeat(Service):
         if not leases:
             return
         try:
-            await settler.finish([Requeue(lease, front=True) for lease in leases])
+            await settler.finish([self._blocked.put_back(lease) for lease in leases])
         except Exception as error:
-            self._throttled.warning("%d tasks could not be given back: %s", len(leases), error)
+            self._throttled.warning("%d tasks could not be put back: %s", len(leases), error)
             return
-        logger.warning("the event loop is blocked: %d tasks are given back", len(leases))
+        logger.warning("the event loop is blocked: %d tasks are put back", len(leases))
         self._given_up.update(leases)
         for lease in leases:
             call_in(self._worker_loop, self._listener.lease_lost, lease)
@@ -216,12 +257,14 @@ class Heartbeat(Service):
         try:
             lost = await settler.heartbeat(leases, self._duration) if leases else []
         except BrokerError as error:
+            self._is_cut_off = True
             self._throttled.warning("%d leases could not be renewed: %s", len(leases), error)
             return min(third, self._jitter(_RETRY))
         except Exception:
             logger.exception("%d leases could not be renewed", len(leases))
             return third
         self.renewed_at = self._clock()
+        self._is_cut_off = False
         if self._throttled.over():
             logger.info("leases are renewed again")
         for lease in lost:

@@ -2,15 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from contextlib import AsyncExitStack
 from typing import Any, NamedTuple
 
 from ltq._aio import forks
 from ltq._aio.callables import is_awaitable
-from ltq._aio.cancellation import is_cancelled
+from ltq._aio.cancellation import is_cancelled, uncancel
 from ltq._worker.protocols import RunListener
 from ltq._worker.threads import ThreadCalls
-from ltq.message import Delivery, Lease, Message
+from ltq.message import Lease, Message
 from ltq.middleware import Middleware
 from ltq.task import Task
 
@@ -28,6 +27,10 @@ class _Timeout(NamedTuple):
     deadline: float
     """By the event loop's clock."""
     guard: asyncio.Timeout
+
+    def error(self, more: str = "") -> TimeoutError:
+        """What a run fails with that takes longer."""
+        return TimeoutError(f"did not end within its timeout of {self.seconds:g} s{more}")
 
     def guard_middleware(self, seconds: float | None) -> None:
         """Let the guard act after so many seconds from now, or, with None, not at all.
@@ -53,18 +56,19 @@ class Invoker:
         task: Task[..., Any],
         chain: Sequence[Middleware],
         message: Message[Any],
-        delivery: Delivery,
+        lease: Lease,
+        timeout: float | None,
     ) -> Awaitable[Any]:
         """Call the function inside of the middleware in `chain`. Gives what the function returns.
 
         Raises `asyncio.CancelledError` only if the worker cancels the run.
         """
         # A coroutine around another one costs each run a little: the usual case has one.
-        if delivery.timeout is not None:
-            return self._in_time(task, chain, message, delivery.lease, delivery.timeout)
+        if timeout is not None:
+            return self._in_time(task, chain, message, lease, timeout)
         if chain:
-            return self._through(task, chain, message, delivery.lease, None)
-        return self._call(task, message, delivery.lease)
+            return self._through(task, chain, message, lease, None)
+        return self._call(task, message, lease)
 
     async def _in_time(
         self,
@@ -77,7 +81,10 @@ class Invoker:
         deadline = asyncio.get_running_loop().time() + seconds
         async with asyncio.timeout_at(deadline + _GRACE) as guard:
             timeout = _Timeout(seconds, deadline, guard)
-            return await self._through(task, chain, message, lease, timeout)
+            result = await self._through(task, chain, message, lease, timeout)
+        if guard.expired():  # middleware went on although it was cancelled
+            raise timeout.error()
+        return result
 
     async def _through(
         self,
@@ -86,13 +93,16 @@ class Invoker:
         message: Message[Any],
         lease: Lease,
         timeout: _Timeout | None,
+        depth: int = 0,
     ) -> Any:
-        if not chain:
+        """Call the function inside of the middleware from `depth` on.
+
+        An `AsyncExitStack` would do it in a loop, but keeps its errors in a cycle.
+        """
+        if depth == len(chain):
             return await self._call_within(task, message, lease, timeout)
-        async with AsyncExitStack() as stack:
-            for middleware in chain:
-                await stack.enter_async_context(middleware(message, task))
-            return await self._call_within(task, message, lease, timeout)
+        async with chain[depth](message, task):
+            return await self._through(task, chain, message, lease, timeout, depth + 1)
 
     async def _call_within(
         self,
@@ -107,12 +117,15 @@ class Invoker:
         timeout.guard_middleware(None)
         try:
             async with scope:
-                return await self._call(task, message, lease, scope)
+                result = await self._call(task, message, lease, scope)
         except TimeoutError as error:
             if scope.expired():
-                text = f"did not end within its timeout of {timeout.seconds:g} s"
-                raise TimeoutError(text) from error
+                raise timeout.error() from error
             raise
+        else:
+            if scope.expired():
+                raise timeout.error(", and went on although it was cancelled")
+            return result
         finally:
             timeout.guard_middleware(_GRACE)
 
@@ -148,9 +161,7 @@ class Invoker:
         if breaker is None and self._listener.cancels(lease):
             return
         has_raised_it = not is_cancelled()
-        running = asyncio.current_task()
-        while running is not None and running.cancelling():
-            running.uncancel()  # its middleware goes on as after any other error
+        uncancel()  # its middleware goes on as after any other error
         if breaker is not None:
             raise breaker
         if has_raised_it:

@@ -1,13 +1,13 @@
 """The leases that a worker holds."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection
 from contextlib import suppress
 
 from ltq._aio.service import Service
 from ltq.broker import Consumer
 from ltq.errors import BrokerError
-from ltq.message import Delivery, Lease
+from ltq.message import Delivery, Lease, lane_of
 
 logger = logging.getLogger("ltq.worker")
 
@@ -15,14 +15,14 @@ logger = logging.getLogger("ltq.worker")
 class LeaseTracker(Service):
     """The `HeldLeases` of one run. It frees the lanes of tasks with `max_running` in passing.
 
-    `limited` maps the name of each task with `max_running` to its lane. When the lease of such a
-    task is released, the consumer is told in the background that the lane has room for another.
+    `limited` are the names of tasks with `max_running`. When the lease of such a task is released,
+    the consumer is told in the background that its lane has room for another.
     """
 
-    def __init__(self, consumer: Consumer, limited: Mapping[str, str]) -> None:
+    def __init__(self, consumer: Consumer, limited: Collection[str]) -> None:
         super().__init__("ltq-leases", logger)
         self._consumer = consumer
-        self._limited = limited
+        self._limited = frozenset(limited)
         self._held: dict[Lease, str | None] = {}
 
     def __contains__(self, lease: Lease) -> bool:
@@ -34,7 +34,11 @@ class LeaseTracker(Service):
 
     def hold(self, delivery: Delivery) -> None:
         """Renew the lease of a delivery from now on."""
-        self._held[delivery.lease] = self._limited.get(delivery.task_name)
+        name = delivery.task_name
+        is_limited = name in self._limited
+        self._held[delivery.lease] = (
+            lane_of(delivery.lease.queue, name, limited=True) if is_limited else None
+        )
 
     def release(self, lease: Lease) -> None:
         """Stop renewing a lease. Does nothing if it is not held."""

@@ -7,12 +7,14 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-import msgspec
-
 from ltq._display.errors import cause_of, is_a, name_of, text_of
+from ltq._display.values import short_repr
 from ltq._text import cut
+from ltq.codec import DEFAULT_SERIALIZER
 from ltq.errors import ExhaustedError, RejectError, RetryError
-from ltq.message import Delivery, Failure, Finish, Message, Outcome, Requeue
+from ltq.message import Delivery, Failure, Finish, Message, Outcome, Requeue, encode_ctx
+from ltq.message import decode_ctx as read_ctx
+from ltq.names import is_name
 from ltq.options import DEFAULT_RESULT_TTL, seconds
 from ltq.state import Status
 from ltq.task import Task
@@ -22,16 +24,10 @@ logger = logging.getLogger("ltq.worker")
 _ENTRY_LIMIT = 4096
 """Most bytes of one entry of a traceback, so that a long error text leaves room for the frames."""
 
-_UNKNOWN_PAUSE, _UNKNOWN_TRIES = 1.0, 6
-"""The first pause, in seconds, before an unknown task is claimed again, and how often it is put
-back. The pause doubles each time."""
+_UNKNOWN_PAUSE = 60.0
+"""Seconds after which an unknown task that was given all the same may be claimed again."""
 
 _HERE = os.path.dirname(__file__)
-
-_CTX_UNKNOWN = "ltq.unknown"
-
-_encode_ctx = msgspec.json.Encoder().encode
-_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 def tell(level: int, text: str, *args: object, error: BaseException | None = None) -> None:
@@ -44,61 +40,117 @@ def tell(level: int, text: str, *args: object, error: BaseException | None = Non
 
 def decode_ctx(delivery: Delivery) -> dict[str, Any]:
     """The message's `ctx`. Raises `msgspec.DecodeError` or `ValueError` for wrong bytes."""
-    return _decoder.decode(delivery.ctx) if delivery.ctx else {}
+    return read_ctx(delivery.ctx) if delivery.ctx else {}
 
 
-def result_ttl(task: Task[..., Any], delivery: Delivery) -> float:
-    return task.result_ttl if delivery.result_ttl is None else delivery.result_ttl
+def new_ctx(delivery: Delivery, message: Message[Any] | None) -> bytes | None:
+    """The `ctx` that a run leaves, for its outcome; None if that is what it found.
+
+    What cannot travel is left out, and logged.
+    """
+    if message is None or not (message.ctx or delivery.ctx):
+        return None
+    try:
+        ctx, wrong = encode_ctx(message.ctx)
+    except Exception:  # a thread that goes on may write to it
+        return None
+    if wrong:
+        name, task_id = message.task_name, message.id
+        tell(logging.WARNING, "%s %s: what cannot travel is left out: %s", name, task_id, wrong)
+    return None if ctx == delivery.ctx else ctx
 
 
-def completed(task: Task[..., Any], delivery: Delivery, result: bytes) -> Finish:
+def put_back(delivery: Delivery, message: Message[Any] | None, *, delay: float = 0.0) -> Requeue:
+    """The outcome of a run that counts for nothing: the task runs again, and keeps its `ctx`."""
+    return Requeue(
+        delivery.lease,
+        delay=delay,
+        front=delay == 0,
+        ctx=new_ctx(delivery, message),
+        is_void=True,
+    )
+
+
+def completed(
+    task: Task[..., Any], delivery: Delivery, result: bytes, serializer: str = DEFAULT_SERIALIZER
+) -> Finish:
     """The outcome of a run that returned."""
-    ttl = result_ttl(task, delivery)
-    return Finish(delivery.lease, Status.COMPLETED, result=result, result_ttl=ttl)
+    ttl, status = _result_ttl(task, delivery), Status.COMPLETED
+    return Finish(delivery.lease, status, result, result_ttl=ttl, serializer=serializer)
 
 
 def failed(
     task: Task[..., Any], delivery: Delivery, message: Message[Any], error: BaseException
 ) -> Outcome:
     """The outcome of a run that raised an error: another run, a rejection, or a failure."""
-    lease = delivery.lease
+    lease, ctx = delivery.lease, new_ctx(delivery, message)
     if is_a(error, RetryError):
         delay = seconds("RetryError.delay", error.delay, zero=True)
         text = "%s %s runs again in %.3f s: %s"
         tell(logging.INFO, text, task.name, lease.id, delay, text_of(error))
-        return Requeue(
-            lease,
-            delay=delay,
-            failed=True,
-            ctx=_encode_ctx(message.ctx) if message.ctx or delivery.ctx else None,
-            failure=_failure(cause_of(error)),
-        )
+        failure = _failure(cause_of(error))
+        return Requeue(lease, delay=delay, failed=True, ctx=ctx, failure=failure)
     if is_a(error, RejectError):
         failure = Failure("RejectError", text_of(error))
         tell(logging.WARNING, "%s %s is rejected: %s", task.name, lease.id, failure.text)
-        return rejected(task, delivery, failure)
+        return rejected(task, delivery, failure, ctx=ctx)
     cause = cause_of(error) if is_a(error, ExhaustedError) else error
     failure = _failure(cause)
     tell(logging.ERROR, "%s %s failed: %s", task.name, lease.id, failure.text, error=cause)
-    return Finish(
-        lease,
-        Status.FAILED,
-        failure=failure,
-        result_ttl=result_ttl(task, delivery),
-        dead=True,
-    )
+    return _dead(task, delivery, Status.FAILED, failure, ctx=ctx)
 
 
-def broken(task: Task[..., Any] | None, delivery: Delivery, error: BaseException) -> Outcome:
+def exhausted(task: Task[..., Any], message: Message[Any], error: BaseException) -> BaseException:
+    """What a run ended with: a wish for another run counts for nothing once all tries are used up.
+
+    `MaxTries` has seen to that already, unless the wish came from outside of it.
+    """
+    most = message.options.max_tries or task.config.max_tries
+    if most is None or message.tries + 1 < most or not is_a(error, RetryError):
+        return error
+    spent = ExhaustedError()
+    spent.__cause__ = cause_of(error)
+    return spent
+
+
+def too_old(
+    task: Task[..., Any],
+    delivery: Delivery,
+    message: Message[Any],
+    error: RejectError,
+    last: Failure | None,
+) -> Finish:
+    """The outcome of a run that is rejected as too old. It keeps the error of the last run."""
+    text, trace = f"{text_of(error)} (delays and retries count)", None
+    if last is not None:
+        text, trace = f"{text}; the last error was {last.text}", last.traceback
+    tell(logging.WARNING, "%s %s is rejected: %s", task.name, message.id, text)
+    failure = Failure("RejectError", text, trace)
+    return rejected(task, delivery, failure, ctx=new_ctx(delivery, message))
+
+
+def broken(
+    task: Task[..., Any] | None,
+    delivery: Delivery,
+    error: BaseException,
+    message: Message[Any] | None = None,
+) -> Outcome:
     """The outcome of a run that failed outside of the task and its middleware."""
     failure = _failure(error)
-    ttl = DEFAULT_RESULT_TTL if task is None else result_ttl(task, delivery)
-    return Finish(delivery.lease, Status.FAILED, failure=failure, result_ttl=ttl, dead=True)
+    tell(logging.ERROR, "%s %s failed: %s", delivery.task_name, delivery.lease.id, failure.text)
+    return _dead(task, delivery, Status.FAILED, failure, ctx=new_ctx(delivery, message))
 
 
-def rejected(task: Task[..., Any], delivery: Delivery, failure: Failure) -> Finish:
-    ttl = result_ttl(task, delivery)
-    return Finish(delivery.lease, Status.REJECTED, failure=failure, result_ttl=ttl, dead=True)
+def rejected(
+    task: Task[..., Any],
+    delivery: Delivery,
+    failure: Failure,
+    *,
+    ctx: bytes | None = None,
+    is_poison: bool = False,
+) -> Finish:
+    """The outcome of a run that is rejected, or that does not begin."""
+    return _dead(task, delivery, Status.REJECTED, failure, ctx=ctx, is_poison=is_poison)
 
 
 def unwritable(outcome: Outcome, error: Exception) -> Finish:
@@ -113,22 +165,44 @@ def unwritable(outcome: Outcome, error: Exception) -> Finish:
 
 
 def unknown(delivery: Delivery) -> Outcome:
-    """Put back a task that this worker does not know but another may; reject it in the end."""
-    name, task_id = delivery.task_name, delivery.lease.id
-    try:
-        ctx = decode_ctx(delivery)
-        sent, count = ctx.get(_CTX_UNKNOWN, (delivery.enqueue_time, 0))
-        count = max(0, int(count)) + 1 if sent == delivery.enqueue_time else 1
-    except (msgspec.DecodeError, ValueError, TypeError):
-        ctx, count = {}, 1
-    if count > _UNKNOWN_TRIES:
-        failure = Failure("", f"unknown task {name!r}: no worker of this queue knows it")
-        return Finish(delivery.lease, Status.REJECTED, failure=failure, dead=True)
-    delay = _UNKNOWN_PAUSE * 2.0 ** (count - 1)
-    text = "task %s needs the unknown task %r: put back for %g s"
-    tell(logging.WARNING, text, task_id, name, delay)
-    ctx[_CTX_UNKNOWN] = (delivery.enqueue_time, count)  # a replay counts anew
-    return Requeue(delivery.lease, delay=delay, ctx=_encode_ctx(ctx))
+    """Reject a task with a name that no task can have; put back any other, for later.
+
+    A claim gives no unknown task, unless very many wait in the queue.
+    """
+    name = delivery.task_name
+    if not is_name(name):
+        failure = Failure("", f"unknown task {short_repr(name)}: no task can have this name")
+        tell(logging.WARNING, "task %s is rejected: %s", delivery.lease.id, failure.text)
+        return _dead(None, delivery, Status.REJECTED, failure)
+    return put_back(delivery, None, delay=_UNKNOWN_PAUSE)
+
+
+def _dead(
+    task: Task[..., Any] | None,
+    delivery: Delivery,
+    status: Status,
+    failure: Failure,
+    *,
+    ctx: bytes | None = None,
+    is_poison: bool = False,
+) -> Finish:
+    """The outcome of a delivery that leaves a dead letter."""
+    return Finish(
+        delivery.lease,
+        status,
+        failure=failure,
+        result_ttl=_result_ttl(task, delivery),
+        dead=True,
+        ctx=ctx,
+        is_poison=is_poison,
+    )
+
+
+def _result_ttl(task: Task[..., Any] | None, delivery: Delivery) -> float:
+    """Seconds that the final state is kept: what the send said, else the task's."""
+    if delivery.result_ttl is not None:
+        return delivery.result_ttl
+    return DEFAULT_RESULT_TTL if task is None else task.result_ttl
 
 
 def _failure(error: BaseException) -> Failure:

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from ltq._declared import DeclaredTask
+from ltq._declared import DeclaredTask, LanesOfTasks
 from ltq._worker.blocked_loop import BlockedLoop
 from ltq._worker.completer import Completer
 from ltq._worker.executor import Executor
@@ -18,13 +18,13 @@ from ltq._worker.protocols import RunListener
 from ltq._worker.task_pool import TaskPool
 from ltq._worker.threads import ThreadCalls
 from ltq._worker.upkeep.lookout import Lookout
+from ltq._worker.upkeep.registration import WorkerRegistration
 from ltq._worker.upkeep.repair import RepairLoop
 from ltq._worker.upkeep.waiting import WaitingRuns
 from ltq.broker import Broker, Consumer
 from ltq.events import EventStream
 from ltq.handle import waits
 from ltq.middleware import MaxRate, Middleware
-from ltq.options import Limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,8 @@ class RunConfig:
     events: EventStream
     signals: bool = False
     """Whether the worker stops on signals. Then the process is the worker's, and may be ended."""
+    log_completed: bool = False
+    """Whether each task that completes is a line of level INFO in the log."""
     burst: bool = False
     """Whether to end once no task is due or running."""
 
@@ -51,15 +53,19 @@ class Parts:
     def __init__(self, config: RunConfig, listener: RunListener) -> None:
         broker, lease = config.broker, config.lease
         queues = {queue for task in config.tasks.values() for queue in task.queues}
-        self.consumer = _consumer(config, listener)
-        self.leases = LeaseTracker(self.consumer, _limited_lanes(config.tasks.values()))
+        lanes = LanesOfTasks(config.tasks.values())
+        self.consumer = _consumer(config, lanes, listener)
+        self.leases = LeaseTracker(self.consumer, lanes.running_limited)
         self.threads = ThreadCalls(config.concurrency, f"ltq-{config.name}")
         self.completer = Completer(broker, self.leases, substitute=unwritable)
         self.waiting = WaitingRuns(
             config.name, broker, queues, all_slots=lambda: self.pool.all_slots()
         )
         self.pool = self._pool(config, listener)
-        self.fetcher = Fetcher(self.consumer, self.pool, broker, lease=lease, burst=config.burst)
+        self.lookout = Lookout(broker, queues)
+        self.fetcher = Fetcher(
+            self.consumer, self.pool, broker, self.lookout, lease=lease, burst=config.burst
+        )
         self.blocked = BlockedLoop(
             self.pool,
             self.completer,
@@ -67,10 +73,21 @@ class Parts:
             shutdown_timeout=config.shutdown_timeout if config.signals else None,
         )
         self.heartbeat = Heartbeat(
-            broker, self.leases, lease, listener=listener, blocked=self.blocked
+            broker,
+            self.leases,
+            lease,
+            lanes=lanes.announced,
+            registration=WorkerRegistration(
+                self.consumer.name,
+                lanes.announced,
+                concurrency=config.concurrency,
+                lease=lease,
+            ),
+            claimed_at=lambda: self.fetcher.claimed_at,
+            listener=listener,
+            blocked=self.blocked,
         )
         self.repair = RepairLoop(broker, queues, lease=lease)
-        self.lookout = Lookout(broker, queues)
         self.loop_break = LoopBreak()
 
     def start(self) -> None:
@@ -101,6 +118,7 @@ class Parts:
             config.broker,
             threads=self.threads,
             listener=listener,
+            log_completed=config.log_completed,
         )
         token = waits.set(self.waiting)  # the pool's tasks inherit it
         try:
@@ -116,32 +134,24 @@ class Parts:
             waits.reset(token)
 
 
-def _consumer(config: RunConfig, listener: RunListener) -> Consumer:
-    tasks = config.tasks.values()
+def _consumer(config: RunConfig, lanes: LanesOfTasks, listener: RunListener) -> Consumer:
+    with_rates = any(isinstance(one, MaxRate) for one in config.middlewares)
     return config.broker.consumer(
-        [lane for task in tasks for lane in task.lanes],
+        lanes.all,
         lease=config.lease,
-        limits=_limits(tasks, config.middlewares),
+        limits=lanes.limits(with_rates=with_rates),
+        knows=lanes.kinds,
+        max_deliveries=_max_deliveries(config.tasks.values()),
         revoked=listener.task_revoked,
         before_sweep=listener.before_sweep,
     )
 
 
-def _limited_lanes(tasks: Iterable[DeclaredTask[..., Any]]) -> dict[str, str]:
-    """The lane of each task with `max_running`, by all names of the task."""
-    limited = [task for task in tasks if task.config.max_running is not None]
-    return {name: task.lane_of(name) for task in limited for name in task.names}
-
-
-def _limits(
-    tasks: Iterable[DeclaredTask[..., Any]], middlewares: Sequence[Middleware]
-) -> dict[str, Limit]:
-    """The limits of lanes. A rate counts only if a middleware implements it."""
-    with_rates = any(isinstance(middleware, MaxRate) for middleware in middlewares)
-    limits: dict[str, Limit] = {}
-    for task in tasks:
-        rate = task.config.max_rate if with_rates else None
-        if rate is not None or task.config.max_running is not None:
-            limit = Limit(rate, task.config.max_running)
-            limits |= dict.fromkeys(task.own_lanes, limit)
-    return limits
+def _max_deliveries(tasks: Iterable[DeclaredTask[..., Any]]) -> dict[str, int]:
+    """How many deaths the tasks survive that say so, by all names of a task."""
+    return {
+        name: task.config.max_deliveries
+        for task in tasks
+        if task.config.max_deliveries is not None
+        for name in task.names
+    }

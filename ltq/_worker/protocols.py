@@ -4,12 +4,14 @@ A delivery passes each part once: fetcher, task pool, executor, completer. `ltq.
 them. They do not import one another: each knows the others by a protocol of this file.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextvars import Context
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
-from ltq.broker import Settler
-from ltq.message import Delivery, Lease, Outcome
+from ltq.broker import Broker, Settler
+from ltq.message import Delivery, Lease, Outcome, Requeue
+from ltq.state import TaskState
 
 
 class CancelReason(Enum):
@@ -52,11 +54,30 @@ class Pool(Protocol):
         ...
 
 
+class RunStore(Settler, Protocol):
+    """What a run asks of a broker."""
+
+    async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
+        """The present states of tasks."""
+        ...
+
+
 class Runner(Protocol):
     """Runs one delivery and decides its outcome. The task pool calls it."""
 
     async def run(self, delivery: Delivery) -> Outcome:
         """Run a delivery to its end. Whatever it raises ends the run."""
+        ...
+
+    def timeout_of(self, delivery: Delivery) -> float | None:
+        """Seconds that the run of a delivery may take; None for no limit."""
+        ...
+
+    def put_back(self, delivery: Delivery, variables: Context) -> Requeue:
+        """The outcome that puts back a delivery, from the context variables of its run.
+
+        From any thread.
+        """
         ...
 
     def abandon(
@@ -67,6 +88,14 @@ class Runner(Protocol):
         `reason` is why the worker cancelled it, or None if the worker did not. Returns None if
         there is nothing to write because the task no longer belongs to this worker.
         """
+        ...
+
+
+class StrangerListener(Protocol):
+    """Is told where tasks wait that the worker does not run. The fetcher tells it."""
+
+    async def moved(self, lanes: Sequence[str]) -> None:
+        """A claim has moved tasks to these lanes. It raises nothing."""
         ...
 
 
@@ -100,6 +129,18 @@ class HeldLeases(Protocol):
         ...
 
 
+class Registration(Protocol):
+    """The worker's entry in the broker's registry. The heartbeat keeps it, in its own thread."""
+
+    async def keep(self, broker: Broker) -> None:
+        """Say again and again that the worker lives, until cancelled."""
+        ...
+
+    async def leave(self, broker: Broker) -> None:
+        """Say that the worker has ended. It raises nothing."""
+        ...
+
+
 class LeaseListener(Protocol):
     """What the heartbeat tells the run it belongs to."""
 
@@ -128,12 +169,16 @@ class BlockListener(Protocol):
         """Which leases are not kept any longer."""
         ...
 
+    def put_back(self, lease: Lease) -> Requeue:
+        """The outcome that puts back what runs under a lease."""
+        ...
+
     def must_end(self) -> bool:
         """Whether the process has to end."""
         ...
 
     async def hand_over(self, settler: Settler) -> None:
-        """The process ends: write outcomes, and give back what runs."""
+        """The process ends: write outcomes, and put back what runs."""
         ...
 
 

@@ -6,11 +6,12 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from ltq._aio.closing import to_the_end
 from ltq._aio.service import first_of
 from ltq._worker.parts import Parts, RunConfig
 from ltq._worker.protocols import CancelReason
 from ltq.errors import BrokerError
-from ltq.message import Lease, Requeue
+from ltq.message import Lease
 from ltq.state import WorkerHealth
 
 logger = logging.getLogger("ltq.worker")
@@ -49,11 +50,11 @@ class WorkerRun:
         try:
             error = await self._work()
             if error is not None:
-                await self._abort()
+                await to_the_end(self._abort())
                 raise error
         finally:
             self._is_stopping = True
-            await self._parts.aclose()
+            await to_the_end(self._parts.aclose())
 
     def health(self) -> WorkerHealth:
         """How it is doing. From any thread."""
@@ -126,13 +127,13 @@ class WorkerRun:
         return None
 
     async def _abort(self) -> None:
-        """Give back at once what runs. If the event loop broke, that is a death."""
+        """Put back at once what runs. If the event loop broke, that is a death."""
         self._stop_claiming()
         self._loop_break.look()  # in a program that cancels this run only
         broke = self._loop_break.error
         if broke is not None:
             logger.error(
-                "%s: the event loop broke: %s. What runs is given back",
+                "%s: the event loop broke: %s. What runs is put back",
                 self._config.name,
                 type(broke).__name__,
             )
@@ -183,10 +184,14 @@ class WorkerRun:
         deadline = self._loop.time() + config.shutdown_timeout
         await asyncio.gather(
             self._fetcher.drain(_LAST_CALLS),
-            first_of(self._pool.drain(config.shutdown_timeout), self._now.wait(), name="ltq-drain"),
+            self._let_end(config.shutdown_timeout),
         )
         left = 0.0 if self._now.is_set() else deadline - self._loop.time()
         await self._finish_off(max(_LAST_CALLS, left))
+
+    async def _let_end(self, timeout: float) -> None:
+        """Wait until no task runs, but not longer than `timeout` seconds, nor after `stop(now)`."""
+        await first_of(self._pool.drain(timeout), self._now.wait(), name="ltq-drain")
 
     async def _finish_off(self, timeout: float) -> None:
         """Requeue what still runs and write all outcomes, within about `timeout` seconds."""
@@ -201,7 +206,7 @@ class WorkerRun:
                     delivery.lease.id,
                 )
                 if not self.dies(delivery.lease):
-                    self._completer.submit(Requeue(delivery.lease, front=True))
+                    self._completer.submit(self._pool.put_back(delivery.lease))
         if await self._completer.drain(timeout):
             await self._parts.leases.drain(_LAST_CALLS)
         else:

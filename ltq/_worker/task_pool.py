@@ -5,7 +5,7 @@ import logging
 import time
 from concurrent.futures import Future
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any
 
 from ltq._aio.clock import Clock
@@ -31,15 +31,15 @@ _EVENTS = {
 class _Run:
     """One delivery, and the asyncio task that runs it."""
 
-    __slots__ = ("began", "cancel_reason", "deadline", "delivery", "has_begun", "task")
+    __slots__ = ("began", "cancel_reason", "delivery", "task", "variables", "was_told")
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, delivery: Delivery, variables: Context) -> None:
         self.delivery = delivery
-        self.has_begun = False
+        self.variables = variables
         self.began: float | None = None
-        """When it began, by the pool's clock; None if nobody listens to events."""
-        self.deadline: float | None = None
-        """When its timeout is over, by the pool's clock; None before it begins, or without one."""
+        """When it began, by the pool's clock; None before."""
+        self.was_told = False
+        """Whether listeners to events heard of its beginning."""
         self.cancel_reason: CancelReason | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -78,6 +78,7 @@ class TaskPool:
         self._context = copy_context()
         self._running: dict[Lease, _Run] = {}
         self._changed = asyncio.Event()
+        threads.on_relief = self._changed.set
         self._isolation = IsolationLimits(ended=self._changed.set)
         self._leftover = LeftoverThreads(ended=self._thread_ended)
         self._is_stopping = False
@@ -88,6 +89,8 @@ class TaskPool:
     def free(self) -> int:
         """How many more deliveries may start."""
         limit = min(self._limit, self._isolation.smallest()) if self._isolation else self._limit
+        if self._threads.most is not None:
+            limit = min(limit, self._threads.most)
         return max(0, limit - len(self._running) - len(self._leftover))
 
     @property
@@ -101,13 +104,13 @@ class TaskPool:
         """Hold the lease of a delivery and run it; after `stop`, requeue it instead."""
         self._leases.hold(delivery)
         if self._is_stopping:
-            self._give_back(delivery)
+            self._put_back(delivery)
             return
-        run = _Run(delivery)
+        run = _Run(delivery, self._context.copy())
         self._running[delivery.lease] = run
         if delivery.isolation is not None:
             self._isolation.add(delivery.lease, delivery.isolation)
-        run.task = spawn(self._run(run), context=self._context.copy())
+        run.task = spawn(self._run(run), context=run.variables)
 
     def stop(self) -> None:
         """Start nothing more. Running tasks go on."""
@@ -171,10 +174,22 @@ class TaskPool:
         All but those in threads. From any thread. Deadlines are by the pool's clock.
         """
         return {
-            lease: run.deadline
+            lease: self._deadline(run)
             for lease, run in list(self._running.items())
             if not self._threads.is_in_call(run.task)
         }
+
+    def _deadline(self, run: _Run) -> float | None:
+        """When the timeout of a run is over; None before it begins, or without one."""
+        timeout = self._runner.timeout_of(run.delivery)
+        return None if timeout is None or run.began is None else run.began + timeout
+
+    def put_back(self, lease: Lease) -> Requeue:
+        """The outcome that puts back what runs under a lease. From any thread."""
+        run = self._running.get(lease)
+        if run is None:
+            return Requeue(lease, front=True, is_void=True)
+        return self._runner.put_back(run.delivery, run.variables)
 
     def retries(self) -> list[Requeue]:
         """The retries that wait for a thread to end. From any thread."""
@@ -188,14 +203,12 @@ class TaskPool:
         return None
 
     async def _run(self, run: _Run) -> None:
-        run.has_begun = True
         delivery = run.delivery
-        if delivery.timeout is not None:
-            run.deadline = self._clock() + delivery.timeout
+        run.began = self._clock()
         outcome: Outcome | None
         try:
             if self._events.is_heard:
-                run.began = self._clock()
+                run.was_told = True
                 self._events.started(delivery)
             outcome = await self._runner.run(delivery)
             if run.cancel_reason is not None and run.cancel_reason.takes_the_task:
@@ -223,7 +236,7 @@ class TaskPool:
         run.cancel_reason = reason
         if run.task is not None:
             run.task.cancel()
-        if not run.has_begun:  # cancelled before its first step, the coroutine never runs
+        if run.began is None:  # cancelled before its first step, the coroutine never runs
             cancelled = asyncio.CancelledError()
             self._end(run, self._runner.abandon(run.delivery, reason, cancelled))
 
@@ -279,14 +292,16 @@ class TaskPool:
         else:
             self._writer.submit(outcome)
 
-    def _give_back(self, delivery: Delivery) -> None:
-        outcome = Requeue(delivery.lease, front=True)
+    def _put_back(self, delivery: Delivery) -> None:
+        outcome = self._runner.put_back(delivery, self._context)
         if self._events.is_heard:
             self._events.ended(delivery, outcome)
         self._writer.submit(outcome)
 
     def _tell_end(self, run: _Run, outcome: Outcome | None) -> None:
-        duration = None if run.began is None else self._clock() - run.began
+        duration = None
+        if run.was_told and run.began is not None:
+            duration = self._clock() - run.began
         if outcome is not None:
             self._events.ended(run.delivery, outcome, duration)
         elif run.cancel_reason in _EVENTS:

@@ -28,3 +28,12 @@ def check_middlewares(values: object) -> list[Middleware]:
             f"middlewares={short_repr(values)} is not allowed: a list of middleware"
         )
     return [check_middleware(value) for value in values]
+
+
+def check_position(value: object) -> int:
+    """Return `value` if it is a place in a list, else raise `ConfigurationError`."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ConfigurationError(
+        f"pos={short_repr(value)} is not allowed: -1 for the end, or a place in `middlewares`"
+    )

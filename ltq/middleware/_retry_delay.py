@@ -27,5 +27,5 @@ def next_pause(
     """
     if callable(backoff):
         return called_backoff(backoff, failed)
-    base = DEFAULT_BASE if backoff is None else seconds("backoff", backoff)
+    base = DEFAULT_BASE if backoff is None else seconds("backoff", backoff, zero=True)
     return uniform(0, min(LONGEST, base * 2.0 ** min(failed - 1, 60)))

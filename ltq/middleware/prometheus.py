@@ -2,12 +2,16 @@
 
 import asyncio
 import logging
+import math
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ltq._display.values import short_repr
+from ltq._sender.sent import SentCallback
 from ltq.broker import Broker
 from ltq.errors import ConfigurationError
 from ltq.message import Message
@@ -26,6 +30,9 @@ _WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 
 """Upper bounds of the buckets, in seconds. Tasks take and wait longer than web requests."""
 
 _STATES = ("pending", "delayed", "working", "dead")
+
+_Counted = tuple[str, str]
+"""A queue whose tasks were counted: the URL of its broker, and its name."""
 
 
 class HasQueues(Protocol):
@@ -50,10 +57,10 @@ class Prometheus(Observer):
       `rejected` or `cancelled`
     - `ltq_run_duration_seconds{task}`: a histogram of how long they took
     - `ltq_runs_in_progress{task}`
-    - `ltq_wait_seconds{task}`: a histogram of the time from the send to the first try, by the
-      broker's clock, delays included
+    - `ltq_wait_seconds{task}`: a histogram of the time from the send until the task was claimed for
+      the first time, by the broker's clock, delays included
     - `ltq_queue_tasks{queue,state}`: how many tasks are `pending`, `delayed`, `working` and `dead`,
-      while `watch_queues` runs
+      while `watch_queues` runs; queues of one name in several brokers are added up
 
     Labels are names of tasks and queues, never ids. The metrics are in `registry`, or in the
     default one of prometheus-client; middleware with the same registry shares them. `ltq run
@@ -61,16 +68,20 @@ class Prometheus(Observer):
 
     It is an `Observer`: wherever it is registered, each run is counted once, as it ended in the
     end. A message of a task that the worker does not know is not counted. Raises
-    `ConfigurationError` if prometheus-client is missing.
+    `ConfigurationError` for what is no registry, or if prometheus-client is missing.
     """
 
     def __init__(self, registry: "CollectorRegistry | None" = None) -> None:
         try:
-            from prometheus_client import REGISTRY
+            from prometheus_client import REGISTRY, CollectorRegistry
         except ImportError:
             raise ConfigurationError(
                 "the Prometheus middleware needs prometheus-client: pip install 'ltq[prometheus]'"
             ) from None
+        if not (registry is None or isinstance(registry, CollectorRegistry)):
+            raise ConfigurationError(
+                f"registry={short_repr(registry)} is not allowed: a CollectorRegistry"
+            )
         self.registry: CollectorRegistry = REGISTRY if registry is None else registry
         """The registry of the metrics."""
         self._metrics = _metrics_in(self.registry)
@@ -80,16 +91,22 @@ class Prometheus(Observer):
         """The registry."""
         return self.registry
 
-    def on_send(self, message: Message[Any], task: Task[..., Any]) -> None:
-        """Count the send."""
-        self._metrics.sends.labels(task.name).inc()
+    def on_send(self, message: Message[Any], task: Task[..., Any]) -> SentCallback:
+        """Count the send, when the broker has taken the message."""
+
+        def count(enqueued: bool | None) -> None:
+            if enqueued:
+                self._metrics.sends.labels(task.name).inc()
+
+        return count
 
     @asynccontextmanager
     async def __call__(self, message: Message[Any], task: Task[..., Any]) -> AsyncIterator[None]:
         """Time the run, and count how it ended."""
         metrics, name = self._metrics, task.name
         sent, claimed = message.enqueue_time, message.dequeue_time
-        if message.tries == 0 and sent is not None and claimed is not None:
+        is_first = message.tries == 0 and message.dequeue_count <= 1
+        if is_first and sent is not None and claimed is not None:
             metrics.waits.labels(name).observe(max(0.0, claimed - sent))
         running = metrics.running.labels(name)
         running.inc()
@@ -115,34 +132,48 @@ class Prometheus(Observer):
         scrape never waits for the broker. While the broker does not answer, there are no values.
         """
         pause = seconds("every", every)
-        queues: set[str] = set()
-        watching = asyncio.create_task(self._watch(worker, queues, pause))
+        counted: set[_Counted] = set()
+        watching = asyncio.create_task(self._watch(worker, counted, pause))
         try:
             yield
         finally:
             watching.cancel()
             await asyncio.wait([watching])
-            self._forget(queues)
+            self._forget(counted)
 
-    async def _watch(self, worker: HasQueues, queues: set[str], pause: float) -> None:
+    async def _watch(self, worker: HasQueues, counted: set[_Counted], pause: float) -> None:
+        queues = set[str]()
         while True:
             queues.update(task.queue for task in worker.tasks.values())
             try:
-                await self._read(worker.broker, sorted(queues))
+                await self._read(worker.broker, sorted(queues), counted)
             except Exception as error:  # whatever it is, a later call may succeed
                 logger.debug("the tasks in the queues were not counted: %s", error)
-                self._forget(queues)
+                self._forget(counted)
             await asyncio.sleep(pause)
 
-    async def _read(self, broker: Broker, queues: list[str]) -> None:
+    async def _read(self, broker: Broker, queues: list[str], counted: set[_Counted]) -> None:
         for stats in await broker.stats(queues):
+            counted.add((broker.url, stats.queue))
             for state in _STATES:
-                self._metrics.queues.labels(stats.queue, state).set(getattr(stats, state))
+                tasks = self._metrics.tasks.setdefault((stats.queue, state), {})
+                tasks[broker.url] = getattr(stats, state)
+                self._metrics.queues.labels(stats.queue, state).set(sum(list(tasks.values())))
 
-    def _forget(self, queues: Iterable[str]) -> None:
-        """Remove the counts: no count is better than an old one."""
-        for queue in queues:
+    def _forget(self, counted: Iterable[_Counted]) -> None:
+        """Remove the counts: no count is better than an old one.
+
+        Several processes that share a directory cannot remove them: NaN means none there.
+        """
+        is_shared = any(name.upper() == "PROMETHEUS_MULTIPROC_DIR" for name in os.environ)
+        for url, queue in counted:
             for state in _STATES:
+                tasks = self._metrics.tasks.get((queue, state), {})
+                tasks.pop(url, None)
+                if tasks or is_shared:
+                    left = sum(list(tasks.values())) if tasks else math.nan
+                    self._metrics.queues.labels(queue, state).set(left)
+                    continue
                 with suppress(KeyError):
                     self._metrics.queues.remove(queue, state)
 
@@ -168,11 +199,13 @@ class _Metrics:
         self.running = Gauge("ltq_runs_in_progress", "Runs under way.", task, registry=registry)
         self.waits = Histogram(
             "ltq_wait_seconds",
-            "Time from the send to the first try.",
+            "Time from the send to the first claim.",
             task,
             registry=registry,
             buckets=_WAITS,
         )
+        self.tasks: dict[tuple[str, str], dict[str, int]] = {}
+        """By queue and state, how many tasks each broker has, by its URL."""
         self.queues = Gauge(
             "ltq_queue_tasks", "Tasks of a queue, by state.", ("queue", "state"), registry=registry
         )

@@ -1,1 +1,4 @@
-"""What a worker does beside its tasks: it repairs queues, and warns of what stands still."""
+"""What a worker does beside its tasks.
+
+It announces itself, repairs queues, and warns of what stands still.
+"""
