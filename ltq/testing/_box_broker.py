@@ -8,11 +8,13 @@ from threading import current_thread, main_thread
 from typing import Self
 
 from ltq._aio.clock import Clock
-from ltq.broker import Claim, Consumer, ConsumerConfig
+from ltq.broker import Claim, Consumer, ConsumerConfig, Enlisted
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
+from ltq.broker.schedules import KeptSchedule
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Lease, Outcome, Published, Receipt
+from ltq.testing._enlisted import AtOnce
 from ltq.testing._loops import WORLD
 from ltq.testing.flaky import FlakyBroker
 
@@ -25,6 +27,8 @@ class RecordingBroker(MemoryBroker):
     def __init__(self, clock: Clock) -> None:
         super().__init__(f"memory://testing-{next(_numbers)}", clock=clock)
         self.sent: list[Envelope] = []
+        self.on_schedules: list[Callable[[], object]] = []
+        """Called when a schedule was put, removed, paused or resumed."""
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         answers = await super().publish(envelopes)
@@ -32,11 +36,32 @@ class RecordingBroker(MemoryBroker):
             self._record(envelope, answer)
         return answers
 
+    def enlist(self, connection: object) -> Enlisted:
+        """Take tasks at once, whatever becomes of the transaction: here is no database."""
+        return AtOnce(self._store, self._record)
+
     async def fire(self, slot: ScheduleSlot) -> SlotReceipt:
         receipt = await super().fire(slot)
         if slot.envelope is not None:
             self._record(slot.envelope, receipt.published)
         return receipt
+
+    async def put_schedule(self, schedule: KeptSchedule, due: int) -> bool:
+        return self._told(await super().put_schedule(schedule, due))
+
+    async def remove_schedule(self, queue: str, name: str) -> bool:
+        return self._told(await super().remove_schedule(queue, name))
+
+    async def pause_schedule(self, queue: str, name: str) -> bool:
+        return self._told(await super().pause_schedule(queue, name))
+
+    async def resume_schedule(self, queue: str, name: str) -> bool:
+        return self._told(await super().resume_schedule(queue, name))
+
+    def _told(self, is_done: bool) -> bool:
+        for tell in tuple(self.on_schedules):
+            tell()
+        return is_done
 
     def _record(self, envelope: Envelope, answer: Published | None) -> None:
         if answer is Published.CREATED:

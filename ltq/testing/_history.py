@@ -109,4 +109,5 @@ class History:
             )
         if state.result is None or task is None:
             return state
-        return replace(state, result=DeclaredTask.of(task).codec.decode_result(state.result))
+        codec = DeclaredTask.of(task).codec
+        return replace(state, result=codec.decode_result(state.result, state.serializer))

@@ -1,8 +1,9 @@
 """Running the workers and schedules of a box in one event loop."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import inf
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -45,20 +46,42 @@ class Session:
             finally:
                 worker._stop_here()  # noqa: SLF001  other event loops may run it as well
 
-    async def schedule(self, broker: Broker, schedules: Sequence[Schedule], clock: Clock) -> None:
-        """Fire schedules until the end."""
+    async def schedule(
+        self,
+        broker: Broker,
+        schedules: Sequence[Schedule],
+        clock: Clock,
+        on_schedules: list[Callable[[], object]],
+    ) -> None:
+        """Fire schedules until the end: these, and those that are put meanwhile.
+
+        `on_schedules` gets what is to be called when one of them is changed.
+        """
+        changed = asyncio.Event()
+
+        def tell() -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                self.loop.call_soon_threadsafe(changed.set)
+
+        async def news() -> None:
+            await changed.wait()
+            changed.clear()
 
         async def sleep(pause: float) -> None:
             if pause >= LONGEST_SLEEP:  # the broker's clock is this one: no need to read it again
                 now = clock()
-                pause = max(pause, min(one.next(int(now)) for one in schedules) - now)
+                pause = max(pause, loop.next_at(now) - now)
+            if pause == inf:
+                await asyncio.Event().wait()
             await asyncio.sleep(pause)
 
-        loop = SchedulerLoop(broker, schedules, sleep=sleep)
+        loop = SchedulerLoop(broker, schedules, keeper=broker, sleep=sleep, news=news, beats=False)
+        on_schedules.append(tell)
         loop.start()
         try:
             await first_of(loop.wait(), self._over.wait(), name="ltq-testing-schedule")
         finally:
+            on_schedules.remove(tell)
             loop.stop()
 
     def end(self) -> None:

@@ -3,6 +3,7 @@
 import json
 from typing import Any, TypeVar
 
+import msgspec
 from typing_extensions import ParamSpec
 
 from ltq._declared import DeclaredTask
@@ -15,12 +16,13 @@ from ltq.testing.box import Box, box_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 _MOST_CALLS = 20
 """Most calls that the text of a failed assertion shows: the latest ones."""
 
-_OPTIONS = ("delay", "eta", "priority", "timeout", "max_tries", "result_ttl", "unique_for")
-"""The send options that travel with a task."""
+_USUAL = (None, 0.0, "normal", ())
+"""Values of options that are not shown with what was sent."""
 
 
 def sent(task: Task[P, R]) -> list[Message[R]]:
@@ -34,10 +36,11 @@ def sent(task: Task[P, R]) -> list[Message[R]]:
 def assert_sent(task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> list[Message[R]]:
     """Fail unless such a call of the task was sent in the block; returns all such messages.
 
-    An argument may be given by position or by name, and a default may be left out. Options are
-    compared if they are given: `assert_sent(pay.with_options(delay=60), 12)`. Raises
-    `InvalidArgumentsError` for arguments that could not have been sent, `ConfigurationError` for a
-    task that is not under test.
+    An argument may be given by position or by name, and a default may be left out. Each option that
+    is given counts: `assert_sent(pay.with_options(delay=60), 12)`. It is compared with what held
+    for the send, whether the send or the task said so; `delay=0` is a send without delay and eta.
+    Raises `InvalidArgumentsError` for arguments that could not have been sent, `ConfigurationError`
+    for a task that is not under test.
     """
     __tracebackhide__ = True
     found = _find(task, args, kwargs)
@@ -73,30 +76,38 @@ def _envelopes(task: Task[..., Any]) -> list[Envelope]:
 def _find(
     task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> list[Message[Any]]:
+    box_of(task)
     wanted = task.message(*args, **kwargs)
     codec = DeclaredTask.of(task).codec
     call = codec.fingerprint(codec.encode_call(args, kwargs))
     return [
         _message(task, envelope)
         for envelope in _envelopes(task)
-        if codec.fingerprint(envelope.body) == call and _has(envelope, wanted.options)
+        if codec.fingerprint(envelope.body) == call and _has(task, envelope, wanted.options)
     ]
 
 
-def _has(envelope: Envelope, options: SendConfig) -> bool:
-    """Whether the envelope has those of the options that are given."""
-    if options.id is not None and options.id != envelope.id:
-        return False
-    named = {name: getattr(options, name) for name in _OPTIONS}
-    return all(
-        value is None or value == getattr(envelope, name)
-        for name, value in named.items()
-        if not (name == "delay" and value == 0)
+def _has(task: Task[..., Any], envelope: Envelope, options: SendConfig) -> bool:
+    """Whether those of the options that are given held for the send of the envelope."""
+    wanted = msgspec.structs.asdict(options)
+    tags = wanted.pop("tags") or ()
+    return {*tags} <= {*envelope.tags} and all(
+        value in (None, _held(task, envelope, name)) for name, value in wanted.items()
     )
 
 
+def _held(task: Task[..., Any], envelope: Envelope, option: str) -> object:
+    """The value of an option that held for the send of an envelope."""
+    if option == "delay" and envelope.eta is not None:
+        return None
+    value = getattr(envelope, option)
+    if value is not None:
+        return value
+    return task.result_ttl if option == "result_ttl" else getattr(task.config, option, None)
+
+
 def _message(task: Task[..., R], envelope: Envelope) -> Message[R]:
-    args, kwargs = DeclaredTask.of(task).codec.decode_call(envelope.body)
+    args, kwargs = DeclaredTask.of(task).codec.decode_call(envelope.body, envelope.serializer)
     return PreparedMessage(
         args,
         kwargs,
@@ -105,21 +116,30 @@ def _message(task: Task[..., R], envelope: Envelope) -> Message[R]:
         envelope.id,
         SendConfig(
             id=None if envelope.has_new_id else envelope.id,
-            delay=envelope.delay,
+            delay=envelope.delay if envelope.eta is None else None,
             eta=envelope.eta,
             priority=envelope.priority,
             timeout=envelope.timeout,
             max_tries=envelope.max_tries,
             result_ttl=envelope.result_ttl,
+            on_full=_unless(envelope.on_full, task.config.on_full),
+            full_timeout=_unless(envelope.full_timeout, task.config.full_timeout),
             unique_for=envelope.unique_for or None,
+            tags=tuple(tag for tag in envelope.tags if tag not in task.config.tags),
         ),
+        tags=envelope.tags,
         encoded=EncodedCall(args, kwargs, envelope.body),
         task=task,
     )
 
 
+def _unless(value: T, declared: T) -> T | None:
+    """The value, unless the task declares the same."""
+    return None if value == declared else value
+
+
 def _text(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], problem: str) -> str:
-    options = _options(task.message(*args, **kwargs).options)
+    options = _options(task.message(*args, **kwargs).options, (None,))
     box = box_of(task)
     lines = [f"{task.name} {problem} with {_call(args, kwargs)}{options}"]
     if not box.sent:
@@ -147,10 +167,9 @@ def _call(args: tuple[Any, ...], kwargs: Any) -> str:
     return f"({', '.join([*map(repr, args), *named])})"
 
 
-def _options(options: SendConfig) -> str:
-    """The options that were given, each after a space."""
-    named = {name: getattr(options, name) for name in ("id", *_OPTIONS)}
+def _options(options: SendConfig, hidden: tuple[object, ...] = _USUAL) -> str:
+    """The options except those with hidden values, each after a space."""
+    named = msgspec.structs.asdict(options)
     if named["priority"] is not None:
         named["priority"] = Priority(named["priority"]).name.lower()
-    usual = (None, 0.0, "normal")
-    return "".join(f" {name}={value}" for name, value in named.items() if value not in usual)
+    return "".join(f" {name}={value}" for name, value in named.items() if value not in hidden)

@@ -6,9 +6,13 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import copy_context
+from threading import current_thread, main_thread
 from typing import Any, Self
 
+from ltq._display.values import short_repr
+from ltq._sender.guards import guards
 from ltq.app import App
+from ltq.broker import Broker, BrokerSource
 from ltq.errors import ConfigurationError
 from ltq.events import Event
 from ltq.message import Envelope
@@ -18,6 +22,7 @@ from ltq.state import TaskState
 from ltq.task import Task
 from ltq.testing._box_broker import BoxBroker, Gate, RecordingBroker
 from ltq.testing._history import History
+from ltq.testing._loops import WORLD
 from ltq.testing._mover import mover_of
 from ltq.testing._session import Session, others_left
 from ltq.testing.clock import Clock, Moment
@@ -46,8 +51,12 @@ class Box:
         clock: Clock,
         with_scheduler: bool,
         running: bool,
+        allow: Sequence[Worker[Any]] = (),
     ) -> None:
         self.clock = clock
+        if not isinstance(allow, list | tuple):
+            raise ConfigurationError(f"allow={short_repr(allow)} is not allowed: a list of workers")
+        self._allowed = _workers_in(allow)
         self._mover = mover_of(clock)
         self.workers: tuple[Worker[Any], ...] = _workers_in(targets)
         self._schedulers = [target for target in targets if isinstance(target, Scheduler)]
@@ -61,6 +70,10 @@ class Box:
             self._broker.before_send = self.begin
         self._before: list[Callable[[], object]] = []
         self._session: Session | None = None
+
+    def may_send_to(self, source: BrokerSource) -> bool:
+        """Whether a send to a worker stays in the box, or was allowed."""
+        return source in self._allowed or source.broker is self._broker
 
     def __repr__(self) -> str:
         return f"<Box of {', '.join(worker.name for worker in self.workers) or 'no worker'}>"
@@ -105,10 +118,11 @@ class Box:
         self._is_used = True
         users: list[Worker[Any] | Scheduler] = [*self.workers, *self._schedulers]
         for one in users:
-            self._before.append(_restorer(one, one.broker))
-            one.broker = self._broker
+            self._before.append(_lend(one, self._broker))
         self._before += [worker.subscribe(self._history.add) for worker in self.workers]
         self._mover.join(self)
+        if not _active:
+            guards.append(_forbid_outside)
         _active.append(self)
         return self
 
@@ -185,9 +199,10 @@ class Box:
         schedules = [schedule for one in self._schedulers for schedule in one.schedules]
         if self._with_scheduler:
             schedules += [schedule for worker in self.workers for schedule in worker.schedules]
-        if schedules:
-            each = {schedule.key: schedule for schedule in schedules}  # some may be listed twice
-            works.append(session.schedule(self._broker, list(each.values()), self.clock))
+        if self._schedulers or self._with_scheduler:
+            each = list({schedule.key: schedule for schedule in schedules}.values())
+            told = self._recorder.on_schedules
+            works.append(session.schedule(self._broker, each, self.clock, told))
         return works
 
     def _restore(self) -> None:
@@ -196,7 +211,27 @@ class Box:
         self._mover.leave(self)
         if self in _active:
             _active.remove(self)
+            if not _active:
+                guards.remove(_forbid_outside)
         self._recorder.forget()
+
+
+def _forbid_outside(name: str, source: BrokerSource) -> None:
+    """Raise `ConfigurationError` for a send by the test, or a task under test, to a real broker."""
+    is_under_test = WORLD.get() is not None or current_thread() is main_thread()
+    if not is_under_test:
+        return
+    try:
+        if any(box.may_send_to(source) for box in _active):
+            return
+        where = source.broker.url
+    except ConfigurationError as error:  # nobody has to name brokers for a test
+        where = f"a real broker ({error})"
+    raise ConfigurationError(
+        f"task {name!r} would be sent to {where}, as its worker is not under test: "
+        "put it into the block, ltq.testing.use(..., worker), or let it be sent, "
+        "ltq.testing.use(..., allow=[worker])"
+    )
 
 
 def find_box(matches: "Callable[[Box], bool]") -> Box | None:
@@ -206,6 +241,8 @@ def find_box(matches: "Callable[[Box], bool]") -> Box | None:
 
 def box_of(task: Task[..., Any]) -> Box:
     """The box of a task. Raises `ConfigurationError` if there is none."""
+    if not isinstance(task, Task):
+        raise ConfigurationError(f"{short_repr(task)} is not a task: give one of @worker.task")
     box = find_box(lambda box: box.task(task.name) is not None)
     if box is None:
         raise ConfigurationError(
@@ -228,9 +265,13 @@ def _workers_in(targets: Sequence[object]) -> tuple[Worker[Any], ...]:
     return tuple(dict.fromkeys(workers))
 
 
-def _restorer(one: Worker[Any] | Scheduler, broker: Any) -> Callable[[], object]:
+def _lend(one: Worker[Any] | Scheduler, broker: Broker) -> Callable[[], object]:
+    """Give somebody a broker; returns what takes it back. Its own one is not even looked up."""
+    own = one._choice  # noqa: SLF001  reading `broker` would read the files that name it
+    one.broker = broker
+
     def restore() -> None:
-        one.broker = broker
+        one._choice = own  # noqa: SLF001
 
     return restore
 
@@ -242,6 +283,7 @@ def use(
     patience: Seconds | None = None,
     with_scheduler: bool = False,
     running: bool = False,
+    allow: Sequence[Worker[Any]] = (),
 ) -> Box:
     """Put workers, Apps and Schedulers under test for the duration of a block.
 
@@ -253,13 +295,17 @@ def use(
     In the block (a plain `with` works as well) their broker is a new one in memory. Its time is
     that of `clock`, by default of a new clock with `start` and `patience`. Tasks run while the test
     awaits `drain` or `clock.advance`; with `running`, all the time. With `with_scheduler` the
-    schedules of `@worker.cron` are fired as well. Raises `ConfigurationError`.
+    schedules of `@worker.cron` are fired as well. Sends to workers that are not in a block raise
+    `ConfigurationError`, except to those that `allow` lists: they use their own brokers. Raises
+    `ConfigurationError`.
     """
+    if not (clock is None or isinstance(clock, Clock)):
+        raise ConfigurationError(f"clock={short_repr(clock)} is not allowed: an ltq.testing.Clock")
     if clock is None:
         clock = Clock(start) if patience is None else Clock(start, patience=patience)
     elif start is not None or patience is not None:
         raise ConfigurationError("clock excludes start and patience: give them to the clock")
-    return Box(targets, clock=clock, with_scheduler=with_scheduler, running=running)
+    return Box(targets, clock=clock, with_scheduler=with_scheduler, running=running, allow=allow)
 
 
 async def drain(worker: Worker[Any], *, check: bool = False) -> list[TaskState[Any]]:
@@ -269,6 +315,8 @@ async def drain(worker: Worker[Any], *, check: bool = False) -> list[TaskState[A
     run as well. With `check`, raises the error of a task that failed, see `Box.drain`. Raises
     `ConfigurationError` for a worker that is not under test.
     """
+    if not isinstance(worker, Worker):
+        raise ConfigurationError(f"{short_repr(worker)} is not a worker: give an ltq.Worker")
     box = find_box(lambda box: worker in box.workers)
     if box is None:
         raise ConfigurationError(

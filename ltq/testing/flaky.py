@@ -1,16 +1,30 @@
 """A broker that fails on demand."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Self
 
-from ltq.broker import DEFAULT_LEASE, DEFAULT_SCAN, Broker, Claim, Consumer, ConsumerConfig, Finding
+from ltq._display.values import short_repr
+from ltq.broker import (
+    DEFAULT_LEASE,
+    DEFAULT_SCAN,
+    Broker,
+    Claim,
+    Consumer,
+    ConsumerConfig,
+    Enlisted,
+    Finding,
+    WorkerEntry,
+)
 from ltq.broker.feed import Feed
+from ltq.broker.moving import Parcel
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
+from ltq.broker.schedules import KeptSchedule, ScheduleChanges, ScheduleRecord
+from ltq.errors import ConfigurationError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import Seconds
-from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
+from ltq.state import Minute, Page, Progress, QueueStats, Status, TaskDetail, TaskState, WorkerInfo
 from ltq.testing.faults import Calls, Fault, Faults
 
 
@@ -21,10 +35,12 @@ class FlakyBroker(Broker):
         worker = ltq.Worker("shop", broker=broker)
         broker.fail(next=3, on="send")
 
-    Its clones share its faults; a worker's heartbeat uses one.
+    Its clones share its faults; a worker's heartbeat uses one. Raises `ConfigurationError`.
     """
 
     def __init__(self, broker: Broker) -> None:
+        if not isinstance(broker, Broker):
+            raise ConfigurationError(f"broker={short_repr(broker)} is not allowed: an ltq.Broker")
         self._broker = broker
         self._faults = Faults()
 
@@ -66,6 +82,10 @@ class FlakyBroker(Broker):
     def is_local(self) -> bool:
         return self._broker.is_local
 
+    @property
+    def exists(self) -> bool:
+        return self._broker.exists
+
     def clone(self) -> "FlakyBroker":
         clone = FlakyBroker(self._broker.clone())
         clone._faults = self._faults
@@ -76,6 +96,10 @@ class FlakyBroker(Broker):
 
     async def hazards(self) -> list[str]:
         return await self._faults.call("hazards", self._broker.hazards)
+
+    def enlist(self, connection: object) -> Enlisted:
+        """The broker's own: what goes over a connection of the caller's never fails on demand."""
+        return self._broker.enlist(connection)
 
     async def aclose(self) -> None:
         await self._broker.aclose()
@@ -88,6 +112,18 @@ class FlakyBroker(Broker):
 
     async def first(self, queue: str, fingerprint: str) -> str | None:
         return await self._faults.call("first", lambda: self._broker.first(queue, fingerprint))
+
+    async def serve(self, lanes: Sequence[str], duration: float) -> None:
+        await self._faults.call("serve", lambda: self._broker.serve(lanes, duration))
+
+    async def served(self, lanes: Sequence[str]) -> list[float | None]:
+        return await self._faults.call("served", lambda: self._broker.served(lanes))
+
+    async def announce(self, worker: WorkerEntry) -> None:
+        await self._faults.call("announce", lambda: self._broker.announce(worker))
+
+    async def leave(self, worker: WorkerEntry, lanes: Sequence[str] = ()) -> None:
+        await self._faults.call("leave", lambda: self._broker.leave(worker, lanes))
 
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
         return await self._faults.call("finish", lambda: self._broker.finish(outcomes))
@@ -133,14 +169,78 @@ class FlakyBroker(Broker):
         call = self._broker.cancel
         return await self._faults.call("cancel", lambda: call(queue, task_id, result_ttl))
 
+    async def pause(self, queue: str) -> None:
+        await self._faults.call("pause", lambda: self._broker.pause(queue))
+
+    async def resume(self, queue: str) -> None:
+        await self._faults.call("resume", lambda: self._broker.resume(queue))
+
+    async def promote(self, queue: str, ids: Sequence[str]) -> int:
+        return await self._faults.call("promote", lambda: self._broker.promote(queue, ids))
+
+    async def cancel_many(
+        self,
+        queue: str,
+        *,
+        status: Status | None = None,
+        task_name: str | None = None,
+        tag: str | None = None,
+        older_than: float | None = None,
+    ) -> int:
+        def call() -> Awaitable[int]:
+            return self._broker.cancel_many(
+                queue, status=status, task_name=task_name, tag=tag, older_than=older_than
+            )
+
+        return await self._faults.call("cancel_many", call)
+
+    async def rerun(self, queue: str, ids: Sequence[str]) -> list[str]:
+        return await self._faults.call("rerun", lambda: self._broker.rerun(queue, ids))
+
+    async def pack(self, queue: str, ids: Sequence[str]) -> list[Parcel | None]:
+        return await self._faults.call("pack", lambda: self._broker.pack(queue, ids))
+
+    async def pack_dead(self, queue: str, ids: Sequence[str]) -> list[Parcel | None]:
+        return await self._faults.call("pack_dead", lambda: self._broker.pack_dead(queue, ids))
+
+    async def adopt(self, parcels: Sequence[Parcel]) -> list[Published]:
+        return await self._faults.call("adopt", lambda: self._broker.adopt(parcels))
+
+    async def drop(self, parcels: Sequence[Parcel]) -> list[str]:
+        return await self._faults.call("drop", lambda: self._broker.drop(parcels))
+
+    async def adopt_schedule(self, record: ScheduleRecord, due: int) -> bool:
+        call = self._broker.adopt_schedule
+        return await self._faults.call("adopt_schedule", lambda: call(record, due))
+
     async def find(self, task_id: str) -> TaskState[bytes] | None:
         return await self._faults.call("find", lambda: self._broker.find(task_id))
 
     async def body(self, queue: str, task_id: str) -> bytes | None:
         return await self._faults.call("body", lambda: self._broker.body(queue, task_id))
 
+    async def tasks(
+        self,
+        queue: str,
+        *,
+        status: Status | str | Iterable[Status | str] | None = None,
+        task_name: str | None = None,
+        tag: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[TaskDetail]:
+        return await self._faults.call(
+            "tasks",
+            lambda: self._broker.tasks(
+                queue, status=status, task_name=task_name, tag=tag, limit=limit, cursor=cursor
+            ),
+        )
+
     async def workers(self) -> list[WorkerInfo]:
         return await self._faults.call("workers", self._broker.workers)
+
+    async def history(self, queue: str, minutes: int = 60) -> list[Minute]:
+        return await self._faults.call("history", lambda: self._broker.history(queue, minutes))
 
     async def examine(
         self, *, scan: int = DEFAULT_SCAN, on_scan: Callable[[int], object] | None = None
@@ -175,6 +275,35 @@ class FlakyBroker(Broker):
 
     async def fire(self, slot: ScheduleSlot) -> SlotReceipt:
         return await self._faults.call("fire", lambda: self._broker.fire(slot))
+
+    async def put_schedule(self, schedule: KeptSchedule, due: int) -> bool:
+        call = self._broker.put_schedule
+        return await self._faults.call("put_schedule", lambda: call(schedule, due))
+
+    async def remove_schedule(self, queue: str, name: str) -> bool:
+        call = self._broker.remove_schedule
+        return await self._faults.call("remove_schedule", lambda: call(queue, name))
+
+    async def pause_schedule(self, queue: str, name: str) -> bool:
+        call = self._broker.pause_schedule
+        return await self._faults.call("pause_schedule", lambda: call(queue, name))
+
+    async def resume_schedule(self, queue: str, name: str) -> bool:
+        call = self._broker.resume_schedule
+        return await self._faults.call("resume_schedule", lambda: call(queue, name))
+
+    async def schedule_marks(self) -> Mapping[str, int]:
+        return await self._faults.call("schedule_marks", self._broker.schedule_marks)
+
+    async def changed_schedules(self, queue: str, after: int) -> ScheduleChanges:
+        call = self._broker.changed_schedules
+        return await self._faults.call("changed_schedules", lambda: call(queue, after))
+
+    async def schedules(
+        self, names: Sequence[str], queue: str | None = None
+    ) -> list[ScheduleRecord]:
+        call = self._broker.schedules
+        return await self._faults.call("schedules", lambda: call(names, queue))
 
 
 class FlakyConsumer:

@@ -1,5 +1,59 @@
 """The half of the suite about a broker's own calls, for `from ... import *` in a test file."""
 
+from ltq.testing.conformance._claims.changed_limits import TestChangedMaxRunning, TestChangedRate
+from ltq.testing.conformance._claims.isolation import TestIsolation, TestIsolationRule
+from ltq.testing.conformance._claims.max_running import TestMaxRunning
+from ltq.testing.conformance._claims.order import (
+    TestOrderOfDueTasks,
+    TestOrderOfRecoveries,
+    TestOrderOfReturns,
+)
+from ltq.testing.conformance._claims.priorities import (
+    TestComingBack,
+    TestNamespaces,
+    TestPriority,
+    TestTurns,
+)
+from ltq.testing.conformance._claims.rate import TestRateLimit
+from ltq.testing.conformance._figures.history import (
+    TestDurations,
+    TestHistory,
+    TestLateRate,
+    TestOldest,
+)
+from ltq.testing.conformance._lanes.presence import TestServed, TestStandstill
+from ltq.testing.conformance._lanes.strangers import (
+    TestLaneOfAStranger,
+    TestLimitedKnown,
+    TestMoved,
+    TestUnserved,
+)
+from ltq.testing.conformance._listing.pages import TestCursor, TestPages
+from ltq.testing.conformance._listing.tasks import (
+    TestFilters,
+    TestFinalTasks,
+    TestTaskDetail,
+    TestTasks,
+)
+from ltq.testing.conformance._moving.parcels import (
+    TestAdopt,
+    TestAdoptDead,
+    TestDrop,
+    TestPack,
+)
+from ltq.testing.conformance._moving.schedules import TestAdoptSchedule
+from ltq.testing.conformance._registry.announced import (
+    TestAnnounced,
+    TestConsumersWithoutAWorker,
+    TestLeave,
+    TestSilent,
+)
+from ltq.testing.conformance._schedules.kept import (
+    TestChangedSchedules,
+    TestPauseSchedule,
+    TestPutSchedule,
+    TestRemoveSchedule,
+)
 from ltq.testing.conformance._seam.cancel import TestCancel, TestCancelOfAWorkingTask
 from ltq.testing.conformance._seam.claim import (
     TestClaim,
@@ -18,6 +72,8 @@ from ltq.testing.conformance._seam.diagnostics import TestExamine, TestWorkers
 from ltq.testing.conformance._seam.finish import (
     TestDeadOutcome,
     TestFinish,
+    TestKeptCtx,
+    TestKeptFailure,
     TestProgress,
     TestRepeatedOutcome,
     TestRequeue,
@@ -31,15 +87,23 @@ from ltq.testing.conformance._seam.inspector import (
     TestStats,
     TestThroughput,
 )
-from ltq.testing.conformance._seam.isolation import TestIsolation, TestIsolationRule
 from ltq.testing.conformance._seam.lease import TestHeartbeat, TestRecovery, TestToken
-from ltq.testing.conformance._seam.max_running import TestMaxRunning
-from ltq.testing.conformance._seam.poison import TestPoison
-from ltq.testing.conformance._seam.priorities import TestComingBack, TestPriority, TestTurns
-from ltq.testing.conformance._seam.publish import TestIdThatIsThere, TestMaxPending, TestPublish
-from ltq.testing.conformance._seam.rate import TestRateLimit
+from ltq.testing.conformance._seam.names import (
+    TestNamesInCalls,
+    TestNamesOfConsumers,
+    TestNamesOfEnvelopes,
+)
+from ltq.testing.conformance._seam.poison import TestOpenMaxDeliveries, TestPoison
+from ltq.testing.conformance._seam.publish import (
+    TestIdThatIsThere,
+    TestMaxPending,
+    TestPublish,
+    TestSerializerNames,
+)
+from ltq.testing.conformance._seam.receipts import TestSecondOutcome, TestStaleOutcome
 from ltq.testing.conformance._seam.replay import TestReplay
-from ltq.testing.conformance._seam.schedule_slots import TestBrokerTime, TestFire
+from ltq.testing.conformance._seam.schedule_slots import TestBrokerTime, TestDeclaredTwice, TestFire
+from ltq.testing.conformance._seam.tags import TestPriorityInAState, TestTags, TestTriesInAState
 from ltq.testing.conformance._seam.texts import TestLongTexts, TestTextsThatAreNotUnicode
 from ltq.testing.conformance._seam.torrelque import (
     TestTorrelqueDequeue,
@@ -51,6 +115,10 @@ from ltq.testing.conformance._seam.torrelque import (
 )
 from ltq.testing.conformance._seam.unique import TestUnique
 from ltq.testing.conformance._seam.watch import TestFeed, TestWaitForTheEnd, TestWatch
+from ltq.testing.conformance._steering.cancel_many import TestCancelMany
+from ltq.testing.conformance._steering.pause import TestPause, TestResume
+from ltq.testing.conformance._steering.promote import TestPromote
+from ltq.testing.conformance._steering.rerun import TestRerun
 from ltq.testing.conformance._support.fixtures import (
     broker,
     consumer,
@@ -60,46 +128,97 @@ from ltq.testing.conformance._support.fixtures import (
 )
 
 __all__ = [
+    "TestAdopt",
+    "TestAdoptDead",
+    "TestAdoptSchedule",
+    "TestAnnounced",
     "TestBrokerTime",
     "TestCancel",
+    "TestCancelMany",
     "TestCancelOfAWorkingTask",
+    "TestChangedMaxRunning",
+    "TestChangedRate",
+    "TestChangedSchedules",
     "TestClaim",
     "TestClaimOfNothing",
     "TestClaimWithTimeout",
     "TestClear",
     "TestClose",
     "TestComingBack",
+    "TestConsumersWithoutAWorker",
+    "TestCursor",
     "TestDeadLetterById",
     "TestDeadLetters",
     "TestDeadOutcome",
+    "TestDeclaredTwice",
     "TestDelay",
     "TestDelayOfARequeue",
+    "TestDrop",
+    "TestDurations",
     "TestExamine",
     "TestFeed",
+    "TestFilters",
+    "TestFinalTasks",
     "TestFind",
     "TestFinish",
     "TestFire",
     "TestHeartbeat",
+    "TestHistory",
     "TestIdThatIsThere",
     "TestIsolation",
     "TestIsolationRule",
+    "TestKeptCtx",
+    "TestKeptFailure",
+    "TestLaneOfAStranger",
+    "TestLateRate",
+    "TestLeave",
+    "TestLimitedKnown",
     "TestLongTexts",
     "TestLooking",
     "TestMaxPending",
     "TestMaxRunning",
+    "TestMoved",
+    "TestNamesInCalls",
+    "TestNamesOfConsumers",
+    "TestNamesOfEnvelopes",
+    "TestNamespaces",
+    "TestOldest",
+    "TestOpenMaxDeliveries",
+    "TestOrderOfDueTasks",
+    "TestOrderOfRecoveries",
+    "TestOrderOfReturns",
+    "TestPack",
+    "TestPages",
+    "TestPause",
+    "TestPauseSchedule",
     "TestPoison",
     "TestPriority",
+    "TestPriorityInAState",
     "TestProgress",
+    "TestPromote",
     "TestPublish",
     "TestPurge",
+    "TestPutSchedule",
     "TestQueues",
     "TestRateLimit",
     "TestRecovery",
+    "TestRemoveSchedule",
     "TestRepeatedOutcome",
     "TestReplay",
     "TestRequeue",
+    "TestRerun",
+    "TestResume",
+    "TestSecondOutcome",
+    "TestSerializerNames",
+    "TestServed",
+    "TestSilent",
+    "TestStaleOutcome",
+    "TestStandstill",
     "TestStates",
     "TestStats",
+    "TestTags",
+    "TestTaskDetail",
+    "TestTasks",
     "TestTextsThatAreNotUnicode",
     "TestThroughput",
     "TestToken",
@@ -109,8 +228,10 @@ __all__ = [
     "TestTorrelqueRequeue",
     "TestTorrelqueSweep",
     "TestTorrelqueWatch",
+    "TestTriesInAState",
     "TestTurns",
     "TestUnique",
+    "TestUnserved",
     "TestWaitForTheEnd",
     "TestWaitForWork",
     "TestWatch",

@@ -2,14 +2,17 @@
 
 from ltq.testing.conformance._caller.full import TestFullQueue
 from ltq.testing.conformance._caller.leftovers import TestCallers
+from ltq.testing.conformance._caller.options import TestOptionsOfManyMessages, TestSameMessage
 from ltq.testing.conformance._caller.replayed import TestReplayedHandle
 from ltq.testing.conformance._caller.send import TestHandle, TestSend
+from ltq.testing.conformance._caller.sent import TestWhatWasEnqueued
 from ltq.testing.conformance._caller.sync import (
     TestCloseSync,
     TestSyncHandle,
     TestSyncMistakes,
     TestSyncSend,
 )
+from ltq.testing.conformance._caller.tags import TestTagsOfTasks
 from ltq.testing.conformance._caller.together import (
     TestAsCompleted,
     TestGather,
@@ -17,6 +20,15 @@ from ltq.testing.conformance._caller.together import (
     TestTogetherMistakes,
 )
 from ltq.testing.conformance._caller.unique import TestUniqueSend
+from ltq.testing.conformance._registry.live_workers import TestListedWorkers
+from ltq.testing.conformance._schedules.run_time import (
+    TestKeeperAway,
+    TestListedSchedules,
+    TestPauseAtRunTime,
+    TestPutAtRunTime,
+    TestTriggeredSchedule,
+)
+from ltq.testing.conformance._steering.worker import TestPausedWorker
 from ltq.testing.conformance._support.fixtures import (
     broker,
     consumer,
@@ -27,6 +39,7 @@ from ltq.testing.conformance._support.fixtures import (
 from ltq.testing.conformance._worker.aliases import TestAliases, TestAliasMistakes, TestLookout
 from ltq.testing.conformance._worker.blocked_loop import TestBlockedLoop
 from ltq.testing.conformance._worker.broken_loop import TestBrokenLoop
+from ltq.testing.conformance._worker.ctx import TestCtxInAWorker
 from ltq.testing.conformance._worker.edges import (
     TestBurst,
     TestBurstOfThreads,
@@ -47,7 +60,10 @@ from ltq.testing.conformance._worker.lifespan import (
     TestLifespanStart,
     TestResource,
 )
-from ltq.testing.conformance._worker.max_running import TestMaxRunningInAWorker
+from ltq.testing.conformance._worker.max_running import (
+    TestChangedLimitInAWorker,
+    TestMaxRunningInAWorker,
+)
 from ltq.testing.conformance._worker.observers import TestObserver, TestObservers
 from ltq.testing.conformance._worker.progress import TestProgressInAWorker, TestProgressOfAThread
 from ltq.testing.conformance._worker.run import (
@@ -57,11 +73,28 @@ from ltq.testing.conformance._worker.run import (
     TestShutdown,
 )
 from ltq.testing.conformance._worker.scheduler import TestScheduler
+from ltq.testing.conformance._worker.shared_queues import (
+    TestGainedLimit,
+    TestRollingDeployment,
+    TestSharedQueue,
+    TestUnknownEverywhere,
+)
 from ltq.testing.conformance._worker.threads import (
     TestThreadCancel,
     TestThreadErrors,
     TestThreadStop,
     TestThreadTimeout,
+)
+from ltq.testing.conformance._worker.told import (
+    TestNoThread,
+    TestSwallowedTimeout,
+    TestToldLikeEveryFailure,
+    TestTooOld,
+    TestTriesAnywhere,
+)
+from ltq.testing.conformance._worker.travels import (
+    TestOptionsOfTheRunningCode,
+    TestSerializersInAWorker,
 )
 from ltq.testing.conformance._worker.waiting import TestNoRoomLeft
 
@@ -78,7 +111,9 @@ __all__ = [
     "TestCancelInAWorker",
     "TestCancelledRun",
     "TestCancelledStart",
+    "TestChangedLimitInAWorker",
     "TestCloseSync",
+    "TestCtxInAWorker",
     "TestDeclaration",
     "TestEndOfItsLoop",
     "TestEventKinds",
@@ -86,39 +121,61 @@ __all__ = [
     "TestEveryRunEnds",
     "TestFailure",
     "TestFullQueue",
+    "TestGainedLimit",
     "TestGather",
     "TestGiveUp",
     "TestHandle",
     "TestIsolationInAWorker",
+    "TestKeeperAway",
     "TestLifespanEnd",
     "TestLifespanStart",
+    "TestListedSchedules",
+    "TestListedWorkers",
     "TestLookout",
     "TestMaxRunningInAWorker",
     "TestNoRoomLeft",
+    "TestNoThread",
     "TestObserver",
     "TestObservers",
+    "TestOptionsOfManyMessages",
+    "TestOptionsOfTheRunningCode",
     "TestOutcomes",
+    "TestPauseAtRunTime",
+    "TestPausedWorker",
     "TestProgressInAWorker",
     "TestProgressOfAThread",
+    "TestPutAtRunTime",
     "TestRateInAWorker",
     "TestReplayedHandle",
     "TestResource",
+    "TestRollingDeployment",
     "TestRun",
+    "TestSameMessage",
     "TestScheduler",
     "TestSend",
+    "TestSerializersInAWorker",
     "TestSerializersThatRaise",
+    "TestSharedQueue",
     "TestShutdown",
     "TestStopTwice",
     "TestSubscribe",
+    "TestSwallowedTimeout",
     "TestSyncHandle",
     "TestSyncMistakes",
     "TestSyncSend",
+    "TestTagsOfTasks",
     "TestThreadCancel",
     "TestThreadErrors",
     "TestThreadStop",
     "TestThreadTimeout",
     "TestTogetherMistakes",
+    "TestToldLikeEveryFailure",
+    "TestTooOld",
+    "TestTriesAnywhere",
+    "TestTriggeredSchedule",
     "TestUniqueSend",
+    "TestUnknownEverywhere",
+    "TestWhatWasEnqueued",
     "broker",
     "consumer",
     "make_consumer",

@@ -7,8 +7,17 @@ import pytest
 import ltq
 from ltq import Worker
 from ltq.broker import Broker
-from ltq.testing.conformance._support.eventually import PATIENCE
-from ltq.testing.conformance._support.factories import started
+from ltq.testing.conformance._support.eventually import PATIENCE, eventually
+from ltq.testing.conformance._support.factories import reached, started
+
+
+async def exists(handle: ltq.Handle) -> bool:
+    """Whether there is such a task."""
+    try:
+        await handle.state()
+    except ltq.TaskNotFoundError:
+        return False
+    return True
 
 
 class TestFullQueue:
@@ -58,6 +67,61 @@ class TestFullQueue:
         async with worker:
             assert await (await waiting).result(PATIENCE) == 3
 
+    async def test_each_message_of_a_call_waits_as_it_says_itself(
+        self, worker: Worker, broker: Broker
+    ) -> None:
+        @worker.task(max_pending=1)
+        async def pack(number: int) -> int:
+            return number
+
+        patient = pack.with_options(on_full="wait", full_timeout=PATIENCE)
+        messages = [patient.message(1), pack.message(2), patient.message(3), patient.message(4)]
+        await pack.send(0)
+        sending = await started(broker, pack.send_many(messages))
+        assert not sending.done()
+        async with worker:
+            with pytest.raises(ltq.QueueFullError):
+                await asyncio.wait_for(sending, PATIENCE)
+            for message in (messages[0], *messages[2:]):
+                assert await pack.handle(message.id).result(PATIENCE) == message.args[0]
+        with pytest.raises(ltq.TaskNotFoundError):
+            await pack.handle(messages[1].id).state()
+
+    async def test_an_impatient_call_has_patient_messages(self, worker: Worker) -> None:
+        @worker.task(max_pending=1, on_full="wait", full_timeout=PATIENCE)
+        async def pack(number: int) -> int:
+            return number
+
+        await pack.send(0)
+        with pytest.raises(ltq.QueueFullError):
+            await pack.with_options(on_full="raise").send_many([pack.message(1)])
+        patient = pack.with_options(full_timeout=PATIENCE).message(2)
+        shortly = pack.with_options(full_timeout=0.05)
+        sending = await started(worker.broker, shortly.send_many([pack.message(1), patient]))
+        with pytest.raises(ltq.QueueFullError):
+            await pack.with_options(full_timeout=0.05).send(3)
+        assert not sending.done()
+        async with worker:
+            with pytest.raises(ltq.QueueFullError):
+                await asyncio.wait_for(sending, PATIENCE)
+            assert await pack.handle(patient.id).result(PATIENCE) == 2
+
+    async def test_each_waits_as_it_says_without_an_event_loop(self, worker: Worker) -> None:
+        @worker.task(max_pending=2)
+        async def pack(number: int) -> None: ...
+
+        held = await pack.with_options(delay=3600).send(0)
+        patient = pack.with_options(on_full="wait")
+        messages = [pack.message(1), pack.message(2), patient.message(3)]
+        sending = asyncio.create_task(asyncio.to_thread(pack.send_many_sync, messages))
+        await eventually(lambda: exists(pack.handle(messages[0].id)))
+        await held.cancel()
+        with pytest.raises(ltq.QueueFullError):
+            await asyncio.wait_for(sending, PATIENCE)
+        assert await exists(pack.handle(messages[2].id))
+        assert not await exists(pack.handle(messages[1].id))
+        await asyncio.to_thread(ltq.close_sync)
+
     async def test_a_cancelled_wait_sends_nothing_more(
         self, worker: Worker, broker: Broker
     ) -> None:
@@ -68,6 +132,7 @@ class TestFullQueue:
         waiting = await started(worker.broker, pack.send(2))
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
+        await reached(broker)  # it may have been trying just then
         await broker.clear(pack.queue)
         assert (await broker.stats([pack.queue]))[0].pending == 0
 

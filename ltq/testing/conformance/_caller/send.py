@@ -141,6 +141,18 @@ class TestHandle:
         await worker.run(burst=True)
         assert await order.handle(str(sent)).result(timeout=1) == 3
 
+    async def test_an_id_that_no_task_can_have_is_not_found_either(self, worker: Worker) -> None:
+        @worker.task
+        async def any_task() -> None: ...
+
+        for task_id in ("", "a b", "a/b", "a\n", "x" * 201):
+            handle = any_task.handle(task_id)
+            for asked in (handle.state(), handle.result(1.0), handle.wait(0), handle.cancel()):
+                with pytest.raises(ltq.TaskNotFoundError):
+                    await asked
+            with pytest.raises(ltq.TaskNotFoundError):
+                await anext(handle.watch(1.0))
+
     async def test_an_unknown_id_is_not_found(self, worker: Worker) -> None:
         @worker.task
         async def order() -> None:

@@ -211,6 +211,28 @@ class TestGiveUp(CountsFeeds):
             await waiting
         await eventually(lambda: not feeds)
 
+    def test_errors_that_nobody_asked_for_are_not_logged(
+        self,
+        make_broker: Callable[[], Broker],
+        feeds: set[Feed],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        kept: list[object] = []
+
+        async def give_up() -> None:
+            async with make_broker() as broker:
+                waiting = await send_waiting(Worker("other", broker=broker), 3)
+                results = iter(ltq.as_completed(waiting, timeout=0.02))
+                kept.append(results)
+                with pytest.raises(ltq.ResultTimeoutError):
+                    await next(results)
+                await eventually(lambda: not feeds)
+
+        asyncio.run(give_up())
+        kept.clear()
+        gc.collect()
+        assert "never retrieved" not in caplog.text
+
 
 class TestTogetherMistakes(CountsFeeds):
     async def test_what_is_no_handle_is_told_before_anything_is_waited_for(

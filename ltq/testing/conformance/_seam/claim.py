@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from ltq.broker import Broker
-from ltq.message import Receipt
+from ltq.broker import Broker, Consumer
+from ltq.message import Delivery, Receipt
 from ltq.state import Status
 from ltq.testing.conformance._support.eventually import SOON, eventually
 from ltq.testing.conformance._support.factories import (
@@ -18,6 +18,9 @@ from ltq.testing.conformance._support.factories import (
     started,
 )
 from ltq.testing.conformance._support.fixtures import MakeConsumer, OpenBroker
+
+_TURNS = 12
+"""Turns of an event loop after which a call over a network has come to its last step."""
 
 
 class TestClaim:
@@ -236,3 +239,55 @@ class TestClose:
             await broker.ping()
             await publish(broker)
             await claim_one(broker, consumer)
+
+    async def test_a_cancelled_claim_leaves_nothing_leased(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        """Wherever it is cancelled, its tasks wait again, in their order, and count no delivery."""
+        for turns in range(_TURNS):
+            ids = await publish_many(broker, 4)
+            consumer = make_consumer()
+            claiming = asyncio.ensure_future(consumer.claim(3))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            claiming.cancel()
+            await asyncio.wait([claiming])
+            held = [] if claiming.cancelled() else claiming.result().deliveries
+            await consumer.aclose()
+            others = await self._claim_all(broker, make_consumer(), len(ids) - len(held))
+            assert [delivery.lease.id for delivery in [*held, *others]] == ids
+            assert {(one.deaths, one.dequeue_count) for one in others} == {(0, 1)}
+            for delivery in (*held, *others):
+                await broker.release(delivery.lease)
+
+    async def test_a_close_that_is_cut_goes_on(self, open_broker: OpenBroker) -> None:
+        for turns in range(_TURNS):
+            broker = open_broker()
+            await publish(broker)
+            consumer = broker.consumer([QUEUE])
+            waiting = asyncio.ensure_future(consumer.wait(None))
+            feed = broker.feed(QUEUE, "unknown")
+            for close in (consumer.aclose, broker.aclose):
+                closing = asyncio.ensure_future(close())
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                closing.cancel()
+                await asyncio.wait([closing])
+                await close()
+            feed.close()
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            await broker.ping()
+            await broker.aclose()
+
+    async def _claim_all(self, broker: Broker, consumer: Consumer, count: int) -> list[Delivery]:
+        """Claim so many tasks, which may not be ready yet."""
+        found: list[Delivery] = []
+
+        async def have_come() -> bool:
+            found.extend((await consumer.claim(count - len(found))).deliveries)
+            return len(found) == count
+
+        if count:
+            await eventually(have_come)
+        return found

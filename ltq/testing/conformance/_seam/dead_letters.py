@@ -125,6 +125,22 @@ class TestDeadLetters:
         assert await letter_ids(broker, offset=4) == []
         assert await letter_ids(broker, limit=0) == []
 
+    async def test_those_of_one_sweep_come_the_last_claimed_first(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        await publish_many(broker, 12, max_deliveries=1)
+        ids = await claim_ids(make_consumer(lease=0.05), 12)
+        buried = 0
+
+        async def all_are_buried() -> bool:
+            nonlocal buried
+            buried += (await broker.sweep([QUEUE])).buried
+            return buried == 12
+
+        await eventually(all_are_buried, description="the end of the leases")
+        assert await letter_ids(broker) == ids[::-1]
+        assert await broker.purge(QUEUE) == 12
+
     async def test_each_queue_has_its_own(
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:

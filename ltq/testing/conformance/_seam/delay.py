@@ -33,14 +33,28 @@ class TestDelay:
         assert state.last_dequeue_time is not None
         assert 0.0 <= state.last_dequeue_time - delivery.enqueue_time - 0.1 < 0.2
 
-    async def test_becoming_due_counts_as_coming_back(
+    async def test_becoming_due_does_not_count_as_coming_back(
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
         envelope = await publish(broker, delay=0.05)
         await claim_one(broker, make_consumer())
         state = await broker.state(QUEUE, envelope.id)
-        assert (state.requeue_count, state.dequeue_count) == (1, 1)
+        assert (state.requeue_count, state.dequeue_count) == (0, 1)
+
+    async def test_it_waits_since_it_became_due(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        envelope = await publish(broker, delay=0.2)
+
+        async def promoted() -> int:
+            return (await broker.sweep([QUEUE])).promoted
+
+        await eventually(promoted)
+        state = await broker.state(QUEUE, envelope.id)
         assert state.last_requeue_time == pytest.approx(time.time(), abs=0.5)
+        (stats,) = await broker.stats([QUEUE])
+        assert stats.oldest is not None
+        assert stats.oldest < time.time() - (state.enqueue_time or 0.0) - 0.1
 
     async def test_an_eta_in_the_future_delays(self, broker: Broker) -> None:
         envelope = await publish(broker, eta=time.time() + 30.0)
@@ -128,6 +142,17 @@ class TestDelayOfARequeue:
         state = await broker.state(QUEUE, envelope.id)
         assert (delivery.dequeue_count, state.requeue_count) == (2, 1)
         assert state.last_requeue_time is not None
+
+    async def test_it_counts_once_however_often_it_waited(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        consumer, counts = make_consumer(), []
+        envelope = await publish(broker, delay=0.02)
+        for _ in range(3):
+            delivery = await claim_one(broker, consumer)
+            counts.append((await broker.state(QUEUE, envelope.id)).requeue_count)
+            await broker.requeue(delivery.lease, delay=0.02)
+        assert counts == [0, 1, 2]
 
     async def test_front_means_nothing_with_a_delay(
         self, broker: Broker, make_consumer: MakeConsumer

@@ -304,3 +304,71 @@ class TestProgress(HasDelivery):
         await broker.requeue(delivery.lease)
         await claim_one(broker, make_consumer())
         assert (await broker.state(QUEUE, delivery.lease.id)).progress is None
+
+
+class TestKeptCtx:
+    async def test_a_letter_has_the_ctx_of_the_last_run(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        task = await publish(broker, ctx=b'{"a":1}')
+        lease = (await claim_one(broker, make_consumer())).lease
+        end = Finish(lease, Status.FAILED, failure=FAILURE, dead=True, ctx=b'{"a":2}')
+        await broker.finish([end])
+        assert await self._replayed_ctx(broker, make_consumer, task.id) == b'{"a":2}'
+
+    async def test_without_a_new_one_it_has_the_old_one(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        task = await publish(broker, ctx=b'{"a":1}')
+        lease = (await claim_one(broker, make_consumer())).lease
+        await broker.finish([Finish(lease, Status.REJECTED, failure=FAILURE, dead=True)])
+        assert await self._replayed_ctx(broker, make_consumer, task.id) == b'{"a":1}'
+
+    async def test_an_empty_one_is_one(self, broker: Broker, make_consumer: MakeConsumer) -> None:
+        task = await publish(broker, ctx=b'{"a":1}')
+        lease = (await claim_one(broker, make_consumer())).lease
+        await broker.finish([Finish(lease, Status.FAILED, b"x", dead=True, ctx=b"")])
+        assert await self._replayed_ctx(broker, make_consumer, task.id) == b""
+
+    async def test_a_task_put_back_has_it(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        consumer = make_consumer()
+        await publish(broker)
+        lease = (await claim_one(broker, consumer)).lease
+        await broker.finish([Requeue(lease, front=True, ctx=b'{"a":2}')])
+        assert (await claim_one(broker, consumer)).ctx == b'{"a":2}'
+
+    @staticmethod
+    async def _replayed_ctx(broker: Broker, make_consumer: MakeConsumer, task_id: str) -> bytes:
+        await broker.replay(QUEUE, [task_id])
+        delivery = await claim_one(broker, make_consumer())
+        return delivery.ctx
+
+
+class TestKeptFailure:
+    async def test_a_task_put_back_may_keep_its_error(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        consumer = make_consumer()
+        task = await publish(broker)
+        lease = (await claim_one(broker, consumer)).lease
+        await broker.finish([Requeue(lease, failed=True, failure=FAILURE)])
+        for delay in (0.0, 0.001):
+            lease = (await claim_one(broker, consumer)).lease
+            await broker.finish([Requeue(lease, delay=delay, is_void=True)])
+            state = await broker.state(QUEUE, task.id)
+            assert (state.error, state.traceback) == (FAILURE.text, FAILURE.traceback)
+
+    async def test_a_new_error_takes_the_place_of_the_old_one(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        consumer = make_consumer()
+        task = await publish(broker)
+        lease = (await claim_one(broker, consumer)).lease
+        await broker.finish([Requeue(lease, failed=True, failure=FAILURE)])
+        lease = (await claim_one(broker, consumer)).lease
+        other = Failure("", "another")
+        await broker.finish([Requeue(lease, failure=other, is_void=True)])
+        state = await broker.state(QUEUE, task.id)
+        assert (state.error, state.error_type, state.traceback) == ("another", None, None)

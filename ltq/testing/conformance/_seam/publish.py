@@ -7,7 +7,8 @@ import pytest
 
 from ltq.broker import Broker, Consumer
 from ltq.errors import TaskNotFoundError
-from ltq.message import Published
+from ltq.message import Failure, Finish, Published, Requeue
+from ltq.options import Priority
 from ltq.state import Status
 from ltq.testing.conformance._support.eventually import eventually
 from ltq.testing.conformance._support.factories import (
@@ -18,7 +19,9 @@ from ltq.testing.conformance._support.factories import (
     publish,
     publish_many,
 )
-from ltq.testing.conformance._support.fixtures import OpenBroker
+from ltq.testing.conformance._support.fixtures import MakeConsumer, OpenBroker
+
+FAILURE = Failure("ValueError", "ValueError: no", "Traceback ...")
 
 
 class TestPublish:
@@ -166,9 +169,37 @@ class TestMaxPending:
         await claim_one(broker, consumer)
         assert await broker.publish([make_envelope(max_pending=1)]) == [Published.CREATED]
 
-    async def test_other_lanes_do_not_count(self, broker: Broker) -> None:
-        await publish(broker, lane=f"{QUEUE}/mail:other")
+    async def test_all_lanes_of_the_queue_count(self, broker: Broker) -> None:
+        await publish(broker, lane=f"{QUEUE}/mail:other", priority=Priority.LOW)
+        await publish(broker, lane=f"{QUEUE}/mail:third", delay=60.0)
+        own = make_envelope(max_pending=2)
+        assert await broker.publish([own]) == [Published.FULL]
+        in_a_lane = make_envelope(max_pending=3, lane=f"{QUEUE}/mail:other")
+        assert await broker.publish([in_a_lane, own]) == [Published.CREATED, Published.FULL]
+
+    async def test_those_of_the_same_call_count_whatever_their_lane(self, broker: Broker) -> None:
+        lanes = ["", f"{QUEUE}/mail:a", f"{QUEUE}/mail:b", "", f"{QUEUE}/mail:a"]
+        envelopes = [make_envelope(max_pending=3, lane=lane) for lane in lanes]
+        assert await broker.publish(envelopes) == [Published.CREATED] * 3 + [Published.FULL] * 2
+
+    async def test_other_queues_do_not_count(self, broker: Broker) -> None:
+        await publish(broker, queue="mail:other", lane="mail:other/mail:send")
+        await publish(broker, queue=f"{QUEUE}2")
         assert await broker.publish([make_envelope(max_pending=1)]) == [Published.CREATED]
+
+    async def test_a_lane_that_has_been_emptied_counts_no_more(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        lane = f"{QUEUE}/mail:other"
+        await publish(broker, lane=lane)
+        full = make_envelope(max_pending=1, lane=lane)
+        assert await broker.publish([full]) == [Published.FULL]
+        consumer = make_consumer(lane)
+        (delivery,) = (await consumer.claim(1)).deliveries
+        await broker.requeue(delivery.lease)
+        assert await broker.publish([full]) == [Published.FULL]
+        (delivery,) = (await consumer.claim(1)).deliveries
+        assert await broker.publish([full, full]) == [Published.CREATED, Published.EXISTS]
 
     async def test_an_id_that_is_there_exists_even_when_the_queue_is_full(
         self, broker: Broker
@@ -184,3 +215,60 @@ class TestMaxPending:
             *(brokers[i % 2].publish([make_envelope(max_pending=3)]) for i in range(10))
         )
         assert sorted(answer for (answer,) in answers) == ["created"] * 3 + ["full"] * 7
+
+
+class TestSerializerNames:
+    async def test_without_a_name_it_is_json(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        task = await publish(broker)
+        assert (await broker.state(QUEUE, task.id)).serializer == "json"
+        delivery = await claim_one(broker, make_consumer())
+        assert delivery.serializer == "json"
+        await broker.finish([Finish(delivery.lease, Status.FAILED, failure=FAILURE, dead=True)])
+        assert (await broker.state(QUEUE, task.id)).serializer == "json"
+        assert (await broker.dead_letter(QUEUE, task.id)).serializer == "json"
+
+    async def test_the_arguments_keep_theirs_over_retries_and_replays(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        consumer = make_consumer()
+        task = await publish(broker, serializer="Zipped")
+        assert (await broker.state(QUEUE, task.id)).serializer == "Zipped"
+        delivery = await claim_one(broker, consumer)
+        await broker.finish([Requeue(delivery.lease, failed=True, failure=FAILURE)])
+        delivery = await claim_one(broker, consumer)
+        assert delivery.serializer == "Zipped"
+        await broker.finish([Finish(delivery.lease, Status.FAILED, failure=FAILURE, dead=True)])
+        assert (await broker.dead_letter(QUEUE, task.id)).serializer == "Zipped"
+        await broker.replay(QUEUE, [task.id])
+        assert (await broker.state(QUEUE, task.id)).serializer == "Zipped"
+        assert (await claim_one(broker, consumer)).serializer == "Zipped"
+
+    async def test_a_result_has_its_own(self, broker: Broker, make_consumer: MakeConsumer) -> None:
+        consumer = make_consumer()
+        for sent, returned in (("json", "msgpack"), ("msgpack", "json"), ("Zipped", "Zipped")):
+            task = await publish(broker, serializer=sent)
+            lease = (await claim_one(broker, consumer)).lease
+            await broker.finish([Finish(lease, Status.COMPLETED, b"\x01", serializer=returned)])
+            state = await broker.state(QUEUE, task.id)
+            assert (state.serializer, state.result) == (returned, b"\x01")
+
+    async def test_a_letter_has_that_of_the_arguments(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        task = await publish(broker, serializer="Zipped")
+        lease = (await claim_one(broker, make_consumer())).lease
+        end = Finish(lease, Status.FAILED, b"\x01", dead=True, serializer="msgpack")
+        await broker.finish([end])
+        assert (await broker.state(QUEUE, task.id)).serializer == "msgpack"
+        assert (await broker.dead_letter(QUEUE, task.id)).serializer == "Zipped"
+
+    async def test_tasks_of_several_go_together(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        names = ["json", "msgpack", "msgpack", "json"]
+        for name in names:
+            await publish(broker, serializer=name)
+        claim = await make_consumer().claim(10)
+        assert [delivery.serializer for delivery in claim.deliveries] == names

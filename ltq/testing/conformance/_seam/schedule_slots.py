@@ -5,9 +5,10 @@ import time
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ltq.broker import Broker
-from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
+from ltq.broker.schedule_slots import SLOT_HANDOVER, ScheduleSlot, SlotReceipt
 from ltq.message import Published
 from ltq.options import Priority
 from ltq.state import Status
@@ -19,6 +20,13 @@ def make_slot(**fields: Any) -> ScheduleSlot:
     """One slot of the schedule `daily`."""
     due = int(time.time()) + 60
     return ScheduleSlot(**{"schedule": "daily", "queue": QUEUE, "spec": "a", "due": due, **fields})
+
+
+async def declare(broker: Broker, scheduler: str, spec: str, **fields: Any) -> ScheduleSlot:
+    """Let a scheduler declare the schedule. Returns what its calls have in common."""
+    slot = make_slot(scheduler=scheduler, spec=spec, **fields)
+    receipt = await broker.fire(slot)
+    return replace(slot, after=receipt.last, since=receipt.since)
 
 
 async def begin(broker: Broker, **fields: Any) -> int:
@@ -97,16 +105,14 @@ class TestFire:
         await broker.fire(make_slot(after=after, slot=after - 3600))
         assert await begin(broker, spec="b") >= after
 
-    async def test_who_declares_it_otherwise_waits_until_nobody_else_does(
-        self, broker: Broker
-    ) -> None:
-        now = int(await broker.time())
-        await begin(broker, spec="b", due=now - 30)
-        slot = make_slot(after=now - 60, slot=now, envelope=make_envelope())
-        receipt = await broker.fire(slot)
-        assert (receipt.is_other, receipt.published) == (True, None)
-        await broker.fire(make_slot(spec="b", after=receipt.last, slot=now - 120, due=now - 61))
-        assert await broker.fire(slot) == SlotReceipt(now, Published.CREATED)
+    async def test_calls_take_effect_in_their_order(self, broker: Broker) -> None:
+        after = await begin(broker)
+        slots = [
+            make_slot(after=one - 1, slot=one, envelope=make_envelope())
+            for one in range(after + 1, after + 31)
+        ]
+        receipts = await asyncio.gather(*map(broker.fire, slots))
+        assert receipts == [SlotReceipt(slot.slot, Published.CREATED) for slot in slots]
 
     async def test_what_is_kept_by_a_clock_far_ahead_counts_for_nothing(
         self, broker: Broker
@@ -129,3 +135,77 @@ class TestFire:
         after = await begin(broker)
         await broker.fire(make_slot(after=after, slot=after - 60))
         assert await begin(broker, queue="shop:pay") >= after
+
+
+class TestDeclaredTwice:
+    async def test_the_spec_that_was_declared_last_holds(self, broker: Broker) -> None:
+        old = await declare(broker, "old", "a")
+        new = await declare(broker, "new", "b")
+        assert new.since > old.since
+        assert old.after is not None
+        assert new.after is not None
+        late = replace(old, slot=old.after + 1, envelope=make_envelope())
+        assert await broker.fire(late) == SlotReceipt(new.after, is_other=True)
+        fired = replace(new, slot=new.after + 1, envelope=make_envelope())
+        assert (await broker.fire(fired)).published is Published.CREATED
+        again = await declare(broker, "older", "a")
+        assert again.after == new.after + 1
+        assert (await broker.fire(replace(fired, after=new.after + 1))).is_other
+
+    async def test_one_that_ends_leaves_it_at_once(self, broker: Broker) -> None:
+        old = await declare(broker, "old", "a")
+        new = await declare(broker, "new", "b")
+        await broker.fire(replace(new, leaves=True))
+        assert old.after is not None
+        slot = replace(old, slot=old.after + 60, envelope=make_envelope())
+        receipt = await broker.fire(slot)
+        assert receipt.taken_over
+        assert receipt.published is None
+        assert receipt.last == pytest.approx(old.after, abs=5)
+        receipt = await broker.fire(replace(slot, after=receipt.last))
+        assert receipt == SlotReceipt(slot.slot, Published.CREATED)
+
+    async def test_not_while_another_one_with_its_spec_is_there(self, broker: Broker) -> None:
+        old = await declare(broker, "old", "a")
+        new, twin = await declare(broker, "new", "b"), await declare(broker, "twin", "b")
+        await broker.fire(replace(new, leaves=True))
+        assert (await broker.fire(replace(old, slot=(old.after or 0) + 60))).is_other
+        await broker.fire(replace(twin, leaves=True))
+        assert (await broker.fire(replace(old, slot=(old.after or 0) + 60))).taken_over
+
+    async def test_any_schedule_says_that_a_scheduler_is_there(self, broker: Broker) -> None:
+        old = await declare(broker, "old", "a")
+        new = await declare(broker, "new", "b")
+        await broker.fire(replace(new, leaves=True))
+        await declare(broker, "new", "b", schedule="nightly")
+        assert (await broker.fire(replace(old, slot=(old.after or 0) + 60))).is_other
+
+    async def test_a_newer_one_that_was_away_takes_it_back(self, broker: Broker) -> None:
+        old = await declare(broker, "old", "a")
+        new = await declare(broker, "new", "b")
+        assert old.after is not None
+        await broker.fire(replace(new, leaves=True))
+        receipt = await broker.fire(replace(old, slot=old.after + 60))
+        assert receipt.taken_over
+        await broker.fire(replace(old, after=receipt.last, slot=old.after + 60))
+        receipt = await broker.fire(replace(new, slot=old.after + 60, envelope=make_envelope()))
+        assert receipt == SlotReceipt(old.after + 60, taken_over=True)  # this slot was fired
+
+    async def test_what_the_former_one_left_undone_is_not_lost(self, broker: Broker) -> None:
+        old = await declare(broker, "old", "a")
+        assert old.after is not None
+        await broker.fire(replace(old, slot=old.after - 120, due=old.after - 3))
+        new = await declare(broker, "new", "b")
+        assert new.after == old.after - 4
+
+    async def test_but_not_for_longer_than_a_minute(self, broker: Broker) -> None:
+        old = await declare(broker, "old", "a")
+        assert old.after is not None
+        await broker.fire(replace(old, slot=old.after - 7200, due=old.after - 3600))
+        new = await declare(broker, "new", "b")
+        assert new.after == pytest.approx(old.after - SLOT_HANDOVER, abs=3)
+
+    async def test_one_that_reads_again_declares_nothing(self, broker: Broker) -> None:
+        old = await declare(broker, "old", "a")
+        await declare(broker, "new", "b")
+        assert (await broker.fire(replace(old, after=None))).is_other

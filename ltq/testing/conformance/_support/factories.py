@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
-from ltq.broker import Broker, Consumer
+from msgspec.structs import replace
+
+from ltq.broker import Broker, Consumer, WorkerEntry
 from ltq.handle import Handle
 from ltq.message import Delivery, Envelope, Published, new_id
 from ltq.state import TaskState
@@ -24,6 +26,22 @@ def make_envelope(**fields: Any) -> Envelope:
     queue = fields.get("queue", QUEUE)
     defaults: dict[str, Any] = {"id": new_id(), "queue": queue, "task_name": queue, "body": b"{}"}
     return Envelope(**{**defaults, **fields})
+
+
+def make_worker_entry(**fields: Any) -> WorkerEntry:
+    """What a worker of the queue `mail:send` tells about itself. `fields` replace the defaults."""
+    defaults = WorkerEntry(
+        name="host-1-abcd",
+        host="host",
+        pid=1,
+        version="1.0",
+        queues=(QUEUE,),
+        concurrency=10,
+        started=1e9,
+        silent_after=15.0,
+        gone_after=150.0,
+    )
+    return replace(defaults, **fields)
 
 
 async def publish(broker: Broker, **fields: Any) -> Envelope:
@@ -54,15 +72,22 @@ async def claim_ids(consumer: Consumer, limit: int, running: int = 0) -> list[st
 async def started(broker: Broker, waiting: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
     """Start something that waits, and let it run to the point where it waits.
 
-    A broker does not tell when a wait has begun. Other calls take the same way, so after several of
-    them have been answered, the wait has reached the store as well. If that is not true of a store,
-    the test becomes easier to pass, never harder.
+    A broker does not tell when a wait has begun: see `reached`.
     """
     task = asyncio.create_task(waiting)
+    await reached(broker)
+    return task
+
+
+async def reached(broker: Broker) -> None:
+    """Let the calls that are under way reach the store.
+
+    Other calls take the same way, so after several of them have been answered, those before have
+    arrived as well. If that is not true of a store, the test becomes easier to pass, never harder.
+    """
     for _ in range(_ROUND_TRIPS):
         await asyncio.sleep(0)
         await broker.states(QUEUE, ["nothing"])
-    return task
 
 
 async def lose(broker: Broker, delivery: Delivery) -> None:

@@ -1,6 +1,6 @@
 """The fixtures of the suite. All of them use one of the package under test: `make_broker`."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import Protocol
 
@@ -37,11 +37,17 @@ class MakeConsumer:
         name: str | None = None,
         lease: float = DEFAULT_LEASE,
         limits: Mapping[str, Limit] | None = None,
+        knows: Iterable[str] | None = None,
         revoked: Callable[[str], None] | None = None,
     ) -> Consumer:
         """A consumer of the broker under test, or of the one given as `on`."""
         consumer = (on or self._broker).consumer(
-            queues or (QUEUE,), name=name, lease=lease, limits=limits, revoked=revoked
+            queues or (QUEUE,),
+            name=name,
+            lease=lease,
+            limits=limits,
+            knows=knows,
+            revoked=revoked,
         )
         self._stack.push_async_callback(consumer.aclose)
         return consumer

@@ -154,6 +154,20 @@ class TestAliases:
         await run_until_final(worker, *handles)
         assert most == 1
 
+    async def test_limits_and_unique_calls_count_former_names_apart(self, broker: Broker) -> None:
+        worker, both = make_worker(broker), asyncio.Barrier(2)
+
+        @worker.task(aliases=("old",), max_running=1, unique_for=60)
+        async def new(number: int) -> None:
+            await both.wait()
+
+        before = await formerly(broker, unique_for=60).send(7)
+        now = await new.send(7)
+        assert str(before) != str(now)
+        async with worker, asyncio.timeout(PATIENCE):
+            for handle in (before, now):
+                await new.handle(str(handle)).result(timeout=PATIENCE)
+
 
 class TestAliasMistakes:
     @pytest.mark.parametrize("aliases", ["old", ("",), ("a b",), (5,), ("old", "old"), None])

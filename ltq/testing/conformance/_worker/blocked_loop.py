@@ -9,7 +9,7 @@ import pytest
 import ltq
 from ltq import Worker
 from ltq.broker import Broker
-from ltq.testing.conformance._support.eventually import PATIENCE
+from ltq.testing.conformance._support.eventually import PATIENCE, eventually
 from ltq.testing.conformance._support.renewals import Renewals
 
 
@@ -79,6 +79,7 @@ class TestBlockedLoop:
         for event in (begun, in_thread):
             assert await asyncio.to_thread(event.wait, PATIENCE)
         blocking = await block.send()
+        await eventually(lambda: threads["block"])  # the other one would block this event loop
         other = Worker("shop", broker=broker, concurrency=3, lease=1.0)
         other.task(wait.fn)
         other.task(timeout=0.05)(block.fn)

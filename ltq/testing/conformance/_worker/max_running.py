@@ -99,3 +99,22 @@ class TestMaxRunningInAWorker:
 
         with pytest.raises(ltq.ConfigurationError, match="waits in queue 'shop:one'"):
             await worker.run(burst=True)
+
+
+class TestChangedLimitInAWorker:
+    """A version of a worker that declares another limit starts beside the old one."""
+
+    @pytest.mark.parametrize("queue", ["shop:call", "shop:shared"])
+    async def test_a_raised_rate_holds_at_once(self, open_broker: OpenBroker, queue: str) -> None:
+        old, new = (Worker("shop", broker=open_broker(), concurrency=1) for _ in range(2))
+
+        async def call(number: int) -> int:
+            return number
+
+        hourly = old.task(name="call", max_rate="1/h", queue=queue)(call)
+        new.task(name="call", max_rate="20/s", queue=queue)(call)
+        handles = await hourly.send_many([hourly.message(number) for number in range(4)])
+        async with old:
+            assert await handles[0].result(PATIENCE) == 0
+            async with new:
+                assert await ltq.gather(*handles, timeout=PATIENCE) == (0, 1, 2, 3)

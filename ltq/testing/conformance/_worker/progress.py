@@ -78,6 +78,22 @@ class TestProgressInAWorker:
             assert state.status is Status.COMPLETED
             assert state.progress is None
 
+    async def test_it_is_written_ten_times_a_second_at_most(self, worker: Worker) -> None:
+        written = writes_of(worker)
+
+        @worker.task
+        async def hurry() -> float:
+            loop = asyncio.get_running_loop()
+            begin = loop.time()
+            while loop.time() < begin + 0.35:
+                await ltq.current().progress(1)
+                await asyncio.sleep(0.001)  # the task's own time
+            return loop.time() - begin
+
+        async with worker:
+            took = await (await hurry.send()).result(timeout=PATIENCE)
+        assert 1 <= len(written) <= 10 * took + 2
+
 
 class TestProgressOfAThread:
     @pytest.fixture

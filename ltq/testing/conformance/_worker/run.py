@@ -230,6 +230,37 @@ class TestShutdown:
         state = await handle.state()
         assert (state.status, state.requeue_count) == (Status.PENDING, 1)
 
+    async def test_what_goes_back_stays_in_its_order(self, broker: Broker) -> None:
+        """However long each takes to end, and whether it was a coroutine's first step or not."""
+        worker = Worker("shop", broker=broker, concurrency=5, shutdown_timeout=0.05)
+        started: set[int] = set()
+
+        @worker.task
+        async def hang(number: int) -> None:
+            started.add(number)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                for _ in range(number * 3 % 5):
+                    await broker.ping()
+                    await asyncio.sleep(0)
+
+        await hang.send_many([hang.message(number) for number in range(9)])
+        running = asyncio.create_task(worker.run())
+        await eventually(lambda: len(started) == 5)
+        worker.stop()
+        await asyncio.wait_for(running, PATIENCE)
+
+        ran: list[int] = []
+        again = Worker("shop", broker=broker, concurrency=1)
+
+        @again.task(name="hang")
+        async def note(number: int) -> None:
+            ran.append(number)
+
+        await again.run(burst=True)
+        assert ran == list(range(9))
+
     async def test_cancelling_run_requeues_at_once(self, worker: Worker) -> None:
         started = asyncio.Event()
 

@@ -65,6 +65,73 @@ class TestPriority:
         assert await claim_ids(make_consumer(), 10) == [high.id, normal.id]
 
 
+class TestNamespaces:
+    """Priorities are strict within a namespace, and namespaces take turns."""
+
+    async def test_each_goes_first_in_turn(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        low = await publish_many(broker, 3, queue="a:low", priority=Priority.LOW)
+        high = await publish_many(broker, 3, queue="b:high", priority=Priority.HIGH)
+        consumer = make_consumer("a:low", "b:high")
+        claimed = [task_id for _ in range(6) for task_id in await claim_ids(consumer, 1)]
+        assert claimed == [low[0], high[0], low[1], high[1], low[2], high[2]]
+
+    async def test_a_turn_is_a_claim_however_much_it_gives(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        spaces = [f"space{number}" for number in range(3)]
+        ids = {
+            name: await publish_many(broker, 6, queue=f"{name}:t", priority=level)
+            for name, level in zip(spaces, reversed(Priority), strict=True)
+        }
+        consumer = make_consumer(*(f"{name}:t" for name in spaces))
+        for name in (*spaces, *spaces):
+            claimed = await claim_ids(consumer, 3)
+            assert claimed == ids[name][:3]
+            del ids[name][:3]
+
+    async def test_one_claim_gives_them_one_after_the_other(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        consumer = make_consumer("a:one", "b:one", "a:two", "b:two")
+        for turn in ("ab", "ba", "ab"):
+            expected = []
+            for name in turn:
+                low = await publish(broker, queue=f"{name}:one", priority=Priority.LOW)
+                high = await publish(broker, queue=f"{name}:two", priority=Priority.HIGH)
+                expected += [high.id, low.id]
+            assert await claim_ids(consumer, 10) == expected
+
+    async def test_within_one_they_are_strict(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        low = await publish_many(broker, 2, queue="a:low", priority=Priority.LOW)
+        other = await publish_many(broker, 2, queue="b:any", priority=Priority.LOW)
+        consumer = make_consumer("a:low", "a:high", "b:any")
+        assert await claim_ids(consumer, 1) == low[:1]
+        high = await publish(broker, queue="a:high", priority=Priority.HIGH)
+        assert await claim_ids(consumer, 1) == other[:1]
+        assert await claim_ids(consumer, 2) == [high.id, low[1]]
+
+    async def test_a_consumer_of_none_claims_nothing(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        await publish(broker)
+        consumer = broker.consumer([])
+        for _ in range(2):
+            claim = await consumer.claim(1)
+            assert (claim.deliveries, claim.due_in) == ([], None)
+        await consumer.aclose()
+
+    async def test_an_empty_one_holds_up_no_other(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        ids = await publish_many(broker, 4, queue="b:send")
+        consumer = make_consumer("a:send", "b:send", "c:send")
+        assert [task for _ in range(4) for task in await claim_ids(consumer, 1)] == ids
+
+
 class TestTurns:
     async def test_lanes_of_one_level_take_turns(
         self, broker: Broker, make_consumer: MakeConsumer

@@ -1,0 +1,1 @@
+"""What a claim gives: in which order, and within which limits."""

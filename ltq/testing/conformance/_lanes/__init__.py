@@ -1,0 +1,1 @@
+"""About lanes: who serves them, and which tasks move to them."""

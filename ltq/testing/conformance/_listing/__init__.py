@@ -1,0 +1,1 @@
+"""Listing tasks, page by page."""

@@ -1,0 +1,1 @@
+"""About the registry of workers: which there are, and whether each lives."""

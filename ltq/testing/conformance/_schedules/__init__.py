@@ -1,0 +1,1 @@
+"""Schedules that are put, paused and removed while schedulers run."""

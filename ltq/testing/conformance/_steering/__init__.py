@@ -1,0 +1,1 @@
+"""About steering: queues are paused and resumed, and delayed tasks start now."""
