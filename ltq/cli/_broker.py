@@ -3,16 +3,18 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 import click
 
 from ltq.broker import Broker
+from ltq.broker._named.resolve import broker_names, resolve
+from ltq.broker.default import URL_VARIABLE, BrokerChoice, broker_at
 from ltq.cli._known import read_queue
-from ltq.errors import TaskNotFoundError
+from ltq.errors import ConfigurationError, LtqError, TaskNotFoundError
 from ltq.logger import printable
-from ltq.names import check_name
+from ltq.names import check_name, is_name
 from ltq.state import TaskState
-from ltq.worker import URL_VARIABLE, default_broker_url
 
 LOCAL_BROKER = "%s is in this process's memory: no other process can reach it"
 """The warning about a broker that only this process can use, for the broker's URL."""
@@ -20,26 +22,75 @@ LOCAL_BROKER = "%s is in this process's memory: no other process can reach it"
 
 @asynccontextmanager
 async def open_broker(url: str | None) -> AsyncIterator[Broker]:
-    """Open the broker at a URL, or the default one, and close it afterwards."""
-    broker = Broker.from_url(url or default_broker_url())
+    """Open the broker of a URL or a name, or the default one, and close it afterwards.
+
+    Says so if that has made a store: in the wrong folder a relative path leads to an empty one.
+    """
+    broker = broker_at(url or None)
     if broker.is_local:
         warn_local(broker)
-    async with broker:
-        yield broker
+    existed = broker.exists
+    try:
+        async with broker:
+            yield broker
+    finally:
+        if broker.exists and not existed:
+            _warn(f"{broker.url} was not there: it is new, and empty")
+
+
+class BrokerToOpen(NamedTuple):
+    """One of the brokers that a command is about."""
+
+    name: str
+    """What it is called beside others; empty for the only one."""
+    url: str | None
+    """What `open_broker` takes."""
+
+    def reason(self, error: LtqError) -> str:
+        """Why it cannot be had, to be shown behind its name."""
+        return str(error).removeprefix(f"{self.name}, ")
+
+
+def brokers_to_open(url: str | None) -> list[BrokerToOpen]:
+    """The brokers of a command about all of them: those with names, if no URL was given.
+
+    What `LTQ_BROKER_URL` says comes first, if it is none of them. If no broker has a name, it is
+    the default one. Raises `ConfigurationError` for a file of names with a mistake.
+    """
+    names = [] if url else [f"@{name}" for name in broker_names()]
+    if not names:
+        return [BrokerToOpen("", url)]
+    told = os.environ.get(URL_VARIABLE)
+    is_other = told and told not in [*names, *(_url_of(name) for name in names)]
+    others = [BrokerToOpen(URL_VARIABLE, told)] if is_other else []
+    return [*others, *(BrokerToOpen(name, name) for name in names)]
+
+
+def _url_of(name: str) -> str | None:
+    """What a name stands for; None if that cannot be told."""
+    try:
+        return resolve(name).url
+    except ConfigurationError:
+        return None
 
 
 def warn_local(broker: Broker) -> None:
     """Print to stderr that no other process can reach the tasks in this broker."""
-    click.echo(f"ltq: warning: {LOCAL_BROKER % printable(broker.url)}", err=True)
+    _warn(LOCAL_BROKER % broker.url)
+
+
+def _warn(text: str) -> None:
+    click.echo(f"ltq: warning: {printable(text)}", err=True)
 
 
 def export_broker_url(url: str | None) -> None:
     """Set `LTQ_BROKER_URL` to `--broker-url`, for the import of the user's module.
 
-    Raises `ConfigurationError` for a wrong URL, before anything is imported.
+    Raises `ConfigurationError` for a wrong URL, before anything is imported. A name is looked up
+    later: the module may declare it.
     """
     if url is not None:
-        Broker.from_url(url)
+        BrokerChoice(None, url)
         os.environ[URL_VARIABLE] = url
 
 
@@ -48,6 +99,8 @@ async def find_task(broker: Broker, task_id: str, queue: str | None = None) -> T
 
     Raises `TaskNotFoundError`, and `CommandError` if the broker does not know the queue.
     """
+    if not is_name(task_id):  # no task has such an id
+        raise TaskNotFoundError(task_id)
     if queue is None:
         state = await broker.find(task_id)
     else:

@@ -12,6 +12,9 @@ Cell = str | Text
 _MIN_LAST_COLUMN = 20
 """Fewest characters of the last column that are shown, however narrow the terminal is."""
 
+_MIN_SHORTENED = 12
+"""Fewest characters to which a text is shortened, however narrow the terminal is."""
+
 
 def open_console(*, stderr: bool = False) -> Console:
     """Return a console on stdout, or on stderr, that never reads text as markup."""
@@ -25,14 +28,37 @@ def print_columns(
     *,
     left: set[int],
     is_cut: bool = False,
+    shortened: int | None = None,
 ) -> None:
     """Print rows under a head. The columns in `left` are aligned left, the others right.
 
-    With `is_cut` the last column is cut at the edge of a terminal; otherwise nothing is cut.
+    On a terminal, with `is_cut` the last column is cut at the edge, and the texts of the column
+    `shortened` lose their middle until a line has room; otherwise nothing is cut.
     """
+    for line in columns(console, head, rows, left=left, is_cut=is_cut, shortened=shortened):
+        print_line(console, line)
+
+
+def columns(
+    console: Console,
+    head: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    left: set[int],
+    is_cut: bool = False,
+    shortened: int | None = None,
+) -> list[Text]:
+    """Return the lines that `print_columns` prints."""
     cells = [[Text(title, style="bold") for title in head]]
     cells += [[safe(cell) for cell in row] for row in rows]
-    widths = [max(cell.cell_len for cell in column) for column in zip(*cells, strict=True)]
+    widths = _widths(cells)
+    if shortened is not None and console.is_terminal:
+        others = sum(widths) - widths[shortened] + 2 * (len(widths) - 1)
+        room = max(console.width - others, _MIN_SHORTENED)
+        for row in cells:
+            row[shortened] = _shorten(row[shortened], room)
+        widths = _widths(cells)
+    lines = []
     for row in cells:
         padded = Text("  ").join(
             _pad(cell, width, is_left=position in left)
@@ -42,7 +68,22 @@ def print_columns(
         if is_cut and console.is_terminal:
             before = sum(widths[:-1]) + 2 * len(widths[:-1])
             padded.truncate(max(console.width, before + _MIN_LAST_COLUMN), overflow="ellipsis")
-        print_line(console, padded)
+        lines.append(padded)
+    return lines
+
+
+def _widths(rows: Sequence[Sequence[Text]]) -> list[int]:
+    return [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
+
+
+def _shorten(cell: Text, room: int) -> Text:
+    """Return a text without the middle of its first word, if there is no room for all of it."""
+    if len(cell) <= room:
+        return cell
+    word = len(cell.plain.partition(" ")[0])
+    kept = max(room - (len(cell) - word), _MIN_SHORTENED) - 1
+    end = kept // 2
+    return Text.assemble(cell[: kept - end], "…", cell[word - end :])
 
 
 def print_fields(console: Console, fields: Sequence[tuple[str, Cell]]) -> None:

@@ -3,7 +3,7 @@
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
@@ -33,6 +33,31 @@ class StoppedError(CommandError):
     """Ctrl-C was pressed before there was an answer."""
 
     exit_code = 130
+
+
+class UnaskedEndError(CommandError):
+    """What runs until it is stopped has ended by itself, with an exit code that says success."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} has ended unasked: a task or callback ended the event loop with sys.exit(0)"
+        )
+
+
+@contextmanager
+def no_silent_end(what: str, was_asked: Callable[[], bool]) -> Iterator[None]:
+    """Around what runs an event loop: raise `UnaskedEndError` if it ends with success unasked."""
+    try:
+        yield
+    except SystemExit as error:
+        if was_asked() or error.code:
+            raise
+        raise UnaskedEndError(what) from error
+
+
+def tell(error: Exception) -> None:
+    """Print the line of an error that does not end the command. Its exit code is 1 then."""
+    click.echo(f"ltq: {printable(str(error))}", err=True)
 
 
 def exclusive(one: str, other: str) -> WrongUseError:

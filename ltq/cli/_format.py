@@ -2,18 +2,20 @@
 
 import json
 import math
-from collections.abc import Iterable
+from base64 import b64encode
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from rich.text import Text
 
 from ltq.cli._console import Cell
+from ltq.codec import DEFAULT_SERIALIZER
 from ltq.logger import printable
-from ltq.state import Progress, Status, TaskState
+from ltq.state import Priority, Progress, Status, TaskState, WorkerStatus
 
 _STYLES = {
     Status.PENDING: "yellow",
@@ -25,20 +27,36 @@ _STYLES = {
     Status.CANCELLED: "magenta",
 }
 
+_DECODERS: dict[str, Callable[[bytes], Any]] = {
+    "json": msgspec.json.decode,
+    "msgpack": msgspec.msgpack.decode,
+}
+"""What every program can read."""
+
+_UNITS = {"d": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0}
+"""The units of durations, in seconds."""
 
 _SHOWN_ARGUMENTS = 1000
 """Most characters of a call's arguments that are shown; `--json` has all of them."""
 
 
-def state_json(state: TaskState[bytes], **more: bytes | None) -> str:
+class Encoded(NamedTuple):
+    """A value as it is stored, and the name of the serializer that wrote it."""
+
+    data: bytes
+    serializer: str = DEFAULT_SERIALIZER
+
+
+def state_json(state: TaskState[bytes], **more: Encoded | None) -> str:
     """Return the state as one line of JSON, with the result as the value that the task returned.
 
-    `more` are other encoded values. One that is not JSON (`serializer="msgpack"`) becomes a string
-    with escapes.
+    `more` are other encoded values; see `json_value` for what cannot be read.
     """
     fields = {name: finite(value) for name, value in asdict(state).items()}
-    for name, value in {"result": state.result, **more}.items():
-        fields[name] = None if value is None else json_value(value)
+    fields["priority"] = state.priority.name.lower()
+    result = None if state.result is None else Encoded(state.result, state.serializer)
+    for name, value in {"result": result, **more}.items():
+        fields[name] = None if value is None else json_value(*value)
     return json.dumps(fields)
 
 
@@ -47,31 +65,67 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def json_value(result: bytes) -> Any:
-    """Return the value of JSON bytes, or other bytes as text."""
+def as_json(data: bytes, serializer: str = DEFAULT_SERIALIZER) -> bytes | None:
+    """Return an encoded value as JSON; None if it was written by a serializer of a user's own."""
+    if serializer == DEFAULT_SERIALIZER:
+        return data
+    if serializer != "msgpack":
+        return None
     try:
-        value = json.loads(result.decode())
+        return msgspec.json.encode(msgspec.msgpack.decode(data))
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
+        return None
+
+
+def json_value(data: bytes, serializer: str = DEFAULT_SERIALIZER) -> Any:
+    """Return an encoded value for JSON.
+
+    What cannot be read becomes an object with its `serializer` and its bytes as `base64`; what
+    should be JSON and is not becomes a string with escapes.
+    """
+    text = as_json(data, serializer)
+    if text is None:
+        return {"serializer": serializer, "base64": b64encode(data).decode()}
+    try:
+        value = json.loads(text.decode())
         json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError):
-        return result_text(result)
+        return result_text(text)
     return value
 
 
-def result_text(result: bytes, limit: int | None = None) -> str:
-    """Return the result as it is stored, cut after `limit` characters if a limit is given."""
-    text = result.decode("utf-8", "backslashreplace")
+def result_text(
+    data: bytes, limit: int | None = None, *, serializer: str = DEFAULT_SERIALIZER
+) -> str:
+    """Return an encoded value as JSON, cut after `limit` characters if a limit is given.
+
+    What cannot be read becomes `b'...'`, with the name of its serializer.
+    """
+    known = as_json(data, serializer)
+    if known is None:
+        text = repr(data if limit is None else data[: limit + 1])
+        shown = text if limit is None or len(data) <= limit else f"{text[:limit]}…"
+        return f"{shown} ({len(data)} bytes of serializer {serializer})"
+    text = known.decode("utf-8", "backslashreplace")
     return text if limit is None else cut(text, limit)
 
 
-def call_text(body: bytes) -> str:
-    """Return the arguments of a call, like `"a/b", depth=2`; other bodies as they are stored."""
-    for decode in (msgspec.json.decode, msgspec.msgpack.decode):
-        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            match decode(body):
-                case [list(args), dict(kwargs)]:
-                    named = [f"{name}={_plain(value)}" for name, value in kwargs.items()]
-                    return ", ".join([*map(_plain, args), *named]) or "none"
-    return result_text(body)
+def shown_result(state: TaskState[bytes], limit: int | None = None) -> str:
+    """Return the result of a task that has one, as `result_text` does."""
+    return result_text(state.result or b"", limit, serializer=state.serializer)
+
+
+def call_text(body: bytes, serializer: str = DEFAULT_SERIALIZER) -> str:
+    """Return the arguments of a call, like `"a/b", depth=2`; other bodies as `result_text` does."""
+    if serializer in _DECODERS:
+        # What was published without a name may be MessagePack.
+        for decode in _DECODERS.values():
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                match decode(body):
+                    case [list(args), dict(kwargs)]:
+                        named = [f"{name}={_plain(value)}" for name, value in kwargs.items()]
+                        return ", ".join([*map(_plain, args), *named]) or "none"
+    return result_text(body, serializer=serializer)
 
 
 def _plain(value: object) -> str:
@@ -86,6 +140,11 @@ def cut(text: str, limit: int) -> str:
 def status_text(status: Status) -> Text:
     """Return the status in its colour."""
     return Text(status.value, style=_STYLES[status])
+
+
+def worker_status_text(status: WorkerStatus) -> Text:
+    """Return the status of a worker in its colour."""
+    return Text(status.value, style="green" if status is WorkerStatus.ALIVE else "red")
 
 
 def failure_text(state: TaskState[bytes]) -> str:
@@ -111,7 +170,7 @@ def _number(number: float) -> str:
 
 
 def state_fields(
-    state: TaskState[bytes], now: float, body: bytes | None = None
+    state: TaskState[bytes], now: float, body: Encoded | None = None
 ) -> list[tuple[str, Cell]]:
     """Return the names and values of a state's fields that have a value.
 
@@ -122,8 +181,10 @@ def state_fields(
         ("task", state.task_name),
         ("queue", state.queue if state.queue != state.task_name else None),
         ("status", status_text(state.status)),
+        ("priority", _unusual_priority(state.priority)),
+        ("tags", ", ".join(state.tags) or None),
         ("due", moment_text(state.due_time, now)),
-        ("arguments", None if body is None else cut(call_text(body), _SHOWN_ARGUMENTS)),
+        ("arguments", None if body is None else cut(call_text(*body), _SHOWN_ARGUMENTS)),
         ("progress", progress_text(state.progress) or None),
         ("enqueued", moment_text(state.enqueue_time, now)),
         ("dequeued", moment_text(state.last_dequeue_time, now)),
@@ -131,12 +192,18 @@ def state_fields(
         ("released", moment_text(state.release_time, now)),
         ("dequeues", str(state.dequeue_count)),
         ("requeues", str(state.requeue_count)),
+        ("tries", str(state.tries) if state.tries else None),
+        ("deaths", str(state.deaths) if state.deaths else None),
         ("timeout", None if state.timeout is None else f"{state.timeout:g} s"),
         ("worker", state.worker),
-        ("result", None if state.result is None else result_text(state.result)),
+        ("result", None if state.result is None else shown_result(state)),
         ("error", None if state.error is None else Text(printable(state.error), style="red")),
     ]
     return [(name, value) for name, value in fields if value is not None]
+
+
+def _unusual_priority(priority: Priority) -> str | None:
+    return None if priority is Priority.NORMAL else priority.name.lower()
 
 
 def state_since(state: TaskState[bytes]) -> float | None:
@@ -191,13 +258,37 @@ def age_text(seconds: float) -> str:
     return f"{length} ago" if seconds >= 0 else f"in {length}"
 
 
+def cut_left(text: str, width: int) -> str:
+    """Return a text without its beginning if it is longer than `width` characters."""
+    return text if len(text) <= width else f"…{text[len(text) - width + 1 :]}"
+
+
+def brief_text(seconds: float) -> str:
+    """Return a duration in its largest unit, without parts: `"0 s"`, `"12 s"`, `"3 min"`."""
+    unit, length, _ = _largest_unit(seconds)
+    return f"{max(0, int(seconds // length))} {unit}"
+
+
+def measured_text(seconds: float) -> str:
+    """Return a duration in its largest unit: `"0.31 ms"`, `"12 ms"`, `"4.5 s"`, `"3.2 min"`."""
+    if seconds < 1.0:
+        return f"{1e3 * seconds:.2g} ms" if seconds < 0.0995 else f"{1e3 * seconds:.0f} ms"
+    unit, length, _ = _largest_unit(seconds)
+    return f"{seconds / length:.1f} {unit}"
+
+
 def _duration_text(seconds: float) -> str:
-    """Return a duration in its two largest units."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
-    if hours < 1:
-        return f"{minutes} min {int(seconds % 60)} s"
-    if days < 1:
-        return f"{hours} h {minutes % 60} min"
-    return f"{days} d {hours % 24} h"
+    """Return a duration in its two largest units: `"5.1 s"`, `"3 min 2 s"`, `"5 h 12 min"`."""
+    unit, length, smaller = _largest_unit(seconds)
+    if smaller is None:
+        return f"{seconds:.1f} {unit}"
+    rest = int(seconds % length // _UNITS[smaller])
+    return f"{int(seconds // length)} {unit} {rest} {smaller}"
+
+
+def _largest_unit(seconds: float) -> tuple[str, float, str | None]:
+    """Return the largest unit that fits in, its seconds, and the next smaller unit."""
+    for (unit, length), smaller in zip(_UNITS.items(), [*_UNITS][1:], strict=False):
+        if seconds >= length:
+            return unit, length, smaller
+    return "s", _UNITS["s"], None

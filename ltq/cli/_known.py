@@ -1,17 +1,18 @@
 """Names of queues and workers that a command was given: an unknown one is told, with those near."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
+from ltq._display.suggestions import near_names
 from ltq.broker import Broker
 from ltq.cli._errors import CommandError
-from ltq.names import check_name, namespace_of
+from ltq.names import check_name
 from ltq.state import QueueStats
 
-_SUGGESTED = 3
-"""Most names that an error suggests."""
-
-_NEAR = 0.75
-"""How much two names must have in common, 1 being all."""
+_SHOWN_BY = {
+    "queue": "`ltq stats` shows those there are",
+    "worker": "`ltq stats` shows all queues, whose names begin with those of their workers",
+}
+"""By what is named, where all there are can be seen."""
 
 
 async def read_queue(broker: Broker, queue: str) -> QueueStats:
@@ -24,27 +25,22 @@ async def read_queue(broker: Broker, queue: str) -> QueueStats:
     return stats
 
 
+async def check_queues(broker: Broker, queues: Sequence[str]) -> None:
+    """Raise one `CommandError` for all of these queues that the broker does not know."""
+    known = await broker.queues()
+    unknown = [name for name in queues if check_name("queue", name) not in known]
+    if unknown:
+        raise unknown_names("queue", unknown, known)
+
+
+def unknown_names(kind: str, names: Iterable[str], known: Collection[str]) -> CommandError:
+    """The error for several such names."""
+    return CommandError("; ".join(unknown_name(kind, name, known).message for name in names))
+
+
 def unknown_name(kind: str, name: str, known: Collection[str]) -> CommandError:
-    """The error for a name that is not among those of its kind, "queue" or "worker"."""
-    near = " or ".join(suggestions(name, known))
-    if near:
-        hint = f"did you mean {near}?"
-    else:
-        hint = "`ltq stats` shows those there are" if known else "there are none yet"
+    """The error for a name that is not among those of its kind: queue or worker."""
+    near = " or ".join(near_names(name, known))
+    shown_by = _SHOWN_BY[kind] if known else "there are none yet"
+    hint = f"did you mean {near}?" if near else shown_by
     return CommandError(f"there is no {kind} '{name}': {hint}")
-
-
-def suggestions(name: str, known: Iterable[str]) -> list[str]:
-    """Return the known names that come near to a wrong one.
-
-    Those that it is a part of come first, those that only have the same worker come last.
-    """
-    from difflib import get_close_matches  # only a wrong name needs it
-
-    by_lower = {one.lower(): one for one in known}
-    lower = name.lower()
-    parts = [one for one in by_lower if lower in one.split(":")]
-    near = get_close_matches(lower, by_lower, _SUGGESTED, _NEAR)
-    siblings = [one for one in by_lower if namespace_of(one) == namespace_of(lower)]
-    found = dict.fromkeys([*parts, *(near or siblings)])
-    return [by_lower[one] for one in found][:_SUGGESTED]

@@ -5,24 +5,36 @@ import platform
 import sys
 
 import click
+from click.shell_completion import add_completion_class
 
+from ltq.cli._completion.bash import ColonBashComplete
 from ltq.cli._lazy import LazyGroup, show_help
+from ltq.cli._streams import open_standard_streams
 
 _COMMANDS = (
-    ("demo.command", "demo", "Try LTQ without Redis, on the files of a directory."),
+    ("demo.command", "demo", "Try LTQ without a server, on the files of a directory."),
     ("run.command", "run", "Run a worker, or an App, until SIGTERM or Ctrl-C."),
     ("send.command", "send", "Send a task and print its id."),
-    ("schedule.command", "schedule", "Run a scheduler, or list its next runs."),
+    ("schedule.command", "schedule", "Run a scheduler; list, put, pause or trigger schedules."),
     ("queues.command", "stats", "Show how many tasks each queue holds."),
     ("queues.command", "size", "Print how many tasks wait in a queue."),
-    ("workers", "workers", "Show which workers hold tasks now."),
-    ("state", "state", "Show everything that is known about a task."),
-    ("watch.command", "watch", "Follow a task live until it ends."),
-    ("cancel", "cancel", "Cancel a waiting or running task."),
+    ("history.command", "history", "Show how many tasks ended in each minute, and how long."),
+    ("tasks.command", "tasks", "List the tasks of a queue, page by page."),
+    ("metrics.command", "metrics", "Print the metrics of all queues, or serve them."),
+    ("workers", "workers", "Show all workers, and whether they live."),
+    ("top.command", "top", "Show queues, workers and running tasks live."),
+    ("state", "state", "Show everything that is known about tasks."),
+    ("watch.command", "watch", "Follow tasks live until they end."),
+    ("cancel.command", "cancel", "Cancel waiting or running tasks."),
+    ("cancel.command", "rerun", "Send tasks that have ended once more."),
+    ("steer.command", "promote", "Let delayed tasks run now."),
+    ("steer.command", "pause", "Let workers claim nothing of a queue until it is resumed."),
+    ("steer.command", "resume", "Let a paused queue go on."),
     ("queues.command", "clear", "Remove all waiting tasks of a queue permanently."),
+    ("move.command", "move", "Move tasks and schedules to another broker."),
     ("dead.command", "dead", "List, show, retry or purge failed and rejected tasks."),
     ("check", "check", "Check whether workers consume: exit code 0 or 1."),
-    ("doctor", "doctor", "Examine the broker, its queues and its keys, and give advice."),
+    ("doctor.command", "doctor", "Examine the broker, its queues and its keys, and give advice."),
     ("repair", "repair", "Put tasks that are in no list back into their queues."),
 )
 """The module, the command, and its short help of at most 66 characters."""
@@ -34,8 +46,8 @@ Exit codes:
   2    wrong use: an unknown option, a missing worker, a wrong URL
   130  stopped with Ctrl-C before there was an answer
 
-An error is one line on stderr that begins with "ltq: ". The broker is --broker-url, else
-$LTQ_BROKER_URL, else redis://localhost:6379.
+An error is one line on stderr that begins with "ltq: ". The broker is --broker-url, a URL or @NAME,
+else $LTQ_BROKER_URL, else the primary one of those with names, else redis://localhost:6379.
 """
 
 
@@ -71,13 +83,14 @@ def _installed(package: str) -> str:
 )
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """LTQ, a typed async task queue on Redis.
+    """LTQ, a typed async task queue on Redis or a SQLite file.
 
     \b
     Start here:
       ltq demo
       ltq run jobs:worker
     """
+    open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -86,3 +99,4 @@ def main(ctx: click.Context) -> None:
 
 
 main.add_lazy(_COMMANDS)
+add_completion_class(ColonBashComplete)

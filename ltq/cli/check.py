@@ -8,11 +8,10 @@ from urllib.request import ProxyHandler, build_opener
 
 import click
 
-from ltq.broker import stands_still
+from ltq.broker import standstill_text, unserved_text
 from ltq.cli._broker import open_broker
-from ltq.cli._console import count_tasks
 from ltq.cli._errors import CommandError, WrongUseError
-from ltq.cli._options import broker_url_option, duration, json_option
+from ltq.cli._options import MIN_TIMEOUT, broker_url_option, duration, duration_from, json_option
 from ltq.errors import BrokerError
 from ltq.logger import printable
 
@@ -34,11 +33,15 @@ _MAX_REPLY = 65_536
     default="5m",
     show_default=True,
     metavar="TIME",
-    help="Without --health-url: fail if a task waits longer than TIME and none of its queue runs.",
+    help="Without --health-url: fail if a task that is due waits longer than TIME, and none of its "
+    "queue runs or no live worker has served the queue for TIME.",
+)
+@click.option(
+    "--alive", is_flag=True, help="Without --health-url: fail as well if no worker is alive."
 )
 @click.option(
     "--timeout",
-    type=duration,
+    type=duration_from(MIN_TIMEOUT),
     default="5",
     show_default=True,
     metavar="TIME",
@@ -47,12 +50,19 @@ _MAX_REPLY = 65_536
 @json_option
 @broker_url_option
 def check(
-    urls: tuple[str, ...], max_wait: float, timeout: float, as_json: bool, broker_url: str | None
+    urls: tuple[str, ...],
+    max_wait: float,
+    alive: bool,
+    timeout: float,
+    as_json: bool,
+    broker_url: str | None,
 ) -> None:
     """Check whether workers consume. The exit code is 0 if they do, else 1.
 
     With --health-url it asks the worker's process. Without it, it asks the broker, which must
-    answer; no queue may stand still.
+    answer; no queue may stand still. A paused one does not: it is named. A store without tasks that
+    are due is well, also if no worker is alive, unless --alive is given. A worker that was killed
+    counts as alive until its lease ends.
 
     \b
     Examples:
@@ -66,7 +76,7 @@ def check(
         if urls:
             text = "; ".join([_check_process(url, timeout) for url in urls])
         else:
-            text = asyncio.run(_check_broker(broker_url, max_wait, timeout))
+            text = asyncio.run(_check_broker(broker_url, max_wait, timeout, alive=alive))
     except (CommandError, BrokerError) as error:
         if as_json:
             click.echo(json.dumps({"ok": False, "text": str(error)}))
@@ -103,7 +113,7 @@ def _worker_text(health: dict[str, Any]) -> str:
     return printable(text)
 
 
-async def _check_broker(url: str | None, max_wait: float, timeout: float) -> str:
+async def _check_broker(url: str | None, max_wait: float, timeout: float, *, alive: bool) -> str:
     """Ask the broker. Raises `CommandError` or `BrokerError` if something is wrong."""
     async with open_broker(url) as broker:
         try:
@@ -113,9 +123,15 @@ async def _check_broker(url: str | None, max_wait: float, timeout: float) -> str
         except TimeoutError:
             raise CommandError(f"{broker.url} did not answer within {timeout:g} s") from None
     for queue in queues:
-        if (queue.oldest or 0.0) > max_wait and stands_still(queue):
-            raise CommandError(
-                f"{queue.queue} stands still: {count_tasks(queue.pending)} waiting, "
-                f"the oldest for {queue.oldest:.0f} s, none running"
-            )
-    return f"{broker.url} answers; queues: {len(queues)}, none stands still"
+        standstill = standstill_text(queue, max_wait)
+        if not standstill and (queue.unserved_oldest or 0.0) > max_wait:
+            standstill = unserved_text(queue)
+        if standstill:
+            raise CommandError(standstill)
+    paused = ", ".join(queue.queue for queue in queues if queue.paused)
+    is_alive = any(queue.is_served for queue in queues)
+    if alive and not is_alive:
+        raise CommandError("no worker is alive")
+    text = f"{broker.url} answers; queues: {len(queues)}, none stands still"
+    text += f"; paused: {paused}" if paused else ""
+    return text if is_alive or not queues else f"no worker is alive; {text}"

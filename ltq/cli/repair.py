@@ -9,7 +9,7 @@ import click
 from ltq.cli._broker import open_broker
 from ltq.cli._console import count_tasks
 from ltq.cli._errors import CommandError
-from ltq.cli._known import unknown_name
+from ltq.cli._known import unknown_names
 from ltq.cli._options import broker_url_option, json_option
 from ltq.names import check_name, namespace_of
 
@@ -58,5 +58,4 @@ async def _repair(
     unknown = [name for name, count in repaired.items() if not count and name not in known]
     for name in unknown:
         del repaired[name]
-    told = "; ".join(unknown_name("worker", name, known).message for name in unknown)
-    return repaired, CommandError(told) if unknown else None
+    return repaired, unknown_names("worker", unknown, known) if unknown else None

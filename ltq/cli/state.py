@@ -1,57 +1,92 @@
-"""`ltq state`: everything about one task."""
+"""`ltq state`: everything about tasks."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import click
 
 from ltq.broker import Broker
 from ltq.cli._broker import find_task, open_broker
-from ltq.cli._console import open_console, print_fields, print_traceback
-from ltq.cli._format import state_fields, state_json
-from ltq.cli._options import broker_url_option, json_option
+from ltq.cli._completion.queues import complete_queue
+from ltq.cli._console import open_console, print_fields, print_line, print_traceback
+from ltq.cli._errors import tell
+from ltq.cli._format import Encoded, state_fields, state_json
+from ltq.cli._options import broker_url_option, ids_argument, json_option
 from ltq.errors import TaskNotFoundError
+from ltq.names import is_name
 from ltq.state import Status, TaskState
 
 
 @click.command()
-@click.argument("task_id", metavar="ID")
-@click.option("--queue", metavar="QUEUE", help="Look only in the namespace of this queue.")
+@ids_argument
+@click.option(
+    "--queue",
+    metavar="QUEUE",
+    shell_complete=complete_queue,
+    help="Look only in the namespace of this queue.",
+)
 @json_option
 @broker_url_option
-def state(task_id: str, queue: str | None, as_json: bool, broker_url: str | None) -> None:
-    """Show everything that is known about a task.
+@click.pass_context
+def state(
+    ctx: click.Context,
+    ids: tuple[str, ...],
+    queue: str | None,
+    as_json: bool,
+    broker_url: str | None,
+) -> None:
+    """Show everything that is known about tasks.
 
     A delayed task shows when it is due. The arguments are shown until the task ends, and those of a
-    failed one as long as its dead letter is kept. Ages are by the broker's clock.
+    failed one as long as its dead letter is kept. Ages are by the broker's clock. With --json each
+    task is a line. The exit code is 1 if any of them is not found.
 
     \b
-    Example:
+    Examples:
       ltq state 0c8bdd0dee0ab0ad55f2f5a7 --json
+      ltq state order-7 order-8
     """
-    found, body, now = asyncio.run(_find(task_id, queue, broker_url))
-    if as_json:
-        click.echo(state_json(found, body=body))
-        return
-    console = open_console()
-    print_fields(console, state_fields(found, now, body))
-    print_traceback(console, found.traceback)
+    if not asyncio.run(_show(ids, queue, broker_url, as_json=as_json)):
+        ctx.exit(1)
+
+
+async def _show(ids: Sequence[str], queue: str | None, url: str | None, *, as_json: bool) -> bool:
+    """Show each task, or say that it is not there. Return whether all are."""
+    console, shown = open_console(), 0
+    async with open_broker(url) as broker:
+        for task_id in ids:
+            try:
+                state, body = await _find(broker, task_id, queue)
+            except TaskNotFoundError as error:
+                tell(error)
+                continue
+            if as_json:
+                click.echo(state_json(state, body=body))
+            else:
+                if shown:
+                    print_line(console, "")
+                print_fields(console, state_fields(state, await broker.time(), body))
+                print_traceback(console, state.traceback)
+            shown += 1
+    return shown == len(ids)
 
 
 async def _find(
-    task_id: str, queue: str | None, url: str | None
-) -> tuple[TaskState[bytes], bytes | None, float]:
-    """Return a task's state, its call if that is still there, and the broker's time."""
-    async with open_broker(url) as broker:
-        state = await find_task(broker, task_id, queue)
-        if state.status in (Status.FAILED, Status.REJECTED):
-            body = await _dead_body(broker, state)
-        else:
-            body = await broker.body(state.queue, task_id)
-        return state, body, await broker.time()
+    broker: Broker, task_id: str, queue: str | None
+) -> tuple[TaskState[bytes], Encoded | None]:
+    """Return a task's state, and its call if that is still there. Raises `TaskNotFoundError`."""
+    state = await find_task(broker, task_id, queue)
+    if not is_name(state.queue):  # its record is spoilt
+        return state, None
+    if state.status in (Status.FAILED, Status.REJECTED):
+        return state, await _dead_body(broker, state)
+    data = await broker.body(state.queue, task_id)
+    return state, None if data is None else Encoded(data, state.serializer)
 
 
-async def _dead_body(broker: Broker, state: TaskState[bytes]) -> bytes | None:
+async def _dead_body(broker: Broker, state: TaskState[bytes]) -> Encoded | None:
     with suppress(TaskNotFoundError):
-        return (await broker.dead_letter(state.queue, state.id)).body
+        letter = await broker.dead_letter(state.queue, state.id)
+        return None if letter.body is None else Encoded(letter.body, letter.serializer)
     return None

@@ -8,10 +8,17 @@ from ltq.cli._errors import CommandError, WrongUseError
 from ltq.cli._known import read_queue
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter
-from ltq.names import check_name
+from ltq.names import check_name, is_name
 
 _PAGE = 100
 """Dead letters read at once: each may be as large as a message."""
+
+
+class NoDeadLetterError(CommandError):
+    """There is no dead letter with an id."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"no dead letter with id '{task_id}'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +86,16 @@ async def select(broker: Broker, selection: Selection) -> dict[str, list[str]]:
 async def find(broker: Broker, task_id: str, queue: str | None = None) -> DeadLetter:
     """Return the dead letter of a task, in one queue or in any.
 
-    Raises `CommandError` if there is none, or if the broker does not know the queue.
+    Raises `NoDeadLetterError`, and `CommandError` if the broker does not know the queue.
     """
     try:
+        if not is_name(task_id):  # no task has such an id
+            raise TaskNotFoundError(task_id)
         return await broker.dead_letter(queue, task_id)
     except TaskNotFoundError as error:
         if queue is not None:
             await read_queue(broker, queue)
-        raise CommandError(f"no dead letter with id '{task_id}'") from error
+        raise NoDeadLetterError(task_id) from error
 
 
 async def count_by_queue(broker: Broker, queue: str | None) -> list[tuple[str, int]]:

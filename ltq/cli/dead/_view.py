@@ -17,9 +17,10 @@ _SHOWN_ERROR = 80
 
 
 def as_json(dead_letter: DeadLetter) -> dict[str, Any]:
-    """Return the fields for JSON. A body that is not JSON becomes a string with escapes."""
+    """Return the fields for JSON; see `json_value` for a body that cannot be read."""
     fields = {name: finite(value) for name, value in msgspec.structs.asdict(dead_letter).items()}
-    fields["body"] = None if dead_letter.body is None else json_value(dead_letter.body)
+    body, serializer = dead_letter.body, dead_letter.serializer
+    fields["body"] = None if body is None else json_value(body, serializer)
     return fields
 
 
@@ -39,7 +40,12 @@ def _row(dead_letter: DeadLetter, now: float, *, has_queue: bool) -> list[Cell]:
     row: list[Cell] = [dead_letter.id, dead_letter.task_name]
     if has_queue:
         row.append(dead_letter.queue)
-    return [*row, status_text(dead_letter.status), age_text(now - dead_letter.time), error]
+    return [
+        *row,
+        status_text(dead_letter.status),
+        age_text(max(0.0, now - dead_letter.time)),
+        error,
+    ]
 
 
 def print_dead_letter(console: Console, dead_letter: DeadLetter, now: float) -> None:
@@ -50,6 +56,7 @@ def print_dead_letter(console: Console, dead_letter: DeadLetter, now: float) -> 
         ("task", one.task_name),
         ("queue", one.queue if one.queue != one.task_name else None),
         ("status", status_text(one.status)),
+        ("tags", ", ".join(one.tags) or None),
         ("died", moment_text(one.time, now)),
         ("enqueued", moment_text(one.enqueue_time, now)),
         ("tries", str(one.tries)),
@@ -57,7 +64,7 @@ def print_dead_letter(console: Console, dead_letter: DeadLetter, now: float) -> 
         ("requeues", str(one.requeue_count)),
         ("deaths", str(one.deaths) if one.deaths else None),
         ("worker", one.worker),
-        ("body", None if one.body is None else result_text(one.body)),
+        ("body", None if one.body is None else result_text(one.body, serializer=one.serializer)),
         ("error", None if one.error is None else Text(printable(one.error), style="red")),
     ]
     print_fields(console, [(name, value) for name, value in fields if value is not None])

@@ -2,19 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import TypeVar
 
 import click
 
 from ltq.cli._broker import open_broker
+from ltq.cli._completion.queues import complete_queue, complete_queue_of_all
 from ltq.cli._console import count_tasks, open_console, print_line
+from ltq.cli._errors import tell
 from ltq.cli._lazy import OrderedGroup, show_help
 from ltq.cli._options import (
     broker_url_option,
     confirm,
     duration,
+    ids_argument,
     json_option,
     must_confirm,
     yes_option,
@@ -22,6 +25,7 @@ from ltq.cli._options import (
 from ltq.cli.dead import _view
 from ltq.cli.dead._selection import (
     Filter,
+    NoDeadLetterError,
     Selection,
     check_queue,
     count_by_queue,
@@ -64,6 +68,9 @@ def _filter_options(function: F) -> F:
     return function
 
 
+_names_argument = click.argument(
+    "names", metavar="ID... | --all [QUEUE]", nargs=-1, shell_complete=complete_queue_of_all
+)
 _all_option = click.option(
     "--all", "select_all", is_flag=True, help="All dead letters, of QUEUE or of all queues."
 )
@@ -86,7 +93,7 @@ def dead(ctx: click.Context) -> None:
 
 
 @dead.command("list", short_help="List dead letters, the newest first.")
-@click.argument("queue", required=False)
+@click.argument("queue", required=False, shell_complete=complete_queue)
 @_filter_options
 @click.option(
     "--limit",
@@ -142,33 +149,55 @@ async def _list(
         return newest, await broker.time()
 
 
-@dead.command(short_help="Show a dead letter and its traceback.")
-@click.argument("task_id", metavar="ID")
-@click.option("--queue", metavar="QUEUE", help="Look only in this queue.")
+@dead.command(short_help="Show dead letters and their tracebacks.")
+@ids_argument
+@click.option(
+    "--queue", metavar="QUEUE", shell_complete=complete_queue, help="Look only in this queue."
+)
 @json_option
 @broker_url_option
-def show(task_id: str, queue: str | None, as_json: bool, broker_url: str | None) -> None:
-    """Show a dead letter with its arguments, error, traceback, times and counts.
+@click.pass_context
+def show(
+    ctx: click.Context,
+    ids: tuple[str, ...],
+    queue: str | None,
+    as_json: bool,
+    broker_url: str | None,
+) -> None:
+    """Show dead letters with their arguments, errors, tracebacks, times and counts.
+
+    With --json each one is a line. The exit code is 1 if any of them is not found.
 
     \b
     Example:
       ltq dead show 0c8bdd0dee0ab0ad55f2f5a7
     """
-    dead_letter, now = asyncio.run(_find(task_id, check_queue(queue), broker_url))
-    if as_json:
-        click.echo(json.dumps(_view.as_json(dead_letter)))
-    else:
-        _view.print_dead_letter(open_console(), dead_letter, now)
+    if not asyncio.run(_show(ids, check_queue(queue), broker_url, as_json=as_json)):
+        ctx.exit(1)
 
 
-async def _find(task_id: str, queue: str | None, url: str | None) -> tuple[DeadLetter, float]:
-    """Return a dead letter, and the broker's time."""
+async def _show(ids: Sequence[str], queue: str | None, url: str | None, *, as_json: bool) -> bool:
+    """Show each dead letter, or say that it is not there. Return whether all are."""
+    console, shown = open_console(), 0
     async with open_broker(url) as broker:
-        return await find(broker, task_id, queue), await broker.time()
+        for task_id in ids:
+            try:
+                dead_letter = await find(broker, task_id, queue)
+            except NoDeadLetterError as error:
+                tell(error)
+                continue
+            if as_json:
+                click.echo(json.dumps(_view.as_json(dead_letter)))
+            else:
+                if shown:
+                    print_line(console, "")
+                _view.print_dead_letter(console, dead_letter, await broker.time())
+            shown += 1
+    return shown == len(ids)
 
 
 @dead.command(short_help="Enqueue tasks again as they were sent.")
-@click.argument("names", metavar="ID... | --all [QUEUE]", nargs=-1)
+@_names_argument
 @_all_option
 @_filter_options
 @json_option
@@ -224,7 +253,7 @@ async def _retry(selection: Selection, url: str | None) -> list[tuple[str, Publi
 
 
 @dead.command(short_help="Remove dead letters permanently.")
-@click.argument("names", metavar="ID... | --all [QUEUE]", nargs=-1)
+@_names_argument
 @_all_option
 @_filter_options
 @yes_option

@@ -1,1 +1,1 @@
-"""`ltq demo`: a worker and a producer in one process."""
+"""`ltq demo`: worker processes and a producer on a SQLite file."""

@@ -11,24 +11,28 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from ltq.cli._console import Cell, print_columns, print_line
-from ltq.cli.demo.checksums import Checksum
+from ltq.cli.demo.checksums import Checksum, Survey
 from ltq.logger import printable
 from ltq.state import TaskState
 
-_SHOWN_FILES = 10
-_SHOWN_FAILURES = 10
+_LOOK = """
+Two terminals show more than one. In the second, while this runs:
+  ltq top --broker-url {url}
+  ltq watch {task_id} --broker-url {url}
+  ltq stats --broker-url {url}
+"""
 
 _HINT = """
-Next, with Redis, in separate processes:
-  1. start a server      redis-server
-  2. write jobs.py       import ltq
-                         worker = ltq.Worker("jobs")
-                         @worker.task
-                         def hello(name: str) -> str:
-                             return f"hello {name}"
-  3. run its worker      ltq run jobs:worker
-  4. send from Python    handle = await hello.send("you")
-  5. look at it          ltq stats, ltq watch ID, ltq --help"""
+Next, in a folder of your own:
+  1. write jobs.py   import ltq
+                     worker = ltq.Worker("jobs", broker_url="sqlite:///jobs.db")
+                     @worker.task
+                     def hello(name: str) -> str:
+                         return f"hello {name}"
+  2. run its worker  ltq run jobs:worker
+  3. send a task     ltq send jobs:worker.hello --args '["you"]' --wait
+  4. look at it      ltq top --broker-url sqlite:///jobs.db
+For several machines it is broker_url="redis://HOST:6379", and the rest stays."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,7 @@ class Report:
     """The outcome of the demo."""
 
     directory: str
-    checksums: list[Checksum]
-    failures: list[str]
-    """A line for each task that failed, and for each file that was skipped."""
-    hashing: float
-    """Seconds from the first send to the last result."""
+    survey: Survey
     stumble: TaskState[int]
 
 
@@ -77,6 +77,7 @@ class _LiveView:
         )
         self._walk = self._progress.add_task("walk", total=None, note="")
         self._hash = self._progress.add_task("checksum", total=None, start=False, note="")
+        self._hashes = False
 
     def screen(self) -> AbstractContextManager[object]:
         return self._progress
@@ -85,7 +86,8 @@ class _LiveView:
         self._progress.update(self._walk, completed=files, note=printable(folder))
 
     def hashed(self, done: int, total: int) -> None:
-        if done == 0:
+        if not self._hashes:
+            self._hashes = True
             self._progress.update(self._walk, completed=total, total=total, note="")
             self._progress.start_task(self._hash)
         self._progress.update(self._hash, completed=done, total=total)
@@ -110,19 +112,25 @@ class _LineView:
             print_line(self._console, f"{clock} {done} of {total} files hashed")
 
 
+def print_look(console: Console, url: str, task_id: str) -> None:
+    """Print what a second terminal can look at: the file of a broker URL, and a task in it."""
+    for line in _LOOK.format(url=url, task_id=task_id).split("\n"):
+        print_line(console, line)
+
+
 def print_report(console: Console, report: Report) -> None:
     """Print the largest files, the failures, the totals, and what to do next."""
-    largest = sorted(report.checksums, key=lambda one: one.size, reverse=True)[:_SHOWN_FILES]
+    survey = report.survey
     print_line(console, "")
-    if largest:
-        rows = [_row(one, report.directory) for one in largest]
-        print_columns(console, ("size", "sha256", "largest files"), rows, left={1, 2})
+    if survey.largest:
+        rows = [_row(one, report.directory) for one in survey.largest]
+        print_columns(console, ("size", "sha256", "largest files"), rows, left={1, 2}, shortened=2)
         print_line(console, "")
-    for line in report.failures[:_SHOWN_FAILURES]:
+    for line in survey.failures:
         print_line(console, Text(f"failed: {printable(line)}", style="red"))
-    if len(report.failures) > _SHOWN_FAILURES:
-        print_line(console, f"failed: {len(report.failures) - _SHOWN_FAILURES} more")
-    print_line(console, _total(report))
+    if survey.failed > len(survey.failures):
+        print_line(console, f"failed: {survey.failed - len(survey.failures)} more")
+    print_line(console, _total(survey))
     print_line(console, _retry(report.stumble))
     for line in _HINT.split("\n"):
         print_line(console, line)
@@ -132,13 +140,13 @@ def _row(one: Checksum, directory: str) -> list[Cell]:
     return [_size(one.size), one.sha256[:16], str(Path(one.path).relative_to(directory))]
 
 
-def _total(report: Report) -> Text:
-    count = len(report.checksums)
-    size = _size(sum(one.size for one in report.checksums))
-    rate = (count + len(report.failures)) / max(report.hashing, 1e-6)
-    text = f"{count} files, {size}, in {report.hashing:.2f} s: {rate:.0f} tasks/s"
-    if report.failures:
-        text += f"; {len(report.failures)} failed"
+def _total(survey: Survey) -> Text:
+    files = "1 file" if survey.files == 1 else f"{survey.files} files"
+    text = f"{files}, {_size(survey.size)}, in {survey.seconds:.2f} s"
+    if survey.processes > 1:
+        text += f", hashed by {survey.processes} processes"
+    if survey.failed:
+        text += f"; {survey.failed} failed"
     return Text(text, style="bold")
 
 

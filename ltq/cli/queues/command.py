@@ -8,33 +8,34 @@ from dataclasses import asdict
 import click
 
 from ltq.cli._broker import open_broker
+from ltq.cli._completion.queues import complete_queue
 from ltq.cli._console import Cell, count_tasks, open_console, print_columns, print_line
 from ltq.cli._errors import WrongUseError
 from ltq.cli._known import read_queue
 from ltq.cli._options import (
     broker_url_option,
     confirm,
-    duration,
+    duration_from,
     json_option,
     must_confirm,
     yes_option,
 )
 from ltq.cli.queues._live_stats import watch_stats
-from ltq.cli.queues._table import HEAD, cells, read_queues
+from ltq.cli.queues._table import HEAD, cells, notes, read_queues, title
 from ltq.names import check_name
 from ltq.state import QueueStats
 
 _DEFAULT_EVERY, _MIN_EVERY = 1.0, 0.1
-"""Seconds between two updates."""
+"""Seconds between two updates, and the fewest."""
 
 
 @click.command()
 @click.option("--watch", is_flag=True, help="Update until Ctrl-C.")
 @click.option(
     "--every",
-    type=duration,
+    type=duration_from(_MIN_EVERY),
     metavar="TIME",
-    help="With --watch: time between updates. Default: 1s.",
+    help=f"With --watch: time between updates, {_MIN_EVERY:g}s at least. Default: 1s.",
 )
 @json_option
 @broker_url_option
@@ -43,7 +44,9 @@ def stats(broker_url: str | None, as_json: bool, watch: bool, every: float | Non
 
     `high`, `normal` and `low` count the pending tasks by priority. `dead` counts the dead letters:
     failed and rejected tasks. `rate/s` is how many tasks ended in workers per second, on average
-    over the last minute.
+    over the last minute. Paused queues are marked. Tasks that no live worker knows are named below
+    the table, and are `unserved` with --json. On a terminal long names lose their middle, and
+    --watch shows the queues with most tasks if not all have room.
 
     \b
     Examples:
@@ -51,7 +54,7 @@ def stats(broker_url: str | None, as_json: bool, watch: bool, every: float | Non
       ltq stats --watch
     """
     if watch:
-        pause = _DEFAULT_EVERY if every is None else max(every, _MIN_EVERY)
+        pause = _DEFAULT_EVERY if every is None else every
         with suppress(KeyboardInterrupt):
             asyncio.run(watch_stats(broker_url, pause, as_json=as_json))
         return
@@ -61,8 +64,10 @@ def stats(broker_url: str | None, as_json: bool, watch: bool, every: float | Non
     if as_json:
         click.echo(json.dumps([asdict(queue) for queue in found]))
     elif found:
-        rows: list[list[Cell]] = [[queue.queue, *cells(queue)] for queue in found]
-        print_columns(open_console(), HEAD, rows, left={0})
+        rows: list[list[Cell]] = [[title(queue), *cells(queue)] for queue in found]
+        print_columns(open_console(), HEAD, rows, left={0}, shortened=0)
+        for note in notes(found):
+            print_line(open_console(), note)
     else:
         print_line(open_console(), "no queues yet")
 
@@ -73,7 +78,7 @@ async def _read(url: str | None) -> list[QueueStats]:
 
 
 @click.command()
-@click.argument("queue")
+@click.argument("queue", shell_complete=complete_queue)
 @json_option
 @broker_url_option
 def size(queue: str, broker_url: str | None, as_json: bool) -> None:
@@ -93,7 +98,7 @@ async def _size(queue: str, url: str | None) -> QueueStats:
 
 
 @click.command()
-@click.argument("queue")
+@click.argument("queue", shell_complete=complete_queue)
 @yes_option
 @json_option
 @broker_url_option

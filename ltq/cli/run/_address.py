@@ -12,6 +12,10 @@ T = TypeVar("T")
 _HIGHEST_PORT = 65_535
 
 
+class AddressError(CommandError):
+    """Nothing can be served on the host or ports that the options name."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
     """A host, and `count` ports in a row that begin with `port`. Port 0 is any free port.
@@ -46,7 +50,7 @@ class ServerAddress:
     async def serve(self, start: Callable[[int], Awaitable[T]]) -> T:
         """Start a server on the first free port and return it.
 
-        `start` starts it on the port that it is given. Raises `CommandError` if no port is free.
+        `start` starts it on the port that it is given. Raises `AddressError` if no port is free.
         """
         for port in self.ports:
             try:
@@ -54,9 +58,9 @@ class ServerAddress:
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     reason = error.strerror or error
-                    raise CommandError(f"{self._failure}{port}: {reason}") from error
+                    raise AddressError(f"{self._failure}{port}: {reason}") from error
         ports = "-".join(str(port) for port in dict.fromkeys([self.ports[0], self.ports[-1]]))
-        raise CommandError(f"{self._failure}{ports}: taken by another process")
+        raise AddressError(f"{self._failure}{ports}: taken by another process")
 
     @property
     def _failure(self) -> str:

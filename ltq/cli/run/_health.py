@@ -7,10 +7,12 @@ renews the leases of those it runs.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 from ltq.cli.run._address import ServerAddress
+from ltq.cli.run._http import Answer, serve_http
 from ltq.logger import get_logger
 from ltq.state import WorkerHealth
 from ltq.worker import Worker
@@ -18,9 +20,6 @@ from ltq.worker import Worker
 logger = get_logger("cli")
 
 _HEALTHY = {"ok", "full", "stopping"}
-
-_REQUEST_TIMEOUT = 5.0
-"""Seconds that a client gets for its request."""
 
 
 def judge(workers: Sequence[Worker[Any]], within: float) -> tuple[bool, dict[str, Any]]:
@@ -67,29 +66,17 @@ async def serve_health(
     Raises `CommandError` if no port is free.
     """
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, EOFError, TimeoutError, ValueError):
-            async with asyncio.timeout(_REQUEST_TIMEOUT):
-                request = await reader.readuntil(b"\r\n\r\n")
-                is_head = request.startswith(b"HEAD ")
-                writer.write(_response(*judge(workers, within), is_head=is_head))
-                await writer.drain()
-        writer.close()
+    async def respond(_: str) -> Answer:
+        is_healthy, report = judge(workers, within)
+        status = HTTPStatus.OK if is_healthy else HTTPStatus.SERVICE_UNAVAILABLE
+        return Answer(status, "application/json", json.dumps(report).encode() + b"\n")
 
     async def start(port: int) -> asyncio.Server:
-        return await asyncio.start_server(answer, address.host, port)
+        return await serve_http(respond, address.host, port)
 
     server = await address.serve(start)
     logger.info("health at %s", address.url(server.sockets[0].getsockname()[1]))
-    async with server:
+    try:
         yield
-
-
-def _response(is_healthy: bool, report: dict[str, Any], *, is_head: bool) -> bytes:
-    body = json.dumps(report).encode() + b"\n"
-    head = (
-        f"HTTP/1.1 {'200 OK' if is_healthy else '503 Service Unavailable'}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        "Cache-Control: no-store\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + (b"" if is_head else body)
+    finally:
+        server.close()

@@ -12,11 +12,15 @@ import socket
 import stat
 import threading
 from asyncio.subprocess import Process
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Self
 
 from ltq._aio.signals import pass_stop_on
+from ltq.cli._errors import WrongUseError
+from ltq.cli._user_module import UserCodeError
+from ltq.cli.run._address import AddressError
+from ltq.errors import ConfigurationError
 from ltq.logger import get_logger
 
 logger = get_logger("cli")
@@ -26,6 +30,11 @@ SUPERVISED = "LTQ_SUPERVISED"
 
 _STOP, _STOP_NOW = b"s", b"n"
 _UP, _DONE = b"u", b"d"
+_HOPELESS = b"h"
+"""It can never run. What follows says why."""
+
+_LONGEST_REASON = 4096
+"""Most bytes of it: a child never waits for its supervisor to read."""
 
 
 class Child:
@@ -62,12 +71,21 @@ class Child:
     @property
     def was_up(self) -> bool:
         """Whether its workers ran, once it has ended."""
-        return _UP in self._told
+        return _UP in self._before_reason
 
     @property
     def is_done(self) -> bool:
         """Whether its workers had nothing left to do, or stopped themselves. Once it has ended."""
-        return _DONE in self._told
+        return _DONE in self._before_reason
+
+    @property
+    def hopeless(self) -> str:
+        """Why it can never run, once it has ended; empty if it did not say so."""
+        return self._told.partition(_HOPELESS)[2].decode(errors="replace")
+
+    @property
+    def _before_reason(self) -> bytes:
+        return self._told.partition(_HOPELESS)[0]
 
     def stop(self, *, now: bool = False) -> None:
         """Tell it to stop; with `now`, to requeue its tasks at once. Telling it twice is fine."""
@@ -82,7 +100,7 @@ class Child:
         """Wait for its end; return the exit code, negative for a signal."""
         code = await self._process.wait()
         with suppress(OSError):
-            while told := self._link.recv(64):
+            while told := self._link.recv(4096):
                 self._told += told
         self._link.close()
         return code
@@ -110,6 +128,26 @@ class Parent:
     def tell_done(self) -> None:
         """Tell that the workers have nothing left to do, or stopped themselves."""
         self._tell(_DONE)
+
+    def tell_hopeless(self, why: str) -> None:
+        """Tell that this command can never run, whatever happens around it."""
+        self._tell(_HOPELESS + why.encode(errors="replace")[:_LONGEST_REASON])
+
+    @contextmanager
+    def told_if_hopeless(self) -> Iterator[None]:
+        """Tell if the block fails in a way that is the same at each start.
+
+        That is a module that cannot be imported, a wrong name or option, a wrong configuration,
+        too few free ports.
+        """
+        try:
+            yield
+        except (WrongUseError, UserCodeError, AddressError) as error:
+            self.tell_hopeless(error.message)
+            raise
+        except ConfigurationError as error:
+            self.tell_hopeless(str(error))
+            raise
 
     def _tell(self, what: bytes) -> None:
         if self._link is not None:

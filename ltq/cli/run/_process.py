@@ -13,6 +13,7 @@ from ltq._aio.signals import stop_on_signals, told_to_stop_at
 from ltq._aio.threads import call_in
 from ltq.cli._broker import LOCAL_BROKER
 from ltq.cli._console import count_tasks
+from ltq.cli._errors import no_silent_end
 from ltq.cli._target import Runnable, workers_of
 from ltq.cli._threads import count_stuck_threads, set_thread_pool
 from ltq.cli.run._link import Parent
@@ -42,10 +43,16 @@ def run_here(
 ) -> None:
     """Run a worker or an App until it is told to stop, with servers and schedulers beside it.
 
-    The broker gets `patience` seconds to answer for the first time.
+    The broker gets `patience` seconds to answer for the first time. Raises `UnaskedEndError` if a
+    task ends the event loop with success.
     """
-    running = _run(runnable, servers, schedulers, burst=burst, parent=parent, patience=patience)
-    _loop_runner()(running)
+    early = _EarlyStop()
+    running = _run(
+        runnable, servers, schedulers, early, burst=burst, parent=parent, patience=patience
+    )
+    names = ", ".join(worker.name for worker in workers_of(runnable))
+    with no_silent_end(f"worker {names}", lambda: early.was_asked):
+        _loop_runner()(running)
 
 
 def _loop_runner() -> Callable[[Coroutine[Any, Any, None]], None]:
@@ -61,12 +68,14 @@ async def _run(
     runnable: Runnable,
     servers: Iterable[AbstractAsyncContextManager[None]],
     schedulers: Sequence[Scheduler],
+    early: "_EarlyStop",
     *,
     burst: bool,
     parent: Parent,
     patience: float,
 ) -> None:
-    pool, early = set_thread_pool(), _EarlyStop()
+    pool = set_thread_pool()
+    early.begin()
     with stop_on_signals(early.stop, early=True):
         _log_what_runs(runnable, schedulers)
         try:
@@ -84,11 +93,12 @@ async def _run(
                 raise
         finally:
             early.is_over = True
+            early.was_asked = told_to_stop_at() is not None
             if isinstance(runnable, Worker):
                 await runnable.aclose()
-    for worker in workers_of(runnable):
-        logger.info("worker %s has stopped", worker.name)
-    await _abandon_what_is_stuck(pool)
+        for worker in workers_of(runnable):
+            logger.info("worker %s has stopped", worker.name)
+        await _abandon_what_is_stuck(pool)
 
 
 def _log_what_runs(runnable: Runnable, schedulers: Iterable[Scheduler]) -> None:
@@ -135,14 +145,20 @@ class _EarlyStop:
     """Cancels the run on a signal that comes before the worker listens to signals itself."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._run = asyncio.current_task()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._run: asyncio.Task[Any] | None = None
         self.was_signalled = False
+        self.was_asked = False
+        """Whether the process was told to stop, by a signal or by its supervisor."""
         self.is_over = False
+
+    def begin(self) -> None:
+        """The run is the asyncio task that calls this."""
+        self._loop, self._run = asyncio.get_running_loop(), asyncio.current_task()
 
     def stop(self, again: bool) -> None:
         """Cancel it, from any thread."""
-        if self._run is not None and not self.is_over:
+        if self._loop is not None and self._run is not None and not self.is_over:
             self.was_signalled = True
             call_in(self._loop, self._run.cancel)
 

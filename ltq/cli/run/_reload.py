@@ -10,15 +10,9 @@ from pathlib import Path
 from ltq._aio.service import first_of, spawn
 from ltq._aio.signals import stop_on_signals
 from ltq._aio.threads import call_in
+from ltq.cli.run._interpreter import own_command
 from ltq.cli.run._link import Child
-from ltq.cli.run._supervisor import (
-    FIRST_PAUSE,
-    LONGEST_PAUSE,
-    STEADY,
-    exit_text,
-    fails_at_start,
-    own_command,
-)
+from ltq.cli.run._supervisor import FIRST_PAUSE, LONGEST_PAUSE, STEADY, exit_text
 from ltq.logger import get_logger
 
 logger = get_logger("cli")
@@ -74,8 +68,8 @@ def changed(before: Files, now: Files) -> list[str]:
 class Reloader:
     """Runs a command, and restarts it when a file under a folder changes.
 
-    A command that fails at its start, because of a syntax error for instance, is restarted at the
-    next change. One that ends unasked later is started again after a pause, or at a change.
+    A command that can never run, because of a syntax error for instance, is restarted at the next
+    change. One that ends unasked otherwise is started again after a pause, or at a change.
     """
 
     def __init__(self, command: Sequence[str], folder: Path) -> None:
@@ -88,7 +82,7 @@ class Reloader:
     async def run(self) -> int:
         """Run until SIGTERM, SIGINT, or until the command is done. Return the exit code."""
         loop = asyncio.get_running_loop()
-        with stop_on_signals(lambda _: call_in(loop, self._stopping.set)):
+        with stop_on_signals(lambda _: call_in(loop, self._stopping.set), lasts=True):
             self._files = scan(self._folder)
             logger.info("watching %d Python files in %s", len(self._files), self._folder)
             while not self._stopping.is_set():
@@ -112,7 +106,7 @@ class Reloader:
     async def _wait_again(self, child: Child) -> None:
         """Wait until a command that has ended unasked is to be started again."""
         ended = exit_text(child.exit_code or 0)
-        if fails_at_start(child):
+        if child.hopeless:
             logger.error("worker %s: waiting for a change", ended)
             await first_of(self._change(), self._stopping.wait(), name=_NAME)
             return

@@ -2,11 +2,10 @@
 
 import asyncio
 import signal
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from ltq._aio.signals import stop_on_signals
+from ltq._aio.signals import LAST_RESORT, stop_on_signals
 from ltq._aio.threads import call_in
 from ltq.cli.run._link import Child
 from ltq.logger import get_logger
@@ -19,14 +18,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 STEADY = 10.0
 """Seconds after which a child counts as having run for a while."""
 
-_ERROR, _WRONG_USE = 1, 2
-
-
-def own_command(*options: str) -> list[str]:
-    """Return this command with more options. If an option is given twice, the last one counts."""
-    given = sys.argv[1:]
-    end = given.index("--") if "--" in given else len(given)
-    return [sys.executable, "-m", "ltq", *given[:end], *options, *given[end:]]
+_END_WITHIN = 2 * LAST_RESORT
+"""Seconds after a second signal at which a child that has not ended is killed."""
 
 
 def exit_text(code: int) -> str:
@@ -38,18 +31,13 @@ def exit_text(code: int) -> str:
     return f"was killed by signal {-code}"
 
 
-def fails_at_start(child: Child) -> bool:
-    """Whether a child has ended with an error message before its workers ran."""
-    return child.exit_code in {_ERROR, _WRONG_USE} and not child.was_up
-
-
 class Supervisor:
     """Runs a command in several child processes, and starts those again that end unasked.
 
     Only a child that says so is done: it may have ended with 0 because a task did so. If a child
-    fails at its start before any has ever run, all would fail again: then they are stopped. So they
-    are when one fails with wrong use (2). Each child has its own session, and is stopped through
-    its link, so that one signal counts once there, whether or not it gets that signal as well.
+    says that it can never run before any has, all are stopped: none would get further. Each child
+    has its own session, and is stopped through its link, so that one signal counts once there,
+    whether or not it gets that signal as well.
     """
 
     def __init__(self, command: Sequence[str], count: int) -> None:
@@ -64,15 +52,24 @@ class Supervisor:
     async def run(self) -> int:
         """Keep the children running until they are done or told to stop. Return the exit code."""
         loop = asyncio.get_running_loop()
-        with stop_on_signals(lambda now: call_in(loop, self._stop_all, now)):
+        with stop_on_signals(lambda now: call_in(loop, self.stop, now), lasts=True):
             await asyncio.gather(*(self._keep_running(index) for index in range(self._count)))
         return self._exit_code
 
-    def _stop_all(self, now: bool) -> None:
+    def stop(self, now: bool = False) -> None:
+        """Tell the children to stop; with `now`, to requeue their tasks at once."""
         self._stopping.set()
         self._now = self._now or now
         for child in self._children.values():
             child.stop(now=self._now)
+        if now:
+            asyncio.get_running_loop().call_later(_END_WITHIN, self._kill_all)
+
+    def _kill_all(self) -> None:
+        for child in self._children.values():
+            if child.exit_code is None:
+                logger.error("pid %d has not ended within %g s: killing it", child.pid, _END_WITHIN)
+                child.kill()
 
     async def _keep_running(self, index: int) -> None:
         """Run a child again and again, until it is done, would only fail again, or is stopped."""
@@ -85,9 +82,10 @@ class Supervisor:
             if child.is_done or self._stopping.is_set():
                 self._exit_code = self._exit_code or max(code, 0)
                 return
-            if fails_at_start(child) and (code == _WRONG_USE or not self._was_up):
-                self._exit_code = code
-                self._stop_all(now=False)
+            if child.hopeless and not self._was_up:
+                logger.error("process %d can never run, so all stop: %s", index, child.hopeless)
+                self._exit_code = self._exit_code or max(code, 1)
+                self.stop()
                 return
             if loop.time() - started >= STEADY:
                 pause = FIRST_PAUSE

@@ -31,6 +31,10 @@ async def wait_for_brokers(workers: Iterable[Worker[Any]], patience: float) -> N
     """
     if patience <= 0:
         return  # the worker asks once itself
+    await _wait_for_all(workers, patience)
+
+
+async def _wait_for_all(workers: Iterable[Worker[Any]], patience: float) -> None:
     deadline = asyncio.get_running_loop().time() + patience
     brokers = {worker.broker.url: worker.broker for worker in workers}
     for broker in brokers.values():
@@ -40,10 +44,13 @@ async def wait_for_brokers(workers: Iterable[Worker[Any]], patience: float) -> N
 
 
 async def stopped_while_waiting(workers: Iterable[Worker[Any]], patience: float) -> bool:
-    """Do the same. Returns whether a signal came meanwhile, which ends the wait."""
+    """Do the same, for the workers of other processes: without patience, ask once.
+
+    Returns whether a signal came meanwhile, which ends the wait.
+    """
     stopped = asyncio.Event()
     with stop_on_signals(lambda _: stopped.set()):
-        await first_of(wait_for_brokers(workers, patience), stopped.wait(), name="ltq-wait")
+        await first_of(_wait_for_all(workers, patience), stopped.wait(), name="ltq-wait")
     return stopped.is_set()
 
 

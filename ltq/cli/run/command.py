@@ -4,23 +4,34 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from ltq.broker import Broker
 from ltq.cli._broker import export_broker_url
+from ltq.cli._completion.targets import complete_target
+from ltq.cli._early_signals import EarlySignals
 from ltq.cli._errors import WrongUseError, exclusive
-from ltq.cli._options import broker_url_option, duration, log_format_option, log_level_option
+from ltq.cli._options import (
+    MIN_TIMEOUT,
+    broker_url_option,
+    duration,
+    duration_from,
+    log_format_option,
+    log_level_option,
+)
 from ltq.cli._target import load_runnable, split_target, workers_of
 from ltq.cli.run._address import ServerAddress
 from ltq.cli.run._health import serve_health
+from ltq.cli.run._interpreter import own_command
 from ltq.cli.run._link import Parent
 from ltq.cli.run._metrics import measure, serve_metrics
 from ltq.cli.run._process import run_here
 from ltq.cli.run._reload import Reloader, reload_command
-from ltq.cli.run._supervisor import Supervisor, own_command
+from ltq.cli.run._supervisor import Supervisor
 from ltq.cli.run._wait import stopped_while_waiting
 from ltq.cli.schedule._schedulers import schedulers_of
 from ltq.logger import setup_logging
@@ -28,12 +39,18 @@ from ltq.worker import Worker
 
 
 @click.command()
-@click.argument("target", metavar="[MODULE:WORKER]", required=False)
+@click.argument(
+    "target",
+    metavar="[MODULE:WORKER]",
+    required=False,
+    shell_complete=complete_target("Worker", "App"),
+)
 @click.option(
     "--app",
     is_flag=False,
     flag_value="",
     metavar="[MODULE:APP]",
+    shell_complete=complete_target("App"),
     help="Run an App with all its workers.",
 )
 @click.option(
@@ -79,7 +96,7 @@ from ltq.worker import Worker
 )
 @click.option(
     "--health-within",
-    type=duration,
+    type=duration_from(MIN_TIMEOUT),
     default="30",
     show_default=True,
     metavar="TIME",
@@ -104,29 +121,15 @@ from ltq.worker import Worker
     metavar="TIME",
     help="Wait up to TIME at the start for a broker that does not answer yet.",
 )
+@click.option(
+    "--log-completed",
+    is_flag=True,
+    help="Log each task that completes, with its duration, at level info instead of debug.",
+)
 @log_level_option
 @log_format_option
 @broker_url_option
-def run(  # noqa: PLR0913  its options
-    target: str | None,
-    app: str | None,
-    concurrency: int | None,
-    processes: int,
-    metrics_port: int | None,
-    metrics_host: str,
-    metrics_ports: int,
-    health_port: int | None,
-    health_host: str,
-    health_within: float,
-    health_ports: int,
-    reloads: bool,
-    burst: bool,
-    with_scheduler: bool,
-    patience: float,
-    log_level: str,
-    log_format: str,
-    broker_url: str | None,
-) -> None:
+def run(**options: Any) -> None:
     """Run a worker, or an App, until SIGTERM or Ctrl-C.
 
     MODULE is imported with the current directory on the path. On a signal, running tasks get the
@@ -143,34 +146,78 @@ def run(  # noqa: PLR0913  its options
       ltq run jobs:worker --reload
       ltq run --app jobs:app --burst
     """
-    parent = Parent()
-    as_json = log_format == "json"
-    setup_logging(log_level, as_json=as_json)
-    export_broker_url(broker_url)
-    _check_platform(processes, reloads)
-    if reloads:
-        _reload(_parse_target(target, app), processes)
-    runnable = load_runnable(_parse_target(target, app), want_app=app is not None)
-    workers = workers_of(runnable)
-    # Only now: the user's module may have set up logging itself.
-    setup_logging(log_level, as_json=as_json, everybody=True)
-    for worker in workers:
-        _adjust(worker, concurrency, broker_url)
-    if burst and with_scheduler:
-        raise exclusive("--burst", "--with-scheduler")
-    schedulers = schedulers_of(workers) if with_scheduler else []
+    _run(_Asked(**options))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What the command line asks for."""
+
+    target: str | None
+    app: str | None
+    concurrency: int | None
+    processes: int
+    metrics_port: int | None
+    metrics_host: str
+    metrics_ports: int
+    health_port: int | None
+    health_host: str
+    health_within: float
+    health_ports: int
+    reloads: bool
+    burst: bool
+    with_scheduler: bool
+    patience: float
+    log_completed: bool
+    log_level: str
+    log_format: str
+    broker_url: str | None
+
+
+def _run(asked: _Asked) -> None:
+    parent, early, as_json = Parent(), EarlySignals(), asked.log_format == "json"
+    with early.around(), parent.told_if_hopeless():
+        setup_logging(asked.log_level, as_json=as_json)
+        export_broker_url(asked.broker_url)
+        _check_platform(asked.processes, asked.reloads)
+        target = _parse_target(asked.target, asked.app)
+        if asked.reloads:
+            _reload(target, asked.processes)
+        runnable = load_runnable(target, want_app=asked.app is not None)
+        early.check()
+        workers = workers_of(runnable)
+        # Only now: the user's module may have set up logging itself.
+        setup_logging(asked.log_level, as_json=as_json, everybody=True)
+        for worker in workers:
+            _adjust(worker, asked)
+        if asked.burst and asked.with_scheduler:
+            raise exclusive("--burst", "--with-scheduler")
+        schedulers = schedulers_of(workers) if asked.with_scheduler else []
+        servers = _servers(workers, asked)
+        if asked.processes > 1:
+            sys.exit(asyncio.run(_supervise(asked.processes, workers, asked.patience)))
+        run_here(
+            runnable,
+            servers,
+            schedulers,
+            burst=asked.burst,
+            parent=parent,
+            patience=asked.patience,
+        )
+
+
+def _servers(workers: Sequence[Worker], asked: _Asked) -> list[AbstractAsyncContextManager[None]]:
+    """What serves metrics and health. Processes share a range of ports."""
     servers: list[AbstractAsyncContextManager[None]] = []
-    if metrics_port is not None:
-        count = max(processes, metrics_ports)
-        address = ServerAddress("metrics", metrics_host, metrics_port, count)
+    if asked.metrics_port is not None:
+        count = max(asked.processes, asked.metrics_ports)
+        address = ServerAddress("metrics", asked.metrics_host, asked.metrics_port, count)
         servers.append(serve_metrics(measure(workers), workers, address))
-    if health_port is not None:
-        count = max(processes, health_ports)
-        address = ServerAddress("health", health_host, health_port, count)
-        servers.append(serve_health(workers, address, health_within))
-    if processes > 1:
-        sys.exit(asyncio.run(_supervise(processes, workers, patience)))
-    run_here(runnable, servers, schedulers, burst=burst, parent=parent, patience=patience)
+    if asked.health_port is not None:
+        count = max(asked.processes, asked.health_ports)
+        address = ServerAddress("health", asked.health_host, asked.health_port, count)
+        servers.append(serve_health(workers, address, asked.health_within))
+    return servers
 
 
 async def _supervise(processes: int, workers: Sequence[Worker], patience: float) -> int:
@@ -213,8 +260,10 @@ def _parse_target(target: str | None, app: str | None) -> str:
     return named
 
 
-def _adjust(worker: Worker, concurrency: int | None, broker_url: str | None) -> None:
-    if concurrency is not None:
-        worker.concurrency = concurrency
-    if broker_url is not None:
-        worker.broker = Broker.from_url(broker_url)
+def _adjust(worker: Worker, asked: _Asked) -> None:
+    """Let options override what the code says."""
+    if asked.concurrency is not None:
+        worker.concurrency = asked.concurrency
+    if asked.broker_url is not None:
+        worker.broker = Broker.from_url(asked.broker_url)
+    worker.log_completed |= asked.log_completed

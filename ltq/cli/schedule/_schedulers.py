@@ -5,13 +5,13 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
-from ltq._aio.signals import stop_on_signals
+from ltq._aio.signals import stop_on_signals, told_to_stop_at
 from ltq.cli._broker import LOCAL_BROKER
-from ltq.cli._errors import WrongUseError
+from ltq.cli._errors import no_silent_end
 from ltq.cli._target import load, wrong_type
-from ltq.cli.schedule._next_runs import NextRuns
 from ltq.logger import get_logger
 from ltq.scheduler import Scheduler
 from ltq.worker import Worker
@@ -20,42 +20,48 @@ logger: logging.Logger = get_logger("cli")
 
 
 def load_scheduler(target: str) -> Scheduler:
-    """Import a scheduler, or a worker that declares schedules. Raises `WrongUseError`."""
-    found = load(target, Scheduler)
+    """Import a scheduler, or make one for a worker and its schedules. Raises `WrongUseError`."""
+    found = load(target, Scheduler, Worker)
     if isinstance(found, Worker):
         return schedulers_of([found])[0]
     if not isinstance(found, Scheduler):
         raise wrong_type(target, "an ltq.Scheduler or ltq.Worker", found)
-    if not found.schedules:
-        raise WrongUseError(f"{target} has no schedules: add some with scheduler.cron(...)")
     return found
 
 
 def schedulers_of(workers: Iterable[Worker[Any]]) -> list[Scheduler]:
-    """Return a scheduler for each worker that declares schedules, on that worker's broker.
-
-    Raises `WrongUseError` if none does.
-    """
-    schedulers = []
+    """Return a scheduler for each broker of these workers, with the schedules that they declare."""
+    schedulers: dict[str, Scheduler] = {}
     for worker in workers:
-        if worker.schedules:
-            scheduler = Scheduler(broker=worker.broker)
-            scheduler.register_worker(worker)
-            schedulers.append(scheduler)
-    if not schedulers:
-        raise WrongUseError("there are no schedules to run: declare some with @worker.cron(...)")
-    return schedulers
+        url = worker.broker.url
+        scheduler = schedulers.setdefault(url, Scheduler(broker=worker.broker))
+        scheduler.register_worker(worker)
+    return list(schedulers.values())
 
 
-async def run_scheduler(scheduler: Scheduler) -> None:
-    """Run a scheduler until SIGTERM or SIGINT. Signals count from the first log line on."""
+def run_scheduler(scheduler: Scheduler) -> None:
+    """Run a scheduler until SIGTERM or SIGINT. Signals count from the first log line on.
+
+    Raises `UnaskedEndError` if something ends the event loop with success.
+    """
+    asked: list[float | None] = []
+    with no_silent_end("the scheduler", lambda: asked != [None]):
+        asyncio.run(_run(scheduler, asked))
+
+
+async def _run(scheduler: Scheduler, asked: "list[float | None]") -> None:
+    """Run a scheduler. At the end, `asked` gets the time at which it was told to stop, or None."""
     stopped = asyncio.Event()
     with stop_on_signals(lambda _: stopped.set()):
-        log_schedules(scheduler)
-        await asyncio.sleep(0)  # handle a signal that has already come
-        if not stopped.is_set():
-            await scheduler.run()
-    await scheduler.broker.aclose()
+        try:
+            log_schedules(scheduler)
+            await asyncio.sleep(0)  # handle a signal that has already come
+            if not stopped.is_set():
+                await scheduler.run()
+            for broker in scheduler.brokers:
+                await broker.aclose()
+        finally:
+            asked.append(told_to_stop_at())
 
 
 @asynccontextmanager
@@ -72,12 +78,14 @@ async def run_beside(schedulers: Sequence[Scheduler]) -> AsyncIterator[None]:
 
 def log_schedules(scheduler: Scheduler) -> None:
     """Log the schedules, their next runs, and the broker."""
-    count, url = len(scheduler.schedules), scheduler.broker.url
+    count, urls = len(scheduler.schedules), [broker.url for broker in scheduler.brokers]
     schedules = "1 schedule" if count == 1 else f"{count} schedules"
-    logger.info("scheduler: %s, broker %s", schedules, url)
+    kept = "and those that the broker keeps"
+    logger.info("scheduler: %s %s, broker %s", schedules, kept, " and ".join(urls))
     if logger.isEnabledFor(logging.INFO):
         for one in scheduler.schedules:
-            (run,) = NextRuns.after(one, time.time(), 1).runs
+            run = datetime.fromtimestamp(one.next(int(time.time())), one.zone)
             logger.info("%s: %s %s, next at %s", one.name, one.expr, one.tz, run.isoformat())
-    if scheduler.broker.is_local:
-        logger.warning(LOCAL_BROKER, url)
+    for broker in scheduler.brokers:
+        if broker.is_local:
+            logger.warning(LOCAL_BROKER, broker.url)

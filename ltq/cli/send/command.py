@@ -3,34 +3,28 @@
 import asyncio
 import json
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from ltq._declared import DeclaredTask
-from ltq._display.values import short_repr
 from ltq.broker import Broker
-from ltq.cli._broker import export_broker_url, warn_local
+from ltq.cli._broker import warn_local
+from ltq.cli._completion.targets import complete_task
 from ltq.cli._console import open_console, print_line
 from ltq.cli._errors import CommandError, StoppedError, WrongUseError
-from ltq.cli._format import failure_text, result_text, state_json
-from ltq.cli._options import broker_url_option, duration, json_option
-from ltq.cli._target import load_task
-from ltq.cli.watch._clock import BrokerClock
-from ltq.cli.watch._live import LiveLine
-from ltq.errors import InvalidArgumentsError, TaskNotFoundError
+from ltq.cli._format import failure_text, shown_result, state_json
+from ltq.cli._live.clock import BrokerClock
+from ltq.cli._live.line import LiveLine
+from ltq.cli._options import MIN_TIMEOUT, broker_url_option, duration, duration_from, json_option
+from ltq.cli._target import call_options, load_call
+from ltq.codec import DEFAULT_SERIALIZER
+from ltq.errors import DecodeError, TaskNotFoundError
 from ltq.options import PriorityName, SendOptions
 from ltq.state import Status, TaskState
 from ltq.task import Task
 from ltq.worker import Worker
-
-
-def _json(text: str) -> Any:
-    """Parse JSON. It is the type of an option."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise click.BadParameter(f"{short_repr(text)} is not JSON: {error}") from error
 
 
 def _guess(text: str) -> Any:
@@ -42,21 +36,8 @@ def _guess(text: str) -> Any:
 
 
 @click.command(context_settings={"allow_extra_args": True})
-@click.argument("target", metavar="MODULE:WORKER.TASK")
-@click.option(
-    "--args",
-    type=_json,
-    default="[]",
-    metavar="JSON",
-    help="""The positional arguments, like '[1, {"x": 2}]'.""",
-)
-@click.option(
-    "--kwargs",
-    type=_json,
-    default="{}",
-    metavar="JSON",
-    help="""The keyword arguments, like '{"discount": 0.1}'.""",
-)
+@click.argument("target", metavar="MODULE:WORKER.TASK", shell_complete=complete_task)
+@call_options
 @click.option("--id", "task_id", metavar="ID", help="Use this id instead of a new one.")
 @click.option(
     "--delay", type=duration, metavar="TIME", help="Run it after TIME, like 90, 15m or 2h."
@@ -66,8 +47,26 @@ def _guess(text: str) -> Any:
     type=click.Choice(["high", "normal", "low"]),
     help="Overrides the priority that the task declares.",
 )
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="TAG",
+    help="Give it a tag, in addition to those that the task declares. May be repeated.",
+)
+@click.option(
+    "--keep-body/--no-keep-body",
+    default=None,
+    help="Keep its arguments with its state, so that it can be sent once more by `ltq rerun`; or "
+    "not. Overrides what the task declares.",
+)
 @click.option("--wait", is_flag=True, help="Wait until the task ends and print its result.")
-@click.option("--timeout", type=duration, metavar="TIME", help="With --wait: give up after TIME.")
+@click.option(
+    "--timeout",
+    type=duration_from(MIN_TIMEOUT),
+    metavar="TIME",
+    help="With --wait: give up after TIME.",
+)
 @json_option
 @broker_url_option
 @click.pass_context
@@ -79,6 +78,8 @@ def send(  # noqa: PLR0913  its options
     task_id: str | None,
     delay: float | None,
     priority: PriorityName | None,
+    tags: tuple[str, ...],
+    keep_body: bool | None,
     wait: bool,
     timeout: float | None,
     as_json: bool,
@@ -99,30 +100,23 @@ def send(  # noqa: PLR0913  its options
     if ctx.args:
         meant = json.dumps([_guess(text) for text in ctx.args])
         raise WrongUseError(f"a task's arguments are JSON: did you mean --args '{meant}'?")
-    if not isinstance(args, list):
-        raise WrongUseError("--args must be a JSON array")
-    if not isinstance(kwargs, dict):
-        raise WrongUseError("--kwargs must be a JSON object")
     if timeout is not None and not wait:
         raise WrongUseError("--timeout needs --wait")
-    export_broker_url(broker_url)
-    worker, task = load_task(target)
-    if broker_url is not None:
-        worker.broker = Broker.from_url(broker_url)
-    try:
-        given = DeclaredTask.of(task).codec.read_call(args, kwargs)
-    except InvalidArgumentsError as error:
-        raise WrongUseError(str(error)) from error
-    chosen = task.with_options(**_options(task_id, delay, priority))
+    worker, task, given = load_call(target, args, kwargs, broker_url)
+    chosen = task.with_options(**_options(task_id, delay, priority, tags, keep_body))
     sent, state = asyncio.run(_send(worker, chosen, given, timeout, wait=wait))
     if state is not None:
-        _print_end(state, as_json=as_json)
+        _print_end(task, state, as_json=as_json)
     else:
         click.echo(json.dumps({"id": sent, "task": task.name}) if as_json else sent)
 
 
 def _options(
-    task_id: str | None, delay: float | None, priority: PriorityName | None
+    task_id: str | None,
+    delay: float | None,
+    priority: PriorityName | None,
+    tags: tuple[str, ...],
+    keep_body: bool | None,
 ) -> SendOptions:
     options = SendOptions()
     if task_id is not None:
@@ -131,6 +125,10 @@ def _options(
         options["delay"] = delay
     if priority is not None:
         options["priority"] = priority
+    if tags:
+        options["tags"] = tags
+    if keep_body is not None:
+        options["keep_body"] = keep_body
     return options
 
 
@@ -177,11 +175,23 @@ async def _wait(
         return state
 
 
-def _print_end(state: TaskState[bytes], *, as_json: bool) -> None:
+def _print_end(task: Task[..., Any], state: TaskState[bytes], *, as_json: bool) -> None:
     """Print the result or the state. Raises `CommandError` if the task did not complete."""
+    state = _in_json(task, state)
     if as_json:
         click.echo(state_json(state))
     elif state.status is Status.COMPLETED:
-        print_line(open_console(), result_text(state.result or b"null"))
+        print_line(open_console(), shown_result(state) if state.result else "null")
     if state.status is not Status.COMPLETED:
         raise CommandError(failure_text(state))
+
+
+def _in_json(task: Task[..., Any], state: TaskState[bytes]) -> TaskState[bytes]:
+    """Return the state with its result in JSON, if the task's own serializer can read it."""
+    if not state.result:
+        return state
+    try:
+        data = DeclaredTask.of(task).codec.result_as_json(state.result, state.serializer)
+    except DecodeError:
+        return state
+    return replace(state, result=data, serializer=DEFAULT_SERIALIZER)

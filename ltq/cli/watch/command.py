@@ -1,26 +1,36 @@
-"""`ltq watch`: one task, live until it ends."""
+"""`ltq watch`: tasks, live until they end."""
 
 import asyncio
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Protocol
 
 import click
 from rich.console import Console
 
+from ltq._aio.service import cancel_all, spawn
+from ltq.broker import Broker
 from ltq.cli._broker import find_task, open_broker
 from ltq.cli._console import open_console, print_line
-from ltq.cli._errors import CommandError, WrongUseError
+from ltq.cli._errors import CommandError, tell
 from ltq.cli._format import (
     clock_text,
     failure_text,
     progress_text,
-    result_text,
+    shown_result,
     state_json,
     state_since,
 )
-from ltq.cli._options import broker_url_option, duration, json_option
-from ltq.cli.watch._clock import BrokerClock
-from ltq.cli.watch._live import LiveLine
+from ltq.cli._live.clock import BrokerClock
+from ltq.cli._live.line import LiveLine
+from ltq.cli._options import (
+    MIN_TIMEOUT,
+    broker_url_option,
+    duration_from,
+    ids_argument,
+    json_option,
+)
+from ltq.errors import ResultTimeoutError, TaskNotFoundError
 from ltq.state import Status, TaskState
 
 _SHOWN_RESULT = 200
@@ -38,51 +48,78 @@ class _View(Protocol):
 
 
 @click.command()
-@click.argument("task_id", metavar="ID")
+@ids_argument
 @click.option(
-    "--timeout", type=duration, metavar="TIME", help="Give up after TIME, like 90 or 15m."
+    "--timeout",
+    type=duration_from(MIN_TIMEOUT),
+    metavar="TIME",
+    help="Give up after TIME, like 90 or 15m.",
 )
 @json_option
 @broker_url_option
-def watch(task_id: str, timeout: float | None, as_json: bool, broker_url: str | None) -> None:
-    """Follow a task live until it ends.
+@click.pass_context
+def watch(
+    ctx: click.Context,
+    ids: tuple[str, ...],
+    timeout: float | None,
+    as_json: bool,
+    broker_url: str | None,
+) -> None:
+    """Follow tasks live until they end.
 
-    On a terminal it updates one line, with the time for which the task has been waiting or running.
-    Elsewhere it prints each state as a line that begins with the time, with --json as a JSON
-    object. Times are by the broker's clock. The exit code is 0 if the task completed, else 1.
+    On a terminal one task is a line that is updated, with the time for which it has been waiting or
+    running. Elsewhere, or of several tasks, each state is a line that begins with the time, with
+    --json a JSON object. Times are by the broker's clock. The exit code is 0 if all tasks
+    completed, else 1.
 
     \b
-    Example:
+    Examples:
       ltq watch 0c8bdd0dee0ab0ad55f2f5a7 --timeout 60
+      ltq watch order-7 order-8
     """
-    if timeout == 0:
-        raise WrongUseError("--timeout must be more than 0")
-    final = asyncio.run(_watch(task_id, timeout, broker_url, as_json=as_json))
-    if final.status is not Status.COMPLETED:
-        raise CommandError(failure_text(final))
+    if not asyncio.run(_watch(ids, timeout, broker_url, as_json=as_json)):
+        ctx.exit(1)
 
 
 async def _watch(
-    task_id: str, timeout: float | None, url: str | None, *, as_json: bool
-) -> TaskState[bytes]:
+    ids: Sequence[str], timeout: float | None, url: str | None, *, as_json: bool
+) -> bool:
+    """Follow tasks, and say which did not complete. Return whether all did."""
     async with open_broker(url) as broker:
+        view = _view(await BrokerClock.read(broker), len(ids), as_json=as_json)
+        with view.screen():
+            watching = [spawn(_follow(broker, one, timeout, view), name="ltq-watch") for one in ids]
+            try:
+                errors = await asyncio.gather(*watching)
+            finally:
+                await cancel_all(watching)
+    for error in filter(None, errors):
+        tell(error)
+    return not any(errors)
+
+
+async def _follow(
+    broker: Broker, task_id: str, timeout: float | None, view: _View
+) -> Exception | None:
+    """Follow a task. Return why it is not known to have completed."""
+    try:
         state = await find_task(broker, task_id)
-        view = _view(await BrokerClock.read(broker), as_json=as_json)
         states = broker.watch(state.queue, task_id, timeout=timeout)
-        try:
-            with view.screen():
-                async for state in states:
-                    view.show(state)
-        finally:
-            await states.aclose()
-        return state
+        async with aclosing(states):
+            async for state in states:
+                view.show(state)
+    except (TaskNotFoundError, ResultTimeoutError) as error:
+        return error
+    return None if state.status is Status.COMPLETED else CommandError(failure_text(state))
 
 
-def _view(clock: BrokerClock, *, as_json: bool) -> _View:
+def _view(clock: BrokerClock, count: int, *, as_json: bool) -> _View:
     console = open_console()
     if as_json:
         return _JsonView()
-    return _LiveView(console, clock) if console.is_interactive else _LineView(console, clock)
+    if console.is_interactive and count == 1:
+        return _LiveView(console, clock)
+    return _LineView(console, clock, names_task=count > 1)
 
 
 class _JsonView:
@@ -98,15 +135,16 @@ class _JsonView:
 class _LineView:
     """A line for each state."""
 
-    def __init__(self, console: Console, clock: BrokerClock) -> None:
+    def __init__(self, console: Console, clock: BrokerClock, *, names_task: bool) -> None:
         self._console = console
         self._clock = clock
+        self._names_task = names_task
 
     def screen(self) -> AbstractContextManager[object]:
         return nullcontext()
 
     def show(self, state: TaskState[bytes]) -> None:
-        words = [self._time(state), state.status.value]
+        words = [self._time(state), state.id if self._names_task else "", state.status.value]
         if state.dequeue_count > 1:
             words.append(f"(run {state.dequeue_count})")
         words += [progress_text(state.progress), _result(state)]
@@ -138,4 +176,4 @@ class _LiveView:
 def _result(state: TaskState[bytes]) -> str:
     if state.result is None:
         return ""
-    return f"result {result_text(state.result, _SHOWN_RESULT)}"
+    return f"result {shown_result(state, _SHOWN_RESULT)}"

@@ -9,7 +9,7 @@ from rich.table import Column
 from rich.text import Text
 
 from ltq.cli._format import progress_text, since_text, status_text
-from ltq.cli.watch._clock import BrokerClock
+from ltq.cli._live.clock import BrokerClock
 from ltq.logger import printable
 from ltq.state import Progress as TaskProgress
 from ltq.state import Status, TaskState

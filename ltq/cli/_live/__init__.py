@@ -1,0 +1,1 @@
+"""One task on a terminal, live: for `ltq send --wait` and `ltq watch`."""

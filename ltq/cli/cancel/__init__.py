@@ -1,0 +1,1 @@
+"""`ltq cancel` and `ltq rerun`."""

@@ -1,0 +1,1 @@
+"""`ltq doctor`: findings about brokers, each with advice."""

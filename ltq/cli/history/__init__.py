@@ -1,0 +1,1 @@
+"""`ltq history`: the last minutes of a queue."""

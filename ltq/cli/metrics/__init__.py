@@ -1,0 +1,1 @@
+"""`ltq metrics`: a broker's metrics, without a worker."""

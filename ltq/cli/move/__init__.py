@@ -1,0 +1,1 @@
+"""`ltq move`: tasks, dead letters and schedules go to another broker."""

@@ -1,0 +1,1 @@
+"""`ltq pause`, `ltq resume`, `ltq promote`: steering queues and tasks."""

@@ -1,0 +1,1 @@
+"""`ltq tasks`: the tasks of a queue."""

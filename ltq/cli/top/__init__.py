@@ -1,0 +1,1 @@
+"""`ltq top`: queues, workers and running tasks, live."""
