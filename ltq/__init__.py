@@ -1,7 +1,7 @@
-"""LTQ: a lightweight, async-first, fully typed task queue on Redis."""
+"""LTQ: a lightweight, async-first, fully typed task queue on Redis or a SQLite file."""
 
 from ltq.app import App
-from ltq.broker import Broker
+from ltq.broker import Broker, configure_brokers
 from ltq.context import Context, current
 from ltq.errors import (
     BrokerError,
@@ -13,10 +13,12 @@ from ltq.errors import (
     LtqError,
     QueueFullError,
     RejectError,
+    RerunError,
     ResultError,
     ResultTimeoutError,
     RetryError,
     RunOverError,
+    ScheduleNotFoundError,
     TaskCancelledError,
     TaskError,
     TaskFailedError,
@@ -40,8 +42,8 @@ from ltq.middleware import (
 )
 from ltq.notebook import display
 from ltq.options import SendOptions, TaskOptions
-from ltq.scheduler import Schedule, Scheduler
-from ltq.state import Progress, QueueStats, Status, TaskState, WorkerHealth
+from ltq.scheduler import Schedule, ScheduleInfo, Scheduler
+from ltq.state import Priority, Progress, QueueStats, Status, TaskState, WorkerHealth
 from ltq.sync import SyncHandle, close_sync
 from ltq.task import Task
 from ltq.worker import Worker
@@ -68,16 +70,20 @@ __all__ = [
     "Middleware",
     "Observer",
     "OpenTelemetry",
+    "Priority",
     "Progress",
     "Prometheus",
     "QueueFullError",
     "QueueStats",
     "RejectError",
+    "RerunError",
     "ResultError",
     "ResultTimeoutError",
     "RetryError",
     "RunOverError",
     "Schedule",
+    "ScheduleInfo",
+    "ScheduleNotFoundError",
     "Scheduler",
     "SendOptions",
     "Sentry",
@@ -96,6 +102,7 @@ __all__ = [
     "WorkerHealth",
     "as_completed",
     "close_sync",
+    "configure_brokers",
     "current",
     "display",
     "gather",

@@ -1,6 +1,6 @@
 """`python -m ltq` is the command `ltq`."""
 
-from ltq.cli import main
+from ltq.cli._program import program
 
 if __name__ == "__main__":
-    main(prog_name="ltq")
+    program()

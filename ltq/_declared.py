@@ -1,6 +1,6 @@
-"""A task as LTQ itself uses it. `Task` is the part that users see."""
+"""A task as LTQ itself uses it, and the lanes of several. `Task` is the part that users see."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol
 
 from msgspec.structs import replace
@@ -10,14 +10,19 @@ from ltq._aio.callables import belongs_in_loop, name_of, yields
 from ltq._codec.call import CallCodec
 from ltq._display.values import short_repr
 from ltq._sender.envelopes import EnvelopeMaker, SendHooks
-from ltq.broker import BrokerSource
+from ltq._sender.sent import Sent
+from ltq.broker import Broker, BrokerSource, ConsumerConfig
 from ltq.errors import ConfigurationError
 from ltq.events import EventStream
-from ltq.message import Envelope, Message, Published, lane_of
+from ltq.message import Envelope, Message, Published, kind_of, lane_of, own_lane
 from ltq.middleware._order import send_order
 from ltq.names import check_name, namespace_of
-from ltq.options import SendConfig, parse_task_options
+from ltq.options import Limit, SendConfig, parse_task_options
 from ltq.task import SendHook, Task
+
+_MOST_LANES = 1000
+"""Most lanes of shared queues that a worker waits for. Beyond that it finds some of their tasks
+only when it looks by itself, seconds later."""
 
 P = ParamSpec("P", default=...)
 R = TypeVar("R", default=Any)
@@ -89,6 +94,9 @@ class DeclaredTask(Task[P, R], Generic[P, R]):
         self.lane: str = lane_of(self.queue, name, limited=config.is_limited)
         """The part of its queue in which it waits, see `lane_of`."""
         self.result_ttl = source.result_ttl if config.result_ttl is None else config.result_ttl
+        kinds = [kind_of(name, codec.serializer) for name in self.names]
+        self.kinds: Sequence[str] = list(dict.fromkeys([*self.names, *kinds]))
+        """What it reads of messages with each name, see `kind_of`."""
         self._former_names = self.names[1:]
         self._source = source
         self._codec = codec
@@ -111,14 +119,10 @@ class DeclaredTask(Task[P, R], Generic[P, R]):
         """Its queue, and those in which messages of its former names may wait."""
         return [self.queue, *self.names[1:]]
 
-    def lane_of(self, name: str) -> str:
-        """The lane in which its limited messages of this name wait."""
-        return lane_of(self.config.queue or name, name, limited=True)
-
     @property
     def own_lanes(self) -> list[str]:
         """The lanes that only its messages wait in: those its limits are about."""
-        own = [lane_of(self.queue, name, limited=True) for name in self.names]
+        own = [lane_of(self.queue, kind, limited=True) for kind in self.kinds]
         return [*own, *self.names[1:]]
 
     @property
@@ -128,15 +132,66 @@ class DeclaredTask(Task[P, R], Generic[P, R]):
         return [self.queue, *self.own_lanes]
 
     @property
+    def broker(self) -> Broker:
+        """The broker of its worker at this moment."""
+        return self._source.broker
+
+    @property
     def codec(self) -> CallCodec:
         """What encodes and decodes its arguments and results."""
         return self._codec
 
-    def envelope(self, message: Message[Any], task_id: str) -> Envelope:
+    def envelope(self, message: Message[Any], task_id: str, sent: Sent | None = None) -> Envelope:
         """The envelope of a message, with an id for this send. Raises what `send` raises."""
-        return self._envelopes.of_message(replace(message, id=task_id), self)
+        return self._envelopes.of_message(replace(message, id=task_id), self, sent)
 
     def published(self, envelope: Envelope, answer: Published) -> None:
         """Tell event listeners what the broker did with an envelope that `send` did not send."""
         if self._events.is_heard:
             self._events.enqueued([envelope], [answer])
+
+
+class LanesOfTasks:
+    """What a worker with these tasks serves."""
+
+    def __init__(self, tasks: Iterable[DeclaredTask[..., Any]]) -> None:
+        self._tasks = list(tasks)
+        self.kinds: Sequence[str] = [kind for task in self._tasks for kind in task.kinds]
+        """All kinds of its tasks."""
+        shared = {task.queue: None for task in self._tasks if task.queue != task.name}
+        self._shared: Sequence[str] = list(shared)
+        self.all: Sequence[str] = self._lanes()
+        """The lanes to claim from, each once: first those that are waited for in any case."""
+
+    @property
+    def announced(self) -> Sequence[str]:
+        """The lanes of which a worker says that it serves them."""
+        return ConsumerConfig(lanes=tuple(self.all), knows=frozenset(self.kinds)).announced
+
+    @property
+    def running_limited(self) -> list[str]:
+        """The names of tasks of which only some may run at once."""
+        limited = [task for task in self._tasks if task.config.max_running is not None]
+        return [name for task in limited for name in task.names]
+
+    def limits(self, *, with_rates: bool) -> Mapping[str, Limit]:
+        """The limits of lanes. A rate counts only if a middleware implements it."""
+        limits: dict[str, Limit] = {}
+        for task in self._tasks:
+            rate = task.config.max_rate if with_rates else None
+            if rate is not None or task.config.max_running is not None:
+                elsewhere = self._own_lanes(task.kinds)
+                limit = Limit(rate, task.config.max_running)
+                limits |= dict.fromkeys([*task.own_lanes, *elsewhere], limit)
+        return limits
+
+    def _lanes(self) -> list[str]:
+        """Whether or not a task is limited or was sent to this queue: other versions may differ."""
+        lanes = [lane for task in self._tasks for lane in task.lanes]
+        if len(self._shared) * len(self.kinds) <= _MOST_LANES:
+            lanes += self._own_lanes(self.kinds)
+        return list(dict.fromkeys(lanes))
+
+    def _own_lanes(self, kinds: Iterable[str]) -> list[str]:
+        """The lanes of tasks of these kinds in all shared queues."""
+        return [own_lane(queue, kind) for kind in kinds for queue in self._shared]

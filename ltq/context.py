@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import threading
 from collections.abc import Callable
 from contextvars import Context as Variables
@@ -9,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from ltq._aio.loops import loop_here
+from ltq._display.values import short_repr
 from ltq.broker import Settler
 from ltq.errors import BrokerError, ConfigurationError, RunOverError
 from ltq.logger import running
@@ -65,6 +67,11 @@ class Context:
     def attempt(self) -> int:
         """The number of this try: failed runs before it, plus one."""
         return self.message.tries + 1
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The task's tags: those that it declares, and those of its send."""
+        return self.message.tags
 
     @property
     def is_over(self) -> bool:
@@ -147,14 +154,25 @@ class Context:
     async def _write(self) -> None:
         while (progress := self._next()) is not None:
             try:
+                _check(progress)
                 if not await self._settler.progress(self._lease, progress):
                     self._lost(self._lease)
                     return
             except BrokerError as error:
                 logger.debug("progress of task %s was not written: %s", self.id, error)
-            except Exception as error:  # the task's mistake, such as a note that is not a text
+            except Exception as error:  # the task's mistake
                 logger.warning("progress of task %s cannot be written: %s", self.id, error)
             await asyncio.sleep(_WRITE_EVERY)
+
+
+def _check(progress: Progress) -> None:
+    """Raise `TypeError` for progress that no watcher could read."""
+    total: object = 0 if progress.total is None else progress.total
+    numbers: list[object] = [progress.current, total]
+    if not all(isinstance(one, int | float) and math.isfinite(one) for one in numbers):
+        raise TypeError(f"{short_repr(progress)} is not allowed: its numbers must be finite")
+    if not isinstance(progress.note, str):
+        raise TypeError(f"{short_repr(progress)} is not allowed: its note must be a text")
 
 
 _current: ContextVar[Context] = ContextVar("ltq.current")
@@ -177,6 +195,14 @@ def enter(context: Context) -> None:
 def leave() -> None:
     """From now on, log records of this asyncio task belong to no LTQ task."""
     running.set(None)
+
+
+def message_in(variables: Variables, lease: Lease) -> Message[Any] | None:
+    """The message that is run under a lease, if a context of variables belongs to that run."""
+    context = variables.get(_current)
+    if context is None or context._lease != lease:  # noqa: SLF001  a friend of its class
+        return None
+    return context.message
 
 
 def lease_in(variables: Variables) -> Lease | None:

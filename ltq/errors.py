@@ -10,6 +10,8 @@ LtqError
 ├── LifespanError                       a worker's lifespan raised an error: its cause
 ├── RunOverError                        the worker has ended this run; raised in its thread
 ├── TaskNotFoundError (LookupError)     no such task: unknown id, or its result has expired
+├── RerunError                          a task that cannot be sent once more
+├── ScheduleNotFoundError (LookupError)  no such schedule: none was put, no code here has it
 ├── ResultTimeoutError (TimeoutError)   the wait ended before the task did
 ├── TaskError                           a task ended without completing; carries its state
 │   ├── TaskFailedError                 it raised an error and is not retried
@@ -21,6 +23,7 @@ LtqError
     └── ExhaustedError                  end it as FAILED, with its cause; from `MaxTries`
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -90,6 +93,36 @@ class TaskNotFoundError(LtqError, LookupError):
 
     def __reduce__(self) -> tuple[type["TaskNotFoundError"], tuple[str]]:
         return type(self), (self.task_id,)
+
+
+class RerunError(LtqError):
+    """These tasks cannot be sent once more, so nothing was sent.
+
+    `reasons` says why, by the id of the task.
+    """
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        each = [f"task '{task_id}' cannot run again: {why}" for task_id, why in reasons.items()]
+        more = f"; and {len(each) - 3} others" if len(each) > 3 else ""
+        super().__init__("; ".join(each[:3]) + more)
+        self.reasons: dict[str, str] = dict(reasons)
+
+    def __reduce__(self) -> tuple[type["RerunError"], tuple[dict[str, str]]]:
+        return type(self), (self.reasons,)
+
+
+class ScheduleNotFoundError(LtqError, LookupError):
+    """There is no such schedule: none was put, and the code here declares none with this name."""
+
+    def __init__(self, name: str, near: Sequence[str] = ()) -> None:
+        hint = f": did you mean {' or '.join(near)}?" if near else ""
+        super().__init__(f"there is no schedule '{name}'{hint}")
+        self.name = name
+        self.near: tuple[str, ...] = tuple(near)
+        """Names of schedules that come near to it."""
+
+    def __reduce__(self) -> tuple[type["ScheduleNotFoundError"], tuple[str, tuple[str, ...]]]:
+        return type(self), (self.name, self.near)
 
 
 class ResultTimeoutError(LtqError, TimeoutError):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
+from ltq._display.values import short_repr
 from ltq.errors import ConfigurationError
 from ltq.logger import ThrottledLogger
 from ltq.message import Delivery, Envelope, Finish, Outcome, Published
@@ -33,7 +34,8 @@ class EventKind(StrEnum):
     RETRIED = "retried"
     """The run failed, and the task will run again."""
     REQUEUED = "requeued"
-    """The run ended without using up a try: its worker stops or does not know the task."""
+    """The run ended without using up a try: its worker stops, does not know the task or its
+    serializer, or has no thread for it."""
     COMPLETED = "completed"
     """The run returned a result."""
     FAILED = "failed"
@@ -82,6 +84,10 @@ class EventStream:
 
     def subscribe(self, listener: EventListener) -> Callable[[], None]:
         """Call `listener` with each event from now on; return a function that ends that."""
+        if not callable(listener):
+            raise ConfigurationError(
+                f"callback={short_repr(listener)} is not allowed: a function that takes an Event"
+            )
         if inspect.iscoroutinefunction(listener):
             raise ConfigurationError(
                 f"{listener!r} is a coroutine function and cannot be subscribed: a coroutine reads "

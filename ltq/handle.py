@@ -9,14 +9,17 @@ from typing import Any, Generic, Protocol, cast
 from typing_extensions import TypeVar
 
 from ltq._display.html import describe, row, table
-from ltq.broker import BrokerSource
+from ltq.broker import Broker, BrokerSource
 from ltq.errors import (
     ResultTimeoutError,
     TaskCancelledError,
     TaskError,
     TaskFailedError,
+    TaskNotFoundError,
     TaskRejectedError,
 )
+from ltq.names import is_name
+from ltq.options import check_wait
 from ltq.state import Status, TaskState
 
 R_co = TypeVar("R_co", covariant=True, default=Any)
@@ -70,7 +73,10 @@ class Handle(Generic[R_co]):
     All handles of a broker wait over one connection, however many there are.
     """
 
-    __slots__ = ("_decode", "_last", "_result_ttl", "_source", "id", "queue", "task_name")
+    __slots__ = (
+        *("_decode", "_last", "_result_ttl", "_source", "_timeout"),
+        *("id", "queue", "task_name"),
+    )
 
     def __init__(
         self,
@@ -79,13 +85,19 @@ class Handle(Generic[R_co]):
         *,
         task_name: str,
         queue: str,
-        decode: Callable[[bytes], Any],
+        decode: Callable[[bytes, str], Any],
         result_ttl: float,
+        timeout: float | None = None,
     ) -> None:
+        """`decode` takes the bytes of a result, and the name of the serializer that wrote them.
+
+        `timeout` is the task's, for states of sends that named none.
+        """
         self._last: TaskState[R_co] | None = None
         self._source = source
         self._decode = decode
         self._result_ttl = result_ttl
+        self._timeout = timeout
         self.id: str = task_id
         self.task_name: str = task_name
         self.queue: str = queue
@@ -110,7 +122,7 @@ class Handle(Generic[R_co]):
 
     async def state(self) -> TaskState[R_co]:
         """The present state. Raises `TaskNotFoundError`, `BrokerError`."""
-        self._last = self._typed(await self._source.broker.state(self.queue, self.id))
+        self._last = self._typed(await self._broker().state(self.queue, self.id))
         return self._last
 
     async def result(self, timeout: float | None = None) -> R_co:
@@ -135,6 +147,7 @@ class Handle(Generic[R_co]):
         letters. Raises `ResultTimeoutError` after `timeout` seconds, `TaskNotFoundError`,
         `BrokerError`.
         """
+        check_wait(timeout)
         if self._last is None or self._last.status not in _FOR_EVER:
             self._last = await self._wait(timeout)
         return self._last
@@ -146,15 +159,20 @@ class Handle(Generic[R_co]):
                 raise ResultTimeoutError(self.id, timeout)
             return state
         with self._told():
-            return self._typed(await self._source.broker.wait(self.queue, self.id, timeout=timeout))
+            return self._typed(await self._broker().wait(self.queue, self.id, timeout=timeout))
 
-    async def watch(self, timeout: float | None = None) -> AsyncGenerator[TaskState[R_co], None]:
+    def watch(self, timeout: float | None = None) -> AsyncGenerator[TaskState[R_co], None]:
         """Follow the task live: yields its present state, then its changes, then its final state.
 
         If changes are quick, a state in between may be missed; the final state never is. Raises
-        `ResultTimeoutError` after `timeout` seconds, `TaskNotFoundError`, `BrokerError`.
+        `ResultTimeoutError` after `timeout` seconds, `TaskNotFoundError`, `BrokerError`, and
+        `ConfigurationError` at once for a wrong `timeout`.
         """
-        watched = self._source.broker.watch(self.queue, self.id, timeout=timeout)
+        check_wait(timeout)
+        return self._watch(timeout)
+
+    async def _watch(self, timeout: float | None) -> AsyncGenerator[TaskState[R_co], None]:
+        watched = self._broker().watch(self.queue, self.id, timeout=timeout)
         try:
             while True:
                 with self._told():  # not while the caller has a state
@@ -173,7 +191,31 @@ class Handle(Generic[R_co]):
         A queued task never starts; a running coroutine gets `asyncio.CancelledError`. Raises
         `TaskNotFoundError`, `BrokerError`.
         """
-        return await self._source.broker.cancel(self.queue, self.id, self._result_ttl)
+        return await self._broker().cancel(self.queue, self.id, self._result_ttl)
+
+    async def rerun(self) -> "Handle[R_co]":
+        """Send the task once more, now that it has ended; return the handle of the new task.
+
+        It has the same arguments, options and tags. They are kept with the state of a failed or
+        rejected task, and of any with the option `keep_body`. Raises `RerunError` if the task has
+        not ended or its arguments were not kept, `TaskNotFoundError`, `BrokerError`.
+        """
+        (task_id,) = await self._broker().rerun(self.queue, [self.id])
+        return Handle(
+            self._source,
+            task_id,
+            task_name=self.task_name,
+            queue=self.queue,
+            decode=self._decode,
+            result_ttl=self._result_ttl,
+            timeout=self._timeout,
+        )
+
+    def _broker(self) -> Broker:
+        """The broker to ask. It refuses an id that is no name: there is no such task."""
+        if not is_name(self.id):
+            raise TaskNotFoundError(self.id)
+        return self._source.broker
 
     def _told(self) -> AbstractContextManager[None]:
         """Tell the worker, if this is code of a running task, that the task waits for this one."""
@@ -181,6 +223,9 @@ class Handle(Generic[R_co]):
         return _UNTOLD if listener is None else listener.waiting_for(self)
 
     def _typed(self, encoded: TaskState[bytes]) -> TaskState[R_co]:
-        result = encoded.result
-        typed = encoded if result is None else replace(encoded, result=self._decode(result))
-        return cast(TaskState[R_co], typed)
+        changes: dict[str, Any] = {}
+        if encoded.result is not None:
+            changes["result"] = self._decode(encoded.result, encoded.serializer)
+        if encoded.timeout is None and self._timeout is not None:
+            changes["timeout"] = self._timeout
+        return cast(TaskState[R_co], replace(encoded, **changes) if changes else encoded)

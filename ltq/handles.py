@@ -6,9 +6,10 @@ from contextlib import suppress
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from ltq._aio.loops import running_loop
-from ltq._aio.service import cancel_all
+from ltq._aio.service import cancel_all, drop_error
 from ltq.errors import InvalidArgumentsError, ResultTimeoutError
 from ltq.handle import Handle
+from ltq.options import check_wait
 
 __all__ = ["CompletedHandles", "as_completed", "gather"]
 A = TypeVar("A")
@@ -108,7 +109,8 @@ async def gather(
     `return_exceptions=True` errors are in the tuple instead. Raises what `handle.result` raises,
     and `InvalidArgumentsError` for an argument that is not a handle.
     """
-    _check("gather(*handles)", handles)
+    check_handles("gather(*handles)", handles)
+    check_wait(timeout)
     running_loop()
     waits = [asyncio.ensure_future(handle.result(timeout)) for handle in handles]
     try:
@@ -136,8 +138,8 @@ class CompletedHandles(Generic[R]):
     """What `as_completed` returns: yields handles in an `async for`, awaitables in a `for`."""
 
     def __init__(self, handles: Iterable[Handle[R]], timeout: float | None) -> None:
-        self._handles = list(handles)
-        _check("as_completed(handles)", self._handles)
+        self._handles = check_handles("as_completed(handles)", handles)
+        check_wait(timeout)
         self._timeout = timeout
 
     async def __aiter__(self) -> AsyncIterator[Handle[R]]:
@@ -176,6 +178,7 @@ class _NextResults(Generic[R]):
         self._waits = [loop.create_task(result) for result in results]
         for wait in self._waits:
             wait.add_done_callback(self._ended.put_nowait)
+            wait.add_done_callback(drop_error)  # `next` may not be called as often
 
     async def next(self) -> R:
         """The next result. Raises the error of a task that did not complete."""
@@ -186,14 +189,22 @@ class _NextResults(Generic[R]):
             self._loop.call_soon_threadsafe(_cancel, self._waits)
 
 
-def _check(usage: str, handles: Iterable[object]) -> None:
-    """Raise `InvalidArgumentsError` unless all are handles, before waiting for any of them."""
-    for one in handles:
-        if not isinstance(one, Handle):
-            raise InvalidArgumentsError(f"{usage} takes handles, not {type(one).__name__}")
+def check_handles(usage: str, handles: Iterable[Handle[R]]) -> list[Handle[R]]:
+    """Return them as a list. Raises `InvalidArgumentsError` unless all are handles."""
+    given: object = handles
+    if not isinstance(given, Iterable):
+        raise InvalidArgumentsError(f"{usage} takes handles, not {type(given).__name__}")
+    found = list(handles)
+    for one in found:
+        _check_handle(usage, one)
+    return found
+
+
+def _check_handle(usage: str, one: object) -> None:
+    if not isinstance(one, Handle):
+        raise InvalidArgumentsError(f"{usage} takes handles, not {type(one).__name__}")
 
 
 def _cancel(waits: "Iterable[asyncio.Task[Any]]") -> None:
     for wait in waits:
-        if not wait.cancel() and not wait.cancelled():
-            wait.exception()  # otherwise asyncio logs that it was never retrieved
+        wait.cancel()

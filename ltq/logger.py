@@ -11,9 +11,23 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, line separators, characters that change the direction of text, lone
-surrogates."""
+from ltq._display.values import short_repr
+from ltq.errors import ConfigurationError
+
+_UNSAFE = re.compile(
+    "["
+    "\x00-\x1f\x7f-\x9f"  # control characters
+    "\u2028\u2029"  # line and paragraph separators
+    "\ud800-\udfff"  # lone surrogates
+    # Format characters (Cf of Unicode): among others, they change the direction of text.
+    "\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\ufeff\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    # Others that nobody sees: fillers, joiners, vowels that are never shown.
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0"
+    "]"
+)
+"""What may not reach a terminal as it is."""
 
 _COLOURS = {
     logging.DEBUG: "2",
@@ -25,7 +39,9 @@ _COLOURS = {
 
 
 def get_logger(name: str = "ltq") -> logging.Logger:
-    """The logger `ltq`, or `ltq.{name}`."""
+    """The logger `ltq`, or `ltq.{name}`. Raises `ConfigurationError` for what is not a text."""
+    if not isinstance(name, str):
+        raise ConfigurationError(f"name={short_repr(name)} is not allowed: a text")
     return logging.getLogger(name if name == "ltq" else f"ltq.{name}")
 
 
@@ -47,25 +63,32 @@ class Run(Protocol):
         """The number of this try, from 1."""
         ...
 
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The task's tags."""
+        ...
+
 
 running: ContextVar[Run | None] = ContextVar("ltq.running", default=None)
 """The run of the present task: set in its asyncio task, and so in its thread."""
 
 
 class TaskFilter(logging.Filter):
-    """Adds to each record the task it was logged in: `ltq_task`, `ltq_id`, `ltq_attempt`.
+    """Adds to each record the task it was logged in: `ltq_task`, `ltq_id`, `ltq_attempt` and its
+    tags, `ltq_tags`.
 
-    It is for your own handlers: `handler.addFilter(ltq.TaskFilter())`. Outside of tasks the three
+    It is for your own handlers: `handler.addFilter(ltq.TaskFilter())`. Outside of tasks the four
     attributes are None. It lets every record pass. If a handler passes records to another thread
     (a `QueueHandler`), add it to that handler, not to the one behind.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the three attributes."""
+        """Add the four attributes."""
         run = running.get()
         record.ltq_task = None if run is None else run.task_name
         record.ltq_id = None if run is None else run.id
         record.ltq_attempt = None if run is None else run.attempt
+        record.ltq_tags = None if run is None else run.tags
         return True
 
 
@@ -78,10 +101,10 @@ def setup_logging(
     object. Every line names the task it was logged in. Other loggers are left alone, unless
     `everybody` is true and the root logger has no handler yet: then its records are written in the
     same way, from the same level on. LTQ's own records no longer reach the root logger's handlers.
-    Calling it again changes level and format.
+    Calling it again changes level and format. Raises `ConfigurationError` for an unknown level.
     """
-    level = level.upper() if isinstance(level, str) else level
     logger = get_logger()
+    level = _checked_level(level)
     logger.setLevel(level)
     logger.propagate = False
     _own_handler(logger).as_json = as_json
@@ -90,6 +113,17 @@ def setup_logging(
     if everybody and not others:
         root.setLevel(level)
         _own_handler(root).as_json = as_json
+
+
+def _checked_level(level: object) -> int:
+    """The number of a level. Raises `ConfigurationError` if there is no such level."""
+    names = logging.getLevelNamesMapping()
+    number = names.get(level.upper()) if isinstance(level, str) else level
+    if isinstance(number, int) and not isinstance(number, bool) and number >= 0:
+        return number
+    raise ConfigurationError(
+        f"level={short_repr(level)} is not allowed: a number, or one of {', '.join(names)}"
+    )
 
 
 def enable_loggers() -> None:
@@ -148,7 +182,11 @@ class ThrottledLogger:
 
 
 def printable(text: str) -> str:
-    """The text on one line, safe for a terminal: control characters are shown as escapes."""
+    """The text on one line, safe for a terminal.
+
+    Control characters, those that change the direction of text, and invisible ones are shown as
+    escapes.
+    """
     return _UNSAFE.sub(_escape, text)
 
 
@@ -228,6 +266,9 @@ def _format_json(record: logging.LogRecord) -> str:
     if getattr(record, "ltq_task", None) is not None:
         for name in ("task", "id", "attempt"):
             fields[name] = getattr(record, f"ltq_{name}")
+        tags = getattr(record, "ltq_tags", None)
+        if tags:
+            fields["tags"] = tags
     if record.exc_info and record.exc_info[0] is not None:
         fields["error"] = {
             "type": record.exc_info[0].__name__,

@@ -8,6 +8,7 @@ from ltq._aio.service import cancel_all
 from ltq._display.html import remark, row, share, table
 from ltq.errors import TaskNotFoundError
 from ltq.handle import Handle
+from ltq.handles import check_handles
 from ltq.state import TaskState
 
 __all__ = ["display"]
@@ -56,8 +57,10 @@ async def display(*handles: Handle[object]) -> None:
         await ltq.display(*handles)
 
     In a notebook they are bars below the cell, elsewhere lines in a terminal. A task that fails
-    raises nothing here: call `handle.result()` for its error. Raises `BrokerError`.
+    raises nothing here: call `handle.result()` for its error. Raises `BrokerError`, and
+    `InvalidArgumentsError` for an argument that is not a handle.
     """
+    check_handles("display(*handles)", handles)
     lines = [_Line(handle) for handle in handles]
     changed = asyncio.Event()
     draw, end = _notebook() or _terminal()

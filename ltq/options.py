@@ -4,7 +4,6 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from enum import IntEnum
 from typing import Any, Literal, cast, get_args
 
 import msgspec
@@ -13,7 +12,8 @@ from typing_extensions import TypedDict
 from ltq._display.suggestions import suggestion
 from ltq._display.values import short_repr
 from ltq.errors import ConfigurationError
-from ltq.names import check_name
+from ltq.names import check_name, check_tags
+from ltq.state import Priority as Priority
 
 PriorityName = Literal["high", "normal", "low"]
 OnFull = Literal["raise", "wait"]
@@ -21,8 +21,8 @@ Seconds = float | timedelta
 """A duration: a `timedelta`, or seconds."""
 
 Backoff = Seconds | Callable[[int], float]
-"""The pause before the next try: the base of the exponential backoff, or a function that takes the
-number of failed tries so far (from 1) and returns seconds."""
+"""The pause before the next try: the base of the exponential backoff (0: no pause), or a function
+that takes the number of failed tries so far (from 1) and returns seconds."""
 
 RetryOn = type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exception], bool]
 """Which errors are retried: a type, types, or a predicate."""
@@ -42,8 +42,14 @@ DEAD_TTL = 7 * 86400
 MAX_DEAD = 10_000
 """Most dead letters that a queue keeps; the oldest are removed first."""
 
+MAX_FINAL = 10_000
+"""Most final tasks of a queue that are listed: the newest whose states are kept."""
+
 MAX_SECONDS = 100 * 365.25 * 86400
 """A century. A longer duration is a mistake of units, and exceeds the integers of servers."""
+
+SERVED_TTL = 86400
+"""Seconds for which a broker remembers a lane that no live consumer serves any more."""
 
 
 class TaskOptions(TypedDict, total=False, closed=True):
@@ -80,6 +86,10 @@ class TaskOptions(TypedDict, total=False, closed=True):
     """For this long, a `send` with the same arguments returns a handle of the first task."""
     max_deliveries: int
     """How many workers may die in a row while they run the task before it is rejected."""
+    tags: tuple[str, ...] | list[str]
+    """Short texts to find its tasks by, at most 16; a send may add others."""
+    keep_body: bool
+    """Whether its arguments are kept with its final state; default: if it failed or is rejected."""
 
 
 class SendOptions(TypedDict, total=False, closed=True):
@@ -96,14 +106,11 @@ class SendOptions(TypedDict, total=False, closed=True):
     on_full: OnFull
     full_timeout: timedelta | float
     unique_for: timedelta | float
-
-
-class Priority(IntEnum):
-    """The levels of priority. The lowest number always goes first."""
-
-    HIGH = 0
-    NORMAL = 1
-    LOW = 2
+    tags: tuple[str, ...] | list[str]
+    """Short texts to find the task by, in addition to those that it declares."""
+    keep_body: bool
+    connection: object
+    """A connection of your own: the task is there if and only if its transaction commits."""
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -151,6 +158,8 @@ class TaskConfig(msgspec.Struct, frozen=True, kw_only=True):
     on_full: OnFull = "raise"
     full_timeout: float = DEFAULT_FULL_TIMEOUT
     unique_for: float | None = None
+    tags: tuple[str, ...] = ()
+    keep_body: bool | None = None
 
     @property
     def is_limited(self) -> bool:
@@ -159,10 +168,11 @@ class TaskConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SendConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The checked options of one send. Durations are seconds, times Unix seconds."""
+    """The checked options of one send; None where nothing was said. Durations are seconds, times
+    Unix seconds."""
 
     id: str | None = None
-    delay: float = 0.0
+    delay: float | None = None
     eta: float | None = None
     priority: Priority | None = None
     timeout: float | None = None
@@ -171,6 +181,24 @@ class SendConfig(msgspec.Struct, frozen=True, kw_only=True):
     on_full: OnFull | None = None
     full_timeout: float | None = None
     unique_for: float | None = None
+    tags: tuple[str, ...] | None = None
+    keep_body: bool | None = None
+
+    def over(self, others: "SendConfig") -> "SendConfig":
+        """These options, and for those that they do not say, `others`.
+
+        `delay` and `eta` are two ways to say one thing: either replaces both of the others.
+        """
+        if others == _NOTHING_SAID:
+            return self
+        own = msgspec.structs.asdict(self)
+        said = {name: value for name, value in own.items() if value is not None}
+        if "delay" in said or "eta" in said:
+            others = msgspec.structs.replace(others, delay=None, eta=None)
+        return msgspec.structs.replace(others, **said)
+
+
+_NOTHING_SAID = SendConfig()
 
 
 def _fail(option: str, value: object, allowed: str) -> ConfigurationError:
@@ -194,6 +222,16 @@ def seconds(option: str, value: object, *, zero: bool = False) -> float:
         return number
     bound = "0 or more" if zero else "more than 0"
     raise _fail(option, value, f"a timedelta or seconds, {bound}, at most a century")
+
+
+def check_wait(timeout: object) -> None:
+    """Raise `ConfigurationError` for what is not the `timeout` of a wait: seconds, or None.
+
+    One of 0 or less looks once and does not wait.
+    """
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if timeout is not None and not (is_number and timeout == timeout):  # NaN is not itself
+        raise _fail("timeout", timeout, "seconds, or None to wait without a limit")
 
 
 def positive_int(option: str, value: object) -> int:
@@ -238,7 +276,7 @@ def _eta(option: str, value: object) -> float:
 def _backoff(option: str, value: object) -> Backoff:
     """Check a backoff. A function is called once, to find out now whether it returns a duration."""
     if not callable(value):
-        return seconds(option, value)
+        return seconds(option, value, zero=True)
     try:
         called_backoff(value, 1)
     except ConfigurationError:
@@ -282,12 +320,10 @@ def _duration_or_zero(option: str, value: object) -> float:
     return seconds(option, value, zero=True)
 
 
-def _queue(_: str, value: object) -> str:
-    return check_name("queue", value)
-
-
-def _id(_: str, value: object) -> str:
-    return check_name("task id", value)
+def _flag(option: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _fail(option, value, "True or False")
 
 
 def _aliases(option: str, value: object) -> tuple[str, ...]:
@@ -301,7 +337,7 @@ def _aliases(option: str, value: object) -> tuple[str, ...]:
 
 _TASK_CHECKS: dict[str, _Check] = {
     "aliases": _aliases,
-    "queue": _queue,
+    "queue": lambda _, value: check_name("queue", value),
     "max_tries": positive_int,
     "backoff": _backoff,
     "retry_on": _retry_on,
@@ -316,20 +352,18 @@ _TASK_CHECKS: dict[str, _Check] = {
     "on_full": _on_full,
     "full_timeout": _duration_or_zero,
     "unique_for": _duration,
+    "tags": lambda _, value: check_tags(value),
+    "keep_body": _flag,
 }
 _SEND_CHECKS: dict[str, _Check] = {
-    "id": _id,
+    "id": lambda _, value: check_name("task id", value),
     "delay": _duration_or_zero,
     "eta": _eta,
-    "priority": _priority,
-    "timeout": _duration,
-    "max_tries": positive_int,
-    "result_ttl": _duration_or_zero,
-    "on_full": _on_full,
-    "full_timeout": _duration_or_zero,
-    "unique_for": _duration,
+    "connection": lambda _, value: value,  # the broker checks it
+    **{name: _TASK_CHECKS[name] for name in ("priority", "timeout", "max_tries", "result_ttl")},
+    **{name: _TASK_CHECKS[name] for name in ("on_full", "full_timeout", "unique_for", "tags")},
+    "keep_body": _flag,
 }
-
 
 _OTHER_PLACES = {"task": "with_options(...)", "send": "@worker.task(...)"}
 """Where the options belong that are not of this kind."""
@@ -360,4 +394,6 @@ def parse_send_options(options: Mapping[str, object]) -> SendConfig:
     """Check the options of `with_options`. Raises `ConfigurationError`."""
     if "delay" in options and "eta" in options:
         raise ConfigurationError("delay and eta exclude each other: give one of them")
-    return SendConfig(**_checked("send", _SEND_CHECKS, options))
+    checked = _checked("send", _SEND_CHECKS, options)
+    checked.pop("connection", None)  # it does not travel
+    return SendConfig(**checked)

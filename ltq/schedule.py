@@ -9,9 +9,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ltq._cron.expression import Cron, parse_cron
-from ltq._declared import DeclaredTask
-from ltq.message import Envelope, Message
+from ltq._cron.expression import Cron, Steps, finish, parse_cron
+from ltq.message import Message
 from ltq.names import namespace_of
 from ltq.task import Task
 
@@ -23,6 +22,27 @@ Zone = str | ZoneInfo
 
 MAX_MISSED = 1000
 """Most missed slots of a schedule that `misfire="all"` makes up for: the latest ones."""
+
+
+Origin = Literal["code", "put"]
+"""Where a schedule is from: a declaration in code, or `Scheduler.put`."""
+
+
+class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule of a broker, and what it did last and does next. Times are Unix seconds."""
+
+    name: str
+    expr: str
+    tz: str
+    task_name: str
+    paused: bool
+    last: float | None
+    """Its last slot that sent a task, in any scheduler; None if none has."""
+    next: float | None
+    """Its next slot from now on; None while it is paused."""
+    origin: Origin
+    misfire: Misfire | None
+    """None for one that only the code of another process declares."""
 
 
 class NeedsNoArguments(Protocol):
@@ -94,28 +114,54 @@ class Schedule:
         """The slots later than `after`, in order; they never end."""
         return self._cron.iterate(after)
 
-    def envelope(self, slot: int) -> Envelope:
-        """The envelope of a slot's task, with the same id in every process."""
-        stamp = datetime.fromtimestamp(slot, UTC).strftime("%Y%m%dT%H%M%SZ")
-        message = self.task.message() if self.message is None else self.message
-        return DeclaredTask.of(self.task).envelope(message, f"{self.name}:{stamp}")
+    def task_id(self, slot: int) -> str:
+        """The id of a slot's task: the same in every process."""
+        return slot_id(self.name, slot)
 
     def due(self, after: int, now: float, grace: float) -> DueSlots:
         """The slots later than `after` that are due at `now`, both in Unix seconds.
 
         Slots that are older than `grace` seconds count as missed.
         """
-        until, first = floor(now), self._cron.next(after)
-        limit = ceil(now - grace) - 1
-        missed = first if first <= limit else None
-        if first > until:
-            return DueSlots(())
-        if self.misfire == "all":
-            return DueSlots(tuple(self._cron.latest(after, until, MAX_MISSED)), None, missed)
-        if missed is None:
-            return DueSlots(tuple(self._cron.latest(after, until, MAX_MISSED)))
-        if self.misfire == "once":
-            return DueSlots(tuple(self._cron.latest(after, until, 1)), None, missed)
-        fired = tuple(self._cron.latest(max(after, limit), until, MAX_MISSED))
-        passed = None if fired else self._cron.latest(after, until, 1)[0]
-        return DueSlots(fired, passed, missed)
+        return finish(self.search_due(after, now, grace))
+
+    def search_due(self, after: int, now: float, grace: float) -> Steps[DueSlots]:
+        """`due` in steps, because there may be many slots."""
+        return search_due(self._cron, self.misfire, after, now, grace)
+
+
+def slot_id(name: str, slot: int) -> str:
+    """The id of the task of a schedule's slot."""
+    return f"{name}:{datetime.fromtimestamp(slot, UTC).strftime('%Y%m%dT%H%M%SZ')}"
+
+
+class Instants(Protocol):
+    """The instants of a cron expression, in whole Unix seconds."""
+
+    def next(self, after: int) -> int:
+        """The first instant later than `after`."""
+        ...
+
+    def search(self, after: int, until: int, count: int) -> Steps[list[int]]:
+        """The last `count` instants later than `after` and not after `until`, in steps."""
+        ...
+
+
+def search_due(
+    cron: Instants, misfire: Misfire, after: int, now: float, grace: float
+) -> Steps[DueSlots]:
+    """`Schedule.due` for any expression, in steps."""
+    until, first = floor(now), cron.next(after)
+    limit = ceil(now - grace) - 1
+    missed = first if first <= limit else None
+    if first > until:
+        return DueSlots(())
+    if misfire == "all" or missed is None:
+        fired = yield from cron.search(after, until, MAX_MISSED)
+        return DueSlots(tuple(fired), None, missed)
+    if misfire == "once":
+        fired = yield from cron.search(after, until, 1)
+        return DueSlots(tuple(fired), None, missed)
+    fired = yield from cron.search(max(after, limit), until, MAX_MISSED)
+    passed = None if fired else (yield from cron.search(after, until, 1))[0]
+    return DueSlots(tuple(fired), passed, missed)

@@ -103,6 +103,16 @@ class SyncHandle(Generic[R_co]):
         portal = open_portal("await handle.cancel()")
         return portal.call(self._source.broker, self._handle.cancel())
 
+    def rerun(self) -> "SyncHandle[R_co]":
+        """Send the task once more, now that it has ended; return the handle of the new task.
+
+        Raises `RerunError` if the task has not ended or its arguments were not kept,
+        `TaskNotFoundError`, `BrokerError`.
+        """
+        portal = open_portal("await handle.rerun()")
+        handle = portal.call(self._source.broker, self._handle.rerun())
+        return SyncHandle(self._source, handle)
+
 
 def _follow(
     portal: BlockingPortal, broker: Broker, states: AsyncGenerator[TaskState[R_co], None]

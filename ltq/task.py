@@ -3,17 +3,23 @@
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Generic, cast
 
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
+from ltq._aio.at_once import run_at_once
 from ltq._aio.callables import is_awaitable
-from ltq._aio.portal import open_portal
+from ltq._aio.portal import check_no_loop, open_portal
 from ltq._codec.call import CallCodec
+from ltq._display.values import short_repr
 from ltq._sender.envelopes import EnvelopeMaker
+from ltq._sender.guards import guards
 from ltq._sender.prepared import EncodedCall, PreparedMessage
-from ltq._sender.publish import CountingPublisher, publish
-from ltq.broker import BrokerSource
+from ltq._sender.publish import publish
+from ltq._sender.sent import Sent, SentCallback
+from ltq.broker import Broker, BrokerSource, Enlisted
+from ltq.errors import ConfigurationError
 from ltq.events import EventStream
 from ltq.handle import Handle
 from ltq.message import Envelope, Message
@@ -31,13 +37,19 @@ class SendHook:
     options: ClassVar[frozenset[str]] = frozenset()
     """The task options that it implements."""
 
-    def on_send(self, message: Message[Any], task: "Task[..., Any]") -> None:
+    def on_send(self, message: Message[Any], task: "Task[..., Any]") -> SentCallback | None:
         """Called for each message before it goes to the broker, in the process that sends.
 
         What it writes to `message.ctx` travels with the message, as JSON, to the worker. It is a
         plain method and must not block. If it raises an `LtqError`, `send` raises that and sends
         nothing. Any other error is logged, what the hook wrote is dropped, and the message is sent.
+
+        It may return a function, which is called once when the broker has answered: with True if
+        the message was enqueued, with False if it was not (its id exists, it is a duplicate, the
+        queue is full, another scheduler was first), and with None if the broker did not answer. It
+        must not block either, and may be called in another thread. Its errors are logged.
         """
+        return None
 
 
 class Task(Generic[P, R]):
@@ -66,6 +78,8 @@ class Task(Generic[P, R]):
     _events: EventStream
     _envelopes: "EnvelopeMaker[Task[..., Any]]"
     _send_options: SendOptions
+    _connection: Any = None
+    """The caller's connection in whose transaction it is sent."""
     _former_names: Sequence[str]
 
     def __repr__(self) -> str:
@@ -84,8 +98,18 @@ class Task(Generic[P, R]):
     def message(self, /, *args: P.args, **kwargs: P.kwargs) -> Message[R]:
         """A message to be sent later, by `send_many` or a scheduler. The arguments are checked now.
 
-        Raises `InvalidArgumentsError`.
+        It is one task: if it is sent again while that task is there, nothing is enqueued.
+        Raises `InvalidArgumentsError`, and `ConfigurationError` if this has the option
+        `connection`: that belongs where the message is sent.
         """
+        if self._connection is not None:
+            raise ConfigurationError(
+                f"{self.name}: a message has no connection: make it by the task without this "
+                "option, and send it by task.with_options(connection=...).send_many([...])"
+            )
+        return self._message(*args, **kwargs)
+
+    def _message(self, /, *args: P.args, **kwargs: P.kwargs) -> PreparedMessage[R]:
         options = self._envelopes.options
         return PreparedMessage(
             args=args,
@@ -93,6 +117,7 @@ class Task(Generic[P, R]):
             task_name=self.name,
             id=options.id or new_id(),
             options=options,
+            tags=self._envelopes.tags,
             encoded=EncodedCall(args, kwargs, self._codec.encode_call(args, kwargs)),
             task=self,
         )
@@ -101,29 +126,26 @@ class Task(Generic[P, R]):
         """Let a worker run the task with these arguments.
 
         Raises `InvalidArgumentsError` (nothing was sent), `QueueFullError` (`max_pending` is
-        reached), `ConfigurationError` (another task has this id, or `with_options` set a
-        `max_tries` that no middleware of the worker implements), `BrokerError` (the broker did
-        not answer in time), and any `LtqError` that `Middleware.on_send` raises.
+        reached), `ConfigurationError` (another task has this id, `with_options` set a `max_tries`
+        that no middleware of the worker implements, or its `connection` cannot be used),
+        `BrokerError` (the broker did not answer in time), and any `LtqError` that
+        `Middleware.on_send` raises.
         """
-        envelope = self._envelopes.of_call(args, kwargs, self)
-        full_timeout = self._envelopes.full_timeout
-        broker = self._source.broker
-        ids = await publish(
-            broker,
-            [envelope],
-            self._events,
-            full_timeout=full_timeout,
-            is_same=self._was_sent_as if self._former_names else None,
-        )
+        sent = self._envelopes.watch()
+        envelope = self._envelopes.of_call(args, kwargs, self, sent)
+        ids = await self._publish(self._publisher(), [envelope], sent)
         return self.handle(ids[0])
 
     async def send_many(self, messages: Sequence[Message[R]]) -> list[Handle[R]]:
         """Send messages of this task in as few calls as possible; return handles in their order.
 
-        Raises what `send` raises. All arguments are checked before anything is sent. With
-        `max_pending`, the messages that still fit are sent before `QueueFullError` is raised.
+        Options of `with_options` hold for each message that does not say its own. All arguments are
+        checked before anything is sent. Each message that finds its queue full is given up or waits
+        as its own `on_full` says; `QueueFullError` is raised when the others are sent. Raises what
+        `send` raises, and `ConfigurationError` for several messages with one `id` of
+        `with_options`.
         """
-        ids = await self._publish_all(self._source.broker, messages)
+        ids = await self._publish_all(self._publisher(), messages)
         return [self.handle(task_id) for task_id in ids]
 
     def send_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> SyncHandle[R]:
@@ -133,14 +155,18 @@ class Task(Generic[P, R]):
         caller's thread. Raises what `send` raises, and `ConfigurationError` within an event loop,
         because it would block that loop.
         """
-        open_portal(f"await {self.name}.send(...)")  # before the arguments are checked
-        return self.send_many_sync([self.message(*args, **kwargs)])[0]
+        check_no_loop(f"await {self.name}.send(...)")  # before the arguments are checked
+        return self.send_many_sync([self._message(*args, **kwargs)])[0]
 
     def send_many_sync(self, messages: Sequence[Message[R]]) -> list[SyncHandle[R]]:
         """`send_many` for code without an event loop. Raises what `send_sync` raises."""
-        portal = open_portal(f"await {self.name}.send_many(...)")
-        broker = self._source.broker
-        ids = portal.call(broker, self._publish_all(broker, messages))
+        instead = f"await {self.name}.send_many(...)"
+        if self._connection is None:
+            portal, broker = open_portal(instead), self._broker()
+            ids = portal.call(broker, self._publish_all(broker, messages))
+        else:
+            check_no_loop(instead)
+            ids = self._publish_here(messages, instead)
         return [self.handle_sync(task_id) for task_id in ids]
 
     def with_options(self, /, **options: Unpack[SendOptions]) -> "Task[P, R]":
@@ -148,16 +174,27 @@ class Task(Generic[P, R]):
 
             await fetch.with_options(delay=30, priority="high").send("python/cpython")
 
+        They hold for each call and each message that is sent, unless the message says its own.
         Raises `ConfigurationError` for an unknown or wrong option.
         """
         merged: SendOptions = {**self._send_options, **options}
         other = copy.copy(self)
         envelopes = self._envelopes.with_options(parse_send_options(merged))
-        vars(other).update(_send_options=merged, _envelopes=envelopes)
+        connection = merged.get("connection")
+        if connection is None and "connection" in merged:
+            raise ConfigurationError(
+                "connection=None is not allowed: an open connection of your database"
+            )
+        vars(other).update(_send_options=merged, _envelopes=envelopes, _connection=connection)
         return other
 
     def handle(self, id: str) -> Handle[R]:  # noqa: A002  the field's name for it
-        """The handle of a task that was sent by any process. The broker is not called yet."""
+        """The handle of a task that was sent by any process. The broker is not called yet.
+
+        Raises `ConfigurationError` for what is not a text.
+        """
+        if not isinstance(id, str):
+            raise ConfigurationError(f"id={short_repr(id)} is not allowed: the text of an id")
         return Handle(
             self._source,
             id,
@@ -165,27 +202,54 @@ class Task(Generic[P, R]):
             queue=self.queue,
             decode=self._codec.decode_result,
             result_ttl=self.result_ttl,
+            timeout=self.config.timeout,
         )
 
     def handle_sync(self, id: str) -> SyncHandle[R]:  # noqa: A002  the field's name for it
         """`handle` for code without an event loop."""
         return SyncHandle(self._source, self.handle(id))
 
+    def _broker(self) -> Broker:
+        """The broker to send to. Raises what a guard raises."""
+        for guard in guards:
+            guard(self.name, self._source)
+        return self._source.broker
+
+    def _publisher(self) -> Broker | Enlisted:
+        """What takes the tasks: the broker, or the transaction of the caller's connection."""
+        broker = self._broker()
+        return broker if self._connection is None else broker.enlist(self._connection)
+
+    def _publish_here(self, messages: Sequence[Message[R]], instead: str) -> list[str]:
+        """Send in this thread, to which the connection belongs."""
+        publisher = self._broker().enlist(self._connection)
+        if publisher.is_async:
+            raise ConfigurationError(
+                f"connection={short_repr(self._connection)} is asynchronous: use `{instead}`"
+            )
+        return run_at_once(self._publish_all(publisher, messages))
+
     def _publish_all(
-        self, broker: CountingPublisher, messages: Sequence[Message[R]]
+        self, publisher: Broker | Enlisted, messages: Sequence[Message[R]]
     ) -> Coroutine[Any, Any, list[str]]:
         """Make the envelopes at once, and return the coroutine that sends them."""
-        envelopes = self._envelopes.of_messages(messages, self)
-        full_timeout = self._envelopes.longest_full_timeout(messages)
+        sent = self._envelopes.watch()
+        return self._publish(publisher, self._envelopes.of_messages(messages, self, sent), sent)
+
+    def _publish(
+        self, publisher: Broker | Enlisted, envelopes: Sequence[Envelope], sent: Sent | None
+    ) -> Coroutine[Any, Any, list[str]]:
         return publish(
-            broker,
+            publisher,
             envelopes,
             self._events,
-            full_timeout=full_timeout,
-            is_same=self._was_sent_as if self._former_names else None,
+            sent=sent,
+            is_same=partial(self._was_sent_as, publisher) if self._former_names else None,
+            # Nobody makes room while a transaction holds the database.
+            may_wait=self._connection is None,
         )
 
-    async def _was_sent_as(self, envelope: Envelope) -> bool:
+    async def _was_sent_as(self, publisher: Broker | Enlisted, envelope: Envelope) -> bool:
         """Whether the task with this id was sent under a former name of this task."""
-        (state,) = await self._source.broker.states(envelope.queue, [envelope.id])
+        (state,) = await publisher.states(envelope.queue, [envelope.id])
         return state is not None and state.task_name in self._former_names

@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
-import os
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, Generic, Literal, Protocol, Self, cast, overload
 
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
+from ltq._aio.closing import to_the_end
 from ltq._aio.forks import default_signals_in_forks
 from ltq._aio.loops import running_loop
 from ltq._aio.signals import stop_on_signals
@@ -21,18 +21,19 @@ from ltq._declared import DeclaredTask, own_name
 from ltq._display.suggestions import names_options
 from ltq._display.values import short_repr
 from ltq._scheduler.declare import Timing, schedule_tasks
-from ltq._worker.embedded import EmbeddedRun
+from ltq._worker.lifecycle import EmbeddedRun, Stopping
 from ltq._worker.lifespan import Lifespan
 from ltq._worker.parts import RunConfig
 from ltq._worker.run import WorkerRun
 from ltq._worker.validation import check_names, check_tasks
 from ltq.broker import DEFAULT_LEASE, Broker
+from ltq.broker.default import BrokerChoice
 from ltq.codec import DEFAULT_MAX_PAYLOAD, Serializer
 from ltq.errors import ConfigurationError
 from ltq.events import DEFAULT_BUFFER, Event, EventReader, EventStream
 from ltq.logger import get_logger
 from ltq.middleware import Middleware, default_stack
-from ltq.middleware._check import check_middleware, check_middlewares
+from ltq.middleware._check import check_middleware, check_middlewares, check_position
 from ltq.names import check_name, check_worker_name
 from ltq.options import (
     DEFAULT_RESULT_TTL,
@@ -49,31 +50,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 L_co = TypeVar("L_co", covariant=True, default=None)
 
-DEFAULT_URL = "redis://localhost:6379"
-URL_VARIABLE = "LTQ_BROKER_URL"
-
-
-def default_broker_url() -> str:
-    """The environment's `LTQ_BROKER_URL`, else `redis://localhost:6379`."""
-    return os.environ.get(URL_VARIABLE) or DEFAULT_URL
-
-
-def broker_of(broker: object, url: str | None) -> Broker:
-    """The broker that was given, or that of the URL, or the default one.
-
-    Raises `ConfigurationError` if both are given, and for what is no broker or no URL.
-    """
-    if broker is None:
-        return Broker.from_url(default_broker_url() if url is None else url)
-    if url is not None:
-        raise ConfigurationError("broker and broker_url exclude each other: give one of them")
-    if isinstance(broker, Broker):
-        return broker
-    if isinstance(broker, str):  # not shown: it may have a password
-        raise ConfigurationError("broker is not allowed to be a text: a URL is given as broker_url")
-    raise ConfigurationError(
-        f"broker={short_repr(broker)} is not allowed: an object that Broker.from_url(url) returned"
-    )
+_TOO_LATE = "what runs now does not know it; declare it before the start"
 
 
 class TaskDecorator(Protocol):
@@ -98,14 +75,15 @@ class Worker(Generic[L_co]):
         @worker.task(max_tries=3)
         async def send_email(to: str, subject: str) -> None: ...
 
-    The default of `broker_url` is the environment's `LTQ_BROKER_URL`, else
-    `redis://localhost:6379`; `broker` may be given instead. `concurrency` is how many tasks run at
-    once. After `lease`, tasks of a dead worker run elsewhere; after `shutdown_timeout`, tasks that
-    still run at a shutdown are requeued; after `result_ttl`, final states are removed. Each of the
-    three is a timedelta or seconds. `lifespan` makes an async context manager that is entered while
-    the worker runs; its value is `worker.resource` in tasks, and `Worker[Database]` is a worker
-    whose lifespan yields a `Database`. `serializer` is "json", "msgpack", or an object with `dumps`
-    and `loads`. `max_payload` is how many bytes the arguments or the result of one task may take.
+    `broker_url` is a URL or the `@name` of a broker; by default the environment's `LTQ_BROKER_URL`,
+    else the primary broker, else `redis://localhost:6379`. `broker` may be given instead.
+    `concurrency` is how many tasks run at once. After `lease`, tasks of a dead worker run
+    elsewhere; after `shutdown_timeout`, tasks that still run at a shutdown are requeued; after
+    `result_ttl`, final states are removed. Each of the three is a timedelta or seconds. `lifespan`
+    makes an async context manager that is entered while the worker runs; its value is
+    `worker.resource` in tasks, and `Worker[Database]` is a worker whose lifespan yields a
+    `Database`. `serializer` is "json", "msgpack", or an object with `dumps` and `loads`.
+    `max_payload` is how many bytes the arguments or the result of one task may take.
     Raises `ConfigurationError`.
 
     It connects to the broker at its first use. `async with worker:` runs it beside your own code.
@@ -128,11 +106,13 @@ class Worker(Generic[L_co]):
         max_payload: int = DEFAULT_MAX_PAYLOAD,
     ) -> None:
         self.name: str = check_worker_name(name)
-        self.broker: Broker = broker_of(broker, broker_url)
+        self._choice = BrokerChoice(broker, broker_url)
         self.concurrency: int = positive_int("concurrency", concurrency)
         self.middlewares: list[Middleware] = (
             default_stack() if middlewares is None else check_middlewares(middlewares)
         )
+        self._outer: list[Middleware] = []
+        """Those that an `App` has put before its own."""
         self.lease: float = seconds("lease", lease)
         self.shutdown_timeout: float = seconds("shutdown_timeout", shutdown_timeout, zero=True)
         self.result_ttl: float = seconds("result_ttl", result_ttl, zero=True)
@@ -142,19 +122,29 @@ class Worker(Generic[L_co]):
                 "@asynccontextmanager that takes the worker"
             )
         self.lifespan = lifespan
+        self.log_completed: bool = False
+        """Whether each task that completes is a line of level INFO in the log, with its duration.
+        Otherwise the line is of level DEBUG."""
         self.logger: logging.Logger = get_logger(name)
         self._codec = Codec(serializer, positive_int("max_payload", max_payload))
         self._events = EventStream(self.name)
         self._resource: ContextVar[L_co] = ContextVar(f"ltq.{self.name}.resource")
         self._tasks: dict[str, DeclaredTask[..., Any]] = {}
         self._schedules: list[Schedule] = []
-        self._runs: set[WorkerRun] = set()
-        self._starting = 0
-        self._stopped_early = False
+        self._runs: set[Stopping] = set()
         self._embedded: dict[asyncio.AbstractEventLoop, EmbeddedRun] = {}
 
     def __repr__(self) -> str:
         return f"<Worker {self.name}: {len(self._tasks)} tasks>"
+
+    @property
+    def broker(self) -> Broker:
+        """Its broker: a name is looked up at the first use. Raises `ConfigurationError`."""
+        return self._choice.get()
+
+    @broker.setter
+    def broker(self, broker: Broker) -> None:
+        self._choice = BrokerChoice(broker, None)
 
     @property
     def tasks(self) -> Mapping[str, Task[..., Any]]:
@@ -201,13 +191,14 @@ class Worker(Generic[L_co]):
     def register_middleware(self, middleware: Middleware, pos: int = -1) -> None:
         """Add middleware: at the end (-1), or before the one at `pos`.
 
-        Raises `ConfigurationError` for what is not middleware.
+        That of an `App` always stays first. Raises `ConfigurationError` for what is not middleware.
         """
         check_middleware(middleware)
-        if pos == -1:
-            self.middlewares.append(middleware)
-        else:
-            self.middlewares.insert(pos, middleware)
+        others = len(self.middlewares)
+        at = others if pos == -1 else range(others)[check_position(pos) :].start
+        outer = {id(one) for one in self._outer}
+        of_apps = [place for place, one in enumerate(self.middlewares) if id(one) in outer]
+        self.middlewares.insert(max([at, *(place + 1 for place in of_apps)]), middleware)
 
     @overload
     def task(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
@@ -223,7 +214,8 @@ class Worker(Generic[L_co]):
         An `async def` runs in the event loop, a plain `def` in a thread; if that gives something
         to be awaited, it is awaited in the event loop. Raises `ConfigurationError` for an unknown
         or wrong option, a name used twice, an annotation whose values cannot be sent, a generator
-        function, or a method without its object.
+        function, or a method without its object. A worker that runs already does not run it, and
+        logs a warning.
         """
         if fn:
             if len(fn) > 1:
@@ -251,6 +243,9 @@ class Worker(Generic[L_co]):
         `Scheduler.register_worker` elsewhere. Raises `ConfigurationError`.
         """
         timing = Timing(expr=expr, name=name, tz=tz, misfire=misfire)
+        if self._runs:
+            text = "a schedule (%s) is declared while its worker runs: %s"
+            self.logger.warning(text, timing.expr, _TOO_LATE)
         return schedule_tasks(timing, self._tasks, self._schedules)
 
     async def run(self, *, burst: bool = False) -> None:
@@ -258,9 +253,10 @@ class Worker(Generic[L_co]):
 
         Then it claims no more. Running tasks get `shutdown_timeout` seconds to end; the rest are
         requeued, which uses up no try. A second signal requeues them at once, and so does
-        cancelling `run`. If a task blocks the event loop, signals end the process then. Raises
-        `ConfigurationError` for a task option whose middleware is missing, `BrokerError` if the
-        broker does not answer at the start, and `LifespanError` if the lifespan fails.
+        cancelling `run`. A signal ends a start, a second one the exit of the lifespan. What goes on
+        5 s after a second signal ends with the process. The program's own handlers are called, too,
+        and restored afterwards. Raises `ConfigurationError` for a task option whose middleware is
+        missing, `BrokerError` if the broker does not answer at the start, and `LifespanError`.
         """
         running_loop()
         await self._work(burst=burst, signals=True)
@@ -268,15 +264,15 @@ class Worker(Generic[L_co]):
     def stop(self, *, now: bool = False) -> None:
         """Stop `run`. It may be called from a task, another thread, or a signal handler.
 
-        With `now`, running tasks go back to their queues at once.
+        With `now`, running tasks go back to their queues at once, and a start is cut short.
         """
-        self._stopped_early = self._starting > 0
-        for run in list(self._runs):
-            run.stop(now=now)
+        for stopping in list(self._runs):
+            stopping.stop(now=now)
 
     def health(self) -> list[WorkerHealth]:
         """The health of each of its present runs; empty before it runs. From any thread."""
-        return [run.health() for run in list(self._runs)]
+        runs = [stopping.run for stopping in list(self._runs)]
+        return [run.health() for run in runs if run is not None]
 
     async def aclose(self) -> None:
         """Close the broker's connections in this event loop, and end readers of events here.
@@ -284,7 +280,7 @@ class Worker(Generic[L_co]):
         Readers in other event loops end as well, unless the worker still runs.
         """
         self._events.end(everywhere=not self._runs)
-        await self.broker.aclose()
+        await to_the_end(self._choice.aclose())
 
     async def __aenter__(self) -> Self:
         """Run the worker beside the code of the block."""
@@ -319,6 +315,11 @@ class Worker(Generic[L_co]):
         if embedded is not None:
             embedded.stop(now=True)
 
+    def _signalled(self, again: bool) -> None:
+        """Stop what runs: see `Stopping.signalled`."""
+        for stopping in list(self._runs):
+            stopping.signalled(again)
+
     async def _work(
         self,
         *,
@@ -326,40 +327,42 @@ class Worker(Generic[L_co]):
         signals: bool = False,
         begun: Callable[[WorkerRun], None] = lambda _: None,
     ) -> None:
-        async with AsyncExitStack() as stack:
-            stack.enter_context(default_signals_in_forks())
-            run = await self._start(stack, burst=burst, signals=signals)
+        stopping, failed = Stopping(self.name), cast(BaseException | None, None)
+        with ExitStack() as around:
+            around.enter_context(default_signals_in_forks())
+            self._runs.add(stopping)
+            around.callback(self._runs.discard, stopping)
             if signals:
-                stack.enter_context(stop_on_signals(lambda again: run.stop(now=again)))
-            begun(run)
-            await run.run()
+                around.enter_context(stop_on_signals(stopping.signalled))
+            with stopping.phases():
+                async with self._started() as resource:
+                    token = self._resource.set(resource)  # the run's tasks inherit it
+                    try:
+                        run = WorkerRun(self._config(burst=burst, signals=signals))
+                        with stopping.running(run):
+                            begun(run)
+                            await run.run()
+                    except BaseException as error:
+                        failed = error
+                        raise
+                    finally:
+                        self._resource.reset(token)
+                failed = None
+            if failed is not None:  # the lifespan was cut while it handled this
+                raise failed
 
-    async def _start(self, stack: AsyncExitStack, *, burst: bool, signals: bool) -> WorkerRun:
-        """Check the worker, enter its lifespan and make the run. A `stop` meanwhile counts."""
-        self._starting += 1
-        self._stopped_early = False
-        try:
-            check_tasks(self.name, self._tasks, self.middlewares)
-            await self.broker.ping()
-            for hazard in await self.broker.hazards():
-                self.logger.warning("%s", hazard)
-            token = self._resource.set(await self._enter(stack))  # the run's tasks inherit it
-            stack.callback(self._resource.reset, token)
-            run = WorkerRun(self._config(burst=burst, signals=signals))
-        finally:
-            self._starting -= 1
-        self._runs.add(run)
-        stack.callback(self._runs.discard, run)
-        if self._stopped_early:
-            self._stopped_early = False
-            run.stop()
-        return run
-
-    async def _enter(self, stack: AsyncExitStack) -> L_co:
-        """Enter the lifespan, if there is one."""
+    @asynccontextmanager
+    async def _started(self) -> AsyncIterator[L_co]:
+        """Check the worker and enter its lifespan."""
+        check_tasks(self.name, self._tasks, check_middlewares(self.middlewares))
+        await self.broker.ping()
+        for hazard in await self.broker.hazards():
+            self.logger.warning("%s", hazard)
         if self.lifespan is None:
-            return cast(L_co, None)  # the type's default
-        return await stack.enter_async_context(Lifespan(self.name, self.lifespan, self))
+            yield cast(L_co, None)  # the type's default
+            return
+        async with Lifespan(self.name, self.lifespan, self) as resource:
+            yield resource
 
     def _declare(self, fn: Callable[..., Any], options: Mapping[str, Any]) -> Task[..., Any]:
         own = own_name(fn, options)
@@ -373,6 +376,8 @@ class Worker(Generic[L_co]):
             events=self._events,
         )
         check_names(task, self._tasks)
+        if self._runs:
+            self.logger.warning("task %s is declared while its worker runs: %s", name, _TOO_LATE)
         self._tasks[name] = task
         return task
 
@@ -386,6 +391,7 @@ class Worker(Generic[L_co]):
             lease=self.lease,
             shutdown_timeout=self.shutdown_timeout,
             events=self._events,
+            log_completed=self.log_completed,
             burst=burst,
             signals=signals,
         )

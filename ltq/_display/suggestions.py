@@ -1,8 +1,8 @@
-"""What somebody may have meant who gave an unknown option."""
+"""What somebody may have meant who gave an unknown option, or a name that nothing has."""
 
 import functools
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from ltq.errors import ConfigurationError
@@ -58,6 +58,15 @@ _NEEDLESS = {
 }
 """Options of other libraries for what LTQ always does."""
 
+_SHORT = 4
+"""Letters of a word that comes near to many: what is meant begins with the same one."""
+
+_MOST_NAMES = 3
+"""Most names that are suggested."""
+
+_NEAR = 0.75
+"""How much two names must have in common, 1 being all."""
+
 
 def suggestion(option: str, allowed: Collection[str], elsewhere: Mapping[str, str]) -> str:
     """What an unknown option may mean: a sentence and a space, or empty.
@@ -72,7 +81,9 @@ def suggestion(option: str, allowed: Collection[str], elsewhere: Mapping[str, st
     known = [*allowed, *(one for one in elsewhere if one not in allowed)]
     meant = word if word in known else _OTHER_WORDS.get(word)
     if meant not in known:
-        meant = next(iter(get_close_matches(word, known, 1)), None)
+        near = get_close_matches(word, known, 1)
+        is_near = near and (len(word) > _SHORT or near[0][0] == word[0])
+        meant = near[0] if is_near else None
     if meant is None:
         near = get_close_matches(word, _OTHER_WORDS, 1, 0.8)
         meant = _OTHER_WORDS[near[0]] if near else None
@@ -101,3 +112,25 @@ def names_options(fn: F) -> F:
         return fn(*args, **kwargs)
 
     return cast(F, checked)
+
+
+def near_names(name: str, known: Iterable[str]) -> list[str]:
+    """At most three of the known names that come near to a wrong one, whatever their case.
+
+    Those that it is a part of come first. If none comes near, they are those that contain it, or
+    else those with the same part before the colon: that of a worker.
+    """
+    from difflib import get_close_matches  # only a wrong name needs it
+
+    by_lower = {one.lower(): one for one in known}
+    word = name.lower()
+    parts = [one for one in by_lower if word in one.split(":")]
+    if len(word) > _SHORT:
+        alike = get_close_matches(word, by_lower, _MOST_NAMES, _NEAR)
+    else:
+        alike = [one for one in get_close_matches(word, by_lower) if one[0] == word[0]]
+    near = [*parts, *alike]
+    wider = [one for one in by_lower if len(word) > 2 and word in one]
+    first = word.partition(":")[0]
+    siblings = [one for one in by_lower if one.partition(":")[0] == first]
+    return [by_lower[one] for one in dict.fromkeys(near or wider or siblings)][:_MOST_NAMES]
