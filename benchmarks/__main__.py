@@ -1,9 +1,9 @@
 """Measure LTQ alone, or LTQ and its peers; print the medians.
 
-    python -m benchmarks [MEASURE ...] [--runs N]
-    python -m benchmarks peers [NAME ...] [--runs N]     its --help tells more
+    python -m benchmarks [MEASURE ...] [--broker redis|sqlite] [--runs N]
+    python -m benchmarks peers [NAME ...]     its --help tells more
 
-Needs a redis-server on PATH: one is started for the run, on a free loopback port.
+Redis needs a redis-server on PATH: one is started for the run, on a free loopback port.
 """
 
 import argparse
@@ -12,8 +12,7 @@ from collections.abc import Sequence
 
 from benchmarks import own, run
 from benchmarks.comparison import medians
-from benchmarks.measures import MEASURES
-from devtools.servers import RedisServer, find_redis_server
+from benchmarks.stores import STORES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,19 +25,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("measures", nargs="*", default=list(MEASURES), metavar="MEASURE")
+    parser.add_argument("measures", nargs="*", metavar="MEASURE")
+    parser.add_argument("--broker", choices=list(STORES), default="redis")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="less than 1 for a try")
     parsed = parser.parse_args(words)
-    unknown = set(parsed.measures) - set(MEASURES)
+    known = STORES[parsed.broker].measures
+    unknown = set(parsed.measures) - set(known)
     if unknown:
-        parser.error(f"unknown measure {min(unknown)!r}: one of {', '.join(MEASURES)}")
-    executable = find_redis_server()
-    if executable is None:
-        parser.error("no redis-server found: install one")
-    with RedisServer(executable) as server:
-        for name in parsed.measures:
-            runs = [own.measure(name, server.url, parsed.scale) for _ in range(parsed.runs)]
+        parser.error(f"unknown measure {min(unknown)!r}: one of {', '.join(known)}")
+    try:
+        store = STORES[parsed.broker]()
+    except LookupError as error:
+        parser.error(str(error))
+    with store.own(parsed.scale) as measure:
+        for name in parsed.measures or known:
+            runs = [measure(name) for _ in range(parsed.runs)]
             print(f"{name:18} {own.shown(medians(runs))}", flush=True)
     return 0
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import statistics
 import sys
+import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,6 +103,25 @@ async def compare(
     await asyncio.gather(*idle)
     for name, (entrant, _) in contenders.items():
         say(f"{IDLE:8} {entrant.title:10} {_shown(records[name], IDLE)}")
+
+
+async def compare_on_files(
+    contenders: Mapping[str, tuple[Entrant, str]],
+    records: Mapping[str, Record],
+    *,
+    scale: float,
+    say: Callable[[str], None],
+) -> None:
+    """One round with a file of its own for each measure of each queue."""
+    for measure in MEASURES:
+        for name, (entrant, python) in contenders.items():
+            if entrant.lacks(measure):
+                continue
+            with tempfile.TemporaryDirectory(prefix="ltq-bench-") as folder:
+                url = f"sqlite:///{folder}/jobs.db"
+                command = _command(entrant, python, measure, url, scale)
+                await _note(records[name], measure, _measure(entrant, command))
+            say(f"{measure:8} {entrant.title:10} {_shown(records[name], measure)}")
 
 
 def _command(entrant: Entrant, python: str, measure: str, url: str, scale: float) -> list[str]:

@@ -87,3 +87,22 @@ ENTRANTS = {
     )
 }
 """By name, in the order of the tables."""
+
+ON_SQLITE = {
+    entrant.name: entrant
+    for entrant in (
+        ENTRANTS[LTQ],
+        Entrant("huey", "huey", "huey", ("huey==3.5.4",), drain=5_000, wait=200),
+        Entrant(
+            "persist-queue",
+            "persist-queue",
+            "persist_queue",
+            ("persist-queue==1.1.0",),
+            results=False,
+        ),
+    )
+}
+"""Those that keep their tasks in a file of SQLite."""
+
+ALL = {**ENTRANTS, **ON_SQLITE}
+"""By name, whatever they keep their tasks in."""

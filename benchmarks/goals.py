@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmarks.contenders import LTQ, LTQ_0_4
 from benchmarks.results import Results
 
-BARE_QUEUES = {"torrelque"}
+BARE_QUEUES = {"torrelque", "persist-queue"}
 """Without a worker: raw, batched. They are told, not counted among the peers."""
 
 
@@ -25,7 +25,7 @@ class Verdict:
 def verdicts(results: Results) -> Iterator[Verdict]:
     """All goals for which LTQ has figures."""
     yield from _against_peers(results)
-    for measure, figure, unit, most, least in _OWN:
+    for measure, figure, unit, most, least in _OWN_ON_FILES if results.machine.sqlite else _OWN:
         value = results.own(measure, figure)
         if value is None:
             value = results.median(LTQ, measure, figure)
@@ -43,6 +43,8 @@ _RATES = (
 )
 """The measure, and how many times the best peer, ltq 0.4.0, and tasks a second are wanted."""
 
+_RATES_ON_FILES = (("drain", 8.0, None, 15_000.0), ("bulk", None, None, 40_000.0))
+
 _OWN: tuple[tuple[str, str, str, float | None, float | None], ...] = (
     ("one_send", "ratio", " × HSET", None, 0.7),
     ("latency", "median ms", " ms", 1.0, None),
@@ -55,9 +57,23 @@ _OWN: tuple[tuple[str, str, str, float | None, float | None], ...] = (
     ("idle", "commands/s", " /s", 1.0, None),
     ("memory", "bytes waiting", " B", 450.0, None),
     ("memory", "bytes finished", " B", 400.0, None),
+    ("listing", "first page ms", " ms", 20.0, None),
+    ("listing", "later page ms", " ms", 20.0, None),
+    ("steering", "longest script ms", " ms", 10.0, None),
+    ("steering", "stats ms", " ms", 50.0, None),
+    ("steering", "pause ms", " ms", 50.0, None),
     ("floor", "ratio", " × bare loop", None, 0.5),
 )
 """The measure, its figure, the unit, the most and the least there may be."""
+
+
+_OWN_ON_FILES: tuple[tuple[str, str, str, float | None, float | None], ...] = (
+    ("answered", "median ms", " ms", 3.0, None),
+    ("idle", "% of a core", " %", 1.0, None),
+    ("many_waiting", "claim ×", " ×", 1.2, None),
+    ("many_waiting", "send ×", " ×", 1.2, None),
+    ("many_waiting", "bulk ×", " ×", 1.2, None),
+)
 
 
 def best_peer(
@@ -70,7 +86,8 @@ def best_peer(
 
 
 def _against_peers(results: Results) -> Iterator[Verdict]:
-    for measure, times_best, times_old, least in _RATES:
+    rates = _RATES_ON_FILES if results.machine.sqlite else _RATES
+    for measure, times_best, times_old, least in rates:
         rate = results.median(LTQ, measure, "tasks/s")
         if rate is None:
             continue

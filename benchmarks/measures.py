@@ -7,7 +7,9 @@ import time
 from collections.abc import Awaitable, Callable
 
 from benchmarks import scale
-from benchmarks.stand import BULK, BenchWorker, Figures, Stand
+from benchmarks.listing import listing
+from benchmarks.stand import BULK, BenchWorker, Figures, RedisStand, Stand
+from benchmarks.steering import steering
 
 
 async def drain(stand: Stand) -> Figures:
@@ -53,7 +55,7 @@ async def concurrent_sends(stand: Stand) -> Figures:
     return {"tasks/s": loops * each / seconds}
 
 
-async def one_send(stand: Stand) -> Figures:
+async def one_send(stand: RedisStand) -> Figures:
     """One send at a time against one plain HSET of redis-py, in turns."""
     bench = BenchWorker(stand.url)
     count = stand.count(200)
@@ -101,7 +103,7 @@ async def lateness(stand: Stand) -> Figures:
     return {"median ms": statistics.median(late), "p99 ms": late[int(0.985 * len(late))]}
 
 
-async def waiters(stand: Stand) -> Figures:
+async def waiters(stand: RedisStand) -> Figures:
     """10 000 handles awaited at once."""
     bench = BenchWorker(stand.url)
     handles = await bench.send(range(stand.count(10_000)))
@@ -119,7 +121,7 @@ async def waiters(stand: Stand) -> Figures:
     }
 
 
-async def memory(stand: Stand) -> Figures:
+async def memory(stand: RedisStand) -> Figures:
     """Redis memory for a waiting and a finished task, int argument and result."""
     count = stand.count(20_000)
     bench = BenchWorker(stand.url)
@@ -135,12 +137,12 @@ async def memory(stand: Stand) -> Figures:
     }
 
 
-async def _used_memory(stand: Stand) -> int:
+async def _used_memory(stand: RedisStand) -> int:
     used: int = (await stand.client.info("memory"))["used_memory"]
     return used
 
 
-async def idle(stand: Stand) -> Figures:
+async def idle(stand: RedisStand) -> Figures:
     """What a worker does with nothing to do, in 20 s; what it does at its start is left out."""
     bench = BenchWorker(stand.url)
     async with bench.worker:
@@ -155,13 +157,13 @@ async def idle(stand: Stand) -> Figures:
     return {"commands/s": (commands - 1) / elapsed, "% of a core": 100 * cpu / elapsed}
 
 
-async def _commands(stand: Stand) -> int:
+async def _commands(stand: RedisStand) -> int:
     """How many commands the server processed, those in scripts counted."""
     processed: int = (await stand.client.info("stats"))["total_commands_processed"]
     return processed
 
 
-MEASURES: dict[str, Callable[[Stand], Awaitable[Figures]]] = {
+MEASURES: dict[str, Callable[[RedisStand], Awaitable[Figures]]] = {
     measure.__name__: measure
     for measure in (
         drain,
@@ -173,6 +175,8 @@ MEASURES: dict[str, Callable[[Stand], Awaitable[Figures]]] = {
         waiters,
         memory,
         idle,
+        listing,
+        steering,
         scale.floor,
         scale.many_waiting,
         scale.many_tasks,

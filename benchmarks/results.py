@@ -19,17 +19,20 @@ class Machine:
     cpus: int
     python: str
     redis: str
+    """The version of the server; empty if that was no Redis."""
     system: str
+    sqlite: str = ""
 
     @classmethod
-    def here(cls, redis: str) -> "Machine":
-        """This machine, with this version of the server."""
+    def here(cls, *, redis: str = "", sqlite: str = "") -> "Machine":
+        """This machine, with this version of the store."""
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         system = f"{platform.system()} {platform.machine()}"
-        return cls(cpus or 1, platform.python_version(), redis, system)
+        return cls(cpus or 1, platform.python_version(), redis, system, sqlite)
 
     def __str__(self) -> str:
-        return f"{self.cpus} CPUs, {self.system}, Redis {self.redis}, Python {self.python}"
+        store = f"SQLite {self.sqlite}" if self.sqlite else f"Redis {self.redis}"
+        return f"{self.cpus} CPUs, {self.system}, {store}, Python {self.python}"
 
 
 @dataclass(slots=True)

@@ -7,16 +7,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import redis
 from rich.console import Console
 
 from benchmarks import chart, own, results, tables
-from benchmarks.comparison import Record, announce, compare
-from benchmarks.contenders import COMMON, ENTRANTS, LTQ, LTQ_0_4, Entrant
+from benchmarks.comparison import Record, announce
+from benchmarks.contenders import ALL, COMMON, ENTRANTS, LTQ, LTQ_0_4, ON_SQLITE, Entrant
 from benchmarks.environments import SetupError, default_folder, environment, find_python
-from benchmarks.measures import MEASURES
-from benchmarks.results import Machine, Results
-from devtools.servers import RedisServer, find_redis_server
+from benchmarks.results import Results
+from benchmarks.stores import STORES, Store
 
 COMPARED = {"drain", "send_many", "concurrent_sends", "latency", "idle"}
 """Own measures that the comparison has as well."""
@@ -29,23 +27,25 @@ def main(arguments: Sequence[str]) -> int:
     """Read the command line, run, tell. 1 if a queue that should be there could not be measured."""
     parser = _parser()
     parsed = parser.parse_args(arguments)
-    unknown = set(parsed.names) - set(ENTRANTS)
+    known = STORES[parsed.broker].entrants
+    unknown = set(parsed.names) - set(known)
     if unknown:
-        parser.error(f"unknown queue {min(unknown)!r}: one of {', '.join(ENTRANTS)}")
+        parser.error(f"unknown queue {min(unknown)!r}: one of {', '.join(known)}")
     if parsed.show is not None:
         found = results.load(parsed.show)
     else:
-        executable = find_redis_server()
-        if executable is None:
-            parser.error("no redis-server found: install one")
-        found = _measure(executable, parsed)
+        try:
+            store = STORES[parsed.broker]()
+        except LookupError as error:
+            parser.error(str(error))
+        found = _measure(store, parsed)
         if parsed.json is not None:
             results.save(found, parsed.json)
     if parsed.chart is not None:
         chart.save(found, parsed.chart)
     tables.show(found, Console(width=None if os.isatty(1) else 140))
     failed = any(record.failures for record in found.queues.values())
-    return int(failed or any(not ENTRANTS[name].optional for name in found.missing))
+    return int(failed or any(not ALL[name].optional for name in found.missing))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,9 +54,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure LTQ and its peers side by side: every queue in turn, on one"
         " redis-server, each in a virtual environment with pinned versions (made at the first"
         " run, which downloads them). LTQ's own measures as well.",
-        epilog=f"Queues: {', '.join(ENTRANTS)}.",
+        epilog=f"Queues: {', '.join(ENTRANTS)}; on SQLite: {', '.join(ON_SQLITE)}.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="these queues, and LTQ; else all")
+    parser.add_argument("--broker", choices=list(STORES), default="redis", help="what they use")
     parser.add_argument("--runs", type=int, default=3, help="rounds; medians are told (default 3)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--chart", type=Path, metavar="FILE.svg", help="draw the rates")
@@ -76,10 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measure(executable: str, parsed: argparse.Namespace) -> Results:
-    wanted = [LTQ, *(name for name in parsed.names or ENTRANTS if name != LTQ)]
-    entrants = [_adjusted(ENTRANTS[name], parsed.ltq_0_4) for name in wanted]
-    found = Results(_machine(executable), parsed.scale)
+def _measure(store: Store, parsed: argparse.Namespace) -> Results:
+    wanted = [LTQ, *(name for name in parsed.names or store.entrants if name != LTQ)]
+    entrants = [_adjusted(store.entrants[name], parsed.ltq_0_4) for name in wanted]
+    found = Results(store.machine(), parsed.scale)
     contenders = {}
     for entrant in entrants:
         try:
@@ -94,16 +95,16 @@ def _measure(executable: str, parsed: argparse.Namespace) -> Results:
     for number in range(parsed.runs):
         announce(f"round {number + 1} of {parsed.runs}")
         if not parsed.only_compared:
-            _measure_own(executable, found)
-        asyncio.run(compare(executable, contenders, found.queues, scale=parsed.scale, say=announce))
+            _measure_own(store, found)
+        asyncio.run(store.compare(contenders, found.queues, scale=parsed.scale, say=announce))
     return found
 
 
-def _measure_own(executable: str, found: Results) -> None:
-    with RedisServer(executable) as server:
-        for name in MEASURES:
+def _measure_own(store: Store, found: Results) -> None:
+    with store.own(found.scale) as measure:
+        for name in store.measures:
             if name not in COMPARED:
-                figures = own.measure(name, server.url, found.scale)
+                figures = measure(name)
                 found.ltq.setdefault(name, []).append(figures)
                 announce(f"{name:16} {own.shown(figures)}")
 
@@ -120,9 +121,3 @@ def _interpreter(entrant: Entrant, folder: Path, python: str | None) -> str:
     requirements = [*entrant.requirements, *COMMON]
     found = python or find_python(entrant.python)
     return environment(folder, entrant.name, requirements, found, announce)
-
-
-def _machine(executable: str) -> Machine:
-    with RedisServer(executable) as server, redis.Redis.from_url(server.url) as client:
-        version: str = client.info("server")["redis_version"]
-    return Machine.here(version)

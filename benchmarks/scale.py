@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
 from benchmarks.peers.contender import CONCURRENCY
-from benchmarks.stand import BenchWorker, Figures, Stand
+from benchmarks.stand import BenchWorker, Figures, RedisStand, Stand
 from ltq.broker import Broker, Consumer
 from ltq.message import Delivery, Finish
 from ltq.state import Status
@@ -53,7 +53,7 @@ async def _bare_loop(broker: Broker, consumer: Consumer, count: int) -> float:
             return time.perf_counter() - start
 
 
-async def many_waiting(stand: Stand) -> Figures:
+async def many_waiting(stand: RedisStand) -> Figures:
     """Three times 20 000 tasks off the front of a queue of a million, against one of 70 000.
 
     Not of a million and more: at 2**20 keys Redis begins to move its table of keys to a larger one,
@@ -107,7 +107,7 @@ async def many_tasks(stand: Stand) -> Figures:
     }
 
 
-async def many_processes(stand: Stand) -> Figures:
+async def many_processes(stand: RedisStand) -> Figures:
     """100 000 tasks drained by 8 processes together, against one."""
     count, several = stand.count(100_000), min(8, stand.count(8, least=2))
     bench = BenchWorker(stand.url)

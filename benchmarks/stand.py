@@ -15,10 +15,9 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """An emptied server, and how much of the full measure is wanted."""
+    """Where nothing is yet, and how much of the full measure is wanted."""
 
     url: str
-    client: redis.asyncio.Redis
     scale: float = 1.0
     """1 for figures that mean something, less for a try."""
 
@@ -29,6 +28,13 @@ class Stand:
     def seconds(self, full: float, least: float = 0.2) -> float:
         """So much of what is `full` seconds."""
         return max(least, full * min(1.0, self.scale))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisStand(Stand):
+    """An emptied server."""
+
+    client: redis.asyncio.Redis
 
 
 class BenchWorker:

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.comparison import medians
-from benchmarks.contenders import ENTRANTS, LTQ
+from benchmarks.contenders import ALL, LTQ
 from benchmarks.goals import best_peer, verdicts
 from benchmarks.results import Results
 
@@ -29,7 +29,7 @@ def number(value: float | None) -> str:
 
 def title(name: str) -> str:
     """What a queue is called."""
-    return ENTRANTS[name].title if name in ENTRANTS else name
+    return ALL[name].title if name in ALL else name
 
 
 def show(results: Results, console: Console) -> None:

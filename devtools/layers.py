@@ -30,15 +30,17 @@ def _layer(role: str, *modules: str) -> Layer:
 
 
 LAYERS = (
-    _layer("words of their own: they know nothing of the rest", "errors", "state", "_text"),
+    _layer(
+        "words of their own: they know nothing of the rest", "errors", "state", "codec", "_text"
+    ),
     _layer("event loops, threads, time: nothing of tasks", "_aio.*"),
     _layer(
         "what is declared, logged, named, shown",
-        *("options", "logger", "codec", "names", "_cron.*", "_display.*"),
+        *("options", "logger", "names", "_cron.*", "_display.*"),
     ),
     _layer("what travels, and how values become bytes", "message", "events", "_codec.*"),
     _layer("the seam: what every broker can do, by role", "broker.*"),
-    _layer("what stores have in common", "brokers._rules.*", "brokers._follow"),
+    _layer("what stores have in common", "brokers._rules.*", "brokers._follow", "brokers._calls"),
     _layer(
         "a store each; what a caller holds; how messages are sent",
         *("brokers.*", "handle", "handles", "notebook", "sync", "_sender.*"),

@@ -81,9 +81,10 @@ class Proxy:
 
     `delay` holds up each chunk in both directions; `up` and `down` are the most bytes a second of
     each connection to the server and to the client (0: all); `answer` is what each call of a script
-    gets instead of reaching the server; `drop_share` is how probable it is that a reply
-    is lost, with its connection; `accepted` holds the moments (loop time) at which clients
-    connected; `dropped` counts lost replies, `commands` what clients sent, by name.
+    gets instead of reaching the server; `drop_share` is how probable it is that a reply is lost,
+    with its connection; while it `is_mute`, messages of Pub/Sub are lost; `accepted` holds the
+    moments (loop time) at which clients connected; `dropped` counts lost replies, `replied` bytes
+    of replies, `commands` what clients sent, by name.
     """
 
     def __init__(self, server_port: int, *, chance: random.Random | None = None) -> None:
@@ -99,8 +100,10 @@ class Proxy:
         self.up = self.down = 0.0
         self.answer = b""
         self.drop_share = 0.0
+        self.is_mute = False
         self.accepted: list[float] = []
         self.dropped = 0
+        self.replied = 0
         self.commands: Counter[str] = Counter()
         self.port = 0
 
@@ -258,6 +261,8 @@ class _Wire:
         with suppress(OSError):
             while data := await self._from_server.read(_size(self._proxy.down)):
                 await self._hold(len(data), self._proxy.down)
+                if self._proxy.is_mute and b"\r\nmessage\r\n" in data:
+                    continue
                 if self._doom is not None:
                     await self._lose(self._doom, data)
                     return
@@ -265,6 +270,7 @@ class _Wire:
                     await self._lose(_BY_CHANCE, data)
                     return
                 self._to_client.write(data)
+                self._proxy.replied += len(data)
                 await self._to_client.drain()
 
     def _answers(self, commands: list[list[bytes]]) -> bool:

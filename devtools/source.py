@@ -4,7 +4,8 @@ A room is what stands directly in `ltq`: a folder with all in it, or a module of
 """
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -21,7 +22,12 @@ def name_of(path: Path) -> str:
 
 
 FILES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text("utf-8"), str(path)) for name, path in FILES.items()}
+
+
+@cache
+def trees() -> Mapping[str, ast.Module]:
+    """The syntax tree of each module."""
+    return {name: ast.parse(path.read_text("utf-8"), str(path)) for name, path in FILES.items()}
 
 
 def is_public(name: str) -> bool:
@@ -64,21 +70,23 @@ def named_imports(node: ast.AST) -> Iterable[str]:
     return []
 
 
+@cache
+def names_imported(module: str) -> frozenset[str]:
+    """The modules, and the names in modules, that a module imports, wherever it does so."""
+    nodes = ast.walk(trees()[module])
+    return frozenset(name for node in nodes for name in named_imports(node))
+
+
 def imports(module: str) -> set[str]:
-    """The modules of ltq that a module imports, wherever in it the import stands."""
-    found = set()
-    for node in ast.walk(TREES[module]):
-        for name in named_imports(node):
-            known = name if name in FILES else name.rpartition(".")[0]
-            if known in FILES:
-                found.add(known)
-    return found - {module}
+    """The modules of ltq that a module imports."""
+    names = names_imported(module)
+    found = {name if name in FILES else name.rpartition(".")[0] for name in names}
+    return {name for name in found if name in FILES and name != module}
 
 
 def packages(module: str) -> set[str]:
     """The top-level packages that a module imports."""
-    nodes = ast.walk(TREES[module])
-    return {name.partition(".")[0] for node in nodes for name in named_imports(node)}
+    return {name.partition(".")[0] for name in names_imported(module)}
 
 
 def place_imports(place_of: Callable[[str], str]) -> dict[str, set[str]]:
@@ -101,6 +109,6 @@ def folder_sizes() -> dict[str, int]:
 
 def nodes() -> Iterator[tuple[str, ast.AST]]:
     """Everything in the code of ltq, and where it is."""
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         for node in ast.walk(tree):
             yield f"{module}:{getattr(node, 'lineno', 0)}", node

@@ -1,10 +1,11 @@
 """The public surface of `ltq`: what its signatures say, read from the code."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import NamedTuple
 
-from devtools.source import TREES, is_public
+from devtools.source import is_public, trees
 
 
 def exported(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -24,13 +25,15 @@ def _strings(value: ast.expr) -> set[str]:
     return {node.value for node in nodes if isinstance(node.value, str)}
 
 
-EXPORTED = {
-    origin: f"{module}.{origin[1]}"
-    for module, tree in TREES.items()
-    if is_public(module)
-    for origin in exported(tree)
-}
-"""Where a name from a private module may be had: the last of several public places."""
+@cache
+def public_places() -> Mapping[tuple[str, str], str]:
+    """Where a name from a private module may be had: the last of several public places."""
+    return {
+        origin: f"{module}.{origin[1]}"
+        for module, tree in trees().items()
+        if is_public(module)
+        for origin in exported(tree)
+    }
 
 
 class Shown(NamedTuple):
@@ -49,12 +52,13 @@ SUITE = "ltq.testing.conformance"
 
 def surface() -> Iterator[Shown]:
     """Every annotation of the public surface."""
-    for module, tree in TREES.items():
+    places = public_places()
+    for module, tree in trees().items():
         if module.startswith(SUITE):
             continue
         for node in tree.body:
             name = name_of(node)
-            public = f"{module}.{name}" if is_public(module) else EXPORTED.get((module, name))
+            public = f"{module}.{name}" if is_public(module) else places.get((module, name))
             if is_public(name) and public is not None:
                 for owner, annotation in annotations(public, node, tree.body):
                     yield Shown(owner, annotation, module)
@@ -71,9 +75,9 @@ def shown_types() -> Iterator[tuple[str, str, str]]:
 
 def home_of(module: str, name: str) -> tuple[str, str] | None:
     """The module that defines a class, and its name there; None for what is no class of ltq."""
-    if module not in TREES:
+    if module not in trees():
         return None
-    for node in TREES[module].body:
+    for node in trees()[module].body:
         match node:
             case ast.ClassDef(name=own) if own == name:
                 return module, name

@@ -17,8 +17,8 @@ from devtools.variables import (
     LEDGER_VARIABLE,
     SHUTDOWN_VARIABLE,
 )
+from ltq.broker.default import URL_VARIABLE
 from ltq.testing.conformance._support.eventually import eventually
-from ltq.worker import URL_VARIABLE
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,14 +12,17 @@ from devtools.chaos.figures.answers import instant
 from devtools.chaos.figures.due import due
 from devtools.chaos.figures.goal import Goal, show
 from devtools.chaos.figures.idle import idle
+from devtools.chaos.figures.kept import kept
 from devtools.chaos.figures.kills import kills, recovery
 from devtools.chaos.figures.memory import memory
 from devtools.chaos.figures.restarts import drops, restarts
 from devtools.chaos.figures.schedules import schedules
+from devtools.chaos.redis_stage import RedisStage
 from devtools.chaos.say import say
 from devtools.chaos.siege import Siege
+from devtools.chaos.sqlite_stage import SqliteStage
 from devtools.chaos.stage import Stage
-from devtools.chaos.timeline import draw, read
+from devtools.chaos.timeline import Store, draw, read
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,12 @@ FIGURES = {
         "no-ops through one worker", lambda _, count, __: memory(count), count=2_000_000
     ),
     "schedules": Figure("kill -9 and pauses of schedulers", schedules, 300.0, 3),
+    "kept": Figure("the same with schedules that are put, due together", kept, 120.0, 10_000),
     "idle": Figure("workers with nothing to do", lambda seconds, _, __: idle(seconds), 10.0),
 }
+
+
+STAGES: dict[Store, type[Stage]] = {"redis": RedisStage, "sqlite": SqliteStage}
 
 
 def main() -> int:
@@ -84,8 +91,14 @@ async def chaos(given: argparse.Namespace) -> int:
     if given.replay is not None:
         timeline = read(given.replay)
     else:
-        timeline = draw(given.seed, given.seconds, workers=4, lease=3.0, pause=given.pause)
-    async with Stage(lease=timeline.lease, seed=timeline.seed) as stage:
+        timeline = draw(
+            *(given.seed, given.seconds),
+            workers=4,
+            lease=3.0,
+            pause=given.pause,
+            store=given.broker,
+        )
+    async with STAGES[timeline.store](lease=timeline.lease, seed=timeline.seed) as stage:
         path = stage.directory / "timeline.json"
         timeline.write(path)
         say(f"seed {timeline.seed}, {len(timeline.faults)} faults: {path}")
@@ -102,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     random = commands.add_parser("random", help="random faults, then an audit (the default)")
     random.add_argument("--seconds", type=float, default=60.0)
     random.add_argument("--seed", type=int)
+    random.add_argument("--broker", choices=list(STAGES), default="redis")
     random.add_argument("--replay", type=Path, help="run this timeline again")
     random.add_argument("--pause", type=float, default=1.0, help="between faults, in the mean")
     random.add_argument("--beat", type=float, default=0.02, help="between sends of a producer")

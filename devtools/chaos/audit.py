@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 
 from devtools.chaos import jobs
-from devtools.chaos.evidence import Evidence, gaps
-from devtools.chaos.load import NEIGHBOUR, Sent
+from devtools.chaos.evidence import Evidence, claimed_at, gaps
+from devtools.chaos.load import NEIGHBOUR, SORTS, Sent
 from devtools.chaos.squad import Life
 from ltq import Status, TaskState
 
@@ -56,10 +56,58 @@ def runs_that_repeat_are_explained(evidence: Evidence) -> Iterator[str]:
 
 def nothing_starts_once_cancelled(evidence: Evidence) -> Iterator[str]:
     for sent, state in _answered(evidence):
-        if state.status is Status.CANCELLED and state.worker is None and state.release_time:
-            late = [e for e in evidence.starts.get(sent.id, ()) if e.time > state.release_time]
-            if late:
-                yield f"{sent.id} was cancelled while it waited, and ran"
+        if state.status is not Status.CANCELLED or not state.release_time:
+            continue
+        starts = evidence.starts.get(sent.id, ())
+        if state.worker is None and any(e.time > state.release_time for e in starts):
+            yield f"{sent.id} was cancelled while it waited, and ran"
+        if any(claimed_at(event) > state.release_time for event in starts):
+            yield f"{sent.id} was cancelled, and claimed after that"
+
+
+def what_waits_is_cancelled_by_a_sweep(evidence: Evidence) -> Iterator[str]:
+    """Not what was sent, or put back, while the call was made."""
+    sweeps = [
+        one
+        for one in evidence.notes.sweeps
+        if one.status is None and not evidence.may_have_unclaimed(one.began, one.ended)
+    ]
+    for sent, state in _answered(evidence):
+        starts = evidence.starts.get(sent.id, ())
+        if not sent.sort.is_swept or state.dequeue_count > len(starts):
+            continue  # one that was claimed without a start may have run then
+        first = min(map(claimed_at, starts), default=state.release_time or 0.0)
+        for one in sweeps:
+            if one.queue == sent.handle.queue and sent.time < one.began and one.ended < first:
+                yield (
+                    f"{sent.id} waited from {sent.time:.3f} to {first:.3f}, though all with its "
+                    f"tag were cancelled from {one.began:.3f} to {one.ended:.3f}"
+                )
+                break
+
+
+def sweeps_count_no_more_than_they_cancel(evidence: Evidence) -> Iterator[str]:
+    """An attempt that was not answered counts nothing, so they may count less."""
+    notes = evidence.notes
+    names = tuple(f"{sort.name}-" for sort in SORTS if sort.is_swept)
+    unsure = [one for one in {*notes.refused, *notes.in_flight} if one.startswith(names)]
+    cancelled = [
+        sent.id
+        for sent, state in _answered(evidence)
+        if sent.sort.is_swept and state.status is Status.CANCELLED
+    ]
+    counted = sum(one.count for one in notes.sweeps)
+    if counted > len(cancelled) + len(unsure):
+        yield f"{counted} tasks were counted, {len(cancelled)} (and {len(unsure)} unsure) cancelled"
+
+
+def nothing_is_claimed_while_paused(evidence: Evidence) -> Iterator[str]:
+    for sent in evidence.notes.sent.values():
+        pauses = [one for one in evidence.notes.pauses if one.queue == sent.handle.queue]
+        for event in evidence.starts.get(sent.id, ()):
+            claimed = claimed_at(event)
+            if any(one.began < claimed < one.ended for one in pauses):
+                yield f"{sent.id} was claimed at {claimed:.3f} while {sent.handle.queue} was paused"
 
 
 def progress_goes_forward(evidence: Evidence) -> Iterator[str]:
@@ -86,6 +134,9 @@ _RULES: tuple[Rule, ...] = (
     results_are_those_of_the_last_run,
     runs_that_repeat_are_explained,
     nothing_starts_once_cancelled,
+    what_waits_is_cancelled_by_a_sweep,
+    sweeps_count_no_more_than_they_cancel,
+    nothing_is_claimed_while_paused,
     progress_goes_forward,
     workers_end_as_they_are_told,
     work_goes_on_soon,
@@ -102,6 +153,8 @@ def _wanted(sent: Sent, state: TaskState[jobs.Run], evidence: Evidence) -> set[S
         # Toxic tasks may leave it one death only, and then it runs alone: a fault may be that one.
         hit = evidence.last_run_was_hit(sent.id, state.release_time or 0.0)
         return {Status.COMPLETED, Status.REJECTED} if hit else {Status.COMPLETED}
+    if sent.sort.is_swept:
+        return {Status.COMPLETED, Status.CANCELLED}
     if not sent.sort.cancel:
         return {sent.sort.ends}
     # A cancellation that says "final already" may have been its own, repeated.

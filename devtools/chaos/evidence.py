@@ -9,11 +9,17 @@ from itertools import pairwise
 from devtools.chaos.inflict import Done
 from devtools.chaos.load import Notes
 from devtools.chaos.squad import Life
-from devtools.chaos.timeline import OF_THE_WAY
+from devtools.chaos.timeline import OF_THE_WAY, Kind
 from devtools.ledger import Event
 
 TOXIC_NEIGHBOUR = "toxic neighbour"
 """What explains that a run began again whose process a toxic task has killed."""
+
+_UNCLAIMED_WITHIN = 1.0
+"""Seconds around a fault in which a worker may give back what it has claimed."""
+
+_CUTS_OFF: frozenset[Kind] = OF_THE_WAY - {"reset"}
+"""Faults that may keep a worker from its store until a lease has ended."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +61,13 @@ class Evidence:
             if life.worker.pid == one.pid and life.wanted != "term" and life.ended <= two.time:
                 return life.wanted or TOXIC_NEIGHBOUR
         # A process that was stopped, or cut off, may begin long after its lease did.
-        first, last = min(_claimed(one), two.time), max(one.time, two.time)
+        first, last = min(claimed_at(one), two.time), max(one.time, two.time)
         for fault in self.done:
             if fault.began > last or fault.ended < first:
                 continue
             if fault.kind == "stop" and fault.pid == one.pid:
                 return "stop"
-            if fault.kind in ("redis", "hole", "pause", "drop"):
+            if fault.kind in _CUTS_OFF:
                 return fault.kind
         return ""
 
@@ -89,6 +95,13 @@ class Evidence:
         """Whether the way to the server was hurt at some time in between."""
         return any(a <= ended and b >= began for a, b in self.outages())
 
+    def may_have_unclaimed(self, began: float, ended: float) -> bool:
+        """Whether workers may have given back tasks about then that they had claimed in vain."""
+        near = began - _UNCLAIMED_WITHIN, ended + _UNCLAIMED_WITHIN
+        terms = [one for one in self.done if one.kind == "term"]
+        is_near = any(one.began <= near[1] and one.ended >= near[0] for one in terms)
+        return is_near or self.was_hurt(*near)
+
     def _of(self, what: str) -> dict[str, list[Event]]:
         found: dict[str, list[Event]] = defaultdict(list)
         for event in sorted(self.events, key=lambda event: (event.token, event.time)):
@@ -97,7 +110,7 @@ class Evidence:
         return dict(found)
 
 
-def _claimed(event: Event) -> float:
+def claimed_at(event: Event) -> float:
     """When a run's lease began: a token is made of the time of the claim, in microseconds."""
     return min(event.token / 1e6, event.time)
 

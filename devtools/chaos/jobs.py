@@ -16,7 +16,8 @@ from devtools.ledger import Event, Ledger
 from devtools.variables import LEASE_VARIABLE, LEDGER_VARIABLE, SHUTDOWN_VARIABLE
 
 NAME = "chaos"
-TARGET = "devtools.chaos.jobs:worker"
+TARGET, OTHER_TARGET = "devtools.chaos.jobs:worker", "devtools.chaos.jobs:other"
+SHARED = f"{NAME}:shared"
 MAX_DELIVERIES = 3
 FAILURES = 2
 FLAKY_TRIES = FAILURES + 1
@@ -132,3 +133,18 @@ async def nothing() -> None:
 async def echo(number: int) -> int:
     """Returns at once, and tells nobody."""
     return number
+
+
+async def _one_sided(number: int) -> Run:
+    tell("start")
+    return ended(number)
+
+
+other = ltq.Worker(NAME, lease=worker.lease, shutdown_timeout=worker.shutdown_timeout)
+"""Another version of the worker: each knows a task of the shared queue that the other does not."""
+
+for task in list(worker.tasks.values()):
+    other.task(name=task.name.removeprefix(f"{NAME}:"), **task.options)(task.fn)
+
+left = worker.task(name="left", queue=SHARED)(_one_sided)
+right = other.task(name="right", queue=SHARED)(_one_sided)

@@ -29,6 +29,18 @@ class Sort:
     ends: Status = Status.COMPLETED
     tries: int = 1
     cancel: bool = False
+    tags: tuple[str, ...] = ()
+    is_delayed: bool = False
+
+    @property
+    def is_swept(self) -> bool:
+        """Whether calls that cancel many may cancel it."""
+        return SWEPT in self.tags
+
+    def send_options(self, chance: Random) -> dict[str, Any]:
+        """The options of one send."""
+        delay = {"delay": chance.uniform(0.05, 3.0)} if self.is_delayed else {}
+        return {"tags": self.tags, **delay, **self.options(chance)}
 
 
 def _number(number: int, _: Random) -> tuple[int]:
@@ -39,23 +51,31 @@ def _within(low: float, high: float) -> Callable[[int, Random], tuple[int, float
     return lambda number, chance: (number, round(chance.uniform(low, high), 3))
 
 
-def _delay(chance: Random) -> dict[str, Any]:
-    return {"delay": chance.uniform(0.05, 3.0)}
+SWEPT = "swept"
+"""The tag of tasks that may be cancelled, many at once."""
 
+_SWEPT, _SPARED = (SWEPT,), (f"{SWEPT}-not", f"not-{SWEPT}")
 
 SORTS: tuple[Sort, ...] = (
     Sort("instant", 30, jobs.instant, _number),
     Sort("work", 30, jobs.work, _within(0.0, 0.2)),
     Sort("slow", 3, jobs.work, _within(0.5, 1.5)),
     Sort("plod", 8, jobs.plod, _within(0.0, 0.2)),
-    Sort("delayed", 10, jobs.instant, _number, _delay),
+    Sort("delayed", 10, jobs.instant, _number, is_delayed=True),
     Sort("high", 4, jobs.instant, _number, lambda _: {"priority": "high"}),
     Sort("low", 4, jobs.work, _within(0.0, 0.1), lambda _: {"priority": "low"}),
     Sort("flaky", 6, jobs.flaky, _number, tries=jobs.FLAKY_TRIES),
     Sort("broken", 2, jobs.broken, _number, ends=Status.FAILED),
     Sort("stepped", 4, jobs.stepped, lambda number, chance: (number, chance.randint(1, 6))),
+    Sort("left", 4, jobs.left, _number),
+    Sort("right", 4, jobs.right, _number),
     Sort("cancelled", 5, jobs.work, _within(0.0, 1.0), cancel=True),
-    Sort("postponed", 2, jobs.work, _within(0.0, 0.2), _delay, cancel=True),
+    Sort("postponed", 2, jobs.work, _within(0.0, 0.2), cancel=True, is_delayed=True),
+    Sort("swept", 4, jobs.work, _within(0.0, 0.5), tags=_SWEPT),
+    Sort("adrift", 3, jobs.work, _within(0.0, 0.5), tags=_SWEPT, is_delayed=True),
+    Sort("strange", 2, jobs.left, _number, tags=_SWEPT),
+    Sort("spared", 3, jobs.work, _within(0.0, 0.2), tags=_SPARED),
+    Sort("spared-later", 2, jobs.work, _within(0.0, 0.2), tags=_SPARED, is_delayed=True),
 )
 NEIGHBOUR = Sort("neighbour", 0, jobs.frail, _within(0.2, 0.6))
 TOXIC = Sort("toxic", 0, jobs.toxic, _number, ends=Status.REJECTED, tries=jobs.MAX_DELIVERIES)
@@ -70,6 +90,28 @@ class Sent:
     sort: Sort
     handle: Handle[Any]
     time: float
+
+
+@dataclass(frozen=True)
+class Pause:
+    """When a queue was paused for certain: from the answer to `pause` to the call of `resume`."""
+
+    queue: str
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A call that cancelled many tasks with the tag `SWEPT`, in the attempt that was answered."""
+
+    queue: str
+    status: Status | None
+    """The only one of these tasks; None for all that wait."""
+    began: float
+    ended: float
+    count: int
+    """How many it said it has cancelled."""
 
 
 @dataclass
@@ -90,6 +132,9 @@ class Notes:
     """What `cancel` answered; None where the broker did not answer."""
     asked_again: int = 0
     """Waits that were told of the broker, or took long, and were repeated."""
+    pauses: list[Pause] = field(default_factory=list)
+    promoted: int = 0
+    sweeps: list[Sweep] = field(default_factory=list)
     backwards: list[str] = field(default_factory=list)
     """Tasks whose progress went back within one run."""
 
@@ -144,7 +189,7 @@ class Load:
         """Send one, and wait for it in the background."""
         self._number += 1
         number, task_id = self._number, f"{sort.name}-{self._number}"
-        options = {"id": task_id, **sort.options(self._chance)}
+        options = {"id": task_id, **sort.send_options(self._chance)}
         task = through(sort.task.with_options(**options), broker)
         arguments = sort.arguments(number, self._chance)
         self.notes.in_flight.add(task_id)

@@ -15,7 +15,10 @@ from ltq.state import Status
 
 _TABLE = Path(keys.__file__).parents[1] / "lua" / "README.md"
 
-_IDLE = ("ltq:namespaces", f"{keys.prefix(jobs.NAME)}lanes", f"{keys.prefix(jobs.NAME)}wake:")
+_IDLE = (
+    "ltq:namespaces",
+    *(f"{keys.prefix(jobs.NAME)}{kind}" for kind in ("lanes", "served", "wake:", "workers")),
+)
 """What keys that stay without a TTL begin with, once nothing is left to do."""
 
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT", re.MULTILINE)

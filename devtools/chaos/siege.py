@@ -15,6 +15,7 @@ from devtools.chaos.load import NEIGHBOUR, SORTS, TOXIC, Load, Notes
 from devtools.chaos.say import say, table
 from devtools.chaos.squad import Squad
 from devtools.chaos.stage import Stage
+from devtools.chaos.steer import Steersman
 from devtools.chaos.timeline import Timeline
 from ltq.testing.conformance._support.eventually import eventually
 
@@ -23,6 +24,9 @@ DRAINED = 90.0
 
 CONSUMING = 30.0
 """Seconds in which each worker has to consume when the faults are over."""
+
+_STEER = 0.1
+"""Seconds between two pauses of queues, in the mean."""
 
 _SHOWN = 50
 _NEIGHBOURS = (NEIGHBOUR,) * 5
@@ -53,6 +57,7 @@ class Siege:
         self._toxic = toxic
         self._squad = Squad(stage, timeline.workers)
         self._load = Load(timeline.seed, [stage.direct, stage.remote])
+        self._steersman = Steersman(timeline.seed, [stage.direct, stage.remote], self._load.notes)
         self._inflictor = Inflictor(stage, self._squad)
         self._violations: list[str] = []
 
@@ -76,11 +81,13 @@ class Siege:
 
     async def _attack(self) -> None:
         self._load.start(self._pause)
+        self._steersman.start(_STEER)
         poison = asyncio.create_task(self._send_poison())
         await self._inflictor.play(self._timeline)
         poison.cancel()
         await asyncio.gather(poison, return_exceptions=True)
         await self._load.stop()
+        await self._steersman.stop()
 
     async def _send_poison(self) -> None:
         """Toxic tasks, spread over the time, each among tasks that do nobody harm."""
@@ -122,11 +129,11 @@ class Siege:
 
     async def _check_remains(self) -> None:
         async def nothing() -> bool:
-            return not remains.left_in(self._stage.admin)
+            return not await self._stage.left()
 
         with suppress(AssertionError):
             await eventually(nothing, 20.0)
-        self._violations += remains.left_in(self._stage.admin)
+        self._violations += await self._stage.left()
         self._violations += await remains.left_by_count(self._stage.direct)
         notes = self._load.notes
         self._violations += await remains.misplaced_dead_letters(self._stage.direct, notes)
@@ -166,6 +173,10 @@ def rows(evidence: Evidence) -> list[tuple[str, object]]:
         ("runs", sum(map(len, evidence.starts.values()))),
         ("extra runs", _counted(why)),
         ("faults", _counted(faults)),
+        ("pauses of queues", len(notes.pauses)),
+        ("tasks promoted", notes.promoted),
+        ("calls that cancelled many", len(notes.sweeps)),
+        ("tasks that they cancelled", sum(one.count for one in notes.sweeps)),
         ("processes that ended by themselves", own),
         ("waits repeated", notes.asked_again),
         ("cancelled, though cancel() said it was final", odd),

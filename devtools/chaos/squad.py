@@ -38,7 +38,10 @@ def _announced(worker: WorkerProcess) -> bool:
 
 
 class Squad:
-    """Use as an async context manager; half of the places reach the server through the proxy."""
+    """Use as an async context manager.
+
+    Half of the places take the other way to the store, and run the other version of the worker.
+    """
 
     def __init__(self, stage: Stage, places: int, *, concurrency: int = PLACES_PER_WORKER) -> None:
         self._stage = stage
@@ -79,9 +82,11 @@ class Squad:
 
     async def _keep(self, place: int) -> None:
         while not self._dismissed:
-            url = self._stage.proxy.url if place % 2 else self._stage.server.url
+            url = self._stage.urls[place % 2]
+            target = jobs.OTHER_TARGET if place % 2 else jobs.TARGET
+            options = ("--concurrency", str(self._concurrency))
             began = time.time()
-            worker = await self._stage.start_worker(url, "--concurrency", str(self._concurrency))
+            worker = await self._stage.start_worker(url, *options, target=target)
             self.current[place] = worker
             code = await self._wait(worker)
             wanted = self._wanted.get(worker.pid, "")

@@ -1,5 +1,6 @@
 """Which fault happens when: drawn from a seed, written as JSON, read again for a replay."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -8,13 +9,32 @@ from typing import Literal
 import msgspec
 
 Kind = Literal[
-    "kill", "term", "stop", "redis", "reset", "hole", "drop", "flush", "unlisten", "pause"
+    "kill",
+    "term",
+    "stop",
+    "redis",
+    "reset",
+    "hole",
+    "drop",
+    "flush",
+    "unlisten",
+    "pause",
+    "lock",
+    "read",
+    "vacuum",
+    "deafen",
 ]
-"""kill, term, stop: SIGKILL, SIGTERM and SIGSTOP of a worker; redis: SIGKILL of the server; reset:
-of all connections; hole: no byte moves; drop: one reply in ten is lost; flush: SCRIPT FLUSH;
-unlisten: CLIENT KILL of what listens; pause: CLIENT PAUSE."""
+"""kill, term, stop: SIGKILL, SIGTERM and SIGSTOP of a worker.
 
-_WEIGHTS: dict[Kind, int] = {
+redis: SIGKILL of the server; reset: of all connections; hole: no byte moves; drop: one reply in ten
+is lost; flush: SCRIPT FLUSH; unlisten: CLIENT KILL of what listens; pause: CLIENT PAUSE.
+
+lock: a foreign process locks the file; read: one reads in it for long; vacuum: one writes it anew;
+deafen: the sockets of wake-ups are removed."""
+
+Store = Literal["redis", "sqlite"]
+
+_OF_REDIS: dict[Kind, int] = {
     "kill": 20,
     "term": 10,
     "stop": 8,
@@ -26,17 +46,31 @@ _WEIGHTS: dict[Kind, int] = {
     "unlisten": 10,
     "pause": 8,
 }
+_OF_SQLITE: dict[Kind, int] = {
+    "kill": 20,
+    "term": 10,
+    "stop": 8,
+    "lock": 10,
+    "read": 8,
+    "vacuum": 8,
+    "deafen": 8,
+}
+_WEIGHTS: dict[Store, dict[Kind, int]] = {"redis": _OF_REDIS, "sqlite": _OF_SQLITE}
+"""How often each fault of a store is drawn."""
+
 _LASTS: dict[Kind, tuple[float, float]] = {
     "redis": (0.1, 1.2),
     "hole": (0.8, 2.0),
     "drop": (1.0, 3.0),
     "pause": (0.2, 1.5),
+    "lock": (0.2, 6.0),
+    "read": (0.5, 5.0),
 }
 """Seconds from and to which a fault lasts; the others are a moment."""
 
 OF_WORKERS: frozenset[Kind] = frozenset({"kill", "term", "stop"})
-OF_THE_WAY: frozenset[Kind] = frozenset({"redis", "reset", "hole", "drop", "pause"})
-"""Faults of the server, and of what lies between."""
+OF_THE_WAY: frozenset[Kind] = frozenset({"redis", "reset", "hole", "drop", "pause", "lock"})
+"""Faults that keep workers from the store."""
 
 _BUSY_AFTER: dict[Kind, float] = {"kill": 1.0, "term": 3.0, "stop": 0.5, "redis": 1.0}
 """Seconds for which what was hurt is left alone afterwards."""
@@ -61,6 +95,7 @@ class Timeline:
     workers: int
     lease: float
     faults: tuple[Fault, ...]
+    store: Store = "redis"
 
     def write(self, path: Path) -> None:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(self)))
@@ -71,24 +106,34 @@ def read(path: Path) -> Timeline:
     return msgspec.json.decode(path.read_bytes(), type=Timeline)
 
 
-def draw(seed: int, seconds: float, *, workers: int, lease: float, pause: float) -> Timeline:
+def draw(
+    seed: int,
+    seconds: float,
+    *,
+    workers: int,
+    lease: float,
+    pause: float,
+    store: Store = "redis",
+) -> Timeline:
     """Faults with `pause` seconds between two in the mean; what is hurt already is left alone."""
     chance = Random(seed)
     busy: dict[str, float] = {}
     faults: list[Fault] = []
     at = chance.expovariate(1 / pause)
     while at < seconds:
-        fault = _one(chance, at, workers, lease)
+        fault = _one(chance, at, workers, lease, _WEIGHTS[store])
         hurt = f"worker {fault.target}" if fault.kind in OF_WORKERS else _hurt(fault.kind)
         if busy.get(hurt, 0.0) <= at:
             faults.append(fault)
             busy[hurt] = at + fault.seconds + _BUSY_AFTER.get(fault.kind, 0.1)
         at += chance.expovariate(1 / pause)
-    return Timeline(seed, seconds, workers, lease, tuple(faults))
+    return Timeline(seed, seconds, workers, lease, tuple(faults), store)
 
 
-def _one(chance: Random, at: float, workers: int, lease: float) -> Fault:
-    (kind,) = chance.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
+def _one(
+    chance: Random, at: float, workers: int, lease: float, weights: Mapping[Kind, int]
+) -> Fault:
+    (kind,) = chance.choices(list(weights), list(weights.values()))
     target = chance.randrange(workers)
     if kind == "stop":
         seconds = chance.uniform(1.2, 2.0) * lease

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import ltq
 from devtools.chaos import jobs
 from devtools.chaos.figures.goal import Goal
+from devtools.chaos.redis_stage import RedisStage
 from devtools.chaos.say import percentile, say
-from devtools.chaos.stage import Stage, through
+from devtools.chaos.stage import through
 
 _LOOPS = 8
 _PATIENCE = 30.0
@@ -19,7 +20,7 @@ async def instant(count: int) -> list[Goal]:
     """`send` and then `result()`, again and again, from several loops at once."""
     took: list[float] = []
     hung: list[str] = []
-    async with Stage() as stage:
+    async with RedisStage() as stage:
         await stage.start_workers(1, stage.server.url)
         echo = through(jobs.echo, stage.direct)
         numbers = iter(range(count))

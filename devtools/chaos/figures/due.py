@@ -10,8 +10,8 @@ import redis
 from devtools.chaos import jobs
 from devtools.chaos.figures.goal import Goal
 from devtools.chaos.figures.probe import Probe, Wait
+from devtools.chaos.redis_stage import RedisStage
 from devtools.chaos.say import percentile, say
-from devtools.chaos.stage import Stage
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._scripts.calls import SCRIPTS
 from ltq.brokers.redis._scripts.texts import sha
@@ -43,7 +43,7 @@ class Slow:
 async def due(count: int, share: float) -> list[Goal]:
     """`share` of `count` tasks become due at once, while a worker runs."""
     at_once = int(count * share)
-    async with Stage(arguments=()) as stage:
+    async with RedisStage(arguments=()) as stage:
         moment = time.time() + _LATER
         await _fill(stage.direct, count - at_once, moment)
         moment = time.time() + max(5.0, _LEAD * at_once / 100_000)

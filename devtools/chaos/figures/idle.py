@@ -3,7 +3,7 @@
 import asyncio
 
 from devtools.chaos.figures.goal import Goal
-from devtools.chaos.stage import Stage
+from devtools.chaos.redis_stage import RedisStage
 
 _SETTLED = 5.0
 _WORKERS = 4
@@ -12,7 +12,7 @@ _COMMANDS, _CONNECTS, _LINES = 2.0, 5.0, 1.0
 
 async def idle(seconds: float) -> list[Goal]:
     """Calls of idle workers, then attempts to connect and log lines of one without a server."""
-    async with Stage(arguments=()) as stage:
+    async with RedisStage(arguments=()) as stage:
         workers = await stage.start_workers(_WORKERS, stage.proxy.url)
         await asyncio.sleep(_SETTLED)
         stage.proxy.commands.clear()

@@ -11,9 +11,10 @@ from devtools.chaos import jobs
 from devtools.chaos.evidence import Evidence
 from devtools.chaos.figures.goal import Goal
 from devtools.chaos.load import Notes
+from devtools.chaos.redis_stage import RedisStage
 from devtools.chaos.say import percentile, say
 from devtools.chaos.squad import Squad
-from devtools.chaos.stage import Stage, through
+from devtools.chaos.stage import through
 from devtools.ledger import Event
 from ltq.testing.conformance._support.eventually import eventually
 
@@ -36,7 +37,7 @@ class Kill:
 async def kills(seconds: float, count: int, seed: int) -> list[Goal]:
     """One of four workers every second, while they run tasks of 0 to 200 ms."""
     chance, lease = Random(seed), 15.0
-    async with Stage(lease=lease) as stage, Squad(stage, 4) as squad:
+    async with RedisStage(lease=lease) as stage, Squad(stage, 4) as squad:
         work = through(jobs.work, stage.direct)
         messages = [work.message(n, round(chance.uniform(0.0, 0.2), 3)) for n in range(count)]
         sending = asyncio.create_task(_send(work, messages, seconds))
@@ -62,7 +63,7 @@ async def kills(seconds: float, count: int, seed: int) -> list[Goal]:
 async def recovery(rounds: int, seed: int) -> list[Goal]:
     """From the kill of a worker to the next run of what it ran, with the default lease."""
     chance, took = Random(seed), list[float]()
-    async with Stage() as stage:
+    async with RedisStage() as stage:
         for number in range(rounds or _ROUNDS):
             url = stage.server.url
             (victim,) = await stage.start_workers(1, url, "--concurrency", str(_HELD))
@@ -102,7 +103,7 @@ async def _send(
     return handles
 
 
-async def _kill(stage: Stage, squad: Squad, chance: Random, seconds: float) -> list[Kill]:
+async def _kill(stage: RedisStage, squad: Squad, chance: Random, seconds: float) -> list[Kill]:
     await eventually(lambda: stage.ledger.count() > 0, 30, "the first task")
     killed: list[Kill] = []
     for number in range(int(seconds)):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from devtools.chaos import jobs, remains
 from devtools.chaos.figures.goal import Goal
+from devtools.chaos.redis_stage import RedisStage
 from devtools.chaos.say import say
-from devtools.chaos.stage import Stage, through
+from devtools.chaos.stage import through
 from ltq.brokers.redis._server import keys
 from ltq.testing.conformance._support.eventually import eventually
 
@@ -45,7 +46,7 @@ async def memory(count: int) -> list[Goal]:
     """`count` no-ops through one worker process."""
     warm = min(_WARM, count // 2)
     sizes: list[Size] = []
-    async with Stage(arguments=()) as stage:
+    async with RedisStage(arguments=()) as stage:
         empty = _used(stage)
         (worker,) = await stage.start_workers(1, stage.server.url)
         nothing, ready = through(jobs.nothing, stage.direct), _ready_key()
@@ -75,7 +76,7 @@ async def memory(count: int) -> list[Goal]:
     ]
 
 
-def _used(stage: Stage) -> int:
+def _used(stage: RedisStage) -> int:
     return int(stage.admin.info("memory")["used_memory"])
 
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 from devtools.chaos import remains
 from devtools.chaos.figures.goal import Goal
 from devtools.chaos.load import SORTS, Load
+from devtools.chaos.redis_stage import RedisStage
 from devtools.chaos.say import percentile, say
-from devtools.chaos.stage import Stage
 from ltq.testing.conformance._support.eventually import eventually
 
 _SOON = 2.0
@@ -24,7 +24,7 @@ _PLAIN = tuple(sort for sort in SORTS if sort.name in ("instant", "work", "delay
 async def restarts(seconds: float, count: int, seed: int) -> list[Goal]:
     """kill -9 of a Redis with AOF, again and again."""
     took: list[float] = []
-    async with Stage(lease=5.0) as stage:
+    async with RedisStage(lease=5.0) as stage:
         await stage.start_workers(2, stage.server.url)
         load = _load(seed, stage, proxied=False)
         for number in range(count):
@@ -55,7 +55,7 @@ async def restarts(seconds: float, count: int, seed: int) -> list[Goal]:
 
 async def drops(seconds: float, seed: int) -> list[Goal]:
     """One reply in ten is lost, of workers and producers alike."""
-    async with Stage(lease=5.0, seed=seed) as stage:
+    async with RedisStage(lease=5.0, seed=seed) as stage:
         await stage.start_workers(2, stage.proxy.url)
         load = _load(seed, stage, proxied=True)
         stage.proxy.drop_share = _DROP_SHARE
@@ -87,7 +87,7 @@ async def drops(seconds: float, seed: int) -> list[Goal]:
     ]
 
 
-def _load(seed: int, stage: Stage, *, proxied: bool) -> Load:
+def _load(seed: int, stage: RedisStage, *, proxied: bool) -> Load:
     broker = stage.remote if proxied else stage.direct
     load = Load(seed, [broker], producers=4, sorts=_PLAIN)
     load.start(_BEAT)

@@ -1,41 +1,31 @@
 """kill -9 and pauses of schedulers: each slot is fired once all the same."""
 
 import asyncio
-import signal
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import pairwise
 from random import Random
 
 from devtools.chaos import plans
 from devtools.chaos.figures.goal import Goal
-from devtools.chaos.say import percentile, say
-from devtools.chaos.stage import Stage
-from devtools.workers import WorkerProcess
+from devtools.chaos.redis_stage import RedisStage
+from devtools.chaos.say import percentile
+from devtools.chaos.scheduler_fleet import SchedulerFleet
+from devtools.chaos.slots import Fired, collecting
 from ltq.brokers.redis import RedisBroker
 from ltq.errors import BrokerError
+from ltq.scheduler import Scheduler
 
 _PAUSE = 1.0
 """Seconds between two faults, in the mean."""
 
-_LONGEST_STOP = 8.0
-"""Seconds for which a scheduler may be paused: longer than a slot may be late."""
+_STEER = 0.2
+"""Seconds between two changes of schedules that are kept, in the mean."""
 
-_STARTED = "scheduler: "
+_EACH_SECOND = "* * * * * *"
+
 _LATE = 1.0
-
-
-@dataclass(frozen=True)
-class Fired:
-    """A task of a slot, as it was claimed: in the order in which they were enqueued."""
-
-    schedule: str
-    slot: int
-    late: float
 
 
 async def schedules(seconds: float, count: int, seed: int) -> list[Goal]:
@@ -44,105 +34,43 @@ async def schedules(seconds: float, count: int, seed: int) -> list[Goal]:
     Taken with `result_ttl=0` they leave no trace: only the slot kept stands against a second one.
     """
     chance, found = Random(seed), list[Fired]()
-    async with Stage() as stage, _collecting(stage.direct, found):
-        fleet = _Schedulers(stage, count)
+    async with RedisStage() as stage, collecting(stage.direct, found):
+        fleet = SchedulerFleet(stage, plans.TARGET, count)
         await fleet.start()
-        await fleet.hurt(seconds, chance)
+        async with _steering(stage.direct, Random(seed)):
+            await fleet.hurt(seconds, chance, pause=_PAUSE)
         left = await fleet.dismiss()
         await asyncio.sleep(1.0)  # what was fired last is claimed
     return [*_judge(found), *fleet.goals(), Goal("ended in order at SIGTERM", left)]
 
 
 @asynccontextmanager
-async def _collecting(broker: RedisBroker, found: list[Fired]) -> AsyncIterator[None]:
-    async def collect() -> None:
-        async with broker.consumer([plans.tick.queue]) as consumer:
-            while True:
-                with suppress(BrokerError):
-                    for delivery in await broker.claim(consumer, 100, timeout=5):
-                        found.append(_read(delivery.lease.id, delivery.enqueue_time))
-                        await broker.release(delivery.lease, result_ttl=0)
+async def _steering(broker: RedisBroker, chance: Random) -> AsyncIterator[None]:
+    """Put schedules, and put, pause and resume them again and again. In the end all are resumed."""
+    plans.worker.broker = broker
+    scheduler = Scheduler(broker=broker)
 
-    collecting = asyncio.create_task(collect())
+    async def put(name: str) -> None:
+        message = plans.tick.with_options(priority=chance.choice(("high", "low"))).message()
+        await scheduler.put(name, _EACH_SECOND, message, misfire="all")
+
+    async def steer() -> None:
+        while True:
+            name = chance.choice(plans.KEPT)
+            with suppress(BrokerError):
+                await chance.choice((put, put, scheduler.pause, scheduler.resume))(name)
+            await asyncio.sleep(chance.uniform(0.0, 2 * _STEER))
+
+    for name in plans.KEPT:
+        await put(name)
+    steering = asyncio.create_task(steer())
     try:
         yield
     finally:
-        collecting.cancel()
-        await asyncio.gather(collecting, return_exceptions=True)
-
-
-def _read(task_id: str, enqueue_time: float) -> Fired:
-    schedule, _, stamp = task_id.rpartition(":")
-    slot = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-    return Fired(schedule, int(slot), enqueue_time - slot)
-
-
-class _Schedulers:
-    """Processes, each started again when it was killed; one is never paused."""
-
-    def __init__(self, stage: Stage, count: int) -> None:
-        self._stage = stage
-        self._count = count
-        self._current: list[WorkerProcess] = []
-        self._stopped: dict[int, float] = {}
-        """Places of paused ones, and until when."""
-        self._kills = self._pauses = 0
-
-    async def start(self) -> None:
-        self._current = [await self._start() for _ in range(self._count)]
-        for one in self._current:
-            await one.logged(_STARTED, 30.0)
-
-    async def _start(self) -> WorkerProcess:
-        arguments = ["-m", "ltq", "schedule", plans.TARGET]
-        return await self._stage.fleet.run(self._stage.server.url, arguments)
-
-    async def hurt(self, seconds: float, chance: Random) -> None:
-        end, told = time.monotonic() + seconds, time.monotonic()
-        while time.monotonic() < end:
-            await asyncio.sleep(chance.uniform(0.5, 1.5) * _PAUSE)
-            self._wake()
-            place = chance.randrange(self._count)
-            if place in self._stopped or len(self._stopped) >= self._count - 1:
-                continue
-            if chance.random() < 0.25:
-                self._pause(place, chance.uniform(0.5, _LONGEST_STOP))
-            else:
-                await self._kill(place)
-            if time.monotonic() - told > 30.0:
-                told = time.monotonic()
-                say(f"{end - told:.0f} s left: {self._kills} kills, {self._pauses} pauses")
-
-    def _pause(self, place: int, seconds: float) -> None:
-        self._current[place].signal(signal.SIGSTOP)
-        self._stopped[place] = time.monotonic() + seconds
-        self._pauses += 1
-
-    def _wake(self, *, all_: bool = False) -> None:
-        for place, until in list(self._stopped.items()):
-            if all_ or time.monotonic() >= until:
-                del self._stopped[place]
-                self._current[place].signal(signal.SIGCONT)
-
-    async def _kill(self, place: int) -> None:
-        await self._current[place].kill()
-        self._kills += 1
-        self._current[place] = await self._start()
-
-    async def dismiss(self) -> int:
-        """End all; how many ended with 0."""
-        self._wake(all_=True)
-        for one in self._current:
-            await one.logged(_STARTED, 30.0)
-            one.signal(signal.SIGTERM)
-        return [await one.end(15.0) for one in self._current].count(0)
-
-    def goals(self) -> list[Goal]:
-        return [
-            Goal("schedulers", self._count),
-            Goal("kill -9", self._kills),
-            Goal("pauses", self._pauses),
-        ]
+        steering.cancel()
+        await asyncio.gather(steering, return_exceptions=True)
+        for name in plans.KEPT:
+            await scheduler.resume(name)
 
 
 def _judge(found: Sequence[Fired]) -> list[Goal]:
@@ -150,7 +78,9 @@ def _judge(found: Sequence[Fired]) -> list[Goal]:
     for one in found:
         slots[one.schedule].append(one.slot)
     late = [one.late for one in found]
-    missing = sum(len({*_between(slots[name])} - {*slots[name]}) for name in plans.ALL)
+    missing = sum(
+        len({*_between(slots[name])} - {*slots[name]}) for name in (*plans.ALL, *plans.KEPT)
+    )
     return [
         Goal("schedules", len(slots)),
         Goal("slots fired", len(found)),
