@@ -3,7 +3,7 @@
     ltq run examples.checksums:worker            # in one terminal
     python -m examples.checksums ~/Documents     # in another
 
-Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379. The worker opens the files by
+Both use the broker of LTQ_BROKER_URL, else redis://localhost:6379. The worker opens the files by
 their paths, so it runs on the machine where they are.
 """
 

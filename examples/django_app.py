@@ -6,7 +6,7 @@
     curl -d words='the quick brown fox' http://127.0.0.1:8000/texts
     curl http://127.0.0.1:8000/texts/ID
 
-Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379. `application` is for a server
+Both use the broker of LTQ_BROKER_URL, else redis://localhost:6379. `application` is for a server
 such as gunicorn. In a project of several files, `worker` and its tasks are in a module of an app,
 which calls `django.setup()` before it imports models.
 """

@@ -6,7 +6,7 @@
     curl -d number=600851475143 'http://127.0.0.1:5000/factors?wait=2'
     curl http://127.0.0.1:5000/factors/ID
 
-Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379.
+Both use the broker of LTQ_BROKER_URL, else redis://localhost:6379.
 """
 
 import time

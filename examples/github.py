@@ -3,7 +3,7 @@
     ltq run examples.github:worker                          # in one terminal
     python -m examples.github python/cpython redis/redis    # in another
 
-Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379. The worker asks LTQ_GITHUB_URL,
+Both use the broker of LTQ_BROKER_URL, else redis://localhost:6379. The worker asks LTQ_GITHUB_URL,
 else https://api.github.com (60 requests an hour without an account); `--base-url` of the
 producer overrides both.
 """

@@ -3,7 +3,7 @@
     python -m examples.multithreading            # worker and producer in one process
     ltq run examples.multithreading:worker       # or the worker alone
 
-Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379. A plain `def` runs in a thread
+Both use the broker of LTQ_BROKER_URL, else redis://localhost:6379. A plain `def` runs in a thread
 of the worker. Hashing releases the interpreter's lock, so it uses all CPUs. Pure Python code would
 use only one, but it would not block the event loop either.
 """

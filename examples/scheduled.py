@@ -8,7 +8,7 @@ or with worker and scheduler in processes of their own, as many of each as you l
     ltq run examples.scheduled:worker
     ltq schedule examples.scheduled:worker
 
-Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379. It ticks in even seconds and
+Both use the broker of LTQ_BROKER_URL, else redis://localhost:6379. It ticks in even seconds and
 tocks in odd ones. With six fields, the seconds come last.
 """
 

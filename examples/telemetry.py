@@ -5,7 +5,7 @@
     python -m examples.telemetry --orders 20                   # in another
     curl -s http://127.0.0.1:9100/metrics | grep ^ltq_         # what was counted
 
-Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379. Each prints its spans
+Both use the broker of LTQ_BROKER_URL, else redis://localhost:6379. Each prints its spans
 to stderr, one a line: those of the producer and the worker belong to one trace. If SENTRY_DSN is
 set, failures go to Sentry.
 """

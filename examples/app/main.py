@@ -3,7 +3,7 @@
     ltq run --app examples.app.main:app          # in one terminal
     python -m examples.app.main redis "8.2 is out"   # in another
 
-Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379. Each worker has a thread and an
+Both use the broker of LTQ_BROKER_URL, else redis://localhost:6379. Each worker has a thread and an
 event loop of its own, so one that is busy does not hold up the other. Ctrl-C stops both.
 """
 

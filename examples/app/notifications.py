@@ -23,7 +23,7 @@ class Notified:
 
 @worker.task
 async def notify(topic: str, news: str) -> Notified:
-    """Send an email task for each follower of a topic, all in one call to Redis."""
+    """Send an email task for each follower of a topic, all in one call."""
     if topic not in FOLLOWERS:
         raise ltq.RejectError(f"nobody knows the topic {topic}")
     subject = f"{topic}: {news}"

@@ -3,8 +3,8 @@
     ltq run examples.fastapi_app.main:worker                                     # in one terminal
     uvicorn examples.fastapi_app.main:app --timeout-graceful-shutdown 5          # in another
 
-Then open http://127.0.0.1:8000. Both use the Redis of LTQ_BROKER_URL, else redis://localhost:6379.
-However many pages are open, the server watches over one connection to Redis. When a page is left,
+Then open http://127.0.0.1:8000. Both use the broker of LTQ_BROKER_URL, else redis://localhost:6379.
+However many pages are open, the server watches over one connection. When a page is left,
 its watches end. A page has one stream of events for all its reports, since browsers open at most
 six connections to a server.
 """

@@ -1,4 +1,4 @@
-"""A whole broker in three small files, with nothing but public names of LTQ. See docs/broker.md."""
+"""A whole broker in small files, with nothing but public names of LTQ. See docs/broker.md."""
 
 from examples.tiny_broker.broker import TinyBroker
 

@@ -11,17 +11,28 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import count, takewhile
 from math import inf
 
 from msgspec import structs
 
+from examples.tiny_broker.history import History
+from examples.tiny_broker.slots import Slots
 from examples.tiny_broker.task import Key, Task
-from ltq.broker import SLOT_AHEAD, ClaimBudget, Feed, ScheduleSlot, SlotReceipt, namespace_of
+from ltq.broker import (
+    ClaimBudget,
+    ConsumerConfig,
+    Feed,
+    ScheduleSlot,
+    SeenWorker,
+    SlotReceipt,
+    WorkerEntry,
+    namespace_of,
+)
+from ltq.broker.isolation import cause_of_death
 from ltq.message import (
     DeadLetter,
     Envelope,
-    Failure,
     Finish,
     Lease,
     Outcome,
@@ -32,21 +43,17 @@ from ltq.message import (
 )
 from ltq.options import (
     DEAD_TTL,
-    DEFAULT_MAX_DELIVERIES,
     DEFAULT_RESULT_TTL,
     MAX_DEAD,
+    SERVED_TTL,
     Limit,
     Priority,
+    Rate,
 )
 from ltq.state import Status, TaskState
 
-_SLOT_TTL = 30 * 86400
-"""Seconds for which the last slot of a schedule is kept after its next one is due."""
-
 _RECHECK = 1.0
 """Seconds after which a lane is looked at again whose running tasks have to end first."""
-
-_MINUTE = 60.0
 
 
 @dataclass
@@ -57,21 +64,27 @@ class Store:
     """Not asyncio's: workers call from several threads, each with an event loop of its own."""
     tasks: dict[Key, Task] = field(default_factory=dict)
     queues: set[str] = field(default_factory=set)
+    paused: set[str] = field(default_factory=set)
     letters: dict[Key, tuple[DeadLetter, Task]] = field(default_factory=dict)
     """The oldest first; with each letter the task as it died."""
-    ended: deque[tuple[float, str]] = field(default_factory=deque)
-    """When tasks of which queue ended lately, for `QueueStats.rate`."""
+    history: History = field(default_factory=History)
     wakes: set[Callable[[], None]] = field(default_factory=set)
     """Consumers that wait: safe to call from any thread."""
     feeds: dict[Feed, Key] = field(default_factory=dict)
+    is_stirred: bool = False
     _told: dict[Feed, TaskState[bytes] | None] = field(default_factory=dict)
-    _is_stirred: bool = False
-    _firsts: dict[Key, tuple[str, float]] = field(default_factory=dict)
-    _without_trace: dict[Key, int] = field(default_factory=dict)
-    """Tokens of tasks that ended and left no state: the same outcome may come once more."""
-    _slots: dict[Key, ScheduleSlot] = field(default_factory=dict)
-    _full_at: dict[str, float] = field(default_factory=dict)
-    _served: dict[tuple[str, Priority], int] = field(default_factory=dict)
+    firsts: dict[Key, tuple[str, float]] = field(default_factory=dict)
+    _without_trace: dict[Key, tuple[int, Status]] = field(default_factory=dict)
+    """How tasks ended that left no state, and with which token: the same may be said once more."""
+    slots: Slots = field(default_factory=Slots)
+    _started: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """By lane, how many starts its rate limit counted at the last one, and when that was."""
+    _served_until: dict[str, float] = field(default_factory=dict)
+    """By lane, until when a live consumer serves it."""
+    workers: dict[str, SeenWorker] = field(default_factory=dict)
+    """By name, the workers that announced themselves. Some may be gone."""
+    _turns: dict[tuple[str, Priority], int] = field(default_factory=dict)
+    """By lane and priority, a number that grows with each task that was given."""
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     # Looking
@@ -102,8 +115,8 @@ class Store:
 
     def tell(self) -> None:
         """Wake those who wait, and show watchers what has changed: the end of each step."""
-        if self._is_stirred:
-            self._is_stirred = False
+        if self.is_stirred:
+            self.is_stirred = False
             for wake in tuple(self.wakes):
                 wake()
         for feed, key in tuple(self.feeds.items()):
@@ -128,99 +141,153 @@ class Store:
         print_ = (namespace, envelope.fingerprint)
         if envelope.fingerprint and self.first(print_, now) is not None:
             return Published.DUPLICATE
-        if envelope.max_pending is not None:
-            delayed = [t for t in self.waiting(envelope.queue) if t.status is Status.DELAYED]
-            ready = self.lane(envelope.lane or envelope.queue)
-            if len(ready) + len(delayed) >= envelope.max_pending:
-                return Published.FULL
+        most = envelope.max_pending
+        if most is not None and len(self.waiting(envelope.queue)) >= most:
+            return Published.FULL
         if envelope.fingerprint:
-            self._firsts[print_] = (envelope.id, now + envelope.unique_for)
+            self.firsts[print_] = (envelope.id, now + envelope.unique_for)
         task = Task(envelope, enqueue_time=now)
         self.tasks[task.key] = task
         self.queues.add(envelope.queue)
-        self._wait(task, max(now + envelope.delay, envelope.eta or 0.0), now)
+        self.wait(task, max(now + envelope.delay, envelope.eta or 0.0), now)
         return Published.CREATED
 
     def first(self, fingerprint: Key, now: float) -> str | None:
-        task_id, until = self._firsts.get(fingerprint, ("", 0.0))
+        task_id, until = self.firsts.get(fingerprint, ("", 0.0))
         return task_id if until > now else None
 
-    def _wait(self, task: Task, due: float, now: float, *, front: bool = False) -> None:
+    def wait(self, task: Task, due: float, now: float, *, front: bool = False) -> None:
         """Make a task pending, or delayed until it is due."""
         number = next(self._numbers)
         task.status = Status.DELAYED if due > now else Status.PENDING
-        task.due, task.order = due, -number if front else number
+        task.due, task.order = due, (False, task.token) if front else (True, number)
         task.progress = task.revoke = None
-        self._is_stirred = True
+        self.is_stirred = True
 
     def _come_back(self, task: Task, now: float, *, front: bool = False) -> None:
         task.requeue_count += 1
         task.last_requeue_time = now
-        self._wait(task, now, now, front=front)
+        self.wait(task, now, now, front=front)
 
     # Claiming
+
+    def serve(self, lanes: Iterable[str], duration: float, now: float) -> None:
+        """A live consumer serves these lanes: their queues are known."""
+        for lane in lanes:
+            self.queues.add(lane.partition("/")[0])
+            self._served_until[lane] = max(now + duration, self._served_until.get(lane, 0.0))
+
+    def served_ago(self, lane: str, now: float) -> float | None:
+        """Seconds for which no live consumer has served a lane; None if none is known."""
+        age = max(0.0, now - self._served_until.get(lane, -inf))
+        return age if age < SERVED_TTL else None
+
+    def listed(self, now: float) -> list[SeenWorker]:
+        """The workers that are not gone."""
+        return [one for one in self.workers.values() if now - one.seen < one.entry.gone_after]
+
+    def leave(self, worker: WorkerEntry, lanes: Iterable[str], now: float) -> None:
+        """A worker has ended: what nobody else may serve is not served any more."""
+        self.workers.pop(worker.name, None)
+        queues = [queue for one in self.listed(now) for queue in one.entry.queues]
+        others = set(map(namespace_of, queues))
+        for lane in lanes:
+            if namespace_of(lane) not in others and self.served_ago(lane, now) == 0.0:
+                self._served_until[lane] = now - 0.000001
 
     def sweep(self, namespaces: Iterable[str], now: float) -> Swept:
         """Move what is due, and take back what dead workers left."""
         homes, counts = set(namespaces), Counter[str]()
         due = [t for t in self.tasks.values() if t.key[0] in homes and t.due <= now]
-        for task in sorted(due, key=lambda task: task.due):
+        for task in sorted(due, key=lambda task: (task.due, task.order)):
             if task.status is Status.DELAYED:
-                self._come_back(task, now)
+                self.become_due(task, task.due, now)
                 counts["promoted"] += 1
-            elif task.status is Status.WORKING:
+        for task in sorted(due, key=lambda task: task.token):
+            if task.status is Status.WORKING:
                 counts[self._recover(task, now)] += 1
         return Swept(**counts)
+
+    def become_due(self, task: Task, when: float, now: float) -> None:
+        task.last_requeue_time = when
+        task.requeue_count += task.dequeue_count > 0  # it is a retry
+        self.wait(task, now, now)
 
     def _recover(self, task: Task, now: float) -> str:
         """Take a task back from a dead worker, or bury it if it has killed too many."""
         task.deaths += 1
         task.token = next(self._numbers)  # so the lost lease is void from now on
-        if task.deaths < (task.envelope.max_deliveries or DEFAULT_MAX_DELIVERIES):
+        most = task.envelope.max_deliveries
+        if most is None or task.deaths < most:  # without it, who claims the task decides
             self._come_back(task, now)
             return "recovered"
-        times = "once" if task.deaths == 1 else f"{task.deaths} times"
-        task.failure = Failure("", f"killed its worker {times}")
+        task.failure = cause_of_death(task.deaths)
         self.end(task, Status.REJECTED, self._ttl(task, DEFAULT_RESULT_TTL), now, is_dead=True)
         return "buried"
 
+    def change_lane(self, task: Task, lane: str) -> None:
+        """Move a pending task behind the others of another lane. It is still the same to see."""
+        task.envelope = structs.replace(task.envelope, lane=lane)
+        task.order = (True, next(self._numbers))
+        self.is_stirred = True
+
     def pick(
-        self, lanes: Iterable[str], limits: Mapping[str, Limit], budget: ClaimBudget, now: float
-    ) -> Iterator[Task]:
-        """Whose turn it is: by priority, the lanes of one priority in turns, the oldest first."""
+        self, lanes: Iterable[str], config: ConsumerConfig, budget: ClaimBudget, now: float
+    ) -> Iterator[tuple[Task, int | None]]:
+        """Whose turn it is, and how many may run beside it.
+
+        By priority, the lanes of one priority in turns, the oldest first.
+        """
         for level in Priority:
             lines = {
-                lane: deque(t for t in self.lane(lane) if t.envelope.priority == level)
+                lane: deque(
+                    takewhile(
+                        lambda task: task.lane_for(config) is None,
+                        (t for t in self.lane(lane) if t.envelope.priority == level),
+                    )
+                )
                 for lane in lanes
             }
             while budget.room > 0 and any(lines.values()):
                 open_ = (lane for lane, line in lines.items() if line)
-                lane = min(open_, key=lambda name: self._served.get((name, level), 0))
-                limit, line = limits.get(lane, Limit()), lines[lane]
-                if self.next_start(lane, limit, now) > now or not budget.takes(line[0].isolation):
+                lane = min(open_, key=lambda name: self._turns.get((name, level), 0))
+                limit, line = config.limits.get(lane, Limit()), lines[lane]
+                task = line[0]
+                isolation = config.isolation_of(
+                    task.envelope.task_name, task.deaths, task.envelope.max_deliveries
+                )
+                if self.next_start(lane, limit, now) > now or not budget.takes(isolation):
                     line.clear()
                     continue
-                self._served[lane, level] = next(self._numbers)
+                self._turns[lane, level] = next(self._numbers)
                 if limit.rate is not None:
-                    start = max(self._full_at.get(lane, 0.0), now)
-                    self._full_at[lane] = start + limit.rate.interval
-                yield line.popleft()
+                    self._started[lane] = (self._used(lane, limit.rate, now) + 1, now)
+                yield line.popleft(), isolation
 
     def next_start(self, lane: str, limit: Limit, now: float) -> float:
-        """When a lane's limit lets the next task start: a bucket that a burst empties (GCRA)."""
+        """When a lane's limit lets the next task start."""
         if limit.running is not None:
             places = (t.status for t in self.tasks.values() if t.lane == lane)
             if sum(status is Status.WORKING for status in places) >= limit.running:
                 return now + _RECHECK
         if limit.rate is None:
             return -inf
-        return self._full_at.get(lane, 0.0) - (limit.rate.burst - 1) * limit.rate.interval
+        used = self._used(lane, limit.rate, now)
+        return now + (used - (limit.rate.burst - 1)) * limit.rate.interval
+
+    def _used(self, lane: str, rate: Rate, now: float) -> float:
+        """How many starts a rate limit counts now: one runs out in each interval."""
+        used, moment = self._started.get(lane, (0.0, 0.0))
+        if moment > now:  # the clock was set back
+            return 0.0
+        return max(0.0, min(used, rate.burst) - (now - moment) / rate.interval)
 
     def lend(self, task: Task, worker: str, lease: float, now: float) -> None:
         task.status, task.due, task.worker = Status.WORKING, now + lease, worker
         task.token = next(self._numbers)
         task.dequeue_count += 1
         task.last_dequeue_time = now
+        self.history.claimed(task, now)
 
     def moments(
         self, lanes: Iterable[str], limits: Mapping[str, Limit], now: float
@@ -239,15 +306,24 @@ class Store:
         key = (namespace_of(lease.queue), lease.id)
         task = self.get(key, now)
         if task is None:
-            return Receipt.OK if self._without_trace.get(key) == lease.token else Receipt.GONE
+            token, status = self._without_trace.get(key, (0, None))
+            if token != lease.token:
+                return Receipt.GONE
+            is_same = isinstance(outcome, Finish) and outcome.status is status
+            return Receipt.OK if is_same else Receipt.STALE
         if task.status is Status.CANCELLED:
             return Receipt.CANCELLED
         if self.held(lease, now) is None:
-            is_put_back = isinstance(outcome, Requeue) and task.returned == lease.token
-            is_said_again = task.token == lease.token and task.status is not Status.WORKING
-            return Receipt.OK if is_put_back or is_said_again else Receipt.STALE
-        task.failure = outcome.failure
-        task.deaths = 0  # its run has ended by itself: it does not kill workers
+            if isinstance(outcome, Finish):
+                is_same = (task.token, task.status) == (lease.token, outcome.status)
+            else:
+                is_same = task.returned == lease.token
+            return Receipt.OK if is_same else Receipt.STALE
+        is_void = isinstance(outcome, Requeue) and outcome.is_void
+        task.failure = outcome.failure or (task.failure if is_void else None)
+        if not is_void and not (isinstance(outcome, Finish) and outcome.is_poison):
+            task.deaths = 0  # its run has ended by itself: it does not kill workers
+        self.history.has_run(task, outcome, now)
         if isinstance(outcome, Finish):
             self._finish(task, outcome, now)
         else:
@@ -257,10 +333,13 @@ class Store:
     def _finish(self, task: Task, outcome: Finish, now: float) -> None:
         if outcome.status is Status.COMPLETED or outcome.result:
             task.result = outcome.result
-        self.ended.append((now, task.envelope.queue))
-        while self.ended[0][0] <= now - _MINUTE:
-            self.ended.popleft()
+        claimed = task.envelope
+        if outcome.dead and outcome.ctx is not None:  # it is for the letter
+            task.envelope = structs.replace(claimed, ctx=outcome.ctx)
         self.end(task, outcome.status, outcome.result_ttl, now, is_dead=outcome.dead)
+        task.envelope = claimed
+        task.body_serializer = task.envelope.serializer
+        task.envelope = structs.replace(task.envelope, serializer=outcome.serializer)
 
     def _requeue(self, task: Task, outcome: Requeue, now: float) -> None:
         task.returned = task.token
@@ -269,7 +348,7 @@ class Store:
         timeout = task.envelope.timeout if outcome.timeout is None else outcome.timeout
         task.envelope = structs.replace(task.envelope, ctx=ctx, timeout=timeout)
         if outcome.delay > 0:
-            self._wait(task, now + outcome.delay, now)
+            self.wait(task, now + outcome.delay, now)
         else:
             self._come_back(task, now, front=outcome.front)
 
@@ -286,23 +365,24 @@ class Store:
         self, task: Task, status: Status, ttl: float, now: float, *, is_dead: bool = False
     ) -> None:
         """Make a task final, for `ttl` seconds, and a dead letter if it is to be one."""
+        self.history.ended(task, status, now)
         was_working = task.status is Status.WORKING
         task.status, task.due, task.release_time = status, now + ttl, now
         task.progress = task.revoke = None
-        self._is_stirred = True  # where running tasks are limited, another one may start
+        self.is_stirred = True  # where running tasks are limited, another one may start
         if is_dead:
-            self._bury(task, now)
+            self.bury(task, now)
         if ttl <= 0:
             del self.tasks[task.key]
             if was_working and status is not Status.CANCELLED:
-                self._without_trace[task.key] = task.token
+                self._without_trace[task.key] = (task.token, status)
 
     def _ttl(self, task: Task, default: float) -> float:
         return default if task.envelope.result_ttl is None else task.envelope.result_ttl
 
     # Dead letters
 
-    def _bury(self, task: Task, now: float) -> None:
+    def bury(self, task: Task, now: float) -> None:
         self.letters.pop(task.key, None)
         self.letters[task.key] = (task.dead_letter(now), replace(task))
         if len(self.letters) > MAX_DEAD:
@@ -325,30 +405,14 @@ class Store:
         del self.letters[key]
         self.tasks[key] = task = replace(died, enqueue_time=now, tries=0, deaths=0)
         task.result = task.failure = task.release_time = None
-        self._wait(task, now, now)
+        task.returned = 0
+        self.wait(task, now, now)
         return Published.CREATED
 
     # Schedules
 
     def fire(self, slot: ScheduleSlot, now: float) -> SlotReceipt:
-        key = (namespace_of(slot.queue), slot.schedule)
-        kept = self._slots.get(key)
-        if kept is not None and (kept.due + _SLOT_TTL <= now or kept.slot > now + SLOT_AHEAD):
-            kept = None
-        own = kept if kept is not None and kept.spec == slot.spec else None
-        if slot.after is None:
-            if own is None:
-                own = self._slots[key] = structs.replace(slot, slot=int(now))
-            return SlotReceipt(own.slot)
-        if kept is not None and own is None and now < kept.due + _MINUTE:
-            return SlotReceipt(kept.slot, is_other=True)
-        if own is not None and own.slot != slot.after:
-            return SlotReceipt(own.slot)
-        published = None if slot.envelope is None else self.publish(slot.envelope, now)
-        if published is Published.FULL:
-            return SlotReceipt(slot.after, published)
-        self._slots[key] = slot
-        return SlotReceipt(slot.slot, published)
+        return self.slots.fire(slot, now, self.publish)
 
 
 @asynccontextmanager

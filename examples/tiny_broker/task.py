@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ltq.broker import isolation_of, namespace_of
-from ltq.message import DeadLetter, Delivery, Envelope, Failure, Lease
-from ltq.state import Progress, Status, TaskState
+from ltq.broker import ConsumerConfig, Position, namespace_of
+from ltq.message import DeadLetter, Delivery, Envelope, Failure, Lease, kind_of
+from ltq.state import Progress, Status, TaskDetail, TaskState
 
 Key = tuple[str, str]
 """A namespace and an id: ids are unique within a namespace."""
@@ -18,8 +18,9 @@ class Task:
     envelope: Envelope
     enqueue_time: float
     status: Status = Status.PENDING
-    order: int = 0
-    """Its place among the pending ones of its lane and priority."""
+    order: tuple[bool, int] = (True, 0)
+    """Its place among the pending ones of its lane and priority: whether it came to the end, and
+    when. Those that came to the front are in the order of their claims."""
     due: float = 0.0
     """When a delayed task is pending, a lease ends, or a final state is forgotten."""
     token: int = 0
@@ -37,6 +38,8 @@ class Task:
     progress: Progress | None = None
     result: bytes | None = None
     failure: Failure | None = None
+    body_serializer: str | None = None
+    """What the arguments are encoded with, once the envelope names what the result is."""
 
     @property
     def key(self) -> Key:
@@ -47,8 +50,41 @@ class Task:
         return self.envelope.lane or self.envelope.queue
 
     @property
-    def isolation(self) -> int | None:
-        return isolation_of(self.deaths, self.envelope.max_deliveries)
+    def waits_since(self) -> float:
+        """When it was sent, or last came back."""
+        return max(self.enqueue_time, self.last_requeue_time or 0.0)
+
+    @property
+    def came(self) -> float:
+        """When it came to where it is."""
+        match self.status:
+            case Status.PENDING:
+                return self.waits_since
+            case Status.DELAYED:
+                return max(self.enqueue_time, self.last_dequeue_time or 0.0)
+            case Status.WORKING:
+                return self.last_dequeue_time or 0.0
+            case _:
+                return self.release_time or 0.0
+
+    @property
+    def rank(self) -> Position:
+        """Its place in the list of its queue's tasks: see `Listing.tasks`."""
+        match self.status:
+            case Status.PENDING:
+                lane = "" if self.lane == self.envelope.queue else self.lane
+                return (0, int(self.envelope.priority), lane, *map(int, self.order))
+            case Status.DELAYED:
+                return 1, self.due, self.envelope.id
+            case Status.WORKING:
+                return 2, self.due, self.envelope.id
+            case _:
+                return 3, -self.came, self.envelope.id
+
+    def lane_for(self, config: ConsumerConfig) -> str | None:
+        """The lane to which a claim of this consumer moves it; None if the claim may give it."""
+        kind = kind_of(self.envelope.task_name, self.envelope.serializer)
+        return config.lane_for(self.lane, self.envelope.queue, kind)
 
     @property
     def error(self) -> tuple[str | None, str | None, str | None]:
@@ -63,6 +99,8 @@ class Task:
             task_name=self.envelope.task_name,
             queue=self.envelope.queue,
             status=self.status,
+            priority=self.envelope.priority,
+            tags=self.envelope.tags,
             enqueue_time=self.enqueue_time,
             last_dequeue_time=self.last_dequeue_time,
             last_requeue_time=self.last_requeue_time,
@@ -70,16 +108,30 @@ class Task:
             due_time=self.due if self.status is Status.DELAYED else None,
             dequeue_count=self.dequeue_count,
             requeue_count=self.requeue_count,
+            tries=self.tries + (self.status is Status.FAILED),
+            deaths=self.deaths,
             timeout=self.envelope.timeout,
             worker=self.worker,
             progress=self.progress,
             result=self.result,
+            serializer=self.envelope.serializer,
             error=error,
             error_type=error_type,
             traceback=traceback,
         )
 
-    def delivery(self) -> Delivery:
+    def detail(self) -> TaskDetail:
+        """What a list shows. Other brokers forget the options of a task at its end."""
+        envelope, is_final = self.envelope, self.status.is_final
+        is_kept = not is_final or envelope.keeps_body(self.status)
+        return TaskDetail.of(
+            self.state(),
+            body=envelope.body if is_kept else None,
+            ctx=b"" if is_final else envelope.ctx,
+            max_tries=None if is_final else envelope.max_tries,
+        )
+
+    def delivery(self, isolation: int | None) -> Delivery:
         envelope = self.envelope
         return Delivery(
             lease=Lease(envelope.id, envelope.queue, self.token),
@@ -94,7 +146,10 @@ class Task:
             timeout=envelope.timeout,
             max_tries=envelope.max_tries,
             result_ttl=envelope.result_ttl,
-            isolation=self.isolation,
+            isolation=isolation,
+            max_deliveries=envelope.max_deliveries,
+            serializer=envelope.serializer,
+            tags=envelope.tags,
         )
 
     def dead_letter(self, now: float) -> DeadLetter:
@@ -105,6 +160,7 @@ class Task:
             queue=self.envelope.queue,
             status=self.status,
             body=self.envelope.body,
+            serializer=self.envelope.serializer,
             error=error,
             error_type=error_type,
             traceback=traceback,
@@ -115,4 +171,5 @@ class Task:
             requeue_count=self.requeue_count,
             deaths=self.deaths,
             worker=self.worker,
+            tags=self.envelope.tags,
         )
