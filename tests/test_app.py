@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 import ltq
 from ltq import App, Message, Middleware, Task, Worker
 from ltq.names import new_id
+from tests.eventually import eventually
 
 
 class Note(Middleware):
@@ -210,6 +211,102 @@ class TestRun:
             await App().run()
 
 
+class TestEmbedded:
+    async def test_its_workers_run_beside_the_block(self, url: str) -> None:
+        app, handles = App(), []
+        for name in ("emails", "reports"):
+            worker = Worker(name, broker_url=url)
+            app.register_worker(worker)
+
+            @worker.task
+            async def where() -> int:
+                return threading.get_ident()
+
+            handles.append(await where.send())
+        async with app as entered:
+            assert entered is app
+            assert all(len(worker.health()) == 1 for worker in app.workers)
+            threads = await ltq.gather(*handles, timeout=10)
+        assert len({*threads, threading.get_ident()}) == 3
+        assert not any(worker.health() for worker in app.workers)
+        async with app:
+            assert all(worker.health() for worker in app.workers)
+
+    async def test_the_end_of_the_block_lets_tasks_end(self, url: str) -> None:
+        app, worker, begun = App(), Worker("emails", broker_url=url), threading.Event()
+
+        @worker.task
+        async def send() -> int:
+            begun.set()
+            return await asyncio.to_thread(left.wait, 10) + 1
+
+        left = threading.Event()
+        app.register_worker(worker)
+        async with app:
+            handle = await send.send()
+            await asyncio.to_thread(begun.wait, 10)
+            asyncio.get_running_loop().call_later(0.05, left.set)
+        assert await handle.result(timeout=0) == 2
+
+    async def test_it_is_entered_once_at_a_time(self, url: str) -> None:
+        app, worker = App(), Worker("a", broker_url=url)
+
+        @worker.task
+        async def work() -> None: ...
+
+        app.register_worker(worker)
+        async with app:
+            with pytest.raises(ltq.ConfigurationError, match="runs in an `async with` already"):
+                await app.__aenter__()
+        await app.__aexit__()  # it was left already
+
+    async def test_what_ends_a_worker_before_it_runs_is_raised_and_ends_the_others(
+        self, url: str
+    ) -> None:
+        app, good, bad = App(), Worker("good", broker_url=url), Worker("bad", broker_url=url)
+
+        @good.task
+        async def fine() -> None: ...
+
+        app.register_worker(good)
+        app.register_worker(bad)
+        with pytest.raises(ltq.ConfigurationError, match="'bad' has no tasks"):
+            async with app:
+                pytest.fail("it was entered")
+        assert good.health() == []
+
+    async def test_what_ends_a_worker_later_is_raised_at_the_end(self, url: str) -> None:
+        @asynccontextmanager
+        async def lifespan(_: Worker[Any]) -> AsyncIterator[None]:
+            yield
+            raise OSError("disk")
+
+        app = App()
+        good, bad = Worker("good", url), Worker("bad", url, lifespan=lifespan)
+        for worker in (good, bad):
+
+            @worker.task
+            async def work() -> None: ...
+
+            app.register_worker(worker)
+        await app.__aenter__()
+        bad.stop()
+        await eventually(lambda: not good.health(), 10, "it is stopped, too")
+        with pytest.raises(ltq.LifespanError, match="disk"):
+            await app.__aexit__()
+
+    async def test_stop_ends_it_in_the_block(self, url: str) -> None:
+        app, worker = App(), Worker("a", broker_url=url)
+
+        @worker.task
+        async def work() -> None: ...
+
+        app.register_worker(worker)
+        async with app:
+            app.stop()
+            await eventually(lambda: not worker.health(), 10)
+
+
 class TestMiddleware:
     async def test_the_apps_goes_first(self, url: str) -> None:
         notes: list[str] = []
@@ -255,7 +352,33 @@ class TestMiddleware:
         app.register_middleware(Note("b", []))
         app.register_middleware(Note("c", []), pos=1)
         assert names(app.middlewares) == ["a", "c", "b"]
-        assert names(worker.middlewares) == ["early", "a", "c", "b", "own"]
+        assert names(worker.middlewares) == ["a", "c", "b", "early", "own"]
+
+    @pytest.mark.parametrize("pos", [0, 1, 2, -2, -3, -9, 9, -1])
+    def test_it_goes_first_whatever_the_place_of_the_workers(self, url: str, pos: int) -> None:
+        def build(*, late: bool) -> list[str]:
+            worker = Worker("w", broker_url=url, middlewares=[Note("own", [])])
+            app = App(middlewares=[Note("a", []), Note("b", [])])
+            steps: list[Callable[[], None]] = [
+                lambda: app.register_worker(worker),
+                lambda: worker.register_middleware(Note("new", []), pos),
+                lambda: app.register_middleware(Note("c", [])),
+            ]
+            for step in [steps[1], steps[0], steps[2]] if late else steps:
+                step()
+            return names(worker.middlewares)
+
+        for late in (False, True):
+            assert build(late=late)[:3] == ["a", "b", "c"]
+            assert sorted(build(late=late)[3:]) == ["new", "own"]
+
+    def test_the_apps_are_all_before_it_with_two_of_them(self, url: str) -> None:
+        worker = Worker("w", broker_url=url, middlewares=[Note("own", [])])
+        one, other = App(middlewares=[Note("one", [])]), App(middlewares=[Note("other", [])])
+        one.register_worker(worker)
+        other.register_worker(worker)
+        worker.register_middleware(Note("new", []), pos=0)
+        assert names(worker.middlewares) == ["other", "one", "new", "own"]
 
     async def test_a_send_option_needs_its_middleware_as_well(self, url: str) -> None:
         worker = Worker("w", broker_url=url, middlewares=[])

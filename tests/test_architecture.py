@@ -20,7 +20,6 @@ from devtools.source import (
     IMPORTERS,
     PACKAGE,
     ROOT,
-    TREES,
     called,
     folder_of,
     folder_sizes,
@@ -31,6 +30,7 @@ from devtools.source import (
     packages,
     place_imports,
     room_of,
+    trees,
 )
 from devtools.surface import shown_types
 
@@ -52,16 +52,18 @@ PARTS = {
         "state",
     },
     "_worker.executor": {
-        "_display.errors",
+        *("_codec.codec", "_display.errors"),
         *("_worker.invoker", "_worker.observed", "_worker.outcomes", "_worker.threads"),
-        *("context", "middleware", "middleware._order", "options", "task", "_declared"),
+        *("context", "middleware", "middleware._order", "middleware.max_age"),
+        *("options", "task", "_declared"),
     },
     "_worker.heartbeat": set[str](),
     "_worker.completer": set[str](),
     "_worker.leases": set[str](),
-    "_worker.upkeep.lookout": set[str](),
+    "_worker.upkeep.lookout": {"names", "state"},
     "_worker.upkeep.waiting": {"handle", "state"},
     "_worker.upkeep.repair": set[str](),
+    "_worker.upkeep.registration": {"names"},
 }
 """The parts of a worker, and what each may know besides the seam. They do not know one another:
 `_worker.parts` joins them. Only the executor knows what a task and its middleware are."""
@@ -178,7 +180,7 @@ class TestLayers:
     def test_background_work_is_started_by_services(self) -> None:
         starters = {
             module
-            for module, tree in TREES.items()
+            for module, tree in trees().items()
             for node in ast.walk(tree)
             if isinstance(node, ast.Call) and called(node) in ("create_task", "ensure_future")
             if not FILES[module].is_relative_to(SUITE)
@@ -252,7 +254,7 @@ class TestImports:
 
     def test_those_of_ltq_stand_at_the_top_and_hold_at_run_time(self) -> None:
         # In a function or under TYPE_CHECKING they would only hide that a layer is wrong.
-        top = {id(node) for tree in TREES.values() for node in tree.body}
+        top = {id(node) for tree in trees().values() for node in tree.body}
         assert [
             place
             for place, node in nodes()
@@ -271,7 +273,7 @@ class TestImports:
     def test_few_modules_import_by_name(self) -> None:
         by_name = {
             module
-            for module, tree in TREES.items()
+            for module, tree in trees().items()
             for node in ast.walk(tree)
             if isinstance(node, ast.Call) and called(node) in IMPORTERS
         }
@@ -294,7 +296,7 @@ class TestFiles:
         assert [module for module, text in texts.items() if bare.search(text)] == []
 
     def test_each_says_what_it_is(self) -> None:
-        assert [module for module, tree in TREES.items() if not ast.get_docstring(tree)] == []
+        assert [module for module, tree in trees().items() if not ast.get_docstring(tree)] == []
 
 
 class TestLogging:
@@ -307,6 +309,7 @@ class TestLogging:
         ] == []
 
 
+@pytest.mark.slow
 class TestTests:
     def test_they_wait_for_events_and_do_not_sleep(self) -> None:
         found = [told for path in files_of_tests() for told in sleeps_in(path)]
@@ -316,7 +319,8 @@ class TestTests:
         bare = [
             f"{path.relative_to(ROOT)}:{node.lineno}"
             for path in files_of_tests()
-            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if "elapse" in (text := path.read_text("utf-8"))
+            for node in ast.walk(ast.parse(text))
             if isinstance(node, ast.Call) and called(node) == "elapse" and not says_why(node)
         ]
         assert bare == [], "elapse(seconds, why): the reason is a text, written there"

@@ -50,6 +50,11 @@ class TestExponential:
         assert bound == min(LONGEST, as_seconds(backoff) * 2 ** (failed - 1))
         assert next_pause(backoff, failed + 1, uniform=longest) == min(LONGEST, 2 * bound)
 
+    @pytest.mark.parametrize("backoff", [0, 0.0, timedelta(0)])
+    def test_of_nothing_is_no_pause(self, backoff: float | timedelta) -> None:
+        bounds = [next_pause(backoff, failed, uniform=longest) for failed in (1, 2, 100)]
+        assert bounds == [0, 0, 0]
+
     def test_the_default_is_about_a_second_doubling(self) -> None:
         bounds = [next_pause(None, failed, uniform=longest) for failed in (1, 2, 3, 4)]
         assert bounds == [1, 2, 4, 8]
@@ -94,7 +99,7 @@ class TestFunction:
         assert next_pause(Linear(), 3) == 3.0
 
 
-@pytest.mark.parametrize("base", [0, -1, math.nan, math.inf, timedelta(0)])
+@pytest.mark.parametrize("base", [-1, math.nan, math.inf, timedelta(-1)])
 def test_a_wrong_base_is_refused(base: Any) -> None:
     with pytest.raises(ConfigurationError, match="backoff="):
         next_pause(base, 1)

@@ -11,14 +11,15 @@ import pytest
 from rich.console import Console
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import chart, contenders, environments, goals, own, results, run, tables
-from benchmarks.comparison import Record, compare, size_for
-from benchmarks.contenders import ENTRANTS, Entrant
+from benchmarks import chart, contenders, environments, files, goals, own, results, run, tables
+from benchmarks.comparison import Record, compare, compare_on_files, size_for
+from benchmarks.contenders import ALL, ENTRANTS, Entrant
 from benchmarks.measures import MEASURES
 from benchmarks.peers import __main__ as launcher
 from benchmarks.peers.ltq_now import LTQ
 from benchmarks.peers.measures import MEASURES as COMPARED
 from benchmarks.results import Machine, Results
+from benchmarks.stores import STORES
 from devtools.servers import RedisServer
 
 TINY = 0.0001
@@ -52,6 +53,9 @@ class Fake(Contender):
 
 CONTENDER = Fake
 """
+
+UNUSED = "import os; assert not os.listdir(os.path.dirname(self.url[10:]))"
+"""A line for `open`, which fails where something is in the folder already."""
 
 BROKEN = FAKE.replace("while True:", "raise ValueError('it does not work')\n        while True:")
 
@@ -93,9 +97,19 @@ class TestMeasures:
         assert all(value >= 0 for value in figures.values())
         assert not figures.get("lost")
 
+    @pytest.mark.parametrize("name", [name for name in files.MEASURES if name != "lateness"])
+    def test_each_gives_figures_on_a_file(self, name: str) -> None:
+        figures = own.limited(files.measure(name, TINY), TINY)
+        assert figures
+        assert all(value >= 0 for value in figures.values())
+
+    @pytest.mark.parametrize("broker", STORES)
     @pytest.mark.usefixtures("redis_executable")
-    def test_the_command_prints_medians(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert benchmarks.main(["drain", "one_send", "--runs", "1", "--scale", "0.001"]) == 0
+    def test_the_command_prints_medians(
+        self, broker: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        words = ["drain", "one_send", "--broker", broker, "--runs", "1", "--scale", "0.001"]
+        assert benchmarks.main(words) == 0
         lines = capsys.readouterr().out.splitlines()
         assert [line.split()[0] for line in lines] == ["drain", "one_send"]
 
@@ -126,6 +140,15 @@ class TestComparison:
         assert records["broken"].runs.keys() == {"bulk", "loops", "one"}
         assert any("Broken     failed: " in line for line in said)
 
+    async def test_on_sqlite_each_measure_has_a_file_of_its_own(self, tmp_path: Path) -> None:
+        fake = entrant("fake", tmp_path, FAKE.replace("self.sent =", f"{UNUSED}; self.sent ="))
+        records = {"fake": Record()}
+        said: list[str] = []
+        taking_part = {"fake": (fake, sys.executable)}
+        await compare_on_files(taking_part, records, scale=0.002, say=said.append)
+        assert records["fake"].runs.keys() == COMPARED.keys()
+        assert not records["fake"].failures
+
     @pytest.mark.parametrize("measure", COMPARED)
     def test_ltq_is_measured_like_the_others(self, measure: str, url: str) -> None:
         size = size_for(ENTRANTS["ltq"], 0.002)
@@ -138,7 +161,7 @@ class TestComparison:
     def test_slow_ones_have_less_to_do(self) -> None:
         assert size_for(ENTRANTS["docket"], 1).drain < size_for(ENTRANTS["ltq"], 1).drain
 
-    @pytest.mark.parametrize("one", ENTRANTS.values(), ids=str)
+    @pytest.mark.parametrize("one", ALL.values(), ids=str)
     def test_all_versions_are_pinned(self, one: Entrant) -> None:
         assert all("==" in requirement for requirement in (*one.requirements, *contenders.COMMON))
         assert (contenders.ROOT / "benchmarks" / "peers" / f"{one.file}.py").exists()
@@ -215,6 +238,24 @@ class TestResults:
         assert met["drain", "≥ 5 × ltq 0.4.0"] is None
         assert met["one_send: ratio", "≥ 0.7 × HSET"] is True
         assert met["latency: p99 ms", "≤ 3 ms"] is False
+
+    def test_files_have_goals_of_their_own(self, found: Results) -> None:
+        huey = Record("3.11.7", {"huey": "3.5.4"})
+        huey.runs = {"drain": [{"tasks/s": 2_000.0}], "bulk": [{"tasks/s": 2_000.0}]}
+        bare = Record("3.11.7", {"persist-queue": "1.1.0"}, {"drain": [{"tasks/s": 9_000.0}]})
+        of_files = Results(
+            Machine(2, "3.11.7", "", "Linux x86_64", sqlite="3.40.1"),
+            queues={"ltq": found.queues["ltq"], "huey": huey, "persist-queue": bare},
+            ltq={"answered": [{"median ms": 4.0, "p99 ms": 9.0}]},
+        )
+        met = {(one.measure, one.goal): one.is_met for one in goals.verdicts(of_files)}
+        assert met == {
+            ("drain", "≥ 15,000/s"): True,
+            ("drain", "≥ 8 × best peer"): True,
+            ("bulk", "≥ 40,000/s"): True,
+            ("answered: median ms", "≤ 3 ms"): False,
+        }
+        assert "SQLite 3.40.1" in str(of_files.machine)
 
     def test_kept_ones_can_be_shown_and_drawn(
         self, found: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -48,7 +48,9 @@ def test_a_url_that_cannot_be_read_is_a_configuration_error(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["localhost:6379", "ftp://localhost", ""])
 def test_an_unknown_scheme_names_those_that_are_known(url: str) -> None:
-    with pytest.raises(ltq.ConfigurationError, match="memory://, redis://, rediss://, unix://"):
+    with pytest.raises(
+        ltq.ConfigurationError, match="memory://, redis://, rediss://, sqlite://, unix://"
+    ):
         Broker.from_url(url)
 
 
@@ -71,8 +73,11 @@ async def test_no_server_is_a_broker_error_in_time(unused_tcp_port: int) -> None
     with pytest.raises(ltq.BrokerError, match=f"127.0.0.1:{unused_tcp_port}") as caught:
         await order.send()
     assert "secret" not in str(caught.value)
-    with pytest.raises(ltq.BrokerError):
-        await worker.run()
+    app = ltq.App()
+    app.register_worker(worker)
+    for start in (worker.run, worker.__aenter__, app.run):
+        with pytest.raises(ltq.BrokerError):
+            await start()
 
 
 async def test_a_worker_without_tasks_says_so() -> None:

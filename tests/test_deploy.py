@@ -40,7 +40,7 @@ def lists_in(value: Any) -> Iterator[list[str]]:
 
 def written() -> Iterator[list[str]]:
     """Every list of words in the files that may be a command."""
-    for name in ("compose.yaml", "kubernetes.yaml"):
+    for name in ("compose.yaml", "kubernetes.yaml", "metrics.yaml"):
         for document in documents(name):
             yield from lists_in(document)
     for found in re.findall(r"^ *(?:CMD|ENTRYPOINT) (\[.*\])$", _text("Dockerfile"), re.MULTILINE):
@@ -75,6 +75,7 @@ def test_there_are_commands_to_check() -> None:
     names = [command[0] for command in commands()]
     assert names.count("run") >= 4
     assert names.count("check") >= 5
+    assert names.count("metrics") == 1
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
@@ -200,7 +201,7 @@ VERSIONS = {"ConfigMap": "v1", "Service": "v1", "StatefulSet": "apps/v1", "Deplo
 
 
 def test_kubernetes_finds_what_its_manifests_name() -> None:
-    found = documents("kubernetes.yaml")
+    found = documents("kubernetes.yaml") + documents("metrics.yaml")
     names = {(one["kind"], one["metadata"]["name"]) for one in found}
     labels = [one["spec"]["template"]["metadata"]["labels"] for one in found if _pods(one)]
     for one in found:
@@ -220,7 +221,12 @@ def test_kubernetes_finds_what_its_manifests_name() -> None:
             mounted = {mount["name"] for mount in container.get("volumeMounts", ())}
             assert mounted <= {*volumes, *claims}
             for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-                assert container.get(probe, {"exec": {"command": ["-"]}})["exec"]["command"]
+                asked = container.get(probe, {"exec": {"command": ["-"]}})
+                if "httpGet" in asked:
+                    ports = [port["containerPort"] for port in container["ports"]]
+                    assert asked["httpGet"]["port"] in ports
+                else:
+                    assert asked["exec"]["command"]
 
 
 def _pods(document: dict[str, Any]) -> bool:

@@ -6,6 +6,8 @@ import socket
 import string
 import subprocess
 import sys
+import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,14 @@ from hypothesis import strategies as st
 
 from ltq.errors import ConfigurationError
 from ltq.message import lane_of
-from ltq.names import check_name, consumer_name, namespace_of, new_id
+from ltq.names import (
+    check_lane,
+    check_name,
+    check_names,
+    consumer_name,
+    namespace_of,
+    new_id,
+)
 from ltq.worker import Worker
 
 ALLOWED = string.ascii_letters + string.digits + "_.:-"
@@ -75,6 +84,39 @@ class TestCheckName:
         assert worker.task(name="t" * 49)(task).name == f"{'w' * 150}:{'t' * 49}"
 
 
+class TestCheckNames:
+    def test_they_come_as_a_list(self) -> None:
+        assert check_names("queue", iter(["a", "b:c"])) == ["a", "b:c"]
+
+    @pytest.mark.parametrize("text", ["mail", b"mail", ""])
+    def test_one_text_is_no_list(self, text: Any) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            check_names("queue", text)
+        assert str(caught.value) == f"a list of queue names is needed, not {text!r}"
+
+    def test_the_wrong_one_is_named(self) -> None:
+        with pytest.raises(ConfigurationError, match="task id 'b c'"):
+            check_names("task id", ["a", "b c"])
+
+
+class TestCheckLane:
+    @pytest.mark.parametrize("lane", ["mail", "mail:send", "mail:all/mail:send", "shared/a.b-c_d"])
+    def test_a_queue_and_a_task_in_it_are_lanes(self, lane: str) -> None:
+        assert check_lane(lane) == lane
+
+    @pytest.mark.parametrize(
+        "lane", ["", "/", "a/", "/a", "a/b/c/d", "a/b\n", "a b/c", "a/" + "b" * 201]
+    )
+    def test_nothing_else_is(self, lane: str) -> None:
+        with pytest.raises(ConfigurationError, match="is not allowed"):
+            check_lane(lane)
+
+    def test_lane_of_makes_lanes(self) -> None:
+        assert (
+            check_lane(lane_of("q" * 200, "t" * 200, limited=True)) == "q" * 200 + "/" + "t" * 200
+        )
+
+
 class TestNamespace:
     @pytest.mark.parametrize(
         ("queue", "namespace"),
@@ -105,6 +147,10 @@ class TestNamespace:
 class TestNewId:
     def test_it_is_a_name(self) -> None:
         assert re.fullmatch("[0-9a-f]{24}", check_name("task id", new_id()))
+
+    def test_it_begins_with_the_time(self) -> None:
+        before, task_id, after = time.time(), new_id(), time.time()
+        assert before - 1 / 256 <= int(task_id[:10], 16) / 256 <= after
 
     def test_no_two_are_the_same(self) -> None:
         assert len({new_id() for _ in range(10_000)}) == 10_000

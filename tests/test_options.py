@@ -42,6 +42,8 @@ DURATION_OR_ZERO = (
 NAME = (["", " ", "a b", "ä", "a/b", "a\n", "{a}", "x" * 201, b"a", 5, None], "1 to 200 of")
 PRIORITY = (["", "urgent", "High", 0, 1, None, True, Priority.LOW], '"high" or "normal" or "low"')
 ON_FULL = (["drop", "Wait", "", 1, None, True], '"raise" or "wait"')
+NO_TAGS = (["tenant:7", "", b"a", None, 5, {"a"}, {"a": 1}], "a tuple of texts, such as")
+NO_TAG = ([("",), ["a b"], ("a", 5), ("x" * 65,), ("a\n",), ("ä",), (None,)], "is not 1 to 64 of")
 RATES = [
     "",
     "10",
@@ -60,7 +62,7 @@ RATES = [
 WRONG_TASK_OPTIONS: dict[str, tuple[list[Any], str]] = {
     "queue": NAME,
     "max_tries": WHOLE,
-    "backoff": DURATION,
+    "backoff": DURATION_OR_ZERO,
     "retry_on": (
         [None, (), "OSError", 5, [OSError], (OSError, 5), (BaseException, int), int],
         "an exception type, a tuple of them, or a predicate",
@@ -138,11 +140,29 @@ class TestWrongOptions:
     ) -> None:
         with pytest.raises(ConfigurationError, match=f"unknown {kind} option 'max_trys'") as caught:
             parse({"timeout": 5, "max_trys": 3})
-        own = {"name"} if kind == "task" else set[str]()
+        own = {"name" if kind == "task" else "connection"}
         allowed = ", ".join(sorted(own.union(options.__struct_fields__)))
         assert str(caught.value).endswith(f"allowed are {allowed}")
 
-    @pytest.mark.parametrize("option", ["delay", "eta", "id"])
+    @pytest.mark.parametrize("parse", [parse_task_options, parse_send_options])
+    @pytest.mark.parametrize(
+        ("value", "allowed"),
+        [(value, text) for values, text in (NO_TAGS, NO_TAG) for value in values],
+    )
+    def test_so_are_wrong_tags(self, parse: Parse, value: object, allowed: str) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            parse({"tags": value})
+        self.check(str(caught.value), "tags", value, allowed)
+
+    @pytest.mark.parametrize("parse", [parse_task_options, parse_send_options])
+    def test_too_many_tags_are_all_named(self, parse: Parse) -> None:
+        tags = [f"t{number}" for number in range(17)]
+        with pytest.raises(ConfigurationError, match="17 tags are not allowed") as caught:
+            parse({"tags": tags})
+        assert str(caught.value).endswith(": " + ", ".join(tags))
+        assert parse({"tags": [*tags[1:], "t1"]}).tags == tuple(tags[1:])
+
+    @pytest.mark.parametrize("option", ["delay", "eta", "id", "connection"])
     def test_a_send_option_is_no_task_option(self, option: str) -> None:
         with pytest.raises(ConfigurationError, match=f"unknown task option '{option}'"):
             parse_task_options({option: 5})
@@ -218,6 +238,9 @@ class TestTaskOptions:
         with pytest.raises(ConfigurationError, match=r"backoff\(1\)=.* seconds, 0 or more"):
             parse_task_options({"backoff": lambda failed: pause})
 
+    def test_a_backoff_of_nothing_retries_at_once(self) -> None:
+        assert parse_task_options({"backoff": 0}).backoff == 0
+
     def test_a_backoff_that_raises_is_refused(self) -> None:
         def backoff(failed: int) -> float:
             raise KeyError(failed)
@@ -255,7 +278,8 @@ class TestSendOptions:
         )
 
     def test_those_of_the_type_are_those_that_are_checked(self) -> None:
-        assert set(get_type_hints(SendOptions)) == set(SendConfig.__struct_fields__)
+        fields = {*SendConfig.__struct_fields__, "connection"}  # which does not travel
+        assert set(get_type_hints(SendOptions)) == fields
 
     @pytest.mark.parametrize("hours", [-12, 0, 5.5])
     def test_a_time_is_the_same_moment_in_any_zone(self, hours: float) -> None:

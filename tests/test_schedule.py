@@ -14,11 +14,13 @@ from msgspec.structs import replace
 
 import ltq
 from ltq import ConfigurationError, InvalidArgumentsError, Scheduler
+from ltq._aio.signals import SAME_SIGNAL
 from ltq._scheduler.loop import SchedulerLoop
 from ltq.brokers.memory import MemoryBroker
 from ltq.names import new_id
-from ltq.schedule import MAX_MISSED
+from ltq.schedule import MAX_MISSED, DueSlots
 from ltq.scheduler import Misfire
+from tests.elapse import elapse
 from tests.eventually import eventually
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -166,7 +168,8 @@ class TestDeclaring:
             ({"expr": "* * *"}, r"'\* \* \*' is not allowed.*five fields"),
             ({"tz": "Mars/Base"}, r"tz='Mars/Base' is not allowed: .*Europe/Berlin"),
             ({"misfire": "twice"}, r"misfire='twice' is not allowed: \"once\", \"skip\" or"),
-            ({"name": "two words"}, "schedule name 'two words' is not allowed"),
+            ({"name": "two words"}, "schedule name 'two words' is not allowed: 1 to 180 of"),
+            ({"name": ""}, "schedule name '' is not allowed: 1 to 180 of"),
             ({"name": "n" * 181}, "at most 180"),
             (
                 {"message": "jobs:report"},
@@ -202,6 +205,14 @@ class TestDeclaring:
         assert scheduler.schedules[1].message == replace(message, args=("b",))
         with pytest.raises(InvalidArgumentsError, match="Expected `str`, got `int`"):
             world.scheduler().cron("@daily", replace(message, args=(5,)))
+
+    async def test_the_name_of_a_task_may_be_long(self) -> None:
+        world, scheduler = World(), World().scheduler()
+        names = ["n" * 190 + "1", "n" * 190 + "2"]
+        for name in names:
+            task = world.worker.task(name=name)(world.report.fn)
+            scheduler.cron("@daily", task.message("a"))
+        assert [len(one.name) for one in scheduler.schedules] == [180, 180]
 
     async def test_the_same_twice_needs_a_name(self) -> None:
         world, message = World(), World().report.message("a")
@@ -325,6 +336,52 @@ class TestRuns:
         await scheduler.stop()
         await running
 
+    async def test_beside_the_code_of_a_block(self) -> None:
+        scheduler, count = make_scheduler()
+        async with scheduler as entered:
+            assert entered is scheduler
+            with pytest.raises(ConfigurationError, match="runs already"):
+                await scheduler.__aenter__()
+            await eventually(count)
+        assert scheduler._present() is None
+        async with scheduler:
+            await scheduler.stop()
+            assert scheduler._present() is None
+
+    async def test_what_ended_it_in_the_block_is_raised_at_its_end(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def fail(_: SchedulerLoop) -> None:
+            raise ZeroDivisionError
+
+        scheduler, _ = make_scheduler()
+        monkeypatch.setattr(SchedulerLoop, "_run", fail)
+        await scheduler.__aenter__()
+        await eventually(lambda: scheduler._present() is None)
+        with pytest.raises(ZeroDivisionError):
+            await scheduler.__aexit__()
+
+    @pytest.mark.slow
+    async def test_a_close_that_hangs_ends_at_a_second_signal(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        closing = asyncio.Event()
+
+        async def hang() -> None:
+            closing.set()
+            await asyncio.Event().wait()
+
+        scheduler = Scheduler("memory://none")
+        monkeypatch.setattr(scheduler.broker, "aclose", hang)
+        running = asyncio.create_task(scheduler.run())
+        await eventually(lambda: scheduler._present() is not None)
+        signal.raise_signal(signal.SIGTERM)
+        await closing.wait()
+        await elapse(4 * SAME_SIGNAL, "the next signal is a second one")
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.wait_for(running, 10)
+        assert scheduler._present() is None
+
     async def test_without_schedules_it_waits(self) -> None:
         scheduler = Scheduler("memory://none")
         scheduler.start_background()
@@ -348,3 +405,25 @@ async def test_one_that_fails_in_the_background_says_so(
     scheduler.start_background()
     await eventually(lambda: "the scheduler failed" in caplog.messages)
     await scheduler.stop()
+
+
+@pytest.mark.parametrize(
+    ("misfire", "now", "expected"),
+    [
+        ("once", 3600 * 5 - 1, DueSlots(())),
+        ("once", 3600 * 5, DueSlots((3600 * 5,))),
+        ("once", 3600 * 7, DueSlots((3600 * 7,), None, 3600 * 5)),
+        ("skip", 3600 * 7, DueSlots((3600 * 7,), None, 3600 * 5)),
+        ("skip", 3600 * 7 + 61, DueSlots((), 3600 * 7, 3600 * 5)),
+        ("all", 3600 * 7, DueSlots((3600 * 5, 3600 * 6, 3600 * 7), None, 3600 * 5)),
+    ],
+)
+def test_what_is_due_since_four_o_clock(misfire: Misfire, now: int, expected: DueSlots) -> None:
+    worker = ltq.Worker("jobs", broker_url="memory://due")
+
+    @worker.cron("0 * * * *", misfire=misfire)
+    @worker.task
+    async def tidy() -> None: ...
+
+    (schedule,) = worker.schedules
+    assert schedule.due(3600 * 4, now, 60.0) == expected

@@ -148,3 +148,16 @@ async def test_since_when_no_scheduler_ran_is_logged(caplog: pytest.LogCaptureFi
         await store.run()
     since = "no scheduler ran since 2030-01-01T11:10:00+00:00: misfire=once"
     assert f"schedule tidy: {since}" in caplog.messages
+
+
+async def test_of_many_schedules_none_is_left_out() -> None:
+    many = ltq.Worker("many", broker_url="memory://many")
+
+    @many.task
+    async def tidy() -> None: ...
+
+    for number in range(251):
+        many.cron("*/10 * * * *", name=f"tidy-{number}")(tidy)
+    store = Store(12)
+    await store.run(tuple(many.schedules))
+    assert store.fired == [NOON + 600] * 251

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 import ltq
+from ltq._display.suggestions import near_names
 
 
 @pytest.fixture
@@ -121,3 +122,24 @@ class TestWorkers:
         make: Any = ltq.Worker
         with pytest.raises(TypeError, match="name"):
             make()
+
+
+class TestNearNames:
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            ("github:fech", ["github:fetch", "github:fetch_all"]),
+            ("GitHub:Fetch", ["github:fetch", "github:fetch_all"]),
+            ("fetch", ["github:fetch"]),
+            ("github", ["github:fetch", "github:fetch_all", "github:store"]),
+            ("mial", ["Mail"]),
+            ("hub", ["github:fetch", "github:fetch_all", "github:store"]),
+            ("hu", []),
+            ("nope", []),
+            ("other:worker", ["other:thing"]),
+            ("jobs:worker", []),
+        ],
+    )
+    def test_those_that_come_near(self, name: str, expected: list[str]) -> None:
+        known = ["Mail", "github:fetch", "github:fetch_all", "github:store", "other:thing"]
+        assert near_names(name, known) == expected

@@ -33,13 +33,13 @@ MARK = re.compile(r"# error(?: \(not (.+)\))?$")
 """A line that must be refused. The checkers named cannot do it, and may learn it."""
 
 INTERNAL = {
-    "Box": {"begin", "pause", "check", "has_threads", "task", "events"},
+    "Box": {"begin", "pause", "check", "has_threads", "task", "events", "may_send_to"},
     "Broker": {"feed", "fire", "open_consumer"},
     "Consumer": {"wait", "freed", "aclose"},
     "Context": {"close"},
     "Fault": {"take"},
     "Message": {"options"},
-    "Schedule": {"due", "envelope", "iterate", "key", "next", "spec"},
+    "Schedule": {"due", "iterate", "key", "next", "search_due", "spec", "task_id"},
 }
 """What passes between the parts of LTQ: not for users, and so not in the table."""
 

@@ -276,7 +276,8 @@ class TestAwaited:
             finally:
                 ended.set()
 
-        task = worker.task(timeout=0.02)(returned(hang))
+        # A thread may begin late on a busy machine.
+        task = worker.task(timeout=0.3)(returned(hang))
         async with worker, asyncio.timeout(5):
             state = await (await task.send()).wait()
             await ended.wait()

@@ -117,6 +117,19 @@ class TestErrors:
         assert await batcher.drain(timeout=5)
         assert all(isinstance(future.exception(), ValueError) for future in futures)
 
+    async def test_a_lasting_error_is_given_to_those_of_the_next_call_too(
+        self, flush: Flush
+    ) -> None:
+        batcher = Batcher(flush, 1, is_lasting=lambda error: isinstance(error, OSError))
+        flush.errors += [OSError("away"), ValueError("a bug")]
+        lasting = [batcher.submit(item) for item in (1, 2)]
+        answers = await asyncio.gather(*lasting, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [OSError, OSError]
+        passing = [batcher.submit(item) for item in (3, 4)]
+        answers = await asyncio.gather(*passing, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [ValueError, int]
+        assert flush.calls == [[1], [3], [4]]
+
 
 class TestCancelled:
     async def test_one_that_does_not_wait_any_more_disturbs_nobody(

@@ -83,6 +83,18 @@ def test_under_trio_it_names_trios_threads(
         step(CALLS[name](worker, echo))
 
 
+def test_trio_that_is_only_imported_does_not_count(
+    worker: Worker, echo: Task[[int], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def current_task() -> None:
+        raise RuntimeError("must be called from async context")
+
+    lowlevel = SimpleNamespace(current_task=current_task)
+    monkeypatch.setitem(sys.modules, "trio", SimpleNamespace(lowlevel=lowlevel))
+    with pytest.raises(ltq.ConfigurationError, match=r"no running event loop.*send_sync"):
+        step(CALLS["send"](worker, echo))
+
+
 @pytest.mark.usefixtures("in_trio")
 def test_a_synchronous_call_does_not_block_trio(echo: Task[[int], int]) -> None:
     with pytest.raises(ltq.ConfigurationError, match=r"block trio.*to_thread"):

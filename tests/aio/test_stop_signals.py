@@ -8,8 +8,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -17,15 +18,31 @@ from ltq._aio import signals
 from ltq._aio.signals import SAME_SIGNAL, pass_stop_on, stop_on_signals, told_to_stop_at
 from tests.eventually import eventually
 
+Handlers = Callable[[signal.Signals, Any], object]
+
 BOTH = [signal.SIGTERM, signal.SIGINT]
 
 
 @pytest.fixture(autouse=True)
 def _given_back() -> Iterator[None]:
     """Whatever a test does, signals belong to whom they belonged to before."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a runner may have left its own
     before = [signal.getsignal(number) for number in BOTH], wakeup_fd()
     yield
     assert ([signal.getsignal(number) for number in BOTH], wakeup_fd()) == before
+
+
+@pytest.fixture
+def handlers(_given_back: None) -> Iterator[Handlers]:
+    """Sets handlers of the program, until the end of the test."""
+    before = {number: signal.getsignal(number) for number in BOTH}
+    yield signal.signal
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class Left(SystemExit):
+    """What a program's handler raises."""
 
 
 def wakeup_fd() -> int:
@@ -90,6 +107,10 @@ async def test_a_second_one_is_heard_while_the_loop_is_blocked() -> None:
     assert told_to_stop_at() is None
 
 
+@pytest.mark.skipif(
+    sys.gettrace() is not None and sys.version_info < (3, 12),
+    reason="a traced thread of Python 3.11 spins while a signal waits for the main thread",
+)
 async def test_signals_are_noticed_during_a_call_that_python_cannot_interrupt() -> None:
     told = Told()
 
@@ -194,18 +215,110 @@ async def test_another_thread_gets_no_signals() -> None:
 class TestOthers:
     """Handlers that the program itself has."""
 
-    async def test_a_handler_of_the_loop_is_silent_in_the_block_and_heard_after_it(self) -> None:
-        loop, heard, told = asyncio.get_running_loop(), asyncio.Event(), Told()
-        loop.add_signal_handler(signal.SIGTERM, heard.set)
+    @pytest.mark.parametrize("number", BOTH)
+    async def test_a_handler_of_the_loop_is_called_as_well_and_after_the_block(
+        self, number: signal.Signals
+    ) -> None:
+        loop, told, heard = asyncio.get_running_loop(), Told(), Told()
+        loop.add_signal_handler(number, heard, True)
         try:
             with stop_on_signals(told):
-                signal.raise_signal(signal.SIGTERM)
+                signal.raise_signal(number)
                 await told.was(False)
-                assert not heard.is_set()
-            signal.raise_signal(signal.SIGTERM)
-            await asyncio.wait_for(heard.wait(), 5)
+                await heard.was(True)
+            signal.raise_signal(number)
+            await heard.was(True, True)
         finally:
-            loop.remove_signal_handler(signal.SIGTERM)
+            loop.remove_signal_handler(number)
+        assert told.calls == [False]
+
+    @pytest.mark.parametrize("number", BOTH)
+    async def test_a_handler_of_the_program_is_called_as_well_and_after_the_block(
+        self, number: signal.Signals, handlers: Handlers
+    ) -> None:
+        told, heard = Told(), []
+        handlers(number, lambda number, _: heard.append(number))
+        with stop_on_signals(told):
+            for _ in range(2):  # it counts as it likes
+                signal.raise_signal(number)
+            assert heard == [number] * 2
+            await told.was(False)
+        signal.raise_signal(number)
+        assert heard == [number] * 3
+
+    @pytest.mark.parametrize("number", BOTH)
+    async def test_what_a_handler_of_the_program_raises_comes_after_the_block(
+        self, number: signal.Signals, handlers: Handlers
+    ) -> None:
+        def leave(*_: object) -> None:
+            raise Left
+
+        told = Told()
+        handlers(number, leave)
+        with pytest.raises(Left), stop_on_signals(told):  # noqa: PT012  it is raised at the end
+            with stop_on_signals(Told()):
+                signal.raise_signal(number)
+            await told.was(False)
+        assert signal.getsignal(number) is leave
+
+    @pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL])
+    async def test_what_is_no_function_is_given_back(
+        self, handlers: Handlers, handler: signal.Handlers
+    ) -> None:
+        told = Told()
+        handlers(signal.SIGTERM, handler)
+        with stop_on_signals(told):
+            signal.raise_signal(signal.SIGTERM)
+            await told.was(False)
+        assert signal.getsignal(signal.SIGTERM) is handler
+
+    def test_what_interrupts_a_program_by_itself_waits(self) -> None:
+        async def main() -> None:  # `asyncio.run` would cancel it
+            told = Told()
+            with stop_on_signals(told):
+                signal.raise_signal(signal.SIGINT)
+                await told.was(False)
+            signal.raise_signal(signal.SIGINT)
+            await asyncio.Event().wait()
+
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(main())
+
+    async def test_one_that_took_the_signal_meanwhile_keeps_it(self, handlers: Handlers) -> None:
+        """As a server does that is started after a worker, and ends after it."""
+        first, second = [], []
+        handlers(signal.SIGTERM, lambda *_: first.append(1))
+        with stop_on_signals(Told()):
+            before = signal.signal(signal.SIGTERM, lambda *_: second.append(1))
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert (first, second) == ([], [1, 1])
+        signal.signal(signal.SIGTERM, before)
+        signal.raise_signal(signal.SIGTERM)
+        assert (first, second) == ([1], [1, 1])
+
+    async def test_it_may_give_the_signal_back_to_a_later_block(self, handlers: Handlers) -> None:
+        first, told = [], Told()
+        handlers(signal.SIGTERM, lambda *_: first.append(1))
+        with stop_on_signals(Told()):
+            before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with stop_on_signals(told):
+            signal.signal(signal.SIGTERM, before)
+            signal.raise_signal(signal.SIGTERM)
+            await told.was(False)
+        signal.raise_signal(signal.SIGTERM)
+        assert first == [1, 1]
+
+    async def test_a_server_between_two_blocks_has_it_back_after_the_second(
+        self, handlers: Handlers
+    ) -> None:
+        served = []
+        with stop_on_signals(Told()):
+            handlers(signal.SIGTERM, lambda *_: served.append(1))
+            with stop_on_signals(Told()):
+                signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert served == [1, 1]
 
     async def test_other_signals_still_come_to_it(self) -> None:
         loop, heard = asyncio.get_running_loop(), asyncio.Event()
@@ -227,10 +340,12 @@ class TestOthers:
             await told.was(False)
             loop.remove_signal_handler(signal.SIGUSR1)
 
-    async def test_a_block_takes_over_from_a_handler_of_the_program(self) -> None:
+    async def test_a_block_takes_over_from_a_handler_of_the_program(
+        self, handlers: Handlers
+    ) -> None:
         told = Told()
         with stop_on_signals(Told(), early=True):
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            handlers(signal.SIGTERM, signal.SIG_IGN)
             with stop_on_signals(told):
                 signal.raise_signal(signal.SIGTERM)
                 await told.was(False)

@@ -27,6 +27,7 @@ def keys_of(queue: str, task_id: str, consumer: str) -> list[str]:
         keys.dead(space, queue),
         keys.dead_letter(space, task_id),
         keys.throughput(space, queue),
+        keys.history(space, queue, 28333333),
         keys.wake(space, queue),
         keys.wake(space, lane),
         keys.lanes(space),

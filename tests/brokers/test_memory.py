@@ -98,6 +98,18 @@ class TestUrl:
         assert (broker.url, broker.is_local) == (url, True)
         assert MemoryBroker("memory://").url == "memory://"
 
+    def test_that_leads_there_again(self, url: str) -> None:
+        without_list = MemoryBroker(f"{url}?list_final=0").url
+        assert without_list != url
+        assert MemoryBroker(without_list).url == without_list
+
+    async def test_a_clone_lists_no_final_tasks_either(self, url: str) -> None:
+        async with MemoryBroker(f"{url}?list_final=0") as broker, broker.clone() as clone:
+            await broker.cancel(QUEUE, (await publish(broker)).id, 60.0)
+            for one in (broker, clone, MemoryBroker(broker.url)):
+                assert (await one.tasks(QUEUE)).items == ()
+        assert len((await MemoryBroker(url).tasks(QUEUE)).items) == 1
+
     @pytest.mark.parametrize("url", ["memory://a/b", "memory://ä", "memory:", "redis://x", ""])
     def test_a_wrong_url_is_refused(self, url: str) -> None:
         with pytest.raises(ConfigurationError):
@@ -388,3 +400,16 @@ class TestBounds:
             ]
         )
         return ids
+
+    async def test_lanes_of_names_that_nobody_knew_go_when_they_are_empty(
+        self, broker: MemoryBroker
+    ) -> None:
+        envelopes = [make_envelope(task_name=f"bank:{number}") for number in range(50)]
+        await broker.publish(envelopes)
+        async with broker.consumer([QUEUE], knows=[QUEUE]) as consumer:
+            assert len((await consumer.claim(10)).moved) == 50
+        lanes = places_of(broker).lanes
+        assert len(lanes._lanes) == len(lanes._by_queue[QUEUE]) == 51
+        await broker.cancel(QUEUE, envelopes[0].id, 10.0)
+        assert await broker.clear(QUEUE) == 49
+        assert [*lanes._lanes] == [*lanes._by_queue[QUEUE]] == [QUEUE]

@@ -24,6 +24,7 @@ from ltq.names import new_id
 from ltq.state import Status
 from tests.conformance.factories import claim_one, publish
 from tests.elapse import elapse
+from tests.eventually import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -132,11 +133,13 @@ class TestSilence:
         async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
             await broker.publish([envelope()])
             async with broker.consumer([QUEUE]) as consumer:
-                proxy.down = RATE
-                asyncio.get_running_loop().call_later(0.1, proxy.freeze_all)
+                proxy.down, proxy.replied = RATE, 0
+                claiming = asyncio.create_task(consumer.claim(1))
+                await eventually(lambda: proxy.replied > RATE / 20)  # some of the body
+                proxy.freeze_all()
                 began = time.monotonic()
                 with pytest.raises(BrokerError, match="did not reply"):
-                    await consumer.claim(1)
+                    await claiming
                 assert time.monotonic() - began < 2 * PATIENCE + 1
                 proxy.down = 0.0
                 (delivery,) = (await consumer.claim(1)).deliveries

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from ltq.brokers.redis._server.trials import TRIALS
 from ltq.message import Finish
 from ltq.state import Status
 from tests.conformance.factories import QUEUE, publish, publish_many
+from tests.eventually import eventually
 
 GOOD: Mapping[str, str] = {
     "redis_version": "7.0.15",
@@ -128,6 +130,10 @@ def test_what_a_server_tells(
         ("rights", {"rights": Rights(no_keys=True)}, Severity.DANGER),
         ("rights", {"rights": Rights(("ZADD",))}, Severity.DANGER),
         ("rights", {"rights": Rights((), ("states",))}, Severity.DANGER),
+        ("rights", {"refusal": "OOM command not allowed"}, Severity.OK),
+        ("writes", {"refusal": "OOM command not allowed"}, Severity.DANGER),
+        ("writes", {"refusal": "something new"}, Severity.DANGER),
+        ("writes", {"rights": None}, Severity.OK),
         ("notifications", {"notified": False}, Severity.WARNING),
     ],
 )
@@ -316,6 +322,61 @@ class TestRights:
             assert {*found.denied} == {*expected.denied}
             assert (found.scripts, found.no_keys) == (expected.scripts, expected.no_keys)
             assert all(raw.pttl(key) > 0 for key in raw.scan_iter())
+
+
+@pytest.mark.slow
+class TestServerThatTakesNoWrites:
+    @pytest.mark.parametrize(
+        ("settings", "says", "todo"),
+        [
+            ({"maxmemory": "1"}, "maxmemory", "raise `maxmemory`"),
+            ({"min-replicas-to-write": "1"}, "replicas|NOREPLICAS", "let its replicas run"),
+            ({"replicaof": "127.0.0.1 1"}, "read.?only replica", "connect to the primary"),
+            ({"failing bgsave": ""}, "MISCONF|disk", "cannot write to its disk"),
+        ],
+    )
+    async def test_it_is_told_as_what_it_is(
+        self, redis_executable: str, settings: dict[str, str], says: str, todo: str
+    ) -> None:
+        with RedisServer(redis_executable) as server, redis.Redis.from_url(server.url) as raw:
+            for name, value in settings.items():
+                await refuse_writes(raw, name, value)
+            async with RedisBroker(server.url) as broker:
+                found = {one.name: one for one in await broker.examine(scan=0)}
+            raw.config_set("save", "")  # or it would refuse to end without a snapshot
+            writes, rights = found["writes"], found["rights"]
+            assert writes.severity is Severity.DANGER
+            assert re.search(says, writes.text, re.IGNORECASE), writes.text
+            assert todo in writes.advice
+            assert "may not use" not in rights.text
+            if "maxmemory" in settings:
+                assert rights.severity is Severity.OK
+
+    async def test_missing_rights_are_found_on_a_full_one(self, redis_executable: str) -> None:
+        with RedisServer(redis_executable) as server, redis.Redis.from_url(server.url) as raw:
+            raw.execute_command(
+                "ACL", "SETUSER", "bob", *["on", ">pw", "~ltq:*", "&*", "+@all", "-hset"]
+            )
+            raw.config_set("maxmemory", "1")
+            async with RedisBroker(server.url.replace("//", "//bob:pw@")) as broker:
+                link = broker._new_link()
+                found = await try_out(link)
+                await link.aclose()
+            assert found.denied == ("HSET",)
+            assert "OOM" in found.refusal or "maxmemory" in found.refusal
+
+
+async def refuse_writes(raw: redis.Redis, name: str, value: str) -> None:
+    """Let a server refuse writes: by a setting, as a replica, or after a failed snapshot."""
+    if name == "replicaof":
+        raw.execute_command("REPLICAOF", *value.split())
+    elif name == "failing bgsave":
+        raw.config_set("save", "3600 1")
+        shutil.rmtree(str(raw.config_get("dir")["dir"]))
+        raw.bgsave()
+        await eventually(lambda: raw.info("persistence")["rdb_last_bgsave_status"] == "err")
+    else:
+        raw.config_set(name, value)
 
 
 def test_many_odd_keys_are_counted_and_a_few_are_named() -> None:

@@ -327,6 +327,6 @@ class TestRefusedIsNotAnotherType:
         async with RedisBroker(server.url) as broker:
             envelope = await publish(broker)
             assert await broker.body(QUEUE, envelope.id) == envelope.body
-        async with RedisBroker(user(server, "allchannels -hget")) as broker:
+        async with RedisBroker(user(server, "allchannels -hmget")) as broker:
             with pytest.raises(BrokerError, match="refused"):
                 await broker.body(QUEUE, envelope.id)

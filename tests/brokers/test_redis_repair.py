@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._doctor.inventory import take_inventory
 from ltq.brokers.redis._operations import repair, sweep
 from ltq.brokers.redis._server import keys
 from ltq.errors import BrokerError
@@ -31,6 +32,14 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 async def claim(broker: RedisBroker, lease: float = 15.0) -> list[Delivery]:
     async with broker.consumer([QUEUE], lease=lease) as consumer:
         return (await consumer.claim(1000)).deliveries
+
+
+async def displaced(broker: RedisBroker) -> int:
+    """How many tasks `ltq doctor` finds without a place."""
+    link = broker._new_link()
+    found = await take_inventory(link, 10_000)
+    await link.aclose()
+    return found.displaced.get("mail", 0)
 
 
 class TestNothingLost:
@@ -72,6 +81,41 @@ class TestWithoutAPlace:
         ids = [delivery.lease.id for delivery in await claim(broker)]
         assert {second, third, lost.id} <= set(ids)
         assert len(ids) == len(set(ids))
+
+    async def test_one_whose_only_entries_are_to_be_skipped(
+        self, broker: RedisBroker, client: redis.Redis
+    ) -> None:
+        """An id was cancelled in a long list and sent again. Its last entry is lost then."""
+        before, _, twice, *behind = await publish_many(broker, 6)
+        ready, skipped = keys.ready("mail", QUEUE, 1), keys.skipped("mail", QUEUE, 1)
+        client.linsert(ready, "BEFORE", twice, twice)
+        client.hset(skipped, mapping={"": 1, twice: 1})
+        assert await displaced(broker) == 0
+        assert await broker.repair([QUEUE]) == 0, "it waits"
+        client.lrem(ready, -1, twice)
+        client.lrem(ready, 1, before)
+        assert await displaced(broker) == 2
+        assert await broker.repair([QUEUE]) == 2
+        assert await displaced(broker) == 0
+        ids = [delivery.lease.id for delivery in await claim(broker)]
+        assert sorted(ids) == sorted(set(ids))
+        assert {before, twice, *behind} <= set(ids)
+        assert client.exists(ready, skipped) == 0
+
+    @pytest.mark.parametrize("left", [0, 1])
+    async def test_more_is_to_be_skipped_than_there_is(
+        self, broker: RedisBroker, client: redis.Redis, left: int
+    ) -> None:
+        first, lost, *_ = await publish_many(broker, 3)
+        ready, skipped = keys.ready("mail", QUEUE, 1), keys.skipped("mail", QUEUE, 1)
+        if not left:
+            client.lrem(ready, 1, lost)
+        client.hset(skipped, mapping={"": 3, lost: 3})
+        client.lrem(ready, 1, first)  # it makes the list worth reading
+        assert await broker.repair([QUEUE]) == 2
+        ids = [delivery.lease.id for delivery in await claim(broker)]
+        assert ids.count(lost) == ids.count(first) == 1
+        assert client.exists(ready, skipped) == 0
 
     async def test_indexes_are_made_again(self, broker: RedisBroker, client: redis.Redis) -> None:
         held = await publish(broker)

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 import redis
+from redis.asyncio import Redis
 
 import ltq
 from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._server.connections import TcpConnection
 from ltq.brokers.redis._server.resolver import addresses_of
 from ltq.errors import BrokerError
 from tests.eventually import eventually
@@ -28,6 +30,14 @@ async def busy_threads() -> AsyncIterator[None]:
     yield
     go_on.set()
     await asyncio.gather(*waiting)
+
+
+def test_a_client_of_ones_own_looks_names_up_in_the_same_way() -> None:
+    async def connection_class() -> type:
+        broker = RedisBroker("redis://h", connect=lambda: Redis.from_url("redis://h", protocol=2))
+        return type(broker._here().link.new_connection())
+
+    assert asyncio.run(connection_class()) is TcpConnection
 
 
 class TestAddresses:

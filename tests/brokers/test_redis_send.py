@@ -22,6 +22,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "own lane": {"queue": "mail:all", "lane": "mail:all/mail:send"},
     "options": {"timeout": 2.5, "max_tries": 3, "result_ttl": 0.0, "max_deliveries": 1},
     "ctx": {"ctx": b'{"trace":"x"}'},
+    "tags": {"tags": ("billing", "tenant:7")},
 }
 
 FILLER = Envelope(
@@ -125,7 +126,7 @@ async def test_what_is_there_is_not_enqueued_again(redis_url: str) -> None:
 async def test_a_repeated_call_does_not_enqueue_what_has_run(redis_url: str) -> None:
     async with RedisBroker(redis_url) as broker:
         link = broker._new_link()
-        await link.call("ZADD", "ltq:{mail}:ended", 7, "a1")
+        await link.call("ZADD", "ltq:{mail}:ended", 7, "a1 completed")
         call = calls.SendCall(prefix="ltq:{mail}:", groups=send_groups([envelope()]))
         assert (await link.evaluate(call.repeated())).answers == [Published.EXISTS]
         assert (await link.evaluate(call)).answers == [Published.CREATED]

@@ -115,8 +115,10 @@ class TestSettings:
             return None
 
         handle = await wait.send()
-        with pytest.raises(ltq.BrokerError, match="notifications=require"):
-            await handle.result(timeout=5)
+        watched = anext(aiter(handle.watch(timeout=5)))
+        for told in (handle.result(timeout=5), handle.wait(timeout=5), watched):
+            with pytest.raises(ltq.BrokerError, match=r"lacks 'Kghx'.*notifications=require"):
+                await told
         with pytest.raises(ltq.BrokerError, match="notifications=require"):
             await worker.run(burst=True)
         await worker.aclose()

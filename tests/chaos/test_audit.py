@@ -8,7 +8,7 @@ from devtools.chaos import jobs
 from devtools.chaos.audit import audit
 from devtools.chaos.evidence import Evidence
 from devtools.chaos.inflict import Done
-from devtools.chaos.load import NEIGHBOUR, SORTS, Notes, Sent
+from devtools.chaos.load import NEIGHBOUR, SORTS, Notes, Pause, Sent, Sweep
 from devtools.chaos.stage import through
 from devtools.ledger import Event
 from ltq.brokers.memory import MemoryBroker
@@ -48,6 +48,79 @@ def violations(
     answer: TaskState[Any] | None, *events: Event, done: tuple[Done, ...] = ()
 ) -> list[str]:
     return audit(Evidence(events, notes(answer), done, []))
+
+
+class TestPaused:
+    """A task of a queue that was paused from 10 s to 11 s."""
+
+    def told(self, claimed: float, queue: str = jobs.work.queue) -> list[str]:
+        seen = notes(completed(1, int(claimed * 1e6)))
+        seen.pauses.append(Pause(queue, 10.0, 11.0))
+        token = int(claimed * 1e6)
+        events = start(1, token, claimed + 2), end(1, token, claimed + 3)
+        return audit(Evidence(events, seen, [], []))
+
+    def test_one_that_was_claimed_meanwhile_is_told(self) -> None:
+        (told,) = self.told(10.5)
+        assert told.startswith(f"nothing_is_claimed_while_paused: {ID} was claimed at 10.500")
+
+    def test_one_that_was_claimed_before_or_after_it_is_right(self) -> None:
+        assert self.told(9.9) == self.told(11.1) == self.told(10.5, "chaos:other") == []
+
+
+class TestSwept:
+    """A task with the tag of those that were cancelled from 10 s to 11 s."""
+
+    def told(
+        self,
+        claimed: float | None,
+        *,
+        sent: float = 9.0,
+        done: tuple[Done, ...] = (),
+        sort: str = "swept",
+        count: int = 0,
+        **state: Any,
+    ) -> list[str]:
+        token = int((claimed or 0.0) * 1e6)
+        answer = completed(1, token) if claimed else ended(Status.CANCELLED)
+        seen = notes(replace(answer, **{"dequeue_count": int(claimed is not None), **state}))
+        swept = next(one for one in SORTS if one.name == sort)
+        seen.sent[ID] = replace(seen.sent[ID], sort=swept, time=sent)
+        seen.sweeps.append(Sweep(jobs.work.queue, None, 10.0, 11.0, count))
+        events = () if claimed is None else (start(1, token, claimed), end(1, token, claimed))
+        return audit(Evidence(events, seen, done, []))
+
+    def test_one_that_waited_all_the_time_should_have_been_cancelled(self) -> None:
+        (told,) = self.told(12.0)
+        assert told.startswith(f"what_waits_is_cancelled_by_a_sweep: {ID} waited from 9.000 to")
+        (told,) = self.told(None, release_time=12.0)
+        assert "waited from 9.000 to 12.000" in told
+
+    def test_one_that_was_cancelled_then_is_right(self) -> None:
+        assert self.told(None, release_time=10.5, count=1) == []
+
+    def test_one_that_ran_or_was_sent_meanwhile_is_right(self) -> None:
+        assert self.told(9.5) == self.told(10.5) == self.told(12.0, sent=10.5) == []
+
+    def test_one_that_was_claimed_in_vain_is_not_judged(self) -> None:
+        assert self.told(12.0, dequeue_count=2) == []
+        assert self.told(12.0, done=(Done("term", 10.0, 10.0),)) == []
+        assert len(self.told(12.0, done=(Done("term", 5.0, 5.0),))) == 1
+
+    def test_one_without_the_tag_must_not_be_cancelled(self) -> None:
+        (told,) = self.told(None, sort="spared", release_time=10.5)
+        assert told.startswith(f"every_task_ends_as_it_should: {ID} is cancelled, not completed")
+
+    def test_more_than_were_cancelled_cannot_be_counted(self) -> None:
+        (told,) = self.told(None, release_time=10.5, count=2)
+        assert told.endswith("2 tasks were counted, 1 (and 0 unsure) cancelled")
+
+    def test_a_claim_after_the_cancellation_is_told(self) -> None:
+        seen = notes(replace(ended(Status.CANCELLED), worker="w", release_time=10.0))
+        seen.sent[ID] = replace(seen.sent[ID], sort=next(one for one in SORTS if one.is_swept))
+        runs = start(1, int(9e6), 9.0), start(2, int(10.5e6), 10.6)
+        told = audit(Evidence(runs, seen, (Done("redis", 9.0, 10.0),), []))
+        assert f"nothing_starts_once_cancelled: {ID} was cancelled, and claimed after that" in told
 
 
 class TestAudit:

@@ -1,7 +1,9 @@
 """A short chaos run. `python -m devtools.chaos` does long ones, with other seeds."""
 
 import os
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from secrets import token_hex
 
@@ -9,22 +11,26 @@ import pytest
 
 from devtools.chaos import jobs, remains
 from devtools.chaos.load import Notes
+from devtools.chaos.redis_stage import RedisStage
 from devtools.chaos.siege import Siege
-from devtools.chaos.stage import Stage, through
-from devtools.chaos.timeline import Timeline, draw, read
+from devtools.chaos.sqlite_remains import left_in
+from devtools.chaos.sqlite_stage import SqliteStage
+from devtools.chaos.stage import through
+from devtools.chaos.timeline import Store, Timeline, draw, read
 from ltq.brokers.memory import MemoryBroker
+from ltq.brokers.sqlite import SqliteBroker
 from ltq.message import Finish
 from ltq.state import Status
 
 SEED_VARIABLE = "LTQ_CHAOS_SEED"
-DEFAULT_SEED = 2863
-"""Its timeline has every kind of fault."""
+DEFAULT_SEED, DEFAULT_SQLITE_SEED = 2863, 1
+"""Their timelines have every kind of fault of their store."""
 
 SECONDS = 8.0
 
 
-def timeline_of(seed: int) -> Timeline:
-    return draw(seed, SECONDS, workers=3, lease=2.0, pause=0.5)
+def timeline_of(seed: int, store: Store = "redis") -> Timeline:
+    return draw(seed, SECONDS, workers=3, lease=2.0, pause=0.5, store=store)
 
 
 class TestChaos:
@@ -34,7 +40,18 @@ class TestChaos:
     async def test_faults_of_every_kind_leave_nothing_wrong(self, tmp_path: Path) -> None:
         seed = int(os.environ.get(SEED_VARIABLE, DEFAULT_SEED))
         timeline = timeline_of(seed)
-        async with Stage(lease=timeline.lease, directory=tmp_path, seed=seed) as stage:
+        async with RedisStage(lease=timeline.lease, directory=tmp_path, seed=seed) as stage:
+            report = await Siege(stage, timeline, pause=0.05, toxic=1).run()
+        report.show()
+        assert report.violations == [], f"{SEED_VARIABLE}={seed}"
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(240)
+    @pytest.mark.usefixtures("redis_executable")
+    async def test_faults_of_a_file_leave_nothing_wrong(self, tmp_path: Path) -> None:
+        seed = int(os.environ.get(SEED_VARIABLE, DEFAULT_SQLITE_SEED))
+        timeline = timeline_of(seed, "sqlite")
+        async with SqliteStage(lease=timeline.lease, directory=tmp_path, seed=seed) as stage:
             report = await Siege(stage, timeline, pause=0.05, toxic=1).run()
         report.show()
         assert report.violations == [], f"{SEED_VARIABLE}={seed}"
@@ -46,6 +63,8 @@ class TestTimeline:
 
     def test_the_short_run_has_every_kind(self) -> None:
         assert len({fault.kind for fault in timeline_of(DEFAULT_SEED).faults}) == 10
+        of_a_file = timeline_of(DEFAULT_SQLITE_SEED, "sqlite").faults
+        assert len({fault.kind for fault in of_a_file}) == 7
 
     def test_it_can_be_read_again(self, tmp_path: Path) -> None:
         timeline = timeline_of(1)
@@ -61,6 +80,42 @@ class TestBoundedKeys:
             assert any(pattern.fullmatch(key) for pattern in bounded), key
         for key in ["ltq:{chaos}:task:work-1", "ltq:{chaos}:letter:work-1", "ltq:other"]:
             assert not any(pattern.fullmatch(key) for pattern in bounded), key
+
+
+class TestFile:
+    @pytest.fixture
+    async def path(self, tmp_path: Path) -> Path:
+        """A file with a finished task."""
+        path = tmp_path / "jobs.db"
+        async with SqliteBroker(f"sqlite:///{path}") as broker:
+            await through(jobs.echo, broker).send(1)
+            async with broker.consumer([jobs.echo.queue]) as consumer:
+                (delivery,) = (await consumer.claim(1)).deliveries
+                await broker.release(delivery.lease, result=b"1", result_ttl=60)
+        return path
+
+    def test_one_with_nothing_to_do_is_in_order(self, path: Path) -> None:
+        assert left_in(path) == []
+
+    @pytest.mark.parametrize(
+        ("damage", "told"),
+        [
+            (
+                "UPDATE ltq_tasks SET status = 0",
+                ["is not final", "has no such", "has such", "lane"],
+            ),
+            ("UPDATE ltq_counts SET many = many + 1 WHERE status = 3", ["has no such", "has such"]),
+            ("UPDATE ltq_lanes SET working = -1", ["lane"]),
+            ("DELETE FROM ltq_envelopes", ["task without an envelope"]),
+            ("DELETE FROM ltq_tasks", ["has no such", "envelope without", "id without"]),
+            ("DELETE FROM ltq_ids", ["task without an id"]),
+        ],
+    )
+    def test_what_does_not_agree_is_told(self, path: Path, damage: str, told: list[str]) -> None:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(damage)
+        found = left_in(path)
+        assert all(any(part in one for one in found) for part in told), found
 
 
 class TestDeadLetters:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from devtools.forks import Forked, start_python
 
@@ -111,9 +112,21 @@ class Terminal:
         """Type on its keyboard."""
         os.write(self._master, text.encode())
 
+    def resize(self, lines: int, columns: int) -> None:
+        """Give it another size, as a window manager does."""
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def modes(self) -> list[Any]:
+        """How it takes input: line by line with an echo, or each key at once."""
+        return termios.tcgetattr(self._master)
+
     def interrupt(self) -> None:
         """Press Ctrl-C."""
-        self._process.send_signal(signal.SIGINT)
+        self.send_signal(signal.SIGINT)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the command."""
+        self._process.send_signal(number)
 
     async def end(self) -> int:
         """Wait for the end; return the exit code."""
@@ -135,11 +148,11 @@ class Terminal:
 
 @asynccontextmanager
 async def ltq_on_terminal(
-    *arguments: str, env: Mapping[str, str] | None = None
+    *arguments: str, env: Mapping[str, str] | None = None, size: tuple[int, int] = (40, 120)
 ) -> AsyncIterator[Terminal]:
-    """Run `ltq` on a terminal of 120 columns; it is killed at the end of the block."""
+    """Run `ltq` on a terminal of some lines and columns; it is killed at the end of the block."""
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
     os.set_blocking(master, False)
     process = await start_python(
         *("-m", "ltq", *arguments),

@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 import pytest
+import redis
 from click.testing import CliRunner
 
 from ltq.broker import Broker
 from ltq.brokers.memory import MemoryBroker
+from ltq.brokers.redis._server import keys
 from ltq.cli import main
 from ltq.cli._options import duration
 from ltq.cli.dead._selection import Filter, Selection, select
@@ -68,6 +70,27 @@ async def test_the_age_of_a_dead_letter_is_by_the_clock_of_the_broker() -> None:
         assert await select(broker, young) == {QUEUE: []}
         now += 61
         assert await select(broker, young) == {QUEUE: [task_id]}
+
+
+async def test_each_of_several_ids_is_answered(broker: Broker, ltq: Ltq) -> None:
+    first, second = await bury(broker), await bury(broker)
+    done = await ltq("show", first, "nothing", second)
+    assert done.code == 1
+    assert done.err == "ltq: no dead letter with id 'nothing'\n"
+    assert [line.split()[1] for line in done.out.splitlines() if line.startswith("id ")] == [
+        first,
+        second,
+    ]
+    done = await ltq("show", second, first, "--json")
+    assert (done.code, done.err) == (0, "")
+    assert [json.loads(line)["id"] for line in done.out.splitlines()] == [second, first]
+
+
+async def test_tags_are_shown(broker: Broker, ltq: Ltq) -> None:
+    plain, tagged = await bury(broker), await bury(broker, tags=("billing", "tenant:7"))
+    assert "tags      billing, tenant:7" in (await ltq("show", tagged)).out
+    assert "tags" not in (await ltq("show", plain)).out
+    assert json.loads((await ltq("show", tagged, "--json")).out)["tags"] == ["billing", "tenant:7"]
 
 
 class TestHelp:
@@ -235,6 +258,22 @@ class TestShow:
         assert json.loads((await ltq("show", task_id, "--json")).out)["body"] == "\\x92\\x91\x01"
         assert r"\x92\x91" in (await ltq("show", task_id)).out
 
+    async def test_one_without_a_body_cannot_be_enqueued_again(
+        self, ltq: Ltq, broker: Broker, redis_url: str
+    ) -> None:
+        task_id = (await publish(broker, queue=QUEUE)).id
+        async with broker.consumer([QUEUE]) as consumer:
+            (delivery,) = await broker.claim(consumer, 1, timeout=1)
+        with redis.Redis.from_url(redis_url) as client:
+            assert client.hdel(keys.task("mail", task_id), "body") == 1
+        await broker.finish([Finish(delivery.lease, Status.FAILED, dead=True)])
+        done = await ltq("show", task_id)
+        assert "It has no body: it cannot be enqueued again.\n" in done.out
+        assert json.loads((await ltq("show", task_id, "--json")).out)["body"] is None
+        done = await ltq("retry", task_id)
+        assert (done.code, done.out) == (1, "0 tasks enqueued again\n")
+        assert await ids_left(broker) == [task_id]
+
     @pytest.mark.parametrize("command", ["show", "retry", "purge"])
     async def test_an_unknown_id_is_one_line(self, ltq: Ltq, broker: Broker, command: str) -> None:
         await bury(broker)
@@ -337,6 +376,18 @@ class TestPurge:
             assert await terminal.end() == 1
         assert "ltq: nothing was removed" in terminal.text
         assert await ids_left(broker) == [task_id]
+
+    async def test_it_names_the_queue_of_which_it_removes_all(
+        self, broker: Broker, redis_url: str
+    ) -> None:
+        await bury(broker)
+        left = await bury(broker, queue="b:x")
+        command = ("dead", "purge", "--all", QUEUE, "--broker-url", redis_url)
+        async with ltq_on_terminal(*command) as terminal:
+            await terminal.until(f"Remove 1 dead letter in {QUEUE} permanently? [y/N]")
+            terminal.type("y\n")
+            assert await terminal.end() == 0
+        assert (await ids_left(broker), await ids_left(broker, "b:x")) == ([], [left])
 
     async def test_it_says_what_all_means(self, broker: Broker, redis_url: str) -> None:
         await bury(broker)

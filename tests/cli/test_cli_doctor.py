@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
 from devtools.servers import RedisServer
 from ltq.brokers.redis import RedisBroker
-from ltq.cli.doctor import _progress
+from ltq.cli.doctor.command import _progress
 from ltq.message import Finish
 from ltq.state import Status
 from tests.cli.calls import call_ltq
@@ -139,3 +140,86 @@ def test_how_many_keys_were_read_is_shown_on_a_terminal_only(
         erase()
     shown = "keys: 10000 of at most 30000\rkeys: 20000 of at most 30000"
     assert capsys.readouterr().err == f"\r{shown}\r\x1b[K"
+
+
+class TestNamedBrokers:
+    @pytest.fixture
+    def named(self, good: str, tmp_path: Path) -> Path:
+        """A folder with a broker that is well, and three that cannot be reached."""
+        (tmp_path / "ltq.toml").write_text(
+            f"[brokers]\norders.url = '{good}'\n"
+            "away.url = 'redis://:secret@127.0.0.1:1'\n"
+            "unset.url = '${DOCTOR_URL}'\nwrong.url = 'ftp://:secret@there'\n"
+        )
+        return tmp_path
+
+    async def test_all_are_examined_each_under_its_name(self, named: Path, good: str) -> None:
+        done = await call_ltq("doctor", cwd=named)
+        assert (done.code, done.err) == (1, "")
+        assert "secret" not in done.out
+        blocks = [block.splitlines() for block in done.out.split("\n\n")]
+        (orders, away, unset, wrong, (summary,)) = blocks
+        assert orders[0] == f"@orders  {good}"
+        assert re.fullmatch(r"ok       connection: answers in \d+\.\d ms", orders[1])
+        assert {line.split()[0] for line in orders[1:]} == {"ok"}
+        assert away[0] == "@away  redis://127.0.0.1:1"
+        assert away[1].startswith("danger   connection: ")
+        assert "127.0.0.1:1" in away[1]
+        key = f"brokers.unset.url of {named}/ltq.toml"
+        told = f"danger   connection: {key}: ${{DOCTOR_URL}} is not set, or empty."
+        assert unset == ["@unset", told]
+        assert wrong[0] == "@wrong"
+        assert "'ftp://there' has no known scheme" in wrong[1]
+        assert summary.startswith(f"3 danger, {len(orders) - 1} ok")
+
+    async def test_json_has_each_with_its_name(self, named: Path, good: str) -> None:
+        done = await call_ltq("doctor", "--json", cwd=named)
+        found = json.loads(done.out)
+        assert (done.code, found["ok"]) == (1, False)
+        assert [(one["name"], one["ok"]) for one in found["brokers"]] == [
+            *(("@orders", True), ("@away", False), ("@unset", False), ("@wrong", False))
+        ]
+        urls = [one["url"] for one in found["brokers"]]
+        assert urls == [good, "redis://127.0.0.1:1", None, None]
+        times = [one["round_trip"] for one in found["brokers"]]
+        assert 0 < times[0] < 3
+        assert times[1:] == [None] * 3
+
+    async def test_only_the_one_that_is_named(self, named: Path, good: str) -> None:
+        done = await call_ltq("doctor", "--json", "--broker-url", "@orders", cwd=named)
+        found = json.loads(done.out)
+        assert (done.code, found["url"], found["ok"]) == (0, good, True)
+        done = await call_ltq("doctor", "--broker-url", "@away", cwd=named)
+        assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+        done = await call_ltq("doctor", "--broker-url", "@order", cwd=named)
+        assert (done.code, done.out) == (2, "")
+        assert "there is no broker @order: did you mean @orders?" in done.err
+
+    async def test_the_one_of_the_environment_is_examined_as_well(
+        self, tmp_path: Path, good: str
+    ) -> None:
+        (tmp_path / "ltq.toml").write_text(f"brokers.orders.url = '{good}'")
+
+        async def names(url: str) -> list[str]:
+            done = await call_ltq("doctor", "--json", cwd=tmp_path, env={"LTQ_BROKER_URL": url})
+            return [one["name"] for one in json.loads(done.out)["brokers"]]
+
+        assert await names("memory://doctor") == ["LTQ_BROKER_URL", "@orders"]
+        assert await names("@orders") == await names(good) == ["@orders"]
+
+    async def test_a_file_with_a_mistake_is_one_line(self, tmp_path: Path) -> None:
+        (tmp_path / "ltq.toml").write_text("[broker.orders]")
+        done = await call_ltq("doctor", cwd=tmp_path)
+        assert (done.code, done.out) == (2, "")
+        assert done.err == (
+            f"ltq: {tmp_path}/ltq.toml: unknown key broker: did you mean brokers? "
+            "allowed are brokers\n"
+        )
+
+    async def test_on_a_terminal_each_has_a_table(self, good: str) -> None:
+        env = {"LTQ_BROKER_URL_ONE": good, "LTQ_BROKER_URL_TWO": good}
+        async with ltq_on_terminal("doctor", env=env) as terminal:
+            assert await terminal.end() == 0
+        assert terminal.text.count("finding") == 2
+        assert f"@one  {good}" in terminal.text
+        assert f"@two  {good}" in terminal.text

@@ -5,8 +5,10 @@ import json
 import pytest
 
 from ltq.cli._format import (
+    brief_text,
     call_text,
     clock_text,
+    measured_text,
     progress_text,
     result_text,
     since_text,
@@ -35,6 +37,23 @@ def test_a_moment_is_told_with_its_age(age: float, told: str) -> None:
     shown = dict(state_fields(make_state(enqueue_time=1_000_000_000.0), 1_000_000_000.0 + age))
     assert str(shown["enqueued"]).startswith("2001-09-")
     assert str(shown["enqueued"]).endswith(f"({told})")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "brief", "measured"),
+    [
+        (0.0, "0 s", "0 ms"),
+        (0.00031, "0 s", "0.31 ms"),
+        (0.25, "0 s", "250 ms"),
+        (4.56, "4 s", "4.6 s"),
+        (192.0, "3 min", "3.2 min"),
+        (7.1 * 3600, "7 h", "7.1 h"),
+        (2.5 * 86400, "2 d", "2.5 d"),
+    ],
+)
+def test_a_duration_in_one_unit(seconds: float, brief: str, measured: str) -> None:
+    assert brief_text(seconds) == brief
+    assert measured_text(seconds) == measured
 
 
 def test_a_moment_beyond_the_calendar_is_a_number() -> None:

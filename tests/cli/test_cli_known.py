@@ -8,7 +8,7 @@ import ltq as library
 from ltq.broker import Broker
 from ltq.brokers.memory import MemoryBroker
 from ltq.cli._errors import CommandError
-from ltq.cli._known import read_queue, suggestions
+from ltq.cli._known import read_queue
 from tests.cli.calls import call_ltq
 from tests.cli.processes import Done
 from tests.conformance.factories import publish
@@ -20,6 +20,10 @@ QUEUE = "github:fetch"
 COMMANDS = [
     ("size",),
     ("clear", "--yes"),
+    ("pause",),
+    ("tasks",),
+    ("history",),
+    ("resume",),
     ("dead", "list"),
     ("dead", "list", "--task", QUEUE),
     ("dead", "retry", "--all"),
@@ -129,21 +133,9 @@ class TestWorkers:
         told = "ltq: there is no worker 'github:worker': did you mean github?\n"
         assert done == Done(1, "", told)
 
-
-class TestSuggestions:
-    @pytest.mark.parametrize(
-        ("name", "expected"),
-        [
-            ("github:fech", ["github:fetch", "github:fetch_all"]),
-            ("GitHub:Fetch", ["github:fetch", "github:fetch_all"]),
-            ("fetch", ["github:fetch"]),
-            ("github", ["github:fetch", "github:fetch_all", "github:store"]),
-            ("mial", ["Mail"]),
-            ("nope", []),
-            ("other:worker", ["other:thing"]),
-            ("jobs:worker", []),
-        ],
-    )
-    def test_those_that_come_near(self, name: str, expected: list[str]) -> None:
-        known = ["Mail", "github:fetch", "github:fetch_all", "github:store", "other:thing"]
-        assert suggestions(name, known) == expected
+    async def test_where_none_comes_near_it_is_told_how_to_see_them(self, ltq: Ltq) -> None:
+        told = (
+            "ltq: there is no worker 'nope': `ltq stats` shows all queues, whose names begin with "
+            "those of their workers\n"
+        )
+        assert await ltq("repair", "nope") == Done(1, "", told)

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,10 +112,30 @@ def test_a_wrong_message_is_told_not_raised(capsys: pytest.CaptureFixture[str]) 
         ("plain ü 漢 [b]", "plain ü 漢 [b]"),
         ("\x00\t\x7f\x85", r"\x00\t\x7f\x85"),
         ("\u2028\u2066\ud800", r"\u2028\u2066\ud800"),
+        ("a\u200e\u200f\u061cb", r"a\u200e\u200f\u061cb"),
+        ("zero\u200bwidth\u2060\ufeff", r"zero\u200bwidth\u2060\ufeff"),
+        ("soft\xadhyphen", r"soft\xadhyphen"),
+        ("\U000e0041 \u3164", r"\U000e0041 \u3164"),
+        (
+            "⚠️ naïve e\u0301 שלום عربي हिन्दी \xa0 \u3000",
+            "⚠️ naïve e\u0301 שלום عربي हिन्दी \xa0 \u3000",
+        ),
     ],
 )
 def test_a_text_for_a_terminal_has_no_controls(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+def test_of_each_kind_that_controls_none_reaches_a_terminal() -> None:
+    kinds = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    directions = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI", "BN"}
+    controls = [
+        char
+        for char in map(chr, range(0x110000))
+        if unicodedata.category(char) in kinds or unicodedata.bidirectional(char) in directions
+    ]
+    assert len(controls) > 2000
+    assert [char for char in controls if printable(char) == char] == []
 
 
 @dataclass
@@ -122,6 +143,7 @@ class _Run:
     task_name: str = "mail:send"
     id: str = "0c8b"
     attempt: int = 2
+    tags: tuple[str, ...] = ()
 
 
 @pytest.fixture
@@ -151,10 +173,11 @@ class TestTask:
         record = logging.makeLogRecord({"msg": "x"})
         assert TaskFilter().filter(record)
         fields = vars(record)
-        assert [fields[f"ltq_{name}"] for name in ("task", "id", "attempt")] == [
+        assert [fields[f"ltq_{name}"] for name in ("task", "id", "attempt", "tags")] == [
             "mail:send",
             "0c8b",
             2,
+            (),
         ]
 
     def test_json_has_it_in_fields(self, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,10 +199,18 @@ class TestTask:
         }
 
 
+def test_json_has_the_tags_of_the_task_if_it_has_any(capsys: pytest.CaptureFixture[str]) -> None:
+    setup_logging(as_json=True)
+    token = running.set(_Run(tags=("billing", "tenant:7")))
+    get_logger().info("hello")
+    running.reset(token)
+    assert json.loads(capsys.readouterr().err)["tags"] == ["billing", "tenant:7"]
+
+
 def test_outside_of_a_task_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     setup_logging(as_json=True)
     get_logger().info("hello")
-    assert {"task", "id", "attempt"}.isdisjoint(json.loads(capsys.readouterr().err))
+    assert {"task", "id", "attempt", "tags"}.isdisjoint(json.loads(capsys.readouterr().err))
 
 
 def test_json_has_the_error_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:

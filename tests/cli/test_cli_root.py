@@ -83,6 +83,15 @@ def test_each_command_with_a_broker_takes_both_names_of_its_url(command: str) ->
     assert "--broker-url, --redis-url URL" in output
 
 
+@pytest.mark.parametrize(
+    "command",
+    [*COMMANDS[2:], "dead list", "dead show", "dead retry", "dead purge"]
+    + [f"schedule {verb}" for verb in ("list", "put", "pause", "resume", "trigger", "remove")],
+)
+def test_each_command_that_answers_may_answer_in_json(command: str) -> None:
+    assert "--json" in CliRunner().invoke(main, [*command.split(), "--help"]).output
+
+
 def test_without_a_command_it_shows_its_help_and_fails() -> None:
     result = CliRunner().invoke(main, [])
     assert result.exit_code == 2
@@ -129,8 +138,13 @@ async def test_the_module_is_the_command() -> None:
         ["repair", "a/b"],
         ["stats", "--every", "0x"],
         ["stats", "--every", "3"],
+        ["stats", "--watch", "--every", "0"],
+        ["top", "--every", "0"],
+        ["top", "--every", "0.4"],
+        ["metrics", "--timeout", "0"],
+        ["check", "--timeout", "0"],
+        ["run", "jobs:worker", "--health-within", "0"],
         ["schedule", "frob"],
-        ["schedule", "list"],
         ["dead", "frob"],
         ["send", "jobs:worker.add", "--args", "{}"],
         ["run", "jobs:worker", "--log-format", "xml"],
@@ -145,6 +159,11 @@ def test_wrong_use_is_one_line_and_exit_code_2(arguments: list[str]) -> None:
     assert result.stdout == ""
     assert result.stderr.startswith("ltq: ")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_pause_that_is_too_short_says_how_long_it_may_be() -> None:
+    result = CliRunner().invoke(main, ["top", "--every", "0"])
+    assert "'--every': '0' is too short: at least 0.5 s" in result.stderr
 
 
 def test_a_password_in_a_wrong_url_is_not_shown() -> None:
@@ -180,7 +199,7 @@ async def test_shells_complete_it(shell: str) -> None:
     [
         (["st"], {"stats", "state"}),
         (["dead", ""], {"list", "show", "retry", "purge"}),
-        (["schedule", ""], {"list"}),
+        (["schedule", ""], {"list", "put", "pause", "resume", "trigger", "remove"}),
         (["schedule", "--lo"], {"--log-level", "--log-format"}),
         (["schedule", "--h"], {"--help"}),
         (["schedule", "--log-level", "de"], {"debug"}),
@@ -188,14 +207,20 @@ async def test_shells_complete_it(shell: str) -> None:
         (["send", "jobs:worker.add", "--pr"], {"--priority"}),
     ],
 )
-def test_a_shell_completes(words: list[str], expected: set[str]) -> None:
+def test_a_shell_completes(
+    words: list[str], expected: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no targets are there
     found = ShellComplete(main, {}, "ltq", "_LTQ_COMPLETE").get_completions(words[:-1], words[-1])
     assert [item.value for item in found if item.value in expected] != []
     assert {item.value for item in found} == expected
 
 
 @pytest.mark.parametrize("words", [[], ["dead"], ["schedule"]])
-def test_what_a_shell_tells_of_commands_is_not_cut(words: list[str]) -> None:
+def test_what_a_shell_tells_of_commands_is_not_cut(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no targets are there
     found = ShellComplete(main, {}, "ltq", "_LTQ_COMPLETE").get_completions(words, "")
     assert [item.help for item in found if not item.help or item.help.endswith("...")] == []
 

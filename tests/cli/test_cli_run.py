@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import json
 import os
 import signal
 import socket
@@ -37,6 +38,19 @@ async def test_a_burst_runs_what_is_there_and_exits_0(redis_url: str) -> None:
     done = await run_ltq("run", WORKER, "--burst", "--broker-url", redis_url)
     assert done.code == 0
     assert await handle.result(timeout=0) == 3
+
+
+async def test_it_logs_what_completes_if_that_is_wanted(redis_url: str) -> None:
+    command = ("run", WORKER, "--burst", "--broker-url", redis_url)
+    await jobs.add.send(1, 2)
+    assert " completed in " not in (await run_ltq(*command)).err
+    first, second = await jobs.add.send(1, 2), await jobs.add.send(3, 4)
+    done = await run_ltq(*command, "--log-completed", "--log-format", "json")
+    lines = [json.loads(line) for line in done.err.splitlines() if " completed in " in line]
+    assert {line["id"] for line in lines} == {first.id, second.id}
+    assert {(line["level"], line["task"], line["attempt"]) for line in lines} == {
+        ("info", "jobs:add", 1)
+    }
 
 
 async def test_it_says_what_it_runs_and_where(redis_url: str) -> None:

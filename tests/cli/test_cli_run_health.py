@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -132,6 +133,24 @@ async def test_a_worker_with_all_slots_taken_is_well(redis_url: str, tmp_path: P
         assert done.out.startswith("ok: jobs: full, 1 running, claimed ")
         await asyncio.to_thread(pipe.write_text, "x")
         assert await handle.result(timeout=20) == "x"
+
+
+async def test_no_client_can_disturb_it(redis_url: str) -> None:
+    options = ("--health-port", "0", "--broker-url", redis_url)
+    async with start_ltq("run", WORKER, *options) as running:
+        url = await url_of(running)
+        port = int(url.rstrip("/").rpartition(":")[2])
+        idle = socket.create_connection(("127.0.0.1", port))
+        client = socket.create_connection(("127.0.0.1", port), timeout=10)
+        with client, suppress(OSError):  # it is cut off
+            client.sendall(b"x" * 200_000)
+            await asyncio.to_thread(client.recv, 1000)
+        await until(url, 200, "ok")
+        running.process.send_signal(signal.SIGTERM)
+        done = await running.end()
+        idle.close()
+    assert done.code == 0
+    assert "Traceback" not in done.err
 
 
 async def test_each_process_has_a_port(redis_url: str) -> None:

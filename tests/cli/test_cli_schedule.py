@@ -44,6 +44,7 @@ QUEUE = "plan:tick"
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
     (tmp_path / "plan.py").write_text(MODULE)
+    (tmp_path / "chores.py").write_text('import ltq\n\nmine = ltq.Worker("chores")\n')
     return tmp_path
 
 
@@ -118,15 +119,14 @@ async def test_a_worker_runs_its_schedules(redis_url: str, here: Path) -> None:
     ("arguments", "told"),
     [
         (("schedule", "plan:number"), "plan:number is not an ltq.Scheduler or ltq.Worker"),
-        (("schedule", "plan:empty"), "plan:empty has no schedules"),
-        (("schedule", "plan:bare"), "there are no schedules to run"),
-        (("schedule", "plan:schedule"), "did you mean plan:empty?"),
-        (("schedule", "list", "plan:empty"), "plan:empty has no schedules"),
+        (("schedule", "plan:schedule"), "did you mean plan:scheduler?"),
+        (("schedule", "plan:other"), "did you mean plan:empty?"),
+        (("schedule", "list", "chores:nope"), "did you mean chores:mine?"),
+        (("schedule", "list", "plan:number"), "plan:number is not an ltq.Scheduler or ltq.Worker"),
         (("schedule", "plan"), "'plan' is not of the form MODULE:NAME"),
         (("schedule", "plan:scheduler", "--broker-url", "ftp://x"), "no known scheme"),
         (("schedule", "plan:scheduler", "--log-format", "xml"), "'xml' is not one of"),
         (("schedule", "plan:scheduler", "--log-level", "loud"), "'loud' is not one of"),
-        (("run", "plan:bare", "--with-scheduler"), "there are no schedules to run"),
         (("run", "plan:worker", "--with-scheduler", "--burst"), "cannot be combined"),
     ],
 )
@@ -142,19 +142,24 @@ async def test_wrong_use_is_told_in_one_line(
 
 class TestList:
     async def test_it_shows_the_next_runs_in_order(self, here: Path) -> None:
-        done = await call_ltq("schedule", "list", "plan:worker", "--count", "2", cwd=here)
+        options = ("--count", "2", "--broker-url", "memory://plan")
+        done = await call_ltq("schedule", "list", "plan:worker", *options, cwd=here)
         assert (done.code, done.err) == (0, "")
+        assert "MODULE:SCHEDULER" not in done.out
         head, *rows = done.out.splitlines()
         assert re.split(r"  +", head) == [
-            *("next run", "schedule", "expression", "zone", "task", "misfire")
+            *("next run", "schedule", "expression", "zone", "task", "misfire"),
+            *("last run", "from"),
         ]
         cells = [re.split(r"  +", row) for row in rows]
         assert [row[1] for row in cells] == ["second", "second", "night", "night"]
-        assert cells[3][2:] == ["30 2 * * *", "Europe/Berlin", "plan:tick", "skip"]
+        assert cells[3][2:6] == ["30 2 * * *", "Europe/Berlin", "plan:tick", "skip"]
+        assert cells[3][6:] == ["never", "code"]
         assert re.search(r" 02:30:00\+0[12]:00$", cells[2][0])
 
     async def test_as_json(self, here: Path) -> None:
-        done = await call_ltq("schedule", "list", "plan:scheduler", "--json", cwd=here)
+        options = ("--json", "--broker-url", "memory://plan")
+        done = await call_ltq("schedule", "list", "plan:scheduler", *options, cwd=here)
         (found,) = json.loads(done.out)
         (run,) = found.pop("next")
         assert datetime.fromisoformat(run).tzinfo is not None
@@ -164,12 +169,19 @@ class TestList:
             "tz": "UTC",
             "task": "plan:tick",
             "misfire": "once",
+            "last": None,
+            "paused": False,
+            "origin": "code",
         }
 
     async def test_it_needs_no_server(self, here: Path) -> None:
         nowhere = {"LTQ_BROKER_URL": "redis://127.0.0.1:1/0"}
         done = await call_ltq("schedule", "list", "plan:scheduler", cwd=here, env=nowhere)
         assert done.code == 0
+        assert "plan:tick" in done.out
+        assert done.err == (
+            "ltq: warning: the broker does not answer: only what is declared in code is listed\n"
+        )
 
 
 class TestHelp:
@@ -178,7 +190,10 @@ class TestHelp:
         assert done.code == 0
         for option in ("--log-format", "--log-level", "--broker-url, --redis-url URL"):
             assert option in done.out
-        assert done.out.startswith("Usage: ltq schedule [list] MODULE:SCHEDULER [OPTIONS]\n")
+        usage = "Usage: ltq schedule MODULE:SCHEDULER [OPTIONS] | COMMAND ...\n"
+        assert done.out.startswith(usage)
+        for verb in ("list", "put", "pause", "resume", "trigger", "remove"):
+            assert f"\n  {verb} " in done.out
 
     async def test_without_arguments_it_shows_its_help_and_fails(self) -> None:
         done = await call_ltq("schedule")

@@ -13,10 +13,12 @@ from ltq._declared import DeclaredTask
 from ltq.broker import Broker
 from ltq.cli._errors import WrongUseError
 from ltq.cli._target import load_task
+from ltq.message import Finish
 from ltq.state import Progress, Status
 from tests.cli import jobs
 from tests.cli.calls import call_ltq
 from tests.cli.processes import Done, ltq_on_terminal, run_ltq, start_ltq
+from tests.conformance.factories import claim_one
 from tests.eventually import eventually
 
 ADD = "tests.cli.jobs:worker.add"
@@ -36,11 +38,25 @@ async def test_it_prints_the_id(redis_url: str) -> None:
     assert state.status is Status.PENDING
 
 
+async def test_a_broker_of_this_process_is_warned_of() -> None:
+    done = await send("memory://mine", ADD, "--args", "[1, 2]", "--id", "nobodys")
+    assert (done.code, done.out) == (0, "nobodys\n")
+    assert done.err.startswith("ltq: warning: memory://mine")
+
+
 async def test_json_has_the_id(redis_url: str) -> None:
     done = await send(redis_url, ADD, "--args", "[1]", "--kwargs", '{"b": 2}', "--json")
     found = json.loads(done.out)
     assert found["task"] == "jobs:add"
     assert (await jobs.add.handle(found["id"]).state()).status is Status.PENDING
+
+
+async def test_tags_are_added(redis_url: str) -> None:
+    done = await send(redis_url, ADD, "--args", "[1, 2]", "--tag", "tenant:7", "--tag", "by-hand")
+    assert (await jobs.add.handle(done.out.strip()).state()).tags == ("tenant:7", "by-hand")
+    done = await send(redis_url, ADD, "--args", "[1, 2]", "--tag", "no tag")
+    assert done.code != 0
+    assert "'no tag' is not 1 to 64 of the characters" in done.err
 
 
 async def test_options_are_those_of_a_send(redis_url: str, broker: Broker) -> None:
@@ -86,6 +102,26 @@ async def test_a_task_that_is_removed_leaves_no_result(redis_url: str, broker: B
     assert done == Done(
         1, "", "ltq: task short left no state: it ended with result_ttl=0, or it was removed\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "kept"),
+    [
+        ((), Status.COMPLETED, False),
+        (("--keep-body",), Status.COMPLETED, True),
+        ((), Status.FAILED, True),
+        (("--no-keep-body",), Status.FAILED, False),
+    ],
+)
+async def test_its_arguments_are_kept_if_one_says_so(
+    redis_url: str, broker: Broker, options: tuple[str, ...], status: Status, kept: bool
+) -> None:
+    task_id = (await send(redis_url, ADD, "--args", "[1, 2]", *options)).out.strip()
+    async with broker.consumer(["jobs:add"]) as consumer:
+        delivery = await claim_one(broker, consumer)
+    await broker.finish([Finish(delivery.lease, status)])
+    again = await call_ltq("rerun", task_id, "--broker-url", redis_url)
+    assert (again.code == 0) is kept
 
 
 class TestProgress:

@@ -4,11 +4,13 @@ import json
 import re
 
 import pytest
+import redis
 
 from ltq.broker import Broker
-from ltq.message import Delivery, Envelope, Failure, Finish
+from ltq.brokers.redis._server import keys
+from ltq.message import Delivery, Envelope, Failure, Finish, Requeue
 from ltq.names import new_id
-from ltq.state import Progress, Status
+from ltq.state import Priority, Progress, Status
 from tests.cli.calls import call_ltq
 
 QUEUE = "mail:send"
@@ -162,6 +164,44 @@ async def test_it_says_when_a_delayed_task_is_due(broker: Broker, redis_url: str
     assert state["due_time"] == pytest.approx(state["enqueue_time"] + 90.5, abs=0.1)
 
 
+async def test_it_shows_priority_tags_and_failed_runs(broker: Broker, redis_url: str) -> None:
+    priority, tags = Priority.HIGH, ("billing", "tenant:7")
+    envelope = Envelope(
+        id="a1", queue=QUEUE, task_name=QUEUE, body=b"[[],{}]", priority=priority, tags=tags
+    )
+    await broker.publish([envelope])
+    await broker.finish([Requeue((await claim(broker)).lease, failed=True)])
+    shown = fields((await call_ltq("state", "a1", "--broker-url", redis_url)).out)
+    assert (shown["priority"], shown["tags"], shown["tries"]) == ("high", "billing, tenant:7", "1")
+    done = await call_ltq("state", "a1", "--json", "--broker-url", redis_url)
+    state = json.loads(done.out)
+    assert (state["priority"], state["tags"], state["tries"]) == ("high", [*tags], 1)
+
+
+async def test_each_of_several_ids_is_answered(broker: Broker, redis_url: str) -> None:
+    first, second = await publish(broker), await fail(broker)
+    done = await call_ltq("state", first, "nothing", second, "no/id", "--broker-url", redis_url)
+    assert done.code == 1
+    assert re.findall(r"^id +(\S+)$", done.out, re.MULTILINE) == [first, second]
+    assert "\n\nid " in done.out
+    assert [line.split(":")[1] for line in done.err.splitlines()] == [
+        " no task with id 'nothing'",
+        " no task with id 'no/id'",
+    ]
+    done = await call_ltq("state", second, first, "--json", "--broker-url", redis_url)
+    assert (done.code, done.err) == (0, "")
+    assert [json.loads(line)["id"] for line in done.out.splitlines()] == [second, first]
+
+
+async def test_what_is_usual_is_not_shown(broker: Broker, redis_url: str) -> None:
+    task_id = await publish(broker)
+    shown = fields((await call_ltq("state", task_id, "--broker-url", redis_url)).out)
+    assert {"priority", "tags", "tries"}.isdisjoint(shown)
+    done = await call_ltq("state", task_id, "--json", "--broker-url", redis_url)
+    state = json.loads(done.out)
+    assert (state["priority"], state["tags"], state["tries"]) == ("normal", [], 0)
+
+
 async def test_ages_are_by_the_clock_of_the_broker(
     broker: Broker, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,3 +226,26 @@ async def test_an_unknown_id_is_one_line(redis_url: str, command: str) -> None:
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith(r"ltq: no task with id 'no\x1bid'")
     assert len(done.err.splitlines()) == 1
+
+
+async def test_the_deaths_are_shown(broker: Broker, redis_url: str) -> None:
+    task_id = await publish(broker)
+    lease = (await claim(broker)).lease
+    assert await broker.heartbeat([lease], 0.0) == []
+    assert (await broker.sweep([QUEUE])).recovered == 1
+    assert (
+        fields((await call_ltq("state", task_id, "--broker-url", redis_url)).out)["deaths"] == "1"
+    )
+    done = await call_ltq("state", task_id, "--json", "--broker-url", redis_url)
+    found = json.loads(done.out)
+    assert (found["deaths"], found["requeue_count"], found["status"]) == (1, 1, "pending")
+
+
+async def test_a_record_whose_queue_is_spoilt_is_shown_without_arguments(
+    broker: Broker, redis_url: str
+) -> None:
+    task_id = await publish(broker)
+    with redis.Redis.from_url(redis_url) as raw:
+        raw.hset(keys.task("mail", task_id), "queue", "a b\n")
+    done = await call_ltq("state", task_id, "--json", "--broker-url", redis_url)
+    assert (json.loads(done.out)["queue"], json.loads(done.out)["body"]) == ("a b\n", None)

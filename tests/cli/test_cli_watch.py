@@ -49,6 +49,35 @@ async def test_a_line_for_each_state(broker: Broker, redis_url: str) -> None:
     assert done.err == ""
 
 
+async def test_several_tasks_are_followed_at_once(broker: Broker, redis_url: str) -> None:
+    first, second = await publish(broker), await publish(broker)
+    async with start_ltq("watch", first, second, first, "--broker-url", redis_url) as watching:
+        waiting = {(await watching.out_line()).split()[1] for _ in range(2)}
+        assert waiting == {first, second}
+        one, other = await claim(broker), await claim(broker)
+        for _ in range(2):
+            assert (await watching.out_line()).split()[2] == "working"
+        await broker.release(other.lease, result=b"2")
+        assert (await watching.out_line()).split()[1:] == [second, "completed", "result", "2"]
+        await fail(broker, one)
+        done = await watching.end()
+    assert done.code == 1
+    assert done.out.split()[1:] == [first, "failed"]
+    assert done.err == f"ltq: task {first} ended as failed: ValueError: no \\x1b[31mway\n"
+
+
+async def test_each_unknown_id_is_told_when_the_others_have_ended(
+    broker: Broker, redis_url: str
+) -> None:
+    known = await publish(broker)
+    await broker.release((await claim(broker)).lease, result=b"1")
+    done = await call_ltq("watch", "a", known, "b", "--json", "--broker-url", redis_url)
+    assert done.code == 1
+    assert [json.loads(line)["id"] for line in done.out.splitlines()] == [known]
+    gone = "unknown, or its result has expired"
+    assert done.err == f"ltq: no task with id 'a': {gone}\nltq: no task with id 'b': {gone}\n"
+
+
 async def test_a_json_object_for_each_state(broker: Broker, redis_url: str) -> None:
     task_id = await publish(broker)
     async with start_ltq("watch", task_id, "--json", "--redis-url", redis_url) as watching:

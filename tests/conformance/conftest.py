@@ -1,6 +1,7 @@
 """The brokers of LTQ. Another one runs the whole suite once it has a line in `STORES`."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import fakeredis
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from ltq.broker import Broker
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.redis import RedisBroker
+from ltq.brokers.sqlite import SqliteBroker
 from ltq.message import new_id
 
 
@@ -32,21 +34,36 @@ def _redis(request: pytest.FixtureRequest) -> Callable[[], Broker]:
     return lambda: RedisBroker(url)
 
 
-STORES = {"memory": _memory, "fakeredis": _fakeredis, "redis": _redis}
+def _sqlite(request: pytest.FixtureRequest) -> Callable[[], Broker]:
+    folder: Path = request.getfixturevalue("tmp_path")
+    url = f"sqlite:///{folder}/jobs.db?sync=normal"
+    return lambda: SqliteBroker(url)
+
+
+STORES = {"memory": _memory, "fakeredis": _fakeredis, "redis": _redis, "sqlite": _sqlite}
 """How each broker is made, on an empty store of its own for each test."""
 
 
 QUICK = {"memory", "redis"}
 """The brokers whose conformance is in the quick part: the fake of a server says little more."""
 
-SLOW_CLASSES = {"TestBlockedLoop", "TestBrokenLoop", "TestThreadTimeout"}
-"""Those that wait for real time to pass: event loops that break or stand still, timeouts."""
+SLOW = {
+    "TestBlockedLoop",
+    "TestBrokenLoop",
+    "TestKeeperAway",
+    "TestPauseAtRunTime",
+    "TestPutAtRunTime",
+    "TestThreadTimeout",
+    "test_a_blocked_event_loop_is_alive",
+    "test_of_a_function_that_is_an_option",
+}
+"""Those that wait for real time to pass: event loops that break or stand still, whole seconds."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         name, _, values = item.nodeid.partition("[")
-        is_beyond = SLOW_CLASSES.intersection(name.split("::"))
+        is_beyond = SLOW.intersection(name.split("::"))
         is_fake = ({*STORES} - QUICK).intersection(values.rstrip("]").split("-"))
         if "tests/conformance/" in name and (is_beyond or is_fake):
             item.add_marker(pytest.mark.slow)

@@ -32,10 +32,9 @@ PROGRAMS = {
 class Terminals:
     """Two of them: one where the worker runs, and one for the rest."""
 
-    def __init__(self, directory: Path, broker_url: str) -> None:
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
-        path = f"{directory}:{ROOT}"
-        self._env = {"PYTHONPATH": path, "LTQ_BROKER_URL": broker_url, "PATH": "/usr/bin:/bin"}
+        self._env = {"PYTHONPATH": f"{directory}:{ROOT}", "PATH": "/usr/bin:/bin"}
         self._worker: subprocess.Popen[bytes] | None = None
         self._log = directory / "worker.log"
         self._is_reloading = False

@@ -18,6 +18,9 @@ PORT = "8080"
 MAY_FAIL = {"ltq doctor"}
 """The server of the tests is not fit for production."""
 
+FILES = ("python", "toml")
+"""The languages of blocks that are files."""
+
 
 async def is_well(terminals: Terminals, line: str) -> bool:
     return (await terminals.run(line))[0] == 0
@@ -39,11 +42,12 @@ async def follow(block: Block, terminals: Terminals, port: str) -> str:
 @pytest.mark.timeout(180)
 async def test_the_tutorial_goes_as_it_says(tmp_path: Path, redis_url: str) -> None:
     checker, said, port = doctest.OutputChecker(), "", str(free_ports(2))
-    with Terminals(tmp_path, redis_url) as terminals:
+    with Terminals(tmp_path) as terminals:
         for block in blocks_of(PAGE):
             match block.language:
-                case "python":
-                    await terminals.write(block.title, block.text)
+                case language if language in FILES:
+                    text = block.text.replace("redis://localhost:6379", redis_url)
+                    await terminals.write(block.title, text)
                 case "bash":
                     said = await follow(block, terminals, port)
                 case "text":
@@ -53,5 +57,5 @@ async def test_the_tutorial_goes_as_it_says(tmp_path: Path, redis_url: str) -> N
 
 def test_every_block_is_a_file_commands_or_what_they_print() -> None:
     blocks = blocks_of(PAGE)
-    assert {block.language for block in blocks} == {"python", "bash", "text"}
-    assert [block.place for block in blocks if block.language == "python" and not block.title] == []
+    assert {block.language for block in blocks} == {*FILES, "bash", "text"}
+    assert [block.place for block in blocks if block.language in FILES and not block.title] == []

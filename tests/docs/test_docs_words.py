@@ -39,7 +39,7 @@ SPAN = re.compile(r"`([^`\n]+)`")
 OWNERS = "|".join(OBJECTS)
 MEMBER = re.compile(rf"""(?<![\w./{{:"'])({OWNERS})\.([a-z_]\w*)(?![\w./])""")
 KEYWORD = re.compile(r"(?<![\w-])([a-z_]{2,})=(?!=)")
-FILES = {"md", "py", "conf", "html", "lua"}
+FILES = {"md", "py", "conf", "html", "lua", "toml"}
 MODULES = {name.split(".")[1] for name in list(sys.modules) if name.startswith("ltq.")}
 ATTRIBUTES = {"attempt", "id", "outcome", "task"}
 """Names of what is told to others, as `ltq.task`."""

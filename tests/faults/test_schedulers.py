@@ -2,14 +2,17 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from math import ceil
 
 import pytest
 
 from devtools.servers import RedisServer
 from devtools.workers import Fleet, WorkerProcess
+from ltq.broker import SCHEDULER_SILENT
 from ltq.brokers.redis import RedisBroker
 from ltq.errors import BrokerError
 from ltq.message import Delivery
@@ -19,8 +22,8 @@ TARGET = "tests.faults.ticks:scheduler"
 QUEUE = "ticks:tick"
 
 
-async def start(fleet: Fleet, server: RedisServer) -> WorkerProcess:
-    return await fleet.run(server.url, ["-m", "ltq", "schedule", TARGET])
+async def start(fleet: Fleet, server: RedisServer, target: str = TARGET) -> WorkerProcess:
+    return await fleet.run(server.url, ["-m", "ltq", "schedule", target])
 
 
 def slot_of(delivery: Delivery) -> float:
@@ -84,6 +87,28 @@ async def test_three_of_them_that_are_killed_in_turn_fire_each_second_once(
 
         await eventually(all_are_taken)
     check(found)
+
+
+@pytest.mark.slow
+async def test_another_version_that_is_killed_holds_up_the_slots_for_seconds(
+    server: RedisServer, fleet: Fleet
+) -> None:
+    async with RedisBroker(server.url) as broker, collected(broker) as found:
+        await start(fleet, server)
+        await eventually(lambda: len(found) >= 2, 20.0)
+        for _ in range(2):  # it crashes again and again
+            other = await start(fleet, server, "tests.faults.ticks:seldom")
+            await other.logged("scheduler: 1 schedule", 20.0)
+            await other.kill()
+        killed_at = time.time()
+
+        def has_caught_up() -> bool:
+            return slot_of(found[-1]) > killed_at + SCHEDULER_SILENT + 4
+
+        await eventually(has_caught_up, 30.0)
+        slots = [slot_of(delivery) for delivery in found]
+        assert len(set(slots)) == len(slots)
+        assert set(range(ceil(killed_at), int(slots[-1]))) <= set(slots)
 
 
 @pytest.mark.slow

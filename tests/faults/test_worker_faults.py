@@ -162,7 +162,7 @@ class TestPoison:
             await asyncio.wait([ending, dying], return_when=asyncio.FIRST_COMPLETED)
             dying.cancel()
         assert (await ending).status is Status.REJECTED
-        assert (await ending).dequeue_count == 3
+        assert (await ending).dequeue_count == 4  # the last delivery is rejected before it runs
 
 
 async def buried(broker: RedisBroker) -> dict[str, int]:

@@ -12,3 +12,8 @@ async def tick() -> None:
 
 
 scheduler.cron("* * * * * *", tick.message(), name="second")
+
+seldom = ltq.Scheduler()
+"""Another version: it declares the same schedule differently."""
+
+seldom.cron("@yearly", tick.message(), name="second")

@@ -1,5 +1,6 @@
 """What every middleware is, and which ones a worker has."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,13 +24,102 @@ def make_worker(middlewares: list[Middleware] | None = None) -> Worker:
     return Worker("shop", broker_url="memory://middleware", middlewares=middlewares)
 
 
+async def entered(options: frozenset[str]) -> list[str]:
+    """The tasks for which a middleware with these options is entered."""
+    seen: list[str] = []
+
+    class Sees(Nothing):
+        @asynccontextmanager
+        async def __call__(self, message: Message, task: Task) -> AsyncIterator[None]:
+            seen.append(task.name)
+            yield
+
+    Sees.options = options
+    worker = make_worker([Sees()])
+
+    @worker.task
+    async def free() -> None: ...
+
+    @worker.task(max_age=60, max_rate="1000/s")
+    async def limited() -> None: ...
+
+    if not options:
+        worker.register_middleware(MaxAge())
+        worker.register_middleware(MaxRate())
+    await free.send()
+    await limited.send()
+    await worker.run(burst=True)
+    return sorted(seen)
+
+
 class TestMiddleware:
     def test_it_is_a_callable_to_be_written(self) -> None:
         with pytest.raises(TypeError, match="abstract"):
             Middleware()  # type: ignore[abstract]
 
-    def test_one_of_the_users_is_entered_for_every_task(self) -> None:
-        assert Nothing().options == frozenset()
+    async def test_one_of_the_users_is_entered_for_every_task(self) -> None:
+        assert await entered(frozenset()) == ["shop:free", "shop:limited"]
+
+    async def test_one_with_options_is_entered_for_tasks_that_declare_one(self) -> None:
+        assert await entered(frozenset({"max_age", "max_rate"})) == ["shop:limited"]
+
+    async def test_it_sees_that_a_task_was_put_back(self) -> None:
+        seen: list[tuple[int, int]] = []
+        begun = asyncio.Event()
+
+        class Sees(Nothing):
+            @asynccontextmanager
+            async def __call__(self, message: Message, task: Task) -> AsyncIterator[None]:
+                seen.append((message.dequeue_count, message.tries))
+                yield
+
+        worker = make_worker([MaxTries(), Sees()])
+        worker.shutdown_timeout = 0
+
+        @worker.task(max_tries=3, backoff=0)
+        async def pay() -> None:
+            begun.set()
+            if len(seen) == 2:
+                await asyncio.Event().wait()
+            raise ValueError("no such card")
+
+        handle = await pay.send()
+        async with worker, asyncio.timeout(10):
+            while len(seen) < 2:
+                begun.clear()
+                await begun.wait()
+        await worker.run(burst=True)
+        assert (await handle.state()).status == "failed"
+        assert seen == [(1, 0), (2, 1), (3, 1), (4, 2)]
+
+
+class TestErrors:
+    @pytest.mark.parametrize(("pos", "runs"), [(0, 1), (-1, 3)], ids=["before", "after"])
+    @pytest.mark.parametrize("late", [False, True])
+    async def test_one_before_max_tries_is_final_and_one_after_it_uses_up_a_try(
+        self, *, pos: int, runs: int, late: bool
+    ) -> None:
+        seen: list[str] = []
+
+        class Fails(Middleware):
+            @asynccontextmanager
+            async def __call__(self, message: Message, task: Task) -> AsyncIterator[None]:
+                seen.append(message.id)
+                if not late:
+                    raise ValueError("a bug")
+                yield
+                raise ValueError("a bug")
+
+        worker = make_worker()
+        worker.register_middleware(Fails(), pos)
+
+        @worker.task(max_tries=3, backoff=0)
+        async def pay() -> None: ...
+
+        handle = await pay.send()
+        await worker.run(burst=True)
+        state = await handle.state()
+        assert (state.status, state.error, len(seen)) == ("failed", "ValueError: a bug", runs)
 
 
 class TestStack:

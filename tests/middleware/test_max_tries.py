@@ -1,11 +1,12 @@
 """Retries: which failures are followed by another run, and after what pause."""
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
 
-from ltq.errors import ConfigurationError, ExhaustedError, RejectError, RetryError
+from ltq.errors import ExhaustedError, RejectError, RetryError
 from ltq.message import Message
 from ltq.middleware import MaxTries
 from ltq.options import SendConfig, seconds
@@ -31,12 +32,21 @@ class MuteError(Exception):
         raise Panic("mute")
 
 
+def repr_of(value: object) -> str:
+    return type(value).__name__ if isinstance(value, BaseException) else repr(value)
+
+
 async def fail(
-    error: BaseException, task: Task[..., Any], *, tries: int = 0, options: SendConfig | None = None
+    error: BaseException,
+    task: Task[..., Any],
+    *,
+    tries: int = 0,
+    options: SendConfig | None = None,
+    middleware: MaxTries | None = None,
 ) -> None:
     """A run, after `tries` failed ones, that raises `error`."""
     message: Message[Any] = Message((), {}, task.name, tries=tries, options=options or SendConfig())
-    async with MaxTries()(message, task):
+    async with (middleware or MaxTries())(message, task):
         raise error
 
 
@@ -95,11 +105,45 @@ class TestPause:
                 await fail(ValueError(), task, tries=2)
             assert 0 <= seconds("delay", caught.value.delay, zero=True) <= 2.0
 
-    async def test_a_function_that_says_nonsense_is_named(self) -> None:
-        pauses = iter([1.0, float("nan")])  # the first one is asked for where it is declared
-        task = make_task(max_tries=9, backoff=lambda failed: next(pauses))
-        with pytest.raises(ConfigurationError, match=r"backoff\(1\)=nan is not allowed"):
-            await fail(ValueError(), task)
+    @pytest.mark.parametrize(
+        "nonsense",
+        [math.nan, -1.0, None, "soon", 1e300, math.inf, [1.0], MuteError(), IndexError("list")],
+        ids=repr_of,
+    )
+    async def test_a_function_that_fails_costs_nothing_of_the_tasks_error(
+        self, nonsense: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        answers = [1.0]  # the first one is asked for where it is declared
+
+        def backoff(failed: int) -> Any:
+            answer = answers.pop() if answers else nonsense
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        task, middleware = make_task(max_tries=9, backoff=backoff), MaxTries()
+        for tries in (0, 1, 2):
+            error = ValueError("no such card")
+            with pytest.raises(RetryError, match="no such card") as caught:
+                await fail(error, task, tries=tries, middleware=middleware)
+            assert caught.value.__cause__ is error
+            assert 0 <= seconds("delay", caught.value.delay, zero=True) <= 2.0**tries
+        (record,) = caplog.records  # once, not for each
+        assert record.getMessage().startswith("shop:pay ")
+        assert "its backoff failed: " in record.getMessage()
+
+    @pytest.mark.parametrize("broken", [MuteError(), IndexError("list"), Panic()], ids=repr_of)
+    async def test_so_does_a_predicate(
+        self, broken: BaseException, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def is_worth(error: Exception) -> bool:
+            raise broken
+
+        error = ValueError("no such card")
+        with pytest.raises(RetryError, match="no such card") as caught:
+            await fail(error, make_task(max_tries=3, retry_on=is_worth))
+        assert caught.value.__cause__ is error
+        assert "its retry_on failed: " in caplog.text
 
 
 class TestRetryOn:

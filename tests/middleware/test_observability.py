@@ -12,9 +12,9 @@ PAGE = "docs/observability.md"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(5))
 def test_its_blocks_run(number: int, tmp_path: Path) -> None:
-    assert len(blocks(PAGE)) == 4
+    assert len(blocks(PAGE)) == 5
     run(blocks(PAGE)[number], tmp_path)
 
 
@@ -26,8 +26,15 @@ def test_the_traces_shown_are_those_exported(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_metrics_shown_are_those_exported(tmp_path: Path) -> None:
+    said = run(blocks(PAGE)[1], tmp_path)
+    assert '"name": "messaging.client.sent.messages"' in said
+    assert '"name": "messaging.process.duration"' in said
+
+
+@pytest.mark.slow
 def test_the_tags_shown_are_those_reported(tmp_path: Path) -> None:
-    assert "'ltq.task': 'shop:checkout'" in run(blocks(PAGE)[2], tmp_path)
+    assert "'ltq.task': 'shop:checkout'" in run(blocks(PAGE)[3], tmp_path)
 
 
 def test_importing_ltq_imports_no_extra() -> None:

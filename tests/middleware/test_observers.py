@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import sentry_sdk
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import CollectorRegistry
@@ -40,10 +40,15 @@ class Reports:
         ]
 
     @property
+    def runs(self) -> list[ReadableSpan]:
+        """The spans of runs, in the order in which they ended."""
+        found = self.spans.get_finished_spans()
+        return [span for span in found if "ltq.outcome" in (span.attributes or {})]
+
+    @property
     def outcomes(self) -> list[Any]:
         """How runs ended, by their spans."""
-        spans = [span.attributes or {} for span in self.spans.get_finished_spans()]
-        return [span["ltq.outcome"] for span in spans if "ltq.outcome" in span]
+        return [(span.attributes or {})["ltq.outcome"] for span in self.runs]
 
 
 @pytest.fixture

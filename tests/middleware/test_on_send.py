@@ -201,6 +201,29 @@ class TestErrors:
         assert hook.seen == [{"own": []}]
         assert "telemetry is away" in caplog.text
 
+    async def test_one_of_what_it_returns_is_logged_and_the_others_are_told(
+        self, opened: Open, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        told: list[bool | None] = []
+
+        class Told(Plain):
+            def on_send(self, message: Message, task: Task) -> Callable[[bool | None], object]:
+                return told.append
+
+        class Fails(Plain):
+            def on_send(self, message: Message, task: Task) -> Callable[[bool | None], object]:
+                return fail
+
+        def fail(_: bool | None) -> None:
+            raise SystemExit("telemetry is away")
+
+        worker, pay = opened("memory://on-send-told", Fails(), Told())
+        handle = await pay.send(1)
+        assert told == [True]
+        assert (await worker.broker.stats([pay.queue]))[0].pending == 1
+        assert f"{handle.id}: {fail!r} failed" in caplog.text
+        assert "telemetry is away" in caplog.text
+
     async def test_nobody_is_told_of_what_is_not_sent(self, opened: Open) -> None:
         hook = Hook()
         _, pay = opened("memory://on-send-wrong", hook)

@@ -17,8 +17,10 @@ from ltq.context import current
 from ltq.errors import ConfigurationError, ExhaustedError, RejectError, RetryError
 from ltq.message import Message
 from ltq.middleware import MaxTries, Middleware, OpenTelemetry
+from ltq.scheduler import Scheduler
 from ltq.task import Task
 from ltq.worker import Worker
+from tests.eventually import eventually
 
 
 class Traced:
@@ -154,6 +156,40 @@ class TestLink:
         request, sent = producer.one("request"), producer.one("create shop:orders")
         assert same(sent.parent, request.context)
         assert context_of(consumer.spans[0]).trace_id == context_of(request).trace_id
+
+    async def test_only_what_was_enqueued_has_a_span(self, producer: Traced) -> None:
+        worker, pay = make_worker("memory://otel-enqueued", OpenTelemetry(producer.provider))
+        await asyncio.gather(*(pay.with_options(id="once").send(1) for _ in range(3)))
+        assert [span.name for span in producer.spans] == ["create shop:orders"]
+        assert await worker.broker.clear(pay.queue) == 1
+
+    async def test_schedulers_that_race_make_one_for_each_slot(
+        self, url: str, producer: Traced
+    ) -> None:
+        sharing = OpenTelemetry(producer.provider)
+        workers = [make_worker(url, sharing) for _ in range(3)]
+        schedulers = [Scheduler(url) for _ in workers]
+        for scheduler, (_, pay) in zip(schedulers, workers, strict=True):
+            scheduler.cron("* * * * * *", pay.message(1), name="each-second")
+        with producer.tracer.start_as_current_span("around"):
+            runs = [asyncio.create_task(scheduler.run()) for scheduler in schedulers]
+
+        async def two_are_there() -> bool:
+            return len(producer.spans) > 2
+
+        await eventually(two_are_there, description="two slots")
+        for scheduler in schedulers:
+            await scheduler.stop()
+        await asyncio.gather(*runs)
+        around = producer.one("around")
+        created = [span for span in producer.spans if span is not around]
+        ids = [span.attributes["messaging.message.id"] for span in created if span.attributes]
+        assert len(ids) == len(set(ids)) >= 2
+        assert {span.parent for span in created} == {None}
+        traces = {context_of(span).trace_id for span in [*created, around]}
+        assert len(traces) == len(created) + 1
+        for worker, _ in workers:
+            await worker.aclose()
 
     async def test_what_was_not_traced_begins_a_trace(self, consumer: Traced) -> None:
         worker, pay = make_worker("memory://otel-untraced")

@@ -1,6 +1,7 @@
 """Metrics, by the real client and registries of their own."""
 
 import asyncio
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -113,6 +114,25 @@ class TestRuns:
         assert value(registry, "ltq_wait_seconds_count", task=pay.name) == 1
         assert value(registry, "ltq_wait_seconds_sum", task=pay.name) == seconds
 
+    async def test_the_wait_of_a_task_that_is_put_back_counts_once(
+        self, metrics: Prometheus, registry: CollectorRegistry
+    ) -> None:
+        worker, begun = make_worker("memory://prometheus-back", metrics), asyncio.Event()
+        worker.shutdown_timeout = 0
+
+        @worker.task
+        async def hang() -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+        await hang.send()
+        for _ in range(3):
+            begun.clear()
+            async with worker:
+                await begun.wait()
+        assert value(registry, "ltq_runs_total", task=hang.name, outcome="cancelled") == 3
+        assert value(registry, "ltq_wait_seconds_count", task=hang.name) == 1
+
     async def test_labels_are_names_of_tasks_and_queues_only(
         self, metrics: Prometheus, registry: CollectorRegistry
     ) -> None:
@@ -163,6 +183,21 @@ class TestQueues:
         assert depth(registry, pay.queue) == (None,) * 4
         await worker.aclose()
 
+    async def test_in_a_shared_directory_there_is_no_warning_and_no_old_count(
+        self, metrics: Prometheus, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        worker = make_worker("memory://prometheus-shared", metrics)
+
+        @worker.task
+        async def pay() -> None: ...
+
+        await pay.send()
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "/nowhere")
+        labels = {"queue": pay.queue, "state": "pending"}
+        async with metrics.watch_queues(worker, every=0.01):
+            await eventually(lambda: value(registry, "ltq_queue_tasks", **labels) == 1)
+        assert math.isnan(value(registry, "ltq_queue_tasks", **labels) or 0)
+
     async def test_a_worker_watches_them_while_it_runs(
         self, metrics: Prometheus, registry: CollectorRegistry
     ) -> None:
@@ -190,6 +225,22 @@ class TestQueues:
             await eventually(lambda: depth(registry, pay.queue) == (None,) * 4)
             broker.is_away = False
             await eventually(lambda: depth(registry, pay.queue) == (0, 0, 0, 0))
+
+    async def test_those_of_one_name_in_several_brokers_are_added_up(
+        self, metrics: Prometheus, registry: CollectorRegistry
+    ) -> None:
+        workers = [make_worker(f"memory://prometheus-{which}", metrics) for which in "ab"]
+
+        async def pay() -> None: ...
+
+        for worker, count in zip(workers, (1, 2), strict=True):
+            task = worker.task(pay)
+            await task.send_many([task.message() for _ in range(count)])
+        async with metrics.watch_queues(workers[0], every=0.01):
+            async with metrics.watch_queues(workers[1], every=0.01):
+                await eventually(lambda: depth(registry, "shop:pay") == (3, 0, 0, 0))
+            assert depth(registry, "shop:pay") == (1, 0, 0, 0)
+        assert depth(registry, "shop:pay") == (None,) * 4
 
     @pytest.mark.parametrize("every", [0, -1, float("nan"), "5"])
     async def test_a_wrong_pause_is_told(self, metrics: Prometheus, every: Any) -> None:

@@ -91,6 +91,45 @@ class TestPackage:
         options = sentry_sdk.get_client().options
         assert (options["dsn"], options["environment"]) == (DSN, "test")
 
+    @pytest.mark.parametrize("late", [False, True])
+    async def test_what_the_program_sets_up_is_used(self, recorder: Recorder, late: bool) -> None:
+        def set_up() -> None:
+            sentry_sdk.init(DSN, transport=recorder, default_integrations=False)
+
+        if not late:
+            set_up()
+        sentry = Sentry(
+            "https://other@127.0.0.1/2", default_integrations=False, transport=Recorder()
+        )
+        if late:
+            set_up()
+        assert sentry_sdk.get_client().options["dsn"] == DSN
+        with pytest.raises(ValueError, match="again"):
+            await fail(sentry, ValueError("again"))
+        assert [kind for kind, _ in recorder.reports] == ["ValueError"]
+
+    async def test_without_a_dsn_it_reports_to_the_programs_own(self, recorder: Recorder) -> None:
+        sentry_sdk.init(DSN, transport=recorder, default_integrations=False)
+        with pytest.raises(ValueError, match="again"):
+            await fail(Sentry(), ValueError("again"))
+        assert [kind for kind, _ in recorder.reports] == ["ValueError"]
+
+    @pytest.mark.parametrize("dsn", ["nonsense", 5, "https://127.0.0.1/1", "ftp://secret@host/1"])
+    def test_a_wrong_dsn_is_refused_where_it_is_given(self, dsn: Any) -> None:
+        with pytest.raises(ConfigurationError, match="Sentry cannot be set up so") as caught:
+            Sentry(dsn)
+        assert "secret" not in str(caught.value)
+
+    def test_so_is_an_unknown_option(self) -> None:
+        with pytest.raises(ConfigurationError, match="Unknown option 'enviroment'"):
+            Sentry(DSN, enviroment="test")
+
+    @pytest.fixture(autouse=True)
+    def closed(self) -> Iterator[None]:
+        yield
+        sentry_sdk.get_client().close()
+        sentry_sdk.Scope.get_global_scope().set_client(None)
+
 
 class TestReports:
     async def test_an_error_is_reported_with_its_task_and_raised_on(

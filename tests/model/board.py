@@ -7,7 +7,7 @@ from itertools import chain
 from math import inf
 
 from ltq.message import Delivery, Finish, Lease, Requeue
-from ltq.options import DEFAULT_MAX_DELIVERIES, DEFAULT_RESULT_TTL, Priority
+from ltq.options import DEFAULT_RESULT_TTL, Priority
 from ltq.state import QueueStats, Status, TaskState
 from tests.model.graveyard import Graveyard
 from tests.model.tasks import Task, Tie
@@ -23,11 +23,13 @@ class Board:
     ghosts: dict[str, Task] = field(default_factory=dict)
     """Tasks whose record is gone or unusable, until somebody comes across them."""
     lines: dict[tuple[str, Priority], list[str]] = field(default_factory=lambda: defaultdict(list))
-    ended: dict[str, int] = field(default_factory=dict)
-    """Tasks that ended and left no state, by the token of their last lease."""
+    ended: dict[str, dict[Status, int]] = field(default_factory=dict)
+    """Tasks that ended and left no state: as what, by the token of which lease."""
     highest: dict[str, int] = field(default_factory=dict)
     """The highest token each id ever had, whatever became of it."""
     known: set[str] = field(default_factory=set)
+    paused: set[str] = field(default_factory=set)
+    """Queues."""
     sent: int = 0
     """How many lives began, by a send or by a replay that found no state."""
     removed: int = 0
@@ -76,6 +78,7 @@ class Board:
                 )
                 for priority in Priority
             },
+            paused=queue in self.paused,
         )
 
     def check_state(self, task_id: str, state: TaskState[bytes] | None) -> None:
@@ -128,9 +131,10 @@ class Board:
         self._settle(task, outcome.status, outcome.result_ttl, now, by=task.token)
 
     def _requeue(self, task: Task, outcome: Requeue, now: float) -> None:
-        task.deaths = 0
+        if not outcome.is_void:
+            task.deaths = 0
         task.tries += outcome.failed
-        task.returned = task.token
+        task.returned, task.front = task.token, outcome.front and outcome.delay <= 0
         if outcome.delay > 0:
             task.status, task.when = Status.DELAYED, now + outcome.delay
             task.number = self._next()
@@ -138,17 +142,29 @@ class Board:
             self._return(task, front=outcome.front)
 
     def _return(self, task: Task, *, front: bool = False) -> None:
-        task.status, task.when, task.progress = Status.PENDING, inf, None
-        task.requeues += 1
+        """A task that somebody had is ready again, or one that nobody had becomes so."""
+        task.status, task.when, task.progress, task.came = Status.PENDING, inf, None, True
+        task.requeues += task.dequeues > 0
         line = self._line(task)
-        line.insert(0 if front else len(line), task.id)
+        line.insert(self._claimed_before(task, line) if front else len(line), task.id)
+
+    def _claimed_before(self, task: Task, line: list[str]) -> int:
+        """How many are in front that were put back there as well, and were claimed earlier."""
+        for position, task_id in enumerate(line):
+            other = self.tasks.get(task_id) or self.half_broken(task_id)
+            if other is None or not other.is_in_front:
+                return position
+            if (other.token, other.id) > (task.token, task.id):
+                return position
+        return len(line)
 
     def _recover(self, task: Task, now: float) -> bool:
         """Take a task from a dead worker; True if it was buried, not returned."""
         task.deaths += 1
         task.token += 1
         self.highest[task.id] = task.token
-        if task.deaths < (task.envelope.max_deliveries or DEFAULT_MAX_DELIVERIES):
+        most = task.envelope.max_deliveries
+        if most is None or task.deaths < most:
             self._return(task)
             return False
         times = "once" if task.deaths == 1 else f"{task.deaths} times"
@@ -178,10 +194,9 @@ class Board:
         """Make a task final; `by`: the token of the outcome that did."""
         task.status, task.when, task.expires = status, inf, now + ttl
         if ttl <= 0:
-            self._note_end(task, by)
+            self._note_end(task, by or 0)
             self.remove(task)
 
-    def _note_end(self, task: Task, by: int | None) -> None:
+    def _note_end(self, task: Task, by: int) -> None:
         """Remember by which outcome a task went, for calls that are repeated."""
-        if by is not None:
-            self.ended[task.id] = by
+        self.ended[task.id] = {task.status: by}

@@ -85,7 +85,7 @@ VALID = [
     b'[[1,"a","123e4567-e89b-12d3-a456-426614174000"],{"z":"QUJD"}]',
     msgspec.msgpack.encode([[1, "a"], {"d": {"x": [1.5]}}]),
     b'{"current":1.0,"total":2.0,"note":"n"}',
-    b'{"ltq.unknown":3,"trace":{"id":"x"}}',
+    b'{"seen":3,"trace":{"id":"x"}}',
     b"1764000000.123456",
     b"completed",
     b"\x80\x04\x95\x1d\x00\x00\x00\x00\x00\x00\x00\x8c\x02os\x8c\x06system\x93\x94\x8c\x02id\x85R.",
@@ -141,7 +141,7 @@ def a_delivery_is_read(task_id: bytes, fields: dict[str, bytes]) -> None:
 
 
 @settled
-@given(st.lists(st.none() | records, min_size=17, max_size=17), statuses | records)
+@given(st.lists(st.none() | records, min_size=22, max_size=22), statuses | records)
 def a_state_and_a_letter_are_read_or_there_is_none(
     reply: list[bytes | None], status: bytes
 ) -> None:
@@ -156,7 +156,7 @@ def a_state_and_a_letter_are_read_or_there_is_none(
 
 
 def _letter(task_id: str, reply: list[bytes | None]) -> DeadLetter | None:
-    return dead_letter(task_id, reply[:14])
+    return dead_letter(task_id, reply[:16])
 
 
 @settled

@@ -91,16 +91,18 @@ class Graveyard:
             return Published.EXISTS
         return None
 
-    def revive(self, task_id: str, call: str, number: int) -> Task:
+    def revive(self, task_id: str, call: str, number: int, now: float) -> Task:
         """Take a letter out, as the task that it is again."""
         old = self.letters.pop(task_id).task
         return Task(
             old.envelope,
             number,
+            sent=now,
             born=old.born,
             token=old.token,
             dequeues=old.dequeues,
             requeues=old.requeues,
+            came=old.came,
             worker=old.worker,
             replay=call,
         )

@@ -41,12 +41,18 @@ queues = st.sampled_from([0, 1])
 pasts = st.integers(1, 4)
 limits = st.sampled_from([0, 1, 2, 3, 10])
 runnings = st.sampled_from([0, 0, 0, 1, 9, 10, 100])
+OTHER_TASK = "model:other"
+"""A task that is not named as its queue."""
+
 sendings = st.fixed_dictionaries(
     {},
     optional={
         "max_pending": st.integers(1, 6),
         "max_deliveries": st.sampled_from([1, 2, 2, 3, 3]),
         "result_ttl": ttls,
+        "tags": st.sampled_from([(), ("a",), ("b", "a")]),
+        "keep_body": st.booleans(),
+        "task_name": st.just(OTHER_TASK),
     },
 )
 
@@ -117,14 +123,9 @@ class Machine(RuleBasedStateMachine):
     ) -> Envelope:
         name = self.store.queues[queue]
         body = f'"{task_id}"'.encode()
+        options = {"task_name": name, **options}
         return Envelope(
-            id=task_id,
-            queue=name,
-            task_name=name,
-            body=body,
-            delay=delay,
-            priority=priority,
-            **options,
+            id=task_id, queue=name, body=body, delay=delay, priority=priority, **options
         )
 
     def published(self, envelopes: list[Envelope]) -> None:
@@ -200,14 +201,17 @@ class Machine(RuleBasedStateMachine):
         delay=delays,
         failed=st.booleans(),
         front=st.booleans(),
+        void=st.booleans(),
     )
-    def requeue(self, lease: Lease, other: Lease, delay: float, failed: bool, front: bool) -> None:
+    def requeue(
+        self, lease: Lease, other: Lease, delay: float, failed: bool, front: bool, void: bool
+    ) -> None:
         failure = Failure("OSError", "OSError: no") if failed else None
         outcomes: list[Outcome] = [
             Requeue(lease, delay=delay, failed=failed, front=front, failure=failure)
         ]
         if other.id != lease.id or other == lease:
-            outcomes.append(Requeue(other, front=front))
+            outcomes.append(Requeue(other, front=front, is_void=void))
         self.finished(outcomes)
 
     def finished(self, outcomes: list[Outcome]) -> None:
@@ -267,7 +271,7 @@ class Machine(RuleBasedStateMachine):
         for task_id, state in zip(known, states, strict=True):
             self.model.check_state(task_id, state)
         stats = self.run(self.broker.stats(self.store.queues))
-        places = [replace(one, rate=0.0, oldest=None, overdue=0) for one in stats]
+        places = [replace(one, rate=0.0, rate_10s=0.0, oldest=None, overdue=0) for one in stats]
         assert places == [self.model.stats(queue) for queue in self.store.queues]
         final = sum(task.status.is_final for task in self.model.tasks.values())
         alive = sum(one.pending + one.delayed + one.working for one in stats)

@@ -39,15 +39,15 @@ class Mortal(Machine):
     @rule(
         target=Machine.leases,
         name=names,
-        result=st.lists(st.sampled_from("cffr-+"), min_size=1, max_size=4),
+        result=st.lists(st.sampled_from("cffr-+0"), min_size=1, max_size=4),
         result_ttl=ttls,
     )
     def work(self, name: str, result: list[str], result_ttl: float) -> Any:
         """A worker takes some tasks, ends or returns each, and keeps the last."""
         leases = self.taken(name, 2, len(result) + 1, 0)
         for lease, how in zip(leases, result, strict=False):
-            back = Requeue(lease, failed=how == "-", front=how == "+")
-            self.finished([back if how in "-+" else final(lease, how, result_ttl)])
+            back = Requeue(lease, failed=how == "-", front=how == "+", is_void=how == "0")
+            self.finished([back if how in "-+0" else final(lease, how, result_ttl)])
         return multiple(*leases)
 
     @rule(
@@ -111,9 +111,9 @@ class Mortal(Machine):
     @rule(task_ids=some_tasks, count=st.integers(0, 3), queue=queues)
     def replay(self, task_ids: list[str], count: int, queue: int) -> None:
         """Also ids without a letter, of another queue, and twice the same."""
-        self.begin()
+        now = self.begin()
         name, ids = self.store.queues[queue], self.mixed(task_ids, count, queue)
-        expected = self.model.replay(name, ids, f"call {self.model.steps}")
+        expected = self.model.replay(name, ids, f"call {self.model.steps}", now)
         assert self.run(self.broker.replay(name, ids)) == expected
 
     def mixed(self, task_ids: list[str], count: int, queue: int) -> list[str]:

@@ -1,18 +1,18 @@
 """Random walks with schedulers: several, that know more or less of what the others have fired."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, multiple, precondition, rule
+from msgspec.structs import replace
 
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.message import Published
 from ltq.options import Priority
 from tests.model.machine import Machine, final, ttls
-from tests.model.mortal import Mortal
-from tests.model.slots import Kept, ScheduleTable
+from tests.model.slots import ScheduleTable
+from tests.model.steered import Steered
 from tests.model.stores import Store
 
 schedulers = st.integers(0, 2)
@@ -26,16 +26,7 @@ steps = st.lists(st.sampled_from([1, 1, 1, 2]), min_size=2, max_size=3)
 """How far ahead each scheduler looks: the clock of one may be before that of another."""
 
 
-@dataclass(frozen=True)
-class Fired:
-    """A slot whose task was enqueued, in one reign of a spec."""
-
-    schedule: str
-    reign: int
-    slot: int
-
-
-class Punctual(Mortal):
+class Punctual(Steered):
     """Adds schedules. Each scheduler believes in the last slot it was told of."""
 
     def __init__(self, make: Callable[[], Store]) -> None:
@@ -43,8 +34,9 @@ class Punctual(Mortal):
         self.slots = ScheduleTable(self.model.publish)
         self.sent_slots: list[ScheduleSlot] = []
         self.believed: dict[tuple[int, str, str], int] = {}
-        self.fired: set[Fired] = set()
-        self.seen: dict[str, Kept] = {}
+        self.since: dict[tuple[int, str, str], float] = {}
+        self.fired: set[tuple[str, int]] = set()
+        self.seen: dict[str, int] = {}
 
     @rule(scheduler=schedulers, schedule=schedules, spec=specs, due=dues)
     def ask(self, scheduler: int, schedule: str, spec: str, due: int) -> None:
@@ -53,14 +45,45 @@ class Punctual(Mortal):
             return
         now = self.begin_now()
         queue, next_due = self.store.queues[0], int(now) + due
-        slot = ScheduleSlot(schedule=schedule, queue=queue, spec=spec, due=next_due)
-        if self.slots.begins(slot, now):
-            answer = self.run(self.broker.fire(slot))
+        slot = ScheduleSlot(
+            schedule=schedule,
+            queue=queue,
+            spec=self.spec_of(spec),
+            due=next_due,
+            scheduler=f"{scheduler}-{spec}",
+        )
+        latest, begins = self.slots.latest_holder(slot), self.slots.begins(slot, now)
+        answer = self.run(self.broker.fire(slot))
+        assert answer.since >= int(now)
+        assert begins or answer.since > latest or answer.since >= now
+        if begins:
             assert int(now) <= answer.last <= int(self.run(self.broker.time()))
-            self.slots.begin(slot, answer.last)
+            self.slots.begin(slot, answer.last, now, answer.since)
         else:
-            answer = self.told(slot)
+            self.compare(slot, self.slots.fire(slot, now, answer.since), replace(answer, since=0.0))
         self.believed[scheduler, schedule, spec] = answer.last
+        self.since[scheduler, schedule, spec] = answer.since
+
+    @rule(scheduler=schedulers, spec=specs)
+    def leave(self, scheduler: int, spec: str) -> None:
+        """A scheduler ends. It may be the one that was paused and goes on after that."""
+        if self.refuses_writes:
+            return
+        now = self.begin_now()
+        name = f"{scheduler}-{spec}"
+        self.run(
+            self.broker.fire(
+                ScheduleSlot(
+                    schedule="day",
+                    queue=self.store.queues[0],
+                    spec=self.spec_of(spec),
+                    due=0,
+                    scheduler=name,
+                    leaves=True,
+                )
+            )
+        )
+        self.slots.leave(name, now)
 
     @rule(
         target=Machine.tasks,
@@ -95,11 +118,13 @@ class Punctual(Mortal):
         slot = ScheduleSlot(
             schedule=schedule,
             queue=envelope.queue,
-            spec=spec,
+            spec=self.spec_of(spec),
             after=after,
             slot=after + step,
             due=int(self.run(self.broker.time())) + due,
             envelope=None if passes else envelope,
+            scheduler=f"{scheduler}-{spec}",
+            since=self.since[scheduler, schedule, spec],
         )
         self.sent_slots.append(slot)
         self.believed[scheduler, schedule, spec] = self.told(slot).last
@@ -127,21 +152,34 @@ class Punctual(Mortal):
             self.told(slot)
 
     def told(self, slot: ScheduleSlot) -> SlotReceipt:
-        """Fire it in both, and see that no slot of a reign is enqueued twice."""
+        """Fire it in both, and see that no slot is enqueued twice, whoever declares it how."""
         now = self.begin_now()
-        expected = self.slots.fire(slot, now)
+        expected = self.slots.fire(slot, now, slot.since)
         answer = self.run(self.broker.fire(slot))
-        assert answer == expected, slot
+        self.compare(slot, expected, answer)
         if answer.published is Published.CREATED:
-            fired = Fired(slot.schedule, self.slots.kept[slot.schedule].reign, slot.slot)
+            fired = (slot.schedule, slot.slot)
             assert fired not in self.fired, "a slot was enqueued twice"
             self.fired.add(fired)
         return answer
+
+    def compare(self, slot: ScheduleSlot, expected: SlotReceipt, answer: SlotReceipt) -> None:
+        """Compare answers. A schedule that changes hands goes on at the broker's time."""
+        if answer.taken_over and expected.taken_over:
+            latest = int(self.run(self.broker.time()))
+            assert expected.last <= answer.last <= max(expected.last, latest)
+            self.slots.went_on_after(slot.schedule, answer.last)
+        else:
+            assert answer == expected, slot
 
     @property
     def refuses_writes(self) -> bool:
         """Whether the broker takes no tasks now."""
         return False
+
+    def spec_of(self, declared: str) -> str:
+        """What a schedule says as it is declared so."""
+        return declared
 
     def begin_now(self) -> float:
         """A step, at the time of the broker's clock."""
@@ -151,7 +189,5 @@ class Punctual(Mortal):
     @invariant()
     def the_last_slot_never_goes_back(self) -> None:
         for schedule, kept in self.slots.kept.items():
-            seen = self.seen.get(schedule)
-            if seen is not None and seen.reign == kept.reign:
-                assert kept.last >= seen.last, schedule
-            self.seen[schedule] = kept
+            assert kept.last >= self.seen.get(schedule, 0), schedule
+            self.seen[schedule] = kept.last

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import multiple, precondition, rule
+from hypothesis.stateful import invariant, multiple, precondition, rule
 
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Published
 from ltq.options import Priority
 from ltq.state import Status
+from tests.model.keeping import Keeping
 from tests.model.machine import (
     Machine,
     delays,
@@ -20,16 +21,16 @@ from tests.model.machine import (
     names,
     queues,
     runnings,
+    sendings,
     ttls,
 )
 from tests.model.mortal import some_tasks
-from tests.model.punctual import Punctual
 from tests.model.redis_store import RedisStore
 
 Call = tuple[str, str, list[str]]
 
 
-class RedisMachine(Punctual):
+class RedisMachine(Keeping):
     """Drives the Redis broker and the model side by side."""
 
     def __init__(self, make: Callable[[], RedisStore]) -> None:
@@ -104,12 +105,49 @@ class RedisMachine(Punctual):
             self.finished([final(lease, "f", ttl)])
         self.replay_late(0)
 
+    @rule(
+        target=Machine.tasks,
+        queue=queues,
+        options=sendings,
+        goes_on=st.booleans(),
+        how=st.sampled_from("cfr"),
+        ttl=ttls,
+    )
+    def rerun_twice(
+        self, queue: int, options: dict[str, Any], goes_on: bool, how: str, ttl: float
+    ) -> Any:
+        """The reply of a rerun was lost; meanwhile the new tasks may have ended."""
+        if self.redis.is_full:
+            return multiple()
+        self.end_some(queue, ["f", "c"], options)
+        now = self.begin()
+        name, ids = self.redis.queues[queue], self.ended([], queue, 3)
+        if not ids:
+            return multiple()
+        new_ids = [f"again-{self.model.steps}-{number}" for number, _ in enumerate(ids)]
+        created = ["created"] * len(ids)
+        assert self.run(self.redis.rerun(name, ids, new_ids, again=False)) == created
+        self.model.rerun(ids, new_ids, now)
+        for lease in self.taken("b", 2, 10, 0) if goes_on else ():
+            self.finished([final(lease, how, ttl)])
+        before = self.redis.dump()
+        assert self.run(self.redis.rerun(name, ids, new_ids, again=True)) == created
+        assert self.redis.dump() == before
+        return multiple(*new_ids)
+
     def replayed(self, queue: str, call: str, ids: list[str]) -> list[Published]:
-        self.begin()
-        expected = self.model.replay(queue, ids, call)
+        now = self.begin()
+        expected = self.model.replay(queue, ids, call, now)
         answers = self.run(self.redis.replay(queue, call, ids))
         assert answers == expected
         return answers
+
+    # Schedules
+
+    @invariant()
+    def schedules_end_unless_they_are_put_or_paused(self) -> None:
+        for schedule, kept in self.slots.kept.items():
+            assert self.redis.ends(schedule) != bool(kept.put or kept.is_paused), schedule
 
     # Accidents of the server
 
@@ -142,7 +180,8 @@ class RedisMachine(Punctual):
         task = self.model.tasks.get(task_id)
         if task is None or task.status.is_final:
             return
-        if kind == "task" and task.status is not Status.PENDING:
+        is_named_so = task.envelope.task_name == task.queue  # else its queue is still known
+        if kind == "task" and not (is_named_so and task.status is Status.PENDING):
             kind = "gone"
         self.redis.spoil(task_id, kind)
         self.model.break_record(task, kind)

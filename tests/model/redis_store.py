@@ -20,7 +20,10 @@ from tests.model.reference import Claiming, Model
 from tests.model.stores import LEASE, Place, Store
 from tests.model.tasks import Letter, Task
 
-ENDLESS = {"active", "delayed", "due", "leases", "lease_ends", "wake", "lanes", "ready"}
+ENDLESS = {
+    *("active", "delayed", "due", "leases", "lease_ends", "wake", "lanes", "queue_lanes"),
+    *("ready", "served", "skipped", "paused", "schedules", "removed_schedules"),
+}
 """Kinds of keys without a TTL, but for the tasks that are not final: see `lua/README.md`."""
 
 GRACE = 1000.0
@@ -57,6 +60,7 @@ class RedisStore(Store):
         if left := self.keys():
             self.client.delete(*left)
         self.client.srem(keys.NAMESPACES, self.namespace)
+        self.client.hdel(keys.SCHEDULE_MARKS, self.namespace)
         self.client.close()
         self.raw.close()
 
@@ -108,6 +112,14 @@ class RedisStore(Store):
         ghosts = {task.id for task in model.ghosts.values() if task.status is Status.PENDING}
         claim.found = frozenset(ghosts - ready)
         model.claim(claim, self.now, inf)
+
+    async def rerun(
+        self, queue: str, ids: list[str], new_ids: list[str], *, again: bool
+    ) -> list[str]:
+        """Send final tasks once more, under ids that are known."""
+        pairs = [one for pair in zip(ids, new_ids, strict=True) for one in pair]
+        call = calls.RerunCall(prefix=self.prefix, queue=queue, tasks=pairs)
+        return await self.broker._here().link.evaluate(call.repeated() if again else call)
 
     # Time, and accidents
 
@@ -177,8 +189,8 @@ class RedisStore(Store):
 
     def places(self) -> Iterable[Place]:
         for queue in self.queues:
-            lines = (keys.ready(self.namespace, queue, level) for level in Priority)
-            yield from ((i, Status.PENDING) for line in lines for i in self._list(line))
+            lines = (waiting(self.client, self.namespace, queue, level) for level in Priority)
+            yield from ((task_id, Status.PENDING) for line in lines for task_id in line)
             delayed = keys.delayed(self.namespace, queue)
             yield from ((task_id, Status.DELAYED) for task_id in self._zset(delayed))
             leases = keys.leases(self.namespace, queue)
@@ -194,9 +206,6 @@ class RedisStore(Store):
                 if status in final:
                     yield key.removeprefix(prefix), str(status)
 
-    def _list(self, key: str) -> list[str]:
-        return [str(member) for member in self.client.lrange(key, 0, -1)]
-
     def _zset(self, key: str) -> list[str]:
         return [str(member) for member in self.client.zrange(key, 0, -1)]
 
@@ -209,6 +218,10 @@ class RedisStore(Store):
         for task in model.tasks.values():
             self._check_hash(task)
         self._check_keys(model)
+
+    def ends(self, schedule: str) -> bool:
+        """Whether what is known of a schedule has a TTL."""
+        return self.client.ttl(keys.slot(self.namespace, schedule)) >= 0
 
     def check_leases(self, task_ids: Iterable[str]) -> None:
         """These have a whole lease before them."""
@@ -232,8 +245,6 @@ class RedisStore(Store):
 
     def _check_queue(self, model: Model, queue: str) -> None:
         pipeline = self.client.pipeline(transaction=False)
-        for level in Priority:
-            pipeline.lrange(keys.ready(self.namespace, queue, level), 0, -1)
         pipeline.zrange(keys.delayed(self.namespace, queue), 0, -1, withscores=True)
         pipeline.zrange(keys.leases(self.namespace, queue), 0, -1, withscores=True)
         pipeline.zrange(keys.dead(self.namespace, queue), 0, -1)
@@ -241,27 +252,31 @@ class RedisStore(Store):
         pipeline.zscore(keys.lease_ends(self.namespace), queue)
         pipeline.zrange(keys.active(self.namespace), 0, -1)
         pipeline.exists(keys.wake(self.namespace, queue))
-        *lines, delayed, leases, dead, due, lease_ends, active, woken = pipeline.execute()
+        delayed, leases, dead, due, lease_ends, active, woken = pipeline.execute()
+        lines = [waiting(self.client, self.namespace, queue, level) for level in Priority]
         assert lines == [model.lines[queue, level] for level in Priority]
         assert {name for name, _ in delayed} == ids(model.of(Status.DELAYED, queue))
         assert {name for name, _ in leases} == ids(model.of(Status.WORKING, queue))
         assert set(dead) == {letter.id for letter in model.graveyard.of(queue)}
         check_index(due, delayed)
         check_index(lease_ends, leases)
-        waiting = {f"{level}:{queue}" for level in Priority if model.lines[queue, level]}
-        assert waiting <= set(active)
+        ready = {f"{level}:{queue}" for level in Priority if model.lines[queue, level]}
+        assert ready <= set(active)
         woken = woken or any(queue in group.woken for group in self._groups())
-        assert woken or not waiting, "tasks are ready, but no consumer would be woken"
+        assert woken or not ready or queue in model.paused, (
+            "tasks are ready, but no consumer would be woken"
+        )
 
     def _check_hash(self, task: Task) -> None:
         key = keys.task(self.namespace, task.id)
         fields = ("status", "token", "returned", "tries", "deaths", "body")
         status, token, returned, tries, deaths, body = self.client.hmget(key, *fields)
         assert status == task.status.value
-        counts = (int(token or 0), int(returned or 0), int(tries or 0))
-        assert counts == (task.token, task.returned, task.tries), task.id
-        assert int(deaths or 0) == (0 if task.status.is_final else task.deaths)
-        assert (body is None) == task.status.is_final
+        by, _, place = str(returned or "0").partition(" ")
+        counts = (int(token or 0), int(by), int(tries or 0), int(deaths or 0))
+        assert counts == (task.token, task.returned, task.tries, task.deaths), task.id
+        assert (place == "front") == task.front
+        assert (body is None) == (task.status.is_final and not task.keeps_arguments)
 
     def _check_keys(self, model: Model) -> None:
         keys = self.keys()
@@ -270,8 +285,8 @@ class RedisStore(Store):
             pipeline.pttl(key)
         for key, ttl in zip(keys, pipeline.execute(), strict=True):
             kind, _, name = key.removeprefix(self.prefix).partition(":")
-            if kind == "task" and name in model.ghosts:
-                continue
+            if (kind == "task" and name in model.ghosts) or kind == "slot":
+                continue  # of slots the model itself says nothing
             if kind == "task":
                 assert (ttl >= 0) == model.tasks[name].status.is_final, key
             else:
@@ -290,11 +305,30 @@ class _RedisModel(Model):
     def _overdue(self, status: Status, now: float) -> list[Task]:
         return super()._overdue(status, min(now, FINITE))
 
-    def _note_end(self, task: Task, by: int | None) -> None:
-        self.ended[task.id] = by or 0
+    def _note_end(self, task: Task, by: int) -> None:
+        self.ended.setdefault(task.id, {})[task.status] = by
 
     def purge(self, now: float) -> None:
         super().purge(FINITE)
+
+
+def waiting(client: "redis.Redis", namespace: str, lane: str, level: Priority) -> list[str]:
+    """The tasks in a ready list, without the entries of cancelled ones, which must add up."""
+    entries = [*map(str, client.lrange(keys.ready(namespace, lane, level), 0, -1))]
+    left = {
+        name: int(count)
+        for name, count in client.hgetall(keys.skipped(namespace, lane, level)).items()
+    }
+    total, wanted = left.pop("", 0), []
+    assert total == sum(left.values())
+    for entry in entries:
+        if left.get(entry):
+            left[entry] -= 1
+        else:
+            wanted.append(entry)
+    assert not any(left.values()), "entries are to be skipped that are not there"
+    assert wanted or not entries, "nothing but entries to skip"
+    return wanted
 
 
 def ids(tasks: Iterable[Task]) -> set[str]:

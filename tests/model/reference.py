@@ -4,9 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 
+from msgspec import structs
+
 from ltq.broker import Claim
-from ltq.message import Envelope, Finish, Lease, Outcome, Published, Receipt, Requeue, Swept
-from ltq.options import Priority
+from ltq.errors import LtqError, RerunError, TaskNotFoundError
+from ltq.message import Envelope, Finish, Lease, Outcome, Published, Receipt, Swept
+from ltq.options import DEFAULT_RESULT_TTL, Priority
 from ltq.state import Progress, Status
 from tests.model.board import Board
 from tests.model.claim_budget import ClaimBudget
@@ -28,6 +31,30 @@ class Claiming:
     """Ghosts that it came across in the lines."""
 
 
+@dataclass(frozen=True)
+class Selected:
+    """Which tasks of a queue a call cancels."""
+
+    queue: str
+    status: Status | None
+    task_name: str | None
+    tag: str | None
+    older_than: float | None
+
+    def has(self, task: Task, now: float) -> bool:
+        """Whether it is one of them."""
+        wanted = (self.status,) if self.status else (Status.PENDING, Status.DELAYED)
+        return (
+            (task.queue, task.status in wanted) == (self.queue, True)
+            and self.task_name in (None, task.envelope.task_name)
+            and (self.tag is None or self.tag in task.envelope.tags)
+            and (not self.older_than or self._age(task, now) >= self.older_than)
+        )
+
+    def _age(self, task: Task, now: float) -> float:
+        return 0.0 if now == inf else now - task.sent  # there tasks stay new
+
+
 class Model(Board):
     """The reference that a broker is held against."""
 
@@ -42,14 +69,17 @@ class Model(Board):
             return Published.EXISTS
         if self._is_full(envelope):
             return Published.FULL
+        self._send(envelope, now)
+        return Published.CREATED
+
+    def _send(self, envelope: Envelope, now: float) -> None:
         self.sent += 1
-        task = self.tasks[envelope.id] = Task(envelope, self._next(), born=self.sent)
+        task = self.tasks[envelope.id] = Task(envelope, self._next(), sent=now, born=self.sent)
         self.known.add(envelope.id)
         if envelope.delay > 0:
             task.status, task.when = Status.DELAYED, now + envelope.delay
         else:
             self._line(task).append(task.id)
-        return Published.CREATED
 
     def _is_full(self, envelope: Envelope) -> bool:
         limit = inf if envelope.max_pending is None else envelope.max_pending
@@ -74,6 +104,13 @@ class Model(Board):
         self._settle(task, Status.CANCELLED, result_ttl if own is None else own, now)
         return True
 
+    def cancel_many(self, selection: Selected, now: float) -> int:
+        """Returns how many were cancelled."""
+        meant = [task for task in self.tasks.values() if selection.has(task, now)]
+        for task in meant:
+            self.cancel(task.id, DEFAULT_RESULT_TTL, now)
+        return len(meant)
+
     def clear(self, queue: str) -> int:
         waiting = self.of(Status.PENDING, queue) + self.of(Status.DELAYED, queue)
         for task in waiting:
@@ -82,14 +119,42 @@ class Model(Board):
             self.lines[queue, level].clear()
         return len(waiting)
 
-    def replay(self, queue: str, ids: Iterable[str], call: str) -> list[Published]:
-        return [self._replay(queue, task_id, call) for task_id in ids]
+    def pause(self, queue: str) -> None:
+        self.paused.add(queue)
 
-    def _replay(self, queue: str, task_id: str, call: str) -> Published:
+    def promote(self, queue: str, ids: Iterable[str]) -> int:
+        delayed = {task.id: task for task in self.of(Status.DELAYED, queue) if not task.broken}
+        found = [delayed[task_id] for task_id in dict.fromkeys(ids) if task_id in delayed]
+        for task in found:
+            self._return(task)
+        return len(found)
+
+    def refusal(self, queue: str, ids: Sequence[str]) -> LtqError | None:
+        """The error that says why tasks cannot run again; None if they can."""
+        found = {task_id: self.tasks.get(task_id) for task_id in ids}
+        for task_id, task in found.items():
+            if task is None or task.queue != queue:
+                return TaskNotFoundError(task_id)
+        living = [task for task in found.values() if task and not task.status.is_final]
+        bare = [task for task in found.values() if task and task.status.is_final]
+        reasons = {task.id: task.status.value for task in living}
+        reasons |= {task.id: "keep_body" for task in bare if not task.keeps_arguments}
+        return RerunError(reasons) if reasons else None
+
+    def rerun(self, ids: Sequence[str], new_ids: Sequence[str], now: float) -> None:
+        """Send final tasks once more, as tasks with these ids."""
+        for task_id, new_id in zip(ids, new_ids, strict=True):
+            old = self.tasks[task_id].envelope
+            self._send(structs.replace(old, id=new_id, delay=0.0), now)
+
+    def replay(self, queue: str, ids: Iterable[str], call: str, now: float) -> list[Published]:
+        return [self._replay(queue, task_id, call, now) for task_id in ids]
+
+    def _replay(self, queue: str, task_id: str, call: str, now: float) -> Published:
         answer = self.graveyard.answer(queue, task_id, call, self.tasks.get(task_id))
         if answer is not None:
             return answer
-        task = self.graveyard.revive(task_id, call, self._next())
+        task = self.graveyard.revive(task_id, call, self._next(), now)
         self.sent += task_id not in self.tasks
         self.tasks[task_id] = task
         self._line(task).append(task_id)
@@ -99,7 +164,8 @@ class Model(Board):
 
     def claim(self, claim: Claiming, now: float, end: float) -> None:
         """Each delivery in turn must be the first of a line, of the best level there is."""
-        lines = [(level, self.lines[queue, level]) for level in Priority for queue in claim.queues]
+        queues = [queue for queue in claim.queues if queue not in self.paused]
+        lines = [(level, self.lines[queue, level]) for level in Priority for queue in queues]
         found = set(claim.found)
         budget = ClaimBudget(lines, self.tasks, limit=claim.limit, running=claim.running)
         for delivery in claim.answer.deliveries[: claim.repeated]:
@@ -129,20 +195,30 @@ class Model(Board):
         lease = outcome.lease
         task = self.tasks.get(lease.id) or self.half_broken(lease.id)
         if task is None:
-            return Receipt.OK if self.ended.get(lease.id) == lease.token else Receipt.GONE
+            return self._ended(outcome)
         if task.status is Status.CANCELLED:
             return Receipt.CANCELLED
-        if task.token != lease.token:
-            repeated = isinstance(outcome, Requeue) and task.returned == lease.token
-            return Receipt.OK if repeated else Receipt.STALE
-        if task.status is Status.WORKING:
-            task.error = None if outcome.failure is None else outcome.failure.text
-            task.progress = None
+        if task.token != lease.token or task.status is not Status.WORKING:
             if isinstance(outcome, Finish):
-                self._end(task, outcome, now)
+                repeated = (task.token, task.status) == (lease.token, outcome.status)
             else:
-                self._requeue(task, outcome, now)
+                repeated = task.returned == lease.token
+            return Receipt.OK if repeated else Receipt.STALE
+        if outcome.failure is not None or isinstance(outcome, Finish) or not outcome.is_void:
+            task.error = None if outcome.failure is None else outcome.failure.text
+        task.progress = None
+        if isinstance(outcome, Finish):
+            self._end(task, outcome, now)
+        else:
+            self._requeue(task, outcome, now)
         return Receipt.OK
+
+    def _ended(self, outcome: Outcome) -> Receipt:
+        """The answer to an outcome of a task that has no state."""
+        tokens = self.ended.get(outcome.lease.id, {})
+        if isinstance(outcome, Finish) and tokens.get(outcome.status) == outcome.lease.token:
+            return Receipt.OK
+        return Receipt.STALE if outcome.lease.token in tokens.values() else Receipt.GONE
 
     def renew(self, lease: Lease, end: float) -> bool:
         if self.holds(lease):
@@ -164,6 +240,7 @@ class Model(Board):
             self._lose(task, now) if task.broken else self._return(task)
         overdue = self._overdue(Status.WORKING, self._patience(now) if patient else now)
         whole = [task for task in overdue if not task.broken]
+        whole.sort(key=lambda task: (task.token, task.id))
         buried = sum(self._recover(task, now) for task in whole)
         for task in overdue:
             if task.broken:

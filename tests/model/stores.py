@@ -92,13 +92,12 @@ class Store(ABC):
         """The newest letters come first; of some burials the order is not told."""
 
 
-class MemoryStore(Store):
-    """A memory broker with a clock that stands still unless told."""
+class ClockedStore(Store):
+    """A store with a clock that stands still unless told."""
 
     def __init__(self) -> None:
         super().__init__()
         self._time = 1_000_000.0
-        self.broker: MemoryBroker = MemoryBroker(f"memory://{self.namespace}", clock=self._clock)
 
     def _clock(self) -> float:
         return self._time
@@ -115,6 +114,17 @@ class MemoryStore(Store):
 
     def overtake(self, task: Task, past: int) -> None:
         self._time = max(self._time, min(task.when, task.expires))
+
+    def check_order(self, seen: list[DeadLetter], expected: list[Letter]) -> None:
+        assert [letter.id for letter in seen] == [letter.id for letter in expected]
+
+
+class MemoryStore(ClockedStore):
+    """A memory broker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broker: MemoryBroker = MemoryBroker(f"memory://{self.namespace}", clock=self._clock)
 
     def age(self, queue: str, seconds: float) -> None:
         letters = self._places.dead._of(queue)
@@ -146,6 +156,7 @@ class MemoryStore(Store):
             dict(records.counts),
             letters,
             dict(places.ended_tokens._tokens),
+            set(places.queues.paused()),
         )
 
     def places(self) -> Iterable[Place]:
@@ -170,6 +181,3 @@ class MemoryStore(Store):
             counts = (record.token, record.returned, record.tries, record.deaths)
             assert counts == (task.token, task.returned, task.tries, task.deaths), record.id
         assert len(places.records) == len(model.tasks)
-
-    def check_order(self, seen: list[DeadLetter], expected: list[Letter]) -> None:
-        assert [letter.id for letter in seen] == [letter.id for letter in expected]

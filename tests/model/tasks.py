@@ -21,6 +21,8 @@ class Task:
     envelope: Envelope
     number: int
     """Of its last move: the order in which tasks were postponed or leased."""
+    sent: float = 0.0
+    """When it was sent, or last replayed."""
     born: int = 0
     """The number of its sending; a replay is no new one."""
     status: Status = Status.PENDING
@@ -30,10 +32,14 @@ class Task:
     token: int = 0
     returned: int = 0
     """The token of the last lease it was put back with."""
+    front: bool = False
+    """Whether that was to the front of its line."""
     tries: int = 0
     deaths: int = 0
     dequeues: int = 0
     requeues: int = 0
+    came: bool = False
+    """Whether it became ready once more: it was put back, or due."""
     worker: str | None = None
     progress: Progress | None = None
     result: bytes | None = None
@@ -51,6 +57,18 @@ class Task:
         return self.envelope.queue
 
     @property
+    def keeps_arguments(self) -> bool:
+        """Whether what it needs to run again is there, now that it is final."""
+        if self.envelope.keep_body is not None:
+            return self.envelope.keep_body
+        return self.status in (Status.FAILED, Status.REJECTED)
+
+    @property
+    def is_in_front(self) -> bool:
+        """Whether it waits at the front of its line, where it was put back."""
+        return self.front and self.returned == self.token
+
+    @property
     def isolation(self) -> float:
         """How many tasks may run beside it, with itself."""
         if self.deaths <= 0:
@@ -62,16 +80,21 @@ class Task:
         """Compare with what everybody may see."""
         seen = (state.status, state.queue, state.worker, state.dequeue_count, state.requeue_count)
         assert seen == (self.status, self.queue, self.worker, self.dequeues, self.requeues)
+        assert state.deaths == self.deaths, self.id
+        assert state.tries == self.tries + (self.status is Status.FAILED), self.id
+        sent = self.envelope
+        assert (state.priority, state.tags) == (sent.priority, sent.tags), self.id
         told = (state.progress, state.result, state.error)
         assert told == (self.progress, self.result, self.error), self.id
         assert (state.release_time is not None) == self.status.is_final
         assert (state.last_dequeue_time is not None) == (self.dequeues > 0)
-        assert (state.last_requeue_time is not None) == (self.requeues > 0)
+        assert (state.last_requeue_time is not None) == self.came
 
     def check_delivery(self, delivery: Delivery) -> None:
         """Compare with what its worker got."""
         told = (delivery.dequeue_count, delivery.tries, delivery.deaths, delivery.body)
         assert told == (self.dequeues, self.tries, self.deaths, self.envelope.body)
+        assert delivery.tags == self.envelope.tags
         lease = delivery.lease
         assert (lease.id, lease.queue, lease.token) == (self.id, self.queue, self.token)
         assert (delivery.isolation or inf) == self.isolation
@@ -119,3 +142,4 @@ class Letter:
         counts = (seen.dequeue_count, seen.requeue_count, seen.deaths, seen.worker)
         assert counts == (task.dequeues, task.requeues, task.deaths, task.worker), self.id
         assert seen.tries == task.tries + (self.status is Status.FAILED)
+        assert self.is_empty or seen.tags == task.envelope.tags

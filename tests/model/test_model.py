@@ -1,4 +1,4 @@
-"""Both brokers do what the model says, on random walks.
+"""All brokers do what the model says, on random walks.
 
 `LTQ_MODEL_EXAMPLES` is how many walks each broker takes (default 60, nightly thousands).
 """
@@ -6,6 +6,7 @@
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from devtools.servers import RedisServer
-from tests.model.punctual import Punctual
+from ltq.brokers.redis._scripts import texts
+from tests.model.keeping import Keeping
 from tests.model.redis_machine import RedisMachine
 from tests.model.redis_store import RedisStore
+from tests.model.sqlite_store import SqliteStore
 from tests.model.stores import MemoryStore
 
 EXAMPLES = int(os.environ.get("LTQ_MODEL_EXAMPLES", "60"))
@@ -28,6 +31,22 @@ SETTINGS = settings(
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
+
+
+@pytest.fixture
+def no_list_is_short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Entries of cancelled tasks stay in ready lists of any length."""
+    monkeypatch.setitem(texts.CONSTANTS, "SHORT_LIST", 0)
+    monkeypatch.setitem(texts.CONSTANTS, "REWRITTEN_LIST", 0)
+    monkeypatch.setitem(texts.CONSTANTS, "MOST_SKIPPED", 0)
+    _forget_texts()
+    yield
+    _forget_texts()
+
+
+def _forget_texts() -> None:
+    texts.source.cache_clear()
+    texts.sha.cache_clear()
 
 
 def walk(machine: Callable[[], Any]) -> None:
@@ -43,10 +62,16 @@ def server(redis_executable: str) -> Iterator[RedisServer]:
 
 @pytest.mark.timeout(60 + 2 * EXAMPLES)
 def test_the_memory_broker_does_what_the_model_says() -> None:
-    walk(partial(Punctual, MemoryStore))
+    walk(partial(Keeping, MemoryStore))
+
+
+@pytest.mark.timeout(60 + 2 * EXAMPLES)
+def test_the_sqlite_broker_does_what_the_model_says(tmp_path: Path) -> None:
+    walk(partial(Keeping, partial(SqliteStore, tmp_path)))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(60 + 2 * EXAMPLES)
+@pytest.mark.usefixtures("no_list_is_short")
 def test_the_redis_broker_does_what_the_model_says(server: RedisServer) -> None:
     walk(partial(RedisMachine, partial(RedisStore, server.url)))

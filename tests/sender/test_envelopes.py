@@ -1,5 +1,6 @@
 """Envelopes: made of calls and of messages, with the options of the task and of the send."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -87,11 +88,20 @@ class TestCall:
         assert (envelope.id, envelope.has_new_id) == ("a1", False)
 
     def test_options_of_the_send_go_before_those_of_the_task(self) -> None:
-        config = parse_task_options({"priority": "low", "timeout": 5, "max_pending": 3})
+        config = parse_task_options({"priority": "low", "max_pending": 3})
         own = make(config=config).of_call((7,), {}, "task")
-        assert (own.priority, own.timeout, own.max_pending) == (Priority.LOW, 5.0, 3)
-        sent = make(config=config, priority="high", timeout=1).of_call((7,), {}, "task")
-        assert (sent.priority, sent.timeout, sent.max_pending) == (Priority.HIGH, 1.0, 3)
+        assert (own.priority, own.max_pending) == (Priority.LOW, 3)
+        sent = make(config=config, priority="high").of_call((7,), {}, "task")
+        assert (sent.priority, sent.max_pending) == (Priority.HIGH, 3)
+
+    def test_of_how_it_runs_only_what_the_send_says_travels(self) -> None:
+        names = ("timeout", "max_tries", "result_ttl", "max_deliveries")
+        config = parse_task_options(dict.fromkeys(names, 5))
+        own = make(config=config).of_call((7,), {}, "task")
+        assert [getattr(own, name) for name in names] == [None] * 4
+        said: dict[str, Any] = {"timeout": 1, "max_tries": 2, "result_ttl": 3}
+        sent = make(Retries(), config=config, **said).of_call((7,), {}, "task")
+        assert [getattr(sent, name) for name in names] == [1.0, 2, 3.0, None]
 
     def test_a_limited_task_in_a_shared_queue_has_a_lane_of_its_own(self) -> None:
         config = parse_task_options({"queue": "mail", "max_rate": "1/s"})
@@ -184,14 +194,43 @@ class TestMessages:
             make(hook).of_messages(messages, "task")
         assert hook.seen == []
 
-    def test_the_longest_wait_for_room_counts(self) -> None:
+    def test_each_waits_for_room_as_it_says_itself(self) -> None:
         config = parse_task_options({"max_pending": 1, "on_full": "wait", "full_timeout": 5})
-        maker = make(config=config)
-        assert maker.full_timeout == 5.0
         options: list[dict[str, object]] = [{}, {"full_timeout": 9}, {"on_full": "raise"}]
         messages = [
             Message[None]((1,), {}, "shop:pay", options=parse_send_options(one)) for one in options
         ]
-        assert maker.longest_full_timeout(messages) == 9.0
-        assert maker.longest_full_timeout(messages[2:]) == 0.0
-        assert maker.longest_full_timeout([]) == 0.0
+        envelopes = make(config=config).of_messages(messages, "task")
+        assert [one.on_full for one in envelopes] == ["wait", "wait", "raise"]
+        assert [one.full_timeout for one in envelopes] == [5.0, 9.0, 5.0]
+
+    def test_options_of_the_maker_hold_for_what_a_message_does_not_say(self) -> None:
+        hook = Recorder()
+        messages = [
+            Message[None]((1,), {}, "shop:pay", {}, "one"),
+            Message[None]((2,), {}, "shop:pay", {}, "two", parse_send_options({"delay": 0})),
+            Message[None]((3,), {}, "shop:pay", {}, "three", parse_send_options({"timeout": 1})),
+        ]
+        envelopes = make(hook, delay=60, timeout=5).of_messages(messages, "task")
+        assert [(one.delay, one.timeout) for one in envelopes] == [(60, 5), (0, 5), (60, 1)]
+        assert [(one.options.delay, one.options.timeout) for one, _ in hook.seen] == [
+            (60, 5),
+            (0, 5),
+            (60, 1),
+        ]
+
+    def test_a_time_of_a_message_replaces_the_time_of_the_maker(self) -> None:
+        eta = {"eta": datetime(2030, 1, 1, tzinfo=UTC)}
+        (envelope,) = make(delay=60).of_messages(
+            [Message[None]((1,), {}, "shop:pay", options=parse_send_options(eta))], "task"
+        )
+        assert (envelope.delay, envelope.eta) == (0.0, 1893456000.0)
+
+    def test_an_id_of_the_maker_is_for_one_message(self) -> None:
+        one, other = (Message[None]((i,), {}, "shop:pay") for i in (1, 2))
+        assert make(id="a1").of_message(one, "task").id == "a1"
+        with pytest.raises(ConfigurationError, match="id='a1' is not allowed for 2 messages"):
+            make(id="a1").of_messages([one, other], "task")
+        own = replace(other, id="b2", options=parse_send_options({"id": "b2"}))
+        ids = [envelope.id for envelope in make(id="a1").of_messages([one, own], "task")]
+        assert ids == ["a1", "b2"]

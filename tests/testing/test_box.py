@@ -356,6 +356,25 @@ class TestSchedules:
             await box.clock.advance(minutes=5)
             assert counts == {"often": 30, "seldom": 0}
 
+    async def test_what_is_put_meanwhile_is_fired_too(self, worker: ltq.Worker) -> None:
+        scheduler = ltq.Scheduler()
+        ran: list[str] = []
+
+        @worker.task
+        async def report(kind: str) -> None:
+            ran.append(f"{kind} {box.clock.now:%d %H:%M}")
+
+        async with ltq.testing.use(worker, scheduler, start=START) as box:
+            await box.clock.advance(hours=1)
+            await scheduler.put("nightly", "0 3 * * *", report.message("all"))
+            await box.clock.advance(days=2)
+            await scheduler.pause("nightly")
+            await box.clock.advance(days=1)
+            await scheduler.resume("nightly")
+            await scheduler.put("nightly", "30 4 * * *", report.message("some"), misfire="skip")
+            await box.clock.advance(days=1)
+        assert ran == ["all 02 03:00", "all 03 03:00", "some 05 04:30"]
+
     async def test_a_failing_broker_is_tried_again_by_the_clock(
         self, worker: ltq.Worker, caplog: pytest.LogCaptureFixture
     ) -> None:

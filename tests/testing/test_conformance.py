@@ -104,6 +104,7 @@ class TestModes:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)  # each runs half of the suite
 class TestBrokenBrokers:
     @pytest.mark.parametrize(
         ("broker", "found_by"),

@@ -8,22 +8,31 @@ from typing import Any, get_args
 import pytest
 
 import ltq
-from ltq.broker import Broker
+from ltq.broker import Broker, ScheduleRecord
 from ltq.brokers.memory import MemoryBroker
 from ltq.message import Lease, Published
 from ltq.state import Progress, Status
 from ltq.testing import Box, FlakyBroker
+from ltq.testing.conformance._schedules.kept import make_schedule
 from ltq.testing.conformance._seam.schedule_slots import make_slot
 from ltq.testing.faults import Call
-from tests.conformance.factories import QUEUE, make_envelope
+from tests.conformance.factories import QUEUE, make_envelope, make_worker_entry
 
 LEASE = Lease("a", QUEUE, 1)
+
+RECORD = ScheduleRecord(
+    name="nightly", namespace="mail", spec="", put="x", schedule=make_schedule(), last=1
+)
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "publish": ([],),
     "first": (QUEUE, "x"),
     "finish": ([],),
     "heartbeat": ([], 1.0),
+    "serve": ([QUEUE], 1.0),
+    "served": ([QUEUE],),
+    "announce": (make_worker_entry(),),
+    "leave": (make_worker_entry(),),
     "progress": (LEASE, Progress(1)),
     "sweep": ([QUEUE],),
     "repair": ([QUEUE],),
@@ -32,6 +41,18 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "stats": ([QUEUE],),
     "clear": (QUEUE,),
     "cancel": (QUEUE, "a", 1.0),
+    "pause": (QUEUE,),
+    "resume": (QUEUE,),
+    "promote": (QUEUE, ["a"]),
+    "cancel_many": (QUEUE,),
+    "rerun": (QUEUE, []),
+    "pack": (QUEUE, ["a"]),
+    "pack_dead": (QUEUE, ["a"]),
+    "adopt": ([],),
+    "drop": ([],),
+    "adopt_schedule": (RECORD, 1),
+    "tasks": (QUEUE,),
+    "history": (QUEUE,),
     "find": ("a",),
     "body": ("q", "a"),
     "dead_letters": (QUEUE,),
@@ -40,6 +61,13 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "purge": (QUEUE,),
     "time": (),
     "fire": (make_slot(),),
+    "put_schedule": (make_schedule(), 1),
+    "remove_schedule": (QUEUE, "nightly"),
+    "pause_schedule": (QUEUE, "nightly"),
+    "resume_schedule": (QUEUE, "nightly"),
+    "schedule_marks": (),
+    "changed_schedules": (QUEUE, 0),
+    "schedules": (["nightly"],),
     "ping": (),
     "hazards": (),
     "workers": (),
@@ -106,7 +134,7 @@ class TestCalls:
             await anext(broker.watch(QUEUE, "a"))
 
     async def test_it_is_otherwise_the_broker_it_stands_before(self, broker: FlakyBroker) -> None:
-        assert (broker.url, broker.is_local) == ("memory://flaky", True)
+        assert (broker.url, broker.is_local, broker.exists) == ("memory://flaky", True, True)
         async with broker.clone() as clone:
             assert await clone.publish([make_envelope(id="a")]) == [Published.CREATED]
         assert (await broker.state(QUEUE, "a")).status is Status.PENDING
@@ -158,7 +186,8 @@ class TestFaults:
     @pytest.mark.parametrize("on", ["publish", ["send", "ask"], 5])
     def test_a_call_there_is_not_is_refused(self, broker: FlakyBroker, on: Any) -> None:
         with pytest.raises(
-            ltq.ConfigurationError, match=r"on=.* is not allowed: body, cancel, claim"
+            ltq.ConfigurationError,
+            match=r"on=.* is not allowed: adopt, adopt_schedule, announce, body, cancel",
         ):
             broker.fail(on=on)
 

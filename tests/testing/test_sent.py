@@ -1,5 +1,6 @@
 """What was sent, and what a failing assertion says."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 import ltq
 from ltq._sender.prepared import PreparedMessage
+from ltq.message import Envelope
 from ltq.testing import Box, assert_not_sent, assert_sent, assert_sent_once, sent
 
 Pay = ltq.Task[..., Any]
@@ -35,6 +37,16 @@ class TestSent:
         assert [message.args[0] for message in sent(pay)] == [1, 2, 3, 4]
         assert isinstance(first, PreparedMessage)
         assert first.task is pay
+
+    async def test_what_is_sent_over_a_connection_is_there_at_once(
+        self, box: Box, pay: Pay
+    ) -> None:
+        """A box has no database: whatever stands for the connection will do."""
+        handle = await pay.with_options(connection=object(), unique_for=60).send(1)
+        assert await pay.with_options(connection=object(), unique_for=60).send(1) == handle
+        await pay.with_options(connection=object()).send_many([pay.message(2)])
+        await asyncio.to_thread(pay.with_options(connection=object()).send_sync, 3)
+        assert [message.args for message in sent(pay)] == [(1,), (2,), (3,)]
 
     async def test_only_what_the_broker_took(self, box: Box, pay: Pay) -> None:
         await pay.with_options(id="one").send(1)
@@ -83,6 +95,66 @@ class TestAssertions:
         for options in ({"delay": 61}, {"max_tries": 2}, {"id": "x"}, {"priority": "high"}):
             assert_not_sent(pay.with_options(**options), 12)
 
+    @pytest.mark.parametrize(
+        ("option", "value", "other"),
+        [
+            ("id", "twelve", "x"),
+            ("delay", 60, 0),
+            ("delay", 0, 60),
+            ("eta", datetime(2031, 1, 1, tzinfo=UTC), datetime(2032, 1, 1, tzinfo=UTC)),
+            ("eta", datetime(2031, 1, 1, tzinfo=UTC), None),
+            ("priority", "high", "normal"),
+            ("timeout", 5, 6),
+            ("max_tries", 3, 4),
+            ("result_ttl", 0, 3600),
+            ("on_full", "wait", "raise"),
+            ("on_full", "raise", "wait"),
+            ("full_timeout", 5, 30),
+            ("unique_for", 5, 6),
+            ("tags", ("a", "b"), ("a", "c")),
+        ],
+    )
+    async def test_each_option_counts(
+        self, box: Box, pay: Pay, option: Any, value: Any, other: Any
+    ) -> None:
+        chosen = pay.with_options(**{option: value})
+        await chosen.send(12)
+        assert_sent_once(chosen, 12)
+        wrong: dict[str, Any] = {"delay": 0} if other is None else {option: other}
+        assert_not_sent(pay.with_options(**wrong), 12)
+
+    async def test_what_the_task_declares_is_what_held(
+        self, worker: ltq.Worker, box: Box, pay: Pay
+    ) -> None:
+        declared: dict[str, Any] = {
+            "timeout": 5,
+            "max_tries": 3,
+            "result_ttl": 60,
+            "on_full": "wait",
+            "full_timeout": 9,
+            "unique_for": 7,
+            "tags": ("a", "b"),
+        }
+
+        @worker.task(max_pending=3, **declared)
+        async def ship(order: int) -> None: ...
+
+        await ship.send(1)
+        for option, value in declared.items():
+            named: Any = {option: value}
+            assert_sent_once(ship.with_options(**named), 1)
+        assert_sent_once(ship.with_options(delay=0, priority="normal"), 1)
+
+    async def test_a_failure_names_each_option_that_was_given(self, box: Box, pay: Pay) -> None:
+        await pay.with_options(delay=5, on_full="wait").send(12)
+        with pytest.raises(AssertionError) as failure:
+            assert_sent(pay.with_options(delay=0, priority="normal"), 12)
+        assert str(failure.value).splitlines() == [
+            "shop:pay was not sent with (12) delay=0.0 priority=normal",
+            "sent was:",
+            "  shop:pay(12) delay=5.0 priority=low on_full=wait",
+        ]
+
     async def test_wrong_arguments_are_refused(self, box: Box, pay: Pay) -> None:
         with pytest.raises(ltq.InvalidArgumentsError, match="order"):
             assert_not_sent(pay)
@@ -117,3 +189,18 @@ class TestAssertions:
             assert_not_sent(pay, 12)
         with pytest.raises(AssertionError, match="was not sent"):
             assert_sent_once(pay, 13)
+
+    async def test_what_it_cannot_read_is_shown_as_it_was_sent(
+        self, worker: ltq.Worker, box: Box, pay: Pay
+    ) -> None:
+        """A program may publish an envelope of its own, for a task of another one, say."""
+        for name, body in (("shop:pay", b"no call"), ("other:task", b"[[1],{}]")):
+            await worker.broker.publish(
+                [Envelope(id=name, queue="shop:pay", task_name=name, body=body)]
+            )
+        with pytest.raises(AssertionError) as failure:
+            assert_sent_once(pay.with_options(id="12"), 12)
+        assert str(failure.value).splitlines()[2:] == [
+            "  shop:pay b'no call'",
+            "  other:task b'[[1],{}]'",
+        ]

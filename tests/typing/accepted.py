@@ -141,6 +141,8 @@ async def options() -> None:
         full_timeout=0.5,
         unique_for=60,
     )
+    enlisted = fetch.with_options(connection=object())
+    assert_type(await enlisted.send("a/b", depth=2), Handle[Repo])
     assert_type(later.with_options(eta=datetime.now(UTC)).message("a"), Message[Repo])
     assert_type(await later.send("a/b", depth=2), Handle[Repo])
     merged: SendOptions = {**send_options, "id": "b"}

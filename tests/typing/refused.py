@@ -256,7 +256,7 @@ def middleware(message: Message[Repo]) -> None:
     ltq.MaxTries()(message)  # error
     ltq.MaxTries()(fetch, message)  # error
     ltq.MaxTries(3)  # error
-    ltq.Sentry()  # error
+    ltq.Sentry(5)  # error
     ltq.OpenTelemetry(parents=False)  # error
 
 
@@ -334,6 +334,9 @@ async def brokers(broker: Broker, lease: Lease) -> None:
     await broker.publish([fetch.message("a")])  # error
     state: TaskState[str] = await broker.state("mail", "id")  # error
     lease.token = 5  # error
+    worker.broker = "redis://localhost:6379"  # error
+    ltq.configure_brokers({"mail": broker})  # error
+    ltq.configure_brokers({"mail": "memory://mail"}, primary=True)  # error
     use(state)
 
 

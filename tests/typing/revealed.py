@@ -43,10 +43,12 @@ from ltq import (
     Handle,
     Message,
     Middleware,
+    Priority,
     Progress,
     Prometheus,
     QueueStats,
     Schedule,
+    ScheduleInfo,
     Scheduler,
     Status,
     SyncHandle,
@@ -55,13 +57,24 @@ from ltq import (
     TaskState,
     Worker,
     WorkerHealth,
+    configure_brokers,
     testing,
 )
-from ltq.broker import Claim, Consumer, Finding
+from ltq.broker import (
+    Claim,
+    Consumer,
+    Enlisted,
+    Finding,
+    KeptSchedule,
+    Parcel,
+    ScheduleChanges,
+    ScheduleRecord,
+    WorkerEntry,
+)
 from ltq.handles import CompletedHandles
 from ltq.message import DeadLetter, Delivery, Envelope, Finish, Lease, Published, Receipt, Swept
 from ltq.options import TaskConfig
-from ltq.state import WorkerInfo
+from ltq.state import Durations, Minute, Page, TaskDetail, WorkerInfo, WorkerStatus
 
 
 def declaring(stored: Worker[Database]) -> None:
@@ -122,9 +135,10 @@ async def tasks(task: Task[..., Any], message: Message[Repo]) -> None:
     assert_type(message.args, tuple[Any, ...])
     assert_type(message.kwargs, Mapping[str, Any])
     assert_type(message.ctx, dict[str, Any])
-    assert_type(message.tries, int)
+    assert_type((message.tries, message.dequeue_count), tuple[int, int])
     assert_type(message.enqueue_time, float | None)
     assert_type(message.dequeue_time, float | None)
+    assert_type(message.tags, tuple[str, ...])
 
 
 async def handles(handle: Handle[Repo]) -> None:
@@ -137,6 +151,7 @@ async def handles(handle: Handle[Repo]) -> None:
     async for state in handle.watch():
         assert_type(state, TaskState[Repo])
     assert_type(await handle.cancel(), bool)
+    assert_type(await handle.rerun(), Handle[Repo])
     assert_type((handle.id, handle.task_name, handle.queue), tuple[str, str, str])
 
 
@@ -150,6 +165,7 @@ def sync_handles(handle: SyncHandle[Repo]) -> None:
     for state in handle.watch():
         assert_type(state, TaskState[Repo])
     assert_type(handle.cancel(), bool)
+    assert_type(handle.rerun(), SyncHandle[Repo])
     assert_type((handle.id, handle.task_name, handle.queue), tuple[str, str, str])
 
 
@@ -172,6 +188,10 @@ async def states(state: TaskState[Repo], progress: Progress, status: Status) -> 
     assert_type(state.release_time, float | None)
     assert_type(state.due_time, float | None)
     assert_type((state.dequeue_count, state.requeue_count), tuple[int, int])
+    assert_type((state.deaths, state.serializer), tuple[int, str])
+    assert_type((state.priority, state.tries), tuple[Priority, int])
+    assert_type(state.tags, tuple[str, ...])
+    assert_type([Priority.HIGH, Priority.NORMAL, Priority.LOW], list[Priority])
 
 
 async def together(
@@ -206,6 +226,7 @@ async def inside(context: Context, stored: Worker[Database]) -> None:
     """Inside a task"""
     assert_type(ltq.current(), Context)
     assert_type((context.id, context.task_name, context.attempt), tuple[str, str, int])
+    assert_type(context.tags, tuple[str, ...])
     assert_type(context.message, Message[Any])
     assert_type(context.is_over, bool)
     assert_type(await context.progress(1, total=10, note="a tenth"), None)
@@ -218,6 +239,7 @@ async def workers(own: Worker, broker: Broker, middleware: Middleware) -> None:
     assert_type(Worker("plain"), Worker[None])
     assert_type(Worker("plain").resource, None)
     assert_type(Worker("stored", lifespan=connect), Worker[Database])
+    assert_type(own.broker, Broker)
     assert_type(own.tasks, Mapping[str, Task[..., Any]])
     assert_type(own.schedules, Sequence[Schedule])
     assert_type(own.register_middleware(middleware, pos=0), None)
@@ -266,15 +288,31 @@ async def schedules(scheduler: Scheduler, schedule: Schedule) -> None:
     assert_type(scheduler.cron("@daily", nothing.message(), misfire="all"), None)
     assert_type(scheduler.register_worker(worker), None)
     assert_type(scheduler.schedules, tuple[Schedule, ...])
+    assert_type(scheduler.broker, Broker)
+    assert_type(scheduler.brokers, tuple[Broker, ...])
     assert_type(scheduler.start(), None)
     assert_type(scheduler.start_background(), None)
     assert_type(await scheduler.stop(), None)
     assert_type(await scheduler.run(), None)
     assert_type((schedule.name, schedule.expr, schedule.tz), tuple[str, str, str])
+    assert_type(await scheduler.put("a", "@daily", nothing.message(), tz="UTC"), None)
+    assert_type(await scheduler.remove("a"), None)
+    assert_type(await scheduler.pause("a"), None)
+    assert_type(await scheduler.resume("a"), None)
+    assert_type(await scheduler.trigger("a", id="b"), str)
+    assert_type(await scheduler.list(), list[ScheduleInfo])
     assert_type(schedule.zone, tzinfo)
     assert_type(schedule.misfire, Literal["once", "skip", "all"])
     assert_type(schedule.task, Task[..., Any])
     assert_type(schedule.message, Message[Any] | None)
+
+
+def listed_schedule(info: ScheduleInfo) -> None:
+    """A schedule as a scheduler lists it"""
+    assert_type((info.name, info.expr, info.tz, info.task_name), tuple[str, str, str, str])
+    assert_type((info.paused, info.last, info.next), tuple[bool, float | None, float | None])
+    assert_type(info.origin, Literal["code", "put"])
+    assert_type(info.misfire, Literal["once", "skip", "all"] | None)
 
 
 async def middlewares(
@@ -286,7 +324,7 @@ async def middlewares(
 ) -> None:
     """Middleware"""
     assert_type(middleware(message, task), AbstractAsyncContextManager[None])
-    assert_type(middleware.on_send(message, task), None)
+    assert_type(middleware.on_send(message, task), Callable[[bool | None], object] | None)
     assert_type(middleware.options, frozenset[str])
     assert_type(observer.reports_to, object)
     assert_type(observer(message, task), AbstractAsyncContextManager[None])
@@ -296,7 +334,7 @@ async def middlewares(
     assert_type(ltq.MaxAge(), ltq.MaxAge)
     assert_type(ltq.MaxRate(), ltq.MaxRate)
     assert_type(ltq.Sentry("dsn"), ltq.Sentry)
-    assert_type(ltq.OpenTelemetry(parent=False), ltq.OpenTelemetry)
+    assert_type(ltq.OpenTelemetry(meter_provider=None, parent=False), ltq.OpenTelemetry)
 
 
 async def errors(error: ltq.TaskError) -> None:
@@ -311,11 +349,49 @@ def logs(log_filter: TaskFilter, record: logging.LogRecord) -> None:
     assert_type(ltq.get_logger("ltq.mine"), logging.Logger)
     assert_type(ltq.setup_logging("DEBUG", as_json=True), None)
     assert_type(log_filter.filter(record), bool)
+    assert_type(worker.log_completed, bool)
+
+
+async def lists(page: Page[TaskDetail]) -> None:
+    """Lists of tasks"""
+    assert_type(page.items, tuple[TaskDetail, ...])
+    assert_type(page.items[0].result, bytes | None)
+    assert_type(page.items[0].body, bytes | None)
+    assert_type(page.cursor, str | None)
+    assert_type(page.total, int | None)
+
+
+async def registry(broker: Broker, entry: WorkerEntry, info: WorkerInfo) -> None:
+    """The workers of a broker"""
+    assert_type(await broker.workers(), list[WorkerInfo])
+    assert_type(await broker.announce(entry), None)
+    assert_type(await broker.leave(entry, ["mail"]), None)
+    assert_type((info.name, info.running), tuple[str, tuple[str, ...]])
+    assert_type((info.status, info.queues), tuple[WorkerStatus, tuple[str, ...]])
+    assert_type((info.host, info.version), tuple[str | None, str | None])
+    assert_type((info.pid, info.concurrency), tuple[int | None, int | None])
+    assert_type((info.started, info.seen), tuple[float | None, float | None])
+
+
+async def steered(broker: Broker) -> None:
+    """Steering of a broker"""
+    assert_type(await broker.cancel_many("mail", tag="a"), int)
+    assert_type(await broker.rerun("mail", ["id"]), list[str])
+
+
+async def moved(broker: Broker, other: Broker, parcel: Parcel, record: ScheduleRecord) -> None:
+    """Moving to another broker"""
+    assert_type(await broker.pack("mail", ["id"]), list[Parcel | None])
+    assert_type(await broker.pack_dead("mail", ["id"]), list[Parcel | None])
+    assert_type(await other.adopt([parcel]), list[Published])
+    assert_type(await broker.drop([parcel]), list[str])
+    assert_type(await other.adopt_schedule(record, 1), bool)
 
 
 async def brokers(broker: Broker, consumer: Consumer, lease: Lease) -> None:
     """A broker, without a worker"""
     assert_type(Broker.from_url("memory://tests"), Broker)
+    assert_type(configure_brokers({"mail": "memory://mail"}, primary="mail"), None)
     assert_type(broker.consumer(["mail"], lease=30), Consumer)
     assert_type(await broker.claim(consumer, 10, timeout=5), list[Delivery])
     assert_type(await consumer.claim(10), Claim)
@@ -326,6 +402,8 @@ async def brokers(broker: Broker, consumer: Consumer, lease: Lease) -> None:
     assert_type(await broker.heartbeat([lease], 15), list[Lease])
     assert_type(await broker.progress(lease, Progress(1)), bool)
     assert_type(await broker.sweep(["mail"]), Swept)
+    assert_type(await broker.serve(["mail"], 15), None)
+    assert_type(await broker.served(["mail"]), list[float | None])
     assert_type(await broker.repair(["mail"]), int)
     assert_type(await broker.state("mail", "id"), TaskState[bytes])
     assert_type(await broker.states("mail", ["id"]), list[TaskState[bytes] | None])
@@ -338,28 +416,58 @@ async def brokers(broker: Broker, consumer: Consumer, lease: Lease) -> None:
     assert_type(await broker.queues(), list[str])
     assert_type(await broker.body("mail", "id"), bytes | None)
     assert_type(await broker.clear("mail"), int)
+    assert_type(await broker.pause("mail"), None)
+    assert_type(await broker.resume("mail"), None)
+    assert_type(await broker.promote("mail", ["id"]), int)
     assert_type(await broker.dead_letters("mail", limit=10), list[DeadLetter])
     assert_type(await broker.dead_letter("mail", "id"), DeadLetter)
     assert_type(await broker.replay("mail", ["id"]), list[Published])
     assert_type(await broker.purge("mail", older_than=60), int)
     assert_type(await broker.ping(), None)
     assert_type(await broker.hazards(), list[str])
-    assert_type(await broker.workers(), list[WorkerInfo])
     assert_type(await broker.examine(scan=1000), list[Finding])
     assert_type(await broker.time(), float)
-    assert_type((broker.url, broker.is_local), tuple[str, bool])
+    assert_type((broker.url, broker.is_local, broker.exists), tuple[str, bool, bool])
     assert_type(broker.clone(), Broker)
     assert_type(await broker.aclose(), None)
 
 
-async def queues(broker: Broker, stats: QueueStats) -> None:
+def enlisted(broker: Broker, connection: object) -> None:
+    """A broker, in a transaction of yours"""
+    assert_type(broker.enlist(connection), Enlisted)
+
+
+async def kept_schedules(broker: Broker) -> None:
+    """Schedules that a broker keeps"""
+    assert_type(await broker.remove_schedule("mail", "a"), bool)
+    assert_type(await broker.pause_schedule("mail", "a"), bool)
+    assert_type(await broker.resume_schedule("mail", "a"), bool)
+    assert_type(await broker.schedule_marks(), Mapping[str, int])
+    assert_type(await broker.changed_schedules("mail", 0), ScheduleChanges)
+    for record in await broker.schedules(["a"]):
+        assert_type((record, record.schedule), tuple[ScheduleRecord, KeptSchedule | None])
+        if record.schedule is not None:
+            assert_type(await broker.put_schedule(record.schedule, 1), bool)
+
+
+async def queues(broker: Broker, stats: QueueStats, minute: Minute) -> None:
     """A broker's queues"""
     assert_type(await broker.stats(["mail"]), list[QueueStats])
+    assert_type(await broker.tasks("mail", status="pending", tag="a"), Page[TaskDetail])
     assert_type((stats.pending, stats.delayed), tuple[int, int])
     assert_type((stats.working, stats.dead), tuple[int, int])
     assert_type((stats.queue, stats.rate), tuple[str, float])
+    assert_type(stats.rate_10s, float)
     assert_type((stats.oldest, stats.overdue), tuple[float | None, int])
-    assert_type(stats.by_priority, Mapping[str, int])
+    assert_type((stats.by_priority, stats.unserved), tuple[Mapping[str, int], Mapping[str, int]])
+    assert_type((stats.unserved_oldest, stats.served_ago), tuple[float | None, float | None])
+    assert_type((stats.unswept, stats.is_served), tuple[float | None, bool])
+    assert_type(stats.paused, bool)
+    assert_type(await broker.history("mail", minutes=60), list[Minute])
+    assert_type((minute.time, minute.completed, minute.retried), tuple[float, int, int])
+    assert_type((minute.wait, minute.run), tuple[Durations, Durations])
+    assert_type((minute.run.count, minute.run.sum), tuple[int, float])
+    assert_type((minute.run.p50, minute.run.p95), tuple[float | None, float | None])
 
 
 async def tests(

@@ -72,10 +72,12 @@ async def test_what_ends_while_a_call_is_under_way_goes_out_in_the_next(stand: S
     stand.completer.submit(done(2))
     stand.completer.submit(done(3))
     assert (stand.completer.waiting, stand.leases.released) == (3, [])
+    assert stand.completer.is_running
     stand.store.let_through.set()
     assert await stand.completer.drain(5)
     assert stand.store.calls == [["1"], ["2", "3"]]
     assert stand.leases.released == [make_lease(number) for number in (1, 2, 3)]
+    assert not stand.completer.is_running
 
 
 async def test_a_refused_outcome_releases_the_lease_too(

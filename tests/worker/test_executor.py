@@ -12,9 +12,8 @@ import pytest
 import ltq
 from ltq._declared import DeclaredTask
 from ltq._worker.executor import Executor
-from ltq._worker.protocols import CancelReason
+from ltq._worker.protocols import CancelReason, RunStore
 from ltq._worker.threads import ThreadCalls
-from ltq.broker import Settler
 from ltq.message import Delivery, Finish, Lease, Outcome, Requeue
 from ltq.state import Status
 from tests.worker.doubles import make_delivery, turns
@@ -92,7 +91,7 @@ class Stand:
         self.executor = Executor(
             worker.tasks,
             worker.middlewares,
-            cast(Settler, object()),
+            cast(RunStore, object()),
             threads=self.threads,
             listener=self.listener,
         )
@@ -199,7 +198,7 @@ class TestAbandon:
 
     async def test_at_a_shutdown_it_goes_back_to_the_front(self, stand: Stand) -> None:
         outcome = self.abandon(stand, CancelReason.SHUTDOWN, asyncio.CancelledError())
-        assert outcome == Requeue(make_delivery().lease, front=True)
+        assert outcome == Requeue(make_delivery().lease, front=True, is_void=True)
 
     @pytest.mark.parametrize("reason", [CancelReason.REVOKED, CancelReason.LOST])
     async def test_what_is_not_ours_any_more_is_left_alone(
@@ -210,7 +209,7 @@ class TestAbandon:
     async def test_cancelled_together_with_its_worker_it_goes_back(self, stand: Stand) -> None:
         stand.listener.is_cancelled = True
         outcome = self.abandon(stand, None, asyncio.CancelledError())
-        assert outcome == Requeue(make_delivery().lease, front=True)
+        assert outcome == Requeue(make_delivery().lease, front=True, is_void=True)
 
     async def test_cancelled_by_nobody_we_know_it_has_failed(self, stand: Stand) -> None:
         outcome = self.abandon(stand, None, asyncio.CancelledError())

@@ -62,7 +62,11 @@ class Store:
         self.let_through = asyncio.Event()
         self.let_through.set()
         self.renewed: list[str] = []
+        self.moved_to: list[str] = []
         self.lost: Sequence[int] | BrokerError = ()
+        self.failing_waits = 0
+        self.wait_count = 0
+        self.work = asyncio.Event()
 
     async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         self.limits.append(limit)
@@ -77,8 +81,17 @@ class Store:
         return given
 
     async def wait(self, timeout: float | None) -> bool:
+        self.wait_count += 1
+        if self.failing_waits:
+            self.failing_waits -= 1
+            raise BrokerError("away")
         self.waited.set()
-        return await asyncio.Event().wait()
+        await self.work.wait()
+        self.work.clear()
+        return True
+
+    async def moved(self, lanes: Sequence[str]) -> None:
+        self.moved_to += lanes
 
     async def heartbeat(self, leases: Sequence[Lease], duration: float) -> list[Lease]:
         self.renewed += [lease.id for lease in leases]
@@ -92,6 +105,7 @@ def fetch(store: Store, pool: Pool, *, burst: bool = False) -> Fetcher:
         cast(Consumer, store),
         pool,
         cast(Settler, store),
+        store,
         lease=LEASE,
         burst=burst,
         clock=lambda: store.now,
@@ -102,6 +116,23 @@ def fetch(store: Store, pool: Pool, *, burst: bool = False) -> Fetcher:
 
 def three(**more: Any) -> Claim:
     return Claim([make_delivery(number) for number in range(3)], None, **more)
+
+
+class TestMovedTasks:
+    async def test_the_lookout_is_told_and_more_is_claimed_at_once(self) -> None:
+        store, pool = Store(Claim([], 0.0, moved=("q/a", "q/b")), three()), Pool()
+        fetcher = fetch(store, pool)
+        await soon(store.waited)
+        await fetcher.aclose()
+        assert store.moved_to == ["q/a", "q/b"]
+        assert len(store.limits) == 2
+        assert pool.used == 3
+
+    async def test_a_burst_goes_on_behind_them(self) -> None:
+        store, pool = Store(Claim([], 0.0, moved=("q/a",)), Claim([], 5.0)), Pool()
+        fetcher = fetch(store, pool, burst=True)
+        await asyncio.wait_for(fetcher.wait(), 5)
+        assert len(store.limits) == 2
 
 
 class TestClaiming:
@@ -149,6 +180,31 @@ class TestClaiming:
         await soon(store.waited)
         assert fetcher.claimed_at == pytest.approx(0.1)
         await fetcher.aclose()
+
+
+class TestWaiting:
+    @pytest.mark.parametrize(
+        ("failures", "told"),
+        [
+            (1, []),
+            (3, ["waiting for work failed, trying again: away", "waiting for work again"]),
+        ],
+    )
+    async def test_one_that_fails_is_repeated_and_told_once_if_it_fails_again(
+        self, failures: int, told: list[str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The first failure may be a lost connection, which the next claim replaces."""
+        caplog.set_level("INFO", "ltq.worker")
+        store = Store()
+        store.failing_waits = failures
+        fetcher = fetch(store, Pool())
+        await soon(store.waited)
+        assert (store.wait_count, len(store.limits)) == (failures + 1, failures + 1)
+        store.waited.clear()
+        store.work.set()
+        await soon(store.waited)
+        await fetcher.aclose()
+        assert caplog.messages == told
 
 
 class TestBurst:

@@ -30,6 +30,12 @@ class Store:
         self.is_closed = False
         self.finished: list[Outcome] = []
         self.refusals = 0
+        self.served: list[list[str]] = []
+
+    async def serve(self, lanes: Sequence[str], duration: float) -> None:
+        self.served.append(list(lanes))
+        if len(self.served) < 3:
+            raise (BrokerError("away"), RuntimeError("broken"))[len(self.served) - 1]
 
     def wait_until(self, holds: Callable[[], object]) -> bool:
         """Block this thread, and with it the event loop, until something holds; say whether."""
@@ -84,6 +90,9 @@ class Blocked:
     def given_up(self) -> GivenUp:
         return self.given
 
+    def put_back(self, lease: Lease) -> Requeue:
+        return Requeue(lease, front=True)
+
     def must_end(self) -> bool:
         return self.ends
 
@@ -95,7 +104,7 @@ class Stand:
     """A heartbeat with what surrounds it, and a clock."""
 
     def __init__(self, *held: Lease, duration: float = SHORT) -> None:
-        self.now = 100.0
+        self.now = self.claimed_at = 100.0
         self.jittered: list[float] = []
         self.store = Store()
         self.leases = Leases(*held)
@@ -106,6 +115,8 @@ class Stand:
             cast(Broker, self.store),
             self.leases,
             duration,
+            lanes=["mail:send", "mail:all/mail:send"],
+            claimed_at=lambda: self.claimed_at,
             listener=self.listener,
             blocked=self.blocked,
             end_process=self.ended.append,
@@ -135,6 +146,31 @@ class TestRenewing:
         await eventually(lambda: stand.heartbeat.renewed_at == 105.0)
         await stand.heartbeat.aclose()
         assert stand.store.renewed == []
+
+    async def test_it_says_that_the_worker_lives_whatever_the_broker_answers(self) -> None:
+        stand = Stand()
+        stand.heartbeat.start()
+
+        def time_goes_on() -> bool:
+            stand.now += SHORT
+            return len(stand.store.served) > 3
+
+        await eventually(time_goes_on)
+        await stand.heartbeat.aclose()
+        assert stand.store.served[0] == ["mail:send", "mail:all/mail:send"]
+
+    async def test_it_says_nothing_where_a_claim_has_said_it(self) -> None:
+        stand = Stand(make_lease(1))
+        stand.heartbeat.start()
+
+        def time_goes_on() -> bool:
+            stand.now += SHORT
+            stand.claimed_at = stand.now
+            return len(stand.store.renewed) > 5
+
+        await eventually(time_goes_on)
+        await stand.heartbeat.aclose()
+        assert stand.store.served == []
 
     async def test_a_lost_lease_is_told_in_the_workers_loop(self) -> None:
         stand = Stand(make_lease(1), make_lease(2))

@@ -26,7 +26,7 @@ class Lanes:
 
 
 def make_leases(lanes: Lanes) -> LeaseTracker:
-    return LeaseTracker(cast(Consumer, lanes), {"mail:limited": "mail:limited/lane"})
+    return LeaseTracker(cast(Consumer, lanes), ["mail:limited"])
 
 
 async def test_they_are_held_until_released() -> None:
@@ -48,7 +48,7 @@ async def test_with_a_limited_task_its_lane_is_freed_once() -> None:
     for number in (1, 1, 2):
         leases.release(make_lease(number))
     assert await leases.drain(5)
-    assert lanes.freed_lanes == ["mail:limited/lane"]
+    assert lanes.freed_lanes == ["mail:send/mail:limited"]
 
 
 async def test_a_broker_that_is_away_is_no_error() -> None:

@@ -40,6 +40,9 @@ class Pool:
     def retries(self) -> list[Requeue]:
         return self.waiting
 
+    def put_back(self, lease: Lease) -> Requeue:
+        return Requeue(lease, front=True)
+
 
 class Unwritten:
     def __init__(self) -> None:

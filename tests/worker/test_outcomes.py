@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 import ltq
 from ltq._worker import outcomes
 from ltq.errors import ExhaustedError, RejectError, RetryError
-from ltq.message import Delivery, Failure, Finish, Message, Requeue
+from ltq.message import Failure, Finish, Message, Requeue
 from ltq.options import DEFAULT_RESULT_TTL
 from ltq.state import Status
 from tests.worker.doubles import make_delivery
@@ -122,36 +123,26 @@ class TestBroken:
         outcome = outcomes.broken(None, make_delivery(), ValueError("no"))
         assert isinstance(outcome, Finish)
         assert (outcome.status, outcome.result_ttl) == (Status.FAILED, DEFAULT_RESULT_TTL)
+        delivery = replace(make_delivery(), result_ttl=5.0)
+        kept = outcomes.broken(None, delivery, ValueError("no"))
+        assert isinstance(kept, Finish)
+        assert kept.result_ttl == 5.0
 
 
 class TestUnknown:
-    @staticmethod
-    def after(count: int, sent: float = 0.0) -> Delivery:
-        ctx = msgspec.json.encode({"ltq.unknown": (sent, count)})
-        return msgspec.structs.replace(make_delivery(), ctx=ctx)
-
-    @pytest.mark.parametrize(("count", "delay"), [(0, 1.0), (1, 2.0), (5, 32.0)])
-    def test_it_is_put_back_with_a_doubling_pause(self, count: int, delay: float) -> None:
-        outcome = outcomes.unknown(self.after(count))
+    def test_it_is_put_back_for_a_while(self) -> None:
+        outcome = outcomes.unknown(make_delivery(task_name="mail:other"))
         assert isinstance(outcome, Requeue)
-        assert (outcome.delay, outcome.failed) == (delay, False)
-        assert json.loads(outcome.ctx or b"") == {"ltq.unknown": [0.0, count + 1]}
+        assert (outcome.delay, outcome.failed, outcome.ctx) == (60.0, False, None)
+        assert outcome.is_void
 
-    def test_not_for_ever(self) -> None:
-        outcome = outcomes.unknown(self.after(6))
+    @pytest.mark.parametrize("name", ["", "a/b", "a b", "n" * 201, "\x1b[2J"])
+    def test_a_name_that_no_task_can_have_is_rejected(self, name: str) -> None:
+        outcome = outcomes.unknown(make_delivery(task_name=name))
         assert isinstance(outcome, Finish)
         assert (outcome.status, outcome.dead) == (Status.REJECTED, True)
-
-    def test_one_that_was_replayed_counts_anew(self) -> None:
-        outcome = outcomes.unknown(self.after(6, sent=-1.0))
-        assert isinstance(outcome, Requeue)
-        assert outcome.delay == 1.0
-
-    @pytest.mark.parametrize("ctx", [b"{", b'{"ltq.unknown": "no"}', b'{"ltq.unknown": [0, "x"]}'])
-    def test_whatever_its_context_is(self, ctx: bytes) -> None:
-        outcome = outcomes.unknown(msgspec.structs.replace(make_delivery(), ctx=ctx))
-        assert isinstance(outcome, Requeue)
-        assert outcome.delay == 1.0
+        assert outcome.failure is not None
+        assert outcome.failure.text.isprintable()
 
 
 class TestLongTexts:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 
 import msgspec
 import pytest
@@ -18,6 +18,7 @@ from ltq.state import Status
 from tests.worker.doubles import Leases, Writer, make_delivery, make_lease, soon, turns
 
 RETRY = Requeue(make_lease(1), failed=True)
+BACK = Requeue(make_lease(1), front=True, is_void=True)
 
 resource: ContextVar[str] = ContextVar("resource", default="none")
 
@@ -52,13 +53,19 @@ class Runner:
             raise self.error
         return self.outcome(delivery.lease)
 
+    def timeout_of(self, delivery: Delivery) -> float | None:
+        return delivery.timeout
+
+    def put_back(self, delivery: Delivery, variables: Context) -> Requeue:
+        return Requeue(delivery.lease, front=True, is_void=True)
+
     def abandon(
         self, delivery: Delivery, reason: CancelReason | None, error: BaseException
     ) -> Outcome | None:
         self.abandoned.append((reason, type(error)))
         if reason in (CancelReason.REVOKED, CancelReason.LOST):
             return None
-        return Requeue(delivery.lease, front=True)
+        return BACK
 
 
 class Stand:
@@ -269,7 +276,7 @@ class TestStopped:
         stand.events.subscribe(told.append)
         stand.pool.stop()
         stand.pool.start(make_delivery(1))
-        assert stand.writer.outcomes == [Requeue(make_lease(1), front=True)]
+        assert stand.writer.outcomes == [BACK]
         assert (stand.leases.held, stand.pool.used) == ([make_lease(1)], 0)
         assert [event.kind.value for event in told] == ["requeued"]
 
@@ -387,7 +394,7 @@ class TestLeftoverThreads:
         await stand.start()
         stand.pool.cancel_all(CancelReason.SHUTDOWN)
         assert await stand.pool.drain(5, with_threads=False)
-        assert stand.writer.outcomes == [Requeue(make_lease(1), front=True)]
+        assert stand.writer.outcomes == [BACK]
         assert stand.pool.free == 2
         until.set()
         assert await stand.pool.drain(5)

@@ -48,7 +48,8 @@ class TestOrder:
         assert stand.claim_ids() == []
         stand.now += 5.0
         assert stand.claim_ids() == ["a"]
-        assert stand.record("a").requeue_count == 1
+        assert stand.record("a").requeue_count == 0
+        assert stand.record("a").last_requeue_time == stand.now
 
 
 class TestLease:

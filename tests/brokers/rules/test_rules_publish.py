@@ -80,6 +80,8 @@ class TestMaxPending:
         stand.lease("a", max_pending=1)
         assert stand.publish("b", max_pending=1) is Published.CREATED
 
-    def test_only_the_lane_of_a_task_counts(self, stand: Stand) -> None:
+    def test_all_lanes_of_a_queue_count(self, stand: Stand) -> None:
         stand.publish("a", lane=f"{QUEUE}/mail:other")
-        assert stand.publish("b", max_pending=1) is Published.CREATED
+        stand.publish("b", queue="mail:other")
+        assert stand.publish("c", max_pending=1) is Published.FULL
+        assert stand.publish("d", max_pending=2) is Published.CREATED

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ltq.brokers._rules import throughput
+from ltq.brokers._rules import history
 from ltq.brokers._rules.constants import OVERDUE_AFTER, THROUGHPUT_STEP, THROUGHPUT_STEPS
 from ltq.brokers._rules.stats import queue_stats, workers
 from ltq.message import Finish
@@ -54,7 +54,7 @@ class TestStats:
     def test_workers_are_those_that_hold_tasks(self, stand: Stand) -> None:
         stand.publish_all("a", "b", "c")
         stand.claim(2)
-        assert workers([stand.places]) == [
+        assert workers([stand.places], stand.now) == [
             WorkerInfo(name="w", running=("a", "b"), task_names=(QUEUE,), since=stand.now)
         ]
 
@@ -65,12 +65,12 @@ class TestThroughput:
             stand.finish(Finish(stand.lease(task_id), Status.COMPLETED))
         stand.now += MINUTE - THROUGHPUT_STEP
         begun = stand.now % THROUGHPUT_STEP
-        rate = throughput.rate(stand.places, QUEUE, stand.now)
+        rate, _ = history.rates(stand.places, QUEUE, stand.now)
         assert rate == pytest.approx(3 / (MINUTE - THROUGHPUT_STEP + begun))
-        assert throughput.rate(stand.places, QUEUE, stand.now + THROUGHPUT_STEP) == 0.0
+        assert history.rates(stand.places, QUEUE, stand.now + THROUGHPUT_STEP) == (0.0, 0.0)
 
     def test_old_steps_are_forgotten(self, stand: Stand) -> None:
         for _ in range(3 * THROUGHPUT_STEPS):
-            throughput.mark(stand.places, QUEUE, stand.now)
+            history.mark(stand.places, QUEUE, stand.now)
             stand.now += THROUGHPUT_STEP
         assert stand.places.end_counts.total(QUEUE, 0, 10**6) <= THROUGHPUT_STEPS

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ltq.broker import isolation_of
 from ltq.brokers._rules import dead_letters, sweep
 from ltq.brokers._rules.retention import forget_expired
 from ltq.message import Finish, Published, Requeue, Swept
@@ -60,11 +61,12 @@ class TestSweep:
 class TestPoison:
     def test_it_is_isolated_step_by_step_and_buried(self, stand: Stand) -> None:
         stand.publish_all("a")
-        isolations = [stand.record("a").isolation]
+        deaths = [stand.record("a").deaths]
         while not stand.record("a").status.is_final:
             die(stand, "a")
-            isolations.append(stand.record("a").isolation)
-        assert isolations[:DEFAULT_MAX_DELIVERIES] == [None, 1000, 100, 10, 1]
+            deaths.append(stand.record("a").deaths)
+        isolations = [isolation_of(count) for count in deaths[:DEFAULT_MAX_DELIVERIES]]
+        assert isolations == [None, 1000, 100, 10, 1]
         record = stand.record("a")
         assert (record.status, record.deaths) == (Status.REJECTED, DEFAULT_MAX_DELIVERIES)
         assert record.when == stand.now + DEFAULT_RESULT_TTL

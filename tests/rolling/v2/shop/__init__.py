@@ -1,0 +1,1 @@
+"""The shop after the deployment."""
