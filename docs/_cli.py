@@ -22,10 +22,26 @@ MADE = (
 )
 SHARED = (
     "`ltq --version` prints the versions of LTQ, Python and redis-py. Commands that need a broker "
-    "take `--broker-url` (or `--redis-url`); without it they use `LTQ_BROKER_URL`, else "
-    "`redis://localhost:6379`. A `TIME` or `AGE` is seconds, or a text such as `30s`, `15m`, `2h`, "
-    "`7d`."
+    "take `--broker-url` (or `--redis-url`), a URL or the `@name` of a "
+    "[named broker](broker.md#named-brokers); without it they use `LTQ_BROKER_URL`, else the "
+    "primary one of these, else `redis://localhost:6379`. A `TIME` or `AGE` is seconds, or a text "
+    "such as `30s`, `15m`, `2h`, `7d`."
 )
+
+
+COMPLETION = """## Completion
+
+A shell can complete commands, options, names of queues, names of brokers after `--broker-url`, and
+targets such as `jobs:worker` and `jobs:worker.add`. The queues are those that the broker knows; if
+it does not answer within a second, there are none. The brokers are those of `ltq.toml` and of the
+environment. The targets are read from the Python files below the current directory, which are not
+imported.
+
+| shell | what to do, once |
+| --- | --- |
+| bash 4.4 or newer | put `eval "$(_LTQ_COMPLETE=bash_source ltq)"` into `~/.bashrc` |
+| zsh | put `eval "$(_LTQ_COMPLETE=zsh_source ltq)"` into `~/.zshrc`, below `compinit` |
+| fish | run `_LTQ_COMPLETE=fish_source ltq > ~/.config/fish/completions/ltq.fish` |"""
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
@@ -94,7 +110,7 @@ def page() -> str:
     ]
     sections = [section(words, command) for words, command in found]
     head = ["# Command line", wrapped(MADE), wrapped(SHARED), "\n".join([HEAD, *rows])]
-    return "\n\n".join([*head, *sections]) + "\n"
+    return "\n\n".join([*head, *sections, COMPLETION]) + "\n"
 
 
 if __name__ == "__main__":
