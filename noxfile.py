@@ -17,6 +17,9 @@ nox.options.sessions = ["lint", "types", "quick"]
 WORKERS = ("-n", str(2 * (os.cpu_count() or 1)))
 """Two test processes a core: many tests wait most of their time."""
 
+FAULTS = ("tests/faults", "tests/rolling")
+"""Tests with real workers and servers, which are hurt and redeployed."""
+
 
 def python(session: nox.Session, *arguments: str, **env: str) -> None:
     """Run a module or a script with the Python of this environment."""
@@ -31,14 +34,14 @@ def quick(session: nox.Session) -> None:
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """Run all tests except those with faults."""
+    """Run all tests except those with faults and deployments."""
     python(session, "-m", "pytest", *WORKERS, *session.posargs)
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Kill, pause and cut off real workers and servers; takes minutes."""
-    python(session, "-m", "pytest", "-q", "-o", "addopts=", "tests/faults", *session.posargs)
+    """Kill, pause, cut off and redeploy real workers and servers; takes minutes."""
+    python(session, "-m", "pytest", "-q", "-o", "addopts=", *FAULTS, *session.posargs)
 
 
 @nox.session
@@ -65,6 +68,7 @@ def types(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Write the generated pages, build the site into build/site, and test every page."""
     python(session, "-m", "docs._cli")
+    python(session, "-m", "docs._promises")
     python(session, "-m", "devtools.typing_table")
     python(session, "-m", "devtools.layers")
     python(session, "-m", "mkdocs", "build", "--strict", "--quiet", NO_MKDOCS_2_WARNING="1")
