@@ -8,7 +8,7 @@ import msgspec
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.clock import Clock
-from ltq._aio.service import Service
+from ltq._aio.service import Service, first_of
 from ltq._worker.isolation import IsolationWait
 from ltq._worker.protocols import Pool, StrangerListener
 from ltq.broker import Claim, Consumer, Settler
@@ -172,11 +172,19 @@ class Fetcher(Service):
             self._pool.start(delivery)
 
     async def _wait(self, claim: Claim, has_room: bool) -> None:
-        """Wait until another claim may return more tasks."""
-        if not has_room or (self._burst and self._pool.used):
+        """Wait until another claim may return more tasks, or a burst may be over."""
+        if not has_room:
             await self._wait_for_room(claim)
+        elif self._burst and self._pool.used:
+            end = self._wait_for_end(claim, self._pool.used)
+            await first_of(end, self._wait_for_work(claim), name="ltq-fetcher-wait")
         else:
             await self._wait_for_work(claim)
+
+    async def _wait_for_end(self, claim: Claim, used: int) -> None:
+        """Wait until a run ends, unless fewer than `used` slots are in use by now."""
+        if self._pool.used == used:
+            await self._wait_for_room(claim)
 
     async def _wait_for_room(self, claim: Claim) -> None:
         isolation_ends = self._isolation.seconds_left(self._pool.used) or None

@@ -79,6 +79,37 @@ class TestRun:
         await worker.run(burst=True)
         assert done == [5, 4, 3, 2, 1, 0]
 
+    @pytest.mark.parametrize("delay", [0, 0.05], ids=["at_once", "delayed"])
+    async def test_a_burst_runs_what_its_tasks_wait_for(self, worker: Worker, delay: float) -> None:
+        @worker.task
+        async def factorial(number: int) -> int:
+            if number < 2:
+                return 1
+            smaller = await factorial.with_options(delay=delay).send(number - 1)
+            return number * await smaller.result(timeout=PATIENCE)
+
+        handle = await factorial.send(4)
+        await worker.run(burst=True)
+        assert await handle.result(timeout=1) == 24
+
+    async def test_a_burst_runs_what_is_sent_while_it_runs(self, worker: Worker) -> None:
+        started, go_on = asyncio.Event(), asyncio.Event()
+
+        @worker.task
+        async def hold() -> None:
+            started.set()
+            await go_on.wait()
+
+        @worker.task
+        async def let_go() -> None:
+            go_on.set()
+
+        await hold.send()
+        burst = asyncio.create_task(worker.run(burst=True))
+        await asyncio.wait_for(started.wait(), PATIENCE)
+        await let_go.send()
+        await asyncio.wait_for(burst, PATIENCE)
+
     async def test_no_more_run_at_once_than_the_concurrency(self, broker: Broker) -> None:
         worker = Worker("shop", broker=broker, concurrency=3)
         running, most = 0, 0
