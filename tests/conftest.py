@@ -16,11 +16,12 @@ settings.register_profile("ltq", deadline=None, print_blob=True)
 settings.register_profile("quick", settings.get_profile("ltq"), max_examples=10)
 settings.load_profile("ltq")
 
-# A shell ignores both in what it starts in the background; so it would be for all that tests start.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
-    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+# What is started in the background of a shell, or by `nohup`, ignores some of these; so it would be
+# for all that tests start.
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        is_interrupt = number is signal.SIGINT
+        signal.signal(number, signal.default_int_handler if is_interrupt else signal.SIG_DFL)
 
 
 gc.disable()
