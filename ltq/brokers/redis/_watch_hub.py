@@ -3,12 +3,16 @@
 The order is always: subscribe, wait for the confirmation, read. A confirmation marks its task,
 which is then read. After a reconnect everything is confirmed and read again. `ltq.brokers._follow`
 reads what is marked, and polls if the server sends no notifications.
+
+The first read of a task that was sent a moment ago waits a little if only its end is wanted: as a
+rule the notification of a quick task comes first, and saves a call.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import Context
 from functools import partial
 
 from ltq.broker.feed import Feed
@@ -39,6 +43,12 @@ RECHECK = 30.0
 _RETRY_PAUSE = 0.5
 """Seconds between attempts to read the server's settings while it cannot be reached."""
 
+_JUST_SENT = 0.0005
+"""Seconds after its sending for which a task has hardly ended."""
+
+_FIRST_READ = 0.002
+"""Seconds by which the first read of such a task waits for its notification."""
+
 _PASSING = frozenset(("hset", "hdel"))
 """Events of a task's key before the end. At the end the key gets a TTL or is deleted."""
 
@@ -53,6 +63,10 @@ class WatchHub:
         self._targets: dict[str, Target] = {}
         self._listeners: dict[str, Callable[[str], None]] = {}
         self._confirmations: dict[str, asyncio.Future[None]] = {}
+        self._sent: tuple[Target, float] | None = None
+        """The task that was sent last, and when by the clock of the event loop."""
+        self._first_reads: set[Target] = set()
+        """Followed tasks that were just sent, and are not read yet."""
         self._warned = False
         self._has_told_of_change = False
         self._doubt = asyncio.Event()
@@ -74,9 +88,18 @@ class WatchHub:
         if self._wanted == "require":
             await are_on(self._link, self._wanted, self._probe)
 
+    def note_sent(self, namespace: str, task_id: str) -> None:
+        """A new task was sent in this moment."""
+        self._sent = (namespace, task_id), asyncio.get_running_loop().time()
+
     def feed(self, queue: str, task_id: str) -> Feed:
         """Follow one task."""
-        return self._follower.feed((namespace_of(queue), task_id))
+        target = namespace_of(queue), task_id
+        if self._sent is not None and self._sent[0] == target:
+            if asyncio.get_running_loop().time() - self._sent[1] < _JUST_SENT:
+                self._first_reads.add(target)
+            self._sent = None
+        return self._follower.feed(target)
 
     def listen(self, channel: str, receive: Callable[[str], None]) -> "asyncio.Future[None]":
         """Call `receive` with each text published on a channel.
@@ -123,6 +146,7 @@ class WatchHub:
         """See `Source`."""
         channel = self._channel(target)
         self._targets.pop(channel, None)
+        self._first_reads.discard(target)
         self._channels.drop(channel)
 
     def _channel(self, target: Target) -> str:
@@ -134,8 +158,21 @@ class WatchHub:
         """A channel is subscribed to now: read what changed before."""
         target = self._targets.get(channel)
         if target is not None:
-            self._follower.mark(target)
+            self._mark_confirmed(target)
         self._answer(channel)
+
+    def _mark_confirmed(self, target: Target) -> None:
+        if target in self._first_reads and self._follower.waits_for_the_end(target):
+            loop = asyncio.get_running_loop()
+            loop.call_later(_FIRST_READ, self._read_first, target, context=Context())
+        else:
+            self._follower.mark(target)
+
+    def _read_first(self, target: Target) -> None:
+        """No notification has come: the task may have ended before they were subscribed to."""
+        if target in self._first_reads:
+            self._first_reads.discard(target)
+            self._follower.mark(target)
 
     def _answer(self, channel: str) -> None:
         """Whoever waits for a channel need not wait any longer."""
@@ -149,6 +186,7 @@ class WatchHub:
             if channel in self._listeners:
                 self._listeners[channel](text)
         elif text not in _PASSING or not self._follower.waits_for_the_end(target):
+            self._first_reads.discard(target)
             self._follower.mark(target)
 
     def _refused(self, channels: list[str], error: Exception) -> None:

@@ -142,8 +142,11 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
         check_envelopes(envelopes)
         session = self._here()
         if len(envelopes) == 1:
-            sender = session.sender(namespace_of(envelopes[0].queue))
-            return [await sender.send_soon(envelopes[0])]
+            namespace = namespace_of(envelopes[0].queue)
+            answer = await session.sender(namespace).send_soon(envelopes[0])
+            if answer is Published.CREATED:
+                session.hub.note_sent(namespace, envelopes[0].id)
+            return [answer]
         answers: dict[int, Published] = {}
         for namespace, chunk in chunks(envelopes, queue_of_envelope, envelope_size):
             sender = session.sender(namespace)

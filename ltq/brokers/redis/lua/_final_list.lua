@@ -17,8 +17,8 @@ local function flush_final()
     local list = prefix .. 'final:' .. queue
     local length = call_or_reset('RPUSH', list, unpack(entries))
     if length > MAX_FINAL then redis.call('LTRIM', list, -MAX_FINAL, -1) end -- `LPOP` would return them
-    if redis.call('PTTL', list) < entries.life then
-      redis.call('PEXPIRE', list, string.format('%.0f', entries.life))
+    if redis.call('PTTL', list) < entries.life then -- a little longer, so that it is seldom said anew
+      redis.call('PEXPIRE', list, string.format('%.0f', entries.life + 60000))
     end
   end
 end

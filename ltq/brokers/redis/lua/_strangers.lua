@@ -14,8 +14,8 @@ local function kind_of(hash)
 end
 local function find_lane(claim, lane, queue, name, kind)
   local own = queue .. '/' .. kind
-  if own == lane or not is_name(name) then return false end
   if has(claim.knows, kind) and (claim.limits[lane] or not claim.limits[own]) then return false end
+  if own == lane or not is_name(name) then return false end
   local lanes = prefix .. 'queue_lanes:' .. queue
   local has_room = call_or_reset('ZCARD', lanes) < MAX_LANES
   if not has_room and not call_or_reset('ZSCORE', lanes, own) then return false end

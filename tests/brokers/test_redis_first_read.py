@@ -1,0 +1,121 @@
+"""A task that was just sent is read once its notification comes, or a little later."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from ltq import Status
+from ltq.brokers.redis import RedisBroker, _watch_hub
+from ltq.brokers.redis._watch_hub import WatchHub
+from ltq.message import Published
+from ltq.state import TaskState
+from ltq.testing.conformance._support.eventually import PATIENCE
+from tests.conformance.factories import QUEUE, claim_one, publish
+from tests.eventually import eventually
+
+LATE = 0.3
+"""Seconds that a first read waits here."""
+
+
+@pytest.fixture
+async def broker(redis_url: str) -> AsyncIterator[RedisBroker]:
+    async with RedisBroker(redis_url) as broker:
+        await end(broker, (await publish(broker)).id)  # its hub trusts notifications from now on
+        yield broker
+
+
+@pytest.fixture(autouse=True)
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_watch_hub, "_JUST_SENT", 60.0)
+    monkeypatch.setattr(_watch_hub, "_FIRST_READ", LATE)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of the tasks that are read."""
+    ids: list[str] = []
+    states = WatchHub.states
+
+    async def count(
+        self: WatchHub, namespace: str, asked: Sequence[str]
+    ) -> list[TaskState[bytes] | None]:
+        ids.extend(asked)
+        return await states(self, namespace, asked)
+
+    monkeypatch.setattr(WatchHub, "states", count)
+    return ids
+
+
+async def end(broker: RedisBroker, task_id: str) -> TaskState[bytes]:
+    waiting = asyncio.create_task(broker.wait(QUEUE, task_id, timeout=PATIENCE))
+    await eventually(lambda: is_subscribed(broker, task_id))
+    await finish(broker)
+    return await waiting
+
+
+async def finish(broker: RedisBroker) -> None:
+    delivery = await claim_one(broker, broker.consumer([QUEUE]))
+    await broker.release(delivery.lease, result=b"1")
+
+
+async def is_subscribed(broker: RedisBroker, task_id: str) -> bool:
+    channels = await broker._here().link.call("PUBSUB", "CHANNELS")
+    return any(channel.endswith(task_id.encode()) for channel in channels)
+
+
+async def test_one_that_ends_soon_is_read_once(broker: RedisBroker, reads: list[str]) -> None:
+    task_id = (await publish(broker)).id
+    assert (await end(broker, task_id)).status is Status.COMPLETED
+    await asyncio.sleep(2 * LATE)  # its first read would come now
+    assert reads == [task_id]
+
+
+async def test_one_that_ended_before_it_was_subscribed_to_is_found(broker: RedisBroker) -> None:
+    task_id = (await publish(broker)).id
+    await finish(broker)
+    began = asyncio.get_running_loop().time()
+    state = await broker.wait(QUEUE, task_id, timeout=PATIENCE)
+    assert state.status is Status.COMPLETED
+    assert asyncio.get_running_loop().time() - began < 3 * LATE
+
+
+async def test_changes_before_the_end_are_seen_at_once(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_watch_hub, "_FIRST_READ", 60.0)
+    task_id = (await publish(broker)).id
+    async for state in broker.watch(QUEUE, task_id, timeout=PATIENCE):
+        assert state.status is Status.PENDING
+        break
+
+
+async def test_one_that_was_there_before_is_read_at_once(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_watch_hub, "_FIRST_READ", 60.0)
+    monkeypatch.setattr(_watch_hub, "_JUST_SENT", 0.0)
+    task_id = (await publish(broker)).id
+    await finish(broker)
+    assert (await broker.wait(QUEUE, task_id, timeout=PATIENCE)).status is Status.COMPLETED
+
+
+async def test_a_repeated_send_says_nothing_of_the_task(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_watch_hub, "_FIRST_READ", 60.0)
+    envelope = await publish(broker)
+    await finish(broker)
+    await publish(broker)
+    assert await broker.publish([envelope]) == [Published.EXISTS]
+    assert (await broker.wait(QUEUE, envelope.id, timeout=PATIENCE)).status is Status.COMPLETED
+
+
+async def test_who_gives_up_reads_nothing_later(broker: RedisBroker, reads: list[str]) -> None:
+    task_id = (await publish(broker)).id
+    waiting = asyncio.create_task(broker.wait(QUEUE, task_id))
+    await eventually(lambda: is_subscribed(broker, task_id))
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    await asyncio.sleep(2 * LATE)  # its first read would come now
+    assert reads == []
