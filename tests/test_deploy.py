@@ -86,6 +86,7 @@ def test_every_command_exists_with_its_options(command: list[str]) -> None:
     known.make_context(name, arguments)
 
 
+@pytest.mark.slow
 def test_the_module_runs(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ltq", "run", "jobs:worker", "--burst"],
@@ -98,6 +99,7 @@ def test_the_module_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_redis_takes_its_settings_and_the_doctor_finds_nothing(
     redis_executable: str, tmp_path: Path
 ) -> None:

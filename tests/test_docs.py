@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from devtools.forks import run_python
 from ltq.options import SendOptions, TaskOptions
 
@@ -23,6 +25,7 @@ def run(code: str, directory: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_quick_start_gives_a_typed_result(tmp_path: Path, redis_url: str) -> None:
     (shop,) = [block for block in blocks("README.md") if block.startswith("# shop.py")]
     code = shop.replace("redis://localhost:6379", redis_url)

@@ -138,6 +138,7 @@ class TestSchedulesAreIndependent:
             await eventually(lambda: len(store.fired) == len(names))
         assert {*[*store.fired][:4]} == {*names[-4:]}
 
+    @pytest.mark.slow
     async def test_very_many_that_make_up_need_few_rounds(self) -> None:
         store, names = Store(), [f"behind-{number}" for number in range(1200)]
         schedules = declare(*names, misfire="all")

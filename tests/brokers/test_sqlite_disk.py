@@ -67,6 +67,7 @@ async def test_a_power_cut_is_told_of(path: Path) -> None:
         assert "power cut" in (await broker.examine())[0].text
 
 
+@pytest.mark.slow
 async def test_a_file_does_not_grow_with_what_was_done(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ async def test_ids_with_the_same_hash_are_kept_apart(
         assert [state is not None for state in states] == [True, True, True, False]
 
 
+@pytest.mark.slow
 async def test_sends_beside_many_tasks_write_few_pages(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
 

@@ -91,6 +91,7 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/jobs.db?sync=normal"
 
 
+@pytest.mark.slow
 async def test_results_come_from_another_process(url: str) -> None:
     worker, double, _ = shop(url)
     async with worker_process(url):
@@ -99,6 +100,7 @@ async def test_results_come_from_another_process(url: str) -> None:
     await worker.aclose()
 
 
+@pytest.mark.slow
 async def test_a_cancel_reaches_the_process_that_runs_the_task(url: str) -> None:
     worker, _, wait_for_ever = shop(url)
     async with worker_process(url) as process:

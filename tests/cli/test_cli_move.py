@@ -286,6 +286,7 @@ class TestTroubles:
         assert await waiting(target, Status.PENDING) == sent
 
 
+@pytest.mark.slow
 class TestStopped:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
     async def test_a_signal_and_a_repetition(

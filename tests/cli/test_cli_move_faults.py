@@ -93,6 +93,7 @@ class Stock:
         assert self.slots.fired == [*range(first, self.slots.until + 1, 60)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("side", "call", "lost"), STEPS)
 async def test_it_goes_on_after_each_call_that_fails(
     brokers: tuple[FlakyBroker, FlakyBroker], side: int, call: str, lost: bool
@@ -111,6 +112,7 @@ async def test_it_goes_on_after_each_call_that_fails(
     await stock.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 async def test_it_goes_on_however_often_it_is_stopped(
     brokers: tuple[FlakyBroker, FlakyBroker], seed: int

@@ -75,6 +75,7 @@ async def test_a_file_that_a_command_has_made_is_told_with_its_path(
     assert again.code == first.code
 
 
+@pytest.mark.slow
 class TestWhileWorkersRun:
     """Two processes with the scheduler, and every command in the folder of the file."""
 

@@ -65,6 +65,7 @@ def test_the_memory_broker_does_what_the_model_says() -> None:
     walk(partial(Keeping, MemoryStore))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60 + 2 * EXAMPLES)
 def test_the_sqlite_broker_does_what_the_model_says(tmp_path: Path) -> None:
     walk(partial(Keeping, partial(SqliteStore, tmp_path)))

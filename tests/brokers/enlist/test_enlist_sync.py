@@ -186,6 +186,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_before_its_commit_has_sent_nothing(
     path: Path, pay: ltq.Task[[int], int]
 ) -> None:
