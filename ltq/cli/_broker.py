@@ -1,8 +1,8 @@
 """The broker that a command talks to, and the tasks in it."""
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import click
@@ -22,20 +22,27 @@ LOCAL_BROKER = "%s is in this process's memory: no other process can reach it"
 
 @asynccontextmanager
 async def open_broker(url: str | None) -> AsyncIterator[Broker]:
-    """Open the broker of a URL or a name, or the default one, and close it afterwards.
-
-    Says so if that has made a store: in the wrong folder a relative path leads to an empty one.
-    """
+    """Open the broker of a URL or a name, or the default one, and close it afterwards."""
     broker = broker_at(url or None)
-    if broker.is_local:
-        warn_local(broker)
-    existed = broker.exists
-    try:
+    with told_of_store(broker):
         async with broker:
             yield broker
+
+
+@contextmanager
+def told_of_store(broker: Broker) -> Iterator[None]:
+    """Print to stderr if only this process reaches the tasks, or if their store is made here.
+
+    In the wrong folder a relative path leads to a new store.
+    """
+    if broker.is_local:
+        _warn(LOCAL_BROKER % broker.url)
+    existed = broker.exists
+    try:
+        yield
     finally:
         if broker.exists and not existed:
-            _warn(f"{broker.url} was not there: it is new, and empty")
+            _warn(f"{broker.url} was not there: it is new")
 
 
 class BrokerToOpen(NamedTuple):
@@ -72,11 +79,6 @@ def _url_of(name: str) -> str | None:
         return resolve(name).url
     except ConfigurationError:
         return None
-
-
-def warn_local(broker: Broker) -> None:
-    """Print to stderr that no other process can reach the tasks in this broker."""
-    _warn(LOCAL_BROKER % broker.url)
 
 
 def _warn(text: str) -> None:

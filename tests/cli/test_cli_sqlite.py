@@ -67,12 +67,24 @@ async def test_it_is_told_in_one_line(
 async def test_a_file_that_a_command_has_made_is_told_with_its_path(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    warning = f"ltq: warning: sqlite:///{tmp_path}/jobs.db was not there: it is new, and empty"
+    warning = f"ltq: warning: sqlite:///{tmp_path}/jobs.db was not there: it is new"
     first = await call_ltq(*command, "--broker-url", URL, cwd=tmp_path)
     assert warning in first.err.splitlines()
     again = await call_ltq(*command, "--broker-url", URL, cwd=tmp_path)
     assert warning not in again.err
     assert again.code == first.code
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("send", "jobs:worker.hello"), ("schedule", "put", "daily", "0 4 * * *", "jobs:worker.hello")],
+)
+async def test_so_is_one_that_a_worker_names(tmp_path: Path, command: tuple[str, ...]) -> None:
+    code = 'import ltq\nworker = ltq.Worker("jobs", broker_url="sqlite:///jobs.db")\n'
+    (tmp_path / "jobs.py").write_text(f"{code}@worker.task\nasync def hello() -> None: ...\n")
+    warning = f"ltq: warning: sqlite:///{tmp_path}/jobs.db was not there: it is new\n"
+    assert (await call_ltq(*command, cwd=tmp_path)).err == warning
+    assert (await call_ltq(*command, cwd=tmp_path)).err == ""
 
 
 @pytest.mark.slow

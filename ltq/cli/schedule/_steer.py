@@ -11,7 +11,7 @@ import click
 
 from ltq._cron.expression import parse_cron
 from ltq.broker import Broker
-from ltq.cli._broker import export_broker_url, open_broker, warn_local
+from ltq.cli._broker import export_broker_url, open_broker, told_of_store
 from ltq.cli._completion.targets import complete_target, complete_task
 from ltq.cli._console import open_console, print_line
 from ltq.cli._errors import CommandError
@@ -124,11 +124,12 @@ def put(  # noqa: PLR0913  its options
     message = task.message(*given, **named)
 
     async def keep() -> float:
-        if worker.broker.is_local:
-            warn_local(worker.broker)
-        async with worker.broker:
-            await Scheduler(broker=worker.broker).put(name, expr, message, tz=tz, misfire=misfire)
-            return await worker.broker.time()
+        with told_of_store(worker.broker):
+            async with worker.broker:
+                await Scheduler(broker=worker.broker).put(
+                    name, expr, message, tz=tz, misfire=misfire
+                )
+                return await worker.broker.time()
 
     cron = parse_cron(expr, tz or "UTC")
     slot = cron.next(int(asyncio.run(keep())))

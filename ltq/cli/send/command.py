@@ -10,7 +10,7 @@ import click
 
 from ltq._declared import DeclaredTask
 from ltq.broker import Broker
-from ltq.cli._broker import warn_local
+from ltq.cli._broker import told_of_store
 from ltq.cli._completion.targets import complete_task
 from ltq.cli._console import open_console, print_line
 from ltq.cli._errors import CommandError, StoppedError, WrongUseError
@@ -141,22 +141,21 @@ async def _send(
     wait: bool,
 ) -> tuple[str, TaskState[bytes] | None]:
     """Send the task; return its id, and with `wait` its final state."""
-    if worker.broker.is_local:
-        warn_local(worker.broker)
-    try:
-        handle = await task.send(*given[0], **given[1])
-        if not wait:
-            return handle.id, None
+    with told_of_store(worker.broker):
         try:
-            return handle.id, await _wait(worker.broker, task.queue, handle.id, timeout)
-        except TaskNotFoundError as error:
-            raise CommandError(
-                f"task {handle.id} left no state: it ended with result_ttl=0, or it was removed"
-            ) from error
-        except asyncio.CancelledError:
-            raise StoppedError(f"stopped waiting; task {handle.id} was not cancelled") from None
-    finally:
-        await worker.aclose()
+            handle = await task.send(*given[0], **given[1])
+            if not wait:
+                return handle.id, None
+            try:
+                return handle.id, await _wait(worker.broker, task.queue, handle.id, timeout)
+            except TaskNotFoundError as error:
+                raise CommandError(
+                    f"task {handle.id} left no state: it ended with result_ttl=0, or it was removed"
+                ) from error
+            except asyncio.CancelledError:
+                raise StoppedError(f"stopped waiting; task {handle.id} was not cancelled") from None
+        finally:
+            await worker.aclose()
 
 
 async def _wait(
