@@ -100,8 +100,7 @@ class Link:
     @property
     def notes(self) -> str:
         """What scripts that end tasks note of them, as `lua/_notes.lua` reads it."""
-        words = ("history" * self.keeps_history, "listed" * self.lists_final)
-        return " ".join(filter(None, words))
+        return f"{'history ' * self.keeps_history}{'listed' * self.lists_final}"
 
     @property
     def database(self) -> int:
