@@ -105,14 +105,11 @@ class SqliteRecords:
 
     def save(self, record: Record) -> None:
         """See `Records`."""
-        row = self._known[record.id]
-        assert row is not None
-        self._change(row)
+        self._change(self.row(record))
 
     def remove(self, record: Record) -> None:
         """See `Records`."""
-        row = self._known[record.id]
-        assert row is not None
+        row = self.row(record)
         self._queues.move(record.queue, record.status, None)
         self._lanes.move(record, record.status, None)
         self._lanes.leave(record.lane)
@@ -126,13 +123,23 @@ class SqliteRecords:
         """See `Records`."""
         return self._database.counters.above("token", above)
 
+    def row(self, record: Record) -> Row:
+        """Where a record of this step is."""
+        row = self._known[record.id]
+        assert row is not None
+        return row
+
     def read(self, where: str, *values: Any) -> list[Record]:
         """The records of a condition, with what this transaction has changed."""
+        return [row.record for row in self.rows(where, *values)]
+
+    def rows(self, where: str, *values: Any) -> list[Row]:
+        """The records of a condition, as `read`, and where they are."""
         self._database.flush()
         found = self._database.run(f"{_SELECT} {where}", *values).fetchall()
         rows = [read_row(*columns) for columns in found]
         self._see([row.record.envelope.id for row in rows])
-        return [self._know(row).record for row in rows]
+        return [self._know(row) for row in rows]
 
     def _know(self, row: Row) -> Row:
         """The row that is known by now, if one is."""
