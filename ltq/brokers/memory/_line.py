@@ -28,14 +28,16 @@ class Line:
         self._records[spot] = record
         self._spots[record.id] = spot
         pieces = self._pieces
-        if not pieces:
+        if pieces and spot < pieces[-1][-1]:
+            index = bisect_left(pieces, spot, key=_last)
+            piece = pieces[index]
+            insort(piece, spot)
+            if len(piece) > _MOST:
+                pieces[index : index + 1] = [piece[: _MOST // 2], piece[_MOST // 2 :]]
+        elif pieces and len(pieces[-1]) < _MOST:
+            pieces[-1].append(spot)
+        else:
             pieces.append([spot])
-            return
-        index = min(bisect_left(pieces, spot, key=_last), len(pieces) - 1)
-        piece = pieces[index]
-        insort(piece, spot)
-        if len(piece) > _MOST:
-            pieces[index : index + 1] = [piece[: _MOST // 2], piece[_MOST // 2 :]]
 
     def discard(self, record: Record) -> None:
         """Remove a record, if it is there."""
