@@ -12,7 +12,9 @@ from ltq._aio.clock import system_clock
 from ltq.broker.listing import task_query
 from ltq.broker.selection import Selection
 from ltq.brokers._rules.cancel import cancel, clear
+from ltq.brokers._rules.dead_letters import replay
 from ltq.brokers._rules.listing.page import page
+from ltq.brokers._rules.record import DeadRecord
 from ltq.brokers._rules.stats import queue_stats
 from ltq.brokers._rules.steering.cancel_many import cancel_some
 from ltq.brokers._rules.steering.parcels import pack
@@ -24,7 +26,9 @@ from ltq.message import Finish
 from ltq.state import Status
 from tests.brokers.rules.stand import QUEUE, Stand
 
-FEW, MANY = 600, 6000
+FEW, MANY = 400, 4000
+DEAD = 10
+"""One of so many final tasks of the other queue has left a dead letter: `stats` counts these."""
 OTHER = "mail:other"
 EVERY = 10
 """Of so many steps one is counted."""
@@ -57,12 +61,16 @@ class Filled:
                 stand.publish_all(f"ready {queue} {number}", queue=queue)
                 stand.publish_all(f"delayed {queue} {number}", queue=queue, delay=60.0)
         stand.publish_all(f"later {QUEUE}", delay=90.0)
+        for number in range(0, count, DEAD):
+            record = stand.record(f"final {OTHER} {number}")
+            dead = DeadRecord.of(record, Status.FAILED, stand.now)
+            stand.places.dead.put(dead, most=count)
 
     def _cursor(self, status: Status, count: int) -> str | None:
         """The cursor of a page that begins after most of the tasks."""
         cursor = None
-        for _ in range(count // 300 - 1):
-            query = task_query(QUEUE, status, limit=300, cursor=cursor)
+        for _ in range(count // 100 - 2):
+            query = task_query(QUEUE, status, limit=100, cursor=cursor)
             cursor = page(self.stand.places, query, self.stand.now, lists_final=True).cursor
         return cursor
 
@@ -113,6 +121,9 @@ CALLS: dict[str, Callable[[Filled], object]] = {
     "cancel": lambda filled: cancel(filled.stand.places, f"ready {QUEUE} 99", 60.0, 1e3),
     "promote": lambda filled: promote(filled.stand.places, QUEUE, [f"later {QUEUE}"], 1e3),
     "pack": lambda filled: pack(filled.stand.places, QUEUE, [f"later {QUEUE}"]),
+    "the newest dead letters": lambda filled: filled.stand.places.dead.newest(OTHER, 0.0, 20, 0),
+    "replay": lambda filled: replay(filled.stand.places, OTHER, [f"final {OTHER} {DEAD}"], 1e3),
+    "purge": lambda filled: filled.stand.places.dead.remove(OTHER, [f"final {OTHER} {DEAD}"]),
     "clear": lambda filled: clear(filled.stand.places, QUEUE, 50),
     "stats": lambda filled: queue_stats(filled.stand.places, QUEUE, 1e3),
     "stats when some are due": lambda filled: queue_stats(filled.stand.places, QUEUE, 1e4),
