@@ -15,8 +15,8 @@ from ltq.brokers.sqlite._places.store import SqliteStore
 from ltq.state import Status
 from tests.brokers.rules.stand import QUEUE, Stand
 
-TIMED = {1: "delayed", 2: "leased"}
-"""The column `status` of tasks that are in the order of a moment, and the place of these."""
+DELAYED, LEASED = 1, 2
+"""What the column `status` has of tasks that are in the order of a moment."""
 
 
 @pytest.fixture
@@ -60,9 +60,8 @@ def test_it_is_what_the_file_says(database: Database, seed: int) -> None:
                 database.commit() if chance.random() < 0.5 else database.rollback()
                 database.begin(writes=True)
             case _:
-                status = chance.choice([*TIMED])
-                timeline = getattr(stand.places, TIMED[status])
-                assert timeline.next() == first(database, status)
+                assert stand.places.delayed.next() == first(database, DELAYED)
+                assert stand.places.leased.next() == first(database, LEASED)
 
 
 def test_delayed_tasks_of_one_call_are_written_together(database: Database) -> None:
