@@ -81,6 +81,14 @@ class TestPages:
             stand.finish(Finish(stand.lease(task_id), Status.COMPLETED, result_ttl=60.0))
         assert list_ids(stand, Status.COMPLETED, 150, Counted(stand)) == sent[:299:-1]
 
+    @pytest.mark.parametrize("number", [2**63, -(2**63), 2**70])
+    def test_a_cursor_that_somebody_made_up_begins_anew(self, stand: Stand, number: int) -> None:
+        stand.publish_all("id", delay=60.0)
+        query = task_query(QUEUE, Status.DELAYED)
+        made_up = query.cursor(stand.now, "delayed", "", number, stand.now + 60.0, "id")
+        shown = page(stand.places, query.from_cursor(made_up), stand.now, lists_final=True)
+        assert [item.id for item in shown.items] == ["id"]
+
 
 class Cancelling:
     """A call that cancels, step by step."""

@@ -14,6 +14,9 @@ from ltq.state import Page, Status, TaskDetail
 _KEPT_IDS = 3
 """How many ids a cursor holds: the last one may be gone when it is used."""
 
+_MOST_NUMBER = 2**62
+"""Beyond all numbers of spots. Who makes up a cursor, with a larger one, gets the first page."""
+
 _AT_ONCE = 100
 """How many tasks are read together, at least."""
 
@@ -54,7 +57,9 @@ def _last(looked: Sequence[Place]) -> tuple[str | int | float, ...]:
 def _begin(query: TaskQuery, now: float) -> tuple[float, After | None]:
     """When the run of pages began, and the tasks that were looked at last."""
     match query.position:
-        case (float(start), str(group), str(line), int(number), float(moment), *ids):
+        case (float(start), str(group), str(line), int(number), float(moment), *ids) if (
+            -_MOST_NUMBER < number < _MOST_NUMBER
+        ):
             return start, After(group, line, number, moment, tuple(map(str, ids)))
         case _:
             return now, None
