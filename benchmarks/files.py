@@ -8,13 +8,14 @@ import sys
 import tempfile
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import Awaitable, Callable
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, closing
+from functools import partial
 from pathlib import Path
 
 from benchmarks import measures, scale
 from benchmarks.stand import BULK, BenchWorker, Figures, Stand
-from ltq.broker import Broker
+from ltq.broker import Broker, Consumer
 from ltq.message import Finish
 from ltq.state import Status
 
@@ -97,45 +98,62 @@ async def idle(stand: Stand) -> Figures:
 
 
 async def many_waiting(stand: Stand) -> Figures:
-    """Calls beside a million waiting tasks against the same beside 10 000, with `sync=normal`.
+    """Calls on a file with a million waiting tasks against one with 10 000, with `sync=normal`.
 
-    A claim is one of 50, with the call that ends them. The million is added to the same file.
+    A claim is one of 50, with the call that ends them. The files take turns, so that a machine that
+    changes meanwhile counts for both.
     """
-    few, many = stand.count(10_000, least=2_000), stand.count(1_000_000, least=4_000)
-    bench = BenchWorker(f"{stand.url}?sync=normal")
-    await bench.fill(few)
-    before = await _costs(stand, bench)
-    await bench.fill(many - few)
-    after = await _costs(stand, bench)
-    await bench.worker.aclose()
-    return {f"{name} ×": after[name] / before[name] for name in before} | {
-        f"{name} ms": 1e3 * cost for name, cost in after.items()
+    counts = stand.count(10_000, least=2_000), stand.count(1_000_000, least=4_000)
+    urls = [f"{stand.url}-{count}?sync=normal" for count in counts]
+    benches = [BenchWorker(url) for url in urls]
+    for bench, count in zip(benches, counts, strict=True):
+        await bench.fill(count)
+    claims = await _claims(benches, stand.count(40))
+    sends = await _in_turns([partial(one.noop.send, 0) for one in benches], stand.count(500))
+    bulks = await _in_turns([partial(one.send, range(BULK)) for one in benches], stand.count(40))
+    for bench in benches:
+        await bench.worker.aclose()
+    few, many = (
+        {
+            "claim": statistics.median(claims[number]),
+            "send": statistics.median(sends[number]),
+            "bulk": statistics.mean(bulks[number]),  # some of them move the log into the file
+        }
+        for number in range(2)
+    )
+    return {f"{name} ×": many[name] / few[name] for name in few} | {
+        f"{name} ms": 1e3 * cost for name, cost in many.items()
     }
 
 
-async def _costs(stand: Stand, bench: BenchWorker) -> Figures:
-    """Seconds of each call, the medians."""
-    claims, sends, bulks = [], [], []
-    async with Broker.from_url(f"{stand.url}?sync=normal") as broker:
-        async with broker.consumer([bench.noop.queue]) as consumer:
-            for _ in range(stand.count(40)):
-                start = time.perf_counter()
-                done = (await consumer.claim(50)).deliveries
-                await broker.finish([Finish(one.lease, Status.COMPLETED, b"1") for one in done])
-                claims.append(time.perf_counter() - start)
-        for number in range(stand.count(500)):
+async def _claims(benches: Sequence[BenchWorker], rounds: int) -> list[list[float]]:
+    async with AsyncExitStack() as stack:
+        calls = []
+        for bench in benches:
+            broker = bench.worker.broker
+            consumer = await stack.enter_async_context(broker.consumer([bench.noop.queue]))
+            calls.append(partial(_claim, broker, consumer))
+        return await _in_turns(calls, rounds)
+
+
+async def _claim(broker: Broker, consumer: Consumer) -> None:
+    done = (await consumer.claim(50)).deliveries
+    assert len(done) == 50, "tasks are missing"
+    await broker.finish([Finish(one.lease, Status.COMPLETED, b"1") for one in done])
+
+
+async def _in_turns(
+    calls: Sequence[Callable[[], Awaitable[object]]], rounds: int
+) -> list[list[float]]:
+    """The seconds of each call, made so many times. Each comes first in turn."""
+    seconds: list[list[float]] = [[] for _ in calls]
+    for first in range(rounds):
+        for number in range(len(calls)):
+            index = (first + number) % len(calls)
             start = time.perf_counter()
-            await bench.noop.send(number)
-            sends.append(time.perf_counter() - start)
-        for _ in range(stand.count(40)):
-            start = time.perf_counter()
-            await bench.send(range(BULK))
-            bulks.append(time.perf_counter() - start)
-    return {
-        "claim": statistics.median(claims),
-        "send": statistics.median(sends),
-        "bulk": statistics.mean(bulks),  # the log is moved into the file at some of them
-    }
+            await calls[index]()
+            seconds[index].append(time.perf_counter() - start)
+    return seconds
 
 
 MEASURES: dict[str, Callable[[Stand], Awaitable[Figures]]] = {

@@ -26,6 +26,7 @@ from ltq.broker.moving import Parcel
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.broker.schedules import KeptSchedule, ScheduleChanges, ScheduleRecord
 from ltq.broker.selection import Selection, check_selection
+from ltq.brokers._rules.steering.cancel_many import Reached
 from ltq.brokers._rules.store import Store
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
@@ -34,7 +35,8 @@ from ltq.state import Minute, Page, Progress, QueueStats, Status, TaskDetail, Ta
 T = TypeVar("T")
 
 _CANCELLED_AT_ONCE, _CLEARED_AT_ONCE = 500, 500
-"""Most tasks of one step of `cancel_many` and `clear`, so that others get their turn."""
+"""Most tasks that one step of `cancel_many` looks at, and that one of `clear` removes, so that
+others get their turn."""
 
 
 class StoreBroker(Broker):
@@ -140,10 +142,10 @@ class StoreBroker(Broker):
         older_than: float | None = None,
     ) -> int:
         selection = check_selection(queue, status, task_name, tag, older_than)
-        ids, cancelled = await self._run(lambda store: store.select(queue, selection)), 0
-        for start in range(0, len(ids), _CANCELLED_AT_ONCE):
-            some = ids[start : start + _CANCELLED_AT_ONCE]
-            cancelled += await self._cancel_some(queue, some, selection)
+        cancelled, reached = await self._cancel_some(queue, selection, None)
+        while reached is not None:
+            some, reached = await self._cancel_some(queue, selection, reached)
+            cancelled += some
         return cancelled
 
     async def rerun(self, queue: str, ids: Sequence[str]) -> list[str]:
@@ -260,5 +262,9 @@ class StoreBroker(Broker):
         schedule = check_record(record)
         return await self._run(lambda store: store.adopt_schedule(record, schedule, due))
 
-    async def _cancel_some(self, queue: str, ids: Sequence[str], selection: Selection) -> int:
-        return await self._run(lambda store: store.cancel_some(queue, ids, selection))
+    async def _cancel_some(
+        self, queue: str, selection: Selection, reached: Reached | None
+    ) -> tuple[int, Reached | None]:
+        return await self._run(
+            lambda store: store.cancel_some(queue, selection, reached, _CANCELLED_AT_ONCE)
+        )

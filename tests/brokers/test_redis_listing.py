@@ -139,3 +139,28 @@ async def test_one_that_was_cancelled_and_sent_again_is_listed_once(redis_url: s
             page = await broker.tasks(QUEUE, limit=1000, cursor=page.cursor)
             found += [task.id for task in page.items]
         assert found == [*(one for one in ids if one != again), again]
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.DELAYED])
+@pytest.mark.parametrize("is_last_gone", [False, True])
+async def test_a_page_takes_as_many_commands_wherever_it_begins(
+    redis_url: str, server: redis.Redis, status: Status, is_last_gone: bool
+) -> None:
+    """Also if all of these tasks were sent together, or are due together."""
+    async with RedisBroker(redis_url) as broker:
+        due = await broker.time() + 60.0
+        sent = await publish_many(broker, 2000, eta=due if status is Status.DELAYED else None)
+        if status is Status.DELAYED:  # as if each was sent by itself
+            server.zadd(keys.delayed(namespace_of(QUEUE), QUEUE), dict.fromkeys(sent, due))
+        commands: list[int] = []
+        cursor: str | None = None
+        while not commands or cursor is not None:
+            server.config_resetstat()
+            page = await broker.tasks(QUEUE, status=status, limit=50, cursor=cursor)
+            stats = server.info("commandstats")
+            commands.append(sum(each["calls"] for each in stats.values()))
+            cursor = page.cursor
+            if is_last_gone:
+                await broker.cancel(QUEUE, page.items[-1].id, 60.0)
+        assert len(commands) == 40
+        assert max(commands) <= commands[0] + 100

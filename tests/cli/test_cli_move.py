@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -11,9 +12,10 @@ from msgspec.structs import replace
 from ltq.broker import Broker, Parcel
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.sqlite import SqliteBroker
+from ltq.cli.move import _tasks
 from ltq.message import Published
 from ltq.options import Priority
-from ltq.state import Status
+from ltq.state import Page, Status, TaskDetail
 from ltq.testing.conformance._schedules.kept import declare
 from tests.cli.calls import call_ltq
 from tests.cli.move_helpers import bury, keep_schedule, letters, move_queue, waiting
@@ -210,6 +212,29 @@ class TestTroubles:
         assert done.err == "ltq: task mine stays: another task at the target has this id\n"
         assert await waiting(source, Status.PENDING) == ["mine"]
         assert await waiting(target, Status.PENDING) == ["mine", other]
+
+    async def test_however_many_stay_they_are_not_read_again_and_again(
+        self, source: Broker, target: Broker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else a move of many tasks takes ever longer for each of them."""
+        monkeypatch.setattr(_tasks, "_BATCH", 10)
+        stay = [f"mine-{number}" for number in range(200)]
+        for task_id in stay:
+            await publish(target, id=task_id)
+            await publish(source, id=task_id, task_name="mail:another", delay=60.0)
+        moved = await publish_many(source, 200, delay=70.0)
+        read: list[str] = []
+        tasks = SqliteBroker.tasks
+
+        async def noted(self: SqliteBroker, *args: Any, **options: Any) -> Page[TaskDetail]:
+            page = await tasks(self, *args, **options)
+            read.extend(task.id for task in page.items)
+            return page
+
+        monkeypatch.setattr(SqliteBroker, "tasks", noted)
+        report = await move_queue(source, target)
+        assert (report.queues[0].delayed, report.queues[0].left) == (len(moved), len(stay))
+        assert len(read) <= 3 * (len(stay) + len(moved))
 
     async def test_another_schedule_with_the_name_stays_and_is_named(
         self, from_url: str, redis_url: str, source: Broker, target: Broker

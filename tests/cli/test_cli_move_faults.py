@@ -62,7 +62,8 @@ class Stock:
         for number in range(4):
             await bury(self.source, f"dead:{number}")
         self.pending = await publish_many(self.source, 8)
-        await publish_many(self.source, 5, delay=600.0)
+        for number in range(5):
+            await publish_many(self.source, 1, delay=600.0 + number)
         self.delayed = await waiting(self.source, Status.DELAYED)
         record = await keep_schedule(self.source)
         self.slots = Slots(record.last)

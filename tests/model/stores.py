@@ -139,7 +139,7 @@ class MemoryStore(ClockedStore):
     def dump(self) -> object:
         places = self._places
         lanes = places.lanes._lanes.items()
-        lines = {name: [list(line) for line in lane.lines] for name, lane in lanes}
+        lines = {name: [_ids(line) for line in lane.lines] for name, lane in lanes}
         records = places.records
         tables = [
             dict(table._entries) for table in (records.delayed, records.leased, records.final)
@@ -162,7 +162,7 @@ class MemoryStore(ClockedStore):
     def places(self) -> Iterable[Place]:
         places = self._places
         for lane in places.lanes._lanes.values():
-            yield from ((task_id, Status.PENDING) for line in lane.lines for task_id in line)
+            yield from ((task_id, Status.PENDING) for line in lane.lines for task_id in _ids(line))
         yield from ((record.id, Status.DELAYED) for record in places.records.delayed)
         yield from ((record.id, Status.WORKING) for record in places.records.leased)
         yield from ((record.id, record.status) for record in places.records.final)
@@ -172,12 +172,19 @@ class MemoryStore(ClockedStore):
         for queue in self.queues:
             lane = places.lanes.own(queue)
             for level in Priority:
-                line = [*lane.lines[level]]
+                line = _ids(lane.lines[level])
                 assert line == model.lines[queue, level]
                 assert len(line) == lane.ready[level]
             assert lane.working == len(model.of(Status.WORKING, queue))
+            delayed = _ids(places.records.delayed_of[queue])
+            assert sorted(delayed) == sorted(one.id for one in model.of(Status.DELAYED, queue))
         for record in places.records._records.values():
             task = model.tasks[record.id]
             counts = (record.token, record.returned, record.tries, record.deaths)
             assert counts == (task.token, task.returned, task.tries, task.deaths), record.id
         assert len(places.records) == len(model.tasks)
+
+
+def _ids(line: Any) -> list[str]:
+    """The ids of a line of the memory broker, in their order."""
+    return [record.id for record in line.first(len(line))]

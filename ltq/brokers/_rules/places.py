@@ -10,7 +10,7 @@ need not be quick: a rule that goes through many tasks announces them first (`Re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from ltq.broker import SeenWorker
 from ltq.broker.schedules import KeptSchedule
@@ -140,12 +140,8 @@ class Queues(Protocol):
         """How many tasks of a queue have a status."""
         ...
 
-    def waiting(self, queue: str, most: int | None = None) -> Sequence[Record]:
-        """The ready and the delayed tasks of a queue, or `most` of them, in no particular order."""
-        ...
-
-    def delayed(self, queue: str) -> Sequence[Record]:
-        """The delayed tasks of a queue, in no particular order."""
+    def waiting(self, queue: str, most: int) -> Sequence[Record]:
+        """Up to `most` ready and delayed tasks of a queue, in no particular order."""
         ...
 
     def next_delayed(self, queue: str) -> float | None:
@@ -156,8 +152,46 @@ class Queues(Protocol):
         """The WORKING tasks of all queues, in no particular order."""
         ...
 
-    def final(self, queue: str, most: int) -> Iterable[Record]:
-        """The `most` final tasks of a queue that ended last, in no particular order.
+
+class Spot(NamedTuple):
+    """Where a task is in a line: all are in the order of their spots, and no two have the same."""
+
+    moment: float
+    number: int
+
+
+Spotted = tuple[Spot, Record]
+
+
+class Lines(Protocol):
+    """Tasks in an order, of which any part is read without what comes before and behind it.
+
+    A spot may be given whose task has left meanwhile: what comes next is behind where it was.
+    """
+
+    def ready(
+        self, lane: Lane, level: Priority, after: Spot | None, limit: int
+    ) -> Sequence[Spotted]:
+        """Up to `limit` ready tasks of a lane and priority behind a spot, first in first out.
+
+        What comes to the back of the lane is behind all spots that were there before, and what
+        comes to the front is before them.
+        """
+        ...
+
+    def spot(self, record: Record) -> Spot:
+        """Where a ready task is in its line."""
+        ...
+
+    def delayed(self, queue: str, after: Spot | None, limit: int) -> Sequence[Spotted]:
+        """Up to `limit` delayed tasks of a queue behind a spot, in the order of `when`.
+
+        That is the `moment` of their spots.
+        """
+        ...
+
+    def final(self, queue: str, most: int, after: Spot | None, limit: int) -> Sequence[Spotted]:
+        """Up to `limit` of the `most` final tasks of a queue that ended last, the latest first.
 
         Their states may have expired.
         """
@@ -344,6 +378,7 @@ class Places:
     final: Timeline
     lanes: Lanes
     queues: Queues
+    lines: Lines
     dead: DeadRecords
     fingerprints: Table[str]
     """By fingerprint, the id of the task that was sent with it. Until it expires, no other is."""

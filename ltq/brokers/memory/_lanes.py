@@ -1,12 +1,13 @@
 """Where the ready tasks of one namespace wait."""
 
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count
 
-from ltq.brokers._rules.places import Lane
+from ltq.brokers._rules.places import Lane, Spot
 from ltq.brokers._rules.record import Record
+from ltq.brokers.memory._line import Line
 from ltq.names import queue_of
 from ltq.options import Priority
 
@@ -15,22 +16,18 @@ from ltq.options import Priority
 class MemoryLane(Lane):
     """A lane with its lines, one for each priority."""
 
-    lines: tuple[OrderedDict[str, Record], ...] = field(
-        default_factory=lambda: tuple(OrderedDict() for _ in Priority)
-    )
+    lines: tuple[Line, ...] = field(default_factory=lambda: tuple(Line() for _ in Priority))
 
-    def add(self, record: Record, *, front: bool) -> None:
+    def add(self, record: Record, spot: Spot) -> None:
         """Add a record to its line."""
         level = record.envelope.priority
-        self.lines[level][record.id] = record
+        self.lines[level].add(record, spot)
         self.ready[level] += 1
-        if front:
-            self.lines[level].move_to_end(record.id, last=False)
 
     def discard(self, record: Record) -> None:
         """Remove a record from its line."""
         level = record.envelope.priority
-        del self.lines[level][record.id]
+        self.lines[level].discard(record)
         self.ready[level] -= 1
 
 
@@ -40,6 +37,8 @@ class MemoryLanes:
     def __init__(self) -> None:
         self._lanes: dict[str, MemoryLane] = {}
         self._by_queue: defaultdict[str, dict[str, MemoryLane]] = defaultdict(dict)
+        self._behind = count(1)
+        self._before = count(-1, -1)
 
     def get(self, names: Iterable[str]) -> list[MemoryLane]:
         """See `Lanes`."""
@@ -52,10 +51,15 @@ class MemoryLanes:
 
     def first(self, lane: Lane, level: Priority, limit: int) -> list[Record]:
         """See `Lanes`."""
-        return list(islice(self.own(lane.name).lines[level].values(), limit))
+        return self.own(lane.name).lines[level].first(limit)
 
     def save(self, lane: Lane) -> None:
         """Nothing to do: the lane itself is what is kept."""
+
+    def add(self, record: Record, *, front: bool) -> None:
+        """Let a record wait behind the others of its lane and priority, or before them."""
+        number = next(self._before if front else self._behind)
+        self.own(record.lane).add(record, Spot(0.0, number))
 
     def own(self, name: str) -> MemoryLane:
         """The lane with a name. If there is none, it is made."""

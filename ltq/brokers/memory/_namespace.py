@@ -6,7 +6,7 @@ from ltq.broker import SeenWorker
 from ltq.brokers._rules.places import Heard, KeptSlot, Places
 from ltq.brokers.memory._lanes import MemoryLanes
 from ltq.brokers.memory._listener import MemoryListener
-from ltq.brokers.memory._places import MemoryQueues, MemoryRecords, NextToken
+from ltq.brokers.memory._places import MemoryLines, MemoryQueues, MemoryRecords, NextToken
 from ltq.brokers.memory._tables import (
     MemoryChanges,
     MemoryDeadRecords,
@@ -39,6 +39,7 @@ def new_namespace(
         final=records.final,
         lanes=lanes,
         queues=MemoryQueues(records, lanes),
+        lines=MemoryLines(records, lanes),
         dead=MemoryDeadRecords(),
         fingerprints=MemoryTable[str](),
         served=MemoryTable[float](),

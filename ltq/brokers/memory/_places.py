@@ -1,14 +1,16 @@
 """Where the tasks of one namespace are, and how many each queue has."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from heapq import nlargest
-from itertools import chain, islice
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from itertools import count, islice
 from math import inf
 
+from ltq.brokers._rules.places import Lane, Spot, Spotted
 from ltq.brokers._rules.record import Record
 from ltq.brokers.memory._lanes import MemoryLanes
+from ltq.brokers.memory._line import Line
 from ltq.brokers.memory._timer_heap import TimerHeap
+from ltq.options import Priority
 from ltq.state import Status
 
 NextToken = Callable[[int], int]
@@ -24,6 +26,11 @@ class MemoryRecords:
         self.leased = TimerHeap()
         self.final = TimerHeap()
         self.counts: Counter[tuple[str, Status]] = Counter()
+        self.delayed_of: defaultdict[str, Line] = defaultdict(Line)
+        """The delayed tasks of each queue."""
+        self.final_of: defaultdict[str, Line] = defaultdict(Line)
+        """The final tasks of each queue, the latest first."""
+        self._numbers = count(1)
         self._lanes = lanes
         self._records: dict[str, Record] = {}
 
@@ -47,10 +54,14 @@ class MemoryRecords:
         record.status, record.when = status, when
         self.counts[record.queue, status] += 1
         if status is Status.PENDING:
-            self._lanes.own(record.lane).add(record, front=front)
+            self._lanes.add(record, front=front)
         else:
             self._timeline(status).set(record, when)
-        if status is Status.WORKING:
+        if status is Status.DELAYED:
+            self.delayed_of[record.queue].add(record, Spot(when, next(self._numbers)))
+        elif status.is_final:
+            self.final_of[record.queue].add(record, Spot(0.0, -next(self._numbers)))
+        elif status is Status.WORKING:
             self._lanes.own(record.lane).working += 1
 
     def save(self, record: Record) -> None:
@@ -70,7 +81,11 @@ class MemoryRecords:
             self._lanes.leave(lane)
         else:
             self._timeline(status).discard(record)
-        if status is Status.WORKING:
+        if status is Status.DELAYED:
+            self.delayed_of[record.queue].discard(record)
+        elif status.is_final:
+            self.final_of[record.queue].discard(record)
+        elif status is Status.WORKING:
             self._lanes.own(record.lane).working -= 1
 
     def _timeline(self, status: Status) -> TimerHeap:
@@ -112,28 +127,44 @@ class MemoryQueues:
         """See `Queues`."""
         return self._records.counts[queue, status]
 
-    def waiting(self, queue: str, most: int | None = None) -> list[Record]:
+    def waiting(self, queue: str, most: int) -> list[Record]:
         """See `Queues`."""
-        lines = (line for lane in self._lanes.of(queue) for line in lane.lines)
-        ready = (record for line in lines for record in line.values())
-        return [*islice(chain(ready, self._delayed(queue)), most)]
-
-    def delayed(self, queue: str) -> list[Record]:
-        """See `Queues`."""
-        return [*self._delayed(queue)]
+        lines = [line for lane in self._lanes.of(queue) for line in lane.lines]
+        lines.append(self._records.delayed_of[queue])
+        return [*islice((one for line in lines for one in line.first(most)), most)]
 
     def next_delayed(self, queue: str) -> float | None:
         """See `Queues`."""
-        return min((record.when for record in self._delayed(queue)), default=None)
-
-    def _delayed(self, queue: str) -> Iterator[Record]:
-        return (record for record in self._records.delayed if record.queue == queue)
+        first = self._records.delayed_of[queue].first(1)
+        return first[0].when if first else None
 
     def working(self) -> list[Record]:
         """See `Queues`."""
         return list(self._records.leased)
 
-    def final(self, queue: str, most: int) -> list[Record]:
-        """See `Queues`."""
-        ended = (record for record in self._records.final if record.queue == queue)
-        return nlargest(most, ended, key=lambda one: (one.release_time or 0.0, one.id))
+
+class MemoryLines:
+    """Parts of what is in an order: `Lines`."""
+
+    def __init__(self, records: MemoryRecords, lanes: MemoryLanes) -> None:
+        self._records = records
+        self._lanes = lanes
+
+    def ready(self, lane: Lane, level: Priority, after: Spot | None, limit: int) -> list[Spotted]:
+        """See `Lines`."""
+        found = self._lanes.get([lane.name])  # it may have been forgotten in this step
+        return found[0].lines[level].read(after, limit) if found else []
+
+    def spot(self, record: Record) -> Spot:
+        """See `Lines`."""
+        return self._lanes.own(record.lane).lines[record.envelope.priority].spot(record)
+
+    def delayed(self, queue: str, after: Spot | None, limit: int) -> list[Spotted]:
+        """See `Lines`."""
+        return self._records.delayed_of[queue].read(after, limit)
+
+    def final(self, queue: str, most: int, after: Spot | None, limit: int) -> list[Spotted]:
+        """See `Lines`."""
+        line = self._records.final_of[queue]
+        found, end = line.read(after, limit), line.nth(most)
+        return found if end is None else [each for each in found if each[0] < end]

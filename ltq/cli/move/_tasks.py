@@ -12,7 +12,7 @@ from ltq.message import Published
 from ltq.state import Status
 
 _BATCH = MAX_PAGE
-"""Most tasks of a batch: each page that is read costs a look at what waits behind it."""
+"""Most tasks of a batch."""
 
 _HAS_IT = (Published.CREATED, Published.EXISTS)
 
@@ -80,24 +80,20 @@ class QueueMove:
         return self.moved
 
     async def _move_waiting(self, status: Status) -> bool:
-        """Move the tasks with a status; return whether there were any."""
-        any_moved = False
-        while ids := await self._first(status):
-            await self._move(ids, await self._source.pack(self.moved.queue, ids))
-            any_moved = True
-        return any_moved
-
-    async def _first(self, status: Status) -> list[str]:
-        """The first ids of those with a status that were not tried yet."""
-        cursor = None
+        """Move the tasks with a status, in their order; return whether any was tried."""
+        any_tried, behind_stuck = False, None
         while True:
             page = await self._source.tasks(
-                self.moved.queue, status=status, limit=_BATCH, cursor=cursor
+                self.moved.queue, status=status, limit=_BATCH, cursor=behind_stuck
             )
             ids = [one.id for one in page.items if one.id not in self._stuck]
-            if ids or page.cursor is None:
-                return ids
-            cursor = page.cursor
+            if ids:  # what follows comes up to where they were
+                await self._move(ids, await self._source.pack(self.moved.queue, ids))
+                any_tried = True
+            elif page.cursor is None:
+                return any_tried
+            else:
+                behind_stuck = page.cursor
 
     async def _move_letters(self) -> bool:
         """Move the letters that are there now, the oldest first; return whether there were any."""

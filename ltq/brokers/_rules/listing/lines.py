@@ -1,12 +1,12 @@
 """Lines of tasks in an order, and the places in them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from heapq import nsmallest
-from itertools import islice
 from typing import NamedTuple
 
 from ltq.brokers._rules.constants import MOST_LOOKED
-from ltq.brokers._rules.places import Lane, Places
+from ltq.brokers._rules.places import Lane, Places, Spot, Spotted
 from ltq.brokers._rules.record import Record
 from ltq.options import Priority
 from ltq.state import Status
@@ -22,10 +22,11 @@ class Place(NamedTuple):
     """The status of its group; empty for the final ones."""
     line: str
     """Of a PENDING one: its priority and lane."""
-    place: int
-    """Of a PENDING one: its position in that line."""
+    number: int
+    """The number of its spot, if it has one."""
     moment: float
-    """What its group is in the order of. It grows within a group."""
+    """Of a PENDING one, since when it waits; of a WORKING one, when its lease ends; otherwise the
+    moment of its spot."""
     id: str
 
 
@@ -34,7 +35,7 @@ class After(NamedTuple):
 
     group: str
     line: str
-    place: int
+    number: int
     moment: float
     ids: tuple[str, ...]
     """The last ones of the line, the latest one last."""
@@ -51,18 +52,41 @@ def came(record: Record) -> float:
     return max(record.enqueue_time, back or 0.0)
 
 
-def timed(
-    group: str, records: Iterable[tuple[float, Record]], after: After | None
+ReadPart = Callable[[Spot | None, int], Sequence[Spotted]]
+"""What reads up to so many tasks of a line behind a spot."""
+
+
+def parts(read: ReadPart, spot: Spot | None, at_once: int) -> Iterator[Spotted]:
+    """All tasks of a line behind a spot, read as far as they are asked for."""
+    is_end = False
+    while not is_end:
+        found = read(spot, at_once)
+        yield from found
+        is_end = len(found) < at_once
+        spot = found[-1][0] if found else None
+
+
+def spotted(
+    group: str, read: ReadPart, after: After | None, at_once: int
 ) -> Iterator[tuple[Place, Record]]:
-    """Records in the order of a time each."""
+    """Records of a group that is one line."""
+    begin = None if after is None else Spot(after.moment, after.number)
+    for spot, record in parts(read, begin, at_once):
+        yield Place(group, "", spot.number, min(spot.moment, _NEVER), record.id), record
+
+
+def working(records: Iterable[Record], after: After | None) -> Iterator[tuple[Place, Record]]:
+    """WORKING records in the order in which their leases end: these are never many."""
     lowest = (float("-inf"), "") if after is None else (after.moment, after.ids[-1])
-    timed = ((min(moment, _NEVER), one.id, one) for moment, one in records)
+    timed = ((min(one.when, _NEVER), one.id, one) for one in records)
     rest = (each for each in timed if each[:2] > lowest)
     for moment, task_id, record in nsmallest(MOST_LOOKED, rest):
-        yield Place(group, "", 0, moment, task_id), record
+        yield Place(Status.WORKING, "", 0, moment, task_id), record
 
 
-def pending(places: Places, queue: str, after: After | None) -> Iterator[tuple[Place, Record]]:
+def pending(
+    places: Places, queue: str, after: After | None, at_once: int
+) -> Iterator[tuple[Place, Record]]:
     """Ready records, line by line."""
     lanes = sorted(places.lanes.of(queue), key=lambda lane: (lane.name != queue, lane.name))
     first = ("", "") if after is None else _line_order(after.line, queue)
@@ -72,7 +96,9 @@ def pending(places: Places, queue: str, after: After | None) -> Iterator[tuple[P
             if not lane.ready[level] or _line_order(line, queue) < first:
                 continue
             own = after if after is not None and after.line == line else None
-            yield from _line(places, lane, level, own)
+            begin = None if own is None else _resume(places, lane, level, own)
+            for spot, record in parts(partial(places.lines.ready, lane, level), begin, at_once):
+                yield Place(Status.PENDING, line, spot.number, _since(record), record.id), record
 
 
 def _line_order(line: str, queue: str) -> tuple[str, str]:
@@ -80,29 +106,24 @@ def _line_order(line: str, queue: str) -> tuple[str, str]:
     return priority, "" if lane == queue else lane
 
 
-def _line(
-    places: Places, lane: Lane, level: Priority, after: After | None
-) -> Iterator[tuple[Place, Record]]:
-    seen = 0 if after is None else after.place
-    records = places.lanes.first(lane, level, seen + MOST_LOOKED + 1)
-    begin = 0 if after is None else _resume(records, after)
-    for index, record in islice(enumerate(records), begin, None):
-        place = Place(Status.PENDING, f"{level:d}:{lane.name}", index, _since(record), record.id)
-        yield place, record
+def _resume(places: Places, lane: Lane, level: Priority, after: After) -> Spot | None:
+    """The spot of the last of the tasks that were looked at.
 
-
-def _resume(records: Sequence[Record], after: After) -> int:
-    """The position behind the last of the records that were looked at.
-
-    If all of these are gone, it is behind what has waited longer, and not before where the last one
-    was if that is possible. If nothing has waited longer, all before it was claimed.
+    If all of these are gone, it is where the last one was. But the tasks at the front are sorted
+    anew when others come back there: if it was one of them, it is the beginning of the line, as all
+    before it was claimed.
     """
-    for index in range(len(records) - 1, -1, -1):
-        if records[index].id in after.ids and _since(records[index]) <= after.moment:
-            return index + 1
-    before = sum(_since(record) < after.moment for record in records)
-    until = sum(_since(record) <= after.moment for record in records)
-    return max(before, min(after.place, until)) if before else 0
+    places.records.load(after.ids)
+    for task_id in reversed(after.ids):
+        record = places.records.get(task_id)
+        if record is not None and _is_in(record, lane, level) and _since(record) <= after.moment:
+            return places.lines.spot(record)
+    return None if after.moment == 0.0 else Spot(0.0, after.number)
+
+
+def _is_in(record: Record, lane: Lane, level: Priority) -> bool:
+    is_of_line = record.lane == lane.name and record.envelope.priority == level
+    return is_of_line and record.status is Status.PENDING
 
 
 def _since(record: Record) -> float:

@@ -1,10 +1,11 @@
 """The tasks of a queue, page by page, in the order that `Listing.tasks` says."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from ltq.broker import TaskQuery
 from ltq.brokers._rules.constants import MOST_LOOKED
-from ltq.brokers._rules.listing.lines import After, Place, came, pending, timed
+from ltq.brokers._rules.listing.lines import After, Place, came, pending, spotted, working
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.record import Record
 from ltq.options import MAX_FINAL
@@ -13,15 +14,19 @@ from ltq.state import Page, Status, TaskDetail
 _KEPT_IDS = 3
 """How many ids a cursor holds: the last one may be gone when it is used."""
 
+_MOST_NUMBER = 2**62
+"""Beyond all numbers of spots. Who makes up a cursor, with a larger one, gets the first page."""
+
+_AT_ONCE = 100
+"""How many tasks are read together, at least."""
+
 
 def page(places: Places, query: TaskQuery, now: float, *, lists_final: bool) -> Page[TaskDetail]:
     """One page, and the cursor of the next one."""
     start, after = _begin(query, now)
     found: list[Record] = []
     looked: list[Place] = []
-    for place, record in _walk(places, query, after, now):
-        if record.status.is_final and not lists_final:
-            continue
+    for place, record in _walk(places, query, after, now, lists_final=lists_final):
         if len(found) == query.limit or len(looked) == MOST_LOOKED:
             return _page(places, query, found, query.cursor(start, *_last(looked)))
         looked.append(place)
@@ -52,8 +57,10 @@ def _last(looked: Sequence[Place]) -> tuple[str | int | float, ...]:
 def _begin(query: TaskQuery, now: float) -> tuple[float, After | None]:
     """When the run of pages began, and the tasks that were looked at last."""
     match query.position:
-        case (float(start), str(group), str(line), int(index), float(moment), *ids):
-            return start, After(group, line, index, moment, tuple(map(str, ids)))
+        case (float(start), str(group), str(line), int(number), float(moment), *ids) if (
+            -_MOST_NUMBER < number < _MOST_NUMBER
+        ):
+            return start, After(group, line, number, moment, tuple(map(str, ids)))
         case _:
             return now, None
 
@@ -65,23 +72,22 @@ def _total(places: Places, query: TaskQuery) -> int | None:
 
 
 def _walk(
-    places: Places, query: TaskQuery, after: After | None, now: float
+    places: Places, query: TaskQuery, after: After | None, now: float, *, lists_final: bool
 ) -> Iterator[tuple[Place, Record]]:
     """The tasks of the groups that are asked for, behind one of them."""
+    queue, lines, at_once = query.queue, places.lines, max(_AT_ONCE, query.limit + 1)
     for group, _ in query.groups():
         own = after if after is not None and after.group == (group or "") else None
         if after is not None and own is None:
             continue
         after = None
         if group is Status.PENDING:
-            yield from pending(places, query.queue, own)
+            yield from pending(places, queue, own, at_once)
         elif group is Status.DELAYED:
-            delayed = places.queues.delayed(query.queue)
-            yield from timed(Status.DELAYED, ((one.when, one) for one in delayed), own)
+            yield from spotted(group, partial(lines.delayed, queue), own, at_once)
         elif group is Status.WORKING:
-            working = (one for one in places.queues.working() if one.queue == query.queue)
-            yield from timed(Status.WORKING, ((one.when, one) for one in working), own)
-        else:
-            newest = places.queues.final(query.queue, MAX_FINAL)
-            kept = (one for one in newest if not one.is_expired(now))
-            yield from timed("", ((-(one.release_time or 0.0), one) for one in kept), own)
+            running = (one for one in places.queues.working() if one.queue == queue)
+            yield from working(running, own)
+        elif lists_final:
+            final = spotted("", partial(lines.final, queue, MAX_FINAL), own, at_once)
+            yield from (each for each in final if not each[1].is_expired(now))

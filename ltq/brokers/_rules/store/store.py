@@ -28,7 +28,8 @@ from ltq.brokers._rules.constants import MOST_SCHEDULES
 from ltq.brokers._rules.listing.page import page
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.retention import forget_expired
-from ltq.brokers._rules.steering import parcels, pause, promote, rerun
+from ltq.brokers._rules.steering import cancel_many, parcels, pause, promote, rerun
+from ltq.brokers._rules.steering.cancel_many import Reached
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.names import namespace_of, new_id
 from ltq.state import Minute, Page, Progress, QueueStats, TaskDetail, TaskState, WorkerInfo
@@ -158,13 +159,12 @@ class Store(ABC):
         with self._step() as now:
             return promote.promote(self._open(queue, now), queue, ids, now)
 
-    def select(self, queue: str, selection: Selection) -> list[str]:
-        with self._read_step() as now:
-            return cancel.select(self._seen(queue, now), queue, selection, now)
-
-    def cancel_some(self, queue: str, ids: Sequence[str], selection: Selection) -> int:
+    def cancel_some(
+        self, queue: str, selection: Selection, reached: Reached | None, most: int
+    ) -> tuple[int, Reached | None]:
         with self._step() as now:
-            return cancel.cancel_some(self._open(queue, now), queue, ids, selection, now)
+            places = self._open(queue, now)
+            return cancel_many.cancel_some(places, queue, selection, reached, most, now)
 
     def rerun(self, queue: str, ids: Sequence[str]) -> list[str]:
         new_ids = [new_id() for _ in ids]

@@ -7,13 +7,14 @@
 --   moment(entry)                  what the entry has in the order of the line, as text
 --   resume(index, moment, ids)     the position behind the last of these ids, which may be gone
 -- @include call_or_reset, ready_lines
-local function skip(read, position, is_seen)
-  local entry = read(position, 1)[1]
-  while entry and is_seen(entry) do
-    position = position + 1
-    entry = read(position, 1)[1]
+-- The first position from `low` to `high` whose entry is not seen, if all before it are.
+local function first_unseen(read, low, high, is_seen)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local entry = read(middle, 1)[1]
+    if entry and is_seen(entry) then low = middle + 1 else high = middle end
   end
-  return position
+  return low
 end
 local function moment_of(entry) return entry[2] end
 local function ready_line(line)
@@ -34,8 +35,9 @@ local function timed_line(key)
     return entries
   end
   return { name = '', read = read, moment = moment_of, resume = function(_, moment, ids)
-    local before, id = call_or_reset('ZCOUNT', key, '-inf', '(' .. moment), ids[#ids]
-    return skip(read, before, function(entry) return entry[2] == moment and not comes_after(entry[1], id) end)
+    local first, id = call_or_reset('ZCOUNT', key, '-inf', '(' .. moment), ids[#ids]
+    local last = call_or_reset('ZCOUNT', key, '-inf', moment)
+    return first_unseen(read, first, last, function(entry) return not comes_after(entry[1], id) end)
   end }
 end
 -- The newest is the last of the list, and the first of the line.
@@ -52,17 +54,15 @@ local function final_line(list)
     return entries
   end
   return { name = '', read = read, moment = moment_of, resume = function(_, moment, ids)
-    local low, high, id, is_past = 0, length, ids[#ids], false
-    while low < high do -- to the first that is not newer
-      local middle = math.floor((low + high) / 2)
-      local is_newer = (tonumber(read(middle, 1)[1][2]) or 0) > tonumber(moment)
-      low, high = is_newer and middle + 1 or low, is_newer and high or middle
-    end
-    return skip(read, low, function(entry)
-      local is_seen = entry[2] == moment and not is_past
-      is_past = is_past or entry[1] == id
-      return is_seen
+    local position = first_unseen(read, 0, length, function(entry)
+      return (tonumber(entry[2]) or 0) > tonumber(moment)
     end)
+    repeat -- those that ended in the same call are in no order
+      local entry = read(position, 1)[1]
+      local is_same = entry and entry[2] == moment
+      if is_same then position = position + 1 end
+    until not is_same or entry[1] == ids[#ids]
+    return position
   end }
 end
 local function task_lines(queue, group)

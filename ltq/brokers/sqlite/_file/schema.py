@@ -29,6 +29,7 @@ CREATE TABLE ltq_tasks (
     position INTEGER NOT NULL, state BLOB NOT NULL);
 CREATE INDEX ltq_lines ON ltq_tasks (lane, priority, position) WHERE status = 0;
 CREATE INDEX ltq_due ON ltq_tasks (namespace, moment) WHERE status = 1;
+CREATE INDEX ltq_due_of_queues ON ltq_tasks (queue, moment) WHERE status = 1;
 CREATE INDEX ltq_leases ON ltq_tasks (namespace, moment) WHERE status = 2;
 CREATE INDEX ltq_final ON ltq_tasks (namespace, moment) WHERE status > 2;
 CREATE INDEX ltq_last ON ltq_tasks (queue, position) WHERE status > 2;

@@ -14,6 +14,9 @@ _decode = msgspec.msgpack.Decoder(DeadRecord).decode
 
 _OLD = "SELECT number FROM ltq_dead WHERE queue = ? ORDER BY number DESC LIMIT -1 OFFSET ?"
 
+_OLDEST = "SELECT number FROM ltq_dead WHERE queue = ? ORDER BY number LIMIT 10"
+"""Those that may be forgotten when others are removed: who removes one does not read all."""
+
 
 class SqliteDeadRecords:
     """The dead tasks, those that died last with the highest numbers: `DeadRecords`."""
@@ -50,12 +53,17 @@ class SqliteDeadRecords:
         self, queue: str, ids: Collection[str] | None, after: float = -inf, until: float = inf
     ) -> int:
         """See `DeadRecords`."""
-        query = "SELECT id, number FROM ltq_dead WHERE queue = ? AND time > ? AND time <= ?"
-        rows = self._database.run(query, queue, after, until).fetchall()
-        numbers = [number for task_id, number in rows if ids is None or task_id in ids]
-        self._database.run_in("DELETE FROM ltq_dead WHERE number IN", numbers)
-        self._database.run("DELETE FROM ltq_dead WHERE queue = ? AND time <= ?", queue, after)
-        return len(numbers)
+        this = "SELECT number FROM ltq_dead WHERE time > ? AND time <= ?"
+        old = "DELETE FROM ltq_dead WHERE queue = ? AND time <= ?"
+        if ids is None:
+            found = self._database.run(f"{this} AND queue = ?", after, until, queue).fetchall()
+            self._database.run(old, queue, after)
+        else:  # the plus: not by the index of the queue, which may have many more
+            mine = f"{this} AND +queue = ? AND namespace = ? AND id IN"
+            found = self._database.run_in(mine, [*ids], after, until, queue, self._namespace)
+            self._database.run(f"{old} AND number IN ({_OLDEST})", queue, after, queue)
+        self._database.run_in("DELETE FROM ltq_dead WHERE number IN", [one for (one,) in found])
+        return len(found)
 
     def _read(self, where: str, *values: Any) -> list[DeadRecord]:
         rows = self._database.run(f"SELECT record FROM ltq_dead WHERE {where}", *values)

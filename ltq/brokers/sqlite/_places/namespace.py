@@ -6,6 +6,7 @@ from ltq.brokers.sqlite._file.database import Database
 from ltq.brokers.sqlite._places.dead import SqliteDeadRecords
 from ltq.brokers.sqlite._places.figures import SqliteEndCounts, SqliteHistory
 from ltq.brokers.sqlite._places.lanes import SqliteLanes
+from ltq.brokers.sqlite._places.lines import SqliteLines
 from ltq.brokers.sqlite._places.listener import SqliteListener
 from ltq.brokers.sqlite._places.queues import SqliteQueues
 from ltq.brokers.sqlite._places.records import SqliteRecords
@@ -25,6 +26,7 @@ def new_places(database: Database, namespace: str, number: int) -> Places:
         final=records.final,
         lanes=lanes,
         queues=queues,
+        lines=SqliteLines(records, database),
         dead=SqliteDeadRecords(database, number),
         fingerprints=SqliteTable(database, number, "fingerprint", str),
         served=SqliteTable(database, number, "served", float),

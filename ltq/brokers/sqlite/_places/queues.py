@@ -10,7 +10,7 @@ from ltq.state import Status
 Read = Callable[..., list[Record]]
 """`SqliteRecords.read`."""
 
-_DELAYED = "namespace = ? AND status = 1 AND queue = ?"
+_DELAYED = "status = 1 AND queue = ?"
 
 _ADD = "ON CONFLICT (queue, status) DO UPDATE SET many = many + excluded.many"
 
@@ -81,32 +81,24 @@ class SqliteQueues:
         if key in self._counts:
             self._counts[key] += change
 
-    def waiting(self, queue: str, most: int | None = None) -> list[Record]:
+    def waiting(self, queue: str, most: int) -> list[Record]:
         """See `Queues`."""
         lanes = "SELECT name FROM ltq_lanes WHERE queue = ?"
-        where = f"status = 0 AND lane IN ({lanes}) AND queue = ? LIMIT ?"
-        ready = self.read(where, queue, queue, -1 if most is None else most)
-        left = -1 if most is None else most - len(ready)
-        return ready + self.read(f"{_DELAYED} LIMIT ?", self._namespace, queue, left)
-
-    def delayed(self, queue: str) -> list[Record]:
-        """See `Queues`."""
-        return self.read(_DELAYED, self._namespace, queue)
+        ready = self.read(
+            f"status = 0 AND lane IN ({lanes}) AND queue = ? LIMIT ?", queue, queue, most
+        )
+        return ready + self.read(f"{_DELAYED} LIMIT ?", queue, most - len(ready))
 
     def next_delayed(self, queue: str) -> float | None:
         """See `Queues`."""
         self._database.flush()
         query = f"SELECT moment FROM ltq_tasks WHERE {_DELAYED} ORDER BY moment LIMIT 1"
-        row = self._database.run(query, self._namespace, queue).fetchone()
+        row = self._database.run(query, queue).fetchone()
         return None if row is None else float(row[0])
 
     def working(self) -> list[Record]:
         """See `Queues`."""
         return self.read("namespace = ? AND status = 2", self._namespace)
-
-    def final(self, queue: str, most: int) -> list[Record]:
-        """See `Queues`."""
-        return self.read("status > 2 AND queue = ? ORDER BY position DESC LIMIT ?", queue, most)
 
     def _all(self) -> dict[str, bool]:
         if self._paused is None:

@@ -93,6 +93,7 @@ class SqliteRecords:
         else:
             self._queues.move(envelope.queue, before, status)
             self._lanes.move(record, before, status)
+            self._leave(record)
         record.status, record.when = status, when
         counters = self._database.counters
         if status is Status.PENDING:
@@ -105,17 +106,15 @@ class SqliteRecords:
 
     def save(self, record: Record) -> None:
         """See `Records`."""
-        row = self._known[record.id]
-        assert row is not None
-        self._change(row)
+        self._change(self.row(record))
 
     def remove(self, record: Record) -> None:
         """See `Records`."""
-        row = self._known[record.id]
-        assert row is not None
+        row = self.row(record)
         self._queues.move(record.queue, record.status, None)
         self._lanes.move(record, record.status, None)
         self._lanes.leave(record.lane)
+        self._leave(record)
         self._changed.pop(record.id, None)
         if row.envelope is not None:
             self._removed.append(row)
@@ -126,13 +125,23 @@ class SqliteRecords:
         """See `Records`."""
         return self._database.counters.above("token", above)
 
+    def row(self, record: Record) -> Row:
+        """Where a record of this step is."""
+        row = self._known[record.id]
+        assert row is not None
+        return row
+
     def read(self, where: str, *values: Any) -> list[Record]:
         """The records of a condition, with what this transaction has changed."""
+        return [row.record for row in self.rows(where, *values)]
+
+    def rows(self, where: str, *values: Any) -> list[Row]:
+        """The records of a condition, as `read`, and where they are."""
         self._database.flush()
         found = self._database.run(f"{_SELECT} {where}", *values).fetchall()
         rows = [read_row(*columns) for columns in found]
         self._see([row.record.envelope.id for row in rows])
-        return [self._know(row).record for row in rows]
+        return [self._know(row) for row in rows]
 
     def _know(self, row: Row) -> Row:
         """The row that is known by now, if one is."""
@@ -152,6 +161,10 @@ class SqliteRecords:
         task_id = row.record.envelope.id
         self._changed[task_id] = row
         self._seen[task_id] = None
+
+    def _leave(self, record: Record) -> None:
+        if record.status is not Status.PENDING:
+            self._timeline(record.status).take(record.when)
 
     def _timeline(self, status: Status) -> "SqliteTimeline":
         if status is Status.WORKING:
@@ -235,24 +248,32 @@ class SqliteTimeline:
         self._where = f"namespace = ? AND {which}"
         self._not_before: float | None = None
         """No moment is earlier; None if that is not known."""
+        self._is_first: bool = False
+        """Whether that is the earliest moment, or infinity as there is none."""
 
     def put(self, moment: float) -> None:
         """A task has this moment now."""
         if self._not_before is not None and moment < self._not_before:
             self._not_before = moment
 
+    def take(self, moment: float) -> None:
+        """A task does not have this moment any more."""
+        if self._not_before is not None and moment <= self._not_before:
+            self._is_first = False
+
     def forget(self) -> None:
         """The file may hold other moments now."""
-        self._not_before = None
+        self._not_before, self._is_first = None, False
 
     def next(self) -> float | None:
         """See `Timeline`."""
-        self._database.flush()
-        query = f"SELECT moment FROM ltq_tasks WHERE {self._where} ORDER BY moment LIMIT 1"
-        row = self._database.run(query, self._namespace).fetchone()
-        moment: float | None = None if row is None else row[0]
-        self._not_before = inf if moment is None else moment
-        return moment
+        if self._not_before is None or not self._is_first:
+            self._database.flush()
+            query = f"SELECT moment FROM ltq_tasks WHERE {self._where} ORDER BY moment LIMIT 1"
+            row = self._database.run(query, self._namespace).fetchone()
+            self._not_before = inf if row is None else float(row[0])
+            self._is_first = True
+        return None if self._not_before == inf else self._not_before
 
     def is_due(self, now: float) -> bool:
         """Whether a moment may have come."""
@@ -264,7 +285,7 @@ class SqliteTimeline:
         """See `Timeline`."""
         if not self.is_due(now):
             return []
-        self._not_before = None
+        self.forget()
         where = f"{self._where} AND moment <= ? ORDER BY moment LIMIT ?"
         return self._records.read(where, self._namespace, now, limit)
 

@@ -124,6 +124,49 @@ class TestPages:
         rest = await broker.tasks(QUEUE, status=Status.PENDING, cursor=page.cursor)
         assert ids(rest) == sent[7:]
 
+    async def test_the_front_may_be_sorted_anew_meanwhile(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        sent = await publish_many(broker, 12)
+        held = (await consumer.claim(7)).deliveries
+        await broker.finish([Requeue(one.lease, front=True, is_void=True) for one in held[:6]])
+        page = await broker.tasks(QUEUE, status=Status.PENDING, limit=3)
+        assert ids(page) == sent[:3]
+        await broker.finish([Requeue(held[6].lease, front=True, is_void=True)])
+        rest = await broker.tasks(QUEUE, status=Status.PENDING, cursor=page.cursor)
+        assert ids(rest) == sent[3:6] + sent[7:]
+
+    @pytest.mark.parametrize("limit", [1, 7, 30])
+    async def test_delayed_ones_are_shown_by_their_due_times(
+        self, broker: Broker, limit: int
+    ) -> None:
+        soon = await broker.time() + 60.0
+        sent = {
+            (await publish(broker, eta=soon + number % 7)).id: number % 7 for number in range(30)
+        }
+        await publish_many(broker, 30, queue="mail:other", eta=soon)
+        found = await run(broker, status=Status.DELAYED, limit=limit)
+        assert {task.id for task in found} == set(sent)
+        assert [sent[task.id] for task in found] == sorted(sent.values())
+
+    async def test_of_those_that_are_due_together_each_is_shown_once(self, broker: Broker) -> None:
+        soon = await broker.time() + 60.0
+        sent = await publish_many(broker, 40, eta=soon)
+        shown: list[str] = []
+        gone: set[str] = set()
+        page = await broker.tasks(QUEUE, status=Status.DELAYED, limit=6)
+        while True:
+            shown += ids(page)
+            if page.cursor is None:
+                break
+            unseen = next(task_id for task_id in sent if task_id not in {*shown, *gone})
+            gone.add(unseen)
+            await broker.cancel(QUEUE, shown[-1], 60.0)  # the one that the cursor names
+            await broker.promote(QUEUE, [shown[-2], unseen])
+            await publish_many(broker, 2, eta=soon)
+            page = await broker.tasks(QUEUE, status=Status.DELAYED, limit=6, cursor=page.cursor)
+        assert sorted(shown) == sorted({*sent} - gone)
+
     async def test_final_ones_that_come_meanwhile_move_nothing(
         self, broker: Broker, consumer: Consumer
     ) -> None:
@@ -139,6 +182,16 @@ class TestPages:
         assert ids(rest) == [sent[2], sent[1]]
         last = await broker.tasks(QUEUE, status=Status.COMPLETED, limit=2, cursor=rest.cursor)
         assert (ids(last), last.cursor) == ([sent[0]], None)
+
+    @pytest.mark.parametrize("limit", [1, 4])
+    async def test_of_those_that_ended_together_each_is_shown_once(
+        self, broker: Broker, consumer: Consumer, limit: int
+    ) -> None:
+        sent = await publish_many(broker, 9)
+        held = (await consumer.claim(9)).deliveries
+        await broker.finish([Finish(one.lease, Status.COMPLETED) for one in held])
+        found = await run(broker, status=Status.COMPLETED, limit=limit)
+        assert sorted(task.id for task in found) == sorted(sent)
 
     async def test_a_queue_may_be_cleared_meanwhile(self, broker: Broker) -> None:
         await publish_many(broker, 5)

@@ -1,5 +1,6 @@
 """Cancelling many tasks of a queue at once."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -86,6 +87,32 @@ class TestCancelMany:
         assert (await broker.state(QUEUE, kept.id)).status is Status.CANCELLED
         (stats,) = await broker.stats([QUEUE])
         assert (stats.pending, stats.delayed, stats.oldest) == (0, 0, None)
+
+    async def test_tasks_may_come_and_go_meanwhile(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        kept = await publish_many(broker, 600)
+        meant = [
+            *await publish_many(broker, 600, tags=("meant",)),
+            *await publish_many(broker, 600, tags=("meant",), delay=60.0),
+        ]
+        consumer = make_consumer()
+
+        async def come_and_go() -> list[str]:
+            claimed = await claim_ids(consumer, 30)
+            await publish_many(broker, 30)
+            await broker.promote(QUEUE, meant[600:610])
+            return claimed + await claim_ids(consumer, 30)
+
+        cancelled, claimed = await asyncio.gather(
+            broker.cancel_many(QUEUE, tag="meant"), come_and_go()
+        )
+        assert cancelled == len(meant)
+        assert claimed == kept[:60]
+        states = await broker.states(QUEUE, meant)
+        assert {state and state.status for state in states} == {Status.CANCELLED}
+        (stats,) = await broker.stats([QUEUE])
+        assert (stats.pending, stats.delayed, stats.working) == (600 + 30 - 60, 0, 60)
 
     async def test_running_ones_are_cancelled_only_if_asked_for(
         self, broker: Broker, make_consumer: MakeConsumer
