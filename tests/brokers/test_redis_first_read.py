@@ -12,6 +12,7 @@ from ltq.message import Published
 from ltq.state import TaskState
 from ltq.testing.conformance._support.eventually import PATIENCE
 from tests.conformance.factories import QUEUE, claim_one, publish
+from tests.elapse import elapse
 from tests.eventually import eventually
 
 LATE = 0.3
@@ -67,7 +68,7 @@ async def is_subscribed(broker: RedisBroker, task_id: str) -> bool:
 async def test_one_that_ends_soon_is_read_once(broker: RedisBroker, reads: list[str]) -> None:
     task_id = (await publish(broker)).id
     assert (await end(broker, task_id)).status is Status.COMPLETED
-    await asyncio.sleep(2 * LATE)  # its first read would come now
+    await elapse(2 * LATE, "its first read would come in this time")
     assert reads == [task_id]
 
 
@@ -117,5 +118,5 @@ async def test_who_gives_up_reads_nothing_later(broker: RedisBroker, reads: list
     await eventually(lambda: is_subscribed(broker, task_id))
     waiting.cancel()
     await asyncio.wait([waiting])
-    await asyncio.sleep(2 * LATE)  # its first read would come now
+    await elapse(2 * LATE, "its first read would come in this time")
     assert reads == []
