@@ -117,7 +117,7 @@ class Queues(Protocol):
     """The queues and their tasks."""
 
     def add(self, queue: str) -> None:
-        """A task was sent to a queue, a consumer serves it, or it is paused: remember its name."""
+        """Remember the name of a queue that has a task, a consumer, a schedule, or is paused."""
         ...
 
     def names(self) -> Collection[str]:

@@ -170,6 +170,7 @@ def put(places: Places, schedule: KeptSchedule, due: int, now: float) -> bool:
         due = due if last >= second else last + 1
         kept = replace(kept, spec=schedule.spec, last=last, due=due)
     kept = replace(kept, put=digest, schedule=schedule, holders=())
+    places.queues.add(schedule.envelope.queue)
     _change(places, schedule.name, kept, now)
     return True
 
@@ -196,6 +197,7 @@ def adopt(
         is_paused=record.is_paused,
         resumed=record.resumed,
     )
+    places.queues.add(schedule.envelope.queue)
     _change(places, schedule.name, taken, now)
     return True
 

@@ -31,6 +31,7 @@ async def put(link: Link, registry: Registry, schedule: KeptSchedule, due: int) 
         due=due,
         put=schedule.digest,
         **write_schedule(schedule)._asdict(),
+        queue=schedule.envelope.queue,
     )
     return await _change(link, namespace, call)
 
@@ -52,6 +53,7 @@ async def adopt(
         fired="" if record.fired is None else record.fired,
         paused=flag(record.is_paused),
         resumed=record.resumed,
+        queue=schedule.envelope.queue,
     )
     return await _change(link, namespace, call)
 

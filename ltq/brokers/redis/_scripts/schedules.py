@@ -89,6 +89,7 @@ class PutScheduleCall(Script[bool], frozen=True, kw_only=True):
     put: str
     plan: bytes
     body: bytes
+    queue: str
 
     def read(self, reply: Reply) -> bool:
         return replies.integer(reply) == 1
@@ -109,6 +110,7 @@ class AdoptScheduleCall(Script[bool], frozen=True, kw_only=True):
     fired: int | Literal[""]
     paused: Flag
     resumed: float
+    queue: str
 
     def read(self, reply: Reply) -> bool:
         return replies.integer(reply) == 1

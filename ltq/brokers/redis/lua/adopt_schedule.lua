@@ -12,12 +12,14 @@ ARGV[7] last      the last slot that was fired or passed there
 ARGV[8] fired     the last one that enqueued a task, or ''
 ARGV[9] paused    '1' if it is paused, else ''
 ARGV[10] resumed  when it last was resumed, or 0
+ARGV[11] queue    where its tasks wait
 
 RETURNS 1; 0 if another one with its name was put, or schedulers that run declare it in their code
 ]]
 local prefix, schedule, spec, due, put = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local plan, body, last, fired, paused, resumed = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
--- @include kept_slot, slot_holders, schedule_changes
+local queue = ARGV[11]
+-- @include call_or_reset, kept_slot, slot_holders, schedule_changes
 
 local kept = read_slot(schedule)
 if kept.last and kept.put == '' and newest_live(kept.holders) >= 0 then return 0 end
@@ -29,5 +31,6 @@ kept.fired = fired ~= '' and fired or nil
 keep_slot(kept)
 redis.call('HSET', kept.key, 'put', put, 'plan', plan, 'body', body, 'resumed', resumed)
 if paused == '1' then redis.call('HSET', kept.key, 'paused', '1') end
+call_or_reset('SADD', prefix .. 'lanes', queue)
 note_change(schedule)
 return 1

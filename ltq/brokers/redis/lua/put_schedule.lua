@@ -8,12 +8,13 @@ ARGV[3] due       its first slot from now on
 ARGV[4] put       the digest of all that it says
 ARGV[5] plan      what it says beside the arguments, as JSON
 ARGV[6] body      the encoded arguments
+ARGV[7] queue     where its tasks wait
 
 RETURNS 1; 0 if schedulers that run declare this name in their code
 ]]
 local prefix, schedule, spec, due = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-local put, plan, body = ARGV[4], ARGV[5], ARGV[6]
--- @include time, kept_slot, slot_holders, schedule_changes
+local put, plan, body, queue = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+-- @include time, call_or_reset, kept_slot, slot_holders, schedule_changes
 
 local kept = read_slot(schedule)
 if kept.put == put then return 1 end
@@ -30,5 +31,6 @@ kept.spec, kept.holders, kept.stays = spec, '', true
 keep_slot(kept)
 redis.call('HSET', kept.key, 'put', put, 'plan', plan, 'body', body)
 redis.call('PERSIST', kept.key)
+call_or_reset('SADD', prefix .. 'lanes', queue)
 note_change(schedule)
 return 1

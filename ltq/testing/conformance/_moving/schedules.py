@@ -47,6 +47,7 @@ class TestAdoptSchedule:
         assert await broker.adopt_schedule(record, record.last + 60)
         assert await broker.schedule_marks() != before
         assert (await broker.changed_schedules(QUEUE, 0)).records == [record]
+        assert await broker.queues() == [QUEUE]
 
     async def test_one_that_goes_on_here_is_left_as_it_is(self, broker: Broker) -> None:
         record = await elsewhere(broker)

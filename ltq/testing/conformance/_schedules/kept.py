@@ -71,6 +71,11 @@ class TestPutSchedule:
         )
         assert record == expected
 
+    async def test_its_queue_is_known_from_then_on(self, broker: Broker) -> None:
+        await put(broker, make_schedule())
+        assert await broker.queues() == [QUEUE]
+        assert [one.queue for one in await broker.stats([QUEUE])] == [QUEUE]
+
     async def test_its_message_is_kept_whole(self, broker: Broker) -> None:
         envelope = Envelope(
             id="",
