@@ -202,6 +202,10 @@ class Table(Protocol[V]):
         """The value, unless it has expired."""
         ...
 
+    def expiry(self, key: str, now: float) -> float:
+        """When the value expires; 0 if there is none, or it has expired."""
+        ...
+
     def set(self, key: str, value: V, *, expires: float, now: float) -> None:
         """Keep a value; it replaces the one that is there. Expired values may be forgotten."""
         ...

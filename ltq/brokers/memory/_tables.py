@@ -28,6 +28,11 @@ class MemoryTable(Generic[V]):
         entry = self._entries.get(key)
         return entry[0] if entry is not None and entry[1] > now else None
 
+    def expiry(self, key: str, now: float) -> float:
+        """See `Table`."""
+        entry = self._entries.get(key)
+        return entry[1] if entry is not None and entry[1] > now else 0.0
+
     def set(self, key: str, value: V, *, expires: float, now: float) -> None:
         """See `Table`."""
         self._entries[key] = (value, expires)
