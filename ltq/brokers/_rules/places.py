@@ -171,7 +171,8 @@ class DeadRecords(Protocol):
     """
 
     def put(self, dead: DeadRecord, *, most: int) -> None:
-        """Keep a dead task as the newest of its queue. It replaces one with the same id.
+        """Keep a dead task, behind those of its queue that died before it or at the same time. It
+        replaces one with the same id.
 
         Only the newest `most` tasks of each queue are kept.
         """

@@ -2,7 +2,7 @@
 
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Collection, Mapping
-from itertools import islice
+from itertools import islice, takewhile
 from math import inf
 from typing import Generic, TypeVar
 
@@ -155,7 +155,10 @@ class MemoryDeadRecords:
         for others in self._dead.values():
             others.pop(dead.record.id, None)
         own = self._dead[dead.record.queue]
+        later = [*takewhile(lambda one: one.time > dead.time, reversed(own.values()))]
         own[dead.record.id] = dead
+        for one in reversed(later):  # it died elsewhere, before these did here
+            own.move_to_end(one.record.id)
         if len(own) > most:
             own.popitem(last=False)
 
