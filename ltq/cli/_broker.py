@@ -8,7 +8,7 @@ from typing import NamedTuple
 import click
 
 from ltq.broker import Broker
-from ltq.broker._named.resolve import broker_names, resolve
+from ltq.broker._named.resolve import broker_names, primary_name, resolve
 from ltq.broker.default import URL_VARIABLE, BrokerChoice, broker_at
 from ltq.cli._known import read_queue
 from ltq.errors import ConfigurationError, LtqError, TaskNotFoundError
@@ -27,6 +27,8 @@ async def open_broker(url: str | None) -> AsyncIterator[Broker]:
     Says so if that has made a store: in the wrong folder a relative path leads to an empty one.
     """
     broker = broker_at(url or None)
+    if not url:
+        _warn_without_primary(broker)
     if broker.is_local:
         warn_local(broker)
     existed = broker.exists
@@ -77,6 +79,14 @@ def _url_of(name: str) -> str | None:
 def warn_local(broker: Broker) -> None:
     """Print to stderr that no other process can reach the tasks in this broker."""
     _warn(LOCAL_BROKER % broker.url)
+
+
+def _warn_without_primary(broker: Broker) -> None:
+    """Print to stderr that brokers have names, but this is none of them."""
+    if os.environ.get(URL_VARIABLE) or primary_name() is not None or not broker_names():
+        return
+    shown = ", ".join(f"@{name}" for name in broker_names())
+    _warn(f"none of {shown} is primary, so this is about {broker.url}")
 
 
 def _warn(text: str) -> None:
