@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, multiple, precondition, rule
+from hypothesis.stateful import Bundle, multiple, rule
 from msgspec.structs import replace
 
 from ltq.broker import Parcel, ScheduleRecord
@@ -14,16 +14,41 @@ from ltq.message import Envelope, Failure, Published
 from ltq.options import Priority
 from ltq.state import Status
 from tests.model.exchange import Goods
-from tests.model.keeping import Keeping, first_slot
+from tests.model.keeping import Keeping, exprs, first_slot, words
 from tests.model.machine import UNIQUE_FOR, Machine, delays, final, queues, sendings, ttls
 from tests.model.mortal import some_tasks
 from tests.model.punctual import schedules
 from tests.model.slots import Kept, Says
+from tests.model.steered import batches
 from tests.model.stores import Store
 from tests.model.tasks import Task
 
-CHANGES = ["claim", "cancel", "clear", "promote", "end", "replay", "send", "overtake", "nothing"]
-"""What happens to tasks after they were packed."""
+CHANGES = ["claim", "cancel", "clear", "promote", "end", "replay", "again", "send", "overtake"]
+"""What happens to tasks, but for their moves."""
+
+STORIES = [
+    "adopt",
+    "claim drop adopt",
+    "end drop adopt",
+    "cancel drop adopt",
+    "clear send drop",
+    "again drop adopt",
+    "replay drop adopt",
+    "overtake drop adopt claim",
+    "drop adopt cancel adopt",
+    "drop adopt end adopt drop",
+    "drop adopt clear adopt",
+    "drop adopt again adopt",
+    "drop adopt promote claim adopt",
+    "drop send adopt drop",
+    "drop adopt drop adopt claim",
+]
+
+stories = st.one_of(
+    st.sampled_from([story.split() for story in STORIES]),
+    st.lists(st.sampled_from([*CHANGES, *["drop", "adopt"] * 4]), min_size=1, max_size=5),
+)
+"""What happens to tasks after they were packed, in this order."""
 
 NOT_KEPT = {
     *("delay", "eta", "max_pending", "on_full", "full_timeout", "has_new_id"),
@@ -240,32 +265,34 @@ class Moving(Keeping):
 
     # On the way
 
-    @precondition(lambda self: not self.refuses_writes)
-    @rule(
-        target=goods,
-        queue=queues,
-        dead=st.booleans(),
-        changes=st.lists(st.sampled_from(CHANGES), max_size=2),
-        takes=st.booleans(),
-        ttl=ttls,
-    )
-    def carry(self, queue: int, dead: bool, changes: list[str], takes: bool, ttl: float) -> Any:
-        """Tasks are packed; things happen to them; they are dropped; others happen; they return."""
-        if dead:
-            found = self.packed_dead(self.mixed([], 3, queue), queue)
-        else:
-            found = self.packed(self.waiting(queue)[:3], queue)
-        for change in changes[:1]:
-            self.change(change, queue, found, ttl)
-        self.dropped(found)
-        for change in changes[1:]:
-            self.change(change, queue, found, ttl)
-        if takes:
-            self.take_over(found)
+    @rule(target=goods, queue=queues, options=batches, story=stories, ttl=ttls)
+    def carry(
+        self,
+        queue: int,
+        options: list[dict[str, Any]],
+        story: list[str],
+        ttl: float,
+    ) -> Any:
+        """Tasks that wait are packed, the last ones first, and things happen to them here."""
+        self.sent(queue, options)
+        found = self.packed(self.waiting(queue)[::-1][:4], queue)
+        return self.told_of(found, queue, story, ttl)
+
+    @rule(target=goods, queue=queues, deaths=st.integers(0, 2), story=stories, ttl=ttls)
+    def carry_dead(self, queue: int, deaths: int, story: list[str], ttl: float) -> Any:
+        """So are dead letters."""
+        self.end_some(queue, ["f"] * deaths, {})
+        found = self.packed_dead(self.mixed([], 3, queue), queue)
+        return self.told_of(found, queue, story, ttl)
+
+    def told_of(self, found: list[Goods], queue: int, story: list[str], ttl: float) -> Any:
+        if found and not self.refuses_writes:
+            for change in story:
+                self.change(change, queue, found, ttl)
         return multiple(*found)
 
     def change(self, change: str, queue: int, found: Sequence[Goods], ttl: float) -> None:
-        """Something happens to what was packed, or to others with its ids."""
+        """Something happens to what was packed, or to others with its ids. It may be nothing."""
         ids = self.whole([one.id for one in found])
         changes: dict[str, Callable[[], object]] = {
             "claim": lambda: self.taken("b", 2, 10, 0),
@@ -274,11 +301,13 @@ class Moving(Keeping):
             "clear": lambda: self.clear(queue),
             "promote": lambda: self.promote(ids, queue, False),
             "replay": lambda: self.replay(ids, 3, queue),
+            "again": lambda: self.die_once_more(ids, queue, ttl),
             "send": lambda: self.published(
                 [self.envelope(one, queue, 0.0, Priority.HIGH, {}) for one in ids]
             ),
             "overtake": lambda: self.overtake_all(ids),
-            "nothing": lambda: None,
+            "drop": lambda: self.dropped(found),
+            "adopt": lambda: self.take_over(found),
         }
         changes[change]()
 
@@ -286,6 +315,11 @@ class Moving(Keeping):
         """The times of all these come."""
         for task_id in task_ids:
             self.pass_over(task_id, 1)
+
+    def die_once_more(self, task_ids: list[str], queue: int, ttl: float) -> None:
+        """These letters are replayed, and their tasks fail."""
+        self.replay(task_ids, 3, queue)
+        self.end_all(ttl)
 
     def end_all(self, ttl: float) -> None:
         """All that is ready fails."""
@@ -297,19 +331,27 @@ class Moving(Keeping):
         super().check_put(says, record)
         self.elsewhere.append((record, says))
 
-    @precondition(lambda self: self.elsewhere)
     @rule(
         number=st.integers(0, 3),
         schedule=schedules,
+        puts=st.lists(st.tuples(exprs, words), max_size=2),
         earlier=st.sampled_from([0, 1, 3600]),
         is_paused=st.booleans(),
         fired=st.booleans(),
     )
     def adopt_schedule(
-        self, number: int, schedule: str, earlier: int, is_paused: bool, fired: bool
+        self,
+        number: int,
+        schedule: str,
+        puts: list[tuple[str, str]],
+        earlier: int,
+        is_paused: bool,
+        fired: bool,
     ) -> None:
         """One that was put here once comes from another store. The reply may be lost."""
-        if self.refuses_writes:
+        for expr, word in puts:
+            self.put(schedule, expr, word, "once", {})
+        if self.refuses_writes or not self.elsewhere:
             return
         named = [one for one in self.elsewhere if one[0].name == schedule] or self.elsewhere
         record, says = named[-1 - number % len(named)]
