@@ -111,6 +111,7 @@ class Exchange(Board):
     def _bury_again(self, task: Task, goods: Goods, now: float) -> None:
         parcel = goods.parcel
         died = inf if now == inf else parcel.when + goods.aged
+        task.born = -self._next()  # a life of its own: its token begins anew
         letter = Letter(task, parcel.status, task.error, died, self.steps, aged=goods.aged)
         letter.body, letter.name = parcel.envelope.body, parcel.envelope.task_name
         letter.moment, letter.is_moved = parcel.when, True
