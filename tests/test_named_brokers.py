@@ -287,6 +287,13 @@ class TestNames:
         assert "a variable's name and }, as ${REDIS_URL}" in told
         assert "secret" not in told
 
+    def test_a_name_without_its_mark_is_told(self, folder: Path) -> None:
+        (folder / "ltq.toml").write_text(BOTH)
+        assert "'orders' has no known scheme: did you mean @orders? allowed" in refused("orders")
+        assert "'other' has no known scheme: allowed are" in refused("other")
+        (folder / "ltq.toml").write_text("no toml")
+        assert "'orders' has no known scheme: allowed are" in refused("orders")
+
     def test_a_name_may_stand_for_another_one_but_not_in_a_circle(self, folder: Path) -> None:
         (folder / "ltq.toml").write_text(
             "[brokers]\na.url = '@b'\nb.url = 'memory://b'\n"

@@ -18,7 +18,7 @@ def pack(store: Store, queue: str, task_id: str, now: float) -> Parcel | None:
     task = store.get((namespace_of(queue), task_id), now)
     if task is None or task.envelope.queue != queue or task.status not in _WAITING:
         return None
-    return _parcel(task, task.due if task.status is Status.DELAYED else 0.0)
+    return _parcel(store, task, task.due if task.status is Status.DELAYED else 0.0, now)
 
 
 def pack_dead(store: Store, queue: str, task_id: str, now: float) -> Parcel | None:
@@ -26,7 +26,7 @@ def pack_dead(store: Store, queue: str, task_id: str, now: float) -> Parcel | No
     for letter in store.dead_letters(queue, now):
         if letter.id == task_id:
             _, died = store.letters[namespace_of(queue), task_id]
-            return _parcel(replace(died, tries=letter.tries), letter.time)
+            return _parcel(store, replace(died, tries=letter.tries), letter.time, now)
     return None
 
 
@@ -39,6 +39,9 @@ def adopt(store: Store, parcel: Parcel, now: float) -> Published:
     if answer is Published.CREATED:
         store.queues.add(parcel.envelope.queue)
         store.firsts[mark] = (parcel.envelope.id, now + ADOPTED_TTL)
+        fingerprint = (mark[0], parcel.envelope.fingerprint)
+        if parcel.unique_until > now and store.first(fingerprint, now) is None:
+            store.firsts[fingerprint] = (parcel.envelope.id, parcel.unique_until)
     return answer
 
 
@@ -86,10 +89,14 @@ def _is_of(task: Task, parcel: Parcel) -> bool:
     return is_same_name and f"{task.enqueue_time:.6f}" == parcel.sent
 
 
-def _parcel(task: Task, when: float) -> Parcel:
-    sent = structs.replace(task.envelope, delay=0.0, eta=None, max_pending=None)
+def _parcel(store: Store, task: Task, when: float, now: float) -> Parcel:
+    sent = structs.replace(task.envelope, delay=0.0, eta=None, max_pending=None, unique_for=0.0)
+    fingerprint, until = (task.key[0], sent.fingerprint), 0.0
+    if sent.fingerprint and store.first(fingerprint, now) == sent.id:
+        until = store.firsts[fingerprint][1]
     return Parcel(
-        envelope=structs.replace(sent, fingerprint="", unique_for=0.0),
+        envelope=sent if until else structs.replace(sent, fingerprint=""),
+        unique_until=until,
         status=task.status,
         when=when,
         enqueue_time=task.enqueue_time,

@@ -392,6 +392,7 @@ class Store:
     def dead_letters(self, queue: str | None, now: float) -> list[DeadLetter]:
         """The letters of a queue or of all, the newest first."""
         letters = [letter for letter, _ in self.letters.values() if letter.time > now - DEAD_TTL]
+        letters.sort(key=lambda letter: letter.time)  # some may come from another store
         return [letter for letter in reversed(letters) if queue in (None, letter.queue)]
 
     def replay(self, queue: str, task_id: str, now: float) -> Published:

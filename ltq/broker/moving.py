@@ -17,11 +17,14 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     """A task that waits, or a dead letter, with all that is known of it. Times are Unix seconds."""
 
     envelope: Envelope
-    """As sent, or as a retry has changed it; without its delay and fingerprint."""
+    """As sent, or as a retry has changed it; without its delay, and with the fingerprint only if
+    `unique_until` says more."""
     status: Status
     """PENDING or DELAYED; of a dead letter FAILED or REJECTED."""
     when: float = 0.0
     """DELAYED: when it is due. Of a dead letter, when it died."""
+    unique_until: float = 0.0
+    """Until when no other task with its fingerprint is enqueued; 0 if there may be one."""
     enqueue_time: float
     last_dequeue_time: float | None = None
     last_requeue_time: float | None = None
@@ -81,7 +84,8 @@ class Mover(Protocol):
         """Take over what another store has packed. The answers are in order.
 
         CREATED: it waits here now, behind the others of its lane, or is due when it was there, or
-        is a dead letter here. It keeps all that a `Parcel` has. EXISTS: it was taken over before,
+        is a dead letter here. It keeps all that a `Parcel` has; but if another task with its
+        fingerprint was sent here, that one stays the first. EXISTS: it was taken over before,
         within `ADOPTED_TTL` seconds, or is still known; of a dead letter also, that there is one of
         a later death. ID_CONFLICT: another task has its id, so nothing was done. `max_pending` does
         not apply.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import cast
 
 from ltq._display.values import short_repr
+from ltq.broker._named.resolve import broker_names
 from ltq.errors import ConfigurationError
 
 _BUILT_IN = {
@@ -36,9 +37,17 @@ def broker_factory(url: str) -> Callable[[str], object]:
         return cast(Callable[[str], object], entry.load())
     schemes = sorted({*_BUILT_IN, *others.names})
     raise ConfigurationError(
-        f"broker URL {redact(url)!r} has no known scheme: "
+        f"broker URL {redact(url)!r} has no known scheme: {_name_meant(url)}"
         f"allowed are {', '.join(f'{known}://' for known in schemes)}"
     )
+
+
+def _name_meant(url: str) -> str:
+    """What to say to who left out the @ of a broker's name; empty if nobody did."""
+    try:
+        return f"did you mean @{url}? " if url in broker_names() else ""
+    except ConfigurationError:  # the file has a mistake, which is not what this is about
+        return ""
 
 
 def parse_switch(name: str, value: str) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import click
 
 from ltq.broker import Broker
-from ltq.broker._named.resolve import broker_names, resolve
+from ltq.broker._named.resolve import broker_names, primary_name, resolve
 from ltq.broker.default import URL_VARIABLE, BrokerChoice, broker_at
 from ltq.cli._known import read_queue
 from ltq.errors import ConfigurationError, LtqError, TaskNotFoundError
@@ -24,6 +24,8 @@ LOCAL_BROKER = "%s is in this process's memory: no other process can reach it"
 async def open_broker(url: str | None) -> AsyncIterator[Broker]:
     """Open the broker of a URL or a name, or the default one, and close it afterwards."""
     broker = broker_at(url or None)
+    if not url:
+        _warn_without_primary(broker)
     with told_of_store(broker):
         async with broker:
             yield broker
@@ -79,6 +81,14 @@ def _url_of(name: str) -> str | None:
         return resolve(name).url
     except ConfigurationError:
         return None
+
+
+def _warn_without_primary(broker: Broker) -> None:
+    """Print to stderr that brokers have names, but this is none of them."""
+    if os.environ.get(URL_VARIABLE) or primary_name() is not None or not broker_names():
+        return
+    shown = ", ".join(f"@{name}" for name in broker_names())
+    _warn(f"none of {shown} is primary, so this is about {broker.url}")
 
 
 def _warn(text: str) -> None:

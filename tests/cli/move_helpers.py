@@ -1,16 +1,39 @@
 """Two brokers, and what the tests of `ltq move` put there."""
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
 
 from ltq.broker import Broker, ScheduleRecord, ScheduleSlot
 from ltq.cli.move._move import Report, move
-from ltq.message import Finish, Published
+from ltq.message import Finish, Published, new_id
 from ltq.state import Status
 from ltq.testing.conformance._schedules.kept import make_schedule
 from tests.conformance.factories import QUEUE, claim_one, make_envelope
 
 STEP = 60
 """Seconds between two slots of the schedules here."""
+
+
+PAIRS = [("memory", "sqlite"), ("sqlite", "redis"), ("redis", "memory"), ("sqlite", "sqlite")]
+"""From which kind of store to which."""
+
+
+@asynccontextmanager
+async def open_pair(
+    request: pytest.FixtureRequest, folder: Path
+) -> AsyncIterator[tuple[Broker, Broker]]:
+    """Two empty brokers of the kinds that the parameter of a fixture names, one of `PAIRS`."""
+    async with AsyncExitStack() as stack:
+        found: list[Broker] = []
+        for name, kind in zip(("from", "to"), request.param, strict=True):
+            urls = {"memory": f"memory://{new_id()}", "sqlite": f"sqlite:///{folder / name}.db"}
+            url = urls.get(kind) or request.getfixturevalue("redis_url")
+            found.append(await stack.enter_async_context(Broker.from_url(url)))
+        yield found[0], found[1]
 
 
 async def move_queue(source: Broker, target: Broker) -> Report:

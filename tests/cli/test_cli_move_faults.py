@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,18 @@ import pytest
 from ltq.broker import Broker
 from ltq.cli.move import _tasks
 from ltq.errors import BrokerError
-from ltq.message import new_id
 from ltq.state import Status
 from ltq.testing import FlakyBroker
-from tests.cli.move_helpers import Slots, bury, keep_schedule, letters, move_queue, waiting
+from tests.cli.move_helpers import (
+    PAIRS,
+    Slots,
+    bury,
+    keep_schedule,
+    letters,
+    move_queue,
+    open_pair,
+    waiting,
+)
 from tests.conformance.factories import QUEUE, publish_many
 
 AT_SOURCE = (
@@ -27,8 +34,6 @@ STEPS = [
 ]
 """Each call of a move: at which broker, its name, and whether only the reply is lost."""
 
-PAIRS = [("memory", "sqlite"), ("sqlite", "redis"), ("redis", "memory"), ("sqlite", "sqlite")]
-
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,14 +45,8 @@ async def brokers(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[tuple[FlakyBroker, FlakyBroker]]:
     """A broker with tasks of all kinds, and an empty one."""
-    async with AsyncExitStack() as stack:
-        found: list[FlakyBroker] = []
-        for name, kind in zip(("from", "to"), request.param, strict=True):
-            urls = {"memory": f"memory://{new_id()}", "sqlite": f"sqlite:///{tmp_path / name}.db"}
-            url = urls.get(kind) or request.getfixturevalue("redis_url")
-            broker = await stack.enter_async_context(Broker.from_url(url))
-            found.append(FlakyBroker(broker))
-        yield found[0], found[1]
+    async with open_pair(request, tmp_path) as (source, target):
+        yield FlakyBroker(source), FlakyBroker(target)
 
 
 class Stock:

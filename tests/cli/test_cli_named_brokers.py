@@ -78,6 +78,18 @@ class TestCommands:
         assert "mail:greet" in named.out
         assert "orders:tick" not in named.out
 
+    async def test_without_a_primary_one_it_is_told(self, shop: Path, server: str) -> None:
+        (shop / "ltq.toml").write_text(
+            f"[brokers.a]\nurl = '{server}/1'\n[brokers.b]\nurl = '{server}/2'\n"
+        )
+        done = await call_ltq("stats", cwd=shop)
+        told = "ltq: warning: none of @a, @b is primary, so this is about redis://localhost:6379"
+        assert done.err.splitlines()[0] == told
+        for quiet in ({"LTQ_BROKER_URL": "@a"}, {"LTQ_BROKER_URL_PRIMARY": f"{server}/3"}):
+            done = await call_ltq("stats", cwd=shop, env=quiet)
+            assert (done.code, done.err) == (0, "")
+        assert (await call_ltq("stats", "--broker-url", "@b", cwd=shop)).err == ""
+
     async def test_a_name_overrides_that_of_the_code(self, shop: Path, server: str) -> None:
         sent = await call_ltq(
             "send", "shop:orders.tick", "--broker-url", "@notifications", cwd=shop

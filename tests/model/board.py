@@ -30,6 +30,10 @@ class Board:
     known: set[str] = field(default_factory=set)
     paused: set[str] = field(default_factory=set)
     """Queues."""
+    first: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """By fingerprint, the first task with it, and until when others are duplicates."""
+    adopted: dict[str, float] = field(default_factory=dict)
+    """What was taken over from another store, by its mark, and until when that is known."""
     sent: int = 0
     """How many lives began, by a send or by a replay that found no state."""
     removed: int = 0

@@ -19,7 +19,8 @@ class Graveyard:
 
     def of(self, queue: str) -> list[Letter]:
         """The letters of a queue, the newest first."""
-        return [letter for letter in reversed(self.letters.values()) if letter.queue == queue]
+        own = [letter for letter in self.letters.values() if letter.queue == queue]
+        return sorted(own, key=lambda letter: letter.time - letter.aged)[::-1]
 
     def find(self, queue: str | None, task_id: str) -> Letter | None:
         letter = self.letters.get(task_id)
@@ -29,7 +30,7 @@ class Graveyard:
         """Keep a task as it is at its death."""
         letter = Letter(replace(task), status, error, now, step, replay=task.replay)
         letter.body, letter.name = task.envelope.body, task.envelope.task_name
-        self._add(letter)
+        self.add(letter)
 
     def bury_broken(self, task: Task, now: float, step: int) -> None:
         """Keep what is left of a task whose record is gone or unusable."""
@@ -40,13 +41,14 @@ class Graveyard:
             error = f"part of {GONE}"
         if task.broken in _EMPTY:
             bare = Task(task.envelope, task.number, born=task.born)
-            self._add(Letter(bare, Status.REJECTED, error, now, step))
+            self.add(Letter(bare, Status.REJECTED, error, now, step))
             return
         self.bury(task, Status.REJECTED, error, now, step)
         if task.broken == "task":
             self.letters[task.id].name = ""
 
-    def _add(self, letter: Letter) -> None:
+    def add(self, letter: Letter) -> None:
+        """Keep a letter, in place of one with its id."""
         self.letters.pop(letter.id, None)
         self.letters[letter.id] = letter
 
@@ -59,6 +61,7 @@ class Graveyard:
     def age(self, queue: str, seconds: float) -> None:
         for letter in self.of(queue):
             letter.aged += seconds
+            letter.moment = None if letter.moment is None else letter.moment - seconds
 
     def purge(self, queue: str, ids: list[str] | None, older_than: float, now: float) -> int:
         wanted = [

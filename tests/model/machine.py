@@ -28,6 +28,7 @@ from tests.model.stores import LEASE, Store
 T = TypeVar("T")
 
 FAR = 10_000.0
+UNIQUE_FOR = 5000.0
 HOUR = 3600.0
 
 steps: Counter[str] = Counter()
@@ -52,6 +53,7 @@ sendings = st.fixed_dictionaries(
         "result_ttl": ttls,
         "tags": st.sampled_from([(), ("a",), ("b", "a")]),
         "keep_body": st.booleans(),
+        "fingerprint": st.sampled_from(["", "", "", "f", "g"]),
         "task_name": st.just(OTHER_TASK),
     },
 )
@@ -124,6 +126,8 @@ class Machine(RuleBasedStateMachine):
         name = self.store.queues[queue]
         body = f'"{task_id}"'.encode()
         options = {"task_name": name, **options}
+        if "fingerprint" in options:
+            options = {"unique_for": UNIQUE_FOR, **options}
         return Envelope(
             id=task_id, queue=name, body=body, delay=delay, priority=priority, **options
         )

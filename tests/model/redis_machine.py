@@ -11,7 +11,6 @@ from ltq.errors import BrokerError
 from ltq.message import Envelope, Published
 from ltq.options import Priority
 from ltq.state import Status
-from tests.model.keeping import Keeping
 from tests.model.machine import (
     Machine,
     delays,
@@ -25,12 +24,13 @@ from tests.model.machine import (
     ttls,
 )
 from tests.model.mortal import some_tasks
+from tests.model.moving import Moving
 from tests.model.redis_store import RedisStore
 
 Call = tuple[str, str, list[str]]
 
 
-class RedisMachine(Keeping):
+class RedisMachine(Moving):
     """Drives the Redis broker and the model side by side."""
 
     def __init__(self, make: Callable[[], RedisStore]) -> None:

@@ -11,8 +11,8 @@ from ltq.errors import LtqError, RerunError, TaskNotFoundError
 from ltq.message import Envelope, Finish, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import DEFAULT_RESULT_TTL, Priority
 from ltq.state import Progress, Status
-from tests.model.board import Board
 from tests.model.claim_budget import ClaimBudget
+from tests.model.exchange import Exchange
 from tests.model.tasks import Task
 
 
@@ -55,7 +55,7 @@ class Selected:
         return 0.0 if now == inf else now - task.sent  # there tasks stay new
 
 
-class Model(Board):
+class Model(Exchange):
     """The reference that a broker is held against."""
 
     # Waiting tasks
@@ -67,8 +67,12 @@ class Model(Board):
             return Published.ID_CONFLICT
         if present is not None or (again and envelope.id in self.ended):
             return Published.EXISTS
+        if envelope.fingerprint in self.first:
+            return Published.DUPLICATE
         if self._is_full(envelope):
             return Published.FULL
+        if envelope.fingerprint:
+            self.first[envelope.fingerprint] = (envelope.id, now + envelope.unique_for)
         self._send(envelope, now)
         return Published.CREATED
 
@@ -88,7 +92,12 @@ class Model(Board):
 
     def would_create(self, envelopes: Sequence[Envelope]) -> bool:
         """Whether a call would enqueue anything."""
-        return any(one.id not in self.tasks and not self._is_full(one) for one in envelopes)
+        return any(
+            one.id not in self.tasks
+            and one.fingerprint not in self.first
+            and not self._is_full(one)
+            for one in envelopes
+        )
 
     def cancel(self, task_id: str, result_ttl: float, now: float) -> bool | None:
         """None: there is no such task."""
@@ -145,7 +154,7 @@ class Model(Board):
         """Send final tasks once more, as tasks with these ids."""
         for task_id, new_id in zip(ids, new_ids, strict=True):
             old = self.tasks[task_id].envelope
-            self._send(structs.replace(old, id=new_id, delay=0.0), now)
+            self._send(structs.replace(old, id=new_id, delay=0.0, fingerprint=""), now)
 
     def replay(self, queue: str, ids: Iterable[str], call: str, now: float) -> list[Published]:
         return [self._replay(queue, task_id, call, now) for task_id in ids]
@@ -258,3 +267,5 @@ class Model(Board):
         for task in [task for task in self.tasks.values() if task.expires <= now]:
             self.remove(task)
         self.graveyard.forget(now)
+        self.first = {text: one for text, one in self.first.items() if one[1] > now}
+        self.adopted = {mark: until for mark, until in self.adopted.items() if until > now}

@@ -185,6 +185,17 @@ class ScheduleTable:
             kept = replace(kept, spec=spec, last=last, due=due if last >= floor(now) else last + 1)
         return replace(kept, says=says, holders=(), was_changed=True)
 
+    def adopt(self, name: str, arrived: Kept, now: float) -> bool:
+        """Whether it is kept, as it is said or as it is here."""
+        kept = self.look(name, now)
+        if kept is not None and not kept.put and self._live(kept, now):
+            return False
+        if kept is not None and kept.put and kept.put != arrived.put:
+            return False
+        if kept is None or kept.put != arrived.put or kept.is_paused:
+            self.kept[name] = replace(arrived, was_changed=True)
+        return True
+
     def remove(self, name: str, now: float) -> bool:
         """Whether it is gone."""
         kept = self.look(name, now)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from ltq.broker import Broker, Claim, Consumer
+from ltq.broker import Broker, Claim, Consumer, Parcel
 from ltq.brokers.memory import MemoryBroker
 from ltq.message import DeadLetter
 from ltq.options import Priority
@@ -70,6 +70,14 @@ class Store(ABC):
     @abstractmethod
     def overtake(self, task: Task, past: int) -> None:
         """Let the time of a delayed or leased task come, or the end of a final state."""
+
+    def token_of(self, parcel: Parcel) -> int:
+        """The token of a task that came from another store."""
+        return 0
+
+    def due(self, when: float) -> float:
+        """When a task is due in the model, that is due at a moment by the broker's clock."""
+        return when
 
     @abstractmethod
     def age(self, queue: str, seconds: float) -> None:

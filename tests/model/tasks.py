@@ -47,6 +47,8 @@ class Task:
     replay: str | None = None
     """The call that enqueued it again."""
     broken: Breakage | None = None
+    moment: float | None = None
+    """When it was sent, by the broker's clock; None until the broker has told it."""
 
     @property
     def id(self) -> str:
@@ -55,6 +57,11 @@ class Task:
     @property
     def queue(self) -> str:
         return self.envelope.queue
+
+    @property
+    def stamp(self) -> str:
+        """When it was sent, as a parcel tells it."""
+        return f"{self.moment or 0.0:.6f}"
 
     @property
     def keeps_arguments(self) -> bool:
@@ -80,6 +87,8 @@ class Task:
         """Compare with what everybody may see."""
         seen = (state.status, state.queue, state.worker, state.dequeue_count, state.requeue_count)
         assert seen == (self.status, self.queue, self.worker, self.dequeues, self.requeues)
+        assert self.moment in (None, state.enqueue_time), self.id
+        self.moment = state.enqueue_time
         assert state.deaths == self.deaths, self.id
         assert state.tries == self.tries + (self.status is Status.FAILED), self.id
         sent = self.envelope
@@ -118,6 +127,10 @@ class Letter:
     replay: str | None = None
     aged: float = 0.0
     """Seconds that it was made older by hand."""
+    moment: float | None = None
+    """When its task died, by the broker's clock; None until the broker has told it."""
+    is_moved: bool = False
+    """Whether it came from another store."""
     body: bytes | None = field(default=None)
     name: str = ""
 
@@ -137,6 +150,8 @@ class Letter:
     def check(self, seen: DeadLetter) -> None:
         """Compare with what everybody may see."""
         assert (seen.id, seen.queue, seen.status) == (self.id, self.queue, self.status)
+        assert self.moment is None or abs(self.moment - seen.time) < 1e-5, self.id
+        self.moment = seen.time
         assert (seen.task_name, seen.body, seen.error) == (self.name, self.body, self.error)
         task = self.task
         counts = (seen.dequeue_count, seen.requeue_count, seen.deaths, seen.worker)

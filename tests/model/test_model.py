@@ -15,7 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from devtools.servers import RedisServer
 from ltq.brokers.redis._scripts import texts
-from tests.model.keeping import Keeping
+from tests.model.moving import Moving
 from tests.model.redis_machine import RedisMachine
 from tests.model.redis_store import RedisStore
 from tests.model.sqlite_store import SqliteStore
@@ -62,13 +62,13 @@ def server(redis_executable: str) -> Iterator[RedisServer]:
 
 @pytest.mark.timeout(60 + 2 * EXAMPLES)
 def test_the_memory_broker_does_what_the_model_says() -> None:
-    walk(partial(Keeping, MemoryStore))
+    walk(partial(Moving, MemoryStore))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(60 + 2 * EXAMPLES)
 def test_the_sqlite_broker_does_what_the_model_says(tmp_path: Path) -> None:
-    walk(partial(Keeping, partial(SqliteStore, tmp_path)))
+    walk(partial(Moving, partial(SqliteStore, tmp_path)))
 
 
 @pytest.mark.slow

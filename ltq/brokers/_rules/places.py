@@ -205,7 +205,8 @@ class DeadRecords(Protocol):
     """
 
     def put(self, dead: DeadRecord, *, most: int) -> None:
-        """Keep a dead task as the newest of its queue. It replaces one with the same id.
+        """Keep a dead task, behind those of its queue that died before it or at the same time. It
+        replaces one with the same id.
 
         Only the newest `most` tasks of each queue are kept.
         """
@@ -234,6 +235,10 @@ class Table(Protocol[V]):
 
     def get(self, key: str, now: float) -> V | None:
         """The value, unless it has expired."""
+        ...
+
+    def expiry(self, key: str, now: float) -> float:
+        """When the value expires; 0 if there is none, or it has expired."""
         ...
 
     def set(self, key: str, value: V, *, expires: float, now: float) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Collection, Mapping
-from itertools import islice
+from itertools import islice, takewhile
 from math import inf
 from typing import Generic, TypeVar
 
@@ -27,6 +27,11 @@ class MemoryTable(Generic[V]):
         """See `Table`."""
         entry = self._entries.get(key)
         return entry[0] if entry is not None and entry[1] > now else None
+
+    def expiry(self, key: str, now: float) -> float:
+        """See `Table`."""
+        entry = self._entries.get(key)
+        return entry[1] if entry is not None and entry[1] > now else 0.0
 
     def set(self, key: str, value: V, *, expires: float, now: float) -> None:
         """See `Table`."""
@@ -150,7 +155,10 @@ class MemoryDeadRecords:
         for others in self._dead.values():
             others.pop(dead.record.id, None)
         own = self._dead[dead.record.queue]
+        later = [*takewhile(lambda one: one.time > dead.time, reversed(own.values()))]
         own[dead.record.id] = dead
+        for one in reversed(later):  # it died elsewhere, before these did here
+            own.move_to_end(one.record.id)
         if len(own) > most:
             own.popitem(last=False)
 

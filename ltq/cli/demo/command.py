@@ -3,19 +3,23 @@
 import asyncio
 import os
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import quote
 
 import click
 
 import ltq
 from ltq._aio.service import spawn
+from ltq._aio.signals import stop_on_signals
+from ltq._aio.threads import call_in
 from ltq.broker import Broker
 from ltq.cli._console import open_console, print_line
 from ltq.cli._errors import CommandError, StoppedError
 from ltq.cli._options import duration
 from ltq.cli.demo import checksums
+from ltq.cli.demo._folder import DATABASE, DemoFolder, demo_folder
 from ltq.cli.demo._view import Report, View, open_view, print_look, print_report
 from ltq.cli.demo.checksums import stumble, survey, worker
 from ltq.cli.run._interpreter import ltq_command
@@ -58,7 +62,8 @@ def demo(directory: str | None, processes: int, seconds: float) -> None:
     files of DIRECTORY (default: the installed ltq package), and sends a task for each, which
     computes its sha256. The URL of the file is printed, so that `ltq top` and others can look from
     a second terminal. A file that cannot be read is listed as a failed task; the exit code is
-    still 0. At the end, and after Ctrl-C, processes and folder are gone.
+    still 0. At the end, and after Ctrl-C, processes and folder are gone; what a demo left that was
+    killed, the next one removes.
 
     \b
     Example:
@@ -67,24 +72,36 @@ def demo(directory: str | None, processes: int, seconds: float) -> None:
     setup_logging("critical")  # the report lists failed tasks
     console = open_console()
     folder = os.path.abspath(directory or Path(ltq.__file__).parent)
-    with TemporaryDirectory(prefix="ltq-demo-", ignore_cleanup_errors=True) as place:
-        broker = Broker.from_url(f"sqlite:///{quote(os.path.join(place, 'jobs.db'))}")
+    with demo_folder() as own:
+        broker = Broker.from_url(f"sqlite:///{quote(os.path.join(own.place, DATABASE))}")
         print_line(console, f"computing checksums of the files in {folder}")
         print_look(console, broker.url, _ID)
         view = open_view(console)
-        report = asyncio.run(_demo(broker, processes, folder, seconds, view))
+        workers = _workers(broker.url, processes)
+        report = asyncio.run(_demo(broker, workers, lambda: _produce(folder, seconds, view), own))
     print_report(console, report)
 
 
 async def _demo(
-    broker: Broker, processes: int, directory: str, seconds: float, view: View
+    broker: Broker,
+    workers: Supervisor | Worker,
+    produce: Callable[[], Coroutine[Any, Any, Report]],
+    own: DemoFolder,
 ) -> Report:
     """Run the producer beside the workers. Ctrl-C stops the workers, which ends both."""
+    loop = asyncio.get_running_loop()
+    with stop_on_signals(lambda _: call_in(loop, workers.stop), lasts=True):
+        own.check()
+        return await _run(broker, workers, produce)
+
+
+async def _run(
+    broker: Broker, workers: Supervisor | Worker, produce: Callable[[], Coroutine[Any, Any, Report]]
+) -> Report:
     async with broker:
         worker.broker = broker
-        workers = _workers(broker.url, processes)
         running = spawn(workers.run(), name="ltq-demo-workers")
-        producing = spawn(_produce(directory, seconds, view), name="ltq-demo-producer")
+        producing = spawn(produce(), name="ltq-demo-producer")
         try:
             await asyncio.wait({running, producing}, return_when=asyncio.FIRST_COMPLETED)
             is_stopped = not producing.done()

@@ -42,6 +42,7 @@ from ltq.testing.conformance._moving.parcels import (
     TestPack,
 )
 from ltq.testing.conformance._moving.schedules import TestAdoptSchedule
+from ltq.testing.conformance._moving.unique import TestUniqueMoves
 from ltq.testing.conformance._registry.announced import (
     TestAnnounced,
     TestConsumersWithoutAWorker,
@@ -231,6 +232,7 @@ __all__ = [
     "TestTriesInAState",
     "TestTurns",
     "TestUnique",
+    "TestUniqueMoves",
     "TestUnserved",
     "TestWaitForTheEnd",
     "TestWaitForWork",

@@ -18,12 +18,12 @@ _KEPT = (
 """What an envelope says of a task that was sent already."""
 
 
-def pack(places: Places, queue: str, ids: Sequence[str]) -> list[Parcel | None]:
+def pack(places: Places, queue: str, ids: Sequence[str], now: float) -> list[Parcel | None]:
     """See `Mover.pack`."""
     places.records.load(ids)
     found = map(places.records.get, ids)
     return [
-        _parcel(one, one.status, one.when if one.status is Status.DELAYED else 0.0)
+        _parcel(places, one, one.status, one.when if one.status is Status.DELAYED else 0.0, now)
         if one is not None and one.queue == queue and _waits(one)
         else None
         for one in found
@@ -33,7 +33,10 @@ def pack(places: Places, queue: str, ids: Sequence[str]) -> list[Parcel | None]:
 def pack_dead(places: Places, queue: str, ids: Sequence[str], now: float) -> list[Parcel | None]:
     """See `Mover.pack_dead`."""
     found = (dead_letters.find_dead(places, queue, task_id, now) for task_id in ids)
-    return [None if one is None else _parcel(one.record, one.status, one.time) for one in found]
+    return [
+        None if one is None else _parcel(places, one.record, one.status, one.time, now)
+        for one in found
+    ]
 
 
 def adopt(places: Places, parcels: Sequence[Parcel], now: float) -> list[Published]:
@@ -56,7 +59,15 @@ def _adopt_one(places: Places, parcel: Parcel, now: float) -> Published:
         places.queues.add(parcel.envelope.queue)
         until = now + ADOPTED_TTL
         places.fingerprints.set(parcel.mark, parcel.envelope.id, expires=until, now=now)
+        _keep_unique(places, parcel, now)
     return answer
+
+
+def _keep_unique(places: Places, parcel: Parcel, now: float) -> None:
+    """Let others with its fingerprint be duplicates, unless another one was the first here."""
+    fingerprint, until = parcel.envelope.fingerprint, parcel.unique_until
+    if fingerprint and until > now and places.fingerprints.get(fingerprint, now) is None:
+        places.fingerprints.set(fingerprint, parcel.envelope.id, expires=until, now=now)
 
 
 def _take(places: Places, parcel: Parcel, now: float) -> Published:
@@ -105,13 +116,17 @@ def _is_of(record: Record, parcel: Parcel) -> bool:
     return is_same_name and f"{record.enqueue_time:.6f}" == parcel.sent
 
 
-def _parcel(record: Record, status: Status, when: float) -> Parcel:
+def _parcel(places: Places, record: Record, status: Status, when: float, now: float) -> Parcel:
     envelope = record.envelope
     kept = {name: getattr(envelope, name) for name in _KEPT}
+    fingerprint, until = envelope.fingerprint, 0.0
+    if fingerprint and places.fingerprints.get(fingerprint, now) == envelope.id:
+        until = places.fingerprints.expiry(fingerprint, now)
     return Parcel(
-        envelope=Envelope(**kept),
+        envelope=Envelope(**kept, fingerprint=fingerprint if until else ""),
         status=status,
         when=when,
+        unique_until=until,
         enqueue_time=record.enqueue_time,
         last_dequeue_time=record.last_dequeue_time,
         last_requeue_time=record.last_requeue_time,

@@ -174,7 +174,7 @@ class Store(ABC):
 
     def pack(self, queue: str, ids: Sequence[str]) -> list[Parcel | None]:
         with self._read_step() as now:
-            return parcels.pack(self._seen(queue, now), queue, ids)
+            return parcels.pack(self._seen(queue, now), queue, ids, now)
 
     def pack_dead(self, queue: str, ids: Sequence[str]) -> list[Parcel | None]:
         with self._read_step() as now:

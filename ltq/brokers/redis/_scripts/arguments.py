@@ -91,6 +91,7 @@ def fields_of(envelope: Envelope) -> list[Argument]:
         fields += ("serializer", envelope.serializer)
     for name, value in (
         ("ctx", envelope.ctx or None),
+        ("fingerprint", envelope.fingerprint or None),
         ("tags", " ".join(envelope.tags) or None),
         ("timeout", envelope.timeout),
         ("max_tries", envelope.max_tries),

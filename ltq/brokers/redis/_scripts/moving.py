@@ -84,7 +84,8 @@ class PackCall(Bounded[list[Parcel | None]], frozen=True, kw_only=True):
     def read(self, reply: Reply) -> list[Parcel | None]:
         ids = self.ids[: len(reply)]
         return [
-            replies.parcel(name, due, flat) for name, (due, flat) in zip(ids, reply, strict=True)
+            replies.parcel(name, due, until, flat)
+            for name, (due, until, flat) in zip(ids, reply, strict=True)
         ]
 
 
@@ -98,7 +99,8 @@ def _task_words(parcel: Parcel) -> Sequence[Argument]:
     place = (envelope.queue, envelope.lane or envelope.queue, int(envelope.priority))
     due = f"{parcel.when:.6f}" if is_delayed else ""
     fields = [*_fields(parcel), "status", parcel.status.value]
-    return envelope.id, *place, parcel.sent, due, parcel.mark, len(fields), *fields
+    known = (parcel.mark, envelope.fingerprint, f"{parcel.unique_until:.6f}")
+    return envelope.id, *place, parcel.sent, due, *known, len(fields), *fields
 
 
 def _letter_words(parcel: Parcel) -> Sequence[Argument]:
@@ -106,7 +108,8 @@ def _letter_words(parcel: Parcel) -> Sequence[Argument]:
     fields = [*_fields(parcel), "status", parcel.status.value, "release_time", parcel.died]
     if "queue" not in fields[::2]:
         fields += ("queue", envelope.queue)
-    return envelope.id, envelope.queue, parcel.died, parcel.mark, len(fields), *fields
+    known = (parcel.mark, envelope.fingerprint, f"{parcel.unique_until:.6f}")
+    return envelope.id, envelope.queue, parcel.died, *known, len(fields), *fields
 
 
 def _fields(parcel: Parcel) -> list[Argument]:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from ltq.broker import SeenWorker, WorkerEntry, check_envelopes
 from ltq.broker.moving import Parcel
@@ -242,7 +243,9 @@ def _state_of(
     return task_state(task_id, values)
 
 
-def parcel(task_id: str, due: bytes | None, flat: Sequence[Any]) -> Parcel | None:
+def parcel(
+    task_id: str, due: bytes | None, unique_until: bytes | None, flat: Sequence[Any]
+) -> Parcel | None:
     """A task, or a dead letter, as `pack` answers it; None if it is not there whole.
 
     Other programs may have spoilt it: its names, or a moment by which `drop` would know it again.
@@ -254,6 +257,8 @@ def parcel(task_id: str, due: bytes | None, flat: Sequence[Any]) -> Parcel | Non
     if state is None or get(b"body") is None or not all(map(_is_exact, moments)):
         return None
     envelope, failure = _envelope(state, get), None
+    if unique_until is not None:
+        envelope = structs.replace(envelope, fingerprint=_text(get(b"fingerprint") or b""))
     try:
         check_envelopes([envelope])
     except ConfigurationError:
@@ -264,6 +269,7 @@ def parcel(task_id: str, due: bytes | None, flat: Sequence[Any]) -> Parcel | Non
         envelope=envelope,
         status=state.status,
         when=(state.release_time if state.status.is_final else state.due_time) or 0.0,
+        unique_until=0.0 if unique_until is None else float(unique_until),
         enqueue_time=state.enqueue_time or 0.0,
         last_dequeue_time=state.last_dequeue_time,
         last_requeue_time=state.last_requeue_time,

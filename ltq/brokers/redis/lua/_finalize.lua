@@ -16,12 +16,13 @@ local OF_ALL = 7
 local function drop_arguments(key, was_claimed)
   redis.call('HDEL', key, 'body')
   if was_claimed and redis.call('HLEN', key) == OF_ALL then return end -- so it has none of the others
-  redis.call('HDEL', key, 'ctx', 'serializer', 'lane', 'progress', 'max_tries', 'result_ttl',
-    'max_deliveries', 'deaths', 'error', 'error_type', 'traceback', 'keep_body')
+  redis.call('HDEL', key, 'ctx', 'fingerprint', 'serializer', 'lane', 'progress', 'max_tries',
+    'result_ttl', 'max_deliveries', 'deaths', 'error', 'error_type', 'traceback', 'keep_body')
 end
 local function keep_arguments(key)
   local serializer = redis.call('HGET', key, 'serializer') -- now it will be that of the result
-  redis.call('HDEL', key, 'serializer', 'progress', 'deaths', 'error', 'error_type', 'traceback')
+  redis.call('HDEL', key, 'fingerprint', 'serializer', 'progress', 'deaths', 'error', 'error_type',
+    'traceback')
   if serializer then redis.call('HSET', key, 'body_serializer', serializer) end
 end
 local function finalize(id, ttl, token, status, keep_body, ...)

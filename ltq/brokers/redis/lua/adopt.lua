@@ -3,14 +3,15 @@ adopt: take over tasks that waited in another store, each once. They keep their 
 
 KEYS[1] prefix      of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1...] tasks    for each its id, queue, lane and priority; when it was sent; when it is due, or '' if it
-        is pending; the mark by which it is known from then on; how many of its hash's fields and values
-        come then, `task` first; and these
+        is pending; the mark by which it is known from then on; its fingerprint, or '', and until when no
+        other one with that is enqueued; how many of its hash's fields and values come then, `task`
+        first; and these
 
 RETURNS {answers, new_queues}: for each task 'created', 'exists' or 'id_conflict' (another one has its
         id); how many of the queues are new
 ]]
 local prefix = KEYS[1]
--- @include time, call_or_reset, ready_batch, wake
+-- @include time, call_or_reset, ready_batch, unique, wake
 -- @constant ADOPTED_TTL
 local new_queues = 0
 
@@ -31,14 +32,15 @@ end
 
 local answers, i = {}, 1
 while i <= #ARGV do
-  local id, queue, lane, priority, sent, due, mark, count = unpack(ARGV, i, i + 7)
-  local first, last = i + 8, i + 7 + tonumber(count)
+  local id, queue, lane, priority, sent, due, mark, fingerprint, ends, count = unpack(ARGV, i, i + 9)
+  local first, last = i + 10, i + 9 + tonumber(count)
   local key, known_by = prefix .. 'task:' .. id, prefix .. 'unique:' .. mark
   local answer = known_answer(key, known_by, ARGV[first + 1], sent)
   if not answer then
     answer = 'created'
     redis.call('HSET', key, unpack(ARGV, first, last))
     redis.call('SET', known_by, id, 'EX', ADOPTED_TTL)
+    keep_unique(fingerprint, ends, id)
     new_queues = new_queues + call_or_reset('SADD', prefix .. 'lanes', queue)
     if due == '' then add_ready(lane, priority, id) else wait_until(due, queue, lane, id) end
   end

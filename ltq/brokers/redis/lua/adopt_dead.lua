@@ -3,13 +3,14 @@ adopt_dead: take over dead letters of another store, each once.
 
 KEYS[1] prefix      of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1...] letters  for each its id and queue; when its task died; the mark by which it is known from then
-        on; how many of its hash's fields and values come then; and these
+        on; its fingerprint and until when, as in `adopt`; how many of its hash's fields and values come
+        then; and these
 
 RETURNS {answers, new_queues}: for each letter 'created' or 'exists' (it was taken over before, or there is
         one of a later death); how many of the queues are new
 ]]
 local prefix = KEYS[1]
--- @include call_or_reset, dead_list
+-- @include call_or_reset, dead_list, unique
 -- @constant ADOPTED_TTL
 local new_queues = 0
 
@@ -30,8 +31,10 @@ end
 
 local answers, i = {}, 1
 while i <= #ARGV do
-  local id, queue, died, mark, count = unpack(ARGV, i, i + 4)
-  local first, last = i + 5, i + 4 + tonumber(count)
-  answers[#answers + 1], i = adopt(id, queue, died, mark, first, last), last + 1
+  local id, queue, died, mark, fingerprint, ends, count = unpack(ARGV, i, i + 6)
+  local first, last = i + 7, i + 6 + tonumber(count)
+  local answer = adopt(id, queue, died, mark, first, last)
+  if answer == 'created' then keep_unique(fingerprint, ends, id) end
+  answers[#answers + 1], i = answer, last + 1
 end
 return { answers, new_queues }

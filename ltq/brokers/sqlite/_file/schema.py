@@ -59,7 +59,7 @@ CREATE TABLE ltq_dead (
     number INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, id TEXT NOT NULL, queue TEXT NOT NULL,
     time REAL NOT NULL, record BLOB NOT NULL);
 CREATE UNIQUE INDEX ltq_dead_ids ON ltq_dead (id, namespace);
-CREATE INDEX ltq_dead_of_queues ON ltq_dead (queue, number);
+CREATE INDEX ltq_dead_of_queues ON ltq_dead (queue, time, number);
 
 -- Values that expire: fingerprints, served lanes, workers, slots, schedulers.
 CREATE TABLE ltq_kept (

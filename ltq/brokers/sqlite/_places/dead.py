@@ -12,14 +12,15 @@ from ltq.brokers.sqlite._file.database import Database
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(DeadRecord).decode
 
-_OLD = "SELECT number FROM ltq_dead WHERE queue = ? ORDER BY number DESC LIMIT -1 OFFSET ?"
+_NEWEST = "ORDER BY time DESC, number DESC"
+_OLD = f"SELECT number FROM ltq_dead WHERE queue = ? {_NEWEST} LIMIT -1 OFFSET ?"
 
-_OLDEST = "SELECT number FROM ltq_dead WHERE queue = ? ORDER BY number LIMIT 10"
+_OLDEST = "SELECT number FROM ltq_dead WHERE queue = ? ORDER BY time, number LIMIT 10"
 """Those that may be forgotten when others are removed: who removes one does not read all."""
 
 
 class SqliteDeadRecords:
-    """The dead tasks, those that died last with the highest numbers: `DeadRecords`."""
+    """The dead tasks; those that died at one time in the order of their numbers: `DeadRecords`."""
 
     def __init__(self, database: Database, namespace: int) -> None:
         self._database = database
@@ -41,7 +42,7 @@ class SqliteDeadRecords:
 
     def newest(self, queue: str, after: float, limit: int, offset: int) -> list[DeadRecord]:
         """See `DeadRecords`."""
-        where = "queue = ? AND time > ? ORDER BY number DESC LIMIT ? OFFSET ?"
+        where = f"queue = ? AND time > ? {_NEWEST} LIMIT ? OFFSET ?"
         return self._read(where, queue, after, limit, offset)
 
     def count(self, queue: str, after: float) -> int:

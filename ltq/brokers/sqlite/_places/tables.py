@@ -31,6 +31,13 @@ class SqliteTable(Generic[V]):
         row = found.fetchone()
         return None if row is None else self._read(row[0])
 
+    def expiry(self, key: str, now: float) -> float:
+        """See `Table`."""
+        where = "namespace = ? AND kind = ? AND key = ? AND expires > ?"
+        query = f"SELECT expires FROM ltq_kept WHERE {where}"
+        row = self._database.run(query, *self._own, key, now).fetchone()
+        return 0.0 if row is None else float(row[0])
+
     def set(self, key: str, value: V, *, expires: float, now: float) -> None:
         """See `Table`."""
         self._database.run("DELETE FROM ltq_kept WHERE expires <= ?", now)

@@ -259,6 +259,15 @@ class TestAdoptDead:
             await broker.adopt(parcels[start : start + 250])
         assert await letter_ids(broker, limit=1000) == ids[::-1]
 
+    async def test_one_that_died_later_is_before_it(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        first, second, third = [await bury(broker, consumer) for _ in range(3)]
+        parcel = await pack_one(broker, second, dead=True)
+        await broker.drop([parcel])
+        assert await broker.adopt([parcel]) == [Published.CREATED]
+        assert await letter_ids(broker) == [third, second, first]
+
     async def test_a_later_death_counts(self, broker: Broker, consumer: Consumer) -> None:
         task_id = await bury(broker, consumer)
         parcel = await pack_one(broker, task_id, dead=True)
