@@ -120,7 +120,7 @@ CALLS: dict[str, Callable[[Filled], object]] = {
     "a step of cancel_many": _some,
     "cancel": lambda filled: cancel(filled.stand.places, f"ready {QUEUE} 99", 60.0, 1e3),
     "promote": lambda filled: promote(filled.stand.places, QUEUE, [f"later {QUEUE}"], 1e3),
-    "pack": lambda filled: pack(filled.stand.places, QUEUE, [f"later {QUEUE}"]),
+    "pack": lambda filled: pack(filled.stand.places, QUEUE, [f"later {QUEUE}"], 1e3),
     "the newest dead letters": lambda filled: filled.stand.places.dead.newest(OTHER, 0.0, 20, 0),
     "replay": lambda filled: replay(filled.stand.places, OTHER, [f"final {OTHER} {DEAD}"], 1e3),
     "purge": lambda filled: filled.stand.places.dead.remove(OTHER, [f"final {OTHER} {DEAD}"]),

@@ -205,11 +205,7 @@ class DeadRecords(Protocol):
     """
 
     def put(self, dead: DeadRecord, *, most: int) -> None:
-        """Keep a dead task, behind those of its queue that died before it or at the same time. It
-        replaces one with the same id.
-
-        Only the newest `most` tasks of each queue are kept.
-        """
+        """Keep the newest `most` of its queue, by their deaths. One with its id is replaced."""
         ...
 
     def get(self, task_id: str, after: float) -> DeadRecord | None: ...
