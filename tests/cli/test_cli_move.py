@@ -1,6 +1,7 @@
 """`ltq move`, between real stores."""
 
 import json
+import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -198,6 +199,30 @@ class TestRefusals:
     async def test_nothing_is_there(self, from_url: str, redis_url: str, source: Broker) -> None:
         await source.queues()
         assert await call_ltq("move", from_url, redis_url) == Done(0, "no queues yet\n", "")
+
+    async def test_no_file_is_there(self, redis_url: str, tmp_path: Path) -> None:
+        done = await call_ltq("move", "sqlite:///typo.db", redis_url, cwd=tmp_path)
+        where = f"sqlite:///{tmp_path}/typo.db"
+        told = f"ltq: {where} is not there: nothing can be moved from it\n"
+        assert done == Done(1, "", told)
+        assert os.listdir(tmp_path) == []
+
+    async def test_a_dry_run_makes_no_file(
+        self, from_url: str, source: Broker, tmp_path: Path
+    ) -> None:
+        await publish(source)
+        there = os.listdir(tmp_path)
+        done = await call_ltq("move", from_url, f"sqlite:///{tmp_path}/to.db", "--dry-run")
+        assert (done.code, done.err) == (0, "")
+        assert os.listdir(tmp_path) == there
+
+    async def test_a_schedule_whose_task_was_never_sent_is_moved(
+        self, from_url: str, redis_url: str, source: Broker, target: Broker
+    ) -> None:
+        await keep_schedule(source)
+        assert (await call_ltq("move", from_url, redis_url)).code == 0
+        assert [one.name for one in await target.schedules(["nightly"])] == ["nightly"]
+        assert not await source.schedules(["nightly"])
 
 
 class TestTroubles:

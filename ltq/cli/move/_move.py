@@ -24,21 +24,30 @@ class Report:
         return not self.schedules.conflicts and all(one.is_whole for one in self.queues)
 
 
-async def queues_to_move(source: Broker, target: Broker, named: Sequence[str]) -> list[str]:
+async def queues_to_move(source: Broker, named: Sequence[str]) -> list[str]:
     """The queues that were named, or all of the source.
 
-    Raises `CommandError` for an unknown one, and `WrongUseError` if both brokers are one.
+    Raises `CommandError` for an unknown one.
     """
     if named:
         await check_queues(source, named)
-    queues = [*named] or await source.queues()
-    if source.url == target.url or (queues and await is_same_store(source, target, queues[0])):
+    return [*named] or await source.queues()
+
+
+def check_urls(source: Broker, target: Broker) -> None:
+    """Raise `WrongUseError` if both brokers have one URL."""
+    if source.url == target.url:
         raise WrongUseError(f"FROM and TO are the same broker: {source.url}")
-    return queues
+
+
+async def check_apart(source: Broker, target: Broker, queues: Sequence[str]) -> None:
+    """Raise `WrongUseError` if both brokers are one store, whatever their URLs say."""
+    if queues and await is_same_store(source, target, queues[0]):
+        raise WrongUseError(f"FROM and TO are the same broker: {source.url}")
 
 
 async def look(source: Broker, queues: Sequence[str]) -> Report:
-    """What there is to move. Nothing is changed."""
+    """What there is to move."""
     found = [
         Moved(
             one.queue,

@@ -35,6 +35,8 @@ class Moved:
     """Whether the target lets nothing of the queue be claimed."""
     conflicts: list[str] = field(default_factory=list)
     """Ids of those among them that stay, as another task at the target has the id."""
+    empty: list[str] = field(default_factory=list)
+    """Ids of dead letters that stay, as nothing of them is left that could run."""
     started: list[str] = field(default_factory=list)
     """Ids of tasks that are at the target, and were claimed at the source meanwhile."""
 
@@ -106,7 +108,9 @@ class QueueMove:
             )
             ids = [one.id for one in reversed(letters) if one.id not in self._stuck]
             if ids:
-                await self._move(ids, await self._source.pack_dead(self.moved.queue, ids))
+                packed = await self._source.pack_dead(self.moved.queue, ids)
+                await self._move(ids, packed)
+                self.moved.empty += [id_ for id_, one in zip(ids, packed, strict=True) if not one]
                 any_moved = True
         return any_moved
 

@@ -57,9 +57,11 @@ def tell_troubles(report: Report) -> None:
     for moved in report.queues:
         for task_id in moved.conflicts:
             tell(LtqError(f"task {task_id} stays: another task at the target has this id"))
+        for task_id in moved.empty:
+            tell(LtqError(f"dead letter {task_id} stays: its arguments were not kept"))
         for task_id in moved.started:
             tell(LtqError(f"task {task_id} was started at the source while it was moved"))
-        others = moved.left - len(moved.conflicts)
+        others = moved.left - len(moved.conflicts) - len(moved.empty)
         if others > 0:
             tell(LtqError(f"{moved.queue}: {count_tasks(others)} left: repeat the command"))
 
@@ -76,6 +78,7 @@ def as_json_of(report: Report) -> dict[str, Any]:
             "left": one.left,
             "paused_there": one.is_paused_there,
             "conflicts": one.conflicts,
+            "empty": one.empty,
             "started": one.started,
         }
         for one in report.queues

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import click
 
+from ltq.broker.default import broker_at
 from ltq.cli._broker import open_broker
 from ltq.cli._completion.brokers import complete_broker
 from ltq.cli._completion.queues import complete_queue
-from ltq.cli._errors import WrongUseError
+from ltq.cli._errors import CommandError, WrongUseError
 from ltq.cli._options import each_once, json_option
 from ltq.cli.move import _view
-from ltq.cli.move._move import Report, look, queues_to_move
+from ltq.cli.move._move import Report, check_apart, look, queues_to_move
 from ltq.cli.move._move import move as move_all
 from ltq.cli.move._tasks import Moved
 
@@ -74,14 +75,20 @@ async def _move(
         if not quiet:
             _view.print_queue(moved, would=dry_run)
 
-    async with open_broker(source_url) as source, open_broker(target_url) as target:
-        queues = await queues_to_move(source, target, named)
-        if dry_run:
+    if not broker_at(source_url).exists:
+        raise CommandError(
+            f"{broker_at(source_url).url} is not there: nothing can be moved from it"
+        )
+    async with open_broker(source_url) as source:
+        queues = await queues_to_move(source, named)
+        if dry_run:  # it writes nothing, and makes no store
             report = await look(source, queues)
             for moved in report.queues:
                 on_queue(moved)
             return report
-        try:
-            return await move_all(source, target, queues, _view.show_progress, on_queue)
-        finally:
-            _view.erase_progress()
+        async with open_broker(target_url) as target:
+            await check_apart(source, target, queues)
+            try:
+                return await move_all(source, target, queues, _view.show_progress, on_queue)
+            finally:
+                _view.erase_progress()
