@@ -46,3 +46,16 @@ async def test_nor_does_a_full_memory_keep_a_consumer_from_claiming(redis_execut
             async with other.consumer([QUEUE, "mail:other"]) as consumer:
                 (delivery,) = (await consumer.claim(1)).deliveries
             assert delivery.lease.id == sent.id
+
+
+async def test_nor_does_it_keep_tasks_from_being_moved_away(redis_executable: str) -> None:
+    with RedisServer(redis_executable, "--maxmemory-policy", "noeviction") as server:
+        async with RedisBroker(server.url) as broker:
+            pending = await publish(broker)
+            delayed = await publish(broker, delay=60)
+            with redis.Redis.from_url(server.url) as raw:
+                raw.config_set("maxmemory", "1")
+            await broker.pause(QUEUE)
+            parcels = await broker.pack(QUEUE, [pending.id, delayed.id])
+            assert await broker.drop([one for one in parcels if one is not None]) == []
+            assert await broker.states(QUEUE, [pending.id, delayed.id]) == [None, None]
