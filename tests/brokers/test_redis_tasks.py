@@ -5,7 +5,10 @@ import redis
 from devtools.servers import RedisServer
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._server import keys
-from tests.conformance.factories import QUEUE, publish
+from tests.conformance.factories import QUEUE, publish, publish_many
+
+LONG = 500
+"""Up to so many entries of a ready list (`SHORT_LIST`), an unwanted one is looked for."""
 
 
 async def test_a_task_that_is_no_hash_has_no_arguments(redis_url: str) -> None:
@@ -51,11 +54,12 @@ async def test_nor_does_a_full_memory_keep_a_consumer_from_claiming(redis_execut
 async def test_nor_does_it_keep_tasks_from_being_moved_away(redis_executable: str) -> None:
     with RedisServer(redis_executable, "--maxmemory-policy", "noeviction") as server:
         async with RedisBroker(server.url) as broker:
-            pending = await publish(broker)
+            many = await publish_many(broker, 2 * LONG)  # in a long list an entry is only marked
             delayed = await publish(broker, delay=60)
+            ids = [many[LONG], delayed.id]
             with redis.Redis.from_url(server.url) as raw:
                 raw.config_set("maxmemory", "1")
             await broker.pause(QUEUE)
-            parcels = await broker.pack(QUEUE, [pending.id, delayed.id])
+            parcels = await broker.pack(QUEUE, ids)
             assert await broker.drop([one for one in parcels if one is not None]) == []
-            assert await broker.states(QUEUE, [pending.id, delayed.id]) == [None, None]
+            assert await broker.states(QUEUE, ids) == [None, None]
