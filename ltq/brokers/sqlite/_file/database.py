@@ -85,8 +85,6 @@ class Database:
         self.is_writing = False
         self.notices: dict[Notice, None] = {}
         """What the present transaction will tell, once it is in the file."""
-        self.undone = 0
-        """How many transactions were undone."""
         self._is_open = False
         self._version: int | None = None
         self._parts: WeakSet[Part] = WeakSet()
@@ -162,7 +160,6 @@ class Database:
     def rollback(self) -> None:
         """End the transaction, and undo its changes."""
         self._touched, self._flushed, self.notices = {}, {}, {}
-        self.undone += 1
         self._forget()
         self._is_open = self.is_writing = False
         if self.connection.in_transaction:

@@ -22,8 +22,11 @@ class SqliteStore(Store):
         self.database = database
         self.keeps_history: bool = True
         """Whether the present step counts for `history`."""
-        self._known: dict[str, Places] = {}
-        self._undone = database.undone
+        self._known: dict[str, tuple[int, Places]] = {}
+        """By the name of a namespace: its number in the file, and its places."""
+        self._sure: set[str] = set()
+        """The namespaces whose numbers are still those of the file."""
+        database.add(self)
 
     def clock(self) -> float:
         """The time of a step that begins now."""
@@ -55,13 +58,23 @@ class SqliteStore(Store):
         return places if self.keeps_history else replace(places, history=None)
 
     def _all_places(self, namespace: str) -> Places:
-        if self._undone != self.database.undone:  # perhaps a namespace is not in the file now
-            self._undone = self.database.undone
-            self._known.clear()
-        known = self._known.get(namespace)
-        if known is None:
-            number = self.database.namespace(namespace)
-            known = new_places(self.database, namespace, number)
-            if number:
-                self._known[namespace] = known
+        number, known = self._known.get(namespace, (0, None))
+        if known is not None and namespace in self._sure:
+            return known
+        present = self.database.namespace(namespace)
+        if known is None or present != number:
+            known = new_places(self.database, namespace, present)
+            self._known[namespace] = present, known
+        if present:
+            self._sure.add(namespace)
         return known
+
+    def flush(self) -> None:
+        """See `Part`."""
+
+    def committed(self) -> None:
+        """See `Part`."""
+
+    def forget(self) -> None:
+        """See `Part`: a backup that was restored into the file may have other numbers."""
+        self._sure.clear()
