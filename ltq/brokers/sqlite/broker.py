@@ -29,6 +29,7 @@ from ltq.brokers._rules.store import Store
 from ltq.brokers.sqlite._consumer import SqliteConsumer
 from ltq.brokers.sqlite._enlist.enlisted import SqliteEnlisted
 from ltq.brokers.sqlite._enlist.lend import lend
+from ltq.brokers.sqlite._file.errors import FullError
 from ltq.brokers.sqlite._file.network import network_of
 from ltq.brokers.sqlite._session import Session
 from ltq.brokers.sqlite._thread.thread import no_version
@@ -151,6 +152,10 @@ class SqliteBroker(StoreBroker):
         """See `Diagnostics.examine`. There is nothing to scan: entries in a file are in order."""
         queues = examine_queues(await self.stats(await self.queues()))
         hazards = await self.hazards()
+        try:
+            await self._here().thread.call(lambda store: store.database.check_room())
+        except FullError as error:
+            hazards = [*hazards, str(error)]
         if hazards:
             return [Finding("store", Severity.DANGER, text) for text in hazards] + queues
         text = f"{self._target.path} is on this machine"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ltq.brokers.sqlite._file import tables
 from ltq.brokers.sqlite._file.errors import FileError, error_of, is_busy
+from ltq.brokers.sqlite._file.room import log_bytes
 from ltq.brokers.sqlite._file.schema import VERSION
 from ltq.errors import BrokerError
 
@@ -24,8 +25,8 @@ _PAUSE = 0.01
 _CACHE_KIB = 32 * 1024
 """Most memory for pages of the file, in one process."""
 
-_CHECKPOINT_PAGES = 8000
-"""Pages of the log after which they are moved into the file: the same page may be in it often."""
+_LOG_BYTES = 32 * 1024 * 1024
+"""How large the log gets until it is moved into the file: the same page may be in it often."""
 
 _WAL_BYTES = 64 * 1024 * 1024
 """To how much the log is cut once it was larger."""
@@ -118,8 +119,12 @@ def _set_modes(connection: sqlite3.Connection, path: Path, *, is_new: bool) -> N
             "of this machine"
         )
     connection.execute("PRAGMA fullfsync = 1")  # without it, macOS keeps writes in the disk's cache
+    # Some builds overwrite each page that gets free: so removing would take as much room as sending.
+    connection.execute("PRAGMA secure_delete = FAST")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    (page,) = connection.execute("PRAGMA page_size").fetchone()
+    pages = max(1, log_bytes(path, _LOG_BYTES) // page)
+    connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
 
 
