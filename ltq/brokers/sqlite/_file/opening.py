@@ -119,7 +119,7 @@ def _set_modes(connection: sqlite3.Connection, path: Path, *, is_new: bool) -> N
             "of this machine"
         )
     connection.execute("PRAGMA fullfsync = 1")  # without it, macOS keeps writes in the disk's cache
-    # Some builds overwrite each page that gets free: so removing would take as much room as sending.
+    # Some builds overwrite each page that gets free: then removing takes as much room as sending.
     connection.execute("PRAGMA secure_delete = FAST")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     (page,) = connection.execute("PRAGMA page_size").fetchone()
