@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Callable
 from typing import cast
+from urllib.parse import parse_qsl
 
 from ltq._display.values import short_repr
 from ltq.errors import ConfigurationError
@@ -44,13 +45,29 @@ def broker_factory(url: str) -> Callable[[str], object]:
 def parse_switch(name: str, value: str) -> bool:
     """What a parameter of a broker URL says that is `1`, or `0` to leave something out.
 
-    `name` is `history` or `list_final`. Raises `ConfigurationError`.
+    Raises `ConfigurationError`.
     """
     if value not in ("0", "1"):
+        left_out = f" ({_LEFT_OUT[name]})" if name in _LEFT_OUT else ""
         raise ConfigurationError(
-            f"{name}={value!r} is not allowed in a broker URL: 0 ({_LEFT_OUT[name]}) or 1"
+            f"{name}={value!r} is not allowed in a broker URL: 0{left_out} or 1"
         )
     return value == "1"
+
+
+def parse_parameters(url: str, query: str) -> dict[str, str]:
+    """The parameters of a broker URL by their names; `query` is what follows its question mark.
+
+    Raises `ConfigurationError`, without a value, for one that is given twice.
+    """
+    given: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name in given:
+            raise ConfigurationError(
+                f"broker URL {redact(url)!r} cannot be read: the parameter {name!r} is given twice"
+            )
+        given[name] = value
+    return given
 
 
 def redact(url: str) -> str:

@@ -39,6 +39,7 @@ def test_a_path_may_be_absolute_and_hold_any_character(tmp_path: Path) -> None:
         ("sqlite:///jobs.db?sink=full", "unknown parameter 'sink': allowed are history"),
         ("sqlite:///jobs.db?history=2", "history"),
         ("sqlite:///jobs.db?list_final=no", "list_final"),
+        ("sqlite:///jobs.db?shared=yes", "shared='yes' is not allowed in a broker URL: 0 or 1"),
     ],
 )
 def test_what_cannot_be_read_is_refused_at_once(url: str, says: str) -> None:

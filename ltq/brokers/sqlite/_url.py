@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import quote, unquote
 
-from ltq.broker import parse_switch, redact
+from ltq.broker import parse_parameters, parse_switch, redact
 from ltq.errors import ConfigurationError
 
 _SHAPE = "sqlite:///jobs.db in the current folder, or sqlite:////folder/jobs.db"
@@ -57,7 +57,7 @@ def parse_url(url: str) -> Target:
 
 
 def _parameters(url: str, query: str) -> dict[str, str]:
-    given = dict(parse_qsl(query, keep_blank_values=True))
+    given = parse_parameters(url, query)
     for name in given:
         if name not in _PARAMETERS:
             allowed = ", ".join(_PARAMETERS)
