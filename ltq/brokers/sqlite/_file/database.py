@@ -120,7 +120,9 @@ class Database:
         version = self._data_version()
         is_other = version != self._version
         if is_other:
-            check_version(version_of(self.connection), self._path)  # it may be new by now
+            check_version(
+                version_of(self.connection, self._path), self._path
+            )  # it may be new by now
             self._version = version
             self._forget()
         self._on_begin(self, is_other)

@@ -74,23 +74,36 @@ def open_file(path: Path, *, is_shared: bool = False) -> sqlite3.Connection:
 
 def _check_place(path: Path) -> None:
     folder = path.parent
-    if not folder.is_dir():
+    found = _mode_of(folder, path)
+    if found is None or not stat.S_ISDIR(found):
         raise FileError(f"{path} cannot be opened: make the folder {folder} first")
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        mode = None
-    except OSError as error:
-        raise FileError(f"{path} cannot be opened: {error.strerror}") from error
+    mode = _mode_of(path, path)
     if mode is not None and not stat.S_ISREG(mode):
         what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
         raise FileError(f"{path} is {what}: name a file in the broker URL")
+    _mode_of(Path(f"{path}-journal"), path)  # the names of the files beside it are longer
     for place in (folder, path):
-        if place.exists() and not os.access(place, os.W_OK):
+        if (place is folder or mode is not None) and not os.access(place, os.W_OK):
             raise FileError(
                 f"{place} cannot be written: the user of this process needs the right to write "
                 "the file and its folder"
             )
+
+
+def _mode_of(place: Path, path: Path) -> int | None:
+    """What is at a place; None if nothing is. Raises `FileError` if that cannot be known."""
+    try:
+        return os.stat(place).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        raise FileError(
+            f"{path} cannot be opened: the user of this process needs the right to enter each "
+            "folder above it"
+        ) from error
+    except (OSError, ValueError) as error:  # a name that is too long, a circle of links
+        reason = getattr(error, "strerror", None) or error
+        raise FileError(f"{path} cannot be opened: {reason}") from error
 
 
 def _is_ready(
