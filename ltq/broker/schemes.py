@@ -16,6 +16,9 @@ _BUILT_IN = {
     "unix": "ltq.brokers.redis:RedisBroker",
 }
 
+_GROUP = "ltq.brokers"
+"""The entry points of others' brokers."""
+
 _LEFT_OUT = {"history": "nothing is counted", "list_final": "no list of final tasks"}
 """What a broker does with a parameter that is `0`."""
 
@@ -26,20 +29,45 @@ def broker_factory(url: str) -> Callable[[str], object]:
         raise ConfigurationError(
             f"broker URL {short_repr(url)} is not allowed: a text such as redis://localhost:6379"
         )
-    scheme = url.partition("://")[0].lower() if "://" in url else ""
-    if scheme in _BUILT_IN:
-        module, _, name = _BUILT_IN[scheme].partition(":")
-        return cast(Callable[[str], object], getattr(importlib.import_module(module), name))
-    from importlib.metadata import entry_points  # slow to import, and rarely needed
+    factory = _factory_of(_scheme_of(url))
+    if factory is not None:
+        return factory
+    from importlib.metadata import entry_points
 
-    others = entry_points(group="ltq.brokers")
-    for entry in others.select(name=scheme):
-        return cast(Callable[[str], object], entry.load())
+    others = entry_points(group=_GROUP)
     schemes = sorted({*_BUILT_IN, *others.names})
     raise ConfigurationError(
         f"broker URL {redact(url)!r} has no known scheme: "
         f"allowed are {', '.join(f'{known}://' for known in schemes)}"
     )
+
+
+def in_folder(url: str, folder: str) -> str:
+    """What a URL means that is written in a file of this folder.
+
+    Where the path in it is one of the file system, what makes the broker has a function
+    `in_folder(url, folder)`, which returns the URL with a relative path made absolute.
+    """
+    if ":///" not in url:  # it names a host: nothing need be imported to know that it has no path
+        return url
+    hook = getattr(_factory_of(_scheme_of(url)), "in_folder", None)
+    return url if hook is None else cast(Callable[[str, str], str], hook)(url, folder)
+
+
+def _scheme_of(url: str) -> str:
+    return url.partition("://")[0].lower() if "://" in url else ""
+
+
+def _factory_of(scheme: str) -> Callable[[str], object] | None:
+    """What makes the brokers of a scheme; None if that is unknown."""
+    if scheme in _BUILT_IN:
+        module, _, name = _BUILT_IN[scheme].partition(":")
+        return cast(Callable[[str], object], getattr(importlib.import_module(module), name))
+    from importlib.metadata import entry_points  # slow to import, and rarely needed
+
+    for entry in entry_points(group=_GROUP).select(name=scheme):
+        return cast(Callable[[str], object], entry.load())
+    return None
 
 
 def parse_switch(name: str, value: str) -> bool:
@@ -55,16 +83,16 @@ def parse_switch(name: str, value: str) -> bool:
     return value == "1"
 
 
-def parse_parameters(url: str, query: str) -> dict[str, str]:
+def parse_parameters(shown: str, query: str) -> dict[str, str]:
     """The parameters of a broker URL by their names; `query` is what follows its question mark.
 
-    Raises `ConfigurationError`, without a value, for one that is given twice.
+    Raises `ConfigurationError` for one that is given twice: with the URL as it may be `shown`.
     """
     given: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name in given:
             raise ConfigurationError(
-                f"broker URL {redact(url)!r} cannot be read: the parameter {name!r} is given twice"
+                f"broker URL {shown!r} cannot be read: the parameter {name!r} is given twice"
             )
         given[name] = value
     return given

@@ -115,7 +115,7 @@ def _parts_of(url: str) -> tuple[str, bool | None, bool]:
     if scheme.lower() != "memory" or not separator:
         raise ConfigurationError(f"broker URL {redact(url)!r} is not allowed: memory://name")
     name, asks, query = rest.partition("?")
-    parameters = parse_parameters(url, query)
+    parameters = parse_parameters(redact(url), query)
     value, listed = parameters.pop("history", None), parameters.pop("list_final", None)
     if parameters or (asks and value is None and listed is None):
         raise ConfigurationError(

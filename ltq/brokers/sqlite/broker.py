@@ -33,7 +33,7 @@ from ltq.brokers.sqlite._file.errors import FullError
 from ltq.brokers.sqlite._file.network import network_of
 from ltq.brokers.sqlite._session import Session
 from ltq.brokers.sqlite._thread.thread import no_version
-from ltq.brokers.sqlite._url import parse_url
+from ltq.brokers.sqlite._url import in_folder, parse_url
 from ltq.brokers.sqlite._wake.wakes import Wakes
 from ltq.message import Envelope, Published
 
@@ -65,6 +65,11 @@ class SqliteBroker(StoreBroker):
         self._process = os.getpid()
         self._wakes: Wakes | None = None
         """For what is enqueued over connections of the user's."""
+
+    @staticmethod
+    def in_folder(url: str, folder: str) -> str:
+        """The URL, with a relative path that starts in this folder and not the working one."""
+        return in_folder(url, folder)
 
     @property
     def url(self) -> str:

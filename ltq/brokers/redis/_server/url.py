@@ -83,7 +83,7 @@ def split_url(url: str, *, check: bool) -> tuple[str, dict[str, str]]:
         parts = urlsplit(url)
         if parts.fragment or "@" in parts.query:  # perhaps both are of a password
             raise _unreadable(url, _SHAPE)
-        query = parse_parameters(url, parts.query)
+        query = parse_parameters(redact(url), parts.query)
         own = {name: query.pop(name, default) for name, default in _DEFAULTS.items()}
         reason = _reason_against(parts, query)
         if reason:

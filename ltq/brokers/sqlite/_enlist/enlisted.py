@@ -129,8 +129,10 @@ def _lock(connection: sqlite3.Connection) -> None:
 
 def _check_file(lent: Lent, path: Path) -> None:
     """Raise `ConfigurationError` if a connection is open on another file than the broker's."""
-    rows = lent.connection.execute("PRAGMA database_list").fetchall()
-    file = next((file for _, name, file in rows if name == "main"), "")
+    # As bytes: the name of a file need not be UTF-8.
+    query = "SELECT CAST(file AS BLOB) FROM pragma_database_list WHERE name = 'main'"
+    (found,) = lent.connection.execute(query).fetchone()
+    file = os.fsdecode(found or b"")
     if file and _is_same(file, path):
         return
     opened = file or "a database in memory"
