@@ -68,7 +68,7 @@ class SqliteEnlisted:
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         """See `Publisher.publish`."""
         check_envelopes(envelopes)
-        return await self._run(lambda store: store.publish(envelopes))
+        return await self._run(lambda store: store.publish(envelopes), _has_sent)
 
     async def first(self, queue: str, fingerprint: str) -> str | None:
         """See `Publisher.first`."""
@@ -85,18 +85,25 @@ class SqliteEnlisted:
         queues = check_names("queue", queues)
         return await self._run(lambda store: store.stats(queues))
 
-    async def _run(self, step: Callable[[SqliteStore], T]) -> T:
-        return await self._lender.use(partial(self._attempt, step))
+    async def _run(
+        self, step: Callable[[SqliteStore], T], has_written: Callable[[T], bool] = lambda _: False
+    ) -> T:
+        return await self._lender.use(partial(self._attempt, step, has_written))
 
-    def _attempt(self, step: Callable[[SqliteStore], T], lent: Lent) -> T:
+    def _attempt(
+        self, step: Callable[[SqliteStore], T], has_written: Callable[[T], bool], lent: Lent
+    ) -> T:
         try:
             with plain_rows(lent.driver):
                 _check_file(lent, self._path)
-                with atomic(lent) as is_committed:
+                with atomic(lent) as part:
                     answer, topics = self._take(step, lent.connection)
+                    part.is_idle = not has_written(answer)
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise _error_of(error, self._path) from error
-        if topics and is_committed:
+        if part.is_idle:
+            return answer
+        if topics and part.is_committed:
             self._tell(topics)
         elif topics:
             lent.after_commit(partial(self._tell, topics))
@@ -116,6 +123,10 @@ class SqliteEnlisted:
         if database.notices:
             leave_news(database, database.notices)
         return answer, {topic for topic, _ in database.notices}
+
+
+def _has_sent(answers: Sequence[Published]) -> bool:
+    return Published.CREATED in answers
 
 
 def _lock(connection: sqlite3.Connection) -> None:
