@@ -4,6 +4,7 @@ import os
 import re
 from typing import NamedTuple
 
+from ltq.broker._named.factories import in_folder
 from ltq.broker._named.settings import (
     NAME_RULE,
     Settings,
@@ -12,7 +13,6 @@ from ltq.broker._named.settings import (
     present_settings,
     variable_of,
 )
-from ltq.broker.schemes import in_folder
 from ltq.errors import ConfigurationError
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
