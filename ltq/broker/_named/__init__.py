@@ -1,1 +1,1 @@
-"""Brokers by their names: where `@name` is declared, what it means, what makes those of a scheme."""
+"""Brokers by name: where `@name` is declared, what it means, and what makes those of a scheme."""
