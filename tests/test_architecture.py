@@ -92,7 +92,7 @@ OUTSIDE = {
 """Packages that stay behind a seam, and the modules that may import them."""
 
 BY_NAME = {
-    *("ltq.broker.schemes", "ltq.middleware.sentry"),
+    *("ltq.broker._named.factories", "ltq.middleware.sentry"),
     *("ltq.cli._user_module", "ltq.cli._lazy"),
 }
 """Where a module is imported by its name at run time: brokers by scheme, an extra, a user's, and
