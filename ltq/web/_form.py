@@ -113,7 +113,7 @@ def _given(parameters: list[Parameter], call: Call | None) -> dict[str, Any]:
 
 
 def _field(parameter: Parameter, hint: Any, given: Mapping[str, Any]) -> Field:
-    name, annotation = parameter.name, "" if hint is _MISSING else type_name(hint)
+    name, annotation = parameter.name, "" if hint is _MISSING else _type_text(hint)
     if parameter.kind is Parameter.VAR_POSITIONAL:
         value = Raw(json.dumps(given.get("*", [])))
         return Field(name, "json", f"list of {annotation or 'anything'}", value, position="args")
@@ -128,6 +128,10 @@ def _field(parameter: Parameter, hint: Any, given: Mapping[str, Any]) -> Field:
         current = parameter.default
     text = "" if current is _MISSING else _text(kind, current)
     return Field(name, kind, annotation, Raw(text), choices, default)
+
+
+def _type_text(hint: Any) -> str:
+    return type_name(hint).replace("typing.", "")
 
 
 def _kind(hint: Any, current: Any) -> Kind:

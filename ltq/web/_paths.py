@@ -28,7 +28,7 @@ class SlashMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and path_of(scope) == "":
+        if scope["type"] == "http" and scope["path"] and path_of(scope) == "":
             last = str(scope["path"]).rpartition("/")[2]
             await RedirectResponse(f"./{last}/", 307)(scope, receive, send)
             return

@@ -72,7 +72,7 @@ class Responder:
             raise HTTPException(400, str(error)) from error
         context |= self._frame(request, ask.place, is_live=bool(page.every))
         response = HTMLResponse(render_page(page.template, context))
-        if context["note"] is not None:
+        if context["said"] is not None:
             drop_note(response)
         return response
 
@@ -127,7 +127,7 @@ class Responder:
                 return refusal
         place = self._site.places.get(request.path_params.get("key", ""))
         context = self._frame(request, place, is_live=False)
-        context |= {"status": status, "text": text, "links": links, "note": None}
+        context |= {"status": status, "text": text, "links": links, "said": None}
         return HTMLResponse(render_page("trouble.html", context), status)
 
     def _stream(self, page: Page, request: Request, ask: Ask) -> Response:
@@ -201,7 +201,7 @@ class Responder:
             "access": access,
             "can_write": access is not None and access.can_write,
             "has_sessions": self._gate.has_sessions,
-            "note": read_note(request),
+            "said": read_note(request),
             "is_live": is_live,
         }
 

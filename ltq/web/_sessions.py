@@ -161,7 +161,7 @@ class PasswordGate:
             "access": None,
             "can_write": False,
             "has_sessions": True,
-            "note": None,
+            "said": None,
             "is_live": False,
             "name": Raw(name[:100]),
             "next": Raw(next_path[:2000]),

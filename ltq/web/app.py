@@ -42,7 +42,7 @@ PAGES = (
     Page("/queues/{queue}", "queue.html", read_queue),
     Page(_TASK, "task.html", read_task),
     Page(f"{_TASK}/edit", "edit.html", read_edit, every=0),
-    Page("/dead", "dead.html", read_dead, every=0),
+    Page("/dead", "dead.html", read_dead, every=5.0),
     Page("/dead/confirm", "confirm.html", read_confirm, every=0),
     Page("/workers", "workers.html", read_workers),
     Page("/schedules", "schedules.html", read_schedules, every=2.0),

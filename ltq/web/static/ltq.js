@@ -126,7 +126,7 @@
         series: [{ value: (_, one) => one === null ? "–" : clock(one) },
           ...plan.names.map((name, place) => {
             const ink = colour(plan.colours[place]);
-            return { label: name, stroke: ink, width: 1.5, points: { show: false }, spanGaps: false,
+            return { label: name, stroke: ink, width: 1.5, points: { show: !plan.fill, size: 4 }, spanGaps: false,
               fill: plan.fill ? ink.replace("rgb(", "rgba(").replace(")", ", .18)") : undefined, value: (_, one) => plan.value(one) };
           })],
       }, plan.data, box);
