@@ -16,6 +16,7 @@ import ltq
 from ltq.broker import Broker
 from ltq.web import Authorize, Redact, dashboard
 from ltq.web._respond import Responder
+from tests.eventually import eventually
 
 PATIENCE = 10.0
 
@@ -39,9 +40,7 @@ async def serve(app: ASGIApp) -> AsyncIterator[str]:
     server = QuietServer(config)
     running = asyncio.create_task(server.serve())
     try:
-        async with asyncio.timeout(PATIENCE):
-            while not server.started:
-                await asyncio.sleep(0)
+        await eventually(lambda: server.started, PATIENCE, "the server listens")
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -53,7 +52,7 @@ async def serve(app: ASGIApp) -> AsyncIterator[str]:
 async def browse(
     url: str, *, headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that says, as a browser does, that what it sends is from a page of the same origin."""
+    """A client that says, as a browser does, that it sends from a page of the same origin."""
     given = {"accept": "text/html", "sec-fetch-site": "same-origin", **(headers or {})}
     async with httpx.AsyncClient(
         base_url=url, headers=given, trust_env=False, timeout=PATIENCE, follow_redirects=True
