@@ -9,17 +9,27 @@ from ltq._aio.service import drop_error, spawn
 
 T = TypeVar("T")
 
+_LONG = 0.025
+"""Seconds of reading that make a page slow."""
+
 
 class Cached(Generic[T]):
     """A value that whoever asks shares, in one event loop. It is read at most once at a time."""
 
-    def __init__(self, read: Callable[[], Awaitable[T]], fresh: float) -> None:
-        """`fresh` is for how many seconds a value is not read again."""
+    def __init__(
+        self, read: Callable[[], Awaitable[T]], fresh: float, *, usable: float = 0.0
+    ) -> None:
+        """`fresh` is for how many seconds a value is not read again.
+
+        If reading takes long, a value is used for `usable` seconds while a new one is being read.
+        """
         self._read = read
         self._fresh = fresh
+        self._usable = usable
         self._value: list[T] = []
         """The last value, if there is one."""
         self._until = 0.0
+        self._usable_until = 0.0
         self._reading: asyncio.Task[T] | None = None
 
     @property
@@ -29,6 +39,14 @@ class Cached(Generic[T]):
 
     async def get(self) -> T:
         """The value. Raises what reading it raises."""
+        now = time.monotonic()
+        if self._value and self._until <= now < self._usable_until:
+            self._begin()
+            return self._value[0]
+        return await self.renewed()
+
+    async def renewed(self) -> T:
+        """The value, read again unless it is fresh. Raises what reading it raises."""
         if self._value and time.monotonic() < self._until:
             return self._value[0]
         return await asyncio.shield(self._begin())
@@ -44,7 +62,7 @@ class Cached(Generic[T]):
 
     def spoil(self) -> None:
         """Read it again at the next call, and do not use what is being read now."""
-        self._until = 0.0
+        self._until = self._usable_until = 0.0
         self._reading = None
 
     def _begin(self) -> "asyncio.Task[T]":
@@ -54,8 +72,11 @@ class Cached(Generic[T]):
         return self._reading
 
     async def _work(self) -> T:
+        begun = time.monotonic()
         value = await self._read()
         self._value = [value]
         if self._reading is asyncio.current_task():  # it was not spoilt meanwhile
-            self._until = time.monotonic() + self._fresh
+            now = time.monotonic()
+            self._until = now + self._fresh
+            self._usable_until = now + self._usable if now - begun > _LONG else 0.0
         return value

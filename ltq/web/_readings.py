@@ -73,7 +73,9 @@ class Readings:
     def __init__(self, place: Place) -> None:
         self._broker = place.broker
         self._place = place
-        self.snapshot: Cached[Snapshot] = Cached(self._bounded(self._read_snapshot), 0.9)
+        self.snapshot: Cached[Snapshot] = Cached(
+            self._bounded(self._read_snapshot), 0.9, usable=5.0
+        )
         self.workers: Cached[list[WorkerInfo]] = Cached(self._bounded(self._broker.workers), 0.9)
         self.schedules: Cached[list[ScheduleInfo]] = Cached(
             self._bounded(place.scheduler.list), 1.9
@@ -81,6 +83,10 @@ class Readings:
         self.failing: Cached[list[Failing]] = Cached(self._bounded(self._read_failing), 5.0)
         self.findings: Cached[list[Finding]] = Cached(self._read_findings, 60.0)
         self._histories: OrderedDict[str, Cached[list[Minute]]] = OrderedDict()
+
+    async def renew(self) -> None:
+        """Read all queues again, unless that was done a moment ago: for a page that is live."""
+        await self.snapshot.renewed()
 
     async def now(self) -> float:
         """The broker's time."""

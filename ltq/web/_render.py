@@ -39,6 +39,13 @@ def render_live(template: str, context: Mapping[str, Any]) -> str:
     return "".join(found.blocks[LIVE](found.new_context(dict(context))))
 
 
+def warm() -> None:
+    """Compile the templates, so that the first page does not wait for it."""
+    environment = _environment()
+    for name in environment.list_templates():
+        environment.get_template(name)
+
+
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(

@@ -53,6 +53,11 @@ class Responder:
         """The poller of this event loop."""
         return self._here.live
 
+    async def warm(self) -> None:
+        """Begin to read what the first page shows."""
+        for readings in self._here.readings.values():
+            await readings.snapshot.soon(0.0)
+
     async def aclose(self) -> None:
         """End what works in this event loop."""
         self.live.end_streams()
@@ -135,6 +140,7 @@ class Responder:
         frame = self._frame(request, ask.place, is_live=True)
 
         async def render() -> str:
+            await ask.readings.renew()
             try:
                 context = await page.read(ask)
             except MissingError as error:

@@ -29,6 +29,7 @@ from ltq.web._pages.search import read_search
 from ltq.web._pages.task import read_edit, read_task
 from ltq.web._pages.workers import read_workers
 from ltq.web._paths import SlashMiddleware
+from ltq.web._render import warm
 from ltq.web._respond import Responder
 from ltq.web._safety import BodyLimitMiddleware, HeadersMiddleware, SameOriginMiddleware
 from ltq.web._site import Site, make_site
@@ -105,6 +106,7 @@ def dashboard(
 
 def make_app(site: Site, gate: Gate, *, around: Sequence[Middleware] = ()) -> Starlette:
     """The application of a site. `around` are the first to see a request."""
+    warm()
     responder = Responder(site, gate)
     middleware = [
         Middleware(HeadersMiddleware),

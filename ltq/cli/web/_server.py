@@ -61,6 +61,7 @@ async def serve(
     server = _Server(config, lambda: responder.live.end_streams())
     listener = await address.serve(lambda port: _listen(address.host, port))
     try:
+        await responder.warm()
         with stop_on_signals(server.stop):
             root = address.url(listener.getsockname()[1])
             logger.info("the dashboard is at %s%s", root, f"{prefix[1:]}/" if prefix else "")

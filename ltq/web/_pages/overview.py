@@ -29,11 +29,9 @@ async def read_overview(ask: Ask) -> dict[str, Any]:
     pages = max(1, -(-len(matching) // _ROWS))
     number = min(max(1, ask.number("page", 1, 100_000)), pages)
     shown = matching[(number - 1) * _ROWS : number * _ROWS]
-    histories, failing, findings = await asyncio.gather(
-        asyncio.gather(*(_history(ask, one.queue) for one in shown)),
-        _soon(ask),
-        readings.findings.soon(_PATIENCE),
-    )
+    histories = await asyncio.gather(*(_history(ask, one.queue) for one in shown))
+    # Only now: a broker may do one thing after the other, and these take longer.
+    failing, findings = await asyncio.gather(_soon(ask), readings.findings.soon(_PATIENCE))
     return {
         "now": snapshot.now,
         "totals": snapshot.totals,
