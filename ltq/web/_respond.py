@@ -14,16 +14,16 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 
 from ltq.errors import BrokerError, ConfigurationError, LtqError
 from ltq.logger import get_logger, printable
-from ltq.web._act import Act, Action, Again
-from ltq.web._gate import Gate, access_of
-from ltq.web._live import LivePages
-from ltq.web._notes import Note, drop_note, read_note, write_note
-from ltq.web._page import Ask, MissingError, Page
-from ltq.web._paths import path_of, root_of
-from ltq.web._readings import Readings
-from ltq.web._render import Raw, render_live, render_page
-from ltq.web._site import Place, Site
-from ltq.web._values import Viewer
+from ltq.web._actions.act import Act, Action, Again
+from ltq.web._door.gate import Gate, access_of
+from ltq.web._door.paths import path_of, root_of
+from ltq.web._pages.page import Ask, MissingError, Page
+from ltq.web._source.live import LivePages
+from ltq.web._source.readings import Readings
+from ltq.web._source.site import Place, Site
+from ltq.web._view.notes import Note, drop_note, read_note, write_note
+from ltq.web._view.render import Raw, render_live, render_page
+from ltq.web._view.values import Viewer
 from ltq.web.access import Access
 
 logger: logging.Logger = get_logger("web")

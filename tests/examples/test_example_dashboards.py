@@ -23,7 +23,7 @@ async def test_everybody_may_look_and_nobody_act(start: StartProgram, target: st
         else:
             order = {"title": "Tea", "pages": 2}
             assert (await site.client.post("/reports", json=order)).status_code == 202
-        page = await site.client.get("/ltq")
+        page = await site.client.get("/ltq/")
         assert page.status_code == 200
         assert "read only" in page.text
         queue = "texts:count" if "django" in target else "reports:build"

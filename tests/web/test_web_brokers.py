@@ -8,6 +8,7 @@ import pytest
 
 import ltq
 from ltq.state import Status
+from tests.eventually import eventually
 from tests.web.boards import Board, open_board
 from tests.web.shop import make_shop
 
@@ -32,6 +33,7 @@ async def test_pages_show_what_is_there(stored: Board) -> None:
         failed = await stored.worker.tasks["shop:checkout"].send(-1, email="a@b.c")
         await failed.wait(timeout=10)
         await waiting.wait(timeout=10)
+        await eventually(stored.broker.workers)
         assert "alive" in await stored.text("/workers")
     text = await stored.text("/")
     assert "Delayed 1" in text

@@ -142,6 +142,14 @@ class TestStream:
             async with board.worker:
                 assert "There is no task" in await stream.page_with("Gone")
 
+    async def test_it_ends_after_a_while_so_that_the_viewer_is_let_in_anew(
+        self, board: Board, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ltq.web._source.live._LONGEST", 0.1)
+        monkeypatch.setattr("ltq.web._source.live._BEAT", 0.02)
+        async with watch(board) as stream:
+            await stream.end()
+
     async def test_it_ends_when_the_server_stops(self, board: Board) -> None:
         async with watch(board) as stream:
             await stream.next()

@@ -19,10 +19,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import ltq
 from ltq.web import dashboard
-from ltq.web._gate import AuthorizeGate
-from ltq.web._paths import PrefixMiddleware
-from ltq.web._site import make_site
-from ltq.web.app import make_app
+from ltq.web._app import make_app
+from ltq.web._door.gate import AuthorizeGate
+from ltq.web._door.paths import PrefixMiddleware
+from ltq.web._source.site import make_site
 from tests.web.boards import browse, serve
 
 PREFIX = "/ops/ltq"

@@ -9,6 +9,7 @@ import pytest
 import ltq
 from ltq.message import Envelope
 from ltq.state import Status
+from tests.eventually import eventually
 from tests.web.boards import Board, open_board
 
 
@@ -19,6 +20,11 @@ async def ended(board: Board, name: str, *args: Any, **kwargs: Any) -> str:
         handle = await task.send(*args, **kwargs)
         await handle.wait(timeout=5)
     return handle.id
+
+
+async def listed(board: Board) -> bool:
+    """Whether the broker knows of the worker, which says so a moment after its start."""
+    return bool(await board.broker.workers())
 
 
 class TestOverview:
@@ -36,6 +42,7 @@ class TestOverview:
 
     async def test_it_shows_live_and_silent_workers_and_slots(self, board: Board) -> None:
         async with board.worker:
+            await eventually(lambda: listed(board))
             text = await board.text("/")
         assert "of 4 slots" in text
         assert "Workers 1 alive" in text
@@ -136,6 +143,7 @@ class TestQueue:
         await board.worker.tasks["shop:note"].send("x")
         assert "No live worker serves this queue" in await board.text("/queues/shop:note")
         async with board.worker:
+            await eventually(lambda: listed(board))
             assert "No live worker" not in await board.text("/queues/shop:note")
 
 
@@ -218,6 +226,7 @@ class TestWorkersAndSchedules:
     async def test_a_worker_is_shown_with_its_slots_and_queues(self, board: Board) -> None:
         assert "No worker is alive" in await board.text("/workers")
         async with board.worker:
+            await eventually(lambda: listed(board))
             text = await board.text("/workers")
         assert "alive" in text
         assert "0 of 4" in text
@@ -297,7 +306,7 @@ class TestSite:
 
 async def test_statuses_differ_by_word_and_shape_too(board: Board) -> None:
     """Each status has its own icon."""
-    from ltq.web._render import _environment
+    from ltq.web._view.render import _environment
 
     template = _environment().from_string(
         '{% import "_macros.html" as m with context %}{{ m.icon(name) }}'

@@ -1,5 +1,6 @@
 """Signing in: the file of names and hashes, sessions, Basic, and who guesses."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,16 +11,16 @@ import httpx
 import pytest
 
 import ltq
-from ltq.web._passwords import (
+from ltq.web._app import make_app
+from ltq.web._door.passwords import (
     Passwords,
     TooManyWrongError,
     check_user_name,
     hash_password,
     read_users,
 )
-from ltq.web._sessions import SESSION_SECONDS, PasswordGate
-from ltq.web._site import make_site
-from ltq.web.app import make_app
+from ltq.web._door.sessions import SESSION_SECONDS, PasswordGate
+from ltq.web._source.site import make_site
 from tests.web.boards import browse, serve
 
 ADA = (
@@ -98,13 +99,34 @@ class TestPasswords:
         now[0] = 61.0
         assert await passwords.are_right("grace", "hopper")
 
+    async def test_guesses_at_the_same_moment_count_as_well(self) -> None:
+        passwords = Passwords({"ada": ADA})
+        guesses = [passwords.are_right("ada", f"guess {n}") for n in range(100)]
+        answers = await asyncio.gather(*guesses, return_exceptions=True)
+        assert answers.count(False) == 10
+        refused = [one for one in answers if isinstance(one, TooManyWrongError)]
+        assert len(refused) == 90
+
+    async def test_an_unknown_name_takes_as_long_as_a_known_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hashes: list[str] = []
+
+        def verify(hashed: str, _: str) -> bool:
+            hashes.append(hashed)
+            return True
+
+        monkeypatch.setattr("ltq.web._door.passwords._verify", verify)
+        assert not await Passwords({"ada": ADA}).are_right("nobody", "lovelace")
+        assert [one.startswith("$argon2id$") for one in hashes] == [True]
+
     async def test_a_right_one_is_remembered_for_a_while_only(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         now = [0.0]
         passwords = Passwords({"ada": ADA}, clock=lambda: now[0])
         assert await passwords.are_right("ada", "lovelace")
-        monkeypatch.setattr("ltq.web._passwords._verify", lambda *_: False)
+        monkeypatch.setattr("ltq.web._door.passwords._verify", lambda *_: False)
         assert await passwords.are_right("ada", "lovelace")
         now[0] = 301.0
         assert not await passwords.are_right("ada", "lovelace")

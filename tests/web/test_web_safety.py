@@ -13,17 +13,17 @@ from starlette.requests import Request
 import ltq
 from ltq.message import Envelope
 from ltq.web import Access, dashboard
-from ltq.web._gate import AuthorizeGate
-from ltq.web._safety import (
+from ltq.web._app import ACTIONS, PAGES, make_app
+from ltq.web._door.gate import AuthorizeGate
+from ltq.web._door.safety import (
     MAX_BODY,
     LoopbackMiddleware,
     is_loopback,
     is_loopback_host,
     is_same_origin,
 )
-from ltq.web._site import make_site
+from ltq.web._source.site import make_site
 from ltq.web.access import Verdict
-from ltq.web.app import ACTIONS, PAGES, make_app
 from tests.web.boards import Board, browse, open_board, serve
 
 HOSTILE = "</pre></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}\u202e"

@@ -13,12 +13,12 @@ from ltq._aio.signals import stop_on_signals
 from ltq.cli.run._address import ServerAddress
 from ltq.cli.web._sources import Source, close_all
 from ltq.logger import get_logger
-from ltq.web._gate import AuthorizeGate, Gate
-from ltq.web._paths import PrefixMiddleware
+from ltq.web._app import make_app
+from ltq.web._door.gate import AuthorizeGate, Gate
+from ltq.web._door.paths import PrefixMiddleware
+from ltq.web._door.safety import LoopbackMiddleware
 from ltq.web._respond import Responder
-from ltq.web._safety import LoopbackMiddleware
-from ltq.web._site import Named, make_site
-from ltq.web.app import make_app
+from ltq.web._source.site import Named, make_site
 
 logger: logging.Logger = get_logger("web")
 

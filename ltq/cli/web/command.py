@@ -13,10 +13,10 @@ from ltq.cli.run._address import ServerAddress
 from ltq.cli.web._server import serve
 from ltq.cli.web._sources import load_sources, warn_of_local
 from ltq.logger import setup_logging
-from ltq.web._gate import Gate
-from ltq.web._passwords import Passwords, check_user_name, hash_password, read_users
-from ltq.web._safety import is_loopback
-from ltq.web._sessions import PasswordGate
+from ltq.web._door.gate import Gate
+from ltq.web._door.passwords import Passwords, check_user_name, hash_password, read_users
+from ltq.web._door.safety import is_loopback
+from ltq.web._door.sessions import PasswordGate
 
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 

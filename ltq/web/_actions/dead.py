@@ -1,10 +1,10 @@
 """Retrying and purging dead letters: those that were ticked, or all that match."""
 
 from ltq.names import is_name
-from ltq.web._act import Act, Done
-from ltq.web._letters import Wanted, ids_of, purge, retry
+from ltq.web._actions.act import Act, Done
 from ltq.web._pages.dead import queues_of
-from ltq.web._render import query
+from ltq.web._source.letters import Wanted, ids_of, purge, retry
+from ltq.web._view.render import query
 
 
 async def retry_or_purge(act: Act) -> Done:

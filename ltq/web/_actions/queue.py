@@ -1,7 +1,7 @@
 """Pausing, resuming and clearing a queue."""
 
-from ltq.web._act import Act, Done
-from ltq.web._page import check_queue
+from ltq.web._actions.act import Act, Done
+from ltq.web._pages.page import check_queue
 
 
 async def pause(act: Act) -> Done:

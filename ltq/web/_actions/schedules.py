@@ -1,6 +1,6 @@
 """Pausing, resuming and triggering a schedule."""
 
-from ltq.web._act import Act, Done
+from ltq.web._actions.act import Act, Done
 
 
 async def pause(act: Act) -> Done:

@@ -7,10 +7,10 @@ from ltq.errors import InvalidArgumentsError
 from ltq.message import Published
 from ltq.options import DEFAULT_RESULT_TTL, PriorityName
 from ltq.state import Priority
-from ltq.web._act import Act, Again, Done
-from ltq.web._form import fields_of, filled, read_fields
-from ltq.web._page import MissingError
+from ltq.web._actions.act import Act, Again, Done
+from ltq.web._pages.page import MissingError
 from ltq.web._pages.task import Found, find
+from ltq.web._view.form import fields_of, filled, read_fields
 
 
 async def cancel(act: Act) -> Done:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ltq.message import DeadLetter
-from ltq.web._faults import fault_of
-from ltq.web._letters import Wanted, ids_of, letters_of
-from ltq.web._page import Ask, check_queue
+from ltq.web._pages.page import Ask, check_queue
+from ltq.web._source.faults import fault_of
+from ltq.web._source.letters import Wanted, ids_of, letters_of
 
 _MOST_LOOKED_AT = 2000
 """Letters that one page looks at."""

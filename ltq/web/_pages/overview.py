@@ -5,8 +5,8 @@ from typing import Any
 
 from ltq.broker import Finding, Severity
 from ltq.state import Minute, QueueStats
-from ltq.web._page import Ask
-from ltq.web._readings import silent_among
+from ltq.web._pages.page import Ask
+from ltq.web._source.readings import silent_among
 
 _ROWS = 25
 """Queues of one page: each shown one costs a small read of its history every few seconds."""

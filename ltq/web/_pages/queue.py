@@ -7,7 +7,7 @@ from typing import Any
 
 from ltq._display.encoded import Encoded
 from ltq.state import Minute, Page, Status, TaskDetail
-from ltq.web._page import Ask, check_queue
+from ltq.web._pages.page import Ask, check_queue
 
 _TABS = ("", *(status.value for status in Status))
 _ROWS = 50

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from ltq.web._page import Ask
+from ltq.web._pages.page import Ask
 
 
 async def read_schedules(ask: Ask) -> dict[str, Any]:

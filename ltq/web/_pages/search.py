@@ -10,7 +10,7 @@ from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter
 from ltq.names import is_name
 from ltq.state import QueueStats, Status, TaskDetail, TaskState
-from ltq.web._page import Ask
+from ltq.web._pages.page import Ask
 
 _MOST_LOOKED_AT = 5000
 """Tasks that one search looks at."""

@@ -8,10 +8,10 @@ from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter
 from ltq.names import is_name
 from ltq.state import Status, TaskState
-from ltq.web._command import send_command
-from ltq.web._form import fields_of
-from ltq.web._page import Ask, MissingError, no_task
-from ltq.web._values import Shown
+from ltq.web._pages.page import Ask, MissingError, no_task
+from ltq.web._view.command import send_command
+from ltq.web._view.form import fields_of
+from ltq.web._view.values import Shown
 
 
 class Found(NamedTuple):

@@ -5,8 +5,8 @@ from typing import Any
 
 from ltq.names import namespace_of
 from ltq.state import Status, TaskState, WorkerStatus
-from ltq.web._page import Ask
-from ltq.web._readings import silent_among
+from ltq.web._pages.page import Ask
+from ltq.web._source.readings import silent_among
 
 _MOST_TASKS = 500
 """Running tasks that are read."""

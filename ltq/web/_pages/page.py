@@ -6,10 +6,10 @@ from typing import Any, NoReturn, Protocol
 
 from ltq._display.suggestions import near_names
 from ltq.errors import TaskNotFoundError
-from ltq.web._live import TICK
-from ltq.web._readings import Readings
-from ltq.web._site import Place, Site
-from ltq.web._values import Viewer
+from ltq.web._source.live import TICK
+from ltq.web._source.readings import Readings
+from ltq.web._source.site import Place, Site
+from ltq.web._view.values import Viewer
 
 
 class MissingError(Exception):

@@ -12,9 +12,9 @@ from ltq.errors import BrokerError
 from ltq.message import DeadLetter
 from ltq.schedule import ScheduleInfo
 from ltq.state import Minute, QueueStats, WorkerInfo, WorkerStatus
-from ltq.web._cached import Cached
-from ltq.web._faults import fault_of
-from ltq.web._site import Place
+from ltq.web._source.cached import Cached
+from ltq.web._source.faults import fault_of
+from ltq.web._source.site import Place
 
 T = TypeVar("T")
 

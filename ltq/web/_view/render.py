@@ -13,7 +13,7 @@ from markupsafe import Markup
 from ltq._display.durations import brief_text, duration_text, measured_text
 from ltq.logger import printable
 from ltq.state import Minute, Priority, Progress, Status
-from ltq.web._assets import asset_version
+from ltq.web._view.assets import asset_version
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 24
 """The size of a sparkline, in its own units."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ltq.web._page import Ask
+from ltq.web._pages.page import Ask
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ltq.broker import Broker
 from ltq.message import DeadLetter, Published
-from ltq.web._faults import fault_of
+from ltq.web._source.faults import fault_of
 
 _PAGE = 100
 """Letters that are read at once: each may be as large as a message."""

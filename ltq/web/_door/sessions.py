@@ -14,10 +14,10 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import BaseRoute, Route
 
 from ltq.logger import get_logger, printable
-from ltq.web._passwords import Passwords, TooManyWrongError
-from ltq.web._paths import path_of, root_of
-from ltq.web._render import Raw, render_page
-from ltq.web._safety import is_same_origin
+from ltq.web._door.passwords import Passwords, TooManyWrongError
+from ltq.web._door.paths import path_of, root_of
+from ltq.web._door.safety import is_same_origin
+from ltq.web._view.render import Raw, render_page
 from ltq.web.access import Access, Level
 
 SESSION_SECONDS = 12 * 3600.0

@@ -12,8 +12,8 @@ from typing_extensions import get_type_hints
 from ltq._codec.formats import type_name
 from ltq._declared import DeclaredTask
 from ltq.errors import InvalidArgumentsError
-from ltq.web._render import Raw
-from ltq.web._values import Call
+from ltq.web._view.render import Raw
+from ltq.web._view.values import Call
 
 Kind = Literal["text", "number", "switch", "choice", "json"]
 """How a field is filled in: as it is, as a number, as yes or no, from a list, as JSON."""

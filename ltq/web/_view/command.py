@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from ltq.state import Priority, TaskState
-from ltq.web._values import Call
+from ltq.web._view.values import Call
 from ltq.worker import Worker
 
 

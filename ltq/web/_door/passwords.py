@@ -27,6 +27,9 @@ _MOST_WRONG = 10
 """Wrong passwords for one name within `_WINDOW` seconds; after that none is looked at."""
 
 _WINDOW = 60.0
+_MOST_WAITING = 20
+"""Passwords that wait to be looked at; further ones are refused, as each takes a while."""
+
 _LONGEST = 1024
 """Most bytes of a password."""
 
@@ -90,7 +93,7 @@ def _check_line(place: str, name: str, hashed: str, known: Mapping[str, str]) ->
 
 
 class TooManyWrongError(Exception):
-    """Somebody guesses: for a while no password for this name is looked at."""
+    """Somebody guesses: for a while no password for this name is looked at, or for anybody."""
 
 
 class Passwords:
@@ -105,6 +108,7 @@ class Passwords:
         self._right: OrderedDict[bytes, float] = OrderedDict()
         self._wrong: OrderedDict[str, deque[float]] = OrderedDict()
         self._busy = asyncio.Semaphore(1)
+        self._waiting = 0
         self._nobody = hash_password(os.urandom(16).hex())
 
     async def are_right(self, name: str, password: str) -> bool:
@@ -116,18 +120,28 @@ class Passwords:
         mark = self._mark(name, password)
         if self._right.get(mark, 0.0) > now:
             return True
-        if self._is_guessed(name, now):
+        if self._waiting >= _MOST_WAITING:
             raise TooManyWrongError(name)
+        self._waiting += 1
+        try:
+            return await self._try(name, password, mark)
+        finally:
+            self._waiting -= 1
+
+    async def _try(self, name: str, password: str, mark: bytes) -> bool:
         async with self._busy:
+            now = self._clock()
+            if self._is_guessed(name, now):  # only here: others may have been wrong meanwhile
+                raise TooManyWrongError(name)
             hashed = self._users.get(name, self._nobody)
             is_right = await asyncio.to_thread(_verify, hashed, password) and name in self._users
-        if is_right:
-            self._right[mark] = now + _REMEMBERED
-            _shorten(self._right)
-        else:
-            self._wrong.setdefault(name, deque(maxlen=_MOST_WRONG)).append(self._clock())
-            _shorten(self._wrong)
-        return is_right
+            if is_right:
+                self._right[mark] = now + _REMEMBERED
+                _shorten(self._right)
+            else:
+                self._wrong.setdefault(name, deque(maxlen=_MOST_WRONG)).append(now)
+                _shorten(self._wrong)
+            return is_right
 
     def _mark(self, name: str, password: str) -> bytes:
         """What is remembered of a right password: nothing that it could be found from."""
