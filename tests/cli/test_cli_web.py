@@ -2,6 +2,8 @@
 
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -91,6 +93,16 @@ class TestWrongUse:
         assert done.code == 1
         assert f"cannot serve web on 127.0.0.1:{port}: taken by another process" in done.err
         assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("package", ["starlette", "jinja2", "uvicorn", "argon2"])
+def test_without_its_extra_it_says_what_to_install(package: str) -> None:
+    script = f"import sys; sys.modules[{package!r}] = None\nfrom ltq.cli import main; main(['web'])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"ltq: ltq web needs {package}: pip install 'ltq[web]'\n"
 
 
 class TestHashPassword:
