@@ -5,7 +5,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -46,7 +45,7 @@ class Responder:
         self._site = site
         self._gate = gate
         self._viewer = Viewer(site.redact)
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Here] = WeakKeyDictionary()
+        self._loops: dict[asyncio.AbstractEventLoop, _Here] = {}
 
     @property
     def live(self) -> LivePages:
@@ -221,6 +220,8 @@ class Responder:
         loop = asyncio.get_running_loop()
         here = self._loops.get(loop)
         if here is None:
+            for ended in [known for known in self._loops if known.is_closed()]:
+                del self._loops[ended]
             readings = {key: Readings(place) for key, place in self._site.places.items()}
             here = self._loops[loop] = _Here(LivePages(), readings)
         return here

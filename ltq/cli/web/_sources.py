@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import click
+
 from ltq.app import App
 from ltq.broker import Broker
 from ltq.broker.default import broker_at
@@ -41,11 +43,15 @@ def _load(text: str) -> list[Source]:
     raise wrong_type(text, "an ltq.Worker or ltq.App", found)
 
 
-def warn_of_local(sources: Sequence[Source]) -> None:
-    """Say which brokers only this process can reach."""
+def warn_of_stores(sources: Sequence[Source]) -> None:
+    """Say which brokers only this process can reach, and which are not there yet."""
     brokers = [_broker(one.source) for one in sources]
-    for broker in {broker.url: broker for broker in brokers if broker.is_local}.values():
-        warn_local(broker)
+    for broker in {broker.url: broker for broker in brokers}.values():
+        if broker.is_local:
+            warn_local(broker)
+        elif not broker.exists:  # in the wrong folder a relative path leads to an empty one
+            text = f"{broker.url} is not there: it will be new, and empty"
+            click.echo(f"ltq: warning: {text}", err=True)
 
 
 def _broker(source: Broker | Worker[Any]) -> Broker:

@@ -5,13 +5,16 @@ import re
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
+from ltq.cli._completion.brokers import complete_broker
+from ltq.cli._completion.targets import complete_target
 from ltq.cli._early_signals import EarlySignals
 from ltq.cli._errors import WrongUseError, exclusive
 from ltq.cli._options import log_format_option, log_level_option
 from ltq.cli.run._address import ServerAddress
 from ltq.cli.web._server import serve
-from ltq.cli.web._sources import load_sources, warn_of_local
+from ltq.cli.web._sources import load_sources, warn_of_stores
 from ltq.logger import setup_logging
 from ltq.web._door.gate import Gate
 from ltq.web._door.passwords import Passwords, check_user_name, hash_password, read_users
@@ -21,8 +24,18 @@ from ltq.web._door.sessions import PasswordGate
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 
+def complete_source(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Each `@name` that is known here, and the workers of modules."""
+    named = complete_broker(ctx, parameter, incomplete)
+    return [*named, *complete_target("Worker", "App")(ctx, parameter, incomplete)]
+
+
 @click.command()
-@click.argument("sources", metavar="[BROKER|MODULE:WORKER]...", nargs=-1)
+@click.argument(
+    "sources", metavar="[BROKER|MODULE:WORKER]...", nargs=-1, shell_complete=complete_source
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to serve on.")
 @click.option(
     "--port",
@@ -81,7 +94,7 @@ def web(  # noqa: PLR0913  its options
     with EarlySignals().around():
         setup_logging(log_level, as_json=log_format == "json")
         found = load_sources(sources)
-        warn_of_local(found)
+        warn_of_stores(found)
         if insecure and not is_loopback(host):
             click.echo(
                 f"ltq: warning: everybody who reaches {host} may look at all tasks"
