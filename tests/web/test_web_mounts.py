@@ -8,8 +8,6 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
-from django.conf import settings
-from django.core.handlers.asgi import ASGIHandler
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -172,18 +170,3 @@ async def test_a_prefix_is_answered_only_there(shop: ltq.Worker[Any]) -> None:
         answer = await client.get("/")
         assert (answer.status_code, answer.text) == (404, f"The dashboard is below {PREFIX}/\n")
         assert (await client.get("/ops/ltqx/")).status_code == 404
-
-
-async def test_django_stands_beside_it(shop: ltq.Worker[Any]) -> None:
-    if not settings.configured:
-        settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x")
-    import django
-
-    django.setup()
-    routes = [Mount("/ltq", dashboard(shop, authorize=None)), Mount("/", ASGIHandler())]
-    async with serve(Starlette(routes=routes)) as url, browse(url) as client:
-        assert "There are no queues yet" in (await client.get("/ltq/")).text
-        assert (await client.get("/hello")).status_code == 404
-
-
-urlpatterns: list[Any] = []
