@@ -41,7 +41,7 @@ PAGES = (
     Page("/dead", "dead.html", read_dead, every=5.0),
     Page("/dead/confirm", "confirm.html", read_confirm, every=0),
     Page("/workers", "workers.html", read_workers),
-    Page("/schedules", "schedules.html", read_schedules, every=2.0),
+    Page("/schedules", "schedules.html", read_schedules),
     Page("/search", "search.html", read_search, every=0),
 )
 """All pages of a broker."""

@@ -134,6 +134,17 @@ class TestStream:
                 await stream.page_with("</svg>paused")
             assert time.monotonic() - begun < 1.5
 
+    async def test_it_is_seen_as_soon_on_a_page_that_is_read_rarely(self, board: Board) -> None:
+        async with board.worker:
+            handle = await board.worker.tasks["shop:checkout"].send(-1)
+            await handle.wait(timeout=5)
+        async with watch(board, "/dead") as stream:
+            await stream.page_with(handle.id)
+            begun = time.monotonic()
+            await board.post(f"/queues/shop:checkout/tasks/{handle.id}/purge")
+            await stream.page_with("There are no dead letters")
+            assert time.monotonic() - begun < 1.5
+
     async def test_a_task_that_goes_says_so(self, board: Board) -> None:
         task = board.worker.tasks["shop:note"].with_options(result_ttl=0)
         handle = await task.send("x")

@@ -78,7 +78,7 @@ class Readings:
         )
         self.workers: Cached[list[WorkerInfo]] = Cached(self._bounded(self._broker.workers), 0.9)
         self.schedules: Cached[list[ScheduleInfo]] = Cached(
-            self._bounded(place.scheduler.list), 1.9
+            self._bounded(place.scheduler.list), 0.9
         )
         self.failing: Cached[list[Failing]] = Cached(self._bounded(self._read_failing), 5.0)
         self.findings: Cached[list[Finding]] = Cached(self._read_findings, 60.0)
