@@ -88,6 +88,10 @@ OUTSIDE = {
     "pytest": r"ltq\.testing\.(plugin|conformance\..+)",
     "pytest_asyncio": r"ltq\.testing\.conformance\..+",
     "pydantic": "nowhere",
+    "starlette": r"ltq\.(web|cli\.web)(\..+)?",
+    "jinja2": r"ltq\.(web|cli\.web)(\..+)?",
+    "uvicorn": r"ltq\.cli\.web(\..+)?",
+    "argon2": r"ltq\.(web\._door\.passwords|cli\.web)",
 }
 """Packages that stay behind a seam, and the modules that may import them."""
 
