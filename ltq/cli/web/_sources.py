@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import click
-
 from ltq.app import App
 from ltq.broker import Broker
 from ltq.broker.default import broker_at
-from ltq.cli._broker import brokers_to_open, warn_local
+from ltq.cli._broker import brokers_to_open, warn_of_store
 from ltq.cli._target import load, wrong_type
 from ltq.worker import Worker
 
@@ -47,11 +45,7 @@ def warn_of_stores(sources: Sequence[Source]) -> None:
     """Say which brokers only this process can reach, and which are not there yet."""
     brokers = [_broker(one.source) for one in sources]
     for broker in {broker.url: broker for broker in brokers}.values():
-        if broker.is_local:
-            warn_local(broker)
-        elif not broker.exists:  # in the wrong folder a relative path leads to an empty one
-            text = f"{broker.url} is not there: it will be new, and empty"
-            click.echo(f"ltq: warning: {text}", err=True)
+        warn_of_store(broker)
 
 
 def _broker(source: Broker | Worker[Any]) -> Broker:
