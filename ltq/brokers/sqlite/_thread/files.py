@@ -18,6 +18,8 @@ _PATIENCE_AT_EXIT = 3.0
 
 _lock = threading.RLock()  # a garbage collection within it may drop a broker
 _users: dict[tuple[Path, Clock], tuple[SqliteThread, int]] = {}
+_threads: set[SqliteThread] = set()
+"""All that may have their file open: also those that nobody uses, until they have closed it."""
 _forking = threading.Lock()
 """Held from before a fork until after it: one at a time."""
 _resting: list[SqliteThread] = []
@@ -31,9 +33,10 @@ def acquire(path: Path, clock: Clock) -> SqliteThread:
     key = Path(os.path.realpath(path)), clock
     with _lock:
         try:
-            thread, users = _users.get(key) or (SqliteThread(path, clock), 0)
+            thread, users = _users.get(key) or (SqliteThread(path, clock, _forget), 0)
         except RuntimeError as error:  # too many threads, or an exit
             raise BrokerError(f"{path} needs a thread of its own: {error}") from error
+        _threads.add(thread)
         _users[key] = thread, users + 1
         return thread
 
@@ -51,14 +54,16 @@ def release(thread: SqliteThread) -> bool:
     return False  # of another process
 
 
-def _threads() -> list[SqliteThread]:
-    return [thread for thread, _ in _users.values()]
+def _forget(thread: SqliteThread) -> None:
+    """A thread has closed its file for good."""
+    with _lock:
+        _threads.discard(thread)
 
 
 def _before_fork() -> None:
     _forking.acquire()
     _lock.acquire()
-    while new := [thread for thread in _threads() if thread not in _resting]:
+    while new := [thread for thread in _threads if thread not in _resting]:
         _lock.release()  # a call at work may need it: a garbage collection within may drop a broker
         for thread in new:
             thread.rest(_PATIENCE_AT_FORK)
@@ -82,10 +87,11 @@ def _after_in_child() -> None:
         _inherited.append(thread)
     _resting.clear()
     _users.clear()
+    _threads.clear()
 
 
 def _at_exit() -> None:
-    threads = _threads()
+    threads = tuple(_threads)
     for thread in threads:
         thread.stop(lambda: None)
     for thread in threads:

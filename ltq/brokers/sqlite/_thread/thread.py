@@ -39,9 +39,12 @@ _TRIM_EVERY = 10.0
 
 
 class SqliteThread:
-    """Opens a file at the first call, and closes it when it is told to stop."""
+    """Opens a file at the first call, and closes it when it is told to stop.
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    `ended` is called with it, in the thread, once the file is closed for good.
+    """
+
+    def __init__(self, path: Path, clock: Clock, ended: "Callable[[SqliteThread], None]") -> None:
         self.path = path
         self.changes = Changes()
         self.is_durable: bool = False
@@ -60,6 +63,7 @@ class SqliteThread:
         self._bell = threading.Event()
         self._is_stopping = self._is_closed = False
         self._stopped: list[Callable[[], None]] = []
+        self._ended = ended
         self._thread = threading.Thread(target=self._run, name="ltq-sqlite", daemon=True)
         Context().run(self._thread.start)  # some Pythons let it inherit the caller's
 
@@ -155,6 +159,7 @@ class SqliteThread:
                 self._trim()
         with self._gate:
             self._close()
+        self._ended(self)
         self._wakes.hang_up()
         self._is_closed = True
         self._refuse()
