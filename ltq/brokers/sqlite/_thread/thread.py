@@ -125,10 +125,13 @@ class SqliteThread:
     def rest(self, patience: float) -> None:
         """Close the file, and leave it closed until `go_on`, so that the process can be forked.
 
+        Safe to repeat, also if it was cut off.
+
         If it were open, SQLite in the child would take the locks of this process for its own. Then
         others may remove the log that the child writes to, with all that it has acknowledged.
         """
-        self._is_resting = self._gate.acquire(timeout=patience)
+        if not self._is_resting:
+            self._is_resting = self._gate.acquire(timeout=patience)
         if self._is_resting and self._store is not None:
             self._close()
 
@@ -286,9 +289,11 @@ class SqliteThread:
 
     def _close(self) -> None:
         store, self._store = self._store, None
-        self.changes.lose()
-        if store is not None:
-            store.database.close()
+        try:
+            self.changes.lose()
+        finally:  # also if a signal handler raises, before a fork
+            if store is not None:
+                store.database.close()
 
 
 async def no_version() -> None:
