@@ -19,7 +19,7 @@ _PATIENCE_AT_FORK = BUSY_PATIENCE + 1.0
 _PATIENCE_AT_EXIT = 3.0
 """Seconds that files get to close when the process ends."""
 
-_lock = threading.RLock()  # a garbage collection within it may drop a broker
+_lock = threading.RLock()  # a signal handler within it may fork
 _users: dict[tuple[Path, Clock], tuple[SqliteThread, int]] = {}
 _threads: set[SqliteThread] = set()
 """All that may have their file open: also those that nobody uses, until they have closed it."""

@@ -19,6 +19,7 @@ from ltq.brokers.sqlite._file.database import Database
 from ltq.brokers.sqlite._file.errors import error_of, is_harmless, is_lasting
 from ltq.brokers.sqlite._file.opening import abandon, open_file
 from ltq.brokers.sqlite._places.store import SqliteStore
+from ltq.brokers.sqlite._thread.bell import Bell
 from ltq.brokers.sqlite._thread.changes import POLL, Changes, leave_news
 from ltq.brokers.sqlite._thread.job import Job, settle
 from ltq.brokers.sqlite._wake.wakes import Wakes
@@ -60,7 +61,8 @@ class SqliteThread:
         self._is_away = False
         self._trim_at = 0.0
         self._jobs: deque[Job[Any]] = deque()
-        self._bell = threading.Event()
+        self._asides: deque[Callable[[], object]] = deque()
+        self._bell = Bell()
         self._is_stopping = self._is_closed = False
         self._stopped: list[Callable[[], None]] = []
         self._ended = ended
@@ -101,22 +103,31 @@ class SqliteThread:
     def submit(self, job: Job[T]) -> Job[T]:
         """Let a job wait for its turn."""
         self._jobs.append(job)
-        self._bell.set()
+        self._bell.ring()
         if self._is_closed:
             self._refuse()
         return job
 
     def look(self) -> None:
         """Somebody listens now: look for what others write."""
-        self._bell.set()
+        self._bell.ring()
 
     def stop(self, stopped: Callable[[], None]) -> None:
         """Close the file after the calls that wait, and then call `stopped` in the thread."""
         self._stopped.append(stopped)
         self._is_stopping = True
-        self._bell.set()
+        self._bell.ring()
         if self._is_closed:
             stopped()
+
+    def aside(self, step: Callable[[], object]) -> None:
+        """Run a step in the thread, soon, beside its calls. A garbage collection may call this.
+
+        There no lock may be waited for, and nothing changed that whoever it interrupts has read.
+        Does nothing once the file is closed for good.
+        """
+        self._asides.append(step)
+        self._bell.ring()
 
     def join(self, timeout: float) -> None:
         """Wait until the file is closed."""
@@ -149,9 +160,9 @@ class SqliteThread:
     # In the thread
 
     def _run(self) -> None:
-        while self._jobs or not self._is_stopping:
+        while self._jobs or self._asides or not self._is_stopping:
             self._bell.wait(POLL if self.changes.is_heard else None)
-            self._bell.clear()
+            self._step_aside()
             with self._gate:
                 if not self._jobs and self.changes.is_heard:
                     self._look()
@@ -168,6 +179,13 @@ class SqliteThread:
         self._refuse()
         for stopped in self._stopped:
             stopped()
+
+    def _step_aside(self) -> None:
+        while self._asides:
+            try:
+                self._asides.popleft()()
+            except Exception:
+                logger.exception("leaving %s failed", self.path)
 
     def _refuse(self) -> None:
         """Answer calls that came too late."""
