@@ -4,6 +4,7 @@ A second `Wakes` of the same file is to the first what another process is.
 """
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -266,6 +267,18 @@ class TestEventLoops:
                 assert await hears(listener, "a")
         assert descriptors() == before
         assert os.listdir(database.parent) == [database.name]
+
+
+async def test_a_socket_that_cannot_be_made_leaves_nothing_open(
+    here: Wakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> socket.socket:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(mailbox, "new_socket", fail)
+    before = descriptors()
+    with here.listen("a"):
+        assert descriptors() == before
 
 
 async def _still() -> object:

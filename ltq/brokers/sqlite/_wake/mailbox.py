@@ -3,7 +3,6 @@
 import asyncio
 import os
 import secrets
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -24,7 +23,10 @@ _ATTEMPTS = 3
 
 
 class Mailbox:
-    """A socket with a name that others find, and the interest they read before they send to it."""
+    """A socket with a name that others find, and the interest they read before they send to it.
+
+    It closes the folder that it is given, also if it cannot be made.
+    """
 
     def __init__(self, folder: Folder, bits: int) -> None:
         self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
@@ -32,8 +34,12 @@ class Mailbox:
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self._is_read = False
-        self._socket: socket.socket = new_socket()
         self._file = -1
+        try:
+            self._socket = new_socket()
+        except BaseException:
+            folder.close()
+            raise
         try:
             self._file = os.open(
                 self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder.fd
