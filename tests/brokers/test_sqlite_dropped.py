@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ltq.brokers.sqlite import SqliteBroker
 from ltq.brokers.sqlite._session import Session
 from ltq.brokers.sqlite._thread import bell, changes, files, thread
 from ltq.brokers.sqlite._thread.bell import Bell
@@ -163,3 +164,17 @@ def test_a_watch_may_be_dropped_while_another_comes_or_goes() -> None:
         return is_inside
 
     places(run)
+
+
+async def test_what_it_had_open_is_closed_soon(tmp_path: Path) -> None:
+    broker = SqliteBroker(f"sqlite:///{tmp_path}/jobs.db")
+    async with broker.consumer(["mail"]):
+        await broker.ping()
+        assert len([path for path in list_of(tmp_path) if "-wake-" in path]) == 1
+    del broker
+    gc.collect()
+    await eventually(lambda: list_of(tmp_path) == ["jobs.db"])
+
+
+def list_of(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())

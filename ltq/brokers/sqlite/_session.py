@@ -54,7 +54,7 @@ class _Opened:
 
     async def _close(self) -> None:
         await self._watching.aclose()
-        await self._listening.aclose()
+        self._listening.close()
         closed = self._loop.create_future()
         if self._release(partial(call_in, self._loop, _set, closed)):
             await closed
@@ -74,7 +74,7 @@ class _Opened:
 
     def _abandon(self) -> None:
         self._watching.abandon()
-        self._listening.abandon()
+        self._listening.close()
 
     def _release(self, stopped: Callable[[], None]) -> bool:
         """Leave the thread of the file. Returns whether that stops now, and calls `stopped`."""

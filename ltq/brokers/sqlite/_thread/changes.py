@@ -1,7 +1,8 @@
 """Telling listeners what happened in a file: those of this process at once, others soon.
 
 Each commit leaves its notices in the table `news`. While somebody listens here, the thread of the
-file looks every `POLL` seconds whether another process has written, and reads what is new.
+file looks, when another process sends a hint and from time to time, whether anybody else has
+written, and reads what is new.
 """
 
 import threading
@@ -13,7 +14,10 @@ import msgspec
 from ltq.brokers.sqlite._file.database import Database, Notice
 
 POLL = 0.1
-"""Seconds between looks for what other processes have written, in case a hint was lost."""
+"""Seconds between looks for what others have written, in case a hint was lost, or none is sent."""
+
+POLL_ALONE = 0.02
+"""The same where no hints arrive."""
 
 MOST_NEWS = 1024
 """Of how many commits the notices are kept. Who missed more is told that all may have changed."""

@@ -20,7 +20,7 @@ from ltq.brokers.sqlite._file.errors import error_of, is_harmless, is_lasting
 from ltq.brokers.sqlite._file.opening import abandon, open_file
 from ltq.brokers.sqlite._places.store import SqliteStore
 from ltq.brokers.sqlite._thread.bell import Bell
-from ltq.brokers.sqlite._thread.changes import POLL, Changes, leave_news
+from ltq.brokers.sqlite._thread.changes import POLL, POLL_ALONE, Changes, leave_news
 from ltq.brokers.sqlite._thread.job import Job, settle
 from ltq.brokers.sqlite._wake.wakes import Wakes
 from ltq.errors import BrokerError
@@ -55,7 +55,7 @@ class SqliteThread:
         self._gate = threading.Lock()
         """Held while SQLite is at work: a process must not fork then."""
         self._is_resting = False
-        self._wakes = Wakes(path, no_version)
+        self.wakes = Wakes(path, self.look)
         self._clock = clock
         self._store: SqliteStore | None = None
         self._is_away = False
@@ -109,7 +109,7 @@ class SqliteThread:
         return job
 
     def look(self) -> None:
-        """Somebody listens now: look for what others write."""
+        """Look at once for what others have written. From any thread."""
         self._bell.ring()
 
     def stop(self, stopped: Callable[[], None]) -> None:
@@ -161,11 +161,13 @@ class SqliteThread:
 
     def _run(self) -> None:
         while self._jobs or self._asides or not self._is_stopping:
-            self._bell.wait(POLL if self.changes.is_heard else None)
+            self._bell.wait(self._pause() if self.changes.is_heard else None)
             self._step_aside()
-            with self._gate:
-                if not self._jobs and self.changes.is_heard:
-                    self._look()
+            if self.changes.is_heard:
+                self.wakes.heal()
+                with self._gate:
+                    if not self._jobs:
+                        self._look()
             while self._jobs:
                 with self._gate:
                     self._run_jobs()
@@ -174,11 +176,15 @@ class SqliteThread:
         with self._gate:
             self._close()
         self._ended(self)
-        self._wakes.hang_up()
+        self.wakes.close()
         self._is_closed = True
         self._refuse()
         for stopped in self._stopped:
             stopped()
+
+    def _pause(self) -> float:
+        """Seconds until it looks for what others have written, unless somebody rings."""
+        return POLL if self.wakes.are_got else POLL_ALONE
 
     def _step_aside(self) -> None:
         while self._asides:
@@ -266,7 +272,7 @@ class SqliteThread:
             self.changes.tell(number, notices)
         except Exception:  # what is in the file is in the file
             logger.exception("listeners of %s could not be told what changed", self.path)
-        self._wakes.tell({topic for topic, _ in notices})
+        self.wakes.tell({topic for topic, _ in notices})
 
     def _trim(self) -> None:
         """Give back, from time to time, some of the room that the file does not need."""
@@ -312,7 +318,3 @@ class SqliteThread:
         finally:  # also if a signal handler raises, before a fork
             if store is not None:
                 store.database.close()
-
-
-async def no_version() -> None:
-    """The thread itself looks whether others have written: hints need no cover of their own."""

@@ -9,11 +9,7 @@ from contextlib import suppress
 from ltq._aio.loops import loop_here
 from ltq._aio.threads import call_in
 from ltq.brokers.sqlite._wake.folder import SOCKET, UNBOUND, Folder, new_socket
-from ltq.brokers.sqlite._wake.hints import EVERYTHING, LARGEST, NOTHING, Heard, unpack
 from ltq.brokers.sqlite._wake.interest import SIZE
-
-FULL_AT = SIZE
-"""Where the interest's file has its last byte: a sender that found the socket full has set it."""
 
 _AT_ONCE = 32
 """Most datagrams that are read in one turn of the event loop."""
@@ -38,13 +34,13 @@ class Mailbox:
         try:
             self._socket = new_socket()
         except BaseException:
+            folder.remove_if_empty()
             folder.close()
             raise
         try:
             self._file = os.open(
                 self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder.fd
             )
-            os.pwrite(self._file, bytes(SIZE + 1), 0)
             self.show(bits)
             self._socket.bind(folder.address(self.name + UNBOUND))
             self._publish()
@@ -81,17 +77,14 @@ class Mailbox:
         """Let senders know what to send from now on."""
         os.pwrite(self._file, bits.to_bytes(SIZE, "little"), 0)
 
-    def take(self) -> Heard:
-        """What has arrived. If there is more than is read at once, it is to be read again."""
-        heard = NOTHING
+    def take(self) -> bool:
+        """Whether a hint has arrived. If there are more than are read at once, it tells again."""
+        is_told = False
         with suppress(OSError):
             for _ in range(_AT_ONCE):
-                heard |= unpack(self._socket.recv(LARGEST + 1))
-        with suppress(OSError):  # of the disk
-            if os.pread(self._file, 1, FULL_AT) != b"\0":
-                heard |= EVERYTHING
-                os.pwrite(self._file, b"\0", FULL_AT)
-        return heard
+                self._socket.recv(1)
+                is_told = True
+        return is_told
 
     def is_found(self) -> bool:
         """Whether others still find it."""
