@@ -22,6 +22,7 @@ from ltq.brokers.sqlite._places.store import SqliteStore
 from ltq.brokers.sqlite._thread.bell import Bell
 from ltq.brokers.sqlite._thread.changes import POLL, POLL_ALONE, Changes, leave_news
 from ltq.brokers.sqlite._thread.job import Job, settle
+from ltq.brokers.sqlite._thread.leaving import Leaving
 from ltq.brokers.sqlite._wake.wakes import Wakes
 from ltq.errors import BrokerError
 
@@ -58,6 +59,7 @@ class SqliteThread:
         self.wakes = Wakes(path, self.look)
         self._clock = clock
         self._store: SqliteStore | None = None
+        self._leaving = Leaving(path)
         self._is_away = False
         self._trim_at = 0.0
         self._jobs: deque[Job[Any]] = deque()
@@ -252,22 +254,22 @@ class SqliteThread:
         elif store is not None and store.database.has_lost_its_log():
             self._close()
             store = None
-            logger.error("%s-wal was deleted or replaced while it was open", self.path)
         if store is None:
             connection = open_file(self.path, is_shared=self.is_shared)
             database = Database(connection, self.path, self._clock, self.changes.catch_up)
             store = self._store = SqliteStore(database)
+        self._leaving.note(store.database)
         if self._is_away:
             store.database.was_away, self._is_away = True, False
         return store
 
     def _commit(self, database: Database) -> None:
         notices, database.notices = database.notices, {}
-        if not notices:
-            database.commit()
-            return
-        number = leave_news(database, notices)
+        number = leave_news(database, notices) if notices else 0
         database.commit()
+        self._leaving.note(database)  # it may have moved the log into the file
+        if not notices:
+            return
         try:
             self.changes.tell(number, notices)
         except Exception:  # what is in the file is in the file
@@ -280,6 +282,7 @@ class SqliteThread:
             self._trim_at = time.monotonic() + _TRIM_EVERY
             with suppress(sqlite3.Error):  # another time
                 self._store.database.trim()
+                self._leaving.note(self._store.database)
 
     def _undo(self, error: Exception) -> Exception:
         """Undo a transaction. Returns what its callers raise."""
@@ -317,4 +320,4 @@ class SqliteThread:
             self.changes.lose()
         finally:  # also if a signal handler raises, before a fork
             if store is not None:
-                store.database.close()
+                self._leaving.close(store.database)
