@@ -63,7 +63,9 @@ async def test_a_file_that_stays_locked_is_away(
     async with broker:
         await broker.publish([envelope("1")])
         with locked(path):
-            with pytest.raises(BrokerError, match=f"{path} is locked by another process") as caught:
+            with pytest.raises(
+                BrokerError, match=f"{path} is locked by another connection"
+            ) as caught:
                 await broker.publish([envelope("2")])
             assert caught.value.is_away
         assert await broker.publish([envelope("2")]) == [Published.CREATED]

@@ -202,7 +202,8 @@ class SqliteThread:
             while True:
                 late.append(self._jobs.popleft())
         for job in late:
-            job.error = BrokerError(f"{self.path} was closed, as the process ends")
+            text = f"{self.path} was closed: the broker of this call was, or the process ends"
+            job.error = BrokerError(text)
         settle(late)
 
     def _run_jobs(self) -> None:
