@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 
 from ltq._aio.loops import loop_here
 from ltq._aio.threads import call_in
@@ -70,7 +71,7 @@ class Mailbox:
 
         Raises `NotImplementedError` if this event loop reads no sockets.
         """
-        self._loop.add_reader(self._socket, ready)
+        Context().run(self._loop.add_reader, self._socket, ready)  # not to keep the caller's
         self._is_read = True
 
     def show(self, bits: int) -> None:
