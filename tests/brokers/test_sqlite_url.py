@@ -11,7 +11,7 @@ import pytest
 import ltq
 from ltq.broker import Broker
 from ltq.brokers.sqlite import SqliteBroker
-from ltq.errors import ConfigurationError
+from ltq.errors import BrokerError, ConfigurationError
 from ltq.state import Status
 
 
@@ -59,7 +59,26 @@ async def test_a_path_need_not_be_utf_8(tmp_path: Path, monkeypatch: pytest.Monk
     assert b"\xff.db" in os.listdir(os.fsencode(folder))
 
 
-def test_a_task_is_sent_in_a_transaction_to_a_file_whose_name_is_not_utf_8(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+async def test_what_is_told_of_such_a_path_can_be_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder := tmp_path / NOT_UTF_8).mkdir()
+    async with Broker.from_url(f"sqlite:///{folder}/jobs.db") as broker:
+        await broker.ping()
+        os.replace(folder / "jobs.db", folder / "old.db")
+        await broker.ping()
+    assert "caf\\udce9/jobs.db was deleted or replaced" in caplog.text
+    caplog.text.encode()
+    (folder / "text.db").write_text("hello")
+    with pytest.raises(BrokerError, match="damaged") as refused:
+        await Broker.from_url(f"sqlite:///{folder}/text.db").ping()
+    str(refused.value).encode()
+
+
+def test_a_task_is_sent_in_a_transaction_to_a_file_whose_name_is_not_utf_8(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (folder := tmp_path / NOT_UTF_8).mkdir()
     worker = ltq.Worker("mail", broker_url=f"sqlite:///{tmp_path}/caf%E9/jobs.db")
 
@@ -71,6 +90,8 @@ def test_a_task_is_sent_in_a_transaction_to_a_file_whose_name_is_not_utf_8(tmp_p
         handle = work.with_options(connection=connection).send_sync(1)
         connection.commit()
     assert handle.state().status is Status.PENDING
+    ltq.close_sync()
+    assert caplog.messages == [], "the log that its first reader makes is its own"
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,19 @@ import sqlite3
 from pathlib import Path
 
 from ltq.errors import BrokerError
+from ltq.logger import printable
 
 
 class FileError(BrokerError):
-    """The file cannot be used as it is. Repeating the call would not help."""
+    """The file cannot be used as it is. Repeating the call would not help.
+
+    Its text may name files, whose names may hold anything: it is made printable.
+    """
 
     is_away = False
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))
 
 
 class RefusedError(FileError):

@@ -131,6 +131,8 @@ def _set_modes(connection: sqlite3.Connection, path: Path, *, is_new: bool) -> N
             f"{path} cannot have a write-ahead log (its mode is {mode!r}): use a file on a disk "
             "of this machine"
         )
+    # A file that had another mode gets its log by a look; `Database` notes which one it is.
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     connection.execute("PRAGMA fullfsync = 1")  # without it, macOS keeps writes in the disk's cache
     # Some builds overwrite each page that gets free: then removing takes as much room as sending.
     connection.execute("PRAGMA secure_delete = FAST")

@@ -1,6 +1,7 @@
 """Room on a disk. The last of it is for what ends tasks and frees room: new tasks get none."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,13 +40,12 @@ def check_room(path: Path, log: Path, more: int, unused: Callable[[], int]) -> N
 
 
 def _room_of(path: Path) -> tuple[int, int]:
-    """How many bytes a disk has, and how many this process may still write. 0, 0: not known."""
+    """How many bytes a disk has, and how many are free for all users. 0, 0: not known."""
     try:
-        disk = os.statvfs(path)
+        disk = shutil.disk_usage(path)
     except OSError:
         return 0, 0
-    free = disk.f_bfree if os.geteuid() == 0 else disk.f_bavail
-    return disk.f_blocks * disk.f_frsize, free * disk.f_frsize
+    return disk.total, disk.free
 
 
 def _size_of(path: Path) -> int:

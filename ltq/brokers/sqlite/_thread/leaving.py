@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ltq.brokers.sqlite._file.database import Database
 from ltq.brokers.sqlite._file.opening import identity_of
+from ltq.logger import printable
 
 logger = logging.getLogger("ltq.broker")
 
@@ -43,13 +44,13 @@ class Leaving:
     def close(self, database: Database) -> None:
         """Close the file."""
         if database.has_lost_its_log() and not database.is_replaced():
-            logger.error("%s was deleted or replaced while it was open", self._log)
+            logger.error("%s was deleted or replaced while it was open", printable(str(self._log)))
             if identity_of(self._log) is None and _state_of(self._path) == self._seen:
                 with suppress(sqlite3.Error):
                     database.run("PRAGMA wal_checkpoint(FULL)").fetchall()
             else:
                 text = "%s was written by others since: what only its old log had is lost"
-                logger.error(text, self._path)
+                logger.error(text, printable(str(self._path)))
             _keep_log_out(database.connection)
         database.close()
 

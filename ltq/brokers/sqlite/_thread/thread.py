@@ -25,6 +25,7 @@ from ltq.brokers.sqlite._thread.job import Job, settle
 from ltq.brokers.sqlite._thread.leaving import Leaving
 from ltq.brokers.sqlite._wake.wakes import Wakes
 from ltq.errors import BrokerError
+from ltq.logger import printable
 
 logger = logging.getLogger("ltq.broker")
 
@@ -250,7 +251,7 @@ class SqliteThread:
             abandon(store.database.connection)
             store = self._store = None
             text = "%s was deleted or replaced while it was open: going on in the file there now"
-            logger.error(text, self.path)
+            logger.error(text, printable(str(self.path)))
             self.changes.lose()
         elif store is not None and store.database.has_lost_its_log():
             self._close()

@@ -10,6 +10,7 @@ from ltq._aio.threads import call_in
 from ltq.brokers.sqlite._wake.folder import folder_of, have_sockets
 from ltq.brokers.sqlite._wake.receiver import Receiver
 from ltq.brokers.sqlite._wake.sender import Sender
+from ltq.logger import printable
 
 logger = logging.getLogger("ltq.broker")
 
@@ -86,8 +87,8 @@ class Wakes:
             self._has_warned = True
             logger.warning(
                 "no socket in %s, so changes by other processes are noticed by polling: %s",
-                self._path,
-                error if str(error) else type(error).__name__,
+                printable(str(self._path)),
+                printable(str(error)) or type(error).__name__,
             )
 
     def _drop_closed(self) -> None:
