@@ -2,7 +2,7 @@
 
 import pytest
 
-from ltq.brokers._rules import history
+from ltq.brokers._rules import history, presence
 from ltq.brokers._rules.constants import OVERDUE_AFTER, THROUGHPUT_STEP, THROUGHPUT_STEPS
 from ltq.brokers._rules.listing.stats import queue_stats, workers
 from ltq.message import Finish
@@ -50,6 +50,28 @@ class TestStats:
         stand.now = ends + OVERDUE_AFTER
         assert queue_stats(stand.places, [QUEUE], stand.now)[0].overdue == 2
         assert queue_stats(stand.places, ["mail:other"], stand.now)[0].overdue == 0
+
+    def test_many_queues_are_counted_as_each_alone(self, stand: Stand) -> None:
+        queues = [f"mail:q{number}" for number in range(30)]
+        for number, queue in enumerate(queues):
+            stand.publish_all(*(f"{queue} {one}" for one in range(number % 4 + 1)), queue=queue)
+            stand.publish_all(f"{queue} due", queue=queue, delay=number + 1.0)
+            lane = f"{queue}/mail:other"
+            stand.publish_all(f"{queue} low", queue=queue, lane=lane, priority=Priority.LOW)
+            stand.now += 0.5
+        leased = stand.claim(20, lanes=tuple(queues[10:])).deliveries
+        stand.finish(*(Finish(one.lease, Status.FAILED, dead=True) for one in leased[::2]))
+        for queue in queues[::7]:
+            stand.places.queues.pause(queue)
+        presence.serve(stand.places, [*queues[:9], f"{queues[3]}/mail:other"], 15.0, stand.now)
+        stand.now += OVERDUE_AFTER / 2 + 15.0
+        names = [*queues[::2], "mail:unknown", *queues[1::2]]
+        together = queue_stats(stand.places, names, stand.now)
+        assert together == [queue_stats(stand.places, [name], stand.now)[0] for name in names]
+        figures = ("pending", "delayed", "working", "dead", "unserved", "paused", "oldest")
+        varied = [{str(getattr(one, figure)) for one in together} for figure in figures]
+        varied += [{str((one.rate, one.unswept, one.served_ago)) for one in together}]
+        assert min(map(len, varied)) > 1
 
     def test_workers_are_those_that_hold_tasks(self, stand: Stand) -> None:
         stand.publish_all("a", "b", "c")

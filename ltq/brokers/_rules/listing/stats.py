@@ -13,7 +13,6 @@ from ltq.brokers._rules.record import Record
 from ltq.options import Priority
 from ltq.state import QueueStats, Status, WorkerInfo
 
-
 _LEVELS = [level.name.lower() for level in Priority]
 
 _NONE = [0] * len(Priority)
