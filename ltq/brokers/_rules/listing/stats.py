@@ -28,7 +28,7 @@ def queue_stats(places: Places, queues: Sequence[str], now: float) -> list[Queue
     look = _Look(
         lanes=lanes,
         waiting_since=places.lanes.waiting_since(every),
-        serving=serving(places, foreign, now),
+        unserved=frozenset(foreign).difference(serving(places, foreign, now)),
         served_ago=dict(zip(queues, served(places, queues, now), strict=True)),
         rates=history.rates(places, queues, now),
         dead=dead_letters.counts(places, queues, now),
@@ -57,8 +57,8 @@ class _Look:
     lanes: Mapping[str, Sequence[Lane]]
     waiting_since: Mapping[str, float]
     """By lane."""
-    serving: Collection[str]
-    """The lanes beside the queues' own that live consumers serve."""
+    unserved: Collection[str]
+    """Lanes with ready tasks beside the queues' own that no live consumer serves."""
     served_ago: Mapping[str, float | None]
     rates: Mapping[str, Rates]
     dead: Mapping[str, int]
@@ -70,11 +70,7 @@ class _Look:
 
 def _stats_of(places: Places, look: _Look, queue: str, now: float) -> QueueStats:
     lanes = look.lanes[queue]
-    unserved = [
-        lane
-        for lane in lanes
-        if lane.name != queue and any(lane.ready) and lane.name not in look.serving
-    ]
+    unserved = [lane for lane in lanes if lane.name in look.unserved]
     due = [look.due[queue]] if queue in look.due else []
     ended_leases = look.ended_leases.get(queue, ())
     first = min([*ended_leases, *due], default=None)
@@ -103,8 +99,9 @@ def _oldest(
     look: _Look, lanes: Iterable[Lane], now: float, due: Iterable[float] = ()
 ) -> float | None:
     """Seconds that the oldest ready task has waited, or one that is due since a time in `due`."""
-    ready = [look.waiting_since[lane.name] for lane in lanes if lane.name in look.waiting_since]
-    return max((max(0.0, now - moment) for moment in (*ready, *due)), default=None)
+    ready = (look.waiting_since.get(lane.name) for lane in lanes)
+    first = min([*due, *(since for since in ready if since is not None)], default=None)
+    return None if first is None else max(0.0, now - first)
 
 
 def _first_due(places: Places, queues: Sequence[str], now: float) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """The queues of one namespace, and how many tasks of each status they have: `Queues`."""
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import product
 
@@ -34,7 +33,7 @@ class SqliteQueues:
         self._namespace = namespace
         self._paused: dict[str, bool] | None = None
         """All queues, and whether they are paused; None if not known."""
-        self._counts: dict[str, Counter[int]] = {}
+        self._counts: dict[str, dict[int, int]] = {}
         """Of some queues, how many tasks have each status."""
         self._added: dict[tuple[str, int], int] = {}
         """What the file does not know yet."""
@@ -72,18 +71,18 @@ class SqliteQueues:
         """See `Queues`."""
         wanted = [queue for queue in dict.fromkeys(queues) if queue not in self._counts]
         stored = "SELECT queue, status, many FROM ltq_counts WHERE queue IN"
-        self._counts.update((queue, Counter[int]()) for queue in wanted)
+        self._counts.update((queue, {}) for queue in wanted)
         for queue, code, many in self._database.run_in(stored, wanted):
             self._counts[queue][code] = many
         if self._added:
-            for queue, code in product(wanted, STATUS_OF):
-                self._counts[queue][code] += self._added.get((queue, code), 0)
+            for key in product(wanted, STATUS_OF):
+                self._count(*key, self._added.get(key, 0))
 
     def count(self, queue: str, status: Status) -> int:
         """See `Queues`."""
         if queue not in self._counts:
             self.load([queue])
-        return self._counts[queue][CODES[status]]
+        return self._counts[queue].get(CODES[status], 0)
 
     def move(self, queue: str, before: Status | None, after: Status | None) -> None:
         """A task of a queue has another status; None is for a task that is not there."""
@@ -98,7 +97,11 @@ class SqliteQueues:
         key = queue, CODES[status]
         self._added[key] = self._added.get(key, 0) + change
         if queue in self._counts:
-            self._counts[queue][key[1]] += change
+            self._count(*key, change)
+
+    def _count(self, queue: str, code: int, change: int) -> None:
+        counts = self._counts[queue]
+        counts[code] = counts.get(code, 0) + change
 
     def waiting(self, queue: str, most: int) -> list[Record]:
         """See `Queues`."""
