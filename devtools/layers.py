@@ -54,6 +54,7 @@ LAYERS = (
     _layer("one run, of a worker or a scheduler, and its parts", "_worker.*", "_scheduler.*"),
     _layer("the registry of tasks", "worker"),
     _layer("several workers together", "app", "scheduler"),
+    _layer("what looks at brokers in a browser", "web.*"),
     _layer(
         "tests, the command line, the names of the package",
         *("testing.*", "cli.*", "__init__", "__main__"),

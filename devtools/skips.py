@@ -13,6 +13,7 @@ from devtools.servers import installed_redis_server
 ALLOWED = {
     "no chromium on PATH": "one test asks for a browser, which is no dependency",
     "no systemd-analyze here": "containers have none, as a rule",
+    "no tmpfs can be mounted here": "it takes rights; a disk that says it is full is always tested",
     "no promtool here": "it comes with Prometheus; smaller checks of the rules always run",
 }
 """What a skip may say, and why that is right also where all is to be checked."""

@@ -7,7 +7,11 @@
     curl http://127.0.0.1:8000/texts/ID
 
 Both use the broker of LTQ_BROKER_URL, else redis://localhost:6379. `application` is for a server
-such as gunicorn. In a project of several files, `worker` and its tasks are in a module of an app,
+such as gunicorn. `asgi` is for one such as uvicorn, and has the dashboard at /ltq:
+
+    uvicorn examples.django_app:asgi --timeout-graceful-shutdown 5
+
+In a project of several files, `worker` and its tasks are in a module of an app,
 which calls `django.setup()` before it imports models.
 """
 
@@ -18,13 +22,18 @@ from collections import Counter
 
 import django
 from django.conf import settings
+from django.core.asgi import get_asgi_application
 from django.core.management import execute_from_command_line
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Mount
 
 import ltq
+from ltq.web import Level, dashboard
 
 if not settings.configured:
     settings.configure(
@@ -64,6 +73,19 @@ urlpatterns = [
     path("texts/<str:text_id>", require_GET(show)),
 ]
 application = get_wsgi_application()
+
+
+def who_may(_: Request) -> Level:
+    """Everybody may look at the dashboard. A real project asks its sessions."""
+    return "read"
+
+
+asgi = Starlette(
+    routes=[
+        Mount("/ltq", dashboard(worker, authorize=who_may)),
+        Mount("/", get_asgi_application()),
+    ]
+)
 
 if __name__ == "__main__":
     execute_from_command_line(sys.argv)

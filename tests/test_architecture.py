@@ -88,11 +88,15 @@ OUTSIDE = {
     "pytest": r"ltq\.testing\.(plugin|conformance\..+)",
     "pytest_asyncio": r"ltq\.testing\.conformance\..+",
     "pydantic": "nowhere",
+    "starlette": r"ltq\.(web|cli\.web)(\..+)?",
+    "jinja2": r"ltq\.(web|cli\.web)(\..+)?",
+    "uvicorn": r"ltq\.cli\.web(\..+)?",
+    "argon2": r"ltq\.(web\._door\.passwords|cli\.web)",
 }
 """Packages that stay behind a seam, and the modules that may import them."""
 
 BY_NAME = {
-    *("ltq.broker.schemes", "ltq.middleware.sentry"),
+    *("ltq.broker._named.factories", "ltq.middleware.sentry"),
     *("ltq.cli._user_module", "ltq.cli._lazy"),
 }
 """Where a module is imported by its name at run time: brokers by scheme, an extra, a user's, and

@@ -19,6 +19,7 @@ SECRETS = [
     "foo://:secret?x@host",
     "redis//:secret@host",
     "redis://host:1/0?password=secret",
+    "redis://:x?secret=1&secret=2@host:1/0",
 ]
 
 
@@ -44,6 +45,35 @@ def test_a_password_never_shows(url: str) -> None:
 def test_a_url_that_cannot_be_read_is_a_configuration_error(url: str) -> None:
     with pytest.raises(ltq.ConfigurationError):
         Broker.from_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "memory://one?history=1&history=0",
+        "redis://localhost?list_final=1&list_final=1",
+        "redis://localhost?client_name=secret&client_name=secret2",
+        "rediss://localhost?db=1&db=2",
+        "unix:///socket?db=1&history=0&db=1",
+        "sqlite:////jobs.db?sync=normal&sync=full",
+    ],
+)
+def test_a_parameter_that_is_given_twice_is_refused(url: str) -> None:
+    with pytest.raises(
+        ltq.ConfigurationError, match=r"the parameter '\w+' is given twice"
+    ) as caught:
+        Broker.from_url(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["memory://one", "redis://localhost", "sqlite:////jobs.db"])
+@pytest.mark.parametrize(
+    ("name", "says"), [("history", "nothing is counted"), ("list_final", "no list of final tasks")]
+)
+def test_a_switch_is_0_or_1(url: str, name: str, says: str) -> None:
+    text = f"{name}='yes' is not allowed in a broker URL: 0 \\({says}\\) or 1"
+    with pytest.raises(ltq.ConfigurationError, match=text):
+        Broker.from_url(f"{url}?{name}=yes")
 
 
 @pytest.mark.parametrize("url", ["localhost:6379", "ftp://localhost", ""])

@@ -2,10 +2,12 @@
 
 import os
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 from urllib.parse import quote
 
@@ -103,6 +105,48 @@ class TestFile:
         assert url_of("@logs") == "sqlite:////var/logs.db"
         monkeypatch.setenv("LTQ_BROKER_URL_JOBS", "sqlite:///here.db")
         assert url_of("@jobs") == f"sqlite:///{quote(os.getcwd())}/here.db"
+
+    @pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+    def test_the_folder_of_the_file_need_not_be_utf_8(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (home := folder / os.fsdecode(b"caf\xe9")).mkdir()
+        (home / "ltq.toml").write_text("brokers.jobs.url = 'sqlite:///jobs.db'")
+        monkeypatch.chdir(home)
+        assert url_of("@jobs") == f"sqlite:///{quote(str(folder))}/caf%E9/jobs.db"
+
+    def test_a_broker_of_others_says_how_its_paths_are_read(
+        self,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path_factory: pytest.TempPathFactory,
+    ) -> None:
+        package = tmp_path_factory.mktemp("package")
+        (package / "drawer.py").write_text(
+            dedent("""
+            from ltq.brokers.memory import MemoryBroker
+
+            class Drawer(MemoryBroker):
+                def __init__(self, url):
+                    super().__init__("memory://drawer")
+                    self._drawer_url = url
+
+                @property
+                def url(self):
+                    return self._drawer_url
+
+                @staticmethod
+                def in_folder(url, folder):
+                    return f"drawer:///{folder} and {url.partition(':///')[2]}"
+            """)
+        )
+        (package / "drawer-1.dist-info").mkdir()
+        (package / "drawer-1.dist-info" / "METADATA").write_text("Name: drawer\nVersion: 1\n")
+        entry = "[ltq.brokers]\ndrawer = drawer:Drawer\n"
+        (package / "drawer-1.dist-info" / "entry_points.txt").write_text(entry)
+        monkeypatch.syspath_prepend(package)
+        (folder / "ltq.toml").write_text("brokers.jobs.url = 'drawer:///jobs'")
+        assert url_of("@jobs") == f"drawer:///{folder} and jobs"
 
     @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///?sync=full"])
     def test_a_url_that_names_no_file_is_refused(self, folder: Path, url: str) -> None:

@@ -49,6 +49,7 @@ ALLOWED = {
         "ltq.app.App.register_worker",
         "ltq.app.App.workers",
         "ltq.scheduler.Scheduler.register_worker",
+        "ltq.web.app.dashboard",
         "ltq.testing.box.Box.__init__",
         "ltq.testing.box.Box.workers",
         "ltq.testing.box.use",

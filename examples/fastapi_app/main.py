@@ -3,7 +3,8 @@
     ltq run examples.fastapi_app.main:worker                                     # in one terminal
     uvicorn examples.fastapi_app.main:app --timeout-graceful-shutdown 5          # in another
 
-Then open http://127.0.0.1:8000. Both use the broker of LTQ_BROKER_URL, else redis://localhost:6379.
+Then open http://127.0.0.1:8000, and http://127.0.0.1:8000/ltq for the dashboard. Both use the
+broker of LTQ_BROKER_URL, else redis://localhost:6379.
 However many pages are open, the server watches over one connection. When a page is left,
 its watches end. A page has one stream of events for all its reports, since browsers open at most
 six connections to a server.
@@ -16,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, HTTPException, Query
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse
 from pydantic import BaseModel, Field
 
 import ltq
+from ltq.web import Level, dashboard
 
 worker = ltq.Worker("reports", concurrency=4)
 
@@ -88,7 +90,14 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     await worker.aclose()
 
 
+def who_may(_: Request) -> Level:
+    """Everybody may look at the dashboard. A real site asks its own sessions, and says who it is:
+    `Access("write", user.name)`."""
+    return "read"
+
+
 app = FastAPI(title="LTQ reports", lifespan=lifespan)
+app.mount("/ltq", dashboard(worker, authorize=who_may))
 
 
 async def find(report_id: str) -> ltq.Handle[Report]:

@@ -86,7 +86,7 @@ from ltq.broker.schedule_slots import (
     SlotReceipt,
 )
 from ltq.broker.schedules import KeptSchedule, ScheduleChanges, ScheduleKeeper, ScheduleRecord
-from ltq.broker.schemes import parse_switch, redact
+from ltq.broker.schemes import parse_parameters, parse_switch, redact
 from ltq.broker.selection import Selection, check_selection
 from ltq.broker.steering import MAX_RERUN, Steering
 from ltq.broker.transactions import Enlisted, Enlisting
@@ -172,6 +172,7 @@ __all__ = [
     "minute_of",
     "namespace_of",
     "new_id",
+    "parse_parameters",
     "parse_switch",
     "paused_text",
     "redact",

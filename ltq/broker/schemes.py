@@ -1,20 +1,12 @@
 """Which broker a URL stands for, and how the URL is shown."""
 
-import importlib
 from collections.abc import Callable
-from typing import cast
+from urllib.parse import parse_qsl
 
 from ltq._display.values import short_repr
+from ltq.broker._named.factories import factory_of, known_schemes
 from ltq.broker._named.resolve import broker_names
 from ltq.errors import ConfigurationError
-
-_BUILT_IN = {
-    "memory": "ltq.brokers.memory:MemoryBroker",
-    "redis": "ltq.brokers.redis:RedisBroker",
-    "rediss": "ltq.brokers.redis:RedisBroker",
-    "sqlite": "ltq.brokers.sqlite:SqliteBroker",
-    "unix": "ltq.brokers.redis:RedisBroker",
-}
 
 _LEFT_OUT = {"history": "nothing is counted", "list_final": "no list of final tasks"}
 """What a broker does with a parameter that is `0`."""
@@ -26,19 +18,12 @@ def broker_factory(url: str) -> Callable[[str], object]:
         raise ConfigurationError(
             f"broker URL {short_repr(url)} is not allowed: a text such as redis://localhost:6379"
         )
-    scheme = url.partition("://")[0].lower() if "://" in url else ""
-    if scheme in _BUILT_IN:
-        module, _, name = _BUILT_IN[scheme].partition(":")
-        return cast(Callable[[str], object], getattr(importlib.import_module(module), name))
-    from importlib.metadata import entry_points  # slow to import, and rarely needed
-
-    others = entry_points(group="ltq.brokers")
-    for entry in others.select(name=scheme):
-        return cast(Callable[[str], object], entry.load())
-    schemes = sorted({*_BUILT_IN, *others.names})
+    factory = factory_of(url)
+    if factory is not None:
+        return factory
     raise ConfigurationError(
         f"broker URL {redact(url)!r} has no known scheme: {_name_meant(url)}"
-        f"allowed are {', '.join(f'{known}://' for known in schemes)}"
+        f"allowed are {', '.join(f'{known}://' for known in known_schemes())}"
     )
 
 
@@ -53,13 +38,29 @@ def _name_meant(url: str) -> str:
 def parse_switch(name: str, value: str) -> bool:
     """What a parameter of a broker URL says that is `1`, or `0` to leave something out.
 
-    `name` is `history` or `list_final`. Raises `ConfigurationError`.
+    Raises `ConfigurationError`.
     """
     if value not in ("0", "1"):
+        left_out = f" ({_LEFT_OUT[name]})" if name in _LEFT_OUT else ""
         raise ConfigurationError(
-            f"{name}={value!r} is not allowed in a broker URL: 0 ({_LEFT_OUT[name]}) or 1"
+            f"{name}={value!r} is not allowed in a broker URL: 0{left_out} or 1"
         )
     return value == "1"
+
+
+def parse_parameters(shown: str, query: str) -> dict[str, str]:
+    """The parameters of a broker URL by their names; `query` is what follows its question mark.
+
+    Raises `ConfigurationError` for one that is given twice: with the URL as it may be `shown`.
+    """
+    given: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name in given:
+            raise ConfigurationError(
+                f"broker URL {shown!r} cannot be read: the parameter {name!r} is given twice"
+            )
+        given[name] = value
+    return given
 
 
 def redact(url: str) -> str:

@@ -47,6 +47,17 @@ def told_of_store(broker: Broker) -> Iterator[None]:
             _warn(f"{broker.url} was not there: it is new")
 
 
+def warn_of_store(broker: Broker) -> None:
+    """Print to stderr if only this process reaches the tasks, or if their store is not there yet.
+
+    For what runs long; other commands use `told_of_store`.
+    """
+    if broker.is_local:
+        _warn(LOCAL_BROKER % broker.url)
+    elif not broker.exists:
+        _warn(f"{broker.url} is not there: it will be new")
+
+
 class BrokerToOpen(NamedTuple):
     """One of the brokers that a command is about."""
 

@@ -2,18 +2,16 @@
 
 import json
 import math
-from base64 import b64encode
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
 from rich.text import Text
 
+from ltq._display.durations import age_text, duration_text
+from ltq._display.encoded import Encoded, call_text, cut, json_value, result_text
 from ltq.cli._console import Cell
-from ltq.codec import DEFAULT_SERIALIZER
 from ltq.logger import printable
 from ltq.state import Priority, Progress, Status, TaskState, WorkerStatus
 
@@ -27,24 +25,8 @@ _STYLES = {
     Status.CANCELLED: "magenta",
 }
 
-_DECODERS: dict[str, Callable[[bytes], Any]] = {
-    "json": msgspec.json.decode,
-    "msgpack": msgspec.msgpack.decode,
-}
-"""What every program can read."""
-
-_UNITS = {"d": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0}
-"""The units of durations, in seconds."""
-
 _SHOWN_ARGUMENTS = 1000
 """Most characters of a call's arguments that are shown; `--json` has all of them."""
-
-
-class Encoded(NamedTuple):
-    """A value as it is stored, and the name of the serializer that wrote it."""
-
-    data: bytes
-    serializer: str = DEFAULT_SERIALIZER
 
 
 def state_json(state: TaskState[bytes], **more: Encoded | None) -> str:
@@ -65,76 +47,9 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def as_json(data: bytes, serializer: str = DEFAULT_SERIALIZER) -> bytes | None:
-    """Return an encoded value as JSON; None if it was written by a serializer of a user's own."""
-    if serializer == DEFAULT_SERIALIZER:
-        return data
-    if serializer != "msgpack":
-        return None
-    try:
-        return msgspec.json.encode(msgspec.msgpack.decode(data))
-    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
-        return None
-
-
-def json_value(data: bytes, serializer: str = DEFAULT_SERIALIZER) -> Any:
-    """Return an encoded value for JSON.
-
-    What cannot be read becomes an object with its `serializer` and its bytes as `base64`; what
-    should be JSON and is not becomes a string with escapes.
-    """
-    text = as_json(data, serializer)
-    if text is None:
-        return {"serializer": serializer, "base64": b64encode(data).decode()}
-    try:
-        value = json.loads(text.decode())
-        json.dumps(value, allow_nan=False)
-    except (ValueError, RecursionError):
-        return result_text(text)
-    return value
-
-
-def result_text(
-    data: bytes, limit: int | None = None, *, serializer: str = DEFAULT_SERIALIZER
-) -> str:
-    """Return an encoded value as JSON, cut after `limit` characters if a limit is given.
-
-    What cannot be read becomes `b'...'`, with the name of its serializer.
-    """
-    known = as_json(data, serializer)
-    if known is None:
-        text = repr(data if limit is None else data[: limit + 1])
-        shown = text if limit is None or len(data) <= limit else f"{text[:limit]}…"
-        return f"{shown} ({len(data)} bytes of serializer {serializer})"
-    text = known.decode("utf-8", "backslashreplace")
-    return text if limit is None else cut(text, limit)
-
-
 def shown_result(state: TaskState[bytes], limit: int | None = None) -> str:
     """Return the result of a task that has one, as `result_text` does."""
     return result_text(state.result or b"", limit, serializer=state.serializer)
-
-
-def call_text(body: bytes, serializer: str = DEFAULT_SERIALIZER) -> str:
-    """Return the arguments of a call, like `"a/b", depth=2`; other bodies as `result_text` does."""
-    if serializer in _DECODERS:
-        # What was published without a name may be MessagePack.
-        for decode in _DECODERS.values():
-            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                match decode(body):
-                    case [list(args), dict(kwargs)]:
-                        named = [f"{name}={_plain(value)}" for name, value in kwargs.items()]
-                        return ", ".join([*map(_plain, args), *named]) or "none"
-    return result_text(body, serializer=serializer)
-
-
-def _plain(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=repr)
-
-
-def cut(text: str, limit: int) -> str:
-    """Return a text, cut after `limit` characters."""
-    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
 
 
 def status_text(status: Status) -> Text:
@@ -222,15 +137,15 @@ def since_text(state: TaskState[bytes], now: float) -> str:
     `now` is by the broker's clock. The text is empty if it cannot be known.
     """
     if state.status is Status.DELAYED and state.due_time is not None:
-        return f"due in {_duration_text(max(0.0, state.due_time - now))}"
+        return f"due in {duration_text(max(0.0, state.due_time - now))}"
     since = state_since(state)
     if since is None:
         return ""
     if not state.status.is_final:
         verb = "running" if state.status is Status.WORKING else "waiting"
-        return f"{verb} {_duration_text(max(0.0, now - since))}"
+        return f"{verb} {duration_text(max(0.0, now - since))}"
     begin = state.last_dequeue_time
-    return "" if begin is None else f"ran {_duration_text(max(0.0, since - begin))}"
+    return "" if begin is None else f"ran {duration_text(max(0.0, since - begin))}"
 
 
 def moment_text(time: float | None, now: float) -> str | None:
@@ -252,43 +167,6 @@ def clock_text(time: float) -> str:
         return str(time)
 
 
-def age_text(seconds: float) -> str:
-    """Return `"3 min 2 s ago"`; `"in 3 min 2 s"` for a negative age."""
-    length = _duration_text(abs(seconds))
-    return f"{length} ago" if seconds >= 0 else f"in {length}"
-
-
 def cut_left(text: str, width: int) -> str:
     """Return a text without its beginning if it is longer than `width` characters."""
     return text if len(text) <= width else f"…{text[len(text) - width + 1 :]}"
-
-
-def brief_text(seconds: float) -> str:
-    """Return a duration in its largest unit, without parts: `"0 s"`, `"12 s"`, `"3 min"`."""
-    unit, length, _ = _largest_unit(seconds)
-    return f"{max(0, int(seconds // length))} {unit}"
-
-
-def measured_text(seconds: float) -> str:
-    """Return a duration in its largest unit: `"0.31 ms"`, `"12 ms"`, `"4.5 s"`, `"3.2 min"`."""
-    if seconds < 1.0:
-        return f"{1e3 * seconds:.2g} ms" if seconds < 0.0995 else f"{1e3 * seconds:.0f} ms"
-    unit, length, _ = _largest_unit(seconds)
-    return f"{seconds / length:.1f} {unit}"
-
-
-def _duration_text(seconds: float) -> str:
-    """Return a duration in its two largest units: `"5.1 s"`, `"3 min 2 s"`, `"5 h 12 min"`."""
-    unit, length, smaller = _largest_unit(seconds)
-    if smaller is None:
-        return f"{seconds:.1f} {unit}"
-    rest = int(seconds % length // _UNITS[smaller])
-    return f"{int(seconds // length)} {unit} {rest} {smaller}"
-
-
-def _largest_unit(seconds: float) -> tuple[str, float, str | None]:
-    """Return the largest unit that fits in, its seconds, and the next smaller unit."""
-    for (unit, length), smaller in zip(_UNITS.items(), [*_UNITS][1:], strict=False):
-        if seconds >= length:
-            return unit, length, smaller
-    return "s", _UNITS["s"], None

@@ -22,6 +22,7 @@ _COMMANDS = (
     ("tasks.command", "tasks", "List the tasks of a queue, page by page."),
     ("metrics.command", "metrics", "Print the metrics of all queues, or serve them."),
     ("workers", "workers", "Show all workers, and whether they live."),
+    ("web.command", "web", "Serve the dashboard: queues, tasks and workers in a browser."),
     ("top.command", "top", "Show queues, workers and running tasks live."),
     ("state", "state", "Show everything that is known about tasks."),
     ("watch.command", "watch", "Follow tasks live until they end."),

@@ -6,12 +6,13 @@ from contextlib import suppress
 
 import click
 
+from ltq._display.encoded import Encoded
 from ltq.broker import Broker
 from ltq.cli._broker import find_task, open_broker
 from ltq.cli._completion.queues import complete_queue
 from ltq.cli._console import open_console, print_fields, print_line, print_traceback
 from ltq.cli._errors import tell
-from ltq.cli._format import Encoded, state_fields, state_json
+from ltq.cli._format import state_fields, state_json
 from ltq.cli._options import broker_url_option, ids_argument, json_option
 from ltq.errors import TaskNotFoundError
 from ltq.names import is_name

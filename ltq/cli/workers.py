@@ -9,9 +9,10 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from ltq._display.durations import brief_text
 from ltq.cli._broker import open_broker
 from ltq.cli._console import Cell, open_console, print_columns, print_line
-from ltq.cli._format import brief_text, cut_left, worker_status_text
+from ltq.cli._format import cut_left, worker_status_text
 from ltq.cli._options import broker_url_option, json_option
 from ltq.state import WorkerInfo, WorkerStatus
 

@@ -114,6 +114,28 @@ async def test_room_that_is_not_needed_is_given_back(path: Path) -> None:
         await eventually(is_smaller)
 
 
+async def test_all_that_has_expired_is_removed_in_time(path: Path) -> None:
+    now = 1_000_000.0
+
+    def kept(store: SqliteStore) -> int:
+        return store.database.number("SELECT count(*) FROM ltq_kept WHERE kind = 'fingerprint'")
+
+    async def send(number: int) -> None:
+        task_id = f"{number}-{now}"
+        mail = Envelope(id=task_id, queue="mail", task_name="mail", body=b"", fingerprint=task_id)
+        await broker.publish([structs.replace(mail, unique_for=60.0)])
+
+    async with SqliteBroker(f"sqlite:///{path}?sync=normal", clock=lambda: now) as broker:
+        for number in range(50):
+            await send(number)
+        thread = broker._here().thread
+        assert await thread.call(kept) == 50
+        now += 100
+        for number in range(10):
+            await send(number)
+        assert await thread.call(kept) == 10
+
+
 async def test_no_call_of_a_worker_looks_through_a_whole_table(path: Path) -> None:
     said: list[str] = []
 

@@ -51,6 +51,18 @@ def _newer(path: Path) -> None:
         connection.execute(f"INSERT INTO ltq_schema VALUES ({VERSION + 1})")
 
 
+def _no_version(path: Path) -> None:
+    asyncio.run(_send(path))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM ltq_schema")
+
+
+def _odd_version(path: Path) -> None:
+    _no_version(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO ltq_schema VALUES ('new')")
+
+
 def _text(path: Path) -> None:
     path.write_text("dear diary\n" * 1000)
 
@@ -67,6 +79,8 @@ def _truncated(path: Path) -> None:
         (_other_application, "is a database of another application: name another file"),
         (_newer, rf"is of a newer LTQ .*version {VERSION + 1}.*upgrade LTQ"),
         (_truncated, "is damaged or no database of LTQ"),
+        (_no_version, "is damaged: its table ltq_schema says no version. Move the file away"),
+        (_odd_version, "is damaged: its table ltq_schema says no version"),
     ],
 )
 def test_a_file_of_something_else_is_left_as_it_is(
@@ -97,6 +111,24 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert not path.parent.exists()
 
 
+@pytest.mark.parametrize("name", ["a" * 300, f"{'a' * 300}/jobs.db", f"{'a' * 250}.db"])
+def test_a_name_that_is_too_long_is_told(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    assert str(error_of(path)) == f"{path} cannot be opened: File name too long"
+
+
+def test_a_circle_of_links_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "circle" / "jobs.db"
+    path.parent.symlink_to(path.parent)
+    assert str(error_of(path)).startswith(f"{path} cannot be opened: Too many levels")
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "jobs.db", tmp_path / "file" / "folder" / "jobs.db"):
+        assert f"make the folder {path.parent} first" in str(error_of(path))
+
+
 def test_an_empty_file_becomes_one_of_ltq(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
     path.touch()
@@ -105,6 +137,15 @@ def test_an_empty_file_becomes_one_of_ltq(tmp_path: Path) -> None:
         assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         assert connection.execute("SELECT version FROM ltq_schema").fetchone() == (VERSION,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+async def test_a_file_that_loses_its_version_meanwhile_is_written_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    async with SqliteBroker(f"sqlite:///{path}?sync=normal") as broker:
+        await broker.publish([envelope()])
+        await asyncio.to_thread(_no_version, path)
+        with pytest.raises(BrokerError, match=r"is damaged: its table ltq_schema"):
+            await broker.publish([envelope()])
 
 
 async def test_a_file_that_a_newer_ltq_upgrades_meanwhile_is_written_no_more(
@@ -132,6 +173,18 @@ try:
 except BrokerError as error:
     print(type(error).__name__, error)
 """
+
+
+@pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="needs another user")
+@pytest.mark.parametrize("name", ["jobs.db", "in/jobs.db"])
+def test_a_folder_that_may_not_be_entered_is_told(name: str) -> None:
+    with TemporaryDirectory() as folder:  # only its owner may enter it
+        path = Path(folder) / name
+        path.parent.mkdir(exist_ok=True)
+        command = [sys.executable, "-c", AS_NOBODY, str(path)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        says = "the user of this process needs the right to enter each folder above it"
+        assert ended.stdout == f"FileError {path} cannot be opened: {says}\n", ended.stderr
 
 
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="needs another user")

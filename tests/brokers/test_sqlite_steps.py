@@ -61,6 +61,9 @@ class Filled:
                 stand.publish_all(f"ready {queue} {number}", queue=queue)
                 stand.publish_all(f"delayed {queue} {number}", queue=queue, delay=60.0)
         stand.publish_all(f"later {QUEUE}", delay=90.0)
+        insert = "INSERT INTO ltq_kept VALUES (0, 'fingerprint', ?, x'a0', ?)"
+        for number in range(count):  # a transaction had expired these values at once
+            self.database.run(insert, str(number), 1.0)
         for number in range(0, count, DEAD):
             record = stand.record(f"final {OTHER} {number}")
             dead = DeadRecord.of(record, Status.FAILED, stand.now)
@@ -111,6 +114,7 @@ def _some(filled: Filled) -> object:
 CALLS: dict[str, Callable[[Filled], object]] = {
     "claim": lambda filled: filled.stand.claim(50),
     "send": lambda filled: filled.stand.publish("new"),
+    "send once": lambda filled: filled.stand.publish("new", fingerprint="f", unique_for=9.0),
     "send later": lambda filled: filled.stand.publish("new", delay=70.0),
     "the first ready ones": lambda filled: filled.page(Status.PENDING),
     "later ready ones": lambda filled: filled.page(Status.PENDING, first=False),

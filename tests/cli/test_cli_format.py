@@ -4,17 +4,9 @@ import json
 
 import pytest
 
-from ltq.cli._format import (
-    brief_text,
-    call_text,
-    clock_text,
-    measured_text,
-    progress_text,
-    result_text,
-    since_text,
-    state_fields,
-    state_json,
-)
+from ltq._display.durations import brief_text, measured_text
+from ltq._display.encoded import call_text, result_text
+from ltq.cli._format import clock_text, progress_text, since_text, state_fields, state_json
 from ltq.state import Progress, Status, TaskState
 
 

@@ -9,7 +9,8 @@ import pytest
 
 import ltq
 from ltq._declared import DeclaredTask
-from ltq.cli._format import Encoded, call_text, json_value, result_text, state_fields, state_json
+from ltq._display.encoded import Encoded, call_text, json_value, result_text
+from ltq.cli._format import state_fields, state_json
 from ltq.cli.send.command import _print_end
 from ltq.state import Status, TaskState
 

@@ -11,6 +11,7 @@ import pytest
 
 import ltq
 import ltq.testing
+import ltq.web  # pages name it
 from ltq.message import Envelope, Finish, Requeue
 from ltq.options import SendOptions, TaskOptions
 from tests.docs.pages import DOCS, PAGES, Block, blocks_of, name_of, python_of

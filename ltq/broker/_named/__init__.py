@@ -1,1 +1,1 @@
-"""Brokers with names, `@name` in place of a URL: where they are declared, and what a name means."""
+"""Brokers by name: where `@name` is declared, what it means, and what makes those of a scheme."""

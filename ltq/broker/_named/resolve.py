@@ -3,8 +3,8 @@
 import os
 import re
 from typing import NamedTuple
-from urllib.parse import quote, unquote
 
+from ltq.broker._named.factories import in_folder
 from ltq.broker._named.settings import (
     NAME_RULE,
     Settings,
@@ -17,8 +17,6 @@ from ltq.errors import ConfigurationError
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _PRIMARY = "primary"
-_OF_FILES = ("sqlite",)
-"""The schemes whose URLs name a file."""
 
 
 class Resolved(NamedTuple):
@@ -96,19 +94,9 @@ def _look_up(name: str, place: str) -> tuple[str, str]:
             f"{said}there is no broker @{name}: {_what_there_is(name, settings)}"
         )
     place = f"@{name}, {settings.place_of(name)}"
-    return _in_folder(_expanded(settings.urls[name], place), settings.folder), place
-
-
-def _in_folder(url: str, folder: str) -> str:
-    """Let a relative path start in the folder of the file that it is written in.
-
-    The file is found from every folder below: all of them are to mean the same database.
-    """
-    scheme, separator, path = url.partition(":///")
-    is_path = separator and scheme.lower() in _OF_FILES and path.partition("?")[0]
-    if not folder or not is_path or unquote(path).startswith(("/", ":memory:")):
-        return url
-    return f"{scheme}:///{quote(folder)}/{path}"
+    url = _expanded(settings.urls[name], place)
+    # The file is found from every folder below: for all of them a relative path is the same.
+    return in_folder(url, settings.folder) if settings.folder else url, place
 
 
 def _names(settings: Settings) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ import asyncio
 import threading
 from collections.abc import Callable
 from typing import TypeVar
-from urllib.parse import parse_qsl
 
 from ltq._aio.clock import Clock, system_clock
 from ltq._aio.loops import running_loop
@@ -17,6 +16,7 @@ from ltq.broker import (
     check_name,
     check_task,
     examine_queues,
+    parse_parameters,
     parse_switch,
     redact,
 )
@@ -115,7 +115,7 @@ def _parts_of(url: str) -> tuple[str, bool | None, bool]:
     if scheme.lower() != "memory" or not separator:
         raise ConfigurationError(f"broker URL {redact(url)!r} is not allowed: memory://name")
     name, asks, query = rest.partition("?")
-    parameters = dict(parse_qsl(query, keep_blank_values=True))
+    parameters = parse_parameters(redact(url), query)
     value, listed = parameters.pop("history", None), parameters.pop("list_final", None)
     if parameters or (asks and value is None and listed is None):
         raise ConfigurationError(

@@ -29,10 +29,11 @@ from ltq.brokers._rules.store import Store
 from ltq.brokers.sqlite._consumer import SqliteConsumer
 from ltq.brokers.sqlite._enlist.enlisted import SqliteEnlisted
 from ltq.brokers.sqlite._enlist.lend import lend
+from ltq.brokers.sqlite._file.errors import FullError
 from ltq.brokers.sqlite._file.network import network_of
 from ltq.brokers.sqlite._session import Session
 from ltq.brokers.sqlite._thread.thread import no_version
-from ltq.brokers.sqlite._url import parse_url
+from ltq.brokers.sqlite._url import in_folder, parse_url
 from ltq.brokers.sqlite._wake.wakes import Wakes
 from ltq.message import Envelope, Published
 
@@ -64,6 +65,11 @@ class SqliteBroker(StoreBroker):
         self._process = os.getpid()
         self._wakes: Wakes | None = None
         """For what is enqueued over connections of the user's."""
+
+    @staticmethod
+    def in_folder(url: str, folder: str) -> str:
+        """The URL, with a relative path that starts in this folder and not the working one."""
+        return in_folder(url, folder)
 
     @property
     def url(self) -> str:
@@ -151,6 +157,10 @@ class SqliteBroker(StoreBroker):
         """See `Diagnostics.examine`. There is nothing to scan: entries in a file are in order."""
         queues = examine_queues(await self.stats(await self.queues()))
         hazards = await self.hazards()
+        try:
+            await self._here().thread.call(lambda store: store.database.check_room())
+        except FullError as error:
+            hazards = [*hazards, str(error)]
         if hazards:
             return [Finding("store", Severity.DANGER, text) for text in hazards] + queues
         text = f"{self._target.path} is on this machine"

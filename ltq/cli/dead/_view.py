@@ -7,8 +7,10 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from ltq._display.durations import age_text
+from ltq._display.encoded import json_value, result_text
 from ltq.cli._console import Cell, print_columns, print_fields, print_line, print_traceback
-from ltq.cli._format import age_text, finite, json_value, moment_text, result_text, status_text
+from ltq.cli._format import finite, moment_text, status_text
 from ltq.logger import printable
 from ltq.message import DeadLetter
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
+from ltq._display.durations import measured_text
 from ltq.cli._console import Cell, print_columns, print_line
-from ltq.cli._format import measured_text
 from ltq.state import Durations, Minute
 
 _MOST_COLUMNS = 48

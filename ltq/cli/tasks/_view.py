@@ -8,16 +8,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from ltq._display.durations import age_text
+from ltq._display.encoded import Encoded, call_text
 from ltq.cli._console import columns, print_columns, print_line, safe
-from ltq.cli._format import (
-    Encoded,
-    age_text,
-    call_text,
-    shown_result,
-    since_text,
-    state_json,
-    status_text,
-)
+from ltq.cli._format import shown_result, since_text, state_json, status_text
 from ltq.logger import printable
 from ltq.state import Status, TaskDetail
 

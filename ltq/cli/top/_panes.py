@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 from rich.text import Text
 
+from ltq._display.durations import brief_text
 from ltq.cli._console import Cell, safe
-from ltq.cli._format import brief_text, worker_status_text
+from ltq.cli._format import worker_status_text
 from ltq.cli.top._snapshot import Snapshot
 from ltq.logger import printable
 from ltq.state import QueueStats, WorkerInfo

@@ -30,6 +30,13 @@ async def desk(request: pytest.FixtureRequest, path: Path) -> AsyncIterator[Desk
         yield desk
 
 
+def lock(path: Path) -> None:
+    """Take the lock of the file for a moment. Nobody else may hold it."""
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+
+
 async def is_there(handle: Handle[int]) -> bool:
     try:
         await handle.state()
@@ -156,6 +163,78 @@ class TestConditions:
         again = await invoice.with_options(connection=desk.connection, id="b").send(1)
         assert again.id == handle.id
         await desk.rollback()
+
+
+Full = tuple[ltq.Task[[int], int], Desk]
+
+
+class TestIdle:
+    """A call that sends nothing holds no lock, if it would begin the transaction."""
+
+    @pytest.fixture(params=[*SYNCHRONOUS, *ASYNCHRONOUS], ids=lambda open_desk: open_desk.__name__)
+    async def full(
+        self, request: pytest.FixtureRequest, path: Path, worker: ltq.Worker
+    ) -> AsyncIterator[Full]:
+        """A task whose queue is full, and each kind of connection, not in a transaction."""
+        task = pay(worker)
+        for number in range(4):
+            await task.send(number)
+        open_desk: OpenDesk = request.param
+        async with open_desk(path) as desk:
+            await desk.rollback()
+            yield task, desk
+
+    async def test_a_refused_send(self, full: Full, path: Path) -> None:
+        task, desk = full
+        with pytest.raises(QueueFullError, match="4 tasks wait"):
+            await task.with_options(connection=desk.connection).send(9)
+        lock(path)
+
+    async def test_an_id_of_another_task(self, full: Full, path: Path, worker: ltq.Worker) -> None:
+        task, desk = full
+
+        @worker.task
+        async def refund(order: int) -> None: ...
+
+        await refund.with_options(id="7").send(7)
+        with pytest.raises(ConfigurationError, match="'7' belongs to another task"):
+            await task.with_options(connection=desk.connection, id="7").send(7)
+        lock(path)
+
+    async def test_what_was_sent_before(self, full: Full, path: Path) -> None:
+        task, desk = full
+        handle = await task.send(2)
+        assert await task.with_options(connection=desk.connection).send(2) == handle
+        lock(path)
+
+    async def test_reading(self, full: Full, path: Path, worker: ltq.Worker) -> None:
+        task, desk = full
+        handle = await task.send(2)
+        enlisted = worker.broker.enlist(desk.connection)
+        (state,) = await enlisted.states(task.queue, [handle.id])
+        assert state is not None
+        (stats,) = await enlisted.stats([task.queue])
+        assert stats.pending == 4
+        lock(path)
+
+    async def test_what_was_begun_stays(self, full: Full, path: Path) -> None:
+        task, desk = full
+        await desk.order()
+        with pytest.raises(QueueFullError):
+            await task.with_options(connection=desk.connection).send(9)
+        await desk.commit()
+        assert orders_in(path) == 1
+
+    async def test_some_of_many(self, full: Full, path: Path, worker: ltq.Worker) -> None:
+        task, desk = full
+        (handle, *_) = [await task.send(number) for number in range(4)]
+        await handle.cancel()
+        messages = [task.message(number) for number in (7, 8, 9)]
+        with pytest.raises(QueueFullError):
+            await task.with_options(connection=desk.connection).send_many(messages)
+        await desk.commit()
+        (stats,) = await worker.broker.stats([task.queue])
+        assert stats.pending == 4
 
 
 class TestAutocommit:

@@ -5,14 +5,14 @@ import ssl
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlencode, urlsplit, urlunsplit
 
 import redis
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from ltq.broker import redact
+from ltq.broker import parse_parameters, redact
 from ltq.errors import ConfigurationError
 
 _DEFAULTS = {"notifications": "auto", "busy_poll": "250", "history": "1", "list_final": "1"}
@@ -81,7 +81,9 @@ def split_url(url: str, *, check: bool) -> tuple[str, dict[str, str]]:
     """
     try:
         parts = urlsplit(url)
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if parts.fragment or "@" in parts.query:  # perhaps both are of a password
+            raise _unreadable(url, _SHAPE)
+        query = parse_parameters(redact(url), parts.query)
         own = {name: query.pop(name, default) for name, default in _DEFAULTS.items()}
         reason = _reason_against(parts, query)
         if reason:
@@ -102,8 +104,6 @@ def _unreadable(url: str, reason: str) -> ConfigurationError:
 
 def _reason_against(parts: SplitResult, query: Mapping[str, str]) -> str:
     """Why a URL with these parameters is refused; empty if it is not."""
-    if parts.fragment or "@" in parts.query:  # perhaps both are of a password
-        return _SHAPE
     taken = _TAKEN | _TAKEN_WITH.get(parts.scheme, frozenset())
     for name, value in query.items():
         if name not in taken:

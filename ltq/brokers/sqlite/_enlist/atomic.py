@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from ltq.brokers.sqlite._enlist.lent import Lent
@@ -18,26 +19,37 @@ def plain_rows(driver: Any) -> Iterator[None]:
         driver.row_factory, driver.text_factory = row_factory, text_factory
 
 
+@dataclass(slots=True)
+class Part:
+    """A part of the user's transaction."""
+
+    is_committed: bool
+    """Whether it is in the file once it has ended."""
+    is_idle: bool = False
+    """Whether it has changed nothing that anybody asked for."""
+
+
 @contextmanager
-def atomic(lent: Lent) -> Iterator[bool]:
+def atomic(lent: Lent) -> Iterator[Part]:
     """Let the block be a part of the user's transaction: if it raises, that is as before.
 
     If none is open, one begins. The user ends it; but with autocommit it ends with the block, and
-    the context's value is true.
+    so it does if the block was idle, so that it does not hold the lock for nothing.
     """
     is_own = False
     if lent.driver.in_transaction:
-        begin, keep = "SAVEPOINT ltq_step", "RELEASE ltq_step"
+        begin, keep, end = "SAVEPOINT ltq_step", "RELEASE ltq_step", "RELEASE ltq_step"
         undo = ["ROLLBACK TO ltq_step", keep]
     else:  # IMMEDIATE: who reads first and then writes may find that others were quicker
-        begin, undo = "BEGIN IMMEDIATE", ["ROLLBACK"]
+        begin, end, undo = "BEGIN IMMEDIATE", "ROLLBACK", ["ROLLBACK"]
         is_own = _commits_itself(lent.driver)
         keep = "COMMIT" if is_own else ""
     lent.connection.execute(begin)
+    part = Part(is_own)
     try:
-        yield is_own
-        if keep:
-            lent.connection.execute(keep)
+        yield part
+        if last := end if part.is_idle else keep:
+            lent.connection.execute(last)
     except BaseException:
         if lent.driver.in_transaction:  # after some errors SQLite itself has undone all
             for statement in undo:

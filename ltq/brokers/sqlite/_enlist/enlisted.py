@@ -68,7 +68,7 @@ class SqliteEnlisted:
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         """See `Publisher.publish`."""
         check_envelopes(envelopes)
-        return await self._run(lambda store: store.publish(envelopes))
+        return await self._run(lambda store: store.publish(envelopes), _has_sent)
 
     async def first(self, queue: str, fingerprint: str) -> str | None:
         """See `Publisher.first`."""
@@ -85,18 +85,25 @@ class SqliteEnlisted:
         queues = check_names("queue", queues)
         return await self._run(lambda store: store.stats(queues))
 
-    async def _run(self, step: Callable[[SqliteStore], T]) -> T:
-        return await self._lender.use(partial(self._attempt, step))
+    async def _run(
+        self, step: Callable[[SqliteStore], T], has_written: Callable[[T], bool] = lambda _: False
+    ) -> T:
+        return await self._lender.use(partial(self._attempt, step, has_written))
 
-    def _attempt(self, step: Callable[[SqliteStore], T], lent: Lent) -> T:
+    def _attempt(
+        self, step: Callable[[SqliteStore], T], has_written: Callable[[T], bool], lent: Lent
+    ) -> T:
         try:
             with plain_rows(lent.driver):
                 _check_file(lent, self._path)
-                with atomic(lent) as is_committed:
+                with atomic(lent) as part:
                     answer, topics = self._take(step, lent.connection)
+                    part.is_idle = not has_written(answer)
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise _error_of(error, self._path) from error
-        if topics and is_committed:
+        if part.is_idle:
+            return answer
+        if topics and part.is_committed:
             self._tell(topics)
         elif topics:
             lent.after_commit(partial(self._tell, topics))
@@ -118,6 +125,10 @@ class SqliteEnlisted:
         return answer, {topic for topic, _ in database.notices}
 
 
+def _has_sent(answers: Sequence[Published]) -> bool:
+    return Published.CREATED in answers
+
+
 def _lock(connection: sqlite3.Connection) -> None:
     """Let a transaction that has only begun be one that writes, before it reads anything."""
     try:
@@ -129,8 +140,10 @@ def _lock(connection: sqlite3.Connection) -> None:
 
 def _check_file(lent: Lent, path: Path) -> None:
     """Raise `ConfigurationError` if a connection is open on another file than the broker's."""
-    rows = lent.connection.execute("PRAGMA database_list").fetchall()
-    file = next((file for _, name, file in rows if name == "main"), "")
+    # As bytes: the name of a file need not be UTF-8.
+    query = "SELECT CAST(file AS BLOB) FROM pragma_database_list WHERE name = 'main'"
+    (found,) = lent.connection.execute(query).fetchone()
+    file = os.fsdecode(found or b"")
     if file and _is_same(file, path):
         return
     opened = file or "a database in memory"

@@ -12,6 +12,7 @@ from weakref import WeakSet
 from ltq._aio.clock import Clock
 from ltq.brokers.sqlite._file.errors import is_busy
 from ltq.brokers.sqlite._file.opening import BUSY_PATIENCE, identity_of
+from ltq.brokers.sqlite._file.room import check_room
 from ltq.brokers.sqlite._file.tables import check_version, version_of
 
 T = TypeVar("T")
@@ -85,8 +86,8 @@ class Database:
         self.is_writing = False
         self.notices: dict[Notice, None] = {}
         """What the present transaction will tell, once it is in the file."""
-        self.undone = 0
-        """How many transactions were undone."""
+        self._more = 0
+        """For how many bytes of new tasks the present transaction was asked."""
         self._is_open = False
         self._version: int | None = None
         self._parts: WeakSet[Part] = WeakSet()
@@ -115,11 +116,13 @@ class Database:
             self.commit()  # what only reads cannot begin to write
         self._set_synchronous()
         self._lock("BEGIN IMMEDIATE" if writes else "BEGIN")
-        self._is_open, self.is_writing = True, writes
+        self._is_open, self.is_writing, self._more = True, writes, 0
         version = self._data_version()
         is_other = version != self._version
         if is_other:
-            check_version(version_of(self.connection), self._path)  # it may be new by now
+            check_version(
+                version_of(self.connection, self._path), self._path
+            )  # it may be new by now
             self._version = version
             self._forget()
         self._on_begin(self, is_other)
@@ -162,7 +165,6 @@ class Database:
     def rollback(self) -> None:
         """End the transaction, and undo its changes."""
         self._touched, self._flushed, self.notices = {}, {}, {}
-        self.undone += 1
         self._forget()
         self._is_open = self.is_writing = False
         if self.connection.in_transaction:
@@ -190,6 +192,18 @@ class Database:
         process: closing it, the system drops all locks, and others take the file for closed.
         """
         return identity_of(self._log) != self._log_identity
+
+    def check_room(self, more: int = 0) -> None:
+        """Raise `FullError` if new tasks of so many bytes would take the last room of the disk.
+
+        Those that this transaction has been asked for before count as well.
+        """
+        self._more += more
+        check_room(self._path, self._log, self._more, self._unused)
+
+    def _unused(self) -> int:
+        free, size = self.number("PRAGMA freelist_count"), self.number("PRAGMA page_size")
+        return free * size
 
     def has_news(self) -> bool:
         """Whether another connection has written since the last transaction."""

@@ -19,7 +19,11 @@ class RefusedError(FileError):
 
 
 class FullError(BrokerError):
-    """The disk is full. What needs less room may still succeed."""
+    """The disk is full, or nearly so: the call has changed nothing.
+
+    New tasks are refused first, so that tasks can end, be cancelled and cleared. Where others fill
+    the disk to its last byte, every call that writes fails until there is room again.
+    """
 
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -57,7 +61,10 @@ def error_of(error: Exception, path: Path) -> BrokerError:
     if code in _BUSY:
         return BrokerError(f"{path} is locked by another process: {error}")
     if code == sqlite3.SQLITE_FULL:
-        return FullError(f"{path} cannot grow, as its disk is full: {error}")
+        return FullError(
+            f"{path} cannot grow, as its disk is full ({error}): free some room there. "
+            "Even removing tasks takes some, for the log beside the file"
+        )
     if code in _BROKEN:
         return FileError(
             f"{path} is damaged or no database of LTQ ({error}): "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ltq.brokers.sqlite._file import tables
 from ltq.brokers.sqlite._file.errors import FileError, error_of, is_busy
+from ltq.brokers.sqlite._file.room import log_bytes
 from ltq.brokers.sqlite._file.schema import VERSION
 from ltq.errors import BrokerError
 
@@ -24,8 +25,8 @@ _PAUSE = 0.01
 _CACHE_KIB = 32 * 1024
 """Most memory for pages of the file, in one process."""
 
-_CHECKPOINT_PAGES = 8000
-"""Pages of the log after which they are moved into the file: the same page may be in it often."""
+_LOG_BYTES = 32 * 1024 * 1024
+"""How large the log gets until it is moved into the file: the same page may be in it often."""
 
 _WAL_BYTES = 64 * 1024 * 1024
 """To how much the log is cut once it was larger."""
@@ -73,23 +74,36 @@ def open_file(path: Path, *, is_shared: bool = False) -> sqlite3.Connection:
 
 def _check_place(path: Path) -> None:
     folder = path.parent
-    if not folder.is_dir():
+    found = _mode_of(folder, path)
+    if found is None or not stat.S_ISDIR(found):
         raise FileError(f"{path} cannot be opened: make the folder {folder} first")
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        mode = None
-    except OSError as error:
-        raise FileError(f"{path} cannot be opened: {error.strerror}") from error
+    mode = _mode_of(path, path)
     if mode is not None and not stat.S_ISREG(mode):
         what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
         raise FileError(f"{path} is {what}: name a file in the broker URL")
+    _mode_of(Path(f"{path}-journal"), path)  # the names of the files beside it are longer
     for place in (folder, path):
-        if place.exists() and not os.access(place, os.W_OK):
+        if (place is folder or mode is not None) and not os.access(place, os.W_OK):
             raise FileError(
                 f"{place} cannot be written: the user of this process needs the right to write "
                 "the file and its folder"
             )
+
+
+def _mode_of(place: Path, path: Path) -> int | None:
+    """What is at a place; None if nothing is. Raises `FileError` if that cannot be known."""
+    try:
+        return os.stat(place).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        raise FileError(
+            f"{path} cannot be opened: the user of this process needs the right to enter each "
+            "folder above it"
+        ) from error
+    except (OSError, ValueError) as error:  # a name that is too long, a circle of links
+        reason = getattr(error, "strerror", None) or error
+        raise FileError(f"{path} cannot be opened: {reason}") from error
 
 
 def _is_ready(
@@ -118,8 +132,12 @@ def _set_modes(connection: sqlite3.Connection, path: Path, *, is_new: bool) -> N
             "of this machine"
         )
     connection.execute("PRAGMA fullfsync = 1")  # without it, macOS keeps writes in the disk's cache
+    # Some builds overwrite each page that gets free: then removing takes as much room as sending.
+    connection.execute("PRAGMA secure_delete = FAST")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    (page,) = connection.execute("PRAGMA page_size").fetchone()
+    pages = max(1, log_bytes(path, _LOG_BYTES) // page)
+    connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
 
 

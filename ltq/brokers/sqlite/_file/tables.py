@@ -22,7 +22,7 @@ def known_version(connection: Connection, path: Path, *, is_shared: bool) -> int
     Raises `FileError` for a newer version, and for a file that has other tables unless that
     `is_shared`.
     """
-    version = version_of(connection)
+    version = version_of(connection, path)
     check_version(version, path)
     if version == 0 and not is_shared and not _is_empty(connection):
         raise FileError(
@@ -57,14 +57,19 @@ def check_version(version: int, path: Path) -> None:
         )
 
 
-def version_of(connection: Connection) -> int:
-    """The version of the tables, 0 if they are not there."""
+def version_of(connection: Connection, path: Path) -> int:
+    """The version of the tables, 0 if they are not there. Raises `FileError` if they have none."""
     query = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'ltq_schema'"
     (there,) = connection.execute(query).fetchone()
     if not there:
         return 0
-    (version,) = connection.execute("SELECT version FROM ltq_schema").fetchone()
-    return int(version)
+    (version,) = connection.execute("SELECT version FROM ltq_schema").fetchone() or (None,)
+    if not isinstance(version, int) or version < 1:
+        raise FileError(
+            f"{path} is damaged: its table ltq_schema says no version. Move the file away, or "
+            "restore it from a backup"
+        )
+    return version
 
 
 def _is_empty(connection: Connection) -> bool:

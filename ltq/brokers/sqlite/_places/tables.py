@@ -14,6 +14,12 @@ V = TypeVar("V")
 
 _encode = msgspec.msgpack.Encoder().encode
 
+_MOST_REMOVED = 10
+"""Most expired values that one `set` removes: more than it adds, so that all go in time."""
+
+_EXPIRED = "SELECT namespace, kind, key FROM ltq_kept WHERE expires <= ? LIMIT ?"
+_REMOVE = "DELETE FROM ltq_kept WHERE namespace = ? AND kind = ? AND key = ?"
+
 
 class SqliteTable(Generic[V]):
     """Values by a key, each until it expires: `Table`. `kind` tells tables apart."""
@@ -48,14 +54,14 @@ class SqliteTable(Generic[V]):
 
     def set(self, key: str, value: V, *, expires: float, now: float) -> None:
         """See `Table`."""
-        self._database.run("DELETE FROM ltq_kept WHERE expires <= ?", now)
+        for expired in self._database.run(_EXPIRED, now, _MOST_REMOVED).fetchall():
+            self._database.run(_REMOVE, *expired)
         insert = "INSERT OR REPLACE INTO ltq_kept VALUES (?, ?, ?, ?, ?)"
         self._database.run(insert, *self._own, key, _encode(value), expires)
 
     def remove(self, key: str) -> None:
         """See `Table`."""
-        where = "namespace = ? AND kind = ? AND key = ?"
-        self._database.run(f"DELETE FROM ltq_kept WHERE {where}", *self._own, key)
+        self._database.run(_REMOVE, *self._own, key)
 
     def values(self, now: float) -> list[V]:
         """See `Table`."""

@@ -1,0 +1,48 @@
+"""What makes the brokers of a scheme: a class of LTQ, or an entry point of others."""
+
+import importlib
+from collections.abc import Callable
+from typing import cast
+
+_BUILT_IN = {
+    "memory": "ltq.brokers.memory:MemoryBroker",
+    "redis": "ltq.brokers.redis:RedisBroker",
+    "rediss": "ltq.brokers.redis:RedisBroker",
+    "sqlite": "ltq.brokers.sqlite:SqliteBroker",
+    "unix": "ltq.brokers.redis:RedisBroker",
+}
+
+_GROUP = "ltq.brokers"
+"""The entry points of others' brokers."""
+
+
+def factory_of(url: str) -> Callable[[str], object] | None:
+    """What makes the broker of a URL; None if its scheme is unknown."""
+    scheme = url.partition("://")[0].lower() if "://" in url else ""
+    if scheme in _BUILT_IN:
+        module, _, name = _BUILT_IN[scheme].partition(":")
+        return cast(Callable[[str], object], getattr(importlib.import_module(module), name))
+    from importlib.metadata import entry_points  # slow to import, and rarely needed
+
+    for entry in entry_points(group=_GROUP).select(name=scheme):
+        return cast(Callable[[str], object], entry.load())
+    return None
+
+
+def known_schemes() -> list[str]:
+    """All schemes, in alphabetical order."""
+    from importlib.metadata import entry_points
+
+    return sorted({*_BUILT_IN, *entry_points(group=_GROUP).names})
+
+
+def in_folder(url: str, folder: str) -> str:
+    """What a URL means that is written in a file of this folder.
+
+    Where the path in it is one of the file system, what makes the broker has a function
+    `in_folder(url, folder)`, which returns the URL with a relative path made absolute.
+    """
+    if ":///" not in url:  # it names a host: nothing need be imported to know that it has no path
+        return url
+    hook = getattr(factory_of(url), "in_folder", None)
+    return url if hook is None else cast(Callable[[str, str], str], hook)(url, folder)

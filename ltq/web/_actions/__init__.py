@@ -1,0 +1,1 @@
+"""What forms do, one file for each kind of thing."""

@@ -1,0 +1,157 @@
+"""Search: a task by its id or the beginning of it, and tasks by a text in their arguments."""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from ltq._display.encoded import Encoded
+from ltq.errors import TaskNotFoundError
+from ltq.message import DeadLetter
+from ltq.names import is_name
+from ltq.state import QueueStats, Status, TaskDetail, TaskState
+from ltq.web._pages.page import Ask
+
+_MOST_LOOKED_AT = 5000
+"""Tasks that one search looks at."""
+
+_SECONDS = 2.0
+"""For how long it looks at most."""
+
+_MOST_FOUND = 100
+_STEP = 250
+
+
+class Hit(NamedTuple):
+    """A task that matches."""
+
+    id: str
+    queue: str
+    task_name: str
+    status: Status
+    time: float | None
+    arguments: str
+    where: str
+    """What of it matches."""
+
+
+class Looked(NamedTuple):
+    """How far a search came."""
+
+    hits: list[Hit]
+    looked_at: int
+    is_whole: bool
+    """Whether it has looked at everything."""
+
+
+async def read_search(ask: Ask) -> dict[str, Any]:
+    """What is found, and how much was looked at."""
+    text = ask.get("q")[:200]
+    snapshot = await ask.readings.snapshot.get()
+    queues = [one.queue for one in snapshot.queues if text and text.lower() in one.queue.lower()]
+    exact = [] if not is_name(text) else await ask.readings.bounded(_exact(ask, text))
+    looked = Looked([], 0, True)
+    if text and not exact:
+        looked = await _look(ask, text, list(snapshot.queues))
+    known = sum(one.pending + one.delayed + one.working + one.dead for one in snapshot.queues)
+    return {
+        "now": snapshot.now,
+        "q": text,
+        "queues": queues[:20],
+        "hits": [*exact, *looked.hits],
+        "looked_at": looked.looked_at,
+        "total": max(known, looked.looked_at),
+        "is_whole": looked.is_whole,
+        "is_exact": bool(exact),
+    }
+
+
+async def _exact(ask: Ask, task_id: str) -> list[Hit]:
+    """The task with this id, in any queue."""
+    state = await ask.place.broker.find(task_id)
+    if state is not None and is_name(state.queue):
+        return [_hit_of_state(state)]
+    with suppress(TaskNotFoundError):
+        return [_hit_of_letter(ask, await ask.place.broker.dead_letter(None, task_id), "id")]
+    return []
+
+
+async def _look(ask: Ask, text: str, queues: list[QueueStats]) -> Looked:
+    """Look through the tasks of all queues, a part of each, until the time is up."""
+    hits: list[Hit] = []
+    looked_at, ends, is_whole = 0, time.monotonic() + _SECONDS, True
+    for place, queue in enumerate(queues):
+        share = max(1, (_MOST_LOOKED_AT - looked_at) // (len(queues) - place))
+        seen = 0
+        async for hit in _walk(ask, text.lower(), queue):
+            seen += 1
+            if isinstance(hit, Hit):
+                hits.append(hit)
+            if seen >= share or len(hits) >= _MOST_FOUND or time.monotonic() > ends:
+                is_whole = False
+                break
+        looked_at += seen
+        if len(hits) >= _MOST_FOUND or looked_at >= _MOST_LOOKED_AT or time.monotonic() > ends:
+            is_whole = is_whole and place == len(queues) - 1
+            break
+    return Looked(hits, looked_at, is_whole)
+
+
+async def _walk(ask: Ask, text: str, queue: QueueStats) -> AsyncGenerator[Hit | None, None]:
+    """For each task and dead letter of a queue, the hit, or None if it does not match."""
+    broker, seen, cursor = ask.place.broker, set[str](), ""
+    while True:
+        page = await ask.readings.bounded(
+            broker.tasks(queue.queue, limit=_STEP, cursor=cursor or None)
+        )
+        for task in page.items:
+            seen.add(task.id)
+            yield _match_task(ask, text, task)
+        if page.cursor is None:
+            break
+        cursor = page.cursor
+    for offset in range(0, queue.dead, _STEP):
+        letters = await ask.readings.bounded(
+            broker.dead_letters(queue.queue, limit=_STEP, offset=offset)
+        )
+        for letter in letters:
+            if letter.id not in seen:
+                yield _match_letter(ask, text, letter)
+
+
+def _match_task(ask: Ask, text: str, task: TaskDetail) -> Hit | None:
+    shown = ""
+    if task.body is not None:
+        shown = ask.viewer.call(task.task_name, Encoded(task.body, task.serializer)).text
+    where = _where(text, task.id, task.task_name, shown, task.error or "", " ".join(task.tags))
+    return _hit_of_state(task, shown, where) if where else None
+
+
+def _match_letter(ask: Ask, text: str, letter: DeadLetter) -> Hit | None:
+    hit = _hit_of_letter(ask, letter, "")
+    tags = " ".join(letter.tags)
+    where = _where(text, letter.id, letter.task_name, hit.arguments, letter.error or "", tags)
+    return hit._replace(where=where) if where else None
+
+
+def _where(text: str, task_id: str, name: str, shown: str, error: str, tags: str) -> str:
+    """What matches; empty if nothing does. Only what a page shows is looked at: what is redacted
+    cannot be found."""
+    if task_id.lower().startswith(text):
+        return "id"
+    for what, value in (("arguments", shown), ("task", name), ("tags", tags), ("error", error)):
+        if text in value.lower():
+            return what
+    return ""
+
+
+def _hit_of_state(state: TaskState[bytes], shown: str = "", where: str = "id") -> Hit:
+    moment = state.release_time or state.last_dequeue_time or state.enqueue_time
+    return Hit(state.id, state.queue, state.task_name, state.status, moment, shown, where)
+
+
+def _hit_of_letter(ask: Ask, letter: DeadLetter, where: str) -> Hit:
+    shown = ""
+    if letter.body is not None:
+        shown = ask.viewer.call(letter.task_name, Encoded(letter.body, letter.serializer)).text
+    return Hit(letter.id, letter.queue, letter.task_name, letter.status, letter.time, shown, where)

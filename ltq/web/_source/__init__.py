@@ -1,0 +1,1 @@
+"""What is shown: brokers, what was read of them, and how that is kept live."""

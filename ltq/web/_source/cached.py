@@ -1,0 +1,82 @@
+"""Something that is read from a broker, and read again when it is too old."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from ltq._aio.service import drop_error, spawn
+
+T = TypeVar("T")
+
+_LONG = 0.025
+"""Seconds of reading that make a page slow."""
+
+
+class Cached(Generic[T]):
+    """A value that whoever asks shares, in one event loop. It is read at most once at a time."""
+
+    def __init__(
+        self, read: Callable[[], Awaitable[T]], fresh: float, *, usable: float = 0.0
+    ) -> None:
+        """`fresh` is for how many seconds a value is not read again.
+
+        If reading takes long, a value is used for `usable` seconds while a new one is being read.
+        """
+        self._read = read
+        self._fresh = fresh
+        self._usable = usable
+        self._value: list[T] = []
+        """The last value, if there is one."""
+        self._until = 0.0
+        self._usable_until = 0.0
+        self._reading: asyncio.Task[T] | None = None
+
+    @property
+    def last(self) -> T | None:
+        """What was read last; None if nothing was."""
+        return self._value[0] if self._value else None
+
+    async def get(self) -> T:
+        """The value. Raises what reading it raises."""
+        now = time.monotonic()
+        if self._value and self._until <= now < self._usable_until:
+            self._begin()
+            return self._value[0]
+        return await self.renewed()
+
+    async def renewed(self) -> T:
+        """The value, read again unless it is fresh. Raises what reading it raises."""
+        if self._value and time.monotonic() < self._until:
+            return self._value[0]
+        return await asyncio.shield(self._begin())
+
+    async def soon(self, patience: float) -> T | None:
+        """The value, if it can be had in so many seconds; else the last one, or None.
+
+        Reading goes on meanwhile. Its errors are dropped.
+        """
+        if not self._value or time.monotonic() >= self._until:
+            await asyncio.wait([self._begin()], timeout=0.0 if self._value else patience)
+        return self.last
+
+    def spoil(self) -> None:
+        """Read it again at the next call, and do not use what is being read now."""
+        self._until = self._usable_until = 0.0
+        self._reading = None
+
+    def _begin(self) -> "asyncio.Task[T]":
+        if self._reading is None or self._reading.done():
+            self._reading = spawn(self._work(), name="ltq-web-reading")
+            self._reading.add_done_callback(drop_error)
+        return self._reading
+
+    async def _work(self) -> T:
+        begun = time.monotonic()
+        value = await self._read()
+        self._value = [value]
+        if self._reading is asyncio.current_task():  # it was not spoilt meanwhile
+            now = time.monotonic()
+            self._until = now + self._fresh
+            self._usable_until = now + self._usable if now - begun > _LONG else 0.0
+        return value
