@@ -1,4 +1,4 @@
-"""The stats of many queues take as many statements as those of few, and no more steps a queue."""
+"""Looking at many queues takes as many statements as at few, and no more steps a queue."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -95,6 +95,21 @@ def test_many_queues_take_as_many_statements_as_few(counted: Counted) -> None:
     few, _ = counted.read(counted.queues[:FEW])
     many, _ = counted.read(counted.queues)
     assert 0 < many == few <= MOST_STATEMENTS
+
+
+def test_a_claim_from_many_queues_looks_with_as_many_statements_as_from_few(
+    counted: Counted,
+) -> None:
+    def look(queues: Sequence[str]) -> int:
+        counted.database.rollback()
+        counted.statements.clear()
+        consumer = ConsumerConfig(lanes=tuple(queues), name="w", lease=5.0)
+        assert counted.store.next_claim(consumer) == 0.0
+        counted.database.commit()
+        return len(counted.statements)
+
+    others = counted.queues[1:]  # the first is paused
+    assert look(others[:20]) == look(others[:FEW]) <= MOST_STATEMENTS
 
 
 def test_what_is_known_of_the_file_is_not_read_again(counted: Counted) -> None:
