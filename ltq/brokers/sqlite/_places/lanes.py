@@ -56,12 +56,12 @@ class SqliteLanes:
         if not wanted:
             return
         self._database.flush()
-        self._of.update((queue, []) for queue in wanted)
-        for row in self._database.run_in(
-            f"SELECT {_COLUMNS} FROM ltq_lanes WHERE queue IN", wanted
-        ):
+        query = f"SELECT {_COLUMNS} FROM ltq_lanes WHERE queue IN"
+        found: dict[str, list[Lane]] = {queue: [] for queue in wanted}
+        for row in self._database.run_in(query, wanted):
             lane = self._lane(*row)
-            self._of[queue_of(lane.name)].append(lane)
+            found[queue_of(lane.name)].append(lane)
+        self._of.update(found)
 
     def of(self, queue: str) -> Sequence[Lane]:
         """See `Lanes`."""

@@ -71,9 +71,10 @@ class SqliteQueues:
         """See `Queues`."""
         wanted = [queue for queue in dict.fromkeys(queues) if queue not in self._counts]
         stored = "SELECT queue, status, many FROM ltq_counts WHERE queue IN"
-        self._counts.update((queue, {}) for queue in wanted)
+        found: dict[str, dict[int, int]] = {queue: {} for queue in wanted}
         for queue, code, many in self._database.run_in(stored, wanted):
-            self._counts[queue][code] = many
+            found[queue][code] = many
+        self._counts.update(found)
         if self._added:
             for key in product(wanted, STATUS_OF):
                 self._count(*key, self._added.get(key, 0))
