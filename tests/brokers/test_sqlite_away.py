@@ -63,7 +63,9 @@ async def test_a_file_that_stays_locked_is_away(
     async with broker:
         await broker.publish([envelope("1")])
         with locked(path):
-            with pytest.raises(BrokerError, match=f"{path} is locked by another process") as caught:
+            with pytest.raises(
+                BrokerError, match=f"{path} is locked by another connection"
+            ) as caught:
                 await broker.publish([envelope("2")])
             assert caught.value.is_away
         assert await broker.publish([envelope("2")]) == [Published.CREATED]
@@ -227,6 +229,55 @@ async def test_a_program_that_reads_the_file_by_itself_makes_nobody_lose_tasks(
         await asyncio.to_thread(assert_holds, path, 1)  # it removes the log, as nobody has locks
         assert await broker.publish([envelope("2")]) == [Published.CREATED]
         await asyncio.to_thread(assert_holds, path, 2)
+
+
+OTHER = """
+import asyncio, sys
+from functools import partial
+from ltq.brokers.sqlite import SqliteBroker
+from ltq.message import Envelope
+
+
+async def main() -> None:
+    async with SqliteBroker(f"sqlite:///{sys.argv[1]}") as broker:
+        mail = partial(Envelope, queue="mail", task_name="mail", body=b"")
+        await broker.publish([mail(id=f"other-{number}") for number in range(20)])
+
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("locks", ["held", "dropped"])
+@pytest.mark.parametrize("calls", [0, 1])
+async def test_what_others_write_after_a_log_was_removed_stays(
+    path: Path, caplog: pytest.LogCaptureFixture, locks: str, calls: int
+) -> None:
+    """What the removed log had does not come over it, whether by a call or at the end."""
+    async with SqliteBroker(f"sqlite:///{path}") as broker:
+        await broker.publish([envelope("kept")])
+    async with SqliteBroker(f"sqlite:///{path}") as broker:
+        await broker.publish([envelope(f"removed-{number}") for number in range(7)])
+        if locks == "dropped":  # so that the other process moves its log into the file
+            await asyncio.to_thread(path.read_bytes)
+        for name in ("wal", "shm"):
+            await asyncio.to_thread(os.unlink, f"{path}-{name}")
+        other = await asyncio.create_subprocess_exec(sys.executable, "-c", OTHER, str(path))
+        assert await other.wait() == 0
+        for _ in range(calls):
+            assert await broker.publish([envelope("later")]) == [Published.CREATED]
+    await asyncio.to_thread(assert_holds, path, 1 + 20 + calls)
+    assert "what only its old log had is lost" in caplog.text
+
+
+async def test_what_only_a_removed_log_had_is_saved_at_the_end(
+    broker: SqliteBroker, path: Path
+) -> None:
+    async with broker:
+        await broker.publish([envelope("1")])
+        for name in ("wal", "shm"):
+            await asyncio.to_thread(os.unlink, f"{path}-{name}")
+    await asyncio.to_thread(assert_holds, path, 1)
 
 
 def assert_holds(path: Path, count: int) -> None:

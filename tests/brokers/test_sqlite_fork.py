@@ -104,6 +104,114 @@ asyncio.run(main())
 """
 
 
+CLOSING = """
+import asyncio, gc, os, sys, threading, time
+from ltq.brokers.sqlite import SqliteBroker
+from ltq.brokers.sqlite._file.database import Database
+from ltq.message import Envelope
+
+url, how = sys.argv[1:]
+close, closes = Database.close, threading.Event()
+
+
+def close_slowly(self) -> None:
+    self.connection.execute("BEGIN IMMEDIATE")  # it locks the file while it moves a long log
+    closes.set()
+    time.sleep(0.5)  # the fork comes within it
+    close(self)
+
+
+async def send(task_id: str, *, is_closed: bool = True) -> SqliteBroker:
+    broker = SqliteBroker(url)
+    await broker.publish([Envelope(id=task_id, queue="q", task_name="q", body=b"")])
+    if is_closed:
+        await broker.aclose()
+    return broker
+
+
+async def send_and_close(task_id: str) -> None:
+    broker = await send(task_id, is_closed=False)
+    Database.close = close_slowly
+    await broker.aclose()
+
+
+if how == "dropped":
+    asyncio.run(send("1", is_closed=False))
+    Database.close = close_slowly
+    gc.collect()
+else:
+    threading.Thread(target=asyncio.run, args=[send_and_close("1")]).start()
+closes.wait()
+Database.close = close  # for what comes later
+child = os.fork()
+if child == 0:
+    asyncio.run(send("2"))
+    os._exit(0)
+code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+asyncio.run(send("3"))
+print(code)
+"""
+
+
+INTERRUPTED = """
+import asyncio, faulthandler, os, signal, sqlite3, sys, threading, time
+from ltq.brokers.sqlite import SqliteBroker
+from ltq.brokers.sqlite._file.database import Database
+from ltq.message import Envelope
+
+url, = sys.argv[1:]
+at_work, lock = threading.Event(), Database._lock
+
+
+def lock_slowly(self, statement: str) -> None:
+    at_work.set()
+    lock(self, statement)
+
+
+async def send(task_id: str) -> None:
+    async with SqliteBroker(url) as broker:
+        await broker.publish([Envelope(id=task_id, queue="q", task_name="q", body=b"")])
+
+
+async def send_many() -> None:
+    async with SqliteBroker(url) as broker:
+        await broker.ping()
+        opened.set()
+        await asyncio.to_thread(locked.wait)
+        Database._lock = lock_slowly
+        await broker.publish([Envelope(id="2", queue="q", task_name="q", body=b"")])
+
+
+def fork_and_send(task_id: str) -> int:
+    child = os.fork()
+    if child == 0:
+        asyncio.run(send(task_id))
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def interrupt(number: int, frame: object) -> None:
+    other.rollback()
+    raise KeyboardInterrupt
+
+
+faulthandler.dump_traceback_later(20, exit=True)
+opened, locked = threading.Event(), threading.Event()
+sends = threading.Thread(target=asyncio.run, args=[send_many()])
+sends.start()
+opened.wait()
+other = sqlite3.connect(url[10:], isolation_level=None)
+other.execute("BEGIN IMMEDIATE")
+locked.set()
+at_work.wait()
+signal.signal(signal.SIGALRM, interrupt)
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+code = fork_and_send("1")
+sends.join()
+print(code, fork_and_send("3"))
+"""
+
+
 def output_of(program: str, *arguments: str) -> tuple[str, str]:
     command = [sys.executable, "-c", program, *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
@@ -129,6 +237,21 @@ def test_a_child_that_ends_in_order_closes_nothing_of_its_parent(tmp_path: Path)
 def test_what_a_child_sends_stays_when_its_parent_closes_the_file(tmp_path: Path) -> None:
     output, errors = output_of(CLOSING_PARENT, f"sqlite:///{tmp_path}/jobs.db")
     assert output == "3\n", errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["dropped", "closed in another thread"])
+def test_a_child_may_use_a_file_that_was_being_closed(tmp_path: Path, how: str) -> None:
+    output, errors = output_of(CLOSING, f"sqlite:///{tmp_path}/jobs.db", how)
+    assert output == "0\n", errors
+
+
+@pytest.mark.slow
+def test_a_signal_handler_that_raises_while_a_fork_waits_does_no_harm(tmp_path: Path) -> None:
+    """To Python what the hooks of a fork raise is a message, and no reason not to fork."""
+    output, errors = output_of(INTERRUPTED, f"sqlite:///{tmp_path}/jobs.db")
+    assert output == "0 0\n", errors
+    assert "KeyboardInterrupt" in errors
 
 
 @pytest.mark.slow

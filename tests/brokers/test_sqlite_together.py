@@ -162,6 +162,17 @@ async def test_a_broker_may_be_used_again_after_it_was_closed(broker: SqliteBrok
         assert stats.pending == 2
 
 
+async def test_a_consumer_that_is_kept_says_that_its_broker_was_closed(
+    broker: SqliteBroker,
+) -> None:
+    consumer = broker.consumer(["mail"])
+    await broker.ping()
+    await broker.aclose()
+    with pytest.raises(BrokerError, match=r"was closed: the broker of this call was, or"):
+        await consumer.claim(1)
+    await consumer.aclose()
+
+
 @pytest.mark.parametrize(("sync", "modes"), [("full", ["FULL", "NORMAL", "FULL"]), ("normal", [])])
 async def test_a_send_waits_for_the_disk_and_a_claim_does_not(
     tmp_path: Path, sync: str, modes: list[str]

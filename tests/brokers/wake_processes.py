@@ -1,4 +1,4 @@
-"""Real processes that listen to the wake-ups of a database file."""
+"""Real processes that wait for hints of a database file."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from threading import Thread
 from tests.eventually import eventually
 
 PROGRAM = """
-import asyncio, os, sqlite3, sys
+import asyncio, os, sys
 from pathlib import Path
 from ltq.brokers.sqlite._wake.wakes import Wakes
 
@@ -26,20 +26,19 @@ def say(name: str, word: str) -> None:
 
 
 async def listen(name: str) -> None:
-    connection = sqlite3.connect(database)
+    def look() -> None:
+        say(name, "looks")
+        wakes.tell([f"{topic}:heard" for topic in topics])
 
-    async def version() -> object:
-        return connection.execute("PRAGMA data_version").fetchone()
-
-    wakes = Wakes(Path(database), version)
-    with wakes.listen([*topics, name]) as listener:
-        await listener.wait()  # the first poll tells of what came before
-        say(name, "listens")
-        while True:
-            heard = await listener.wait()
-            for word in [*heard.topics, *["everything"] * heard.everything]:
-                say(name, word)
-                wakes.tell([f"{word}:heard"])
+    wakes = Wakes(Path(database), look)
+    receiver = wakes.enter()
+    for topic in [*topics, name]:
+        receiver.add(topic)
+    say(name, "listens" if receiver.is_reached else "is alone")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        wakes.close()
 
 
 if user:
@@ -55,7 +54,7 @@ asyncio.run(listen(name))
 
 
 class Listening:
-    """Processes that print what they hear: the number of each, and topics or `everything`."""
+    """Processes that print their number, and that they listen, or look."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process

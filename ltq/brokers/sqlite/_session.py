@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -47,20 +48,24 @@ class _Opened:
         self._listening = listening
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
-        self._is_released = False
+        self._releasing = threading.Lock()
+        """Acquired by whoever leaves the thread of the file: that is done once."""
         self.aclose = Closing(self._close, "ltq-sqlite-close")
 
     async def _close(self) -> None:
         await self._watching.aclose()
-        await self._listening.aclose()
+        self._listening.close()
         closed = self._loop.create_future()
         if self._release(partial(call_in, self._loop, _set, closed)):
             await closed
 
     def drop(self) -> None:
         """Close it, without a word. A garbage collection may call this, in any thread."""
-        if self.aclose.is_done or self._process != os.getpid():
-            return
+        if not self.aclose.is_done and self._process == os.getpid():
+            self._thread.aside(self._leave)
+
+    def _leave(self) -> None:
+        """Close it, in the thread of the file."""
         if self._loop.is_closed():
             self._abandon()
         else:
@@ -69,12 +74,11 @@ class _Opened:
 
     def _abandon(self) -> None:
         self._watching.abandon()
-        self._listening.abandon()
+        self._listening.close()
 
     def _release(self, stopped: Callable[[], None]) -> bool:
         """Leave the thread of the file. Returns whether that stops now, and calls `stopped`."""
-        is_released, self._is_released = self._is_released, True
-        if is_released or not release(self._thread):
+        if not self._releasing.acquire(blocking=False) or not release(self._thread):
             return False
         self._thread.stop(stopped)
         return True

@@ -32,9 +32,8 @@ from ltq.brokers.sqlite._enlist.lend import lend
 from ltq.brokers.sqlite._file.errors import FullError
 from ltq.brokers.sqlite._file.network import network_of
 from ltq.brokers.sqlite._session import Session
-from ltq.brokers.sqlite._thread.thread import no_version
 from ltq.brokers.sqlite._url import in_folder, parse_url
-from ltq.brokers.sqlite._wake.wakes import Wakes
+from ltq.brokers.sqlite._wake.sender import Sender
 from ltq.message import Envelope, Published
 
 T = TypeVar("T")
@@ -63,7 +62,7 @@ class SqliteBroker(StoreBroker):
         self._closing: dict[asyncio.AbstractEventLoop, set[Session]] = {}
         """Sessions that are being closed, or whose closing was cut off."""
         self._process = os.getpid()
-        self._wakes: Wakes | None = None
+        self._sender: Sender | None = None
         """For what is enqueued over connections of the user's."""
 
     @staticmethod
@@ -93,14 +92,14 @@ class SqliteBroker(StoreBroker):
         That is a `sqlite3.Connection`; a `Connection` or `Session` of SQLAlchemy, or one of its
         `asyncio` kind; or Django's `connection`.
         """
-        if self._wakes is None:
-            self._wakes = Wakes(self._target.path, no_version)
+        if self._sender is None:
+            self._sender = Sender(self._target.path)
         target = self._target
         return SqliteEnlisted(
             lend(connection),
             target.path,
             self._clock,
-            self._wakes.tell,
+            self._sender.tell,
             is_shared=target.is_shared,
             keeps_history=target.keeps_history,
         )
@@ -182,8 +181,8 @@ class SqliteBroker(StoreBroker):
         closing = self._closing.setdefault(loop, set())
         if session is not None:
             closing.add(session)
-        if self._wakes is not None:
-            await self._wakes.aclose()
+        if self._sender is not None:
+            self._sender.hang_up()
         for one in tuple(closing):
             await one.aclose()
             closing.discard(one)

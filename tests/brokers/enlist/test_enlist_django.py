@@ -99,7 +99,7 @@ def test_who_waits_is_told_after_the_commit(
     broker = pay._source.broker
     assert isinstance(broker, SqliteBroker)
     broker.enlist(connection)
-    monkeypatch.setattr(broker._wakes, "tell", told.append)
+    monkeypatch.setattr(broker._sender, "tell", told.append)
     with transaction.atomic():
         handle = pay.with_options(connection=connection).send_sync(1)
         assert told == []

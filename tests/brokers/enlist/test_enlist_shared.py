@@ -152,7 +152,7 @@ class TestWaking:
         assert isinstance(broker, SqliteBroker)
         with closing(sqlite3.connect(":memory:")) as connection:
             broker.enlist(connection)
-        monkeypatch.setattr(broker._wakes, "tell", tell)
+        monkeypatch.setattr(broker._sender, "tell", tell)
         return told
 
     @pytest.fixture

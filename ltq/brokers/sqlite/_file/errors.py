@@ -59,7 +59,7 @@ def error_of(error: Exception, path: Path) -> BrokerError:
         return RefusedError(f"{path} cannot hold this: {error}")
     code = code_of(error)
     if code in _BUSY:
-        return BrokerError(f"{path} is locked by another process: {error}")
+        return BrokerError(f"{path} is locked by another connection: {error}")
     if code == sqlite3.SQLITE_FULL:
         return FullError(
             f"{path} cannot grow, as its disk is full ({error}): free some room there. "

@@ -1,10 +1,12 @@
 """Telling listeners what happened in a file: those of this process at once, others soon.
 
 Each commit leaves its notices in the table `news`. While somebody listens here, the thread of the
-file looks every `POLL` seconds whether another process has written, and reads what is new.
+file looks, when another process sends a hint and from time to time, whether anybody else has
+written, and reads what is new.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -12,7 +14,10 @@ import msgspec
 from ltq.brokers.sqlite._file.database import Database, Notice
 
 POLL = 0.1
-"""Seconds between looks for what other processes have written, in case a hint was lost."""
+"""Seconds between looks for what others have written, in case a hint was lost, or none is sent."""
+
+POLL_ALONE = 0.02
+"""The same where no hints arrive."""
 
 MOST_NEWS = 1024
 """Of how many commits the notices are kept. Who missed more is told that all may have changed."""
@@ -28,45 +33,51 @@ _decode = msgspec.msgpack.Decoder(list[Notice]).decode
 
 
 class Changes:
-    """The listeners of one file in this process. `listen` and `unlisten` are for any thread."""
+    """The listeners of one file in this process. `listen` and `unlisten` are for any thread.
+
+    A garbage collection may run at any place, and end a coroutine that unlistens. So `unlisten`
+    waits for no lock, and takes out its own only: a topic that it leaves empty goes later.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a garbage collection within it may drop a watch
-        self._listeners: dict[str, tuple[Hear, ...]] = {}
+        self._lock = threading.Lock()
+        """Held while topics come and go."""
+        self._listeners: dict[str, dict[Hear, None]] = {}
+        self._left: deque[str] = deque()
+        """Topics to which perhaps nobody listens any more."""
         self._missed: dict[Callable[[], None], None] = {}
         self._last: int | None = None
         """The number of the last news in the file when a transaction looked; None before."""
 
-    @property
-    def is_heard(self) -> bool:
-        """Whether anybody listens."""
-        return bool(self._listeners)
-
     def listen(self, topic: str, hear: Hear) -> None:
         """Call `hear` with the detail of each notice of a topic."""
         with self._lock:
-            self._listeners[topic] = (*self._listeners.get(topic, ()), hear)
+            self._listeners.setdefault(topic, {})[hear] = None
 
     def unlisten(self, topic: str, hear: Hear) -> None:
         """Undo `listen`. Safe to call twice."""
-        with self._lock:
-            hearing = tuple(one for one in self._listeners.get(topic, ()) if one is not hear)
-            if hearing:
-                self._listeners[topic] = hearing
-            else:
-                self._listeners.pop(topic, None)
+        self._listeners.get(topic, {}).pop(hear, None)
+        self._left.append(topic)
 
     def on_missed(self, missed: Callable[[], None]) -> None:
         """Call `missed` when notices were lost, so that anything may have changed."""
-        with self._lock:
-            self._missed[missed] = None
+        self._missed[missed] = None
 
     def off_missed(self, missed: Callable[[], None]) -> None:
         """Undo `on_missed`. Safe to call twice."""
-        with self._lock:
-            self._missed.pop(missed, None)
+        self._missed.pop(missed, None)
 
     # In the thread of the file
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens."""
+        while self._left:
+            topic = self._left.popleft()
+            with self._lock:
+                if not self._listeners.get(topic, True):
+                    del self._listeners[topic]
+        return bool(self._listeners)
 
     def tell(self, number: int, notices: Iterable[Notice]) -> None:
         """Tell the listeners of this process what is in the file now, under this number."""
@@ -99,11 +110,11 @@ class Changes:
 
     def _tell(self, notices: Iterable[Notice]) -> None:
         for topic, detail in notices:
-            for hear in self._listeners.get(topic, ()):
+            for hear in list(self._listeners.get(topic, ())):
                 hear(detail)
 
     def _tell_missed(self) -> None:
-        for missed in self._missed.copy():
+        for missed in list(self._missed):
             missed()
 
 

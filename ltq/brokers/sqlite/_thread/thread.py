@@ -19,8 +19,10 @@ from ltq.brokers.sqlite._file.database import Database
 from ltq.brokers.sqlite._file.errors import error_of, is_harmless, is_lasting
 from ltq.brokers.sqlite._file.opening import abandon, open_file
 from ltq.brokers.sqlite._places.store import SqliteStore
-from ltq.brokers.sqlite._thread.changes import POLL, Changes, leave_news
+from ltq.brokers.sqlite._thread.bell import Bell
+from ltq.brokers.sqlite._thread.changes import POLL, POLL_ALONE, Changes, leave_news
 from ltq.brokers.sqlite._thread.job import Job, settle
+from ltq.brokers.sqlite._thread.leaving import Leaving
 from ltq.brokers.sqlite._wake.wakes import Wakes
 from ltq.errors import BrokerError
 
@@ -39,9 +41,12 @@ _TRIM_EVERY = 10.0
 
 
 class SqliteThread:
-    """Opens a file at the first call, and closes it when it is told to stop."""
+    """Opens a file at the first call, and closes it when it is told to stop.
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    `ended` is called with it, in the thread, once the file is closed for good.
+    """
+
+    def __init__(self, path: Path, clock: Clock, ended: "Callable[[SqliteThread], None]") -> None:
         self.path = path
         self.changes = Changes()
         self.is_durable: bool = False
@@ -51,15 +56,18 @@ class SqliteThread:
         self._gate = threading.Lock()
         """Held while SQLite is at work: a process must not fork then."""
         self._is_resting = False
-        self._wakes = Wakes(path, no_version)
+        self.wakes = Wakes(path, self.look)
         self._clock = clock
         self._store: SqliteStore | None = None
+        self._leaving = Leaving(path)
         self._is_away = False
         self._trim_at = 0.0
         self._jobs: deque[Job[Any]] = deque()
-        self._bell = threading.Event()
+        self._asides: deque[Callable[[], object]] = deque()
+        self._bell = Bell()
         self._is_stopping = self._is_closed = False
         self._stopped: list[Callable[[], None]] = []
+        self._ended = ended
         self._thread = threading.Thread(target=self._run, name="ltq-sqlite", daemon=True)
         Context().run(self._thread.start)  # some Pythons let it inherit the caller's
 
@@ -97,22 +105,31 @@ class SqliteThread:
     def submit(self, job: Job[T]) -> Job[T]:
         """Let a job wait for its turn."""
         self._jobs.append(job)
-        self._bell.set()
+        self._bell.ring()
         if self._is_closed:
             self._refuse()
         return job
 
     def look(self) -> None:
-        """Somebody listens now: look for what others write."""
-        self._bell.set()
+        """Look at once for what others have written. From any thread."""
+        self._bell.ring()
 
     def stop(self, stopped: Callable[[], None]) -> None:
         """Close the file after the calls that wait, and then call `stopped` in the thread."""
         self._stopped.append(stopped)
         self._is_stopping = True
-        self._bell.set()
+        self._bell.ring()
         if self._is_closed:
             stopped()
+
+    def aside(self, step: Callable[[], object]) -> None:
+        """Run a step in the thread, soon, beside its calls. A garbage collection may call this.
+
+        There no lock may be waited for, and nothing changed that whoever it interrupts has read.
+        Does nothing once the file is closed for good.
+        """
+        self._asides.append(step)
+        self._bell.ring()
 
     def join(self, timeout: float) -> None:
         """Wait until the file is closed."""
@@ -121,10 +138,13 @@ class SqliteThread:
     def rest(self, patience: float) -> None:
         """Close the file, and leave it closed until `go_on`, so that the process can be forked.
 
+        Safe to repeat, also if it was cut off.
+
         If it were open, SQLite in the child would take the locks of this process for its own. Then
         others may remove the log that the child writes to, with all that it has acknowledged.
         """
-        self._is_resting = self._gate.acquire(timeout=patience)
+        if not self._is_resting:
+            self._is_resting = self._gate.acquire(timeout=patience)
         if self._is_resting and self._store is not None:
             self._close()
 
@@ -142,12 +162,14 @@ class SqliteThread:
     # In the thread
 
     def _run(self) -> None:
-        while self._jobs or not self._is_stopping:
-            self._bell.wait(POLL if self.changes.is_heard else None)
-            self._bell.clear()
-            with self._gate:
-                if not self._jobs and self.changes.is_heard:
-                    self._look()
+        while self._jobs or self._asides or not self._is_stopping:
+            self._bell.wait(self._pause() if self.changes.is_heard else None)
+            self._step_aside()
+            if self.changes.is_heard:
+                self.wakes.heal()
+                with self._gate:
+                    if not self._jobs:
+                        self._look()
             while self._jobs:
                 with self._gate:
                     self._run_jobs()
@@ -155,11 +177,23 @@ class SqliteThread:
                 self._trim()
         with self._gate:
             self._close()
-        self._wakes.hang_up()
+        self._ended(self)
+        self.wakes.close()
         self._is_closed = True
         self._refuse()
         for stopped in self._stopped:
             stopped()
+
+    def _pause(self) -> float:
+        """Seconds until it looks for what others have written, unless somebody rings."""
+        return POLL if self.wakes.are_got else POLL_ALONE
+
+    def _step_aside(self) -> None:
+        while self._asides:
+            try:
+                self._asides.popleft()()
+            except Exception:
+                logger.exception("leaving %s failed", self.path)
 
     def _refuse(self) -> None:
         """Answer calls that came too late."""
@@ -168,7 +202,8 @@ class SqliteThread:
             while True:
                 late.append(self._jobs.popleft())
         for job in late:
-            job.error = BrokerError(f"{self.path} was closed, as the process ends")
+            text = f"{self.path} was closed: the broker of this call was, or the process ends"
+            job.error = BrokerError(text)
         settle(late)
 
     def _run_jobs(self) -> None:
@@ -220,27 +255,27 @@ class SqliteThread:
         elif store is not None and store.database.has_lost_its_log():
             self._close()
             store = None
-            logger.error("%s-wal was deleted or replaced while it was open", self.path)
         if store is None:
             connection = open_file(self.path, is_shared=self.is_shared)
             database = Database(connection, self.path, self._clock, self.changes.catch_up)
             store = self._store = SqliteStore(database)
+        self._leaving.note(store.database)
         if self._is_away:
             store.database.was_away, self._is_away = True, False
         return store
 
     def _commit(self, database: Database) -> None:
         notices, database.notices = database.notices, {}
-        if not notices:
-            database.commit()
-            return
-        number = leave_news(database, notices)
+        number = leave_news(database, notices) if notices else 0
         database.commit()
+        self._leaving.note(database)  # it may have moved the log into the file
+        if not notices:
+            return
         try:
             self.changes.tell(number, notices)
         except Exception:  # what is in the file is in the file
             logger.exception("listeners of %s could not be told what changed", self.path)
-        self._wakes.tell({topic for topic, _ in notices})
+        self.wakes.tell({topic for topic, _ in notices})
 
     def _trim(self) -> None:
         """Give back, from time to time, some of the room that the file does not need."""
@@ -248,6 +283,7 @@ class SqliteThread:
             self._trim_at = time.monotonic() + _TRIM_EVERY
             with suppress(sqlite3.Error):  # another time
                 self._store.database.trim()
+                self._leaving.note(self._store.database)
 
     def _undo(self, error: Exception) -> Exception:
         """Undo a transaction. Returns what its callers raise."""
@@ -281,10 +317,8 @@ class SqliteThread:
 
     def _close(self) -> None:
         store, self._store = self._store, None
-        self.changes.lose()
-        if store is not None:
-            store.database.close()
-
-
-async def no_version() -> None:
-    """The thread itself looks whether others have written: hints need no cover of their own."""
+        try:
+            self.changes.lose()
+        finally:  # also if a signal handler raises, before a fork
+            if store is not None:
+                self._leaving.close(store.database)

@@ -1,1 +1,1 @@
-"""Wake-ups between the processes that share a database file, with a slow poll as cover."""
+"""Hints between the processes that share a database file: "look at it now"."""

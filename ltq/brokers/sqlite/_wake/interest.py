@@ -18,12 +18,12 @@ def bit_of(topic: str) -> int:
 
 
 class Interest:
-    """The bits of all topics that somebody listens to."""
+    """The bits of all topics that somebody waits for."""
 
     def __init__(self) -> None:
         self.bits = 0
         self._counts: Counter[int] = Counter()
-        """How many topics there are for each bit."""
+        """How often topics of each bit were added."""
 
     def add(self, topic: str) -> bool:
         """Add a topic; return whether the bits changed."""
@@ -35,7 +35,7 @@ class Interest:
         return True
 
     def discard(self, topic: str) -> bool:
-        """Undo `add` for a topic; return whether the bits changed."""
+        """Undo one `add` of a topic; return whether the bits changed."""
         bit = bit_of(topic)
         self._counts[bit] -= 1
         if self._counts[bit]:

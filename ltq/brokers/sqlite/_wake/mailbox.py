@@ -3,18 +3,14 @@
 import asyncio
 import os
 import secrets
-import socket
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 
 from ltq._aio.loops import loop_here
 from ltq._aio.threads import call_in
 from ltq.brokers.sqlite._wake.folder import SOCKET, UNBOUND, Folder, new_socket
-from ltq.brokers.sqlite._wake.hints import EVERYTHING, LARGEST, NOTHING, Heard, unpack
 from ltq.brokers.sqlite._wake.interest import SIZE
-
-FULL_AT = SIZE
-"""Where the interest's file has its last byte: a sender that found the socket full has set it."""
 
 _AT_ONCE = 32
 """Most datagrams that are read in one turn of the event loop."""
@@ -24,7 +20,10 @@ _ATTEMPTS = 3
 
 
 class Mailbox:
-    """A socket with a name that others find, and the interest they read before they send to it."""
+    """A socket with a name that others find, and the interest they read before they send to it.
+
+    It closes the folder that it is given, also if it cannot be made.
+    """
 
     def __init__(self, folder: Folder, bits: int) -> None:
         self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
@@ -32,13 +31,17 @@ class Mailbox:
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self._is_read = False
-        self._socket: socket.socket = new_socket()
         self._file = -1
+        try:
+            self._socket = new_socket()
+        except BaseException:
+            folder.remove_if_empty()
+            folder.close()
+            raise
         try:
             self._file = os.open(
                 self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder.fd
             )
-            os.pwrite(self._file, bytes(SIZE + 1), 0)
             self.show(bits)
             self._socket.bind(folder.address(self.name + UNBOUND))
             self._publish()
@@ -68,24 +71,21 @@ class Mailbox:
 
         Raises `NotImplementedError` if this event loop reads no sockets.
         """
-        self._loop.add_reader(self._socket, ready)
+        Context().run(self._loop.add_reader, self._socket, ready)  # not to keep the caller's
         self._is_read = True
 
     def show(self, bits: int) -> None:
         """Let senders know what to send from now on."""
         os.pwrite(self._file, bits.to_bytes(SIZE, "little"), 0)
 
-    def take(self) -> Heard:
-        """What has arrived. If there is more than is read at once, it is to be read again."""
-        heard = NOTHING
+    def take(self) -> bool:
+        """Whether a hint has arrived. If there are more than are read at once, it tells again."""
+        is_told = False
         with suppress(OSError):
             for _ in range(_AT_ONCE):
-                heard |= unpack(self._socket.recv(LARGEST + 1))
-        with suppress(OSError):  # of the disk
-            if os.pread(self._file, 1, FULL_AT) != b"\0":
-                heard |= EVERYTHING
-                os.pwrite(self._file, b"\0", FULL_AT)
-        return heard
+                self._socket.recv(1)
+                is_told = True
+        return is_told
 
     def is_found(self) -> bool:
         """Whether others still find it."""

@@ -9,15 +9,14 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 
 from ltq.brokers.sqlite._wake.folder import SOCKET, Folder, new_socket
-from ltq.brokers.sqlite._wake.hints import LOOK_AT_EVERYTHING, pack
 from ltq.brokers.sqlite._wake.interest import ALL, SIZE, bit_of
-from ltq.brokers.sqlite._wake.mailbox import FULL_AT
 
 _COARSE = 3_000_000_000
 """Nanoseconds in which a directory may change again without another time of change: 4 ms on most
 file systems, and up to two seconds on some."""
 
-_FULL = (errno.EAGAIN, errno.ENOBUFS)
+HINT = b"."
+"""The datagram. It says no more than that it has come."""
 
 
 class Peers:
@@ -32,23 +31,22 @@ class Peers:
         self._listed: int | None = None
         """The directory's time of change when it was listed; None if that may change again."""
 
-    def send(self, topics: Collection[str], own: set[str]) -> None:
+    def send(self, topics: Collection[str], own: Collection[str]) -> None:
         """Tell all whom these topics may concern, except `own`. Never waits for a receiver.
+
+        One whose socket is full has hints that it has not read yet.
 
         Raises `OSError` if the directory cannot be used.
         """
         folder = self._refreshed()
-        if folder is None or self._interests.keys() <= own:
+        if folder is None or self._interests.keys() <= set(own):
             return
-        bits = {topic: bit_of(topic) for topic in topics}
-        union = 0
-        for bit in bits.values():
-            union |= bit
+        bits = 0
+        for topic in topics:
+            bits |= bit_of(topic)
         for name, file in tuple(self._interests.items()):
-            interest = 0 if name in own else _interest(file)
-            if interest & union:
-                wanted = [topic for topic, bit in bits.items() if bit & interest]
-                self._send(folder, name, pack(wanted))
+            if name not in own and _interest(file) & bits:
+                self._send(folder, name)
 
     def close(self) -> None:
         """Close all that is open; `send` opens it again."""
@@ -85,24 +83,17 @@ class Peers:
             if file is not None:
                 os.close(file)
 
-    def _send(self, folder: Folder, name: str, datagram: bytes) -> None:
-        error = self._try(folder, name, datagram)
-        if error in _FULL and (file := self._interests[name]) is not None:
-            # It looks at this mark after what it has read. If it had just read all, the second
-            # datagram gets through.
-            with suppress(OSError):  # of the disk
-                os.pwrite(file, b"\1", FULL_AT)
-            error = self._try(folder, name, LOOK_AT_EVERYTHING)
-        if error == errno.ECONNREFUSED:
+    def _send(self, folder: Folder, name: str) -> None:
+        if self._try(folder, name) == errno.ECONNREFUSED:
             folder.remove(name)
             self._forget([name])
 
-    def _try(self, folder: Folder, name: str, datagram: bytes) -> int | None:
+    def _try(self, folder: Folder, name: str) -> int | None:
         """The number of the error, if there is one."""
         if self._socket is None:
             self._socket = new_socket()
         try:
-            self._socket.sendto(datagram, folder.address(name + SOCKET))
+            self._socket.sendto(HINT, folder.address(name + SOCKET))
         except OSError as error:
             return error.errno
         return None
@@ -110,7 +101,7 @@ class Peers:
 
 def _open(folder: Folder, name: str) -> int | None:
     with suppress(OSError):
-        file = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder.fd)
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder.fd)
         if stat.S_ISREG(os.fstat(file).st_mode):
             return file
         os.close(file)
