@@ -14,8 +14,8 @@ from ltq.broker.selection import Selection
 from ltq.brokers._rules.cancel import cancel, clear
 from ltq.brokers._rules.dead_letters import replay
 from ltq.brokers._rules.listing.page import page
+from ltq.brokers._rules.listing.stats import queue_stats
 from ltq.brokers._rules.record import DeadRecord
-from ltq.brokers._rules.stats import queue_stats
 from ltq.brokers._rules.steering.cancel_many import cancel_some
 from ltq.brokers._rules.steering.parcels import pack
 from ltq.brokers._rules.steering.promote import promote
@@ -129,8 +129,8 @@ CALLS: dict[str, Callable[[Filled], object]] = {
     "replay": lambda filled: replay(filled.stand.places, OTHER, [f"final {OTHER} {DEAD}"], 1e3),
     "purge": lambda filled: filled.stand.places.dead.remove(OTHER, [f"final {OTHER} {DEAD}"]),
     "clear": lambda filled: clear(filled.stand.places, QUEUE, 50),
-    "stats": lambda filled: queue_stats(filled.stand.places, QUEUE, 1e3),
-    "stats when some are due": lambda filled: queue_stats(filled.stand.places, QUEUE, 1e4),
+    "stats": lambda filled: queue_stats(filled.stand.places, [QUEUE], 1e3),
+    "stats when some are due": lambda filled: queue_stats(filled.stand.places, [QUEUE], 1e4),
 }
 
 

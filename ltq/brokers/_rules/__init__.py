@@ -15,10 +15,10 @@ clock, no lock and no event loop, and raise only before they change anything.
 - `dead_letters`: burying, listing, replaying, purging
 - `schedule_slots`: each slot is fired once
 - `presence`: which lanes live consumers serve
-- `stats`, `history`: what is seen from outside
+- `listing`, `history`: what is seen from outside
 
-`record` is a task as a store keeps it, `places` has the protocols that a store implements, and
-`moves` the steps that rules have in common. `store` runs the rules as the calls of a broker: a new
-store subclasses `Store`, and says what a step is and where its places are. `constants` are shared
-with brokers whose rules are written in another language.
+`record` is a task and `slot` a schedule as a store keeps them, `places` has the protocols that a
+store implements, and `moves` the steps that rules have in common. `store` runs the rules as the
+calls of a broker: a new store subclasses `Store`, and says what a step is and where its places are.
+`constants` are shared with brokers whose rules are written in another language.
 """

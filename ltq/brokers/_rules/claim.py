@@ -71,9 +71,11 @@ def _served_lanes(namespaces: Namespaces, consumer: ConsumerConfig) -> list[_Ser
 
 
 def _open_queues(places: Places, lanes: Iterable[str]) -> list[str]:
-    """The queues of these lanes that are not paused."""
-    paused = places.queues.paused()
-    return [queue for queue in dict.fromkeys(map(queue_of, lanes)) if queue not in paused]
+    """The queues of these lanes that are not paused. Their lanes are announced."""
+    paused = frozenset(places.queues.paused())
+    queues = [queue for queue in dict.fromkeys(map(queue_of, lanes)) if queue not in paused]
+    places.lanes.load(queues)
+    return queues
 
 
 def _serve_level(

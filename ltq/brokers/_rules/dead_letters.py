@@ -1,6 +1,6 @@
 """Dead letters: tasks that failed or were rejected, kept for a look and a replay."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ltq.brokers._rules import moves
 from ltq.brokers._rules.places import Places
@@ -16,9 +16,9 @@ def bury(places: Places, record: Record, status: Status, now: float) -> None:
     places.dead.put(DeadRecord.of(record, status, now), most=MAX_DEAD)
 
 
-def count(places: Places, queue: str, now: float) -> int:
-    """How many dead letters a queue has."""
-    return places.dead.count(queue, now - DEAD_TTL)
+def counts(places: Places, queues: Sequence[str], now: float) -> Mapping[str, int]:
+    """How many dead letters each queue has. Those that are left out have none."""
+    return places.dead.counts(queues, now - DEAD_TTL)
 
 
 def newest(places: Places, queue: str, limit: int, offset: int, now: float) -> list[DeadLetter]:

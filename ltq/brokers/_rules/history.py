@@ -2,7 +2,8 @@
 minutes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from ltq.broker.history import (
     HISTORY_MINUTES,
@@ -15,6 +16,13 @@ from ltq.brokers._rules.constants import THROUGHPUT_LATELY, THROUGHPUT_STEP, THR
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.record import Record
 from ltq.state import Minute, Status
+
+
+class Rates(NamedTuple):
+    """Tasks a second that ended in the last minute, and in the last ten seconds."""
+
+    minute: float
+    lately: float
 
 
 def claimed(places: Places, record: Record, now: float) -> None:
@@ -61,18 +69,20 @@ def mark(places: Places, queue: str, now: float) -> None:
     places.end_counts.add(queue, step, oldest=step - THROUGHPUT_STEPS + 1)
 
 
-def rates(places: Places, queue: str, now: float) -> tuple[float, float]:
-    """Tasks a second that ended in the last minute, and in the last ten seconds."""
-    long, short = (
-        _rate(places, queue, steps, now) for steps in (THROUGHPUT_STEPS, THROUGHPUT_LATELY)
+def rates(places: Places, queues: Sequence[str], now: float) -> dict[str, Rates]:
+    """How quickly the tasks of each queue end."""
+    minute, lately = (
+        _rates(places, queues, steps, now) for steps in (THROUGHPUT_STEPS, THROUGHPUT_LATELY)
     )
-    return long, short
+    return {queue: Rates(minute.get(queue, 0.0), lately.get(queue, 0.0)) for queue in queues}
 
 
-def _rate(places: Places, queue: str, steps: int, now: float) -> float:
+def _rates(places: Places, queues: Sequence[str], steps: int, now: float) -> dict[str, float]:
     last = int(now // THROUGHPUT_STEP)
     first = last - steps + 1
-    return places.end_counts.total(queue, first, last) / (now - first * THROUGHPUT_STEP)
+    duration = now - first * THROUGHPUT_STEP
+    totals = places.end_counts.totals(queues, first, last)
+    return {queue: many / duration for queue, many in totals.items()}
 
 
 def _add(places: Places, queue: str, figures: Mapping[str, int], now: float) -> None:

@@ -4,7 +4,7 @@ A store keeps one `Places` for each namespace, and runs the rules on it step by 
 atomic: others see all of its changes or none. Later calls in a step see what earlier ones changed,
 but a store may collect its writes and carry them out together at the end of the step. Single calls
 need not be quick: a rule that goes through many tasks announces them first (`Records.load`,
-`Lanes.first`).
+`Lanes.first`), and one that looks at many queues announces these (`Queues.load`, `Lanes.load`).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,8 +13,8 @@ from math import inf
 from typing import NamedTuple, Protocol, TypeVar
 
 from ltq.broker import SeenWorker
-from ltq.broker.schedules import KeptSchedule
 from ltq.brokers._rules.record import DeadRecord, Record
+from ltq.brokers._rules.slot import Heard, KeptSlot
 from ltq.options import Priority
 from ltq.state import Status
 
@@ -96,6 +96,10 @@ class Lane:
 class Lanes(Protocol):
     """The lanes that have, or had, tasks."""
 
+    def load(self, queues: Iterable[str]) -> None:
+        """`of` will be called with these queues, so a store may read their lanes together."""
+        ...
+
     def get(self, names: Iterable[str]) -> Sequence[Lane]:
         """Those of these lanes that exist, in this order; the same objects throughout a step."""
         ...
@@ -106,6 +110,10 @@ class Lanes(Protocol):
 
     def first(self, lane: Lane, level: Priority, limit: int) -> Sequence[Record]:
         """Up to `limit` ready tasks of a lane and priority, first in first out."""
+        ...
+
+    def waiting_since(self, lanes: Iterable[Lane]) -> Mapping[str, float]:
+        """By lane, the earliest `waits_since` of the first in its lines. Empty ones have none."""
         ...
 
     def save(self, lane: Lane) -> None:
@@ -136,6 +144,10 @@ class Queues(Protocol):
         """The names of all queues that are paused."""
         ...
 
+    def load(self, queues: Iterable[str]) -> None:
+        """`count` will be called with these queues, so a store may read the counts together."""
+        ...
+
     def count(self, queue: str, status: Status) -> int:
         """How many tasks of a queue have a status."""
         ...
@@ -144,12 +156,16 @@ class Queues(Protocol):
         """Up to `most` ready and delayed tasks of a queue, in no particular order."""
         ...
 
-    def next_delayed(self, queue: str) -> float | None:
-        """When the first delayed task of a queue is due, or None if there is none."""
+    def first_delayed(self, queues: Collection[str]) -> Mapping[str, float]:
+        """When the first delayed task of each of these queues is due. Some have none."""
         ...
 
     def working(self) -> Sequence[Record]:
         """The WORKING tasks of all queues, in no particular order."""
+        ...
+
+    def ended_leases(self, before: float) -> Mapping[str, Sequence[float]]:
+        """By queue, when the leases of its WORKING tasks ended: those that did before a time."""
         ...
 
 
@@ -214,7 +230,9 @@ class DeadRecords(Protocol):
         """Up to `limit` of a queue, the newest first, without the `offset` newest."""
         ...
 
-    def count(self, queue: str, after: float) -> int: ...
+    def counts(self, queues: Collection[str], after: float) -> Mapping[str, int]:
+        """How many each of these queues has. Those that are left out have none."""
+        ...
 
     def remove(
         self, queue: str, ids: Collection[str] | None, after: float = -inf, until: float = inf
@@ -231,6 +249,10 @@ class Table(Protocol[V]):
 
     def get(self, key: str, now: float) -> V | None:
         """The value, unless it has expired."""
+        ...
+
+    def several(self, keys: Collection[str], now: float) -> Mapping[str, V]:
+        """The values of these keys, without those that `get` has none for."""
         ...
 
     def expiry(self, key: str, now: float) -> float:
@@ -261,14 +283,14 @@ class EndedTokens(Protocol):
 
 
 class EndCounts(Protocol):
-    """How many tasks of a queue ended in a worker, by step of time."""
+    """How many tasks of each queue ended in a worker, by step of time."""
 
     def add(self, queue: str, step: int, *, oldest: int) -> None:
         """Count one more in a step. Steps before `oldest` may be forgotten."""
         ...
 
-    def total(self, queue: str, first: int, last: int) -> int:
-        """How many ended in the steps from `first` to `last`."""
+    def totals(self, queues: Collection[str], first: int, last: int) -> Mapping[str, int]:
+        """How many ended in the steps from `first` to `last`. Queues without any are left out."""
         ...
 
 
@@ -333,40 +355,6 @@ class Listener(Protocol):
     def revoked(self, record: Record) -> None:
         """A task was cancelled while its worker runs it."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class KeptSlot:
-    """What is known of a schedule, and its last slot."""
-
-    spec: str
-    last: int
-    due: int
-    holders: tuple["Holder", ...] = ()
-    """The schedulers that have called with this spec. Silent ones may be among them."""
-    fired: int | None = None
-    """The last slot that enqueued a task."""
-    put: str = ""
-    """The digest of what was put; empty for a schedule that is declared in code."""
-    schedule: KeptSchedule | None = None
-    is_paused: bool = False
-    resumed: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """A run of a scheduler, and when it declared a schedule."""
-
-    scheduler: str
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """When a scheduler was last heard of, and whether it said then that it ends."""
-
-    time: float
-    left: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,14 @@ def serve(places: Places, lanes: Sequence[str], duration: float, now: float) -> 
 
 def served(places: Places, lanes: Sequence[str], now: float) -> list[float | None]:
     """For how many seconds no live consumer has served each lane; None if none is known."""
-    ends = (places.served.get(lane, now) for lane in lanes)
-    return [None if end is None else max(0.0, now - end) for end in ends]
+    ends = places.served.several(lanes, now)
+    return [max(0.0, now - ends[lane]) if lane in ends else None for lane in lanes]
+
+
+def serving(places: Places, lanes: Sequence[str], now: float) -> dict[str, None]:
+    """Those of these lanes that live consumers serve."""
+    ends = places.served.several(lanes, now)
+    return {lane: None for lane in lanes if ends.get(lane, 0.0) > now}
 
 
 def announce(places: Places, worker: WorkerEntry, now: float) -> None:
@@ -35,11 +41,5 @@ def leave(places: Places, worker: WorkerEntry, lanes: Sequence[str], now: float)
     places.workers.remove(worker.name)
     if places.workers.values(now):
         return
-    for lane in lanes:
-        if is_served(places, lane, now):
-            places.served.set(lane, now - JUST_NOW, expires=now + SERVED_TTL, now=now)
-
-
-def is_served(places: Places, lane: str, now: float) -> bool:
-    """Whether a live consumer serves a lane."""
-    return (places.served.get(lane, now) or 0.0) > now
+    for lane in serving(places, lanes, now):
+        places.served.set(lane, now - JUST_NOW, expires=now + SERVED_TTL, now=now)

@@ -10,6 +10,11 @@ from ltq.message import DeadLetter, Delivery, Envelope, Failure, Lease, kind_of
 from ltq.state import Progress, Status, TaskDetail, TaskState
 
 
+def waiting_since(enqueue_time: float, last_requeue_time: float | None) -> float:
+    """Since when a ready task waits: when it was sent, put back or due."""
+    return max(enqueue_time, last_requeue_time or 0.0)
+
+
 @dataclass(slots=True, eq=False)
 class Record:
     """A task in any state. Only rules change it, and only within a step.
@@ -65,8 +70,8 @@ class Record:
 
     @property
     def waits_since(self) -> float:
-        """Since when it waits, if it is ready: when it was sent, put back or due."""
-        return max(self.enqueue_time, self.last_requeue_time or 0.0)
+        """Since when it waits, if it is ready."""
+        return waiting_since(self.enqueue_time, self.last_requeue_time)
 
     @property
     def is_in_front(self) -> bool:

@@ -14,8 +14,9 @@ from ltq.broker.schedule_slots import (
 )
 from ltq.broker.schedules import KeptSchedule, ScheduleChanges, ScheduleRecord
 from ltq.brokers._rules.constants import MAX_REMOVED, SCHEDULER_TTL, SLOT_TTL
-from ltq.brokers._rules.places import Heard, Holder, KeptSlot, Places
+from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.publish import publish_one
+from ltq.brokers._rules.slot import Heard, Holder, KeptSlot
 from ltq.message import Published
 
 

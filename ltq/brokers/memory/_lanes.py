@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
+from math import inf
 
 from ltq.brokers._rules.places import Lane, Spot
 from ltq.brokers._rules.record import Record
@@ -44,6 +45,9 @@ class MemoryLanes:
         """See `Lanes`."""
         return [self._lanes[name] for name in names if name in self._lanes]
 
+    def load(self, queues: Iterable[str]) -> None:
+        """Nothing to do: all lanes are in memory."""
+
     def of(self, queue: str) -> list[MemoryLane]:
         """See `Lanes`."""
         lanes = self._by_queue.get(queue)
@@ -52,6 +56,20 @@ class MemoryLanes:
     def first(self, lane: Lane, level: Priority, limit: int) -> list[Record]:
         """See `Lanes`."""
         return self.own(lane.name).lines[level].first(limit)
+
+    def waiting_since(self, lanes: Iterable[Lane]) -> dict[str, float]:
+        """See `Lanes`."""
+        heads = (
+            record
+            for lane in lanes
+            if any(lane.ready)
+            for line in self.own(lane.name).lines
+            for record in line.first(1)
+        )
+        since: dict[str, float] = {}
+        for head in heads:
+            since[head.lane] = min(head.waits_since, since.get(head.lane, inf))
+        return since
 
     def save(self, lane: Lane) -> None:
         """Nothing to do: the lane itself is what is kept."""

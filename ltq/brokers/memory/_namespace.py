@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from ltq.broker import SeenWorker
-from ltq.brokers._rules.places import Heard, KeptSlot, Places
+from ltq.brokers._rules.places import Places
+from ltq.brokers._rules.slot import Heard, KeptSlot
 from ltq.brokers.memory._lanes import MemoryLanes
 from ltq.brokers.memory._listener import MemoryListener
 from ltq.brokers.memory._places import MemoryLines, MemoryQueues, MemoryRecords, NextToken

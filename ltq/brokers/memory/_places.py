@@ -1,7 +1,7 @@
 """Where the tasks of one namespace are, and how many each queue has."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import count, islice
 from math import inf
 
@@ -123,6 +123,9 @@ class MemoryQueues:
         """See `Queues`."""
         return self._paused
 
+    def load(self, queues: Iterable[str]) -> None:
+        """Nothing to do: all counts are in memory."""
+
     def count(self, queue: str, status: Status) -> int:
         """See `Queues`."""
         return self._records.counts[queue, status]
@@ -133,14 +136,23 @@ class MemoryQueues:
         lines.append(self._records.delayed_of[queue])
         return [*islice((one for line in lines for one in line.first(most)), most)]
 
-    def next_delayed(self, queue: str) -> float | None:
+    def first_delayed(self, queues: Collection[str]) -> dict[str, float]:
         """See `Queues`."""
-        first = self._records.delayed_of[queue].first(1)
-        return first[0].when if first else None
+        lines = self._records.delayed_of
+        heads = (lines[queue].first(1) for queue in queues if queue in lines)
+        return {record.queue: record.when for head in heads for record in head}
 
     def working(self) -> list[Record]:
         """See `Queues`."""
         return list(self._records.leased)
+
+    def ended_leases(self, before: float) -> dict[str, list[float]]:
+        """See `Queues`."""
+        ended: dict[str, list[float]] = {}
+        for record in self._records.leased:
+            if record.when < before:
+                ended.setdefault(record.queue, []).append(record.when)
+        return ended
 
 
 class MemoryLines:

@@ -28,6 +28,11 @@ class MemoryTable(Generic[V]):
         entry = self._entries.get(key)
         return entry[0] if entry is not None and entry[1] > now else None
 
+    def several(self, keys: Collection[str], now: float) -> dict[str, V]:
+        """See `Table`."""
+        entries = ((key, self._entries[key]) for key in keys if key in self._entries)
+        return {key: value for key, (value, expires) in entries if expires > now}
+
     def expiry(self, key: str, now: float) -> float:
         """See `Table`."""
         entry = self._entries.get(key)
@@ -115,10 +120,11 @@ class MemoryEndCounts:
                 {each: many for each, many in ended.items() if oldest <= each <= step}
             )
 
-    def total(self, queue: str, first: int, last: int) -> int:
+    def totals(self, queues: Collection[str], first: int, last: int) -> dict[str, int]:
         """See `EndCounts`."""
-        ended = self._ended.get(queue, Counter[int]())
-        return sum(ended[step] for step in range(first, last + 1))
+        counted = ((queue, self._ended[queue]) for queue in queues if queue in self._ended)
+        steps = range(first, last + 1)
+        return {queue: sum(ended[step] for step in steps) for queue, ended in counted}
 
 
 class MemoryHistory:
@@ -172,10 +178,11 @@ class MemoryDeadRecords:
         self._forget(queue, after)
         return list(islice(reversed(self._of(queue).values()), offset, offset + limit))
 
-    def count(self, queue: str, after: float) -> int:
+    def counts(self, queues: Collection[str], after: float) -> dict[str, int]:
         """See `DeadRecords`."""
-        self._forget(queue, after)
-        return len(self._of(queue))
+        for queue in queues:
+            self._forget(queue, after)
+        return {queue: len(self._of(queue)) for queue in queues}
 
     def remove(
         self, queue: str, ids: Collection[str] | None, after: float = -inf, until: float = inf

@@ -21,6 +21,7 @@ from ltq.testing.conformance._figures.history import (
     TestLateRate,
     TestOldest,
 )
+from ltq.testing.conformance._figures.many_queues import TestManyQueues
 from ltq.testing.conformance._lanes.presence import TestServed, TestStandstill
 from ltq.testing.conformance._lanes.strangers import (
     TestLaneOfAStranger,
@@ -176,6 +177,7 @@ __all__ = [
     "TestLimitedKnown",
     "TestLongTexts",
     "TestLooking",
+    "TestManyQueues",
     "TestMaxPending",
     "TestMaxRunning",
     "TestMoved",

@@ -9,8 +9,8 @@ import pytest
 from ltq.broker.listing import task_query
 from ltq.broker.selection import Selection, check_selection
 from ltq.brokers._rules.listing.page import page
+from ltq.brokers._rules.listing.stats import queue_stats
 from ltq.brokers._rules.places import Spotted
-from ltq.brokers._rules.stats import queue_stats
 from ltq.brokers._rules.steering.cancel_many import Reached, cancel_some
 from ltq.message import Finish
 from ltq.state import Status
@@ -140,7 +140,7 @@ class TestCancelMany:
         call.step(7)
         assert call.cancelled == 7
         assert call.finish() == 30
-        assert queue_stats(stand.places, QUEUE, stand.now).pending == 0
+        assert queue_stats(stand.places, [QUEUE], stand.now)[0].pending == 0
 
     def test_what_is_sent_meanwhile_is_not_meant(self, stand: Stand) -> None:
         stand.publish_all(*(f"id{number}" for number in range(150)))

@@ -125,7 +125,7 @@ class TestLetters:
         bury(stand, "a")
         stand.now += DEAD_TTL
         assert letters(stand) == []
-        assert dead_letters.count(stand.places, QUEUE, stand.now) == 0
+        assert dead_letters.counts(stand.places, [QUEUE], stand.now).get(QUEUE, 0) == 0
         assert dead_letters.get(stand.places, QUEUE, "a", stand.now) is None
         assert dead_letters.purge(stand.places, QUEUE, None, 0.0, stand.now) == 0
 

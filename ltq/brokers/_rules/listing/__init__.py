@@ -1,1 +1,1 @@
-"""Listing tasks, page by page."""
+"""What is seen from outside: tasks page by page, counts of queues, and workers."""

@@ -20,12 +20,13 @@ from ltq.brokers._rules import (
     presence,
     publish,
     schedule_slots,
-    stats,
     sweep,
     unclaim,
 )
 from ltq.brokers._rules.constants import MOST_SCHEDULES
 from ltq.brokers._rules.listing.page import page
+from ltq.brokers._rules.listing.stats import queue_stats
+from ltq.brokers._rules.listing.stats import workers as list_workers
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.retention import forget_expired
 from ltq.brokers._rules.steering import cancel_many, parcels, pause, promote, rerun
@@ -84,7 +85,7 @@ class Store(ABC):
 
     def served(self, lanes: Sequence[str]) -> list[float | None]:
         with self._read_step() as now:
-            return [presence.served(self._seen(one, now), [one], now)[0] for one in lanes]
+            return self._in_order(lanes, str, presence.served, now, reads=True)
 
     def announce(self, worker: WorkerEntry) -> None:
         with self._step() as now:
@@ -264,7 +265,7 @@ class Store(ABC):
 
     def stats(self, queues: Sequence[str]) -> list[QueueStats]:
         with self._read_step() as now:
-            return [stats.queue_stats(self._seen(queue, now), queue, now) for queue in queues]
+            return self._in_order(queues, str, queue_stats, now, reads=True)
 
     def history(self, queue: str, minutes: int) -> list[Minute]:
         with self._read_step() as now:
@@ -272,7 +273,7 @@ class Store(ABC):
 
     def workers(self) -> list[WorkerInfo]:
         with self._read_step() as now:
-            return stats.workers(self._all(now), now)
+            return list_workers(self._all(now), now)
 
     # Dead letters
 
@@ -316,15 +317,21 @@ class Store(ABC):
         queue_of: Callable[[A], str],
         rule: Callable[[Places, Sequence[A], float], list[T]],
         now: float,
+        *,
+        reads: bool = False,
     ) -> list[T]:
-        """Apply a rule to the items of each namespace. The answers are in the items' order."""
+        """Apply a rule to the items of each namespace. The answers are in the items' order.
+
+        `reads` says that the rule only reads.
+        """
+        places_of = self._seen if reads else self._open
         by_namespace: dict[str, list[int]] = {}
         for index, item in enumerate(items):
             by_namespace.setdefault(namespace_of(queue_of(item)), []).append(index)
         answers: dict[int, T] = {}
         for namespace, indexes in by_namespace.items():
             some = [items[index] for index in indexes]
-            answers.update(zip(indexes, rule(self._open(namespace, now), some, now), strict=True))
+            answers.update(zip(indexes, rule(places_of(namespace, now), some, now), strict=True))
         return [answers[index] for index in range(len(items))]
 
     @staticmethod

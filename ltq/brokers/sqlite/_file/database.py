@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from math import inf
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -246,15 +246,17 @@ class Database:
         row = self.connection.execute(statement, values).fetchone()
         return 0 if row is None or row[0] is None else int(row[0])
 
-    def run_in(self, statement: str, values: Sequence[Any], *first: Any) -> list[Any]:
+    def run_in(
+        self, statement: str, values: Collection[Any], *first: Any, last: str = ""
+    ) -> list[Any]:
         """The rows of a statement that ends with `IN`, with these values in its brackets.
 
-        `first` are the values before them.
+        `first` are the values before them, `last` is what comes behind the brackets.
         """
         rows: list[Any] = []
-        for some in pieces(values, _VALUES_TOGETHER):
+        for some in pieces([*values], _VALUES_TOGETHER):
             marks = ",".join("?" * len(some))
-            rows += self.connection.execute(f"{statement} ({marks})", (*first, *some))
+            rows += self.connection.execute(f"{statement} ({marks}) {last}", (*first, *some))
         return rows
 
     def namespace(self, name: str) -> int:

@@ -73,10 +73,10 @@ class SqliteDeadRecords:
         where = f"queue = ? AND time > ? {_NEWEST} LIMIT ? OFFSET ?"
         return self._read(where, queue, after, limit, offset)
 
-    def count(self, queue: str, after: float) -> int:
+    def counts(self, queues: Collection[str], after: float) -> dict[str, int]:
         """See `DeadRecords`."""
-        query = "SELECT count(*) FROM ltq_dead WHERE queue = ? AND time > ?"
-        return self._database.number(query, queue, after)
+        query = "SELECT queue, count(*) FROM ltq_dead WHERE time > ? AND queue IN"
+        return dict(self._database.run_in(query, queues, after, last="GROUP BY queue"))
 
     def remove(
         self, queue: str, ids: Collection[str] | None, after: float = -inf, until: float = inf

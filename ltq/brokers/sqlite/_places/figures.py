@@ -1,7 +1,7 @@
 """What a namespace counts, by queue and time. Counts are added up, and written together."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ltq.brokers.sqlite._file.database import Database
 
@@ -52,11 +52,11 @@ class SqliteEndCounts:
         self._added[queue, step] += 1
         self._old.keep_from(queue, oldest)
 
-    def total(self, queue: str, first: int, last: int) -> int:
+    def totals(self, queues: Collection[str], first: int, last: int) -> dict[str, int]:
         """See `EndCounts`."""
         self._database.flush()
-        query = "SELECT sum(many) FROM ltq_ends WHERE queue = ? AND step BETWEEN ? AND ?"
-        return self._database.number(query, queue, first, last)
+        query = "SELECT queue, sum(many) FROM ltq_ends WHERE step BETWEEN ? AND ? AND queue IN"
+        return dict(self._database.run_in(query, queues, first, last, last="GROUP BY queue"))
 
     def flush(self) -> None:
         """See `Part`."""

@@ -1,11 +1,13 @@
 """The lanes of one namespace, with how many tasks each has: `Lanes`."""
 
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from typing import Any
 
 from ltq.brokers._rules.places import Lane
 from ltq.brokers._rules.record import Record
 from ltq.brokers.sqlite._file.database import Database
+from ltq.brokers.sqlite._places.rows import waits_since
 from ltq.names import queue_of
 from ltq.options import Priority
 from ltq.state import Status
@@ -13,6 +15,15 @@ from ltq.state import Status
 _COLUMNS = """
 name, ready_high, ready_normal, ready_low, served_high, served_normal, served_low, working, used,
 used_at"""
+
+_HEADS = """
+SELECT tasks.lane, tasks.state FROM ltq_lanes AS lanes
+CROSS JOIN ltq_tasks AS tasks ON tasks.number = (
+    SELECT number FROM ltq_tasks AS line
+    WHERE line.status = 0 AND line.lane = lanes.name AND line.priority = ?
+    ORDER BY line.position LIMIT 1)
+WHERE lanes.name IN"""
+"""The first ready task of a priority in each of some lanes."""
 
 _MOST_KNOWN = 10_000
 """Most lanes that are remembered between transactions."""
@@ -39,19 +50,39 @@ class SqliteLanes:
         found = map(self._find, names)
         return [lane for lane in found if lane is not None]
 
+    def load(self, queues: Iterable[str]) -> None:
+        """See `Lanes`."""
+        wanted = [queue for queue in dict.fromkeys(queues) if queue not in self._of]
+        if not wanted:
+            return
+        self._database.flush()
+        query = f"SELECT {_COLUMNS} FROM ltq_lanes WHERE queue IN"
+        found: dict[str, list[Lane]] = {queue: [] for queue in wanted}
+        for row in self._database.run_in(query, wanted):
+            lane = self._lane(*row)
+            found[queue_of(lane.name)].append(lane)
+        self._of.update(found)
+
     def of(self, queue: str) -> Sequence[Lane]:
         """See `Lanes`."""
-        lanes = self._of.get(queue)
-        if lanes is None:
-            self._database.flush()
-            rows = self._database.run(f"SELECT {_COLUMNS} FROM ltq_lanes WHERE queue = ?", queue)
-            lanes = self._of[queue] = [self._lane(*row) for row in rows.fetchall()]
-        return list(lanes)
+        if queue not in self._of:
+            self.load([queue])
+        return list(self._of[queue])
 
     def first(self, lane: Lane, level: Priority, limit: int) -> list[Record]:
         """See `Lanes`."""
         where = "status = 0 AND lane = ? AND priority = ? ORDER BY position LIMIT ?"
         return self.read(where, lane.name, int(level), limit)
+
+    def waiting_since(self, lanes: Iterable[Lane]) -> dict[str, float]:
+        """See `Lanes`."""
+        self._database.flush()
+        every, since = [*lanes], dict[str, float]()
+        for level in Priority:
+            names = [lane.name for lane in every if lane.ready[level]]
+            for name, state in self._database.run_in(_HEADS, names, int(level)):
+                since[name] = min(waits_since(state), since.get(name, inf))
+        return since
 
     def save(self, lane: Lane) -> None:
         """See `Lanes`."""

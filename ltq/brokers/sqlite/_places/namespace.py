@@ -1,7 +1,8 @@
 """The places of one namespace in the file."""
 
 from ltq.broker import SeenWorker
-from ltq.brokers._rules.places import Heard, KeptSlot, Places
+from ltq.brokers._rules.places import Places
+from ltq.brokers._rules.slot import Heard, KeptSlot
 from ltq.brokers.sqlite._file.database import Database
 from ltq.brokers.sqlite._places.dead import SqliteDeadRecords
 from ltq.brokers.sqlite._places.figures import SqliteEndCounts, SqliteHistory

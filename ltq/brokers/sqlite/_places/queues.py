@@ -1,16 +1,24 @@
 """The queues of one namespace, and how many tasks of each status they have: `Queues`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import product
 
 from ltq.brokers._rules.record import Record
 from ltq.brokers.sqlite._file.database import Database
-from ltq.brokers.sqlite._places.rows import CODES
+from ltq.brokers.sqlite._places.rows import CODES, STATUS_OF
 from ltq.state import Status
 
 Read = Callable[..., list[Record]]
 """`SqliteRecords.read`."""
 
 _DELAYED = "status = 1 AND queue = ?"
+_FIRST_DELAYED = """
+SELECT queue, (
+    SELECT moment FROM ltq_tasks AS tasks WHERE tasks.status = 1 AND tasks.queue = counts.queue
+    ORDER BY moment LIMIT 1)
+FROM ltq_counts AS counts WHERE counts.status = 1 AND many > 0 AND counts.queue IN"""
+_ENDED_LEASES = """
+SELECT queue, moment FROM ltq_tasks WHERE namespace = ? AND status = 2 AND moment < ?"""
 
 _ADD = "ON CONFLICT (queue, status) DO UPDATE SET many = many + excluded.many"
 
@@ -25,7 +33,8 @@ class SqliteQueues:
         self._namespace = namespace
         self._paused: dict[str, bool] | None = None
         """All queues, and whether they are paused; None if not known."""
-        self._counts: dict[tuple[str, int], int] = {}
+        self._counts: dict[str, dict[int, int]] = {}
+        """Of some queues, how many tasks have each status."""
         self._added: dict[tuple[str, int], int] = {}
         """What the file does not know yet."""
         database.add(self)
@@ -58,13 +67,23 @@ class SqliteQueues:
         """See `Queues`."""
         return [queue for queue, is_paused in self._all().items() if is_paused]
 
+    def load(self, queues: Iterable[str]) -> None:
+        """See `Queues`."""
+        wanted = [queue for queue in dict.fromkeys(queues) if queue not in self._counts]
+        stored = "SELECT queue, status, many FROM ltq_counts WHERE queue IN"
+        found: dict[str, dict[int, int]] = {queue: {} for queue in wanted}
+        for queue, code, many in self._database.run_in(stored, wanted):
+            found[queue][code] = many
+        self._counts.update(found)
+        if self._added:
+            for key in product(wanted, STATUS_OF):
+                self._count(*key, self._added.get(key, 0))
+
     def count(self, queue: str, status: Status) -> int:
         """See `Queues`."""
-        key = queue, CODES[status]
-        if key not in self._counts:
-            stored = "SELECT many FROM ltq_counts WHERE queue = ? AND status = ?"
-            self._counts[key] = self._database.number(stored, *key) + self._added.get(key, 0)
-        return self._counts[key]
+        if queue not in self._counts:
+            self.load([queue])
+        return self._counts[queue].get(CODES[status], 0)
 
     def move(self, queue: str, before: Status | None, after: Status | None) -> None:
         """A task of a queue has another status; None is for a task that is not there."""
@@ -78,8 +97,12 @@ class SqliteQueues:
     def _add(self, queue: str, status: Status, change: int) -> None:
         key = queue, CODES[status]
         self._added[key] = self._added.get(key, 0) + change
-        if key in self._counts:
-            self._counts[key] += change
+        if queue in self._counts:
+            self._count(*key, change)
+
+    def _count(self, queue: str, code: int, change: int) -> None:
+        counts = self._counts[queue]
+        counts[code] = counts.get(code, 0) + change
 
     def waiting(self, queue: str, most: int) -> list[Record]:
         """See `Queues`."""
@@ -89,16 +112,23 @@ class SqliteQueues:
         )
         return ready + self.read(f"{_DELAYED} LIMIT ?", queue, most - len(ready))
 
-    def next_delayed(self, queue: str) -> float | None:
+    def first_delayed(self, queues: Collection[str]) -> dict[str, float]:
         """See `Queues`."""
         self._database.flush()
-        query = f"SELECT moment FROM ltq_tasks WHERE {_DELAYED} ORDER BY moment LIMIT 1"
-        row = self._database.run(query, queue).fetchone()
-        return None if row is None else float(row[0])
+        return dict(self._database.run_in(_FIRST_DELAYED, queues))
 
     def working(self) -> list[Record]:
         """See `Queues`."""
         return self.read("namespace = ? AND status = 2", self._namespace)
+
+    def ended_leases(self, before: float) -> dict[str, list[float]]:
+        """See `Queues`."""
+        self._database.flush()
+        ended: dict[str, list[float]] = {}
+        rows = self._database.run(_ENDED_LEASES, self._namespace, before)
+        for queue, moment in rows.fetchall():
+            ended.setdefault(queue, []).append(moment)
+        return ended
 
     def _all(self) -> dict[str, bool]:
         if self._paused is None:

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from ltq.brokers._rules.record import Record
+from ltq.brokers._rules.record import Record, waiting_since
 from ltq.brokers.sqlite._file.schema import STATUSES
 from ltq.message import Envelope, Failure
 from ltq.state import Progress, Status
@@ -91,6 +91,12 @@ def state_of(record: Record) -> bytes:
             record.body_serializer,
         )
     )
+
+
+def waits_since(state: bytes) -> float:
+    """Since when a ready task waits, from the column `state`: `Record.waits_since`."""
+    kept = _read_state(state)
+    return waiting_since(kept.enqueue_time, kept.last_requeue_time)
 
 
 def envelope_of(record: Record) -> bytes:

@@ -1,5 +1,6 @@
 """What a namespace keeps beside its tasks."""
 
+from collections.abc import Collection
 from typing import Generic, TypeVar
 
 import msgspec
@@ -36,6 +37,13 @@ class SqliteTable(Generic[V]):
         )
         row = found.fetchone()
         return None if row is None else self._read(row[0])
+
+    def several(self, keys: Collection[str], now: float) -> dict[str, V]:
+        """See `Table`."""
+        where = "namespace = ? AND kind = ? AND +expires > ? AND key IN"
+        query = f"SELECT key, value FROM ltq_kept WHERE {where}"
+        rows = self._database.run_in(query, keys, *self._own, now)
+        return {key: self._read(value) for key, value in rows}
 
     def expiry(self, key: str, now: float) -> float:
         """See `Table`."""
