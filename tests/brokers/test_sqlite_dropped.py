@@ -85,6 +85,7 @@ def drop_one(path: Path) -> None:
     asyncio.run(use())
 
 
+@pytest.mark.slow
 def test_a_broker_may_be_dropped_while_another_opens_its_file(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
 
@@ -142,6 +143,7 @@ def test_a_bell_may_ring_while_it_rings() -> None:
     assert not ringing.is_alive()
 
 
+@pytest.mark.slow
 def test_a_watch_may_be_dropped_while_another_comes_or_goes() -> None:
     def nothing(_: str) -> None: ...
 

@@ -134,6 +134,7 @@ CALLS: dict[str, Callable[[Filled], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
 def test_the_number_of_steps_does_not_grow(
     files: tuple[Filled, Filled], call: str, monkeypatch: pytest.MonkeyPatch

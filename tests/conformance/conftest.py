@@ -44,8 +44,9 @@ STORES = {"memory": _memory, "fakeredis": _fakeredis, "redis": _redis, "sqlite":
 """How each broker is made, on an empty store of its own for each test."""
 
 
-QUICK = {"memory", "redis"}
-"""The brokers whose conformance is in the quick part: the fake of a server says little more."""
+QUICK = {"test_seam.py": {"memory", "redis"}, "test_workers.py": {"memory"}}
+"""By file, the brokers whose conformance is in the quick part. Workers do the same on all that hold
+the seam, and the fake of a server says little more."""
 
 SLOW = {
     "TestBlockedLoop",
@@ -63,9 +64,12 @@ SLOW = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         name, _, values = item.nodeid.partition("[")
+        folder, _, file = name.partition("::")[0].rpartition("/")
         is_beyond = SLOW.intersection(name.split("::"))
-        is_fake = ({*STORES} - QUICK).intersection(values.rstrip("]").split("-"))
-        if "tests/conformance/" in name and (is_beyond or is_fake):
+        others = {*STORES} - QUICK.get(file, {*STORES})
+        if folder.endswith("tests/conformance") and (
+            is_beyond or others.intersection(values.rstrip("]").split("-"))
+        ):
             item.add_marker(pytest.mark.slow)
 
 

@@ -215,6 +215,7 @@ class TestPoller:
             assert calls_of(flaky)["stats"] - before <= 2
 
 
+@pytest.mark.slow
 class TestBrokerAway:
     async def test_the_page_says_so_and_goes_on_by_itself(self, flaky: Board) -> None:
         await flaky.worker.tasks["shop:note"].send("x")
