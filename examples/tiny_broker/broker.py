@@ -390,11 +390,13 @@ class TinyBroker(Broker):
     async def put_schedule(self, schedule: KeptSchedule, due: int) -> bool:
         check_schedule(schedule)
         async with step(self._store) as now:
+            self._store.queues.add(schedule.envelope.queue)
             return self._store.slots.put(schedule, due, now)
 
     async def adopt_schedule(self, record: ScheduleRecord, due: int) -> bool:
         schedule = check_record(record)
         async with step(self._store) as now:
+            self._store.queues.add(schedule.envelope.queue)
             return self._store.slots.adopt(record, schedule, due, now)
 
     async def remove_schedule(self, queue: str, name: str) -> bool:

@@ -11,8 +11,8 @@ try:
     import jinja2 as _jinja2
     import python_multipart as _multipart
     import starlette as _starlette
-except ImportError as error:
-    raise ConfigurationError(f"ltq.web needs {error.name}: pip install 'ltq[web]'") from error
+except ImportError as _error:
+    raise ConfigurationError(f"ltq.web needs {_error.name}: pip install 'ltq[web]'") from _error
 
 from ltq.web.access import Access, Authorize, Level, Redact
 from ltq.web.app import dashboard

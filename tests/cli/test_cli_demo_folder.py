@@ -65,7 +65,9 @@ async def test_a_signal_at_once_leaves_nothing(
         await is_there(temporary)
         demo.process.send_signal(number)
         done = await demo.end()
-    assert (done.code, done.err) == (130, "ltq: stopped\n")
+    # It may hit Python while that reads a module, whose file it leaves to be closed, and says so.
+    assert (done.code, done.err.splitlines()[-1]) == (130, "ltq: stopped")
+    assert "ltq: " not in done.err.removesuffix("ltq: stopped\n")
     assert entries(temporary) == []
 
 

@@ -8,7 +8,7 @@ try:
     import python_multipart as _multipart
     import starlette as _starlette
     import uvicorn as _uvicorn
-except ImportError as error:
-    raise ConfigurationError(f"ltq web needs {error.name}: pip install 'ltq[web]'") from error
+except ImportError as _error:
+    raise ConfigurationError(f"ltq web needs {_error.name}: pip install 'ltq[web]'") from _error
 
 del _argon2, _jinja2, _multipart, _starlette, _uvicorn
