@@ -3,7 +3,7 @@
 Each row that is looked at, and each entry of an index, is a step or more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -97,10 +97,13 @@ class Filled:
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Filled, Filled]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Filled, Filled]]:
     """One with few and one with many tasks."""
     folder = tmp_path_factory.mktemp("steps")
-    return Filled(folder / "few.db", FEW), Filled(folder / "many.db", MANY)
+    both = Filled(folder / "few.db", FEW), Filled(folder / "many.db", MANY)
+    yield both
+    for filled in both:
+        filled.database.close()
 
 
 def _some(filled: Filled) -> object:
