@@ -146,16 +146,23 @@ async def _send(
             handle = await task.send(*given[0], **given[1])
             if not wait:
                 return handle.id, None
-            try:
-                return handle.id, await _wait(worker.broker, task.queue, handle.id, timeout)
-            except TaskNotFoundError as error:
-                raise CommandError(
-                    f"task {handle.id} left no state: it ended with result_ttl=0, or it was removed"
-                ) from error
-            except asyncio.CancelledError:
-                raise StoppedError(f"stopped waiting; task {handle.id} was not cancelled") from None
+            return handle.id, await _final(worker.broker, task.queue, handle.id, timeout)
         finally:
             await worker.aclose()
+
+
+async def _final(
+    broker: Broker, queue: str, task_id: str, timeout: float | None
+) -> TaskState[bytes]:
+    """Return the final state. Raises `CommandError` if it left none, `StoppedError` at Ctrl-C."""
+    try:
+        return await _wait(broker, queue, task_id, timeout)
+    except TaskNotFoundError as error:
+        raise CommandError(
+            f"task {task_id} left no state: it ended with result_ttl=0, or it was removed"
+        ) from error
+    except asyncio.CancelledError:
+        raise StoppedError(f"stopped waiting; task {task_id} was not cancelled") from None
 
 
 async def _wait(
