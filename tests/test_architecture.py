@@ -82,6 +82,8 @@ SHARED_BY_BROKERS = r"ltq\.brokers\.(_rules(\.\w+)?|_follow)"
 
 OUTSIDE = {
     "redis": r"ltq\.brokers\.redis\..+",
+    "psycopg": r"ltq\.brokers\.postgres\..+",
+    "greenlet": r"ltq\.brokers\.postgres\._server\.bridge",
     "click": r"ltq\.cli\..+",
     "rich": r"ltq\.(cli\..+|notebook)",
     "croniter": r"ltq\._cron\.\w+",

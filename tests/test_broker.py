@@ -79,7 +79,8 @@ def test_a_switch_is_0_or_1(url: str, name: str, says: str) -> None:
 @pytest.mark.parametrize("url", ["localhost:6379", "ftp://localhost", ""])
 def test_an_unknown_scheme_names_those_that_are_known(url: str) -> None:
     with pytest.raises(
-        ltq.ConfigurationError, match="memory://, redis://, rediss://, sqlite://, unix://"
+        ltq.ConfigurationError,
+        match="memory://, postgresql://, redis://, rediss://, sqlite://, unix://",
     ):
         Broker.from_url(url)
 
@@ -149,5 +150,5 @@ def test_a_package_may_bring_a_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = EntryPoint("mine", "tests.test_broker:mine", "ltq.brokers")
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: Entries([entry]))
     assert isinstance(Broker.from_url("mine://a"), MemoryBroker)
-    with pytest.raises(ltq.ConfigurationError, match="memory://, mine://, redis://"):
+    with pytest.raises(ltq.ConfigurationError, match="memory://, mine://, postgresql://"):
         Broker.from_url("other://a")

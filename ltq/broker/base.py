@@ -67,13 +67,13 @@ class Broker(
 
     @staticmethod
     def from_url(url: str) -> "Broker":
-        """The broker for a URL (`redis://`, `rediss://`, `unix://`, `sqlite:///file`, `memory://name`),
-        or for `@name`.
+        """The broker for a URL (`redis://`, `rediss://`, `unix://`, `sqlite:///file`,
+        `postgresql://`, `memory://name`), or for `@name`.
 
         Names are declared in `ltq.toml`, with `configure_brokers`, or in the environment. Other
         packages add schemes: an entry point in the group `ltq.brokers`, with the name of the
         scheme, loads a callable that takes the URL. Raises `ConfigurationError` for an unknown
-        scheme or name, or a URL that cannot be read.
+        scheme or name, a URL that cannot be read, or a broker whose extra is not installed.
         """
         resolved = resolve(url)
         try:
@@ -110,12 +110,24 @@ class Broker(
         """Settings of the store that may lose tasks, as texts. Workers log them at their start."""
         return []
 
+    @property
+    def migration(self) -> str:
+        """What makes its tables, for the administrator of a database; empty if it needs none."""
+        return ""
+
+    async def migrate(self) -> bool:
+        """Make its tables, or bring them to the present version; False if nothing had to be done.
+
+        It may be called twice, and by several at once. Raises `BrokerError`.
+        """
+        return False
+
     def enlist(self, connection: object) -> Enlisted:
         """See `Enlisting.enlist`. A store that shares no file or server with users' data cannot."""
         raise ConfigurationError(
             f"connection={short_repr(connection)} is not allowed: {self.url} cannot take tasks in "
-            "a transaction of a database. Send after the commit, or use a broker on the file of "
-            "that database, sqlite:////folder/app.db?shared=1"
+            "a transaction of a database. Send after the commit, or use a broker on that database, "
+            "sqlite:////folder/app.db?shared=1 or postgresql://"
         )
 
     def consumer(

@@ -36,6 +36,7 @@ _COMMANDS = (
     ("dead.command", "dead", "List, show, retry or purge failed and rejected tasks."),
     ("check", "check", "Check whether workers consume: exit code 0 or 1."),
     ("doctor.command", "doctor", "Examine the broker, its queues and its keys, and give advice."),
+    ("migrate.command", "migrate", "Make or upgrade the tables of a PostgreSQL broker."),
     ("repair", "repair", "Put tasks that are in no list back into their queues."),
 )
 """The module, the command, and its short help of at most 66 characters."""

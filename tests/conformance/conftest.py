@@ -8,6 +8,8 @@ import pytest
 
 from ltq.broker import Broker
 from ltq.brokers.memory import MemoryBroker
+from ltq.brokers.postgres import PostgresBroker
+from ltq.brokers.postgres._operations import examine
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.sqlite import SqliteBroker
 from ltq.message import new_id
@@ -40,7 +42,21 @@ def _sqlite(request: pytest.FixtureRequest) -> Callable[[], Broker]:
     return lambda: SqliteBroker(url)
 
 
-STORES = {"memory": _memory, "fakeredis": _fakeredis, "redis": _redis, "sqlite": _sqlite}
+def _postgres(request: pytest.FixtureRequest) -> Callable[[], Broker]:
+    url: str = request.getfixturevalue("postgres_url")
+    # The server of the tests waits for no disk, of which each worker would warn.
+    patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    patch.setattr(examine, "hazards", lambda values: [])
+    return lambda: PostgresBroker(url)
+
+
+STORES = {
+    "memory": _memory,
+    "fakeredis": _fakeredis,
+    "redis": _redis,
+    "sqlite": _sqlite,
+    "postgres": _postgres,
+}
 """How each broker is made, on an empty store of its own for each test."""
 
 

@@ -2,31 +2,53 @@
 
 import importlib
 from collections.abc import Callable
+from types import ModuleType
 from typing import cast
+
+from ltq.errors import ConfigurationError
 
 _BUILT_IN = {
     "memory": "ltq.brokers.memory:MemoryBroker",
+    "postgresql": "ltq.brokers.postgres:PostgresBroker",
     "redis": "ltq.brokers.redis:RedisBroker",
     "rediss": "ltq.brokers.redis:RedisBroker",
     "sqlite": "ltq.brokers.sqlite:SqliteBroker",
     "unix": "ltq.brokers.redis:RedisBroker",
 }
 
+_EXTRAS = {"postgresql": "postgres"}
+"""The extras that brokers need."""
+
 _GROUP = "ltq.brokers"
 """The entry points of others' brokers."""
 
 
 def factory_of(url: str) -> Callable[[str], object] | None:
-    """What makes the broker of a URL; None if its scheme is unknown."""
+    """What makes the broker of a URL; None if its scheme is unknown.
+
+    Raises `ConfigurationError` if the scheme needs an extra that is not installed.
+    """
     scheme = url.partition("://")[0].lower() if "://" in url else ""
     if scheme in _BUILT_IN:
         module, _, name = _BUILT_IN[scheme].partition(":")
-        return cast(Callable[[str], object], getattr(importlib.import_module(module), name))
+        return cast(Callable[[str], object], getattr(_import(module, scheme), name))
     from importlib.metadata import entry_points  # slow to import, and rarely needed
 
     for entry in entry_points(group=_GROUP).select(name=scheme):
         return cast(Callable[[str], object], entry.load())
     return None
+
+
+def _import(module: str, scheme: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if scheme not in _EXTRAS:
+            raise
+        raise ConfigurationError(
+            f"a broker URL that begins with {scheme}:// needs {error.name}, which is not "
+            f"installed: pip install 'ltq[{_EXTRAS[scheme]}]'"
+        ) from error
 
 
 def known_schemes() -> list[str]:

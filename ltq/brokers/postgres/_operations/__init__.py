@@ -1,0 +1,1 @@
+"""What the broker does with its connections: the calls of the functions in `sql/`."""

@@ -1,0 +1,81 @@
+"""Recording outcomes, renewing leases, showing progress."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from ltq.brokers.postgres._places.rows import CODES, encode
+from ltq.brokers.postgres._server.link import Link
+from ltq.message import Finish, Lease, Outcome, Receipt, Requeue
+from ltq.names import namespace_of
+from ltq.state import Progress, Status
+
+T = TypeVar("T")
+
+_AGAIN = -1
+"""Stands for the status of a task that runs again."""
+
+
+async def finish(link: Link, outcomes: Sequence[Outcome]) -> list[Receipt]:
+    """Record outcomes. Those that leave a dead letter go by the rules."""
+    receipts: dict[int, Receipt] = {}
+    plain = [i for i, one in enumerate(outcomes) if not (isinstance(one, Finish) and one.dead)]
+    if 0 < len(plain) < len(outcomes) and len({one.lease.id for one in outcomes}) < len(outcomes):
+        plain = []  # of several outcomes of a task the first counts
+    for namespace, indexes in _by_namespace(plain, lambda i: outcomes[i].lease.queue):
+        some = [outcomes[i] for i in indexes]
+        values = _arguments(namespace, some)
+        ((answers,),) = await link.call("finish", *values, link.target.keeps_history)
+        receipts.update(zip(indexes, map(Receipt, answers), strict=True))
+    rare = [i for i in range(len(outcomes)) if i not in receipts]
+    if rare:
+        answers = await link.run(lambda store: store.finish([outcomes[i] for i in rare]))
+        receipts.update(zip(rare, answers, strict=True))
+    return [receipts[i] for i in range(len(outcomes))]
+
+
+async def heartbeat(link: Link, leases: Sequence[Lease], duration: float) -> list[Lease]:
+    """Renew leases. Returns those that are lost."""
+    lost: list[Lease] = []
+    for namespace, some in _by_namespace(leases, lambda lease: lease.queue):
+        ids, tokens = [one.id for one in some], [one.token for one in some]
+        ((held,),) = await link.call("heartbeat", namespace, ids, tokens, duration)
+        lost += [lease for lease, is_held in zip(some, held, strict=True) if not is_held]
+    return lost
+
+
+async def progress(link: Link, lease: Lease, shown: Progress) -> bool:
+    """Show progress. Returns False if the lease is lost."""
+    namespace = namespace_of(lease.queue)
+    ((is_held,),) = await link.call("progress", namespace, lease.id, lease.token, encode(shown))
+    return bool(is_held)
+
+
+def _arguments(namespace: str, outcomes: Sequence[Outcome]) -> list[Any]:
+    """The values of `sql/finish.sql`, without the last one."""
+    rows = [_row(one) for one in outcomes]
+    return [namespace, *(list(column) for column in zip(*rows, strict=True))]
+
+
+def _row(outcome: Outcome) -> tuple[Any, ...]:
+    lease, failure = outcome.lease, outcome.failure
+    own = lease.id, lease.token
+    failed = None if failure is None else encode(failure)
+    if isinstance(outcome, Requeue):
+        return (
+            *(*own, _AGAIN, outcome.delay, "", failed, None, outcome.failed),
+            *(outcome.front and outcome.delay <= 0, outcome.is_void, False),
+            *(outcome.ctx, outcome.timeout),
+        )
+    keeps = outcome.status is Status.COMPLETED or outcome.result
+    return (
+        *(*own, CODES[outcome.status], outcome.result_ttl, outcome.serializer, failed),
+        *(outcome.result if keeps else None, False, False, False, outcome.is_poison),
+        *(None, None),
+    )
+
+
+def _by_namespace(items: Sequence[T], queue_of: Callable[[T], str]) -> list[tuple[str, list[T]]]:
+    found: dict[str, list[T]] = {}
+    for item in items:
+        found.setdefault(namespace_of(queue_of(item)), []).append(item)
+    return [*found.items()]

@@ -1,0 +1,159 @@
+"""What is heard from the server: one connection that listens, for all of one event loop."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from uuid import uuid4
+
+import psycopg
+
+from ltq._aio.backoff import ExponentialBackoff
+from ltq._aio.service import Service
+from ltq.brokers.postgres._server.errors import is_lost
+from ltq.brokers.postgres._server.link import Connection, Link
+from ltq.errors import BrokerError
+
+logger = logging.getLogger("ltq.broker")
+
+Hear = Callable[[str, str, list[str]], object]
+"""Called with the kind of a message, what it is of, and names; `*` stands for all names."""
+
+SAID_FOR = 15.0
+"""Seconds for which it is said that somebody waits."""
+
+_AGAIN = 5.0
+"""Seconds after which that is said again."""
+
+_PROBED_FOR = 1.0
+"""Seconds in which a message has to come back, or nothing is heard."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+
+
+class Ears(Service):
+    """Listens while somebody wants to hear, and says so to those who would tell.
+
+    `is_hearing` is true while messages arrive. `changed` is called when that changes, as something
+    may have been missed.
+    """
+
+    def __init__(self, link: Link) -> None:
+        super().__init__("ltq-postgres-ears", logger)
+        self._link = link
+        self._hears: list[Hear] = []
+        self._topics: dict[str, int] = {}
+        self._said: dict[str, float] = {}
+        self._changed: list[Callable[[], object]] = []
+        self._probe = ""
+        self._probed = asyncio.Event()
+        self._is_deaf_told = False
+        self.is_hearing: bool = False
+
+    def listen(self, hear: Hear, changed: Callable[[], object]) -> None:
+        """Call these from now on."""
+        self._hears.append(hear)
+        self._changed.append(changed)
+        self.start()
+
+    def unlisten(self, hear: Hear, changed: Callable[[], object]) -> None:
+        """Undo `listen`."""
+        self._hears.remove(hear)
+        self._changed.remove(changed)
+        if not self._hears:
+            self.stop()
+
+    async def attend(self, topics: Iterable[str]) -> bool:
+        """Somebody waits for these topics. Returns whether that was not known before."""
+        now, new = time.monotonic(), []
+        for topic in topics:
+            self._topics[topic] = self._topics.get(topic, 0) + 1
+            if self._said.get(topic, 0.0) < now:
+                new.append(topic)
+        if new:
+            await self._say(new)
+        return bool(new)
+
+    def leave(self, topics: Iterable[str]) -> None:
+        """Undo `attend`. What was said holds for a while."""
+        for topic in topics:
+            count = self._topics.pop(topic, 0) - 1
+            if count > 0:
+                self._topics[topic] = count
+
+    async def _say(self, topics: list[str]) -> None:
+        now = time.monotonic()
+        await self._link.call("wait_for", topics, SAID_FOR)
+        if len(self._said) > 1000:
+            self._said.clear()
+        self._said.update(dict.fromkeys(topics, now + _AGAIN))
+
+    async def _run(self) -> None:
+        pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        while True:
+            connection: Connection | None = None
+            try:
+                connection = await self._link.open_connection(time.monotonic() + 4.0)
+                channel = self._link.target.schema.channel
+                await connection.execute(f'LISTEN "{channel}"')
+                keep = self._spawn(self._keep(), "keep")
+                try:
+                    await self._hear(connection)
+                finally:
+                    keep.cancel()
+            except (psycopg.Error, BrokerError, OSError) as error:
+                if isinstance(error, psycopg.Error) and not is_lost(error):
+                    logger.warning("%s cannot be listened to: %s", self._link.target.server, error)
+            finally:
+                self._set_hearing(is_hearing=False)
+                if connection is not None:
+                    await self._link.drop(connection)
+            await asyncio.sleep(pauses.next())
+
+    async def _hear(self, connection: Connection) -> None:
+        """Pass on what is heard, until the connection is lost."""
+        async for notice in connection.notifies():
+            kind, of, *names = notice.payload.split("\n")
+            if kind == "probe":
+                if of == self._probe:
+                    self._probed.set()
+                continue
+            for hear in tuple(self._hears):
+                hear(kind, of, names)
+
+    async def _keep(self) -> None:
+        """Find out whether anything is heard, and say again and again that somebody waits."""
+        try:
+            await self._find_out()
+            while True:
+                await asyncio.sleep(_AGAIN)
+                if self._topics:
+                    await self._say([*self._topics])
+        except BrokerError as error:
+            logger.debug("%s", error)
+
+    async def _find_out(self) -> None:
+        self._probe, self._probed = uuid4().hex, asyncio.Event()
+        tell = "SELECT pg_notify(%s, %s)"
+        channel = self._link.target.schema.channel
+        await self._link.query(tell, channel, f"probe\n{self._probe}")
+        try:
+            async with asyncio.timeout(_PROBED_FOR):
+                await self._probed.wait()
+        except TimeoutError:
+            if not self._is_deaf_told:
+                self._is_deaf_told = True
+                logger.warning(
+                    "%s lets nobody listen, as behind a pooler of transactions: polling instead",
+                    self._link.target.server,
+                )
+        else:
+            self._set_hearing(is_hearing=True)
+
+    def _set_hearing(self, *, is_hearing: bool) -> None:
+        if self.is_hearing is not is_hearing:
+            self.is_hearing = is_hearing
+            if not is_hearing:
+                self._said.clear()
+            for changed in tuple(self._changed):
+                changed()

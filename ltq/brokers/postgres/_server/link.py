@@ -1,0 +1,384 @@
+"""Calls to a server: the connections of one event loop, deadlines, repeats, and clear errors."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
+
+from ltq._aio.backoff import ExponentialBackoff
+from ltq._aio.service import Service
+from ltq.brokers.postgres._places.store import PostgresStore
+from ltq.brokers.postgres._schema import migrate, texts
+from ltq.brokers.postgres._schema.errors import SchemaError
+from ltq.brokers.postgres._server import arrays, bridge
+from ltq.brokers.postgres._server.errors import RefusedError, error_of, is_lost, is_passing
+from ltq.brokers.postgres._server.packing import packed
+from ltq.brokers.postgres._server.statements import Statements
+from ltq.brokers.postgres._server.url import Target
+from ltq.errors import BrokerError
+
+logger = logging.getLogger("ltq.broker")
+
+T = TypeVar("T")
+
+CALL_PATIENCE = 4.0
+"""Seconds, repeats included, after which a call raises `BrokerError`."""
+
+MAX_CONNECTIONS = 8
+"""Most calls under way at once in one event loop. Others wait their turn."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
+
+_OUTAGE = 1.0
+"""Seconds without a call that succeeds, while some fail, which count as an outage."""
+
+_HELD_FOR = 2.0
+"""Seconds after one in which nobody is taken for dead, so that all may renew their leases."""
+
+_OPTIONS = (
+    f"-c statement_timeout={2 * CALL_PATIENCE * 1000:.0f} "
+    f"-c lock_timeout={CALL_PATIENCE * 1000:.0f} -c jit=off"
+)
+"""So that no call holds a lock for long, and none waits for one."""
+
+_NO_OPTIONS = "unsupported startup parameter"
+"""What pgbouncer says to settings."""
+
+Connection = AsyncConnection[tuple[Any, ...]]
+
+
+class Link(Service):
+    """Connections to one server, used in one event loop, opened as they are needed."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__("ltq-postgres", logger)
+        self.target = target
+        self._free: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._undoing: set[asyncio.Task[None]] = set()
+        self._is_pooled = False
+        """Whether a pooler is between: another server's process may serve each transaction."""
+        self._rules = asyncio.Lock()
+        self._failing_since: float | None = None
+        self._held_until = 0.0
+        self._is_checked = False
+        self._checking = asyncio.Lock()
+
+    # Calls
+
+    async def call(
+        self,
+        name: str,
+        *values: Any,
+        on_lost: Callable[[], object] = lambda: None,
+        undo: Callable[[Any], Awaitable[object]] | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a function in `sql/`. Lists are arrays. Raises `BrokerError`.
+
+        `on_lost` is called if it may have been carried out, and is repeated.
+        """
+        statement = texts.call(name, self.target.schema)
+        given = packed(name, values)
+
+        async def attempt(connection: Connection) -> list[tuple[Any, ...]]:
+            cursor = connection.cursor(binary=True)
+            try:
+                await cursor.execute(statement, given, prepare=not self._is_pooled)
+                return await cursor.fetchall()
+            except psycopg.Error as error:
+                if is_lost(error):
+                    on_lost()
+                raise
+
+        return await self.use(attempt, undo)
+
+    async def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a statement that only reads. In its text, tables are named `ltq.tasks`."""
+        text = self.target.schema.sql(statement)
+
+        async def attempt(connection: Connection) -> list[tuple[Any, ...]]:
+            cursor = connection.cursor(binary=True)
+            await cursor.execute(text, values)
+            return await cursor.fetchall()
+
+        return await self.use(attempt)
+
+    async def run(
+        self,
+        step: Callable[[PostgresStore], T],
+        undo: Callable[[T], Awaitable[object]] | None = None,
+    ) -> T:
+        """Run a step of the rules, in a transaction. Raises `BrokerError`.
+
+        Steps take effect in the order in which they are asked for.
+        """
+        target = self.target
+        unsure: tuple[str, T] | None = None
+        """A transaction whose connection was lost as it ended, and the answer of its step."""
+
+        async def attempt(connection: Connection) -> T:
+            nonlocal unsure
+            statements = Statements(connection)
+            if unsure is not None:
+                number, answer = unsure
+                status = await statements.status_of(number)
+                if status == "committed":
+                    return answer
+                if status == "in progress":
+                    raise psycopg.OperationalError("the transaction of a lost call goes on")
+                unsure = None
+            # Each attempt knows nothing of the one before.
+            store = PostgresStore(statements, target.schema, keeps_history=target.keeps_history)
+            answer = await bridge.run(lambda: store.run(step))
+            begun = await statements.number()
+            unsure = None if begun is None else (begun, answer)
+            try:
+                await statements.end()
+            except psycopg.Error as error:
+                if not is_lost(error):
+                    unsure = None
+                raise
+            return answer
+
+        return await self.use(attempt, undo, self._rules)
+
+    async def use(
+        self,
+        attempt: Callable[[Connection], Awaitable[T]],
+        undo: Callable[[Any], Awaitable[object]] | None = None,
+        turns: AbstractAsyncContextManager[object] | None = None,
+    ) -> T:
+        """Do something with a connection, and repeat it if that may help.
+
+        If this is cancelled, what has begun goes on to its end, and `undo` gets its answer.
+        """
+        if self.is_stopping:
+            raise BrokerError(f"{self.target.server}: the broker was closed")
+        if self._undoing and asyncio.current_task() not in self._undoing:
+            await asyncio.wait(self._undoing)  # so that what comes later sees nothing of it
+        work = self._spawn(self._repeat(attempt, turns or self._slots), "call", is_awaited=True)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if not work.done():
+                work.add_done_callback(self._forget_error)
+            if undo is not None:
+                self.undo(_undo(work, undo))
+            raise
+        finally:
+            if work.done():
+                self._forget(work)
+            else:
+                work.add_done_callback(self._forget)
+
+    def undo(self, work: Coroutine[Any, Any, object]) -> None:
+        """Undo something, before all calls that come later."""
+        task = self._spawn(_quietly(work), "undo")
+        self._undoing.add(task)
+        task.add_done_callback(self._undoing.discard)
+
+    def soon(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do something beside. Its errors are not told: it is tried again."""
+        self._spawn(_quietly(work), "upkeep")
+
+    def started(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Do something beside. The caller takes care of its errors."""
+        task = self._spawn(work, "look", is_awaited=True)
+        task.add_done_callback(self._forget)
+        return task
+
+    @staticmethod
+    def _forget_error(work: "asyncio.Task[Any]") -> None:
+        if not work.cancelled():
+            work.exception()
+
+    async def _repeat(
+        self,
+        attempt: Callable[[Connection], Awaitable[T]],
+        turns: AbstractAsyncContextManager[object],
+    ) -> T:
+        pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        async with turns:
+            deadline = time.monotonic() + CALL_PATIENCE
+            while True:
+                try:
+                    answer = await self._attempt(attempt, deadline)
+                except psycopg.Error as error:
+                    if is_lost(error):
+                        self._note(failed=True)
+                    told = error_of(error, self.target.server)
+                    told.__cause__ = error
+                    pause = pauses.next()
+                    is_over = time.monotonic() + pause >= deadline
+                    is_final = isinstance(told, SchemaError | RefusedError)
+                    if is_over or is_final or not is_passing(error):
+                        raise told from error
+                else:
+                    self._note(failed=False)
+                    return answer
+                await asyncio.sleep(pause)
+
+    async def _attempt(self, attempt: Callable[[Connection], Awaitable[T]], deadline: float) -> T:
+        connection = await self._take(deadline)
+        try:
+            answer = await attempt(connection)
+        except BaseException as error:
+            is_broken = not isinstance(error, psycopg.Error) or is_lost(error)
+            if is_broken or connection.closed or connection.broken:
+                await self._drop(connection)
+                if isinstance(error, psycopg.Error):
+                    await self._drop_free()  # the others may be dead as well
+            else:
+                self._free.append(connection)
+            raise
+        self._free.append(connection)
+        return answer
+
+    @property
+    def is_held(self) -> bool:
+        """Whether leases that have ended are to be left alone: there was an outage just now."""
+        return time.monotonic() < self._held_until
+
+    def _note(self, *, failed: bool) -> None:
+        """Note how a call went."""
+        if failed and self._failing_since is None:
+            self._failing_since = time.monotonic()
+        elif not failed and self._failing_since is not None:
+            if time.monotonic() - self._failing_since >= _OUTAGE:
+                self._held_until = time.monotonic() + _HELD_FOR
+            self._failing_since = None
+
+    # Connections
+
+    async def _take(self, deadline: float) -> Connection:
+        while self._free:
+            connection = self._free.pop()
+            if not connection.closed:
+                return connection
+            self._open.discard(connection)
+        connection = await self.open_connection(deadline)
+        try:
+            if not self._is_checked:
+                await self._check(connection)
+        except BaseException:
+            await self._drop(connection)
+            raise
+        return connection
+
+    async def open_connection(self, deadline: float) -> Connection:
+        """A connection in autocommit. The caller drops it, or leaves that to `aclose`."""
+        left = max(2, round(deadline - time.monotonic()))
+        try:
+            connection = await self._connect(left)
+        except psycopg.OperationalError as error:
+            if self._is_pooled or _NO_OPTIONS not in str(error):
+                raise
+            self._is_pooled = True
+            connection = await self._connect(left)
+        arrays.register(connection)
+        self._open.add(connection)
+        return connection
+
+    async def _connect(self, timeout: int) -> Connection:
+        """Connect. A pooler may allow no settings, and statements are not prepared there."""
+        given = conninfo_to_dict(self.target.conninfo).get("options") or ""
+        options: dict[str, Any] = (
+            {} if self._is_pooled else {"options": f"{_OPTIONS} {given}".strip()}
+        )
+        return await AsyncConnection.connect(
+            self.target.conninfo,
+            autocommit=True,
+            prepare_threshold=None if self._is_pooled else 5,
+            connect_timeout=timeout,
+            application_name="ltq",
+            **options,
+        )
+
+    async def _check(self, connection: Connection) -> None:
+        """Find out, once, whether the server and the schema can be used."""
+        target = self.target
+        async with self._checking:
+            if self._is_checked:
+                return
+            self._check_server(connection)
+            if target.migrates:
+                await self._migrate(connection)
+            else:
+                statements = Statements(connection)
+                known = await bridge.run(lambda: migrate.version_of(statements, target.schema))
+                migrate.check(known, target.schema, target.server)
+            self._is_checked = True
+
+    def _check_server(self, connection: Connection) -> None:
+        version = connection.info.server_version
+        if version < migrate.OLDEST_SERVER:
+            raise SchemaError(
+                f"{self.target.server} is PostgreSQL {version // 10000}: LTQ needs 13 or newer"
+            )
+
+    async def _migrate(self, connection: Connection) -> bool:
+        self._check_server(connection)
+        statements, target = Statements(connection), self.target
+        async with connection.transaction():
+            return await bridge.run(
+                lambda: migrate.migrate(statements, target.schema, target.server)
+            )
+
+    async def migrate(self) -> bool:
+        """Make or upgrade the schema. Returns whether there was anything to do."""
+        self._is_checked = True
+        try:
+            done = await self.use(self._migrate)
+        except BaseException:
+            self._is_checked = False
+            raise
+        return done
+
+    async def drop(self, connection: Connection) -> None:
+        """Close a connection of `open_connection`."""
+        await self._drop(connection)
+
+    async def _drop(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        await connection.close()
+
+    async def _drop_free(self) -> None:
+        free, self._free = self._free, []
+        for connection in free:
+            await self._drop(connection)
+
+    async def aclose(self) -> None:
+        """Close all connections, after the calls under way."""
+        self.stop()
+        await self.drain(CALL_PATIENCE)
+        await super().aclose()
+        for connection in tuple(self._open):
+            await self._drop(connection)
+        self._free.clear()
+
+    def abandon(self) -> None:
+        """Close all connections without waiting, in the event loop or after that was closed."""
+        super().abandon()
+        while self._open:
+            self._open.pop().pgconn.finish()
+        self._free.clear()
+
+
+async def _quietly(work: Coroutine[Any, Any, object]) -> None:
+    try:
+        await work
+    except BrokerError as error:
+        logger.debug("%s", error)
+
+
+async def _undo(work: "asyncio.Task[Any]", undo: Callable[[Any], Awaitable[object]]) -> None:
+    await asyncio.wait([work])
+    if not work.cancelled() and work.exception() is None:
+        await undo(work.result())

@@ -1,0 +1,59 @@
+"""Running the statements of rules on a connection, one after the other."""
+
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from ltq.brokers.postgres._server.bridge import wait
+
+_NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
+
+
+class Statements:
+    """Statements on a connection of LTQ's own, for code that `bridge.run` calls."""
+
+    def __init__(self, connection: "AsyncConnection[tuple[Any, ...]]") -> None:
+        self._connection = connection
+
+    def begin(self, *, writes: bool) -> float:
+        """Begin a transaction. Returns the time of the server, in Unix seconds.
+
+        One that only reads sees all as it is now, whatever others change meanwhile.
+        """
+        begin = "BEGIN" if writes else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        ((now,),) = self.rows(f"{begin}; {_NOW}")
+        return float(now)
+
+    def commit(self) -> None:
+        """The step is done. The transaction ends with `end`, when its answer is known."""
+
+    async def number(self) -> str | None:
+        """The number of the transaction, None if it changes nothing."""
+        query = "SELECT pg_current_xact_id_if_assigned()::text"
+        ((number,),) = await self._rows(query, ())
+        return None if number is None else str(number)
+
+    async def end(self) -> None:
+        """End the transaction, and keep its changes."""
+        await self._rows("COMMIT", ())
+
+    async def status_of(self, number: str) -> str | None:
+        """What became of a transaction: "committed", "aborted" or "in progress"."""
+        ((status,),) = await self._rows("SELECT pg_xact_status(%s::xid8)", (number,))
+        return None if status is None else str(status)
+
+    def rollback(self) -> None:
+        """End the transaction, and undo its changes."""
+        if not self._connection.closed:
+            self.rows("ROLLBACK")
+
+    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a statement, or of the last of several; none if it gives none."""
+        return wait(self._rows(statement, values))
+
+    async def _rows(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        cursor = self._connection.cursor(binary=bool(values))
+        await cursor.execute(statement, values or None)
+        while cursor.nextset():
+            pass
+        return await cursor.fetchall() if cursor.description else []

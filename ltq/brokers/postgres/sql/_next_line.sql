@@ -1,0 +1,67 @@
+-- next_line: the next tasks of one priority, of lanes that take turns.
+--
+-- p_open       the lanes, in the order of their turns
+-- p_level      the priority
+-- p_room       most tasks
+-- p_knows ... p_most_running  see `claim`
+-- p_now        Unix seconds
+-- RETURNS      a line
+CREATE FUNCTION @schema@.next_line(
+    p_open text[], p_level integer, p_room integer, p_knows text[], p_limited text[],
+    p_intervals float8[], p_bursts float8[], p_most_running integer[], p_now float8
+) RETURNS @schema@.line
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_share integer := ceil(p_room::float8 / cardinality(p_open));
+    v_most integer[] := '{}';
+    v_lane text;
+    v_place integer;
+    v_special bigint;
+    v_line @schema@.line;
+BEGIN
+    FOREACH v_lane IN ARRAY p_open LOOP
+        v_place := array_position(p_limited, v_lane);
+        v_most := v_most || CASE WHEN v_place IS NULL THEN v_share ELSE (
+            @schema@.room(
+                v_lane, p_intervals[v_place], p_bursts[v_place], p_most_running[v_place], v_share
+            )).room END;
+    END LOOP;
+    WITH found AS MATERIALIZED (
+        SELECT turns.turn, task.* FROM unnest(p_open, v_most) WITH ORDINALITY AS turns (name, most, turn)
+        CROSS JOIN LATERAL (
+            SELECT ctid AS place, lane, queue, kind, deaths, position,
+                p_now - greatest(enqueue_time, coalesce(last_requeue_time, 0)) AS wait
+            FROM @schema@.tasks
+            WHERE status = 0 AND lane = turns.name AND priority = p_level
+            ORDER BY position LIMIT turns.most FOR NO KEY UPDATE SKIP LOCKED
+        ) AS task
+    ), ordered AS (
+        SELECT *, deaths > 0 OR NOT (
+            p_knows IS NULL OR lane = queue || '/' || kind
+            OR kind = ANY(p_knows) AND (
+                p_limited = '{}' OR lane = ANY(p_limited)
+                OR NOT queue || '/' || kind = ANY(p_limited)
+            )
+        ) AS is_special, row_number() OVER (PARTITION BY turn ORDER BY position) AS number
+        FROM found
+    ), placed AS (
+        SELECT *, row_number() OVER (ORDER BY number, turn) AS rank FROM ordered
+    ), first AS (
+        SELECT min(rank) AS special FROM placed WHERE is_special
+    )
+    SELECT
+        array_agg(place ORDER BY rank), array_agg(lane ORDER BY rank),
+        array_agg(queue ORDER BY rank), array_agg(wait ORDER BY rank), NULL, max(first.special)
+    INTO v_line.places, v_line.lanes, v_line.queues, v_line.waits, v_line.open, v_special
+    FROM first LEFT JOIN placed
+    ON rank <= p_room AND (first.special IS NULL OR rank < first.special);
+    v_line.is_special := v_special IS NOT NULL AND v_special <= p_room;
+    v_line.places := array_remove(v_line.places, NULL);
+    v_line.open := ARRAY(
+        SELECT name FROM unnest(p_open, v_most) WITH ORDINALITY AS turns (name, most, turn)
+        WHERE most = v_share AND most = (
+            SELECT count(*) FROM unnest(v_line.lanes) AS lane WHERE lane = name)
+        ORDER BY turn);
+    RETURN v_line;
+END
+$$;

@@ -1,0 +1,55 @@
+-- next_start: when a claim may give something without a wake-up.
+--
+-- p_lanes      the lanes that are served, none that is paused
+-- p_namespaces, p_limited ... p_most_running  see `claim`
+-- RETURNS      `due` and `start`, in seconds from now: until anything may be ready, and until the
+--              limit of a lane lets the next task start; null if that is not known. And `ready`:
+--              whether a claim may give something now.
+CREATE FUNCTION @schema@.next_start(
+    p_namespaces text[], p_lanes text[], p_limited text[], p_intervals float8[], p_bursts float8[],
+    p_most_running integer[]
+) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_now float8 := extract(epoch FROM clock_timestamp());
+    v_namespace text;
+    v_lane text;
+    v_place integer;
+    v_moment float8;
+    v_first float8;
+    v_start float8;
+    v_is_ready boolean := false;
+BEGIN
+    FOREACH v_lane IN ARRAY p_lanes LOOP
+        v_place := array_position(p_limited, v_lane);
+        CONTINUE WHEN v_is_ready AND v_place IS NULL;
+        CONTINUE WHEN NOT EXISTS (
+            SELECT FROM @schema@.tasks WHERE status = 0 AND lane = v_lane AND priority = 0
+            UNION ALL
+            SELECT FROM @schema@.tasks WHERE status = 0 AND lane = v_lane AND priority = 1
+            UNION ALL
+            SELECT FROM @schema@.tasks WHERE status = 0 AND lane = v_lane AND priority = 2);
+        v_moment := '-infinity';
+        IF v_place IS NOT NULL THEN
+            v_moment := (@schema@.room(
+                v_lane, p_intervals[v_place], p_bursts[v_place], p_most_running[v_place], 0
+            )).next_start;
+        END IF;
+        IF v_moment <= v_now THEN
+            v_is_ready := true;
+        ELSE
+            v_start := least(v_start, v_moment);
+        END IF;
+    END LOOP;
+    FOREACH v_namespace IN ARRAY p_namespaces LOOP
+        v_first := least(
+            v_first,
+            (SELECT min(moment) FROM @schema@.tasks WHERE status = 1 AND namespace = v_namespace),
+            (SELECT min(moment) FROM @schema@.tasks WHERE status = 2 AND namespace = v_namespace));
+    END LOOP;
+    v_first := least(v_first, v_start);
+    RETURN jsonb_build_object(
+        'due', CASE WHEN v_first > v_now THEN v_first - v_now WHEN v_first IS NOT NULL THEN 0 END,
+        'start', v_start - v_now, 'ready', v_is_ready);
+END
+$$;

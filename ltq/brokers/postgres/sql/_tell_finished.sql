@@ -1,0 +1,27 @@
+-- tell_finished: tell who watches tasks, and who waits for the limit of a lane.
+--
+-- p_namespace      of the tasks
+-- p_ids, p_ended   all tasks that have changed, and those of them that have ended
+-- RETURNS          nothing
+CREATE FUNCTION @schema@.tell_finished(p_namespace text, p_ids text[], p_ended text[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_topics text[] := @schema@.awaited(
+        ARRAY['task ' || p_namespace, 'freed ' || p_namespace]);
+BEGIN
+    IF v_topics = '{}' THEN
+        RETURN;
+    END IF;
+    IF 'task ' || p_namespace = ANY(v_topics) THEN
+        IF p_ended <> '{}' THEN
+            PERFORM @schema@.tell('end', p_namespace, p_ended);
+        END IF;
+        IF cardinality(p_ended) < cardinality(p_ids) THEN
+            PERFORM @schema@.tell('task', p_namespace, p_ids);
+        END IF;
+    END IF;
+    IF 'freed ' || p_namespace = ANY(v_topics) THEN
+        PERFORM @schema@.tell('freed', p_namespace, '{}');
+    END IF;
+END
+$$;

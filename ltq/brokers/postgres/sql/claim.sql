@@ -1,0 +1,101 @@
+-- claim: lease ready tasks to a consumer, strictly by priority and first in first out in a lane.
+--
+-- Of the lanes of one priority, the one served longest ago comes first. A task that is not plain (a
+-- worker died under it, or it may have to go to another lane) ends the claim: the rules decide.
+--
+-- p_namespaces     in the order of this claim
+-- p_lanes          the served lanes that were named
+-- p_knows          the kinds that the consumer runs; null for all
+-- p_worker         its name
+-- p_lease          seconds
+-- p_most           most tasks
+-- p_limited ...    the lanes that have limits; then for each the seconds between starts, the burst,
+--                  and how many may run (null: no such limit)
+-- p_is_held        whether leases that have ended are left alone, as after an outage
+-- p_history        whether to count how long tasks have waited
+-- RETURNS          the tasks; then one row more in `info`: when to come again (`due`, `start`),
+--                  whether the rules decide about the next task (`special`), and whether leases
+--                  have ended (`lost`): then nothing is given
+CREATE FUNCTION @schema@.claim(
+    p_namespaces text[], p_lanes text[], p_knows text[], p_worker text, p_lease float8,
+    p_most integer, p_limited text[], p_intervals float8[], p_bursts float8[],
+    p_most_running integer[], p_is_held boolean, p_history boolean
+) RETURNS TABLE (
+    id text, queue text, token bigint, task_name text, serializer text, body bytea, ctx bytea,
+    tries integer, deaths integer, dequeue_count integer, enqueue_time float8,
+    last_dequeue_time float8, timeout float8, max_tries integer, result_ttl float8,
+    max_deliveries integer, tags text, info jsonb
+)
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_now float8;
+    v_namespace text;
+    v_level integer;
+    v_room integer := least(p_most, 1000);
+    v_token bigint := nextval('@schema@.tokens');
+    v_lanes text[];
+    v_served text[] := '{}';
+    v_open text[];
+    v_line @schema@.line;
+    v_is_special boolean := false;
+    v_queues text[] := '{}';
+    v_waits float8[] := '{}';
+BEGIN
+    PERFORM @schema@.enter(one) FROM unnest(p_namespaces) AS one ORDER BY one;
+    v_now := extract(epoch FROM clock_timestamp());
+    FOREACH v_namespace IN ARRAY p_namespaces LOOP
+        IF NOT p_is_held AND EXISTS (
+            SELECT FROM @schema@.tasks
+            WHERE status = 2 AND namespace = v_namespace AND moment <= v_now
+        ) THEN
+            info := '{"lost": true}';
+            RETURN NEXT;
+            RETURN;
+        END IF;
+        PERFORM @schema@.promote(v_namespace, v_now);
+    END LOOP;
+    <<claiming>>
+    FOREACH v_namespace IN ARRAY p_namespaces LOOP
+        v_lanes := @schema@.served_lanes(v_namespace, p_lanes, p_knows);
+        v_served := v_served
+            || ARRAY(SELECT lane FROM unnest(v_lanes) AS lane WHERE lane = ANY(p_limited));
+        FOR v_level, v_open IN SELECT level, lanes FROM @schema@.ready_lines(v_lanes) LOOP
+            WHILE v_room > 0 AND v_open <> '{}' LOOP
+                v_line := @schema@.next_line(
+                    v_open, v_level, v_room, p_knows, p_limited, p_intervals, p_bursts,
+                    p_most_running, v_now);
+                IF v_line.places <> '{}' THEN
+                    RETURN QUERY SELECT
+                        id, queue, token, task_name, serializer, body, ctx, tries, deaths,
+                        dequeue_count, enqueue_time, last_dequeue_time, timeout, max_tries,
+                        result_ttl, max_deliveries, tags, NULL::jsonb
+                    FROM @schema@.lease(
+                        v_namespace, v_line.places, v_token, p_worker, v_now + p_lease, v_now);
+                    PERFORM @schema@.note_served(
+                        v_line.lanes, v_level, v_token, cardinality(v_lanes) > 1, p_limited,
+                        p_intervals, p_bursts);
+                    v_token := v_token + cardinality(v_line.places);
+                    v_room := v_room - cardinality(v_line.places);
+                    v_queues := v_queues || v_line.queues;
+                    v_waits := v_waits || v_line.waits;
+                END IF;
+                v_is_special := v_line.is_special;
+                EXIT claiming WHEN v_is_special;
+                v_open := v_line.open;
+            END LOOP;
+        END LOOP;
+    END LOOP;
+    IF p_history AND v_queues <> '{}' THEN
+        PERFORM @schema@.count_waits(v_queues, v_waits, v_now);
+    END IF;
+    info := @schema@.next_start(
+        p_namespaces, v_served, p_limited, p_intervals, p_bursts, p_most_running)
+        || jsonb_build_object('special', v_is_special);
+    SELECT NULL, NULL INTO id, queue;
+    RETURN NEXT;
+END
+$$;

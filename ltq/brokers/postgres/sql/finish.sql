@@ -1,0 +1,85 @@
+-- finish: record what became of deliveries of a namespace, each fenced by its lease's token.
+--
+-- What leaves a dead letter is for the rules.
+--
+-- p_namespace      of all of them
+-- p_ids, p_tokens  of the leases
+-- p_statuses       the final status; -1 for a task that runs again
+-- p_seconds        how long a final state is kept, or the delay of one that runs again
+-- p_serializers    of the results
+-- p_failures       or null
+-- p_results        or null where none is kept
+-- p_failed, p_front, p_void, p_poison, p_ctxs, p_timeouts
+--                  as in the outcomes
+-- p_history        whether to count in the history
+-- RETURNS          'ok', 'stale', 'cancelled' or 'gone' for each
+CREATE FUNCTION @schema@.finish(
+    p_namespace text, p_ids text[], p_tokens bigint[], p_statuses smallint[], p_seconds float8[],
+    p_serializers text[], p_failures bytea[], p_results bytea[], p_failed boolean[],
+    p_front boolean[], p_void boolean[], p_poison boolean[], p_ctxs bytea[], p_timeouts float8[],
+    p_history boolean
+) RETURNS text[]
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
+AS $$
+DECLARE
+    v_now float8 := @schema@.enter(p_namespace);
+    v_held integer[];
+    v_places tid[];
+    v_answers text[];
+    v_ended integer[];
+BEGIN
+    -- Locked in the order of their ids, so that two calls never wait for each other.
+    SELECT array_agg(number), array_agg(place) INTO v_held, v_places FROM (
+        SELECT given.number, task.place
+        FROM (
+            SELECT * FROM unnest(p_ids, p_tokens) WITH ORDINALITY AS given (id, token, number)
+            ORDER BY id
+        ) AS given
+        CROSS JOIN LATERAL (
+            SELECT ctid AS place, token, status FROM @schema@.tasks AS tasks
+            WHERE tasks.id = given.id AND namespace = p_namespace FOR UPDATE
+        ) AS task
+        WHERE task.token = given.token AND task.status + 0 = 2  -- so that it goes by the ids
+    ) AS held;
+    -- The first outcome of several for one task counts.
+    SELECT array_agg(number ORDER BY number), array_agg(place ORDER BY number) INTO v_held, v_places
+    FROM (
+        SELECT DISTINCT ON (place) number, place FROM unnest(v_held, v_places) AS held (number, place)
+        ORDER BY place, number
+    ) AS first;
+    v_held := coalesce(v_held, '{}');
+    v_ended := ARRAY(SELECT number FROM unnest(v_held) AS number WHERE p_statuses[number] >= 0);
+    IF v_ended <> '{}' THEN
+        PERFORM @schema@.end_held(
+            p_namespace, v_ended,
+            ARRAY(
+                SELECT place FROM unnest(v_held, v_places) WITH ORDINALITY AS held (number, place, i)
+                WHERE p_statuses[number] >= 0 ORDER BY i),
+            p_statuses, p_seconds, p_serializers, p_failures, p_results, p_poison, p_history, v_now);
+    END IF;
+    IF cardinality(v_ended) < cardinality(v_held) THEN
+        PERFORM @schema@.requeue_held(
+            p_namespace, v_held, v_places, p_statuses, p_seconds, p_failures, p_failed, p_front,
+            p_void, p_ctxs, p_timeouts, p_history, v_now);
+    END IF;
+    IF cardinality(v_held) = cardinality(p_ids) THEN
+        v_answers := array_fill('ok'::text, ARRAY[cardinality(p_ids)]);
+    ELSE
+        v_answers := ARRAY(
+            SELECT CASE
+                WHEN number = ANY(v_held) THEN 'ok'
+                ELSE @schema@.answer_finish(p_namespace, id, token, status, v_now)
+            END
+            FROM unnest(p_ids, p_tokens, p_statuses) WITH ORDINALITY AS given (id, token, status, number)
+            ORDER BY number);
+    END IF;
+    IF v_held <> '{}' THEN
+        PERFORM @schema@.tell_finished(
+            p_namespace, ARRAY(SELECT p_ids[number] FROM unnest(v_held) AS number),
+            ARRAY(SELECT p_ids[number] FROM unnest(v_ended) AS number));
+    END IF;
+    RETURN v_answers;
+END
+$$;

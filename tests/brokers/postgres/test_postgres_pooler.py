@@ -1,0 +1,86 @@
+"""Behind pgbouncer in transaction mode, where settings are refused and LISTEN hears nothing."""
+
+import asyncio
+import logging
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import ltq
+from devtools.postgres import find_pgbouncer, unprivileged
+from devtools.servers import free_port
+from ltq.brokers.postgres import PostgresBroker
+from ltq.testing.conformance._support.eventually import PATIENCE
+from tests.eventually import eventually
+
+pytestmark = pytest.mark.slow
+
+_CONFIG = """
+[databases]
+postgres = host=127.0.0.1 port={server} dbname=postgres user=ltq
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+auth_type = any
+pool_mode = transaction
+default_pool_size = 3
+unix_socket_dir =
+"""
+
+
+def _answers(port: int) -> bool:
+    try:
+        psycopg.connect(f"postgresql://ltq@127.0.0.1:{port}/postgres").close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+@pytest.fixture
+async def pooled_url(postgres_url: str) -> AsyncIterator[str]:
+    """The server of the run through a pooler."""
+    executable = find_pgbouncer()
+    if executable is None:
+        pytest.skip("no pgbouncer here")
+    server = psycopg.conninfo.conninfo_to_dict(postgres_url.partition("?")[0])["port"]
+    port = free_port()
+    user = unprivileged()
+    config = Path("/tmp") / f"ltq-pgbouncer-{port}.ini"
+    config.write_text(_CONFIG.format(server=server, port=port))
+    config.chmod(0o644)
+    command = [executable, "-q", str(config)]
+    process = await asyncio.to_thread(lambda: subprocess.Popen(command, cwd="/", **user))
+    try:
+        await eventually(lambda: _answers(port), description="the pooler's first answer")
+        yield postgres_url.replace(f":{server}/", f":{port}/")
+    finally:
+        process.terminate()
+        await asyncio.to_thread(process.wait)
+        config.unlink()
+
+
+async def test_workers_and_results_go_on(pooled_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, logger="ltq.broker")
+    broker = PostgresBroker(pooled_url)
+    worker = ltq.Worker("shop", broker=broker, concurrency=10)
+
+    @worker.task
+    async def pack(number: int) -> int:
+        return number
+
+    async with broker, worker:
+        for batch in range(10):
+            sent = [pack.message(10 * batch + one) for one in range(10)]
+            handles = await pack.send_many(sent)
+            results = [await handle.result(PATIENCE) for handle in handles]
+            assert results == [10 * batch + one for one in range(10)]
+        await eventually(lambda: _told(caplog), description="the word that nothing is heard")
+        assert await (await pack.send(1)).result(3.0) == 1
+    assert _told(caplog) == 1
+
+
+def _told(caplog: pytest.LogCaptureFixture) -> int:
+    return sum("lets nobody listen" in one.message for one in caplog.records)
