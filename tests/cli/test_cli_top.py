@@ -13,7 +13,7 @@ from rich.live import Live
 
 from ltq.broker import Broker
 from ltq.brokers.memory import MemoryBroker
-from ltq.cli.top._keys import keys_in
+from ltq.cli._live.keys import keys_in
 from ltq.cli.top._live import Shown
 from ltq.cli.top._screen import Screen, share
 from ltq.cli.top._snapshot import Snapshot

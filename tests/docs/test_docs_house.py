@@ -86,7 +86,7 @@ class TestFilesOfTheHouse:
         folders = {path.parent.relative_to(ROOT) for path in (ROOT / "ltq").rglob("*.py")}
         parts = {"cli", "conformance"}  # one folder each for a command, for a half of the suite
         all_rooms = {f"{folder}/" for folder in folders if not parts & {*folder.parts[:-1]}}
-        assert rooms == all_rooms | {"ltq/brokers/redis/lua/"}
+        assert rooms == all_rooms | {"ltq/brokers/redis/lua/", "ltq/brokers/postgres/sql/"}
 
     def test_the_calls_of_the_drawn_walks_are_there(self) -> None:
         named = re.findall(r"\bcalls\.(\w+)", (DOCS / "architecture.md").read_text("utf-8"))

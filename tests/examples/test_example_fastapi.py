@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import redis.asyncio
 
+from devtools.browsers import find_chromium
 from tests.eventually import eventually
 from tests.examples.programs import PATIENCE, StartProgram
 from tests.examples.sites import Site, open_site, start_worker
@@ -102,7 +102,7 @@ class TestPage:
     async def test_a_browser_shows_how_reports_end(
         self, start: StartProgram, site: Site, tmp_path: Path
     ) -> None:
-        chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+        chromium = find_chromium()
         if chromium is None:
             pytest.skip("no chromium on PATH")
         await start_worker(start, WORKER)

@@ -32,10 +32,10 @@ class QuietServer(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve(app: ASGIApp) -> AsyncIterator[str]:
+async def serve(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
     """Serve an application while the block runs. Yields its URL."""
     config = uvicorn.Config(
-        app, port=0, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
+        app, port=port, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
     )
     server = QuietServer(config)
     running = asyncio.create_task(server.serve())

@@ -1,1 +1,1 @@
-"""One task on a terminal, live: for `ltq send --wait` and `ltq watch`."""
+"""What a terminal shows live, and its keys: for `watch`, `send --wait`, `top` and `demo --web`."""

@@ -1,6 +1,7 @@
 """`ltq demo`: worker processes and a producer on a SQLite file, without a server."""
 
 import asyncio
+import importlib
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -9,6 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 import click
+from click.core import ParameterSource
+from rich.console import Console
 
 import ltq
 from ltq._aio.service import spawn
@@ -16,9 +19,9 @@ from ltq._aio.signals import stop_on_signals
 from ltq._aio.threads import call_in
 from ltq.broker import Broker
 from ltq.cli._console import open_console, print_line
-from ltq.cli._errors import CommandError, StoppedError
+from ltq.cli._errors import CommandError, StoppedError, WrongUseError
 from ltq.cli._options import duration
-from ltq.cli.demo import checksums
+from ltq.cli.demo import checksums, shop
 from ltq.cli.demo._folder import DATABASE, DemoFolder, demo_folder
 from ltq.cli.demo._view import Report, View, open_view, print_look, print_report
 from ltq.cli.demo.checksums import stumble, survey, worker
@@ -55,7 +58,11 @@ _ID = "survey"
     metavar="TIME",
     help="Spread the tasks over TIME, so that there is something to look at.",
 )
-def demo(directory: str | None, processes: int, seconds: float) -> None:
+@click.option("--web", is_flag=True, help="Open a little shop instead, with a dashboard.")
+@click.pass_context
+def demo(
+    ctx: click.Context, directory: str | None, processes: int, seconds: float, web: bool
+) -> None:
     """Try LTQ without a server, on the files of a directory.
 
     Worker processes and this one share a SQLite file in a temporary folder. One task lists the
@@ -65,19 +72,27 @@ def demo(directory: str | None, processes: int, seconds: float) -> None:
     still 0. At the end, and after Ctrl-C, processes and folder are gone; what a demo left that was
     killed, the next one removes.
 
+    With --web it is a little shop that goes on until a key or Ctrl-C: orders, payments that fail,
+    a task that kills its worker, a schedule. The address of its dashboard is printed. Needs the
+    extra ltq[web].
+
     \b
-    Example:
+    Examples:
       ltq demo ~/Documents --processes 4 --for 1m
+      ltq demo --web
     """
     setup_logging("critical")  # the report lists failed tasks
     console = open_console()
+    if web:
+        _demo_web(ctx, console, processes)
+        return
     folder = os.path.abspath(directory or Path(ltq.__file__).parent)
     with demo_folder() as own:
-        broker = Broker.from_url(f"sqlite:///{quote(os.path.join(own.place, DATABASE))}")
+        broker = _broker_in(own)
         print_line(console, f"computing checksums of the files in {folder}")
         print_look(console, broker.url, _ID)
         view = open_view(console)
-        workers = _workers(broker.url, processes)
+        workers = _workers(f"{checksums.__name__}:worker", worker, broker.url, processes)
         report = asyncio.run(_demo(broker, workers, lambda: _produce(folder, seconds, view), own))
     print_report(console, report)
 
@@ -117,13 +132,31 @@ async def _run(
     return producing.result()
 
 
-def _workers(url: str, processes: int) -> Supervisor | Worker:
+def _demo_web(ctx: click.Context, console: Console, processes: int) -> None:
+    """Open the shop. Raises `ConfigurationError` without the extra."""
+    if ctx.params["directory"] or _is_given(ctx, "seconds"):
+        raise WrongUseError("--web opens a shop: it takes no DIRECTORY and no --for")
+    run_shop = importlib.import_module("ltq.cli.demo._web").run_shop
+    with demo_folder() as own:
+        broker = _broker_in(own)
+        workers = _workers(f"{shop.__name__}:worker", shop.worker, broker.url, processes)
+        run_shop(console, broker, own, workers, processes)
+
+
+def _is_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+def _broker_in(own: DemoFolder) -> Broker:
+    return Broker.from_url(f"sqlite:///{quote(os.path.join(own.place, DATABASE))}")
+
+
+def _workers(target: str, here: Worker, url: str, processes: int) -> Supervisor | Worker:
     """What runs the tasks: where processes cannot be stopped by their parent, the worker here."""
     if sys.platform == "win32":
-        return worker
-    target = f"{checksums.__name__}:worker"
-    command = ltq_command("run", target, "--broker-url", url, "--log-level", "critical")
-    return Supervisor(command, processes)
+        return here
+    arguments = ("--broker-url", url, "--with-scheduler", "--log-level", "critical")
+    return Supervisor(ltq_command("run", target, *arguments), processes)
 
 
 async def _produce(directory: str, seconds: float, view: View) -> Report:

@@ -11,7 +11,7 @@ from rich.live import Live
 
 from ltq._aio.service import first_of
 from ltq.broker import Broker
-from ltq.cli.top._keys import keyboard
+from ltq.cli._live.keys import keyboard
 from ltq.cli.top._screen import Screen
 from ltq.cli.top._snapshot import read_snapshot
 from ltq.errors import BrokerError

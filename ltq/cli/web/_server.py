@@ -1,7 +1,6 @@
 """Serving the dashboard until a signal comes."""
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from starlette.middleware import Middleware
 from ltq._aio.signals import stop_on_signals
 from ltq.cli.run._address import ServerAddress
 from ltq.cli.web._sources import Source, close_all
-from ltq.logger import get_logger
 from ltq.web._app import make_app
 from ltq.web._door.gate import AuthorizeGate, Gate
 from ltq.web._door.paths import PrefixMiddleware
@@ -20,76 +18,83 @@ from ltq.web._door.safety import LoopbackMiddleware
 from ltq.web._respond import Responder
 from ltq.web._source.site import Named, make_site
 
-logger: logging.Logger = get_logger("web")
-
 _GRACE = 1
 """Seconds that requests get to end at a stop. Streams are told before."""
 
 
-async def serve(
-    sources: Sequence[Source],
-    address: ServerAddress,
-    *,
-    gate: Gate | None,
-    is_open: bool,
-    read_only: bool,
-    prefix: str,
-) -> None:
-    """Serve until SIGTERM or Ctrl-C.
+class DashboardServer:
+    """Serves the dashboard of some brokers until it is stopped."""
 
-    Without a `gate` everybody may come in who reaches it: only this machine, unless `is_open`.
-    Raises `ConfigurationError`, and `AddressError` if the port is taken.
-    """
-    named = [Named(one.source, one.name) for one in sources]
-    site = make_site(named, read_only=read_only, redact=None)
-    around = [] if gate is not None or is_open else [Middleware(LoopbackMiddleware)]
-    if prefix:
-        around.append(Middleware(PrefixMiddleware, prefix=prefix))
-    app = make_app(site, gate or AuthorizeGate(None), around=around)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        ws="none",
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE,
-    )
-    responder: Responder = app.state.responder
-    server = _Server(config, lambda: responder.live.end_streams())
-    listener = await address.serve(lambda port: _listen(address.host, port))
-    try:
-        await responder.warm()
-        with stop_on_signals(server.stop):
-            root = address.url(listener.getsockname()[1])
-            logger.info("the dashboard is at %s%s", root, f"{prefix[1:]}/" if prefix else "")
-            await server.serve(sockets=[listener])
-    finally:
-        listener.close()
-        await responder.aclose()
-        await close_all(sources)
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        address: ServerAddress,
+        *,
+        gate: Gate | None = None,
+        is_open: bool = False,
+        read_only: bool = False,
+        prefix: str = "",
+    ) -> None:
+        """Without a `gate` only this machine may come in, or everybody if it `is_open`.
+
+        Raises `ConfigurationError`.
+        """
+        self._sources = sources
+        self._address = address
+        self._prefix = prefix
+        named = [Named(one.source, one.name) for one in sources]
+        site = make_site(named, read_only=read_only, redact=None)
+        around = [] if gate is not None or is_open else [Middleware(LoopbackMiddleware)]
+        if prefix:
+            around.append(Middleware(PrefixMiddleware, prefix=prefix))
+        app = make_app(site, gate or AuthorizeGate(None), around=around)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
+        self._responder: Responder = app.state.responder
+        self._server = _Server(config)
+
+    async def run(self, started: Callable[[str], object]) -> None:
+        """Serve until SIGTERM, Ctrl-C or `stop`. `started` is called with the URL.
+
+        At the end the brokers are closed. Raises `AddressError` if the port is taken.
+        """
+        host = self._address.host
+        listener = await self._address.serve(lambda port: _listen(host, port))
+        try:
+            await self._responder.warm()
+            with stop_on_signals(self.stop):
+                root = self._address.url(listener.getsockname()[1])
+                started(f"{root}{self._prefix[1:]}/" if self._prefix else root)
+                await self._server.serve(sockets=[listener])
+        finally:
+            listener.close()
+            await self._responder.aclose()
+            await close_all(self._sources)
+
+    def stop(self, again: bool = False) -> None:
+        """End: at once, if it was told so before."""
+        if not again:
+            self._responder.live.end_streams()
+        self._server.should_exit = True
+        self._server.force_exit = again
 
 
 class _Server(uvicorn.Server):
     """A server that listens to no signals itself."""
 
-    def __init__(self, config: uvicorn.Config, before_stop: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._before_stop = before_stop
-
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Nothing: the caller does."""
         yield
-
-    def stop(self, again: bool) -> None:
-        """End: at once, if it was told so before."""
-        if not again:
-            self._before_stop()
-        self.should_exit = True
-        self.force_exit = again
 
 
 async def _listen(host: str, port: int) -> socket.socket:

@@ -1,6 +1,7 @@
 """`ltq web`: the dashboard, served alone."""
 
 import asyncio
+import logging
 import re
 import sys
 
@@ -13,13 +14,15 @@ from ltq.cli._early_signals import EarlySignals
 from ltq.cli._errors import WrongUseError, exclusive
 from ltq.cli._options import log_format_option, log_level_option
 from ltq.cli.run._address import ServerAddress
-from ltq.cli.web._server import serve
+from ltq.cli.web._server import DashboardServer
 from ltq.cli.web._sources import load_sources, warn_of_stores
-from ltq.logger import setup_logging
+from ltq.logger import get_logger, setup_logging
 from ltq.web._door.gate import Gate
 from ltq.web._door.passwords import Passwords, check_user_name, hash_password, read_users
 from ltq.web._door.safety import is_loopback
 from ltq.web._door.sessions import PasswordGate
+
+logger: logging.Logger = get_logger("web")
 
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
@@ -101,10 +104,15 @@ def web(  # noqa: PLR0913  its options
                 + ("" if read_only else ", and change them"),
                 err=True,
             )
-        address = ServerAddress("web", host, port)
-        asyncio.run(
-            serve(found, address, gate=gate, is_open=insecure, read_only=read_only, prefix=prefix)
+        server = DashboardServer(
+            found,
+            ServerAddress("web", host, port),
+            gate=gate,
+            is_open=insecure,
+            read_only=read_only,
+            prefix=prefix,
         )
+        asyncio.run(server.run(lambda url: logger.info("the dashboard is at %s", url)))
 
 
 def _gate(host: str, port: int, auth: str | None, *, insecure: bool) -> Gate | None:
