@@ -2,11 +2,13 @@
 
 A script, and the head of an include, may have two directives, each on a line of its own:
 
-    -- @include time, reindex        inserts the text of `lua/_time.lua` and `lua/_reindex.lua`
-    -- @constant DEAD_TTL            becomes `local DEAD_TTL = 604800`, with Python's value
+    -- @include time, reindex        inserts `lua/_time.lua` and `lua/_reindex.lua`, as far as used
+    -- @constant DEAD_TTL            writes 604800, Python's value, for each DEAD_TTL of the file
 
 An include may include others. Each text is inserted once, before all that needs it. Includes expect
-one name without saying so: `prefix`, which every script binds first.
+one name without saying so: `prefix`, which every script binds first. Each call of a script makes
+its variables and functions anew, so constants are no variables, and functions that nothing calls
+are left out.
 
 No script begins with `#!lua`. When memory is short, Redis 7 refuses such a script as a whole, but
 finishing must go on: a script may write if its first write frees memory. Redis 6.2 does not know
@@ -79,13 +81,19 @@ CONSTANTS = {
 }
 """The constants that scripts may name with `@constant`."""
 
-_DIRECTIVE = re.compile(r"-- @(include|constant) (\w+(?:, \w+)*)")
+_INCLUDES = re.compile(r"-- @include (\w+(?:, \w+)*)")
+_CONSTANTS = re.compile(r"^-- @constant (\w+(?:, \w+)*)\n?", re.MULTILINE)
+_FUNCTION = re.compile(r"^local function (\w+)(?:.* end(?: --.*)?|(?:.*\n)*?end)\n", re.MULTILINE)
+_NO_CODE = re.compile(r"^--\[\[(?:.*\n)*?\]\]\n|^ *--.*\n|'.*?'", re.MULTILINE)
+_WORD = re.compile(r"\w+")
 
 
 @cache
 def source(name: str) -> str:
     """The whole text of a script, as the server gets it."""
-    return "\n".join(_Assembly().lines_of(name)) + "\n"
+    whole = "\n".join(_Assembly().lines_of(name)) + "\n"
+    called = _called(_NO_CODE.sub("", whole))
+    return _FUNCTION.sub(lambda function: function[0] if function[1] in called else "", whole)
 
 
 @cache
@@ -94,38 +102,53 @@ def sha(name: str) -> str:
     return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()
 
 
+def _called(code: str) -> set[str]:
+    """The functions that the code beyond all functions calls, and those that these call."""
+    functions = {function[1]: function[0] for function in _FUNCTION.finditer(code)}
+    called, texts = set[str](), [_FUNCTION.sub("", code)]
+    while texts:
+        found = functions.keys() & set(_WORD.findall(texts.pop())) - called
+        called |= found
+        texts += [functions[name] for name in found]
+    return called
+
+
 class _Assembly:
     """Puts one script together."""
 
     def __init__(self) -> None:
         self._done: set[str] = set()
-        """The includes and constants that are in the text already."""
+        """The includes that are in the text already."""
         self._open: list[str] = []
         """The files that are being read, each one included by the one before it."""
 
     def lines_of(self, name: str) -> Iterator[str]:
-        """The lines of a file in `lua/`, with what it includes."""
+        """The lines of a file in `lua/`, with what it includes and the values of its constants."""
         if name in self._open:
             raise ConfigurationError(
                 f"Lua files include each other: {' > '.join([*self._open, name])}"
             )
         self._open.append(name)
-        for line in _read(name).splitlines():
-            directive = _DIRECTIVE.fullmatch(line)
-            if directive is None:
+        for line in _with_values(_read(name)).splitlines():
+            includes = _INCLUDES.fullmatch(line)
+            if includes is None:
                 yield line
-                continue
-            for word in directive[2].split(", "):
-                if word not in self._done:
-                    yield from self._lines_for(directive[1], word)
-                self._done.add(word)
+            else:
+                yield from self._included(includes[1].split(", "))
         self._open.pop()
 
-    def _lines_for(self, directive: str, word: str) -> Iterator[str]:
-        if directive == "include":
-            yield from self.lines_of(f"_{word}")
-        else:
-            yield f"local {word} = {_literal(word)}"
+    def _included(self, names: list[str]) -> Iterator[str]:
+        for name in names:
+            if name not in self._done:
+                yield from self.lines_of(f"_{name}")
+            self._done.add(name)
+
+
+def _with_values(text: str) -> str:
+    """A text with the values of the constants that it declares, and without these directives."""
+    declared = _CONSTANTS.findall(text)
+    values = {name: _literal(name) for names in declared for name in names.split(", ")}
+    return _WORD.sub(lambda word: values.get(word[0], word[0]), _CONSTANTS.sub("", text))
 
 
 def _read(name: str) -> str:
