@@ -4,7 +4,7 @@ A room is what stands directly in `ltq`: a folder with all in it, or a module of
 """
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -73,8 +73,7 @@ def named_imports(node: ast.AST) -> Iterable[str]:
 @cache
 def names_imported(module: str) -> frozenset[str]:
     """The modules, and the names in modules, that a module imports, wherever it does so."""
-    nodes = ast.walk(trees()[module])
-    return frozenset(name for node in nodes for name in named_imports(node))
+    return frozenset(name for node in nodes_of()[module] for name in named_imports(node))
 
 
 def imports(module: str) -> set[str]:
@@ -107,8 +106,22 @@ def folder_sizes() -> dict[str, int]:
     return sizes
 
 
+@cache
+def nodes_of() -> Mapping[str, Sequence[ast.AST]]:
+    """Everything in the code of each module."""
+    return {module: [*ast.walk(tree)] for module, tree in trees().items()}
+
+
 def nodes() -> Iterator[tuple[str, ast.AST]]:
     """Everything in the code of ltq, and where it is."""
-    for module, tree in trees().items():
-        for node in ast.walk(tree):
+    for module, found in nodes_of().items():
+        for node in found:
             yield f"{module}:{getattr(node, 'lineno', 0)}", node
+
+
+def calls() -> Iterator[tuple[str, str]]:
+    """Each call in the code of ltq: the module, and the last name of what is called."""
+    for module, found in nodes_of().items():
+        for node in found:
+            if isinstance(node, ast.Call):
+                yield module, called(node)

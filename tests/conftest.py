@@ -54,6 +54,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.randomly_reset_seed = False
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A server of PostgreSQL takes seconds to start: the quick part does without."""
+    for item in items:
+        if {"postgres_server", "postgres_folder"}.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 def _give_up(reason: str) -> NoReturn:
     """Skip what needs a server that is not there; in CI that is a failure."""
     if os.environ.get("CI") == "true":

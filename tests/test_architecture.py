@@ -21,6 +21,7 @@ from devtools.source import (
     PACKAGE,
     ROOT,
     called,
+    calls,
     folder_of,
     folder_sizes,
     imports,
@@ -99,7 +100,7 @@ OUTSIDE = {
 
 BY_NAME = {
     *("ltq.broker._named.factories", "ltq.middleware.sentry"),
-    *("ltq.cli._user_module", "ltq.cli._lazy"),
+    *("ltq.cli._user_module", "ltq.cli._lazy", "ltq.cli.demo.command"),
 }
 """Where a module is imported by its name at run time: brokers by scheme, an extra, a user's, and
 commands when they are called."""
@@ -186,9 +187,8 @@ class TestLayers:
     def test_background_work_is_started_by_services(self) -> None:
         starters = {
             module
-            for module, tree in trees().items()
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and called(node) in ("create_task", "ensure_future")
+            for module, name in calls()
+            if name in ("create_task", "ensure_future")
             if not FILES[module].is_relative_to(SUITE)
         }
         assert starters <= STARTERS
@@ -277,13 +277,7 @@ class TestImports:
         ] == []
 
     def test_few_modules_import_by_name(self) -> None:
-        by_name = {
-            module
-            for module, tree in trees().items()
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and called(node) in IMPORTERS
-        }
-        assert by_name <= BY_NAME
+        assert {module for module, name in calls() if name in IMPORTERS} <= BY_NAME
 
 
 class TestFiles:

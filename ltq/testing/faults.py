@@ -63,6 +63,7 @@ Call = Literal[
     "schedules",
     "ping",
     "hazards",
+    "migrate",
 ]
 """A call of a broker: the name of its method, except `send` (`publish`) and `watch` (`feed`)."""
 

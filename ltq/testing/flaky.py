@@ -86,6 +86,10 @@ class FlakyBroker(Broker):
     def exists(self) -> bool:
         return self._broker.exists
 
+    @property
+    def migration(self) -> str:
+        return self._broker.migration
+
     def clone(self) -> "FlakyBroker":
         clone = FlakyBroker(self._broker.clone())
         clone._faults = self._faults
@@ -96,6 +100,9 @@ class FlakyBroker(Broker):
 
     async def hazards(self) -> list[str]:
         return await self._faults.call("hazards", self._broker.hazards)
+
+    async def migrate(self) -> bool:
+        return await self._faults.call("migrate", self._broker.migrate)
 
     def enlist(self, connection: object) -> Enlisted:
         """The broker's own: what goes over a connection of the caller's never fails on demand."""

@@ -48,7 +48,7 @@ async def test_a_shorter_one_ends_before_a_longer_one_that_began_earlier(
             await never()
         ended.append(name)
 
-    await asyncio.gather(wait("long", 0.1), wait("short", 0.01), wait("longer", 0.15))
+    await asyncio.gather(wait("long", 0.5), wait("short", 0.01), wait("longer", 0.55))
     assert ended == ["short", "long", "longer"]
 
 

@@ -55,6 +55,7 @@ def long() -> tuple[Line, list[Record]]:
     return line, records
 
 
+@pytest.mark.slow
 def test_a_part_is_read_alone(long: tuple[Line, list[Record]]) -> None:
     line, records = long
     for first in (0, 1, 511, 512, 50_000, 99_999):

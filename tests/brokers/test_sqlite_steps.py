@@ -26,6 +26,8 @@ from ltq.message import Finish
 from ltq.state import Status
 from tests.brokers.rules.stand import QUEUE, Stand
 
+pytestmark = pytest.mark.slow
+
 FEW, MANY = 400, 4000
 DEAD = 10
 """One of so many final tasks of the other queue has left a dead letter: `stats` counts these."""
@@ -137,7 +139,6 @@ CALLS: dict[str, Callable[[Filled], object]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
 def test_the_number_of_steps_does_not_grow(
     files: tuple[Filled, Filled], call: str, monkeypatch: pytest.MonkeyPatch

@@ -60,6 +60,9 @@ STORES = {
 """How each broker is made, on an empty store of its own for each test."""
 
 
+FEW = {"test_eager.py": {"memory", "redis"}}
+"""By file, the brokers that it is about, if it is not about all of them."""
+
 QUICK = {"test_seam.py": {"memory", "redis"}, "test_workers.py": {"memory"}}
 """By file, the brokers whose conformance is in the quick part. Workers do the same on all that hold
 the seam, and the fake of a server says little more."""
@@ -77,19 +80,30 @@ SLOW = {
 """Those that wait for real time to pass: event loops that break or stand still, whole seconds."""
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test for each broker; the quick part does without those that it would only leave out."""
+    if "make_broker" in metafunc.fixturenames:
+        file = metafunc.definition.path.name
+        meant = FEW.get(file, {*STORES})
+        slow = meant - QUICK.get(file, meant)
+        if metafunc.config.getoption("markexpr") == "not slow":
+            meant, slow = meant - slow, set()
+        brokers = [
+            pytest.param(name, marks=pytest.mark.slow if name in slow else ())
+            for name in STORES
+            if name in meant
+        ]
+        metafunc.parametrize("make_broker", brokers, indirect=True)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        name, _, values = item.nodeid.partition("[")
-        folder, _, file = name.partition("::")[0].rpartition("/")
-        is_beyond = SLOW.intersection(name.split("::"))
-        others = {*STORES} - QUICK.get(file, {*STORES})
-        if folder.endswith("tests/conformance") and (
-            is_beyond or others.intersection(values.rstrip("]").split("-"))
-        ):
+        path, *names = item.nodeid.partition("[")[0].split("::")
+        if "tests/conformance/" in path and SLOW.intersection(names):
             item.add_marker(pytest.mark.slow)
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture
 def make_broker(request: pytest.FixtureRequest) -> Callable[[], Broker]:
     """The one fixture that the conformance suite asks for."""
     return STORES[request.param](request)

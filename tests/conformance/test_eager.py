@@ -2,13 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
 
 import pytest
 import pytest_asyncio
-
-from ltq.broker import Broker
-from tests.conformance.conftest import STORES
 
 if sys.version_info >= (3, 12):
     from ltq.testing.conformance.workers import *
@@ -20,10 +16,6 @@ if sys.version_info >= (3, 12):
         "memory": asyncio.eager_task_factory,
         "redis": asyncio.create_eager_task_factory(OwnTask),
     }
-
-    @pytest.fixture(params=FACTORIES)
-    def make_broker(request: pytest.FixtureRequest) -> Callable[[], Broker]:
-        return STORES[request.param](request)
 
     @pytest_asyncio.fixture(autouse=True, loop_scope="function")
     async def eager(request: pytest.FixtureRequest) -> None:

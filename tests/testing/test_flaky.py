@@ -68,6 +68,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "schedule_marks": (),
     "changed_schedules": (QUEUE, 0),
     "schedules": (["nightly"],),
+    "migrate": (),
     "ping": (),
     "hazards": (),
     "workers": (),
