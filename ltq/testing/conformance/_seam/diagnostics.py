@@ -1,7 +1,7 @@
-"""Which workers hold tasks, and what is wrong with a store."""
+"""Which workers hold tasks, what is wrong with a store, and its tables."""
 
 from ltq.broker import Broker, Consumer
-from ltq.message import Finish
+from ltq.message import Finish, Receipt
 from ltq.state import Status
 from ltq.testing.conformance._support.factories import (
     QUEUE,
@@ -53,3 +53,19 @@ class TestExamine:
     async def test_a_store_without_queues_says_so(self, broker: Broker) -> None:
         (found,) = [one for one in await broker.examine(scan=0) if one.name == "queues"]
         assert (found.severity, "0" in found.text) == ("ok", True)
+
+
+class TestMigrate:
+    async def test_a_store_in_order_is_left_as_it_is(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        await broker.migrate()
+        sent = await publish(broker)
+        assert await broker.migrate() is False
+        assert await claim_ids(consumer, 5) == [sent.id]
+
+    async def test_it_may_be_done_while_tasks_run(self, broker: Broker, consumer: Consumer) -> None:
+        await publish(broker)
+        lease = (await claim_one(broker, consumer)).lease
+        await broker.migrate()
+        assert await broker.finish([Finish(lease, Status.COMPLETED)]) == [Receipt.OK]
