@@ -70,7 +70,7 @@ from ltq.testing.conformance._seam.dead_letters import (
     TestPurge,
 )
 from ltq.testing.conformance._seam.delay import TestDelay, TestDelayOfARequeue
-from ltq.testing.conformance._seam.diagnostics import TestExamine, TestWorkers
+from ltq.testing.conformance._seam.diagnostics import TestExamine, TestMigrate, TestWorkers
 from ltq.testing.conformance._seam.finish import (
     TestDeadOutcome,
     TestFinish,
@@ -180,6 +180,7 @@ __all__ = [
     "TestManyQueues",
     "TestMaxPending",
     "TestMaxRunning",
+    "TestMigrate",
     "TestMoved",
     "TestNamesInCalls",
     "TestNamesOfConsumers",
