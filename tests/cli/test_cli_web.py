@@ -112,7 +112,7 @@ class TestHashPassword:
         from click.testing import CliRunner
 
         from ltq.cli import main
-        from ltq.web._door.passwords import read_users
+        from ltq.web._door.users import read_users
 
         done = await asyncio.to_thread(
             CliRunner().invoke, main, ["web", "--hash-password"], input="ada\nlovelace\n"

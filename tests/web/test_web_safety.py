@@ -97,7 +97,10 @@ class TestWhoGetsIn:
 
         transport = httpx.ASGITransport(dashboard(shop, authorize=who), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-            assert (await client.get("/")).status_code == 500
+            answer = await client.get("/")
+        assert answer.status_code == 500
+        assert "True" not in answer.text
+        check_headers(answer)
 
     @pytest.mark.parametrize("wrong", ["read", 7])
     def test_authorize_must_be_a_function(self, shop: ltq.Worker[Any], wrong: Any) -> None:
@@ -188,17 +191,22 @@ class TestOrigin:
         assert (await board.broker.stats(["shop:note"]))[0].pending == 1
 
 
+def check_headers(answer: httpx.Response) -> None:
+    """It says what browsers shall allow."""
+    csp = answer.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in csp, answer.url
+    assert "unsafe" not in csp
+    assert "frame-ancestors 'none'" in csp
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "same-origin"
+
+
 class TestHeaders:
     async def test_every_answer_has_them(self, board: Board) -> None:
         handle = await board.worker.tasks["shop:note"].send("x")
         for path in ["/", "/nope", "/static/ltq.css", *paths(board, handle.id)]:
-            answer = await board.client.get(path, follow_redirects=False)
-            csp = answer.headers["content-security-policy"]
-            assert "default-src 'none'; script-src 'self'; style-src 'self'" in csp, path
-            assert "unsafe" not in csp
-            assert "frame-ancestors 'none'" in csp
-            assert answer.headers["x-content-type-options"] == "nosniff"
-            assert answer.headers["referrer-policy"] == "same-origin"
+            check_headers(await board.client.get(path, follow_redirects=False))
+        check_headers(await board.client.post("/nope", headers={"sec-fetch-site": "cross-site"}))
 
     async def test_a_page_is_kept_by_nobody_and_a_file_for_ever(self, board: Board) -> None:
         page = await board.client.get(f"/{board.key}/")

@@ -18,9 +18,10 @@ from ltq.cli.web._server import DashboardServer
 from ltq.cli.web._sources import load_sources, warn_of_stores
 from ltq.logger import get_logger, setup_logging
 from ltq.web._door.gate import Gate
-from ltq.web._door.passwords import Passwords, check_user_name, hash_password, read_users
+from ltq.web._door.passwords import Passwords, hash_password
 from ltq.web._door.safety import is_loopback
 from ltq.web._door.sessions import PasswordGate
+from ltq.web._door.users import UserFile, check_user_name
 
 logger: logging.Logger = get_logger("web")
 
@@ -120,7 +121,7 @@ def _gate(host: str, port: int, auth: str | None, *, insecure: bool) -> Gate | N
     if auth is not None and insecure:
         raise exclusive("--auth", "--insecure")
     if auth is not None:
-        return PasswordGate(Passwords(read_users(auth)), cookie=f"ltq_session_{port}")
+        return PasswordGate(Passwords(UserFile(auth)), cookie=f"ltq_session_{port}")
     if not insecure and not is_loopback(host):
         raise WrongUseError(
             f"--host {host} lets others in: --auth FILE says who, --insecure lets everybody"

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 1024 * 1024
@@ -34,6 +35,16 @@ HEADERS: Mapping[str, str] = {
     "x-frame-options": "DENY",
 }
 """Headers of every answer."""
+
+
+def failed(_: Request, __: Exception) -> Response:
+    """The answer where our code or the user's has failed: the server logs the error itself.
+
+    It is made outside of all middleware.
+    """
+    text = "This page failed. The log of the server says why.\n"
+    return PlainTextResponse(text, 500, {**HEADERS, "cache-control": "no-store"})
+
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 

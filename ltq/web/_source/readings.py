@@ -111,7 +111,10 @@ class Readings:
 
     def spoil(self) -> None:
         """Something was changed: read again what it may be seen in."""
-        for cached in (self.snapshot, self.workers, self.schedules, self.failing):
+        for cached in (
+            *(self.snapshot, self.workers, self.schedules, self.failing, self.findings),
+            *self._histories.values(),
+        ):
             cached.spoil()
 
     async def bounded(self, call: Awaitable[T]) -> T:
