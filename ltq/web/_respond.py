@@ -90,11 +90,13 @@ class Responder:
             done = await action.do(Act(ask, *_fields(form)))
         except LtqError as error:
             text = str(error)
-            logger.warning("%s: %s failed: %s", who, request.url.path, printable(text))
+            what = printable(request.url.path)
+            logger.warning("%s: %s failed: %s", who, what, printable(text))
             back = action.back.format_map(request.path_params)
             return self._lead(request, ask.place, back, Note(text, is_trouble=True))
         if isinstance(done, Again):
-            logger.warning("%s: %s refused: %s", who, request.url.path, printable(done.text))
+            what = printable(request.url.path)
+            logger.warning("%s: %s refused: %s", who, what, printable(done.text))
             context = {**done.context, "now": await ask.readings.now()}
             context |= self._frame(request, ask.place, is_live=False)
             return HTMLResponse(render_page(done.template, context), 422)

@@ -205,6 +205,9 @@ class TestPoller:
                 await asyncio.gather(*(stream.next() for stream in streams))
             return int(calls_of(board)["stats"] - before)
 
+    async def first(self, stream: AsyncIterator[str]) -> str:
+        return await anext(stream)
+
     async def test_a_page_that_takes_long_keeps_no_other_waiting(self) -> None:
         live, ends = LivePages(), asyncio.Event()
         numbers = count()
@@ -216,7 +219,7 @@ class TestPoller:
         async def quick() -> str:
             return f"quick {next(numbers)}"
 
-        stuck = spawn(anext(live.stream("slow", slow, 0.01)))
+        stuck = spawn(self.first(live.stream("slow", slow, 0.01)))
         stream = live.stream("quick", quick, 0.01)
         async with asyncio.timeout(PATIENCE):
             while "quick 3" not in await anext(stream):
@@ -236,7 +239,7 @@ class TestPoller:
             return found
 
         stream = live.stream("page", render, 60.0)
-        first = spawn(anext(stream))
+        first = spawn(self.first(stream))
         await begun.wait()
         shown = "after"
         live.nudge()

@@ -1,6 +1,8 @@
 """The lines of `docs/dashboard-safety.md`: who gets in, what is refused, what is escaped."""
 
+import json
 import re
+from base64 import urlsafe_b64encode
 from html.parser import HTMLParser
 from typing import Any
 
@@ -161,6 +163,8 @@ class TestOrigin:
             ({"origin": "http://evil", "host": "ltq"}, False),
             ({"origin": "null", "host": "ltq"}, False),
             ({"origin": "", "host": ""}, False),
+            ({"origin": "http://[", "host": "ltq"}, False),
+            ({"origin": "http://[", "host": ""}, False),
             ({"host": "ltq"}, False),
             ({}, False),
         ],
@@ -169,6 +173,16 @@ class TestOrigin:
         self, headers: dict[str, str], is_fine: bool
     ) -> None:
         assert is_same_origin(Headers(headers)) is is_fine
+
+    def test_a_header_that_is_there_twice_says_nothing(self) -> None:
+        for name, right, wrong in (
+            ("sec-fetch-site", "same-origin", "cross-site"),
+            ("origin", "http://ltq", "http://evil"),
+        ):
+            for first, second in ((right, wrong), (wrong, right), (right, right)):
+                pairs = [("host", "ltq"), (name, first), (name, second)]
+                raw = [(key.encode(), value.encode()) for key, value in pairs]
+                assert not is_same_origin(Headers(raw=raw)), pairs
 
     async def test_every_action_is_refused_from_elsewhere(self, board: Board) -> None:
         handle = await board.worker.tasks["shop:note"].send("x")
@@ -308,6 +322,30 @@ class TestHostileTexts:
             answer = await board.client.get(f"/{board.key}{path}")
             assert answer.status_code in (200, 404)
             check_harmless(answer.text)
+
+    async def test_a_note_of_somebody_else_is_text_or_nothing(self, board: Board) -> None:
+        texts = (
+            json.dumps([HOSTILE, True]),
+            "[" * 3000,
+            '["\\ud800", true]',
+            "\xff",
+            "7",
+            "{}",
+            "",
+        )
+        for text in texts:
+            cookie = urlsafe_b64encode(text.encode("latin-1", "replace")).decode()
+            headers = {"cookie": f"ltq_note={cookie}"}
+            answer = await board.client.get(f"/{board.key}/", headers=headers)
+            assert answer.status_code == 200, text
+            check_harmless(answer.text)
+
+    async def test_the_log_has_one_line_for_each_action(
+        self, board: Board, told: pytest.LogCaptureFixture
+    ) -> None:
+        await board.post("/schedules/no%0A%1b[31msuch/pause")
+        (line,) = [one.getMessage() for one in told.records]
+        assert "no\\n\\x1b[31msuch" in line
 
     async def test_what_nobody_sees_is_shown(self, board: Board) -> None:
         await board.worker.tasks["shop:note"].send("right\u202eleft\u200b")

@@ -124,11 +124,18 @@ def is_same_origin(headers: Headers) -> bool:
     Browsers tell it by `Sec-Fetch-Site` over HTTPS and on this machine, otherwise by `Origin`. Only
     the host of `Origin` is compared: a proxy may end HTTPS.
     """
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site == "same-origin"
-    origin, host = headers.get("origin"), headers.get("host")
-    return bool(origin and host) and urlsplit(origin or "").netloc.lower() == (host or "").lower()
+    sites, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
+    if sites:
+        return sites == ["same-origin"]
+    return len(origins) == 1 and _host_of(origins[0]) == headers.get("host", "").lower() != ""
+
+
+def _host_of(origin: str) -> str:
+    """With its port; empty if it is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 class LoopbackMiddleware:
