@@ -1,9 +1,6 @@
 """The lines of `docs/dashboard-safety.md`: who gets in, what is refused, what is escaped."""
 
-import json
 import re
-from base64 import urlsafe_b64encode
-from html.parser import HTMLParser
 from typing import Any
 
 import httpx
@@ -27,8 +24,6 @@ from ltq.web._door.safety import (
 from ltq.web._source.site import make_site
 from ltq.web.access import Verdict
 from tests.web.boards import Board, browse, open_board, serve
-
-HOSTILE = "</pre></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}\u202e"
 
 
 def paths(board: Board, task_id: str) -> list[str]:
@@ -262,120 +257,6 @@ class TestBody:
             headers={"content-type": "application/x-www-form-urlencoded"},
         )
         assert answer.status_code == 413
-
-
-class TestHostileTexts:
-    async def hostile_task(self, board: Board) -> str:
-        """A task of which all texts are hostile."""
-        broker = board.broker
-        envelope = Envelope(
-            id="hostile", queue="shop:note", task_name="shop:note",
-            body=ltq_json([[HOSTILE], {HOSTILE: HOSTILE}]),
-        )  # fmt: skip
-        await broker.publish([envelope])
-        return "hostile"
-
-    async def test_arguments_are_text(self, board: Board) -> None:
-        task_id = await self.hostile_task(board)
-        for path in (
-            "/queues/shop:note",
-            f"/queues/shop:note/tasks/{task_id}",
-            "/search?q=alert",
-        ):
-            check_harmless(await board.page(path))
-        # A form has to send back what it was filled with, so there it stands as it is.
-        form = await board.page(f"/queues/shop:note/tasks/{task_id}/edit")
-        check_harmless(form.replace("\u202e", ""))
-
-    async def test_errors_tracebacks_and_notes_are_text(self, board: Board) -> None:
-        await self.hostile_task(board)
-        async with board.broker.consumer(["shop:note"]) as consumer:
-            (delivery,) = await board.broker.claim(consumer, 1)
-            progress = ltq.Progress(1, 2, HOSTILE)
-            await board.broker.progress(delivery.lease, progress)
-            for path in ("/workers", "/queues/shop:note", "/queues/shop:note/tasks/hostile"):
-                check_harmless(await board.page(path))
-            from ltq.message import Failure, Finish
-            from ltq.state import Status
-
-            failure = Failure(HOSTILE, f"{HOSTILE}: {HOSTILE}", f"{HOSTILE}\n{HOSTILE}")
-            ended = Finish(delivery.lease, Status.FAILED, failure=failure, dead=True)
-            await board.broker.finish([ended])
-        for path in ("/", "/dead", "/queues/shop:note", "/queues/shop:note/tasks/hostile"):
-            check_harmless(await board.page(path))
-
-    async def test_results_are_text(self, board: Board) -> None:
-        async with board.worker:
-            handle = await board.worker.tasks["shop:note"].send(HOSTILE)
-            await handle.wait(timeout=5)
-        check_harmless(await board.page(f"/queues/shop:note/tasks/{handle.id}"))
-
-    async def test_addresses_are_text(self, board: Board) -> None:
-        await board.worker.tasks["shop:note"].send("x")
-        from urllib.parse import quote
-
-        bad = quote(HOSTILE.replace("\x00", ""), safe="")
-        for path in (
-            f"/?find={bad}", f"/queues/{bad}", f"/queues/shop:note/tasks/{bad}",
-            f"/dead?fault={bad}&task={bad}", f"/search?q={bad}", f"/queues/shop:note?status={bad}",
-        ):  # fmt: skip
-            answer = await board.client.get(f"/{board.key}{path}")
-            assert answer.status_code in (200, 404)
-            check_harmless(answer.text)
-
-    async def test_a_note_of_somebody_else_is_text_or_nothing(self, board: Board) -> None:
-        texts = (
-            json.dumps([HOSTILE, True]),
-            "[" * 3000,
-            '["\\ud800", true]',
-            "\xff",
-            "7",
-            "{}",
-            "",
-        )
-        for text in texts:
-            cookie = urlsafe_b64encode(text.encode("latin-1", "replace")).decode()
-            headers = {"cookie": f"ltq_note={cookie}"}
-            answer = await board.client.get(f"/{board.key}/", headers=headers)
-            assert answer.status_code == 200, text
-            check_harmless(answer.text)
-
-    async def test_the_log_has_one_line_for_each_action(
-        self, board: Board, told: pytest.LogCaptureFixture
-    ) -> None:
-        await board.post("/schedules/no%0A%1b[31msuch/pause")
-        (line,) = [one.getMessage() for one in told.records]
-        assert "no\\n\\x1b[31msuch" in line
-
-    async def test_what_nobody_sees_is_shown(self, board: Board) -> None:
-        await board.worker.tasks["shop:note"].send("right\u202eleft\u200b")
-        page = await board.page("/queues/shop:note")
-        assert "right\\u202eleft\\u200b" in page
-
-
-def ltq_json(value: Any) -> bytes:
-    import msgspec
-
-    return msgspec.json.encode(value)
-
-
-def check_harmless(page: str) -> None:
-    """Nothing of `HOSTILE` is markup."""
-    assert "\u202e" not in page
-    _Harmless().feed(page)
-
-
-class _Harmless(HTMLParser):
-    """Reads a page as a browser does."""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        assert tag != "img"
-        assert tag != "script" or (given.get("src") or "").startswith("../")
-        assert not [name for name in given if name.startswith("on") or name == "style"]
-        for name in ("href", "src", "action"):
-            value = given.get(name) or "./"
-            assert value.startswith(("../", "./", "?", "#")), value
 
 
 class TestRedact:
