@@ -73,7 +73,8 @@ async def _exact(ask: Ask, task_id: str) -> list[Hit]:
     """The task with this id, in any queue."""
     state = await ask.place.broker.find(task_id)
     if state is not None and is_name(state.queue):
-        return [_hit_of_state(state)]
+        hit = _hit_of_state(state)
+        return [hit._replace(excerpt=_excerpt(state.error or "", ""))]
     with suppress(TaskNotFoundError):
         letter = await ask.place.broker.dead_letter(None, task_id)
         hit = _hit_of_letter(ask, letter, "id")
