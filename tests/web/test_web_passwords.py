@@ -155,6 +155,19 @@ class TestPasswords:
         refused = [one for one in answers if isinstance(one, TooManyWrongError)]
         assert len(refused) == 90
 
+    async def test_of_many_at_once_some_are_refused_unseen(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looked_at: list[str] = []
+        monkeypatch.setattr(
+            "ltq.web._door.passwords._verify", lambda _, password: bool(looked_at.append(password))
+        )
+        passwords = Passwords(lambda: {"ada": ADA})
+        guesses = [passwords.are_right(f"name {n}", f"guess {n}") for n in range(100)]
+        answers = await asyncio.gather(*guesses, return_exceptions=True)
+        assert (len(looked_at), answers.count(False)) == (20, 20)
+        assert len([one for one in answers if isinstance(one, TooManyWrongError)]) == 80
+
     async def test_an_unknown_name_takes_as_long_as_a_known_one(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
