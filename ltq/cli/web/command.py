@@ -93,27 +93,31 @@ def web(  # noqa: PLR0913  its options
         click.echo(_new_line())
         return
     gate = _gate(host, port, auth, insecure=insecure)
-    if prefix and not _PREFIX.fullmatch(prefix := prefix.rstrip("/")):
+    if prefix and not _PREFIX.fullmatch(prefix.rstrip("/")):
         raise WrongUseError(f"--prefix {prefix!r} is not allowed: a path such as /ops/ltq")
-    with EarlySignals().around():
-        setup_logging(log_level, as_json=log_format == "json")
-        found = load_sources(sources)
-        warn_of_stores(found)
+
+    def started(url: str) -> None:
         if insecure and not is_loopback(host):
             click.echo(
                 f"ltq: warning: everybody who reaches {host} may look at all tasks"
                 + ("" if read_only else ", and change them"),
                 err=True,
             )
+        logger.info("the dashboard is at %s", url)
+
+    with EarlySignals().around():
+        setup_logging(log_level, as_json=log_format == "json")
+        found = load_sources(sources)
+        warn_of_stores(found)
         server = DashboardServer(
             found,
             ServerAddress("web", host, port),
             gate=gate,
             is_open=insecure,
             read_only=read_only,
-            prefix=prefix,
+            prefix=prefix.rstrip("/"),
         )
-        asyncio.run(server.run(lambda url: logger.info("the dashboard is at %s", url)))
+        asyncio.run(server.run(started))
 
 
 def _gate(host: str, port: int, auth: str | None, *, insecure: bool) -> Gate | None:
@@ -124,7 +128,7 @@ def _gate(host: str, port: int, auth: str | None, *, insecure: bool) -> Gate | N
         return PasswordGate(Passwords(UserFile(auth)), cookie=f"ltq_session_{port}")
     if not insecure and not is_loopback(host):
         raise WrongUseError(
-            f"--host {host} lets others in: --auth FILE says who, --insecure lets everybody"
+            f"--host {host or repr(host)} lets others in: --auth FILE says who, --insecure lets everybody"
         )
     return None
 

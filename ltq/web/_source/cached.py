@@ -85,6 +85,8 @@ class Cached(Generic[T]):
         self._value = [value]
         if self._reading is asyncio.current_task():  # it was not spoilt meanwhile
             now = time.monotonic()
-            self._until = now + self._fresh
+            # From its beginning: who asks each second is not told the same twice. But no more than
+            # half of the time is spent with reading.
+            self._until = max(begun + self._fresh, now + (now - begun))
             self._usable_until = now + self._usable if now - begun > _LONG else 0.0
         return value
