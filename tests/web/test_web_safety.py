@@ -1,5 +1,6 @@
 """The lines of `docs/dashboard-safety.md`: who gets in, what is refused, what is escaped."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -23,7 +24,7 @@ from ltq.web._door.safety import (
 )
 from ltq.web._source.site import make_site
 from ltq.web.access import Verdict
-from tests.web.boards import Board, browse, open_board, serve
+from tests.web.boards import PATIENCE, Board, browse, open_board, serve
 
 
 def paths(board: Board, task_id: str) -> list[str]:
@@ -245,6 +246,18 @@ class TestBody:
         await board.worker.tasks["shop:note"].send("x")
         answer = await board.post("/queues/shop:note/clear", name="x" * MAX_BODY)
         assert answer.status_code == 413
+
+    async def test_it_is_refused_before_it_is_sent(self, board: Board) -> None:
+        url = board.client.base_url
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(
+            f"POST /{board.key}/dead/do HTTP/1.1\r\nHost: {url.host}:{url.port}\r\n"
+            f"Sec-Fetch-Site: same-origin\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n".encode()
+        )
+        async with asyncio.timeout(PATIENCE):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+        writer.close()
+        await writer.wait_closed()
 
     async def test_one_of_unknown_length_is_cut_off(self, board: Board) -> None:
         async def body() -> Any:

@@ -127,9 +127,8 @@ def _gate(host: str, port: int, auth: str | None, *, insecure: bool) -> Gate | N
     if auth is not None:
         return PasswordGate(Passwords(UserFile(auth)), cookie=f"ltq_session_{port}")
     if not insecure and not is_loopback(host):
-        raise WrongUseError(
-            f"--host {host or repr(host)} lets others in: --auth FILE says who, --insecure lets everybody"
-        )
+        whom = f"--host {host or repr(host)} lets others in"
+        raise WrongUseError(f"{whom}: --auth FILE says who, --insecure lets everybody")
     return None
 
 

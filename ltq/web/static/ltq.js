@@ -164,6 +164,9 @@
     if (search) { event.preventDefault(); search.focus(); search.select(); }
   });
 
+  // A page that a browser has put aside has lost its stream, and shows what was.
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+
   readClock();
   showTimes();
   drawCharts();
