@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import measures, scale
+from benchmarks.dashboard import web
 from benchmarks.stand import BULK, BenchWorker, Figures, Stand
 from ltq.broker import Broker, Consumer
 from ltq.message import Finish
@@ -171,6 +172,7 @@ MEASURES: dict[str, Callable[[Stand], Awaitable[Figures]]] = {
         many_waiting,
         scale.many_tasks,
         scale.many_watchers,
+        web,
     )
 }
 

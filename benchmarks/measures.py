@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from benchmarks import scale
+from benchmarks.dashboard import web
 from benchmarks.listing import listing
 from benchmarks.stand import BULK, BenchWorker, Figures, RedisStand, Stand
 from benchmarks.steering import steering
@@ -177,6 +178,7 @@ MEASURES: dict[str, Callable[[RedisStand], Awaitable[Figures]]] = {
         idle,
         listing,
         steering,
+        web,
         scale.floor,
         scale.many_waiting,
         scale.many_tasks,

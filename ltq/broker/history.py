@@ -100,6 +100,8 @@ def _figures(kind: str, seconds: float) -> dict[str, int]:
 
 
 def _durations(kind: str, figures: Mapping[str, int]) -> Durations:
+    if not figures:  # most minutes of most queues
+        return _NO_DURATIONS
     buckets = [
         (int(name[1:]), many)
         for name, many in figures.items()
@@ -108,10 +110,13 @@ def _durations(kind: str, figures: Mapping[str, int]) -> Durations:
     buckets.sort()
     count = sum(many for _, many in buckets)
     if count == 0:
-        return Durations()
+        return _NO_DURATIONS
     total = max(0, figures.get(f"{kind}s", 0)) / 1e6
     p50, p95, p99 = (_percentile(buckets, share * count) for share in (0.5, 0.95, 0.99))
     return Durations(count, total, p50, p95, p99)
+
+
+_NO_DURATIONS = Durations()
 
 
 def _percentile(buckets: list[tuple[int, int]], rank: float) -> float:

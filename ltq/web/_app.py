@@ -17,7 +17,12 @@ from ltq.web._actions import task as task_actions
 from ltq.web._actions.act import Action
 from ltq.web._door.gate import AccessMiddleware, Gate
 from ltq.web._door.paths import SlashMiddleware
-from ltq.web._door.safety import BodyLimitMiddleware, HeadersMiddleware, SameOriginMiddleware
+from ltq.web._door.safety import (
+    BodyLimitMiddleware,
+    HeadersMiddleware,
+    SameOriginMiddleware,
+    failed,
+)
 from ltq.web._pages.dead import read_confirm, read_dead
 from ltq.web._pages.overview import read_overview
 from ltq.web._pages.page import MissingError, Page
@@ -95,7 +100,11 @@ def make_app(site: Site, gate: Gate, *, around: Sequence[Middleware] = ()) -> St
     app = Starlette(
         routes=[*gate.routes, *_routes(responder)],
         middleware=middleware,
-        exception_handlers={MissingError: responder.failed, HTTPException: responder.failed},
+        exception_handlers={
+            MissingError: responder.failed,
+            HTTPException: responder.failed,
+            Exception: failed,
+        },
     )
     app.router.redirect_slashes = False  # its addresses would be absolute
     app.state.responder = responder

@@ -90,11 +90,13 @@ class Responder:
             done = await action.do(Act(ask, *_fields(form)))
         except LtqError as error:
             text = str(error)
-            logger.warning("%s: %s failed: %s", who, request.url.path, printable(text))
+            what = printable(request.url.path)
+            logger.warning("%s: %s failed: %s", who, what, printable(text))
             back = action.back.format_map(request.path_params)
             return self._lead(request, ask.place, back, Note(text, is_trouble=True))
         if isinstance(done, Again):
-            logger.warning("%s: %s refused: %s", who, request.url.path, printable(done.text))
+            what = printable(request.url.path)
+            logger.warning("%s: %s refused: %s", who, what, printable(done.text))
             context = {**done.context, "now": await ask.readings.now()}
             context |= self._frame(request, ask.place, is_live=False)
             return HTMLResponse(render_page(done.template, context), 422)
@@ -146,11 +148,13 @@ class Responder:
                 return render_live("gone.html", {**frame, "text": str(error)})
             return render_live(page.template, {**context, **frame})
 
+        media_type, headers = "text/event-stream", {"x-accel-buffering": "no"}
+        if request.method == "HEAD":  # it would never end
+            return Response(media_type=media_type, headers=headers)
         query = tuple(sorted(ask.query.items()))
         key = (page.path, ask.place.key, tuple(sorted(ask.path.items())), query, ask.can_write)
         events = self.live.stream(key, render, page.every)
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+        return StreamingResponse(events, media_type=media_type, headers=headers)
 
     def _away(self, page: Page, request: Request, ask: Ask, text: str) -> Response:
         """The page while the broker does not answer. Its stream fills it once the broker does."""
@@ -250,7 +254,6 @@ def _sender(request: Request) -> str:
 def _trouble(error: Exception) -> tuple[int, str, Mapping[str, str]]:
     if isinstance(error, MissingError):
         return 404, str(error), error.links
-    if isinstance(error, HTTPException):
-        known = {404: "There is no such page here.", 405: "This address takes no such request."}
-        return error.status_code, known.get(error.status_code, error.detail), {}
-    return 500, "This page failed.", {}
+    assert isinstance(error, HTTPException)
+    known = {404: "There is no such page here.", 405: "This address takes no such request."}
+    return error.status_code, known.get(error.status_code, error.detail), {}

@@ -71,6 +71,8 @@ class TestWrongUse:
             (("--auth", "/nope/users"), "--auth /nope/users cannot be read: No such file"),
             (("--auth", "x", "--insecure"), "--auth and --insecure cannot be combined"),
             (("--prefix", "ops"), "--prefix 'ops' is not allowed"),
+            (("--prefix", "/"), "--prefix '/' is not allowed"),
+            (("--host", ""), "--host '' lets others in"),
             (("--prefix", "//evil"), "--prefix '//evil' is not allowed"),
             (("nope://x",), "has no known scheme"),
             (("@nope",), "there is no broker @nope"),
@@ -112,7 +114,7 @@ class TestHashPassword:
         from click.testing import CliRunner
 
         from ltq.cli import main
-        from ltq.web._door.passwords import read_users
+        from ltq.web._door.users import read_users
 
         done = await asyncio.to_thread(
             CliRunner().invoke, main, ["web", "--hash-password"], input="ada\nlovelace\n"

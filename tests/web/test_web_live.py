@@ -6,15 +6,18 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import httpx
 import pytest
 
 import ltq
+from ltq._aio.service import spawn
 from ltq.brokers.memory import MemoryBroker
 from ltq.testing import FlakyBroker
 from ltq.web._respond import Responder
+from ltq.web._source.live import LivePages
 from tests.eventually import eventually
 from tests.web.boards import PATIENCE, Board, open_board, text_of
 from tests.web.shop import make_shop
@@ -122,6 +125,12 @@ class TestStream:
             await stream.next()
             await stream.next("ltq-beat")  # five seconds without a change
 
+    async def test_who_asks_for_its_head_only_gets_that(self, board: Board) -> None:
+        answer = await board.client.head(f"/{board.key}/?live=1")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert viewers_of(board) == 0
+
     async def test_an_action_is_seen_by_all_viewers_soon(self, board: Board) -> None:
         await board.worker.tasks["shop:note"].send("x")
         async with AsyncExitStack() as stack:
@@ -195,6 +204,51 @@ class TestPoller:
                 await board.worker.tasks["shop:note"].send(f"x{number}")
                 await asyncio.gather(*(stream.next() for stream in streams))
             return int(calls_of(board)["stats"] - before)
+
+    async def first(self, stream: AsyncIterator[str]) -> str:
+        return await anext(stream)
+
+    async def test_a_page_that_takes_long_keeps_no_other_waiting(self) -> None:
+        live, ends = LivePages(), asyncio.Event()
+        numbers = count()
+
+        async def slow() -> str:
+            await ends.wait()
+            return "slow"
+
+        async def quick() -> str:
+            return f"quick {next(numbers)}"
+
+        stuck = spawn(self.first(live.stream("slow", slow, 0.01)))
+        stream = live.stream("quick", quick, 0.01)
+        async with asyncio.timeout(PATIENCE):
+            while "quick 3" not in await anext(stream):
+                pass
+            ends.set()
+            assert "slow" in await stuck
+        await live.aclose()
+
+    async def test_what_was_read_before_an_action_is_read_again_at_once(self) -> None:
+        live, begun, goes_on = LivePages(), asyncio.Event(), asyncio.Event()
+        shown = "before"
+
+        async def render() -> str:
+            found = shown
+            begun.set()
+            await goes_on.wait()
+            return found
+
+        stream = live.stream("page", render, 60.0)
+        first = spawn(self.first(stream))
+        await begun.wait()
+        shown = "after"
+        live.nudge()
+        goes_on.set()
+        async with asyncio.timeout(PATIENCE):
+            await first
+            while "after" not in await anext(stream):
+                pass
+        await live.aclose()
 
     async def test_it_stops_when_nobody_looks(self, flaky: Board) -> None:
         async with watch(flaky) as stream:

@@ -222,6 +222,23 @@ class TestDead:
         assert "There are no dead letters" in await board.text("/dead")
 
 
+class TestRows:
+    async def test_a_task_that_has_ended_shows_its_outcome(self, board: Board) -> None:
+        await ended(board, "note", "a text")
+        await ended(board, "checkout", -1)
+        await ended(board, "tidy")  # it returns nothing
+        assert '→ "a text"' in await board.text("/queues/shop:note")
+        assert "ValueError: order -1 is negative" in await board.text("/queues/shop:checkout")
+        assert "→" not in await board.text("/queues/shop:tidy")
+
+    async def test_a_result_is_redacted(self, shop: ltq.Worker[Any]) -> None:
+        async with open_board(shop, redact=lambda _, value: "hidden") as board:
+            await ended(board, "note", "a text")
+            text = await board.text("/queues/shop:note")
+        assert '→ "hidden"' in text
+        assert "a text" not in text
+
+
 class TestWorkersAndSchedules:
     async def test_a_worker_is_shown_with_its_slots_and_queues(self, board: Board) -> None:
         assert "No worker is alive" in await board.text("/workers")
@@ -262,6 +279,17 @@ class TestSearch:
     async def test_a_dead_letter_is_found_by_its_arguments(self, board: Board) -> None:
         task_id = await ended(board, "checkout", -1, email="find@me")
         assert f"{task_id} shop: checkout" in await board.text("/search?q=find@me")
+
+    async def test_what_matches_is_shown_on_one_line(self, board: Board) -> None:
+        task_id = await ended(board, "checkout", -99)
+        email = f"{'hay ' * 200}needle{' hay' * 99}"
+        await board.worker.tasks["shop:checkout"].send(7, email=email)
+        text = await board.text("/search?q=needle")
+        assert re.search(r"…[hay ]{50,60}needle[hay ]{80,}…", text), text
+        assert '7, email="hay' in await board.text("/search?q=email")
+        assert "ValueError: order -99 is negative" in await board.text("/search?q=is%20negative")
+        text = await board.text(f"/search?q={task_id}")
+        assert f"{task_id} shop: checkout ValueError: order -99 is negative id" in text
 
     async def test_it_says_how_much_it_has_looked_at(
         self, board: Board, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -78,7 +79,29 @@ class TestCached:
 
         cached = Cached(read, fresh=0.0, usable=60.0)
         assert [await cached.get(), await cached.get()] == [0, 0]
-        assert await cached.renewed() >= 1
+        assert cached.last == 0  # only a moment later: who asks has more to read
+        await eventually(lambda: cached.last != 0)
+        assert await cached.renewed() >= 2
+
+    @pytest.mark.parametrize(("takes", "until"), [(0.3, 1.0), (3.0, 6.0)])
+    async def test_it_is_fresh_from_when_its_reading_began(
+        self, monkeypatch: pytest.MonkeyPatch, takes: float, until: float
+    ) -> None:
+        """Who asks each second gets a new one; but half of the time nothing is read."""
+        now, reads = 0.0, 0
+        monkeypatch.setattr("ltq.web._source.cached.time", SimpleNamespace(monotonic=lambda: now))
+
+        async def read() -> int:
+            nonlocal now, reads
+            now, reads = now + takes, reads + 1
+            return reads
+
+        cached = Cached(read, fresh=1.0)
+        assert await cached.get() == 1
+        now = until - 0.01
+        assert await cached.get() == 1
+        now = until
+        assert await cached.get() == 2
 
 
 class TestSite:

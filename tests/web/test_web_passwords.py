@@ -12,14 +12,9 @@ import pytest
 
 import ltq
 from ltq.web._app import make_app
-from ltq.web._door.passwords import (
-    Passwords,
-    TooManyWrongError,
-    check_user_name,
-    hash_password,
-    read_users,
-)
+from ltq.web._door.passwords import Passwords, TooManyWrongError, hash_password
 from ltq.web._door.sessions import SESSION_SECONDS, PasswordGate
+from ltq.web._door.users import UserFile, check_user_name, read_users
 from ltq.web._source.site import make_site
 from tests.web.boards import browse, serve
 
@@ -75,10 +70,63 @@ class TestFile:
             hash_password(password)
 
 
+class TestChangedFile:
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        path = tmp_path / "users"
+        path.write_text(f"ada:{ADA}\n")
+        return path
+
+    def test_it_is_read_again(self, file: Path) -> None:
+        now = [0.0]
+        users = UserFile(str(file), clock=lambda: now[0])
+        file.write_text(f"ada:{ADA}\ngrace:{ADA}\n")
+        assert list(users()) == ["ada"]  # it is looked at once a second
+        now[0] = 1.0
+        assert list(users()) == ["ada", "grace"]
+
+    @pytest.mark.parametrize("text", ["", "ada:plain", None])
+    def test_one_that_is_wrong_or_away_changes_nothing_and_is_told_once(
+        self, file: Path, told: pytest.LogCaptureFixture, text: str | None
+    ) -> None:
+        now = [0.0]
+        users = UserFile(str(file), clock=lambda: now[0])
+        if text is None:
+            file.unlink()
+        else:
+            file.write_text(text)
+        for now[0] in (1.0, 2.0, 3.0):
+            assert users() == {"ada": ADA}
+        (said,) = [one.getMessage() for one in told.records]
+        assert str(file) in said
+        assert "plain:" not in said
+        file.write_text(f"grace:{ADA}\n")
+        now[0] = 4.0
+        assert list(users()) == ["grace"]
+
+    async def test_who_is_taken_out_or_gets_another_password_is_out(
+        self, shop: ltq.Worker[Any]
+    ) -> None:
+        other = ADA.replace("R1055OZQx5GoH0RQfj51Yw", "R1055OZQx5GoH0RQfj51Yx")
+        for changed in ({}, {"ada": other}):
+            users = {"ada": ADA}
+            gate = PasswordGate(Passwords(lambda known=users: known))  # type: ignore[misc]
+            site = make_site([shop], read_only=False, redact=None)
+            async with serve(make_app(site, gate)) as url, browse(url) as client:
+                await sign_in(client)
+                assert (await client.get("/")).url.path != "/login"
+                basic = {"auth": ("ada", "lovelace"), "headers": {"cookie": ""}}
+                assert (await client.get("/", **basic)).status_code == 200  # type: ignore[arg-type]
+                users.clear()
+                users |= changed
+                assert (await client.get("/")).url.path == "/login"
+                assert (await client.get("/", **basic)).status_code == 401  # type: ignore[arg-type]
+
+
 class TestPasswords:
     async def test_only_the_right_one_of_a_known_name_is_right(self) -> None:
         grace = bcrypt.hashpw(b"hopper", bcrypt.gensalt(4)).decode()
-        passwords = Passwords({"ada": ADA, "grace": grace})
+        passwords = Passwords(lambda: {"ada": ADA, "grace": grace})
         assert await passwords.are_right("ada", "lovelace")
         assert await passwords.are_right("grace", "hopper")
         for name, password in (
@@ -90,7 +138,7 @@ class TestPasswords:
     async def test_who_guesses_has_to_wait(self) -> None:
         now = [0.0]
         grace = bcrypt.hashpw(b"hopper", bcrypt.gensalt(4)).decode()
-        passwords = Passwords({"grace": grace, "ada": ADA}, clock=lambda: now[0])
+        passwords = Passwords(lambda: {"grace": grace, "ada": ADA}, clock=lambda: now[0])
         for n in range(10):
             assert not await passwords.are_right("grace", f"guess {n}")
         with pytest.raises(TooManyWrongError):
@@ -100,12 +148,25 @@ class TestPasswords:
         assert await passwords.are_right("grace", "hopper")
 
     async def test_guesses_at_the_same_moment_count_as_well(self) -> None:
-        passwords = Passwords({"ada": ADA})
+        passwords = Passwords(lambda: {"ada": ADA})
         guesses = [passwords.are_right("ada", f"guess {n}") for n in range(100)]
         answers = await asyncio.gather(*guesses, return_exceptions=True)
         assert answers.count(False) == 10
         refused = [one for one in answers if isinstance(one, TooManyWrongError)]
         assert len(refused) == 90
+
+    async def test_of_many_at_once_some_are_refused_unseen(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looked_at: list[str] = []
+        monkeypatch.setattr(
+            "ltq.web._door.passwords._verify", lambda _, password: bool(looked_at.append(password))
+        )
+        passwords = Passwords(lambda: {"ada": ADA})
+        guesses = [passwords.are_right(f"name {n}", f"guess {n}") for n in range(100)]
+        answers = await asyncio.gather(*guesses, return_exceptions=True)
+        assert (len(looked_at), answers.count(False)) == (20, 20)
+        assert len([one for one in answers if isinstance(one, TooManyWrongError)]) == 80
 
     async def test_an_unknown_name_takes_as_long_as_a_known_one(
         self, monkeypatch: pytest.MonkeyPatch
@@ -117,14 +178,14 @@ class TestPasswords:
             return True
 
         monkeypatch.setattr("ltq.web._door.passwords._verify", verify)
-        assert not await Passwords({"ada": ADA}).are_right("nobody", "lovelace")
+        assert not await Passwords(lambda: {"ada": ADA}).are_right("nobody", "lovelace")
         assert [one.startswith("$argon2id$") for one in hashes] == [True]
 
     async def test_a_right_one_is_remembered_for_a_while_only(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         now = [0.0]
-        passwords = Passwords({"ada": ADA}, clock=lambda: now[0])
+        passwords = Passwords(lambda: {"ada": ADA}, clock=lambda: now[0])
         assert await passwords.are_right("ada", "lovelace")
         monkeypatch.setattr("ltq.web._door.passwords._verify", lambda *_: False)
         assert await passwords.are_right("ada", "lovelace")
@@ -143,7 +204,7 @@ async def client(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A browser before a dashboard with passwords."""
     site = make_site([shop], read_only=False, redact=None)
-    gate = PasswordGate(Passwords({"ada": ADA}), clock=lambda: clock[0])
+    gate = PasswordGate(Passwords(lambda: {"ada": ADA}), clock=lambda: clock[0])
     async with serve(make_app(site, gate)) as url, browse(url) as client:
         yield client
 

@@ -1,7 +1,7 @@
 """The lines of `docs/dashboard-safety.md`: who gets in, what is refused, what is escaped."""
 
+import asyncio
 import re
-from html.parser import HTMLParser
 from typing import Any
 
 import httpx
@@ -24,9 +24,7 @@ from ltq.web._door.safety import (
 )
 from ltq.web._source.site import make_site
 from ltq.web.access import Verdict
-from tests.web.boards import Board, browse, open_board, serve
-
-HOSTILE = "</pre></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}\u202e"
+from tests.web.boards import PATIENCE, Board, browse, open_board, serve
 
 
 def paths(board: Board, task_id: str) -> list[str]:
@@ -97,7 +95,10 @@ class TestWhoGetsIn:
 
         transport = httpx.ASGITransport(dashboard(shop, authorize=who), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-            assert (await client.get("/")).status_code == 500
+            answer = await client.get("/")
+        assert answer.status_code == 500
+        assert "True" not in answer.text
+        check_headers(answer)
 
     @pytest.mark.parametrize("wrong", ["read", 7])
     def test_authorize_must_be_a_function(self, shop: ltq.Worker[Any], wrong: Any) -> None:
@@ -158,6 +159,8 @@ class TestOrigin:
             ({"origin": "http://evil", "host": "ltq"}, False),
             ({"origin": "null", "host": "ltq"}, False),
             ({"origin": "", "host": ""}, False),
+            ({"origin": "http://[", "host": "ltq"}, False),
+            ({"origin": "http://[", "host": ""}, False),
             ({"host": "ltq"}, False),
             ({}, False),
         ],
@@ -166,6 +169,16 @@ class TestOrigin:
         self, headers: dict[str, str], is_fine: bool
     ) -> None:
         assert is_same_origin(Headers(headers)) is is_fine
+
+    def test_a_header_that_is_there_twice_says_nothing(self) -> None:
+        for name, right, wrong in (
+            ("sec-fetch-site", "same-origin", "cross-site"),
+            ("origin", "http://ltq", "http://evil"),
+        ):
+            for first, second in ((right, wrong), (wrong, right), (right, right)):
+                pairs = [("host", "ltq"), (name, first), (name, second)]
+                raw = [(key.encode(), value.encode()) for key, value in pairs]
+                assert not is_same_origin(Headers(raw=raw)), pairs
 
     async def test_every_action_is_refused_from_elsewhere(self, board: Board) -> None:
         handle = await board.worker.tasks["shop:note"].send("x")
@@ -188,17 +201,22 @@ class TestOrigin:
         assert (await board.broker.stats(["shop:note"]))[0].pending == 1
 
 
+def check_headers(answer: httpx.Response) -> None:
+    """It says what browsers shall allow."""
+    csp = answer.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in csp, answer.url
+    assert "unsafe" not in csp
+    assert "frame-ancestors 'none'" in csp
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "same-origin"
+
+
 class TestHeaders:
     async def test_every_answer_has_them(self, board: Board) -> None:
         handle = await board.worker.tasks["shop:note"].send("x")
         for path in ["/", "/nope", "/static/ltq.css", *paths(board, handle.id)]:
-            answer = await board.client.get(path, follow_redirects=False)
-            csp = answer.headers["content-security-policy"]
-            assert "default-src 'none'; script-src 'self'; style-src 'self'" in csp, path
-            assert "unsafe" not in csp
-            assert "frame-ancestors 'none'" in csp
-            assert answer.headers["x-content-type-options"] == "nosniff"
-            assert answer.headers["referrer-policy"] == "same-origin"
+            check_headers(await board.client.get(path, follow_redirects=False))
+        check_headers(await board.client.post("/nope", headers={"sec-fetch-site": "cross-site"}))
 
     async def test_a_page_is_kept_by_nobody_and_a_file_for_ever(self, board: Board) -> None:
         page = await board.client.get(f"/{board.key}/")
@@ -229,6 +247,18 @@ class TestBody:
         answer = await board.post("/queues/shop:note/clear", name="x" * MAX_BODY)
         assert answer.status_code == 413
 
+    async def test_it_is_refused_before_it_is_sent(self, board: Board) -> None:
+        url = board.client.base_url
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(
+            f"POST /{board.key}/dead/do HTTP/1.1\r\nHost: {url.host}:{url.port}\r\n"
+            f"Sec-Fetch-Site: same-origin\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n".encode()
+        )
+        async with asyncio.timeout(PATIENCE):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+        writer.close()
+        await writer.wait_closed()
+
     async def test_one_of_unknown_length_is_cut_off(self, board: Board) -> None:
         async def body() -> Any:
             for _ in range(MAX_BODY // 65536 + 2):
@@ -240,96 +270,6 @@ class TestBody:
             headers={"content-type": "application/x-www-form-urlencoded"},
         )
         assert answer.status_code == 413
-
-
-class TestHostileTexts:
-    async def hostile_task(self, board: Board) -> str:
-        """A task of which all texts are hostile."""
-        broker = board.broker
-        envelope = Envelope(
-            id="hostile", queue="shop:note", task_name="shop:note",
-            body=ltq_json([[HOSTILE], {HOSTILE: HOSTILE}]),
-        )  # fmt: skip
-        await broker.publish([envelope])
-        return "hostile"
-
-    async def test_arguments_are_text(self, board: Board) -> None:
-        task_id = await self.hostile_task(board)
-        for path in (
-            "/queues/shop:note",
-            f"/queues/shop:note/tasks/{task_id}",
-            "/search?q=alert",
-        ):
-            check_harmless(await board.page(path))
-        # A form has to send back what it was filled with, so there it stands as it is.
-        form = await board.page(f"/queues/shop:note/tasks/{task_id}/edit")
-        check_harmless(form.replace("\u202e", ""))
-
-    async def test_errors_tracebacks_and_notes_are_text(self, board: Board) -> None:
-        await self.hostile_task(board)
-        async with board.broker.consumer(["shop:note"]) as consumer:
-            (delivery,) = await board.broker.claim(consumer, 1)
-            progress = ltq.Progress(1, 2, HOSTILE)
-            await board.broker.progress(delivery.lease, progress)
-            for path in ("/workers", "/queues/shop:note", "/queues/shop:note/tasks/hostile"):
-                check_harmless(await board.page(path))
-            from ltq.message import Failure, Finish
-            from ltq.state import Status
-
-            failure = Failure(HOSTILE, f"{HOSTILE}: {HOSTILE}", f"{HOSTILE}\n{HOSTILE}")
-            ended = Finish(delivery.lease, Status.FAILED, failure=failure, dead=True)
-            await board.broker.finish([ended])
-        for path in ("/", "/dead", "/queues/shop:note", "/queues/shop:note/tasks/hostile"):
-            check_harmless(await board.page(path))
-
-    async def test_results_are_text(self, board: Board) -> None:
-        async with board.worker:
-            handle = await board.worker.tasks["shop:note"].send(HOSTILE)
-            await handle.wait(timeout=5)
-        check_harmless(await board.page(f"/queues/shop:note/tasks/{handle.id}"))
-
-    async def test_addresses_are_text(self, board: Board) -> None:
-        await board.worker.tasks["shop:note"].send("x")
-        from urllib.parse import quote
-
-        bad = quote(HOSTILE.replace("\x00", ""), safe="")
-        for path in (
-            f"/?find={bad}", f"/queues/{bad}", f"/queues/shop:note/tasks/{bad}",
-            f"/dead?fault={bad}&task={bad}", f"/search?q={bad}", f"/queues/shop:note?status={bad}",
-        ):  # fmt: skip
-            answer = await board.client.get(f"/{board.key}{path}")
-            assert answer.status_code in (200, 404)
-            check_harmless(answer.text)
-
-    async def test_what_nobody_sees_is_shown(self, board: Board) -> None:
-        await board.worker.tasks["shop:note"].send("right\u202eleft\u200b")
-        page = await board.page("/queues/shop:note")
-        assert "right\\u202eleft\\u200b" in page
-
-
-def ltq_json(value: Any) -> bytes:
-    import msgspec
-
-    return msgspec.json.encode(value)
-
-
-def check_harmless(page: str) -> None:
-    """Nothing of `HOSTILE` is markup."""
-    assert "\u202e" not in page
-    _Harmless().feed(page)
-
-
-class _Harmless(HTMLParser):
-    """Reads a page as a browser does."""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        assert tag != "img"
-        assert tag != "script" or (given.get("src") or "").startswith("../")
-        assert not [name for name in given if name.startswith("on") or name == "style"]
-        for name in ("href", "src", "action"):
-            value = given.get(name) or "./"
-            assert value.startswith(("../", "./", "?", "#")), value
 
 
 class TestRedact:

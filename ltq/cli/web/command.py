@@ -18,9 +18,10 @@ from ltq.cli.web._server import DashboardServer
 from ltq.cli.web._sources import load_sources, warn_of_stores
 from ltq.logger import get_logger, setup_logging
 from ltq.web._door.gate import Gate
-from ltq.web._door.passwords import Passwords, check_user_name, hash_password, read_users
+from ltq.web._door.passwords import Passwords, hash_password
 from ltq.web._door.safety import is_loopback
 from ltq.web._door.sessions import PasswordGate
+from ltq.web._door.users import UserFile, check_user_name
 
 logger: logging.Logger = get_logger("web")
 
@@ -92,27 +93,31 @@ def web(  # noqa: PLR0913  its options
         click.echo(_new_line())
         return
     gate = _gate(host, port, auth, insecure=insecure)
-    if prefix and not _PREFIX.fullmatch(prefix := prefix.rstrip("/")):
+    if prefix and not _PREFIX.fullmatch(prefix.rstrip("/")):
         raise WrongUseError(f"--prefix {prefix!r} is not allowed: a path such as /ops/ltq")
-    with EarlySignals().around():
-        setup_logging(log_level, as_json=log_format == "json")
-        found = load_sources(sources)
-        warn_of_stores(found)
+
+    def started(url: str) -> None:
         if insecure and not is_loopback(host):
             click.echo(
                 f"ltq: warning: everybody who reaches {host} may look at all tasks"
                 + ("" if read_only else ", and change them"),
                 err=True,
             )
+        logger.info("the dashboard is at %s", url)
+
+    with EarlySignals().around():
+        setup_logging(log_level, as_json=log_format == "json")
+        found = load_sources(sources)
+        warn_of_stores(found)
         server = DashboardServer(
             found,
             ServerAddress("web", host, port),
             gate=gate,
             is_open=insecure,
             read_only=read_only,
-            prefix=prefix,
+            prefix=prefix.rstrip("/"),
         )
-        asyncio.run(server.run(lambda url: logger.info("the dashboard is at %s", url)))
+        asyncio.run(server.run(started))
 
 
 def _gate(host: str, port: int, auth: str | None, *, insecure: bool) -> Gate | None:
@@ -120,11 +125,10 @@ def _gate(host: str, port: int, auth: str | None, *, insecure: bool) -> Gate | N
     if auth is not None and insecure:
         raise exclusive("--auth", "--insecure")
     if auth is not None:
-        return PasswordGate(Passwords(read_users(auth)), cookie=f"ltq_session_{port}")
+        return PasswordGate(Passwords(UserFile(auth)), cookie=f"ltq_session_{port}")
     if not insecure and not is_loopback(host):
-        raise WrongUseError(
-            f"--host {host} lets others in: --auth FILE says who, --insecure lets everybody"
-        )
+        whom = f"--host {host or repr(host)} lets others in"
+        raise WrongUseError(f"{whom}: --auth FILE says who, --insecure lets everybody")
     return None
 
 

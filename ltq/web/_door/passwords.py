@@ -1,23 +1,16 @@
-"""The file of who may sign in, and checking passwords against it."""
+"""Checking passwords: slow for those who guess, and only so often."""
 
 import asyncio
 import hashlib
 import hmac
 import os
-import re
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
-from pathlib import Path
 
 import argon2
 
 from ltq.errors import ConfigurationError
-
-_ARGON = re.compile(r"\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+")
-_BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
-_NAME = re.compile(r"[^\s:\x00-\x1f\x7f]{1,100}")
 
 _REMEMBERED = 300.0
 """Seconds for which a right password is not hashed again: Basic sends it with each request."""
@@ -43,55 +36,6 @@ def hash_password(password: str) -> str:
     return _HASHER.hash(password)
 
 
-def check_user_name(name: str) -> str:
-    """Return a name that may sign in. Raises `ConfigurationError`."""
-    if _NAME.fullmatch(name):
-        return name
-    raise ConfigurationError(
-        f"name {name[:40]!r} is not allowed: 1 to 100 characters without spaces and colons"
-    )
-
-
-def read_users(path: str) -> dict[str, str]:
-    """The hashes by name in a file with lines `name:hash`. Raises `ConfigurationError`.
-
-    Empty lines, and those that begin with `#`, are left out.
-    """
-    try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigurationError(f"--auth {path} cannot be read: {reason}") from error
-    users: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip() and not line.startswith("#"):
-            name, _, hashed = line.strip().partition(":")
-            _check_line(f"{path}, line {number}", name, hashed, users)
-            users[name] = hashed
-    if not users:
-        raise ConfigurationError(
-            f"--auth {path} names nobody: each line is name:hash, as `ltq web --hash-password` "
-            "prints it"
-        )
-    return users
-
-
-def _check_line(place: str, name: str, hashed: str, known: Mapping[str, str]) -> None:
-    """Raise `ConfigurationError` for what is no `name:hash`. It shows nothing of a password."""
-    if not _NAME.fullmatch(name):
-        raise ConfigurationError(f"{place}: a line is name:hash")
-    if name in known:
-        raise ConfigurationError(f"{place}: {name} is there twice")
-    if _BCRYPT.fullmatch(hashed):
-        if find_spec("bcrypt") is None:
-            raise ConfigurationError(f"{place}: a bcrypt hash needs bcrypt: pip install bcrypt")
-    elif not _ARGON.fullmatch(hashed):
-        raise ConfigurationError(
-            f"{place}: {name} has no hash of argon2id or bcrypt, and plain passwords are refused: "
-            "`ltq web --hash-password` makes one"
-        )
-
-
 class TooManyWrongError(Exception):
     """Somebody guesses: for a while no password for this name is looked at, or for anybody."""
 
@@ -100,9 +44,10 @@ class Passwords:
     """Checks passwords. It is slow, so it works in a thread, on one at a time."""
 
     def __init__(
-        self, users: Mapping[str, str], *, clock: Callable[[], float] = time.monotonic
+        self, users: Callable[[], Mapping[str, str]], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._users = dict(users)
+        """`users` says the hashes by name, as they are at this moment."""
+        self._users = users
         self._clock = clock
         self._secret = os.urandom(32)
         self._right: OrderedDict[bytes, float] = OrderedDict()
@@ -110,6 +55,10 @@ class Passwords:
         self._busy = asyncio.Semaphore(1)
         self._waiting = 0
         self._nobody = hash_password(os.urandom(16).hex())
+
+    def hash_of(self, name: str) -> str | None:
+        """The hash of a name; None if it may not sign in, or not any more."""
+        return self._users().get(name)
 
     async def are_right(self, name: str, password: str) -> bool:
         """Whether this is the password of that name. Raises `TooManyWrongError`.
@@ -133,8 +82,9 @@ class Passwords:
             now = self._clock()
             if self._is_guessed(name, now):  # only here: others may have been wrong meanwhile
                 raise TooManyWrongError(name)
-            hashed = self._users.get(name, self._nobody)
-            is_right = await asyncio.to_thread(_verify, hashed, password) and name in self._users
+            known = self.hash_of(name)
+            is_right = await asyncio.to_thread(_verify, known or self._nobody, password)
+            is_right = is_right and known is not None
             if is_right:
                 self._right[mark] = now + _REMEMBERED
                 _shorten(self._right)
@@ -145,8 +95,10 @@ class Passwords:
 
     def _mark(self, name: str, password: str) -> bytes:
         """What is remembered of a right password: nothing that it could be found from."""
-        text = f"{len(name)}:{name}:{password}".encode("utf-8", "surrogatepass")
-        return hmac.new(self._secret, text, hashlib.sha256).digest()
+        text = f"{len(name)}:{name}:{self.hash_of(name)}:{password}"
+        return hmac.new(
+            self._secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256
+        ).digest()
 
     def _is_guessed(self, name: str, now: float) -> bool:
         wrong = self._wrong.get(name, ())
@@ -168,5 +120,5 @@ def _verify(hashed: str, password: str) -> bool:
         return len(data) <= 72 and bcrypt.checkpw(data, hashed.encode())
     try:
         return _HASHER.verify(hashed, data)
-    except argon2.exceptions.VerificationError:
+    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
         return False

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 1024 * 1024
@@ -34,6 +35,16 @@ HEADERS: Mapping[str, str] = {
     "x-frame-options": "DENY",
 }
 """Headers of every answer."""
+
+
+def failed(_: Request, __: Exception) -> Response:
+    """The answer where our code or the user's has failed: the server logs the error itself.
+
+    It is made outside of all middleware.
+    """
+    text = "This page failed. The log of the server says why.\n"
+    return PlainTextResponse(text, 500, {**HEADERS, "cache-control": "no-store"})
+
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
@@ -113,11 +124,18 @@ def is_same_origin(headers: Headers) -> bool:
     Browsers tell it by `Sec-Fetch-Site` over HTTPS and on this machine, otherwise by `Origin`. Only
     the host of `Origin` is compared: a proxy may end HTTPS.
     """
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site == "same-origin"
-    origin, host = headers.get("origin"), headers.get("host")
-    return bool(origin and host) and urlsplit(origin or "").netloc.lower() == (host or "").lower()
+    sites, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
+    if sites:
+        return sites == ["same-origin"]
+    return len(origins) == 1 and _host_of(origins[0]) == headers.get("host", "").lower() != ""
+
+
+def _host_of(origin: str) -> str:
+    """With its port; empty if it is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 class LoopbackMiddleware:

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -25,9 +26,16 @@ SESSION_SECONDS = 12 * 3600.0
 
 _MOST_SESSIONS = 10_000
 _WRONG = "This name and this password do not belong together."
-_TOO_MANY = "Too many wrong passwords for this name: wait a minute."
+_TOO_MANY = "Too many wrong passwords: wait a minute."
 
 logger = get_logger("web")
+
+
+class _Session(NamedTuple):
+    name: str
+    hashed: str | None
+    """The hash of the password at the time of the sign-in."""
+    ends: float
 
 
 class PasswordGate:
@@ -48,8 +56,8 @@ class PasswordGate:
         self._level: Level = level
         self._cookie = cookie
         self._clock = clock
-        self._sessions: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
-        """Name and end of each session, by the hash of its token."""
+        self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
+        """By the hash of their tokens."""
 
     @property
     def routes(self) -> Sequence[BaseRoute]:
@@ -130,17 +138,21 @@ class PasswordGate:
     def _begin(self, name: str) -> str:
         """The token of a new session."""
         token = secrets.token_urlsafe(32)
-        self._sessions[_hash(token)] = name, self._clock() + SESSION_SECONDS
+        ends = self._clock() + SESSION_SECONDS
+        self._sessions[_hash(token)] = _Session(name, self._passwords.hash_of(name), ends)
         while len(self._sessions) > _MOST_SESSIONS:
             self._sessions.popitem(last=False)
         return token
 
     def _name_of(self, token: str) -> str | None:
         key = _hash(token)
-        name, ends = self._sessions.get(key, ("", 0.0))
-        if ends > self._clock():
-            return name
-        self._sessions.pop(key, None)
+        session = self._sessions.get(key)
+        if session is None:
+            return None
+        # Who has another password now, or is not in the file any more, signs in anew.
+        if session.ends > self._clock() and session.hashed == self._passwords.hash_of(session.name):
+            return session.name
+        del self._sessions[key]
         return None
 
     def _login_page(

@@ -32,7 +32,7 @@ async def read_queue(ask: Ask) -> dict[str, Any]:
         "filters": filters,
         "cursor": ask.get("cursor"),
         "page": page,
-        "rows": [(task, _arguments(ask, task)) for task in page.items],
+        "rows": [(task, _arguments(ask, task), _result(ask, task)) for task in page.items],
         "minutes": minutes,
         "ended": _ended(minutes),
         "series": _series(minutes),
@@ -55,6 +55,13 @@ def _arguments(ask: Ask, task: TaskDetail) -> str:
     if task.body is None:
         return ""
     return ask.viewer.line(task.task_name, Encoded(task.body, task.serializer))
+
+
+def _result(ask: Ask, task: TaskDetail) -> str:
+    """The result of a task that has one."""
+    if task.result in (None, b"null"):
+        return ""
+    return ask.viewer.result_line(task.task_name, Encoded(task.result, task.serializer))
 
 
 def _ended(minutes: Sequence[Minute]) -> dict[str, int]:

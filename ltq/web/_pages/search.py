@@ -1,7 +1,7 @@
 """Search: a task by its id or the beginning of it, and tasks by a text in their arguments."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -20,6 +20,8 @@ _SECONDS = 2.0
 
 _MOST_FOUND = 100
 _STEP = 250
+_BEFORE, _LONGEST = 60, 160
+"""Characters of an excerpt before what was found, and in all."""
 
 
 class Hit(NamedTuple):
@@ -30,8 +32,9 @@ class Hit(NamedTuple):
     task_name: str
     status: Status
     time: float | None
-    arguments: str
-    where: str
+    excerpt: str = ""
+    """A part of its arguments, or of its error if that matches."""
+    where: str = "id"
     """What of it matches."""
 
 
@@ -70,9 +73,12 @@ async def _exact(ask: Ask, task_id: str) -> list[Hit]:
     """The task with this id, in any queue."""
     state = await ask.place.broker.find(task_id)
     if state is not None and is_name(state.queue):
-        return [_hit_of_state(state)]
+        hit = _hit_of_state(state)
+        return [hit._replace(excerpt=_excerpt(state.error or "", ""))]
     with suppress(TaskNotFoundError):
-        return [_hit_of_letter(ask, await ask.place.broker.dead_letter(None, task_id), "id")]
+        letter = await ask.place.broker.dead_letter(None, task_id)
+        hit = _hit_of_letter(ask, letter, "id")
+        return [hit._replace(excerpt=_excerpt(hit.excerpt, ""))]
     return []
 
 
@@ -122,36 +128,44 @@ async def _walk(ask: Ask, text: str, queue: QueueStats) -> AsyncGenerator[Hit | 
 def _match_task(ask: Ask, text: str, task: TaskDetail) -> Hit | None:
     shown = ""
     if task.body is not None:
-        shown = ask.viewer.call(task.task_name, Encoded(task.body, task.serializer)).text
-    where = _where(text, task.id, task.task_name, shown, task.error or "", " ".join(task.tags))
-    return _hit_of_state(task, shown, where) if where else None
+        shown = ask.viewer.whole_line(task.task_name, Encoded(task.body, task.serializer))
+    return _match(text, _hit_of_state(task), shown, task.error or "", task.tags)
 
 
 def _match_letter(ask: Ask, text: str, letter: DeadLetter) -> Hit | None:
     hit = _hit_of_letter(ask, letter, "")
-    tags = " ".join(letter.tags)
-    where = _where(text, letter.id, letter.task_name, hit.arguments, letter.error or "", tags)
-    return hit._replace(where=where) if where else None
+    return _match(text, hit, hit.excerpt, letter.error or "", letter.tags)
 
 
-def _where(text: str, task_id: str, name: str, shown: str, error: str, tags: str) -> str:
-    """What matches; empty if nothing does. Only what a page shows is looked at: what is redacted
-    cannot be found."""
-    if task_id.lower().startswith(text):
-        return "id"
-    for what, value in (("arguments", shown), ("task", name), ("tags", tags), ("error", error)):
-        if text in value.lower():
-            return what
-    return ""
+def _match(text: str, hit: Hit, shown: str, error: str, tags: Sequence[str]) -> Hit | None:
+    """The hit with what of it matches; None if nothing does.
+
+    Only what a page shows is looked at: what is redacted cannot be found.
+    """
+    places = {"arguments": shown, "task": hit.task_name, "tags": " ".join(tags), "error": error}
+    where = "id" if hit.id.lower().startswith(text) else ""
+    where = where or next((one for one, value in places.items() if text in value.lower()), "")
+    if not where:
+        return None
+    seen = error if where == "error" else shown
+    return hit._replace(where=where, excerpt=_excerpt(seen, text))
 
 
-def _hit_of_state(state: TaskState[bytes], shown: str = "", where: str = "id") -> Hit:
+def _excerpt(value: str, text: str) -> str:
+    """A part of a value with the text in it, if it is there."""
+    start = max(0, value.lower().find(text) - _BEFORE)
+    start = 0 if start + len(text) < _LONGEST else start
+    part = value[start : start + _LONGEST]
+    return f"{'…' if start else ''}{part}{'…' if start + _LONGEST < len(value) else ''}"
+
+
+def _hit_of_state(state: TaskState[bytes]) -> Hit:
     moment = state.release_time or state.last_dequeue_time or state.enqueue_time
-    return Hit(state.id, state.queue, state.task_name, state.status, moment, shown, where)
+    return Hit(state.id, state.queue, state.task_name, state.status, moment)
 
 
 def _hit_of_letter(ask: Ask, letter: DeadLetter, where: str) -> Hit:
     shown = ""
     if letter.body is not None:
-        shown = ask.viewer.call(letter.task_name, Encoded(letter.body, letter.serializer)).text
+        shown = ask.viewer.whole_line(letter.task_name, Encoded(letter.body, letter.serializer))
     return Hit(letter.id, letter.queue, letter.task_name, letter.status, letter.time, shown, where)

@@ -13,6 +13,9 @@ from ltq.web._view.command import send_command
 from ltq.web._view.form import fields_of
 from ltq.web._view.values import Shown
 
+_LONGEST_COMMAND = 20_000
+"""Characters. A shell takes no argument of much more."""
+
 
 class Found(NamedTuple):
     """A task, and the letter of it if it is dead."""
@@ -134,11 +137,12 @@ def _note(ask: Ask, state: TaskState[bytes]) -> str:
 
 
 def _command(ask: Ask, found: Found, shown: Shown | None) -> str:
-    """The task as `ltq send` in a shell; empty if its arguments are not known here."""
+    """The task as `ltq send` in a shell; empty if its arguments are not known here, or too long."""
     if shown is None or shown.call is None:
         return ""
     workers = [one for one in ask.place.workers if found.state.task_name.startswith(f"{one.name}:")]
-    return send_command(found.state, shown.call, ask.place.url, workers[0] if workers else None)
+    text = send_command(found.state, shown.call, ask.place.url, workers[0] if workers else None)
+    return text if len(text) <= _LONGEST_COMMAND else ""
 
 
 def _timeline(state: TaskState[bytes]) -> list[Moment]:

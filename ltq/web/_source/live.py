@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ltq._aio.service import Service
@@ -49,6 +50,8 @@ class _View:
     is_over: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Replaced by a new one at each change."""
+    is_read: bool = False
+    """Whether it is being read now."""
 
     def tell(self) -> None:
         """There is something new: wake the viewers."""
@@ -106,20 +109,25 @@ class LivePages(Service):
         while self._views:
             self._nudged.clear()
             now = time.monotonic()
-            due = [view for view in self._views.values() if view.due <= now]
-            for view in due:
-                view.due = now + view.every
-            await asyncio.gather(*map(self._refresh, due))
-            first = min((view.due for view in self._views.values()), default=0.0)
-            left = min(TICK, first - time.monotonic())
-            if left > 0 and self._views:
-                try:
-                    async with asyncio.timeout(left):
-                        await self._nudged.wait()
-                except TimeoutError:
-                    pass
+            # One that takes long keeps no other waiting, and is not read twice at once.
+            idle = [view for view in self._views.values() if not view.is_read]
+            for view in idle:
+                if view.due <= now:
+                    view.due, view.is_read = now + view.every, True
+                    self._spawn(self._refresh(view), "page")
+            left = min((view.due for view in idle), default=now + TICK) - now
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(TICK, left)):
+                    await self._nudged.wait()
 
     async def _refresh(self, view: _View) -> None:
+        try:
+            await self._read(view)
+        finally:
+            view.is_read = False
+            self._nudged.set()
+
+    async def _read(self, view: _View) -> None:
         try:
             html = await view.render()
         except LtqError as error:

@@ -5,7 +5,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ltq.broker import Finding, Severity
 from ltq.errors import BrokerError
@@ -111,7 +111,9 @@ class Readings:
 
     def spoil(self) -> None:
         """Something was changed: read again what it may be seen in."""
-        for cached in (self.snapshot, self.workers, self.schedules, self.failing):
+        named = (self.snapshot, self.workers, self.schedules, self.failing, self.findings)
+        everything: tuple[Cached[Any], ...] = (*named, *self._histories.values())
+        for cached in everything:
             cached.spoil()
 
     async def bounded(self, call: Awaitable[T]) -> T:

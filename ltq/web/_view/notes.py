@@ -40,7 +40,7 @@ def read_note(request: Request) -> Note | None:
         match json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4))):
             case [str(words), bool(is_trouble)]:
                 return Note(words, is_trouble)
-    except ValueError:
+    except (ValueError, RecursionError):  # anybody on this host may have written it
         pass
     return None
 

@@ -57,8 +57,11 @@ class Viewer:
 
     def line(self, task_name: str, body: Encoded) -> str:
         """The arguments of a task on one line: `"a", depth=2`."""
-        shown = self._shown(task_name, _read_call(body, None), body, ", ")
-        return cut(shown.text, _LONGEST_LINE)
+        return cut(self.whole_line(task_name, body), _LONGEST_LINE)
+
+    def whole_line(self, task_name: str, body: Encoded) -> str:
+        """The same, however long the line is."""
+        return self._shown(task_name, _read_call(body, None), body, ", ").text
 
     def result(
         self, task_name: str, data: Encoded, task: DeclaredTask[..., Any] | None = None
@@ -68,6 +71,12 @@ class Viewer:
         if not found:
             return self._unread(data)
         return self._redacted(task_name, value, _pretty)
+
+    def result_line(self, task_name: str, data: Encoded) -> str:
+        """A result on one line."""
+        found, value = _read_result(data, None)
+        shown = self._redacted(task_name, value, _one_line) if found else self._unread(data)
+        return cut(shown.text, _LONGEST_LINE)
 
     def note(self, task_name: str, text: str) -> str:
         """The note of a progress."""

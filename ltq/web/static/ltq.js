@@ -121,7 +121,7 @@
       const plot = new uPlot({
         width: box.clientWidth, height: 150, cursor: { y: false },
         scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
-        axes: [{ ...axis, values: (_, marks) => marks.map((one) => clock(one).replace(/(:\d\d):\d\d/, "$1")) },
+        axes: [{ ...axis, size: 30, values: (_, marks) => marks.map((one) => clock(one).replace(/(:\d\d):\d\d/, "$1")) },
           { ...axis, size: 56, values: (_, marks) => marks.map((one) => plan.fill ? one : measured(one)) }],
         series: [{ value: (_, one) => one === null ? "–" : clock(one) },
           ...plan.names.map((name, place) => {
@@ -163,6 +163,9 @@
     const search = document.querySelector(".search input");
     if (search) { event.preventDefault(); search.focus(); search.select(); }
   });
+
+  // A page that a browser has put aside has lost its stream, and shows what was.
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
   readClock();
   showTimes();

@@ -175,6 +175,38 @@ class TestHiddenTab:
         )
 
 
+class TestBackAndForward:
+    async def test_it_leads_to_pages_that_are_live(self, served: Board, tab: Tab) -> None:
+        await send(served, "x")
+        await tab.open("/")
+        await tab.live()
+        await tab.page.locator("#q-shop\\:note a").first.click()
+        await tab.live()
+        await tab.page.get_by_role("link", name="pending").click()
+        await tab.page.get_by_role("button", name="Pause").click()
+        await tab.said("paused the queue shop:note")
+        await tab.page.go_back()
+        await tab.page.go_back()
+        await tab.live()
+        assert not tab.page.url.endswith("?status=pending")
+        await expect(tab.page.locator(".banner[role=status]")).to_have_count(0)  # it was told
+        await send(served, "y")
+        await expect(tab.page.get_by_role("row")).to_have_count(3)
+        await tab.page.go_back()
+        await expect(tab.page.locator("#q-shop\\:note .status.paused")).to_be_visible()
+        await tab.page.go_forward()
+        await tab.live()
+        await expect(tab.page.get_by_role("row")).to_have_count(3)
+
+    async def test_a_page_that_was_put_aside_is_loaded_anew(self, served: Board, tab: Tab) -> None:
+        await tab.open("/")
+        await tab.live()
+        event = 'new PageTransitionEvent("pageshow", {persisted: true})'
+        async with tab.page.expect_navigation():
+            await tab.page.evaluate(f"() => {{ dispatchEvent({event}); }}")
+        assert not await tab.is_same()
+
+
 class TestAway:
     async def test_a_server_that_goes_is_told_until_it_is_back(
         self, browser: Browser, shop: ltq.Worker[Any]

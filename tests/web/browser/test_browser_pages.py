@@ -155,7 +155,7 @@ async def test_the_list_of_brokers_and_the_sign_in_are_too(
         await tab.open("/")
         await expect(tab.page.get_by_role("heading", level=1)).to_contain_text("Brokers")
         await check_page(tab.page)
-    gate = PasswordGate(Passwords({"ada": ADA}))
+    gate = PasswordGate(Passwords(lambda: {"ada": ADA}))
     async with serve(make_app(site, gate)) as url, open_tab(browser, url) as tab:
         await tab.open("/other-store/dead")
         await check_page(tab.page)
