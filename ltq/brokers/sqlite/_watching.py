@@ -7,7 +7,7 @@ from ltq._aio.loops import running_loop
 from ltq._aio.threads import call_in
 from ltq.broker.feed import Feed
 from ltq.brokers._follow import Follower, Target
-from ltq.brokers.sqlite._places.listener import task_topic
+from ltq.brokers.sqlite._places.listener import end_topic, task_topic
 from ltq.brokers.sqlite._thread.changes import Hear
 from ltq.brokers.sqlite._thread.listening import Listening
 from ltq.brokers.sqlite._thread.thread import SqliteThread
@@ -22,7 +22,8 @@ class Watching:
         self._thread = thread
         self._listening = listening
         self._loop = running_loop()
-        self._hearing: dict[Target, Hear] = {}
+        self._hearing: dict[Target, dict[str, Hear]] = {}
+        """What is listened to for each task that is followed, by topic."""
         self._follower = Follower(self)
         self._follower.trust_notifications()
         self._missed = partial(call_in, self._loop, self._follower.trust_notifications)
@@ -51,23 +52,29 @@ class Watching:
 
     async def states(self, namespace: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """See `Source`."""
+        for target in ((namespace, task_id) for task_id in ids):
+            if target in self._hearing and not self._follower.waits_for_the_end(target):
+                self._listen(target, task_topic(*target))  # first: what comes before is read
         return await self._thread.call(lambda store: store.states(namespace, ids))
 
     def subscribe(self, target: Target) -> None:
         """See `Source`."""
-        hear = self._hearing[target] = partial(call_in, self._loop, self._mark, target)
-        topic = task_topic(*target)
-        self._thread.changes.listen(topic, hear)
-        self._listening.attend(topic)
+        self._hearing[target] = {}
+        self._listen(target, end_topic(*target))
         self._thread.look()
         self._follower.mark(target)
 
     def unsubscribe(self, target: Target) -> None:
         """See `Source`."""
-        hear = self._hearing.pop(target, None)
-        if hear is not None:
-            self._thread.changes.unlisten(task_topic(*target), hear)
-            self._listening.leave(task_topic(*target))
+        for topic, hear in self._hearing.pop(target, {}).items():
+            self._thread.changes.unlisten(topic, hear)
+            self._listening.leave(topic)
+
+    def _listen(self, target: Target, topic: str) -> None:
+        if topic not in self._hearing[target]:
+            hear = self._hearing[target][topic] = partial(call_in, self._loop, self._mark, target)
+            self._thread.changes.listen(topic, hear)
+            self._listening.attend(topic)
 
     def _mark(self, target: Target, _: str) -> None:
         self._follower.mark(target)

@@ -32,7 +32,7 @@ _PAUSE = 0.001
 _MOST_FREE = 1000
 """Pages that may be free, for what comes next; and how many are given back at once."""
 
-_ROWS_TOGETHER = (64, 16, 4, 1)
+_ROWS_TOGETHER = (64, 32, 16, 8, 4, 2, 1)
 """How many rows one statement inserts."""
 
 _VALUES_TOGETHER = (500, 100, 20, 5, 1)
@@ -90,6 +90,8 @@ class Database:
         """For how many bytes of new tasks the present transaction was asked."""
         self._is_open = False
         self._version: int | None = None
+        self.edition = 0
+        """Another number once a backup was restored into the file: SQLite sees to that."""
         self._parts: WeakSet[Part] = WeakSet()
         self._touched: dict[Part, None] = {}
         self._flushed: dict[Part, None] = {}
@@ -114,7 +116,8 @@ class Database:
             if self.is_writing or not writes:
                 return
             self.commit()  # what only reads cannot begin to write
-        self._set_synchronous()
+        if writes:
+            self._set_synchronous()
         self._lock("BEGIN IMMEDIATE" if writes else "BEGIN")
         self._is_open, self.is_writing, self._more = True, writes, 0
         version = self._data_version()
@@ -124,6 +127,7 @@ class Database:
                 version_of(self.connection, self._path), self._path
             )  # it may be new by now
             self._version = version
+            self.edition = self.number("PRAGMA schema_version")
             self._forget()
         self._on_begin(self, is_other)
 
