@@ -4,6 +4,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import lru_cache
 from math import inf
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -33,7 +34,7 @@ _MOST_FREE = 1000
 """Pages that may be free, for what comes next; and how many are given back at once."""
 
 _ROWS_TOGETHER = (64, 32, 16, 8, 4, 2, 1)
-"""How many rows one statement inserts."""
+"""How many rows one statement inserts: any number needs few statements."""
 
 _VALUES_TOGETHER = (500, 100, 20, 5, 1)
 """How many values one `IN (...)` has."""
@@ -241,8 +242,7 @@ class Database:
         afterwards: a step for each row would take long beside a busy event loop.
         """
         for some in pieces(rows, _ROWS_TOGETHER):
-            marks = f"({','.join('?' * len(some[0]))})"
-            statement = f"{insert} VALUES {','.join([marks] * len(some))} {conflict}"
+            statement = _inserting(insert, len(some), len(some[0]), conflict)
             self.connection.execute(statement, [value for row in some for value in row])
 
     def number(self, statement: str, *values: Any) -> int:
@@ -318,6 +318,12 @@ class Counters:
         """See `Part`."""
         self._values.clear()
         self._changed.clear()
+
+
+@lru_cache(maxsize=256)
+def _inserting(insert: str, rows: int, columns: int, conflict: str) -> str:
+    marks = f"({','.join('?' * columns)})"
+    return f"{insert} VALUES {','.join([marks] * rows)} {conflict}"
 
 
 def pieces(values: Sequence[T], sizes: Sequence[int]) -> Iterator[Sequence[T]]:
