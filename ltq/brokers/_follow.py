@@ -80,6 +80,8 @@ class Follower(Service):
         self._has_missed = False
         self._feeds: dict[Target, set[Feed]] = {}
         self._dirty: dict[Target, None] = {}
+        self._asked: set[Target] = set()
+        """What the present read asks for."""
         self._reading: asyncio.Task[None] | None = None
         self._refusal: BrokerError | None = None
         self._is_notified = False
@@ -106,6 +108,19 @@ class Follower(Service):
         """A task may have changed: read it soon, if it is followed."""
         self._untold.discard(target)
         self._mark(target)
+
+    def put_end(self, target: Target, state: TaskState[bytes] | None) -> None:
+        """A task has ended with this state, which was read after all that was put before.
+
+        A feed that has no state yet may have been opened after that read, and a read in progress
+        may be older: then it is read again.
+        """
+        feeds = self._feeds.get(target, ())
+        if target in self._asked or not all(feed.started for feed in feeds):
+            self.mark(target)
+            return
+        self._untold.discard(target)
+        self._put(target, tuple(feeds), state)
 
     def _mark(self, target: Target) -> None:
         if target not in self._feeds:
@@ -220,7 +235,11 @@ class Follower(Service):
         """Read the first ones of these tasks, as many as the store returns at once."""
         # A feed that is opened meanwhile needs a later read: this one may be too old.
         feeds = [tuple(self._feeds.get((namespace, task_id), ())) for task_id in ids]
-        states = await self._source.states(namespace, ids)
+        self._asked = {(namespace, task_id) for task_id in ids}
+        try:
+            states = await self._source.states(namespace, ids)
+        finally:
+            self._asked = set()
         for task_id, asking, state in zip(ids, feeds, states, strict=False):
             self._put((namespace, task_id), asking, state)
         return len(states)

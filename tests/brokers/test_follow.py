@@ -13,6 +13,8 @@ from ltq.errors import BrokerError
 from ltq.state import Status, TaskState
 from tests.eventually import eventually
 
+TARGET = ("x", "a")
+
 request: ContextVar[str] = ContextVar("request", default="none")
 
 
@@ -31,15 +33,23 @@ class FakeStore:
         self.subscribed: set[Target] = set()
         self.requests: set[str] = set()
         self.error: BrokerError | None = None
+        self.paused = asyncio.Event()
+        self.paused.set()
+        """Cleared while reads, which have found something, do not return it."""
+        self.reading: list[list[str]] = []
         self.most = READ_BATCH
         """How many states it returns at once."""
 
     async def states(self, namespace: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         self.reads.append((namespace, list(ids)))
+        found = [self.tasks.get((namespace, task_id)) for task_id in ids[: self.most]]
+        self.reading.append(list(ids))
+        await self.paused.wait()
+        self.reading.remove(list(ids))
         self.requests.add(request.get())
         if self.error is not None:
             raise self.error
-        return [self.tasks.get((namespace, task_id)) for task_id in ids[: self.most]]
+        return found
 
     def subscribe(self, target: Target) -> None:
         assert target not in self.subscribed
@@ -247,3 +257,53 @@ async def test_a_store_may_return_only_the_first_ones(follower: Follower, store:
     async with asyncio.timeout(5):
         assert [await feed.get() for feed in feeds] == states
     assert [len(ids) for _, ids in store.reads[:3]] == [5, 3, 1]
+
+
+class TestPutEnd:
+    """A state that a store sends with the notification."""
+
+    async def test_it_is_put_without_a_read(self, store: FakeStore, notified: Follower) -> None:
+        store.set("a")
+        feed = notified.feed(TARGET)
+        notified.mark(TARGET)
+        await feed.get(5)
+        reads = len(store.reads)
+        notified.put_end(TARGET, make_state("a", 1))
+        assert await feed.get(5) == make_state("a", 1)
+        assert len(store.reads) == reads
+
+    async def test_a_feed_without_a_state_gets_a_later_one(
+        self, store: FakeStore, notified: Follower
+    ) -> None:
+        """It was perhaps opened after that read, by somebody who knows more."""
+        present = store.set("a", 2)
+        feed = notified.feed(TARGET)
+        notified.put_end(TARGET, make_state("a", 1))
+        assert await feed.get(5) == present
+
+    async def test_an_older_read_in_progress_does_not_hide_it(
+        self, store: FakeStore, notified: Follower
+    ) -> None:
+        store.set("a")
+        feed = notified.feed(TARGET)
+        notified.mark(TARGET)
+        await feed.get(5)
+        store.paused.clear()
+        notified.mark(TARGET)
+        await eventually(lambda: store.reading == [["a"]])
+        notified.put_end(TARGET, store.set("a", 1))
+        store.paused.set()
+        assert await feed.get(5) == make_state("a", 1)
+        await eventually(lambda: not store.reading)
+        with pytest.raises(FeedTimeoutError):
+            await feed.get(0)
+
+    async def test_who_has_closed_gets_nothing(self, store: FakeStore, notified: Follower) -> None:
+        store.set("a")
+        feed = notified.feed(TARGET)
+        notified.mark(TARGET)
+        await feed.get(5)
+        feed.close()
+        notified.put_end(TARGET, make_state("a", 1))
+        with pytest.raises(FeedTimeoutError):
+            await feed.get(0)

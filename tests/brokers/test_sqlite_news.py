@@ -1,5 +1,6 @@
 """What the processes of a file tell one another: each notice is heard once, whatever happens."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -104,3 +105,20 @@ def test_a_watch_may_be_dropped_while_another_begins(one: Process) -> None:
     thread.start()
     thread.join(5)
     assert not thread.is_alive()
+
+
+def test_a_backup_with_an_equal_last_number_says_that_anything_may_have_changed(
+    one: Process, other: Process, tmp_path: Path
+) -> None:
+    other.tell("before")
+    with closing(sqlite3.connect(tmp_path / "backup.db")) as backup:
+        other.database.connection.backup(backup)
+        one.listen()
+        one.look()
+        missed: list[str] = []
+        one.changes.on_missed(lambda: missed.append("missed"))
+        with closing(sqlite3.connect(tmp_path / "jobs.db")) as file:
+            backup.backup(file)
+    one.look()
+    one.look()
+    assert (missed, one.heard) == (["missed"], [])

@@ -26,10 +26,10 @@ class Line:
     def add(self, record: Record, spot: Spot) -> None:
         """Add a record that is not there."""
         self._records[spot] = record
-        self._spots[record.id] = spot
+        self._spots[record.envelope.id] = spot
         pieces = self._pieces
         if pieces and spot < pieces[-1][-1]:
-            index = bisect_left(pieces, spot, key=_last)
+            index = self._index(spot)
             piece = pieces[index]
             insort(piece, spot)
             if len(piece) > _MOST:
@@ -41,11 +41,11 @@ class Line:
 
     def discard(self, record: Record) -> None:
         """Remove a record, if it is there."""
-        spot = self._spots.pop(record.id, None)
+        spot = self._spots.pop(record.envelope.id, None)
         if spot is None:
             return
         del self._records[spot]
-        index = bisect_left(self._pieces, spot, key=_last)
+        index = self._index(spot)
         piece = self._pieces[index]
         del piece[bisect_left(piece, spot)]
         if not piece:
@@ -70,6 +70,12 @@ class Line:
     def first(self, limit: int) -> list[Record]:
         """Up to `limit` records, the first ones."""
         return [self._records[spot] for spot in islice(self._behind(None), limit)]
+
+    def _index(self, spot: Spot) -> int:
+        """The piece that a spot belongs to, unless it is behind all: mostly the first one."""
+        if spot <= self._pieces[0][-1]:
+            return 0
+        return bisect_left(self._pieces, spot, key=_last)
 
     def _behind(self, after: Spot | None) -> Iterator[Spot]:
         pieces, index, start = self._pieces, 0, 0

@@ -1,18 +1,26 @@
-"""Watching tasks in one event loop: a notice of a task says "read it again"."""
+"""Watching tasks in one event loop: a notice of a task says "read it again".
 
+When a task ends, the thread of the file reads it at once: its state is what most wait for.
+"""
+
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 
 from ltq._aio.loops import running_loop
 from ltq._aio.threads import call_in
 from ltq.broker.feed import Feed
-from ltq.brokers._follow import Follower, Target
-from ltq.brokers.sqlite._places.listener import task_topic
+from ltq.brokers._follow import READ_BATCH, Follower, Target
+from ltq.brokers.sqlite._places.listener import end_topic, task_topic
+from ltq.brokers.sqlite._places.store import SqliteStore
 from ltq.brokers.sqlite._thread.changes import Hear
+from ltq.brokers.sqlite._thread.job import Job
 from ltq.brokers.sqlite._thread.listening import Listening
 from ltq.brokers.sqlite._thread.thread import SqliteThread
 from ltq.names import namespace_of
 from ltq.state import TaskState
+
+_States = dict[Target, TaskState[bytes] | None]
 
 
 class Watching:
@@ -22,7 +30,10 @@ class Watching:
         self._thread = thread
         self._listening = listening
         self._loop = running_loop()
-        self._hearing: dict[Target, Hear] = {}
+        self._hearing: dict[Target, dict[str, Hear]] = {}
+        """What is listened to for each task that is followed, by topic."""
+        self._ended: list[Target] = []
+        """Tasks that have ended, and wait to be read. For the thread of the file."""
         self._follower = Follower(self)
         self._follower.trust_notifications()
         self._missed = partial(call_in, self._loop, self._follower.trust_notifications)
@@ -51,23 +62,71 @@ class Watching:
 
     async def states(self, namespace: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """See `Source`."""
+        for target in ((namespace, task_id) for task_id in ids):
+            if target in self._hearing and not self._follower.waits_for_the_end(target):
+                hear = partial(call_in, self._loop, self._mark, target)
+                self._listen(target, task_topic(*target), hear)  # first: what comes before is read
         return await self._thread.call(lambda store: store.states(namespace, ids))
 
     def subscribe(self, target: Target) -> None:
         """See `Source`."""
-        hear = self._hearing[target] = partial(call_in, self._loop, self._mark, target)
-        topic = task_topic(*target)
-        self._thread.changes.listen(topic, hear)
-        self._listening.attend(topic)
+        self._hearing[target] = {}
+        self._listen(target, end_topic(*target), partial(self._hear_end, target))
         self._thread.look()
         self._follower.mark(target)
 
     def unsubscribe(self, target: Target) -> None:
         """See `Source`."""
-        hear = self._hearing.pop(target, None)
-        if hear is not None:
-            self._thread.changes.unlisten(task_topic(*target), hear)
-            self._listening.leave(task_topic(*target))
+        for topic, hear in self._hearing.pop(target, {}).items():
+            self._thread.changes.unlisten(topic, hear)
+            self._listening.leave(topic)
+
+    def _listen(self, target: Target, topic: str, hear: Hear) -> None:
+        if topic not in self._hearing[target]:
+            self._hearing[target][topic] = hear
+            self._thread.changes.listen(topic, hear)
+            self._listening.attend(topic)
 
     def _mark(self, target: Target, _: str) -> None:
         self._follower.mark(target)
+
+    # In the thread of the file
+
+    def _hear_end(self, target: Target, _: str) -> None:
+        if len(self._ended) % READ_BATCH == 0:
+            self._ended = []
+            self._read_soon(self._ended)
+        self._ended.append(target)
+
+    def _read_soon(self, ended: list[Target]) -> None:
+        def step(store: SqliteStore) -> _States:
+            if self._ended is ended:
+                self._ended = []  # what ends later is read later
+            return _read(store, ended)
+
+        job = Job(step, keeps_history=True, is_durable=False, loop=self._loop)
+        job.future.add_done_callback(partial(self._put, ended))
+        self._thread.submit(job)
+
+    # In the event loop again
+
+    def _put(self, ended: list[Target], read: "asyncio.Future[_States]") -> None:
+        states = read.result() if read.exception() is None else {}
+        for target in ended:
+            if target not in self._hearing:
+                continue
+            if target in states:
+                self._follower.put_end(target, states[target])
+            else:
+                self._follower.mark(target)
+
+
+def _read(store: SqliteStore, targets: list[Target]) -> _States:
+    by_namespace: dict[str, list[str]] = {}
+    for namespace, task_id in targets:
+        by_namespace.setdefault(namespace, []).append(task_id)
+    return {
+        (namespace, task_id): state
+        for namespace, ids in by_namespace.items()
+        for task_id, state in zip(ids, store.states(namespace, ids), strict=True)
+    }

@@ -95,25 +95,15 @@ class PutScheduleCall(Script[bool], frozen=True, kw_only=True):
         return replies.integer(reply) == 1
 
 
-class AdoptScheduleCall(Script[bool], frozen=True, kw_only=True):
+class AdoptScheduleCall(PutScheduleCall, frozen=True, kw_only=True):
     """Keep a schedule as another store kept it. The reply is False if its name is taken."""
 
     name: ClassVar[str] = "adopt_schedule"
 
-    schedule: str
-    spec: str
-    due: int
-    put: str
-    plan: bytes
-    body: bytes
     last: int
     fired: int | Literal[""]
     paused: Flag
     resumed: float
-    queue: str
-
-    def read(self, reply: Reply) -> bool:
-        return replies.integer(reply) == 1
 
 
 class RemoveScheduleCall(RepeatedKnowingly[bool], frozen=True, kw_only=True):

@@ -8,17 +8,17 @@ ARGV[3] due       the first slot after the last one
 ARGV[4] put       the digest of all that it says
 ARGV[5] plan      what it says beside the arguments, as JSON
 ARGV[6] body      the encoded arguments
-ARGV[7] last      the last slot that was fired or passed there
-ARGV[8] fired     the last one that enqueued a task, or ''
-ARGV[9] paused    '1' if it is paused, else ''
-ARGV[10] resumed  when it last was resumed, or 0
-ARGV[11] queue    where its tasks wait
+ARGV[7] queue     where its tasks wait
+ARGV[8] last      the last slot that was fired or passed there
+ARGV[9] fired     the last one that enqueued a task, or ''
+ARGV[10] paused   '1' if it is paused, else ''
+ARGV[11] resumed  when it last was resumed, or 0
 
 RETURNS 1; 0 if another one with its name was put, or schedulers that run declare it in their code
 ]]
 local prefix, schedule, spec, due, put = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local plan, body, last, fired, paused, resumed = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
-local queue = ARGV[11]
+local plan, body, queue, last, fired = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local paused, resumed = ARGV[10], ARGV[11]
 -- @include call_or_reset, kept_slot, slot_holders, schedule_changes
 
 local kept = read_slot(schedule)

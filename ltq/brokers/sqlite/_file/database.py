@@ -4,6 +4,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import lru_cache
 from math import inf
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -32,8 +33,8 @@ _PAUSE = 0.001
 _MOST_FREE = 1000
 """Pages that may be free, for what comes next; and how many are given back at once."""
 
-_ROWS_TOGETHER = (64, 16, 4, 1)
-"""How many rows one statement inserts."""
+_ROWS_TOGETHER = (64, 32, 16, 8, 4, 2, 1)
+"""How many rows one statement inserts: any number needs few statements."""
 
 _VALUES_TOGETHER = (500, 100, 20, 5, 1)
 """How many values one `IN (...)` has."""
@@ -90,6 +91,8 @@ class Database:
         """For how many bytes of new tasks the present transaction was asked."""
         self._is_open = False
         self._version: int | None = None
+        self.edition = 0
+        """Another number once a backup was restored into the file: SQLite sees to that."""
         self._parts: WeakSet[Part] = WeakSet()
         self._touched: dict[Part, None] = {}
         self._flushed: dict[Part, None] = {}
@@ -114,7 +117,8 @@ class Database:
             if self.is_writing or not writes:
                 return
             self.commit()  # what only reads cannot begin to write
-        self._set_synchronous()
+        if writes:
+            self._set_synchronous()
         self._lock("BEGIN IMMEDIATE" if writes else "BEGIN")
         self._is_open, self.is_writing, self._more = True, writes, 0
         version = self._data_version()
@@ -124,6 +128,7 @@ class Database:
                 version_of(self.connection, self._path), self._path
             )  # it may be new by now
             self._version = version
+            self.edition = self.number("PRAGMA schema_version")
             self._forget()
         self._on_begin(self, is_other)
 
@@ -237,8 +242,7 @@ class Database:
         afterwards: a step for each row would take long beside a busy event loop.
         """
         for some in pieces(rows, _ROWS_TOGETHER):
-            marks = f"({','.join('?' * len(some[0]))})"
-            statement = f"{insert} VALUES {','.join([marks] * len(some))} {conflict}"
+            statement = _inserting(insert, len(some), len(some[0]), conflict)
             self.connection.execute(statement, [value for row in some for value in row])
 
     def number(self, statement: str, *values: Any) -> int:
@@ -314,6 +318,12 @@ class Counters:
         """See `Part`."""
         self._values.clear()
         self._changed.clear()
+
+
+@lru_cache(maxsize=256)
+def _inserting(insert: str, rows: int, columns: int, conflict: str) -> str:
+    marks = f"({','.join('?' * columns)})"
+    return f"{insert} VALUES {','.join([marks] * rows)} {conflict}"
 
 
 def pieces(values: Sequence[T], sizes: Sequence[int]) -> Iterator[Sequence[T]]:

@@ -8,8 +8,13 @@ from ltq.names import queue_of
 
 
 def task_topic(namespace: str, task_id: str) -> str:
-    """What is told when the state of a task has changed."""
+    """What is told when the state of a task has changed, but for its end."""
     return f"task {namespace} {task_id}"
+
+
+def end_topic(namespace: str, task_id: str) -> str:
+    """What is told when a task has become final, or is gone."""
+    return f"end {namespace} {task_id}"
 
 
 def lane_topic(queue: str) -> str:
@@ -43,11 +48,12 @@ class SqliteListener:
 
     def changed(self, record: Record) -> None:
         """See `Listener`."""
-        self.removed(record.envelope.id)
+        topic = end_topic if record.status.is_final else task_topic
+        self._database.notices[topic(self._namespace, record.envelope.id), ""] = None
 
     def removed(self, task_id: str) -> None:
         """See `Listener`."""
-        self._database.notices[task_topic(self._namespace, task_id), ""] = None
+        self._database.notices[end_topic(self._namespace, task_id), ""] = None
 
     def revoked(self, record: Record) -> None:
         """See `Listener`."""

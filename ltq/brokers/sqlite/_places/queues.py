@@ -1,11 +1,10 @@
 """The queues of one namespace, and how many tasks of each status they have: `Queues`."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import product
 
 from ltq.brokers._rules.record import Record
 from ltq.brokers.sqlite._file.database import Database
-from ltq.brokers.sqlite._places.rows import CODES, STATUS_OF
+from ltq.brokers.sqlite._places.rows import CODES
 from ltq.state import Status
 
 Read = Callable[..., list[Record]]
@@ -34,7 +33,7 @@ class SqliteQueues:
         self._paused: dict[str, bool] | None = None
         """All queues, and whether they are paused; None if not known."""
         self._counts: dict[str, dict[int, int]] = {}
-        """Of some queues, how many tasks have each status."""
+        """Of some queues, how many tasks of each status the file has."""
         self._added: dict[tuple[str, int], int] = {}
         """What the file does not know yet."""
         database.add(self)
@@ -75,34 +74,25 @@ class SqliteQueues:
         for queue, code, many in self._database.run_in(stored, wanted):
             found[queue][code] = many
         self._counts.update(found)
-        if self._added:
-            for key in product(wanted, STATUS_OF):
-                self._count(*key, self._added.get(key, 0))
 
     def count(self, queue: str, status: Status) -> int:
         """See `Queues`."""
         if queue not in self._counts:
             self.load([queue])
-        return self._counts[queue].get(CODES[status], 0)
+        code = CODES[status]
+        return self._counts[queue].get(code, 0) + self._added.get((queue, code), 0)
 
     def move(self, queue: str, before: Status | None, after: Status | None) -> None:
         """A task of a queue has another status; None is for a task that is not there."""
-        if not self._added:
+        added = self._added
+        if not added:
             self._database.touch(self)
         if before is not None:
-            self._add(queue, before, -1)
+            key = queue, CODES[before]
+            added[key] = added.get(key, 0) - 1
         if after is not None:
-            self._add(queue, after, 1)
-
-    def _add(self, queue: str, status: Status, change: int) -> None:
-        key = queue, CODES[status]
-        self._added[key] = self._added.get(key, 0) + change
-        if queue in self._counts:
-            self._count(*key, change)
-
-    def _count(self, queue: str, code: int, change: int) -> None:
-        counts = self._counts[queue]
-        counts[code] = counts.get(code, 0) + change
+            key = queue, CODES[after]
+            added[key] = added.get(key, 0) + 1
 
     def waiting(self, queue: str, most: int) -> list[Record]:
         """See `Queues`."""
@@ -141,6 +131,9 @@ class SqliteQueues:
         """See `Part`."""
         added, self._added = self._added, {}
         changes = [(*key, many) for key, many in added.items() if many]
+        for queue, code, many in changes:
+            if (counts := self._counts.get(queue)) is not None:
+                counts[code] = counts.get(code, 0) + many
         self._database.run_rows("INSERT INTO ltq_counts", changes, _ADD)
 
     def committed(self) -> None:

@@ -48,6 +48,8 @@ class Changes:
         self._missed: dict[Callable[[], None], None] = {}
         self._last: int | None = None
         """The number of the last news in the file when a transaction looked; None before."""
+        self._edition = 0
+        """The edition of the file at that time."""
 
     def listen(self, topic: str, hear: Hear) -> None:
         """Call `hear` with the detail of each notice of a topic."""
@@ -93,11 +95,12 @@ class Changes:
         # comes after it.
         latest = database.number("SELECT max(number) FROM ltq_news")
         last, self._last = self._last, latest
-        if last is None or last == latest or not self.is_heard:
+        edition, self._edition = self._edition, database.edition
+        if last is None or (last, edition) == (latest, database.edition) or not self.is_heard:
             return
         query = "SELECT topics FROM ltq_news WHERE number > ? ORDER BY number"
         rows = database.run(query, last).fetchall()
-        if len(rows) != latest - last:
+        if edition != database.edition or len(rows) != latest - last:
             self._tell_missed()
             return
         for (topics,) in rows:

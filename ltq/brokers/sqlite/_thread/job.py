@@ -11,7 +11,10 @@ T = TypeVar("T")
 
 
 class Job(Generic[T]):
-    """A step that waits for its turn, and the future of its answer in the running event loop."""
+    """A step that waits for its turn, and the future of its answer.
+
+    That is for the running event loop; from another thread, one is given.
+    """
 
     __slots__ = (
         *("_answers", "_step"),
@@ -24,12 +27,13 @@ class Job(Generic[T]):
         *,
         keeps_history: bool,
         is_durable: bool = True,
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.keeps_history = keeps_history
         self.is_durable = is_durable
         """Whether its answer waits for the disk, if others do: a claim need not survive a power
         cut, after which its tasks wait again."""
-        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        self.loop: asyncio.AbstractEventLoop = loop or asyncio.get_running_loop()
         self.future: asyncio.Future[T] = self.loop.create_future()
         self.error: Exception | None = None
         self._step = step

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from contextvars import Context
 from copy import copy
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from ltq._aio.clock import Clock
 from ltq._aio.service import drop_error
-from ltq.brokers.sqlite._file.database import Database
+from ltq.brokers.sqlite._file.database import Database, Notice
 from ltq.brokers.sqlite._file.errors import error_of, is_harmless, is_lasting
 from ltq.brokers.sqlite._file.opening import abandon, open_file
 from ltq.brokers.sqlite._places.store import SqliteStore
@@ -62,6 +62,8 @@ class SqliteThread:
         self._store: SqliteStore | None = None
         self._leaving = Leaving(path)
         self._is_away = False
+        self._untold: tuple[int, Collection[Notice]] = 0, ()
+        """What was committed last, until it is told."""
         self._trim_at = 0.0
         self._jobs: deque[Job[Any]] = deque()
         self._asides: deque[Callable[[], object]] = deque()
@@ -221,7 +223,13 @@ class SqliteThread:
         elif error is not None:
             for job in jobs:
                 job.error = self._attempt([job], job.is_durable)
-        settle(jobs)
+                self._tell()
+        if is_durable:  # others may begin with what was sent, or go on with what has ended
+            self._tell()
+            settle(jobs)
+        else:
+            settle(jobs)
+            self._tell()
 
     def _taken(self, jobs: list[Job[Any]], is_durable: bool) -> Iterator[Job[Any]]:
         """Take calls that wait, one by one, as many as may share a transaction."""
@@ -269,7 +277,12 @@ class SqliteThread:
         notices, database.notices = database.notices, {}
         number = leave_news(database, notices) if notices else 0
         database.commit()
+        self._untold = number, notices
         self._leaving.note(database)  # it may have moved the log into the file
+
+    def _tell(self) -> None:
+        """Tell all who listen, here and elsewhere, what the last transaction has changed."""
+        (number, notices), self._untold = self._untold, (0, ())
         if not notices:
             return
         try:
