@@ -183,8 +183,9 @@ class PostgresTimeline:
         return None if moment is None else float(moment)
 
     def due(self, now: float, limit: int) -> list[Record]:
-        """See `Timeline`."""
-        where = f"{self._where} AND moment <= %s ORDER BY moment, token LIMIT %s"
+        """See `Timeline`. What somebody holds is left out."""
+        order = "ORDER BY moment, token LIMIT %s FOR UPDATE SKIP LOCKED"
+        where = f"{self._where} AND moment <= %s {order}"
         return self._records.read(_LIVE, where, self._namespace, now, limit)
 
 
