@@ -38,7 +38,7 @@ def find_postgres() -> Path | None:
     """The folder with `initdb` and `postgres`, of the newest version; None if there is none."""
     on_path = shutil.which("postgres")
     if on_path is not None and shutil.which("initdb") is not None:
-        return Path(on_path).parent
+        return Path(on_path).resolve().parent  # where its other programs are as well
     versions = [path for path in _INSTALLED.glob("*/bin") if (path / "initdb").exists()]
     return max(versions, key=lambda path: float(path.parent.name), default=None)
 

@@ -100,7 +100,8 @@ class Proxy:
     gets instead of reaching the server; `drop_share` is how probable it is that a reply is lost,
     with its connection; while it `is_mute`, messages of Pub/Sub are lost; `accepted` holds the
     moments (loop time) at which clients connected; `dropped` counts lost replies, `replied` bytes
-    of replies, `commands` what clients sent, by name. `reader` knows what the server speaks.
+    of replies, `commands` what clients sent, by name. `server_port` is where new connections go.
+    `reader` knows what the server speaks.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class Proxy:
         chance: random.Random | None = None,
         reader: Callable[[], Reader] = CommandReader,
     ) -> None:
-        self._server_port = server_port
+        self.server_port = server_port
         self.reader = reader
         self._chance = chance or random.Random()
         self._mode: Mode = "pass"
@@ -220,7 +221,7 @@ class Proxy:
             _reset(writer)
             return
         try:
-            upstream = await asyncio.open_connection("127.0.0.1", self._server_port)
+            upstream = await asyncio.open_connection("127.0.0.1", self.server_port)
         except OSError:
             _reset(writer)
             return

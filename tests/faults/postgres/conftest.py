@@ -9,14 +9,11 @@ from devtools.postgres import PostgresServer
 from ltq.brokers.postgres import PostgresBroker
 from tests.faults import jobs
 
-DURABLE = {"synchronous_commit": "on", "wal_level": "replica"}
-"""What a kill must not lose is written before it is acknowledged."""
-
 
 @pytest.fixture
 def pg(postgres_folder: Path) -> Iterator[PostgresServer]:
     """A server, to be hurt."""
-    with PostgresServer(postgres_folder, **DURABLE) as server:
+    with PostgresServer(postgres_folder, synchronous_commit="on") as server:
         yield server
         server.kill()
 

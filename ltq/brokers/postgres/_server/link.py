@@ -18,7 +18,7 @@ from ltq.brokers.postgres._server import bridge
 from ltq.brokers.postgres._server.connections import CALL_PATIENCE, Connection, Connections
 from ltq.brokers.postgres._server.errors import RefusedError, error_of, is_lost, is_passing
 from ltq.brokers.postgres._server.packing import packed
-from ltq.brokers.postgres._server.silence import answered
+from ltq.brokers.postgres._server.silence import SilentError, answered
 from ltq.brokers.postgres._server.statements import Statements
 from ltq.brokers.postgres._server.url import Target
 from ltq.errors import BrokerError
@@ -63,13 +63,13 @@ class Link(Service):
     ) -> list[tuple[Any, ...]]:
         """The rows of a function in `sql/`. Lists are arrays. Raises `BrokerError`.
 
-        `on_lost` is called if it may have been carried out, and is repeated.
+        `on_lost` is called if it may have been carried out, and is repeated. It may change lists.
         """
         statement = texts.call(name, self.target.schema)
-        given = packed(name, values)
 
         async def attempt(connection: Connection) -> list[tuple[Any, ...]]:
             cursor = connection.cursor(binary=True)
+            given = packed(name, values)
             try:
                 await cursor.execute(statement, given, prepare=not self.connections.is_pooled)
                 return await cursor.fetchall()
@@ -199,19 +199,22 @@ class Link(Service):
         pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         async with turns:
             deadline = self._deadline(asked)
+            reason: psycopg.Error | None = None
             while True:
                 try:
                     answer = await self._attempt(attempt, deadline, is_long=is_long)
                 except psycopg.Error as error:
                     if is_lost(error):
                         self._note(failed=True)
-                    told = error_of(error, self.target.server)
-                    told.__cause__ = error
+                    if reason is None or not isinstance(error, SilentError):
+                        reason = error  # the last attempt may have had no time for an answer
+                    told = error_of(reason, self.target.server)
+                    told.__cause__ = reason
                     pause = pauses.next()
                     is_over = time.monotonic() + pause >= deadline
                     is_final = isinstance(told, SchemaError | RefusedError)
                     if is_over or is_final or not is_passing(error):
-                        raise told from error
+                        raise told from reason
                 else:
                     self._note(failed=False)
                     return answer

@@ -11,6 +11,10 @@ import psycopg
 from psycopg import AsyncConnection
 
 
+class SilentError(psycopg.OperationalError):
+    """A call has got no answer in time."""
+
+
 @asynccontextmanager
 async def answered(connection: "AsyncConnection[object]", deadline: float) -> AsyncIterator[None]:
     """End the connection at a deadline (monotonic time), so that the block raises an error.
@@ -32,7 +36,7 @@ async def answered(connection: "AsyncConnection[object]", deadline: float) -> As
         if not is_cut:
             raise
         waited = time.monotonic() - began
-        raise psycopg.OperationalError(f"no answer within {waited:.1f} s") from error
+        raise SilentError(f"no answer within {waited:.1f} s") from error
     finally:
         timer.cancel()
 
