@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 from ltq.brokers.postgres._schema import migrate
 from ltq.brokers.postgres._schema.errors import SchemaError
 from ltq.brokers.postgres._server import arrays, bridge
-from ltq.brokers.postgres._server.errors import STALE, is_harmless
+from ltq.brokers.postgres._server.errors import STALE, SilentError, is_harmless
 from ltq.brokers.postgres._server.statements import Statements
 from ltq.brokers.postgres._server.url import Target
 from ltq.errors import BrokerError
@@ -93,7 +93,7 @@ class Connections:
             async with asyncio.timeout(left):
                 connection = await self._connect(left)
         except TimeoutError as error:
-            raise psycopg.OperationalError(f"no connection within {left:.1f} s") from error
+            raise SilentError(f"no connection within {left:.1f} s") from error
         arrays.register(connection)
         self._open.add(connection)
         return connection

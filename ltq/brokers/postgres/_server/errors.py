@@ -3,6 +3,8 @@
 No text of libpq's is passed on that may hold a password.
 """
 
+import re
+
 import psycopg
 
 from ltq.brokers.postgres._schema.errors import SchemaError
@@ -40,6 +42,17 @@ _UNKNOWN = ("3F000", "42")
 
 _LOGIN = ("28", "3D000")
 """SQL states of a wrong password, a user or a database that is unknown."""
+
+
+_NO_LOGIN = re.compile(
+    r"authentication failed|no password supplied|pg_hba\.conf|FATAL.*does not exist"
+    r"|does not support SSL|certificate"
+)
+"""What a failed connection says that would fail again: such errors have no SQL state."""
+
+
+class SilentError(psycopg.OperationalError):
+    """There was no answer in time."""
 
 
 class RefusedError(BrokerError):
@@ -82,7 +95,7 @@ def error_of(error: psycopg.Error, server: str) -> BrokerError:
         return SchemaError(
             f"{server} denies what LTQ needs: {text}. Grant it to the user of the broker URL"
         )
-    if state.startswith(_LOGIN) or _is_login(text):
+    if state.startswith(_LOGIN) or (not state and _NO_LOGIN.search(text)):
         return SchemaError(f"{server} cannot be used: {text}")
     if is_passing(error):
         return BrokerError(f"{server} cannot be used: {text}")
@@ -93,14 +106,7 @@ def error_of(error: psycopg.Error, server: str) -> BrokerError:
     return BrokerError(f"{server} cannot be used: {text}")
 
 
-def _is_login(text: str) -> bool:
-    """Whether a failed connection says so: such errors have no SQL state."""
-    return "authentication failed" in text or (
-        "FATAL" in text and ("does not exist" in text or "pg_hba.conf" in text)
-    )
-
-
 def _text(error: psycopg.Error) -> str:
     primary = error.diag.message_primary
     text = primary or str(error) or type(error).__name__
-    return " ".join(text.split())
+    return " ".join(text.removeprefix("connection failed: ").split())

@@ -16,9 +16,15 @@ from ltq.brokers.postgres._schema import texts
 from ltq.brokers.postgres._schema.errors import SchemaError
 from ltq.brokers.postgres._server import bridge
 from ltq.brokers.postgres._server.connections import CALL_PATIENCE, Connection, Connections
-from ltq.brokers.postgres._server.errors import RefusedError, error_of, is_lost, is_passing
+from ltq.brokers.postgres._server.errors import (
+    RefusedError,
+    SilentError,
+    error_of,
+    is_lost,
+    is_passing,
+)
 from ltq.brokers.postgres._server.packing import packed
-from ltq.brokers.postgres._server.silence import SilentError, answered
+from ltq.brokers.postgres._server.silence import answered
 from ltq.brokers.postgres._server.statements import Statements
 from ltq.brokers.postgres._server.url import Target
 from ltq.errors import BrokerError

@@ -10,9 +10,7 @@ from contextlib import asynccontextmanager, suppress
 import psycopg
 from psycopg import AsyncConnection
 
-
-class SilentError(psycopg.OperationalError):
-    """A call has got no answer in time."""
+from ltq.brokers.postgres._server.errors import SilentError
 
 
 @asynccontextmanager
