@@ -56,11 +56,11 @@ class PostgresConsumer:
         """Whether there may be tasks since the last claim began."""
         self._due_at: float | None = None
         """When the last claim said to come again; None if another look is needed."""
-        self._last_token = 0
-        """That of the last task that was delivered: those of later claims are greater."""
-        self._lost_above: int | None = None
-        """Where the answer of a claim was lost, so that nobody has its tasks: their tokens are
-        greater."""
+        self._last: tuple[float, list[str]] = (0.0, [])
+        """When a claim gave something last, by the clock of the server, and what."""
+        self._lost_since: float | None = None
+        """Where the answer of a claim was lost, so that nobody has its tasks: since when they may
+        have been claimed."""
         self._known: list[str] = []
         """The tasks that were delivered since then."""
         self._is_closed = False
@@ -134,24 +134,26 @@ class PostgresConsumer:
         )
 
     def _lose_claim(self) -> None:
-        if self._lost_above is None:
-            self._lost_above = self._last_token
+        if self._lost_since is None:
+            self._lost_since, self._known = self._last[0], [*self._last[1]]
 
     async def _note(self, deliveries: list[Delivery]) -> None:
         """Note what is delivered, and let tasks wait again that a lost claim has leased."""
-        self._last_token = max([self._last_token, *(one.lease.token for one in deliveries)])
-        above = self._lost_above
-        if above is None:
+        ids = [delivery.lease.id for delivery in deliveries]
+        if ids:
+            self._last = max(delivery.dequeue_time for delivery in deliveries), ids
+        since = self._lost_since
+        if since is None:
             return
-        self._known += [delivery.lease.id for delivery in deliveries]
+        self._known += ids
         namespaces, known = self._config.namespaces, self._known
         try:
-            # No other claim is under way now: what has a later token, and is not known, was lost.
-            await self._link.run(lambda store: store.take_lost(namespaces, self.name, above, known))
+            # No other claim is under way now: what is not known is that of a lost one.
+            await self._link.run(lambda store: store.take_lost(namespaces, self.name, since, known))
         except BrokerError as error:  # the next claim tries again
             logger.debug("tasks of a lost claim are not found yet: %s", error)
         else:
-            self._lost_above, self._known = None, []
+            self._lost_since, self._known = None, []
 
     async def _claim_by_rules(
         self, turn: ConsumerConfig, budget: ClaimBudget, before: list[Delivery]

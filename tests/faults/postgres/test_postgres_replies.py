@@ -14,6 +14,7 @@ from ltq.errors import BrokerError
 from ltq.message import Delivery, Failure, Finish, Published, Receipt, Requeue
 from ltq.state import Progress, Status
 from tests.conformance.factories import QUEUE, make_envelope, publish_many
+from tests.elapse import elapse
 
 pytestmark = pytest.mark.slow
 
@@ -152,6 +153,23 @@ class TestClaim:
                 held += (await consumer.claim(1)).deliveries
         assert len(held) == len({delivery.lease.id for delivery in held}) == 100
         assert await broker.heartbeat([delivery.lease for delivery in held], 60.0) == []
+
+    async def test_one_after_a_claim_by_the_rules_is_found(
+        self, proxy: Proxy, broker: PostgresBroker
+    ) -> None:
+        """Their tokens are greater than those of later claims."""
+        await publish_many(broker, 1)
+        async with broker.consumer([QUEUE], lease=0.3) as first:
+            (delivery,) = (await first.claim(1)).deliveries
+        await elapse(0.4, "the lease ends: the rules decide about its task")
+        async with broker.consumer([QUEUE]) as consumer:
+            held = await claim_each(consumer, 1)
+            assert held[0].lease.id == delivery.lease.id
+            await publish_many(broker, 2)
+            proxy.drop("claim")
+            held += await claim_each(consumer, 2)
+        assert {one.deaths for one in held} == {0, 1}
+        assert len({one.lease.id for one in held}) == 3
 
     async def test_one_that_failed_for_good_gives_its_tasks_to_the_next(
         self, proxy: Proxy, broker: PostgresBroker

@@ -33,7 +33,8 @@ SELECT set_config('lock_timeout', '500ms', true) FROM pg_advisory_xact_lock(%s, 
 
 _LOST = """
 SELECT id, queue, token FROM ltq.tasks
-WHERE status = 2 AND namespace = %s AND worker = %s AND token > %s AND NOT id = ANY(%s)
+WHERE status = 2 AND namespace = %s AND worker = %s AND last_dequeue_time >= %s
+AND NOT id = ANY(%s)
 ORDER BY token"""
 
 
@@ -78,13 +79,13 @@ class PostgresStore(Store):
         return super().cancel_some(queue, selection, reached, most)
 
     def take_lost(
-        self, namespaces: Iterable[str], worker: str, above: int, known: Sequence[str]
+        self, namespaces: Iterable[str], worker: str, since: float, known: Sequence[str]
     ) -> None:
         """Undo the claims of a worker that it does not know of: their answers were lost."""
         with self._step() as now:
             for namespace in namespaces:
                 places = self._places(namespace)
-                rows = self._step_now.rows(_LOST, namespace, worker, above, known)
+                rows = self._step_now.rows(_LOST, namespace, worker, since, known)
                 unclaim(places, [Lease(*row) for row in rows], now)
 
     @contextmanager
