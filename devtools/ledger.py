@@ -19,6 +19,8 @@ class Event:
     time: float
     token: int = 0
     """Of the run's lease, where the task tells it."""
+    claimed: float = 0.0
+    """When that lease began, if it is known and the token does not tell it."""
 
 
 _decode = msgspec.json.Decoder(Event).decode

@@ -3,13 +3,17 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
+
+import psycopg
 
 from devtools.servers import START_TIMEOUT, free_port
 
@@ -34,7 +38,7 @@ def find_postgres() -> Path | None:
     """The folder with `initdb` and `postgres`, of the newest version; None if there is none."""
     on_path = shutil.which("postgres")
     if on_path is not None and shutil.which("initdb") is not None:
-        return Path(on_path).parent
+        return Path(on_path).resolve().parent  # where its other programs are as well
     versions = [path for path in _INSTALLED.glob("*/bin") if (path / "initdb").exists()]
     return max(versions, key=lambda path: float(path.parent.name), default=None)
 
@@ -56,12 +60,21 @@ def unprivileged() -> dict[str, Any]:
 class PostgresServer:
     """One PostgreSQL server. Stopped or killed, it may be started again, with what it kept.
 
-    `settings` replace those that make it fast for tests.
+    `settings` replace those that make it fast for tests. With `standby_of` it is a copy of another
+    one that runs, and follows it until it is promoted.
     """
 
-    def __init__(self, folder: Path, *, port: int | None = None, **settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        standby_of: "PostgresServer | None" = None,
+        **settings: str,
+    ) -> None:
         self.port = port or free_port()
         self._folder = folder
+        self._primary = standby_of
         self._settings = {**_SETTINGS, **settings}
         self._user = unprivileged()
         self._directory = tempfile.mkdtemp(prefix="ltq-postgres-")
@@ -116,8 +129,47 @@ class PostgresServer:
     def kill(self) -> None:
         """Shut down as a crash would; nothing if it is not running."""
         if self._process is not None:
-            self._process.kill()
+            self._signal_all(signal.SIGKILL)
             self._gone()
+
+    def freeze(self) -> None:
+        """Stop all of its processes, as a machine does that hangs. Connections stay open."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        self._signal_all(signal.SIGCONT)
+
+    def kill_one(self) -> None:
+        """End one of its processes as the kernel does that is out of memory. All others end."""
+        with suppress(psycopg.OperationalError), psycopg.connect(self.url) as victim:
+            os.kill(victim.info.backend_pid, signal.SIGKILL)
+            victim.execute("SELECT 1")
+
+    def accepts(self) -> bool:
+        """Whether it accepts connections."""
+        with suppress(psycopg.OperationalError):
+            self.execute("SELECT 1")
+            return True
+        return False
+
+    def promote(self) -> None:
+        """Let a standby be a primary of its own, and wait until it is."""
+        with psycopg.connect(self.url, autocommit=True) as admin:
+            admin.execute("SELECT pg_promote()")
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement of the administrator's; none if it gives none."""
+        with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as admin:
+            cursor = admin.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        """To the server and its children: the first one first, so that it sees none of them end."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii").split()
+        for pid in (self.pid, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def __enter__(self) -> Self:
         self.start()
@@ -135,10 +187,8 @@ class PostgresServer:
         """Make the files of the server, once."""
         if self._is_made:
             return
-        command = [str(self._folder / "initdb"), "-D", f"{self._directory}/data", "-U", "ltq"]
-        options = ["-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         made = subprocess.run(
-            [*command, *options],
+            self._initdb() if self._primary is None else self._copy_of(self._primary),
             cwd=self._directory,
             capture_output=True,
             text=True,
@@ -146,8 +196,17 @@ class PostgresServer:
             **self._user,
         )
         if made.returncode != 0:
-            raise RuntimeError(f"initdb failed:\n{made.stdout}{made.stderr}")
+            raise RuntimeError(f"no data were made:\n{made.stdout}{made.stderr}")
         self._is_made = True
+
+    def _initdb(self) -> list[str]:
+        command = [str(self._folder / "initdb"), "-D", f"{self._directory}/data", "-U", "ltq"]
+        return [*command, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+
+    def _copy_of(self, primary: "PostgresServer") -> list[str]:
+        """Copies its data, and writes how to follow it."""
+        command = [str(self._folder / "pg_basebackup"), "-D", f"{self._directory}/data"]
+        return [*command, "-d", primary.url, "-R", "-X", "stream", "-c", "fast", "--no-sync"]
 
     def _command(self) -> list[str]:
         settings = {**self._settings, "unix_socket_directories": self._directory}
@@ -166,7 +225,7 @@ class PostgresServer:
         with stream:
             for line in stream:
                 self.output.append(line.decode(errors="replace"))
-                if b"ready to accept connections" in line:
+                if b"ready to accept" in line:  # connections, or read-only ones
                     self._accepting = True
                     self._answered.set()
         self._answered.set()  # the end: whoever waits for the start shall see that it failed

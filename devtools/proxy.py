@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a redis-server that does what networks do to connections."""
+"""A TCP proxy in front of a server that does what networks do to connections."""
 
 import asyncio
 import random
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
 from ltq.brokers.redis._scripts.calls import SCRIPTS
 from ltq.brokers.redis._scripts.texts import sha, source
@@ -31,8 +31,20 @@ def name_of(command: list[bytes]) -> str:
     return verb.decode(errors="replace")
 
 
+class Reader(Protocol):
+    """Finds the commands in what a client sends on one connection."""
+
+    def feed(self, data: bytes) -> list[list[bytes]]:
+        """The commands that are complete now."""
+        ...
+
+    def name_of(self, command: list[bytes]) -> str:
+        """What a command is called here."""
+        ...
+
+
 class CommandReader:
-    """Finds the commands in what a client sends."""
+    """Finds the commands of Redis."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -44,6 +56,10 @@ class CommandReader:
         while (parsed := self._parse()) is not None:
             commands.append(parsed)
         return commands
+
+    def name_of(self, command: list[bytes]) -> str:
+        """See `Reader`."""
+        return name_of(command)
 
     def _parse(self) -> list[bytes] | None:
         line, found, _ = self._buffer.partition(b"\r\n")
@@ -84,11 +100,19 @@ class Proxy:
     gets instead of reaching the server; `drop_share` is how probable it is that a reply is lost,
     with its connection; while it `is_mute`, messages of Pub/Sub are lost; `accepted` holds the
     moments (loop time) at which clients connected; `dropped` counts lost replies, `replied` bytes
-    of replies, `commands` what clients sent, by name.
+    of replies, `commands` what clients sent, by name. `server_port` is where new connections go.
+    `reader` knows what the server speaks.
     """
 
-    def __init__(self, server_port: int, *, chance: random.Random | None = None) -> None:
-        self._server_port = server_port
+    def __init__(
+        self,
+        server_port: int,
+        *,
+        chance: random.Random | None = None,
+        reader: Callable[[], Reader] = CommandReader,
+    ) -> None:
+        self.server_port = server_port
+        self.reader = reader
         self._chance = chance or random.Random()
         self._mode: Mode = "pass"
         self._flowing = asyncio.Event()
@@ -167,9 +191,9 @@ class Proxy:
         self._server.close()
         await asyncio.gather(*(wire.aclose() for wire in list(self._wires)))
 
-    def dooms(self, command: list[bytes]) -> Drop | None:
+    def dooms(self, name: str) -> Drop | None:
         """Count a call; whether it is the one whose reply shall be lost."""
-        name, drop = name_of(command), self._drop
+        drop = self._drop
         self.commands[name] += 1
         if drop is None or name != drop.name:
             return None
@@ -197,7 +221,7 @@ class Proxy:
             _reset(writer)
             return
         try:
-            upstream = await asyncio.open_connection("127.0.0.1", self._server_port)
+            upstream = await asyncio.open_connection("127.0.0.1", self.server_port)
         except OSError:
             _reset(writer)
             return
@@ -219,7 +243,7 @@ class _Wire:
         self._proxy = proxy
         self._from_client, self._to_client = client
         self._from_server, self._to_server = server
-        self._commands = CommandReader()
+        self._commands = proxy.reader()
         self._doom: Drop | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.frozen = False
@@ -276,7 +300,8 @@ class _Wire:
     def _answers(self, commands: list[list[bytes]]) -> bool:
         """Count commands; whether they were answered here."""
         for command in commands:
-            self._doom = self._proxy.dooms(command) or self._doom
+            name = self._commands.name_of(command)
+            self._doom = self._proxy.dooms(name) or self._doom
         calls = sum(command[0].upper() in (b"EVALSHA", b"EVAL") for command in commands)
         if self._proxy.answer and calls:
             self._to_client.write(self._proxy.answer * calls)

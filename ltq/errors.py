@@ -75,6 +75,9 @@ class BrokerError(LtqError):
     is_away = True
     """Whether the broker could not be reached, so that waiting may help."""
 
+    is_busy = False
+    """Whether others hold what a call needs that was refused: it may succeed later as it is."""
+
 
 class LifespanError(LtqError):
     """A worker's `lifespan` raised an error when it started or ended: see `__cause__`."""

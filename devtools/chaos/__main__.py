@@ -17,6 +17,7 @@ from devtools.chaos.figures.kills import kills, recovery
 from devtools.chaos.figures.memory import memory
 from devtools.chaos.figures.restarts import drops, restarts
 from devtools.chaos.figures.schedules import schedules
+from devtools.chaos.postgres_stage import PostgresStage
 from devtools.chaos.redis_stage import RedisStage
 from devtools.chaos.say import say
 from devtools.chaos.siege import Siege
@@ -63,7 +64,11 @@ FIGURES = {
 }
 
 
-STAGES: dict[Store, type[Stage]] = {"redis": RedisStage, "sqlite": SqliteStage}
+STAGES: dict[Store, type[Stage]] = {
+    "redis": RedisStage,
+    "sqlite": SqliteStage,
+    "postgres": PostgresStage,
+}
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ TOXIC_NEIGHBOUR = "toxic neighbour"
 _UNCLAIMED_WITHIN = 1.0
 """Seconds around a fault in which a worker may give back what it has claimed."""
 
-_CUTS_OFF: frozenset[Kind] = OF_THE_WAY - {"reset"}
+_CUTS_OFF: frozenset[Kind] = OF_THE_WAY - {"reset", "cut"}
 """Faults that may keep a worker from its store until a lease has ended."""
 
 
@@ -111,8 +111,8 @@ class Evidence:
 
 
 def claimed_at(event: Event) -> float:
-    """When a run's lease began: a token is made of the time of the claim, in microseconds."""
-    return min(event.token / 1e6, event.time)
+    """When a run's lease began: most tokens are made of the time of the claim, in microseconds."""
+    return min(event.claimed or event.token / 1e6, event.time)
 
 
 def gaps(evidence: Evidence) -> list[float]:

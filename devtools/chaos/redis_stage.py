@@ -10,7 +10,8 @@ from random import Random
 import redis
 
 from devtools.chaos import remains
-from devtools.chaos.stage import Stage, Way
+from devtools.chaos.proxy_stage import ProxyStage
+from devtools.chaos.stage import Way
 from devtools.chaos.timeline import Fault, Kind
 from devtools.proxy import Proxy
 from devtools.servers import RedisServer
@@ -20,10 +21,8 @@ from ltq.testing.conformance._support.eventually import eventually
 AOF = ("--appendonly", "yes", "--appendfsync", "always")
 """`always`, as the server is killed: with `everysec` Redis holds writes back while it syncs."""
 
-DROP_SHARE = 0.1
 
-
-class RedisStage(Stage):
+class RedisStage(ProxyStage):
     """`direct` goes straight to the server, `remote` through the proxy."""
 
     direct: RedisBroker
@@ -39,7 +38,6 @@ class RedisStage(Stage):
     ) -> None:
         super().__init__(lease=lease, directory=directory, seed=seed)
         self.server = RedisServer(self.executable, *arguments)
-        self.proxy: Proxy
         self.admin: redis.Redis
 
     @property
@@ -50,9 +48,7 @@ class RedisStage(Stage):
     def ways(self) -> Mapping[Kind, Way]:
         return {
             "redis": self._restart,
-            "reset": self._reset,
-            "hole": self._hole,
-            "drop": self._drop,
+            **self.proxy_ways,
             "flush": self._flush,
             "unlisten": self._unlisten,
             "pause": self._pause,
@@ -85,22 +81,6 @@ class RedisStage(Stage):
         await asyncio.sleep(fault.seconds)
         await asyncio.to_thread(self.server.start)
         await self.answers()
-        return True
-
-    async def _reset(self, _: Fault) -> bool:
-        self.proxy.reset_all()
-        return True
-
-    async def _hole(self, fault: Fault) -> bool:
-        self.proxy.mode = "hole"
-        await asyncio.sleep(fault.seconds)
-        self.proxy.mode = "pass"
-        return True
-
-    async def _drop(self, fault: Fault) -> bool:
-        self.proxy.drop_share = DROP_SHARE
-        await asyncio.sleep(fault.seconds)
-        self.proxy.drop_share = 0.0
         return True
 
     async def _flush(self, _: Fault) -> bool:

@@ -72,7 +72,7 @@ class Siege:
             await self._check_remains()
             await self._squad.dismiss()
         evidence = Evidence(
-            self._stage.ledger.events(), self._load.notes, self._inflictor.done, self._squad.lives
+            await self._stage.events(), self._load.notes, self._inflictor.done, self._squad.lives
         )
         self._violations += [f"worker {pid} hangs at SIGTERM" for pid in self._squad.hanging]
         self._violations += remains.complaints(self._stage.fleet.workers)

@@ -60,9 +60,9 @@ class Squad:
         self._end(place, "kill", signal.SIGKILL)
 
     def term(self, place: int) -> bool:
-        """Ask it to end, once it can understand that; False if it cannot yet."""
+        """Ask it to end, once it can understand that; False if it cannot yet, or ends already."""
         worker = self.current[place]
-        if worker is None or not _announced(worker):
+        if worker is None or not _announced(worker) or worker.pid in self._wanted:
             return False
         self._end(place, "term", signal.SIGTERM)
         return True
@@ -70,7 +70,7 @@ class Squad:
     def _end(self, place: int, wanted: str, number: signal.Signals) -> None:
         worker = self.current[place]
         if worker is not None and worker.exit_code is None:
-            self._wanted.setdefault(worker.pid, wanted)
+            self._wanted[worker.pid] = wanted  # it may be killed while it ends
             worker.signal(number)
 
     async def dismiss(self) -> None:

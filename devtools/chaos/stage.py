@@ -12,7 +12,7 @@ import redis
 
 from devtools.chaos import jobs
 from devtools.chaos.timeline import Fault, Kind
-from devtools.ledger import Ledger
+from devtools.ledger import Event, Ledger
 from devtools.servers import RedisServer, find_redis_server
 from devtools.workers import Fleet, WorkerProcess
 from ltq import Task
@@ -77,6 +77,10 @@ class Stage(ABC):
     @abstractmethod
     async def _open(self, stack: AsyncExitStack) -> None:
         """Set up the store and both brokers, and let the stack close them."""
+
+    async def events(self) -> list[Event]:
+        """What the ledger has."""
+        return self.ledger.events()
 
     async def start_worker(
         self, url: str, *arguments: str, shutdown: float = 10.0, target: str = jobs.TARGET

@@ -23,6 +23,12 @@ Kind = Literal[
     "read",
     "vacuum",
     "deafen",
+    "postgres",
+    "freeze",
+    "cut",
+    "cancel",
+    "hold",
+    "migrate",
 ]
 """kill, term, stop: SIGKILL, SIGTERM and SIGSTOP of a worker.
 
@@ -30,9 +36,13 @@ redis: SIGKILL of the server; reset: of all connections; hole: no byte moves; dr
 is lost; flush: SCRIPT FLUSH; unlisten: CLIENT KILL of what listens; pause: CLIENT PAUSE.
 
 lock: a foreign process locks the file; read: one reads in it for long; vacuum: one writes it anew;
-deafen: the sockets of wake-ups are removed."""
+deafen: the sockets of wake-ups are removed.
 
-Store = Literal["redis", "sqlite"]
+postgres: SIGKILL of the server; freeze: SIGSTOP of it; cut: all of its connections are ended, as
+"unlisten" does with those that listen; cancel: all statements are cancelled; hold: a session holds
+the rows of tasks; migrate: all functions are made anew."""
+
+Store = Literal["redis", "sqlite", "postgres"]
 
 _OF_REDIS: dict[Kind, int] = {
     "kill": 20,
@@ -55,7 +65,26 @@ _OF_SQLITE: dict[Kind, int] = {
     "vacuum": 8,
     "deafen": 8,
 }
-_WEIGHTS: dict[Store, dict[Kind, int]] = {"redis": _OF_REDIS, "sqlite": _OF_SQLITE}
+_OF_POSTGRES: dict[Kind, int] = {
+    "kill": 20,
+    "term": 10,
+    "stop": 8,
+    "postgres": 8,
+    "freeze": 6,
+    "reset": 8,
+    "hole": 6,
+    "drop": 8,
+    "cut": 8,
+    "unlisten": 8,
+    "cancel": 8,
+    "hold": 8,
+    "migrate": 6,
+}
+_WEIGHTS: dict[Store, dict[Kind, int]] = {
+    "redis": _OF_REDIS,
+    "sqlite": _OF_SQLITE,
+    "postgres": _OF_POSTGRES,
+}
 """How often each fault of a store is drawn."""
 
 _LASTS: dict[Kind, tuple[float, float]] = {
@@ -65,14 +94,25 @@ _LASTS: dict[Kind, tuple[float, float]] = {
     "pause": (0.2, 1.5),
     "lock": (0.2, 6.0),
     "read": (0.5, 5.0),
+    "postgres": (0.1, 1.2),
+    "freeze": (0.3, 3.0),
+    "hold": (0.2, 5.0),
 }
 """Seconds from and to which a fault lasts; the others are a moment."""
 
 OF_WORKERS: frozenset[Kind] = frozenset({"kill", "term", "stop"})
-OF_THE_WAY: frozenset[Kind] = frozenset({"redis", "reset", "hole", "drop", "pause", "lock"})
+OF_THE_WAY: frozenset[Kind] = frozenset(
+    {"redis", "reset", "hole", "drop", "pause", "lock", "postgres", "freeze", "cut", "hold"}
+)
 """Faults that keep workers from the store."""
 
-_BUSY_AFTER: dict[Kind, float] = {"kill": 1.0, "term": 3.0, "stop": 0.5, "redis": 1.0}
+_BUSY_AFTER: dict[Kind, float] = {
+    "kill": 1.0,
+    "term": 3.0,
+    "stop": 0.5,
+    "redis": 1.0,
+    "postgres": 1.0,
+}
 """Seconds for which what was hurt is left alone afterwards."""
 
 
@@ -144,4 +184,4 @@ def _one(
 
 def _hurt(kind: Kind) -> str:
     """What one fault at a time is done to."""
-    return "server" if kind in ("redis", "pause") else kind
+    return "server" if kind in ("redis", "pause", "postgres", "freeze") else kind

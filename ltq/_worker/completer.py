@@ -27,6 +27,9 @@ _BACKOFF = 0.1, 1.5
 _REFUSED_BACKOFF = 0.1, 15.0
 """The same for an outcome that was refused."""
 
+_BUSY_PAUSE = 1.0
+"""Most seconds between two tries to write one that others hold up."""
+
 _REFUSALS = 3
 """How often an outcome is refused until another is written in its place."""
 
@@ -139,7 +142,8 @@ class Completer(Service):
         backoff = ExponentialBackoff(*_REFUSED_BACKOFF)
         refusals, unwritten = 1, [outcome]
         while True:
-            await asyncio.sleep(backoff.next())
+            is_busy = isinstance(refusal, BrokerError) and refusal.is_busy
+            await asyncio.sleep(min(backoff.next(), _BUSY_PAUSE) if is_busy else backoff.next())
             for candidate in unwritten:
                 try:
                     (receipt,) = await self._until_answered([candidate])
@@ -148,11 +152,11 @@ class Completer(Service):
                 else:
                     self._answered(outcome, receipt)
                     return
-            refusals += 1
+            refusals += not (isinstance(refusal, BrokerError) and refusal.is_busy)
             self._throttled.warning(
                 "task %s: its outcome is refused: %s", outcome.lease.id, refusal
             )
-            if refusals == _REFUSALS:
+            if refusals == _REFUSALS and len(unwritten) == 1:
                 unwritten.append(self._substitute(outcome, refusal))
                 unexpected = None if isinstance(refusal, BrokerError) else refusal
                 text = "task %s: its outcome cannot be written, it counts as failed: %s"

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -16,6 +17,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from devtools.servers import RedisServer
 from ltq.brokers.redis._scripts import texts
 from tests.model.moving import Moving
+from tests.model.postgres_store import PostgresStore
 from tests.model.redis_machine import RedisMachine
 from tests.model.redis_store import RedisStore
 from tests.model.sqlite_store import SqliteStore
@@ -69,6 +71,14 @@ def test_the_memory_broker_does_what_the_model_says() -> None:
 @pytest.mark.timeout(60 + 2 * EXAMPLES)
 def test_the_sqlite_broker_does_what_the_model_says(tmp_path: Path) -> None:
     walk(partial(Moving, partial(SqliteStore, tmp_path)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + 8 * EXAMPLES)
+def test_the_postgres_broker_does_what_the_model_says(
+    postgres_url: str, postgres_admin: psycopg.Connection[Any]
+) -> None:
+    walk(partial(Moving, partial(PostgresStore, postgres_url, postgres_admin)))
 
 
 @pytest.mark.slow

@@ -150,6 +150,15 @@ async def test_one_that_is_refused_for_a_moment_is_written_as_it_is(stand: Stand
     assert stand.store.written == [done(1)]
 
 
+async def test_one_that_others_hold_up_is_never_written_as_failed(stand: Stand) -> None:
+    refusal = BrokerError("somebody holds its row")
+    refusal.is_refusal = refusal.is_busy = True
+    stand.store.errors = [refusal] * 6
+    stand.completer.submit(done(1))
+    assert await stand.completer.drain(20)
+    assert stand.store.written == [done(1)]
+
+
 async def test_where_all_is_refused_the_outcome_and_its_lease_are_kept(stand: Stand) -> None:
     refusal = BrokerError("refused")
     refusal.is_refusal = True

@@ -1,6 +1,7 @@
 """Claiming tasks from PostgreSQL."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Coroutine
 from math import inf
@@ -13,8 +14,11 @@ from ltq.broker.consumer_config import SAY_AGAIN
 from ltq.brokers.postgres._operations.sweep import take_back, upkeep
 from ltq.brokers.postgres._server.ears import Ears
 from ltq.brokers.postgres._server.link import Link
+from ltq.errors import BrokerError
 from ltq.message import Delivery, Lease
 from ltq.names import namespace_of, queue_of
+
+logger = logging.getLogger("ltq.broker")
 
 T = TypeVar("T")
 
@@ -28,10 +32,6 @@ _FASTEST_POLL, _SLOWEST_POLL = 0.01, 1.0
 """Seconds between looks while none arrive."""
 
 _SLOWDOWN = 1.5
-
-_LOST = """
-SELECT id, queue, token FROM ltq.tasks
-WHERE status = 2 AND namespace = ANY(%s) AND worker = %s AND token > %s AND NOT id = ANY(%s)"""
 
 _UPKEEP_EVERY = 5.0
 """Seconds between calls of upkeep."""
@@ -56,10 +56,13 @@ class PostgresConsumer:
         """Whether there may be tasks since the last claim began."""
         self._due_at: float | None = None
         """When the last claim said to come again; None if another look is needed."""
-        self._last_token = 0
-        """That of the last task that was delivered: those of later claims are greater."""
-        self._has_lost = False
-        """Whether the answer of a claim was lost, so that nobody has its tasks."""
+        self._last: tuple[float, list[str]] = (0.0, [])
+        """When a claim gave something last, by the clock of the server, and what."""
+        self._lost_since: float | None = None
+        """Where the answer of a claim was lost, so that nobody has its tasks: since when they may
+        have been claimed."""
+        self._known: list[str] = []
+        """The tasks that were delivered since then."""
         self._is_closed = False
         self._say_again_at = self._upkeep_at = -inf
         self._topics = [f"lane {queue}" for queue in dict.fromkeys(map(queue_of, config.lanes))]
@@ -77,23 +80,20 @@ class PostgresConsumer:
         await self._say_again(turn)
         rows = await self._take(turn, limit)
         deliveries = [_delivery(row) for row in rows[:-1]]
-        if self._has_lost:
-            self._has_lost = False
-            self._link.soon(self._find_lost([*turn.namespaces], deliveries, self._last_token))
-        self._last_token = max([self._last_token, *(one.lease.token for one in deliveries)])
         info = rows[-1][-1]
-        if not info["special"]:
-            if len(deliveries) < limit and not info["ready"]:
-                self._due_at = self._loop.time() + (inf if info["due"] is None else info["due"])
-            return Claim(deliveries, info["due"], info["start"])
         budget = ClaimBudget(limit, running, ignore_isolation)
         for _ in deliveries:
             budget.join(None)
         try:
-            return await self._claim_by_rules(turn, budget, deliveries)
+            await self._note(deliveries)
+            if info["special"]:
+                return await self._claim_by_rules(turn, budget, deliveries)
         except BaseException:
             self._link.undo(self._unclaim([delivery.lease for delivery in deliveries]))
             raise
+        if len(deliveries) < limit and not info["ready"]:
+            self._due_at = self._loop.time() + (inf if info["due"] is None else info["due"])
+        return Claim(deliveries, info["due"], info["start"])
 
     async def _take(self, turn: ConsumerConfig, limit: int) -> list[tuple[Any, ...]]:
         """A claim, after all tasks of dead workers were taken back."""
@@ -134,22 +134,32 @@ class PostgresConsumer:
         )
 
     def _lose_claim(self) -> None:
-        self._has_lost = True
+        if self._lost_since is None:
+            self._lost_since, self._known = self._last[0], [*self._last[1]]
 
-    async def _find_lost(
-        self, namespaces: list[str], deliveries: list[Delivery], last: int
-    ) -> None:
-        """Give back the tasks of claims whose answers were lost."""
-        known = [delivery.lease.id for delivery in deliveries]
-        rows = await self._link.query(_LOST, namespaces, self.name, last, known)
-        await self._unclaim([Lease(*row) for row in rows])
+    async def _note(self, deliveries: list[Delivery]) -> None:
+        """Note what is delivered, and let tasks wait again that a lost claim has leased."""
+        ids = [delivery.lease.id for delivery in deliveries]
+        if ids:
+            self._last = max(delivery.dequeue_time for delivery in deliveries), ids
+        since = self._lost_since
+        if since is None:
+            return
+        self._known += ids
+        namespaces, known = self._config.namespaces, self._known
+        try:
+            # No other claim is under way now: what is not known is that of a lost one.
+            await self._link.run(lambda store: store.take_lost(namespaces, self.name, since, known))
+        except BrokerError as error:  # the next claim tries again
+            logger.debug("tasks of a lost claim are not found yet: %s", error)
+        else:
+            self._lost_since, self._known = None, []
 
     async def _claim_by_rules(
         self, turn: ConsumerConfig, budget: ClaimBudget, before: list[Delivery]
     ) -> Claim:
         claim = await self._link.run(lambda store: store.claim(turn, budget), self._give_back)
-        tokens = [delivery.lease.token for delivery in claim.deliveries]
-        self._last_token = max([self._last_token, *tokens])
+        await self._note([*claim.deliveries])
         return replace(claim, deliveries=[*before, *claim.deliveries])
 
     async def _give_back_rows(self, rows: list[tuple[Any, ...]]) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 import ltq
 from ltq.brokers.postgres import PostgresBroker
+from ltq.brokers.postgres._server.connections import Connection
 from ltq.brokers.postgres._server.ears import Ears
-from ltq.brokers.postgres._server.link import Connection
 from ltq.testing.conformance._support.eventually import PATIENCE
 from tests.elapse import elapse
 

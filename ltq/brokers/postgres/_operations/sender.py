@@ -45,11 +45,17 @@ class Sender:
 
     async def send(self, envelopes: Sequence[Envelope]) -> list[Published]:
         """Send tasks in one call."""
-        lost: list[None] = []
-        ((answers,),) = await self._link.call(
-            "send", *arguments(self._namespace, envelopes), on_lost=lambda: lost.append(None)
-        )
-        if not lost:
+        again: list[str] = []
+        is_lost = False
+
+        def lose() -> None:
+            nonlocal is_lost
+            is_lost = True
+            again[:] = [one.id for one in envelopes if one.has_new_id]
+
+        values = arguments(self._namespace, envelopes, again=again)
+        ((answers,),) = await self._link.call("send", *values, on_lost=lose)
+        if not is_lost:
             return list(map(Published, answers))
         return [
             _answer(envelope, answer) for envelope, answer in zip(envelopes, answers, strict=True)
@@ -76,11 +82,18 @@ def pieces(envelopes: Sequence[Envelope]) -> list[Sequence[Envelope]]:
     return [*found, envelopes[start:]] if start < len(envelopes) else found
 
 
-def arguments(namespace: str, envelopes: Sequence[Envelope], *, tells: bool = False) -> list[Any]:
+def arguments(
+    namespace: str,
+    envelopes: Sequence[Envelope],
+    *,
+    tells: bool = False,
+    again: Sequence[str] = (),
+) -> list[Any]:
     """The values of `sql/send.sql`."""
     return [
         namespace,
         tells,
+        again,
         [one.id for one in envelopes],
         [one.queue for one in envelopes],
         [one.lane or one.queue for one in envelopes],

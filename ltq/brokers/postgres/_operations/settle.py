@@ -1,15 +1,21 @@
 """Recording outcomes, renewing leases, showing progress."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from ltq.brokers.postgres._places.rows import CODES, encode
+from ltq.brokers.postgres._server.errors import LOCKED, LockedError
 from ltq.brokers.postgres._server.link import Link
+from ltq.errors import BrokerError
 from ltq.message import Finish, Lease, Outcome, Receipt, Requeue
 from ltq.names import namespace_of
 from ltq.state import Progress, Status
 
 T = TypeVar("T")
+
+_PAUSES = (0.01, 0.05, 0.2)
+"""Seconds after which a row may be free that another call has held."""
 
 _AGAIN = -1
 """Stands for the status of a task that runs again."""
@@ -23,14 +29,41 @@ async def finish(link: Link, outcomes: Sequence[Outcome]) -> list[Receipt]:
         plain = []  # of several outcomes of a task the first counts
     for namespace, indexes in _by_namespace(plain, lambda i: outcomes[i].lease.queue):
         some = [outcomes[i] for i in indexes]
-        values = _arguments(namespace, some)
-        ((answers,),) = await link.call("finish", *values, link.target.keeps_history)
+        answers = await _finish(link, namespace, some)
         receipts.update(zip(indexes, map(Receipt, answers), strict=True))
     rare = [i for i in range(len(outcomes)) if i not in receipts]
     if rare:
-        answers = await link.run(lambda store: store.finish([outcomes[i] for i in rare]))
-        receipts.update(zip(rare, answers, strict=True))
+        try:
+            found = await link.run(lambda store: store.finish([outcomes[i] for i in rare]))
+        except BrokerError as error:
+            if getattr(error.__cause__, "sqlstate", "") == LOCKED:
+                raise _locked(link, [outcomes[i].lease.id for i in rare]) from error
+            raise
+        receipts.update(zip(rare, found, strict=True))
     return [receipts[i] for i in range(len(outcomes))]
+
+
+async def _finish(link: Link, namespace: str, outcomes: Sequence[Outcome]) -> list[str]:
+    """The answers of `sql/finish.sql`. Rows that others hold for a moment are waited for."""
+    left, answers = [*range(len(outcomes))], [""] * len(outcomes)
+    for pause in (*_PAUSES, None):
+        some = _arguments(namespace, [outcomes[i] for i in left])
+        ((given,),) = await link.call("finish", *some, link.target.keeps_history)
+        for i, answer in zip(left, given, strict=True):
+            answers[i] = answer
+        left = [i for i in left if answers[i] == "locked"]
+        if not left:
+            return answers
+        if pause is not None:
+            await asyncio.sleep(pause)
+    raise _locked(link, [outcomes[i].lease.id for i in left])
+
+
+def _locked(link: Link, ids: Sequence[str]) -> LockedError:
+    return LockedError(
+        f"{link.target.server}: a session holds the row of {', '.join(ids[:3])}"
+        f"{' and others' if len(ids) > 3 else ''}: look for one that is idle in transaction"
+    )
 
 
 async def heartbeat(link: Link, leases: Sequence[Lease], duration: float) -> list[Lease]:

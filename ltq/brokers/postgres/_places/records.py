@@ -15,6 +15,9 @@ _COLUMNS = ", ".join(COLUMNS)
 FRONT = 1 << 62
 """Tasks at the front have positions below 0, in the order of their claims: token - FRONT."""
 
+TOKENS = 1000
+"""How many tasks get their tokens from one number of the sequence, which grows by more."""
+
 _TYPES = {
     **dict.fromkeys(("priority", "status"), "smallint"),
     **dict.fromkeys(("position", "token", "returned"), "bigint"),
@@ -47,6 +50,7 @@ class PostgresRecords:
         self._known: dict[str, Row | None] = {}
         self._changed: dict[str, Row] = {}
         self._gone: dict[str, set[str]] = {_LIVE: set(), _FINAL: set()}
+        self._next_token = self._last_token = 0
         self.delayed = PostgresTimeline(self, step, namespace, 1)
         self.leased = PostgresTimeline(self, step, namespace, 2)
 
@@ -111,7 +115,11 @@ class PostgresRecords:
 
     def next_token(self, above: int) -> int:
         """See `Records`."""
-        return max(above + 1, self._step.number("SELECT nextval('ltq.tokens')"))
+        if self._next_token == self._last_token:
+            ((first,),) = self._step.write("SELECT nextval('ltq.tokens')")
+            self._next_token, self._last_token = first, first + TOKENS
+        self._next_token += 1
+        return max(above + 1, self._next_token - 1)
 
     def read(self, table: str, where: str, *values: Any) -> list[Record]:
         """The records of a condition, with what this step has changed."""
@@ -183,8 +191,9 @@ class PostgresTimeline:
         return None if moment is None else float(moment)
 
     def due(self, now: float, limit: int) -> list[Record]:
-        """See `Timeline`."""
-        where = f"{self._where} AND moment <= %s ORDER BY moment, token LIMIT %s"
+        """See `Timeline`. What somebody holds is left out."""
+        order = "ORDER BY moment, token LIMIT %s FOR UPDATE SKIP LOCKED"
+        where = f"{self._where} AND moment <= %s {order}"
         return self._records.read(_LIVE, where, self._namespace, now, limit)
 
 

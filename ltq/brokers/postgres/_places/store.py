@@ -10,13 +10,14 @@ from ltq.broker.selection import Selection
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.steering.cancel_many import Reached
 from ltq.brokers._rules.store import Store
+from ltq.brokers._rules.unclaim import unclaim
 from ltq.brokers.postgres._places.dead import PostgresDeadRecords
 from ltq.brokers.postgres._places.lanes import PostgresLanes
 from ltq.brokers.postgres._places.listener import PostgresListener
 from ltq.brokers.postgres._places.namespace import new_places
 from ltq.brokers.postgres._places.step import Step, Transaction
 from ltq.brokers.postgres._schema.names import Schema
-from ltq.message import Published
+from ltq.message import Lease, Published
 from ltq.names import namespace_of
 
 T = TypeVar("T")
@@ -24,6 +25,17 @@ T = TypeVar("T")
 _NAMESPACES = """
 SELECT namespace FROM ltq.queues
 UNION SELECT namespace FROM ltq.kept UNION SELECT namespace FROM ltq.schedule_changes ORDER BY 1"""
+
+
+_LOCK = """
+SELECT set_config('lock_timeout', '500ms', true) FROM pg_advisory_xact_lock(%s, hashtext(%s))"""
+"""Others wait for a step, so it waits for no row for long that a session of a user's holds."""
+
+_LOST = """
+SELECT id, queue, token FROM ltq.tasks
+WHERE status = 2 AND namespace = %s AND worker = %s AND last_dequeue_time >= %s
+AND NOT id = ANY(%s)
+ORDER BY token"""
 
 
 class PostgresStore(Store):
@@ -66,6 +78,16 @@ class PostgresStore(Store):
         self._counts_exactly = reached is None or reached.left <= most
         return super().cancel_some(queue, selection, reached, most)
 
+    def take_lost(
+        self, namespaces: Iterable[str], worker: str, since: float, known: Sequence[str]
+    ) -> None:
+        """Undo the claims of a worker that it does not know of: their answers were lost."""
+        with self._step() as now:
+            for namespace in namespaces:
+                places = self._places(namespace)
+                rows = self._step_now.rows(_LOST, namespace, worker, since, known)
+                unclaim(places, [Lease(*row) for row in rows], now)
+
     @contextmanager
     def _step(self) -> Iterator[float]:
         with self._transact(writes=True) as now:
@@ -101,8 +123,7 @@ class PostgresStore(Store):
         known = self._known.get(namespace)
         if known is None:
             if self._is_writing:
-                lock = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
-                self._step_now.rows(lock, self._schema.lock, namespace)
+                self._step_now.rows(_LOCK, self._schema.lock, namespace)
             lanes = PostgresLanes(self._step_now)
             listener = PostgresListener(self._step_now, namespace, lanes.has_ready)
             self._listeners.append(listener)

@@ -75,9 +75,10 @@ def script(schema: Schema) -> str:
 def migrate(statements: Statements, schema: Schema, server: str) -> bool:
     """Bring a schema to the present version, in the transaction that is open.
 
-    Returns whether it was another one before. Others that do the same wait. Raises `SchemaError`
-    for a newer one.
+    Returns whether it was another one before. Others that do the same wait, as long as the
+    connection waits for locks. Raises `SchemaError` for a newer one.
     """
+    statements.rows("SET LOCAL statement_timeout = 0")
     statements.rows("SELECT pg_advisory_xact_lock(%s, 0)", schema.lock + 3)
     version = version_of(statements, schema)
     if version == VERSION:
@@ -87,6 +88,25 @@ def migrate(statements: Statements, schema: Schema, server: str) -> bool:
     for one in steps(version, schema):
         statements.rows(one)
     return True
+
+
+_HOLDERS = """
+SELECT pid, usename, application_name, coalesce(state, ''),
+    extract(epoch FROM clock_timestamp() - coalesce(xact_start, state_change))::float8
+FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND classid = %s AND objid = 0
+AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+
+
+def holders(statements: Statements, schema: Schema) -> str:
+    """Who holds the lock of migrations, as a text."""
+    found = statements.rows(_HOLDERS, schema.lock + 3)
+    told = [
+        f"pid {pid} of {user} ({', '.join(word for word in (application, state) if word)}) "
+        f"for {seconds or 0.0:.0f} s"
+        for pid, user, application, state, seconds in found
+    ]
+    return ", ".join(told) or "nobody any more, so try again"
 
 
 def _replacing(text: str) -> str:

@@ -10,8 +10,10 @@ import psycopg
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.service import Service
+from ltq.brokers.postgres._server.connections import CALL_PATIENCE, Connection
 from ltq.brokers.postgres._server.errors import is_lost
-from ltq.brokers.postgres._server.link import Connection, Link
+from ltq.brokers.postgres._server.link import Link
+from ltq.brokers.postgres._server.silence import end
 from ltq.errors import BrokerError
 
 logger = logging.getLogger("ltq.broker")
@@ -27,6 +29,9 @@ _AGAIN = 5.0
 
 _PROBED_FOR = 1.0
 """Seconds in which a message has to come back, or nothing is heard."""
+
+_PROBED_EVERY = 2
+"""Of the times that it is said again, in how many that is tried."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
@@ -93,10 +98,10 @@ class Ears(Service):
         while True:
             connection: Connection | None = None
             try:
-                connection = await self._link.open_connection(time.monotonic() + 4.0)
+                connection = await self._link.connections.open(time.monotonic() + CALL_PATIENCE)
                 channel = self._link.target.schema.channel
                 await connection.execute(f'LISTEN "{channel}"')
-                keep = self._spawn(self._keep(), "keep")
+                keep = self._spawn(self._keep(connection), "keep")
                 try:
                     await self._hear(connection)
                 finally:
@@ -105,9 +110,11 @@ class Ears(Service):
                 if isinstance(error, psycopg.Error) and not is_lost(error):
                     logger.warning("%s cannot be listened to: %s", self._link.target.server, error)
             finally:
+                if self.is_hearing:
+                    pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
                 self._set_hearing(is_hearing=False)
                 if connection is not None:
-                    await self._link.drop(connection)
+                    await self._link.connections.drop(connection)
             await asyncio.sleep(pauses.next())
 
     async def _hear(self, connection: Connection) -> None:
@@ -121,18 +128,23 @@ class Ears(Service):
             for hear in tuple(self._hears):
                 hear(kind, of, names)
 
-    async def _keep(self) -> None:
+    async def _keep(self, connection: Connection) -> None:
         """Find out whether anything is heard, and say again and again that somebody waits."""
-        try:
-            await self._find_out()
-            while True:
-                await asyncio.sleep(_AGAIN)
-                if self._topics:
+        rounds = 0
+        while True:
+            try:
+                if rounds % _PROBED_EVERY == 0 and not await self._is_heard() and self.is_hearing:
+                    end(connection)  # it is dead, or nobody serves it: another may do
+                    return
+                if rounds and self._topics:
                     await self._say([*self._topics])
-        except BrokerError as error:
-            logger.debug("%s", error)
+                rounds += 1
+            except BrokerError as error:
+                logger.debug("%s", error)
+            await asyncio.sleep(_AGAIN)
 
-    async def _find_out(self) -> None:
+    async def _is_heard(self) -> bool:
+        """Whether a message comes back."""
         self._probe, self._probed = uuid4().hex, asyncio.Event()
         tell = "SELECT pg_notify(%s, %s)"
         channel = self._link.target.schema.channel
@@ -141,14 +153,15 @@ class Ears(Service):
             async with asyncio.timeout(_PROBED_FOR):
                 await self._probed.wait()
         except TimeoutError:
-            if not self._is_deaf_told:
+            if not self.is_hearing and not self._is_deaf_told:
                 self._is_deaf_told = True
                 logger.warning(
                     "%s lets nobody listen, as behind a pooler of transactions: polling instead",
                     self._link.target.server,
                 )
-        else:
-            self._set_hearing(is_hearing=True)
+            return False
+        self._set_hearing(is_hearing=True)
+        return True
 
     def _set_hearing(self, *, is_hearing: bool) -> None:
         if self.is_hearing is not is_hearing:

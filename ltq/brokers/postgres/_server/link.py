@@ -4,21 +4,27 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection
-from psycopg.conninfo import conninfo_to_dict
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.service import Service
 from ltq.brokers.postgres._places.store import PostgresStore
-from ltq.brokers.postgres._schema import migrate, texts
+from ltq.brokers.postgres._schema import texts
 from ltq.brokers.postgres._schema.errors import SchemaError
-from ltq.brokers.postgres._server import arrays, bridge
-from ltq.brokers.postgres._server.errors import RefusedError, error_of, is_lost, is_passing
+from ltq.brokers.postgres._server import bridge
+from ltq.brokers.postgres._server.connections import CALL_PATIENCE, Connection, Connections
+from ltq.brokers.postgres._server.errors import (
+    RefusedError,
+    SilentError,
+    error_of,
+    is_lost,
+    is_passing,
+)
 from ltq.brokers.postgres._server.packing import packed
+from ltq.brokers.postgres._server.silence import answered
 from ltq.brokers.postgres._server.statements import Statements
 from ltq.brokers.postgres._server.url import Target
 from ltq.errors import BrokerError
@@ -26,9 +32,6 @@ from ltq.errors import BrokerError
 logger = logging.getLogger("ltq.broker")
 
 T = TypeVar("T")
-
-CALL_PATIENCE = 4.0
-"""Seconds, repeats included, after which a call raises `BrokerError`."""
 
 MAX_CONNECTIONS = 8
 """Most calls under way at once in one event loop. Others wait their turn."""
@@ -41,17 +44,6 @@ _OUTAGE = 1.0
 _HELD_FOR = 2.0
 """Seconds after one in which nobody is taken for dead, so that all may renew their leases."""
 
-_OPTIONS = (
-    f"-c statement_timeout={2 * CALL_PATIENCE * 1000:.0f} "
-    f"-c lock_timeout={CALL_PATIENCE * 1000:.0f} -c jit=off"
-)
-"""So that no call holds a lock for long, and none waits for one."""
-
-_NO_OPTIONS = "unsupported startup parameter"
-"""What pgbouncer says to settings."""
-
-Connection = AsyncConnection[tuple[Any, ...]]
-
 
 class Link(Service):
     """Connections to one server, used in one event loop, opened as they are needed."""
@@ -59,17 +51,12 @@ class Link(Service):
     def __init__(self, target: Target) -> None:
         super().__init__("ltq-postgres", logger)
         self.target = target
-        self._free: list[Connection] = []
-        self._open: set[Connection] = set()
+        self.connections = Connections(target)
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._undoing: set[asyncio.Task[None]] = set()
-        self._is_pooled = False
-        """Whether a pooler is between: another server's process may serve each transaction."""
         self._rules = asyncio.Lock()
         self._failing_since: float | None = None
         self._held_until = 0.0
-        self._is_checked = False
-        self._checking = asyncio.Lock()
 
     # Calls
 
@@ -82,15 +69,15 @@ class Link(Service):
     ) -> list[tuple[Any, ...]]:
         """The rows of a function in `sql/`. Lists are arrays. Raises `BrokerError`.
 
-        `on_lost` is called if it may have been carried out, and is repeated.
+        `on_lost` is called if it may have been carried out, and is repeated. It may change lists.
         """
         statement = texts.call(name, self.target.schema)
-        given = packed(name, values)
 
         async def attempt(connection: Connection) -> list[tuple[Any, ...]]:
             cursor = connection.cursor(binary=True)
+            given = packed(name, values)
             try:
-                await cursor.execute(statement, given, prepare=not self._is_pooled)
+                await cursor.execute(statement, given, prepare=not self.connections.is_pooled)
                 return await cursor.fetchall()
             except psycopg.Error as error:
                 if is_lost(error):
@@ -154,16 +141,24 @@ class Link(Service):
         attempt: Callable[[Connection], Awaitable[T]],
         undo: Callable[[Any], Awaitable[object]] | None = None,
         turns: AbstractAsyncContextManager[object] | None = None,
+        *,
+        is_long: bool = False,
     ) -> T:
         """Do something with a connection, and repeat it if that may help.
 
-        If this is cancelled, what has begun goes on to its end, and `undo` gets its answer.
+        What `is_long` may take as long as it takes. If this is cancelled, what has begun goes on
+        to its end, and `undo` gets its answer.
         """
         if self.is_stopping:
             raise BrokerError(f"{self.target.server}: the broker was closed")
+        asked = time.monotonic()
         if self._undoing and asyncio.current_task() not in self._undoing:
             await asyncio.wait(self._undoing)  # so that what comes later sees nothing of it
-        work = self._spawn(self._repeat(attempt, turns or self._slots), "call", is_awaited=True)
+        work = self._spawn(
+            self._repeat(attempt, turns or self._slots, asked, is_long=is_long),
+            "call",
+            is_awaited=True,
+        )
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -203,42 +198,59 @@ class Link(Service):
         self,
         attempt: Callable[[Connection], Awaitable[T]],
         turns: AbstractAsyncContextManager[object],
+        asked: float,
+        *,
+        is_long: bool,
     ) -> T:
         pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         async with turns:
-            deadline = time.monotonic() + CALL_PATIENCE
+            deadline = self._deadline(asked)
+            reason: psycopg.Error | None = None
             while True:
                 try:
-                    answer = await self._attempt(attempt, deadline)
+                    answer = await self._attempt(attempt, deadline, is_long=is_long)
                 except psycopg.Error as error:
                     if is_lost(error):
                         self._note(failed=True)
-                    told = error_of(error, self.target.server)
-                    told.__cause__ = error
+                    if reason is None or not isinstance(error, SilentError):
+                        reason = error  # the last attempt may have had no time for an answer
+                    told = error_of(reason, self.target.server)
+                    told.__cause__ = reason
                     pause = pauses.next()
                     is_over = time.monotonic() + pause >= deadline
                     is_final = isinstance(told, SchemaError | RefusedError)
                     if is_over or is_final or not is_passing(error):
-                        raise told from error
+                        raise told from reason
                 else:
                     self._note(failed=False)
                     return answer
                 await asyncio.sleep(pause)
 
-    async def _attempt(self, attempt: Callable[[Connection], Awaitable[T]], deadline: float) -> T:
-        connection = await self._take(deadline)
+    def _deadline(self, asked: float) -> float:
+        """When a call is given up that was asked for at a time, and has its turn now.
+
+        Waiting for its turn counts only while no call succeeds.
+        """
+        now = time.monotonic()
+        if self._failing_since is None:
+            return now + CALL_PATIENCE
+        if now >= asked + CALL_PATIENCE:
+            silent = now - self._failing_since
+            text = f"{self.target.server} cannot be used: no call has succeeded for {silent:.0f} s"
+            raise BrokerError(text)
+        return asked + CALL_PATIENCE
+
+    async def _attempt(
+        self, attempt: Callable[[Connection], Awaitable[T]], deadline: float, *, is_long: bool
+    ) -> T:
+        connection = await self.connections.take(deadline)
         try:
-            answer = await attempt(connection)
+            async with nullcontext() if is_long else answered(connection, deadline):
+                answer = await attempt(connection)
         except BaseException as error:
-            is_broken = not isinstance(error, psycopg.Error) or is_lost(error)
-            if is_broken or connection.closed or connection.broken:
-                await self._drop(connection)
-                if isinstance(error, psycopg.Error):
-                    await self._drop_free()  # the others may be dead as well
-            else:
-                self._free.append(connection)
+            await self.connections.give_back(connection, error)
             raise
-        self._free.append(connection)
+        await self.connections.give_back(connection)
         return answer
 
     @property
@@ -255,120 +267,26 @@ class Link(Service):
                 self._held_until = time.monotonic() + _HELD_FOR
             self._failing_since = None
 
-    # Connections
-
-    async def _take(self, deadline: float) -> Connection:
-        while self._free:
-            connection = self._free.pop()
-            if not connection.closed:
-                return connection
-            self._open.discard(connection)
-        connection = await self.open_connection(deadline)
-        try:
-            if not self._is_checked:
-                await self._check(connection)
-        except BaseException:
-            await self._drop(connection)
-            raise
-        return connection
-
-    async def open_connection(self, deadline: float) -> Connection:
-        """A connection in autocommit. The caller drops it, or leaves that to `aclose`."""
-        left = max(2, round(deadline - time.monotonic()))
-        try:
-            connection = await self._connect(left)
-        except psycopg.OperationalError as error:
-            if self._is_pooled or _NO_OPTIONS not in str(error):
-                raise
-            self._is_pooled = True
-            connection = await self._connect(left)
-        arrays.register(connection)
-        self._open.add(connection)
-        return connection
-
-    async def _connect(self, timeout: int) -> Connection:
-        """Connect. A pooler may allow no settings, and statements are not prepared there."""
-        given = conninfo_to_dict(self.target.conninfo).get("options") or ""
-        options: dict[str, Any] = (
-            {} if self._is_pooled else {"options": f"{_OPTIONS} {given}".strip()}
-        )
-        return await AsyncConnection.connect(
-            self.target.conninfo,
-            autocommit=True,
-            prepare_threshold=None if self._is_pooled else 5,
-            connect_timeout=timeout,
-            application_name="ltq",
-            **options,
-        )
-
-    async def _check(self, connection: Connection) -> None:
-        """Find out, once, whether the server and the schema can be used."""
-        target = self.target
-        async with self._checking:
-            if self._is_checked:
-                return
-            self._check_server(connection)
-            if target.migrates:
-                await self._migrate(connection)
-            else:
-                statements = Statements(connection)
-                known = await bridge.run(lambda: migrate.version_of(statements, target.schema))
-                migrate.check(known, target.schema, target.server)
-            self._is_checked = True
-
-    def _check_server(self, connection: Connection) -> None:
-        version = connection.info.server_version
-        if version < migrate.OLDEST_SERVER:
-            raise SchemaError(
-                f"{self.target.server} is PostgreSQL {version // 10000}: LTQ needs 13 or newer"
-            )
-
-    async def _migrate(self, connection: Connection) -> bool:
-        self._check_server(connection)
-        statements, target = Statements(connection), self.target
-        async with connection.transaction():
-            return await bridge.run(
-                lambda: migrate.migrate(statements, target.schema, target.server)
-            )
-
     async def migrate(self) -> bool:
         """Make or upgrade the schema. Returns whether there was anything to do."""
-        self._is_checked = True
+        self.connections.trust()
         try:
-            done = await self.use(self._migrate)
+            return await self.use(self.connections.migrate, is_long=True)
         except BaseException:
-            self._is_checked = False
+            self.connections.distrust()
             raise
-        return done
-
-    async def drop(self, connection: Connection) -> None:
-        """Close a connection of `open_connection`."""
-        await self._drop(connection)
-
-    async def _drop(self, connection: Connection) -> None:
-        self._open.discard(connection)
-        await connection.close()
-
-    async def _drop_free(self) -> None:
-        free, self._free = self._free, []
-        for connection in free:
-            await self._drop(connection)
 
     async def aclose(self) -> None:
         """Close all connections, after the calls under way."""
         self.stop()
         await self.drain(CALL_PATIENCE)
         await super().aclose()
-        for connection in tuple(self._open):
-            await self._drop(connection)
-        self._free.clear()
+        await self.connections.aclose()
 
     def abandon(self) -> None:
         """Close all connections without waiting, in the event loop or after that was closed."""
         super().abandon()
-        while self._open:
-            self._open.pop().pgconn.finish()
-        self._free.clear()
+        self.connections.abandon()
 
 
 async def _quietly(work: Coroutine[Any, Any, object]) -> None:

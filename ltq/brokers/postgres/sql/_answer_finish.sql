@@ -2,7 +2,8 @@
 --
 -- p_namespace, p_id, p_token, p_status   see `finish`
 -- p_now                                  Unix seconds
--- RETURNS                                'ok' if it was recorded before; 'stale', 'cancelled', 'gone'
+-- RETURNS                                'ok' if it was recorded before; 'stale', 'cancelled', 'gone';
+--                                        'locked' if the lease holds, and somebody holds its row
 CREATE FUNCTION @schema@.answer_finish(
     p_namespace text, p_id text, p_token bigint, p_status smallint, p_now float8
 ) RETURNS text
@@ -22,6 +23,7 @@ BEGIN
     IF FOUND THEN
         RETURN CASE
             WHEN v_status = 6 THEN 'cancelled'
+            WHEN v_status = 2 AND v_token = p_token THEN 'locked'
             WHEN p_status < 0 AND v_returned = p_token THEN 'ok'
             WHEN p_status >= 0 AND v_token = p_token AND v_status = p_status THEN 'ok'
             ELSE 'stale'

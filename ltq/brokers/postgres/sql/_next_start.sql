@@ -42,10 +42,18 @@ BEGIN
         END IF;
     END LOOP;
     FOREACH v_namespace IN ARRAY p_namespaces LOOP
-        v_first := least(
-            v_first,
-            (SELECT min(moment) FROM @schema@.tasks WHERE status = 1 AND namespace = v_namespace),
-            (SELECT min(moment) FROM @schema@.tasks WHERE status = 2 AND namespace = v_namespace));
+        SELECT min(moment) INTO v_moment FROM @schema@.tasks
+        WHERE status = 1 AND namespace = v_namespace;
+        IF v_moment <= v_now AND NOT @schema@.has_due(v_namespace, v_now) THEN
+            v_moment := v_now + @RECHECK@;  -- somebody holds what is due
+        END IF;
+        v_first := least(v_first, v_moment);
+        SELECT min(moment) INTO v_moment FROM @schema@.tasks
+        WHERE status = 2 AND namespace = v_namespace;
+        IF v_moment <= v_now AND NOT @schema@.has_lost(v_namespace, v_now) THEN
+            v_moment := v_now + @RECHECK@;
+        END IF;
+        v_first := least(v_first, v_moment);
     END LOOP;
     v_first := least(v_first, v_start);
     RETURN jsonb_build_object(

@@ -9,9 +9,7 @@ DECLARE
     v_ids text[];
     v_lanes text[];
 BEGIN
-    IF NOT EXISTS (
-        SELECT FROM @schema@.tasks WHERE status = 1 AND namespace = p_namespace AND moment <= p_now
-    ) THEN
+    IF NOT @schema@.has_due(p_namespace, p_now) THEN
         RETURN 0;
     END IF;
     WITH due AS MATERIALIZED (

@@ -3,7 +3,7 @@
 -- p_namespace ...  see `send`
 -- RETURNS          see `send`
 CREATE FUNCTION @schema@.send_each(
-    p_namespace text, p_tells boolean,
+    p_namespace text, p_tells boolean, p_again text[],
     p_ids text[], p_queues text[], p_lanes text[], p_kinds text[], p_priorities smallint[],
     p_timeouts float8[], p_max_tries integer[], p_result_ttls float8[], p_max_deliveries integer[],
     p_keep_bodies boolean[], p_task_names text[], p_serializers text[], p_tags text[],
@@ -26,9 +26,15 @@ BEGIN
     SELECT min(moment) INTO v_first FROM @schema@.tasks
     WHERE status = 1 AND namespace = p_namespace;
     FOR i IN 1 .. cardinality(p_ids) LOOP
-        v_answer := @schema@.answer_send(
-            p_namespace, p_ids[i], p_queues[i], p_task_names[i], p_fingerprints[i],
-            p_unique_fors[i], p_max_pendings[i], v_now);
+        IF p_ids[i] = ANY(p_again) AND EXISTS (
+            SELECT FROM @schema@.ended WHERE id = p_ids[i] AND namespace = p_namespace
+        ) THEN
+            v_answer := 'exists';
+        ELSE
+            v_answer := @schema@.answer_send(
+                p_namespace, p_ids[i], p_queues[i], p_task_names[i], p_fingerprints[i],
+                p_unique_fors[i], p_max_pendings[i], v_now);
+        END IF;
         IF v_answer = 'created' THEN
             v_due := greatest(v_now + p_delays[i], coalesce(p_etas[i], 0));
             INSERT INTO @schema@.tasks VALUES (

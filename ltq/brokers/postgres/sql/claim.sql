@@ -48,10 +48,7 @@ BEGIN
     PERFORM @schema@.enter(one) FROM unnest(p_namespaces) AS one ORDER BY one;
     v_now := extract(epoch FROM clock_timestamp());
     FOREACH v_namespace IN ARRAY p_namespaces LOOP
-        IF NOT p_is_held AND EXISTS (
-            SELECT FROM @schema@.tasks
-            WHERE status = 2 AND namespace = v_namespace AND moment <= v_now
-        ) THEN
+        IF NOT p_is_held AND @schema@.has_lost(v_namespace, v_now) THEN
             info := '{"lost": true}';
             RETURN NEXT;
             RETURN;

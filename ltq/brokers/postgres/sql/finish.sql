@@ -12,7 +12,8 @@
 -- p_failed, p_front, p_void, p_poison, p_ctxs, p_timeouts
 --                  as in the outcomes
 -- p_history        whether to count in the history
--- RETURNS          'ok', 'stale', 'cancelled' or 'gone' for each
+-- RETURNS          'ok', 'stale', 'cancelled' or 'gone' for each; 'locked' if somebody holds its row,
+--                  and nothing was done
 CREATE FUNCTION @schema@.finish(
     p_namespace text, p_ids text[], p_tokens bigint[], p_statuses smallint[], p_seconds float8[],
     p_serializers text[], p_failures bytea[], p_results bytea[], p_failed boolean[],
@@ -30,7 +31,7 @@ DECLARE
     v_answers text[];
     v_ended integer[];
 BEGIN
-    -- Locked in the order of their ids, so that two calls never wait for each other.
+    -- Nobody is waited for: one row that a session holds would keep all others.
     SELECT array_agg(number), array_agg(place) INTO v_held, v_places FROM (
         SELECT given.number, task.place
         FROM (
@@ -39,7 +40,7 @@ BEGIN
         ) AS given
         CROSS JOIN LATERAL (
             SELECT ctid AS place, token, status FROM @schema@.tasks AS tasks
-            WHERE tasks.id = given.id AND namespace = p_namespace FOR UPDATE
+            WHERE tasks.id = given.id AND namespace = p_namespace FOR UPDATE SKIP LOCKED
         ) AS task
         WHERE task.token = given.token AND task.status + 0 = 2  -- so that it goes by the ids
     ) AS held;

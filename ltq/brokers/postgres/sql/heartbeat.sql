@@ -3,7 +3,7 @@
 -- p_namespace      of all of them
 -- p_ids, p_tokens  of the leases
 -- p_seconds        from now
--- RETURNS          for each, whether it still held
+-- RETURNS          for each, whether it still held. One whose row somebody holds is left as it is
 CREATE FUNCTION @schema@.heartbeat(
     p_namespace text, p_ids text[], p_tokens bigint[], p_seconds float8
 ) RETURNS boolean[]
@@ -24,12 +24,17 @@ BEGIN
         ) AS given
         CROSS JOIN LATERAL (
             SELECT ctid AS place, token, status FROM @schema@.tasks AS tasks
-            WHERE tasks.id = given.id AND namespace = p_namespace FOR NO KEY UPDATE
+            WHERE tasks.id = given.id AND namespace = p_namespace FOR NO KEY UPDATE SKIP LOCKED
         ) AS task
         WHERE task.token = given.token AND task.status + 0 = 2  -- so that it goes by the ids
     ) AS held;
     UPDATE @schema@.tasks SET moment = v_now + p_seconds WHERE ctid = ANY(v_places);
     RETURN ARRAY(
-        SELECT number = ANY(coalesce(v_held, '{}')) FROM generate_subscripts(p_ids, 1) AS number);
+        SELECT number = ANY(coalesce(v_held, '{}')) OR EXISTS (
+            SELECT FROM @schema@.tasks
+            WHERE id = p_ids[number] AND namespace = p_namespace AND token = p_tokens[number]
+            AND status + 0 = 2
+        )
+        FROM generate_subscripts(p_ids, 1) AS number);
 END
 $$;

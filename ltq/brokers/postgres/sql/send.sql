@@ -3,12 +3,14 @@
 -- p_namespace      of all of them
 -- p_tells          whether to notify also where nobody is known to wait yet, as a transaction of
 --                  a user's may end much later
+-- p_again          the new ids of a call that is repeated, as its first answer was lost: their tasks
+--                  may have ended already, and left nothing
 -- p_ids ... p_tags as in the envelopes; tags of each by spaces; a kind is of `ltq.message.kind_of`
 -- p_delays, p_etas, p_fingerprints, p_unique_fors, p_max_pendings
 --                  as in the envelopes: what only matters now
 -- RETURNS          'created', 'exists', 'id_conflict', 'duplicate' or 'full' for each
 CREATE FUNCTION @schema@.send(
-    p_namespace text, p_tells boolean,
+    p_namespace text, p_tells boolean, p_again text[],
     p_ids text[], p_queues text[], p_lanes text[], p_kinds text[], p_priorities smallint[],
     p_timeouts float8[], p_max_tries integer[], p_result_ttls float8[], p_max_deliveries integer[],
     p_keep_bodies boolean[], p_task_names text[], p_serializers text[], p_tags text[],
@@ -26,7 +28,7 @@ DECLARE
 BEGIN
     SELECT min(moment) INTO v_first FROM @schema@.tasks
     WHERE status = 1 AND namespace = p_namespace;
-    IF EXISTS (
+    IF p_again <> '{}' OR EXISTS (
         SELECT FROM unnest(p_fingerprints, p_max_pendings) AS one (fingerprint, most)
         WHERE fingerprint <> '' OR most IS NOT NULL
     ) THEN
@@ -70,7 +72,7 @@ BEGIN
     RETURN array_fill('created'::text, ARRAY[cardinality(p_ids)]);
 EXCEPTION WHEN unique_violation THEN
     RETURN @schema@.send_each(
-        p_namespace, p_tells, p_ids, p_queues, p_lanes, p_kinds, p_priorities, p_timeouts,
+        p_namespace, p_tells, p_again, p_ids, p_queues, p_lanes, p_kinds, p_priorities, p_timeouts,
         p_max_tries, p_result_ttls, p_max_deliveries, p_keep_bodies, p_task_names, p_serializers,
         p_tags, p_ctxs, p_bodies, p_delays, p_etas, p_fingerprints, p_unique_fors, p_max_pendings);
 END

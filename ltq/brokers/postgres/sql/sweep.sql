@@ -8,9 +8,7 @@ DECLARE
     v_now float8 := @schema@.enter(p_namespace);
 BEGIN
     promoted := @schema@.promote(p_namespace, v_now);
-    lost := EXISTS (
-        SELECT FROM @schema@.tasks
-        WHERE status = 2 AND namespace = p_namespace AND moment <= v_now);
+    lost := @schema@.has_lost(p_namespace, v_now);
     RETURN NEXT;
 END
 $$;

@@ -116,7 +116,7 @@ class TestDelay:
     async def test_a_sweep_moves_what_is_due(
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
-        envelope = await publish(broker, delay=0.05)
+        envelope = await publish(broker, delay=0.5)
         assert (await broker.sweep([QUEUE])).promoted == 0
 
         async def promoted() -> int:

@@ -266,7 +266,7 @@ class TestTorrelqueWatch:
 
     async def test_a_timeout_ends_it(self, broker: Broker, consumer: Consumer) -> None:
         envelope = await publish(broker)
-        watching = Watching(broker, envelope.id, timeout=0.3)
+        watching = Watching(broker, envelope.id, timeout=1.0)
         await watching.count(1)
         await claim_one(broker, consumer)
         await watching.count(2)
