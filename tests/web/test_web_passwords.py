@@ -159,9 +159,12 @@ class TestPasswords:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         looked_at: list[str] = []
-        monkeypatch.setattr(
-            "ltq.web._door.passwords._verify", lambda _, password: bool(looked_at.append(password))
-        )
+
+        def verify(_: str, password: str) -> bool:
+            looked_at.append(password)
+            return False
+
+        monkeypatch.setattr("ltq.web._door.passwords._verify", verify)
         passwords = Passwords(lambda: {"ada": ADA})
         guesses = [passwords.are_right(f"name {n}", f"guess {n}") for n in range(100)]
         answers = await asyncio.gather(*guesses, return_exceptions=True)
