@@ -40,7 +40,13 @@ LAYERS = (
     ),
     _layer("what travels, and how values become bytes", "message", "events", "_codec.*"),
     _layer("the seam: what every broker can do, by role", "broker.*"),
-    _layer("what stores have in common", "brokers._rules.*", "brokers._follow", "brokers._calls"),
+    _layer(
+        "what stores have in common",
+        "brokers._rules.*",
+        "brokers._follow",
+        "brokers._calls",
+        "brokers._sessions",
+    ),
     _layer(
         "a store each; what a caller holds; how messages are sent",
         *("brokers.*", "handle", "handles", "notebook", "sync", "_sender.*"),

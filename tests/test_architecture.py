@@ -78,7 +78,7 @@ STARTERS = {
 """Modules that start asyncio tasks themselves, mostly because users' code runs in them, and in the
 user's context. Background work is a `Service`."""
 
-SHARED_BY_BROKERS = r"ltq\.brokers\.(_rules(\.\w+)?|_follow)"
+SHARED_BY_BROKERS = r"ltq\.brokers\.(_rules(\.\w+)?|_follow|_sessions)"
 """What brokers may have in common."""
 
 OUTSIDE = {

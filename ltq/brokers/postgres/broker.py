@@ -5,12 +5,9 @@ What is rare is done by the rules of `ltq.brokers._rules`, over places in tables
 transaction that has its namespace for itself.
 """
 
-import asyncio
-import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from ltq._aio.loops import running_loop
 from ltq.broker import (
     DEFAULT_SCAN,
     Consumer,
@@ -27,6 +24,7 @@ from ltq.broker import (
 from ltq.broker.feed import Feed
 from ltq.brokers._calls import StoreBroker
 from ltq.brokers._rules.store import Store
+from ltq.brokers._sessions import Sessions
 from ltq.brokers.postgres._consumer import PostgresConsumer
 from ltq.brokers.postgres._enlist.enlisted import PostgresEnlisted
 from ltq.brokers.postgres._enlist.lend import lend
@@ -54,10 +52,7 @@ class PostgresBroker(StoreBroker):
         self._given = url
         self._target = parse_url(url)
         self.lists_final: bool = self._target.lists_final
-        self._sessions: dict[asyncio.AbstractEventLoop, Session] = {}
-        self._closing: dict[asyncio.AbstractEventLoop, set[Session]] = {}
-        """Sessions that are being closed, or whose closing was cut off."""
-        self._process = os.getpid()
+        self._sessions = Sessions(lambda: Session(self._target))
 
     @property
     def url(self) -> str:
@@ -163,33 +158,13 @@ class PostgresBroker(StoreBroker):
     async def aclose(self) -> None:
         """Close the connections of the running event loop. The broker may be used again.
 
-        If this is cancelled the closing goes on.
+        If this is cancelled the closing goes on, and a repeated call waits for its end.
         """
-        loop = running_loop()
-        session = self._sessions.pop(loop, None)
-        if self._process != os.getpid():
-            return
-        closing = self._closing.setdefault(loop, set())
-        if session is not None:
-            closing.add(session)
-        for one in tuple(closing):
-            await one.aclose()
-            closing.discard(one)
-        if not closing:
-            self._closing.pop(loop, None)
+        await self._sessions.aclose()
 
     async def _run(self, step: Callable[[Store], T]) -> T:
         return await self._here().link.run(step)
 
     def _here(self) -> Session:
         """The session of the running event loop, made at its first use in this loop and process."""
-        loop = running_loop()
-        session = self._sessions.get(loop)
-        if session is None or self._process != os.getpid():
-            if self._process != os.getpid():
-                self._process, self._sessions, self._closing = os.getpid(), {}, {}
-            for ended in [one for one in (*self._sessions, *self._closing) if one.is_closed()]:
-                self._sessions.pop(ended, None)
-                self._closing.pop(ended, None)
-            session = self._sessions[loop] = Session(self._target)
-        return session
+        return self._sessions.here()

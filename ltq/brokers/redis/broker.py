@@ -5,14 +5,11 @@ has the scripts as typed calls, `_server/keys.py` names the keys, and `lua/READM
 both. The time is the server's.
 """
 
-import asyncio
-import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from redis.asyncio import Redis
 
-from ltq._aio.loops import running_loop
 from ltq.broker import (
     DEFAULT_LEASE,
     DEFAULT_SCAN,
@@ -38,6 +35,7 @@ from ltq.broker.checks import check_rerun
 from ltq.broker.feed import Feed
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.broker.selection import check_selection
+from ltq.brokers._sessions import Sessions
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.brokers.redis._doctor.examine import examine
 from ltq.brokers.redis._moving import MovesTasks
@@ -93,10 +91,7 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
         self._keeps_history = parse_switch("history", own["history"])
         self._busy_poll = parse_busy_poll(own["busy_poll"])
         self._lists_final = parse_switch("list_final", own["list_final"])
-        self._sessions: dict[asyncio.AbstractEventLoop, Session] = {}
-        self._closing: dict[asyncio.AbstractEventLoop, set[Session]] = {}
-        """Sessions that are being closed, or whose closing was cut off."""
-        self._process = os.getpid()
+        self._sessions = Sessions(lambda: Session(self._new_link(), self.notifications))
 
     @property
     def url(self) -> str:
@@ -116,16 +111,7 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
 
     def _here(self) -> Session:
         """The session of the running event loop, made at its first use in this loop and process."""
-        loop = running_loop()
-        session = self._sessions.get(loop)
-        if session is None or self._process != os.getpid():
-            if self._process != os.getpid():
-                self._process, self._sessions, self._closing = os.getpid(), {}, {}
-            for ended in [one for one in (*self._sessions, *self._closing) if one.is_closed()]:
-                self._sessions.pop(ended, None)
-                self._closing.pop(ended, None)
-            session = self._sessions[loop] = Session(self._new_link(), self.notifications)
-        return session
+        return self._sessions.here()
 
     async def ping(self) -> None:
         """Raise `BrokerError` if the server does not answer or cannot do what the URL requires."""
@@ -376,18 +362,7 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
 
         If this is cancelled the closing goes on, and a repeated call waits for its end.
         """
-        loop = running_loop()
-        session = self._sessions.pop(loop, None)
-        if self._process != os.getpid():
-            return
-        closing = self._closing.setdefault(loop, set())
-        if session is not None:
-            closing.add(session)
-        for one in tuple(closing):
-            await one.aclose()
-            closing.discard(one)
-        if not closing:
-            self._closing.pop(loop, None)
+        await self._sessions.aclose()
 
 
 def _unlisten(hub: WatchHub, channels: Iterable[str]) -> None:

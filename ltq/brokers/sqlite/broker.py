@@ -26,6 +26,7 @@ from ltq.broker import (
 from ltq.broker.feed import Feed
 from ltq.brokers._calls import StoreBroker
 from ltq.brokers._rules.store import Store
+from ltq.brokers._sessions import Sessions
 from ltq.brokers.sqlite._consumer import SqliteConsumer
 from ltq.brokers.sqlite._enlist.enlisted import SqliteEnlisted
 from ltq.brokers.sqlite._enlist.lend import lend
@@ -58,10 +59,7 @@ class SqliteBroker(StoreBroker):
         self._target = parse_url(url)
         self._clock = clock
         self.lists_final: bool = self._target.lists_final
-        self._sessions: dict[asyncio.AbstractEventLoop, Session] = {}
-        self._closing: dict[asyncio.AbstractEventLoop, set[Session]] = {}
-        """Sessions that are being closed, or whose closing was cut off."""
-        self._process = os.getpid()
+        self._sessions = Sessions(self._new_session)
         self._sender: Sender | None = None
         """For what is enqueued over connections of the user's."""
 
@@ -172,22 +170,11 @@ class SqliteBroker(StoreBroker):
     async def aclose(self) -> None:
         """Leave the file, in the running event loop. The broker may be used again.
 
-        If this is cancelled the closing goes on.
+        If this is cancelled the closing goes on, and a repeated call waits for its end.
         """
-        loop = running_loop()
-        session = self._sessions.pop(loop, None)
-        if self._process != os.getpid():
-            return
-        closing = self._closing.setdefault(loop, set())
-        if session is not None:
-            closing.add(session)
         if self._sender is not None:
             self._sender.hang_up()
-        for one in tuple(closing):
-            await one.aclose()
-            closing.discard(one)
-        if not closing:
-            self._closing.pop(loop, None)
+        await self._sessions.aclose()
 
     async def _run(self, step: Callable[[Store], T]) -> T:
         thread = self._here().thread
@@ -195,20 +182,10 @@ class SqliteBroker(StoreBroker):
 
     def _here(self) -> Session:
         """The session of the running event loop, made at its first use in this loop and process."""
-        loop = running_loop()
-        session = self._sessions.get(loop)
-        if session is None or self._process != os.getpid():
-            if self._process != os.getpid():
-                self._process, self._sessions, self._closing = os.getpid(), {}, {}
-            for ended in [one for one in (*self._sessions, *self._closing) if one.is_closed()]:
-                self._sessions.pop(ended, None)
-                self._closing.pop(ended, None)
-            target = self._target
-            session = Session(
-                target.path,
-                self._clock,
-                is_durable=target.is_durable,
-                is_shared=target.is_shared,
-            )
-            self._sessions[loop] = session
-        return session
+        return self._sessions.here()
+
+    def _new_session(self) -> Session:
+        target = self._target
+        return Session(
+            target.path, self._clock, is_durable=target.is_durable, is_shared=target.is_shared
+        )

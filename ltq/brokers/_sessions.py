@@ -1,0 +1,60 @@
+"""What a broker has open: a session for each event loop that uses it."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from ltq._aio.loops import running_loop
+
+
+class Session(Protocol):
+    """What a broker has in one event loop, such as its connections."""
+
+    async def aclose(self) -> None:
+        """Close it. If this is cancelled it may be called again, and waits for the end."""
+
+
+S = TypeVar("S", bound=Session)
+
+
+class Sessions(Generic[S]):
+    """The sessions of a broker by event loop. A forked child begins with none, and closes none."""
+
+    def __init__(self, make: Callable[[], S]) -> None:
+        self._make = make
+        self._open: dict[asyncio.AbstractEventLoop, S] = {}
+        self._closing: dict[asyncio.AbstractEventLoop, set[S]] = {}
+        """Those that are being closed, or whose closing was cut off."""
+        self._process = os.getpid()
+
+    def here(self) -> S:
+        """The session of the running event loop, made at its first use in this loop and process."""
+        loop = running_loop()
+        session = self._open.get(loop)
+        if session is None or self._process != os.getpid():
+            if self._process != os.getpid():
+                self._process, self._open, self._closing = os.getpid(), {}, {}
+            for ended in [one for one in (*self._open, *self._closing) if one.is_closed()]:
+                self._open.pop(ended, None)
+                self._closing.pop(ended, None)
+            session = self._open[loop] = self._make()
+        return session
+
+    async def aclose(self) -> None:
+        """Close the session of the running event loop; the next use makes another one.
+
+        If this is cancelled the closing goes on, and a repeated call waits for its end.
+        """
+        loop = running_loop()
+        session = self._open.pop(loop, None)
+        if self._process != os.getpid():
+            return
+        closing = self._closing.setdefault(loop, set())
+        if session is not None:
+            closing.add(session)
+        for one in tuple(closing):
+            await one.aclose()
+            closing.discard(one)
+        if not closing:
+            self._closing.pop(loop, None)
