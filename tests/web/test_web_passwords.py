@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import argon2
 import bcrypt
 import httpx
 import pytest
@@ -22,6 +23,13 @@ ADA = (
     "$argon2id$v=19$m=64,t=1,p=1$R1055OZQx5GoH0RQfj51Yw$coXYuUp+NVni/axOi1jv565S2GudiJxE6sn9qvuiVMQ"
 )
 """A hash of `lovelace` that is quick to check."""
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes are dear on purpose; nothing here is about that."""
+    hasher = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    monkeypatch.setattr("ltq.web._door.passwords._HASHER", hasher)
 
 
 class TestFile:
