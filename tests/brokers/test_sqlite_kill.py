@@ -45,6 +45,7 @@ async def main():
     broker = SqliteBroker(url)
     consumer = broker.consumer(["mail"])
     (delivery,) = (await consumer.claim(1)).deliveries
+    await broker.ping()  # others have heard of the claim by now
     print("claimed", flush=True)
     sys.stdin.readline()
     arm()

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 from ltq.brokers.sqlite import SqliteBroker
 from ltq.brokers.sqlite._file.database import Database
+from ltq.brokers.sqlite._places.store import SqliteStore
+from ltq.brokers.sqlite._thread.job import Job
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import Envelope, Published
 from ltq.state import Status
@@ -190,3 +193,29 @@ async def test_a_send_waits_for_the_disk_and_a_claim_does_not(
         await broker.publish([envelope("2")])
     prefix = "PRAGMA synchronous = "
     assert [one.removeprefix(prefix) for one in said if one.startswith(prefix)] == modes
+
+
+async def test_a_claim_goes_before_calls_that_wait_for_the_disk_but_not_again(
+    broker: SqliteBroker,
+) -> None:
+    ran: list[tuple[str, bool]] = []
+    async with broker:
+        await broker.ping()
+        thread, loop = broker._here().thread, asyncio.get_running_loop()
+
+        def step(name: str) -> Callable[[SqliteStore], None]:
+            def run(store: SqliteStore) -> None:
+                ran.append((name, store.database.is_durable))
+                if name == "claim":
+                    later = Job(step("later"), keeps_history=True, is_durable=False, loop=loop)
+                    ended.append(thread.submit(later).future)
+
+            return run
+
+        ended: list[asyncio.Future[None]] = []
+        with thread._gate:  # it waits until all are there
+            for name in ("send", "claim", "finish"):
+                job = Job(step(name), keeps_history=True, is_durable=name != "claim")
+                ended.append(thread.submit(job).future)
+        await eventually(lambda: len(ended) == 4 and all(one.done() for one in ended))
+    assert ran == [("claim", False), ("send", True), ("finish", True), ("later", True)]

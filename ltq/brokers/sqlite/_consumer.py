@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from functools import partial
 from math import inf
 from typing import Any, Self
@@ -37,13 +36,20 @@ class SqliteConsumer:
         self._keeps_history = keeps_history
         self._loop = asyncio.get_running_loop()
         self._turns = deque(config.turns())
-        self._waits: set[asyncio.Future[bool]] = set()
+        self._news = _LaneNews(config, self._loop)
+        self._seen: int | None = None
+        """How many news there were at the last claim, if that left nothing to claim."""
+        self._due_at: float | None = None
+        """When that may change without news, by the clock of the event loop."""
         self._closed = False
         self._say_again_at = -inf
         """When the store should be told again that it lives, by the clock of the event loop."""
         queues = dict.fromkeys(map(queue_of, config.lanes))
         self._lane_topics = [lane_topic(queue) for queue in queues]
         self._attended = [*self._lane_topics, revoked_topic(config.name)]
+        for topic in self._lane_topics:
+            thread.changes.listen(topic, self._news.hear)
+        thread.changes.on_missed(self._news.add)
         for topic in self._attended:
             listening.attend(topic)
         self._hear_revoked: Hear | None = None
@@ -70,8 +76,11 @@ class SqliteConsumer:
         """A claim; None if it would take tasks back, and is to be patient about that."""
         now, lease = self._loop.time(), self._config.lease
         says_again = now >= self._say_again_at
+        seen, self._seen = 0, None
 
         def step(store: SqliteStore) -> Claim | None:
+            nonlocal seen
+            seen = self._news.count  # what is told from now on may be missing in this claim
             if says_again:
                 store.serve(turn.announced, lease)
             if is_patient and store.has_lost(turn.namespaces):
@@ -83,6 +92,9 @@ class SqliteConsumer:
         )
         if says_again:
             self._say_again_at = now + lease * SAY_AGAIN
+        if claim is not None and budget.room > 0 and budget.refused is None:
+            self._seen = seen
+            self._due_at = None if claim.due_in is None else self._loop.time() + claim.due_in
         return claim
 
     async def wait(self, timeout: float | None) -> bool:
@@ -90,28 +102,23 @@ class SqliteConsumer:
         over: asyncio.Future[bool] = self._loop.create_future()
         end = partial(_end, over)
         timers = [] if timeout is None else [self._loop.call_later(timeout, end, False)]
-        hear = partial(self._hear_lane, end)
-        topics = self._lane_topics
-        self._waits.add(over)
-        for topic in topics:
-            self._thread.changes.listen(topic, hear)
-        self._thread.changes.on_missed(hear_any := partial(call_in, self._loop, end, True))
+        self._news.waits.add(over)
         try:
             due_in = await self._next_claim(over)
             if due_in is not None:
                 timers.append(self._loop.call_later(due_in, end, True))
             return not self._closed and await over
         finally:
-            self._thread.changes.off_missed(hear_any)
-            for topic in topics:
-                self._thread.changes.unlisten(topic, hear)
-            self._waits.discard(over)
+            self._news.waits.discard(over)
             for timer in timers:
                 timer.cancel()
 
     async def _next_claim(self, over: "asyncio.Future[bool]") -> float | None:
         """Seconds until a claim may give something, or None; not waited for beyond the end."""
-        job = Job(lambda store: store.next_claim(self._config), keeps_history=True)
+        if self._seen == self._news.count:
+            return None if self._due_at is None else max(0.0, self._due_at - self._loop.time())
+        config = self._config
+        job = Job(lambda store: store.next_claim(config), keeps_history=True, is_durable=False)
         future = self._thread.submit(job).future
         both: list[asyncio.Future[Any]] = [future, over]
         try:
@@ -119,10 +126,6 @@ class SqliteConsumer:
             return future.result() if future.done() else None
         finally:
             future.cancel()
-
-    def _hear_lane(self, end: Callable[[bool], None], lane: str) -> None:
-        if self._config.serves(lane):
-            call_in(self._loop, end, True)
 
     async def freed(self, lane: str) -> None:
         """The store notices by itself when a task ends."""
@@ -132,16 +135,45 @@ class SqliteConsumer:
         self._closed = True
         if self._hear_revoked is not None:
             self._thread.changes.unlisten(revoked_topic(self.name), self._hear_revoked)
+        self._thread.changes.off_missed(self._news.add)
+        for topic in self._lane_topics:
+            self._thread.changes.unlisten(topic, self._news.hear)
         while self._attended:
             self._listening.leave(self._attended.pop())
-        for over in tuple(self._waits):
-            _end(over, False)
+        self._news.end(False)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
+
+
+class _LaneNews:
+    """What is told of lanes while a consumer is open. It does not hold the consumer."""
+
+    def __init__(self, config: ConsumerConfig, loop: asyncio.AbstractEventLoop) -> None:
+        self.count: int = 0
+        self.waits: set[asyncio.Future[bool]] = set()
+        """Those that end with the next news. Who adds one, looks at `count` afterwards."""
+        self._serves = config.serves
+        self._loop = loop
+
+    def hear(self, lane: str) -> None:
+        """A task of a lane may be claimed. In the thread of the file."""
+        if self._serves(lane):
+            self.add()
+
+    def add(self) -> None:
+        """A task may be claimed. In the thread of the file."""
+        self.count += 1
+        if self.waits:
+            call_in(self._loop, self.end, True)
+
+    def end(self, result: bool) -> None:
+        """End all that wait, in the event loop."""
+        for over in self.waits:
+            _end(over, result)
 
 
 def _give_back(store: SqliteStore, claim: Claim | None) -> None:

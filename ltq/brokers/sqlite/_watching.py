@@ -66,7 +66,7 @@ class Watching:
             if target in self._hearing and not self._follower.waits_for_the_end(target):
                 hear = partial(call_in, self._loop, self._mark, target)
                 self._listen(target, task_topic(*target), hear)  # first: what comes before is read
-        return await self._thread.call(lambda store: store.states(namespace, ids))
+        return await self._thread.call(lambda store: store.states(namespace, ids), is_durable=False)
 
     def subscribe(self, target: Target) -> None:
         """See `Source`."""

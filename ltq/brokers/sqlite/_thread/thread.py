@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from contextvars import Context
 from copy import copy
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,6 +67,8 @@ class SqliteThread:
         """What was committed last, until it is told."""
         self._trim_at = 0.0
         self._jobs: deque[Job[Any]] = deque()
+        self._was_passed_over = False
+        """Whether calls that wait for the disk were there, and others went before them."""
         self._asides: deque[Callable[[], object]] = deque()
         self._bell = Bell()
         self._is_stopping = self._is_closed = False
@@ -102,7 +105,8 @@ class SqliteThread:
             for answer in job.given():
                 undo(store, answer)
 
-        undoing = Job(step, keeps_history=job.keeps_history)
+        # Of the job's kind, as each kind stays in its order.
+        undoing = Job(step, keeps_history=job.keeps_history, is_durable=job.is_durable)
         self.submit(undoing).future.add_done_callback(drop_error)
 
     def submit(self, job: Job[T]) -> Job[T]:
@@ -212,7 +216,7 @@ class SqliteThread:
     def _run_jobs(self) -> None:
         """Run calls that wait, in one transaction if all goes well."""
         present, jobs = len(self._jobs), list[Job[Any]]()
-        is_durable = any(job.is_durable for job in self._jobs.copy())
+        is_durable = self._sort(present)
         error = self._attempt(self._taken(jobs, is_durable), is_durable)
         if error is not None and (is_lasting(error) or not jobs):
             jobs += [self._jobs.popleft() for _ in range(present - len(jobs))]
@@ -230,6 +234,18 @@ class SqliteThread:
         else:
             settle(jobs)
             self._tell()
+
+    def _sort(self, present: int) -> bool:
+        """Let claims go before calls that wait for the disk, so that tasks run during that wait.
+
+        What was passed over goes first the next time. Returns whether the first call is durable.
+        """
+        waiting = [self._jobs.popleft() for _ in range(present)]
+        waiting.sort(key=attrgetter("is_durable"), reverse=self._was_passed_over)
+        self._jobs.extendleft(reversed(waiting))  # others may have come meanwhile, behind them
+        is_durable = waiting[0].is_durable
+        self._was_passed_over = not is_durable and waiting[-1].is_durable
+        return is_durable
 
     def _taken(self, jobs: list[Job[Any]], is_durable: bool) -> Iterator[Job[Any]]:
         """Take calls that wait, one by one, as many as may share a transaction."""
