@@ -1,9 +1,10 @@
 """Measure LTQ alone, or LTQ and its peers; print the medians.
 
-    python -m benchmarks [MEASURE ...] [--broker redis|sqlite] [--runs N]
+    python -m benchmarks [MEASURE ...] [--broker redis|sqlite|postgres] [--runs N]
     python -m benchmarks peers [NAME ...]     its --help tells more
 
-Redis needs a redis-server on PATH: one is started for the run, on a free loopback port.
+Redis needs a redis-server on PATH, PostgreSQL its binaries: a server is started for the run, on a
+free loopback port.
 """
 
 import argparse
