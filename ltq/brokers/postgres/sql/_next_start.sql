@@ -23,12 +23,7 @@ BEGIN
     FOREACH v_lane IN ARRAY p_lanes LOOP
         v_place := array_position(p_limited, v_lane);
         CONTINUE WHEN v_is_ready AND v_place IS NULL;
-        CONTINUE WHEN NOT EXISTS (
-            SELECT FROM @schema@.tasks WHERE status = 0 AND lane = v_lane AND priority = 0
-            UNION ALL
-            SELECT FROM @schema@.tasks WHERE status = 0 AND lane = v_lane AND priority = 1
-            UNION ALL
-            SELECT FROM @schema@.tasks WHERE status = 0 AND lane = v_lane AND priority = 2);
+        CONTINUE WHEN NOT EXISTS (SELECT FROM @schema@.ready_lines(ARRAY[v_lane]));
         v_moment := '-infinity';
         IF v_place IS NOT NULL THEN
             v_moment := (@schema@.room(

@@ -12,6 +12,7 @@ BEGIN
     IF NOT @schema@.has_due(p_namespace, p_now) THEN
         RETURN 0;
     END IF;
+    PERFORM pg_current_xact_id();  -- before any position is taken: see `raise_floor`
     WITH due AS MATERIALIZED (
         SELECT ctid AS place, moment, enqueue_time, token FROM @schema@.tasks
         WHERE status = 1 AND namespace = p_namespace AND moment <= p_now

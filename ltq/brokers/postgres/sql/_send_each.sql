@@ -13,7 +13,7 @@ CREATE FUNCTION @schema@.send_each(
 ) RETURNS text[]
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off
+SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_now float8 := extract(epoch FROM clock_timestamp());
@@ -36,6 +36,7 @@ BEGIN
                 p_unique_fors[i], p_max_pendings[i], v_now);
         END IF;
         IF v_answer = 'created' THEN
+            PERFORM pg_current_xact_id();  -- before a position is taken: see `raise_floor`
             v_due := greatest(v_now + p_delays[i], coalesce(p_etas[i], 0));
             INSERT INTO @schema@.tasks VALUES (
                 p_namespace, p_ids[i], p_queues[i], p_lanes[i], p_kinds[i], p_priorities[i],

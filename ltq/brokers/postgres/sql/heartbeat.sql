@@ -9,7 +9,7 @@ CREATE FUNCTION @schema@.heartbeat(
 ) RETURNS boolean[]
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off
+SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_now float8 := @schema@.enter(p_namespace);

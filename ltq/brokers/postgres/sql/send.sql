@@ -20,7 +20,7 @@ CREATE FUNCTION @schema@.send(
 ) RETURNS text[]
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off
+SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_now float8 := extract(epoch FROM clock_timestamp());
@@ -35,6 +35,7 @@ BEGIN
         RAISE unique_violation;
     END IF;
     PERFORM @schema@.known(p_namespace, p_queues, p_lanes);
+    PERFORM pg_current_xact_id();  -- before any position is taken: see `raise_floor`
     INSERT INTO @schema@.tasks
     SELECT
         p_namespace, id, queue, lane, kind, priority,

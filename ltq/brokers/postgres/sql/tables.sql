@@ -58,12 +58,14 @@ CREATE INDEX final_queues ON @schema@.final (queue, release_time, position);
 CREATE INDEX final_long_until ON @schema@.final_long (moment);
 
 -- The lanes of each queue, with the token of what was claimed last of each priority, and how full
--- the rate limit is.
+-- the rate limit is. `floors` of each priority: see `raise_floor`.
 CREATE TABLE @schema@.lanes (
     name text PRIMARY KEY, queue text NOT NULL,
     served_high bigint NOT NULL DEFAULT 0, served_normal bigint NOT NULL DEFAULT 0,
     served_low bigint NOT NULL DEFAULT 0, used float8 NOT NULL DEFAULT 0,
-    used_at float8 NOT NULL DEFAULT 0
+    used_at float8 NOT NULL DEFAULT 0,
+    floors bigint[] NOT NULL DEFAULT '{0,0,0}', floors_at float8 NOT NULL DEFAULT 0,
+    mark bigint NOT NULL DEFAULT 0, mark_xid xid8 NOT NULL DEFAULT '0'
 ) WITH (fillfactor = 30);
 CREATE INDEX lanes_of_queues ON @schema@.lanes (queue);
 
