@@ -2,6 +2,7 @@
 
     python -m benchmarks [MEASURE ...] [--broker redis|sqlite|postgres] [--runs N]
     python -m benchmarks peers [NAME ...]     its --help tells more
+    python -m benchmarks soak                 a long run on PostgreSQL; likewise
 
 Redis needs a redis-server on PATH, PostgreSQL its binaries: a server is started for the run, on a
 free loopback port.
@@ -11,7 +12,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from benchmarks import own, run
+from benchmarks import own, run, soak
 from benchmarks.comparison import medians
 from benchmarks.stores import STORES
 
@@ -21,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     if words[:1] == ["peers"]:
         return run.main(words[1:])
+    if words[:1] == ["soak"]:
+        return soak.main(words[1:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import psycopg
 import pytest
+from msgspec import structs
 
 from ltq.broker import Consumer
 from ltq.brokers.postgres import PostgresBroker
@@ -41,9 +42,22 @@ class Floor:
         assert row is not None
         return int(row[0])
 
+    def moments(self) -> tuple[float, float]:
+        """From which on leases and delayed tasks are looked for."""
+        query = f"SELECT leases, delayed FROM {self._schema}.moments"
+        row = self._connection.execute(query.encode()).fetchone()
+        assert row is not None
+        return float(row[0]), float(row[1])
+
     def may_rise(self) -> None:
-        """Let the next claim raise it, without a pause after the last time."""
+        """Let the next claim raise both, without a pause after the last time."""
         self._connection.execute(f"UPDATE {self._schema}.lanes SET floors_at = 0".encode())
+        self._connection.execute(f"UPDATE {self._schema}.moments SET mark = mark - 1".encode())
+
+    def put_clock_back(self) -> None:
+        """As if all that is remembered were of an hour later."""
+        later = "SET leases = leases + 3600, delayed = delayed + 3600, mark = mark + 3600"
+        self._connection.execute(f"UPDATE {self._schema}.moments {later}".encode())
 
 
 @pytest.fixture
@@ -144,3 +158,60 @@ async def test_what_another_claim_holds_comes_back_if_that_is_undone(
             await send_and_run(broker, consumer, floor)
         await connection.rollback()
     assert await run(broker, consumer, floor) == ids(held)
+
+
+async def test_a_delayed_task_of_a_transaction_that_was_open_meanwhile_comes(
+    broker: PostgresBroker, consumer: Consumer, floor: Floor, postgres_server: str
+) -> None:
+    await send_and_run(broker, consumer, floor)
+    (late,) = (structs.replace(one, delay=0.01) for one in tasks(1))
+    async with await psycopg.AsyncConnection.connect(postgres_server) as connection:
+        await broker.enlist(connection).publish([late])
+        for _ in range(4):
+            await send_and_run(broker, consumer, floor)
+        await connection.commit()
+    assert await run(broker, consumer, floor) == [late.id]
+
+
+async def test_moments_rise_behind_what_has_ended(
+    broker: PostgresBroker, consumer: Consumer, floor: Floor
+) -> None:
+    begun = await broker.time()
+    for _ in range(4):
+        await send_and_run(broker, consumer, floor)
+    leases, delayed = floor.moments()
+    assert begun - 1 < leases == delayed < await broker.time()
+
+
+async def test_leases_that_end_are_found_behind_others(
+    broker: PostgresBroker, consumer: Consumer, floor: Floor
+) -> None:
+    await broker.publish(tasks(1))
+    async with broker.consumer(["shop"], lease=0.01) as dead:
+        (lost,) = (await dead.claim(1)).deliveries
+    for _ in range(3):
+        await broker.publish(tasks(1))
+        async with broker.consumer(["shop"], lease=60) as other:
+            found = [one.lease.id for one in (await other.claim(5)).deliveries]
+        floor.may_rise()
+        if lost.lease.id in found:
+            break
+    assert lost.lease.id in found
+
+
+async def test_a_clock_that_is_put_back_loses_nothing(
+    broker: PostgresBroker, consumer: Consumer, floor: Floor
+) -> None:
+    for _ in range(4):
+        await send_and_run(broker, consumer, floor)
+    floor.put_clock_back()
+    (late,) = (structs.replace(one, delay=0.01) for one in tasks(1))
+    await broker.publish([late])
+    for _ in range(4):
+        await consumer.wait(1)
+        if found := await run(broker, consumer, floor):
+            break
+    assert found == [late.id]
+    await send_and_run(broker, consumer, floor)
+    leases, delayed = floor.moments()
+    assert max(leases, delayed) < await broker.time()

@@ -21,7 +21,7 @@ CONSTANTS = {
     "BUCKETS_A_DOUBLING": history.BUCKETS_A_DOUBLING,
     "ENDED_KEPT": 6 * constants.ENDED_TTL,
     "FIRST_BUCKET": history.FIRST_BUCKET,
-    "FLOOR_PAUSE": 0.2,
+    "FLOOR_PAUSE": 0.5,
     "FLOOR_STEP": 1000,
     "HISTORY_TTL": constants.HISTORY_TTL,
     "LAST_BUCKET": history.LAST_BUCKET,

@@ -20,7 +20,12 @@ class Statements:
 
         One that only reads sees all as it is now, whatever others change meanwhile.
         """
-        begin = "BEGIN" if writes else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        # A transaction that writes has a number before it reads the clock: see `raise_moments`.
+        begin = (
+            "BEGIN; SELECT pg_current_xact_id()"
+            if writes
+            else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        )
         ((now,),) = self.rows(f"{begin}; {_NOW}")
         return float(now)
 

@@ -17,6 +17,8 @@ DECLARE
     v_place integer;
     v_moment float8;
     v_first float8;
+    v_leases float8;
+    v_delayed float8;
     v_start float8;
     v_is_ready boolean := false;
 BEGIN
@@ -37,14 +39,15 @@ BEGIN
         END IF;
     END LOOP;
     FOREACH v_namespace IN ARRAY p_namespaces LOOP
+        SELECT leases, delayed INTO v_leases, v_delayed FROM @schema@.moments_from(v_namespace);
         SELECT min(moment) INTO v_moment FROM @schema@.tasks
-        WHERE status = 1 AND namespace = v_namespace;
+        WHERE status = 1 AND namespace = v_namespace AND moment >= v_delayed;
         IF v_moment <= v_now AND NOT @schema@.has_due(v_namespace, v_now) THEN
             v_moment := v_now + @RECHECK@;  -- somebody holds what is due
         END IF;
         v_first := least(v_first, v_moment);
         SELECT min(moment) INTO v_moment FROM @schema@.tasks
-        WHERE status = 2 AND namespace = v_namespace;
+        WHERE status = 2 AND namespace = v_namespace AND moment >= v_leases;
         IF v_moment <= v_now AND NOT @schema@.has_lost(v_namespace, v_now) THEN
             v_moment := v_now + @RECHECK@;
         END IF;

@@ -16,13 +16,16 @@ DECLARE
     v_lanes text[];
     v_delays float8[];
     v_first float8;
+    v_now float8;
     v_queues text[];
     v_runs float8[];
     v_returned integer[];
 BEGIN
     SELECT min(moment) INTO v_first FROM @schema@.tasks
-    WHERE status = 1 AND namespace = p_namespace;
-    PERFORM pg_current_xact_id();  -- before any position is taken: see `raise_floor`
+    WHERE status = 1 AND namespace = p_namespace
+    AND moment >= (@schema@.moments_from(p_namespace)).delayed;
+    PERFORM pg_current_xact_id();  -- before a position or the time is taken: see `raise_floor`
+    v_now := extract(epoch FROM clock_timestamp());
     WITH numbered AS MATERIALIZED (
         -- Behind the others they wait in the order of the outcomes.
         SELECT *, nextval('@schema@.positions') AS behind FROM unnest(
@@ -43,7 +46,7 @@ BEGIN
     ), returned AS (
         UPDATE @schema@.tasks AS tasks SET
             status = CASE WHEN seconds > 0 THEN 1 ELSE 0 END,
-            moment = CASE WHEN seconds > 0 THEN p_now + seconds ELSE 'infinity' END,
+            moment = CASE WHEN seconds > 0 THEN v_now + seconds ELSE 'infinity' END,
             position = CASE WHEN goes_first THEN token - 4611686018427387904 ELSE behind END,
             failure = CASE WHEN error IS NOT NULL OR NOT is_void THEN error ELSE failure END,
             deaths = CASE WHEN is_void THEN deaths ELSE 0 END,

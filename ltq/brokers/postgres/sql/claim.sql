@@ -32,7 +32,9 @@ SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_pla
 AS $$
 #variable_conflict use_column
 DECLARE
-    v_last bigint := @schema@.last_position();  -- before this transaction has a number
+    -- These two come first, before this transaction has a number.
+    v_begun float8 := extract(epoch FROM clock_timestamp());
+    v_last bigint := @schema@.last_position();
     v_now float8;
     v_namespace text;
     v_level integer;
@@ -42,6 +44,7 @@ DECLARE
     v_served text[] := '{}';
     v_open text[];
     v_floors bigint[];
+    v_until float8;
     v_line @schema@.line;
     v_is_special boolean := false;
     v_queues text[] := '{}';
@@ -68,9 +71,11 @@ BEGIN
                     v_open, v_floors, v_level, v_room, p_knows, p_limited, p_intervals, p_bursts,
                     p_most_running, v_now);
                 IF v_line.places <> '{}' THEN
+                    -- It has locked tasks, so this transaction has a number: see `raise_moments`.
+                    v_until := extract(epoch FROM clock_timestamp()) + p_lease;
                     RETURN QUERY WITH leased AS (
                         UPDATE @schema@.tasks AS tasks SET
-                            status = 2, moment = v_now + p_lease, worker = p_worker,
+                            status = 2, moment = v_until, worker = p_worker,
                             token = greatest(tasks.token + 1, v_token + number - 1),
                             dequeue_count = dequeue_count + 1, last_dequeue_time = v_now
                         FROM unnest(v_line.places) WITH ORDINALITY AS given (place, number)
@@ -99,7 +104,8 @@ BEGIN
         END LOOP;
     END LOOP;
     IF v_queues <> '{}' THEN
-        PERFORM @schema@.tell_leased(p_namespaces, p_worker, v_now + p_lease);
+        PERFORM @schema@.tell_leased(p_namespaces, p_worker, v_now);
+        PERFORM @schema@.raise_moments(one, v_begun, v_last > 0) FROM unnest(p_namespaces) AS one;
     END IF;
     IF p_history AND v_queues <> '{}' THEN
         PERFORM @schema@.count_waits(v_queues, v_waits, v_now);

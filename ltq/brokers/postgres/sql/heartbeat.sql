@@ -28,6 +28,7 @@ BEGIN
         ) AS task
         WHERE task.token = given.token AND task.status + 0 = 2  -- so that it goes by the ids
     ) AS held;
+    v_now := extract(epoch FROM clock_timestamp());  -- after the locks: see `raise_moments`
     UPDATE @schema@.tasks SET moment = v_now + p_seconds WHERE ctid = ANY(v_places);
     RETURN ARRAY(
         SELECT number = ANY(coalesce(v_held, '{}')) OR EXISTS (
