@@ -14,6 +14,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from psycopg import AsyncConnection, IsolationLevel
@@ -105,7 +106,7 @@ async def run(
 
 def judge(minutes: Sequence[Minute]) -> list[str]:
     """What is not as it should be."""
-    rates = [_rate(before, after) for before, after in zip(minutes, minutes[1:], strict=False)]
+    rates = [_rate(before, after) for before, after in pairwise(minutes)]
     wrong = [
         f"minute {number}: {rate:,.0f}/s is {rate / rates[0]:.2f} of the first one's"
         for number, rate in enumerate(rates, 1)

@@ -189,6 +189,7 @@ async def test_leases_that_end_are_found_behind_others(
     await broker.publish(tasks(1))
     async with broker.consumer(["shop"], lease=0.01) as dead:
         (lost,) = (await dead.claim(1)).deliveries
+    found: list[str] = []
     for _ in range(3):
         await broker.publish(tasks(1))
         async with broker.consumer(["shop"], lease=60) as other:
@@ -207,6 +208,7 @@ async def test_a_clock_that_is_put_back_loses_nothing(
     floor.put_clock_back()
     (late,) = (structs.replace(one, delay=0.01) for one in tasks(1))
     await broker.publish([late])
+    found: list[str] = []
     for _ in range(4):
         await consumer.wait(1)
         if found := await run(broker, consumer, floor):
