@@ -21,6 +21,7 @@ from benchmarks import (
     own,
     results,
     run,
+    soak,
     tables,
 )
 from benchmarks.comparison import Record, compare, compare_on_files, size_for
@@ -140,6 +141,28 @@ class TestMeasures:
     def test_an_unknown_measure_is_refused(self) -> None:
         with pytest.raises(SystemExit):
             benchmarks.main(["nothing"])
+
+
+class TestSoak:
+    @pytest.mark.slow
+    async def test_it_sees_each_minute(self, postgres_folder: Path) -> None:
+        said: list[str] = []
+        minutes = await soak.run(postgres_folder, 2, 500, 2.0, said.append)
+        assert [one.ended > 0 for one in minutes[1:]] == [True, True]
+        assert [line.split()[1] for line in said[1:]] == ["1", "2"]
+        assert {"tasks", "final", "lanes"} <= minutes[-1].sizes.keys()
+
+    def test_a_rate_that_falls_is_named(self) -> None:
+        ended = [0, 100, 170, 230, 280]
+        minutes = [soak.Minute(60.0 * i, many, {"tasks": 1}) for i, many in enumerate(ended)]
+        assert soak.judge(minutes) == ["minute 4: 1/s is 0.50 of the first one's"]
+
+    def test_a_table_that_grows_is_named(self) -> None:
+        few, many = 1_000 * soak.MOST_BYTES, 1_001 * soak.MOST_BYTES
+        start = soak.Minute(0.0, 0, {"tasks": 0})
+        assert soak.judge([start, soak.Minute(60.0, 1000, {"tasks": few})]) == []
+        (text,) = soak.judge([start, soak.Minute(60.0, 1000, {"tasks": many})])
+        assert text.startswith("each task that ended left 2,50")
 
 
 def entrant(name: str, path: Path, code: str) -> Entrant:
