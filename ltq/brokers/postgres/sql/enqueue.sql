@@ -48,7 +48,7 @@ BEGIN
             MESSAGE = format('this value of %s is not allowed', v_wrong);
     END IF;
     v_answer := (@schema@.send(
-        @schema@.namespace_of(v_queue), true, ARRAY[v_id], ARRAY[v_queue], ARRAY[v_queue],
+        @schema@.namespace_of(v_queue), true, '{}', ARRAY[v_id], ARRAY[v_queue], ARRAY[v_queue],
         ARRAY[task], ARRAY[v_level::smallint], ARRAY[NULL::float8], ARRAY[NULL::integer],
         ARRAY[NULL::float8], ARRAY[@MAX_DELIVERIES@], ARRAY[NULL::boolean], ARRAY[task],
         ARRAY['json'], ARRAY[array_to_string(v_tags, ' ')], ARRAY[''::bytea],
