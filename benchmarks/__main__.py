@@ -1,16 +1,18 @@
 """Measure LTQ alone, or LTQ and its peers; print the medians.
 
-    python -m benchmarks [MEASURE ...] [--broker redis|sqlite] [--runs N]
+    python -m benchmarks [MEASURE ...] [--broker redis|sqlite|postgres] [--runs N]
     python -m benchmarks peers [NAME ...]     its --help tells more
+    python -m benchmarks soak                 a long run on PostgreSQL; likewise
 
-Redis needs a redis-server on PATH: one is started for the run, on a free loopback port.
+Redis needs a redis-server on PATH, PostgreSQL its binaries: a server is started for the run, on a
+free loopback port.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from benchmarks import own, run
+from benchmarks import own, run, soak
 from benchmarks.comparison import medians
 from benchmarks.stores import STORES
 
@@ -20,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     if words[:1] == ["peers"]:
         return run.main(words[1:])
+    if words[:1] == ["soak"]:
+        return soak.main(words[1:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,

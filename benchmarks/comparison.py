@@ -6,7 +6,8 @@ import statistics
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,9 @@ PATIENCE = 180.0
 """Seconds after which a measure has failed."""
 
 IDLE = "idle"
+
+BUSY = tuple(name for name in MEASURES if name != IDLE)
+"""The measures that are made in turn."""
 
 
 @dataclass(slots=True)
@@ -70,58 +74,112 @@ async def prepare(client: redis.asyncio.Redis) -> None:
     await client.config_set("notify-keyspace-events", "")
 
 
+Contenders = Mapping[str, tuple[Entrant, str]]
+"""Queues by name, each with the interpreter of its environment."""
+
+Say = Callable[[str], None]
+
+Place = Callable[[], AbstractAsyncContextManager[str]]
+"""Makes a place where nothing is yet, and gives its URL."""
+
+Idling = Callable[[], AbstractAsyncContextManager[tuple[str, "Count"]]]
+"""Makes a server of its own, and gives its URL and what counts its commands."""
+
+Count = Callable[[], Awaitable[int]]
+
+
 async def compare(
     executable: str,
-    contenders: Mapping[str, tuple[Entrant, str]],
+    contenders: Contenders,
     records: Mapping[str, Record],
     *,
     scale: float,
-    say: Callable[[str], None],
+    say: Say,
 ) -> None:
     """One round: each measure of each queue, the queues in turn. `contenders` have interpreters.
 
     The idle ones, each with a server of its own, idle together at the end.
     """
+
+    @asynccontextmanager
+    async def emptied() -> AsyncIterator[str]:
+        await prepare(client)
+        yield server.url
+
+    @asynccontextmanager
+    async def idling() -> AsyncIterator[tuple[str, Count]]:
+        with RedisServer(executable) as own:
+            counted = redis.asyncio.Redis.from_url(own.url, protocol=2)
+            try:
+                yield own.url, lambda: _commands(counted)
+            finally:
+                await counted.aclose()
+
     with RedisServer(executable) as server:
         client = redis.asyncio.Redis.from_url(server.url, protocol=2)
         try:
-            for measure in MEASURES:
-                for name, (entrant, python) in contenders.items():
-                    if measure == IDLE or entrant.lacks(measure):
-                        continue
-                    await prepare(client)
-                    command = _command(entrant, python, measure, server.url, scale)
-                    await _note(records[name], measure, _measure(entrant, command))
-                    say(f"{measure:8} {entrant.title:10} {_shown(records[name], measure)}")
+            await compare_in(emptied, contenders, records, scale=scale, say=say)
         finally:
             await client.aclose()
+    await compare_idle(idling, contenders, records, scale=scale, say=say)
+
+
+async def _commands(client: redis.asyncio.Redis) -> int:
+    """How many commands a server processed, those in scripts too."""
+    processed: int = (await client.info("stats"))["total_commands_processed"]
+    return processed
+
+
+async def compare_on_files(
+    contenders: Contenders, records: Mapping[str, Record], *, scale: float, say: Say
+) -> None:
+    """One round with a file of its own for each measure of each queue."""
+
+    @asynccontextmanager
+    async def new_file() -> AsyncIterator[str]:
+        with tempfile.TemporaryDirectory(prefix="ltq-bench-") as folder:
+            yield f"sqlite:///{folder}/jobs.db"
+
+    await compare_in(new_file, contenders, records, scale=scale, say=say, measures=[*MEASURES])
+
+
+async def compare_in(
+    place: Place,
+    contenders: Contenders,
+    records: Mapping[str, Record],
+    *,
+    scale: float,
+    say: Say,
+    measures: Sequence[str] = BUSY,
+) -> None:
+    """One round: each measure of each queue, the queues in turn, each in a new place."""
+    for measure in measures:
+        for name, (entrant, python) in contenders.items():
+            if entrant.lacks(measure):
+                continue
+            async with place() as url:
+                command = _command(entrant, python, measure, url, scale)
+                await _note(records[name], measure, _measure(entrant, command))
+            say(f"{measure:8} {entrant.title:10} {_shown(records[name], measure)}")
+
+
+async def compare_idle(
+    idling: Idling,
+    contenders: Contenders,
+    records: Mapping[str, Record],
+    *,
+    scale: float,
+    say: Say,
+) -> None:
+    """Let all idle at the same time, each beside a server of its own."""
     say("all idle")
     idle = [
-        _note(records[name], IDLE, _idle(executable, entrant, python, scale))
+        _note(records[name], IDLE, _idle(idling, entrant, python, scale))
         for name, (entrant, python) in contenders.items()
     ]
     await asyncio.gather(*idle)
     for name, (entrant, _) in contenders.items():
         say(f"{IDLE:8} {entrant.title:10} {_shown(records[name], IDLE)}")
-
-
-async def compare_on_files(
-    contenders: Mapping[str, tuple[Entrant, str]],
-    records: Mapping[str, Record],
-    *,
-    scale: float,
-    say: Callable[[str], None],
-) -> None:
-    """One round with a file of its own for each measure of each queue."""
-    for measure in MEASURES:
-        for name, (entrant, python) in contenders.items():
-            if entrant.lacks(measure):
-                continue
-            with tempfile.TemporaryDirectory(prefix="ltq-bench-") as folder:
-                url = f"sqlite:///{folder}/jobs.db"
-                command = _command(entrant, python, measure, url, scale)
-                await _note(records[name], measure, _measure(entrant, command))
-            say(f"{measure:8} {entrant.title:10} {_shown(records[name], measure)}")
 
 
 def _command(entrant: Entrant, python: str, measure: str, url: str, scale: float) -> list[str]:
@@ -186,27 +244,25 @@ def _reply(process: Process, output: bytes, errors: bytes) -> Any:
     return json.loads(output.splitlines()[-1])
 
 
-async def _idle(executable: str, entrant: Entrant, python: str, scale: float) -> Any:
+async def _idle(idling: Idling, entrant: Entrant, python: str, scale: float) -> Any:
     """One idle worker beside its own server; commands are counted there."""
-    with RedisServer(executable) as server:
-        client = redis.asyncio.Redis.from_url(server.url, protocol=2)
-        process = await _start(entrant, _command(entrant, python, IDLE, server.url, scale))
+    async with idling() as (url, count):
+        process = await _start(entrant, _command(entrant, python, IDLE, url, scale))
         try:
             async with asyncio.timeout(PATIENCE):
-                commands, seconds = await _count(client, process)
+                commands, seconds = await _count(count, process)
                 output, errors = await process.communicate()
             about = _reply(process, output, errors)
         except TimeoutError:
             raise _FailedError(f"nothing within {PATIENCE:g} s") from None
         finally:
             await _end(process)
-            await client.aclose()
     about["figures"]["commands/s"] = commands / seconds if seconds else 0.0
     return about
 
 
-async def _count(client: redis.asyncio.Redis, process: Process) -> tuple[int, float]:
-    """The commands a server processed while the worker idled (those in scripts too), and seconds.
+async def _count(count: Count, process: Process) -> tuple[int, float]:
+    """The commands that a server processed while the worker idled, and seconds.
 
     Nothing if the process ends before.
     """
@@ -217,8 +273,7 @@ async def _count(client: redis.asyncio.Redis, process: Process) -> tuple[int, fl
         line = await process.stdout.readline()
         if line.strip() not in (b"idle", b"idled"):
             return 0, 0.0
-        info = await client.info("stats")
-        seen.append((info["total_commands_processed"], loop.time()))
+        seen.append((await count(), loop.time()))
     (before, start), (after, end) = seen
     return after - before - 1, end - start  # one of them asked how many there are
 

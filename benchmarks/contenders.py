@@ -1,7 +1,7 @@
 """Who is compared: versions, and how much of each measure is enough."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,5 +104,41 @@ ON_SQLITE = {
 }
 """Those that keep their tasks in a file of SQLite."""
 
-ALL = {**ENTRANTS, **ON_SQLITE}
+ON_POSTGRES = {
+    entrant.name: entrant
+    for entrant in (
+        replace(
+            ENTRANTS[LTQ],
+            requirements=(*ENTRANTS[LTQ].requirements, "psycopg[binary]==3.3.9", "greenlet==3.5.6"),
+        ),
+        Entrant(
+            "pgqueuer",
+            "PgQueuer",
+            "pgqueuer",
+            ("pgqueuer==1.6.0", "asyncpg==0.32.0"),
+            drain=20_000,
+            send=20_000,
+            results=False,
+        ),
+        Entrant(
+            "procrastinate",
+            "procrastinate",
+            "procrastinate",
+            ("procrastinate==3.10.0", "psycopg[binary]==3.3.9"),
+            drain=1_000,
+            results=False,
+        ),
+        Entrant("oban", "Oban", "oban", ("oban==0.7.0",), wait=200, python="3.13", optional=True),
+        Entrant(
+            "chancy",
+            "Chancy",
+            "chancy",
+            ("chancy==0.26.0", "psycopg[binary]==3.3.9"),
+            results=False,
+        ),
+    )
+}
+"""Those that keep their tasks in PostgreSQL."""
+
+ALL = {**ON_POSTGRES, **ON_SQLITE, **ENTRANTS}
 """By name, whatever they keep their tasks in."""

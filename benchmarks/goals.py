@@ -25,7 +25,7 @@ class Verdict:
 def verdicts(results: Results) -> Iterator[Verdict]:
     """All goals for which LTQ has figures."""
     yield from _against_peers(results)
-    for measure, figure, unit, most, least in _OWN_ON_FILES if results.machine.sqlite else _OWN:
+    for measure, figure, unit, most, least in _own_goals(results):
         value = results.own(measure, figure)
         if value is None:
             value = results.median(LTQ, measure, figure)
@@ -45,7 +45,11 @@ _RATES = (
 
 _RATES_ON_FILES = (("drain", 8.0, None, 15_000.0), ("bulk", None, None, 40_000.0))
 
-_OWN: tuple[tuple[str, str, str, float | None, float | None], ...] = (
+_RATES_ON_POSTGRES = (("drain", 1.3, None, 12_000.0), ("bulk", None, None, 35_000.0))
+
+_Own = tuple[tuple[str, str, str, float | None, float | None], ...]
+
+_OWN: _Own = (
     ("one_send", "ratio", " × HSET", None, 0.7),
     ("latency", "median ms", " ms", 1.0, None),
     ("latency", "p99 ms", " ms", 3.0, None),
@@ -67,13 +71,41 @@ _OWN: tuple[tuple[str, str, str, float | None, float | None], ...] = (
 """The measure, its figure, the unit, the most and the least there may be."""
 
 
-_OWN_ON_FILES: tuple[tuple[str, str, str, float | None, float | None], ...] = (
+_OWN_ON_FILES: _Own = (
     ("answered", "median ms", " ms", 3.0, None),
     ("idle", "% of a core", " %", 1.0, None),
     ("many_waiting", "claim ×", " ×", 1.2, None),
     ("many_waiting", "send ×", " ×", 1.2, None),
     ("many_waiting", "bulk ×", " ×", 1.2, None),
 )
+
+
+_OWN_ON_POSTGRES: _Own = (
+    ("latency", "median ms", " ms", 6.0, None),
+    ("answered", "median ms", " ms", 6.0, None),
+    ("idle", "% of a core", " %", 1.0, None),
+    ("idle", "commands/s", " /s", 1.0, None),
+    ("many_waiting", "claim ×", " ×", 1.2, None),
+    ("many_waiting", "send ×", " ×", 1.2, None),
+    ("many_waiting", "bulk ×", " ×", 1.2, None),
+    ("open_snapshot", "ratio", " ×", None, 0.6),
+    ("counts", "large ms", " ms", 50.0, None),
+    ("counts", "many ms", " ms", 50.0, None),
+)
+
+
+def _own_goals(results: Results) -> _Own:
+    if results.machine.postgres:
+        return _OWN_ON_POSTGRES
+    return _OWN_ON_FILES if results.machine.sqlite else _OWN
+
+
+def _rate_goals(
+    results: Results,
+) -> tuple[tuple[str, float | None, float | None, float | None], ...]:
+    if results.machine.postgres:
+        return _RATES_ON_POSTGRES
+    return _RATES_ON_FILES if results.machine.sqlite else _RATES
 
 
 def best_peer(
@@ -86,8 +118,7 @@ def best_peer(
 
 
 def _against_peers(results: Results) -> Iterator[Verdict]:
-    rates = _RATES_ON_FILES if results.machine.sqlite else _RATES
-    for measure, times_best, times_old, least in rates:
+    for measure, times_best, times_old, least in _rate_goals(results):
         rate = results.median(LTQ, measure, "tasks/s")
         if rate is None:
             continue

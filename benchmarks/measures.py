@@ -3,10 +3,13 @@
 import asyncio
 import resource
 import statistics
+import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
 
 from benchmarks import scale
+from benchmarks.contenders import ROOT
 from benchmarks.dashboard import web
 from benchmarks.listing import listing
 from benchmarks.stand import BULK, BenchWorker, Figures, RedisStand, Stand
@@ -89,6 +92,28 @@ async def latency(stand: Stand) -> Figures:
     return {"median ms": statistics.median(times), "p99 ms": times[int(0.99 * len(times))]}
 
 
+async def answered(stand: Stand) -> Figures:
+    """From `send` to the result, an idle worker in another process."""
+    bench, times = BenchWorker(stand.url), []
+    command = [sys.executable, "-m", "benchmarks.steady", stand.url]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE)
+    assert process.stdout is not None
+    try:
+        assert await process.stdout.readline() == b"ready\n", "the worker did not start"
+        for number in range(stand.count(1000)):
+            start = time.perf_counter()
+            await (await bench.noop.send(number)).result(timeout=5)
+            times.append((time.perf_counter() - start) * 1e3)
+        await process.communicate(b"end\n")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    await bench.worker.aclose()
+    times.sort()
+    return {"median ms": statistics.median(times), "p99 ms": times[int(0.99 * len(times))]}
+
+
 async def lateness(stand: Stand) -> Figures:
     """How late delayed tasks start."""
     bench = BenchWorker(stand.url)
@@ -144,18 +169,26 @@ async def _used_memory(stand: RedisStand) -> int:
 
 
 async def idle(stand: RedisStand) -> Figures:
-    """What a worker does with nothing to do, in 20 s; what it does at its start is left out."""
-    bench = BenchWorker(stand.url)
+    """What a worker does with nothing to do, in 20 s."""
+    return await idling(stand, lambda: _commands(stand))
+
+
+async def idling(stand: Stand, count: Callable[[], Awaitable[int]] | None = None) -> Figures:
+    """A worker with nothing to do, in 20 s; what it does at its start is left out.
+
+    `count` gives how many commands the server has processed; it costs one itself.
+    """
+    bench, figures = BenchWorker(stand.url), Figures()
     async with bench.worker:
         await asyncio.sleep(stand.seconds(5.0))
-        before, start = await _commands(stand), time.perf_counter()
-        used = resource.getrusage(resource.RUSAGE_SELF)
+        before = 0 if count is None else await count()
+        start, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
         await asyncio.sleep(stand.seconds(20.0))
-        spent = resource.getrusage(resource.RUSAGE_SELF)
-        commands, elapsed = await _commands(stand) - before, time.perf_counter() - start
+        spent, elapsed = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter() - start
+        if count is not None:
+            figures["commands/s"] = (await count() - before - 1) / elapsed
     cpu = spent.ru_utime + spent.ru_stime - used.ru_utime - used.ru_stime
-    # One of the commands asked for their number.
-    return {"commands/s": (commands - 1) / elapsed, "% of a core": 100 * cpu / elapsed}
+    return {**figures, "% of a core": 100 * cpu / elapsed}
 
 
 async def _commands(stand: RedisStand) -> int:

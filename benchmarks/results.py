@@ -22,16 +22,18 @@ class Machine:
     """The version of the server; empty if that was no Redis."""
     system: str
     sqlite: str = ""
+    postgres: str = ""
 
     @classmethod
-    def here(cls, *, redis: str = "", sqlite: str = "") -> "Machine":
+    def here(cls, *, redis: str = "", sqlite: str = "", postgres: str = "") -> "Machine":
         """This machine, with this version of the store."""
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         system = f"{platform.system()} {platform.machine()}"
-        return cls(cpus or 1, platform.python_version(), redis, system, sqlite)
+        return cls(cpus or 1, platform.python_version(), redis, system, sqlite, postgres)
 
     def __str__(self) -> str:
-        store = f"SQLite {self.sqlite}" if self.sqlite else f"Redis {self.redis}"
+        stores = {"Redis": self.redis, "SQLite": self.sqlite, "PostgreSQL": self.postgres}
+        store = ", ".join(f"{name} {version}" for name, version in stores.items() if version)
         return f"{self.cpus} CPUs, {self.system}, {store}, Python {self.python}"
 
 

@@ -11,7 +11,16 @@ from rich.console import Console
 
 from benchmarks import chart, own, results, tables
 from benchmarks.comparison import Record, announce
-from benchmarks.contenders import ALL, COMMON, ENTRANTS, LTQ, LTQ_0_4, ON_SQLITE, Entrant
+from benchmarks.contenders import (
+    ALL,
+    COMMON,
+    ENTRANTS,
+    LTQ,
+    LTQ_0_4,
+    ON_POSTGRES,
+    ON_SQLITE,
+    Entrant,
+)
 from benchmarks.environments import SetupError, default_folder, environment, find_python
 from benchmarks.results import Results
 from benchmarks.stores import STORES, Store
@@ -54,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure LTQ and its peers side by side: every queue in turn, on one"
         " redis-server, each in a virtual environment with pinned versions (made at the first"
         " run, which downloads them). LTQ's own measures as well.",
-        epilog=f"Queues: {', '.join(ENTRANTS)}; on SQLite: {', '.join(ON_SQLITE)}.",
+        epilog=f"Queues: {', '.join(ENTRANTS)}; on SQLite: {', '.join(ON_SQLITE)}; on PostgreSQL:"
+        f" {', '.join(ON_POSTGRES)}.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="these queues, and LTQ; else all")
     parser.add_argument("--broker", choices=list(STORES), default="redis", help="what they use")
@@ -73,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get(LTQ_0_4_VARIABLE),
         help=f"a wheel of ltq 0.4.0, where no index has it (else ${LTQ_0_4_VARIABLE})",
     )
-    parser.add_argument("--python-3-13", metavar="PATH", help="a Python for ltq 0.4.0")
+    parser.add_argument("--python-3-13", metavar="PATH", help="a Python for ltq 0.4.0 and Oban")
     return parser
 
 

@@ -6,17 +6,16 @@ import statistics
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from pathlib import Path
+from functools import partial
 
+from benchmarks.contenders import ROOT
 from benchmarks.peers.contender import CONCURRENCY
-from benchmarks.stand import BenchWorker, Figures, RedisStand, Stand
+from benchmarks.stand import BULK, BenchWorker, Figures, RedisStand, Stand
 from ltq.broker import Broker, Consumer
 from ltq.message import Delivery, Finish
 from ltq.state import Status
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 async def floor(stand: Stand) -> Figures:
@@ -72,6 +71,64 @@ async def many_waiting(stand: RedisStand) -> Figures:
     await bench.worker.aclose()
     small, large = statistics.median(rates[few]), statistics.median(rates[many])
     return {"few/s": small, "many/s": large, "ratio": large / small}
+
+
+async def few_and_many(stand: Stand, few: str, many: str) -> Figures:
+    """Calls with a million waiting tasks against ones with 10 000, in two empty stores.
+
+    A claim is one of 50, with the call that ends them. The stores take turns, so that a machine
+    that changes meanwhile counts for both.
+    """
+    counts = stand.count(10_000, least=2_000), stand.count(1_000_000, least=4_000)
+    benches = [BenchWorker(url) for url in (few, many)]
+    for bench, count in zip(benches, counts, strict=True):
+        await bench.fill(count)
+    claims = await _claims(benches, stand.count(40))
+    sends = await _in_turns([partial(one.noop.send, 0) for one in benches], stand.count(500))
+    bulks = await _in_turns([partial(one.send, range(BULK)) for one in benches], stand.count(40))
+    for bench in benches:
+        await bench.worker.aclose()
+    of_few, of_many = (
+        {
+            "claim": statistics.median(claims[number]),
+            "send": statistics.median(sends[number]),
+            "bulk": statistics.mean(bulks[number]),  # some of them tidy up the store
+        }
+        for number in range(2)
+    )
+    return {f"{name} ×": of_many[name] / of_few[name] for name in of_few} | {
+        f"{name} ms": 1e3 * cost for name, cost in of_many.items()
+    }
+
+
+async def _claims(benches: Sequence[BenchWorker], rounds: int) -> list[list[float]]:
+    async with AsyncExitStack() as stack:
+        calls = []
+        for bench in benches:
+            broker = bench.worker.broker
+            consumer = await stack.enter_async_context(broker.consumer([bench.noop.queue]))
+            calls.append(partial(_claim, broker, consumer))
+        return await _in_turns(calls, rounds)
+
+
+async def _claim(broker: Broker, consumer: Consumer) -> None:
+    done = (await consumer.claim(50)).deliveries
+    assert len(done) == 50, "tasks are missing"
+    await broker.finish([Finish(one.lease, Status.COMPLETED, b"1") for one in done])
+
+
+async def _in_turns(
+    calls: Sequence[Callable[[], Awaitable[object]]], rounds: int
+) -> list[list[float]]:
+    """The seconds of each call, made so many times. Each comes first in turn."""
+    seconds: list[list[float]] = [[] for _ in calls]
+    for first in range(rounds):
+        for number in range(len(calls)):
+            index = (first + number) % len(calls)
+            start = time.perf_counter()
+            await calls[index]()
+            seconds[index].append(time.perf_counter() - start)
+    return seconds
 
 
 async def many_tasks(stand: Stand) -> Figures:

@@ -2,20 +2,29 @@
 
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
+import psycopg
 import redis
 
-from benchmarks import files, measures, own
-from benchmarks.comparison import Record, compare, compare_on_files
-from benchmarks.contenders import ENTRANTS, ON_SQLITE, Entrant
+from benchmarks import databases, files, measures, own
+from benchmarks.comparison import (
+    Count,
+    Record,
+    Say,
+    compare,
+    compare_idle,
+    compare_in,
+    compare_on_files,
+)
+from benchmarks.contenders import ENTRANTS, ON_POSTGRES, ON_SQLITE, Entrant
 from benchmarks.results import Machine
 from benchmarks.stand import Figures
+from devtools.postgres import find_postgres
 from devtools.servers import RedisServer, find_redis_server
-
-Say = Callable[[str], None]
 
 
 class Store(ABC):
@@ -101,4 +110,49 @@ class SqliteStore(Store):
         await compare_on_files(contenders, records, scale=scale, say=say)
 
 
-STORES: Mapping[str, type[Store]] = {"redis": RedisStore, "sqlite": SqliteStore}
+class PostgresStore(Store):
+    """A server that is started for the run, with a database of its own for each measure."""
+
+    measures = databases.MEASURES
+    entrants = ON_POSTGRES
+
+    def __init__(self) -> None:
+        folder = find_postgres()
+        if folder is None:
+            raise LookupError("no PostgreSQL found: install one")
+        self._folder = folder
+
+    def machine(self) -> Machine:
+        with databases.safe(self._folder) as server, psycopg.connect(server.url) as connection:
+            return Machine.here(postgres=connection.info.parameter_status("server_version") or "")
+
+    @contextmanager
+    def own(self, scale: float) -> Iterator[Callable[[str], Figures]]:
+        with databases.counting(self._folder) as server:
+            yield lambda name: own.limited(databases.measure(name, server.url, scale), scale)
+
+    async def compare(
+        self,
+        contenders: Mapping[str, tuple[Entrant, str]],
+        records: Mapping[str, Record],
+        *,
+        scale: float,
+        say: Say,
+    ) -> None:
+        @asynccontextmanager
+        async def idling() -> AsyncIterator[tuple[str, Count]]:
+            with databases.counting(self._folder) as server:
+                async with databases.database(server.url) as url:
+                    yield url, partial(databases.statements, server.url)
+
+        with databases.safe(self._folder) as server:
+            place = partial(databases.database, server.url)
+            await compare_in(place, contenders, records, scale=scale, say=say)
+        await compare_idle(idling, contenders, records, scale=scale, say=say)
+
+
+STORES: Mapping[str, type[Store]] = {
+    "redis": RedisStore,
+    "sqlite": SqliteStore,
+    "postgres": PostgresStore,
+}

@@ -11,7 +11,19 @@ import pytest
 from rich.console import Console
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import chart, contenders, environments, files, goals, own, results, run, tables
+from benchmarks import (
+    chart,
+    contenders,
+    databases,
+    environments,
+    files,
+    goals,
+    own,
+    results,
+    run,
+    soak,
+    tables,
+)
 from benchmarks.comparison import Record, compare, compare_on_files, size_for
 from benchmarks.contenders import ALL, ENTRANTS, Entrant
 from benchmarks.measures import MEASURES
@@ -103,8 +115,21 @@ class TestMeasures:
         assert figures
         assert all(value >= 0 for value in figures.values())
 
+    @pytest.mark.parametrize(
+        "name", [name for name in databases.MEASURES if name not in ("lateness", "idle")]
+    )
+    async def test_each_gives_figures_on_a_database(self, name: str, postgres_server: str) -> None:
+        figures = await databases.measure(name, postgres_server, TINY)
+        assert figures
+        assert all(value >= 0 for value in figures.values())
+
+    def test_the_statements_of_an_idle_worker_are_counted(self, postgres_folder: Path) -> None:
+        with databases.counting(postgres_folder) as server:
+            figures = own.limited(databases.measure("idle", server.url, TINY), TINY)
+        assert figures.keys() == {"% of a core", "commands/s"}
+
     @pytest.mark.parametrize("broker", STORES)
-    @pytest.mark.usefixtures("redis_executable")
+    @pytest.mark.usefixtures("redis_executable", "postgres_folder")
     def test_the_command_prints_medians(
         self, broker: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -116,6 +141,28 @@ class TestMeasures:
     def test_an_unknown_measure_is_refused(self) -> None:
         with pytest.raises(SystemExit):
             benchmarks.main(["nothing"])
+
+
+class TestSoak:
+    @pytest.mark.slow
+    async def test_it_sees_each_minute(self, postgres_folder: Path) -> None:
+        said: list[str] = []
+        minutes = await soak.run(postgres_folder, 2, 500, 2.0, said.append)
+        assert [one.ended > 0 for one in minutes[1:]] == [True, True]
+        assert [line.split()[1] for line in said[1:]] == ["1", "2"]
+        assert {"tasks", "final", "lanes"} <= minutes[-1].sizes.keys()
+
+    def test_a_rate_that_falls_is_named(self) -> None:
+        ended = [0, 100, 170, 230, 280]
+        minutes = [soak.Minute(60.0 * i, many, {"tasks": 1}) for i, many in enumerate(ended)]
+        assert soak.judge(minutes) == ["minute 4: 1/s is 0.50 of the first one's"]
+
+    def test_a_table_that_grows_is_named(self) -> None:
+        few, many = 1_000 * soak.MOST_BYTES, 1_001 * soak.MOST_BYTES
+        start = soak.Minute(0.0, 0, {"tasks": 0})
+        assert soak.judge([start, soak.Minute(60.0, 1000, {"tasks": few})]) == []
+        (text,) = soak.judge([start, soak.Minute(60.0, 1000, {"tasks": many})])
+        assert text.startswith("each task that ended left 2,50")
 
 
 def entrant(name: str, path: Path, code: str) -> Entrant:
@@ -256,6 +303,24 @@ class TestResults:
             ("answered: median ms", "≤ 3 ms"): False,
         }
         assert "SQLite 3.40.1" in str(of_files.machine)
+
+    def test_postgres_has_goals_of_its_own(self, found: Results) -> None:
+        peer = Record("3.11.7", {"pgqueuer": "1.6.0"})
+        peer.runs = {"drain": [{"tasks/s": 25_000.0}], "bulk": [{"tasks/s": 50_000.0}]}
+        of_databases = Results(
+            Machine(2, "3.11.7", "", "Linux x86_64", postgres="15.18"),
+            queues={"ltq": found.queues["ltq"], "pgqueuer": peer},
+            ltq={"open_snapshot": [{"ratio": 0.7}]},
+        )
+        met = {(one.measure, one.goal): one.is_met for one in goals.verdicts(of_databases)}
+        assert met == {
+            ("drain", "≥ 12,000/s"): True,
+            ("drain", "≥ 1.3 × best peer"): False,
+            ("bulk", "≥ 35,000/s"): True,
+            ("latency: median ms", "≤ 6 ms"): True,
+            ("open_snapshot: ratio", "≥ 0.6 ×"): True,
+        }
+        assert "PostgreSQL 15.18" in str(of_databases.machine)
 
     def test_kept_ones_can_be_shown_and_drawn(
         self, found: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -23,6 +23,8 @@ class LTQ(Contender):
         self._noop = noop
 
     async def open(self) -> None:
+        if self.url.startswith("postgresql:"):
+            await self._worker.broker.migrate()
         # Where a worker has been, keyspace notifications are on: every write costs a little more.
         async with self._worker:
             pass

@@ -66,6 +66,8 @@ class Joined:
 
     def begin(self, *, writes: bool) -> float:
         """See `Transaction`: it has begun, or begins by itself."""
+        if writes:  # it has a number before the clock is read: see `sql/_raise_moments.sql`
+            self.rows("SELECT pg_current_xact_id()::text")
         ((now,),) = self.rows(_NOW)
         return float(now)
 

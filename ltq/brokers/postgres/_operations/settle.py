@@ -1,6 +1,7 @@
 """Recording outcomes, renewing leases, showing progress."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -27,7 +28,7 @@ async def finish(link: Link, outcomes: Sequence[Outcome]) -> list[Receipt]:
     plain = [i for i, one in enumerate(outcomes) if not (isinstance(one, Finish) and one.dead)]
     if 0 < len(plain) < len(outcomes) and len({one.lease.id for one in outcomes}) < len(outcomes):
         plain = []  # of several outcomes of a task the first counts
-    for namespace, indexes in _by_namespace(plain, lambda i: outcomes[i].lease.queue):
+    for (namespace, _), indexes in _calls(outcomes, plain):
         some = [outcomes[i] for i in indexes]
         answers = await _finish(link, namespace, some)
         receipts.update(zip(indexes, map(Receipt, answers), strict=True))
@@ -105,6 +106,19 @@ def _row(outcome: Outcome) -> tuple[Any, ...]:
         *(outcome.result if keeps else None, False, False, False, outcome.is_poison),
         *(None, None),
     )
+
+
+def _calls(
+    outcomes: Sequence[Outcome], indexes: Sequence[int]
+) -> list[tuple[tuple[str, int], list[int]]]:
+    """The outcomes of each call, in order: of one namespace, and one for each task."""
+    seen: Counter[str] = Counter()
+    calls: dict[tuple[str, int], list[int]] = {}
+    for index in indexes:
+        lease = outcomes[index].lease
+        seen[lease.id] += 1
+        calls.setdefault((namespace_of(lease.queue), seen[lease.id]), []).append(index)
+    return [*calls.items()]
 
 
 def _by_namespace(items: Sequence[T], queue_of: Callable[[T], str]) -> list[tuple[str, list[T]]]:

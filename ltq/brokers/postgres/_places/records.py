@@ -170,8 +170,13 @@ class PostgresRecords:
         """Give those a place that wait behind others."""
         behind = [one for one in rows if not one.position]
         if behind:
-            numbers = "SELECT nextval('ltq.positions') FROM generate_series(1, %s)"
-            for row, (number,) in zip(behind, self._step.write(numbers, len(behind)), strict=True):
+            # The transaction has a number before it takes any: see `sql/_raise_floor.sql`.
+            numbers = """
+                SELECT pg_current_xact_id()::text, nextval('ltq.positions')
+                FROM generate_series(1, %s)"""
+            for row, (_, number) in zip(
+                behind, self._step.write(numbers, len(behind)), strict=True
+            ):
                 row.position = number
 
 

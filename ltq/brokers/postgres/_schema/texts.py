@@ -13,7 +13,8 @@ from ltq.brokers._rules import constants
 from ltq.brokers._rules.sweep import MOST_SWEPT
 from ltq.brokers.postgres._schema.names import Schema
 from ltq.errors import ConfigurationError
-from ltq.options import SERVED_TTL
+from ltq.names import MAX_TAGS
+from ltq.options import DEFAULT_MAX_DELIVERIES, SERVED_TTL
 
 FOLDER = Path(__file__).parent.parent / "sql"
 
@@ -21,9 +22,13 @@ CONSTANTS = {
     "BUCKETS_A_DOUBLING": history.BUCKETS_A_DOUBLING,
     "ENDED_KEPT": 6 * constants.ENDED_TTL,
     "FIRST_BUCKET": history.FIRST_BUCKET,
+    "FLOOR_PAUSE": 0.5,
+    "FLOOR_STEP": 1000,
     "HISTORY_TTL": constants.HISTORY_TTL,
     "LAST_BUCKET": history.LAST_BUCKET,
+    "MAX_DELIVERIES": DEFAULT_MAX_DELIVERIES,
     "MAX_DURATION": history.MAX_DURATION,
+    "MAX_TAGS": MAX_TAGS,
     "MOST_SWEPT": MOST_SWEPT,
     "RECHECK": constants.RECHECK,
     "SERVED_TTL": SERVED_TTL,

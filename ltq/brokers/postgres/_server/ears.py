@@ -24,7 +24,7 @@ Hear = Callable[[str, str, list[str]], object]
 SAID_FOR = 15.0
 """Seconds for which it is said that somebody waits."""
 
-_AGAIN = 5.0
+_AGAIN = 7.0
 """Seconds after which that is said again."""
 
 _PROBED_FOR = 1.0

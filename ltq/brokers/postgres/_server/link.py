@@ -124,8 +124,7 @@ class Link(Service):
             # Each attempt knows nothing of the one before.
             store = PostgresStore(statements, target.schema, keeps_history=target.keeps_history)
             answer = await bridge.run(lambda: store.run(step))
-            begun = await statements.number()
-            unsure = None if begun is None else (begun, answer)
+            unsure = None if statements.number is None else (statements.number, answer)
             try:
                 await statements.end()
             except psycopg.Error as error:

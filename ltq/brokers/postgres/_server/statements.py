@@ -6,7 +6,7 @@ from psycopg import AsyncConnection
 
 from ltq.brokers.postgres._server.bridge import wait
 
-_NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
+_NOW = "extract(epoch FROM clock_timestamp())::float8"
 
 
 class Statements:
@@ -14,24 +14,24 @@ class Statements:
 
     def __init__(self, connection: "AsyncConnection[tuple[Any, ...]]") -> None:
         self._connection = connection
+        self.number: str | None = None
+        """Of the transaction; None if it only reads."""
 
     def begin(self, *, writes: bool) -> float:
         """Begin a transaction. Returns the time of the server, in Unix seconds.
 
         One that only reads sees all as it is now, whatever others change meanwhile.
         """
-        begin = "BEGIN" if writes else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-        ((now,),) = self.rows(f"{begin}; {_NOW}")
+        if not writes:
+            ((now,),) = self.rows(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT {_NOW}")
+            return float(now)
+        # A transaction that writes has a number before it reads the clock: see `raise_moments`.
+        ((number, now),) = self.rows(f"BEGIN; SELECT pg_current_xact_id()::text, {_NOW}")
+        self.number = str(number)
         return float(now)
 
     def commit(self) -> None:
         """The step is done. The transaction ends with `end`, when its answer is known."""
-
-    async def number(self) -> str | None:
-        """The number of the transaction, None if it changes nothing."""
-        query = "SELECT pg_current_xact_id_if_assigned()::text"
-        ((number,),) = await self._rows(query, ())
-        return None if number is None else str(number)
 
     async def end(self) -> None:
         """End the transaction, and keep its changes."""

@@ -5,13 +5,17 @@
 -- RETURNS          true or false. Rows that somebody holds do not count: nobody can take them back
 CREATE FUNCTION @schema@.has_lost(p_namespace text, p_now float8) RETURNS boolean
 LANGUAGE plpgsql AS $$
+DECLARE
+    v_from float8 := (@schema@.moments_from(p_namespace)).leases;
 BEGIN
     IF NOT EXISTS (
-        SELECT FROM @schema@.tasks WHERE status = 2 AND namespace = p_namespace AND moment <= p_now
+        SELECT FROM @schema@.tasks
+        WHERE status = 2 AND namespace = p_namespace AND moment >= v_from AND moment <= p_now
     ) THEN
         RETURN false;
     END IF;
-    PERFORM FROM @schema@.tasks WHERE status = 2 AND namespace = p_namespace AND moment <= p_now
+    PERFORM FROM @schema@.tasks
+    WHERE status = 2 AND namespace = p_namespace AND moment >= v_from AND moment <= p_now
     LIMIT 1 FOR UPDATE SKIP LOCKED;
     RETURN FOUND;
 END

@@ -1,14 +1,15 @@
 -- next_line: the next tasks of one priority, of lanes that take turns.
 --
 -- p_open       the lanes, in the order of their turns
+-- p_floors     of each of them, see `raise_floor`
 -- p_level      the priority
 -- p_room       most tasks
 -- p_knows ... p_most_running  see `claim`
 -- p_now        Unix seconds
 -- RETURNS      a line
 CREATE FUNCTION @schema@.next_line(
-    p_open text[], p_level integer, p_room integer, p_knows text[], p_limited text[],
-    p_intervals float8[], p_bursts float8[], p_most_running integer[], p_now float8
+    p_open text[], p_floors bigint[], p_level integer, p_room integer, p_knows text[],
+    p_limited text[], p_intervals float8[], p_bursts float8[], p_most_running integer[], p_now float8
 ) RETURNS @schema@.line
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -27,13 +28,26 @@ BEGIN
             )).room END;
     END LOOP;
     WITH found AS MATERIALIZED (
-        SELECT turns.turn, task.* FROM unnest(p_open, v_most) WITH ORDINALITY AS turns (name, most, turn)
+        SELECT turns.turn, turns.floor, task.*
+        FROM unnest(p_open, v_most, p_floors) WITH ORDINALITY AS turns (name, most, floor, turn)
         CROSS JOIN LATERAL (
-            SELECT ctid AS place, lane, queue, kind, deaths, position,
-                p_now - greatest(enqueue_time, coalesce(last_requeue_time, 0)) AS wait
-            FROM @schema@.tasks
-            WHERE status = 0 AND lane = turns.name AND priority = p_level
-            ORDER BY position LIMIT turns.most FOR NO KEY UPDATE SKIP LOCKED
+            SELECT * FROM (
+                SELECT ctid AS place, lane, queue, kind, deaths, position,
+                    p_now - greatest(enqueue_time, coalesce(last_requeue_time, 0)) AS wait
+                FROM @schema@.tasks
+                WHERE status = 0 AND lane = turns.name AND priority = p_level AND position < 0
+                ORDER BY position LIMIT turns.most FOR NO KEY UPDATE SKIP LOCKED
+            ) AS front
+            UNION ALL
+            SELECT * FROM (
+                SELECT ctid AS place, lane, queue, kind, deaths, position,
+                    p_now - greatest(enqueue_time, coalesce(last_requeue_time, 0)) AS wait
+                FROM @schema@.tasks
+                WHERE status = 0 AND lane = turns.name AND priority = p_level
+                AND position >= turns.floor
+                ORDER BY position LIMIT turns.most FOR NO KEY UPDATE SKIP LOCKED
+            ) AS behind
+            LIMIT turns.most
         ) AS task
     ), ordered AS (
         SELECT *, deaths > 0 OR NOT (
@@ -51,17 +65,18 @@ BEGIN
     )
     SELECT
         array_agg(place ORDER BY rank), array_agg(lane ORDER BY rank),
-        array_agg(queue ORDER BY rank), array_agg(wait ORDER BY rank), NULL, max(first.special)
-    INTO v_line.places, v_line.lanes, v_line.queues, v_line.waits, v_line.open, v_special
+        array_agg(queue ORDER BY rank), array_agg(wait ORDER BY rank),
+        array_agg(DISTINCT lane) FILTER (WHERE position - floor > @FLOOR_STEP@), max(first.special)
+    INTO v_line.places, v_line.lanes, v_line.queues, v_line.waits, v_line.far, v_special
     FROM first LEFT JOIN placed
     ON rank <= p_room AND (first.special IS NULL OR rank < first.special);
     v_line.is_special := v_special IS NOT NULL AND v_special <= p_room;
     v_line.places := array_remove(v_line.places, NULL);
-    v_line.open := ARRAY(
-        SELECT name FROM unnest(p_open, v_most) WITH ORDINALITY AS turns (name, most, turn)
-        WHERE most = v_share AND most = (
-            SELECT count(*) FROM unnest(v_line.lanes) AS lane WHERE lane = name)
-        ORDER BY turn);
+    SELECT array_agg(name ORDER BY turn), array_agg(floor ORDER BY turn)
+    INTO v_line.open, v_line.floors
+    FROM unnest(p_open, v_most, p_floors) WITH ORDINALITY AS turns (name, most, floor, turn)
+    WHERE most = v_share AND most = (
+        SELECT count(*) FROM unnest(v_line.lanes) AS lane WHERE lane = name);
     RETURN v_line;
 END
 $$;

@@ -17,18 +17,15 @@ DECLARE
     v_place integer;
     v_moment float8;
     v_first float8;
+    v_leases float8;
+    v_delayed float8;
     v_start float8;
     v_is_ready boolean := false;
 BEGIN
     FOREACH v_lane IN ARRAY p_lanes LOOP
         v_place := array_position(p_limited, v_lane);
         CONTINUE WHEN v_is_ready AND v_place IS NULL;
-        CONTINUE WHEN NOT EXISTS (
-            SELECT FROM @schema@.tasks WHERE status = 0 AND lane = v_lane AND priority = 0
-            UNION ALL
-            SELECT FROM @schema@.tasks WHERE status = 0 AND lane = v_lane AND priority = 1
-            UNION ALL
-            SELECT FROM @schema@.tasks WHERE status = 0 AND lane = v_lane AND priority = 2);
+        CONTINUE WHEN NOT EXISTS (SELECT FROM @schema@.ready_lines(ARRAY[v_lane]));
         v_moment := '-infinity';
         IF v_place IS NOT NULL THEN
             v_moment := (@schema@.room(
@@ -42,14 +39,15 @@ BEGIN
         END IF;
     END LOOP;
     FOREACH v_namespace IN ARRAY p_namespaces LOOP
+        SELECT leases, delayed INTO v_leases, v_delayed FROM @schema@.moments_from(v_namespace);
         SELECT min(moment) INTO v_moment FROM @schema@.tasks
-        WHERE status = 1 AND namespace = v_namespace;
+        WHERE status = 1 AND namespace = v_namespace AND moment >= v_delayed;
         IF v_moment <= v_now AND NOT @schema@.has_due(v_namespace, v_now) THEN
             v_moment := v_now + @RECHECK@;  -- somebody holds what is due
         END IF;
         v_first := least(v_first, v_moment);
         SELECT min(moment) INTO v_moment FROM @schema@.tasks
-        WHERE status = 2 AND namespace = v_namespace;
+        WHERE status = 2 AND namespace = v_namespace AND moment >= v_leases;
         IF v_moment <= v_now AND NOT @schema@.has_lost(v_namespace, v_now) THEN
             v_moment := v_now + @RECHECK@;
         END IF;

@@ -1,55 +1,71 @@
 -- requeue_held: let tasks whose leases hold run again.
 --
--- p_namespace, p_statuses, p_seconds, p_failures, p_failed, p_front, p_void, p_ctxs, p_timeouts,
--- p_history    see `finish`
--- p_numbers    the outcomes of which these are some
--- p_places     of the tasks, in the same order
+-- p_namespace, p_ids, p_tokens, p_statuses, p_seconds, p_failures, p_failed, p_front, p_void,
+-- p_ctxs, p_timeouts, p_history
+--              see `finish`
 -- p_now        Unix seconds
--- RETURNS      nothing
+-- RETURNS      which of the outcomes took effect
 CREATE FUNCTION @schema@.requeue_held(
-    p_namespace text, p_numbers integer[], p_places tid[], p_statuses smallint[],
-    p_seconds float8[], p_failures bytea[], p_failed boolean[], p_front boolean[], p_void boolean[],
-    p_ctxs bytea[], p_timeouts float8[], p_history boolean, p_now float8
-) RETURNS void
+    p_namespace text, p_ids text[], p_tokens bigint[], p_statuses smallint[], p_seconds float8[],
+    p_failures bytea[], p_failed boolean[], p_front boolean[], p_void boolean[], p_ctxs bytea[],
+    p_timeouts float8[], p_history boolean, p_now float8
+) RETURNS integer[]
 LANGUAGE plpgsql AS $$
 DECLARE
     v_ids text[];
     v_lanes text[];
     v_delays float8[];
     v_first float8;
+    v_now float8;
     v_queues text[];
     v_runs float8[];
-    v_position bigint[];
+    v_returned integer[];
 BEGIN
     SELECT min(moment) INTO v_first FROM @schema@.tasks
-    WHERE status = 1 AND namespace = p_namespace;
-    -- Behind the others they wait in the order of the outcomes.
-    v_position := ARRAY(SELECT nextval('@schema@.positions') FROM unnest(p_numbers));
-    WITH returned AS (
+    WHERE status = 1 AND namespace = p_namespace
+    AND moment >= (@schema@.moments_from(p_namespace)).delayed;
+    PERFORM pg_current_xact_id();  -- before a position or the time is taken: see `raise_floor`
+    v_now := extract(epoch FROM clock_timestamp());
+    WITH numbered AS MATERIALIZED (
+        -- Behind the others they wait in the order of the outcomes.
+        SELECT *, nextval('@schema@.positions') AS behind FROM unnest(
+            p_ids, p_tokens, p_statuses, p_seconds, p_failures, p_failed, p_front, p_void, p_ctxs,
+            p_timeouts
+        ) WITH ORDINALITY AS given (
+            given_id, given_token, outcome, seconds, error, has_failed, goes_first, is_void,
+            new_ctx, new_timeout, number
+        ) WHERE outcome < 0
+    ), given AS MATERIALIZED (
+        -- Nobody is waited for: one row that a session holds would keep all others.
+        SELECT numbered.*, task.place FROM numbered
+        CROSS JOIN LATERAL (
+            SELECT ctid AS place, token, status FROM @schema@.tasks AS tasks
+            WHERE tasks.id = given_id AND namespace = p_namespace FOR UPDATE SKIP LOCKED
+        ) AS task
+        WHERE task.token = given_token AND task.status + 0 = 2  -- so that it goes by the ids
+    ), returned AS (
         UPDATE @schema@.tasks AS tasks SET
-            status = CASE WHEN p_seconds[number] > 0 THEN 1 ELSE 0 END,
-            moment = CASE WHEN p_seconds[number] > 0 THEN p_now + p_seconds[number] ELSE 'infinity' END,
-            position = CASE
-                WHEN p_front[number] THEN tasks.token - 4611686018427387904
-                ELSE v_position[i] END,
-            failure = CASE
-                WHEN p_failures[number] IS NOT NULL OR NOT p_void[number] THEN p_failures[number]
-                ELSE failure END,
-            deaths = CASE WHEN p_void[number] THEN deaths ELSE 0 END,
-            progress = NULL, returned = tasks.token, front = p_front[number],
-            tries = tries + p_failed[number]::integer,
-            ctx = coalesce(p_ctxs[number], ctx), timeout = coalesce(p_timeouts[number], timeout),
-            requeue_count = requeue_count + (p_seconds[number] <= 0)::integer,
-            last_requeue_time = CASE WHEN p_seconds[number] > 0 THEN last_requeue_time ELSE p_now END
-        FROM unnest(p_numbers, p_places) WITH ORDINALITY AS given (number, place, i)
-        WHERE p_statuses[number] < 0 AND tasks.ctid = given.place
-        RETURNING id, lane, queue, number, p_now - coalesce(last_dequeue_time, p_now) AS run
+            status = CASE WHEN seconds > 0 THEN 1 ELSE 0 END,
+            moment = CASE WHEN seconds > 0 THEN v_now + seconds ELSE 'infinity' END,
+            position = CASE WHEN goes_first THEN token - 4611686018427387904 ELSE behind END,
+            failure = CASE WHEN error IS NOT NULL OR NOT is_void THEN error ELSE failure END,
+            deaths = CASE WHEN is_void THEN deaths ELSE 0 END,
+            progress = NULL, returned = token, front = goes_first,
+            tries = tries + has_failed::integer,
+            ctx = coalesce(new_ctx, ctx), timeout = coalesce(new_timeout, timeout),
+            requeue_count = requeue_count + (seconds <= 0)::integer,
+            last_requeue_time = CASE WHEN seconds > 0 THEN last_requeue_time ELSE p_now END
+        FROM given WHERE tasks.ctid = given.place
+        RETURNING id, lane, queue, number, seconds, is_void,
+            p_now - coalesce(last_dequeue_time, p_now) AS run
     )
     SELECT
-        array_agg(id), array_agg(lane), array_agg(p_seconds[number]),
-        array_agg(queue) FILTER (WHERE NOT p_void[number]),
-        array_agg(run) FILTER (WHERE NOT p_void[number])
-    INTO v_ids, v_lanes, v_delays, v_queues, v_runs FROM returned;
+        array_agg(number), array_agg(id), array_agg(lane), array_agg(seconds),
+        array_agg(queue) FILTER (WHERE NOT is_void), array_agg(run) FILTER (WHERE NOT is_void)
+    INTO v_returned, v_ids, v_lanes, v_delays, v_queues, v_runs FROM returned;
+    IF v_returned IS NULL THEN
+        RETURN '{}';
+    END IF;
     IF p_history AND v_queues IS NOT NULL THEN
         INSERT INTO @schema@.counted (queue, minute, step, ended, figures)
         SELECT queue, floor(p_now / 60), 0, 0, (
@@ -62,5 +78,6 @@ BEGIN
     PERFORM @schema@.tell_sent(
         p_namespace, false, v_ids, v_lanes, v_delays,
         array_fill(NULL::float8, ARRAY[cardinality(v_ids)]), v_first, p_now);
+    RETURN v_returned;
 END
 $$;

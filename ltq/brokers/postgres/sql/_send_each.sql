@@ -13,7 +13,7 @@ CREATE FUNCTION @schema@.send_each(
 ) RETURNS text[]
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off
+SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_now float8 := extract(epoch FROM clock_timestamp());
@@ -24,7 +24,8 @@ DECLARE
     v_taken integer[] := '{}';
 BEGIN
     SELECT min(moment) INTO v_first FROM @schema@.tasks
-    WHERE status = 1 AND namespace = p_namespace;
+    WHERE status = 1 AND namespace = p_namespace
+    AND moment >= (@schema@.moments_from(p_namespace)).delayed;
     FOR i IN 1 .. cardinality(p_ids) LOOP
         IF p_ids[i] = ANY(p_again) AND EXISTS (
             SELECT FROM @schema@.ended WHERE id = p_ids[i] AND namespace = p_namespace
@@ -36,6 +37,8 @@ BEGIN
                 p_unique_fors[i], p_max_pendings[i], v_now);
         END IF;
         IF v_answer = 'created' THEN
+            PERFORM pg_current_xact_id();  -- before a position or the time: see `raise_floor`
+            v_now := extract(epoch FROM clock_timestamp());
             v_due := greatest(v_now + p_delays[i], coalesce(p_etas[i], 0));
             INSERT INTO @schema@.tasks VALUES (
                 p_namespace, p_ids[i], p_queues[i], p_lanes[i], p_kinds[i], p_priorities[i],

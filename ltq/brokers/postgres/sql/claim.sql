@@ -28,10 +28,13 @@ CREATE FUNCTION @schema@.claim(
 )
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off
+SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
+    -- These two come first, before this transaction has a number.
+    v_begun float8 := extract(epoch FROM clock_timestamp());
+    v_last bigint := @schema@.last_position();
     v_now float8;
     v_namespace text;
     v_level integer;
@@ -40,6 +43,8 @@ DECLARE
     v_lanes text[];
     v_served text[] := '{}';
     v_open text[];
+    v_floors bigint[];
+    v_until float8;
     v_line @schema@.line;
     v_is_special boolean := false;
     v_queues text[] := '{}';
@@ -60,18 +65,27 @@ BEGIN
         v_lanes := @schema@.served_lanes(v_namespace, p_lanes, p_knows);
         v_served := v_served
             || ARRAY(SELECT lane FROM unnest(v_lanes) AS lane WHERE lane = ANY(p_limited));
-        FOR v_level, v_open IN SELECT level, lanes FROM @schema@.ready_lines(v_lanes) LOOP
-            WHILE v_room > 0 AND v_open <> '{}' LOOP
+        FOR v_level, v_open, v_floors IN SELECT * FROM @schema@.ready_lines(v_lanes) LOOP
+            WHILE v_room > 0 AND v_open IS NOT NULL LOOP
                 v_line := @schema@.next_line(
-                    v_open, v_level, v_room, p_knows, p_limited, p_intervals, p_bursts,
+                    v_open, v_floors, v_level, v_room, p_knows, p_limited, p_intervals, p_bursts,
                     p_most_running, v_now);
                 IF v_line.places <> '{}' THEN
-                    RETURN QUERY SELECT
-                        id, queue, token, task_name, serializer, body, ctx, tries, deaths,
-                        dequeue_count, enqueue_time, last_dequeue_time, timeout, max_tries,
-                        result_ttl, max_deliveries, tags, NULL::jsonb
-                    FROM @schema@.lease(
-                        v_namespace, v_line.places, v_token, p_worker, v_now + p_lease, v_now);
+                    -- It has locked tasks, so this transaction has a number: see `raise_moments`.
+                    v_until := extract(epoch FROM clock_timestamp()) + p_lease;
+                    RETURN QUERY WITH leased AS (
+                        UPDATE @schema@.tasks AS tasks SET
+                            status = 2, moment = v_until, worker = p_worker,
+                            token = greatest(tasks.token + 1, v_token + number - 1),
+                            dequeue_count = dequeue_count + 1, last_dequeue_time = v_now
+                        FROM unnest(v_line.places) WITH ORDINALITY AS given (place, number)
+                        WHERE tasks.ctid = given.place
+                        RETURNING
+                            id, queue, token, task_name, serializer, body, ctx, tries, deaths,
+                            dequeue_count, enqueue_time, last_dequeue_time, timeout, max_tries,
+                            result_ttl, max_deliveries, tags
+                    )
+                    SELECT *, NULL::jsonb FROM leased ORDER BY token;
                     PERFORM @schema@.note_served(
                         v_line.lanes, v_level, v_token, cardinality(v_lanes) > 1, p_limited,
                         p_intervals, p_bursts);
@@ -80,12 +94,19 @@ BEGIN
                     v_queues := v_queues || v_line.queues;
                     v_waits := v_waits || v_line.waits;
                 END IF;
+                PERFORM @schema@.raise_floor(one, v_level, v_last, v_now)
+                FROM unnest(v_line.far) AS one;
                 v_is_special := v_line.is_special;
                 EXIT claiming WHEN v_is_special;
                 v_open := v_line.open;
+                v_floors := v_line.floors;
             END LOOP;
         END LOOP;
     END LOOP;
+    IF v_queues <> '{}' THEN
+        PERFORM @schema@.tell_leased(p_namespaces, p_worker, v_now);
+        PERFORM @schema@.raise_moments(one, v_begun, v_last > 0) FROM unnest(p_namespaces) AS one;
+    END IF;
     IF p_history AND v_queues <> '{}' THEN
         PERFORM @schema@.count_waits(v_queues, v_waits, v_now);
     END IF;

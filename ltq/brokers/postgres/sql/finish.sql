@@ -3,7 +3,7 @@
 -- What leaves a dead letter is for the rules.
 --
 -- p_namespace      of all of them
--- p_ids, p_tokens  of the leases
+-- p_ids, p_tokens  of the leases, each id once
 -- p_statuses       the final status; -1 for a task that runs again
 -- p_seconds        how long a final state is kept, or the delay of one that runs again
 -- p_serializers    of the results
@@ -22,47 +22,23 @@ CREATE FUNCTION @schema@.finish(
 ) RETURNS text[]
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off
+SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_now float8 := @schema@.enter(p_namespace);
     v_held integer[];
-    v_places tid[];
     v_answers text[];
-    v_ended integer[];
+    v_ended integer[] := '{}';
 BEGIN
-    -- Nobody is waited for: one row that a session holds would keep all others.
-    SELECT array_agg(number), array_agg(place) INTO v_held, v_places FROM (
-        SELECT given.number, task.place
-        FROM (
-            SELECT * FROM unnest(p_ids, p_tokens) WITH ORDINALITY AS given (id, token, number)
-            ORDER BY id
-        ) AS given
-        CROSS JOIN LATERAL (
-            SELECT ctid AS place, token, status FROM @schema@.tasks AS tasks
-            WHERE tasks.id = given.id AND namespace = p_namespace FOR UPDATE SKIP LOCKED
-        ) AS task
-        WHERE task.token = given.token AND task.status + 0 = 2  -- so that it goes by the ids
-    ) AS held;
-    -- The first outcome of several for one task counts.
-    SELECT array_agg(number ORDER BY number), array_agg(place ORDER BY number) INTO v_held, v_places
-    FROM (
-        SELECT DISTINCT ON (place) number, place FROM unnest(v_held, v_places) AS held (number, place)
-        ORDER BY place, number
-    ) AS first;
-    v_held := coalesce(v_held, '{}');
-    v_ended := ARRAY(SELECT number FROM unnest(v_held) AS number WHERE p_statuses[number] >= 0);
-    IF v_ended <> '{}' THEN
-        PERFORM @schema@.end_held(
-            p_namespace, v_ended,
-            ARRAY(
-                SELECT place FROM unnest(v_held, v_places) WITH ORDINALITY AS held (number, place, i)
-                WHERE p_statuses[number] >= 0 ORDER BY i),
-            p_statuses, p_seconds, p_serializers, p_failures, p_results, p_poison, p_history, v_now);
+    IF 0 <= ANY(p_statuses) THEN
+        v_ended := @schema@.end_held(
+            p_namespace, p_ids, p_tokens, p_statuses, p_seconds, p_serializers, p_failures, p_results,
+            p_poison, p_history, v_now);
     END IF;
-    IF cardinality(v_ended) < cardinality(v_held) THEN
-        PERFORM @schema@.requeue_held(
-            p_namespace, v_held, v_places, p_statuses, p_seconds, p_failures, p_failed, p_front,
+    v_held := v_ended;
+    IF 0 > ANY(p_statuses) THEN
+        v_held := v_held || @schema@.requeue_held(
+            p_namespace, p_ids, p_tokens, p_statuses, p_seconds, p_failures, p_failed, p_front,
             p_void, p_ctxs, p_timeouts, p_history, v_now);
     END IF;
     IF cardinality(v_held) = cardinality(p_ids) THEN

@@ -9,7 +9,7 @@ CREATE FUNCTION @schema@.heartbeat(
 ) RETURNS boolean[]
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off
+SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_now float8 := @schema@.enter(p_namespace);
@@ -28,6 +28,7 @@ BEGIN
         ) AS task
         WHERE task.token = given.token AND task.status + 0 = 2  -- so that it goes by the ids
     ) AS held;
+    v_now := extract(epoch FROM clock_timestamp());  -- after the locks: see `raise_moments`
     UPDATE @schema@.tasks SET moment = v_now + p_seconds WHERE ctid = ANY(v_places);
     RETURN ARRAY(
         SELECT number = ANY(coalesce(v_held, '{}')) OR EXISTS (

@@ -8,7 +8,7 @@ CREATE FUNCTION @schema@.next_claim(
 ) RETURNS jsonb
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off
+SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_namespace text;

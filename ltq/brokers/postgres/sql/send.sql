@@ -20,14 +20,15 @@ CREATE FUNCTION @schema@.send(
 ) RETURNS text[]
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off
+SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_now float8 := extract(epoch FROM clock_timestamp());
     v_first float8;
 BEGIN
     SELECT min(moment) INTO v_first FROM @schema@.tasks
-    WHERE status = 1 AND namespace = p_namespace;
+    WHERE status = 1 AND namespace = p_namespace
+    AND moment >= (@schema@.moments_from(p_namespace)).delayed;
     IF p_again <> '{}' OR EXISTS (
         SELECT FROM unnest(p_fingerprints, p_max_pendings) AS one (fingerprint, most)
         WHERE fingerprint <> '' OR most IS NOT NULL
@@ -35,6 +36,8 @@ BEGIN
         RAISE unique_violation;
     END IF;
     PERFORM @schema@.known(p_namespace, p_queues, p_lanes);
+    PERFORM pg_current_xact_id();  -- before a position or the time is taken: see `raise_floor`
+    v_now := extract(epoch FROM clock_timestamp());
     INSERT INTO @schema@.tasks
     SELECT
         p_namespace, id, queue, lane, kind, priority,

@@ -32,8 +32,7 @@ CREATE TABLE @schema@.tasks (
 ) WITH (
     fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
     autovacuum_vacuum_insert_scale_factor = 0.1, autovacuum_analyze_scale_factor = 0.2,
-    autovacuum_vacuum_cost_delay = 0
-);
+    autovacuum_vacuum_cost_delay = 0);
 ALTER TABLE @schema@.tasks ALTER body SET STORAGE EXTERNAL, ALTER result SET STORAGE EXTERNAL;
 CREATE INDEX tasks_ready ON @schema@.tasks (lane, priority, position) WHERE status = 0;
 CREATE INDEX tasks_due ON @schema@.tasks (namespace, moment) WHERE status = 1;
@@ -58,14 +57,21 @@ CREATE INDEX final_queues ON @schema@.final (queue, release_time, position);
 CREATE INDEX final_long_until ON @schema@.final_long (moment);
 
 -- The lanes of each queue, with the token of what was claimed last of each priority, and how full
--- the rate limit is.
+-- the rate limit is. `floors` of each priority: see `raise_floor`.
 CREATE TABLE @schema@.lanes (
     name text PRIMARY KEY, queue text NOT NULL,
     served_high bigint NOT NULL DEFAULT 0, served_normal bigint NOT NULL DEFAULT 0,
-    served_low bigint NOT NULL DEFAULT 0, used float8 NOT NULL DEFAULT 0,
-    used_at float8 NOT NULL DEFAULT 0
-) WITH (fillfactor = 30);
+    served_low bigint NOT NULL DEFAULT 0,
+    used float8 NOT NULL DEFAULT 0, used_at float8 NOT NULL DEFAULT 0,
+    floors bigint[] NOT NULL DEFAULT '{0,0,0}', floors_at float8 NOT NULL DEFAULT 0,
+    mark bigint NOT NULL DEFAULT 0, mark_xid xid8 NOT NULL DEFAULT '0') WITH (fillfactor = 30);
 CREATE INDEX lanes_of_queues ON @schema@.lanes (queue);
+
+-- From which moment on to look for leases and for delayed tasks: see `raise_moments`.
+CREATE TABLE @schema@.moments (
+    namespace text PRIMARY KEY, leases float8 NOT NULL DEFAULT '-infinity',
+    delayed float8 NOT NULL DEFAULT '-infinity', mark float8 NOT NULL DEFAULT '-infinity',
+    mark_xid xid8 NOT NULL DEFAULT '0') WITH (fillfactor = 30);
 
 CREATE TABLE @schema@.queues (
     name text PRIMARY KEY, namespace text NOT NULL, paused boolean NOT NULL DEFAULT false);
@@ -85,8 +91,7 @@ CREATE INDEX fingerprints_until ON @schema@.fingerprints (expires);
 -- Other values that expire: served lanes, workers, slots of schedules, schedulers.
 CREATE TABLE @schema@.kept (
     namespace text NOT NULL, kind text NOT NULL, key text NOT NULL, value bytea NOT NULL,
-    expires float8 NOT NULL, PRIMARY KEY (namespace, kind, key)
-) WITH (fillfactor = 50);
+    expires float8 NOT NULL, PRIMARY KEY (namespace, kind, key)) WITH (fillfactor = 50);
 CREATE INDEX kept_until ON @schema@.kept (expires);
 
 -- Tasks that ended without leaving a state, for a while.
@@ -106,8 +111,7 @@ CREATE TABLE @schema@.counted (
     queue text NOT NULL, minute integer NOT NULL, step bigint NOT NULL, ended integer NOT NULL,
     figures jsonb);
 CREATE TABLE @schema@.figures (
-    queue text NOT NULL, minute integer NOT NULL, name text NOT NULL, many bigint NOT NULL,
-    PRIMARY KEY (queue, minute, name));
+    queue text, minute integer, name text, many bigint NOT NULL, PRIMARY KEY (queue, minute, name));
 CREATE TABLE @schema@.ends (
     queue text NOT NULL, step bigint NOT NULL, many bigint NOT NULL, PRIMARY KEY (queue, step));
 
