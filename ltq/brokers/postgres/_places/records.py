@@ -113,8 +113,8 @@ class PostgresRecords:
             self._step.flush()
         return row.position
 
-    def next_token(self, above: int) -> int:
-        """See `Records`."""
+    def next_token(self, above: int, now: float) -> int:
+        """See `Records`. The sequence is not lost, and all claims take their tokens from it."""
         if self._next_token == self._last_token:
             ((first,),) = self._step.write("SELECT nextval('ltq.tokens')")
             self._next_token, self._last_token = first, first + TOKENS
