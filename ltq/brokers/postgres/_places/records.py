@@ -59,7 +59,7 @@ class PostgresRecords:
         wanted = [task_id for task_id in dict.fromkeys(ids) if task_id not in self._known]
         if not wanted:
             return
-        for table, order in ((_FINAL, "ORDER BY moment"), (_LIVE, "")):
+        for table, order in ((_FINAL, "ORDER BY moment DESC"), (_LIVE, "")):
             self._read(table, f"id = ANY(%s) AND namespace = %s {order}", wanted, self._namespace)
         for task_id in wanted:
             self._known.setdefault(task_id, None)
