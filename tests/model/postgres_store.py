@@ -20,13 +20,15 @@ from tests.model.tasks import Letter, Task
 FINITE = 1e12
 """After all moments of the server's clock."""
 
+_NOW = "extract(epoch FROM clock_timestamp())"
+
 _DUMPED = {
     "tasks": "ORDER BY id",
-    "final": "AND moment > extract(epoch FROM clock_timestamp()) ORDER BY id",
+    "final": f"AND moment > {_NOW} ORDER BY id",
     "dead": "ORDER BY number",
-    "fingerprints": "AND expires > extract(epoch FROM clock_timestamp()) ORDER BY fingerprint",
+    "fingerprints": f"AND expires > {_NOW} ORDER BY fingerprint",
     "ended": "ORDER BY number",
-    "kept": "AND kind <> 'served' AND expires > extract(epoch FROM clock_timestamp()) ORDER BY 2, 3",
+    "kept": f"AND kind <> 'served' AND expires > {_NOW} ORDER BY kind, key",
     "schedule_changes": "ORDER BY number",
     "queues": "ORDER BY name",
 }
