@@ -39,6 +39,9 @@ FROM {_ROWS}"""
 
 _LIVE, _FINAL = "tasks", "final"
 
+_HOLDS = "moment > extract(epoch FROM clock_timestamp())"
+"""Of a final state: others have expired, and wait for their removal."""
+
 
 class PostgresRecords:
     """The tasks by id, live or final: `Records`."""
@@ -59,8 +62,9 @@ class PostgresRecords:
         wanted = [task_id for task_id in dict.fromkeys(ids) if task_id not in self._known]
         if not wanted:
             return
-        for table, order in ((_FINAL, "ORDER BY moment DESC"), (_LIVE, "")):
-            self._read(table, f"id = ANY(%s) AND namespace = %s {order}", wanted, self._namespace)
+        where = "id = ANY(%s) AND namespace = %s"
+        self._read(_FINAL, f"{where} AND {_HOLDS}", wanted, self._namespace)
+        self._read(_LIVE, where, wanted, self._namespace)
         for task_id in wanted:
             self._known.setdefault(task_id, None)
 
