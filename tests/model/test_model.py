@@ -51,9 +51,9 @@ def _forget_texts() -> None:
     texts.sha.cache_clear()
 
 
-def walk(machine: Callable[[], Any]) -> None:
+def walk(machine: Callable[[], Any], examples: int = EXAMPLES) -> None:
     factory: Any = machine
-    run_state_machine_as_test(factory, settings=SETTINGS)
+    run_state_machine_as_test(factory, settings=settings(SETTINGS, max_examples=examples))
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +74,11 @@ def test_the_sqlite_broker_does_what_the_model_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + 8 * EXAMPLES)
+@pytest.mark.timeout(120 + 4 * EXAMPLES)
 def test_the_postgres_broker_does_what_the_model_says(
     postgres_url: str, postgres_admin: psycopg.Connection[Any]
 ) -> None:
-    walk(partial(Moving, partial(PostgresStore, postgres_url, postgres_admin)))
+    walk(partial(Moving, partial(PostgresStore, postgres_url, postgres_admin)), EXAMPLES // 6)
 
 
 @pytest.mark.slow

@@ -111,7 +111,7 @@ def _lease(served: _ServedLane, record: Record, consumer: ConsumerConfig, now: f
     """Lease a ready task to a consumer."""
     places, lane = served.places, served.lane
     history.claimed(places, record, now)
-    record.token = places.records.next_token(max(record.token, int(now * 1e6) - 1))
+    record.token = places.records.next_token(record.token, now)
     record.dequeue_count += 1
     record.last_dequeue_time = now
     record.worker = consumer.name

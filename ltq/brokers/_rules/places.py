@@ -51,8 +51,11 @@ class Records(Protocol):
         """Forget a record, wherever it is."""
         ...
 
-    def next_token(self, above: int) -> int:
-        """A number greater than `above` and than every one given before."""
+    def next_token(self, above: int, now: float) -> int:
+        """A number greater than `above` and than every one given before.
+
+        A store that may lose its last number takes one that is as great as the microseconds of now.
+        """
         ...
 
 

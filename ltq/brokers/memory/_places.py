@@ -13,7 +13,7 @@ from ltq.brokers.memory._timer_heap import TimerHeap
 from ltq.options import Priority
 from ltq.state import Status
 
-NextToken = Callable[[int], int]
+NextToken = Callable[[int, float], int]
 """See `Records.next_token`."""
 
 

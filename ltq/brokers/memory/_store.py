@@ -108,8 +108,8 @@ class MemoryStore(Store):
             self._lanes_to_wake, self._next_token, keeps_history=self.keeps_history
         )
 
-    def _next_token(self, above: int) -> int:
-        self._last_token = max(self._last_token, above) + 1
+    def _next_token(self, above: int, now: float) -> int:
+        self._last_token = max(self._last_token, above, int(now * 1e6) - 1) + 1
         return self._last_token
 
     def _wake(self) -> None:

@@ -39,6 +39,9 @@ FROM {_ROWS}"""
 
 _LIVE, _FINAL = "tasks", "final"
 
+_HOLDS = "moment > extract(epoch FROM clock_timestamp())"
+"""Of a final state: others have expired, and wait for their removal."""
+
 
 class PostgresRecords:
     """The tasks by id, live or final: `Records`."""
@@ -59,8 +62,9 @@ class PostgresRecords:
         wanted = [task_id for task_id in dict.fromkeys(ids) if task_id not in self._known]
         if not wanted:
             return
-        for table, order in ((_FINAL, "ORDER BY moment"), (_LIVE, "")):
-            self._read(table, f"id = ANY(%s) AND namespace = %s {order}", wanted, self._namespace)
+        where = "id = ANY(%s) AND namespace = %s"
+        self._read(_FINAL, f"{where} AND {_HOLDS}", wanted, self._namespace)
+        self._read(_LIVE, where, wanted, self._namespace)
         for task_id in wanted:
             self._known.setdefault(task_id, None)
 
@@ -113,8 +117,8 @@ class PostgresRecords:
             self._step.flush()
         return row.position
 
-    def next_token(self, above: int) -> int:
-        """See `Records`."""
+    def next_token(self, above: int, now: float) -> int:
+        """See `Records`. The sequence is not lost, and all claims take their tokens from it."""
         if self._next_token == self._last_token:
             ((first,),) = self._step.write("SELECT nextval('ltq.tokens')")
             self._next_token, self._last_token = first, first + TOKENS

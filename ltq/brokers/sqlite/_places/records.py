@@ -121,9 +121,9 @@ class SqliteRecords:
         self._known[record.id] = None
         self._see([record.id])
 
-    def next_token(self, above: int) -> int:
+    def next_token(self, above: int, now: float) -> int:
         """See `Records`."""
-        return self._database.counters.above("token", above)
+        return self._database.counters.above("token", max(above, int(now * 1e6) - 1))
 
     def row(self, record: Record) -> Row:
         """Where a record of this step is."""
