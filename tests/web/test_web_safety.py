@@ -227,6 +227,9 @@ class TestHeaders:
         assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
         plain = await board.client.get("/static/ltq.css")
         assert plain.headers["cache-control"] == "no-cache"
+        for other in ("?v=000000000000", f"?v={found[1][-12:]}&v=0", "?v="):
+            answer = await board.client.get(f"/static/ltq.css{other}")
+            assert answer.headers["cache-control"] == "no-cache", other
 
     async def test_no_page_has_code_or_style_in_it(self, board: Board) -> None:
         handle = await board.worker.tasks["shop:note"].send("x")
