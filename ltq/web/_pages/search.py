@@ -89,7 +89,7 @@ async def _look(ask: Ask, text: str, queues: list[QueueStats]) -> Looked:
     for place, queue in enumerate(queues):
         share = max(1, (_MOST_LOOKED_AT - looked_at) // (len(queues) - place))
         seen = 0
-        async for hit in _walk(ask, text.lower(), queue):
+        async for hit in _walk(ask, text.lower(), queue, min(_STEP, share)):
             seen += 1
             if isinstance(hit, Hit):
                 hits.append(hit)
@@ -103,12 +103,17 @@ async def _look(ask: Ask, text: str, queues: list[QueueStats]) -> Looked:
     return Looked(hits, looked_at, is_whole)
 
 
-async def _walk(ask: Ask, text: str, queue: QueueStats) -> AsyncGenerator[Hit | None, None]:
-    """For each task and dead letter of a queue, the hit, or None if it does not match."""
+async def _walk(
+    ask: Ask, text: str, queue: QueueStats, step: int
+) -> AsyncGenerator[Hit | None, None]:
+    """For each task and dead letter of a queue, the hit, or None if it does not match.
+
+    So many are read at once: with all that they carry, so no more than are looked at.
+    """
     broker, seen, cursor = ask.place.broker, set[str](), ""
     while True:
         page = await ask.readings.bounded(
-            broker.tasks(queue.queue, limit=_STEP, cursor=cursor or None)
+            broker.tasks(queue.queue, limit=step, cursor=cursor or None)
         )
         for task in page.items:
             seen.add(task.id)
@@ -116,11 +121,8 @@ async def _walk(ask: Ask, text: str, queue: QueueStats) -> AsyncGenerator[Hit | 
         if page.cursor is None:
             break
         cursor = page.cursor
-    for offset in range(0, queue.dead, _STEP):
-        letters = await ask.readings.bounded(
-            broker.dead_letters(queue.queue, limit=_STEP, offset=offset)
-        )
-        for letter in letters:
+    for offset in range(0, queue.dead, step):
+        for letter in await ask.readings.letters(queue.queue, limit=step, offset=offset):
             if letter.id not in seen:
                 yield _match_letter(ask, text, letter)
 

@@ -55,6 +55,15 @@ class Cached(Generic[T]):
             return self._value[0]
         return await asyncio.shield(self._begin())
 
+    async def anew(self) -> T:
+        """The value, by a reading that begins now or later. Raises what reading it raises.
+
+        Those who ask meanwhile share the next reading, so they cannot make it read more often.
+        """
+        if self._reading is not None and not self._reading.done():
+            await asyncio.wait([self._reading])
+        return await asyncio.shield(self._begin())
+
     async def soon(self, patience: float) -> T | None:
         """The value, if it can be had in so many seconds; else the last one, or None.
 
@@ -82,8 +91,8 @@ class Cached(Generic[T]):
     async def _work(self) -> T:
         begun = time.monotonic()
         value = await self._read()
-        self._value = [value]
         if self._reading is asyncio.current_task():  # it was not spoilt meanwhile
+            self._value = [value]
             now = time.monotonic()
             # From its beginning: who asks each second is not told the same twice. But no more than
             # half of the time is spent with reading.
