@@ -11,6 +11,7 @@ import ltq
 from ltq._declared import DeclaredTask
 from ltq._display.encoded import Encoded
 from ltq.broker import Broker
+from ltq.logger import ThrottledLogger, get_logger
 from ltq.state import Durations, Minute, Priority, Status, TaskState
 from ltq.web._source.cached import Cached
 from ltq.web._source.faults import fault_of
@@ -107,6 +108,19 @@ class TestCached:
         answers = await asyncio.gather(cached.get(), cached.get(), return_exceptions=True)
         assert all(isinstance(one, ltq.BrokerError) for one in answers)
         assert await cached.get() == 7
+
+    async def test_an_error_that_nobody_waits_for_is_in_the_log(
+        self, told: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        again = ThrottledLogger(get_logger("web"))  # another test may have had its warning
+        monkeypatch.setattr("ltq.web._source.cached._throttled", again)
+
+        async def read() -> int:
+            raise ltq.BrokerError("no permission")
+
+        cached = Cached(read, fresh=60)
+        assert await cached.soon(1.0) is None
+        await eventually(lambda: "BrokerError: no permission" in told.text)
 
     async def test_the_last_value_is_used_while_a_slow_one_is_read(
         self, monkeypatch: pytest.MonkeyPatch
