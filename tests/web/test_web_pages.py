@@ -296,6 +296,28 @@ class TestSearch:
         assert limits
         assert max(limits) <= 6
 
+    async def test_others_go_on_while_it_looks(self, shop: ltq.Worker[Any]) -> None:
+        """It works in the event loop of the application around, and arguments may be large."""
+        turns, seen = 0, set[int]()
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        def redact(_: str, value: Any) -> Any:
+            seen.add(turns)
+            return value
+
+        note = shop.tasks["shop:note"]
+        await note.send_many([note.message("x") for _ in range(50)])
+        async with open_board(shop, redact=redact) as board:
+            going = asyncio.ensure_future(others())
+            await board.text("/search?q=needle")
+            going.cancel()
+        assert len(seen) >= 5
+
     async def test_a_dead_letter_is_found_by_its_arguments(self, board: Board) -> None:
         task_id = await ended(board, "checkout", -1, email="find@me")
         assert f"{task_id} shop: checkout" in await board.text("/search?q=find@me")

@@ -1,5 +1,6 @@
 """Search: a task by its id or the beginning of it, and tasks by a text in their arguments."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
@@ -20,6 +21,9 @@ _SECONDS = 2.0
 
 _MOST_FOUND = 100
 _STEP = 250
+_IN_A_ROW = 10
+"""Tasks that are looked at before the event loop goes on with something else."""
+
 _BEFORE, _LONGEST = 60, 160
 """Characters of an excerpt before what was found, and in all."""
 
@@ -93,6 +97,8 @@ async def _look(ask: Ask, text: str, queues: list[QueueStats]) -> Looked:
             seen += 1
             if isinstance(hit, Hit):
                 hits.append(hit)
+            if seen % _IN_A_ROW == 0:
+                await asyncio.sleep(0)  # large ones take a while, and others shall go on
             if seen >= share or len(hits) >= _MOST_FOUND or time.monotonic() > ends:
                 is_whole = False
                 break
