@@ -23,7 +23,7 @@ from ltq.web._source.site import Place, Site
 from ltq.web._view.notes import Note, drop_note, read_note, write_note
 from ltq.web._view.render import Raw, render_live, render_page
 from ltq.web._view.values import Viewer
-from ltq.web.access import Access
+from ltq.web.access import Access, Level
 
 logger: logging.Logger = get_logger("web")
 
@@ -64,7 +64,7 @@ class Responder:
 
     async def page(self, page: Page, request: Request) -> Response:
         """A page, or its stream if the address says `live`."""
-        access = _checked(request, "read")
+        access = _checked(request, page.needs)
         ask = self._ask(request, access)
         if page.every and "live" in request.query_params:
             return self._stream(page, request, ask)
@@ -110,13 +110,12 @@ class Responder:
 
     async def brokers(self, request: Request) -> Response:
         """The first page of all: that of the only broker, or a list."""
-        access = _checked(request, "read")
+        _checked(request, "read")
         places = list(self._site.places.values())
         if len(places) == 1:
             return RedirectResponse(f"{root_of(request.scope)}{places[0].key}/", 303)
         found = await asyncio.gather(*(self._totals(place) for place in places))
         context = {"brokers": found, **self._frame(request, None, is_live=False)}
-        context["access"] = access
         return HTMLResponse(render_page("brokers.html", context))
 
     async def no_slash(self, request: Request) -> Response:
@@ -231,7 +230,7 @@ class Responder:
         return here
 
 
-def _checked(request: Request, level: str) -> Access:
+def _checked(request: Request, level: Level) -> Access:
     access = access_of(request)
     if access is None:
         raise HTTPException(403, "You may not see this dashboard.")

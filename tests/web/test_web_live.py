@@ -250,6 +250,44 @@ class TestPoller:
                 pass
         await live.aclose()
 
+    async def test_many_different_pages_take_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So many that look at different pages cost no more than a few."""
+        monkeypatch.setattr("ltq.web._source.live._AT_FULL_PACE", 2)
+        live, numbers = LivePages(), count()
+
+        async def render() -> str:
+            return f"page {next(numbers)}"
+
+        streams = [live.stream(number, render, 0.05) for number in range(20)]
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.gather(*map(self.first, streams))
+            begun = time.monotonic()
+            for _ in range(6):  # two events for each change
+                await anext(streams[0])
+        assert time.monotonic() - begun >= 0.9  # two of them: each 0.05 s * 20 / 2
+        await live.aclose()
+
+    async def test_one_more_than_can_be_open_is_told_so(
+        self, board: Board, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ltq.web._source.live._MOST_VIEWS", 1)
+        monkeypatch.setattr("ltq.web._source.live._BEAT", 0.02)
+        async with watch(board) as first, watch(board, "/workers") as second, watch(board) as same:
+            await first.next()
+            assert await second.next("ltq-full") == "1 different pages are open already"
+            await second.end()
+            await same.next()
+
+    async def test_unknown_queues_share_what_they_read(self, flaky: Board) -> None:
+        await flaky.worker.tasks["shop:note"].send("x")
+        assert isinstance(flaky.broker, FlakyBroker)
+        flaky.broker.slow(0.2, on="stats")
+        before = calls_of(flaky)["stats"]
+        paths = [f"/{flaky.key}/queues/unknown-{number}" for number in range(10)]
+        answers = await asyncio.gather(*(flaky.client.get(path) for path in paths))
+        assert {one.status_code for one in answers} == {404}
+        assert calls_of(flaky)["stats"] - before <= 4
+
     async def test_it_stops_when_nobody_looks(self, flaky: Board) -> None:
         async with watch(flaky) as stream:
             await stream.next()
@@ -267,6 +305,21 @@ class TestPoller:
             await flaky.worker.tasks["shop:note"].send("y")
             await first.next()
             assert calls_of(flaky)["stats"] - before <= 2
+
+
+async def test_dead_letters_are_not_waited_for_without_end(
+    flaky: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with flaky.worker:
+        await (await flaky.worker.tasks["shop:checkout"].send(-1)).wait(timeout=5)
+    await flaky.page("/dead")
+    assert isinstance(flaky.broker, FlakyBroker)
+    flaky.broker.slow(PATIENCE, on="dead_letters")
+    monkeypatch.setattr("ltq.web._source.readings.PATIENCE", 0.2)
+    for path in ("/dead", "/dead/confirm?task=shop:checkout", "/search?q=nothing"):
+        answer = await flaky.client.get(f"/{flaky.key}{path}")
+        assert answer.status_code == 503, path
+        assert "does not answer within 0.2 s" in answer.text
 
 
 @pytest.mark.slow

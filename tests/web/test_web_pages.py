@@ -8,7 +8,7 @@ import pytest
 
 import ltq
 from ltq.message import Envelope
-from ltq.state import Status
+from ltq.state import Page, Status, TaskDetail
 from tests.eventually import eventually
 from tests.web.boards import Board, open_board
 
@@ -275,6 +275,48 @@ class TestSearch:
         text = await board.text("/search?q=Needle")
         assert f"{handle.id} shop: note" in text
         assert "Looked at 2 tasks." in text
+
+    async def test_no_more_is_read_of_a_queue_than_is_looked_at(
+        self, board: Board, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ltq.web._pages.search._MOST_LOOKED_AT", 6)
+        await board.worker.tasks["shop:note"].send_many(
+            [board.worker.tasks["shop:note"].message("x") for _ in range(9)]
+        )
+        await board.worker.tasks["shop:checkout"].send(1)
+        limits: list[int] = []
+        tasks = board.broker.tasks
+
+        async def counted(queue: str, *, limit: int, cursor: str | None) -> Page[TaskDetail]:
+            limits.append(limit)
+            return await tasks(queue, limit=limit, cursor=cursor)
+
+        monkeypatch.setattr(board.broker, "tasks", counted)
+        assert "of about 10 tasks" in await board.text("/search?q=needle")
+        assert limits
+        assert max(limits) <= 6
+
+    async def test_others_go_on_while_it_looks(self, shop: ltq.Worker[Any]) -> None:
+        """It works in the event loop of the application around, and arguments may be large."""
+        turns, seen = 0, set[int]()
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        def redact(_: str, value: Any) -> Any:
+            seen.add(turns)
+            return value
+
+        note = shop.tasks["shop:note"]
+        await note.send_many([note.message("x") for _ in range(50)])
+        async with open_board(shop, redact=redact) as board:
+            going = asyncio.ensure_future(others())
+            await board.text("/search?q=needle")
+            going.cancel()
+        assert len(seen) >= 5
 
     async def test_a_dead_letter_is_found_by_its_arguments(self, board: Board) -> None:
         task_id = await ended(board, "checkout", -1, email="find@me")

@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 import ltq
+from ltq._declared import DeclaredTask
 from ltq._display.encoded import Encoded
 from ltq.broker import Broker
+from ltq.logger import ThrottledLogger, get_logger
 from ltq.state import Durations, Minute, Priority, Status, TaskState
 from ltq.web._source.cached import Cached
 from ltq.web._source.faults import fault_of
 from ltq.web._source.site import Named, make_site
 from ltq.web._view.command import send_command
+from ltq.web._view.form import fields_of, read_fields
 from ltq.web._view.render import ago, count, query, rate, spark
 from ltq.web._view.values import Call, Viewer
 from tests.eventually import eventually
@@ -55,6 +58,44 @@ class TestCached:
         assert await second == 2
         assert await cached.get() == 2
 
+    async def test_what_was_read_before_it_was_spoilt_does_not_replace_what_is_newer(self) -> None:
+        reads: list[asyncio.Future[int]] = []
+
+        async def read() -> int:
+            reads.append(asyncio.get_running_loop().create_future())
+            return await reads[-1]
+
+        cached = Cached(read, fresh=60)
+        first = asyncio.ensure_future(cached.get())
+        await eventually(lambda: reads)
+        cached.spoil()
+        second = asyncio.ensure_future(cached.get())
+        await eventually(lambda: len(reads) == 2)
+        reads[1].set_result(2)
+        assert await second == 2
+        reads[0].set_result(1)  # the old one takes longer
+        assert await first == 1
+        assert (await cached.get(), cached.last) == (2, 2)
+
+    async def test_who_wants_it_anew_shares_the_next_reading(self) -> None:
+        reads: list[asyncio.Future[int]] = []
+
+        async def read() -> int:
+            reads.append(asyncio.get_running_loop().create_future())
+            return await reads[-1]
+
+        cached = Cached(read, fresh=60)
+        first = asyncio.ensure_future(cached.get())
+        await eventually(lambda: reads)
+        anew = [asyncio.ensure_future(cached.anew()) for _ in range(5)]
+        await asyncio.sleep(0)
+        reads[0].set_result(1)  # it began before they asked
+        await eventually(lambda: len(reads) == 2)
+        reads[1].set_result(2)
+        assert await first == 1
+        assert await asyncio.gather(*anew) == [2] * 5
+        assert len(reads) == 2
+
     async def test_an_error_is_for_all_who_wait_and_not_kept(self) -> None:
         errors = [ltq.BrokerError("away")]
 
@@ -67,6 +108,19 @@ class TestCached:
         answers = await asyncio.gather(cached.get(), cached.get(), return_exceptions=True)
         assert all(isinstance(one, ltq.BrokerError) for one in answers)
         assert await cached.get() == 7
+
+    async def test_an_error_that_nobody_waits_for_is_in_the_log(
+        self, told: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        again = ThrottledLogger(get_logger("web"))  # another test may have had its warning
+        monkeypatch.setattr("ltq.web._source.cached._throttled", again)
+
+        async def read() -> int:
+            raise ltq.BrokerError("no permission")
+
+        cached = Cached(read, fresh=60)
+        assert await cached.soon(1.0) is None
+        await eventually(lambda: "BrokerError: no permission" in told.text)
 
     async def test_the_last_value_is_used_while_a_slow_one_is_read(
         self, monkeypatch: pytest.MonkeyPatch
@@ -158,6 +212,19 @@ class TestTexts:
         assert "quiet" in spark(quiet)
         busy = [*quiet, Minute(time=180.0, completed=3, failed=1, run=Durations())]
         assert "4 tasks ended in the last 4 minutes, 1 of them failed" in spark(busy)
+
+
+class TestFields:
+    @pytest.mark.parametrize(
+        ("value", "kind", "shown"), [("a", "text", "a"), (None, "json", "null"), (7, "json", "7")]
+    )
+    def test_what_is_no_text_is_not_sent_back_as_one(
+        self, shop: ltq.Worker[Any], value: object, kind: str, shown: str
+    ) -> None:
+        task = DeclaredTask.of(shop.tasks["shop:note"])
+        field = fields_of(task, Call([value], {}))[0]
+        assert (field.kind, field.value) == (kind, shown)
+        assert read_fields(task, {"arg-text": "a"})[1]["text"] == "a"
 
 
 class TestValues:

@@ -317,6 +317,12 @@ class TestBasic:
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Basic")
 
+    async def test_a_wrong_one_is_in_the_log(
+        self, client: httpx.AsyncClient, told: pytest.LogCaptureFixture
+    ) -> None:
+        await client.get("/", auth=("ada", "wrong"))
+        assert "ada could not sign in" in told.messages
+
     async def test_a_program_without_any_is_asked(self, client: httpx.AsyncClient) -> None:
         answer = await client.get("/", headers={"accept": "*/*"})
         assert answer.status_code == 401

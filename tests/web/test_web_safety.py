@@ -79,6 +79,13 @@ class TestWhoGetsIn:
                 made = action.path.format(queue="shop:note", id=handle.id, name="tidy")
                 assert (await client.post(f"/{board.key}{made}")).status_code == 403, made
 
+    async def test_a_form_is_for_those_who_may_send_it(self, shop: ltq.Worker[Any]) -> None:
+        """To count what an action would do to, all dead letters are looked through."""
+        handle = await shop.tasks["shop:note"].send("x")
+        async with open_board(shop, authorize=lambda _: "read") as board:
+            for path in (f"/queues/shop:note/tasks/{handle.id}/edit", "/dead/confirm?task=x"):
+                assert "but change nothing" in await board.text(path, 403)
+
     async def test_read_only_lets_nobody_act(self, shop: ltq.Worker[Any]) -> None:
         handle = await shop.tasks["shop:note"].send("x")
         async with open_board(shop, read_only=True) as board:
@@ -227,6 +234,9 @@ class TestHeaders:
         assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
         plain = await board.client.get("/static/ltq.css")
         assert plain.headers["cache-control"] == "no-cache"
+        for other in ("?v=000000000000", f"?v={found[1][-12:]}&v=0", "?v="):
+            answer = await board.client.get(f"/static/ltq.css{other}")
+            assert answer.headers["cache-control"] == "no-cache", other
 
     async def test_no_page_has_code_or_style_in_it(self, board: Board) -> None:
         handle = await board.worker.tasks["shop:note"].send("x")

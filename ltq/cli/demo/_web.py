@@ -20,7 +20,7 @@ from ltq.cli.demo._folder import DemoFolder
 from ltq.cli.run._address import ServerAddress
 from ltq.cli.run._supervisor import Supervisor
 from ltq.cli.web._server import DashboardServer
-from ltq.cli.web._sources import Source
+from ltq.web._source.site import Named
 from ltq.worker import Worker
 
 _FIRST_PORT, _PORTS = 8787, 20
@@ -66,7 +66,7 @@ class _Shop:
         self._workers = workers
         self._processes = processes if isinstance(workers, Supervisor) else 1
         self._server = DashboardServer(
-            [Source(shop.worker, "shop")],
+            [Named(shop.worker, "shop")],
             ServerAddress("web", "127.0.0.1", _FIRST_PORT, _PORTS),
         )
 

@@ -1,4 +1,4 @@
-"""Where `ltq run` serves metrics and health: on the first free port of a range."""
+"""Where a command serves something: on the first free port of a range."""
 
 import errno
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,7 +25,7 @@ class ServerAddress:
     """
 
     name: str
-    """What is served, `"metrics"` or `"health"`: `--NAME-port` is its option."""
+    """What is served: `"metrics"`, `"health"` or `"web"`."""
     host: str
     port: int
     count: int = 1

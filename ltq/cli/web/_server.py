@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 
 from ltq._aio.signals import stop_on_signals
 from ltq.cli.run._address import ServerAddress
-from ltq.cli.web._sources import Source, close_all
+from ltq.cli.web._sources import close_all
 from ltq.web._app import make_app
 from ltq.web._door.gate import AuthorizeGate, Gate
 from ltq.web._door.paths import PrefixMiddleware
@@ -27,7 +27,7 @@ class DashboardServer:
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Sequence[Named],
         address: ServerAddress,
         *,
         gate: Gate | None = None,
@@ -42,8 +42,7 @@ class DashboardServer:
         self._sources = sources
         self._address = address
         self._prefix = prefix
-        named = [Named(one.source, one.name) for one in sources]
-        site = make_site(named, read_only=read_only, redact=None)
+        site = make_site(sources, read_only=read_only, redact=None)
         around = [] if gate is not None or is_open else [Middleware(LoopbackMiddleware)]
         if prefix:
             around.append(Middleware(PrefixMiddleware, prefix=prefix))

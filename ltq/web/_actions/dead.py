@@ -11,8 +11,7 @@ async def retry_or_purge(act: Act) -> Done:
     """Do what the button says."""
     wanted = Wanted(act.get("queue"), act.get("task"), act.get("fault"))
     found = _ticked(act) if act.get("all") != "yes" else await _all(act, wanted)
-    filters = {"queue": wanted.queue, "task": wanted.task_name, "fault": wanted.fault}
-    path = f"/dead{query(filters)}".removesuffix("?")
+    path = f"/dead{query(wanted.filters)}".removesuffix("?")
     if not any(found.values()):
         return Done("did nothing: no dead letters were chosen", path, changed=False)
     if act.get("do") == "retry":
@@ -35,7 +34,7 @@ def _ticked(act: Act) -> dict[str, list[str]]:
 
 
 async def _all(act: Act, wanted: Wanted) -> dict[str, list[str]]:
-    return await ids_of(act.ask.place.broker, await queues_of(act.ask, wanted), wanted)
+    return await ids_of(act.ask.readings, await queues_of(act.ask, wanted), wanted)
 
 
 def _letters(count: int) -> str:

@@ -14,12 +14,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ltq.logger import get_logger, printable
+from ltq.logger import ThrottledLogger, get_logger, printable
 from ltq.web._door.passwords import Passwords, TooManyWrongError
 from ltq.web._door.paths import path_of, root_of
 from ltq.web._door.safety import is_same_origin
 from ltq.web._view.render import Raw, render_page
-from ltq.web.access import Access, Level
+from ltq.web.access import Access
 
 SESSION_SECONDS = 12 * 3600.0
 """Seconds that one stays signed in."""
@@ -29,6 +29,7 @@ _WRONG = "This name and this password do not belong together."
 _TOO_MANY = "Too many wrong passwords: wait a minute."
 
 logger = get_logger("web")
+_throttled = ThrottledLogger(logger)
 
 
 class _Session(NamedTuple):
@@ -47,13 +48,11 @@ class PasswordGate:
         self,
         passwords: Passwords,
         *,
-        level: Level = "write",
         cookie: str = "ltq_session",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`cookie` is its name: browsers do not tell the ports of a host apart."""
         self._passwords = passwords
-        self._level: Level = level
         self._cookie = cookie
         self._clock = clock
         self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
@@ -73,7 +72,7 @@ class PasswordGate:
         name = self._name_of(request.cookies.get(self._cookie, ""))
         if name is None:
             name = await self._basic(request)
-        return None if name is None else Access(self._level, name)
+        return None if name is None else Access("write", name)
 
     def refuse(self, request: Request) -> Response | None:
         """The way to the form, for a browser; else what asks for Basic."""
@@ -97,9 +96,21 @@ class PasswordGate:
             return None
         name, _, password = text.partition(":")
         try:
-            return name if await self._passwords.are_right(name, password) else None
+            return name if await self._are_right(name, password) else None
         except TooManyWrongError:
             return None
+
+    async def _are_right(self, name: str, password: str) -> bool:
+        """Whether they belong together; if not, the log says so. Raises `TooManyWrongError`."""
+        shown = printable(name[:100]) or "nobody"
+        try:
+            is_right = await self._passwords.are_right(name, password)
+        except TooManyWrongError:  # quickly refused, so there may be very many of them
+            _throttled.warning("too many wrong passwords: that of %s is not looked at", shown)
+            raise
+        if not is_right:
+            logger.warning("%s could not sign in", shown)
+        return is_right
 
     async def _form(self, request: Request) -> Response:
         return self._login_page(request, next_path=request.query_params.get("next", ""))
@@ -109,12 +120,11 @@ class PasswordGate:
         fields = {key: value for key, value in form.items() if isinstance(value, str)}
         name, next_path = fields.get("name", ""), fields.get("next", "")
         try:
-            is_right = await self._passwords.are_right(name, fields.get("password", ""))
+            is_right = await self._are_right(name, fields.get("password", ""))
             error, status = _WRONG, 403
         except TooManyWrongError:
             is_right, error, status = False, _TOO_MANY, 429
         if not is_right:
-            logger.warning("%s could not sign in", printable(name[:100]) or "nobody")
             return self._login_page(request, name, next_path, error, status)
         logger.info("%s signed in", printable(name))
         # The address is relative, and begins with a dot: it cannot lead elsewhere.

@@ -31,15 +31,10 @@ async def read_dead(ask: Ask) -> dict[str, Any]:
     queues = await queues_of(ask, wanted)
     groups, matching, looked_at = await _look(ask, wanted, queues)
     first = ask.number("offset", 0, _MOST_LOOKED_AT)
-    snapshot = await ask.readings.snapshot.get()
     return {
-        "now": snapshot.now,
+        "now": await ask.readings.now(),
         "wanted": wanted,
-        "filters": {
-            "queue": wanted.queue,
-            "task": wanted.task_name,
-            "fault": wanted.fault,
-        },
+        "filters": wanted.filters,
         "total": sum(count for _, count in queues),
         "looked_at": looked_at,
         "groups": sorted(groups, key=lambda one: -one.newest.time),
@@ -47,7 +42,6 @@ async def read_dead(ask: Ask) -> dict[str, Any]:
         "matching": len(matching),
         "offset": first,
         "rows": _ROWS,
-        "queue_names": sorted(one.queue for one in snapshot.queues if one.dead),
     }
 
 
@@ -59,12 +53,12 @@ async def read_confirm(ask: Ask) -> dict[str, Any]:
     if wanted.is_all:
         count = sum(many for _, many in queues)
     else:
-        found = await ids_of(ask.place.broker, queues, wanted)
+        found = await ids_of(ask.readings, queues, wanted)
         count = sum(map(len, found.values()))
     return {
         "now": await ask.readings.now(),
         "wanted": wanted,
-        "filters": {"queue": wanted.queue, "task": wanted.task_name, "fault": wanted.fault},
+        "filters": wanted.filters,
         "do": do,
         "count": count,
     }
@@ -99,7 +93,7 @@ async def _look(
         if share <= 0:
             break
         seen = 0
-        async for letter in letters_of(ask.place.broker, [(queue, min(count, share))]):
+        async for letter in letters_of(ask.readings, [(queue, min(count, share))]):
             if seen >= share:
                 break
             seen += 1

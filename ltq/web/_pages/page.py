@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 from ltq._display.suggestions import near_names
-from ltq.errors import TaskNotFoundError
 from ltq.web._source.live import TICK
 from ltq.web._source.readings import Readings
 from ltq.web._source.site import Place, Site
 from ltq.web._view.values import Viewer
+from ltq.web.access import Level
 
 
 class MissingError(Exception):
@@ -60,6 +60,8 @@ class Page:
     read: Reads
     every: float = TICK
     """Seconds between two readings while somebody looks; 0 if it is not live."""
+    needs: Level = "read"
+    """What one must be allowed to do to see it."""
 
 
 async def check_queue(ask: Ask, queue: str) -> None:
@@ -74,10 +76,10 @@ async def check_queue(ask: Ask, queue: str) -> None:
     )
 
 
-def no_task(ask: Ask, error: TaskNotFoundError | None, task_id: str) -> NoReturn:
+def no_task(ask: Ask, task_id: str) -> NoReturn:
     """Raise `MissingError` for a task."""
     raise MissingError(
         f"There is no task “{task_id}”: its id is unknown, or its state has expired. Final states "
         "are kept for the task's result_ttl.",
         {"search for it": f"/{ask.place.key}/search?q={task_id[:200]}"},
-    ) from error
+    )

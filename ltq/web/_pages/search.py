@@ -1,5 +1,6 @@
 """Search: a task by its id or the beginning of it, and tasks by a text in their arguments."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
@@ -20,6 +21,9 @@ _SECONDS = 2.0
 
 _MOST_FOUND = 100
 _STEP = 250
+_IN_A_ROW = 10
+"""Tasks that are looked at before the event loop goes on with something else."""
+
 _BEFORE, _LONGEST = 60, 160
 """Characters of an excerpt before what was found, and in all."""
 
@@ -89,10 +93,12 @@ async def _look(ask: Ask, text: str, queues: list[QueueStats]) -> Looked:
     for place, queue in enumerate(queues):
         share = max(1, (_MOST_LOOKED_AT - looked_at) // (len(queues) - place))
         seen = 0
-        async for hit in _walk(ask, text.lower(), queue):
+        async for hit in _walk(ask, text.lower(), queue, min(_STEP, share)):
             seen += 1
             if isinstance(hit, Hit):
                 hits.append(hit)
+            if seen % _IN_A_ROW == 0:
+                await asyncio.sleep(0)  # large ones take a while, and others shall go on
             if seen >= share or len(hits) >= _MOST_FOUND or time.monotonic() > ends:
                 is_whole = False
                 break
@@ -103,12 +109,17 @@ async def _look(ask: Ask, text: str, queues: list[QueueStats]) -> Looked:
     return Looked(hits, looked_at, is_whole)
 
 
-async def _walk(ask: Ask, text: str, queue: QueueStats) -> AsyncGenerator[Hit | None, None]:
-    """For each task and dead letter of a queue, the hit, or None if it does not match."""
+async def _walk(
+    ask: Ask, text: str, queue: QueueStats, step: int
+) -> AsyncGenerator[Hit | None, None]:
+    """For each task and dead letter of a queue, the hit, or None if it does not match.
+
+    So many are read at once: with all that they carry, so no more than are looked at.
+    """
     broker, seen, cursor = ask.place.broker, set[str](), ""
     while True:
         page = await ask.readings.bounded(
-            broker.tasks(queue.queue, limit=_STEP, cursor=cursor or None)
+            broker.tasks(queue.queue, limit=step, cursor=cursor or None)
         )
         for task in page.items:
             seen.add(task.id)
@@ -116,11 +127,8 @@ async def _walk(ask: Ask, text: str, queue: QueueStats) -> AsyncGenerator[Hit | 
         if page.cursor is None:
             break
         cursor = page.cursor
-    for offset in range(0, queue.dead, _STEP):
-        letters = await ask.readings.bounded(
-            broker.dead_letters(queue.queue, limit=_STEP, offset=offset)
-        )
-        for letter in letters:
+    for offset in range(0, queue.dead, step):
+        for letter in await ask.readings.letters(queue.queue, limit=step, offset=offset):
             if letter.id not in seen:
                 yield _match_letter(ask, text, letter)
 

@@ -39,7 +39,7 @@ async def find(ask: Ask) -> Found:
     """The task that the address names. Raises `MissingError`."""
     queue, task_id = ask.path["queue"], ask.path["id"]
     if not (is_name(queue) and is_name(task_id)):
-        no_task(ask, None, task_id)
+        no_task(ask, task_id)
     broker, bounded = ask.place.broker, ask.readings.bounded
     (state,) = await bounded(broker.states(queue, [task_id]))
     letter: DeadLetter | None = None
@@ -48,7 +48,7 @@ async def find(ask: Ask) -> Found:
             letter = await bounded(broker.dead_letter(queue, task_id))
     if state is None:
         if letter is None:
-            no_task(ask, None, task_id)
+            no_task(ask, task_id)
         state = _state_of(letter)
     if letter is not None:
         body = letter.body
@@ -69,7 +69,7 @@ async def read_task(ask: Ask) -> dict[str, Any]:
         "dead": found.letter,
         "arguments": shown,
         "result": _result(ask, state),
-        "note": _note(ask, state),
+        "note": ask.viewer.note(state),
         "timeline": _timeline(state),
         "can_edit": task is not None and not (shown is not None and shown.is_redacted),
         "knows_task": task is not None,
@@ -127,13 +127,6 @@ def _result(ask: Ask, state: TaskState[bytes]) -> Shown | None:
         return None
     task = ask.place.task(state.task_name)
     return ask.viewer.result(state.task_name, Encoded(state.result, state.serializer), task)
-
-
-def _note(ask: Ask, state: TaskState[bytes]) -> str:
-    progress = state.progress
-    if progress is None or not progress.note:
-        return ""
-    return ask.viewer.note(state.task_name, progress.note)
 
 
 def _command(ask: Ask, found: Found, shown: Shown | None) -> str:

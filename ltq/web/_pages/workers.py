@@ -27,7 +27,7 @@ async def read_workers(ask: Ask) -> dict[str, Any]:
         "slots": sum(one.concurrency or 0 for one in workers),
         "running": sum(len(one.running) for one in workers),
         "tasks": sorted(tasks, key=lambda one: one.last_dequeue_time or 0.0),
-        "notes": {one.id: _note(ask, one) for one in tasks},
+        "notes": {one.id: ask.viewer.note(one) for one in tasks},
     }
 
 
@@ -41,10 +41,3 @@ async def _running(ask: Ask, queues: list[str], ids: list[str]) -> list[TaskStat
                 if state is not None and state.status is Status.WORKING:
                     found[state.id] = state
     return list(found.values())
-
-
-def _note(ask: Ask, state: TaskState[bytes]) -> str:
-    progress = state.progress
-    if progress is None or not progress.note:
-        return ""
-    return ask.viewer.note(state.task_name, progress.note)

@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ltq._aio.service import drop_error, spawn
+from ltq._display.errors import name_of, text_of
+from ltq.logger import ThrottledLogger, get_logger
 
 T = TypeVar("T")
 
@@ -14,6 +16,17 @@ _LONG = 0.025
 
 _LATER = 0.1
 """Seconds until a value that is used although it is old is read again."""
+
+
+_throttled = ThrottledLogger(get_logger("web"), every=60.0)
+
+
+def _tell(reading: asyncio.Task[Any]) -> None:
+    """A done callback: say why there is no value."""
+    error = None if reading.cancelled() else reading.exception()
+    if error is not None:
+        why = f"{name_of(error)}: {text_of(error)}"
+        _throttled.warning("a part of a page is left out, as it cannot be read: %s", why)
 
 
 class Cached(Generic[T]):
@@ -55,13 +68,24 @@ class Cached(Generic[T]):
             return self._value[0]
         return await asyncio.shield(self._begin())
 
+    async def anew(self) -> T:
+        """The value, by a reading that begins now or later. Raises what reading it raises.
+
+        Those who ask meanwhile share the next reading, so they cannot make it read more often.
+        """
+        if self._reading is not None and not self._reading.done():
+            await asyncio.wait([self._reading])
+        return await asyncio.shield(self._begin())
+
     async def soon(self, patience: float) -> T | None:
         """The value, if it can be had in so many seconds; else the last one, or None.
 
-        Reading goes on meanwhile. Its errors are dropped.
+        Reading goes on meanwhile. Its errors are logged, as nobody else gets them.
         """
         if not self._value or time.monotonic() >= self._until:
-            await asyncio.wait([self._begin()], timeout=0.0 if self._value else patience)
+            reading = self._begin()
+            reading.add_done_callback(_tell)
+            await asyncio.wait([reading], timeout=0.0 if self._value else patience)
         return self.last
 
     def spoil(self) -> None:
@@ -82,8 +106,8 @@ class Cached(Generic[T]):
     async def _work(self) -> T:
         begun = time.monotonic()
         value = await self._read()
-        self._value = [value]
         if self._reading is asyncio.current_task():  # it was not spoilt meanwhile
+            self._value = [value]
             now = time.monotonic()
             # From its beginning: who asks each second is not told the same twice. But no more than
             # half of the time is spent with reading.

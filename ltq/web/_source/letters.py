@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ltq.broker import Broker
 from ltq.message import DeadLetter, Published
 from ltq.web._source.faults import fault_of
+from ltq.web._source.readings import Readings
 
 _PAGE = 100
 """Letters that are read at once: each may be as large as a message."""
@@ -25,6 +26,11 @@ class Wanted:
     """See `fault_of`."""
 
     @property
+    def filters(self) -> dict[str, str]:
+        """The query of an address that means the same letters."""
+        return {"queue": self.queue, "task": self.task_name, "fault": self.fault}
+
+    @property
     def is_all(self) -> bool:
         """Whether every letter of its queues matches."""
         return not (self.task_name or self.fault)
@@ -37,7 +43,7 @@ class Wanted:
 
 
 async def letters_of(
-    broker: Broker, queues: Sequence[tuple[str, int]]
+    readings: Readings, queues: Sequence[tuple[str, int]]
 ) -> AsyncGenerator[DeadLetter, None]:
     """The letters of these queues, each with how many it has; the newest of each queue first.
 
@@ -46,7 +52,7 @@ async def letters_of(
     for queue, count in queues:
         seen: set[str] = set()
         for offset in range(0, count + _PAGE, _PAGE):
-            page = await broker.dead_letters(queue, limit=_PAGE, offset=offset)
+            page = await readings.letters(queue, limit=_PAGE, offset=offset)
             for letter in page:
                 if letter.id not in seen:
                     seen.add(letter.id)
@@ -56,11 +62,11 @@ async def letters_of(
 
 
 async def ids_of(
-    broker: Broker, queues: Sequence[tuple[str, int]], wanted: Wanted
+    readings: Readings, queues: Sequence[tuple[str, int]], wanted: Wanted
 ) -> dict[str, list[str]]:
     """The ids of the letters that match, by queue, the oldest first."""
     found: dict[str, list[str]] = {}
-    async for letter in letters_of(broker, queues):
+    async for letter in letters_of(readings, queues):
         if wanted.matches(letter):
             found.setdefault(letter.queue, []).append(letter.id)
     return {queue: ids[::-1] for queue, ids in found.items()}

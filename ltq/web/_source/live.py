@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import math
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
@@ -24,6 +25,9 @@ _LONGEST = 300.0
 """Seconds after which a stream ends. The browser opens another one, which is let in anew."""
 
 _MOST_VIEWS = 500
+_AT_FULL_PACE = 20
+"""Different pages that are read as often as they say. More of them take turns, so that all
+together cost what so many do."""
 
 _PASSING = re.compile(r"(<time\b[^>]*>)[^<]*|\bdata-now=\S+")
 """What passes by itself in a page: the browser keeps it up to date."""
@@ -39,7 +43,8 @@ class _View:
 
     render: Render
     every: float
-    due: float = 0.0
+    read_at: float = -math.inf
+    """When its last reading began."""
     viewers: int = 0
     html: str = ""
     digest: bytes = b""
@@ -82,7 +87,7 @@ class LivePages(Service):
     def nudge(self) -> None:
         """Something was changed: read all pages at once."""
         for view in self._views.values():
-            view.due = 0.0
+            view.read_at = -math.inf
         self._nudged.set()
 
     async def stream(self, key: Hashable, render: Render, every: float) -> AsyncIterator[str]:
@@ -92,6 +97,7 @@ class LivePages(Service):
         """
         if key not in self._views and len(self._views) >= _MOST_VIEWS:
             yield _event("ltq-full", f"{_MOST_VIEWS} different pages are open already")
+            await asyncio.sleep(_BEAT)  # the browser opens another stream at once
             return
         view = self._views.setdefault(key, _View(render, every))
         view.viewers += 1
@@ -111,11 +117,12 @@ class LivePages(Service):
             now = time.monotonic()
             # One that takes long keeps no other waiting, and is not read twice at once.
             idle = [view for view in self._views.values() if not view.is_read]
+            turns = max(1.0, len(self._views) / _AT_FULL_PACE)
             for view in idle:
-                if view.due <= now:
-                    view.due, view.is_read = now + view.every, True
+                if view.read_at + view.every * turns <= now:
+                    view.read_at, view.is_read = now, True
                     self._spawn(self._refresh(view), "page")
-            left = min((view.due for view in idle), default=now + TICK) - now
+            left = min((one.read_at + one.every * turns for one in idle), default=now + TICK) - now
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(TICK, left)):
                     await self._nudged.wait()

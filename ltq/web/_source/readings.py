@@ -94,9 +94,9 @@ class Readings:
 
     async def knows(self, queue: str) -> bool:
         """Whether the broker knows a queue, however new it is."""
-        if (await self.snapshot.get()).queue(queue) is None:
-            self.snapshot.spoil()
-        return (await self.snapshot.get()).queue(queue) is not None
+        if (await self.snapshot.get()).queue(queue) is not None:
+            return True
+        return (await self.snapshot.anew()).queue(queue) is not None
 
     def history(self, queue: str) -> Cached[list[Minute]]:
         """What happened in a queue in the last hour."""
@@ -115,6 +115,10 @@ class Readings:
         everything: tuple[Cached[Any], ...] = (*named, *self._histories.values())
         for cached in everything:
             cached.spoil()
+
+    async def letters(self, queue: str, *, limit: int, offset: int = 0) -> list[DeadLetter]:
+        """Dead letters of a queue, the newest first."""
+        return await self.bounded(self._broker.dead_letters(queue, limit=limit, offset=offset))
 
     async def bounded(self, call: Awaitable[T]) -> T:
         """Wait for a call of the broker. Raises `BrokerError` if it takes too long."""

@@ -4,8 +4,9 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+from starlette.datastructures import MutableHeaders
 from starlette.staticfiles import StaticFiles
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 FOLDER = Path(__file__).parents[1] / "static"
 
@@ -23,14 +24,16 @@ class Assets(StaticFiles):
         super().__init__(directory=FOLDER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_exact = b"v=" in scope.get("query_string", b"")
-        kept = b"public, max-age=31536000, immutable" if is_exact else b"no-cache"
-
-        async def send_kept(message: dict[str, object]) -> None:
+        async def send_kept(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = message["headers"]
-                assert isinstance(headers, list)
-                headers.append((b"cache-control", kept))
+                is_kept = message["status"] in (200, 304) and self._is_exact(scope)
+                kept = "public, max-age=31536000, immutable" if is_kept else "no-cache"
+                MutableHeaders(scope=message)["cache-control"] = kept
             await send(message)
 
-        await super().__call__(scope, receive, send_kept)  # type: ignore[arg-type]  # a MutableMapping
+        await super().__call__(scope, receive, send_kept)
+
+    def _is_exact(self, scope: Scope) -> bool:
+        """Whether a file that is there was asked for with the version that it has."""
+        version = asset_version(self.get_path(scope))
+        return bool(scope.get("query_string") == f"v={version}".encode())

@@ -3,7 +3,7 @@
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import Parameter
 from typing import Any, Literal, get_args, get_origin
 
@@ -77,18 +77,7 @@ def read_fields(
 
 def filled(fields: list[Field], form: Mapping[str, str]) -> list[Field]:
     """The same fields with what was filled in."""
-    return [
-        Field(
-            one.name,
-            one.kind,
-            one.type,
-            Raw(form.get(one.key, one.value)),
-            one.choices,
-            one.default,
-            one.position,
-        )
-        for one in fields
-    ]
+    return [replace(one, value=Raw(form.get(one.key, one.value))) for one in fields]
 
 
 def _hints(task: DeclaredTask[..., Any]) -> dict[str, Any]:
@@ -140,7 +129,7 @@ def _kind(hint: Any, current: Any) -> Kind:
         return "switch"
     if hint in (int, float):
         return "number"
-    if hint is str and isinstance(current, str | _MISSING.__class__):
+    if hint is str and (current is _MISSING or isinstance(current, str)):
         return "text"
     if get_origin(hint) is Literal and all(isinstance(one, str) for one in get_args(hint)):
         return "choice"

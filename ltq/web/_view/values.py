@@ -14,6 +14,7 @@ from ltq._display.encoded import Encoded, as_json, cut
 from ltq._display.errors import name_of
 from ltq.errors import LtqError
 from ltq.logger import ThrottledLogger, get_logger
+from ltq.state import TaskState
 from ltq.web.access import Redact
 
 _LONGEST = 20_000
@@ -78,9 +79,11 @@ class Viewer:
         shown = self._redacted(task_name, value, _one_line) if found else self._unread(data)
         return cut(shown.text, _LONGEST_LINE)
 
-    def note(self, task_name: str, text: str) -> str:
-        """The note of a progress."""
-        return self._redacted(task_name, text, str).text
+    def note(self, state: TaskState[bytes]) -> str:
+        """The note of a task's progress; empty without one."""
+        if state.progress is None or not state.progress.note:
+            return ""
+        return self._redacted(state.task_name, state.progress.note, str).text
 
     def _shown(self, task_name: str, call: Call | None, body: Encoded, separator: str) -> Shown:
         if call is None:

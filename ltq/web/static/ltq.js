@@ -8,6 +8,7 @@
   let cutSince = null;
   let isOpen = false;
   let awayFrom = null;
+  let full = null;
 
   const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
   const brief = (seconds) => {
@@ -42,15 +43,16 @@
     // A server that is gone without a word sends no beats any more.
     if (isOpen && now - lastSign > 13) cut(lastSign);
     if (document.hidden) return;
-    const state = cutSince !== null && now - cutSince > 1.5 ? "cut" : isOpen ? "live" : "still";
-    const text = state === "cut" ? `Disconnected since ${clock(cutSince)}` : state === "live" ? "Live" : null;
+    const state = cutSince !== null && now - cutSince > 1.5 ? "cut" : isOpen && !full ? "live" : "still";
+    const text = state === "cut" ? `Disconnected since ${clock(cutSince)}` : state === "live" ? "Live" : full ? "Not live" : null;
     if (live.dataset.state !== state) live.dataset.state = state;
     if (text !== null && live.textContent !== text) live.textContent = text;
     if (awayFrom) {
       const words = `No answer from the broker since ${clock(awayFrom.since)} (${brief(now - awayFrom.since)}): ${awayFrom.text}`;
       if (away.textContent !== words) away.textContent = words;
     }
-    away.hidden = !awayFrom;
+    if (full) away.textContent = `This page does not move: ${full}.`;
+    away.hidden = !awayFrom && !full;
   }
 
   function cut(since) {
@@ -74,7 +76,8 @@
     try { awayFrom = JSON.parse(event.detail.data); } catch { awayFrom = null; }
     showState();
   });
-  document.addEventListener("ltq-here", () => { awayFrom = null; showState(); });
+  document.addEventListener("ltq-full", (event) => { full = event.detail.data; showState(); });
+  document.addEventListener("ltq-here", () => { awayFrom = full = null; showState(); });
   document.addEventListener("htmx:sse:after:message", () => {
     readClock();
     showTimes();
@@ -83,6 +86,9 @@
 
   /* Charts. */
   const drawn = new Map();
+  const sizes = new ResizeObserver((boxes) => {
+    for (const { target } of boxes) drawn.get(target)?.plot.setSize({ width: target.clientWidth, height: 150 });
+  });
   function colour(name) {
     const probe = document.createElement("span");
     probe.style.color = `var(--${name})`;
@@ -131,7 +137,7 @@
           })],
       }, plan.data, box);
       drawn.set(box, { plot, series });
-      new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: 150 })).observe(box);
+      sizes.observe(box);
     }
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {

@@ -224,6 +224,18 @@ class TestAway:
                 await expect(tab.page.locator("#q-shop\\:note")).to_be_visible()
                 assert await tab.is_same()
 
+    async def test_a_page_that_has_no_place_says_so_until_it_has_one(
+        self, served: Board, tab: Tab, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        banner = tab.page.locator("#away")
+        with monkeypatch.context() as patch:
+            patch.setattr("ltq.web._source.live._MOST_VIEWS", 0)
+            await tab.open("/")
+            await expect(banner).to_contain_text("This page does not move: 0 different pages")
+            await expect(tab.page.locator("#live")).to_have_text("Not live")
+        await expect(banner).to_be_hidden()
+        await tab.live()
+
     @pytest.mark.timeout(90)
     async def test_a_broker_that_goes_is_told_until_it_is_back(
         self, browser: Browser, redis_executable: str
