@@ -129,7 +129,7 @@ class TestProcess:
         def step(store: Any) -> None:
             with store._step():
                 store._places("faults")
-                time.sleep(3.5)  # the whole event loop stands still
+                time.sleep(3.5)  # the task's own time: the event loop stands still
 
         assert await (await jobs.double.send(1)).result(15) == 2
         hanging = asyncio.create_task(link.run(step))
