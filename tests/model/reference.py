@@ -166,6 +166,7 @@ class Model(Exchange):
         task = self.graveyard.revive(task_id, call, self._next(), now)
         self.sent += task_id not in self.tasks
         self.tasks[task_id] = task
+        self.known.add(task_id)  # its letter may have come from elsewhere
         self._line(task).append(task_id)
         return Published.CREATED
 
