@@ -23,7 +23,7 @@ from benchmarks import databases, own
 from benchmarks.comparison import announce
 from benchmarks.contenders import ROOT
 from benchmarks.stand import BULK, BenchWorker
-from devtools.postgres import find_postgres
+from devtools.programs import find_postgres
 from ltq.broker import Broker
 
 PROCESSES = 4

@@ -23,7 +23,7 @@ from benchmarks.comparison import (
 from benchmarks.contenders import ENTRANTS, ON_POSTGRES, ON_SQLITE, Entrant
 from benchmarks.results import Machine
 from benchmarks.stand import Figures
-from devtools.postgres import find_postgres
+from devtools.programs import find_postgres
 from devtools.servers import RedisServer, find_redis_server
 
 

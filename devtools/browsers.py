@@ -1,6 +1,5 @@
 """A real browser for tests and for the pictures of the docs: the Chromium of the machine."""
 
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,11 +17,6 @@ FLAGS = (
     "--disable-sync",
 )
 """It shows nothing, runs as root in containers, and asks nobody for anything."""
-
-
-def find_chromium() -> str | None:
-    """Where a Chromium is on the PATH; None if there is none."""
-    return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @asynccontextmanager

@@ -17,9 +17,6 @@ import psycopg
 
 from devtools.servers import START_TIMEOUT, free_port
 
-_INSTALLED = Path("/usr/lib/postgresql")
-"""Where Debian and its like put the binaries of each version, off the PATH."""
-
 _USERS = ("postgres", "nobody")
 """Who runs a server that root starts: PostgreSQL refuses to run as root."""
 
@@ -32,20 +29,6 @@ _SETTINGS = {
 }
 """Fast for tests. A power cut would lose everything, and a killed server its last moments, unless
 `synchronous_commit` is on."""
-
-
-def find_postgres() -> Path | None:
-    """The folder with `initdb` and `postgres`, of the newest version; None if there is none."""
-    on_path = shutil.which("postgres")
-    if on_path is not None and shutil.which("initdb") is not None:
-        return Path(on_path).resolve().parent  # where its other programs are as well
-    versions = [path for path in _INSTALLED.glob("*/bin") if (path / "initdb").exists()]
-    return max(versions, key=lambda path: float(path.parent.name), default=None)
-
-
-def find_pgbouncer() -> str | None:
-    """Where a `pgbouncer` is; None if there is none. Debian puts it off the PATH of users."""
-    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 
 
 def unprivileged() -> dict[str, Any]:

@@ -8,8 +8,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from devtools.browsers import find_chromium
-from devtools.postgres import find_pgbouncer
+from devtools.programs import find_chromium, find_pgbouncer
 from devtools.servers import installed_redis_server
 
 ALLOWED = {

@@ -17,7 +17,8 @@ from typing import Literal
 
 from playwright.async_api import Browser, Page
 
-from devtools.browsers import find_chromium, open_browser
+from devtools.browsers import open_browser
+from devtools.programs import find_chromium
 from docs._terminal import show
 
 IMAGES = Path(__file__).parent / "img"

@@ -12,7 +12,8 @@ import pytest
 import redis
 from hypothesis import settings
 
-from devtools.postgres import PostgresServer, find_postgres
+from devtools.postgres import PostgresServer
+from devtools.programs import find_postgres
 from devtools.servers import RedisServer, find_redis_server
 from ltq.brokers.postgres._schema.migrate import script
 from ltq.brokers.postgres._schema.names import Schema

@@ -14,8 +14,9 @@ from devtools.chaos.proxy_stage import ProxyStage
 from devtools.chaos.stage import Way
 from devtools.chaos.timeline import Fault, Kind
 from devtools.ledger import Event
-from devtools.postgres import PostgresServer, find_postgres
+from devtools.postgres import PostgresServer
 from devtools.postgres_wire import PostgresReader
+from devtools.programs import find_postgres
 from devtools.proxy import Proxy
 from ltq.brokers.postgres import PostgresBroker
 from ltq.testing.conformance._support.eventually import eventually

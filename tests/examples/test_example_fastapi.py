@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
-from devtools.browsers import find_chromium
+from devtools.programs import find_chromium
 from tests.eventually import eventually
 from tests.examples.programs import PATIENCE, StartProgram
 from tests.examples.sites import Site, open_site, start_worker

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 import ltq
-from devtools.postgres import find_pgbouncer, unprivileged
+from devtools.postgres import unprivileged
+from devtools.programs import find_pgbouncer
 from devtools.servers import free_port
 from ltq.brokers.postgres import PostgresBroker
 from ltq.testing.conformance._support.eventually import PATIENCE

@@ -8,7 +8,8 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 import ltq
-from devtools.browsers import find_chromium, open_browser
+from devtools.browsers import open_browser
+from devtools.programs import find_chromium
 from tests.web.boards import Board, open_board
 from tests.web.browser.tabs import Tab, address_of, open_tab
 
