@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 PROGRAM = """
 import asyncio, importlib, os, pkgutil, signal, sys
+import croniter  # it asks a process of its own what machine this is
 
 for name in ("fcntl", "termios", "tty", "pty", "resource", "grp", "pwd", "uvloop"):
     sys.modules[name] = None  # importing it raises ImportError

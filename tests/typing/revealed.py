@@ -432,6 +432,11 @@ async def brokers(broker: Broker, consumer: Consumer, lease: Lease) -> None:
     assert_type(await broker.aclose(), None)
 
 
+async def migrated(broker: Broker) -> None:
+    """A broker, and its tables"""
+    assert_type((broker.migration, await broker.migrate()), tuple[str, bool])
+
+
 def enlisted(broker: Broker, connection: object) -> None:
     """A broker, in a transaction of yours"""
     assert_type(broker.enlist(connection), Enlisted)

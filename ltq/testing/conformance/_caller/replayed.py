@@ -55,6 +55,7 @@ class TestReplayedHandle:
                 assert (await one.wait(PATIENCE)).status is status
                 with pytest.raises(kind):
                     await one.result(0)
+            for one in (handle, other):
                 await printer.replay(one)
             assert await ltq.gather(handle, other, timeout=PATIENCE) == ("a", "b")
             assert await handle.result(PATIENCE) == "a"
