@@ -132,14 +132,20 @@ class TestNoRoomLeft:
 
     @pytest.mark.parametrize("is_same", [True, False])
     async def test_what_another_worker_runs_is_not_told(
-        self, broker: Broker, is_same: bool, caplog: pytest.LogCaptureFixture
+        self,
+        broker: Broker,
+        is_same: bool,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        # Long enough for a claim on any store, and over while the task runs.
+        monkeypatch.setattr("ltq._worker.upkeep.waiting.LOOK_AFTER", 0.3)
         worker = self.make_worker(broker, 1)
         other = self.make_worker(broker, 1) if is_same else Worker("other", broker=broker)
 
         @other.task
         async def child() -> int:
-            await asyncio.sleep(0.1)  # the task's own time
+            await asyncio.sleep(0.5)  # the task's own time
             return 1
 
         if is_same:
