@@ -564,6 +564,7 @@ _TAKEN = ScheduleRecord(
 
 _plain("ping", lambda _, broker: broker.ping())
 _plain("hazards", lambda _, broker: broker.hazards())
+_plain("migrate", lambda _, broker: broker.migrate())
 _plain("first", lambda _, broker: broker.first(SEAM, "none"))
 _plain("sweep", lambda _, broker: broker.sweep([SEAM]))
 _plain("serve", lambda _, broker: broker.serve([CLEARED], 1.0))

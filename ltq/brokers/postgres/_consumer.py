@@ -25,7 +25,7 @@ T = TypeVar("T")
 _SECOND_LOOK = 0.05
 """Seconds after it is said that somebody waits, when all have noticed who were about to send."""
 
-_SELDOM = 15.0
+_SELDOM = 10.0
 """Seconds between looks while messages arrive."""
 
 _FASTEST_POLL, _SLOWEST_POLL = 0.01, 1.0

@@ -63,8 +63,7 @@ BEGIN
     <<claiming>>
     FOREACH v_namespace IN ARRAY p_namespaces LOOP
         v_lanes := @schema@.served_lanes(v_namespace, p_lanes, p_knows);
-        v_served := v_served
-            || ARRAY(SELECT lane FROM unnest(v_lanes) AS lane WHERE lane = ANY(p_limited));
+        v_served := v_served || v_lanes;
         FOR v_level, v_open, v_floors IN SELECT * FROM @schema@.ready_lines(v_lanes) LOOP
             WHILE v_room > 0 AND v_open IS NOT NULL LOOP
                 v_line := @schema@.next_line(
@@ -110,9 +109,9 @@ BEGIN
     IF p_history AND v_queues <> '{}' THEN
         PERFORM @schema@.count_waits(v_queues, v_waits, v_now);
     END IF;
-    info := @schema@.next_start(
-        p_namespaces, v_served, p_limited, p_intervals, p_bursts, p_most_running)
-        || jsonb_build_object('special', v_is_special);
+    info := @schema@.after_claim(
+        p_namespaces, v_served, v_room, v_is_special, p_limited, p_intervals, p_bursts,
+        p_most_running);
     SELECT NULL, NULL INTO id, queue;
     RETURN NEXT;
 END
