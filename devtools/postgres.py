@@ -2,20 +2,15 @@
 
 import os
 import pwd
-import shutil
 import signal
 import subprocess
-import tempfile
-import threading
-import weakref
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any
 
 import psycopg
 
-from devtools.servers import START_TIMEOUT, free_port
+from devtools.servers import Server
 
 _USERS = ("postgres", "nobody")
 """Who runs a server that root starts: PostgreSQL refuses to run as root."""
@@ -40,12 +35,16 @@ def unprivileged() -> dict[str, Any]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": ()}
 
 
-class PostgresServer:
-    """One PostgreSQL server. Stopped or killed, it may be started again, with what it kept.
+class PostgresServer(Server):
+    """One PostgreSQL server.
 
     `settings` replace those that make it fast for tests. With `standby_of` it is a copy of another
     one that runs, and follows it until it is promoted.
     """
+
+    NAME = "postgres"
+    READY = b"ready to accept"
+    """Connections, or those that only read."""
 
     def __init__(
         self,
@@ -55,65 +54,23 @@ class PostgresServer:
         standby_of: "PostgresServer | None" = None,
         **settings: str,
     ) -> None:
-        self.port = port or free_port()
+        super().__init__(port)
         self._folder = folder
         self._primary = standby_of
         self._settings = {**_SETTINGS, **settings}
-        self._user = unprivileged()
-        self._directory = tempfile.mkdtemp(prefix="ltq-postgres-")
-        weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
-        if self._user:
-            os.chown(self._directory, self._user["user"], self._user["group"])
-        self._process: subprocess.Popen[bytes] | None = None
-        self._reader: threading.Thread | None = None
-        self._answered = threading.Event()
-        self._accepting = False
-        self.output: list[str] = []
-        """What the server logged, for a look at a failure."""
+        self._owner = unprivileged()
+        if self._owner:
+            os.chown(self._directory, self._owner["user"], self._owner["group"])
         self._is_made = False
 
     @property
     def url(self) -> str:
         return f"postgresql://ltq@127.0.0.1:{self.port}/postgres"
 
-    @property
-    def pid(self) -> int:
-        assert self._process is not None, "the server is not running"
-        return self._process.pid
-
     def start(self) -> None:
-        """Start, and wait until connections are accepted."""
-        assert self._process is None, "the server is running"
+        """Make its files, if there are none yet; start, and wait until connections are accepted."""
         self._make()
-        self._answered.clear()
-        self._accepting = False
-        self._process = subprocess.Popen(
-            self._command(),
-            cwd=self._directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            **self._user,
-        )
-        assert self._process.stdout is not None
-        self._reader = threading.Thread(target=self._read, args=[self._process.stdout])
-        self._reader.start()
-        self._answered.wait(START_TIMEOUT)
-        if not self._accepting:
-            self.kill()
-            raise RuntimeError("postgres did not start:\n" + "".join(self.output))
-
-    def stop(self) -> None:
-        """Shut down as an administrator would, at once; nothing if it is not running."""
-        if self._process is not None:
-            self._process.send_signal(2)
-            self._gone()
-
-    def kill(self) -> None:
-        """Shut down as a crash would; nothing if it is not running."""
-        if self._process is not None:
-            self._signal_all(signal.SIGKILL)
-            self._gone()
+        super().start()
 
     def freeze(self) -> None:
         """Stop all of its processes, as a machine does that hangs. Connections stay open."""
@@ -154,18 +111,6 @@ class PostgresServer:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
     def _make(self) -> None:
         """Make the files of the server, once."""
         if self._is_made:
@@ -176,7 +121,7 @@ class PostgresServer:
             capture_output=True,
             text=True,
             check=False,
-            **self._user,
+            **self._owner,
         )
         if made.returncode != 0:
             raise RuntimeError(f"no data were made:\n{made.stdout}{made.stderr}")
@@ -197,18 +142,11 @@ class PostgresServer:
         address = ["-D", f"{self._directory}/data", "-p", str(self.port)]
         return [str(self._folder / "postgres"), *address, *given]
 
-    def _gone(self) -> None:
-        assert self._process is not None
-        self._process.wait()
-        if self._reader is not None:
-            self._reader.join()
-        self._process = self._reader = None
+    def _user(self) -> dict[str, Any]:
+        return self._owner
 
-    def _read(self, stream: IO[bytes]) -> None:
-        with stream:
-            for line in stream:
-                self.output.append(line.decode(errors="replace"))
-                if b"ready to accept" in line:  # connections, or read-only ones
-                    self._accepting = True
-                    self._answered.set()
-        self._answered.set()  # the end: whoever waits for the start shall see that it failed
+    def _end(self) -> None:
+        os.kill(self.pid, signal.SIGINT)  # at once: sessions are not waited for
+
+    def _break(self) -> None:
+        self._signal_all(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Real Redis servers for tests: each on a free port of its own, in a directory of its own."""
+"""Real servers for tests, such as Redis: each on a free port and in a directory of its own."""
 
 import contextlib
 import importlib
@@ -6,6 +6,7 @@ import importlib.util
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -13,9 +14,10 @@ import tempfile
 import threading
 import warnings
 import weakref
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, ClassVar, Self
 
 START_TIMEOUT = 10.0
 
@@ -85,17 +87,19 @@ def free_ports(count: int) -> int:
     return _ports.take(count)
 
 
-class RedisServer:
-    """One redis-server process. It keeps nothing on disk unless `arguments` say so.
+class Server(ABC):
+    """A server's process, on a port and in a directory of its own.
 
     Stopped or killed, it may be started again: on the same port, with what its disk holds.
     """
 
-    def __init__(self, executable: str, *arguments: str, port: int | None = None) -> None:
+    NAME: ClassVar[str]
+    READY: ClassVar[bytes]
+    """What its log says in lower case once it accepts connections."""
+
+    def __init__(self, port: int | None = None) -> None:
         self.port = port or free_port()
-        self._executable = executable
-        self._arguments = arguments
-        self._directory = tempfile.mkdtemp(prefix="ltq-redis-")
+        self._directory = tempfile.mkdtemp(prefix=f"ltq-{self.NAME}-")
         weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
@@ -105,8 +109,9 @@ class RedisServer:
         """What the server logged, for a look at a failure."""
 
     @property
+    @abstractmethod
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        """Where it is."""
 
     @property
     def pid(self) -> int:
@@ -124,6 +129,7 @@ class RedisServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            **self._user(),
         )
         assert self._process.stdout is not None
         self._reader = threading.Thread(target=self._read, args=[self._process.stdout])
@@ -131,18 +137,18 @@ class RedisServer:
         self._answered.wait(START_TIMEOUT)
         if not self._accepting:
             self.kill()
-            raise RuntimeError("redis-server did not start:\n" + "".join(self.output))
+            raise RuntimeError(f"{self.NAME} did not start:\n" + "".join(self.output))
 
     def stop(self) -> None:
         """Shut down as an administrator would; nothing if it is not running."""
         if self._process is not None:
-            self._process.terminate()
+            self._end()
             self._gone()
 
     def kill(self) -> None:
         """Shut down as a power cut would; nothing if it is not running."""
         if self._process is not None:
-            self._process.kill()
+            self._break()
             self._gone()
 
     def __enter__(self) -> Self:
@@ -157,9 +163,21 @@ class RedisServer:
     ) -> None:
         self.stop()
 
+    @abstractmethod
     def _command(self) -> list[str]:
-        address = ["--port", str(self.port), "--bind", "127.0.0.1"]
-        return [self._executable, *address, "--save", "", "--appendonly", "no", *self._arguments]
+        """What starts it."""
+
+    def _user(self) -> dict[str, Any]:
+        """What `subprocess` needs to run it as somebody else."""
+        return {}
+
+    def _end(self) -> None:
+        """Ask it to end."""
+        os.kill(self.pid, signal.SIGTERM)
+
+    def _break(self) -> None:
+        """Let it end without a chance to do anything."""
+        os.kill(self.pid, signal.SIGKILL)
 
     def _gone(self) -> None:
         assert self._process is not None
@@ -172,7 +190,27 @@ class RedisServer:
         with stream:
             for line in stream:
                 self.output.append(line.decode(errors="replace"))
-                if b"Ready to accept connections" in line:
+                if self.READY in line.lower():
                     self._accepting = True
                     self._answered.set()
         self._answered.set()  # the end: whoever waits for the start shall see that it failed
+
+
+class RedisServer(Server):
+    """One redis-server process. It keeps nothing on disk unless `arguments` say so."""
+
+    NAME = "redis"
+    READY = b"ready to accept connections"
+
+    def __init__(self, executable: str, *arguments: str, port: int | None = None) -> None:
+        super().__init__(port)
+        self._executable = executable
+        self._arguments = arguments
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def _command(self) -> list[str]:
+        address = ["--port", str(self.port), "--bind", "127.0.0.1"]
+        return [self._executable, *address, "--save", "", "--appendonly", "no", *self._arguments]
