@@ -28,7 +28,7 @@ def python(session: nox.Session, *arguments: str, **env: str) -> None:
 
 @nox.session
 def quick(session: nox.Session) -> None:
-    """Run the tests that take about a minute: run them after each change."""
+    """Run the tests that take a minute or two: run them after each change."""
     python(session, "-m", "pytest", "-q", *WORKERS, "-m", "not slow", *session.posargs)
 
 

@@ -21,15 +21,17 @@ S = TypeVar("S", bound=Session)
 class Sessions(Generic[S]):
     """The sessions of a broker by event loop. A forked child begins with none, and closes none."""
 
-    def __init__(self, make: Callable[[], S]) -> None:
-        self._make = make
+    def __init__(self) -> None:
         self._open: dict[asyncio.AbstractEventLoop, S] = {}
         self._closing: dict[asyncio.AbstractEventLoop, set[S]] = {}
         """Those that are being closed, or whose closing was cut off."""
         self._process = os.getpid()
 
-    def here(self) -> S:
-        """The session of the running event loop, made at its first use in this loop and process."""
+    def here(self, make: Callable[[], S]) -> S:
+        """The session of the running event loop, made at its first use in this loop and process.
+
+        What makes it is not kept: it knows the broker, which is freed as soon as it is dropped.
+        """
         loop = running_loop()
         session = self._open.get(loop)
         if session is None or self._process != os.getpid():
@@ -38,7 +40,7 @@ class Sessions(Generic[S]):
             for ended in [one for one in (*self._open, *self._closing) if one.is_closed()]:
                 self._open.pop(ended, None)
                 self._closing.pop(ended, None)
-            session = self._open[loop] = self._make()
+            session = self._open[loop] = make()
         return session
 
     async def aclose(self) -> None:

@@ -52,7 +52,7 @@ class PostgresBroker(StoreBroker):
         self._given = url
         self._target = parse_url(url)
         self.lists_final: bool = self._target.lists_final
-        self._sessions = Sessions(lambda: Session(self._target))
+        self._sessions = Sessions[Session]()
 
     @property
     def url(self) -> str:
@@ -167,4 +167,4 @@ class PostgresBroker(StoreBroker):
 
     def _here(self) -> Session:
         """The session of the running event loop, made at its first use in this loop and process."""
-        return self._sessions.here()
+        return self._sessions.here(lambda: Session(self._target))

@@ -91,7 +91,7 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
         self._keeps_history = parse_switch("history", own["history"])
         self._busy_poll = parse_busy_poll(own["busy_poll"])
         self._lists_final = parse_switch("list_final", own["list_final"])
-        self._sessions = Sessions(lambda: Session(self._new_link(), self.notifications))
+        self._sessions = Sessions[Session]()
 
     @property
     def url(self) -> str:
@@ -111,7 +111,7 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
 
     def _here(self) -> Session:
         """The session of the running event loop, made at its first use in this loop and process."""
-        return self._sessions.here()
+        return self._sessions.here(lambda: Session(self._new_link(), self.notifications))
 
     async def ping(self) -> None:
         """Raise `BrokerError` if the server does not answer or cannot do what the URL requires."""

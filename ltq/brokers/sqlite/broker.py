@@ -59,7 +59,7 @@ class SqliteBroker(StoreBroker):
         self._target = parse_url(url)
         self._clock = clock
         self.lists_final: bool = self._target.lists_final
-        self._sessions = Sessions(self._new_session)
+        self._sessions = Sessions[Session]()
         self._sender: Sender | None = None
         """For what is enqueued over connections of the user's."""
 
@@ -182,7 +182,7 @@ class SqliteBroker(StoreBroker):
 
     def _here(self) -> Session:
         """The session of the running event loop, made at its first use in this loop and process."""
-        return self._sessions.here()
+        return self._sessions.here(self._new_session)
 
     def _new_session(self) -> Session:
         target = self._target
