@@ -28,7 +28,7 @@ def python(session: nox.Session, *arguments: str, **env: str) -> None:
 
 @nox.session
 def quick(session: nox.Session) -> None:
-    """Run the tests that take a minute or two: run them after each change."""
+    """Run the tests that take a minute: run them after each change."""
     python(session, "-m", "pytest", "-q", *WORKERS, "-m", "not slow", *session.posargs)
 
 
@@ -52,10 +52,11 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and format; `nox -s lint -- --fix` mends what can be mended."""
+    """Check style, format, and the shape of the code; `nox -s lint -- --fix` mends what it can."""
     is_fixing = "--fix" in session.posargs
     python(session, "-m", "ruff", "check", ".", *(["--fix"] if is_fixing else []))
     python(session, "-m", "ruff", "format", ".", *([] if is_fixing else ["--check"]))
+    python(session, "-m", "pytest", "-q", "tests/test_architecture.py")
 
 
 @nox.session

@@ -35,6 +35,8 @@ from devtools.source import (
 )
 from devtools.surface import shown_types
 
+pytestmark = pytest.mark.slow
+
 TESTS = ROOT / "tests"
 SUITE = PACKAGE / "testing" / "conformance"
 

@@ -369,6 +369,7 @@ DAYS = [FIRST + timedelta(days=count) for count in range((LAST - FIRST).days + 1
 LATER = [date(2024, 1, 1) + timedelta(days=count) for count in range(41 * 366)]
 
 
+@pytest.mark.slow
 @given(DATES)
 @settings(max_examples=60, deadline=None)
 def test_dates_are_what_a_slow_model_says(dates: Dates) -> None:

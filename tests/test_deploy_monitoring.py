@@ -341,6 +341,7 @@ def input_series(series: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"series": name, "values": values} for name, values in series.items()]
 
 
+@pytest.mark.slow
 @needs_promtool
 def test_each_alert_is_given_when_it_must_and_not_otherwise(tmp_path: Path) -> None:
     assert {rule["alert"] for rule in rules()} == set(ALARMS)

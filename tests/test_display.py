@@ -146,6 +146,7 @@ def run(program: str, home: Path) -> str:
 
 
 class TestDisplay:
+    @pytest.mark.slow
     def test_in_a_terminal_it_prints_a_line_for_each(self, tmp_path: Path) -> None:
         output = run(PROGRAM + "asyncio.run(main())", tmp_path)
         lines = output.splitlines()
@@ -154,12 +155,14 @@ class TestDisplay:
         assert lines[4].startswith("shop:price nobody")
         assert "no task with id 'nobody'" in lines[4]
 
+    @pytest.mark.slow
     def test_of_many_it_shows_some_and_counts_the_rest(self, tmp_path: Path) -> None:
         lines = run(PROGRAM + "asyncio.run(main(30))", tmp_path).splitlines()
         assert len(lines) == 21
         assert lines[-1] == "and 11 more; 31 of 31 have ended"
         assert sum("ValueError: three" in line for line in lines) == 1
 
+    @pytest.mark.slow
     def test_in_a_notebook_it_draws_below_the_cell(self, tmp_path: Path) -> None:
         pytest.importorskip("IPython")
         run(PROGRAM + NOTEBOOK, tmp_path)

@@ -96,6 +96,7 @@ class TestModules:
         for name in MODULES[path]:
             assert getattr(module, name) is getattr(ltq, name)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("path", MODULES)
     def test_each_can_be_the_first_import(self, path: str) -> None:
         assert run(f"import {path}").stderr == ""

@@ -155,6 +155,7 @@ class TestNewId:
     def test_no_two_are_the_same(self) -> None:
         assert len({new_id() for _ in range(10_000)}) == 10_000
 
+    @pytest.mark.slow
     def test_not_after_a_fork_either(self) -> None:
         script = (
             "import os; from ltq.names import new_id; new_id(); child = os.fork();"

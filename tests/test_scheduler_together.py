@@ -117,6 +117,7 @@ class TestSchedulesAreIndependent:
         assert len(slots) >= MAX_MISSED
         assert slots == list(range(slots[0], slots[0] + len(slots)))
 
+    @pytest.mark.slow
     async def test_many_make_up_a_few_at_a_time(self) -> None:
         store, names = Store(), [f"behind-{number}" for number in range(10)]
         schedules = declare(*names, misfire="all")

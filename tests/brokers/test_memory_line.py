@@ -11,6 +11,8 @@ from ltq.brokers._rules.record import Record
 from ltq.brokers.memory._line import Line
 from tests.conformance.factories import make_envelope
 
+pytestmark = pytest.mark.slow
+
 MOST = 200
 """Most comparisons that it takes to find a spot among 100 000."""
 

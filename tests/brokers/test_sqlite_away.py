@@ -22,6 +22,8 @@ from ltq.message import Envelope, Published
 from ltq.state import Status
 from tests.elapse import elapse
 
+pytestmark = pytest.mark.slow
+
 
 def envelope(task_id: str, body: bytes = b"{}") -> Envelope:
     return Envelope(id=task_id, queue="mail", task_name="mail", body=body)

@@ -54,6 +54,7 @@ def both(path: Path) -> Iterator[tuple[Letters, Letters]]:
         yield one, other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(30))
 def test_the_newest_stay_whoever_adds_and_removes(both: tuple[Letters, Letters], seed: int) -> None:
     chance, most, numbers = random.Random(seed), 5, count()

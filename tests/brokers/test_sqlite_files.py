@@ -175,6 +175,7 @@ except BrokerError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="needs another user")
 @pytest.mark.parametrize("name", ["jobs.db", "in/jobs.db"])
 def test_a_folder_that_may_not_be_entered_is_told(name: str) -> None:
@@ -187,6 +188,7 @@ def test_a_folder_that_may_not_be_entered_is_told(name: str) -> None:
         assert ended.stdout == f"FileError {path} cannot be opened: {says}\n", ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="needs another user")
 @pytest.mark.parametrize("what", ["file", "folder"])
 def test_what_cannot_be_written_is_told(what: str) -> None:

@@ -13,6 +13,8 @@ from ltq.brokers.sqlite import SqliteBroker
 from ltq.message import Envelope
 from ltq.state import Status
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import asyncio, os, signal, sys
 from ltq.brokers.sqlite import SqliteBroker

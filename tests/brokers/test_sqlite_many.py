@@ -11,6 +11,8 @@ from ltq.brokers.sqlite._file.database import Database
 from ltq.brokers.sqlite._places.rows import Row, read_row
 from ltq.message import Envelope
 
+pytestmark = pytest.mark.slow
+
 MANY = 1200
 
 

@@ -14,6 +14,8 @@ from ltq.message import Envelope, Finish, new_id
 from ltq.options import Priority
 from ltq.state import Status
 
+pytestmark = pytest.mark.slow
+
 FEW, MANY = 100, 500
 """Values of so many queues fit in one statement."""
 

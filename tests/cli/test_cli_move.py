@@ -238,6 +238,7 @@ class TestTroubles:
         assert await waiting(source, Status.PENDING) == ["mine"]
         assert await waiting(target, Status.PENDING) == ["mine", other]
 
+    @pytest.mark.slow
     async def test_however_many_stay_they_are_not_read_again_and_again(
         self, source: Broker, target: Broker, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -78,6 +78,7 @@ class TestCommands:
         assert "mail:greet" in named.out
         assert "orders:tick" not in named.out
 
+    @pytest.mark.slow
     async def test_without_a_primary_one_it_is_told(self, shop: Path, server: str) -> None:
         (shop / "ltq.toml").write_text(
             f"[brokers.a]\nurl = '{server}/1'\n[brokers.b]\nurl = '{server}/2'\n"

@@ -56,6 +56,7 @@ finally:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"], ["frobnicate"]])
 def test_help_and_wrong_use_import_no_command(arguments: list[str]) -> None:
     """Importing Redis, rich and the rest takes longer than everything before."""
@@ -239,6 +240,7 @@ async def test_without_redis_each_command_fails_with_one_line_without_the_passwo
         assert "swordfish" not in one.err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_disk_is_one_line(unbuffered: str) -> None:

@@ -99,6 +99,7 @@ async def test_pages(ltq: Ltq, broker: Broker) -> None:
     assert wrong.err.count("\n") == 1
 
 
+@pytest.mark.slow
 async def test_more_than_a_page_may_be_asked_for(ltq: Ltq, broker: Broker) -> None:
     for _ in range(3):
         await publish_many(broker, 500)

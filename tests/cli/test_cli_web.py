@@ -97,6 +97,7 @@ class TestWrongUse:
         assert "Traceback" not in done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["starlette", "jinja2", "uvicorn", "argon2"])
 def test_without_its_extra_it_says_what_to_install(package: str) -> None:
     script = f"import sys; sys.modules[{package!r}] = None\nfrom ltq.cli import main; main(['web'])"

@@ -62,6 +62,7 @@ class TestTheSameCall:
         }
         assert len(found) == 1
 
+    @pytest.mark.slow
     def test_a_model_with_a_set_has_one_in_every_process(self) -> None:
         script = (
             "import pydantic\n"
@@ -136,6 +137,7 @@ def test_names_and_places_of_arguments_matter(codec: Codec) -> None:
     assert len({fingerprint(task, *args, **kwargs) for args, kwargs in calls}) == len(calls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(CODECS))
 def test_a_call_that_is_made_again_has_the_same_and_no_other_has(name: str) -> None:
     known: dict[str, tuple[str, Any]] = {}

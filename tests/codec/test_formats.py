@@ -128,6 +128,7 @@ class TestTypes:
         assert got == value
         assert type(got) is type(value)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("hint", "values"),
         [
@@ -160,6 +161,7 @@ class TestTypes:
 
         check()
 
+    @pytest.mark.slow
     @given(
         st.recursive(
             st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.floats(),

@@ -48,6 +48,7 @@ def test_only_what_is_not_on_the_list_is_told() -> None:
     assert unknown(found, {"ltq/a.py": {"f: if x:": "a race"}}) == ["ltq/a.py: g: y()"]
 
 
+@pytest.mark.slow
 def test_the_list_names_code_that_is_there() -> None:
     assert gone(listed()) == [], "run: pytest -n 4 --cov=ltq && python -m devtools.gaps --write"
 

@@ -37,6 +37,7 @@ def test_the_tags_shown_are_those_reported(tmp_path: Path) -> None:
     assert "'ltq.task': 'shop:checkout'" in run(blocks(PAGE)[3], tmp_path)
 
 
+@pytest.mark.slow
 def test_importing_ltq_imports_no_extra() -> None:
     script = (
         "import sys, redis.asyncio\n"  # which looks for OpenTelemetry itself

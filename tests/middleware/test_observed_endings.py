@@ -390,6 +390,7 @@ PLACES: list[tuple[str, Place]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("url", "place"), PLACES, ids=lambda one: getattr(one, "__name__", one), indirect=["url"]
 )

@@ -163,6 +163,7 @@ class TestLink:
         assert [span.name for span in producer.spans] == ["create shop:orders"]
         assert await worker.broker.clear(pay.queue) == 1
 
+    @pytest.mark.slow
     async def test_schedulers_that_race_make_one_for_each_slot(
         self, url: str, producer: Traced
     ) -> None:

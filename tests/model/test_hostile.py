@@ -246,6 +246,7 @@ async def work_beside(url: str, things: list[Spoil], where: str) -> None:
 
 
 class TestWorker:
+    @pytest.mark.slow
     @settings(max_examples=40)
     @given(st.lists(spoils, min_size=1, max_size=6))
     def test_good_tasks_complete_beside_anything(

@@ -20,6 +20,8 @@ from ltq.options import Priority
 from ltq.state import Status
 from tests.conformance.factories import QUEUE, publish_many
 
+pytestmark = pytest.mark.slow
+
 WORKERS = 4
 TASKS = 2000
 LONGEST = 3.0

@@ -25,6 +25,8 @@ from tests.model.redis_store import RedisStore
 from tests.model.sqlite_store import SqliteStore
 from tests.model.stores import MemoryStore
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("LTQ_MODEL_EXAMPLES", "60"))
 STEPS = 40
 

@@ -9,6 +9,8 @@ from devtools.servers import RedisServer
 from tests.model.sharing import SharedMemory, SharedRedis, Sharing
 from tests.model.test_model import EXAMPLES, walk
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server(redis_executable: str) -> Iterator[RedisServer]:

@@ -81,6 +81,7 @@ class TestLibrary:
         fixtures = {name for name in conformance.__all__ if not name.startswith("Test")}
         assert fixtures == {"broker", "consumer", "make_consumer", "open_broker", "worker"}
 
+    @pytest.mark.slow
     def test_whoever_only_tests_tasks_does_not_import_it(self) -> None:
         script = (
             "import ltq.testing, sys; "

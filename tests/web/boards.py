@@ -2,8 +2,9 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
@@ -21,22 +22,42 @@ from tests.eventually import eventually
 PATIENCE = 10.0
 
 
+_CLOSING = 1.0
+"""Seconds that requests under way get when a server ends."""
+
+
 class QuietServer(uvicorn.Server):
-    """A server that takes no signals."""
+    """A server that takes no signals, and starts and ends without pauses."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ending = asyncio.Event()
 
     def capture_signals(self) -> Any:
         """Nothing."""
-        from contextlib import nullcontext
-
         return nullcontext()
+
+    async def main_loop(self) -> None:
+        """Wait for the end: uvicorn looks for it ten times a second."""
+        await self.on_tick(0)
+        await self.ending.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close as uvicorn does, without its pause."""
+        for listening in self.servers:
+            listening.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        if self.server_state.tasks:
+            _, late = await asyncio.wait(self.server_state.tasks, timeout=_CLOSING)
+            for task in late:
+                task.cancel()
 
 
 @asynccontextmanager
 async def serve(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
     """Serve an application while the block runs. Yields its URL."""
-    config = uvicorn.Config(
-        app, port=port, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
-    )
+    config = uvicorn.Config(app, port=port, log_config=None, lifespan="off", ws="none")
     server = QuietServer(config)
     running = asyncio.create_task(server.serve())
     try:
@@ -44,7 +65,7 @@ async def serve(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"
     finally:
-        server.should_exit = True
+        server.ending.set()
         await running
 
 
@@ -55,7 +76,12 @@ async def browse(
     """A client that says, as a browser does, that it sends from a page of the same origin."""
     given = {"accept": "text/html", "sec-fetch-site": "same-origin", **(headers or {})}
     async with httpx.AsyncClient(
-        base_url=url, headers=given, trust_env=False, timeout=PATIENCE, follow_redirects=True
+        base_url=url,
+        headers=given,
+        trust_env=False,
+        timeout=PATIENCE,
+        follow_redirects=True,
+        verify=False,  # it is plain HTTP: certificates would be read for nothing
     ) as client:
         yield client
 

@@ -109,6 +109,7 @@ BODIES = [
 
 
 class TestBodies:
+    @pytest.mark.slow
     @pytest.mark.parametrize("serializer", ["json", "msgpack", "of-another"])
     async def test_whatever_was_sent_is_shown_and_can_be_edited(
         self, board: Board, serializer: str

@@ -96,6 +96,7 @@ async def open_site(make: MakeApp, shop: ltq.Worker[Any]) -> AsyncIterator[httpx
 
 @pytest.mark.parametrize("make", WAYS)
 class TestBelowAPrefix:
+    @pytest.mark.slow
     async def test_all_that_pages_link_to_is_there(
         self, shop: ltq.Worker[Any], make: MakeApp
     ) -> None:

@@ -42,6 +42,7 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
         assert not re.search(r"https?://|//cdn|@import|url\(", text), path.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/", "/queues/shop:note", "/dead", "/workers"])
 async def test_a_page_is_light(board: Board, path: str) -> None:
     note = board.worker.tasks["shop:note"]

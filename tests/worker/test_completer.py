@@ -150,6 +150,7 @@ async def test_one_that_is_refused_for_a_moment_is_written_as_it_is(stand: Stand
     assert stand.store.written == [done(1)]
 
 
+@pytest.mark.slow
 async def test_one_that_others_hold_up_is_never_written_as_failed(stand: Stand) -> None:
     refusal = BrokerError("somebody holds its row")
     refusal.is_refusal = refusal.is_busy = True

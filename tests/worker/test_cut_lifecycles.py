@@ -80,6 +80,7 @@ async def nothing_left() -> AsyncIterator[None]:
     await eventually(lambda: not alive() - before, 10, f"{alive() - before} ended")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nothing_left")
 class TestCancelled:
     @pytest.mark.parametrize("more", [0, 1, 1_000], ids=["once", "twice", "always"])

@@ -243,6 +243,7 @@ async def all_are_freed() -> None:
     assert made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("surrounded", [False, True])
 @pytest.mark.parametrize(("fn", "options"), CASES)
 async def test_after_the_run(

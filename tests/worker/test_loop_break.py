@@ -14,6 +14,8 @@ from ltq.names import new_id
 from ltq.state import Status
 from ltq.testing.conformance._worker.broken_loop import child, forgotten, gather, group
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 

@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 
 from ltq._aio.clock import Jitter, jittered
 from ltq.broker import Broker, WorkerEntry
@@ -96,6 +97,7 @@ class WorkerRegistration:
         )
 
 
+@cache
 def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version  # slow to import
 

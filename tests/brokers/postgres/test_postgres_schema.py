@@ -88,6 +88,7 @@ class TestMigrate:
 
 
 class TestWrongSchema:
+    @pytest.mark.slow
     async def test_none(self, empty_url: str) -> None:
         assert "run `ltq migrate`" in await error_of(PostgresBroker(empty_url))
 

@@ -74,6 +74,7 @@ class TestPages:
             stand.publish_all(f"other-{task_id}", delay=60.0, queue=OTHER)
         assert list_ids(stand, Status.DELAYED, 150, Counted(stand)) == sent
 
+    @pytest.mark.slow
     def test_of_final_tasks(self, stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("ltq.brokers._rules.listing.page.MAX_FINAL", 700)
         sent = [f"id{number}" for number in range(1000)]
