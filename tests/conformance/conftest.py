@@ -43,7 +43,7 @@ def _sqlite(request: pytest.FixtureRequest) -> Callable[[], Broker]:
 
 
 def _postgres(request: pytest.FixtureRequest) -> Callable[[], Broker]:
-    url: str = request.getfixturevalue("postgres_url")
+    url: str = request.getfixturevalue("emptied_postgres_url")
     # The server of the tests waits for no disk, of which each worker would warn.
     patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
     patch.setattr(examine, "hazards", lambda values: [])
