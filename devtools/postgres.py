@@ -72,14 +72,6 @@ class PostgresServer(Server):
         self._make()
         super().start()
 
-    def freeze(self) -> None:
-        """Stop all of its processes, as a machine does that hangs. Connections stay open."""
-        self._signal_all(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let them go on."""
-        self._signal_all(signal.SIGCONT)
-
     def kill_one(self) -> None:
         """End one of its processes as the kernel does that is out of memory. All others end."""
         with suppress(psycopg.OperationalError), psycopg.connect(self.url) as victim:
@@ -147,6 +139,3 @@ class PostgresServer(Server):
 
     def _end(self) -> None:
         os.kill(self.pid, signal.SIGINT)  # at once: sessions are not waited for
-
-    def _break(self) -> None:
-        self._signal_all(signal.SIGKILL)

@@ -58,13 +58,18 @@ class _Ports:
     FIRST, END = 10_000, 32_000
 
     def __init__(self) -> None:
-        self._next = random.SystemRandom().randrange(self.FIRST, self.END)
+        self._random = random.SystemRandom()
+        self._next = self._random.randrange(self.FIRST, self.END)
 
-    def take(self, count: int) -> int:
+    def take(self, count: int, and_above: int = 0) -> int:
+        """The first of so many in a row; with `and_above` those so much higher are free, too."""
         while True:
-            first = self._next if self._next + count <= self.END else self.FIRST
+            first, end = self._next, self.END - and_above - count
+            if first > end:
+                first = self._random.randrange(self.FIRST, end)
             self._next = first + count
-            if all(map(_is_free, range(first, first + count))):
+            wanted = {first + number + more for number in range(count) for more in (0, and_above)}
+            if all(map(_is_free, wanted)):
                 return first
 
 
@@ -82,9 +87,12 @@ def free_port() -> int:
     return _ports.take(1)
 
 
-def free_ports(count: int) -> int:
-    """The first of `count` loopback ports in a row that nobody listens on."""
-    return _ports.take(count)
+def free_ports(count: int, and_above: int = 0) -> int:
+    """The first of `count` loopback ports in a row that nobody listens on.
+
+    With `and_above` nobody listens on those either that are so much higher.
+    """
+    return _ports.take(count, and_above)
 
 
 class Server(ABC):
@@ -105,6 +113,7 @@ class Server(ABC):
         self._reader: threading.Thread | None = None
         self._answered = threading.Event()
         self._accepting = False
+        self.is_frozen = False
         self.output: list[str] = []
         """What the server logged, for a look at a failure."""
 
@@ -112,6 +121,11 @@ class Server(ABC):
     @abstractmethod
     def url(self) -> str:
         """Where it is."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and neither stopped nor killed since."""
+        return self._process is not None
 
     @property
     def pid(self) -> int:
@@ -142,6 +156,8 @@ class Server(ABC):
     def stop(self) -> None:
         """Shut down as an administrator would; nothing if it is not running."""
         if self._process is not None:
+            if self.is_frozen:
+                self.thaw()  # else it would not hear of it
             self._end()
             self._gone()
 
@@ -150,6 +166,16 @@ class Server(ABC):
         if self._process is not None:
             self._break()
             self._gone()
+
+    def freeze(self) -> None:
+        """Stop all of its processes, as a machine does that hangs. Connections stay open."""
+        self._signal_all(signal.SIGSTOP)
+        self.is_frozen = True
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        self._signal_all(signal.SIGCONT)
+        self.is_frozen = False
 
     def __enter__(self) -> Self:
         self.start()
@@ -177,7 +203,11 @@ class Server(ABC):
 
     def _break(self) -> None:
         """Let it end without a chance to do anything."""
-        os.kill(self.pid, signal.SIGKILL)
+        self._signal_all(signal.SIGKILL)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        """To the server, and to its children if it has some."""
+        os.kill(self.pid, number)
 
     def _gone(self) -> None:
         assert self._process is not None
@@ -185,6 +215,7 @@ class Server(ABC):
         if self._reader is not None:
             self._reader.join()
         self._process = self._reader = None
+        self.is_frozen = False
 
     def _read(self, stream: IO[bytes]) -> None:
         with stream:

