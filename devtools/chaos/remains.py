@@ -10,10 +10,11 @@ from devtools.chaos import jobs
 from devtools.chaos.load import Notes
 from devtools.workers import WorkerProcess
 from ltq.broker import Broker
-from ltq.brokers.redis._server import keys
+from ltq.brokers import redis as redis_broker
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.state import Status
 
-_TABLE = Path(keys.__file__).parents[1] / "lua" / "README.md"
+_TABLE = Path(redis_broker.__file__).parent / "lua" / "README.md"
 
 _IDLE = (
     "ltq:namespaces",

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import Keys, keyspace, line_list
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.names import namespace_of
 
 names = st.text(string.ascii_letters + string.digits + "_.:-", min_size=1, max_size=200)
@@ -59,7 +60,7 @@ class TestSlots:
         assert slots_of("mail:send") != slots_of("shop:pay")
 
     def test_the_set_of_namespaces_is_outside(self) -> None:
-        assert "{" not in keys.NAMESPACES
+        assert "{" not in keys.namespaces
 
 
 class TestKeys:
@@ -82,18 +83,27 @@ class TestKeys:
         assert key.removeprefix(keys.prefix("mail")) == f"ready:{level}:{lane}"
 
 
+class TestPrefix:
+    @given(names.map(lambda name: name[:64]), names, names)
+    def test_all_begin_with_it(self, root: str, queue: str, task_id: str) -> None:
+        own = Keys(root)
+        assert own.namespaces.startswith(f"{root}:")
+        assert own.schedule_marks.startswith(f"{root}:")
+        assert own.task(namespace_of(queue), task_id).startswith(f"{root}:{{")
+
+
 class TestChannels:
     def test_that_of_a_key_names_its_database(self) -> None:
-        assert keys.keyspace(3, keys.task("mail", "a1")) == "__keyspace@3__:ltq:{mail}:task:a1"
+        assert keyspace(3, keys.task("mail", "a1")) == "__keyspace@3__:ltq:{mail}:task:a1"
 
 
 class TestLineList:
     def test_each_name_stands_between_line_feeds(self) -> None:
-        assert keys.line_list(["a", "b"]) == "\na\nb\n"
+        assert line_list(["a", "b"]) == "\na\nb\n"
 
     def test_none_is_nothing(self) -> None:
-        assert keys.line_list([]) == ""
+        assert line_list([]) == ""
 
     @given(st.lists(names, max_size=5), names)
     def test_a_name_is_found_only_as_a_whole(self, listed: list[str], name: str) -> None:
-        assert (f"\n{name}\n" in keys.line_list(listed)) == (name in listed)
+        assert (f"\n{name}\n" in line_list(listed)) == (name in listed)

@@ -16,7 +16,7 @@ from ltq._aio.deadlines import Deadlines
 from ltq.broker import Broker
 from ltq.brokers._rules.constants import CALL_BYTES
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Failure, Finish, Published, Receipt

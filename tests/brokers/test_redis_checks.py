@@ -21,7 +21,7 @@ from ltq.brokers.redis._doctor.permissions import Rights, try_out
 from ltq.brokers.redis._doctor.survey import Server, survey_server
 from ltq.brokers.redis._scripts.calls import SCRIPTS
 from ltq.brokers.redis._scripts.texts import source
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.brokers.redis._server.notifications import missing_flags
 from ltq.brokers.redis._server.trials import TRIALS
 from ltq.message import Finish
@@ -178,7 +178,7 @@ class TestTables:
 
     def test_every_kind_of_key_is_known(self) -> None:
         types = {}
-        for name, function in vars(keys).items():
+        for name, function in vars(type(keys)).items():
             parameters = inspect.signature(function).parameters if callable(function) else {}
             if "namespace" in parameters:
                 types[name] = (function.__doc__ or "").replace(":", " ").split()[0].lower()

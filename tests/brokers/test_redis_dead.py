@@ -7,7 +7,7 @@ import redis
 
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._scripts import calls
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import Finish, Published
 from ltq.options import DEAD_TTL, MAX_DEAD

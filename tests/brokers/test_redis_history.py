@@ -8,7 +8,7 @@ import redis
 from ltq.broker import Broker, ConsumerConfig
 from ltq.brokers._rules.constants import HISTORY_TTL
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.errors import ConfigurationError
 from ltq.message import Finish
 from ltq.state import Minute, Status

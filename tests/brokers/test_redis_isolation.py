@@ -8,7 +8,7 @@ import redis
 from ltq.broker import isolation_of
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.message import Finish
 from ltq.state import Status
 from tests.conformance.factories import QUEUE, publish

@@ -8,8 +8,8 @@ import redis
 from ltq.broker import Broker, Consumer
 from ltq.brokers._rules.constants import MAX_LANES, MOST_MOVED
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.call import Argument, Reply
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.message import Published
 from ltq.names import new_id
 from ltq.options import Limit

@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.errors import ConfigurationError
 from ltq.message import Finish
 from ltq.names import namespace_of

@@ -8,7 +8,7 @@ import redis
 from ltq.broker import Broker
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.message import new_id
 from ltq.state import Status
 from tests.cli.move_helpers import move_queue, waiting

@@ -13,7 +13,7 @@ from ltq import Status
 from ltq.brokers._rules.constants import CALL_BYTES
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._operations.sender import Sender
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Published
@@ -308,20 +308,20 @@ class TestRefusedIsNotAnotherType:
 
     async def test_the_list_of_namespaces_is_kept(self, server: RedisServer) -> None:
         with redis.Redis.from_url(server.url, decode_responses=True) as admin:
-            admin.sadd(keys.NAMESPACES, "other")
+            admin.sadd(keys.namespaces, "other")
             async with RedisBroker(user(server, "allchannels -sadd")) as broker:
                 with pytest.raises(BrokerError, match="refused"):
                     await publish(broker)
-            assert admin.smembers(keys.NAMESPACES) == {"other"}
+            assert admin.smembers(keys.namespaces) == {"other"}
 
     async def test_so_it_is_while_the_memory_is_full(self, server: RedisServer) -> None:
         with redis.Redis.from_url(server.url, decode_responses=True) as admin:
-            admin.sadd(keys.NAMESPACES, "other")
+            admin.sadd(keys.namespaces, "other")
             admin.config_set("maxmemory", "1")
             async with RedisBroker(server.url) as broker:
                 with pytest.raises(BrokerError):
                     await publish(broker)
-            assert admin.smembers(keys.NAMESPACES) == {"other"}
+            assert admin.smembers(keys.namespaces) == {"other"}
 
     async def test_a_body_that_may_not_be_read_is_an_error(self, server: RedisServer) -> None:
         async with RedisBroker(server.url) as broker:

@@ -8,7 +8,7 @@ import redis
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._doctor.inventory import take_inventory
 from ltq.brokers.redis._operations import repair, sweep
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.errors import BrokerError
 from ltq.message import Delivery
 from ltq.state import Status
@@ -123,7 +123,7 @@ class TestWithoutAPlace:
         ready = await publish(broker)
         delayed = await publish(broker, delay=0.2)
         client.delete(*(index("mail") for index in INDEXES))
-        client.delete(keys.NAMESPACES)
+        client.delete(keys.namespaces)
         await broker.repair([QUEUE])
         assert await broker.queues() == [QUEUE]
         found: set[str] = set()
@@ -247,11 +247,11 @@ class TestCopy:
 
 async def test_a_list_of_namespaces_of_a_wrong_type_is_made_anew(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
-        client.set(keys.NAMESPACES, "a text")
+        client.set(keys.namespaces, "a text")
         async with RedisBroker(redis_url) as broker:
             await publish(broker)
             assert [queue.queue for queue in await broker.stats([QUEUE])] == [QUEUE]
-        assert client.smembers(keys.NAMESPACES) == {b"mail"}
+        assert client.smembers(keys.namespaces) == {b"mail"}
 
 
 async def test_a_sweep_goes_on_until_nothing_is_left(

@@ -8,7 +8,7 @@ import redis
 
 from ltq.broker.schedule_slots import ScheduleSlot
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 
 KEY = keys.slot("mail", "daily")
 

@@ -4,7 +4,7 @@ import redis
 
 from devtools.servers import RedisServer
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from tests.conformance.factories import QUEUE, publish, publish_many
 
 LONG = 500

@@ -13,7 +13,7 @@ from ltq.broker import Broker, Consumer
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._consumer.consumer import CLAIM_TASKS
 from ltq.brokers.redis._scripts import calls
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.errors import BrokerError
 from ltq.message import Delivery, Receipt
 from ltq.options import Limit, Priority

@@ -22,7 +22,8 @@ from ltq.brokers.redis._scripts import texts
 from ltq.brokers.redis._scripts.calls import SCRIPTS
 from ltq.brokers.redis._scripts.script import Script
 from ltq.brokers.redis._scripts.texts import CONSTANTS, sha, source
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import keyspace
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError, ConfigurationError, LtqError, TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Outcome, Receipt, Requeue
@@ -59,13 +60,13 @@ LUA_NAMES = {
 NEVER_THERE = {"none"}
 """What is deleted for the deleting's sake, and written by nobody."""
 
-NOT_IN_LUA = {"repaired"}
+NOT_IN_LUA = {"repaired", "probe"}
 """What the broker uses without a script."""
 
-OF_NO_NAMESPACE = {"NAMESPACES": keys.NAMESPACES, "SCHEDULE_MARKS": keys.SCHEDULE_MARKS}
+OF_NO_NAMESPACE = {"namespaces": keys.namespaces, "schedule_marks": keys.schedule_marks}
 """The keys of no namespace."""
 
-PASSING = {"copied", "copied_skips"}
+PASSING = {"copied", "copied_skips", "probe"}
 """What is there during a call only."""
 
 scripts = pytest.mark.parametrize("name", SCRIPTS)
@@ -376,8 +377,8 @@ class TestServer:
 
 
 def key_functions() -> dict[str, Callable[..., str]]:
-    """The functions of `_server/keys.py` that make something of a namespace: keys and channels."""
-    functions = inspect.getmembers(keys, inspect.isfunction)
+    """The methods of `Keys` that make something of a namespace: keys and channels."""
+    functions = inspect.getmembers(keys, inspect.ismethod)
     return {
         name: function
         for name, function in functions
@@ -386,7 +387,7 @@ def key_functions() -> dict[str, Callable[..., str]]:
 
 
 def pattern(function: Callable[..., str]) -> str:
-    """What a function of `_server/keys.py` makes of its parameters' names."""
+    """What a method of `Keys` makes of its parameters' names."""
     names = inspect.signature(function).parameters
     return function(**{name: f"<{name}>" for name in names})
 
@@ -445,7 +446,7 @@ class TestReadme:
     def test_its_tables_name_every_function_of_the_keys_module(self) -> None:
         channels = {cells[1].strip("`"): cells[0].strip("`") for cells in table("Channels")}
         assert {*ROWS, *channels} == {*key_functions(), *OF_NO_NAMESPACE, "keyspace"}
-        assert channels["keyspace"] == keys.keyspace("<database>", "<key>")  # type: ignore[arg-type]
+        assert channels["keyspace"] == keyspace("<database>", "<key>")  # type: ignore[arg-type]
         for name, function in key_functions().items():
             written = channels[name] if name in channels else ROWS[name].key.strip("`")
             assert written == pattern(function).replace("ltq:{<namespace>}:", "…")
@@ -636,6 +637,19 @@ class TestKeysLeft:
             kind_of(row.key.strip("`").replace("…", "ltq:{}:")) for row in ROWS.values()
         }
 
+    async def test_with_a_prefix_each_begins_with_it(self, redis_url: str) -> None:
+        async with RedisBroker(f"{redis_url}?prefix=shop") as broker:
+            await publish_many(broker, 3, queue="mail:long")
+            await broker.cancel_many("mail:long", status=Status.PENDING)
+            await self.work(broker)
+            await self.die(broker)
+            await broker.repair(["mail:send"])
+            await broker.examine()
+        with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+            own = set(client.scan_iter())
+        assert {key.partition(":")[0] for key in own} == {"shop"}
+        assert {key.replace("shop", "ltq", 1) for key in own} >= {*OF_NO_NAMESPACE.values()}
+
     async def test_when_all_is_done_only_what_is_bounded_is_left(
         self, broker: RedisBroker, redis_url: str
     ) -> None:
@@ -650,12 +664,12 @@ class TestKeysLeft:
             markers = sum(client.zcard(key) for key in left if kind_of(key) == "wake")
         lanes = {"mail:send", "mail:all", "mail:all/mail:send"}
         assert left - {keys.wake("mail", lane) for lane in lanes} == {
-            keys.NAMESPACES,
+            keys.namespaces,
             keys.lanes("mail"),
             keys.paused("mail"),
             keys.served("mail"),
             keys.running("mail", "mail:all/mail:send"),
-            keys.SCHEDULE_MARKS,
+            keys.schedule_marks,
             keys.schedules("mail"),
             keys.removed_schedules("mail"),
             keys.slot("mail", "left"),

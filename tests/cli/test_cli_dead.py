@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from ltq.broker import Broker
 from ltq.brokers.memory import MemoryBroker
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.cli import main
 from ltq.cli._options import duration
 from ltq.cli.dead._selection import Filter, Selection, select

@@ -3,7 +3,7 @@
 import redis
 
 from ltq.broker import Broker
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from tests.cli.calls import call_ltq
 from tests.cli.processes import Done
 from tests.conformance.factories import QUEUE, publish_many
@@ -34,7 +34,7 @@ async def test_json_for_programs(broker: Broker, redis_url: str) -> None:
 async def test_a_worker_whose_names_were_lost_is_repaired(broker: Broker, redis_url: str) -> None:
     await publish_many(broker, 1, delay=60)
     with redis.Redis.from_url(redis_url) as raw:
-        raw.delete(keys.delayed("mail", QUEUE), keys.lanes("mail"), keys.NAMESPACES)
+        raw.delete(keys.delayed("mail", QUEUE), keys.lanes("mail"), keys.namespaces)
     done = await call_ltq("repair", "mail", "--broker-url", redis_url)
     assert done == Done(0, "mail: 1 task put back\n", "")
 

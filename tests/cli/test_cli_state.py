@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from ltq.broker import Broker
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.message import Delivery, Envelope, Failure, Finish, Requeue
 from ltq.names import new_id
 from ltq.state import Priority, Progress, Status

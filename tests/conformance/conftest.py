@@ -1,5 +1,6 @@
 """The brokers of LTQ. Another one runs the whole suite once it has a line in `STORES`."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def _fakeredis(request: pytest.FixtureRequest) -> Callable[[], Broker]:
 
 
 def _redis(request: pytest.FixtureRequest) -> Callable[[], Broker]:
-    url: str = request.getfixturevalue("redis_url")
+    url: str = request.getfixturevalue("redis_url") + os.environ.get("LTQ_TEST_REDIS_QUERY", "")
     return lambda: RedisBroker(url)
 
 

@@ -17,7 +17,7 @@ from devtools.workers import Fleet, WorkerProcess
 from ltq._declared import DeclaredTask
 from ltq.broker import Broker
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.state import Status
 from tests.eventually import eventually

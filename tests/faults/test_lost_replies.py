@@ -12,7 +12,7 @@ from devtools.proxy import Proxy
 from devtools.servers import RedisServer
 from ltq.broker import Consumer
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.errors import BrokerError, TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Published, Receipt, Requeue
 from ltq.state import Progress, Status

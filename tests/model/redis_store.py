@@ -13,7 +13,7 @@ from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import send_groups
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.message import DeadLetter, Envelope, Published
 from ltq.options import Priority
 from ltq.state import Status
@@ -60,8 +60,8 @@ class RedisStore(Store):
         await super().aclose()
         if left := self.keys():
             self.client.delete(*left)
-        self.client.srem(keys.NAMESPACES, self.namespace)
-        self.client.hdel(keys.SCHEDULE_MARKS, self.namespace)
+        self.client.srem(keys.namespaces, self.namespace)
+        self.client.hdel(keys.schedule_marks, self.namespace)
         self.client.close()
         self.raw.close()
 

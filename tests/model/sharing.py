@@ -19,7 +19,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 from ltq.broker import Broker, Claim, ConsumerConfig
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.message import Envelope, Finish, Lease, Published, Receipt, Requeue, own_lane
 from ltq.options import Limit, Priority
 from ltq.state import Status

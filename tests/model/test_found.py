@@ -17,7 +17,7 @@ from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.replies import task_state
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.errors import TaskNotFoundError
 from ltq.message import Finish, Receipt
 from ltq.options import Priority
@@ -185,7 +185,7 @@ async def test_a_token_is_never_given_twice_though_the_clock_stands_still() -> N
     assert receipts == [Receipt.STALE]
 
 
-@pytest.mark.parametrize("key", [keys.NAMESPACES, keys.lanes("mail")])
+@pytest.mark.parametrize("key", [keys.namespaces, keys.lanes("mail")])
 async def test_a_name_that_is_no_text_does_not_hide_the_queues(
     broker: RedisBroker, redis_url: str, key: str
 ) -> None:

@@ -14,7 +14,7 @@ import redis
 
 from devtools.servers import RedisServer
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.message import Delivery, Finish, Lease, Receipt, Requeue
 from ltq.options import Priority
 from ltq.state import Status

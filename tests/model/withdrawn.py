@@ -8,7 +8,7 @@ import redis
 from ltq.broker import Broker
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.errors import TaskNotFoundError
 from ltq.message import Delivery, Envelope, Finish, Outcome, Requeue
 from ltq.options import Priority

@@ -12,7 +12,7 @@ import redis
 
 from devtools.workers import WorkerProcess
 from ltq.broker import Broker
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.names import namespace_of
 from ltq.state import TaskState
 from tests.elapse import elapse

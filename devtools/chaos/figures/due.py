@@ -15,7 +15,7 @@ from devtools.chaos.say import percentile, say
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._scripts.calls import SCRIPTS
 from ltq.brokers.redis._scripts.texts import sha
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.message import Envelope, new_id
 from ltq.testing.conformance._support.eventually import eventually
 

@@ -9,7 +9,7 @@ from devtools.chaos.figures.goal import Goal
 from devtools.chaos.redis_stage import RedisStage
 from devtools.chaos.say import say
 from devtools.chaos.stage import through
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.testing.conformance._support.eventually import eventually
 
 _BATCH = 1000

@@ -18,9 +18,9 @@ from functools import partial
 from ltq.broker.feed import Feed
 from ltq.brokers._follow import FASTEST_POLL, SLOWEST_POLL, Follower, Target
 from ltq.brokers.redis._operations.tasks import read_first_states
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.channels import Channels
 from ltq.brokers.redis._server.info import write_probe
+from ltq.brokers.redis._server.keys import is_keyspace, keyspace
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.notifications import NEEDED, Notifications, are_on
 from ltq.brokers.redis._server.refusals import RefusedError
@@ -150,7 +150,7 @@ class WatchHub:
         self._channels.drop(channel)
 
     def _channel(self, target: Target) -> str:
-        return keys.keyspace(self._database, keys.task(*target))
+        return keyspace(self._database, self._link.keys.task(*target))
 
     # What arrives on the connection
 
@@ -193,7 +193,7 @@ class WatchHub:
         """The user has no right to these channels. All that uses them can do without."""
         for channel in channels:
             self._answer(channel)
-        if keys.is_keyspace(channels[0]):
+        if is_keyspace(channels[0]):
             self._lacks_channels = True
             self._follower.poll()
             if self._wanted == "require":
@@ -290,14 +290,14 @@ class WatchHub:
 
         Raises `BrokerError` if the connection is silent: that says nothing about the server.
         """
-        key = keys.probe(new_id())
+        key = self._link.keys.probe(self._link.home, new_id())
         received = asyncio.Event()
         try:
             async with self._listening(key, lambda _: received.set()):
                 for _ in range(_PROBES):
                     if await self._is_notified_of(key, received, within):
                         return True
-                async with self._listening(keys.probe(new_id())):
+                async with self._listening(self._link.keys.probe(self._link.home, new_id())):
                     return received.is_set()
         except RefusedError as refused:
             logger.debug("notifications cannot be tried out: %s", refused)
@@ -308,7 +308,7 @@ class WatchHub:
         self, key: str, receive: Callable[[str], None] = lambda _: None
     ) -> AsyncIterator[None]:
         """Listen to a key, from the confirmation on: what was sent before it has arrived then."""
-        channel = keys.keyspace(self._database, key)
+        channel = keyspace(self._database, key)
         confirmation = self.listen(channel, receive)
         try:
             await self._wait_for(confirmation)

@@ -53,9 +53,9 @@ from ltq.brokers.redis._operations.repair import repair
 from ltq.brokers.redis._operations.sweep import sum_of, sweep
 from ltq.brokers.redis._operations.workers import read_served, read_workers
 from ltq.brokers.redis._schedules import KeepsSchedules
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.busy_poll import parse_busy_poll
 from ltq.brokers.redis._server.info import server_time
+from ltq.brokers.redis._server.keys import parse_prefix
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.notifications import Notifications, parse_notifications
 from ltq.brokers.redis._server.url import new_client, split_url
@@ -79,7 +79,8 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
     does without them. `busy_poll` is the number of microseconds after a call for which the event
     loop stays awake for the reply, if replies come that quickly (default 250; with 0 it sleeps).
     With `history=0` what this broker does is not counted for `history`. With `list_final=0` it does
-    not list final tasks, and keeps no list of them.
+    not list final tasks, and keeps no list of them. `prefix` is what all keys begin with instead of
+    `ltq`: brokers with different ones never see each other's tasks.
     `connect` makes the redis-py client instead of the URL, for tests.
     """
 
@@ -91,6 +92,7 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
         self._keeps_history = parse_switch("history", own["history"])
         self._busy_poll = parse_busy_poll(own["busy_poll"])
         self._lists_final = parse_switch("list_final", own["list_final"])
+        self._keys = parse_prefix(own["prefix"])
         self._sessions = Sessions[Session]()
 
     @property
@@ -105,7 +107,7 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
     def _new_link(self) -> Link:
         """New connections, for one event loop."""
         connect = self._connect or partial(new_client, self._server_url)
-        link = Link(connect, self.url.partition("://")[2], self._busy_poll)
+        link = Link(connect, self.url.partition("://")[2], self._busy_poll, self._keys)
         link.keeps_history, link.lists_final = self._keeps_history, self._lists_final
         return link
 
@@ -143,13 +145,15 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
     async def first(self, queue: str, fingerprint: str) -> str | None:
         """See `Publisher.first`."""
         check_name("queue", queue)
-        key = keys.unique(namespace_of(queue), fingerprint)
-        reply: bytes | None = await self._here().link.call("GET", key)
+        link = self._here().link
+        key = link.keys.unique(namespace_of(queue), fingerprint)
+        reply: bytes | None = await link.call("GET", key)
         return None if reply is None else reply.decode("utf-8", "replace")
 
     def open_consumer(self, config: ConsumerConfig) -> Consumer:
         """See `Broker.open_consumer`."""
         session, revoked = self._here(), config.revoked
+        keys = session.link.keys
         channels = [keys.revoked(namespace, config.name) for namespace in config.namespaces]
         consumer = RedisConsumer(
             session.link,

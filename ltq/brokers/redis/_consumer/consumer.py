@@ -19,7 +19,7 @@ from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._operations.sweep import sweep
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import flag
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import line_list
 from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError
 from ltq.message import Delivery
@@ -67,7 +67,7 @@ class RedisConsumer:
         self._patience = _patience(config.max_deliveries)
         self._unclaimed = Unclaimed(link, config.name)
         self._closing = Closing(self._close, "ltq-redis-consumer-close")
-        self._groups = [LaneGroup(namespace, config) for namespace in config.namespaces]
+        self._groups = [LaneGroup(namespace, config, link.keys) for namespace in config.namespaces]
 
     async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         """See `Consumer.claim`."""
@@ -179,8 +179,8 @@ class RedisConsumer:
             hold=self._hold(),
             lanes=group.lanes,
             knows=group.knows,
-            served=keys.line_list(group.served) if is_due else "",
-            woken=keys.line_list(woken),
+            served=line_list(group.served) if is_due else "",
+            woken=line_list(woken),
             swept=flag(has_swept),
             patience=self._patience,
             history=flag(self._link.keeps_history),
@@ -200,7 +200,8 @@ class RedisConsumer:
 
     async def freed(self, lane: str) -> None:
         """See `Consumer.freed`."""
-        await self._link.call("ZADD", keys.wake(namespace_of(lane), lane), 0, "1")
+        key = self._link.keys.wake(namespace_of(lane), lane)
+        await self._link.call("ZADD", key, 0, "1")
 
     async def aclose(self) -> None:
         """See `Consumer.aclose`. If this is cancelled the closing goes on; a call waits for it."""
@@ -223,4 +224,4 @@ def _patience(max_deliveries: Mapping[str, int] | None) -> str:
     """From how many deaths on the consumer itself rejects tasks, as the script reads it."""
     if max_deliveries is None:
         return ""
-    return keys.line_list(f"{name} {most}" for name, most in max_deliveries.items()) or "\n"
+    return line_list(f"{name} {most}" for name, most in max_deliveries.items()) or "\n"

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from ltq.broker import ConsumerConfig
 from ltq.brokers.redis._scripts.calls import ClaimAnswer, ClaimReply
 from ltq.brokers.redis._scripts.script import Flag
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.call import Argument
+from ltq.brokers.redis._server.keys import Keys, line_list
 from ltq.names import namespace_of
 from ltq.options import Limit
 
@@ -15,7 +15,7 @@ from ltq.options import Limit
 class LaneGroup:
     """The lanes of one namespace that a consumer serves."""
 
-    def __init__(self, namespace: str, config: ConsumerConfig) -> None:
+    def __init__(self, namespace: str, config: ConsumerConfig, keys: Keys) -> None:
         lanes, limits, knows = config.namespaces[namespace], config.limits, config.knows
         self.namespace = namespace
         self.prefix = keys.prefix(namespace)
@@ -26,8 +26,8 @@ class LaneGroup:
         self.known_at: float | None = None
         """When the server was made to know their queues, by the same clock."""
         named = frozenset(lanes)
-        self.lanes = keys.line_list(lane for lane in lanes if not _is_implied(lane, named, knows))
-        self.knows = "" if knows is None else keys.line_list(sorted(knows)) or "\n"
+        self.lanes = line_list(lane for lane in lanes if not _is_implied(lane, named, knows))
+        self.knows = "" if knows is None else line_list(sorted(knows)) or "\n"
         """The names of tasks that it runs, as the script takes them."""
         self.wake_keys = [keys.wake(namespace, lane) for lane in lanes]
         self.limits: list[Argument] = []

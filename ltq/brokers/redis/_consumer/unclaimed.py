@@ -8,7 +8,6 @@ from ltq.brokers.redis._consumer.lane_group import LaneGroup
 from ltq.brokers.redis._operations.chunks import by_namespace
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import flag
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.call import Argument
 from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError
@@ -41,7 +40,8 @@ class Unclaimed(Service):
             words: list[Argument] = []
             for i in positions:
                 words += (deliveries[i].lease.id, deliveries[i].lease.token)
-            self._spawn(self._call(keys.prefix(namespace), leases=words), "give-back")
+            prefix = self._link.keys.prefix(namespace)
+            self._spawn(self._call(prefix, leases=words), "give-back")
 
     def give_back_unread(self, groups: Iterable[LaneGroup]) -> None:
         """Give back the tasks of claims whose replies have not arrived, or not all, soon."""

@@ -7,7 +7,6 @@ from contextvars import Context
 
 from ltq._aio.service import Service, cancel_all
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError
 
@@ -113,6 +112,6 @@ class WakeUps(Service):
 
     async def _pass_on(self, group: LaneGroup, lane: str) -> None:
         try:
-            await self._link.call("ZADD", keys.wake(group.namespace, lane), 0, "1")
+            await self._link.call("ZADD", self._link.keys.wake(group.namespace, lane), 0, "1")
         except BrokerError:
             logger.debug("could not pass on a wake-up: other consumers will look by themselves")

@@ -237,8 +237,8 @@ def check_rights(server: Server) -> Finding:
         return Finding(
             "rights",
             Severity.DANGER,
-            "the user may not use keys that begin with ltq:",
-            "grant them: `ACL SETUSER NAME ~ltq:*`",
+            f"the user may not use keys that begin with {rights.root}:",
+            f"grant them: `ACL SETUSER NAME ~{rights.root}:*`",
         )
     missing = [command.lower() for command in rights.denied]
     channels = [f"&{pattern}" for pattern in rights.channels]
@@ -327,7 +327,7 @@ def check_inventory(found: Inventory) -> Iterator[Finding]:
         for odd, text, advice in odds
         if odd.count
     ]
-    text = f"keys under ltq: {found.seen}, all as they should be{scope}"
+    text = f"keys under {found.root}: {found.seen}, all as they should be{scope}"
     yield from told or [Finding("keys", Severity.OK, text)]
     for namespace, count in sorted(found.displaced.items()):
         yield Finding(

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.calls import KeySeen
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import Keys
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import RefusedError
 from ltq.state import Status
@@ -27,7 +27,11 @@ _MAX_DOUBTFUL = 200
 _MAX_NAMED = 5
 """Most odd keys that are named."""
 
-_KEY = re.compile(rb"ltq:\{([^}]*)\}:(([a-z_]+)(?::.*)?)", re.DOTALL)
+_KEY = re.compile(rb"\{([^}]*)\}:(([a-z_]+)(?::.*)?)", re.DOTALL)
+"""A key of a namespace, behind the root and a colon."""
+
+_OF_OTHERS = re.compile(rb"[A-Za-z0-9_.:-]+:(\{.*|namespaces|schedules)", re.DOTALL)
+"""The same of a broker whose prefix begins with this one's and a colon."""
 
 Life = Literal["stays", "ends", "ends when final"]
 
@@ -73,11 +77,12 @@ KINDS = {
     "schedules": Kind("zset", "stays"),
     "removed_schedules": Kind("zset", "stays"),
     "scheduler": Kind("string", "ends"),
+    "probe": Kind("hash", "ends"),
 }
 """The kinds of keys that begin with `ltq:{namespace}:`, by the word that follows."""
 
-_OF_NO_NAMESPACE = {keys.NAMESPACES.encode(): b"set", keys.SCHEDULE_MARKS.encode(): b"hash"}
-"""The types of the keys of no namespace."""
+_PASSING = "probe"
+"""The kind of those that are gone soon, and may be of any type."""
 
 _FINAL = {status.value for status in Status if status.is_final}
 
@@ -100,6 +105,8 @@ class OddKeys:
 class Inventory:
     """LTQ's keys on a server, and what is wrong with them."""
 
+    root: str = "ltq"
+    """What they begin with."""
     seen: int = 0
     """How many of LTQ's keys were read."""
     is_complete: bool = True
@@ -125,14 +132,15 @@ class _Waiting:
 async def take_inventory(
     link: Link, limit: int, on_scan: Callable[[int], object] | None = None
 ) -> Inventory:
-    """Read the keys that begin with `ltq:`, among about the first `limit` of all keys.
+    """Read the keys that begin with the root of LTQ's, among about the first `limit` of all keys.
 
     `on_scan` is called from time to time with the number of keys that were scanned.
     """
-    found, waiting = Inventory(), dict[bytes, _Waiting]()
+    found, waiting = Inventory(link.keys.root), dict[bytes, _Waiting]()
+    pattern = f"{found.root}:*"
     scanned, cursor = 0, b"0"
     while True:
-        cursor, found_keys = await link.call("SCAN", cursor, "MATCH", "ltq:*", "COUNT", _CALL_KEYS)
+        cursor, found_keys = await link.call("SCAN", cursor, "MATCH", pattern, "COUNT", _CALL_KEYS)
         scanned += _CALL_KEYS
         if on_scan is not None:
             on_scan(scanned)
@@ -155,15 +163,20 @@ async def _by_namespace(
 ) -> AsyncIterator[tuple[bytes, list[bytes]]]:
     """The keys of each namespace, without its prefix. Keys of no namespace are checked here."""
     by_namespace: dict[bytes, list[bytes]] = {}
+    of_no_namespace = _types_of_no_namespace(link.keys)
+    start = len(link.keys.root) + 1
     for key in scanned:
+        match = _KEY.fullmatch(key, start)
+        kind = match[3].decode() if match is not None else ""
+        if _OF_OTHERS.fullmatch(key, start) or kind == _PASSING:
+            continue
         found.seen += 1
-        match = _KEY.fullmatch(key)
-        if match is not None and match[3].decode() in KINDS:
+        if match is not None and kind in KINDS:
             by_namespace.setdefault(match[1], []).append(match[2])
-        elif key in _OF_NO_NAMESPACE:
-            if await link.call("TYPE", key) != _OF_NO_NAMESPACE[key]:
+        elif key in of_no_namespace:
+            if await link.call("TYPE", key) != of_no_namespace[key]:
                 found.mistyped.add(key)
-        elif not key.startswith(keys.probe("").encode()):
+        else:
             found.strays.add(key)
     for namespace, own in by_namespace.items():
         yield namespace, own
@@ -172,7 +185,7 @@ async def _by_namespace(
 async def _check_keys(
     link: Link, namespace: bytes, own: list[bytes], found: Inventory, waiting: _Waiting
 ) -> None:
-    prefix = _prefix(namespace)
+    prefix = _prefix(link, namespace)
     for start in range(0, len(own), _CALL_KEYS):
         chunk = own[start : start + _CALL_KEYS]
         examined = await link.evaluate(calls.ExamineCall(prefix=prefix, names=chunk))
@@ -207,7 +220,7 @@ async def _find_displaced(
 ) -> None:
     """Count pending tasks that wait in no list. A second look leaves out those that have moved,
     and finds those that wait behind entries of their own that are to be skipped."""
-    prefix = _prefix(namespace)
+    prefix = _prefix(link, namespace)
     for suffix in waiting.lists:
         skipped = prefix.encode() + suffix.replace(b"ready:", b"skipped:", 1)
         async for ids in _pages(link, prefix.encode() + suffix):
@@ -245,5 +258,10 @@ async def _counts(link: Link, skipped: bytes, ids: list[bytes]) -> list[bytes | 
     return counts
 
 
-def _prefix(namespace: bytes) -> str:
-    return keys.prefix(namespace.decode("utf-8", "replace"))
+def _types_of_no_namespace(keys: Keys) -> dict[bytes, bytes]:
+    """The types of the keys of no namespace."""
+    return {keys.namespaces.encode(): b"set", keys.schedule_marks.encode(): b"hash"}
+
+
+def _prefix(link: Link, namespace: bytes) -> str:
+    return link.keys.prefix(namespace.decode("utf-8", "replace"))

@@ -6,8 +6,8 @@ from typing import Any
 
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import Script
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.info import refusal_of_channel
+from ltq.brokers.redis._server.keys import keyspace
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import RefusedError
 from ltq.brokers.redis._server.trials import ABSENT, STRING, TRIALS
@@ -15,9 +15,6 @@ from ltq.names import new_id
 
 _TTL = 10_000
 """Milliseconds after which the key of the trial expires, if it may not be deleted."""
-
-CHANNELS = ("ltq:*", "__keyspace@*")
-"""Patterns of the channels that LTQ can use, and can do without."""
 
 _DENIED = re.compile(r"NOPERM|no permissions|unknown command", re.IGNORECASE)
 _KEYS = re.compile(r"\bkeys?\b", re.IGNORECASE)
@@ -36,11 +33,13 @@ class Rights:
     scripts: tuple[str, ...] = ()
     """Scripts the user may not run."""
     no_keys: bool = False
-    """Whether the user has no access to keys that begin with `ltq:`."""
+    """Whether the user has no access to keys that begin with the root and a colon."""
     channels: tuple[str, ...] = ()
-    """Those of `CHANNELS` that the user may not use."""
+    """Patterns of channels that the user may not use, and that LTQ can do without."""
     refusal: str = ""
     """Why the server took no write, if that has nothing to do with rights: it is full."""
+    root: str = "ltq"
+    """What LTQ's keys and channels begin with."""
 
 
 async def try_out(link: Link) -> Rights:
@@ -49,30 +48,32 @@ async def try_out(link: Link) -> Rights:
     Servers look at rights first, so only what they say about rights counts here. Raises
     `BrokerError` if the server accepts no commands now.
     """
-    name = new_id()
-    tried = {STRING: keys.probe(name), ABSENT: keys.probe(f"{name}:none")}
+    root = link.keys.root
+    probe = link.keys.probe(link.home, new_id())
+    tried = {STRING: probe, ABSENT: f"{probe}:none"}
     unwritten = await _refusal(link, "SET", tried[STRING], "1", "PX", str(_TTL))
     if _DENIED.search(unwritten):
         no_keys = bool(_KEYS.search(unwritten)) and "'set'" not in unwritten.lower()
-        return Rights(() if no_keys else ("SET",), no_keys=no_keys)
+        return Rights(() if no_keys else ("SET",), no_keys=no_keys, root=root)
     denied = []
     for command, arguments in TRIALS.items():
         refusal = await _refusal(link, command, *(tried.get(part, part) for part in arguments))
         if _DENIED.search(refusal) and not _CHANNELS.search(refusal):
             denied.append(command)
     channels = await _try_channels(link, tried[ABSENT])
-    scripts = await _try_scripts(link, keys.prefix(f"probe-{name}"))
-    return Rights(tuple(denied), scripts, channels=channels, refusal=unwritten)
+    scripts = await _try_scripts(link, f"{probe}:")
+    return Rights(tuple(denied), scripts, channels=channels, refusal=unwritten, root=root)
 
 
 async def _try_channels(link: Link, key: str) -> tuple[str, ...]:
     """Try to use a channel of each kind."""
     own = await _refusal(link, "PUBLISH", key, "1")
     refusals = [own if _CHANNELS.search(own) else await refusal_of_channel(link, key)]
-    refusals.append(await refusal_of_channel(link, keys.keyspace(link.database, key)))
+    refusals.append(await refusal_of_channel(link, keyspace(link.database, key)))
+    patterns = (f"{link.keys.root}:*", "__keyspace@*")
     return tuple(
         pattern
-        for pattern, refusal in zip(CHANNELS, refusals, strict=True)
+        for pattern, refusal in zip(patterns, refusals, strict=True)
         if _DENIED.search(refusal)
     )
 

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from ltq.broker.reruns import NOT_KEPT, check_reruns, not_final
 from ltq.broker.selection import Selection
 from ltq.brokers.redis._scripts import calls
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.info import server_time
 from ltq.brokers.redis._server.link import Link
 from ltq.errors import TaskNotFoundError
@@ -23,7 +22,7 @@ _OVERLAP = 10
 async def cancel(link: Link, queue: str, task_id: str, result_ttl: float) -> bool:
     """See `Inspector.cancel`."""
     call = calls.CancelCall(
-        prefix=keys.prefix(namespace_of(queue)),
+        prefix=link.keys.prefix(namespace_of(queue)),
         id=task_id,
         result_ttl=result_ttl,
         notes=link.notes,
@@ -44,7 +43,7 @@ async def cancel_many(link: Link, queue: str, selection: Selection) -> int:
         while looked:
             step += 1
             call = calls.CancelManyCall(
-                prefix=keys.prefix(namespace),
+                prefix=link.keys.prefix(namespace),
                 call=call_id,
                 step=step,
                 queue=queue,
@@ -81,7 +80,7 @@ async def _places(
     if Status.PENDING in selection.statuses:
         for priority in Priority:
             yield Status.PENDING, f"{priority:d}:{queue}"
-        own = await link.call("ZRANGE", keys.queue_lanes(namespace, queue), 0, -1)
+        own = await link.call("ZRANGE", link.keys.queue_lanes(namespace, queue), 0, -1)
         for lane in own:
             for priority in Priority:
                 yield Status.PENDING, f"{priority:d}:{lane.decode('utf-8', 'replace')}"
@@ -91,7 +90,7 @@ async def rerun(link: Link, queue: str, ids: Sequence[str]) -> list[str]:
     """See `Steering.rerun`."""
     new_ids = [new_id() for _ in ids]
     pairs = [name for pair in zip(ids, new_ids, strict=True) for name in pair]
-    prefix = keys.prefix(namespace_of(queue))
+    prefix = link.keys.prefix(namespace_of(queue))
     answers = await link.evaluate(calls.RerunCall(prefix=prefix, queue=queue, tasks=pairs))
     reasons: dict[str, str] = {}
     for task_id, answer in zip(ids, answers, strict=True):

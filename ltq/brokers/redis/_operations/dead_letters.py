@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ltq.brokers.redis._operations.chunks import read_some
 from ltq.brokers.redis._scripts import calls
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.link import Link
 from ltq.message import DeadLetter, Published
 from ltq.names import namespace_of, new_id
@@ -21,7 +20,7 @@ async def read(link: Link, queue: str, limit: int, offset: int) -> list[DeadLett
     if limit <= 0:
         return []
     namespace, first = namespace_of(queue), max(0, offset)
-    key = keys.dead(namespace, queue)
+    key = link.keys.dead(namespace, queue)
     replies = await link.call("ZRANGE", key, first, first + limit - 1, "REV")
     ids = [reply.decode("utf-8", "replace") for reply in replies]
     letters = await _read(link, namespace, ids)
@@ -41,7 +40,7 @@ async def find(
 
 async def replay(link: Link, queue: str, ids: Sequence[str]) -> list[Published]:
     """See `DeadLetters.replay`."""
-    prefix, call_id = _prefix(queue), new_id()
+    prefix, call_id = _prefix(link, queue), new_id()
     answers: list[Published] = []
     for chunk in _chunks(ids, _CALL_WRITES):
         call = calls.ReplayCall(prefix=prefix, queue=queue, call=call_id, ids=chunk)
@@ -53,7 +52,7 @@ async def purge(link: Link, queue: str, ids: Sequence[str] | None, older_than: f
     """See `DeadLetters.purge`."""
     if ids is None:
         return await _purge_all(link, queue, older_than)
-    prefix, removed = _prefix(queue), 0
+    prefix, removed = _prefix(link, queue), 0
     for chunk in _chunks(ids, _CALL_WRITES):
         call = calls.PurgeCall(prefix=prefix, queue=queue, older_than=older_than, ids=chunk)
         removed += (await link.evaluate(call)).removed
@@ -62,7 +61,7 @@ async def purge(link: Link, queue: str, ids: Sequence[str] | None, older_than: f
 
 async def _purge_all(link: Link, queue: str, older_than: float) -> int:
     call = calls.PurgeCall(
-        prefix=_prefix(queue), queue=queue, older_than=older_than, limit=_CALL_WRITES, ids=[]
+        prefix=_prefix(link, queue), queue=queue, older_than=older_than, limit=_CALL_WRITES, ids=[]
     )
     purged = await link.evaluate(call)
     removed = purged.removed
@@ -72,12 +71,12 @@ async def _purge_all(link: Link, queue: str, older_than: float) -> int:
     return removed
 
 
-def _prefix(queue: str) -> str:
-    return keys.prefix(namespace_of(queue))
+def _prefix(link: Link, queue: str) -> str:
+    return link.keys.prefix(namespace_of(queue))
 
 
 async def _read(link: Link, namespace: str, ids: list[str]) -> list[DeadLetter]:
-    prefix = keys.prefix(namespace)
+    prefix = link.keys.prefix(namespace)
     letters: list[DeadLetter | None] = []
     while len(letters) < len(ids):
         chunk, most = ids[len(letters) :][:_CALL_READS], link.reply_limit.bytes

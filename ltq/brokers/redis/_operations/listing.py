@@ -9,7 +9,7 @@ from ltq.broker import TaskQuery
 from ltq.brokers._rules.constants import MOST_LOOKED
 from ltq.brokers.redis._operations.chunks import read_some
 from ltq.brokers.redis._scripts import calls
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import line_list
 from ltq.brokers.redis._server.link import Link
 from ltq.names import namespace_of
 from ltq.state import Page, Status, TaskDetail
@@ -66,11 +66,11 @@ def _call(
     """The call that reads a group behind a position."""
     line, index, moment, *ids = after or ("", 0, "")
     return calls.TasksCall(
-        prefix=keys.prefix(namespace_of(query.queue)),
+        prefix=link.keys.prefix(namespace_of(query.queue)),
         most_bytes=link.reply_limit.bytes,
         queue=query.queue,
         group=group,
-        statuses=keys.line_list(wanted),
+        statuses=line_list(wanted),
         task_name=query.task_name or "",
         tag=query.tag or "",
         limit=_CALL_TASKS,
@@ -100,7 +100,7 @@ def _begin(query: TaskQuery) -> tuple[str, str, tuple[str | int, ...]]:
 
 def _counted(query: TaskQuery) -> str:
     """The groups that are counted, as the script takes them."""
-    return keys.line_list(query.statuses) if query.has_total else ""
+    return line_list(query.statuses) if query.has_total else ""
 
 
 def _page(

@@ -8,7 +8,6 @@ from ltq.brokers.redis._operations.chunks import CALL_TASKS, chunks, envelope_si
 from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import flag
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.link import Link
 from ltq.message import Published
 from ltq.names import namespace_of
@@ -22,7 +21,7 @@ _queue_of = attrgetter("envelope.queue")
 
 async def pack(link: Link, queue: str, ids: Sequence[str], *, dead: bool) -> list[Parcel | None]:
     """See `Mover.pack` and `Mover.pack_dead`."""
-    prefix, wanted = keys.prefix(namespace_of(queue)), _DEAD if dead else _WAITING
+    prefix, wanted = link.keys.prefix(namespace_of(queue)), _DEAD if dead else _WAITING
     found: list[Parcel | None] = []
     while len(found) < len(ids):
         some, most = [*ids[len(found) :][:CALL_TASKS]], link.reply_limit.bytes
@@ -42,7 +41,7 @@ async def adopt(link: Link, registry: Registry, parcels: Sequence[Parcel]) -> li
         some = [parcels[i] for i in own]
         for namespace, chunk in chunks(some, _queue_of, _size):
             await registry.add(namespace)
-            call = script.of(keys.prefix(namespace), [some[k] for k in chunk])
+            call = script.of(link.keys.prefix(namespace), [some[k] for k in chunk])
             reply = await link.evaluate(call)
             answers.update(zip([own[k] for k in chunk], reply.answers, strict=True))
             if reply.new_queues:
@@ -57,7 +56,7 @@ async def drop(link: Link, parcels: Sequence[Parcel]) -> list[str]:
         by_queue.setdefault(parcel.envelope.queue, []).append(parcel)
     stay: list[str] = []
     for queue, some in by_queue.items():
-        prefix = keys.prefix(namespace_of(queue))
+        prefix = link.keys.prefix(namespace_of(queue))
         for start in range(0, len(some), CALL_TASKS):
             call = calls.DropCall.of(prefix, queue, some[start : start + CALL_TASKS])
             stay += await link.evaluate(call)

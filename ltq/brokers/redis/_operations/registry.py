@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ltq.brokers.redis._scripts import calls
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import RefusedError, WrongTypeError
 from ltq.errors import BrokerError
@@ -35,7 +34,7 @@ class Registry:
         with suppress(RefusedError):
             await add_namespace(self._link, namespace)  # perhaps the server was emptied
             self._added.add(namespace)
-            prefix = keys.prefix(namespace)
+            prefix = self._link.keys.prefix(namespace)
             call = calls.ServeCall(prefix=prefix, duration=duration, lanes=[*lanes])
             await self._link.evaluate(call)
 
@@ -52,13 +51,13 @@ class Registry:
 async def add_namespace(link: Link, namespace: str) -> None:
     """Add a namespace to the set. Raises `BrokerError`."""
     try:
-        await link.call("SADD", keys.NAMESPACES, namespace)
+        await link.call("SADD", link.keys.namespaces, namespace)
     except WrongTypeError:  # a key of another type is deleted, as in `lua/_call_or_reset.lua`
-        await link.call("DEL", keys.NAMESPACES)
-        await link.call("SADD", keys.NAMESPACES, namespace)
+        await link.call("DEL", link.keys.namespaces)
+        await link.call("SADD", link.keys.namespaces, namespace)
 
 
 async def read_namespaces(link: Link) -> list[str]:
     """All namespaces in the set, sorted."""
-    members = await link.call("SMEMBERS", keys.NAMESPACES)
+    members = await link.call("SMEMBERS", link.keys.namespaces)
     return sorted(member.decode("utf-8", "replace") for member in members)

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterable
 from ltq.brokers.redis._operations.registry import add_namespace
 from ltq.brokers.redis._operations.sweep import sweep
 from ltq.brokers.redis._scripts import calls
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.info import server_time
 from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError
@@ -30,7 +29,7 @@ async def repair(link: Link, namespaces: Iterable[str], lease: float, every: flo
     repaired = 0
     for namespace in namespaces:
         if every > 0:
-            marker = (keys.repaired(namespace), "1", "NX", "PX", max(1, int(every * 1000)))
+            marker = (link.keys.repaired(namespace), "1", "NX", "PX", max(1, int(every * 1000)))
             if await link.call("SET", *marker) is None:
                 continue
         await add_namespace(link, namespace)
@@ -51,7 +50,7 @@ async def _check_tasks(
     Returns how many those were, and how many pending tasks may be missing in their ready list.
     """
     repaired = doubtful = 0
-    prefix = keys.prefix(namespace)
+    prefix = link.keys.prefix(namespace)
     async for ids in _tasks(link, namespace, pause_factor):
         counts = await link.evaluate(calls.RepairCall(prefix=prefix, lease=lease, ids=ids))
         repaired += counts.repaired
@@ -64,7 +63,7 @@ async def _restore_ready(link: Link, namespace: str, lease: float) -> int:
     await sweep(link, namespace, math.inf)  # otherwise due tasks waited before they were in a list
     before = f"{await server_time(link):.6f}"
     ready = await _read_ready(link, namespace)
-    prefix, repaired = keys.prefix(namespace), 0
+    prefix, repaired = link.keys.prefix(namespace), 0
     async for ids in _tasks(link, namespace, 1.0):
         absent = [task_id for task_id in ids if task_id not in ready]
         if absent:
@@ -75,7 +74,7 @@ async def _restore_ready(link: Link, namespace: str, lease: float) -> int:
 
 async def _tasks(link: Link, namespace: str, pause_factor: float) -> AsyncIterator[list[bytes]]:
     """The ids of all tasks, a few at a time, with pauses in which other clients are served."""
-    start, cursor = keys.task(namespace, ""), b"0"
+    start, cursor = link.keys.task(namespace, ""), b"0"
     loop = asyncio.get_running_loop()
     while True:
         began = loop.time()
@@ -100,11 +99,11 @@ async def _lanes(link: Link, namespace: str) -> list[str]:
     """All lanes that may have ready tasks."""
     queues = [
         name.decode("utf-8", "replace")
-        for name in await link.call("SMEMBERS", keys.lanes(namespace))
+        for name in await link.call("SMEMBERS", link.keys.lanes(namespace))
     ]
     lanes = list(queues)
     for queue in queues:
-        own = await link.call("ZRANGE", keys.queue_lanes(namespace, queue), 0, -1)
+        own = await link.call("ZRANGE", link.keys.queue_lanes(namespace, queue), 0, -1)
         lanes += [lane.decode("utf-8", "replace") for lane in own]
     return lanes
 
@@ -115,6 +114,7 @@ async def _read_copy(link: Link, namespace: str, member: str) -> set[bytes]:
     An id does not wait there if all of its entries are to be skipped.
     """
     unique, entries, skips = new_id(), list[bytes](), dict[bytes, int]()
+    keys = link.keys
     copy, copied_skips = keys.copied(namespace, unique), keys.copied_skips(namespace, unique)
     copied = await link.evaluate(
         calls.CopyCall(prefix=keys.prefix(namespace), member=member, unique=unique, ttl=_COPY_TTL)

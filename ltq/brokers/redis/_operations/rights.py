@@ -5,7 +5,6 @@ from functools import cache
 
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.texts import source
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.call import Argument
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import RefusedError
@@ -27,7 +26,7 @@ async def check_rights(link: Link) -> None:
 
     A server that cannot be asked now is none that refuses.
     """
-    call = calls.RightsCall(prefix=keys.prefix(f"probe-{new_id()}"), trials=[*_trials()])
+    call = calls.RightsCall(prefix=f"{link.keys.probe(link.home, new_id())}:", trials=[*_trials()])
     try:
         refused = await link.evaluate(call, patience=_PATIENCE)
     except BrokerError as error:

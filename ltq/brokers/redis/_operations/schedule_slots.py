@@ -9,7 +9,6 @@ from ltq.brokers.redis._operations.chunks import CALL_TASKS, chunks, envelope_si
 from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import slot_arguments
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import RefusedError, is_lasting
 
@@ -57,7 +56,7 @@ class Firer:
             await self._registry.add(self._namespace)
         arguments = [argument for slot in slots for argument in slot_arguments(slot)]
         reply = await self._link.evaluate(
-            calls.FireCall(prefix=keys.prefix(self._namespace), slots=arguments)
+            calls.FireCall(prefix=self._link.keys.prefix(self._namespace), slots=arguments)
         )
         if reply.new_queues:  # perhaps the server was emptied
             await self._registry.add_again(self._namespace)

@@ -1,7 +1,7 @@
 """Schedules that are kept in Redis.
 
-What concerns one is in its namespace. `ltq:schedules` has a number for each namespace, so that one
-small read tells schedulers whether anything was changed anywhere.
+What concerns one is in its namespace. `Keys.schedule_marks` has a number for each namespace, so
+that one small read tells schedulers whether anything was changed anywhere.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,6 @@ from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.schedules import write_schedule
 from ltq.brokers.redis._scripts.script import flag
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.call import Call
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import WrongTypeError
@@ -25,7 +24,7 @@ async def put(link: Link, registry: Registry, schedule: KeptSchedule, due: int) 
     namespace = namespace_of(schedule.envelope.queue)
     await registry.add(namespace)
     call = calls.PutScheduleCall(
-        prefix=keys.prefix(namespace),
+        prefix=link.keys.prefix(namespace),
         schedule=schedule.name,
         spec=schedule.spec,
         due=due,
@@ -43,7 +42,7 @@ async def adopt(
     namespace = namespace_of(schedule.envelope.queue)
     await registry.add(namespace)
     call = calls.AdoptScheduleCall(
-        prefix=keys.prefix(namespace),
+        prefix=link.keys.prefix(namespace),
         schedule=schedule.name,
         spec=schedule.spec,
         due=due,
@@ -61,14 +60,14 @@ async def adopt(
 async def remove(link: Link, queue: str, name: str) -> bool:
     """See `ScheduleKeeper.remove_schedule`."""
     namespace = namespace_of(queue)
-    call = calls.RemoveScheduleCall(prefix=keys.prefix(namespace), schedule=name)
+    call = calls.RemoveScheduleCall(prefix=link.keys.prefix(namespace), schedule=name)
     return await _change(link, namespace, call)
 
 
 async def pause(link: Link, queue: str, name: str, *, paused: bool) -> bool:
     """See `ScheduleKeeper.pause_schedule` and `ScheduleKeeper.resume_schedule`."""
     namespace = namespace_of(queue)
-    prefix, is_paused = keys.prefix(namespace), flag(paused)
+    prefix, is_paused = link.keys.prefix(namespace), flag(paused)
     call = calls.PauseScheduleCall(prefix=prefix, schedule=name, paused=is_paused)
     return await _change(link, namespace, call)
 
@@ -78,17 +77,17 @@ async def _change(link: Link, namespace: str, call: Call[bool]) -> bool:
     is_done = await link.evaluate(call)
     if is_done:
         try:
-            await link.call("HINCRBY", keys.SCHEDULE_MARKS, namespace, 1)
+            await link.call("HINCRBY", link.keys.schedule_marks, namespace, 1)
         except WrongTypeError:  # as in `lua/_call_or_reset.lua`
-            await link.call("DEL", keys.SCHEDULE_MARKS)
-            await link.call("HINCRBY", keys.SCHEDULE_MARKS, namespace, 1)
+            await link.call("DEL", link.keys.schedule_marks)
+            await link.call("HINCRBY", link.keys.schedule_marks, namespace, 1)
     return is_done
 
 
 async def read_marks(link: Link) -> Mapping[str, int]:
     """See `ScheduleKeeper.schedule_marks`."""
     try:
-        reply = await link.call("HGETALL", keys.SCHEDULE_MARKS)
+        reply = await link.call("HGETALL", link.keys.schedule_marks)
     except WrongTypeError:
         return {}
     pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
@@ -101,7 +100,7 @@ async def read_marks(link: Link) -> Mapping[str, int]:
 
 async def read_changed(link: Link, queue: str, after: int) -> ScheduleChanges:
     """See `ScheduleKeeper.changed_schedules`."""
-    prefix, most = keys.prefix(namespace_of(queue)), link.reply_limit.bytes
+    prefix, most = link.keys.prefix(namespace_of(queue)), link.reply_limit.bytes
     call = calls.ChangedSchedulesCall(
         prefix=prefix, most_bytes=most, after=after, limit=MOST_SCHEDULES
     )
@@ -117,7 +116,7 @@ async def read_named(
         seen = 0
         while seen < len(names):
             some = [*names[seen : seen + MOST_SCHEDULES]]
-            prefix, most = keys.prefix(namespace), link.reply_limit.bytes
+            prefix, most = link.keys.prefix(namespace), link.reply_limit.bytes
             call = calls.SchedulesCall(prefix=prefix, most_bytes=most, names=some)
             records = await read_some(link, call)
             found += [record for record in records if record is not None]

@@ -12,7 +12,6 @@ from ltq.brokers.redis._operations.chunks import (
 from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import send_groups
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import RefusedError, is_lasting
 from ltq.message import Envelope, Published
@@ -23,7 +22,7 @@ class Sender:
 
     def __init__(self, namespace: str, link: Link, registry: Registry) -> None:
         self._namespace = namespace
-        self._prefix = keys.prefix(namespace)
+        self._prefix = link.keys.prefix(namespace)
         self._link = link
         self._registry = registry
         self._batcher = Batcher(self._send_batch, CALL_TASKS, is_lasting)

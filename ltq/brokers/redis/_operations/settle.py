@@ -7,7 +7,6 @@ import msgspec
 from ltq.brokers.redis._operations.chunks import chunks, outcome_size, queue_of_outcome
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import finish_groups
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.call import Argument
 from ltq.brokers.redis._server.link import CALL_PATIENCE, Link
 from ltq.message import Lease, Outcome, Receipt
@@ -28,7 +27,7 @@ async def finish(link: Link, outcomes: Sequence[Outcome]) -> list[Receipt]:
     receipts: dict[int, Receipt] = {}
     for namespace, chunk in chunks(outcomes, queue_of_outcome, outcome_size, _FINISH_TASKS):
         groups = finish_groups([outcomes[i] for i in chunk])
-        call = calls.FinishCall(prefix=keys.prefix(namespace), notes=link.notes, groups=groups)
+        call = calls.FinishCall(prefix=link.keys.prefix(namespace), notes=link.notes, groups=groups)
         receipts.update(zip(chunk, await link.evaluate(call), strict=True))
     return [receipts[i] for i in range(len(outcomes))]
 
@@ -41,7 +40,7 @@ async def heartbeat(link: Link, leases: Sequence[Lease], duration: float) -> lis
         words: list[Argument] = []
         for i in chunk:
             words += (leases[i].id, leases[i].queue, leases[i].token)
-        prefix = keys.prefix(namespace)
+        prefix = link.keys.prefix(namespace)
         call = calls.HeartbeatCall(prefix=prefix, duration=duration, leases=words)
         lost += [leases[chunk[i]] for i in await link.evaluate(call, patience=patience)]
     return lost
@@ -50,7 +49,7 @@ async def heartbeat(link: Link, leases: Sequence[Lease], duration: float) -> lis
 async def progress(link: Link, lease: Lease, progress: Progress) -> bool:
     """See `Settler.progress`."""
     call = calls.ProgressCall(
-        prefix=keys.prefix(namespace_of(lease.queue)),
+        prefix=link.keys.prefix(namespace_of(lease.queue)),
         id=lease.id,
         token=lease.token,
         progress=_encode_progress(progress),

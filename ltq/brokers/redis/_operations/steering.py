@@ -6,7 +6,6 @@ from contextlib import suppress
 from ltq.brokers.redis._operations.chunks import CALL_TASKS
 from ltq.brokers.redis._operations.registry import add_namespace
 from ltq.brokers.redis._scripts import calls
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import RefusedError
 from ltq.names import namespace_of, new_id
@@ -17,18 +16,18 @@ async def pause(link: Link, queue: str) -> None:
     namespace = namespace_of(queue)
     with suppress(RefusedError):
         await add_namespace(link, namespace)
-    await link.evaluate(calls.PauseCall(prefix=keys.prefix(namespace), queues=[queue]))
+    await link.evaluate(calls.PauseCall(prefix=link.keys.prefix(namespace), queues=[queue]))
 
 
 async def resume(link: Link, queue: str) -> None:
     """See `Steering.resume`."""
-    prefix = keys.prefix(namespace_of(queue))
+    prefix = link.keys.prefix(namespace_of(queue))
     await link.evaluate(calls.ResumeCall(prefix=prefix, queues=[queue]))
 
 
 async def promote(link: Link, queue: str, ids: Sequence[str]) -> int:
     """See `Steering.promote`."""
-    prefix, call_id, promoted = keys.prefix(namespace_of(queue)), new_id(), 0
+    prefix, call_id, promoted = link.keys.prefix(namespace_of(queue)), new_id(), 0
     each = [*dict.fromkeys(ids)]
     for start in range(0, len(each), CALL_TASKS):
         chunk = each[start : start + CALL_TASKS]

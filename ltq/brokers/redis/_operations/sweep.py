@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from msgspec.structs import astuple
 
 from ltq.brokers.redis._scripts import calls
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.link import Link
 from ltq.message import Swept
 from ltq.options import MAX_SECONDS
@@ -22,7 +21,7 @@ _SWEEP_CALLS = 5
 
 async def sweep(link: Link, namespace: str, grace: float = 0.0) -> Swept:
     """Sweep a namespace. Leases last `grace` seconds beyond their end. Raises `BrokerError`."""
-    prefix, grace = keys.prefix(namespace), min(grace, MAX_SECONDS)
+    prefix, grace = link.keys.prefix(namespace), min(grace, MAX_SECONDS)
     total = Swept()
     for _ in range(_SWEEP_CALLS):
         call = calls.SweepCall(prefix=prefix, limit=_SWEEP_TASKS, grace=grace, notes=link.notes)

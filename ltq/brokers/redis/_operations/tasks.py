@@ -8,7 +8,6 @@ from ltq.broker import minute_of
 from ltq.brokers._rules.constants import OVERDUE_AFTER
 from ltq.brokers.redis._operations.chunks import chunks, read_some
 from ltq.brokers.redis._scripts import calls
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import WrongTypeError
 from ltq.names import is_name, namespace_of, queue_of
@@ -43,7 +42,7 @@ async def read_first_states(
     link: Link, namespace: str, ids: Sequence[str]
 ) -> list[TaskState[bytes] | None]:
     """The states of as many of these tasks, from the first on, as one reply should hold."""
-    prefix, chunk = keys.prefix(namespace), [*ids[:STATES_TASKS]]
+    prefix, chunk = link.keys.prefix(namespace), [*ids[:STATES_TASKS]]
     most = link.reply_limit.bytes
     return await read_some(link, calls.StatesCall(prefix=prefix, most_bytes=most, ids=chunk))
 
@@ -51,7 +50,9 @@ async def read_first_states(
 async def read_body(link: Link, namespace: str, task_id: str) -> bytes | None:
     """See `Inspector.body`."""
     try:
-        status, body = await link.call("HMGET", keys.task(namespace, task_id), "status", "body")
+        status, body = await link.call(
+            "HMGET", link.keys.task(namespace, task_id), "status", "body"
+        )
     except WrongTypeError:  # it is no hash
         return None
     return None if status in _FINAL else body
@@ -72,7 +73,7 @@ async def read_queues(link: Link, namespaces: Iterable[str]) -> list[str]:
     """See `Inspector.queues`. What others have put there and is no name is left out."""
     lanes: set[str] = set()
     for namespace in namespaces:
-        replies = await link.call("SMEMBERS", keys.lanes(namespace))
+        replies = await link.call("SMEMBERS", link.keys.lanes(namespace))
         lanes |= {reply.decode("utf-8", "replace") for reply in replies}
     return sorted(filter(is_name, {queue_of(lane) for lane in lanes}))
 
@@ -81,7 +82,7 @@ async def read_stats(link: Link, queues: Sequence[str]) -> list[QueueStats]:
     """See `Inspector.stats`."""
     all_calls = [
         calls.StatsCall(
-            prefix=keys.prefix(namespace),
+            prefix=link.keys.prefix(namespace),
             overdue_after=OVERDUE_AFTER,
             queues=[queues[i] for i in positions],
         )
@@ -94,7 +95,7 @@ async def read_stats(link: Link, queues: Sequence[str]) -> list[QueueStats]:
 
 async def read_history(link: Link, queue: str, minutes: int) -> list[Minute]:
     """See `Historian.history`."""
-    prefix = keys.prefix(namespace_of(queue))
+    prefix = link.keys.prefix(namespace_of(queue))
     found: list[Minute] = []
     last: int | Literal[""] = ""
     while (left := minutes - len(found)) > 0:  # from the present minute back
@@ -109,7 +110,7 @@ async def read_history(link: Link, queue: str, minutes: int) -> list[Minute]:
 
 async def clear(link: Link, queue: str) -> int:
     """See `Inspector.clear`."""
-    prefix = keys.prefix(namespace_of(queue))
+    prefix = link.keys.prefix(namespace_of(queue))
     call = calls.ClearCall(prefix=prefix, queue=queue, limit=_CLEAR_TASKS)
     cleared, may_be_more = 0, True
     while may_be_more:

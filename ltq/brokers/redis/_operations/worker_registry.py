@@ -10,7 +10,6 @@ from ltq.brokers._rules.constants import ANNOUNCE_AGAIN
 from ltq.brokers.redis._operations.chunks import by_namespace, read_some
 from ltq.brokers.redis._operations.registry import add_namespace
 from ltq.brokers.redis._scripts import calls
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.call import Argument
 from ltq.brokers.redis._server.link import CALL_PATIENCE, Link
 
@@ -45,7 +44,7 @@ class Announcer:
             self._written.pop((namespace, worker.name), None)
         for namespace, positions in by_namespace(names, str).items():
             own = [names[i] for i in positions if i >= len(worker.queues)]
-            prefix = keys.prefix(namespace)
+            prefix = self._link.keys.prefix(namespace)
             await self._link.evaluate(calls.LeaveCall(prefix=prefix, worker=worker.name, lanes=own))
 
     async def _renewed(self, namespace: str, worker: WorkerEntry, patience: float) -> bool:
@@ -53,13 +52,16 @@ class Announcer:
         written, at = self._written.get((namespace, worker.name), (None, 0.0))
         if written != worker or asyncio.get_running_loop().time() - at >= ANNOUNCE_AGAIN:
             return False
-        key, gone_after = keys.worker(namespace, worker.name), _milliseconds(worker.gone_after)
+        key, gone_after = (
+            self._link.keys.worker(namespace, worker.name),
+            _milliseconds(worker.gone_after),
+        )
         return bool(await self._link.call("PEXPIRE", key, gone_after, patience=patience))
 
     async def _write(self, namespace: str, worker: WorkerEntry, patience: float) -> None:
         await add_namespace(self._link, namespace)  # perhaps the server was emptied
         words: list[Argument] = [worker.name, worker.gone_after, _encode(worker)]
-        call = calls.AnnounceCall(prefix=keys.prefix(namespace), workers=words)
+        call = calls.AnnounceCall(prefix=self._link.keys.prefix(namespace), workers=words)
         await self._link.evaluate(call, patience=patience)
         now = asyncio.get_running_loop().time()
         self._written[namespace, worker.name] = (worker, now)
@@ -69,10 +71,10 @@ async def read_seen(link: Link, namespaces: Iterable[str]) -> list[SeenWorker]:
     """The entries of the workers that are not gone. One of several namespaces has several."""
     found: list[SeenWorker] = []
     for namespace in namespaces:
-        members = await link.call("ZRANGE", keys.workers(namespace), 0, -1)
+        members = await link.call("ZRANGE", link.keys.workers(namespace), 0, -1)
         names = [member.decode("utf-8", "replace") for member in members]
         while names:
-            prefix, most = keys.prefix(namespace), link.reply_limit.bytes
+            prefix, most = link.keys.prefix(namespace), link.reply_limit.bytes
             call = calls.WorkersCall(prefix=prefix, most_bytes=most, names=names[:_CALL_WORKERS])
             some = await read_some(link, call)
             found += [one for one in some if one is not None]

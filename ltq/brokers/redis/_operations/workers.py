@@ -6,7 +6,6 @@ from ltq.broker import HeldTask, list_workers
 from ltq.brokers.redis._operations.chunks import by_namespace
 from ltq.brokers.redis._operations.worker_registry import read_seen
 from ltq.brokers.redis._scripts import calls
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.info import server_time
 from ltq.brokers.redis._server.link import Link
 from ltq.state import WorkerInfo
@@ -20,7 +19,7 @@ async def read_workers(link: Link, namespaces: Sequence[str]) -> list[WorkerInfo
     seen = await read_seen(link, namespaces)
     held: dict[str, list[HeldTask]] = {}
     for namespace in namespaces:
-        for queue in await link.call("ZRANGE", keys.lease_ends(namespace), 0, -1):
+        for queue in await link.call("ZRANGE", link.keys.lease_ends(namespace), 0, -1):
             await _add_held(link, namespace, queue.decode("utf-8", "replace"), held)
     return list_workers(seen, held, await server_time(link))
 
@@ -30,7 +29,7 @@ async def read_served(link: Link, lanes: Sequence[str]) -> list[float | None]:
     ages: dict[str, float | None] = {}
     for namespace, positions in by_namespace(lanes, str).items():
         some = [lanes[i] for i in positions]
-        call = calls.ServedCall(prefix=keys.prefix(namespace), lanes=some)
+        call = calls.ServedCall(prefix=link.keys.prefix(namespace), lanes=some)
         ages |= zip(some, await link.evaluate(call), strict=True)
     return [ages[lane] for lane in lanes]
 
@@ -39,12 +38,12 @@ async def _add_held(
     link: Link, namespace: str, queue: str, held: dict[str, list[HeldTask]]
 ) -> None:
     """Add the tasks of a queue that have a lease, by the name of their consumer."""
-    found = await link.call("ZRANGE", keys.leases(namespace, queue), 0, -1, "WITHSCORES")
+    found = await link.call("ZRANGE", link.keys.leases(namespace, queue), 0, -1, "WITHSCORES")
     ids = [member.decode("utf-8", "replace") for member in found[::2]]
     ends = [float(score) / 1000 for score in found[1::2]]
     for start in range(0, len(ids), _CALL_TASKS):
         some = ids[start : start + _CALL_TASKS]
-        call = calls.HoldersCall(prefix=keys.prefix(namespace), ids=some)
+        call = calls.HoldersCall(prefix=link.keys.prefix(namespace), ids=some)
         for position, holder in enumerate(await link.evaluate(call), start):
             if holder is not None:
                 worker, task_name, since = holder

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from ltq.broker.schedules import KeptSchedule, ScheduleChanges, ScheduleRecord
 from ltq.brokers.redis._scripts import replies
 from ltq.brokers.redis._scripts.script import Bounded, Flag, RepeatedKnowingly, Script
-from ltq.brokers.redis._server import keys
 from ltq.brokers.redis._server.call import Reply
+from ltq.brokers.redis._server.keys import namespace_in
 from ltq.message import Envelope
 
 _DEFAULTS = msgspec.to_builtins(Envelope(id="", queue="", task_name="", body=b""))
@@ -134,7 +134,7 @@ def _record(prefix: str, values: Sequence[Any]) -> ScheduleRecord:
     schedule = read_schedule(own_name, WrittenSchedule(plan or b"", body or b"")) if put else None
     return ScheduleRecord(
         name=own_name,
-        namespace=keys.namespace_in(prefix),
+        namespace=namespace_in(prefix),
         spec=(spec or b"").decode("utf-8", "replace"),
         put=(put or b"").decode("utf-8", "replace"),
         schedule=schedule,

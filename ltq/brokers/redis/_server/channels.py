@@ -13,7 +13,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.service import Service
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import is_keyspace
 from ltq.brokers.redis._server.link import Link, pack
 from ltq.brokers.redis._server.refusals import is_passing
 from ltq.errors import BrokerError
@@ -248,8 +248,8 @@ def _parts(channels: Iterable[str]) -> Iterator[list[str]]:
     if len(names) == 1:  # as a rule
         yield names
         return
-    own = [name for name in names if not keys.is_keyspace(name)]
-    of_keys = [name for name in names if keys.is_keyspace(name)]
+    own = [name for name in names if not is_keyspace(name)]
+    of_keys = [name for name in names if is_keyspace(name)]
     for kind in (own, of_keys):
         for start in range(0, len(kind), _CHANNELS_AT_ONCE):
             yield kind[start : start + _CHANNELS_AT_ONCE]

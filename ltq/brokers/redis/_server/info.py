@@ -4,7 +4,7 @@ import asyncio
 
 from redis.exceptions import RedisError, ResponseError
 
-from ltq.brokers.redis._server import keys
+from ltq.brokers.redis._server.keys import keyspace
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import RefusedError
 from ltq.names import new_id
@@ -33,7 +33,7 @@ async def server_info(link: Link, *sections: str) -> dict[str, str]:
 
 
 async def write_probe(link: Link, key: str) -> None:
-    """Change a key of `keys.probe` and let it expire, which should cause a notification."""
+    """Change a key of `Keys.probe` and let it expire, which should cause a notification."""
     await link.call("HSET", key, "probe", "1")
     await link.call("PEXPIRE", key, _PROBE_TTL)
 
@@ -43,12 +43,12 @@ async def is_notified(link: Link, within: float) -> bool | None:
 
     Returns None if that cannot be tried. Uses a connection of its own.
     """
-    key = keys.probe(new_id())
+    key = link.keys.probe(link.home, new_id())
     connection = link.new_connection()
     try:
         await link.connect(connection)
         async with asyncio.timeout(within):
-            await connection.send_command("SUBSCRIBE", keys.keyspace(link.database, key))
+            await connection.send_command("SUBSCRIBE", keyspace(link.database, key))
             await connection.read_response()
             await write_probe(link, key)
             await connection.read_response()

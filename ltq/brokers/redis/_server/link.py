@@ -32,6 +32,7 @@ from ltq.brokers.redis._server.busy_poll import BusyPoll
 from ltq.brokers.redis._server.call import Argument, Call, Command, Reply
 from ltq.brokers.redis._server.connections import use_own_connections
 from ltq.brokers.redis._server.dialer import Dialer
+from ltq.brokers.redis._server.keys import Keys, ltq_keys
 from ltq.brokers.redis._server.refusals import (
     RefusedError,
     is_passing,
@@ -75,7 +76,16 @@ class Link:
     For `busy_poll` seconds after each call the event loop stays awake for the reply.
     """
 
-    def __init__(self, connect: Callable[[], Redis], name: str, busy_poll: float) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Redis],
+        name: str,
+        busy_poll: float,
+        keys: Keys = ltq_keys,
+    ) -> None:
+        self.keys = keys
+        self.home = "probe"
+        """A namespace whose keys are where this link leads: that of probes."""
         self._client = connect()
         use_own_connections(self._client.connection_pool)
         self._name = name

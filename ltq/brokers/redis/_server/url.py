@@ -15,7 +15,13 @@ from redis.backoff import NoBackoff
 from ltq.broker import parse_parameters, redact
 from ltq.errors import ConfigurationError
 
-_DEFAULTS = {"notifications": "auto", "busy_poll": "250", "history": "1", "list_final": "1"}
+_DEFAULTS = {
+    "notifications": "auto",
+    "busy_poll": "250",
+    "history": "1",
+    "list_final": "1",
+    "prefix": "ltq",
+}
 """Parameters that are not redis-py's but LTQ's."""
 
 _TAKEN = frozenset(("db", "username", "password", "client_name"))
