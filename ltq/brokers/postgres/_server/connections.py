@@ -11,7 +11,8 @@ from psycopg.conninfo import conninfo_to_dict
 from ltq.brokers.postgres._schema import migrate
 from ltq.brokers.postgres._schema.errors import SchemaError
 from ltq.brokers.postgres._server import arrays, bridge
-from ltq.brokers.postgres._server.errors import STALE, SilentError, is_harmless
+from ltq.brokers.postgres._server.errors import STALE, SilentError, is_harmless, is_refused_login
+from ltq.brokers.postgres._server.logins import Logins
 from ltq.brokers.postgres._server.statements import Statements
 from ltq.brokers.postgres._server.url import Target
 from ltq.errors import BrokerError
@@ -56,6 +57,7 @@ class Connections:
         self._open: set[Connection] = set()
         self._is_checked = False
         self._checking = asyncio.Lock()
+        self._logins = Logins(target.conninfo)
 
     async def take(self, deadline: float) -> Connection:
         """One that nobody uses. Whoever takes it gives it back."""
@@ -118,6 +120,8 @@ class Connections:
             )
         except psycopg.OperationalError as error:
             if self.is_pooled or _NO_OPTIONS not in str(error):
+                state = await self._logins.state_of(error, time.monotonic() + left)
+                error.sqlstate = state if is_refused_login(state) else None
                 raise
         self.is_pooled = True
         return await self._connect(left)

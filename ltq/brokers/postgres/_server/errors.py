@@ -48,7 +48,8 @@ _NO_LOGIN = re.compile(
     r"authentication failed|no password supplied|pg_hba\.conf|FATAL.*does not exist"
     r"|does not support SSL|certificate"
 )
-"""What a failed connection says that would fail again: such errors have no SQL state."""
+"""What a failed login says that would fail again, where its SQL state is not known: what libpq says
+itself, and a server in English, if libpq cannot tell more (see `logins`)."""
 
 
 class SilentError(psycopg.OperationalError):
@@ -81,6 +82,11 @@ def is_lost(error: psycopg.Error) -> bool:
     is_local = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     is_fatal = error.diag.severity_nonlocalized in _FATAL
     return is_fatal or state.startswith(_ENDING) or (not state and is_local)
+
+
+def is_refused_login(state: str | None) -> bool:
+    """Whether a login with this SQL state would fail again, until somebody changes something."""
+    return (state or "").startswith((*_LOGIN, _DENIED))
 
 
 def is_harmless(error: psycopg.Error) -> bool:
