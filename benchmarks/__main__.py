@@ -3,6 +3,7 @@
     python -m benchmarks [MEASURE ...] [--broker redis|sqlite|postgres] [--runs N]
     python -m benchmarks peers [NAME ...]     its --help tells more
     python -m benchmarks soak                 a long run on PostgreSQL; likewise
+    python -m benchmarks masters              clusters of several masters; likewise
 
 Redis needs a redis-server on PATH, PostgreSQL its binaries: a server is started for the run, on a
 free loopback port.
@@ -12,18 +13,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from benchmarks import own, run, soak
+from benchmarks import masters, own, run, soak
 from benchmarks.comparison import medians
 from benchmarks.stores import STORES
+
+_PROGRAMS = {"peers": run.main, "soak": soak.main, "masters": masters.main}
+"""What has a command line of its own, by its first word."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line, run, print."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    if words[:1] == ["peers"]:
-        return run.main(words[1:])
-    if words[:1] == ["soak"]:
-        return soak.main(words[1:])
+    if words and words[0] in _PROGRAMS:
+        return _PROGRAMS[words[0]](words[1:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,

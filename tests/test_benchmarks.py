@@ -18,6 +18,7 @@ from benchmarks import (
     environments,
     files,
     goals,
+    masters,
     own,
     results,
     run,
@@ -163,6 +164,20 @@ class TestSoak:
         assert soak.judge([start, soak.Minute(60.0, 1000, {"tasks": few})]) == []
         (text,) = soak.judge([start, soak.Minute(60.0, 1000, {"tasks": many})])
         assert text.startswith("each task that ended left 2,50")
+
+
+class TestMasters:
+    @pytest.mark.slow
+    @pytest.mark.usefixtures("redis_executable")
+    def test_it_tells_what_each_number_of_them_spends(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert benchmarks.main(["masters", "--tasks", "160"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[:2] for line in lines] == [["masters", one] for one in "124"]
+
+    def test_the_busiest_says_what_all_carry(self) -> None:
+        assert masters.Spent(2, whole=50.0, busiest=25.0).carries == 40_000
 
 
 def entrant(name: str, path: Path, code: str) -> Entrant:

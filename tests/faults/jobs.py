@@ -72,6 +72,12 @@ async def double(number: int) -> int:
     return 2 * number
 
 
+@others.task(name="double")
+async def double_elsewhere(number: int) -> int:
+    """The same, of the other worker."""
+    return await double(number)
+
+
 @worker.task
 def double_in_thread(number: int) -> int:
     """Ends at once, in a thread."""
