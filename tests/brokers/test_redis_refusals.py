@@ -223,7 +223,7 @@ class TestCommands:
     async def test_without_the_right_to_the_keys_a_send_says_so(self, server: RedisServer) -> None:
         url = user(server, "resetkeys ~app:*")
         async with RedisBroker(url) as broker:
-            with pytest.raises(BrokerError, match="keys"):
+            with pytest.raises(BrokerError, match=r"access .*\bkeys?\b"):  # as versions say it
                 await broker.publish([envelope()])
 
 

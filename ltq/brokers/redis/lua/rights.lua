@@ -7,9 +7,13 @@ ARGV[1...] trials     of each command: its name, how many words follow the key, 
 RETURNS the names of those that are refused
 ]]
 local prefix, refused, i = KEYS[1], {}, 1
+local texts = { "can't run", "can't access", 'ACL failure', 'Unknown' } -- the third is since Redis 7.2
 local function is_refused(reply)
-  local text = type(reply) == 'table' and reply.err or ''
-  return string.find(text, "can't run") or string.find(text, "can't access") or string.find(text, 'Unknown')
+  local said = type(reply) == 'table' and reply.err or ''
+  for _, text in ipairs(texts) do
+    if string.find(said, text, 1, true) then return true end
+  end
+  return false
 end
 local reply = redis.pcall('DEL', prefix)
 if is_refused(reply) then return { 'DEL' } end
