@@ -39,6 +39,12 @@ def test(session: nox.Session) -> None:
 
 
 @nox.session
+def versions(session: nox.Session) -> None:
+    """Run what is about the server itself on the Redis and Valkey servers in wheels."""
+    python(session, "-m", "devtools.each_redis", *WORKERS, *session.posargs)
+
+
+@nox.session
 def faults(session: nox.Session) -> None:
     """Kill, pause, cut off and redeploy real workers and servers; takes minutes."""
     python(session, "-m", "pytest", "-q", "-o", "addopts=", *FAULTS, *session.posargs)

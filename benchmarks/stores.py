@@ -24,7 +24,8 @@ from benchmarks.contenders import ENTRANTS, ON_POSTGRES, ON_SQLITE, Entrant
 from benchmarks.results import Machine
 from benchmarks.stand import Figures
 from devtools.programs import find_postgres
-from devtools.servers import RedisServer, find_redis_server
+from devtools.redis_versions import find_redis_server
+from devtools.servers import RedisServer
 
 
 class Store(ABC):

