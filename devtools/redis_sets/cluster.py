@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from redis.crc import key_slot
 
-from devtools.redis_sets.fleet import AGREE, DisagreementError, Fleet
 from devtools.redis_sets.node import Access, Node
+from devtools.redis_sets.server_set import AGREE, DisagreementError, ServerSet
 from devtools.redis_sets.slot_move import SlotMove
 from devtools.servers import free_ports
 
@@ -48,7 +48,7 @@ def _range(words: str) -> range:
     return range(int(first), int(last or first) + 1)
 
 
-class ClusterSet(Fleet):
+class ClusterSet(ServerSet):
     """A cluster of `masters`, each with `replicas`.
 
     `node_timeout` is in seconds: after it a node that does not answer counts as failed. With

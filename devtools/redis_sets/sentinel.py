@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from devtools.redis_sets.fleet import AGREE, DisagreementError, Fleet
 from devtools.redis_sets.node import Access, Node
+from devtools.redis_sets.server_set import AGREE, DisagreementError, ServerSet
 
 DOWN_AFTER = 0.7
 """After how many seconds without an answer a server counts as down."""
@@ -27,7 +27,7 @@ class Sentinel(Node):
         return ("--sentinel",)
 
 
-class SentinelSet(Fleet):
+class SentinelSet(ServerSet):
     """A master with replicas, and sentinels that make another one the master when it is away.
 
     `access` holds for the servers, `sentinel_access` for the sentinels.

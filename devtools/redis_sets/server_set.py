@@ -20,7 +20,7 @@ class DisagreementError(Exception):
     """The members say different things, so there is no answer at this moment."""
 
 
-class Fleet(ABC):
+class ServerSet(ABC):
     """Servers that belong together. Kill, freeze, thaw and restart each by its own methods."""
 
     @property
