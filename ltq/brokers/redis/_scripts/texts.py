@@ -8,7 +8,9 @@ A script, and the head of an include, may have two directives, each on a line of
 An include may include others. Each text is inserted once, before all that needs it. Includes expect
 one name without saying so: `prefix`, which every script binds first. Each call of a script makes
 its variables and functions anew, so constants are no variables, and functions that nothing calls
-are left out.
+are left out. A third directive stands before a function that few calls of a script need:
+
+    -- @rare                         what only such functions call is made in them, when they run
 
 No script begins with `#!lua`. When memory is short, Redis 7 refuses such a script as a whole, but
 finishing must go on: a script may write if its first write frees memory. Redis 6.2 does not know
@@ -17,7 +19,7 @@ that line.
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 
@@ -83,8 +85,12 @@ CONSTANTS = {
 
 _INCLUDES = re.compile(r"-- @include (\w+(?:, \w+)*)")
 _CONSTANTS = re.compile(r"^-- @constant (\w+(?:, \w+)*)\n?", re.MULTILINE)
-_FUNCTION = re.compile(r"^local function (\w+)(?:.* end(?: --.*)?|(?:.*\n)*?end)\n", re.MULTILINE)
-_NO_CODE = re.compile(r"^--\[\[(?:.*\n)*?\]\]\n|^ *--.*\n|'.*?'", re.MULTILINE)
+_FUNCTION = re.compile(
+    r"^(-- @rare\n)?(local function (\w+)\([^()]*\)(?: --.*)?)"
+    r"( .* end(?: --.*)?\n|\n(?:.*\n)*?end\n)",
+    re.MULTILINE,
+)
+_NO_CODE = re.compile(r"^--\[\[(?:.*\n)*?\]\]\n|--.*|'.*?'|\".*?\"", re.MULTILINE)
 _WORD = re.compile(r"\w+")
 
 
@@ -92,8 +98,7 @@ _WORD = re.compile(r"\w+")
 def source(name: str) -> str:
     """The whole text of a script, as the server gets it."""
     whole = "\n".join(_Assembly().lines_of(name)) + "\n"
-    called = _called(_NO_CODE.sub("", whole))
-    return _FUNCTION.sub(lambda function: function[0] if function[1] in called else "", whole)
+    return _Functions(whole).placed()
 
 
 @cache
@@ -102,10 +107,38 @@ def sha(name: str) -> str:
     return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()
 
 
-def _called(code: str) -> set[str]:
-    """The functions that the code beyond all functions calls, and those that these call."""
-    functions = {function[1]: function[0] for function in _FUNCTION.finditer(code)}
-    called, texts = set[str](), [_FUNCTION.sub("", code)]
+class _Functions:
+    """Puts each function of a script where it is called."""
+
+    def __init__(self, whole: str) -> None:
+        self._whole = whole
+        self._all = {function[3]: function for function in _FUNCTION.finditer(whole)}
+        self._code = {name: _code(function[0]) for name, function in self._all.items()}
+        usual = {name: "" if self._all[name][1] else code for name, code in self._code.items()}
+        self._usual = _called(_code(_FUNCTION.sub("", whole)), usual)
+
+    def placed(self) -> str:
+        """The script, where rare functions have those that nobody else calls."""
+        return _FUNCTION.sub(self._place, self._whole)
+
+    def _place(self, function: re.Match[str]) -> str:
+        _, head, name, rest = function.groups("")
+        if name not in self._usual:
+            return ""
+        others = {other: code for other, code in self._code.items() if other not in self._usual}
+        inner = _called(self._code[name], others)
+        made = [self._all[other] for other in others if other in inner]
+        return head + "".join("\n" + function[2] + function[4].rstrip() for function in made) + rest
+
+
+def _code(text: str) -> str:
+    """A text without comments and texts."""
+    return _NO_CODE.sub("", text)
+
+
+def _called(code: str, functions: Mapping[str, str]) -> set[str]:
+    """The functions, by their names, that some code calls, and those that these call."""
+    called, texts = set[str](), [code]
     while texts:
         found = functions.keys() & set(_WORD.findall(texts.pop())) - called
         called |= found
