@@ -10,7 +10,7 @@ one name without saying so: `prefix`, which every script binds first. Each call 
 its variables and functions anew, so constants are no variables, and functions that nothing calls
 are left out. A third directive stands before a function that few calls of a script need:
 
-    -- @rare                         what only such functions call is made in them, when they run
+    -- @rare                         it is made where it is called, with what only it calls
 
 No script begins with `#!lua`. When memory is short, Redis 7 refuses such a script as a whole, but
 finishing must go on: a script may write if its first write frees memory. Redis 6.2 does not know
@@ -86,10 +86,12 @@ CONSTANTS = {
 _INCLUDES = re.compile(r"-- @include (\w+(?:, \w+)*)")
 _CONSTANTS = re.compile(r"^-- @constant (\w+(?:, \w+)*)\n?", re.MULTILINE)
 _FUNCTION = re.compile(
-    r"^(-- @rare\n)?(local function (\w+)\([^()]*\)(?: --.*)?)"
-    r"( .* end(?: --.*)?\n|\n(?:.*\n)*?end\n)",
+    r"^(?P<rare>-- @rare\n)?(?P<text>local function (\w+)\([^()]*\)(?: --.*)?"
+    r"(?: .* end(?: --.*)?\n|\n(?:.*\n)*?end\n))",
     re.MULTILINE,
 )
+_CALL = re.compile(r"\b(\w+)\(")
+_BEGIN = re.compile(r"\b(?:then|else|do)(?= )")
 _NO_CODE = re.compile(r"^--\[\[(?:.*\n)*?\]\]\n|--.*|'.*?'|\".*?\"", re.MULTILINE)
 _WORD = re.compile(r"\w+")
 
@@ -108,27 +110,31 @@ def sha(name: str) -> str:
 
 
 class _Functions:
-    """Puts each function of a script where it is called."""
+    """Leaves out functions that nothing calls, and makes the rare ones where they are called."""
 
     def __init__(self, whole: str) -> None:
         self._whole = whole
-        self._all = {function[3]: function for function in _FUNCTION.finditer(whole)}
-        self._code = {name: _code(function[0]) for name, function in self._all.items()}
-        usual = {name: "" if self._all[name][1] else code for name, code in self._code.items()}
-        self._usual = _called(_code(_FUNCTION.sub("", whole)), usual)
+        functions = {function[3]: function for function in _FUNCTION.finditer(whole)}
+        code = {name: _code(function[0]) for name, function in functions.items()}
+        frequent = {name: code[name] for name in code if not functions[name]["rare"]}
+        self._usual = _called(_code(_FUNCTION.sub("", whole)), frequent)
+        self._others = {name: code[name] for name in code if name not in self._usual}
+        self._texts = {name: functions[name]["text"] for name in self._others}
 
     def placed(self) -> str:
-        """The script, where rare functions have those that nobody else calls."""
-        return _FUNCTION.sub(self._place, self._whole)
+        """The script, with each function where it is needed."""
+        usual = _FUNCTION.sub(lambda one: one[0] if one[3] in self._usual else "", self._whole)
+        return "".join(map(self._with_rare, usual.splitlines(keepends=True)))
 
-    def _place(self, function: re.Match[str]) -> str:
-        _, head, name, rest = function.groups("")
-        if name not in self._usual:
-            return ""
-        others = {other: code for other, code in self._code.items() if other not in self._usual}
-        inner = _called(self._code[name], others)
-        made = [self._all[other] for other in others if other in inner]
-        return head + "".join("\n" + function[2] + function[4].rstrip() for function in made) + rest
+    def _with_rare(self, line: str) -> str:
+        """A line, and before the statement in it the functions that are made for its calls."""
+        calls = [call for call in _CALL.finditer(_NO_CODE.sub("", line)) if call[1] in self._others]
+        if not calls:
+            return line
+        made = _called(line, self._others)
+        texts = "".join(text for name, text in self._texts.items() if name in made)
+        begun = [one.end() for one in _BEGIN.finditer(line, 0, line.index(f"{calls[0][1]}("))]
+        return f"{line[: begun[-1]]}\n{texts}{line[begun[-1] + 1 :]}" if begun else texts + line
 
 
 def _code(text: str) -> str:

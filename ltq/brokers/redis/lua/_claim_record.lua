@@ -36,6 +36,7 @@ local function record_claim(claim, claim_id)
   end
   flush_history()
 end
+-- @rare
 local function find_claim(consumer, claim_id)
   local record = call_or_reset('GET', prefix .. 'claim:' .. consumer)
   return record and string.match(record, '^[^\n]*') == claim_id and record

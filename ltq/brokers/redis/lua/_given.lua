@@ -1,6 +1,7 @@
 -- given(fields): what a claim gives of the fields and values of a task's hash: all but what is told of its
 -- last run. Returns their size as well: the bytes of body and ctx, and some for the rest.
 -- @constant TASK_BYTES
+-- @rare
 local function given(fields)
   local told = { error = true, error_type = true, traceback = true, progress = true }
   local kept, size = {}, TASK_BYTES

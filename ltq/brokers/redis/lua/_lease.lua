@@ -7,7 +7,6 @@
 local MAX_VOID, may_skip = 100, 2000 -- ids that gave no task, and skipped ones: then a claim stops
 local MAX_TOKEN = 9e15 -- above it, a double cannot hold every whole number
 local micros = now * 1e6
--- @rare
 local function unusable(claim, id, lane, why)
   claim.lost, claim.void = claim.lost + 1, claim.void + 1
   bury_unusable(id, string.match(lane, '^[^/]*'), why, claim.history)
@@ -34,7 +33,8 @@ local function take(claim, id, lane)
     change_lane(claim, id, other, hash)
     return 'void'
   end
-  local isolation = hash.deaths and isolation_of(claim, hash.deaths, hash.max_deliveries, hash.task)
+  local isolation
+  if hash.deaths then isolation = isolation_of(claim, hash.deaths, hash.max_deliveries, hash.task) end
   if isolation and not fits(claim, isolation) then return 'stays' end
   local token, last = micros + #claim.tasks, tonumber(hash.token) -- in the order of the claims
   if last and last >= token and last < MAX_TOKEN then token = last + 1 end

@@ -6,7 +6,8 @@
 local function serve_lane(claim, member, limit, passes_on)
   local lane, ready, skips = string.sub(member, 3), prefix .. 'ready:' .. member, count_skipped(member) > 0
   local wanted, before = claim.limit - #claim.tasks, #claim.tasks
-  local allowed = limit and allowance(lane, limit, wanted) or wanted
+  local allowed = wanted
+  if limit then allowed = allowance(lane, limit, wanted) end
   local found = allowed > 0 and lease_from(claim, member, lane, allowed, skips) or 'more'
   if limit then spend(lane, limit, claim.tasks, before) end
   local is_empty = found == 'empty' or not skips and call_or_reset('LLEN', ready) == 0

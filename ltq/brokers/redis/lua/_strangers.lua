@@ -24,7 +24,8 @@ end
 local function find_lane(claim, lane, queue, name, kind)
   local own = queue .. '/' .. kind
   if has(claim.knows, kind) and (claim.limits[lane] or not claim.limits[own]) then return false end
-  return own ~= lane and make_room(own, queue, name)
+  if own == lane then return false end
+  return make_room(own, queue, name)
 end
 local function lane_for(claim, lane, queue, hash)
   if claim.knows == '' then return false end

@@ -47,7 +47,8 @@ local claim = new_claim(consumer, lease, limit, most_bytes, running,
   { ignore_isolation = ignore_isolation == '1', patience = patience, knows = knows, limits = limits,
     history = history == '1' })
 
-local record = again == '1' and find_claim(consumer, claim_id)
+local record, moved = nil, {}
+if again == '1' then record = find_claim(consumer, claim_id) end
 if record then
   local rest = repeat_claim(claim, record, tonumber(known))
   return { rest and 'part' or 'repeated', claim.tasks, 0, stamp, at(0), false, false, rest, {} }
@@ -72,7 +73,7 @@ for _, member in ipairs(active) do
   end
 end
 record_claim(claim, claim_id)
-local moved = claim.void > 0 and flush_strangers(claim) or {}
+if claim.void > 0 then moved = flush_strangers(claim) end
 if served ~= '' then say_served(names_in(served), lease) end
 due = earlier(earlier(due, start), (claim.is_full or claim.void > 0) and now)
 return { 'claimed', claim.tasks, claim.lost, stamp, due and at(due - now) or false,
