@@ -12,7 +12,7 @@ import ltq
 from devtools.servers import RedisServer
 from ltq import Status, Worker
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._scripts.calls import StatesCall
+from ltq.brokers.redis._scripts.calls import StateCall
 from ltq.brokers.redis._server.link import Link
 from tests.conformance.factories import QUEUE, claim_one, publish
 from tests.eventually import eventually
@@ -191,7 +191,7 @@ class TestFeed:
 
         async def evaluate_slowly(link: Link, call: Any, **options: Any) -> Any:
             reply = await evaluate(link, call, **options)
-            if isinstance(call, StatesCall):
+            if isinstance(call, StateCall):
                 has_read.set()
                 await goes_on.wait()
             return reply

@@ -39,6 +39,13 @@ LONGEST = 80
 HEADER = re.compile(r"--\[\[\n(.*?)\n\]\]\n(.*)", re.DOTALL)
 ARGUMENT = re.compile(r"^ARGV\[(\d+)(\.\.\.)?\] +(\w+)", re.MULTILINE)
 DIRECTIVE = re.compile(r"-- @(include|constant) (\w+(?:, \w+)*)")
+RARE = "-- @rare"
+INNER = re.compile(r"(?<=\n)local function (?:.* end(?: --.*)?|(?:.*\n)*?end)\n")
+"""A function that is made before a line of another one, which calls it."""
+
+CUT = re.compile(r"^( *(?:if|for) .*\b(?:then|else|do))\n(?=[^\s-])", re.MULTILINE)
+"""Where such a function was put between the parts of a line."""
+
 FILES = sorted(path.stem for path in LUA.glob("*.lua"))
 LUA_NAMES = {
     *(
@@ -108,13 +115,19 @@ def blocks(lua: str) -> list[str]:
     found, lines = list[str](), list[str]()
     for line in [*lua.splitlines(), "-- @include end"]:
         is_inside = depth("\n".join(lines)) > 0
-        is_new = lines and (DIRECTIVE.fullmatch(line) or line.startswith("local function "))
+        is_directive = line == RARE or DIRECTIVE.fullmatch(line)
+        is_new = lines and (is_directive or line.startswith("local function "))
         was_function = lines and lines[0].startswith("local function ")
         if not is_inside and (is_new or was_function):
             found, lines = [*found, "\n".join(lines)], []
-        if not DIRECTIVE.fullmatch(line):
+        if not is_directive:
             lines.append(line)
     return [block for block in found if block]
+
+
+def without_inner(block: str) -> str:
+    """A part of a script as it was, before functions were put where it calls them."""
+    return CUT.sub(r"\1 ", INNER.sub("", block))
 
 
 def written_out(text: str) -> str:
@@ -180,16 +193,29 @@ class TestFiles:
     @scripts
     def test_each_include_stands_in_it_once_as_far_as_it_is_used(self, name: str) -> None:
         whole = source(name)
+        outer = [without_inner(block) for block in blocks(whole)]
+        main = [block for block in blocks(whole) if not block.startswith("local function ")]
+        beside = without_inner("\n".join(["", *main, ""]))
         left_out = set[str]()
         for part in parts_of(name):
-            for block in blocks(text_of(part)):
-                count = f"\n{whole}".count(f"\n{written_out(block)}\n")
+            for block in map(written_out, blocks(text_of(part))):
                 function = re.match(r"local function (\w+)", block)
-                assert count == 1 if function is None else count <= 1
-                if function is not None and count == 0:
+                if function is None:
+                    assert beside.count("\n{}\n".format(block.lstrip("\n"))) == 1
+                elif block not in outer and f"\n{block}\n" not in whole:
                     left_out.add(function[1])
+                assert outer.count(block) <= 1
         assert not left_out & set(tokens(whole))
         assert free_names(whole) <= LUA_NAMES | {"KEYS", "ARGV"}
+
+    @scripts
+    def test_what_a_part_of_it_uses_stands_before_or_within_it(self, name: str) -> None:
+        known = LUA_NAMES | {"KEYS", "ARGV"}
+        for block in blocks(without_comments(HEADER.fullmatch(source(name))[2])):  # type: ignore[index]
+            assert free_names(block) <= known
+            known |= set(re.findall(r"^local function (\w+)", block))
+            for names in re.findall(r"^local ([\w, ]+)", block, re.MULTILINE):
+                known |= set(re.findall(r"\w+", names))
 
     @scripts
     def test_a_function_that_nothing_calls_is_left_out(self, name: str) -> None:
@@ -249,9 +275,51 @@ class TestIncludes:
     def test_directives_stand_at_the_top_level(self, file: str) -> None:
         lines = text_of(file).splitlines()
         for number, line in enumerate(lines):
-            if "@include" in line or "@constant" in line:
-                assert DIRECTIVE.fullmatch(line), line
+            if re.search(r"@[a-z]", line):
+                assert line == RARE or DIRECTIVE.fullmatch(line), line
+                assert line != RARE or lines[number + 1].startswith("local function ")
                 assert depth("\n".join(lines[:number])) == 0, "in a function or a block"
+
+    def test_rare_functions_are_made_where_they_are_called(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        script = [
+            "-- @include b",
+            "if again then usual() else first() end",
+            "if again then",
+            "  second() -- why",
+            "end",
+        ]
+        include = [
+            "local function inner() return 1 end",
+            "local function usual() return 1 end",
+            RARE,
+            "local function first() -- why",
+            "  return inner() + usual()",
+            "end",
+            RARE,
+            "local function second()",
+            "  return inner()",
+            "end",
+        ]
+        files = {"a": "\n".join(script), "_b": "\n".join(include)}
+        monkeypatch.setattr(texts, "_read", files.__getitem__)
+        assert texts.source.__wrapped__("a").splitlines() == [
+            "local function usual() return 1 end",
+            "if again then usual() else",
+            "local function inner() return 1 end",
+            "local function first() -- why",
+            "  return inner() + usual()",
+            "end",
+            "first() end",
+            "if again then",
+            "local function inner() return 1 end",
+            "local function second()",
+            "  return inner()",
+            "end",
+            "  second() -- why",
+            "end",
+        ]
 
     def test_files_that_include_each_other_are_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
         files = {"a": "-- @include b", "_b": "-- @include c", "_c": "-- @include b"}

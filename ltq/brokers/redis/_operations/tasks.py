@@ -42,9 +42,22 @@ async def read_first_states(
     link: Link, namespace: str, ids: Sequence[str]
 ) -> list[TaskState[bytes] | None]:
     """The states of as many of these tasks, from the first on, as one reply should hold."""
+    if len(ids) == 1:
+        found = await _read_plain(link, namespace, ids[0])
+        if found is None or found.status is not Status.DELAYED:
+            return [found]
     prefix, chunk = link.keys.prefix(namespace), [*ids[:STATES_TASKS]]
     most = link.reply_limit.bytes
     return await read_some(link, calls.StatesCall(prefix=prefix, most_bytes=most, ids=chunk))
+
+
+async def _read_plain(link: Link, namespace: str, task_id: str) -> TaskState[bytes] | None:
+    """The state of a task, but for the moment when a delayed one is due."""
+    call = calls.StateCall(key=link.keys.task(namespace, task_id), task_id=task_id)
+    try:
+        return await read_some(link, call)
+    except WrongTypeError:  # it is no hash
+        return None
 
 
 async def read_body(link: Link, namespace: str, task_id: str) -> bytes | None:

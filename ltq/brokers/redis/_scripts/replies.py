@@ -34,7 +34,7 @@ _PRIORITIES = {f"{priority:d}".encode(): priority for priority in Priority}
 _PLAIN_FIELDS = {b"status", b"enqueue_time", b"task", b"body", b"queue", b"lane", b"priority"}
 """The fields of a task that was sent without options and never claimed."""
 
-_STATE_FIELDS = (
+STATE_FIELDS = (
     *(b"status", b"task", b"queue", b"enqueue_time", b"last_dequeue_time", b"last_requeue_time"),
     *(b"release_time", b"dequeue_count", b"requeue_count", b"timeout", b"worker", b"progress"),
     *(b"result", b"error", b"error_type", b"traceback", b"deaths", b"serializer", b"priority"),
@@ -234,13 +234,18 @@ def dead_letter(task_id: str, reply: Sequence[Any]) -> DeadLetter | None:
     )
 
 
+def state_of_fields(
+    task_id: str, values: list[Any], moment: bytes | None = None
+) -> TaskState[bytes] | None:
+    """A task by the values of `STATE_FIELDS`; `moment` is when it is due, if it is delayed."""
+    return task_state(task_id, [*values[:_DUE], moment, *values[_DUE:]])
+
+
 def _state_of(
     task_id: str, get: Callable[[bytes], Any], moment: bytes | None
 ) -> TaskState[bytes] | None:
     """A task by the fields of its hash; `moment` is when it is due, if it is delayed."""
-    values = [get(name) for name in _STATE_FIELDS]
-    values.insert(_DUE, moment)
-    return task_state(task_id, values)
+    return state_of_fields(task_id, [get(name) for name in STATE_FIELDS], moment)
 
 
 def parcel(

@@ -8,7 +8,9 @@ A script, and the head of an include, may have two directives, each on a line of
 An include may include others. Each text is inserted once, before all that needs it. Includes expect
 one name without saying so: `prefix`, which every script binds first. Each call of a script makes
 its variables and functions anew, so constants are no variables, and functions that nothing calls
-are left out.
+are left out. A third directive stands before a function that few calls of a script need:
+
+    -- @rare                         it is made where it is called, with what only it calls
 
 No script begins with `#!lua`. When memory is short, Redis 7 refuses such a script as a whole, but
 finishing must go on: a script may write if its first write frees memory. Redis 6.2 does not know
@@ -17,7 +19,7 @@ that line.
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 
@@ -83,8 +85,14 @@ CONSTANTS = {
 
 _INCLUDES = re.compile(r"-- @include (\w+(?:, \w+)*)")
 _CONSTANTS = re.compile(r"^-- @constant (\w+(?:, \w+)*)\n?", re.MULTILINE)
-_FUNCTION = re.compile(r"^local function (\w+)(?:.* end(?: --.*)?|(?:.*\n)*?end)\n", re.MULTILINE)
-_NO_CODE = re.compile(r"^--\[\[(?:.*\n)*?\]\]\n|^ *--.*\n|'.*?'", re.MULTILINE)
+_FUNCTION = re.compile(
+    r"^(?P<rare>-- @rare\n)?(?P<text>local function (\w+)\([^()]*\)(?: --.*)?"
+    r"(?: .* end(?: --.*)?\n|\n(?:.*\n)*?end\n))",
+    re.MULTILINE,
+)
+_CALL = re.compile(r"\b(\w+)\(")
+_BEGIN = re.compile(r"\b(?:then|else|do)(?= )")
+_NO_CODE = re.compile(r"^--\[\[(?:.*\n)*?\]\]\n|--.*|'.*?'|\".*?\"", re.MULTILINE)
 _WORD = re.compile(r"\w+")
 
 
@@ -92,8 +100,7 @@ _WORD = re.compile(r"\w+")
 def source(name: str) -> str:
     """The whole text of a script, as the server gets it."""
     whole = "\n".join(_Assembly().lines_of(name)) + "\n"
-    called = _called(_NO_CODE.sub("", whole))
-    return _FUNCTION.sub(lambda function: function[0] if function[1] in called else "", whole)
+    return _Functions(whole).placed()
 
 
 @cache
@@ -102,10 +109,42 @@ def sha(name: str) -> str:
     return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()
 
 
-def _called(code: str) -> set[str]:
-    """The functions that the code beyond all functions calls, and those that these call."""
-    functions = {function[1]: function[0] for function in _FUNCTION.finditer(code)}
-    called, texts = set[str](), [_FUNCTION.sub("", code)]
+class _Functions:
+    """Leaves out functions that nothing calls, and makes the rare ones where they are called."""
+
+    def __init__(self, whole: str) -> None:
+        self._whole = whole
+        functions = {function[3]: function for function in _FUNCTION.finditer(whole)}
+        code = {name: _code(function[0]) for name, function in functions.items()}
+        frequent = {name: code[name] for name in code if not functions[name]["rare"]}
+        self._usual = _called(_code(_FUNCTION.sub("", whole)), frequent)
+        self._others = {name: code[name] for name in code if name not in self._usual}
+        self._texts = {name: functions[name]["text"] for name in self._others}
+
+    def placed(self) -> str:
+        """The script, with each function where it is needed."""
+        usual = _FUNCTION.sub(lambda one: one[0] if one[3] in self._usual else "", self._whole)
+        return "".join(map(self._with_rare, usual.splitlines(keepends=True)))
+
+    def _with_rare(self, line: str) -> str:
+        """A line, and before the statement in it the functions that are made for its calls."""
+        calls = [call for call in _CALL.finditer(_NO_CODE.sub("", line)) if call[1] in self._others]
+        if not calls:
+            return line
+        made = _called(line, self._others)
+        texts = "".join(text for name, text in self._texts.items() if name in made)
+        begun = [one.end() for one in _BEGIN.finditer(line, 0, line.index(f"{calls[0][1]}("))]
+        return f"{line[: begun[-1]]}\n{texts}{line[begun[-1] + 1 :]}" if begun else texts + line
+
+
+def _code(text: str) -> str:
+    """A text without comments and texts."""
+    return _NO_CODE.sub("", text)
+
+
+def _called(code: str, functions: Mapping[str, str]) -> set[str]:
+    """The functions, by their names, that some code calls, and those that these call."""
+    called, texts = set[str](), [code]
     while texts:
         found = functions.keys() & set(_WORD.findall(texts.pop())) - called
         called |= found

@@ -8,11 +8,16 @@
 -- be repeated after an outage, and what it gave is not a dead worker's.
 -- @include call_or_reset, free_first, given, history, isolation, lease_end
 -- @constant CLAIM_KEPT, SLOWEST
--- A small sorted set is a list to Redis, which looks at all of it for each new member. A wide member makes it
--- another structure for good, in which many leases take a fifth of the time.
-local MANY, WIDE = 16, string.rep('-', 65)
 local function on_the_way(claim) return claim.lease + claim.bytes / SLOWEST end
 local function milliseconds(seconds) return string.format('%.0f', math.max(1, seconds * 1000)) end
+-- A small sorted set is a list to Redis, which looks at all of it for each new member. A wide member makes it
+-- another structure for good, in which many leases take a fifth of the time.
+local function add_leases(key, leases)
+  local wide = #leases >= 32 and string.rep('-', 65)
+  if wide then call_or_reset('ZADD', key, 0, wide) end
+  call_or_reset('ZADD', key, unpack(leases))
+  if wide then redis.call('ZREM', key, wide) end
+end
 local function record_claim(claim, claim_id)
   if #claim.tasks == 0 then return flush_history() end
   local record, seconds = { claim_id }, on_the_way(claim)
@@ -26,18 +31,17 @@ local function record_claim(claim, claim_id)
   redis.call('SET', prefix .. 'claim:' .. claim.consumer, table.concat(record, '\n'), 'PX',
     milliseconds(seconds + CLAIM_KEPT))
   for queue, leases in pairs(claim.leases) do
-    local key, are_many = prefix .. 'leases:' .. queue, #leases >= 2 * MANY
-    if are_many then call_or_reset('ZADD', key, 0, WIDE) end
-    call_or_reset('ZADD', key, unpack(leases))
-    if are_many then redis.call('ZREM', key, WIDE) end
+    add_leases(prefix .. 'leases:' .. queue, leases)
     call_or_reset('ZADD', prefix .. 'lease_ends', 'LT', claim.deadline, queue)
   end
   flush_history()
 end
+-- @rare
 local function find_claim(consumer, claim_id)
   local record = call_or_reset('GET', prefix .. 'claim:' .. consumer)
   return record and string.match(record, '^[^\n]*') == claim_id and record
 end
+-- @rare
 local function repeat_claim(claim, record, known)
   free_first()
   local position, rest, held = 0, false, {}

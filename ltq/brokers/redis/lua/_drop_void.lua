@@ -9,6 +9,7 @@ local function is_plausible(member, entries)
   end
   return true
 end
+-- @rare
 local function drop_void(member)
   local entries, skipped = call_or_reset('LLEN', prefix .. 'ready:' .. member), count_skipped(member)
   if skipped == 0 or skipped < entries then return entries == 0 end

@@ -19,6 +19,7 @@ local function drop_arguments(key, was_claimed)
   redis.call('HDEL', key, 'ctx', 'fingerprint', 'serializer', 'lane', 'progress', 'max_tries',
     'result_ttl', 'max_deliveries', 'deaths', 'error', 'error_type', 'traceback', 'keep_body')
 end
+-- @rare
 local function keep_arguments(key)
   local serializer = redis.call('HGET', key, 'serializer') -- now it will be that of the result
   redis.call('HDEL', key, 'fingerprint', 'serializer', 'progress', 'deaths', 'error', 'error_type',

@@ -51,7 +51,7 @@ local function note_runs(queue, positions)
   for of, count in pairs(counts) do note_spread('r', queue, of, count, sums[of]) end
 end
 local function figures_at(moment, queue)
-  return prefix .. 'history:' .. string.format('%.0f', math.floor(moment / 60)) .. ':' .. queue
+  return prefix .. 'history:' .. string.format('%d', moment / 60) .. ':' .. queue
 end
 local function add_figure(key, name, number)
   if number >= -0.5 and number <= 0.5 then return end

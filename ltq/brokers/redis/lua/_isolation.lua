@@ -9,6 +9,7 @@ local function most_deaths(patience, task)
   local _, last = string.find(patience, '\n' .. (task or '') .. ' ', 1, true)
   return last and tonumber(string.match(patience, '^%d+', last + 1)) or DEFAULT_MAX_DELIVERIES
 end
+-- @rare
 local function isolation_of(claim, deaths, max_deliveries, task)
   deaths = tonumber(deaths) or 0
   if not (deaths > 0) then return nil end

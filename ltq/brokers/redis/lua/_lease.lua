@@ -1,6 +1,7 @@
 -- lease_from(claim, member, lane, count, skips): lease up to `count` tasks of a ready list and add them to
--- the claim. Returns false if it had to stop early: before a task that may not be leased now, which stays in
--- front, or because too many ids gave no task. `skips`: whether entries of the list are to be skipped.
+-- the claim. Returns 'empty' (the list has no more ids), 'more' (it may have) or 'stopped': before a task
+-- that may not be leased now, which stays in front, or because too many ids gave no task. `skips`: whether
+-- entries of the list are to be skipped.
 -- @include time, call_or_reset, bury_unusable, given, history, isolation, skipped, strangers
 -- @constant TASK_BYTES
 local MAX_VOID, may_skip = 100, 2000 -- ids that gave no task, and skipped ones: then a claim stops
@@ -17,7 +18,8 @@ local function take(claim, id, lane)
   local key = prefix .. 'task:' .. id
   local fields = redis.pcall('HGETALL', key)
   if fields.err then return unusable(claim, id, lane, 'the key of the task does not hold a hash') end
-  local hash = {}
+  -- With room for what most tasks have: a table that grows costs much more.
+  local hash = { status = nil, task = nil, body = nil, enqueue_time = nil, queue = nil, lane = nil }
   for i = 1, #fields, 2 do hash[fields[i]] = fields[i + 1] end
   if not hash.status then return unusable(claim, id, lane, "the task's data is missing") end
   if hash.status ~= 'pending' then -- the task is in another place
@@ -31,7 +33,8 @@ local function take(claim, id, lane)
     change_lane(claim, id, other, hash)
     return 'void'
   end
-  local isolation = hash.deaths and isolation_of(claim, hash.deaths, hash.max_deliveries, hash.task)
+  local isolation
+  if hash.deaths then isolation = isolation_of(claim, hash.deaths, hash.max_deliveries, hash.task) end
   if isolation and not fits(claim, isolation) then return 'stays' end
   local token, last = micros + #claim.tasks, tonumber(hash.token) -- in the order of the claims
   if last and last >= token and last < MAX_TOKEN then token = last + 1 end
@@ -44,13 +47,10 @@ local function take(claim, id, lane)
   claim.bytes = claim.bytes + TASK_BYTES + #(hash.body or '') + #(hash.ctx or '')
   if claim.history then note_wait(queue, hash.enqueue_time, hash.last_requeue_time) end
   local leases = claim.leases[queue] or {}
-  claim.leases[queue] = leases
-  leases[#leases + 1] = claim.deadline
-  leases[#leases + 1] = id
+  claim.leases[queue], leases[#leases + 1], leases[#leases + 2] = leases, claim.deadline, id
   return 'taken'
 end
--- Leases what the next `count` ids give. Returns 'stopped' (a task stays, and all behind it), 'empty' (the
--- list has no more ids) or 'more' (it may have).
+-- Leases what the next `count` ids give, and returns what `lease_from` does.
 local function take_some(claim, member, lane, count, skips)
   local ready = prefix .. 'ready:' .. member
   local ids = call_or_reset('LPOP', ready, count) or {}
@@ -73,8 +73,8 @@ local function lease_from(claim, member, lane, count, skips)
   while progress == 'more' and #claim.tasks < goal do
     if skips then may_skip = skip_front(member, may_skip) end
     if may_skip <= 0 then claim.void = claim.void + 1 end -- so that it claims again at once
-    if may_skip <= 0 or claim.void > MAX_VOID then return false end
+    if may_skip <= 0 or claim.void > MAX_VOID then return 'stopped' end
     progress = take_some(claim, member, lane, goal - #claim.tasks, skips)
   end
-  return progress ~= 'stopped'
+  return progress
 end

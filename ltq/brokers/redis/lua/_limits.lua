@@ -52,20 +52,22 @@ local function running_in(lane)
   end
   return count + adopt_running(lane, running, count)
 end
+-- @rare
 local function allowance(lane, limit, wanted)
-  if not limit then return wanted end
   if limit.interval then
     wanted = math.min(wanted, math.floor(limit.burst - used_now(lane, limit) + 1e-6))
   end
   if limit.most and wanted > 0 then wanted = math.min(wanted, limit.most - running_in(lane)) end
   return math.max(0, wanted)
 end
+-- @rare
 local function next_start(lane, limit)
   local start = limit.interval and now + (used_now(lane, limit) - (limit.burst - 1)) * limit.interval
   return start and start > now and start or now + RECHECK
 end
+-- @rare
 local function spend(lane, limit, tasks, before)
-  if not limit or #tasks == before then return end
+  if #tasks == before then return end
   if limit.interval then
     local used = used_now(lane, limit) + #tasks - before
     local life = math.ceil(used * limit.interval * 1000) + 1000

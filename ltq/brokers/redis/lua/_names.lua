@@ -2,6 +2,7 @@
 -- serves(lanes, knows, lane): whether a consumer that serves these lanes, and knows tasks of these names (''
 -- for all), claims from a lane. `serves` in `ltq/broker/consumer_config.py` has the rule.
 -- names_in(text): the names that stand between line feeds, as a list.
+-- @rare
 local function names_in(text)
   local names = {}
   for name in string.gmatch(text, '\n([^\n]+)') do names[#names + 1] = name end

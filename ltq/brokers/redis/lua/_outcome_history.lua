@@ -5,10 +5,10 @@ local function count_outcomes(groups)
   for _, group in ipairs(groups) do
     if not puts_back(group.status) then
       note_count(group.queue, group.status, #group.accepted)
-    elseif not group.is_void then
+    elseif not group.flags.void then
       note_count(group.queue, 'retried', #group.accepted)
     end
-    if not group.is_void then note_runs(group.queue, group.accepted) end
+    if not group.flags.void then note_runs(group.queue, group.accepted) end
   end
   flush_history()
 end

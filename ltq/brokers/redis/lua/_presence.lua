@@ -1,6 +1,7 @@
 -- say_served(lanes, seconds): remember that a live consumer serves these lanes from now on, for so long.
 -- Where that cannot be stored, nothing happens.
 -- @include time
+-- @rare
 local function say_served(lanes, seconds)
   local words = {}
   for _, lane in ipairs(lanes) do words[#words + 1], words[#words + 2] = at(now + seconds), lane end

@@ -4,11 +4,11 @@
 -- @include call_or_reset
 local function own_queue(lane) return string.match(lane, '^([^/]*)/') end
 local function lanes_of(queue)
-  local lanes = call_or_reset('ZRANGE', prefix .. 'queue_lanes:' .. queue, 0, -1)
+  local lanes = call_or_reset('ZRANGE', prefix .. 'queue_lanes:' .. queue, '0', '-1')
   lanes[#lanes + 1] = queue
   return lanes
 end
 local function keep_lane(lane)
   local queue = own_queue(lane)
-  if queue then call_or_reset('ZADD', prefix .. 'queue_lanes:' .. queue, 0, lane) end
+  if queue then call_or_reset('ZADD', prefix .. 'queue_lanes:' .. queue, '0', lane) end
 end

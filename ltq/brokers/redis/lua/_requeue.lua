@@ -6,9 +6,9 @@ local function requeue(id, token, group)
   local hash = redis.call('HMGET', key, 'lane', 'priority', 'tries', 'requeue_count')
   local lane, priority = hash[1] or group.queue, hash[2]
   redis.call('HDEL', key, 'progress')
-  if not group.is_void then redis.call('HDEL', key, 'deaths') end
-  if not group.keeps_error then redis.call('HDEL', key, 'error', 'error_type', 'traceback') end
-  if group.failed then
+  if not group.flags.void then redis.call('HDEL', key, 'deaths') end
+  if not group.flags.keep then redis.call('HDEL', key, 'error', 'error_type', 'traceback') end
+  if group.flags.failed then
     redis.call('HSET', key, 'tries', string.format('%.0f', (tonumber(hash[3]) or 0) + 1))
   end
   if status == 'delayed' then
@@ -16,7 +16,7 @@ local function requeue(id, token, group)
     return delay_until(now + tonumber(group.seconds), group.queue, lane, id)
   end
   local count = string.format('%.0f', (tonumber(hash[4]) or 0) + 1)
-  redis.call('HSET', key, 'status', status, 'returned', token .. (group.front and ' front' or ''),
+  redis.call('HSET', key, 'status', status, 'returned', token .. (group.flags.front and ' front' or ''),
     'requeue_count', count, 'last_requeue_time', stamp, unpack(fields))
-  add_ready(lane, priority, id, group.front and tonumber(token))
+  add_ready(lane, priority, id, group.flags.front and tonumber(token))
 end

@@ -28,6 +28,7 @@ local function set_skipped(member, count)
   local key = prefix .. 'skipped:' .. member
   if count > 0 then redis.call('HSET', key, '', string.format('%.0f', count)) else unlink(key) end
 end
+-- @rare
 local function keep_wanted(member, ids)
   local key, kept, gone, left, dropped = prefix .. 'skipped:' .. member, {}, {}, {}, 0
   local skipped = #ids > 0 and count_skipped(member) or 0
@@ -58,6 +59,7 @@ local function trim_skipped(member, id)
   if there > 0 then redis.call('HSET', key, id, there) else redis.call('HDEL', key, id) end
   set_skipped(member, count_skipped(member) - count + there)
 end
+-- @rare
 local function skip_front(member, most)
   local ready, chunk = prefix .. 'ready:' .. member, 1
   while most > 0 and count_skipped(member) > 0 do

@@ -8,7 +8,7 @@
 local last_step = math.floor(now / THROUGHPUT_STEP)
 local function count_ended(queue, count)
   local key = prefix .. 'throughput:' .. queue
-  local total = redis.pcall('HINCRBY', key, string.format('%.0f', last_step), count)
+  local total = redis.pcall('HINCRBY', key, string.format('%d', last_step), count == 1 and '1' or count)
   if type(total) == 'number' and total ~= count then return end
   if type(total) ~= 'number' then redis.call('DEL', key) end -- it was spoilt
   redis.call('EXPIRE', key, 2 * THROUGHPUT_STEP * THROUGHPUT_STEPS)

@@ -37,7 +37,7 @@ RETURNS {answer, tasks, lost, now, due_in, start_in, isolation, known, moved}: '
 ]]
 local prefix, history, running, ignore_isolation = KEYS[1], ARGV[18], tonumber(ARGV[8]), ARGV[9]
 local again, claim_id, consumer, lease = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local limit, most_bytes, known = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local limit, most_bytes, known = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local grace, hold, lanes = tonumber(ARGV[10]), tonumber(ARGV[11]), ARGV[12]
 local knows, served, woken, swept, patience = ARGV[13], ARGV[14], ARGV[15], ARGV[16], ARGV[17]
 -- @include time, call_or_reset, free_first, new_claim, claim_record, limits, names, presence
@@ -47,21 +47,22 @@ local claim = new_claim(consumer, lease, limit, most_bytes, running,
   { ignore_isolation = ignore_isolation == '1', patience = patience, knows = knows, limits = limits,
     history = history == '1' })
 
-local record = again == '1' and find_claim(consumer, claim_id)
+local record, moved = nil, {}
+if again == '1' then record = find_claim(consumer, claim_id) end
 if record then
-  local rest = repeat_claim(claim, record, known)
+  local rest = repeat_claim(claim, record, tonumber(known))
   return { rest and 'part' or 'repeated', claim.tasks, 0, stamp, at(0), false, false, rest, {} }
 end
 
 local function earlier(a, b) return a and b and math.min(a, b) or a or b end
-local function first(kind) return tonumber(call_or_reset('ZRANGE', prefix .. kind, 0, 0, 'WITHSCORES')[2]) end
-local delayed, leased = first('due'), first('lease_ends')
+local function first(kind) return call_or_reset('ZRANGE', prefix .. kind, '0', '0', 'WITHSCORES')[2] end
+local delayed, leased = tonumber(first('due')), first('lease_ends')
 local due = earlier(delayed, leased and math.max(leased / 1000 + grace, now + hold))
 -- Due tasks may come before ready ones, so they have to be moved first.
 if swept == '' and due and due <= now then return { 'due', {}, 0, stamp, at(0), false, false, false, {} } end
 
 if limit == 0 then free_first() end
-local start, active = nil, call_or_reset('ZRANGE', prefix .. 'active', 0, -1)
+local start, active = nil, call_or_reset('ZRANGE', prefix .. 'active', '0', '-1')
 local paused = active[1] and read_paused()
 for _, member in ipairs(active) do
   local lane = string.sub(member, 3)
@@ -72,8 +73,8 @@ for _, member in ipairs(active) do
   end
 end
 record_claim(claim, claim_id)
-local moved = flush_strangers(claim)
-say_served(names_in(served), lease)
+if claim.void > 0 then moved = flush_strangers(claim) end
+if served ~= '' then say_served(names_in(served), lease) end
 due = earlier(earlier(due, start), (claim.is_full or claim.void > 0) and now)
 return { 'claimed', claim.tasks, claim.lost, stamp, due and at(due - now) or false,
   start and at(start - now) or false, claim.isolation or false, false, moved }

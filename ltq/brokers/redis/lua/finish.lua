@@ -34,7 +34,7 @@ while i <= #ARGV do
     answers[#answers + 1] = answer or is_same(seen[id], group.status) and 'ok' or 'stale'
   end
   if #accepted > 0 then groups[#groups + 1], released[group.queue] = group, ids end
-  is_rare = is_rare or group.is_dead or puts_back(group.status)
+  is_rare = is_rare or group.flags.dead or puts_back(group.status)
   i = group.last_result + 1
 end
 for queue, ids in pairs(released) do
@@ -44,11 +44,11 @@ end
 
 local function end_tasks(group)
   local ttl, fields = state_ttl(group.seconds, 0), group.fields
-  if group.is_dead then fields = without('ctx', fields) end
-  if group.has_result then fields[#fields + 1], fields[#fields + 2] = 'result', '' end
+  if group.flags.dead then fields = without('ctx', fields) end
+  if group.flags.result then fields[#fields + 1], fields[#fields + 2] = 'result', '' end
   for _, k in ipairs(group.accepted) do
-    if group.has_result then fields[#fields] = ARGV[k + 2] end
-    local died = group.is_poison and redis.call('HGET', prefix .. 'task:' .. ARGV[k], 'deaths')
+    if group.flags.result then fields[#fields] = ARGV[k + 2] end
+    local died = group.flags.poison and redis.call('HGET', prefix .. 'task:' .. ARGV[k], 'deaths')
     finalize(ARGV[k], ttl, ARGV[k + 1], group.status, kept[k], unpack(fields))
     if ttl and died then redis.call('HSET', prefix .. 'task:' .. ARGV[k], 'deaths', died) end
     if listed then add_final(group.queue, ARGV[k], ttl) end
@@ -70,8 +70,8 @@ for _, group in ipairs(groups) do
   for _, k in ipairs(group.accepted) do
     if puts_back(group.status) then
       requeue(ARGV[k], ARGV[k + 1], group)
-    elseif group.is_dead then
-      if not group.is_poison then redis.call('HDEL', prefix .. 'task:' .. ARGV[k], 'deaths') end
+    elseif group.flags.dead then
+      if not group.flags.poison then redis.call('HDEL', prefix .. 'task:' .. ARGV[k], 'deaths') end
       bury(ARGV[k], group.queue, 'status', group.status, unpack(without('serializer', group.fields)))
     end
   end
