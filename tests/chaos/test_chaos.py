@@ -11,6 +11,7 @@ import pytest
 
 from devtools.chaos import jobs, remains
 from devtools.chaos.load import Notes
+from devtools.chaos.postgres_stage import PostgresStage
 from devtools.chaos.redis_stage import RedisStage
 from devtools.chaos.siege import Siege
 from devtools.chaos.sqlite_remains import left_in
@@ -23,7 +24,7 @@ from ltq.message import Finish
 from ltq.state import Status
 
 SEED_VARIABLE = "LTQ_CHAOS_SEED"
-DEFAULT_SEED, DEFAULT_SQLITE_SEED = 2863, 1
+DEFAULT_SEED, DEFAULT_SQLITE_SEED, DEFAULT_POSTGRES_SEED = 2863, 1, 736
 """Their timelines have every kind of fault of their store."""
 
 SECONDS = 8.0
@@ -56,6 +57,17 @@ class TestChaos:
         report.show()
         assert report.violations == [], f"{SEED_VARIABLE}={seed}"
 
+    @pytest.mark.slow
+    @pytest.mark.timeout(240)
+    @pytest.mark.usefixtures("postgres_folder")
+    async def test_faults_of_a_database_leave_nothing_wrong(self, tmp_path: Path) -> None:
+        seed = int(os.environ.get(SEED_VARIABLE, DEFAULT_POSTGRES_SEED))
+        timeline = timeline_of(seed, "postgres")
+        async with PostgresStage(lease=timeline.lease, directory=tmp_path, seed=seed) as stage:
+            report = await Siege(stage, timeline, pause=0.05, toxic=1).run()
+        report.show()
+        assert report.violations == [], f"{SEED_VARIABLE}={seed}"
+
 
 class TestTimeline:
     def test_a_seed_gives_the_same_faults_again(self) -> None:
@@ -65,6 +77,8 @@ class TestTimeline:
         assert len({fault.kind for fault in timeline_of(DEFAULT_SEED).faults}) == 10
         of_a_file = timeline_of(DEFAULT_SQLITE_SEED, "sqlite").faults
         assert len({fault.kind for fault in of_a_file}) == 7
+        of_a_database = timeline_of(DEFAULT_POSTGRES_SEED, "postgres").faults
+        assert len({fault.kind for fault in of_a_database}) == 13
 
     def test_it_can_be_read_again(self, tmp_path: Path) -> None:
         timeline = timeline_of(1)

@@ -1,7 +1,7 @@
 """Two brokers, and what the tests of `ltq move` put there."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +18,33 @@ STEP = 60
 """Seconds between two slots of the schedules here."""
 
 
-PAIRS = [("memory", "sqlite"), ("sqlite", "redis"), ("redis", "memory"), ("sqlite", "sqlite")]
+PAIRS = [
+    *(("memory", "sqlite"), ("sqlite", "redis"), ("redis", "memory"), ("sqlite", "sqlite")),
+    pytest.param(("postgres", "postgres"), marks=pytest.mark.slow),
+]
 """From which kind of store to which."""
+
+MORE_PAIRS = [
+    pytest.param(pair, marks=pytest.mark.slow)
+    for pair in (("redis", "postgres"), ("sqlite", "postgres"), ("postgres", "redis"))
+]
+"""Others, for tests that are quick."""
+
+
+def name_pair(pair: tuple[str, str]) -> str:
+    """How tests are named by a pair."""
+    return "-".join(pair)
+
+
+def pair_urls(request: pytest.FixtureRequest, folder: Path) -> list[str]:
+    """The URLs of two empty stores of the kinds that the parameter of a fixture names."""
+    urls: list[str] = []
+    for name, kind in zip(("from", "to"), request.param, strict=True):
+        known = {"memory": f"memory://{new_id()}", "sqlite": f"sqlite:///{folder / name}.db"}
+        url: str = known.get(kind) or request.getfixturevalue(f"{kind}_url")
+        is_second = kind == "postgres" and url in urls
+        urls.append(f"{url}_{name}&migrate=auto" if is_second else url)  # a schema of its own
+    return urls
 
 
 @asynccontextmanager
@@ -27,13 +52,9 @@ async def open_pair(
     request: pytest.FixtureRequest, folder: Path
 ) -> AsyncIterator[tuple[Broker, Broker]]:
     """Two empty brokers of the kinds that the parameter of a fixture names, one of `PAIRS`."""
-    async with AsyncExitStack() as stack:
-        found: list[Broker] = []
-        for name, kind in zip(("from", "to"), request.param, strict=True):
-            urls = {"memory": f"memory://{new_id()}", "sqlite": f"sqlite:///{folder / name}.db"}
-            url = urls.get(kind) or request.getfixturevalue("redis_url")
-            found.append(await stack.enter_async_context(Broker.from_url(url)))
-        yield found[0], found[1]
+    source, target = map(Broker.from_url, pair_urls(request, folder))
+    async with source, target:
+        yield source, target
 
 
 async def move_queue(source: Broker, target: Broker) -> Report:

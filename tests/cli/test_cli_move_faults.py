@@ -18,6 +18,7 @@ from tests.cli.move_helpers import (
     keep_schedule,
     letters,
     move_queue,
+    name_pair,
     open_pair,
     waiting,
 )
@@ -40,7 +41,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_tasks, "_BATCH", 3)
 
 
-@pytest.fixture(params=PAIRS, ids="-".join)
+@pytest.fixture(params=PAIRS, ids=name_pair)
 async def brokers(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[tuple[FlakyBroker, FlakyBroker]]:

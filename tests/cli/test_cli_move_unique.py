@@ -10,13 +10,20 @@ from ltq.broker import Broker
 from ltq.message import Finish
 from ltq.state import Status
 from ltq.task import Task
-from tests.cli.move_helpers import PAIRS, letters, move_queue, open_pair
+from tests.cli.move_helpers import (
+    MORE_PAIRS,
+    PAIRS,
+    letters,
+    move_queue,
+    name_pair,
+    open_pair,
+)
 from tests.conformance.factories import QUEUE, claim_one
 
 Pair = tuple[Broker, Broker]
 
 
-@pytest.fixture(params=PAIRS, ids="-".join)
+@pytest.fixture(params=[*PAIRS, *MORE_PAIRS], ids=name_pair)
 async def brokers(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Pair]:
     async with open_pair(request, tmp_path) as pair:
         yield pair

@@ -1,5 +1,6 @@
 """A task is there if and only if the user's transaction in PostgreSQL commits."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from ltq.broker import Broker
 from ltq.brokers.postgres import PostgresBroker
 from ltq.errors import BrokerError, ConfigurationError
 from ltq.testing.conformance._support.eventually import PATIENCE
+
+SOON = 5.0
+"""Seconds; who waits for a lock gets an error sooner."""
 
 
 @dataclass
@@ -249,3 +253,99 @@ class TestWrongConnections:
                 connection.execute("SELECT nonsense")
             with pytest.raises(BrokerError, match="roll it back"):
                 await pack.with_options(connection=connection).send(1)
+
+
+class TestOpenTransactions:
+    """One that is the first to use a queue holds nobody up, however long it stays open."""
+
+    async def test_others_send_to_the_queue_and_workers_run_what_they_sent(
+        self, worker: ltq.Worker, database: str
+    ) -> None:
+        @worker.task
+        async def pack(number: int) -> int:
+            return number
+
+        with psycopg.connect(database) as first, psycopg.connect(database) as second:
+            early = await pack.with_options(connection=first).send(1)
+            async with asyncio.timeout(SOON), worker:
+                assert await (await pack.send(2)).result() == 2
+                late = await pack.with_options(connection=second).send(3)
+                second.commit()
+                assert await late.result() == 3
+            first.commit()
+        async with worker:
+            assert await early.result(PATIENCE) == 1
+
+    async def test_it_holds_up_no_worker_that_starts_and_no_pause(
+        self, worker: ltq.Worker, database: str
+    ) -> None:
+        @worker.task
+        async def pack(number: int) -> int:
+            return number
+
+        with psycopg.connect(database) as first:
+            early = await pack.with_options(connection=first).send(1)
+            async with asyncio.timeout(SOON), worker:
+                await worker.broker.pause(pack.queue)
+                assert (await worker.broker.stats([pack.queue]))[0].paused
+                await worker.broker.resume(pack.queue)
+                first.commit()
+                assert await early.result(2.0) == 1  # a poll alone would be too late
+
+    async def test_two_of_them_may_end_in_any_order(
+        self, worker: ltq.Worker, database: str
+    ) -> None:
+        @worker.task
+        async def pack(number: int) -> int:
+            return number
+
+        connections = [psycopg.connect(database) for _ in range(3)]
+        async with asyncio.timeout(SOON):
+            sent = [
+                await pack.with_options(connection=one).send(number)
+                for number, one in enumerate(connections)
+            ]
+        connections[2].commit()
+        connections[0].rollback()
+        assert await waiting(worker.broker, pack.queue) == 1
+        async with worker:
+            assert await sent[2].result(PATIENCE) == 2
+            connections[1].commit()
+            assert await sent[1].result(PATIENCE) == 1
+        for one in connections:
+            one.close()
+
+    async def test_what_is_sent_is_seen_before_anybody_has_claimed(
+        self, worker: ltq.Worker, database: str
+    ) -> None:
+        @worker.task(max_pending=2)
+        async def pack(number: int) -> int:
+            return number
+
+        with psycopg.connect(database) as connection:
+            await pack.with_options(connection=connection).send(1)
+            connection.commit()
+            assert await worker.broker.queues() == [pack.queue]
+            assert await waiting(worker.broker, pack.queue) == 1
+            await pack.send(2)
+            with pytest.raises(ltq.QueueFullError):
+                await pack.send(3)
+            with pytest.raises(ltq.QueueFullError):
+                await pack.with_options(connection=connection).send(3)
+        await worker.broker.pause(pack.queue)
+        (stats,) = await worker.broker.stats([pack.queue])
+        assert (stats.pending, stats.paused) == (2, True)
+
+    async def test_lanes_of_their_own_are_found(self, worker: ltq.Worker, database: str) -> None:
+        @worker.task(max_rate="1000/s")
+        async def pack(number: int) -> int:
+            return number
+
+        with psycopg.connect(database) as first, psycopg.connect(database) as second:
+            for connection in (first, second):
+                await pack.with_options(connection=connection).send(1)
+            async with asyncio.timeout(SOON), worker:
+                assert await (await pack.send(2)).result() == 2
+                handle = await pack.with_options(connection=second).send(3)
+                second.commit()
+                assert await handle.result() == 3

@@ -86,6 +86,22 @@ async def test_an_id_that_is_there_is_not_sent_again(worker: ltq.Worker, enqueue
     await worker.aclose()
 
 
+async def test_an_open_transaction_holds_nobody_up(
+    worker: ltq.Worker, postgres_url: str, enqueue: Enqueue
+) -> None:
+    checkout = checkout_of(worker)
+    url, _, schema = postgres_url.partition("?schema=")
+    with psycopg.connect(url) as first:  # to send to the queue
+        first.execute(f"SELECT {schema}.enqueue('shop:checkout', '[1]', id => 'one')".encode())
+        enqueue("'shop:checkout', '[2]', id => 'two'")
+        await worker.run(burst=True)
+        assert await checkout.handle("two").result(timeout=5) == "2 False "
+        first.commit()
+    await worker.run(burst=True)
+    assert await checkout.handle("one").result(timeout=5) == "1 False "
+    await worker.aclose()
+
+
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [

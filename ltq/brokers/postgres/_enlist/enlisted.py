@@ -85,7 +85,7 @@ class PostgresEnlisted:
         for namespace, indexes in by_namespace.items():
             sent: list[str] = []
             for some in pieces([envelopes[index] for index in indexes]):
-                values = packed("send", arguments(namespace, some, tells=True))
+                values = packed("send", arguments(namespace, some, is_joined=True))
                 ((given,),) = driver.rows(statement, *values)
                 sent += given
             answers.update(zip(indexes, map(Published, sent), strict=True))

@@ -86,13 +86,13 @@ def arguments(
     namespace: str,
     envelopes: Sequence[Envelope],
     *,
-    tells: bool = False,
+    is_joined: bool = False,
     again: Sequence[str] = (),
 ) -> list[Any]:
     """The values of `sql/send.sql`."""
     return [
         namespace,
-        tells,
+        is_joined,
         again,
         [one.id for one in envelopes],
         [one.queue for one in envelopes],

@@ -156,8 +156,8 @@ class PostgresLanes:
         counts = ", ".join(_COUNT.format(level=int(level), limit=limit) for level in Priority)
         served = "served_high, served_normal, served_low"
         rows = self._step.rows(
-            f"SELECT name, {counts}, {served}, {_WORKING}, used, used_at FROM ltq.lanes AS lanes "
-            f"WHERE {where} ORDER BY name",
+            f"SELECT name, {counts}, {served}, {_WORKING}, used, used_at "
+            f"FROM ltq.every_lane() AS lanes WHERE {where} ORDER BY name",
             value,
         )
         return [self._lane(*row) for row in rows]

@@ -11,12 +11,12 @@ Read = Callable[..., list[Record]]
 """`PostgresRecords.read`."""
 
 _READY = """
-status = 0 AND lane IN (SELECT name FROM ltq.lanes WHERE queue = %s) AND priority IN (0, 1, 2)
-LIMIT %s"""
+status = 0 AND lane IN (SELECT name FROM ltq.every_lane() WHERE queue = %s)
+AND priority IN (0, 1, 2) LIMIT %s"""
 
 _COUNTS = {
     Status.PENDING: """
-        SELECT lanes.queue, count(*) FROM ltq.lanes AS lanes
+        SELECT lanes.queue, count(*) FROM ltq.every_lane() AS lanes
         JOIN ltq.tasks AS tasks ON tasks.status = 0 AND tasks.lane = lanes.name
         WHERE lanes.queue = ANY(%s) GROUP BY lanes.queue""",
     Status.DELAYED: """
@@ -129,6 +129,6 @@ class PostgresQueues:
 
     def _all(self) -> dict[str, bool]:
         if self._paused is None:
-            all_of = "SELECT name, paused FROM ltq.queues WHERE namespace = %s"
+            all_of = "SELECT name, paused FROM ltq.every_queue() WHERE namespace = %s"
             self._paused = dict(self._step.rows(all_of, self._namespace))
         return self._paused

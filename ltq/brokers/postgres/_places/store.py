@@ -23,12 +23,13 @@ from ltq.names import namespace_of
 T = TypeVar("T")
 
 _NAMESPACES = """
-SELECT namespace FROM ltq.queues
+SELECT namespace FROM ltq.every_queue()
 UNION SELECT namespace FROM ltq.kept UNION SELECT namespace FROM ltq.schedule_changes ORDER BY 1"""
 
 
 _LOCK = """
-SELECT set_config('lock_timeout', '500ms', true) FROM pg_advisory_xact_lock(%s, hashtext(%s))"""
+SELECT set_config('lock_timeout', '500ms', true), ltq.adopt(%s)
+FROM pg_advisory_xact_lock(%s, hashtext(%s))"""
 """Others wait for a step, so it waits for no row for long that a session of a user's holds."""
 
 _LOST = """
@@ -123,7 +124,7 @@ class PostgresStore(Store):
         known = self._known.get(namespace)
         if known is None:
             if self._is_writing:
-                self._step_now.rows(_LOCK, self._schema.lock, namespace)
+                self._step_now.rows(_LOCK, namespace, self._schema.lock, namespace)
             lanes = PostgresLanes(self._step_now)
             listener = PostgresListener(self._step_now, namespace, lanes.has_ready)
             self._listeners.append(listener)

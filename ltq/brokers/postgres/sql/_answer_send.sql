@@ -34,7 +34,7 @@ BEGIN
         PERFORM pg_advisory_xact_lock(@lock@ + 1, hashtext(p_queue));
         SELECT count(*) INTO v_waiting FROM (
             (
-                SELECT FROM @schema@.lanes AS lanes
+                SELECT FROM @schema@.every_lane() AS lanes
                 JOIN @schema@.tasks AS tasks ON tasks.status = 0 AND tasks.lane = lanes.name
                 WHERE lanes.queue = p_queue LIMIT p_max_pending
             )

@@ -3,7 +3,7 @@
 -- p_namespace ...  see `send`
 -- RETURNS          see `send`
 CREATE FUNCTION @schema@.send_each(
-    p_namespace text, p_tells boolean, p_again text[],
+    p_namespace text, p_is_joined boolean, p_again text[],
     p_ids text[], p_queues text[], p_lanes text[], p_kinds text[], p_priorities smallint[],
     p_timeouts float8[], p_max_tries integer[], p_result_ttls float8[], p_max_deliveries integer[],
     p_keep_bodies boolean[], p_task_names text[], p_serializers text[], p_tags text[],
@@ -59,7 +59,8 @@ BEGIN
                     MESSAGE = 'another task with the id ' || p_ids[i] || ' came or ended just now';
             END IF;
             v_taken := v_taken || i;
-            PERFORM @schema@.known(p_namespace, ARRAY[p_queues[i]], ARRAY[p_lanes[i]]);
+            PERFORM @schema@.known(
+                p_namespace, p_is_joined, ARRAY[p_queues[i]], ARRAY[p_lanes[i]]);
         END IF;
         v_answers := v_answers || v_answer;
     END LOOP;
@@ -67,7 +68,7 @@ BEGIN
         RETURN v_answers;
     END IF;
     PERFORM @schema@.tell_sent(
-        p_namespace, p_tells, ARRAY(SELECT p_ids[i] FROM unnest(v_taken) AS i),
+        p_namespace, p_is_joined, ARRAY(SELECT p_ids[i] FROM unnest(v_taken) AS i),
         ARRAY(SELECT p_lanes[i] FROM unnest(v_taken) AS i),
         ARRAY(SELECT p_delays[i] FROM unnest(v_taken) AS i),
         ARRAY(SELECT p_etas[i] FROM unnest(v_taken) AS i), v_first, v_now);

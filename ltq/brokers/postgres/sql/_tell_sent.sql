@@ -1,12 +1,12 @@
 -- tell_sent: wake those who may claim tasks that were sent.
 --
--- p_namespace, p_tells, p_ids, p_lanes, p_delays, p_etas
+-- p_namespace, p_is_joined, p_ids, p_lanes, p_delays, p_etas
 --                  see `send`: of what was taken
 -- p_first          when the first delayed task was due before, or null
 -- p_now            Unix seconds
 -- RETURNS          nothing
 CREATE FUNCTION @schema@.tell_sent(
-    p_namespace text, p_tells boolean, p_ids text[], p_lanes text[], p_delays float8[],
+    p_namespace text, p_is_joined boolean, p_ids text[], p_lanes text[], p_delays float8[],
     p_etas float8[], p_first float8, p_now float8
 ) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -19,7 +19,7 @@ DECLARE
         ) AS sent WHERE due <= p_now OR p_first IS NULL OR due < p_first
     );
 BEGIN
-    IF NOT p_tells THEN
+    IF NOT p_is_joined THEN
         v_topics := @schema@.awaited(
             ARRAY(SELECT 'lane ' || split_part(lane, '/', 1) FROM unnest(v_lanes) AS lane));
         v_lanes := ARRAY(

@@ -59,6 +59,7 @@ BEGIN
             RETURN;
         END IF;
         PERFORM @schema@.promote(v_namespace, v_now);
+        PERFORM @schema@.adopt(v_namespace);
     END LOOP;
     <<claiming>>
     FOREACH v_namespace IN ARRAY p_namespaces LOOP

@@ -15,6 +15,7 @@ DECLARE
     v_lanes text[] := '{}';
 BEGIN
     FOREACH v_namespace IN ARRAY p_namespaces LOOP
+        PERFORM @schema@.adopt(v_namespace);
         v_lanes := v_lanes || @schema@.served_lanes(v_namespace, p_lanes, p_knows);
     END LOOP;
     RETURN @schema@.next_start(

@@ -1,8 +1,8 @@
 -- send: take tasks of one namespace.
 --
 -- p_namespace      of all of them
--- p_tells          whether to notify also where nobody is known to wait yet, as a transaction of
---                  a user's may end much later
+-- p_is_joined      whether this is a part of a transaction of a user's, that may end much later:
+--                  nobody waits for it, and who waits then is not known yet
 -- p_again          the new ids of a call that is repeated, as its first answer was lost: their tasks
 --                  may have ended already, and left nothing
 -- p_ids ... p_tags as in the envelopes; tags of each by spaces; a kind is of `ltq.message.kind_of`
@@ -10,7 +10,7 @@
 --                  as in the envelopes: what only matters now
 -- RETURNS          'created', 'exists', 'id_conflict', 'duplicate' or 'full' for each
 CREATE FUNCTION @schema@.send(
-    p_namespace text, p_tells boolean, p_again text[],
+    p_namespace text, p_is_joined boolean, p_again text[],
     p_ids text[], p_queues text[], p_lanes text[], p_kinds text[], p_priorities smallint[],
     p_timeouts float8[], p_max_tries integer[], p_result_ttls float8[], p_max_deliveries integer[],
     p_keep_bodies boolean[], p_task_names text[], p_serializers text[], p_tags text[],
@@ -35,7 +35,7 @@ BEGIN
     ) THEN
         RAISE unique_violation;
     END IF;
-    PERFORM @schema@.known(p_namespace, p_queues, p_lanes);
+    PERFORM @schema@.known(p_namespace, p_is_joined, p_queues, p_lanes);
     PERFORM pg_current_xact_id();  -- before a position or the time is taken: see `raise_floor`
     v_now := extract(epoch FROM clock_timestamp());
     INSERT INTO @schema@.tasks
@@ -71,11 +71,12 @@ BEGIN
     ) THEN
         RAISE unique_violation;
     END IF;
-    PERFORM @schema@.tell_sent(p_namespace, p_tells, p_ids, p_lanes, p_delays, p_etas, v_first, v_now);
+    PERFORM @schema@.tell_sent(
+        p_namespace, p_is_joined, p_ids, p_lanes, p_delays, p_etas, v_first, v_now);
     RETURN array_fill('created'::text, ARRAY[cardinality(p_ids)]);
 EXCEPTION WHEN unique_violation THEN
     RETURN @schema@.send_each(
-        p_namespace, p_tells, p_again, p_ids, p_queues, p_lanes, p_kinds, p_priorities, p_timeouts,
+        p_namespace, p_is_joined, p_again, p_ids, p_queues, p_lanes, p_kinds, p_priorities, p_timeouts,
         p_max_tries, p_result_ttls, p_max_deliveries, p_keep_bodies, p_task_names, p_serializers,
         p_tags, p_ctxs, p_bodies, p_delays, p_etas, p_fingerprints, p_unique_fors, p_max_pendings);
 END

@@ -11,7 +11,7 @@ BEGIN
     INSERT INTO @schema@.queues (name, namespace)
     SELECT queue, @schema@.namespace_of(queue)
     FROM (SELECT DISTINCT split_part(lane, '/', 1) AS queue FROM unnest(p_lanes) AS lane) AS given
-    WHERE NOT EXISTS (SELECT FROM @schema@.queues WHERE name = queue)
+    WHERE NOT EXISTS (SELECT FROM @schema@.queues WHERE name = queue) ORDER BY queue
     ON CONFLICT DO NOTHING;
     INSERT INTO @schema@.kept AS known (namespace, kind, key, value, expires)
     SELECT

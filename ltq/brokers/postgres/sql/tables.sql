@@ -43,14 +43,9 @@ CREATE INDEX tasks_leases ON @schema@.tasks (namespace, moment) WHERE status = 2
 -- in turn, and a whole slot is emptied at once; -1 is for those that are kept for longer.
 CREATE TABLE @schema@.final (LIKE @schema@.tasks INCLUDING STORAGE, slot smallint NOT NULL)
 PARTITION BY LIST (slot);
-CREATE TABLE @schema@.final_0 PARTITION OF @schema@.final FOR VALUES IN (0);
-CREATE TABLE @schema@.final_1 PARTITION OF @schema@.final FOR VALUES IN (1);
-CREATE TABLE @schema@.final_2 PARTITION OF @schema@.final FOR VALUES IN (2);
-CREATE TABLE @schema@.final_3 PARTITION OF @schema@.final FOR VALUES IN (3);
-CREATE TABLE @schema@.final_4 PARTITION OF @schema@.final FOR VALUES IN (4);
-CREATE TABLE @schema@.final_5 PARTITION OF @schema@.final FOR VALUES IN (5);
-CREATE TABLE @schema@.final_6 PARTITION OF @schema@.final FOR VALUES IN (6);
-CREATE TABLE @schema@.final_7 PARTITION OF @schema@.final FOR VALUES IN (7);
+DO $$ BEGIN FOR i IN 0 .. 7 LOOP EXECUTE format(
+    'CREATE TABLE @schema@.final_%s PARTITION OF @schema@.final FOR VALUES IN (%s)', i, i);
+END LOOP; END $$;
 CREATE TABLE @schema@.final_long PARTITION OF @schema@.final FOR VALUES IN (-1);
 CREATE INDEX final_ids ON @schema@.final (id, namespace);
 CREATE INDEX final_queues ON @schema@.final (queue, release_time, position);
@@ -72,6 +67,11 @@ CREATE TABLE @schema@.moments (
     namespace text PRIMARY KEY, leases float8 NOT NULL DEFAULT '-infinity',
     delayed float8 NOT NULL DEFAULT '-infinity', mark float8 NOT NULL DEFAULT '-infinity',
     mark_xid xid8 NOT NULL DEFAULT '0') WITH (fillfactor = 30);
+
+-- The lanes of what was sent in transactions of users' to a lane that was not known yet, until a step
+-- of LTQ's own adopts them: see `adopt`. Such a transaction may stay open, so it enters none itself.
+CREATE TABLE @schema@.arrivals (namespace text NOT NULL, lane text NOT NULL, queue text NOT NULL);
+CREATE INDEX arrivals_of ON @schema@.arrivals (namespace, lane);
 
 CREATE TABLE @schema@.queues (
     name text PRIMARY KEY, namespace text NOT NULL, paused boolean NOT NULL DEFAULT false);
