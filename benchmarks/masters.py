@@ -17,7 +17,8 @@ from benchmarks import own
 from benchmarks.comparison import announce
 from benchmarks.stand import BenchWorker
 from devtools.redis_sets.cluster import ClusterSet
-from devtools.servers import RedisServer, find_redis_server
+from devtools.redis_versions import find_redis_server
+from devtools.servers import RedisServer
 
 MASTERS = (1, 2, 4)
 
