@@ -48,7 +48,9 @@ class TestWorkers:
     async def test_long_names_fit_a_terminal(self, broker: Broker, redis_url: str) -> None:
         host = f"{'billing-' * 20}7f9c6b5d4-x2x9z"
         queues = tuple(f"billing:send-invoice-{number}" for number in range(50))
-        entry = make_worker_entry(host=host, pid=1234567, version="0.5.0", queues=queues)
+        entry = make_worker_entry(
+            host=host, pid=1234567, version="0.5.0", queues=queues, silent_after=600.0
+        )
         await broker.announce(entry)
         command = ("workers", "--broker-url", redis_url)
         async with ltq_on_terminal(*command, size=(24, 80)) as terminal:
