@@ -205,7 +205,9 @@ def raw(redis_url: str) -> Iterator["redis.Redis"]:
 
 
 class TestLooking:
-    async def test_it_changes_nothing(self, redis_url: str, raw: "redis.Redis") -> None:
+    @pytest.mark.parametrize("sent", ["", "Kghx"], ids=["silent", "notifying"])
+    async def test_it_changes_nothing(self, redis_url: str, raw: "redis.Redis", sent: str) -> None:
+        raw.config_set("notify-keyspace-events", sent)
         async with RedisBroker(redis_url) as broker:
             ids = await publish_many(broker, 3)
             flags = raw.config_get("notify-keyspace-events")
@@ -218,6 +220,7 @@ class TestLooking:
             await link.aclose()
             assert found.rights == Rights()
             assert raw.config_get("notify-keyspace-events") == flags
+            await eventually(lambda: not raw.keys("ltq:{*}:probe:*"))  # a second later
             after = {key: raw.dump(key) for key in raw.keys("ltq:{*")}
             assert {key: dump for key, dump in before.items() if key in after} == after
             assert len(ids) == 3
