@@ -1,6 +1,6 @@
 """The texts of the Lua scripts: read from `lua/`, put together, and named by their hash.
 
-A script, and the head of an include, may have two directives, each on a line of its own:
+A script, and the head of an include, may have these directives, each on a line of its own:
 
     -- @include time, reindex        inserts `lua/_time.lua` and `lua/_reindex.lua`, as far as used
     -- @constant DEAD_TTL            writes 604800, Python's value, for each DEAD_TTL of the file
@@ -8,9 +8,10 @@ A script, and the head of an include, may have two directives, each on a line of
 An include may include others. Each text is inserted once, before all that needs it. Includes expect
 one name without saying so: `prefix`, which every script binds first. Each call of a script makes
 its variables and functions anew, so constants are no variables, and functions that nothing calls
-are left out. A third directive stands before a function that few calls of a script need:
+are left out. Another directive stands before a function that few calls of a script need:
 
-    -- @rare                         it is made where it is called, with what only it calls
+    -- @rare                         makes it before each statement that calls it, with what only it
+                                     calls; not before one that goes on from an earlier line
 
 No script begins with `#!lua`. When memory is short, Redis 7 refuses such a script as a whole, but
 finishing must go on: a script may write if its first write frees memory. Redis 6.2 does not know
@@ -128,12 +129,13 @@ class _Functions:
 
     def _with_rare(self, line: str) -> str:
         """A line, and before the statement in it the functions that are made for its calls."""
-        calls = [call for call in _CALL.finditer(_NO_CODE.sub("", line)) if call[1] in self._others]
+        code = _code(line)
+        calls = [call[1] for call in _CALL.finditer(code) if call[1] in self._others]
         if not calls:
             return line
-        made = _called(line, self._others)
+        made = _called(code, self._others)
         texts = "".join(text for name, text in self._texts.items() if name in made)
-        begun = [one.end() for one in _BEGIN.finditer(line, 0, line.index(f"{calls[0][1]}("))]
+        begun = [one.end() for one in _BEGIN.finditer(line, 0, line.index(f"{calls[0]}("))]
         return f"{line[: begun[-1]]}\n{texts}{line[begun[-1] + 1 :]}" if begun else texts + line
 
 
