@@ -4,6 +4,7 @@ import ltq
 from ltq.brokers.postgres import PostgresBroker
 from ltq.testing.conformance._support.eventually import PATIENCE
 
+
 async def test_it_sends_runs_and_steers(postgres_role_url: str) -> None:
     broker = PostgresBroker(postgres_role_url)
     worker = ltq.Worker("shop", broker=broker)

@@ -18,10 +18,10 @@ CHANGED = """\
 What sql/ makes has changed, so schemas that are there lack it: `ltq migrate` only does something
 where the version is another one. If version {version} was in a release of LTQ:
   1. raise VERSION in ltq/brokers/postgres/_schema/migrate.py;
-  2. write what changes the tables into a file in sql/, and name it in _UPGRADES there: functions are
-     replaced by themselves, and workers of the version before have to go on with them;
+  2. write what changes the tables into a file in sql/, and name it in _UPGRADES there. Functions
+     are replaced anyway; workers of the version before have to go on with them;
   3. add the new version to DIGESTS here: {digest}
-Else put this digest in the place of that of version {version}, and make schemas of your own anew."""
+Else put this digest in the place of that of version {version}, and make your own schemas anew."""
 
 LONGEST = 120
 WIDEST = 110
