@@ -69,6 +69,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+_GRANTS = """
+DO $$ BEGIN CREATE ROLE ltq_worker LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+GRANT USAGE ON SCHEMA {schema} TO ltq_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO ltq_worker;
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO ltq_worker"""
+
+
 def _give_up(reason: str) -> NoReturn:
     """Skip what needs a server that is not there; in CI that is a failure."""
     if os.environ.get("CI") == "true":
@@ -176,6 +183,14 @@ def postgres_url(postgres_server: str, postgres_admin: psycopg.Connection) -> It
     schema = _new_schema(postgres_admin)
     yield f"{postgres_server}?schema={schema.name}"
     _drop(postgres_admin, schema)
+
+
+@pytest.fixture
+def postgres_role_url(postgres_url: str, postgres_admin: psycopg.Connection) -> str:
+    """The same, for a user with no more rights than `docs/broker.md` says."""
+    schema = postgres_url.rpartition("=")[2]
+    postgres_admin.execute(_GRANTS.format(schema=schema).encode())
+    return postgres_url.replace("ltq@", "ltq_worker@")
 
 
 @pytest.fixture(scope="session")

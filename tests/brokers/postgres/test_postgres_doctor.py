@@ -54,3 +54,22 @@ class TestDoctor:
             found = await findings(f"{durable.url}?migrate=auto")
         assert found["transactions"].severity is Severity.WARNING
         assert f"pid {pid[0]}" in found["transactions"].text
+
+    async def test_a_user_who_cannot_see_those_of_others_is_told(
+        self, durable: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(examine, "_OPEN_LONG", 0.0)
+        await findings(f"{durable.url}?migrate=auto")
+        durable.execute("CREATE ROLE plain LOGIN")
+        durable.execute("GRANT USAGE ON SCHEMA ltq TO plain")
+        durable.execute("GRANT SELECT ON ALL TABLES IN SCHEMA ltq TO plain")
+        url = durable.url.replace("ltq@", "plain@")
+        with psycopg.connect(durable.url) as forgotten:
+            forgotten.execute("SELECT 1")
+            told = (await findings(url))["transactions"]
+            durable.execute("GRANT pg_read_all_stats TO plain")
+            seen = (await findings(url))["transactions"]
+        assert told.severity is Severity.OK
+        assert "those of other users cannot be seen" in told.text
+        assert told.advice == "to see them: GRANT pg_read_all_stats TO plain"
+        assert seen.severity is Severity.WARNING

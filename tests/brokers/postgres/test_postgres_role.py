@@ -1,27 +1,12 @@
 """A role with no more rights than `docs/broker.md` says does all that workers and senders do."""
 
-from typing import Any
-
-import psycopg
-
 import ltq
 from ltq.brokers.postgres import PostgresBroker
 from ltq.testing.conformance._support.eventually import PATIENCE
 
-_GRANTS = """
-DO $$ BEGIN CREATE ROLE ltq_worker LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-GRANT USAGE ON SCHEMA {schema} TO ltq_worker;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO ltq_worker;
-GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO ltq_worker;
-"""
 
-
-async def test_it_sends_runs_and_steers(
-    postgres_url: str, postgres_admin: psycopg.Connection[Any]
-) -> None:
-    schema = postgres_url.rpartition("=")[2]
-    postgres_admin.execute(_GRANTS.format(schema=schema).encode())
-    broker = PostgresBroker(postgres_url.replace("ltq@", "ltq_worker@"))
+async def test_it_sends_runs_and_steers(postgres_role_url: str) -> None:
+    broker = PostgresBroker(postgres_role_url)
     worker = ltq.Worker("shop", broker=broker)
 
     @worker.task

@@ -1,15 +1,28 @@
 """The files in `sql/`: each is one function or type with a header, and names what there is."""
 
 import re
+from hashlib import sha256
 
 import pytest
 
-from ltq.brokers.postgres._schema import texts
+from ltq.brokers.postgres._schema import migrate, texts
 from ltq.brokers.postgres._schema.names import Schema
 
 HEADER = re.compile(r"((?:--(?: .*)?\n)+)(CREATE (?:FUNCTION|TYPE) .*)", re.DOTALL)
 FILES = sorted(path.stem for path in texts.FOLDER.glob("*.sql"))
 MADE = [name for name in FILES if name != texts.TABLES]
+DIGESTS = {1: "535e1161a3749bc3"}
+"""By version of the schema: what the files say, with their constants and without comments."""
+
+CHANGED = """\
+What sql/ makes has changed, so schemas that are there lack it: `ltq migrate` only does something
+where the version is another one. If version {version} was in a release of LTQ:
+  1. raise VERSION in ltq/brokers/postgres/_schema/migrate.py;
+  2. write what changes the tables into a file in sql/, and name it in _UPGRADES there. Functions
+     are replaced anyway; workers of the version before have to go on with them;
+  3. add the new version to DIGESTS here: {digest}
+Else put this digest in the place of that of version {version}, and make your own schemas anew."""
+
 LONGEST = 120
 WIDEST = 110
 
@@ -66,3 +79,12 @@ def test_its_constants_are_there(name: str) -> None:
 def test_each_constant_is_used() -> None:
     used = {word for name in FILES for word in re.findall(r"@([A-Z_]+)@", texts.text_of(name))}
     assert used == {*texts.CONSTANTS}
+
+
+def test_a_change_has_a_version_of_its_own() -> None:
+    made = "".join(texts.statement(name, Schema("ltq")) for name in FILES)
+    bare = " ".join(re.sub(r"--.*", "", made).split())
+    digest = sha256(bare.encode()).hexdigest()[:16]
+    assert DIGESTS.get(migrate.VERSION) == digest, CHANGED.format(
+        version=migrate.VERSION, digest=digest
+    )

@@ -15,6 +15,9 @@ FROM pg_stat_activity
 WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 ORDER BY xact_start LIMIT 1"""
 
+_SEES = "SELECT current_user::text, pg_has_role('pg_read_all_stats', 'USAGE')"
+"""Whether transactions of other users are in `pg_stat_activity`."""
+
 _ROWS = """
 SELECT n_live_tup, n_dead_tup FROM pg_stat_user_tables
 WHERE relid = 'ltq.tasks'::regclass"""
@@ -44,10 +47,11 @@ async def examine(link: Link) -> list[Finding]:
     """The findings about the server, without its queues."""
     values = await settings(link)
     snapshot = await link.query(_SNAPSHOT)
+    ((user, sees_others),) = await link.query(_SEES)
     rows = await link.query(_ROWS)
     return [
         *_durability(link, values),
-        *_transactions(snapshot),
+        *_transactions(snapshot, user, sees_others=sees_others),
         *_table(values, rows),
     ]
 
@@ -65,7 +69,9 @@ def _durability(link: Link, values: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("store", Severity.OK, f"{server}, and each commit on its disk")
 
 
-def _transactions(snapshot: list[tuple[int, str, float]]) -> Iterator[Finding]:
+def _transactions(
+    snapshot: list[tuple[int, str, float]], user: str, *, sees_others: bool
+) -> Iterator[Finding]:
     for pid, user, age in snapshot:
         if age > _OPEN_LONG:
             yield Finding(
@@ -76,7 +82,15 @@ def _transactions(snapshot: list[tuple[int, str, float]]) -> Iterator[Finding]:
                 "end it, or set idle_in_transaction_session_timeout",
             )
             return
-    yield Finding("transactions", Severity.OK, "no transaction is open for long")
+    if sees_others:
+        yield Finding("transactions", Severity.OK, "no transaction is open for long")
+        return
+    yield Finding(
+        "transactions",
+        Severity.OK,
+        f"no transaction of {user} is open for long; those of other users cannot be seen",
+        f"to see them: GRANT pg_read_all_stats TO {user}",
+    )
 
 
 def _table(values: Mapping[str, str], rows: list[tuple[int, int]]) -> Iterator[Finding]:
