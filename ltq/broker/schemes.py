@@ -1,5 +1,6 @@
 """Which broker a URL stands for, and how the URL is shown."""
 
+import re
 from collections.abc import Callable
 from urllib.parse import parse_qsl
 
@@ -66,9 +67,12 @@ def parse_parameters(shown: str, query: str) -> dict[str, str]:
 def redact(url: str) -> str:
     """The URL without user, password and parameters, fit for a log.
 
-    Everything before the last @ counts as user and password, even if the URL is malformed.
+    Everything before the last @ counts as user and password, even if the URL is malformed. What
+    follows an @ in a parameter may be part of a password: nothing is shown then.
     """
     scheme, separator, rest = url.partition("://")
+    if re.search(r"\?(.*&)?\w*password=.*@", url):
+        return f"{scheme}://" if separator else ""
     if "@" in url:
         scheme, rest = scheme if separator else "", url.rpartition("@")[2]
     elif not separator:

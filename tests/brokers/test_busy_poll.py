@@ -155,7 +155,7 @@ class TestLateReplies:
 class TestLink:
     @pytest.fixture
     async def link(self, redis_url: str) -> AsyncIterator[Link]:
-        link = RedisBroker(redis_url)._new_link()
+        link = RedisBroker(redis_url)._opening.new_link()
         link._poll._budget = QUICK
         await link.call("PING")
         yield link
@@ -193,7 +193,7 @@ class TestUrl:
 
     @pytest.mark.parametrize(("query", "budget"), [("", 0.00025), ("?busy_poll=0", 0.0)])
     async def test_it_says_how_long(self, query: str, budget: float, redis_url: str) -> None:
-        link = RedisBroker(redis_url + query)._new_link()
+        link = RedisBroker(redis_url + query)._opening.new_link()
         assert link._poll._budget == budget
         assert await link.call("PING") == b"PONG"
         await link.aclose()

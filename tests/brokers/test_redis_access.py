@@ -140,7 +140,7 @@ class TestUser:
             name.lower() for name in TRIALS
         }
         async with RedisBroker(self.url(server, RULES[-1])) as broker:
-            link = broker._new_link()
+            link = broker._opening.new_link()
             assert await try_out(link) == Rights()
             await link.aclose()
 

@@ -185,7 +185,7 @@ class TestParts:
             sent = [envelope(SIZE) for _ in range(6)]
             await broker.publish(sent)
             async with broker.consumer([QUEUE]) as consumer:
-                broker._here().link.reply_limit.bytes = 6 * SIZE
+                broker._here().links.any.reply_limit.bytes = 6 * SIZE
                 proxy.drop("claim")
                 first = (await consumer.claim(6)).deliveries
                 rest = list(first)
@@ -202,7 +202,7 @@ class TestParts:
         async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
             await broker.publish([envelope(SIZE) for _ in range(6)])
             async with broker.consumer([QUEUE], name="slow") as consumer:
-                broker._here().link.reply_limit.bytes = SIZE
+                broker._here().links.any.reply_limit.bytes = SIZE
                 proxy.drop("claim")
                 await consumer.claim(6)
                 with redis.Redis.from_url(server.url) as admin:
@@ -215,7 +215,7 @@ class TestParts:
         self, server: RedisServer, impatient: None
     ) -> None:
         async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
-            limit = broker._here().link.reply_limit
+            limit = broker._here().links.any.reply_limit
             await broker.states(QUEUE, ["a"])
             proxy.mode = "hole"
             with pytest.raises(BrokerError):

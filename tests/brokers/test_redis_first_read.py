@@ -61,7 +61,7 @@ async def finish(broker: RedisBroker) -> None:
 
 
 async def is_subscribed(broker: RedisBroker, task_id: str) -> bool:
-    channels = await broker._here().link.call("PUBSUB", "CHANNELS")
+    channels = await broker._here().links.any.call("PUBSUB", "CHANNELS")
     return any(channel.endswith(task_id.encode()) for channel in channels)
 
 

@@ -222,7 +222,9 @@ async def test_a_dead_subscription_is_no_server_without_notifications(
         envelope = await publish(broker)
         states = broker.watch(QUEUE, envelope.id, timeout=20)
         assert (await anext(states)).status is Status.PENDING
-        hub = broker._here().hub  # private: a doubt is wanted now, as no fault comes just then
+        hub = broker._here().hubs.of(
+            "mail"
+        )  # private: a doubt is wanted now, as no fault comes just then
         await eventually(lambda: hub._follower._is_notified)
         if when == "before":
             proxy.freeze_all()

@@ -199,7 +199,7 @@ async def test_many_are_cancelled_although_a_claim_moves_them_meanwhile(
     broker: RedisBroker, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await publish_many(broker, 3, queue=SHARED, task_name="bank:bill")
-    link = broker._here().link
+    link = broker._here().links.any
     call = link.call
 
     async def claimed_meanwhile(*command: Argument) -> Reply:

@@ -36,8 +36,8 @@ async def claim(broker: RedisBroker, lease: float = 15.0) -> list[Delivery]:
 
 async def displaced(broker: RedisBroker) -> int:
     """How many tasks `ltq doctor` finds without a place."""
-    link = broker._new_link()
-    found = await take_inventory(link, 10_000)
+    link = broker._opening.new_link()
+    found = await take_inventory([link], 10_000)
     await link.aclose()
     return found.displaced.get("mail", 0)
 

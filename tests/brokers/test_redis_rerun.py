@@ -35,7 +35,7 @@ def rerun_call(*ids: str) -> calls.RerunCall:
 @pytest.mark.parametrize("fate", ["cleared", "run"])
 async def test_whatever_has_become_of_the_new_ones(broker: RedisBroker, fate: str) -> None:
     call = rerun_call(await failed(broker), await failed(broker))
-    link = broker._new_link()
+    link = broker._opening.new_link()
     assert await link.evaluate(call) == ["created", "created"]
     if fate == "cleared":
         assert await broker.clear(QUEUE) == 2
@@ -51,7 +51,7 @@ async def test_whatever_has_become_of_the_new_ones(broker: RedisBroker, fate: st
 async def test_the_old_ones_may_be_gone_by_then(broker: RedisBroker) -> None:
     old = await failed(broker)
     call = rerun_call(old)
-    link = broker._new_link()
+    link = broker._opening.new_link()
     await link.evaluate(call)
     await link.call("DEL", f"ltq:{{mail}}:task:{old}")
     assert await link.evaluate(call.repeated()) == ["created"]
@@ -61,7 +61,7 @@ async def test_the_old_ones_may_be_gone_by_then(broker: RedisBroker) -> None:
 
 async def test_one_whose_first_attempt_did_not_arrive_sends_them(broker: RedisBroker) -> None:
     call = rerun_call(await failed(broker))
-    link = broker._new_link()
+    link = broker._opening.new_link()
     assert await link.evaluate(call.repeated()) == ["created"]
     assert await link.evaluate(call.repeated()) == ["created"]
     assert (await broker.stats([QUEUE]))[0].pending == 1

@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 
 import ltq
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._server.connections import TcpConnection
-from ltq.brokers.redis._server.resolver import addresses_of
+from ltq.brokers.redis._connect.connections import TcpConnection
+from ltq.brokers.redis._connect.resolver import addresses_of
 from ltq.errors import BrokerError
 from tests.eventually import eventually
 
@@ -35,7 +35,7 @@ async def busy_threads() -> AsyncIterator[None]:
 def test_a_client_of_ones_own_looks_names_up_in_the_same_way() -> None:
     async def connection_class() -> type:
         broker = RedisBroker("redis://h", connect=lambda: Redis.from_url("redis://h", protocol=2))
-        return type(broker._here().link.new_connection())
+        return type(broker._here().links.any.new_connection())
 
     assert asyncio.run(connection_class()) is TcpConnection
 
@@ -108,6 +108,6 @@ async def test_a_lookup_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     began = time.monotonic()
     async with RedisBroker("redis://hangs.invalid:6379?socket_connect_timeout=0.1") as broker:
         with pytest.raises(BrokerError):
-            await broker._here().link.call("PING", patience=0.5)
+            await broker._here().links.any.call("PING", patience=0.5)
     assert time.monotonic() - began < 3
     go_on.set()

@@ -125,7 +125,7 @@ async def test_what_is_there_is_not_enqueued_again(redis_url: str) -> None:
 
 async def test_a_repeated_call_does_not_enqueue_what_has_run(redis_url: str) -> None:
     async with RedisBroker(redis_url) as broker:
-        link = broker._new_link()
+        link = broker._opening.new_link()
         await link.call("ZADD", "ltq:{mail}:ended", 7, "a1 completed")
         call = calls.SendCall(prefix="ltq:{mail}:", groups=send_groups([envelope()]))
         assert (await link.evaluate(call.repeated())).answers == [Published.EXISTS]

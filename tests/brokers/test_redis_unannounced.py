@@ -74,7 +74,7 @@ class Watched:
 
     def has_begun(self) -> bool:
         """Whether the watcher waits, and has seen the task."""
-        feeds = self.watcher._here().hub._follower._all_feeds()
+        feeds = self.watcher._here().hubs.of("mail")._follower._all_feeds()
         return bool(feeds) and all(feed.started for feed in feeds)
 
 
@@ -142,7 +142,7 @@ async def test_it_asks_again_for_notifications_while_it_polls(
     async with Proxy(server.port) as proxy, watched(proxy.url, server.url) as both:
         proxy.is_mute = True
         assert await both.late() < SOON
-        follower = both.watcher._here().hub._follower
+        follower = both.watcher._here().hubs.of("mail")._follower
         await eventually(lambda: not follower._is_notified)
         proxy.is_mute = False
         await eventually(lambda: follower._is_notified)
@@ -155,7 +155,9 @@ async def test_those_that_are_required_and_stop_are_an_error(
     async with watched(f"{server.url}?notifications=require", server.url) as both:
         admin.config_set(OPTION, "Ex")
         await both.late()
-        await eventually(lambda: both.watcher._here().hub._follower._refusal is not None)
+        await eventually(
+            lambda: both.watcher._here().hubs.of("mail")._follower._refusal is not None
+        )
         with pytest.raises(BrokerError, match="notifications=require"):
             await both.watcher.wait(QUEUE, new_id())
 
@@ -185,7 +187,7 @@ async def test_connections_that_are_killed_again_and_again_delay_nothing(
 async def test_a_change_that_nobody_waits_for_is_not_missed(server: RedisServer) -> None:
     """Who waits for the end is not told of a start, and a re-read finds it all the same."""
     async with watched(server.url, server.url) as both:
-        hub = both.watcher._here().hub
+        hub = both.watcher._here().hubs.of("mail")
         envelope = Envelope(id=new_id(), queue=QUEUE, task_name=QUEUE, body=b"")
         await both.watcher.publish([envelope])
         waiting = asyncio.create_task(both.watcher.wait(QUEUE, envelope.id, timeout=20))

@@ -11,9 +11,11 @@ import redis
 from devtools.proxy import Proxy
 from ltq.broker import Broker, Consumer
 from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._connect.whereabouts import Whereabouts
 from ltq.brokers.redis._consumer.consumer import CLAIM_TASKS
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server.keys import ltq_keys as keys
+from ltq.brokers.redis._server.opening import Opening
 from ltq.errors import BrokerError
 from ltq.message import Delivery, Receipt
 from ltq.options import Limit, Priority
@@ -48,10 +50,10 @@ async def far(proxy: Proxy) -> AsyncIterator[RedisBroker]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls give up soon."""
-    evaluate = RedisBroker._new_link
+    make = Opening.new_link
 
-    def new_link(broker: RedisBroker) -> object:
-        link = evaluate(broker)
+    def new_link(opening: Opening, whereabouts: Whereabouts | None = None) -> object:
+        link = make(opening, whereabouts)
         original = link.evaluate
 
         async def soon(call: object, *, patience: float = 0.3) -> object:
@@ -60,7 +62,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         link.evaluate = soon  # type: ignore[method-assign,assignment]  # for this test
         return link
 
-    monkeypatch.setattr(RedisBroker, "_new_link", new_link)
+    monkeypatch.setattr(Opening, "new_link", new_link)
 
 
 async def lose_a_claim(proxy: Proxy, far: RedisBroker, consumer: Consumer, limit: int) -> None:
@@ -192,7 +194,7 @@ class TestParts:
         ids = await publish_many(near, 30, body=b"x" * SIZE)
         async with far.consumer([QUEUE]) as consumer:
             await consumer.claim(0)
-            far._here().link.reply_limit.bytes = 20 * SIZE
+            far._here().links.any.reply_limit.bytes = 20 * SIZE
             proxy.drop("claim")
             held = (await consumer.claim(30)).deliveries
             (stats,) = await near.stats([QUEUE])
@@ -239,7 +241,9 @@ class TestScript:
                 known=0,
                 leases=[first.lease.id, first.lease.token],
             )
-            evaluate: Callable[[calls.UnclaimCall], Awaitable[int]] = near._here().link.evaluate
+            evaluate: Callable[[calls.UnclaimCall], Awaitable[int]] = (
+                near._here().links.any.evaluate
+            )
             assert [await evaluate(call), await evaluate(call)] == [1, 0]
             state = await near.state(QUEUE, first.lease.id)
             assert (state.status, state.worker, state.dequeue_count) == (Status.PENDING, None, 0)

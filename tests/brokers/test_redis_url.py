@@ -109,7 +109,7 @@ def test_a_password_is_not_shown_as_a_parameter(url: str) -> None:
 
 
 def test_the_time_to_connect_is_that_of_the_url() -> None:
-    server_url, _ = split_url("redis://localhost?socket_connect_timeout=0.5", check=True)
+    server_url = split_url("redis://localhost?socket_connect_timeout=0.5", check=True).place.url
     connection = new_client(server_url).connection_pool.make_connection()
     assert connection.socket_connect_timeout == 0.5
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from ltq.brokers.redis._connect.connections import take_over
 from ltq.brokers.redis._server import link as link_module
-from ltq.brokers.redis._server.connections import take_over
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.url import new_client
 from ltq.brokers.redis._server.wire import StreamWire, TransportWire, wire_of

@@ -399,7 +399,7 @@ class TestReplies:
         monkeypatch.setattr(Link, "_exchange", ask)
         async with RedisBroker(redis_url) as broker:
             with pytest.raises(BrokerError, match=f"reply to {name} "):
-                await broker._here().link.evaluate(call_of(name))
+                await broker._here().links.any.evaluate(call_of(name))
 
 
 def call_of(name: str) -> Script[Any]:

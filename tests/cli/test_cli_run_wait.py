@@ -111,7 +111,7 @@ class TestErrorsOfRedis:
     async def test_nobody_there_is_away(self, redis_executable: str) -> None:
         async with RedisBroker(RedisServer(redis_executable).url) as broker:
             with pytest.raises(BrokerError) as told:
-                await broker._here().link.call("PING", patience=0.05)
+                await broker._here().links.any.call("PING", patience=0.05)
         assert told.value.is_away
 
     async def test_a_server_that_refuses_is_not(self, redis_executable: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import fakeredis
 import pytest
+import redis
 
 from ltq.broker import Broker
 from ltq.brokers.memory import MemoryBroker
@@ -33,7 +34,12 @@ def _fakeredis(request: pytest.FixtureRequest) -> Callable[[], Broker]:
 
 
 def _redis(request: pytest.FixtureRequest) -> Callable[[], Broker]:
-    url: str = request.getfixturevalue("redis_url") + os.environ.get("LTQ_TEST_REDIS_QUERY", "")
+    nodes = os.environ.get("LTQ_TEST_REDIS_NODES", "").split()
+    for node in nodes:
+        with redis.Redis.from_url(node) as admin:
+            admin.flushall()
+    place = os.environ.get("LTQ_TEST_REDIS_PLACE") or request.getfixturevalue("redis_url")
+    url = place + os.environ.get("LTQ_TEST_REDIS_QUERY", "")
     return lambda: RedisBroker(url)
 
 

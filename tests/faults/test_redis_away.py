@@ -436,7 +436,7 @@ class TestBlackHole:
         heard: list[str] = []
         confirmed: list[str] = []
         async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
-            link = broker._new_link()
+            link = broker._opening.new_link()
             channels = Channels(
                 link,
                 on_subscribed=confirmed.append,
@@ -465,7 +465,7 @@ class TestBlackHole:
         monkeypatch.setattr("ltq.brokers.redis._server.channels.LOOK_EVERY", 0.2)
         confirmed: list[str] = []
         async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
-            link = broker._new_link()
+            link = broker._opening.new_link()
             channels = Channels(
                 link,
                 on_refused=lambda *_: None,
@@ -534,7 +534,7 @@ class TestConnections:
     ) -> None:
         async with RedisBroker(server.url) as broker, broker.consumer(["faults:double"]) as one:
             assert isinstance(one, RedisConsumer)
-            monkeypatch.setattr(one._link, "block", _fails)
+            monkeypatch.setattr(one._groups[0].link, "block", _fails)
             waiting = asyncio.create_task(one.wait(None))
             done, _ = await asyncio.wait([waiting], timeout=1.0)
             waiting.cancel()
@@ -567,7 +567,7 @@ class TestConnections:
         self, server: RedisServer
     ) -> None:
         async with RedisBroker(server.url) as broker:
-            link = broker._new_link()
+            link = broker._opening.new_link()
             lost = link.new_connection()
             await lost.connect()
             channels = Channels(

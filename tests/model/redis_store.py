@@ -97,7 +97,7 @@ class RedisStore(Store):
 
     async def send_again(self, envelope: Envelope) -> Published:
         """What the link sends after it got no answer to a send of a new id."""
-        link, again = self.broker._here().link, structs.replace(envelope, has_new_id=True)
+        link, again = self.broker._here().links.any, structs.replace(envelope, has_new_id=True)
         call = calls.SendCall(prefix=self.prefix, groups=send_groups([again]))
         (answer,) = (await link.evaluate(call.repeated())).answers
         return answer
@@ -105,7 +105,7 @@ class RedisStore(Store):
     async def replay(self, queue: str, call: str, ids: list[str]) -> list[Published]:
         """A replay by a call of a known id."""
         replay = calls.ReplayCall(prefix=self.prefix, queue=queue, call=call, ids=ids)
-        return await self.broker._here().link.evaluate(replay)
+        return await self.broker._here().links.any.evaluate(replay)
 
     def claimed(self, model: Model, claim: Claiming) -> None:
         model.sweep(self.now, patient=True)
@@ -120,7 +120,7 @@ class RedisStore(Store):
         """Send final tasks once more, under ids that are known."""
         pairs = [one for pair in zip(ids, new_ids, strict=True) for one in pair]
         call = calls.RerunCall(prefix=self.prefix, queue=queue, tasks=pairs)
-        return await self.broker._here().link.evaluate(call.repeated() if again else call)
+        return await self.broker._here().links.any.evaluate(call.repeated() if again else call)
 
     # Time, and accidents
 

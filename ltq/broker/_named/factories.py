@@ -11,7 +11,11 @@ _BUILT_IN = {
     "memory": "ltq.brokers.memory:MemoryBroker",
     "postgresql": "ltq.brokers.postgres:PostgresBroker",
     "redis": "ltq.brokers.redis:RedisBroker",
+    "redis+cluster": "ltq.brokers.redis:RedisBroker",
+    "redis+sentinel": "ltq.brokers.redis:RedisBroker",
     "rediss": "ltq.brokers.redis:RedisBroker",
+    "rediss+cluster": "ltq.brokers.redis:RedisBroker",
+    "rediss+sentinel": "ltq.brokers.redis:RedisBroker",
     "sqlite": "ltq.brokers.sqlite:SqliteBroker",
     "unix": "ltq.brokers.redis:RedisBroker",
 }

@@ -19,19 +19,23 @@ class MovesTasks(ABC):
 
     async def pack(self, queue: str, ids: Sequence[str]) -> list[Parcel | None]:
         """See `Mover.pack`."""
-        return await moving.pack(self._here().link, queue, check_tasks(queue, ids), dead=False)
+        return await moving.pack(
+            self._here().link(queue), queue, check_tasks(queue, ids), dead=False
+        )
 
     async def pack_dead(self, queue: str, ids: Sequence[str]) -> list[Parcel | None]:
         """See `Mover.pack_dead`."""
-        return await moving.pack(self._here().link, queue, check_tasks(queue, ids), dead=True)
+        return await moving.pack(
+            self._here().link(queue), queue, check_tasks(queue, ids), dead=True
+        )
 
     async def adopt(self, parcels: Sequence[Parcel]) -> list[Published]:
         """See `Mover.adopt`."""
         check_parcels(parcels)
         session = self._here()
-        return await moving.adopt(session.link, session.registry, parcels)
+        return await moving.adopt(session.links, session.registry, parcels)
 
     async def drop(self, parcels: Sequence[Parcel]) -> list[str]:
         """See `Mover.drop`."""
         check_parcels(parcels)
-        return await moving.drop(self._here().link, parcels)
+        return await moving.drop(self._here().links, parcels)

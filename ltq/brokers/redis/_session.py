@@ -1,4 +1,4 @@
-"""What a broker keeps for one event loop: connections, the watch hub, and what sends."""
+"""What a broker keeps for one event loop: connections, watch hubs, and what sends."""
 
 import asyncio
 import os
@@ -9,13 +9,15 @@ from contextlib import suppress
 
 from ltq._aio.closing import Closing
 from ltq._aio.threads import call_in
+from ltq.brokers.redis._hubs import WatchHubs
 from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._operations.schedule_slots import Firer
 from ltq.brokers.redis._operations.sender import Sender
 from ltq.brokers.redis._operations.worker_registry import Announcer
 from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.links import Links
 from ltq.brokers.redis._server.notifications import Notifications
-from ltq.brokers.redis._watch_hub import WatchHub
+from ltq.names import namespace_of
 
 
 class Session:
@@ -25,29 +27,37 @@ class Session:
     `asyncio.run` or a `Runner`. Nothing that runs in the background may hold the session.
     """
 
-    def __init__(self, link: Link, notifications: Notifications) -> None:
-        self.link = link
-        self.hub = WatchHub(link, notifications)
-        self.registry = Registry(link)
-        self.announcer = Announcer(link)
+    def __init__(self, links: Links, notifications: Notifications) -> None:
+        self.links = links
+        self.hubs = WatchHubs(links, notifications)
+        self.registry = Registry(links)
+        self.announcer = Announcer(links, self.registry)
         self._senders: dict[str, Sender] = {}
         self._firers: dict[str, Firer] = {}
-        self._opened = _Opened(self.hub, link)
+        self._opened = _Opened(self.hubs, self.registry, links)
         self._end_of_loop = _start(self._opened.close_with_the_loop())
         weakref.finalize(self, self._opened.drop).atexit = False
+
+    def link(self, queue: str) -> Link:
+        """The link to the server that has a queue."""
+        return self.links.of(namespace_of(queue))
 
     def sender(self, namespace: str) -> Sender:
         """The sender of a namespace."""
         sender = self._senders.get(namespace)
         if sender is None:
-            sender = self._senders[namespace] = Sender(namespace, self.link, self.registry)
+            sender = self._senders[namespace] = Sender(
+                namespace, self.links.of(namespace), self.registry
+            )
         return sender
 
     def firer(self, namespace: str) -> Firer:
         """What fires the schedules of a namespace."""
         firer = self._firers.get(namespace)
         if firer is None:
-            firer = self._firers[namespace] = Firer(namespace, self.link, self.registry)
+            firer = self._firers[namespace] = Firer(
+                namespace, self.links.of(namespace), self.registry
+            )
         return firer
 
     async def aclose(self) -> None:
@@ -58,9 +68,10 @@ class Session:
 class _Opened:
     """What a session has opened in an event loop."""
 
-    def __init__(self, hub: WatchHub, link: Link) -> None:
-        self._hub = hub
-        self._link = link
+    def __init__(self, hubs: WatchHubs, registry: Registry, links: Links) -> None:
+        self._hubs = hubs
+        self._registry = registry
+        self._links = links
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self._is_dropped = False
@@ -87,12 +98,14 @@ class _Opened:
             call_in(self._loop, self._abandon)
 
     async def _close(self) -> None:
-        await self._hub.aclose()
-        await self._link.aclose()
+        await self._hubs.aclose()
+        await self._registry.aclose()
+        await self._links.aclose()
 
     def _abandon(self) -> None:
-        self._link.abandon()  # first: what still runs could not close its connection
-        self._hub.abandon()
+        self._links.abandon()  # first: what still runs could not close its connection
+        self._registry.abandon()
+        self._hubs.abandon()
 
 
 def _start(steps: AsyncGenerator[None, None]) -> AsyncGenerator[None, None]:

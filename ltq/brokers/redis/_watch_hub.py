@@ -82,6 +82,7 @@ class WatchHub:
             on_connected=self._keep_notified,
             on_lost=self._lost,
         )
+        link.on_moved = self._channels.reconnect
 
     async def check(self) -> None:
         """Raise `RefusedError` if notifications are required and the server does not send them."""

@@ -27,7 +27,6 @@ from ltq.broker import (
     check_task,
     check_tasks,
     check_worker,
-    parse_switch,
     redact,
     task_query,
 )
@@ -36,6 +35,8 @@ from ltq.broker.feed import Feed
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.broker.selection import check_selection
 from ltq.brokers._sessions import Sessions
+from ltq.brokers.redis._connect.addresses import AddressMap
+from ltq.brokers.redis._connect.credentials import AskCredentials
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.brokers.redis._doctor.examine import examine
 from ltq.brokers.redis._moving import MovesTasks
@@ -48,17 +49,13 @@ from ltq.brokers.redis._operations.chunks import (
 )
 from ltq.brokers.redis._operations.hazards import hazards
 from ltq.brokers.redis._operations.listing import read_page
-from ltq.brokers.redis._operations.registry import read_namespaces
 from ltq.brokers.redis._operations.repair import repair
+from ltq.brokers.redis._operations.spread import in_each
 from ltq.brokers.redis._operations.sweep import sum_of, sweep
 from ltq.brokers.redis._operations.workers import read_served, read_workers
 from ltq.brokers.redis._schedules import KeepsSchedules
-from ltq.brokers.redis._server.busy_poll import parse_busy_poll
 from ltq.brokers.redis._server.info import server_time
-from ltq.brokers.redis._server.keys import parse_prefix
-from ltq.brokers.redis._server.link import Link
-from ltq.brokers.redis._server.notifications import Notifications, parse_notifications
-from ltq.brokers.redis._server.url import new_client, split_url
+from ltq.brokers.redis._server.opening import Opening
 from ltq.brokers.redis._session import Session
 from ltq.brokers.redis._watch_hub import WatchHub
 from ltq.errors import TaskNotFoundError
@@ -84,15 +81,19 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
     `connect` makes the redis-py client instead of the URL, for tests.
     """
 
-    def __init__(self, url: str, *, connect: Callable[[], Redis] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        connect: Callable[[], Redis] | None = None,
+        credentials: AskCredentials | None = None,
+        address_map: AddressMap | None = None,
+    ) -> None:
         self._url = url
-        self._connect = connect
-        self._server_url, own = split_url(url, check=connect is None)
-        self.notifications: Notifications = parse_notifications(own["notifications"])
-        self._keeps_history = parse_switch("history", own["history"])
-        self._busy_poll = parse_busy_poll(own["busy_poll"])
-        self._lists_final = parse_switch("list_final", own["list_final"])
-        self._keys = parse_prefix(own["prefix"])
+        self._opening = Opening(url, connect, credentials, address_map)
+        self._clone = partial(
+            RedisBroker, url, connect=connect, credentials=credentials, address_map=address_map
+        )
         self._sessions = Sessions[Session]()
 
     @property
@@ -102,28 +103,22 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
 
     def clone(self) -> "RedisBroker":
         """Another broker on the same store, with connections of its own."""
-        return RedisBroker(self._url, connect=self._connect)
-
-    def _new_link(self) -> Link:
-        """New connections, for one event loop."""
-        connect = self._connect or partial(new_client, self._server_url)
-        link = Link(connect, self.url.partition("://")[2], self._busy_poll, self._keys)
-        link.keeps_history, link.lists_final = self._keeps_history, self._lists_final
-        return link
+        return self._clone()
 
     def _here(self) -> Session:
         """The session of the running event loop, made at its first use in this loop and process."""
-        return self._sessions.here(lambda: Session(self._new_link(), self.notifications))
+        opening = self._opening
+        return self._sessions.here(lambda: Session(opening.open_links(), opening.notifications))
 
     async def ping(self) -> None:
         """Raise `BrokerError` if the server does not answer or cannot do what the URL requires."""
         session = self._here()
-        await session.link.call("PING", patience=_PING_PATIENCE)
-        await session.hub.check()
+        await session.links.any.call("PING", patience=_PING_PATIENCE)
+        await session.hubs.of(session.links.any.home).check()
 
     async def hazards(self) -> list[str]:
         """See `Broker.hazards`."""
-        return await hazards(self._here().link)
+        return await hazards(self._here().links)
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         """See `Publisher.publish`. Single sends that come during a call share the next one."""
@@ -133,7 +128,7 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
             namespace = namespace_of(envelopes[0].queue)
             answer = await session.sender(namespace).send_soon(envelopes[0])
             if answer is Published.CREATED:
-                session.hub.note_sent(namespace, envelopes[0].id)
+                session.hubs.of(namespace).note_sent(namespace, envelopes[0].id)
             return [answer]
         answers: dict[int, Published] = {}
         for namespace, chunk in chunks(envelopes, queue_of_envelope, envelope_size):
@@ -145,7 +140,7 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
     async def first(self, queue: str, fingerprint: str) -> str | None:
         """See `Publisher.first`."""
         check_name("queue", queue)
-        link = self._here().link
+        link = self._here().link(queue)
         key = link.keys.unique(namespace_of(queue), fingerprint)
         reply: bytes | None = await link.call("GET", key)
         return None if reply is None else reply.decode("utf-8", "replace")
@@ -153,16 +148,15 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
     def open_consumer(self, config: ConsumerConfig) -> Consumer:
         """See `Broker.open_consumer`."""
         session, revoked = self._here(), config.revoked
-        keys = session.link.keys
-        channels = [keys.revoked(namespace, config.name) for namespace in config.namespaces]
+        channels = [
+            (session.hubs.of(namespace), session.links.keys.revoked(namespace, config.name))
+            for namespace in config.namespaces
+        ]
         consumer = RedisConsumer(
-            session.link,
-            session.registry,
-            config,
-            on_close=lambda: _unlisten(session.hub, channels),
+            session.links, session.registry, config, on_close=lambda: _unlisten(channels)
         )
         if revoked is not None:
-            consumer.listening = [session.hub.listen(channel, revoked) for channel in channels]
+            consumer.listening = [hub.listen(channel, revoked) for hub, channel in channels]
         return consumer
 
     async def serve(self, lanes: Sequence[str], duration: float) -> None:
@@ -174,7 +168,7 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
 
     async def served(self, lanes: Sequence[str]) -> list[float | None]:
         """See `Presence.served`."""
-        return await read_served(self._here().link, check_lanes(lanes))
+        return await read_served(self._here().links, check_lanes(lanes))
 
     async def announce(self, worker: WorkerEntry) -> None:
         """See `WorkerRegistry.announce`."""
@@ -188,21 +182,21 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
 
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
         """See `Settler.finish`."""
-        return await settle.finish(self._here().link, outcomes)
+        return await settle.finish(self._here().links, outcomes)
 
     async def heartbeat(self, leases: Sequence[Lease], duration: float) -> list[Lease]:
         """See `Settler.heartbeat`."""
-        return await settle.heartbeat(self._here().link, leases, duration)
+        return await settle.heartbeat(self._here().links, leases, duration)
 
     async def progress(self, lease: Lease, progress: Progress) -> bool:
         """See `Settler.progress`."""
-        return await settle.progress(self._here().link, lease, progress)
+        return await settle.progress(self._here().link(lease.queue), lease, progress)
 
     async def sweep(self, queues: Iterable[str]) -> Swept:
         """See `Settler.sweep`."""
         queues = check_names("queue", queues)
-        link, namespaces = self._here().link, {namespace_of(queue) for queue in queues}
-        return sum_of([await sweep(link, namespace) for namespace in namespaces])
+        namespaces = {namespace_of(queue) for queue in queues}
+        return sum_of(await in_each(self._here().links, namespaces, sweep))
 
     async def repair(
         self, queues: Iterable[str], *, lease: float = DEFAULT_LEASE, every: float = 0.0
@@ -210,51 +204,53 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
         """See `Settler.repair`."""
         queues = check_names("queue", queues)
         namespaces = {namespace_of(queue) for queue in queues}
-        return await repair(self._here().link, namespaces, lease, every)
+        session = self._here()
+        return await repair(session.links, session.registry, namespaces, lease, every)
 
     async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """See `Watcher.states`."""
         ids = check_tasks(queue, ids)
-        return await tasks.read_states(self._here().link, namespace_of(queue), ids)
+        return await tasks.read_states(self._here().link(queue), namespace_of(queue), ids)
 
     def feed(self, queue: str, task_id: str) -> Feed:
         """See `Watcher.feed`."""
         check_task(queue, task_id)
-        return self._here().hub.feed(queue, task_id)
+        return self._here().hubs.of(namespace_of(queue)).feed(queue, task_id)
 
     async def queues(self) -> list[str]:
         """See `Inspector.queues`."""
-        return await tasks.read_queues(self._here().link, await self._namespaces())
+        return await tasks.read_queues(self._here().links, await self._namespaces())
 
     async def stats(self, queues: Sequence[str]) -> list[QueueStats]:
         """See `Inspector.stats`."""
         queues = check_names("queue", queues)
-        return await tasks.read_stats(self._here().link, queues)
+        return await tasks.read_stats(self._here().links, queues)
 
     async def clear(self, queue: str) -> int:
         """See `Inspector.clear`."""
         check_name("queue", queue)
-        return await tasks.clear(self._here().link, queue)
+        return await tasks.clear(self._here().link(queue), queue)
 
     async def cancel(self, queue: str, task_id: str, result_ttl: float) -> bool:
         """See `Inspector.cancel`."""
         check_task(queue, task_id)
-        return await cancel_many.cancel(self._here().link, queue, task_id, result_ttl)
+        return await cancel_many.cancel(self._here().link(queue), queue, task_id, result_ttl)
 
     async def pause(self, queue: str) -> None:
         """See `Steering.pause`."""
         check_name("queue", queue)
-        await steering.pause(self._here().link, queue)
+        session = self._here()
+        await steering.pause(session.link(queue), session.registry, queue)
 
     async def resume(self, queue: str) -> None:
         """See `Steering.resume`."""
         check_name("queue", queue)
-        await steering.resume(self._here().link, queue)
+        await steering.resume(self._here().link(queue), queue)
 
     async def promote(self, queue: str, ids: Sequence[str]) -> int:
         """See `Steering.promote`."""
         ids = check_tasks(queue, ids)
-        return await steering.promote(self._here().link, queue, ids)
+        return await steering.promote(self._here().link(queue), queue, ids)
 
     async def cancel_many(
         self,
@@ -267,22 +263,22 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
     ) -> int:
         """See `Steering.cancel_many`."""
         selection = check_selection(queue, status, task_name, tag, older_than)
-        return await cancel_many.cancel_many(self._here().link, queue, selection)
+        return await cancel_many.cancel_many(self._here().link(queue), queue, selection)
 
     async def rerun(self, queue: str, ids: Sequence[str]) -> list[str]:
         """See `Steering.rerun`."""
         ids = check_rerun(queue, ids)
-        return await cancel_many.rerun(self._here().link, queue, ids)
+        return await cancel_many.rerun(self._here().link(queue), queue, ids)
 
     async def find(self, task_id: str) -> TaskState[bytes] | None:
         """See `Inspector.find`."""
         check_name("task id", task_id)
-        return await tasks.find_state(self._here().link, await self._namespaces(), task_id)
+        return await tasks.find_state(self._here().links, await self._namespaces(), task_id)
 
     async def body(self, queue: str, task_id: str) -> bytes | None:
         """See `Inspector.body`."""
         check_task(queue, task_id)
-        return await tasks.read_body(self._here().link, namespace_of(queue), task_id)
+        return await tasks.read_body(self._here().link(queue), namespace_of(queue), task_id)
 
     async def tasks(
         self,
@@ -296,33 +292,33 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
     ) -> Page[TaskDetail]:
         """See `Listing.tasks`."""
         query = task_query(queue, status, task_name, tag, limit, cursor)
-        return await read_page(self._here().link, query)
+        return await read_page(self._here().link(query.queue), query)
 
     async def workers(self) -> list[WorkerInfo]:
         """See `Inspector.workers`."""
-        return await read_workers(self._here().link, await self._namespaces())
+        return await read_workers(self._here().links, await self._namespaces())
 
     async def history(self, queue: str, minutes: int = 60) -> list[Minute]:
         """See `Historian.history`."""
         check_history(queue, minutes)
-        return await tasks.read_history(self._here().link, queue, minutes)
+        return await tasks.read_history(self._here().link(queue), queue, minutes)
 
     async def examine(
         self, *, scan: int = DEFAULT_SCAN, on_scan: Callable[[int], object] | None = None
     ) -> list[Finding]:
         """See `Diagnostics.examine`."""
-        link = self._new_link()  # a slow examination must not hold up calls
+        links = self._opening.open_links()  # a slow examination must not hold up calls
         try:
-            return await examine(self, link, scan, on_scan)
+            return await examine(self, links, scan, on_scan)
         finally:
-            await link.aclose()
+            await links.aclose()
 
     async def dead_letters(
         self, queue: str, *, limit: int = 100, offset: int = 0
     ) -> list[DeadLetter]:
         """See `DeadLetters.dead_letters`."""
         check_name("queue", queue)
-        return await dead_letters.read(self._here().link, queue, limit, offset)
+        return await dead_letters.read(self._here().link(queue), queue, limit, offset)
 
     async def dead_letter(self, queue: str | None, task_id: str) -> DeadLetter:
         """See `DeadLetters.dead_letter`."""
@@ -330,7 +326,7 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
         if queue is not None:
             check_name("queue", queue)
         namespaces = await self._namespaces() if queue is None else [namespace_of(queue)]
-        letter = await dead_letters.find(self._here().link, namespaces, queue, task_id)
+        letter = await dead_letters.find(self._here().links, namespaces, queue, task_id)
         if letter is None:
             raise TaskNotFoundError(task_id)
         return letter
@@ -338,7 +334,7 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
     async def replay(self, queue: str, ids: Sequence[str]) -> list[Published]:
         """See `DeadLetters.replay`."""
         ids = check_tasks(queue, ids)
-        return await dead_letters.replay(self._here().link, queue, ids)
+        return await dead_letters.replay(self._here().link(queue), queue, ids)
 
     async def purge(
         self, queue: str, ids: Sequence[str] | None = None, *, older_than: float = 0.0
@@ -347,11 +343,11 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
         check_name("queue", queue)
         if ids is not None:
             ids = check_names("task id", ids)
-        return await dead_letters.purge(self._here().link, queue, ids, older_than)
+        return await dead_letters.purge(self._here().link(queue), queue, ids, older_than)
 
     async def time(self) -> float:
         """See `ScheduleStore.time`."""
-        return await server_time(self._here().link)
+        return await server_time(self._here().links.any)
 
     async def fire(self, slot: ScheduleSlot) -> SlotReceipt:
         """See `ScheduleStore.fire`."""
@@ -359,7 +355,7 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
         return await self._here().firer(namespace_of(slot.queue)).fire(slot)
 
     async def _namespaces(self) -> list[str]:
-        return await read_namespaces(self._here().link)
+        return await self._here().registry.read()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop. The broker may be used again.
@@ -369,6 +365,6 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
         await self._sessions.aclose()
 
 
-def _unlisten(hub: WatchHub, channels: Iterable[str]) -> None:
-    for channel in channels:
+def _unlisten(channels: Iterable[tuple[WatchHub, str]]) -> None:
+    for hub, channel in channels:
         hub.unlisten(channel)

@@ -5,12 +5,14 @@ import logging
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Self
 
 from ltq._aio.closing import Closing
 from ltq.broker import Claim, ConsumerConfig
 from ltq.broker.consumer_config import SAY_AGAIN
 from ltq.broker.isolation import ClaimBudget
+from ltq.brokers.redis._consumer.away import Away
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
 from ltq.brokers.redis._consumer.unclaimed import Unclaimed
 from ltq.brokers.redis._consumer.wake_ups import WakeUps
@@ -20,7 +22,7 @@ from ltq.brokers.redis._operations.sweep import sweep
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import flag
 from ltq.brokers.redis._server.keys import line_list
-from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.links import Links
 from ltq.errors import BrokerError
 from ltq.message import Delivery
 from ltq.names import namespace_of
@@ -48,7 +50,7 @@ class RedisConsumer:
 
     def __init__(
         self,
-        link: Link,
+        links: Links,
         registry: Registry,
         config: ConsumerConfig,
         *,
@@ -57,17 +59,20 @@ class RedisConsumer:
         self.name: str = config.name
         self.listening: Sequence[asyncio.Future[None]] = ()
         """Subscriptions that the first claim waits for."""
-        self._link = link
+        self._links = links
         self._registry = registry
         self._config = config
         self._grace = random.uniform(0, min(_GRACE_SPREAD, config.lease / 10))
         self._on_close = on_close
         self._claiming = asyncio.Lock()  # one call at a time has a claim id
-        self._wake_ups = WakeUps(link)
+        self._wake_ups = WakeUps()
         self._patience = _patience(config.max_deliveries)
-        self._unclaimed = Unclaimed(link, config.name)
+        self._unclaimed = Unclaimed(links, config.name)
+        self._away = Away(self._wake_ups.end_wait)
         self._closing = Closing(self._close, "ltq-redis-consumer-close")
-        self._groups = [LaneGroup(namespace, config, link.keys) for namespace in config.namespaces]
+        self._groups = [
+            LaneGroup(namespace, config, links.of(namespace)) for namespace in config.namespaces
+        ]
 
     async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         """See `Consumer.claim`."""
@@ -79,7 +84,7 @@ class RedisConsumer:
                 if self.listening:
                     await asyncio.wait(self.listening, timeout=_LISTEN_PATIENCE)
                     self.listening = ()
-                for group in self._groups:
+                for group in self._present():
                     group.moved.clear()
                     due_in = await self._claim_from(group, budget, deliveries)
                     if due_in is not None:
@@ -110,21 +115,32 @@ class RedisConsumer:
             if reply.is_more_due:
                 await self._move_due(group)
                 reply = await self._claim_all(group, budget, deliveries, has_swept=True)
-        except BrokerError:
+        except BrokerError as error:
+            if self._links.is_split and error.is_away and len(self._groups) > 1:
+                self._away.note(group, error)
+                return None
             if not deliveries:
                 raise
             return 0.0
         return 0.0 if group.moved else reply.due_in
 
+    def _present(self) -> list[LaneGroup]:
+        """The groups whose server is not known to be away. Raises `BrokerError` if none is."""
+        errors = self._away.errors
+        present = [group for group in self._groups if group not in errors]
+        if self._groups and not present:
+            raise copy(errors[self._groups[0]])
+        return present
+
     async def _move_due(self, group: LaneGroup) -> None:
         if self._config.before_sweep is not None:
             await self._config.before_sweep()
-        grace = self._grace if self._hold() == 0 else math.inf
-        await sweep(self._link, group.namespace, grace)
+        grace = self._grace if self._hold(group) == 0 else math.inf
+        await sweep(group.link, group.namespace, grace)
 
-    def _hold(self) -> float:
+    def _hold(self, group: LaneGroup) -> float:
         """Seconds for which no lease is taken back: after an outage others renew theirs first."""
-        since = asyncio.get_running_loop().time() - self._link.back_since
+        since = asyncio.get_running_loop().time() - group.link.back_since
         return max(0.0, _OUTAGE_HOLD - since)
 
     async def _claim_all(
@@ -171,23 +187,23 @@ class RedisConsumer:
             consumer=self.name,
             lease=self._config.lease,
             limit=min(budget.room, CLAIM_TASKS),
-            most_bytes=self._link.reply_limit.bytes,
+            most_bytes=group.link.reply_limit.bytes,
             known=group.known,
             running=budget.running,
             ignore_isolation=flag(budget.ignores_isolation),
             grace=self._grace,
-            hold=self._hold(),
+            hold=self._hold(group),
             lanes=group.lanes,
             knows=group.knows,
             served=line_list(group.served) if is_due else "",
             woken=line_list(woken),
             swept=flag(has_swept),
             patience=self._patience,
-            history=flag(self._link.keeps_history),
+            history=flag(group.link.keeps_history),
             limits=group.limits,
         )
         group.again = "1"  # as long as there is no answer: perhaps only the reply was lost
-        reply = await read_some(self._link, call)
+        reply = await read_some(group.link, call)
         group.answered(reply, woken)
         if is_due and reply.answer is calls.ClaimAnswer.CLAIMED:
             group.told_at = now
@@ -195,13 +211,14 @@ class RedisConsumer:
 
     async def wait(self, timeout: float | None) -> bool:
         """See `Consumer.wait`."""
-        await self._wake_ups.next(self._groups, timeout)
+        await self._wake_ups.next(self._present(), timeout)
         return any(group.woken for group in self._groups)
 
     async def freed(self, lane: str) -> None:
         """See `Consumer.freed`."""
-        key = self._link.keys.wake(namespace_of(lane), lane)
-        await self._link.call("ZADD", key, 0, "1")
+        link = self._links.of(namespace_of(lane))
+        key = link.keys.wake(namespace_of(lane), lane)
+        await link.call("ZADD", key, 0, "1")
 
     async def aclose(self) -> None:
         """See `Consumer.aclose`. If this is cancelled the closing goes on; a call waits for it."""
@@ -211,7 +228,9 @@ class RedisConsumer:
         self._on_close()
         self._unclaimed.give_back_unread(self._groups)
         self._wake_ups.give_back(self._groups)
-        await asyncio.gather(self._wake_ups.aclose(), self._unclaimed.aclose())
+        await asyncio.gather(
+            self._away.aclose(), self._wake_ups.aclose(), self._unclaimed.give_up(self._groups)
+        )
 
     async def __aenter__(self) -> Self:
         return self

@@ -7,7 +7,8 @@ from ltq.broker import ConsumerConfig
 from ltq.brokers.redis._scripts.calls import ClaimAnswer, ClaimReply
 from ltq.brokers.redis._scripts.script import Flag
 from ltq.brokers.redis._server.call import Argument
-from ltq.brokers.redis._server.keys import Keys, line_list
+from ltq.brokers.redis._server.keys import line_list
+from ltq.brokers.redis._server.link import Link
 from ltq.names import namespace_of
 from ltq.options import Limit
 
@@ -15,9 +16,11 @@ from ltq.options import Limit
 class LaneGroup:
     """The lanes of one namespace that a consumer serves."""
 
-    def __init__(self, namespace: str, config: ConsumerConfig, keys: Keys) -> None:
+    def __init__(self, namespace: str, config: ConsumerConfig, link: Link) -> None:
         lanes, limits, knows = config.namespaces[namespace], config.limits, config.knows
         self.namespace = namespace
+        self.link = link
+        keys = link.keys
         self.prefix = keys.prefix(namespace)
         self.served = [lane for lane in config.announced if namespace_of(lane) == namespace]
         """Lanes of which the server is told from time to time that a consumer serves them."""

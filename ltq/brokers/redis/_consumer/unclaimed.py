@@ -10,6 +10,7 @@ from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import flag
 from ltq.brokers.redis._server.call import Argument
 from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.links import Links
 from ltq.errors import BrokerError
 from ltq.message import Delivery
 
@@ -28,9 +29,9 @@ class Unclaimed(Service):
     They wait again in front of their lanes, as before the claim. If that fails, their leases end.
     """
 
-    def __init__(self, link: Link, consumer: str) -> None:
+    def __init__(self, links: Links, consumer: str) -> None:
         super().__init__("ltq-redis-unclaimed", logger)
-        self._link = link
+        self._links = links
         self._consumer = consumer
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
@@ -40,33 +41,41 @@ class Unclaimed(Service):
             words: list[Argument] = []
             for i in positions:
                 words += (deliveries[i].lease.id, deliveries[i].lease.token)
-            prefix = self._link.keys.prefix(namespace)
-            self._spawn(self._call(prefix, leases=words), "give-back")
+            link = self._links.of(namespace)
+            give = self._call(link, link.keys.prefix(namespace), leases=words)
+            self._spawn(give, "give-back")
 
     def give_back_unread(self, groups: Iterable[LaneGroup]) -> None:
         """Give back the tasks of claims whose replies have not arrived, or not all, soon."""
         for group in groups:
             if group.again:
-                self._spawn(self._call(group.prefix, group.claim_id, group.known), "give-back")
+                give = self._call(group.link, group.prefix, group.claim_id, group.known)
+                self._spawn(give, "give-back")
 
-    async def aclose(self) -> None:
-        """Wait for a short time until all is given back."""
-        if not await self.drain(_WITHIN_AWAY if self._link.is_failing else _WITHIN):
+    async def give_up(self, groups: Iterable[LaneGroup]) -> None:
+        """Wait for a short time until all of these groups is given back."""
+        is_away = all(group.link.is_failing for group in groups)
+        if not await self.drain(_WITHIN_AWAY if is_away else _WITHIN):
             await cancel_all(self._others())
 
     async def _call(
-        self, prefix: str, claim_id: str = "", known: int = 0, leases: Sequence[Argument] = ()
+        self,
+        link: Link,
+        prefix: str,
+        claim_id: str = "",
+        known: int = 0,
+        leases: Sequence[Argument] = (),
     ) -> None:
         call = calls.UnclaimCall(
             prefix=prefix,
             consumer=self._consumer,
             claim_id=claim_id,
             known=known,
-            history=flag(self._link.keeps_history),
+            history=flag(link.keeps_history),
             leases=[*leases],
         )
         try:
-            count = await self._link.evaluate(call)
+            count = await link.evaluate(call)
         except BrokerError as error:
             logger.debug("tasks that were not begun could not be given back: %s", error)
         else:

@@ -7,7 +7,6 @@ from contextvars import Context
 
 from ltq._aio.service import Service, cancel_all
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
-from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError
 
 logger = logging.getLogger("ltq.broker")
@@ -29,9 +28,8 @@ class WakeUps(Service):
     takes when the consumer does not wait any more is passed on to other consumers.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self) -> None:
         super().__init__("ltq-redis-wake-ups", logger)
-        self._link = link
         self._pops: dict[str, asyncio.Task[None]] = {}
         """By namespace."""
         self._waiter: asyncio.Future[None] | None = None
@@ -77,7 +75,7 @@ class WakeUps(Service):
         self._waiter = loop.create_future()
         timer = None
         if timeout is not None:
-            timer = loop.call_later(max(timeout, 0), self._stop_waiting, context=Context())
+            timer = loop.call_later(max(timeout, 0), self.end_wait, context=Context())
         try:
             await self._waiter
         finally:
@@ -85,7 +83,8 @@ class WakeUps(Service):
             if timer is not None:
                 timer.cancel()
 
-    def _stop_waiting(self) -> None:
+    def end_wait(self) -> None:
+        """Let `next` return."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -93,7 +92,7 @@ class WakeUps(Service):
         try:
             await asyncio.sleep(0)  # let tasks that were just claimed run first
             patience = BLOCK + _BLOCK_SLACK
-            popped = await self._link.block("BZPOPMIN", *group.wake_keys, BLOCK, patience=patience)
+            popped = await group.link.block("BZPOPMIN", *group.wake_keys, BLOCK, patience=patience)
             self._has_lost = False
             if popped is not None:
                 self._take(group, popped[0].decode().partition("wake:")[2])
@@ -102,7 +101,7 @@ class WakeUps(Service):
                 self._error = error
             self._has_lost = True
         finally:
-            self._stop_waiting()
+            self.end_wait()
 
     def _take(self, group: LaneGroup, lane: str) -> None:
         if self._waiter is not None:
@@ -112,6 +111,6 @@ class WakeUps(Service):
 
     async def _pass_on(self, group: LaneGroup, lane: str) -> None:
         try:
-            await self._link.call("ZADD", self._link.keys.wake(group.namespace, lane), 0, "1")
+            await group.link.call("ZADD", group.link.keys.wake(group.namespace, lane), 0, "1")
         except BrokerError:
             logger.debug("could not pass on a wake-up: other consumers will look by themselves")

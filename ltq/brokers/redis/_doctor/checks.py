@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from ltq.broker import Finding, Severity
+from ltq.brokers.redis._connect.cluster import SLOTS
 from ltq.brokers.redis._doctor.inventory import Inventory, OddKeys
 from ltq.brokers.redis._doctor.survey import Server
 from ltq.brokers.redis._server.notifications import NEEDED, missing_flags
@@ -273,12 +274,12 @@ def check_replication(server: Server) -> Finding:
             "this is a replica: it refuses writes",
             "connect to the primary",
         )
-    if info.get("cluster_enabled") == "1":
+    if info.get("cluster_enabled") == "1" and not server.is_node:
         return Finding(
             "replication",
-            Severity.WARNING,
-            "cluster mode: LTQ talks to this node only",
-            "use a server without cluster mode, or a proxy that hides the cluster",
+            Severity.DANGER,
+            "this is a node of a Redis Cluster: LTQ talks to no other one",
+            "begin the broker URL with redis+cluster://",
         )
     replicas = _int(info.get("connected_slaves"))
     if not replicas:
@@ -291,6 +292,18 @@ def check_replication(server: Server) -> Finding:
         f"replicas: {replicas}; a failover may lose the last writes",
         "set `min-replicas-to-write 1`: it bounds the loss",
     )
+
+
+def check_coverage(masters: int, uncovered: int) -> Finding:
+    """Whether each slot of a cluster has a node."""
+    if uncovered:
+        return Finding(
+            "cluster",
+            Severity.DANGER,
+            f"{uncovered} of {SLOTS} slots have no node: what is there cannot be reached",
+            "see `redis-cli --cluster check`",
+        )
+    return Finding("cluster", Severity.OK, f"{masters} masters, which have all slots")
 
 
 SERVER_CHECKS: Sequence[Callable[[Server], Finding]] = (

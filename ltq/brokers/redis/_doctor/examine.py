@@ -1,28 +1,53 @@
 """The complete examination of a Redis server: its settings, queues and keys."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ltq.broker import Broker, Finding, Severity, examine_queues
-from ltq.brokers.redis._doctor.checks import SERVER_CHECKS, check_inventory
+from ltq.brokers.redis._doctor.checks import SERVER_CHECKS, check_coverage, check_inventory
 from ltq.brokers.redis._doctor.inventory import take_inventory
 from ltq.brokers.redis._doctor.survey import survey_server
 from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.links import ClusterLinks, Links
 from ltq.errors import BrokerError
 
 
 async def examine(
-    broker: Broker, link: Link, scan: int, on_scan: Callable[[int], object] | None
+    broker: Broker, links: Links, scan: int, on_scan: Callable[[int], object] | None
 ) -> list[Finding]:
     """See `Diagnostics.examine`."""
-    server = await survey_server(link)
-    findings = [check(server) for check in SERVER_CHECKS]
+    nodes, findings = [links.any], list[Finding]()
+    if isinstance(links, ClusterLinks):
+        nodes = await links.masters()
+        findings.append(check_coverage(len(nodes), await links.topology.uncovered()))
+    answering = []
+    for node in nodes:
+        found = await _examine_server(node, is_node=links.is_split)
+        findings += found
+        if len(found) > 1:
+            answering.append(node)
     try:
         findings += examine_queues(await broker.stats(await broker.queues()))
-        if scan:
-            findings += check_inventory(await take_inventory(link, scan, on_scan))
+        if scan and answering:
+            findings += check_inventory(await take_inventory(answering, scan, on_scan))
     except BrokerError as error:
         advice = "see the findings above"
         findings.append(
             Finding("queues", Severity.DANGER, f"queues and keys cannot be read: {error}", advice)
         )
+    return findings
+
+
+async def _examine_server(link: Link, *, is_node: bool) -> list[Finding]:
+    """What is found at one server; those of a cluster's node name it."""
+    try:
+        server = await survey_server(link, is_node=is_node)
+    except BrokerError as error:
+        if not is_node:
+            raise
+        text = f"{link.name} cannot be asked: {error}"
+        return [Finding("node", Severity.DANGER, text, "see why it does not answer")]
+    findings = [check(server) for check in SERVER_CHECKS]
+    if is_node:
+        return [replace(one, text=f"{link.name}: {one.text}") for one in findings]
     return findings

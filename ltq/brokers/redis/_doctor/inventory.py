@@ -130,15 +130,29 @@ class _Waiting:
 
 
 async def take_inventory(
-    link: Link, limit: int, on_scan: Callable[[int], object] | None = None
+    links: Sequence[Link], limit: int, on_scan: Callable[[int], object] | None = None
 ) -> Inventory:
     """Read the keys that begin with the root of LTQ's, among about the first `limit` of all keys.
 
-    `on_scan` is called from time to time with the number of keys that were scanned.
+    In a cluster there is a link for each node. `on_scan` is called from time to time with the
+    number of keys that were scanned.
     """
-    found, waiting = Inventory(link.keys.root), dict[bytes, _Waiting]()
-    pattern = f"{found.root}:*"
-    scanned, cursor = 0, b"0"
+    found, scanned = Inventory(links[0].keys.root), 0
+    for link in links:
+        scanned = await _scan(link, found, scanned, limit, on_scan)
+    return found
+
+
+async def _scan(
+    link: Link,
+    found: Inventory,
+    scanned: int,
+    limit: int,
+    on_scan: Callable[[int], object] | None,
+) -> int:
+    """Add the keys of a server to what was found; return how many were scanned by now."""
+    pattern, waiting = f"{found.root}:*", dict[bytes, _Waiting]()
+    is_complete, cursor = True, b"0"
     while True:
         cursor, found_keys = await link.call("SCAN", cursor, "MATCH", pattern, "COUNT", _CALL_KEYS)
         scanned += _CALL_KEYS
@@ -150,12 +164,12 @@ async def take_inventory(
         if cursor == b"0":
             break
         if scanned >= limit:
-            found.is_complete = False
+            found.is_complete = is_complete = False
             break
-    if found.is_complete:
+    if is_complete:
         for namespace, of_namespace in waiting.items():
             await _find_displaced(link, namespace, of_namespace, found)
-    return found
+    return scanned
 
 
 async def _by_namespace(

@@ -9,8 +9,9 @@ from ltq.brokers.redis._scripts.script import Script
 from ltq.brokers.redis._server.info import refusal_of_channel
 from ltq.brokers.redis._server.keys import keyspace
 from ltq.brokers.redis._server.link import Link
-from ltq.brokers.redis._server.refusals import RefusedError
+from ltq.brokers.redis._server.refusals import LockedOutError, RefusedError
 from ltq.brokers.redis._server.trials import ABSENT, STRING, TRIALS
+from ltq.errors import BrokerError
 from ltq.names import new_id
 
 _TTL = 10_000
@@ -100,5 +101,10 @@ async def _refusal(link: Link, *command: str) -> str:
     try:
         await link.call(*command, patience=_TRIAL_PATIENCE)
     except RefusedError as error:
-        return str(error.__cause__ or error)  # without the name of the server
+        return told(error)
     return ""
+
+
+def told(error: BrokerError) -> str:
+    """What went wrong, if possible without the name of the server."""
+    return str(error if isinstance(error, LockedOutError) else error.__cause__ or error)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ltq.brokers.redis._doctor.permissions import Rights, try_out
+from ltq.brokers.redis._doctor.permissions import Rights, told, try_out
 from ltq.brokers.redis._server.info import is_notified, server_info, server_time
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import RefusedError
@@ -31,6 +31,8 @@ class Server:
 
     info: Mapping[str, str] = field(default_factory=dict)
     """What INFO says; empty if it is refused."""
+    is_node: bool = False
+    """Whether the broker knows that it is a node of a cluster."""
     config: Mapping[str, str] | None = None
     """Settings by name; None if CONFIG is refused."""
     median_ping: float = 0.0
@@ -46,8 +48,11 @@ class Server:
     """What the server says if it takes no writes now."""
 
 
-async def survey_server(link: Link) -> Server:
-    """Ask the server about itself. Raises `BrokerError` if it does not answer."""
+async def survey_server(link: Link, *, is_node: bool = False) -> Server:
+    """Ask the server about itself; `is_node` if the broker knows that it is one of a cluster.
+
+    Raises `BrokerError` if it does not answer.
+    """
     info = await server_info(link)
     pings, clock = await _ping(link)
     rights, notified, refusal = None, None, ""
@@ -56,9 +61,10 @@ async def survey_server(link: Link) -> Server:
         refusal = rights.refusal
         notified = await is_notified(link, _NOTIFIED_WITHIN)
     except BrokerError as error:
-        refusal = refusal or str(error.__cause__ or error)
+        refusal = refusal or told(error)
     return Server(
         info=info,
+        is_node=is_node,
         config=await _config(link),
         median_ping=statistics.median(pings),
         worst_ping=max(pings),

@@ -1,6 +1,6 @@
 """Cutting many items into calls of one namespace each that are not too large."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import TypeVar
 
@@ -44,6 +44,14 @@ def chunks(
             chunk.append(position)
             size += more
         yield namespace, chunk
+
+
+def by_chunk(chunks: Iterable[tuple[str, list[int]]]) -> dict[str, list[list[int]]]:
+    """The calls of each namespace: the positions of their items."""
+    parts: dict[str, list[list[int]]] = {}
+    for namespace, chunk in chunks:
+        parts.setdefault(namespace, []).append(chunk)
+    return parts
 
 
 queue_of_envelope: Callable[[Envelope], str] = attrgetter("queue")

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from ltq.brokers.redis._operations.chunks import read_some
+from ltq.brokers.redis._operations.spread import find_in
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.links import Links
 from ltq.message import DeadLetter, Published
 from ltq.names import namespace_of, new_id
 
@@ -28,14 +30,17 @@ async def read(link: Link, queue: str, limit: int, offset: int) -> list[DeadLett
 
 
 async def find(
-    link: Link, namespaces: Iterable[str], queue: str | None, task_id: str
+    links: Links, namespaces: Iterable[str], queue: str | None, task_id: str
 ) -> DeadLetter | None:
     """The dead letter of a task in a queue, or in any queue of these namespaces if that is None."""
-    for namespace in namespaces:
+
+    async def find_one(link: Link, namespace: str) -> DeadLetter | None:
         for letter in await _read(link, namespace, [task_id]):
             if queue in (None, letter.queue):
                 return letter
-    return None
+        return None
+
+    return await find_in(links, namespaces, find_one)
 
 
 async def replay(link: Link, queue: str, ids: Sequence[str]) -> list[Published]:

@@ -3,13 +3,32 @@
 from ltq.brokers.redis._operations.rights import check_rights
 from ltq.brokers.redis._server.info import server_info
 from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.links import ClusterLinks, Links
+from ltq.errors import BrokerError
 
 
-async def hazards(link: Link) -> list[str]:
+async def hazards(links: Links) -> list[str]:
     """See `Broker.hazards`. A server that hides its settings gets no warning.
 
     Raises `RefusedError` if the user lacks a right without which tasks would be lost.
     """
+    if isinstance(links, ClusterLinks):
+        return await _of_nodes(links)
+    return await _of_server(links.any)
+
+
+async def _of_nodes(links: ClusterLinks) -> list[str]:
+    found: list[str] = []
+    for node in await links.masters():
+        try:
+            found += [f"{node.name}: {text}" for text in await _of_server(node)]
+        except BrokerError as error:
+            if error.is_refusal:
+                raise
+    return found
+
+
+async def _of_server(link: Link) -> list[str]:
     await check_rights(link)
     memory = await server_info(link, "memory")
     policy = memory.get("maxmemory_policy", "noeviction")

@@ -9,6 +9,7 @@ from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import flag
 from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.links import Links
 from ltq.message import Published
 from ltq.names import namespace_of
 from ltq.state import Status
@@ -33,7 +34,7 @@ async def pack(link: Link, queue: str, ids: Sequence[str], *, dead: bool) -> lis
     ]
 
 
-async def adopt(link: Link, registry: Registry, parcels: Sequence[Parcel]) -> list[Published]:
+async def adopt(links: Links, registry: Registry, parcels: Sequence[Parcel]) -> list[Published]:
     """See `Mover.adopt`."""
     answers: dict[int, Published] = {}
     for dead, script in ((False, calls.AdoptCall), (True, calls.AdoptDeadCall)):
@@ -41,6 +42,7 @@ async def adopt(link: Link, registry: Registry, parcels: Sequence[Parcel]) -> li
         some = [parcels[i] for i in own]
         for namespace, chunk in chunks(some, _queue_of, _size):
             await registry.add(namespace)
+            link = links.of(namespace)
             call = script.of(link.keys.prefix(namespace), [some[k] for k in chunk])
             reply = await link.evaluate(call)
             answers.update(zip([own[k] for k in chunk], reply.answers, strict=True))
@@ -49,13 +51,14 @@ async def adopt(link: Link, registry: Registry, parcels: Sequence[Parcel]) -> li
     return [answers[i] for i in range(len(parcels))]
 
 
-async def drop(link: Link, parcels: Sequence[Parcel]) -> list[str]:
+async def drop(links: Links, parcels: Sequence[Parcel]) -> list[str]:
     """See `Mover.drop`."""
     by_queue: dict[str, list[Parcel]] = {}
     for parcel in parcels:
         by_queue.setdefault(parcel.envelope.queue, []).append(parcel)
     stay: list[str] = []
     for queue, some in by_queue.items():
+        link = links.of(namespace_of(queue))
         prefix = link.keys.prefix(namespace_of(queue))
         for start in range(0, len(some), CALL_TASKS):
             call = calls.DropCall.of(prefix, queue, some[start : start + CALL_TASKS])

@@ -1,20 +1,44 @@
 """The set of namespaces on a server, where tools find all queues and tasks."""
 
-from collections.abc import Sequence
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
+from ltq._aio.backoff import ExponentialBackoff
+from ltq._aio.service import Service
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.links import Links
 from ltq.brokers.redis._server.refusals import RefusedError, WrongTypeError
 from ltq.errors import BrokerError
 
+logger = logging.getLogger("ltq.broker")
 
-class Registry:
-    """Adds each namespace to the set once, and again if the server may have been emptied."""
+_WRITTEN_WITHIN = 0.1
+"""Seconds that are waited until a namespace is in the set of a cluster, where another node may have
+that set."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+_CLOSED_WITHIN = 1.0
+"""The same when the broker is closed."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+
+
+class Registry(Service):
+    """Adds each namespace to the set once, and again if the server may have been emptied.
+
+    In a cluster it does so in the background: the set may be on a node that is away, and what is
+    sent to other nodes does not need it.
+    """
+
+    def __init__(self, links: Links) -> None:
+        super().__init__("ltq-redis-registry", logger)
+        self._links = links
+        self._link = links.at(links.keys.namespaces)
         self._added: set[str] = set()
+        self._missing: set[str] = set()
+        """Those that are to be written in the background."""
 
     def __contains__(self, namespace: str) -> bool:
         """Whether a namespace has been added. On the way of each send, this spares a coroutine."""
@@ -23,8 +47,20 @@ class Registry:
     async def add(self, namespace: str) -> None:
         """Add a namespace before something is sent to it. Raises `BrokerError`."""
         if namespace not in self._added:
-            await add_namespace(self._link, namespace)
-            self._added.add(namespace)
+            await self.write(namespace)
+
+    async def write(self, namespace: str) -> None:
+        """Add a namespace, also if it was added before: perhaps the server was emptied.
+
+        Raises `BrokerError`.
+        """
+        if self._links.is_split:
+            self._missing.add(namespace)
+            self.start()
+            await self.drain(_WRITTEN_WITHIN)
+        else:
+            await _write(self._link, [namespace])
+        self._added.add(namespace)
 
     async def serve(self, namespace: str, lanes: Sequence[str], duration: float) -> None:
         """Say that a live consumer serves lanes for `duration` seconds. Raises `BrokerError`.
@@ -32,11 +68,10 @@ class Registry:
         A server that refuses to store that (its memory is full) does not keep it from claiming.
         """
         with suppress(RefusedError):
-            await add_namespace(self._link, namespace)  # perhaps the server was emptied
-            self._added.add(namespace)
-            prefix = self._link.keys.prefix(namespace)
+            await self.write(namespace)  # perhaps the server was emptied
+            prefix = self._links.keys.prefix(namespace)
             call = calls.ServeCall(prefix=prefix, duration=duration, lanes=[*lanes])
-            await self._link.evaluate(call)
+            await self._links.of(namespace).evaluate(call)
 
     async def add_again(self, namespace: str) -> None:
         """Add a namespace again, after a task was sent to a new queue.
@@ -47,17 +82,44 @@ class Registry:
         with suppress(BrokerError):
             await self.add(namespace)
 
+    async def read(self) -> list[str]:
+        """All namespaces in the set, sorted. In a cluster that has lost it for now, those of here.
 
-async def add_namespace(link: Link, namespace: str) -> None:
-    """Add a namespace to the set. Raises `BrokerError`."""
+        Raises `BrokerError`.
+        """
+        try:
+            members = await self._link.call("SMEMBERS", self._links.keys.namespaces)
+        except BrokerError:
+            if not (self._links.is_split and self._added):
+                raise
+            members = []
+        found = {member.decode("utf-8", "replace") for member in members}
+        return sorted(found | self._added if self._links.is_split else found)
+
+    async def aclose(self) -> None:
+        """Stop, after a moment in which what is missing may be written."""
+        if not self._link.is_failing:
+            await self.drain(_CLOSED_WITHIN)
+        await super().aclose()
+
+    async def _run(self) -> None:
+        pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        while self._missing:
+            some = sorted(self._missing)
+            try:
+                await _write(self._link, some)
+            except BrokerError as error:
+                logger.debug("namespaces could not be noted, again soon: %s", error)
+                await asyncio.sleep(pauses.next())
+            else:
+                self._missing.difference_update(some)
+
+
+async def _write(link: Link, namespaces: Iterable[str]) -> None:
+    """Add namespaces to the set. Raises `BrokerError`."""
+    key = link.keys.namespaces
     try:
-        await link.call("SADD", link.keys.namespaces, namespace)
+        await link.call("SADD", key, *namespaces)
     except WrongTypeError:  # a key of another type is deleted, as in `lua/_call_or_reset.lua`
-        await link.call("DEL", link.keys.namespaces)
-        await link.call("SADD", link.keys.namespaces, namespace)
-
-
-async def read_namespaces(link: Link) -> list[str]:
-    """All namespaces in the set, sorted."""
-    members = await link.call("SMEMBERS", link.keys.namespaces)
-    return sorted(member.decode("utf-8", "replace") for member in members)
+        await link.call("DEL", key)
+        await link.call("SADD", key, *namespaces)

@@ -5,11 +5,12 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 
-from ltq.brokers.redis._operations.registry import add_namespace
+from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._operations.sweep import sweep
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server.info import server_time
 from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.links import Links
 from ltq.errors import BrokerError
 from ltq.names import new_id
 from ltq.options import Priority
@@ -24,15 +25,18 @@ _COPY_TTL = 60
 """Seconds after which the copy of a list is deleted, if that has not happened before."""
 
 
-async def repair(link: Link, namespaces: Iterable[str], lease: float, every: float) -> int:
+async def repair(
+    links: Links, registry: Registry, namespaces: Iterable[str], lease: float, every: float
+) -> int:
     """See `Settler.repair`. Without `every` all ready lists are read into memory."""
     repaired = 0
     for namespace in namespaces:
+        link = links.of(namespace)
         if every > 0:
             marker = (link.keys.repaired(namespace), "1", "NX", "PX", max(1, int(every * 1000)))
             if await link.call("SET", *marker) is None:
                 continue
-        await add_namespace(link, namespace)
+        await registry.write(namespace)
         count, doubtful = await _check_tasks(
             link, namespace, lease, _PAUSE_FACTOR if every else 1.0
         )

@@ -5,26 +5,29 @@ that one small read tells schedulers whether anything was changed anywhere.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from ltq.broker.schedules import KeptSchedule, ScheduleChanges, ScheduleRecord
 from ltq.brokers._rules.constants import MOST_SCHEDULES
 from ltq.brokers.redis._operations.chunks import read_some
 from ltq.brokers.redis._operations.registry import Registry
+from ltq.brokers.redis._operations.spread import read_each
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.schedules import write_schedule
 from ltq.brokers.redis._scripts.script import flag
 from ltq.brokers.redis._server.call import Call
 from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.links import Links
 from ltq.brokers.redis._server.refusals import WrongTypeError
 from ltq.names import namespace_of
 
 
-async def put(link: Link, registry: Registry, schedule: KeptSchedule, due: int) -> bool:
+async def put(links: Links, registry: Registry, schedule: KeptSchedule, due: int) -> bool:
     """See `ScheduleKeeper.put_schedule`."""
     namespace = namespace_of(schedule.envelope.queue)
     await registry.add(namespace)
     call = calls.PutScheduleCall(
-        prefix=link.keys.prefix(namespace),
+        prefix=links.keys.prefix(namespace),
         schedule=schedule.name,
         spec=schedule.spec,
         due=due,
@@ -32,17 +35,17 @@ async def put(link: Link, registry: Registry, schedule: KeptSchedule, due: int) 
         **write_schedule(schedule)._asdict(),
         queue=schedule.envelope.queue,
     )
-    return await _change(link, namespace, call)
+    return await _change(links, namespace, call)
 
 
 async def adopt(
-    link: Link, registry: Registry, record: ScheduleRecord, schedule: KeptSchedule, due: int
+    links: Links, registry: Registry, record: ScheduleRecord, schedule: KeptSchedule, due: int
 ) -> bool:
     """See `Mover.adopt_schedule`."""
     namespace = namespace_of(schedule.envelope.queue)
     await registry.add(namespace)
     call = calls.AdoptScheduleCall(
-        prefix=link.keys.prefix(namespace),
+        prefix=links.keys.prefix(namespace),
         schedule=schedule.name,
         spec=schedule.spec,
         due=due,
@@ -54,28 +57,29 @@ async def adopt(
         resumed=record.resumed,
         queue=schedule.envelope.queue,
     )
-    return await _change(link, namespace, call)
+    return await _change(links, namespace, call)
 
 
-async def remove(link: Link, queue: str, name: str) -> bool:
+async def remove(links: Links, queue: str, name: str) -> bool:
     """See `ScheduleKeeper.remove_schedule`."""
     namespace = namespace_of(queue)
-    call = calls.RemoveScheduleCall(prefix=link.keys.prefix(namespace), schedule=name)
-    return await _change(link, namespace, call)
+    call = calls.RemoveScheduleCall(prefix=links.keys.prefix(namespace), schedule=name)
+    return await _change(links, namespace, call)
 
 
-async def pause(link: Link, queue: str, name: str, *, paused: bool) -> bool:
+async def pause(links: Links, queue: str, name: str, *, paused: bool) -> bool:
     """See `ScheduleKeeper.pause_schedule` and `ScheduleKeeper.resume_schedule`."""
     namespace = namespace_of(queue)
-    prefix, is_paused = link.keys.prefix(namespace), flag(paused)
+    prefix, is_paused = links.keys.prefix(namespace), flag(paused)
     call = calls.PauseScheduleCall(prefix=prefix, schedule=name, paused=is_paused)
-    return await _change(link, namespace, call)
+    return await _change(links, namespace, call)
 
 
-async def _change(link: Link, namespace: str, call: Call[bool]) -> bool:
+async def _change(links: Links, namespace: str, call: Call[bool]) -> bool:
     """Make a change, and then let schedulers know, also if it was made by an earlier call."""
-    is_done = await link.evaluate(call)
+    is_done = await links.of(namespace).evaluate(call)
     if is_done:
+        link = links.at(links.keys.schedule_marks)
         try:
             await link.call("HINCRBY", link.keys.schedule_marks, namespace, 1)
         except WrongTypeError:  # as in `lua/_call_or_reset.lua`
@@ -84,8 +88,9 @@ async def _change(link: Link, namespace: str, call: Call[bool]) -> bool:
     return is_done
 
 
-async def read_marks(link: Link) -> Mapping[str, int]:
+async def read_marks(links: Links) -> Mapping[str, int]:
     """See `ScheduleKeeper.schedule_marks`."""
+    link = links.at(links.keys.schedule_marks)
     try:
         reply = await link.call("HGETALL", link.keys.schedule_marks)
     except WrongTypeError:
@@ -108,17 +113,21 @@ async def read_changed(link: Link, queue: str, after: int) -> ScheduleChanges:
 
 
 async def read_named(
-    link: Link, namespaces: Iterable[str], names: Sequence[str]
+    links: Links, namespaces: Iterable[str], names: Sequence[str]
 ) -> list[ScheduleRecord]:
     """See `ScheduleKeeper.schedules`."""
+    found = await read_each(links, namespaces, partial(_read_named, names))
+    return [record for some in found for record in some]
+
+
+async def _read_named(names: Sequence[str], link: Link, namespace: str) -> list[ScheduleRecord]:
     found: list[ScheduleRecord] = []
-    for namespace in namespaces:
-        seen = 0
-        while seen < len(names):
-            some = [*names[seen : seen + MOST_SCHEDULES]]
-            prefix, most = link.keys.prefix(namespace), link.reply_limit.bytes
-            call = calls.SchedulesCall(prefix=prefix, most_bytes=most, names=some)
-            records = await read_some(link, call)
-            found += [record for record in records if record is not None]
-            seen += len(records)
+    seen = 0
+    while seen < len(names):
+        some = [*names[seen : seen + MOST_SCHEDULES]]
+        prefix, most = link.keys.prefix(namespace), link.reply_limit.bytes
+        call = calls.SchedulesCall(prefix=prefix, most_bytes=most, names=some)
+        records = await read_some(link, call)
+        found += [record for record in records if record is not None]
+        seen += len(records)
     return found

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ltq.brokers.redis._operations.chunks import chunks, outcome_size, queue_of_outcome
+from ltq.brokers.redis._operations.chunks import by_chunk, chunks, outcome_size, queue_of_outcome
+from ltq.brokers.redis._operations.spread import in_each
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import finish_groups
 from ltq.brokers.redis._server.call import Argument
 from ltq.brokers.redis._server.link import CALL_PATIENCE, Link
+from ltq.brokers.redis._server.links import Links
 from ltq.message import Lease, Outcome, Receipt
 from ltq.names import namespace_of
 from ltq.state import Progress
@@ -22,27 +24,39 @@ _HEARTBEAT_PATIENCE = 0.5
 _encode_progress = msgspec.json.Encoder().encode
 
 
-async def finish(link: Link, outcomes: Sequence[Outcome]) -> list[Receipt]:
+async def finish(links: Links, outcomes: Sequence[Outcome]) -> list[Receipt]:
     """See `Settler.finish`."""
     receipts: dict[int, Receipt] = {}
-    for namespace, chunk in chunks(outcomes, queue_of_outcome, outcome_size, _FINISH_TASKS):
-        groups = finish_groups([outcomes[i] for i in chunk])
-        call = calls.FinishCall(prefix=link.keys.prefix(namespace), notes=link.notes, groups=groups)
-        receipts.update(zip(chunk, await link.evaluate(call), strict=True))
+    parts = by_chunk(chunks(outcomes, queue_of_outcome, outcome_size, _FINISH_TASKS))
+
+    async def finish_in(link: Link, namespace: str) -> None:
+        for chunk in parts[namespace]:
+            groups = finish_groups([outcomes[i] for i in chunk])
+            prefix = link.keys.prefix(namespace)
+            call = calls.FinishCall(prefix=prefix, notes=link.notes, groups=groups)
+            receipts.update(zip(chunk, await link.evaluate(call), strict=True))
+
+    await in_each(links, parts, finish_in)
     return [receipts[i] for i in range(len(outcomes))]
 
 
-async def heartbeat(link: Link, leases: Sequence[Lease], duration: float) -> list[Lease]:
+async def heartbeat(links: Links, leases: Sequence[Lease], duration: float) -> list[Lease]:
     """See `Settler.heartbeat`."""
     patience = min(CALL_PATIENCE, max(duration / 3, _HEARTBEAT_PATIENCE))
     lost: list[Lease] = []
-    for namespace, chunk in chunks(leases, lambda lease: lease.queue):
-        words: list[Argument] = []
-        for i in chunk:
-            words += (leases[i].id, leases[i].queue, leases[i].token)
-        prefix = link.keys.prefix(namespace)
-        call = calls.HeartbeatCall(prefix=prefix, duration=duration, leases=words)
-        lost += [leases[chunk[i]] for i in await link.evaluate(call, patience=patience)]
+    parts = by_chunk(chunks(leases, lambda lease: lease.queue))
+
+    async def renew_in(link: Link, namespace: str) -> None:
+        for chunk in parts[namespace]:
+            words: list[Argument] = []
+            for i in chunk:
+                words += (leases[i].id, leases[i].queue, leases[i].token)
+            prefix = link.keys.prefix(namespace)
+            call = calls.HeartbeatCall(prefix=prefix, duration=duration, leases=words)
+            found = await link.evaluate(call, patience=patience)
+            lost.extend(leases[chunk[i]] for i in found)
+
+    await in_each(links, parts, renew_in)
     return lost
 
 

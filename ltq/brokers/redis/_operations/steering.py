@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ltq.brokers.redis._operations.chunks import CALL_TASKS
-from ltq.brokers.redis._operations.registry import add_namespace
+from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import RefusedError
 from ltq.names import namespace_of, new_id
 
 
-async def pause(link: Link, queue: str) -> None:
+async def pause(link: Link, registry: Registry, queue: str) -> None:
     """See `Steering.pause`. A server whose memory is full knows the namespace most often."""
     namespace = namespace_of(queue)
     with suppress(RefusedError):
-        await add_namespace(link, namespace)
+        await registry.write(namespace)
     await link.evaluate(calls.PauseCall(prefix=link.keys.prefix(namespace), queues=[queue]))
 
 

@@ -7,8 +7,10 @@ from typing import Literal
 from ltq.broker import minute_of
 from ltq.brokers._rules.constants import OVERDUE_AFTER
 from ltq.brokers.redis._operations.chunks import chunks, read_some
+from ltq.brokers.redis._operations.spread import find_in, read_each
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.links import Links
 from ltq.brokers.redis._server.refusals import WrongTypeError
 from ltq.names import is_name, namespace_of, queue_of
 from ltq.state import Minute, QueueStats, Status, TaskState
@@ -72,36 +74,36 @@ async def read_body(link: Link, namespace: str, task_id: str) -> bytes | None:
 
 
 async def find_state(
-    link: Link, namespaces: Iterable[str], task_id: str
+    links: Links, namespaces: Iterable[str], task_id: str
 ) -> TaskState[bytes] | None:
     """The state of a task in any of these namespaces; None if there is none."""
-    for namespace in namespaces:
+
+    async def find(link: Link, namespace: str) -> TaskState[bytes] | None:
         (state,) = await read_states(link, namespace, [task_id])
-        if state is not None:
-            return state
-    return None
+        return state
+
+    return await find_in(links, namespaces, find)
 
 
-async def read_queues(link: Link, namespaces: Iterable[str]) -> list[str]:
+async def read_queues(links: Links, namespaces: Iterable[str]) -> list[str]:
     """See `Inspector.queues`. What others have put there and is no name is left out."""
-    lanes: set[str] = set()
-    for namespace in namespaces:
+
+    async def read_lanes(link: Link, namespace: str) -> list[str]:
         replies = await link.call("SMEMBERS", link.keys.lanes(namespace))
-        lanes |= {reply.decode("utf-8", "replace") for reply in replies}
+        return [reply.decode("utf-8", "replace") for reply in replies]
+
+    lanes = {lane for some in await read_each(links, namespaces, read_lanes) for lane in some}
     return sorted(filter(is_name, {queue_of(lane) for lane in lanes}))
 
 
-async def read_stats(link: Link, queues: Sequence[str]) -> list[QueueStats]:
+async def read_stats(links: Links, queues: Sequence[str]) -> list[QueueStats]:
     """See `Inspector.stats`."""
-    all_calls = [
-        calls.StatsCall(
-            prefix=link.keys.prefix(namespace),
-            overdue_after=OVERDUE_AFTER,
-            queues=[queues[i] for i in positions],
-        )
-        for namespace, positions in chunks(queues, str, limit=_STATS_QUEUES)
-    ]
-    answers = await asyncio.gather(*map(link.evaluate, all_calls))
+    readings = []
+    for namespace, positions in chunks(queues, str, limit=_STATS_QUEUES):
+        prefix, some = links.keys.prefix(namespace), [queues[i] for i in positions]
+        call = calls.StatsCall(prefix=prefix, overdue_after=OVERDUE_AFTER, queues=some)
+        readings.append(links.of(namespace).evaluate(call))
+    answers = await asyncio.gather(*readings)
     stats = {one.queue: one for answer in answers for one in answer}
     return [stats[queue] for queue in queues]
 

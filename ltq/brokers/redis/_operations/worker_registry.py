@@ -8,10 +8,12 @@ import msgspec
 from ltq.broker import SeenWorker, WorkerEntry
 from ltq.brokers._rules.constants import ANNOUNCE_AGAIN
 from ltq.brokers.redis._operations.chunks import by_namespace, read_some
-from ltq.brokers.redis._operations.registry import add_namespace
+from ltq.brokers.redis._operations.registry import Registry
+from ltq.brokers.redis._operations.spread import in_each, read_each
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server.call import Argument
 from ltq.brokers.redis._server.link import CALL_PATIENCE, Link
+from ltq.brokers.redis._server.links import Links
 
 _CALL_WORKERS = 200
 """Most workers read in one call."""
@@ -25,60 +27,75 @@ _encode = msgspec.json.Encoder().encode
 class Announcer:
     """Announces workers. Most often that is one small command: their key lives on."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, links: Links, registry: Registry) -> None:
+        self._links = links
+        self._registry = registry
         self._written: dict[tuple[str, str], tuple[WorkerEntry, float]] = {}
         """By namespace and name, what was written last, and when."""
 
     async def announce(self, worker: WorkerEntry) -> None:
         """See `WorkerRegistry.announce`."""
         patience = min(CALL_PATIENCE, max(worker.silent_after / 3, _SHORTEST_PATIENCE))
-        for namespace in by_namespace(worker.queues, str):
-            if not await self._renewed(namespace, worker, patience):
-                await self._write(namespace, worker, patience)
+
+        async def announce(link: Link, namespace: str) -> None:
+            if not await self._renewed(link, namespace, worker, patience):
+                await self._write(link, namespace, worker, patience)
+
+        await in_each(self._links, by_namespace(worker.queues, str), announce)
 
     async def leave(self, worker: WorkerEntry, lanes: Sequence[str]) -> None:
         """See `WorkerRegistry.leave`."""
         names = [*worker.queues, *lanes]
         for namespace in by_namespace(names, str):
             self._written.pop((namespace, worker.name), None)
-        for namespace, positions in by_namespace(names, str).items():
-            own = [names[i] for i in positions if i >= len(worker.queues)]
-            prefix = self._link.keys.prefix(namespace)
-            await self._link.evaluate(calls.LeaveCall(prefix=prefix, worker=worker.name, lanes=own))
+        positions = by_namespace(names, str)
 
-    async def _renewed(self, namespace: str, worker: WorkerEntry, patience: float) -> bool:
+        async def leave(link: Link, namespace: str) -> None:
+            own = [names[i] for i in positions[namespace] if i >= len(worker.queues)]
+            prefix = link.keys.prefix(namespace)
+            await link.evaluate(calls.LeaveCall(prefix=prefix, worker=worker.name, lanes=own))
+
+        await in_each(self._links, positions, leave)
+
+    async def _renewed(
+        self, link: Link, namespace: str, worker: WorkerEntry, patience: float
+    ) -> bool:
         """Let the key live on. Returns whether that is enough."""
         written, at = self._written.get((namespace, worker.name), (None, 0.0))
         if written != worker or asyncio.get_running_loop().time() - at >= ANNOUNCE_AGAIN:
             return False
         key, gone_after = (
-            self._link.keys.worker(namespace, worker.name),
+            link.keys.worker(namespace, worker.name),
             _milliseconds(worker.gone_after),
         )
-        return bool(await self._link.call("PEXPIRE", key, gone_after, patience=patience))
+        return bool(await link.call("PEXPIRE", key, gone_after, patience=patience))
 
-    async def _write(self, namespace: str, worker: WorkerEntry, patience: float) -> None:
-        await add_namespace(self._link, namespace)  # perhaps the server was emptied
+    async def _write(
+        self, link: Link, namespace: str, worker: WorkerEntry, patience: float
+    ) -> None:
+        await self._registry.write(namespace)  # perhaps the server was emptied
         words: list[Argument] = [worker.name, worker.gone_after, _encode(worker)]
-        call = calls.AnnounceCall(prefix=self._link.keys.prefix(namespace), workers=words)
-        await self._link.evaluate(call, patience=patience)
+        call = calls.AnnounceCall(prefix=link.keys.prefix(namespace), workers=words)
+        await link.evaluate(call, patience=patience)
         now = asyncio.get_running_loop().time()
         self._written[namespace, worker.name] = (worker, now)
 
 
-async def read_seen(link: Link, namespaces: Iterable[str]) -> list[SeenWorker]:
+async def read_seen(links: Links, namespaces: Iterable[str]) -> list[SeenWorker]:
     """The entries of the workers that are not gone. One of several namespaces has several."""
+    return [one for some in await read_each(links, namespaces, _read_seen) for one in some]
+
+
+async def _read_seen(link: Link, namespace: str) -> list[SeenWorker]:
+    members = await link.call("ZRANGE", link.keys.workers(namespace), 0, -1)
+    names = [member.decode("utf-8", "replace") for member in members]
     found: list[SeenWorker] = []
-    for namespace in namespaces:
-        members = await link.call("ZRANGE", link.keys.workers(namespace), 0, -1)
-        names = [member.decode("utf-8", "replace") for member in members]
-        while names:
-            prefix, most = link.keys.prefix(namespace), link.reply_limit.bytes
-            call = calls.WorkersCall(prefix=prefix, most_bytes=most, names=names[:_CALL_WORKERS])
-            some = await read_some(link, call)
-            found += [one for one in some if one is not None]
-            names = names[max(1, len(some)) :]
+    while names:
+        prefix, most = link.keys.prefix(namespace), link.reply_limit.bytes
+        call = calls.WorkersCall(prefix=prefix, most_bytes=most, names=names[:_CALL_WORKERS])
+        some = await read_some(link, call)
+        found += [one for one in some if one is not None]
+        names = names[max(1, len(some)) :]
     return found
 
 

@@ -4,31 +4,37 @@ from collections.abc import Sequence
 
 from ltq.broker import HeldTask, list_workers
 from ltq.brokers.redis._operations.chunks import by_namespace
+from ltq.brokers.redis._operations.spread import read_each
 from ltq.brokers.redis._operations.worker_registry import read_seen
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server.info import server_time
 from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.links import Links
 from ltq.state import WorkerInfo
 
 _CALL_TASKS = 200
 """Most tasks of one call: a long script blocks all other clients."""
 
 
-async def read_workers(link: Link, namespaces: Sequence[str]) -> list[WorkerInfo]:
+async def read_workers(links: Links, namespaces: Sequence[str]) -> list[WorkerInfo]:
     """See `Inspector.workers`."""
-    seen = await read_seen(link, namespaces)
+    seen = await read_seen(links, namespaces)
     held: dict[str, list[HeldTask]] = {}
-    for namespace in namespaces:
+
+    async def read_held(link: Link, namespace: str) -> None:
         for queue in await link.call("ZRANGE", link.keys.lease_ends(namespace), 0, -1):
             await _add_held(link, namespace, queue.decode("utf-8", "replace"), held)
-    return list_workers(seen, held, await server_time(link))
+
+    await read_each(links, namespaces, read_held)
+    return list_workers(seen, held, await server_time(links.any))
 
 
-async def read_served(link: Link, lanes: Sequence[str]) -> list[float | None]:
+async def read_served(links: Links, lanes: Sequence[str]) -> list[float | None]:
     """See `Presence.served`."""
     ages: dict[str, float | None] = {}
     for namespace, positions in by_namespace(lanes, str).items():
         some = [lanes[i] for i in positions]
+        link = links.of(namespace)
         call = calls.ServedCall(prefix=link.keys.prefix(namespace), lanes=some)
         ages |= zip(some, await link.evaluate(call), strict=True)
     return [ages[lane] for lane in lanes]

@@ -3,6 +3,7 @@
 from typing import Any, Generic, Self, TypeVar
 
 import msgspec
+from hiredis import pack_command
 
 Argument = str | bytes | int | float
 
@@ -51,3 +52,9 @@ class Command(Call[Reply], frozen=True):
 
     def read(self, reply: Reply) -> Reply:
         return reply
+
+
+def pack(words: tuple[Argument, ...]) -> bytes:
+    """A command as bytes. hiredis packs it many times faster than redis-py."""
+    packed: bytes = pack_command(words)  # type: ignore[arg-type]  # its stub means 1-tuples
+    return packed

@@ -13,8 +13,10 @@ from redis.exceptions import RedisError, ResponseError
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.service import Service
+from ltq.brokers.redis._connect.connections import valid_for
+from ltq.brokers.redis._server.call import pack
 from ltq.brokers.redis._server.keys import is_keyspace
-from ltq.brokers.redis._server.link import Link, pack
+from ltq.brokers.redis._server.link import VALID_SHARE, Link
 from ltq.brokers.redis._server.refusals import is_passing
 from ltq.errors import BrokerError
 
@@ -112,6 +114,11 @@ class Channels(Service):
         if self._connection is not None:
             await self._connection.disconnect(nowait=True)  # the reader notices and opens another
 
+    def reconnect(self) -> None:
+        """Use another connection, soon: this one may lead to a server that is not the one."""
+        if self._connection is not None:
+            self._spawn(self.break_off(), "break-off")
+
     async def aclose(self) -> None:
         """Close the connection and forget all channels."""
         self._wanted.clear()
@@ -137,24 +144,36 @@ class Channels(Service):
         """Open a connection and read until it is lost. Returns whether it could be opened."""
         connection = self._link.new_connection()
         greeting: asyncio.Task[None] | None = None
+        retiring: asyncio.TimerHandle | None = None
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
                 await self._link.connect(connection)
             self._added, self._dropped = dict.fromkeys(self._wanted), {}
             self._asked.clear()
             self._connection = connection
+            retiring = self._retire_in_time(connection)
             greeting = self._spawn(self._on_connected(), "connected")
             self._send_changes()
             await self._read(connection)
         except (*_LOST, BrokerError) as error:
             logger.debug("lost the Pub/Sub connection, reconnecting: %s", error)
         finally:
+            if retiring is not None:
+                retiring.cancel()
             if greeting is not None:
                 greeting.cancel()
                 self._connection = None
                 self._on_lost()
             await connection.disconnect(nowait=True)
         return greeting is not None
+
+    def _retire_in_time(self, connection: AbstractConnection) -> asyncio.TimerHandle | None:
+        """Replace a connection before its credentials are not valid any more."""
+        seconds = valid_for(connection)
+        if seconds is None:
+            return None
+        loop = asyncio.get_running_loop()
+        return loop.call_later(seconds * VALID_SHARE, self.reconnect, context=Context())
 
     # Reading
 

@@ -8,15 +8,15 @@ import asyncio
 import builtins
 import math
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakSet
 
-from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
-    AskError,
+    ClusterDownError,
     ConnectionError,  # noqa: A004  redis-py's name
     MovedError,
     NoScriptError,
@@ -27,16 +27,21 @@ from redis.exceptions import (
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.deadlines import Deadline, Deadlines
-from ltq.brokers.redis._server.abandon import abandon_connection
+from ltq.brokers.redis._connect.abandon import abandon_connection
+from ltq.brokers.redis._connect.addresses import Address
+from ltq.brokers.redis._connect.asking import address_of
+from ltq.brokers.redis._connect.connections import maker, valid_for
+from ltq.brokers.redis._connect.credentials import AskCredentials
+from ltq.brokers.redis._connect.dialer import Dialer
+from ltq.brokers.redis._connect.whereabouts import Whereabouts
 from ltq.brokers.redis._server.busy_poll import BusyPoll
-from ltq.brokers.redis._server.call import Argument, Call, Command, Reply
-from ltq.brokers.redis._server.connections import use_own_connections
-from ltq.brokers.redis._server.dialer import Dialer
+from ltq.brokers.redis._server.call import Argument, Call, Command, Reply, pack
 from ltq.brokers.redis._server.keys import Keys, ltq_keys
 from ltq.brokers.redis._server.refusals import (
     RefusedError,
     is_passing,
     refusal,
+    too_late,
 )
 from ltq.brokers.redis._server.reply_limit import ReplyLimit
 from ltq.brokers.redis._server.silence import SilenceTest
@@ -51,11 +56,14 @@ CALL_PATIENCE = 4.0
 MAX_CONNECTIONS = 16
 """Most calls under way at once in one event loop. Others wait their turn."""
 
-_ELSEWHERE = (ConnectionError, ReadOnlyError, MovedError, AskError)
+_ELSEWHERE = (ConnectionError, ReadOnlyError, MovedError, ClusterDownError)
 """After these the other connections may lead to a server that is gone, or is not the right one."""
 
 _MISREAD = (ValueError, TypeError, LookupError, AttributeError)
 """What is raised while a reply of the wrong shape is read."""
+
+VALID_SHARE = 0.9
+"""The part of its credentials' life for which a connection is used."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
@@ -82,13 +90,21 @@ class Link:
         name: str,
         busy_poll: float,
         keys: Keys = ltq_keys,
+        whereabouts: Whereabouts | None = None,
+        credentials: AskCredentials | None = None,
     ) -> None:
         self.keys = keys
         self.home = "probe"
         """A namespace whose keys are where this link leads: that of probes."""
         self._client = connect()
-        use_own_connections(self._client.connection_pool)
-        self._name = name
+        self._whereabouts = whereabouts
+        self._address: Address | None = None
+        """Where the last connection leads, if that may change."""
+        self.on_moved: Callable[[], object] = lambda: None
+        """Called when the server is another one than before."""
+        self._make = maker(self._client.connection_pool, credentials)
+        self.name = name
+        """What error messages call the server."""
         self._connections: WeakSet[AbstractConnection] = WeakSet()
         self._wires: WeakSet[Wire] = WeakSet()
         self._free: list[Wire] = []
@@ -100,7 +116,7 @@ class Link:
         """Whether scripts count what happens in the history of its queue."""
         self.lists_final = True
         """Whether final tasks are listed, and scripts keep lists of them."""
-        self._dialer = Dialer(self.new_connection, self._keep)
+        self._dialer = Dialer(self.new_connection, self._keep, whereabouts, self._found)
         self._closed = False
         self._poll = BusyPoll(busy_poll)
         self._failing_since: float | None = None
@@ -124,7 +140,7 @@ class Link:
 
     def new_connection(self) -> AbstractConnection:
         """A connection for the caller alone, not yet connected."""
-        connection: AbstractConnection = self._client.connection_pool.make_connection()
+        connection = self._make()
         self._connections.add(connection)
         # Calls have their own deadlines. redis-py enforces its timeout by `wait_for`, which
         # sometimes swallows a cancellation on Python 3.11, and it would cut off blocking pops.
@@ -142,8 +158,9 @@ class Link:
     async def evaluate(self, call: Call[R], *, patience: float = CALL_PATIENCE) -> R:
         """Make a call, and repeat it for up to `patience` seconds. Raises `BrokerError`."""
         failed: _Failed | None = None
+        deadline = self._deadlines.within(patience, doubts=True)
         try:
-            with self._deadlines.within(patience, doubts=True) as deadline:
+            with deadline:
                 try:
                     reply = await self._attempt(call, deadline)
                 except RedisError as error:
@@ -155,7 +172,7 @@ class Link:
                     raise
         except builtins.TimeoutError:
             self._count_failure()
-            await self._drop_free()  # the other connections may be dead as well
+            await self._look_elsewhere(deadline, None)  # the other connections may be dead as well
             cause = None if failed is None else failed.error
             raise self._too_late(patience, failed) from cause
         if self._failing_since is not None:
@@ -172,8 +189,8 @@ class Link:
                 return await self._exchange(command, deadline)
         except RedisError as error:
             if is_passing(error):
-                raise BrokerError(f"Redis at {self._name} did not reply: {error}") from error
-            raise refusal(error, self._name) from error
+                raise BrokerError(f"Redis at {self.name} did not reply: {error}") from error
+            raise refusal(error, self.name) from error
         except builtins.TimeoutError:
             raise self._too_late(patience) from None
 
@@ -225,11 +242,11 @@ class Link:
         last_start = deadline.began + deadline.seconds
         loop = asyncio.get_running_loop()
         while True:
-            await self._check_failure(failed.error)
+            await self._check_failure(failed.error, deadline)
             failed.closings += isinstance(failed.error, ClosedError)
             closings = closings + 1 if await self._closed_upon(failed.error, deadline) else 0
             if closings == _CLOSINGS:
-                raise refusal(failed.error, self._name) from failed.error
+                raise refusal(failed.error, self.name) from failed.error
             if pauses is None:  # repeat at once: the connection may only have been idle too long
                 pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
             else:
@@ -242,15 +259,32 @@ class Link:
             except RedisError as error:
                 failed.error = error
 
-    async def _check_failure(self, error: RedisError) -> None:
+    async def _check_failure(self, error: RedisError, deadline: Deadline) -> None:
         """Raise `BrokerError` if repeating the call is useless."""
-        if not is_passing(error):
-            raise refusal(error, self._name) from error
+        is_lost = isinstance(error, MovedError) and self._whereabouts is None
+        if is_lost or not is_passing(error):
+            raise refusal(error, self.name) from error
         self._count_failure()
         if isinstance(error, ClosedError):
             self.reply_limit.closed()  # its reply may have been too large for the server's buffers
         if isinstance(error, _ELSEWHERE) or "READONLY" in str(error):
-            await self._drop_free()
+            await self._look_elsewhere(deadline, error)
+
+    async def _look_elsewhere(self, deadline: Deadline, error: RedisError | None) -> None:
+        """The server of a call is gone, or is not the right one: use none of its connections."""
+        address = getattr(deadline.activity, "address", None)
+        if self._whereabouts is not None and address is not None:
+            self._whereabouts.mark_stale(address, error)
+        await self._drop_free()
+
+    def _found(self, address: Address) -> None:
+        """A connection was opened. If it leads elsewhere, the others are of no use any more."""
+        before, self._address = self._address, address
+        if before not in (None, address):
+            for wire in list(self._wires):
+                if wire.address != address:
+                    wire.break_off("the server is another one now")
+            self.on_moved()
 
     async def _closed_upon(self, error: RedisError, deadline: Deadline) -> bool:
         """Whether the server has closed the connection upon a large call, and answers others."""
@@ -297,6 +331,8 @@ class Link:
 
     async def _ping(self) -> None:
         """Make a call on a new connection. Raises `RedisError`."""
+        if self._whereabouts is not None and self._address is not None:
+            self._whereabouts.mark_stale(self._address, None)  # perhaps it is elsewhere now
         wire = await self._open()
         try:
             reply = await wire.call(pack(("PING",)))
@@ -307,7 +343,12 @@ class Link:
 
     def _wire(self, connection: AbstractConnection) -> Wire:
         wire = wire_of(connection)
+        wire.address = None if self._whereabouts is None else address_of(connection)
         self._wires.add(wire)
+        seconds = valid_for(connection)
+        if seconds is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(seconds * VALID_SHARE, wire.retire, context=Context())
         return wire
 
     def _keep(self, connection: AbstractConnection) -> bool:
@@ -335,18 +376,14 @@ class Link:
         try:
             return call.read(reply)
         except _MISREAD as error:
-            server = f"Redis at {self._name}"
+            server = f"Redis at {self.name}"
             text = f"{server} sent a reply to {call.title} that LTQ cannot read: {error!r}"
             raise RefusedError(text) from error  # a repeated call would be answered alike
 
     def _too_late(self, patience: float, failed: "_Failed | None" = None) -> BrokerError:
         error = None if failed is None else failed.error
-        reason = "no answer" if error is None else str(error)
-        if failed is not None and failed.closings >= _CLOSINGS:
-            reason += "; its client-output-buffer-limit may be too small for the reply"
-        if isinstance(error, MovedError | AskError):  # their texts are only numbers and addresses
-            reason = f"{'MOVED' if isinstance(error, MovedError) else 'ASK'} {reason}"
-        return BrokerError(f"Redis at {self._name} did not reply within {patience:g} s: {reason}")
+        has_closed = failed is not None and failed.closings >= _CLOSINGS
+        return too_late(self.name, patience, error, has_closed=has_closed)
 
 
 @dataclass(slots=True)
@@ -356,9 +393,3 @@ class _Failed:
     error: RedisError
     closings: int = 0
     """How often the server closed the connection instead of a reply."""
-
-
-def pack(words: tuple[Argument, ...]) -> bytes:
-    """A command as bytes. hiredis packs it many times faster than redis-py."""
-    packed: bytes = pack_command(words)  # type: ignore[arg-type]  # its stub means 1-tuples
-    return packed

@@ -16,7 +16,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from ltq.brokers.redis._server.tls import TlsFilesError
+from ltq.brokers.redis._connect.whereabouts import NowhereError
 from ltq.errors import BrokerError
 
 _PASSING = (
@@ -50,7 +50,7 @@ class WrongTypeError(RefusedError):
 
 
 class LockedOutError(RefusedError):
-    """User, password or TLS files are wrong. Every call is refused until that is corrected."""
+    """User, password, TLS files or the broker's URL are wrong: every call is refused until then."""
 
     is_refusal = False
 
@@ -67,10 +67,26 @@ def is_lasting(error: Exception) -> bool:
     return isinstance(error, BrokerError) and not isinstance(error, RefusedError)
 
 
+def too_late(
+    server: str, patience: float, error: Exception | None, *, has_closed: bool = False
+) -> BrokerError:
+    """What a call raises that was not answered within `patience` seconds; `error` came last."""
+    reason = "no answer" if error is None else str(error)
+    if has_closed:
+        reason += "; its client-output-buffer-limit may be too small for the reply"
+    if isinstance(error, MovedError | AskError):  # their texts are only numbers and addresses
+        reason = f"{'MOVED' if isinstance(error, MovedError) else 'ASK'} {reason}"
+    return BrokerError(f"Redis at {server} did not reply within {patience:g} s: {reason}")
+
+
 def refusal(error: Exception, server: str) -> RefusedError:
     """What a call raises that a server has refused with an error; `server` is its address."""
-    if isinstance(error, TlsFilesError):
+    if isinstance(error, NowhereError):
         return LockedOutError(f"Redis at {server} cannot be called: {error}")
+    if isinstance(error, MovedError):
+        return LockedOutError(
+            f"Redis at {server} is a node of a Redis Cluster: use redis+cluster://{server}"
+        )
     if isinstance(error, _FINAL):
         return LockedOutError(f"Redis at {server} refused the user or password: {error}")
     kind = WrongTypeError if str(error).startswith("WRONGTYPE") else RefusedError

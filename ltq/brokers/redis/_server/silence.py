@@ -63,4 +63,4 @@ class SilenceTest(Service):
             return
         for one in silent:
             if one.is_silent_since(began):
-                one.break_off()
+                one.break_off("the connection is silent, but others work")

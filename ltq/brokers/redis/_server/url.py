@@ -3,9 +3,10 @@
 import re
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
-from urllib.parse import SplitResult, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import redis
 from redis.asyncio import Redis
@@ -13,6 +14,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from ltq.broker import parse_parameters, redact
+from ltq.brokers.redis._server.place import Kind, Place, parse_place
 from ltq.errors import ConfigurationError
 
 _DEFAULTS = {
@@ -23,6 +25,15 @@ _DEFAULTS = {
     "prefix": "ltq",
 }
 """Parameters that are not redis-py's but LTQ's."""
+
+_SENTINEL_PARAMETERS = ("sentinel_username", "sentinel_password")
+
+_DEFAULTS_OF: Mapping[Kind, Mapping[str, str]] = {
+    "server": _DEFAULTS,
+    "sentinel": {**_DEFAULTS, "map": "", **dict.fromkeys(_SENTINEL_PARAMETERS, "")},
+    "cluster": {**_DEFAULTS, "map": ""},
+}
+"""All of LTQ's own, by where the server is."""
 
 _TAKEN = frozenset(("db", "username", "password", "client_name"))
 _TAKEN_BY_TCP = frozenset(("socket_connect_timeout", "socket_keepalive"))
@@ -79,41 +90,67 @@ _VALUES: Mapping[str, tuple[Callable[[str], object], str]] = {
 """What a value has to be. redis-py would raise something else, or none, or take it for another."""
 
 
-def split_url(url: str, *, check: bool) -> tuple[str, dict[str, str]]:
+@dataclass(frozen=True, slots=True)
+class SplitUrl:
+    """A broker's URL."""
+
+    place: Place
+    """Where the server is; its URL has only the parameters that redis-py reads."""
+    own: Mapping[str, str]
+    """The parameters that are LTQ's own."""
+    has_password: bool
+    """Whether it names a user or password for the server."""
+
+    @property
+    def sentinel_url(self) -> str:
+        """A URL of a sentinel, as redis-py reads it."""
+        parts = urlsplit(self.place.url)
+        dropped = {"db", "username", "password"}
+        query = {k: v for k, v in parse_qsl(parts.query) if k not in dropped}
+        user, password = (quote(self.own.get(name, ""), safe="") for name in _SENTINEL_PARAMETERS)
+        login = f"{user}:{password}@" if user or password else ""
+        netloc = login + parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=netloc, path="", query=urlencode(query)))
+
+
+def split_url(url: str, *, check: bool) -> SplitUrl:
     """Split a URL into the one for redis-py and the parameters that are LTQ's own.
 
     Raises `ConfigurationError` for a URL that cannot be read, and for a parameter that would have
     no effect.
     """
     try:
-        parts = urlsplit(url)
+        place = parse_place(url)
+        parts = urlsplit(place.url)
         if parts.fragment or "@" in parts.query:  # perhaps both are of a password
             raise _unreadable(url, _SHAPE)
         query = parse_parameters(redact(url), parts.query)
-        own = {name: query.pop(name, default) for name, default in _DEFAULTS.items()}
-        reason = _reason_against(parts, query)
+        defaults = _DEFAULTS_OF[place.kind]
+        own = {name: query.pop(name, default) for name, default in defaults.items()}
+        reason = _reason_against(place.kind, parts, query)
         if reason:
             raise _unreadable(url, reason)
-        server_url = urlunsplit(parts._replace(query=urlencode(query)))
+        place = replace(place, url=urlunsplit(parts._replace(query=urlencode(query))))
         if check:
-            new_client(server_url).connection_pool.make_connection()
+            new_client(place.url).connection_pool.make_connection()
     except ConfigurationError:  # it is a ValueError, too
         raise
     except (ValueError, TypeError):  # the text of the error may hold part of a password
         raise _unreadable(url, _SHAPE) from None
-    return server_url, own
+    has_password = "@" in parts.netloc or not query.keys().isdisjoint(("username", "password"))
+    return SplitUrl(place, own, has_password)
 
 
 def _unreadable(url: str, reason: str) -> ConfigurationError:
     return ConfigurationError(f"broker URL {redact(url)!r} cannot be read: {reason}")
 
 
-def _reason_against(parts: SplitResult, query: Mapping[str, str]) -> str:
+def _reason_against(kind: Kind, parts: SplitResult, query: Mapping[str, str]) -> str:
     """Why a URL with these parameters is refused; empty if it is not."""
     taken = _TAKEN | _TAKEN_WITH.get(parts.scheme, frozenset())
     for name, value in query.items():
         if name not in taken:
-            allowed = ", ".join(sorted({*_DEFAULTS, *taken}))
+            allowed = ", ".join(sorted({*_DEFAULTS_OF[kind], *taken}))
             return f"LTQ has no use for the parameter {name!r}: allowed are {allowed}"
         if not value:
             return f"the parameter {name!r} has no value"
@@ -122,6 +159,8 @@ def _reason_against(parts: SplitResult, query: Mapping[str, str]) -> str:
             return f"{name}={value!r} is not allowed: {what}"
     if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
         return "what follows the port is the number of a database"
+    if kind == "cluster" and query.get("db", "0").strip("0"):
+        return "a cluster has only database 0"
     if parts.scheme != "unix" and "db" in query and parts.path.strip("/"):
         return "it names two databases, one after the port and one as the parameter db"
     return ""

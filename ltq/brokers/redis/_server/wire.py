@@ -21,9 +21,10 @@ from redis.exceptions import (
 )
 
 from ltq.brokers._rules.constants import SLOWEST
-from ltq.brokers.redis._server.abandon import abandon_connection, abandon_transport
+from ltq.brokers.redis._connect.abandon import abandon_connection, abandon_transport
+from ltq.brokers.redis._connect.addresses import Address
+from ltq.brokers.redis._connect.connections import Stream, take_over
 from ltq.brokers.redis._server.call import Reply
-from ltq.brokers.redis._server.connections import Stream, take_over
 
 try:
     import fcntl
@@ -49,6 +50,9 @@ class ClosedError(ConnectionError):
 class Wire(Protocol):
     """A connection that makes one call at a time."""
 
+    address: Address | None
+    """Where it leads, if the server may be elsewhere later."""
+
     @property
     def is_open(self) -> bool:
         """Whether calls can be made."""
@@ -60,6 +64,14 @@ class Wire(Protocol):
 
     def lasts_until(self, now: float, patience: float) -> float:
         """Until when the call may go on, by the loop's time, if no further byte moves."""
+        ...
+
+    def break_off(self, reason: str) -> None:
+        """Close the connection: a call under way raises `ConnectionError`."""
+        ...
+
+    def retire(self) -> None:
+        """Close the connection as soon as it is idle."""
         ...
 
     async def aclose(self) -> None:
@@ -82,6 +94,7 @@ class StreamWire:
 
     def __init__(self, connection: AbstractConnection) -> None:
         self._connection = connection
+        self.address: Address | None = None
 
     @property
     def is_open(self) -> bool:
@@ -96,6 +109,12 @@ class StreamWire:
 
     def lasts_until(self, now: float, patience: float) -> float:
         return -math.inf
+
+    def break_off(self, reason: str) -> None:
+        abandon_connection(self._connection)
+
+    def retire(self) -> None:
+        """It cannot be told here whether it is idle; the server closes it then."""
 
     async def aclose(self) -> None:
         await self._connection.disconnect(nowait=True)
@@ -119,6 +138,7 @@ class TransportWire(asyncio.Protocol):
             notEnoughData=_PARTIAL,
         )
         self.is_open = not self._transport.is_closing()
+        self.address: Address | None = None
         self._reply: asyncio.Future[Reply] | None = None
         self._moved_at = 0.0
         self._size = 0
@@ -127,6 +147,8 @@ class TransportWire(asyncio.Protocol):
         """Bytes of the present command."""
         self._left = 0
         """How many of them were not acknowledged when this was last looked at."""
+        self._is_retired = False
+        """Whether it is closed after the present call."""
         self._has_worked = False
         """Whether a call has been answered."""
         self._transport.set_protocol(self)
@@ -156,9 +178,14 @@ class TransportWire(asyncio.Protocol):
         """Whether a connection that worked before has not begun to answer a call of before then."""
         return self._has_worked and self._size > 0 and self._moved_at < moment
 
-    def break_off(self) -> None:
-        """Close the connection: the call under way raises `ConnectionError`."""
-        self._fail(ConnectionError("the connection is silent, but others work"))
+    def break_off(self, reason: str) -> None:
+        self._fail(ConnectionError(reason))
+
+    def retire(self) -> None:
+        if self._reply is None:
+            self._close()
+        else:
+            self._is_retired = True
 
     async def aclose(self) -> None:
         self._close()
@@ -180,7 +207,7 @@ class TransportWire(asyncio.Protocol):
             return
         waiting, self._reply = self._reply, None
         self._has_worked = True
-        if waiting is None or self._parser.has_data():
+        if waiting is None or self._is_retired or self._parser.has_data():
             self._close()  # nobody asked for that: the next call would get a reply of another one
         if waiting is not None and not waiting.done():
             waiting.set_result(reply)

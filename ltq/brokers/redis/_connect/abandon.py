@@ -5,7 +5,7 @@ from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
 
-from ltq.brokers.redis._server.connections import forget_stream
+from ltq.brokers.redis._connect.connections import forget_stream
 
 
 def abandon_connection(connection: AbstractConnection) -> None:

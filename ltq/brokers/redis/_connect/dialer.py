@@ -9,7 +9,10 @@ from redis.exceptions import ConnectionError, RedisError  # noqa: A004  redis-py
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.service import Service, abandon_task, spawn
-from ltq.brokers.redis._server.tls import load_files
+from ltq.brokers.redis._connect.addresses import Address
+from ltq.brokers.redis._connect.asking import lead_to
+from ltq.brokers.redis._connect.tls import load_files
+from ltq.brokers.redis._connect.whereabouts import Whereabouts
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.8
 
@@ -22,7 +25,8 @@ class Dialer(Service):
 
     While the server cannot be reached, one attempt at a time is made for all callers, after a pause
     that grows: the many event loops of a worker must not flood the server. `keep` takes the
-    connection of an attempt that succeeds, or returns False if it is not needed any more.
+    connection of an attempt that succeeds, or returns False if it is not needed any more. Without
+    `whereabouts` connections lead where they were made for; `on_address` is told of each address.
 
     As a service it runs during such an attempt.
     """
@@ -31,10 +35,14 @@ class Dialer(Service):
         self,
         make: Callable[[], AbstractConnection],
         keep: Callable[[AbstractConnection], bool],
+        whereabouts: Whereabouts | None = None,
+        on_address: Callable[[Address], None] = lambda _: None,
     ) -> None:
         super().__init__("ltq-redis-dialer", logging.getLogger("ltq.broker"))
         self._make = make
         self._keep = keep
+        self._whereabouts = whereabouts
+        self._on_address = on_address
         self._connecting: set[asyncio.Task[None]] = set()
         self._error: Exception | None = None
         self._pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
@@ -63,13 +71,31 @@ class Dialer(Service):
 
         The callbacks of a socket keep the context in which they were made, while it is open.
         """
-        load_files(connection)
-        connecting = spawn(connection.connect(), name=f"{self.name}-connect")
+        connecting = spawn(self._open(connection), name=f"{self.name}-connect")
         self._connecting.add(connecting)
         try:
             await connecting
         finally:
             self._connecting.discard(connecting)
+
+    async def _open(self, connection: AbstractConnection) -> None:
+        """Open a connection to where the server is now."""
+        load_files(connection)
+        if self._whereabouts is None:
+            await connection.connect()
+            return
+        address = await self._whereabouts.address()
+        lead_to(connection, address)
+        try:
+            await connection.connect()
+            await self._whereabouts.check(connection)
+        except (RedisError, OSError) as error:
+            self._whereabouts.mark_stale(address, error)
+            raise
+        except asyncio.CancelledError:  # it took too long
+            self._whereabouts.mark_stale(address, None)
+            raise
+        self._on_address(address)
 
     async def _run(self) -> None:
         """Make one attempt for all callers."""
@@ -77,9 +103,8 @@ class Dialer(Service):
         connection = self._make()
         is_kept = False
         try:
-            load_files(connection)
             async with asyncio.timeout(_CONNECT_PATIENCE):
-                await connection.connect()
+                await self._open(connection)
             self._error = None
             self._pauses.reset()
             is_kept = self._keep(connection)

@@ -3,10 +3,11 @@
 import os
 
 from redis.asyncio.connection import AbstractConnection, SSLConnection
-from redis.exceptions import AuthenticationError
+
+from ltq.brokers.redis._connect.whereabouts import NowhereError
 
 
-class TlsFilesError(AuthenticationError):
+class TlsFilesError(NowhereError):
     """A file that the URL names is missing or wrong. It is not an outage of the server."""
 
 

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
 
-from ltq.brokers.redis._server.resolver import addresses_of
+from ltq.brokers.redis._connect.credentials import AskCredentials, ConnectionCredentials
+from ltq.brokers.redis._connect.resolver import addresses_of
 
 
 class TcpConnection(Connection):
@@ -48,9 +49,25 @@ class TlsConnection(TcpConnection, SSLConnection):
 _OWN: Mapping[type, type] = {Connection: TcpConnection, SSLConnection: TlsConnection}
 
 
-def use_own_connections(pool: ConnectionPool) -> None:
-    """Let a pool make connections of these classes."""
+def maker(
+    pool: ConnectionPool, credentials: AskCredentials | None
+) -> Callable[[], AbstractConnection]:
+    """What makes connections of these classes as a pool does, not yet open."""
     pool.connection_class = _OWN.get(pool.connection_class, pool.connection_class)
+
+    def make() -> AbstractConnection:
+        connection: AbstractConnection = pool.make_connection()
+        if credentials is not None:
+            connection.credential_provider = ConnectionCredentials(credentials)
+        return connection
+
+    return make
+
+
+def valid_for(connection: AbstractConnection) -> float | None:
+    """Seconds for which the credentials of an open connection are valid, if that is known."""
+    provider = connection.credential_provider
+    return provider.valid_for if isinstance(provider, ConnectionCredentials) else None
 
 
 class Stream(NamedTuple):

@@ -1,0 +1,1 @@
+"""Opening connections: where to, with which password, TLS files and addresses."""

@@ -1,0 +1,65 @@
+"""User and password as the caller's code says them, anew for each connection."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+
+from redis.credentials import CredentialProvider
+from redis.exceptions import ConnectionError  # noqa: A004  redis-py's name
+
+from ltq._display.values import short_repr
+from ltq.brokers.redis._connect.whereabouts import NowhereError
+from ltq.errors import ConfigurationError
+
+Credentials = tuple[str | None, str] | tuple[str | None, str, float]
+"""User, password, and perhaps the seconds for which they are valid."""
+
+AskCredentials = Callable[[], Credentials | Awaitable[Credentials]]
+
+_SHAPE = "(user or None, password) or (user or None, password, seconds that they are valid)"
+
+
+class CredentialsError(ConnectionError):
+    """The caller's code did not say them. It may do so later."""
+
+
+def check_credentials(given: AskCredentials | None, *, has_password: bool) -> None:
+    """Raise `ConfigurationError` for what cannot be called, or stands beside a password."""
+    if given is None:
+        return
+    if not callable(given):
+        raise ConfigurationError(
+            f"credentials={short_repr(type(given))} is not allowed: "
+            f"a callable that returns {_SHAPE}"
+        )
+    if has_password:
+        raise ConfigurationError(
+            "credentials are given, and a user or password in the broker URL: use one of them"
+        )
+
+
+class ConnectionCredentials(CredentialProvider):
+    """Asks for the credentials of one connection when it is opened."""
+
+    def __init__(self, ask: AskCredentials) -> None:
+        self._ask = ask
+        self.valid_for: float | None = None
+        """Seconds for which the last ones are valid, if that was said."""
+
+    async def get_credentials_async(self) -> tuple[str, ...]:  # type: ignore[override]  # 1 or 2
+        """What redis-py sends with AUTH."""
+        try:
+            given = self._ask()
+            answer = await given if inspect.isawaitable(given) else given
+        except Exception as error:  # the caller's code
+            text = f"the credentials cannot be had: {type(error).__name__}: {error}"
+            raise CredentialsError(text) from error
+        match answer:
+            case (None | str() as user, str(password)):
+                self.valid_for = None
+            case (None | str() as user, str(password), int() | float() as seconds) if seconds > 0:
+                self.valid_for = float(seconds)
+            case _:  # without a word of what it is: it may hold a password
+                raise NowhereError(
+                    f"`credentials` returned a {type(answer).__name__} that is not {_SHAPE}"
+                )
+        return (password,) if user is None else (user, password)

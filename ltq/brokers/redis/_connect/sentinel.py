@@ -1,0 +1,96 @@
+"""Where a master is that sentinels watch."""
+
+from collections.abc import Sequence
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import (
+    ConnectionError,  # noqa: A004  redis-py's name
+    RedisError,
+    ResponseError,
+)
+
+from ltq.brokers.redis._connect.addresses import Address, Translate
+from ltq.brokers.redis._connect.lookup import Lookup, failure, first_answer
+from ltq.brokers.redis._connect.whereabouts import Ask, NowhereError
+
+_WITHIN = 1.5
+"""Seconds that one look may take."""
+
+
+class BySentinel:
+    """The master of a name, as sentinels tell. A server that says it is a replica is none."""
+
+    def __init__(
+        self, sentinels: Sequence[Address], master: str, ask: Ask, translate: Translate
+    ) -> None:
+        self._sentinels = sentinels
+        self._master = master
+        self._ask = ask
+        self._translate = translate
+        self._known: Address | None = None
+        self._left: Address | None = None
+        """The last one that was of no use."""
+        self._lookup = Lookup("ltq-redis-sentinel", self._find)
+        self.aclose = self._lookup.aclose
+        self.abandon = self._lookup.abandon
+
+    async def address(self) -> Address:
+        """See `Whereabouts`. All sentinels are asked at once, and the first answer counts."""
+        if self._known is None:
+            self._known = await self._lookup()
+        return self._known
+
+    def mark_stale(self, address: Address, error: Exception | None) -> None:
+        """See `Whereabouts`."""
+        if address == self._known:
+            self._known, self._left = None, address
+
+    async def check(self, connection: AbstractConnection) -> None:
+        """See `Whereabouts`. Sentinels may be late to hear that another server was promoted."""
+        try:
+            await connection.send_command("ROLE")
+            role, *_ = await connection.read_response()
+        except ResponseError:  # the user has no right to ask
+            return
+        if role != b"master":
+            raise ConnectionError("the sentinels still name a server that is a replica now")
+
+    async def _find(self) -> Address:
+        errors: dict[Address, Exception] = {}
+        found: list[Address | list[str]] = []
+
+        def is_wanted(answer: Address | list[str]) -> bool:
+            found.append(answer)
+            return isinstance(answer, Address) and answer != self._left
+
+        await first_answer(
+            self._sentinels, self._ask_one, errors, is_wanted=is_wanted, stagger=0.0, within=_WITHIN
+        )
+        masters = [one for one in found if isinstance(one, Address)]
+        if masters:
+            return masters[-1]
+        if not found:
+            raise failure("sentinel", errors)
+        names = sorted({name for one in found for name in one if isinstance(name, str)})
+        known = f"they know {', '.join(map(repr, names))}" if names else "they do not say which"
+        raise NowhereError(f"the sentinels know no master named {self._master!r}: {known}")
+
+    async def _ask_one(self, sentinel: Address) -> Address | list[str]:
+        """Where the master is; the names of all masters if it is not among them."""
+        command = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master)
+        match await self._ask(sentinel, command):
+            case (bytes(host), bytes(port)):
+                return self._translate(Address(host.decode(), int(port)))
+        try:
+            masters = await self._ask(sentinel, ("SENTINEL", "MASTERS"))
+        except RedisError:  # it need not say
+            return []
+        return [_name_in(fields) for fields in masters] if isinstance(masters, list) else []
+
+
+def _name_in(fields: object) -> str:
+    """The name of a master: the fields are a list of names and values, the name comes first."""
+    match fields:
+        case [b"name", bytes(name), *_]:
+            return name.decode("utf-8", "replace")
+    return "?"

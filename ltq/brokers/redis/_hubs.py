@@ -1,0 +1,32 @@
+"""The watch hubs of one event loop: keyspace notifications come only from the node of a key."""
+
+from ltq.brokers.redis._server.links import Links
+from ltq.brokers.redis._server.notifications import Notifications
+from ltq.brokers.redis._watch_hub import WatchHub
+
+
+class WatchHubs:
+    """One hub for each link: one for all namespaces, or in a cluster one for each."""
+
+    def __init__(self, links: Links, notifications: Notifications) -> None:
+        self._links = links
+        self._notifications: Notifications = notifications
+        self._hubs: dict[str, WatchHub] = {}
+
+    def of(self, namespace: str) -> WatchHub:
+        """The hub that watches the tasks of a namespace."""
+        link = self._links.of(namespace)
+        hub = self._hubs.get(link.home)
+        if hub is None:
+            hub = self._hubs[link.home] = WatchHub(link, self._notifications)
+        return hub
+
+    async def aclose(self) -> None:
+        """See `WatchHub.aclose`."""
+        for hub in self._hubs.values():
+            await hub.aclose()
+
+    def abandon(self) -> None:
+        """See `WatchHub.abandon`."""
+        for hub in self._hubs.values():
+            hub.abandon()

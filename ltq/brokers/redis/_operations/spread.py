@@ -1,0 +1,86 @@
+"""Reading from many namespaces, also while some nodes of a cluster are away."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.links import Links
+from ltq.errors import BrokerError
+from ltq.logger import ThrottledLogger
+
+R = TypeVar("R")
+
+_AT_ONCE = 32
+"""Most namespaces that are read at once."""
+
+_throttled = ThrottledLogger(logging.getLogger("ltq.broker"), every=60.0)
+
+
+async def read_each(
+    links: Links, namespaces: Iterable[str], read: Callable[[Link, str], Awaitable[R]]
+) -> list[R]:
+    """What `read` makes of each namespace.
+
+    In a cluster those are left out whose nodes cannot be reached, with one warning. Raises
+    `BrokerError` if that are all.
+    """
+    if not links.is_split:
+        return [await read(links.any, namespace) for namespace in namespaces]
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def read_one(namespace: str) -> R | BrokerError:
+        async with gate:
+            try:
+                return await read(links.of(namespace), namespace)
+            except BrokerError as error:
+                if error.is_refusal:
+                    raise
+                return error
+
+    names = [*namespaces]
+    answers = await asyncio.gather(*map(read_one, names))
+    found = [one for one in answers if not isinstance(one, BrokerError)]
+    away = {
+        name: one for name, one in zip(names, answers, strict=True) if isinstance(one, BrokerError)
+    }
+    if away:
+        error = next(iter(away.values()))
+        if not found:
+            raise error
+        _throttled.warning(
+            "left out what is in %s: the node cannot be reached (%s)", ", ".join(away), error
+        )
+    return found
+
+
+async def find_in(
+    links: Links, namespaces: Iterable[str], find: Callable[[Link, str], Awaitable[R | None]]
+) -> R | None:
+    """The first thing that is found in any namespace; in a cluster they are read at once."""
+    if links.is_split:
+        found = await read_each(links, namespaces, find)
+        return next((one for one in found if one is not None), None)
+    for namespace in namespaces:
+        one = await find(links.any, namespace)
+        if one is not None:
+            return one
+    return None
+
+
+async def in_each(
+    links: Links, namespaces: Iterable[str], work: Callable[[Link, str], Awaitable[R]]
+) -> list[R]:
+    """Do something in each namespace, in a cluster at once: none waits for a node that is away.
+
+    Raises the first `BrokerError`, when all have ended.
+    """
+    if not links.is_split:
+        return [await work(links.any, namespace) for namespace in namespaces]
+    works = (work(links.of(namespace), namespace) for namespace in namespaces)
+    answers = await asyncio.gather(*works, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return [answer for answer in answers if not isinstance(answer, BaseException)]

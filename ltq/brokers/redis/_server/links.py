@@ -1,0 +1,127 @@
+"""The links of one event loop: one for all namespaces, or in a cluster one for each."""
+
+from collections.abc import Callable
+
+from redis.crc import key_slot
+
+from ltq.brokers.redis._connect.addresses import Address
+from ltq.brokers.redis._connect.cluster import AnyNode, AtNode, BySlot, Topology
+from ltq.brokers.redis._connect.whereabouts import Whereabouts
+from ltq.brokers.redis._server.keys import Keys
+from ltq.brokers.redis._server.link import Link
+
+
+class Links:
+    """One link for all namespaces."""
+
+    def __init__(self, link: Link, whereabouts: Whereabouts | None = None) -> None:
+        self.any = link
+        """A link for what any server can answer."""
+        self._whereabouts = whereabouts
+
+    @property
+    def keys(self) -> Keys:
+        """The names of keys."""
+        return self.any.keys
+
+    @property
+    def is_split(self) -> bool:
+        """Whether namespaces are on several servers, some of which may be away."""
+        return False
+
+    def of(self, namespace: str) -> Link:
+        """The link to the server that has a namespace."""
+        return self.any
+
+    def at(self, key: str) -> Link:
+        """The link to the server that has a key."""
+        return self.any
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.any.aclose()
+        if self._whereabouts is not None:
+            await self._whereabouts.aclose()
+
+    def abandon(self) -> None:
+        """Close all connections without waiting, in the event loop or after that was closed."""
+        self.any.abandon()
+        if self._whereabouts is not None:
+            self._whereabouts.abandon()
+
+
+class ClusterLinks(Links):
+    """A link for each namespace, which leads to the node that has it.
+
+    So a node that is away holds up nobody else's calls.
+    """
+
+    def __init__(self, topology: Topology, new_link: Callable[[Whereabouts], Link]) -> None:
+        super().__init__(new_link(AnyNode(topology)))
+        self.topology = topology
+        self._new_link = new_link
+        self._namespaces: dict[str, Link] = {}
+        self._slots: dict[str, Link] = {}
+        self._nodes: dict[Address, Link] = {}
+
+    @property
+    def is_split(self) -> bool:
+        """See `Links`."""
+        return True
+
+    def of(self, namespace: str) -> Link:
+        """See `Links`."""
+        link = self._namespaces.get(namespace)
+        if link is None:
+            link = self._namespaces[namespace] = self._to(self.keys.prefix(namespace))
+            link.home = namespace
+        return link
+
+    def at(self, key: str) -> Link:
+        """See `Links`."""
+        link = self._slots.get(key)
+        if link is None:
+            link = self._slots[key] = self._to(key)
+        return link
+
+    async def masters(self) -> list[Link]:
+        """A link to each node that has slots. Raises `BrokerError`."""
+        await self.any.call("PING")  # it looks where the nodes are, and tells what is wrong
+        return [await self._node(address) for address in await self.topology.masters()]
+
+    async def _node(self, address: Address) -> Link:
+        link = self._nodes.get(address)
+        if link is not None:
+            return link
+        link = self._nodes[address] = self._new_link(AtNode(self.topology, address))
+        link.name = str(address)
+        number = 0
+        while await self.topology.owner(_slot(self.keys.prefix(f"probe-{number}"))) != address:
+            number += 1
+        link.home = f"probe-{number}"  # its keys are there
+        return link
+
+    async def aclose(self) -> None:
+        """See `Links`."""
+        for link in self._all():
+            await link.aclose()
+        await super().aclose()
+        await self.topology.aclose()
+
+    def abandon(self) -> None:
+        """See `Links`."""
+        for link in self._all():
+            link.abandon()
+        super().abandon()
+        self.topology.abandon()
+
+    def _all(self) -> list[Link]:
+        return [*self._namespaces.values(), *self._slots.values(), *self._nodes.values()]
+
+    def _to(self, key: str) -> Link:
+        return self._new_link(BySlot(self.topology, _slot(key)))
+
+
+def _slot(key: str) -> int:
+    """The slot of a key: that of its hash tag, if it has one."""
+    return key_slot(key.encode())

@@ -1,0 +1,66 @@
+"""What a broker's URL and arguments say, and opening links accordingly in one event loop."""
+
+from collections.abc import Callable
+from functools import partial
+
+from redis.asyncio import Redis
+
+from ltq.broker import parse_switch, redact
+from ltq.brokers.redis._connect.addresses import AddressMap, translation
+from ltq.brokers.redis._connect.asking import asking
+from ltq.brokers.redis._connect.cluster import Topology
+from ltq.brokers.redis._connect.connections import maker
+from ltq.brokers.redis._connect.credentials import AskCredentials, check_credentials
+from ltq.brokers.redis._connect.sentinel import BySentinel
+from ltq.brokers.redis._connect.whereabouts import Whereabouts
+from ltq.brokers.redis._server.busy_poll import parse_busy_poll
+from ltq.brokers.redis._server.keys import parse_prefix
+from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.links import ClusterLinks, Links
+from ltq.brokers.redis._server.notifications import Notifications, parse_notifications
+from ltq.brokers.redis._server.url import new_client, split_url
+
+
+class Opening:
+    """Opens links as a broker's URL and arguments say. Raises `ConfigurationError` if it cannot."""
+
+    def __init__(
+        self,
+        url: str,
+        connect: Callable[[], Redis] | None,
+        credentials: AskCredentials | None,
+        address_map: AddressMap | None,
+    ) -> None:
+        split = split_url(url, check=connect is None)
+        own = split.own
+        check_credentials(credentials, has_password=split.has_password)
+        self.notifications: Notifications = parse_notifications(own["notifications"])
+        self._keeps_history = parse_switch("history", own["history"])
+        self._busy_poll = parse_busy_poll(own["busy_poll"])
+        self._lists_final = parse_switch("list_final", own["list_final"])
+        self._keys = parse_prefix(own["prefix"])
+        self._place, self._sentinel_url = split.place, split.sentinel_url
+        self._translate = translation(address_map, own.get("map", ""))
+        self._name = redact(url).partition("://")[2]
+        self._connect = connect or partial(new_client, self._place.url)
+        self._credentials = credentials
+
+    def new_link(self, whereabouts: Whereabouts | None = None) -> Link:
+        """New connections, to the URL's host if nothing says where they lead."""
+        link = Link(
+            self._connect, self._name, self._busy_poll, self._keys, whereabouts, self._credentials
+        )
+        link.keeps_history, link.lists_final = self._keeps_history, self._lists_final
+        return link
+
+    def open_links(self) -> Links:
+        """The links to the server or the cluster. Nothing is connected yet."""
+        place = self._place
+        if place.kind == "server":
+            return Links(self.new_link())
+        if place.kind == "sentinel":
+            ask = asking(maker(new_client(self._sentinel_url).connection_pool, None))
+            whereabouts = BySentinel(place.nodes, place.master, ask, self._translate)
+            return Links(self.new_link(whereabouts), whereabouts)
+        ask = asking(maker(new_client(place.url).connection_pool, self._credentials))
+        return ClusterLinks(Topology(place.nodes, ask, self._translate), self.new_link)

@@ -1,0 +1,70 @@
+"""Where a broker's URL says that the server is: at a host, behind sentinels, or in a cluster."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import unquote
+
+from ltq.broker import redact
+from ltq.brokers.redis._connect.addresses import Address, parse_address
+from ltq.errors import ConfigurationError
+
+Kind = Literal["server", "sentinel", "cluster"]
+
+_SHAPES = {
+    "sentinel": "redis+sentinel://user:password@host1:26379,host2:26379/name-of-the-master/0",
+    "cluster": "redis+cluster://user:password@host1:6379,host2:6379",
+}
+_PORTS = {"sentinel": 26379, "cluster": 6379}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the server is."""
+
+    kind: Kind
+    url: str
+    """As redis-py reads it. The host is the first one of `nodes`, if there are any."""
+    nodes: tuple[Address, ...] = ()
+    """The sentinels, or the nodes of a cluster that are asked first."""
+    master: str = ""
+    """The name by which sentinels know the server."""
+
+
+def parse_place(url: str) -> Place:
+    """Read the scheme, the hosts and the path of a broker's URL. Raises `ConfigurationError`."""
+    scheme, _, rest = url.partition("://")
+    plain, plus, kind = scheme.lower().partition("+")
+    if not plus:
+        return Place("server", url)
+    if kind == "sentinel":
+        return _parse(url, plain, "sentinel", rest)
+    return _parse(url, plain, "cluster", rest)
+
+
+def _parse(url: str, scheme: str, kind: Literal["sentinel", "cluster"], rest: str) -> Place:
+    before, mark, query = rest.partition("?")
+    user, at, behind = before.rpartition("@")
+    hosts, _, path = behind.partition("/")
+    try:
+        nodes = tuple(parse_address(host, _PORTS[kind]) for host in hosts.split(","))
+    except ValueError:
+        raise _unreadable(url, kind) from None
+    master, database = "", path
+    if kind == "sentinel":
+        master, _, database = path.partition("/")
+    if not re.fullmatch(r"\d*", database) or (kind == "sentinel" and not master):
+        raise _unreadable(url, kind)
+    if kind == "cluster" and database.strip("0"):
+        raise ConfigurationError(
+            f"broker URL {redact(url)!r} names database {database}: a cluster has only database 0"
+        )
+    server_url = f"{scheme}://{user}{at}{nodes[0]}/{database}{mark}{query}"
+    return Place(kind, server_url, nodes, unquote(master))
+
+
+def _unreadable(url: str, kind: Kind) -> ConfigurationError:
+    return ConfigurationError(
+        f"broker URL {redact(url)!r} cannot be read: it should be like {_SHAPES[kind]}, with "
+        "special characters in a password as %XX, and an IPv6 address in brackets"
+    )
