@@ -1,24 +1,33 @@
 """An idle worker leaves the server alone: it waits, and does not poll."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis
 
 import ltq
+from devtools.servers import RedisServer
 from tests.elapse import elapse
 
 pytestmark = pytest.mark.slow
 
 
-async def test_an_idle_worker_asks_for_less_than_one_command_a_second(redis_url: str) -> None:
-    worker = ltq.Worker("quiet", broker_url=redis_url)
+@pytest.fixture
+def own_url(redis_executable: str) -> Iterator[str]:
+    """A server that nothing of other tests still asks for something."""
+    with RedisServer(redis_executable) as server:
+        yield server.url
+
+
+async def test_an_idle_worker_asks_for_less_than_one_command_a_second(own_url: str) -> None:
+    worker = ltq.Worker("quiet", broker_url=own_url)
 
     @worker.task
     async def work() -> int:
         return 1
 
-    with redis.Redis.from_url(redis_url, protocol=2) as client:
+    with redis.Redis.from_url(own_url, protocol=2) as client:
         async with worker:
             assert await (await work.send()).result(timeout=10) == 1
             await elapse(15, "the first repair and the first look are over")
