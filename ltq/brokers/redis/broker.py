@@ -54,7 +54,7 @@ from ltq.brokers.redis._operations.spread import in_each
 from ltq.brokers.redis._operations.sweep import sum_of, sweep
 from ltq.brokers.redis._operations.workers import read_served, read_workers
 from ltq.brokers.redis._schedules import KeepsSchedules
-from ltq.brokers.redis._server.info import server_time
+from ltq.brokers.redis._server.info import PING_PATIENCE, check_cluster, server_time
 from ltq.brokers.redis._server.opening import Opening
 from ltq.brokers.redis._session import Session
 from ltq.brokers.redis._watch_hub import WatchHub
@@ -62,9 +62,6 @@ from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.names import namespace_of
 from ltq.state import Minute, Page, Progress, QueueStats, Status, TaskDetail, TaskState, WorkerInfo
-
-_PING_PATIENCE = 3.0
-"""Seconds `ping` waits for an answer: less than other calls."""
 
 
 class RedisBroker(KeepsSchedules, MovesTasks, Broker):
@@ -113,7 +110,9 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
     async def ping(self) -> None:
         """Raise `BrokerError` if the server does not answer or cannot do what the URL requires."""
         session = self._here()
-        await session.links.any.call("PING", patience=_PING_PATIENCE)
+        await session.links.any.call("PING", patience=PING_PATIENCE)
+        if session.links.is_split:
+            await check_cluster(session.links.any)
         await session.hubs.of(session.links.any.home).check()
 
     async def hazards(self) -> list[str]:

@@ -14,6 +14,9 @@ from redis.asyncio.connection import AbstractConnection, Connection, SSLConnecti
 from ltq.brokers.redis._connect.credentials import AskCredentials, ConnectionCredentials
 from ltq.brokers.redis._connect.resolver import addresses_of
 
+_USED_SHARE = 0.9
+"""The part of its credentials' life for which a connection is used."""
+
 
 class TcpConnection(Connection):
     """Looks up its host by `resolver`, and connects to the first address that answers."""
@@ -64,10 +67,11 @@ def maker(
     return make
 
 
-def valid_for(connection: AbstractConnection) -> float | None:
-    """Seconds for which the credentials of an open connection are valid, if that is known."""
+def usable_for(connection: AbstractConnection) -> float | None:
+    """Seconds for which an open connection is used, if its credentials will not be valid then."""
     provider = connection.credential_provider
-    return provider.valid_for if isinstance(provider, ConnectionCredentials) else None
+    seconds = provider.valid_for if isinstance(provider, ConnectionCredentials) else None
+    return None if seconds is None else seconds * _USED_SHARE
 
 
 class Stream(NamedTuple):

@@ -12,8 +12,10 @@ from ltq.brokers.redis._operations.chunks import (
 from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import send_groups
+from ltq.brokers.redis._server.call import Call
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import RefusedError, is_lasting
+from ltq.brokers.redis._server.replicas import Replicated
 from ltq.message import Envelope, Published
 
 
@@ -52,8 +54,14 @@ class Sender:
         """Send tasks in one call, at once. There must not be too many for that, see `chunks`."""
         if self._namespace not in self._registry:
             await self._registry.add(self._namespace)
-        call = calls.SendCall(prefix=self._prefix, groups=send_groups(envelopes))
-        reply = await self._link.evaluate(call)
+        call: Call[calls.SendReply] = calls.SendCall(
+            prefix=self._prefix, groups=send_groups(envelopes)
+        )
+        link = self._link
+        if link.replicas:
+            mark = link.keys.probe(self._namespace, "replicas")
+            call = Replicated(call, link.replicas, mark)
+        reply = await link.evaluate(call)
         if reply.new_queues:  # perhaps the server was emptied
             await self._registry.add_again(self._namespace)
         return reply.answers

@@ -13,10 +13,10 @@ from redis.exceptions import RedisError, ResponseError
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.service import Service
-from ltq.brokers.redis._connect.connections import valid_for
+from ltq.brokers.redis._connect.connections import usable_for
 from ltq.brokers.redis._server.call import pack
 from ltq.brokers.redis._server.keys import is_keyspace
-from ltq.brokers.redis._server.link import VALID_SHARE, Link
+from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import is_passing
 from ltq.errors import BrokerError
 
@@ -169,11 +169,11 @@ class Channels(Service):
 
     def _retire_in_time(self, connection: AbstractConnection) -> asyncio.TimerHandle | None:
         """Replace a connection before its credentials are not valid any more."""
-        seconds = valid_for(connection)
+        seconds = usable_for(connection)
         if seconds is None:
             return None
         loop = asyncio.get_running_loop()
-        return loop.call_later(seconds * VALID_SHARE, self.reconnect, context=Context())
+        return loop.call_later(seconds, self.reconnect, context=Context())
 
     # Reading
 

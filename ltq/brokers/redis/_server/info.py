@@ -7,7 +7,11 @@ from redis.exceptions import RedisError, ResponseError
 from ltq.brokers.redis._server.keys import keyspace
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import RefusedError
+from ltq.errors import BrokerError
 from ltq.names import new_id
+
+PING_PATIENCE = 3.0
+"""Seconds a test waits for an answer: less than other calls."""
 
 _PROBE_TTL = 1000
 """Milliseconds after which the key of a probe expires."""
@@ -30,6 +34,18 @@ async def server_info(link: Link, *sections: str) -> dict[str, str]:
         return {}
     lines = reply.decode("utf-8", "replace").splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+async def check_cluster(link: Link) -> None:
+    """Raise `BrokerError` if a node says that its cluster does not work."""
+    try:
+        reply: bytes = await link.call("CLUSTER", "INFO", patience=PING_PATIENCE)
+    except RefusedError as error:
+        if not error.is_refusal:
+            raise
+        return  # it answers, but the user has no right to ask
+    if b"cluster_state:fail" in reply:
+        raise BrokerError(f"the cluster of Redis at {link.name} is down: too many nodes are away")
 
 
 async def write_probe(link: Link, key: str) -> None:

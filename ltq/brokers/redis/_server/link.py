@@ -30,7 +30,7 @@ from ltq._aio.deadlines import Deadline, Deadlines
 from ltq.brokers.redis._connect.abandon import abandon_connection
 from ltq.brokers.redis._connect.addresses import Address
 from ltq.brokers.redis._connect.asking import address_of
-from ltq.brokers.redis._connect.connections import maker, valid_for
+from ltq.brokers.redis._connect.connections import maker, usable_for
 from ltq.brokers.redis._connect.credentials import AskCredentials
 from ltq.brokers.redis._connect.dialer import Dialer
 from ltq.brokers.redis._connect.whereabouts import Whereabouts
@@ -43,6 +43,7 @@ from ltq.brokers.redis._server.refusals import (
     refusal,
     too_late,
 )
+from ltq.brokers.redis._server.replicas import Replicated
 from ltq.brokers.redis._server.reply_limit import ReplyLimit
 from ltq.brokers.redis._server.silence import SilenceTest
 from ltq.brokers.redis._server.wire import ClosedError, Wire, wire_of
@@ -61,9 +62,6 @@ _ELSEWHERE = (ConnectionError, ReadOnlyError, MovedError, ClusterDownError)
 
 _MISREAD = (ValueError, TypeError, LookupError, AttributeError)
 """What is raised while a reply of the wrong shape is read."""
-
-VALID_SHARE = 0.9
-"""The part of its credentials' life for which a connection is used."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
@@ -112,6 +110,8 @@ class Link:
         self._deadlines = Deadlines(lambda: self._silence.ask())
         self._silence = SilenceTest(self._deadlines.doubted, self._ping)
         self.reply_limit = ReplyLimit()
+        self.replicas = 0
+        """How many replicas a send waits for."""
         self.keeps_history = True
         """Whether scripts count what happens in the history of its queue."""
         self.lists_final = True
@@ -219,14 +219,14 @@ class Link:
         began = self._poll.begin()
         try:
             try:
-                return await self._exchange(call.words(), deadline)
+                return await self._exchange(call.words(), deadline, call)
             except NoScriptError:
                 words = call.words_with_source()
                 if words is None:
                     raise
             # The server was restarted, promoted or flushed: send the script again. Not while the
             # error is handled, as `fakeredis` would keep it, and with it the caller's context.
-            return await self._exchange(words, deadline)
+            return await self._exchange(words, deadline, call)
         finally:
             self._poll.end(began)
             self._slots.release()
@@ -296,7 +296,9 @@ class Link:
             return isinstance(unanswered, ResponseError)
         return True
 
-    async def _exchange(self, words: tuple[Argument, ...], deadline: Deadline) -> Reply:
+    async def _exchange(
+        self, words: tuple[Argument, ...], deadline: Deadline, call: Call[object] | None = None
+    ) -> Reply:
         """Send a command once, on a connection that no other call uses."""
         data = pack(words)
         wire = self._free.pop() if self._free else None
@@ -304,7 +306,11 @@ class Link:
             wire = await self._open()
         deadline.activity = wire
         try:
-            reply = await wire.call(data)
+            if isinstance(call, Replicated):
+                left = deadline.began + deadline.seconds - asyncio.get_running_loop().time()
+                reply = await call.exchange(wire, data, left, self.name)
+            else:
+                reply = await wire.call(data)
         except BaseException:
             await wire.aclose()  # a reply may still be on its way
             raise
@@ -345,10 +351,9 @@ class Link:
         wire = wire_of(connection)
         wire.address = None if self._whereabouts is None else address_of(connection)
         self._wires.add(wire)
-        seconds = valid_for(connection)
+        seconds = usable_for(connection)
         if seconds is not None:
-            loop = asyncio.get_running_loop()
-            loop.call_later(seconds * VALID_SHARE, wire.retire, context=Context())
+            asyncio.get_running_loop().call_later(seconds, wire.retire, context=Context())
         return wire
 
     def _keep(self, connection: AbstractConnection) -> bool:

@@ -18,6 +18,7 @@ from ltq.brokers.redis._server.keys import parse_prefix
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.links import ClusterLinks, Links
 from ltq.brokers.redis._server.notifications import Notifications, parse_notifications
+from ltq.brokers.redis._server.replicas import parse_replicas
 from ltq.brokers.redis._server.url import new_client, split_url
 
 
@@ -38,6 +39,7 @@ class Opening:
         self._keeps_history = parse_switch("history", own["history"])
         self._busy_poll = parse_busy_poll(own["busy_poll"])
         self._lists_final = parse_switch("list_final", own["list_final"])
+        self._replicas = parse_replicas(own["replicas"])
         self._keys = parse_prefix(own["prefix"])
         self._place, self._sentinel_url = split.place, split.sentinel_url
         self._translate = translation(address_map, own.get("map", ""))
@@ -51,6 +53,7 @@ class Opening:
             self._connect, self._name, self._busy_poll, self._keys, whereabouts, self._credentials
         )
         link.keeps_history, link.lists_final = self._keeps_history, self._lists_final
+        link.replicas = self._replicas
         return link
 
     def open_links(self) -> Links:

@@ -49,6 +49,12 @@ class WrongTypeError(RefusedError):
     """A key has a value of another type."""
 
 
+class TooFewReplicasError(BrokerError):
+    """It was done, but fewer replicas than wanted have it. Repeating a send is safe."""
+
+    is_away = False
+
+
 class LockedOutError(RefusedError):
     """User, password, TLS files or the broker's URL are wrong: every call is refused until then."""
 
@@ -64,7 +70,9 @@ def is_passing(error: RedisError) -> bool:
 
 def is_lasting(error: Exception) -> bool:
     """Whether an error also concerns the calls that wait: the server cannot be reached."""
-    return isinstance(error, BrokerError) and not isinstance(error, RefusedError)
+    return isinstance(error, BrokerError) and not isinstance(
+        error, RefusedError | TooFewReplicasError
+    )
 
 
 def too_late(
@@ -74,8 +82,9 @@ def too_late(
     reason = "no answer" if error is None else str(error)
     if has_closed:
         reason += "; its client-output-buffer-limit may be too small for the reply"
-    if isinstance(error, MovedError | AskError):  # their texts are only numbers and addresses
-        reason = f"{'MOVED' if isinstance(error, MovedError) else 'ASK'} {reason}"
+    if isinstance(error, AskError):  # MOVED is one, too; their texts are only numbers and addresses
+        at, is_there = f"{error.host}:{error.port}", isinstance(error, MovedError)
+        reason = f"slot {error.slot_id} {'has moved' if is_there else 'is on its way'} to {at}"
     return BrokerError(f"Redis at {server} did not reply within {patience:g} s: {reason}")
 
 
@@ -85,7 +94,8 @@ def refusal(error: Exception, server: str) -> RefusedError:
         return LockedOutError(f"Redis at {server} cannot be called: {error}")
     if isinstance(error, MovedError):
         return LockedOutError(
-            f"Redis at {server} is a node of a Redis Cluster: use redis+cluster://{server}"
+            f"Redis at {server} is a node of a Redis Cluster: "
+            f"use redis+cluster://{server.partition('/')[0]}"
         )
     if isinstance(error, _FINAL):
         return LockedOutError(f"Redis at {server} refused the user or password: {error}")

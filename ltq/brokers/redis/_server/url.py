@@ -23,6 +23,7 @@ _DEFAULTS = {
     "history": "1",
     "list_final": "1",
     "prefix": "ltq",
+    "replicas": "0",
 }
 """Parameters that are not redis-py's but LTQ's."""
 

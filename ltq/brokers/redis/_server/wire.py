@@ -62,6 +62,10 @@ class Wire(Protocol):
         """Send a command. The reply may be an error. Raises `ConnectionError`."""
         ...
 
+    def call_all(self, data: bytes, count: int) -> Awaitable[list[Reply]]:
+        """Send several commands at once. Any reply may be an error. Raises `ConnectionError`."""
+        ...
+
     def lasts_until(self, now: float, patience: float) -> float:
         """Until when the call may go on, by the loop's time, if no further byte moves."""
         ...
@@ -101,7 +105,14 @@ class StreamWire:
         return bool(self._connection.is_connected)
 
     async def call(self, data: bytes) -> Reply:
+        (reply,) = await self.call_all(data, 1)
+        return reply
+
+    async def call_all(self, data: bytes, count: int) -> list[Reply]:
         await self._connection.send_packed_command(data, check_health=False)
+        return [await self._read() for _ in range(count)]
+
+    async def _read(self) -> Reply:
         try:
             return await self._connection.read_response()
         except ResponseError as error:
@@ -140,6 +151,9 @@ class TransportWire(asyncio.Protocol):
         self.is_open = not self._transport.is_closing()
         self.address: Address | None = None
         self._reply: asyncio.Future[Reply] | None = None
+        self._replies: list[Reply] = []
+        self._awaited = 0
+        """How many replies come before the one that ends the present call."""
         self._moved_at = 0.0
         self._size = 0
         """Bytes of the present command, until the first byte of the reply."""
@@ -162,6 +176,11 @@ class TransportWire(asyncio.Protocol):
         except RuntimeError as error:  # uvloop: "the handler is closed"
             raise ConnectionError(str(error)) from error
         return reply
+
+    async def call_all(self, data: bytes, count: int) -> list[Reply]:
+        self._awaited, self._replies = count - 1, []
+        last = await self.call(data)
+        return [*self._replies, last]
 
     def lasts_until(self, now: float, patience: float) -> float:
         # Proxies and buffers on the way may hold what was sent, so it gets time to arrive.
@@ -199,6 +218,10 @@ class TransportWire(asyncio.Protocol):
         try:
             self._parser.feed(data)
             reply = self._parser.gets()
+            while self._awaited and reply is not _PARTIAL:
+                self._awaited -= 1
+                self._replies.append(reply)
+                reply = self._parser.gets()
         except InvalidResponse as error:
             self._fail(ConnectionError(f"not a reply: {error}"))
             return

@@ -1,0 +1,70 @@
+"""Calls that wait until replicas have what they wrote."""
+
+from typing import Self
+
+from msgspec.structs import replace
+
+from ltq.brokers.redis._server.call import Argument, Call, R_co, Reply, pack
+from ltq.brokers.redis._server.refusals import TooFewReplicasError
+from ltq.brokers.redis._server.wire import Wire
+from ltq.errors import ConfigurationError
+
+_MOST = 100
+
+_SLACK = 0.2
+"""Seconds before the deadline of a call at which the server gives up waiting for replicas."""
+
+
+def parse_replicas(value: str) -> int:
+    """Read the parameter `replicas` of a broker's URL. Raises `ConfigurationError`."""
+    if value.isascii() and value.isdigit() and int(value) <= _MOST:
+        return int(value)
+    raise ConfigurationError(
+        f"replicas={value!r} is not allowed in a broker URL: "
+        f"how many replicas a send waits for, from 0 to {_MOST}"
+    )
+
+
+class Replicated(Call[R_co], frozen=True):
+    """A call that waits until replicas have what it wrote."""
+
+    call: Call[R_co]
+    count: int
+    """How many replicas."""
+    mark: str
+    """A key that is written behind the call: one that is repeated may write nothing, and what it
+    wrote before is copied before that key is."""
+
+    @property
+    def title(self) -> str:
+        return self.call.title
+
+    def words(self) -> tuple[Argument, ...]:
+        return self.call.words()
+
+    def words_with_source(self) -> tuple[Argument, ...] | None:
+        return self.call.words_with_source()
+
+    def repeated(self) -> Self:
+        return replace(self, call=self.call.repeated())
+
+    def read(self, reply: Reply) -> R_co:
+        return self.call.read(reply)
+
+    async def exchange(self, wire: Wire, data: bytes, seconds: float, server: str) -> Reply:
+        """Send the call on a wire, and wait in the same write. The reply may be an error.
+
+        Raises `TooFewReplicasError` if too few have it in this time.
+        """
+        milliseconds = max(1, int((seconds - _SLACK) * 1000))
+        data += pack(("SET", self.mark, "1", "PX", 1000)) + pack(("WAIT", self.count, milliseconds))
+        reply, marked, have = await wire.call_all(data, 3)
+        for one in (reply, marked, have):
+            if isinstance(one, Exception):
+                return one
+        if have < self.count:
+            raise TooFewReplicasError(
+                f"stored, but on {have} replicas and not on {self.count}: Redis at {server} heard "
+                f"of no more within {milliseconds / 1000:g} s; to send it again is safe"
+            )
+        return reply

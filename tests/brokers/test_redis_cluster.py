@@ -1,0 +1,182 @@
+"""A broker over a Redis Cluster: what is asked where, and what is told of nodes."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from devtools.redis_sets.cluster import ClusterSet
+from ltq.broker import Severity
+from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._connect.addresses import Address
+from ltq.errors import BrokerError
+from ltq.message import Finish, Published
+from ltq.state import Status
+from tests.conformance.factories import claim_one, make_envelope
+from tests.eventually import eventually
+
+QUEUES = ("mail:send", "shop:pay", "news:read", "jobs:run", "user:add", "logs:cut")
+
+
+@pytest.fixture(scope="module")
+def servers(redis_executable: str) -> Iterator[ClusterSet]:
+    with ClusterSet(redis_executable, replicas=0) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(servers: ClusterSet) -> ClusterSet:
+    """Emptied for this test."""
+    for node in servers.nodes:
+        node.ask("FLUSHALL")
+    return servers
+
+
+def slot_of(cluster: ClusterSet, namespace: str) -> int:
+    return int(cluster.nodes[0].ask("CLUSTER", "KEYSLOT", f"ltq:{{{namespace}}}:"))
+
+
+def elsewhere(cluster: ClusterSet, namespace: str) -> int:
+    """A node that has not this namespace."""
+    owner = cluster.owner(slot_of(cluster, namespace))
+    return next(number for number, one in enumerate(cluster.nodes) if one is not owner)
+
+
+async def test_namespaces_are_on_several_nodes_and_all_are_found(cluster: ClusterSet) -> None:
+    async with RedisBroker(cluster.url) as broker, broker.clone() as other:
+        envelopes = [make_envelope(queue=queue) for queue in QUEUES]
+        assert await broker.publish(envelopes) == [Published.CREATED] * len(QUEUES)
+        owners = {cluster.owner(slot_of(cluster, queue.partition(":")[0])) for queue in QUEUES}
+        assert len(owners) > 1
+        assert await other.queues() == sorted(QUEUES)
+        assert [one.pending for one in await other.stats(QUEUES)] == [1] * len(QUEUES)
+        assert await other.find(envelopes[-1].id) is not None
+        async with other.consumer(QUEUES) as consumer:
+            claimed = (await consumer.claim(100)).deliveries
+        assert {one.lease.id for one in claimed} == {one.id for one in envelopes}
+        await other.finish([Finish(one.lease, Status.COMPLETED) for one in claimed])
+        for envelope in envelopes:
+            state = await other.state(envelope.queue, envelope.id)
+            assert state is not None
+            assert state.status is Status.COMPLETED
+
+
+async def test_a_watch_goes_on_when_its_slot_has_moved(cluster: ClusterSet) -> None:
+    async with RedisBroker(cluster.url) as broker, broker.clone() as watcher:
+        envelope = make_envelope(queue="shop:pay")
+        await broker.publish([envelope])
+        waiting = asyncio.create_task(watcher.wait("shop:pay", envelope.id, timeout=20))
+        slot = slot_of(cluster, "shop")
+        home, target = cluster.owner(slot), cluster.nodes[elsewhere(cluster, "shop")]
+        await eventually(
+            lambda: home.ask("PUBSUB", "CHANNELS", "*shop*"), description="it is watched there"
+        )
+        await asyncio.to_thread(cluster.migrate, slot, target)
+        try:
+            async with broker.consumer(["shop:pay"]) as consumer:
+                delivery = await claim_one(broker, consumer)
+            await broker.finish([Finish(delivery.lease, Status.COMPLETED, b"1")])
+            state = await waiting
+            assert state is not None
+            assert state.result == b"1"
+        finally:
+            await asyncio.to_thread(cluster.migrate, slot, home)
+
+
+async def test_a_plain_url_is_told_what_it_is(cluster: ClusterSet) -> None:
+    node = cluster.nodes[elsewhere(cluster, "mail")]
+    async with RedisBroker(node.url) as broker:
+        began = time.monotonic()
+        with pytest.raises(BrokerError, match=r"node of a Redis Cluster: use redis\+cluster://"):
+            await broker.stats(["mail:send"])
+        assert time.monotonic() - began < 2
+        found = {one.name: one for one in await broker.examine()}
+    assert found["replication"].severity is Severity.DANGER
+    assert "redis+cluster://" in found["replication"].advice
+
+
+async def test_the_doctor_names_each_node(cluster: ClusterSet) -> None:
+    async with RedisBroker(cluster.url) as broker:
+        await broker.publish([make_envelope(queue=queue) for queue in QUEUES])
+        findings = await broker.examine()
+    assert [one.text for one in findings if one.name == "cluster"] == [
+        "3 masters, which have all slots"
+    ]
+    told = [one.text for one in findings if one.name == "rights"]
+    assert told == [
+        f"{node.address}: all commands, scripts and channels are allowed" for node in cluster.nodes
+    ]
+    (keys,) = [one for one in findings if one.name == "keys"]
+    assert keys.severity is Severity.OK
+    assert not [one for one in findings if one.name in ("replication", "places") and one.advice]
+
+
+async def test_hazards_name_their_node(cluster: ClusterSet) -> None:
+    node = cluster.nodes[1]
+    node.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    node.ask("CONFIG", "SET", "maxmemory", "1gb")
+    try:
+        async with RedisBroker(cluster.url) as broker:
+            (hazard,) = await broker.hazards()
+    finally:
+        node.ask("CONFIG", "SET", "maxmemory", "0")
+        node.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    assert hazard.startswith(f"{node.address}: Redis may evict tasks")
+
+
+async def test_a_map_says_where_nodes_are_reached(cluster: ClusterSet) -> None:
+    asked: list[Address] = []
+
+    def reached(host: str, port: int) -> tuple[str, int]:
+        asked.append(Address(host, port))
+        return "localhost", port
+
+    async with RedisBroker(cluster.url, address_map=reached) as broker:
+        await broker.publish([make_envelope(queue=queue) for queue in QUEUES])
+    assert {one.port for one in asked} == {node.port for node in cluster.nodes}
+
+
+async def test_a_server_that_is_none_says_so(redis_url: str) -> None:
+    url = redis_url.replace("redis://", "redis+cluster://")
+    async with RedisBroker(url) as broker:
+        with pytest.raises(BrokerError, match="is no node of a cluster: use redis://"):
+            await broker.ping()
+
+
+async def test_nodes_that_are_not_there_are_named() -> None:
+    async with RedisBroker("redis+cluster://127.0.0.1:1,127.0.0.1:2") as broker:
+        with pytest.raises(BrokerError, match=r"no node of the cluster answers: 127.0.0.1:1 .*:2 "):
+            await broker.ping()
+
+
+async def test_a_send_does_not_wait_for_the_registry(redis_executable: str) -> None:
+    """It is at a node that is away; tools find the namespace once it is back."""
+    settings = {"cluster-require-full-coverage": "no", "save": '"3600 1"'}
+    with ClusterSet(redis_executable, replicas=0, settings=settings) as cluster:
+        registry = cluster.owner("ltq:namespaces")
+        namespace = next(
+            name
+            for name in (f"n{number}" for number in range(99))
+            if cluster.owner(slot_of(cluster, name)) is not registry
+        )
+        node = cluster.owner(slot_of(cluster, namespace))
+        other = next(
+            name
+            for name in (f"m{number}" for number in range(99))
+            if cluster.owner(slot_of(cluster, name)) is node
+        )
+        async with RedisBroker(cluster.url) as broker:
+            await broker.publish([make_envelope(queue=f"{namespace}:first")])
+            registry.kill()
+            began = time.monotonic()
+            await broker.publish([make_envelope(queue=f"{other}:run")])
+            assert time.monotonic() - began < 2
+            assert f"{other}:run" in await broker.queues()
+            registry.start()
+            await asyncio.to_thread(cluster.wait_until_agreed)
+            await eventually(
+                lambda: other in registry.ask("SMEMBERS", "ltq:namespaces"),
+                timeout=15,
+                description="it is noted",
+            )

@@ -1,0 +1,124 @@
+"""Broker URLs of Sentinel and Cluster, and where addresses lead that servers tell."""
+
+import pytest
+
+from ltq import Broker, ConfigurationError
+from ltq.broker import redact
+from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._connect.addresses import Address, parse_address, translation
+from ltq.brokers.redis._server.place import Place, parse_place
+from ltq.brokers.redis._server.url import split_url
+
+
+class TestSentinelUrls:
+    def test_it_names_the_sentinels_the_master_and_the_database(self) -> None:
+        place = parse_place("redis+sentinel://ann:secret@s1:1,[::1]:2,s3/shop/3?prefix=a")
+        assert place == Place(
+            "sentinel",
+            "redis://ann:secret@s1:1/3?prefix=a",
+            (Address("s1", 1), Address("::1", 2), Address("s3", 26379)),
+            "shop",
+        )
+
+    def test_an_ipv6_host_may_be_the_first_one(self) -> None:
+        assert parse_place("rediss+sentinel://[fe80::1]:7/shop").url == "rediss://[fe80::1]:7/"
+
+    def test_the_sentinels_have_a_user_and_password_of_their_own(self) -> None:
+        url = "rediss+sentinel://ann:a@s1/shop/2?sentinel_username=bob&sentinel_password=b%3F%40c"
+        split = split_url(f"{url}&ssl_cert_reqs=none", check=True)
+        assert split.sentinel_url == "rediss://bob:b%3F%40c@s1:26379?ssl_cert_reqs=none"
+        assert split.place.url == "rediss://ann:a@s1:26379/2?ssl_cert_reqs=none"
+
+    @pytest.mark.parametrize(
+        "url", ["s1", "s1/", "s1/shop/x", "/shop", "s1:0/shop", "s1:x/shop", "[::1/shop", ",/shop"]
+    )
+    def test_one_that_cannot_be_read_is_refused_with_an_example(self, url: str) -> None:
+        example = r"redis\+sentinel://user:password@host1:26379,host2:26379/name-of-the-master/0"
+        with pytest.raises(ConfigurationError, match=example) as refused:
+            Broker.from_url(f"redis+sentinel://ann:secret@{url}")
+        assert "secret" not in str(refused.value)
+
+
+class TestClusterUrls:
+    def test_it_names_nodes(self) -> None:
+        place = parse_place("redis+cluster://h1:7001,h2/")
+        assert place.nodes == (Address("h1", 7001), Address("h2", 6379))
+        assert place.url == "redis://h1:7001/"
+
+    @pytest.mark.parametrize("url", ["h1/3", "h1?db=3"])
+    def test_another_database_than_0_is_refused(self, url: str) -> None:
+        with pytest.raises(ConfigurationError, match="a cluster has only database 0"):
+            Broker.from_url(f"redis+cluster://{url}")
+
+    def test_0_is_what_it_has(self) -> None:
+        Broker.from_url("redis+cluster://h1/0")
+
+    def test_parameters_of_sentinels_are_refused(self) -> None:
+        with pytest.raises(
+            ConfigurationError, match="no use for the parameter 'sentinel_password'"
+        ):
+            Broker.from_url("redis+cluster://h1?sentinel_password=x")
+
+
+@pytest.mark.parametrize("kind", ["redis", "rediss"])
+@pytest.mark.parametrize("place", ["+sentinel://s1/shop", "+cluster://h1,h2"])
+def test_a_broker_is_made_of_each_scheme(kind: str, place: str) -> None:
+    assert isinstance(Broker.from_url(f"{kind}{place}"), RedisBroker)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis+sentinel://a:b@s1,s2/shop/0?sentinel_password=c", "redis+sentinel://s1,s2/shop/0"),
+        ("redis+sentinel://s1/shop?sentinel_password=a@secret", "redis+sentinel://"),
+        ("redis+cluster://:x@h1,h2", "redis+cluster://h1,h2"),
+    ],
+)
+def test_no_password_is_shown(url: str, shown: str) -> None:
+    assert redact(url) == shown
+
+
+class TestMap:
+    A, B = Address("10.0.0.1", 6379), Address("203.0.113.5", 7001)
+
+    def test_a_parameter_says_where_an_address_is_reached(self) -> None:
+        translate = translation(None, "10.0.0.1:6379=203.0.113.5:7001,10.0.0.2:1=[::1]:2")
+        assert translate(self.A) == self.B
+        assert translate(Address("10.0.0.2", 1)) == Address("::1", 2)
+        assert translate(Address("10.0.0.3", 1)) == Address("10.0.0.3", 1)
+
+    def test_a_mapping_does(self) -> None:
+        assert translation({self.A: self.B}, "")(self.A) == self.B
+
+    def test_a_callable_does(self) -> None:
+        translate = translation(lambda host, port: (f"{host}.example", port + 1), "")
+        assert translate(self.A) == Address("10.0.0.1.example", 6380)
+
+    @pytest.mark.parametrize("text", ["a", "a=b", "a:1=b", "a:1=b:x", "=", "a:1=b:2=c:3"])
+    def test_another_text_is_refused(self, text: str) -> None:
+        with pytest.raises(
+            ConfigurationError, match="is not allowed in a broker URL: it should be"
+        ):
+            Broker.from_url(f"redis+cluster://h1?map={text}")
+
+    def test_both_ways_at_once_are_refused(self) -> None:
+        with pytest.raises(ConfigurationError, match="use one"):
+            RedisBroker("redis+cluster://h1?map=a:1=b:2", address_map={})
+
+    def test_a_mapping_of_something_else_is_refused(self) -> None:
+        wrong: object = {"10.0.0.1": "b"}
+        with pytest.raises(
+            ConfigurationError, match=r"an address should be like \('10.0.0.1', 6379"
+        ):
+            RedisBroker("redis+cluster://h1", address_map=wrong)  # type: ignore[arg-type]  # it is wrong
+
+
+@pytest.mark.parametrize("address", [Address("h", 1), Address("::1", 2)])
+def test_an_address_reads_what_it_writes(address: Address) -> None:
+    assert parse_address(str(address), 0) == address
+
+
+@pytest.mark.parametrize("value", ["-1", "x", "101", "", "1.5"])
+def test_another_number_of_replicas_is_refused(value: str) -> None:
+    with pytest.raises(ConfigurationError, match="replicas"):
+        Broker.from_url(f"redis://localhost?replicas={value}")

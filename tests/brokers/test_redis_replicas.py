@@ -1,0 +1,76 @@
+"""The parameter `replicas`: a send waits until so many have the task."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from devtools.redis_sets.node import Access, Node
+from ltq.brokers.redis import RedisBroker
+from ltq.errors import BrokerError
+from ltq.message import Published
+from tests.conformance.factories import QUEUE, make_envelope
+from tests.eventually import eventually
+
+
+@pytest.fixture
+def pair(redis_executable: str) -> Iterator[tuple[Node, Node]]:
+    """A master and its replica."""
+    quick = {"save": '""', "repl-diskless-sync-delay": "0"}
+    with Node(redis_executable, Access(), quick) as master:
+        follow = {**quick, "replicaof": f"127.0.0.1 {master.port}"}
+        with Node(redis_executable, Access(), follow) as replica:
+            yield master, replica
+
+
+async def is_followed(master: Node) -> None:
+    await eventually(
+        lambda: "state=online" in master.info("INFO", "replication").get("slave0", ""),
+        description="the replica follows",
+    )
+
+
+async def test_it_returns_when_they_have_it(pair: tuple[Node, Node]) -> None:
+    master, replica = pair
+    await is_followed(master)
+    async with RedisBroker(f"{master.url}?replicas=1") as broker:
+        one, *many = (make_envelope() for _ in range(4))
+        assert await broker.publish([one]) == [Published.CREATED]
+        assert replica.ask("EXISTS", f"ltq:{{mail}}:task:{one.id}") == 1
+        assert await broker.publish(many) == [Published.CREATED] * 3
+        assert replica.ask("EXISTS", *(f"ltq:{{mail}}:task:{each.id}" for each in many)) == 3
+
+
+async def test_too_few_are_told_and_a_repeat_is_safe(pair: tuple[Node, Node]) -> None:
+    master, replica = pair
+    await is_followed(master)
+    async with RedisBroker(f"{master.url}?replicas=1") as broker:
+        await broker.ping()
+        replica.freeze()
+        envelope, began = make_envelope(), time.monotonic()
+        with pytest.raises(BrokerError, match="stored, but on 0 replicas and not on 1") as error:
+            await broker.publish([envelope])
+        assert time.monotonic() - began < 5
+        assert (error.value.is_refusal, error.value.is_away) == (False, False)
+        replica.thaw()
+        assert await broker.publish([envelope]) == [Published.EXISTS]
+        assert replica.ask("EXISTS", f"ltq:{{mail}}:task:{envelope.id}") == 1
+        (stats,) = await broker.stats([QUEUE])
+        assert stats.pending == 1
+
+
+async def test_a_script_that_the_server_does_not_know_is_sent_again(
+    pair: tuple[Node, Node],
+) -> None:
+    master, _ = pair
+    await is_followed(master)
+    master.ask("SCRIPT", "FLUSH")
+    async with RedisBroker(f"{master.url}?replicas=1") as broker:
+        assert await broker.publish([make_envelope()]) == [Published.CREATED]
+
+
+async def test_without_it_nothing_waits(pair: tuple[Node, Node]) -> None:
+    master, _ = pair
+    async with RedisBroker(master.url) as broker:
+        await broker.publish([make_envelope()])
+    assert "cmdstat_wait" not in master.info("INFO", "commandstats")
