@@ -24,6 +24,8 @@ def served(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Served:
             for worker in (jobs.worker, jobs.others):
                 monkeypatch.setattr(worker, "broker", broker)
             await fleet.start(url, target=[BOTH])
+            for task in (jobs.double, jobs.double_elsewhere):  # it runs, and has nothing left to do
+                assert await (await task.send(1)).result(20) == 2
             yield broker
 
     return open_broker

@@ -1,6 +1,6 @@
 """Where a master is that sentinels watch."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
@@ -10,32 +10,46 @@ from redis.exceptions import (
 )
 
 from ltq.brokers.redis._connect.addresses import Address, Translate
+from ltq.brokers.redis._connect.asking import asking
 from ltq.brokers.redis._connect.lookup import Lookup, failure, first_answer
-from ltq.brokers.redis._connect.whereabouts import Ask, NowhereError
+from ltq.brokers.redis._connect.switches import Switches
+from ltq.brokers.redis._connect.whereabouts import NowhereError
 
 _WITHIN = 1.5
 """Seconds that one look may take."""
 
 
 class BySentinel:
-    """The master of a name, as sentinels tell. A server that says it is a replica is none."""
+    """The master of a name, as sentinels tell. A server that says it is a replica is none.
+
+    `make` makes a connection that is led to a sentinel.
+    """
 
     def __init__(
-        self, sentinels: Sequence[Address], master: str, ask: Ask, translate: Translate
+        self,
+        sentinels: Sequence[Address],
+        master: str,
+        make: Callable[[], AbstractConnection],
+        translate: Translate,
     ) -> None:
         self._sentinels = sentinels
         self._master = master
-        self._ask = ask
+        self._make, self._ask = make, asking(make)
         self._translate = translate
         self._known: Address | None = None
         self._left: Address | None = None
         """The last one that was of no use."""
         self._lookup = Lookup("ltq-redis-sentinel", self._find)
-        self.aclose = self._lookup.aclose
-        self.abandon = self._lookup.abandon
+        self._switches: Switches | None = None
+
+    def follow(self, look_again: Callable[[], Awaitable[object]]) -> None:
+        """Call this, from the first connection on, when sentinels say that the master is new."""
+        self._switches = Switches(self._sentinels, self._master, self._make, look_again)
 
     async def address(self) -> Address:
         """See `Whereabouts`. All sentinels are asked at once, and the first answer counts."""
+        if self._switches is not None:
+            self._switches.start()
         if self._known is None:
             self._known = await self._lookup()
         return self._known
@@ -54,6 +68,18 @@ class BySentinel:
             return
         if role != b"master":
             raise ConnectionError("the sentinels still name a server that is a replica now")
+
+    async def aclose(self) -> None:
+        """See `Whereabouts`."""
+        if self._switches is not None:
+            await self._switches.aclose()
+        await self._lookup.aclose()
+
+    def abandon(self) -> None:
+        """See `Whereabouts`."""
+        if self._switches is not None:
+            self._switches.abandon()
+        self._lookup.abandon()
 
     async def _find(self) -> Address:
         errors: dict[Address, Exception] = {}

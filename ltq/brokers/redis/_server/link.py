@@ -108,7 +108,7 @@ class Link:
         self._free: list[Wire] = []
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._deadlines = Deadlines(lambda: self._silence.ask())
-        self._silence = SilenceTest(self._deadlines.doubted, self._ping)
+        self._silence = SilenceTest(self._deadlines.doubted, self.look_again)
         self.reply_limit = ReplyLimit()
         self.replicas = 0
         """How many replicas a send waits for."""
@@ -335,8 +335,8 @@ class Link:
             await connection.disconnect(nowait=True)
             raise
 
-    async def _ping(self) -> None:
-        """Make a call on a new connection. Raises `RedisError`."""
+    async def look_again(self) -> None:
+        """Make a call on a new connection, to where the server is now. Raises `RedisError`."""
         if self._whereabouts is not None and self._address is not None:
             self._whereabouts.mark_stale(self._address, None)  # perhaps it is elsewhere now
         wire = await self._open()

@@ -62,8 +62,10 @@ class Opening:
         if place.kind == "server":
             return Links(self.new_link())
         if place.kind == "sentinel":
-            ask = asking(maker(new_client(self._sentinel_url).connection_pool, None))
-            whereabouts = BySentinel(place.nodes, place.master, ask, self._translate)
-            return Links(self.new_link(whereabouts), whereabouts)
+            make = maker(new_client(self._sentinel_url).connection_pool, None)
+            whereabouts = BySentinel(place.nodes, place.master, make, self._translate)
+            link = self.new_link(whereabouts)
+            whereabouts.follow(link.look_again)
+            return Links(link, whereabouts)
         ask = asking(maker(new_client(place.url).connection_pool, self._credentials))
         return ClusterLinks(Topology(place.nodes, ask, self._translate), self.new_link)

@@ -23,17 +23,17 @@ _GRACE = 0.05
 class SilenceTest(Service):
     """Breaks off silent connections if the server answers a call on a new one.
 
-    `suspects` gives the connections of calls that were silent for too long; `ping` makes a call on
-    a new connection. One on which no call was ever answered is left alone, as there the server
-    itself is slow; so is one that has begun to answer.
+    `suspects` gives the connections of calls that were silent for too long; `look_again` makes a
+    call on a new connection. One on which no call was ever answered is left alone, as there the
+    server itself is slow; so is one that has begun to answer.
     """
 
     def __init__(
-        self, suspects: Callable[[], Iterable[object]], ping: Callable[[], Awaitable[object]]
+        self, suspects: Callable[[], Iterable[object]], look_again: Callable[[], Awaitable[object]]
     ) -> None:
         super().__init__("ltq-redis-silence", logging.getLogger("ltq.broker"))
         self._suspects = suspects
-        self._ping = ping
+        self._look_again = look_again
         self._is_asked = False
 
     def ask(self) -> None:
@@ -57,7 +57,7 @@ class SilenceTest(Service):
             return
         try:
             async with asyncio.timeout(_PATIENCE):
-                await self._ping()
+                await self._look_again()
                 await asyncio.sleep(_GRACE)
         except (RedisError, OSError):  # the server is away, and the calls go on until they are over
             return
