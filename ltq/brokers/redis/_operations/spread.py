@@ -15,6 +15,9 @@ R = TypeVar("R")
 _AT_ONCE = 32
 """Most namespaces that are read at once."""
 
+_AWAY_WITHIN = 0.5
+"""Seconds that a node has to answer whose last calls have failed: others wait for what it says."""
+
 _throttled = ThrottledLogger(logging.getLogger("ltq.broker"), every=60.0)
 
 
@@ -31,9 +34,13 @@ async def read_each(
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def read_one(namespace: str) -> R | BrokerError:
+        link = links.of(namespace)
         async with gate:
             try:
-                return await read(links.of(namespace), namespace)
+                async with asyncio.timeout(_AWAY_WITHIN if link.is_failing else None):
+                    return await read(link, namespace)
+            except TimeoutError:
+                return BrokerError(f"Redis at {link.name} does not answer, as before")
             except BrokerError as error:
                 if error.is_refusal:
                     raise
