@@ -64,6 +64,7 @@ class Watching(Service):
         if not self._is_listening:
             self._is_listening = True
             self._ears.listen(self._hear, self._changed)
+            self._changed()  # nobody has told since it listened last
         if is_new:
             self._spawn(self._attend(namespace), "attend")
         if self._ears.is_hearing:
@@ -71,10 +72,10 @@ class Watching(Service):
 
     async def _attend(self, namespace: str) -> None:
         try:
-            await self._ears.attend([f"task {namespace}"])
+            is_new = await self._ears.attend([f"task {namespace}"])
         except BrokerError:
             return  # the follower reads, and tells its feeds
-        if self._ears.is_hearing:
+        if is_new and self._ears.is_hearing:  # else nothing was missed since `subscribe`
             for task_id in self._targets.get(namespace, ()):
                 self._follower.mark((namespace, task_id))
 

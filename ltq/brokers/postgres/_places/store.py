@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
+from ltq.broker import Parcel
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.broker.selection import Selection
 from ltq.brokers._rules.places import Places
@@ -66,6 +67,21 @@ class PostgresStore(Store):
         """See `Store.replay`."""
         self._dead_ids = ids
         return super().replay(queue, ids)
+
+    def pack_dead(self, queue: str, ids: Sequence[str]) -> list[Parcel | None]:
+        """See `Store.pack_dead`."""
+        self._dead_ids = ids
+        return super().pack_dead(queue, ids)
+
+    def adopt(self, packed: Sequence[Parcel]) -> list[Published]:
+        """See `Store.adopt`."""
+        self._dead_ids = [one.envelope.id for one in packed if one.is_dead]
+        return super().adopt(packed)
+
+    def drop(self, packed: Sequence[Parcel]) -> list[str]:
+        """See `Store.drop`."""
+        self._dead_ids = [one.envelope.id for one in packed if one.is_dead]
+        return super().drop(packed)
 
     def fire(self, slot: ScheduleSlot) -> SlotReceipt:
         """See `Store.fire`: how many tasks wait may matter, see `Envelope.max_pending`."""

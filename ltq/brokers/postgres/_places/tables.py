@@ -63,7 +63,10 @@ class PostgresTable(Generic[V]):
 
 
 class PostgresFingerprints:
-    """By fingerprint, the id of the task that was sent with it: `Table`."""
+    """By fingerprint, the id of the task that was sent with it: `Table`.
+
+    All of it is written at once, so a look at it need not write what other parts have collected.
+    """
 
     def __init__(self, step: Step, namespace: str) -> None:
         self._step = step
@@ -73,20 +76,20 @@ class PostgresFingerprints:
         """See `Table`."""
         where = "fingerprint = %s AND namespace = %s AND expires > %s"
         query = f"SELECT id FROM ltq.fingerprints WHERE {where}"
-        rows = self._step.rows(query, key, self._namespace, now)
+        rows = self._step.write(query, key, self._namespace, now)
         return str(rows[0][0]) if rows else None
 
     def several(self, keys: Collection[str], now: float) -> dict[str, str]:
         """See `Table`."""
         where = "fingerprint = ANY(%s) AND namespace = %s AND expires > %s"
         query = f"SELECT fingerprint, id FROM ltq.fingerprints WHERE {where}"
-        return dict(self._step.rows(query, list(keys), self._namespace, now))
+        return dict(self._step.write(query, list(keys), self._namespace, now))
 
     def expiry(self, key: str, now: float) -> float:
         """See `Table`."""
         where = "fingerprint = %s AND namespace = %s AND expires > %s"
         query = f"SELECT expires FROM ltq.fingerprints WHERE {where}"
-        rows = self._step.rows(query, key, self._namespace, now)
+        rows = self._step.write(query, key, self._namespace, now)
         return float(rows[0][0]) if rows else 0.0
 
     def set(self, key: str, value: str, *, expires: float, now: float) -> None:
@@ -106,7 +109,7 @@ class PostgresFingerprints:
     def values(self, now: float) -> list[str]:
         """See `Table`."""
         query = "SELECT id FROM ltq.fingerprints WHERE namespace = %s AND expires > %s"
-        return [task_id for (task_id,) in self._step.rows(query, self._namespace, now)]
+        return [task_id for (task_id,) in self._step.write(query, self._namespace, now)]
 
 
 class PostgresChanges:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextvars import Context
 from uuid import uuid4
 
 import psycopg
@@ -33,6 +34,10 @@ _PROBED_FOR = 1.0
 _PROBED_EVERY = 2
 """Of the times that it is said again, in how many that is tried."""
 
+_LINGER = 15.0
+"""Seconds for which it listens on when nobody wants to hear: who waits for one result after another
+shall not connect anew each time."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 
@@ -46,6 +51,7 @@ class Ears(Service):
     def __init__(self, link: Link) -> None:
         super().__init__("ltq-postgres-ears", logger)
         self._link = link
+        self._loop = asyncio.get_running_loop()
         self._hears: list[Hear] = []
         self._topics: dict[str, int] = {}
         self._said: dict[str, float] = {}
@@ -53,12 +59,14 @@ class Ears(Service):
         self._probe = ""
         self._probed = asyncio.Event()
         self._is_deaf_told = False
+        self._leaving: asyncio.TimerHandle | None = None
         self.is_hearing: bool = False
 
     def listen(self, hear: Hear, changed: Callable[[], object]) -> None:
         """Call these from now on."""
         self._hears.append(hear)
         self._changed.append(changed)
+        self._stay()
         self.start()
 
     def unlisten(self, hear: Hear, changed: Callable[[], object]) -> None:
@@ -66,7 +74,37 @@ class Ears(Service):
         self._hears.remove(hear)
         self._changed.remove(changed)
         if not self._hears:
-            self.stop()
+            self._stay()
+            if self._loop.is_closed():
+                self.stop()
+            else:
+                self._leaving = self._loop.call_later(_LINGER, self._depart, context=Context())
+
+    def _stay(self) -> None:
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+
+    def _depart(self) -> None:
+        self._leaving, main = None, self._main
+        self.stop()
+        if main is not None:
+            main.add_done_callback(self._return)
+
+    def _return(self, _: "asyncio.Task[None]") -> None:
+        """It has left. Somebody may want to hear again since."""
+        if self._hears:
+            self.start()
+
+    def stop(self) -> None:
+        """See `Service.stop`."""
+        self._stay()
+        super().stop()
+
+    def abandon(self) -> None:
+        """See `Service.abandon`."""
+        self._stay()
+        super().abandon()
 
     async def attend(self, topics: Iterable[str]) -> bool:
         """Somebody waits for these topics. Returns whether that was not known before."""

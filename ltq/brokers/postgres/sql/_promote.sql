@@ -6,13 +6,14 @@
 CREATE FUNCTION @schema@.promote(p_namespace text, p_now float8) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_from float8 := (@schema@.moments_from(p_namespace)).delayed;
+    v_from float8;
     v_ids text[];
     v_lanes text[];
 BEGIN
     IF NOT @schema@.has_due(p_namespace, p_now) THEN
         RETURN 0;
     END IF;
+    v_from := (@schema@.moments_from(p_namespace)).delayed;
     PERFORM pg_current_xact_id();  -- before any position is taken: see `raise_floor`
     WITH due AS MATERIALIZED (
         SELECT ctid AS place, moment, enqueue_time, token FROM @schema@.tasks

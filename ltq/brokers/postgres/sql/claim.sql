@@ -104,7 +104,7 @@ BEGIN
         END LOOP;
     END LOOP;
     IF v_queues <> '{}' THEN
-        PERFORM @schema@.tell_leased(p_namespaces, p_worker, v_now);
+        PERFORM @schema@.tell_leased(p_namespaces, p_worker, p_lease, v_now);
         PERFORM @schema@.raise_moments(one, v_begun, v_last > 0) FROM unnest(p_namespaces) AS one;
     END IF;
     IF p_history AND v_queues <> '{}' THEN

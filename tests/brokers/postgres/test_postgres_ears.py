@@ -1,0 +1,69 @@
+"""The connection that listens: it stays while results are waited for one after another."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from ltq.brokers.postgres import PostgresBroker
+from ltq.brokers.postgres._server import ears
+from ltq.testing.conformance._support.eventually import PATIENCE, eventually
+from tests.conformance.factories import QUEUE, publish
+
+
+@pytest.fixture
+async def broker(postgres_url: str) -> AsyncIterator[PostgresBroker]:
+    async with PostgresBroker(postgres_url) as broker:
+        yield broker
+
+
+class Server:
+    def __init__(self, admin: "psycopg.Connection[Any]", schema: str) -> None:
+        self._admin = admin
+        self._query = f"""
+            SELECT pid FROM pg_stat_activity WHERE query = 'LISTEN "ltq:{schema}"'"""
+
+    def listening(self) -> list[int]:
+        """Its processes that serve a connection which listens."""
+        return [pid for (pid,) in self._admin.execute(self._query.encode())]
+
+
+@pytest.fixture
+def server(postgres_url: str, postgres_admin: "psycopg.Connection[Any]") -> Server:
+    return Server(postgres_admin, postgres_url.rpartition("=")[2])
+
+
+async def cancel_one(broker: PostgresBroker) -> None:
+    """Send a task, and follow it until it is cancelled."""
+    task_id = (await publish(broker)).id
+    waiting = asyncio.create_task(broker.wait(QUEUE, task_id))
+    await eventually(lambda: broker._here().ears.is_hearing)
+    await broker.cancel(QUEUE, task_id, 60.0)
+    await asyncio.wait_for(waiting, PATIENCE)
+
+
+async def test_it_stays_from_one_result_to_the_next(broker: PostgresBroker, server: Server) -> None:
+    await cancel_one(broker)
+    (first,) = server.listening()
+    for _ in range(3):
+        await cancel_one(broker)
+        assert server.listening() == [first]
+
+
+async def test_it_goes_when_nobody_waits_any_more(
+    broker: PostgresBroker, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ears, "_LINGER", 0.05)
+    for _ in range(2):
+        await cancel_one(broker)
+        await eventually(lambda: not server.listening())
+
+
+async def test_who_waits_again_while_it_goes_is_heard(
+    broker: PostgresBroker, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ears, "_LINGER", 0.0)
+    for _ in range(10):
+        await cancel_one(broker)
