@@ -10,7 +10,9 @@ from devtools.redis_sets.sentinel import SentinelSet
 from devtools.workers import Fleet
 from ltq.brokers.redis import RedisBroker
 from ltq.errors import BrokerError
+from ltq.message import Envelope, new_id
 from tests.elapse import elapse
+from tests.eventually import eventually
 from tests.faults import jobs
 from tests.faults.load import Load
 from tests.faults.redis_sets.accounts import SOON, told
@@ -67,6 +69,22 @@ async def test_there_and_back_as_planned(
         assert await load.flows() <= SOON
         account = told("sentinel, two planned failovers", await load.account())
     assert account.lost <= 2 * _LAST
+
+
+async def test_one_that_was_replaced_is_left_before_it_is_told(sentinels: SentinelSet) -> None:
+    """It goes on as a master for ten seconds, and what it accepts is lost."""
+    async with RedisBroker(sentinels.url) as broker:
+        await broker.ping()
+        old = sentinels.master
+        new = await asyncio.to_thread(sentinels.fail_over)
+
+        async def is_left() -> bool:
+            envelope = Envelope(id=new_id(), queue="faults", task_name="double", body=b"{}")
+            await broker.publish([envelope])
+            return bool(new.ask("EXISTS", f"ltq:{{faults}}:task:{envelope.id}"))
+
+        await eventually(is_left, 5.0, "sends go to the new master")
+        assert old.ask("ROLE")[0] == "master"
 
 
 async def test_one_that_is_told_to_follow_another_is_left(
