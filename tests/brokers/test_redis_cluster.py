@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from devtools.redis_sets.certificates import Certificates
 from devtools.redis_sets.cluster import ClusterSet
+from devtools.redis_sets.node import Access
 from ltq.broker import Severity
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._connect.addresses import Address
@@ -180,3 +182,27 @@ async def test_a_send_does_not_wait_for_the_registry(redis_executable: str) -> N
                 timeout=15,
                 description="it is noted",
             )
+
+
+async def test_names_tls_and_credentials_are_used_at_each_node(
+    redis_tls_executable: str, certificates: Certificates
+) -> None:
+    access = Access(password="swordfish", certificates=certificates)
+    with ClusterSet(redis_tls_executable, replicas=0, access=access, hostname="localhost") as set_:
+        url = set_.url.replace(":swordfish@", "")
+        asked: list[tuple[str, int]] = []
+
+        def told(host: str, port: int) -> tuple[str, int]:
+            asked.append((host, port))
+            return host, port
+
+        async with RedisBroker(
+            url, credentials=lambda: (None, "swordfish"), address_map=told
+        ) as broker:
+            answers = await broker.publish([make_envelope(queue=queue) for queue in QUEUES])
+            assert answers == [Published.CREATED] * len(QUEUES)
+        assert {host for host, _ in asked} == {"localhost"}
+        async with RedisBroker(url) as broker:
+            with pytest.raises(BrokerError, match="refused the user or password") as refused:
+                await broker.ping()
+            assert "swordfish" not in str(refused.value)

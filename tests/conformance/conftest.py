@@ -1,13 +1,14 @@
 """The brokers of LTQ. Another one runs the whole suite once it has a line in `STORES`."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fakeredis
 import pytest
-import redis
 
+from devtools.redis_sets.cluster import ClusterSet
+from devtools.redis_sets.sentinel import SentinelSet
 from ltq.broker import Broker
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.postgres import PostgresBroker
@@ -15,6 +16,9 @@ from ltq.brokers.postgres._operations import examine
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.sqlite import SqliteBroker
 from ltq.message import new_id
+
+REDIS_AS = os.environ.get("LTQ_TEST_REDIS_AS", "server")
+"""What the tests of `redis` run on: a `server`, one with a `prefix`, `sentinel` or `cluster`."""
 
 
 def _memory(request: pytest.FixtureRequest) -> Callable[[], Broker]:
@@ -34,12 +38,11 @@ def _fakeredis(request: pytest.FixtureRequest) -> Callable[[], Broker]:
 
 
 def _redis(request: pytest.FixtureRequest) -> Callable[[], Broker]:
-    nodes = os.environ.get("LTQ_TEST_REDIS_NODES", "").split()
-    for node in nodes:
-        with redis.Redis.from_url(node) as admin:
-            admin.flushall()
-    place = os.environ.get("LTQ_TEST_REDIS_PLACE") or request.getfixturevalue("redis_url")
-    url = place + os.environ.get("LTQ_TEST_REDIS_QUERY", "")
+    if REDIS_AS in ("sentinel", "cluster"):
+        url: str = request.getfixturevalue("redis_set_url")
+    else:
+        url = request.getfixturevalue("redis_url")
+        url += "?prefix=shop" if REDIS_AS == "prefix" else ""
     return lambda: RedisBroker(url)
 
 
@@ -126,6 +129,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path, *names = item.nodeid.partition("[")[0].split("::")
         if "tests/conformance/" in path and SLOW.intersection(names):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def redis_set(redis_executable: str) -> Iterator[SentinelSet | ClusterSet]:
+    """Several servers for the whole run, as `REDIS_AS` says."""
+    with (
+        ClusterSet(redis_executable, replicas=0)
+        if REDIS_AS == "cluster"
+        else SentinelSet(redis_executable, replicas=1)
+    ) as servers:
+        yield servers
+
+
+@pytest.fixture
+def redis_set_url(redis_set: SentinelSet | ClusterSet) -> str:
+    """Where they are, emptied for this test."""
+    masters = redis_set.nodes if isinstance(redis_set, ClusterSet) else [redis_set.master]
+    for node in masters:
+        node.ask("FLUSHALL")
+    return redis_set.url
 
 
 @pytest.fixture

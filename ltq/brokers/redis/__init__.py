@@ -1,4 +1,4 @@
-"""Tasks in Redis or Valkey: `redis://`, `rediss://`, `unix://`."""
+"""Tasks in Redis or Valkey: `redis://`, `redis+sentinel://`, `redis+cluster://`, `unix://`."""
 
 from ltq.brokers.redis.broker import RedisBroker
 

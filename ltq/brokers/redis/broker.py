@@ -65,7 +65,9 @@ from ltq.state import Minute, Page, Progress, QueueStats, Status, TaskDetail, Ta
 
 
 class RedisBroker(KeepsSchedules, MovesTasks, Broker):
-    """Tasks in Redis, at `redis://`, `rediss://` or `unix://` URLs as redis-py reads them.
+    """Tasks in Redis, at `redis://`, `rediss://` or `unix://` URLs as redis-py reads them, or at
+    `redis+sentinel://s1:26379,s2:26379/name-of-the-master/0` or `redis+cluster://h1:6379,h2:6379`
+    (with TLS `rediss+...`).
 
     Raises `ConfigurationError` for a URL that cannot be read, or has a parameter without effect.
     The URL's parameter `notifications` says how tasks are watched: `auto` (default) switches
@@ -74,8 +76,14 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
     loop stays awake for the reply, if replies come that quickly (default 250; with 0 it sleeps).
     With `history=0` what this broker does is not counted for `history`. With `list_final=0` it does
     not list final tasks, and keeps no list of them. `prefix` is what all keys begin with instead of
-    `ltq`: brokers with different ones never see each other's tasks.
-    `connect` makes the redis-py client instead of the URL, for tests.
+    `ltq`: brokers with different ones never see each other's tasks. With `replicas=1` a send waits
+    until a replica has it, and raises `BrokerError` ("stored, but on 0 replicas") if none has in
+    time.
+
+    `credentials` returns user (or None) and password, perhaps with the seconds for which they are
+    valid, or an awaitable of that; it is asked at each connect. `address_map` says where servers
+    are reached whose addresses sentinels or nodes tell: a mapping of pairs of host and port, or a
+    callable. `connect` makes the redis-py client instead of the URL, for tests.
     """
 
     def __init__(

@@ -46,7 +46,7 @@ async def _examine_server(link: Link, *, is_node: bool) -> list[Finding]:
         if not is_node:
             raise
         text = f"{link.name} cannot be asked: {error}"
-        return [Finding("node", Severity.DANGER, text, "see why it does not answer")]
+        return [Finding("cluster", Severity.DANGER, text, "see why it does not answer")]
     findings = [check(server) for check in SERVER_CHECKS]
     if is_node:
         return [replace(one, text=f"{link.name}: {one.text}") for one in findings]

@@ -56,4 +56,4 @@ TRIALS: Mapping[str, tuple[str, ...]] = {
     "UNLINK": (ABSENT,),
 }
 """Every command that LTQ and its scripts need, except SET, with which the trial begins. LTQ can do
-without INFO, CONFIG and SUBSCRIBE."""
+without INFO, CONFIG, SUBSCRIBE and CLUSTER INFO."""
