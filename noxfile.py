@@ -40,7 +40,7 @@ def test(session: nox.Session) -> None:
 
 @nox.session
 def versions(session: nox.Session) -> None:
-    """Run what is about the server itself on the Redis and Valkey servers in wheels."""
+    """Run what is about the server on those in wheels, behind Sentinel, and in a cluster."""
     python(session, "-m", "devtools.each_redis", *WORKERS, *session.posargs)
 
 

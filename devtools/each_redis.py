@@ -1,5 +1,7 @@
 """Runs the tests that are about the server itself on each Redis and Valkey server in a wheel.
 
+The seam runs on the machine's own server as well: with a prefix, behind Sentinel, and in a cluster.
+
 `python -m devtools.each_redis [WHAT PYTEST TAKES]` fails where a test fails or is skipped that
 should run, and where a server is missing.
 """
@@ -8,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from devtools.redis_versions import CHOSEN, WHEELS, servers_in_wheels, version_of
@@ -16,11 +18,16 @@ from devtools.skips import skipped, unwanted
 
 ROOT = Path(__file__).parents[1]
 
-TESTS = (
-    ROOT / "tests/conformance/test_seam.py",
-    *sorted(ROOT.glob("tests/brokers/test_redis_*.py")),
-)
-"""The whole seam, and what only Redis has. Workers do the same on all that hold the seam."""
+SEAM = ROOT / "tests/conformance/test_seam.py"
+"""Workers do the same on all that hold the seam."""
+
+TESTS = (SEAM, *sorted(ROOT.glob("tests/brokers/test_redis_*.py")))
+"""The whole seam, and what only Redis has."""
+
+MODE = "LTQ_TEST_REDIS_AS"
+"""The environment variable that says what the seam runs on instead of one plain server."""
+
+MODES = ("prefix", "sentinel", "cluster")
 
 CHOICE = "redis and not fakeredis and not tls"
 """Other stores are not concerned, and the servers in wheels know no TLS."""
@@ -28,12 +35,24 @@ CHOICE = "redis and not fakeredis and not tls"
 
 def failed_on(name: str, path: str, arguments: Sequence[str]) -> bool:
     """Run the tests on one server; whether one failed, or was skipped without a good reason."""
-    sys.stdout.write(f"{name}: {version_of(path)}\n")
+    return failed(f"{name}: {version_of(path)}", TESTS, {CHOSEN: path}, arguments)
+
+
+def failed_as(mode: str, arguments: Sequence[str]) -> bool:
+    """Run the seam in one of `MODES`, likewise."""
+    return failed(f"as {mode}", [SEAM], {MODE: mode}, arguments)
+
+
+def failed(
+    title: str, tests: Sequence[Path], variables: Mapping[str, str], arguments: Sequence[str]
+) -> bool:
+    """Run tests with more environment variables, likewise."""
+    sys.stdout.write(f"{title}\n")
     sys.stdout.flush()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "tests.xml")
-        pytest = [sys.executable, "-m", "pytest", "-q", *map(str, TESTS), "-k", CHOICE, *arguments]
-        env = {**os.environ, CHOSEN: path}
+        pytest = [sys.executable, "-m", "pytest", "-q", *map(str, tests), "-k", CHOICE, *arguments]
+        env = {**os.environ, **variables}
         code = subprocess.run(
             [*pytest, f"--junitxml={report}"], cwd=ROOT, env=env, check=False
         ).returncode
@@ -46,10 +65,13 @@ def main() -> int:
     """Run them on all; 1 where one failed, or is missing."""
     found = servers_in_wheels()
     missing = [f"{name} of {package}" for name, (package, _) in WHEELS.items() if name not in found]
-    failed = [name for name, path in found.items() if failed_on(name, path, sys.argv[1:])]
-    for what, names in (("missing", missing), ("failed", failed)):
-        sys.stdout.writelines(f"{what}: {name}\n" for name in names)
-    return 1 if missing or failed else 0
+    if missing:
+        sys.stdout.writelines(f"missing: {name}\n" for name in missing)
+        return 1
+    wrong = [name for name, path in found.items() if failed_on(name, path, sys.argv[1:])]
+    wrong += [mode for mode in MODES if failed_as(mode, sys.argv[1:])]
+    sys.stdout.writelines(f"failed: {name}\n" for name in wrong)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

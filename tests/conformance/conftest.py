@@ -7,6 +7,7 @@ from pathlib import Path
 import fakeredis
 import pytest
 
+from devtools.each_redis import MODE
 from devtools.redis_sets.cluster import ClusterSet
 from devtools.redis_sets.sentinel import SentinelSet
 from ltq.broker import Broker
@@ -17,7 +18,7 @@ from ltq.brokers.redis import RedisBroker
 from ltq.brokers.sqlite import SqliteBroker
 from ltq.message import new_id
 
-REDIS_AS = os.environ.get("LTQ_TEST_REDIS_AS", "server")
+REDIS_AS = os.environ.get(MODE, "server")
 """What the tests of `redis` run on: a `server`, one with a `prefix`, `sentinel` or `cluster`."""
 
 
