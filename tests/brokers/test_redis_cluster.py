@@ -206,3 +206,31 @@ async def test_names_tls_and_credentials_are_used_at_each_node(
             with pytest.raises(BrokerError, match="refused the user or password") as refused:
                 await broker.ping()
             assert "swordfish" not in str(refused.value)
+
+
+async def test_a_consumer_of_several_nodes_goes_on_without_one(redis_executable: str) -> None:
+    settings = {"cluster-require-full-coverage": "no"}
+    with ClusterSet(redis_executable, replicas=0, settings=settings) as cluster:
+        dead = cluster.owner(slot_of(cluster, "mail"))
+        alive = next(
+            queue
+            for queue in QUEUES
+            if cluster.owner(slot_of(cluster, queue.partition(":")[0])) is not dead
+        )
+        async with (
+            RedisBroker(cluster.url) as broker,
+            broker.consumer(["mail:send", alive]) as consumer,
+        ):
+            assert (await consumer.claim(1)).deliveries == []
+            dead.kill()
+            await broker.publish([make_envelope(queue=alive)])
+            delivery = await claim_one(broker, consumer)  # it finds out that a node is away
+            assert delivery.lease.queue == alive
+            await broker.publish([make_envelope(queue=alive)])
+            began = time.monotonic()
+            assert (await claim_one(broker, consumer)).lease.queue == alive
+            assert time.monotonic() - began < 2
+            dead.start()
+            await asyncio.to_thread(cluster.wait_until_agreed)
+            await broker.publish([make_envelope(queue="mail:send")])
+            assert (await claim_one(broker, consumer)).lease.queue == "mail:send"

@@ -75,16 +75,21 @@ def is_lasting(error: Exception) -> bool:
     )
 
 
+def told(error: Exception) -> str:
+    """What an error says. The texts of MOVED and ASK are only numbers and addresses."""
+    if not isinstance(error, AskError):  # MOVED is one, too
+        return str(error)
+    at, is_there = f"{error.host}:{error.port}", isinstance(error, MovedError)
+    return f"slot {error.slot_id} {'has moved' if is_there else 'is on its way'} to {at}"
+
+
 def too_late(
     server: str, patience: float, error: Exception | None, *, has_closed: bool = False
 ) -> BrokerError:
     """What a call raises that was not answered within `patience` seconds; `error` came last."""
-    reason = "no answer" if error is None else str(error)
+    reason = "no answer" if error is None else told(error)
     if has_closed:
         reason += "; its client-output-buffer-limit may be too small for the reply"
-    if isinstance(error, AskError):  # MOVED is one, too; their texts are only numbers and addresses
-        at, is_there = f"{error.host}:{error.port}", isinstance(error, MovedError)
-        reason = f"slot {error.slot_id} {'has moved' if is_there else 'is on its way'} to {at}"
     return BrokerError(f"Redis at {server} did not reply within {patience:g} s: {reason}")
 
 
