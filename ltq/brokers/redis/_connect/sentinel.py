@@ -1,5 +1,6 @@
 """Where a master is that sentinels watch."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from redis.asyncio.connection import AbstractConnection
@@ -34,21 +35,22 @@ class BySentinel:
     ) -> None:
         self._sentinels = sentinels
         self._master = master
-        self._make, self._ask = make, asking(make)
+        self._ask = asking(make)
         self._translate = translate
         self._known: Address | None = None
         self._left: Address | None = None
         """The last one that was of no use."""
         self._lookup = Lookup("ltq-redis-sentinel", self._find)
-        self._switches: Switches | None = None
+        self._look_again: Callable[[], Awaitable[object]] | None = None
+        self._switches = Switches(sentinels, master, make, self._switch)
 
     def follow(self, look_again: Callable[[], Awaitable[object]]) -> None:
         """Call this, from the first connection on, when sentinels say that the master is new."""
-        self._switches = Switches(self._sentinels, self._master, self._make, look_again)
+        self._look_again = look_again
 
     async def address(self) -> Address:
-        """See `Whereabouts`. All sentinels are asked at once, and the first answer counts."""
-        if self._switches is not None:
+        """See `Whereabouts`. All sentinels are asked at once: what most of them say counts."""
+        if self._look_again is not None and self._switches.may_listen:
             self._switches.start()
         if self._known is None:
             self._known = await self._lookup()
@@ -57,7 +59,16 @@ class BySentinel:
     def mark_stale(self, address: Address, error: Exception | None) -> None:
         """See `Whereabouts`."""
         if address == self._known:
-            self._known, self._left = None, address
+            self._known = None
+            if error is not None:
+                self._left = address
+
+    async def _switch(self, told: Address) -> None:
+        """The master is new. Most sentinels may learn that later."""
+        address = self._translate(told)
+        if address != self._known and self._look_again is not None:
+            self._known = address
+            await self._look_again()
 
     async def check(self, connection: AbstractConnection) -> None:
         """See `Whereabouts`. Sentinels may be late to hear that another server was promoted."""
@@ -71,34 +82,39 @@ class BySentinel:
 
     async def aclose(self) -> None:
         """See `Whereabouts`."""
-        if self._switches is not None:
-            await self._switches.aclose()
+        await self._switches.aclose()
         await self._lookup.aclose()
 
     def abandon(self) -> None:
         """See `Whereabouts`."""
-        if self._switches is not None:
-            self._switches.abandon()
+        self._switches.abandon()
         self._lookup.abandon()
 
     async def _find(self) -> Address:
         errors: dict[Address, Exception] = {}
-        found: list[Address | list[str]] = []
+        votes: Counter[Address] = Counter()
+        names: set[str] = set()
+        is_answered = False
 
-        def is_wanted(answer: Address | list[str]) -> bool:
-            found.append(answer)
-            return isinstance(answer, Address) and answer != self._left
+        def is_enough(answer: Address | list[str]) -> bool:
+            nonlocal is_answered
+            is_answered = True
+            if isinstance(answer, Address):
+                votes[answer] += 1
+                return 2 * votes[answer] > len(self._sentinels)
+            names.update(answer)
+            return False
 
         await first_answer(
-            self._sentinels, self._ask_one, errors, is_wanted=is_wanted, stagger=0.0, within=_WITHIN
+            self._sentinels, self._ask_one, errors, is_wanted=is_enough, stagger=0.0, within=_WITHIN
         )
-        masters = [one for one in found if isinstance(one, Address)]
-        if masters:
-            return masters[-1]
-        if not found:
+        if votes:
+            return max(votes, key=lambda one: (votes[one], one != self._left))
+        if not is_answered:
             raise failure("sentinel", errors)
-        names = sorted({name for one in found for name in one if isinstance(name, str)})
-        known = f"they know {', '.join(map(repr, names))}" if names else "they do not say which"
+        known = (
+            f"they know {', '.join(map(repr, sorted(names)))}" if names else "they do not say which"
+        )
         raise NowhereError(f"the sentinels know no master named {self._master!r}: {known}")
 
     async def _ask_one(self, sentinel: Address) -> Address | list[str]:

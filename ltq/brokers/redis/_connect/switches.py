@@ -8,7 +8,6 @@ https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#pubsub-m
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from redis.asyncio.connection import AbstractConnection
@@ -31,9 +30,9 @@ _WITHIN = 3.0
 
 
 class Switches(Service):
-    """Listens to all sentinels, and calls `on_switch` when a master was replaced.
+    """Listens to all sentinels, and calls `on_switch` with the address of each new master.
 
-    Without the right to listen it stops: then connections find out by errors.
+    One that refuses to be listened to is left alone: then connections find out by errors.
     """
 
     def __init__(
@@ -41,13 +40,18 @@ class Switches(Service):
         sentinels: Sequence[Address],
         master: str,
         make: Callable[[], AbstractConnection],
-        on_switch: Callable[[], Awaitable[object]],
+        on_switch: Callable[[Address], Awaitable[object]],
     ) -> None:
         super().__init__("ltq-redis-switches", logger)
-        self._sentinels = sentinels
-        self._is_of_it = re.compile(rf"(.* @ )?{re.escape(master)} ").match
+        self._sentinels = [*sentinels]
+        self._master = master
         self._make = make
         self._on_switch = on_switch
+
+    @property
+    def may_listen(self) -> bool:
+        """Whether a sentinel is left that has not refused."""
+        return bool(self._sentinels)
 
     async def _run(self) -> None:
         await asyncio.gather(*(self._spawn(self._follow(one), str(one)) for one in self._sentinels))
@@ -59,7 +63,8 @@ class Switches(Service):
             try:
                 await self._listen(sentinel, pauses)
             except NoPermissionError as error:
-                logger.debug("the user of the sentinels may not listen to them: %s", error)
+                logger.info("sentinel %s does not say when a master is new: %s", sentinel, error)
+                self._sentinels.remove(sentinel)
                 return
             except (RedisError, OSError, RuntimeError) as error:  # uvloop: "the handler is closed"
                 logger.debug("lost the connection to sentinel %s: %s", sentinel, error)
@@ -77,25 +82,32 @@ class Switches(Service):
                 await connection.read_response()
             pauses.reset()
             while True:
-                await self._receive(connection)
+                match await self._receive(connection):
+                    case [b"message", _, bytes(text)]:
+                        await self._hear(text.decode("utf-8", "replace").split())
         finally:
             await connection.disconnect(nowait=True)
 
-    async def _receive(self, connection: AbstractConnection) -> None:
-        """Read one message. After a silence the sentinel has to show that it is there."""
+    async def _receive(self, connection: AbstractConnection) -> object:
+        """One message. After a silence the sentinel has to show that it is there."""
         try:
             async with asyncio.timeout(_WITHIN):
-                message = await connection.read_response(disconnect_on_error=False)
+                return await connection.read_response(disconnect_on_error=False)
         except TimeoutError:
             async with asyncio.timeout(_WITHIN):
                 await connection.send_command("PING")
-                message = await connection.read_response()
-        match message:
-            case [b"message", _, bytes(text)] if self._is_of_it(text.decode()):
-                await self._hear_of_switch()
+                return await connection.read_response()
 
-    async def _hear_of_switch(self) -> None:
+    async def _hear(self, words: Sequence[str]) -> None:
+        match words:
+            case ["slave", _, host, port, "@", name, *_] if name == self._master:
+                pass
+            case [name, _, _, host, port] if name == self._master:
+                pass
+            case _:
+                return
         try:
-            await self._on_switch()
-        except RedisError as error:  # the next call looks for the master, too
+            async with asyncio.timeout(_WITHIN):
+                await self._on_switch(Address(host, int(port)))
+        except (RedisError, OSError) as error:  # the next call looks for the master, too
             logger.debug("the new master does not answer yet: %s", error)
