@@ -73,15 +73,13 @@ class Topology:
         self._is_stale = True
         raise ClusterDownError(f"no node of the cluster serves slot {slot}")
 
-    async def masters(self) -> list[Address]:
-        """The nodes that have slots, in the order of these."""
+    async def masters(self) -> dict[Address, list[range]]:
+        """The slots of each node that has any, in the order of these."""
         await self._refresh()
-        return [*dict.fromkeys(one.owner for one in self._ranges)]
-
-    async def uncovered(self) -> int:
-        """How many slots no node has."""
-        await self._refresh()
-        return SLOTS - sum(one.last - one.first + 1 for one in self._ranges)
+        slots: dict[Address, list[range]] = {}
+        for one in self._ranges:
+            slots.setdefault(one.owner, []).append(range(one.first, one.last + 1))
+        return slots
 
     def mark_stale(self, address: Address, error: Exception | None) -> None:
         """A node cannot be reached, or has not what was looked for."""
@@ -192,7 +190,7 @@ class AnyNode(BySlot):
 
     async def address(self) -> Address:
         """See `Whereabouts`."""
-        masters = await self._topology.masters()
+        masters = [*await self._topology.masters()]
         return masters[self._turn % len(masters)]
 
     def mark_stale(self, address: Address, error: Exception | None) -> None:

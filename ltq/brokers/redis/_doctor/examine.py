@@ -19,7 +19,7 @@ async def examine(
     nodes, findings = [links.any], list[Finding]()
     if isinstance(links, ClusterLinks):
         nodes = await links.masters()
-        findings.append(check_coverage(len(nodes), await links.topology.uncovered()))
+        findings.append(check_coverage(len(nodes), await links.uncovered()))
     answering = []
     for node in nodes:
         found = await _examine_server(node, is_node=links.is_split)

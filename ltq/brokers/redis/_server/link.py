@@ -37,7 +37,13 @@ from ltq.brokers.redis._connect.whereabouts import Whereabouts
 from ltq.brokers.redis._server.busy_poll import BusyPoll
 from ltq.brokers.redis._server.call import Argument, Call, Command, Reply, pack
 from ltq.brokers.redis._server.keys import Keys, ltq_keys
-from ltq.brokers.redis._server.refusals import RefusedError, is_passing, refusal, told, too_late
+from ltq.brokers.redis._server.refusals import (
+    RefusedError,
+    is_passing,
+    refusal,
+    too_late,
+    unanswered,
+)
 from ltq.brokers.redis._server.replicas import Replicated
 from ltq.brokers.redis._server.reply_limit import ReplyLimit
 from ltq.brokers.redis._server.silence import SilenceTest
@@ -183,9 +189,7 @@ class Link:
             with self._deadlines.within(patience) as deadline:
                 return await self._exchange(command, deadline)
         except RedisError as error:
-            if is_passing(error):
-                raise BrokerError(f"Redis at {self.name} did not reply: {told(error)}") from error
-            raise refusal(error, self.name) from error
+            raise unanswered(error, self.name) from error
         except builtins.TimeoutError:
             raise self._too_late(patience) from None
 

@@ -1,14 +1,17 @@
 """The links of one event loop: one for all namespaces, or in a cluster one for each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 
 from redis.crc import key_slot
+from redis.exceptions import RedisError
 
 from ltq.brokers.redis._connect.addresses import Address
-from ltq.brokers.redis._connect.cluster import AnyNode, AtNode, BySlot, Topology
+from ltq.brokers.redis._connect.cluster import SLOTS, AnyNode, AtNode, BySlot, Topology
 from ltq.brokers.redis._connect.whereabouts import Whereabouts
 from ltq.brokers.redis._server.keys import Keys
 from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.refusals import unanswered
 
 
 class Links:
@@ -36,6 +39,10 @@ class Links:
     def at(self, key: str) -> Link:
         """The link to the server that has a key."""
         return self.any
+
+    async def masters(self) -> list[Link]:
+        """A link to each server that has tasks. Raises `BrokerError`."""
+        return [self.any]
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -86,20 +93,34 @@ class ClusterLinks(Links):
 
     async def masters(self) -> list[Link]:
         """A link to each node that has slots. Raises `BrokerError`."""
-        await self.any.call("PING")  # it looks where the nodes are, and tells what is wrong
-        return [await self._node(address) for address in await self.topology.masters()]
+        return [self._node(address, slots) for address, slots in (await self._slots_now()).items()]
 
-    async def _node(self, address: Address) -> Link:
+    async def uncovered(self) -> int:
+        """How many slots no node has. Raises `BrokerError`."""
+        return SLOTS - sum(
+            len(one) for slots in (await self._slots_now()).values() for one in slots
+        )
+
+    async def _slots_now(self) -> Mapping[Address, Sequence[range]]:
+        await self.any.call("PING")  # it looks where the nodes are, and tells what is wrong
+        try:
+            return await self.topology.masters()
+        except RedisError as error:
+            raise unanswered(error, self.any.name) from error
+
+    def _node(self, address: Address, slots: Sequence[range]) -> Link:
         link = self._nodes.get(address)
-        if link is not None:
-            return link
-        link = self._nodes[address] = self._new_link(AtNode(self.topology, address))
-        link.name = str(address)
-        number = 0
-        while await self.topology.owner(_slot(self.keys.prefix(f"probe-{number}"))) != address:
-            number += 1
-        link.home = f"probe-{number}"  # its keys are there
+        if link is None:
+            link = self._new_link(AtNode(self.topology, address))
+            link.name = str(address)
+            self._nodes[address] = link
+        if not self._is_in(slots, link.home):  # it is new, or that slot has moved
+            link.home = next(home for home in _homes() if self._is_in(slots, home))
         return link
+
+    def _is_in(self, slots: Sequence[range], namespace: str) -> bool:
+        slot = _slot(self.keys.prefix(namespace))
+        return any(slot in one for one in slots)
 
     async def aclose(self) -> None:
         """See `Links`."""
@@ -120,6 +141,11 @@ class ClusterLinks(Links):
 
     def _to(self, key: str) -> Link:
         return self._new_link(BySlot(self.topology, _slot(key)))
+
+
+def _homes() -> Iterator[str]:
+    """Names of namespaces of which each slot has one."""
+    return (f"probe-{number}" for number in count())  # 163,976 are enough for all slots
 
 
 def _slot(key: str) -> int:

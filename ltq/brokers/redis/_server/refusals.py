@@ -93,6 +93,13 @@ def too_late(
     return BrokerError(f"Redis at {server} did not reply within {patience:g} s: {reason}")
 
 
+def unanswered(error: RedisError, server: str) -> BrokerError:
+    """What is raised when something that is not repeated has failed."""
+    if is_passing(error):
+        return BrokerError(f"Redis at {server} did not reply: {told(error)}")
+    return refusal(error, server)
+
+
 def refusal(error: Exception, server: str) -> RefusedError:
     """What a call raises that a server has refused with an error; `server` is its address."""
     if isinstance(error, NowhereError):

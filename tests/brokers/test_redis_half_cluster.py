@@ -1,0 +1,55 @@
+"""A cluster of which a part is away: some slots have no node, or a node does not answer."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from devtools.redis_sets.cluster import ClusterSet
+from devtools.redis_sets.node import Node
+from ltq.broker import Severity
+from ltq.brokers.redis import RedisBroker
+from tests.conformance.factories import make_envelope
+
+QUEUES = ("mail:send", "shop:pay", "news:read", "jobs:run", "user:add", "logs:cut")
+
+
+@pytest.fixture(scope="module")
+def servers(redis_executable: str) -> Iterator[ClusterSet]:
+    settings = {"cluster-require-full-coverage": "no"}
+    with ClusterSet(redis_executable, replicas=0, settings=settings) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(servers: ClusterSet) -> Iterator[ClusterSet]:
+    """Emptied for this test, and complete after it."""
+    for node in servers.nodes:
+        node.ask("FLUSHALL")
+    yield servers
+
+
+@pytest.fixture
+def without_slots(cluster: ClusterSet) -> Iterator[Node]:
+    """A node that has lost all its slots, and nobody has them."""
+    node = cluster.nodes[1]
+    told = node.ask("CLUSTER", "SLOTS")
+    (slots,) = [range(first, last + 1) for first, last, at in told if at[1] == node.port]
+    for one in (node, *cluster.nodes):  # that node first: the others would believe what it says
+        one.tries("CLUSTER", "DELSLOTS", *slots)
+    yield node
+    node.ask("CLUSTER", "ADDSLOTS", *slots)
+    cluster.wait_until_agreed()
+
+
+class TestSlotsWithoutNode:
+    async def test_the_doctor_counts_them_and_looks_at_the_others(
+        self, cluster: ClusterSet, without_slots: Node
+    ) -> None:
+        async with RedisBroker(cluster.url) as broker:
+            assert await broker.hazards() == []
+            findings = await broker.examine()
+        (told,) = [one for one in findings if one.name == "cluster"]
+        assert told.severity is Severity.DANGER
+        assert "slots have no node" in told.text
+        rights = [one.text.partition(": ")[0] for one in findings if one.name == "rights"]
+        assert rights == [cluster.nodes[0].address, cluster.nodes[2].address]
