@@ -8,9 +8,11 @@ from devtools.redis_sets.cluster import ClusterSet
 from devtools.redis_sets.node import Node
 from ltq.broker import Severity
 from ltq.brokers.redis import RedisBroker
+from ltq.errors import BrokerError
+from ltq.names import namespace_of
 from tests.conformance.factories import make_envelope
 
-QUEUES = ("mail:send", "shop:pay", "news:read", "jobs:run", "user:add", "logs:cut")
+QUEUES = [f"n{number}:run" for number in range(20)]
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +23,11 @@ def servers(redis_executable: str) -> Iterator[ClusterSet]:
 
 
 @pytest.fixture
-def cluster(servers: ClusterSet) -> Iterator[ClusterSet]:
-    """Emptied for this test, and complete after it."""
+def cluster(servers: ClusterSet) -> ClusterSet:
+    """Emptied for this test."""
     for node in servers.nodes:
         node.ask("FLUSHALL")
-    yield servers
+    return servers
 
 
 @pytest.fixture
@@ -53,3 +55,32 @@ class TestSlotsWithoutNode:
         assert "slots have no node" in told.text
         rights = [one.text.partition(": ")[0] for one in findings if one.name == "rights"]
         assert rights == [cluster.nodes[0].address, cluster.nodes[2].address]
+
+
+@pytest.fixture
+def frozen(cluster: ClusterSet) -> Iterator[Node]:
+    """The node that has `n0`."""
+    node = cluster.owner("ltq:{n0}:")
+    yield node
+    node.thaw()
+    cluster.wait_until_agreed()
+
+
+class TestNodeAway:
+    async def test_what_may_be_there_is_not_called_unknown(
+        self, cluster: ClusterSet, frozen: Node
+    ) -> None:
+        async with RedisBroker(cluster.url) as broker:
+            envelopes = [make_envelope(queue=queue) for queue in QUEUES]
+            await broker.publish(envelopes)
+            here = next(
+                one
+                for one in envelopes
+                if cluster.owner(f"ltq:{{{namespace_of(one.queue)}}}:") is not frozen
+            )
+            frozen.freeze()
+            assert await broker.find(here.id) is not None
+            with pytest.raises(BrokerError, match="not found where Redis answers, and what is in"):
+                await broker.find(envelopes[0].id)
+            with pytest.raises(BrokerError, match="not found where Redis answers, and what is in"):
+                await broker.dead_letter(None, envelopes[0].id)

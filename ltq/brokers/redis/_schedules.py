@@ -60,7 +60,7 @@ class KeepsSchedules(ABC):
         """See `ScheduleKeeper.schedules`."""
         names = check_names("schedule", names)
         if queue is None:
-            namespaces = await self._here().registry.read()
+            namespaces = (await self._here().registry.read()).names
         else:
             namespaces = [namespace_of(check_name("queue", queue))]
         return await schedules.read_named(self._here().links, namespaces, names)

@@ -50,7 +50,7 @@ from ltq.brokers.redis._operations.chunks import (
 from ltq.brokers.redis._operations.hazards import hazards
 from ltq.brokers.redis._operations.listing import read_page
 from ltq.brokers.redis._operations.repair import repair
-from ltq.brokers.redis._operations.spread import in_each
+from ltq.brokers.redis._operations.spread import Namespaces, in_each
 from ltq.brokers.redis._operations.sweep import sum_of, sweep
 from ltq.brokers.redis._operations.workers import read_served, read_workers
 from ltq.brokers.redis._schedules import KeepsSchedules
@@ -226,7 +226,7 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
 
     async def queues(self) -> list[str]:
         """See `Inspector.queues`."""
-        return await tasks.read_queues(self._here().links, await self._namespaces())
+        return await tasks.read_queues(self._here().links, (await self._namespaces()).names)
 
     async def stats(self, queues: Sequence[str]) -> list[QueueStats]:
         """See `Inspector.stats`."""
@@ -303,7 +303,7 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
 
     async def workers(self) -> list[WorkerInfo]:
         """See `Inspector.workers`."""
-        return await read_workers(self._here().links, await self._namespaces())
+        return await read_workers(self._here().links, (await self._namespaces()).names)
 
     async def history(self, queue: str, minutes: int = 60) -> list[Minute]:
         """See `Historian.history`."""
@@ -332,7 +332,9 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
         check_name("task id", task_id)
         if queue is not None:
             check_name("queue", queue)
-        namespaces = await self._namespaces() if queue is None else [namespace_of(queue)]
+            namespaces = Namespaces([namespace_of(queue)])
+        else:
+            namespaces = await self._namespaces()
         letter = await dead_letters.find(self._here().links, namespaces, queue, task_id)
         if letter is None:
             raise TaskNotFoundError(task_id)
@@ -361,7 +363,7 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
         check_slot(slot)
         return await self._here().firer(namespace_of(slot.queue)).fire(slot)
 
-    async def _namespaces(self) -> list[str]:
+    async def _namespaces(self) -> Namespaces:
         return await self._here().registry.read()
 
     async def aclose(self) -> None:

@@ -1,9 +1,9 @@
 """Reading, replaying and purging dead letters in Redis, in batches."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from ltq.brokers.redis._operations.chunks import read_some
-from ltq.brokers.redis._operations.spread import find_in
+from ltq.brokers.redis._operations.spread import Namespaces, find_in
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.links import Links
@@ -30,9 +30,12 @@ async def read(link: Link, queue: str, limit: int, offset: int) -> list[DeadLett
 
 
 async def find(
-    links: Links, namespaces: Iterable[str], queue: str | None, task_id: str
+    links: Links, namespaces: Namespaces, queue: str | None, task_id: str
 ) -> DeadLetter | None:
-    """The dead letter of a task in a queue, or in any queue of these namespaces if that is None."""
+    """The dead letter of a task in a queue, or in any queue of these namespaces if that is None.
+
+    Raises `BrokerError` if it may be in one that cannot be reached.
+    """
 
     async def find_one(link: Link, namespace: str) -> DeadLetter | None:
         for letter in await _read(link, namespace, [task_id]):

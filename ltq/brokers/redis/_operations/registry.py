@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.service import Service
+from ltq.brokers.redis._operations.spread import Namespaces
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.links import Links
@@ -82,19 +83,20 @@ class Registry(Service):
         with suppress(BrokerError):
             await self.add(namespace)
 
-    async def read(self) -> list[str]:
+    async def read(self) -> Namespaces:
         """All namespaces in the set, sorted. In a cluster that has lost it for now, those of here.
 
         Raises `BrokerError`.
         """
+        lost: BrokerError | None = None
         try:
             members = await self._link.call("SMEMBERS", self._links.keys.namespaces)
-        except BrokerError:
+        except BrokerError as error:
             if not (self._links.is_split and self._added):
                 raise
-            members = []
+            members, lost = [], error
         found = {member.decode("utf-8", "replace") for member in members}
-        return sorted(found | self._added if self._links.is_split else found)
+        return Namespaces(sorted(found | self._added if self._links.is_split else found), lost)
 
     async def aclose(self) -> None:
         """Stop, after a moment in which what is missing may be written."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.links import Links
@@ -18,6 +18,15 @@ _AT_ONCE = 32
 _AWAY_WITHIN = 0.5
 """Seconds that a node has to answer whose last calls have failed: others wait for what it says."""
 
+
+class Namespaces(NamedTuple):
+    """Where to look for something."""
+
+    names: Sequence[str]
+    error: BrokerError | None = None
+    """Why there may be more than these, if that is not known."""
+
+
 _throttled = ThrottledLogger(logging.getLogger("ltq.broker"), every=60.0)
 
 
@@ -29,8 +38,45 @@ async def read_each(
     In a cluster those are left out whose nodes cannot be reached, with one warning. Raises
     `BrokerError` if that are all.
     """
+    found, away = await _try_each(links, namespaces, read)
+    if away:
+        error = next(iter(away.values()))
+        if not found:
+            raise error
+        _throttled.warning(
+            "left out what is in %s: the node cannot be reached (%s)", ", ".join(away), error
+        )
+    return found
+
+
+async def find_in(
+    links: Links, namespaces: Namespaces, find: Callable[[Link, str], Awaitable[R | None]]
+) -> R | None:
+    """The first thing that is found in any namespace; in a cluster they are read at once.
+
+    Raises `BrokerError` if it may be in one that cannot be reached.
+    """
     if not links.is_split:
-        return [await read(links.any, namespace) for namespace in namespaces]
+        for namespace in namespaces.names:
+            one = await find(links.any, namespace)
+            if one is not None:
+                return one
+        return None
+    answers, away = await _try_each(links, namespaces.names, find)
+    found = next((one for one in answers if one is not None), None)
+    error = next(iter(away.values()), namespaces.error)
+    if found is None and error is not None:
+        what = f"what is in {', '.join(away)} is away" if away else "some namespaces are not known"
+        raise BrokerError(f"not found where Redis answers, and {what}: {error}") from error
+    return found
+
+
+async def _try_each(
+    links: Links, namespaces: Iterable[str], read: Callable[[Link, str], Awaitable[R]]
+) -> tuple[list[R], Mapping[str, BrokerError]]:
+    """What `read` makes of each namespace, and those of a cluster that cannot be reached."""
+    if not links.is_split:
+        return [await read(links.any, namespace) for namespace in namespaces], {}
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def read_one(namespace: str) -> R | BrokerError:
@@ -49,31 +95,8 @@ async def read_each(
     names = [*namespaces]
     answers = await asyncio.gather(*map(read_one, names))
     found = [one for one in answers if not isinstance(one, BrokerError)]
-    away = {
-        name: one for name, one in zip(names, answers, strict=True) if isinstance(one, BrokerError)
-    }
-    if away:
-        error = next(iter(away.values()))
-        if not found:
-            raise error
-        _throttled.warning(
-            "left out what is in %s: the node cannot be reached (%s)", ", ".join(away), error
-        )
-    return found
-
-
-async def find_in(
-    links: Links, namespaces: Iterable[str], find: Callable[[Link, str], Awaitable[R | None]]
-) -> R | None:
-    """The first thing that is found in any namespace; in a cluster they are read at once."""
-    if links.is_split:
-        found = await read_each(links, namespaces, find)
-        return next((one for one in found if one is not None), None)
-    for namespace in namespaces:
-        one = await find(links.any, namespace)
-        if one is not None:
-            return one
-    return None
+    pairs = zip(names, answers, strict=True)
+    return found, {name: one for name, one in pairs if isinstance(one, BrokerError)}
 
 
 async def in_each(

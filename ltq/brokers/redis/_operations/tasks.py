@@ -7,7 +7,7 @@ from typing import Literal
 from ltq.broker import minute_of
 from ltq.brokers._rules.constants import OVERDUE_AFTER
 from ltq.brokers.redis._operations.chunks import chunks, read_some
-from ltq.brokers.redis._operations.spread import find_in, read_each
+from ltq.brokers.redis._operations.spread import Namespaces, find_in, read_each
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.links import Links
@@ -73,10 +73,11 @@ async def read_body(link: Link, namespace: str, task_id: str) -> bytes | None:
     return None if status in _FINAL else body
 
 
-async def find_state(
-    links: Links, namespaces: Iterable[str], task_id: str
-) -> TaskState[bytes] | None:
-    """The state of a task in any of these namespaces; None if there is none."""
+async def find_state(links: Links, namespaces: Namespaces, task_id: str) -> TaskState[bytes] | None:
+    """The state of a task in any of these namespaces; None if there is none.
+
+    Raises `BrokerError` if it may be in one that cannot be reached.
+    """
 
     async def find(link: Link, namespace: str) -> TaskState[bytes] | None:
         (state,) = await read_states(link, namespace, [task_id])
