@@ -30,7 +30,18 @@ class TestSentinelUrls:
         assert split.place.url == "rediss://ann:a@s1:26379/2?ssl_cert_reqs=none"
 
     @pytest.mark.parametrize(
-        "url", ["s1", "s1/", "s1/shop/x", "/shop", "s1:0/shop", "s1:x/shop", "[::1/shop", ",/shop"]
+        "url",
+        [
+            "s1",
+            "s1/",
+            "s1/shop/x",
+            "/shop",
+            "s1:0/shop",
+            "s1:x/shop",
+            "s1:6_3/shop",
+            "[::1/shop",
+            ",/shop",
+        ],
     )
     def test_one_that_cannot_be_read_is_refused_with_an_example(self, url: str) -> None:
         example = r"redis\+sentinel://user:password@host1:26379,host2:26379/name-of-the-master/0"
@@ -64,6 +75,13 @@ class TestClusterUrls:
 @pytest.mark.parametrize("place", ["+sentinel://s1/shop", "+cluster://h1,h2"])
 def test_a_broker_is_made_of_each_scheme(kind: str, place: str) -> None:
     assert isinstance(Broker.from_url(f"{kind}{place}"), RedisBroker)
+
+
+@pytest.mark.parametrize("scheme", ["redis+foo", "redis+cluster+x", "unix+cluster", "redis+"])
+def test_another_scheme_is_refused_with_those_that_are_allowed(scheme: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"one of redis://.* redis\+cluster://") as refused:
+        RedisBroker(f"{scheme}://ann:secret@h1")
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Addresses of servers: as URLs name them, and as they are reached behind a NAT."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -36,6 +37,8 @@ def parse_address(text: str, default_port: int) -> Address:
         port = rest[1:]
     elif ":" in text:
         host, _, port = text.partition(":")
+    if not re.fullmatch("[0-9]*", port):  # `int` reads more than that
+        raise ValueError(text)
     number = int(port) if port else default_port
     if not host or number not in _PORTS:
         raise ValueError(text)

@@ -1,6 +1,7 @@
 """Where a broker's URL says that the server is: at a host, behind sentinels, or in a cluster."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
@@ -14,6 +15,11 @@ Kind = Literal["server", "sentinel", "cluster"]
 _SHAPES = {
     "sentinel": "redis+sentinel://user:password@host1:26379,host2:26379/name-of-the-master/0",
     "cluster": "redis+cluster://user:password@host1:6379,host2:6379",
+}
+_SCHEMES: Mapping[str, Kind] = {
+    **dict.fromkeys(("redis", "rediss", "unix"), "server"),
+    **dict.fromkeys(("redis+sentinel", "rediss+sentinel"), "sentinel"),
+    **dict.fromkeys(("redis+cluster", "rediss+cluster"), "cluster"),
 }
 _PORTS = {"sentinel": 26379, "cluster": 6379}
 
@@ -34,12 +40,13 @@ class Place:
 def parse_place(url: str) -> Place:
     """Read the scheme, the hosts and the path of a broker's URL. Raises `ConfigurationError`."""
     scheme, _, rest = url.partition("://")
-    plain, plus, kind = scheme.lower().partition("+")
-    if not plus:
+    kind = _SCHEMES.get(scheme.lower())
+    if kind is None:
+        allowed = ", ".join(f"{one}://" for one in _SCHEMES)
+        raise ConfigurationError(f"broker URL {redact(url)!r} should begin with one of {allowed}")
+    if kind == "server":
         return Place("server", url)
-    if kind == "sentinel":
-        return _parse(url, plain, "sentinel", rest)
-    return _parse(url, plain, "cluster", rest)
+    return _parse(url, scheme.lower().partition("+")[0], kind, rest)
 
 
 def _parse(url: str, scheme: str, kind: Literal["sentinel", "cluster"], rest: str) -> Place:
@@ -53,7 +60,7 @@ def _parse(url: str, scheme: str, kind: Literal["sentinel", "cluster"], rest: st
     master, database = "", path
     if kind == "sentinel":
         master, _, database = path.partition("/")
-    if not re.fullmatch(r"\d*", database) or (kind == "sentinel" and not master):
+    if not re.fullmatch("[0-9]*", database) or (kind == "sentinel" and not master):
         raise _unreadable(url, kind)
     if kind == "cluster" and database.strip("0"):
         raise ConfigurationError(
