@@ -1,6 +1,7 @@
 """Broker URLs of Sentinel and Cluster, and where addresses lead that servers tell."""
 
 import pytest
+from redis.asyncio import Redis
 
 from ltq import Broker, ConfigurationError
 from ltq.broker import redact
@@ -123,12 +124,23 @@ class TestMap:
         with pytest.raises(ConfigurationError, match="use one"):
             RedisBroker("redis+cluster://h1?map=a:1=b:2", address_map={})
 
+    def test_where_nobody_tells_addresses_it_is_refused(self) -> None:
+        with pytest.raises(ConfigurationError, match="address_map has no effect") as refused:
+            RedisBroker("redis://ann:secret@h1", address_map={})
+        assert "secret" not in str(refused.value)
+
     def test_a_mapping_of_something_else_is_refused(self) -> None:
         wrong: object = {"10.0.0.1": "b"}
         with pytest.raises(
             ConfigurationError, match=r"an address should be like \('10.0.0.1', 6379"
         ):
             RedisBroker("redis+cluster://h1", address_map=wrong)  # type: ignore[arg-type]  # it is wrong
+
+
+@pytest.mark.parametrize("url", ["redis+cluster://h1", "redis+sentinel://s1/shop"])
+def test_a_client_of_one_server_is_refused_where_servers_are_looked_for(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="connect is not allowed"):
+        RedisBroker(url, connect=lambda: Redis.from_url("redis://h1"))
 
 
 @pytest.mark.parametrize("address", [Address("h", 1), Address("::1", 2)])

@@ -20,6 +20,7 @@ from ltq.brokers.redis._server.links import ClusterLinks, Links
 from ltq.brokers.redis._server.notifications import Notifications, parse_notifications
 from ltq.brokers.redis._server.replicas import parse_replicas
 from ltq.brokers.redis._server.url import new_client, split_url
+from ltq.errors import ConfigurationError
 
 
 class Opening:
@@ -42,6 +43,16 @@ class Opening:
         self._replicas = parse_replicas(own["replicas"])
         self._keys = parse_prefix(own["prefix"])
         self._place, self._sentinel_url = split.place, split.sentinel_url
+        if split.place.kind == "server" and address_map is not None:
+            raise ConfigurationError(
+                f"address_map has no effect with the broker URL {redact(url)!r}: only sentinels "
+                "and nodes of a cluster tell addresses"
+            )
+        if split.place.kind != "server" and connect is not None:
+            raise ConfigurationError(
+                f"connect is not allowed with the broker URL {redact(url)!r}: it makes the client "
+                "of one server, and that of sentinels or a cluster is looked for"
+            )
         self._translate = translation(address_map, own.get("map", ""))
         self._name = redact(url).partition("://")[2]
         self._connect = connect or partial(new_client, self._place.url)
