@@ -50,9 +50,9 @@ class ConnectionCredentials(CredentialProvider):
         try:
             given = self._ask()
             answer = await given if inspect.isawaitable(given) else given
-        except Exception as error:  # the caller's code
-            text = f"the credentials cannot be had: {type(error).__name__}: {error}"
-            raise CredentialsError(text) from error
+        except Exception as error:  # the caller's code; its text may hold a token
+            kind = type(error).__name__
+            raise CredentialsError(f"the credentials cannot be had: {kind}") from error
         match answer:
             case (None | str() as user, str(password)):
                 self.valid_for = None

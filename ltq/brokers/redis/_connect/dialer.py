@@ -11,6 +11,7 @@ from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.service import Service, abandon_task, spawn
 from ltq.brokers.redis._connect.addresses import Address
 from ltq.brokers.redis._connect.asking import lead_to
+from ltq.brokers.redis._connect.credentials import CredentialsError
 from ltq.brokers.redis._connect.tls import load_files
 from ltq.brokers.redis._connect.whereabouts import Whereabouts
 
@@ -118,4 +119,7 @@ class Dialer(Service):
 def _copy(error: Exception) -> Exception:
     """A copy of an error for another caller, so that each has its own traceback."""
     kind = type(error) if isinstance(error, RedisError) else ConnectionError
-    return kind(str(error) or type(error).__name__)
+    copied = kind(str(error) or type(error).__name__)
+    if isinstance(error, CredentialsError):  # its text does not tell the caller what it was
+        copied.__cause__ = error.__cause__
+    return copied
