@@ -81,7 +81,7 @@ async def test_one_that_lasts_is_one_clear_error(locked: RedisServer) -> None:
         raise RuntimeError("no token for secret-key")
 
     async with RedisBroker(locked.url, credentials=say) as broker:
-        with pytest.raises(BrokerError, match="cannot be had: RuntimeError$") as told:
+        with pytest.raises(BrokerError, match=r"cannot be had: RuntimeError$") as told:
             await broker.ping()
     assert told.value.__cause__ is not None
     assert isinstance(told.value.__cause__.__cause__, RuntimeError)

@@ -1,6 +1,8 @@
 """Connections that make calls: replies nobody asked for, and a redis-py with other names."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from typing import Any
@@ -12,6 +14,7 @@ from ltq.brokers.redis._server import link as link_module
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.url import new_client
 from ltq.brokers.redis._server.wire import StreamWire, TransportWire, wire_of
+from tests.eventually import eventually
 
 GREETING = b"+OK\r\n"
 
@@ -60,6 +63,22 @@ class TestWhatWasNotAskedFor:
         ):
             assert await link.call("GET", "1") == b"a"
             assert await link.call("GET", "2") == b"b"
+
+
+async def test_one_that_is_closed_is_not_kept_until_it_would_have_retired(redis_url: str) -> None:
+    connection = new_client(redis_url).connection_pool.make_connection()
+    await connection.connect()
+    wire = wire_of(connection)
+    wire.retire_after(3600)
+    kept = weakref.ref(wire)
+    await wire.aclose()
+    del wire
+
+    def is_gone() -> bool:
+        gc.collect()
+        return kept() is None
+
+    await eventually(is_gone)
 
 
 class Renamed:

@@ -8,7 +8,6 @@ import asyncio
 import builtins
 import math
 from collections.abc import Awaitable, Callable
-from contextvars import Context
 from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakSet
@@ -352,7 +351,7 @@ class Link:
         self._wires.add(wire)
         seconds = usable_for(connection)
         if seconds is not None:
-            asyncio.get_running_loop().call_later(seconds, wire.retire, context=Context())
+            wire.retire_after(seconds)
         return wire
 
     def _keep(self, connection: AbstractConnection) -> bool:

@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import Context
 from typing import Protocol, cast
 
 import hiredis
@@ -74,8 +75,8 @@ class Wire(Protocol):
         """Close the connection: a call under way raises `ConnectionError`."""
         ...
 
-    def retire(self) -> None:
-        """Close the connection as soon as it is idle."""
+    def retire_after(self, seconds: float) -> None:
+        """Close the connection then, or as soon after that as it is idle."""
         ...
 
     async def aclose(self) -> None:
@@ -124,7 +125,7 @@ class StreamWire:
     def break_off(self, reason: str) -> None:
         abandon_connection(self._connection)
 
-    def retire(self) -> None:
+    def retire_after(self, seconds: float) -> None:
         """It cannot be told here whether it is idle; the server closes it then."""
 
     async def aclose(self) -> None:
@@ -163,6 +164,7 @@ class TransportWire(asyncio.Protocol):
         """How many of them were not acknowledged when this was last looked at."""
         self._is_retired = False
         """Whether it is closed after the present call."""
+        self._retirement: asyncio.TimerHandle | None = None
         self._has_worked = False
         """Whether a call has been answered."""
         self._transport.set_protocol(self)
@@ -200,7 +202,12 @@ class TransportWire(asyncio.Protocol):
     def break_off(self, reason: str) -> None:
         self._fail(ConnectionError(reason))
 
-    def retire(self) -> None:
+    def retire_after(self, seconds: float) -> None:
+        if self.is_open:
+            loop = asyncio.get_running_loop()
+            self._retirement = loop.call_later(seconds, self._retire, context=Context())
+
+    def _retire(self) -> None:
         if self._reply is None:
             self._close()
         else:
@@ -211,6 +218,7 @@ class TransportWire(asyncio.Protocol):
 
     def abandon(self) -> None:
         self.is_open = False
+        self._cancel_retirement()
         abandon_transport(self._transport)
 
     def data_received(self, data: bytes) -> None:
@@ -247,7 +255,13 @@ class TransportWire(asyncio.Protocol):
 
     def _close(self) -> None:
         self.is_open = False
+        self._cancel_retirement()
         self._transport.abort()  # `close` would first send what is left of a command
+
+    def _cancel_retirement(self) -> None:
+        """The timer would keep the connection in memory."""
+        if self._retirement is not None:
+            self._retirement.cancel()
 
     def _unsent(self) -> int:
         """Bytes of the command that the other side has not acknowledged, as far as known."""
