@@ -2,12 +2,15 @@
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import MovedError
 
 from ltq import Broker, ConfigurationError
 from ltq.broker import redact
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._connect.addresses import Address, parse_address, translation
+from ltq.brokers.redis._server.opening import Opening
 from ltq.brokers.redis._server.place import Place, parse_place
+from ltq.brokers.redis._server.refusals import refusal
 from ltq.brokers.redis._server.url import split_url
 
 
@@ -76,6 +79,28 @@ class TestClusterUrls:
 @pytest.mark.parametrize("place", ["+sentinel://s1/shop", "+cluster://h1,h2"])
 def test_a_broker_is_made_of_each_scheme(kind: str, place: str) -> None:
     assert isinstance(Broker.from_url(f"{kind}{place}"), RedisBroker)
+
+
+@pytest.mark.parametrize(
+    ("url", "advised"),
+    [
+        ("redis://ann:secret@h1:7/0?prefix=a", "redis+cluster://h1:7"),
+        ("rediss://:secret@h1", "rediss+cluster://h1"),
+        ("rediss://[::1]:7/", "rediss+cluster://[::1]:7"),
+        ("redis://", ""),
+        ("unix://ann:secret@/run/redis.sock", ""),
+    ],
+)
+def test_a_node_of_a_cluster_is_better_called_by(url: str, advised: str) -> None:
+    assert parse_place(url).cluster_url == advised
+
+
+async def test_a_server_that_sends_to_another_one_tells_this() -> None:
+    """Over TLS, too: the advice keeps the scheme."""
+    link = Opening("rediss://:secret@h1:7", None, None, None).new_link()
+    error = MovedError("5 10.0.0.1:6379")
+    told = str(refusal(error, link.name, link.cluster_url))
+    assert told.endswith("is a node of a Redis Cluster: use rediss+cluster://h1:7")
 
 
 @pytest.mark.parametrize("scheme", ["redis+foo", "redis+cluster+x", "unix+cluster", "redis+"])

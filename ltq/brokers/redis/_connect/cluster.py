@@ -130,7 +130,9 @@ class Topology:
         except ResponseError as error:
             if isinstance(error, ClusterDownError) or "cluster support disabled" not in str(error):
                 raise
-            raise NowhereError(f"{node} is no node of a cluster: use redis://") from error
+            raise NowhereError(
+                f"{node} is no node of a cluster: use a URL without +cluster"
+            ) from error
         return [*self._read(reply, node)]
 
     def _read(self, reply: object, asked: Address) -> Iterator[tuple[_Range, list[Address]]]:

@@ -279,7 +279,7 @@ def check_replication(server: Server) -> Finding:
             "replication",
             Severity.DANGER,
             "this is a node of a Redis Cluster: LTQ talks to no other one",
-            "begin the broker URL with redis+cluster://",
+            "begin the broker URL with redis+cluster://, or rediss+cluster:// for TLS",
         )
     replicas = _int(info.get("connected_slaves"))
     if not replicas:

@@ -103,6 +103,8 @@ class Link:
         self._make = maker(self._client.connection_pool, credentials)
         self.name = name
         """What error messages call the server."""
+        self.cluster_url = ""
+        """The URL to be used if the server is a node of a cluster."""
         self._connections: WeakSet[AbstractConnection] = WeakSet()
         self._wires: WeakSet[Wire] = WeakSet()
         self._free: list[Wire] = []
@@ -261,7 +263,7 @@ class Link:
         """Raise `BrokerError` if repeating the call is useless."""
         is_lost = isinstance(error, MovedError) and self._whereabouts is None
         if is_lost or not is_passing(error):
-            raise refusal(error, self.name) from error
+            raise refusal(error, self.name, self.cluster_url) from error
         self._count_failure()
         if isinstance(error, ClosedError):
             self.reply_limit.closed()  # its reply may have been too large for the server's buffers

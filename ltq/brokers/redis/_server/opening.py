@@ -64,7 +64,7 @@ class Opening:
             self._connect, self._name, self._busy_poll, self._keys, whereabouts, self._credentials
         )
         link.keeps_history, link.lists_final = self._keeps_history, self._lists_final
-        link.replicas = self._replicas
+        link.replicas, link.cluster_url = self._replicas, self._place.cluster_url
         return link
 
     def open_links(self) -> Links:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from ltq.broker import redact
 from ltq.brokers.redis._connect.addresses import Address, parse_address
@@ -35,6 +35,16 @@ class Place:
     """The sentinels, or the nodes of a cluster that are asked first."""
     master: str = ""
     """The name by which sentinels know the server."""
+
+    @property
+    def cluster_url(self) -> str:
+        """The URL to be used if the server is a node of a cluster, without user and password.
+
+        Empty if none can be told: its host is not known.
+        """
+        parts = urlsplit(self.url)
+        host = parts.netloc.rpartition("@")[2] if parts.scheme in ("redis", "rediss") else ""
+        return f"{parts.scheme}+cluster://{host}" if host else ""
 
 
 def parse_place(url: str) -> Place:

@@ -100,14 +100,17 @@ def unanswered(error: RedisError, server: str) -> BrokerError:
     return refusal(error, server)
 
 
-def refusal(error: Exception, server: str) -> RefusedError:
-    """What a call raises that a server has refused with an error; `server` is its address."""
+def refusal(error: Exception, server: str, cluster_url: str = "") -> RefusedError:
+    """What a call raises that a server has refused with an error; `server` is its address.
+
+    `cluster_url` is how it could be called as a node of a cluster.
+    """
     if isinstance(error, NowhereError):
         return LockedOutError(f"Redis at {server} cannot be called: {error}")
     if isinstance(error, MovedError):
         return LockedOutError(
             f"Redis at {server} is a node of a Redis Cluster: "
-            f"use redis+cluster://{server.partition('/')[0]}"
+            f"use {cluster_url or 'redis+cluster://host:port'}"
         )
     if isinstance(error, _FINAL):
         return LockedOutError(f"Redis at {server} refused the user or password: {error}")
