@@ -1,7 +1,8 @@
 """Closing that goes on to its end, whoever of its callers is cancelled."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import AsyncExitStack
 from contextvars import copy_context
 from typing import Any, TypeVar
 
@@ -11,6 +12,13 @@ T = TypeVar("T")
 
 CLOSE_WITHIN = 5.0
 """Seconds that something gets to close after its caller was cancelled."""
+
+
+async def close_all(closings: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    """Close one thing after another, also if one of them fails. Raises that error at the end."""
+    async with AsyncExitStack() as stack:
+        for close in reversed([*closings]):
+            stack.push_async_callback(close)
 
 
 async def wait_out(

@@ -1,5 +1,6 @@
 """The watch hubs of one event loop: keyspace notifications come only from the node of a key."""
 
+from ltq._aio.closing import close_all
 from ltq.brokers.redis._server.links import Links
 from ltq.brokers.redis._server.notifications import Notifications
 from ltq.brokers.redis._watch_hub import WatchHub
@@ -22,11 +23,19 @@ class WatchHubs:
         return hub
 
     async def aclose(self) -> None:
-        """See `WatchHub.aclose`."""
-        for hub in self._hubs.values():
-            await hub.aclose()
+        """See `WatchHub.aclose`. Those that are opened meanwhile are closed, too."""
+        try:
+            await close_all(hub.aclose for hub in self._take())
+        finally:
+            if self._hubs:
+                await self.aclose()
 
     def abandon(self) -> None:
         """See `WatchHub.abandon`."""
-        for hub in self._hubs.values():
+        for hub in self._take():
             hub.abandon()
+
+    def _take(self) -> list[WatchHub]:
+        hubs = [*self._hubs.values()]
+        self._hubs.clear()
+        return hubs

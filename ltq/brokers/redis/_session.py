@@ -7,7 +7,7 @@ import weakref
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
-from ltq._aio.closing import Closing
+from ltq._aio.closing import Closing, close_all
 from ltq._aio.threads import call_in
 from ltq.brokers.redis._hubs import WatchHubs
 from ltq.brokers.redis._operations.registry import Registry
@@ -98,9 +98,7 @@ class _Opened:
             call_in(self._loop, self._abandon)
 
     async def _close(self) -> None:
-        await self._hubs.aclose()
-        await self._registry.aclose()
-        await self._links.aclose()
+        await close_all((self._hubs.aclose, self._registry.aclose, self._links.aclose))
 
     def _abandon(self) -> None:
         self._links.abandon()  # first: what still runs could not close its connection

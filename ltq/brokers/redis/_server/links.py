@@ -6,6 +6,7 @@ from itertools import count
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
+from ltq._aio.closing import close_all
 from ltq.brokers.redis._connect.addresses import Address
 from ltq.brokers.redis._connect.cluster import SLOTS, AnyNode, AtNode, BySlot, Topology
 from ltq.brokers.redis._connect.whereabouts import Whereabouts
@@ -46,9 +47,8 @@ class Links:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self.any.aclose()
-        if self._whereabouts is not None:
-            await self._whereabouts.aclose()
+        whereabouts = () if self._whereabouts is None else (self._whereabouts.aclose,)
+        await close_all((self.any.aclose, *whereabouts))
 
     def abandon(self) -> None:
         """Close all connections without waiting, in the event loop or after that was closed."""
@@ -70,6 +70,7 @@ class ClusterLinks(Links):
         self._namespaces: dict[str, Link] = {}
         self._slots: dict[str, Link] = {}
         self._nodes: dict[Address, Link] = {}
+        self._is_closed = False
 
     @property
     def is_split(self) -> bool:
@@ -111,7 +112,7 @@ class ClusterLinks(Links):
     def _node(self, address: Address, slots: Sequence[range]) -> Link:
         link = self._nodes.get(address)
         if link is None:
-            link = self._new_link(AtNode(self.topology, address))
+            link = self._made(AtNode(self.topology, address))
             link.name = str(address)
             self._nodes[address] = link
         if not self._is_in(slots, link.home):  # it is new, or that slot has moved
@@ -124,13 +125,13 @@ class ClusterLinks(Links):
 
     async def aclose(self) -> None:
         """See `Links`."""
-        for link in self._all():
-            await link.aclose()
-        await super().aclose()
-        await self.topology.aclose()
+        self._is_closed = True
+        links = (link.aclose for link in self._all())
+        await close_all((*links, super().aclose, self.topology.aclose))
 
     def abandon(self) -> None:
         """See `Links`."""
+        self._is_closed = True
         for link in self._all():
             link.abandon()
         super().abandon()
@@ -140,7 +141,13 @@ class ClusterLinks(Links):
         return [*self._namespaces.values(), *self._slots.values(), *self._nodes.values()]
 
     def _to(self, key: str) -> Link:
-        return self._new_link(BySlot(self.topology, _slot(key)))
+        return self._made(BySlot(self.topology, _slot(key)))
+
+    def _made(self, whereabouts: Whereabouts) -> Link:
+        link = self._new_link(whereabouts)
+        if self._is_closed:  # nobody would close this one
+            link.abandon()
+        return link
 
 
 def _homes() -> Iterator[str]:
