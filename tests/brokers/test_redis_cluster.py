@@ -12,6 +12,10 @@ from devtools.redis_sets.node import Access
 from ltq.broker import Severity
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._connect.addresses import Address
+from ltq.brokers.redis._connect.asking import asking
+from ltq.brokers.redis._connect.cluster import AnyNode, Topology
+from ltq.brokers.redis._connect.connections import maker
+from ltq.brokers.redis._server.url import new_client
 from ltq.errors import BrokerError
 from ltq.message import Finish, Published
 from ltq.state import Status
@@ -84,6 +88,21 @@ async def test_a_watch_goes_on_when_its_slot_has_moved(cluster: ClusterSet) -> N
             assert state.result == b"1"
         finally:
             await asyncio.to_thread(cluster.migrate, slot, home)
+
+
+async def test_one_dead_node_is_passed_over_once(cluster: ClusterSet) -> None:
+    """Many calls may find that out at once, and some only when another node is asked already."""
+    seeds = [Address("127.0.0.1", node.port) for node in cluster.nodes]
+    ask = asking(maker(new_client(cluster.nodes[0].url).connection_pool, None))
+    topology = Topology(seeds, ask, lambda address: address)
+    where, masters = AnyNode(topology), [*await topology.masters()]
+    first = await where.address()
+    where.mark_stale(first, None)
+    where.mark_stale(first, None)
+    assert await where.address() == masters[(masters.index(first) + 1) % 3]
+    where.mark_stale(first, None)
+    assert await where.address() == masters[(masters.index(first) + 1) % 3]
+    await topology.aclose()
 
 
 async def test_a_plain_url_is_told_what_it_is(cluster: ClusterSet) -> None:

@@ -189,15 +189,18 @@ class AnyNode(BySlot):
     def __init__(self, topology: Topology) -> None:
         super().__init__(topology, 0)
         self._turn = 0
+        self._present: Address | None = None
 
     async def address(self) -> Address:
         """See `Whereabouts`."""
         masters = [*await self._topology.masters()]
-        return masters[self._turn % len(masters)]
+        self._present = masters[self._turn % len(masters)]
+        return self._present
 
     def mark_stale(self, address: Address, error: Exception | None) -> None:
         """See `Whereabouts`."""
-        self._turn += 1
+        if address == self._present:  # other calls may have told it already
+            self._turn, self._present = self._turn + 1, None
         super().mark_stale(address, error)
 
 
