@@ -11,6 +11,8 @@ from ltq.brokers.redis import RedisBroker
 from ltq.errors import BrokerError
 from ltq.names import namespace_of
 from tests.conformance.factories import make_envelope
+from tests.elapse import elapse
+from tests.eventually import eventually
 
 QUEUES = [f"n{number}:run" for number in range(20)]
 
@@ -84,3 +86,28 @@ class TestNodeAway:
                 await broker.find(envelopes[0].id)
             with pytest.raises(BrokerError, match="not found where Redis answers, and what is in"):
                 await broker.dead_letter(None, envelopes[0].id)
+
+
+async def test_a_registry_that_refuses_is_told_of_once(
+    cluster: ClusterSet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is sent does not need it, but tools do."""
+    for node in cluster.nodes:
+        rights = "on >password ~ltq:{* &* +@all -select"
+        node.ask("ACL", "SETUSER", "app", *rights.split())
+    url = cluster.url.replace("//", "//app:password@")
+    async with RedisBroker(url) as broker:
+        await broker.publish([make_envelope(queue="n0:run")])
+        await broker.publish([make_envelope(queue="n1:run")])
+        await elapse(0.5, "it is tried again")
+        told = [one for one in caplog.records if one.levelname == "WARNING"]
+        assert len(told) == 1
+        assert "is refused" in told[0].getMessage()
+        for node in cluster.nodes:
+            node.ask("ACL", "SETUSER", "app", "~ltq:namespaces")
+        registry = cluster.owner("ltq:namespaces")
+        await eventually(
+            lambda: registry.ask("SCARD", "ltq:namespaces") == 2, description="it is noted"
+        )
+    for node in cluster.nodes:
+        node.ask("ACL", "DELUSER", "app")

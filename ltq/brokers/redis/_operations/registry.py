@@ -106,15 +106,27 @@ class Registry(Service):
 
     async def _run(self) -> None:
         pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        has_warned = False
         while self._missing:
             some = sorted(self._missing)
             try:
                 await _write(self._link, some)
             except BrokerError as error:
-                logger.debug("namespaces could not be noted, again soon: %s", error)
+                if error.is_away or has_warned:
+                    logger.debug("namespaces could not be noted, again soon: %s", error)
+                else:  # waiting alone does not help
+                    has_warned = True
+                    logger.warning(
+                        "tools do not find what is in %s until it can be noted, and that is "
+                        "refused: %s",
+                        ", ".join(some),
+                        error,
+                    )
                 await asyncio.sleep(pauses.next())
             else:
                 self._missing.difference_update(some)
+                pauses.reset()
+                has_warned = False
 
 
 async def _write(link: Link, namespaces: Iterable[str]) -> None:
