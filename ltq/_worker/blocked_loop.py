@@ -6,7 +6,7 @@ All of this is called in the heartbeat's thread: nothing else goes on.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from ltq._aio.clock import Clock
@@ -111,11 +111,13 @@ class BlockedLoop:
         )
         outcomes: list[Outcome] = [*self._completer.unwritten(), *self._pool.retries()]
         outcomes += [self.put_back(one.lease) for one in running if one is not blocker]
+        works: list[Awaitable[object]] = []
+        if outcomes:
+            works.append(settler.finish(outcomes))
+        if blocker is not None:
+            works.append(settler.heartbeat([blocker.lease], 0.0))
         with suppress(BrokerError):  # then their leases end later
-            if outcomes:
-                await settler.finish(outcomes)
-            if blocker is not None:
-                await settler.heartbeat([blocker.lease], 0.0)
+            await asyncio.gather(*works)
 
     def _blocker(self) -> Delivery | None:
         """The delivery whose code blocks the loop, as far as is known."""

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.batcher import Batcher
@@ -34,13 +35,17 @@ _REFUSALS = 3
 """How often an outcome is refused until another is written in its place."""
 
 
+Substitute = Callable[[Outcome, Exception], Outcome]
+
+
 class Completer(Service):
     """Group commit of outcomes: those that arrive during one call share the next.
 
-    While the broker is away outcomes are kept, and written when it is back. One that the broker
-    refuses, because it is too large for instance, does not hold up the others: it is tried again
-    beside them, and in the end replaced by one that says so. A lease is released once its outcome
-    is written, or answered that the lease was lost. `substitute(outcome, error)` makes the outcome
+    While the broker is away outcomes are kept, and written when it is back. Those of each shard are
+    written by themselves: one that is away holds up no other. An outcome that the broker refuses,
+    because it is too large for instance, does not hold up the others: it is tried again beside
+    them, and in the end replaced by one that says so. A lease is released once its outcome is
+    written, or answered that the lease was lost. `substitute(outcome, error)` makes the outcome
     that says so.
     """
 
@@ -49,8 +54,77 @@ class Completer(Service):
         settler: Settler,
         leases: HeldLeases,
         *,
-        substitute: Callable[[Outcome, Exception], Outcome],
+        substitute: Substitute,
         clock: Clock = time.monotonic,
+    ) -> None:
+        super().__init__("ltq-completer", logger)
+        self._settler = settler
+        self._new_writer = partial(_Writer, settler, leases, substitute, clock)
+        self._writers: dict[str, _Writer] = {}
+        """By shard."""
+        self._of_queues: dict[str, _Writer] = {}
+        """By queue: this spares a question for each outcome."""
+
+    @property
+    def waiting(self) -> int:
+        """How many outcomes are not written yet."""
+        return sum(writer.waiting for writer in self._writers.values())
+
+    def submit(self, outcome: Outcome) -> None:
+        """Write an outcome soon, in the background."""
+        queue = outcome.lease.queue
+        (self._of_queues.get(queue) or self._writer(queue)).submit(outcome)
+
+    async def drain(self, timeout: float | None = None) -> bool:
+        """Wait at most `timeout` seconds until all is written; return whether it is.
+
+        With a timeout the next attempt is made at once instead of after its pause.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        while running := [one for one in self._writers.values() if one.is_running]:
+            left = None if deadline is None else max(0.0, deadline - loop.time())
+            if not all(await asyncio.gather(*(writer.drain(left) for writer in running))):
+                return False
+        return True
+
+    def unwritten(self) -> list[Outcome]:
+        """The outcomes that are not written yet, or may be. From any thread."""
+        return [one for writer in [*self._writers.values()] for one in writer.unwritten()]
+
+    def resubmit(self) -> None:
+        """Write again what was cut off when all asyncio tasks were cancelled."""
+        for writer in self._writers.values():
+            writer.resubmit()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether outcomes are being written."""
+        return any(writer.is_running for writer in self._writers.values())
+
+    def stop(self) -> None:
+        """Drop outcomes that are not written yet."""
+        for writer in self._writers.values():
+            writer.stop()
+
+    async def aclose(self) -> None:
+        """Drop outcomes that are not written yet, and wait for the calls in progress to end."""
+        await asyncio.gather(*(writer.aclose() for writer in self._writers.values()))
+
+    def _writer(self, queue: str) -> "_Writer":
+        shard = self._settler.shard(queue)
+        writer = self._writers.get(shard)
+        if writer is None:
+            writer = self._writers[shard] = self._new_writer()
+        self._of_queues[queue] = writer
+        return writer
+
+
+class _Writer(Service):
+    """Writes the outcomes of one shard."""
+
+    def __init__(
+        self, settler: Settler, leases: HeldLeases, substitute: Substitute, clock: Clock
     ) -> None:
         super().__init__("ltq-completer", logger)
         self._settler = settler
@@ -68,14 +142,11 @@ class Completer(Service):
         return self._batcher.pending + len(self._tasks)
 
     def submit(self, outcome: Outcome) -> None:
-        """Write an outcome soon, in the background."""
+        """See `Completer.submit`."""
         self._batcher.submit(outcome)
 
     async def drain(self, timeout: float | None = None) -> bool:
-        """Wait at most `timeout` seconds until all is written; return whether it is.
-
-        With a timeout the next attempt is made at once instead of after its pause.
-        """
+        """See `Completer.drain`."""
         if timeout is not None:
             self._hurry.set()
         loop = asyncio.get_running_loop()
@@ -85,11 +156,11 @@ class Completer(Service):
         return await super().drain(None if deadline is None else max(0.0, deadline - loop.time()))
 
     def unwritten(self) -> list[Outcome]:
-        """The outcomes that are not written yet, or may be. From any thread."""
+        """See `Completer.unwritten`."""
         return self._batcher.unanswered()
 
     def resubmit(self) -> None:
-        """Write again what was cut off when all asyncio tasks were cancelled."""
+        """See `Completer.resubmit`."""
         for outcome in self._batcher.take_cut():
             self.submit(outcome)
 
@@ -99,11 +170,11 @@ class Completer(Service):
         return self._batcher.is_running or bool(self._tasks)
 
     def stop(self) -> None:
-        """Drop outcomes that are not written yet."""
+        """See `Completer.stop`."""
         self._batcher.stop()
 
     async def aclose(self) -> None:
-        """Drop outcomes that are not written yet, and wait for the call in progress to end."""
+        """See `Completer.aclose`."""
         await self._batcher.aclose()
         await super().aclose()
 

@@ -12,6 +12,7 @@ from ltq._aio.service import Service, first_of
 from ltq._worker.isolation import IsolationWait
 from ltq._worker.protocols import Pool, StrangerListener
 from ltq.broker import Claim, Consumer, Settler
+from ltq.broker.shards import renew_each
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
 
@@ -147,10 +148,8 @@ class Fetcher(Service):
         The process may have been paused between the claim and its reply.
         """
         leases = [delivery.lease for delivery in claim.deliveries]
-        try:
-            lost = set(await self._settler.heartbeat(leases, self._lease))
-        except BrokerError:  # run them: the broker refuses outcomes of leases that are lost
-            return claim
+        # Those of which nothing is known run: the broker refuses outcomes of leases that are lost.
+        lost = {*(await renew_each(self._settler, leases, self._lease)).lost}
         if lost:
             logger.warning(
                 "%d tasks are not run: their leases ended during a slow claim", len(lost)

@@ -17,6 +17,7 @@ from ltq._aio.service import Service, cancel_all
 from ltq._aio.threads import call_in
 from ltq._worker.protocols import BlockListener, HeldLeases, LeaseListener, Registration
 from ltq.broker import Broker, Presence, Settler
+from ltq.broker.shards import renew_each
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
 from ltq.message import Lease
@@ -85,11 +86,13 @@ class Heartbeat(Service):
         self._has_ended = asyncio.Event()
         self._is_blocked = False
         self._is_cut_off = False
-        """Whether the last renewal has failed."""
+        """Whether the last renewal has failed, of all leases."""
+        self._failing: dict[str, float] = {}
+        """When the leases of a shard were last renewed, by shard, if the last attempt failed."""
         self._given_up: set[Lease] = set()
         """Leases that are not renewed although they are held."""
         self.renewed_at: float = clock()
-        """When all held leases were last renewed, by the clock."""
+        """When held leases were last renewed, by the clock: all but those of shards that fail."""
 
     @property
     def is_running(self) -> bool:
@@ -132,9 +135,12 @@ class Heartbeat(Service):
         self.stop()
         await self.wait()
 
-    def is_late(self) -> bool:
-        """Whether the worker holds leases that were not renewed for half of their duration."""
-        return bool(self._leases.all()) and self._clock() - self.renewed_at > self._duration / 2
+    def late(self, shard: str) -> list[Lease]:
+        """The held leases of a shard if they were not renewed for half of their duration."""
+        if self._clock() - self._failing.get(shard, self.renewed_at) <= self._duration / 2:
+            return []
+        leases = self._leases.all()
+        return [lease for lease in leases if self._broker.shard(lease.queue) == shard]
 
     def _work(self, ready: threading.Event) -> None:
         """What the thread does."""
@@ -255,19 +261,22 @@ class Heartbeat(Service):
     async def _renew_once(self, settler: Settler, leases: Sequence[Lease], third: float) -> float:
         """Renew leases; return the seconds until the next time."""
         try:
-            lost = await settler.heartbeat(leases, self._duration) if leases else []
-        except BrokerError as error:
-            self._is_cut_off = True
-            self._throttled.warning("%d leases could not be renewed: %s", len(leases), error)
-            return min(third, self._jitter(_RETRY))
+            renewal = await renew_each(settler, leases, self._duration)
         except Exception:
             logger.exception("%d leases could not be renewed", len(leases))
             return third
-        self.renewed_at = self._clock()
-        self._is_cut_off = False
-        if self._throttled.over():
-            logger.info("leases are renewed again")
-        for lease in lost:
+        before = self.renewed_at
+        self._failing = {shard: self._failing.get(shard, before) for shard in renewal.failed}
+        self._is_cut_off = not renewal.is_answered
+        if renewal.is_answered:
+            self.renewed_at = self._clock()
+        for lease in renewal.lost:
             if lease in self._leases:
                 call_in(self._worker_loop, self._listener.lease_lost, lease)
+        if renewal.error is not None:
+            count = sum(map(len, renewal.failed.values()))
+            self._throttled.warning("%d leases could not be renewed: %s", count, renewal.error)
+            return min(third, self._jitter(_RETRY))
+        if self._throttled.over():
+            logger.info("leases are renewed again")
         return third

@@ -210,6 +210,6 @@ class RunListener(LeaseListener, Protocol):
         """A user cancelled a task. Called in the run's event loop."""
         ...
 
-    async def before_sweep(self) -> None:
-        """A sweep is about to take back expired leases, from all workers."""
+    async def before_sweep(self, shard: str) -> None:
+        """A sweep of this shard is about to take back expired leases, from all workers."""
         ...

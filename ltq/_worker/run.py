@@ -3,14 +3,13 @@
 import asyncio
 import logging
 import time
-from contextlib import suppress
 from typing import Any
 
 from ltq._aio.closing import to_the_end
 from ltq._aio.service import first_of
 from ltq._worker.parts import Parts, RunConfig
 from ltq._worker.protocols import CancelReason
-from ltq.errors import BrokerError
+from ltq.broker.shards import renew_each
 from ltq.message import Lease
 from ltq.state import WorkerHealth
 
@@ -95,11 +94,11 @@ class WorkerRun:
         """Why a run was cancelled; None if it was not."""
         return self._pool.cancel_reason(lease)
 
-    async def before_sweep(self) -> None:
+    async def before_sweep(self, shard: str) -> None:
         """After an outage, renew held leases before a sweep takes them for a dead worker's."""
-        if self._parts.heartbeat.is_late():
-            leases = self._parts.leases.all()
-            for lease in await self._config.broker.heartbeat(leases, self._config.lease):
+        late = self._parts.heartbeat.late(shard)
+        if late:
+            for lease in await self._config.broker.heartbeat(late, self._config.lease):
                 self.lease_lost(lease)
 
     def cancels(self, lease: Lease) -> bool:
@@ -144,8 +143,7 @@ class WorkerRun:
         await self._fetcher.drain(_LAST_CALLS)
         await self._finish_off(_LAST_CALLS)
         if self._loop_break.died:
-            with suppress(BrokerError):  # then their leases end later
-                await self._config.broker.heartbeat(self._loop_break.died, 0.0)
+            await renew_each(self._config.broker, self._loop_break.died, 0.0)  # or they end later
 
     async def _fetch(self) -> None:
         """Claim and start tasks until stopped; in a burst, until there is nothing to do."""

@@ -140,7 +140,7 @@ class Broker(
         knows: Iterable[str] | None = None,
         max_deliveries: Mapping[str, int] | None = None,
         revoked: Callable[[str], None] | None = None,
-        before_sweep: Callable[[], Awaitable[None]] | None = None,
+        before_sweep: Callable[[str], Awaitable[None]] | None = None,
     ) -> Consumer:
         """A consumer of these queues (or lanes, see `ltq.message.lane_of`).
 
@@ -152,7 +152,8 @@ class Broker(
         died under too often (see `ConsumerConfig`). `revoked` is called in the consumer's event
         loop with the id of each task that is cancelled while the consumer holds it. `before_sweep`
         is awaited before a claim takes back the tasks of dead consumers, so that a consumer can
-        renew its own leases after an outage. Raises `ConfigurationError` for a wrong name.
+        renew its own leases after an outage; it gets the shard where that is (`Settler.shard`).
+        Raises `ConfigurationError` for a wrong name.
         """
         if isinstance(queues, str | bytes):
             check_names("queue", queues)

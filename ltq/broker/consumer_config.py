@@ -44,9 +44,9 @@ class ConsumerConfig:
     revoked: Callable[[str], None] | None = None
     """Called in the consumer's event loop with the id of each task that is cancelled while the
     consumer holds it."""
-    before_sweep: Callable[[], Awaitable[None]] | None = None
+    before_sweep: Callable[[str], Awaitable[None]] | None = None
     """Awaited before a claim takes back the tasks of dead consumers, so that a consumer can renew
-    its own leases after an outage."""
+    its own leases after an outage. It gets the shard where that is (`Settler.shard`)."""
 
     def __post_init__(self) -> None:
         check_name("consumer", self.name)

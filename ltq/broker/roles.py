@@ -136,6 +136,16 @@ class Settler(Protocol):
     is GONE.
     """
 
+    def shard(self, queue: str) -> str:
+        """The part of the store that has a queue: a namespace has one shard.
+
+        A shard may be away while others answer. A call about several waits for the slowest, and
+        raises `BrokerError` if one is away; what it did at others is done. So callers who cannot
+        wait, as workers cannot, ask each by itself. A store that is there or not as a whole is one
+        shard, "".
+        """
+        return ""
+
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
         """Record outcomes, each fenced by its lease. The receipts are in their order.
 

@@ -132,6 +132,9 @@ class FlakyBroker(Broker):
     async def leave(self, worker: WorkerEntry, lanes: Sequence[str] = ()) -> None:
         await self._faults.call("leave", lambda: self._broker.leave(worker, lanes))
 
+    def shard(self, queue: str) -> str:
+        return self._broker.shard(queue)
+
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
         return await self._faults.call("finish", lambda: self._broker.finish(outcomes))
 

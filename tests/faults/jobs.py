@@ -111,6 +111,28 @@ async def hold_elsewhere(gate: str) -> int:
     return await hold(gate)
 
 
+both = ltq.Worker("both", lease=worker.lease, shutdown_timeout=worker.shutdown_timeout)
+"""One worker that serves the namespaces of the two."""
+
+
+@both.task(queue="faults:both")
+async def hold_in_both(gate: str) -> int:
+    """The same, in the namespace `faults`."""
+    return await hold(gate)
+
+
+@both.task(queue="others:both")
+async def hold_beside(gate: str) -> int:
+    """The same, in the namespace `others`."""
+    return await hold(gate)
+
+
+@both.task(queue="others:both")
+async def double_beside(number: int) -> int:
+    """The same as `double`, in the namespace `others`."""
+    return await double(number)
+
+
 @worker.task
 def hold_in_thread(gate: str) -> int:
     """Waits in a thread until the gate is opened in the ledger."""

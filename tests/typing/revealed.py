@@ -390,7 +390,7 @@ async def moved(broker: Broker, other: Broker, parcel: Parcel, record: ScheduleR
 
 async def brokers(broker: Broker, consumer: Consumer, lease: Lease) -> None:
     """A broker, without a worker"""
-    assert_type(Broker.from_url("memory://tests"), Broker)
+    assert_type((Broker.from_url("memory://tests"), broker.shard("mail")), tuple[Broker, str])
     assert_type(configure_brokers({"mail": "memory://mail"}, primary="mail"), None)
     assert_type(broker.consumer(["mail"], lease=30), Consumer)
     assert_type(await broker.claim(consumer, 10, timeout=5), list[Delivery])

@@ -1,13 +1,14 @@
 """What stands around a part of a worker in its tests."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ltq.message import Delivery, Lease, Outcome
+from ltq.names import namespace_of
 
 
-def make_lease(number: int = 1) -> Lease:
-    return Lease(str(number), "mail:send", number)
+def make_lease(number: int = 1, queue: str = "mail:send") -> Lease:
+    return Lease(str(number), queue, number)
 
 
 def make_delivery(
@@ -15,6 +16,16 @@ def make_delivery(
 ) -> Delivery:
     lease = make_lease(number)
     return Delivery(lease, task_name, b"", b"", 0, 1, 0, 0.0, 0.0, None, None, None, isolation)
+
+
+class Shards:
+    """What the namespaces named in `apart` are on, each by itself; all others are on one."""
+
+    apart: Collection[str] = ()
+
+    def shard(self, queue: str) -> str:
+        namespace = namespace_of(queue)
+        return namespace if namespace in self.apart else ""
 
 
 class Leases:

@@ -12,10 +12,11 @@ from ltq.broker import Settler
 from ltq.errors import BrokerError
 from ltq.message import Finish, Outcome, Receipt, Requeue
 from ltq.state import Status
-from tests.worker.doubles import Leases, make_lease, soon, turns
+from tests.eventually import eventually
+from tests.worker.doubles import Leases, Shards, make_lease, soon, turns
 
 
-class Store:
+class Store(Shards):
     """Takes outcomes once it is let through, unless it has errors to raise first."""
 
     def __init__(self) -> None:
@@ -23,6 +24,8 @@ class Store:
         self.written: list[Outcome] = []
         self.errors: list[BrokerError | ValueError] = []
         self.poison: str | None = None
+        self.away = ""
+        """A queue whose outcomes cannot be written."""
         self.receipt = Receipt.OK
         self.called = asyncio.Event()
         self.let_through = asyncio.Event()
@@ -34,6 +37,8 @@ class Store:
         await self.let_through.wait()
         if self.errors:
             raise self.errors.pop(0)
+        if any(outcome.lease.queue == self.away for outcome in outcomes):
+            raise BrokerError("away")
         if any(self._refuses(outcome) for outcome in outcomes):
             raise ValueError("cannot be encoded")
         self.written += outcomes
@@ -179,3 +184,25 @@ async def test_a_drain_says_that_something_is_not_written(stand: Stand) -> None:
     await stand.completer.aclose()
     assert await stand.completer.drain(0.0)
     assert (stand.completer.waiting, stand.leases.released) == (0, [])
+
+
+async def test_a_shard_that_is_away_holds_up_no_other(
+    stand: Stand, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each of its outcomes is kept, and written when it is back."""
+    caplog.set_level("INFO", "ltq.worker")
+    here, away = done(1), Finish(make_lease(2, "shop:pay"), Status.COMPLETED)
+    stand.store.apart, stand.store.away = ["shop"], "shop:pay"
+    stand.completer.submit(away)
+    stand.completer.submit(here)
+    await eventually(lambda: stand.leases.released == [here.lease])
+    assert (stand.completer.waiting, stand.completer.unwritten()) == (1, [away])
+    assert not await stand.completer.drain(0.01)
+    assert "written again" not in caplog.text
+    stand.store.away = ""
+    assert await stand.completer.drain(5)
+    assert stand.leases.released == [here.lease, away.lease]
+    assert [one.getMessage() for one in caplog.records] == [
+        "1 outcomes wait to be written: away",
+        "outcomes are written again",
+    ]

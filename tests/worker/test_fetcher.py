@@ -10,7 +10,7 @@ from ltq._worker.fetcher import Fetcher
 from ltq.broker import Claim, Consumer, Settler
 from ltq.errors import BrokerError
 from ltq.message import Delivery, Lease
-from tests.worker.doubles import make_delivery, soon, turns
+from tests.worker.doubles import Shards, make_delivery, soon, turns
 
 LEASE = 15.0
 
@@ -47,7 +47,7 @@ class Pool:
         self.changed.set()
 
 
-class Store:
+class Store(Shards):
     """Gives claims one after the other, then nothing; a claim moves the clock on."""
 
     def __init__(self, *claims: Claim | Exception, takes: float = 0.1) -> None:

@@ -13,13 +13,13 @@ from ltq.broker import Broker, Settler
 from ltq.errors import BrokerError
 from ltq.message import Lease, Outcome, Requeue
 from tests.eventually import eventually
-from tests.worker.doubles import Leases, make_lease
+from tests.worker.doubles import Leases, Shards, make_lease
 
 SHORT = 0.006
 """Seconds of a lease, so that it is renewed every 2 ms."""
 
 
-class Store:
+class Store(Shards):
     """Renews leases; which thread asked, and for what, is kept."""
 
     def __init__(self) -> None:
@@ -30,6 +30,8 @@ class Store:
         self.is_closed = False
         self.finished: list[Outcome] = []
         self.refusals = 0
+        self.away = ""
+        """A queue whose leases cannot be renewed."""
         self.served: list[list[str]] = []
 
     async def serve(self, lanes: Sequence[str], duration: float) -> None:
@@ -61,6 +63,8 @@ class Store:
         self.threads.add(threading.current_thread().name)
         if self.errors:
             raise self.errors.pop(0)
+        if leases[0].queue == self.away:
+            raise BrokerError("away")
         self.renewed.append(list(leases))
         return self.lost
 
@@ -201,16 +205,38 @@ class TestRenewing:
         assert stand.jittered == ([0.5] if isinstance(error, BrokerError) else [])
 
 
+class TestShards:
+    async def test_one_that_is_away_holds_up_no_other(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        here, away, lost = make_lease(1), make_lease(2, "shop:pay"), make_lease(3)
+        stand = Stand(here, away, lost)
+        stand.store.apart, stand.store.away, stand.store.lost = ["shop"], "shop:pay", [lost]
+        stand.heartbeat.start()
+        await eventually(lambda: len(stand.store.renewed) > 1)
+        stand.now = 110.0
+        await eventually(lambda: stand.heartbeat.renewed_at == 110.0)
+        assert stand.heartbeat.late("shop") == [away]
+        assert not stand.heartbeat.late("")
+        await eventually(lambda: stand.listener.lost)
+        stand.store.away = ""
+        await eventually(lambda: not stand.heartbeat.late("shop"))
+        await stand.heartbeat.aclose()
+        assert next(lease for lease, _ in stand.listener.lost) == lost
+        assert "1 leases could not be renewed: away" in caplog.text
+
+
 class TestLate:
     async def test_only_where_something_is_held_for_long(self) -> None:
         stand = Stand(make_lease(1), duration=10.0)
-        assert not stand.heartbeat.is_late()
+        assert not stand.heartbeat.late("")
         stand.now = 105.0
-        assert not stand.heartbeat.is_late()
+        assert not stand.heartbeat.late("")
         stand.now = 105.1
-        assert stand.heartbeat.is_late()
+        assert stand.heartbeat.late("") == [make_lease(1)]
+        assert not stand.heartbeat.late("shop")
         stand.leases.held.clear()
-        assert not stand.heartbeat.is_late()
+        assert not stand.heartbeat.late("")
 
 
 class TestBlocked:

@@ -13,7 +13,7 @@ from ltq.broker import Settler
 from ltq.errors import BrokerError
 from ltq.message import Delivery, Finish, Lease, Outcome, Requeue
 from ltq.state import Status
-from tests.worker.doubles import make_delivery, make_lease
+from tests.worker.doubles import Shards, make_delivery, make_lease
 
 LEASE = 15.0
 SHUTDOWN = 30.0
@@ -52,7 +52,7 @@ class Unwritten:
         return self.outcomes
 
 
-class Store:
+class Store(Shards):
     def __init__(self) -> None:
         self.finished: list[Outcome] = []
         self.ended: list[tuple[Lease, float]] = []

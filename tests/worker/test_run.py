@@ -242,10 +242,10 @@ class TestListener:
             return leases
 
         monkeypatch.setattr(stand.broker, "heartbeat", heartbeat)
-        await run.before_sweep()
+        await run.before_sweep("")
         assert asked == []
         run._parts.heartbeat.renewed_at -= 10.0
-        await run.before_sweep()
+        await run.before_sweep("")
         assert asked == [1]
         await eventually(lambda: run.health().running == 0)
         run.stop()

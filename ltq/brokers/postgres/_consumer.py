@@ -100,7 +100,7 @@ class PostgresConsumer:
         rows = await self._call(turn, limit)
         while rows[-1][-1].get("lost"):
             if self._config.before_sweep is not None:
-                await self._config.before_sweep()
+                await self._config.before_sweep("")
             for namespace in turn.namespaces:
                 await take_back(self._link, namespace)
             rows = await self._call(turn, limit)

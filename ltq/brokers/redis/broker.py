@@ -50,7 +50,7 @@ from ltq.brokers.redis._operations.chunks import (
 from ltq.brokers.redis._operations.hazards import hazards
 from ltq.brokers.redis._operations.listing import read_page
 from ltq.brokers.redis._operations.repair import repair
-from ltq.brokers.redis._operations.spread import Namespaces, in_each
+from ltq.brokers.redis._operations.spread import Namespaces, in_each, shard_of
 from ltq.brokers.redis._operations.sweep import sum_of, sweep
 from ltq.brokers.redis._operations.workers import read_served, read_workers
 from ltq.brokers.redis._schedules import KeepsSchedules
@@ -186,6 +186,10 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
         """See `WorkerRegistry.leave`."""
         check_worker(worker)
         await self._here().announcer.leave(worker, check_lanes(lanes))
+
+    def shard(self, queue: str) -> str:
+        """See `Settler.shard`."""
+        return shard_of(self._here().links, queue)
 
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
         """See `Settler.finish`."""

@@ -65,7 +65,7 @@ class SqliteConsumer:
         before_sweep = self._config.before_sweep
         claim = await self._call(turn, budget, is_patient=before_sweep is not None)
         if claim is None and before_sweep is not None:
-            await before_sweep()
+            await before_sweep("")
             claim = await self._call(turn, budget, is_patient=False)
         assert claim is not None
         return claim

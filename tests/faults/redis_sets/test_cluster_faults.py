@@ -1,6 +1,7 @@
 """Nodes of a cluster go, stand still or are replaced: who is not there holds up nobody else."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -8,8 +9,11 @@ import pytest
 from devtools.ledger import Ledger
 from devtools.redis_sets.cluster import ClusterSet
 from devtools.redis_sets.node import Node
+from devtools.workers import Fleet
+from ltq.brokers.redis import RedisBroker
 from ltq.errors import BrokerError
 from ltq.names import namespace_of
+from tests.elapse import elapse
 from tests.eventually import eventually
 from tests.faults import jobs
 from tests.faults.load import Load
@@ -21,6 +25,8 @@ pytestmark = pytest.mark.slow
 _LAST = 20
 """How many sends a master may have acknowledged that no replica has when it ends: replication is
 asynchronous. Those of an instant, at the rate of the load."""
+
+ONE_OF_BOTH = "tests.faults.jobs:both"
 
 FAULTS, OTHERS = "ltq:{faults}:", "ltq:{others}:"
 """The namespaces of the two workers; their slots are of two masters."""
@@ -131,6 +137,38 @@ async def test_a_dead_node_is_left_out_of_what_is_told(
             with pytest.raises(BrokerError):
                 await broker.stats(["faults"])
         assert "faults" in caplog.text
+
+
+async def test_what_runs_for_a_node_that_is_away_holds_up_no_other(
+    redis_executable: str, fleet: Fleet, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of both goes on to write outcomes, and to renew leases, where it is answered."""
+    settings = {"cluster-require-full-coverage": "no"}
+    with ClusterSet(redis_executable, replicas=0, settings=settings) as cluster:
+        async with RedisBroker(cluster.url) as broker:
+            monkeypatch.setattr(jobs.both, "broker", broker)
+            worker = await fleet.start(cluster.url, target=[ONE_OF_BOTH], lease=3.0)
+            async with Load(ledger, task=jobs.double_beside) as load:
+                away = await jobs.hold_in_both.send("away")
+                there = await jobs.hold_beside.send("there")
+                await eventually(lambda: {away.id, there.id} <= ledger.ids("start"), 15, "both run")
+                node = cluster.owner(FAULTS)
+                node.freeze()
+                ledger.open("away")
+                await worker.logged("outcomes wait to be written", 15)
+                for _ in range(9):
+                    assert await load.flows() <= SOON
+                    await elapse(1.0, "three leases end, unless they are renewed")
+                account = told("cluster, a node away whose task runs", await load.account())
+                assert there.id not in ledger.ids("end")
+                ledger.open("there")
+                await there.result(5)
+                node.thaw()
+                await away.result(20)
+        starts = Counter(one.id for one in ledger.events("start"))
+    assert account.gap < 5.5  # once: the claim during which the node goes
+    assert (account.lost, account.refused) == (0, 0)
+    assert (starts[away.id], starts[there.id]) == (1, 1)
 
 
 async def _moves(cluster: ClusterSet, load: Load, target: Node) -> None:

@@ -18,6 +18,7 @@ from ltq.brokers.redis._consumer.unclaimed import Unclaimed
 from ltq.brokers.redis._consumer.wake_ups import WakeUps
 from ltq.brokers.redis._operations.chunks import read_some
 from ltq.brokers.redis._operations.registry import Registry
+from ltq.brokers.redis._operations.spread import shard_of
 from ltq.brokers.redis._operations.sweep import sweep
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import flag
@@ -134,7 +135,7 @@ class RedisConsumer:
 
     async def _move_due(self, group: LaneGroup) -> None:
         if self._config.before_sweep is not None:
-            await self._config.before_sweep()
+            await self._config.before_sweep(shard_of(self._links, group.namespace))
         grace = self._grace if self._hold(group) == 0 else math.inf
         await sweep(group.link, group.namespace, grace)
 

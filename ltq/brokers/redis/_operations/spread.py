@@ -9,6 +9,7 @@ from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.links import Links
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
+from ltq.names import namespace_of
 
 R = TypeVar("R")
 
@@ -28,6 +29,11 @@ class Namespaces(NamedTuple):
 
 
 _throttled = ThrottledLogger(logging.getLogger("ltq.broker"), every=60.0)
+
+
+def shard_of(links: Links, queue: str) -> str:
+    """See `Settler.shard`. In a cluster each namespace has a link, and fails, by itself."""
+    return namespace_of(queue) if links.is_split else ""
 
 
 async def read_each(
