@@ -28,9 +28,6 @@ class _ServedLane:
     lane: Lane
     limit: Limit
 
-    def next_start(self, now: float) -> float:
-        return next_start(self.lane, self.limit, now)
-
 
 def claim(
     namespaces: Namespaces, consumer: ConsumerConfig, budget: ClaimBudget, now: float
@@ -104,7 +101,7 @@ def _serve_level(
     while turns and budget.room > 0:
         served, line = turns.popleft()
         record = next(line, None)
-        if record is None or served.next_start(now) > now:
+        if record is None or next_start(served.lane, served.limit, now) > now:
             continue
         envelope, isolation = record.envelope, None
         if record.deaths:
@@ -135,7 +132,8 @@ def _lease(served: _ServedLane, record: Record, consumer: ConsumerConfig, now: f
 
 def _starts(lanes: Iterable[_ServedLane], now: float) -> list[float]:
     """When a task of each lane that is not empty may start."""
-    return [served.next_start(now) for served in lanes if any(served.lane.ready)]
+    waiting = (served for served in lanes if any(served.lane.ready))
+    return [next_start(served.lane, served.limit, now) for served in waiting]
 
 
 def _due_in(namespaces: Namespaces, starts: Iterable[float], now: float) -> float | None:

@@ -103,7 +103,8 @@ class SqliteLanes:
             lane.ready[envelope.priority] += 1
         elif after is Status.WORKING:
             lane.working += 1
-        self.save(lane)
+        if name not in self._changed:
+            self.save(lane)
 
     def _own(self, name: str) -> Lane:
         """The lane with a name. If there is none, it is made."""
