@@ -2,7 +2,6 @@
 minutes.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -59,13 +58,11 @@ def unclaimed(places: Places, record: Record) -> None:
 def have_run(places: Places, ended: Ended, now: float) -> None:
     """Runs have ended now: count how long each took, and how many tasks are final or retried."""
     step = int(now // THROUGHPUT_STEP)
-    for queue, many in Counter(record.queue for record in ended.last).items():
-        places.end_counts.add(queue, step, many, oldest=step - THROUGHPUT_STEPS + 1)
-    if places.history is not None:
-        for queue, some in _by_queue([*ended.last, *ended.retried]).items():
-            _add(places, queue, run_figures(*(_run_time(record, now) for record in some)), now)
-        for queue, many in Counter(record.queue for record in ended.retried).items():
-            _add(places, queue, {"retried": many}, now)
+    for queue, some in _by_queue(ended.last).items():
+        places.end_counts.add(queue, step, len(some), oldest=step - THROUGHPUT_STEPS + 1)
+        _add(places, queue, _runs(some, now), now)
+    for queue, some in _by_queue(ended.retried).items():
+        _add(places, queue, {**_runs(some, now), "retried": len(some)}, now)
 
 
 def settled(places: Places, queue: str, status: Status, now: float) -> None:
@@ -107,9 +104,9 @@ def _by_queue(records: Iterable[Record]) -> dict[str, list[Record]]:
     return queues
 
 
-def _run_time(record: Record, now: float) -> float:
-    began = record.last_dequeue_time
-    return 0.0 if began is None else now - began
+def _runs(records: Iterable[Record], now: float) -> Mapping[str, int]:
+    began = [record.last_dequeue_time for record in records]
+    return run_figures(*[0.0 if time is None else now - time for time in began])
 
 
 def _add(places: Places, queue: str, figures: Mapping[str, int], now: float) -> None:

@@ -18,7 +18,7 @@ def finish(places: Places, outcomes: Sequence[Outcome], now: float) -> list[Rece
     ended = history.Ended()
     receipts = [_finish_one(places, outcome, ended, now) for outcome in outcomes]
     history.have_run(places, ended, now)
-    if any(isinstance(outcome, Requeue) and outcome.front for outcome in outcomes):
+    if any(not isinstance(outcome, Finish) and outcome.front for outcome in outcomes):
         found = (places.records.get(outcome.lease.id) for outcome in outcomes)
         moves.keep_order(places, [one for one in found if one is not None and one.is_in_front])
     return receipts
@@ -33,9 +33,9 @@ def _finish_one(places: Places, outcome: Outcome, ended: history.Ended, now: flo
             return Receipt.GONE
         is_repeated = isinstance(outcome, Finish) and outcome.status is status
         return Receipt.OK if is_repeated else Receipt.STALE
-    if record.status is Status.CANCELLED:
-        return Receipt.CANCELLED
     if not record.is_held_by(lease):
+        if record.status is Status.CANCELLED:
+            return Receipt.CANCELLED
         return Receipt.OK if _is_recorded(record, outcome) else Receipt.STALE
     if isinstance(outcome, Finish):
         _end(places, record, outcome, now)
@@ -67,7 +67,7 @@ def _end(places: Places, record: Record, outcome: Finish, now: float) -> None:
     if record.envelope.serializer != outcome.serializer:
         record.body_serializer = record.envelope.serializer
         record.envelope = structs.replace(record.envelope, serializer=outcome.serializer)
-    if outcome.status is Status.COMPLETED or outcome.result:
+    if outcome.result or outcome.status is Status.COMPLETED:
         record.result = outcome.result
     moves.settle(places, record, outcome.status, outcome.result_ttl, now, token=record.token)
 

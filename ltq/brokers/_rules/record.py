@@ -9,6 +9,8 @@ from msgspec import structs
 from ltq.message import DeadLetter, Delivery, Envelope, Failure, Lease, kind_of
 from ltq.state import Progress, Status, TaskDetail, TaskState
 
+_WORKING = Status.WORKING  # Python 3.11 takes as long to look up a member as for three calls
+
 
 def waiting_since(enqueue_time: float, last_requeue_time: float | None) -> float:
     """Since when a ready task waits: when it was sent, put back or due."""
@@ -84,7 +86,7 @@ class Record:
 
     def is_held_by(self, lease: Lease) -> bool:
         """Whether a lease still holds it."""
-        return self.status is Status.WORKING and self.token == lease.token
+        return self.status is _WORKING and self.token == lease.token
 
     def delivery(self, isolation: int | None) -> Delivery:
         """What the worker that claimed the task gets. `isolation` is how many may run beside it."""

@@ -221,10 +221,10 @@ class SqliteRecords:
 
     def committed(self) -> None:
         """See `Part`."""
-        known = self._known
+        known, working = self._known, Status.WORKING
         for task_id in self._seen:
             row = known.get(task_id)
-            if row is None or row.record.status is not Status.WORKING:
+            if row is None or row.record.status is not working:
                 known.pop(task_id, None)
         self._seen.clear()
         if len(known) > MOST_KNOWN:
