@@ -39,6 +39,14 @@ def test_a_percentile_is_near_the_exact_one(values: list[float]) -> None:
         assert value == pytest.approx(exact, rel=ERROR + 1e-9, abs=1.001e-4)
 
 
+@given(durations)
+def test_several_are_counted_as_each_by_itself(values: list[float]) -> None:
+    figures = Counter[str]()
+    for value in values:
+        figures.update(run_figures(value))
+    assert run_figures(*values) == figures
+
+
 @given(st.floats(0.0, MAX_DURATION))
 def test_longer_ones_are_in_later_buckets(seconds: float) -> None:
     assert 0 <= bucket_of(seconds / 2) <= bucket_of(seconds) <= LAST_BUCKET
@@ -52,7 +60,7 @@ def test_what_cannot_be_counts_as_nothing(seconds: float) -> None:
 
 
 def test_other_names_and_numbers_are_left_out() -> None:
-    figures = {"x": 1, "w": 1, "wx": 2, "w-1": 1, "r3": -2, "rs": -5, "": 1, "failed": 2}
+    figures = {"x": 1, "w": 1, "wx": 2, "w-1": 1, "r3": -2, "rs": -5, "": 1, "failed": 2, "w133": 9}
     assert minute_of(2, figures) == Minute(time=120.0, failed=2)
 
 

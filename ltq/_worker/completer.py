@@ -28,6 +28,9 @@ _BACKOFF = 0.1, 1.5
 _REFUSED_BACKOFF = 0.1, 15.0
 """The same for an outcome that was refused."""
 
+_LOST = frozenset({Receipt.STALE, Receipt.GONE})
+"""What is answered for a lease that was lost."""
+
 _BUSY_PAUSE = 1.0
 """Most seconds between two tries to write one that others hold up."""
 
@@ -187,7 +190,7 @@ class _Writer(Service):
 
     def _answered(self, outcome: Outcome, receipt: Receipt) -> None:
         self._leases.release(outcome.lease)
-        if receipt is Receipt.STALE or receipt is Receipt.GONE:
+        if receipt in _LOST:
             logger.warning(
                 "task %s: the broker refused its outcome (%s), another worker may have it",
                 outcome.lease.id,

@@ -6,8 +6,9 @@ buckets, four for each doubling, from 0.1 ms on. Percentiles are interpolated wi
 the exact value is in the same bucket: the error is at most 2 ** (1/4) - 1, which is 19 %.
 """
 
-import math
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ltq._display.values import short_repr
@@ -24,6 +25,13 @@ FIRST_BUCKET = 1e-4
 BUCKETS_A_DOUBLING = 4
 LAST_BUCKET = 132
 """What took longer than almost ten days is counted in this bucket, too."""
+
+_DOUBLING = [FIRST_BUCKET * 2 ** (part / BUCKETS_A_DOUBLING) for part in range(BUCKETS_A_DOUBLING)]
+_ENDS: list[float] = [
+    _DOUBLING[bucket % BUCKETS_A_DOUBLING] * 2 ** (bucket // BUCKETS_A_DOUBLING)
+    for bucket in range(LAST_BUCKET + 1)
+]
+"""The seconds at which each bucket ends, and the next one begins."""
 
 MAX_DURATION = 1e9
 """Seconds above which a duration counts as 0: a clock was set, or a time is spoilt."""
@@ -64,19 +72,16 @@ def minute_at(now: float) -> int:
 
 def bucket_of(seconds: float) -> int:
     """The bucket that a duration is counted in."""
-    if seconds < FIRST_BUCKET:
-        return 0
-    doublings = math.log2(seconds / FIRST_BUCKET)
-    return min(LAST_BUCKET, math.floor(BUCKETS_A_DOUBLING * doublings) + 1)
+    return bisect_right(_ENDS, seconds, hi=LAST_BUCKET)
 
 
-def wait_figures(seconds: float) -> dict[str, int]:
-    """What a claim adds to the figures of its minute: how long its task has waited."""
+def wait_figures(*seconds: float) -> dict[str, int]:
+    """What a claim adds to the figures of its minute: how long each of its tasks has waited."""
     return _figures("w", seconds)
 
 
-def run_figures(seconds: float) -> dict[str, int]:
-    """What an outcome adds to the figures of its minute: how long the run took."""
+def run_figures(*seconds: float) -> dict[str, int]:
+    """What outcomes add to the figures of their minute: how long each run took."""
     return _figures("r", seconds)
 
 
@@ -94,20 +99,23 @@ def minute_of(minute: int, figures: Mapping[str, int]) -> Minute:
     )
 
 
-def _figures(kind: str, seconds: float) -> dict[str, int]:
-    counted = seconds if 0 < seconds < MAX_DURATION else 0.0
-    return {f"{kind}{bucket_of(counted)}": 1, f"{kind}s": round(counted * 1e6)}
+def _figures(kind: str, durations: Sequence[float]) -> dict[str, int]:
+    counted = [seconds if 0 < seconds < MAX_DURATION else 0.0 for seconds in durations]
+    buckets = Counter(map(bucket_of, counted))
+    figures = {f"{kind}{bucket}": many for bucket, many in buckets.items()}
+    figures[f"{kind}s"] = sum([round(seconds * 1e6) for seconds in counted])
+    return figures
 
 
 def _durations(kind: str, figures: Mapping[str, int]) -> Durations:
     if not figures:  # most minutes of most queues
         return _NO_DURATIONS
-    buckets = [
+    found = [
         (int(name[1:]), many)
         for name, many in figures.items()
         if many > 0 and name[:1] == kind and name[1:].isdecimal()
     ]
-    buckets.sort()
+    buckets = sorted(one for one in found if one[0] <= LAST_BUCKET)
     count = sum(many for _, many in buckets)
     if count == 0:
         return _NO_DURATIONS
@@ -131,9 +139,5 @@ def _percentile(buckets: list[tuple[int, int]], rank: float) -> float:
 
 
 def _within(bucket: int, share: float) -> float:
-    low, high = (_end(bucket - 1) if bucket else 0.0), _end(bucket)
+    low, high = (_ENDS[bucket - 1] if bucket else 0.0), _ENDS[bucket]
     return low + share * (high - low)
-
-
-def _end(bucket: int) -> float:
-    return float(FIRST_BUCKET * 2 ** (bucket / BUCKETS_A_DOUBLING))

@@ -28,9 +28,6 @@ class _ServedLane:
     lane: Lane
     limit: Limit
 
-    def next_start(self, now: float) -> float:
-        return next_start(self.lane, self.limit, now)
-
 
 def claim(
     namespaces: Namespaces, consumer: ConsumerConfig, budget: ClaimBudget, now: float
@@ -43,8 +40,13 @@ def claim(
     strangers = Strangers(consumer)
     for places in namespaces.values():
         own = [served for served in lanes if served.places is places]
-        for level in Priority:
-            deliveries += _serve_level(own, level, consumer, strangers, budget, now)
+        given = [
+            one
+            for level in Priority
+            for one in _serve_level(own, level, consumer, strangers, budget, now)
+        ]
+        history.claimed(places, [record for record, _ in given], now)
+        deliveries += [record.delivery(isolation) for record, isolation in given]
     starts = [start for start in _starts(lanes, now) if start > now]
     start_in = min(starts) - now if starts else None
     due_in = 0.0 if strangers.lanes else _due_in(namespaces, starts, now)
@@ -85,8 +87,11 @@ def _serve_level(
     strangers: Strangers,
     budget: ClaimBudget,
     now: float,
-) -> Iterator[Delivery]:
-    """Lease tasks of one priority: lanes take turns, beginning with the one served longest ago."""
+) -> Iterator[tuple[Record, int | None]]:
+    """Lease tasks of one priority: lanes take turns, beginning with the one served longest ago.
+
+    Gives each with how many may run beside it.
+    """
     room = budget.room
     waiting = [served for served in lanes if room > 0 and served.lane.ready[level]]
     waiting.sort(key=lambda served: served.lane.served[level])
@@ -96,21 +101,23 @@ def _serve_level(
     while turns and budget.room > 0:
         served, line = turns.popleft()
         record = next(line, None)
-        if record is None or served.next_start(now) > now:
+        if record is None or next_start(served.lane, served.limit, now) > now:
             continue
-        envelope, deaths = record.envelope, record.deaths
-        isolation = consumer.isolation_of(envelope.task_name, deaths, envelope.max_deliveries)
+        envelope, isolation = record.envelope, None
+        if record.deaths:
+            isolation = consumer.isolation_of(
+                envelope.task_name, record.deaths, envelope.max_deliveries
+            )
         if not budget.takes(isolation):
             continue
         _lease(served, record, consumer, now)
-        yield record.delivery(isolation)
+        yield record, isolation
         turns.append((served, line))
 
 
 def _lease(served: _ServedLane, record: Record, consumer: ConsumerConfig, now: float) -> None:
     """Lease a ready task to a consumer."""
     places, lane = served.places, served.lane
-    history.claimed(places, record, now)
     record.token = places.records.next_token(record.token, now)
     record.dequeue_count += 1
     record.last_dequeue_time = now
@@ -125,7 +132,8 @@ def _lease(served: _ServedLane, record: Record, consumer: ConsumerConfig, now: f
 
 def _starts(lanes: Iterable[_ServedLane], now: float) -> list[float]:
     """When a task of each lane that is not empty may start."""
-    return [served.next_start(now) for served in lanes if any(served.lane.ready)]
+    waiting = (served for served in lanes if any(served.lane.ready))
+    return [next_start(served.lane, served.limit, now) for served in waiting]
 
 
 def _due_in(namespaces: Namespaces, starts: Iterable[float], now: float) -> float | None:

@@ -2,7 +2,8 @@
 minutes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ltq.broker.history import (
@@ -25,10 +26,25 @@ class Rates(NamedTuple):
     lately: float
 
 
-def claimed(places: Places, record: Record, now: float) -> None:
-    """A ready task is claimed now: count how long it has waited."""
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The tasks of one namespace whose runs ended by themselves in one step."""
+
+    last: list[Record] = field(default_factory=list)
+    """Those that are final."""
+    retried: list[Record] = field(default_factory=list)
+
+
+_FINAL = {status: {status.value: 1} for status in Status}
+"""What a task that ends with a status adds to the figures."""
+
+
+def claimed(places: Places, records: Iterable[Record], now: float) -> None:
+    """Ready tasks are claimed now: count how long each has waited."""
     if places.history is not None:  # this spares the counting
-        _add(places, record.queue, wait_figures(now - record.waits_since), now)
+        for queue, some in _by_queue(records).items():
+            waits = [now - record.waits_since for record in some]
+            _add(places, queue, wait_figures(*waits), now)
 
 
 def unclaimed(places: Places, record: Record) -> None:
@@ -39,18 +55,20 @@ def unclaimed(places: Places, record: Record) -> None:
         _add(places, record.queue, {name: -many for name, many in figures.items()}, claimed_at)
 
 
-def has_run(places: Places, record: Record, now: float, *, retried: bool) -> None:
-    """A run of a task has ended by itself now, and is retried or was the last."""
-    if places.history is not None:
-        began = now if record.last_dequeue_time is None else record.last_dequeue_time
-        figures = run_figures(now - began)
-        _add(places, record.queue, {**figures, "retried": 1} if retried else figures, now)
+def have_run(places: Places, ended: Ended, now: float) -> None:
+    """Runs have ended now: count how long each took, and how many tasks are final or retried."""
+    step = int(now // THROUGHPUT_STEP)
+    for queue, some in _by_queue(ended.last).items():
+        places.end_counts.add(queue, step, len(some), oldest=step - THROUGHPUT_STEPS + 1)
+        _add(places, queue, _runs(some, now), now)
+    for queue, some in _by_queue(ended.retried).items():
+        _add(places, queue, {**_runs(some, now), "retried": len(some)}, now)
 
 
-def ended(places: Places, queue: str, status: Status, now: float) -> None:
+def settled(places: Places, queue: str, status: Status, now: float) -> None:
     """A task of a queue has become final."""
     if places.history is not None:
-        _add(places, queue, {status.value: 1}, now)
+        _add(places, queue, _FINAL[status], now)
 
 
 def minutes(places: Places, queue: str, count: int, now: float) -> list[Minute]:
@@ -61,12 +79,6 @@ def minutes(places: Places, queue: str, count: int, now: float) -> list[Minute]:
         return [minute_of(number, {}) for number in numbers]
     found = places.history.read(queue, numbers[0], last)
     return [minute_of(number, found.get(number, {})) for number in numbers]
-
-
-def mark(places: Places, queue: str, now: float) -> None:
-    """Count a task of a queue that has ended in a worker."""
-    step = int(now // THROUGHPUT_STEP)
-    places.end_counts.add(queue, step, oldest=step - THROUGHPUT_STEPS + 1)
 
 
 def rates(places: Places, queues: Sequence[str], now: float) -> dict[str, Rates]:
@@ -83,6 +95,18 @@ def _rates(places: Places, queues: Sequence[str], steps: int, now: float) -> dic
     duration = now - first * THROUGHPUT_STEP
     totals = places.end_counts.totals(queues, first, last)
     return {queue: many / duration for queue, many in totals.items()}
+
+
+def _by_queue(records: Iterable[Record]) -> dict[str, list[Record]]:
+    queues: dict[str, list[Record]] = {}
+    for record in records:
+        queues.setdefault(record.envelope.queue, []).append(record)
+    return queues
+
+
+def _runs(records: Iterable[Record], now: float) -> Mapping[str, int]:
+    began = [record.last_dequeue_time for record in records]
+    return run_figures(*[0.0 if time is None else now - time for time in began])
 
 
 def _add(places: Places, queue: str, figures: Mapping[str, int], now: float) -> None:

@@ -89,7 +89,7 @@ def settle(
     With 0 the state is removed at once. Only `token` and `status` are remembered, to answer a
     repeated outcome.
     """
-    history.ended(places, record.queue, status, now)
+    history.settled(places, record.queue, status, now)
     if result_ttl <= 0:
         places.ended_tokens.put(record.id, (token, status), most=MAX_ENDED)
         remove(places, record)

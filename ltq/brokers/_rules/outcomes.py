@@ -15,14 +15,16 @@ from ltq.state import Status
 def finish(places: Places, outcomes: Sequence[Outcome], now: float) -> list[Receipt]:
     """Record outcomes; the receipts are in their order."""
     places.records.load(outcome.lease.id for outcome in outcomes)
-    receipts = [_finish_one(places, outcome, now) for outcome in outcomes]
-    if any(isinstance(outcome, Requeue) and outcome.front for outcome in outcomes):
+    ended = history.Ended()
+    receipts = [_finish_one(places, outcome, ended, now) for outcome in outcomes]
+    history.have_run(places, ended, now)
+    if any(not isinstance(outcome, Finish) and outcome.front for outcome in outcomes):
         found = (places.records.get(outcome.lease.id) for outcome in outcomes)
         moves.keep_order(places, [one for one in found if one is not None and one.is_in_front])
     return receipts
 
 
-def _finish_one(places: Places, outcome: Outcome, now: float) -> Receipt:
+def _finish_one(places: Places, outcome: Outcome, ended: history.Ended, now: float) -> Receipt:
     lease = outcome.lease
     record = find(places, lease.id, now)
     if record is None:
@@ -31,14 +33,17 @@ def _finish_one(places: Places, outcome: Outcome, now: float) -> Receipt:
             return Receipt.GONE
         is_repeated = isinstance(outcome, Finish) and outcome.status is status
         return Receipt.OK if is_repeated else Receipt.STALE
-    if record.status is Status.CANCELLED:
-        return Receipt.CANCELLED
     if not record.is_held_by(lease):
+        if record.status is Status.CANCELLED:
+            return Receipt.CANCELLED
         return Receipt.OK if _is_recorded(record, outcome) else Receipt.STALE
     if isinstance(outcome, Finish):
         _end(places, record, outcome, now)
+        ended.last.append(record)
     else:
         _requeue(places, record, outcome, now)
+        if not outcome.is_void:
+            ended.retried.append(record)
     return Receipt.OK
 
 
@@ -62,12 +67,9 @@ def _end(places: Places, record: Record, outcome: Finish, now: float) -> None:
     if record.envelope.serializer != outcome.serializer:
         record.body_serializer = record.envelope.serializer
         record.envelope = structs.replace(record.envelope, serializer=outcome.serializer)
-    if outcome.status is Status.COMPLETED or outcome.result:
+    if outcome.result or outcome.status is Status.COMPLETED:
         record.result = outcome.result
-    history.has_run(places, record, now, retried=False)
-    queue, token = record.queue, record.token
-    moves.settle(places, record, outcome.status, outcome.result_ttl, now, token=token)
-    history.mark(places, queue, now)
+    moves.settle(places, record, outcome.status, outcome.result_ttl, now, token=record.token)
 
 
 def _requeue(places: Places, record: Record, outcome: Requeue, now: float) -> None:
@@ -75,7 +77,6 @@ def _requeue(places: Places, record: Record, outcome: Requeue, now: float) -> No
         record.failure = outcome.failure
     if not outcome.is_void:
         record.deaths = 0
-        history.has_run(places, record, now, retried=True)
     record.progress = None
     record.returned, record.front = record.token, outcome.front
     record.tries += outcome.failed

@@ -288,8 +288,8 @@ class EndedTokens(Protocol):
 class EndCounts(Protocol):
     """How many tasks of each queue ended in a worker, by step of time."""
 
-    def add(self, queue: str, step: int, *, oldest: int) -> None:
-        """Count one more in a step. Steps before `oldest` may be forgotten."""
+    def add(self, queue: str, step: int, many: int, *, oldest: int) -> None:
+        """Count so many more in a step. Steps before `oldest` may be forgotten."""
         ...
 
     def totals(self, queues: Collection[str], first: int, last: int) -> Mapping[str, int]:

@@ -9,6 +9,8 @@ from msgspec import structs
 from ltq.message import DeadLetter, Delivery, Envelope, Failure, Lease, kind_of
 from ltq.state import Progress, Status, TaskDetail, TaskState
 
+_WORKING = Status.WORKING  # Python 3.11 takes as long to look up a member as for three calls
+
 
 def waiting_since(enqueue_time: float, last_requeue_time: float | None) -> float:
     """Since when a ready task waits: when it was sent, put back or due."""
@@ -84,28 +86,28 @@ class Record:
 
     def is_held_by(self, lease: Lease) -> bool:
         """Whether a lease still holds it."""
-        return self.status is Status.WORKING and self.token == lease.token
+        return self.status is _WORKING and self.token == lease.token
 
     def delivery(self, isolation: int | None) -> Delivery:
         """What the worker that claimed the task gets. `isolation` is how many may run beside it."""
         envelope = self.envelope
-        return Delivery(
-            lease=Lease(envelope.id, envelope.queue, self.token),
-            task_name=envelope.task_name,
-            body=envelope.body,
-            ctx=envelope.ctx,
-            tries=self.tries,
-            dequeue_count=self.dequeue_count,
-            deaths=self.deaths,
-            enqueue_time=self.enqueue_time,
-            dequeue_time=self.last_dequeue_time or self.enqueue_time,
-            timeout=envelope.timeout,
-            max_tries=envelope.max_tries,
-            result_ttl=envelope.result_ttl,
-            isolation=isolation,
-            max_deliveries=envelope.max_deliveries,
-            serializer=envelope.serializer,
-            tags=envelope.tags,
+        return Delivery(  # by position: to look for sixteen names takes five times as long
+            Lease(envelope.id, envelope.queue, self.token),
+            envelope.task_name,
+            envelope.body,
+            envelope.ctx,
+            self.tries,
+            self.dequeue_count,
+            self.deaths,
+            self.enqueue_time,
+            self.last_dequeue_time or self.enqueue_time,
+            envelope.timeout,
+            envelope.max_tries,
+            envelope.result_ttl,
+            isolation,
+            envelope.max_deliveries,
+            envelope.serializer,
+            envelope.tags,
         )
 
     def state(self) -> TaskState[bytes]:

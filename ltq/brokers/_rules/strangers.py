@@ -36,7 +36,8 @@ class Strangers:
                     moves.change_lane(places, record, other)
 
     def _lane_for(self, places: Places, lane: Lane, record: Record) -> str | None:
-        other = self._consumer.lane_for(lane.name, record.queue, record.kind)
+        queue = record.envelope.queue
+        other = self._consumer.lane_for(lane.name, queue, record.kind)
         if other is None or places.lanes.get([other]):
             return other
-        return other if len(places.lanes.of(record.queue)) < MAX_LANES else None
+        return other if len(places.lanes.of(queue)) < MAX_LANES else None

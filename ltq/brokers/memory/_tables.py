@@ -111,10 +111,10 @@ class MemoryEndCounts:
     def __init__(self) -> None:
         self._ended: defaultdict[str, Counter[int]] = defaultdict(Counter)
 
-    def add(self, queue: str, step: int, *, oldest: int) -> None:
+    def add(self, queue: str, step: int, many: int, *, oldest: int) -> None:
         """See `EndCounts`."""
         ended = self._ended[queue]
-        ended[step] += 1
+        ended[step] += many
         if len(ended) > step - oldest + 1:
             self._ended[queue] = Counter(
                 {each: many for each, many in ended.items() if oldest <= each <= step}

@@ -93,6 +93,6 @@ class TestThroughput:
 
     def test_old_steps_are_forgotten(self, stand: Stand) -> None:
         for _ in range(3 * THROUGHPUT_STEPS):
-            history.mark(stand.places, QUEUE, stand.now)
+            stand.finish(Finish(stand.lease("a"), Status.COMPLETED, result_ttl=0))
             stand.now += THROUGHPUT_STEP
         assert stand.places.end_counts.totals([QUEUE], 0, 10**6)[QUEUE] <= THROUGHPUT_STEPS

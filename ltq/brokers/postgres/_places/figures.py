@@ -31,9 +31,9 @@ class PostgresEndCounts:
         self._step = step
         self._added: Counter[tuple[str, int]] = Counter()
 
-    def add(self, queue: str, step: int, *, oldest: int) -> None:
+    def add(self, queue: str, step: int, many: int, *, oldest: int) -> None:
         """See `EndCounts`."""
-        self._added[queue, step] += 1
+        self._added[queue, step] += many
         self._step.touch(self)
 
     def totals(self, queues: Collection[str], first: int, last: int) -> dict[str, int]:

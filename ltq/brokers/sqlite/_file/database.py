@@ -286,8 +286,8 @@ class Counters:
 
     def above(self, name: str, least: int = 0) -> int:
         """A number above `least` and all that were given before."""
-        value = self._value(name)
-        value = self._values[name] = (max(least, value)) + 1
+        last = self._values[name] if name in self._changed else self._value(name)
+        value = self._values[name] = max(least, last) + 1
         return value
 
     def below(self, name: str) -> int:
@@ -296,6 +296,7 @@ class Counters:
         return value
 
     def _value(self, name: str) -> int:
+        """The last number that was given. Who asks for it, sets another."""
         if name not in self._changed:
             self._changed.add(name)
             self._database.touch(self)

@@ -45,11 +45,11 @@ class SqliteEndCounts:
         self._old = _Old(database, "ltq_ends", "step")
         database.add(self)
 
-    def add(self, queue: str, step: int, *, oldest: int) -> None:
+    def add(self, queue: str, step: int, many: int, *, oldest: int) -> None:
         """See `EndCounts`."""
         if not self._added:
             self._database.touch(self)
-        self._added[queue, step] += 1
+        self._added[queue, step] += many
         self._old.keep_from(queue, oldest)
 
     def totals(self, queues: Collection[str], first: int, last: int) -> dict[str, int]:

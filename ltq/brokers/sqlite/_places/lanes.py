@@ -25,6 +25,9 @@ CROSS JOIN ltq_tasks AS tasks ON tasks.number = (
 WHERE lanes.name IN"""
 """The first ready task of a priority in each of some lanes."""
 
+_PENDING, _WORKING = Status.PENDING, Status.WORKING
+"""As names of their own: Python 3.11 takes as long to look up a member as for three calls."""
+
 _MOST_KNOWN = 10_000
 """Most lanes that are remembered between transactions."""
 
@@ -95,15 +98,16 @@ class SqliteLanes:
         envelope = record.envelope
         name = envelope.lane or envelope.queue
         lane = self._known.get(name) or self._own(name)
-        if before is Status.PENDING:
+        if before is _PENDING:
             lane.ready[envelope.priority] -= 1
-        elif before is Status.WORKING:
+        elif before is _WORKING:
             lane.working -= 1
-        if after is Status.PENDING:
+        if after is _PENDING:
             lane.ready[envelope.priority] += 1
-        elif after is Status.WORKING:
+        elif after is _WORKING:
             lane.working += 1
-        self.save(lane)
+        if name not in self._changed:
+            self.save(lane)
 
     def _own(self, name: str) -> Lane:
         """The lane with a name. If there is none, it is made."""

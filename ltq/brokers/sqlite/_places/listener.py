@@ -1,9 +1,10 @@
 """Collecting what a transaction will tell: `Listener`."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from ltq.brokers._rules.record import Record
-from ltq.brokers.sqlite._file.database import Database
+from ltq.brokers.sqlite._file.database import Database, Notice
 from ltq.names import queue_of
 
 
@@ -20,6 +21,11 @@ def end_topic(namespace: str, task_id: str) -> str:
 def lane_topic(queue: str) -> str:
     """What is told, with the lane, when a task of a queue may be claimed."""
     return f"lane {queue}"
+
+
+@lru_cache(maxsize=4096)
+def _lane_notice(lane: str) -> Notice:
+    return lane_topic(queue_of(lane)), lane
 
 
 def revoked_topic(consumer: str) -> str:
@@ -39,12 +45,13 @@ class SqliteListener:
 
     def ready(self, lane: str) -> None:
         """See `Listener`."""
-        self._database.notices[lane_topic(queue_of(lane)), lane] = None
+        self._database.notices[_lane_notice(lane)] = None
 
     def freed(self, lane: str) -> None:
         """See `Listener`."""
-        if self._has_ready(lane):
-            self.ready(lane)
+        notice = _lane_notice(lane)
+        if notice not in self._database.notices and self._has_ready(lane):
+            self._database.notices[notice] = None
 
     def changed(self, record: Record) -> None:
         """See `Listener`."""

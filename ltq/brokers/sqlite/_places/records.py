@@ -56,6 +56,13 @@ class SqliteRecords:
         self.delayed = SqliteTimeline(self, database, namespace, "status = 1")
         self.leased = SqliteLeases(self, database, namespace, "status = 2")
         self.final = SqliteTimeline(self, database, namespace, "status > 2")
+        self._timelines: dict[Status, SqliteTimeline | None] = {
+            **dict.fromkeys(Status, self.final),
+            Status.PENDING: None,
+            Status.DELAYED: self.delayed,
+            Status.WORKING: self.leased,
+        }
+        """Where tasks of each status are."""
         database.add(self)
 
     def load(self, ids: Iterable[str]) -> None:
@@ -83,25 +90,24 @@ class SqliteRecords:
         self, record: Record, status: Status, when: float = inf, *, front: bool = False
     ) -> None:
         """See `Records`."""
-        envelope = record.envelope
-        row, before = self._known.get(envelope.id), record.status
+        envelope, counters = record.envelope, self._database.counters
+        row = self._known.get(envelope.id)
+        before: Status | None = None
         if row is None:
-            number = self._database.counters.above("number")
-            row = self._known[envelope.id] = Row(record, number, 0, None)
-            self._queues.move(envelope.queue, None, status)
-            self._lanes.move(record, None, status)
+            row = self._known[envelope.id] = Row(record, counters.above("number"), 0, None)
         else:
-            self._queues.move(envelope.queue, before, status)
-            self._lanes.move(record, before, status)
+            before = record.status
             self._leave(record)
+        self._queues.move(envelope.queue, before, status)
+        self._lanes.move(record, before, status)
         record.status, record.when = status, when
-        counters = self._database.counters
-        if status is Status.PENDING:
+        timeline = self._timelines[status]
+        if timeline is None:
             row.position = counters.below("head") if front else counters.above("tail")
         else:
-            if status.is_final:
+            if timeline is self.final:
                 row.position = counters.above("end")
-            self._timeline(status).put(when)
+            timeline.put(when)
         self._change(row)
 
     def save(self, record: Record) -> None:
@@ -163,13 +169,9 @@ class SqliteRecords:
         self._seen[task_id] = None
 
     def _leave(self, record: Record) -> None:
-        if record.status is not Status.PENDING:
-            self._timeline(record.status).take(record.when)
-
-    def _timeline(self, status: Status) -> "SqliteTimeline":
-        if status is Status.WORKING:
-            return self.leased
-        return self.delayed if status is Status.DELAYED else self.final
+        timeline = self._timelines[record.status]
+        if timeline is not None:
+            timeline.take(record.when)
 
     def flush(self) -> None:
         """See `Part`."""
@@ -219,10 +221,10 @@ class SqliteRecords:
 
     def committed(self) -> None:
         """See `Part`."""
-        known = self._known
+        known, working = self._known, Status.WORKING
         for task_id in self._seen:
             row = known.get(task_id)
-            if row is None or row.record.status is not Status.WORKING:
+            if row is None or row.record.status is not working:
                 known.pop(task_id, None)
         self._seen.clear()
         if len(known) > MOST_KNOWN:

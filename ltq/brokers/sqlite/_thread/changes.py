@@ -113,8 +113,9 @@ class Changes:
 
     def _tell(self, notices: Iterable[Notice]) -> None:
         for topic, detail in notices:
-            for hear in list(self._listeners.get(topic, ())):
-                hear(detail)
+            if hearing := self._listeners.get(topic):  # to most nobody listens
+                for hear in list(hearing):
+                    hear(detail)
 
     def _tell_missed(self) -> None:
         for missed in list(self._missed):
