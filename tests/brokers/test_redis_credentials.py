@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from devtools.redis_sets.cluster import ClusterSet
+from devtools.redis_sets.node import Access
 from devtools.servers import RedisServer
 from ltq import ConfigurationError
 from ltq.brokers.redis import RedisBroker
@@ -48,6 +50,20 @@ async def test_they_are_asked_for_at_each_connect(locked: RedisServer) -> None:
             said.append("second")
             client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         await broker.publish([make_envelope()])
+
+
+async def test_nodes_of_a_cluster_do_not_wait_for_them(redis_executable: str) -> None:
+    """They get their time, and the node that is asked has its own."""
+
+    async def say() -> tuple[str | None, str]:
+        await elapse(1.2, "a service makes a token")
+        return None, "first"
+
+    access = Access(password="first")
+    with ClusterSet(redis_executable, masters=1, replicas=0, access=access) as cluster:
+        url = cluster.url.replace(":first@", "")
+        async with RedisBroker(url, credentials=say) as broker:
+            await broker.ping()
 
 
 async def test_a_wrong_one_is_told_at_once(locked: RedisServer) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 
 from ltq.brokers.redis._connect.addresses import Address
+from ltq.brokers.redis._connect.connections import prepare
 from ltq.brokers.redis._connect.tls import load_files
 from ltq.brokers.redis._connect.whereabouts import Ask
 
@@ -22,6 +23,7 @@ def asking(make: Callable[[], AbstractConnection]) -> Ask:
         lead_to(connection, address)
         try:
             load_files(connection)
+            await prepare(connection)
             async with asyncio.timeout(_WITHIN):
                 await connection.connect()
                 await connection.send_command(*command)

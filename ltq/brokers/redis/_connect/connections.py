@@ -67,6 +67,13 @@ def maker(
     return make
 
 
+async def prepare(connection: AbstractConnection) -> None:
+    """Have the credentials of a connection that is to be opened, if code says them."""
+    provider = connection.credential_provider
+    if isinstance(provider, ConnectionCredentials):
+        await provider.prepare()
+
+
 def usable_for(connection: AbstractConnection) -> float | None:
     """Seconds for which an open connection is used, if its credentials will not be valid then."""
     provider = connection.credential_provider

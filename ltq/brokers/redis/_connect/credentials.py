@@ -42,11 +42,20 @@ class ConnectionCredentials(CredentialProvider):
 
     def __init__(self, ask: AskCredentials) -> None:
         self._ask = ask
+        self._ready: tuple[str, ...] | None = None
         self.valid_for: float | None = None
         """Seconds for which the last ones are valid, if that was said."""
 
+    async def prepare(self) -> None:
+        """Ask now, before the server is asked within its own time."""
+        self._ready = await self.get_credentials_async()
+
     async def get_credentials_async(self) -> tuple[str, ...]:  # type: ignore[override]  # 1 or 2
         """What redis-py sends with AUTH."""
+        ready, self._ready = self._ready, None
+        return ready or await self._get()
+
+    async def _get(self) -> tuple[str, ...]:
         try:
             given = self._ask()
             answer = await given if inspect.isawaitable(given) else given
