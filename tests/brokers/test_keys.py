@@ -30,6 +30,7 @@ def keys_of(queue: str, task_id: str, consumer: str) -> list[str]:
         keys.throughput(space, queue),
         keys.history(space, queue, 28333333),
         keys.wake(space, queue),
+        keys.replicated(space),
         keys.wake(space, lane),
         keys.lanes(space),
         keys.claim(space, consumer),

@@ -86,6 +86,22 @@ class TestNodeAway:
                 await broker.find(envelopes[0].id)
             with pytest.raises(BrokerError, match="not found where Redis answers, and what is in"):
                 await broker.dead_letter(None, envelopes[0].id)
+            findings = await broker.examine()
+        (told,) = [one for one in findings if "cannot be asked" in one.text]
+        assert (told.name, told.severity) == ("cluster", Severity.DANGER)
+        assert told.text.startswith(frozen.address)
+
+
+async def test_a_node_that_refuses_the_password_is_told_of(cluster: ClusterSet) -> None:
+    node = cluster.nodes[2]
+    for one in cluster.nodes:
+        password = ">another" if one is node else ">password"
+        one.ask("ACL", "SETUSER", "app", "on", password, "~*", "&*", "+@all")
+    async with RedisBroker(cluster.url.replace("//", "//app:password@")) as broker:
+        with pytest.raises(BrokerError, match=f"{node.address} refused the user or password"):
+            await broker.hazards()
+    for one in cluster.nodes:
+        one.ask("ACL", "DELUSER", "app")
 
 
 async def test_a_registry_that_refuses_is_told_of_once(

@@ -78,12 +78,15 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
     not list final tasks, and keeps no list of them. `prefix` is what all keys begin with instead of
     `ltq`: brokers with different ones never see each other's tasks. With `replicas=1` a send waits
     until a replica has it, and raises `BrokerError` ("stored, but on 0 replicas") if none has in
-    time.
+    time. `sentinel_username` and `sentinel_password` are those of the sentinels, which get no
+    others. `map` is `address_map` in the URL: `10.0.0.1:6379=203.0.113.5:7001`, with commas between
+    several.
 
     `credentials` returns user (or None) and password, perhaps with the seconds for which they are
-    valid, or an awaitable of that; it is asked at each connect. `address_map` says where servers
-    are reached whose addresses sentinels or nodes tell: a mapping of pairs of host and port, or a
-    callable. `connect` makes the redis-py client instead of the URL, for tests.
+    valid, or an awaitable of that; it is asked at each connect, and an error of it is an outage.
+    `address_map` says where servers are reached whose addresses sentinels or nodes tell: a mapping
+    of pairs of host and port, or a callable. `connect` makes the redis-py client of one server
+    instead of the URL, for tests.
     """
 
     def __init__(

@@ -78,6 +78,7 @@ KINDS = {
     "removed_schedules": Kind("zset", "stays"),
     "scheduler": Kind("string", "ends"),
     "probe": Kind("hash", "ends"),
+    "replicated": Kind("string", "ends"),
 }
 """The kinds of keys that begin with `ltq:{namespace}:`, by the word that follows."""
 

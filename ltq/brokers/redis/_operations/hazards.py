@@ -3,27 +3,24 @@
 from ltq.brokers.redis._operations.rights import check_rights
 from ltq.brokers.redis._server.info import server_info
 from ltq.brokers.redis._server.link import Link
-from ltq.brokers.redis._server.links import ClusterLinks, Links
+from ltq.brokers.redis._server.links import Links
 from ltq.errors import BrokerError
 
 
 async def hazards(links: Links) -> list[str]:
     """See `Broker.hazards`. A server that hides its settings gets no warning.
 
-    Raises `RefusedError` if the user lacks a right without which tasks would be lost.
+    Raises `RefusedError` if the user lacks a right without which tasks would be lost, or a node of
+    a cluster refuses user or password.
     """
-    if isinstance(links, ClusterLinks):
-        return await _of_nodes(links)
-    return await _of_server(links.any)
-
-
-async def _of_nodes(links: ClusterLinks) -> list[str]:
+    if not links.is_split:
+        return await _of_server(links.any)
     found: list[str] = []
     for node in await links.masters():
         try:
             found += [f"{node.name}: {text}" for text in await _of_server(node)]
         except BrokerError as error:
-            if error.is_refusal:
+            if not error.is_away:
                 raise
     return found
 

@@ -22,7 +22,7 @@ the script `rights` itself."""
 
 
 async def check_rights(link: Link) -> None:
-    """Raise `RefusedError` if the user may not use a command of these scripts.
+    """Raise `RefusedError` if the user may not use a command of these scripts, or does not exist.
 
     A server that cannot be asked now is none that refuses.
     """
@@ -30,7 +30,7 @@ async def check_rights(link: Link) -> None:
     try:
         refused = await link.evaluate(call, patience=_PATIENCE)
     except BrokerError as error:
-        if error.is_refusal:
+        if not error.is_away:
             raise
         return
     if refused:

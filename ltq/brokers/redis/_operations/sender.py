@@ -59,8 +59,7 @@ class Sender:
         )
         link = self._link
         if link.replicas:
-            mark = link.keys.probe(self._namespace, "replicas")
-            call = Replicated(call, link.replicas, mark)
+            call = Replicated(call, link.replicas, link.keys.replicated(self._namespace))
         reply = await link.evaluate(call)
         if reply.new_queues:  # perhaps the server was emptied
             await self._registry.add_again(self._namespace)

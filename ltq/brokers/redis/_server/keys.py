@@ -174,6 +174,10 @@ class Keys:
         """Hash: what is changed to see whether notifications arrive, for a second."""
         return f"{self.prefix(namespace)}probe:{unique}"
 
+    def replicated(self, namespace: str) -> str:
+        """String: what is written behind a send that waits for replicas, for a second."""
+        return f"{self.prefix(namespace)}replicated"
+
 
 def parse_prefix(value: str) -> Keys:
     """Read the parameter `prefix` of a broker's URL. Raises `ConfigurationError`."""

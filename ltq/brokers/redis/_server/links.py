@@ -45,6 +45,10 @@ class Links:
         """A link to each server that has tasks. Raises `BrokerError`."""
         return [self.any]
 
+    async def uncovered(self) -> int:
+        """How many slots of a cluster no node has. Raises `BrokerError`."""
+        return 0
+
     async def aclose(self) -> None:
         """Close all connections."""
         whereabouts = () if self._whereabouts is None else (self._whereabouts.aclose,)
@@ -93,11 +97,11 @@ class ClusterLinks(Links):
         return link
 
     async def masters(self) -> list[Link]:
-        """A link to each node that has slots. Raises `BrokerError`."""
+        """See `Links`."""
         return [self._node(address, slots) for address, slots in (await self._slots_now()).items()]
 
     async def uncovered(self) -> int:
-        """How many slots no node has. Raises `BrokerError`."""
+        """See `Links`."""
         return SLOTS - sum(
             len(one) for slots in (await self._slots_now()).values() for one in slots
         )
