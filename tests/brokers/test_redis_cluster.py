@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from devtools.redis_sets.certificates import Certificates
 from devtools.redis_sets.cluster import ClusterSet
-from devtools.redis_sets.node import Access
+from devtools.redis_sets.node import Access, Node
 from ltq.broker import Severity
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._connect.addresses import Address
@@ -20,6 +20,7 @@ from ltq.errors import BrokerError
 from ltq.message import Finish, Published
 from ltq.state import Status
 from tests.conformance.factories import claim_one, make_envelope
+from tests.elapse import elapse
 from tests.eventually import eventually
 
 QUEUES = ("mail:send", "shop:pay", "news:read", "jobs:run", "user:add", "logs:cut")
@@ -253,3 +254,57 @@ async def test_a_consumer_of_several_nodes_goes_on_without_one(redis_executable:
             await asyncio.to_thread(cluster.wait_until_agreed)
             await broker.publish([make_envelope(queue="mail:send")])
             assert (await claim_one(broker, consumer)).lease.queue == "mail:send"
+
+
+def refuse_writes(cluster: ClusterSet, node: Node) -> Callable[[], object]:
+    """As one whose replicas are gone, or whose disk is full; what ends that."""
+    node.ask("CONFIG", "SET", "min-replicas-to-write", "1")
+    return lambda: node.ask("CONFIG", "SET", "min-replicas-to-write", "0")
+
+
+def move_slot(cluster: ClusterSet, node: Node) -> Callable[[], object]:
+    """In the old way, and the keys are still here: what reads them is answered."""
+    move = cluster.slot_move(slot_of(cluster, "mail"), cluster.nodes[elsewhere(cluster, "mail")])
+    move.begin()
+    return move.undo
+
+
+@pytest.mark.parametrize("harm", [refuse_writes, move_slot])
+async def test_a_node_that_answers_but_serves_nothing_holds_up_no_other(
+    cluster: ClusterSet,
+    harm: Callable[[ClusterSet, Node], Callable[[], object]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is tried with what a claim does, and not with what a node answers all the same."""
+    node = cluster.owner(slot_of(cluster, "mail"))
+    healthy = next(
+        x for x in QUEUES if cluster.owner(slot_of(cluster, x.split(":")[0])) is not node
+    )
+    async with (
+        RedisBroker(cluster.url) as broker,
+        broker.consumer(["mail:send", healthy]) as consumer,
+    ):
+        await consumer.claim(10)
+        envelope = make_envelope(queue="mail:send")
+        await broker.publish([envelope])
+        heal = harm(cluster, node)
+        try:
+            await consumer.claim(10)  # it finds out
+            slow, until = 0, time.monotonic() + 6
+            while time.monotonic() < until:
+                began = time.monotonic()
+                await broker.publish([make_envelope(queue=healthy)])
+                assert (await consumer.claim(10)).deliveries
+                slow += time.monotonic() - began > 0.8
+                await elapse(0.1, "the node is tried meanwhile")
+            assert slow <= 1
+        finally:
+            heal()
+        assert len([one for one in caplog.records if "is left out" in one.message]) == 1
+        claimed: list[str] = []
+
+        async def is_back() -> bool:
+            claimed.extend(one.lease.id for one in (await consumer.claim(10)).deliveries)
+            return envelope.id in claimed
+
+        await eventually(is_back, 5, "it is served again")
