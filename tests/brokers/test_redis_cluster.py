@@ -15,6 +15,7 @@ from ltq.brokers.redis._connect.addresses import Address
 from ltq.brokers.redis._connect.asking import asking
 from ltq.brokers.redis._connect.cluster import AnyNode, Topology
 from ltq.brokers.redis._connect.connections import maker
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.brokers.redis._server.url import new_client
 from ltq.errors import BrokerError
 from ltq.message import Finish, Published
@@ -308,3 +309,35 @@ async def test_a_node_that_answers_but_serves_nothing_holds_up_no_other(
             return envelope.id in claimed
 
         await eventually(is_back, 5, "it is served again")
+
+
+async def test_a_call_about_a_node_that_is_away_is_done_at_the_others(cluster: ClusterSet) -> None:
+    """Lanes there are said to be served, and tasks get their place back, before it fails."""
+    away = cluster.owner(slot_of(cluster, "mail"))
+    here = next(x for x in QUEUES if cluster.owner(slot_of(cluster, x.split(":")[0])) is not away)
+    node, namespace = cluster.owner(slot_of(cluster, here.split(":")[0])), here.split(":")[0]
+    async with RedisBroker(cluster.url) as broker, broker.clone() as other:
+        await broker.publish([make_envelope(queue=one) for one in ("mail:send", here)])
+        assert await other.served([here]) == [None]
+        node.ask("DEL", keys.ready(namespace, here, 1), keys.active(namespace))
+        for one in cluster.nodes:
+            one.ask("CONFIG", "SET", "cluster-require-full-coverage", "no")
+        away.freeze()
+        try:
+            for call in (
+                broker.serve(["mail:send", here], 60.0),
+                broker.repair(["mail:send", here]),
+                broker.served(["mail:send", here]),
+            ):
+                began = time.monotonic()
+                with pytest.raises(BrokerError, match="did not reply"):
+                    await call
+                assert time.monotonic() - began < 7  # not once for each step
+            assert await other.served([here]) == [0.0]
+            async with other.consumer([here]) as consumer:
+                assert len((await consumer.claim(10)).deliveries) == 1
+        finally:
+            away.thaw()
+            for one in cluster.nodes:
+                one.ask("CONFIG", "SET", "cluster-require-full-coverage", "yes")
+        await asyncio.to_thread(cluster.wait_until_agreed)
