@@ -2,24 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from devtools.redis_sets.certificates import Certificates
 from devtools.redis_sets.cluster import ClusterSet
-from devtools.redis_sets.node import Access
+from devtools.redis_sets.node import Access, Node
 from ltq.broker import Severity
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._connect.addresses import Address
 from ltq.brokers.redis._connect.asking import asking
 from ltq.brokers.redis._connect.cluster import AnyNode, Topology
 from ltq.brokers.redis._connect.connections import maker
+from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.brokers.redis._server.url import new_client
 from ltq.errors import BrokerError
 from ltq.message import Finish, Published
 from ltq.state import Status
 from tests.conformance.factories import claim_one, make_envelope
+from tests.elapse import elapse
 from tests.eventually import eventually
 
 QUEUES = ("mail:send", "shop:pay", "news:read", "jobs:run", "user:add", "logs:cut")
@@ -253,3 +255,89 @@ async def test_a_consumer_of_several_nodes_goes_on_without_one(redis_executable:
             await asyncio.to_thread(cluster.wait_until_agreed)
             await broker.publish([make_envelope(queue="mail:send")])
             assert (await claim_one(broker, consumer)).lease.queue == "mail:send"
+
+
+def refuse_writes(cluster: ClusterSet, node: Node) -> Callable[[], object]:
+    """As one whose replicas are gone, or whose disk is full; what ends that."""
+    node.ask("CONFIG", "SET", "min-replicas-to-write", "1")
+    return lambda: node.ask("CONFIG", "SET", "min-replicas-to-write", "0")
+
+
+def move_slot(cluster: ClusterSet, node: Node) -> Callable[[], object]:
+    """In the old way, and the keys are still here: what reads them is answered."""
+    move = cluster.slot_move(slot_of(cluster, "mail"), cluster.nodes[elsewhere(cluster, "mail")])
+    move.begin()
+    return move.undo
+
+
+@pytest.mark.parametrize("harm", [refuse_writes, move_slot])
+async def test_a_node_that_answers_but_serves_nothing_holds_up_no_other(
+    cluster: ClusterSet,
+    harm: Callable[[ClusterSet, Node], Callable[[], object]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is tried with what a claim does, and not with what a node answers all the same."""
+    node = cluster.owner(slot_of(cluster, "mail"))
+    healthy = next(
+        x for x in QUEUES if cluster.owner(slot_of(cluster, x.split(":")[0])) is not node
+    )
+    async with (
+        RedisBroker(cluster.url) as broker,
+        broker.consumer(["mail:send", healthy]) as consumer,
+    ):
+        await consumer.claim(10)
+        envelope = make_envelope(queue="mail:send")
+        await broker.publish([envelope])
+        heal = harm(cluster, node)
+        try:
+            await consumer.claim(10)  # it finds out
+            slow, until = 0, time.monotonic() + 6
+            while time.monotonic() < until:
+                began = time.monotonic()
+                await broker.publish([make_envelope(queue=healthy)])
+                assert (await consumer.claim(10)).deliveries
+                slow += time.monotonic() - began > 0.8
+                await elapse(0.1, "the node is tried meanwhile")
+            assert slow <= 1
+        finally:
+            heal()
+        assert len([one for one in caplog.records if "is left out" in one.message]) == 1
+        claimed: list[str] = []
+
+        async def is_back() -> bool:
+            claimed.extend(one.lease.id for one in (await consumer.claim(10)).deliveries)
+            return envelope.id in claimed
+
+        await eventually(is_back, 5, "it is served again")
+
+
+async def test_a_call_about_a_node_that_is_away_is_done_at_the_others(cluster: ClusterSet) -> None:
+    """Lanes there are said to be served, and tasks get their place back, before it fails."""
+    away = cluster.owner(slot_of(cluster, "mail"))
+    here = next(x for x in QUEUES if cluster.owner(slot_of(cluster, x.split(":")[0])) is not away)
+    node, namespace = cluster.owner(slot_of(cluster, here.split(":")[0])), here.split(":")[0]
+    async with RedisBroker(cluster.url) as broker, broker.clone() as other:
+        await broker.publish([make_envelope(queue=one) for one in ("mail:send", here)])
+        assert await other.served([here]) == [None]
+        node.ask("DEL", keys.ready(namespace, here, 1), keys.active(namespace))
+        for one in cluster.nodes:
+            one.ask("CONFIG", "SET", "cluster-require-full-coverage", "no")
+        away.freeze()
+        try:
+            for call in (
+                broker.serve(["mail:send", here], 60.0),
+                broker.repair(["mail:send", here]),
+                broker.served(["mail:send", here]),
+            ):
+                began = time.monotonic()
+                with pytest.raises(BrokerError, match="did not reply"):
+                    await call
+                assert time.monotonic() - began < 7  # not once for each step
+            assert await other.served([here]) == [0.0]
+            async with other.consumer([here]) as consumer:
+                assert len((await consumer.claim(10)).deliveries) == 1
+        finally:
+            away.thaw()
+            for one in cluster.nodes:
+                one.ask("CONFIG", "SET", "cluster-require-full-coverage", "yes")
+        await asyncio.to_thread(cluster.wait_until_agreed)

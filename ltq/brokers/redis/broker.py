@@ -55,6 +55,7 @@ from ltq.brokers.redis._operations.sweep import sum_of, sweep
 from ltq.brokers.redis._operations.workers import read_served, read_workers
 from ltq.brokers.redis._schedules import KeepsSchedules
 from ltq.brokers.redis._server.info import PING_PATIENCE, check_cluster, server_time
+from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.opening import Opening
 from ltq.brokers.redis._session import Session
 from ltq.brokers.redis._watch_hub import WatchHub
@@ -171,10 +172,14 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
 
     async def serve(self, lanes: Sequence[str], duration: float) -> None:
         """See `Presence.serve`."""
-        lanes = check_lanes(lanes)
-        registry = self._here().registry
-        for namespace, positions in by_namespace(lanes, str).items():
-            await registry.serve(namespace, [lanes[i] for i in positions], duration)
+        lanes, session = check_lanes(lanes), self._here()
+        positions = by_namespace(lanes, str)
+
+        async def serve(_: Link, namespace: str) -> None:
+            some = [lanes[i] for i in positions[namespace]]
+            await session.registry.serve(namespace, some, duration)
+
+        await in_each(session.links, positions, serve)
 
     async def served(self, lanes: Sequence[str]) -> list[float | None]:
         """See `Presence.served`."""

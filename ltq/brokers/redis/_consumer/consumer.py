@@ -23,6 +23,7 @@ from ltq.brokers.redis._operations.sweep import sweep
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import flag
 from ltq.brokers.redis._server.keys import line_list
+from ltq.brokers.redis._server.link import CALL_PATIENCE
 from ltq.brokers.redis._server.links import Links
 from ltq.errors import BrokerError
 from ltq.message import Delivery
@@ -41,6 +42,9 @@ _GRACE_SPREAD = 1.0
 
 _OUTAGE_HOLD = 2.0
 """Seconds after an outage in which other workers may renew their leases."""
+
+_BACK_PATIENCE = 1.0
+"""Seconds for which the first claim from a node waits that was away: other nodes wait with it."""
 
 _KNOWN_FOR = 30.0
 """Seconds after which a consumer tells the server again which queues it serves."""
@@ -69,7 +73,7 @@ class RedisConsumer:
         self._wake_ups = WakeUps()
         self._patience = _patience(config.max_deliveries)
         self._unclaimed = Unclaimed(links, config.name)
-        self._away = Away(self._wake_ups.end_wait)
+        self._away = Away(config.lease, self._wake_ups.end_wait)
         self._closing = Closing(self._close, "ltq-redis-consumer-close")
         self._groups = [
             LaneGroup(namespace, config, links.of(namespace)) for namespace in config.namespaces
@@ -204,7 +208,8 @@ class RedisConsumer:
             limits=group.limits,
         )
         group.again = "1"  # as long as there is no answer: perhaps only the reply was lost
-        reply = await read_some(group.link, call)
+        patience = _BACK_PATIENCE if group.was_away else CALL_PATIENCE
+        reply = await read_some(group.link, call, patience)
         group.answered(reply, woken)
         if is_due and reply.answer is calls.ClaimAnswer.CLAIMED:
             group.told_at = now

@@ -37,6 +37,8 @@ class LaneGroup:
         for lane, limit in limits.items():
             if namespace_of(lane) == namespace:
                 self.limits += _limit_arguments(lane, limit)
+        self.was_away = False
+        """Whether its node did not serve it, and no claim has succeeded since."""
         self.woken: set[str] = set()
         """Lanes whose wake-up this consumer has taken, but which it has not claimed from since."""
         self.start_in: float | None = None
@@ -51,6 +53,7 @@ class LaneGroup:
 
     def answered(self, reply: ClaimReply, woken: frozenset[str]) -> None:
         """Take in the reply to a claim that was sent with these woken lanes."""
+        self.was_away = False
         if reply.answer is ClaimAnswer.PART:
             self.again, self.known = "1", reply.known
             return

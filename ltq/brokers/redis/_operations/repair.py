@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 
 from ltq.brokers.redis._operations.registry import Registry
+from ltq.brokers.redis._operations.spread import in_each
 from ltq.brokers.redis._operations.sweep import sweep
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server.info import server_time
@@ -29,21 +30,21 @@ async def repair(
     links: Links, registry: Registry, namespaces: Iterable[str], lease: float, every: float
 ) -> int:
     """See `Settler.repair`. Without `every` all ready lists are read into memory."""
-    repaired = 0
-    for namespace in namespaces:
-        link = links.of(namespace)
+
+    async def repair(link: Link, namespace: str) -> int:
         if every > 0:
             marker = (link.keys.repaired(namespace), "1", "NX", "PX", max(1, int(every * 1000)))
             if await link.call("SET", *marker) is None:
-                continue
+                return 0
         await registry.write(namespace)
         count, doubtful = await _check_tasks(
             link, namespace, lease, _PAUSE_FACTOR if every else 1.0
         )
-        repaired += count
         if doubtful or not every:
-            repaired += await _restore_ready(link, namespace, lease)
-    return repaired
+            count += await _restore_ready(link, namespace, lease)
+        return count
+
+    return sum(await in_each(links, namespaces, repair))
 
 
 async def _check_tasks(

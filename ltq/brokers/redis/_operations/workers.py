@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ltq.broker import HeldTask, list_workers
 from ltq.brokers.redis._operations.chunks import by_namespace
-from ltq.brokers.redis._operations.spread import read_each
+from ltq.brokers.redis._operations.spread import in_each, read_each
 from ltq.brokers.redis._operations.worker_registry import read_seen
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server.info import server_time
@@ -32,11 +32,14 @@ async def read_workers(links: Links, namespaces: Sequence[str]) -> list[WorkerIn
 async def read_served(links: Links, lanes: Sequence[str]) -> list[float | None]:
     """See `Presence.served`."""
     ages: dict[str, float | None] = {}
-    for namespace, positions in by_namespace(lanes, str).items():
-        some = [lanes[i] for i in positions]
-        link = links.of(namespace)
+    positions = by_namespace(lanes, str)
+
+    async def read(link: Link, namespace: str) -> None:
+        some = [lanes[i] for i in positions[namespace]]
         call = calls.ServedCall(prefix=link.keys.prefix(namespace), lanes=some)
-        ages |= zip(some, await link.evaluate(call), strict=True)
+        ages.update(zip(some, await link.evaluate(call), strict=True))
+
+    await in_each(links, positions, read)
     return [ages[lane] for lane in lanes]
 
 
