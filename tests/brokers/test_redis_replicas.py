@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from devtools.redis_sets.node import Access, Node
+from ltq.broker import Severity
 from ltq.brokers.redis import RedisBroker
 from ltq.errors import BrokerError
 from ltq.message import Published
@@ -74,3 +75,17 @@ async def test_without_it_nothing_waits(pair: tuple[Node, Node]) -> None:
     async with RedisBroker(master.url) as broker:
         await broker.publish([make_envelope()])
     assert "cmdstat_wait" not in master.info("INFO", "commandstats")
+
+
+async def test_the_doctor_tells_of_too_few_replicas_and_of_the_right_to_wait(
+    pair: tuple[Node, Node],
+) -> None:
+    master, _ = pair
+    await is_followed(master)
+    master.ask("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-wait")
+    url = master.url.replace("://", "://app:secret@")
+    async with RedisBroker(f"{url}?replicas=2") as broker:
+        found = {one.name: one for one in await broker.examine()}
+    assert found["replication"].severity is Severity.DANGER
+    assert found["replication"].text.startswith("replicas: 1, and each send waits for 2")
+    assert found["rights"].text == "the user may not use wait"
