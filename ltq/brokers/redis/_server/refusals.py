@@ -16,7 +16,8 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from ltq.brokers.redis._connect.whereabouts import NowhereError
+from ltq.brokers.redis._connect.addresses import Address
+from ltq.brokers.redis._connect.whereabouts import NowhereError, is_unknown_command
 from ltq.errors import BrokerError
 
 _PASSING = (
@@ -84,10 +85,19 @@ def told(error: Exception) -> str:
 
 
 def too_late(
-    server: str, patience: float, error: Exception | None, *, has_closed: bool = False
+    server: str,
+    patience: float,
+    error: Exception | None,
+    *,
+    has_closed: bool = False,
+    at: Address | None = None,
 ) -> BrokerError:
-    """What a call raises that was not answered within `patience` seconds; `error` came last."""
-    reason = "no answer" if error is None else told(error)
+    """What a call raises that was not answered within `patience` seconds; `error` came last.
+
+    `at` is where it was made, if `server` names several.
+    """
+    silent = "no answer" if at is None else f"no answer from {at}"
+    reason = (error is not None and told(error)) or silent
     if has_closed:
         reason += "; its client-output-buffer-limit may be too small for the reply"
     return BrokerError(f"Redis at {server} did not reply within {patience:g} s: {reason}")
@@ -115,4 +125,11 @@ def refusal(error: Exception, server: str, cluster_url: str = "") -> RefusedErro
     if isinstance(error, _FINAL):
         return LockedOutError(f"Redis at {server} refused the user or password: {error}")
     kind = WrongTypeError if str(error).startswith("WRONGTYPE") else RefusedError
-    return kind(f"Redis at {server} refused the call: {error}")
+    text = f"Redis at {server} refused the call: {error}"
+    if is_unknown_command(error):  # what follows are all its arguments
+        command = str(error).partition(",")[0]
+        text = (
+            f"Redis at {server} refused the call: {command}; "
+            "a sentinel is named by redis+sentinel://HOST:PORT/NAME-OF-THE-MASTER"
+        )
+    return kind(text)
