@@ -77,7 +77,7 @@ async def test_without_it_nothing_waits(pair: tuple[Node, Node]) -> None:
     assert "cmdstat_wait" not in master.info("INFO", "commandstats")
 
 
-async def test_the_doctor_tells_of_too_few_replicas_and_of_the_right_to_wait(
+async def test_what_makes_it_impossible_is_told(
     pair: tuple[Node, Node],
 ) -> None:
     master, _ = pair
@@ -85,6 +85,9 @@ async def test_the_doctor_tells_of_too_few_replicas_and_of_the_right_to_wait(
     master.ask("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-wait")
     url = master.url.replace("://", "://app:secret@")
     async with RedisBroker(f"{url}?replicas=2") as broker:
+        with pytest.raises(BrokerError, match=r"stored, but .* refused to wait for them: ") as told:
+            await broker.publish([make_envelope()])
+        assert not told.value.is_refusal
         found = {one.name: one for one in await broker.examine()}
     assert found["replication"].severity is Severity.DANGER
     assert found["replication"].text.startswith("replicas: 1, and each send waits for 2")

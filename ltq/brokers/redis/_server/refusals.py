@@ -36,6 +36,12 @@ _PASSING_TEXTS = re.compile(
 )
 """The same for a script that fails halfway: the server then wraps the error in another one."""
 
+_SENTINEL = "; a sentinel is named by redis+sentinel://HOST:PORT/NAME-OF-THE-MASTER"
+_UNDECLARED = (
+    "; LTQ's scripts use keys that they do not declare, so let the server allow that "
+    "(Dragonfly: --default_lua_flags=allow-undeclared-keys)"
+)
+
 _FINAL = (AuthenticationError, AuthorizationError)
 
 
@@ -125,11 +131,10 @@ def refusal(error: Exception, server: str, cluster_url: str = "") -> RefusedErro
     if isinstance(error, _FINAL):
         return LockedOutError(f"Redis at {server} refused the user or password: {error}")
     kind = WrongTypeError if str(error).startswith("WRONGTYPE") else RefusedError
-    text = f"Redis at {server} refused the call: {error}"
-    if is_unknown_command(error):  # what follows are all its arguments
-        command = str(error).partition(",")[0]
-        text = (
-            f"Redis at {server} refused the call: {command}; "
-            "a sentinel is named by redis+sentinel://HOST:PORT/NAME-OF-THE-MASTER"
-        )
+    told, advice = str(error), ""
+    if is_unknown_command(error):
+        told, advice = told.partition(",")[0], _SENTINEL  # without all its arguments
+    elif "undeclared key" in told:
+        advice = _UNDECLARED
+    text = f"Redis at {server} refused the call: {told}{advice}"
     return kind(text)
