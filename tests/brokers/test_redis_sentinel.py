@@ -89,7 +89,9 @@ async def test_a_server_that_is_none_says_so(sentinels: SentinelSet) -> None:
     url = sentinels.servers[0].url.replace("redis://", "redis+sentinel://")
     url = url.replace("/0", f"/mymaster?sentinel_password={PASSWORD}")
     async with RedisBroker(url) as broker:
-        with pytest.raises(BrokerError, match=r"does not know SENTINEL: it is none, use a URL without \+sentinel"):
+        with pytest.raises(
+            BrokerError, match=r"does not know SENTINEL: it is none, use a URL without \+sentinel"
+        ):
             await broker.ping()
 
 
