@@ -109,6 +109,7 @@ def test_a_server_that_tells_nothing_is_not_accused(check: Any) -> None:
         ("connections", {"connected_clients": "9500"}, {}, Severity.WARNING),
         ("replication", {"role": "slave"}, {}, Severity.DANGER),
         ("replication", {"cluster_enabled": "1"}, {}, Severity.DANGER),
+        ("replication", {"redis_mode": "sentinel"}, {}, Severity.DANGER),
         ("replication", {"connected_slaves": "2"}, {}, ADVISED),
         ("replication", {"connected_slaves": "2"}, {"min-replicas-to-write": "1"}, Severity.OK),
     ],
@@ -135,6 +136,7 @@ def test_what_a_server_tells(
         ("writes", {"refusal": "something new"}, Severity.DANGER),
         ("writes", {"rights": None}, Severity.OK),
         ("notifications", {"notified": False}, Severity.WARNING),
+        ("replication", {"awaited": 1}, Severity.DANGER),
     ],
 )
 def test_what_was_tried(check: str, fields: dict[str, Any], level: str) -> None:

@@ -341,3 +341,24 @@ async def test_a_call_about_a_node_that_is_away_is_done_at_the_others(cluster: C
             for one in cluster.nodes:
                 one.ask("CONFIG", "SET", "cluster-require-full-coverage", "yes")
         await asyncio.to_thread(cluster.wait_until_agreed)
+
+
+async def test_a_frozen_node_does_not_hold_up_what_any_node_can_answer(
+    redis_executable: str,
+) -> None:
+    settings = {"cluster-require-full-coverage": "no"}
+    with ClusterSet(redis_executable, replicas=0, settings=settings) as cluster:
+        frozen = cluster.nodes[0]
+        names = [queue.partition(":")[0] for queue in QUEUES]
+        lost = next(one for one in names if cluster.owner(slot_of(cluster, one)) is frozen)
+        frozen.freeze()
+        async with RedisBroker(cluster.url) as broker:
+            began = time.monotonic()
+            await broker.ping()
+            assert time.monotonic() - began < 2.5
+            with pytest.raises(BrokerError, match=f"no answer from {frozen.address}"):
+                await broker.publish([make_envelope(queue=f"{lost}:x")])
+            findings = await broker.examine()
+    told = [one for one in findings if one.name in ("node", "cluster")]
+    assert any(one.severity is Severity.DANGER for one in told), told  # the nodes may know by now
+    assert len([one for one in findings if one.name == "version"]) == 2

@@ -15,6 +15,7 @@ from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._operations.sender import Sender
 from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.refusals import refusal
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Published
 from ltq.names import new_id
@@ -31,6 +32,16 @@ PASSING = [
     b"-READONLY You can't write against a read only replica.\r\n",
     b"-ERR Error running script: MOVED 4008 127.0.0.1:7001\r\n",
 ]
+
+
+def test_a_server_that_wants_all_keys_declared_is_named_with_what_to_do() -> None:
+    error = redis.ResponseError(
+        "Error running script (call to 5c4d): @user_script:2: script tried accessing undeclared "
+        "key, key: ltq:{mail}:seq"
+    )
+    told = str(refusal(error, "h:1"))
+    assert told.startswith("Redis at h:1 refused the call: Error running script")
+    assert "allow-undeclared-keys" in told
 
 
 def envelope(body: bytes = b"[[],{}]") -> Envelope:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from devtools.redis_sets.node import Access, Node
+from ltq.broker import Severity
 from ltq.brokers.redis import RedisBroker
 from ltq.errors import BrokerError
 from ltq.message import Published
@@ -74,3 +75,20 @@ async def test_without_it_nothing_waits(pair: tuple[Node, Node]) -> None:
     async with RedisBroker(master.url) as broker:
         await broker.publish([make_envelope()])
     assert "cmdstat_wait" not in master.info("INFO", "commandstats")
+
+
+async def test_what_makes_it_impossible_is_told(
+    pair: tuple[Node, Node],
+) -> None:
+    master, _ = pair
+    await is_followed(master)
+    master.ask("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-wait")
+    url = master.url.replace("://", "://app:secret@")
+    async with RedisBroker(f"{url}?replicas=2") as broker:
+        with pytest.raises(BrokerError, match=r"stored, but .* refused to wait for them: ") as told:
+            await broker.publish([make_envelope()])
+        assert not told.value.is_refusal
+        found = {one.name: one for one in await broker.examine()}
+    assert found["replication"].severity is Severity.DANGER
+    assert found["replication"].text.startswith("replicas: 1, and each send waits for 2")
+    assert found["rights"].text == "the user may not use wait"

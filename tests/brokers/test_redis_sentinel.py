@@ -76,6 +76,25 @@ async def test_without_any_sentinel_their_addresses_are_told() -> None:
     assert time.monotonic() - began < 5
 
 
+async def test_a_plain_url_of_a_sentinel_is_told_what_it_is(sentinels: SentinelSet) -> None:
+    url = f"redis://:{OTHER}@{sentinels.sentinels[0].address}"
+    async with RedisBroker(url) as broker:
+        with pytest.raises(BrokerError, match=r"a sentinel is named by redis\+sentinel://"):
+            await broker.stats(["mail:send"])
+        found = {one.name: one for one in await broker.examine()}
+    assert "redis+sentinel://" in found["replication"].advice
+
+
+async def test_a_server_that_is_none_says_so(sentinels: SentinelSet) -> None:
+    url = sentinels.servers[0].url.replace("redis://", "redis+sentinel://")
+    url = url.replace("/0", f"/mymaster?sentinel_password={PASSWORD}")
+    async with RedisBroker(url) as broker:
+        with pytest.raises(
+            BrokerError, match=r"does not know SENTINEL: it is none, use a URL without \+sentinel"
+        ):
+            await broker.ping()
+
+
 async def test_one_that_answers_is_enough(sentinels: SentinelSet) -> None:
     dead = sentinels.url.replace("@127", "@127.0.0.1:1,127", 1)
     async with RedisBroker(dead) as broker:

@@ -16,7 +16,7 @@ from redis.exceptions import (
 
 from ltq.brokers.redis._connect.addresses import Address, Translate
 from ltq.brokers.redis._connect.lookup import Lookup, failure, first_answer
-from ltq.brokers.redis._connect.whereabouts import Ask, NowhereError
+from ltq.brokers.redis._connect.whereabouts import Ask, NowhereError, is_unknown_command
 
 _WITHIN = 2.0
 """Seconds that one look at the cluster may take."""
@@ -128,11 +128,16 @@ class Topology:
         except NoPermissionError as error:
             raise NowhereError(f"the user needs the right +cluster|slots at {node}") from error
         except ResponseError as error:
-            if isinstance(error, ClusterDownError) or "cluster support disabled" not in str(error):
-                raise
-            raise NowhereError(
-                f"{node} is no node of a cluster: use a URL without +cluster"
-            ) from error
+            if "cluster support disabled" in str(error):
+                raise NowhereError(
+                    f"{node} is no node of a cluster: use a URL without +cluster"
+                ) from error
+            if is_unknown_command(error):
+                text = (
+                    f"{node} does not know CLUSTER: it is no node of a cluster, perhaps a sentinel"
+                )
+                raise NowhereError(text) from error
+            raise
         return [*self._read(reply, node)]
 
     def _read(self, reply: object, asked: Address) -> Iterator[tuple[_Range, list[Address]]]:
@@ -161,6 +166,9 @@ def _metadata(node: Sequence[object]) -> dict[str, str]:
 class BySlot:
     """The node that has a slot. Its scripts wait while the slot moves: ASKING is never sent."""
 
+    within: float | None = None
+    """See `Whereabouts`."""
+
     def __init__(self, topology: Topology, slot: int) -> None:
         self._topology = topology
         self._slot = slot
@@ -185,6 +193,9 @@ class BySlot:
 
 class AnyNode(BySlot):
     """A node that can be reached, whichever."""
+
+    within: float | None = 1.0
+    """See `Whereabouts`: a frozen node still accepts connections, and never answers."""
 
     def __init__(self, topology: Topology) -> None:
         super().__init__(topology, 0)

@@ -44,6 +44,8 @@ class Dialer(Service):
         self._keep = keep
         self._whereabouts = whereabouts
         self._on_address = on_address
+        self.address: Address | None = None
+        """Where the last connection was led to, also if it was not opened."""
         self._connecting: set[asyncio.Task[None]] = set()
         self._error: Exception | None = None
         self._pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
@@ -87,9 +89,11 @@ class Dialer(Service):
             return
         address = await self._whereabouts.address()
         lead_to(connection, address)
+        self.address = address
         try:
-            await connection.connect()
-            await self._whereabouts.check(connection)
+            async with asyncio.timeout(self._whereabouts.within):
+                await connection.connect()
+                await self._whereabouts.check(connection)
         except (RedisError, OSError) as error:
             self._whereabouts.mark_stale(address, error)
             raise

@@ -14,7 +14,7 @@ from ltq.brokers.redis._connect.addresses import Address, Translate
 from ltq.brokers.redis._connect.asking import asking
 from ltq.brokers.redis._connect.lookup import Lookup, failure, first_answer
 from ltq.brokers.redis._connect.switches import Switches
-from ltq.brokers.redis._connect.whereabouts import NowhereError
+from ltq.brokers.redis._connect.whereabouts import NowhereError, is_unknown_command
 
 _WITHIN = 1.5
 """Seconds that one look may take."""
@@ -25,6 +25,9 @@ class BySentinel:
 
     `make` makes a connection that is led to a sentinel.
     """
+
+    within: float | None = None
+    """See `Whereabouts`."""
 
     def __init__(
         self,
@@ -120,7 +123,15 @@ class BySentinel:
     async def _ask_one(self, sentinel: Address) -> Address | list[str]:
         """Where the master is; the names of all masters if it is not among them."""
         command = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master)
-        match await self._ask(sentinel, command):
+        try:
+            told = await self._ask(sentinel, command)
+        except ResponseError as error:
+            if not is_unknown_command(error):
+                raise
+            raise NowhereError(
+                f"{sentinel} does not know SENTINEL: it is none, use a URL without +sentinel"
+            ) from error
+        match told:
             case (bytes(host), bytes(port)):
                 return self._translate(Address(host.decode(), int(port)))
         try:

@@ -17,8 +17,16 @@ class NowhereError(AuthenticationError):
     """There is no such server, or none may be looked for. That is not an outage."""
 
 
+def is_unknown_command(error: Exception) -> bool:
+    """Whether a server does not know a command, as it is of another kind."""
+    return str(error).lower().startswith("unknown command")
+
+
 class Whereabouts(Protocol):
     """Says where to open connections."""
+
+    within: float | None
+    """Seconds that a server has to take a connection; None where no other one can stand in."""
 
     async def address(self) -> Address:
         """Where the server is now, as far as known. Raises what redis-py raises."""

@@ -267,6 +267,13 @@ def check_rights(server: Server) -> Finding:
 def check_replication(server: Server) -> Finding:
     """Role, replicas, cluster."""
     info = server.info
+    if info.get("redis_mode") == "sentinel":
+        return Finding(
+            "replication",
+            Severity.DANGER,
+            "this is a sentinel, which keeps no tasks",
+            "begin the broker URL with redis+sentinel://, and name the master in it",
+        )
     if info.get("role") == "slave":
         return Finding(
             "replication",
@@ -282,6 +289,13 @@ def check_replication(server: Server) -> Finding:
             "begin the broker URL with redis+cluster://, or rediss+cluster:// for TLS",
         )
     replicas = _int(info.get("connected_slaves"))
+    if info and replicas < server.awaited:
+        return Finding(
+            "replication",
+            Severity.DANGER,
+            f"replicas: {replicas}, and each send waits for {server.awaited}: none will succeed",
+            "start more replicas, or lower `replicas=` in the broker URL",
+        )
     if not replicas:
         return Finding("replication", Severity.OK, "a primary without replicas")
     if _int((server.config or {}).get("min-replicas-to-write")):

@@ -57,7 +57,8 @@ async def try_out(link: Link) -> Rights:
         no_keys = bool(_KEYS.search(unwritten)) and "'set'" not in unwritten.lower()
         return Rights(() if no_keys else ("SET",), no_keys=no_keys, root=root)
     denied = []
-    for command, arguments in TRIALS.items():
+    trials = {**TRIALS, "WAIT": ("0", "1")} if link.replicas else TRIALS
+    for command, arguments in trials.items():
         refusal = await _refusal(link, command, *(tried.get(part, part) for part in arguments))
         if _DENIED.search(refusal) and not _CHANNELS.search(refusal):
             denied.append(command)

@@ -33,6 +33,8 @@ class Server:
     """What INFO says; empty if it is refused."""
     is_node: bool = False
     """Whether the broker knows that it is a node of a cluster."""
+    awaited: int = 0
+    """How many replicas a send waits for."""
     config: Mapping[str, str] | None = None
     """Settings by name; None if CONFIG is refused."""
     median_ping: float = 0.0
@@ -65,6 +67,7 @@ async def survey_server(link: Link, *, is_node: bool = False) -> Server:
     return Server(
         info=info,
         is_node=is_node,
+        awaited=link.replicas,
         config=await _config(link),
         median_ping=statistics.median(pings),
         worst_ping=max(pings),

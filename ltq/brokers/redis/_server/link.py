@@ -388,7 +388,7 @@ class Link:
     def _too_late(self, patience: float, failed: "_Failed | None" = None) -> BrokerError:
         error = None if failed is None else failed.error
         has_closed = failed is not None and failed.closings >= _CLOSINGS
-        return too_late(self.name, patience, error, has_closed=has_closed)
+        return too_late(self.name, patience, error, has_closed=has_closed, at=self._dialer.address)
 
 
 @dataclass(slots=True)

@@ -16,7 +16,8 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from ltq.brokers.redis._connect.whereabouts import NowhereError
+from ltq.brokers.redis._connect.addresses import Address
+from ltq.brokers.redis._connect.whereabouts import NowhereError, is_unknown_command
 from ltq.errors import BrokerError
 
 _PASSING = (
@@ -34,6 +35,12 @@ _PASSING_TEXTS = re.compile(
     r"(^|[\s-])(BUSY|LOADING|READONLY|MISCONF|NOREPLICAS|UNBLOCKED|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK)\b"
 )
 """The same for a script that fails halfway: the server then wraps the error in another one."""
+
+_SENTINEL = "; a sentinel is named by redis+sentinel://HOST:PORT/NAME-OF-THE-MASTER"
+_UNDECLARED = (
+    "; LTQ's scripts use keys that they do not declare, so let the server allow that "
+    "(Dragonfly: --default_lua_flags=allow-undeclared-keys)"
+)
 
 _FINAL = (AuthenticationError, AuthorizationError)
 
@@ -84,10 +91,19 @@ def told(error: Exception) -> str:
 
 
 def too_late(
-    server: str, patience: float, error: Exception | None, *, has_closed: bool = False
+    server: str,
+    patience: float,
+    error: Exception | None,
+    *,
+    has_closed: bool = False,
+    at: Address | None = None,
 ) -> BrokerError:
-    """What a call raises that was not answered within `patience` seconds; `error` came last."""
-    reason = "no answer" if error is None else told(error)
+    """What a call raises that was not answered within `patience` seconds; `error` came last.
+
+    `at` is where it was made, if `server` names several.
+    """
+    silent = "no answer" if at is None else f"no answer from {at}"
+    reason = (error is not None and told(error)) or silent
     if has_closed:
         reason += "; its client-output-buffer-limit may be too small for the reply"
     return BrokerError(f"Redis at {server} did not reply within {patience:g} s: {reason}")
@@ -115,4 +131,10 @@ def refusal(error: Exception, server: str, cluster_url: str = "") -> RefusedErro
     if isinstance(error, _FINAL):
         return LockedOutError(f"Redis at {server} refused the user or password: {error}")
     kind = WrongTypeError if str(error).startswith("WRONGTYPE") else RefusedError
-    return kind(f"Redis at {server} refused the call: {error}")
+    told, advice = str(error), ""
+    if is_unknown_command(error):
+        told, advice = told.partition(",")[0], _SENTINEL  # without all its arguments
+    elif "undeclared key" in told:
+        advice = _UNDECLARED
+    text = f"Redis at {server} refused the call: {told}{advice}"
+    return kind(text)

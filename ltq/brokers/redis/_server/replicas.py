@@ -3,9 +3,10 @@
 from typing import Self
 
 from msgspec.structs import replace
+from redis.exceptions import RedisError
 
 from ltq.brokers.redis._server.call import Argument, Call, R_co, Reply, pack
-from ltq.brokers.redis._server.refusals import TooFewReplicasError
+from ltq.brokers.redis._server.refusals import TooFewReplicasError, is_passing
 from ltq.brokers.redis._server.wire import Wire
 from ltq.errors import ConfigurationError
 
@@ -59,7 +60,14 @@ class Replicated(Call[R_co], frozen=True):
         milliseconds = max(1, int((seconds - _SLACK) * 1000))
         data += pack(("SET", self.mark, "1", "PX", 1000)) + pack(("WAIT", self.count, milliseconds))
         reply, marked, have = await wire.call_all(data, 3)
-        for one in (reply, marked, have):
+        if isinstance(reply, Exception):
+            return reply
+        for one in (marked, have):
+            if isinstance(one, RedisError) and not is_passing(one):  # above all, NOPERM
+                raise TooFewReplicasError(
+                    f"stored, but on how many replicas is not known: Redis at {server} refused to "
+                    f"wait for them: {one}"
+                )
             if isinstance(one, Exception):
                 return one
         if have < self.count:
