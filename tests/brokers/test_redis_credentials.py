@@ -56,14 +56,14 @@ async def test_nodes_of_a_cluster_do_not_wait_for_them(redis_executable: str) ->
     """They get their time, and the node that is asked has its own."""
 
     async def say() -> tuple[str | None, str]:
-        await elapse(1.2, "a service makes a token")
+        await elapse(1.1, "a service makes a token")
         return None, "first"
 
     access = Access(password="first")
     with ClusterSet(redis_executable, masters=1, replicas=0, access=access) as cluster:
         url = cluster.url.replace(":first@", "")
         async with RedisBroker(url, credentials=say) as broker:
-            await broker.ping()
+            await broker.publish([make_envelope()])
 
 
 async def test_a_wrong_one_is_told_at_once(locked: RedisServer) -> None:
