@@ -321,6 +321,36 @@ class TestIncludes:
             "end",
         ]
 
+    @pytest.mark.parametrize(
+        "script",
+        [
+            ["if again then return 3 elseif odd() then", "  return 4", "end"],
+            ["if again then odd() else odd() end"],
+            ["if again then usual() end odd()"],
+            ["if again then", "  return 3", "elseif odd() then", "  return 4", "end"],
+            ["local found = {", "  odd() }"],
+            ["local found =", "  odd()"],
+            ["local found = usual()", "  and odd()"],
+            ["return usual(1,", "  odd())"],
+        ],
+    )
+    def test_a_call_for_which_there_is_no_place_is_told(
+        self, script: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        head = ["local function usual() return 1 end", RARE, "local function odd() return 1 end"]
+        monkeypatch.setattr(texts, "_read", {"a": "\n".join([*head, *script])}.__getitem__)
+        with pytest.raises(ConfigurationError, match="calls 'odd' should begin its line or follow"):
+            texts.source.__wrapped__("a")
+
+    def test_words_in_texts_and_comments_do_not_count(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        odd = "local function odd() return 1 end"
+        script = [RARE, odd, "usual() -- {", "if again then usual('end') odd() end"]
+        monkeypatch.setattr(texts, "_read", {"a": "\n".join(script)}.__getitem__)
+        placed = ["usual() -- {", "if again then", odd, "usual('end') odd() end"]
+        assert texts.source.__wrapped__("a").splitlines() == placed
+
     def test_files_that_include_each_other_are_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
         files = {"a": "-- @include b", "_b": "-- @include c", "_c": "-- @include b"}
         monkeypatch.setattr(texts, "_read", files.__getitem__)

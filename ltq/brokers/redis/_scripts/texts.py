@@ -11,7 +11,8 @@ its variables and functions anew, so constants are no variables, and functions t
 are left out. Another directive stands before a function that few calls of a script need:
 
     -- @rare                         makes it before each statement that calls it, with what only it
-                                     calls; not before one that goes on from an earlier line
+                                     calls; such a statement begins its line or follows then, else
+                                     or do, otherwise a `ConfigurationError` is raised
 
 No script begins with `#!lua`. When memory is short, Redis 7 refuses such a script as a whole, but
 finishing must go on: a script may write if its first write frees memory. Redis 6.2 does not know
@@ -93,6 +94,12 @@ _FUNCTION = re.compile(
 )
 _CALL = re.compile(r"\b(\w+)\(")
 _BEGIN = re.compile(r"\b(?:then|else|do)(?= )")
+_ENDS_BLOCK = re.compile(r"\b(?:elseif|else|end|until)\b")
+_GOES_ON = re.compile(
+    r"(?:\b(?:and|or|not|in|return|local|if|elseif|while|until)|[-+*/%^=<>~.,])\s*$"
+)
+_FROM_BEFORE = re.compile(r"\s*(?:(?:and|or|then|do)\b|[-+*/%^=<>~.,:])")
+_VISIBLE = re.compile(r"\S")
 _NO_CODE = re.compile(r"^--\[\[(?:.*\n)*?\]\]\n|--.*|'.*?'|\".*?\"", re.MULTILINE)
 _WORD = re.compile(r"\w+")
 
@@ -125,18 +132,39 @@ class _Functions:
     def placed(self) -> str:
         """The script, with each function where it is needed."""
         usual = _FUNCTION.sub(lambda one: one[0] if one[3] in self._usual else "", self._whole)
-        return "".join(map(self._with_rare, usual.splitlines(keepends=True)))
+        code = _NO_CODE.sub(lambda one: _VISIBLE.sub(" ", one[0]), usual)
+        placed, before = "", ""
+        for line, its_code in zip(usual.splitlines(True), code.splitlines(True), strict=True):
+            placed += self._with_rare(line, its_code, before)
+            before += its_code
+        return placed
 
-    def _with_rare(self, line: str) -> str:
-        """A line, and before the statement in it the functions that are made for its calls."""
-        code = _code(line)
-        calls = [call[1] for call in _CALL.finditer(code) if call[1] in self._others]
+    def _with_rare(self, line: str, code: str, before: str) -> str:
+        """A line, and before the statement in it the functions that are made for its calls.
+
+        `code` is the line without comments and texts, and `before` all lines before it.
+        """
+        calls = [call for call in _CALL.finditer(code) if call[1] in self._others]
         if not calls:
             return line
         made = _called(code, self._others)
         texts = "".join(text for name, text in self._texts.items() if name in made)
-        begun = [one.end() for one in _BEGIN.finditer(line, 0, line.index(f"{calls[0]}("))]
-        return f"{line[: begun[-1]]}\n{texts}{line[begun[-1] + 1 :]}" if begun else texts + line
+        begun = [one.end() for one in _BEGIN.finditer(code, 0, calls[0].start())]
+        place = begun[-1] if begun else 0
+        if _ENDS_BLOCK.search(code, place, calls[-1].start()) or not (
+            begun or _is_statement(code, before)
+        ):
+            raise ConfigurationError(
+                f"a Lua statement that calls {calls[0][1]!r} should begin its line or follow then, "
+                f"else or do: {line.strip()!r}"
+            )
+        return f"{line[:place]}\n{texts}{line[place + 1 :]}" if begun else texts + line
+
+
+def _is_statement(line: str, before: str) -> bool:
+    """Whether a line begins a statement, by the code before it."""
+    depth = sum(before.count(one) for one in "([{") - sum(before.count(one) for one in ")]}")
+    return depth == 0 and not (_GOES_ON.search(before) or _FROM_BEFORE.match(line))
 
 
 def _code(text: str) -> str:
