@@ -11,6 +11,7 @@ from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.service import Service, abandon_task, spawn
 from ltq.brokers.redis._connect.addresses import Address
 from ltq.brokers.redis._connect.asking import lead_to
+from ltq.brokers.redis._connect.connections import prepare
 from ltq.brokers.redis._connect.credentials import CredentialsError
 from ltq.brokers.redis._connect.tls import load_files
 from ltq.brokers.redis._connect.whereabouts import Whereabouts
@@ -90,6 +91,7 @@ class Dialer(Service):
         address = await self._whereabouts.address()
         lead_to(connection, address)
         self.address = address
+        await prepare(connection)
         try:
             async with asyncio.timeout(self._whereabouts.within):
                 await connection.connect()
