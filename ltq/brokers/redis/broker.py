@@ -42,6 +42,7 @@ from ltq.brokers.redis._doctor.examine import examine
 from ltq.brokers.redis._moving import MovesTasks
 from ltq.brokers.redis._operations import cancel_many, dead_letters, settle, steering, tasks
 from ltq.brokers.redis._operations.chunks import (
+    by_chunk,
     by_namespace,
     chunks,
     envelope_size,
@@ -142,10 +143,14 @@ class RedisBroker(KeepsSchedules, MovesTasks, Broker):
                 session.hubs.of(namespace).note_sent(namespace, envelopes[0].id)
             return [answer]
         answers: dict[int, Published] = {}
-        for namespace, chunk in chunks(envelopes, queue_of_envelope, envelope_size):
-            sender = session.sender(namespace)
-            replies = await sender.send([envelopes[i] for i in chunk])
-            answers.update(zip(chunk, replies, strict=True))
+        parts = by_chunk(chunks(envelopes, queue_of_envelope, envelope_size))
+
+        async def send(_: Link, namespace: str) -> None:
+            for chunk in parts[namespace]:
+                replies = await session.sender(namespace).send([envelopes[i] for i in chunk])
+                answers.update(zip(chunk, replies, strict=True))
+
+        await in_each(session.links, parts, send)
         return [answers[i] for i in range(len(envelopes))]
 
     async def first(self, queue: str, fingerprint: str) -> str | None:
