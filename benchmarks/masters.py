@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import redis
 
 from benchmarks import own
-from benchmarks.comparison import announce
 from benchmarks.stand import BenchWorker
 from devtools.redis_sets.cluster import ClusterSet
 from devtools.redis_versions import find_redis_server
@@ -52,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("no redis-server found: install one")
     for masters in MASTERS:
         with _servers(executable, masters) as (url, servers):
-            announce(shown(own.run(spend(url, servers, parsed.tasks))))
+            print(shown(own.run(spend(url, servers, parsed.tasks))), flush=True)
     return 0
 
 

@@ -23,7 +23,6 @@ from ltq.brokers.redis._operations.sweep import sweep
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import flag
 from ltq.brokers.redis._server.keys import line_list
-from ltq.brokers.redis._server.link import CALL_PATIENCE
 from ltq.brokers.redis._server.links import Links
 from ltq.errors import BrokerError
 from ltq.message import Delivery
@@ -208,7 +207,7 @@ class RedisConsumer:
             limits=group.limits,
         )
         group.again = "1"  # as long as there is no answer: perhaps only the reply was lost
-        patience = _BACK_PATIENCE if group.was_away else CALL_PATIENCE
+        patience = _BACK_PATIENCE if group.was_away else None
         reply = await read_some(group.link, call, patience)
         group.answered(reply, woken)
         if is_due and reply.answer is calls.ClaimAnswer.CLAIMED:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from ltq.brokers._rules.constants import CALL_BYTES
 from ltq.brokers.redis._server.call import Call
-from ltq.brokers.redis._server.link import CALL_PATIENCE, Link
+from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Finish, Outcome
 from ltq.names import namespace_of
@@ -58,10 +58,14 @@ queue_of_envelope: Callable[[Envelope], str] = attrgetter("queue")
 queue_of_outcome: Callable[[Outcome], str] = attrgetter("lease.queue")
 
 
-async def read_some(link: Link, call: Call[R], patience: float = CALL_PATIENCE) -> R:
-    """Make a call whose reply is as large as the link's limit allows, and note how that went."""
+async def read_some(link: Link, call: Call[R], patience: float | None = None) -> R:
+    """Make a call whose reply is as large as the link's limit allows, and note how that went.
+
+    `patience` is in seconds, that of other calls if None.
+    """
+    evaluating = link.evaluate(call, **({} if patience is None else {"patience": patience}))
     try:
-        found = await link.evaluate(call, patience=patience)
+        found = await evaluating
     except BrokerError as error:
         link.reply_limit.failed(error)
         raise
