@@ -267,7 +267,7 @@ def check_rights(server: Server) -> Finding:
 def check_replication(server: Server) -> Finding:
     """Role, replicas, cluster."""
     info = server.info
-    if info.get("redis_mode") == "sentinel":
+    if "sentinel" in (info.get("redis_mode"), info.get("server_mode")):  # the latter in Valkey
         return Finding(
             "replication",
             Severity.DANGER,
