@@ -1,6 +1,6 @@
 """Runs the tests that are about the server itself on each Redis and Valkey server in a wheel.
 
-The seam runs on the machine's own server as well: with a prefix, behind Sentinel, and in a cluster.
+The seam runs on the machine's own server as well: behind Sentinel, and in a cluster with a prefix.
 
 `python -m devtools.each_redis [WHAT PYTEST TAKES]` fails where a test fails or is skipped that
 should run, and where a server is missing.
@@ -27,7 +27,7 @@ TESTS = (SEAM, *sorted(ROOT.glob("tests/brokers/test_redis_*.py")))
 MODE = "LTQ_TEST_REDIS_AS"
 """The environment variable that says what the seam runs on instead of one plain server."""
 
-MODES = ("prefix", "sentinel", "cluster")
+MODES = ("sentinel", "cluster")
 
 CHOICE = "redis and not fakeredis and not tls"
 """Other stores are not concerned, and the servers in wheels know no TLS."""

@@ -19,7 +19,7 @@ from ltq.brokers.sqlite import SqliteBroker
 from ltq.message import new_id
 
 REDIS_AS = os.environ.get(MODE, "server")
-"""What the tests of `redis` run on: a `server`, one with a `prefix`, `sentinel` or `cluster`."""
+"""What the tests of `redis` run on: a `server`, `sentinel`, or a `cluster` with a prefix."""
 
 
 def _memory(request: pytest.FixtureRequest) -> Callable[[], Broker]:
@@ -39,11 +39,8 @@ def _fakeredis(request: pytest.FixtureRequest) -> Callable[[], Broker]:
 
 
 def _redis(request: pytest.FixtureRequest) -> Callable[[], Broker]:
-    if REDIS_AS in ("sentinel", "cluster"):
-        url: str = request.getfixturevalue("redis_set_url")
-    else:
-        url = request.getfixturevalue("redis_url")
-        url += "?prefix=shop" if REDIS_AS == "prefix" else ""
+    url: str = request.getfixturevalue("redis_url" if REDIS_AS == "server" else "redis_set_url")
+    url += "?prefix=shop" if REDIS_AS == "cluster" else ""
     return lambda: RedisBroker(url)
 
 
