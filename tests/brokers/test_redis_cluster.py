@@ -24,6 +24,8 @@ from tests.conformance.factories import claim_one, make_envelope
 from tests.elapse import elapse
 from tests.eventually import eventually
 
+pytestmark = pytest.mark.slow
+
 QUEUES = ("mail:send", "shop:pay", "news:read", "jobs:run", "user:add", "logs:cut")
 
 

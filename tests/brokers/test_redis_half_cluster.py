@@ -14,6 +14,8 @@ from tests.conformance.factories import make_envelope
 from tests.elapse import elapse
 from tests.eventually import eventually
 
+pytestmark = pytest.mark.slow
+
 QUEUES = [f"n{number}:run" for number in range(20)]
 
 

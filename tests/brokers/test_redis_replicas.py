@@ -13,6 +13,8 @@ from ltq.message import Published
 from tests.conformance.factories import QUEUE, make_envelope
 from tests.eventually import eventually
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pair(redis_executable: str) -> Iterator[tuple[Node, Node]]:

@@ -18,6 +18,8 @@ from ltq.state import Status
 from tests.cli.processes import run_ltq
 from tests.conformance.factories import claim_one, make_envelope
 
+pytestmark = pytest.mark.slow
+
 PASSWORD, OTHER = "swordfish", "halibut"
 
 
