@@ -281,3 +281,24 @@ class TestDeadlineOfSilence:
         with deadlines.within(0.05):
             await asyncio.sleep(0.15)  # the task's own time
         await other
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_consumer_that_ends_passes_no_wake_up_on_for_long(server: RedisServer) -> None:
+    async with (
+        RedisBroker(server.url) as near,
+        Proxy(server.port) as proxy,
+        RedisBroker(proxy.url) as broker,
+        broker.consumer([QUEUE]) as consumer,
+    ):
+        await consumer.claim(1)
+        waiting = asyncio.create_task(consumer.wait(10.0))
+        await near.publish([envelope()])
+        await waiting  # it has taken the wake-up, and claims nothing
+        proxy.mode = "hole"
+        with pytest.raises(BrokerError, match="did not reply"):
+            await broker.states(QUEUE, ["a"])
+        began = time.monotonic()
+        await consumer.aclose()
+        assert time.monotonic() - began < 0.8
+        proxy.mode = "pass"

@@ -45,6 +45,10 @@ _OUTAGE_HOLD = 2.0
 _BACK_PATIENCE = 1.0
 """Seconds for which the first claim from a node waits that was away: other nodes wait with it."""
 
+_GIVEN_BACK_WITHIN, _WITHIN_AWAY = 1.0, 0.1
+"""Seconds that a consumer which ends waits until its tasks and wake-ups are given back; and the
+same if the last calls have failed, as the server is probably away."""
+
 _KNOWN_FOR = 30.0
 """Seconds after which a consumer tells the server again which queues it serves."""
 
@@ -233,8 +237,10 @@ class RedisConsumer:
         self._on_close()
         self._unclaimed.give_back_unread(self._groups)
         self._wake_ups.give_back(self._groups)
+        is_away = all(group.link.is_failing for group in self._groups)
+        within = _WITHIN_AWAY if is_away else _GIVEN_BACK_WITHIN
         await asyncio.gather(
-            self._away.aclose(), self._wake_ups.aclose(), self._unclaimed.give_up(self._groups)
+            self._away.aclose(), self._wake_ups.give_up(within), self._unclaimed.give_up(within)
         )
 
     async def __aenter__(self) -> Self:

@@ -16,12 +16,6 @@ from ltq.message import Delivery
 
 logger = logging.getLogger("ltq.broker")
 
-_WITHIN = 1.0
-"""Seconds that a consumer which ends waits until its tasks are given back."""
-
-_WITHIN_AWAY = 0.1
-"""The same if the last calls have failed: the server is probably away."""
-
 
 class Unclaimed(Service):
     """Gives tasks of one consumer back, in the background.
@@ -52,10 +46,9 @@ class Unclaimed(Service):
                 give = self._call(group.link, group.prefix, group.claim_id, group.known)
                 self._spawn(give, "give-back")
 
-    async def give_up(self, groups: Iterable[LaneGroup]) -> None:
-        """Wait for a short time until all of these groups is given back."""
-        is_away = all(group.link.is_failing for group in groups)
-        if not await self.drain(_WITHIN_AWAY if is_away else _WITHIN):
+    async def give_up(self, within: float) -> None:
+        """Wait for so many seconds until all is given back."""
+        if not await self.drain(within):
             await cancel_all(self._others())
 
     async def _call(

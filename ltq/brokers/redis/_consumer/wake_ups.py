@@ -17,9 +17,6 @@ BLOCK = 8.4
 _BLOCK_SLACK = 1.5
 """Seconds by which a blocking pop may be late before its connection counts as broken."""
 
-_PASS_ON_WITHIN = 1.0
-"""Seconds that a consumer which ends waits until its wake-ups are passed on."""
-
 
 class WakeUps(Service):
     """Takes the wake-ups of one consumer, and adds their lanes to `woken` of its lane groups.
@@ -56,11 +53,11 @@ class WakeUps(Service):
         if error is not None:
             raise error
 
-    async def aclose(self) -> None:
-        """Stop waiting. Wake-ups that were taken and not used go to other consumers."""
+    async def give_up(self, within: float) -> None:
+        """Stop waiting. Wake-ups that were taken and not used go to others, in so many seconds."""
         self.stop()
         await cancel_all(self._pops.values())
-        if not await self.drain(_PASS_ON_WITHIN):
+        if not await self.drain(within):
             await cancel_all(self._others())
 
     def give_back(self, groups: Iterable[LaneGroup]) -> None:
