@@ -87,6 +87,11 @@ class SentinelSet(ServerSet):
         return masters.pop()
 
     @property
+    def masters(self) -> Sequence[Node]:
+        """See `ServerSet`."""
+        return [self.master]
+
+    @property
     def replicas(self) -> Sequence[Node]:
         """All other servers."""
         return [one for one in self.servers if one is not self.master]

@@ -33,6 +33,16 @@ class ServerSet(ABC):
     def url(self) -> str:
         """Where clients find it, as LTQ is told."""
 
+    @property
+    @abstractmethod
+    def masters(self) -> Sequence[Node]:
+        """Those that answer and take writes now."""
+
+    def empty(self) -> None:
+        """Delete all that they hold."""
+        for one in self.masters:
+            one.ask("FLUSHALL")
+
     def start(self) -> None:
         """Start all, and wait until they agree."""
         try:

@@ -29,8 +29,7 @@ def servers(redis_executable: str) -> Iterator[ClusterSet]:
 @pytest.fixture
 def cluster(servers: ClusterSet) -> ClusterSet:
     """Emptied for this test."""
-    for node in servers.nodes:
-        node.ask("FLUSHALL")
+    servers.empty()
     return servers
 
 

@@ -11,6 +11,7 @@ import redis
 
 from devtools.servers import RedisServer
 from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._server.call import pack
 from tests.conformance.factories import make_envelope
 from tests.eventually import eventually
 
@@ -31,7 +32,7 @@ class Voter:
     def says(self, *message: str) -> None:
         """Tell all that listen to it."""
         for writer in self.listeners:
-            writer.write(hiredis.pack_command(("message", *message)))  # type: ignore[arg-type]
+            writer.write(pack(("message", *message)))
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
@@ -45,7 +46,7 @@ class Voter:
     def _do(self, words: list[str], writer: asyncio.StreamWriter) -> None:
         match words[0].upper():
             case "SENTINEL":
-                writer.write(hiredis.pack_command(("127.0.0.1", str(self.master))))  # type: ignore[arg-type]
+                writer.write(pack(("127.0.0.1", str(self.master))))
             case "SUBSCRIBE":
                 self.asked_to_listen += 1
                 if self.refuses:

@@ -211,7 +211,9 @@ class TestFiles:
     @scripts
     def test_what_a_part_of_it_uses_stands_before_or_within_it(self, name: str) -> None:
         known = LUA_NAMES | {"KEYS", "ARGV"}
-        for block in blocks(without_comments(HEADER.fullmatch(source(name))[2])):  # type: ignore[index]
+        parts = HEADER.fullmatch(source(name))
+        assert parts is not None
+        for block in blocks(without_comments(parts[2])):
             assert free_names(block) <= known
             known |= set(re.findall(r"^local function (\w+)", block))
             for names in re.findall(r"^local ([\w, ]+)", block, re.MULTILINE):
@@ -544,7 +546,7 @@ class TestReadme:
     def test_its_tables_name_every_function_of_the_keys_module(self) -> None:
         channels = {cells[1].strip("`"): cells[0].strip("`") for cells in table("Channels")}
         assert {*ROWS, *channels} == {*key_functions(), *OF_NO_NAMESPACE, "keyspace"}
-        assert channels["keyspace"] == keyspace("<database>", "<key>")  # type: ignore[arg-type]
+        assert channels["keyspace"] == keyspace("<database>", "<key>")  # type: ignore[arg-type]  # as it is written
         for name, function in key_functions().items():
             written = channels[name] if name in channels else ROWS[name].key.strip("`")
             assert written == pattern(function).replace("ltq:{<namespace>}:", "…")

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from secrets import token_hex
@@ -16,7 +16,7 @@ from devtools.chaos.redis_stage import RedisStage
 from devtools.chaos.siege import Siege
 from devtools.chaos.sqlite_remains import left_in
 from devtools.chaos.sqlite_stage import SqliteStage
-from devtools.chaos.stage import through
+from devtools.chaos.stage import Stage, through
 from devtools.chaos.timeline import Store, Timeline, draw, read
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.sqlite import SqliteBroker
@@ -24,8 +24,8 @@ from ltq.message import Finish
 from ltq.state import Status
 
 SEED_VARIABLE = "LTQ_CHAOS_SEED"
-DEFAULT_SEED, DEFAULT_SQLITE_SEED, DEFAULT_POSTGRES_SEED = 2863, 1, 736
-"""Their timelines have every kind of fault of their store."""
+SEEDS: Mapping[Store, int] = {"redis": 2863, "sqlite": 1, "postgres": 736}
+"""By store, one whose timeline has every kind of fault."""
 
 SECONDS = 8.0
 
@@ -37,33 +37,26 @@ def timeline_of(seed: int, store: Store = "redis") -> Timeline:
 class TestChaos:
     @pytest.mark.slow
     @pytest.mark.timeout(240)
-    @pytest.mark.usefixtures("redis_executable")
-    async def test_faults_of_every_kind_leave_nothing_wrong(self, tmp_path: Path) -> None:
-        seed = int(os.environ.get(SEED_VARIABLE, DEFAULT_SEED))
-        timeline = timeline_of(seed)
-        async with RedisStage(lease=timeline.lease, directory=tmp_path, seed=seed) as stage:
-            report = await Siege(stage, timeline, pause=0.05, toxic=1).run()
-        report.show()
-        assert report.violations == [], f"{SEED_VARIABLE}={seed}"
-
-    @pytest.mark.slow
-    @pytest.mark.timeout(240)
-    @pytest.mark.usefixtures("redis_executable")
-    async def test_faults_of_a_file_leave_nothing_wrong(self, tmp_path: Path) -> None:
-        seed = int(os.environ.get(SEED_VARIABLE, DEFAULT_SQLITE_SEED))
-        timeline = timeline_of(seed, "sqlite")
-        async with SqliteStage(lease=timeline.lease, directory=tmp_path, seed=seed) as stage:
-            report = await Siege(stage, timeline, pause=0.05, toxic=1).run()
-        report.show()
-        assert report.violations == [], f"{SEED_VARIABLE}={seed}"
-
-    @pytest.mark.slow
-    @pytest.mark.timeout(240)
-    @pytest.mark.usefixtures("postgres_folder")
-    async def test_faults_of_a_database_leave_nothing_wrong(self, tmp_path: Path) -> None:
-        seed = int(os.environ.get(SEED_VARIABLE, DEFAULT_POSTGRES_SEED))
-        timeline = timeline_of(seed, "postgres")
-        async with PostgresStage(lease=timeline.lease, directory=tmp_path, seed=seed) as stage:
+    @pytest.mark.parametrize(
+        ("store", "stage_of", "needed"),
+        [
+            ("redis", RedisStage, "redis_executable"),
+            ("sqlite", SqliteStage, "redis_executable"),  # for the ledger
+            ("postgres", PostgresStage, "postgres_folder"),
+        ],
+    )
+    async def test_faults_of_every_kind_leave_nothing_wrong(
+        self,
+        request: pytest.FixtureRequest,
+        tmp_path: Path,
+        store: Store,
+        stage_of: Callable[..., Stage],
+        needed: str,
+    ) -> None:
+        request.getfixturevalue(needed)
+        seed = int(os.environ.get(SEED_VARIABLE, SEEDS[store]))
+        timeline = timeline_of(seed, store)
+        async with stage_of(lease=timeline.lease, directory=tmp_path, seed=seed) as stage:
             report = await Siege(stage, timeline, pause=0.05, toxic=1).run()
         report.show()
         assert report.violations == [], f"{SEED_VARIABLE}={seed}"
@@ -74,10 +67,10 @@ class TestTimeline:
         assert timeline_of(1) == timeline_of(1) != timeline_of(2)
 
     def test_the_short_run_has_every_kind(self) -> None:
-        assert len({fault.kind for fault in timeline_of(DEFAULT_SEED).faults}) == 10
-        of_a_file = timeline_of(DEFAULT_SQLITE_SEED, "sqlite").faults
+        assert len({fault.kind for fault in timeline_of(SEEDS["redis"]).faults}) == 10
+        of_a_file = timeline_of(SEEDS["sqlite"], "sqlite").faults
         assert len({fault.kind for fault in of_a_file}) == 7
-        of_a_database = timeline_of(DEFAULT_POSTGRES_SEED, "postgres").faults
+        of_a_database = timeline_of(SEEDS["postgres"], "postgres").faults
         assert len({fault.kind for fault in of_a_database}) == 13
 
     def test_it_can_be_read_again(self, tmp_path: Path) -> None:

@@ -143,9 +143,7 @@ def redis_set(redis_executable: str) -> Iterator[SentinelSet | ClusterSet]:
 @pytest.fixture
 def redis_set_url(redis_set: SentinelSet | ClusterSet) -> str:
     """Where they are, emptied for this test."""
-    masters = redis_set.nodes if isinstance(redis_set, ClusterSet) else [redis_set.master]
-    for node in masters:
-        node.ask("FLUSHALL")
+    redis_set.empty()
     return redis_set.url
 
 
