@@ -20,6 +20,7 @@ that line.
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -39,10 +40,15 @@ from ltq.options import (
     Priority,
 )
 
+ALL_NOTES = "history listed"
+"""What scripts note beside their changes, as `lua/_notes.lua` reads it."""
+
 CONSTANTS = {
     "ADOPTED_TTL": moving.ADOPTED_TTL,
+    "ALL_NOTES": ALL_NOTES,
     "ANNOUNCE_AGAIN": constants.ANNOUNCE_AGAIN,
     "BUCKETS_A_DOUBLING": history.BUCKETS_A_DOUBLING,
+    "BUCKETS_A_LOG": history.BUCKETS_A_DOUBLING / math.log(2),
     "CLAIM_KEPT": constants.CLAIM_KEPT,
     "DEAD_TTL": DEAD_TTL,
     "DEFAULT_MAX_DELIVERIES": DEFAULT_MAX_DELIVERIES,
