@@ -34,11 +34,11 @@ from ltq.brokers.redis._scripts.schedules import PutScheduleCall as PutScheduleC
 from ltq.brokers.redis._scripts.schedules import RemoveScheduleCall as RemoveScheduleCall
 from ltq.brokers.redis._scripts.schedules import SchedulesCall as SchedulesCall
 from ltq.brokers.redis._scripts.script import Bounded, Flag, RepeatedKnowingly, Script
-from ltq.brokers.redis._scripts.texts import ALL_NOTES
 from ltq.brokers.redis._scripts.steering import PauseCall as PauseCall
 from ltq.brokers.redis._scripts.steering import PromoteCall as PromoteCall
 from ltq.brokers.redis._scripts.steering import RerunCall as RerunCall
 from ltq.brokers.redis._scripts.steering import ResumeCall as ResumeCall
+from ltq.brokers.redis._scripts.texts import ALL_NOTES
 from ltq.brokers.redis._scripts.upkeep import ExamineCall as ExamineCall
 from ltq.brokers.redis._scripts.upkeep import KeySeen as KeySeen
 from ltq.brokers.redis._scripts.upkeep import RepairCall as RepairCall
