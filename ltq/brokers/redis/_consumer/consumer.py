@@ -70,7 +70,8 @@ class RedisConsumer:
         self._links = links
         self._registry = registry
         self._config = config
-        self._grace = random.uniform(0, min(_GRACE_SPREAD, config.lease / 10))
+        spread = min(_GRACE_SPREAD, config.lease / 10)
+        self._grace = round(random.uniform(0, spread), 3)  # scripts read it: short is quick
         self._on_close = on_close
         self._claiming = asyncio.Lock()  # one call at a time has a claim id
         self._wake_ups = WakeUps()

@@ -203,7 +203,7 @@ class SendCall(RepeatedKnowingly[SendReply], frozen=True, kw_only=True):
     groups: list[Argument]
 
     def read(self, reply: Reply) -> SendReply:
-        answers, new_queues = reply
+        new_queues, *answers = reply
         return SendReply([replies.PUBLISHED[answer] for answer in answers], new_queues)
 
 

@@ -15,9 +15,16 @@ local function without(name, fields)
   end
   return rest
 end
+-- @rare
+local function read_flags(words)
+  local flags = {}
+  for flag in string.gmatch(words, '%a+') do flags[flag] = true end
+  return flags
+end
 local function read_outcomes(first)
-  local flags, first_id = {}, first + 6 + ARGV[first + 5]
-  for flag in string.gmatch(ARGV[first + 3], '%a+') do flags[flag] = true end
+  local words, first_id = ARGV[first + 3], first + 6 + ARGV[first + 5]
+  local flags = { result = words == 'result' } -- most have no other
+  if words ~= 'result' then flags = read_flags(words) end
   local status = ARGV[first + 1]
   return { queue = ARGV[first], status = status, seconds = ARGV[first + 2], flags = flags,
     puts_back = status == 'pending' or status == 'delayed',

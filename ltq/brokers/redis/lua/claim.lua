@@ -64,7 +64,7 @@ local active, start, paused = call_or_reset('ZRANGE', prefix .. 'active', '0', '
 if active[1] and redis.call('EXISTS', prefix .. 'paused') == 1 then paused = read_paused() end
 for _, member in ipairs(active) do
   local lane = string.sub(member, 3)
-  local passes_on = limit == 0 or has(woken, lane)
+  local passes_on = limit == 0 or woken ~= '' and has(woken, lane)
   local is_wanted = passes_on or #claim.ids < claim.limit
   if is_wanted and paused then is_wanted = not is_paused(paused, lane) end
   if is_wanted and not has(lanes, lane) then is_wanted = serves_too(lanes, knows, lane) end

@@ -12,8 +12,8 @@ ARGV[2...] groups     a group for tasks that differ only in id and body:
         this fingerprint within that many milliseconds); id_may_be_old (an earlier task may have had
         the id).
 
-RETURNS {answers, new_queues}: for each task 'created', 'exists', 'id_conflict' (another task has the id),
-        'duplicate' (one with that fingerprint was sent) or 'full'; how many of the queues are new
+RETURNS {new_queues, answers...}: how many of the queues are new; for each task 'created', 'exists',
+        'id_conflict' (another task has the id), 'duplicate' (one with that fingerprint was sent) or 'full'
 ]]
 local prefix, again = KEYS[1], ARGV[1]
 -- @include fast_path
@@ -23,7 +23,7 @@ if again == '' then
 end
 
 -- @include group, ready_batch, send
-local answers, i = {}, 2
+local answers, i = { 0 }, 2
 while i <= #ARGV do
   local group = read_group(i)
   for k = group.first_id, group.last_body, 2 do
@@ -32,4 +32,5 @@ while i <= #ARGV do
   i = group.last_body + 1
 end
 flush_ready()
-return { answers, count_new_queues() }
+answers[1] = count_new_queues()
+return answers
