@@ -8,8 +8,8 @@
 -- RETURNS          see `next_start`, and `special`. What is ready and was not taken is held by others,
 --                  as by a session that is idle in transaction: it is due soon
 CREATE FUNCTION @schema@.after_claim(
-    p_namespaces text[], p_served text[], p_first float8, p_room integer, p_is_special boolean, p_limited text[],
-    p_intervals float8[], p_bursts float8[], p_most_running integer[]
+    p_namespaces text[], p_served text[], p_first float8, p_room integer, p_is_special boolean,
+    p_limited text[], p_intervals float8[], p_bursts float8[], p_most_running integer[]
 ) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -13,9 +13,9 @@
 --                  and how many may run (null: no such limit)
 -- p_is_held        whether leases that have ended are left alone, as after an outage
 -- p_history        whether to count how long tasks have waited
--- RETURNS          the tasks, in any order: their tokens tell it; then one row more in `info`: when to come again (`due`, `start`),
---                  whether the rules decide about the next task (`special`), and whether leases
---                  have ended (`lost`): then nothing is given
+-- RETURNS          the tasks, in any order: their tokens tell it; then one row more in `info`: when
+--                  to come again (`due`, `start`), whether the rules decide about the next task
+--                  (`special`), and whether leases have ended (`lost`): then nothing is given
 CREATE FUNCTION @schema@.claim(
     p_namespaces text[], p_lanes text[], p_knows text[], p_worker text, p_lease float8,
     p_most integer, p_limited text[], p_intervals float8[], p_bursts float8[],
