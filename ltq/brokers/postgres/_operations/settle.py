@@ -1,10 +1,11 @@
-"""Recording outcomes, renewing leases, showing progress."""
+"""Recording outcomes, renewing leases, showing progress, saying that a worker lives."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from ltq.broker import SeenWorker, WorkerEntry
 from ltq.brokers.postgres._places.rows import CODES, encode
 from ltq.brokers.postgres._server.errors import LOCKED, LockedError
 from ltq.brokers.postgres._server.link import Link
@@ -17,6 +18,9 @@ T = TypeVar("T")
 
 _PAUSES = (0.01, 0.05, 0.2)
 """Seconds after which a row may be free that another call has held."""
+
+_A_TIME = encode(0.0)
+"""Of the length of every time in MessagePack."""
 
 _RECEIPTS = {receipt.value: receipt for receipt in Receipt}
 
@@ -77,6 +81,13 @@ async def heartbeat(link: Link, leases: Sequence[Lease], duration: float) -> lis
         ((held,),) = await link.call("heartbeat", namespace, ids, tokens, duration)
         lost += [lease for lease, is_held in zip(some, held, strict=True) if not is_held]
     return lost
+
+
+async def announce(link: Link, worker: WorkerEntry) -> None:
+    """Say that a worker lives. This is one statement: an idle worker sends few."""
+    namespaces = sorted(set(map(namespace_of, worker.queues)))
+    entry = encode(SeenWorker(worker, 0.0))[: -len(_A_TIME)]
+    await link.call("announce", namespaces, worker.name, entry, worker.gone_after)
 
 
 async def progress(link: Link, lease: Lease, shown: Progress) -> bool:
