@@ -31,10 +31,13 @@ class Connections(Middleware):
 
 
 def close_around(worker: Worker[Any]) -> None:
-    """Let the plain functions of a worker close old connections in the threads that call them.
+    """Let old connections be closed around all tasks of a worker.
 
-    A connection belongs to its thread, which no middleware sees.
+    Plain functions do it themselves: a connection belongs to the thread that calls them, and no
+    middleware is in that thread.
     """
+    if not any(isinstance(one, Connections) for one in worker.middlewares):
+        worker.register_middleware(Connections(), 0)
     for task in worker.tasks.values():
         if not (task.is_async or isinstance(task.fn, _Closing)):
             task.fn = _Closing(task.fn)

@@ -1,6 +1,5 @@
 """Sending a task when a transaction of Django's has committed."""
 
-from functools import partial
 from typing import TypeVar
 
 from django.db import transaction
@@ -37,5 +36,10 @@ def send_on_commit(
             "in an event loop Django has no transaction: use `await task.send(...)`, or put the "
             "transaction into a function and call it with sync_to_async"
         )
-    transaction.on_commit(partial(task.send_many_sync, [message]), using=using, robust=robust)
+
+    def send() -> None:
+        task.send_many_sync([message])
+
+    send.__qualname__ = f"send of {task.name}"  # Django names it in its log
+    transaction.on_commit(send, using=using, robust=robust)
     return task.handle_sync(message.id)

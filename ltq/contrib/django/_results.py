@@ -37,6 +37,9 @@ _NO_CAUSE = {
 _MOST_LOOKS = 5
 """Most looks at a task that ends while it is looked at."""
 
+_ERROR_BEGINS = 100
+"""Characters of an error's first line that find it in its traceback, where a long one is cut."""
+
 UNKNOWN_WORKER = "unknown"
 """Stands for each worker before the last one: LTQ counts them, and keeps the name of the last."""
 
@@ -181,13 +184,22 @@ def _class_path(state: TaskState[bytes]) -> str:
     """The module and name of the class of an error."""
     kind = state.error_type or ""
     if state.status is Status.FAILED and kind and state.traceback:
-        # Python writes the whole name into the last lines, but not the module `builtins`.
-        named = rf"^(?:  [|+] )?((?:[\w<>]+\.)*{re.escape(kind)})(?::|$)"
-        found = re.findall(named, state.traceback, re.MULTILINE)
-        if found and "." in found[-1]:
-            return str(found[-1])
-    for module in (builtins, ltq.errors):
-        if isinstance(getattr(module, kind, None), type):
-            return f"{module.__name__}.{kind}"
+        module = _module_in(state.traceback, state.error or kind)
+        if module:
+            return f"{module}{kind}"
+    for known in (builtins, ltq.errors):
+        if isinstance(getattr(known, kind, None), type):
+            return f"{known.__name__}.{kind}"
     other = _NO_CAUSE.get(state.status, ltq.errors.TaskFailedError)
     return f"{other.__module__}.{other.__name__}"
+
+
+def _module_in(trace: str, error: str) -> str:
+    """What precedes an error in its traceback, with a dot; empty if that is nothing.
+
+    Python writes the whole name of a class there, but leaves out the module `builtins`.
+    """
+    last = trace[trace.rfind("\nTraceback (most recent call last):\n") + 1 :]
+    begins = re.escape(error.partition("\n")[0][:_ERROR_BEGINS])
+    found = re.search(rf"^(?:  [|+] )?((?:[\w<>]+\.)*){begins}", last, re.MULTILINE)
+    return "" if found is None else found[1]

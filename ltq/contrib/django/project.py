@@ -13,7 +13,7 @@ from django.apps import apps
 from django.utils.module_loading import autodiscover_modules
 
 from ltq.app import App
-from ltq.contrib.django._connections import Connections, close_around
+from ltq.contrib.django._connections import close_around
 from ltq.contrib.django._tasks_api import Task, has_tasks, task_backends
 from ltq.errors import ConfigurationError
 from ltq.worker import Worker
@@ -39,7 +39,7 @@ def project_app(names: Collection[str] = ()) -> App:
                 f"there is no worker {name!r} in this project; its workers: "
                 f"{', '.join(known) or 'none'}"
             )
-    app = App([Connections()])
+    app = App()
     for worker in found:
         if not names or worker.name in names:
             app.register_worker(worker)
