@@ -19,7 +19,10 @@ def own_command(*options: str) -> list[str]:
 
 def same_program(*options: str) -> list[str]:
     """Return the command line of this process, whatever its program is, with more options."""
-    return [sys.executable, *sys.orig_argv[1:], *options]
+    given, whole = sys.argv[1:], sys.orig_argv[1:]
+    if whole[len(whole) - len(given) :] != given:  # not what Python was started with: a fork
+        whole = sys.argv
+    return [sys.executable, *whole, *options]
 
 
 def ltq_command(*arguments: str) -> list[str]:

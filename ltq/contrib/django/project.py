@@ -21,12 +21,12 @@ from ltq.worker import Worker
 _MODULE = "tasks"
 
 
-def project_app(names: Collection[str] = ()) -> App:
-    """An App of the workers in the project: those with these names, or all.
+def project_workers(names: Collection[str] = ()) -> list[Worker[Any]]:
+    """The workers of the project: those with these names, or all.
 
     The module `tasks` of each installed app is imported. The workers are the `ltq.Worker` objects
     in these modules, those of the `ltq.App` objects there, and one for each `LtqBackend` in the
-    setting `TASKS`. Raises `ConfigurationError` if there is none, none of a name, or two of one.
+    setting `TASKS`. Raises `ConfigurationError` if there is none of a name.
     """
     if not apps.ready:
         django.setup()
@@ -39,11 +39,18 @@ def project_app(names: Collection[str] = ()) -> App:
                 f"there is no worker {name!r} in this project; its workers: "
                 f"{', '.join(known) or 'none'}"
             )
+    return [worker for worker in found if not names or worker.name in names]
+
+
+def project_app(names: Collection[str] = ()) -> App:
+    """An App of `project_workers`, which closes old database connections around their tasks.
+
+    Raises `ConfigurationError` if there is no worker, none of a name, or two of one.
+    """
     app = App()
-    for worker in found:
-        if not names or worker.name in names:
-            app.register_worker(worker)
-            close_around(worker)
+    for worker in project_workers(names):
+        app.register_worker(worker)
+        close_around(worker)
     if not app.workers:
         raise ConfigurationError(
             "there is nothing to run: no installed app has a module `tasks` with an ltq.Worker, "
