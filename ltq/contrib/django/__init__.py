@@ -15,5 +15,5 @@ __all__ = ["LtqBackend", "send_on_commit"]
 def __getattr__(name: str) -> Any:
     """`LtqBackend`, which needs `django.tasks`: the rest is for Django 5.2 as well."""
     if name == "LtqBackend":
-        return importlib.import_module("ltq.contrib.django.backend").LtqBackend
+        return importlib.import_module("ltq.contrib.django._backend").LtqBackend
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

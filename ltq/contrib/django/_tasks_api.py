@@ -22,7 +22,7 @@ except ImportError:
         has_tasks = True
     except ImportError:
         has_tasks = False
-        Task = task_backends = None
+        BaseTaskBackend = Task = task_backends = None
 
 __all__ = [
     "DEFAULT_TASK_QUEUE_NAME",

@@ -6,8 +6,8 @@ from django.core import checks
 from ltq.contrib.django._checks import check_project
 
 
-class LtqConfig(AppConfig):
-    """`INSTALLED_APPS = [..., "ltq.contrib.django"]`."""
+class _LtqConfig(AppConfig):
+    """`INSTALLED_APPS = [..., "ltq.contrib.django"]`: Django finds it by what it inherits from."""
 
     name = "ltq.contrib.django"
     label = "ltq"

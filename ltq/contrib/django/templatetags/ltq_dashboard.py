@@ -1,9 +1,11 @@
 """`{% ltq_dashboard_url %}`: where the dashboard is, for the admin."""
 
+from typing import Any
+
 from django import template
 from django.conf import settings
 
-register = template.Library()
+register: Any = template.Library()
 
 
 def ltq_dashboard_url() -> str:

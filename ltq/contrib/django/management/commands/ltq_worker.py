@@ -11,7 +11,7 @@ from ltq.cli.run.embedded import RunOption, run_embedded, run_options
 from ltq.contrib.django.project import project_app
 
 
-class Command(BaseCommand):
+class _Command(BaseCommand):
     """Runs them until SIGTERM or Ctrl-C."""
 
     help = (
@@ -50,6 +50,9 @@ class Command(BaseCommand):
             name="manage.py ltq_worker",
             is_program=self._is_program,
         )
+
+
+Command: Any = _Command  # Django's name for it; its base is of no known type
 
 
 def _given(option: RunOption, options: dict[str, Any]) -> list[str]:

@@ -111,7 +111,7 @@ class LtqBackend(BaseTaskBackend):
         """`get_result` for coroutines."""
         return self._result(await asyncio.to_thread(self._look_up, result_id))
 
-    def check(self, **kwargs: Any) -> Iterable[checks.CheckMessage]:
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
         """The system checks: options, names of queues, and what the worker needs."""
         return list(self._check())
 
