@@ -96,6 +96,17 @@ class TestRun:
         result.refresh()
         assert len(result.return_value) == 1_000_000
 
+    def test_one_whose_function_no_worker_knows_waits(
+        self, letters: Any, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        result = letters.add.enqueue(1)
+        with override_settings(INSTALLED_APPS=["ltq.contrib.django"]), monkeypatch.context() as now:
+            now.setattr("ltq.contrib.django._known._known", {("default", "a.b"): letters.note})
+            sites.work()
+        assert letters.add.get_result(result.id).status == "READY"
+        sites.work()
+        assert letters.add.get_result(result.id).return_value == 1
+
     def test_a_task_enqueues_another(self, letters: Any) -> None:
         result = letters.enqueue_another.enqueue()
         sites.work()

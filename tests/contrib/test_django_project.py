@@ -47,9 +47,13 @@ class TestDiscovery:
             with pytest.raises(ltq.ConfigurationError, match="its workers: plain, inner"):
                 project.project_app(["other"])
 
-    def test_a_project_without_any_is_refused(self) -> None:
+    @pytest.mark.parametrize("tasks", [{}, {"default": sites.backend("memory://none")}])
+    def test_a_project_without_any_is_refused(
+        self, tasks: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ltq.contrib.django._known._known", {})
         with (
-            sites.project("tests.contrib.empty", TASKS={}),
+            sites.project("tests.contrib.empty", TASKS=tasks),
             pytest.raises(ltq.ConfigurationError, match="there is nothing to run"),
         ):
             project.project_app()

@@ -15,5 +15,10 @@ __all__ = ["LtqBackend", "send_on_commit"]
 def __getattr__(name: str) -> Any:
     """`LtqBackend`, which needs `django.tasks`: the rest is for Django 5.2 as well."""
     if name == "LtqBackend":
+        if not importlib.import_module("ltq.contrib.django._tasks_api").has_tasks:
+            raise ImportError(
+                "LtqBackend needs django.tasks, which is part of Django 6, or the package "
+                "django-tasks"
+            )
         return importlib.import_module("ltq.contrib.django._backend").LtqBackend
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

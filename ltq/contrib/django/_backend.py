@@ -24,7 +24,6 @@ from ltq.contrib.django._tasks_api import (
     BaseTaskBackend,
     InvalidTask,
     TaskResultDoesNotExist,
-    has_tasks,
     normalize_json,
     task_enqueued,
 )
@@ -33,11 +32,6 @@ from ltq.message import Message
 from ltq.names import check_name, is_name
 from ltq.task import Task
 from ltq.worker import Worker
-
-if not has_tasks:
-    raise ImportError(
-        "LtqBackend needs django.tasks, which is part of Django 6, or the package django-tasks"
-    )
 
 _LONGEST_QUEUE = 100
 """Most characters of a queue's name, so that names of tasks have room beside it."""

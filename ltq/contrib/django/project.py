@@ -26,7 +26,7 @@ def project_workers(names: Collection[str] = ()) -> list[Worker[Any]]:
 
     The module `tasks` of each installed app is imported. The workers are the `ltq.Worker` objects
     in these modules, those of the `ltq.App` objects there, and one for each `LtqBackend` in the
-    setting `TASKS`. Raises `ConfigurationError` if there is none of a name.
+    setting `TASKS` that has tasks. Raises `ConfigurationError` if there is none of a name.
     """
     if not apps.ready:
         django.setup()
@@ -54,7 +54,7 @@ def project_app(names: Collection[str] = ()) -> App:
     if not app.workers:
         raise ConfigurationError(
             "there is nothing to run: no installed app has a module `tasks` with an ltq.Worker, "
-            "and no backend in TASKS is ltq.contrib.django.LtqBackend"
+            "and no ltq.contrib.django.LtqBackend in TASKS has tasks"
         )
     return app
 
@@ -88,4 +88,6 @@ def _of_backends() -> Iterator[Worker[Any]]:
     for backend in task_backends.all():
         make = getattr(backend, "ltq_worker", None)
         if make is not None:
-            yield make(tasks)
+            worker: Worker[Any] = make(tasks)
+            if worker.tasks:  # a backend may have none yet
+                yield worker
