@@ -39,7 +39,9 @@ STAGE = {
     },
     "docs/django.md": {
         "from django.tasks import task": """
+            import sys
             import django
+            from django.conf import settings
             database = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
             settings.configure(
                 INSTALLED_APPS=["ltq.contrib.django", "django.contrib.auth",
