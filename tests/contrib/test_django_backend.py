@@ -183,6 +183,13 @@ class TestOptions:
         assert (found.status, found.task.run_after) == ("READY", due)
         assert status_of(url, result).due_time == pytest.approx(due.timestamp(), abs=1)
 
+    def test_one_whose_time_has_come_runs(self, letters: Any) -> None:
+        due = datetime.now(UTC) - HOUR
+        result = letters.add.using(run_after=due).enqueue(1)
+        sites.work()
+        found = letters.add.get_result(result.id)
+        assert (found.return_value, found.task.run_after) == (1, due)
+
     def test_without_time_zones_times_are_naive(self, letters: Any, url: str) -> None:
         with override_settings(USE_TZ=False, TIME_ZONE="Europe/Berlin"):
             due = datetime.now(ZoneInfo("Europe/Berlin")).replace(tzinfo=None) + HOUR
@@ -246,12 +253,15 @@ class TestOptions:
         ltq.close_sync()
 
     def test_a_wrong_one_is_refused_at_the_first_use(self, letters: Any, url: str) -> None:
-        wrong = {"default": sites.backend(url, workers="x")}
-        with (
-            override_settings(TASKS=wrong),
-            pytest.raises(ltq.ConfigurationError, match="unknown option 'workers'"),
+        for wrong, said in (
+            (sites.backend(url, workers="x"), "unknown option 'workers'"),
+            (sites.backend("nothing://"), "nothing"),
         ):
-            letters.add.enqueue(1)
+            with (
+                override_settings(TASKS={"default": wrong}),
+                pytest.raises(ltq.ConfigurationError, match=said),
+            ):
+                letters.add.enqueue(1)
 
 
 class TestResults:
@@ -395,6 +405,7 @@ class TestChecks:
         assert said in messages[identifier]
         assert messages[identifier].startswith("TASKS['default']: ")
 
+    @pytest.mark.slow
     def test_a_missing_extra_is_named(self) -> None:
         code = """if True:
             import sys

@@ -71,6 +71,7 @@ WITHOUT_TASKS = """if True:
 """
 
 
+@pytest.mark.slow
 def test_without_tasks_in_django_the_rest_works_and_the_backend_says_what_it_needs() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TASKS], cwd=ROOT, capture_output=True, text=True, check=False

@@ -141,13 +141,12 @@ class LtqBackend(BaseTaskBackend):
         self.validate_task(task)
         call = call_of(task, normalize_json(list(args)), normalize_json(dict(kwargs)))
         sending = self._sender().task(Place.of(task))
+        sending = sending.with_options(priority=level_of(task.priority))
         if task.run_after is not None:
             due = task.run_after
             sending = sending.with_options(
                 eta=timezone.make_aware(due) if timezone.is_naive(due) else due
             )
-        if task.priority:
-            sending = sending.with_options(priority=level_of(task.priority))
         message = sending.message(**call)
         return new_result(task, self.alias, message.id, call), sending, message
 

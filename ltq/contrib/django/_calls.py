@@ -51,9 +51,9 @@ class Place(NamedTuple):
 
 def level_of(priority: int) -> PriorityName:
     """The priority in LTQ, which has three."""
-    if priority == 0:
-        return "normal"
-    return "high" if priority > 0 else "low"
+    if priority > 0:
+        return "high"
+    return "low" if priority < 0 else "normal"
 
 
 def call_of(task: Any, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -30,15 +30,13 @@ class Sender:
 
     def task(self, place: Place) -> Task[..., dict[str, Any]]:
         """The task of LTQ for a function in a queue."""
-        found = self._tasks.get(place)
-        if found is None:
-            with _lock:
-                found = self._tasks.get(place)
-                if found is None:
-                    queue = place.queue_of(self.worker.name)
-                    declare = self.worker.task(name=place.task_name, queue=queue)
-                    found = self._tasks[place] = declare(call)
-        return found
+        with _lock:
+            found = self._tasks.get(place)
+            if found is None:
+                queue = place.queue_of(self.worker.name)
+                declare = self.worker.task(name=place.task_name, queue=queue)
+                found = self._tasks[place] = declare(call)
+            return found
 
 
 @lru_cache(maxsize=64)
