@@ -61,7 +61,7 @@ class TestDiscovery:
     def test_two_of_one_name_are_refused(self) -> None:
         tasks = {"default": sites.backend("memory://found", worker="plain")}
         with (
-            sites.project(sites.PLAIN, TASKS=tasks),
+            sites.project(sites.PLAIN, sites.LETTERS, TASKS=tasks),
             pytest.raises(ltq.ConfigurationError, match="'plain' is registered already"),
         ):
             project.project_app()
