@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -112,6 +113,29 @@ class TestRun:
         sites.work()
         result.refresh()
         assert letters.add.get_result(result.return_value).return_value == 7
+
+
+STORES = ["redis_url", "sqlite_url", pytest.param("postgres_url", marks=pytest.mark.slow)]
+
+
+class TestStores:
+    @pytest.fixture
+    def sqlite_url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path / 'jobs.db'}"
+
+    @pytest.fixture(params=STORES)
+    def url(self, request: pytest.FixtureRequest) -> str:
+        return str(request.getfixturevalue(request.param))
+
+    def test_each_knows_what_a_result_needs(self, letters: Any) -> None:
+        done = letters.add.using(priority=3).enqueue(1, two=2)
+        failed = letters.fail.using(queue_name="emails").enqueue("x")
+        assert letters.add.get_result(done.id).args == [1]
+        sites.work()
+        done, failed = letters.add.get_result(done.id), letters.fail.get_result(failed.id)
+        assert (done.return_value, done.kwargs, done.task.priority) == (3, {"two": 2}, 3)
+        assert (failed.args, failed.task.queue_name) == (["x"], "emails")
+        assert failed.errors[0].exception_class is letters.LetterError
 
 
 class TestFailure:
@@ -229,7 +253,7 @@ class TestOptions:
         vars(letters)["größe"] = odd
         try:
             with pytest.raises(InvalidTask, match=r"task name .* is not allowed"):
-                LtqBackend.task_class(func=odd, priority=0, backend="default", queue_name="default")
+                letters.task(odd)
         finally:
             del vars(letters)["größe"]
 
