@@ -36,8 +36,8 @@ class Problem:
     text: str
 
 
-def problems(options: object) -> Iterator[Problem]:
-    """What is wrong, one by one. A broker is made, but not called."""
+def problems(options: object, *, with_broker: bool = True) -> Iterator[Problem]:
+    """What is wrong, one by one; with the broker, one is made, but not called."""
     if not isinstance(options, Mapping):
         yield Problem("ltq.E001", f"OPTIONS={short_repr(options)} is not allowed: a dict")
         return
@@ -47,7 +47,7 @@ def problems(options: object) -> Iterator[Problem]:
             text = f"unknown option {option!r}: {near}allowed are {', '.join(ALLOWED)}"
             yield Problem("ltq.E001", text)
     for identifier, check in (
-        ("ltq.E002", _check_broker),
+        ("ltq.E002", _check_broker if with_broker else _check_url),
         ("ltq.E003", _check_worker),
         ("ltq.E004", _check_result_ttl),
     ):
@@ -59,9 +59,8 @@ def problems(options: object) -> Iterator[Problem]:
 
 def read_options(options: Any) -> BackendOptions:
     """The checked options. Raises `ConfigurationError` for the first that is wrong."""
-    for problem in problems(options):
-        if problem.id != "ltq.E002":  # the broker itself says so, where it is used
-            raise ConfigurationError(problem.text)
+    for problem in problems(options, with_broker=False):  # the first use makes one
+        raise ConfigurationError(problem.text)
     default = BackendOptions()
     return BackendOptions(
         broker_url=options.get("broker_url"),
@@ -71,12 +70,16 @@ def read_options(options: Any) -> BackendOptions:
 
 
 def _check_broker(options: Mapping[Any, Any]) -> None:
+    _check_url(options)
+    broker_at(options.get("broker_url"))
+
+
+def _check_url(options: Mapping[Any, Any]) -> None:
     url = options.get("broker_url")
     if not (url is None or isinstance(url, str)):
         raise ConfigurationError(
             f"broker_url={short_repr(url)} is not allowed: a URL, or the @name of a broker"
         )
-    broker_at(url)
 
 
 def _check_worker(options: Mapping[Any, Any]) -> None:

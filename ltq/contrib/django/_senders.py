@@ -1,15 +1,11 @@
-"""The workers by which backends send. They are never run, so tasks may be declared at any time."""
+"""The tasks by which backends send. Their workers are never run."""
 
-import threading
-from functools import lru_cache
 from typing import Any
 
 from ltq.contrib.django._calls import Place
 from ltq.contrib.django._options import BackendOptions
 from ltq.task import Task
 from ltq.worker import Worker
-
-_lock = threading.RLock()
 
 
 def call(
@@ -20,31 +16,35 @@ def call(
 
 
 class Sender:
-    """Sends the tasks of all backends with the same options, in all threads."""
+    """Sends the tasks of all backends with the same options, in all threads.
+
+    There is no lock, which a fork could leave locked: of two threads, one makes something in vain.
+    """
 
     def __init__(self, options: BackendOptions) -> None:
+        self._options = options
         self.worker: Worker[None] = Worker(
             options.worker, options.broker_url, result_ttl=options.result_ttl
         )
+        """What has the broker."""
         self._tasks: dict[Place, Task[..., dict[str, Any]]] = {}
 
     def task(self, place: Place) -> Task[..., dict[str, Any]]:
         """The task of LTQ for a function in a queue."""
-        with _lock:
-            found = self._tasks.get(place)
-            if found is None:
-                queue = place.queue_of(self.worker.name)
-                declare = self.worker.task(name=place.task_name, queue=queue)
-                found = self._tasks[place] = declare(call)
-            return found
+        found = self._tasks.get(place)
+        if found is None:
+            name, ttl = self._options.worker, self._options.result_ttl
+            # A worker for each: one worker takes no name twice, and two threads may be here.
+            worker: Worker[None] = Worker(name, broker=self.worker.broker, result_ttl=ttl)
+            declare = worker.task(name=place.task_name, queue=place.queue_of(name))
+            found = self._tasks.setdefault(place, declare(call))
+        return found
 
 
-@lru_cache(maxsize=64)
-def _sender(options: BackendOptions) -> Sender:
-    return Sender(options)
+_senders: dict[BackendOptions, Sender] = {}
 
 
 def sender_of(options: BackendOptions) -> Sender:
     """The sender for these options: backends are made anew in each thread."""
-    with _lock:
-        return _sender(options)
+    found = _senders.get(options)
+    return _senders.setdefault(options, Sender(options)) if found is None else found
