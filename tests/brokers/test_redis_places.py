@@ -45,6 +45,7 @@ class TestSentinelUrls:
             "s1:6_3/shop",
             "[::1/shop",
             ",/shop",
+            "s1,bob:other@s2/shop",
         ],
     )
     def test_one_that_cannot_be_read_is_refused_with_an_example(self, url: str) -> None:
