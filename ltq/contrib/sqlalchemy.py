@@ -9,10 +9,10 @@ It works with every broker. Where the broker is in the session's own database, t
 `connection` is stronger: the task is then part of the transaction.
 """
 
-from typing import Any, TypeAlias, TypeVar, overload
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, overload
 
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
@@ -24,6 +24,9 @@ from ltq.handle import Handle
 from ltq.message import Message
 from ltq.sync import SyncHandle
 
+if TYPE_CHECKING:  # it needs greenlet, which who has plain sessions may not have
+    from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+
 __all__ = ["send_on_commit"]
 
 R = TypeVar("R")
@@ -31,8 +34,8 @@ R = TypeVar("R")
 _Messages: TypeAlias = list[tuple[Message[Any], bool]]
 """Messages, and whether an error of their send is only logged."""
 
-_SyncSession: TypeAlias = Session | scoped_session[Session]
-_AsyncSession: TypeAlias = AsyncSession | async_scoped_session[AsyncSession]
+_SyncSession: TypeAlias = "Session | scoped_session[Session]"
+_AsyncSession: TypeAlias = "AsyncSession | async_scoped_session[AsyncSession]"
 
 _KEY = "ltq.contrib.sqlalchemy"
 
@@ -46,7 +49,7 @@ def send_on_commit(
     session: _AsyncSession, message: Message[R], *, robust: bool = False
 ) -> Handle[R]: ...
 def send_on_commit(
-    session: _SyncSession | _AsyncSession, message: Message[R], *, robust: bool = False
+    session: "_SyncSession | _AsyncSession", message: Message[R], *, robust: bool = False
 ) -> SyncHandle[R] | Handle[R]:
     """Send a message of `task.message(...)` once the session's transaction has committed.
 
@@ -54,7 +57,8 @@ def send_on_commit(
     if the session is closed before. Without a transaction this begins one, as a query does. The
     arguments are checked now. The handle is returned now, so that its id may be stored; until the
     commit there is no such task. With `unique_for` the task may turn out to be one sent before, and
-    then none has this id.
+    then none has this id. Of a session that joins a transaction of its connection, as in tests, its
+    own commit counts.
 
     If the broker does not answer after the commit, `session.commit()` raises what `send` raises:
     what the transaction wrote is there, the task is not. With `robust` that is only logged. Raises
@@ -62,29 +66,35 @@ def send_on_commit(
     thread of an event loop, which a send would block.
     """
     task = task_of(message)
-    own = _session_of(session)
-    _outbox_of(own).add(message, robust)
-    if isinstance(session, AsyncSession | async_scoped_session):
-        return task.handle(message.id)
-    return task.handle_sync(message.id)
+    plain, is_async = _plain(session)
+    _outbox_of(plain).add(message, robust)
+    return task.handle(message.id) if is_async else task.handle_sync(message.id)
 
 
-def _session_of(session: object) -> Session:
-    """The session itself, of those that stand for one. Raises `ConfigurationError`."""
-    if isinstance(session, scoped_session | async_scoped_session):
+def _plain(session: object) -> tuple[Session, bool]:
+    """The plain session of those that stand for one, and whether it is used by coroutines.
+
+    Raises `ConfigurationError`.
+    """
+    # Whoever has one of its objects has imported it.
+    asynchronous: Any = sys.modules.get("sqlalchemy.ext.asyncio")
+    if asynchronous is not None:
+        if isinstance(session, asynchronous.async_scoped_session):
+            session = cast(Any, session)()
+        if isinstance(session, asynchronous.AsyncSession):
+            return cast("AsyncSession", session).sync_session, True
+    if isinstance(session, scoped_session):
         session = session()
-    if isinstance(session, AsyncSession):
-        return session.sync_session
     if not isinstance(session, Session):
         raise ConfigurationError(
             f"session={short_repr(session)} is not allowed: a Session or AsyncSession of SQLAlchemy"
         )
-    if loop_here() is not None and not in_greenlet():
+    if loop_here() is not None and not (sys.modules.get("greenlet") and in_greenlet()):
         raise ConfigurationError(
             "a Session in the thread of an event loop cannot send on commit, because that would "
             "block the loop: use an AsyncSession"
         )
-    return session
+    return session, False
 
 
 def _outbox_of(session: Session) -> "_Outbox":

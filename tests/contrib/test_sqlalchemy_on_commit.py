@@ -1,6 +1,8 @@
 """`send_on_commit` of SQLAlchemy's sessions: tasks that are sent once they have committed."""
 
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -169,6 +171,16 @@ class TestSession:
             session.commit()
         assert f"shop:pay {handle.id} was not sent, although its transaction has" in caplog.text
 
+    def test_one_that_joins_a_transaction_sends_after_its_own_commit(
+        self, engine: Engine, pay: ltq.Task[[int], int]
+    ) -> None:
+        with engine.connect() as connection, connection.begin() as outer:
+            with Session(connection, join_transaction_mode="create_savepoint") as session:
+                handle = send_on_commit(session, pay.message(1))
+                session.commit()
+            assert is_there(handle)
+            outer.rollback()
+
     def test_a_scoped_session_is_its_session(
         self, engine: Engine, pay: ltq.Task[[int], int]
     ) -> None:
@@ -259,3 +271,38 @@ class TestAsyncSession:
             handle = send_on_commit(session, pay.message(2))
             await session.commit()
         assert await self.is_there(handle)
+
+
+WITHOUT_GREENLET = """if True:
+    import asyncio, sys
+    sys.modules["greenlet"] = None
+    import ltq
+    from ltq.contrib.sqlalchemy import send_on_commit
+    from sqlalchemy import create_engine
+    from sqlalchemy.orm import Session
+
+    worker = ltq.Worker("shop", broker_url="memory://shop")
+    pay = worker.task(name="pay")(abs)
+    with Session(create_engine("sqlite://")) as session:
+        handle = send_on_commit(session, pay.message(-1))
+        session.commit()
+        print(handle.state().status)
+
+        async def main() -> None:
+            try:
+                send_on_commit(session, pay.message(-1))
+            except ltq.ConfigurationError as error:
+                print(error)
+
+        asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+def test_a_plain_session_needs_no_greenlet() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_GREENLET], capture_output=True, text=True, check=False
+    )
+    status, error = done.stdout.splitlines() or [done.stderr, ""]
+    assert status == "pending"
+    assert "use an AsyncSession" in error
