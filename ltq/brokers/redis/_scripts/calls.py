@@ -43,7 +43,7 @@ from ltq.brokers.redis._scripts.upkeep import ExamineCall as ExamineCall
 from ltq.brokers.redis._scripts.upkeep import KeySeen as KeySeen
 from ltq.brokers.redis._scripts.upkeep import RepairCall as RepairCall
 from ltq.brokers.redis._scripts.upkeep import RightsCall as RightsCall
-from ltq.brokers.redis._server.call import Argument, Call, Reply
+from ltq.brokers.redis._server.call import Argument, Call, Reply, pack
 from ltq.message import DeadLetter, Published, Receipt, Swept
 from ltq.state import QueueStats, TaskState
 
@@ -262,8 +262,17 @@ class StateCall(Call[TaskState[bytes] | None], frozen=True, kw_only=True):
     def words(self) -> tuple[Argument, ...]:
         return "HMGET", self.key, *replies.STATE_FIELDS
 
+    def packed(self) -> bytes:
+        # Each awaited task is read once. To pack the fields anew takes 20 times as long.
+        key = self.key.encode()
+        return b"%b$%d\r\n%b%b" % (_STATE_COMMAND[0], len(key), key, _STATE_COMMAND[1])
+
     def read(self, reply: Reply) -> TaskState[bytes] | None:
         return replies.state_of_fields(self.task_id, reply)
+
+
+_STATE_COMMAND = pack(("HMGET", "", *replies.STATE_FIELDS)).split(b"$0\r\n", 1)
+"""What stands before its key, and what behind it."""
 
 
 class StatsCall(Script[list[QueueStats]], frozen=True, kw_only=True):

@@ -25,6 +25,10 @@ class Call(msgspec.Struct, Generic[R_co], frozen=True):
         """The command as it is sent."""
         raise NotImplementedError
 
+    def packed(self) -> bytes:
+        """The same as bytes."""
+        return pack(self.words())
+
     def words_with_source(self) -> tuple[Argument, ...] | None:
         """The command for a server that does not know the script; None if there is no script."""
         return None

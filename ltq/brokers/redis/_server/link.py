@@ -188,7 +188,7 @@ class Link:
         """
         try:
             with self._deadlines.within(patience) as deadline:
-                return await self._exchange(command, deadline)
+                return await self._exchange(pack(command), deadline)
         except RedisError as error:
             raise unanswered(error, self.name) from error
         except builtins.TimeoutError:
@@ -219,14 +219,14 @@ class Link:
         began = self._poll.begin()
         try:
             try:
-                return await self._exchange(call.words(), deadline, call)
+                return await self._exchange(call.packed(), deadline, call)
             except NoScriptError:
                 words = call.words_with_source()
                 if words is None:
                     raise
             # The server was restarted, promoted or flushed: send the script again. Not while the
             # error is handled, as `fakeredis` would keep it, and with it the caller's context.
-            return await self._exchange(words, deadline, call)
+            return await self._exchange(pack(words), deadline, call)
         finally:
             self._poll.end(began)
             self._slots.release()
@@ -291,16 +291,15 @@ class Link:
         if not (isinstance(error, ClosedError) and error.size > _LARGE):
             return False
         try:
-            await self._exchange(("PING",), deadline)
+            await self._exchange(pack(("PING",)), deadline)
         except RedisError as unanswered:
             return isinstance(unanswered, ResponseError)
         return True
 
     async def _exchange(
-        self, words: tuple[Argument, ...], deadline: Deadline, call: Call[object] | None = None
+        self, data: bytes, deadline: Deadline, call: Call[object] | None = None
     ) -> Reply:
         """Send a command once, on a connection that no other call uses."""
-        data = pack(words)
         wire = self._free.pop() if self._free else None
         if wire is None or not wire.is_open:
             wire = await self._open()
