@@ -155,6 +155,11 @@ class TestMap:
             RedisBroker("redis://ann:secret@h1", address_map={})
         assert "secret" not in str(refused.value)
 
+    @pytest.mark.parametrize("wrong", [5, "10.0.0.1:6379=b:6380", [("a", 1)]])
+    def test_what_is_no_mapping_is_refused(self, wrong: object) -> None:
+        with pytest.raises(ConfigurationError, match=r"address_map=.* is not allowed: a mapping"):
+            RedisBroker("redis+cluster://h1", address_map=wrong)  # type: ignore[arg-type]  # it is wrong
+
     def test_a_mapping_of_something_else_is_refused(self) -> None:
         wrong: object = {"10.0.0.1": "b"}
         with pytest.raises(
