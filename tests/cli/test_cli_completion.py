@@ -252,6 +252,9 @@ class TestTargets:
             "shop.app:typed.pack", "shop.app:typed.sort"
         )
         assert "plain,list" in await in_shell("bash", "schedule", "", cwd=project)
+        assert await in_shell("bash", "schedule", "li", cwd=project) == plain("list")
+        assert await in_shell("bash", "schedule", "shop.deep.plans:plan", "l", cwd=project) == []
+        assert "plain,--help" in await in_shell("bash", "schedule", "--", cwd=project)
 
     async def test_tasks_also_of_a_worker_of_another_module(self, project: Path) -> None:
         assert await in_shell("bash", "send", "shop", cwd=project) == plain(
@@ -262,6 +265,9 @@ class TestTargets:
             "shop.app:worker.ship",
             "shop.jobs:local.own",
         )
+
+    async def test_what_the_dashboard_may_show(self, project: Path) -> None:
+        assert await in_shell("bash", "web", "shop.app:ty", cwd=project) == plain("shop.app:typed")
 
     async def test_a_process_of_its_own_speaks_the_same(self, project: Path) -> None:
         env = {"COMP_WORDS": "ltq run shop:", "COMP_CWORD": "2", "_LTQ_COMPLETE": "bash_complete"}

@@ -9,8 +9,9 @@ import pytest
 import ltq
 from ltq.message import DeadLetter, Envelope
 from ltq.state import Page, Status, TaskDetail
+from ltq.web import dashboard
 from tests.eventually import eventually
-from tests.web.boards import Board, open_board
+from tests.web.boards import Board, browse, open_board, serve, text_of
 
 
 async def ended(board: Board, name: str, *args: Any, **kwargs: Any) -> str:
@@ -209,6 +210,7 @@ class TestTask:
     async def test_it_says_how_often_it_came_back(self, board: Board) -> None:
         handle = await board.worker.tasks["shop:note"].send("x")
         path = f"/queues/shop:note/tasks/{handle.id}"
+        text = ""
         async with board.broker.consumer(["shop:note"]) as consumer:
             for count in range(1, 4):
                 (delivery,) = await board.broker.claim(consumer, 1)
@@ -381,9 +383,6 @@ class TestSite:
         assert (answer.status_code, f"the broker {board.key}" in answer.text) == (404, True)
 
     async def test_several_brokers_are_listed_and_chosen(self, shop: ltq.Worker[Any]) -> None:
-        from ltq.web import dashboard
-        from tests.web.boards import browse, serve
-
         other: ltq.Worker[Any] = ltq.Worker("mail", broker_url="memory://other")
         async with (
             serve(dashboard(shop, other, authorize=None)) as url,
@@ -392,6 +391,16 @@ class TestSite:
             listed = await client.get("/")
             assert 'href="./other/"' in listed.text
             assert (await client.get("/other/")).status_code == 200
+
+    async def test_of_several_one_that_is_away_is_told(self, shop: ltq.Worker[Any]) -> None:
+        away: ltq.Worker[Any] = ltq.Worker("mail", broker_url="redis://127.0.0.1:1")
+        async with (
+            serve(dashboard(shop, away, authorize=None)) as url,
+            browse(url) as client,
+        ):
+            listed = text_of((await client.get("/", timeout=30)).text)
+            assert "Redis at 127.0.0.1:1 " in listed
+        await away.broker.aclose()
 
     async def test_a_page_is_whole_without_scripts(self, board: Board) -> None:
         await board.worker.tasks["shop:note"].send("x")
