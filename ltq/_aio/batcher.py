@@ -12,8 +12,8 @@ logger = logging.getLogger("ltq")
 T = TypeVar("T")
 R = TypeVar("R")
 
-_Item = tuple[T, "asyncio.Future[R]"]
-"""An item, and the future of its answer."""
+_Item = tuple[T, "asyncio.Future[R] | None"]
+"""An item, and the future of its answer; None if nobody waits for that."""
 
 
 class Batcher(Service, Generic[T, R]):
@@ -73,14 +73,22 @@ class Batcher(Service, Generic[T, R]):
     def submit(self, item: T) -> asyncio.Future[R]:
         """Add an item; the future gets its answer."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._items.append((item, future))
-        if len(self._items) == 1 and not self._called:  # otherwise it is running already
-            self.start()
+        self._add((item, future))
         return future
 
+    def add(self, item: T) -> None:
+        """Add an item whose answer nobody waits for."""
+        self._add((item, None))
+
+    def _add(self, item: "_Item[T, R]") -> None:
+        self._items.append(item)
+        if len(self._items) == 1 and not self._called:  # otherwise it is running already
+            self.start()
+
     def unanswered(self) -> list[T]:
-        """The submitted items that have no answer yet. From any thread."""
-        return [item for item, future in [*self._batch, *self._items] if not future.done()]
+        """The items that have no answer yet. From any thread."""
+        items = [*self._batch, *self._items]
+        return [item for item, future in items if future is None or not future.done()]
 
     def take_cut(self) -> list[T]:
         """The items that lost their call because all asyncio tasks were cancelled. Tells once."""
@@ -140,16 +148,17 @@ class Batcher(Service, Generic[T, R]):
 
 def _answer(batch: "list[_Item[T, R]]", answers: Sequence[R]) -> None:
     for (_, future), answer in zip(batch, answers, strict=True):
-        if not future.done():
+        if future is not None and not future.done():
             future.set_result(answer)
 
 
 def _fail(batch: "list[_Item[T, R]]", error: Exception) -> None:
     for _, future in batch:
-        if not future.done():
+        if future is not None and not future.done():
             future.set_exception(error)
 
 
 def _cancel(batch: "list[_Item[T, R]]") -> None:
     for _, future in batch:
-        future.cancel()
+        if future is not None:
+            future.cancel()

@@ -28,6 +28,8 @@ _BACKOFF = 0.1, 1.5
 _REFUSED_BACKOFF = 0.1, 15.0
 """The same for an outcome that was refused."""
 
+_OK = Receipt.OK  # Python 3.11 takes as long to look up a member as for three calls
+
 _LOST = frozenset({Receipt.STALE, Receipt.GONE})
 """What is answered for a lease that was lost."""
 
@@ -146,7 +148,7 @@ class _Writer(Service):
 
     def submit(self, outcome: Outcome) -> None:
         """See `Completer.submit`."""
-        self._batcher.submit(outcome)
+        self._batcher.add(outcome)
 
     async def drain(self, timeout: float | None = None) -> bool:
         """See `Completer.drain`."""
@@ -190,7 +192,7 @@ class _Writer(Service):
 
     def _answered(self, outcome: Outcome, receipt: Receipt) -> None:
         self._leases.release(outcome.lease)
-        if receipt in _LOST:
+        if receipt is not _OK and receipt in _LOST:
             logger.warning(
                 "task %s: the broker refused its outcome (%s), another worker may have it",
                 outcome.lease.id,

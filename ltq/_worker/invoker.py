@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from types import CoroutineType
 from typing import Any, NamedTuple
 
 from ltq._aio import forks
@@ -141,6 +142,8 @@ class Invoker:
                 given = task.fn(*message.args, **message.kwargs)
             else:
                 given = await self._threads.call(task.fn, message.args, message.kwargs)
+            if type(given) is CoroutineType:  # as nearly all are
+                given = await given
             while is_awaitable(given):
                 given = await given
         except asyncio.CancelledError as error:

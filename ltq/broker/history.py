@@ -9,6 +9,7 @@ the exact value is in the same bucket: the error is at most 2 ** (1/4) - 1, whic
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Protocol
 
 from ltq._display.values import short_repr
@@ -101,7 +102,8 @@ def minute_of(minute: int, figures: Mapping[str, int]) -> Minute:
 
 def _figures(kind: str, durations: Sequence[float]) -> dict[str, int]:
     counted = [seconds if 0 < seconds < MAX_DURATION else 0.0 for seconds in durations]
-    buckets = Counter(map(bucket_of, counted))
+    # As `bucket_of` of each, without a call of Python's for each.
+    buckets = Counter(map(bisect_right, repeat(_ENDS), counted, repeat(0), repeat(LAST_BUCKET)))
     figures = {f"{kind}{bucket}": many for bucket, many in buckets.items()}
     figures[f"{kind}s"] = sum([round(seconds * 1e6) for seconds in counted])
     return figures

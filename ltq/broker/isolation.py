@@ -66,6 +66,10 @@ class ClaimBudget:
 
     def takes(self, isolation: int | None) -> bool:
         """Return whether a task with this isolation may be given; if it may, count it."""
+        if isolation is None and self.room > 0:  # nearly always: as `join` does
+            self.room -= 1
+            self.running += 1
+            return True
         if isolation is None or self.ignores_isolation or self.running < isolation:
             self.join(isolation)
             return True

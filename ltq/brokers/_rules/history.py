@@ -2,6 +2,7 @@
 minutes.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -32,11 +33,9 @@ class Ended:
 
     last: list[Record] = field(default_factory=list)
     """Those that are final."""
+    statuses: Counter[tuple[str, Status]] = field(default_factory=Counter)
+    """How many of them ended, by queue and status."""
     retried: list[Record] = field(default_factory=list)
-
-
-_FINAL = {status: {status.value: 1} for status in Status}
-"""What a task that ends with a status adds to the figures."""
 
 
 def claimed(places: Places, records: Iterable[Record], now: float) -> None:
@@ -61,14 +60,15 @@ def have_run(places: Places, ended: Ended, now: float) -> None:
     for queue, some in _by_queue(ended.last).items():
         places.end_counts.add(queue, step, len(some), oldest=step - THROUGHPUT_STEPS + 1)
         _add(places, queue, _runs(some, now), now)
+    for (queue, status), many in ended.statuses.items():
+        settled(places, queue, status, now, many)
     for queue, some in _by_queue(ended.retried).items():
         _add(places, queue, {**_runs(some, now), "retried": len(some)}, now)
 
 
-def settled(places: Places, queue: str, status: Status, now: float) -> None:
-    """A task of a queue has become final."""
-    if places.history is not None:
-        _add(places, queue, _FINAL[status], now)
+def settled(places: Places, queue: str, status: Status, now: float, many: int = 1) -> None:
+    """Tasks of a queue have become final."""
+    _add(places, queue, {status.value: many}, now)
 
 
 def minutes(places: Places, queue: str, count: int, now: float) -> list[Minute]:

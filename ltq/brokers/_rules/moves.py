@@ -84,12 +84,19 @@ def _front(places: Places, lane: Lane, level: Priority) -> list[Record]:
 def settle(
     places: Places, record: Record, status: Status, result_ttl: float, now: float, *, token: int = 0
 ) -> None:
-    """Make a task final, and keep its state for `result_ttl` seconds.
+    """Make a task final, count it, and keep its state for `result_ttl` seconds.
 
     With 0 the state is removed at once. Only `token` and `status` are remembered, to answer a
     repeated outcome.
     """
     history.settled(places, record.queue, status, now)
+    become_final(places, record, status, result_ttl, now, token=token)
+
+
+def become_final(
+    places: Places, record: Record, status: Status, result_ttl: float, now: float, *, token: int
+) -> None:
+    """As `settle`, for tasks that are counted together."""
     if result_ttl <= 0:
         places.ended_tokens.put(record.id, (token, status), most=MAX_ENDED)
         remove(places, record)

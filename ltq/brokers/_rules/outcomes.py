@@ -40,6 +40,7 @@ def _finish_one(places: Places, outcome: Outcome, ended: history.Ended, now: flo
     if isinstance(outcome, Finish):
         _end(places, record, outcome, now)
         ended.last.append(record)
+        ended.statuses[record.envelope.queue, outcome.status] += 1
     else:
         _requeue(places, record, outcome, now)
         if not outcome.is_void:
@@ -69,7 +70,8 @@ def _end(places: Places, record: Record, outcome: Finish, now: float) -> None:
         record.envelope = structs.replace(record.envelope, serializer=outcome.serializer)
     if outcome.result or outcome.status is Status.COMPLETED:
         record.result = outcome.result
-    moves.settle(places, record, outcome.status, outcome.result_ttl, now, token=record.token)
+    ttl, token = outcome.result_ttl, record.token
+    moves.become_final(places, record, outcome.status, ttl, now, token=token)
 
 
 def _requeue(places: Places, record: Record, outcome: Requeue, now: float) -> None:

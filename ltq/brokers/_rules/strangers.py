@@ -18,6 +18,8 @@ class Strangers:
         """The lanes to which tasks were moved."""
         self._consumer = consumer
         self._left = MOST_MOVED
+        self._own: set[tuple[str, str, str]] = set()
+        """Lanes with names of tasks and serializers, of tasks that stay in their lanes."""
 
     def among(self, places: Places, lane: Lane, level: Priority, room: int) -> Iterator[Record]:
         """The first `room` tasks of a lane that may be given. What comes before them is moved."""
@@ -25,8 +27,9 @@ class Strangers:
         while self._left != before:  # what was moved has made room for others
             before = self._left
             for record in places.lanes.first(lane, level, room):
-                other = self._lane_for(places, lane, record)
-                if other is None:
+                kind = lane.name, record.envelope.task_name, record.envelope.serializer
+                if kind in self._own or (other := self._lane_for(places, lane, record)) is None:
+                    self._own.add(kind)
                     yield record
                 elif self._left == 0:
                     return

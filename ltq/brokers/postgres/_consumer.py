@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Coroutine
 from math import inf
+from operator import itemgetter
 from typing import Any, Self, TypeVar
 
 from msgspec.structs import replace
@@ -21,6 +22,9 @@ from ltq.names import namespace_of, queue_of
 logger = logging.getLogger("ltq.broker")
 
 T = TypeVar("T")
+
+_TOKEN = itemgetter(2)
+"""Of a row of a claim."""
 
 _SECOND_LOOK = 0.05
 """Seconds after it is said that somebody waits, when all have noticed who were about to send."""
@@ -79,14 +83,14 @@ class PostgresConsumer:
         self._has_heard, self._due_at = False, None
         await self._say_again(turn)
         rows = await self._take(turn, limit)
-        deliveries = [_delivery(row) for row in rows[:-1]]
+        deliveries = _deliveries(rows)
         info = rows[-1][-1]
-        budget = ClaimBudget(limit, running, ignore_isolation)
-        for _ in deliveries:
-            budget.join(None)
         try:
             await self._note(deliveries)
             if info["special"]:
+                budget = ClaimBudget(limit, running, ignore_isolation)
+                for _ in deliveries:
+                    budget.join(None)
                 return await self._claim_by_rules(turn, budget, deliveries)
         except BaseException:
             self._link.undo(self._unclaim([delivery.lease for delivery in deliveries]))
@@ -141,7 +145,7 @@ class PostgresConsumer:
         """Note what is delivered, and let tasks wait again that a lost claim has leased."""
         ids = [delivery.lease.id for delivery in deliveries]
         if ids:
-            self._last = max(delivery.dequeue_time for delivery in deliveries), ids
+            self._last = deliveries[-1].dequeue_time, ids  # one claim takes all at one moment
         since = self._lost_since
         if since is None:
             return
@@ -163,7 +167,7 @@ class PostgresConsumer:
         return replace(claim, deliveries=[*before, *claim.deliveries])
 
     async def _give_back_rows(self, rows: list[tuple[Any, ...]]) -> None:
-        await self._unclaim([_delivery(row).lease for row in rows[:-1]])
+        await self._unclaim([delivery.lease for delivery in _deliveries(rows)])
 
     async def _give_back(self, claim: Claim) -> None:
         await self._unclaim([delivery.lease for delivery in claim.deliveries])
@@ -299,6 +303,11 @@ def _limits(config: ConsumerConfig) -> list[list[Any]]:
         [None if rate is None else float(rate.burst) for rate in rates],
         [limit.running for limit in limits],
     ]
+
+
+def _deliveries(rows: list[tuple[Any, ...]]) -> list[Delivery]:
+    """What `sql/claim.sql` gives, in the order of the tokens."""
+    return [_delivery(row) for row in sorted(rows[:-1], key=_TOKEN)]
 
 
 def _delivery(row: tuple[Any, ...]) -> Delivery:

@@ -14,11 +14,13 @@ from ltq.broker import (
     ConsumerConfig,
     Enlisted,
     Finding,
+    WorkerEntry,
     check_envelopes,
     check_lanes,
     check_names,
     check_task,
     check_tasks,
+    check_worker,
     examine_queues,
 )
 from ltq.broker.feed import Feed
@@ -111,6 +113,11 @@ class PostgresBroker(StoreBroker):
         """See `Presence.serve`."""
         once = list(dict.fromkeys(check_lanes(lanes)))
         await self._here().link.call("serve", once, duration)
+
+    async def announce(self, worker: WorkerEntry) -> None:
+        """See `WorkerRegistry.announce`."""
+        check_worker(worker)
+        await settle.announce(self._here().link, worker)
 
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
         """See `Settler.finish`."""

@@ -1,10 +1,11 @@
-"""Recording outcomes, renewing leases, showing progress."""
+"""Recording outcomes, renewing leases, showing progress, saying that a worker lives."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from ltq.broker import SeenWorker, WorkerEntry
 from ltq.brokers.postgres._places.rows import CODES, encode
 from ltq.brokers.postgres._server.errors import LOCKED, LockedError
 from ltq.brokers.postgres._server.link import Link
@@ -17,6 +18,11 @@ T = TypeVar("T")
 
 _PAUSES = (0.01, 0.05, 0.2)
 """Seconds after which a row may be free that another call has held."""
+
+_A_TIME = encode(0.0)
+"""Of the length of every time in MessagePack."""
+
+_RECEIPTS = {receipt.value: receipt for receipt in Receipt}
 
 _AGAIN = -1
 """Stands for the status of a task that runs again."""
@@ -31,7 +37,7 @@ async def finish(link: Link, outcomes: Sequence[Outcome]) -> list[Receipt]:
     for (namespace, _), indexes in _calls(outcomes, plain):
         some = [outcomes[i] for i in indexes]
         answers = await _finish(link, namespace, some)
-        receipts.update(zip(indexes, map(Receipt, answers), strict=True))
+        receipts.update(zip(indexes, map(_RECEIPTS.__getitem__, answers), strict=True))
     rare = [i for i in range(len(outcomes)) if i not in receipts]
     if rare:
         try:
@@ -77,6 +83,13 @@ async def heartbeat(link: Link, leases: Sequence[Lease], duration: float) -> lis
     return lost
 
 
+async def announce(link: Link, worker: WorkerEntry) -> None:
+    """Say that a worker lives. This is one statement: an idle worker sends few."""
+    namespaces = sorted(set(map(namespace_of, worker.queues)))
+    entry = encode(SeenWorker(worker, 0.0))[: -len(_A_TIME)]
+    await link.call("announce", namespaces, worker.name, entry, worker.gone_after)
+
+
 async def progress(link: Link, lease: Lease, shown: Progress) -> bool:
     """Show progress. Returns False if the lease is lost."""
     namespace = namespace_of(lease.queue)
@@ -112,10 +125,13 @@ def _calls(
     outcomes: Sequence[Outcome], indexes: Sequence[int]
 ) -> list[tuple[tuple[str, int], list[int]]]:
     """The outcomes of each call, in order: of one namespace, and one for each task."""
+    leases = [outcomes[index].lease for index in indexes]
+    queues = {lease.queue for lease in leases}
+    if len(queues) == 1 and len({lease.id for lease in leases}) == len(leases):
+        return [((namespace_of(*queues), 1), [*indexes])]  # mostly
     seen: Counter[str] = Counter()
     calls: dict[tuple[str, int], list[int]] = {}
-    for index in indexes:
-        lease = outcomes[index].lease
+    for index, lease in zip(indexes, leases, strict=True):
         seen[lease.id] += 1
         calls.setdefault((namespace_of(lease.queue), seen[lease.id]), []).append(index)
     return [*calls.items()]

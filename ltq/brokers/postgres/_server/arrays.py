@@ -77,18 +77,27 @@ def pack(type_: str, values: Sequence[Any]) -> Packed:
 
 
 def _texts(values: Sequence[str | None]) -> list[bytes]:
+    if _are_same(values):
+        return _blobs([None if values[0] is None else values[0].encode()] * len(values))
     return _blobs([None if value is None else value.encode() for value in values])
 
 
 def _blobs(values: Sequence[bytes | None]) -> list[bytes]:
-    parts: list[bytes] = []
-    for value in values:
-        if value is None:
-            parts.append(_NULL)
-        else:
-            parts += (_length(len(value)), value)
-    return parts
+    if _are_same(values):
+        return [_blob(values[0])] * len(values)
+    return [_blob(value) for value in values]
+
+
+def _blob(value: bytes | None) -> bytes:
+    return _NULL if value is None else _length(len(value)) + value
 
 
 def _fixed(values: Sequence[Any], pack_one: Callable[..., bytes], size: int) -> list[bytes]:
+    if _are_same(values):
+        return [_NULL if values[0] is None else pack_one(size, values[0])] * len(values)
     return [_NULL if value is None else pack_one(size, value) for value in values]
+
+
+def _are_same(values: Sequence[Any]) -> bool:
+    """Whether all are equal, as in most columns of a call: then one is packed for all."""
+    return bool(values) and values.count(values[0]) == len(values)

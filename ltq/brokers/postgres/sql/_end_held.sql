@@ -30,7 +30,8 @@ BEGIN
         WHERE task.token = given_token AND task.status + 0 = 2  -- so that it goes by the ids
     ), gone AS (
         DELETE FROM @schema@.tasks AS tasks USING given WHERE tasks.ctid = given.place
-        RETURNING tasks.*, given.*
+        -- These first: to get a column of a row, those before it are walked over.
+        RETURNING number, outcome, seconds, is_poison, written_by, error, value, tasks.*
     ), kept AS (
         INSERT INTO @schema@.final
         SELECT

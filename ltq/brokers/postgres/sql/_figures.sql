@@ -5,9 +5,7 @@
 -- RETURNS     name and number of each figure
 CREATE FUNCTION @schema@.count_durations(p_kind text, p_seconds float8[])
 RETURNS TABLE (name text, many bigint)
-LANGUAGE plpgsql IMMUTABLE AS $$
-BEGIN
-    RETURN QUERY
+LANGUAGE sql IMMUTABLE AS $$
     WITH given AS (
         SELECT CASE WHEN one > 0 AND one < @MAX_DURATION@ THEN one ELSE 0 END AS seconds
         FROM unnest(p_seconds) AS one
@@ -22,6 +20,5 @@ BEGIN
         END AS bucket FROM given
     ) AS counted GROUP BY bucket
     UNION ALL
-    SELECT p_kind || 's', round(sum(seconds) * 1e6)::bigint FROM given HAVING count(*) > 0;
-END
+    SELECT p_kind || 's', round(sum(seconds) * 1e6)::bigint FROM given HAVING count(*) > 0
 $$;

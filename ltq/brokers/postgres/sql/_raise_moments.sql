@@ -19,9 +19,9 @@ BEGIN
     WHERE namespace = p_namespace AND (mark < p_mark - @FLOOR_PAUSE@ OR mark > p_mark)
     FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
-        INSERT INTO @schema@.moments (namespace) SELECT p_namespace
-        WHERE NOT EXISTS (SELECT FROM @schema@.moments WHERE namespace = p_namespace)
-        ON CONFLICT DO NOTHING;
+        IF NOT EXISTS (SELECT FROM @schema@.moments WHERE namespace = p_namespace) THEN
+            INSERT INTO @schema@.moments (namespace) VALUES (p_namespace) ON CONFLICT DO NOTHING;
+        END IF;
         RETURN;
     END IF;
     IF NOT p_is_first OR v_known.mark_xid > pg_snapshot_xmin(pg_current_snapshot()) THEN

@@ -13,9 +13,9 @@
 --                  and how many may run (null: no such limit)
 -- p_is_held        whether leases that have ended are left alone, as after an outage
 -- p_history        whether to count how long tasks have waited
--- RETURNS          the tasks; then one row more in `info`: when to come again (`due`, `start`),
---                  whether the rules decide about the next task (`special`), and whether leases
---                  have ended (`lost`): then nothing is given
+-- RETURNS          the tasks, in any order: their tokens tell it; then one row more in `info`: when
+--                  to come again (`due`, `start`), whether the rules decide about the next task
+--                  (`special`), and whether leases have ended (`lost`): then nothing is given
 CREATE FUNCTION @schema@.claim(
     p_namespaces text[], p_lanes text[], p_knows text[], p_worker text, p_lease float8,
     p_most integer, p_limited text[], p_intervals float8[], p_bursts float8[],
@@ -46,21 +46,19 @@ DECLARE
     v_floors bigint[];
     v_until float8;
     v_line @schema@.line;
+    v_first float8;
     v_is_special boolean := false;
     v_queues text[] := '{}';
     v_waits float8[] := '{}';
 BEGIN
     PERFORM @schema@.enter(one) FROM unnest(p_namespaces) AS one ORDER BY one;
     v_now := extract(epoch FROM clock_timestamp());
-    FOREACH v_namespace IN ARRAY p_namespaces LOOP
-        IF NOT p_is_held AND @schema@.has_lost(v_namespace, v_now) THEN
-            info := '{"lost": true}';
-            RETURN NEXT;
-            RETURN;
-        END IF;
-        PERFORM @schema@.promote(v_namespace, v_now);
-        PERFORM @schema@.adopt(v_namespace);
-    END LOOP;
+    v_first := @schema@.before_claim(p_namespaces, p_is_held, v_now);
+    IF v_first = '-infinity' THEN
+        info := '{"lost": true}';
+        RETURN NEXT;
+        RETURN;
+    END IF;
     <<claiming>>
     FOREACH v_namespace IN ARRAY p_namespaces LOOP
         v_lanes := @schema@.served_lanes(v_namespace, p_lanes, p_knows);
@@ -73,19 +71,17 @@ BEGIN
                 IF v_line.places <> '{}' THEN
                     -- It has locked tasks, so this transaction has a number: see `raise_moments`.
                     v_until := extract(epoch FROM clock_timestamp()) + p_lease;
-                    RETURN QUERY WITH leased AS (
-                        UPDATE @schema@.tasks AS tasks SET
-                            status = 2, moment = v_until, worker = p_worker,
-                            token = greatest(tasks.token + 1, v_token + number - 1),
-                            dequeue_count = dequeue_count + 1, last_dequeue_time = v_now
-                        FROM unnest(v_line.places) WITH ORDINALITY AS given (place, number)
-                        WHERE tasks.ctid = given.place
-                        RETURNING
-                            id, queue, token, task_name, serializer, body, ctx, tries, deaths,
-                            dequeue_count, enqueue_time, last_dequeue_time, timeout, max_tries,
-                            result_ttl, max_deliveries, tags
-                    )
-                    SELECT *, NULL::jsonb FROM leased ORDER BY token;
+                    v_first := least(v_first, v_until);
+                    RETURN QUERY UPDATE @schema@.tasks AS tasks SET
+                        status = 2, moment = v_until, worker = p_worker,
+                        token = greatest(tasks.token + 1, v_token + number - 1),
+                        dequeue_count = dequeue_count + 1, last_dequeue_time = v_now
+                    FROM unnest(v_line.places) WITH ORDINALITY AS given (place, number)
+                    WHERE tasks.ctid = given.place
+                    RETURNING
+                        id, queue, token, task_name, serializer, body, ctx, tries, deaths,
+                        dequeue_count, enqueue_time, last_dequeue_time, timeout, max_tries,
+                        result_ttl, max_deliveries, tags, NULL::jsonb;
                     PERFORM @schema@.note_served(
                         v_line.lanes, v_level, v_token, cardinality(v_lanes) > 1, p_limited,
                         p_intervals, p_bursts);
@@ -111,7 +107,7 @@ BEGIN
         PERFORM @schema@.count_waits(v_queues, v_waits, v_now);
     END IF;
     info := @schema@.after_claim(
-        p_namespaces, v_served, v_room, v_is_special, p_limited, p_intervals, p_bursts,
+        p_namespaces, v_served, v_first, v_room, v_is_special, p_limited, p_intervals, p_bursts,
         p_most_running);
     SELECT NULL, NULL INTO id, queue;
     RETURN NEXT;

@@ -33,8 +33,12 @@ _PAUSE = 0.001
 _MOST_FREE = 1000
 """Pages that may be free, for what comes next; and how many are given back at once."""
 
-_ROWS_TOGETHER = (64, 32, 16, 8, 4, 2, 1)
-"""How many rows one statement inserts: any number needs few statements."""
+_ROWS_TOGETHER = (100, 64, 50, 32, 16, 8, 4, 2, 1)
+"""How many rows one statement inserts: any number needs few statements, and what a worker with 100
+slots claims or ends at once needs one."""
+
+_MOST_PLACEHOLDERS = 999
+"""Values of one statement: what any SQLite allows."""
 
 _VALUES_TOGETHER = (500, 100, 20, 5, 1)
 """How many values one `IN (...)` has."""
@@ -241,7 +245,10 @@ class Database:
         Python lets other threads run during each step of a statement, and waits for its turn
         afterwards: a step for each row would take long beside a busy event loop.
         """
-        for some in pieces(rows, _ROWS_TOGETHER):
+        if not rows:
+            return
+        most = _MOST_PLACEHOLDERS // len(rows[0])
+        for some in pieces(rows, [size for size in _ROWS_TOGETHER if size <= most]):
             statement = _inserting(insert, len(some), len(some[0]), conflict)
             self.connection.execute(statement, [value for row in some for value in row])
 

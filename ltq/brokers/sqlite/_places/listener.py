@@ -6,6 +6,9 @@ from functools import lru_cache
 from ltq.brokers._rules.record import Record
 from ltq.brokers.sqlite._file.database import Database, Notice
 from ltq.names import queue_of
+from ltq.state import Status
+
+_FINAL = frozenset(status for status in Status if status.is_final)
 
 
 def task_topic(namespace: str, task_id: str) -> str:
@@ -40,7 +43,8 @@ class SqliteListener:
         self, database: Database, namespace: str, has_ready: Callable[[str], bool]
     ) -> None:
         self._database = database
-        self._namespace = namespace
+        self._task_topic, self._end_topic = task_topic(namespace, ""), end_topic(namespace, "")
+        """Those of tasks, but for the ids at their ends."""
         self._has_ready = has_ready
 
     def ready(self, lane: str) -> None:
@@ -55,12 +59,12 @@ class SqliteListener:
 
     def changed(self, record: Record) -> None:
         """See `Listener`."""
-        topic = end_topic if record.status.is_final else task_topic
-        self._database.notices[topic(self._namespace, record.envelope.id), ""] = None
+        topic = self._end_topic if record.status in _FINAL else self._task_topic
+        self._database.notices[topic + record.envelope.id, ""] = None
 
     def removed(self, task_id: str) -> None:
         """See `Listener`."""
-        self._database.notices[end_topic(self._namespace, task_id), ""] = None
+        self._database.notices[self._end_topic + task_id, ""] = None
 
     def revoked(self, record: Record) -> None:
         """See `Listener`."""
