@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 from datetime import datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -279,9 +280,12 @@ class TestValues:
         assert Viewer(None).result("t", data).text == "1 bytes of serializer own: b'x'"
 
     def test_what_redact_makes_of_a_call_may_be_anything(self) -> None:
+        def redacted(left: object, _: str, __: object) -> object:
+            return left
+
         body = Encoded(b'[[1], {"a": 2}]')
         for left, text in (("gone", '"gone"'), ({"args": 5}, "5"), ({}, "{}")):
-            shown = Viewer(lambda _, __, left=left: left).call("t", body)
+            shown = Viewer(partial(redacted, left)).call("t", body)
             assert text in shown.text
             assert shown.is_redacted
 
