@@ -1,6 +1,7 @@
 """Runs the tests that are about the server itself on each Redis and Valkey server in a wheel.
 
-The seam runs on the machine's own server as well: behind Sentinel, and in a cluster with a prefix.
+Those in which a server is hurt run there too. The seam runs on the machine's own server as well:
+behind Sentinel, and in a cluster with a prefix.
 
 `python -m devtools.each_redis [WHAT PYTEST TAKES]` fails where a test fails or is skipped that
 should run, and where a server is missing.
@@ -24,6 +25,13 @@ SEAM = ROOT / "tests/conformance/test_seam.py"
 TESTS = (SEAM, *sorted(ROOT.glob("tests/brokers/test_redis_*.py")))
 """The whole seam, and what only Redis has."""
 
+FAULTS = (
+    *(ROOT / f"tests/faults/test_{name}.py" for name in ("hostile_keys", "lost_replies")),
+    *(ROOT / f"tests/faults/test_{name}.py" for name in ("redis_away", "small_buffers")),
+    ROOT / "tests/faults/redis_sets",
+)
+"""What the server does when it is killed, paused, full, cut off, or replaced by another."""
+
 MODE = "LTQ_TEST_REDIS_AS"
 """The environment variable that says what the seam runs on instead of one plain server."""
 
@@ -35,23 +43,34 @@ CHOICE = "redis and not fakeredis and not tls"
 
 def failed_on(name: str, path: str, arguments: Sequence[str]) -> bool:
     """Run the tests on one server; whether one failed, or was skipped without a good reason."""
-    return failed(f"{name}: {version_of(path)}", TESTS, {CHOSEN: path}, arguments)
+    title, server = f"{name}: {version_of(path)}", {CHOSEN: path}
+    is_wrong = failed(title, [*map(str, TESTS), "-k", CHOICE, *arguments], server)
+    return failed_under_faults(title, server, arguments) or is_wrong
+
+
+def failed_under_faults(title: str, server: Mapping[str, str], arguments: Sequence[str]) -> bool:
+    """Run what hurts the server, likewise.
+
+    These tests measure times on a machine that others may use: what fails is tried once more.
+    """
+    tests = [*map(str, FAULTS), "-k", "not tls", "-o", "addopts=", "--dist", "worksteal"]
+    return failed(f"{title}, under faults", [*tests, *arguments], server) and failed(
+        f"{title}, once more", [*tests, *arguments, "-n", "0", "--last-failed"], server
+    )
 
 
 def failed_as(mode: str, arguments: Sequence[str]) -> bool:
     """Run the seam in one of `MODES`, likewise."""
-    return failed(f"as {mode}", [SEAM], {MODE: mode}, arguments)
+    return failed(f"as {mode}", [str(SEAM), "-k", CHOICE, *arguments], {MODE: mode})
 
 
-def failed(
-    title: str, tests: Sequence[Path], variables: Mapping[str, str], arguments: Sequence[str]
-) -> bool:
-    """Run tests with more environment variables, likewise."""
+def failed(title: str, arguments: Sequence[str], variables: Mapping[str, str]) -> bool:
+    """Run pytest with more environment variables, likewise."""
     sys.stdout.write(f"{title}\n")
     sys.stdout.flush()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "tests.xml")
-        pytest = [sys.executable, "-m", "pytest", "-q", *map(str, tests), "-k", CHOICE, *arguments]
+        pytest = [sys.executable, "-m", "pytest", "-q", *arguments]
         env = {**os.environ, **variables}
         code = subprocess.run(
             [*pytest, f"--junitxml={report}"], cwd=ROOT, env=env, check=False

@@ -62,8 +62,8 @@ LAYERS = (
     _layer("several workers together", "app", "scheduler"),
     _layer("what looks at brokers in a browser", "web.*"),
     _layer(
-        "tests, the command line, the names of the package",
-        *("testing.*", "cli.*", "__init__", "__main__"),
+        "tests, the command line, frameworks, the names of the package",
+        *("testing.*", "cli.*", "contrib.*", "__init__", "__main__"),
     ),
 )
 

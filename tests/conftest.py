@@ -12,6 +12,7 @@ import pytest
 import redis
 from hypothesis import settings
 
+from devtools import hung_tests
 from devtools.postgres import PostgresServer
 from devtools.programs import find_postgres
 from devtools.redis_sets.certificates import (
@@ -60,6 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("quick")
     # The order of the tests is random; what LTQ leaves to chance (jitter, ids) is not repeated.
     config.option.randomly_reset_seed = False
+    config.pluginmanager.register(hung_tests)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

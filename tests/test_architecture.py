@@ -96,6 +96,10 @@ OUTSIDE = {
     "starlette": r"ltq\.(web|cli\.web)(\..+)?",
     "jinja2": r"ltq\.(web|cli\.web)(\..+)?",
     "uvicorn": r"ltq\.cli\.web(\..+)?",
+    "django": r"ltq\.contrib\.django(\..+)?",
+    "django_tasks": r"ltq\.contrib\.django\._tasks_api",
+    "asgiref": r"ltq\.contrib\.django\..+",
+    "sqlalchemy": r"ltq\.(contrib\.sqlalchemy|brokers\.sqlite\._enlist\.from_sqlalchemy)",
     "argon2": r"ltq\.(web\._door\.passwords|cli\.web)",
 }
 """Packages that stay behind a seam, and the modules that may import them."""
@@ -103,9 +107,10 @@ OUTSIDE = {
 BY_NAME = {
     *("ltq.broker._named.factories", "ltq.middleware.sentry"),
     *("ltq.cli._user_module", "ltq.cli._lazy", "ltq.cli.demo.command"),
+    *("ltq.contrib.django", "ltq.contrib.django.staff"),
 }
-"""Where a module is imported by its name at run time: brokers by scheme, an extra, a user's, and
-commands when they are called."""
+"""Where a module is imported by its name at run time: brokers by scheme, an extra, a user's,
+commands when they are called, and what Django's settings name."""
 
 LONGEST = 400
 MOST_MODULES = 20

@@ -58,6 +58,7 @@ RATES = [
     "10/s/s",
     "10 per s",
 ]
+FLAG: tuple[list[Any], str] = ([None, 0, 1, "yes", "True"], "True or False")
 
 WRONG_TASK_OPTIONS: dict[str, tuple[list[Any], str]] = {
     "queue": NAME,
@@ -78,6 +79,7 @@ WRONG_TASK_OPTIONS: dict[str, tuple[list[Any], str]] = {
     "on_full": ON_FULL,
     "full_timeout": DURATION_OR_ZERO,
     "unique_for": DURATION,
+    "keep_body": FLAG,
 }
 WRONG_SEND_OPTIONS: dict[str, tuple[list[Any], str]] = {
     "id": NAME,
@@ -93,6 +95,7 @@ WRONG_SEND_OPTIONS: dict[str, tuple[list[Any], str]] = {
     "on_full": ON_FULL,
     "full_timeout": DURATION_OR_ZERO,
     "unique_for": DURATION,
+    "keep_body": FLAG,
 }
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 import ltq
+from ltq._scheduler.entry import ASK_PAUSED
 from ltq._scheduler.loop import LONGEST_SLEEP, SchedulerLoop
 from ltq.broker import ScheduleSlot, SlotReceipt
 from ltq.errors import BrokerError
@@ -32,6 +33,7 @@ class Store:
         self.fire_errors: list[Exception] = []
         self.answer: Published = Published.CREATED
         self.is_other = False
+        self.is_paused = False
         self.kept: int | None = None
         self.fired: list[int] = []
         self.sleeps: list[float] = []
@@ -48,6 +50,8 @@ class Store:
         if slot.after is None:
             self.kept = int(self.now) if self.kept is None else self.kept
             return SlotReceipt(self.kept)
+        if self.is_paused:
+            return SlotReceipt(self.kept or 0, is_paused=True)
         if self.is_other or slot.envelope is None:
             return SlotReceipt(slot.slot, is_other=self.is_other)
         if self.answer is not Published.FULL:
@@ -121,6 +125,15 @@ async def test_one_that_is_declared_otherwise_elsewhere_is_not_fired(
     await store.run()
     assert store.fired == []
     assert "schedule tidy is declared differently in another process" in caplog.text
+
+
+async def test_one_that_was_just_paused_is_asked_for_again_until_it_goes_on() -> None:
+    store = Store(16)
+    store.is_paused = True
+    await store.run()
+    assert store.fired == []
+    assert store.sleeps[10:] == pytest.approx([ASK_PAUSED] * 6)
+    assert store.kept == NOON
 
 
 async def test_another_task_with_the_id_of_a_slot_is_an_error(

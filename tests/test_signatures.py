@@ -48,6 +48,7 @@ ALLOWED = {
         "ltq.worker.Worker.__init__",
         "ltq.app.App.register_worker",
         "ltq.app.App.workers",
+        "ltq.contrib.django.project.project_workers",
         "ltq.scheduler.Scheduler.register_worker",
         "ltq.web.app.dashboard",
         "ltq.testing.box.Box.__init__",
@@ -74,6 +75,12 @@ ALLOWED = {
         "ltq.codec.Serializer.dumps",
         "ltq.codec.Serializer.loads",
         "ltq.handle.Handle.__init__",
+    },
+    "What Django looks for by its name, of classes without types.": {
+        "ltq.contrib.django.__getattr__",
+        "ltq.contrib.django.management.commands.ltq_worker.Command",
+        "ltq.contrib.django.project.__getattr__",
+        "ltq.contrib.django.templatetags.ltq_dashboard.register",
     },
     "Coroutines and asyncio's tasks: what is sent into them, or what somebody else's return.": {
         "ltq.worker.TaskDecorator.__call__",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from ltq.cli.run import command as run_command
+from ltq.cli.run import _asked
 
 ROOT = Path(__file__).parent.parent
 
@@ -73,7 +73,7 @@ def test_it_works_without_what_windows_lacks() -> None:
 def test_options_that_need_signals_say_so(
     monkeypatch: pytest.MonkeyPatch, options: tuple[int, bool]
 ) -> None:
-    run_command._check_platform(*options)
+    _asked._check_platform(*options)
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(click.ClickException, match="Windows does not have"):
-        run_command._check_platform(*options)
+        _asked._check_platform(*options)

@@ -84,6 +84,8 @@ class _Heard:
     """How many the event loop had not read then."""
     noticed: float = -math.inf
     """When that number had last grown."""
+    untold: int | None = None
+    """The first one, while neither what listens nor a handler of the program knows of it."""
     raised: BaseException | None = None
     """What the program's own handler raised: it comes when nothing listens any more."""
 
@@ -105,8 +107,9 @@ def stop_on_signals(stop: Stop, *, early: bool = False, lasts: bool = False) -> 
 
     The program's handlers are called as well, those of Python and those of an event loop, and are
     restored after the last block; what one of them raised is raised there. Only what interrupts
-    the program by itself waits: Python's `KeyboardInterrupt`, and that of `asyncio.run`. Does
-    nothing outside the main thread, where Python allows no handlers.
+    the program by itself waits: Python's `KeyboardInterrupt`, and that of `asyncio.run`. A signal
+    that comes too late for `stop` comes once more when the handlers are restored. Does nothing
+    outside the main thread, where Python allows no handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -114,9 +117,9 @@ def stop_on_signals(stop: Stop, *, early: bool = False, lasts: bool = False) -> 
     listener = _Listener(stop, early=early, lasts=lasts)
     with ExitStack() as stack:
         stack.enter_context(default_signals_in_forks())
-        _take(asyncio.get_running_loop())
-        _listeners.append(listener)
+        _listeners.append(listener)  # first: a signal that is taken has somebody to tell
         try:
+            _take(asyncio.get_running_loop())
             yield
         finally:
             _listeners.remove(listener)
@@ -170,8 +173,8 @@ class _Taken(OwnHandler):
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """What Python calls, between two steps of whatever the main thread does."""
         if _wakeup is not None and _wakeup.process == os.getpid():
-            self._call_previous(number, frame)
-            _hear(_wakeup.loop)
+            is_known = self._call_previous(number, frame)
+            _hear(_wakeup.loop, None if is_known else number)
             return
         if _wakeup is None:
             signal.signal(number, signal.SIG_DFL if self.previous is None else self.previous)
@@ -179,13 +182,15 @@ class _Taken(OwnHandler):
             restore_default_handlers()
         signal.raise_signal(number)
 
-    def _call_previous(self, number: int, frame: FrameType | None) -> None:
+    def _call_previous(self, number: int, frame: FrameType | None) -> bool:
+        """Let a handler of the program know. Returns False if there is none."""
         if not callable(self.previous) or _interrupts(self.previous):
-            return
+            return False
         try:
             self.previous(number, frame)
         except BaseException as error:  # often a SystemExit: tasks may end before
             _heard.raised = _heard.raised or error
+        return True
 
 
 def _interrupts(handler: Any) -> bool:
@@ -202,13 +207,13 @@ def _take(loop: asyncio.AbstractEventLoop) -> None:
         handler = signal.getsignal(number)
         if not isinstance(handler, _Taken):
             signal.signal(number, _Taken(handler))
-    if _wakeup is None:
-        _wakeup = Wakeup(STOP_SIGNALS)
-    _wakeup.take(loop)
+    wakeup = Wakeup(STOP_SIGNALS) if _wakeup is None else _wakeup
+    wakeup.take(loop)
+    _wakeup = wakeup
 
 
 def _give_back() -> None:
-    """Restore the handlers, and raise what one of them has raised."""
+    """Restore the handlers, and raise what one of them has raised, or a signal nobody knows of."""
     global _heard, _wakeup
     for number in STOP_SIGNALS:
         handler = signal.getsignal(number)
@@ -217,19 +222,22 @@ def _give_back() -> None:
             signal.signal(number, handler.previous)
     if _wakeup is not None:
         _wakeup.close()
-    raised = _heard.raised
+    raised, untold = _heard.raised, _heard.untold
     _wakeup, _heard = None, _Heard()
     if raised is not None:
         raise raised
+    if untold is not None:
+        signal.raise_signal(untold)
 
 
-def _hear(loop: asyncio.AbstractEventLoop) -> None:
-    """Count a signal, and tell what listens."""
+def _hear(loop: asyncio.AbstractEventLoop, number: int | None) -> None:
+    """Count a signal, and tell what listens. Its `number` is None if the program knows of it."""
     now = time.monotonic()
     if now - _heard.last < SAME_SIGNAL:
         return
     _heard.last = now
-    _heard.first = now if _heard.first is None else _heard.first
+    if _heard.first is None:
+        _heard.first, _heard.untold = now, number
     listening = _listening()
     for listener in listening:
         if listener.was_told:
@@ -244,6 +252,7 @@ def _begin() -> None:
     """Tell everything that listens by now. Telling something twice that it should stop is fine."""
     for listener in _listening():
         listener.was_told = True
+        _heard.untold = None
         listener.tell(False)
 
 

@@ -1,8 +1,9 @@
 """Where no event loop of asyncio runs, each call says what to use."""
 
+import asyncio
 import importlib.util
 import sys
-from collections.abc import AsyncIterable, Callable, Coroutine
+from collections.abc import AsyncIterable, Callable, Coroutine, Generator
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import ltq
 from ltq import Task, Worker
+from ltq._aio.at_once import run_at_once
 from ltq.testing import Clock, use
 
 URLS = ["redis://127.0.0.1:1", "memory://no-loop"]
@@ -104,6 +106,32 @@ def test_a_synchronous_call_does_not_block_trio(echo: Task[[int], int]) -> None:
 def test_a_box_under_test_says_so_as_well(worker: Worker, echo: Task[[int], int]) -> None:
     with use(worker) as box, pytest.raises(ltq.ConfigurationError, match="no running event loop"):
         step(box.drain())
+
+
+class TestAtOnce:
+    def test_it_returns_what_the_coroutine_returns(self) -> None:
+        async def lets_others_run() -> int:
+            await asyncio.sleep(0)
+            return 5
+
+        assert run_at_once(lets_others_run()) == 5
+
+    def test_one_that_waits_is_ended_with_an_error(self) -> None:
+        ended: list[bool] = []
+
+        class Reply:
+            def __await__(self) -> Generator[object, None, None]:
+                yield self
+
+        async def waits() -> None:
+            try:
+                await Reply()
+            finally:
+                ended.append(True)
+
+        with pytest.raises(RuntimeError, match="which needs an event loop"):
+            run_at_once(waits())
+        assert ended
 
 
 if importlib.util.find_spec("trio"):

@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from types import FrameType
 from typing import Any
 
 import pytest
 
-from ltq._aio import signals
+from ltq._aio import signals, wakeup
 from ltq._aio.signals import SAME_SIGNAL, pass_stop_on, stop_on_signals, told_to_stop_at
 from tests.eventually import eventually
 
@@ -105,6 +106,68 @@ async def test_a_second_one_is_heard_while_the_loop_is_blocked() -> None:
         assert told.calls == [True]
         await told.was(True, False)
     assert told_to_stop_at() is None
+
+
+class Noted(signals.OwnHandler):
+    """Notes a signal while nothing listens."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.calls += 1
+
+
+@pytest.mark.slow
+async def test_one_is_told_or_noted_whichever_step_of_the_beginning_it_meets(
+    handlers: Handlers,
+) -> None:
+    step = 0
+    while True:
+        step += 1
+        told, noted = Told(), Noted()
+        handlers(signal.SIGTERM, noted)
+        with ExitStack() as stack:
+            met = _with_signal_at(step, lambda: stack.enter_context(stop_on_signals(told)))  # noqa: B023  called at once
+            if not met:
+                break
+            await eventually(lambda: told.calls or noted.calls, 2, f"told of it at step {step}")  # noqa: B023  likewise
+    assert step > 20
+
+
+@pytest.mark.slow
+async def test_one_is_told_or_noted_whichever_step_of_the_end_it_meets(handlers: Handlers) -> None:
+    step = 0
+    while True:
+        step += 1
+        noted, block = Noted(), stop_on_signals(Told())
+        handlers(signal.SIGTERM, noted)
+        block.__enter__()
+        if not _with_signal_at(step, lambda: block.__exit__(None, None, None)):  # noqa: B023  called at once
+            break
+        assert noted.calls == 1, f"at step {step}"
+    assert step > 10
+
+
+def _with_signal_at(step: int, call: Callable[[], object]) -> bool:
+    """Call something; a signal meets it at this line that it runs. Returns False for too few."""
+    lines, before = 0, sys.gettrace()
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal lines
+        if frame.f_globals.get("__name__") not in (signals.__name__, wakeup.__name__):
+            return None
+        lines += event == "line"
+        if event == "line" and lines == step:
+            signal.raise_signal(signal.SIGTERM)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return lines >= step
 
 
 @pytest.mark.skipif(

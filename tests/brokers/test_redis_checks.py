@@ -241,13 +241,26 @@ class TestLooking:
             raw.set("ltq:mine", "1")
             raw.set("ltq:{mail}:what", "1")
             raw.hset(keys.ready("mail", "mail:none", 1), "a", "b")
+            raw.set(keys.schedule_marks, "1")
             raw.set(keys.unique("mail", "x"), "1")
             link = broker._opening.new_link()
             found = await take_inventory([link], 10_000)
             await link.aclose()
         assert sorted(found.strays.examples) == ["ltq:mine", "ltq:{mail}:what"]
-        assert found.mistyped.examples == ["ltq:{mail}:ready:1:mail:none"]
+        assert sorted(found.mistyped.examples) == ["ltq:schedules", "ltq:{mail}:ready:1:mail:none"]
         assert found.endless.examples == ["ltq:{mail}:unique:x"]
+        assert found.displaced == {}
+
+    async def test_what_a_spoilt_key_says_of_a_list_is_not_believed(
+        self, redis_url: str, raw: "redis.Redis"
+    ) -> None:
+        async with RedisBroker(redis_url) as broker:
+            await publish_many(broker, 3)
+            raw.set(keys.skipped("mail", QUEUE, 1), "1")
+            link = broker._opening.new_link()
+            found = await take_inventory([link], 10_000)
+            await link.aclose()
+        assert found.mistyped.examples == [keys.skipped("mail", QUEUE, 1)]
         assert found.displaced == {}
 
     async def test_dead_letters_are_not_odd(self, redis_url: str, raw: "redis.Redis") -> None:

@@ -9,6 +9,7 @@ import pytest
 from devtools.redis_sets.certificates import Certificates
 from devtools.redis_sets.cluster import ClusterSet
 from devtools.redis_sets.node import Access, Node
+from devtools.redis_sets.sentinel import SentinelSet
 from ltq.broker import Severity
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._connect.addresses import Address
@@ -166,6 +167,24 @@ async def test_a_server_that_is_none_says_so(redis_url: str) -> None:
     async with RedisBroker(url) as broker:
         with pytest.raises(BrokerError, match="is no node of a cluster: use a URL without"):
             await broker.ping()
+
+
+async def test_a_sentinel_is_none_either(redis_executable: str) -> None:
+    with SentinelSet(redis_executable, replicas=0, sentinels=1) as sentinels:
+        (address,) = [one.address for one in sentinels.sentinels]
+        async with RedisBroker(f"redis+cluster://{address}") as broker:
+            with pytest.raises(BrokerError, match=f"{address} does not know CLUSTER.*a sentinel"):
+                await broker.ping()
+
+
+async def test_a_user_who_may_not_ask_for_its_nodes_is_told_the_right(cluster: ClusterSet) -> None:
+    for one in cluster.nodes:
+        one.ask("ACL", "SETUSER", "app", "on", ">password", "~*", "&*", "+@all", "-cluster")
+    async with RedisBroker(cluster.url.replace("//", "//app:password@")) as broker:
+        with pytest.raises(BrokerError, match=r"the user needs the right \+cluster\|slots at"):
+            await broker.ping()
+    for one in cluster.nodes:
+        one.ask("ACL", "DELUSER", "app")
 
 
 async def test_nodes_that_are_not_there_are_named() -> None:

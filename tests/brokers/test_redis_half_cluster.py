@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import ltq
 from devtools.redis_sets.cluster import ClusterSet
 from devtools.redis_sets.node import Node
 from ltq.broker import Severity
@@ -76,11 +77,7 @@ class TestNodeAway:
         async with RedisBroker(cluster.url) as broker:
             envelopes = [make_envelope(queue=queue) for queue in QUEUES]
             await broker.publish(envelopes)
-            here = next(
-                one
-                for one in envelopes
-                if cluster.owner(f"ltq:{{{namespace_of(one.queue)}}}:") is not frozen
-            )
+            here = envelopes[[*map(namespace_of, QUEUES)].index(elsewhere(cluster, frozen))]
             frozen.freeze()
             assert await broker.find(here.id) is not None
             with pytest.raises(BrokerError, match="not found where Redis answers, and what is in"):
@@ -91,6 +88,29 @@ class TestNodeAway:
         (told,) = [one for one in findings if "cannot be asked" in one.text]
         assert (told.name, told.severity) == ("cluster", Severity.DANGER)
         assert told.text.startswith(frozen.address)
+
+    async def test_so_it_is_with_schedules(self, cluster: ClusterSet, frozen: Node) -> None:
+        async with RedisBroker(cluster.url) as broker:
+            scheduler = ltq.Scheduler(broker=broker)
+            for queue in QUEUES:
+                worker = ltq.Worker(namespace_of(queue), broker=broker)
+                task = worker.task(name=queue)(lambda: None)
+                await scheduler.put(f"nightly-{worker.name}", "@daily", task.message())
+            away, here = "nightly-n0", f"nightly-{elsewhere(cluster, frozen)}"
+            frozen.freeze()
+            assert [one.name for one in await broker.schedules([here])] == [here]
+            for names in ([away], [here, away]):
+                with pytest.raises(BrokerError, match="not found where Redis answers"):
+                    await broker.schedules(names)
+            await scheduler.pause(here)
+            with pytest.raises(BrokerError, match="not found where Redis answers"):
+                await scheduler.pause(away)
+
+
+def elsewhere(cluster: ClusterSet, frozen: Node) -> str:
+    """A namespace that another node has."""
+    names = map(namespace_of, QUEUES)
+    return next(one for one in names if cluster.owner(f"ltq:{{{one}}}:") is not frozen)
 
 
 async def test_a_node_that_refuses_the_password_is_told_of(cluster: ClusterSet) -> None:

@@ -45,6 +45,7 @@ class TestSentinelUrls:
             "s1:6_3/shop",
             "[::1/shop",
             ",/shop",
+            "s1,bob:other@s2/shop",
         ],
     )
     def test_one_that_cannot_be_read_is_refused_with_an_example(self, url: str) -> None:
@@ -153,6 +154,11 @@ class TestMap:
         with pytest.raises(ConfigurationError, match="address_map has no effect") as refused:
             RedisBroker("redis://ann:secret@h1", address_map={})
         assert "secret" not in str(refused.value)
+
+    @pytest.mark.parametrize("wrong", [5, "10.0.0.1:6379=b:6380", [("a", 1)]])
+    def test_what_is_no_mapping_is_refused(self, wrong: object) -> None:
+        with pytest.raises(ConfigurationError, match=r"address_map=.* is not allowed: a mapping"):
+            RedisBroker("redis+cluster://h1", address_map=wrong)  # type: ignore[arg-type]  # it is wrong
 
     def test_a_mapping_of_something_else_is_refused(self) -> None:
         wrong: object = {"10.0.0.1": "b"}

@@ -18,6 +18,14 @@ async def test_a_task_that_is_no_hash_has_no_arguments(redis_url: str) -> None:
         assert await broker.body(QUEUE, "spoilt") is None
 
 
+async def test_nor_has_it_a_state(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as raw:
+        raw.set(keys.task("mail", "spoilt"), "text")
+    async with RedisBroker(redis_url) as broker:
+        assert await broker.states(QUEUE, ["spoilt"]) == [None]
+        assert await broker.find("spoilt") is None
+
+
 async def test_a_delayed_task_whose_list_is_spoilt_has_no_due_time(redis_url: str) -> None:
     async with RedisBroker(redis_url) as broker:
         sent = await publish(broker, delay=60)

@@ -13,6 +13,7 @@ import ltq
 from devtools.proxy import Proxy
 from devtools.servers import RedisServer
 from ltq.brokers.redis import RedisBroker, _watch_hub
+from ltq.brokers.redis._server.notifications import are_on
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Finish, Lease
 from ltq.names import new_id
@@ -199,6 +200,27 @@ async def test_a_change_that_nobody_waits_for_is_not_missed(server: RedisServer)
             assert not hub._doubt.is_set()
             await both.watcher.release(delivery.lease)
         await waiting
+
+
+async def test_flags_that_somebody_changes_while_they_are_tried(
+    server: RedisServer, admin: "redis.Redis"
+) -> None:
+    tried: list[str] = []
+    told: list[str] = []
+
+    async def probe() -> bool:
+        if not tried:
+            admin.config_set(OPTION, "")
+        tried.append(flags_of(admin))
+        return {*"Kghx"} <= {*tried[-1]}
+
+    async with RedisBroker(server.url) as broker:
+        await broker.stats(["mail:send"])
+        link = broker._here().links.of("mail")
+        assert await are_on(link, "auto", probe)
+        assert await are_on(link, "auto", probe, is_doubted=True, on_changed=told.append)
+    assert len(tried) == 2
+    assert told == [""]
 
 
 def flags_of(admin: "redis.Redis") -> str:

@@ -8,19 +8,14 @@ import pytest
 from ltq.broker import Broker
 from ltq.brokers.redis import RedisBroker
 from tests.cli import jobs
+from tests.logs import logging_restored
 
 
 @pytest.fixture(autouse=True)
 def ltq_logger() -> Iterator[logging.Logger]:
     """The logger `ltq`. What a test sets up, there or at the root logger, is undone."""
-    logger, root = logging.getLogger("ltq"), logging.getLogger()
-    before = list(logger.handlers), logger.level, logger.propagate
-    root_before = list(root.handlers), root.level
-    yield logger
-    root.handlers[:] = root_before[0]
-    root.setLevel(root_before[1])
-    logger.handlers[:], logger.level, logger.propagate = before
-    logger.setLevel(before[1])  # it forgets what it has cached
+    with logging_restored() as logger:
+        yield logger
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from devtools.servers import free_port
-from ltq.cli.run.command import _child_command
+from ltq.cli.run._asked import child_options
+from ltq.cli.run._interpreter import own_command
 from ltq.state import Status
 from ltq.task import Task
 from tests.cli import jobs
@@ -213,6 +214,6 @@ def test_what_each_process_is_told_comes_before_the_end_of_options(
     monkeypatch: pytest.MonkeyPatch, given: list[str], expected: list[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["ltq", *given])
-    command = _child_command(2)[3:]
+    command = own_command(*child_options(2))[3:]
     assert command[: len(expected)] == expected
     assert command[-2:] == ["--", "jobs:worker"] or "--" not in given

@@ -1,6 +1,7 @@
 """Which redis-server the tests take."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,21 @@ class TestEach:
     def test_it_runs_tests_of_the_seam_and_of_redis_alone(self) -> None:
         assert all(path.is_file() for path in each_redis.TESTS)
         assert len(each_redis.TESTS) > 20
+
+    @pytest.mark.parametrize(
+        ("fails", "is_wrong"), [([], False), ([1], False), ([1, 2], True)], ids=str
+    )
+    def test_a_fault_may_be_tried_twice(
+        self, fails: list[int], is_wrong: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ran: list[Sequence[str]] = []
+
+        def failed(title: str, arguments: Sequence[str], variables: Mapping[str, str]) -> bool:
+            ran.append(arguments)
+            return len(ran) in fails
+
+        monkeypatch.setattr(each_redis, "failed", failed)
+        assert each_redis.failed_under_faults("one", {}, ["-x"]) is is_wrong
+        assert len(ran) == min(2, len(fails) + 1)
+        assert all("-x" in arguments for arguments in ran)
+        assert all(path.exists() for path in each_redis.FAULTS)

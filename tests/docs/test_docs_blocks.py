@@ -37,6 +37,37 @@ STAGE = {
         """,
         '@worker.cron("0 3 * * *"': "await worker.__aexit__()",
     },
+    "docs/django.md": {
+        "from django.tasks import task": """
+            import sys
+            import django
+            from django.conf import settings
+            database = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+            settings.configure(
+                INSTALLED_APPS=["ltq.contrib.django", "django.contrib.auth",
+                    "django.contrib.contenttypes", "django.contrib.sessions"],
+                DATABASES={"default": database}, TASKS=TASKS, ROOT_URLCONF="page",
+                SECRET_KEY="x",
+            )
+            django.setup()
+            try:
+                import django.tasks
+            except ImportError:  # before Django 6
+                sys.modules["django.tasks"] = __import__("django_tasks")
+        """,
+        "from django.test import TestCase": """
+            from django.db import connection
+            connection.close()
+        """,
+        "from django.core.asgi": """
+            import unittest
+            result = unittest.TestResult()
+            suite = unittest.defaultTestLoader.loadTestsFromTestCase(OrderTest)
+            unittest.TestSuite([suite]).run(result)
+            assert result.testsRun == 1 and result.wasSuccessful(), result.failures + result.errors
+            connection.close()
+        """,
+    },
 }
 """What a page takes for granted: by the beginning of the block before which it is set up."""
 

@@ -11,7 +11,7 @@ def figures(output: str) -> list[float]:
 
 
 async def test_the_event_loop_stays_responsive(start: StartProgram) -> None:
-    program = await start("-m", "examples.multithreading", "--tasks", "8", "--rounds", "400000")
+    program = await start("-m", "examples.multithreading", "--tasks", "8", "--rounds", "800000")
     assert await program.ends() == 0, program.output
     keys, work, beats, answers = re.search(
         r"(.*? keys by .*? threads): (.*)\n(the event loop .*)\n(meanwhile .*)\n", program.output

@@ -373,6 +373,8 @@ class TestSchedules:
             await scheduler.resume("nightly")
             await scheduler.put("nightly", "30 4 * * *", report.message("some"), misfire="skip")
             await box.clock.advance(days=1)
+            await scheduler.remove("nightly")
+            await box.clock.advance(days=1)
         assert ran == ["all 02 03:00", "all 03 03:00", "some 05 04:30"]
 
     async def test_a_failing_broker_is_tried_again_by_the_clock(

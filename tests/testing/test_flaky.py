@@ -91,6 +91,10 @@ def broker() -> FlakyBroker:
 
 
 class TestCalls:
+    def test_what_it_says_of_itself_is_what_its_broker_says(self, broker: FlakyBroker) -> None:
+        assert broker.migration == MemoryBroker("memory://flaky").migration
+        assert broker.url == "memory://flaky"
+
     def test_every_call_of_the_seam_is_there(self) -> None:
         methods = {
             name

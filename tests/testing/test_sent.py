@@ -48,6 +48,21 @@ class TestSent:
         await asyncio.to_thread(pay.with_options(connection=object()).send_sync, 3)
         assert [message.args for message in sent(pay)] == [(1,), (2,), (3,)]
 
+    async def test_over_a_connection_the_broker_is_asked_as_well(
+        self, box: Box, worker: ltq.Worker
+    ) -> None:
+        @worker.task(max_pending=1, aliases=("charge",))
+        async def bill(order: int) -> None: ...
+
+        charge = ltq.Worker("shop", broker=worker.broker).task(name="charge", queue=bill.queue)(
+            bill.fn
+        )
+        await charge.with_options(id="b").send(1)
+        mine = bill.with_options(connection=object())
+        assert (await mine.with_options(id="b").send(1)).id == "b"
+        with pytest.raises(ltq.QueueFullError, match="1"):
+            await mine.send(2)
+
     async def test_only_what_the_broker_took(self, box: Box, pay: Pay) -> None:
         await pay.with_options(id="one").send(1)
         await pay.with_options(id="one").send(1)

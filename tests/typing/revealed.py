@@ -31,8 +31,12 @@ from declared import (
     tidy,
     worker,
 )
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 import ltq
+import ltq.contrib.django
+import ltq.contrib.sqlalchemy
 from ltq import (
     App,
     Broker,
@@ -435,6 +439,13 @@ async def brokers(broker: Broker, consumer: Consumer, lease: Lease) -> None:
 async def migrated(broker: Broker) -> None:
     """A broker, and its tables"""
     assert_type((broker.migration, await broker.migrate()), tuple[str, bool])
+
+
+def on_commit(session: Session, asynchronous: AsyncSession, message: Message[int]) -> None:
+    """After a commit, of Django or SQLAlchemy"""
+    assert_type(ltq.contrib.django.send_on_commit(message, using="default"), SyncHandle[int])
+    assert_type(ltq.contrib.sqlalchemy.send_on_commit(session, message), SyncHandle[int])
+    assert_type(ltq.contrib.sqlalchemy.send_on_commit(asynchronous, message), Handle[int])
 
 
 def enlisted(broker: Broker, connection: object) -> None:

@@ -17,6 +17,14 @@ def own_command(*options: str) -> list[str]:
     return ltq_command(*given[:end], *options, *given[end:])
 
 
+def same_program(*options: str) -> list[str]:
+    """Return the command line of this process, whatever its program is, with more options."""
+    given, whole = sys.argv[1:], sys.orig_argv[1:]
+    if whole[len(whole) - len(given) :] != given:  # not what Python was started with: a fork
+        whole = sys.argv
+    return [sys.executable, *whole, *options]
+
+
 def ltq_command(*arguments: str) -> list[str]:
     """Return a command of `ltq` for the Python of this process, with its options."""
     return [sys.executable, *_of_this_process(sys.argv[1:]), "-m", "ltq", *arguments]

@@ -1,5 +1,7 @@
 """Claims that nobody got."""
 
+from dataclasses import replace
+
 from ltq.brokers._rules import history
 from ltq.brokers._rules.unclaim import unclaim
 from ltq.message import Finish, Lease, Receipt, Requeue
@@ -49,3 +51,10 @@ def test_what_is_not_held_any_more_is_left_alone(stand: Stand) -> None:
     stand.finish(Finish(lease, Status.COMPLETED))
     assert unclaimed(stand, lease, Lease("2", QUEUE, 7)) == [False, False]
     assert stand.record("1").status is Status.COMPLETED
+
+
+def test_where_no_history_is_kept_none_is_changed(stand: Stand) -> None:
+    lease = stand.lease("1")
+    stand.places = replace(stand.places, history=None)
+    assert unclaimed(stand, lease) == [True]
+    assert stand.record("1").status is Status.PENDING

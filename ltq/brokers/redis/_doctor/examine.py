@@ -1,7 +1,9 @@
 """The complete examination of a Redis server: its settings, queues and keys."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from ltq.broker import Broker, Finding, Severity, examine_queues
 from ltq.brokers.redis._doctor.checks import SERVER_CHECKS, check_coverage, check_inventory
@@ -19,18 +21,9 @@ async def examine(
     nodes, findings = await links.masters(), list[Finding]()
     if links.is_split:
         findings.append(check_coverage(len(nodes), await links.uncovered()))
-    answering = []
-    for node in nodes:
-        try:
-            findings += await _examine_server(node, is_node=links.is_split)
-        except BrokerError as error:
-            if not links.is_split:
-                raise
-            text = f"{node.name} cannot be asked: {error}"
-            advice = "see why it does not answer"
-            findings.append(Finding("cluster", Severity.DANGER, text, advice))
-        else:
-            answering.append(node)
+    looks = await asyncio.gather(*(_look_at(node, is_node=links.is_split) for node in nodes))
+    findings += [one for look in looks for one in look.findings]
+    answering = [node for node, look in zip(nodes, looks, strict=True) if look.answers]
     try:
         findings += examine_queues(await broker.stats(await broker.queues()))
         if scan and answering:
@@ -43,10 +36,27 @@ async def examine(
     return findings
 
 
-async def _examine_server(link: Link, *, is_node: bool) -> list[Finding]:
-    """What is found at one server; those of a cluster's node name it. Raises `BrokerError`."""
-    server = await survey_server(link, is_node=is_node)
+class _Look(NamedTuple):
+    """What was found at one server."""
+
+    findings: list[Finding]
+    answers: bool = True
+
+
+async def _look_at(link: Link, *, is_node: bool) -> _Look:
+    """Examine one server; what is said of a cluster's node names it.
+
+    Raises `BrokerError` if a server that is alone does not answer.
+    """
+    try:
+        server = await survey_server(link, is_node=is_node)
+    except BrokerError as error:
+        if not is_node:
+            raise
+        text = f"{link.name} cannot be asked: {error}"
+        advice = "see why it does not answer"
+        return _Look([Finding("cluster", Severity.DANGER, text, advice)], answers=False)
     findings = [check(server) for check in SERVER_CHECKS]
     if is_node:
-        return [replace(one, text=f"{link.name}: {one.text}") for one in findings]
-    return findings
+        findings = [replace(one, text=f"{link.name}: {one.text}") for one in findings]
+    return _Look(findings)

@@ -39,8 +39,8 @@ async def cancel_many(link: Link, queue: str, selection: Selection) -> int:
     before = await server_time(link) - selection.older_than
     cancelled = step = 0
     async for status, member in _places(link, namespace, queue, selection):
-        offset, looked = 0, 1
-        while looked:
+        offset = 0
+        while True:
             step += 1
             call = calls.CancelManyCall(
                 prefix=link.keys.prefix(namespace),

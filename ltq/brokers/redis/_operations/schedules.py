@@ -116,7 +116,11 @@ async def read_named(
     links: Links, namespaces: Iterable[str], names: Sequence[str]
 ) -> list[ScheduleRecord]:
     """See `ScheduleKeeper.schedules`."""
-    found = await read_each(links, namespaces, partial(_read_named, names))
+
+    def lacks(found: Sequence[Sequence[ScheduleRecord]]) -> bool:
+        return not {*names} <= {record.name for some in found for record in some}
+
+    found = await read_each(links, namespaces, partial(_read_named, names), lacks=lacks)
     return [record for some in found for record in some]
 
 

@@ -37,18 +37,24 @@ def shard_of(links: Links, queue: str) -> str:
 
 
 async def read_each(
-    links: Links, namespaces: Iterable[str], read: Callable[[Link, str], Awaitable[R]]
+    links: Links,
+    namespaces: Iterable[str],
+    read: Callable[[Link, str], Awaitable[R]],
+    *,
+    lacks: Callable[[Sequence[R]], bool] = lambda found: False,
 ) -> list[R]:
     """What `read` makes of each namespace.
 
     In a cluster those are left out whose nodes cannot be reached, with one warning. Raises
-    `BrokerError` if that are all.
+    `BrokerError` if that are all, or if what was found lacks something that may be there.
     """
     found, away = await _try_each(links, namespaces, read)
     if away:
         error = next(iter(away.values()))
         if not found:
             raise error
+        if lacks(found):
+            raise _not_found(away, error) from error
         _throttled.warning(
             "left out what is in %s: the node cannot be reached (%s)", ", ".join(away), error
         )
@@ -72,9 +78,14 @@ async def find_in(
     found = next((one for one in answers if one is not None), None)
     error = next(iter(away.values()), namespaces.error)
     if found is None and error is not None:
-        what = f"what is in {', '.join(away)} is away" if away else "some namespaces are not known"
-        raise BrokerError(f"not found where Redis answers, and {what}: {error}") from error
+        raise _not_found(away, error) from error
     return found
+
+
+def _not_found(away: Iterable[str], error: BrokerError) -> BrokerError:
+    names = ", ".join(away)
+    what = f"what is in {names} is away" if names else "some namespaces are not known"
+    return BrokerError(f"not found where Redis answers, and {what}: {error}")
 
 
 async def _try_each(

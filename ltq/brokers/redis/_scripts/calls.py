@@ -33,11 +33,12 @@ from ltq.brokers.redis._scripts.schedules import PauseScheduleCall as PauseSched
 from ltq.brokers.redis._scripts.schedules import PutScheduleCall as PutScheduleCall
 from ltq.brokers.redis._scripts.schedules import RemoveScheduleCall as RemoveScheduleCall
 from ltq.brokers.redis._scripts.schedules import SchedulesCall as SchedulesCall
-from ltq.brokers.redis._scripts.script import ALL_NOTES, Bounded, Flag, RepeatedKnowingly, Script
+from ltq.brokers.redis._scripts.script import Bounded, Flag, RepeatedKnowingly, Script
 from ltq.brokers.redis._scripts.steering import PauseCall as PauseCall
 from ltq.brokers.redis._scripts.steering import PromoteCall as PromoteCall
 from ltq.brokers.redis._scripts.steering import RerunCall as RerunCall
 from ltq.brokers.redis._scripts.steering import ResumeCall as ResumeCall
+from ltq.brokers.redis._scripts.texts import ALL_NOTES
 from ltq.brokers.redis._scripts.upkeep import ExamineCall as ExamineCall
 from ltq.brokers.redis._scripts.upkeep import KeySeen as KeySeen
 from ltq.brokers.redis._scripts.upkeep import RepairCall as RepairCall

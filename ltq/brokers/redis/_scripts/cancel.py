@@ -4,7 +4,8 @@ from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
 from ltq.brokers.redis._scripts import replies
-from ltq.brokers.redis._scripts.script import ALL_NOTES, RepeatedKnowingly
+from ltq.brokers.redis._scripts.script import RepeatedKnowingly
+from ltq.brokers.redis._scripts.texts import ALL_NOTES
 from ltq.brokers.redis._server.call import Reply
 
 

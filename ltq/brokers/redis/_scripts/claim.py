@@ -79,18 +79,21 @@ class ClaimCall(RepeatedKnowingly[ClaimReply], frozen=True, kw_only=True):
         return replace(self, again="1", most_bytes=self.most_bytes // SHRINK)
 
     def read(self, reply: Reply) -> ClaimReply:
-        answer, tasks, lost, now, due_in, start_in, isolation, known, moved = reply
+        answer, lost, now, due_in, start_in, isolation, known, moved = reply[:_HEAD]
         moment = float(now)
         return ClaimReply(
             _CLAIM_ANSWERS[answer],
-            [replies.delivery(task, moment) for task in tasks],
+            replies.deliveries(reply, _HEAD, moment),
             lost,
             None if due_in is None else max(0.0, float(due_in)),
             None if start_in is None else float(start_in),
             isolation,
             known or 0,
-            [lane.decode("utf-8", "replace") for lane in moved],
+            [lane.decode("utf-8", "replace") for lane in moved or ()],
         )
 
+
+_HEAD = 8
+"""So many values come before the tasks."""
 
 _CLAIM_ANSWERS = {answer.value.encode(): answer for answer in ClaimAnswer}

@@ -96,8 +96,19 @@ def integers(reply: Any) -> list[int]:
     raise TypeError(f"{reply!r} is not a list")
 
 
+def deliveries(reply: Sequence[Any], first: int, now: float) -> list[Delivery]:
+    """The tasks that `claim` gives at the time `now`: in its reply, from `first` on."""
+    found = []
+    while first < len(reply):
+        task_id, token, isolation, size = reply[first : first + 4]
+        end = first + 4 + size
+        found.append(delivery((task_id, token, reply[first + 4 : end], isolation), now))
+        first = end
+    return found
+
+
 def delivery(reply: Sequence[Any], now: float) -> Delivery:
-    """A task as `claim` gives it at the time `now`."""
+    """A task as `claim` gives it at the time `now`: id, token, fields with values, isolation."""
     task_id, token, flat, isolation = reply
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     get = fields.get

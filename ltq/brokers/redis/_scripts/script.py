@@ -12,9 +12,6 @@ from ltq.brokers.redis._server.reply_limit import SHRINK
 Flag = Literal["", "1"]
 """A bool as scripts take it: "1" is true."""
 
-ALL_NOTES = "history listed"
-"""What scripts note beside their changes, as `lua/_notes.lua` reads it."""
-
 R_co = TypeVar("R_co", covariant=True)
 
 

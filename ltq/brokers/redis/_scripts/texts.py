@@ -20,10 +20,11 @@ that line.
 """
 
 import hashlib
+import math
+import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 
 from ltq.broker import history, isolation, moving, schedule_slots
 from ltq.brokers._rules import constants
@@ -39,10 +40,15 @@ from ltq.options import (
     Priority,
 )
 
+ALL_NOTES = "history listed"
+"""What scripts note beside their changes, as `lua/_notes.lua` reads it."""
+
 CONSTANTS = {
     "ADOPTED_TTL": moving.ADOPTED_TTL,
+    "ALL_NOTES": ALL_NOTES,
     "ANNOUNCE_AGAIN": constants.ANNOUNCE_AGAIN,
     "BUCKETS_A_DOUBLING": history.BUCKETS_A_DOUBLING,
+    "BUCKETS_A_LOG": history.BUCKETS_A_DOUBLING / math.log(2),
     "CLAIM_KEPT": constants.CLAIM_KEPT,
     "DEAD_TTL": DEAD_TTL,
     "DEFAULT_MAX_DELIVERIES": DEFAULT_MAX_DELIVERIES,
@@ -98,8 +104,8 @@ _ENDS_BLOCK = re.compile(r"\b(?:elseif|else|end|until)\b")
 _GOES_ON = re.compile(
     r"(?:\b(?:and|or|not|in|return|local|if|elseif|while|until)|[-+*/%^=<>~.,])\s*$"
 )
+_LONGEST_WORD = len("elseif")
 _FROM_BEFORE = re.compile(r"\s*(?:(?:and|or|then|do)\b|[-+*/%^=<>~.,:])")
-_VISIBLE = re.compile(r"\S")
 _NO_CODE = re.compile(r"^--\[\[(?:.*\n)*?\]\]\n|--.*|'.*?'|\".*?\"", re.MULTILINE)
 _WORD = re.compile(r"\w+")
 
@@ -132,10 +138,10 @@ class _Functions:
     def placed(self) -> str:
         """The script, with each function where it is needed."""
         usual = _FUNCTION.sub(lambda one: one[0] if one[3] in self._usual else "", self._whole)
-        code = _NO_CODE.sub(lambda one: _VISIBLE.sub(" ", one[0]), usual)
+        code = _NO_CODE.sub(_blank, usual)
         placed, before = "", ""
         for line, its_code in zip(usual.splitlines(True), code.splitlines(True), strict=True):
-            placed += self._with_rare(line, its_code, before)
+            placed += self._with_rare(line, its_code, before) if "(" in its_code else line
             before += its_code
         return placed
 
@@ -144,9 +150,9 @@ class _Functions:
 
         `code` is the line without comments and texts, and `before` all lines before it.
         """
-        calls = [call for call in _CALL.finditer(code) if call[1] in self._others]
-        if not calls:
+        if self._others.keys().isdisjoint(_CALL.findall(code)):
             return line
+        calls = [call for call in _CALL.finditer(code) if call[1] in self._others]
         made = _called(code, self._others)
         texts = "".join(text for name, text in self._texts.items() if name in made)
         begun = [one.end() for one in _BEGIN.finditer(code, 0, calls[0].start())]
@@ -164,7 +170,13 @@ class _Functions:
 def _is_statement(line: str, before: str) -> bool:
     """Whether a line begins a statement, by the code before it."""
     depth = sum(before.count(one) for one in "([{") - sum(before.count(one) for one in ")]}")
-    return depth == 0 and not (_GOES_ON.search(before) or _FROM_BEFORE.match(line))
+    end = before.rstrip()[-_LONGEST_WORD - 1 :]
+    return depth == 0 and not (_GOES_ON.search(end) or _FROM_BEFORE.match(line))
+
+
+def _blank(text: re.Match[str]) -> str:
+    """As many spaces, on as many lines."""
+    return "\n".join(" " * len(line) for line in text[0].split("\n"))
 
 
 def _code(text: str) -> str:
@@ -217,14 +229,20 @@ def _with_values(text: str) -> str:
     """A text with the values of the constants that it declares, and without these directives."""
     declared = _CONSTANTS.findall(text)
     values = {name: _literal(name) for names in declared for name in names.split(", ")}
-    return _WORD.sub(lambda word: values.get(word[0], word[0]), _CONSTANTS.sub("", text))
+    if not values:
+        return text
+    names = re.compile(rf"\b(?:{'|'.join(values)})\b")
+    return names.sub(lambda name: values[name[0]], _CONSTANTS.sub("", text))
 
 
 def _read(name: str) -> str:
     try:
-        return files("ltq.brokers.redis").joinpath("lua", f"{name}.lua").read_text("utf-8")
+        data = pkgutil.get_data("ltq.brokers.redis", f"lua/{name}.lua")  # in a zip file, too
     except FileNotFoundError:
-        raise ConfigurationError(f"there is no Lua file {name!r}") from None
+        data = None
+    if data is None:
+        raise ConfigurationError(f"there is no Lua file {name!r}")
+    return data.decode()
 
 
 def _literal(name: str) -> str:

@@ -56,22 +56,39 @@ async def are_on(
     """
     if wanted == "poll":
         return False
+    is_refused = False
     try:
-        reply = await link.call("CONFIG", "GET", _OPTION)
-        flags = reply[1].decode() if reply else ""
-        missing = missing_flags(flags)
-        if missing and wanted == "auto":
-            await link.call("CONFIG", "SET", _OPTION, flags + missing)
-            on_changed(flags)
-            missing = ""
+        missing = await _missing(link, wanted, on_changed)
         must_try = is_doubted and not missing
     except RefusedError as refused:
         logger.debug("the server refuses CONFIG: trying out notifications: %s", refused)
-        missing, must_try = NEEDED, True
+        missing, must_try, is_refused = NEEDED, True, True
     arrive = await probe() if must_try else not missing
+    if must_try and not arrive and not is_refused and missing_flags(await _flags(link)):
+        # Somebody has changed them while they were tried.
+        return await are_on(link, wanted, probe, is_doubted=True, on_changed=on_changed)
     if not arrive and wanted == "require":
         what = (
             f"{_OPTION} of the server lacks {missing!r}" if missing else "no notifications arrive"
         )
         raise RefusedError(f"{what}, and the broker URL says notifications=require")
     return arrive
+
+
+async def _missing(link: Link, wanted: Notifications, on_changed: Callable[[str], None]) -> str:
+    """The flags that are missing, once they have been added where that is wanted.
+
+    Raises `RefusedError` if the server refuses CONFIG.
+    """
+    flags = await _flags(link)
+    missing = missing_flags(flags)
+    if not missing or wanted == "require":
+        return missing
+    await link.call("CONFIG", "SET", _OPTION, flags + missing)
+    on_changed(flags)
+    return ""
+
+
+async def _flags(link: Link) -> str:
+    reply = await link.call("CONFIG", "GET", _OPTION)
+    return reply[1].decode() if reply else ""

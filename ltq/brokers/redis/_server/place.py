@@ -63,6 +63,8 @@ def _parse(url: str, scheme: str, kind: Literal["sentinel", "cluster"], rest: st
     before, mark, query = rest.partition("?")
     user, at, behind = before.rpartition("@")
     hosts, _, path = behind.partition("/")
+    if "@" in user:  # a user and password for each host, perhaps: there is one for all
+        raise _unreadable(url, kind)
     try:
         nodes = tuple(parse_address(host, _PORTS[kind]) for host in hosts.split(","))
     except ValueError:
@@ -83,5 +85,6 @@ def _parse(url: str, scheme: str, kind: Literal["sentinel", "cluster"], rest: st
 def _unreadable(url: str, kind: Kind) -> ConfigurationError:
     return ConfigurationError(
         f"broker URL {redact(url)!r} cannot be read: it should be like {_SHAPES[kind]}, with "
-        "special characters in a password as %XX, and an IPv6 address in brackets"
+        "one user and password for all hosts, special characters in them as %XX, and an IPv6 "
+        "address in brackets"
     )

@@ -1,4 +1,4 @@
--- read_task(id): the values of {status, task, queue, lane, priority, worker, result_ttl, deaths, keep_body,
+-- read_task(id): the values of {status, task, queue, lane, priority, worker, result_ttl, deaths,
 -- enqueue_time, tags} of a task.
 -- cancel_task(id, queue, hash, result_ttl, listed): make a task final as cancelled that is not final yet.
 -- `hash` comes from `read_task`. If it is `listed`, it is so with the final ones.
@@ -7,7 +7,7 @@
 -- @include call_or_reset, drop_lane, finalize, final_list, history, priorities, reindex, withdraw
 local function read_task(id)
   return redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'task', 'queue', 'lane', 'priority',
-    'worker', 'result_ttl', 'deaths', 'keep_body', 'enqueue_time', 'tags')
+    'worker', 'result_ttl', 'deaths', 'enqueue_time', 'tags')
 end
 local function cancel_task(id, queue, hash, result_ttl, listed)
   if hash[1] == 'pending' then
@@ -23,7 +23,7 @@ local function cancel_task(id, queue, hash, result_ttl, listed)
   end
   local deaths = hash[8] and { 'deaths', hash[8] } or {}
   local ttl = state_ttl(hash[7] or result_ttl, result_ttl)
-  finalize(id, ttl, 0, 'cancelled', hash[9], unpack(deaths))
+  finalize(id, ttl, 0, 'cancelled', unpack(deaths))
   if listed then add_final(queue, id, ttl) end
 end
 local function finish_cancels(queue, status, count, history)

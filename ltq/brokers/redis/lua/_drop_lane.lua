@@ -2,6 +2,7 @@
 -- names of such lanes may come from anywhere.
 -- @include call_or_reset, queue_lanes
 -- @constant HIGHEST_PRIORITY, LOWEST_PRIORITY
+-- @rare
 local function drop_lane(lane)
   local queue = own_queue(lane)
   if not queue then return end

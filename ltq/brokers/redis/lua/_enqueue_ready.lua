@@ -7,7 +7,7 @@ local function active_rank(priority) return priority .. stamp end -- Unix second
 local function enqueue_ready(lane, priority, ...)
   local member = priority .. ':' .. lane
   if ... then call_or_reset('RPUSH', prefix .. 'ready:' .. member, ...) end
-  keep_lane(lane)
+  if string.find(lane, '/', 1, true) then keep_lane(lane) end
   call_or_reset('ZADD', prefix .. 'active', 'NX', active_rank(priority), member)
   wake(lane)
 end

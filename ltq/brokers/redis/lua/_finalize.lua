@@ -1,23 +1,17 @@
 -- state_ttl(seconds, default): how long a final state is kept, in milliseconds as text: `seconds`, or
 -- `default` if that is not a number. Returns nil if it is not kept.
--- finalize(id, ttl, token, status, keep_body, ...): make a task final. Its state, with more fields and
--- values, is kept for `ttl`; its arguments with it, if its field `keep_body` says so, or nothing and it is
--- failed or rejected. Without a ttl the state is removed at once. Then `ended` remembers for a while which
--- token ended the task, and how, for repeated calls (0: cancelled, -1: its workers died).
+-- finalize(id, ttl, token, status, ...): make a task final. Its state, with more fields and values, is kept
+-- for `ttl`. Its arguments are, if its field `keep_body` says so, or nothing and it is failed or rejected.
+-- Without a ttl the state is removed at once. Then `ended` remembers for a while which token ended the task,
+-- and how, for repeated calls (0: cancelled, -1: its workers died).
 -- @include time, call_or_reset
 -- @constant ENDED_TTL, MAX_ENDED, MAX_SECONDS
 local function state_ttl(seconds, default)
   seconds = tonumber(seconds)
   if not seconds or seconds ~= seconds then seconds = tonumber(default) end
-  return seconds > 0 and string.format('%.0f', math.ceil(math.min(seconds, MAX_SECONDS) * 1000)) or nil
-end
--- After its claim a task has status, task, enqueue_time, dequeue_count, last_dequeue_time, worker, token.
-local OF_ALL = 7
-local function drop_arguments(key, was_claimed)
-  redis.call('HDEL', key, 'body')
-  if was_claimed and redis.call('HLEN', key) == OF_ALL then return end -- so it has none of the others
-  redis.call('HDEL', key, 'ctx', 'fingerprint', 'serializer', 'lane', 'progress', 'max_tries',
-    'result_ttl', 'max_deliveries', 'deaths', 'error', 'error_type', 'traceback', 'keep_body')
+  if seconds <= 0 then return nil end
+  local ttl = math.ceil(math.min(seconds, MAX_SECONDS) * 1000)
+  return string.format(ttl < 2 ^ 31 and '%d' or '%.0f', ttl) -- '%d' costs half as much
 end
 -- @rare
 local function keep_arguments(key)
@@ -26,20 +20,30 @@ local function keep_arguments(key)
     'traceback')
   if serializer then redis.call('HSET', key, 'body_serializer', serializer) end
 end
-local function finalize(id, ttl, token, status, keep_body, ...)
-  local key = prefix .. 'task:' .. id
-  if not ttl then
-    redis.call('DEL', key)
-    call_or_reset('ZADD', prefix .. 'ended', token, id .. ' ' .. status)
-    redis.call('ZREMRANGEBYRANK', prefix .. 'ended', 0, -MAX_ENDED - 1)
-    redis.call('EXPIRE', prefix .. 'ended', ENDED_TTL)
-    return
-  end
+-- @rare
+local function drop_arguments(key, status)
+  local keep_body = redis.call('HGET', key, 'keep_body')
   if keep_body == '1' or not keep_body and (status == 'failed' or status == 'rejected') then
-    keep_arguments(key)
-  else
-    drop_arguments(key, token ~= 0)
+    return keep_arguments(key)
   end
+  redis.call('HDEL', key, 'body', 'ctx', 'fingerprint', 'serializer', 'lane', 'progress', 'max_tries',
+    'result_ttl', 'max_deliveries', 'deaths', 'error', 'error_type', 'traceback', 'keep_body')
+end
+-- @rare
+local function leave_no_state(id, token, status)
+  redis.call('DEL', prefix .. 'task:' .. id)
+  call_or_reset('ZADD', prefix .. 'ended', token, id .. ' ' .. status)
+  redis.call('ZREMRANGEBYRANK', prefix .. 'ended', 0, -MAX_ENDED - 1)
+  redis.call('EXPIRE', prefix .. 'ended', ENDED_TTL)
+end
+-- After its claim a task has status, task, body, enqueue_time, dequeue_count, last_dequeue_time, worker and
+-- token. Most have no more, so that nothing but the body is to be removed.
+local OF_ALL = 8
+local function finalize(id, ttl, token, status, ...)
+  if not ttl then return leave_no_state(id, token, status) end
+  local key = prefix .. 'task:' .. id
+  local has_few = token ~= 0 and status == 'completed' and redis.call('HLEN', key) == OF_ALL
+  if not has_few or redis.call('HDEL', key, 'body') == 0 then drop_arguments(key, status) end
   redis.call('HSET', key, 'status', status, 'release_time', stamp, ...)
   redis.call('PEXPIRE', key, ttl)
 end

@@ -2,16 +2,11 @@
 -- the claim. Returns 'empty' (the list has no more ids), 'more' (it may have) or 'stopped': before a task
 -- that may not be leased now, which stays in front, or because too many ids gave no task. `skips`: whether
 -- entries of the list are to be skipped.
--- @include time, call_or_reset, bury_unusable, given, history, isolation, skipped, strangers
+-- @include time, call_or_reset, give, given, isolation, names, skipped, strangers, unusable, waits
 -- @constant TASK_BYTES
 local MAX_VOID, may_skip = 100, 2000 -- ids that gave no task, and skipped ones: then a claim stops
 local MAX_TOKEN = 9e15 -- above it, a double cannot hold every whole number
-local micros = now * 1e6
-local function unusable(claim, id, lane, why)
-  claim.lost, claim.void = claim.lost + 1, claim.void + 1
-  bury_unusable(id, string.match(lane, '^[^/]*'), why, claim.history)
-  return 'void'
-end
+local first_token = time[1] .. string.sub(stamp, -6) -- in microseconds
 -- Leases one task. Returns 'taken', 'stays' (too much runs beside it now) or 'void' (the id gave no task, or
 -- one that is moved to another lane).
 local function take(claim, id, lane)
@@ -28,22 +23,27 @@ local function take(claim, id, lane)
   end
   if not hash.task then return unusable(claim, id, lane, "part of the task's data is missing") end
   local queue = hash.queue or hash.task
-  local other = lane_for(claim, lane, queue, hash)
+  -- Most are what the consumer runs, without a limit that would be for another lane.
+  local other = hash.serializer or claim.has_limits or claim.knows ~= '' and not has(claim.knows, hash.task)
+  if other then other = lane_for(claim, lane, queue, hash) end
   if other then
     change_lane(claim, id, other, hash)
     return 'void'
   end
   local isolation
   if hash.deaths then isolation = isolation_of(claim, hash.deaths, hash.max_deliveries, hash.task) end
-  if isolation and not fits(claim, isolation) then return 'stays' end
-  local token, last = micros + #claim.tasks, tonumber(hash.token) -- in the order of the claims
-  if last and last >= token and last < MAX_TOKEN then token = last + 1 end
-  token = string.format('%.0f', token)
+  if isolation then if not fits(claim, isolation) then return 'stays' end end
+  local token = first_token
+  if hash.token or #claim.ids > 0 then -- in the order of the claims
+    local number, last = first_token + #claim.ids, hash.token and tonumber(hash.token)
+    if last and last >= number and last < MAX_TOKEN then number = last + 1 end
+    token = string.format('%.0f', number)
+  end
   local count = hash.dequeue_count and string.format('%.0f', (tonumber(hash.dequeue_count) or 0) + 1) or '1'
   redis.call('HSET', key, 'status', 'working', 'dequeue_count', count, 'last_dequeue_time', stamp,
     'worker', claim.consumer, 'token', token)
   if hash.error then fields = given(fields) end
-  claim.tasks[#claim.tasks + 1] = { id, token, fields, isolation or false }
+  give(claim, id, token, fields, isolation)
   claim.bytes = claim.bytes + TASK_BYTES + #(hash.body or '') + #(hash.ctx or '')
   if claim.history then note_wait(queue, hash.enqueue_time, hash.last_requeue_time) end
   local leases = claim.leases[queue] or {}
@@ -58,10 +58,10 @@ local function take_some(claim, member, lane, count, skips)
   if skips then ids = keep_wanted(member, ids) end
   may_skip = may_skip - taken + #ids
   for i, id in ipairs(ids) do
-    if claim.bytes >= claim.most_bytes and #claim.tasks > 0 then
-      claim.is_full, claim.limit = true, #claim.tasks
+    if claim.bytes >= claim.most_bytes and #claim.ids > 0 then
+      claim.is_full, claim.limit = true, #claim.ids
     end
-    if #claim.tasks >= claim.limit or take(claim, id, lane) == 'stays' then
+    if #claim.ids >= claim.limit or take(claim, id, lane) == 'stays' then
       for j = #ids, i, -1 do call_or_reset('LPUSH', ready, ids[j]) end
       return 'stopped'
     end
@@ -69,12 +69,12 @@ local function take_some(claim, member, lane, count, skips)
   return taken < count and 'empty' or 'more'
 end
 local function lease_from(claim, member, lane, count, skips)
-  local goal, progress = #claim.tasks + count, 'more'
-  while progress == 'more' and #claim.tasks < goal do
+  local goal, progress = #claim.ids + count, 'more'
+  while progress == 'more' and #claim.ids < goal do
     if skips then may_skip = skip_front(member, may_skip) end
     if may_skip <= 0 then claim.void = claim.void + 1 end -- so that it claims again at once
     if may_skip <= 0 or claim.void > MAX_VOID then return 'stopped' end
-    progress = take_some(claim, member, lane, goal - #claim.tasks, skips)
+    progress = take_some(claim, member, lane, goal - #claim.ids, skips)
   end
   return progress
 end

@@ -4,18 +4,18 @@
 -- read_limits(first): the limits that begin at ARGV[first], by lane: interval, burst and most.
 -- allowance(lane, limit, wanted): how many of the wanted tasks a lane may start now.
 -- next_start(lane, limit): when a lane that may not start more tasks now may start the next one.
--- spend(lane, limit, tasks, before): count the tasks after the first `before` as started.
+-- spend(lane, limit, claim, before): count the tasks of a claim after its first `before` as started.
 -- @include time, call_or_reset
 -- @constant RECHECK
+-- @rare
 local function read_limits(first)
   local limits = {}
   for i = first, #ARGV, 4 do
-    local interval, burst, most = unpack(ARGV, i + 1, i + 3)
-    limits[ARGV[i]] = { interval = tonumber(interval), burst = tonumber(burst), most = tonumber(most) }
+    limits[ARGV[i]] = { interval = tonumber(ARGV[i + 1]), burst = tonumber(ARGV[i + 2]),
+      most = tonumber(ARGV[i + 3]) }
   end
   return limits
 end
--- How full the bucket of a lane was at its last start, by another rate perhaps fuller, and when that was.
 local function last_start(lane, limit)
   local kept = call_or_reset('GET', prefix .. 'rate:' .. lane) or ''
   local filled, moment = string.match(kept, '^(%d+%.?%d*) (%d+%.?%d*)$')
@@ -66,15 +66,15 @@ local function next_start(lane, limit)
   return start and start > now and start or now + RECHECK
 end
 -- @rare
-local function spend(lane, limit, tasks, before)
-  if #tasks == before then return end
+local function spend(lane, limit, claim, before)
+  if #claim.ids == before then return end
   if limit.interval then
-    local used = used_now(lane, limit) + #tasks - before
+    local used = used_now(lane, limit) + #claim.ids - before
     local life = math.ceil(used * limit.interval * 1000) + 1000
     redis.call('SET', prefix .. 'rate:' .. lane, string.format('%.9f %s', used, stamp), 'PX',
       string.format('%.0f', life))
   end
-  for i = before + 1, limit.most and #tasks or 0 do
-    redis.call('SADD', prefix .. 'running:' .. lane, tasks[i][1] .. ' ' .. tasks[i][2])
+  for i = before + 1, limit.most and #claim.ids or 0 do
+    redis.call('SADD', prefix .. 'running:' .. lane, claim.ids[i] .. ' ' .. claim.tokens[i])
   end
 end

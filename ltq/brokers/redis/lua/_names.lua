@@ -1,6 +1,7 @@
 -- has(names, name): whether a name is among these, each of which stands between line feeds.
--- serves(lanes, knows, lane): whether a consumer that serves these lanes, and knows tasks of these names (''
--- for all), claims from a lane. `serves` in `ltq/broker/consumer_config.py` has the rule.
+-- serves_too(lanes, knows, lane): whether a consumer that serves these lanes, and knows tasks of these names
+-- ('' for all), claims from one that is not among these. `serves` in `ltq/broker/consumer_config.py` has
+-- the rule.
 -- names_in(text): the names that stand between line feeds, as a list.
 -- @rare
 local function names_in(text)
@@ -9,8 +10,8 @@ local function names_in(text)
   return names
 end
 local function has(names, name) return string.find(names, '\n' .. name .. '\n', 1, true) end
-local function serves(lanes, knows, lane)
-  if has(lanes, lane) then return true end
+-- @rare
+local function serves_too(lanes, knows, lane)
   local queue, kind = string.match(lane, '^([^/]*)/(.*)$')
   return knows ~= '' and queue and has(lanes, queue) and has(knows, kind)
 end

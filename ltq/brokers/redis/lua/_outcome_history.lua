@@ -1,9 +1,24 @@
 -- count_outcomes(groups): count in the history what became of tasks, and how long their runs took, by their
 -- groups of outcomes (see `read_outcomes`). The token of a lease is the time of its claim, in microseconds.
--- @include fence, history
+-- @include history
+-- @constant BUCKETS_A_DOUBLING
+local function note_runs(queue, positions)
+  local counts, sum, low, high, bucket = {}, 0, 0, 0, 0
+  for _, k in ipairs(positions) do
+    local ran = micros - ARGV[k + 1] -- behind the id is the token
+    if not (ran >= low and ran < high) then -- looked up once for those in a row that took as long
+      ran, bucket = measured(ran)
+      low = bucket > 0 and first_bucket * 2 ^ ((bucket - 1) / BUCKETS_A_DOUBLING) or 0
+      high = bucket > 0 and low * 2 ^ (1 / BUCKETS_A_DOUBLING) or first_bucket
+    end
+    counts[bucket], sum = (counts[bucket] or 0) + 1, sum + ran
+  end
+  for of, count in pairs(counts) do note_count(queue, string.format('r%d', of), count) end
+  note_count(queue, 'rs', sum)
+end
 local function count_outcomes(groups)
   for _, group in ipairs(groups) do
-    if not puts_back(group.status) then
+    if not group.puts_back then
       note_count(group.queue, group.status, #group.accepted)
     elseif not group.flags.void then
       note_count(group.queue, 'retried', #group.accepted)

@@ -8,6 +8,7 @@ local function lanes_of(queue)
   lanes[#lanes + 1] = queue
   return lanes
 end
+-- @rare
 local function keep_lane(lane)
   local queue = own_queue(lane)
   if queue then call_or_reset('ZADD', prefix .. 'queue_lanes:' .. queue, '0', lane) end

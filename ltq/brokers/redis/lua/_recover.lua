@@ -15,7 +15,7 @@ local function recover(id, queue, hash, is_listed)
   local text = deaths == 1 and KILLED_ONCE or string.format(KILLED_TIMES, died)
   local ttl = state_ttl(hash.result_ttl, DEFAULT_RESULT_TTL)
   bury(id, queue, 'status', 'rejected', 'error', text, 'deaths', died, 'token', token)
-  finalize(id, ttl, -1, 'rejected', hash.keep_body, 'error', text, 'deaths', died, 'token', token)
+  finalize(id, ttl, -1, 'rejected', 'error', text, 'deaths', died, 'token', token)
   if is_listed then add_final(queue, id, ttl) end
   return true
 end

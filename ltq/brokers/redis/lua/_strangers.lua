@@ -1,11 +1,13 @@
 -- lane_for(claim, lane, queue, hash): the lane to which a claim moves a task of a lane; false if it gives the
 -- task. `lane_for` in `ltq/broker/consumer_config.py` has the rule, `kind_of` in `ltq/message.py` the kind.
 -- change_lane(claim, id, lane, hash): let a task, whose id was taken from its list, wait in another lane.
--- flush_strangers(claim): write the moved tasks, if any. Returns their lanes. `claim` comes from `new_claim`.
+-- flush_strangers(claim): write the moved tasks. Returns their lanes. `claim` is that of `claim.lua`.
 -- @include call_or_reset, enqueue_ready, names, priorities, queue_lanes, wake
 -- @constant MAX_LANES
 local COSTLY = 10000 -- bytes of a body that count as one more task, because they are copied
+-- @rare
 local function is_name(text) return #text <= 200 and string.match(text, '^[%w_.:-]+$') end
+-- @rare
 local function kind_of(hash)
   local serializer = hash.serializer
   local is_read_by_all = not serializer or serializer == 'json' or serializer == 'msgpack'
@@ -21,14 +23,17 @@ local function make_room(own, queue, name)
   keep_lane(own) -- now, so that the next name is not one too many
   return own
 end
+-- @rare
 local function find_lane(claim, lane, queue, name, kind)
   local own = queue .. '/' .. kind
   if has(claim.knows, kind) and (claim.limits[lane] or not claim.limits[own]) then return false end
   if own == lane then return false end
   return make_room(own, queue, name)
 end
+-- @rare
 local function lane_for(claim, lane, queue, hash)
   if claim.knows == '' then return false end
+  claim.lanes_for = claim.lanes_for or {}
   local found, kind = claim.lanes_for[lane] or {}, kind_of(hash)
   claim.lanes_for[lane] = found
   if found[kind] == nil then found[kind] = find_lane(claim, lane, queue, hash.task, kind) end
@@ -37,6 +42,7 @@ end
 -- @rare
 local function change_lane(claim, id, lane, hash)
   local member = priority_of(hash.priority) .. ':' .. lane
+  claim.moved = claim.moved or {}
   local ids = claim.moved[member] or {}
   claim.moved[member] = ids
   ids[#ids + 1] = id

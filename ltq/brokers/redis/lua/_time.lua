@@ -1,4 +1,5 @@
--- now: the server's time, in seconds.
+-- time: the server's time, as texts: seconds, and microseconds of the last one.
+-- now: the same, in seconds.
 -- stamp: the same time as text.
 -- at(seconds): a time as text.
 local time = redis.call('TIME')

@@ -49,7 +49,7 @@ local before_all, cancelled = call_or_reset(size, key), 0
 local ids = call_or_reset(range, key, -offset - limit, -offset - 1)
 for i = #ids, 1, -1 do
   local hash = read_task(ids[i])
-  if is_meant(hash, hash[10], hash[11]) then
+  if is_meant(hash, hash[9], hash[10]) then
     cancel_task(ids[i], queue, hash, result_ttl, listed)
     cancelled = cancelled + 1
   end

@@ -1,8 +1,8 @@
 --[[
 claim: lease tasks that are ready.
 
-Strictly by priority, and first in first out within a lane. Of the lanes of one priority, the one served
-longest ago comes first. A repeated call (same claim id) gives the same tasks.
+By priority, and first in first out within a lane. Of the lanes of one priority, the one served longest ago
+comes first. A repeated call (same claim id) gives the same tasks.
 
 KEYS[1]  prefix            of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1]  again             '1' if a call with this claim id may have been carried out before, else ''
@@ -27,54 +27,54 @@ ARGV[18] history           '1' to count how long tasks have waited in the histor
 ARGV[19...] limits         for each limited lane: lane, seconds between starts, burst, most running
         ('' if there is no such limit)
 
-RETURNS {answer, tasks, lost, now, due_in, start_in, isolation, known, moved}: 'claimed', 'repeated' (the
-        tasks of an earlier call), 'part' (some of them) or 'due' (no tasks yet: sweep first); for each task
-        {id, token, fields and values of its hash before the claim, isolation or nil}; how many ids had
-        no usable hash; the time; seconds until another claim may give more without a wake-up, or nil;
-        seconds until a limit lets a ready task start, or nil; the isolation that a refused task needs,
-        or nil; after 'part', how many tasks of the earlier call need not be given again, else nil; the
-        lanes to which it moved tasks that the consumer does not run from where they waited
+RETURNS {answer, lost, now, due_in, start_in, isolation, known, moved, tasks...}: 'claimed', 'repeated' (the
+        tasks of an earlier call), 'part' (some of them) or 'due' (no tasks yet: sweep first); how many ids
+        had no usable hash; the time; seconds until another claim may give more without a wake-up, or nil;
+        seconds until a limit lets a ready task start, or nil; the isolation that a refused task needs, or
+        nil; after 'part', how many tasks of the earlier call need not be given again, else nil; the lanes to
+        which it moved tasks that the consumer does not run from where they waited, or nil; for each task id,
+        token, isolation or nil, how many fields and values its hash had before the claim, and these
 ]]
-local prefix, history, running, ignore_isolation = KEYS[1], ARGV[18], tonumber(ARGV[8]), ARGV[9]
-local again, claim_id, consumer, lease = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local prefix, again, claim_id, consumer, lease = KEYS[1], ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local limit, most_bytes, known = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local grace, hold, lanes = tonumber(ARGV[10]), tonumber(ARGV[11]), ARGV[12]
-local knows, served, woken, swept, patience = ARGV[13], ARGV[14], ARGV[15], ARGV[16], ARGV[17]
--- @include time, call_or_reset, free_first, new_claim, claim_record, limits, names, presence
--- @include paused, serve_lane, strangers
-local limits = read_limits(19)
-local claim = new_claim(consumer, lease, limit, most_bytes, running,
-  { ignore_isolation = ignore_isolation == '1', patience = patience, knows = knows, limits = limits,
-    history = history == '1' })
+local running, ignore_isolation = tonumber(ARGV[8]), ARGV[9]
+local grace, hold, lanes, knows = tonumber(ARGV[10]), tonumber(ARGV[11]), ARGV[12], ARGV[13]
+local served, woken, swept, patience, history = ARGV[14], ARGV[15], ARGV[16], ARGV[17], ARGV[18]
+-- @include time, call_or_reset, free_first, lease_end, claim_record, limits, names, presence, paused
+-- @include serve_lane, strangers
+local claim = { consumer = consumer, lease = lease, limit = limit, most_bytes = most_bytes, running = running,
+  ignore_isolation = ignore_isolation == '1', patience = patience, knows = knows, limits = {},
+  has_limits = #ARGV > 18, history = history == '1', deadline = lease_end(lease), ids = {}, tokens = {},
+  reply = { 'claimed', 0, stamp, false, false, false, false, false }, leases = {},
+  bytes = 0, lost = 0, void = 0, isolation = nil, is_full = false, lanes_for = nil, moved = nil }
+if claim.has_limits then claim.limits = read_limits(19) end
 
-local record, moved = nil, {}
-if again == '1' then record = find_claim(consumer, claim_id) end
-if record then
-  local rest = repeat_claim(claim, record, tonumber(known))
-  return { rest and 'part' or 'repeated', claim.tasks, 0, stamp, at(0), false, false, rest, {} }
-end
-
+local repeated, reply = nil, claim.reply
+if again == '1' then repeated = repeat_claim(claim, claim_id, tonumber(known)) end
+if repeated then return repeated end
 local function earlier(a, b) return a and b and math.min(a, b) or a or b end
-local function first(kind) return call_or_reset('ZRANGE', prefix .. kind, '0', '0', 'WITHSCORES')[2] end
-local delayed, leased = tonumber(first('due')), first('lease_ends')
-local due = earlier(delayed, leased and math.max(leased / 1000 + grace, now + hold))
+local delayed = call_or_reset('ZRANGE', prefix .. 'due', '0', '0', 'WITHSCORES')[2]
+local leased = call_or_reset('ZRANGE', prefix .. 'lease_ends', '0', '0', 'WITHSCORES')[2]
+local due = earlier(delayed and tonumber(delayed), leased and math.max(leased / 1000 + grace, now + hold))
 -- Due tasks may come before ready ones, so they have to be moved first.
-if swept == '' and due and due <= now then return { 'due', {}, 0, stamp, at(0), false, false, false, {} } end
+if swept == '' and due and due <= now then reply[1], reply[4] = 'due', at(0) return reply end
 
 if limit == 0 then free_first() end
-local start, active = nil, call_or_reset('ZRANGE', prefix .. 'active', '0', '-1')
-local paused = active[1] and read_paused()
+local active, start, paused = call_or_reset('ZRANGE', prefix .. 'active', '0', '-1'), nil, nil
+if active[1] and redis.call('EXISTS', prefix .. 'paused') == 1 then paused = read_paused() end
 for _, member in ipairs(active) do
   local lane = string.sub(member, 3)
   local passes_on = limit == 0 or has(woken, lane)
-  local is_wanted = passes_on or #claim.tasks < claim.limit
-  if is_wanted and not is_paused(paused, lane) and serves(lanes, knows, lane) then
-    start = earlier(start, serve_lane(claim, member, limits[lane], passes_on))
-  end
+  local is_wanted = passes_on or #claim.ids < claim.limit
+  if is_wanted and paused then is_wanted = not is_paused(paused, lane) end
+  if is_wanted and not has(lanes, lane) then is_wanted = serves_too(lanes, knows, lane) end
+  if is_wanted then start = earlier(start, serve_lane(claim, member, claim.limits[lane], passes_on)) end
 end
 record_claim(claim, claim_id)
-if claim.void > 0 then moved = flush_strangers(claim) end
+if claim.moved then reply[8] = flush_strangers(claim) end
 if served ~= '' then say_served(names_in(served), lease) end
-due = earlier(earlier(due, start), (claim.is_full or claim.void > 0) and now)
-return { 'claimed', claim.tasks, claim.lost, stamp, due and at(due - now) or false,
-  start and at(start - now) or false, claim.isolation or false, false, moved }
+if start then due = earlier(due, start) end
+if claim.is_full or claim.void > 0 then due = earlier(due, now) end
+reply[2], reply[4] = claim.lost, due and at(due - now) or false
+reply[5], reply[6] = start and at(start - now) or false, claim.isolation or false
+return reply

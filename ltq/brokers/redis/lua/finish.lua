@@ -19,22 +19,24 @@ local prefix, notes = KEYS[1], ARGV[1]
 -- @include call_or_reset, outcomes, reindex, finalize, final_list, fence, notes, throughput, outcome_history
 local history, listed = read_notes(notes)
 -- First all outcomes are checked. Then the leases are removed, which frees memory. Then the rest is written.
-local answers, groups, released, seen, kept, is_rare, i = {}, {}, {}, {}, {}, false, 2
+local answers, groups, released, seen, is_rare, i = {}, {}, {}, {}, false, 2
 while i <= #ARGV do
   local group = read_outcomes(i)
   local accepted, ids = group.accepted, released[group.queue] or {}
   for k = group.first_id, group.last_result, 3 do
     local id, token = ARGV[k], ARGV[k + 1]
-    local hash = redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'token', 'returned', 'keep_body')
-    local answer = fence(id, hash, token, group.status)
-    if not answer and not seen[id] then
-      answer, seen[id], accepted[#accepted + 1], ids[#ids + 1] = 'ok', group.status, k, id
-      kept[k] = hash[4]
+    local answer, hash = 'ok', redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'token')
+    if hash[1] ~= 'working' or hash[2] ~= token then
+      answer = fence(id, hash, token, group.status)
+    elseif seen[id] then
+      if not is_same(seen[id], group.status) then answer = 'stale' end
+    else
+      seen[id], accepted[#accepted + 1], ids[#ids + 1] = group.status, k, id
     end
-    answers[#answers + 1] = answer or is_same(seen[id], group.status) and 'ok' or 'stale'
+    answers[#answers + 1] = answer
   end
   if #accepted > 0 then groups[#groups + 1], released[group.queue] = group, ids end
-  is_rare = is_rare or group.flags.dead or puts_back(group.status)
+  is_rare = is_rare or group.flags.dead or group.puts_back
   i = group.last_result + 1
 end
 for queue, ids in pairs(released) do
@@ -49,16 +51,14 @@ local function end_tasks(group)
   for _, k in ipairs(group.accepted) do
     if group.flags.result then fields[#fields] = ARGV[k + 2] end
     local died = group.flags.poison and redis.call('HGET', prefix .. 'task:' .. ARGV[k], 'deaths')
-    finalize(ARGV[k], ttl, ARGV[k + 1], group.status, kept[k], unpack(fields))
+    finalize(ARGV[k], ttl, ARGV[k + 1], group.status, unpack(fields))
     if ttl and died then redis.call('HSET', prefix .. 'task:' .. ARGV[k], 'deaths', died) end
     if listed then add_final(group.queue, ARGV[k], ttl) end
   end
   count_ended(group.queue, #group.accepted)
 end
 local function end_all()
-  for _, group in ipairs(groups) do
-    if not puts_back(group.status) then end_tasks(group) end
-  end
+  for _, group in ipairs(groups) do if not group.puts_back then end_tasks(group) end end
   flush_final()
   if history then count_outcomes(groups) end
   return answers
@@ -68,7 +68,7 @@ if not is_rare then return end_all() end
 -- @include bury, requeue, ready_batch
 for _, group in ipairs(groups) do
   for _, k in ipairs(group.accepted) do
-    if puts_back(group.status) then
+    if group.puts_back then
       requeue(ARGV[k], ARGV[k + 1], group)
     elseif group.flags.dead then
       if not group.flags.poison then redis.call('HDEL', prefix .. 'task:' .. ARGV[k], 'deaths') end

@@ -16,11 +16,10 @@ local recovered, promoted, buried, lost, move = 0, 0, 0, 0, {}
 
 local function read(id)
   local values = redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'lane', 'priority',
-    'requeue_count', 'token', 'deaths', 'max_deliveries', 'result_ttl', 'keep_body')
+    'requeue_count', 'token', 'deaths', 'max_deliveries', 'result_ttl')
   if values.err or not values[1] then return end
   return { status = values[1], lane = values[2], priority = values[3], requeue_count = values[4],
-    token = values[5], deaths = values[6], max_deliveries = values[7], result_ttl = values[8],
-    keep_body = values[9] }
+    token = values[5], deaths = values[6], max_deliveries = values[7], result_ttl = values[8] }
 end
 
 function move.delayed(id, queue, hash)

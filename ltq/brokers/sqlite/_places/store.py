@@ -34,10 +34,6 @@ class SqliteStore(Store):
         """The namespaces whose numbers are still those of the file."""
         database.add(self)
 
-    def clock(self) -> float:
-        """The time of a step that begins now."""
-        return self.database.clock()
-
     def has_lost(self, namespaces: Iterable[str]) -> bool:
         """Whether leases may have ended, whose tasks a claim would take back."""
         with self._step() as now:

@@ -76,6 +76,22 @@ class TestSyncSend(ClosesSync):
         async with worker:
             assert await asyncio.to_thread(view) == [2 * number for number in range(20)]
 
+    async def test_what_has_ended_may_run_once_more(self, worker: Worker) -> None:
+        @worker.task(keep_body=True)
+        async def double(number: int) -> int:
+            return 2 * number
+
+        def view() -> tuple[str, str, int]:
+            handle = double.send_sync(4)
+            handle.wait(PATIENCE)
+            again = handle.rerun()
+            return handle.id, again.id, again.result(timeout=PATIENCE)
+
+        async with worker:
+            first, second, result = await asyncio.to_thread(view)
+        assert first != second
+        assert result == 8
+
     async def test_a_handle_is_found_by_its_id(self, worker: Worker) -> None:
         @worker.task
         async def double(number: int) -> int:

@@ -8,7 +8,14 @@ from ltq.broker import Broker
 from ltq.message import Requeue
 from ltq.state import Status
 from ltq.testing.conformance._support.eventually import eventually
-from ltq.testing.conformance._support.factories import QUEUE, claim_ids, claim_one, publish, started
+from ltq.testing.conformance._support.factories import (
+    QUEUE,
+    claim_ids,
+    claim_one,
+    make_envelope,
+    publish,
+    started,
+)
 from ltq.testing.conformance._support.fixtures import MakeConsumer
 
 
@@ -80,8 +87,8 @@ class TestDelay:
     async def test_the_earlier_one_starts_first(
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
-        later = await publish(broker, delay=0.1)
-        earlier = await publish(broker, delay=0.05)
+        later, earlier = make_envelope(delay=0.1), make_envelope(delay=0.05)
+        await broker.publish([later, earlier])
         consumer = make_consumer()
         claimed = [(await claim_one(broker, consumer)).lease.id for _ in range(2)]
         assert claimed == [earlier.id, later.id]

@@ -1,0 +1,1 @@
+"""Letters: tasks of Django 6, run by LTQ."""

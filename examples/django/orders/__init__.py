@@ -1,0 +1,1 @@
+"""Orders: tasks of LTQ, sent when their order is in the database."""

@@ -1,0 +1,26 @@
+-- give(claim, id, token, fields, isolation): add a task to those that a claim gives.
+-- A claim, as `claim.lua` makes it, has these fields:
+--   consumer, most_bytes, running, ignore_isolation, patience, knows, history   its arguments
+--   lease      seconds of a lease
+--   deadline   when its leases end, as text
+--   limit      most tasks to give; an isolated task lowers it
+--   limits     those of lanes, by lane, if it has_limits
+--   reply      the reply of `claim`: one list, as Redis takes long for each list in a reply
+--   ids        of the tasks that it gives
+--   tokens     those of their leases, if it has_limits
+--   leases     by queue: deadline and id of each leased task, as ZADD takes them
+--   bytes      the size of the tasks
+--   lost       how many ids had no usable hash
+--   void       how many ids gave no task, with the lost ones
+--   isolation  the smallest isolation that a refused task needs, if any was refused
+--   lanes_for  by lane and name of a task, the lane to which it is moved; false if it is given
+--   moved      by "<priority>:<lane>", the ids of moved tasks
+--   is_full    whether it stopped because the bodies had too many bytes
+local function give(claim, id, token, fields, isolation)
+  local reply, position = claim.reply, #claim.reply
+  reply[position + 1], reply[position + 2], reply[position + 3] = id, token, isolation or false
+  reply[position + 4] = #fields
+  for i = 1, #fields do reply[position + 4 + i] = fields[i] end
+  claim.ids[#claim.ids + 1] = id
+  if claim.has_limits then claim.tokens[#claim.ids] = token end
+end
