@@ -101,7 +101,9 @@ def _serve_level(
     while turns and budget.room > 0:
         served, line = turns.popleft()
         record = next(line, None)
-        if record is None or next_start(served.lane, served.limit, now) > now:
+        if record is None:
+            continue
+        if served.limit is not NO_LIMIT and next_start(served.lane, served.limit, now) > now:
             continue
         envelope, isolation = record.envelope, None
         if record.deaths:

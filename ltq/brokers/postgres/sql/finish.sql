@@ -53,9 +53,7 @@ BEGIN
             ORDER BY number);
     END IF;
     IF v_held <> '{}' THEN
-        PERFORM @schema@.tell_finished(
-            p_namespace, ARRAY(SELECT p_ids[number] FROM unnest(v_held) AS number),
-            ARRAY(SELECT p_ids[number] FROM unnest(v_ended) AS number));
+        PERFORM @schema@.tell_finished(p_namespace, p_ids, v_held, v_ended);
     END IF;
     RETURN v_answers;
 END

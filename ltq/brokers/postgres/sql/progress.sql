@@ -14,7 +14,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    PERFORM @schema@.tell_finished(p_namespace, ARRAY[p_id], '{}');
+    PERFORM @schema@.tell_finished(p_namespace, ARRAY[p_id], '{1}', '{}');
     RETURN true;
 END
 $$;

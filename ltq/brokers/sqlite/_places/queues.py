@@ -34,7 +34,7 @@ class SqliteQueues:
         """All queues, and whether they are paused; None if not known."""
         self._counts: dict[str, dict[int, int]] = {}
         """Of some queues, how many tasks of each status the file has."""
-        self._added: dict[tuple[str, int], int] = {}
+        self._added: dict[tuple[str, Status], int] = {}
         """What the file does not know yet."""
         database.add(self)
 
@@ -79,8 +79,8 @@ class SqliteQueues:
         """See `Queues`."""
         if queue not in self._counts:
             self.load([queue])
-        code = CODES[status]
-        return self._counts[queue].get(code, 0) + self._added.get((queue, code), 0)
+        stored = self._counts[queue].get(CODES[status], 0)
+        return stored + self._added.get((queue, status), 0)
 
     def move(self, queue: str, before: Status | None, after: Status | None) -> None:
         """A task of a queue has another status; None is for a task that is not there."""
@@ -88,10 +88,10 @@ class SqliteQueues:
         if not added:
             self._database.touch(self)
         if before is not None:
-            key = queue, CODES[before]
+            key = queue, before
             added[key] = added.get(key, 0) - 1
         if after is not None:
-            key = queue, CODES[after]
+            key = queue, after
             added[key] = added.get(key, 0) + 1
 
     def waiting(self, queue: str, most: int) -> list[Record]:
@@ -130,7 +130,7 @@ class SqliteQueues:
     def flush(self) -> None:
         """See `Part`."""
         added, self._added = self._added, {}
-        changes = [(*key, many) for key, many in added.items() if many]
+        changes = [(queue, CODES[status], many) for (queue, status), many in added.items() if many]
         for queue, code, many in changes:
             if (counts := self._counts.get(queue)) is not None:
                 counts[code] = counts.get(code, 0) + many

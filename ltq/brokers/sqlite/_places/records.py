@@ -97,7 +97,8 @@ class SqliteRecords:
             row = self._known[envelope.id] = Row(record, counters.above("number"), 0, None)
         else:
             before = record.status
-            self._leave(record)
+            if (left := self._timelines[before]) is not None:
+                left.take(record.when)
         self._queues.move(envelope.queue, before, status)
         self._lanes.move(record, before, status)
         record.status, record.when = status, when
@@ -120,7 +121,8 @@ class SqliteRecords:
         self._queues.move(record.queue, record.status, None)
         self._lanes.move(record, record.status, None)
         self._lanes.leave(record.lane)
-        self._leave(record)
+        if (left := self._timelines[record.status]) is not None:
+            left.take(record.when)
         self._changed.pop(record.id, None)
         if row.envelope is not None:
             self._removed.append(row)
@@ -167,11 +169,6 @@ class SqliteRecords:
         task_id = row.record.envelope.id
         self._changed[task_id] = row
         self._seen[task_id] = None
-
-    def _leave(self, record: Record) -> None:
-        timeline = self._timelines[record.status]
-        if timeline is not None:
-            timeline.take(record.when)
 
     def flush(self) -> None:
         """See `Part`."""

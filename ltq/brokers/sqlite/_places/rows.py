@@ -57,6 +57,11 @@ _read_state = msgspec.msgpack.Decoder(_State).decode
 _read_envelope = msgspec.msgpack.Decoder(Envelope).decode
 
 
+def _blob(value: object) -> bytearray:
+    """In MessagePack. For `bytes`, Python looks for an adapter at each value of a statement."""
+    return bytearray(_encode(value))
+
+
 def hash_of(task_id: str) -> int:
     """The column `hash`. Ids may share one, so whoever reads by it compares the ids.
 
@@ -68,9 +73,9 @@ def hash_of(task_id: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-def state_of(record: Record) -> bytes:
+def state_of(record: Record) -> bytearray:
     """The column `state`."""
-    return _encode(
+    return _blob(
         (
             record.enqueue_time,
             record.token,
@@ -99,9 +104,9 @@ def waits_since(state: bytes) -> float:
     return waiting_since(kept.enqueue_time, kept.last_requeue_time)
 
 
-def envelope_of(record: Record) -> bytes:
+def envelope_of(record: Record) -> bytearray:
     """The column `envelope`."""
-    return _encode(record.envelope)
+    return _blob(record.envelope)
 
 
 def read_row(
