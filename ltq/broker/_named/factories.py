@@ -8,6 +8,8 @@ from typing import cast
 from ltq.errors import ConfigurationError
 
 _BUILT_IN = {
+    "amqp": "ltq.brokers.rabbitmq:RabbitBroker",
+    "amqps": "ltq.brokers.rabbitmq:RabbitBroker",
     "memory": "ltq.brokers.memory:MemoryBroker",
     "postgresql": "ltq.brokers.postgres:PostgresBroker",
     "redis": "ltq.brokers.redis:RedisBroker",
@@ -20,7 +22,7 @@ _BUILT_IN = {
     "unix": "ltq.brokers.redis:RedisBroker",
 }
 
-_EXTRAS = {"postgresql": "postgres"}
+_EXTRAS = {"amqp": "rabbitmq", "amqps": "rabbitmq", "postgresql": "postgres"}
 """The extras that brokers need."""
 
 _GROUP = "ltq.brokers"
