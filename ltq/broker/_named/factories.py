@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Callable
 from types import ModuleType
 from typing import cast
+from urllib.parse import unquote
 
 from ltq.errors import ConfigurationError
 
@@ -70,7 +71,9 @@ def in_folder(url: str, folder: str) -> str:
     Where the path in it is one of the file system, what makes the broker has a function
     `in_folder(url, folder)`, which returns the URL with a relative path made absolute.
     """
-    if ":///" not in url:  # it names a host: nothing need be imported to know that it has no path
+    if ":///" not in unquote(
+        url
+    ):  # it names a host: nothing need be imported to know that it has no path
         return url
     hook = getattr(factory_of(url), "in_folder", None)
     return url if hook is None else cast(Callable[[str, str], str], hook)(url, folder)

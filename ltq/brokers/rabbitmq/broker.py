@@ -25,7 +25,7 @@ from ltq.brokers.rabbitmq._examine import examine
 from ltq.brokers.rabbitmq._server.copies import unmarked
 from ltq.brokers.rabbitmq._server.errors import AwayError, RefusedError
 from ltq.brokers.rabbitmq._server.names import Names
-from ltq.brokers.rabbitmq._server.url import check_state, parse_url
+from ltq.brokers.rabbitmq._server.url import check_state, parse_url, state_in_folder
 from ltq.brokers.rabbitmq._session import Session
 from ltq.brokers.rabbitmq._telling.events import cancelled, enqueued
 from ltq.errors import ConfigurationError
@@ -51,6 +51,11 @@ class RabbitBroker(Delegating):
         check_state(self._target.shown, store.url)  # a name may stand for another RabbitMQ
         super().__init__(store)
         self._sessions = Sessions[Session]()
+
+    @staticmethod
+    def in_folder(url: str, folder: str) -> str:
+        """The same URL, with what its store's means in a file of this folder."""
+        return state_in_folder(url, folder)
 
     @property
     def url(self) -> str:

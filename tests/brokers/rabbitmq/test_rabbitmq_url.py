@@ -1,5 +1,7 @@
 """What URLs of RabbitMQ may say, and what is said of those that are wrong."""
 
+from pathlib import Path
+
 import pytest
 
 from ltq import ConfigurationError
@@ -82,6 +84,29 @@ class TestShown:
         assert RabbitBroker("amqp://mq/?state=memory://a").is_local
         broker = RabbitBroker("amqp://mq/?state=redis://a", store=MemoryBroker("memory://b"))
         assert broker.url.endswith("?state=memory://b")
+
+
+class TestInFolder:
+    """A relative path of the store's in `ltq.toml` starts in the folder of that file."""
+
+    @pytest.mark.parametrize(
+        "store", ["sqlite:///jobs.db%3Fsync=normal", "sqlite%3A%2F%2F%2Fjobs.db"]
+    )
+    def test_a_path_of_the_store_starts_there(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str
+    ) -> None:
+        url = f"amqp://mq/?prefix=acme&state={store}"
+        (tmp_path / "ltq.toml").write_text(f'[brokers.mq]\nurl = "{url}"\n')
+        (tmp_path / "below").mkdir()
+        monkeypatch.chdir(tmp_path / "below")
+        broker = Broker.from_url("@mq")
+        assert broker.url == f"amqp://mq:5672/?state=sqlite:///{tmp_path}/jobs.db"
+
+    @pytest.mark.parametrize(
+        "url", ["amqp://mq/?state=memory%3A%2F%2Fa", "amqp://mq/?state=nowhere%3A%2F%2F%2Fa"]
+    )
+    def test_others_stay_as_they_are(self, url: str) -> None:
+        assert RabbitBroker.in_folder(url, "/folder") == url
 
 
 class TestVersions:

@@ -1,10 +1,12 @@
 """URLs of RabbitMQ with a store behind it."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from ltq.broker import parse_parameters, redact
+from ltq.broker.schemes import broker_factory
 from ltq.errors import ConfigurationError
 
 _SHAPE = "it should be like amqp://user:password@host:5672/vhost?state=redis://localhost:6379"
@@ -76,6 +78,27 @@ def parse_url(url: str) -> Target:
         is_tls=is_tls,
         files=tuple((name, given[name]) for name in _FILES if name in given),
     )
+
+
+def state_in_folder(url: str, folder: str) -> str:
+    """The URL with a store whose path is relative to this folder, if its URL has a path.
+
+    What cannot be read stays as it is: whoever opens it tells.
+    """
+    before, mark, query = url.partition("?")
+    given = parse_qsl(query, keep_blank_values=True)
+    return before + mark + urlencode([(name, _moved(name, it, folder)) for name, it in given])
+
+
+def _moved(name: str, value: str, folder: str) -> str:
+    if name != "state" or ":///" not in value or value.lower().startswith("amqp"):
+        return value
+    try:
+        factory = broker_factory(value)
+    except ConfigurationError:
+        return value
+    hook: Callable[[str, str], str] | None = getattr(factory, "in_folder", None)
+    return value if hook is None else hook(value, folder)
 
 
 def _password(parts: SplitResult) -> str:
