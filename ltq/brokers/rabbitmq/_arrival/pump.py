@@ -9,7 +9,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.connection import Connection
 
 from ltq._aio.backoff import ExponentialBackoff
-from ltq._aio.service import Service
+from ltq._aio.service import Service, drop_error, spawn
 from ltq.broker import ConsumerConfig
 from ltq.brokers.rabbitmq._arrival.arrivals import Arrivals
 from ltq.brokers.rabbitmq._sending.gate import Gate
@@ -24,6 +24,9 @@ logger = logging.getLogger("ltq.broker")
 
 ROOM = 500
 """Most messages that are taken and not yet answered."""
+
+_LOOK_WITHIN = 1.0
+"""Seconds that a look at how many messages wait has when all is closed."""
 
 _LOOK_AGAIN = 0.05
 """Seconds between two looks at how many messages wait."""
@@ -52,6 +55,8 @@ class Pump(Service):
         self._got: list[DeliveredMessage] = []
         self._news = asyncio.Event()
         self._is_taking = False
+        self._look: asyncio.Task[int] | None = None
+        """The last look at how many messages wait."""
 
     async def caught_up(self) -> None:
         """Wait until nothing waits in the queue, and what came out of it here is in the store.
@@ -61,13 +66,23 @@ class Pump(Service):
         with suppress(AwayError, *CALL_ERRORS):
             while not self._gate.is_closed:
                 channel = await self.link.channel()
-                found = await channel.queue_declare(self._queue, passive=True)
-                if not (found.message_count or self._got or self._is_taking):
+                # A claim may be cancelled here. The look goes on: `aiormq` closes the channel of a
+                # call that is cancelled.
+                look = self._look = spawn(self._count(channel), name=f"{self.name}-look")
+                look.add_done_callback(drop_error)
+                await asyncio.wait([look])
+                if not (look.result() or self._got or self._is_taking):
                     break
                 await asyncio.sleep(_LOOK_AGAIN)
 
+    async def _count(self, channel: AbstractChannel) -> int:
+        found = await channel.queue_declare(self._queue, passive=True)
+        return found.message_count or 0
+
     async def aclose(self) -> None:
         """See `Service.aclose`. What is not acknowledged is delivered to others."""
+        if self._look is not None:
+            await asyncio.wait([self._look], timeout=_LOOK_WITHIN)
         await super().aclose()
         await self.link.aclose()
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from aiormq.abc import AbstractChannel
 from aiormq.connection import Connection
@@ -17,6 +18,9 @@ logger = logging.getLogger("ltq.broker")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 """Seconds between two attempts to connect."""
+
+_END_WITHIN = 1.0
+"""Seconds that what is just being opened has when it is to be closed."""
 
 _BLOCKED_WITHIN = 0.1
 """Seconds after which a connection that is not ready for writes is one that the server blocks."""
@@ -117,12 +121,15 @@ class Link(Service):
         self._is_given_up.set()
 
     def stop(self) -> None:
-        """See `Service.stop`. A cancellation is not enough: `aiormq` loses some of them."""
-        super().stop()
+        """See `Service.stop`. It ends by itself, soon: `aiormq` loses some cancellations, and tells
+        of others as errors."""
+        self._is_stopping = True
         self._is_given_up.set()
 
     async def aclose(self) -> None:
         """See `Service.aclose`. The server is told."""
+        self.stop()
+        await self.drain(_END_WITHIN)
         await super().aclose()
         await self._close_rest()
 
@@ -145,7 +152,14 @@ class Link(Service):
             except CALL_ERRORS as error:
                 self._down(away(self._target.place, self._target.user, error))
             await self._close_rest()
-            await asyncio.sleep(pauses.next())
+            await self._rest(pauses.next())
+
+    async def _rest(self, pause: float) -> None:
+        """Wait until the next attempt, or the end."""
+        if not self.is_stopping:
+            self._is_given_up.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._is_given_up.wait(), pause)
 
     async def _connect(self) -> None:
         self._is_given_up.clear()
@@ -186,7 +200,7 @@ class Link(Service):
 
     def _down(self, error: AwayError) -> None:
         self._channel = None
-        if self._error is None:
+        if self._error is None and not self.is_stopping:
             logger.warning("%s; until it is back, the store alone is used", error)
         self._error = error
         self._tried.set()
