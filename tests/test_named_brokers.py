@@ -250,6 +250,10 @@ class TestFileWithMistakes:
         (folder / "pyproject.toml").write_text("[tool.ltq.brokers.orders\n")
         assert f"{folder}/pyproject.toml is no TOML" in refused()
 
+    def test_a_pyproject_that_is_about_other_tools_is_passed_by(self, folder: Path) -> None:
+        (folder / "pyproject.toml").write_text("[tool.ruff\n")
+        assert "no broker has a name" in refused()
+
     def test_bytes_that_are_no_text(self, folder: Path) -> None:
         (folder / "ltq.toml").write_bytes(b"\xff\xfe")
         assert f"{folder}/ltq.toml is no TOML" in refused()

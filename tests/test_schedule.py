@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -162,6 +163,14 @@ class TestMisfire:
 
 
 class TestDeclaring:
+    def test_its_slots_can_be_listed(self) -> None:
+        world = World()
+        scheduler = world.scheduler()
+        scheduler.cron("0 3 * * *", world.report.message("a"), tz="Europe/Berlin")
+        (schedule,) = scheduler.schedules
+        first = schedule.next(0)
+        assert [*islice(schedule.iterate(0), 3)] == [first, first + 86400, first + 2 * 86400]
+
     @pytest.mark.parametrize(
         ("options", "told"),
         [

@@ -61,3 +61,14 @@ async def test_a_link_that_is_made_later_keeps_no_connection(cluster: ClusterSet
         with suppress(BrokerError):
             await links.of(namespace).call("PING")
     await eventually(lambda: connections(cluster) <= before, description="all are closed")
+
+
+async def test_those_that_are_abandoned_keep_no_connection(cluster: ClusterSet) -> None:
+    """Their broker was dropped, and not closed."""
+    before = connections(cluster)
+    links = links_to(cluster.url)
+    for namespace in ("a", "b", "c", "d"):
+        await links.of(namespace).call("PING")
+    assert connections(cluster) > before
+    links.abandon()
+    await eventually(lambda: connections(cluster) <= before)

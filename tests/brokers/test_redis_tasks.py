@@ -5,7 +5,7 @@ import redis
 from devtools.servers import RedisServer
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._server.keys import ltq_keys as keys
-from tests.conformance.factories import QUEUE, publish, publish_many
+from tests.conformance.factories import QUEUE, make_worker_entry, publish, publish_many
 
 LONG = 500
 """Up to so many entries of a ready list (`SHORT_LIST`), an unwanted one is looked for."""
@@ -71,3 +71,13 @@ async def test_nor_does_it_keep_tasks_from_being_moved_away(redis_executable: st
             parcels = await broker.pack(QUEUE, ids)
             assert await broker.drop([one for one in parcels if one is not None]) == []
             assert await broker.states(QUEUE, ids) == [None, None]
+
+
+async def test_a_worker_whose_words_are_spoilt_is_left_out(redis_url: str) -> None:
+    async with RedisBroker(redis_url) as broker:
+        for name in ("good", "bad"):
+            await broker.announce(make_worker_entry(name=name))
+        with redis.Redis.from_url(redis_url) as raw:
+            (key,) = raw.keys("ltq:{*}:worker:bad")
+            raw.set(key, "x", keepttl=True)
+        assert [one.name for one in await broker.workers()] == ["good"]

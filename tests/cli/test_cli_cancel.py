@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from ltq.broker import Broker
 from ltq.state import Status
 from tests.cli.calls import call_ltq
+from tests.cli.processes import ltq_on_terminal
 from tests.conformance.factories import QUEUE, claim_one, publish
 
 
@@ -65,6 +68,30 @@ async def test_the_tasks_of_a_queue_that_are_meant(broker: Broker, redis_url: st
     assert json.loads(done.out) == {"queue": QUEUE, "cancelled": 0}
     done = await call_ltq(*command)
     assert (done.code, done.out) == (0, f"2 tasks of {QUEUE} cancelled\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("chosen", "asked"),
+    [
+        ((), f"Cancel 1 task of {QUEUE}?"),
+        (
+            ("--tag", "a", "--task", QUEUE, "--older-than", "0"),
+            f"Cancel those of task {QUEUE}, with tag a, older than 0 s among 1 task of {QUEUE}?",
+        ),
+    ],
+)
+async def test_on_a_terminal_it_asks_and_names_what_is_meant(
+    broker: Broker, redis_url: str, chosen: tuple[str, ...], asked: str
+) -> None:
+    sent = await publish(broker, tags=("a",))
+    command = ("cancel", "--queue", QUEUE, *chosen, "--broker-url", redis_url)
+    async with ltq_on_terminal(*command) as terminal:
+        await terminal.until(asked)
+        terminal.type("n\n")
+        assert await terminal.end() == 1
+    assert "ltq: nothing was cancelled" in terminal.text
+    assert (await broker.state(QUEUE, sent.id)).status is Status.PENDING
 
 
 async def test_an_unknown_queue_is_told(broker: Broker, redis_url: str) -> None:

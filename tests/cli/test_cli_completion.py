@@ -32,7 +32,11 @@ try:
     tried = Worker("tried")
 except OSError:
     pass
+with suppress(OSError):
+    within = Worker("within")
+app.inner = queue.Worker("inner")
 mine = make_worker()
+not_one = queue.make.Worker("x")
 raise SystemExit("it was imported")
 
 @worker.task
@@ -47,13 +51,19 @@ class Inner:
 
 JOBS = """
 from shop.app import worker as shop_worker
-from .app import typed
+from .app import nothing, typed
 
 @shop_worker.task()
 async def ship() -> None: ...
 
 @typed.task
 async def pack() -> None: ...
+
+@typed.cron("@daily")
+@nothing.task
+@typed.task(priority="low")
+@staticmethod
+async def sort() -> None: ...
 
 local = make_worker(1)
 
@@ -109,6 +119,11 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "shop" / "jobs.py").write_text(JOBS)
     (tmp_path / "shop" / "broken.py").write_text("import ltq\nworker = ltq.Worker(")
     (tmp_path / "shop" / "deep" / "plans.py").write_text("import ltq\nplan = ltq.Scheduler()\n")
+    (tmp_path / "__init__.py").write_text("import ltq\nworker = ltq.Worker('nameless')\n")
+    (tmp_path / "shop" / "notes.txt").write_text("import ltq\nworker = ltq.Worker('x')\n")
+    (tmp_path / "shop" / "plain.py").write_text("worker = 5\n")
+    (deep := tmp_path.joinpath(*"abcdefg")).mkdir(parents=True)
+    (deep / "found.py").write_text("import ltq\nworker = ltq.Worker('deep')\n")
     (tmp_path / "env").mkdir()
     (tmp_path / "env" / "pyvenv.cfg").touch()
     for folder in ("env", ".hidden", "not-a-module"):
@@ -221,26 +236,38 @@ class TestTargets:
     async def test_workers_and_apps(self, project: Path) -> None:
         found = await in_shell("bash", "run", "", cwd=project)
         assert found == plain(
-            *("shop.app:app", "shop.app:tried", "shop.app:typed", "shop.app:worker", "shop:root")
+            *("shop.app:app", "shop.app:tried", "shop.app:typed", "shop.app:within"),
+            *("shop.app:worker", "shop:root"),
         )
-        assert await in_shell("bash", "run", "shop.app", ":", "w", cwd=project) == plain("worker")
+        assert await in_shell("bash", "run", "shop.app", ":", "w", cwd=project) == plain(
+            "within", "worker"
+        )
         assert await in_shell("bash", "run", "--app", "sh", cwd=project) == plain("shop.app:app")
 
     async def test_schedulers(self, project: Path) -> None:
         for words in (("schedule", "shop.d"), ("schedule", "list", "shop.d")):
             assert await in_shell("bash", *words, cwd=project) == plain("shop.deep.plans:plan")
         put = ("schedule", "put", "nightly", "@daily", "shop.app:typed")
-        assert await in_shell("bash", *put, cwd=project) == plain("shop.app:typed.pack")
+        assert await in_shell("bash", *put, cwd=project) == plain(
+            "shop.app:typed.pack", "shop.app:typed.sort"
+        )
         assert "plain,list" in await in_shell("bash", "schedule", "", cwd=project)
+        assert await in_shell("bash", "schedule", "li", cwd=project) == plain("list")
+        assert await in_shell("bash", "schedule", "shop.deep.plans:plan", "l", cwd=project) == []
+        assert "plain,--help" in await in_shell("bash", "schedule", "--", cwd=project)
 
     async def test_tasks_also_of_a_worker_of_another_module(self, project: Path) -> None:
         assert await in_shell("bash", "send", "shop", cwd=project) == plain(
             "shop.app:typed.pack",
+            "shop.app:typed.sort",
             "shop.app:worker.fetch",
             "shop.app:worker.parse-it",
             "shop.app:worker.ship",
             "shop.jobs:local.own",
         )
+
+    async def test_what_the_dashboard_may_show(self, project: Path) -> None:
+        assert await in_shell("bash", "web", "shop.app:ty", cwd=project) == plain("shop.app:typed")
 
     async def test_a_process_of_its_own_speaks_the_same(self, project: Path) -> None:
         env = {"COMP_WORDS": "ltq run shop:", "COMP_CWORD": "2", "_LTQ_COMPLETE": "bash_complete"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ltq.cli.run._interpreter import interpreter_options
+from ltq.cli.run._interpreter import interpreter_options, same_program
 from tests.cli.processes import ROOT
 
 MODULE = """
@@ -75,3 +75,20 @@ async def test_a_child_has_the_options_of_its_parent(
         "x": {"dev": True, "faulthandler": True, "utf8": True},
         "unbuffered": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("whole", "given", "expected"),
+    [
+        (["-X", "dev", "manage.py", "work", "-n"], ["manage.py", "work", "-n"], None),
+        (["-m", "django", "work"], ["/lib/django/__main__.py", "work"], None),
+        (["-c", "fork()"], ["manage.py", "work"], ["manage.py", "work"]),
+    ],
+)
+def test_another_program_is_started_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, whole: list[str], given: list[str], expected: list[str] | None
+) -> None:
+    monkeypatch.setattr(sys, "orig_argv", ["python", *whole])
+    monkeypatch.setattr(sys, "argv", given)
+    command = same_program("--processes", "1")
+    assert command == [sys.executable, *(expected or whole), "--processes", "1"]

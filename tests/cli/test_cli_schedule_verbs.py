@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ltq.broker import Broker
+from ltq.testing.conformance._schedules.kept import make_schedule
 from tests.cli.calls import call_ltq
 from tests.cli.processes import Done, start_ltq
 from tests.eventually import eventually
@@ -180,3 +181,19 @@ async def test_wrong_use_is_told_in_one_line(
     assert told in done.err
     assert len(done.err.splitlines()) == 1
     assert await shell.listed() == []
+
+
+async def test_one_that_no_scheduler_of_this_version_runs_is_listed(
+    shell: Shell, broker: Broker
+) -> None:
+    await broker.put_schedule(make_schedule("odd", expr="@sometimes"), 1)
+    (found,) = await shell.listed()
+    assert (found["name"], found["expression"], found["next"]) == ("odd", "@sometimes", [])
+    assert "@sometimes" in (await shell("list")).out
+
+
+async def test_what_is_put_is_told_to_programs(shell: Shell) -> None:
+    put = ("put", "nightly", "0 3 * * *", "plan:worker.report", "--args", '["a"]', "--json")
+    told = json.loads((await shell(*put)).out)
+    assert told["name"] == "nightly"
+    assert told["next"].endswith("T03:00:00+00:00")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.cli.calls import call_ltq
-from tests.cli.processes import Running, start_ltq
+from tests.cli.processes import Running, ltq_on_terminal, start_ltq
 
 WORKER = """
 import ltq
@@ -125,6 +125,20 @@ class TestHashPassword:
         file.write_text(done.stdout)
         assert re.fullmatch(r"ada:\$argon2id\$\S+\n", done.stdout)
         assert list(read_users(str(file))) == ["ada"]
+
+    @pytest.mark.slow
+    async def test_on_a_terminal_it_asks_twice_and_shows_no_password(self) -> None:
+        async with ltq_on_terminal("web", "--hash-password") as terminal:
+            for asked, typed in (
+                ("Name:", "ada"),
+                ("Password:", "lovelace"),
+                ("confirmation:", "lovelace"),
+            ):
+                await terminal.until(asked)
+                terminal.type(f"{typed}\n")
+            assert await terminal.end() == 0
+        assert "ada:$argon2id$" in terminal.text
+        assert "lovelace" not in terminal.text
 
     @pytest.mark.parametrize("text", ["a b\nx\n", "ada\n\n", ""])
     async def test_what_is_no_name_or_no_password_is_told(self, text: str) -> None:

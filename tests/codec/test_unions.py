@@ -13,6 +13,7 @@ from typing import (
 import pytest
 
 from ltq._codec.codec import Codec
+from ltq._codec.hints import arm_of
 from tests.codec.samples import (
     CODECS,
     KEY,
@@ -106,3 +107,10 @@ class TestUnions:
 
         message = refusal(taking(Repo | Twin, codec), Twin("a"))
         assert "Twin` would arrive as `tests.codec.samples.Repo`" in message
+
+
+def test_a_value_may_belong_to_a_union_within_a_union() -> None:
+    inner = Annotated[int | str, "of one or the other"]
+    assert arm_of((inner, bytes), 5) is int
+    assert arm_of((inner, bytes), bytearray(b"x")) is bytes
+    assert arm_of((inner, bytes), 5.0) is Any

@@ -15,8 +15,6 @@ from tests.examples.sites import Site, open_site
 PROJECT = ROOT / "examples" / "django"
 HTML = {"accept": "text/html", "sec-fetch-site": "same-origin"}
 
-needs_tasks = pytest.mark.skipif(django.VERSION < (6, 0), reason="Django 5.2 has no tasks")
-
 
 @pytest.fixture
 async def manage(start: StartProgram, tmp_path: Path) -> StartProgram:
@@ -75,9 +73,12 @@ async def test_one_that_is_rolled_back_is_never_sent(manage: StartProgram, site:
     assert (refused.status_code, shown["code"]) == (400, 404)
 
 
-@needs_tasks
 async def test_a_letter_is_a_task_of_django(manage: StartProgram, site: Site) -> None:
-    first = (await site.client.post("/letters/", data={"name": "Ada"})).json()
+    answer = await site.client.post("/letters/", data={"name": "Ada"})
+    if django.VERSION < (6, 0):
+        assert answer.status_code == 404  # the app is not installed: Django has no tasks
+        return
+    first = answer.json()
     second = (await site.client.post("/letters/now", data={"name": "Ada"})).json()
     assert (await site.get(first["url"]))["status"] == "READY"
     await start_worker(manage)

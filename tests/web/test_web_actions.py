@@ -151,6 +151,28 @@ class TestEditAndSend:
         body = await board.broker.body("shop:resize", new)
         assert body == await board.broker.body("shop:resize", task_id)
 
+    @pytest.mark.parametrize(
+        ("field", "value", "text"),
+        [
+            ("arg-rest", "7", "must be a JSON array"),
+            ("arg-more", "[7]", "must be a JSON object"),
+        ],
+    )
+    async def test_further_arguments_are_a_list_and_an_object(
+        self, board: Board, field: str, value: str, text: str
+    ) -> None:
+        task_id = (await board.worker.tasks["shop:resize"].send([1, 2], 3, 4, a="b")).id
+        path = f"/queues/shop:resize/tasks/{task_id}"
+        page = await board.page(f"{path}/edit")
+        fields = dict(
+            re.findall(r'<textarea[^>]* name="([\w-]+)"[^>]*>\n(.*?)</textarea>', page, re.DOTALL)
+        )
+        sent = {name: value.replace("&#34;", '"') for name, value in fields.items()}
+        assert field in sent
+        answer = await board.post(f"{path}/send", **{**sent, field: value})
+        assert answer.status_code == 422
+        assert text in answer.text
+
     async def test_without_the_code_there_is_no_form(self, board: Board) -> None:
         task_id = (await board.worker.tasks["shop:note"].send("x")).id
         other: ltq.Worker[Any] = ltq.Worker("other", broker=board.broker)
@@ -159,9 +181,21 @@ class TestEditAndSend:
             assert "Edit and send" not in await bare.page(path)
             assert "ltq web shop:worker" in await bare.text(path)
             assert "is not here" in await bare.text(f"{path}/edit", 404)
+            answer = await bare.post(f"{path}/send")
+            assert (answer.status_code, "The code of shop:note is not here" in answer.text) == (
+                404,
+                True,
+            )
 
 
 class TestDead:
+    async def test_one_that_is_none_is_told(self, board: Board) -> None:
+        task_id = (await board.worker.tasks["shop:note"].send("x")).id
+        path = f"/queues/shop:note/tasks/{task_id}"
+        assert f"did not retry the task {task_id}: " in await board.said(f"{path}/retry")
+        assert "there is no dead letter of it" in await board.said(f"{path}/purge")
+        assert (await board.broker.stats(["shop:note"]))[0].pending == 1
+
     async def test_the_ticked_are_retried(self, board: Board) -> None:
         first, second = await dead(board, -1, -2)
         said = await board.said("/dead/do", do="retry", letter=[f"shop:checkout/{first}"])
@@ -178,7 +212,15 @@ class TestDead:
         assert said == "purged 2 dead letters"
         assert await board.broker.dead_letters("shop:checkout") == []
 
-    @pytest.mark.parametrize("fields", [{"do": "retry"}, {"do": "x", "letter": "shop:a/b"}, {}])
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"do": "retry"},
+            {"do": "x", "letter": "shop:a/b"},
+            {},
+            {"do": "purge", "letter": "a b/c d"},
+        ],
+    )
     async def test_what_names_nothing_does_nothing(
         self, board: Board, fields: dict[str, str]
     ) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 import ltq
-from ltq.message import Envelope
+from ltq.message import DeadLetter, Envelope
 from ltq.state import Page, Status, TaskDetail
+from ltq.web import dashboard
 from tests.eventually import eventually
-from tests.web.boards import Board, open_board
+from tests.web.boards import Board, browse, open_board, serve, text_of
 
 
 async def ended(board: Board, name: str, *args: Any, **kwargs: Any) -> str:
@@ -20,6 +21,20 @@ async def ended(board: Board, name: str, *args: Any, **kwargs: Any) -> str:
         handle = await task.send(*args, **kwargs)
         await handle.wait(timeout=5)
     return handle.id
+
+
+async def lone_letter(board: Board, *args: Any, **kwargs: Any) -> DeadLetter:
+    """A dead letter of a task whose state is not kept."""
+    task = board.worker.tasks["shop:checkout"].with_options(result_ttl=0)
+
+    async def letters() -> list[DeadLetter]:
+        return await board.broker.dead_letters("shop:checkout")
+
+    async with board.worker:
+        handle = await task.send(*args, **kwargs)
+        await eventually(letters)
+    assert await board.broker.states("shop:checkout", [handle.id]) == [None]
+    return (await letters())[0]
 
 
 async def listed(board: Board) -> bool:
@@ -187,11 +202,22 @@ class TestTask:
         assert """ltq send MODULE:WORKER.note --args '["it'"'"'s"]' --kwargs """ in text
 
     async def test_a_dead_letter_without_a_state_is_a_task_still(self, board: Board) -> None:
-        task_id = await ended(board, "checkout", -1)
-        await board.broker.cancel("shop:checkout", task_id, 0)
-        (letter,) = await board.broker.dead_letters("shop:checkout")
+        letter = await lone_letter(board, -1)
         text = await board.text(f"/queues/shop:checkout/tasks/{letter.id}")
         assert "dead letter" in text
+        assert "ValueError: order -1 is negative" in text
+
+    async def test_it_says_how_often_it_came_back(self, board: Board) -> None:
+        handle = await board.worker.tasks["shop:note"].send("x")
+        path = f"/queues/shop:note/tasks/{handle.id}"
+        text = ""
+        async with board.broker.consumer(["shop:note"]) as consumer:
+            for count in range(1, 4):
+                (delivery,) = await board.broker.claim(consumer, 1)
+                await board.broker.requeue(delivery.lease)
+                text = await board.text(path)
+                assert ("for the" in text) is (count > 1)
+        assert "back in its queue, for the 3rd time" in text
 
     @pytest.mark.parametrize("task_id", ["nobody", "a%20b", "%00", "x" * 300])
     async def test_an_unknown_one_is_a_page_that_helps(self, board: Board, task_id: str) -> None:
@@ -322,6 +348,12 @@ class TestSearch:
         task_id = await ended(board, "checkout", -1, email="find@me")
         assert f"{task_id} shop: checkout" in await board.text("/search?q=find@me")
 
+    async def test_so_is_one_whose_state_is_gone(self, board: Board) -> None:
+        letter = await lone_letter(board, -1, email="find@me")
+        for wanted in ("find@me", letter.id):
+            text = await board.text(f"/search?q={wanted}")
+            assert f"{letter.id} shop: checkout" in text
+
     async def test_what_matches_is_shown_on_one_line(self, board: Board) -> None:
         task_id = await ended(board, "checkout", -99)
         email = f"{'hay ' * 200}needle{' hay' * 99}"
@@ -351,9 +383,6 @@ class TestSite:
         assert (answer.status_code, f"the broker {board.key}" in answer.text) == (404, True)
 
     async def test_several_brokers_are_listed_and_chosen(self, shop: ltq.Worker[Any]) -> None:
-        from ltq.web import dashboard
-        from tests.web.boards import browse, serve
-
         other: ltq.Worker[Any] = ltq.Worker("mail", broker_url="memory://other")
         async with (
             serve(dashboard(shop, other, authorize=None)) as url,
@@ -362,6 +391,16 @@ class TestSite:
             listed = await client.get("/")
             assert 'href="./other/"' in listed.text
             assert (await client.get("/other/")).status_code == 200
+
+    async def test_of_several_one_that_is_away_is_told(self, shop: ltq.Worker[Any]) -> None:
+        away: ltq.Worker[Any] = ltq.Worker("mail", broker_url="redis://127.0.0.1:1")
+        async with (
+            serve(dashboard(shop, away, authorize=None)) as url,
+            browse(url) as client,
+        ):
+            listed = text_of((await client.get("/", timeout=30)).text)
+            assert "Redis at 127.0.0.1:1 " in listed
+        await away.broker.aclose()
 
     async def test_a_page_is_whole_without_scripts(self, board: Board) -> None:
         await board.worker.tasks["shop:note"].send("x")

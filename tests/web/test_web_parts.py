@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import math
+from datetime import datetime
+from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -12,13 +15,13 @@ from ltq._declared import DeclaredTask
 from ltq._display.encoded import Encoded
 from ltq.broker import Broker
 from ltq.logger import ThrottledLogger, get_logger
-from ltq.state import Durations, Minute, Priority, Status, TaskState
+from ltq.state import Durations, Minute, Priority, Progress, Status, TaskState
 from ltq.web._source.cached import Cached
 from ltq.web._source.faults import fault_of
 from ltq.web._source.site import Named, make_site
 from ltq.web._view.command import send_command
 from ltq.web._view.form import fields_of, read_fields
-from ltq.web._view.render import ago, count, query, rate, spark
+from ltq.web._view.render import Bar, ago, bar, count, query, rate, spark
 from ltq.web._view.values import Call, Viewer
 from tests.eventually import eventually
 
@@ -207,6 +210,21 @@ class TestTexts:
         assert (rate(0), rate(2.25), rate(1234.5)) == ("0", "2.2", "1\u202f234")
         assert query({"a": "x y", "b": "", "c": None}) == "?a=x+y"
 
+    @pytest.mark.parametrize(
+        ("progress", "share", "text"),
+        [
+            (Progress(3), None, "3"),
+            (Progress(3, 0), None, "3"),
+            (Progress(3, math.inf), None, "3"),
+            (Progress(3, 4), 75, "3 of 4"),
+            (Progress(9, 4), 100, "9 of 4"),
+        ],
+    )
+    def test_a_bar_has_a_share_only_of_a_total(
+        self, progress: Progress, share: int | None, text: str
+    ) -> None:
+        assert bar(progress) == Bar(share, text)
+
     def test_a_sparkline_says_in_words_what_it_shows(self) -> None:
         quiet = [Minute(time=60.0 * n) for n in range(3)]
         assert "quiet" in spark(quiet)
@@ -242,6 +260,34 @@ class TestValues:
         shown = Viewer(None).call("t", Encoded(data, "json"))
         assert shown.text.startswith(f"{len(data)} bytes of serializer json: b'")
         assert shown.call is None
+
+    @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 5000])
+    def test_so_is_what_is_no_result(self, data: bytes) -> None:
+        shown = Viewer(None).result("t", Encoded(data, "json"))
+        assert shown.text.startswith(f"{len(data)} bytes of serializer json: b'")
+
+    def test_what_only_the_code_can_read_is_read_by_its_task(self) -> None:
+        task = SimpleNamespace(
+            codec=SimpleNamespace(
+                decode_call=lambda data, _: ([datetime(2030, 1, 1), {1: object}], {"a": data}),
+                result_as_json=lambda data, _: json.dumps(data.decode()).encode(),
+            )
+        )
+        data = Encoded(b"x", "own")
+        call = Viewer(None).call("t", data, cast("Any", task)).call
+        assert call == Call(["2030-01-01T00:00:00", {"1": repr(object)}], {"a": "eA=="})
+        assert Viewer(None).result("t", data, cast("Any", task)).text == '"x"'
+        assert Viewer(None).result("t", data).text == "1 bytes of serializer own: b'x'"
+
+    def test_what_redact_makes_of_a_call_may_be_anything(self) -> None:
+        def redacted(left: object, _: str, __: object) -> object:
+            return left
+
+        body = Encoded(b'[[1], {"a": 2}]')
+        for left, text in (("gone", '"gone"'), ({"args": 5}, "5"), ({}, "{}")):
+            shown = Viewer(partial(redacted, left)).call("t", body)
+            assert text in shown.text
+            assert shown.is_redacted
 
     def test_a_long_value_is_cut(self) -> None:
         body = json.dumps([["x" * 100_000], {}]).encode()

@@ -264,6 +264,19 @@ class TestSessions:
         assert "do not belong together" in answer.text
         assert "ada could not sign in" in [one.getMessage() for one in told.records]
 
+    async def test_who_guesses_has_to_wait_and_is_told(
+        self, client: httpx.AsyncClient, told: pytest.LogCaptureFixture
+    ) -> None:
+        for n in range(10):
+            assert (await sign_in(client, f"guess {n}")).status_code == 403
+        answer = await sign_in(client)
+        assert answer.status_code == 429
+        assert "too many wrong passwords: that of ada is not looked at" in [
+            one.getMessage() for one in told.records
+        ]
+        basic = await client.get("/", auth=("ada", "lovelace"))
+        assert basic.status_code == 401 or basic.url.path == "/login"
+
     async def test_who_signs_out_is_out(self, client: httpx.AsyncClient) -> None:
         await sign_in(client)
         token = client.cookies["ltq_session"]

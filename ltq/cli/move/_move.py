@@ -34,12 +34,6 @@ async def queues_to_move(source: Broker, named: Sequence[str]) -> list[str]:
     return [*named] or await source.queues()
 
 
-def check_urls(source: Broker, target: Broker) -> None:
-    """Raise `WrongUseError` if both brokers have one URL."""
-    if source.url == target.url:
-        raise WrongUseError(f"FROM and TO are the same broker: {source.url}")
-
-
 async def check_apart(source: Broker, target: Broker, queues: Sequence[str]) -> None:
     """Raise `WrongUseError` if both brokers are one store, whatever their URLs say."""
     if queues and await is_same_store(source, target, queues[0]):

@@ -284,6 +284,16 @@ class TestRefused:
                 await pay(worker).with_options(connection=connection).send(7)
             assert not connection.in_transaction
 
+    async def test_so_it_is_if_one_of_them_is_not_there_yet(self, path: Path) -> None:
+        missing = path.with_name("none.db")
+        task = pay(ltq.Worker("shop", broker_url=f"sqlite:///{missing}"))
+        with (
+            closing(sqlite3.connect(path)) as connection,
+            pytest.raises(ConfigurationError, match=f"open on {path}, but .* is {missing}"),
+        ):
+            await task.with_options(connection=connection).send(7)
+        assert not missing.exists()
+
     async def test_so_is_a_database_in_memory(self, worker: ltq.Worker) -> None:
         with (
             closing(sqlite3.connect(":memory:")) as connection,

@@ -8,7 +8,7 @@ from typing import Any
 import django
 import pytest
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 
 import ltq
 from ltq.brokers.sqlite import SqliteBroker
@@ -145,3 +145,9 @@ def test_a_database_of_another_kind_is_refused(pay: ltq.Task[[int], int]) -> Non
     wrapper = Postgres({**connection.settings_dict}, "other")
     with pytest.raises(ConfigurationError, match="is one to postgresql, but the broker is a file"):
         pay.with_options(connection=wrapper).send_sync(1)
+
+
+def test_what_is_no_connection_of_django_is_refused(pay: ltq.Task[[int], int]) -> None:
+    for wrong in (connections, connection.cursor()):
+        with pytest.raises(ConfigurationError, match=r"^connection=.* is not allowed: a sqlite3"):
+            pay.with_options(connection=wrong).send_sync(1)

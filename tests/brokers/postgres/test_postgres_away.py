@@ -1,7 +1,10 @@
 """A server of PostgreSQL that is killed, restarted, or cuts connections."""
 
 import asyncio
+import gc
+import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -10,7 +13,8 @@ import pytest
 import ltq
 from devtools.postgres import PostgresServer
 from ltq.brokers.postgres import PostgresBroker
-from ltq.errors import BrokerError
+from ltq.brokers.postgres._schema.errors import SchemaError
+from ltq.errors import BrokerError, LtqError
 from ltq.testing.conformance._support.eventually import PATIENCE
 from tests.conformance.factories import QUEUE, make_envelope
 from tests.elapse import elapse
@@ -101,3 +105,44 @@ class TestCut:
             results = [await handle.result(PATIENCE) for handle in handles]
         assert sorted(runs) == sorted(results)
         assert len({*runs}) == len(runs) == 220
+
+
+async def test_a_schema_that_was_dropped_is_told_with_what_to_do(
+    server: PostgresServer, url: str
+) -> None:
+    async with PostgresBroker(url) as broker:
+        await broker.publish([make_envelope()])
+        with psycopg.connect(server.url, autocommit=True) as admin:
+            admin.execute("DROP SCHEMA ltq CASCADE")
+        for call in (broker.publish([make_envelope()]), broker.queues()):
+            with pytest.raises(SchemaError, match=r"has not all that LTQ needs.*`ltq migrate`"):
+                await call
+
+
+@pytest.mark.parametrize("is_loop_closed", [False, True])
+def test_a_broker_that_nobody_closed_keeps_no_connection(
+    server: PostgresServer, url: str, is_loop_closed: bool
+) -> None:
+    """So it is in a notebook, and on a page whose script is run again and again."""
+
+    async def use() -> None:
+        broker = PostgresBroker(url)
+        await broker.publish([make_envelope()])
+        with suppress(LtqError):
+            await broker.wait(QUEUE, "nobody", timeout=0.1)
+        if is_loop_closed:
+            kept.append(broker)
+
+    def are_closed(admin: "psycopg.Connection[tuple[int]]") -> bool:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ltq'"
+        return admin.execute(query).fetchone() == (0,)
+
+    kept: list[PostgresBroker] = []
+    with warnings.catch_warnings(), psycopg.connect(server.url, autocommit=True) as admin:
+        warnings.simplefilter("ignore", ResourceWarning)
+        with asyncio.Runner() as runner:
+            runner.run(use())
+            gc.collect()
+        kept.clear()
+        gc.collect()
+        asyncio.run(eventually(lambda: are_closed(admin)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
@@ -220,7 +221,98 @@ class TestAutocommit:
             pack.with_options(connection=connection)
 
 
+class TestAsked:
+    """What a send asks the broker for, it asks within the transaction."""
+
+    async def test_a_unique_task_that_waits_is_not_sent_twice(
+        self, worker: ltq.Worker, database: str
+    ) -> None:
+        @worker.task
+        async def pack(number: int) -> int:
+            return number
+
+        with psycopg.connect(database) as connection:
+            tasks = pack.with_options(connection=connection, unique_for=60)
+            first = await tasks.send(1)
+            assert (await tasks.send(1)).id == first.id
+            connection.rollback()
+            assert (await tasks.send(1)).id != first.id
+
+    async def test_former_names_are_known(self, worker: ltq.Worker, database: str) -> None:
+        @worker.task(queue="shop:bills")
+        async def bill(order: int) -> None: ...
+
+        other = ltq.Worker("shop", broker=worker.broker)
+        invoice = other.task(name="invoice", queue="shop:bills", aliases=("bill",))(bill.fn)
+        with psycopg.connect(database) as connection:
+            former = bill.with_options(connection=connection, id="b")
+            now = invoice.with_options(connection=connection, id="b")
+            assert (await former.send(1)).id == (await now.send(1)).id
+
+
+@pytest.mark.parametrize("autocommit", [False, True])
+async def test_an_error_in_the_middle_leaves_the_rest_of_the_transaction(
+    worker: ltq.Worker, database: str, autocommit: bool
+) -> None:
+    @worker.task
+    async def pack(number: int) -> int:
+        return number
+
+    with psycopg.connect(database, autocommit=autocommit) as connection:
+        scope = "SESSION CHARACTERISTICS AS " if autocommit else ""
+        connection.execute(f"SET {scope}TRANSACTION READ ONLY")
+        with pytest.raises(BrokerError, match=r"read-only transaction"):
+            await pack.with_options(connection=connection).send(1)
+        assert connection.execute("SELECT 5").fetchone() == (5,)
+        idle, inside = TransactionStatus.IDLE, TransactionStatus.INTRANS
+        assert connection.info.transaction_status == (idle if autocommit else inside)
+    assert await waiting(worker.broker, pack.queue) == 0
+
+
 class TestWrongConnections:
+    async def test_one_that_is_closed(self, worker: ltq.Worker, database: str) -> None:
+        @worker.task
+        async def pack(number: int) -> int:
+            return number
+
+        with psycopg.connect(database) as connection:
+            connection.close()
+            with pytest.raises(ConfigurationError, match="connection= is closed"):
+                await pack.with_options(connection=connection).send(1)
+
+    async def test_one_of_another_driver(self, worker: ltq.Worker) -> None:
+        @worker.task
+        async def pack(number: int) -> int:
+            return number
+
+        told = r"uses sqlite3.Connection, but the broker is PostgreSQL"
+        with (
+            create_engine("sqlite://", poolclass=NullPool).connect() as connection,
+            pytest.raises(ConfigurationError, match=told),
+        ):
+            await pack.with_options(connection=connection).send(1)
+        engine = create_async_engine("sqlite+aiosqlite://", poolclass=NullPool)
+        async with engine.connect() as other:
+            with pytest.raises(ConfigurationError, match="but the broker is PostgreSQL"):
+                await pack.with_options(connection=other).send(1)
+
+    async def test_one_that_its_library_cannot_use(self, worker: ltq.Worker, database: str) -> None:
+        @worker.task
+        async def pack(number: int) -> int:
+            return number
+
+        url = database.replace("postgresql", "postgresql+psycopg")
+        engine = create_engine(url, poolclass=NullPool)
+        with engine.connect() as connection:
+            connection.close()
+            with pytest.raises(ConfigurationError, match=r"cannot be used here: .*closed"):
+                await pack.with_options(connection=connection).send(1)
+        other = create_async_engine(url, poolclass=NullPool)
+        async with other.connect() as awaited:
+            await awaited.close()
+            with pytest.raises(ConfigurationError, match="cannot be used here: "):
+                await pack.with_options(connection=awaited).send(1)
+
     async def test_what_is_none(self, worker: ltq.Worker) -> None:
         @worker.task
         async def pack(number: int) -> int:

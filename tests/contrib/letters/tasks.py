@@ -1,6 +1,8 @@
 """An app of Django's with tasks of Django's."""
 
 import asyncio
+import os
+import signal
 from datetime import UTC, datetime
 from typing import Any
 
@@ -90,3 +92,10 @@ def change(values: list[int]) -> int:
 @task
 def enqueue_another() -> str:
     return str(add.enqueue(3, two=4).id)
+
+
+@task(takes_context=True)
+def die_once(context: Any) -> int:
+    if context.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return int(context.attempt)
