@@ -29,6 +29,14 @@ def find_pgbouncer() -> str | None:
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 
 
+def find_rabbitmq() -> str | None:
+    """Where a `rabbitmq-server` is that runs as the user who starts it; None if there is none.
+
+    Debian's, on the PATH, is a wrapper for root and the user `rabbitmq` only.
+    """
+    return shutil.which("/usr/lib/rabbitmq/bin/rabbitmq-server") or shutil.which("rabbitmq-server")
+
+
 def find_chromium() -> str | None:
     """Where a Chromium is on the PATH; None if there is none."""
     return shutil.which("chromium") or shutil.which("chromium-browser")
@@ -38,6 +46,7 @@ PACKAGES: Mapping[str, Callable[[], object]] = {
     "redis-server": installed_redis_server,
     "postgresql": find_postgres,
     "pgbouncer": find_pgbouncer,
+    "rabbitmq-server": find_rabbitmq,
     "chromium": find_chromium,
 }
 """The Debian package of each, and what finds it."""

@@ -74,6 +74,7 @@ class Server(ABC):
     NAME: ClassVar[str]
     READY: ClassVar[bytes]
     """What its log says in lower case once it accepts connections."""
+    START_WITHIN: ClassVar[float] = START_TIMEOUT
 
     def __init__(self, port: int | None = None) -> None:
         self.port = port or free_port()
@@ -118,7 +119,7 @@ class Server(ABC):
         assert self._process.stdout is not None
         self._reader = threading.Thread(target=self._read, args=[self._process.stdout])
         self._reader.start()
-        self._answered.wait(START_TIMEOUT)
+        self._answered.wait(self.START_WITHIN)
         if not self._accepting:
             self.kill()
             raise RuntimeError(f"{self.NAME} did not start:\n" + "".join(self.output))

@@ -1,5 +1,6 @@
 """Fixtures of the whole suite."""
 
+import asyncio
 import gc
 import os
 import signal
@@ -14,7 +15,8 @@ from hypothesis import settings
 
 from devtools import hung_tests
 from devtools.postgres import PostgresServer
-from devtools.programs import find_postgres
+from devtools.programs import find_postgres, find_rabbitmq
+from devtools.rabbitmq import RabbitServer, delete_all
 from devtools.redis_sets.certificates import (
     Certificates,
     can_make_certificates,
@@ -25,6 +27,7 @@ from devtools.redis_versions import find_redis_server, servers_in_wheels
 from devtools.servers import RedisServer
 from ltq.brokers.postgres._schema.migrate import script
 from ltq.brokers.postgres._schema.names import Schema
+from ltq.brokers.rabbitmq._server.names import Names
 from ltq.names import new_id
 
 settings.register_profile("ltq", deadline=None, print_blob=True)
@@ -64,10 +67,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(hung_tests)
 
 
+SLOW_SERVERS = {
+    *("postgres_server", "postgres_folder"),
+    *("rabbitmq_server", "rabbitmq_executable"),
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A server of PostgreSQL takes seconds to start: the quick part does without."""
+    """A server of PostgreSQL or RabbitMQ takes seconds to start: the quick part does without."""
     for item in items:
-        if {"postgres_server", "postgres_folder"}.intersection(getattr(item, "fixturenames", ())):
+        if SLOW_SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 
@@ -217,6 +226,44 @@ def emptied_postgres_url(
         _drop(postgres_admin, schema)
     else:
         postgres_emptied.append(schema)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_executable() -> str:
+    """Where a `rabbitmq-server` is, for tests that start, stop and kill servers of their own."""
+    executable = find_rabbitmq()
+    if executable is None:
+        _give_up("no rabbitmq-server here, and it needs one of its own")
+    return executable
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[str]:
+    """The URL of one real server for the whole run: LTQ_TEST_AMQP_URL, or one started here."""
+    url, executable = os.environ.get("LTQ_TEST_AMQP_URL"), find_rabbitmq()
+    if url:
+        yield url
+    elif executable is not None:
+        with RabbitServer(executable) as server:
+            yield server.url
+    else:
+        _give_up("no LTQ_TEST_AMQP_URL, and no rabbitmq-server here")
+
+
+@pytest.fixture
+def rabbitmq_url(rabbitmq_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a real server with a prefix of this test's own, still without `state`."""
+    prefix, queues = f"t{new_id()}", set[str]()
+    name_of = Names.queue
+
+    def noted(names: Names, namespace: str) -> str:
+        queue = name_of(names, namespace)
+        queues.add(queue)
+        return queue
+
+    monkeypatch.setattr(Names, "queue", noted)
+    yield f"{rabbitmq_server}?prefix={prefix}"
+    asyncio.run(delete_all(rabbitmq_server, prefix, queues))
 
 
 def _new_schema(admin: psycopg.Connection) -> Schema:

@@ -87,6 +87,7 @@ OUTSIDE = {
     "redis": r"ltq\.brokers\.redis\..+",
     "psycopg": r"ltq\.brokers\.postgres\..+",
     "greenlet": r"ltq\.brokers\.postgres\._server\.bridge",
+    **dict.fromkeys(("aiormq", "pamqp", "yarl"), r"ltq\.brokers\.rabbitmq\..+"),
     "click": r"ltq\.cli\..+",
     "rich": r"ltq\.(cli\..+|notebook)",
     "croniter": r"ltq\._cron\.\w+",

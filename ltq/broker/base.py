@@ -68,7 +68,8 @@ class Broker(
     @staticmethod
     def from_url(url: str) -> "Broker":
         """The broker for a URL (`redis://`, `rediss://`, `redis+sentinel://`, `redis+cluster://`,
-        `unix://`, `sqlite:///file`, `postgresql://`, `memory://name`), or for `@name`.
+        `unix://`, `sqlite:///file`, `postgresql://`, `amqp://host/?state=URL`, `memory://name`), or
+        for `@name`.
 
         Names are declared in `ltq.toml`, with `configure_brokers`, or in the environment. Other
         packages add schemes: an entry point in the group `ltq.brokers`, with the name of the

@@ -37,6 +37,7 @@ _COMMANDS = (
     ("check", "check", "Check whether workers consume: exit code 0 or 1."),
     ("doctor.command", "doctor", "Examine the broker, its queues and its keys, and give advice."),
     ("migrate.command", "migrate", "Make or upgrade the tables of a PostgreSQL broker."),
+    ("bridge.command", "bridge", "Write what comes through RabbitMQ into its store."),
     ("repair", "repair", "Put tasks that are in no list back into their queues."),
 )
 """The module, the command, and its short help of at most 66 characters."""

@@ -14,6 +14,7 @@ from ltq.broker import Broker
 from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.postgres import PostgresBroker
 from ltq.brokers.postgres._operations import examine
+from ltq.brokers.rabbitmq import RabbitBroker
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.sqlite import SqliteBroker
 from ltq.message import new_id
@@ -65,6 +66,19 @@ def _postgres_role(request: pytest.FixtureRequest) -> Callable[[], Broker]:
     return lambda: PostgresBroker(url)
 
 
+def _rabbitmq(request: pytest.FixtureRequest) -> Callable[[], Broker]:
+    folder: Path = request.getfixturevalue("tmp_path")
+    url: str = request.getfixturevalue("rabbitmq_url")
+    url += f"&state=sqlite:///{folder}/jobs.db?sync=normal"
+    return lambda: RabbitBroker(url)
+
+
+def _rabbitmq_redis(request: pytest.FixtureRequest) -> Callable[[], Broker]:
+    store: str = request.getfixturevalue("redis_url")
+    url: str = request.getfixturevalue("rabbitmq_url")
+    return lambda: RabbitBroker(f"{url}&state={store}")
+
+
 STORES = {
     "memory": _memory,
     "fakeredis": _fakeredis,
@@ -72,6 +86,8 @@ STORES = {
     "sqlite": _sqlite,
     "postgres": _postgres,
     "postgres-role": _postgres_role,
+    "rabbitmq": _rabbitmq,
+    "rabbitmq-redis": _rabbitmq_redis,
 }
 """How each broker is made, on an empty store of its own for each test."""
 

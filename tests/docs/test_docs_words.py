@@ -44,6 +44,8 @@ FILES = {"md", "py", "conf", "html", "lua", "toml"}
 MODULES = {name.split(".")[1] for name in list(sys.modules) if name.startswith("ltq.")}
 ATTRIBUTES = {"attempt", "id", "outcome", "task"}
 """Names of what is told to others, as `ltq.task`."""
+QUEUES = {"shop", "dead"}
+"""What RabbitMQ has by these names, as `ltq.dead`."""
 
 COMING_FROM = [page for page in PAGES if page.parent.name == "coming-from"]
 PEER_CODE = [block for page in PAGES for block in blocks_of(page) if block.language == "py"]
@@ -82,7 +84,7 @@ def test_members_that_are_named_are_there(page: Path) -> None:
         for owner, member in MEMBER.findall(span):
             names = {name for value in OBJECTS[owner] for name in dir(value)} | FILES
             if owner == "ltq":
-                names |= MODULES | ATTRIBUTES
+                names |= MODULES | ATTRIBUTES | QUEUES
             if member not in names:
                 missing.append(f"{owner}.{member}")
     assert missing == []

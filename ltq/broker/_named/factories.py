@@ -4,10 +4,13 @@ import importlib
 from collections.abc import Callable
 from types import ModuleType
 from typing import cast
+from urllib.parse import unquote
 
 from ltq.errors import ConfigurationError
 
 _BUILT_IN = {
+    "amqp": "ltq.brokers.rabbitmq:RabbitBroker",
+    "amqps": "ltq.brokers.rabbitmq:RabbitBroker",
     "memory": "ltq.brokers.memory:MemoryBroker",
     "postgresql": "ltq.brokers.postgres:PostgresBroker",
     "redis": "ltq.brokers.redis:RedisBroker",
@@ -20,7 +23,7 @@ _BUILT_IN = {
     "unix": "ltq.brokers.redis:RedisBroker",
 }
 
-_EXTRAS = {"postgresql": "postgres"}
+_EXTRAS = {"amqp": "rabbitmq", "amqps": "rabbitmq", "postgresql": "postgres"}
 """The extras that brokers need."""
 
 _GROUP = "ltq.brokers"
@@ -68,7 +71,9 @@ def in_folder(url: str, folder: str) -> str:
     Where the path in it is one of the file system, what makes the broker has a function
     `in_folder(url, folder)`, which returns the URL with a relative path made absolute.
     """
-    if ":///" not in url:  # it names a host: nothing need be imported to know that it has no path
+    if ":///" not in unquote(
+        url
+    ):  # it names a host: nothing need be imported to know that it has no path
         return url
     hook = getattr(factory_of(url), "in_folder", None)
     return url if hook is None else cast(Callable[[str, str], str], hook)(url, folder)

@@ -1,0 +1,1 @@
+"""A worker behind RabbitMQ, and a program that reaches it without LTQ."""

@@ -1,0 +1,1 @@
+"""What comes out of RabbitMQ, on its way into the store."""

@@ -1,0 +1,152 @@
+"""Messages on their way into the store."""
+
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from aiormq import spec
+from aiormq.abc import DeliveredMessage
+from msgspec.structs import replace
+
+from ltq.broker import Broker
+from ltq.brokers.rabbitmq._arrival import door
+from ltq.brokers.rabbitmq._arrival.reading import Dead, Task, read
+from ltq.brokers.rabbitmq._sending.on_the_way import OnTheWay
+from ltq.brokers.rabbitmq._server.copies import REMEMBERED
+from ltq.brokers.rabbitmq._server.errors import AwayError
+from ltq.brokers.rabbitmq._server.names import Names
+from ltq.brokers.rabbitmq._server.publisher import Letter, Publisher
+from ltq.brokers.rabbitmq._telling.events import enqueued
+from ltq.brokers.rabbitmq._telling.teller import Teller
+from ltq.errors import BrokerError, ConfigurationError
+from ltq.logger import printable
+from ltq.message import Envelope, Published
+
+logger = logging.getLogger("ltq.broker")
+
+_REFUSED: Mapping[Published, Dead] = {
+    Published.FULL: Dead("full", "max_pending tasks waited when it came"),
+    Published.ID_CONFLICT: Dead("id-conflict", "another task has this id"),
+}
+"""What the store says of those that it does not take and that are not there already."""
+
+
+class Arrivals:
+    """Writes messages into the store, and those that can be no task to the dead ones."""
+
+    def __init__(
+        self,
+        store: Broker,
+        publisher: Publisher,
+        names: Names,
+        on_the_way: OnTheWay,
+        teller: Teller,
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._names = names
+        self._on_the_way = on_the_way
+        self._teller = teller
+
+    async def take(self, messages: Sequence[DeliveredMessage], knows: door.Knows) -> None:
+        """When this returns, nothing of them is left to be done.
+
+        It may be repeated. Raises `BrokerError` if the store is away, `AwayError` if RabbitMQ is.
+        """
+        now = time.time()
+        what = [read(message, now) for message in messages]
+        await self._resolve(what, knows)
+        await self._forget_late(what)
+        tasks = {i: one.envelope for i, one in enumerate(what) if isinstance(one, Task)}
+        await self._on_the_way.wait(tasks.values())
+        answers = await self._store.publish([*tasks.values()]) if tasks else []
+        dead = {i: one for i, one in enumerate(what) if isinstance(one, Dead)}
+        for i, answer in zip(tasks, answers, strict=True):
+            if answer in _REFUSED:
+                dead[i] = _REFUSED[answer]
+        created = zip(tasks.values(), answers, strict=True)
+        self._teller.tell(enqueued(one) for one, answer in created if answer is Published.CREATED)
+        await self.bury((messages[i], why) for i, why in dead.items())
+
+    async def bury(self, dead: Iterable[tuple[DeliveredMessage, Dead]]) -> None:
+        """Put messages to the dead ones, each with its reason. Raises `AwayError`."""
+        letters: list[Letter] = []
+        for message, why in dead:
+            logger.warning(
+                "a message in %s is no task (%s: %s); it is in %s now",
+                printable(str(message.routing_key)),
+                why.reason,
+                printable(why.text),
+                self._names.dead,
+            )
+            letters.append((self._names.dead, "", message.body, _described(message, why)))
+        if letters:
+            await self._publisher.deliver(letters)
+
+    async def _resolve(self, what: "list[Task | door.Call | Dead]", knows: door.Knows) -> None:
+        """Find the queues of calls from other languages."""
+        if not any(isinstance(one, door.Call) for one in what):
+            return
+        queues = await self._store.queues()
+        for i, one in enumerate(what):
+            if isinstance(one, door.Call):
+                what[i] = await self._task_of(one, queues, knows)
+
+    async def _task_of(
+        self, call: door.Call, queues: Sequence[str], knows: door.Knows
+    ) -> Task | Dead:
+        lanes = door.queues_for(call, queues)
+        try:
+            served = await self._store.served([*lanes])
+        except ConfigurationError as error:
+            return Dead("unreadable", str(error))
+        for (lane, queue), since in zip(lanes.items(), served, strict=True):
+            if since is not None or knows(lane):
+                envelope = door.envelope_of(call, queue)
+                if call.id is not None:
+                    mark = f"amqp:{call.id}"
+                    envelope = replace(envelope, fingerprint=mark, unique_for=REMEMBERED)
+                return Task(envelope, is_late=False)
+        return Dead("unknown-task", f"no worker has served {call.task!r} within a day")
+
+    async def _forget_late(self, what: "list[Task | door.Call | Dead]") -> None:
+        """Of those that came late, keep what the store knows: that is written again, in vain."""
+        late: dict[str, list[tuple[int, Envelope]]] = {}
+        for i, one in enumerate(what):
+            if isinstance(one, Task) and one.is_late:
+                late.setdefault(one.envelope.queue, []).append((i, one.envelope))
+        for queue, some in late.items():
+            states = await self._store.states(queue, [envelope.id for _, envelope in some])
+            for (i, _), state in zip(some, states, strict=True):
+                if state is None:
+                    what[i] = Dead("late", "the store may have had it, and does not know it now")
+
+    async def take_each(self, messages: Sequence[DeliveredMessage], knows: door.Knows) -> None:
+        """Take messages one by one: one of them is such that the store fails over it.
+
+        Raises what `take` raises if either is away.
+        """
+        for message in messages:
+            try:
+                await self.take([message], knows)
+            except (BrokerError, AwayError):
+                raise
+            except Exception as error:
+                await self.bury([(message, Dead("refused", f"{type(error).__name__}: {error}"))])
+
+
+def _described(message: DeliveredMessage, why: Dead) -> spec.Basic.Properties:
+    """The properties of a dead message: its own, with the reason."""
+    own = message.header.properties
+    reason = {"x-ltq-reason": why.reason, "x-ltq-text": why.text[:1000]}
+    return spec.Basic.Properties(
+        content_type=own.content_type,
+        content_encoding=own.content_encoding,
+        headers={**(own.headers or {}), **reason, "x-ltq-queue": message.routing_key or ""},
+        delivery_mode=2,
+        correlation_id=own.correlation_id,
+        message_id=own.message_id,
+        timestamp=own.timestamp,
+        message_type=own.message_type,
+        app_id=own.app_id,
+    )

@@ -1,0 +1,1 @@
+"""Sending a task both ways: into RabbitMQ, and into the store, if that is there."""

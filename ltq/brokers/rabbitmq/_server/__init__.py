@@ -1,0 +1,1 @@
+"""The server: its URL and names, connections to it, what it is given, and what its errors mean."""

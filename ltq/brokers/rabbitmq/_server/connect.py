@@ -1,0 +1,153 @@
+"""Opening a connection."""
+
+import asyncio
+import logging
+import ssl
+from asyncio import StreamReader, StreamWriter
+from typing import Any
+from urllib.parse import quote
+
+from aiormq import spec
+from aiormq.connection import Connection, TransportFactory
+from aiormq.exceptions import ConnectionNotAllowed, InvalidFrameError
+from pamqp.frame import unmarshal
+from yarl import URL
+
+from ltq._aio.service import drop_error, spawn
+from ltq.brokers.rabbitmq._server.errors import CALL_ERRORS, AwayError, away
+from ltq.brokers.rabbitmq._server.url import Target
+
+CONNECT_WITHIN = 4.0
+"""Seconds that an attempt to connect may take, with all that is declared."""
+
+CLOSE_WITHIN = 1.0
+"""Seconds that a server may take to say goodbye."""
+
+_BUFFER = 1 << 20
+"""Bytes that are read ahead."""
+
+_OLDEST = (3, 8)
+"""The first version with quorum queues."""
+
+# What happens to connections is told by the loggers of LTQ, once. Without a handler of its own,
+# Python would print the library's words in programs that set up no logging.
+logging.getLogger("aiormq").addHandler(logging.NullHandler())
+
+
+class _Opened(TransportFactory):
+    """Gives a connection the socket that is open already: how that failed is not its business."""
+
+    def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
+        self._both = reader, writer
+
+    async def create(self, *args: Any, **kwargs: Any) -> tuple[StreamReader, StreamWriter]:
+        return self._both
+
+
+class _Reader(StreamReader):
+    """Remembers what it reads until the connection is open: `aiormq` does not tell why not."""
+
+    def __init__(self) -> None:
+        super().__init__(limit=_BUFFER)
+        self.beginning: bytearray | None = bytearray()
+
+    async def readexactly(self, n: int) -> bytes:
+        data = await super().readexactly(n)
+        if self.beginning is not None:
+            self.beginning += data
+        return data
+
+    def reason(self) -> str:
+        """Why the server closed the connection; empty if it did not say that."""
+        left, reason = bytes(self.beginning or b""), ""
+        while left:
+            length, _, frame = unmarshal(left)
+            left = left[length:]
+            if isinstance(frame, spec.Connection.Close):
+                reason = frame.reply_text or ""
+        return reason
+
+
+class Open:
+    """A connection that is open, with its socket."""
+
+    def __init__(self, connection: Connection, writer: StreamWriter) -> None:
+        self.connection = connection
+        self._writer = writer
+
+    async def aclose(self) -> None:
+        """Say goodbye, and wait for the answer a moment only. If it is cancelled, not even that."""
+        leaving = spawn(self.connection.close(), name="ltq-rabbitmq-leave")
+        leaving.add_done_callback(drop_error)
+        try:
+            await asyncio.wait([leaving], timeout=CLOSE_WITHIN)
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close the socket at once: whatever waits for the server notices that."""
+        self._writer.transport.abort()
+
+
+async def connect(target: Target, name: str) -> Open:
+    """A connection, named for those who look at the server. Raises `AwayError`."""
+    try:
+        context = _tls(target) if target.is_tls else None
+    except (OSError, ValueError) as error:
+        raise AwayError(f"{target.place}: its TLS files: {error}", is_refusal=True) from error
+    try:
+        reader, writer = await _open_socket(target, context)
+        try:
+            connection = Connection(_url(target, name), transport_factory=_Opened(reader, writer))
+            await connection.connect()
+        except InvalidFrameError as error:
+            writer.transport.abort()
+            raise ConnectionNotAllowed(reader.reason() or str(error)) from error
+        except BaseException:
+            writer.transport.abort()
+            raise
+        reader.beginning = None
+    except CALL_ERRORS as error:
+        raise away(target.place, target.user, error) from error
+    opened = Open(connection, writer)
+    version = str((connection.server_properties or {}).get("version", ""))
+    if not has_quorum(version):
+        await opened.aclose()
+        text = f"{target.place}: version {version} has no quorum queues, it takes 3.8 or newer"
+        raise AwayError(text, is_refusal=True)
+    return opened
+
+
+async def _open_socket(
+    target: Target, context: ssl.SSLContext | None
+) -> tuple[_Reader, StreamWriter]:
+    """What `asyncio.open_connection` does, with a reader that remembers."""
+    loop = asyncio.get_running_loop()
+    reader = _Reader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await loop.create_connection(
+        lambda: protocol, target.host, target.port, ssl=context
+    )
+    return reader, StreamWriter(transport, protocol, reader, loop)
+
+
+def has_quorum(version: str) -> bool:
+    """Whether a version of the server has quorum queues; one that nobody can read has."""
+    numbers = version.split(".")[:2]
+    return not all(map(str.isdecimal, numbers)) or (*map(int, numbers),) >= _OLDEST
+
+
+def _url(target: Target, name: str) -> URL:
+    user, password = quote(target.user, safe=""), quote(target.password, safe="")
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    vhost = quote(target.vhost, safe="")
+    place = f"amqp://{user}:{password}@{host}:{target.port}/{vhost}"
+    return URL(f"{place}?heartbeat={target.heartbeat}&name={quote(name, safe='')}", encoded=True)
+
+
+def _tls(target: Target) -> ssl.SSLContext:
+    files = dict(target.files)
+    context = ssl.create_default_context(cafile=files.get("cafile"))
+    if "certfile" in files:
+        context.load_cert_chain(files["certfile"], files.get("keyfile"))
+    return context

@@ -1,0 +1,118 @@
+"""What a broker has open in one event loop."""
+
+import asyncio
+import os
+import weakref
+from collections.abc import Sequence
+
+from ltq._aio.closing import Closing
+from ltq._aio.service import Service
+from ltq._aio.threads import call_in
+from ltq.broker import Broker, ConsumerConfig
+from ltq.brokers.rabbitmq._arrival.arrivals import Arrivals
+from ltq.brokers.rabbitmq._arrival.pump import Pump, close_pumps
+from ltq.brokers.rabbitmq._sending.gate import Gate
+from ltq.brokers.rabbitmq._sending.on_the_way import OnTheWay
+from ltq.brokers.rabbitmq._sending.sender import Sender
+from ltq.brokers.rabbitmq._server.names import Names
+from ltq.brokers.rabbitmq._server.publisher import Publisher
+from ltq.brokers.rabbitmq._server.url import Target
+from ltq.brokers.rabbitmq._telling.teller import Teller
+
+_TELL_WITHIN = 1.0
+"""Seconds that events have at the end."""
+
+
+class Session:
+    """What a broker has open in the running event loop.
+
+    Connections open with the first send and the first consumer. Without `aclose` they are dropped
+    when nobody holds the session any more.
+    """
+
+    def __init__(self, target: Target, store: Broker) -> None:
+        self._target = target
+        self._names = Names(target.prefix)
+        self._gate = Gate(store)
+        self.publisher = Publisher(target, self._names)
+        on_the_way = OnTheWay()
+        self.teller = Teller(self.publisher.link, self._names)
+        self.sender = Sender(self.publisher, store, self._gate, on_the_way)
+        self._arrivals = Arrivals(store, self.publisher, self._names, on_the_way, self.teller)
+        self._opened = _Opened(self._gate, self.publisher, self.sender.single, self.teller)
+        weakref.finalize(self, self._opened.drop).atexit = False
+
+    @property
+    def is_store_away(self) -> bool:
+        """Whether the store was away at the last look."""
+        return self._gate.is_closed
+
+    def pumps(self, config: ConsumerConfig) -> list[Pump]:
+        """The pumps of a consumer's namespaces, which run until it calls `release`."""
+        pumps = []
+        for namespace in config.namespaces:
+            pump = self._opened.pumps.get(namespace)
+            if pump is None:
+                parts = (self._target, self._names, namespace, self._arrivals, self._gate)
+                pump = self._opened.pumps[namespace] = Pump(*parts)
+            pump.consumers.append(config)
+            pump.start()
+            pumps.append(pump)
+        return pumps
+
+    async def release(self, config: ConsumerConfig, pumps: Sequence[Pump]) -> None:
+        """A consumer has ended: close the pumps that nobody needs any more."""
+        idle = []
+        for pump in pumps:
+            if config in pump.consumers:
+                pump.consumers.remove(config)
+            if not pump.consumers:
+                idle.append(pump)
+        for namespace, pump in [*self._opened.pumps.items()]:
+            if pump in idle:
+                del self._opened.pumps[namespace]
+        await close_pumps(idle)
+
+    async def aclose(self) -> None:
+        """Close it. If this is cancelled, the closing goes on; a call waits for it."""
+        await self._opened.aclose()
+
+
+class _Opened:
+    """What a session has opened in an event loop."""
+
+    def __init__(self, gate: Gate, publisher: Publisher, sending: Service, teller: Teller) -> None:
+        self.pumps: dict[str, Pump] = {}
+        self._gate = gate
+        self._publisher = publisher
+        self._sending = sending
+        self._teller = teller
+        self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
+        self.aclose = Closing(self._close, "ltq-rabbitmq-close")
+
+    async def _close(self) -> None:
+        pumps = [*self.pumps.values()]
+        self.pumps.clear()
+        await close_pumps(pumps)
+        await self._sending.aclose()
+        if self._publisher.link.is_up:
+            await self._teller.drain(_TELL_WITHIN)
+        await self._teller.aclose()
+        await self._gate.aclose()
+        await self._publisher.link.aclose()
+
+    def drop(self) -> None:
+        """Close it, without a word. A garbage collection may call this, in any thread."""
+        if self.aclose.is_done or self._process != os.getpid():
+            return
+        if self._loop.is_closed():
+            self._abandon()
+        else:
+            call_in(self._loop, self._abandon)
+
+    def _abandon(self) -> None:
+        services: list[Service] = [*self.pumps.values(), self._sending, self._teller]
+        services += [self._gate, self._publisher.link]
+        for service in services:
+            service.abandon()

@@ -1,0 +1,1 @@
+"""Telling other programs what becomes of tasks."""
