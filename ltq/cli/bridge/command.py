@@ -1,6 +1,7 @@
 """`ltq bridge`: from RabbitMQ into its store, without a worker."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 import click
@@ -12,7 +13,7 @@ from ltq.cli._errors import CommandError
 from ltq.cli._options import broker_url_option, log_format_option, log_level_option
 from ltq.logger import get_logger, setup_logging
 
-logger = get_logger("cli")
+logger: logging.Logger = get_logger("cli")
 
 
 @click.command()
