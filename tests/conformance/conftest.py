@@ -92,8 +92,15 @@ STORES = {
 """How each broker is made, on an empty store of its own for each test."""
 
 
-FEW = {"test_eager.py": {"memory", "redis"}}
-"""By file, the brokers that it is about, if it is not about all of them."""
+FEW = {
+    "test_eager.py": {"memory", "redis"},
+    "test_workers.py": {*STORES} - {"rabbitmq-redis"},
+}
+"""By file, the brokers that it is for, if it is not for all of them.
+
+Workers do the same on all that hold the seam. Their half passed over RabbitMQ and Redis as well,
+which have nothing for it that RabbitMQ over SQLite has not: each time would take minutes.
+"""
 
 QUICK = {"test_seam.py": {"memory", "redis"}, "test_workers.py": {"memory"}}
 """By file, the brokers whose conformance is in the quick part. Workers do the same on all that hold
@@ -112,6 +119,14 @@ SLOW = {
 """Those that wait for real time to pass: event loops that break or stand still, whole seconds."""
 
 
+ON_FAKE = {
+    *("TestAsCompleted", "TestBurst", "TestFailure", "TestFullQueue", "TestGather", "TestHandle"),
+    *("TestOptionsOfManyMessages", "TestReplayedHandle", "TestRun", "TestSend", "TestSyncHandle"),
+    *("TestTagsOfTasks", "TestUniqueSend", "TestWhatWasEnqueued"),
+}
+"""What workers do on the fake of a server: nothing in which they wait, which it is slow at."""
+
+
 AS_ROLE = {
     *("TestChangedSchedules", "TestHistory", "TestIsolation", "TestLeave", "TestMaxPending"),
     *("TestPutSchedule", "TestReplay", "TestThroughput", "TestUniqueMoves", "TestWorkers"),
@@ -125,8 +140,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "make_broker" in metafunc.fixturenames:
         file = metafunc.definition.path.name
         meant = FEW.get(file, {*STORES})
-        if getattr(metafunc.cls, "__name__", "") not in AS_ROLE:
+        tests = getattr(metafunc.cls, "__name__", "")
+        if tests not in AS_ROLE:
             meant = meant - {"postgres-role"}
+        if file == "test_workers.py" and tests not in ON_FAKE:
+            meant = meant - {"fakeredis"}
         slow = meant - QUICK.get(file, meant)
         if metafunc.config.getoption("markexpr") == "not slow":
             meant, slow = meant - slow, set()
