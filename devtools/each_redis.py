@@ -37,7 +37,7 @@ MODE = "LTQ_TEST_REDIS_AS"
 
 MODES = ("sentinel", "cluster")
 
-CHOICE = "redis and not fakeredis and not tls"
+CHOICE = "redis and not fakeredis and not rabbitmq and not tls"
 """Other stores are not concerned, and the servers in wheels know no TLS."""
 
 
