@@ -14,6 +14,10 @@ logger = logging.getLogger("ltq.broker")
 BLOCK = 8.4
 """Seconds of one blocking pop. A wake-up that a frozen consumer took may be late by that."""
 
+_BLOCK_ELSEWHERE = 2.5
+"""The same where another server may take the place of one that hangs: an idle worker learns of that
+when its pop is late."""
+
 _BLOCK_SLACK = 1.5
 """Seconds by which a blocking pop may be late before its connection counts as broken."""
 
@@ -88,8 +92,10 @@ class WakeUps(Service):
     async def _pop(self, group: LaneGroup) -> None:
         try:
             await asyncio.sleep(0)  # let tasks that were just claimed run first
-            patience = BLOCK + _BLOCK_SLACK
-            popped = await group.link.block("BZPOPMIN", *group.wake_keys, BLOCK, patience=patience)
+            link = group.link
+            seconds = BLOCK if link.whereabouts is None else min(BLOCK, _BLOCK_ELSEWHERE)
+            patience = seconds + _BLOCK_SLACK
+            popped = await link.block("BZPOPMIN", *group.wake_keys, seconds, patience=patience)
             self._has_lost = False
             if popped is not None:
                 self._take(group, popped[0].decode().partition("wake:")[2])

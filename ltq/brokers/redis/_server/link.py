@@ -95,7 +95,8 @@ class Link:
         self.home = "probe"
         """A namespace whose keys are where this link leads: that of probes."""
         self._client = connect()
-        self._whereabouts = whereabouts
+        self.whereabouts = whereabouts
+        """Where the server is looked for; None if it is always at the same place."""
         self._address: Address | None = None
         """Where the last connection leads, if that may change."""
         self.on_moved: Callable[[], object] = lambda: None
@@ -182,16 +183,16 @@ class Link:
         return self._read(call, reply)
 
     async def block(self, *command: Argument, patience: float) -> Reply:
-        """Send a blocking command once, without taking a turn.
-
-        Raises `BrokerError`, which is a `RefusedError` if the same call would fail again.
-        """
+        """Send a blocking command once, without taking a turn. Raises `BrokerError`, which is a
+        `RefusedError` if the same call would fail again."""
+        deadline = self._deadlines.within(patience)
         try:
-            with self._deadlines.within(patience) as deadline:
+            with deadline:
                 return await self._exchange(pack(command), deadline)
         except RedisError as error:
             raise unanswered(error, self.name) from error
         except builtins.TimeoutError:
+            await self._look_elsewhere(deadline, None)
             raise self._too_late(patience) from None
 
     async def aclose(self) -> None:
@@ -261,7 +262,7 @@ class Link:
 
     async def _check_failure(self, error: RedisError, deadline: Deadline) -> None:
         """Raise `BrokerError` if repeating the call is useless."""
-        is_lost = isinstance(error, MovedError) and self._whereabouts is None
+        is_lost = isinstance(error, MovedError) and self.whereabouts is None
         if is_lost or not is_passing(error):
             raise refusal(error, self.name, self.cluster_url) from error
         self._count_failure()
@@ -273,8 +274,8 @@ class Link:
     async def _look_elsewhere(self, deadline: Deadline, error: RedisError | None) -> None:
         """The server of a call is gone, or is not the right one: use none of its connections."""
         address = getattr(deadline.activity, "address", None)
-        if self._whereabouts is not None and address is not None:
-            self._whereabouts.mark_stale(address, error)
+        if self.whereabouts is not None and address is not None:
+            self.whereabouts.mark_stale(address, error)
         await self._drop_free()
 
     def _found(self, address: Address) -> None:
@@ -336,8 +337,8 @@ class Link:
 
     async def look_again(self) -> None:
         """Make a call on a new connection, to where the server is now. Raises `RedisError`."""
-        if self._whereabouts is not None and self._address is not None:
-            self._whereabouts.mark_stale(self._address, None)  # perhaps it is elsewhere now
+        if self.whereabouts is not None and self._address is not None:
+            self.whereabouts.mark_stale(self._address, None)  # perhaps it is elsewhere now
         wire = await self._open()
         try:
             reply = await wire.call(pack(("PING",)))
@@ -348,7 +349,7 @@ class Link:
 
     def _wire(self, connection: AbstractConnection) -> Wire:
         wire = wire_of(connection)
-        wire.address = None if self._whereabouts is None else address_of(connection)
+        wire.address = None if self.whereabouts is None else address_of(connection)
         self._wires.add(wire)
         seconds = usable_for(connection)
         if seconds is not None:
