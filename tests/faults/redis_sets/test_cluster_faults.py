@@ -58,6 +58,21 @@ async def test_a_master_that_is_killed_is_replaced(
     assert (beside.lost, beside.refused) == (0, 0)
 
 
+async def test_a_worker_with_nothing_to_do_notices_that_one_stands_still(
+    cluster: ClusterSet, served: Served
+) -> None:
+    """It only waits, on a connection that hangs as well."""
+    async with served(cluster.url):
+        await elapse(0.5, "the worker waits for something to do")
+        master = cluster.owner(FAULTS)
+        master.freeze()
+        await asyncio.to_thread(cluster.wait_for_another, FAULTS, master)
+        async with RedisBroker(cluster.url) as fresh:
+            jobs.worker.broker = fresh
+            assert await (await jobs.double.send(2)).result(SOON) == 4
+        master.thaw()
+
+
 async def test_one_that_stands_still_is_replaced(
     cluster: ClusterSet, served: Served, ledger: Ledger
 ) -> None:
