@@ -21,6 +21,9 @@ from tests.eventually import eventually
 TARGET = "tests.faults.ticks:scheduler"
 QUEUE = "ticks:tick"
 
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
+"""A server that is killed and started again knows of all that it has answered."""
+
 
 async def start(fleet: Fleet, server: RedisServer, target: str = TARGET) -> WorkerProcess:
     return await fleet.run(server.url, ["-m", "ltq", "schedule", target])
@@ -113,7 +116,7 @@ async def test_another_version_that_is_killed_holds_up_the_slots_for_seconds(
 
 @pytest.mark.slow
 async def test_the_server_away_for_a_while_is_survived(redis_executable: str, fleet: Fleet) -> None:
-    with RedisServer(redis_executable, "--appendonly", "yes") as server:
+    with RedisServer(redis_executable, *DURABLE) as server:
         async with RedisBroker(server.url) as broker, collected(broker) as found:
             schedulers = [await start(fleet, server) for _ in range(2)]
             await eventually(lambda: len(found) >= 2, 20.0)

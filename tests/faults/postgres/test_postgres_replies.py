@@ -178,6 +178,7 @@ class TestClaim:
 
         async def away() -> None:
             proxy.mode = "reset"
+            proxy.reset_all()  # also those that are open beside it
 
         async with broker.consumer([QUEUE]) as consumer:
             await consumer.claim(0)

@@ -13,6 +13,7 @@ from devtools.postgres import PostgresServer
 from devtools.workers import Fleet
 from ltq.brokers.postgres import PostgresBroker
 from ltq.errors import BrokerError
+from tests.conformance.factories import QUEUE, claim_one, publish_many
 from tests.elapse import elapse
 from tests.eventually import eventually
 from tests.faults.load import Load
@@ -38,6 +39,11 @@ def check_runs(ledger: Ledger) -> None:
 
 def check_refusals(load: Load) -> None:
     assert [(took, str(error)) for took, error in load.refused if took > PATIENCE] == []
+
+
+def times_begun(pg: PostgresServer) -> int:
+    """How often the server has said that it accepts connections."""
+    return sum(pg.READY.decode() in line.lower() for line in pg.output)
 
 
 @pytest.mark.usefixtures("pg_broker")
@@ -73,6 +79,22 @@ class TestRestart:
         check_runs(ledger)
         check_refusals(load)
 
+    async def test_who_waits_is_told_of_tasks_after_a_crash(
+        self, pg: PostgresServer, pg_broker: PostgresBroker
+    ) -> None:
+        """The server has forgotten then that somebody waits."""
+        async with pg_broker.consumer([QUEUE]) as consumer, pg_broker.clone() as other:
+            for _ in range(2):
+                waiting = asyncio.create_task(claim_one(pg_broker, consumer))
+                await elapse(1, "it waits, and has said so")
+                begun = times_begun(pg)
+                pg.kill_one()
+                await eventually(lambda: times_begun(pg) > begun, 20, "it has begun anew")  # noqa: B023  called at once
+                await elapse(1.5, "it listens again")
+                (envelope,) = await publish_many(other, 1)
+                async with asyncio.timeout(1):
+                    assert (await waiting).lease.id == envelope
+
     async def test_a_process_of_the_server_that_dies_takes_all_with_it(
         self, pg: PostgresServer, pg_url: str, fleet: Fleet, ledger: Ledger
     ) -> None:
@@ -81,7 +103,10 @@ class TestRestart:
         async with Load(ledger) as load:
             for _ in range(3):
                 await load.flows()
+                begun = times_begun(pg)
                 pg.kill_one()
+                # For some seconds it may accept connections still, then it waits for its processes.
+                await eventually(lambda: times_begun(pg) > begun, 20, "it has begun anew")  # noqa: B023  called at once
                 await eventually(pg.accepts, 20, "the server has recovered")
                 assert await load.flows() <= SOON
             await load.finish()

@@ -125,11 +125,11 @@ class Ears(Service):
                 self._topics[topic] = count
 
     async def _say(self, topics: list[str]) -> None:
-        now = time.monotonic()
+        now, said = time.monotonic(), self._said
         await self._link.call("wait_for", topics, SAID_FOR)
-        if len(self._said) > 1000:
-            self._said.clear()
-        self._said.update(dict.fromkeys(topics, now + _AGAIN))
+        if len(said) > 1000:
+            said.clear()
+        said.update(dict.fromkeys(topics, now + _AGAIN))
 
     async def _run(self) -> None:
         pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
@@ -150,6 +150,7 @@ class Ears(Service):
             finally:
                 if self.is_hearing:
                     pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+                self._said = {}  # a crash may forget it: also what is just being said
                 self._set_hearing(is_hearing=False)
                 if connection is not None:
                     await self._link.connections.drop(connection)
@@ -171,11 +172,14 @@ class Ears(Service):
         rounds = 0
         while True:
             try:
+                # After a crash the server does not know it any more. First: once messages are
+                # known to come, all look for what they have missed.
+                untold = [one for one in self._topics if rounds or one not in self._said]
+                if untold:
+                    await self._say(untold)
                 if rounds % _PROBED_EVERY == 0 and not await self._is_heard() and self.is_hearing:
                     end(connection)  # it is dead, or nobody serves it: another may do
                     return
-                if rounds and self._topics:
-                    await self._say([*self._topics])
                 rounds += 1
             except BrokerError as error:
                 logger.debug("%s", error)
@@ -204,7 +208,5 @@ class Ears(Service):
     def _set_hearing(self, *, is_hearing: bool) -> None:
         if self.is_hearing is not is_hearing:
             self.is_hearing = is_hearing
-            if not is_hearing:
-                self._said.clear()
             for changed in tuple(self._changed):
                 changed()
