@@ -62,6 +62,7 @@ class _Listener:
 
     def tell(self, now: bool) -> None:
         """Tell it to stop. From any thread, and from a signal handler."""
+        _heard.untold = None
         if now and not self.was_told_now:
             self.was_told_now = True
             if not self.lasts:
@@ -252,7 +253,6 @@ def _begin() -> None:
     """Tell everything that listens by now. Telling something twice that it should stop is fine."""
     for listener in _listening():
         listener.was_told = True
-        _heard.untold = None
         listener.tell(False)
 
 
