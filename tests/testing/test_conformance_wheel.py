@@ -42,8 +42,8 @@ def test_the_tiny_broker_passes_the_suite_from_the_wheel(tmp_path: Path) -> None
     (project / "conftest.py").write_text(f"import sys\n{hide}", "utf-8")
     (project / "tiny_broker").rename(project / "sources")  # the installed one is what is imported
     plugins = ("-p", "pytest_asyncio.plugin", "-p", "ltq.testing.plugin", "-p", "no:cacheprovider")
-    plugins += ("-p", "xdist.plugin", "-n", "2")
-    command = ("pytest", "-q", "-W", "error", *plugins, "test_tiny_broker.py")
+    at_once = ("-p", "xdist.plugin", "-n", "2")
+    command = ("pytest", "-q", "-W", "error", *plugins, *at_once, "test_tiny_broker.py")
     apart = {
         "PYTHONPATH": str(site),
         "PYTEST_ADDOPTS": "",
