@@ -248,9 +248,7 @@ class TaskPool:
             self._tell_end(run, outcome)
         thread = self._threads.left_behind()
         if thread is None:
-            if run.delivery.isolation is not None:
-                self._isolation.discard(lease)
-            self._changed.set()
+            self._free_slot(lease)
             self._settle(lease, outcome)
         else:
             self._end_before_thread(run, outcome, thread)
@@ -271,8 +269,7 @@ class TaskPool:
     def _thread_ended(self, lease: Lease, retry: Requeue | None) -> None:
         if retry is not None:
             self._settle(lease, retry)
-        self._isolation.discard(lease)
-        self._changed.set()
+        self._free_slot(lease)
 
     def _settle_retry(self, lease: Lease, reason: CancelReason) -> bool:
         """Settle a retry without waiting for its thread; return False if none waits."""
@@ -282,6 +279,10 @@ class TaskPool:
         self._settle(lease, None if reason.takes_the_task else retry)
         self._changed.set()
         return True
+
+    def _free_slot(self, lease: Lease) -> None:
+        self._isolation.discard(lease)
+        self._changed.set()
 
     def _settle(self, lease: Lease, outcome: Outcome | None) -> None:
         """Hand the outcome to the writer; without an outcome, release the lease."""

@@ -6,14 +6,18 @@ import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from redis.asyncio.connection import AbstractConnection
 
+from ltq.brokers.redis._connect.addresses import Address
 from ltq.brokers.redis._connect.connections import take_over
 from ltq.brokers.redis._server import link as link_module
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.url import new_client
 from ltq.brokers.redis._server.wire import StreamWire, TransportWire, wire_of
+from ltq.errors import BrokerError
 from tests.eventually import eventually
 
 GREETING = b"+OK\r\n"
@@ -124,3 +128,39 @@ class TestOtherNames:
             assert await link.call("SET", "ltq:wire", "1") == b"OK"
             assert await link.call("GET", "ltq:wire") == b"1"
         assert not wires[0].is_open
+
+
+class Elsewhere:
+    """Looks for a server that is always at the same place, and notes what was said of it."""
+
+    within: float | None = None
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self.stale: list[Address] = []
+
+    async def address(self) -> Address:
+        return self._address
+
+    def mark_stale(self, address: Address, error: Exception | None) -> None:
+        self.stale.append(address)
+
+    async def check(self, connection: AbstractConnection) -> None:
+        """It is the server."""
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    def abandon(self) -> None:
+        """Nothing is open."""
+
+
+async def test_a_blocking_pop_that_is_late_lets_the_server_be_looked_for(redis_url: str) -> None:
+    parts = urlsplit(redis_url)
+    address = Address(parts.hostname or "", parts.port or 0)
+    whereabouts = Elsewhere(address)
+    link = Link(lambda: new_client(redis_url), "a server", 0.0, whereabouts=whereabouts)
+    with pytest.raises(BrokerError, match=r"did not reply within 0\.2 s"):
+        await link.block("BZPOPMIN", "nothing", 5, patience=0.2)
+    assert whereabouts.stale == [address]
+    await link.aclose()

@@ -67,3 +67,24 @@ async def test_who_waits_again_while_it_goes_is_heard(
     monkeypatch.setattr(ears, "_LINGER", 0.0)
     for _ in range(10):
         await cancel_one(broker)
+
+
+async def test_the_server_is_told_again_who_waits_when_it_has_forgotten(
+    broker: PostgresBroker, server: Server, postgres_admin: "psycopg.Connection[Any]"
+) -> None:
+    """A crash cuts the connection that listens, and empties the table that says who waits."""
+    schema = broker._here().link.target.schema.quoted
+
+    def awaited() -> list[str]:
+        rows = postgres_admin.execute(f"SELECT topic FROM {schema}.awaited".encode())
+        return [topic for (topic,) in rows]
+
+    task_id = (await publish(broker)).id
+    waiting = asyncio.create_task(broker.wait(QUEUE, task_id))
+    await eventually(lambda: broker._here().ears.is_hearing and awaited())
+    (first,) = server.listening()
+    postgres_admin.execute(f"TRUNCATE {schema}.awaited".encode())
+    postgres_admin.execute("SELECT pg_terminate_backend(%s)", [first])
+    await eventually(awaited, ears._AGAIN / 2)
+    await broker.cancel(QUEUE, task_id, 60.0)
+    await asyncio.wait_for(waiting, PATIENCE)

@@ -13,7 +13,6 @@ from devtools.postgres import PostgresServer
 from devtools.workers import Fleet
 from ltq.brokers.postgres import PostgresBroker
 from ltq.errors import BrokerError
-from tests.conformance.factories import QUEUE, claim_one, publish_many
 from tests.elapse import elapse
 from tests.eventually import eventually
 from tests.faults.load import Load
@@ -78,22 +77,6 @@ class TestRestart:
             await load.finish()
         check_runs(ledger)
         check_refusals(load)
-
-    async def test_who_waits_is_told_of_tasks_after_a_crash(
-        self, pg: PostgresServer, pg_broker: PostgresBroker
-    ) -> None:
-        """The server has forgotten then that somebody waits."""
-        async with pg_broker.consumer([QUEUE]) as consumer, pg_broker.clone() as other:
-            for _ in range(2):
-                waiting = asyncio.create_task(claim_one(pg_broker, consumer))
-                await elapse(1, "it waits, and has said so")
-                begun = times_begun(pg)
-                pg.kill_one()
-                await eventually(lambda: times_begun(pg) > begun, 20, "it has begun anew")  # noqa: B023  called at once
-                await elapse(1.5, "it listens again")
-                (envelope,) = await publish_many(other, 1)
-                async with asyncio.timeout(1):
-                    assert (await waiting).lease.id == envelope
 
     async def test_a_process_of_the_server_that_dies_takes_all_with_it(
         self, pg: PostgresServer, pg_url: str, fleet: Fleet, ledger: Ledger
