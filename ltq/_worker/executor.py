@@ -114,7 +114,7 @@ class Executor:
         self._store = store
         self._listener = listener
         self._threads = threads
-        streams = StreamRuns(store, threads, listener.lease_lost)
+        streams = StreamRuns(store, threads.call, listener.lease_lost)
         self._invoker = Invoker(threads, listener, streams)
         self._told: set[tuple[str, str]] = set()
         """Names of tasks with the serializers that could not be read."""

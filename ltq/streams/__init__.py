@@ -10,11 +10,11 @@ async for token in handle.stream():
     print(token, end="")
 """
 
-from ltq.streams._decorator import TaskDecorator
-from ltq.streams._handle import StreamHandle
-from ltq.streams._stream import Stream
-from ltq.streams._sync import SyncStream, SyncStreamHandle
-from ltq.streams._task import StreamTask
+from ltq.streams.decorator import TaskDecorator
+from ltq.streams.handle import StreamHandle
+from ltq.streams.stream import Stream
+from ltq.streams.sync import SyncStream, SyncStreamHandle
+from ltq.streams.task import StreamTask
 
 __all__ = [
     "Stream",

@@ -1,9 +1,9 @@
 """Reading items once for all who want the same ones at the same time."""
 
 import asyncio
-from contextvars import Context
 from weakref import WeakKeyDictionary
 
+from ltq._aio.service import drop_error, spawn
 from ltq.broker import Broker
 from ltq.state import Items
 
@@ -25,8 +25,7 @@ async def read_items(
     reading = reads.get(wanted)
     if reading is None:
         work = broker.items(queue, task_id, attempt=attempt, after=after, limit=PAGE)
-        loop = asyncio.get_running_loop()
-        reading = loop.create_task(work, name="ltq-items", context=Context())
-        reads[wanted] = reading
+        reading = reads[wanted] = spawn(work, name="ltq-items")
+        reading.add_done_callback(drop_error)  # its readers may all be gone
         reading.add_done_callback(lambda _: reads.pop(wanted, None))
     return await asyncio.shield(reading)

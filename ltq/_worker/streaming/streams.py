@@ -1,29 +1,33 @@
 """Running the generators of tasks."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
 from ltq._declared import DeclaredTask
 from ltq._worker.streaming.writer import ItemWriter
-from ltq._worker.threads import ThreadCalls
 from ltq.broker import Settler
 from ltq.message import DEFAULT_MAX_ITEMS, Lease, Message
 from ltq.streams import StreamTask
 
 Encode = Callable[[Any], bytes]
 
+CallInThread = Callable[
+    [Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Coroutine[Any, Any, Any]
+]
+"""Calls a function in a thread: see `ThreadCalls.call`."""
+
 
 class StreamRuns:
     """Runs tasks that yield items: those of coroutines in the event loop, the others in threads."""
 
     def __init__(
-        self, settler: Settler, threads: ThreadCalls, lost: Callable[[Lease], None]
+        self, settler: Settler, in_thread: CallInThread, lost: Callable[[Lease], None]
     ) -> None:
         """`lost` is called with a lease that the broker refuses."""
         self._settler = settler
-        self._threads = threads
+        self._call_in_thread = in_thread
         self._lost = lost
 
     async def run(self, task: StreamTask[..., Any], message: Message[Any], lease: Lease) -> int:
@@ -82,7 +86,7 @@ class StreamRuns:
                 generator.close()
 
         try:
-            await self._threads.call(produce, (), {})
+            await self._call_in_thread(produce, (), {})
         except asyncio.CancelledError:
             writer.stop()  # the thread finds out at its next item, and closes its generator
             raise

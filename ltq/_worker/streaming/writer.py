@@ -4,9 +4,9 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from contextvars import Context as Variables
 
 from ltq._aio.backoff import ExponentialBackoff
+from ltq._aio.service import abandon_task, spawn
 from ltq.broker import Settler
 from ltq.errors import BrokerError, RunOverError
 from ltq.logger import ThrottledLogger
@@ -95,7 +95,7 @@ class ItemWriter:
         """The run is over: write nothing more. Threads that put something are told."""
         self._fail(self._over())
         if self._writing is not None:
-            self._writing.cancel()
+            abandon_task(self._writing)
 
     @property
     def _is_full(self) -> bool:
@@ -120,8 +120,7 @@ class ItemWriter:
             return False
         if not self._waiting or self._error is not None:
             return False
-        work = self._write()
-        self._writing = self._loop.create_task(work, name="ltq-items", context=Variables())
+        self._writing = spawn(self._write(), name="ltq-items")
         return True
 
     async def _write(self) -> None:

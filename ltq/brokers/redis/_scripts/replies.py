@@ -96,6 +96,13 @@ def integers(reply: Any) -> list[int]:
     raise TypeError(f"{reply!r} is not a list")
 
 
+def values(reply: Any) -> list[bytes]:
+    """A list of texts. Raises `TypeError` for anything else."""
+    if isinstance(reply, list) and all(isinstance(value, bytes) for value in reply):
+        return reply
+    raise TypeError(f"{reply!r} is not a list of texts")
+
+
 def deliveries(reply: Sequence[Any], first: int, now: float) -> list[Delivery]:
     """The tasks that `claim` gives at the time `now`: in its reply, from `first` on."""
     found = []

@@ -34,7 +34,7 @@ class ItemsCall(Bounded[Items | None], frozen=True, kw_only=True):
     limit: int
 
     def read(self, reply: Reply) -> Items | None:
-        if not reply:
+        if reply == []:
             return None
-        attempt, first, total, *items = reply
+        attempt, first, total, *items = replies.values(reply)
         return Items(attempt=int(attempt), first=int(first), items=tuple(items), total=int(total))

@@ -120,7 +120,7 @@ class TestStream:
         async def chat() -> AsyncIterator[int]:
             try:
                 yield 1
-                yield "two"  # type: ignore[misc]
+                yield "two"  # type: ignore[misc]  # it is wrong
             finally:
                 closed.set()
 
@@ -215,7 +215,7 @@ class TestStreamMistakes:
             assert await read_all(stream) == ["a"]
             for cursor in (stream.cursor, "x", "", "1-1-00000000", 5):
                 with pytest.raises(ltq.ConfigurationError, match=r"after=.* is not allowed"):
-                    handle.stream(after=cursor)  # type: ignore[arg-type]
+                    handle.stream(after=cursor)  # type: ignore[arg-type]  # it is wrong
 
     async def test_one_behind_the_end_is_refused(self, worker: Worker, broker: Broker) -> None:
         @worker.task

@@ -10,8 +10,8 @@ from typing_extensions import ParamSpec, TypeVar, Unpack
 from ltq._display.values import short_repr
 from ltq.errors import ConfigurationError
 from ltq.options import SendOptions
-from ltq.streams._handle import StreamHandle
-from ltq.streams._sync import SyncStreamHandle
+from ltq.streams.handle import StreamHandle
+from ltq.streams.sync import SyncStreamHandle
 from ltq.task import Task
 
 P = ParamSpec("P", default=...)

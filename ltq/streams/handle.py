@@ -8,7 +8,7 @@ from typing_extensions import TypeVar
 from ltq.broker import BrokerSource
 from ltq.handle import Handle
 from ltq.options import check_wait
-from ltq.streams._stream import Stream, collect
+from ltq.streams.stream import Stream, collect
 
 T_co = TypeVar("T_co", covariant=True, default=Any)
 

@@ -5,7 +5,7 @@ from typing import Any, Protocol, overload
 
 from typing_extensions import ParamSpec, TypeVar
 
-from ltq.streams._task import StreamTask
+from ltq.streams.task import StreamTask
 from ltq.task import Task
 
 P = ParamSpec("P")

@@ -6,10 +6,10 @@ from typing import Any, Generic, Self
 
 from typing_extensions import TypeVar
 
-from ltq._aio.portal import BlockingPortal, open_portal
+from ltq._aio.portal import open_portal
 from ltq.broker import BrokerSource
-from ltq.streams._handle import StreamHandle
-from ltq.streams._stream import Stream
+from ltq.streams.handle import StreamHandle
+from ltq.streams.stream import Stream
 from ltq.sync import SyncHandle
 
 T_co = TypeVar("T_co", covariant=True, default=Any)
@@ -18,8 +18,8 @@ T_co = TypeVar("T_co", covariant=True, default=Any)
 class SyncStream(Iterator[T_co], Generic[T_co]):
     """A `Stream` whose items are waited for: `for item in handle.stream()`."""
 
-    def __init__(self, portal: BlockingPortal, source: BrokerSource, stream: Stream[T_co]) -> None:
-        self._portal = portal
+    def __init__(self, source: BrokerSource, stream: Stream[T_co]) -> None:
+        self._portal = open_portal("async for item in handle.stream(...)")
         self._source = source
         self._stream = stream
         self._one_at_a_time: asyncio.Lock | None = None
@@ -76,8 +76,7 @@ class SyncStreamHandle(SyncHandle[int], Generic[T_co]):
 
     def stream(self, after: str | None = None, timeout: float | None = None) -> SyncStream[T_co]:
         """The items as they come: `for item in handle.stream()`. See `StreamHandle.stream`."""
-        portal = open_portal("async for item in handle.stream(...)")
-        return SyncStream(portal, self._source, self._streaming.stream(after, timeout))
+        return SyncStream(self._source, self._streaming.stream(after, timeout))
 
     def collect(self, timeout: float | None = None) -> list[T_co]:
         """Wait for the end, and return the items of the last attempt. Raises what `result` raises.
