@@ -8,7 +8,7 @@ from typing_extensions import TypeVar
 from ltq.broker import BrokerSource
 from ltq.handle import Handle
 from ltq.options import check_wait
-from ltq.streams.stream import Stream, collect
+from ltq.streams.stream import Stream, collect, present_items
 
 T_co = TypeVar("T_co", covariant=True, default=Any)
 
@@ -67,6 +67,13 @@ class StreamHandle(Handle[int], Generic[T_co]):
         Those that are not kept any more are not among them. Raises what `result` raises.
         """
         return await collect(self.stream(timeout=timeout))
+
+    async def present_items(self) -> list[T_co]:
+        """The items that there are now, without waiting for more.
+
+        They are those of the last attempt. Raises `TaskNotFoundError`, `BrokerError`.
+        """
+        return await present_items(self._broker(), self.queue, self.id, self._decode_item)
 
     async def rerun(self) -> "StreamHandle[T_co]":
         """See `Handle.rerun`."""

@@ -191,6 +191,23 @@ class Stream(AsyncIterator[T_co], Generic[T_co]):
             loop.call_soon_threadsafe(following.close)
 
 
+async def present_items(
+    broker: Broker, queue: str, task_id: str, decode: Callable[[bytes], T_co]
+) -> list[T_co]:
+    """The items that there are now, without waiting. Raises `TaskNotFoundError`."""
+    items: list[T_co] = []
+    place, total = Place(0, 0), 1
+    while place.position < total:
+        found = await read_items(broker, queue, task_id, *place)
+        if found is None:
+            raise TaskNotFoundError(task_id)
+        if found.attempt != place.attempt:
+            items.clear()
+        items += map(decode, found.items)
+        place, total = Place(found.attempt, found.first + len(found.items)), found.total
+    return items
+
+
 async def collect(stream: Stream[T_co]) -> list[T_co]:
     """All items of the last attempt."""
     items: list[T_co] = []
