@@ -381,6 +381,6 @@ async def streams() -> None:
     fetch.handle("id").collect()  # error
     chat.handle("id").stream(after=5)  # error
     assert_type(await chat.handle("id").collect(), list[int])  # error
-    for token in chat.handle("id").stream():  # error
-        use(token)
+    for _ in chat.handle("id").stream():  # error
+        ...
     worker.task(max_items="many")  # error
