@@ -4,6 +4,7 @@
     python -m benchmarks peers [NAME ...]     its --help tells more
     python -m benchmarks soak                 a long run on PostgreSQL; likewise
     python -m benchmarks masters              clusters of several masters; likewise
+    python -m benchmarks rabbitmq             RabbitMQ in front of a store; likewise
 
 Redis needs a redis-server on PATH, PostgreSQL its binaries: a server is started for the run, on a
 free loopback port.
@@ -13,11 +14,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from benchmarks import masters, own, run, soak
+from benchmarks import masters, own, rabbitmq, run, soak
 from benchmarks.comparison import medians
 from benchmarks.stores import STORES
 
-_PROGRAMS = {"peers": run.main, "soak": soak.main, "masters": masters.main}
+_PROGRAMS = {
+    "peers": run.main,
+    "soak": soak.main,
+    "masters": masters.main,
+    "rabbitmq": rabbitmq.main,
+}
 """What has a command line of its own, by its first word."""
 
 
