@@ -5,6 +5,7 @@
     python -m benchmarks soak                 a long run on PostgreSQL; likewise
     python -m benchmarks masters              clusters of several masters; likewise
     python -m benchmarks streams              items from a worker to its readers; likewise
+    python -m benchmarks rabbitmq             RabbitMQ in front of a store; likewise
 
 Redis needs a redis-server on PATH, PostgreSQL its binaries: a server is started for the run, on a
 free loopback port.
@@ -14,7 +15,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from benchmarks import masters, own, run, soak, streams
+from benchmarks import masters, own, rabbitmq, run, soak, streams
 from benchmarks.comparison import medians
 from benchmarks.stores import STORES
 
@@ -23,6 +24,7 @@ _PROGRAMS = {
     "soak": soak.main,
     "masters": masters.main,
     "streams": streams.main,
+    "rabbitmq": rabbitmq.main,
 }
 """What has a command line of its own, by its first word."""
 
