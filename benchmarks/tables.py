@@ -32,9 +32,17 @@ def title(name: str) -> str:
     return ALL[name].title if name in ALL else name
 
 
+def without(name: str) -> str:
+    """What a queue does not do, of what LTQ does in the same run."""
+    return ALL[name].without if name in ALL else ""
+
+
 def show(results: Results, console: Console) -> None:
     """Print what there is."""
     console.print(f"{results.machine}; medians", highlight=False)
+    if results.speed:
+        told = "   ".join(f"{key} {number(value)}" for key, value in medians(results.speed).items())
+        console.print(f"the machine by itself: {told}", highlight=False)
     if results.queues:
         console.print(comparison(results))
     if results.ltq:
@@ -49,9 +57,11 @@ def comparison(results: Results) -> Table:
     table = Table("", title="LTQ and its peers")
     for _, _, head in COLUMNS:
         table.add_column(head, justify="right")
+    table.add_column("it does not")
     for name in results.queues:
         figures = [number(results.median(name, measure, key)) for measure, key, _ in COLUMNS]
-        table.add_row(title(name), *figures, style="bold" if name == LTQ else "")
+        style = "bold" if name == LTQ else ""
+        table.add_row(title(name), *figures, without(name), style=style)
     table.add_section()
     table.add_row("LTQ / best peer", *(_ratio(results, *column[:2]) for column in COLUMNS))
     return table
