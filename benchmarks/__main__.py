@@ -4,6 +4,7 @@
     python -m benchmarks peers [NAME ...]     its --help tells more
     python -m benchmarks soak                 a long run on PostgreSQL; likewise
     python -m benchmarks masters              clusters of several masters; likewise
+    python -m benchmarks scale [CURVE ...]    beside more and more of something; likewise
 
 Redis needs a redis-server on PATH, PostgreSQL its binaries: a server is started for the run, on a
 free loopback port.
@@ -22,6 +23,7 @@ _PROGRAMS = {
     "peers": "benchmarks.run",
     "soak": "benchmarks.soak",
     "masters": "benchmarks.masters",
+    "scale": "benchmarks.curves.program",
 }
 """What has a command line of its own, by its first word; imported when it is called."""
 

@@ -127,7 +127,7 @@ ENTRANTS = {
             "celery",
             "Celery",
             "celery",
-            ("celery==5.7.0", "kombu==5.7.0", "redis==8.1.0"),
+            ("celery[redis]==5.7.0", "kombu==5.7.0", "redis==8.1.0"),
             drain=3_000,
             send=2_000,
             wait=200,

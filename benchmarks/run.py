@@ -30,6 +30,7 @@ from benchmarks.environments import (
     find_python,
     node_environment,
 )
+from benchmarks.publish import publish
 from benchmarks.results import Results
 from benchmarks.stores import STORES, store_class
 from benchmarks.stores.store import Store
@@ -62,6 +63,8 @@ def main(arguments: Sequence[str]) -> int:
             results.save(found, parsed.json)
     if parsed.chart is not None:
         chart.save(found, parsed.chart)
+    if parsed.publish:
+        publish(found, parsed.broker)
     tables.show(found, Console(width=None if os.isatty(1) else 140))
     failed = any(record.failures for record in found.queues.values())
     return int(failed or any(not ALL[name].optional for name in found.missing))
@@ -82,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--chart", type=Path, metavar="FILE.svg", help="draw the rates")
     parser.add_argument("--show", type=Path, metavar="FILE", help="measure nothing, show a --json")
+    parser.add_argument(
+        "--publish", action="store_true", help="renew the file, the chart and the table of the docs"
+    )
     parser.add_argument(
         "--envs", type=Path, metavar="DIR", default=default_folder(), help="environments' place"
     )

@@ -45,6 +45,8 @@ def show(results: Results, console: Console) -> None:
         console.print(f"the machine by itself: {told}", highlight=False)
     if results.queues:
         console.print(comparison(results))
+        for name in filter(without, results.queues):
+            console.print(f"{title(name)}: {without(name)}", highlight=False)
     if results.ltq:
         console.print(own(results))
     console.print(goals(results))
@@ -57,11 +59,9 @@ def comparison(results: Results) -> Table:
     table = Table("", title="LTQ and its peers")
     for _, _, head in COLUMNS:
         table.add_column(head, justify="right")
-    table.add_column("it does not")
     for name in results.queues:
         figures = [number(results.median(name, measure, key)) for measure, key, _ in COLUMNS]
-        style = "bold" if name == LTQ else ""
-        table.add_row(title(name), *figures, without(name), style=style)
+        table.add_row(title(name), *figures, style="bold" if name == LTQ else "")
     table.add_section()
     table.add_row("LTQ / best peer", *(_ratio(results, *column[:2]) for column in COLUMNS))
     return table

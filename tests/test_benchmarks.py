@@ -24,6 +24,7 @@ from benchmarks import (
     machine,
     masters,
     own,
+    publish,
     results,
     run,
     soak,
@@ -437,6 +438,20 @@ class TestResults:
         assert run.main(["--show", str(kept), "--chart", str(drawn)]) == 0
         assert "30,000" in capsys.readouterr().out
         assert drawn.read_text() == chart.draw(found)
+
+    def test_the_docs_are_renewed_whole(self, found: Results, tmp_path: Path) -> None:
+        page = tmp_path / "performance.md"
+        before = (contenders.ROOT / "docs" / "performance.md").read_text()
+        page.write_text(before)
+        publish.publish(found, "redis", tmp_path)
+        after = page.read_text()
+        assert "| **LTQ** | 30 000 | 60 000 | – | – | 0.90, 4.00 | – |  |" in after
+        assert "| saq | 2 500 | 20 000 | – | – | – | – | no bulk call;" in after
+        assert publish.renewed(after, "redis", "") == publish.renewed(before, "redis", "")
+        assert results.load(tmp_path / "benchmarks.json").queues.keys() == found.queues.keys()
+        assert (tmp_path / "benchmarks.svg").exists()
+        publish.publish(found, "sqlite", tmp_path)
+        assert (tmp_path / "benchmarks-sqlite.json").exists()
 
     def test_the_chart_has_a_bar_for_each_rate(self, found: Results) -> None:
         root = ET.fromstring(chart.draw(found))

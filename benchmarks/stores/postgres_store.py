@@ -37,6 +37,11 @@ class PostgresStore(Store):
         with databases.counting(self._folder) as server:
             yield lambda name: own.limited(databases.measure(name, server.url, scale), scale)
 
+    @contextmanager
+    def empty(self) -> Iterator[str]:
+        with apart(databases.safe(self._folder)) as server:
+            yield server.url
+
     async def compare(
         self,
         contenders: Mapping[str, tuple[Entrant, str]],

@@ -37,6 +37,11 @@ class RedisStore(Store):
         with apart(RedisServer(self._executable)) as server:
             yield lambda name: own.measure(name, server.url, scale)
 
+    @contextmanager
+    def empty(self) -> Iterator[str]:
+        with apart(RedisServer(self._executable)) as server:
+            yield server.url
+
     async def compare(
         self,
         contenders: Mapping[str, tuple[Entrant, str]],

@@ -1,6 +1,7 @@
 """SQLite: files."""
 
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -24,6 +25,11 @@ class SqliteStore(Store):
     @contextmanager
     def own(self, scale: float) -> Iterator[Callable[[str], Figures]]:
         yield lambda name: own.limited(files.measure(name, scale), scale)
+
+    @contextmanager
+    def empty(self) -> Iterator[str]:
+        with tempfile.TemporaryDirectory(prefix="ltq-bench-") as folder:
+            yield f"sqlite:///{folder}/jobs.db"
 
     async def compare(
         self,

@@ -27,6 +27,10 @@ class Store(ABC):
         """What runs one of LTQ's own measures, by its name."""
 
     @abstractmethod
+    def empty(self) -> AbstractContextManager[str]:
+        """A new place where nothing is, by its URL; `curves.curve.place` gives more beside it."""
+
+    @abstractmethod
     async def compare(
         self,
         contenders: Mapping[str, tuple[Entrant, str]],
