@@ -191,7 +191,7 @@ class Published(StrEnum):
     """Answer to a replay: the dead letter has no body, so it cannot be enqueued."""
 
 
-class Lease(msgspec.Struct, frozen=True):
+class Lease(msgspec.Struct, frozen=True, cache_hash=True):
     """The right to finish one delivery.
 
     It holds until the task ends, is put back or cancelled, or until a sweep takes the task back

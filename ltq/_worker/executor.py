@@ -106,6 +106,7 @@ class Executor:
     ) -> None:
         """With `log_completed` each task that completes is a line of level INFO, else of DEBUG."""
         self._log_completed = log_completed
+        self._loop = asyncio.get_running_loop()
         self._routes: dict[str, _Route] = {}
         for task in tasks.values():
             route = _Route(task, middlewares)
@@ -156,7 +157,8 @@ class Executor:
             message, refusal = _message(route, delivery)
         except UnknownSerializerError as error:
             return self._cannot_read(delivery, error)
-        context = Context(message, delivery.lease, self._store, self._listener.lease_lost)
+        lost, loop = self._listener.lease_lost, self._loop
+        context = Context(message, delivery.lease, self._store, lost, loop)
         enter(context)
         raised: BaseException | None = None
         try:
