@@ -16,9 +16,16 @@ HEADS = (
     "sent/s, 32 loops",
     "sent/s, one by one",
     "send → result, ms (median, p99)",
-    "idle: commands/s, % of a core",
+    "{idle}",
     "what it does not do here",
 )
+
+IDLE = {
+    "redis": "idle: commands/s, % of a core",
+    "sqlite": "idle: % of a core",
+    "postgres": "idle: statements/s, % of a core",
+}
+"""What an idle worker costs, by the store."""
 
 
 def publish(found: Results, store: str, docs: Path = DOCS) -> None:
@@ -28,7 +35,7 @@ def publish(found: Results, store: str, docs: Path = DOCS) -> None:
     if store == "redis":
         chart.save(found, docs / "benchmarks.svg")
     page = docs / "performance.md"
-    page.write_text(renewed(page.read_text("utf-8"), store, table(found)), "utf-8")
+    page.write_text(renewed(page.read_text("utf-8"), store, table(found, store)), "utf-8")
 
 
 def renewed(page: str, store: str, text: str) -> str:
@@ -41,9 +48,10 @@ def renewed(page: str, store: str, text: str) -> str:
     return changed
 
 
-def table(found: Results) -> str:
+def table(found: Results, store: str) -> str:
     """A line for each queue."""
-    lines = [f"| | {' | '.join(HEADS)} |", "| --- " * (len(HEADS) + 1) + "|"]
+    heads = " | ".join(HEADS).format(idle=IDLE[store])
+    lines = [f"| | {heads} |", "| --- " * (len(HEADS) + 1) + "|"]
     for name in found.queues:
         rates = [
             _rate(found.median(name, measure, "tasks/s"))
@@ -64,9 +72,7 @@ def _rate(rate: float | None) -> str:
 
 
 def _pair(found: Results, name: str, measure: str, first: str, second: str) -> str:
+    """Two figures of a measure, as far as there are any."""
     values = [found.median(name, measure, figure) for figure in (first, second)]
-    if None in values:
-        return "–"
-    return ", ".join(
-        f"{value:.2f}" if value < 10 else f"{value:.0f}" for value in values if value is not None
-    )
+    known = [value for value in values if value is not None]
+    return ", ".join(f"{value:.2f}" if value < 10 else f"{value:.0f}" for value in known) or "–"
