@@ -5,6 +5,7 @@
     python -m benchmarks soak                 a long run on PostgreSQL; likewise
     python -m benchmarks masters              clusters of several masters; likewise
     python -m benchmarks scale [CURVE ...]    beside more and more of something; likewise
+    python -m benchmarks network              with a network between; likewise
 
 Redis needs a redis-server on PATH, PostgreSQL its binaries: a server is started for the run, on a
 free loopback port.
@@ -24,6 +25,7 @@ _PROGRAMS = {
     "soak": "benchmarks.soak",
     "masters": "benchmarks.masters",
     "scale": "benchmarks.curves.program",
+    "network": "benchmarks.network",
 }
 """What has a command line of its own, by its first word; imported when it is called."""
 
