@@ -79,7 +79,7 @@ async def test_readers_that_are_cut_and_resume_have_no_gap_and_no_double(
     async def cut() -> None:
         """Cut all connections again and again, those of the worker, too."""
         while True:
-            await asyncio.sleep(0.5)  # the readers' own time
+            await asyncio.sleep(0.5)  # the task's own time
             for kind in ("pubsub", "normal"):
                 admin.execute_command("CLIENT", "KILL", "TYPE", kind)
 
