@@ -4,6 +4,8 @@
     python -m benchmarks peers [NAME ...]     its --help tells more
     python -m benchmarks soak                 a long run on PostgreSQL; likewise
     python -m benchmarks masters              clusters of several masters; likewise
+    python -m benchmarks streams              items from a worker to its readers; likewise
+    python -m benchmarks rabbitmq             RabbitMQ in front of a store; likewise
     python -m benchmarks scale [CURVE ...]    beside more and more of something; likewise
     python -m benchmarks network              with a network between; likewise
 
@@ -24,6 +26,8 @@ _PROGRAMS = {
     "peers": "benchmarks.run",
     "soak": "benchmarks.soak",
     "masters": "benchmarks.masters",
+    "streams": "benchmarks.streams",
+    "rabbitmq": "benchmarks.rabbitmq",
     "scale": "benchmarks.curves.program",
     "network": "benchmarks.network",
 }

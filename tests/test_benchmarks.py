@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from io import StringIO
@@ -188,6 +189,25 @@ class TestMasters:
 
     def test_the_busiest_says_what_all_carry(self) -> None:
         assert masters.Spent(2, whole=50.0, busiest=25.0).carries == 40_000
+
+
+class TestRabbit:
+    @pytest.mark.slow
+    @pytest.mark.usefixtures("redis_executable", "rabbitmq_executable")
+    def test_it_measures_sends_and_counts_what_outages_lose(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        words = ["sends", "latency", "away", "--count", "20", "--seconds", "0.2"]
+        assert benchmarks.main(["rabbitmq", *words]) == 0
+        sends, latency, away = capsys.readouterr().out.splitlines()
+        assert "sent/s over sqlite" in sends
+        assert "p50 ms" in latency
+        assert re.search(r"failed 0 +lost 0 +doubled 0", away)
+
+    def test_a_measure_that_is_not_there_is_told(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            benchmarks.main(["rabbitmq", "speed"])
+        assert "one of sends, latency, away, kills" in capsys.readouterr().err
 
 
 def entrant(name: str, path: Path, code: str) -> Entrant:
