@@ -5,9 +5,8 @@
 -- position    of a task in its line, no two have the same: that of pending ones is below 0 at the
 --             front, in the order of their claims
 -- times       Unix seconds by the clock of this server
-CREATE TABLE @schema@.version (number integer NOT NULL);
+CREATE TABLE @schema@.version (number integer PRIMARY KEY);
 INSERT INTO @schema@.version VALUES (0);
-
 CREATE SEQUENCE @schema@.positions CACHE 1;
 
 -- Each claim takes one number, and gives its tasks that and those after it. It begins with the time,
@@ -26,9 +25,8 @@ CREATE TABLE @schema@.tasks (
     release_time float8, timeout float8, max_tries integer, result_ttl float8,
     max_deliveries integer, keep_body boolean, keeps_body boolean NOT NULL, worker text,
     task_name text NOT NULL, serializer text NOT NULL, body_serializer text, tags text NOT NULL,
-    fingerprint text NOT NULL,
-    progress bytea, failure bytea, ctx bytea NOT NULL, body bytea NOT NULL, result bytea,
-    PRIMARY KEY (id, namespace)
+    fingerprint text NOT NULL, progress bytea, failure bytea, ctx bytea NOT NULL,
+    body bytea NOT NULL, result bytea, PRIMARY KEY (id, namespace)
 ) WITH (
     fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
     autovacuum_vacuum_insert_scale_factor = 0.1, autovacuum_analyze_scale_factor = 0.2,
@@ -56,9 +54,9 @@ CREATE INDEX final_long_until ON @schema@.final_long (moment);
 CREATE TABLE @schema@.lanes (
     name text PRIMARY KEY, queue text NOT NULL,
     served_high bigint NOT NULL DEFAULT 0, served_normal bigint NOT NULL DEFAULT 0,
-    served_low bigint NOT NULL DEFAULT 0,
-    used float8 NOT NULL DEFAULT 0, used_at float8 NOT NULL DEFAULT 0,
-    floors bigint[] NOT NULL DEFAULT '{0,0,0}', floors_at float8 NOT NULL DEFAULT 0,
+    served_low bigint NOT NULL DEFAULT 0, used float8 NOT NULL DEFAULT 0,
+    used_at float8 NOT NULL DEFAULT 0, floors_at float8 NOT NULL DEFAULT 0,
+    floors bigint[] NOT NULL DEFAULT '{0,0,0}',
     mark bigint NOT NULL DEFAULT 0, mark_xid xid8 NOT NULL DEFAULT '0') WITH (fillfactor = 30);
 CREATE INDEX lanes_of_queues ON @schema@.lanes (queue);
 
@@ -72,10 +70,8 @@ CREATE TABLE @schema@.moments (
 -- of LTQ's own adopts them: see `adopt`. Such a transaction may stay open, so it enters none itself.
 CREATE TABLE @schema@.arrivals (namespace text NOT NULL, lane text NOT NULL, queue text NOT NULL);
 CREATE INDEX arrivals_of ON @schema@.arrivals (namespace, lane);
-
 CREATE TABLE @schema@.queues (
     name text PRIMARY KEY, namespace text NOT NULL, paused boolean NOT NULL DEFAULT false);
-
 CREATE TABLE @schema@.dead (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, namespace text NOT NULL,
     id text NOT NULL, queue text NOT NULL, time float8 NOT NULL, record bytea NOT NULL,
@@ -100,7 +96,6 @@ CREATE TABLE @schema@.ended (
     time float8 NOT NULL, number bigint GENERATED ALWAYS AS IDENTITY);
 CREATE INDEX ended_ids ON @schema@.ended (id, namespace);
 CREATE INDEX ended_at ON @schema@.ended (time);
-
 CREATE TABLE @schema@.schedule_changes (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, namespace text NOT NULL,
     name text NOT NULL, gone boolean NOT NULL, UNIQUE (namespace, name));
@@ -118,3 +113,8 @@ CREATE TABLE @schema@.ends (
 -- What somebody waits for: nobody is told anything else. A crash may forget it.
 CREATE UNLOGGED TABLE @schema@.awaited (topic text PRIMARY KEY, until float8 NOT NULL)
 WITH (fillfactor = 50);
+
+-- Where a publication has all tables, nothing could be deleted from one without a key.
+DO $$ DECLARE one text; BEGIN FOREACH one IN ARRAY
+    ARRAY(SELECT 'final_' || i FROM generate_series(0, 7) AS i) || '{final_long,arrivals,ended,counted}'
+LOOP EXECUTE format('ALTER TABLE @schema@.%s REPLICA IDENTITY FULL', one); END LOOP; END $$;
