@@ -72,6 +72,26 @@ async def test_namespaces_are_on_several_nodes_and_all_are_found(cluster: Cluste
             assert state.status is Status.COMPLETED
 
 
+async def test_many_namespaces_need_few_connections(cluster: ClusterSet) -> None:
+    """A process may have only so many open files, and a server so many clients."""
+    queues = [f"n{number}:run" for number in range(60)]
+    before = connected(cluster)
+    async with RedisBroker(cluster.url) as broker:
+        for queue in queues:
+            await broker.publish([make_envelope(queue=queue)])
+        assert connected(cluster) - before < 6 * len(cluster.nodes)
+        assert sum(one.pending for one in await broker.stats(await broker.queues())) == 60
+        for node in cluster.nodes:
+            node.ask("CLIENT", "KILL", "TYPE", "normal")
+        for queue in queues:
+            await broker.publish([make_envelope(queue=queue)])
+
+
+def connected(cluster: ClusterSet) -> int:
+    """How many clients the nodes have."""
+    return sum(int(node.info("INFO", "clients")["connected_clients"]) for node in cluster.nodes)
+
+
 async def test_a_watch_goes_on_when_its_slot_has_moved(cluster: ClusterSet) -> None:
     async with RedisBroker(cluster.url) as broker, broker.clone() as watcher:
         envelope = make_envelope(queue="shop:pay")
