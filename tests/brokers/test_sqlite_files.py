@@ -136,7 +136,8 @@ def test_a_link_to_a_file_that_is_not_there_makes_it(tmp_path: Path) -> None:
     path, target = tmp_path / "jobs.db", tmp_path / "elsewhere.db"
     path.symlink_to(target)
     asyncio.run(_send(path))
-    assert path.is_symlink() and target.is_file()
+    assert path.is_symlink()
+    assert target.is_file()
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
