@@ -110,7 +110,7 @@ def test_a_password_is_not_shown_as_a_parameter(url: str) -> None:
 
 async def test_a_host_that_is_left_out_is_named_in_errors() -> None:
     async with RedisBroker("rediss:///0?ssl_ca_certs=/missing") as broker:
-        with pytest.raises(BrokerError, match="^Redis at localhost/0 cannot be called"):
+        with pytest.raises(BrokerError, match=r"^Redis at localhost/0 cannot be called"):
             await broker.ping()
 
 
