@@ -48,7 +48,6 @@ from ltq.brokers.redis._server.replicas import Replicated
 from ltq.brokers.redis._server.reply_limit import ReplyLimit
 from ltq.brokers.redis._server.silence import SilenceTest
 from ltq.brokers.redis._server.wire import ClosedError, Wire, wire_of
-from ltq.errors import BrokerError
 
 R = TypeVar("R")
 
@@ -104,6 +103,7 @@ class Link:
         self._wires: WeakSet[Wire] = WeakSet()
         self._free: list[Wire] = []
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._replicated = asyncio.Semaphore(MAX_CONNECTIONS // 2)  # others go on while these wait
         self._deadlines = Deadlines(lambda: self._silence.ask())
         self._silence = SilenceTest(self._deadlines.doubted, self.look_again)
         self.reply_limit = ReplyLimit()
@@ -173,8 +173,8 @@ class Link:
         except builtins.TimeoutError:
             self.outage.failed()
             await self._look_elsewhere(deadline, None)  # the other connections may be dead as well
-            cause = None if failed is None else failed.error
-            raise self._too_late(patience, failed) from cause
+            cause = failed.error if failed else None
+            raise too_late(self.name, patience, failed, at=self._dialer.address) from cause
         if self.outage.since is not None:
             self.outage.is_over()
         return self._read(call, reply)
@@ -190,7 +190,7 @@ class Link:
             raise unanswered(error, self.name) from error
         except builtins.TimeoutError:
             await self._look_elsewhere(deadline, None)
-            raise self._too_late(patience) from None
+            raise too_late(self.name, patience, None, at=self._dialer.address) from None
 
     async def aclose(self) -> None:
         """Close all connections. Those of calls under way are closed when the calls end."""
@@ -218,13 +218,20 @@ class Link:
 
     def give_up(self, wire: Wire) -> bool:
         """Forget a connection if no call uses it; return whether that is so."""
-        if wire not in self._free:
-            return False
-        self._free.remove(wire)
-        self._wires.discard(wire)
-        return True
+        if is_idle := self.is_idle(wire):
+            self._free.remove(wire)
+            self._wires.discard(wire)
+        return is_idle
 
-    async def _attempt(self, call: Call[R], deadline: Deadline) -> Reply:
+    def _attempt(self, call: Call[R], deadline: Deadline) -> Awaitable[Reply]:
+        in_turn = isinstance(call, Replicated)
+        return (self._attempt_in_turn if in_turn else self._attempt_now)(call, deadline)
+
+    async def _attempt_in_turn(self, call: Call[R], deadline: Deadline) -> Reply:
+        async with self._replicated:
+            return await self._attempt_now(call, deadline)
+
+    async def _attempt_now(self, call: Call[R], deadline: Deadline) -> Reply:
         await self._slots.acquire()  # `async with` would cost two more coroutines
         began = self._poll.begin()
         try:
@@ -368,8 +375,7 @@ class Link:
         wire = wire_of(connection)
         wire.address = None if self.whereabouts is None else address_of(connection)
         self._wires.add(wire)
-        seconds = usable_for(connection)
-        if seconds is not None:
+        if (seconds := usable_for(connection)) is not None:
             wire.retire_after(seconds)
         self.on_opened(wire)
         return wire
@@ -392,6 +398,3 @@ class Link:
             server = f"Redis at {self.name}"
             text = f"{server} sent a reply to {call.title} that LTQ cannot read: {error!r}"
             raise RefusedError(text) from error  # a repeated call would be answered alike
-
-    def _too_late(self, patience: float, failed: "Failed | None" = None) -> BrokerError:
-        return too_late(self.name, patience, failed, at=self._dialer.address)
