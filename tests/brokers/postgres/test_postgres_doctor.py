@@ -126,6 +126,7 @@ class TestSurroundings:
         finally:
             durable.execute("ALTER SYSTEM RESET synchronous_standby_names")
             durable.execute("SELECT pg_reload_conf()")
+        assert found is not None
         assert "none is connected" in found.text
 
     async def _lacks_a_standby(self, url: str) -> Finding | None:
@@ -143,8 +144,12 @@ class TestSurroundings:
 
     async def test_a_standby(self, durable: PostgresServer, postgres_folder: Path) -> None:
         await findings(f"{durable.url}?migrate=auto")
-        more = {"max_prepared_transactions": "5"}  # no fewer than there
-        with PostgresServer(postgres_folder, standby_of=durable, **more) as standby:
+        follower = PostgresServer(
+            postgres_folder,
+            standby_of=durable,
+            max_prepared_transactions="5",  # no fewer than there
+        )
+        with follower as standby:
             found = (await findings(standby.url))["replication"]
             assert found.severity is Severity.DANGER
             assert "takes no writes" in found.text
