@@ -51,7 +51,7 @@ LAYERS = (
         "a store each; what a caller holds; how messages are sent",
         *("brokers.*", "handle", "handles", "notebook", "sync", "_sender.*"),
     ),
-    _layer("what is sent", "task"),
+    _layer("what is sent", "task", "streams.*"),
     _layer(
         "what a running task, and what surrounds it, may know",
         *("_declared", "context", "middleware.*"),

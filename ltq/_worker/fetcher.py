@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
 
 import msgspec
 
@@ -16,7 +15,6 @@ from ltq.broker import Claim, Consumer, Settler
 from ltq.broker.shards import renew_each
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
-from ltq.message import Delivery
 
 logger = logging.getLogger("ltq.worker")
 
@@ -96,7 +94,7 @@ class Fetcher(Service):
         self._isolation.learn(claim, limit)
         deliveries, next_limit = claim.deliveries, None
         there_is_more = len(deliveries) == limit or claim.due_in == 0
-        if there_is_more and self._may_claim_ahead(deliveries):
+        if there_is_more and self._may_claim_ahead(claim):
             next_limit = self._begin_claim(len(deliveries))
         for delivery in deliveries:
             self._pool.start(delivery)
@@ -111,12 +109,14 @@ class Fetcher(Service):
             await self._wait(claim, has_room)
         return self._begin_claim()
 
-    def _may_claim_ahead(self, deliveries: Sequence[Delivery]) -> bool:
-        """Whether to claim again before these begin, so that the broker works meanwhile.
+    def _may_claim_ahead(self, claim: Claim) -> bool:
+        """Whether to claim again before its tasks begin, so that the broker works meanwhile.
 
-        What needs isolation begins first: it says how much may run beside it.
+        What needs isolation begins first: it says how much may run beside it. And while it is
+        looked who knows what was moved, nobody would renew the leases of what comes.
         """
-        return self._has_room(len(deliveries)) and all(one.isolation is None for one in deliveries)
+        needs_none = all(one.isolation is None for one in claim.deliveries)
+        return self._has_room(len(claim.deliveries)) and needs_none and not claim.moved
 
     def _limit(self, coming: int = 0) -> int:
         """How many to claim: half of all slots, so that one half runs while the other is filled."""

@@ -34,9 +34,11 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "announce": (make_worker_entry(),),
     "leave": (make_worker_entry(),),
     "progress": (LEASE, Progress(1)),
+    "append": (LEASE, 0, [b"1"], 10),
     "sweep": ([QUEUE],),
     "repair": ([QUEUE],),
     "states": (QUEUE, ["a"]),
+    "items": (QUEUE, "a"),
     "queues": (),
     "stats": ([QUEUE],),
     "clear": (QUEUE,),
@@ -192,7 +194,7 @@ class TestFaults:
     def test_a_call_there_is_not_is_refused(self, broker: FlakyBroker, on: Any) -> None:
         with pytest.raises(
             ltq.ConfigurationError,
-            match=r"on=.* is not allowed: adopt, adopt_schedule, announce, body, cancel",
+            match=r"on=.* is not allowed: adopt, adopt_schedule, announce, append, body, cancel",
         ):
             broker.fail(on=on)
 

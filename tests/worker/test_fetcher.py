@@ -233,6 +233,25 @@ class TestClaimingAhead:
         await fetcher.aclose()
         assert store.limits == [8, 8]
 
+    async def test_while_it_is_looked_for_strangers_nothing_is_claimed(self) -> None:
+        """Nobody would hold the leases of what comes, which may end before that look does."""
+        store, pool = Store(Claim(eight(), None, moved=("q/a",))), Pool(16)
+        looking, looked = asyncio.Event(), asyncio.Event()
+
+        async def moved(lanes: Sequence[str]) -> None:
+            looking.set()
+            await looked.wait()
+
+        store.moved = moved  # type: ignore[method-assign]
+        fetcher = fetch(store, pool)
+        await soon(looking)
+        await turns()
+        assert (store.limits, len(pool.begun)) == ([8], 8)
+        looked.set()
+        await soon(store.waited)
+        await fetcher.aclose()
+        assert store.limits == [8, 8]
+
     async def test_without_room_none_is_made_before_a_run_ends(self) -> None:
         store, pool = Store(Claim(eight(), None)), Pool(8)
         fetcher = fetch(store, pool)

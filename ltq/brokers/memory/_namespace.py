@@ -14,6 +14,7 @@ from ltq.brokers.memory._tables import (
     MemoryEndCounts,
     MemoryEndedTokens,
     MemoryHistory,
+    MemoryItems,
     MemoryTable,
 )
 
@@ -48,6 +49,7 @@ def new_namespace(
         slots=MemoryTable[KeptSlot](),
         schedule_changes=MemoryChanges(),
         schedulers=MemoryTable[Heard](),
+        items=MemoryItems(),
         ended_tokens=MemoryEndedTokens(),
         end_counts=MemoryEndCounts(),
         history=MemoryHistory() if keeps_history else None,

@@ -335,6 +335,7 @@ def _delivery(row: tuple[Any, ...]) -> Delivery:
         max_tries,
         result_ttl,
         max_deliveries,
+        max_items,
         tags,
         _,
     ) = row
@@ -355,4 +356,5 @@ def _delivery(row: tuple[Any, ...]) -> Delivery:
         max_deliveries,
         serializer,
         tuple(tags.split()) if tags else (),
+        max_items,
     )

@@ -121,6 +121,13 @@ from ltq.testing.conformance._steering.cancel_many import TestCancelMany
 from ltq.testing.conformance._steering.pause import TestPause, TestResume
 from ltq.testing.conformance._steering.promote import TestPromote
 from ltq.testing.conformance._steering.rerun import TestRerun
+from ltq.testing.conformance._streams.items import (
+    TestAppend,
+    TestEndOfItems,
+    TestItemsOfALease,
+    TestMaxItems,
+    TestReadItems,
+)
 from ltq.testing.conformance._support.fixtures import (
     broker,
     consumer,
@@ -134,6 +141,7 @@ __all__ = [
     "TestAdoptDead",
     "TestAdoptSchedule",
     "TestAnnounced",
+    "TestAppend",
     "TestBrokerTime",
     "TestCancel",
     "TestCancelMany",
@@ -157,6 +165,7 @@ __all__ = [
     "TestDelayOfARequeue",
     "TestDrop",
     "TestDurations",
+    "TestEndOfItems",
     "TestExamine",
     "TestFeed",
     "TestFilters",
@@ -169,6 +178,7 @@ __all__ = [
     "TestIdThatIsThere",
     "TestIsolation",
     "TestIsolationRule",
+    "TestItemsOfALease",
     "TestKeptCtx",
     "TestKeptFailure",
     "TestLaneOfAStranger",
@@ -178,6 +188,7 @@ __all__ = [
     "TestLongTexts",
     "TestLooking",
     "TestManyQueues",
+    "TestMaxItems",
     "TestMaxPending",
     "TestMaxRunning",
     "TestMigrate",
@@ -205,6 +216,7 @@ __all__ = [
     "TestPutSchedule",
     "TestQueues",
     "TestRateLimit",
+    "TestReadItems",
     "TestRecovery",
     "TestRemoveSchedule",
     "TestRepeatedOutcome",

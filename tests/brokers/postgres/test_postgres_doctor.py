@@ -144,12 +144,11 @@ class TestSurroundings:
 
     async def test_a_standby(self, durable: PostgresServer, postgres_folder: Path) -> None:
         await findings(f"{durable.url}?migrate=auto")
-        follower = PostgresServer(
+        with PostgresServer(
             postgres_folder,
             standby_of=durable,
             max_prepared_transactions="5",  # no fewer than there
-        )
-        with follower as standby:
+        ) as standby:
             found = (await findings(standby.url))["replication"]
             assert found.severity is Severity.DANGER
             assert "takes no writes" in found.text

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
 
-from ltq.brokers.redis._connect.credentials import AskCredentials, ConnectionCredentials
+from ltq.brokers.redis._connect.credentials import WITHIN, AskCredentials, ConnectionCredentials
 from ltq.brokers.redis._connect.resolver import addresses_of
 
 _USED_SHARE = 0.9
@@ -67,11 +67,14 @@ def maker(
     return make
 
 
-async def prepare(connection: AbstractConnection) -> None:
-    """Have the credentials of a connection that is to be opened, if code says them."""
+async def prepare(connection: AbstractConnection, within: float = WITHIN) -> None:
+    """Have the credentials of a connection that is to be opened, if code says them.
+
+    A coroutine has `within` seconds for it. Raises `CredentialsError`.
+    """
     provider = connection.credential_provider
     if isinstance(provider, ConnectionCredentials):
-        await provider.prepare()
+        await provider.prepare(within)
 
 
 def usable_for(connection: AbstractConnection) -> float | None:
@@ -87,6 +90,8 @@ class Stream(NamedTuple):
     writer: asyncio.StreamWriter
     parse_error: Callable[[str], Exception]
     """Makes an error of what the server says. It may raise one for a text that it cannot read."""
+    is_over: bool
+    """Whether the server has ended it already: nobody is told of that a second time."""
 
 
 def take_over(connection: AbstractConnection) -> Stream | None:
@@ -95,12 +100,14 @@ def take_over(connection: AbstractConnection) -> Stream | None:
     Returns None if there is none over a transport that is known, as with `fakeredis`.
     """
     inner: Any = connection
+    reader: Any = getattr(inner, "_reader", None)
     writer: Any = getattr(inner, "_writer", None)
     parse_error: Any = getattr(getattr(inner, "_parser", None), "parse_error", None)
     if not hasattr(getattr(writer, "transport", None), "set_protocol") or parse_error is None:
         return None
+    is_over = writer.transport.is_closing() or (reader is not None and reader.at_eof())
     forget_stream(connection)
-    return Stream(writer, parse_error)
+    return Stream(writer, parse_error, is_over)
 
 
 def forget_stream(connection: AbstractConnection) -> Any:

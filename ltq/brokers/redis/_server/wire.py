@@ -59,6 +59,11 @@ class Wire(Protocol):
         """Whether calls can be made."""
         ...
 
+    @property
+    def used_at(self) -> float:
+        """When a byte of its last call moved, by the event loop's clock."""
+        ...
+
     def call(self, data: bytes) -> Awaitable[Reply]:
         """Send a command. The reply may be an error. Raises `ConnectionError`."""
         ...
@@ -89,9 +94,14 @@ class Wire(Protocol):
 
 
 def wire_of(connection: AbstractConnection) -> Wire:
-    """Take over an open connection of redis-py."""
+    """Take over an open connection of redis-py. Raises `ConnectionError` if it has just ended."""
     stream = take_over(connection)
-    return StreamWire(connection) if stream is None else TransportWire(stream)
+    if stream is None:
+        return StreamWire(connection)
+    if stream.is_over:
+        abandon_transport(stream.writer.transport)
+        raise ConnectionError("closed by the server as soon as it was open")
+    return TransportWire(stream)
 
 
 class StreamWire:
@@ -100,6 +110,7 @@ class StreamWire:
     def __init__(self, connection: AbstractConnection) -> None:
         self._connection = connection
         self.address: Address | None = None
+        self.used_at = asyncio.get_running_loop().time()
 
     @property
     def is_open(self) -> bool:
@@ -110,6 +121,7 @@ class StreamWire:
         return reply
 
     async def call_all(self, data: bytes, count: int) -> list[Reply]:
+        self.used_at = asyncio.get_running_loop().time()
         await self._connection.send_packed_command(data, check_health=False)
         return [await self._read() for _ in range(count)]
 
@@ -149,13 +161,13 @@ class TransportWire(asyncio.Protocol):
             replyError=_error_parser(stream.parse_error),
             notEnoughData=_PARTIAL,
         )
-        self.is_open = not self._transport.is_closing()
+        self.is_open = True
         self.address: Address | None = None
         self._reply: asyncio.Future[Reply] | None = None
         self._replies: list[Reply] = []
         self._awaited = 0
         """How many replies come before the one that ends the present call."""
-        self._moved_at = 0.0
+        self._moved_at = loop.time()
         self._size = 0
         """Bytes of the present command, until the first byte of the reply."""
         self._asked = 0
@@ -168,6 +180,10 @@ class TransportWire(asyncio.Protocol):
         self._has_worked = False
         """Whether a call has been answered."""
         self._transport.set_protocol(self)
+
+    @property
+    def used_at(self) -> float:
+        return self._moved_at
 
     def call(self, data: bytes) -> "asyncio.Future[Reply]":
         self._moved_at = self._time()

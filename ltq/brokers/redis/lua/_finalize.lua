@@ -1,7 +1,8 @@
 -- state_ttl(seconds, default): how long a final state is kept, in milliseconds as text: `seconds`, or
 -- `default` if that is not a number. Returns nil if it is not kept.
 -- finalize(id, ttl, token, status, ...): make a task final. Its state, with more fields and values, is kept
--- for `ttl`. Its arguments are, if its field `keep_body` says so, or nothing and it is failed or rejected.
+-- for `ttl`, and so are the items of its stream. Its arguments are, if its field `keep_body` says so, or
+-- nothing and it is failed or rejected.
 -- Without a ttl the state is removed at once. Then `ended` remembers for a while which token ended the task,
 -- and how, for repeated calls (0: cancelled, -1: its workers died).
 -- @include time, call_or_reset
@@ -21,17 +22,19 @@ local function keep_arguments(key)
   if serializer then redis.call('HSET', key, 'body_serializer', serializer) end
 end
 -- @rare
-local function drop_arguments(key, status)
-  local keep_body = redis.call('HGET', key, 'keep_body')
+local function drop_arguments(key, status, id, ttl)
+  local hash = redis.call('HMGET', key, 'keep_body', 'items')
+  local keep_body = hash[1]
+  if hash[2] then redis.call('PEXPIRE', prefix .. 'items:' .. id, ttl) end
   if keep_body == '1' or not keep_body and (status == 'failed' or status == 'rejected') then
     return keep_arguments(key)
   end
   redis.call('HDEL', key, 'body', 'ctx', 'fingerprint', 'serializer', 'lane', 'progress', 'max_tries',
-    'result_ttl', 'max_deliveries', 'deaths', 'error', 'error_type', 'traceback', 'keep_body')
+    'result_ttl', 'max_deliveries', 'max_items', 'deaths', 'error', 'error_type', 'traceback', 'keep_body')
 end
 -- @rare
 local function leave_no_state(id, token, status)
-  redis.call('DEL', prefix .. 'task:' .. id)
+  redis.call('DEL', prefix .. 'task:' .. id, prefix .. 'items:' .. id)
   call_or_reset('ZADD', prefix .. 'ended', token, id .. ' ' .. status)
   redis.call('ZREMRANGEBYRANK', prefix .. 'ended', 0, -MAX_ENDED - 1)
   redis.call('EXPIRE', prefix .. 'ended', ENDED_TTL)
@@ -43,7 +46,7 @@ local function finalize(id, ttl, token, status, ...)
   if not ttl then return leave_no_state(id, token, status) end
   local key = prefix .. 'task:' .. id
   local has_few = token ~= 0 and status == 'completed' and redis.call('HLEN', key) == OF_ALL
-  if not has_few or redis.call('HDEL', key, 'body') == 0 then drop_arguments(key, status) end
+  if not has_few or redis.call('HDEL', key, 'body') == 0 then drop_arguments(key, status, id, ttl) end
   redis.call('HSET', key, 'status', status, 'release_time', stamp, ...)
   redis.call('PEXPIRE', key, ttl)
 end

@@ -15,7 +15,7 @@ local function remove(ids, status)
   for _, id in ipairs(ids) do
     local key = prefix .. 'task:' .. id
     local found = redis.pcall('HGET', key, 'status')
-    if found == status or type(found) ~= 'string' then redis.call('DEL', key) end
+    if found == status or type(found) ~= 'string' then redis.call('DEL', key, prefix .. 'items:' .. id) end
     removed = removed + 1
   end
 end

@@ -6,6 +6,7 @@ from ltq.brokers._rules.slot import Heard, KeptSlot
 from ltq.brokers.sqlite._file.database import Database
 from ltq.brokers.sqlite._places.dead import SqliteDeadRecords
 from ltq.brokers.sqlite._places.figures import SqliteEndCounts, SqliteHistory
+from ltq.brokers.sqlite._places.items import SqliteItems
 from ltq.brokers.sqlite._places.lanes import SqliteLanes
 from ltq.brokers.sqlite._places.lines import SqliteLines
 from ltq.brokers.sqlite._places.listener import SqliteListener
@@ -35,6 +36,7 @@ def new_places(database: Database, namespace: str, number: int) -> Places:
         slots=SqliteTable(database, number, "slot", KeptSlot),
         schedule_changes=SqliteChanges(database, number),
         schedulers=SqliteTable(database, number, "scheduler", Heard),
+        items=SqliteItems(database, records),
         ended_tokens=SqliteEndedTokens(database, number),
         end_counts=SqliteEndCounts(database),
         history=SqliteHistory(database),
