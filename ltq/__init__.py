@@ -47,6 +47,7 @@ from ltq.state import Priority, Progress, QueueStats, Status, TaskState, WorkerH
 from ltq.sync import SyncHandle, close_sync
 from ltq.task import Task
 from ltq.worker import Worker
+from ltq.workflow import Node, WorkflowHandle, WorkflowNode, WorkflowState, join
 
 __all__ = [
     "App",
@@ -68,6 +69,7 @@ __all__ = [
     "MaxTries",
     "Message",
     "Middleware",
+    "Node",
     "Observer",
     "OpenTelemetry",
     "Priority",
@@ -100,6 +102,9 @@ __all__ = [
     "TaskState",
     "Worker",
     "WorkerHealth",
+    "WorkflowHandle",
+    "WorkflowNode",
+    "WorkflowState",
     "as_completed",
     "close_sync",
     "configure_brokers",
@@ -107,5 +112,6 @@ __all__ = [
     "display",
     "gather",
     "get_logger",
+    "join",
     "setup_logging",
 ]

@@ -7,6 +7,7 @@ from msgspec import structs
 
 from ltq.brokers._rules import history
 from ltq.brokers._rules.constants import MAX_ENDED
+from ltq.brokers._rules.flows import endings
 from ltq.brokers._rules.places import Lane, Places
 from ltq.brokers._rules.record import Record
 from ltq.options import Priority
@@ -97,12 +98,13 @@ def become_final(
     places: Places, record: Record, status: Status, result_ttl: float, now: float, *, token: int
 ) -> None:
     """As `settle`, for tasks that are counted together."""
+    keeps_body = endings.note(places, record, status, now)
+    record.keeps_body = keeps_body or record.envelope.keeps_body(status)
     if result_ttl <= 0:
         places.ended_tokens.put(record.id, (token, status), most=MAX_ENDED)
         remove(places, record)
         return
     record.progress = None
-    record.keeps_body = record.envelope.keeps_body(status)
     if not record.keeps_body:
         record.envelope = structs.replace(record.envelope, body=b"", ctx=b"")  # no run needs them
     record.release_time = now

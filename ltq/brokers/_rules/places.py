@@ -13,6 +13,7 @@ from math import inf
 from typing import NamedTuple, Protocol, TypeVar
 
 from ltq.broker import SeenWorker
+from ltq.broker.flows import ArrivalCount, Ending
 from ltq.brokers._rules.record import DeadRecord, Record
 from ltq.brokers._rules.slot import Heard, KeptSlot
 from ltq.options import Priority
@@ -384,6 +385,12 @@ class Places:
     """By the name of the schedule."""
     schedulers: Table[Heard]
     """By the id of the run."""
+    endings: Table[Ending]
+    """By the key of the ending."""
+    arrivals: Table[bytes]
+    """By the id of a task that waits for others, a space, and the number of its slot."""
+    arrival_counts: Table[ArrivalCount]
+    """By the id of the task."""
     ended_tokens: EndedTokens
     end_counts: EndCounts
     history: HistoryFigures | None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ltq.broker import SeenWorker
+from ltq.broker.flows import ArrivalCount, Ending
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.slot import Heard, KeptSlot
 from ltq.brokers.memory._lanes import MemoryLanes
@@ -48,6 +49,9 @@ def new_namespace(
         slots=MemoryTable[KeptSlot](),
         schedule_changes=MemoryChanges(),
         schedulers=MemoryTable[Heard](),
+        endings=MemoryTable[Ending](),
+        arrivals=MemoryTable[bytes](),
+        arrival_counts=MemoryTable[ArrivalCount](),
         ended_tokens=MemoryEndedTokens(),
         end_counts=MemoryEndCounts(),
         history=MemoryHistory() if keeps_history else None,
