@@ -30,8 +30,9 @@ async def carry(broker: FlowBroker, endings: Sequence[Ending]) -> None:
         for ending, flow in told:
             await this.end(ending, flow)
         following = await this.go_on()
-        for namespace, keys in _by_namespace((one.queue, one.key) for one in left):
-            await broker.carried(namespace, keys)
+        rest = ((one.queue, one.key) for one in left if one.key not in this.done)
+        for queue, keys in _by_namespace(rest):
+            await broker.carried(queue, keys)
         left = following
 
 
@@ -57,6 +58,8 @@ class _Round:
         """What is CANCELLED although its results come."""
         self._cancelled: dict[str, Target] = {}
         """What is CANCELLED as its results do not come."""
+        self.done: set[str] = set()
+        """The keys of endings that are removed already."""
 
     async def end(self, ending: Ending, flow: Flow) -> None:
         """A task has ended: begin the maps over its result, and note where it arrives."""
@@ -67,8 +70,11 @@ class _Round:
                 continue
             slot = target.slot if target.slot != ELEMENT else int(ending.id.rpartition(".")[2])
             value = b"" if failed else ending.result
-            arrival = Arrival(target.id, slot, target.of, value, failed, flow.goes_on)
-            group = self._arrivals.setdefault(namespace_of(target.queue), [])
+            namespace = namespace_of(target.queue)
+            is_all = len(flow.to) == 1 and namespace == namespace_of(ending.queue)
+            key = ending.key if is_all else ""
+            arrival = Arrival(target.id, slot, target.of, value, failed, flow.goes_on, key)
+            group = self._arrivals.setdefault(namespace, [])
             group.append((target, arrival, flow))
 
     async def go_on(self) -> list[Ending]:
@@ -78,6 +84,8 @@ class _Round:
             given = [arrival for _, arrival, _ in group]
             answers = await arrive(broker, group[0][0].queue, given)
             for (target, arrival, flow), answer in zip(group, answers, strict=True):
+                if answer is Arrived.WAITING and arrival.ending:
+                    self.done.add(arrival.ending)
                 self._answered(target, flow, answer, failed=arrival.failed)
         following = [await go_on(broker, one.queue, one.id) for one in self._full.values()]
         for flow in self._stopped.values():

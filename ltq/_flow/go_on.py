@@ -11,7 +11,9 @@ from ltq.state import Status
 async def go_on(broker: FlowBroker, queue: str, task_id: str) -> Ending | None:
     """Let a task go on whose slots are full, if they are. Returns its ending, if that ends it."""
     task = await read_all(broker, queue, task_id)
-    if task is None or task.status is Status.CANCELLED or task.count is None:
+    if task is None or task.status is Status.CANCELLED:
+        return None
+    if task.count is None or task.count.values != task.count.of:
         return None
     recipe = read_recipe(task.body, task.serializer)
     slots = range(task.count.of - isinstance(recipe, Map))

@@ -4,6 +4,7 @@ Each has a `Flow` in its `ctx`: where its result goes. A task that waits for oth
 instead of arguments: how they are made of what arrives.
 """
 
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -48,6 +49,7 @@ class _Ctx(msgspec.Struct):
 _decode_ctx = msgspec.json.Decoder(_Ctx).decode
 
 
+@lru_cache(maxsize=1024)  # all elements of a map have the same
 def flow_of(ctx: bytes) -> Flow | None:
     """What a `ctx` says of a workflow; None if that cannot be read."""
     try:

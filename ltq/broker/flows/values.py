@@ -70,6 +70,9 @@ class Arrival(msgspec.Struct, frozen=True):
     """Whether it will not come. Then the task is CANCELLED."""
     revives: bool = False
     """Whether a CANCELLED task waits again, if this comes after all and nothing else failed."""
+    ending: str = ""
+    """The key of an ending in the same namespace that is removed in the same step, if the answer is
+    WAITING: there is no more to do about it."""
 
 
 class ArrivalCount(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from ltq.broker.flows import is_held
 from ltq.brokers._rules import moves
-from ltq.brokers._rules.flows import endings, slots
+from ltq.brokers._rules.flows import endings
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.retention import find
 from ltq.errors import TaskNotFoundError
@@ -26,7 +26,7 @@ def cancel(places: Places, task_id: str, result_ttl: float, now: float) -> bool:
     record.failure = None
     ttl = result_ttl if own_ttl is None else own_ttl
     if record.status is Status.DELAYED and is_held(record.when):
-        slots.keep_until(places, task_id, now + ttl, now)
+        places.arrivals.keep_until(task_id, now + ttl)
     moves.settle(places, record, Status.CANCELLED, ttl, now)
     return True
 
@@ -37,6 +37,6 @@ def clear(places: Places, queue: str, most: int, now: float) -> int:
     for record in waiting:
         endings.note(places, record, Status.CANCELLED, now)
         if record.status is Status.DELAYED and is_held(record.when):
-            slots.forget(places, record.id, now)
+            places.arrivals.remove(record.id)
         moves.remove(places, record)
     return len(waiting)

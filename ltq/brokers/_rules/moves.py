@@ -5,6 +5,7 @@ from itertools import takewhile
 
 from msgspec import structs
 
+from ltq.broker.flows import is_in_flow
 from ltq.brokers._rules import history
 from ltq.brokers._rules.constants import MAX_ENDED
 from ltq.brokers._rules.flows import endings
@@ -116,5 +117,7 @@ def become_final(
 def remove(places: Places, record: Record) -> None:
     """Forget a task, wherever it is."""
     places.records.remove(record)
+    if record.envelope.ctx and is_in_flow(record.envelope.ctx):
+        places.arrivals.remove(record.id)
     places.listener.freed(record.lane)
     places.listener.removed(record.id)

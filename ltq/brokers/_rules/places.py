@@ -13,7 +13,7 @@ from math import inf
 from typing import NamedTuple, Protocol, TypeVar
 
 from ltq.broker import SeenWorker
-from ltq.broker.flows import ArrivalCount, Ending
+from ltq.broker.flows import ArrivalCount
 from ltq.brokers._rules.record import DeadRecord, Record
 from ltq.brokers._rules.slot import Heard, KeptSlot
 from ltq.options import Priority
@@ -276,6 +276,48 @@ class Table(Protocol[V]):
         ...
 
 
+class Endings(Protocol):
+    """How tasks of workflows ended, by the key of the ending; `flows.packed` reads the values."""
+
+    def put(self, key: str, packed: bytes) -> None:
+        """Keep an ending until it is removed."""
+        ...
+
+    def values(self, limit: int) -> Sequence[bytes]:
+        """Up to `limit` of them, in any order."""
+        ...
+
+    def remove(self, keys: Collection[str]) -> None:
+        """Forget these, as far as they are there."""
+        ...
+
+
+class Arrivals(Protocol):
+    """What has arrived at tasks that wait for others, by their ids and the numbers of slots."""
+
+    def read(self, task_id: str, slots: Collection[int]) -> Mapping[int, bytes]:
+        """What is in these slots. Empty ones are left out."""
+        ...
+
+    def count(self, task_id: str) -> ArrivalCount | None:
+        """How many slots there are and what is in them, as it was written last."""
+        ...
+
+    def write(
+        self, task_id: str, values: Mapping[int, bytes], count: ArrivalCount | None, expires: float
+    ) -> None:
+        """Put values in slots, and write the count if it is given. After `expires` all may go."""
+        ...
+
+    def remove(self, task_id: str, slots: Collection[int] | None = None) -> None:
+        """Forget these slots; with None all of them, and the count."""
+        ...
+
+    def keep_until(self, task_id: str, expires: float) -> None:
+        """Keep all that has arrived until a time."""
+        ...
+
+
 class EndedTokens(Protocol):
     """The tokens and statuses of tasks that ended without leaving a state, by id."""
 
@@ -385,12 +427,8 @@ class Places:
     """By the name of the schedule."""
     schedulers: Table[Heard]
     """By the id of the run."""
-    endings: Table[Ending]
-    """By the key of the ending."""
-    arrivals: Table[bytes]
-    """By the id of a task that waits for others, a space, and the number of its slot."""
-    arrival_counts: Table[ArrivalCount]
-    """By the id of the task."""
+    endings: Endings
+    arrivals: Arrivals
     ended_tokens: EndedTokens
     end_counts: EndCounts
     history: HistoryFigures | None

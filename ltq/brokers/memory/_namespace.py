@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from ltq.broker import SeenWorker
-from ltq.broker.flows import ArrivalCount, Ending
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.slot import Heard, KeptSlot
+from ltq.brokers.memory._flows import MemoryArrivals, MemoryEndings
 from ltq.brokers.memory._lanes import MemoryLanes
 from ltq.brokers.memory._listener import MemoryListener
 from ltq.brokers.memory._places import MemoryLines, MemoryQueues, MemoryRecords, NextToken
@@ -49,9 +49,8 @@ def new_namespace(
         slots=MemoryTable[KeptSlot](),
         schedule_changes=MemoryChanges(),
         schedulers=MemoryTable[Heard](),
-        endings=MemoryTable[Ending](),
-        arrivals=MemoryTable[bytes](),
-        arrival_counts=MemoryTable[ArrivalCount](),
+        endings=MemoryEndings(),
+        arrivals=MemoryArrivals(),
         ended_tokens=MemoryEndedTokens(),
         end_counts=MemoryEndCounts(),
         history=MemoryHistory() if keeps_history else None,

@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 
 from ltq.broker.flows import HELD, Ending, ending_key, is_in_flow
+from ltq.brokers._rules.flows.packed import pack_ending, unpack_ending
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.record import Record
 from ltq.state import Status
+
+_MOST_LOOKED = 2000
+"""Most endings of which the oldest are looked for."""
 
 
 def note(places: Places, record: Record, status: Status, now: float) -> bool:
@@ -28,20 +32,19 @@ def note(places: Places, record: Record, status: Status, now: float) -> bool:
         body=envelope.body if record.when >= HELD and not record.status.is_final else b"",
         time=now,
     )
-    places.endings.set(key, ending, expires=HELD, now=now)
+    places.endings.put(key, pack_ending(ending))
     return status is Status.CANCELLED
 
 
 def oldest(places: Places, now: float, *, limit: int, older_than: float) -> list[Ending]:
     """Up to `limit` endings of tasks that ended `older_than` seconds ago."""
-    old = (one for one in places.endings.values(now) if one.time <= now - older_than)
-    return sorted(old, key=_time)[:limit]
+    kept = map(unpack_ending, places.endings.values(_MOST_LOOKED))
+    return sorted((one for one in kept if one.time <= now - older_than), key=_time)[:limit]
 
 
 def remove(places: Places, now: float, *, keys: Sequence[str]) -> None:
     """Forget endings."""
-    for key in keys:
-        places.endings.remove(key)
+    places.endings.remove(keys)
 
 
 def _time(ending: Ending) -> float:

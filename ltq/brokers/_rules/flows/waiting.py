@@ -17,7 +17,6 @@ from ltq.broker.flows import (
 )
 from ltq.brokers._rules import moves
 from ltq.brokers._rules.cancel import cancel
-from ltq.brokers._rules.flows.slots import forget, keep_until, slot_key
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.record import Record
 from ltq.brokers._rules.retention import find
@@ -28,8 +27,18 @@ from ltq.state import Status
 
 def arrive(places: Places, now: float, *, arrivals: Sequence[Arrival]) -> list[Arrived]:
     """Put values in the slots of tasks that wait. The answers are in their order."""
-    places.records.load({arrival.id for arrival in arrivals})
-    return [_arrive(places, arrival, now) for arrival in arrivals]
+    by_id: dict[str, list[int]] = {}
+    for position, arrival in enumerate(arrivals):
+        by_id.setdefault(arrival.id, []).append(position)
+    places.records.load(by_id)
+    answers: dict[int, Arrived] = {}
+    for task_id, positions in by_id.items():
+        some = [arrivals[position] for position in positions]
+        answers.update(zip(positions, _arrive_at(places, task_id, some, now), strict=True))
+    done = [arrivals[i].ending for i, answer in answers.items() if answer is Arrived.WAITING]
+    if any(done):
+        places.endings.remove([key for key in done if key])
+    return [answers[position] for position in range(len(arrivals))]
 
 
 def read(places: Places, now: float, *, task_id: str, slots: Sequence[int]) -> HeldTask | None:
@@ -37,10 +46,7 @@ def read(places: Places, now: float, *, task_id: str, slots: Sequence[int]) -> H
     record = find(places, task_id, now)
     if record is None or not _may_wait(record):
         return None
-    keys = {slot_key(task_id, slot): slot for slot in slots}
-    found = places.arrivals.several(keys, now)
-    values = {slot: found[key] for key, slot in keys.items() if key in found}
-    count = places.arrival_counts.get(task_id, now)
+    values = {**places.arrivals.read(task_id, slots)} if slots else {}
     envelope = record.envelope
     return HeldTask(
         record.status,
@@ -49,7 +55,7 @@ def read(places: Places, now: float, *, task_id: str, slots: Sequence[int]) -> H
         record.token,
         envelope.serializer,
         values,
-        count,
+        places.arrivals.count(task_id),
     )
 
 
@@ -58,7 +64,7 @@ def go_on(places: Places, now: float, *, task_id: str, ready: Ready) -> bool:
     record = find(places, task_id, now)
     if record is None or not _waits(record):
         return False
-    forget(places, task_id, now)
+    places.arrivals.remove(task_id)
     if ready.body is not None:
         record.envelope = structs.replace(record.envelope, body=ready.body, eta=None)
         record.enqueue_time = now
@@ -85,49 +91,70 @@ def restart(places: Places, now: float, *, ids: Sequence[str], waits: bool) -> i
     return sum(_restart(places, task_id, now, waits=waits) for task_id in ids)
 
 
-def _arrive(places: Places, arrival: Arrival, now: float) -> Arrived:
-    record = find(places, arrival.id, now)
+class _Slots:
+    """The slots of one task, as several arrivals change them. They are written together."""
+
+    def __init__(self, places: Places, task_id: str, arrivals: Sequence[Arrival]) -> None:
+        self._arrivals = places.arrivals
+        self._task_id = task_id
+        self._values = {**places.arrivals.read(task_id, {one.slot for one in arrivals})}
+        self._changed: dict[int, bytes] = {}
+        self.count = places.arrivals.count(task_id) or ArrivalCount(arrivals[0].of)
+
+    def put(self, arrival: Arrival) -> bool:
+        """Put a value in its slot. Returns whether it has come after all."""
+        before = self._values.get(arrival.slot)
+        comes_after_all = before == FAILED and not arrival.failed
+        if before is None or comes_after_all:
+            value = FAILED if arrival.failed else b"=" + arrival.value
+            self._values[arrival.slot] = self._changed[arrival.slot] = value
+            if arrival.slot > NOTE:
+                values = self.count.values + (not arrival.failed)
+                failed = self.count.failed + arrival.failed - comes_after_all
+                self.count = ArrivalCount(arrival.of, values, failed)
+        return comes_after_all
+
+    def write(self, expires: float) -> None:
+        """Write what has changed, to be kept until a time."""
+        if self._changed:
+            count = self.count if any(slot > NOTE for slot in self._changed) else None
+            self._arrivals.write(self._task_id, self._changed, count, expires)
+            self._changed = {}
+
+
+def _arrive_at(
+    places: Places, task_id: str, arrivals: Sequence[Arrival], now: float
+) -> list[Arrived]:
+    record = find(places, task_id, now)
     if record is None or not _may_wait(record):
-        return Arrived.ENDED
-    key, value = (
-        slot_key(arrival.id, arrival.slot),
-        FAILED if arrival.failed else b"=" + arrival.value,
-    )
-    before = places.arrivals.get(key, now)
-    is_new = before is None or (before == FAILED and not arrival.failed)
-    if is_new:
-        places.arrivals.set(key, value, expires=HELD, now=now)
-    if arrival.slot <= NOTE:
+        return [Arrived.ENDED] * len(arrivals)
+    slots = _Slots(places, task_id, arrivals)
+    answers = [_arrive(places, arrival, slots, now) for arrival in arrivals]
+    slots.write(_expiry(places, task_id))
+    return answers
+
+
+def _arrive(places: Places, arrival: Arrival, slots: _Slots, now: float) -> Arrived:
+    comes_after_all = slots.put(arrival)
+    record = places.records.get(arrival.id)
+    if arrival.slot <= NOTE or record is None:
         return Arrived.WAITING
-    count = places.arrival_counts.get(arrival.id, now) or ArrivalCount(arrival.of)
-    if is_new:
-        count = ArrivalCount(
-            arrival.of,
-            count.values + (not arrival.failed),
-            count.failed + arrival.failed - (before == FAILED),
-        )
-        places.arrival_counts.set(arrival.id, count, expires=HELD, now=now)
-    return _answer(places, record, arrival, count, now, comes_after_all=before == FAILED)
-
-
-def _answer(
-    places: Places,
-    record: Record,
-    arrival: Arrival,
-    count: ArrivalCount,
-    now: float,
-    *,
-    comes_after_all: bool,
-) -> Arrived:
     if arrival.failed:
         if _waits(record):
+            slots.write(HELD)
             _cancel(places, record.id, _ttl(record), now)
         return Arrived.STOPPED
     if record.status is Status.CANCELLED:
-        if count.failed or not (comes_after_all and arrival.revives):
+        if slots.count.failed or not (comes_after_all and arrival.revives):
             return Arrived.STOPPED
         _restart(places, record.id, now, waits=True)
-    return Arrived.FULL if count.values == count.of else Arrived.WAITING
+    return Arrived.FULL if slots.count.values == slots.count.of else Arrived.WAITING
+
+
+def _expiry(places: Places, task_id: str) -> float:
+    """Until when the slots of a task are kept."""
+    record = places.records.get(task_id)
+    return HELD if record is None or _waits(record) else record.when
 
 
 def _cancel(places: Places, task_id: str, result_ttl: float, now: float) -> bool:
@@ -143,8 +170,8 @@ def _restart(places: Places, task_id: str, now: float, *, waits: bool) -> bool:
         return False
     again = _again(places, record, now)
     if waits:
-        places.arrivals.remove(slot_key(task_id, NOTE))
-        keep_until(places, task_id, HELD, now)
+        places.arrivals.remove(task_id, [NOTE])
+        places.arrivals.keep_until(task_id, HELD)
         moves.delay(places, again, HELD)
     else:
         moves.enqueue(places, again)

@@ -1,11 +1,11 @@
 """The places of one namespace, for one step."""
 
 from ltq.broker import SeenWorker
-from ltq.broker.flows import ArrivalCount, Ending
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.slot import Heard, KeptSlot
 from ltq.brokers.postgres._places.dead import PostgresDeadRecords
 from ltq.brokers.postgres._places.figures import PostgresEndCounts, PostgresHistory
+from ltq.brokers.postgres._places.flows import PostgresArrivals, PostgresEndings
 from ltq.brokers.postgres._places.lanes import PostgresLanes
 from ltq.brokers.postgres._places.lines import PostgresLines
 from ltq.brokers.postgres._places.listener import PostgresListener
@@ -46,9 +46,8 @@ def new_places(
         slots=PostgresTable(step, namespace, "slot", KeptSlot),
         schedule_changes=PostgresChanges(step, namespace),
         schedulers=PostgresTable(step, namespace, "scheduler", Heard),
-        endings=PostgresTable(step, namespace, "ending", Ending),
-        arrivals=PostgresTable(step, namespace, "arrival", bytes),
-        arrival_counts=PostgresTable(step, namespace, "arrivals", ArrivalCount),
+        endings=PostgresEndings(step, namespace),
+        arrivals=PostgresArrivals(step, namespace),
         ended_tokens=PostgresEndedTokens(step, namespace),
         end_counts=PostgresEndCounts(step),
         history=PostgresHistory(step),

@@ -40,7 +40,7 @@ async def arrive(link: Link, queue: str, arrivals: Sequence[Arrival]) -> list[Ar
         words: list[Argument] = []
         for one in arrivals[first : first + _MOST]:
             flags = f"{'failed ' if one.failed else ''}{'revives' if one.revives else ''}"
-            words += (one.id, one.slot, one.of, flags, one.value)
+            words += (one.id, one.slot, one.of, flags, one.ending, one.value)
         call = calls.ArriveCall(
             prefix=prefix, result_ttl=DEFAULT_RESULT_TTL, notes=link.notes, arrivals=words
         )

@@ -1,8 +1,10 @@
 """The calls of the scripts about workflows."""
 
+from contextlib import suppress
 from typing import ClassVar
 
 from ltq.broker.flows import ArrivalCount, Arrived, Ending, HeldTask
+from ltq.brokers._rules.flows.packed import unpack_ending
 from ltq.brokers.redis._scripts import replies
 from ltq.brokers.redis._scripts.script import Bounded, Flag, Script
 from ltq.brokers.redis._scripts.texts import ALL_NOTES
@@ -57,8 +59,11 @@ class EndingsCall(Bounded[list[Ending]], frozen=True, kw_only=True):
     limit: int
 
     def read(self, reply: Reply) -> list[Ending]:
-        pairs = zip(reply[::2], reply[1::2], strict=True)
-        return [_ending(key.decode(), value) for key, value in pairs]
+        endings: list[Ending] = []
+        for value in reply:
+            with suppress(ValueError):  # it is spoilt, and is left to people
+                endings.append(unpack_ending(value))
+        return endings
 
 
 class GoOnCall(Script[bool], frozen=True, kw_only=True):
@@ -111,19 +116,3 @@ class RestartCall(Script[int], frozen=True, kw_only=True):
 
     def read(self, reply: Reply) -> int:
         return replies.integer(reply)
-
-
-def _ending(key: str, value: bytes) -> Ending:
-    status, serializer, queue, time, ctx_size, body_size, rest = value.split(b"\n", 6)
-    middle, last = int(ctx_size), int(ctx_size) + int(body_size)
-    return Ending(
-        key=key,
-        id=key.rpartition(" ")[0],
-        queue=queue.decode(),
-        status=Status(status.decode()),
-        ctx=rest[:middle],
-        result=rest[last:],
-        serializer=serializer.decode() or DEFAULT_SERIALIZER,
-        body=rest[middle:last],
-        time=float(time),
-    )

@@ -6,7 +6,7 @@ ARGV[1] most_bytes  int, bytes from which no further one is read
 ARGV[2] older_than  seconds since the task ended
 ARGV[3] limit       int, most endings
 
-RETURNS {key, ending, ...}: see `_ending.lua`
+RETURNS them, see `_ending.lua`
 ]]
 local prefix, most_bytes, older_than, limit = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 -- @include time, call_or_reset
@@ -15,13 +15,13 @@ local found, bytes, looked, cursor = {}, 0, 0, '0'
 repeat
   local page = call_or_reset('HSCAN', prefix .. 'endings', cursor, 'COUNT', '100')
   cursor = page[1]
-  for i = 1, #page[2], 2 do
-    local moment = tonumber(string.match(page[2][i + 1], '^[^\n]*\n[^\n]*\n[^\n]*\n([^\n]*)'))
+  for i = 2, #page[2], 2 do
+    local ending = page[2][i]
+    local moment = tonumber(string.match(ending, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n([^\n]*)'))
     looked = looked + 1
-    if moment and moment <= now - older_than and #found < 2 * limit and (bytes < most_bytes or #found == 0) then
-      found[#found + 1], found[#found + 2] = page[2][i], page[2][i + 1]
-      bytes = bytes + #page[2][i + 1]
+    if moment and moment <= now - older_than and #found < limit and (bytes < most_bytes or #found == 0) then
+      found[#found + 1], bytes = ending, bytes + #ending
     end
   end
-until cursor == '0' or #found >= 2 * limit or bytes >= most_bytes or looked >= MOST_LOOKED
+until cursor == '0' or #found >= limit or bytes >= most_bytes or looked >= MOST_LOOKED
 return found

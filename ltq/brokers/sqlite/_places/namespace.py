@@ -1,12 +1,12 @@
 """The places of one namespace in the file."""
 
 from ltq.broker import SeenWorker
-from ltq.broker.flows import ArrivalCount, Ending
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.slot import Heard, KeptSlot
 from ltq.brokers.sqlite._file.database import Database
 from ltq.brokers.sqlite._places.dead import SqliteDeadRecords
 from ltq.brokers.sqlite._places.figures import SqliteEndCounts, SqliteHistory
+from ltq.brokers.sqlite._places.flows import SqliteArrivals, SqliteEndings
 from ltq.brokers.sqlite._places.lanes import SqliteLanes
 from ltq.brokers.sqlite._places.lines import SqliteLines
 from ltq.brokers.sqlite._places.listener import SqliteListener
@@ -36,9 +36,8 @@ def new_places(database: Database, namespace: str, number: int) -> Places:
         slots=SqliteTable(database, number, "slot", KeptSlot),
         schedule_changes=SqliteChanges(database, number),
         schedulers=SqliteTable(database, number, "scheduler", Heard),
-        endings=SqliteTable(database, number, "ending", Ending),
-        arrivals=SqliteTable(database, number, "arrival", bytes),
-        arrival_counts=SqliteTable(database, number, "arrivals", ArrivalCount),
+        endings=SqliteEndings(database, number),
+        arrivals=SqliteArrivals(database, number),
         ended_tokens=SqliteEndedTokens(database, number),
         end_counts=SqliteEndCounts(database),
         history=SqliteHistory(database),
