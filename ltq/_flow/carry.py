@@ -137,13 +137,19 @@ async def _cancelled(broker: FlowBroker, target: Target) -> Ending | None:
 async def _stop_all(broker: FlowBroker, told: Sequence[_Told]) -> None:
     """Stop the workflows in which something has failed, or was cancelled."""
     by_end: dict[str, list[_Told]] = {}
-    for one in told:
-        if not one[1].goes_on or one[0].id == one[1].end:
-            by_end.setdefault(one[1].end, []).append(one)
+    for ending, flow in told:
+        if not flow.goes_on or (ending.id == flow.end and await _is_cancelled(broker, flow)):
+            by_end.setdefault(flow.end, []).append((ending, flow))
     for some in by_end.values():
         nodes = await _nodes(broker, some)
         dead = (one.id for one, _ in some if one.status is not Status.CANCELLED)
         await stop(broker, nodes, next(dead, ""))
+
+
+async def _is_cancelled(broker: FlowBroker, flow: Flow) -> bool:
+    """Whether the last node was cancelled by somebody, and not as something failed."""
+    task = await broker.held(flow.queue, flow.end, ())
+    return task is None or task.count is None or task.count.failed == 0
 
 
 async def _nodes(broker: FlowBroker, told: Sequence[_Told]) -> Sequence[TreeNode]:
