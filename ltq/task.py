@@ -27,7 +27,7 @@ from ltq.message import Envelope, Message
 from ltq.names import new_id
 from ltq.options import SendOptions, TaskConfig, parse_send_options
 from ltq.sync import SyncHandle
-from ltq.workflow.node import Node, node_of
+from ltq.workflow.node import Node, _node_of
 
 P = ParamSpec("P", default=...)
 R = TypeVar("R", default=Any)
@@ -177,9 +177,9 @@ class Task(Generic[P, R]):
         Nothing is sent yet. Raises `InvalidArgumentsError`, and `ConfigurationError` if this has
         the option `id` or `connection`.
         """
-        return node_of(self.node_task(), args, kwargs)
+        return _node_of(self._node_task(), args, kwargs)
 
-    def node_task(self) -> NodeTask:
+    def _node_task(self) -> NodeTask:
         """What a node of a workflow needs of it. Raises what `step` raises."""
         for option in ("id", "connection"):
             if option in self._send_options:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any
 
 from ltq._codec.call import CallCodec
 from ltq._flow.compose import items_of
@@ -30,14 +30,6 @@ class NodeTask:
     events: EventStream
     result_ttl: float
     timeout: float | None
-
-
-class HasNodeTask(Protocol):
-    """A task, as its nodes see it."""
-
-    def node_task(self) -> NodeTask:
-        """What a node needs of it."""
-        ...
 
 
 class Kind(Enum):

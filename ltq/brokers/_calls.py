@@ -292,7 +292,7 @@ class StoreBroker(Broker):
         ids = check_tasks(queue, ids)
         return await self._flow(queue, partial(waiting.cancel_each, ids=ids, result_ttl=result_ttl))
 
-    async def restart(self, queue: str, ids: Sequence[str], *, held: bool) -> int:
+    async def restart(self, queue: str, ids: Sequence[str], held: bool) -> int:
         ids = check_tasks(queue, ids)
         return await self._flow(queue, partial(waiting.restart, ids=ids, waits=held))
 

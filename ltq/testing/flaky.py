@@ -213,7 +213,7 @@ class FlakyBroker(Broker):
             "cancel_each", lambda: self._broker.cancel_each(queue, ids, result_ttl)
         )
 
-    async def restart(self, queue: str, ids: Sequence[str], *, held: bool) -> int:
+    async def restart(self, queue: str, ids: Sequence[str], held: bool) -> int:
         return await self._faults.call(
             "restart", lambda: self._broker.restart(queue, ids, held=held)
         )

@@ -4,7 +4,7 @@ from typing import Any, overload
 
 from typing_extensions import TypeVar
 
-from ltq.workflow.node import Node, join_of, part_of
+from ltq.workflow.node import Node, _join_of, _part_of
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -34,4 +34,4 @@ def join(*nodes: Node[Any]) -> Node[Any]:
     It runs nothing. Raises `InvalidArgumentsError` for what is no node, and `ConfigurationError` if
     their tasks have different serializers.
     """
-    return join_of([part_of(node) for node in nodes])
+    return _join_of([_part_of(node) for node in nodes])

@@ -1,7 +1,7 @@
 """Nodes: descriptions of workflows."""
 
 from collections.abc import Sequence
-from typing import Any, Concatenate, Generic, Protocol
+from typing import Any, Concatenate, Generic, Protocol, cast
 
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
@@ -9,11 +9,11 @@ from ltq._display.values import short_repr
 from ltq._flow.config import NodeConfig
 from ltq._flow.parts import Kind, NodeTask, Part, check_serializer
 from ltq._flow.plan import Plan
-from ltq._flow.send import send
+from ltq._flow.sending import send
 from ltq.errors import InvalidArgumentsError
 from ltq.names import new_id
 from ltq.workflow.handle import WorkflowHandle
-from ltq.workflow.options import NodeOptions, changed
+from ltq.workflow.options import NodeOptions, _changed
 
 R_co = TypeVar("R_co", covariant=True, default=Any)
 S_co = TypeVar("S_co", covariant=True)
@@ -40,9 +40,10 @@ class Node(Generic[R_co]):
 
     __slots__ = ("_config", "_part")
 
-    def __init__(self, part: Part, config: NodeConfig) -> None:
-        self._part = part
-        self._config = config
+    def __init__(self, part: object, config: object) -> None:
+        """For LTQ's own use: nodes are made by `task.step`, and by other nodes."""
+        self._part = cast(Part, part)
+        self._config = cast(NodeConfig, config)
 
     def __repr__(self) -> str:
         needs = ", ".join(part.task_name for part in self._part.needs)
@@ -83,7 +84,7 @@ class Node(Generic[R_co]):
 
         Raises `ConfigurationError` for an unknown or wrong option.
         """
-        return Node(self._part, changed(self._config, options))
+        return Node(self._part, _changed(self._config, options))
 
     async def send(self) -> WorkflowHandle[R_co]:
         """Send this node and all that it needs; return the handle of this one.
@@ -109,13 +110,13 @@ class Node(Generic[R_co]):
         return Plan(self._part, workflow_id, self._config)
 
 
-def node_of(task: NodeTask, args: Sequence[Any], kwargs: dict[str, Any]) -> Node[Any]:
+def _node_of(task: NodeTask, args: Sequence[Any], kwargs: dict[str, Any]) -> Node[Any]:
     """A node that runs a task with these arguments. Raises `InvalidArgumentsError`."""
     body = task.codec.encode_call(tuple(args), kwargs)
     return Node(Part(Kind.CALL, task, (), args, kwargs, body), NodeConfig())
 
 
-def part_of(node: object) -> Part:
+def _part_of(node: object) -> Part:
     """The part of a node. Raises `InvalidArgumentsError` for what is none."""
     if not isinstance(node, Node):
         raise InvalidArgumentsError(
@@ -124,7 +125,7 @@ def part_of(node: object) -> Part:
     return node._part  # noqa: SLF001  a friend of its class
 
 
-def join_of(parts: Sequence[Part]) -> Node[Any]:
+def _join_of(parts: Sequence[Part]) -> Node[Any]:
     """A node whose result is the tuple of these results. Raises `InvalidArgumentsError`."""
     if not parts:
         raise InvalidArgumentsError("a join takes at least one node")
@@ -133,7 +134,7 @@ def join_of(parts: Sequence[Part]) -> Node[Any]:
 
 
 def _after(kind: Kind, need: Part, task: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Part:
-    make = getattr(task, "node_task", None)
+    make = getattr(task, "_node_task", None)
     own = make() if callable(make) else None
     if not isinstance(own, NodeTask):
         raise InvalidArgumentsError(

@@ -33,7 +33,7 @@ class NodeOptions(TypedDict, total=False, closed=True):
     """How long the final states of its tasks are kept, in seconds."""
 
 
-def changed(config: NodeConfig, options: Mapping[str, Any]) -> NodeConfig:
+def _changed(config: NodeConfig, options: Mapping[str, Any]) -> NodeConfig:
     """The same options with others on top. Raises `ConfigurationError`."""
     unknown = options.keys() - NodeOptions.__annotations__.keys()
     if unknown:

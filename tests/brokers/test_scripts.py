@@ -605,6 +605,9 @@ class TestReadme:
             "pause_schedule",
             "changed_schedules",
             "schedules",
+            "endings",
+            "carried",
+            "held",
         }
 
     def test_its_diagram_lets_no_final_status_change(self) -> None:

@@ -47,7 +47,7 @@ class Flows(Protocol):
         """Cancel tasks, as `cancel` does. Returns how many were: unknown and final ones are not."""
         ...
 
-    async def restart(self, queue: str, ids: Sequence[str], *, held: bool) -> int:
+    async def restart(self, queue: str, ids: Sequence[str], held: bool) -> int:
         """Send CANCELLED tasks again, under their ids. Returns how many were.
 
         If they waited for others (`held`), they do again: with what is in their slots but for a

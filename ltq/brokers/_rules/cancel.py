@@ -2,7 +2,6 @@
 
 from ltq.broker.flows import is_held
 from ltq.brokers._rules import moves
-from ltq.brokers._rules.flows import endings
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.retention import find
 from ltq.errors import TaskNotFoundError
@@ -35,7 +34,7 @@ def clear(places: Places, queue: str, most: int, now: float) -> int:
     """Remove up to `most` ready and delayed tasks of a queue for good. Returns how many."""
     waiting = places.queues.waiting(queue, most)
     for record in waiting:
-        endings.note(places, record, Status.CANCELLED, now)
+        moves.note_ending(places, record, Status.CANCELLED, now)
         if record.status is Status.DELAYED and is_held(record.when):
             places.arrivals.remove(record.id)
         moves.remove(places, record)

@@ -5,10 +5,10 @@ from itertools import takewhile
 
 from msgspec import structs
 
-from ltq.broker.flows import is_in_flow
+from ltq.broker.flows import HELD, Ending, ending_key, is_in_flow
+from ltq.broker.flows.packed import pack_ending
 from ltq.brokers._rules import history
 from ltq.brokers._rules.constants import MAX_ENDED
-from ltq.brokers._rules.flows import endings
 from ltq.brokers._rules.places import Lane, Places
 from ltq.brokers._rules.record import Record
 from ltq.options import Priority
@@ -99,7 +99,7 @@ def become_final(
     places: Places, record: Record, status: Status, result_ttl: float, now: float, *, token: int
 ) -> None:
     """As `settle`, for tasks that are counted together."""
-    keeps_body = endings.note(places, record, status, now)
+    keeps_body = note_ending(places, record, status, now)
     record.keeps_body = keeps_body or record.envelope.keeps_body(status)
     if result_ttl <= 0:
         places.ended_tokens.put(record.id, (token, status), most=MAX_ENDED)
@@ -121,3 +121,27 @@ def remove(places: Places, record: Record) -> None:
         places.arrivals.remove(record.id)
     places.listener.freed(record.lane)
     places.listener.removed(record.id)
+
+
+def note_ending(places: Places, record: Record, status: Status, now: float) -> bool:
+    """Keep the ending of a task that ends now, if it is part of a workflow.
+
+    Returns whether its arguments are kept for that: of a CANCELLED one, which may go on.
+    """
+    envelope = record.envelope
+    if not is_in_flow(envelope.ctx):
+        return False
+    key = ending_key(record.id, record.token)
+    ending = Ending(
+        key=key,
+        id=record.id,
+        queue=record.queue,
+        status=status,
+        ctx=envelope.ctx,
+        result=record.result or b"",
+        serializer=envelope.serializer,
+        body=envelope.body if record.when >= HELD and not record.status.is_final else b"",
+        time=now,
+    )
+    places.endings.put(key, pack_ending(ending))
+    return status is Status.CANCELLED

@@ -13,7 +13,7 @@ from math import inf
 from typing import NamedTuple, Protocol, TypeVar
 
 from ltq.broker import SeenWorker
-from ltq.broker.flows import ArrivalCount
+from ltq.brokers._rules.flow_places.protocols import Arrivals, Endings
 from ltq.brokers._rules.record import DeadRecord, Record
 from ltq.brokers._rules.slot import Heard, KeptSlot
 from ltq.options import Priority
@@ -273,48 +273,6 @@ class Table(Protocol[V]):
 
     def values(self, now: float) -> Sequence[V]:
         """All values that have not expired, in no particular order."""
-        ...
-
-
-class Endings(Protocol):
-    """How tasks of workflows ended, by the key of the ending; `flows.packed` reads the values."""
-
-    def put(self, key: str, packed: bytes) -> None:
-        """Keep an ending until it is removed."""
-        ...
-
-    def values(self, limit: int) -> Sequence[bytes]:
-        """Up to `limit` of them, in any order."""
-        ...
-
-    def remove(self, keys: Collection[str]) -> None:
-        """Forget these, as far as they are there."""
-        ...
-
-
-class Arrivals(Protocol):
-    """What has arrived at tasks that wait for others, by their ids and the numbers of slots."""
-
-    def read(self, task_id: str, slots: Collection[int]) -> Mapping[int, bytes]:
-        """What is in these slots. Empty ones are left out."""
-        ...
-
-    def count(self, task_id: str) -> ArrivalCount | None:
-        """How many slots there are and what is in them, as it was written last."""
-        ...
-
-    def write(
-        self, task_id: str, values: Mapping[int, bytes], count: ArrivalCount | None, expires: float
-    ) -> None:
-        """Put values in slots, and write the count if it is given. After `expires` all may go."""
-        ...
-
-    def remove(self, task_id: str, slots: Collection[int] | None = None) -> None:
-        """Forget these slots; with None all of them, and the count."""
-        ...
-
-    def keep_until(self, task_id: str, expires: float) -> None:
-        """Keep all that has arrived until a time."""
         ...
 
 

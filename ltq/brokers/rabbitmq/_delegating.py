@@ -212,5 +212,5 @@ class Delegating(Broker):
     async def cancel_each(self, queue: str, ids: Sequence[str], result_ttl: float) -> int:
         return await self._store.cancel_each(queue, ids, result_ttl)
 
-    async def restart(self, queue: str, ids: Sequence[str], *, held: bool) -> int:
+    async def restart(self, queue: str, ids: Sequence[str], held: bool) -> int:
         return await self._store.restart(queue, ids, held=held)

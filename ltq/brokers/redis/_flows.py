@@ -47,7 +47,7 @@ class CarriesFlows(Flows):
         ids = check_tasks(queue, ids)
         return await flows.cancel_each(self._here().link(queue), queue, ids, result_ttl)
 
-    async def restart(self, queue: str, ids: Sequence[str], *, held: bool) -> int:
+    async def restart(self, queue: str, ids: Sequence[str], held: bool) -> int:
         """See `Flows.restart`."""
         ids = check_tasks(queue, ids)
         return await flows.restart(self._here().link(queue), queue, ids, is_held=held)

@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import ClassVar
 
 from ltq.broker.flows import ArrivalCount, Arrived, Ending, HeldTask
-from ltq.brokers._rules.flows.packed import unpack_ending
+from ltq.broker.flows.packed import unpack_ending
 from ltq.brokers.redis._scripts import replies
 from ltq.brokers.redis._scripts.script import Bounded, Flag, Script
 from ltq.brokers.redis._scripts.texts import ALL_NOTES
@@ -91,7 +91,7 @@ class HeldCall(Script[HeldTask | None], frozen=True, kw_only=True):
     slots: list[int]
 
     def read(self, reply: Reply) -> HeldTask | None:
-        if not reply:
+        if reply == []:
             return None
         status, body, ctx, token, serializer, of, values, failed, *slots = reply
         found = zip(self.slots, slots, strict=True)

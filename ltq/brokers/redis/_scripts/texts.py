@@ -56,7 +56,7 @@ CONSTANTS = {
     "DEFAULT_RESULT_TTL": DEFAULT_RESULT_TTL,
     "ENDED_TTL": constants.ENDED_TTL,
     "FIRST_BUCKET": history.FIRST_BUCKET,
-    "FLOW_MARK": f'\\"{flows.FLOW_KEY}\\":',
+    "FLOW_KEY": flows.FLOW_KEY,
     "HELD": int(flows.HELD),
     "HIGHEST_PRIORITY": int(min(Priority)),
     "HISTORY_TTL": constants.HISTORY_TTL,

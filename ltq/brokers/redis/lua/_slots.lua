@@ -1,6 +1,6 @@
 -- read_waiting(id): what is known of a task that may wait for others: `hash` from `read_task`, `queue`,
--- `is_held` (it waits), `is_kept` (it was cancelled, and may wait again), `of`, `values` and `failed` (how many
--- slots it has, and how many have values or have failed).
+-- `is_held` (it waits), `is_kept` (it was cancelled, and may wait again), `of`, `values` and `failed` (how
+-- many slots it has, and how many have values or have failed).
 -- fill_slot(task, slot, failed, value): put a value in its slot, and return what was there.
 -- write_slots(task): write the counts.
 -- @include cancel_task, held

@@ -6,14 +6,14 @@ The first value of a slot stays; one that has failed ('!') gives way to one that
 KEYS[1] prefix         of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] result_ttl     seconds the state of a cancelled task is kept, if it has no result_ttl of its own
 ARGV[2] notes          what is noted, see `_notes.lua`
-ARGV[3...] arrivals    for each: id of the task, slot, how many it has, flags, key of the ending that is removed
-        if the task goes on waiting, or '', value. flags: 'failed' (it will not come: the task is cancelled),
-        'revives' (a cancelled task waits again, if nothing else failed)
+ARGV[3...] arrivals    for each: id of the task, slot, how many it has, flags, key of the ending that is
+        removed if the task goes on waiting, or '', value. flags: 'failed' (it will not come: the task is
+        cancelled), 'revives' (a cancelled task waits again, if nothing else failed)
 
 RETURNS for each 'waiting', 'full', 'stopped' (the task is cancelled) or 'ended' (it does not wait)
 ]]
 local prefix, result_ttl, notes = KEYS[1], ARGV[1], ARGV[2]
--- @include free_first, held, cancel_task, notes, ready_batch, reindex, slots
+-- @include call_or_reset, cancel_task, free_first, held, notes, ready_batch, slots
 -- @constant NOTE
 local history, listed = read_notes(notes)
 local known, cancelled, answers, done = {}, {}, {}, {}
@@ -36,7 +36,8 @@ local function arrive(id, slot, of, flags, value)
     return 'stopped'
   end
   if task.is_kept then
-    if task.failed > 0 or before ~= '!' or not string.find(flags, 'revives', 1, true) then return 'stopped' end
+    local revives = before == '!' and string.find(flags, 'revives', 1, true)
+    if task.failed > 0 or not revives then return 'stopped' end
     restart_task(id, task.queue, task.hash, true)
     task.is_held, task.is_kept, task.hash[1] = true, false, 'delayed'
   end

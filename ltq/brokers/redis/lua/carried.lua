@@ -8,4 +8,5 @@ RETURNS how many there were
 ]]
 local prefix = KEYS[1]
 -- @include call_or_reset
+if #ARGV == 0 then return 0 end
 return call_or_reset('HDEL', prefix .. 'endings', unpack(ARGV))

@@ -12,7 +12,7 @@ ARGV[6...] fields    names and values of the final state
 RETURNS 1; 0 if it does not wait
 ]]
 local prefix, id, status, body, result_ttl, notes = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
--- @include free_first, held, cancel_task, notes, ready_batch, reindex
+-- @include time, cancel_task, final_list, finalize, free_first, held, history, notes, ready_batch, reindex
 local history, listed = read_notes(notes)
 local hash, key = read_task(id), prefix .. 'task:' .. id
 local queue = not hash.err and (hash[3] or hash[2])

@@ -4,7 +4,7 @@ Its lines are: key, status, serializer, queue, time, how many bytes of `ctx` and
 then come `ctx`, body and result.
 """
 
-from ltq.broker.flows import Ending
+from ltq.broker.flows.values import Ending
 from ltq.codec import DEFAULT_SERIALIZER
 from ltq.state import Status
 
