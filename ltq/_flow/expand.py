@@ -16,7 +16,7 @@ from ltq._flow.values import (
     flow_of,
     read_recipe,
 )
-from ltq.broker.flows import MAX_SLOTS, Arrival, Arrived, HeldTask, Ready
+from ltq.broker.flows import MAX_SLOTS, Arrival, Arrived, Ready, WaitingTask
 from ltq.message import Envelope, Failure, Published
 from ltq.options import DEFAULT_RESULT_TTL
 from ltq.state import Status
@@ -85,7 +85,7 @@ async def cancel_elements(broker: FlowBroker, queue: str, node_id: str, count: i
 
 
 def _element(
-    recipe: Map, flow: Flow, target: Target, index: int, item: bytes, task: HeldTask
+    recipe: Map, flow: Flow, target: Target, index: int, item: bytes, task: WaitingTask
 ) -> Envelope:
     own = Flow(queue=flow.queue, end=flow.end, to=(target,), goes_on=flow.goes_on)
     return recipe.element(
@@ -96,7 +96,7 @@ def _element(
     )
 
 
-def _wrong(items: Sequence[bytes] | None, recipe: Map, serializer: str, task: HeldTask) -> str:
+def _wrong(items: Sequence[bytes] | None, recipe: Map, serializer: str, task: WaitingTask) -> str:
     """Why a map cannot begin; empty if it can."""
     if serializer != task.serializer:
         return f"map over {recipe.task_name}: its list came as {serializer}, not {task.serializer}"

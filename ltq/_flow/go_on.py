@@ -4,7 +4,7 @@ from ltq._flow.compose import call_body, list_of
 from ltq._flow.protocols import FlowBroker
 from ltq._flow.slots import read_all
 from ltq._flow.values import Call, Map, read_recipe
-from ltq.broker.flows import Ending, HeldTask, Ready, ending_key
+from ltq.broker.flows import Ending, Ready, WaitingTask, ending_key
 from ltq.state import Status
 
 
@@ -30,7 +30,7 @@ async def go_on(broker: FlowBroker, queue: str, task_id: str) -> Ending | None:
     return _ending(queue, task_id, task, result)
 
 
-def _ending(queue: str, task_id: str, task: HeldTask, result: bytes) -> Ending:
+def _ending(queue: str, task_id: str, task: WaitingTask, result: bytes) -> Ending:
     return Ending(
         key=ending_key(task_id, task.token),
         id=task_id,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from ltq._flow.protocols import FlowBroker
-from ltq.broker.flows import Arrival, Arrived, HeldTask
+from ltq.broker.flows import Arrival, Arrived, WaitingTask
 
 MOST_AT_ONCE = 500
 """Most tasks, or slots, of one call."""
@@ -22,7 +22,7 @@ async def arrive(broker: FlowBroker, queue: str, arrivals: Sequence[Arrival]) ->
     return answers
 
 
-async def read_all(broker: FlowBroker, queue: str, task_id: str) -> HeldTask | None:
+async def read_all(broker: FlowBroker, queue: str, task_id: str) -> WaitingTask | None:
     """A task that waits, or was cancelled, with all that has arrived."""
     task = await broker.held(queue, task_id, range(-1, MOST_AT_ONCE))
     if task is None or task.count is None:

@@ -23,7 +23,7 @@ from ltq.broker import (
     task_query,
 )
 from ltq.broker.checks import check_parcels, check_record, check_rerun
-from ltq.broker.flows import Arrival, Arrived, Ending, HeldTask, Ready
+from ltq.broker.flows import Arrival, Arrived, Ending, Ready, WaitingTask
 from ltq.broker.moving import Parcel
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.broker.schedules import KeptSchedule, ScheduleChanges, ScheduleRecord
@@ -280,7 +280,7 @@ class StoreBroker(Broker):
         check_tasks(queue, [arrival.id for arrival in arrivals])
         return await self._flow(queue, partial(waiting.arrive, arrivals=arrivals))
 
-    async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> HeldTask | None:
+    async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
         check_task(queue, task_id)
         return await self._flow(queue, partial(waiting.read, task_id=task_id, slots=slots))
 

@@ -18,7 +18,7 @@ from ltq.broker import (
     WorkerEntry,
 )
 from ltq.broker.feed import Feed
-from ltq.broker.flows import Arrival, Arrived, Ending, HeldTask, Ready
+from ltq.broker.flows import Arrival, Arrived, Ending, Ready, WaitingTask
 from ltq.broker.moving import Parcel
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.broker.schedules import KeptSchedule, ScheduleChanges, ScheduleRecord
@@ -202,7 +202,7 @@ class FlakyBroker(Broker):
     async def arrive(self, queue: str, arrivals: Sequence[Arrival]) -> list[Arrived]:
         return await self._faults.call("arrive", lambda: self._broker.arrive(queue, arrivals))
 
-    async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> HeldTask | None:
+    async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
         return await self._faults.call("held", lambda: self._broker.held(queue, task_id, slots))
 
     async def go_on(self, queue: str, task_id: str, ready: Ready) -> bool:

@@ -1,7 +1,7 @@
 """Nodes: descriptions of workflows."""
 
 from collections.abc import Sequence
-from typing import Any, Concatenate, Generic, Protocol, cast
+from typing import Any, Concatenate, Generic, Protocol, cast, overload
 
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
@@ -64,13 +64,39 @@ class Node(Generic[R_co]):
         """
         return Node(_after(Kind.CALL, self._part, task, args, kwargs), NodeConfig())
 
+    @overload
     def map(
-        self: "Node[list[T]] | Node[tuple[T, ...]] | Node[set[T]] | Node[frozenset[T]]",
+        self: "Node[list[T]]",
         task: Sendable[Concatenate[T, Q], S],
         /,
         *args: Q.args,
         **kwargs: Q.kwargs,
-    ) -> "Node[list[S]]":
+    ) -> "Node[list[S]]": ...
+    @overload
+    def map(
+        self: "Node[tuple[T, ...]]",
+        task: Sendable[Concatenate[T, Q], S],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> "Node[list[S]]": ...
+    @overload
+    def map(
+        self: "Node[set[T]]",
+        task: Sendable[Concatenate[T, Q], S],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> "Node[list[S]]": ...
+    @overload
+    def map(
+        self: "Node[frozenset[T]]",
+        task: Sendable[Concatenate[T, Q], S],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> "Node[list[S]]": ...
+    def map(self, task: Any, /, *args: Any, **kwargs: Any) -> "Node[list[Any]]":
         """A node that runs a task for each element of the list that is the result of this one.
 
         Its result is the list of their results, in the same order; of an empty list an empty one.

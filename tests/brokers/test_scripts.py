@@ -15,6 +15,7 @@ import pytest
 import redis
 
 import ltq.brokers.redis
+from ltq.broker.flows import HELD, Arrival
 from ltq.broker.schedule_slots import ScheduleSlot
 from ltq.brokers._rules.constants import THROUGHPUT_STEP
 from ltq.brokers.redis import RedisBroker
@@ -661,6 +662,11 @@ class TestKeysLeft:
         waiting, later = await publish(broker), await publish(broker, delay=30.0)
         await broker.cancel(waiting.queue, waiting.id, 60.0)
         await broker.cancel(later.queue, later.id, 60.0)
+        flow = b'{"ltq.flow":{}}'
+        held = await publish(broker, eta=HELD, ctx=flow)
+        await broker.arrive(held.queue, [Arrival(held.id, 0, 2, b"1")])
+        ended = await publish(broker, ctx=flow)
+        await broker.cancel(ended.queue, ended.id, 60.0)
         limits = {"mail:all/mail:send": Limit(Rate(1, 1), 5)}
         queues = ["mail:send", "mail:all/mail:send"]
         async with broker.consumer(queues, lease=30.0, limits=limits) as consumer:

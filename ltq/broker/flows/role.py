@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from ltq.broker.flows.values import Arrival, Arrived, Ending, HeldTask, Ready
+from ltq.broker.flows.values import Arrival, Arrived, Ending, Ready, WaitingTask
 
 
 class Flows(Protocol):
@@ -32,7 +32,7 @@ class Flows(Protocol):
         """
         ...
 
-    async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> HeldTask | None:
+    async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
         """A task that waits, or was CANCELLED with its body kept; None for any other.
 
         Of its slots those that are named are read.

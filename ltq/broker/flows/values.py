@@ -96,7 +96,7 @@ class Arrived(StrEnum):
     """The task waits no longer, or never did."""
 
 
-class HeldTask(msgspec.Struct, frozen=True):
+class WaitingTask(msgspec.Struct, frozen=True):
     """A task that waits for others, or that was CANCELLED meanwhile."""
 
     status: Status

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 from ltq.broker import check_name, check_task, check_tasks
-from ltq.broker.flows import Arrival, Arrived, Ending, Flows, HeldTask, Ready
+from ltq.broker.flows import Arrival, Arrived, Ending, Flows, Ready, WaitingTask
 from ltq.brokers.redis._operations import flows
 from ltq.brokers.redis._session import Session
 
@@ -32,7 +32,7 @@ class CarriesFlows(Flows):
         check_tasks(queue, [arrival.id for arrival in arrivals])
         return await flows.arrive(self._here().link(queue), queue, arrivals)
 
-    async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> HeldTask | None:
+    async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
         """See `Flows.held`."""
         check_task(queue, task_id)
         return await flows.held(self._here().link(queue), queue, task_id, slots)

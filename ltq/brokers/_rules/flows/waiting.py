@@ -11,8 +11,8 @@ from ltq.broker.flows import (
     Arrival,
     ArrivalCount,
     Arrived,
-    HeldTask,
     Ready,
+    WaitingTask,
     is_held,
 )
 from ltq.brokers._rules import moves
@@ -41,14 +41,14 @@ def arrive(places: Places, now: float, *, arrivals: Sequence[Arrival]) -> list[A
     return [answers[position] for position in range(len(arrivals))]
 
 
-def read(places: Places, now: float, *, task_id: str, slots: Sequence[int]) -> HeldTask | None:
+def read(places: Places, now: float, *, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
     """A task that waits, or was cancelled with its body kept, and some of its slots."""
     record = find(places, task_id, now)
     if record is None or not _may_wait(record):
         return None
     values = {**places.arrivals.read(task_id, slots)} if slots else {}
     envelope = record.envelope
-    return HeldTask(
+    return WaitingTask(
         record.status,
         envelope.body,
         envelope.ctx,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ltq.broker.flows import Arrival, Arrived, Ending, HeldTask, Ready
+from ltq.broker.flows import Arrival, Arrived, Ending, Ready, WaitingTask
 from ltq.brokers.redis._operations.chunks import CALL_TASKS
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import failure_fields
@@ -48,7 +48,7 @@ async def arrive(link: Link, queue: str, arrivals: Sequence[Arrival]) -> list[Ar
     return answers
 
 
-async def held(link: Link, queue: str, task_id: str, slots: Sequence[int]) -> HeldTask | None:
+async def held(link: Link, queue: str, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
     """See `Flows.held`."""
     prefix = link.keys.prefix(namespace_of(queue))
     return await link.evaluate(calls.HeldCall(prefix=prefix, id=task_id, slots=[*slots]))

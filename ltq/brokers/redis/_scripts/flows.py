@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import ClassVar
 
-from ltq.broker.flows import ArrivalCount, Arrived, Ending, HeldTask
+from ltq.broker.flows import ArrivalCount, Arrived, Ending, WaitingTask
 from ltq.broker.flows.packed import unpack_ending
 from ltq.brokers.redis._scripts import replies
 from ltq.brokers.redis._scripts.script import Bounded, Flag, Script
@@ -82,7 +82,7 @@ class GoOnCall(Script[bool], frozen=True, kw_only=True):
         return replies.integer(reply) == 1
 
 
-class HeldCall(Script[HeldTask | None], frozen=True, kw_only=True):
+class HeldCall(Script[WaitingTask | None], frozen=True, kw_only=True):
     """Read a task that waits for others."""
 
     name: ClassVar[str] = "held"
@@ -90,12 +90,12 @@ class HeldCall(Script[HeldTask | None], frozen=True, kw_only=True):
     id: str
     slots: list[int]
 
-    def read(self, reply: Reply) -> HeldTask | None:
+    def read(self, reply: Reply) -> WaitingTask | None:
         if reply == []:
             return None
         status, body, ctx, token, serializer, of, values, failed, *slots = reply
         found = zip(self.slots, slots, strict=True)
-        return HeldTask(
+        return WaitingTask(
             Status(status.decode()),
             body,
             ctx or b"",
