@@ -54,17 +54,24 @@ async def resume(broker: FlowBroker, flow: Flow, first: Sequence[str]) -> list[E
     statuses = [each async for each in _statuses(broker, nodes)]
     if any(status in _DEAD for _, status in statuses):
         return []
-    cancelled = [node for node, status in statuses if status is Status.CANCELLED]
-    cancelled.sort(key=lambda node: (node.id == flow.end, node.id in first))
     for node in nodes:
         if node.is_map and (items := await _items(broker, node)):
             await send_elements(broker, node.queue, node.id, items, again=True)
-    for node in cancelled:
-        task = await broker.held(node.queue, node.id, ())
-        waits = task is not None and read_recipe(task.body, task.serializer) is not None
-        await broker.restart(node.queue, [node.id], held=waits)
-    endings = [await go_on(broker, node.queue, node.id) for node in nodes]
+    cancelled = [node for node, status in statuses if status is Status.CANCELLED]
+    others = [node for node in cancelled if node.id != flow.end]
+    for node in sorted(others, key=lambda node: node.id in first):
+        await _restart(broker, node)
+    endings = [await go_on(broker, node.queue, node.id) for node in nodes[:-1]]
+    # As long as the last one is cancelled, whatever arrives there comes here again.
+    await _restart(broker, TreeNode(flow.end, flow.queue))
+    endings.append(await go_on(broker, flow.queue, flow.end))
     return [ending for ending in endings if ending is not None]
+
+
+async def _restart(broker: FlowBroker, node: TreeNode) -> None:
+    task = await broker.held(node.queue, node.id, ())
+    waits = task is not None and read_recipe(task.body, task.serializer) is not None
+    await broker.restart(node.queue, [node.id], held=waits)
 
 
 async def _statuses(
