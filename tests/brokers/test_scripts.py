@@ -768,6 +768,9 @@ class TestKeysLeft:
         with redis.Redis.from_url(redis_url, decode_responses=True) as client:
             await self.cancel_all(broker, client)
             await broker.leave(make_worker_entry())
+            await broker.carried(
+                "mail:send", [one.key for one in await broker.endings("mail:send")]
+            )
             left = {key for key in client.scan_iter() if client.pttl(key) == -1}
             dead = client.zcard(keys.dead("mail", "mail:send"))
             markers = sum(client.zcard(key) for key in left if kind_of(key) == "wake")

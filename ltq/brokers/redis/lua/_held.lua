@@ -1,10 +1,10 @@
--- is_held(id, queue, status): whether a task waits for others.
+-- waits_for_others(id, queue, status): whether a task waits for others.
 -- leave_held(id, queue): take it from where it waits. Call reindex('due', 'delayed:', queue) at the end.
 -- restart_task(id, queue, hash, waits): send a cancelled task again whose arguments were kept, or let it
 -- wait for others as before. `hash` comes from `read_task`. Call flush_ready() at the end.
 -- @include time, call_or_reset, delay, ready_batch
 -- @constant HELD, NOTE
-local function is_held(id, queue, status)
+local function waits_for_others(id, queue, status)
   if status ~= 'delayed' then return false end
   local due = tonumber(call_or_reset('ZSCORE', prefix .. 'delayed:' .. queue, id) or nil)
   return due and due >= HELD

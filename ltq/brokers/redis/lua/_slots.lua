@@ -8,7 +8,7 @@
 local function read_waiting(id)
   local hash, task = read_task(id), { id = id, slots = prefix .. 'slots:' .. id }
   task.hash, task.queue = hash, not hash.err and (hash[3] or hash[2])
-  task.is_held = task.queue and is_held(id, task.queue, hash[1])
+  task.is_held = task.queue and waits_for_others(id, task.queue, hash[1])
   task.is_kept = hash[1] == 'cancelled' and redis.call('HEXISTS', prefix .. 'task:' .. id, 'body') == 1
   local counts = redis.call('HMGET', task.slots, 'of', 'values', 'failed')
   task.of, task.values, task.failed = counts[1], tonumber(counts[2] or 0), tonumber(counts[3] or 0)

@@ -16,7 +16,7 @@ local prefix, id, status, body, result_ttl, notes = KEYS[1], ARGV[1], ARGV[2], A
 local history, listed = read_notes(notes)
 local hash, key = read_task(id), prefix .. 'task:' .. id
 local queue = not hash.err and (hash[3] or hash[2])
-if not queue or not is_held(id, queue, hash[1]) then return 0 end
+if not queue or not waits_for_others(id, queue, hash[1]) then return 0 end
 free_first()
 leave_held(id, queue)
 if status == 'pending' then
