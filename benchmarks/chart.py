@@ -49,7 +49,7 @@ def draw(results: Results) -> str:
             lines += _panel(top, head, note, bars)
             top += 58 + LINE * len(bars)
     foot = f"{results.machine}, uvloop for all, hiredis wherever redis-py is. Medians."
-    lines.append(_text(MARGIN, top + 6, foot, "note"))
+    lines.append(text(MARGIN, top + 6, foot, "note"))
     height = top + 6 + MARGIN
     box = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
     page = f'x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="6"'
@@ -73,17 +73,17 @@ def _bars(results: Results, measure: str) -> list[tuple[str, float]]:
 
 
 def _panel(top: int, head: str, note: str, bars: Sequence[tuple[str, float]]) -> Iterator[str]:
-    yield _text(MARGIN, top + 12, head, "head")
-    yield _text(MARGIN, top + 30, note, "note")
+    yield text(MARGIN, top + 12, head, "head")
+    yield text(MARGIN, top + 30, note, "note")
     room = WIDTH - 2 * MARGIN - LABELS - VALUES
     for number, (name, rate) in enumerate(bars):
         y = top + 42 + LINE * number
         long = max(2.0, room * rate / bars[0][1])
         kind, weight = ("ltq", " own") if name == LTQ else ("bar", "")
         x = MARGIN + LABELS
-        yield _text(x - 10, y + 12, title(name), "text" + weight, anchor="end")
+        yield text(x - 10, y + 12, title(name), "text" + weight, anchor="end")
         yield f'<rect class="{kind}" x="{x}" y="{y}" width="{long:.1f}" height="{BAR}" rx="2"/>'
-        yield _text(x + long + 8, y + 12, _round(rate), "text" + weight)
+        yield text(x + long + 8, y + 12, _round(rate), "text" + weight)
 
 
 def _round(rate: float) -> str:
@@ -91,9 +91,10 @@ def _round(rate: float) -> str:
     return f"{float(f'{rate:.3g}'):,.0f}"
 
 
-def _text(x: float, y: float, text: str, kind: str, anchor: str = "start") -> str:
+def text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> str:
+    """Words at a place."""
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{kind}" {place}>{escape(text)}</text>'
+    return f'<text class="{kind}" {place}>{escape(words)}</text>'
 
 
 def _told(results: Results) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 import redis.asyncio
 
 from benchmarks.contenders import ROOT, Entrant
+from benchmarks.cores import apart
+from benchmarks.environments import find_node
 from benchmarks.peers.measures import MEASURES, Figures, Size
 from devtools.servers import RedisServer
 
@@ -75,7 +77,7 @@ async def prepare(client: redis.asyncio.Redis) -> None:
 
 
 Contenders = Mapping[str, tuple[Entrant, str]]
-"""Queues by name, each with the interpreter of its environment."""
+"""Queues by name, each with the interpreter of its environment, or its program for Node."""
 
 Say = Callable[[str], None]
 
@@ -115,7 +117,7 @@ async def compare(
             finally:
                 await counted.aclose()
 
-    with RedisServer(executable) as server:
+    with apart(RedisServer(executable)) as server:
         client = redis.asyncio.Redis.from_url(server.url, protocol=2)
         try:
             await compare_in(emptied, contenders, records, scale=scale, say=say)
@@ -173,17 +175,20 @@ async def compare_idle(
 ) -> None:
     """Let all idle at the same time, each beside a server of its own."""
     say("all idle")
+    idlers = {name: one for name, one in contenders.items() if not one[0].lacks(IDLE)}
     idle = [
         _note(records[name], IDLE, _idle(idling, entrant, python, scale))
-        for name, (entrant, python) in contenders.items()
+        for name, (entrant, python) in idlers.items()
     ]
     await asyncio.gather(*idle)
-    for name, (entrant, _) in contenders.items():
+    for name, (entrant, _) in idlers.items():
         say(f"{IDLE:8} {entrant.title:10} {_shown(records[name], IDLE)}")
 
 
 def _command(entrant: Entrant, python: str, measure: str, url: str, scale: float) -> list[str]:
     size = json.dumps(size_for(entrant, scale)._asdict())
+    if entrant.is_node:
+        return [find_node(), python, measure, url, size]
     return [python, "-P", str(LAUNCHER), entrant.file, measure, url, size]
 
 

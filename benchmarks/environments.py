@@ -10,6 +10,9 @@ from pathlib import Path
 
 INSTALL_TIMEOUT = 600.0
 
+NODE = 20
+"""The oldest Node that is good enough."""
+
 _READY = ".ready"
 """The file that says that an environment is complete."""
 
@@ -67,6 +70,37 @@ def environment(
     _run([*install, *requirements], "it could not be installed")
     (place / _READY).touch()
     return executable
+
+
+def find_node() -> str:
+    """A Node that is new enough. Raises `SetupError` where there is none, or no npm beside it."""
+    node = shutil.which("node")
+    if node is None or shutil.which("npm") is None:
+        raise SetupError("there is no Node here")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
+    if int(version.stdout.strip().removeprefix("v").partition(".")[0] or 0) < NODE:
+        raise SetupError(f"there is no Node {NODE} here")
+    return node
+
+
+def node_environment(folder: Path, source: Path, say: Callable[[str], None]) -> str:
+    """The program `main.mjs` of a folder, copied beside the packages of its lock file.
+
+    These are installed if they are not there yet. Raises `SetupError`.
+    """
+    lock = source / "package-lock.json"
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:8]
+    place = folder / f"{source.name}-{digest}"
+    if not (place / _READY).exists():
+        shutil.rmtree(place, ignore_errors=True)
+        say(f"{source.name}: installing {lock.name}")
+        place.mkdir(parents=True)
+        for name in (lock.name, "package.json"):
+            shutil.copy(source / name, place)
+        install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        _run([*install, "--prefix", str(place)], "it could not be installed")
+        (place / _READY).touch()
+    return str(shutil.copy(source / "main.mjs", place / "main.mjs"))
 
 
 def _run(command: Sequence[str], failure: str) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 
 from benchmarks import measures, scale
-from benchmarks.dashboard import web
 from benchmarks.stand import BenchWorker, Figures, Stand
 
 
@@ -79,7 +78,7 @@ MEASURES: dict[str, Callable[[Stand], Awaitable[Figures]]] = {
         many_waiting,
         scale.many_tasks,
         scale.many_watchers,
-        web,
+        measures.web,
     )
 }
 

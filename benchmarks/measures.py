@@ -1,6 +1,7 @@
 """LTQ by itself, one coroutine a measure; each starts from an empty server."""
 
 import asyncio
+import importlib
 import resource
 import statistics
 import sys
@@ -10,7 +11,6 @@ from collections.abc import Awaitable, Callable
 
 from benchmarks import scale
 from benchmarks.contenders import ROOT
-from benchmarks.dashboard import web
 from benchmarks.listing import listing
 from benchmarks.stand import BULK, BenchWorker, Figures, RedisStand, Stand
 from benchmarks.steering import steering
@@ -195,6 +195,12 @@ async def _commands(stand: RedisStand) -> int:
     """How many commands the server processed, those in scripts counted."""
     processed: int = (await stand.client.info("stats"))["total_commands_processed"]
     return processed
+
+
+async def web(stand: Stand) -> Figures:
+    """The dashboard: see `benchmarks/dashboard.py`, which needs httpx."""
+    figures: Figures = await importlib.import_module("benchmarks.dashboard").web(stand)
+    return figures
 
 
 MEASURES: dict[str, Callable[[RedisStand], Awaitable[Figures]]] = {

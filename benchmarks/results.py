@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks import cores
 from benchmarks.comparison import Record, medians
 from benchmarks.peers.measures import Figures
 
@@ -23,13 +24,16 @@ class Machine:
     system: str
     sqlite: str = ""
     postgres: str = ""
+    has_apart: bool = False
+    """Whether servers and those who use them had cores of their own."""
 
     @classmethod
     def here(cls, *, redis: str = "", sqlite: str = "", postgres: str = "") -> "Machine":
         """This machine, with this version of the store."""
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         system = f"{platform.system()} {platform.machine()}"
-        return cls(cpus or 1, platform.python_version(), redis, system, sqlite, postgres)
+        python = platform.python_version()
+        return cls(cpus or 1, python, redis, system, sqlite, postgres, cores.are_enough())
 
     def __str__(self) -> str:
         stores = {"Redis": self.redis, "SQLite": self.sqlite, "PostgreSQL": self.postgres}
@@ -49,6 +53,8 @@ class Results:
     """The runs of LTQ's own measures."""
     missing: dict[str, str] = field(default_factory=dict)
     """Why a queue was not measured at all."""
+    speed: list[Figures] = field(default_factory=list)
+    """How quick the machine was by itself before each round."""
 
     def median(self, queue: str, measure: str, figure: str) -> float | None:
         """One figure of the comparison; None if there is none."""
@@ -73,6 +79,7 @@ def save(results: Results, path: Path) -> None:
             "ltq": {measure: rounded(runs) for measure, runs in results.ltq.items()},
         },
         "missing": results.missing,
+        "speed": results.speed,
         "queues": {
             name: {"python": record.python, "versions": record.versions, "runs": record.runs}
             | ({"failed": sorted(record.failures)} if record.failures else {})
@@ -93,6 +100,7 @@ def load(path: Path) -> Results:
         queues={name: _record(kept) for name, kept in told["queues"].items()},
         ltq=told["ltq"],
         missing=told["missing"],
+        speed=told.get("speed", []),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import chart, own, results, tables
+from benchmarks import chart, machine, own, results, tables
 from benchmarks.comparison import Record, announce
 from benchmarks.contenders import (
     ALL,
@@ -19,11 +19,21 @@ from benchmarks.contenders import (
     LTQ_0_4,
     ON_POSTGRES,
     ON_SQLITE,
+    ROOT,
     Entrant,
 )
-from benchmarks.environments import SetupError, default_folder, environment, find_python
+from benchmarks.environments import (
+    SetupError,
+    default_folder,
+    environment,
+    find_node,
+    find_python,
+    node_environment,
+)
+from benchmarks.publish import publish
 from benchmarks.results import Results
-from benchmarks.stores import STORES, Store
+from benchmarks.stores import STORES, store_class
+from benchmarks.stores.store import Store
 
 COMPARED = {"drain", "send_many", "concurrent_sends", "latency", "idle"}
 """Own measures that the comparison has as well."""
@@ -36,7 +46,8 @@ def main(arguments: Sequence[str]) -> int:
     """Read the command line, run, tell. 1 if a queue that should be there could not be measured."""
     parser = _parser()
     parsed = parser.parse_args(arguments)
-    known = STORES[parsed.broker].entrants
+    kind = store_class(parsed.broker)
+    known = kind.entrants
     unknown = set(parsed.names) - set(known)
     if unknown:
         parser.error(f"unknown queue {min(unknown)!r}: one of {', '.join(known)}")
@@ -44,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         found = results.load(parsed.show)
     else:
         try:
-            store = STORES[parsed.broker]()
+            store = kind()
         except LookupError as error:
             parser.error(str(error))
         found = _measure(store, parsed)
@@ -52,6 +63,8 @@ def main(arguments: Sequence[str]) -> int:
             results.save(found, parsed.json)
     if parsed.chart is not None:
         chart.save(found, parsed.chart)
+    if parsed.publish:
+        publish(found, parsed.broker)
     tables.show(found, Console(width=None if os.isatty(1) else 140))
     failed = any(record.failures for record in found.queues.values())
     return int(failed or any(not ALL[name].optional for name in found.missing))
@@ -67,11 +80,14 @@ def _parser() -> argparse.ArgumentParser:
         f" {', '.join(ON_POSTGRES)}.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="these queues, and LTQ; else all")
-    parser.add_argument("--broker", choices=list(STORES), default="redis", help="what they use")
+    parser.add_argument("--broker", choices=STORES, default="redis", help="what they use")
     parser.add_argument("--runs", type=int, default=3, help="rounds; medians are told (default 3)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--chart", type=Path, metavar="FILE.svg", help="draw the rates")
     parser.add_argument("--show", type=Path, metavar="FILE", help="measure nothing, show a --json")
+    parser.add_argument(
+        "--publish", action="store_true", help="renew the file, the chart and the table of the docs"
+    )
     parser.add_argument(
         "--envs", type=Path, metavar="DIR", default=default_folder(), help="environments' place"
     )
@@ -104,6 +120,7 @@ def _measure(store: Store, parsed: argparse.Namespace) -> Results:
             found.queues[entrant.name] = Record()
     for number in range(parsed.runs):
         announce(f"round {number + 1} of {parsed.runs}")
+        found.speed.append(machine.speed())
         if not parsed.only_compared:
             _measure_own(store, found)
         asyncio.run(store.compare(contenders, found.queues, scale=parsed.scale, say=announce))
@@ -127,7 +144,10 @@ def _adjusted(entrant: Entrant, ltq_0_4: str | None) -> Entrant:
 
 
 def _interpreter(entrant: Entrant, folder: Path, python: str | None) -> str:
-    """Where it is installed. Raises `SetupError`."""
+    """Where it is installed: an interpreter, or a program for Node. Raises `SetupError`."""
+    if entrant.is_node:
+        find_node()
+        return node_environment(folder, ROOT / "benchmarks" / "peers" / entrant.file, announce)
     requirements = [*entrant.requirements, *COMMON]
     found = python or find_python(entrant.python)
     return environment(folder, entrant.name, requirements, found, announce)

@@ -6,13 +6,14 @@ import statistics
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 
 from benchmarks.contenders import ROOT
 from benchmarks.peers.contender import CONCURRENCY
 from benchmarks.stand import BULK, BenchWorker, Figures, RedisStand, Stand
+from benchmarks.turns import claims, in_turns
 from ltq.broker import Broker, Consumer
 from ltq.message import Delivery, Finish
 from ltq.state import Status
@@ -83,14 +84,15 @@ async def few_and_many(stand: Stand, few: str, many: str) -> Figures:
     benches = [BenchWorker(url) for url in (few, many)]
     for bench, count in zip(benches, counts, strict=True):
         await bench.fill(count)
-    claims = await _claims(benches, stand.count(40))
-    sends = await _in_turns([partial(one.noop.send, 0) for one in benches], stand.count(500))
-    bulks = await _in_turns([partial(one.send, range(BULK)) for one in benches], stand.count(40))
+    places = [(one.worker.broker, [one.noop.queue]) for one in benches]
+    claimed = await claims(places, stand.count(40))
+    sends = await in_turns([partial(one.noop.send, 0) for one in benches], stand.count(500))
+    bulks = await in_turns([partial(one.send, range(BULK)) for one in benches], stand.count(40))
     for bench in benches:
         await bench.worker.aclose()
     of_few, of_many = (
         {
-            "claim": statistics.median(claims[number]),
+            "claim": statistics.median(claimed[number]),
             "send": statistics.median(sends[number]),
             "bulk": statistics.mean(bulks[number]),  # some of them tidy up the store
         }
@@ -99,36 +101,6 @@ async def few_and_many(stand: Stand, few: str, many: str) -> Figures:
     return {f"{name} ×": of_many[name] / of_few[name] for name in of_few} | {
         f"{name} ms": 1e3 * cost for name, cost in of_many.items()
     }
-
-
-async def _claims(benches: Sequence[BenchWorker], rounds: int) -> list[list[float]]:
-    async with AsyncExitStack() as stack:
-        calls = []
-        for bench in benches:
-            broker = bench.worker.broker
-            consumer = await stack.enter_async_context(broker.consumer([bench.noop.queue]))
-            calls.append(partial(_claim, broker, consumer))
-        return await _in_turns(calls, rounds)
-
-
-async def _claim(broker: Broker, consumer: Consumer) -> None:
-    done = (await consumer.claim(50)).deliveries
-    assert len(done) == 50, "tasks are missing"
-    await broker.finish([Finish(one.lease, Status.COMPLETED, b"1") for one in done])
-
-
-async def _in_turns(
-    calls: Sequence[Callable[[], Awaitable[object]]], rounds: int
-) -> list[list[float]]:
-    """The seconds of each call, made so many times. Each comes first in turn."""
-    seconds: list[list[float]] = [[] for _ in calls]
-    for first in range(rounds):
-        for number in range(len(calls)):
-            index = (first + number) % len(calls)
-            start = time.perf_counter()
-            await calls[index]()
-            seconds[index].append(time.perf_counter() - start)
-    return seconds
 
 
 async def many_tasks(stand: Stand) -> Figures:
@@ -172,13 +144,13 @@ async def many_processes(stand: RedisStand) -> Figures:
     for processes in (1, several):
         await stand.client.flushall()
         await bench.fill(count)
-        rates[processes] = await _drain_together(stand.url, processes, count)
+        rates[processes] = await drain_together(stand.url, processes, count)
     await bench.worker.aclose()
     alone, together = rates[1], rates[several]
     return {"1 process/s": alone, f"{several} processes/s": together, "ratio": together / alone}
 
 
-async def _drain_together(url: str, processes: int, count: int) -> float:
+async def drain_together(url: str, processes: int, count: int) -> float:
     """Tasks a second, from the first run anywhere to the last."""
     async with AsyncExitStack() as stack:
         started = [await stack.enter_async_context(_burst(url)) for _ in range(processes)]

@@ -32,11 +32,21 @@ def title(name: str) -> str:
     return ALL[name].title if name in ALL else name
 
 
+def without(name: str) -> str:
+    """What a queue does not do, of what LTQ does in the same run."""
+    return ALL[name].without if name in ALL else ""
+
+
 def show(results: Results, console: Console) -> None:
     """Print what there is."""
     console.print(f"{results.machine}; medians", highlight=False)
+    if results.speed:
+        told = "   ".join(f"{key} {number(value)}" for key, value in medians(results.speed).items())
+        console.print(f"the machine by itself: {told}", highlight=False)
     if results.queues:
         console.print(comparison(results))
+        for name in filter(without, results.queues):
+            console.print(f"{title(name)}: {without(name)}", highlight=False)
     if results.ltq:
         console.print(own(results))
     console.print(goals(results))

@@ -52,7 +52,7 @@ LAYERS = (
         *("brokers.*", "handle", "handles", "notebook", "sync"),
         *("_sender.*", "_flow.*", "workflow.*"),
     ),
-    _layer("what is sent", "task"),
+    _layer("what is sent", "task", "streams.*"),
     _layer(
         "what a running task, and what surrounds it, may know",
         *("_declared", "context", "middleware.*"),

@@ -95,13 +95,13 @@ _BY_CHANCE = Drop("", 1, 0, None)
 class Proxy:
     """Use as an async context manager; `port` is where clients connect.
 
-    `delay` holds up each chunk in both directions; `up` and `down` are the most bytes a second of
-    each connection to the server and to the client (0: all); `answer` is what each call of a script
-    gets instead of reaching the server; `drop_share` is how probable it is that a reply is lost,
-    with its connection; while it `is_mute`, messages of Pub/Sub are lost; `accepted` holds the
-    moments (loop time) at which clients connected; `dropped` counts lost replies, `replied` bytes
-    of replies, `commands` what clients sent, by name. `server_port` is where new connections go.
-    `reader` knows what the server speaks.
+    `up` and `down` are the most bytes a second of each connection to the server and to the client
+    (0: all); `answer` is what each call of a script gets instead of reaching the server;
+    `drop_share` is how probable it is that a reply is lost, with its connection; while it
+    `is_mute`, messages of Pub/Sub are lost; `accepted` holds the moments (loop time) at which
+    clients connected; `dropped` counts lost replies, `replied` bytes of replies, `commands` what
+    clients sent, by name. `server_port` is where new connections go. `reader` knows what the server
+    speaks. For a network that only takes time see `devtools.slow_network`.
     """
 
     def __init__(
@@ -120,7 +120,6 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._wires: set[_Wire] = set()
         self._drop: Drop | None = None
-        self.delay = 0.0
         self.up = self.down = 0.0
         self.answer = b""
         self.drop_share = 0.0
@@ -210,8 +209,6 @@ class Proxy:
     async def hold(self, size: int = 0, rate: float = 0.0) -> None:
         """Wait as long as nothing may move, and as `size` bytes take."""
         await self._flowing.wait()
-        if self.delay:
-            await asyncio.sleep(self.delay)
         if rate:
             await asyncio.sleep(size / rate)
 

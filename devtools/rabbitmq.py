@@ -61,7 +61,7 @@ class RabbitServer(Server):
 
     NAME = "rabbitmq"
     READY = b"server startup complete"
-    START_WITHIN = 60.0
+    START_WITHIN = 120.0
 
     def __init__(
         self,

@@ -44,6 +44,7 @@ from ltq.notebook import display
 from ltq.options import SendOptions, TaskOptions
 from ltq.scheduler import Schedule, ScheduleInfo, Scheduler
 from ltq.state import Priority, Progress, QueueStats, Status, TaskState, WorkerHealth
+from ltq.streams import Stream, StreamHandle, StreamTask, SyncStream, SyncStreamHandle
 from ltq.sync import SyncHandle, close_sync
 from ltq.task import Task
 from ltq.worker import Worker
@@ -90,7 +91,12 @@ __all__ = [
     "SendOptions",
     "Sentry",
     "Status",
+    "Stream",
+    "StreamHandle",
+    "StreamTask",
     "SyncHandle",
+    "SyncStream",
+    "SyncStreamHandle",
     "Task",
     "TaskCancelledError",
     "TaskError",

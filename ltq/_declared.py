@@ -6,7 +6,7 @@ from typing import Any, Generic, Protocol
 from msgspec.structs import replace
 from typing_extensions import ParamSpec, TypeVar
 
-from ltq._aio.callables import belongs_in_loop, name_of, yields
+from ltq._aio.callables import belongs_in_loop, name_of, yields, yields_in_loop
 from ltq._codec.call import CallCodec
 from ltq._display.values import short_repr
 from ltq._sender.envelopes import EnvelopeMaker, SendHooks
@@ -18,6 +18,7 @@ from ltq.message import Envelope, Message, Published, kind_of, lane_of, own_lane
 from ltq.middleware._order import send_order
 from ltq.names import check_name, namespace_of
 from ltq.options import Limit, SendConfig, parse_task_options
+from ltq.streams import StreamTask
 from ltq.task import SendHook, Task
 
 _MOST_LANES = 1000
@@ -26,6 +27,7 @@ only when it looks by itself, seconds later."""
 
 P = ParamSpec("P", default=...)
 R = TypeVar("R", default=Any)
+T = TypeVar("T", default=Any)
 
 
 class TaskSource(BrokerSource, Protocol):
@@ -56,11 +58,6 @@ def own_name(fn: object, options: Mapping[str, Any]) -> str:
         raise ConfigurationError(f"{fn!r} is a task already: make another one of its `fn`")
     if not callable(fn):
         raise ConfigurationError(f"a task is made of one function, not of {short_repr(fn)}")
-    if yields(fn):
-        raise ConfigurationError(
-            f"{name_of(fn) or short_repr(fn)} is a generator function, which has no result: "
-            "return a list of what it yields"
-        )
     name = options.get("name", name_of(fn))
     if name is None:
         raise ConfigurationError(f"{fn!r} has no name: give it one, @worker.task(name=...)")
@@ -84,7 +81,7 @@ class DeclaredTask(Task[P, R], Generic[P, R]):
         config = parse_task_options({key: options[key] for key in options if key != "name"})
         self.name = name
         self.fn = fn
-        self.is_async = belongs_in_loop(fn)
+        self.is_async = yields_in_loop(fn) if yields(fn) else belongs_in_loop(fn)
         self.options = options
         self.config = config
         worker = namespace_of(name)
@@ -149,6 +146,15 @@ class DeclaredTask(Task[P, R], Generic[P, R]):
         """Tell event listeners what the broker did with an envelope that `send` did not send."""
         if self._events.is_heard:
             self._events.enqueued([envelope], [answer])
+
+
+class DeclaredStream(DeclaredTask[P, int], StreamTask[P, T], Generic[P, T]):
+    """A task whose function is a generator."""
+
+    @staticmethod
+    def is_made_of(fn: Callable[..., Any]) -> bool:
+        """Whether a function is a generator."""
+        return yields(fn)
 
 
 class LanesOfTasks:

@@ -40,13 +40,14 @@ class Context:
         lease: Lease,
         settler: Settler,
         lost: Callable[[Lease], None] = lambda _: None,
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.message: Message[Any] = message
         """The message as middleware sees it."""
         self._lease = lease
         self._settler = settler
         self._lost = lost
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop or asyncio.get_running_loop()
         self._latest: Progress | None = None
         self._writer: asyncio.Task[None] | None = None
         self._is_announced = False

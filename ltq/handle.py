@@ -34,6 +34,12 @@ _FOR_EVER = frozenset((Status.COMPLETED, Status.CANCELLED))
 """What a task stays once it is so. Other ends are undone by a replay."""
 
 
+def error_of(state: TaskState[Any]) -> TaskError | None:
+    """What waiting for the result of a task raises that ended like this; None if it completed."""
+    error = _ERRORS.get(state.status)
+    return None if error is None else error(state)
+
+
 class Awaited(Protocol):
     """What is waited for: a task that was sent."""
 
@@ -134,9 +140,9 @@ class Handle(Generic[R_co]):
         if the broker cannot be reached.
         """
         state = await self.wait(timeout)
-        error = _ERRORS.get(state.status)
+        error = error_of(state)
         if error is not None:
-            raise error(state)
+            raise error
         return cast(R_co, state.result)
 
     async def wait(self, timeout: float | None = None) -> TaskState[R_co]:

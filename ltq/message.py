@@ -94,6 +94,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     keep_body: bool | None = None
     """Whether its arguments are kept with its final state, so that it may run again. None: if it is
     FAILED or REJECTED."""
+    max_items: int | None = None
+    """Most items of its stream that are kept; None if the send did not say."""
 
     def keeps_body(self, status: Status) -> bool:
         """Whether its arguments are kept if it ends with this status."""
@@ -105,6 +107,9 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 _KEPT = frozenset({Status.FAILED, Status.REJECTED})
 
 _encode_json = msgspec.json.Encoder().encode
+
+DEFAULT_MAX_ITEMS = 10_000
+"""How many items of a stream are kept, if neither its task nor its send says."""
 
 MAX_CTX = 64 * 1024
 """Most bytes of a message's `ctx`, which travels with every claim."""
@@ -191,7 +196,7 @@ class Published(StrEnum):
     """Answer to a replay: the dead letter has no body, so it cannot be enqueued."""
 
 
-class Lease(msgspec.Struct, frozen=True):
+class Lease(msgspec.Struct, frozen=True, cache_hash=True):
     """The right to finish one delivery.
 
     It holds until the task ends, is put back or cancelled, or until a sweep takes the task back
@@ -226,6 +231,7 @@ class Delivery(msgspec.Struct, frozen=True):
     serializer: str = DEFAULT_SERIALIZER
     """What the arguments are encoded with, by its name."""
     tags: tuple[str, ...] = ()
+    max_items: int | None = None
 
 
 class Failure(msgspec.Struct, frozen=True):

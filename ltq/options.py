@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Literal, cast, get_args
 
 import msgspec
@@ -90,6 +91,8 @@ class TaskOptions(TypedDict, total=False, closed=True):
     """Short texts to find its tasks by, at most 16; a send may add others."""
     keep_body: bool
     """Whether its arguments are kept with its final state; default: if it failed or is rejected."""
+    max_items: int
+    """How many items of a stream are kept, 10 000 by default: the oldest go first."""
 
 
 class SendOptions(TypedDict, total=False, closed=True):
@@ -109,6 +112,7 @@ class SendOptions(TypedDict, total=False, closed=True):
     tags: tuple[str, ...] | list[str]
     """Short texts to find the task by, in addition to those that it declares."""
     keep_body: bool
+    max_items: int
     connection: object
     """A connection of your own: the task is there if and only if its transaction commits."""
 
@@ -160,6 +164,7 @@ class TaskConfig(msgspec.Struct, frozen=True, kw_only=True):
     unique_for: float | None = None
     tags: tuple[str, ...] = ()
     keep_body: bool | None = None
+    max_items: int | None = None
 
     @property
     def is_limited(self) -> bool:
@@ -183,6 +188,7 @@ class SendConfig(msgspec.Struct, frozen=True, kw_only=True):
     unique_for: float | None = None
     tags: tuple[str, ...] | None = None
     keep_body: bool | None = None
+    max_items: int | None = None
 
     def over(self, others: "SendConfig") -> "SendConfig":
         """These options, and for those that they do not say, `others`.
@@ -225,10 +231,7 @@ def seconds(option: str, value: object, *, zero: bool = False) -> float:
 
 
 def check_wait(timeout: object) -> None:
-    """Raise `ConfigurationError` for what is not the `timeout` of a wait: seconds, or None.
-
-    One of 0 or less looks once and does not wait.
-    """
+    """Raise `ConfigurationError` for what is not the `timeout` of a wait: seconds, or None."""
     is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
     if timeout is not None and not (is_number and timeout == timeout):  # NaN is not itself
         raise _fail("timeout", timeout, "seconds, or None to wait without a limit")
@@ -312,12 +315,8 @@ def _retry_on(option: str, value: object) -> RetryOn:
 _Check = Callable[[str, object], Any]
 
 
-def _duration(option: str, value: object) -> float:
-    return seconds(option, value)
-
-
-def _duration_or_zero(option: str, value: object) -> float:
-    return seconds(option, value, zero=True)
+_duration: _Check = seconds
+_duration_or_zero: _Check = partial(seconds, zero=True)
 
 
 def _flag(option: str, value: object) -> bool:
@@ -354,6 +353,7 @@ _TASK_CHECKS: dict[str, _Check] = {
     "unique_for": _duration,
     "tags": lambda _, value: check_tags(value),
     "keep_body": _flag,
+    "max_items": positive_int,
 }
 _SEND_CHECKS: dict[str, _Check] = {
     "id": lambda _, value: check_name("task id", value),
@@ -362,7 +362,7 @@ _SEND_CHECKS: dict[str, _Check] = {
     "connection": lambda _, value: value,  # the broker checks it
     **{name: _TASK_CHECKS[name] for name in ("priority", "timeout", "max_tries", "result_ttl")},
     **{name: _TASK_CHECKS[name] for name in ("on_full", "full_timeout", "unique_for", "tags")},
-    "keep_body": _flag,
+    **{name: _TASK_CHECKS[name] for name in ("keep_body", "max_items")},
 }
 
 _OTHER_PLACES = {"task": "with_options(...)", "send": "@worker.task(...)"}

@@ -135,9 +135,27 @@ class TaskState(Generic[R_co]):
     traceback: str | None = None
     """The traceback of the worker, as text."""
 
+    items: int = 0
+    """How many items its stream has, in the delivery that `dequeue_count` counts."""
+
     def __post_init__(self) -> None:
         if self.due_time is not None and self.due_time >= HELD:
             object.__setattr__(self, "due_time", None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Items:
+    """Some encoded items of a task's stream, in their order, of its last delivery."""
+
+    attempt: int
+    """The number of that delivery: 1, 2, …; 0 of a task that was never claimed."""
+
+    first: int
+    """How many items there were before these. Those that are not kept any more count, too."""
+
+    items: tuple[bytes, ...]
+    total: int
+    """How many items there are so far, with those that are not kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

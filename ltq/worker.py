@@ -2,11 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any, Generic, Literal, Protocol, Self, cast, overload
+from typing import Any, Generic, Literal, Self, cast, overload
 
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
@@ -17,7 +26,7 @@ from ltq._aio.signals import stop_on_signals
 from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
 from ltq._codec.scopes import NamesAround
-from ltq._declared import DeclaredTask, own_name
+from ltq._declared import DeclaredStream, DeclaredTask, own_name
 from ltq._display.suggestions import names_options
 from ltq._display.values import short_repr
 from ltq._scheduler.declare import Timing, schedule_tasks
@@ -44,27 +53,15 @@ from ltq.options import (
 )
 from ltq.schedule import Misfire, Schedule, ScheduleDecorator, Zone
 from ltq.state import WorkerHealth
+from ltq.streams import StreamTask, TaskDecorator
 from ltq.task import Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 L_co = TypeVar("L_co", covariant=True, default=None)
 
 _TOO_LATE = "what runs now does not know it; declare it before the start"
-
-
-class TaskDecorator(Protocol):
-    """What `@worker.task(...)` returns: a decorator that keeps the types of its function."""
-
-    # A coroutine is awaitable as well. It has its own overload, and the last one says `Awaitable`
-    # again, because mypy gives up on a `Coroutine[Any, Any, R]` that fits overloads of different
-    # results.
-    @overload
-    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
-    @overload
-    def __call__(self, fn: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
-    @overload
-    def __call__(self, fn: Callable[P, Awaitable[R] | R], /) -> Task[P, R]: ...
 
 
 class Worker(Generic[L_co]):
@@ -203,6 +200,10 @@ class Worker(Generic[L_co]):
     @overload
     def task(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
     @overload
+    def task(self, fn: Callable[P, AsyncIterable[T]], /) -> StreamTask[P, T]: ...
+    @overload
+    def task(self, fn: Callable[P, Iterator[T]], /) -> StreamTask[P, T]: ...
+    @overload
     def task(self, fn: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
     @overload
     def task(self, fn: Callable[P, Awaitable[R] | R], /) -> Task[P, R]: ...
@@ -212,10 +213,10 @@ class Worker(Generic[L_co]):
         """Make a function a task, with or without options: `@worker.task`, `@worker.task(...)`.
 
         An `async def` runs in the event loop, a plain `def` in a thread; if that gives something
-        to be awaited, it is awaited in the event loop. Raises `ConfigurationError` for an unknown
-        or wrong option, a name used twice, an annotation whose values cannot be sent, a generator
-        function, or a method without its object. A worker that runs already does not run it, and
-        logs a warning.
+        to be awaited, it is awaited in the event loop. A generator function of either kind is a
+        `StreamTask`. Raises `ConfigurationError` for an unknown
+        or wrong option, a name used twice, an annotation whose values cannot be sent, or a method
+        without its object. A worker that runs already does not run it, and logs a warning.
         """
         if fn:
             if len(fn) > 1:
@@ -367,7 +368,8 @@ class Worker(Generic[L_co]):
     def _declare(self, fn: Callable[..., Any], options: Mapping[str, Any]) -> Task[..., Any]:
         own = own_name(fn, options)
         name = check_name("task", f"{self.name}:{own}")
-        task: DeclaredTask[..., Any] = DeclaredTask(
+        kind = DeclaredStream if DeclaredStream.is_made_of(fn) else DeclaredTask
+        task: DeclaredTask[..., Any] = kind(
             self,
             fn,
             name=name,

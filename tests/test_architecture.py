@@ -57,6 +57,7 @@ PARTS = {
     "_worker.executor": {
         *("_codec.codec", "_display.errors"),
         *("_worker.invoker", "_worker.observed", "_worker.outcomes", "_worker.threads"),
+        "_worker.streaming.streams",
         *("context", "middleware", "middleware._order", "middleware.max_age"),
         *("options", "task", "_declared"),
     },

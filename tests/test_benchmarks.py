@@ -1,10 +1,13 @@
 """The benchmarks run, whatever the times; and what they tell is written down as it should be."""
 
+import importlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
+from unittest import mock
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -14,12 +17,15 @@ from benchmarks import __main__ as benchmarks
 from benchmarks import (
     chart,
     contenders,
+    cores,
     databases,
     environments,
     files,
     goals,
+    machine,
     masters,
     own,
+    publish,
     results,
     run,
     soak,
@@ -29,10 +35,11 @@ from benchmarks.comparison import Record, compare, compare_on_files, size_for
 from benchmarks.contenders import ALL, ENTRANTS, Entrant
 from benchmarks.measures import MEASURES
 from benchmarks.peers import __main__ as launcher
+from benchmarks.peers import contender
 from benchmarks.peers.ltq_now import LTQ
 from benchmarks.peers.measures import MEASURES as COMPARED
 from benchmarks.results import Machine, Results
-from benchmarks.stores import STORES
+from benchmarks.stores import STORES, store_class
 from devtools.servers import RedisServer
 
 TINY = 0.0001
@@ -60,12 +67,15 @@ class Fake(Contender):
     async def work(self):
         while True:
             number, result = await self.sent.get()
-            self.tally.ran()
+            self.delivered(number)
             result.set_result(number)
 
 
 CONTENDER = Fake
 """
+
+LOSING = FAKE.replace("self.delivered(number)", "self.delivered(number or 1)")
+"""One that runs a task twice, and never the one with number 0."""
 
 UNUSED = "import os; assert not os.listdir(os.path.dirname(self.url[10:]))"
 """A line for `open`, which fails where something is in the folder already."""
@@ -98,6 +108,7 @@ def found() -> Results:
         queues=queues,
         ltq=alone,
         missing={"ltq-0.4": "there is no Python 3.13 here"},
+        speed=[{"loops/s": 1_234_000.0}],
     )
 
 
@@ -180,6 +191,25 @@ class TestMasters:
         assert masters.Spent(2, whole=50.0, busiest=25.0).carries == 40_000
 
 
+class TestRabbit:
+    @pytest.mark.slow
+    @pytest.mark.usefixtures("redis_executable", "rabbitmq_executable")
+    def test_it_measures_sends_and_counts_what_outages_lose(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        words = ["sends", "latency", "away", "--count", "20", "--seconds", "0.2"]
+        assert benchmarks.main(["rabbitmq", *words]) == 0
+        sends, latency, away = capsys.readouterr().out.splitlines()
+        assert "sent/s over sqlite" in sends
+        assert "p50 ms" in latency
+        assert re.search(r"failed 0 +lost 0 +doubled 0", away)
+
+    def test_a_measure_that_is_not_there_is_told(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            benchmarks.main(["rabbitmq", "speed"])
+        assert "one of sends, latency, away, kills" in capsys.readouterr().err
+
+
 def entrant(name: str, path: Path, code: str) -> Entrant:
     path = path / f"{name}.py"
     path.write_text(code)
@@ -198,9 +228,20 @@ class TestComparison:
         await compare(redis_executable, taking_part, records, scale=0.002, say=said.append)
         assert records["fake"].runs.keys() == COMPARED.keys()
         assert not records["fake"].failures
-        assert records["broken"].failures.keys() == {"drain", "latency", "idle"}
-        assert records["broken"].runs.keys() == {"bulk", "loops", "one"}
+        assert records["broken"].failures.keys() == COMPARED.keys()
+        assert not records["broken"].runs
         assert any("Broken     failed: " in line for line in said)
+
+    async def test_there_is_no_rate_without_all_deliveries(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "losing.py"
+        path.write_text(LOSING)
+        monkeypatch.setattr(contender, "PATIENCE", 0.2)
+        size = size_for(ENTRANTS["ltq"], 0.002)
+        for measure in ("drain", "bulk", "loops", "one"):
+            with pytest.raises(contender.UndeliveredError, match="1 tasks were not delivered"):
+                await launcher.measure(launcher.load(str(path)).CONTENDER, measure, "", size)
 
     async def test_on_sqlite_each_measure_has_a_file_of_its_own(self, tmp_path: Path) -> None:
         fake = entrant("fake", tmp_path, FAKE.replace("self.sent =", f"{UNUSED}; self.sent ="))
@@ -226,10 +267,78 @@ class TestComparison:
     @pytest.mark.parametrize("one", ALL.values(), ids=str)
     def test_all_versions_are_pinned(self, one: Entrant) -> None:
         assert all("==" in requirement for requirement in (*one.requirements, *contenders.COMMON))
-        assert (contenders.ROOT / "benchmarks" / "peers" / f"{one.file}.py").exists()
+        place = contenders.ROOT / "benchmarks" / "peers"
+        assert (place / (f"{one.file}/main.mjs" if one.is_node else f"{one.file}.py")).exists()
+
+    def test_the_packages_of_node_are_locked(self) -> None:
+        place = contenders.ROOT / "benchmarks" / "peers" / ENTRANTS["bullmq"].file
+        wanted = json.loads((place / "package.json").read_text())["dependencies"]
+        locked = json.loads((place / "package-lock.json").read_text())["packages"]
+        assert wanted == {name: locked[f"node_modules/{name}"]["version"] for name in wanted}
+
+
+class TestNeeds:
+    @pytest.mark.parametrize("name", [name for name in STORES if name != "postgres"])
+    def test_a_store_needs_what_it_uses_alone(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in ("psycopg", "httpx"):
+            monkeypatch.setitem(sys.modules, module, None)
+        for module in [one for one in sys.modules if one.startswith("benchmarks.")]:
+            monkeypatch.delitem(sys.modules, module)
+        assert importlib.import_module("benchmarks.stores").store_class(name).measures
+
+    @pytest.mark.parametrize("name", STORES)
+    def test_each_has_ltq_first(self, name: str) -> None:
+        assert next(iter(store_class(name).entrants)) == "ltq"
+
+
+class TestMachine:
+    def test_its_own_speed_is_known(self) -> None:
+        assert all(value > 0 for value in machine.speed().values())
+
+    def test_a_server_has_cores_of_its_own_where_there_are_enough(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[list[int]] = []
+        monkeypatch.setattr(cores, "own_cores", lambda: [0, 1, 2, 5])
+        monkeypatch.setattr("os.sched_setaffinity", lambda _, those: asked.append(those))
+        server = mock.Mock(is_running=True)
+        with cores.apart(server):
+            assert asked == [[0, 1], [2, 5]]
+            server.start.assert_called_once_with()
+        assert asked[-1] == [0, 1, 2, 5]
+        server.stop.assert_called_once_with()
 
 
 class TestEnvironments:
+    def test_a_node_that_is_missing_or_old_is_an_error(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(environments.SetupError, match="no Node here"):
+            environments.find_node()
+        for name in ("node", "npm"):
+            (tmp_path / name).write_text("#!/bin/sh\necho v18.1.0\n")
+            (tmp_path / name).chmod(0o755)
+        with pytest.raises(environments.SetupError, match="no Node 20 here"):
+            environments.find_node()
+
+    def test_the_packages_of_node_are_installed_once_and_the_program_is_always_new(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[list[str]] = []
+        monkeypatch.setattr(environments, "_run", lambda command, _: asked.append(command))
+        source = tmp_path / "queue"
+        source.mkdir()
+        for name in ("package.json", "package-lock.json", "main.mjs"):
+            (source / name).write_text("first")
+        for text in ("first", "second"):
+            (source / "main.mjs").write_text(text)
+            program = environments.node_environment(tmp_path / "envs", source, print)
+            assert Path(program).read_text() == text
+        assert [command[:2] for command in asked] == [["npm", "ci"]]
+
     @pytest.mark.usefixtures("redis_executable")
     def test_what_cannot_be_installed_is_told_by_name(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -270,6 +379,7 @@ class TestResults:
     def test_they_are_kept_whole(self, found: Results, tmp_path: Path) -> None:
         results.save(found, tmp_path / "new" / "found.json")
         loaded = results.load(tmp_path / "new" / "found.json")
+        assert loaded.speed == found.speed
         assert loaded.machine == found.machine
         assert loaded.queues["ltq"] == found.queues["ltq"]
         assert loaded.ltq == found.ltq
@@ -292,6 +402,8 @@ class TestResults:
         assert "2,500" in text
         assert "× 12" in text
         assert "ltq 0.4.0 is missing: there is no Python 3.13 here" in text
+        assert "the machine by itself: loops/s 1,234,000" in text
+        assert "aborted" in text
 
     def test_goals_inform(self, found: Results) -> None:
         met = {(one.measure, one.goal): one.is_met for one in goals.verdicts(found)}
@@ -346,6 +458,20 @@ class TestResults:
         assert run.main(["--show", str(kept), "--chart", str(drawn)]) == 0
         assert "30,000" in capsys.readouterr().out
         assert drawn.read_text() == chart.draw(found)
+
+    def test_the_docs_are_renewed_whole(self, found: Results, tmp_path: Path) -> None:
+        page = tmp_path / "performance.md"
+        before = (contenders.ROOT / "docs" / "performance.md").read_text()
+        page.write_text(before)
+        publish.publish(found, "redis", tmp_path)
+        after = page.read_text()
+        assert "| **LTQ** | 30 000 | 60 000 | – | – | 0.90, 4.00 | – |  |" in after
+        assert "| saq | 2 500 | 20 000 | – | – | – | – | no bulk call;" in after
+        assert publish.renewed(after, "redis", "") == publish.renewed(before, "redis", "")
+        assert results.load(tmp_path / "benchmarks.json").queues.keys() == found.queues.keys()
+        assert (tmp_path / "benchmarks.svg").exists()
+        publish.publish(found, "sqlite", tmp_path)
+        assert (tmp_path / "benchmarks-sqlite.json").exists()
 
     def test_the_chart_has_a_bar_for_each_rate(self, found: Results) -> None:
         root = ET.fromstring(chart.draw(found))

@@ -39,6 +39,7 @@ INTERNAL = {
     "Context": {"close"},
     "Fault": {"take"},
     "Message": {"options"},
+    "Stream": {"take_one"},
     "Schedule": {"due", "iterate", "key", "next", "search_due", "spec", "task_id"},
 }
 """What passes between the parts of LTQ: not for users, and so not in the table."""

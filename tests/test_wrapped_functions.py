@@ -354,6 +354,26 @@ class TestPlain:
                 await box.drain(check=True)
                 assert list(await handle.result()) == [1]
 
+    @pytest.mark.parametrize(
+        "fn",
+        [
+            numbers,
+            numbers_slowly,
+            functools.partial(numbers),
+            functools.partial(numbers_slowly),
+            staticmethod(numbers),
+        ],
+        ids=["generator", "async", "partial", "async partial", "staticmethod"],
+    )
+    async def test_what_a_generator_yields_is_streamed(
+        self, worker: ltq.Worker, fn: Function
+    ) -> None:
+        task: Any = worker.task(name="one")(fn)
+        with testing.use(worker) as box:
+            handle = await task.send(1)
+            await box.drain(check=True)
+            assert await handle.collect() == [1]
+
     def test_only_what_needs_the_loop_is_called_there(self, worker: ltq.Worker) -> None:
         kinds = {
             name: worker.task(name=name.replace(" ", "-"))(fn).is_async
@@ -391,21 +411,6 @@ class TestPlain:
 
 
 class TestRefused:
-    @pytest.mark.parametrize(
-        "fn",
-        [
-            numbers,
-            numbers_slowly,
-            functools.partial(numbers),
-            functools.partial(numbers_slowly),
-            staticmethod(numbers),
-        ],
-        ids=["generator", "async", "partial", "async partial", "staticmethod"],
-    )
-    def test_a_generator_function_is_no_task(self, worker: ltq.Worker, fn: Function) -> None:
-        with pytest.raises(ltq.ConfigurationError, match=r"numbers.* is a generator function"):
-            worker.task(name="one")(fn)
-
     @pytest.mark.parametrize("fn", [numbers, numbers_slowly])
     async def test_a_hidden_generator_fails_its_run(self, worker: ltq.Worker, fn: Function) -> None:
         task = worker.task(returned(fn))

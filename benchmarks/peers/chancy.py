@@ -4,16 +4,16 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.peers.contender import CONCURRENCY, Contender, Tally
+from benchmarks.peers.contender import CONCURRENCY, Contender
 
 chancy = importlib.import_module("chancy")
 
-TALLIES: list[Tally] = []
-"""Of the contender in this process: a job is found by its path, so it belongs to no object."""
+OPENED: list[Contender] = []
+"""The contender in this process: a job is found by its path, so it belongs to no object."""
 
 
 async def noop(number: int) -> None:
-    TALLIES[-1].ran()
+    OPENED[-1].delivered(number)
 
 
 class Chancy(Contender):
@@ -22,7 +22,7 @@ class Chancy(Contender):
     packages = ("chancy", "psycopg")
 
     async def open(self) -> None:
-        TALLIES.append(self.tally)
+        OPENED.append(self)
         self._chancy: Any = chancy.Chancy(self.url, no_default_plugins=True)
         await self._chancy.__aenter__()
         await self._chancy.migrate()

@@ -1,9 +1,10 @@
 """What a compared queue has to be able to do. Only the standard library, and what it brings."""
 
 import asyncio
+import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar
 
@@ -14,6 +15,17 @@ TOGETHER = 50
 
 POLL = 0.001
 """Seconds between two looks at a result, for those that can only look."""
+
+
+STOPPED_WITHIN = 4.0
+"""Seconds that are given to a thread to end: it is no part of any measure."""
+
+PATIENCE = 120.0
+"""Seconds within which all tasks of a measure have to run."""
+
+
+class UndeliveredError(Exception):
+    """Tasks that were sent did not run: there is no rate without them."""
 
 
 class Tally:
@@ -55,6 +67,27 @@ class Contender(ABC):
     def __init__(self, url: str) -> None:
         self.url = url
         self.tally = Tally()
+        self._left: set[int] = set()
+        """The numbers of tasks that have not run yet."""
+
+    def expect(self, count: int) -> None:
+        """The tasks with the numbers below this are to run, each once at least."""
+        self._left = set(range(count))
+        self.tally.expect(count)
+
+    def delivered(self, number: int) -> None:
+        """Tell of a run. A second one of the same task counts for none that is missing."""
+        if number in self._left:
+            self._left.discard(number)
+            self.tally.ran()
+
+    async def all_delivered(self) -> float:
+        """Wait for the last of them; seconds since the first one. Raises `UndeliveredError`."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self.tally.seconds()
+        except TimeoutError:
+            raise UndeliveredError(f"{len(self._left)} tasks were not delivered") from None
 
     @abstractmethod
     async def send(self, number: int) -> Any:
@@ -85,6 +118,33 @@ class Contender(ABC):
 
     async def aclose(self) -> None:  # noqa: B027
         """Close the connections."""
+
+
+async def run_in_thread(run: Callable[[], object], stop: Callable[[], object]) -> None:
+    """Run a worker that blocks, in a thread, until cancelled; `stop` lets it end."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def over(error: BaseException | None) -> None:
+        if not ended.done():
+            ended.set_exception(error or RuntimeError("the worker has returned"))
+
+    def whole() -> None:
+        error: BaseException | None = None
+        try:
+            run()
+        except BaseException as raised:
+            error = raised
+        with suppress(RuntimeError):  # the loop is closed: nobody wants to know
+            loop.call_soon_threadsafe(over, error)
+
+    thread = threading.Thread(target=whole, daemon=True)
+    thread.start()
+    try:
+        await ended
+    finally:
+        stop()
+        await asyncio.to_thread(thread.join, STOPPED_WITHIN)
 
 
 @asynccontextmanager

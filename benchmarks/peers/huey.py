@@ -1,10 +1,10 @@
-"""huey on SQLite: one worker thread, which is quickest on one file; results kept, no bulk call."""
+"""huey on SQLite or Redis: a consumer with one thread, the quickest; results kept, no bulk call."""
 
 import asyncio
 import importlib
 from typing import Any
 
-from benchmarks.peers.contender import POLL, Contender
+from benchmarks.peers.contender import POLL, Contender, run_in_thread
 
 huey = importlib.import_module("huey")
 
@@ -16,10 +16,14 @@ class Huey(Contender):
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
-        self._huey: Any = huey.SqliteHuey("bench", filename=self.url.removeprefix("sqlite:///"))
+        if self.url.startswith("sqlite:"):
+            file = self.url.removeprefix("sqlite:///")
+            self._huey: Any = huey.SqliteHuey("bench", filename=file)
+        else:  # it waits for tasks with a blocking pop
+            self._huey = huey.RedisHuey("bench", url=self.url)
 
         def noop(number: int) -> int:
-            loop.call_soon_threadsafe(self.tally.ran)
+            loop.call_soon_threadsafe(self.delivered, number)
             return number
 
         self._noop: Any = self._huey.task()(noop)
@@ -36,20 +40,17 @@ class Huey(Contender):
         return result
 
     async def work(self) -> None:
-        # It polls: 1 ms at first, and after some empty looks no less often than each 10 ms.
+        # On a file it polls: 1 ms at first, after some empty looks no less often than each 10 ms.
         consumer = self._huey.create_consumer(
             workers=1, periodic=False, initial_delay=0.001, max_delay=0.01
         )
         consumer.start()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            consumer.stop()
-            for _, thread in consumer.worker_threads:
-                await asyncio.to_thread(thread.join)
+        threads = [thread for _, thread in consumer.worker_threads]
+        await run_in_thread(threads[0].join, consumer.stop)
 
     async def aclose(self) -> None:
-        self._huey.storage.close()
+        if hasattr(self._huey.storage, "close"):
+            self._huey.storage.close()
 
 
 CONTENDER = Huey

@@ -17,7 +17,7 @@ class LTQ(Contender):
 
         @self._worker.task
         async def noop(number: int) -> int:
-            self.tally.ran()
+            self.delivered(number)
             return number
 
         self._noop = noop

@@ -1,4 +1,7 @@
-"""What is measured of each compared queue; rates are tasks a second, times milliseconds."""
+"""What is measured of each compared queue; rates are tasks a second, times milliseconds.
+
+Whatever a measure sends has to run, or it gives no figure.
+"""
 
 import asyncio
 import resource
@@ -29,49 +32,62 @@ class Size(NamedTuple):
     """Seconds of idling that are measured."""
 
 
-async def _fill(contender: Contender, count: int) -> None:
-    for first in range(0, count, BULK):
-        await contender.send_many(range(first, min(first + BULK, count)))
+async def _fill(contender: Contender, first: int, end: int) -> None:
+    for start in range(first, end, BULK):
+        await contender.send_many(range(start, min(start + BULK, end)))
+
+
+async def _drained(contender: Contender, count: int) -> float:
+    """Let a worker run the tasks with the numbers below this. Raises if any of them does not run.
+
+    Seconds from the first run to the last.
+    """
+    contender.expect(count)
+    async with contender.working():
+        return await contender.all_delivered()
 
 
 async def drain(contender: Contender, size: Size) -> Figures:
     """From the first run of a task to the last one, in one worker with room for 100."""
-    await _fill(contender, size.drain)
-    contender.tally.expect(size.drain)
-    async with contender.working():
-        seconds = await contender.tally.seconds()
-    return {"tasks/s": (size.drain - 1) / seconds}
+    await _fill(contender, 0, size.drain)
+    return {"tasks/s": (size.drain - 1) / await _drained(contender, size.drain)}
 
 
 async def bulk(contender: Contender, size: Size) -> Figures:
     """500 a call, or where there is no such call 50 single sends at once."""
-    await _fill(contender, BULK)  # connections are opened beforehand
+    await _fill(contender, 0, BULK)  # connections are opened beforehand
     start = time.perf_counter()
-    await _fill(contender, size.bulk)
-    return {"tasks/s": size.bulk / (time.perf_counter() - start)}
+    await _fill(contender, BULK, BULK + size.bulk)
+    seconds = time.perf_counter() - start
+    await _drained(contender, BULK + size.bulk)
+    return {"tasks/s": size.bulk / seconds}
 
 
 async def loops(contender: Contender, size: Size) -> Figures:
     """32 loops that send one task after the other."""
 
-    async def send(count: int) -> None:
-        for number in range(count):
+    async def send(first: int, count: int) -> None:
+        for number in range(first, first + count):
             await contender.send(number)
 
     each = max(1, size.loops // LOOPS)
-    await asyncio.gather(*(send(1) for _ in range(LOOPS)))  # connections are opened beforehand
+    await asyncio.gather(*(send(loop, 1) for loop in range(LOOPS)))  # opens connections
     start = time.perf_counter()
-    await asyncio.gather(*(send(each) for _ in range(LOOPS)))
-    return {"tasks/s": LOOPS * each / (time.perf_counter() - start)}
+    await asyncio.gather(*(send(LOOPS + loop * each, each) for loop in range(LOOPS)))
+    seconds = time.perf_counter() - start
+    await _drained(contender, LOOPS + LOOPS * each)
+    return {"tasks/s": LOOPS * each / seconds}
 
 
 async def one(contender: Contender, size: Size) -> Figures:
     """One send at a time."""
     await contender.send(0)
     start = time.perf_counter()
-    for number in range(size.one):
+    for number in range(1, 1 + size.one):
         await contender.send(number)
-    return {"tasks/s": size.one / (time.perf_counter() - start)}
+    seconds = time.perf_counter() - start
+    await _drained(contender, 1 + size.one)
+    return {"tasks/s": size.one / seconds}
 
 
 async def latency(contender: Contender, size: Size) -> Figures:

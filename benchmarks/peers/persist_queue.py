@@ -2,11 +2,12 @@
 
 import asyncio
 import importlib
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-from benchmarks.peers.contender import POLL, Contender
+from benchmarks.peers.contender import POLL, Contender, run_in_thread
 
 persistqueue = importlib.import_module("persistqueue")
 
@@ -28,14 +29,7 @@ class PersistQueue(Contender):
 
     async def work(self) -> None:
         over = Event()
-        thread = asyncio.ensure_future(
-            asyncio.to_thread(self._take, asyncio.get_running_loop(), over)
-        )
-        try:
-            await asyncio.Event().wait()
-        finally:
-            over.set()
-            await thread
+        await run_in_thread(partial(self._take, asyncio.get_running_loop(), over), over.set)
 
     def _take(self, loop: asyncio.AbstractEventLoop, over: Event) -> None:
         while not over.is_set():
@@ -44,7 +38,7 @@ class PersistQueue(Contender):
             except persistqueue.Empty:
                 over.wait(POLL)
                 continue
-            loop.call_soon_threadsafe(self.tally.ran)
+            loop.call_soon_threadsafe(self.delivered, taken["data"]["number"])
             self._queue.ack(id=taken["pqid"])
 
     async def aclose(self) -> None:

@@ -19,7 +19,7 @@ class Procrastinate(Contender):
         self._app: Any = procrastinate.App(connector=connector)
 
         async def noop(number: int) -> None:
-            self.tally.ran()
+            self.delivered(number)
 
         self._noop: Any = self._app.task(name="noop")(noop)
         await self._app.open_async()

@@ -18,7 +18,7 @@ class Streaq(Contender):
         worker = streaq.Worker(redis_url=self.url, concurrency=CONCURRENCY, handle_signals=False)
 
         async def noop(number: int) -> int:
-            self.tally.ran()
+            self.delivered(number)
             return number
 
         return worker, worker.task(name="noop", silent=True)(noop)

@@ -22,7 +22,7 @@ class Taskiq(Contender):
 
         @self._broker.task(task_name="noop")  # type: ignore[untyped-decorator]
         async def noop(number: int) -> int:
-            self.tally.ran()
+            self.delivered(number)
             return number
 
         self._noop: Any = noop

@@ -56,7 +56,7 @@ class Torrelque(Contender):
             await pipeline.execute()
 
     async def _noop(self, number: int) -> int:
-        self.tally.ran()
+        self.delivered(number)
         return number
 
     async def aclose(self) -> None:

@@ -18,6 +18,7 @@ from devtools.chaos.figures.memory import memory
 from devtools.chaos.figures.restarts import drops, restarts
 from devtools.chaos.figures.schedules import schedules
 from devtools.chaos.postgres_stage import PostgresStage
+from devtools.chaos.rabbitmq_stage import RabbitStage
 from devtools.chaos.redis_stage import RedisStage
 from devtools.chaos.say import say
 from devtools.chaos.siege import Siege
@@ -68,6 +69,7 @@ STAGES: dict[Store, type[Stage]] = {
     "redis": RedisStage,
     "sqlite": SqliteStage,
     "postgres": PostgresStage,
+    "rabbitmq": RabbitStage,
 }
 
 

@@ -66,7 +66,7 @@ def nothing_starts_once_cancelled(evidence: Evidence) -> Iterator[str]:
 
 
 def what_waits_is_cancelled_by_a_sweep(evidence: Evidence) -> Iterator[str]:
-    """Not what was sent, or put back, while the call was made."""
+    """Not what was sent, came into the store, or was put back, while the call was made."""
     sweeps = [
         one
         for one in evidence.notes.sweeps
@@ -77,8 +77,9 @@ def what_waits_is_cancelled_by_a_sweep(evidence: Evidence) -> Iterator[str]:
         if not sent.sort.is_swept or state.dequeue_count > len(starts):
             continue  # one that was claimed without a start may have run then
         first = min(map(claimed_at, starts), default=state.release_time or 0.0)
+        there = max(sent.time, state.enqueue_time or 0.0)
         for one in sweeps:
-            if one.queue == sent.handle.queue and sent.time < one.began and one.ended < first:
+            if one.queue == sent.handle.queue and there < one.began and one.ended < first:
                 yield (
                     f"{sent.id} waited from {sent.time:.3f} to {first:.3f}, though all with its "
                     f"tag were cancelled from {one.began:.3f} to {one.ended:.3f}"

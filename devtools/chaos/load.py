@@ -11,7 +11,7 @@ from devtools.chaos import jobs
 from devtools.chaos.stage import through
 from ltq import Handle, ResultTimeoutError, Status, Task, TaskState
 from ltq.broker import Broker
-from ltq.errors import BrokerError, LtqError
+from ltq.errors import BrokerError, LtqError, TaskNotFoundError
 
 _PATIENCE = 15.0
 """Seconds one wait may take; then the waiter waits again."""
@@ -217,7 +217,7 @@ class Load:
         self.notes.cancels[task_id] = None
         try:
             self.notes.cancels[task_id] = await handle.cancel()
-        except BrokerError:
+        except (BrokerError, TaskNotFoundError):  # it may be on its way into the store
             return
 
     async def _wait(self, task_id: str, sort: Sort, handle: Handle[Any]) -> None:

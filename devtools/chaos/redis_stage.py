@@ -22,11 +22,8 @@ AOF = ("--appendonly", "yes", "--appendfsync", "always")
 """`always`, as the server is killed: with `everysec` Redis holds writes back while it syncs."""
 
 
-class RedisStage(ProxyStage):
-    """`direct` goes straight to the server, `remote` through the proxy."""
-
-    direct: RedisBroker
-    remote: RedisBroker
+class OnRedis(ProxyStage):
+    """Has a Redis server, with a proxy before it."""
 
     def __init__(
         self,
@@ -68,13 +65,12 @@ class RedisStage(ProxyStage):
 
         return await eventually(pong, timeout, "a PONG")
 
-    async def _open(self, stack: AsyncExitStack) -> None:
+    async def _serve(self, stack: AsyncExitStack) -> None:
+        """Start the server and the proxy."""
         stack.enter_context(self.server)
         self.admin = stack.enter_context(redis.Redis.from_url(self.server.url))
         proxy = Proxy(self.server.port, chance=Random(self.seed))
         self.proxy = await stack.enter_async_context(proxy)
-        self.direct = await stack.enter_async_context(RedisBroker(self.server.url))
-        self.remote = await stack.enter_async_context(RedisBroker(self.proxy.url))
 
     async def _restart(self, fault: Fault) -> bool:
         self.server.kill()
@@ -101,3 +97,15 @@ class RedisStage(ProxyStage):
             self.admin.execute_command(*command)
             return True
         return False
+
+
+class RedisStage(OnRedis):
+    """`direct` goes straight to the server, `remote` through the proxy."""
+
+    direct: RedisBroker
+    remote: RedisBroker
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        await self._serve(stack)
+        self.direct = await stack.enter_async_context(RedisBroker(self.server.url))
+        self.remote = await stack.enter_async_context(RedisBroker(self.proxy.url))

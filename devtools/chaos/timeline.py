@@ -29,6 +29,10 @@ Kind = Literal[
     "cancel",
     "hold",
     "migrate",
+    "rabbitmq",
+    "both",
+    "stun",
+    "flood",
 ]
 """kill, term, stop: SIGKILL, SIGTERM and SIGSTOP of a worker.
 
@@ -40,9 +44,12 @@ deafen: the sockets of wake-ups are removed.
 
 postgres: SIGKILL of the server; freeze: SIGSTOP of it; cut: all of its connections are ended, as
 "unlisten" does with those that listen; cancel: all statements are cancelled; hold: a session holds
-the rows of tasks; migrate: all functions are made anew."""
+the rows of tasks; migrate: all functions are made anew.
 
-Store = Literal["redis", "sqlite", "postgres"]
+rabbitmq: SIGKILL of RabbitMQ; both: of it and of the store behind it; stun: SIGSTOP of it; flood:
+its memory alarm. But for "both" they keep no worker from its work."""
+
+Store = Literal["redis", "sqlite", "postgres", "rabbitmq"]
 
 _OF_REDIS: dict[Kind, int] = {
     "kill": 20,
@@ -80,10 +87,24 @@ _OF_POSTGRES: dict[Kind, int] = {
     "hold": 8,
     "migrate": 6,
 }
+_OF_RABBITMQ: dict[Kind, int] = {
+    "kill": 20,
+    "term": 8,
+    "stop": 6,
+    "redis": 12,
+    "rabbitmq": 16,
+    "both": 8,
+    "stun": 6,
+    "flood": 4,
+    "reset": 8,
+    "hole": 6,
+    "drop": 6,
+}
 _WEIGHTS: dict[Store, dict[Kind, int]] = {
     "redis": _OF_REDIS,
     "sqlite": _OF_SQLITE,
     "postgres": _OF_POSTGRES,
+    "rabbitmq": _OF_RABBITMQ,
 }
 """How often each fault of a store is drawn."""
 
@@ -97,12 +118,19 @@ _LASTS: dict[Kind, tuple[float, float]] = {
     "postgres": (0.1, 1.2),
     "freeze": (0.3, 3.0),
     "hold": (0.2, 5.0),
+    "rabbitmq": (0.1, 1.5),
+    "both": (0.3, 2.0),
+    "stun": (0.5, 8.0),
+    "flood": (0.5, 5.0),
 }
 """Seconds from and to which a fault lasts; the others are a moment."""
 
 OF_WORKERS: frozenset[Kind] = frozenset({"kill", "term", "stop"})
 OF_THE_WAY: frozenset[Kind] = frozenset(
-    {"redis", "reset", "hole", "drop", "pause", "lock", "postgres", "freeze", "cut", "hold"}
+    {
+        *("redis", "reset", "hole", "drop", "pause", "lock", "both"),
+        *("postgres", "freeze", "cut", "hold"),
+    }
 )
 """Faults that keep workers from the store."""
 
@@ -112,6 +140,8 @@ _BUSY_AFTER: dict[Kind, float] = {
     "stop": 0.5,
     "redis": 1.0,
     "postgres": 1.0,
+    "rabbitmq": 5.0,
+    "both": 5.0,
 }
 """Seconds for which what was hurt is left alone afterwards."""
 

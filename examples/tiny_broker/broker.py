@@ -49,7 +49,17 @@ from ltq.broker.flows import Arrival, Arrived, Ending, Ready, WaitingTask
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import Priority
-from ltq.state import Minute, Page, Progress, QueueStats, Status, TaskDetail, TaskState, WorkerInfo
+from ltq.state import (
+    Items,
+    Minute,
+    Page,
+    Progress,
+    QueueStats,
+    Status,
+    TaskDetail,
+    TaskState,
+    WorkerInfo,
+)
 
 _stores: dict[str, Store] = {}
 _stores_lock = threading.Lock()
@@ -139,6 +149,13 @@ class TinyBroker(Broker):
                 task.progress = progress
             return task is not None
 
+    async def append(self, lease: Lease, first: int, items: Sequence[bytes], most: int) -> bool:
+        async with step(self._store) as now:
+            task = self._store.held(lease, now)
+            if task is not None:
+                task.append(first, items, most)
+            return task is not None
+
     async def sweep(self, queues: Iterable[str]) -> Swept:
         queues = check_names("queue", queues)
         async with step(self._store) as now:
@@ -156,6 +173,14 @@ class TinyBroker(Broker):
         async with step(self._store) as now:
             found = [self._store.get((namespace_of(queue), task_id), now) for task_id in ids]
             return [None if task is None else task.state() for task in found]
+
+    async def items(
+        self, queue: str, task_id: str, *, attempt: int = 0, after: int = 0, limit: int = 1000
+    ) -> Items | None:
+        check_task(queue, task_id)
+        async with step(self._store) as now:
+            task = self._store.get((namespace_of(queue), task_id), now)
+            return None if task is None else task.page(attempt, after, limit)
 
     def feed(self, queue: str, task_id: str) -> Feed:
         check_task(queue, task_id)

@@ -450,7 +450,7 @@ class Store:
         if present is not None and not present.status.is_final:
             return Published.EXISTS
         del self.letters[key]
-        self.tasks[key] = task = replace(died, enqueue_time=now, tries=0, deaths=0)
+        self.tasks[key] = task = replace(died, enqueue_time=now, tries=0, deaths=0, items_of=0)
         task.result = task.failure = task.release_time = None
         task.returned = 0
         self.wait(task, now, now)

@@ -1,14 +1,17 @@
 """One task, wherever it is, and how it is shown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ltq.broker import ConsumerConfig, Position, namespace_of
 from ltq.message import DeadLetter, Delivery, Envelope, Failure, Lease, kind_of
-from ltq.state import Progress, Status, TaskDetail, TaskState
+from ltq.state import Items, Progress, Status, TaskDetail, TaskState
 
 Key = tuple[str, str]
 """A namespace and an id: ids are unique within a namespace."""
+
+MOST_BYTES = 1 << 22
+"""Bytes of items after which a page ends."""
 
 
 @dataclass
@@ -40,6 +43,11 @@ class Task:
     failure: Failure | None = None
     body_serializer: str | None = None
     """What the arguments are encoded with, once the envelope names what the result is."""
+    items: tuple[bytes, ...] = ()
+    """The items of its stream that are kept."""
+    items_total: int = 0
+    items_of: int = 0
+    """The delivery that yielded them."""
 
     @property
     def key(self) -> Key:
@@ -92,6 +100,31 @@ class Task:
         failure = self.failure or Failure("", "")
         return failure.text or None, failure.type or None, failure.traceback
 
+    @property
+    def streamed(self) -> int:
+        """How many items its last delivery has yielded."""
+        return self.items_total if self.items_of == self.dequeue_count else 0
+
+    def append(self, first: int, items: Sequence[bytes], most: int) -> None:
+        """Add items of the present delivery, of which `first` came before these."""
+        if self.items_of != self.dequeue_count or first > self.items_total:
+            self.items, self.items_total, self.items_of = (), first, self.dequeue_count
+        self.items = (*self.items, *items[self.items_total - first :])[-most:]
+        self.items_total = max(self.items_total, first + len(items))
+
+    def page(self, attempt: int, after: int, limit: int) -> Items:
+        """Some items of the last delivery: see `Watcher.items`."""
+        total, behind = self.streamed, after if attempt == self.dequeue_count else 0
+        gone = self.items_total - len(self.items)
+        first = max(behind, gone) if total else behind
+        found, size = list[bytes](), 0
+        for item in self.items[first - gone :][:limit] if total else ():
+            found.append(item)
+            size += len(item)
+            if size >= MOST_BYTES:
+                break
+        return Items(attempt=self.dequeue_count, first=first, items=tuple(found), total=total)
+
     def state(self) -> TaskState[bytes]:
         error, error_type, traceback = self.error
         return TaskState(
@@ -118,6 +151,7 @@ class Task:
             error=error,
             error_type=error_type,
             traceback=traceback,
+            items=self.streamed,
         )
 
     def detail(self) -> TaskDetail:
@@ -150,6 +184,7 @@ class Task:
             max_deliveries=envelope.max_deliveries,
             serializer=envelope.serializer,
             tags=envelope.tags,
+            max_items=envelope.max_items,
         )
 
     def dead_letter(self, now: float) -> DeadLetter:

@@ -80,6 +80,11 @@ def yields(fn: Callable[..., Any]) -> bool:
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
+def yields_in_loop(fn: Callable[..., Any]) -> bool:
+    """Whether calling it gives a generator with `async`."""
+    return yields(fn) and inspect.isasyncgenfunction(function_of(fn))
+
+
 def belongs_in_loop(fn: Callable[..., Any]) -> bool:
     """Whether it is called in an event loop, not in a thread: what it gives is awaited.
 

@@ -11,7 +11,11 @@ T = TypeVar("T")
 
 
 def spawn(
-    work: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
+    work: Coroutine[Any, Any, T],
+    *,
+    name: str | None = None,
+    context: Context | None = None,
+    loop: asyncio.AbstractEventLoop | None = None,
 ) -> "asyncio.Task[T]":
     """Start an asyncio task, by default in an empty context. The caller keeps and awaits it.
 
@@ -20,8 +24,10 @@ def spawn(
 
     It begins in a later turn of the event loop, also where a task factory runs the first step at
     once, as `asyncio.eager_task_factory` does: the caller may first note that it runs.
+
+    Who starts very many gives the running `loop`: Python 3.11 asks the system when it looks for it.
     """
-    loop = asyncio.get_running_loop()
+    loop = loop or asyncio.get_running_loop()
     if loop.get_task_factory() is not None:
         work = _begin_later(work)
     return loop.create_task(work, name=name, context=Context() if context is None else context)

@@ -25,7 +25,7 @@ from functools import partial
 from operator import call
 from typing import Any
 
-from ltq._codec.codec import Codec, UnknownSerializerError
+from ltq._codec.codec import Codec, UnknownSerializerError, as_item, split_item
 from ltq._codec.difference import difference
 from ltq._codec.explain import Explainer, error_text, why_unreadable
 from ltq._codec.fingerprint import Fingerprinter
@@ -219,7 +219,15 @@ class CallCodec:
 
     def encode_result(self, value: Any) -> bytes:
         """The bytes of a result. Raises `ResultError` if it does not fit the return annotation."""
-        decode = self._resolved().result
+        return self._encode_given("result", value, self._resolved().result)
+
+    def encode_item(self, value: Any) -> bytes:
+        """The bytes of what a generator yields: `as_item`. Raises `ResultError`."""
+        data = self._encode_given("item", value, self._resolved().item)
+        return as_item(data, self.serializer)
+
+    def _encode_given(self, what: str, value: Any, decode: Decode) -> bytes:
+        """The bytes of a result or an item."""
         try:
             data = self._encode(value)
             self._check_size(data)
@@ -231,29 +239,31 @@ class CallCodec:
             if same(value, decode(self._load(data))):
                 return data
         except _TooLargeError as error:
-            raise ResultError(f"{self._task_name}: its result takes {error}") from None
+            raise ResultError(f"{self._task_name}: its {what} takes {error}") from None
         except Exception as error:
-            return self._encode_fitted_result(value, decode, error)
-        return self._encode_fitted_result(value, decode, None)
+            return self._encode_fitted_result(what, value, decode, error)
+        return self._encode_fitted_result(what, value, decode, None)
 
-    def _encode_fitted_result(self, value: Any, decode: Decode, error: Exception | None) -> bytes:
+    def _encode_fitted_result(
+        self, what: str, value: Any, decode: Decode, error: Exception | None
+    ) -> bytes:
         """The bytes of a result that does not arrive as it is, but as its annotation has it."""
         told: list[Told] = []
-        value = self._fitter.fit("result", self._hint_of(decode), value, told)
+        value = self._fitter.fit(what, self._hint_of(decode), value, told)
         try:
             data = self._first_form(
                 value,
                 lambda data: not difference(value, decode(self._load(data)), plain=True),
             )
         except _TooLargeError as too_large:
-            raise ResultError(f"{self._task_name}: its result takes {too_large}") from None
+            raise ResultError(f"{self._task_name}: its {what} takes {too_large}") from None
         if data is not None:
             self._fitter.tell(told)
             return data
-        reason = self._explain.why_unsendable("result", value, decode, plain=True)
+        reason = self._explain.why_unsendable(what, value, decode, plain=True)
         if not reason:
             reason = error_text(error) if error else "it would arrive changed"
-        raise ResultError(f"{self._task_name}: result: {reason}") from error
+        raise ResultError(f"{self._task_name}: {what}: {reason}") from error
 
     def decode_result(self, data: bytes, serializer: str | None = None) -> Any:
         """The result in `data`, or None if that is empty.
@@ -269,6 +279,19 @@ class CallCodec:
             return decode(self._load(data)) if data else None
         except Exception as error:
             raise DecodeError(f"{self._task_name}: result: {error_text(error)}") from error
+
+    def decode_item(self, item: bytes) -> Any:
+        """What a generator yielded. Raises `DecodeError`, `UnknownSerializerError`."""
+        serializer, data = split_item(item)
+        if serializer != self.serializer:
+            other = self._reader(serializer, data)
+            if other is not self:
+                return other.decode_item(item)
+        decode = self._resolved().item
+        try:
+            return decode(self._load(data))
+        except Exception as error:
+            raise DecodeError(f"{self._task_name}: item: {error_text(error)}") from error
 
     def result_as_json(self, data: bytes, serializer: str) -> bytes:
         """The bytes of a result as JSON. Raises what `decode_result` raises."""

@@ -96,6 +96,22 @@ class Codec:
         return self._checks[decode]
 
 
+def as_item(data: bytes, serializer: str) -> bytes:
+    """The bytes of an item of a stream: an encoded value, and what it is encoded with.
+
+    That is said if it is not JSON, between two zeros before the value: JSON never begins with one.
+    """
+    return data if serializer == DEFAULT_SERIALIZER else b"\0%b\0%b" % (serializer.encode(), data)
+
+
+def split_item(item: bytes) -> tuple[str, bytes]:
+    """The name of what an item is encoded with, and its encoded value."""
+    if not item.startswith(b"\0"):
+        return DEFAULT_SERIALIZER, item
+    name, _, data = item[1:].partition(b"\0")
+    return name.decode("utf-8", "replace"), data
+
+
 _MODULES: dict[str, Any] = {"json": msgspec.json, "msgpack": msgspec.msgpack}
 """What encodes the formats that every process knows."""
 

@@ -1,7 +1,16 @@
 """A function's signature, with a decoder for each parameter and for the result."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterator,
+    Mapping,
+)
 from inspect import Parameter
 from types import FunctionType, UnionType
 from typing import Annotated, Any, Protocol, Union, get_args, get_origin
@@ -17,6 +26,9 @@ from ltq.errors import ConfigurationError
 
 _ADVICE_TYPES = "Use types that differ on the wire, such as msgspec.Struct classes with tag=True"
 _ADVICE_FORM = "Send plain data or a dataclass, and make the object of it in the task"
+
+_ITERATORS = frozenset({AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterator})
+"""What the annotation of a generator function may be."""
 
 CallShape = tuple[tuple[Decode, ...], tuple[Decode, ...]]
 """The decoders of one shape of call: those of its positional arguments, and of its named ones."""
@@ -37,6 +49,8 @@ class Schema(msgspec.Struct, frozen=True):
     signature: inspect.Signature
     decoders: dict[str, Decode]
     result: Decode
+    item: Decode
+    """Of what a generator yields; of other functions that of the result."""
     positional: tuple[str, ...]
     named: frozenset[str]
     rest: str
@@ -107,10 +121,15 @@ def _schema(
         for one in parameters
         if one.name not in (rest, extra)
     }
+    if yields(fn):
+        result, item = make.of_result(int, True), make.of_item(_item_of(hints))
+    else:
+        result = item = make.of_result(_result_of(fn, hints), is_coroutine_function(fn))
     return Schema(
         inspect.Signature(parameters),
         decoders,
-        result=make.of_result(_result_of(fn, hints), is_coroutine_function(fn)),
+        result=result,
+        item=item,
         positional=tuple(n for kind, n in kinds if kind in (Parameter.POSITIONAL_ONLY, either)),
         named=frozenset(n for kind, n in kinds if kind in (Parameter.KEYWORD_ONLY, either)),
         rest=rest,
@@ -141,6 +160,23 @@ def _result_of(fn: Callable[..., Any], hints: dict[str, Any]) -> Any:
     return hint
 
 
+def _item_of(hints: dict[str, Any]) -> Any:
+    """The type of what a generator yields. Raises `TypeError` if its annotation is another."""
+    hint = hints.get("return", Any)
+    while hasattr(get_origin(hint) or hint, "__value__"):  # a `type` alias
+        alias = get_origin(hint) or hint
+        arguments = dict(zip(alias.__type_params__, get_args(hint), strict=False))
+        hint = substituted(alias.__value__, arguments)
+    if hint is Any:
+        return Any
+    if (get_origin(hint) or hint) not in _ITERATORS:
+        raise ConfigurationError(
+            f"result: `{type_name(hint)}` is not what a generator gives: annotate it with "
+            "AsyncIterator[...], or a plain `def` with Iterator[...]"
+        )
+    return (get_args(hint) or (Any,))[0]
+
+
 class _Decoders:
     """Makes the decoders of one signature. Errors say of which parameter they are."""
 
@@ -168,6 +204,10 @@ class _Decoders:
     def of_result(self, hint: Any, is_coroutine: bool) -> Decode:
         """What awaiting the function gives."""
         return self._checked(hint if is_coroutine else _awaited(hint), "result")
+
+    def of_item(self, hint: Any) -> Decode:
+        """What a generator yields."""
+        return self._checked(hint, "item")
 
     def _checked(self, hint: Any, where: str, *, partly: bool = False) -> Decode:
         try:

@@ -309,6 +309,7 @@ def _template(name: str, config: TaskConfig, options: SendConfig, serializer: st
         has_new_id=options.id is None,
         tags=tags,
         keep_body=config.keep_body if options.keep_body is None else options.keep_body,
+        max_items=options.max_items,
     )
 
 

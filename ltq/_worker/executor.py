@@ -30,6 +30,7 @@ from ltq._worker.outcomes import (
     unknown,
 )
 from ltq._worker.protocols import CancelReason, RunListener, RunStore
+from ltq._worker.streaming.streams import StreamRuns
 from ltq._worker.threads import ThreadCalls
 from ltq.broker.isolation import cause_of_death, deaths_left
 from ltq.context import Context, enter, leave, message_in
@@ -106,6 +107,7 @@ class Executor:
     ) -> None:
         """With `log_completed` each task that completes is a line of level INFO, else of DEBUG."""
         self._log_completed = log_completed
+        self._loop = asyncio.get_running_loop()
         self._routes: dict[str, _Route] = {}
         for task in tasks.values():
             route = _Route(task, middlewares)
@@ -113,7 +115,8 @@ class Executor:
         self._store = store
         self._listener = listener
         self._threads = threads
-        self._invoker = Invoker(threads, listener)
+        streams = StreamRuns(store, threads.call, listener.lease_lost)
+        self._invoker = Invoker(threads, listener, streams)
         self._told: set[tuple[str, str]] = set()
         """Names of tasks with the serializers that could not be read."""
 
@@ -156,7 +159,8 @@ class Executor:
             message, refusal = _message(route, delivery)
         except UnknownSerializerError as error:
             return self._cannot_read(delivery, error)
-        context = Context(message, delivery.lease, self._store, self._listener.lease_lost)
+        lost, loop = self._listener.lease_lost, self._loop
+        context = Context(message, delivery.lease, self._store, lost, loop)
         enter(context)
         raised: BaseException | None = None
         try:
@@ -321,9 +325,7 @@ def _message(route: _Route, delivery: Delivery) -> tuple[Message[Any], _Refusal 
         delivery.task_name,
         ctx,
         delivery.lease.id,
-        _NO_OPTIONS
-        if delivery.max_tries is None and delivery.result_ttl is None
-        else SendConfig(max_tries=delivery.max_tries, result_ttl=delivery.result_ttl),
+        _options(delivery),
         delivery.tries,
         delivery.enqueue_time,
         delivery.dequeue_time,
@@ -331,6 +333,14 @@ def _message(route: _Route, delivery: Delivery) -> tuple[Message[Any], _Refusal 
         delivery.tags,
     )
     return message, refusal
+
+
+def _options(delivery: Delivery) -> SendConfig:
+    """What the send said, as far as it matters to a run."""
+    tries, ttl, items = delivery.max_tries, delivery.result_ttl, delivery.max_items
+    if tries is None and ttl is None and items is None:
+        return _NO_OPTIONS
+    return SendConfig(max_tries=tries, result_ttl=ttl, max_items=items)
 
 
 def _own(error: BaseException) -> BaseException:

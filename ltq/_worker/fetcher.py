@@ -81,45 +81,76 @@ class Fetcher(Service):
         return True
 
     async def _run(self) -> None:
-        while True:
-            limit = self._limit()
-            claim = await self._claim(limit)
-            if claim is None:
-                continue
-            for delivery in claim.deliveries:
-                self._pool.start(delivery)
-            self._isolation.learn(claim, limit)
-            if claim.moved:
-                await self._strangers.moved(claim.moved)
-            if self._burst and limit and self._is_idle(claim):
-                return
-            there_is_more = len(claim.deliveries) == limit or claim.due_in == 0
-            has_room = self._has_room
-            if not has_room or not there_is_more:
-                await self._wait(claim, has_room)
+        limit: int | None = self._begin_claim()
+        while limit is not None:
+            claim = await self._claimed()
+            limit = self._begin_claim() if claim is None else await self._go_on(claim, limit)
 
-    def _limit(self) -> int:
+    async def _go_on(self, claim: Claim, limit: int) -> int | None:
+        """Start what a claim of up to `limit` tasks gave, and begin the next claim.
+
+        Returns for how many that is; None if a burst is over.
+        """
+        self._isolation.learn(claim, limit)
+        deliveries, next_limit = claim.deliveries, None
+        there_is_more = len(deliveries) == limit or claim.due_in == 0
+        if there_is_more and self._may_claim_ahead(claim):
+            next_limit = self._begin_claim(len(deliveries))
+        for delivery in deliveries:
+            self._pool.start(delivery)
+        if claim.moved:
+            await self._strangers.moved(claim.moved)
+        if next_limit is not None:
+            return next_limit
+        if self._burst and limit and self._is_idle(claim):
+            return None
+        has_room = self._has_room()
+        if not has_room or not there_is_more:
+            await self._wait(claim, has_room)
+        return self._begin_claim()
+
+    def _may_claim_ahead(self, claim: Claim) -> bool:
+        """Whether to claim again before its tasks begin, so that the broker works meanwhile.
+
+        What needs isolation begins first: it says how much may run beside it. And while it is
+        looked who knows what was moved, nobody would renew the leases of what comes.
+        """
+        needs_none = all(one.isolation is None for one in claim.deliveries)
+        return self._has_room(len(claim.deliveries)) and needs_none and not claim.moved
+
+    def _limit(self, coming: int = 0) -> int:
         """How many to claim: half of all slots, so that one half runs while the other is filled."""
-        free, used = self._pool.free, self._pool.used
+        free, used = self._pool.free - coming, self._pool.used + coming
         if self._isolation.seconds_left(used):
             return 0
         return min(free, max(_SMALLEST_HALF, (free + used + 1) // 2))
 
-    @property
-    def _has_room(self) -> bool:
-        """Whether any may be claimed: none while a task that needs isolation waits for others."""
-        return self._pool.free > 0 and not self._isolation.seconds_left(self._pool.used)
+    def _has_room(self, coming: int = 0) -> bool:
+        """Whether any may be claimed: none while a task that needs isolation waits for others.
+
+        `coming` are how many are about to begin.
+        """
+        used = self._pool.used + coming
+        return self._pool.free > coming and not self._isolation.seconds_left(used)
 
     def _is_idle(self, claim: Claim) -> bool:
         """Whether no task runs or may be claimed now, and none waits for its limit."""
         is_empty = not claim.deliveries and claim.due_in != 0 and claim.start_in is None
         return is_empty and not self._pool.used
 
-    async def _claim(self, limit: int) -> Claim | None:
-        """Claim once; return None if that failed. After a `stop`, `drain` waits for the rest."""
-        running = self._pool.used
+    def _begin_claim(self, coming: int = 0) -> int:
+        """Call the broker; return for how many. `coming` are how many are about to begin."""
+        limit, running = self._limit(coming), self._pool.used + coming
         call = self._call(limit, running, ignore_isolation=self._isolation.has_failed(running))
         self._claiming = self._spawn(call, "claim", is_awaited=True)
+        return limit
+
+    async def _claimed(self) -> Claim | None:
+        """The answer of the call in progress; None if it failed.
+
+        After a `stop`, `drain` waits for the rest.
+        """
+        assert self._claiming is not None, "it was begun"
         await asyncio.wait([self._claiming])
         claiming, self._claiming = self._claiming, None
         self._forget(claiming)

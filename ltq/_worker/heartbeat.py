@@ -122,6 +122,7 @@ class Heartbeat(Service):
         """Wait until the thread has ended."""
         if self._thread is not None:
             await self._has_ended.wait()  # joining it would take a thread of a pool, maybe full
+            self._thread.join()  # a moment: that it has ended is the last that it says
 
     async def drain(self, timeout: float | None = None) -> bool:
         """Wait at most `timeout` seconds until the thread has ended; return whether it has."""

@@ -9,9 +9,11 @@ from ltq._aio import forks
 from ltq._aio.callables import is_awaitable
 from ltq._aio.cancellation import is_cancelled, uncancel
 from ltq._worker.protocols import RunListener
+from ltq._worker.streaming.streams import StreamRuns
 from ltq._worker.threads import ThreadCalls
 from ltq.message import Lease, Message
 from ltq.middleware import Middleware
+from ltq.streams import StreamTask
 from ltq.task import Task
 
 _GRACE = 1.0
@@ -47,8 +49,9 @@ class _Timeout(NamedTuple):
 class Invoker:
     """Calls functions of tasks, coroutines in the event loop and plain functions in threads."""
 
-    def __init__(self, threads: ThreadCalls, listener: RunListener) -> None:
+    def __init__(self, threads: ThreadCalls, listener: RunListener, streams: StreamRuns) -> None:
         self._threads = threads
+        self._streams = streams
         self._listener = listener
         self._generation = forks.generation
 
@@ -137,8 +140,11 @@ class Invoker:
         lease: Lease,
         scope: asyncio.Timeout | None = None,
     ) -> Any:
+        given: Any
         try:
-            if task.is_async:
+            if isinstance(task, StreamTask):
+                given = await self._streams.run(task, message, lease)
+            elif task.is_async:
                 given = task.fn(*message.args, **message.kwargs)
             else:
                 given = await self._threads.call(task.fn, message.args, message.kwargs)

@@ -75,6 +75,7 @@ class TaskPool:
         self._threads = threads
         self._events = events
         self._clock = clock
+        self._loop = asyncio.get_running_loop()
         self._context = copy_context()
         self._running: dict[Lease, _Run] = {}
         self._changed = asyncio.Event()
@@ -110,7 +111,7 @@ class TaskPool:
         self._running[delivery.lease] = run
         if delivery.isolation is not None:
             self._isolation.add(delivery.lease, delivery.isolation)
-        run.task = spawn(self._run(run), context=run.variables)
+        run.task = spawn(self._run(run), context=run.variables, loop=self._loop)
 
     def stop(self) -> None:
         """Start nothing more. Running tasks go on."""

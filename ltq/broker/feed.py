@@ -129,8 +129,12 @@ class Following:
             raise TaskNotFoundError(self._task_id)
         return state
 
+    def close(self) -> None:
+        """Stop following. Safe to call twice."""
+        self._feed.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._feed.close()
+        self.close()

@@ -18,7 +18,7 @@ from ltq.message import (
     Receipt,
     Swept,
 )
-from ltq.state import Progress, QueueStats, TaskState, WorkerInfo
+from ltq.state import Items, Progress, QueueStats, TaskState, WorkerInfo
 
 DEFAULT_SCAN = 200_000
 """Entries of a store that `examine` reads by default, which takes a few seconds."""
@@ -162,6 +162,16 @@ class Settler(Protocol):
         """Show progress in the task's state. Returns False if the lease is lost."""
         ...
 
+    async def append(self, lease: Lease, first: int, items: Sequence[bytes], most: int) -> bool:
+        """Add items to the stream of a delivery. Returns False if the lease is lost.
+
+        `first` is how many items of this delivery came before these: so a call may be repeated.
+        What is there already is not added again; if some are missing there, they are lost. The
+        `most` last items are kept, as long as the task's state. The first call of a delivery drops
+        those of an earlier one. `TaskState.items` counts them, so who watches the task is told.
+        """
+        ...
+
     async def sweep(self, queues: Iterable[str]) -> Swept:
         """Move due tasks and recover those of dead workers, in the queues' namespaces.
 
@@ -191,6 +201,17 @@ class Watcher(Protocol):
 
     async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """The present states, with encoded results; None for an unknown or expired id."""
+        ...
+
+    async def items(
+        self, queue: str, task_id: str, *, attempt: int = 0, after: int = 0, limit: int = 1000
+    ) -> Items | None:
+        """Up to `limit` items of a task's stream; None for an unknown or expired id.
+
+        They are those of the last delivery: behind its first `after` items if that is `attempt`,
+        else from its first one on. Those that are not kept any more are left out. There are fewer
+        than `limit` if they are large, but at least one, if there is one.
+        """
         ...
 
     def feed(self, queue: str, task_id: str) -> Feed:

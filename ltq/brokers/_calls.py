@@ -34,7 +34,17 @@ from ltq.brokers._rules.steering.cancel_many import Reached
 from ltq.brokers._rules.store import Store
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
-from ltq.state import Minute, Page, Progress, QueueStats, Status, TaskDetail, TaskState, WorkerInfo
+from ltq.state import (
+    Items,
+    Minute,
+    Page,
+    Progress,
+    QueueStats,
+    Status,
+    TaskDetail,
+    TaskState,
+    WorkerInfo,
+)
 
 T = TypeVar("T")
 
@@ -91,6 +101,9 @@ class StoreBroker(Broker):
     async def progress(self, lease: Lease, progress: Progress) -> bool:
         return await self._run(lambda store: store.progress(lease, progress))
 
+    async def append(self, lease: Lease, first: int, items: Sequence[bytes], most: int) -> bool:
+        return await self._run(lambda store: store.append(lease, first, items, most))
+
     async def sweep(self, queues: Iterable[str]) -> Swept:
         queues = check_names("queue", queues)
         return await self._run(lambda store: store.sweep(queues))
@@ -105,6 +118,12 @@ class StoreBroker(Broker):
     async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         ids = check_tasks(queue, ids)
         return await self._run(lambda store: store.states(queue, ids))
+
+    async def items(
+        self, queue: str, task_id: str, *, attempt: int = 0, after: int = 0, limit: int = 1000
+    ) -> Items | None:
+        check_task(queue, task_id)
+        return await self._run(lambda store: store.items(queue, task_id, attempt, after, limit))
 
     async def queues(self) -> list[str]:
         return await self._run(lambda store: store.queues())

@@ -8,7 +8,13 @@ async with ltq.testing.use(worker) as box:
 pytest is not needed; `ltq.testing.plugin` has fixtures for it. See `docs/testing.md`.
 """
 
-from ltq.testing.assertions import assert_not_sent, assert_sent, assert_sent_once, sent
+from ltq.testing.assertions import (
+    assert_not_sent,
+    assert_sent,
+    assert_sent_once,
+    assert_streamed,
+    sent,
+)
 from ltq.testing.box import Box, drain, use
 from ltq.testing.clock import Clock
 from ltq.testing.faults import Fault
@@ -22,6 +28,7 @@ __all__ = [
     "assert_not_sent",
     "assert_sent",
     "assert_sent_once",
+    "assert_streamed",
     "drain",
     "sent",
     "use",

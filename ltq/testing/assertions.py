@@ -1,16 +1,19 @@
 """The messages that were sent, and assertions about them."""
 
 import json
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import msgspec
 from typing_extensions import ParamSpec
 
 from ltq._declared import DeclaredTask
+from ltq._display.values import short_repr
 from ltq._sender.prepared import EncodedCall, PreparedMessage
 from ltq.errors import DecodeError
 from ltq.message import Envelope, Message
 from ltq.options import Priority, SendConfig
+from ltq.streams import StreamHandle
 from ltq.task import Task
 from ltq.testing.box import Box, box_of
 
@@ -67,6 +70,33 @@ def assert_not_sent(task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> N
     __tracebackhide__ = True
     if _find(task, args, kwargs):
         raise AssertionError(_text(task, args, kwargs, "was sent"))
+
+
+async def assert_streamed(handle: StreamHandle[T], items: Iterable[T], /) -> None:
+    """Fail unless these are the items that the task of a handle has yielded so far, in order.
+
+    It does not wait: drain the box before. They are those of the last run. Raises
+    `TaskNotFoundError`.
+    """
+    __tracebackhide__ = True
+    wanted, found = list(items), await handle.present_items()
+    if found != wanted:
+        raise AssertionError(_streamed_text(handle, wanted, found))
+
+
+def _streamed_text(handle: StreamHandle[Any], wanted: list[Any], found: list[Any]) -> str:
+    """What is wrong with the items of a task."""
+    pairs = zip(wanted, found, strict=False)
+    same = next((i for i, (one, other) in enumerate(pairs) if one != other), None)
+    at = min(len(wanted), len(found)) if same is None else same
+
+    def shown(values: list[Any]) -> str:
+        return short_repr(values[at]) if at < len(values) else "nothing"
+
+    return (
+        f"{handle.task_name} yielded {len(found)} items, {len(wanted)} were expected: "
+        f"item {at} is {shown(found)}, not {shown(wanted)}"
+    )
 
 
 def _envelopes(task: Task[..., Any]) -> list[Envelope]:

@@ -25,7 +25,17 @@ from ltq.broker.schedules import KeptSchedule, ScheduleChanges, ScheduleRecord
 from ltq.errors import ConfigurationError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import Seconds
-from ltq.state import Minute, Page, Progress, QueueStats, Status, TaskDetail, TaskState, WorkerInfo
+from ltq.state import (
+    Items,
+    Minute,
+    Page,
+    Progress,
+    QueueStats,
+    Status,
+    TaskDetail,
+    TaskState,
+    WorkerInfo,
+)
 from ltq.testing.faults import Calls, Fault, Faults
 
 
@@ -146,6 +156,10 @@ class FlakyBroker(Broker):
     async def progress(self, lease: Lease, progress: Progress) -> bool:
         return await self._faults.call("progress", lambda: self._broker.progress(lease, progress))
 
+    async def append(self, lease: Lease, first: int, items: Sequence[bytes], most: int) -> bool:
+        call = self._broker.append
+        return await self._faults.call("append", lambda: call(lease, first, items, most))
+
     async def sweep(self, queues: Iterable[str]) -> Swept:
         return await self._faults.call("sweep", lambda: self._broker.sweep(queues))
 
@@ -157,6 +171,14 @@ class FlakyBroker(Broker):
 
     async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         return await self._faults.call("states", lambda: self._broker.states(queue, ids))
+
+    async def items(
+        self, queue: str, task_id: str, *, attempt: int = 0, after: int = 0, limit: int = 1000
+    ) -> Items | None:
+        def call() -> Awaitable[Items | None]:
+            return self._broker.items(queue, task_id, attempt=attempt, after=after, limit=limit)
+
+        return await self._faults.call("items", call)
 
     def feed(self, queue: str, task_id: str) -> Feed:
         self._faults.counts["watch"] += 1

@@ -90,10 +90,16 @@ class TestAwake:
             assert slept(await naps.during(pause())), "nothing is due"
 
     async def test_it_gives_up_and_sleeps(self, naps: Naps) -> None:
+        assert any([await self.sleeps_behind_it(naps) for _ in range(5)])
+
+    @staticmethod
+    async def sleeps_behind_it(naps: Naps) -> bool:
+        """Whether it slept; a busy machine may take the whole pause for itself."""
         poll = BusyPoll(0.001)
         began = poll.begin()
-        assert slept(await naps.during(pause()))
+        has_slept = slept(await naps.during(pause()))
         poll.end(began)
+        return has_slept
 
     async def test_a_later_call_is_polled_for_as_long(self, naps: Naps) -> None:
         poll = BusyPoll(HOUR)

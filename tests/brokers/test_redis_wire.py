@@ -9,10 +9,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import redis
 from redis.asyncio.connection import AbstractConnection
 
 from ltq.brokers.redis._connect.addresses import Address
 from ltq.brokers.redis._connect.connections import take_over
+from ltq.brokers.redis._connect.dialer import Dialer
 from ltq.brokers.redis._server import link as link_module
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.url import new_client
@@ -83,6 +85,44 @@ async def test_one_that_is_closed_is_not_kept_until_it_would_have_retired(redis_
         return kept() is None
 
     await eventually(is_gone)
+
+
+class TestClosedAtOnce:
+    """The server ends a connection after the last word of its greeting.
+
+    asyncio tells of that once only: to whoever has the stream at that moment.
+    """
+
+    @pytest.fixture
+    def ending(self, monkeypatch: pytest.MonkeyPatch, redis_url: str) -> list[str]:
+        """The first connection has ended before it is used; by whom, and how, is noted."""
+        ended: list[str] = []
+        connect = Dialer.connect
+
+        async def connect_and_end(dialer: Dialer, connection: Any) -> None:
+            await connect(dialer, connection)
+            if not ended:
+                ended.append("by the server")
+                reader = connection._reader
+                with redis.Redis.from_url(redis_url) as raw:
+                    raw.client_kill_filter(_type="normal", skipme=True)
+                await eventually(reader.at_eof)
+
+        monkeypatch.setattr(Dialer, "connect", connect_and_end)
+        return ended
+
+    async def test_a_call_goes_over_another_one(self, ending: list[str], redis_url: str) -> None:
+        async with linked(redis_url) as link, asyncio.timeout(3):
+            assert await link.call("PING") == b"PONG"
+        assert ending
+
+    async def test_a_blocking_pop_does_not_wait_for_it(
+        self, ending: list[str], redis_url: str
+    ) -> None:
+        async with linked(redis_url) as link, asyncio.timeout(3):
+            with pytest.raises(BrokerError, match="closed"):
+                await link.block("BZPOPMIN", "ltq:nothing", 8.4, patience=10)
+        assert ending
 
 
 class Renamed:

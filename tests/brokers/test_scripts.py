@@ -582,6 +582,7 @@ class TestReadme:
         by = {script for *_, scripts in transitions for script in scripts.split(", ") if scripts}
         assert by == set(SCRIPTS) - {
             "states",
+            "items",
             "stats",
             "tasks",
             "history",
@@ -690,6 +691,8 @@ class TestKeysLeft:
         leases = [delivery.lease for delivery in deliveries]
         await broker.heartbeat(leases, 30.0)
         await broker.progress(leases[0], Progress(1))
+        for lease in leases[:6]:
+            await broker.append(lease, 0, [b"1"], 10)
         failure = Failure("ValueError", "ValueError: text", "Traceback ...")
         outcomes: list[Outcome] = [
             Finish(leases[0], Status.COMPLETED, b"1"),

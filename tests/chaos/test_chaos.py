@@ -12,6 +12,7 @@ import pytest
 from devtools.chaos import jobs, remains
 from devtools.chaos.load import Notes
 from devtools.chaos.postgres_stage import PostgresStage
+from devtools.chaos.rabbitmq_stage import RabbitStage
 from devtools.chaos.redis_stage import RedisStage
 from devtools.chaos.siege import Siege
 from devtools.chaos.sqlite_remains import left_in
@@ -60,6 +61,28 @@ class TestChaos:
             report = await Siege(stage, timeline, pause=0.05, toxic=1).run()
         report.show()
         assert report.violations == [], f"{SEED_VARIABLE}={seed}"
+
+
+class TestRabbit:
+    """RabbitMQ and the store behind it are killed in turn, and together."""
+
+    TIMELINE = draw(124, 6.0, workers=2, lease=2.0, pause=0.5, store="rabbitmq")
+
+    def test_each_is_hurt(self) -> None:
+        kinds = {fault.kind for fault in self.TIMELINE.faults}
+        assert kinds >= {"rabbitmq", "redis", "both", "kill"}
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(240)
+    @pytest.mark.usefixtures("redis_executable", "rabbitmq_executable")
+    async def test_nothing_is_lost_and_nothing_runs_twice(self, tmp_path: Path) -> None:
+        timeline = self.TIMELINE
+        async with RabbitStage(
+            lease=timeline.lease, directory=tmp_path, seed=timeline.seed
+        ) as stage:
+            report = await Siege(stage, timeline, pause=0.05, toxic=1).run()
+        report.show()
+        assert report.violations == []
 
 
 class TestTimeline:

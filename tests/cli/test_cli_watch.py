@@ -49,6 +49,41 @@ async def test_a_line_for_each_state(broker: Broker, redis_url: str) -> None:
     assert done.err == ""
 
 
+async def test_the_items_of_a_stream_are_lines(broker: Broker, redis_url: str) -> None:
+    task_id = await publish(broker)
+    lease = (await claim(broker)).lease
+    await broker.append(lease, 0, [b'"early \\u001b"'], 10)
+    async with start_ltq("watch", task_id, "--broker-url", redis_url) as watching:
+        assert (await watching.out_line()).split(maxsplit=1)[1] == 'item "early \\u001b"\n'
+        assert (await watching.out_line()).split()[1:] == ["working"]
+        await broker.append(lease, 1, [b"2", b"3"], 10)
+        for number in "23":
+            assert (await watching.out_line()).split()[1:] == ["item", number]
+        await broker.requeue(lease)
+        assert (await watching.out_line()).split()[1:] == ["pending"]
+        lease = (await claim(broker)).lease
+        assert (await watching.out_line()).split()[1:] == ["working", "(run", "2)"]
+        await broker.append(lease, 0, [b"\0own\0\xff"], 10)
+        assert "item b'\\xff' (1 bytes of serializer own)" in await watching.out_line()
+        await broker.release(lease, result=b"1")
+        done = await watching.end()
+    assert done.out.split()[1:] == ["completed", "(run", "2)", "result", "1"]
+
+
+async def test_items_are_objects_with_json(broker: Broker, redis_url: str) -> None:
+    task_id = await publish(broker)
+    lease = (await claim(broker)).lease
+    await broker.append(lease, 0, [b'{"a":1}', b"2"], 10)
+    await broker.release(lease, result=b"2")
+    done = await call_ltq("watch", task_id, "--json", "--broker-url", redis_url)
+    *items, state = map(json.loads, done.out.splitlines())
+    assert items == [
+        {"id": task_id, "attempt": 1, "number": 0, "item": {"a": 1}},
+        {"id": task_id, "attempt": 1, "number": 1, "item": 2},
+    ]
+    assert (state["items"], state["status"]) == (2, "completed")
+
+
 async def test_several_tasks_are_followed_at_once(broker: Broker, redis_url: str) -> None:
     first, second = await publish(broker), await publish(broker)
     async with start_ltq("watch", first, second, first, "--broker-url", redis_url) as watching:

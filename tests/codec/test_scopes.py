@@ -201,7 +201,8 @@ class TestFunctions:
             path: str
 
         def declare(fn: Callable[..., Any]) -> ltq.Task[..., Any]:
-            return worker.task(name=f"{fn.__name__}-2")(fn)
+            task: ltq.Task[..., Any] = worker.task(name=f"{fn.__name__}-2")(fn)
+            return task
 
         @worker.task
         async def load(local: "Local") -> "Local":

@@ -78,10 +78,12 @@ class TestEach:
         assert len(each_redis.TESTS) > 20
 
     @pytest.mark.parametrize(
-        ("fails", "is_wrong"), [([], False), ([1], False), ([1, 2], True)], ids=str
+        ("fails", "count", "is_wrong"),
+        [([], 0, False), ([1], 1, False), ([1], 3, False), ([1, 2], 1, True), ([1], 4, True)],
+        ids=str,
     )
-    def test_a_fault_may_be_tried_twice(
-        self, fails: list[int], is_wrong: bool, monkeypatch: pytest.MonkeyPatch
+    def test_a_few_failures_are_tried_twice(
+        self, fails: list[int], count: int, is_wrong: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ran: list[Sequence[str]] = []
 
@@ -90,7 +92,20 @@ class TestEach:
             return len(ran) in fails
 
         monkeypatch.setattr(each_redis, "failed", failed)
-        assert each_redis.failed_under_faults("one", {}, ["-x"]) is is_wrong
-        assert len(ran) == min(2, len(fails) + 1)
+        monkeypatch.setattr(each_redis, "last_failed", lambda: count)
+        monkeypatch.setattr(each_redis, "ROOT", Path("nowhere"))
+        assert each_redis.failed_twice("one", ["-x"], {}) is is_wrong
+        assert len(ran) == (2 if 1 <= count <= each_redis.MOST_AGAIN else 1)
         assert all("-x" in arguments for arguments in ran)
+        assert ran[1:] == [["-x", "-n", "0", "--last-failed"]] * (len(ran) - 1)
+
+    def test_what_failed_is_counted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(each_redis, "ROOT", tmp_path)
+        assert each_redis.last_failed() == 0
+        cache = tmp_path / ".pytest_cache/v/cache"
+        cache.mkdir(parents=True)
+        (cache / "lastfailed").write_text('{"test_a.py::a": true, "test_a.py::b": true}')
+        assert each_redis.last_failed() == 2
+
+    def test_the_tests_that_hurt_a_server_are_there(self) -> None:
         assert all(path.exists() for path in each_redis.FAULTS)

@@ -471,6 +471,18 @@ async def _(stand: Stand) -> None:
     await stand.broker.progress(delivery.lease, Progress(1, 2, ""))
 
 
+@call("Broker.append")
+async def _(stand: Stand) -> None:
+    delivery = await stand.delivery()
+    stand.deliveries.append(delivery)
+    await stand.broker.append(delivery.lease, 0, [b"1", b"2"], 10)
+
+
+@call("Broker.items")
+async def _(stand: Stand) -> None:
+    await stand.broker.items(SEAM, (await stand.handle()).id)
+
+
 @call("Broker.cancel")
 async def _(stand: Stand) -> None:
     handle = await stand.handle()

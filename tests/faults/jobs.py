@@ -9,6 +9,7 @@ import ctypes
 import hashlib
 import os
 import time
+from collections.abc import AsyncIterator
 
 import redis
 
@@ -242,3 +243,11 @@ async def compute() -> None:
 crash.install(os.environ.get(CRASH_VARIABLE, ""))
 if os.environ.get(GO_VARIABLE):
     ledger().client.blpop([os.environ[GO_VARIABLE]], timeout=30)
+
+
+@worker.task
+async def count(most: int, pause: float) -> AsyncIterator[int]:
+    """Yields numbers, with pauses between them."""
+    for number in range(most):
+        yield number
+        await asyncio.sleep(pause)

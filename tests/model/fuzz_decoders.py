@@ -141,7 +141,7 @@ def a_delivery_is_read(task_id: bytes, fields: dict[str, bytes]) -> None:
 
 
 @settled
-@given(st.lists(st.none() | records, min_size=22, max_size=22), statuses | records)
+@given(st.lists(st.none() | records, min_size=23, max_size=23), statuses | records)
 def a_state_and_a_letter_are_read_or_there_is_none(
     reply: list[bytes | None], status: bytes
 ) -> None:

@@ -17,13 +17,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from devtools.servers import RedisServer
+from ltq.brokers.rabbitmq._arrival import pump
 from ltq.brokers.redis._scripts import texts
 from tests.model.moving import Moving
 from tests.model.postgres_store import PostgresStore
+from tests.model.rabbit_machine import RabbitMachine
+from tests.model.rabbit_store import RabbitStore
 from tests.model.redis_machine import RedisMachine
 from tests.model.redis_store import RedisStore
 from tests.model.sqlite_store import SqliteStore
-from tests.model.stores import MemoryStore
+from tests.model.stores import MemoryStore, Store
 
 pytestmark = pytest.mark.slow
 
@@ -92,3 +95,16 @@ if "LTQ_MODEL_POSTGRES" in os.environ:
 @pytest.mark.usefixtures("no_list_is_short")
 def test_the_redis_broker_does_what_the_model_says(server: RedisServer) -> None:
     walk(partial(RedisMachine, partial(RedisStore, server.url)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120 + 4 * EXAMPLES)
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+def test_a_store_behind_rabbitmq_does_what_the_model_says(
+    rabbitmq_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str
+) -> None:
+    monkeypatch.setattr(pump, "_LOOK_AGAIN", 0.002)
+    behind: Callable[[], Store] = (
+        MemoryStore if store == "memory" else partial(SqliteStore, tmp_path)
+    )
+    walk(partial(RabbitMachine, lambda: RabbitStore(rabbitmq_url, behind())), EXAMPLES // 10)

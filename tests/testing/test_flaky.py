@@ -35,9 +35,11 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "announce": (make_worker_entry(),),
     "leave": (make_worker_entry(),),
     "progress": (LEASE, Progress(1)),
+    "append": (LEASE, 0, [b"1"], 10),
     "sweep": ([QUEUE],),
     "repair": ([QUEUE],),
     "states": (QUEUE, ["a"]),
+    "items": (QUEUE, "a"),
     "queues": (),
     "stats": ([QUEUE],),
     "clear": (QUEUE,),
@@ -200,7 +202,7 @@ class TestFaults:
     def test_a_call_there_is_not_is_refused(self, broker: FlakyBroker, on: Any) -> None:
         with pytest.raises(
             ltq.ConfigurationError,
-            match=r"on=.* is not allowed: adopt, adopt_schedule, announce, arrive, body, cancel",
+            match=r"on=.* is not allowed: adopt, adopt_schedule, announce, append, arrive, body",
         ):
             broker.fail(on=on)
 

@@ -1,6 +1,6 @@
 """Tasks in every spelling, for the other files here. Read by type checkers, never run."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -79,8 +79,11 @@ def halve(number: float, /) -> float:
 async def nothing() -> None: ...
 
 
-@worker.task
-def anything(value: Any) -> Any: ...
+def _anything(value: Any) -> Any: ...
+
+
+# A function that gives Any may be a generator, too: checkers are told that this is none.
+anything: ltq.Task[[Any], Any] = worker.task(_anything)
 
 
 @stored.task(max_tries=2)
@@ -131,3 +134,23 @@ async def greet_slowly() -> str:
 
 send_options: ltq.SendOptions = {"delay": 5, "priority": "low"}
 task_options: ltq.TaskOptions = {"max_tries": 5, "timeout": 30}
+
+
+@worker.task
+async def chat(prompt: str, *, tokens: int = 10) -> AsyncIterator[str]:
+    yield prompt
+
+
+@worker.task(max_items=100)
+async def crawl(repo: str) -> AsyncGenerator[Repo, None]:
+    yield Repo(repo)
+
+
+@worker.task
+def primes(most: int) -> Iterator[int]:
+    yield most
+
+
+@worker.task(timeout=5)
+def lines(path: str) -> Generator[str, None, None]:
+    yield path

@@ -11,6 +11,7 @@ from typing import Any, assert_type
 
 from declared import (
     Repo,
+    chat,
     connect,
     count,
     fetch,
@@ -19,6 +20,7 @@ from declared import (
     maybe,
     nothing,
     parse,
+    primes,
     shout,
     stored,
     tell,
@@ -392,3 +394,16 @@ async def exact_types(handle: Handle[Repo], no_loop: SyncHandle[Repo]) -> None:
     assert_type(fetch.message("a"), Message[Any])  # error
     assert_type(await maybe.send(1), Handle[Repo])  # error
     assert_type(await ltq.gather(handle), tuple[Any, ...])  # error
+
+
+async def streams() -> None:
+    await chat.send(5)  # error
+    await chat.send("hi", depth=5)  # error
+    await primes.send("five")  # error
+    (await fetch.send("a/b")).stream()  # error
+    fetch.handle("id").collect()  # error
+    chat.handle("id").stream(after=5)  # error
+    assert_type(await chat.handle("id").collect(), list[int])  # error
+    for _ in chat.handle("id").stream():  # error
+        ...
+    worker.task(max_items="many")  # error

@@ -6,7 +6,7 @@ Each function is a part of the table, each `assert_type` a row. Read by them, ne
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal, assert_type
@@ -16,16 +16,20 @@ from declared import (
     Repo,
     add,
     anything,
+    chat,
     connect,
     count,
+    crawl,
     fetch,
     greet,
     greet_slowly,
     halve,
+    lines,
     maybe,
     measure,
     nothing,
     parse,
+    primes,
     send_options,
     shout,
     task_options,
@@ -60,7 +64,12 @@ from ltq import (
     ScheduleInfo,
     Scheduler,
     Status,
+    Stream,
+    StreamHandle,
+    StreamTask,
     SyncHandle,
+    SyncStream,
+    SyncStreamHandle,
     Task,
     TaskFilter,
     TaskState,
@@ -87,7 +96,7 @@ from ltq.broker.flows import Arrival, Arrived, Ending, Ready, WaitingTask
 from ltq.handles import CompletedHandles
 from ltq.message import DeadLetter, Delivery, Envelope, Finish, Lease, Published, Receipt, Swept
 from ltq.options import TaskConfig
-from ltq.state import Durations, Minute, Page, TaskDetail, WorkerInfo, WorkerStatus
+from ltq.state import Durations, Items, Minute, Page, TaskDetail, WorkerInfo, WorkerStatus
 
 
 def declaring(stored: Worker[Database]) -> None:
@@ -208,6 +217,48 @@ def sync_handles(handle: SyncHandle[Repo]) -> None:
     assert_type((handle.id, handle.task_name, handle.queue), tuple[str, str, str])
 
 
+async def streaming(task: StreamTask[[str], Repo]) -> None:
+    """Tasks that yield items"""
+    assert_type(await chat.send("hi", tokens=5), StreamHandle[str])
+    assert_type(await crawl.send("a/b"), StreamHandle[Repo])
+    assert_type(await primes.send(5), StreamHandle[int])
+    assert_type(await lines.send("a"), StreamHandle[str])
+    assert_type(await chat.with_options(max_items=5).send("hi"), StreamHandle[str])
+    assert_type(await task.send("hi"), StreamHandle[Repo])
+    assert_type(task.with_options(max_items=5), StreamTask[[str], Repo])
+    assert_type(task.handle("some id"), StreamHandle[Repo])
+    assert_type(primes.send_sync(5), SyncStreamHandle[int])
+    assert_type(primes.handle_sync("some id"), SyncStreamHandle[int])
+    assert_type(await chat("hi"), int)
+    assert_type(task.items("hi"), AsyncIterator[Repo])
+
+
+async def streams(handle: StreamHandle[Repo], stream: Stream[Repo]) -> None:
+    """Their handles"""
+    assert_type(handle.stream(), Stream[Repo])
+    async for repo in handle.stream(after=stream.cursor, timeout=10):
+        assert_type(repo, Repo)
+    assert_type(await handle.collect(timeout=30), list[Repo])
+    assert_type(await handle.present_items(), list[Repo])
+    assert_type(await testing.assert_streamed(handle, [Repo("a/b")]), None)
+    assert_type(await handle.result(), int)
+    assert_type(await handle.rerun(), StreamHandle[Repo])
+    assert_type((stream.cursor, stream.attempt, stream.missed), tuple[str, int, int])
+    assert_type(await anext(stream), Repo)
+    assert_type(await stream.aclose(), None)
+
+
+def sync_streams(handle: SyncStreamHandle[Repo], stream: SyncStream[Repo]) -> None:
+    """Their handles without an event loop"""
+    assert_type(handle.stream(after=stream.cursor, timeout=10), SyncStream[Repo])
+    for repo in handle.stream():
+        assert_type(repo, Repo)
+    assert_type(handle.collect(timeout=30), list[Repo])
+    assert_type(handle.rerun(), SyncStreamHandle[Repo])
+    assert_type((stream.cursor, stream.attempt, stream.missed), tuple[str, int, int])
+    assert_type(stream.close(), None)
+
+
 async def states(state: TaskState[Repo], progress: Progress, status: Status) -> None:
     """A state"""
     assert_type((state.id, state.task_name, state.queue), tuple[str, str, str])
@@ -215,6 +266,7 @@ async def states(state: TaskState[Repo], progress: Progress, status: Status) -> 
     assert_type(status.is_final, bool)
     assert_type(state.result, Repo | None)
     assert_type(state.progress, Progress | None)
+    assert_type(state.items, int)
     assert_type((progress.current, progress.note), tuple[float, str])
     assert_type(progress.total, float | None)
     assert_type((state.error, state.error_type), tuple[str | None, str | None])
@@ -436,6 +488,14 @@ async def flows(broker: Broker, arrival: Arrival) -> None:
     assert_type(await broker.go_on("mail", "id", Ready(body=b"{}")), bool)
     assert_type(await broker.cancel_each("mail", ["id"], 60.0), int)
     assert_type(await broker.restart("mail", ["id"], held=True), int)
+
+
+async def stored_items(broker: Broker, lease: Lease, items: Items) -> None:
+    """The items of streams in a broker"""
+    assert_type(await broker.append(lease, 0, [b"1"], 10_000), bool)
+    assert_type(await broker.items("mail", "id", attempt=1, after=5), Items | None)
+    assert_type((items.attempt, items.first, items.total), tuple[int, int, int])
+    assert_type(items.items, tuple[bytes, ...])
 
 
 async def brokers(broker: Broker, consumer: Consumer, lease: Lease) -> None:

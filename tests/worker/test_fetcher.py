@@ -21,6 +21,7 @@ class Pool:
     def __init__(self, limit: int = 10) -> None:
         self.limit = limit
         self.started: list[str] = []
+        self.begun: list[str] = []
         self.running: set[str] = set()
         self.changed = asyncio.Event()
         self.waits: list[float | None] = []
@@ -36,6 +37,7 @@ class Pool:
     def start(self, delivery: Delivery) -> None:
         self.started.append(delivery.lease.id)
         self.running.add(delivery.lease.id)
+        asyncio.get_running_loop().call_soon(self.begun.append, delivery.lease.id)
 
     async def wait_changed(self, timeout: float | None = None) -> None:
         self.waits.append(timeout)
@@ -118,6 +120,10 @@ def three(**more: Any) -> Claim:
     return Claim([make_delivery(number) for number in range(3)], None, **more)
 
 
+def eight() -> list[Delivery]:
+    return [make_delivery(number) for number in range(8)]
+
+
 class TestMovedTasks:
     async def test_the_lookout_is_told_and_more_is_claimed_at_once(self) -> None:
         store, pool = Store(Claim([], 0.0, moved=("q/a", "q/b")), three()), Pool()
@@ -179,6 +185,79 @@ class TestClaiming:
         assert fetcher.claimed_at == 0.0
         await soon(store.waited)
         assert fetcher.claimed_at == pytest.approx(0.1)
+        await fetcher.aclose()
+
+
+class TestClaimingAhead:
+    """The broker works on the next claim while the tasks of the last one run."""
+
+    @staticmethod
+    async def begun_at_second_claim(first: Claim) -> tuple[list[str], Store]:
+        """What had begun when the second claim was made."""
+        store, pool = Store(first), Pool(16)
+        begun: list[list[str]] = []
+        claim = store.claim
+
+        async def noted(*args: Any, **kwargs: Any) -> Claim:
+            begun.append([*pool.begun])
+            return await claim(*args, **kwargs)
+
+        store.claim = noted  # type: ignore[method-assign]
+        fetcher = fetch(store, pool)
+        await soon(store.waited)
+        await fetcher.aclose()
+        assert pool.started == [one.lease.id for one in first.deliveries]
+        return begun[1], store
+
+    async def test_a_claim_goes_out_before_what_the_last_one_gave_begins(self) -> None:
+        begun, store = await self.begun_at_second_claim(Claim(eight(), None))
+        assert begun == []
+        assert (store.limits, store.runnings) == ([8, 8], [0, 8])
+
+    async def test_what_needs_isolation_begins_first(self) -> None:
+        deliveries = [*eight()[:-1], make_delivery(7, isolation=9)]
+        begun, store = await self.begun_at_second_claim(Claim(deliveries, None))
+        assert len(begun) == 8
+        assert store.runnings == [0, 8]
+
+    async def test_a_task_that_waits_for_isolation_is_claimed_for_when_others_have_ended(
+        self,
+    ) -> None:
+        store, pool = Store(Claim(eight(), None, isolation=4)), Pool(16)
+        fetcher = fetch(store, pool)
+        while not pool.waits:
+            await turns()
+        assert store.limits == [8]
+        pool.end_all()
+        await soon(store.waited)
+        await fetcher.aclose()
+        assert store.limits == [8, 8]
+
+    async def test_while_it_is_looked_for_strangers_nothing_is_claimed(self) -> None:
+        """Nobody would hold the leases of what comes, which may end before that look does."""
+        store, pool = Store(Claim(eight(), None, moved=("q/a",))), Pool(16)
+        looking, looked = asyncio.Event(), asyncio.Event()
+
+        async def moved(lanes: Sequence[str]) -> None:
+            looking.set()
+            await looked.wait()
+
+        store.moved = moved  # type: ignore[method-assign]
+        fetcher = fetch(store, pool)
+        await soon(looking)
+        await turns()
+        assert (store.limits, len(pool.begun)) == ([8], 8)
+        looked.set()
+        await soon(store.waited)
+        await fetcher.aclose()
+        assert store.limits == [8, 8]
+
+    async def test_without_room_none_is_made_before_a_run_ends(self) -> None:
+        store, pool = Store(Claim(eight(), None)), Pool(8)
+        fetcher = fetch(store, pool)
+        while not pool.waits:
+            await turns()
+        assert store.limits == [8]
         await fetcher.aclose()
 
 

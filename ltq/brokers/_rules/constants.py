@@ -13,6 +13,9 @@ MAX_ENDED = 10_000
 ANNOUNCE_AGAIN = 300
 """Seconds after which all that a worker says of itself is written again: perhaps it was lost."""
 
+ITEMS_TTL = 30 * 86400
+"""Seconds for which the items of a task are kept that has neither ended nor yielded since."""
+
 JUST_NOW = 0.000001
 """Seconds ago that a lane was served that is not served any more from now on."""
 

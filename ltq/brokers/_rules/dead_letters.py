@@ -61,6 +61,7 @@ def _replay_one(places: Places, queue: str, task_id: str, now: float) -> Publish
     if old is not None and not old.status.is_final:
         return Published.EXISTS
     if old is not None:
+        moves.forget_items(places, old)
         places.records.remove(old)  # its watchers go on with the new one
     places.dead.remove(queue, {task_id})
     moves.enqueue(places, dead.revived(now))

@@ -114,8 +114,16 @@ def become_final(
     places.listener.changed(record)
 
 
+def forget_items(places: Places, record: Record) -> None:
+    """Forget the items of a task's stream, if it has any."""
+    if record.items_of:
+        places.items.clear(record)
+        record.items = record.items_of = 0
+
+
 def remove(places: Places, record: Record) -> None:
     """Forget a task, wherever it is."""
+    forget_items(places, record)
     places.records.remove(record)
     if record.envelope.ctx and is_in_flow(record.envelope.ctx):
         places.arrivals.remove(record.id)

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from ltq.broker import SeenWorker
 from ltq.brokers._rules.flow_places.protocols import Arrivals, Endings
 from ltq.brokers._rules.record import DeadRecord, Record
-from ltq.brokers._rules.slot import Heard, KeptSlot
+from ltq.brokers._rules.slot import Changes, Heard, KeptSlot
 from ltq.options import Priority
 from ltq.state import Status
 
@@ -310,30 +310,19 @@ class HistoryFigures(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The last change of something that has a name."""
+class Items(Protocol):
+    """The encoded items of streams. A task has those of one delivery."""
 
-    name: str
-    number: int
-    """It is greater than that of every earlier change."""
-    is_gone: bool
-    """Whether it was removed."""
-
-
-class Changes(Protocol):
-    """The names of what was changed, in the order of their last change."""
-
-    def note(self, name: str, *, is_gone: bool, most_gone: int) -> None:
-        """A name was changed now. Of those that are gone the `most_gone` latest are kept."""
+    def append(self, record: Record, items: Sequence[bytes], most: int) -> None:
+        """Add items behind the `record.items` that there were, and keep the `most` last ones."""
         ...
 
-    def after(self, number: int, limit: int) -> Sequence[Change]:
-        """The first `limit` changes after the one with this number."""
+    def read(self, record: Record, after: int, limit: int) -> tuple[int, Sequence[bytes]]:
+        """Up to `limit` items behind the first `after` ones, and how many came before them."""
         ...
 
-    def latest(self) -> int:
-        """The number of the last change; 0 if there was none."""
+    def clear(self, record: Record) -> None:
+        """Forget the items of a task."""
         ...
 
 
@@ -387,6 +376,7 @@ class Places:
     """By the id of the run."""
     endings: Endings
     arrivals: Arrivals
+    items: Items
     ended_tokens: EndedTokens
     end_counts: EndCounts
     history: HistoryFigures | None

@@ -52,6 +52,10 @@ class Record:
     """Final: whether the arguments are still there, for another task."""
     body_serializer: str | None = None
     """Final: what the arguments are encoded with, if the envelope names that of the result."""
+    items: int = 0
+    """How many items the stream of one delivery has."""
+    items_of: int = 0
+    """The `dequeue_count` of that delivery; 0 if there never was an item."""
 
     @property
     def id(self) -> str:
@@ -79,6 +83,11 @@ class Record:
     def is_in_front(self) -> bool:
         """Whether it waits at the front of its lane, where its last lease put it back."""
         return self.front and self.returned == self.token and self.status is Status.PENDING
+
+    @property
+    def streamed(self) -> int:
+        """How many items its last delivery has yielded."""
+        return self.items if self.items_of == self.dequeue_count else 0
 
     def is_expired(self, now: float) -> bool:
         """Whether it is final and its state has been kept long enough."""
@@ -108,6 +117,7 @@ class Record:
             envelope.max_deliveries,
             envelope.serializer,
             envelope.tags,
+            envelope.max_items,
         )
 
     def state(self) -> TaskState[bytes]:
@@ -137,6 +147,7 @@ class Record:
             error=None if failure is None else failure.text,
             error_type=None if failure is None else failure.type or None,
             traceback=None if failure is None else failure.traceback,
+            items=self.streamed,
         )
 
     def detail(self) -> TaskDetail:

@@ -1,6 +1,8 @@
 """What is kept of a schedule, and of the schedulers that fire it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ltq.broker.schedules import KeptSchedule
 
@@ -37,3 +39,30 @@ class Heard:
 
     time: float
     left: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The last change of something that has a name."""
+
+    name: str
+    number: int
+    """It is greater than that of every earlier change."""
+    is_gone: bool
+    """Whether it was removed."""
+
+
+class Changes(Protocol):
+    """The names of what was changed, in the order of their last change."""
+
+    def note(self, name: str, *, is_gone: bool, most_gone: int) -> None:
+        """A name was changed now. Of those that are gone the `most_gone` latest are kept."""
+        ...
+
+    def after(self, number: int, limit: int) -> Sequence[Change]:
+        """The first `limit` changes after the one with this number."""
+        ...
+
+    def latest(self) -> int:
+        """The number of the last change; 0 if there was none."""
+        ...

@@ -15,6 +15,7 @@ from ltq.brokers.memory._tables import (
     MemoryEndCounts,
     MemoryEndedTokens,
     MemoryHistory,
+    MemoryItems,
     MemoryTable,
 )
 
@@ -51,6 +52,7 @@ def new_namespace(
         schedulers=MemoryTable[Heard](),
         endings=MemoryEndings(),
         arrivals=MemoryArrivals(),
+        items=MemoryItems(),
         ended_tokens=MemoryEndedTokens(),
         end_counts=MemoryEndCounts(),
         history=MemoryHistory() if keeps_history else None,

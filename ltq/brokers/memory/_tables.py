@@ -1,13 +1,13 @@
 """What a namespace keeps beside its tasks."""
 
-from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Collection, Mapping
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice, takewhile
 from math import inf
 from typing import Generic, TypeVar
 
-from ltq.brokers._rules.places import Change
-from ltq.brokers._rules.record import DeadRecord
+from ltq.brokers._rules.record import DeadRecord, Record
+from ltq.brokers._rules.slot import Change
 from ltq.state import Status
 
 V = TypeVar("V")
@@ -203,3 +203,28 @@ class MemoryDeadRecords:
         own = self._of(queue)
         while own and next(iter(own.values())).time <= after:
             own.popitem(last=False)
+
+
+class MemoryItems:
+    """The items of streams, by the task's id: `Items`."""
+
+    def __init__(self) -> None:
+        self._kept: defaultdict[str, deque[bytes]] = defaultdict(deque)
+
+    def append(self, record: Record, items: Sequence[bytes], most: int) -> None:
+        """See `Items`."""
+        kept = self._kept[record.id]
+        kept.extend(items)
+        while len(kept) > most:
+            kept.popleft()
+
+    def read(self, record: Record, after: int, limit: int) -> tuple[int, list[bytes]]:
+        """See `Items`."""
+        kept = self._kept.get(record.id, ())
+        first = max(after, record.items - len(kept))
+        start = first - record.items + len(kept)
+        return first, [*islice(kept, start, start + limit)]
+
+    def clear(self, record: Record) -> None:
+        """See `Items`."""
+        self._kept.pop(record.id, None)

@@ -328,6 +328,7 @@ def _delivery(row: tuple[Any, ...]) -> Delivery:
         max_tries,
         result_ttl,
         max_deliveries,
+        max_items,
         tags,
         _,
     ) = row
@@ -348,4 +349,5 @@ def _delivery(row: tuple[Any, ...]) -> Delivery:
         max_deliveries,
         serializer,
         tuple(tags.split()) if tags else (),
+        max_items,
     )

@@ -37,7 +37,7 @@ from ltq.brokers.postgres._server.url import parse_url
 from ltq.brokers.postgres._session import Session
 from ltq.message import Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.names import namespace_of
-from ltq.state import Progress, TaskState
+from ltq.state import Items, Progress, TaskState
 
 T = TypeVar("T")
 
@@ -131,6 +131,10 @@ class PostgresBroker(StoreBroker):
         """See `Settler.progress`."""
         return await settle.progress(self._here().link, lease, progress)
 
+    async def append(self, lease: Lease, first: int, items: Sequence[bytes], most: int) -> bool:
+        """See `Settler.append`."""
+        return await settle.append(self._here().link, lease, first, items, most)
+
     async def sweep(self, queues: Iterable[str]) -> Swept:
         """See `Settler.sweep`."""
         namespaces = dict.fromkeys(map(namespace_of, check_names("queue", queues)))
@@ -140,6 +144,14 @@ class PostgresBroker(StoreBroker):
         """See `Watcher.states`."""
         ids = check_tasks(queue, ids)
         return await reading.states(self._here().link, namespace_of(queue), ids)
+
+    async def items(
+        self, queue: str, task_id: str, *, attempt: int = 0, after: int = 0, limit: int = 1000
+    ) -> Items | None:
+        """See `Watcher.items`."""
+        check_task(queue, task_id)
+        link, namespace = self._here().link, namespace_of(queue)
+        return await reading.items(link, namespace, task_id, attempt, after, limit)
 
     def feed(self, queue: str, task_id: str) -> Feed:
         """See `Watcher.feed`."""

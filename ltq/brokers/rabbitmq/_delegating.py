@@ -9,7 +9,17 @@ from ltq.broker.moving import Parcel
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.broker.schedules import KeptSchedule, ScheduleChanges, ScheduleRecord
 from ltq.message import DeadLetter, Lease, Published, Swept
-from ltq.state import Minute, Page, Progress, QueueStats, Status, TaskDetail, TaskState, WorkerInfo
+from ltq.state import (
+    Items,
+    Minute,
+    Page,
+    Progress,
+    QueueStats,
+    Status,
+    TaskDetail,
+    TaskState,
+    WorkerInfo,
+)
 
 
 class Delegating(Broker):
@@ -64,6 +74,9 @@ class Delegating(Broker):
     async def progress(self, lease: Lease, progress: Progress) -> bool:
         return await self._store.progress(lease, progress)
 
+    async def append(self, lease: Lease, first: int, items: Sequence[bytes], most: int) -> bool:
+        return await self._store.append(lease, first, items, most)
+
     async def sweep(self, queues: Iterable[str]) -> Swept:
         return await self._store.sweep(queues)
 
@@ -74,6 +87,11 @@ class Delegating(Broker):
 
     async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         return await self._store.states(queue, ids)
+
+    async def items(
+        self, queue: str, task_id: str, *, attempt: int = 0, after: int = 0, limit: int = 1000
+    ) -> Items | None:
+        return await self._store.items(queue, task_id, attempt=attempt, after=after, limit=limit)
 
     def feed(self, queue: str, task_id: str) -> Feed:
         return self._store.feed(queue, task_id)

@@ -11,9 +11,11 @@ from ltq._aio.threads import call_in
 from ltq.broker import Broker, ConsumerConfig
 from ltq.brokers.rabbitmq._arrival.arrivals import Arrivals
 from ltq.brokers.rabbitmq._arrival.pump import Pump, close_pumps
+from ltq.brokers.rabbitmq._awaiting import Awaiting
 from ltq.brokers.rabbitmq._sending.gate import Gate
 from ltq.brokers.rabbitmq._sending.on_the_way import OnTheWay
 from ltq.brokers.rabbitmq._sending.sender import Sender
+from ltq.brokers.rabbitmq._sending.unarrived import Unarrived
 from ltq.brokers.rabbitmq._server.names import Names
 from ltq.brokers.rabbitmq._server.publisher import Publisher
 from ltq.brokers.rabbitmq._server.url import Target
@@ -30,16 +32,20 @@ class Session:
     when nobody holds the session any more.
     """
 
-    def __init__(self, target: Target, store: Broker) -> None:
+    def __init__(self, target: Target, store: Broker, unarrived: Unarrived) -> None:
         self._target = target
         self._names = Names(target.prefix)
         self._gate = Gate(store)
         self.publisher = Publisher(target, self._names)
         on_the_way = OnTheWay()
         self.teller = Teller(self.publisher.link, self._names)
-        self.sender = Sender(self.publisher, store, self._gate, on_the_way)
-        self._arrivals = Arrivals(store, self.publisher, self._names, on_the_way, self.teller)
-        self._opened = _Opened(self._gate, self.publisher, self.sender.single, self.teller)
+        self.awaiting = Awaiting(store, self._gate, unarrived)
+        self.sender = Sender(self.publisher, store, self._gate, on_the_way, unarrived)
+        self._arrivals = Arrivals(
+            store, self.publisher, self._names, on_the_way, unarrived, self.teller
+        )
+        services = (self._gate, self.awaiting, self.sender.single, self.teller)
+        self._opened = _Opened(self.publisher, *services)
         weakref.finalize(self, self._opened.drop).atexit = False
 
     @property
@@ -81,10 +87,18 @@ class Session:
 class _Opened:
     """What a session has opened in an event loop."""
 
-    def __init__(self, gate: Gate, publisher: Publisher, sending: Service, teller: Teller) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        gate: Gate,
+        awaiting: Awaiting,
+        sending: Service,
+        teller: Teller,
+    ) -> None:
         self.pumps: dict[str, Pump] = {}
-        self._gate = gate
         self._publisher = publisher
+        self._gate = gate
+        self._awaiting = awaiting
         self._sending = sending
         self._teller = teller
         self._loop = asyncio.get_running_loop()
@@ -94,6 +108,7 @@ class _Opened:
     async def _close(self) -> None:
         pumps = [*self.pumps.values()]
         self.pumps.clear()
+        await self._awaiting.aclose()
         await close_pumps(pumps)
         await self._sending.aclose()
         if self._publisher.link.is_up:
@@ -112,7 +127,7 @@ class _Opened:
             call_in(self._loop, self._abandon)
 
     def _abandon(self) -> None:
-        services: list[Service] = [*self.pumps.values(), self._sending, self._teller]
-        services += [self._gate, self._publisher.link]
+        services: list[Service] = [*self.pumps.values(), self._awaiting, self._sending]
+        services += [self._teller, self._gate, self._publisher.link]
         for service in services:
             service.abandon()

@@ -17,11 +17,13 @@ from ltq.broker import (
     Finding,
     check_envelopes,
 )
+from ltq.broker.feed import Feed
 from ltq.broker.moving import Parcel
 from ltq.brokers._sessions import Sessions
 from ltq.brokers.rabbitmq._consumer import RabbitConsumer
 from ltq.brokers.rabbitmq._delegating import Delegating
 from ltq.brokers.rabbitmq._examine import examine
+from ltq.brokers.rabbitmq._sending.unarrived import Unarrived
 from ltq.brokers.rabbitmq._server.copies import unmarked
 from ltq.brokers.rabbitmq._server.errors import AwayError, RefusedError
 from ltq.brokers.rabbitmq._server.names import Names
@@ -50,6 +52,7 @@ class RabbitBroker(Delegating):
         store = Broker.from_url(self._target.state) if store is None else store
         check_state(self._target.shown, store.url)  # a name may stand for another RabbitMQ
         super().__init__(store)
+        self._unarrived = Unarrived()
         self._sessions = Sessions[Session]()
 
     @staticmethod
@@ -99,6 +102,12 @@ class RabbitBroker(Delegating):
             self._here().teller.tell([cancelled(before)])
         return is_cancelled
 
+    def feed(self, queue: str, task_id: str) -> Feed:
+        """What was sent from here while the store was away is waited for until it is there."""
+        if (queue, task_id) in self._unarrived:
+            return self._here().awaiting.feed((queue, task_id))
+        return self._store.feed(queue, task_id)
+
     async def pack(self, queue: str, ids: Sequence[str]) -> list[Parcel | None]:
         return unmarked(await self._store.pack(queue, ids))
 
@@ -129,4 +138,4 @@ class RabbitBroker(Delegating):
         return self._sessions.here(self._new_session)
 
     def _new_session(self) -> Session:
-        return Session(self._target, self._store)
+        return Session(self._target, self._store, self._unarrived)

@@ -60,6 +60,7 @@ from ltq.brokers.redis._server.info import PING_PATIENCE, check_cluster, server_
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.opening import Opening
 from ltq.brokers.redis._session import Session
+from ltq.brokers.redis._streams import KeepsItems
 from ltq.brokers.redis._watch_hub import WatchHub
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
@@ -67,7 +68,7 @@ from ltq.names import namespace_of
 from ltq.state import Minute, Page, Progress, QueueStats, Status, TaskDetail, TaskState, WorkerInfo
 
 
-class RedisBroker(KeepsSchedules, MovesTasks, CarriesFlows, Broker):
+class RedisBroker(KeepsSchedules, KeepsItems, MovesTasks, CarriesFlows, Broker):
     """Tasks in Redis, at `redis://`, `rediss://` or `unix://` URLs as redis-py reads them, or at
     `redis+sentinel://s1:26379,s2:26379/name-of-the-master/0` or `redis+cluster://h1:6379,h2:6379`
     (with TLS `rediss+...`).

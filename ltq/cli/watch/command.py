@@ -1,14 +1,17 @@
 """`ltq watch`: tasks, live until they end."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
-from typing import Protocol
+from dataclasses import replace
+from typing import Protocol, cast
 
 import click
 from rich.console import Console
 
 from ltq._aio.service import cancel_all, spawn
+from ltq._display.encoded import json_value, result_text
 from ltq.broker import Broker
 from ltq.cli._broker import find_task, open_broker
 from ltq.cli._console import open_console, print_line
@@ -30,6 +33,7 @@ from ltq.cli._options import (
     ids_argument,
     json_option,
 )
+from ltq.cli.watch._items import Item, NewItems
 from ltq.errors import ResultTimeoutError, TaskNotFoundError
 from ltq.state import Status, TaskState
 
@@ -38,12 +42,19 @@ _SHOWN_RESULT = 200
 
 
 class _View(Protocol):
+    shows_changes_only: bool
+    """Whether a state is left out that differs from the last one by its items alone."""
+
     def screen(self) -> AbstractContextManager[object]:
         """Return the context to be in while states arrive."""
         ...
 
     def show(self, state: TaskState[bytes]) -> None:
         """Show a new state."""
+        ...
+
+    def show_item(self, state: TaskState[bytes], item: Item) -> None:
+        """Show an item of the task's stream."""
         ...
 
 
@@ -69,7 +80,8 @@ def watch(
 
     On a terminal one task is a line that is updated, with the time for which it has been waiting or
     running. Elsewhere, or of several tasks, each state is a line that begins with the time, with
-    --json a JSON object. Times are by the broker's clock. The exit code is 0 if all tasks
+    --json a JSON object. So is each item of a task that yields some; on a terminal an item is a
+    line above. Times are by the broker's clock. The exit code is 0 if all tasks
     completed, else 1.
 
     \b
@@ -102,12 +114,18 @@ async def _follow(
     broker: Broker, task_id: str, timeout: float | None, view: _View
 ) -> Exception | None:
     """Follow a task. Return why it is not known to have completed."""
+    items, last = NewItems(broker), cast(TaskState[bytes] | None, None)
     try:
         state = await find_task(broker, task_id)
         states = broker.watch(state.queue, task_id, timeout=timeout)
         async with aclosing(states):
             async for state in states:
-                view.show(state)
+                async for item in items.of(state):
+                    view.show_item(state, item)
+                bare = replace(state, items=0)
+                if bare != last or not view.shows_changes_only:
+                    last = bare
+                    view.show(state)
     except (TaskNotFoundError, ResultTimeoutError) as error:
         return error
     return None if state.status is Status.COMPLETED else CommandError(failure_text(state))
@@ -123,7 +141,9 @@ def _view(clock: BrokerClock, count: int, *, as_json: bool) -> _View:
 
 
 class _JsonView:
-    """A JSON object for each state."""
+    """A JSON object for each state, and for each item."""
+
+    shows_changes_only = True
 
     def screen(self) -> AbstractContextManager[object]:
         return nullcontext()
@@ -131,9 +151,15 @@ class _JsonView:
     def show(self, state: TaskState[bytes]) -> None:
         click.echo(state_json(state))
 
+    def show_item(self, state: TaskState[bytes], item: Item) -> None:
+        place = {"id": state.id, "attempt": item.attempt, "number": item.number}
+        click.echo(json.dumps({**place, "item": json_value(*item.value)}))
+
 
 class _LineView:
-    """A line for each state."""
+    """A line for each state, and for each item."""
+
+    shows_changes_only = True
 
     def __init__(self, console: Console, clock: BrokerClock, *, names_task: bool) -> None:
         self._console = console
@@ -150,6 +176,10 @@ class _LineView:
         words += [progress_text(state.progress), _result(state)]
         print_line(self._console, " ".join(word for word in words if word))
 
+    def show_item(self, state: TaskState[bytes], item: Item) -> None:
+        name = f"{state.id} " if self._names_task else ""
+        print_line(self._console, f"{clock_text(self._clock.now())} {name}item {_text(item)}")
+
     def _time(self, state: TaskState[bytes]) -> str:
         """When the task came into this state, or reported its progress."""
         reports = state.progress is not None and not state.status.is_final
@@ -158,7 +188,9 @@ class _LineView:
 
 
 class _LiveView:
-    """One line that is updated, and the result below it."""
+    """One line that is updated, the items above it and the result below it."""
+
+    shows_changes_only = False
 
     def __init__(self, console: Console, clock: BrokerClock) -> None:
         self._console = console
@@ -171,6 +203,14 @@ class _LiveView:
         self._line.show(state)
         if state.status.is_final and state.result is not None:
             print_line(self._console, _result(state))
+
+    def show_item(self, state: TaskState[bytes], item: Item) -> None:
+        print_line(self._console, _text(item))
+
+
+def _text(item: Item) -> str:
+    data, serializer = item.value
+    return result_text(data, _SHOWN_RESULT, serializer=serializer)
 
 
 def _result(state: TaskState[bytes]) -> str:

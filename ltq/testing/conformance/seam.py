@@ -122,6 +122,13 @@ from ltq.testing.conformance._steering.cancel_many import TestCancelMany
 from ltq.testing.conformance._steering.pause import TestPause, TestResume
 from ltq.testing.conformance._steering.promote import TestPromote
 from ltq.testing.conformance._steering.rerun import TestRerun
+from ltq.testing.conformance._streams.items import (
+    TestAppend,
+    TestEndOfItems,
+    TestItemsOfALease,
+    TestMaxItems,
+    TestReadItems,
+)
 from ltq.testing.conformance._support.fixtures import (
     broker,
     consumer,
@@ -135,6 +142,7 @@ __all__ = [
     "TestAdoptDead",
     "TestAdoptSchedule",
     "TestAnnounced",
+    "TestAppend",
     "TestBrokerTime",
     "TestCancel",
     "TestCancelMany",
@@ -158,6 +166,7 @@ __all__ = [
     "TestDelayOfARequeue",
     "TestDrop",
     "TestDurations",
+    "TestEndOfItems",
     "TestEndings",
     "TestExamine",
     "TestFeed",
@@ -172,6 +181,7 @@ __all__ = [
     "TestIdThatIsThere",
     "TestIsolation",
     "TestIsolationRule",
+    "TestItemsOfALease",
     "TestKeptCtx",
     "TestKeptFailure",
     "TestLaneOfAStranger",
@@ -181,6 +191,7 @@ __all__ = [
     "TestLongTexts",
     "TestLooking",
     "TestManyQueues",
+    "TestMaxItems",
     "TestMaxPending",
     "TestMaxRunning",
     "TestMigrate",
@@ -208,6 +219,7 @@ __all__ = [
     "TestPutSchedule",
     "TestQueues",
     "TestRateLimit",
+    "TestReadItems",
     "TestRecovery",
     "TestRemoveSchedule",
     "TestRepeatedOutcome",

@@ -37,6 +37,7 @@ from ltq.testing.conformance._schedules.run_time import (
     TestTriggeredSchedule,
 )
 from ltq.testing.conformance._steering.worker import TestPausedWorker
+from ltq.testing.conformance._streams.running import TestStream, TestStreamMistakes
 from ltq.testing.conformance._support.fixtures import (
     broker,
     consumer,
@@ -169,6 +170,8 @@ __all__ = [
     "TestSharedQueue",
     "TestShutdown",
     "TestStopTwice",
+    "TestStream",
+    "TestStreamMistakes",
     "TestSubscribe",
     "TestSwallowedTimeout",
     "TestSyncHandle",

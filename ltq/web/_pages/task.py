@@ -17,6 +17,10 @@ _LONGEST_COMMAND = 20_000
 """Characters. A shell takes no argument of much more."""
 
 
+_MOST_ITEMS = 20
+"""Most items of a stream that are shown: the last ones."""
+
+
 class Found(NamedTuple):
     """A task, and the letter of it if it is dead."""
 
@@ -69,6 +73,7 @@ async def read_task(ask: Ask) -> dict[str, Any]:
         "dead": found.letter,
         "arguments": shown,
         "result": _result(ask, state),
+        "items": await _items(ask, state),
         "note": ask.viewer.note(state),
         "timeline": _timeline(state),
         "can_edit": task is not None and not (shown is not None and shown.is_redacted),
@@ -120,6 +125,17 @@ def _state_of(letter: DeadLetter) -> TaskState[bytes]:
         error_type=letter.error_type,
         traceback=letter.traceback,
     )
+
+
+async def _items(ask: Ask, state: TaskState[bytes]) -> list[str]:
+    """The last items of a stream."""
+    if not state.items:
+        return []
+    place = {"attempt": state.dequeue_count, "after": max(0, state.items - _MOST_ITEMS)}
+    reading = ask.place.broker.items(state.queue, state.id, **place)
+    found = await ask.readings.bounded(reading)
+    items = () if found is None else found.items[-_MOST_ITEMS:]
+    return [ask.viewer.item_line(state.task_name, item) for item in items]
 
 
 def _result(ask: Ask, state: TaskState[bytes]) -> Shown | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from ltq._codec.codec import split_item
 from ltq._declared import DeclaredTask
 from ltq._display.encoded import Encoded, as_json, cut
 from ltq._display.errors import name_of
@@ -78,6 +79,11 @@ class Viewer:
         found, value = _read_result(data, None)
         shown = self._redacted(task_name, value, _one_line) if found else self._unread(data)
         return cut(shown.text, _LONGEST_LINE)
+
+    def item_line(self, task_name: str, item: bytes) -> str:
+        """An item of a stream on one line."""
+        serializer, data = split_item(item)
+        return self.result_line(task_name, Encoded(data, serializer))
 
     def note(self, state: TaskState[bytes]) -> str:
         """The note of a task's progress; empty without one."""

@@ -54,6 +54,13 @@ class Floor:
         self._connection.execute(f"UPDATE {self._schema}.lanes SET floors_at = 0".encode())
         self._connection.execute(f"UPDATE {self._schema}.moments SET mark = mark - 1".encode())
 
+    def raise_late(self) -> None:
+        """What a slow claim does at its end that began before the last quicker one."""
+        raising = "raise_moments('shop', mark - 0.001, true)"
+        self._connection.execute(
+            f"SELECT {self._schema}.{raising} FROM {self._schema}.moments".encode()
+        )
+
     def put_clock_back(self) -> None:
         """As if all that is remembered were of an hour later."""
         later = "SET leases = leases + 3600, delayed = delayed + 3600, mark = mark + 3600"
@@ -181,6 +188,17 @@ async def test_moments_rise_behind_what_has_ended(
         await send_and_run(broker, consumer, floor)
     leases, delayed = floor.moments()
     assert begun - 1 < leases == delayed < await broker.time()
+
+
+async def test_moments_stay_where_they_are_when_a_claim_ends_that_began_before_their_mark(
+    broker: PostgresBroker, consumer: Consumer, floor: Floor
+) -> None:
+    """Else each claim looks at all leases that have ended since a snapshot elsewhere was taken."""
+    for _ in range(4):
+        await send_and_run(broker, consumer, floor)
+    before = floor.moments()
+    floor.raise_late()
+    assert floor.moments() == before
 
 
 async def test_leases_that_end_are_found_behind_others(

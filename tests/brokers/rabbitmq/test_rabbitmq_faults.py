@@ -1,6 +1,7 @@
 """RabbitMQ and the store killed, frozen and blocked while tasks are sent."""
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -95,7 +96,12 @@ async def under() -> AsyncIterator[Under]:
 
 class TestServerKilled:
     async def test_nothing_that_was_acknowledged_is_lost(
-        self, server: RabbitServer, url: str, tmp_path: Path, under: Under
+        self,
+        server: RabbitServer,
+        url: str,
+        tmp_path: Path,
+        under: Under,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         async def kills() -> None:
             for _ in range(3):
@@ -109,6 +115,10 @@ class TestServerKilled:
         assert not load.failed
         assert set(load.runs.values()) == {1}
         assert load.slowest < 5
+        # LTQ tells of outages itself; the library would, with a traceback for each connection.
+        assert {one.name for one in caplog.records if one.levelno > logging.DEBUG} <= {
+            *("ltq.broker", "ltq.worker"),
+        }
 
     async def test_a_frozen_one_is_left_alone(
         self, server: RabbitServer, url: str, tmp_path: Path, under: Under

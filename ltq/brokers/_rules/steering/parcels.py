@@ -13,7 +13,7 @@ from ltq.state import Status
 
 _KEPT = (
     *("id", "queue", "task_name", "body", "serializer", "lane", "priority", "timeout", "max_tries"),
-    *("result_ttl", "max_deliveries", "ctx", "tags", "keep_body"),
+    *("result_ttl", "max_deliveries", "ctx", "tags", "keep_body", "max_items"),
 )
 """What an envelope says of a task that was sent already."""
 

@@ -33,7 +33,7 @@ from ltq.brokers._rules.steering import cancel_many, parcels, pause, promote, re
 from ltq.brokers._rules.steering.cancel_many import Reached
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.names import namespace_of, new_id
-from ltq.state import Minute, Page, Progress, QueueStats, TaskDetail, TaskState, WorkerInfo
+from ltq.state import Items, Minute, Page, Progress, QueueStats, TaskDetail, TaskState, WorkerInfo
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -129,6 +129,10 @@ class Store(ABC):
     def progress(self, lease: Lease, progress: Progress) -> bool:
         with self._step() as now:
             return leases.show_progress(self._open(lease.queue, now), lease, progress, now)
+
+    def append(self, lease: Lease, first: int, items: Sequence[bytes], most: int) -> bool:
+        with self._step() as now:
+            return leases.append(self._open(lease.queue, now), lease, first, items, most, now)
 
     def sweep(self, queues: Iterable[str]) -> Swept:
         with self._step() as now:
@@ -248,6 +252,11 @@ class Store(ABC):
     def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         with self._read_step() as now:
             return self._states(self._seen(queue, now), ids, now)
+
+    def items(self, queue: str, task_id: str, attempt: int, after: int, limit: int) -> Items | None:
+        with self._read_step() as now:
+            places = self._seen(queue, now)
+            return leases.read_items(places, task_id, attempt, after, limit, now)
 
     def find(self, task_id: str) -> TaskState[bytes] | None:
         with self._read_step() as now:

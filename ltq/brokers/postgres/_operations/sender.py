@@ -103,6 +103,7 @@ def arguments(
         [one.max_tries for one in envelopes],
         [one.result_ttl for one in envelopes],
         [one.max_deliveries for one in envelopes],
+        [one.max_items for one in envelopes],
         [one.keep_body for one in envelopes],
         [one.task_name for one in envelopes],
         [one.serializer for one in envelopes],

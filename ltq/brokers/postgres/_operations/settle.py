@@ -90,6 +90,13 @@ async def announce(link: Link, worker: WorkerEntry) -> None:
     await link.call("announce", namespaces, worker.name, entry, worker.gone_after)
 
 
+async def append(link: Link, lease: Lease, first: int, items: Sequence[bytes], most: int) -> bool:
+    """Add items to a stream. Returns False if the lease is lost."""
+    own = namespace_of(lease.queue), lease.id, lease.token
+    ((is_held,),) = await link.call("append", *own, first, most, [*items])
+    return bool(is_held)
+
+
 async def progress(link: Link, lease: Lease, shown: Progress) -> bool:
     """Show progress. Returns False if the lease is lost."""
     namespace = namespace_of(lease.queue)

@@ -22,7 +22,7 @@ _TYPES = {
     **dict.fromkeys(("priority", "status"), "smallint"),
     **dict.fromkeys(("position", "token", "returned"), "bigint"),
     **dict.fromkeys(("tries", "deaths", "dequeue_count", "requeue_count"), "integer"),
-    **dict.fromkeys(("max_tries", "max_deliveries"), "integer"),
+    **dict.fromkeys(("max_tries", "max_deliveries", "max_items", "items", "items_of"), "integer"),
     **dict.fromkeys(("front", "keep_body", "keeps_body"), "boolean"),
     **dict.fromkeys(("progress", "failure", "ctx", "body", "result"), "bytea"),
     **dict.fromkeys(("moment", "enqueue_time", "last_dequeue_time", "last_requeue_time"), "float8"),

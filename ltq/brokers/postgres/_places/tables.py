@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from ltq.brokers._rules.places import Change
+from ltq.brokers._rules.slot import Change
 from ltq.brokers.postgres._places.rows import CODES, STATUS_OF
 from ltq.brokers.postgres._places.step import Step
 from ltq.state import Status

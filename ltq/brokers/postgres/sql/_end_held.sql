@@ -38,8 +38,9 @@ BEGIN
             namespace, id, queue, lane, kind, priority, outcome, p_now + seconds, position, token,
             returned, front, tries, CASE WHEN is_poison THEN deaths ELSE 0 END, dequeue_count,
             requeue_count, enqueue_time, last_dequeue_time, last_requeue_time, p_now, timeout,
-            max_tries, result_ttl, max_deliveries, keep_body, keeps, worker, task_name, written_by,
-            CASE WHEN serializer <> written_by THEN serializer END, tags, fingerprint, NULL, error,
+            max_tries, result_ttl, max_deliveries, max_items, keep_body, keeps, worker, task_name, written_by,
+            CASE WHEN serializer <> written_by THEN serializer END, tags, fingerprint, items,
+            items_of, NULL, error,
             CASE WHEN keeps THEN ctx ELSE '' END, CASE WHEN keeps THEN body ELSE '' END, value,
             @schema@.slot_of(p_now + seconds, p_now)
         FROM (SELECT *, coalesce(keep_body, outcome IN (4, 5)) AS keeps FROM gone) AS gone

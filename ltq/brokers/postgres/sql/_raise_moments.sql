@@ -1,7 +1,9 @@
 -- raise_moments: remember before which moment no lease of a namespace ends, and nothing is due.
 --
 -- As `raise_floor` does for lines. Who writes a moment has a number of its transaction first, then
--- reads the clock: so later transactions than that of a mark write later moments than the mark.
+-- reads the clock: so later transactions than that of a mark write later moments than the mark. A
+-- mark beyond the clock's time is from before the clock was put back; one beyond `p_mark` is only
+-- from a call that began later and was quicker.
 --
 -- p_namespace      its name
 -- p_mark           Unix seconds before this transaction had a number
@@ -14,9 +16,10 @@ DECLARE
     v_known @schema@.moments;
     v_lease float8;
     v_due float8;
+    v_now float8 := extract(epoch FROM clock_timestamp());
 BEGIN
     SELECT * INTO v_known FROM @schema@.moments
-    WHERE namespace = p_namespace AND (mark < p_mark - @FLOOR_PAUSE@ OR mark > p_mark)
+    WHERE namespace = p_namespace AND (mark < p_mark - @FLOOR_PAUSE@ OR mark > v_now)
     FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         IF NOT EXISTS (SELECT FROM @schema@.moments WHERE namespace = p_namespace) THEN
@@ -27,7 +30,7 @@ BEGIN
     IF NOT p_is_first OR v_known.mark_xid > pg_snapshot_xmin(pg_current_snapshot()) THEN
         RETURN;
     END IF;
-    IF v_known.mark > p_mark THEN  -- the clock was put back
+    IF v_known.mark > v_now THEN
         v_known.leases := '-infinity';
         v_known.delayed := '-infinity';
         v_known.mark := '-infinity';

@@ -6,7 +6,7 @@ CREATE FUNCTION @schema@.send_each(
     p_namespace text, p_is_joined boolean, p_again text[],
     p_ids text[], p_queues text[], p_lanes text[], p_kinds text[], p_priorities smallint[],
     p_timeouts float8[], p_max_tries integer[], p_result_ttls float8[], p_max_deliveries integer[],
-    p_keep_bodies boolean[], p_task_names text[], p_serializers text[], p_tags text[],
+    p_max_items integer[], p_keep_bodies boolean[], p_task_names text[], p_serializers text[], p_tags text[],
     p_ctxs bytea[], p_bodies bytea[],
     p_delays float8[], p_etas float8[], p_fingerprints text[], p_unique_fors float8[],
     p_max_pendings integer[]
@@ -46,8 +46,10 @@ BEGIN
                 CASE WHEN v_due > v_now THEN v_due ELSE 'infinity' END,
                 nextval('@schema@.positions'),
                 0, 0, false, 0, 0, 0, 0, v_now, NULL, NULL, NULL, p_timeouts[i], p_max_tries[i],
-                p_result_ttls[i], p_max_deliveries[i], p_keep_bodies[i], false, NULL,
-                p_task_names[i], p_serializers[i], NULL, p_tags[i], p_fingerprints[i], NULL, NULL, p_ctxs[i],
+                p_result_ttls[i], p_max_deliveries[i], p_max_items[i], p_keep_bodies[i],
+                false, NULL,
+                p_task_names[i], p_serializers[i], NULL, p_tags[i], p_fingerprints[i], NULL, NULL,
+                NULL, NULL, p_ctxs[i],
                 p_bodies[i], NULL)
             ON CONFLICT DO NOTHING;
             -- Another call was quicker, or the task has ended since it was looked for.

@@ -24,7 +24,7 @@ CREATE FUNCTION @schema@.claim(
     id text, queue text, token bigint, task_name text, serializer text, body bytea, ctx bytea,
     tries integer, deaths integer, dequeue_count integer, enqueue_time float8,
     last_dequeue_time float8, timeout float8, max_tries integer, result_ttl float8,
-    max_deliveries integer, tags text, info jsonb
+    max_deliveries integer, max_items integer, tags text, info jsonb
 )
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
@@ -81,7 +81,7 @@ BEGIN
                     RETURNING
                         id, queue, token, task_name, serializer, body, ctx, tries, deaths,
                         dequeue_count, enqueue_time, last_dequeue_time, timeout, max_tries,
-                        result_ttl, max_deliveries, tags, NULL::jsonb;
+                        result_ttl, max_deliveries, max_items, tags, NULL::jsonb;
                     PERFORM @schema@.note_served(
                         v_line.lanes, v_level, v_token, cardinality(v_lanes) > 1, p_limited,
                         p_intervals, p_bursts);

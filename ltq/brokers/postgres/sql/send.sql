@@ -13,7 +13,7 @@ CREATE FUNCTION @schema@.send(
     p_namespace text, p_is_joined boolean, p_again text[],
     p_ids text[], p_queues text[], p_lanes text[], p_kinds text[], p_priorities smallint[],
     p_timeouts float8[], p_max_tries integer[], p_result_ttls float8[], p_max_deliveries integer[],
-    p_keep_bodies boolean[], p_task_names text[], p_serializers text[], p_tags text[],
+    p_max_items integer[], p_keep_bodies boolean[], p_task_names text[], p_serializers text[], p_tags text[],
     p_ctxs bytea[], p_bodies bytea[],
     p_delays float8[], p_etas float8[], p_fingerprints text[], p_unique_fors float8[],
     p_max_pendings integer[]
@@ -45,17 +45,17 @@ BEGIN
         CASE WHEN due > v_now THEN due ELSE 'infinity' END,
         nextval('@schema@.positions'),
         0, 0, false, 0, 0, 0, 0, v_now, NULL, NULL, NULL, timeout, max_tries, result_ttl,
-        max_deliveries, keep_body, false, NULL, task_name, serializer, NULL, tags, '', NULL, NULL, ctx,
-        body, NULL
+        max_deliveries, max_items, keep_body, false, NULL, task_name, serializer, NULL, tags, '', NULL,
+        NULL, NULL, NULL, ctx, body, NULL
     FROM (
         SELECT *, greatest(v_now + delay, coalesce(eta, 0)) AS due
         FROM unnest(
             p_ids, p_queues, p_lanes, p_kinds, p_priorities, p_timeouts, p_max_tries,
-            p_result_ttls, p_max_deliveries, p_keep_bodies, p_task_names, p_serializers, p_tags,
-            p_ctxs, p_bodies, p_delays, p_etas
+            p_result_ttls, p_max_deliveries, p_max_items, p_keep_bodies, p_task_names,
+            p_serializers, p_tags, p_ctxs, p_bodies, p_delays, p_etas
         ) AS sent (
             id, queue, lane, kind, priority, timeout, max_tries, result_ttl, max_deliveries,
-            keep_body, task_name, serializer, tags, ctx, body, delay, eta
+            max_items, keep_body, task_name, serializer, tags, ctx, body, delay, eta
         )
     ) AS sent;
     -- Ids begin with the time. So most often no task has ended whose id is as late as these.
@@ -76,8 +76,9 @@ BEGIN
     RETURN array_fill('created'::text, ARRAY[cardinality(p_ids)]);
 EXCEPTION WHEN unique_violation THEN
     RETURN @schema@.send_each(
-        p_namespace, p_is_joined, p_again, p_ids, p_queues, p_lanes, p_kinds, p_priorities, p_timeouts,
-        p_max_tries, p_result_ttls, p_max_deliveries, p_keep_bodies, p_task_names, p_serializers,
-        p_tags, p_ctxs, p_bodies, p_delays, p_etas, p_fingerprints, p_unique_fors, p_max_pendings);
+        p_namespace, p_is_joined, p_again, p_ids, p_queues, p_lanes, p_kinds, p_priorities,
+        p_timeouts, p_max_tries, p_result_ttls, p_max_deliveries, p_max_items, p_keep_bodies,
+        p_task_names, p_serializers, p_tags, p_ctxs, p_bodies, p_delays, p_etas, p_fingerprints,
+        p_unique_fors, p_max_pendings);
 END
 $$;

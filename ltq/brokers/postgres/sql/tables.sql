@@ -2,16 +2,12 @@
 --
 -- status      0 pending, 1 delayed, 2 working, 3 completed, 4 failed, 5 rejected, 6 cancelled
 -- moment      when a delayed task is due, the lease of a working one ends, a final state expires
--- position    of a task in its line, no two have the same: that of pending ones is below 0 at the
---             front, in the order of their claims
+-- position    of a task in its line, each another: of pending ones at the front below 0, as claimed
 -- times       Unix seconds by the clock of this server
 CREATE TABLE @schema@.version (number integer NOT NULL);
 INSERT INTO @schema@.version VALUES (0);
-
 CREATE SEQUENCE @schema@.positions CACHE 1;
-
--- Each claim takes one number, and gives its tasks that and those after it. It begins with the time,
--- so that no token comes twice if all is made anew.
+-- Each claim takes one, and gives its tasks that and those after it. It begins with the time.
 CREATE SEQUENCE @schema@.tokens INCREMENT BY 1024;
 SELECT setval('@schema@.tokens', floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
 
@@ -24,9 +20,9 @@ CREATE TABLE @schema@.tasks (
     deaths integer NOT NULL, dequeue_count integer NOT NULL, requeue_count integer NOT NULL,
     enqueue_time float8 NOT NULL, last_dequeue_time float8, last_requeue_time float8,
     release_time float8, timeout float8, max_tries integer, result_ttl float8,
-    max_deliveries integer, keep_body boolean, keeps_body boolean NOT NULL, worker text,
-    task_name text NOT NULL, serializer text NOT NULL, body_serializer text, tags text NOT NULL,
-    fingerprint text NOT NULL,
+    max_deliveries integer, max_items integer, keep_body boolean, keeps_body boolean NOT NULL,
+    worker text, task_name text NOT NULL, serializer text NOT NULL, body_serializer text, tags text NOT NULL,
+    fingerprint text NOT NULL, items integer, items_of integer,
     progress bytea, failure bytea, ctx bytea NOT NULL, body bytea NOT NULL, result bytea,
     PRIMARY KEY (id, namespace)
 ) WITH (
@@ -51,14 +47,22 @@ CREATE INDEX final_ids ON @schema@.final (id, namespace);
 CREATE INDEX final_queues ON @schema@.final (queue, release_time, position);
 CREATE INDEX final_long_until ON @schema@.final_long (moment);
 
+-- Items of streams, of the delivery in `tasks.items_of`. `look_at`: when to see if their task is there.
+CREATE TABLE @schema@.items (
+    namespace text NOT NULL, id text NOT NULL, number integer, item bytea NOT NULL,
+    PRIMARY KEY (id, namespace, number));
+CREATE TABLE @schema@.streams (
+    namespace text NOT NULL, id text NOT NULL, look_at float8 NOT NULL, PRIMARY KEY (id, namespace));
+CREATE INDEX streams_look_at ON @schema@.streams (look_at);
+
 -- The lanes of each queue, with the token of what was claimed last of each priority, and how full
 -- the rate limit is. `floors` of each priority: see `raise_floor`.
 CREATE TABLE @schema@.lanes (
     name text PRIMARY KEY, queue text NOT NULL,
     served_high bigint NOT NULL DEFAULT 0, served_normal bigint NOT NULL DEFAULT 0,
-    served_low bigint NOT NULL DEFAULT 0,
-    used float8 NOT NULL DEFAULT 0, used_at float8 NOT NULL DEFAULT 0,
-    floors bigint[] NOT NULL DEFAULT '{0,0,0}', floors_at float8 NOT NULL DEFAULT 0,
+    served_low bigint NOT NULL DEFAULT 0, used float8 NOT NULL DEFAULT 0,
+    used_at float8 NOT NULL DEFAULT 0, floors bigint[] NOT NULL DEFAULT '{0,0,0}',
+    floors_at float8 NOT NULL DEFAULT 0,
     mark bigint NOT NULL DEFAULT 0, mark_xid xid8 NOT NULL DEFAULT '0') WITH (fillfactor = 30);
 CREATE INDEX lanes_of_queues ON @schema@.lanes (queue);
 
@@ -69,7 +73,7 @@ CREATE TABLE @schema@.moments (
     mark_xid xid8 NOT NULL DEFAULT '0') WITH (fillfactor = 30);
 
 -- The lanes of what was sent in transactions of users' to a lane that was not known yet, until a step
--- of LTQ's own adopts them: see `adopt`. Such a transaction may stay open, so it enters none itself.
+-- of LTQ's own adopts them: see `adopt`. Such a transaction may stay open: it enters none itself.
 CREATE TABLE @schema@.arrivals (namespace text NOT NULL, lane text NOT NULL, queue text NOT NULL);
 CREATE INDEX arrivals_of ON @schema@.arrivals (namespace, lane);
 
@@ -95,9 +99,8 @@ CREATE TABLE @schema@.kept (
 CREATE INDEX kept_until ON @schema@.kept (expires);
 
 -- Tasks that ended without leaving a state, for a while.
-CREATE TABLE @schema@.ended (
-    namespace text NOT NULL, id text NOT NULL, token bigint NOT NULL, status smallint NOT NULL,
-    time float8 NOT NULL, number bigint GENERATED ALWAYS AS IDENTITY);
+CREATE TABLE @schema@.ended (namespace text NOT NULL, id text NOT NULL, token bigint NOT NULL,
+    status smallint NOT NULL, time float8 NOT NULL, number bigint GENERATED ALWAYS AS IDENTITY);
 CREATE INDEX ended_ids ON @schema@.ended (id, namespace);
 CREATE INDEX ended_at ON @schema@.ended (time);
 
@@ -107,14 +110,11 @@ CREATE TABLE @schema@.schedule_changes (
 
 -- What calls have counted, until it is added to `figures` and `ends`: so calls do not wait for one
 -- another. `step` is of two seconds, `ended` how many tasks ended in a worker.
-CREATE TABLE @schema@.counted (
-    queue text NOT NULL, minute integer NOT NULL, step bigint NOT NULL, ended integer NOT NULL,
-    figures jsonb);
-CREATE TABLE @schema@.figures (
-    queue text, minute integer, name text, many bigint NOT NULL, PRIMARY KEY (queue, minute, name));
-CREATE TABLE @schema@.ends (
-    queue text NOT NULL, step bigint NOT NULL, many bigint NOT NULL, PRIMARY KEY (queue, step));
+CREATE TABLE @schema@.counted (queue text NOT NULL, minute integer NOT NULL, step bigint NOT NULL,
+    ended integer NOT NULL, figures jsonb);
+CREATE TABLE @schema@.figures (queue text, minute integer, name text, many bigint NOT NULL,
+    PRIMARY KEY (queue, minute, name));
+CREATE TABLE @schema@.ends (queue text, step bigint, many bigint NOT NULL, PRIMARY KEY (queue, step));
 
 -- What somebody waits for: nobody is told anything else. A crash may forget it.
-CREATE UNLOGGED TABLE @schema@.awaited (topic text PRIMARY KEY, until float8 NOT NULL)
-WITH (fillfactor = 50);
+CREATE UNLOGGED TABLE @schema@.awaited (topic text PRIMARY KEY, until float8 NOT NULL) WITH (fillfactor = 50);

@@ -36,6 +36,25 @@ BEGIN
     DELETE FROM @schema@.final_long WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM @schema@.final_long WHERE moment <= v_now
         LIMIT p_most FOR UPDATE SKIP LOCKED));
+    WITH due AS MATERIALIZED (
+        SELECT id, namespace FROM @schema@.streams WHERE look_at <= v_now
+        LIMIT p_most FOR UPDATE SKIP LOCKED
+    ), looked AS MATERIALIZED (
+        SELECT id, namespace, coalesce(
+            (SELECT v_now + 60 FROM @schema@.tasks AS tasks
+            WHERE tasks.id = due.id AND tasks.namespace = due.namespace),
+            (SELECT max(moment) FROM @schema@.final AS final
+            WHERE final.id = due.id AND final.namespace = due.namespace AND moment > v_now)) AS again
+        FROM due
+    ), kept AS (
+        UPDATE @schema@.streams AS streams SET look_at = again FROM looked
+        WHERE streams.id = looked.id AND streams.namespace = looked.namespace AND again IS NOT NULL
+    ), gone AS (
+        DELETE FROM @schema@.streams AS streams USING looked
+        WHERE streams.id = looked.id AND streams.namespace = looked.namespace AND again IS NULL
+    )
+    DELETE FROM @schema@.items AS items USING looked
+    WHERE items.id = looked.id AND items.namespace = looked.namespace AND again IS NULL;
     DELETE FROM @schema@.awaited WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM @schema@.awaited WHERE until <= v_now - 60 FOR UPDATE SKIP LOCKED));
 END

@@ -12,6 +12,7 @@ from ltq.broker import Broker
 from ltq.brokers.rabbitmq._arrival import door
 from ltq.brokers.rabbitmq._arrival.reading import Dead, Task, read
 from ltq.brokers.rabbitmq._sending.on_the_way import OnTheWay
+from ltq.brokers.rabbitmq._sending.unarrived import Unarrived, target_of
 from ltq.brokers.rabbitmq._server.copies import REMEMBERED
 from ltq.brokers.rabbitmq._server.errors import AwayError
 from ltq.brokers.rabbitmq._server.names import Names
@@ -40,12 +41,14 @@ class Arrivals:
         publisher: Publisher,
         names: Names,
         on_the_way: OnTheWay,
+        unarrived: Unarrived,
         teller: Teller,
     ) -> None:
         self._store = store
         self._publisher = publisher
         self._names = names
         self._on_the_way = on_the_way
+        self._unarrived = unarrived
         self._teller = teller
 
     async def take(self, messages: Sequence[DeliveredMessage], knows: door.Knows) -> None:
@@ -60,6 +63,7 @@ class Arrivals:
         tasks = {i: one.envelope for i, one in enumerate(what) if isinstance(one, Task)}
         await self._on_the_way.wait(tasks.values())
         answers = await self._store.publish([*tasks.values()]) if tasks else []
+        self._unarrived.discard(map(target_of, tasks.values()))
         dead = {i: one for i, one in enumerate(what) if isinstance(one, Dead)}
         for i, answer in zip(tasks, answers, strict=True):
             if answer in _REFUSED:

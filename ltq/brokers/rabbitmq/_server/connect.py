@@ -1,7 +1,6 @@
 """Opening a connection."""
 
 import asyncio
-import logging
 import ssl
 from asyncio import StreamReader, StreamWriter
 from typing import Any
@@ -15,6 +14,7 @@ from yarl import URL
 
 from ltq._aio.service import drop_error, spawn
 from ltq.brokers.rabbitmq._server.errors import CALL_ERRORS, AwayError, away
+from ltq.brokers.rabbitmq._server.quiet import keep_quiet
 from ltq.brokers.rabbitmq._server.url import Target
 
 CONNECT_WITHIN = 4.0
@@ -28,10 +28,6 @@ _BUFFER = 1 << 20
 
 _OLDEST = (3, 8)
 """The first version with quorum queues."""
-
-# What happens to connections is told by the loggers of LTQ, once. Without a handler of its own,
-# Python would print the library's words in programs that set up no logging.
-logging.getLogger("aiormq").addHandler(logging.NullHandler())
 
 
 class _Opened(TransportFactory):
@@ -91,6 +87,7 @@ class Open:
 
 async def connect(target: Target, name: str) -> Open:
     """A connection, named for those who look at the server. Raises `AwayError`."""
+    keep_quiet()
     try:
         context = _tls(target) if target.is_tls else None
     except (OSError, ValueError) as error:

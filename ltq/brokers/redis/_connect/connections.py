@@ -87,6 +87,8 @@ class Stream(NamedTuple):
     writer: asyncio.StreamWriter
     parse_error: Callable[[str], Exception]
     """Makes an error of what the server says. It may raise one for a text that it cannot read."""
+    is_over: bool
+    """Whether the server has ended it already: nobody is told of that a second time."""
 
 
 def take_over(connection: AbstractConnection) -> Stream | None:
@@ -95,12 +97,14 @@ def take_over(connection: AbstractConnection) -> Stream | None:
     Returns None if there is none over a transport that is known, as with `fakeredis`.
     """
     inner: Any = connection
+    reader: Any = getattr(inner, "_reader", None)
     writer: Any = getattr(inner, "_writer", None)
     parse_error: Any = getattr(getattr(inner, "_parser", None), "parse_error", None)
     if not hasattr(getattr(writer, "transport", None), "set_protocol") or parse_error is None:
         return None
+    is_over = writer.transport.is_closing() or (reader is not None and reader.at_eof())
     forget_stream(connection)
-    return Stream(writer, parse_error)
+    return Stream(writer, parse_error, is_over)
 
 
 def forget_stream(connection: AbstractConnection) -> Any:

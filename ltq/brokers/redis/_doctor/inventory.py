@@ -45,6 +45,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "task": Kind("hash", "ends when final"),
+    "items": Kind("list", "ends"),
     "ready": Kind("list", "stays"),
     "skipped": Kind("hash", "stays"),
     "active": Kind("zset", "stays"),

@@ -98,6 +98,7 @@ def fields_of(envelope: Envelope) -> list[Argument]:
         ("result_ttl", envelope.result_ttl),
         ("max_deliveries", envelope.max_deliveries),
         ("keep_body", None if envelope.keep_body is None else int(envelope.keep_body)),
+        ("max_items", envelope.max_items),
     ):
         if value is not None:
             fields += (name, value)

@@ -45,6 +45,8 @@ from ltq.brokers.redis._scripts.steering import PauseCall as PauseCall
 from ltq.brokers.redis._scripts.steering import PromoteCall as PromoteCall
 from ltq.brokers.redis._scripts.steering import RerunCall as RerunCall
 from ltq.brokers.redis._scripts.steering import ResumeCall as ResumeCall
+from ltq.brokers.redis._scripts.streams import AppendCall as AppendCall
+from ltq.brokers.redis._scripts.streams import ItemsCall as ItemsCall
 from ltq.brokers.redis._scripts.texts import ALL_NOTES
 from ltq.brokers.redis._scripts.upkeep import ExamineCall as ExamineCall
 from ltq.brokers.redis._scripts.upkeep import KeySeen as KeySeen
@@ -333,6 +335,7 @@ SCRIPTS: Mapping[str, type[Script[Any]]] = {
         AdoptDeadCall,
         AdoptScheduleCall,
         AnnounceCall,
+        AppendCall,
         ArriveCall,
         CancelCall,
         CancelEachCall,
@@ -353,6 +356,7 @@ SCRIPTS: Mapping[str, type[Script[Any]]] = {
         HeldCall,
         HistoryCall,
         HoldersCall,
+        ItemsCall,
         LeaveCall,
         PackCall,
         PauseCall,

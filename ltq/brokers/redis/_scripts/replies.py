@@ -38,7 +38,7 @@ STATE_FIELDS = (
     *(b"status", b"task", b"queue", b"enqueue_time", b"last_dequeue_time", b"last_requeue_time"),
     *(b"release_time", b"dequeue_count", b"requeue_count", b"timeout", b"worker", b"progress"),
     *(b"result", b"error", b"error_type", b"traceback", b"deaths", b"serializer", b"priority"),
-    *(b"tries", b"tags"),
+    *(b"tries", b"tags", b"items"),
 )
 """The fields of a task in the order of `states`, but for the due time."""
 
@@ -96,6 +96,13 @@ def integers(reply: Any) -> list[int]:
     raise TypeError(f"{reply!r} is not a list")
 
 
+def values(reply: Any) -> list[bytes]:
+    """A list of texts. Raises `TypeError` for anything else."""
+    if isinstance(reply, list) and all(isinstance(value, bytes) for value in reply):
+        return reply
+    raise TypeError(f"{reply!r} is not a list of texts")
+
+
 def deliveries(reply: Sequence[Any], first: int, now: float) -> list[Delivery]:
     """The tasks that `claim` gives at the time `now`: in its reply, from `first` on."""
     found = []
@@ -135,6 +142,7 @@ def delivery(reply: Sequence[Any], now: float) -> Delivery:
         _number(int, get(b"max_deliveries")),
         _serializer(get(b"serializer")),
         _tags(get(b"tags")),
+        _number(int, get(b"max_items")),
     )
 
 
@@ -168,6 +176,7 @@ def task_state(task_id: str, reply: Sequence[Any]) -> TaskState[bytes] | None:
         error=_optional_text(reply[13]),
         error_type=_optional_text(reply[14]),
         traceback=_optional_text(reply[15]),
+        items=_streamed(reply[22], reply[7]),
     )
 
 
@@ -321,6 +330,7 @@ def _envelope(state: TaskState[bytes], get: Callable[[bytes], Any]) -> Envelope:
         ctx=get(b"ctx") or b"",
         tags=state.tags,
         keep_body=None if keep_body is None else keep_body == b"1",
+        max_items=_number(int, get(b"max_items")),
     )
 
 
@@ -360,6 +370,12 @@ def _priority(value: bytes | None) -> Priority:
 
 def _tags(value: bytes | None) -> tuple[str, ...]:
     return () if value is None else tuple(filter(is_tag, _text(value).split(" ")))[:MAX_TAGS]
+
+
+def _streamed(items: bytes | None, dequeue_count: bytes | None) -> int:
+    """How many items a task's last delivery has yielded, from the field `items`."""
+    attempt, _, total = (items or b"").partition(b" ")
+    return (_number(int, total) or 0) if total and attempt == dequeue_count else 0
 
 
 def _optional_text(value: bytes | None) -> str | None:

@@ -61,6 +61,7 @@ CONSTANTS = {
     "HIGHEST_PRIORITY": int(min(Priority)),
     "HISTORY_TTL": constants.HISTORY_TTL,
     "ISOLATION_BASE": isolation.ISOLATION_BASE,
+    "ITEMS_TTL": constants.ITEMS_TTL,
     "JUST_NOW": f"{constants.JUST_NOW:f}",
     "KILLED_ONCE": isolation.KILLED_ONCE,
     "KILLED_TIMES": isolation.KILLED_TIMES,

@@ -38,6 +38,10 @@ class Keys:
         """Hash: a task's state, and its body until it is final."""
         return f"{self.prefix(namespace)}task:{task_id}"
 
+    def items(self, namespace: str, task_id: str) -> str:
+        """List: the items of a task's stream, of one delivery."""
+        return f"{self.prefix(namespace)}items:{task_id}"
+
     def ready(self, namespace: str, lane: str, priority: int) -> str:
         """List: ids of the tasks that wait in a lane at one priority."""
         return f"{self.prefix(namespace)}ready:{priority}:{lane}"

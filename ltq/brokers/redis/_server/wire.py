@@ -89,9 +89,14 @@ class Wire(Protocol):
 
 
 def wire_of(connection: AbstractConnection) -> Wire:
-    """Take over an open connection of redis-py."""
+    """Take over an open connection of redis-py. Raises `ConnectionError` if it has just ended."""
     stream = take_over(connection)
-    return StreamWire(connection) if stream is None else TransportWire(stream)
+    if stream is None:
+        return StreamWire(connection)
+    if stream.is_over:
+        abandon_transport(stream.writer.transport)
+        raise ConnectionError("closed by the server as soon as it was open")
+    return TransportWire(stream)
 
 
 class StreamWire:
@@ -149,7 +154,7 @@ class TransportWire(asyncio.Protocol):
             replyError=_error_parser(stream.parse_error),
             notEnoughData=_PARTIAL,
         )
-        self.is_open = not self._transport.is_closing()
+        self.is_open = True
         self.address: Address | None = None
         self._reply: asyncio.Future[Reply] | None = None
         self._replies: list[Reply] = []

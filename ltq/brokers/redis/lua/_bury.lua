@@ -14,7 +14,7 @@ local function bury(id, queue, ...)
   for i = 1, #fields, 1000 do
     redis.call('HSET', letter, unpack(fields, i, math.min(i + 999, #fields)))
   end
-  redis.call('HDEL', letter, 'progress', 'error', 'error_type', 'traceback')
+  redis.call('HDEL', letter, 'progress', 'items', 'error', 'error_type', 'traceback')
   redis.call('HSET', letter, 'queue', queue, 'release_time', moment, ...)
   list_dead(id, queue, moment)
 end

@@ -4,6 +4,6 @@
 -- @rare
 local function bury_unusable(id, queue, why, history)
   bury(id, queue, 'status', 'rejected', 'error', why)
-  redis.call('DEL', prefix .. 'task:' .. id)
+  redis.call('DEL', prefix .. 'task:' .. id, prefix .. 'items:' .. id)
   if history then note_count(queue, 'rejected', 1) end
 end

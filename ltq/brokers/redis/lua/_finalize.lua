@@ -1,7 +1,8 @@
 -- state_ttl(seconds, default): how long a final state is kept, in milliseconds as text: `seconds`, or
 -- `default` if that is not a number. Returns nil if it is not kept.
 -- finalize(id, ttl, token, status, ...): make a task final. Its state, with more fields and values, is kept
--- for `ttl`. Its arguments are, if its field `keep_body` says so, or nothing and it is failed or rejected.
+-- for `ttl`, and so are the items of its stream. Its arguments are, if its field `keep_body` says so, or
+-- nothing and it is failed or rejected.
 -- Without a ttl the state is removed at once. Then `ended` remembers for a while which token ended the task,
 -- and how, for repeated calls (0: cancelled, -1: its workers died).
 -- @include time, call_or_reset, ending
@@ -22,23 +23,24 @@ local function keep_arguments(key)
 end
 -- @rare
 local function drop_arguments(id, key, status, ttl, ...)
-  local hash = redis.call('HMGET', key, 'keep_body', 'ctx')
+  local hash = redis.call('HMGET', key, 'keep_body', 'ctx', 'items')
   local keep_body, is_stopped = hash[1], false
   if in_flow(hash[2]) then
     note_ending(id, status, ttl, hash[2], ...)
     is_stopped = status == 'cancelled' -- it may go on
   end
+  if hash[3] then redis.call('PEXPIRE', prefix .. 'items:' .. id, ttl) end
   if keep_body == '1' or is_stopped or not keep_body and (status == 'failed' or status == 'rejected') then
     return keep_arguments(key)
   end
   redis.call('HDEL', key, 'body', 'ctx', 'fingerprint', 'serializer', 'lane', 'progress', 'max_tries',
-    'result_ttl', 'max_deliveries', 'deaths', 'error', 'error_type', 'traceback', 'keep_body')
+    'result_ttl', 'max_deliveries', 'max_items', 'deaths', 'error', 'error_type', 'traceback', 'keep_body')
 end
 -- @rare
 local function leave_no_state(id, token, status, ...)
   local ctx = redis.pcall('HGET', prefix .. 'task:' .. id, 'ctx')
   if type(ctx) == 'string' and in_flow(ctx) then note_ending(id, status, nil, ctx, ...) end
-  redis.call('DEL', prefix .. 'task:' .. id)
+  redis.call('DEL', prefix .. 'task:' .. id, prefix .. 'items:' .. id)
   call_or_reset('ZADD', prefix .. 'ended', token, id .. ' ' .. status)
   redis.call('ZREMRANGEBYRANK', prefix .. 'ended', 0, -MAX_ENDED - 1)
   redis.call('EXPIRE', prefix .. 'ended', ENDED_TTL)

@@ -3,7 +3,7 @@
 -- @constant TASK_BYTES
 -- @rare
 local function given(fields)
-  local told = { error = true, error_type = true, traceback = true, progress = true }
+  local told = { error = true, error_type = true, traceback = true, progress = true, items = true }
   local kept, size = {}, TASK_BYTES
   for i = 1, #fields, 2 do
     if not told[fields[i]] then

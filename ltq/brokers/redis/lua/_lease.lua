@@ -24,7 +24,7 @@ local function take(claim, id, lane)
   if not hash.task then return unusable(claim, id, lane, "part of the task's data is missing") end
   local queue = hash.queue or hash.task
   -- Most are what the consumer runs, without a limit that would be for another lane.
-  local other = hash.serializer or claim.has_limits or claim.knows ~= '' and not has(claim.knows, hash.task)
+  local other = hash.serializer or claim.has_limits or not knows_task(claim.knows, hash.task)
   if other then other = lane_for(claim, lane, queue, hash) end
   if other then
     change_lane(claim, id, other, hash)

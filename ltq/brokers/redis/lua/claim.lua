@@ -40,8 +40,8 @@ local limit, most_bytes, known = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local running, ignore_isolation = tonumber(ARGV[8]), ARGV[9]
 local grace, hold, lanes, knows = tonumber(ARGV[10]), tonumber(ARGV[11]), ARGV[12], ARGV[13]
 local served, woken, swept, patience, history = ARGV[14], ARGV[15], ARGV[16], ARGV[17], ARGV[18]
--- @include time, call_or_reset, free_first, lease_end, claim_record, limits, names, presence, paused
--- @include serve_lane, strangers
+-- @include time, call_or_reset, free_first, lease_end, claim_record, limits, names, presence, serve_lanes
+-- @include strangers
 local claim = { consumer = consumer, lease = lease, limit = limit, most_bytes = most_bytes, running = running,
   ignore_isolation = ignore_isolation == '1', patience = patience, knows = knows, limits = {},
   has_limits = #ARGV > 18, history = history == '1', deadline = lease_end(lease), ids = {}, tokens = {},
@@ -60,16 +60,7 @@ local due = earlier(delayed and tonumber(delayed), leased and math.max(leased / 
 if swept == '' and due and due <= now then reply[1], reply[4] = 'due', at(0) return reply end
 
 if limit == 0 then free_first() end
-local active, start, paused = call_or_reset('ZRANGE', prefix .. 'active', '0', '-1'), nil, nil
-if active[1] and redis.call('EXISTS', prefix .. 'paused') == 1 then paused = read_paused() end
-for _, member in ipairs(active) do
-  local lane = string.sub(member, 3)
-  local passes_on = limit == 0 or woken ~= '' and has(woken, lane)
-  local is_wanted = passes_on or #claim.ids < claim.limit
-  if is_wanted and paused then is_wanted = not is_paused(paused, lane) end
-  if is_wanted and not has(lanes, lane) then is_wanted = serves_too(lanes, knows, lane) end
-  if is_wanted then start = earlier(start, serve_lane(claim, member, claim.limits[lane], passes_on)) end
-end
+local start = serve_lanes(claim, lanes, woken)
 record_claim(claim, claim_id)
 if claim.moved then reply[8] = flush_strangers(claim) end
 if served ~= '' then say_served(names_in(served), lease) end

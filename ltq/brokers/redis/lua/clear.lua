@@ -18,7 +18,9 @@ local function remove(ids, status)
     if not hash.err and hash[1] == status and in_flow(hash[2]) then
       note_ending(id, 'cancelled', nil, hash[2])
     end
-    if hash.err or hash[1] == status or not hash[1] then redis.call('DEL', key) end
+    if hash.err or hash[1] == status or not hash[1] then
+      redis.call('DEL', key, prefix .. 'items:' .. id)
+    end
     removed = removed + 1
   end
 end

@@ -26,7 +26,7 @@ local function drop_task(id, sent)
   else
     return false
   end
-  redis.call('DEL', key)
+  redis.call('DEL', key, prefix .. 'items:' .. id)
   return true
 end
 local function drop_letter(id, died)

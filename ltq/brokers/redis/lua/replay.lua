@@ -28,11 +28,12 @@ end
 local function replay(id)
   local from, key = prefix .. 'dead_letter:' .. id, prefix .. 'task:' .. id
   local letter = redis.pcall('HMGET', from, 'queue', 'task', 'body', 'lane', 'replay', 'priority')
-  local task = redis.pcall('HMGET', key, 'status', 'replay')
+  local task = redis.pcall('HMGET', key, 'status', 'replay', 'items')
   local answer = known_answer(letter, task)
   if answer then return answer end
   call_or_reset('ZREM', prefix .. 'dead:' .. queue, id)
   redis.call('RENAME', from, key)
+  if task[3] then redis.call('DEL', prefix .. 'items:' .. id) end
   redis.call('PERSIST', key)
   redis.call('HDEL', key, 'error', 'error_type', 'traceback', 'tries', 'deaths', 'release_time', 'result',
     'returned')

@@ -15,7 +15,7 @@ local prefix, again, queue = KEYS[1], ARGV[1], ARGV[2]
 -- @constant STEP_TTL
 
 local KEPT = { 'task', 'queue', 'body', 'ctx', 'lane', 'priority', 'timeout', 'max_tries', 'result_ttl',
-  'max_deliveries', 'tags', 'keep_body' }
+  'max_deliveries', 'tags', 'keep_body', 'max_items' }
 local function read(id)
   local key, fields = prefix .. 'task:' .. id, {}
   local head = redis.pcall('HMGET', key, 'status', 'queue', 'task', 'body', 'body_serializer')

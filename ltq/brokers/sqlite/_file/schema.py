@@ -42,6 +42,11 @@ CREATE TABLE ltq_ids (
 -- What was sent, with the arguments: apart, so that a change of state does not write it again.
 CREATE TABLE ltq_envelopes (number INTEGER PRIMARY KEY, envelope BLOB NOT NULL);
 
+-- The items of streams, each with its place among all of its task's delivery.
+CREATE TABLE ltq_items (
+    task INTEGER NOT NULL, number INTEGER NOT NULL, item BLOB NOT NULL,
+    PRIMARY KEY (task, number)) WITHOUT ROWID;
+
 CREATE TABLE ltq_lanes (
     name TEXT PRIMARY KEY, queue TEXT NOT NULL,
     ready_high INTEGER NOT NULL, ready_normal INTEGER NOT NULL, ready_low INTEGER NOT NULL,

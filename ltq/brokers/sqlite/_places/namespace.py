@@ -7,6 +7,7 @@ from ltq.brokers.sqlite._file.database import Database
 from ltq.brokers.sqlite._places.dead import SqliteDeadRecords
 from ltq.brokers.sqlite._places.figures import SqliteEndCounts, SqliteHistory
 from ltq.brokers.sqlite._places.flows import SqliteArrivals, SqliteEndings
+from ltq.brokers.sqlite._places.items import SqliteItems
 from ltq.brokers.sqlite._places.lanes import SqliteLanes
 from ltq.brokers.sqlite._places.lines import SqliteLines
 from ltq.brokers.sqlite._places.listener import SqliteListener
@@ -38,6 +39,7 @@ def new_places(database: Database, namespace: str, number: int) -> Places:
         schedulers=SqliteTable(database, number, "scheduler", Heard),
         endings=SqliteEndings(database, number),
         arrivals=SqliteArrivals(database, number),
+        items=SqliteItems(database, records),
         ended_tokens=SqliteEndedTokens(database, number),
         end_counts=SqliteEndCounts(database),
         history=SqliteHistory(database),

@@ -37,6 +37,8 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     failure: Failure | None
     keeps_body: bool
     body_serializer: str | None
+    items: int = 0
+    items_of: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -94,6 +96,7 @@ def state_of(record: Record) -> bytearray:
             record.failure,
             record.keeps_body,
             record.body_serializer,
+            *((record.items, record.items_of) if record.items_of else ()),
         )
     )
 
@@ -135,5 +138,7 @@ def read_row(
         kept.failure,
         kept.keeps_body,
         kept.body_serializer,
+        kept.items,
+        kept.items_of,
     )
     return Row(record, number, position, sent)

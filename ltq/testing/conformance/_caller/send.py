@@ -9,6 +9,7 @@ import ltq
 from ltq import Status, Worker
 from ltq.broker import Broker
 from ltq.testing.conformance._support.eventually import PATIENCE, eventually
+from ltq.testing.conformance._support.periods import least
 
 
 class TestSend:
@@ -91,10 +92,14 @@ class TestSend:
         async def later() -> None:
             return None
 
-        async with worker:
+        async def lateness() -> float:
             state = await (await later.with_options(delay=0.2).send()).wait(timeout=PATIENCE)
-        late = (state.last_dequeue_time or 0) - (state.enqueue_time or 0) - 0.2
-        assert 0 <= late < 0.15  # wide, for a busy machine; the benchmark measures it
+            late = (state.last_dequeue_time or 0) - (state.enqueue_time or 0) - 0.2
+            assert late >= 0
+            return late
+
+        async with worker:
+            assert await least(lateness, 0.15) < 0.15  # the benchmark measures it
 
     async def test_a_full_queue_refuses(self, worker: Worker) -> None:
         @worker.task(max_pending=5)

@@ -1,6 +1,6 @@
 """When something happened, by the broker's clock."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from ltq.broker import Broker
@@ -24,6 +24,22 @@ class Period:
 
     def __repr__(self) -> str:
         return f"{self._first:.3f} to {self._last:.3f}"
+
+
+_TRIES = 5
+
+
+async def least(measure: Callable[[], Awaitable[float]], enough: float) -> float:
+    """The least of up to five measures, the last one if it is less than `enough`.
+
+    How long something takes is the broker's doing only where the machine was not busy with others.
+    """
+    found = await measure()
+    for _ in range(_TRIES - 1):
+        if found < enough:
+            break
+        found = min(found, await measure())
+    return found
 
 
 @asynccontextmanager

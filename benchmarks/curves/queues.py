@@ -1,0 +1,47 @@
+"""Queues of one worker that are not empty: a claim and a send beside so many of them."""
+
+import statistics
+from collections.abc import Sequence
+from functools import partial
+
+from benchmarks.curves.curve import Curve, Points, place
+from benchmarks.stand import BenchWorker
+from benchmarks.turns import CLAIMED, claims, in_turns
+
+ROUNDS = 40
+
+
+async def queues(url: str, sizes: Sequence[int]) -> Points:
+    """Milliseconds. The queues are in stores of their own, which take turns."""
+    benches = [BenchWorker(place(url, number), tasks=size) for number, size in enumerate(sizes)]
+    for bench in benches:
+        await _fill(bench)
+    places = [(one.worker.broker, [task.queue for task in one.tasks]) for one in benches]
+    claimed = await claims(places, ROUNDS)
+    sent = await in_turns([partial(one.noop.send, 0) for one in benches], 5 * ROUNDS)
+    for bench in benches:
+        await bench.worker.aclose()
+    return {
+        size: {
+            f"claim of {CLAIMED}": 1e3 * statistics.median(claimed[number]),
+            "send": 1e3 * statistics.median(sent[number]),
+        }
+        for number, size in enumerate(sizes)
+    }
+
+
+async def _fill(bench: BenchWorker) -> None:
+    """Let as many wait in each queue as a claim takes, and in all as many as all claims take."""
+    each = CLAIMED * max(1, -(-(ROUNDS + 2) // len(bench.tasks)) + 1)
+    for task in bench.tasks:
+        await task.send_many([task.message(number) for number in range(each)])
+
+
+CURVE = Curve(
+    name="queues",
+    axis="queues that are not empty",
+    unit="ms",
+    sizes=(10, 100, 1_000),
+    full=(10, 100, 1_000, 10_000),
+    measure=queues,
+)

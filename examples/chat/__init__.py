@@ -1,0 +1,1 @@
+"""A chat whose answers stream to a page."""

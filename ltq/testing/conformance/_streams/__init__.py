@@ -1,0 +1,1 @@
+"""What the suite asks of a broker about the items of streams."""
