@@ -30,7 +30,7 @@ from ltq.broker import (
     WorkerEntry,
     namespace_of,
 )
-from ltq.broker.flows import NOTE, Arrival, Arrived, Ready, is_in_flow
+from ltq.broker.flows import FAILED, NOTE, Arrival, Arrived, Ready, is_in_flow
 from ltq.broker.isolation import cause_of_death
 from ltq.message import (
     DeadLetter,
@@ -393,7 +393,7 @@ class Store:
         if task is None or not may_wait(task):
             return Arrived.ENDED
         comes_after_all = self.flows.put(task.key, arrival)
-        if arrival.failed:
+        if arrival.failed and self.flows.slots[task.key][arrival.slot] == FAILED:
             self.cancel(task, DEFAULT_RESULT_TTL, now)
             return Arrived.STOPPED
         if task.status is Status.CANCELLED and arrival.slot > NOTE:

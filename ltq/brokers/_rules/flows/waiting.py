@@ -114,6 +114,10 @@ class _Slots:
                 self.count = ArrivalCount(arrival.of, values, failed)
         return comes_after_all
 
+    def has_failed(self, slot: int) -> bool:
+        """Whether what belongs in a slot will not come. It may have come after all already."""
+        return self._values[slot] == FAILED
+
     def write(self, expires: float) -> None:
         """Write what has changed, to be kept until a time."""
         if self._changed:
@@ -139,13 +143,13 @@ def _arrive(places: Places, arrival: Arrival, slots: _Slots, now: float) -> Arri
     record = places.records.get(arrival.id)
     if arrival.slot <= NOTE or record is None:
         return Arrived.WAITING
-    if arrival.failed:
+    if arrival.failed and slots.has_failed(arrival.slot):
         if _waits(record):
             slots.write(HELD)
             _cancel(places, record.id, _ttl(record), now)
         return Arrived.STOPPED
     if record.status is Status.CANCELLED:
-        if slots.count.failed or not (comes_after_all and arrival.revives):
+        if arrival.failed or slots.count.failed or not (comes_after_all and arrival.revives):
             return Arrived.STOPPED
         _restart(places, record.id, now, waits=True)
     return Arrived.FULL if slots.count.values == slots.count.of else Arrived.WAITING

@@ -26,7 +26,7 @@ local function arrive(id, slot, of, flags, value)
   local before = fill_slot(task, slot, failed, value)
   if tonumber(slot) <= NOTE then return 'waiting' end
   task.of = of
-  if failed then
+  if failed and (not before or before == '!') then -- otherwise it has come after all
     if task.is_held then
       write_slots(task)
       cancel_task(id, task.queue, task.hash, result_ttl, listed)
@@ -36,7 +36,7 @@ local function arrive(id, slot, of, flags, value)
     return 'stopped'
   end
   if task.is_kept then
-    local revives = before == '!' and string.find(flags, 'revives', 1, true)
+    local revives = before == '!' and not failed and string.find(flags, 'revives', 1, true)
     if task.failed > 0 or not revives then return 'stopped' end
     restart_task(id, task.queue, task.hash, true)
     task.is_held, task.is_kept, task.hash[1] = true, false, 'delayed'

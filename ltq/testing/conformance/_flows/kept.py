@@ -205,6 +205,8 @@ class TestStopped:
         assert (ending.status, ending.body) == (Status.CANCELLED, b"recipe")
         arrivals = [Arrival(task_id, 1, 2, b"b"), Arrival(task_id, 0, 2, b"a")]
         assert await broker.arrive(QUEUE, arrivals) == [Arrived.STOPPED, Arrived.STOPPED]
+        late = [Arrival(task_id, 0, 2, failed=True)]
+        assert await broker.arrive(QUEUE, late) == [Arrived.STOPPED]
         held = await broker.held(QUEUE, task_id, [0, 1])
         assert held is not None
         assert (held.status, held.slots) == (Status.CANCELLED, {0: b"=a", 1: b"=b"})
@@ -226,6 +228,13 @@ class TestStopped:
         assert await status_of(broker, task_id) is Status.DELAYED
         assert await broker.go_on(QUEUE, task_id, Ready(body=b"{}"))
         assert (await claim_one(broker, make_consumer())).lease.id == task_id
+
+    async def test_what_has_come_does_not_fail_any_more(self, broker: Broker) -> None:
+        task_id = await hold(broker)
+        assert await broker.arrive(QUEUE, [Arrival(task_id, 0, 2, b"a")]) == [Arrived.WAITING]
+        late = [Arrival(task_id, 0, 2, failed=True)]
+        assert await broker.arrive(QUEUE, late) == [Arrived.WAITING]
+        assert await status_of(broker, task_id) is Status.DELAYED
 
     async def test_what_was_cancelled_is_sent_again_under_its_id(
         self, broker: Broker, make_consumer: MakeConsumer
