@@ -25,11 +25,12 @@ class Shop:
     """Two workers of one broker, and their tasks."""
 
     def __init__(self, broker: Broker, worker: Worker) -> None:
-        self.broker, self.worker = broker, worker
-        self.other = Worker("store", broker=broker, concurrency=10, lease=5.0)
-        self.fails = True
+        self.broker: Broker = broker
+        self.worker: Worker = worker
+        self.other: Worker = Worker("store", broker=broker, concurrency=10, lease=5.0)
+        self.fails: bool = True
         self.ran: list[str] = []
-        self.may_end = asyncio.Event()
+        self.may_end: asyncio.Event = asyncio.Event()
         self._declare_results(worker)
         self._declare_endings(worker)
 
@@ -52,7 +53,10 @@ class Shop:
             self.ran.append("add")
             return sum(numbers)
 
-        self.fetch, self.parse, self.index, self.add = fetch, parse, index, add
+        self.fetch: Task[[str], str] = fetch
+        self.parse: Task[..., list[str]] = parse
+        self.index: Task[..., float] = index
+        self.add: Task[[list[float]], float] = add
 
     def _declare_endings(self, worker: Worker) -> None:
         @worker.task
@@ -71,7 +75,9 @@ class Shop:
             await self.may_end.wait()
             return page
 
-        self.tell, self.fail, self.hang = tell, fail, hang
+        self.tell: Task[[tuple[float, str]], str] = tell
+        self.fail: Task[[str], str] = fail
+        self.hang: Task[[str], str] = hang
 
     async def replay(self, task: Task[..., Any]) -> None:
         """Replay the dead letter of a task."""
