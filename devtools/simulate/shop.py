@@ -1,0 +1,63 @@
+"""The workers of a simulated day, and the tasks that they run."""
+
+import asyncio
+from collections.abc import Callable
+
+import ltq
+from devtools.simulate.books import MAX_DELIVERIES, MAX_TRIES, Books, Job
+
+LEASE = 60.0
+
+KEPT = 7 * 86_400.0
+"""Seconds for which states are kept: until the books are looked at."""
+
+LIMIT = 2
+"""How many runs of the limited task may go on at once."""
+
+
+class Shop:
+    """Some workers with the same tasks, as in so many processes."""
+
+    def __init__(self, workers: int, books: Books, clock: Callable[[], float]) -> None:
+        self.books = books
+        self.clock = clock
+        self.workers = [self._worker() for _ in range(workers)]
+        first = self.workers[0].tasks
+        self.plain: ltq.Task[[int, int, float], int] = first["shop:plain"]
+        self.limited: ltq.Task[[int, int, float], int] = first["shop:limited"]
+
+    def _worker(self) -> ltq.Worker[None]:
+        worker: ltq.Worker[None] = ltq.Worker("shop", concurrency=5, lease=LEASE, result_ttl=KEPT)
+
+        @worker.task(name="plain", max_tries=MAX_TRIES, max_deliveries=MAX_DELIVERIES)
+        async def plain(number: int, fails: int, seconds: float) -> int:
+            return await self._run(self.plain.queue, Job(number, fails, seconds))
+
+        @worker.task(
+            name="limited",
+            max_running=LIMIT,
+            max_tries=MAX_TRIES,
+            max_deliveries=MAX_DELIVERIES,
+        )
+        async def limited(number: int, fails: int, seconds: float) -> int:
+            self.books.running += 1
+            self.books.most_running = max(self.books.most_running, self.books.running)
+            try:
+                return await self._run(self.limited.queue, Job(number, fails, seconds))
+            finally:
+                self.books.running -= 1
+
+        @worker.cron("*/30 * * * *")
+        @worker.task(name="tick", max_deliveries=MAX_DELIVERIES)
+        async def tick() -> None:
+            self.books.slots += 1
+            self.books.note(f"{self.clock():.3f} tick")
+
+        return worker
+
+    async def _run(self, queue: str, job: Job) -> int:
+        run = self.books.begin(queue, job, self.clock())
+        await asyncio.sleep(job.seconds)
+        if run <= job.fails:
+            raise ValueError(f"run {run} of job {job.number}")
+        return 2 * job.number
