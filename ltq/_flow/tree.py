@@ -28,7 +28,7 @@ async def stop(
         return
     *others, last = nodes
     if because_of:
-        note = " ".join(because_of).encode()
+        note = " ".join(because_of[:10]).encode()
         await broker.arrive(last.queue, [Arrival(last.id, NOTE, 0, note)])
     for some in _by_namespace(others):
         ids = [node.id for node in some]
