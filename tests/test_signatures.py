@@ -41,6 +41,7 @@ ALLOWED = {
     "States of all types stand together: of whatever task failed, or of a worker's tasks.": {
         "ltq.errors.TaskError.__init__",
         "ltq.errors.TaskError.__reduce__",
+        "ltq.handle.error_of",
         "ltq.testing.box.Box.drain",
         "ltq.testing.box.drain",
     },
@@ -75,6 +76,7 @@ ALLOWED = {
         "ltq.codec.Serializer.dumps",
         "ltq.codec.Serializer.loads",
         "ltq.handle.Handle.__init__",
+        "ltq.streams.handle.StreamHandle.__init__",
     },
     "What Django looks for by its name, of classes without types.": {
         "ltq.contrib.django.__getattr__",
@@ -83,7 +85,7 @@ ALLOWED = {
         "ltq.contrib.django.templatetags.ltq_dashboard.register",
     },
     "Coroutines and asyncio's tasks: what is sent into them, or what somebody else's return.": {
-        "ltq.worker.TaskDecorator.__call__",
+        "ltq.streams.decorator.TaskDecorator.__call__",
         "ltq.worker.Worker.task",
         "ltq.testing.box.Box.running",
     },

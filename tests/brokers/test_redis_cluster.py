@@ -10,12 +10,13 @@ from devtools.redis_sets.certificates import Certificates
 from devtools.redis_sets.cluster import ClusterSet
 from devtools.redis_sets.node import Access, Node
 from devtools.redis_sets.sentinel import SentinelSet
-from ltq.broker import Severity
+from ltq.broker import Feed, Severity
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._connect.addresses import Address
 from ltq.brokers.redis._connect.asking import asking
 from ltq.brokers.redis._connect.cluster import AnyNode, Topology
 from ltq.brokers.redis._connect.connections import maker
+from ltq.brokers.redis._server import channels
 from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.brokers.redis._server.url import new_client
 from ltq.errors import BrokerError
@@ -70,6 +71,51 @@ async def test_namespaces_are_on_several_nodes_and_all_are_found(cluster: Cluste
             state = await other.state(envelope.queue, envelope.id)
             assert state is not None
             assert state.status is Status.COMPLETED
+
+
+async def test_many_namespaces_need_few_connections(cluster: ClusterSet) -> None:
+    """A process may have only so many open files, and a server so many clients."""
+    queues = [f"n{number}:run" for number in range(60)]
+    before = connected(cluster)
+    async with RedisBroker(cluster.url) as broker:
+        for queue in queues:
+            await broker.publish([make_envelope(queue=queue)])
+        assert connected(cluster) - before < 6 * len(cluster.nodes)
+        assert sum(one.pending for one in await broker.stats(await broker.queues())) == 60
+        for node in cluster.nodes:
+            node.ask("CLIENT", "KILL", "TYPE", "normal")
+        for queue in queues:
+            await broker.publish([make_envelope(queue=queue)])
+
+
+async def test_a_connection_on_which_nothing_is_watched_any_more_is_closed(
+    cluster: ClusterSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels, "UNUSED", 0.2)
+    monkeypatch.setattr(channels, "LOOK_EVERY", 0.1)
+    envelopes = [make_envelope(queue=queue) for queue in QUEUES]
+    async with RedisBroker(cluster.url) as broker:
+        await broker.publish(envelopes)
+        feeds: list[Feed] = []
+        for number in (1, len(QUEUES)):
+            feeds[:] = [broker.feed(one.queue, one.id) for one in envelopes[:number]]
+            await eventually(
+                lambda: watching(cluster) == len(feeds), description="they are watched"
+            )
+            for feed in feeds:
+                feed.close()
+            await eventually(lambda: watching(cluster) == 0, description="they are closed")
+
+
+def watching(cluster: ClusterSet) -> int:
+    """How many Pub/Sub connections the nodes have."""
+    told = [str(node.ask("CLIENT", "LIST", "TYPE", "PUBSUB")) for node in cluster.nodes]
+    return sum(one.count(" laddr=") for one in told)
+
+
+def connected(cluster: ClusterSet) -> int:
+    """How many clients the nodes have."""
+    return sum(int(node.info("INFO", "clients")["connected_clients"]) for node in cluster.nodes)
 
 
 async def test_a_watch_goes_on_when_its_slot_has_moved(cluster: ClusterSet) -> None:

@@ -1,5 +1,6 @@
 """Credentials that code says: asked at each connect, and replaced before they are over."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 
@@ -103,7 +104,35 @@ async def test_one_that_lasts_is_one_clear_error(locked: RedisServer) -> None:
     assert isinstance(told.value.__cause__.__cause__, RuntimeError)
 
 
-@pytest.mark.parametrize("answer", [None, "first", ("a", "b", -1), ("a",), (1, "b"), ("a", b"b")])
+async def never() -> tuple[str | None, str]:
+    await asyncio.Event().wait()
+    return None, "first"
+
+
+async def test_a_coroutine_that_hangs_is_named_and_not_the_server(
+    redis_executable: str, locked: RedisServer
+) -> None:
+    access = Access(password="first")
+    with ClusterSet(redis_executable, masters=1, replicas=0, access=access) as cluster:
+        for url in (locked.url, cluster.url.replace(":first@", "")):
+            async with RedisBroker(url, credentials=never) as broker:
+                with pytest.raises(BrokerError, match="credentials cannot be had: no answer"):
+                    await broker.ping()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        "first",
+        ("a", "b", -1),
+        ("a",),
+        (1, "b"),
+        ("a", b"b"),
+        ("a", "\ud800"),
+        ("\udfff", "b", 9),
+    ],
+)
 async def test_something_else_is_refused_without_its_value(
     locked: RedisServer, answer: object
 ) -> None:

@@ -1,5 +1,6 @@
 """A cluster of which a part is away: some slots have no node, or a node does not answer."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,8 @@ from devtools.redis_sets.cluster import ClusterSet
 from devtools.redis_sets.node import Node
 from ltq.broker import Severity
 from ltq.brokers.redis import RedisBroker
+from ltq.brokers.redis._operations import spread
+from ltq.brokers.redis._server.link import CALL_PATIENCE
 from ltq.errors import BrokerError
 from ltq.names import namespace_of
 from tests.conformance.factories import make_envelope
@@ -88,6 +91,18 @@ class TestNodeAway:
         (told,) = [one for one in findings if "cannot be asked" in one.text]
         assert (told.name, told.severity) == ("cluster", Severity.DANGER)
         assert told.text.startswith(frozen.address)
+
+    async def test_it_is_waited_for_once_however_many_namespaces_it_has(
+        self, cluster: ClusterSet, frozen: Node, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(spread, "_AT_ONCE", 2)
+        async with RedisBroker(cluster.url) as broker, broker.clone() as other:
+            await broker.publish([make_envelope(queue=queue) for queue in QUEUES])
+            frozen.freeze()
+            began = time.monotonic()
+            found = await other.queues()
+            assert time.monotonic() - began < 2 * CALL_PATIENCE
+            assert 0 < len(found) < len(QUEUES) - 2, "more than have their turn at once are away"
 
     async def test_so_it_is_with_schedules(self, cluster: ClusterSet, frozen: Node) -> None:
         async with RedisBroker(cluster.url) as broker:

@@ -1,5 +1,6 @@
 """The parameter `replicas`: a send waits until so many have the task."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 
@@ -9,8 +10,9 @@ from devtools.redis_sets.node import Access, Node
 from ltq.broker import Severity
 from ltq.brokers.redis import RedisBroker
 from ltq.errors import BrokerError
-from ltq.message import Published
+from ltq.message import Envelope, Published
 from tests.conformance.factories import QUEUE, make_envelope
+from tests.elapse import elapse
 from tests.eventually import eventually
 
 pytestmark = pytest.mark.slow
@@ -60,6 +62,33 @@ async def test_too_few_are_told_and_a_repeat_is_safe(pair: tuple[Node, Node]) ->
         assert replica.ask("EXISTS", f"ltq:{{mail}}:task:{envelope.id}") == 1
         (stats,) = await broker.stats([QUEUE])
         assert stats.pending == 1
+
+
+async def test_sends_that_meet_one_that_waits_keep_their_time_and_hold_up_no_other_call(
+    pair: tuple[Node, Node],
+) -> None:
+    master, replica = pair
+    await is_followed(master)
+    async with RedisBroker(f"{master.url}?replicas=1") as broker:
+        await broker.publish([make_envelope()])
+        replica.freeze()
+        lists = [[make_envelope(), make_envelope()] for _ in range(20)]
+        first = [asyncio.create_task(timed(broker, one)) for one in ([make_envelope()], *lists)]
+        await elapse(1, "the first ones wait for the replica")
+        began = time.monotonic()
+        await broker.stats([QUEUE])
+        assert time.monotonic() - began < 2, "there is a connection for other calls"
+        second = [asyncio.create_task(timed(broker, [make_envelope()])) for _ in range(2)]
+        assert max(await asyncio.gather(*first, *second)) < 5.5
+        replica.thaw()
+
+
+async def timed(broker: RedisBroker, envelopes: list[Envelope]) -> float:
+    """The seconds until it is told that no replica has them."""
+    began = time.monotonic()
+    with pytest.raises(BrokerError, match="stored, but on 0 replicas"):
+        await broker.publish(envelopes)
+    return time.monotonic() - began
 
 
 async def test_a_script_that_the_server_does_not_know_is_sent_again(

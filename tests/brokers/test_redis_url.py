@@ -11,7 +11,7 @@ from redis.asyncio.connection import (
     SSLConnection,
 )
 
-from ltq import Broker, ConfigurationError
+from ltq import Broker, BrokerError, ConfigurationError
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._server.url import new_client, split_url
 
@@ -106,6 +106,12 @@ def test_a_password_is_not_shown_as_a_parameter(url: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         Broker.from_url(url)
     assert "cret" not in str(refused.value)
+
+
+async def test_a_host_that_is_left_out_is_named_in_errors() -> None:
+    async with RedisBroker("rediss:///0?ssl_ca_certs=/missing") as broker:
+        with pytest.raises(BrokerError, match=r"^Redis at localhost/0 cannot be called"):
+            await broker.ping()
 
 
 def test_the_time_to_connect_is_that_of_the_url() -> None:

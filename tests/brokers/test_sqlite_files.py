@@ -123,6 +123,23 @@ def test_a_circle_of_links_is_told(tmp_path: Path) -> None:
     assert str(error_of(path)).startswith(f"{path} cannot be opened: Too many levels")
 
 
+def test_a_link_to_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    path, target = tmp_path / "jobs.db", tmp_path / "unmounted" / "jobs.db"
+    path.symlink_to(target)
+    assert str(error_of(path)) == (
+        f"{path} cannot be opened: it is a link to {target}, so make the folder {target.parent} "
+        "first"
+    )
+
+
+def test_a_link_to_a_file_that_is_not_there_makes_it(tmp_path: Path) -> None:
+    path, target = tmp_path / "jobs.db", tmp_path / "elsewhere.db"
+    path.symlink_to(target)
+    asyncio.run(_send(path))
+    assert path.is_symlink()
+    assert target.is_file()
+
+
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file" / "jobs.db", tmp_path / "file" / "folder" / "jobs.db"):

@@ -26,7 +26,7 @@ async def test_what_is_in_rabbitmq_goes_into_the_store(rabbitmq_url: str, tmp_pa
             async def is_there() -> bool:
                 return (await store.states(sent.queue, [sent.id]))[0] is not None
 
-            await eventually(is_there, timeout=20)
+            await eventually(is_there, timeout=40)
             running.process.send_signal(signal.SIGTERM)
             assert (await running.end()).code == 0
 

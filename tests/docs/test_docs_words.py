@@ -3,7 +3,7 @@
 import inspect
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,23 @@ worker = ltq.Worker("words", broker_url="memory://words")
 async def word(text: str) -> None: ...
 
 
+@worker.task
+async def words(text: str) -> AsyncIterator[str]:
+    yield text
+
+
 OBJECTS: dict[str, list[object]] = {
     "app": [ltq.App()],
     "box": [ltq.testing.use(worker)],
     "broker": [worker.broker, ltq.testing.FlakyBroker],
     "clock": [ltq.testing.Clock()],
-    "handle": [word.handle("1")],
+    "handle": [word.handle("1"), words.handle("1")],
     "ltq": [ltq],
     "message": [word.message("1")],
     "scheduler": [ltq.Scheduler("memory://words")],
     "state": [ltq.TaskState],
-    "task": [word],
+    "stream": [ltq.Stream, ltq.SyncStream],
+    "task": [word, words],
     "worker": [worker],
 }
 SPAN = re.compile(r"`([^`\n]+)`")

@@ -250,4 +250,4 @@ async def count(most: int, pause: float) -> AsyncIterator[int]:
     """Yields numbers, with pauses between them."""
     for number in range(most):
         yield number
-        await asyncio.sleep(pause)
+        await asyncio.sleep(pause)  # the task's own time

@@ -11,13 +11,14 @@ from ltq.broker import Broker
 from ltq.broker.feed import Feed
 from ltq.brokers.rabbitmq._sending.gate import Gate
 from ltq.brokers.rabbitmq._sending.unarrived import Target, Unarrived
+from ltq.brokers.rabbitmq._server.publisher import Publisher
 from ltq.errors import BrokerError
 
 logger = logging.getLogger("ltq.broker")
 
 ARRIVES_WITHIN = 60.0
-"""Seconds for which a store that is back is asked for a task: another process may have taken it out
-of RabbitMQ and found that it can be no task, or its state may be gone already."""
+"""Seconds for which a store that is back is asked for a task that is in no message. Another process
+may have taken it out of RabbitMQ and found that it can be no task, or its state is gone already."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 """Seconds between two looks for tasks that are waited for."""
@@ -29,11 +30,14 @@ _AT_ONCE = 500
 class Awaiting(Service):
     """Feeds of tasks that were sent while the store was away: each begins with the arrival."""
 
-    def __init__(self, store: Broker, gate: Gate, unarrived: Unarrived) -> None:
+    def __init__(
+        self, store: Broker, gate: Gate, unarrived: Unarrived, publisher: Publisher
+    ) -> None:
         super().__init__("ltq-rabbitmq-awaiting", logger)
         self._store = store
         self._gate = gate
         self._unarrived = unarrived
+        self._publisher = publisher
         self._readers: dict[Feed, asyncio.Task[None]] = {}
         self._wanted: dict[Target, list[asyncio.Future[bool]]] = {}
         self._since: dict[Target, float] = {}
@@ -127,11 +131,25 @@ class Awaiting(Service):
         # What is taken from RabbitMQ during the read is in the store after it.
         is_expected = {task_id: (queue, task_id) in self._unarrived for task_id in ids}
         states = await self._store.states(queue, ids)
+        overdue = []
         for task_id, state in zip(ids, states, strict=True):
             target = queue, task_id
             if state is not None:
                 self._settle(target, has_arrived=True)
-            elif not is_expected[task_id] or self._is_overdue(target):
+            elif not is_expected[task_id]:
+                self._settle(target, has_arrived=False)
+            elif self._is_overdue(target):
+                overdue.append(target)
+        if overdue:
+            await self._judge(queue, overdue)
+
+    async def _judge(self, queue: str, overdue: Sequence[Target]) -> None:
+        """Tasks that are late may still be in RabbitMQ, if anything is."""
+        may_come = await self._publisher.may_hold(queue)
+        for target in overdue:
+            if may_come:
+                del self._since[target]
+            else:
                 self._settle(target, has_arrived=False)
 
     def _is_overdue(self, target: Target) -> bool:

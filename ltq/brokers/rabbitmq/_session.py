@@ -39,7 +39,7 @@ class Session:
         self.publisher = Publisher(target, self._names)
         on_the_way = OnTheWay()
         self.teller = Teller(self.publisher.link, self._names)
-        self.awaiting = Awaiting(store, self._gate, unarrived)
+        self.awaiting = Awaiting(store, self._gate, unarrived, self.publisher)
         self.sender = Sender(self.publisher, store, self._gate, on_the_way, unarrived)
         self._arrivals = Arrivals(
             store, self.publisher, self._names, on_the_way, unarrived, self.teller

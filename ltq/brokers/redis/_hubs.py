@@ -19,7 +19,8 @@ class WatchHubs:
         link = self._links.of(namespace)
         hub = self._hubs.get(link.home)
         if hub is None:
-            hub = self._hubs[link.home] = WatchHub(link, self._notifications)
+            keeps = not self._links.is_split  # there may be thousands of namespaces
+            hub = self._hubs[link.home] = WatchHub(link, self._notifications, keeps=keeps)
         return hub
 
     async def aclose(self) -> None:

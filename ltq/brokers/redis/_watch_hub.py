@@ -54,9 +54,9 @@ _PASSING = frozenset(("hset", "hdel"))
 
 
 class WatchHub:
-    """All watches of one broker in one event loop."""
+    """All watches of one link. Unless it `keeps` its connection, it has none while it is unused."""
 
-    def __init__(self, link: Link, notifications: Notifications) -> None:
+    def __init__(self, link: Link, notifications: Notifications, *, keeps: bool = True) -> None:
         self._link = link
         self._wanted = notifications
         self._database = link.database
@@ -81,6 +81,7 @@ class WatchHub:
             on_refused=self._refused,
             on_connected=self._keep_notified,
             on_lost=self._lost,
+            keeps=keeps,
         )
         link.on_moved = self._channels.reconnect
 

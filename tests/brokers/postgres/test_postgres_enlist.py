@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -220,6 +221,37 @@ class TestAutocommit:
             assert await waiting(worker.broker, pack.queue) == 1
             pack.with_options(connection=connection)
 
+    @pytest.mark.parametrize("autocommit", [True, False])
+    async def test_several_tasks_may_send_by_one_connection(
+        self, worker: ltq.Worker, database: str, *, autocommit: bool
+    ) -> None:
+        @worker.task
+        async def pack(number: int) -> int:
+            return number
+
+        async with await psycopg.AsyncConnection.connect(
+            database, autocommit=autocommit
+        ) as connection:
+            tasks = pack.with_options(connection=connection)
+            await asyncio.gather(*(tasks.send(number) for number in range(10)))
+            assert await waiting(worker.broker, pack.queue) == (10 if autocommit else 0)
+        assert await waiting(worker.broker, pack.queue) == 10
+
+    def test_so_may_several_threads(self, postgres_url: str, database: str) -> None:
+        worker = ltq.Worker("shop", broker_url=postgres_url)
+
+        @worker.task
+        def pack(number: int) -> int:
+            return number
+
+        with (
+            psycopg.connect(database, autocommit=True) as connection,
+            ThreadPoolExecutor(4) as threads,
+        ):
+            tasks = pack.with_options(connection=connection)
+            handles = [*threads.map(tasks.send_sync, range(20))]
+        assert {handle.state().status for handle in handles} == {ltq.Status.PENDING}
+
 
 class TestAsked:
     """What a send asks the broker for, it asks within the transaction."""
@@ -278,6 +310,31 @@ class TestWrongConnections:
         with psycopg.connect(database) as connection:
             connection.close()
             with pytest.raises(ConfigurationError, match="connection= is closed"):
+                await pack.with_options(connection=connection).send(1)
+
+    async def test_one_in_a_pipeline(self, worker: ltq.Worker, database: str) -> None:
+        @worker.task
+        async def pack(number: int) -> int:
+            return number
+
+        with psycopg.connect(database) as connection:
+            tasks = pack.with_options(connection=connection)
+            with (
+                connection.pipeline(),
+                pytest.raises(ConfigurationError, match="connection= is in a pipeline"),
+            ):
+                await tasks.send(1)
+            await tasks.send(2)
+        assert await waiting(worker.broker, pack.queue) == 1
+
+    async def test_one_of_a_user_without_rights(self, worker: ltq.Worker, database: str) -> None:
+        @worker.task
+        async def pack(number: int) -> int:
+            return number
+
+        with psycopg.connect(database) as connection:
+            connection.execute("SET ROLE pg_monitor")
+            with pytest.raises(BrokerError, match=r"Grant it to the user of connection="):
                 await pack.with_options(connection=connection).send(1)
 
     async def test_one_of_another_driver(self, worker: ltq.Worker) -> None:

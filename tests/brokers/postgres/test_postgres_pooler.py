@@ -4,6 +4,7 @@ import asyncio
 import logging
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
@@ -27,8 +28,9 @@ listen_addr = 127.0.0.1
 listen_port = {port}
 auth_type = any
 pool_mode = transaction
-default_pool_size = 3
+default_pool_size = {size}
 unix_socket_dir =
+{more}
 """
 
 
@@ -40,9 +42,9 @@ def _answers(port: int) -> bool:
     return True
 
 
-@pytest.fixture
-async def pooled_url(postgres_url: str) -> AsyncIterator[str]:
-    """The server of the run through a pooler."""
+@asynccontextmanager
+async def pooler(postgres_url: str, size: int = 3, more: str = "") -> AsyncIterator[str]:
+    """The URL of a server through a pooler."""
     executable = find_pgbouncer()
     if executable is None:
         pytest.skip("no pgbouncer here")
@@ -50,7 +52,7 @@ async def pooled_url(postgres_url: str) -> AsyncIterator[str]:
     port = free_port()
     user = unprivileged()
     config = Path("/tmp") / f"ltq-pgbouncer-{port}.ini"
-    config.write_text(_CONFIG.format(server=server, port=port))
+    config.write_text(_CONFIG.format(server=server, port=port, size=size, more=more))
     config.chmod(0o644)
     command = [executable, "-q", str(config)]
     process = await asyncio.to_thread(lambda: subprocess.Popen(command, cwd="/", **user))
@@ -61,6 +63,26 @@ async def pooled_url(postgres_url: str) -> AsyncIterator[str]:
         process.terminate()
         await asyncio.to_thread(process.wait)
         config.unlink()
+
+
+@pytest.fixture
+async def pooled_url(postgres_url: str) -> AsyncIterator[str]:
+    """The server of the run through a pooler."""
+    async with pooler(postgres_url) as url:
+        yield url
+
+
+async def test_nothing_is_prepared_where_settings_are_ignored(postgres_url: str) -> None:
+    """A name of a prepared statement may stand for another one in the process that serves next."""
+    ignoring = "ignore_startup_parameters = extra_float_digits,options"
+    async with pooler(postgres_url, 1, ignoring) as url:
+        async with PostgresBroker(url) as broker:
+            for _ in range(8):
+                await broker.serve(["shop"], 1.0)
+                await broker.stats(["shop"])
+        with psycopg.connect(url.partition("?")[0]) as same:
+            found = same.execute("SELECT statement FROM pg_prepared_statements").fetchall()
+    assert found == []
 
 
 async def test_workers_and_results_go_on(pooled_url: str, caplog: pytest.LogCaptureFixture) -> None:

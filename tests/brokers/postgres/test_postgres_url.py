@@ -47,6 +47,7 @@ def test_a_password_that_is_not_quoted_is_not_told(password: str) -> None:
         ("schema=", "schema='' is not allowed"),
         ("schema=no-name", "schema='no-name' is not allowed"),
         ("schema=1st", "schema='1st' is not allowed: 1 to 63 of the characters"),
+        ("schema=pg_jobs", "schema='pg_jobs' is not allowed"),
         ("migrate=yes", "migrate='yes' is not allowed: auto or manual"),
         ("history=2", "history='2' is not allowed"),
     ],
@@ -54,3 +55,10 @@ def test_a_password_that_is_not_quoted_is_not_told(password: str) -> None:
 def test_a_wrong_parameter_is_named(query: str, said: str) -> None:
     assert said in said_of(f"postgresql://me:secret@host/app?{query}")
     assert "secret" not in said_of(f"postgresql://me:secret@host/app?{query}")
+
+
+async def test_parameters_reach_libpq_as_they_are(postgres_url: str) -> None:
+    given = "application_name=the%20shop%2B&options=-c%20work_mem%3D5MB"
+    async with PostgresBroker(f"{postgres_url}&{given}") as broker:
+        asked = "SELECT current_setting('application_name'), current_setting('work_mem')"
+        assert await broker._here().link.query(asked) == [("the shop+", "5MB")]

@@ -34,6 +34,11 @@ class Outside:
         message = aio_pika.Message(data, message_id=message_id, delivery_mode=2)
         await exchange.publish(message, f"{self.prefix}.{worker}")
 
+    async def put(self, body: bytes, *, worker: str = "mail") -> None:
+        """Put a message into the queue of a worker, whatever became of LTQ's exchange."""
+        exchange = self.channel.default_exchange
+        await exchange.publish(aio_pika.Message(body), f"{self.prefix}.{worker}")
+
     async def look(self, worker: str = "mail") -> tuple[int, int]:
         """How many messages wait for a worker, and how many consumers read them; -1 both if there
         is no queue."""

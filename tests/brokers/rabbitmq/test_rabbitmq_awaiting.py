@@ -119,9 +119,13 @@ class TestNeverThere:
         sent = envelope()
         with store.fail():
             await broker.publish([sent])
+        waiting = asyncio.create_task(broker.wait(sent.queue, sent.id, timeout=20))
+        before = store.calls["states"]
+        await eventually(lambda: store.calls["states"] > before + 5)
+        assert not waiting.done()  # it is in RabbitMQ, where nobody takes it
         await outside.delete(f"{outside.prefix}.mail")
         with pytest.raises(TaskNotFoundError):
-            await broker.wait(sent.queue, sent.id, timeout=20)
+            await waiting
 
 
 class TestStoreAgainAway:

@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aio_pika.abc import AbstractQueue
+from msgspec.structs import replace
 
 import ltq
 from ltq.brokers.rabbitmq import RabbitBroker
+from ltq.brokers.rabbitmq._telling import teller
 from ltq.brokers.rabbitmq._telling.events import MOST_RESULT, Event
+from ltq.message import Envelope, Finish
+from ltq.state import Status
 from ltq.testing import FlakyBroker
 from tests.brokers.rabbitmq.conftest import Outside
 from tests.eventually import eventually
@@ -118,6 +122,41 @@ class TestEvents:
             await (await large.send()).result(timeout=10)
             heard = await listener.hears("enqueued", "started", "completed")
         assert heard[2]["result"] is None
+
+    async def test_so_is_one_that_is_no_json(
+        self, broker: RabbitBroker, listener: Listener
+    ) -> None:
+        """As of a program that claims by itself."""
+        sent = Envelope(id="a", queue="mail:raw", task_name="mail:raw", body=b"x")
+        await broker.publish([sent])
+        async with broker.consumer(["mail:raw"]) as consumer:
+            (delivery,) = await broker.claim(consumer)
+            await broker.finish([Finish(delivery.lease, Status.COMPLETED, b"\xff", result_ttl=60)])
+        heard = await listener.hears("enqueued", "started", "completed")
+        assert heard[2]["result"] is None
+
+    async def test_of_a_cancellation_that_came_too_late_nothing_is_told(
+        self, broker: RabbitBroker, listener: Listener
+    ) -> None:
+        sent = Envelope(id="a", queue="mail:raw", task_name="mail:raw", body=b"x")
+        await broker.publish([sent])
+        assert await broker.cancel("mail:raw", "a", 60)
+        assert not await broker.cancel("mail:raw", "a", 60)
+        await broker.publish([replace(sent, id="b")])
+        await listener.hears("enqueued", "cancelled", "enqueued")
+
+    async def test_of_too_many_runs_the_ends_of_the_oldest_are_not_told(
+        self, broker: RabbitBroker, listener: Listener, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(teller, "_MOST_KEPT", 1)
+        sent = Envelope(id="a", queue="mail:raw", task_name="mail:raw", body=b"x")
+        await broker.publish([sent, replace(sent, id="b")])
+        async with broker.consumer(["mail:raw"]) as consumer:
+            claimed = await broker.claim(consumer, 2)
+            ends = [Finish(one.lease, Status.COMPLETED, b"1", result_ttl=60) for one in claimed]
+            await broker.finish(ends)
+        heard = await listener.hears("enqueued", "enqueued", "started", "started", "completed")
+        assert heard[-1]["id"] == claimed[-1].lease.id
 
     async def test_what_others_send_is_told_at_its_arrival(
         self, broker: RabbitBroker, listener: Listener, outside: Outside

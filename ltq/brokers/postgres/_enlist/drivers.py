@@ -5,13 +5,37 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
-from psycopg.pq import TransactionStatus
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.pq import Format, TransactionStatus
 from psycopg.rows import tuple_row
 
 from ltq.brokers.postgres._server import arrays
 from ltq.brokers.postgres._server.bridge import wait
 
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
+
+
+class _Text(Loader):
+    """Text as text, also where the encoding of the user's connection gives bytes. All of it that is
+    read here is ASCII."""
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> str:
+        """See `Loader.load`."""
+        return bytes(data).decode()
+
+
+class _PlainText(_Text):
+    format = Format.TEXT
+
+
+def _adapt(cursor: "Cursor[Any] | AsyncCursor[Any]") -> None:
+    """Let values be read and written as LTQ does, whatever the user has registered."""
+    cursor.adapters.register_dumper(arrays.Packed, arrays.PackedDumper)
+    cursor.adapters.register_loader("text", _Text)
+    cursor.adapters.register_loader("text", _PlainText)
 
 
 class Driver(Protocol):
@@ -36,7 +60,7 @@ class Plain:
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """See `Driver`."""
         cursor = Cursor(self.connection, row_factory=tuple_row)  # whatever the user's are
-        cursor.adapters.register_dumper(arrays.Packed, arrays.PackedDumper)
+        _adapt(cursor)
         cursor.execute(statement, values or None, binary=bool(values))
         return cursor.fetchall() if cursor.description else []
 
@@ -53,7 +77,7 @@ class Awaited:
 
     async def _rows(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         cursor = AsyncCursor(self.connection, row_factory=tuple_row)
-        cursor.adapters.register_dumper(arrays.Packed, arrays.PackedDumper)
+        _adapt(cursor)
         await cursor.execute(statement, values or None, binary=bool(values))
         return await cursor.fetchall() if cursor.description else []
 

@@ -4,16 +4,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 
 from ltq.broker import check_envelopes, check_name, check_names, check_tasks
-from ltq.brokers.postgres._enlist.drivers import Driver, Joined, atomic
+from ltq.brokers.postgres._enlist.drivers import Driver, Joined, Plain, atomic
 from ltq.brokers.postgres._enlist.lend import Lender
 from ltq.brokers.postgres._operations.reading import STATES, read_states
 from ltq.brokers.postgres._operations.sender import arguments, pieces
 from ltq.brokers.postgres._places.store import PostgresStore
 from ltq.brokers.postgres._schema import migrate, texts
+from ltq.brokers.postgres._server.connections import CALL_PATIENCE
 from ltq.brokers.postgres._server.errors import error_of
 from ltq.brokers.postgres._server.packing import packed
 from ltq.brokers.postgres._server.url import Target
@@ -111,6 +113,8 @@ class PostgresEnlisted:
         info, target = driver.connection.info, self._target
         if driver.connection.closed:
             raise ConfigurationError("connection= is closed")
+        if info.pipeline_status != PipelineStatus.OFF:
+            raise ConfigurationError("connection= is in a pipeline: send before it, or after it")
         wanted: dict[str, Any] = conninfo_to_dict(target.conninfo)
         name = wanted.get("dbname")
         if name is not None and info.dbname != name:
@@ -126,9 +130,21 @@ class PostgresEnlisted:
         try:
             with atomic(driver):
                 version = migrate.version_of(driver, target.schema)
+            if target.migrates and version < migrate.VERSION:
+                version = self._migrate()
         except psycopg.Error as error:
             raise self._error_of(error) from error
         migrate.check(version, target.schema, target.server)
+
+    def _migrate(self) -> int:
+        """Make or upgrade the schema, at once: it shall not be a part of the user's transaction.
+        Returns its version."""
+        with Connection.connect(self._target.conninfo, autocommit=True) as own:
+            driver = Plain(own)
+            with atomic(driver):
+                driver.rows(f"SET LOCAL lock_timeout = '{CALL_PATIENCE} s'")
+                migrate.migrate(driver, self._target.schema, self._target.server)
+        return migrate.VERSION
 
     def _error_of(self, error: psycopg.Error) -> BrokerError:
         if error.sqlstate in (_QUICKER, "40P01"):
@@ -136,4 +152,4 @@ class PostgresEnlisted:
                 f"{self._target.server}: others were quicker than your transaction "
                 f"({error.diag.message_primary}): repeat it"
             )
-        return error_of(error, self._target.server)
+        return error_of(error, self._target.server, "connection=")

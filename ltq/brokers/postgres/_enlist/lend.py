@@ -3,8 +3,12 @@
 Libraries are told by the modules of the classes, so that none is imported that is not used.
 """
 
+import asyncio
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from psycopg import AsyncConnection, Connection
 
@@ -14,6 +18,13 @@ from ltq.brokers.postgres._server import bridge
 from ltq.errors import ConfigurationError
 
 T = TypeVar("T")
+
+_turns = WeakKeyDictionary["AsyncConnection[Any]", asyncio.Lock]()
+_locks = WeakKeyDictionary["Connection[Any]", threading.RLock]()
+"""psycopg lets several tasks, or threads, use a connection, one statement after the other. A send
+takes several, which must not mix."""
+
+_making = threading.Lock()
 
 _SYNCHRONOUS = {"Connection", "Session", "scoped_session"}
 _ASYNCHRONOUS = {"AsyncConnection", "AsyncSession", "async_scoped_session"}
@@ -52,7 +63,8 @@ class _Synchronous:
             raise _unusable(self._given, error) from error
         if not isinstance(connection, Connection):
             raise _wrong_driver(self._given, connection)
-        return work(Plain(connection))
+        with _lock_of(connection):
+            return work(Plain(connection))
 
 
 class _Asynchronous:
@@ -73,7 +85,13 @@ class _Asynchronous:
         if not isinstance(connection, AsyncConnection):
             raise _wrong_driver(self._given, connection)
         driver = Awaited(connection)
-        return await bridge.run(lambda: work(driver))
+        async with _turns.setdefault(connection, asyncio.Lock()):
+            return await bridge.run(lambda: work(driver))
+
+
+def _lock_of(connection: "Connection[Any]") -> AbstractContextManager[object]:
+    with _making:
+        return _locks.setdefault(connection, threading.RLock())
 
 
 def lend(given: object) -> Lender:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from ltq.broker import Finding, Severity
+from ltq.brokers.postgres._operations import surroundings
 from ltq.brokers.postgres._server.link import Link
 
 _SETTINGS = """
@@ -10,12 +11,17 @@ SELECT name, setting FROM pg_settings
 WHERE name IN ('server_version', 'fsync', 'full_page_writes', 'synchronous_commit', 'autovacuum')"""
 
 _SNAPSHOT = """
-SELECT pid, usename, extract(epoch FROM clock_timestamp() - xact_start)::float8
+SELECT usename::text, 'pid ' || pid,
+    extract(epoch FROM clock_timestamp() - xact_start)::float8 AS age
 FROM pg_stat_activity
 WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend'
-ORDER BY xact_start LIMIT 1"""
+UNION ALL
+SELECT owner::text, 'prepared ' || quote_literal(gid),
+    extract(epoch FROM clock_timestamp() - prepared)::float8
+FROM pg_prepared_xacts
+ORDER BY age DESC LIMIT 1"""
 
-_SEES = "SELECT current_user::text, pg_has_role('pg_read_all_stats', 'USAGE')"
+_SEES = "SELECT quote_ident(current_user), pg_has_role('pg_read_all_stats', 'USAGE')"
 """Whether transactions of other users are in `pg_stat_activity`."""
 
 _ROWS = """
@@ -53,6 +59,7 @@ async def examine(link: Link) -> list[Finding]:
         *_durability(link, values),
         *_transactions(snapshot, user, sees_others=sees_others),
         *_table(values, rows),
+        *await surroundings.examine(link),
     ]
 
 
@@ -70,16 +77,18 @@ def _durability(link: Link, values: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _transactions(
-    snapshot: list[tuple[int, str, float]], user: str, *, sees_others: bool
+    snapshot: list[tuple[str, str, float]], user: str, *, sees_others: bool
 ) -> Iterator[Finding]:
-    for pid, user, age in snapshot:
+    for owner, named, age in snapshot:
         if age > _OPEN_LONG:
             yield Finding(
                 "transactions",
                 Severity.WARNING,
-                f"a transaction of {user} (pid {pid}) is open for {age:.0f} s: what has ended "
+                f"a transaction of {owner} ({named}) is open for {age:.0f} s: what has ended "
                 "since cannot be cleaned up, and claims get slower",
-                "end it, or set idle_in_transaction_session_timeout",
+                "COMMIT PREPARED or ROLLBACK PREPARED it"
+                if named.startswith("prepared")
+                else "end it, or set idle_in_transaction_session_timeout",
             )
             return
     if sees_others:

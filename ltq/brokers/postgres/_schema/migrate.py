@@ -24,14 +24,32 @@ class Statements(Protocol):
         ...
 
 
+_FOUND = """
+SELECT to_regclass(%s)::text, to_regclass(%s) IN (
+    SELECT attrelid FROM pg_attribute
+    WHERE attname = 'number' AND atttypid = 'integer'::regtype AND NOT attisdropped
+) AND to_regclass(%s) IS NOT NULL"""
+"""Whether there is a table of versions, and whether it is LTQ's."""
+
+
 def version_of(statements: Statements, schema: Schema) -> int:
     """The version of a schema, 0 if LTQ has made nothing in it."""
     table = f"{schema.quoted}.version"
-    ((found,),) = statements.rows("SELECT to_regclass(%s)::text", table)
+    ((found, is_own),) = statements.rows(_FOUND, table, table, f"{schema.quoted}.tokens")
     if found is None:
         return 0
-    ((version,),) = statements.rows(f"SELECT number FROM {table}")
-    return int(version)
+    rows = statements.rows(f"SELECT number FROM {table}") if is_own else []
+    if len(rows) != 1:
+        raise foreign(schema, 'relation "version" already exists')
+    return int(rows[0][0])
+
+
+def foreign(schema: Schema, found: str) -> SchemaError:
+    """What is raised for a schema in which others keep something of the same name."""
+    return SchemaError(
+        f"the schema {schema.name!r} is used by something else than LTQ ({found}): name one of its "
+        "own by ?schema= in the broker URL"
+    )
 
 
 def check(version: int, schema: Schema, server: str) -> None:
@@ -54,12 +72,19 @@ def check(version: int, schema: Schema, server: str) -> None:
     )
 
 
+_SCHEMA = """
+DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = '{name}') THEN
+    CREATE SCHEMA {quoted};
+END IF; END $$;"""
+"""One that is there may be that of a role which could not make it."""
+
+
 def steps(version: int, schema: Schema) -> list[str]:
     """The statements that bring a schema from a version to the present one; 0 is an empty one."""
     files = [_UPGRADES[number] for number in range(version, VERSION)] if version else [TABLES]
     made = [statement(name, schema) for name in files]
     if version == 0:
-        made.insert(0, f"CREATE SCHEMA IF NOT EXISTS {schema.quoted};")
+        made.insert(0, _SCHEMA.format(name=schema.name, quoted=schema.quoted))
         made += [statement(name, schema) for name in TYPES]
     changed = [_replacing(statement(name, schema)) for name in functions()]
     last = f"UPDATE {schema.quoted}.version SET number = {VERSION};"

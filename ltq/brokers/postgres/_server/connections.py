@@ -24,21 +24,26 @@ _OPTIONS = (
     f"-c statement_timeout={2 * CALL_PATIENCE * 1000:.0f} "
     f"-c lock_timeout={CALL_PATIENCE * 1000:.0f} "
     f"-c idle_in_transaction_session_timeout={CALL_PATIENCE / 2 * 1000:.0f} "
-    "-c default_transaction_isolation=read\\ committed -c jit=off"
+    "-c default_transaction_isolation=read\\ committed -c jit=off -c ltq.is_direct=1"
 )
 """Whatever the role or the database has: so that no call holds a lock for long, also if its process
-is stopped, none waits for one, and none fails because another was quicker."""
+is stopped, none waits for one, and none fails because another was quicker. The last one is there to
+see whether they have arrived."""
 
 _NO_OPTIONS = "unsupported startup parameter"
-"""What pgbouncer says to settings."""
+"""What pgbouncer says to settings, unless it is told to ignore them."""
 
-_KEEPALIVES = {
+_IS_DIRECT = "SELECT current_setting('ltq.is_direct', true)"
+
+_DEFAULTS = {
+    "application_name": "ltq",
     "keepalives_idle": 5,
     "keepalives_interval": 1,
     "keepalives_count": 3,
     "tcp_user_timeout": round(CALL_PATIENCE / 2 * 1000),
 }
-"""So that a connection which the network has forgotten is noticed in time for another attempt."""
+"""What the URL may say otherwise. A connection that the network has forgotten is noticed in time
+for another attempt."""
 
 _LEAST_TIMEOUT = 2
 """Seconds: libpq waits for no shorter time."""
@@ -70,6 +75,8 @@ class Connections:
         try:
             if not self._is_checked:
                 await self._check(connection)
+            if self.is_pooled:
+                connection.prepare_threshold = None
         except BaseException:
             await self.drop(connection)
             raise
@@ -104,7 +111,7 @@ class Connections:
         """Connect. A pooler may allow no settings, and statements are not prepared there."""
         given = conninfo_to_dict(self.target.conninfo)
         settings: dict[str, Any] = {
-            name: value for name, value in _KEEPALIVES.items() if name not in given
+            name: value for name, value in _DEFAULTS.items() if name not in given
         }
         if not self.is_pooled:
             settings["options"] = f"{_OPTIONS} {given.get('options') or ''}".strip()
@@ -115,7 +122,7 @@ class Connections:
                 autocommit=True,
                 prepare_threshold=None if self.is_pooled else 5,
                 connect_timeout=max(_LEAST_TIMEOUT, round(left / hosts)),
-                application_name="ltq",
+                client_encoding="UTF8",  # of the database it may be one that gives no text
                 **settings,
             )
         except psycopg.OperationalError as error:
@@ -134,6 +141,8 @@ class Connections:
                 return
             self._check_server(connection)
             statements = Statements(connection)
+            ((is_direct,),) = await bridge.run(lambda: statements.rows(_IS_DIRECT))
+            self.is_pooled = self.is_pooled or not is_direct
             known = await bridge.run(lambda: migrate.version_of(statements, target.schema))
             if target.migrates and known < migrate.VERSION:
                 await self.migrate(connection)
@@ -163,6 +172,8 @@ class Connections:
                 f"the schema {target.schema.name!r} at {target.server} cannot be migrated while "
                 f"others hold its lock: {holders}"
             ) from error
+        except (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject) as error:
+            raise migrate.foreign(target.schema, str(error.diag.message_primary)) from error
         return done
 
     def trust(self) -> None:

@@ -94,12 +94,12 @@ def is_harmless(error: psycopg.Error) -> bool:
     return not is_lost(error) and (error.sqlstate or "").startswith(_HARMLESS)
 
 
-def error_of(error: psycopg.Error, server: str) -> BrokerError:
+def error_of(error: psycopg.Error, server: str, connection: str = "the broker URL") -> BrokerError:
     """What a call raises for an error of psycopg."""
     state, text = error.sqlstate or "", _text(error)
     if state == _DENIED:
         return SchemaError(
-            f"{server} denies what LTQ needs: {text}. Grant it to the user of the broker URL"
+            f"{server} denies what LTQ needs: {text}. Grant it to the user of {connection}"
         )
     if state.startswith(_LOGIN) or (not state and _NO_LOGIN.search(text)):
         return SchemaError(f"{server} cannot be used: {text}")
@@ -115,4 +115,6 @@ def error_of(error: psycopg.Error, server: str) -> BrokerError:
 def _text(error: psycopg.Error) -> str:
     primary = error.diag.message_primary
     text = primary or str(error) or type(error).__name__
-    return " ".join(text.removeprefix("connection failed: ").split())
+    # libpq says the same again of its second attempt, without encryption.
+    lines = dict.fromkeys(text.removeprefix("connection failed: ").splitlines())
+    return " ".join(" ".join(lines).split())

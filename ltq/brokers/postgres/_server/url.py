@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import unquote_plus, urlencode
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -19,7 +19,8 @@ _SHAPE = (
     "@ is written %40, / is %2F, ? is %3F and % is %25"
 )
 
-_SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
+_SCHEMA = re.compile(r"(?!pg_)[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
+"""Names with pg_ are PostgreSQL's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,10 @@ def parse_url(url: str) -> Target:
     location, _, query = url.partition("?")
     given = parse_parameters(redact(url), query)
     own = {**_OWN, **{name: value for name, value in given.items() if name in _OWN}}
-    others = {name: value for name, value in given.items() if name not in _OWN}
-    behind = f"?{urlencode(others)}" if others else ""
+    others = [one for one in query.split("&") if unquote_plus(one.partition("=")[0]) not in _OWN]
+    behind = (
+        f"?{'&'.join(others)}" if any(others) else ""
+    )  # as they are: libpq knows no + for a space
     reason = _reason_against(_without_user(location) + behind)
     if reason:
         raise _unreadable(url, f"{reason}; LTQ's own parameters are {', '.join(_OWN)}")
@@ -59,7 +62,7 @@ def parse_url(url: str) -> Target:
         raise _unreadable(url, _SHAPE)
     schema = own["schema"]
     if not _SCHEMA.fullmatch(schema):
-        allowed = "1 to 63 of the characters A-Z a-z 0-9 _, no digit first"
+        allowed = "1 to 63 of the characters A-Z a-z 0-9 _, no digit or pg_ first"
         raise _unreadable(url, f"schema={schema!r} is not allowed: {allowed}")
     if own["migrate"] not in ("auto", "manual"):
         raise _unreadable(url, f"migrate={own['migrate']!r} is not allowed: auto or manual")

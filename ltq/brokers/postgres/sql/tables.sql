@@ -4,7 +4,7 @@
 -- moment      when a delayed task is due, the lease of a working one ends, a final state expires
 -- position    of a task in its line, each another: of pending ones at the front below 0, as claimed
 -- times       Unix seconds by the clock of this server
-CREATE TABLE @schema@.version (number integer NOT NULL);
+CREATE TABLE @schema@.version (number integer PRIMARY KEY);
 INSERT INTO @schema@.version VALUES (0);
 CREATE SEQUENCE @schema@.positions CACHE 1;
 -- Each claim takes one, and gives its tasks that and those after it. It begins with the time.
@@ -76,10 +76,8 @@ CREATE TABLE @schema@.moments (
 -- of LTQ's own adopts them: see `adopt`. Such a transaction may stay open: it enters none itself.
 CREATE TABLE @schema@.arrivals (namespace text NOT NULL, lane text NOT NULL, queue text NOT NULL);
 CREATE INDEX arrivals_of ON @schema@.arrivals (namespace, lane);
-
 CREATE TABLE @schema@.queues (
     name text PRIMARY KEY, namespace text NOT NULL, paused boolean NOT NULL DEFAULT false);
-
 CREATE TABLE @schema@.dead (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, namespace text NOT NULL,
     id text NOT NULL, queue text NOT NULL, time float8 NOT NULL, record bytea NOT NULL,
@@ -103,7 +101,6 @@ CREATE TABLE @schema@.ended (namespace text NOT NULL, id text NOT NULL, token bi
     status smallint NOT NULL, time float8 NOT NULL, number bigint GENERATED ALWAYS AS IDENTITY);
 CREATE INDEX ended_ids ON @schema@.ended (id, namespace);
 CREATE INDEX ended_at ON @schema@.ended (time);
-
 CREATE TABLE @schema@.schedule_changes (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, namespace text NOT NULL,
     name text NOT NULL, gone boolean NOT NULL, UNIQUE (namespace, name));
@@ -115,6 +112,9 @@ CREATE TABLE @schema@.counted (queue text NOT NULL, minute integer NOT NULL, ste
 CREATE TABLE @schema@.figures (queue text, minute integer, name text, many bigint NOT NULL,
     PRIMARY KEY (queue, minute, name));
 CREATE TABLE @schema@.ends (queue text, step bigint, many bigint NOT NULL, PRIMARY KEY (queue, step));
-
 -- What somebody waits for: nobody is told anything else. A crash may forget it.
 CREATE UNLOGGED TABLE @schema@.awaited (topic text PRIMARY KEY, until float8 NOT NULL) WITH (fillfactor = 50);
+-- Where a publication has all tables, nothing could be deleted from one without a key.
+DO $$ DECLARE one text; BEGIN FOREACH one IN ARRAY
+    ARRAY(SELECT 'final_' || i FROM generate_series(0, 7) AS i) || '{final_long,arrivals,ended,counted}'
+LOOP EXECUTE format('ALTER TABLE @schema@.%s REPLICA IDENTITY FULL', one); END LOOP; END $$;

@@ -8,14 +8,14 @@ from aiormq import spec
 from aiormq.abc import AbstractChannel
 from aiormq.channel import Channel
 from aiormq.connection import Connection
-from aiormq.exceptions import PublishError
+from aiormq.exceptions import ChannelNotFoundEntity, PublishError
 
 from ltq._aio.service import spawn
 from ltq.brokers.rabbitmq._server.copies import encode, properties
 from ltq.brokers.rabbitmq._server.errors import CALL_ERRORS, AwayError, away
 from ltq.brokers.rabbitmq._server.link import Link
 from ltq.brokers.rabbitmq._server.names import Names
-from ltq.brokers.rabbitmq._server.topology import declare_base, declare_queue
+from ltq.brokers.rabbitmq._server.topology import count, declare_base, declare_queue
 from ltq.brokers.rabbitmq._server.url import Target
 from ltq.message import Envelope
 
@@ -92,6 +92,18 @@ class Publisher:
             raise self._away(error) from error
         except CALL_ERRORS as error:
             raise self._away(error) from error
+
+    async def may_hold(self, queue: str) -> bool:
+        """Whether messages for one of LTQ's queues may wait: also if the server cannot tell."""
+        try:
+            await self.link.channel()
+            async with asyncio.timeout(PUBLISH_WITHIN):
+                messages, _ = await count(self.link.connection, self._names.queue_of(queue))
+        except ChannelNotFoundEntity:
+            return False
+        except (AwayError, *CALL_ERRORS):
+            return True
+        return messages > 0
 
     async def _opened(self, connection: Connection) -> AbstractChannel:
         self._declared.clear()

@@ -14,6 +14,9 @@ from ltq.brokers.redis._connect.whereabouts import Ask
 _WITHIN = 1.0
 """Seconds that a server has for its answer, with the connection."""
 
+_CREDENTIALS_WITHIN = 1.8
+"""Seconds that code has to say user and password: less than a look at a cluster may take."""
+
 
 def asking(make: Callable[[], AbstractConnection]) -> Ask:
     """What asks a server. `make` makes a connection that is not yet open."""
@@ -23,7 +26,7 @@ def asking(make: Callable[[], AbstractConnection]) -> Ask:
         lead_to(connection, address)
         try:
             load_files(connection)
-            await prepare(connection)
+            await prepare(connection, _CREDENTIALS_WITHIN)
             async with asyncio.timeout(_WITHIN):
                 await connection.connect()
                 await connection.send_command(*command)

@@ -67,11 +67,26 @@ class Topology:
         if moved is not None:
             return moved
         await self._refresh()
-        place = bisect_right(self._ranges, slot, key=lambda one: one.first) - 1
-        if place >= 0 and self._ranges[place].last >= slot:
-            return self._ranges[place].owner
+        owner = self._owner(slot)
+        if owner is not None:
+            return owner
         self._is_stale = True
         raise ClusterDownError(f"no node of the cluster serves slot {slot}")
+
+    def known_owner(self, slot: int) -> Address | None:
+        """The node that has a slot; None if that is to be looked up."""
+        moved = self._moved.get(slot)
+        return moved if moved is not None or self._is_stale else self._owner(slot)
+
+    def name_of_owner(self, slot: int) -> str:
+        """The node that had a slot at the last look, `"none"` if none had; empty before a look."""
+        owner = self._moved.get(slot) or self._owner(slot)
+        return str(owner or "none") if self._ranges else ""
+
+    def _owner(self, slot: int) -> Address | None:
+        place = bisect_right(self._ranges, slot, key=lambda one: one.first) - 1
+        is_there = place >= 0 and self._ranges[place].last >= slot
+        return self._ranges[place].owner if is_there else None
 
     async def masters(self) -> dict[Address, list[range]]:
         """The slots of each node that has any, in the order of these."""

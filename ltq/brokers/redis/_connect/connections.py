@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
 
-from ltq.brokers.redis._connect.credentials import AskCredentials, ConnectionCredentials
+from ltq.brokers.redis._connect.credentials import WITHIN, AskCredentials, ConnectionCredentials
 from ltq.brokers.redis._connect.resolver import addresses_of
 
 _USED_SHARE = 0.9
@@ -67,11 +67,14 @@ def maker(
     return make
 
 
-async def prepare(connection: AbstractConnection) -> None:
-    """Have the credentials of a connection that is to be opened, if code says them."""
+async def prepare(connection: AbstractConnection, within: float = WITHIN) -> None:
+    """Have the credentials of a connection that is to be opened, if code says them.
+
+    A coroutine has `within` seconds for it. Raises `CredentialsError`.
+    """
     provider = connection.credential_provider
     if isinstance(provider, ConnectionCredentials):
-        await provider.prepare()
+        await provider.prepare(within)
 
 
 def usable_for(connection: AbstractConnection) -> float | None:

@@ -1,7 +1,9 @@
 """User and password as the caller's code says them, anew for each connection."""
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from redis.credentials import CredentialProvider
 from redis.exceptions import ConnectionError  # noqa: A004  redis-py's name
@@ -10,12 +12,17 @@ from ltq._display.values import short_repr
 from ltq.brokers.redis._connect.whereabouts import NowhereError
 from ltq.errors import ConfigurationError
 
+T = TypeVar("T")
+
 Credentials = tuple[str | None, str] | tuple[str | None, str, float]
 """User, password, and perhaps the seconds for which they are valid."""
 
 AskCredentials = Callable[[], Credentials | Awaitable[Credentials]]
 
 _SHAPE = "(user or None, password) or (user or None, password, seconds that they are valid)"
+
+WITHIN = 2.5
+"""Seconds that a coroutine has to say them: then it is named, and not the server."""
 
 
 class CredentialsError(ConnectionError):
@@ -46,29 +53,54 @@ class ConnectionCredentials(CredentialProvider):
         self.valid_for: float | None = None
         """Seconds for which the last ones are valid, if that was said."""
 
-    async def prepare(self) -> None:
+    async def prepare(self, within: float) -> None:
         """Ask now, before the server is asked within its own time."""
-        self._ready = await self.get_credentials_async()
+        self._ready = await self._get(within)
 
     async def get_credentials_async(self) -> tuple[str, ...]:  # type: ignore[override]  # 1 or 2
         """What redis-py sends with AUTH."""
         ready, self._ready = self._ready, None
-        return ready or await self._get()
+        return ready or await self._get(WITHIN)
 
-    async def _get(self) -> tuple[str, ...]:
+    async def _get(self, within: float) -> tuple[str, ...]:
         try:
             given = self._ask()
-            answer = await given if inspect.isawaitable(given) else given
+            answer = await _within(given, within) if inspect.isawaitable(given) else given
+        except CredentialsError:
+            raise
         except Exception as error:  # the caller's code; its text may hold a token
             kind = type(error).__name__
             raise CredentialsError(f"the credentials cannot be had: {kind}") from error
         match answer:
-            case (None | str() as user, str(password)):
+            case (None | str() as user, str(password)) if _can_be_sent(user, password):
                 self.valid_for = None
-            case (None | str() as user, str(password), int() | float() as seconds) if seconds > 0:
+            case (None | str() as user, str(password), int() | float() as seconds) if (
+                seconds > 0 and _can_be_sent(user, password)
+            ):
                 self.valid_for = float(seconds)
             case _:  # without a word of what it is: it may hold a password
                 raise NowhereError(
                     f"`credentials` returned a {type(answer).__name__} that is not {_SHAPE}"
                 )
         return (password,) if user is None else (user, password)
+
+
+async def _within(given: Awaitable[T], seconds: float) -> T:
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await given
+    except TimeoutError as error:
+        if not limit.expired():  # one of the caller's code
+            raise
+        raise CredentialsError(
+            f"the credentials cannot be had: no answer within {seconds:g} s"
+        ) from error
+
+
+def _can_be_sent(*texts: str | None) -> bool:
+    try:
+        "".join(filter(None, texts)).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -149,7 +149,7 @@ class RedisConsumer:
 
     def _hold(self, group: LaneGroup) -> float:
         """Seconds for which no lease is taken back: after an outage others renew theirs first."""
-        since = asyncio.get_running_loop().time() - group.link.back_since
+        since = asyncio.get_running_loop().time() - group.link.outage.ended
         return max(0.0, _OUTAGE_HOLD - since)
 
     async def _claim_all(

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
+
+from redis.exceptions import ClusterDownError, ConnectionError  # noqa: A004  redis-py's name
 
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.links import Links
@@ -14,7 +16,10 @@ from ltq.names import namespace_of
 R = TypeVar("R")
 
 _AT_ONCE = 32
-"""Most namespaces that are read at once."""
+"""Most namespaces of one server that are asked at once, each over a connection of its own."""
+
+_MOST_NAMED = 5
+"""Most namespaces that are named where some are left out."""
 
 _AWAY_WITHIN = 0.5
 """Seconds that a node has to answer whose last calls have failed: others wait for what it says."""
@@ -56,7 +61,7 @@ async def read_each(
         if lacks(found):
             raise _not_found(away, error) from error
         _throttled.warning(
-            "left out what is in %s: the node cannot be reached (%s)", ", ".join(away), error
+            "left out what is in %s: the node cannot be reached (%s)", _named(away), error
         )
     return found
 
@@ -83,9 +88,15 @@ async def find_in(
 
 
 def _not_found(away: Iterable[str], error: BrokerError) -> BrokerError:
-    names = ", ".join(away)
+    names = _named(away)
     what = f"what is in {names} is away" if names else "some namespaces are not known"
     return BrokerError(f"not found where Redis answers, and {what}: {error}")
+
+
+def _named(namespaces: Iterable[str]) -> str:
+    names = [*namespaces]
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 async def _try_each(
@@ -94,20 +105,23 @@ async def _try_each(
     """What `read` makes of each namespace, and those of a cluster that cannot be reached."""
     if not links.is_split:
         return [await read(links.any, namespace) for namespace in namespaces], {}
-    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def read_soon(link: Link, namespace: str) -> R:
+        try:
+            async with asyncio.timeout(_AWAY_WITHIN if link.is_failing else None):
+                return await read(link, namespace)
+        except TimeoutError:
+            raise BrokerError(f"Redis at {link.name} does not answer, as before") from None
+
+    turns = _Turns(links, read_soon)
 
     async def read_one(namespace: str) -> R | BrokerError:
-        link = links.of(namespace)
-        async with gate:
-            try:
-                async with asyncio.timeout(_AWAY_WITHIN if link.is_failing else None):
-                    return await read(link, namespace)
-            except TimeoutError:
-                return BrokerError(f"Redis at {link.name} does not answer, as before")
-            except BrokerError as error:
-                if error.is_refusal:
-                    raise
-                return error
+        try:
+            return await turns.take(namespace)
+        except BrokerError as error:
+            if error.is_refusal:
+                raise
+            return error
 
     names = [*namespaces]
     answers = await asyncio.gather(*map(read_one, names))
@@ -125,9 +139,45 @@ async def in_each(
     """
     if not links.is_split:
         return [await work(links.any, namespace) for namespace in namespaces]
-    works = (work(links.of(namespace), namespace) for namespace in namespaces)
+    works = map(_Turns(links, work).take, namespaces)
     answers = await asyncio.gather(*works, return_exceptions=True)
     for answer in answers:
         if isinstance(answer, BaseException):
             raise answer
     return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+
+class _Turns(Generic[R]):
+    """Works in some namespaces of each server of a cluster at once.
+
+    So a server that is away holds up what is at no other. It is waited for once: what has not had
+    its turn by then fails as well.
+    """
+
+    def __init__(self, links: Links, work: Callable[[Link, str], Awaitable[R]]) -> None:
+        self._links = links
+        self._work = work
+        self._gates: dict[str, asyncio.Semaphore] = {}
+        self._away: dict[str, BrokerError] = {}
+
+    async def take(self, namespace: str) -> R:
+        """What the work returns. Raises what it raises."""
+        server = self._links.server_of(namespace)
+        async with self._gates.setdefault(server, asyncio.Semaphore(_AT_ONCE)):
+            server = self._links.server_of(namespace)  # by now it may be known, or another one
+            known = self._away.get(server)
+            if known is not None:
+                raise BrokerError(str(known)) from known
+            try:
+                return await self._work(self._links.of(namespace), namespace)
+            except BrokerError as error:
+                if server == self._links.server_of(namespace) != "" and _is_of_server(error):
+                    self._away[server] = error
+                raise
+
+
+def _is_of_server(error: BrokerError) -> bool:
+    """Whether others at its server would have failed alike: not where only a slot is on its way."""
+    cause = error.__cause__
+    is_silent = cause is None or isinstance(cause, ConnectionError | ClusterDownError)
+    return error.is_away and not error.is_refusal and is_silent

@@ -6,8 +6,8 @@ from typing import Literal
 
 from ltq.broker import minute_of
 from ltq.brokers._rules.constants import OVERDUE_AFTER
-from ltq.brokers.redis._operations.chunks import chunks, read_some
-from ltq.brokers.redis._operations.spread import Namespaces, find_in, read_each
+from ltq.brokers.redis._operations.chunks import by_chunk, chunks, read_some
+from ltq.brokers.redis._operations.spread import Namespaces, find_in, in_each, read_each
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.links import Links
@@ -99,13 +99,20 @@ async def read_queues(links: Links, namespaces: Iterable[str]) -> list[str]:
 
 async def read_stats(links: Links, queues: Sequence[str]) -> list[QueueStats]:
     """See `Inspector.stats`."""
-    readings = []
-    for namespace, positions in chunks(queues, str, limit=_STATS_QUEUES):
-        prefix, some = links.keys.prefix(namespace), [queues[i] for i in positions]
-        call = calls.StatsCall(prefix=prefix, overdue_after=OVERDUE_AFTER, queues=some)
-        readings.append(links.of(namespace).evaluate(call))
-    answers = await asyncio.gather(*readings)
-    stats = {one.queue: one for answer in answers for one in answer}
+    parts = by_chunk(chunks(queues, str, limit=_STATS_QUEUES))
+    stats: dict[str, QueueStats] = {}
+
+    async def read(link: Link, namespace: str) -> None:
+        prefix = link.keys.prefix(namespace)
+        for positions in parts[namespace]:
+            some = [queues[i] for i in positions]
+            call = calls.StatsCall(prefix=prefix, overdue_after=OVERDUE_AFTER, queues=some)
+            stats.update((one.queue, one) for one in await link.evaluate(call))
+
+    if links.is_split:
+        await in_each(links, parts, read)
+    else:
+        await asyncio.gather(*(read(links.any, namespace) for namespace in parts))
     return [stats[queue] for queue in queues]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
@@ -34,6 +35,9 @@ LOOK_EVERY = 3.0
 """Seconds without a byte after which a PING tests the connection. If it stays silent for as long
 again, it counts as lost."""
 
+UNUSED = 10.0
+"""Seconds without a channel after which a connection that may be closed is closed."""
+
 _ONE_TURN = 0.02
 """Seconds in which a loop that was blocked takes what has arrived meanwhile."""
 
@@ -52,7 +56,8 @@ class Channels(Service):
     published before that are lost, and the state has to be read again. `on_message` is called with
     channel and text. `on_refused` is called with the channels that the user has no right to; they
     are asked for again on the next connection. `on_connected` runs beside the reading, once for
-    each connection; `on_lost` is called when a connection is lost.
+    each connection; `on_lost` is called when a connection is lost. Unless it `keeps` a connection
+    without channels, that is closed after `UNUSED` seconds, and opened again when one is wanted.
     """
 
     def __init__(
@@ -64,9 +69,12 @@ class Channels(Service):
         on_refused: Callable[[list[str], Exception], None],
         on_connected: Callable[[], Coroutine[Any, Any, None]],
         on_lost: Callable[[], None],
+        keeps: bool = True,
     ) -> None:
         super().__init__("ltq-channels", logger)
         self._link = link
+        self._keeps = keeps
+        self._unused_since = math.inf
         self._on_subscribed = on_subscribed
         self._on_message = on_message
         self._on_refused = on_refused
@@ -88,6 +96,7 @@ class Channels(Service):
             self._on_subscribed(channel)
             return
         self._wanted.add(channel)
+        self._unused_since = math.inf
         if channel in self._dropped:
             del self._dropped[channel]
             self._on_subscribed(channel)
@@ -105,6 +114,8 @@ class Channels(Service):
             del self._added[channel]
         else:
             self._dropped[channel] = None
+        if not self._wanted:
+            self._unused_since = asyncio.get_running_loop().time()
         if self._tidying is None and self._connection is not None:
             loop = asyncio.get_running_loop()
             self._tidying = loop.call_later(_LINGER, self._tidy, context=Context())
@@ -138,7 +149,15 @@ class Channels(Service):
         while not self.is_stopping:  # Python 3.11's wait_for may swallow the cancellation
             if await self._use_a_connection():
                 pauses.reset()
+            if self._is_unused():
+                return
             await asyncio.sleep(pauses.next())
+
+    def _is_unused(self) -> bool:
+        """Whether it may close its connection, as nothing was wanted for long."""
+        if self._keeps or self._wanted:
+            return False
+        return asyncio.get_running_loop().time() - self._unused_since >= UNUSED
 
     async def _use_a_connection(self) -> bool:
         """Open a connection and read until it is lost. Returns whether it could be opened."""
@@ -209,15 +228,15 @@ class Channels(Service):
         self._on_refused(self._asked.popleft(), error)
 
     async def _test(self, connection: AbstractConnection, patience: asyncio.Timeout) -> None:
-        """Test a connection that is silent, and end the reading if it stays silent."""
-        while True:
+        """Test a connection that is silent. End the reading if it stays so, or is not needed."""
+        while not self._is_unused():
             # redis-py would reopen a lost connection, which is not the one being read.
             if await self._stays_silent() and connection.is_connected:
                 with suppress(*_LOST):  # the reader notices it, too
                     await connection.send_packed_command(pack(("PING",)), check_health=False)
                 if await self._stays_silent():
-                    patience.reschedule(asyncio.get_running_loop().time())
-                    return
+                    break
+        patience.reschedule(asyncio.get_running_loop().time())
 
     async def _stays_silent(self) -> bool:
         """Wait `LOOK_EVERY` seconds; return whether nothing was received."""

@@ -6,9 +6,7 @@ call here is safe to repeat, knows how (see `_call`), and is repeated until its 
 
 import asyncio
 import builtins
-import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -36,7 +34,10 @@ from ltq.brokers.redis._connect.whereabouts import Whereabouts
 from ltq.brokers.redis._server.busy_poll import BusyPoll
 from ltq.brokers.redis._server.call import Argument, Call, Command, Reply, pack
 from ltq.brokers.redis._server.keys import Keys, ltq_keys
+from ltq.brokers.redis._server.outage import Outage
 from ltq.brokers.redis._server.refusals import (
+    CLOSINGS,
+    Failed,
     RefusedError,
     is_passing,
     refusal,
@@ -47,7 +48,6 @@ from ltq.brokers.redis._server.replicas import Replicated
 from ltq.brokers.redis._server.reply_limit import ReplyLimit
 from ltq.brokers.redis._server.silence import SilenceTest
 from ltq.brokers.redis._server.wire import ClosedError, Wire, wire_of
-from ltq.errors import BrokerError
 
 R = TypeVar("R")
 
@@ -65,15 +65,8 @@ _MISREAD = (ValueError, TypeError, LookupError, AttributeError)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
-OUTAGE = 1.0
-"""Seconds without a successful call that count as an outage."""
-
 _LARGE = 65536
 """Bytes of a call from which it may be too large for the server, which then closes connections."""
-
-_CLOSINGS = 3
-"""How often in a row the server closes the connection upon a large call, but answers other calls,
-until that counts as a refusal."""
 
 
 class Link:
@@ -110,6 +103,7 @@ class Link:
         self._wires: WeakSet[Wire] = WeakSet()
         self._free: list[Wire] = []
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._replicated = asyncio.Semaphore(MAX_CONNECTIONS // 2)  # others go on while these wait
         self._deadlines = Deadlines(lambda: self._silence.ask())
         self._silence = SilenceTest(self._deadlines.doubted, self.look_again)
         self.reply_limit = ReplyLimit()
@@ -122,9 +116,12 @@ class Link:
         self._dialer = Dialer(self.new_connection, self._keep, whereabouts, self._found)
         self._closed = False
         self._poll = BusyPoll(busy_poll)
-        self._failing_since: float | None = None
-        self.back_since: float = -math.inf
-        """When the last outage ended, by the event loop's clock."""
+        self.outage = Outage()
+        """Whether calls fail, and when they did so last."""
+        self.on_opened: Callable[[Wire], object] = lambda _: None
+        """Called when a connection was opened for calls."""
+        self.borrow: Callable[[], Wire | None] = lambda: None
+        """Takes a connection that another link has and does not use."""
 
     @property
     def notes(self) -> str:
@@ -139,7 +136,7 @@ class Link:
     @property
     def is_failing(self) -> bool:
         """Whether the last calls have failed, or were given up in a long silence."""
-        return self._failing_since is not None
+        return self.outage.since is not None
 
     def new_connection(self) -> AbstractConnection:
         """A connection for the caller alone, not yet connected."""
@@ -160,26 +157,26 @@ class Link:
 
     async def evaluate(self, call: Call[R], *, patience: float = CALL_PATIENCE) -> R:
         """Make a call, and repeat it for up to `patience` seconds. Raises `BrokerError`."""
-        failed: _Failed | None = None
+        failed: Failed | None = None
         deadline = self._deadlines.within(patience, doubts=True)
         try:
             with deadline:
                 try:
                     reply = await self._attempt(call, deadline)
                 except RedisError as error:
-                    failed = _Failed(error)
+                    failed = Failed(error)
                     reply = await self._repeat(call, failed, deadline)
                 except asyncio.CancelledError:
                     if deadline.is_doubted:
-                        self._count_failure()
+                        self.outage.failed()
                     raise
         except builtins.TimeoutError:
-            self._count_failure()
+            self.outage.failed()
             await self._look_elsewhere(deadline, None)  # the other connections may be dead as well
-            cause = None if failed is None else failed.error
-            raise self._too_late(patience, failed) from cause
-        if self._failing_since is not None:
-            self._count_success()
+            cause = failed.error if failed else None
+            raise too_late(self.name, patience, failed, at=self._dialer.address) from cause
+        if self.outage.since is not None:
+            self.outage.is_over()
         return self._read(call, reply)
 
     async def block(self, *command: Argument, patience: float) -> Reply:
@@ -193,7 +190,7 @@ class Link:
             raise unanswered(error, self.name) from error
         except builtins.TimeoutError:
             await self._look_elsewhere(deadline, None)
-            raise self._too_late(patience) from None
+            raise too_late(self.name, patience, None, at=self._dialer.address) from None
 
     async def aclose(self) -> None:
         """Close all connections. Those of calls under way are closed when the calls end."""
@@ -215,7 +212,26 @@ class Link:
         for wire in list(self._wires):
             wire.abandon()
 
-    async def _attempt(self, call: Call[R], deadline: Deadline) -> Reply:
+    def is_idle(self, wire: Wire) -> bool:
+        """Whether a connection is open for calls, and none uses it."""
+        return wire in self._free
+
+    def give_up(self, wire: Wire) -> bool:
+        """Forget a connection if no call uses it; return whether that is so."""
+        if is_idle := self.is_idle(wire):
+            self._free.remove(wire)
+            self._wires.discard(wire)
+        return is_idle
+
+    def _attempt(self, call: Call[R], deadline: Deadline) -> Awaitable[Reply]:
+        in_turn = isinstance(call, Replicated)
+        return (self._attempt_in_turn if in_turn else self._attempt_now)(call, deadline)
+
+    async def _attempt_in_turn(self, call: Call[R], deadline: Deadline) -> Reply:
+        async with self._replicated:
+            return await self._attempt_now(call, deadline)
+
+    async def _attempt_now(self, call: Call[R], deadline: Deadline) -> Reply:
         await self._slots.acquire()  # `async with` would cost two more coroutines
         began = self._poll.begin()
         try:
@@ -232,7 +248,7 @@ class Link:
             self._poll.end(began)
             self._slots.release()
 
-    async def _repeat(self, call: Call[R], failed: "_Failed", deadline: Deadline) -> Reply:
+    async def _repeat(self, call: Call[R], failed: Failed, deadline: Deadline) -> Reply:
         """Repeat a call that failed, until it is answered or refused.
 
         One that moves bytes may take longer than its patience, but is not begun again after that,
@@ -246,7 +262,7 @@ class Link:
             await self._check_failure(failed.error, deadline)
             failed.closings += isinstance(failed.error, ClosedError)
             closings = closings + 1 if await self._closed_upon(failed.error, deadline) else 0
-            if closings == _CLOSINGS:
+            if closings == CLOSINGS:
                 raise refusal(failed.error, self.name) from failed.error
             if pauses is None:  # repeat at once: the connection may only have been idle too long
                 pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
@@ -265,7 +281,7 @@ class Link:
         is_lost = isinstance(error, MovedError) and self.whereabouts is None
         if is_lost or not is_passing(error):
             raise refusal(error, self.name, self.cluster_url) from error
-        self._count_failure()
+        self.outage.failed()
         if isinstance(error, ClosedError):
             self.reply_limit.closed()  # its reply may have been too large for the server's buffers
         if isinstance(error, _ELSEWHERE) or "READONLY" in str(error):
@@ -301,7 +317,7 @@ class Link:
         self, data: bytes, deadline: Deadline, call: Call[object] | None = None
     ) -> Reply:
         """Send a command once, on a connection that no other call uses."""
-        wire = self._free.pop() if self._free else None
+        wire = self._free.pop() if self._free else self._borrowed()
         if wire is None or not wire.is_open:
             wire = await self._open()
         deadline.activity = wire
@@ -321,6 +337,14 @@ class Link:
         if isinstance(reply, Exception):
             raise reply
         return reply
+
+    def _borrowed(self) -> Wire | None:
+        """A connection of another link, unless calls fail: it may be as dead as those."""
+        wire = None if self.is_failing else self.borrow()
+        if wire is not None and wire.address is not None:
+            self._wires.add(wire)
+            self._found(wire.address)
+        return wire
 
     async def _open(self) -> Wire:
         """Open a connection for calls."""
@@ -351,9 +375,9 @@ class Link:
         wire = wire_of(connection)
         wire.address = None if self.whereabouts is None else address_of(connection)
         self._wires.add(wire)
-        seconds = usable_for(connection)
-        if seconds is not None:
+        if (seconds := usable_for(connection)) is not None:
             wire.retire_after(seconds)
+        self.on_opened(wire)
         return wire
 
     def _keep(self, connection: AbstractConnection) -> bool:
@@ -367,16 +391,6 @@ class Link:
         for wire in wires:
             await wire.aclose()
 
-    def _count_failure(self) -> None:
-        if self._failing_since is None:
-            self._failing_since = asyncio.get_running_loop().time()
-
-    def _count_success(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if self._failing_since is not None and now - self._failing_since >= OUTAGE:
-            self.back_since = now
-        self._failing_since = None
-
     def _read(self, call: Call[R], reply: Reply) -> R:
         try:
             return call.read(reply)
@@ -384,17 +398,3 @@ class Link:
             server = f"Redis at {self.name}"
             text = f"{server} sent a reply to {call.title} that LTQ cannot read: {error!r}"
             raise RefusedError(text) from error  # a repeated call would be answered alike
-
-    def _too_late(self, patience: float, failed: "_Failed | None" = None) -> BrokerError:
-        error = None if failed is None else failed.error
-        has_closed = failed is not None and failed.closings >= _CLOSINGS
-        return too_late(self.name, patience, error, has_closed=has_closed, at=self._dialer.address)
-
-
-@dataclass(slots=True)
-class _Failed:
-    """The last error of a call that is being repeated."""
-
-    error: RedisError
-    closings: int = 0
-    """How often the server closed the connection instead of a reply."""

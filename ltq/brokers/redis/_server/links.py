@@ -1,6 +1,7 @@
 """The links of one event loop: one for all namespaces, or in a cluster one for each."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count
 
 from redis.crc import key_slot
@@ -10,6 +11,7 @@ from ltq._aio.closing import close_all
 from ltq.brokers.redis._connect.addresses import Address
 from ltq.brokers.redis._connect.cluster import SLOTS, AnyNode, AtNode, BySlot, Topology
 from ltq.brokers.redis._connect.whereabouts import Whereabouts
+from ltq.brokers.redis._server.idle import IdleWires
 from ltq.brokers.redis._server.keys import Keys
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import unanswered
@@ -40,6 +42,10 @@ class Links:
     def at(self, key: str) -> Link:
         """The link to the server that has a key."""
         return self.any
+
+    def server_of(self, namespace: str) -> str:
+        """Where a namespace is, as far as known without asking; empty if nothing is known."""
+        return ""
 
     async def masters(self) -> list[Link]:
         """A link to each server that has tasks. Raises `BrokerError`."""
@@ -74,6 +80,7 @@ class ClusterLinks(Links):
         self._namespaces: dict[str, Link] = {}
         self._slots: dict[str, Link] = {}
         self._nodes: dict[Address, Link] = {}
+        self._idle = IdleWires()
         self._is_closed = False
 
     @property
@@ -95,6 +102,10 @@ class ClusterLinks(Links):
         if link is None:
             link = self._slots[key] = self._to(key)
         return link
+
+    def server_of(self, namespace: str) -> str:
+        """See `Links`."""
+        return self.topology.name_of_owner(_slot(self.keys.prefix(namespace)))
 
     async def masters(self) -> list[Link]:
         """See `Links`."""
@@ -145,10 +156,14 @@ class ClusterLinks(Links):
         return [*self._namespaces.values(), *self._slots.values(), *self._nodes.values()]
 
     def _to(self, key: str) -> Link:
-        return self._made(BySlot(self.topology, _slot(key)))
+        slot = _slot(key)
+        link = self._made(BySlot(self.topology, slot))
+        link.borrow = lambda: self._idle.take(link, self.topology.known_owner(slot))
+        return link
 
     def _made(self, whereabouts: Whereabouts) -> Link:
         link = self._new_link(whereabouts)
+        link.on_opened = partial(self._idle.add, link)
         if self._is_closed:  # nobody would close this one
             link.abandon()
         return link

@@ -54,7 +54,9 @@ class Opening:
                 "of one server, and that of sentinels or a cluster is looked for"
             )
         self._translate = translation(address_map, own.get("map", ""))
-        self._name = redact(url).partition("://")[2]
+        name = redact(url).partition("://")[2]
+        is_named = name[:1] not in ("", "/", "?") or url.lower().startswith("unix:")
+        self._name = name if is_named else f"localhost{name}"  # as redis-py reads it
         self._connect = connect or partial(new_client, self._place.url)
         self._credentials = credentials
 

@@ -1,6 +1,7 @@
 """What errors of a server mean: whether a call may succeed later, and how a refusal is told."""
 
 import re
+from dataclasses import dataclass
 
 from redis.exceptions import (
     AskError,
@@ -43,6 +44,20 @@ _UNDECLARED = (
 )
 
 _FINAL = (AuthenticationError, AuthorizationError)
+
+
+CLOSINGS = 3
+"""How often in a row the server closes the connection upon a large call, but answers other calls,
+until that counts as a refusal."""
+
+
+@dataclass(slots=True)
+class Failed:
+    """The last error of a call that is being repeated."""
+
+    error: RedisError
+    closings: int = 0
+    """How often the server closed the connection instead of a reply."""
 
 
 class RefusedError(BrokerError):
@@ -93,18 +108,18 @@ def told(error: Exception) -> str:
 def too_late(
     server: str,
     patience: float,
-    error: Exception | None,
+    failed: Failed | None,
     *,
-    has_closed: bool = False,
     at: Address | None = None,
 ) -> BrokerError:
-    """What a call raises that was not answered within `patience` seconds; `error` came last.
+    """What a call raises that was not answered within `patience` seconds, after it `failed`.
 
     `at` is where it was made, if `server` names several.
     """
+    error = None if failed is None else failed.error
     silent = "no answer" if at is None else f"no answer from {at}"
     reason = (error is not None and told(error)) or silent
-    if has_closed:
+    if failed is not None and failed.closings >= CLOSINGS:
         reason += "; its client-output-buffer-limit may be too small for the reply"
     return BrokerError(f"Redis at {server} did not reply within {patience:g} s: {reason}")
 

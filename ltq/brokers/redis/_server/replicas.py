@@ -1,5 +1,6 @@
 """Calls that wait until replicas have what they wrote."""
 
+import asyncio
 from typing import Self
 
 from msgspec.structs import replace
@@ -35,6 +36,8 @@ class Replicated(Call[R_co], frozen=True):
     mark: str
     """A key that is written behind the call: one that is repeated may write nothing, and what it
     wrote before is copied before that key is."""
+    until: float
+    """When to give up waiting for replicas, by the event loop's clock."""
 
     @property
     def title(self) -> str:
@@ -57,7 +60,8 @@ class Replicated(Call[R_co], frozen=True):
 
         Raises `TooFewReplicasError` if too few have it in this time.
         """
-        milliseconds = max(1, int((seconds - _SLACK) * 1000))
+        left = min(seconds, self.until - asyncio.get_running_loop().time())
+        milliseconds = max(1, int((left - _SLACK) * 1000))
         data += pack(("SET", self.mark, "1", "PX", 1000)) + pack(("WAIT", self.count, milliseconds))
         reply, marked, have = await wire.call_all(data, 3)
         if isinstance(reply, Exception):
@@ -73,6 +77,6 @@ class Replicated(Call[R_co], frozen=True):
         if have < self.count:
             raise TooFewReplicasError(
                 f"stored, but on {have} replicas and not on {self.count}: Redis at {server} heard "
-                f"of no more within {milliseconds / 1000:g} s; to send it again is safe"
+                "of no more in time; to send it again is safe"
             )
         return reply

@@ -59,6 +59,11 @@ class Wire(Protocol):
         """Whether calls can be made."""
         ...
 
+    @property
+    def used_at(self) -> float:
+        """When a byte of its last call moved, by the event loop's clock."""
+        ...
+
     def call(self, data: bytes) -> Awaitable[Reply]:
         """Send a command. The reply may be an error. Raises `ConnectionError`."""
         ...
@@ -105,6 +110,7 @@ class StreamWire:
     def __init__(self, connection: AbstractConnection) -> None:
         self._connection = connection
         self.address: Address | None = None
+        self.used_at = asyncio.get_running_loop().time()
 
     @property
     def is_open(self) -> bool:
@@ -115,6 +121,7 @@ class StreamWire:
         return reply
 
     async def call_all(self, data: bytes, count: int) -> list[Reply]:
+        self.used_at = asyncio.get_running_loop().time()
         await self._connection.send_packed_command(data, check_health=False)
         return [await self._read() for _ in range(count)]
 
@@ -160,7 +167,7 @@ class TransportWire(asyncio.Protocol):
         self._replies: list[Reply] = []
         self._awaited = 0
         """How many replies come before the one that ends the present call."""
-        self._moved_at = 0.0
+        self._moved_at = loop.time()
         self._size = 0
         """Bytes of the present command, until the first byte of the reply."""
         self._asked = 0
@@ -173,6 +180,10 @@ class TransportWire(asyncio.Protocol):
         self._has_worked = False
         """Whether a call has been answered."""
         self._transport.set_protocol(self)
+
+    @property
+    def used_at(self) -> float:
+        return self._moved_at
 
     def call(self, data: bytes) -> "asyncio.Future[Reply]":
         self._moved_at = self._time()

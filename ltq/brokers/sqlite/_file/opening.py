@@ -73,11 +73,14 @@ def open_file(path: Path, *, is_shared: bool = False) -> sqlite3.Connection:
 
 
 def _check_place(path: Path) -> None:
-    folder = path.parent
+    mode = _mode_of(path, path)
+    is_link = os.path.islink(path)
+    target = Path(os.path.realpath(path)) if is_link else path
+    folder = target.parent  # of a link, too: the log is beside the file
     found = _mode_of(folder, path)
     if found is None or not stat.S_ISDIR(found):
-        raise FileError(f"{path} cannot be opened: make the folder {folder} first")
-    mode = _mode_of(path, path)
+        link = f"it is a link to {target}, so " if is_link else ""
+        raise FileError(f"{path} cannot be opened: {link}make the folder {folder} first")
     if mode is not None and not stat.S_ISREG(mode):
         what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
         raise FileError(f"{path} is {what}: name a file in the broker URL")

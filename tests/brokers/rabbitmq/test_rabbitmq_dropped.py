@@ -1,0 +1,55 @@
+"""A broker that nobody closes."""
+
+import asyncio
+import gc
+
+import pytest
+
+from ltq.broker import ConsumerConfig
+from ltq.brokers.rabbitmq import RabbitBroker
+from ltq.brokers.rabbitmq._server.link import Link
+from ltq.message import Envelope, new_id
+from tests.eventually import eventually
+
+
+def envelope() -> Envelope:
+    return Envelope(id=new_id(), queue="mail:add", task_name="mail:add", body=b"[[],{}]")
+
+
+async def used(url: str) -> tuple[RabbitBroker, list[asyncio.BaseTransport]]:
+    """A broker that has sent and read, and its two connections."""
+    broker = RabbitBroker(f"{url}&state=memory://{new_id()}")
+    await broker.publish([envelope()])
+    session = broker._here()
+    (pump,) = session.pumps(ConsumerConfig(lanes=("mail:add",)))
+    await pump.link.channel()
+    links: tuple[Link, ...] = (session.publisher.link, pump.link)
+    opened = [link._open for link in links if link._open is not None]
+    return broker, [one._writer.transport for one in opened]
+
+
+class TestDropped:
+    async def test_its_connections_are_closed(
+        self, rabbitmq_url: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        broker, transports = await used(rabbitmq_url)
+        assert len(transports) == 2
+        del broker
+
+        def are_closed() -> bool:
+            gc.collect()
+            return all(one.is_closing() for one in transports)
+
+        await eventually(are_closed)
+        assert "never retrieved" not in caplog.text
+
+    def test_so_are_those_of_an_event_loop_that_is_closed(
+        self, rabbitmq_url: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        loop = asyncio.new_event_loop()
+        broker, transports = loop.run_until_complete(used(rabbitmq_url))
+        loop.close()
+        del broker
+        gc.collect()
+        assert all(one.is_closing() for one in transports)
+        assert "was destroyed but it is pending" not in caplog.text
