@@ -22,7 +22,7 @@ Namespaces = Mapping[str, Places]
 """The places of each namespace that a consumer serves, in the order of this claim."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: each claim makes one for each lane
 class _ServedLane:
     places: Places
     lane: Lane
@@ -47,7 +47,8 @@ def claim(
         ]
         history.claimed(places, [record for record, _ in given], now)
         deliveries += [record.delivery(isolation) for record, isolation in given]
-    starts = [start for start in _starts(lanes, now) if start > now]
+    limited = (served for served in lanes if served.limit is not NO_LIMIT)
+    starts = [start for start in _starts(limited, now) if start > now]
     start_in = min(starts) - now if starts else None
     due_in = 0.0 if strangers.lanes else _due_in(namespaces, starts, now)
     return Claim(deliveries, due_in, start_in, budget.refused, tuple(strangers.lanes))
@@ -63,12 +64,13 @@ def next_claim(namespaces: Namespaces, consumer: ConsumerConfig, now: float) -> 
 
 def _served_lanes(namespaces: Namespaces, consumer: ConsumerConfig) -> list[_ServedLane]:
     """The lanes that a claim may take from: none of a queue that is paused."""
+    serves, limits = consumer.serves, consumer.limits
     return [
-        _ServedLane(places, lane, consumer.limits.get(lane.name, NO_LIMIT))
+        _ServedLane(places, lane, limits.get(lane.name, NO_LIMIT))
         for namespace, places in namespaces.items()
         for queue in _open_queues(places, consumer.namespaces[namespace])
         for lane in places.lanes.of(queue)
-        if consumer.serves(lane.name)
+        if serves(lane.name)
     ]
 
 
@@ -95,8 +97,9 @@ def _serve_level(
     room = budget.room
     waiting = [served for served in lanes if room > 0 and served.lane.ready[level]]
     waiting.sort(key=lambda served: served.lane.served[level])
+    share = -(-room // max(1, len(waiting)))
     turns = deque(
-        (served, strangers.among(served.places, served.lane, level, room)) for served in waiting
+        (served, strangers.among(served.places, served.lane, level, share)) for served in waiting
     )
     while turns and budget.room > 0:
         served, line = turns.popleft()

@@ -21,12 +21,16 @@ class Strangers:
         self._own: set[tuple[str, str, str]] = set()
         """Lanes with names of tasks and serializers, of tasks that stay in their lanes."""
 
-    def among(self, places: Places, lane: Lane, level: Priority, room: int) -> Iterator[Record]:
-        """The first `room` tasks of a lane that may be given. What comes before them is moved."""
-        before = -1
-        while self._left != before:  # what was moved has made room for others
-            before = self._left
-            for record in places.lanes.first(lane, level, room):
+    def among(self, places: Places, lane: Lane, level: Priority, share: int) -> Iterator[Record]:
+        """The tasks of a lane that may be given. What comes before them is moved.
+
+        Who asks for another one has leased the one before. They are read in parts of `share`.
+        """
+        many = share
+        while many == share:
+            records = places.lanes.first(lane, level, share)
+            many = len(records)
+            for record in records:
                 kind = lane.name, record.envelope.task_name, record.envelope.serializer
                 if kind in self._own or (other := self._lane_for(places, lane, record)) is None:
                     self._own.add(kind)

@@ -6,6 +6,10 @@
 CREATE FUNCTION @schema@.served_lanes(p_namespace text, p_lanes text[], p_knows text[])
 RETURNS text[]
 LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    -- A consumer may serve very many: one is found in an object sooner than in an array.
+    v_named jsonb := jsonb_object(p_lanes, p_lanes);
+    v_known jsonb := jsonb_object(p_knows, p_knows);
 BEGIN
     RETURN ARRAY(
         SELECT lanes.name
@@ -16,9 +20,8 @@ BEGIN
         JOIN @schema@.queues AS queues ON queues.name = given.name
         JOIN @schema@.lanes AS lanes ON lanes.queue = queues.name
         WHERE queues.namespace = p_namespace AND NOT queues.paused AND (
-            lanes.name = ANY(p_lanes)
-            OR queues.name = ANY(p_lanes)
-            AND substr(lanes.name, length(lanes.queue) + 2) = ANY(p_knows)
+            v_named ? lanes.name
+            OR v_named ? queues.name AND v_known ? substr(lanes.name, length(lanes.queue) + 2)
         )
         ORDER BY given.number, lanes.name
     );

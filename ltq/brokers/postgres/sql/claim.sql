@@ -65,9 +65,12 @@ BEGIN
         v_served := v_served || v_lanes;
         FOR v_level, v_open, v_floors IN SELECT * FROM @schema@.ready_lines(v_lanes) LOOP
             WHILE v_room > 0 AND v_open IS NOT NULL LOOP
+                -- One task of each is enough: tasks of more lanes would be locked in vain.
                 v_line := @schema@.next_line(
-                    v_open, v_floors, v_level, v_room, p_knows, p_limited, p_intervals, p_bursts,
-                    p_most_running, v_now);
+                    v_open[:v_room], v_floors[:v_room], v_level, v_room, p_knows, p_limited,
+                    p_intervals, p_bursts, p_most_running, v_now);
+                v_open := nullif(v_open[v_room + 1:], '{}');
+                v_floors := v_floors[v_room + 1:];
                 IF v_line.places <> '{}' THEN
                     -- It has locked tasks, so this transaction has a number: see `raise_moments`.
                     v_until := extract(epoch FROM clock_timestamp()) + p_lease;
@@ -94,8 +97,8 @@ BEGIN
                 FROM unnest(v_line.far) AS one;
                 v_is_special := v_line.is_special;
                 EXIT claiming WHEN v_is_special;
-                v_open := v_line.open;
-                v_floors := v_line.floors;
+                v_open := v_open || v_line.open; -- behind those that had no turn yet
+                v_floors := v_floors || v_line.floors;
             END LOOP;
         END LOOP;
     END LOOP;
