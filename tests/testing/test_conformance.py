@@ -79,7 +79,9 @@ class TestLibrary:
 
     def test_it_needs_one_fixture_that_it_has_not(self) -> None:
         fixtures = {name for name in conformance.__all__ if not name.startswith("Test")}
-        assert fixtures == {"broker", "consumer", "make_consumer", "open_broker", "worker"}
+        assert fixtures == {
+            *("broker", "consumer", "make_consumer", "open_broker", "shop", "worker")
+        }
 
     @pytest.mark.slow
     def test_whoever_only_tests_tasks_does_not_import_it(self) -> None:
