@@ -58,6 +58,8 @@ class _Round:
         """What is CANCELLED although its results come."""
         self._cancelled: dict[str, Target] = {}
         """What is CANCELLED as its results do not come."""
+        self._ended: list[Ending] = []
+        """How maps ended that could not begin."""
         self.done: set[str] = set()
         """The keys of endings that are removed already."""
 
@@ -91,12 +93,15 @@ class _Round:
         for flow in self._stopped.values():
             following += await resume(broker, flow, [target.id for target in flow.to])
         following += [await _cancelled(broker, target) for target in self._cancelled.values()]
-        return [ending for ending in following if ending is not None]
+        return [*self._ended, *(ending for ending in following if ending is not None)]
 
     async def _expand(self, ending: Ending, target: Target, flow: Flow) -> None:
         result, serializer = ending.result, ending.serializer
         answer = await expand(self._broker, target.queue, target.id, result, serializer)
-        self._answered(target, flow, answer, failed=False)
+        if isinstance(answer, Ending):
+            self._ended.append(answer)
+        else:
+            self._answered(target, flow, answer, failed=False)
 
     def _answered(self, target: Target, flow: Flow, answer: Arrived, *, failed: bool) -> None:
         if answer is Arrived.FULL:

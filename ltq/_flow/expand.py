@@ -16,7 +16,7 @@ from ltq._flow.values import (
     flow_of,
     read_recipe,
 )
-from ltq.broker.flows import MAX_SLOTS, Arrival, Arrived, Ready, WaitingTask
+from ltq.broker.flows import MAX_SLOTS, Arrival, Arrived, Ending, Ready, WaitingTask, ending_key
 from ltq.message import Envelope, Failure, Published
 from ltq.options import DEFAULT_RESULT_TTL
 from ltq.state import Status
@@ -24,8 +24,8 @@ from ltq.state import Status
 
 async def expand(
     broker: FlowBroker, queue: str, node_id: str, result: bytes, serializer: str
-) -> Arrived:
-    """Begin a map with the list that it waits for. Returns what it waits for then.
+) -> Arrived | Ending:
+    """Begin a map with the list that it waits for. Returns what it waits for then, or how it ended.
 
     It may be called again: an element is sent once.
     """
@@ -37,7 +37,13 @@ async def expand(
     wrong = _wrong(items, recipe, serializer, task)
     if items is None or wrong:
         await broker.go_on(queue, node_id, Ready(failure=Failure("", wrong)))
-        return Arrived.ENDED
+        return Ending(
+            key=ending_key(node_id, task.token),
+            id=node_id,
+            queue=queue,
+            status=Status.REJECTED,
+            ctx=task.ctx,
+        )
     arrival = Arrival(node_id, LIST, len(items) + 1, result)
     (answer,) = await broker.arrive(queue, [arrival])
     if answer is Arrived.WAITING:

@@ -19,7 +19,7 @@ from ltq.names import namespace_of
 
 logger = logging.getLogger("ltq.worker")
 
-LOOK_EVERY = 5.0
+LOOK_EVERY = 60.0
 """Seconds between two looks for what others have left."""
 
 _OLD = 2.0

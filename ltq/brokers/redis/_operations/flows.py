@@ -20,6 +20,8 @@ _MOST = 100
 async def endings(link: Link, queue: str, limit: int, older_than: float) -> list[Ending]:
     """See `Flows.endings`."""
     prefix = link.keys.prefix(namespace_of(queue))
+    if not await link.call("HLEN", link.keys.endings(namespace_of(queue))):
+        return []  # mostly: an idle worker asks for little
     call = calls.EndingsCall(prefix=prefix, older_than=older_than, limit=limit)
     return (await link.evaluate(call))[:limit]
 
