@@ -49,7 +49,8 @@ LAYERS = (
     ),
     _layer(
         "a store each; what a caller holds; how messages are sent",
-        *("brokers.*", "handle", "handles", "notebook", "sync", "_sender.*"),
+        *("brokers.*", "handle", "handles", "notebook", "sync"),
+        *("_sender.*", "_flow.*", "workflow.*"),
     ),
     _layer("what is sent", "task", "streams.*"),
     _layer(

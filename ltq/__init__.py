@@ -48,6 +48,7 @@ from ltq.streams import Stream, StreamHandle, StreamTask, SyncStream, SyncStream
 from ltq.sync import SyncHandle, close_sync
 from ltq.task import Task
 from ltq.worker import Worker
+from ltq.workflow import Node, WorkflowHandle, WorkflowNode, WorkflowState, join
 
 __all__ = [
     "App",
@@ -69,6 +70,7 @@ __all__ = [
     "MaxTries",
     "Message",
     "Middleware",
+    "Node",
     "Observer",
     "OpenTelemetry",
     "Priority",
@@ -106,6 +108,9 @@ __all__ = [
     "TaskState",
     "Worker",
     "WorkerHealth",
+    "WorkflowHandle",
+    "WorkflowNode",
+    "WorkflowState",
     "as_completed",
     "close_sync",
     "configure_brokers",
@@ -113,5 +118,6 @@ __all__ = [
     "display",
     "gather",
     "get_logger",
+    "join",
     "setup_logging",
 ]

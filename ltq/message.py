@@ -269,6 +269,8 @@ class Finish(msgspec.Struct, frozen=True):
     """The message's `ctx` for the dead letter; None keeps the present one."""
     is_poison: bool = False
     """Whether the task is rejected for its deaths: its dead letter keeps their count."""
+    flow: bytes = b""
+    """The `ctx` of a task of a workflow, for the one who carries that on. Stores have their own."""
 
 
 class Requeue(msgspec.Struct, frozen=True):

@@ -21,7 +21,8 @@ class Status(StrEnum):
     """Waiting for a free worker."""
 
     DELAYED = "delayed"
-    """Waiting for its due time: sent with a delay, or between two tries."""
+    """Waiting for its due time: sent with a delay, or between two tries. Or waiting for other tasks
+    of its workflow: then it has no due time."""
 
     WORKING = "working"
     """Claimed by a worker, which holds its lease."""
@@ -43,6 +44,9 @@ class Status(StrEnum):
         """True for COMPLETED, FAILED, REJECTED and CANCELLED: the status will not change again."""
         return self in _FINAL
 
+
+HELD = 32_503_680_000.0
+"""The due time of a task that waits for others: the year 3000. Its state has none."""
 
 _FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.REJECTED, Status.CANCELLED})
 
@@ -96,7 +100,7 @@ class TaskState(Generic[R_co]):
     """When it became final."""
 
     due_time: float | None = None
-    """DELAYED: when it will be PENDING; else None."""
+    """DELAYED: when it will be PENDING, None if it waits for other tasks; else None."""
 
     dequeue_count: int = 0
     """How often a worker claimed it."""
@@ -133,6 +137,10 @@ class TaskState(Generic[R_co]):
 
     items: int = 0
     """How many items its stream has, in the delivery that `dequeue_count` counts."""
+
+    def __post_init__(self) -> None:
+        if self.due_time is not None and self.due_time >= HELD:
+            object.__setattr__(self, "due_time", None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from ltq._aio.callables import is_awaitable
 from ltq._aio.portal import check_no_loop, open_portal
 from ltq._codec.call import CallCodec
 from ltq._display.values import short_repr
+from ltq._flow.parts import NodeTask
 from ltq._sender.envelopes import EnvelopeMaker
 from ltq._sender.guards import guards
 from ltq._sender.prepared import EncodedCall, PreparedMessage
@@ -26,6 +27,7 @@ from ltq.message import Envelope, Message
 from ltq.names import new_id
 from ltq.options import SendOptions, TaskConfig, parse_send_options
 from ltq.sync import SyncHandle
+from ltq.workflow.node import Node, _node_of
 
 P = ParamSpec("P", default=...)
 R = TypeVar("R", default=Any)
@@ -168,6 +170,34 @@ class Task(Generic[P, R]):
             check_no_loop(instead)
             ids = self._publish_here(messages, instead)
         return [self.handle_sync(task_id) for task_id in ids]
+
+    def step(self, /, *args: P.args, **kwargs: P.kwargs) -> Node[R]:
+        """A node of a workflow that runs the task with these arguments: see `ltq.workflow`.
+
+        Nothing is sent yet. Raises `InvalidArgumentsError`, and `ConfigurationError` if this has
+        the option `id` or `connection`.
+        """
+        return _node_of(self._node_task(), args, kwargs)
+
+    def _node_task(self) -> NodeTask:
+        """What a node of a workflow needs of it. Raises what `step` raises."""
+        for option in ("id", "connection"):
+            if option in self._send_options:
+                raise ConfigurationError(
+                    f"{self.name}: a node has no {option}: the node that is sent may have an id, "
+                    "node.with_options(id=...)"
+                )
+        return NodeTask(
+            self,
+            self.name,
+            self.queue,
+            self._source,
+            self._codec,
+            self._envelopes,
+            self._events,
+            self.result_ttl,
+            self.config.timeout,
+        )
 
     def with_options(self, /, **options: Unpack[SendOptions]) -> "Task[P, R]":
         """The same task, with options for tasks that are sent through it.

@@ -290,6 +290,6 @@ class TestWheel:
             if "partially unknown" not in one["message"]  # by the fault of another that is here
             and (symbol["isTypeAmbiguous"] or not symbol["isTypeKnown"])
         ]
-        assert missing == []
+        assert missing == [], "\n".join(missing)
         assert complete["completenessScore"] == 1
         assert complete["exportedSymbolCounts"]["withKnownType"] > 500

@@ -45,6 +45,7 @@ from ltq.broker import (
     namespace_of,
     task_query,
 )
+from ltq.broker.flows import Arrival, Arrived, Ending, Ready, WaitingTask
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import Priority
@@ -231,9 +232,10 @@ class TinyBroker(Broker):
 
     async def clear(self, queue: str) -> int:
         check_name("queue", queue)
-        async with step(self._store):
+        async with step(self._store) as now:
             waiting = self._store.waiting(queue)
             for task in waiting:
+                self._store.flows.note(task, Status.CANCELLED, now)
                 del self._store.tasks[task.key]
             return len(waiting)
 
@@ -455,6 +457,49 @@ class TinyBroker(Broker):
         namespace = None if queue is None else namespace_of(check_name("queue", queue))
         async with step(self._store) as now:
             return self._store.slots.named(names, namespace, now)
+
+    async def endings(
+        self, queue: str, *, limit: int = 500, older_than: float = 0.0
+    ) -> list[Ending]:
+        check_name("queue", queue)
+        async with step(self._store) as now:
+            return self._store.flows.oldest(queue, limit, now - older_than)
+
+    async def carried(self, queue: str, keys: Sequence[str]) -> None:
+        check_name("queue", queue)
+        async with step(self._store):
+            self._store.flows.carried(queue, keys)
+
+    async def arrive(self, queue: str, arrivals: Sequence[Arrival]) -> list[Arrived]:
+        check_tasks(queue, [arrival.id for arrival in arrivals])
+        async with step(self._store) as now:
+            return [self._store.arrive(queue, arrival, now) for arrival in arrivals]
+
+    async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
+        check_task(queue, task_id)
+        async with step(self._store) as now:
+            task = self._store.get((namespace_of(queue), task_id), now)
+            return self._store.flows.read(task, slots)
+
+    async def go_on(self, queue: str, task_id: str, ready: Ready) -> bool:
+        check_task(queue, task_id)
+        async with step(self._store) as now:
+            task = self._store.get((namespace_of(queue), task_id), now)
+            return self._store.go_on(task, ready, now)
+
+    async def cancel_each(self, queue: str, ids: Sequence[str], result_ttl: float) -> int:
+        ids = check_tasks(queue, ids)
+        async with step(self._store) as now:
+            found = [self._store.get((namespace_of(queue), task_id), now) for task_id in ids]
+            return sum(
+                self._store.cancel(task, result_ttl, now) for task in found if task is not None
+            )
+
+    async def restart(self, queue: str, ids: Sequence[str], held: bool) -> int:
+        ids = check_tasks(queue, ids)
+        async with step(self._store) as now:
+            found = [self._store.get((namespace_of(queue), task_id), now) for task_id in ids]
+            return sum(self._store.restart(task, now, held=held) for task in found)
 
 
 def _longest(moments: Iterable[float], now: float) -> float | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from examples.tiny_broker.flows import waits
 from examples.tiny_broker.store import Store
 from examples.tiny_broker.task import Task
 from ltq.broker import Selection, namespace_of
@@ -30,6 +31,8 @@ def promote(store: Store, queue: str, task_id: str, now: float) -> bool:
     task = store.get((namespace_of(queue), task_id), now)
     if task is None or task.envelope.queue != queue or task.status is not Status.DELAYED:
         return False
+    if waits(task):
+        return False  # for others, and not for its time
     store.become_due(task, min(now, task.due), now)
     return True
 

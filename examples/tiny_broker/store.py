@@ -16,6 +16,7 @@ from math import inf
 
 from msgspec import structs
 
+from examples.tiny_broker.flows import KeptFlows, again, may_wait, waits
 from examples.tiny_broker.history import History
 from examples.tiny_broker.slots import Slots
 from examples.tiny_broker.task import Key, Task
@@ -29,6 +30,7 @@ from ltq.broker import (
     WorkerEntry,
     namespace_of,
 )
+from ltq.broker.flows import FAILED, NOTE, Arrival, Arrived, Ready, is_in_flow
 from ltq.broker.isolation import cause_of_death
 from ltq.message import (
     DeadLetter,
@@ -77,6 +79,7 @@ class Store:
     _without_trace: dict[Key, tuple[int, Status]] = field(default_factory=dict)
     """How tasks ended that left no state, and with which token: the same may be said once more."""
     slots: Slots = field(default_factory=Slots)
+    flows: KeptFlows = field(default_factory=KeptFlows)
     _started: dict[str, tuple[float, float]] = field(default_factory=dict)
     """By lane, how many starts its rate limit counted at the last one, and when that was."""
     _served_until: dict[str, float] = field(default_factory=dict)
@@ -222,6 +225,7 @@ class Store:
             self._come_back(task, now)
             return "recovered"
         task.failure = cause_of_death(task.deaths)
+        self.flows.note(task, Status.REJECTED, now)
         self.end(task, Status.REJECTED, self._ttl(task, DEFAULT_RESULT_TTL), now, is_dead=True)
         return "buried"
 
@@ -333,6 +337,7 @@ class Store:
     def _finish(self, task: Task, outcome: Finish, now: float) -> None:
         if outcome.status is Status.COMPLETED or outcome.result:
             task.result = outcome.result
+        self.flows.note(task, outcome.status, now, outcome.serializer)
         claimed = task.envelope
         if outcome.dead and outcome.ctx is not None:  # it is for the letter
             task.envelope = structs.replace(claimed, ctx=outcome.ctx)
@@ -358,6 +363,7 @@ class Store:
         if task.revoke is not None:
             task.revoke()
         task.failure = None
+        self.flows.note(task, Status.CANCELLED, now)
         self.end(task, Status.CANCELLED, self._ttl(task, result_ttl), now)
         return True
 
@@ -379,6 +385,46 @@ class Store:
 
     def _ttl(self, task: Task, default: float) -> float:
         return default if task.envelope.result_ttl is None else task.envelope.result_ttl
+
+    # Workflows
+
+    def arrive(self, queue: str, arrival: Arrival, now: float) -> Arrived:
+        task = self.get((namespace_of(queue), arrival.id), now)
+        if task is None or not may_wait(task):
+            return Arrived.ENDED
+        comes_after_all = self.flows.put(task.key, arrival)
+        if arrival.failed and self.flows.slots[task.key][arrival.slot] == FAILED:
+            self.cancel(task, DEFAULT_RESULT_TTL, now)
+            return Arrived.STOPPED
+        if task.status is Status.CANCELLED and arrival.slot > NOTE:
+            count = self.flows.count(task.key)
+            if count is None or count.failed or not (comes_after_all and arrival.revives):
+                return Arrived.STOPPED
+            self.restart(task, now, held=True)
+        return self.flows.answer(task, arrival)
+
+    def go_on(self, task: Task | None, ready: Ready, now: float) -> bool:
+        if task is None or not waits(task):
+            return False
+        self.flows.forget(task.key)
+        if ready.body is not None:
+            task.envelope = structs.replace(task.envelope, body=ready.body, eta=None)
+            task.enqueue_time = task.last_requeue_time = now
+            self.wait(task, now, now)
+            return True
+        task.result, task.failure = ready.result, ready.failure
+        status = Status.COMPLETED if ready.failure is None else Status.REJECTED
+        self.flows.note(task, status, now)
+        self.end(task, status, self._ttl(task, DEFAULT_RESULT_TTL), now)
+        return True
+
+    def restart(self, task: Task | None, now: float, *, held: bool) -> bool:
+        is_kept = task is not None and is_in_flow(task.envelope.ctx)
+        if task is None or task.status is not Status.CANCELLED or not is_kept:
+            return False
+        self.flows.slots.get(task.key, {}).pop(NOTE, None)
+        self.wait(task, again(task, now, held=held), now)
+        return True
 
     # Dead letters
 

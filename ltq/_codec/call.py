@@ -67,6 +67,10 @@ class CallCodec:
         self._task_name = task_name
         self._codec = codec
         self._sibling = partial(CallCodec, fn, task_name=task_name, localns=localns)
+        self._rest: CallCodec | None = None
+        self._after_first = partial(
+            CallCodec, partial(fn, None), codec, task_name=task_name, localns=localns
+        )
         self._others: dict[Codec, CallCodec] = {}
         self._max_payload = codec.max_payload
         self._encode = codec.encode
@@ -85,6 +89,15 @@ class CallCodec:
         self._schema: Schema | partial[Schema] = unresolved
         with suppress(NameError, AttributeError):  # the name may exist at the first call
             self._schema = unresolved()
+
+    def after_first(self) -> "CallCodec":
+        """The codec of calls without their first argument, which comes from elsewhere.
+
+        Raises `ConfigurationError` if the function takes no argument by position.
+        """
+        if self._rest is None:
+            self._rest = self._after_first()
+        return self._rest
 
     def resolve(self) -> None:
         """Raise `ConfigurationError` if an annotation still names something that is not defined."""

@@ -166,6 +166,36 @@ class EnvelopeMaker(Generic[T]):
             sent.add(envelope, callbacks)
         return envelope
 
+    def of_node(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        task: T,
+        *,
+        task_id: str,
+        body: bytes,
+        place: Callable[[bytes], bytes] | None,
+        runs: bool = True,
+        sent: Sent | None = None,
+    ) -> Envelope:
+        """The envelope of a node of a workflow, with the `body` of its call.
+
+        `place` adds to its `ctx` where it is in the workflow. Hooks see the arguments that are
+        known, unless nothing `runs`. Neither `max_pending` nor `unique_for` applies. Raises what
+        `of_call` raises.
+        """
+        ctx, callbacks = b"", list[SentCallback]()
+        if runs and self._hooks.active():
+            message = Message(
+                tuple(args), kwargs, self._name, {}, task_id, self.options, tags=self.tags
+            )
+            ctx = self._hooks.write_ctx(message, task, callbacks)
+        filled = self.fill(task_id, body, "", ctx if place is None else place(ctx))
+        envelope = replace(filled, max_pending=None, unique_for=0.0, has_new_id=False)
+        if callbacks and sent is not None:
+            sent.add(envelope, callbacks)
+        return envelope
+
     def of_message(self, message: Message[Any], task: T, sent: Sent | None = None) -> Envelope:
         """The envelope of a message. Raises what `of_call` raises."""
         return self.of_messages([message], task, sent)[0]

@@ -27,6 +27,12 @@ class Sent:
         """Note who wants to know of an envelope."""
         self._waiting[id(envelope)] = envelope, callbacks
 
+    def replace(self, envelope: Envelope, other: Envelope) -> None:
+        """Another envelope is sent in place of one."""
+        _, callbacks = self._waiting.pop(id(envelope), (None, []))
+        if callbacks:
+            self.add(other, callbacks)
+
     def answered(self, envelopes: Sequence[Envelope], answers: Sequence[Published]) -> None:
         """Tell what the broker answered. What may be tried again is still waiting."""
         if self._waiting:

@@ -15,7 +15,7 @@ from ltq._worker.protocols import HeldLeases
 from ltq.broker import Settler
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
-from ltq.message import Outcome, Receipt
+from ltq.message import Finish, Outcome, Receipt
 
 logger = logging.getLogger("ltq.worker")
 
@@ -51,7 +51,7 @@ class Completer(Service):
     because it is too large for instance, does not hold up the others: it is tried again beside
     them, and in the end replaced by one that says so. A lease is released once its outcome is
     written, or answered that the lease was lost. `substitute(outcome, error)` makes the outcome
-    that says so.
+    that says so. `in_flow` is called with each outcome of a task of a workflow that is written.
     """
 
     def __init__(
@@ -60,11 +60,12 @@ class Completer(Service):
         leases: HeldLeases,
         *,
         substitute: Substitute,
+        in_flow: Callable[[Finish], object] = lambda _: None,
         clock: Clock = time.monotonic,
     ) -> None:
         super().__init__("ltq-completer", logger)
         self._settler = settler
-        self._new_writer = partial(_Writer, settler, leases, substitute, clock)
+        self._new_writer = partial(_Writer, settler, leases, substitute, in_flow, clock)
         self._writers: dict[str, _Writer] = {}
         """By shard."""
         self._of_queues: dict[str, _Writer] = {}
@@ -129,12 +130,18 @@ class _Writer(Service):
     """Writes the outcomes of one shard."""
 
     def __init__(
-        self, settler: Settler, leases: HeldLeases, substitute: Substitute, clock: Clock
+        self,
+        settler: Settler,
+        leases: HeldLeases,
+        substitute: Substitute,
+        in_flow: Callable[[Finish], object],
+        clock: Clock,
     ) -> None:
         super().__init__("ltq-completer", logger)
         self._settler = settler
         self._leases = leases
         self._substitute = substitute
+        self._in_flow = in_flow
         self._throttled = ThrottledLogger(logger, clock=clock)
         self._hurry = asyncio.Event()
         self._batcher: Batcher[Outcome, Receipt | None] = Batcher(
@@ -192,7 +199,10 @@ class _Writer(Service):
 
     def _answered(self, outcome: Outcome, receipt: Receipt) -> None:
         self._leases.release(outcome.lease)
-        if receipt is not _OK and receipt in _LOST:
+        if receipt is _OK:
+            if isinstance(outcome, Finish) and outcome.flow:
+                self._in_flow(outcome)
+        elif receipt in _LOST:
             logger.warning(
                 "task %s: the broker refused its outcome (%s), another worker may have it",
                 outcome.lease.id,

@@ -10,6 +10,7 @@ from typing import Any
 from ltq._display.errors import cause_of, is_a, name_of, text_of
 from ltq._display.values import short_repr
 from ltq._text import cut
+from ltq.broker.flows import is_in_flow
 from ltq.codec import DEFAULT_SERIALIZER
 from ltq.errors import ExhaustedError, RejectError, RetryError
 from ltq.message import Delivery, Failure, Finish, Message, Outcome, Requeue, encode_ctx
@@ -76,7 +77,14 @@ def completed(
 ) -> Finish:
     """The outcome of a run that returned."""
     ttl, status = _result_ttl(task, delivery), Status.COMPLETED
-    return Finish(delivery.lease, status, result, result_ttl=ttl, serializer=serializer)
+    return Finish(
+        delivery.lease,
+        status,
+        result,
+        result_ttl=ttl,
+        serializer=serializer,
+        flow=_flow(delivery),
+    )
 
 
 def failed(
@@ -157,11 +165,15 @@ def unwritable(outcome: Outcome, error: Exception) -> Finish:
     """The outcome in place of one that the broker refuses, as it is too large for instance."""
     if isinstance(outcome, Finish):
         what, size, ttl = outcome.status.value, len(outcome.result), outcome.result_ttl
+        flow = outcome.flow
     else:
         what, size, ttl = "to be run again", len(outcome.ctx or b""), DEFAULT_RESULT_TTL
+        flow = b""
     text = f"BrokerError: the outcome ({what}, {size} bytes) cannot be written: {error}"
     failure = Failure("BrokerError", text)
-    return Finish(outcome.lease, Status.FAILED, failure=failure, result_ttl=ttl, dead=True)
+    return Finish(
+        outcome.lease, Status.FAILED, failure=failure, result_ttl=ttl, dead=True, flow=flow
+    )
 
 
 def unknown(delivery: Delivery) -> Outcome:
@@ -195,7 +207,13 @@ def _dead(
         dead=True,
         ctx=ctx,
         is_poison=is_poison,
+        flow=_flow(delivery),
     )
+
+
+def _flow(delivery: Delivery) -> bytes:
+    """The `ctx` of a delivery, if its task is part of a workflow."""
+    return delivery.ctx if delivery.ctx and is_in_flow(delivery.ctx) else b""
 
 
 def _result_ttl(task: Task[..., Any] | None, delivery: Delivery) -> float:

@@ -17,6 +17,7 @@ from ltq._worker.outcomes import unwritable
 from ltq._worker.protocols import RunListener
 from ltq._worker.task_pool import TaskPool
 from ltq._worker.threads import ThreadCalls
+from ltq._worker.upkeep.flows import FlowCarrier
 from ltq._worker.upkeep.lookout import Lookout
 from ltq._worker.upkeep.registration import WorkerRegistration
 from ltq._worker.upkeep.repair import RepairLoop
@@ -57,7 +58,10 @@ class Parts:
         self.consumer = _consumer(config, lanes, listener)
         self.leases = LeaseTracker(self.consumer, lanes.running_limited)
         self.threads = ThreadCalls(config.concurrency, f"ltq-{config.name}")
-        self.completer = Completer(broker, self.leases, substitute=unwritable)
+        self.flows = FlowCarrier(broker, queues)
+        self.completer = Completer(
+            broker, self.leases, substitute=unwritable, in_flow=self.flows.wrote
+        )
         self.waiting = WaitingRuns(
             config.name, broker, queues, all_slots=lambda: self.pool.all_slots()
         )
@@ -92,7 +96,7 @@ class Parts:
 
     def start(self) -> None:
         """Start what runs from the beginning. The others start with their first work."""
-        for service in (self.loop_break, self.heartbeat, self.repair, self.lookout):
+        for service in (self.loop_break, self.heartbeat, self.repair, self.lookout, self.flows):
             service.start()
 
     async def aclose(self) -> None:
@@ -102,7 +106,7 @@ class Parts:
         close, must leave no thread behind.
         """
         upkeep = (self.waiting, self.lookout, self.repair)
-        users = (*upkeep, self.fetcher, self.completer, self.leases)
+        users = (*upkeep, self.fetcher, self.completer, self.flows, self.leases)
         watchers = (self.heartbeat, self.loop_break)
         for service in (*users, *watchers):
             service.stop()

@@ -162,6 +162,7 @@ class WorkerRun:
         if self._ended_before == before:
             return False
         await self._completer.drain()
+        await self._parts.flows.drain()
         return True
 
     def _stop(self, now: bool) -> None:
@@ -207,5 +208,6 @@ class WorkerRun:
                     self._completer.submit(self._pool.put_back(delivery.lease))
         if await self._completer.drain(timeout):
             await self._parts.leases.drain(_LAST_CALLS)
+            await self._parts.flows.drain(_LAST_CALLS)
         else:
             logger.error("%d outcomes could not be written", self._completer.waiting)

@@ -10,6 +10,7 @@ from ltq.broker._named.resolve import resolve
 from ltq.broker.checks import check_lease
 from ltq.broker.consumer_config import DEFAULT_LEASE, ConsumerConfig
 from ltq.broker.feed import Following
+from ltq.broker.flows import Flows
 from ltq.broker.history import Historian
 from ltq.broker.listing import Listing
 from ltq.broker.moving import Mover
@@ -57,6 +58,7 @@ class Broker(
     DeadLetters,
     ScheduleStore,
     ScheduleKeeper,
+    Flows,
     Enlisting,
     ABC,
 ):

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from ltq.broker import (
@@ -22,10 +23,13 @@ from ltq.broker import (
     task_query,
 )
 from ltq.broker.checks import check_parcels, check_record, check_rerun
+from ltq.broker.flows import Arrival, Arrived, Ending, Ready, WaitingTask
 from ltq.broker.moving import Parcel
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.broker.schedules import KeptSchedule, ScheduleChanges, ScheduleRecord
 from ltq.broker.selection import Selection, check_selection
+from ltq.brokers._rules.flows import endings, waiting
+from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.steering.cancel_many import Reached
 from ltq.brokers._rules.store import Store
 from ltq.errors import TaskNotFoundError
@@ -280,6 +284,39 @@ class StoreBroker(Broker):
     async def adopt_schedule(self, record: ScheduleRecord, due: int) -> bool:
         schedule = check_record(record)
         return await self._run(lambda store: store.adopt_schedule(record, schedule, due))
+
+    async def endings(
+        self, queue: str, *, limit: int = 500, older_than: float = 0.0
+    ) -> list[Ending]:
+        check_name("queue", queue)
+        return await self._flow(queue, partial(endings.oldest, limit=limit, older_than=older_than))
+
+    async def carried(self, queue: str, keys: Sequence[str]) -> None:
+        check_name("queue", queue)
+        await self._flow(queue, partial(endings.remove, keys=keys))
+
+    async def arrive(self, queue: str, arrivals: Sequence[Arrival]) -> list[Arrived]:
+        check_tasks(queue, [arrival.id for arrival in arrivals])
+        return await self._flow(queue, partial(waiting.arrive, arrivals=arrivals))
+
+    async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
+        check_task(queue, task_id)
+        return await self._flow(queue, partial(waiting.read, task_id=task_id, slots=slots))
+
+    async def go_on(self, queue: str, task_id: str, ready: Ready) -> bool:
+        check_task(queue, task_id)
+        return await self._flow(queue, partial(waiting.go_on, task_id=task_id, ready=ready))
+
+    async def cancel_each(self, queue: str, ids: Sequence[str], result_ttl: float) -> int:
+        ids = check_tasks(queue, ids)
+        return await self._flow(queue, partial(waiting.cancel_each, ids=ids, result_ttl=result_ttl))
+
+    async def restart(self, queue: str, ids: Sequence[str], held: bool) -> int:
+        ids = check_tasks(queue, ids)
+        return await self._flow(queue, partial(waiting.restart, ids=ids, waits=held))
+
+    async def _flow(self, queue: str, rule: Callable[[Places, float], T]) -> T:
+        return await self._run(lambda store: store.in_places(queue, rule))
 
     async def _cancel_some(
         self, queue: str, selection: Selection, reached: Reached | None

@@ -111,6 +111,7 @@ def state_fields(
         ("deaths", str(state.deaths) if state.deaths else None),
         ("timeout", None if state.timeout is None else f"{state.timeout:g} s"),
         ("worker", state.worker),
+        ("items", str(state.items) if state.items else None),
         ("result", None if state.result is None else shown_result(state)),
         ("error", None if state.error is None else Text(printable(state.error), style="red")),
     ]

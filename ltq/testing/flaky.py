@@ -18,6 +18,7 @@ from ltq.broker import (
     WorkerEntry,
 )
 from ltq.broker.feed import Feed
+from ltq.broker.flows import Arrival, Arrived, Ending, Ready, WaitingTask
 from ltq.broker.moving import Parcel
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.broker.schedules import KeptSchedule, ScheduleChanges, ScheduleRecord
@@ -209,6 +210,35 @@ class FlakyBroker(Broker):
 
     async def promote(self, queue: str, ids: Sequence[str]) -> int:
         return await self._faults.call("promote", lambda: self._broker.promote(queue, ids))
+
+    async def endings(
+        self, queue: str, *, limit: int = 500, older_than: float = 0.0
+    ) -> list[Ending]:
+        return await self._faults.call(
+            "endings", lambda: self._broker.endings(queue, limit=limit, older_than=older_than)
+        )
+
+    async def carried(self, queue: str, keys: Sequence[str]) -> None:
+        await self._faults.call("carried", lambda: self._broker.carried(queue, keys))
+
+    async def arrive(self, queue: str, arrivals: Sequence[Arrival]) -> list[Arrived]:
+        return await self._faults.call("arrive", lambda: self._broker.arrive(queue, arrivals))
+
+    async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
+        return await self._faults.call("held", lambda: self._broker.held(queue, task_id, slots))
+
+    async def go_on(self, queue: str, task_id: str, ready: Ready) -> bool:
+        return await self._faults.call("go_on", lambda: self._broker.go_on(queue, task_id, ready))
+
+    async def cancel_each(self, queue: str, ids: Sequence[str], result_ttl: float) -> int:
+        return await self._faults.call(
+            "cancel_each", lambda: self._broker.cancel_each(queue, ids, result_ttl)
+        )
+
+    async def restart(self, queue: str, ids: Sequence[str], held: bool) -> int:
+        return await self._faults.call(
+            "restart", lambda: self._broker.restart(queue, ids, held=held)
+        )
 
     async def cancel_many(
         self,

@@ -15,6 +15,7 @@ import pytest
 import redis
 
 import ltq.brokers.redis
+from ltq.broker.flows import HELD, Arrival
 from ltq.broker.schedule_slots import ScheduleSlot
 from ltq.brokers._rules.constants import THROUGHPUT_STEP
 from ltq.brokers.redis import RedisBroker
@@ -606,6 +607,9 @@ class TestReadme:
             "pause_schedule",
             "changed_schedules",
             "schedules",
+            "endings",
+            "carried",
+            "held",
         }
 
     def test_its_diagram_lets_no_final_status_change(self) -> None:
@@ -659,6 +663,11 @@ class TestKeysLeft:
         waiting, later = await publish(broker), await publish(broker, delay=30.0)
         await broker.cancel(waiting.queue, waiting.id, 60.0)
         await broker.cancel(later.queue, later.id, 60.0)
+        flow = b'{"ltq.flow":{}}'
+        held = await publish(broker, eta=HELD, ctx=flow)
+        await broker.arrive(held.queue, [Arrival(held.id, 0, 2, b"1")])
+        ended = await publish(broker, ctx=flow)
+        await broker.cancel(ended.queue, ended.id, 60.0)
         limits = {"mail:all/mail:send": Limit(Rate(1, 1), 5)}
         queues = ["mail:send", "mail:all/mail:send"]
         async with broker.consumer(queues, lease=30.0, limits=limits) as consumer:
@@ -762,6 +771,9 @@ class TestKeysLeft:
         with redis.Redis.from_url(redis_url, decode_responses=True) as client:
             await self.cancel_all(broker, client)
             await broker.leave(make_worker_entry())
+            await broker.carried(
+                "mail:send", [one.key for one in await broker.endings("mail:send")]
+            )
             left = {key for key in client.scan_iter() if client.pttl(key) == -1}
             dead = client.zcard(keys.dead("mail", "mail:send"))
             markers = sum(client.zcard(key) for key in left if kind_of(key) == "wake")

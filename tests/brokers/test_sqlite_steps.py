@@ -133,7 +133,7 @@ CALLS: dict[str, Callable[[Filled], object]] = {
     "the newest dead letters": lambda filled: filled.stand.places.dead.newest(OTHER, 0.0, 20, 0),
     "replay": lambda filled: replay(filled.stand.places, OTHER, [f"final {OTHER} {DEAD}"], 1e3),
     "purge": lambda filled: filled.stand.places.dead.remove(OTHER, [f"final {OTHER} {DEAD}"]),
-    "clear": lambda filled: clear(filled.stand.places, QUEUE, 50),
+    "clear": lambda filled: clear(filled.stand.places, QUEUE, 50, 1e3),
     "stats": lambda filled: queue_stats(filled.stand.places, [QUEUE], 1e3),
     "stats when some are due": lambda filled: queue_stats(filled.stand.places, [QUEUE], 1e4),
 }

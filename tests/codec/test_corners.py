@@ -1,6 +1,7 @@
 """Corners of the codec that the samples of its other tests do not reach."""
 
 import dataclasses
+import functools
 import types
 from collections.abc import Generator, Iterator
 from typing import Any, Generic, LiteralString, NamedTuple, TypeVar
@@ -16,7 +17,7 @@ from ltq._codec.hints import key_hints
 from ltq._codec.same import ABSENT, parts, same
 from ltq._codec.scopes import NamesAround
 from ltq._codec.state import reduced
-from ltq.errors import InvalidArgumentsError, ResultError
+from ltq.errors import DecodeError, InvalidArgumentsError, ResultError
 from tests.codec.samples import make, taking
 
 T = TypeVar("T")
@@ -237,7 +238,26 @@ class TestSignature:
         def numbers(stop: int) -> Iterator[int]:
             yield from range(stop)
 
-        assert make(numbers).encode_result([0, 1]) == b"[0,1]"
+        @functools.wraps(numbers)
+        def listed(stop: int) -> list[int]:
+            return [*numbers(stop)]
+
+        assert make(listed).encode_result([0, 1]) == b"[0,1]"
+
+    def test_of_a_generator_it_is_the_number_of_what_it_yields(self) -> None:
+        def numbers(stop: int) -> Iterator[int]:
+            yield from range(stop)
+
+        codec = make(numbers)
+        assert codec.encode_result(2) == b"2"
+        assert codec.encode_item(1) == b"1"
+        assert codec.decode_item(b"1") == 1
+        with pytest.raises(ResultError, match=r"item: "):
+            codec.encode_item("one")
+        with pytest.raises(DecodeError, match=r"item: "):
+            codec.decode_item(b'"one"')
+        with pytest.raises(DecodeError, match="own"):
+            codec.decode_item(b"\0own\0one")
 
 
 def test_names_around_a_function_are_a_mapping() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import ltq
 import ltq.broker
 from ltq.broker import KeptSchedule, ScheduleRecord, ScheduleSlot
+from ltq.broker.flows import Arrival, Ready
 from ltq.brokers.redis import RedisBroker
 from ltq.errors import LtqError
 from ltq.handles import CompletedHandles
@@ -593,6 +594,13 @@ _plain("clear", lambda _, broker: broker.clear(CLEARED))
 _plain("pause", lambda _, broker: broker.pause(CLEARED))
 _plain("resume", lambda _, broker: broker.resume(CLEARED))
 _plain("promote", lambda _, broker: broker.promote(CLEARED, [new_id()]))
+_plain("endings", lambda _, broker: broker.endings(CLEARED))
+_plain("carried", lambda _, broker: broker.carried(CLEARED, ["nobody 1"]))
+_plain("arrive", lambda _, broker: broker.arrive(CLEARED, [Arrival(new_id(), 0, 1)]))
+_plain("held", lambda _, broker: broker.held(CLEARED, new_id(), [0]))
+_plain("go_on", lambda _, broker: broker.go_on(CLEARED, new_id(), Ready(body=b"{}")))
+_plain("cancel_each", lambda _, broker: broker.cancel_each(CLEARED, [new_id()], 60.0))
+_plain("restart", lambda _, broker: broker.restart(CLEARED, [new_id()], held=False))
 _plain("cancel_many", lambda _, broker: broker.cancel_many(CLEARED))
 _plain("rerun", lambda _, broker: broker.rerun(CLEARED, []))
 _plain("pack", lambda stand, broker: _move(stand, broker))

@@ -439,3 +439,27 @@ class TestProgress:
 
         await walk.send()
         assert [state.result for state in await box.drain()] == ["there"]
+
+
+class TestWorkflows:
+    async def test_a_drain_runs_all_of_one(self) -> None:
+        worker = ltq.Worker("words", broker_url="redis://nowhere.invalid")
+
+        @worker.task
+        async def numbers(count: int) -> list[int]:
+            return list(range(count))
+
+        @worker.task
+        async def double(number: int) -> int:
+            return 2 * number
+
+        @worker.task
+        async def add(given: list[int]) -> int:
+            return sum(given)
+
+        async with ltq.testing.use(worker) as box:
+            handle = await numbers.step(5).map(double).then(add).send()
+            states = await box.drain(check=True)
+            assert [state.task_name for state in states][-1] == "words:add"
+            assert len(states) == 7
+            assert await handle.result(0.0) == 20

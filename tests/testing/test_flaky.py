@@ -9,6 +9,7 @@ import pytest
 
 import ltq
 from ltq.broker import Broker, ScheduleRecord
+from ltq.broker.flows import Arrival, Ready
 from ltq.brokers.memory import MemoryBroker
 from ltq.message import Lease, Published
 from ltq.state import Progress, Status
@@ -46,6 +47,13 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "pause": (QUEUE,),
     "resume": (QUEUE,),
     "promote": (QUEUE, ["a"]),
+    "endings": (QUEUE,),
+    "carried": (QUEUE, ["a 1"]),
+    "arrive": (QUEUE, [Arrival("a", 0, 1)]),
+    "held": (QUEUE, "a", [0]),
+    "go_on": (QUEUE, "a", Ready(body=b"{}")),
+    "cancel_each": (QUEUE, ["a"], 1.0),
+    "restart": (QUEUE, ["a"], True),
     "cancel_many": (QUEUE,),
     "rerun": (QUEUE, []),
     "pack": (QUEUE, ["a"]),
@@ -194,7 +202,7 @@ class TestFaults:
     def test_a_call_there_is_not_is_refused(self, broker: FlakyBroker, on: Any) -> None:
         with pytest.raises(
             ltq.ConfigurationError,
-            match=r"on=.* is not allowed: adopt, adopt_schedule, announce, append, body, cancel",
+            match=r"on=.* is not allowed: adopt, adopt_schedule, announce, append, arrive, body",
         ):
             broker.fail(on=on)
 

@@ -104,6 +104,26 @@ def tick() -> int:
     return 1
 
 
+@worker.task
+async def parse(page: Repo, *, lang: str = "en") -> list[str]:
+    return [page.name, lang]
+
+
+@worker.task
+def weigh(word: str, weight: float = 1.0) -> float:
+    return len(word) * weight
+
+
+@worker.task
+async def add(numbers: list[float]) -> float:
+    return sum(numbers)
+
+
+@worker.task
+async def tell(both: tuple[float, Repo]) -> str:
+    return str(both)
+
+
 def greet() -> str:
     return "hello"
 

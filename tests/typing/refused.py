@@ -19,10 +19,13 @@ from declared import (
     halve,
     maybe,
     nothing,
+    parse,
     primes,
     shout,
     stored,
+    tell,
     use,
+    weigh,
     worker,
 )
 
@@ -360,6 +363,26 @@ async def tests(broker: testing.FlakyBroker, clock: testing.Clock) -> None:
     await clock.advance_to(None)  # error
     clock.now = None  # error
     broker.slow("1s")  # error
+
+
+async def workflows(page: ltq.Node[Repo], words: ltq.Node[list[str]]) -> None:
+    fetch.step(5)  # error
+    fetch.step("a", dept=2)  # error
+    page.then(parse, lang=5)  # error
+    page.then(parse, long="de")  # error
+    page.then(weigh)  # error
+    words.then(weigh)  # error
+    page.map(weigh)  # error
+    words.map(parse)  # error
+    words.map(weigh, weight="2")  # error
+    page.then(len)  # error
+    ltq.join(page, fetch)  # error
+    ltq.join(page, words).then(tell)  # error
+    page.with_options(id=7)  # error
+    page.with_options(on_failure="stop")  # error
+    page.with_options(delay=5)  # error
+    assert_type(await page.send(), ltq.WorkflowHandle[Any])  # error
+    assert_type(page.then(parse), ltq.Node[Any])  # error
 
 
 async def exact_types(handle: Handle[Repo], no_loop: SyncHandle[Repo]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal, assert_type
 from declared import (
     Database,
     Repo,
+    add,
     anything,
     chat,
     connect,
@@ -27,12 +28,15 @@ from declared import (
     maybe,
     measure,
     nothing,
+    parse,
     primes,
     send_options,
     shout,
     task_options,
+    tell,
     tick,
     tidy,
+    weigh,
     worker,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -51,6 +55,7 @@ from ltq import (
     Handle,
     Message,
     Middleware,
+    Node,
     Priority,
     Progress,
     Prometheus,
@@ -70,6 +75,9 @@ from ltq import (
     TaskState,
     Worker,
     WorkerHealth,
+    WorkflowHandle,
+    WorkflowNode,
+    WorkflowState,
     configure_brokers,
     testing,
 )
@@ -84,6 +92,7 @@ from ltq.broker import (
     ScheduleRecord,
     WorkerEntry,
 )
+from ltq.broker.flows import Arrival, Arrived, Ending, Ready, WaitingTask
 from ltq.handles import CompletedHandles
 from ltq.message import DeadLetter, Delivery, Envelope, Finish, Lease, Published, Receipt, Swept
 from ltq.options import TaskConfig
@@ -166,6 +175,32 @@ async def handles(handle: Handle[Repo]) -> None:
     assert_type(await handle.cancel(), bool)
     assert_type(await handle.rerun(), Handle[Repo])
     assert_type((handle.id, handle.task_name, handle.queue), tuple[str, str, str])
+
+
+async def nodes(page: Node[Repo], words: Node[list[str]]) -> None:
+    """Nodes of workflows"""
+    assert_type(fetch.step("python/cpython", depth=2), Node[Repo])
+    assert_type(page.then(parse, lang="de"), Node[list[str]])
+    assert_type(words.map(weigh, weight=2.0), Node[list[float]])
+    assert_type(words.map(weigh).then(add), Node[float])
+    assert_type(ltq.join(words.map(weigh).then(add), page), Node[tuple[float, Repo]])
+    assert_type(ltq.join(words.map(weigh).then(add), page).then(tell), Node[str])
+    assert_type(page.with_options(id="r-7", on_failure="continue"), Node[Repo])
+    assert_type(await words.send(), WorkflowHandle[list[str]])
+    assert_type(words.handle("r-7"), WorkflowHandle[list[str]])
+
+
+async def workflows(handle: WorkflowHandle[int], tree: WorkflowState, node: WorkflowNode) -> None:
+    """Workflows that were sent"""
+    assert_type(await handle.result(timeout=5), int)
+    assert_type(await handle.wait(timeout=5), TaskState[int])
+    assert_type(handle.watch_tree(), AsyncGenerator[WorkflowState, None])
+    assert_type(await handle.tree(), WorkflowState)
+    assert_type(await handle.cancel(), bool)
+    assert_type((tree.id, tree.status, tree.nodes), tuple[str, Status, tuple[WorkflowNode, ...]])
+    assert_type((node.id, node.task_name, node.queue), tuple[str, str, str])
+    assert_type((node.status, node.parents), tuple[Status | None, tuple[str, ...]])
+    assert_type((node.done, node.total), tuple[int | None, int | None])
 
 
 def sync_handles(handle: SyncHandle[Repo]) -> None:
@@ -442,6 +477,17 @@ async def moved(broker: Broker, other: Broker, parcel: Parcel, record: ScheduleR
     assert_type(await other.adopt([parcel]), list[Published])
     assert_type(await broker.drop([parcel]), list[str])
     assert_type(await other.adopt_schedule(record, 1), bool)
+
+
+async def flows(broker: Broker, arrival: Arrival) -> None:
+    """What a store keeps of workflows"""
+    assert_type(await broker.endings("mail", limit=10, older_than=5.0), list[Ending])
+    assert_type(await broker.carried("mail", ["id 1"]), None)
+    assert_type(await broker.arrive("mail", [arrival]), list[Arrived])
+    assert_type(await broker.held("mail", "id", [0]), WaitingTask | None)
+    assert_type(await broker.go_on("mail", "id", Ready(body=b"{}")), bool)
+    assert_type(await broker.cancel_each("mail", ["id"], 60.0), int)
+    assert_type(await broker.restart("mail", ["id"], held=True), int)
 
 
 async def stored_items(broker: Broker, lease: Lease, items: Items) -> None:

@@ -5,6 +5,8 @@ from itertools import takewhile
 
 from msgspec import structs
 
+from ltq.broker.flows import HELD, Ending, ending_key, is_in_flow
+from ltq.broker.flows.packed import pack_ending
 from ltq.brokers._rules import history
 from ltq.brokers._rules.constants import MAX_ENDED
 from ltq.brokers._rules.places import Lane, Places
@@ -97,12 +99,13 @@ def become_final(
     places: Places, record: Record, status: Status, result_ttl: float, now: float, *, token: int
 ) -> None:
     """As `settle`, for tasks that are counted together."""
+    keeps_body = note_ending(places, record, status, now)
+    record.keeps_body = keeps_body or record.envelope.keeps_body(status)
     if result_ttl <= 0:
         places.ended_tokens.put(record.id, (token, status), most=MAX_ENDED)
         remove(places, record)
         return
     record.progress = None
-    record.keeps_body = record.envelope.keeps_body(status)
     if not record.keeps_body:
         record.envelope = structs.replace(record.envelope, body=b"", ctx=b"")  # no run needs them
     record.release_time = now
@@ -122,5 +125,31 @@ def remove(places: Places, record: Record) -> None:
     """Forget a task, wherever it is."""
     forget_items(places, record)
     places.records.remove(record)
+    if record.envelope.ctx and is_in_flow(record.envelope.ctx):
+        places.arrivals.remove(record.id)
     places.listener.freed(record.lane)
     places.listener.removed(record.id)
+
+
+def note_ending(places: Places, record: Record, status: Status, now: float) -> bool:
+    """Keep the ending of a task that ends now, if it is part of a workflow.
+
+    Returns whether its arguments are kept for that: of a CANCELLED one, which may go on.
+    """
+    envelope = record.envelope
+    if not is_in_flow(envelope.ctx):
+        return False
+    key = ending_key(record.id, record.token)
+    ending = Ending(
+        key=key,
+        id=record.id,
+        queue=record.queue,
+        status=status,
+        ctx=envelope.ctx,
+        result=record.result or b"",
+        serializer=envelope.serializer,
+        body=envelope.body if record.when >= HELD and not record.status.is_final else b"",
+        time=now,
+    )
+    places.endings.put(key, pack_ending(ending))
+    return status is Status.CANCELLED

@@ -13,6 +13,7 @@ from math import inf
 from typing import NamedTuple, Protocol, TypeVar
 
 from ltq.broker import SeenWorker
+from ltq.brokers._rules.flow_places.protocols import Arrivals, Endings
 from ltq.brokers._rules.record import DeadRecord, Record
 from ltq.brokers._rules.slot import Changes, Heard, KeptSlot
 from ltq.options import Priority
@@ -373,6 +374,8 @@ class Places:
     """By the name of the schedule."""
     schedulers: Table[Heard]
     """By the id of the run."""
+    endings: Endings
+    arrivals: Arrivals
     items: Items
     ended_tokens: EndedTokens
     end_counts: EndCounts

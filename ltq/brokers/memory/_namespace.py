@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ltq.broker import SeenWorker
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.slot import Heard, KeptSlot
+from ltq.brokers.memory._flows import MemoryArrivals, MemoryEndings
 from ltq.brokers.memory._lanes import MemoryLanes
 from ltq.brokers.memory._listener import MemoryListener
 from ltq.brokers.memory._places import MemoryLines, MemoryQueues, MemoryRecords, NextToken
@@ -49,6 +50,8 @@ def new_namespace(
         slots=MemoryTable[KeptSlot](),
         schedule_changes=MemoryChanges(),
         schedulers=MemoryTable[Heard](),
+        endings=MemoryEndings(),
+        arrivals=MemoryArrivals(),
         items=MemoryItems(),
         ended_tokens=MemoryEndedTokens(),
         end_counts=MemoryEndCounts(),

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from ltq.broker import Claim, ClaimBudget, ConsumerConfig
 from ltq.broker.consumer_config import SAY_AGAIN
+from ltq.brokers.postgres._claim_size import ClaimSize
 from ltq.brokers.postgres._operations.sweep import take_back, upkeep
 from ltq.brokers.postgres._server.ears import Ears
 from ltq.brokers.postgres._server.link import Link
@@ -53,6 +54,7 @@ class PostgresConsumer:
         self._turns = deque(config.turns())
         self._limits = _limits(config)
         self._knows = None if config.knows is None else sorted(config.knows)
+        self._size = ClaimSize()
         self._waits: set[asyncio.Future[bool]] = set()
         self._nudge: asyncio.Future[None] = self._loop.create_future()
         """Done when all waits should look again."""
@@ -78,12 +80,17 @@ class PostgresConsumer:
 
     async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         """See `Consumer.claim`."""
-        turn = self._turns[0]
+        turn, limit = self._turns[0], self._size.of(limit)
         self._turns.rotate(-1)
         self._has_heard, self._due_at = False, None
         await self._say_again(turn)
-        rows = await self._take(turn, limit)
+        try:
+            rows = await self._take(turn, limit)
+        except BrokerError:
+            self._size.failed(limit)
+            raise
         deliveries = _deliveries(rows)
+        self._size.arrived(deliveries)
         info = rows[-1][-1]
         try:
             await self._note(deliveries)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ltq.broker import DEFAULT_LEASE, Broker, Enlisted, WorkerEntry
 from ltq.broker.feed import Feed
+from ltq.broker.flows import Arrival, Arrived, Ending, Ready, WaitingTask
 from ltq.broker.moving import Parcel
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.broker.schedules import KeptSchedule, ScheduleChanges, ScheduleRecord
@@ -208,3 +209,26 @@ class Delegating(Broker):
         self, names: Sequence[str], queue: str | None = None
     ) -> list[ScheduleRecord]:
         return await self._store.schedules(names, queue)
+
+    async def endings(
+        self, queue: str, *, limit: int = 500, older_than: float = 0.0
+    ) -> list[Ending]:
+        return await self._store.endings(queue, limit=limit, older_than=older_than)
+
+    async def carried(self, queue: str, keys: Sequence[str]) -> None:
+        await self._store.carried(queue, keys)
+
+    async def arrive(self, queue: str, arrivals: Sequence[Arrival]) -> list[Arrived]:
+        return await self._store.arrive(queue, arrivals)
+
+    async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
+        return await self._store.held(queue, task_id, slots)
+
+    async def go_on(self, queue: str, task_id: str, ready: Ready) -> bool:
+        return await self._store.go_on(queue, task_id, ready)
+
+    async def cancel_each(self, queue: str, ids: Sequence[str], result_ttl: float) -> int:
+        return await self._store.cancel_each(queue, ids, result_ttl)
+
+    async def restart(self, queue: str, ids: Sequence[str], held: bool) -> int:
+        return await self._store.restart(queue, ids, held=held)

@@ -39,6 +39,7 @@ from ltq.brokers.redis._connect.addresses import AddressMap
 from ltq.brokers.redis._connect.credentials import AskCredentials
 from ltq.brokers.redis._consumer.consumer import RedisConsumer
 from ltq.brokers.redis._doctor.examine import examine
+from ltq.brokers.redis._flows import CarriesFlows
 from ltq.brokers.redis._moving import MovesTasks
 from ltq.brokers.redis._operations import cancel_many, dead_letters, settle, steering, tasks
 from ltq.brokers.redis._operations.chunks import (
@@ -67,7 +68,7 @@ from ltq.names import namespace_of
 from ltq.state import Minute, Page, Progress, QueueStats, Status, TaskDetail, TaskState, WorkerInfo
 
 
-class RedisBroker(KeepsSchedules, KeepsItems, MovesTasks, Broker):
+class RedisBroker(KeepsSchedules, KeepsItems, MovesTasks, CarriesFlows, Broker):
     """Tasks in Redis, at `redis://`, `rediss://` or `unix://` URLs as redis-py reads them, or at
     `redis+sentinel://s1:26379,s2:26379/name-of-the-master/0` or `redis+cluster://h1:6379,h2:6379`
     (with TLS `rediss+...`).

@@ -22,6 +22,7 @@ from ltq.testing.conformance._figures.history import (
     TestOldest,
 )
 from ltq.testing.conformance._figures.many_queues import TestManyQueues
+from ltq.testing.conformance._flows.kept import TestEndings, TestHeld, TestStopped
 from ltq.testing.conformance._lanes.presence import TestServed, TestStandstill
 from ltq.testing.conformance._lanes.strangers import (
     TestLaneOfAStranger,
@@ -166,6 +167,7 @@ __all__ = [
     "TestDrop",
     "TestDurations",
     "TestEndOfItems",
+    "TestEndings",
     "TestExamine",
     "TestFeed",
     "TestFilters",
@@ -174,6 +176,7 @@ __all__ = [
     "TestFinish",
     "TestFire",
     "TestHeartbeat",
+    "TestHeld",
     "TestHistory",
     "TestIdThatIsThere",
     "TestIsolation",
@@ -232,6 +235,7 @@ __all__ = [
     "TestStandstill",
     "TestStates",
     "TestStats",
+    "TestStopped",
     "TestTags",
     "TestTaskDetail",
     "TestTasks",

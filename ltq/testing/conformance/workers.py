@@ -20,6 +20,14 @@ from ltq.testing.conformance._caller.together import (
     TestTogetherMistakes,
 )
 from ltq.testing.conformance._caller.unique import TestUniqueSend
+from ltq.testing.conformance._flows.workflows import (
+    TestAbandonedWorkflow,
+    TestCancelledWorkflow,
+    TestFailedWorkflow,
+    TestWorkflow,
+    TestWorkflowMistakes,
+    shop,
+)
 from ltq.testing.conformance._registry.live_workers import TestListedWorkers
 from ltq.testing.conformance._schedules.run_time import (
     TestKeeperAway,
@@ -100,6 +108,7 @@ from ltq.testing.conformance._worker.travels import (
 from ltq.testing.conformance._worker.waiting import TestNoRoomLeft
 
 __all__ = [
+    "TestAbandonedWorkflow",
     "TestAliasMistakes",
     "TestAliases",
     "TestAsCompleted",
@@ -112,6 +121,7 @@ __all__ = [
     "TestCancelInAWorker",
     "TestCancelledRun",
     "TestCancelledStart",
+    "TestCancelledWorkflow",
     "TestChangedLimitInAWorker",
     "TestCloseSync",
     "TestCtxInAWorker",
@@ -120,6 +130,7 @@ __all__ = [
     "TestEventKinds",
     "TestEventReader",
     "TestEveryRunEnds",
+    "TestFailedWorkflow",
     "TestFailure",
     "TestFullQueue",
     "TestGainedLimit",
@@ -179,9 +190,12 @@ __all__ = [
     "TestUniqueSend",
     "TestUnknownEverywhere",
     "TestWhatWasEnqueued",
+    "TestWorkflow",
+    "TestWorkflowMistakes",
     "broker",
     "consumer",
     "make_consumer",
     "open_broker",
+    "shop",
     "worker",
 ]

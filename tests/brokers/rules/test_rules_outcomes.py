@@ -163,6 +163,6 @@ class TestCancel:
         stand.publish_all("lane", lane=f"{QUEUE}/mail:other")
         stand.publish_all("delayed", delay=9.0)
         stand.publish_all("elsewhere", queue="mail:other")
-        assert clear(stand.places, QUEUE, 500) == 3
+        assert clear(stand.places, QUEUE, 500, stand.now) == 3
         assert stand.record("held").is_held_by(held)
         assert stand.claim_ids(lanes=("mail:other",)) == ["elsewhere"]

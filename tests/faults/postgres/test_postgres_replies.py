@@ -146,7 +146,7 @@ class TestClaim:
         """The tasks of a lost claim are looked for while others are claimed."""
         await publish_many(broker, 100)
         held: list[Delivery] = []
-        async with broker.consumer([QUEUE]) as consumer:
+        async with broker.consumer([QUEUE], lease=60.0) as consumer:
             for number in range(200):
                 if number % 3 == 0:
                     proxy.drop("claim")

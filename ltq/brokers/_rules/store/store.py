@@ -150,7 +150,12 @@ class Store(ABC):
 
     def clear(self, queue: str, most: int) -> int:
         with self._step() as now:
-            return cancel.clear(self._open(queue, now), queue, most)
+            return cancel.clear(self._open(queue, now), queue, most, now)
+
+    def in_places(self, queue: str, rule: Callable[[Places, float], T]) -> T:
+        """Apply a rule to the places of a queue's namespace."""
+        with self._step() as now:
+            return rule(self._open(queue, now), now)
 
     def pause(self, queue: str) -> None:
         with self._step() as now:

@@ -54,7 +54,8 @@ class Sender:
             again[:] = [one.id for one in envelopes if one.has_new_id]
 
         values = arguments(self._namespace, envelopes, again=again)
-        ((answers,),) = await self._link.call("send", *values, on_lost=lose)
+        size = sum(len(one.body) for one in envelopes)
+        ((answers,),) = await self._link.call("send", *values, on_lost=lose, size=size)
         if not is_lost:
             return list(map(Published, answers))
         return [

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from ltq.broker import SeenWorker, WorkerEntry
+from ltq.brokers._rules.constants import CALL_BYTES
 from ltq.brokers.postgres._places.rows import CODES, encode
 from ltq.brokers.postgres._server.errors import LOCKED, LockedError
 from ltq.brokers.postgres._server.link import Link
@@ -34,7 +35,7 @@ async def finish(link: Link, outcomes: Sequence[Outcome]) -> list[Receipt]:
     plain = [i for i, one in enumerate(outcomes) if not (isinstance(one, Finish) and one.dead)]
     if 0 < len(plain) < len(outcomes) and len({one.lease.id for one in outcomes}) < len(outcomes):
         plain = []  # of several outcomes of a task the first counts
-    for (namespace, _), indexes in _calls(outcomes, plain):
+    for namespace, indexes in _short(outcomes, _calls(outcomes, plain)):
         some = [outcomes[i] for i in indexes]
         answers = await _finish(link, namespace, some)
         receipts.update(zip(indexes, map(_RECEIPTS.__getitem__, answers), strict=True))
@@ -54,8 +55,9 @@ async def _finish(link: Link, namespace: str, outcomes: Sequence[Outcome]) -> li
     """The answers of `sql/finish.sql`. Rows that others hold for a moment are waited for."""
     left, answers = [*range(len(outcomes))], [""] * len(outcomes)
     for pause in (*_PAUSES, None):
-        some = _arguments(namespace, [outcomes[i] for i in left])
-        ((given,),) = await link.call("finish", *some, link.target.keeps_history)
+        these = [outcomes[i] for i in left]
+        some, size = _arguments(namespace, these), sum(map(_bytes_of, these))
+        ((given,),) = await link.call("finish", *some, link.target.keeps_history, size=size)
         for i, answer in zip(left, given, strict=True):
             answers[i] = answer
         left = [i for i in left if answers[i] == "locked"]
@@ -142,6 +144,27 @@ def _calls(
         seen[lease.id] += 1
         calls.setdefault((namespace_of(lease.queue), seen[lease.id]), []).append(index)
     return [*calls.items()]
+
+
+def _short(
+    outcomes: Sequence[Outcome], calls: list[tuple[tuple[str, int], list[int]]]
+) -> Iterator[tuple[str, list[int]]]:
+    """The calls, none with many bytes beyond `CALL_BYTES`: that of large results in several."""
+    for (namespace, _), indexes in calls:
+        some: list[int] = []
+        size = 0
+        for index in indexes:
+            if size >= CALL_BYTES:
+                yield namespace, some
+                some, size = [], 0
+            some.append(index)
+            size += _bytes_of(outcomes[index])
+        yield namespace, some
+
+
+def _bytes_of(outcome: Outcome) -> int:
+    held = outcome.ctx if isinstance(outcome, Requeue) else outcome.result
+    return len(held) if held else 0
 
 
 def _by_namespace(items: Sequence[T], queue_of: Callable[[T], str]) -> list[tuple[str, list[T]]]:

@@ -5,6 +5,7 @@ from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.slot import Heard, KeptSlot
 from ltq.brokers.postgres._places.dead import PostgresDeadRecords
 from ltq.brokers.postgres._places.figures import PostgresEndCounts, PostgresHistory
+from ltq.brokers.postgres._places.flows import PostgresArrivals, PostgresEndings
 from ltq.brokers.postgres._places.items import PostgresItems
 from ltq.brokers.postgres._places.lanes import PostgresLanes
 from ltq.brokers.postgres._places.lines import PostgresLines
@@ -46,6 +47,8 @@ def new_places(
         slots=PostgresTable(step, namespace, "slot", KeptSlot),
         schedule_changes=PostgresChanges(step, namespace),
         schedulers=PostgresTable(step, namespace, "scheduler", Heard),
+        endings=PostgresEndings(step, namespace),
+        arrivals=PostgresArrivals(step, namespace),
         items=PostgresItems(step, namespace),
         ended_tokens=PostgresEndedTokens(step, namespace),
         end_counts=PostgresEndCounts(step),

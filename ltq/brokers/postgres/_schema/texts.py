@@ -8,7 +8,7 @@ import re
 from functools import cache, lru_cache
 from pathlib import Path
 
-from ltq.broker import history
+from ltq.broker import flows, history
 from ltq.brokers._rules import constants
 from ltq.brokers._rules.sweep import MOST_SWEPT
 from ltq.brokers.postgres._schema.names import Schema
@@ -24,6 +24,8 @@ CONSTANTS = {
     "FIRST_BUCKET": history.FIRST_BUCKET,
     "FLOOR_PAUSE": 0.5,
     "FLOOR_STEP": 1000,
+    "FLOW_KEY": flows.FLOW_KEY,
+    "HELD": flows.HELD,
     "HISTORY_TTL": constants.HISTORY_TTL,
     "LAST_BUCKET": history.LAST_BUCKET,
     "MAX_DELIVERIES": DEFAULT_MAX_DELIVERIES,

@@ -11,6 +11,7 @@ import psycopg
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.service import Service
+from ltq.brokers._rules.constants import CALL_BYTES, SLOWEST
 from ltq.brokers.postgres._places.store import PostgresStore
 from ltq.brokers.postgres._schema import texts
 from ltq.brokers.postgres._schema.errors import SchemaError
@@ -66,10 +67,12 @@ class Link(Service):
         *values: Any,
         on_lost: Callable[[], object] = lambda: None,
         undo: Callable[[Any], Awaitable[object]] | None = None,
+        size: int = 0,
     ) -> list[tuple[Any, ...]]:
         """The rows of a function in `sql/`. Lists are arrays. Raises `BrokerError`.
 
         `on_lost` is called if it may have been carried out, and is repeated. It may change lists.
+        `size` is how many bytes its values have, if they may be many: it gets time for them.
         """
         statement = texts.call(name, self.target.schema)
 
@@ -84,7 +87,7 @@ class Link(Service):
                     on_lost()
                 raise
 
-        return await self.use(attempt, undo)
+        return await self.use(attempt, undo, more=max(0, size - CALL_BYTES) / SLOWEST)
 
     async def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows of a statement that only reads. In its text, tables are named `ltq.tasks`."""
@@ -142,11 +145,12 @@ class Link(Service):
         turns: AbstractAsyncContextManager[object] | None = None,
         *,
         is_long: bool = False,
+        more: float = 0.0,
     ) -> T:
         """Do something with a connection, and repeat it if that may help.
 
-        What `is_long` may take as long as it takes. If this is cancelled, what has begun goes on
-        to its end, and `undo` gets its answer.
+        What `is_long` may take as long as it takes; other calls have `more` seconds than usual. If
+        this is cancelled, what has begun goes on to its end, and `undo` gets its answer.
         """
         if self.is_stopping:
             raise BrokerError(f"{self.target.server}: the broker was closed")
@@ -154,7 +158,7 @@ class Link(Service):
         if self._undoing and asyncio.current_task() not in self._undoing:
             await asyncio.wait(self._undoing)  # so that what comes later sees nothing of it
         work = self._spawn(
-            self._repeat(attempt, turns or self._slots, asked, is_long=is_long),
+            self._repeat(attempt, turns or self._slots, asked, is_long=is_long, more=more),
             "call",
             is_awaited=True,
         )
@@ -200,10 +204,11 @@ class Link(Service):
         asked: float,
         *,
         is_long: bool,
+        more: float,
     ) -> T:
         pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         async with turns:
-            deadline = self._deadline(asked)
+            deadline = self._deadline(asked) + more
             reason: psycopg.Error | None = None
             while True:
                 try:

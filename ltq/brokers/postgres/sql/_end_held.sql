@@ -45,6 +45,19 @@ BEGIN
             @schema@.slot_of(p_now + seconds, p_now)
         FROM (SELECT *, coalesce(keep_body, outcome IN (4, 5)) AS keeps FROM gone) AS gone
         WHERE seconds > 0
+    ), noted AS (
+        -- Of tasks of workflows: see `flows/packed.py` of the rules.
+        INSERT INTO @schema@.kept
+        SELECT
+            p_namespace, 'ending', id || ' ' || token, head || rest, @HELD@
+        FROM (
+            SELECT id, token, ctx || coalesce(value, '') AS rest, convert_to(concat_ws(
+                E'\n', id || ' ' || token,
+                (ARRAY['completed', 'failed', 'rejected', 'cancelled'])[outcome - 2],
+                written_by, queue, p_now, length(ctx), 0, ''), 'UTF8') AS head
+            FROM gone WHERE ctx <> '' AND position('"@FLOW_KEY@":'::bytea IN ctx) > 0
+        ) AS packed
+        ON CONFLICT (namespace, kind, key) DO NOTHING
     ), forgotten AS (
         INSERT INTO @schema@.ended (namespace, id, token, status, time)
         SELECT p_namespace, id, token, outcome, p_now FROM gone WHERE seconds <= 0

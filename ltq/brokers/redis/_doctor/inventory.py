@@ -59,6 +59,8 @@ KINDS = {
     "throughput": Kind("hash", "ends"),
     "history": Kind("hash", "ends"),
     "ended": Kind("zset", "ends"),
+    "endings": Kind("hash", "stays"),
+    "slots": Kind("hash", "stays"),
     "wake": Kind("zset", "stays"),
     "lanes": Kind("set", "stays"),
     "paused": Kind("set", "stays"),

@@ -17,6 +17,13 @@ from ltq.brokers.redis._scripts.cancel import CancelManyCall as CancelManyCall
 from ltq.brokers.redis._scripts.claim import ClaimAnswer as ClaimAnswer
 from ltq.brokers.redis._scripts.claim import ClaimCall as ClaimCall
 from ltq.brokers.redis._scripts.claim import ClaimReply as ClaimReply
+from ltq.brokers.redis._scripts.flows import ArriveCall as ArriveCall
+from ltq.brokers.redis._scripts.flows import CancelEachCall as CancelEachCall
+from ltq.brokers.redis._scripts.flows import CarriedCall as CarriedCall
+from ltq.brokers.redis._scripts.flows import EndingsCall as EndingsCall
+from ltq.brokers.redis._scripts.flows import GoOnCall as GoOnCall
+from ltq.brokers.redis._scripts.flows import HeldCall as HeldCall
+from ltq.brokers.redis._scripts.flows import RestartCall as RestartCall
 from ltq.brokers.redis._scripts.history import HistoryCall as HistoryCall
 from ltq.brokers.redis._scripts.listing import TasksCall as TasksCall
 from ltq.brokers.redis._scripts.moving import AdoptCall as AdoptCall
@@ -329,18 +336,24 @@ SCRIPTS: Mapping[str, type[Script[Any]]] = {
         AdoptScheduleCall,
         AnnounceCall,
         AppendCall,
+        ArriveCall,
         CancelCall,
+        CancelEachCall,
         CancelManyCall,
+        CarriedCall,
         ChangedSchedulesCall,
         ClaimCall,
         ClearCall,
         CopyCall,
         DeadLettersCall,
         DropCall,
+        EndingsCall,
         ExamineCall,
         FinishCall,
         FireCall,
+        GoOnCall,
         HeartbeatCall,
+        HeldCall,
         HistoryCall,
         HoldersCall,
         ItemsCall,
@@ -356,6 +369,7 @@ SCRIPTS: Mapping[str, type[Script[Any]]] = {
         RepairCall,
         ReplayCall,
         RerunCall,
+        RestartCall,
         ResumeCall,
         RightsCall,
         SchedulesCall,

@@ -26,7 +26,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from ltq.broker import history, isolation, moving, schedule_slots
+from ltq.broker import flows, history, isolation, moving, schedule_slots
 from ltq.brokers._rules import constants
 from ltq.errors import ConfigurationError
 from ltq.options import (
@@ -56,6 +56,8 @@ CONSTANTS = {
     "DEFAULT_RESULT_TTL": DEFAULT_RESULT_TTL,
     "ENDED_TTL": constants.ENDED_TTL,
     "FIRST_BUCKET": history.FIRST_BUCKET,
+    "FLOW_KEY": flows.FLOW_KEY,
+    "HELD": int(flows.HELD),
     "HIGHEST_PRIORITY": int(min(Priority)),
     "HISTORY_TTL": constants.HISTORY_TTL,
     "ISOLATION_BASE": isolation.ISOLATION_BASE,
@@ -73,7 +75,9 @@ CONSTANTS = {
     "MAX_LANES": constants.MAX_LANES,
     "MAX_REMOVED": constants.MAX_REMOVED,
     "MAX_SECONDS": MAX_SECONDS,
+    "MOST_LOOKED": constants.MOST_LOOKED,
     "MOST_SKIPPED": 1_000_000,
+    "NOTE": flows.NOTE,
     "RECHECK": constants.RECHECK,
     "REWRITTEN_LIST": 2000,
     "SCHEDULER_SILENT": schedule_slots.SCHEDULER_SILENT,

@@ -94,6 +94,14 @@ class Keys:
         """Zset: ids of tasks that ended lately and left no state, by their last lease's token."""
         return f"{self.prefix(namespace)}ended"
 
+    def endings(self, namespace: str) -> str:
+        """Hash: how tasks of workflows ended, until these have gone on."""
+        return f"{self.prefix(namespace)}endings"
+
+    def slots(self, namespace: str, task_id: str) -> str:
+        """Hash: what has arrived at a task that waits for others."""
+        return f"{self.prefix(namespace)}slots:{task_id}"
+
     def wake(self, namespace: str, lane: str) -> str:
         """Zset of one marker: a consumer of the lane should look for tasks."""
         return f"{self.prefix(namespace)}wake:{lane}"

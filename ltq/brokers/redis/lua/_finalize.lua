@@ -5,7 +5,7 @@
 -- nothing and it is failed or rejected.
 -- Without a ttl the state is removed at once. Then `ended` remembers for a while which token ended the task,
 -- and how, for repeated calls (0: cancelled, -1: its workers died).
--- @include time, call_or_reset
+-- @include time, call_or_reset, ending
 -- @constant ENDED_TTL, MAX_ENDED, MAX_SECONDS
 local function state_ttl(seconds, default)
   seconds = tonumber(seconds)
@@ -22,18 +22,24 @@ local function keep_arguments(key)
   if serializer then redis.call('HSET', key, 'body_serializer', serializer) end
 end
 -- @rare
-local function drop_arguments(key, status, id, ttl)
-  local hash = redis.call('HMGET', key, 'keep_body', 'items')
-  local keep_body = hash[1]
-  if hash[2] then redis.call('PEXPIRE', prefix .. 'items:' .. id, ttl) end
-  if keep_body == '1' or not keep_body and (status == 'failed' or status == 'rejected') then
+local function drop_arguments(id, key, status, ttl, ...)
+  local hash = redis.call('HMGET', key, 'keep_body', 'ctx', 'items')
+  local keep_body, is_stopped = hash[1], false
+  if in_flow(hash[2]) then
+    note_ending(id, status, ttl, hash[2], ...)
+    is_stopped = status == 'cancelled' -- it may go on
+  end
+  if hash[3] then redis.call('PEXPIRE', prefix .. 'items:' .. id, ttl) end
+  if keep_body == '1' or is_stopped or not keep_body and (status == 'failed' or status == 'rejected') then
     return keep_arguments(key)
   end
   redis.call('HDEL', key, 'body', 'ctx', 'fingerprint', 'serializer', 'lane', 'progress', 'max_tries',
     'result_ttl', 'max_deliveries', 'max_items', 'deaths', 'error', 'error_type', 'traceback', 'keep_body')
 end
 -- @rare
-local function leave_no_state(id, token, status)
+local function leave_no_state(id, token, status, ...)
+  local ctx = redis.pcall('HGET', prefix .. 'task:' .. id, 'ctx')
+  if type(ctx) == 'string' and in_flow(ctx) then note_ending(id, status, nil, ctx, ...) end
   redis.call('DEL', prefix .. 'task:' .. id, prefix .. 'items:' .. id)
   call_or_reset('ZADD', prefix .. 'ended', token, id .. ' ' .. status)
   redis.call('ZREMRANGEBYRANK', prefix .. 'ended', 0, -MAX_ENDED - 1)
@@ -43,10 +49,12 @@ end
 -- token. Most have no more, so that nothing but the body is to be removed.
 local OF_ALL = 8
 local function finalize(id, ttl, token, status, ...)
-  if not ttl then return leave_no_state(id, token, status) end
+  if not ttl then return leave_no_state(id, token, status, ...) end
   local key = prefix .. 'task:' .. id
   local has_few = token ~= 0 and status == 'completed' and redis.call('HLEN', key) == OF_ALL
-  if not has_few or redis.call('HDEL', key, 'body') == 0 then drop_arguments(key, status, id, ttl) end
+  if not has_few or redis.call('HDEL', key, 'body') == 0 then
+    drop_arguments(id, key, status, ttl, ...)
+  end
   redis.call('HSET', key, 'status', status, 'release_time', stamp, ...)
   redis.call('PEXPIRE', key, ttl)
 end

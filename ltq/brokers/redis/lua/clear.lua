@@ -9,13 +9,18 @@ RETURNS {removed, more}: how many were removed; 1 if there may be more, else 0
 ]]
 local prefix, queue, limit = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local removed, looked = 0, 0
--- @include call_or_reset, drop_lane, drop_void, free_first, queue_lanes, reindex, skipped
+-- @include call_or_reset, drop_lane, drop_void, ending, free_first, queue_lanes, reindex, skipped
 -- @constant HIGHEST_PRIORITY, LOWEST_PRIORITY
 local function remove(ids, status)
   for _, id in ipairs(ids) do
     local key = prefix .. 'task:' .. id
-    local found = redis.pcall('HGET', key, 'status')
-    if found == status or type(found) ~= 'string' then redis.call('DEL', key, prefix .. 'items:' .. id) end
+    local hash = redis.pcall('HMGET', key, 'status', 'ctx')
+    if not hash.err and hash[1] == status and in_flow(hash[2]) then
+      note_ending(id, 'cancelled', nil, hash[2])
+    end
+    if hash.err or hash[1] == status or not hash[1] then
+      redis.call('DEL', key, prefix .. 'items:' .. id)
+    end
     removed = removed + 1
   end
 end

@@ -9,6 +9,7 @@ ARGV[3...] ids, each once
 RETURNS how many were delayed
 ]]
 local prefix, queue, call = KEYS[1], ARGV[1], ARGV[2]
+-- @constant HELD
 -- @include time, call_or_reset, free_first, ready_batch, become_due, reindex
 local promoted, delayed = 0, prefix .. 'delayed:' .. queue
 free_first()
@@ -18,8 +19,8 @@ for i = 3, #ARGV do
   local values = redis.pcall('HMGET', key, 'status', 'queue', 'task', 'promote', 'lane', 'priority',
     'requeue_count', 'token')
   if not values.err and (values[2] or values[3]) == queue then
-    if values[1] == 'delayed' then
-      local due = tonumber(call_or_reset('ZSCORE', delayed, id) or nil)
+    local due = values[1] == 'delayed' and tonumber(call_or_reset('ZSCORE', delayed, id) or nil)
+    if values[1] == 'delayed' and not (due and due >= HELD) then -- those wait for others, not for their time
       call_or_reset('ZREM', delayed, id)
       redis.call('HSET', key, 'promote', call)
       become_due(id, queue, { lane = values[5], priority = values[6], requeue_count = values[7],

@@ -6,6 +6,7 @@ from ltq.brokers._rules.slot import Heard, KeptSlot
 from ltq.brokers.sqlite._file.database import Database
 from ltq.brokers.sqlite._places.dead import SqliteDeadRecords
 from ltq.brokers.sqlite._places.figures import SqliteEndCounts, SqliteHistory
+from ltq.brokers.sqlite._places.flows import SqliteArrivals, SqliteEndings
 from ltq.brokers.sqlite._places.items import SqliteItems
 from ltq.brokers.sqlite._places.lanes import SqliteLanes
 from ltq.brokers.sqlite._places.lines import SqliteLines
@@ -36,6 +37,8 @@ def new_places(database: Database, namespace: str, number: int) -> Places:
         slots=SqliteTable(database, number, "slot", KeptSlot),
         schedule_changes=SqliteChanges(database, number),
         schedulers=SqliteTable(database, number, "scheduler", Heard),
+        endings=SqliteEndings(database, number),
+        arrivals=SqliteArrivals(database, number),
         items=SqliteItems(database, records),
         ended_tokens=SqliteEndedTokens(database, number),
         end_counts=SqliteEndCounts(database),

@@ -1,0 +1,173 @@
+"""Carrying workflows on: from the endings of tasks to what waits for them."""
+
+from collections.abc import Iterable, Sequence
+
+from ltq._flow.expand import expand
+from ltq._flow.go_on import go_on
+from ltq._flow.protocols import FlowBroker
+from ltq._flow.slots import arrive
+from ltq._flow.tree import resume, stop
+from ltq._flow.values import ELEMENT, LIST, Flow, Target, TreeNode, flow_of, read_recipe
+from ltq.broker.flows import Arrival, Arrived, Ending, ending_key
+from ltq.names import namespace_of
+from ltq.state import Status
+
+_Told = tuple[Ending, Flow]
+
+
+async def carry(broker: FlowBroker, endings: Sequence[Ending]) -> None:
+    """Carry workflows on from these endings, and remove them.
+
+    It may be called again with the same, by anybody, also at the same time. Raises `BrokerError`:
+    then the endings are still there.
+    """
+    left = [*endings]
+    while left:
+        present = await _present(broker, left)
+        told = [(one, flow) for one in present if (flow := flow_of(one.ctx)) is not None]
+        await _stop_all(broker, [one for one in told if one[0].status is not Status.COMPLETED])
+        this = _Round(broker)
+        for ending, flow in told:
+            await this.end(ending, flow)
+        following = await this.go_on()
+        rest = ((one.queue, one.key) for one in left if one.key not in this.done)
+        for queue, keys in _by_namespace(rest):
+            await broker.carried(queue, keys)
+        left = following
+
+
+async def carry_left(broker: FlowBroker, queue: str, *, older_than: float = 0.0) -> int:
+    """Carry on what is left in the namespace of a queue. Returns how many endings there were."""
+    count = 0
+    while endings := await broker.endings(queue, older_than=older_than):
+        await carry(broker, endings)
+        count += len(endings)
+    return count
+
+
+class _Round:
+    """One step of workflows: results arrive, and what waited for them goes on."""
+
+    def __init__(self, broker: FlowBroker) -> None:
+        self._broker = broker
+        self._arrivals: dict[str, list[tuple[Target, Arrival, Flow]]] = {}
+        """By namespace."""
+        self._full: dict[str, Target] = {}
+        """By id, as the following."""
+        self._stopped: dict[str, Flow] = {}
+        """What is CANCELLED although its results come."""
+        self._cancelled: dict[str, Target] = {}
+        """What is CANCELLED as its results do not come."""
+        self.done: set[str] = set()
+        """The keys of endings that are removed already."""
+
+    async def end(self, ending: Ending, flow: Flow) -> None:
+        """A task has ended: begin the maps over its result, and note where it arrives."""
+        failed = ending.status is not Status.COMPLETED
+        for target in flow.to:
+            if target.slot == LIST and not failed:
+                await self._expand(ending, target, flow)
+                continue
+            slot = target.slot if target.slot != ELEMENT else int(ending.id.rpartition(".")[2])
+            value = b"" if failed else ending.result
+            namespace = namespace_of(target.queue)
+            is_all = len(flow.to) == 1 and namespace == namespace_of(ending.queue)
+            key = ending.key if is_all else ""
+            arrival = Arrival(target.id, slot, target.of, value, failed, flow.goes_on, key)
+            group = self._arrivals.setdefault(namespace, [])
+            group.append((target, arrival, flow))
+
+    async def go_on(self) -> list[Ending]:
+        """Let all arrive. Returns the endings of what has ended by that."""
+        broker = self._broker
+        for group in self._arrivals.values():
+            given = [arrival for _, arrival, _ in group]
+            answers = await arrive(broker, group[0][0].queue, given)
+            for (target, arrival, flow), answer in zip(group, answers, strict=True):
+                if answer is Arrived.WAITING and arrival.ending:
+                    self.done.add(arrival.ending)
+                self._answered(target, flow, answer, failed=arrival.failed)
+        following = [await go_on(broker, one.queue, one.id) for one in self._full.values()]
+        for flow in self._stopped.values():
+            following += await resume(broker, flow, [target.id for target in flow.to])
+        following += [await _cancelled(broker, target) for target in self._cancelled.values()]
+        return [ending for ending in following if ending is not None]
+
+    async def _expand(self, ending: Ending, target: Target, flow: Flow) -> None:
+        result, serializer = ending.result, ending.serializer
+        answer = await expand(self._broker, target.queue, target.id, result, serializer)
+        self._answered(target, flow, answer, failed=False)
+
+    def _answered(self, target: Target, flow: Flow, answer: Arrived, *, failed: bool) -> None:
+        if answer is Arrived.FULL:
+            self._full[target.id] = target
+        elif answer is Arrived.STOPPED and failed:
+            self._cancelled[target.id] = target
+        elif answer is Arrived.STOPPED:
+            self._stopped[flow.end] = flow
+
+
+async def _present(broker: FlowBroker, endings: Sequence[Ending]) -> list[Ending]:
+    """Those that still are so: what failed may have been replayed since, or gone on with."""
+    failed = [one for one in endings if one.status is not Status.COMPLETED]
+    undone: set[str] = set()
+    for queue, ids in _by_namespace((one.queue, one.id) for one in failed):
+        states = [one for one in await broker.states(queue, ids) if one is not None]
+        now = {state.id: state.status for state in states}
+        undone |= {one.key for one in failed if now.get(one.id, one.status) is not one.status}
+    return [one for one in endings if one.key not in undone]
+
+
+async def _cancelled(broker: FlowBroker, target: Target) -> Ending | None:
+    """The ending of a task that is cancelled as something failed that it needs."""
+    task = await broker.held(target.queue, target.id, ())
+    if task is None or task.status is not Status.CANCELLED:
+        return None
+    return Ending(
+        key=ending_key(target.id, task.token),
+        id=target.id,
+        queue=target.queue,
+        status=Status.CANCELLED,
+        ctx=task.ctx,
+        serializer=task.serializer,
+        body=task.body,
+    )
+
+
+async def _stop_all(broker: FlowBroker, told: Sequence[_Told]) -> None:
+    """Stop the workflows in which something has failed, or was cancelled."""
+    by_end: dict[str, list[_Told]] = {}
+    for ending, flow in told:
+        if not flow.goes_on or (ending.id == flow.end and await _is_cancelled(broker, flow)):
+            by_end.setdefault(flow.end, []).append((ending, flow))
+    for some in by_end.values():
+        nodes = await _nodes(broker, some)
+        dead = (one.id for one, _ in some if one.status is not Status.CANCELLED)
+        await stop(broker, nodes, next(dead, ""))
+
+
+async def _is_cancelled(broker: FlowBroker, flow: Flow) -> bool:
+    """Whether the last node was cancelled by somebody, and not as something failed."""
+    task = await broker.held(flow.queue, flow.end, ())
+    return task is None or task.count is None or task.count.failed == 0
+
+
+async def _nodes(broker: FlowBroker, told: Sequence[_Told]) -> Sequence[TreeNode]:
+    """What is to be stopped because of these endings of a workflow; nothing if that was done."""
+    flow = told[0][1]
+    for ending, _ in told:
+        if ending.id == flow.end:
+            recipe = read_recipe(ending.body, ending.serializer)
+            return () if recipe is None else recipe.tree
+    task = await broker.held(flow.queue, flow.end, ())
+    if task is None or task.status is Status.CANCELLED:
+        return ()
+    recipe = read_recipe(task.body, task.serializer)
+    return () if recipe is None else recipe.tree
+
+
+def _by_namespace(keys: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
+    groups: dict[str, tuple[str, list[str]]] = {}
+    for queue, key in keys:
+        groups.setdefault(namespace_of(queue), (queue, []))[1].append(key)
+    return [*groups.values()]

@@ -1,0 +1,108 @@
+"""A map whose list has come: a task for each of its items."""
+
+from collections.abc import Sequence
+
+from ltq._flow.compose import call_body, items_of
+from ltq._flow.protocols import FlowBroker
+from ltq._flow.slots import MOST_AT_ONCE
+from ltq._flow.values import (
+    ELEMENT,
+    LIST,
+    Flow,
+    Map,
+    Target,
+    ctx_with,
+    element_id,
+    flow_of,
+    read_recipe,
+)
+from ltq.broker.flows import MAX_SLOTS, Arrival, Arrived, Ready, WaitingTask
+from ltq.message import Envelope, Failure, Published
+from ltq.options import DEFAULT_RESULT_TTL
+from ltq.state import Status
+
+
+async def expand(
+    broker: FlowBroker, queue: str, node_id: str, result: bytes, serializer: str
+) -> Arrived:
+    """Begin a map with the list that it waits for. Returns what it waits for then.
+
+    It may be called again: an element is sent once.
+    """
+    task = await broker.held(queue, node_id, ())
+    recipe = None if task is None else read_recipe(task.body, task.serializer)
+    if task is None or not isinstance(recipe, Map):
+        return Arrived.ENDED
+    items = items_of(result, serializer)
+    wrong = _wrong(items, recipe, serializer, task)
+    if items is None or wrong:
+        await broker.go_on(queue, node_id, Ready(failure=Failure("", wrong)))
+        return Arrived.ENDED
+    arrival = Arrival(node_id, LIST, len(items) + 1, result)
+    (answer,) = await broker.arrive(queue, [arrival])
+    if answer is Arrived.WAITING:
+        await send_elements(broker, queue, node_id, items)
+    return answer
+
+
+async def send_elements(
+    broker: FlowBroker, queue: str, node_id: str, items: Sequence[bytes], *, again: bool = False
+) -> None:
+    """Send the elements of a map whose results are not there yet.
+
+    If it was cancelled meanwhile, so are they; unless it is to go on `again`.
+    """
+    for first in range(0, len(items), MOST_AT_ONCE):
+        indexes = range(first, min(first + MOST_AT_ONCE, len(items)))
+        task = await broker.held(queue, node_id, indexes)
+        recipe = None if task is None else read_recipe(task.body, task.serializer)
+        flow = None if task is None else flow_of(task.ctx)
+        if task is None or not isinstance(recipe, Map) or flow is None:
+            return
+        if task.status is Status.CANCELLED and not again:
+            await cancel_elements(broker, queue, node_id, first)
+            return
+        missing = [index for index in indexes if not task.slots.get(index, b"").startswith(b"=")]
+        target = Target(queue, node_id, ELEMENT, len(items) + 1)
+        envelopes = [_element(recipe, flow, target, index, items[index], task) for index in missing]
+        answers = await broker.publish(envelopes)
+        if Published.ID_CONFLICT in answers:
+            taken = envelopes[answers.index(Published.ID_CONFLICT)].id
+            text = f"another task has the id {taken} of an element"
+            await broker.go_on(queue, node_id, Ready(failure=Failure("", text)))
+            return
+    last = await broker.held(queue, node_id, ())
+    if last is not None and last.status is Status.CANCELLED and not again:
+        await cancel_elements(broker, queue, node_id, len(items))
+
+
+async def cancel_elements(broker: FlowBroker, queue: str, node_id: str, count: int) -> None:
+    """Cancel the first `count` elements of a map."""
+    for first in range(0, count, MOST_AT_ONCE):
+        indexes = range(first, min(first + MOST_AT_ONCE, count))
+        ids = [element_id(node_id, index) for index in indexes]
+        await broker.cancel_each(queue, ids, DEFAULT_RESULT_TTL)
+
+
+def _element(
+    recipe: Map, flow: Flow, target: Target, index: int, item: bytes, task: WaitingTask
+) -> Envelope:
+    own = Flow(queue=flow.queue, end=flow.end, to=(target,), goes_on=flow.goes_on)
+    return recipe.element(
+        element_id(target.id, index),
+        call_body(item, recipe.args, recipe.kwargs, task.serializer),
+        ctx_with(recipe.ctx.encode(), own),
+        task.serializer,
+    )
+
+
+def _wrong(items: Sequence[bytes] | None, recipe: Map, serializer: str, task: WaitingTask) -> str:
+    """Why a map cannot begin; empty if it can."""
+    if serializer != task.serializer:
+        return f"map over {recipe.task_name}: its list came as {serializer}, not {task.serializer}"
+    if items is None:
+        return f"map over {recipe.task_name}: what it got is no list"
+    if len(items) >= MAX_SLOTS:
+        most = MAX_SLOTS - 1
+        return f"map over {recipe.task_name}: {len(items)} elements, at most {most} are allowed"
+    return ""

@@ -1,0 +1,111 @@
+"""All nodes of a workflow at once: stopped when one has failed, and gone on with after a replay."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from ltq._flow.compose import items_of
+from ltq._flow.expand import cancel_elements, send_elements
+from ltq._flow.go_on import go_on
+from ltq._flow.protocols import FlowBroker
+from ltq._flow.slots import MOST_AT_ONCE
+from ltq._flow.values import LIST, Flow, TreeNode, element_id, read_recipe
+from ltq.broker.flows import NOTE, Arrival, Ending
+from ltq.names import namespace_of
+from ltq.options import DEFAULT_RESULT_TTL
+from ltq.state import Status
+
+_DEAD = (Status.FAILED, Status.REJECTED)
+
+
+async def stop(broker: FlowBroker, nodes: Sequence[TreeNode], cause: str) -> None:
+    """Cancel all nodes that have not ended, the last one last.
+
+    `cause` is the id of what has failed; empty if it was cancelled, and is not to go on.
+    """
+    if not nodes:
+        return
+    *others, last = nodes
+    if cause:
+        await broker.arrive(last.queue, [Arrival(last.id, NOTE, 0, cause.encode())])
+    for some in _by_namespace(others):
+        ids = [node.id for node in some]
+        for first in range(0, len(ids), MOST_AT_ONCE):
+            await _cancel(broker, some[0].queue, *ids[first : first + MOST_AT_ONCE])
+    count = len(await _items(broker, last)) if last.is_map else 0
+    for node in others:
+        if node.is_map:
+            items = await _items(broker, node)
+            await cancel_elements(broker, node.queue, node.id, len(items))
+    await _cancel(broker, last.queue, last.id)
+    await cancel_elements(broker, last.queue, last.id, count)
+
+
+async def resume(broker: FlowBroker, flow: Flow, first: Sequence[str]) -> list[Ending]:
+    """After a replay: send again what was cancelled because something had failed.
+
+    `first` are the ids of the nodes that need what was replayed. Nothing happens as long as another
+    node is dead. Returns the endings of what has ended by that. It may be called again, also if it
+    was cut: as long as one of `first`, or the last node, is cancelled.
+    """
+    last = await broker.held(flow.queue, flow.end, [NOTE])
+    if last is None or last.status is not Status.CANCELLED or NOTE not in last.slots:
+        return []
+    recipe = read_recipe(last.body, last.serializer)
+    nodes = () if recipe is None else recipe.tree
+    statuses = [each async for each in _statuses(broker, nodes)]
+    if any(status in _DEAD for _, status in statuses):
+        return []
+    for node in nodes:
+        if node.is_map and (items := await _items(broker, node)):
+            await send_elements(broker, node.queue, node.id, items, again=True)
+    cancelled = [node for node, status in statuses if status is Status.CANCELLED]
+    others = [node for node in cancelled if node.id != flow.end]
+    for node in sorted(others, key=lambda node: node.id in first):
+        await _restart(broker, node)
+    endings = [await go_on(broker, node.queue, node.id) for node in nodes[:-1]]
+    # As long as the last one is cancelled, whatever arrives there comes here again.
+    await _restart(broker, TreeNode(flow.end, flow.queue))
+    endings.append(await go_on(broker, flow.queue, flow.end))
+    return [ending for ending in endings if ending is not None]
+
+
+async def _restart(broker: FlowBroker, node: TreeNode) -> None:
+    task = await broker.held(node.queue, node.id, ())
+    waits = task is not None and read_recipe(task.body, task.serializer) is not None
+    await broker.restart(node.queue, [node.id], held=waits)
+
+
+async def _statuses(
+    broker: FlowBroker, nodes: Iterable[TreeNode]
+) -> AsyncIterator[tuple[TreeNode, Status | None]]:
+    """The nodes and the elements of their maps, with their statuses."""
+    for node in nodes:
+        ids = [node.id]
+        if node.is_map:
+            items = await _items(broker, node)
+            ids += [element_id(node.id, index) for index in range(len(items))]
+        for first in range(0, len(ids), MOST_AT_ONCE):
+            part = ids[first : first + MOST_AT_ONCE]
+            states = await broker.states(node.queue, part)
+            for task_id, state in zip(part, states, strict=True):
+                one = node if task_id == node.id else TreeNode(task_id, node.queue)
+                yield one, None if state is None else state.status
+
+
+async def _cancel(broker: FlowBroker, queue: str, *ids: str) -> None:
+    await broker.cancel_each(queue, ids, DEFAULT_RESULT_TTL)
+
+
+async def _items(broker: FlowBroker, node: TreeNode) -> list[bytes]:
+    """The list of a map, if it has come and the map has not ended."""
+    task = await broker.held(node.queue, node.id, [LIST])
+    value = b"" if task is None else task.slots.get(LIST, b"")
+    if task is None or not value.startswith(b"="):
+        return []
+    return items_of(value[1:], task.serializer) or []
+
+
+def _by_namespace(nodes: Iterable[TreeNode]) -> list[list[TreeNode]]:
+    groups: dict[str, list[TreeNode]] = {}
+    for node in nodes:
+        groups.setdefault(namespace_of(node.queue), []).append(node)
+    return [*groups.values()]

@@ -1,0 +1,46 @@
+"""What a store keeps of workflows: endings to carry on, and tasks that wait for others.
+
+A task is part of a workflow if its `ctx` has the key `FLOW_KEY`. When such a task ends, however
+that comes, the store keeps an `Ending` of it in the same atomic step. Whoever finds the ending
+carries the workflow on, with calls that may all be repeated, and then removes it. So a workflow
+stands still only while nobody looks, and no step of it takes effect twice.
+
+A task that waits for others is sent with `eta=HELD`: it is DELAYED without a due time. What it
+waits for arrives in its slots.
+"""
+
+from ltq.broker.flows.role import Flows
+from ltq.broker.flows.values import (
+    FAILED,
+    FLOW_KEY,
+    HELD,
+    MAX_SLOTS,
+    NOTE,
+    Arrival,
+    ArrivalCount,
+    Arrived,
+    Ending,
+    Ready,
+    WaitingTask,
+    ending_key,
+    is_held,
+    is_in_flow,
+)
+
+__all__ = [
+    "FAILED",
+    "FLOW_KEY",
+    "HELD",
+    "MAX_SLOTS",
+    "NOTE",
+    "Arrival",
+    "ArrivalCount",
+    "Arrived",
+    "Ending",
+    "Flows",
+    "Ready",
+    "WaitingTask",
+    "ending_key",
+    "is_held",
+    "is_in_flow",
+]

@@ -1,0 +1,1 @@
+"""What the rules need from a store for workflows."""

@@ -1,0 +1,89 @@
+"""What a namespace keeps of workflows, in the table of values that expire."""
+
+from collections.abc import Collection, Mapping
+
+import msgspec
+
+from ltq.broker.flows import HELD, ArrivalCount
+from ltq.brokers.postgres._places.step import Step
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_count = msgspec.msgpack.Decoder(ArrivalCount).decode
+
+_INSERT = """
+INSERT INTO ltq.kept SELECT %s, %s, key, value, %s
+FROM unnest(%s::text[], %s::bytea[]) AS given (key, value)
+ON CONFLICT (namespace, kind, key) DO UPDATE SET value = excluded.value, expires = excluded.expires
+"""
+_OF_KIND = "namespace = %s AND kind = %s"
+
+
+class PostgresEndings:
+    """How tasks of workflows ended: `Endings`. `end_held` writes them as well."""
+
+    def __init__(self, step: Step, namespace: str) -> None:
+        self._step = step
+        self._own = namespace, "ending"
+
+    def put(self, key: str, packed: bytes) -> None:
+        """See `Endings`."""
+        self._step.write(_INSERT, *self._own, HELD, [key], [packed])
+
+    def values(self, limit: int) -> list[bytes]:
+        """See `Endings`."""
+        query = f"SELECT value FROM ltq.kept WHERE {_OF_KIND} LIMIT %s"
+        return [bytes(value) for (value,) in self._step.rows(query, *self._own, limit)]
+
+    def remove(self, keys: Collection[str]) -> None:
+        """See `Endings`."""
+        delete = f"DELETE FROM ltq.kept WHERE {_OF_KIND} AND key = ANY(%s)"
+        self._step.write(delete, *self._own, [*keys])
+
+
+class PostgresArrivals:
+    """What has arrived at tasks that wait for others: `Arrivals`.
+
+    Each task has a kind of its own. The key of a slot is its number, that of the count is empty.
+    """
+
+    def __init__(self, step: Step, namespace: str) -> None:
+        self._step = step
+        self._namespace = namespace
+
+    def read(self, task_id: str, slots: Collection[int]) -> dict[int, bytes]:
+        """See `Arrivals`."""
+        query = f"SELECT key, value FROM ltq.kept WHERE {_OF_KIND} AND key = ANY(%s)"
+        rows = self._step.rows(query, *self._of(task_id), [*map(str, slots)])
+        return {int(key): bytes(value) for key, value in rows}
+
+    def count(self, task_id: str) -> ArrivalCount | None:
+        """See `Arrivals`."""
+        query = f"SELECT value FROM ltq.kept WHERE {_OF_KIND} AND key = ''"
+        rows = self._step.rows(query, *self._of(task_id))
+        return _decode_count(rows[0][0]) if rows else None
+
+    def write(
+        self, task_id: str, values: Mapping[int, bytes], count: ArrivalCount | None, expires: float
+    ) -> None:
+        """See `Arrivals`."""
+        entries = {str(slot): value for slot, value in values.items()}
+        if count is not None:
+            entries[""] = _encode(count)
+        given = [*entries], [*entries.values()]
+        self._step.write(_INSERT, *self._of(task_id), expires, *given)
+
+    def remove(self, task_id: str, slots: Collection[int] | None = None) -> None:
+        """See `Arrivals`."""
+        if slots is None:
+            self._step.write(f"DELETE FROM ltq.kept WHERE {_OF_KIND}", *self._of(task_id))
+            return
+        delete = f"DELETE FROM ltq.kept WHERE {_OF_KIND} AND key = ANY(%s)"
+        self._step.write(delete, *self._of(task_id), [*map(str, slots)])
+
+    def keep_until(self, task_id: str, expires: float) -> None:
+        """See `Arrivals`."""
+        update = f"UPDATE ltq.kept SET expires = %s WHERE {_OF_KIND}"
+        self._step.write(update, expires, *self._of(task_id))
+
+    def _of(self, task_id: str) -> tuple[str, str]:
+        return self._namespace, f"slots {task_id}"

@@ -1,0 +1,1 @@
+"""Workflows: what a store keeps of them, and workers that carry them on."""

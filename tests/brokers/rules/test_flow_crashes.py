@@ -1,0 +1,191 @@
+"""Workflows whose carriers crash between any two calls, or with a call whose reply is lost."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+
+import ltq
+import ltq.testing
+from ltq import Status, Worker
+from ltq._flow.carry import carry
+from ltq.broker.flows import Ending, ending_key, is_in_flow
+from ltq.brokers.memory import MemoryBroker
+from ltq.errors import BrokerError
+from ltq.message import Delivery, Failure, Finish, new_id
+
+_FEW = 30
+"""Elements of a map in the tests with many seeds."""
+
+
+class CrashError(Exception):
+    """The process that carried a workflow on is gone."""
+
+
+class Crashing:
+    """A broker whose caller crashes now and then: before a call, or after it."""
+
+    def __init__(self, broker: MemoryBroker, seed: int, likely: float) -> None:
+        self._broker = broker
+        self._random = random.Random(seed)
+        self._likely = likely
+        self.crashes = 0
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._broker, name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            for_whom = self._random.random()
+            if for_whom < self._likely / 2:
+                self.crashes += 1
+                raise CrashError
+            answer = await method(*args, **kwargs)
+            if for_whom < self._likely:
+                self.crashes += 1
+                raise CrashError
+            return answer
+
+        return call
+
+
+class Stage:
+    """A broker, tasks, and what runs them without a worker: one task after the other."""
+
+    def __init__(self, seed: int, likely: float) -> None:
+        self.broker = MemoryBroker(f"memory://{new_id()}?history=0")
+        self.crashing: Any = Crashing(self.broker, seed, likely)
+        self.ran: Counter[str] = Counter()
+        self.fails = False
+        self.worker = Worker("one", broker=self.broker)
+        self.other = Worker("two", broker=self.broker)
+
+        @self.worker.task
+        async def numbers(count: int) -> list[int]:
+            return list(range(count))
+
+        @self.other.task
+        async def double(number: int) -> int:
+            if self.fails and number == 3:
+                raise ValueError("three")
+            return 2 * number
+
+        @self.worker.task
+        async def add(given: list[int]) -> int:
+            self.ran["add"] += 1
+            return sum(given)
+
+        self.numbers, self.double, self.add = numbers, double, add
+
+    async def run(self) -> None:
+        """Run all that can run, carried on by processes that crash."""
+        queues = [self.numbers.queue, self.add.queue, self.double.queue]
+        async with self.broker.consumer(queues) as consumer:
+            while await self._carry(queues) + await self._work(await consumer.claim(500)):
+                pass
+
+    async def _work(self, claim: Any) -> int:
+        for first in range(0, len(claim.deliveries), 100):
+            outcomes = [await self._ended(one) for one in claim.deliveries[first : first + 100]]
+            await self.broker.finish(outcomes)
+            told = [_ending(one) for one in outcomes if is_in_flow(one.flow)]
+            with suppress(CrashError):  # then the others find it
+                await carry(self.crashing, told)
+        return len(claim.deliveries)
+
+    async def _carry(self, queues: list[str]) -> int:
+        """What other workers do about what was left."""
+        found = 0
+        for queue in queues[1:]:
+            for _ in range(1000):
+                endings = await self.broker.endings(queue)
+                found += len(endings)
+                if not endings:
+                    break
+                try:
+                    await carry(self.crashing, endings)
+                except CrashError:
+                    continue
+        return found
+
+    async def _ended(self, delivery: Delivery) -> Finish:
+        (args, _) = msgspec.json.decode(delivery.body)
+        tasks = {task.name: task for task in (self.numbers, self.double, self.add)}
+        try:
+            result = await tasks[delivery.task_name](*args)
+        except ValueError as error:
+            failure = Failure("ValueError", str(error))
+            return Finish(
+                delivery.lease, Status.FAILED, failure=failure, dead=True, flow=delivery.ctx
+            )
+        encoded = msgspec.json.encode(result)
+        return Finish(delivery.lease, Status.COMPLETED, encoded, flow=delivery.ctx)
+
+
+def _ending(outcome: Finish) -> Ending:
+    lease = outcome.lease
+    return Ending(
+        key=ending_key(lease.id, lease.token),
+        id=lease.id,
+        queue=lease.queue,
+        status=outcome.status,
+        ctx=outcome.flow,
+        result=outcome.result,
+    )
+
+
+@pytest.mark.parametrize("seed", range(100))
+async def test_a_fan_in_goes_on_once(seed: int) -> None:
+    stage = Stage(seed, likely=0.2)
+    total = stage.numbers.step(_FEW).map(stage.double).then(stage.add)
+    handle = await ltq.join(total, stage.numbers.step(2)).send()
+    await stage.run()
+    assert await handle.result(0.0) == (_FEW * (_FEW - 1), [0, 1])
+    assert stage.ran == {"add": 1}
+
+
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("policy", ["cancel", "continue"])
+async def test_a_replay_carries_it_on(seed: int, policy: Any) -> None:
+    stage = Stage(seed, likely=0.1)
+    stage.fails = True
+    total = stage.numbers.step(_FEW).map(stage.double).then(stage.add)
+    node = ltq.join(total, stage.numbers.step(2).map(stage.double))
+    handle = await node.with_options(on_failure=policy).send()
+    await stage.run()
+    with pytest.raises(ltq.TaskFailedError, match="three"):
+        await handle.result(0.0)
+    stage.fails = False
+    letters = await stage.broker.dead_letters(stage.double.queue)
+    await stage.broker.replay(stage.double.queue, [letter.id for letter in letters])
+    await stage.run()
+    assert await handle.result(0.0) == (_FEW * (_FEW - 1), [0, 2])
+    assert stage.ran == {"add": 1}
+
+
+async def test_a_map_of_ten_thousand_goes_on_once() -> None:
+    stage = Stage(7, likely=0.02)
+    handle = await stage.numbers.step(10_000).map(stage.double).then(stage.add).send()
+    await stage.run()
+    assert await handle.result(0.0) == 10_000 * 9_999
+    assert stage.ran == {"add": 1}
+    assert stage.crashing.crashes > 0
+
+
+async def test_a_broker_that_is_away_leaves_the_ending() -> None:
+    stage = Stage(1, likely=0.0)
+    handle = await stage.numbers.step(3).then(stage.add).send()
+    async with stage.broker.consumer([stage.numbers.queue]) as consumer:
+        (delivery,) = (await consumer.claim(1)).deliveries
+    await stage.broker.release(delivery.lease, result=b"[1,2]")
+    away = ltq.testing.FlakyBroker(stage.broker)
+    endings = await stage.broker.endings(stage.numbers.queue)
+    with away.fail(on="arrive"), pytest.raises(BrokerError):
+        await carry(away, endings)
+    assert await stage.broker.endings(stage.numbers.queue) == endings
+    await carry(away, endings)
+    await stage.run()
+    assert await handle.result(0.0) == 3
