@@ -177,6 +177,20 @@ class TestSoak:
         assert text.startswith("each task that ended left 2,50")
 
 
+class TestStreams:
+    @pytest.mark.slow
+    @pytest.mark.usefixtures("redis_executable")
+    def test_it_tells_how_quickly_items_arrive(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert benchmarks.main(["streams", "--scale", "0.01"]) == 0
+        first, second, late, readers, resumed = capsys.readouterr().out.splitlines()
+        assert first.startswith("1 × 50/s   p50 ")
+        assert second.startswith("50 × 50/s   p50 ")
+        assert late.startswith("late reader   100 items in ")
+        assert readers == "100 readers of one stream   1 connection(s) that wait for items"
+        assert resumed.startswith("10 readers, stopped and resumed ")
+        assert resumed.endswith("no gap, no double")
+
+
 class TestMasters:
     @pytest.mark.slow
     @pytest.mark.usefixtures("redis_executable")

@@ -8,7 +8,7 @@ from ltq._flow.protocols import FlowBroker
 from ltq._flow.slots import arrive
 from ltq._flow.tree import resume, stop
 from ltq._flow.values import ELEMENT, LIST, Flow, Target, TreeNode, flow_of, read_recipe
-from ltq.broker.flows import Arrival, Arrived, Ending, ending_key
+from ltq.broker.flows import NOTE, Arrival, Arrived, Ending, ending_key
 from ltq.names import namespace_of
 from ltq.state import Status
 
@@ -138,32 +138,36 @@ async def _stop_all(broker: FlowBroker, told: Sequence[_Told]) -> None:
     """Stop the workflows in which something has failed, or was cancelled."""
     by_end: dict[str, list[_Told]] = {}
     for ending, flow in told:
-        if not flow.goes_on or (ending.id == flow.end and await _is_cancelled(broker, flow)):
+        if not flow.goes_on or ending.id == flow.end:
             by_end.setdefault(flow.end, []).append((ending, flow))
     for some in by_end.values():
         nodes = await _nodes(broker, some)
-        dead = (one.id for one, _ in some if one.status is not Status.CANCELLED)
-        await stop(broker, nodes, next(dead, ""))
-
-
-async def _is_cancelled(broker: FlowBroker, flow: Flow) -> bool:
-    """Whether the last node was cancelled by somebody, and not as something failed."""
-    task = await broker.held(flow.queue, flow.end, ())
-    return task is None or task.count is None or task.count.failed == 0
+        dead = [one.id for one, _ in some if one.status is not Status.CANCELLED]
+        await stop(broker, [node for node in nodes if node.id not in dead], dead)
 
 
 async def _nodes(broker: FlowBroker, told: Sequence[_Told]) -> Sequence[TreeNode]:
     """What is to be stopped because of these endings of a workflow; nothing if that was done."""
     flow = told[0][1]
-    for ending, _ in told:
-        if ending.id == flow.end:
-            recipe = read_recipe(ending.body, ending.serializer)
-            return () if recipe is None else recipe.tree
-    task = await broker.held(flow.queue, flow.end, ())
-    if task is None or task.status is Status.CANCELLED:
-        return ()
-    recipe = read_recipe(task.body, task.serializer)
+    last = await broker.held(flow.queue, flow.end, [NOTE])
+    if last is None:  # its state is not kept, or it has begun
+        own = next((ending for ending, _ in told if ending.id == flow.end), None)
+        return () if own is None else _tree(own.body, own.serializer)
+    if last.status is Status.CANCELLED:
+        has_failed = last.count is not None and last.count.failed > 0
+        is_stopped = NOTE in last.slots or (flow.goes_on and has_failed)
+        if is_stopped or all(_is_element(one) for _, one in told):
+            return ()
+    return _tree(last.body, last.serializer)
+
+
+def _tree(body: bytes, serializer: str) -> Sequence[TreeNode]:
+    recipe = read_recipe(body, serializer)
     return () if recipe is None else recipe.tree
+
+
+def _is_element(flow: Flow) -> bool:
+    return any(target.slot == ELEMENT for target in flow.to)
 
 
 def _by_namespace(keys: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:

@@ -1,6 +1,6 @@
 """A map whose list has come: a task for each of its items."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ltq._flow.compose import call_body, items_of
 from ltq._flow.protocols import FlowBroker
@@ -76,12 +76,15 @@ async def send_elements(
         await cancel_elements(broker, queue, node_id, len(items))
 
 
-async def cancel_elements(broker: FlowBroker, queue: str, node_id: str, count: int) -> None:
-    """Cancel the first `count` elements of a map."""
+async def cancel_elements(
+    broker: FlowBroker, queue: str, node_id: str, count: int, spare: Collection[str] = ()
+) -> None:
+    """Cancel the first `count` elements of a map, but for those with the ids in `spare`."""
     for first in range(0, count, MOST_AT_ONCE):
         indexes = range(first, min(first + MOST_AT_ONCE, count))
         ids = [element_id(node_id, index) for index in indexes]
-        await broker.cancel_each(queue, ids, DEFAULT_RESULT_TTL)
+        meant = [task_id for task_id in ids if task_id not in spare]
+        await broker.cancel_each(queue, meant, DEFAULT_RESULT_TTL)
 
 
 def _element(

@@ -16,16 +16,20 @@ from ltq.state import Status
 _DEAD = (Status.FAILED, Status.REJECTED)
 
 
-async def stop(broker: FlowBroker, nodes: Sequence[TreeNode], cause: str) -> None:
+async def stop(
+    broker: FlowBroker, nodes: Sequence[TreeNode], because_of: Sequence[str] = ()
+) -> None:
     """Cancel all nodes that have not ended, the last one last.
 
-    `cause` is the id of what has failed; empty if it was cancelled, and is not to go on.
+    `because_of` are the ids of what has failed, which may be replayed meanwhile. Without them, a
+    replay does not let the workflow go on.
     """
     if not nodes:
         return
     *others, last = nodes
-    if cause:
-        await broker.arrive(last.queue, [Arrival(last.id, NOTE, 0, cause.encode())])
+    if because_of:
+        note = " ".join(because_of[:10]).encode()
+        await broker.arrive(last.queue, [Arrival(last.id, NOTE, 0, note)])
     for some in _by_namespace(others):
         ids = [node.id for node in some]
         for first in range(0, len(ids), MOST_AT_ONCE):
@@ -34,9 +38,9 @@ async def stop(broker: FlowBroker, nodes: Sequence[TreeNode], cause: str) -> Non
     for node in others:
         if node.is_map:
             items = await _items(broker, node)
-            await cancel_elements(broker, node.queue, node.id, len(items))
+            await cancel_elements(broker, node.queue, node.id, len(items), because_of)
     await _cancel(broker, last.queue, last.id)
-    await cancel_elements(broker, last.queue, last.id, count)
+    await cancel_elements(broker, last.queue, last.id, count, because_of)
 
 
 async def resume(broker: FlowBroker, flow: Flow, first: Sequence[str]) -> list[Ending]:

@@ -57,6 +57,9 @@ class Stream(AsyncIterator[T_co], Generic[T_co]):
         self._following: Following | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_over = False
+        self._is_sure = False
+        """Whether the store has told of the attempt; a cursor may be of a task that is gone. Then
+        states of earlier attempts are old: items are read after the state that tells of them."""
         self._missed = 0
 
     @property
@@ -125,12 +128,15 @@ class Stream(AsyncIterator[T_co], Generic[T_co]):
             rereads = 0
             if self._state is not None and self._state.status.is_final:
                 self._end(self._state)
-            self._state = await self._follow().next()
-            self._look(self._state)
+            state = await self._follow().next()
+            if not (self._is_sure and state.dequeue_count < self._place.attempt):
+                self._state = state
+                self._look(state)
 
     def _look(self, state: TaskState[bytes]) -> None:
         """See what a state says of the stream."""
         if state.dequeue_count == self._place.attempt:
+            self._is_sure = True
             self._total = max(self._total, state.items)
         elif state.items or state.status.is_final:
             self._begin(state.dequeue_count)
@@ -138,7 +144,7 @@ class Stream(AsyncIterator[T_co], Generic[T_co]):
 
     def _begin(self, attempt: int) -> None:
         """Begin another delivery."""
-        self._place = Place(attempt, 0)
+        self._place, self._is_sure = Place(attempt, 0), True
         self._total = self._missed = 0
 
     async def _read(self) -> None:

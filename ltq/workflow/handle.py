@@ -102,7 +102,7 @@ class WorkflowHandle(Handle[R_co], Generic[R_co]):
         """
         is_cancelled = await super().cancel()
         if is_cancelled:
-            await stop(self._broker(), self._plan.tree, "")
+            await stop(self._broker(), self._plan.tree)
         return is_cancelled
 
     def watch_tree(self, timeout: float | None = None) -> AsyncGenerator[WorkflowState, None]:

@@ -404,3 +404,23 @@ class TestProgress:
             state = await broker.state(QUEUE, task_id)
             assert state.progress == Progress(CALLS, CALLS)
             assert state.dequeue_count == 1
+
+
+class TestAppend:
+    async def test_each_item_is_there_once(
+        self, proxy: Proxy, broker: RedisBroker, client: Any
+    ) -> None:
+        for nth in EVERY_CALL:
+            empty(client)
+            (task_id,) = await publish_many(broker, 1)
+            async with broker.consumer([QUEUE]) as consumer:
+                held = (await consumer.claim(1)).deliveries
+            proxy.drop("append", nth)
+            items = [b"%d" % number for number in range(2 * CALLS)]
+            for first in range(0, len(items), 2):
+                assert await broker.append(held[0].lease, first, items[first : first + 2], 100)
+            assert proxy.dropped == nth
+            check_leases(client, held)
+            found = await broker.items(QUEUE, task_id)
+            assert found is not None
+            assert (found.items, found.total) == (tuple(items), len(items))

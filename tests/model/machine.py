@@ -191,6 +191,32 @@ class Machine(RuleBasedStateMachine):
         assert self.run(self.broker.progress(lease, progress)) == expected
         assert before is None or self.store.dump() == before
 
+    @rule(
+        lease=leases,
+        first=st.integers(0, 4),
+        count=st.integers(1, 3),
+        most=st.sampled_from([2, 100]),
+    )
+    def append(self, lease: Lease, first: int, count: int, most: int) -> None:
+        self.begin()
+        before = None if self.model.holds(lease) else self.store.dump()
+        items = [b"%d" % number for number in range(first, first + count)]
+        expected = self.model.append(lease, first, items, most)
+        assert self.run(self.broker.append(lease, first, items, most)) == expected
+        assert before is None or self.store.dump() == before
+        self.read_items(lease.id)
+
+    @rule(task_id=tasks)
+    def read_items(self, task_id: str) -> None:
+        task = self.model.find(task_id)
+        if task is None or task.broken:
+            return
+        found = self.run(self.broker.items(self.store.queues[0], task_id))
+        assert found is not None
+        kept = task.items if task.streamed else ()
+        assert (found.attempt, found.total) == (task.dequeues, task.streamed)
+        assert (found.items, found.first) == (kept, task.streamed - len(kept))
+
     @rule(lease=leases, other=leases, status=st.sampled_from("cfr"), result_ttl=ttls)
     def finish(self, lease: Lease, other: Lease, status: str, result_ttl: float) -> None:
         """The first as said; the second, another task's or the same, completed."""

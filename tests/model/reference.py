@@ -236,6 +236,11 @@ class Model(Exchange):
             self.tasks[lease.id].number = self._next()
         return self.holds(lease)
 
+    def append(self, lease: Lease, first: int, items: list[bytes], most: int) -> bool:
+        if self.holds(lease):
+            self.tasks[lease.id].append(first, items, most)
+        return self.holds(lease)
+
     def show(self, lease: Lease, progress: Progress) -> bool:
         if self.holds(lease):
             self.tasks[lease.id].progress = progress

@@ -42,6 +42,11 @@ class Task:
     """Whether it became ready once more: it was put back, or due."""
     worker: str | None = None
     progress: Progress | None = None
+    items: tuple[bytes, ...] = ()
+    """The items of its stream that are kept."""
+    items_total: int = 0
+    items_of: int = 0
+    """The delivery that yielded them."""
     result: bytes | None = None
     error: str | None = None
     replay: str | None = None
@@ -71,6 +76,20 @@ class Task:
         return self.status in (Status.FAILED, Status.REJECTED)
 
     @property
+    def streamed(self) -> int:
+        """How many items its last delivery has yielded."""
+        return self.items_total if self.items_of == self.dequeues else 0
+
+    def append(self, first: int, items: list[bytes], most: int) -> None:
+        """Add items that come behind the first ones of this delivery."""
+        if self.items_of != self.dequeues or first > self.items_total:
+            self.items, self.items_total, self.items_of = (), first, self.dequeues
+        new = items[self.items_total - first :]
+        if new:
+            self.items = (*self.items, *new)[-most:]
+            self.items_total += len(new)
+
+    @property
     def is_in_front(self) -> bool:
         """Whether it waits at the front of its line, where it was put back."""
         return self.front and self.returned == self.token
@@ -93,6 +112,7 @@ class Task:
         assert state.tries == self.tries + (self.status is Status.FAILED), self.id
         sent = self.envelope
         assert (state.priority, state.tags) == (sent.priority, sent.tags), self.id
+        assert state.items == self.streamed, self.id
         told = (state.progress, state.result, state.error)
         assert told == (self.progress, self.result, self.error), self.id
         assert (state.release_time is not None) == self.status.is_final

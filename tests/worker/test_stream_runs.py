@@ -329,6 +329,103 @@ class TestReaders:
         ltq.close_sync()
 
 
+class TestTakeovers:
+    @pytest.mark.parametrize("has_yielded", [False, True])
+    async def test_one_between_the_state_and_the_items_is_seen(self, has_yielded: bool) -> None:
+        broker = MemoryBroker("memory://between")
+        worker = ltq.Worker("between", broker=broker)
+
+        @worker.task
+        async def chat() -> AsyncIterator[int]:
+            yield 1
+
+        async with broker.consumer([chat.queue]) as consumer:
+            handle = await chat.send()
+            (delivery,) = await broker.claim(consumer, 1)
+            await broker.append(delivery.lease, 0, [b"1"], 10)
+            stream = handle.stream(timeout=PATIENCE)
+            assert (await anext(stream), stream.attempt) == (1, 1)
+            read, taken = broker.items, list[Lease]()
+
+            async def overtaken(*args: Any, **kwargs: Any) -> Any:
+                """The first read comes when another worker has the task already."""
+                if not taken:
+                    await broker.requeue(delivery.lease)
+                    taken.append((await broker.claim(consumer, 1))[0].lease)
+                    if has_yielded:
+                        await broker.append(taken[0], 0, [b"3", b"4"], 10)
+                return await read(*args, **kwargs)
+
+            broker.items = overtaken  # type: ignore[method-assign]
+            await broker.append(delivery.lease, 1, [b"2"], 10)
+            reading = asyncio.ensure_future(anext(stream))
+            await turns(20)
+            if not has_yielded:
+                await broker.append(taken[0], 0, [b"3", b"4"], 10)
+            assert await asyncio.wait_for(reading, PATIENCE) == 3
+            assert (stream.attempt, stream.missed) == (2, 0)
+            await broker.release(taken[0])
+            assert [item async for item in stream] == [4]
+        await broker.aclose()
+
+
+class TestHandles:
+    async def test_a_rerun_is_another_stream(self) -> None:
+        worker = ltq.Worker("again", broker=MemoryBroker("memory://again"))
+
+        @worker.task(keep_body=True)
+        async def chat(word: str) -> AsyncIterator[str]:
+            yield word
+
+        async with worker:
+            first = await chat.send("a")
+            assert await first.collect(PATIENCE) == ["a"]
+            second = await first.rerun()
+            assert second.id != first.id
+            assert await second.collect(PATIENCE) == ["a"]
+            third = await asyncio.to_thread(chat.handle_sync(first.id).rerun)
+            assert await asyncio.to_thread(third.collect, PATIENCE) == ["a"]
+        ltq.close_sync()
+
+    async def test_what_is_no_text_has_none(self) -> None:
+        worker = ltq.Worker("texts", broker=MemoryBroker("memory://texts"))
+
+        @worker.task
+        async def chat() -> AsyncIterator[str]:
+            yield "a"
+
+        with pytest.raises(ltq.ConfigurationError, match="id=5 is not allowed"):
+            chat.handle(5)  # type: ignore[arg-type]
+        with pytest.raises(ltq.TaskNotFoundError):
+            await chat.handle("unknown").present_items()
+
+    def test_a_thread_that_outlives_the_event_loop_is_told(self) -> None:
+        async def make() -> ItemWriter:
+            return make_writer(Store())
+
+        writer = asyncio.run(make())
+        with pytest.raises(RunOverError):
+            writer.put(b"1")
+
+    async def test_a_task_that_goes_while_it_is_read_is_not_found(self) -> None:
+        broker = MemoryBroker("memory://gone")
+        worker = ltq.Worker("gone", broker=broker)
+
+        @worker.task
+        async def chat() -> AsyncIterator[str]:
+            yield "a"
+
+        async def gone(*args: Any, **kwargs: Any) -> None:
+            return None
+
+        async with worker:
+            handle = await chat.send()
+            await handle.result(PATIENCE)
+            broker.items = gone  # type: ignore[method-assign]
+            with pytest.raises(ltq.TaskNotFoundError):
+                await handle.collect(PATIENCE)
+
+
 class TestCursor:
     def test_it_is_read_as_it_was_written(self) -> None:
         cursor = write_cursor(Place(3, 14), "some id")

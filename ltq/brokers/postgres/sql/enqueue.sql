@@ -50,7 +50,8 @@ BEGIN
     v_answer := (@schema@.send(
         @schema@.namespace_of(v_queue), true, '{}', ARRAY[v_id], ARRAY[v_queue], ARRAY[v_queue],
         ARRAY[task], ARRAY[v_level::smallint], ARRAY[NULL::float8], ARRAY[NULL::integer],
-        ARRAY[NULL::float8], ARRAY[@MAX_DELIVERIES@], ARRAY[NULL::boolean], ARRAY[task],
+        ARRAY[NULL::float8], ARRAY[@MAX_DELIVERIES@], ARRAY[NULL::integer], ARRAY[NULL::boolean],
+        ARRAY[task],
         ARRAY['json'], ARRAY[array_to_string(v_tags, ' ')], ARRAY[''::bytea],
         ARRAY[convert_to(jsonb_build_array(args, kwargs)::text, 'UTF8')], ARRAY[delay],
         ARRAY[NULL::float8], ARRAY[''], ARRAY[0::float8], ARRAY[NULL::integer]))[1];
