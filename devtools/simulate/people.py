@@ -118,8 +118,8 @@ class People:
     async def _weather(self, seconds: float) -> None:
         """Let some calls fail for a while, or all of them, or lose their replies."""
         while True:
-            await asyncio.sleep(self._chance.expovariate(24 / seconds))
+            await asyncio.sleep(self._chance.expovariate(12 / seconds))
             calls = self._chance.sample(CALLS, self._chance.randint(1, len(CALLS)))
             with self._broker.fail(calls, lost=self._chance.random() < 0.5):
                 self._books.note(f"{self._shop.clock():.3f} bad weather {calls}")
-                await asyncio.sleep(self._chance.expovariate(1 / (2 * LEASE)))
+                await asyncio.sleep(self._chance.expovariate(1 / LEASE))

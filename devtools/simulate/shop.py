@@ -6,7 +6,8 @@ from collections.abc import Callable
 import ltq
 from devtools.simulate.books import MAX_DELIVERIES, MAX_TRIES, Books, Job
 
-LEASE = 60.0
+LEASE = 600.0
+"""Long, as the heartbeats of workers follow real time, by a third of this: none comes in a day."""
 
 KEPT = 7 * 86_400.0
 """Seconds for which states are kept: until the books are looked at."""
