@@ -306,8 +306,10 @@ class TestTooLarge:
         bodies: list[bytes] = []
         send = Sender.send
 
-        async def counted(sender: Sender, envelopes: Sequence[Envelope]) -> list[Published]:
-            answers = await send(sender, envelopes)
+        async def counted(
+            sender: Sender, envelopes: Sequence[Envelope], began: float = 0.0
+        ) -> list[Published]:
+            answers = await send(sender, envelopes, began)
             bodies.extend(envelope.body[:1] for envelope in envelopes)
             return answers
 

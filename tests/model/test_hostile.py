@@ -60,7 +60,7 @@ FIELDS = [
 class TestReplies:
     """What the scripts answer, where a hash holds anything."""
 
-    @given(st.lists(st.none() | bytes_, min_size=22, max_size=22), st.sampled_from(Status))
+    @given(st.lists(st.none() | bytes_, min_size=23, max_size=23), st.sampled_from(Status))
     def test_a_state_is_read_or_there_is_none(
         self, reply: list[bytes | None], status: Status
     ) -> None:

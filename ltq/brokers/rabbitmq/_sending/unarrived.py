@@ -37,7 +37,8 @@ class Unarrived:
                     self._targets.pop(target, None)
 
     def __contains__(self, target: Target) -> bool:
-        return target in self._targets
+        # What is no text is for the store to refuse.
+        return all(isinstance(part, str) for part in target) and target in self._targets
 
 
 def target_of(envelope: Envelope) -> Target:
