@@ -27,7 +27,7 @@ SEAM = "seam:job"
 
 CLEARED = "seam:cleared"
 
-_BRIEFLY = 0.3
+BRIEFLY = 0.3
 """Seconds that a wait may take if nobody cancels it before."""
 
 _LEASE = 2.0
@@ -63,7 +63,13 @@ class Stand:
             for step in range(steps):
                 await ltq.current().progress(step, steps)
 
+        @self.worker.task
+        async def letters(count: int) -> AsyncIterator[str]:
+            for number in range(count):
+                yield "abc"[number % 3]
+
         self.double, self.fail, self.show = double, fail, show
+        self.letters = letters
 
     def acknowledge(self, handle: ltq.Handle[Any]) -> None:
         """A send has come back."""
@@ -187,17 +193,17 @@ async def _(stand: Stand) -> None:
 
 @call("Handle.result")
 async def _(stand: Stand) -> None:
-    await (await stand.handle()).result(_BRIEFLY)
+    await (await stand.handle()).result(BRIEFLY)
 
 
 @call("Handle.wait")
 async def _(stand: Stand) -> None:
-    await (await stand.handle()).wait(_BRIEFLY)
+    await (await stand.handle()).wait(BRIEFLY)
 
 
 @call("Handle.watch")
 async def _(stand: Stand) -> None:
-    async with aclosing((await stand.handle()).watch(_BRIEFLY)) as states:
+    async with aclosing((await stand.handle()).watch(BRIEFLY)) as states:
         async for _state in states:
             pass
 
@@ -206,7 +212,7 @@ async def _(stand: Stand) -> None:
 async def _(stand: Stand) -> None:
     handle = await stand.fail.send()
     stand.acknowledge(handle)
-    await handle.wait(_BRIEFLY)
+    await handle.wait(BRIEFLY)
     stand.acknowledge(await handle.rerun())
 
 
@@ -218,19 +224,19 @@ async def _(stand: Stand) -> None:
 @call("gather")
 async def _(stand: Stand) -> None:
     handles = [await stand.handle() for _ in range(3)]
-    await ltq.gather(*handles, timeout=_BRIEFLY, return_exceptions=True)
+    await ltq.gather(*handles, timeout=BRIEFLY, return_exceptions=True)
 
 
 @call("CompletedHandles.__aiter__")
 async def _(stand: Stand) -> None:
     handles = [await stand.handle() for _ in range(3)]
-    async for handle in ltq.as_completed(handles, timeout=_BRIEFLY):
+    async for handle in ltq.as_completed(handles, timeout=BRIEFLY):
         await handle.state()
 
 
 @call("display")
 async def _(stand: Stand) -> None:
-    async with stand.draws, asyncio.timeout(_BRIEFLY):
+    async with stand.draws, asyncio.timeout(BRIEFLY):
         await ltq.display(await stand.handle())
 
 
@@ -344,7 +350,7 @@ async def _(stand: Stand) -> None:
 async def _(stand: Stand) -> None:
     events = stand.worker.events()
     try:
-        async with asyncio.timeout(_BRIEFLY):
+        async with asyncio.timeout(BRIEFLY):
             await anext(events)
     finally:
         await events.aclose()
@@ -359,7 +365,7 @@ async def _(stand: Stand) -> None:
     async with stand.broker.clone() as broker:
         await broker.ping()
         feed = broker.feed(SEAM, new_id())
-        await feed.get(_BRIEFLY)
+        await feed.get(BRIEFLY)
 
 
 @call("Broker.aclose")
@@ -382,7 +388,7 @@ async def _(stand: Stand) -> None:
 async def _(stand: Stand) -> None:
     feed = stand.broker.feed(SEAM, (await stand.handle()).id)
     try:
-        await feed.get(_BRIEFLY)
+        await feed.get(BRIEFLY)
     finally:
         feed.close()
 
@@ -390,7 +396,7 @@ async def _(stand: Stand) -> None:
 @call("Broker.watch")
 async def _(stand: Stand) -> None:
     handle = await stand.handle()
-    watched = stand.broker.watch(handle.queue, handle.id, timeout=_BRIEFLY)
+    watched = stand.broker.watch(handle.queue, handle.id, timeout=BRIEFLY)
     async with aclosing(watched) as states:
         async for _state in states:
             pass
@@ -399,7 +405,7 @@ async def _(stand: Stand) -> None:
 @call("Broker.wait")
 async def _(stand: Stand) -> None:
     handle = await stand.handle()
-    await stand.broker.wait(handle.queue, handle.id, timeout=_BRIEFLY)
+    await stand.broker.wait(handle.queue, handle.id, timeout=BRIEFLY)
 
 
 @call("Broker.publish")
@@ -410,7 +416,7 @@ async def _(stand: Stand) -> None:
 @call("Broker.claim")
 async def _(stand: Stand) -> None:
     async with stand.broker.consumer([SEAM], lease=_LEASE, revoked=_ignore) as consumer:
-        stand.deliveries += await stand.broker.claim(consumer, 3, timeout=_BRIEFLY)
+        stand.deliveries += await stand.broker.claim(consumer, 3, timeout=BRIEFLY)
 
 
 @call("Consumer.claim")
@@ -430,7 +436,7 @@ async def _(stand: Stand) -> None:
 @call("Consumer.wait")
 async def _(stand: Stand) -> None:
     async with stand.broker.consumer([SEAM], revoked=_ignore) as consumer:
-        await consumer.wait(_BRIEFLY)
+        await consumer.wait(BRIEFLY)
         await consumer.wait(0)
 
 

@@ -26,6 +26,7 @@ from ltq.message import Envelope
 from ltq.names import new_id
 from tests.elapse import elapse
 from tests.eventually import eventually
+from tests.faults import cancelled_more  # noqa: F401  it notes calls
 from tests.faults.cancelled import CALLS, CLEARED, SEAM, Stand, let_run, public_coroutines
 
 SECONDS = float(os.environ.get("LTQ_SOAK_SECONDS", "15"))
