@@ -83,7 +83,7 @@ class MemoryStore(Store):
     # What the rules need
 
     @contextmanager
-    def _step(self) -> Iterator[float]:
+    def _step(self, queues: Iterable[str] = ()) -> Iterator[float]:
         """One atomic step. At its end it wakes consumers that wait for what it made ready."""
         with self._lock:
             try:

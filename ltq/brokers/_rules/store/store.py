@@ -47,10 +47,11 @@ class Store(ABC):
     """
 
     @abstractmethod
-    def _step(self) -> AbstractContextManager[float]:
+    def _step(self, queues: Iterable[str] = ()) -> AbstractContextManager[float]:
         """One atomic step; the context's value is its time in Unix seconds.
 
-        Its changes are kept when the context ends. If it raises, none of them is.
+        Its changes are kept when the context ends. If it raises, none of them is. `queues` are
+        those whose tasks it will change: where others are waited for, the time is read after that.
         """
 
     def _read_step(self) -> AbstractContextManager[float]:
@@ -99,7 +100,7 @@ class Store(ABC):
                 presence.leave(self._open(namespace, now), worker, own, now)
 
     def claim(self, consumer: ConsumerConfig, budget: ClaimBudget) -> Claim:
-        with self._step() as now:
+        with self._step(consumer.namespaces) as now:
             served = {namespace: self._open(namespace, now) for namespace in consumer.namespaces}
             return claim.claim(served, consumer, budget, now)
 
@@ -111,11 +112,11 @@ class Store(ABC):
 
     def unclaim(self, given: Sequence[Lease]) -> int:
         """Let tasks that were claimed for nobody wait again. Returns how many still were."""
-        with self._step() as now:
+        with self._step(map(_queue_of_lease, given)) as now:
             return sum(self._in_order(given, _queue_of_lease, unclaim.unclaim, now))
 
     def finish(self, received: Sequence[Outcome]) -> list[Receipt]:
-        with self._step() as now:
+        with self._step(map(_queue_of_outcome, received)) as now:
             return self._in_order(received, _queue_of_outcome, outcomes.finish, now)
 
     def heartbeat(self, held: Sequence[Lease], duration: float) -> list[Lease]:
@@ -135,8 +136,8 @@ class Store(ABC):
             return leases.append(self._open(lease.queue, now), lease, first, items, most, now)
 
     def sweep(self, queues: Iterable[str]) -> Swept:
-        with self._step() as now:
-            namespaces = dict.fromkeys(map(namespace_of, queues))
+        namespaces = dict.fromkeys(map(namespace_of, queues))
+        with self._step(namespaces) as now:
             swept = [sweep.sweep(self._open(namespace, now), now) for namespace in namespaces]
         return Swept(
             recovered=sum(each.recovered for each in swept),
@@ -145,16 +146,16 @@ class Store(ABC):
         )
 
     def cancel(self, queue: str, task_id: str, result_ttl: float) -> bool:
-        with self._step() as now:
+        with self._step([queue]) as now:
             return cancel.cancel(self._open(queue, now), task_id, result_ttl, now)
 
     def clear(self, queue: str, most: int) -> int:
-        with self._step() as now:
+        with self._step([queue]) as now:
             return cancel.clear(self._open(queue, now), queue, most, now)
 
     def in_places(self, queue: str, rule: Callable[[Places, float], T]) -> T:
         """Apply a rule to the places of a queue's namespace."""
-        with self._step() as now:
+        with self._step([queue]) as now:
             return rule(self._open(queue, now), now)
 
     def pause(self, queue: str) -> None:
@@ -166,19 +167,19 @@ class Store(ABC):
             pause.resume(self._open(queue, now), queue)
 
     def promote(self, queue: str, ids: Sequence[str]) -> int:
-        with self._step() as now:
+        with self._step([queue]) as now:
             return promote.promote(self._open(queue, now), queue, ids, now)
 
     def cancel_some(
         self, queue: str, selection: Selection, reached: Reached | None, most: int
     ) -> tuple[int, Reached | None]:
-        with self._step() as now:
+        with self._step([queue]) as now:
             places = self._open(queue, now)
             return cancel_many.cancel_some(places, queue, selection, reached, most, now)
 
     def rerun(self, queue: str, ids: Sequence[str]) -> list[str]:
         new_ids = [new_id() for _ in ids]
-        with self._step() as now:
+        with self._step([queue]) as now:
             rerun.rerun(self._open(queue, now), queue, ids, new_ids, now)
         return new_ids
 

@@ -29,7 +29,8 @@ UNION SELECT namespace FROM ltq.kept UNION SELECT namespace FROM ltq.schedule_ch
 
 
 _LOCK = """
-SELECT set_config('lock_timeout', '500ms', true), ltq.adopt(%s)
+SELECT set_config('lock_timeout', '500ms', true), ltq.adopt(%s),
+    extract(epoch FROM clock_timestamp())::float8
 FROM pg_advisory_xact_lock(%s, hashtext(%s))"""
 """Others wait for a step, so it waits for no row for long that a session of a user's holds."""
 
@@ -57,6 +58,8 @@ class PostgresStore(Store):
         self._dead_ids: Sequence[str] = ()
         """Tasks that are read together, before the rule asks for them one by one."""
         self._known: dict[str, Places] = {}
+        self._locked: set[str] = set()
+        """The namespaces that the present step has for itself."""
         self._listeners: list[PostgresListener] = []
 
     def run(self, step: Callable[["PostgresStore"], T]) -> T:
@@ -106,8 +109,10 @@ class PostgresStore(Store):
                 unclaim(places, [Lease(*row) for row in rows], now)
 
     @contextmanager
-    def _step(self) -> Iterator[float]:
+    def _step(self, queues: Iterable[str] = ()) -> Iterator[float]:
         with self._transact(writes=True) as now:
+            for namespace in sorted(set(map(namespace_of, queues))):
+                now = self._lock(namespace)  # others may have claimed while it was waited for
             yield now
 
     @contextmanager
@@ -136,11 +141,17 @@ class PostgresStore(Store):
     def _namespaces(self) -> Iterable[str]:
         return [namespace for (namespace,) in self._step_now.rows(_NAMESPACES)]
 
+    def _lock(self, namespace: str) -> float:
+        """Have a namespace for this step alone. Returns the time since when."""
+        ((_, _, now),) = self._step_now.rows(_LOCK, namespace, self._schema.lock, namespace)
+        self._locked.add(namespace)
+        return float(now)
+
     def _places(self, namespace: str) -> Places:
         known = self._known.get(namespace)
         if known is None:
-            if self._is_writing:
-                self._step_now.rows(_LOCK, namespace, self._schema.lock, namespace)
+            if self._is_writing and namespace not in self._locked:
+                self._lock(namespace)
             lanes = PostgresLanes(self._step_now)
             listener = PostgresListener(self._step_now, namespace, lanes.has_ready)
             self._listeners.append(listener)

@@ -67,7 +67,7 @@ class SqliteStore(Store):
         return super().fire(slot)
 
     @contextmanager
-    def _step(self) -> Iterator[float]:
+    def _step(self, queues: Iterable[str] = ()) -> Iterator[float]:
         self.database.begin(writes=True)
         yield self.database.clock()
 
