@@ -75,6 +75,8 @@ class PostgresConsumer:
         limited = [lane for lane, limit in config.limits.items() if limit.running is not None]
         self._topics += [f"freed {one}" for one in dict.fromkeys(map(namespace_of, limited))]
         self._is_listening = config.revoked is not None
+        self._is_settled = False
+        """Whether it has claimed before."""
         if self._is_listening:
             ears.listen(self._hear, self._changed)
 
@@ -84,6 +86,9 @@ class PostgresConsumer:
         self._turns.rotate(-1)
         self._has_heard, self._due_at = False, None
         await self._say_again(turn)
+        if self._is_listening and not self._is_settled:
+            self._is_settled = True
+            await self._ears.settle()  # else a cancel that comes at once would not be heard of
         try:
             rows = await self._take(turn, limit)
         except BrokerError:

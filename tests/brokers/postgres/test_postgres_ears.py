@@ -9,8 +9,9 @@ import pytest
 
 from ltq.brokers.postgres import PostgresBroker
 from ltq.brokers.postgres._server import ears
-from ltq.testing.conformance._support.eventually import PATIENCE, eventually
+from ltq.testing.conformance._support.eventually import PATIENCE, SOON, eventually
 from tests.conformance.factories import QUEUE, publish
+from tests.elapse import elapse
 
 
 @pytest.fixture
@@ -42,6 +43,25 @@ async def cancel_one(broker: PostgresBroker) -> None:
     await eventually(lambda: broker._here().ears.is_hearing)
     await broker.cancel(QUEUE, task_id, 60.0)
     await asyncio.wait_for(waiting, PATIENCE)
+
+
+async def test_a_cancel_right_after_the_first_claim_is_heard_of(
+    broker: PostgresBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = broker._here().link.connections
+    connect = connections.open
+
+    async def slow(deadline: float) -> Any:
+        await elapse(0.3, "the connection that listens is made")
+        return await connect(deadline)
+
+    task_id = (await publish(broker)).id
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    monkeypatch.setattr(connections, "open", slow)
+    async with broker.consumer([QUEUE], revoked=heard.put_nowait) as consumer:
+        await consumer.claim(1)
+        await broker.cancel(QUEUE, task_id, 60.0)
+        assert await asyncio.wait_for(heard.get(), SOON) == task_id
 
 
 async def test_it_stays_from_one_result_to_the_next(broker: PostgresBroker, server: Server) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from contextvars import Context
 from uuid import uuid4
 
@@ -59,6 +60,8 @@ class Ears(Service):
         self._probe = ""
         self._probed = asyncio.Event()
         self._is_deaf_told = False
+        self._was_tried = asyncio.Event()
+        """Set once it is known whether messages arrive."""
         self._leaving: asyncio.TimerHandle | None = None
         self.is_hearing: bool = False
 
@@ -106,6 +109,12 @@ class Ears(Service):
         self._stay()
         super().abandon()
 
+    async def settle(self) -> None:
+        """Wait until messages arrive, if they do: at most as long as it takes to find that out."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PROBED_FOR):
+                await self._was_tried.wait()
+
     async def attend(self, topics: Iterable[str]) -> bool:
         """Somebody waits for these topics. Returns whether that was not known before."""
         now, new = time.monotonic(), []
@@ -148,6 +157,7 @@ class Ears(Service):
                 if isinstance(error, psycopg.Error) and not is_lost(error):
                     logger.warning("%s cannot be listened to: %s", self._link.target.server, error)
             finally:
+                self._was_tried.set()
                 if self.is_hearing:
                     pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
                 self._said = {}  # a crash may forget it: also what is just being said
@@ -195,6 +205,7 @@ class Ears(Service):
             async with asyncio.timeout(_PROBED_FOR):
                 await self._probed.wait()
         except TimeoutError:
+            self._was_tried.set()
             if not self.is_hearing and not self._is_deaf_told:
                 self._is_deaf_told = True
                 logger.warning(
@@ -203,6 +214,7 @@ class Ears(Service):
                 )
             return False
         self._set_hearing(is_hearing=True)
+        self._was_tried.set()
         return True
 
     def _set_hearing(self, *, is_hearing: bool) -> None:
