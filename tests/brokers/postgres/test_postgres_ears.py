@@ -23,8 +23,23 @@ async def broker(postgres_url: str) -> AsyncIterator[PostgresBroker]:
 class Server:
     def __init__(self, admin: "psycopg.Connection[Any]", schema: str) -> None:
         self._admin = admin
+        self._awaited = f"{schema}.awaited"
         self._query = f"""
             SELECT pid FROM pg_stat_activity WHERE query = 'LISTEN "ltq:{schema}"'"""
+
+    def awaited(self) -> list[str]:
+        """What it knows that somebody waits for."""
+        query = f"SELECT topic FROM {self._awaited}"
+        return [topic for (topic,) in self._admin.execute(query.encode())]
+
+    def end_listening(self) -> None:
+        """End the connections that listen."""
+        for pid in self.listening():
+            self._admin.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+    def crash(self) -> None:
+        """Forget what a crash forgets."""
+        self._admin.execute(f"TRUNCATE {self._awaited}".encode())
 
     def listening(self) -> list[int]:
         """Its processes that serve a connection which listens."""
@@ -62,6 +77,29 @@ async def test_a_cancel_right_after_the_first_claim_is_heard_of(
         await consumer.claim(1)
         await broker.cancel(QUEUE, task_id, 60.0)
         assert await asyncio.wait_for(heard.get(), SOON) == task_id
+
+
+async def test_what_was_said_while_a_server_crashed_is_said_again(
+    broker: PostgresBroker, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections of a server that crashes do not all end at once: one may still say something."""
+    may_connect, ears_ = asyncio.Event(), broker._here().ears
+    await cancel_one(broker)
+    connections = broker._here().link.connections
+    connect = connections.open
+
+    async def later(deadline: float) -> Any:
+        await may_connect.wait()
+        return await connect(deadline)
+
+    await broker.queues()  # there is a connection for what is said
+    monkeypatch.setattr(connections, "open", later)
+    server.end_listening()
+    await eventually(lambda: not ears_.is_hearing)
+    await ears_.attend(["lane shop"])
+    server.crash()
+    may_connect.set()
+    await eventually(lambda: "lane shop" in server.awaited(), SOON)
 
 
 async def test_it_stays_from_one_result_to_the_next(broker: PostgresBroker, server: Server) -> None:

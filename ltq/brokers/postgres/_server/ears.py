@@ -142,12 +142,17 @@ class Ears(Service):
 
     async def _run(self) -> None:
         pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        was_lost = False
         while True:
             connection: Connection | None = None
             try:
                 connection = await self._link.connections.open(time.monotonic() + CALL_PATIENCE)
                 channel = self._link.target.schema.channel
                 await connection.execute(f'LISTEN "{channel}"')
+                if was_lost:
+                    # What was said between the loss and a crash is forgotten as well: connections
+                    # of a server that crashes do not all end at once.
+                    self._said = {}
                 keep = self._spawn(self._keep(connection), "keep")
                 try:
                     await self._hear(connection)
@@ -158,6 +163,7 @@ class Ears(Service):
                     logger.warning("%s cannot be listened to: %s", self._link.target.server, error)
             finally:
                 self._was_tried.set()
+                was_lost = True
                 if self.is_hearing:
                     pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
                 self._said = {}  # a crash may forget it: also what is just being said
@@ -179,8 +185,9 @@ class Ears(Service):
 
     async def _keep(self, connection: Connection) -> None:
         """Find out whether anything is heard, and say again and again that somebody waits."""
-        rounds = 0
+        rounds, pauses = 0, ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while True:
+            pause = _AGAIN
             try:
                 # After a crash the server does not know it any more. First: once messages are
                 # known to come, all look for what they have missed.
@@ -191,9 +198,11 @@ class Ears(Service):
                     end(connection)  # it is dead, or nobody serves it: another may do
                     return
                 rounds += 1
+                pauses.reset()
             except BrokerError as error:
                 logger.debug("%s", error)
-            await asyncio.sleep(_AGAIN)
+                pause = pauses.next()
+            await asyncio.sleep(pause)
 
     async def _is_heard(self) -> bool:
         """Whether a message comes back."""
