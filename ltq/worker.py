@@ -214,9 +214,10 @@ class Worker(Generic[L_co]):
 
         An `async def` runs in the event loop, a plain `def` in a thread; if that gives something
         to be awaited, it is awaited in the event loop. A generator function of either kind is a
-        `StreamTask`. Raises `ConfigurationError` for an unknown
-        or wrong option, a name used twice, an annotation whose values cannot be sent, or a method
-        without its object. A worker that runs already does not run it, and logs a warning.
+        `StreamTask`. Raises `ConfigurationError` for an unknown or wrong option, a name used twice,
+        an annotation whose values cannot be sent, a generator function that does not say what it
+        yields, or a method without its object. A worker that runs already does not run it, and logs
+        a warning.
         """
         if fn:
             if len(fn) > 1:

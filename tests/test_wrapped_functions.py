@@ -374,6 +374,24 @@ class TestPlain:
             await box.drain(check=True)
             assert await handle.collect() == [1]
 
+    @pytest.mark.parametrize(
+        "hide",
+        [lambda fn: fn, functools.partial, staticmethod],
+        ids=["as it is", "partial", "staticmethod"],
+    )
+    def test_a_generator_that_does_not_say_what_it_yields_is_refused(
+        self, worker: ltq.Worker, hide: Callable[[Function], Any]
+    ) -> None:
+        async def slowly(n):  # type: ignore[no-untyped-def]
+            yield n
+
+        def quickly(n):  # type: ignore[no-untyped-def]
+            yield n
+
+        for fn in (slowly, quickly):
+            with pytest.raises(ltq.ConfigurationError, match=r"yields, but does not say what"):
+                worker.task(name=fn.__name__)(hide(fn))
+
     def test_only_what_needs_the_loop_is_called_there(self, worker: ltq.Worker) -> None:
         kinds = {
             name: worker.task(name=name.replace(" ", "-"))(fn).is_async

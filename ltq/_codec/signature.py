@@ -161,8 +161,13 @@ def _result_of(fn: Callable[..., Any], hints: dict[str, Any]) -> Any:
 
 
 def _item_of(hints: dict[str, Any]) -> Any:
-    """The type of what a generator yields. Raises `TypeError` if its annotation is another."""
-    hint = hints.get("return", Any)
+    """The type of what a generator yields. Raises `ConfigurationError` if that is not said."""
+    if "return" not in hints:  # one that yields by mistake has no result, either
+        raise ConfigurationError(
+            "it yields, but does not say what: annotate it with AsyncIterator[...], or a plain "
+            "`def` with Iterator[...], to stream that; else return a list"
+        )
+    hint = hints["return"]
     while hasattr(get_origin(hint) or hint, "__value__"):  # a `type` alias
         alias = get_origin(hint) or hint
         arguments = dict(zip(alias.__type_params__, get_args(hint), strict=False))
