@@ -1,20 +1,21 @@
-"""Carrying workflows on: those whose tasks end here at once, and those that others have left."""
+"""Carrying on from endings: of tasks that end here at once, and those that others have left."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.batcher import Batcher
 from ltq._aio.clock import Clock, Jitter, jittered
 from ltq._aio.service import Service
 from ltq._flow.carry import carry, carry_left
+from ltq._flow.followed import FollowedFinish, Sends
 from ltq._flow.protocols import FlowBroker
 from ltq.broker.flows import Ending, ending_key
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
-from ltq.message import Finish
+from ltq.message import Finish, Outcome, Published
 from ltq.names import namespace_of
 
 logger = logging.getLogger("ltq.worker")
@@ -36,10 +37,10 @@ _ATTEMPTS = 5
 
 
 class FlowCarrier(Service):
-    """Carries workflows on in the namespaces of the served queues.
+    """Sends what follows tasks, and carries workflows on, in the namespaces of the served queues.
 
-    A workflow goes on when an outcome of one of its tasks is written (`wrote`). If its worker dies
-    before that, or the task ended elsewhere, its ending is found by one of the looks.
+    It does so when the outcome of such a task is written (`wrote`). If its worker dies before that,
+    or the task ended elsewhere, its ending is found by one of the looks.
     """
 
     def __init__(
@@ -58,9 +59,11 @@ class FlowCarrier(Service):
         self._jitter = jitter
         self._throttled = ThrottledLogger(logger, clock=clock)
         self._batcher: Batcher[Ending, None] = Batcher(self._carry, _MOST, name=self.name)
+        self._sends: dict[str, Sends] = {}
+        """Who wants to know what became of what follows, by the key of the ending."""
 
     def wrote(self, outcome: Finish) -> None:
-        """An outcome is written of a task of a workflow."""
+        """An outcome is written of a task of a workflow, or one that something follows."""
         lease = outcome.lease
         ending = Ending(
             key=ending_key(lease.id, lease.token),
@@ -70,8 +73,16 @@ class FlowCarrier(Service):
             ctx=outcome.flow,
             result=outcome.result,
             serializer=outcome.serializer,
+            follow=outcome.follow,
         )
+        if isinstance(outcome, FollowedFinish) and outcome.sends is not None:
+            self._sends[ending.key] = outcome.sends
         self._batcher.add(ending)
+
+    def dropped(self, outcome: Outcome) -> None:
+        """An outcome is not written: what should follow it is not sent."""
+        if isinstance(outcome, FollowedFinish) and outcome.sends is not None:
+            outcome.sends.end(False)
 
     async def drain(self, timeout: float | None = None) -> bool:
         """Wait at most `timeout` seconds until all is carried on; return whether it is."""
@@ -80,22 +91,40 @@ class FlowCarrier(Service):
     async def aclose(self) -> None:
         """Stop. What is not carried on yet, others find."""
         await self._batcher.aclose()
+        for sends in self._sends.values():
+            sends.end(None)
+        self._sends.clear()
         await super().aclose()
 
     async def _carry(self, endings: list[Ending]) -> list[None]:
         backoff = ExponentialBackoff(*_BACKOFF)
         for _ in range(_ATTEMPTS):
             try:
-                await carry(self._broker, endings)
+                unsent = await carry(self._broker, endings, self._answered)
             except BrokerError as error:
-                self._throttled.warning("%d workflows cannot go on yet: %s", len(endings), error)
+                text = "what follows %d tasks cannot go on yet: %s"
+                self._throttled.warning(text, len(endings), error)
             except Exception:
-                logger.exception("%d workflows cannot go on", len(endings))
+                logger.exception("what follows %d tasks cannot go on", len(endings))
                 break
             else:
+                self._tell(unsent)
                 break
             await self._sleep(backoff.next())
+        for ending in endings:
+            if ending.follow and (sends := self._sends.pop(ending.key, None)) is not None:
+                sends.end(None)
         return [None] * len(endings)
+
+    def _answered(self, ending: Ending, answers: Sequence[Published]) -> None:
+        if (sends := self._sends.pop(ending.key, None)) is not None:
+            sends.answered(answers)
+
+    def _tell(self, unsent: Mapping[str, Exception]) -> None:
+        """Warn of what is refused. It stays, and is tried again with each look."""
+        for key, error in unsent.items():
+            text = "task %s: what follows it cannot be sent yet: %s"
+            self._throttled.warning(text, key.partition(" ")[0], error)
 
     async def _run(self) -> None:
         while True:
@@ -105,11 +134,12 @@ class FlowCarrier(Service):
 
     async def _look(self, queue: str) -> None:
         try:
-            count = await carry_left(self._broker, queue, older_than=_OLD)
+            left = await carry_left(self._broker, queue, older_than=_OLD)
         except BrokerError as error:
-            logger.debug("a look for workflows is skipped: %s", error)
+            logger.debug("a look for endings of tasks is skipped: %s", error)
         except Exception:
-            logger.exception("workflows cannot be carried on")
+            logger.exception("endings of tasks cannot be carried on")
         else:
-            if count:
-                logger.info("%d endings of workflows were carried on that others left", count)
+            self._tell(left.unsent)
+            if left.carried:
+                logger.info("%d endings were carried on that others left", left.carried)

@@ -20,6 +20,13 @@ from ltq.testing.conformance._caller.together import (
     TestTogetherMistakes,
 )
 from ltq.testing.conformance._caller.unique import TestUniqueSend
+from ltq.testing.conformance._flows.send_after import (
+    TestLeftUnsent,
+    TestNotSentAfter,
+    TestSendAfter,
+    TestSendAfterMistakes,
+    desk,
+)
 from ltq.testing.conformance._flows.workflows import (
     TestAbandonedWorkflow,
     TestCancelledWorkflow,
@@ -139,6 +146,7 @@ __all__ = [
     "TestHandle",
     "TestIsolationInAWorker",
     "TestKeeperAway",
+    "TestLeftUnsent",
     "TestLifespanEnd",
     "TestLifespanStart",
     "TestListedSchedules",
@@ -147,6 +155,7 @@ __all__ = [
     "TestMaxRunningInAWorker",
     "TestNoRoomLeft",
     "TestNoThread",
+    "TestNotSentAfter",
     "TestObserver",
     "TestObservers",
     "TestOptionsOfManyMessages",
@@ -165,6 +174,8 @@ __all__ = [
     "TestSameMessage",
     "TestScheduler",
     "TestSend",
+    "TestSendAfter",
+    "TestSendAfterMistakes",
     "TestSerializersInAWorker",
     "TestSerializersThatRaise",
     "TestSharedQueue",
@@ -194,6 +205,7 @@ __all__ = [
     "TestWorkflowMistakes",
     "broker",
     "consumer",
+    "desk",
     "make_consumer",
     "open_broker",
     "shop",

@@ -30,9 +30,9 @@ _AGAIN = -1
 
 
 async def finish(link: Link, outcomes: Sequence[Outcome]) -> list[Receipt]:
-    """Record outcomes. Those that leave a dead letter go by the rules."""
+    """Record outcomes. Those with a dead letter, or that something follows, go by the rules."""
     receipts: dict[int, Receipt] = {}
-    plain = [i for i, one in enumerate(outcomes) if not (isinstance(one, Finish) and one.dead)]
+    plain = [i for i, one in enumerate(outcomes) if not _is_rare(one)]
     if 0 < len(plain) < len(outcomes) and len({one.lease.id for one in outcomes}) < len(outcomes):
         plain = []  # of several outcomes of a task the first counts
     for namespace, indexes in _short(outcomes, _calls(outcomes, plain)):
@@ -66,6 +66,10 @@ async def _finish(link: Link, namespace: str, outcomes: Sequence[Outcome]) -> li
         if pause is not None:
             await asyncio.sleep(pause)
     raise _locked(link, [outcomes[i].lease.id for i in left])
+
+
+def _is_rare(outcome: Outcome) -> bool:
+    return isinstance(outcome, Finish) and (outcome.dead or outcome.follow != b"")
 
 
 def _locked(link: Link, ids: Sequence[str]) -> LockedError:
