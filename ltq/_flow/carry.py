@@ -14,6 +14,9 @@ from ltq.broker.flows import NOTE, Arrival, Arrived, Ending, ending_key
 from ltq.names import namespace_of
 from ltq.state import Status
 
+LEFT_AFTER = 2.0
+"""Seconds after which an ending counts as left: until then somebody may be about to carry it on."""
+
 _Told = tuple[Ending, Flow]
 
 

@@ -84,6 +84,7 @@ class Parts:
                 lanes.announced,
                 concurrency=config.concurrency,
                 lease=lease,
+                found_endings=self.flows.look_soon,
             ),
             claimed_at=lambda: self.fetcher.claimed_at,
             listener=listener,

@@ -455,7 +455,7 @@ async def lists(page: Page[TaskDetail]) -> None:
 async def registry(broker: Broker, entry: WorkerEntry, info: WorkerInfo) -> None:
     """The workers of a broker"""
     assert_type(await broker.workers(), list[WorkerInfo])
-    assert_type(await broker.announce(entry), None)
+    assert_type(await broker.announce(entry), bool)
     assert_type(await broker.leave(entry, ["mail"]), None)
     assert_type((info.name, info.running), tuple[str, tuple[str, ...]])
     assert_type((info.status, info.queues), tuple[WorkerStatus, tuple[str, ...]])

@@ -4,12 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.batcher import Batcher
 from ltq._aio.clock import Clock, Jitter, jittered
 from ltq._aio.service import Service
-from ltq._flow.carry import carry, carry_left
+from ltq._aio.threads import call_in
+from ltq._flow.carry import LEFT_AFTER, carry, carry_left
 from ltq._flow.followed import FollowedFinish, Sends
 from ltq._flow.protocols import FlowBroker
 from ltq.broker.flows import Ending, ending_key
@@ -21,10 +23,8 @@ from ltq.names import namespace_of
 logger = logging.getLogger("ltq.worker")
 
 LOOK_EVERY = 60.0
-"""Seconds between two looks for what others have left."""
-
-_OLD = 2.0
-"""Seconds after which an ending counts as left: until then somebody may be about to carry it on."""
+"""Most seconds between two looks for what others have left. Mostly the broker says sooner that
+there is something, when the worker is announced."""
 
 _MOST = 500
 """Most endings that are carried on together."""
@@ -40,7 +40,8 @@ class FlowCarrier(Service):
     """Sends what follows tasks, and carries workflows on, in the namespaces of the served queues.
 
     It does so when the outcome of such a task is written (`wrote`). If its worker dies before that,
-    or the task ended elsewhere, its ending is found by one of the looks.
+    or the task ended elsewhere, its ending is found by one of the looks: at the start, soon after
+    `look_soon`, and from time to time.
     """
 
     def __init__(
@@ -59,6 +60,9 @@ class FlowCarrier(Service):
         self._jitter = jitter
         self._throttled = ThrottledLogger(logger, clock=clock)
         self._batcher: Batcher[Ending, None] = Batcher(self._carry, _MOST, name=self.name)
+        self._loop = asyncio.get_running_loop()
+        self._heard = asyncio.Event()
+        """Whether there are endings, perhaps of others."""
         self._sends: dict[str, Sends] = {}
         """Who wants to know what became of what follows, by the key of the ending."""
 
@@ -83,6 +87,10 @@ class FlowCarrier(Service):
         """An outcome is not written: what should follow it is not sent."""
         if isinstance(outcome, FollowedFinish) and outcome.sends is not None:
             outcome.sends.end(False)
+
+    def look_soon(self) -> None:
+        """There are endings: look for those that are left. From any thread."""
+        call_in(self._loop, self._heard.set)
 
     async def drain(self, timeout: float | None = None) -> bool:
         """Wait at most `timeout` seconds until all is carried on; return whether it is."""
@@ -130,11 +138,16 @@ class FlowCarrier(Service):
         while True:
             for queue in self._queues:
                 await self._look(queue)
-            await self._sleep(self._jitter(LOOK_EVERY))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._jitter(LOOK_EVERY)):
+                    await self._heard.wait()
+            if self._heard.is_set():
+                self._heard.clear()
+                await self._sleep(LEFT_AFTER)  # until what is there now is old enough
 
     async def _look(self, queue: str) -> None:
         try:
-            left = await carry_left(self._broker, queue, older_than=_OLD)
+            left = await carry_left(self._broker, queue, older_than=LEFT_AFTER)
         except BrokerError as error:
             logger.debug("a look for endings of tasks is skipped: %s", error)
         except Exception:

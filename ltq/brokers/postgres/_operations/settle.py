@@ -89,11 +89,16 @@ async def heartbeat(link: Link, leases: Sequence[Lease], duration: float) -> lis
     return lost
 
 
-async def announce(link: Link, worker: WorkerEntry) -> None:
-    """Say that a worker lives. This is one statement: an idle worker sends few."""
+async def announce(link: Link, worker: WorkerEntry) -> bool:
+    """Say that a worker lives. This is one statement: an idle worker sends few.
+
+    Returns whether there are endings in the namespaces of its queues.
+    """
     namespaces = sorted(set(map(namespace_of, worker.queues)))
     entry = encode(SeenWorker(worker, 0.0))[: -len(_A_TIME)]
-    await link.call("announce", namespaces, worker.name, entry, worker.gone_after)
+    values = namespaces, worker.name, entry, worker.gone_after
+    ((has_endings,),) = await link.call("announce", *values)
+    return bool(has_endings)
 
 
 async def append(link: Link, lease: Lease, first: int, items: Sequence[bytes], most: int) -> bool:
