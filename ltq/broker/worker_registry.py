@@ -61,7 +61,7 @@ class WorkerRegistry(Protocol):
         listed. Raises `ConfigurationError` for a wrong name of the worker or of a queue.
 
         Returns whether it saw endings in a namespace of its queues (`Flows.endings`), which another
-        worker may have left. Those that are there are seen by every second call of a worker.
+        worker may have left. Every second call of a worker looks, at least.
         """
         ...
 

@@ -14,7 +14,7 @@ from tests.faults.followers import LEASE, pay, receipt
 
 pytestmark = pytest.mark.slow
 
-WITHIN = 2 * 0.6 * LEASE + 2.0 + 3.0
+WITHIN = 2 * LEASE + 2.0 + 3.0
 """Seconds after the death: two announcements of the heir, the age of what counts as left, and what
 a busy machine takes."""
 

@@ -313,7 +313,7 @@ async def together(
     assert_type(await ltq.display(a, b, *many), None)
 
 
-async def inside(context: Context, stored: Worker[Database]) -> None:
+async def inside(context: Context, message: Message[int], stored: Worker[Database]) -> None:
     """Inside a task"""
     assert_type(ltq.current(), Context)
     assert_type((context.id, context.task_name, context.attempt), tuple[str, str, int])
@@ -322,6 +322,8 @@ async def inside(context: Context, stored: Worker[Database]) -> None:
     assert_type(context.is_over, bool)
     assert_type(await context.progress(1, total=10, note="a tenth"), None)
     assert_type(context.progress_sync(1, total=10, note="a tenth"), None)
+    assert_type(await context.send_after(message), None)
+    assert_type(context.send_after_sync(message), None)
     assert_type(stored.resource, Database)
 
 

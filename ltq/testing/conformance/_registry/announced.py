@@ -41,19 +41,20 @@ class TestAnnounced:
     ) -> None:
         entry = make_worker_entry(queues=("other:x", QUEUE))
         elsewhere = make_worker_entry(name="elsewhere", queues=("other:x",))
+        new = make_worker_entry(name="new", queues=("other:x", QUEUE))
 
-        async def hears(worker: WorkerEntry) -> bool:
-            """By every second call at least."""
-            return any([await broker.announce(worker) for _ in range(2)])
+        async def hear(*workers: WorkerEntry) -> list[bool]:
+            """What they hear by every second call at least."""
+            return [any([await broker.announce(one) for _ in range(2)]) for one in workers]
 
-        assert not await hears(entry)
+        assert await hear(entry, new, elsewhere) == [False] * 3
         await publish(broker)
         lease = (await claim_one(broker, make_consumer())).lease
         follow = pack_follow([make_envelope()])
         await broker.finish([Finish(lease, Status.COMPLETED, b"1", follow=follow)])
-        assert [await hears(one) for one in (entry, elsewhere)] == [True, False]
+        assert await hear(entry, new, elsewhere) == [True, True, False]
         await broker.carried(QUEUE, [ending_key(lease.id, lease.token)])
-        assert not await hears(entry)
+        assert await hear(entry, new, elsewhere) == [False] * 3
 
     async def test_a_worker_is_listed_with_what_it_says(
         self, broker: Broker, open_broker: OpenBroker
