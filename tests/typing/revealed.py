@@ -485,6 +485,7 @@ async def flows(broker: Broker, arrival: Arrival) -> None:
     assert_type(await broker.carried("mail", ["id 1"]), None)
     assert_type(await broker.arrive("mail", [arrival]), list[Arrived])
     assert_type(await broker.held("mail", "id", [0]), WaitingTask | None)
+    assert_type(await broker.ctx("mail", "id"), bytes | None)
     assert_type(await broker.go_on("mail", "id", Ready(body=b"{}")), bool)
     assert_type(await broker.cancel_each("mail", ["id"], 60.0), int)
     assert_type(await broker.restart("mail", ["id"], held=True), int)

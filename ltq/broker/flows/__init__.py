@@ -16,6 +16,7 @@ from ltq.broker.flows.values import (
     HELD,
     MAX_SLOTS,
     NOTE,
+    OUTLINE_KEY,
     Arrival,
     ArrivalCount,
     Arrived,
@@ -23,6 +24,7 @@ from ltq.broker.flows.values import (
     Ready,
     WaitingTask,
     ending_key,
+    has_outline,
     is_held,
     is_in_flow,
 )
@@ -33,6 +35,7 @@ __all__ = [
     "HELD",
     "MAX_SLOTS",
     "NOTE",
+    "OUTLINE_KEY",
     "Arrival",
     "ArrivalCount",
     "Arrived",
@@ -41,6 +44,7 @@ __all__ = [
     "Ready",
     "WaitingTask",
     "ending_key",
+    "has_outline",
     "is_held",
     "is_in_flow",
 ]

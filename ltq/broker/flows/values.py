@@ -12,6 +12,12 @@ from ltq.state import Status
 FLOW_KEY = "ltq.flow"
 """The key of a message's `ctx` that makes its task part of a workflow."""
 
+OUTLINE_KEY = "ltq.nodes"
+"""The key of a message's `ctx` that tells the nodes of a workflow: that of its last one has it. A
+`ctx` with it is kept as long as the state of the task."""
+
+_OUTLINE_MARK = f'"{OUTLINE_KEY}":'.encode()
+
 _MARK = f'"{FLOW_KEY}":'.encode()
 
 MAX_SLOTS = 100_001
@@ -27,6 +33,11 @@ FAILED = b"!"
 def is_in_flow(ctx: bytes) -> bool:
     """Whether a task with this encoded `ctx` is part of a workflow."""
     return ctx != b"" and _MARK in ctx
+
+
+def has_outline(ctx: bytes) -> bool:
+    """Whether this encoded `ctx` is kept when its task has ended."""
+    return ctx != b"" and _OUTLINE_MARK in ctx
 
 
 def is_held(due: float) -> bool:
