@@ -68,7 +68,7 @@ async def mapped(bench: Bench, scale: float, rounds: int) -> Figures:
         for first in range(0, many, BULK):
             numbers = range(first, min(first + BULK, many))
             handles += await bench.noop.send_many([bench.noop.message(one) for one in numbers])
-        assert await ltq.gather(*handles, timeout=own.PATIENCE) == [*range(many)]
+        assert await ltq.gather(*handles, timeout=own.PATIENCE) == tuple(range(many))
 
     async def whole() -> None:
         node = bench.numbers.step(many).map(bench.noop).then(bench.count)

@@ -37,10 +37,22 @@ class Outline:
     id: str
     nodes: tuple[OutlineNode, ...]
 
-    def has(self, task_id: str) -> bool:
-        """Whether a task is one of its nodes, or an element of a map among them."""
+    def node_of(self, task_id: str) -> str | None:
+        """The id of the node that a task is, or is an element of; None if it is neither."""
         map_id = _ELEMENT.sub("", task_id)
-        return any(node.id == task_id or (node.is_map and node.id == map_id) for node in self.nodes)
+        found = (n.id for n in self.nodes if n.id == task_id or (n.is_map and n.id == map_id))
+        return next(found, None)
+
+    def first(self, most: int, also: str = "") -> "Outline":
+        """The first nodes alone, the last one, and the one with an id."""
+        if len(self.nodes) <= most:
+            return self
+        *others, last = self.nodes
+        shown = [*others[: most - 1], last]
+        own = next((node for node in others[most - 1 :] if node.id == also), None)
+        if own is not None:
+            shown[-2] = own
+        return Outline(self.id, tuple(shown))
 
 
 class _Nodes(msgspec.Struct, frozen=True):
@@ -139,7 +151,7 @@ def _last_ids(task_id: str) -> Iterator[str]:
 def _with(ctx: bytes, task_id: str) -> Outline | None:
     """The outline in a `ctx`, if the task is in it."""
     outline = outline_in(ctx)
-    return outline if outline is not None and outline.has(task_id) else None
+    return outline if outline is not None and outline.node_of(task_id) else None
 
 
 def _outline(last_id: str, kept: _Nodes) -> Outline:

@@ -17,7 +17,7 @@ from ltq.handle import Handle
 from ltq.options import check_wait
 from ltq.state import Status, TaskState
 from ltq.workflow.state import WorkflowState
-from ltq.workflow.tree import DEAD, NodeFeeds, Tree, read_states
+from ltq.workflow.tree import DEAD, WorkflowTree, _NodeFeeds, _read_states
 
 R_co = TypeVar("R_co", covariant=True, default=Any)
 
@@ -119,7 +119,7 @@ class WorkflowHandle(Handle[R_co], Generic[R_co]):
     async def _states(self) -> AsyncGenerator[TaskState[bytes], None]:
         """The states of all nodes, then of the elements of maps that have not ended."""
         broker, nodes = self._broker(), self._plan.outline.nodes
-        for state in await read_states(broker, nodes):
+        for state in await _read_states(broker, nodes):
             if state is not None:
                 yield state
         for node in nodes:
@@ -132,8 +132,8 @@ class WorkflowHandle(Handle[R_co], Generic[R_co]):
                     if state is not None:
                         yield state
 
-    def _tree(self) -> Tree:
-        return Tree(self._broker(), self._plan.outline)
+    def _tree(self) -> WorkflowTree:
+        return WorkflowTree(self._broker(), self._plan.outline)
 
     async def _is_stopped(self) -> bool:
         """Whether it was cancelled because a node had failed."""
@@ -150,7 +150,7 @@ class _Stopped:
 
     def __init__(self, handle: WorkflowHandle[Any]) -> None:
         self._handle = handle
-        self._feeds: NodeFeeds | None = None
+        self._feeds: _NodeFeeds | None = None
         self._patient_until: float | None = None
 
     async def reason(self, last: TaskState[Any]) -> TaskState[bytes] | None:
@@ -175,7 +175,8 @@ class _Stopped:
     async def wait(self) -> None:
         """Wait until a node changes. An element of a map may do so unseen: not for long."""
         if self._feeds is None:
-            self._feeds = self._handle._tree().feeds()  # noqa: SLF001
+            broker, plan = self._handle._broker(), self._handle._plan  # noqa: SLF001
+            self._feeds = _NodeFeeds(broker, plan.outline.nodes)
         await self._feeds.wait_until(asyncio.get_running_loop().time() + _RECHECK)
         self._feeds.take()
 

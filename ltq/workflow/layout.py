@@ -2,9 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import islice
 
-from ltq._flow.outline import Outline
 from ltq.state import Status
 from ltq.workflow.state import WorkflowNode, WorkflowState
 
@@ -23,18 +21,6 @@ def levels(nodes: Sequence[WorkflowNode]) -> list[int]:
     for node in nodes:
         depths[node.id] = max((depths.get(parent, -1) + 1 for parent in node.parents), default=0)
     return [min(depths[node.id], _DEEPEST) for node in nodes]
-
-
-def first_nodes(outline: Outline, most: int, also: str = "") -> Outline:
-    """The first nodes of an outline, the last one, and the one with an id."""
-    if len(outline.nodes) <= most:
-        return outline
-    *others, last = outline.nodes
-    shown = [*islice(others, most - 1), last]
-    own = next((node for node in others[most - 1 :] if node.id == also), None)
-    if own is not None:
-        shown[-2] = own
-    return Outline(outline.id, tuple(shown))
 
 
 def most_urgent(nodes: Sequence[WorkflowNode], most: int) -> list[int]:

@@ -6,9 +6,9 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from math import inf
-from typing import Self
+from typing import Self, cast
 
-from ltq._flow.outline import Outline, OutlineNode
+from ltq._flow.outline import Outline, OutlineNode, find_outline
 from ltq.broker import Broker
 from ltq.broker.feed import Feed
 from ltq.errors import ResultTimeoutError, TaskNotFoundError
@@ -28,25 +28,45 @@ _MOST = 500
 """Most states of one call."""
 
 
-class Tree:
+class WorkflowTree:
     """The nodes of one workflow in a broker."""
 
-    def __init__(self, broker: Broker, outline: Outline) -> None:
+    def __init__(self, broker: Broker, outline: object) -> None:
+        """For LTQ's own use: `find_tree` finds one."""
         self._broker = broker
-        self._outline = outline
+        self._outline = cast(Outline, outline)
+
+    @property
+    def id(self) -> str:
+        """That of its last node."""
+        return self._outline.id
+
+    @property
+    def last_queue(self) -> str:
+        """The queue of its last node."""
+        return self._outline.nodes[-1].queue
+
+    @property
+    def size(self) -> int:
+        """How many nodes it has."""
+        return len(self._outline.nodes)
+
+    def node_of(self, task_id: str) -> str:
+        """The id of the node that a task of it is, or is an element of."""
+        return self._outline.node_of(task_id) or self.id
+
+    def first(self, most: int, also: str = "") -> "WorkflowTree":
+        """The tree of the first nodes alone, the last one, and the one with an id."""
+        return WorkflowTree(self._broker, self._outline.first(most, also))
 
     async def read(self) -> WorkflowState:
         """The present state. Raises `TaskNotFoundError`, `BrokerError`."""
-        states = await read_states(self._broker, self._outline.nodes)
+        states = await _read_states(self._broker, self._outline.nodes)
         view = _View(self._broker, self._outline)
         for number, state in enumerate(states):
             view.put(number, state)
         await view.count_maps()
         return view.state()
-
-    def feeds(self) -> "NodeFeeds":
-        """What the broker tells of its nodes. The caller closes it."""
-        return NodeFeeds(self._broker, self._outline.nodes)
 
     async def watch(self, timeout: float | None = None) -> AsyncGenerator[WorkflowState, None]:
         """Each state, from the present one until all nodes have ended.
@@ -57,7 +77,7 @@ class Tree:
         deadline = None if timeout is None else loop.time() + timeout
         view = _View(self._broker, self._outline)
         looks = _Looks(view, loop.time)
-        with self.feeds() as feeds:
+        with _NodeFeeds(self._broker, self._outline.nodes) as feeds:
             while True:
                 looks.put(feeds.take())
                 if feeds.all_told:
@@ -71,7 +91,16 @@ class Tree:
                 await feeds.wait_until(_earlier(deadline, looks.next if feeds.all_told else None))
 
 
-class NodeFeeds:
+async def find_tree(broker: Broker, queue: str, task_id: str) -> WorkflowTree | None:
+    """The workflow that a task is part of, by its queue and its id; None if it is in none.
+
+    It is known for as long as the state of its last node is kept. Raises `BrokerError`.
+    """
+    outline = await find_outline(broker, queue, task_id)
+    return None if outline is None else WorkflowTree(broker, outline)
+
+
+class _NodeFeeds:
     """What a broker tells of nodes, until the end of the context."""
 
     def __init__(self, broker: Broker, nodes: Sequence[OutlineNode]) -> None:
@@ -213,7 +242,7 @@ class _Looks:
         self._at = self._last + self._pause
 
 
-async def read_states(
+async def _read_states(
     broker: Broker, nodes: Sequence[OutlineNode]
 ) -> list[TaskState[bytes] | None]:
     """The states of nodes, in their order; None for one that does not exist (any more)."""

@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ltq._display.encoded import json_value
-from ltq._flow.outline import Outline
 from ltq.broker import Broker
 from ltq.cli._console import print_line, safe
 from ltq.cli._errors import CommandError
@@ -25,7 +24,7 @@ from ltq.logger import printable
 from ltq.state import Status, TaskState
 from ltq.workflow import WorkflowNode, WorkflowState
 from ltq.workflow.layout import after_text, counts_text, most_urgent, rest_text
-from ltq.workflow.tree import Tree
+from ltq.workflow.tree import WorkflowTree
 
 _SHOWN_RESULT = 200
 """Most characters of a result that are shown; `ltq state` shows all of it."""
@@ -49,7 +48,7 @@ class _View(Protocol):
 
 
 async def watch_tree(
-    broker: Broker, outline: Outline, timeout: float | None, console: Console, *, as_json: bool
+    broker: Broker, tree: WorkflowTree, timeout: float | None, console: Console, *, as_json: bool
 ) -> Exception | None:
     """Follow a workflow. Return why it is not known to have completed."""
     view = await _view(broker, console, as_json=as_json)
@@ -57,12 +56,12 @@ async def watch_tree(
     state: WorkflowState | None = None
     try:
         with view.screen():
-            async with aclosing(Tree(broker, outline).watch(timeout)) as states:
+            async with aclosing(tree.watch(timeout)) as states:
                 async for state in states:
                     view.show(state, [one for one in state.nodes if known.get(one.id) != one])
                     known = {one.id: one for one in state.nodes}
         assert state is not None
-        view.end(state, await broker.state(outline.nodes[-1].queue, outline.id))
+        view.end(state, await broker.state(tree.last_queue, tree.id))
     except (TaskNotFoundError, ResultTimeoutError) as error:
         return error
     return None if state.status is Status.COMPLETED else CommandError(_reason(state))

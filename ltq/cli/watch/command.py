@@ -12,7 +12,6 @@ from rich.console import Console
 
 from ltq._aio.service import cancel_all, spawn
 from ltq._display.encoded import json_value, result_text
-from ltq._flow.outline import Outline, find_outline
 from ltq.broker import Broker
 from ltq.cli._broker import find_task, open_broker
 from ltq.cli._console import open_console, print_line
@@ -38,6 +37,7 @@ from ltq.cli.watch._items import Item, NewItems
 from ltq.cli.watch._tree import watch_tree
 from ltq.errors import ResultTimeoutError, TaskNotFoundError
 from ltq.state import Status, TaskState
+from ltq.workflow.tree import WorkflowTree, find_tree
 
 _SHOWN_RESULT = 200
 """Most characters of a result that are shown; `ltq state` shows all of it."""
@@ -110,8 +110,8 @@ async def _watch(
 ) -> bool:
     """Follow tasks, and say which did not complete. Return whether all did."""
     async with open_broker(url) as broker:
-        if shows_tree and len(ids) == 1 and (outline := await _outline(broker, ids[0])) is not None:
-            error = await watch_tree(broker, outline, timeout, open_console(), as_json=as_json)
+        if shows_tree and len(ids) == 1 and (tree := await _tree(broker, ids[0])) is not None:
+            error = await watch_tree(broker, tree, timeout, open_console(), as_json=as_json)
             if error is not None:
                 tell(error)
             return error is None
@@ -127,11 +127,11 @@ async def _watch(
     return not any(errors)
 
 
-async def _outline(broker: Broker, task_id: str) -> Outline | None:
+async def _tree(broker: Broker, task_id: str) -> WorkflowTree | None:
     """The workflow of a task; None if it is in none, or there is no such task."""
     with suppress(TaskNotFoundError):
         state = await find_task(broker, task_id)
-        return await find_outline(broker, state.queue, task_id)
+        return await find_tree(broker, state.queue, task_id)
     return None
 
 

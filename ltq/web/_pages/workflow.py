@@ -3,14 +3,13 @@
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from ltq._flow.outline import find_outline
 from ltq.errors import TaskNotFoundError
 from ltq.names import is_name
 from ltq.state import TaskState
 from ltq.web._pages.page import Ask
 from ltq.workflow import WorkflowNode
-from ltq.workflow.layout import after_text, first_nodes, levels, short_id
-from ltq.workflow.tree import Tree
+from ltq.workflow.layout import after_text, levels, short_id
+from ltq.workflow.tree import find_tree
 
 _MOST_NODES = 100
 """Most nodes that are shown: the first ones, the last one, and that of the page."""
@@ -34,14 +33,12 @@ async def read_workflow(ask: Ask, state: TaskState[bytes]) -> dict[str, Any] | N
     broker, bounded = ask.place.broker, ask.readings.bounded
     if not is_name(state.queue):  # its record is spoilt
         return None
-    outline = await bounded(find_outline(broker, state.queue, state.id))
-    if outline is None:
+    found = await bounded(find_tree(broker, state.queue, state.id))
+    if found is None:
         return None
-    own_id = next((node.id for node in outline.nodes if node.id == state.id), None)
-    own_id = own_id or state.id.rpartition(".")[0]
+    own_id = found.node_of(state.id)
     with suppress(TaskNotFoundError):
-        shown = first_nodes(outline, _MOST_NODES, also=own_id)
-        tree = await bounded(Tree(broker, shown).read())
+        tree = await bounded(found.first(_MOST_NODES, also=own_id).read())
         rows = [
             Row(
                 node,
@@ -52,6 +49,6 @@ async def read_workflow(ask: Ask, state: TaskState[bytes]) -> dict[str, Any] | N
             )
             for node, level in zip(tree.nodes, levels(tree.nodes), strict=True)
         ]
-        left_out = len(outline.nodes) - len(rows)
+        left_out = found.size - len(rows)
         return {"id": tree.id, "status": tree.status, "rows": rows, "left_out": left_out}
     return None

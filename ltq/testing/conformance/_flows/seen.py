@@ -13,7 +13,7 @@ from ltq.broker.flows import OUTLINE_KEY
 from ltq.errors import TaskFailedError, TaskNotFoundError
 from ltq.testing.conformance._flows.workflows import Shop
 from ltq.testing.conformance._support.eventually import PATIENCE, eventually
-from ltq.workflow.tree import Tree
+from ltq.workflow.tree import WorkflowTree
 
 PLACE = b'{"a":1,"ltq.flow":{"queue":"mail:send","end":"x"}}'
 OUTLINE = b'{"ltq.flow":{"queue":"mail:send","end":"x"},"ltq.nodes":{"queues":[],"nodes":[]}}'
@@ -49,7 +49,7 @@ class TestSeenWorkflow:
             ("seen.n1", "ltq:join"),
         ]
         assert found.nodes[-1].parents == ("seen.n1.n2", "seen.n1.n1")
-        state = await Tree(shop.broker, found).read()
+        state = await WorkflowTree(shop.broker, found).read()
         assert state == await handle.tree()
 
     async def test_what_is_in_none_leads_to_none(self, shop: Shop) -> None:
@@ -80,7 +80,7 @@ class TestSeenWorkflow:
         outline = await outline_of(shop, handle.queue, handle.id)
         assert outline is not None
         told: Any = _Feeds(shop.broker)
-        tree = Tree(told, outline).watch(PATIENCE)
+        tree = WorkflowTree(told, outline).watch(PATIENCE)
         async for state in tree:
             if state.nodes[0].status is Status.WORKING:
                 break

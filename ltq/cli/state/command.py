@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.text import Text
 
 from ltq._display.encoded import Encoded
-from ltq._flow.outline import find_outline
 from ltq.broker import Broker
 from ltq.cli._broker import find_task, open_broker
 from ltq.cli._completion.queues import complete_queue
@@ -25,7 +24,7 @@ from ltq.names import is_name
 from ltq.state import Status, TaskState
 from ltq.workflow import WorkflowState
 from ltq.workflow.layout import counts_text, most_urgent, rest_text
-from ltq.workflow.tree import Tree
+from ltq.workflow.tree import find_tree
 
 _MOST_NODES = 50
 """Most nodes of a workflow that are shown; `--json` has all of them."""
@@ -93,8 +92,8 @@ async def _tree(broker: Broker, state: TaskState[bytes]) -> WorkflowState | None
     """The workflow that a task is part of; None if it is in none, or is spoilt."""
     if is_name(state.queue):
         with suppress(TaskNotFoundError):
-            outline = await find_outline(broker, state.queue, state.id)
-            return None if outline is None else await Tree(broker, outline).read()
+            tree = await find_tree(broker, state.queue, state.id)
+            return None if tree is None else await tree.read()
     return None
 
 
