@@ -3,8 +3,8 @@
 map: a map of 10 000 elements and the task that takes their list, from the send to its result,
 against 10 000 tasks of the same kind that are sent with `send_many` and awaited; in turns, so that
 both meet the same machine. cancel: trees of 1 000 nodes that wait, by one `handle.cancel()`: a
-chain, a wide join, and a map of 1 000 elements. lag: from the moment when a node begins to run to
-the state of `watch_tree()` that says so, in a chain that runs beside.
+chain, a wide join, and a map of 1 000 elements. lag: from the return of a node's function to the
+state of `watch_tree()` that says that it has completed, in a chain that runs beside.
 """
 
 import argparse
@@ -31,7 +31,7 @@ class Bench:
     def __init__(self, url: str) -> None:
         self.makers: ltq.Worker[None] = ltq.Worker("makers", broker_url=url)
         self.workers: ltq.Worker[None] = ltq.Worker("workers", broker_url=url, concurrency=100)
-        self.began: dict[str, float] = {}
+        self.returned: dict[str, float] = {}
 
         @self.makers.task
         async def numbers(count: int) -> list[int]:
@@ -47,8 +47,8 @@ class Bench:
 
         @self.workers.task
         async def step(number: int) -> int:
-            self.began[ltq.current().id] = time.perf_counter()
             await asyncio.sleep(_STEP)
+            self.returned[ltq.current().id] = time.perf_counter()
             return number + 1
 
         self.numbers, self.noop, self.count, self.step = numbers, noop, count, step
@@ -147,9 +147,9 @@ async def lagging(bench: Bench, scale: float, rounds: int) -> Figures:
             async for tree in handle.watch_tree(own.PATIENCE):
                 now = time.perf_counter()
                 for node in tree.nodes:
-                    if node.status is ltq.Status.WORKING and node.id not in seen:
+                    if node.status is ltq.Status.COMPLETED and node.id not in seen:
                         seen.add(node.id)
-                        late.append(1000 * (now - bench.began.get(node.id, now)))
+                        late.append(1000 * (now - bench.returned[node.id]))
     late.sort()
     return {"median ms": statistics.median(late), "p99 ms": late[int(0.99 * len(late))]}
 
@@ -176,7 +176,8 @@ def main(arguments: Sequence[str]) -> int:
         empty = (
             nullcontext("memory://workflows") if store == "memory" else store_class(store)().empty()
         )
-        with empty as url:
+        with empty as address:
+            url = f"{address}?migrate=auto" if store == "postgres" else address
             figures = own.limited(_measure(name, url, parsed.scale, parsed.rounds), parsed.scale)
         print(f"{name:8} {own.shown(figures)}", flush=True)
     return 0

@@ -200,6 +200,7 @@ async def workflows(handle: WorkflowHandle[int], tree: WorkflowState, node: Work
     assert_type((tree.id, tree.status, tree.nodes), tuple[str, Status, tuple[WorkflowNode, ...]])
     assert_type((node.id, node.task_name, node.queue), tuple[str, str, str])
     assert_type((node.status, node.parents), tuple[Status | None, tuple[str, ...]])
+    assert_type(node.error, str | None)
     assert_type((node.done, node.total), tuple[int | None, int | None])
 
 
