@@ -10,7 +10,7 @@ from typing import Any
 from ltq._display.errors import cause_of, is_a, name_of, text_of
 from ltq._display.values import short_repr
 from ltq._text import cut
-from ltq.broker.flows import FLOW_KEY, flow_in, is_in_flow, with_flow
+from ltq.broker.flows import FLOW_KEYS, flow_in, is_in_flow, with_flow
 from ltq.codec import DEFAULT_SERIALIZER
 from ltq.errors import ExhaustedError, RejectError, RetryError
 from ltq.message import Delivery, Failure, Finish, Message, Outcome, Requeue, encode_ctx
@@ -45,7 +45,8 @@ def decode_ctx(delivery: Delivery) -> dict[str, Any]:
     Middleware does not see what it says of a workflow.
     """
     ctx = read_ctx(delivery.ctx) if delivery.ctx else {}
-    ctx.pop(FLOW_KEY, None)
+    for key in FLOW_KEYS:
+        ctx.pop(key, None)
     return ctx
 
 
@@ -58,7 +59,7 @@ def new_ctx(delivery: Delivery, message: Message[Any] | None) -> bytes | None:
         return None
     try:
         flow = flow_in(delivery.ctx)
-        own = {key: value for key, value in message.ctx.items() if key != FLOW_KEY}
+        own = {key: value for key, value in message.ctx.items() if key not in FLOW_KEYS}
         ctx, wrong = encode_ctx(own)
     except Exception:  # a thread that goes on may write to it
         return None

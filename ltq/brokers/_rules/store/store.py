@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from ltq.broker import Claim, ClaimBudget, ConsumerConfig, TaskQuery, WorkerEntry
+from ltq.broker.flows import has_outline
 from ltq.broker.moving import Parcel
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.broker.schedules import KeptSchedule, ScheduleChanges, ScheduleRecord
@@ -268,6 +269,14 @@ class Store(ABC):
         with self._read_step() as now:
             record = self._seen(queue, now).records.get(task_id)
             return None if record is None or record.status.is_final else record.envelope.body
+
+    def ctx(self, queue: str, task_id: str) -> bytes | None:
+        with self._read_step() as now:
+            record = self._seen(queue, now).records.get(task_id)
+            if record is None:
+                return None
+            ctx = record.envelope.ctx
+            return ctx if not record.status.is_final or has_outline(ctx) else b""
 
     def tasks(self, query: TaskQuery, *, lists_final: bool = True) -> Page[TaskDetail]:
         with self._read_step() as now:
