@@ -20,6 +20,7 @@ from ltq.brokers.rabbitmq._doctor.checks import (
     check_nodes,
     check_policies,
     check_queues,
+    check_waiting,
 )
 from ltq.brokers.rabbitmq._server.url import parse_url
 from ltq.message import Envelope, new_id
@@ -316,6 +317,11 @@ class TestChecks:
                 "1000 messages of ltq.mail are taken",
             ),
             (
+                lambda: check_waiting("ltq.mail", 10_001, 2),
+                Severity.WARNING,
+                "10001 messages wait in ltq.mail: 2 consumers do not keep up",
+            ),
+            (
                 lambda: check_deprecated([Deprecated(name="global_qos")]),
                 Severity.OK,
                 "in use: global_qos",
@@ -347,6 +353,7 @@ class TestChecks:
         (found,) = check_policies([queue(effective_policy_definition=[])], "ltq.dead")
         assert (found.severity, found.advice) == (Severity.OK, "")
         assert check_deprecated([]) == []
+        assert check_waiting("ltq.mail", 10_000, 2) == check_waiting("ltq.mail", 0, 0) == []
 
     def test_what_is_not_known_yet_is_told(self) -> None:
         (found,) = check_policies([queue(policy="new")], "ltq.dead")
