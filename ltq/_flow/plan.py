@@ -21,7 +21,7 @@ from ltq._flow.values import (
     ctx_with,
 )
 from ltq._sender.sent import Sent
-from ltq.broker.flows import HELD
+from ltq.broker.flows import FLOW_KEY, HELD
 from ltq.errors import ConfigurationError
 from ltq.message import Envelope
 from ltq.names import check_tag_count
@@ -146,7 +146,7 @@ def _map(envelope: Envelope, call: Call, is_last: bool) -> Map:
 
 def _without_flow(ctx: bytes) -> str:
     from_hooks = msgspec.json.decode(ctx or b"{}", type=dict[str, msgspec.Raw])
-    kept = {key: value for key, value in from_hooks.items() if key != "ltq.flow"}
+    kept = {key: value for key, value in from_hooks.items() if key != FLOW_KEY}
     return msgspec.json.encode(kept).decode()
 
 

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from ltq._flow.parts import Kind, NodeTask, Part
 from ltq._flow.plan import Plan, order_of_sending
 from ltq._sender.guards import guards
+from ltq._sender.publish import id_conflict
 from ltq._sender.sent import Sent
 from ltq.broker import Broker
-from ltq.errors import ConfigurationError, QueueFullError
+from ltq.errors import ConfigurationError
 from ltq.message import Envelope, Published
 from ltq.names import namespace_of
 from ltq.options import DEFAULT_RESULT_TTL
@@ -26,9 +27,8 @@ async def send(plan: Plan, *, has_own_id: bool) -> None:
     try:
         await _publish(broker, plan, envelopes, sent)
     except BaseException as error:
-        is_refused = isinstance(error, QueueFullError | ConfigurationError)
         for one in sent.values():
-            one.end(False if is_refused else None)
+            one.fail(error)
         raise
 
 
@@ -57,10 +57,7 @@ async def _publish(
             if Published.ID_CONFLICT in found:
                 await _take_back(broker, envelopes, answers)
                 taken = some[found.index(Published.ID_CONFLICT)]
-                raise ConfigurationError(
-                    f"id {taken.id!r} belongs to another task, not to {taken.task_name}: "
-                    "ids are unique within a worker"
-                )
+                raise id_conflict(taken)
     for node, envelope in zip(plan.nodes, envelopes, strict=True):
         answer = answers[envelope.id]
         if (one := sent.get(id(node.part))) is not None:
