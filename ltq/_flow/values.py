@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from ltq.broker.flows import FLOW_KEY
+from ltq.broker.flows import FLOW_KEY, with_flow
 from ltq.message import Envelope
 from ltq.options import Priority
 
@@ -59,8 +59,7 @@ def flow_of(ctx: bytes) -> Flow | None:
 
 def ctx_with(ctx: bytes, flow: Flow) -> bytes:
     """An encoded `ctx`, perhaps empty, with what a task knows of its workflow."""
-    own = b'"%b":%b' % (FLOW_KEY.encode(), msgspec.json.encode(flow))
-    return b"{%b}" % own if ctx in (b"", b"{}") else ctx[:-1] + b"," + own + b"}"
+    return with_flow(ctx, msgspec.json.encode(flow))
 
 
 class TreeNode(msgspec.Struct, frozen=True, array_like=True):

@@ -33,7 +33,7 @@ _LOOK = 0.1
 _LAST_CALLS = 1.0
 """Most seconds to write outcomes before the process ends."""
 
-_SILENCE = 0.6
+_SILENCE = 0.75
 """The part of a lease after which a worker that does not claim says that it lives. An idle one
 claims more often than that, if its lease is not very short."""
 

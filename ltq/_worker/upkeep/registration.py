@@ -16,7 +16,7 @@ from ltq.names import queue_of
 
 logger = logging.getLogger("ltq.worker")
 
-_PART = 0.6
+_PART = 0.75
 """The part of a lease after which a worker is announced again: an idle one asks for little."""
 
 _RETRY = 0.5

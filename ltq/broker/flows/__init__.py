@@ -23,8 +23,10 @@ from ltq.broker.flows.values import (
     Ready,
     WaitingTask,
     ending_key,
+    flow_in,
     is_held,
     is_in_flow,
+    with_flow,
 )
 
 __all__ = [
@@ -41,6 +43,8 @@ __all__ = [
     "Ready",
     "WaitingTask",
     "ending_key",
+    "flow_in",
     "is_held",
     "is_in_flow",
+    "with_flow",
 ]

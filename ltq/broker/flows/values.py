@@ -14,6 +14,8 @@ FLOW_KEY = "ltq.flow"
 
 _MARK = f'"{FLOW_KEY}":'.encode()
 
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
 MAX_SLOTS = 100_001
 """Most slots of a task that waits."""
 
@@ -27,6 +29,20 @@ FAILED = b"!"
 def is_in_flow(ctx: bytes) -> bool:
     """Whether a task with this encoded `ctx` is part of a workflow."""
     return ctx != b"" and _MARK in ctx
+
+
+def flow_in(ctx: bytes) -> bytes:
+    """What a `ctx` says of a workflow, as JSON; empty if its task is part of none.
+
+    Raises `msgspec.DecodeError` for what is no `ctx`.
+    """
+    return bytes(_decode_fields(ctx).get(FLOW_KEY, b"")) if is_in_flow(ctx) else b""
+
+
+def with_flow(ctx: bytes, flow: bytes) -> bytes:
+    """A `ctx`, perhaps empty, that says this of a workflow."""
+    own = _MARK + flow
+    return b"{%b}" % own if ctx in (b"", b"{}") else ctx[:-1] + b"," + own + b"}"
 
 
 def is_held(due: float) -> bool:

@@ -49,7 +49,7 @@ _GIVEN_BACK_WITHIN, _WITHIN_AWAY = 1.0, 0.1
 """Seconds that a consumer which ends waits until its tasks and wake-ups are given back; and the
 same if the last calls have failed, as the server is probably away."""
 
-_KNOWN_FOR = 30.0
+_KNOWN_FOR = 300.0
 """Seconds after which a consumer tells the server again which queues it serves."""
 
 

@@ -11,7 +11,7 @@ from ltq.errors import BrokerError
 
 logger = logging.getLogger("ltq.broker")
 
-BLOCK = 8.4
+BLOCK = 11.0
 """Seconds of one blocking pop. A wake-up that a frozen consumer took may be late by that."""
 
 _BLOCK_ELSEWHERE = 2.5
