@@ -16,7 +16,6 @@ from ltq.options import Priority
 LIST = -1
 """The slot of a map in which its list arrives: then there is an element for each item."""
 
-
 ELEMENT = -3
 """Stands for the slot of an element: the number in its id."""
 
