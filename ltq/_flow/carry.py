@@ -1,7 +1,6 @@
 """Carrying workflows on: from the endings of tasks to what waits for them."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from ltq._flow.expand import expand
 from ltq._flow.follow import Answered, send_all
@@ -14,37 +13,22 @@ from ltq.broker.flows import NOTE, Arrival, Arrived, Ending, ending_key
 from ltq.names import namespace_of
 from ltq.state import Status
 
-LEFT_AFTER = 2.0
-"""Seconds after which an ending counts as left: until then somebody may be about to carry it on."""
-
 _Told = tuple[Ending, Flow]
 
 
-class Carried(NamedTuple):
-    """What became of the endings that were left."""
-
-    carried: int
-    """How many were carried on."""
-    unsent: dict[str, Exception]
-    """Those that are still there, by key, as something that follows cannot be sent."""
-
-
-def _ignore(_: object, __: object) -> None:
-    """Nobody wants to know."""
-
-
 async def carry(
-    broker: FlowBroker, endings: Sequence[Ending], answered: Answered = _ignore
-) -> dict[str, Exception]:
+    broker: FlowBroker, endings: Sequence[Ending], answered: Answered | None = None
+) -> None:
     """Carry on from these endings, and remove them: what follows is sent, and workflows go on.
 
-    It may be called again with the same, by anybody, also at the same time. Raises `BrokerError`:
-    then the endings are still there. Returns the errors of those that stay in any case, by key, as
-    something that follows cannot be sent. `answered` is told what the broker answered to the rest.
+    It may be called again with the same, by anybody, also at the same time. Raises `BrokerError`,
+    and `msgspec.DecodeError` for a spoilt ending: then the endings are still there. `answered` is
+    told what the broker answered to what follows.
     """
     followed = [one for one in endings if one.follow]
-    unsent = await send_all(broker, followed, answered) if followed else {}
-    left = [one for one in endings if one.key not in unsent] if unsent else [*endings]
+    if followed:
+        await send_all(broker, followed, answered)
+    left = [*endings]
     while left:
         present = await _present(broker, left)
         told = [(one, flow) for one in present if (flow := flow_of(one.ctx)) is not None]
@@ -57,19 +41,6 @@ async def carry(
         for queue, keys in _by_namespace(rest):
             await broker.carried(queue, keys)
         left = following
-    return unsent
-
-
-async def carry_left(broker: FlowBroker, queue: str, *, older_than: float = 0.0) -> Carried:
-    """Carry on what is left in the namespace of a queue."""
-    count, unsent = 0, dict[str, Exception]()
-    while endings := await broker.endings(queue, older_than=older_than):
-        left = await carry(broker, endings)
-        unsent |= left
-        count += len(endings) - len(left)
-        if len(left) == len(endings):
-            break
-    return Carried(count, unsent)
 
 
 class _Round:

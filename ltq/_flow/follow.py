@@ -3,12 +3,9 @@
 import logging
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from ltq._flow.protocols import FlowBroker
 from ltq._flow.slots import MOST_AT_ONCE
 from ltq.broker.flows import Ending, unpack_follow
-from ltq.errors import BrokerError
 from ltq.message import Envelope, Published
 
 logger = logging.getLogger("ltq.worker")
@@ -21,45 +18,21 @@ Answered = Callable[[Ending, Sequence[Published]], object]
 
 
 async def send_all(
-    broker: FlowBroker, endings: Sequence[Ending], answered: Answered
-) -> dict[str, Exception]:
-    """Send what follows these endings. Returns the errors of those that have to stay, by key.
-
-    An envelope that was sent before is known by its id. What the broker refuses for one ending
-    holds up no other. Raises `BrokerError` if the broker is away.
-    """
-    unsent: dict[str, Exception] = {}
-    meant: list[tuple[Ending, list[Envelope]]] = []
-    for ending in endings:
-        try:
-            meant.append((ending, unpack_follow(ending.follow)))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            unsent[ending.key] = error
-    try:
-        await _send(broker, meant, answered)
-    except BrokerError as error:
-        if not error.is_refusal:
-            raise
-        for one in meant:
-            try:
-                await _send(broker, [one], answered)
-            except BrokerError as refusal:
-                if not refusal.is_refusal:
-                    raise
-                unsent[one[0].key] = refusal
-    return unsent
-
-
-async def _send(
-    broker: FlowBroker, meant: Sequence[tuple[Ending, list[Envelope]]], answered: Answered
+    broker: FlowBroker, endings: Sequence[Ending], answered: Answered | None
 ) -> None:
-    answers = await _publish(broker, [one for _, envelopes in meant for one in envelopes])
+    """Send what follows these endings. An envelope that was sent before is known by its id.
+
+    Raises `BrokerError`, and `msgspec.DecodeError` for a spoilt ending.
+    """
+    meant = [unpack_follow(one.follow) for one in endings]
+    answers = await _publish(broker, [one for envelopes in meant for one in envelopes])
     first = 0
-    for ending, envelopes in meant:
+    for ending, envelopes in zip(endings, meant, strict=True):
         own = answers[first : first + len(envelopes)]
         first += len(envelopes)
         _log_conflicts(ending, envelopes, own)
-        answered(ending, own)
+        if answered is not None:
+            answered(ending, own)
 
 
 async def _publish(broker: FlowBroker, envelopes: Sequence[Envelope]) -> list[Published]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import click
 
-from ltq._flow.carry import LEFT_AFTER, carry_left
+from ltq._flow.apart import LEFT_AFTER, carry_found
 from ltq.broker import Broker
 from ltq.cli._broker import open_broker
 from ltq.cli._console import count_tasks
@@ -57,8 +57,8 @@ class _Repaired(NamedTuple):
     """How many were put back."""
     endings: int
     """How many were carried on."""
-    unsent: int
-    """How many endings had to stay, as the broker refuses what follows."""
+    left: int
+    """How many endings had to stay, as the broker is away, or refuses what follows."""
 
 
 def _text(repaired: _Repaired) -> str:
@@ -67,8 +67,8 @@ def _text(repaired: _Repaired) -> str:
         did.append(f"{count_tasks(repaired.tasks)} put back")
     if repaired.endings:
         did.append(f"carried on from {_count_endings(repaired.endings)}")
-    if repaired.unsent:
-        did.append(f"the broker refuses what follows {_count_endings(repaired.unsent)}")
+    if repaired.left:
+        did.append(f"could not carry on from {_count_endings(repaired.left)}")
     return ", ".join(did) or "nothing to repair"
 
 
@@ -78,8 +78,8 @@ def _count_endings(count: int) -> str:
 
 async def _repair_one(broker: Broker, name: str) -> _Repaired:
     tasks = await broker.repair([name])
-    left = await carry_left(broker, name, older_than=LEFT_AFTER)
-    return _Repaired(tasks, left.carried, len(left.unsent))
+    found = await carry_found(broker, name, older_than=LEFT_AFTER)
+    return _Repaired(tasks, found.number, sum(len(left.endings) for left in found.lefts))
 
 
 async def _repair(

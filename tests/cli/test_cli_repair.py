@@ -48,7 +48,7 @@ async def test_there_may_be_none(redis_url: str) -> None:
 async def test_json_for_programs(broker: Broker, redis_url: str) -> None:
     await publish_many(broker, 1)
     await publish_many(broker, 1, queue="other:x")
-    none = '{"tasks": 0, "endings": 0, "unsent": 0}'
+    none = '{"tasks": 0, "endings": 0, "left": 0}'
     done = await call_ltq("repair", "mail", "other", "--json", "--broker-url", redis_url)
     assert done == Done(0, f'{{"mail": {none}, "other": {none}}}\n', "")
 

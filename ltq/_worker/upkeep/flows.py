@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 
 from ltq._aio.backoff import ExponentialBackoff
@@ -11,7 +11,7 @@ from ltq._aio.batcher import Batcher
 from ltq._aio.clock import Clock, Jitter, jittered
 from ltq._aio.service import Service
 from ltq._aio.threads import call_in
-from ltq._flow.carry import LEFT_AFTER, carry, carry_left
+from ltq._flow.apart import LEFT_AFTER, Left, carry_apart, carry_left, namespaces_of
 from ltq._flow.followed import FollowedFinish, Sends
 from ltq._flow.protocols import FlowBroker
 from ltq.broker.flows import Ending, ending_key
@@ -28,6 +28,9 @@ there is something, when the worker is announced."""
 
 _MOST = 500
 """Most endings that are carried on together."""
+
+_MOST_APART = 100
+"""Most sets of namespaces whose endings are carried on apart from others."""
 
 _BACKOFF = 0.1, 1.5
 """Seconds until the next attempt to carry endings on: the first pause and the longest."""
@@ -59,7 +62,8 @@ class FlowCarrier(Service):
         self._sleep = sleep
         self._jitter = jitter
         self._throttled = ThrottledLogger(logger, clock=clock)
-        self._batcher: Batcher[Ending, None] = Batcher(self._carry, _MOST, name=self.name)
+        self._batchers: dict[frozenset[str], Batcher[Ending, None]] = {}
+        """By the namespaces that are needed: one that is away holds up no workflow without it."""
         self._loop = asyncio.get_running_loop()
         self._heard = asyncio.Event()
         """Whether there are endings, perhaps of others."""
@@ -81,7 +85,7 @@ class FlowCarrier(Service):
         )
         if isinstance(outcome, FollowedFinish) and outcome.sends is not None:
             self._sends[ending.key] = outcome.sends
-        self._batcher.add(ending)
+        self._batcher_of(namespaces_of(ending)).add(ending)
 
     def dropped(self, outcome: Outcome) -> None:
         """An outcome is not written: what should follow it is not sent."""
@@ -94,31 +98,38 @@ class FlowCarrier(Service):
 
     async def drain(self, timeout: float | None = None) -> bool:
         """Wait at most `timeout` seconds until all is carried on; return whether it is."""
-        return await self._batcher.drain(timeout)
+        batchers = [*self._batchers.values()]
+        return all(await asyncio.gather(*(one.drain(timeout) for one in batchers)))
 
     async def aclose(self) -> None:
         """Stop. What is not carried on yet, others find."""
-        await self._batcher.aclose()
+        await asyncio.gather(*(one.aclose() for one in self._batchers.values()))
         for sends in self._sends.values():
             sends.end(None)
         self._sends.clear()
         await super().aclose()
 
+    def _batcher_of(self, namespaces: frozenset[str]) -> Batcher[Ending, None]:
+        if namespaces not in self._batchers and len(self._batchers) >= _MOST_APART:
+            namespaces = frozenset()
+        batcher = self._batchers.get(namespaces)
+        if batcher is None:
+            batcher = self._batchers[namespaces] = Batcher(self._carry, _MOST, name=self.name)
+        return batcher
+
     async def _carry(self, endings: list[Ending]) -> list[None]:
-        backoff = ExponentialBackoff(*_BACKOFF)
-        for _ in range(_ATTEMPTS):
-            try:
-                unsent = await carry(self._broker, endings, self._answered)
-            except BrokerError as error:
-                text = "what follows %d tasks cannot go on yet: %s"
-                self._throttled.warning(text, len(endings), error)
-            except Exception:
-                logger.exception("what follows %d tasks cannot go on", len(endings))
+        backoff, endings_left = ExponentialBackoff(*_BACKOFF), endings
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await self._sleep(backoff.next())
+            lefts = await carry_apart(self._broker, endings_left, self._answered)
+            for left in lefts:
+                self._tell(left)
+            endings_left = [
+                one for left in lefts if isinstance(left.error, BrokerError) for one in left.endings
+            ]
+            if not endings_left:
                 break
-            else:
-                self._tell(unsent)
-                break
-            await self._sleep(backoff.next())
         for ending in endings:
             if ending.follow and (sends := self._sends.pop(ending.key, None)) is not None:
                 sends.end(None)
@@ -128,11 +139,12 @@ class FlowCarrier(Service):
         if (sends := self._sends.pop(ending.key, None)) is not None:
             sends.answered(answers)
 
-    def _tell(self, unsent: Mapping[str, Exception]) -> None:
-        """Warn of what is refused. It stays, and is tried again with each look."""
-        for key, error in unsent.items():
-            text = "task %s: what follows it cannot be sent yet: %s"
-            self._throttled.warning(text, key.partition(" ")[0], error)
+    def _tell(self, left: Left) -> None:
+        count, error = len(left.endings), left.error
+        if isinstance(error, BrokerError):
+            self._throttled.warning("what follows %d tasks cannot go on yet: %s", count, error)
+        else:
+            logger.error("what follows %d tasks cannot go on", count, exc_info=error)
 
     async def _run(self) -> None:
         while True:
@@ -147,12 +159,13 @@ class FlowCarrier(Service):
 
     async def _look(self, queue: str) -> None:
         try:
-            left = await carry_left(self._broker, queue, older_than=LEFT_AFTER)
+            count = await carry_left(self._broker, queue, older_than=LEFT_AFTER)
         except BrokerError as error:
-            logger.debug("a look for endings of tasks is skipped: %s", error)
+            if error.is_refusal:
+                self._throttled.warning("what follows some tasks cannot go on: %s", error)
+            logger.debug("a look for endings is skipped: %s", error)
         except Exception:
-            logger.exception("endings of tasks cannot be carried on")
+            logger.exception("what follows some tasks cannot go on")
         else:
-            self._tell(left.unsent)
-            if left.carried:
-                logger.info("%d endings were carried on that others left", left.carried)
+            if count:
+                logger.info("%d endings were carried on that others left", count)

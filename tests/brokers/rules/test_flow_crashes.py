@@ -13,7 +13,8 @@ from msgspec import structs
 import ltq
 import ltq.testing
 from ltq import Status, Worker
-from ltq._flow.carry import carry, carry_left
+from ltq._flow.apart import carry_apart, carry_found, carry_left
+from ltq._flow.carry import carry
 from ltq.broker.flows import Ending, ending_key, is_in_flow, pack_follow
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import BrokerError
@@ -21,6 +22,15 @@ from ltq.message import Delivery, Envelope, Failure, Finish, Published, new_id
 
 _FEW = 30
 """Elements of a map in the tests with many seeds."""
+
+_QUICK = 10
+"""So many seeds are in the quick part."""
+
+
+def seeds(count: int) -> list[Any]:
+    """So many seeds."""
+    quick, more = range(_QUICK), range(_QUICK, count)
+    return [*quick, *(pytest.param(seed, marks=pytest.mark.slow) for seed in more)]
 
 
 class CrashError(Exception):
@@ -144,7 +154,7 @@ def _ending(outcome: Finish) -> Ending:
     )
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", seeds(100))
 async def test_a_fan_in_goes_on_once(seed: int) -> None:
     stage = Stage(seed, likely=0.2)
     total = stage.numbers.step(_FEW).map(stage.double).then(stage.add)
@@ -154,7 +164,7 @@ async def test_a_fan_in_goes_on_once(seed: int) -> None:
     assert stage.ran["add"] == 1
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", seeds(30))
 @pytest.mark.parametrize("policy", ["cancel", "continue"])
 async def test_a_replay_carries_it_on(seed: int, policy: Any) -> None:
     stage = Stage(seed, likely=0.1)
@@ -173,6 +183,7 @@ async def test_a_replay_carries_it_on(seed: int, policy: Any) -> None:
     assert stage.ran["add"] == 1
 
 
+@pytest.mark.slow
 async def test_a_map_of_ten_thousand_goes_on_once() -> None:
     stage = Stage(7, likely=0.02)
     handle = await stage.numbers.step(10_000).map(stage.double).then(stage.add).send()
@@ -182,7 +193,7 @@ async def test_a_map_of_ten_thousand_goes_on_once() -> None:
     assert stage.crashing.crashes > 0
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", seeds(100))
 async def test_what_follows_is_sent_once(seed: int) -> None:
     stage = Stage(seed, likely=0.3)
     for first in range(0, _FEW, 3):
@@ -222,15 +233,16 @@ async def test_what_is_refused_holds_up_no_other() -> None:
     async with stage.broker.consumer([stage.numbers.queue]) as consumer:
         claim = await consumer.claim(3)
         await stage.broker.finish([await stage._ended(one) for one in claim.deliveries])
-    left = await carry_left(broker, stage.numbers.queue)
-    assert (left.carried, [str(error) for error in left.unsent.values()]) == (2, ["too large"])
+    found = await carry_found(broker, stage.numbers.queue)
+    assert (found.number, [str(left.error) for left in found.lefts]) == (2, ["too large"])
     states = await stage.broker.states(stage.add.queue, ["a", "refused", "b"])
     assert [state is None for state in states] == [False, True, False]
     (ending,) = await stage.broker.endings(stage.numbers.queue)
-    assert [ending.key] == [*left.unsent]
+    assert [[ending]] == [left.endings for left in found.lefts]
     spoilt = structs.replace(ending, follow=b"\xc1")
-    assert [*await carry(broker, [spoilt])] == [ending.key]
-    assert (await carry_left(stage.broker, stage.numbers.queue)).carried == 1
+    (left,) = await carry_apart(broker, [spoilt])
+    assert isinstance(left.error, msgspec.DecodeError)
+    assert await carry_left(stage.broker, stage.numbers.queue) == 1
 
 
 class RefusedError(BrokerError):

@@ -1,4 +1,5 @@
 -- in_flow(ctx): whether a task with this `ctx` is part of a workflow.
+-- has_outline(ctx): whether this `ctx` is kept as long as the state of its task.
 -- note_ending(id, status, ttl, ctx, ...): keep the ending of such a task, before its hash is changed: `ttl`
 -- is for how long its state is kept, as text, or nil. More fields and values are what is set then. An ending
 -- is key, status, serializer, queue, time, bytes of `ctx`, of the body and of what follows, a line each; then
@@ -6,11 +7,15 @@
 -- note_follow(id, status, result, fields): keep the ending of a task whose `follow`, one of the names and
 -- values in `fields`, is to be sent. Call it before `finalize`.
 -- @include time
--- @constant FLOW_KEY
+-- @constant FLOW_KEY, OUTLINE_KEY
 local follows -- what is to be sent, by the ids of tasks; most calls have none
 -- @rare
 local function in_flow(ctx)
   return ctx and string.find(ctx, '"' .. FLOW_KEY .. '":', 1, true)
+end
+-- @rare
+local function has_outline(ctx)
+  return ctx and string.find(ctx, '"' .. OUTLINE_KEY .. '":', 1, true)
 end
 -- @rare
 local function note_ending(id, status, ttl, ctx, ...)
