@@ -27,6 +27,7 @@ from ltq.broker.flows.values import (
     has_outline,
     is_held,
     is_in_flow,
+    waits_for_others,
 )
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "has_outline",
     "is_held",
     "is_in_flow",
+    "waits_for_others",
 ]
