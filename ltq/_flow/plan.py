@@ -22,7 +22,7 @@ from ltq._flow.values import (
     ctx_with,
 )
 from ltq._sender.sent import Sent
-from ltq.broker.flows import FLOW_KEY, HELD, OUTLINE_KEY
+from ltq.broker.flows import FLOW_KEYS, HELD
 from ltq.errors import ConfigurationError
 from ltq.message import Envelope
 from ltq.names import check_tag_count
@@ -30,7 +30,6 @@ from ltq.names import check_tag_count
 _SHORTEST = 60.0
 """Fewest seconds for which the state of a node is kept that is not the last: others may look."""
 
-_OWN_KEYS = (FLOW_KEY, OUTLINE_KEY)
 
 _splitters = {
     name: module.Decoder(tuple[list[msgspec.Raw], dict[str, msgspec.Raw]]).decode
@@ -171,7 +170,7 @@ def _map(envelope: Envelope, call: Call, is_last: bool) -> Map:
 
 def _without_flow(ctx: bytes) -> str:
     from_hooks = msgspec.json.decode(ctx or b"{}", type=dict[str, msgspec.Raw])
-    kept = {key: value for key, value in from_hooks.items() if key not in _OWN_KEYS}
+    kept = {key: value for key, value in from_hooks.items() if key not in FLOW_KEYS}
     return msgspec.json.encode(kept).decode()
 
 

@@ -9,13 +9,12 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from ltq.broker.flows import FLOW_KEY, OUTLINE_KEY
+from ltq.broker.flows import FLOW_KEY, OUTLINE_KEY, with_flow
 from ltq.message import Envelope
 from ltq.options import Priority
 
 LIST = -1
 """The slot of a map in which its list arrives: then there is an element for each item."""
-
 
 ELEMENT = -3
 """Stands for the slot of an element: the number in its id."""
@@ -72,10 +71,8 @@ def ctx_with(ctx: bytes, flow: Flow, outline: bytes = b"") -> bytes:
 
     The last node knows the `outline` of it, encoded.
     """
-    own = b'"%b":%b' % (FLOW_KEY.encode(), msgspec.json.encode(flow))
-    if outline:
-        own += b',"%b":%b' % (OUTLINE_KEY.encode(), outline)
-    return b"{%b}" % own if ctx in (b"", b"{}") else ctx[:-1] + b"," + own + b"}"
+    own = {FLOW_KEY: msgspec.json.encode(flow)}
+    return with_flow(ctx, own | {OUTLINE_KEY: outline} if outline else own)
 
 
 class TreeNode(msgspec.Struct, frozen=True, array_like=True):

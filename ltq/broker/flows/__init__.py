@@ -13,6 +13,7 @@ from ltq.broker.flows.role import Flows
 from ltq.broker.flows.values import (
     FAILED,
     FLOW_KEY,
+    FLOW_KEYS,
     HELD,
     MAX_SLOTS,
     NOTE,
@@ -24,15 +25,18 @@ from ltq.broker.flows.values import (
     Ready,
     WaitingTask,
     ending_key,
+    flow_in,
     has_outline,
     is_held,
     is_in_flow,
     waits_for_others,
+    with_flow,
 )
 
 __all__ = [
     "FAILED",
     "FLOW_KEY",
+    "FLOW_KEYS",
     "HELD",
     "MAX_SLOTS",
     "NOTE",
@@ -45,8 +49,10 @@ __all__ = [
     "Ready",
     "WaitingTask",
     "ending_key",
+    "flow_in",
     "has_outline",
     "is_held",
     "is_in_flow",
     "waits_for_others",
+    "with_flow",
 ]

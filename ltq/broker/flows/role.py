@@ -57,8 +57,8 @@ class Flows(Protocol):
     async def restart(self, queue: str, ids: Sequence[str], held: bool) -> int:
         """Send CANCELLED tasks again, under their ids. Returns how many were.
 
-        If they waited for others (`held`), they do again: with what is in their slots but for a
-        `NOTE`. Those
-        whose arguments were not kept stay as they are, and so do all that are not CANCELLED.
+        If they waited for others (`held`), they do again, with what is in their slots but for a
+        `NOTE`. Those whose arguments were not kept stay as they are, and so do all that are not
+        CANCELLED.
         """
         ...

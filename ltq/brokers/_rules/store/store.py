@@ -32,6 +32,7 @@ from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.retention import forget_expired
 from ltq.brokers._rules.steering import cancel_many, parcels, pause, promote, rerun
 from ltq.brokers._rules.steering.cancel_many import Reached
+from ltq.brokers._rules.streams import items as stream_items
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.names import namespace_of, new_id
 from ltq.state import Items, Minute, Page, Progress, QueueStats, TaskDetail, TaskState, WorkerInfo
@@ -134,7 +135,7 @@ class Store(ABC):
 
     def append(self, lease: Lease, first: int, items: Sequence[bytes], most: int) -> bool:
         with self._step() as now:
-            return leases.append(self._open(lease.queue, now), lease, first, items, most, now)
+            return stream_items.append(self._open(lease.queue, now), lease, first, items, most, now)
 
     def sweep(self, queues: Iterable[str]) -> Swept:
         namespaces = dict.fromkeys(map(namespace_of, queues))
@@ -258,7 +259,7 @@ class Store(ABC):
     def items(self, queue: str, task_id: str, attempt: int, after: int, limit: int) -> Items | None:
         with self._read_step() as now:
             places = self._seen(queue, now)
-            return leases.read_items(places, task_id, attempt, after, limit, now)
+            return stream_items.read(places, task_id, attempt, after, limit, now)
 
     def find(self, task_id: str) -> TaskState[bytes] | None:
         with self._read_step() as now:
