@@ -24,7 +24,7 @@ from ltq.errors import ConfigurationError
 from ltq.events import EventStream
 from ltq.handle import Handle
 from ltq.message import Envelope, Message
-from ltq.names import new_id
+from ltq.names import check_id, new_id
 from ltq.options import SendOptions, TaskConfig, parse_send_options
 from ltq.sync import SyncHandle
 from ltq.workflow.node import Node, _node_of
@@ -223,11 +223,9 @@ class Task(Generic[P, R]):
 
         Raises `ConfigurationError` for what is not a text.
         """
-        if not isinstance(id, str):
-            raise ConfigurationError(f"id={short_repr(id)} is not allowed: the text of an id")
         return Handle(
             self._source,
-            id,
+            check_id(id),
             task_name=self.name,
             queue=self.queue,
             decode=self._codec.decode_result,

@@ -36,15 +36,6 @@ async def carry(broker: FlowBroker, endings: Sequence[Ending]) -> None:
         left = following
 
 
-async def carry_left(broker: FlowBroker, queue: str, *, older_than: float = 0.0) -> int:
-    """Carry on what is left in the namespace of a queue. Returns how many endings there were."""
-    count = 0
-    while endings := await broker.endings(queue, older_than=older_than):
-        await carry(broker, endings)
-        count += len(endings)
-    return count
-
-
 class _Round:
     """One step of workflows: results arrive, and what waited for them goes on."""
 

@@ -236,7 +236,7 @@ class _Writer(Service):
                 except Exception as error:
                     refusal = error
                 else:
-                    self._answered(outcome, receipt)
+                    self._answered(candidate, receipt)
                     return
             refusals += not (isinstance(refusal, BrokerError) and refusal.is_busy)
             self._throttled.warning(

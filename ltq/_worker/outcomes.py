@@ -10,7 +10,7 @@ from typing import Any
 from ltq._display.errors import cause_of, is_a, name_of, text_of
 from ltq._display.values import short_repr
 from ltq._text import cut
-from ltq.broker.flows import is_in_flow
+from ltq.broker.flows import FLOW_KEYS, flow_in, is_in_flow, with_flow
 from ltq.codec import DEFAULT_SERIALIZER
 from ltq.errors import ExhaustedError, RejectError, RetryError
 from ltq.message import Delivery, Failure, Finish, Message, Outcome, Requeue, encode_ctx
@@ -40,24 +40,33 @@ def tell(level: int, text: str, *args: object, error: BaseException | None = Non
 
 
 def decode_ctx(delivery: Delivery) -> dict[str, Any]:
-    """The message's `ctx`. Raises `msgspec.DecodeError` or `ValueError` for wrong bytes."""
-    return read_ctx(delivery.ctx) if delivery.ctx else {}
+    """The message's `ctx`. Raises `msgspec.DecodeError` or `ValueError` for wrong bytes.
+
+    Middleware does not see what it says of a workflow.
+    """
+    ctx = read_ctx(delivery.ctx) if delivery.ctx else {}
+    for key in FLOW_KEYS:
+        ctx.pop(key, None)
+    return ctx
 
 
 def new_ctx(delivery: Delivery, message: Message[Any] | None) -> bytes | None:
     """The `ctx` that a run leaves, for its outcome; None if that is what it found.
 
-    What cannot travel is left out, and logged.
+    What cannot travel is left out, and logged. What it says of a workflow stays as it is.
     """
     if message is None or not (message.ctx or delivery.ctx):
         return None
     try:
-        ctx, wrong = encode_ctx(message.ctx)
+        flow = flow_in(delivery.ctx)
+        own = {key: value for key, value in message.ctx.items() if key not in FLOW_KEYS}
+        ctx, wrong = encode_ctx(own)
     except Exception:  # a thread that goes on may write to it
         return None
     if wrong:
         name, task_id = message.task_name, message.id
         tell(logging.WARNING, "%s %s: what cannot travel is left out: %s", name, task_id, wrong)
+    ctx = with_flow(ctx, flow) if flow else ctx
     return None if ctx == delivery.ctx else ctx
 
 

@@ -303,6 +303,10 @@ class StoreBroker(Broker):
         check_task(queue, task_id)
         return await self._flow(queue, partial(waiting.read, task_id=task_id, slots=slots))
 
+    async def ctx(self, queue: str, task_id: str) -> bytes | None:
+        check_task(queue, task_id)
+        return await self._run(lambda store: store.ctx(queue, task_id))
+
     async def go_on(self, queue: str, task_id: str, ready: Ready) -> bool:
         check_task(queue, task_id)
         return await self._flow(queue, partial(waiting.go_on, task_id=task_id, ready=ready))

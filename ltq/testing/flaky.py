@@ -227,6 +227,9 @@ class FlakyBroker(Broker):
     async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
         return await self._faults.call("held", lambda: self._broker.held(queue, task_id, slots))
 
+    async def ctx(self, queue: str, task_id: str) -> bytes | None:
+        return await self._faults.call("ctx", lambda: self._broker.ctx(queue, task_id))
+
     async def go_on(self, queue: str, task_id: str, ready: Ready) -> bool:
         return await self._faults.call("go_on", lambda: self._broker.go_on(queue, task_id, ready))
 

@@ -200,6 +200,7 @@ async def workflows(handle: WorkflowHandle[int], tree: WorkflowState, node: Work
     assert_type((tree.id, tree.status, tree.nodes), tuple[str, Status, tuple[WorkflowNode, ...]])
     assert_type((node.id, node.task_name, node.queue), tuple[str, str, str])
     assert_type((node.status, node.parents), tuple[Status | None, tuple[str, ...]])
+    assert_type(node.error, str | None)
     assert_type((node.done, node.total), tuple[int | None, int | None])
 
 
@@ -485,6 +486,7 @@ async def flows(broker: Broker, arrival: Arrival) -> None:
     assert_type(await broker.carried("mail", ["id 1"]), None)
     assert_type(await broker.arrive("mail", [arrival]), list[Arrived])
     assert_type(await broker.held("mail", "id", [0]), WaitingTask | None)
+    assert_type(await broker.ctx("mail", "id"), bytes | None)
     assert_type(await broker.go_on("mail", "id", Ready(body=b"{}")), bool)
     assert_type(await broker.cancel_each("mail", ["id"], 60.0), int)
     assert_type(await broker.restart("mail", ["id"], held=True), int)

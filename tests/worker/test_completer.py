@@ -137,6 +137,17 @@ async def test_one_that_cannot_be_written_is_replaced_by_one_that_says_so(stand:
     assert stand.leases.released == [make_lease(2)]
 
 
+async def test_a_workflow_is_told_of_what_was_written_in_its_place(stand: Stand) -> None:
+    told: list[Finish] = []
+    completer = Completer(
+        cast(Settler, stand.store), stand.leases, substitute=unwritable, in_flow=told.append
+    )
+    stand.store.poison = "2"
+    completer.submit(Finish(make_lease(2), Status.COMPLETED, b"12345", flow=b"{}"))
+    assert await completer.drain(5)
+    assert [(one.status, one.flow) for one in told] == [(Status.FAILED, b"{}")]
+
+
 async def test_one_to_be_run_again_that_cannot_be_written_fails(stand: Stand) -> None:
     stand.store.poison = "2"
     stand.completer.submit(Requeue(make_lease(2), ctx=b"{}"))

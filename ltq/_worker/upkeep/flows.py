@@ -9,7 +9,7 @@ from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.batcher import Batcher
 from ltq._aio.clock import Clock, Jitter, jittered
 from ltq._aio.service import Service
-from ltq._flow.carry import carry, carry_left
+from ltq._flow.apart import Left, carry_apart, carry_left, namespaces_of
 from ltq._flow.protocols import FlowBroker
 from ltq.broker.flows import Ending, ending_key
 from ltq.errors import BrokerError
@@ -27,6 +27,9 @@ _OLD = 2.0
 
 _MOST = 500
 """Most endings that are carried on together."""
+
+_MOST_APART = 100
+"""Most sets of namespaces whose endings are carried on apart from others."""
 
 _BACKOFF = 0.1, 1.5
 """Seconds until the next attempt to carry endings on: the first pause and the longest."""
@@ -57,7 +60,8 @@ class FlowCarrier(Service):
         self._sleep = sleep
         self._jitter = jitter
         self._throttled = ThrottledLogger(logger, clock=clock)
-        self._batcher: Batcher[Ending, None] = Batcher(self._carry, _MOST, name=self.name)
+        self._batchers: dict[frozenset[str], Batcher[Ending, None]] = {}
+        """By the namespaces that are needed: one that is away holds up no workflow without it."""
 
     def wrote(self, outcome: Finish) -> None:
         """An outcome is written of a task of a workflow."""
@@ -71,31 +75,47 @@ class FlowCarrier(Service):
             result=outcome.result,
             serializer=outcome.serializer,
         )
-        self._batcher.add(ending)
+        self._batcher_of(namespaces_of(ending)).add(ending)
 
     async def drain(self, timeout: float | None = None) -> bool:
         """Wait at most `timeout` seconds until all is carried on; return whether it is."""
-        return await self._batcher.drain(timeout)
+        batchers = [*self._batchers.values()]
+        return all(await asyncio.gather(*(one.drain(timeout) for one in batchers)))
 
     async def aclose(self) -> None:
         """Stop. What is not carried on yet, others find."""
-        await self._batcher.aclose()
+        await asyncio.gather(*(one.aclose() for one in self._batchers.values()))
         await super().aclose()
 
+    def _batcher_of(self, namespaces: frozenset[str]) -> Batcher[Ending, None]:
+        if namespaces not in self._batchers and len(self._batchers) >= _MOST_APART:
+            namespaces = frozenset()
+        batcher = self._batchers.get(namespaces)
+        if batcher is None:
+            batcher = self._batchers[namespaces] = Batcher(self._carry, _MOST, name=self.name)
+        return batcher
+
     async def _carry(self, endings: list[Ending]) -> list[None]:
-        backoff = ExponentialBackoff(*_BACKOFF)
-        for _ in range(_ATTEMPTS):
-            try:
-                await carry(self._broker, endings)
-            except BrokerError as error:
-                self._throttled.warning("%d workflows cannot go on yet: %s", len(endings), error)
-            except Exception:
-                logger.exception("%d workflows cannot go on", len(endings))
+        backoff, endings_left = ExponentialBackoff(*_BACKOFF), endings
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await self._sleep(backoff.next())
+            lefts = await carry_apart(self._broker, endings_left)
+            for left in lefts:
+                self._tell(left)
+            endings_left = [
+                one for left in lefts if isinstance(left.error, BrokerError) for one in left.endings
+            ]
+            if not endings_left:
                 break
-            else:
-                break
-            await self._sleep(backoff.next())
         return [None] * len(endings)
+
+    def _tell(self, left: Left) -> None:
+        count, error = len(left.endings), left.error
+        if isinstance(error, BrokerError):
+            self._throttled.warning("%d workflows cannot go on yet: %s", count, error)
+        else:
+            logger.error("%d workflows cannot go on", count, exc_info=error)
 
     async def _run(self) -> None:
         while True:
@@ -107,6 +127,8 @@ class FlowCarrier(Service):
         try:
             count = await carry_left(self._broker, queue, older_than=_OLD)
         except BrokerError as error:
+            if error.is_refusal:
+                self._throttled.warning("some workflows cannot go on: %s", error)
             logger.debug("a look for workflows is skipped: %s", error)
         except Exception:
             logger.exception("workflows cannot be carried on")

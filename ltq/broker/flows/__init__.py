@@ -13,9 +13,11 @@ from ltq.broker.flows.role import Flows
 from ltq.broker.flows.values import (
     FAILED,
     FLOW_KEY,
+    FLOW_KEYS,
     HELD,
     MAX_SLOTS,
     NOTE,
+    OUTLINE_KEY,
     Arrival,
     ArrivalCount,
     Arrived,
@@ -23,16 +25,21 @@ from ltq.broker.flows.values import (
     Ready,
     WaitingTask,
     ending_key,
+    flow_in,
+    has_outline,
     is_held,
     is_in_flow,
+    with_flow,
 )
 
 __all__ = [
     "FAILED",
     "FLOW_KEY",
+    "FLOW_KEYS",
     "HELD",
     "MAX_SLOTS",
     "NOTE",
+    "OUTLINE_KEY",
     "Arrival",
     "ArrivalCount",
     "Arrived",
@@ -41,6 +48,9 @@ __all__ = [
     "Ready",
     "WaitingTask",
     "ending_key",
+    "flow_in",
+    "has_outline",
     "is_held",
     "is_in_flow",
+    "with_flow",
 ]

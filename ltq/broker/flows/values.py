@@ -1,5 +1,6 @@
 """What is kept of workflows, and what arrives at a task that waits."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -12,7 +13,17 @@ from ltq.state import Status
 FLOW_KEY = "ltq.flow"
 """The key of a message's `ctx` that makes its task part of a workflow."""
 
+OUTLINE_KEY = "ltq.nodes"
+"""The key of a message's `ctx` that tells the nodes of a workflow: that of its last one has it. A
+`ctx` with it is kept as long as the state of the task."""
+
+FLOW_KEYS = (FLOW_KEY, OUTLINE_KEY)
+"""What a `ctx` says of a workflow. Neither users nor middleware see it."""
+
+_OUTLINE_MARK = f'"{OUTLINE_KEY}":'.encode()
 _MARK = f'"{FLOW_KEY}":'.encode()
+
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 MAX_SLOTS = 100_001
 """Most slots of a task that waits."""
@@ -27,6 +38,28 @@ FAILED = b"!"
 def is_in_flow(ctx: bytes) -> bool:
     """Whether a task with this encoded `ctx` is part of a workflow."""
     return ctx != b"" and _MARK in ctx
+
+
+def flow_in(ctx: bytes) -> dict[str, bytes]:
+    """What a `ctx` says of a workflow: JSON by key; empty if its task is part of none.
+
+    Raises `msgspec.DecodeError` for what is no `ctx`.
+    """
+    if not is_in_flow(ctx):
+        return {}
+    fields = _decode_fields(ctx)
+    return {key: bytes(fields[key]) for key in FLOW_KEYS if key in fields}
+
+
+def with_flow(ctx: bytes, flow: Mapping[str, bytes]) -> bytes:
+    """A `ctx`, perhaps empty, that says this of a workflow: what `flow_in` has found."""
+    own = b",".join(b'"%b":%b' % (key.encode(), value) for key, value in flow.items())
+    return b"{%b}" % own if ctx in (b"", b"{}") else ctx[:-1] + b"," + own + b"}"
+
+
+def has_outline(ctx: bytes) -> bool:
+    """Whether this encoded `ctx` is kept when its task has ended."""
+    return ctx != b"" and _OUTLINE_MARK in ctx
 
 
 def is_held(due: float) -> bool:

@@ -5,7 +5,7 @@ from itertools import takewhile
 
 from msgspec import structs
 
-from ltq.broker.flows import HELD, Ending, ending_key, is_in_flow
+from ltq.broker.flows import HELD, Ending, ending_key, has_outline, is_in_flow
 from ltq.broker.flows.packed import pack_ending
 from ltq.brokers._rules import history
 from ltq.brokers._rules.constants import MAX_ENDED
@@ -107,7 +107,8 @@ def become_final(
         return
     record.progress = None
     if not record.keeps_body:
-        record.envelope = structs.replace(record.envelope, body=b"", ctx=b"")  # no run needs them
+        ctx = record.envelope.ctx if has_outline(record.envelope.ctx) else b""
+        record.envelope = structs.replace(record.envelope, body=b"", ctx=ctx)  # no run needs them
     record.release_time = now
     places.records.place(record, status, now + result_ttl)
     places.listener.freed(record.lane)

@@ -224,6 +224,9 @@ class Delegating(Broker):
     async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
         return await self._store.held(queue, task_id, slots)
 
+    async def ctx(self, queue: str, task_id: str) -> bytes | None:
+        return await self._store.ctx(queue, task_id)
+
     async def go_on(self, queue: str, task_id: str, ready: Ready) -> bool:
         return await self._store.go_on(queue, task_id, ready)
 

@@ -22,7 +22,7 @@ from ltq.testing.conformance._figures.history import (
     TestOldest,
 )
 from ltq.testing.conformance._figures.many_queues import TestManyQueues
-from ltq.testing.conformance._flows.kept import TestEndings, TestHeld, TestStopped
+from ltq.testing.conformance._flows.kept import TestEndings, TestHeld, TestReadCtx, TestStopped
 from ltq.testing.conformance._lanes.presence import TestServed, TestStandstill
 from ltq.testing.conformance._lanes.strangers import (
     TestLaneOfAStranger,
@@ -219,6 +219,7 @@ __all__ = [
     "TestPutSchedule",
     "TestQueues",
     "TestRateLimit",
+    "TestReadCtx",
     "TestReadItems",
     "TestRecovery",
     "TestRemoveSchedule",

@@ -20,6 +20,7 @@ from ltq.testing.conformance._caller.together import (
     TestTogetherMistakes,
 )
 from ltq.testing.conformance._caller.unique import TestUniqueSend
+from ltq.testing.conformance._flows.seen import TestSeenWorkflow
 from ltq.testing.conformance._flows.workflows import (
     TestAbandonedWorkflow,
     TestCancelledWorkflow,
@@ -164,6 +165,7 @@ __all__ = [
     "TestRun",
     "TestSameMessage",
     "TestScheduler",
+    "TestSeenWorkflow",
     "TestSend",
     "TestSerializersInAWorker",
     "TestSerializersThatRaise",

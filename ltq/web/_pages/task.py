@@ -9,6 +9,7 @@ from ltq.message import DeadLetter
 from ltq.names import is_name
 from ltq.state import Status, TaskState
 from ltq.web._pages.page import Ask, MissingError, no_task
+from ltq.web._pages.workflow import read_workflow
 from ltq.web._view.command import send_command
 from ltq.web._view.form import fields_of
 from ltq.web._view.values import Shown
@@ -74,6 +75,7 @@ async def read_task(ask: Ask) -> dict[str, Any]:
         "arguments": shown,
         "result": _result(ask, state),
         "items": await _items(ask, state),
+        "workflow": await read_workflow(ask, state),
         "note": ask.viewer.note(state),
         "timeline": _timeline(state),
         "can_edit": task is not None and not (shown is not None and shown.is_redacted),

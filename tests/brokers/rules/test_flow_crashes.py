@@ -21,6 +21,15 @@ from ltq.message import Delivery, Failure, Finish, new_id
 _FEW = 30
 """Elements of a map in the tests with many seeds."""
 
+_QUICK = 10
+"""So many seeds are in the quick part."""
+
+
+def seeds(count: int) -> list[Any]:
+    """So many seeds."""
+    quick, more = range(_QUICK), range(_QUICK, count)
+    return [*quick, *(pytest.param(seed, marks=pytest.mark.slow) for seed in more)]
+
 
 class CrashError(Exception):
     """The process that carried a workflow on is gone."""
@@ -137,7 +146,7 @@ def _ending(outcome: Finish) -> Ending:
     )
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", seeds(100))
 async def test_a_fan_in_goes_on_once(seed: int) -> None:
     stage = Stage(seed, likely=0.2)
     total = stage.numbers.step(_FEW).map(stage.double).then(stage.add)
@@ -147,7 +156,7 @@ async def test_a_fan_in_goes_on_once(seed: int) -> None:
     assert stage.ran == {"add": 1}
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", seeds(30))
 @pytest.mark.parametrize("policy", ["cancel", "continue"])
 async def test_a_replay_carries_it_on(seed: int, policy: Any) -> None:
     stage = Stage(seed, likely=0.1)
@@ -166,6 +175,7 @@ async def test_a_replay_carries_it_on(seed: int, policy: Any) -> None:
     assert stage.ran == {"add": 1}
 
 
+@pytest.mark.slow
 async def test_a_map_of_ten_thousand_goes_on_once() -> None:
     stage = Stage(7, likely=0.02)
     handle = await stage.numbers.step(10_000).map(stage.double).then(stage.add).send()

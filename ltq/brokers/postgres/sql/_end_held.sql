@@ -41,7 +41,9 @@ BEGIN
             max_tries, result_ttl, max_deliveries, max_items, keep_body, keeps, worker, task_name, written_by,
             CASE WHEN serializer <> written_by THEN serializer END, tags, fingerprint, items,
             items_of, NULL, error,
-            CASE WHEN keeps THEN ctx ELSE '' END, CASE WHEN keeps THEN body ELSE '' END, value,
+            CASE WHEN keeps OR ctx <> '' AND position('"@OUTLINE_KEY@":'::bytea IN ctx) > 0
+                THEN ctx ELSE '' END,
+            CASE WHEN keeps THEN body ELSE '' END, value,
             @schema@.slot_of(p_now + seconds, p_now)
         FROM (SELECT *, coalesce(keep_body, outcome IN (4, 5)) AS keeps FROM gone) AS gone
         WHERE seconds > 0

@@ -1,13 +1,18 @@
 -- in_flow(ctx): whether a task with this `ctx` is part of a workflow.
+-- has_outline(ctx): whether this `ctx` is kept as long as the state of its task.
 -- note_ending(id, status, ttl, ctx, ...): keep the ending of such a task, before its hash is changed: `ttl`
 -- is for how long its state is kept, as text, or nil. More fields and values are what is set then. An ending
 -- is key, status, serializer, queue, time, bytes of `ctx` and of the body, a line each; then these, and the
 -- result.
 -- @include time
--- @constant FLOW_KEY
+-- @constant FLOW_KEY, OUTLINE_KEY
 -- @rare
 local function in_flow(ctx)
   return ctx and string.find(ctx, '"' .. FLOW_KEY .. '":', 1, true)
+end
+-- @rare
+local function has_outline(ctx)
+  return ctx and string.find(ctx, '"' .. OUTLINE_KEY .. '":', 1, true)
 end
 -- @rare
 local function note_ending(id, status, ttl, ctx, ...)

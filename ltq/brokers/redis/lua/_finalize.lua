@@ -33,7 +33,8 @@ local function drop_arguments(id, key, status, ttl, ...)
   if keep_body == '1' or is_stopped or not keep_body and (status == 'failed' or status == 'rejected') then
     return keep_arguments(key)
   end
-  redis.call('HDEL', key, 'body', 'ctx', 'fingerprint', 'serializer', 'lane', 'progress', 'max_tries',
+  local or_ctx = has_outline(hash[2]) and 'body' or 'ctx'
+  redis.call('HDEL', key, 'body', or_ctx, 'fingerprint', 'serializer', 'lane', 'progress', 'max_tries',
     'result_ttl', 'max_deliveries', 'max_items', 'deaths', 'error', 'error_type', 'traceback', 'keep_body')
 end
 -- @rare
