@@ -9,6 +9,8 @@ from typing import Any
 
 from ltq._display.errors import cause_of, is_a, name_of, text_of
 from ltq._display.values import short_repr
+from ltq._flow.followed import FollowedFinish
+from ltq._sender.follow_ups import FollowUps
 from ltq._text import cut
 from ltq.broker.flows import FLOW_KEYS, flow_in, is_in_flow, with_flow
 from ltq.codec import DEFAULT_SERIALIZER
@@ -84,11 +86,26 @@ def put_back(delivery: Delivery, message: Message[Any] | None, *, delay: float =
 
 
 def completed(
-    task: Task[..., Any], delivery: Delivery, result: bytes, serializer: str = DEFAULT_SERIALIZER
+    task: Task[..., Any],
+    delivery: Delivery,
+    result: bytes,
+    serializer: str = DEFAULT_SERIALIZER,
+    follow_ups: FollowUps | None = None,
 ) -> Finish:
-    """The outcome of a run that returned."""
+    """The outcome of a run that returned, with what it sends because of that."""
     ttl = task.result_ttl if delivery.result_ttl is None else delivery.result_ttl
     flow = _flow(delivery) if delivery.ctx else b""
+    if follow_ups is not None:
+        return FollowedFinish(
+            delivery.lease,
+            _COMPLETED,
+            result,
+            result_ttl=ttl,
+            serializer=serializer,
+            flow=flow,
+            follow=follow_ups.complete(),
+            sends=follow_ups,
+        )
     # By position, as names cost more; the others have their defaults.
     return Finish(
         delivery.lease, _COMPLETED, result, None, ttl, False, serializer, None, False, flow

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
 from ltq.codec import DEFAULT_SERIALIZER
 from ltq.message import Failure
 from ltq.state import HELD as HELD
-from ltq.state import Status
+from ltq.state import Status, TaskState
 
 FLOW_KEY = "ltq.flow"
 """The key of a message's `ctx` that makes its task part of a workflow."""
@@ -67,13 +68,18 @@ def is_held(due: float) -> bool:
     return due >= HELD
 
 
+def waits_for_others(state: TaskState[Any]) -> bool:
+    """Whether a task waits for others: then its body is no call yet."""
+    return state.status is Status.DELAYED and state.due_time is None
+
+
 def ending_key(task_id: str, token: int) -> str:
     """The key of an ending: the id of the task, and the token that it had."""
     return f"{task_id} {token}"
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How a task of a workflow ended."""
+    """How a task ended that is part of a workflow, or that something follows."""
 
     key: str
     """What removes it: see `ending_key`."""
@@ -86,6 +92,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """What the result is encoded with, by its name."""
     body: bytes = b""
     """What a task had as its arguments that waited for others, and was cancelled."""
+    follow: bytes = b""
+    """What is sent because it completed: see `pack_follow`."""
     time: float = 0.0
     """When it ended, in Unix seconds by the broker's clock."""
 

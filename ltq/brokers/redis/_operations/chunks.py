@@ -86,8 +86,8 @@ def outcome_size(outcome: Outcome) -> int:
     """Bytes of payload, roughly."""
     failure = outcome.failure
     if failure is None and type(outcome) is Finish:
-        return len(outcome.result)
+        return len(outcome.result) + len(outcome.follow)
     told = 0 if failure is None else len(failure.text) + len(failure.traceback or "")
     if isinstance(outcome, Finish):
-        return told + len(outcome.result)
+        return told + len(outcome.result) + len(outcome.follow)
     return told + len(outcome.ctx or b"")

@@ -120,7 +120,7 @@ def finish_groups(outcomes: Sequence[Outcome]) -> list[Argument]:
 _COMPLETED = Status.COMPLETED  # Python 3.11 takes as long to look up a member as for three calls
 
 _of_completed = attrgetter(
-    "lease.queue", "failure", "result_ttl", "dead", "ctx", "is_poison", "serializer"
+    "lease.queue", "failure", "result_ttl", "dead", "ctx", "is_poison", "follow", "serializer"
 )
 """What `_but_lease_and_result` has of outcomes that are all completed, many times faster."""
 
@@ -130,7 +130,7 @@ def _but_lease_and_result(outcome: Outcome) -> object:
     if not isinstance(outcome, Finish):
         return outcome
     queue, failure = outcome.lease.queue, outcome.failure
-    kept = outcome.dead, outcome.ctx, outcome.is_poison
+    kept = outcome.dead, outcome.ctx, outcome.is_poison, outcome.follow
     result = not outcome.result, outcome.serializer
     return queue, outcome.status, failure, outcome.result_ttl, kept, result
 
@@ -141,6 +141,7 @@ def _finish_group(outcomes: Sequence[Outcome]) -> list[Argument]:
         status, seconds = first.status, first.result_ttl
         has_result = status is Status.COMPLETED or bool(first.result)
         flags = {"dead": first.dead, "result": has_result, "poison": first.is_poison}
+        flags["follow"] = bool(first.follow)
     else:
         status = Status.DELAYED if first.delay > 0 else Status.PENDING
         seconds = first.delay
@@ -170,6 +171,8 @@ def _outcome_fields(outcome: Outcome) -> list[Argument]:
             fields += ("ctx", outcome.ctx)
         if outcome.serializer != DEFAULT_SERIALIZER:
             fields += ("serializer", outcome.serializer)
+        if outcome.follow:
+            fields += ("follow", outcome.follow)
     return fields + failure_fields(outcome.failure)
 
 

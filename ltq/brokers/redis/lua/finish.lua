@@ -1,8 +1,7 @@
 --[[
 finish: record what became of deliveries, each fenced by its lease's token.
 
-A final status ends the task: its state is kept for a while, its arguments perhaps. 'pending' and 'delayed'
-put it back. The same kind of outcome by the same token again is 'ok', another one 'stale'.
+A final status ends a task; 'pending' and 'delayed' put it back. The same by the same token again is 'ok'.
 
 KEYS[1] prefix         of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] notes          what is noted, see `_notes.lua`
@@ -10,8 +9,8 @@ ARGV[2...] groups      a group for outcomes that differ only in id, token and re
         queue, status, seconds, flags, outcomes, fields; then `fields` names and values to set; then
         id, token and result of each of `outcomes` outcomes. seconds: how long a final state is kept, or
         the delay of 'delayed'. flags: 'dead' (leave a letter), 'result' (keep it), 'failed' (count a run),
-        'front' (of its lane), 'poison', 'void' (deaths stay), 'keep' (the last error). fields: at the end
-        `ctx` is for the letter, `serializer` for the state.
+        'front' (of its lane), 'poison', 'void' (deaths stay), 'keep' (the last error), 'follow'. fields:
+        `ctx` is for the letter, `serializer` for the state, and `follow` for the ending.
 
 RETURNS nothing if all are 'ok'; else for each outcome 'ok', 'stale', 'cancelled' or 'gone'
 ]]
@@ -36,7 +35,7 @@ while i <= #ARGV do
   end
   groups[#groups + 1] = group
   if #accepted > 0 then released[group.queue] = ids end
-  is_rare = is_rare or group.flags.dead or group.puts_back
+  is_rare = is_rare or group.flags.dead or group.puts_back or group.flags.follow
   i, before = group.last_result + 1, before + group.count
 end
 for queue, ids in pairs(released) do
@@ -55,8 +54,7 @@ local function end_all()
   return answers
 end
 if not is_rare then return end_all() end
-
--- @include bury, requeue, ready_batch
+-- @include bury, requeue, ready_batch, ending
 for _, group in ipairs(groups) do
   for _, k in ipairs(group.accepted) do
     if group.puts_back then
@@ -64,6 +62,8 @@ for _, group in ipairs(groups) do
     elseif group.flags.dead then
       if not group.flags.poison then redis.call('HDEL', prefix .. 'task:' .. ARGV[k], 'deaths') end
       bury(ARGV[k], group.queue, 'status', group.status, unpack(without('serializer', group.fields)))
+    elseif group.flags.follow then
+      note_follow(ARGV[k], group.status, ARGV[k + 2], group.fields)
     end
   end
 end
