@@ -34,6 +34,12 @@ _MOST_APART = 100
 _BACKOFF = 0.1, 1.5
 """Seconds until the next attempt to carry endings on: the first pause and the longest."""
 
+_MANY = 16
+"""Endings of one call from which the next waits for more: many elements of a map end together."""
+
+_GATHERING = 2.0, 0.05
+"""How long it waits, in times as long as the call took, and in seconds at most."""
+
 _ATTEMPTS = 5
 """How often it is tried. After that they count as left."""
 
@@ -96,6 +102,7 @@ class FlowCarrier(Service):
         return batcher
 
     async def _carry(self, endings: list[Ending]) -> list[None]:
+        begun = time.perf_counter()
         backoff, endings_left = ExponentialBackoff(*_BACKOFF), endings
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -108,6 +115,9 @@ class FlowCarrier(Service):
             ]
             if not endings_left:
                 break
+        if len(endings) >= _MANY:
+            factor, longest = _GATHERING
+            await asyncio.sleep(min(factor * (time.perf_counter() - begun), longest))
         return [None] * len(endings)
 
     def _tell(self, left: Left) -> None:
