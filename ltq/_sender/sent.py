@@ -28,6 +28,10 @@ class Sent:
         """Note who wants to know of an envelope."""
         self._waiting[id(envelope)] = envelope, callbacks
 
+    def join(self, other: "Sent") -> None:
+        """Note all that another one has."""
+        self._waiting |= other._waiting  # noqa: SLF001  one of its own class
+
     def replace(self, envelope: Envelope, other: Envelope) -> None:
         """Another envelope is sent in place of one."""
         _, callbacks = self._waiting.pop(id(envelope), (None, []))

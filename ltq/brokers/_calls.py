@@ -83,9 +83,9 @@ class StoreBroker(Broker):
         lanes = check_lanes(lanes)
         return await self._run(lambda store: store.served(lanes))
 
-    async def announce(self, worker: WorkerEntry) -> None:
+    async def announce(self, worker: WorkerEntry) -> bool:
         check_worker(worker)
-        await self._run(lambda store: store.announce(worker))
+        return await self._run(lambda store: store.announce(worker))
 
     async def leave(self, worker: WorkerEntry, lanes: Sequence[str] = ()) -> None:
         check_worker(worker)

@@ -137,8 +137,8 @@ class FlakyBroker(Broker):
     async def served(self, lanes: Sequence[str]) -> list[float | None]:
         return await self._faults.call("served", lambda: self._broker.served(lanes))
 
-    async def announce(self, worker: WorkerEntry) -> None:
-        await self._faults.call("announce", lambda: self._broker.announce(worker))
+    async def announce(self, worker: WorkerEntry) -> bool:
+        return await self._faults.call("announce", lambda: self._broker.announce(worker))
 
     async def leave(self, worker: WorkerEntry, lanes: Sequence[str] = ()) -> None:
         await self._faults.call("leave", lambda: self._broker.leave(worker, lanes))

@@ -314,7 +314,7 @@ async def together(
     assert_type(await ltq.display(a, b, *many), None)
 
 
-async def inside(context: Context, stored: Worker[Database]) -> None:
+async def inside(context: Context, message: Message[int], stored: Worker[Database]) -> None:
     """Inside a task"""
     assert_type(ltq.current(), Context)
     assert_type((context.id, context.task_name, context.attempt), tuple[str, str, int])
@@ -323,6 +323,8 @@ async def inside(context: Context, stored: Worker[Database]) -> None:
     assert_type(context.is_over, bool)
     assert_type(await context.progress(1, total=10, note="a tenth"), None)
     assert_type(context.progress_sync(1, total=10, note="a tenth"), None)
+    assert_type(await context.send_after(message), None)
+    assert_type(context.send_after_sync(message), None)
     assert_type(stored.resource, Database)
 
 
@@ -456,7 +458,7 @@ async def lists(page: Page[TaskDetail]) -> None:
 async def registry(broker: Broker, entry: WorkerEntry, info: WorkerInfo) -> None:
     """The workers of a broker"""
     assert_type(await broker.workers(), list[WorkerInfo])
-    assert_type(await broker.announce(entry), None)
+    assert_type(await broker.announce(entry), bool)
     assert_type(await broker.leave(entry, ["mail"]), None)
     assert_type((info.name, info.running), tuple[str, tuple[str, ...]])
     assert_type((info.status, info.queues), tuple[WorkerStatus, tuple[str, ...]])

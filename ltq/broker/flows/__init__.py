@@ -5,10 +5,14 @@ that comes, the store keeps an `Ending` of it in the same atomic step. Whoever f
 carries the workflow on, with calls that may all be repeated, and then removes it. So a workflow
 stands still only while nobody looks, and no step of it takes effect twice.
 
+The same is kept of any other task whose outcome has something to follow: `Finish.follow`, envelopes
+which are sent because the run completed.
+
 A task that waits for others is sent with `eta=HELD`: it is DELAYED without a due time. What it
 waits for arrives in its slots.
 """
 
+from ltq.broker.flows.packed import pack_follow, unpack_follow
 from ltq.broker.flows.role import Flows
 from ltq.broker.flows.values import (
     FAILED,
@@ -53,6 +57,8 @@ __all__ = [
     "has_outline",
     "is_held",
     "is_in_flow",
+    "pack_follow",
+    "unpack_follow",
     "waits_for_others",
     "with_flow",
 ]

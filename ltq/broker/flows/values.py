@@ -79,7 +79,7 @@ def ending_key(task_id: str, token: int) -> str:
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How a task of a workflow ended."""
+    """How a task ended that is part of a workflow, or that something follows."""
 
     key: str
     """What removes it: see `ending_key`."""
@@ -92,6 +92,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """What the result is encoded with, by its name."""
     body: bytes = b""
     """What a task had as its arguments that waited for others, and was cancelled."""
+    follow: bytes = b""
+    """What is sent because it completed: see `pack_follow`."""
     time: float = 0.0
     """When it ended, in Unix seconds by the broker's clock."""
 

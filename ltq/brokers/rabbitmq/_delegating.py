@@ -59,8 +59,8 @@ class Delegating(Broker):
     async def served(self, lanes: Sequence[str]) -> list[float | None]:
         return await self._store.served(lanes)
 
-    async def announce(self, worker: WorkerEntry) -> None:
-        await self._store.announce(worker)
+    async def announce(self, worker: WorkerEntry) -> bool:
+        return await self._store.announce(worker)
 
     async def leave(self, worker: WorkerEntry, lanes: Sequence[str] = ()) -> None:
         await self._store.leave(worker, lanes)

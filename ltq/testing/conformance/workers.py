@@ -21,6 +21,13 @@ from ltq.testing.conformance._caller.together import (
 )
 from ltq.testing.conformance._caller.unique import TestUniqueSend
 from ltq.testing.conformance._flows.seen import TestSeenWorkflow
+from ltq.testing.conformance._flows.send_after import (
+    TestLeftUnsent,
+    TestNotSentAfter,
+    TestSendAfter,
+    TestSendAfterMistakes,
+    desk,
+)
 from ltq.testing.conformance._flows.workflows import (
     TestAbandonedWorkflow,
     TestCancelledWorkflow,
@@ -140,6 +147,7 @@ __all__ = [
     "TestHandle",
     "TestIsolationInAWorker",
     "TestKeeperAway",
+    "TestLeftUnsent",
     "TestLifespanEnd",
     "TestLifespanStart",
     "TestListedSchedules",
@@ -148,6 +156,7 @@ __all__ = [
     "TestMaxRunningInAWorker",
     "TestNoRoomLeft",
     "TestNoThread",
+    "TestNotSentAfter",
     "TestObserver",
     "TestObservers",
     "TestOptionsOfManyMessages",
@@ -167,6 +176,8 @@ __all__ = [
     "TestScheduler",
     "TestSeenWorkflow",
     "TestSend",
+    "TestSendAfter",
+    "TestSendAfterMistakes",
     "TestSerializersInAWorker",
     "TestSerializersThatRaise",
     "TestSharedQueue",
@@ -196,6 +207,7 @@ __all__ = [
     "TestWorkflowMistakes",
     "broker",
     "consumer",
+    "desk",
     "make_consumer",
     "open_broker",
     "shop",

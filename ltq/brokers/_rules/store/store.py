@@ -90,10 +90,11 @@ class Store(ABC):
         with self._read_step() as now:
             return self._in_order(lanes, str, presence.served, now, reads=True)
 
-    def announce(self, worker: WorkerEntry) -> None:
+    def announce(self, worker: WorkerEntry) -> bool:
         with self._step() as now:
-            for namespace in dict.fromkeys(map(namespace_of, worker.queues)):
-                presence.announce(self._open(namespace, now), worker, now)
+            namespaces = dict.fromkeys(map(namespace_of, worker.queues))
+            found = [presence.announce(self._open(one, now), worker, now) for one in namespaces]
+            return any(found)
 
     def leave(self, worker: WorkerEntry, lanes: Sequence[str]) -> None:
         with self._step() as now:

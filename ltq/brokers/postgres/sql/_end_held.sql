@@ -56,7 +56,7 @@ BEGIN
             SELECT id, token, ctx || coalesce(value, '') AS rest, convert_to(concat_ws(
                 E'\n', id || ' ' || token,
                 (ARRAY['completed', 'failed', 'rejected', 'cancelled'])[outcome - 2],
-                written_by, queue, p_now, length(ctx), 0, ''), 'UTF8') AS head
+                written_by, queue, p_now, length(ctx), 0, 0, ''), 'UTF8') AS head
             FROM gone WHERE ctx <> '' AND position('"@FLOW_KEY@":'::bytea IN ctx) > 0
         ) AS packed
         ON CONFLICT (namespace, kind, key) DO NOTHING
