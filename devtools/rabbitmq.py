@@ -6,7 +6,7 @@ import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ _USERS = ("rabbitmq", "nobody")
 
 
 class User(NamedTuple):
-    """A user of a server besides `ltq`, who may do everything, and what it may do in `/`.
+    """A user of a server besides `ltq`, who may do everything, and what it may do in its vhost.
 
     The rights are patterns of names: what it may declare, write to, and read from.
     """
@@ -30,6 +30,10 @@ class User(NamedTuple):
     configure: str = ""
     write: str = ""
     read: str = ""
+    tag: str = ""
+    """What it may see of the management API: nothing, or as `management` or `monitoring`."""
+    password: str = "secret"
+    vhost: str = "/"
 
 
 def _unprivileged() -> dict[str, Any]:
@@ -52,11 +56,13 @@ async def delete_all(url: str, prefix: str, queues: Iterable[str]) -> None:
 
 
 class RabbitServer(Server):
-    """One node of RabbitMQ, on loopback only. The password of every user is `secret`.
+    """One node of RabbitMQ, on loopback only. The password of `ltq` is `secret`.
 
     Killed or stopped, it may be started again: durable queues and what is in them are still there.
     `settings` are lines of `rabbitmq.conf`; with `has_quorum=False` it knows no quorum queues, as
-    nodes that were upgraded from before 3.8 without enabling their feature.
+    nodes that were upgraded from before 3.8 without enabling their feature. With `policies`, each a
+    pattern of queues and what it sets for them, it has the management API as well, where the user
+    `ltq` may see all.
     """
 
     NAME = "rabbitmq"
@@ -70,22 +76,27 @@ class RabbitServer(Server):
         users: Sequence[User] = (),
         has_quorum: bool = True,
         certificates: Certificates | None = None,
+        policies: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        ports = free_ports(4)
+        ports = free_ports(5)
         super().__init__(ports)
         self._executable = executable
         self._epmd_port, self._distribution_port = ports + 1, ports + 2
-        self.tls_port = ports + 3
+        self.tls_port, self._management_port = ports + 3, ports + 4
         self._has_quorum = has_quorum
         self._epmd: subprocess.Popen[bytes] | None = None
         self._owner = _unprivileged()
         folder = Path(self._directory)
-        (folder / "enabled_plugins").write_text("[].", "ascii")
-        (folder / "definitions.json").write_text(json.dumps(_definitions(users)), "ascii")
+        plugins = "[]." if policies is None else "[rabbitmq_management]."
+        (folder / "enabled_plugins").write_text(plugins, "ascii")
+        definitions = json.dumps(_definitions(users, policies or {}))
+        (folder / "definitions.json").write_text(definitions, "ascii")
+        if policies is not None:
+            settings = (*settings, *self._management())
         if certificates is not None:
             settings = (*settings, *self._tls(certificates))
-        definitions = f"load_definitions = {folder}/definitions.json"
-        (folder / "rabbitmq.conf").write_text("\n".join([definitions, *settings, ""]), "ascii")
+        first = f"load_definitions = {folder}/definitions.json"
+        (folder / "rabbitmq.conf").write_text("\n".join([first, *settings, ""]), "ascii")
         if self._owner:
             for path in (folder, *folder.iterdir()):
                 os.chown(path, self._owner["user"], self._owner["group"])
@@ -98,6 +109,11 @@ class RabbitServer(Server):
     def tls_url(self) -> str:
         """Where it is over TLS, if it has certificates."""
         return f"amqps://ltq:secret@127.0.0.1:{self.tls_port}/"
+
+    @property
+    def management_url(self) -> str:
+        """Where its management API is, if it has `policies`."""
+        return f"http://127.0.0.1:{self._management_port}"
 
     def url_of(self, user: str) -> str:
         """Where it is, for a user."""
@@ -140,6 +156,16 @@ class RabbitServer(Server):
             raise RuntimeError(f"rabbitmqctl {' '.join(words)}:\n{done.stdout}{done.stderr}")
         return str(done.stdout)
 
+    def _management(self) -> list[str]:
+        """The settings of its API, which tells what happened a moment ago."""
+        soon = "[{rabbit, [{quorum_tick_interval, 500}]}]."
+        (Path(self._directory) / "advanced.config").write_text(soon, "ascii")
+        return [
+            "management.tcp.ip = 127.0.0.1",
+            f"management.tcp.port = {self._management_port}",
+            "collect_statistics_interval = 500",
+        ]
+
     def _tls(self, certificates: Certificates) -> list[str]:
         """The settings of TLS, with files that its user may read."""
         files = {"cacertfile": "ca.crt", "certfile": "server.crt", "keyfile": "server.key"}
@@ -170,6 +196,7 @@ class RabbitServer(Server):
             "RABBITMQ_MNESIA_BASE": f"{folder}/data",
             "RABBITMQ_LOGS": "-",
             "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq",
+            "RABBITMQ_ADVANCED_CONFIG_FILE": f"{folder}/advanced.config",
             "RABBITMQ_CONF_ENV_FILE": f"{folder}/none",
             "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/enabled_plugins",
             "RABBITMQ_PID_FILE": f"{folder}/pid",
@@ -205,20 +232,35 @@ def _epmd() -> str:
     return found
 
 
-def _definitions(users: Sequence[User]) -> dict[str, Any]:
-    """The users of a server and their rights, as it reads them at its first start."""
-    everyone = [User("ltq", ".*", ".*", ".*"), *users]
+def _definitions(
+    users: Sequence[User], policies: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Users, their rights, and policies, as a server reads them at its first start."""
+    everyone = [User("ltq", ".*", ".*", ".*", "monitoring" if policies else ""), *users]
     return {
-        "vhosts": [{"name": "/"}],
-        "users": [{"name": one.name, "password": "secret", "tags": ""} for one in everyone],
+        "vhosts": [{"name": vhost} for vhost in dict.fromkeys(one.vhost for one in everyone)],
+        "users": [
+            {"name": one.name, "password": one.password, "tags": one.tag} for one in everyone
+        ],
         "permissions": [
             {
                 "user": one.name,
-                "vhost": "/",
+                "vhost": one.vhost,
                 "configure": one.configure,
                 "write": one.write,
                 "read": one.read,
             }
             for one in everyone
+        ],
+        "policies": [
+            {
+                "vhost": "/",
+                "name": f"policy {number}",
+                "pattern": pattern,
+                "apply-to": "queues",
+                "definition": definition,
+                "priority": number,
+            }
+            for number, (pattern, definition) in enumerate(policies.items())
         ],
     }

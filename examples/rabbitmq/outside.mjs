@@ -27,6 +27,11 @@ const ended = new Promise((resolve) =>
   ),
 );
 
+channel.on("return", () => {
+  console.error(`no queue ${prefix}.shop: no worker, bridge or send has declared it`);
+  process.exit(1);
+});
+
 const call = { task: "shop:checkout", args: [order], id };
 channel.publish(prefix, `${prefix}.shop`, Buffer.from(JSON.stringify(call)), {
   persistent: true,

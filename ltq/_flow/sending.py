@@ -6,9 +6,10 @@ from ltq._flow.parts import Kind, NodeTask, Part
 from ltq._flow.plan import Plan, order_of_sending
 from ltq._flow.sent_before import carry_again, forgotten, is_over
 from ltq._sender.guards import guards
+from ltq._sender.publish import id_conflict
 from ltq._sender.sent import Sent
 from ltq.broker import Broker
-from ltq.errors import ConfigurationError, QueueFullError
+from ltq.errors import ConfigurationError
 from ltq.message import Envelope, Published
 from ltq.names import namespace_of
 from ltq.options import DEFAULT_RESULT_TTL
@@ -32,9 +33,8 @@ async def send(plan: Plan, *, has_own_id: bool) -> None:
     try:
         answers = await _publish(broker, plan, envelopes, sent, gone)
     except BaseException as error:
-        is_refused = isinstance(error, QueueFullError | ConfigurationError)
         for one in sent.values():
-            one.end(False if is_refused else None)
+            one.fail(error)
         raise
     if has_own_id:
         await carry_again(broker, [one for one in envelopes if answers[one.id] is _EXISTS])
@@ -70,10 +70,7 @@ async def _publish(
             if Published.ID_CONFLICT in found:
                 await _take_back(broker, envelopes, answers)
                 taken = some[found.index(Published.ID_CONFLICT)]
-                raise ConfigurationError(
-                    f"id {taken.id!r} belongs to another task, not to {taken.task_name}: "
-                    "ids are unique within a worker"
-                )
+                raise id_conflict(taken)
     for node, envelope in zip(plan.nodes, envelopes, strict=True):
         answer = answers[envelope.id]
         if (one := sent.get(id(node.part))) is not None:

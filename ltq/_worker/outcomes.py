@@ -9,8 +9,10 @@ from typing import Any
 
 from ltq._display.errors import cause_of, is_a, name_of, text_of
 from ltq._display.values import short_repr
+from ltq._flow.followed import FollowedFinish
+from ltq._sender.follow_ups import FollowUps
 from ltq._text import cut
-from ltq.broker.flows import FLOW_KEY, flow_in, is_in_flow, with_flow
+from ltq.broker.flows import FLOW_KEYS, flow_in, is_in_flow, with_flow
 from ltq.codec import DEFAULT_SERIALIZER
 from ltq.errors import ExhaustedError, RejectError, RetryError
 from ltq.message import Delivery, Failure, Finish, Message, Outcome, Requeue, encode_ctx
@@ -45,7 +47,8 @@ def decode_ctx(delivery: Delivery) -> dict[str, Any]:
     Middleware does not see what it says of a workflow.
     """
     ctx = read_ctx(delivery.ctx) if delivery.ctx else {}
-    ctx.pop(FLOW_KEY, None)
+    for key in FLOW_KEYS:
+        ctx.pop(key, None)
     return ctx
 
 
@@ -58,7 +61,7 @@ def new_ctx(delivery: Delivery, message: Message[Any] | None) -> bytes | None:
         return None
     try:
         flow = flow_in(delivery.ctx)
-        own = {key: value for key, value in message.ctx.items() if key != FLOW_KEY}
+        own = {key: value for key, value in message.ctx.items() if key not in FLOW_KEYS}
         ctx, wrong = encode_ctx(own)
     except Exception:  # a thread that goes on may write to it
         return None
@@ -81,10 +84,25 @@ def put_back(delivery: Delivery, message: Message[Any] | None, *, delay: float =
 
 
 def completed(
-    task: Task[..., Any], delivery: Delivery, result: bytes, serializer: str = DEFAULT_SERIALIZER
+    task: Task[..., Any],
+    delivery: Delivery,
+    result: bytes,
+    serializer: str = DEFAULT_SERIALIZER,
+    follow_ups: FollowUps | None = None,
 ) -> Finish:
-    """The outcome of a run that returned."""
+    """The outcome of a run that returned, with what it sends because of that."""
     ttl, status = _result_ttl(task, delivery), Status.COMPLETED
+    if follow_ups is not None:
+        return FollowedFinish(
+            delivery.lease,
+            status,
+            result,
+            result_ttl=ttl,
+            serializer=serializer,
+            flow=_flow(delivery),
+            follow=follow_ups.complete(),
+            sends=follow_ups,
+        )
     return Finish(
         delivery.lease,
         status,

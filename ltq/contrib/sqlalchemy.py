@@ -142,8 +142,9 @@ class _Outbox:
 
 def _send(messages: _Messages) -> None:
     robust = {message.id for message, is_robust in messages if is_robust}
+    groups = by_task(message for message, _ in messages)
     first: Exception | None = None
-    for task, group in by_task(message for message, _ in messages):
+    for number, (task, group) in enumerate(groups):
         try:
             if loop_here() is None:
                 task.send_many_sync(group)
@@ -154,5 +155,9 @@ def _send(messages: _Messages) -> None:
                 first = error  # it is raised
             else:
                 log_unsent(group, error)
+        except BaseException as error:  # cancelled: nobody comes back to the rest
+            for _, unsent in groups[number:]:
+                log_unsent(unsent, error)
+            raise
     if first is not None:
         raise first

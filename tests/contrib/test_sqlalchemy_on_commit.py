@@ -1,5 +1,6 @@
 """`send_on_commit` of SQLAlchemy's sessions: tasks that are sent once they have committed."""
 
+import asyncio
 import logging
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 import ltq
 from ltq.brokers.memory import MemoryBroker
 from ltq.contrib.sqlalchemy import send_on_commit
+from ltq.message import Published
 from ltq.sync import SyncHandle
 from ltq.testing import FlakyBroker
 
@@ -271,6 +273,37 @@ class TestAsyncSession:
             handle = send_on_commit(session, pay.message(2))
             await session.commit()
         assert await self.is_there(handle)
+
+    async def test_what_a_cancelled_commit_leaves_unsent_is_logged(
+        self,
+        engine: AsyncEngine,
+        pay: ltq.Task[[int], int],
+        broker: FlakyBroker,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        begun = asyncio.Event()
+
+        async def hold(_: object) -> list[Published]:
+            begun.set()
+            return await asyncio.Future[list[Published]]()
+
+        monkeypatch.setattr(broker, "publish", hold)
+        worker = ltq.Worker("ship", broker=broker)
+
+        @worker.task
+        def ship(order: int) -> int:
+            return order
+
+        async with AsyncSession(engine) as session:
+            handles = [send_on_commit(session, task.message(1)) for task in (pay, ship)]
+            commit = asyncio.create_task(session.commit())
+            await begun.wait()
+            commit.cancel()
+            with caplog.at_level(logging.ERROR, "ltq.contrib"), suppress(asyncio.CancelledError):
+                await commit
+        for handle in handles:
+            assert f"{handle.id} was not sent, although its transaction has" in caplog.text
 
 
 WITHOUT_GREENLET = """if True:

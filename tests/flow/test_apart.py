@@ -115,7 +115,7 @@ async def test_one_that_breaks_the_code_is_told_and_left(
     broker.refused = {"odd"}
     async with stage.one:
         await node.send()
-        await eventually(lambda: "1 workflows cannot go on" in caplog.text)
+        await eventually(lambda: "what follows 1 tasks cannot go on" in caplog.text)
         assert await (await stage.numbers.step(3).then(stage.add).send()).result(5) == 3
     endings: list[Any] = await broker.endings(stage.numbers.queue)
     assert [one.id for one in endings] == ["odd.n0"]

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -36,7 +36,10 @@ def raised(error: Exception) -> Exception:
 
 
 class TestCtxOfWorkflow:
-    FLOW = b'{"queue":"mail:send","end":"x","to":[["mail:add","x",0,1]]}'
+    FLOW: ClassVar = {
+        "ltq.flow": b'{"queue":"mail:send","end":"x","to":[["mail:add","x",0,1]]}',
+        "ltq.nodes": b'[["x","mail:add",[]]]',
+    }
 
     def in_flow(self, own: bytes) -> Delivery:
         return replace(make_delivery(), ctx=with_flow(own, self.FLOW))
@@ -45,13 +48,16 @@ class TestCtxOfWorkflow:
         assert outcomes.decode_ctx(self.in_flow(b'{"a":1}')) == {"a": 1}
         assert outcomes.decode_ctx(self.in_flow(b"")) == {}
 
-    @pytest.mark.parametrize("own", [{}, {"b": 2}, {"ltq.flow": 7}, {"b": "x" * MAX_CTX}])
+    @pytest.mark.parametrize(
+        "own", [{}, {"b": 2}, {"ltq.flow": 7, "ltq.nodes": 8}, {"b": "x" * MAX_CTX}]
+    )
     def test_whatever_that_writes_it_stays(self, own: dict[str, Any]) -> None:
         delivery = self.in_flow(b'{"a":1}')
         outcome = outcomes.put_back(delivery, message(own))
         assert flow_in(outcome.ctx or b"") == self.FLOW
         kept = json.loads(outcome.ctx or b"")
-        del kept["ltq.flow"]
+        for key in self.FLOW:
+            del kept[key]
         assert kept == ({"b": 2} if own == {"b": 2} else {})
 
     def test_what_is_as_it_was_is_not_written(self) -> None:

@@ -22,7 +22,7 @@ from ltq.broker.moving import Parcel
 from ltq.brokers._sessions import Sessions
 from ltq.brokers.rabbitmq._consumer import RabbitConsumer
 from ltq.brokers.rabbitmq._delegating import Delegating
-from ltq.brokers.rabbitmq._examine import examine
+from ltq.brokers.rabbitmq._doctor.examine import examine
 from ltq.brokers.rabbitmq._sending.unarrived import Unarrived
 from ltq.brokers.rabbitmq._server.copies import unmarked
 from ltq.brokers.rabbitmq._server.errors import AwayError, RefusedError
@@ -39,14 +39,17 @@ class RabbitBroker(Delegating):
     """RabbitMQ 3.8 or newer in front of a store: `amqp://user:password@host:5672/vhost?state=URL`.
 
     `state` is the URL of the store, with `&` as `%26`. `prefix=ltq` begins the names of all
-    exchanges and queues. `heartbeat=10` is in seconds. With `amqps://`, `cafile`, `certfile` and
-    `keyfile` name files for TLS. A `store` that is given is used in place of the one in the URL.
-    Raises `ConfigurationError` for a URL that cannot be read. Calls raise `BrokerError`.
+    exchanges and queues. `heartbeat=10` is in seconds. `management=http://host:15672` is where
+    `ltq doctor` finds the management API, by default 10 000 above the port. With `amqps://`,
+    `cafile`, `certfile` and `keyfile` name files for TLS. A `store` that is given is used in place
+    of the one in the URL. Raises `ConfigurationError` for a URL that cannot be read. Calls raise
+    `BrokerError`.
     """
 
     def __init__(self, url: str, *, store: Broker | None = None) -> None:
         self._given = url
         self._target = parse_url(url)
+        self._names = Names(self._target.prefix)
         if store is not None and not isinstance(store, Broker):
             raise ConfigurationError(f"store={short_repr(store)} is not allowed: an ltq.Broker")
         store = Broker.from_url(self._target.state) if store is None else store
@@ -81,6 +84,7 @@ class RabbitBroker(Delegating):
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         check_envelopes(envelopes)
+        self._names.check(envelope.queue for envelope in envelopes)
         session = self._here()
         answers = await session.sender.publish(envelopes)
         if not session.is_store_away:  # else it is told on its arrival
@@ -119,11 +123,11 @@ class RabbitBroker(Delegating):
     ) -> list[Finding]:
         found = await self._store.examine(scan=scan, on_scan=on_scan)
         namespaces = sorted({namespace_of(queue) for queue in await self._store.queues()})
-        names = Names(self._target.prefix)
         publisher = self._here().publisher
-        return [*await examine(publisher, self._target, names, namespaces), *found]
+        return [*await examine(publisher, self._target, self._names, namespaces), *found]
 
     def open_consumer(self, config: ConsumerConfig) -> Consumer:
+        self._names.check(config.namespaces)
         return RabbitConsumer(self._store.open_consumer(config), self._here(), config)
 
     async def aclose(self) -> None:

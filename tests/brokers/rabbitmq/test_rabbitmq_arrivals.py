@@ -10,7 +10,7 @@ from aio_pika.abc import HeadersType
 
 import ltq
 from ltq.brokers.rabbitmq import RabbitBroker
-from ltq.brokers.rabbitmq._server import copies
+from ltq.brokers.rabbitmq._server import copies, publisher
 from ltq.message import Envelope, new_id
 from ltq.testing import FlakyBroker
 from tests.brokers.rabbitmq.conftest import Outside
@@ -142,6 +142,16 @@ class TestDead:
         await eventually(lambda: has_dead(outside, reason, named))
 
     async def test_one_that_is_too_large(self, running: ltq.Worker, outside: Outside) -> None:
+        await outside.publish({"task": "mail:add", "args": ["x" * (20 << 20)]})
+        await eventually(lambda: has_dead(outside, "too-large", str(copies.LARGEST)))
+
+    async def test_a_large_one_has_more_time(
+        self, running: ltq.Worker, outside: Outside, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else one that takes longer than all others may would be tried for ever."""
+        await outside.publish({"task": "mail:add", "args": [1], "id": "a"})
+        await eventually(outside.has(0))
+        monkeypatch.setattr(publisher, "PUBLISH_WITHIN", 0.001)
         await outside.publish({"task": "mail:add", "args": ["x" * (20 << 20)]})
         await eventually(lambda: has_dead(outside, "too-large", str(copies.LARGEST)))
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -14,6 +15,7 @@ from ltq.message import Envelope, Published, new_id
 from tests.cli.processes import run_ltq
 
 NAMES = r"ltq(\..*)?"
+ODD = "a/b:%+@?#&=\\ ü"
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +25,7 @@ def server(rabbitmq_executable: str) -> Iterator[RabbitServer]:
         User("reader", read=NAMES),
         User("declares", configure=NAMES, read=NAMES),
         User("uses", write=NAMES, read=NAMES),
+        User("j@e:ü", ".*", ".*", ".*", password=ODD, vhost="shop/one%2F"),
     ]
     with RabbitServer(rabbitmq_executable, users=users) as server:
         yield server
@@ -125,3 +128,12 @@ class TestEnough:
             assert await broker.publish([envelope()]) == [Published.CREATED]
             async with broker.consumer(["mail:send"]) as consumer:
                 assert len(await broker.claim(consumer, 10, timeout=5)) == 2
+
+    async def test_names_and_passwords_may_have_any_character(self, server: RabbitServer) -> None:
+        who = ":".join(quote(one, safe="") for one in ("j@e:ü", ODD))
+        vhost = quote("shop/one%2F", safe="")
+        place = f"amqp://{who}@127.0.0.1:{server.port}/{vhost}"
+        async with RabbitBroker(f"{place}?state=memory://{new_id()}") as broker:
+            assert await broker.publish([envelope()]) == [Published.CREATED]
+            (found, *_) = await broker.examine()
+        assert found.text.endswith("vhost 'shop/one%2F', takes tasks")

@@ -31,6 +31,11 @@ class TestTarget:
         assert (target.port, target.vhost, target.user) == (5672, "/", "guest")
         assert (target.prefix, target.is_tls) == ("ltq", False)
 
+    def test_a_vhost_and_a_password_may_have_any_character(self) -> None:
+        target = parse_url("amqp://j%40e:a%2Cb%2F%3A%25@mq/a,b%2F@?state=memory://a")
+        assert (target.user, target.password) == ("j@e", "a,b/:%")
+        assert (target.host, target.vhost) == ("mq", "a,b/@")
+
     def test_over_tls_there_is_another_port(self) -> None:
         target = parse_url("amqps://mq/?state=memory://a&cafile=/tls/ca.crt")
         assert (target.port, target.is_tls) == (5671, True)
@@ -53,6 +58,9 @@ class TestWrongUrl:
             ("/a/b?state=memory://a", "cannot be read"),
             (":port/?state=memory://a", "cannot be read"),
             ("/?state=nowhere://a", "no known scheme"),
+            (",mq2/?state=memory://a", "names several hosts"),
+            (":5672,mq2:5672/?state=memory://a", "names several hosts"),
+            (f"/?state=memory://a&prefix={'p' * 55}", "is not allowed: 1 to 54 of"),
         ],
     )
     def test_it_is_named_and_the_password_is_not(self, rest: str, named: str) -> None:

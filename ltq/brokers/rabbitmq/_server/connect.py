@@ -89,13 +89,14 @@ async def connect(target: Target, name: str) -> Open:
     """A connection, named for those who look at the server. Raises `AwayError`."""
     keep_quiet()
     try:
-        context = _tls(target) if target.is_tls else None
+        context = tls_context(target) if target.is_tls else None
     except (OSError, ValueError) as error:
         raise AwayError(f"{target.place}: its TLS files: {error}", is_refusal=True) from error
     try:
         reader, writer = await _open_socket(target, context)
         try:
             connection = Connection(_url(target, name), transport_factory=_Opened(reader, writer))
+            connection.vhost = target.vhost  # `aiormq` takes "%2F" in a name for a slash
             await connection.connect()
         except InvalidFrameError as error:
             writer.transport.abort()
@@ -142,7 +143,8 @@ def _url(target: Target, name: str) -> URL:
     return URL(f"{place}?heartbeat={target.heartbeat}&name={quote(name, safe='')}", encoded=True)
 
 
-def _tls(target: Target) -> ssl.SSLContext:
+def tls_context(target: Target) -> ssl.SSLContext:
+    """How a TLS connection is made. Raises `OSError` and `ValueError` for files that are wrong."""
     files = dict(target.files)
     context = ssl.create_default_context(cafile=files.get("cafile"))
     if "certfile" in files:

@@ -22,6 +22,9 @@ from ltq.message import Envelope
 PUBLISH_WITHIN = 3.0
 """Seconds that the server has to confirm what it was given."""
 
+_SLOWEST = 4 << 20
+"""Bytes a second that go at least over a connection: what is large has more time."""
+
 _AT_ONCE = 500
 """Most messages of one call that are on their way to it."""
 
@@ -92,7 +95,7 @@ class Publisher:
         """Give the server messages; it has them all when this returns. Raises `AwayError`."""
         channel = await self.link.channel()
         try:
-            async with asyncio.timeout(PUBLISH_WITHIN):
+            async with asyncio.timeout(_within(letters)):
                 await self._declare(self._queues(letters))
                 left = await _publish(channel, letters)
                 self.link.was_used = True
@@ -143,6 +146,11 @@ class Publisher:
             if not declared.done():
                 await asyncio.wait([declared])
             declared.result()
+
+
+def _within(letters: Sequence[Letter]) -> float:
+    """Seconds that the server has to confirm messages."""
+    return PUBLISH_WITHIN + sum(len(body) for _, _, body, _ in letters) / _SLOWEST
 
 
 async def _publish(channel: AbstractChannel, letters: Sequence[Letter]) -> list[Letter]:

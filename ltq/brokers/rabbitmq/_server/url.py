@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from ltq.broker import parse_parameters, redact
 from ltq.broker.schemes import broker_factory
+from ltq.brokers.rabbitmq._server.api import NO_API, Api, read_api, usual_api
+from ltq.brokers.rabbitmq._server.names import LONGEST_PREFIX
 from ltq.errors import ConfigurationError
 
 _SHAPE = "it should be like amqp://user:password@host:5672/vhost?state=redis://localhost:6379"
 _FILES = ("cafile", "certfile", "keyfile")
-_PARAMETERS = ("state", "prefix", "heartbeat", *_FILES)
-_PREFIX = re.compile("[A-Za-z0-9_.:-]{1,64}", re.ASCII)
+_PARAMETERS = ("state", "prefix", "heartbeat", "management", *_FILES)
+_PREFIX = re.compile(f"[A-Za-z0-9_.:-]{{1,{LONGEST_PREFIX}}}", re.ASCII)
 _HEARTBEAT, _LONGEST_HEARTBEAT = 10, 600
 """Seconds after which two silent sides look for one another, by default and at most."""
 
@@ -33,6 +35,8 @@ class Target:
     is_tls: bool = False
     files: tuple[tuple[str, str], ...] = ()
     """The files of TLS that the URL names, by parameter."""
+    management: Api | None = None
+    """Where its management API is, or may be; None if nobody should look for it."""
 
     @property
     def place(self) -> str:
@@ -50,6 +54,7 @@ class Target:
 def parse_url(url: str) -> Target:
     """Read a URL. Raises `ConfigurationError`, which never shows a password."""
     shown = redact(url.partition("?")[0])
+    _check_host(shown, url)
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -66,9 +71,10 @@ def parse_url(url: str) -> Target:
             )
     _check(shown, given)
     is_tls = parts.scheme == "amqps"
-    return Target(
+    port = port or (5671 if is_tls else 5672)
+    target = Target(
         host=parts.hostname,
-        port=port or (5671 if is_tls else 5672),
+        port=port,
         user=unquote(parts.username or "guest"),
         password=_password(parts),
         vhost=unquote(parts.path[1:]) or "/",
@@ -78,6 +84,15 @@ def parse_url(url: str) -> Target:
         is_tls=is_tls,
         files=tuple((name, given[name]) for name in _FILES if name in given),
     )
+    return replace(target, management=_api(shown, given.get("management"), target))
+
+
+def _api(shown: str, given: str | None, target: Target) -> Api | None:
+    """The management API, as the URL says; else where it usually is."""
+    user, password = target.user, target.password
+    if given is None:
+        return usual_api(target.host, target.port, user, password, target.is_tls)
+    return None if given == NO_API else read_api(shown, given, user, password)
 
 
 def state_in_folder(url: str, folder: str) -> str:
@@ -105,6 +120,15 @@ def _password(parts: SplitResult) -> str:
     return "guest" if parts.password is None else unquote(parts.password)
 
 
+def _check_host(shown: str, url: str) -> None:
+    place = url.partition("://")[2].partition("?")[0].partition("/")[0]
+    if "," in place.rpartition("@")[2]:
+        raise ConfigurationError(
+            f"broker URL {shown!r} names several hosts: give one name that stands for all nodes of "
+            "a cluster, in DNS or of a load balancer"
+        )
+
+
 def _check(shown: str, given: dict[str, str]) -> None:
     state = given.get("state", "")
     if not state:
@@ -117,7 +141,7 @@ def _check(shown: str, given: dict[str, str]) -> None:
     if not _PREFIX.fullmatch(prefix):
         raise ConfigurationError(
             f"broker URL {shown!r}: prefix={prefix!r} is not allowed: "
-            "1 to 64 of A-Z a-z 0-9 _ . : -"
+            f"1 to {LONGEST_PREFIX} of A-Z a-z 0-9 _ . : -"
         )
     heartbeat = given.get("heartbeat", "")
     if "heartbeat" in given and not (

@@ -11,6 +11,7 @@ from ltq.brokers.redis._scripts.arguments import failure_fields
 from ltq.brokers.redis._scripts.script import flag
 from ltq.brokers.redis._server.call import Argument, Call
 from ltq.brokers.redis._server.link import CALL_PATIENCE, Link
+from ltq.brokers.redis._server.refusals import WrongTypeError
 from ltq.brokers.redis._server.replicas import Replicated
 from ltq.names import namespace_of
 from ltq.options import DEFAULT_RESULT_TTL
@@ -60,6 +61,18 @@ async def held(link: Link, queue: str, task_id: str, slots: Sequence[int]) -> Wa
     """See `Flows.held`."""
     prefix = link.keys.prefix(namespace_of(queue))
     return await link.evaluate(calls.HeldCall(prefix=prefix, id=task_id, slots=[*slots]))
+
+
+async def read_ctx(link: Link, queue: str, task_id: str) -> bytes | None:
+    """See `Flows.ctx`."""
+    key = link.keys.task(namespace_of(queue), task_id)
+    try:
+        status, ctx = await link.call("HMGET", key, "status", "ctx")
+    except WrongTypeError:  # it is no hash
+        return None
+    if status is None:
+        return None
+    return ctx or b""
 
 
 async def go_on(link: Link, queue: str, task_id: str, ready: Ready) -> bool:

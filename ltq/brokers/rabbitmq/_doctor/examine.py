@@ -1,4 +1,4 @@
-"""What is wrong with RabbitMQ, as far as a client sees."""
+"""The whole examination of RabbitMQ."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -8,14 +8,13 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
 
 from ltq.broker import Finding
 from ltq.broker.findings import Severity
+from ltq.brokers.rabbitmq._doctor.checks import check_waiting
+from ltq.brokers.rabbitmq._doctor.inside import look_inside
 from ltq.brokers.rabbitmq._server.errors import CALL_ERRORS, AwayError, away
 from ltq.brokers.rabbitmq._server.names import Names
 from ltq.brokers.rabbitmq._server.publisher import Publisher
 from ltq.brokers.rabbitmq._server.topology import count
 from ltq.brokers.rabbitmq._server.url import Target
-
-_BACKLOG = 10_000
-"""Messages that wait in a queue which consumers read: more than they take at once by far."""
 
 
 async def examine(
@@ -26,18 +25,25 @@ async def examine(
         await publisher.link.channel()
         connection = publisher.link.connection
         found = [_server(connection, target)]
-        for namespace in namespaces:
-            found += await _queue(connection, names.queue(namespace))
-        return [*found, *await _dead(connection, names.dead)]
+        queues = [names.queue(namespace) for namespace in namespaces]
+        for queue in queues:
+            found += await _queue(connection, queue)
+        found += await _dead(connection, names.dead)
     except AwayError as error:
         return [_away(error)]
     except CALL_ERRORS as error:
         return [_away(away(target.place, target.user, error))]
+    return [*found, *await look_inside(target, names, _cluster(connection), queues)]
 
 
 def _away(error: AwayError) -> Finding:
     advice = "until it is back, sends and workers use the store alone"
     return Finding("rabbitmq", Severity.DANGER, str(error), advice)
+
+
+def _cluster(connection: Connection) -> str:
+    """The name of its cluster, by which it is known elsewhere as well; empty if it has none."""
+    return str((connection.server_properties or {}).get("cluster_name", ""))
 
 
 def _server(connection: Connection, target: Target) -> Finding:
@@ -51,14 +57,7 @@ def _server(connection: Connection, target: Target) -> Finding:
 async def _queue(connection: Connection, queue: str) -> list[Finding]:
     """What is wrong with the queue of a worker; nothing if there is none, or nobody may look."""
     with suppress(ChannelNotFoundEntity, ChannelAccessRefused):
-        messages, consumers = await count(connection, queue)
-        if messages and not consumers:
-            text = f"{messages} messages wait in {queue}, which nobody reads"
-            advice = f"start a worker or `ltq bridge {queue.partition('.')[2]}` with this URL"
-            return [Finding("rabbitmq", Severity.WARNING, text, advice)]
-        if messages > _BACKLOG:
-            text = f"{messages} messages wait in {queue}: {consumers} consumers do not keep up"
-            return [Finding("rabbitmq", Severity.WARNING, text, "is the store away, or slow?")]
+        return check_waiting(queue, *await count(connection, queue))
     return []
 
 

@@ -1,0 +1,1 @@
+"""Diagnosis: what a client sees, and what the management plugin tells."""
