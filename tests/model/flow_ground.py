@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from ltq.brokers.memory import MemoryBroker
 from ltq.brokers.sqlite import SqliteBroker
 from ltq.message import Envelope, Published
 from ltq.testing import FlakyBroker
+from tests.elapse import elapse
 
 _names = itertools.count()
 
@@ -30,7 +30,7 @@ class Ground:
 
     def wait(self, seconds: float) -> None:
         """Let some milliseconds go by."""
-        time.sleep(seconds)  # the server's own time
+        self.loop.run_until_complete(elapse(seconds, "a lease ends"))
 
     def close(self) -> None:
         """Close all."""
