@@ -24,12 +24,18 @@ from ltq.state import Status
 
 
 async def expand(
-    broker: FlowBroker, queue: str, node_id: str, result: bytes, serializer: str
+    broker: FlowBroker,
+    target: Target,
+    result: bytes,
+    serializer: str,
+    *,
+    revives: bool,
 ) -> Arrived | Ending:
     """Begin a map with the list that it waits for. Returns what it waits for then, or how it ended.
 
-    It may be called again: an element is sent once.
+    It may be called again: an element is sent once. `revives`: see `Arrival.revives`.
     """
+    queue, node_id = target.queue, target.id
     task = await broker.held(queue, node_id, ())
     recipe = None if task is None else read_recipe(task.body, task.serializer)
     if task is None or not isinstance(recipe, Map):
@@ -45,7 +51,7 @@ async def expand(
             status=Status.REJECTED,
             ctx=task.ctx,
         )
-    arrival = Arrival(node_id, LIST, len(items) + 1, result)
+    arrival = Arrival(node_id, LIST, len(items) + 1, result, revives=revives)
     (answer,) = await broker.arrive(queue, [arrival])
     if answer is Arrived.WAITING:
         await send_elements(broker, queue, node_id, items)
