@@ -178,6 +178,15 @@ class TestState:
         assert "n81  ValueError" in done.out
         assert "  … and 33 more: " in done.out
 
+    async def test_what_waits_for_others_has_no_arguments_yet(self, press: Press, url: str) -> None:
+        await press.node.send()
+        done = await call_ltq("state", "r-7.n1", "--broker-url", url)
+        assert "arguments" not in done.out
+        shown = json.loads((await call_ltq("state", "r-7", "--json", "--broker-url", url)).out)
+        assert shown["body"] is None
+        listed = await call_ltq("tasks", "press:weigh", "--broker-url", url)
+        assert listed.out.count("waits for other tasks") == 2
+
     async def test_other_tasks_have_none(self, press: Press, url: str) -> None:
         press.may_fetch.set()
         handle = await press.worker.tasks["press:fetch"].send("x")

@@ -51,6 +51,9 @@ async def test_the_page_of_each_task_shows_its_workflow(board: Board) -> None:
         assert "split n0 completed first" in text
         assert "weigh n1 delayed 0 of 2 after n0" in text
         assert "ltq: join r-7 delayed after n1, n0" in text.replace("ltq:join", "ltq: join")
+        assert "It waits for other tasks of its workflow" in text
+        assert "Run now" not in text
+        assert "waits for other tasks" in await board.text("/queues/shop:weigh?status=delayed")
         may_end.set()
         await handle.result(PATIENCE)
     for name, path in paths.items():

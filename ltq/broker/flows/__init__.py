@@ -33,6 +33,7 @@ from ltq.broker.flows.values import (
     has_outline,
     is_held,
     is_in_flow,
+    waits_for_others,
     with_flow,
 )
 
@@ -58,5 +59,6 @@ __all__ = [
     "is_in_flow",
     "pack_follow",
     "unpack_follow",
+    "waits_for_others",
     "with_flow",
 ]

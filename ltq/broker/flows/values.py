@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
 from ltq.codec import DEFAULT_SERIALIZER
 from ltq.message import Failure
 from ltq.state import HELD as HELD
-from ltq.state import Status
+from ltq.state import Status, TaskState
 
 FLOW_KEY = "ltq.flow"
 """The key of a message's `ctx` that makes its task part of a workflow."""
@@ -65,6 +66,11 @@ def has_outline(ctx: bytes) -> bool:
 def is_held(due: float) -> bool:
     """Whether a delayed task waits for others, and not for its time."""
     return due >= HELD
+
+
+def waits_for_others(state: TaskState[Any]) -> bool:
+    """Whether a task waits for others: then its body is no call yet."""
+    return state.status is Status.DELAYED and state.due_time is None
 
 
 def ending_key(task_id: str, token: int) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ltq._display.encoded import Encoded
 from ltq.broker import Broker
+from ltq.broker.flows import waits_for_others
 from ltq.cli._broker import find_task, open_broker
 from ltq.cli._completion.queues import complete_queue
 from ltq.cli._console import open_console, print_fields, print_line, print_traceback
@@ -127,6 +128,8 @@ async def _find(
         return state, None
     if state.status in (Status.FAILED, Status.REJECTED):
         return state, await _dead_body(broker, state)
+    if waits_for_others(state):
+        return state, None
     data = await broker.body(state.queue, task_id)
     return state, None if data is None else Encoded(data, state.serializer)
 

@@ -46,16 +46,10 @@ local function leave_no_state(id, token, status, ...)
   redis.call('ZREMRANGEBYRANK', prefix .. 'ended', 0, -MAX_ENDED - 1)
   redis.call('EXPIRE', prefix .. 'ended', ENDED_TTL)
 end
--- After its claim a task has status, task, body, enqueue_time, dequeue_count, last_dequeue_time, worker and
--- token. Most have no more, so that nothing but the body is to be removed.
-local OF_ALL = 8
 local function finalize(id, ttl, token, status, ...)
   if not ttl then return leave_no_state(id, token, status, ...) end
   local key = prefix .. 'task:' .. id
-  local has_few = token ~= 0 and status == 'completed' and redis.call('HLEN', key) == OF_ALL
-  if not has_few or redis.call('HDEL', key, 'body') == 0 then
-    drop_arguments(id, key, status, ttl, ...)
-  end
+  drop_arguments(id, key, status, ttl, ...)
   redis.call('HSET', key, 'status', status, 'release_time', stamp, ...)
   redis.call('PEXPIRE', key, ttl)
 end
