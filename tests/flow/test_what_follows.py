@@ -5,15 +5,21 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ltq
 from ltq import Message, Middleware, Task
+from ltq._flow.apart import carry_left
+from ltq.broker import Broker
+from ltq.broker.flows import pack_follow
 from ltq.brokers.memory import MemoryBroker
+from ltq.message import Finish
 from ltq.names import new_id
 from ltq.testing import FlakyBroker
+from tests.conformance.factories import QUEUE, make_envelope, publish
 from tests.eventually import eventually
 
 
@@ -137,3 +143,29 @@ async def test_who_sees_a_message_hears_what_becomes_of_it(desk: Desk) -> None:
         *[("send", "fails"), (False, "fails")],
         *[("send", "new"), (False, "new")],
     ]
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+async def test_so_many_bytes_are_read_at_once_and_no_more(
+    store: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = f"sqlite:///{tmp_path}/jobs.db?sync=normal"
+    if store == "postgres":
+        url = request.getfixturevalue("emptied_postgres_url")
+    monkeypatch.setattr("ltq.brokers._rules.flows.endings._MOST_BYTES", 1000)
+    async with Broker.from_url(url) as broker:
+        ids = [(await publish(broker)).id for _ in range(5)]
+        async with broker.consumer([QUEUE]) as consumer:
+            claim = await consumer.claim(5)
+        follow = pack_follow([make_envelope(queue="other:x", body=b"x" * 600, has_new_id=False)])
+        ended = [
+            Finish(one.lease, ltq.Status.COMPLETED, b"1", follow=follow) for one in claim.deliveries
+        ]
+        await broker.finish(ended)
+        assert len(await broker.endings(QUEUE)) == 2
+        assert {one.id for one in await broker.endings(QUEUE)} <= {*ids}
+        assert await carry_left(broker, QUEUE) == 5
+        assert await broker.endings(QUEUE) == []
