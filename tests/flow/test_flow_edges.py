@@ -120,7 +120,7 @@ class TestSerializers:
 async def begin(
     stage: Stage, queue: str, node_id: str, result: bytes, serializer: str
 ) -> Arrived | Ending:
-    """Begin a map with a list."""
+    """Begin a map with what it waits for."""
     target = Target(queue, node_id, LIST, 1)
     return await expand(stage.broker, target, result, serializer, revives=False)
 
