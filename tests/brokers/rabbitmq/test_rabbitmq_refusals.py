@@ -13,6 +13,7 @@ from ltq import BrokerError
 from ltq.brokers.rabbitmq import RabbitBroker
 from ltq.message import Envelope, Published, new_id
 from tests.cli.processes import run_ltq
+from tests.eventually import eventually
 
 NAMES = r"ltq(\..*)?"
 ODD = "a/b:%+@?#&=\\ ü"
@@ -25,6 +26,7 @@ def server(rabbitmq_executable: str) -> Iterator[RabbitServer]:
         User("reader", read=NAMES),
         User("declares", configure=NAMES, read=NAMES),
         User("uses", write=NAMES, read=NAMES),
+        User("writes", write=NAMES),
         User("j@e:ü", ".*", ".*", ".*", password=ODD, vhost="shop/one%2F"),
     ]
     with RabbitServer(rabbitmq_executable, users=users) as server:
@@ -72,6 +74,19 @@ class TestRefused:
         said = await refusal(server.url_of("declares"))
         assert "refused for user 'declares'" in said
 
+    async def test_no_right_to_read(
+        self, server: RabbitServer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Sends go on, and the worker has what is in the store."""
+        state = f"?state=memory://{new_id()}"
+        async with RabbitBroker(server.url + state) as admin:
+            await admin.publish([envelope()])
+        url = server.url_of("writes") + state
+        async with RabbitBroker(url) as broker, broker.consumer(["mail:send"]) as consumer:
+            assert await broker.publish([envelope()]) == [Published.CREATED]
+            assert len(await broker.claim(consumer, 10, timeout=5)) == 2
+            await eventually(lambda: "until that is mended, nothing is read there" in caplog.text)
+
     async def test_a_server_without_quorum_queues(self, old_server: RabbitServer) -> None:
         assert "it has no quorum queues" in await refusal(old_server.url)
 
@@ -88,7 +103,9 @@ class TestRefused:
         url = f"{server.url}shop?state=sqlite:///{tmp_path}/jobs.db"
         done = await run_ltq("run", "jobs:worker", "--broker-url", url, cwd=tmp_path)
         assert done.code == 1
-        (last,) = [line for line in done.err.splitlines() if line.startswith("ltq: ")]
+        first, last = done.err.splitlines()
+        assert "INFO" in first
+        assert last.startswith("ltq: ")
         assert "vhost shop not found" in last
         assert "secret" not in done.err
 
