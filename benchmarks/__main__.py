@@ -5,6 +5,7 @@
     python -m benchmarks soak                 a long run on PostgreSQL; likewise
     python -m benchmarks masters              clusters of several masters; likewise
     python -m benchmarks streams              items from a worker to its readers; likewise
+    python -m benchmarks workflows            maps, cancels and watched trees; likewise
     python -m benchmarks rabbitmq             RabbitMQ in front of a store; likewise
     python -m benchmarks scale [CURVE ...]    beside more and more of something; likewise
     python -m benchmarks network              with a network between; likewise
@@ -27,6 +28,7 @@ _PROGRAMS = {
     "soak": "benchmarks.soak",
     "masters": "benchmarks.masters",
     "streams": "benchmarks.streams",
+    "workflows": "benchmarks.workflows",
     "rabbitmq": "benchmarks.rabbitmq",
     "scale": "benchmarks.curves.program",
     "network": "benchmarks.network",

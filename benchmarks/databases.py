@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection
 
-from benchmarks import measures, scale
+from benchmarks import loads, measures
 from benchmarks.stand import BULK, BenchWorker, Figures, Stand
 from devtools.postgres import PostgresServer
 from ltq.broker import Broker
@@ -112,7 +112,7 @@ async def idle(stand: DatabaseStand) -> Figures:
 async def many_waiting(stand: Stand) -> Figures:
     """Calls on a schema with a million waiting tasks, against one with 10 000."""
     few, many = (f"{stand.url}?schema={name}&migrate=auto" for name in ("few", "many"))
-    return await scale.few_and_many(stand, few, many)
+    return await loads.few_and_many(stand, few, many)
 
 
 async def counts(stand: Stand) -> Figures:
@@ -179,11 +179,11 @@ MEASURES: dict[str, Callable[[DatabaseStand], Awaitable[Figures]]] = {
         measures.answered,
         measures.lateness,
         idle,
-        scale.floor,
+        loads.floor,
         many_waiting,
         counts,
         open_snapshot,
-        scale.many_tasks,
-        scale.many_watchers,
+        loads.many_tasks,
+        loads.many_watchers,
     )
 }

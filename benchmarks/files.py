@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 
-from benchmarks import measures, scale
+from benchmarks import loads, measures
 from benchmarks.stand import BenchWorker, Figures, Stand
 
 
@@ -60,7 +60,7 @@ async def idle(stand: Stand) -> Figures:
 async def many_waiting(stand: Stand) -> Figures:
     """Calls on a file with a million waiting tasks, against one with 10 000; `sync=normal`."""
     few, many = (f"{stand.url}-{name}?sync=normal" for name in ("few", "many"))
-    return await scale.few_and_many(stand, few, many)
+    return await loads.few_and_many(stand, few, many)
 
 
 MEASURES: dict[str, Callable[[Stand], Awaitable[Figures]]] = {
@@ -74,10 +74,10 @@ MEASURES: dict[str, Callable[[Stand], Awaitable[Figures]]] = {
         measures.answered,
         measures.lateness,
         idle,
-        scale.floor,
+        loads.floor,
         many_waiting,
-        scale.many_tasks,
-        scale.many_watchers,
+        loads.many_tasks,
+        loads.many_watchers,
         measures.web,
     )
 }

@@ -9,7 +9,7 @@ import time
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
 
-from benchmarks import scale
+from benchmarks import loads
 from benchmarks.contenders import ROOT
 from benchmarks.listing import listing
 from benchmarks.stand import BULK, BenchWorker, Figures, RedisStand, Stand
@@ -218,10 +218,10 @@ MEASURES: dict[str, Callable[[RedisStand], Awaitable[Figures]]] = {
         listing,
         steering,
         web,
-        scale.floor,
-        scale.many_waiting,
-        scale.many_tasks,
-        scale.many_processes,
-        scale.many_watchers,
+        loads.floor,
+        loads.many_waiting,
+        loads.many_tasks,
+        loads.many_processes,
+        loads.many_watchers,
     )
 }

@@ -7,15 +7,18 @@ import threading
 from collections.abc import Callable
 from contextvars import Context as Variables
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 from ltq._aio.loops import loop_here
 from ltq._display.values import short_repr
-from ltq.broker import Settler
-from ltq.errors import BrokerError, ConfigurationError, RunOverError
+from ltq._sender.follow_ups import FollowUps
+from ltq._sender.prepared import PreparedMessage
+from ltq._sender.sent import Sent
+from ltq.errors import BrokerError, ConfigurationError, InvalidArgumentsError, RunOverError
 from ltq.logger import running
-from ltq.message import Lease, Message
+from ltq.message import Envelope, Lease, Message
 from ltq.state import Progress
+from ltq.task import Task
 
 logger: logging.Logger = logging.getLogger("ltq.worker")
 
@@ -26,26 +29,39 @@ _handover = threading.Lock()
 """Held for a moment while progress goes from one thread to another."""
 
 
+class RunBroker(Protocol):
+    """What the run of a task asks of its broker."""
+
+    @property
+    def url(self) -> str:
+        """Its URL, without user and password."""
+        ...
+
+    async def progress(self, lease: Lease, progress: Progress) -> bool:
+        """See `Settler.progress`."""
+        ...
+
+
 class Context:
     """The run of a task, seen from inside the task."""
 
     __slots__ = (
-        *("_is_announced", "_is_over", "_latest", "_lease", "_loop", "_lost", "_settler"),
-        *("_writer", "message"),
+        *("_follow_ups", "_is_announced", "_is_complete", "_is_over", "_latest", "_lease"),
+        *("_loop", "_lost", "_store", "_writer", "message"),
     )
 
     def __init__(
         self,
         message: Message[Any],
         lease: Lease,
-        settler: Settler,
+        store: RunBroker,
         lost: Callable[[Lease], None] = lambda _: None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.message: Message[Any] = message
         """The message as middleware sees it."""
         self._lease = lease
-        self._settler = settler
+        self._store = store
         self._lost = lost
         self._loop = loop or asyncio.get_running_loop()
         self._latest: Progress | None = None
@@ -53,6 +69,8 @@ class Context:
         self._is_announced = False
         """Whether the event loop is about to look at what a thread reported."""
         self._is_over = False
+        self._is_complete = False
+        self._follow_ups: FollowUps | None = None
 
     @property
     def task_name(self) -> str:
@@ -121,9 +139,52 @@ class Context:
         except RuntimeError:  # the loop is closed, and the worker with it
             raise self._over() from None
 
+    async def send_after(self, message: Message[Any]) -> None:
+        """Send a message if, and only if, this run completes: in the same step as its outcome.
+
+            await ltq.current().send_after(receipt.message(order))
+
+        Nothing is sent yet, and nothing at all by a run that fails, is retried, cancelled or put
+        back. The message may be one of any task of the same broker, with options of its own, of
+        which `max_pending` does not count; `delay` begins when the run has completed. A run may
+        send any number of messages, of 16 MiB in all. A plain `def` task calls `send_after_sync`.
+
+        Raises `InvalidArgumentsError` for what `task.message(...)` has not made, for wrong
+        arguments and for too many bytes, `ConfigurationError` for a task of another broker,
+        `RunOverError` if the run is over, and any `LtqError` that `Middleware.on_send` raises.
+        """
+        self.send_after_sync(message)
+
+    def send_after_sync(self, message: Message[Any]) -> None:
+        """`send_after` for plain `def` tasks, and for other threads that a task starts.
+
+        It never blocks. Raises what `send_after` raises.
+        """
+        task = message.task if isinstance(message, PreparedMessage) else None
+        if not isinstance(task, Task):
+            raise InvalidArgumentsError(
+                f"{short_repr(message)} cannot be sent after this run: give what "
+                "task.message(...) returned"
+            )
+        sent = Sent()
+        envelope = _follow_up(task, message, self._store, sent)
+        with _handover:
+            follow_ups = self._follow_ups = self._follow_ups or FollowUps()
+        # Asked behind that, so that `_complete` sees it, or is seen.
+        if self._is_complete or self._is_over or not follow_ups.add(envelope, sent):
+            sent.end(False)
+            raise self._over()
+
+    def _complete(self) -> FollowUps | None:
+        """The run has completed. Returns what it sends; from now on it takes no more."""
+        self._is_complete = True
+        return self._follow_ups
+
     def close(self) -> None:
-        """End the run: no more progress is written."""
+        """End the run: no more progress is written, and nothing more is to follow."""
         self._is_over = True
+        if self._follow_ups is not None and not self._is_complete:
+            self._follow_ups.end(False)
         if self._writer is not None:
             self._writer.cancel()
 
@@ -156,7 +217,7 @@ class Context:
         while (progress := self._next()) is not None:
             try:
                 _check(progress)
-                if not await self._settler.progress(self._lease, progress):
+                if not await self._store.progress(self._lease, progress):
                     self._lost(self._lease)
                     return
             except BrokerError as error:
@@ -164,6 +225,18 @@ class Context:
             except Exception as error:  # the task's mistake
                 logger.warning("progress of task %s cannot be written: %s", self.id, error)
             await asyncio.sleep(_WRITE_EVERY)
+
+
+def _follow_up(
+    task: Task[..., Any], message: Message[Any], store: RunBroker, sent: Sent
+) -> Envelope:
+    """The envelope of a message that follows a run. Raises what `Context.send_after` raises."""
+    broker = task._broker()  # noqa: SLF001  a friend of its class
+    if broker is not store and broker.url != store.url:
+        raise ConfigurationError(
+            f"{task.name} cannot follow this run: it is on {broker.url}, and the run on {store.url}"
+        )
+    return task._follow_up(message, sent)  # noqa: SLF001
 
 
 def _check(progress: Progress) -> None:
@@ -210,3 +283,9 @@ def lease_in(variables: Variables) -> Lease | None:
     """The lease of the run that a context of variables belongs to, if there is one."""
     context = variables.get(_current)
     return None if context is None else context._lease  # noqa: SLF001  a friend of its class
+
+
+def _follow_ups() -> FollowUps | None:
+    """What the present run sends, now that it has completed; None for nothing. It takes no more."""
+    context = _current.get(None)
+    return None if context is None else context._complete()  # noqa: SLF001  a friend

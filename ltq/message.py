@@ -271,6 +271,9 @@ class Finish(msgspec.Struct, frozen=True):
     """Whether the task is rejected for its deaths: its dead letter keeps their count."""
     flow: bytes = b""
     """The `ctx` of a task of a workflow, for the one who carries that on. Stores have their own."""
+    follow: bytes = b""
+    """What is sent because the run completed, as `ltq.broker.flows.pack_follow` makes it, or empty.
+    A store that gets it keeps an ending of the task, with it."""
 
 
 class Requeue(msgspec.Struct, frozen=True):

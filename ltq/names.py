@@ -46,6 +46,16 @@ def check_names(kind: str, values: Iterable[object]) -> list[str]:
     return [check_name(kind, value) for value in values]
 
 
+def check_id(value: object) -> str:
+    """An id of which a handle is asked for. Raises `ConfigurationError` for what is not a text.
+
+    Whether it can be the id of a task, the broker says.
+    """
+    if not isinstance(value, str):
+        raise ConfigurationError(f"id={short_repr(value)} is not allowed: the text of an id")
+    return value
+
+
 def check_lane(value: object) -> str:
     """Return `value` if it is the name of a lane, else raise `ConfigurationError`.
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Generic, cast
 
+from msgspec.structs import replace
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
 from ltq._aio.at_once import run_at_once
@@ -15,6 +16,7 @@ from ltq._codec.call import CallCodec
 from ltq._display.values import short_repr
 from ltq._flow.parts import NodeTask
 from ltq._sender.envelopes import EnvelopeMaker
+from ltq._sender.follow_ups import SHORTEST_TTL
 from ltq._sender.guards import guards
 from ltq._sender.prepared import EncodedCall, PreparedMessage
 from ltq._sender.publish import publish
@@ -24,7 +26,7 @@ from ltq.errors import ConfigurationError
 from ltq.events import EventStream
 from ltq.handle import Handle
 from ltq.message import Envelope, Message
-from ltq.names import new_id
+from ltq.names import check_id, new_id
 from ltq.options import SendOptions, TaskConfig, parse_send_options
 from ltq.sync import SyncHandle
 from ltq.workflow.node import Node, _node_of
@@ -199,6 +201,19 @@ class Task(Generic[P, R]):
             self.config.timeout,
         )
 
+    def _follow_up(self, message: Message[R], sent: Sent) -> Envelope:
+        """The envelope of a message that is sent when a run completes. Raises what `send` raises.
+
+        It goes out in any case, and perhaps once more after a crash: a full queue takes it, and it
+        is known by its id.
+        """
+        own = self._envelopes.of_message(message, self, sent)
+        ttl = self.result_ttl if own.result_ttl is None else own.result_ttl
+        kept = own.result_ttl if ttl >= SHORTEST_TTL else SHORTEST_TTL
+        envelope = replace(own, max_pending=None, has_new_id=False, result_ttl=kept)
+        sent.replace(own, envelope)
+        return envelope
+
     def with_options(self, /, **options: Unpack[SendOptions]) -> "Task[P, R]":
         """The same task, with options for tasks that are sent through it.
 
@@ -223,11 +238,9 @@ class Task(Generic[P, R]):
 
         Raises `ConfigurationError` for what is not a text.
         """
-        if not isinstance(id, str):
-            raise ConfigurationError(f"id={short_repr(id)} is not allowed: the text of an id")
         return Handle(
             self._source,
-            id,
+            check_id(id),
             task_name=self.name,
             queue=self.queue,
             decode=self._codec.decode_result,

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,24 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(hung_tests)
 
 
+EXAMPLES = Path(__file__).parent / "examples"
+"""Programs of their own: none is part of the quick tests."""
+
+SLOW_FILE = re.compile(r"^pytestmark = \[?pytest\.mark\.slow\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The quick part does not even read what it would leave out: each of its processes would."""
+    if config.getoption("markexpr") != "not slow":
+        return None
+    if collection_path == EXAMPLES:
+        return True
+    is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    if is_test and SLOW_FILE.search(collection_path.read_text("utf-8")):
+        return True
+    return None
+
+
 SLOW_SERVERS = {
     *("postgres_server", "postgres_folder"),
     *("rabbitmq_server", "rabbitmq_executable"),
@@ -76,7 +95,8 @@ SLOW_SERVERS = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A server of PostgreSQL or RabbitMQ takes seconds to start: the quick part does without."""
     for item in items:
-        if SLOW_SERVERS.intersection(getattr(item, "fixturenames", ())):
+        is_example = item.nodeid.startswith("tests/examples/")
+        if is_example or SLOW_SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 

@@ -191,6 +191,18 @@ class TestStreams:
         assert resumed.endswith("no gap, no double")
 
 
+class TestWorkflows:
+    def test_it_tells_what_maps_cost_and_how_quickly_trees_are_cancelled_and_seen(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        words = ["workflows", "--broker", "memory", "--scale", "0.01", "--rounds", "1"]
+        assert benchmarks.main(words) == 0
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert [line[0] for line in lines] == ["map", "cancel", "lag"]
+        with pytest.raises(SystemExit):
+            benchmarks.main(["workflows", "nothing"])
+
+
 class TestMasters:
     @pytest.mark.slow
     @pytest.mark.usefixtures("redis_executable")

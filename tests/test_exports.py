@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 import ltq
+from tests.for_each import for_each
 
 CONTRACT = {
     *("Worker", "Task", "Handle", "TaskState", "Status", "Progress", "Message", "Broker"),
@@ -68,14 +69,14 @@ class TestNames:
     def test_all_has_every_name_of_the_contract(self) -> None:
         assert set(ltq.__all__) >= CONTRACT
 
-    @pytest.mark.parametrize("name", ltq.__all__)
+    @for_each("name", ltq.__all__)
     def test_every_name_has_a_docstring_of_its_own(self, name: str) -> None:
         value = getattr(ltq, name)
         doc = vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__
         assert doc is not None, f"ltq.{name} has no docstring"
         assert not doc.startswith(f"{name}("), f"the docstring of ltq.{name} is a generated one"
 
-    @pytest.mark.parametrize("name", ltq.__all__)
+    @for_each("name", ltq.__all__)
     def test_every_public_method_has_a_docstring(self, name: str) -> None:
         value = getattr(ltq, name)
         bare = [

@@ -24,6 +24,8 @@ ALLOWED = {
         "ltq.schedule.Schedule.message",
         "ltq.context.Context.__init__",
         "ltq.context.Context.message",
+        "ltq.context.Context.send_after",
+        "ltq.context.Context.send_after_sync",
         "ltq.context.message_in",
         "ltq.middleware.base.Middleware.__call__",
         "ltq.middleware.max_age.MaxAge.__call__",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from benchmarks.curves.curve import Curve, Points, place
-from benchmarks.scale import drain_together
+from benchmarks.loads import drain_together
 from benchmarks.stand import BenchWorker
 
 TASKS = 20_000

@@ -115,11 +115,12 @@ class TinyBroker(Broker):
         async with step(self._store) as now:
             return [self._store.served_ago(lane, now) for lane in lanes]
 
-    async def announce(self, worker: WorkerEntry) -> None:
+    async def announce(self, worker: WorkerEntry) -> bool:
         check_worker(worker)
         async with step(self._store) as now:
             if worker.queues:
                 self._store.workers[worker.name] = SeenWorker(worker, now)
+            return self._store.flows.is_left(worker.queues)
 
     async def leave(self, worker: WorkerEntry, lanes: Sequence[str] = ()) -> None:
         check_worker(worker)

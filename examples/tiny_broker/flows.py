@@ -20,6 +20,7 @@ from ltq.broker.flows import (
     is_held,
     is_in_flow,
 )
+from ltq.message import Finish
 from ltq.state import Status
 
 
@@ -32,10 +33,11 @@ class KeptFlows:
     slots: dict[Key, dict[int, bytes]] = field(default_factory=dict)
     sizes: dict[Key, int] = field(default_factory=dict)
 
-    def note(self, task: Task, status: Status, now: float, serializer: str | None = None) -> None:
-        """Keep how a task ends now, if it is part of a workflow."""
+    def note(self, task: Task, status: Status, now: float, outcome: Finish | None = None) -> None:
+        """Keep how a task ends now, if it is part of a workflow or something follows it."""
         envelope = task.envelope
-        if not is_in_flow(envelope.ctx):
+        follow = b"" if outcome is None else outcome.follow
+        if not follow and not is_in_flow(envelope.ctx):
             return
         if status is not Status.CANCELLED:
             self.forget(task.key)
@@ -46,8 +48,9 @@ class KeptFlows:
             status=status,
             ctx=envelope.ctx,
             result=task.result or b"",
-            serializer=serializer or envelope.serializer,
+            serializer=envelope.serializer if outcome is None else outcome.serializer,
             body=envelope.body if waits(task) else b"",
+            follow=follow,
             time=now,
         )
         self.endings[task.key[0], ending.key] = ending
@@ -56,6 +59,11 @@ class KeptFlows:
         """Up to so many endings of a namespace that are older."""
         own = [one for key, one in self.endings.items() if key[0] == namespace_of(queue)]
         return sorted((one for one in own if one.time <= before), key=lambda one: one.time)[:limit]
+
+    def is_left(self, queues: Sequence[str]) -> bool:
+        """Whether there are endings in the namespaces of these queues."""
+        namespaces = set(map(namespace_of, queues))
+        return any(namespace in namespaces for namespace, _ in self.endings)
 
     def carried(self, queue: str, keys: Sequence[str]) -> None:
         """Forget endings."""

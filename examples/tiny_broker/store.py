@@ -337,7 +337,7 @@ class Store:
     def _finish(self, task: Task, outcome: Finish, now: float) -> None:
         if outcome.status is Status.COMPLETED or outcome.result:
             task.result = outcome.result
-        self.flows.note(task, outcome.status, now, outcome.serializer)
+        self.flows.note(task, outcome.status, now, outcome)
         claimed = task.envelope
         if outcome.dead and outcome.ctx is not None:  # it is for the letter
             task.envelope = structs.replace(claimed, ctx=outcome.ctx)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from ltq._flow.expand import expand
+from ltq._flow.follow import Answered, send_all
 from ltq._flow.go_on import go_on
 from ltq._flow.protocols import FlowBroker
 from ltq._flow.slots import arrive
@@ -15,12 +16,18 @@ from ltq.state import Status
 _Told = tuple[Ending, Flow]
 
 
-async def carry(broker: FlowBroker, endings: Sequence[Ending]) -> None:
-    """Carry workflows on from these endings, and remove them.
+async def carry(
+    broker: FlowBroker, endings: Sequence[Ending], answered: Answered | None = None
+) -> None:
+    """Carry on from these endings, and remove them: what follows is sent, and workflows go on.
 
-    It may be called again with the same, by anybody, also at the same time. Raises `BrokerError`:
-    then the endings are still there.
+    It may be called again with the same, by anybody, also at the same time. Raises `BrokerError`,
+    and `msgspec.DecodeError` for a spoilt ending: then the endings are still there. `answered` is
+    told what the broker answered to what follows.
     """
+    followed = [one for one in endings if one.follow]
+    if followed:
+        await send_all(broker, followed, answered)
     left = [*endings]
     while left:
         present = await _present(broker, left)
@@ -34,15 +41,6 @@ async def carry(broker: FlowBroker, endings: Sequence[Ending]) -> None:
         for queue, keys in _by_namespace(rest):
             await broker.carried(queue, keys)
         left = following
-
-
-async def carry_left(broker: FlowBroker, queue: str, *, older_than: float = 0.0) -> int:
-    """Carry on what is left in the namespace of a queue. Returns how many endings there were."""
-    count = 0
-    while endings := await broker.endings(queue, older_than=older_than):
-        await carry(broker, endings)
-        count += len(endings)
-    return count
 
 
 class _Round:

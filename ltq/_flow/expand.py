@@ -1,10 +1,11 @@
 """A map whose list has come: a task for each of its items."""
 
 from collections.abc import Collection, Sequence
+from contextlib import aclosing
 
 from ltq._flow.compose import call_body, items_of
 from ltq._flow.protocols import FlowBroker
-from ltq._flow.slots import MOST_AT_ONCE
+from ltq._flow.slots import MOST_AT_ONCE, read_slots
 from ltq._flow.values import (
     ELEMENT,
     LIST,
@@ -58,28 +59,34 @@ async def send_elements(
 
     If it was cancelled meanwhile, so are they; unless it is to go on `again`.
     """
-    for first in range(0, len(items), MOST_AT_ONCE):
-        indexes = range(first, min(first + MOST_AT_ONCE, len(items)))
-        task = await broker.held(queue, node_id, indexes)
-        recipe = None if task is None else read_recipe(task.body, task.serializer)
-        flow = None if task is None else flow_of(task.ctx)
-        if task is None or not isinstance(recipe, Map) or flow is None:
-            return
-        if task.status is Status.CANCELLED and not again:
-            await cancel_elements(broker, queue, node_id, first)
-            return
-        missing = [index for index in indexes if not task.slots.get(index, b"").startswith(b"=")]
-        target = Target(queue, node_id, ELEMENT, len(items) + 1)
-        envelopes = [_element(recipe, flow, target, index, items[index], task) for index in missing]
-        answers = await broker.publish(envelopes)
-        if Published.ID_CONFLICT in answers:
-            taken = envelopes[answers.index(Published.ID_CONFLICT)].id
-            text = f"another task has the id {taken} of an element"
-            await broker.go_on(queue, node_id, Ready(failure=Failure("", text)))
-            return
+    everything = read_slots(broker, queue, node_id, range(len(items)))
+    async with aclosing(everything) as parts:
+        async for indexes, task in parts:
+            recipe, flow = read_recipe(task.body, task.serializer), flow_of(task.ctx)
+            if not isinstance(recipe, Map) or flow is None:
+                return
+            if task.status is Status.CANCELLED and not again:
+                await cancel_elements(broker, queue, node_id, indexes[0])
+                return
+            target = Target(queue, node_id, ELEMENT, len(items) + 1)
+            missing = [one for one in indexes if not task.slots.get(one, b"").startswith(b"=")]
+            envelopes = [_element(recipe, flow, target, one, items[one], task) for one in missing]
+            if not await _publish(broker, target, envelopes):
+                return
     last = await broker.held(queue, node_id, ())
     if last is not None and last.status is Status.CANCELLED and not again:
         await cancel_elements(broker, queue, node_id, len(items))
+
+
+async def _publish(broker: FlowBroker, target: Target, envelopes: Sequence[Envelope]) -> bool:
+    """Send elements. If the id of one is taken, the map is REJECTED, and this returns False."""
+    answers = await broker.publish(envelopes)
+    if Published.ID_CONFLICT not in answers:
+        return True
+    taken = envelopes[answers.index(Published.ID_CONFLICT)].id
+    text = f"another task has the id {taken} of an element"
+    await broker.go_on(target.queue, target.id, Ready(failure=Failure("", text)))
+    return False
 
 
 async def cancel_elements(

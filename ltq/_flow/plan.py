@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ltq._flow.config import NodeConfig
+from ltq._flow.outline import Outline, OutlineNode, pack_outline
 from ltq._flow.parts import Kind, Part, ordered
 from ltq._flow.values import (
     FORMATS,
@@ -21,13 +22,14 @@ from ltq._flow.values import (
     ctx_with,
 )
 from ltq._sender.sent import Sent
-from ltq.broker.flows import HELD
+from ltq.broker.flows import FLOW_KEYS, HELD
 from ltq.errors import ConfigurationError
 from ltq.message import Envelope
 from ltq.names import check_tag_count
 
 _SHORTEST = 60.0
 """Fewest seconds for which the state of a node is kept that is not the last: others may look."""
+
 
 _splitters = {
     name: module.Decoder(tuple[list[msgspec.Raw], dict[str, msgspec.Raw]]).decode
@@ -72,6 +74,23 @@ class Plan:
         """All nodes, the last one last."""
         return tuple(node.in_tree for node in self.nodes)
 
+    @property
+    def outline(self) -> Outline:
+        """What is to be seen of it."""
+        return Outline(
+            self.last.id,
+            tuple(
+                OutlineNode(
+                    node.id,
+                    node.part.queue,
+                    node.part.task_name,
+                    node.parents,
+                    is_map=node.part.kind is Kind.MAP,
+                )
+                for node in self.nodes
+            ),
+        )
+
     def envelopes(self, sent_of: Callable[[Part], Sent | None]) -> list[Envelope]:
         """The envelopes of the nodes, in their order. Raises what `send` raises."""
         return [self._envelope(node, sent_of(node.part)) for node in self.nodes]
@@ -90,7 +109,7 @@ class Plan:
             part.home.task,
             task_id=node.id,
             body=part.body,
-            place=(lambda ctx: ctx_with(ctx, flow)) if len(self.nodes) > 1 else None,
+            place=self._place(node, flow) if len(self.nodes) > 1 else None,
             runs=part.kind is not Kind.JOIN,
             sent=sent,
         )
@@ -104,6 +123,11 @@ class Plan:
         if sent is not None:
             sent.replace(own, envelope)
         return envelope
+
+    def _place(self, node: PlannedNode, flow: Flow) -> Callable[[bytes], bytes]:
+        """What puts a node's place in the workflow into its `ctx`."""
+        outline = pack_outline(self.outline) if node is self.last else b""
+        return lambda ctx: ctx_with(ctx, flow, outline)
 
     def _changes(self, node: PlannedNode, own: Envelope) -> dict[str, object]:
         ttl = self._config.result_ttl if own.result_ttl is None else own.result_ttl
@@ -146,7 +170,7 @@ def _map(envelope: Envelope, call: Call, is_last: bool) -> Map:
 
 def _without_flow(ctx: bytes) -> str:
     from_hooks = msgspec.json.decode(ctx or b"{}", type=dict[str, msgspec.Raw])
-    kept = {key: value for key, value in from_hooks.items() if key != "ltq.flow"}
+    kept = {key: value for key, value in from_hooks.items() if key not in FLOW_KEYS}
     return msgspec.json.encode(kept).decode()
 
 

@@ -1,13 +1,15 @@
 """Sending all tasks of a workflow."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ltq._flow.parts import Kind, NodeTask, Part
 from ltq._flow.plan import Plan, order_of_sending
+from ltq._flow.sent_before import carry_again, forgotten, is_over
 from ltq._sender.guards import guards
+from ltq._sender.publish import id_conflict
 from ltq._sender.sent import Sent
 from ltq.broker import Broker
-from ltq.errors import ConfigurationError, QueueFullError
+from ltq.errors import ConfigurationError
 from ltq.message import Envelope, Published
 from ltq.names import namespace_of
 from ltq.options import DEFAULT_RESULT_TTL
@@ -15,21 +17,27 @@ from ltq.options import DEFAULT_RESULT_TTL
 _MOST = 500
 """Most tasks of one call."""
 
+_EXISTS = Published.EXISTS
+
 
 async def send(plan: Plan, *, has_own_id: bool) -> None:
     """Send the tasks of a workflow, those that wait for others first. Raises what `send` raises."""
     broker = _broker_of(plan)
-    if has_own_id and await _is_over(broker, plan):
-        return
+    gone: Collection[str] = ()
+    if has_own_id and (is_ended := await is_over(broker, plan)) is not None:
+        if is_ended:
+            return
+        gone = await forgotten(broker, plan)
     sent: dict[int, Sent] = {}
     envelopes = plan.envelopes(lambda part: _sent_of(part, sent))
     try:
-        await _publish(broker, plan, envelopes, sent)
+        answers = await _publish(broker, plan, envelopes, sent, gone)
     except BaseException as error:
-        is_refused = isinstance(error, QueueFullError | ConfigurationError)
         for one in sent.values():
-            one.end(False if is_refused else None)
+            one.fail(error)
         raise
+    if has_own_id:
+        await carry_again(broker, [one for one in envelopes if answers[one.id] is _EXISTS])
 
 
 def _sent_of(part: Part, known: dict[int, Sent]) -> Sent | None:
@@ -42,10 +50,15 @@ def _sent_of(part: Part, known: dict[int, Sent]) -> Sent | None:
 
 
 async def _publish(
-    broker: Broker, plan: Plan, envelopes: Sequence[Envelope], sent: dict[int, Sent]
-) -> None:
-    held, roots = order_of_sending(plan.nodes, envelopes)
-    answers: dict[str, Published] = {}
+    broker: Broker,
+    plan: Plan,
+    envelopes: Sequence[Envelope],
+    sent: dict[int, Sent],
+    gone: Collection[str],
+) -> dict[str, Published]:
+    answers = dict.fromkeys(gone, _EXISTS)
+    parts = order_of_sending(plan.nodes, envelopes)
+    held, roots = ([one for one in part if one.id not in answers] for part in parts)
     # What is there before its results come misses none. In one namespace that is one call.
     is_one_call = len({namespace_of(one.queue) for one in envelopes}) == 1
     calls = [[*held, *roots]] if is_one_call else [held, roots]
@@ -57,16 +70,14 @@ async def _publish(
             if Published.ID_CONFLICT in found:
                 await _take_back(broker, envelopes, answers)
                 taken = some[found.index(Published.ID_CONFLICT)]
-                raise ConfigurationError(
-                    f"id {taken.id!r} belongs to another task, not to {taken.task_name}: "
-                    "ids are unique within a worker"
-                )
+                raise id_conflict(taken)
     for node, envelope in zip(plan.nodes, envelopes, strict=True):
         answer = answers[envelope.id]
         if (one := sent.get(id(node.part))) is not None:
             one.answered([envelope], [answer])
         if node.part.task is not None and node.part.task.events.is_heard:
             node.part.task.events.enqueued([envelope], [answer])
+    return answers
 
 
 async def _take_back(
@@ -76,13 +87,6 @@ async def _take_back(
     for one in envelopes:
         if answers.get(one.id) is Published.CREATED:
             await broker.cancel_each(one.queue, [one.id], DEFAULT_RESULT_TTL)
-
-
-async def _is_over(broker: Broker, plan: Plan) -> bool:
-    """Whether the workflow was sent before, and has ended: then none of it runs again."""
-    last = plan.last
-    (state,) = await broker.states(last.part.queue, [last.id])
-    return state is not None and state.status.is_final and state.task_name == last.part.task_name
 
 
 def _broker_of(plan: Plan) -> Broker:

@@ -1,8 +1,6 @@
 """Reading and filling the slots of tasks that wait, in calls of a limited size."""
 
-from collections.abc import Iterator, Sequence
-
-from msgspec.structs import replace
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from ltq._flow.protocols import FlowBroker
 from ltq.broker.flows import Arrival, Arrived, WaitingTask
@@ -10,8 +8,14 @@ from ltq.broker.flows import Arrival, Arrived, WaitingTask
 MOST_AT_ONCE = 500
 """Most tasks, or slots, of one call."""
 
+FIRST_READ = 20
+"""How many slots the first call reads: nobody knows how large their values are."""
+
+_GROWTH = 4
+"""How many times more than before a call may read."""
+
 _MOST_BYTES = 1_000_000
-"""Bytes of values from which no further one is put in a call."""
+"""Bytes of values from which no further one is put in a call, or is likely to be read by it."""
 
 
 async def arrive(broker: FlowBroker, queue: str, arrivals: Sequence[Arrival]) -> list[Arrived]:
@@ -22,19 +26,22 @@ async def arrive(broker: FlowBroker, queue: str, arrivals: Sequence[Arrival]) ->
     return answers
 
 
-async def read_all(broker: FlowBroker, queue: str, task_id: str) -> WaitingTask | None:
-    """A task that waits, or was cancelled, with all that has arrived."""
-    task = await broker.held(queue, task_id, range(-1, MOST_AT_ONCE))
-    if task is None or task.count is None:
-        return task
-    slots = dict(task.slots)
-    for first in range(MOST_AT_ONCE, task.count.of, MOST_AT_ONCE):
-        last = min(first + MOST_AT_ONCE, task.count.of)
-        part = await broker.held(queue, task_id, range(first, last))
-        if part is None:
-            return None
-        slots |= part.slots
-    return replace(task, slots=slots)
+async def read_slots(
+    broker: FlowBroker, queue: str, task_id: str, slots: range
+) -> AsyncGenerator[tuple[range, WaitingTask], None]:
+    """A task that waits, or was cancelled, again and again, each time with some more of its slots.
+
+    It ends early if the task is none of both any more.
+    """
+    count = FIRST_READ
+    while slots:
+        some, slots = slots[:count], slots[count:]
+        task = await broker.held(queue, task_id, some)
+        if task is None:
+            return
+        yield some, task
+        largest = max(map(len, task.slots.values()), default=0)
+        count = max(1, min(_GROWTH * count, MOST_AT_ONCE, _MOST_BYTES // (largest + 1)))
 
 
 def _chunks(arrivals: Sequence[Arrival]) -> Iterator[list[Arrival]]:

@@ -9,13 +9,12 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from ltq.broker.flows import FLOW_KEY
+from ltq.broker.flows import FLOW_KEY, OUTLINE_KEY, with_flow
 from ltq.message import Envelope
 from ltq.options import Priority
 
 LIST = -1
 """The slot of a map in which its list arrives: then there is an element for each item."""
-
 
 ELEMENT = -3
 """Stands for the slot of an element: the number in its id."""
@@ -46,22 +45,34 @@ class _Ctx(msgspec.Struct):
     flow: Flow = msgspec.field(name=FLOW_KEY)
 
 
+_LONGEST_KEPT = 4096
+"""Most bytes of a `ctx` that is remembered. That of the last node of many tells them all."""
+
 _decode_ctx = msgspec.json.Decoder(_Ctx).decode
 
 
-@lru_cache(maxsize=1024)  # all elements of a map have the same
 def flow_of(ctx: bytes) -> Flow | None:
     """What a `ctx` says of a workflow; None if that cannot be read."""
+    return _read_flow(ctx) if len(ctx) > _LONGEST_KEPT else _kept_flow(ctx)
+
+
+def _read_flow(ctx: bytes) -> Flow | None:
     try:
         return _decode_ctx(ctx).flow
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
-def ctx_with(ctx: bytes, flow: Flow) -> bytes:
-    """An encoded `ctx`, perhaps empty, with what a task knows of its workflow."""
-    own = b'"%b":%b' % (FLOW_KEY.encode(), msgspec.json.encode(flow))
-    return b"{%b}" % own if ctx in (b"", b"{}") else ctx[:-1] + b"," + own + b"}"
+_kept_flow = lru_cache(maxsize=1024)(_read_flow)  # all elements of a map have the same
+
+
+def ctx_with(ctx: bytes, flow: Flow, outline: bytes = b"") -> bytes:
+    """An encoded `ctx`, perhaps empty, with what a task knows of its workflow.
+
+    The last node knows the `outline` of it, encoded.
+    """
+    own = {FLOW_KEY: msgspec.json.encode(flow)}
+    return with_flow(ctx, own | {OUTLINE_KEY: outline} if outline else own)
 
 
 class TreeNode(msgspec.Struct, frozen=True, array_like=True):

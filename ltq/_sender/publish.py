@@ -57,13 +57,20 @@ def publish(
     return work if sent is None else _watched(work, sent)
 
 
+def id_conflict(envelope: Envelope) -> ConfigurationError:
+    """The error for an envelope whose id belongs to another task."""
+    return ConfigurationError(
+        f"id {envelope.id!r} belongs to another task, not to {envelope.task_name}: "
+        "ids are unique within a worker"
+    )
+
+
 async def _watched(work: Coroutine[Any, Any, list[str]], sent: Sent) -> list[str]:
     """Publish, and tell those who wait in the end what became of the rest."""
     try:
         ids = await work
     except BaseException as error:
-        is_refused = isinstance(error, QueueFullError | ConfigurationError)
-        sent.end(False if is_refused else None)
+        sent.fail(error)
         raise
     sent.end(False)
     return ids
@@ -168,10 +175,7 @@ class _Sending:
             (stats,) = await self._broker.stats([envelope.queue])
             depth = stats.pending + stats.delayed
             return QueueFullError(envelope.queue, depth, envelope.max_pending or 0)
-        return ConfigurationError(
-            f"id {envelope.id!r} belongs to another task, not to {envelope.task_name}: "
-            "ids are unique within a worker"
-        )
+        return id_conflict(envelope)
 
     def _late(self, i: int) -> float:
         """When an envelope has waited for room long enough."""

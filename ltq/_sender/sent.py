@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from ltq.errors import ConfigurationError, QueueFullError
 from ltq.message import Envelope, Published
 
 logger = logging.getLogger("ltq.task")
@@ -27,6 +28,10 @@ class Sent:
         """Note who wants to know of an envelope."""
         self._waiting[id(envelope)] = envelope, callbacks
 
+    def join(self, other: "Sent") -> None:
+        """Note all that another one has."""
+        self._waiting |= other._waiting  # noqa: SLF001  one of its own class
+
     def replace(self, envelope: Envelope, other: Envelope) -> None:
         """Another envelope is sent in place of one."""
         _, callbacks = self._waiting.pop(id(envelope), (None, []))
@@ -44,6 +49,14 @@ class Sent:
         """Tell the same of all that still wait."""
         for key in list(self._waiting):
             self._tell(key, enqueued)
+
+    def fail(self, error: BaseException) -> None:
+        """The send ended with an error: tell all that still wait, unless the broker may have them.
+
+        They were not enqueued if the send was refused; otherwise nobody knows.
+        """
+        is_refused = isinstance(error, QueueFullError | ConfigurationError)
+        self.end(False if is_refused else None)
 
     def _tell(self, key: int, enqueued: bool | None) -> None:
         envelope, callbacks = self._waiting.pop(key, (None, []))

@@ -11,7 +11,7 @@ from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.batcher import Batcher
 from ltq._aio.clock import Clock
 from ltq._aio.service import Service
-from ltq._worker.protocols import HeldLeases
+from ltq._worker.protocols import FlowListener, HeldLeases
 from ltq.broker import Settler
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
@@ -51,7 +51,7 @@ class Completer(Service):
     because it is too large for instance, does not hold up the others: it is tried again beside
     them, and in the end replaced by one that says so. A lease is released once its outcome is
     written, or answered that the lease was lost. `substitute(outcome, error)` makes the outcome
-    that says so. `in_flow` is called with each outcome of a task of a workflow that is written.
+    that says so. `flows` is told of each outcome that is written and that something follows from.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class Completer(Service):
         leases: HeldLeases,
         *,
         substitute: Substitute,
-        in_flow: Callable[[Finish], object] = lambda _: None,
+        flows: FlowListener | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         super().__init__("ltq-completer", logger)
         self._settler = settler
-        self._new_writer = partial(_Writer, settler, leases, substitute, in_flow, clock)
+        self._new_writer = partial(_Writer, settler, leases, substitute, flows, clock)
         self._writers: dict[str, _Writer] = {}
         """By shard."""
         self._of_queues: dict[str, _Writer] = {}
@@ -134,14 +134,14 @@ class _Writer(Service):
         settler: Settler,
         leases: HeldLeases,
         substitute: Substitute,
-        in_flow: Callable[[Finish], object],
+        flows: FlowListener | None,
         clock: Clock,
     ) -> None:
         super().__init__("ltq-completer", logger)
         self._settler = settler
         self._leases = leases
         self._substitute = substitute
-        self._in_flow = in_flow
+        self._flows = flows
         self._throttled = ThrottledLogger(logger, clock=clock)
         self._hurry = asyncio.Event()
         self._batcher: Batcher[Outcome, Receipt | None] = Batcher(
@@ -200,9 +200,12 @@ class _Writer(Service):
     def _answered(self, outcome: Outcome, receipt: Receipt) -> None:
         self._leases.release(outcome.lease)
         if receipt is _OK:
-            if isinstance(outcome, Finish) and outcome.flow:
-                self._in_flow(outcome)
-        elif receipt in _LOST:
+            if isinstance(outcome, Finish) and (outcome.flow or outcome.follow) and self._flows:
+                self._flows.wrote(outcome)
+            return
+        if self._flows is not None:
+            self._flows.dropped(outcome)
+        if receipt in _LOST:
             logger.warning(
                 "task %s: the broker refused its outcome (%s), another worker may have it",
                 outcome.lease.id,
@@ -236,7 +239,9 @@ class _Writer(Service):
                 except Exception as error:
                     refusal = error
                 else:
-                    self._answered(outcome, receipt)
+                    self._answered(candidate, receipt)
+                    if candidate is not outcome and self._flows is not None:
+                        self._flows.dropped(outcome)
                     return
             refusals += not (isinstance(refusal, BrokerError) and refusal.is_busy)
             self._throttled.warning(

@@ -33,7 +33,7 @@ from ltq._worker.protocols import CancelReason, RunListener, RunStore
 from ltq._worker.streaming.streams import StreamRuns
 from ltq._worker.threads import ThreadCalls
 from ltq.broker.isolation import cause_of_death, deaths_left
-from ltq.context import Context, enter, leave, message_in
+from ltq.context import Context, _follow_ups, enter, leave, message_in
 from ltq.errors import BrokerError, DecodeError, RejectError
 from ltq.message import Delivery, Failure, Lease, Message, Outcome, Requeue
 from ltq.middleware import Middleware
@@ -241,7 +241,8 @@ class Executor:
                 level = logging.INFO if self._log_completed else logging.DEBUG
                 duration = time.monotonic() - began
                 tell(level, "%s %s completed in %.3f s", task.name, message.id, duration)
-            return completed(task, delivery, encoded, route.codec.serializer), None
+            serializer = route.codec.serializer
+            return completed(task, delivery, encoded, serializer, _follow_ups()), None
         try:
             return await self._failed(task, delivery, message, raised)
         finally:

@@ -9,8 +9,10 @@ from typing import Any
 
 from ltq._display.errors import cause_of, is_a, name_of, text_of
 from ltq._display.values import short_repr
+from ltq._flow.followed import FollowedFinish
+from ltq._sender.follow_ups import FollowUps
 from ltq._text import cut
-from ltq.broker.flows import is_in_flow
+from ltq.broker.flows import FLOW_KEYS, flow_in, is_in_flow, with_flow
 from ltq.codec import DEFAULT_SERIALIZER
 from ltq.errors import ExhaustedError, RejectError, RetryError
 from ltq.message import Delivery, Failure, Finish, Message, Outcome, Requeue, encode_ctx
@@ -40,24 +42,33 @@ def tell(level: int, text: str, *args: object, error: BaseException | None = Non
 
 
 def decode_ctx(delivery: Delivery) -> dict[str, Any]:
-    """The message's `ctx`. Raises `msgspec.DecodeError` or `ValueError` for wrong bytes."""
-    return read_ctx(delivery.ctx) if delivery.ctx else {}
+    """The message's `ctx`. Raises `msgspec.DecodeError` or `ValueError` for wrong bytes.
+
+    Middleware does not see what it says of a workflow.
+    """
+    ctx = read_ctx(delivery.ctx) if delivery.ctx else {}
+    for key in FLOW_KEYS:
+        ctx.pop(key, None)
+    return ctx
 
 
 def new_ctx(delivery: Delivery, message: Message[Any] | None) -> bytes | None:
     """The `ctx` that a run leaves, for its outcome; None if that is what it found.
 
-    What cannot travel is left out, and logged.
+    What cannot travel is left out, and logged. What it says of a workflow stays as it is.
     """
     if message is None or not (message.ctx or delivery.ctx):
         return None
     try:
-        ctx, wrong = encode_ctx(message.ctx)
+        flow = flow_in(delivery.ctx)
+        own = {key: value for key, value in message.ctx.items() if key not in FLOW_KEYS}
+        ctx, wrong = encode_ctx(own)
     except Exception:  # a thread that goes on may write to it
         return None
     if wrong:
         name, task_id = message.task_name, message.id
         tell(logging.WARNING, "%s %s: what cannot travel is left out: %s", name, task_id, wrong)
+    ctx = with_flow(ctx, flow) if flow else ctx
     return None if ctx == delivery.ctx else ctx
 
 
@@ -73,10 +84,25 @@ def put_back(delivery: Delivery, message: Message[Any] | None, *, delay: float =
 
 
 def completed(
-    task: Task[..., Any], delivery: Delivery, result: bytes, serializer: str = DEFAULT_SERIALIZER
+    task: Task[..., Any],
+    delivery: Delivery,
+    result: bytes,
+    serializer: str = DEFAULT_SERIALIZER,
+    follow_ups: FollowUps | None = None,
 ) -> Finish:
-    """The outcome of a run that returned."""
+    """The outcome of a run that returned, with what it sends because of that."""
     ttl, status = _result_ttl(task, delivery), Status.COMPLETED
+    if follow_ups is not None:
+        return FollowedFinish(
+            delivery.lease,
+            status,
+            result,
+            result_ttl=ttl,
+            serializer=serializer,
+            flow=_flow(delivery),
+            follow=follow_ups.complete(),
+            sends=follow_ups,
+        )
     return Finish(
         delivery.lease,
         status,

@@ -59,9 +59,7 @@ class Parts:
         self.leases = LeaseTracker(self.consumer, lanes.running_limited)
         self.threads = ThreadCalls(config.concurrency, f"ltq-{config.name}")
         self.flows = FlowCarrier(broker, queues)
-        self.completer = Completer(
-            broker, self.leases, substitute=unwritable, in_flow=self.flows.wrote
-        )
+        self.completer = Completer(broker, self.leases, substitute=unwritable, flows=self.flows)
         self.waiting = WaitingRuns(
             config.name, broker, queues, all_slots=lambda: self.pool.all_slots()
         )
@@ -86,6 +84,7 @@ class Parts:
                 lanes.announced,
                 concurrency=config.concurrency,
                 lease=lease,
+                found_endings=self.flows.look_soon,
             ),
             claimed_at=lambda: self.fetcher.claimed_at,
             listener=listener,

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
 from ltq.broker import Broker, Settler
-from ltq.message import Delivery, Lease, Outcome, Requeue
+from ltq.message import Delivery, Finish, Lease, Outcome, Requeue
 from ltq.state import TaskState
 
 
@@ -57,6 +57,11 @@ class Pool(Protocol):
 class RunStore(Settler, Protocol):
     """What a run asks of a broker."""
 
+    @property
+    def url(self) -> str:
+        """Its URL, without user and password."""
+        ...
+
     async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """The present states of tasks."""
         ...
@@ -88,6 +93,18 @@ class Runner(Protocol):
         `reason` is why the worker cancelled it, or None if the worker did not. Returns None if
         there is nothing to write because the task no longer belongs to this worker.
         """
+        ...
+
+
+class FlowListener(Protocol):
+    """Is told of outcomes that something follows from. The completer tells it."""
+
+    def wrote(self, outcome: Finish) -> None:
+        """An outcome is written: of a task of a workflow, or one that something follows."""
+        ...
+
+    def dropped(self, outcome: Outcome) -> None:
+        """An outcome is not written, as the lease was lost or the broker refused it."""
         ...
 
 

@@ -12,8 +12,8 @@ The rules are the same for every store (`ltq.testing.conformance` holds every br
 
 - A task is in one place: ready, delayed, leased (working) or final. It moves in one atomic step.
 - The broker's clock is the one that counts. Times are Unix seconds, durations are seconds.
-- A claim gives a lease with a token. An outcome, a heartbeat or progress changes nothing unless
-  its token is the task's present one.
+- A claim gives a lease with a token. An outcome, a heartbeat, progress or items of a stream change
+  nothing unless their token is the task's present one.
 - A lease that is not renewed within its duration is lost at the next `sweep`, which makes its task
   pending again, or buries it if it has killed too many workers. Every `claim` of a consumer sweeps,
   too. Until then the lease holds.

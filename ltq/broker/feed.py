@@ -37,6 +37,8 @@ class Feed:
         """Whether a state has been put in."""
         self.only_end: bool = False
         """Whether the reader waits only for the final state, so that others may be left out."""
+        self.on_news: Callable[[], None] | None = None
+        """Called when there is something to get: for who reads many feeds. It may not raise."""
 
     def put_changed(self, state: TaskState[bytes] | None) -> bool:
         """Call `put` if the state differs from the last one; return whether it does."""
@@ -73,6 +75,21 @@ class Feed:
             await self._wait(timeout)
         return self._states.popleft()
 
+    @property
+    def has_news(self) -> bool:
+        """Whether `get` would not wait."""
+        return bool(self._states) or self._error is not None
+
+    def newest(self) -> TaskState[bytes] | None:
+        """The last of the states that are there; those before it are passed over.
+
+        If there is none to get, it is the one that was got last. Raises the error given to `fail`.
+        """
+        if not self._states and self._error is not None:
+            raise self._error
+        self._states.clear()
+        return self._last
+
     def close(self) -> None:
         """Stop following. Safe to call twice."""
         if not self._closed:
@@ -100,6 +117,8 @@ class Feed:
             waiter.set_exception(FeedTimeoutError())
 
     def _wake(self) -> None:
+        if self.on_news is not None:
+            self.on_news()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 

@@ -53,12 +53,15 @@ class HeldTask(NamedTuple):
 class WorkerRegistry(Protocol):
     """Knows which workers there are. `Inspector.workers` lists them."""
 
-    async def announce(self, worker: WorkerEntry) -> None:
+    async def announce(self, worker: WorkerEntry) -> bool:
         """A worker lives. It says so more often than once in `worker.silent_after` seconds.
 
         It is listed as alive for `worker.silent_after` seconds from now, then as silent, and from
         `worker.gone_after` seconds on no more. It is kept with its queues: without any it is not
         listed. Raises `ConfigurationError` for a wrong name of the worker or of a queue.
+
+        Returns whether it saw endings in a namespace of its queues (`Flows.endings`), which another
+        worker may have left. Every second call of a worker looks, at least.
         """
         ...
 

@@ -83,9 +83,9 @@ class StoreBroker(Broker):
         lanes = check_lanes(lanes)
         return await self._run(lambda store: store.served(lanes))
 
-    async def announce(self, worker: WorkerEntry) -> None:
+    async def announce(self, worker: WorkerEntry) -> bool:
         check_worker(worker)
-        await self._run(lambda store: store.announce(worker))
+        return await self._run(lambda store: store.announce(worker))
 
     async def leave(self, worker: WorkerEntry, lanes: Sequence[str] = ()) -> None:
         check_worker(worker)
@@ -302,6 +302,10 @@ class StoreBroker(Broker):
     async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
         check_task(queue, task_id)
         return await self._flow(queue, partial(waiting.read, task_id=task_id, slots=slots))
+
+    async def ctx(self, queue: str, task_id: str) -> bytes | None:
+        check_task(queue, task_id)
+        return await self._run(lambda store: store.ctx(queue, task_id))
 
     async def go_on(self, queue: str, task_id: str, ready: Ready) -> bool:
         check_task(queue, task_id)

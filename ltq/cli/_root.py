@@ -24,7 +24,7 @@ _COMMANDS = (
     ("workers", "workers", "Show all workers, and whether they live."),
     ("web.command", "web", "Serve the dashboard: queues, tasks and workers in a browser."),
     ("top.command", "top", "Show queues, workers and running tasks live."),
-    ("state", "state", "Show everything that is known about tasks."),
+    ("state.command", "state", "Show everything that is known about tasks."),
     ("watch.command", "watch", "Follow tasks live until they end."),
     ("cancel.command", "cancel", "Cancel waiting or running tasks."),
     ("cancel.command", "rerun", "Send tasks that have ended once more."),

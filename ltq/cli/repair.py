@@ -1,11 +1,14 @@
-"""`ltq repair`: put tasks that are in no list back into their queues."""
+"""`ltq repair`: what has stood still goes on."""
 
 import asyncio
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import click
 
+from ltq._flow.apart import LEFT_AFTER, carry_found
+from ltq.broker import Broker
 from ltq.cli._broker import open_broker
 from ltq.cli._console import count_tasks
 from ltq.cli._errors import CommandError
@@ -19,11 +22,15 @@ from ltq.names import check_name, namespace_of
 @json_option
 @broker_url_option
 def repair(workers: tuple[str, ...], as_json: bool, broker_url: str | None) -> None:
-    """Put tasks that are in no list back into their queues, for these workers or for all.
+    """Let go on what has stood still, for these workers or for all.
 
     An eviction, a partial restore or a deleted key can leave a task in no list of its queue. Then
     nothing would ever claim or recover it. Workers repair their queues every 10 minutes. This
-    command reads all tasks, in small steps. Repairing twice does no harm.
+    command reads all tasks, in small steps, and puts such tasks back into their queues.
+
+    It also carries on from endings: of tasks of workflows, and of tasks that something follows
+    (`send_after`), whose worker died before it did so. Other workers see to them within seconds,
+    but only while one of the same name runs. Repairing twice does no harm.
 
     \b
     Example:
@@ -33,29 +40,60 @@ def repair(workers: tuple[str, ...], as_json: bool, broker_url: str | None) -> N
         check_name("worker", name)
     repaired, unknown = asyncio.run(_repair(workers, broker_url))
     if as_json:
-        click.echo(json.dumps(repaired))
+        click.echo(json.dumps({name: one._asdict() for name, one in repaired.items()}))
     else:
-        for name, count in repaired.items():
-            what = f"{count_tasks(count)} put back" if count else "nothing to repair"
-            click.echo(f"{name}: {what}")
+        for name, one in repaired.items():
+            click.echo(f"{name}: {_text(one)}")
     if unknown is not None:
         raise unknown
     if not (repaired or as_json):
         click.echo("no queues yet")
 
 
+class _Repaired(NamedTuple):
+    """What a repair did for a worker."""
+
+    tasks: int
+    """How many were put back."""
+    endings: int
+    """How many were carried on."""
+    left: int
+    """How many endings had to stay, as the broker is away, or refuses what follows."""
+
+
+def _text(repaired: _Repaired) -> str:
+    did: list[str] = []
+    if repaired.tasks:
+        did.append(f"{count_tasks(repaired.tasks)} put back")
+    if repaired.endings:
+        did.append(f"carried on from {_count_endings(repaired.endings)}")
+    if repaired.left:
+        did.append(f"could not carry on from {_count_endings(repaired.left)}")
+    return ", ".join(did) or "nothing to repair"
+
+
+def _count_endings(count: int) -> str:
+    return "1 ending" if count == 1 else f"{count} endings"
+
+
+async def _repair_one(broker: Broker, name: str) -> _Repaired:
+    tasks = await broker.repair([name])
+    found = await carry_found(broker, name, older_than=LEFT_AFTER)
+    return _Repaired(tasks, found.number, sum(len(left.endings) for left in found.lefts))
+
+
 async def _repair(
     workers: Sequence[str], url: str | None
-) -> tuple[dict[str, int], CommandError | None]:
-    """Return how many tasks were put back for each worker, and the error for unknown ones.
+) -> tuple[dict[str, _Repaired], CommandError | None]:
+    """Return what was done for each worker, and the error for unknown ones.
 
     A worker that is unknown because its keys were lost is known again if there is anything of it.
     """
     async with open_broker(url) as broker:
         known = sorted({namespace_of(queue) for queue in await broker.queues()})
         names = dict.fromkeys(workers) or known
-        repaired = {name: await broker.repair([name]) for name in names}
-    unknown = [name for name, count in repaired.items() if not count and name not in known]
+        repaired = {name: await _repair_one(broker, name) for name in names}
+    unknown = [name for name, one in repaired.items() if not any(one) and name not in known]
     for name in unknown:
         del repaired[name]
     return repaired, unknown_names("worker", unknown, known) if unknown else None

@@ -7,8 +7,7 @@ from typing import Any, Generic, cast
 
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
-from ltq._display.values import short_repr
-from ltq.errors import ConfigurationError
+from ltq.names import check_id
 from ltq.options import SendOptions
 from ltq.streams.handle import StreamHandle
 from ltq.streams.sync import SyncStreamHandle
@@ -69,11 +68,9 @@ class StreamTask(Task[P, int], Generic[P, T]):
 
         Raises `ConfigurationError` for what is not a text.
         """
-        if not isinstance(id, str):
-            raise ConfigurationError(f"id={short_repr(id)} is not allowed: the text of an id")
         return StreamHandle(
             self._source,
-            id,
+            check_id(id),
             task_name=self.name,
             queue=self.queue,
             decode=self._codec.decode_result,

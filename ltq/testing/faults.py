@@ -43,6 +43,7 @@ Call = Literal[
     "carried",
     "arrive",
     "held",
+    "ctx",
     "go_on",
     "cancel_each",
     "restart",

@@ -137,8 +137,8 @@ class FlakyBroker(Broker):
     async def served(self, lanes: Sequence[str]) -> list[float | None]:
         return await self._faults.call("served", lambda: self._broker.served(lanes))
 
-    async def announce(self, worker: WorkerEntry) -> None:
-        await self._faults.call("announce", lambda: self._broker.announce(worker))
+    async def announce(self, worker: WorkerEntry) -> bool:
+        return await self._faults.call("announce", lambda: self._broker.announce(worker))
 
     async def leave(self, worker: WorkerEntry, lanes: Sequence[str] = ()) -> None:
         await self._faults.call("leave", lambda: self._broker.leave(worker, lanes))
@@ -226,6 +226,9 @@ class FlakyBroker(Broker):
 
     async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
         return await self._faults.call("held", lambda: self._broker.held(queue, task_id, slots))
+
+    async def ctx(self, queue: str, task_id: str) -> bytes | None:
+        return await self._faults.call("ctx", lambda: self._broker.ctx(queue, task_id))
 
     async def go_on(self, queue: str, task_id: str, ready: Ready) -> bool:
         return await self._faults.call("go_on", lambda: self._broker.go_on(queue, task_id, ready))

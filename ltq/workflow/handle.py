@@ -1,29 +1,28 @@
 """A workflow that was sent: its state and its result."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
-from typing import Any, Generic, cast
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Generic, Self, cast
 
 from typing_extensions import TypeVar
 
 from ltq._flow.parts import Kind
-from ltq._flow.plan import Plan, PlannedNode
+from ltq._flow.plan import Plan
 from ltq._flow.tree import stop
 from ltq._flow.values import element_id
-from ltq.broker import Broker
 from ltq.broker.flows import NOTE
 from ltq.errors import ResultTimeoutError, TaskCancelledError, TaskFailedError, TaskRejectedError
 from ltq.handle import Handle
 from ltq.options import check_wait
 from ltq.state import Status, TaskState
-from ltq.workflow.state import WorkflowNode, WorkflowState
+from ltq.workflow.state import WorkflowState
+from ltq.workflow.tree import DEAD, WorkflowTree, _NodeFeeds, _read_states
 
 R_co = TypeVar("R_co", covariant=True, default=Any)
 
-_DEAD = (Status.FAILED, Status.REJECTED)
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
-"""Seconds between two looks at a tree: at first, and if nothing changes."""
+_RECHECK = 0.5
+"""Seconds between two looks at a workflow that is stopped, unless a node of it changes."""
 
 _PATIENCE = 10.0
 """Seconds for which a workflow without a dead node may stay stopped: it is about to go on."""
@@ -65,25 +64,17 @@ class WorkflowHandle(Handle[R_co], Generic[R_co]):
         check_wait(timeout)
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
-        patient_until = None
-        while True:
-            left = None if deadline is None else max(0.0, deadline - loop.time())
-            state = await self.wait(left)
-            if state.status is not Status.CANCELLED:
-                return cast(R_co, _result_of(state))
-            states = [one async for one in self._states()]
-            dead = next((one for one in states if one.status in _DEAD), None)
-            if dead is not None:
-                return cast(R_co, _result_of(dead))
-            if any(not one.status.is_final for one in states) and await self._may_go_on():
-                patient_until = None
-            else:
-                patient_until = patient_until or loop.time() + _PATIENCE
-                if loop.time() >= patient_until or not await self._is_stopped():
-                    raise TaskCancelledError(state)
-            if deadline is not None and loop.time() >= deadline:
-                raise ResultTimeoutError(self.id, timeout or 0.0)
-            await asyncio.sleep(_LONGEST_PAUSE / 5)
+        with _Stopped(self) as stopped:
+            while True:
+                left = None if deadline is None else max(0.0, deadline - loop.time())
+                state = await self.wait(left)
+                if state.status is not Status.CANCELLED:
+                    return cast(R_co, _result_of(state))
+                if (dead := await stopped.reason(state)) is not None:
+                    return cast(R_co, _result_of(dead))
+                if deadline is not None and loop.time() >= deadline:
+                    raise ResultTimeoutError(self.id, timeout or 0.0)
+                await stopped.wait()
 
     async def wait(self, timeout: float | None = None) -> TaskState[R_co]:
         """Wait for the end of the last node and return its final state: see `Handle.wait`.
@@ -118,76 +109,31 @@ class WorkflowHandle(Handle[R_co], Generic[R_co]):
 
     async def tree(self) -> WorkflowState:
         """The present state of all nodes. Raises `TaskNotFoundError`, `BrokerError`."""
-        last = await self.state()
-        broker = self._broker()
-        states = {one.id: one for one in await self._node_states(broker)}
-        states[self.id] = cast(TaskState[bytes], last)
-        nodes = tuple([await self._node(broker, node, states) for node in self._plan.nodes])
-        return WorkflowState(id=self.id, status=_status_of(last.status, nodes), nodes=nodes)
+        return await self._tree().read()
 
     async def _watch_tree(self, timeout: float | None) -> AsyncGenerator[WorkflowState, None]:
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
-        last: WorkflowState | None = None
-        pause = _FIRST_PAUSE
-        while True:
-            state = await self.tree()
-            if state != last:
-                last, pause = state, _FIRST_PAUSE
+        async with aclosing(self._tree().watch(timeout)) as states:
+            async for state in states:
                 yield state
-            statuses = [node.status for node in state.nodes]
-            if all(status is None or status.is_final for status in statuses):
-                return
-            if deadline is not None and loop.time() >= deadline:
-                raise ResultTimeoutError(self.id, timeout or 0.0)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-
-    async def _node(
-        self, broker: Broker, node: PlannedNode, states: dict[str, TaskState[bytes]]
-    ) -> WorkflowNode:
-        state = states.get(node.id)
-        done = total = None
-        if node.part.kind is Kind.MAP and state is not None and state.status is not _COMPLETED:
-            task = await broker.held(node.part.queue, node.id, ())
-            if task is not None and task.count is not None:
-                done, total = max(0, task.count.values - 1), task.count.of - 1
-        return WorkflowNode(
-            id=node.id,
-            task_name=node.part.task_name,
-            queue=node.part.queue,
-            status=None if state is None else state.status,
-            parents=node.parents,
-            done=done,
-            total=total,
-        )
-
-    async def _node_states(self, broker: Broker) -> list[TaskState[bytes]]:
-        """The states of all nodes, in their order."""
-        by_queue: dict[str, list[str]] = {}
-        for node in self._plan.nodes:
-            by_queue.setdefault(node.part.queue, []).append(node.id)
-        found: dict[str, TaskState[bytes]] = {}
-        for queue, ids in by_queue.items():
-            for state in await _read(broker, queue, ids):
-                found[state.id] = state
-        return [found[node.id] for node in self._plan.nodes if node.id in found]
 
     async def _states(self) -> AsyncGenerator[TaskState[bytes], None]:
         """The states of all nodes, then of the elements of maps that have not ended."""
-        broker = self._broker()
-        for state in await self._node_states(broker):
-            yield state
-        for node in self._plan.nodes:
-            if node.part.kind is not Kind.MAP:
-                continue
-            task = await broker.held(node.part.queue, node.id, ())
+        broker, nodes = self._broker(), self._plan.outline.nodes
+        for state in await _read_states(broker, nodes):
+            if state is not None:
+                yield state
+        for node in nodes:
+            task = await broker.held(node.queue, node.id, ()) if node.is_map else None
             count = 0 if task is None or task.count is None else task.count.of - 1
             for first in range(0, count, _MOST):
                 indexes = range(first, min(first + _MOST, count))
                 ids = [element_id(node.id, index) for index in indexes]
-                for state in await _read(broker, node.part.queue, ids):
-                    yield state
+                for state in await broker.states(node.queue, ids):
+                    if state is not None:
+                        yield state
+
+    def _tree(self) -> WorkflowTree:
+        return WorkflowTree(self._broker(), self._plan.outline)
 
     async def _is_stopped(self) -> bool:
         """Whether it was cancelled because a node had failed."""
@@ -199,16 +145,47 @@ class WorkflowHandle(Handle[R_co], Generic[R_co]):
         return self._goes_on or await self._is_stopped()
 
 
-_COMPLETED = Status.COMPLETED
+class _Stopped:
+    """Why the last node of a workflow is cancelled, until that is clear or it goes on."""
 
+    def __init__(self, handle: WorkflowHandle[Any]) -> None:
+        self._handle = handle
+        self._feeds: _NodeFeeds | None = None
+        self._patient_until: float | None = None
 
-async def _read(broker: Broker, queue: str, ids: list[str]) -> list[TaskState[bytes]]:
-    return [
-        state
-        for first in range(0, len(ids), _MOST)
-        for state in await broker.states(queue, ids[first : first + _MOST])
-        if state is not None
-    ]
+    async def reason(self, last: TaskState[Any]) -> TaskState[bytes] | None:
+        """The state of what failed; None if the workflow may go on.
+
+        Raises `TaskCancelledError` if it was cancelled.
+        """
+        handle, now = self._handle, asyncio.get_running_loop().time()
+        states = [one async for one in handle._states()]  # noqa: SLF001  a part of it
+        dead = next((one for one in states if one.status in DEAD), None)
+        if dead is not None:
+            return dead
+        runs = any(not one.status.is_final for one in states)
+        if runs and await handle._may_go_on():  # noqa: SLF001
+            self._patient_until = None
+            return None
+        self._patient_until = self._patient_until or now + _PATIENCE
+        if now >= self._patient_until or not await handle._is_stopped():  # noqa: SLF001
+            raise TaskCancelledError(last)
+        return None
+
+    async def wait(self) -> None:
+        """Wait until a node changes. An element of a map may do so unseen: not for long."""
+        if self._feeds is None:
+            broker, plan = self._handle._broker(), self._handle._plan  # noqa: SLF001
+            self._feeds = _NodeFeeds(broker, plan.outline.nodes)
+        await self._feeds.wait_until(asyncio.get_running_loop().time() + _RECHECK)
+        self._feeds.take()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._feeds is not None:
+            self._feeds.close()
 
 
 def _result_of(state: TaskState[Any]) -> Any:
@@ -218,12 +195,3 @@ def _result_of(state: TaskState[Any]) -> Any:
     if state.status is Status.REJECTED:
         raise TaskRejectedError(state)
     return state.result
-
-
-def _status_of(last: Status, nodes: Iterable[WorkflowNode]) -> Status:
-    statuses = [node.status for node in nodes]
-    if last.is_final:
-        dead = (status for status in statuses if status in _DEAD)
-        return next(dead, last) if last is Status.CANCELLED else last
-    has_begun = any(status not in (Status.PENDING, Status.DELAYED) for status in statuses)
-    return Status.WORKING if has_begun else Status.PENDING

@@ -11,7 +11,7 @@ from ltq._flow.parts import Kind, NodeTask, Part, check_serializer
 from ltq._flow.plan import Plan
 from ltq._flow.sending import send
 from ltq.errors import InvalidArgumentsError
-from ltq.names import new_id
+from ltq.names import check_id, new_id
 from ltq.workflow.handle import WorkflowHandle
 from ltq.workflow.options import NodeOptions, _changed
 
@@ -128,9 +128,7 @@ class Node(Generic[R_co]):
 
         Raises `ConfigurationError` for what is not a text.
         """
-        if not isinstance(id, str):
-            raise InvalidArgumentsError(f"id={short_repr(id)} is not allowed: the text of an id")
-        return WorkflowHandle(self._plan(id), goes_on=self._config.goes_on)
+        return WorkflowHandle(self._plan(check_id(id)), goes_on=self._config.goes_on)
 
     def _plan(self, workflow_id: str) -> Plan:
         return Plan(self._part, workflow_id, self._config)

@@ -18,10 +18,12 @@ class WorkflowNode:
     """That of its task: DELAYED while it waits for other nodes. None if its state has expired."""
     parents: tuple[str, ...] = ()
     """The ids of the nodes whose results it takes."""
+    error: str | None = None
+    """A node that failed or was rejected: `"ValueError: text"`, or the reason."""
     done: int | None = None
-    """A map that waits: how many of its elements have completed."""
+    """A map that has not completed: how many of its elements have."""
     total: int | None = None
-    """A map that waits: how many elements it has, once that is known."""
+    """A map that has not completed: how many elements it has, once that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

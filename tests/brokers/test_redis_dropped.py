@@ -19,8 +19,11 @@ import uvloop
 import ltq
 from ltq import Worker
 from ltq.brokers.redis import RedisBroker
-from ltq.testing.conformance._support.eventually import PATIENCE
+from ltq.brokers.redis._consumer.wake_ups import BLOCK
 from tests.eventually import eventually
+
+LONGEST = BLOCK + 4.0
+"""Seconds until a blocking pop that nobody waits for has ended."""
 
 pytestmark = pytest.mark.slow
 
@@ -166,7 +169,7 @@ class Left:
 
     def wait_for_nothing(self) -> None:
         """Wait until nothing is left, without an event loop, which has files of its own."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + LONGEST
         while not self.is_nothing():
             assert time.monotonic() < deadline, (self._now(), self._before)
 
@@ -191,7 +194,7 @@ async def test_they_close_themselves(redis_url: str, use: Callable[[str], Awaita
         for _ in range(3):
             await use(redis_url)
         await asyncio.to_thread(gc.collect)  # in any thread
-        await eventually(left.is_disconnected)
+        await eventually(left.is_disconnected, LONGEST)
         await eventually(lambda: asyncio.all_tasks() == before)
         await asyncio.to_thread(ltq.close_sync)  # else its thread stays, without connections
         await eventually(left.is_nothing)

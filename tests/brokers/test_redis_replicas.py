@@ -8,6 +8,7 @@ import pytest
 
 from devtools.redis_sets.node import Access, Node
 from ltq.broker import Severity
+from ltq.broker.flows import HELD, Arrival, Arrived, Ready
 from ltq.brokers.redis import RedisBroker
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Published
@@ -123,3 +124,24 @@ async def test_what_makes_it_impossible_is_told(
     assert found["replication"].severity is Severity.DANGER
     assert found["replication"].text.startswith("replicas: 1, and each send waits for 2")
     assert found["rights"].text == "the user may not use wait"
+
+
+async def test_what_leads_a_workflow_on_waits_as_well(pair: tuple[Node, Node]) -> None:
+    """Unless the ending it came from is in the same namespace, and is removed in the same step."""
+    master, replica = pair
+    await is_followed(master)
+    ctx = b'{"ltq.flow":{"queue":"mail:send","end":"x"}}'
+    held = make_envelope(eta=HELD, ctx=ctx)
+    async with RedisBroker(f"{master.url}?replicas=1") as broker:
+        await broker.publish([held])
+        replica.freeze()
+        beside = Arrival(held.id, 0, 2, b"1", ending="a 1")
+        assert await broker.arrive(QUEUE, [beside]) == [Arrived.WAITING]
+        for call in (
+            lambda: broker.arrive(QUEUE, [Arrival(held.id, 1, 2, b"2")]),
+            lambda: broker.go_on(QUEUE, held.id, Ready(body=b"[[1],{}]")),
+        ):
+            with pytest.raises(BrokerError, match="stored, but on 0 replicas and not on 1"):
+                await call()
+        replica.thaw()
+        assert await broker.arrive(QUEUE, [Arrival(held.id, 1, 2, b"2")]) == [Arrived.ENDED]

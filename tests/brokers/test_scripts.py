@@ -6,8 +6,10 @@
 import inspect
 import math
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
@@ -34,6 +36,7 @@ from ltq.state import Progress, Status
 from ltq.testing.conformance._schedules.kept import make_schedule
 from tests.conformance.factories import claim_one, lose, make_worker_entry, publish, publish_many
 from tests.eventually import eventually
+from tests.for_each import for_each
 
 LUA = Path(ltq.brokers.redis.__file__).parent / "lua"
 LONGEST = 80
@@ -77,9 +80,10 @@ OF_NO_NAMESPACE = {"namespaces": keys.namespaces, "schedule_marks": keys.schedul
 PASSING = {"copied", "copied_skips", "probe", "replicated"}
 """What is there during a call only, or a second longer."""
 
-scripts = pytest.mark.parametrize("name", SCRIPTS)
+each_script = for_each("name", SCRIPTS)
 
 
+@cache
 def text_of(name: str) -> str:
     return (LUA / f"{name}.lua").read_text("utf-8")
 
@@ -111,19 +115,22 @@ def parts_of(name: str) -> set[str]:
     return parts
 
 
-def blocks(lua: str) -> list[str]:
+@cache
+def blocks(lua: str) -> tuple[str, ...]:
     """The functions at the top level of a text, and what stands between them and directives."""
-    found, lines = list[str](), list[str]()
+    found, lines, opened, is_comment = list[str](), list[str](), 0, False
     for line in [*lua.splitlines(), "-- @include end"]:
-        is_inside = depth("\n".join(lines)) > 0
         is_directive = line == RARE or DIRECTIVE.fullmatch(line)
         is_new = lines and (is_directive or line.startswith("local function "))
         was_function = lines and lines[0].startswith("local function ")
-        if not is_inside and (is_new or was_function):
-            found, lines = [*found, "\n".join(lines)], []
+        if opened <= 0 and (is_new or was_function):
+            found, lines, opened = [*found, "\n".join(lines)], [], 0
         if not is_directive:
             lines.append(line)
-    return [block for block in found if block]
+            is_comment = is_comment or line == "--[["
+            opened += 0 if is_comment else depth(line)
+            is_comment = is_comment and line != "]]"
+    return tuple(block for block in found if block)
 
 
 def without_inner(block: str) -> str:
@@ -131,6 +138,7 @@ def without_inner(block: str) -> str:
     return CUT.sub(r"\1 ", INNER.sub("", block))
 
 
+@cache
 def written_out(text: str) -> str:
     """A text with the values of the constants that it names."""
     for name, value in CONSTANTS.items():
@@ -166,6 +174,7 @@ def free_names(lua: str) -> set[str]:
     return free - defined - set(re.findall(r"\blocal function (\w+)", code))
 
 
+@cache
 def depth(lua: str) -> int:
     """How many blocks are open at the end of a text."""
     found = tokens(lua)
@@ -178,7 +187,7 @@ class TestFiles:
         files = [path.stem for path in LUA.glob("*.lua") if not path.stem.startswith("_")]
         assert list(SCRIPTS) == sorted(files)
 
-    @pytest.mark.parametrize("path", sorted(LUA.glob("*.lua")), ids=lambda path: path.name)
+    @for_each("path", sorted(LUA.glob("*.lua")))
     def test_none_is_long(self, path: Path) -> None:
         lines = path.read_text("utf-8").splitlines()
         assert len(lines) <= LONGEST
@@ -191,7 +200,7 @@ class TestFiles:
     def test_every_constant_is_used(self) -> None:
         assert {name for file in FILES for name in words(file, "constant")} == CONSTANTS.keys()
 
-    @scripts
+    @each_script
     def test_each_include_stands_in_it_once_as_far_as_it_is_used(self, name: str) -> None:
         whole = source(name)
         outer = [without_inner(block) for block in blocks(whole)]
@@ -209,7 +218,7 @@ class TestFiles:
         assert not left_out & set(tokens(whole))
         assert free_names(whole) <= LUA_NAMES | {"KEYS", "ARGV"}
 
-    @scripts
+    @each_script
     def test_what_a_part_of_it_uses_stands_before_or_within_it(self, name: str) -> None:
         known = LUA_NAMES | {"KEYS", "ARGV"}
         parts = HEADER.fullmatch(source(name))
@@ -220,19 +229,21 @@ class TestFiles:
             for names in re.findall(r"^local ([\w, ]+)", block, re.MULTILINE):
                 known |= set(re.findall(r"\w+", names))
 
-    @scripts
+    @each_script
     def test_a_function_that_nothing_calls_is_left_out(self, name: str) -> None:
         whole = source(name)
         functions = [block for block in blocks(whole) if block.startswith("local function ")]
+        everywhere = Counter(tokens(whole))
         for function in functions:
             (called,) = re.findall(r"^local function (\w+)", function)
-            assert called in tokens(whole.replace(function, "")), "only by itself, or not at all"
+            within = whole.count(function) * tokens(function).count(called)
+            assert everywhere[called] > within, "only by itself, or not at all"
 
-    @scripts
+    @each_script
     def test_it_names_no_constant(self, name: str) -> None:
         assert not CONSTANTS.keys() & set(tokens(source(name)))
 
-    @scripts
+    @each_script
     def test_it_may_be_loaded_by_any_server(self, name: str) -> None:
         assert not source(name).startswith("#!"), "see `texts.py`"
 
@@ -240,7 +251,7 @@ class TestFiles:
 class TestIncludes:
     """What a file uses of others it names, and it cannot change where they go on."""
 
-    @pytest.mark.parametrize("file", FILES)
+    @for_each("file", FILES)
     def test_it_includes_what_it_uses_and_nothing_else(self, file: str) -> None:
         includes = words(file, "include")
         offers = {include: offered(f"_{include}") for include in includes}
@@ -253,7 +264,7 @@ class TestIncludes:
         for include, names in offers.items():
             assert names & free, f"nothing of {include} is used"
 
-    @pytest.mark.parametrize("file", [file for file in FILES if file.startswith("_")])
+    @for_each("file", [file for file in FILES if file.startswith("_")])
     def test_an_include_says_at_its_head_what_it_offers(self, file: str) -> None:
         text = text_of(file)
         told = re.findall(r"^-- (\w+)\(([^)]*)\): ", text, re.MULTILINE)
@@ -267,14 +278,14 @@ class TestIncludes:
         }
         assert offered(file) <= values | {name for name, _ in defined}
 
-    @pytest.mark.parametrize("file", [file for file in FILES if file.startswith("_")])
+    @for_each("file", [file for file in FILES if file.startswith("_")])
     def test_an_include_does_nothing_but_define(self, file: str) -> None:
         """No `return`, no loop and no call at the top: the script alone says what happens."""
         for line in text_of(file).splitlines():
             if line and not line.startswith((" ", "--")):
                 assert re.match(r"(local |end$|\w+, )", line), line
 
-    @pytest.mark.parametrize("file", FILES)
+    @for_each("file", FILES)
     def test_directives_stand_at_the_top_level(self, file: str) -> None:
         lines = text_of(file).splitlines()
         for number, line in enumerate(lines):
@@ -369,14 +380,14 @@ class TestIncludes:
 
 
 class TestHeaders:
-    @scripts
+    @each_script
     def test_it_says_what_the_script_does_takes_and_returns(self, name: str) -> None:
         header, _ = split(name)
         assert header.startswith(f"{name}: ")
         assert re.search(r"^KEYS\[1\] +prefix ", header, re.MULTILINE)
         assert re.search(r"^RETURNS \S", header, re.MULTILINE)
 
-    @scripts
+    @each_script
     def test_its_arguments_are_the_fields_of_the_call(self, name: str) -> None:
         """By name and in order; `ARGV[n...]` is a list, the last field."""
         header, _ = split(name)
@@ -391,7 +402,7 @@ class TestHeaders:
         ]
         assert not any(lists[:-1])
 
-    @scripts
+    @each_script
     def test_the_body_binds_each_argument_to_its_name(self, name: str) -> None:
         header, body = split(name)
         bound = dict[str, str]()
@@ -410,7 +421,7 @@ class TestHeaders:
         used = re.findall(r"(?:KEYS|ARGV)\[\d+\]", without_comments(body))
         assert sorted(used) == sorted(bound), "after that its name says what it is"
 
-    @scripts
+    @each_script
     def test_it_takes_a_list_where_the_header_says_so(self, name: str) -> None:
         header, body = split(name)
         numbers = [int(number) for number, dots, _ in ARGUMENT.findall(header) if dots]
@@ -421,18 +432,18 @@ class TestHeaders:
 class TestReplies:
     """Every reply is turned into values, or refused where its shape is wrong."""
 
-    @scripts
     @pytest.mark.parametrize("reply", [[[1], 2], b"what", [b"what", 1], [None, None, None], None])
     async def test_one_of_a_wrong_shape_is_a_broker_error(
-        self, name: str, reply: Any, redis_url: str, monkeypatch: pytest.MonkeyPatch
+        self, reply: Any, redis_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def ask(*_: Any) -> Any:
             return reply
 
         monkeypatch.setattr(Link, "_exchange", ask)
         async with RedisBroker(redis_url) as broker:
-            with pytest.raises(BrokerError, match=f"reply to {name} "):
-                await broker._here().links.any.evaluate(call_of(name))
+            for name in SCRIPTS:
+                with pytest.raises(BrokerError, match=f"reply to {name} "):
+                    await broker._here().links.any.evaluate(call_of(name))
 
 
 def call_of(name: str) -> Script[Any]:
@@ -461,12 +472,12 @@ KEEPS = {"put_schedule", "adopt_schedule"}
 
 
 class TestServer:
-    @scripts
+    @each_script
     def test_it_loads_under_the_hash_it_is_called_by(self, name: str, redis_url: str) -> None:
         with redis.Redis.from_url(redis_url) as client:
             assert client.script_load(source(name)) == sha(name)
 
-    @pytest.mark.parametrize("name", [name for name in SCRIPTS if name not in KEEPS])
+    @for_each("name", [name for name in SCRIPTS if name not in KEEPS])
     def test_called_with_nothing_to_do_it_leaves_nothing_behind(
         self, name: str, redis_url: str
     ) -> None:
@@ -561,7 +572,7 @@ class TestReadme:
         for row in ROWS.values():
             assert re.match(r"TTL |bounded: |none until it is final, then TTL ", row.life), row.key
 
-    @pytest.mark.parametrize("function", [name for name in ROWS if name not in OF_NO_NAMESPACE])
+    @for_each("function", [name for name in ROWS if name not in OF_NO_NAMESPACE])
     def test_it_names_the_scripts_that_use_a_key(self, function: str) -> None:
         kind = kind_of(pattern(key_functions()[function]))
         named = set(re.findall(r"`(\w+)`", ROWS[function].written_by + ROWS[function].read_by))
@@ -630,7 +641,7 @@ class TestKeysInLua:
             using = {without_comments(line).strip() for line in lines if f"'{kind}'" in line}
             assert using == {f"redis.call('DEL', prefix .. '{kind}')"}
 
-    @scripts
+    @each_script
     def test_nothing_is_looked_for_by_a_pattern(self, name: str) -> None:
         assert not re.search(r"'(KEYS|SCAN|FLUSH\w+|RANDOMKEY)'", source(name))
 

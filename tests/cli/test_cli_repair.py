@@ -1,12 +1,16 @@
 """`ltq repair`: tasks that are in no list."""
 
+import pytest
 import redis
 
 from ltq.broker import Broker
+from ltq.broker.flows import pack_follow
 from ltq.brokers.redis._server.keys import ltq_keys as keys
+from ltq.message import Finish
+from ltq.state import Status
 from tests.cli.calls import call_ltq
 from tests.cli.processes import Done
-from tests.conformance.factories import QUEUE, publish_many
+from tests.conformance.factories import QUEUE, make_envelope, publish_many
 
 
 async def test_it_says_what_it_did(broker: Broker, redis_url: str) -> None:
@@ -19,6 +23,23 @@ async def test_it_says_what_it_did(broker: Broker, redis_url: str) -> None:
     assert [stats.pending for stats in await broker.stats([QUEUE])] == [2]
 
 
+async def test_it_carries_on_from_endings(
+    broker: Broker, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = make_envelope(queue="other:x", has_new_id=False)
+    await publish_many(broker, 1)
+    async with broker.consumer([QUEUE]) as consumer:
+        (delivery,) = await broker.claim(consumer)
+    follow = pack_follow([after])
+    await broker.finish([Finish(delivery.lease, Status.COMPLETED, b"1", follow=follow)])
+    command = ("repair", "--broker-url", redis_url, "mail")
+    assert await call_ltq(*command) == Done(0, "mail: nothing to repair\n", "")  # not yet left
+    monkeypatch.setattr("ltq.cli.repair.LEFT_AFTER", 0.0)
+    assert await call_ltq(*command) == Done(0, "mail: carried on from 1 ending\n", "")
+    assert (await broker.state("other:x", after.id)).status is Status.PENDING
+    assert await call_ltq(*command) == Done(0, "mail: nothing to repair\n", "")
+
+
 async def test_there_may_be_none(redis_url: str) -> None:
     done = await call_ltq("repair", "--broker-url", redis_url)
     assert done == Done(0, "no queues yet\n", "")
@@ -27,8 +48,9 @@ async def test_there_may_be_none(redis_url: str) -> None:
 async def test_json_for_programs(broker: Broker, redis_url: str) -> None:
     await publish_many(broker, 1)
     await publish_many(broker, 1, queue="other:x")
+    none = '{"tasks": 0, "endings": 0, "left": 0}'
     done = await call_ltq("repair", "mail", "other", "--json", "--broker-url", redis_url)
-    assert done == Done(0, '{"mail": 0, "other": 0}\n', "")
+    assert done == Done(0, f'{{"mail": {none}, "other": {none}}}\n', "")
 
 
 async def test_a_worker_whose_names_were_lost_is_repaired(broker: Broker, redis_url: str) -> None:

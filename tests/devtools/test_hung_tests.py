@@ -9,9 +9,9 @@ import pytest
 
 CONFTEST = """
 from devtools import hung_tests
-from devtools.hung_tests import pytest_configure, pytest_runtest_protocol
+from devtools.hung_tests import pytest_configure, pytest_runtest_protocol, pytest_sessionstart
 
-hung_tests.GRACE = 0.5
+hung_tests.GRACE, hung_tests.LOOK_EVERY = 0.5, 0.1
 """
 TESTS = """
 import time
@@ -44,4 +44,5 @@ def test_its_process_ends_and_it_is_named(tmp_path: Path, processes: str, tells:
     )
     assert ran.returncode != 0
     assert tells in ran.stdout + ran.stderr
-    assert "Timeout (0:00:00.9" in ran.stderr
+    assert "Timeout: test_it.py::test_swallows_its_timeout has not ended after 0.9 s" in ran.stderr
+    assert "in test_swallows_its_timeout" in ran.stderr

@@ -5,11 +5,11 @@ import shlex
 from pathlib import Path
 
 import click
-import pytest
 
 from docs._cli import page as page_of_commands
 from ltq.cli import main
-from tests.docs.pages import DOCS, DOCUMENTS, commands_of, name_of, prose_of
+from tests.docs.pages import DOCS, DOCUMENTS, commands_of, prose_of
+from tests.for_each import for_each
 
 INLINE = re.compile(r"`(ltq [^`]+)`")
 PLACEHOLDERS = {"COMMAND", "..."}
@@ -33,7 +33,7 @@ def written(page: Path) -> list[str]:
     return sorted(set(commands_of(page)))
 
 
-@pytest.mark.parametrize(
+@for_each(
     "command",
     sorted({command for page in DOCUMENTS for command in written(page)}),
 )
@@ -43,7 +43,7 @@ def test_a_command_is_taken(command: str) -> None:
         parse(words)
 
 
-@pytest.mark.parametrize("page", DOCUMENTS, ids=name_of)
+@for_each("page", DOCUMENTS)
 def test_commands_in_the_prose_are_there(page: Path) -> None:
     for command in INLINE.findall(prose_of(page)):
         words = shlex.split(command.split(" && ")[0])[1:]

@@ -9,7 +9,8 @@ import yaml
 
 from docs._wrap import WIDTH, wrapped
 from ltq.brokers.redis._scripts.calls import SCRIPTS
-from tests.docs.pages import DOCS, PAGES, README, ROOT, name_of, prose_of
+from tests.docs.pages import DOCS, PAGES, README, ROOT, prose_of
+from tests.for_each import for_each
 
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 GENERATED = re.compile(r"<!-- (\w+) -->\n.*<!-- end of \1 -->", re.DOTALL)
@@ -28,7 +29,7 @@ SYMBOLS = re.compile(r"((?:`\w+`(?:, | and | or )?)+) in `([\w./-]+\.py)`")
 RECORDS = sorted(path for path in (DOCS / "decisions").glob("*.md") if path.name != "index.md")
 
 
-@pytest.mark.parametrize("page", [README, CONTRIBUTING, *PAGES], ids=name_of)
+@for_each("page", [README, CONTRIBUTING, *PAGES])
 def test_prose_has_a_readable_width(page: Path) -> None:
     lines = GENERATED.sub("", prose_of(page)).splitlines()
     long = [line for line in lines if len(line) > WIDTH and not AS_IT_IS.match(line)]
@@ -60,13 +61,13 @@ def defines(file: Path, name: str) -> bool:
 class TestFilesOfTheHouse:
     """`test_docs_links.py` checks paths from the root, these tests the rest."""
 
-    @pytest.mark.parametrize("page", PAGES_OF_THE_HOUSE, ids=name_of)
+    @for_each("page", PAGES_OF_THE_HOUSE)
     def test_a_file_without_its_folder_is_a_script(self, page: Path) -> None:
         named = [file for file in NAMED_FILE.findall(prose_of(page)) if "/" not in file]
         scripts = {path.name for path in (ROOT / "ltq/brokers/redis/lua").glob("*.lua")}
         assert set(named) - scripts == set(), "name the file by its path from the root"
 
-    @pytest.mark.parametrize("page", PAGES_OF_THE_HOUSE, ids=name_of)
+    @for_each("page", PAGES_OF_THE_HOUSE)
     def test_what_is_said_to_be_in_a_file_is_defined_there(self, page: Path) -> None:
         said = [
             (name, file)
@@ -100,7 +101,7 @@ class TestFilesOfTheHouse:
         assert [row for row in rows if not NAMED_FILE.search(row)] == []
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=name_of)
+@for_each("record", RECORDS)
 def test_a_decision_has_its_parts_and_is_listed(record: Path) -> None:
     headings = re.findall(r"^## (.+)$", record.read_text("utf-8"), re.MULTILINE)
     assert headings == ["Context", "Decision", "Consequences"]
@@ -121,6 +122,6 @@ def test_a_line_of_the_log_that_is_explained_is_logged(line: str) -> None:
     assert line.removesuffix(" ...") in sources
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / ".github").rglob("*.yml")), ids=name_of)
+@for_each("file", sorted((ROOT / ".github").rglob("*.yml")))
 def test_what_github_reads_is_yaml(file: Path) -> None:
     assert isinstance(yaml.safe_load(file.read_text("utf-8")), dict)

@@ -5,10 +5,9 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from docs._diagrams import boxes_of
-from tests.docs.pages import DOCS, DOCUMENTS, README, ROOT, name_of, prose_of
+from tests.docs.pages import DOCS, DOCUMENTS, README, ROOT, prose_of
+from tests.for_each import for_each
 
 REPOSITORY: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"][
     "Repository"
@@ -42,7 +41,7 @@ def is_there(path: str, anchor: str) -> bool:
     return target.exists() and (not anchor or anchor in anchors(target))
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+@for_each("document", DOCUMENTS)
 def test_links_lead_somewhere(document: Path) -> None:
     broken = []
     for path, anchor in LINK.findall(prose_of(document)):
@@ -55,7 +54,7 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, *sorted((ROOT / ".github").rglob("*.yml"))])
+@for_each("document", [*DOCUMENTS, *sorted((ROOT / ".github").rglob("*.yml"))])
 def test_addresses_in_the_repository_are_right(document: Path) -> None:
     wrong = []
     for url in ABSOLUTE.findall(document.read_text("utf-8")):
@@ -77,7 +76,7 @@ def test_the_readme_has_no_relative_link() -> None:
     )
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+@for_each("document", DOCUMENTS)
 def test_files_that_are_named_are_there(document: Path) -> None:
     named = [] if document.name == "CHANGELOG.md" else PATH.findall(prose_of(document))
     assert [path for path in named if not (ROOT / path).exists()] == []

@@ -14,7 +14,8 @@ import ltq.testing
 import ltq.web  # pages name it
 from ltq.message import Envelope, Finish, Requeue
 from ltq.options import SendOptions, TaskOptions
-from tests.docs.pages import DOCS, PAGES, Block, blocks_of, name_of, python_of
+from tests.docs.pages import DOCS, PAGES, Block, blocks_of, python_of
+from tests.for_each import for_each
 
 worker = ltq.Worker("words", broker_url="memory://words")
 
@@ -83,7 +84,7 @@ def right_column(page: Path) -> str:
     return "\n".join(line.split(" | ", 1)[1] for line in lines if " | " in line)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@for_each("page", PAGES)
 def test_members_that_are_named_are_there(page: Path) -> None:
     text = right_column(page) if page in COMING_FROM else page.read_text("utf-8")
     missing = []
@@ -97,7 +98,7 @@ def test_members_that_are_named_are_there(page: Path) -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("page", COMING_FROM, ids=name_of)
+@for_each("page", COMING_FROM)
 def test_keywords_of_the_right_column_are_taken(page: Path) -> None:
     spans = SPAN.findall(right_column(page))
     assert {word for span in spans for word in KEYWORD.findall(span)} - keywords() == set()

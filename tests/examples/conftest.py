@@ -1,14 +1,11 @@
 """Fixtures for the examples: real processes on a real server."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from ltq.broker import Broker
 from tests.examples.programs import StartProgram, open_programs
-
-HERE = Path(__file__).parent
 
 
 @pytest.fixture
@@ -23,10 +20,3 @@ async def broker(redis_url: str) -> AsyncIterator[Broker]:
     """The server, for a look at it from the test."""
     async with Broker.from_url(redis_url) as broker:
         yield broker
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All examples are programs of their own: none is part of the quick tests."""
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.slow)

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
 from ltq._worker.outcomes import decode_ctx
-from ltq.brokers.redis._scripts.replies import dead_letter, delivery, task_state
+from ltq.brokers.redis._scripts.deliveries import delivery
+from ltq.brokers.redis._scripts.replies import dead_letter, task_state
 from ltq.errors import DecodeError
 from ltq.message import DeadLetter, Delivery, Lease
 from ltq.state import Status, TaskState
@@ -141,7 +142,7 @@ def a_delivery_is_read(task_id: bytes, fields: dict[str, bytes]) -> None:
 
 
 @settled
-@given(st.lists(st.none() | records, min_size=23, max_size=23), statuses | records)
+@given(st.lists(st.none() | records, min_size=24, max_size=24), statuses | records)
 def a_state_and_a_letter_are_read_or_there_is_none(
     reply: list[bytes | None], status: bytes
 ) -> None:

@@ -64,7 +64,7 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("progress", UNREADABLE.values(), ids=UNREADABLE)
 def test_a_progress_that_cannot_be_read_is_none(progress: bytes) -> None:
-    state = task_state("id", [b"working", b"mail:send", *[None] * 9, progress, *[None] * 11])
+    state = task_state("id", [b"working", b"mail:send", *[None] * 9, progress, *[None] * 12])
     assert state is not None
     assert state.progress is None
 

@@ -19,7 +19,8 @@ from ltq._codec.call import CallCodec
 from ltq._codec.codec import Codec
 from ltq._worker.outcomes import decode_ctx
 from ltq.brokers.redis import RedisBroker
-from ltq.brokers.redis._scripts.replies import delivery, task_state
+from ltq.brokers.redis._scripts.deliveries import delivery
+from ltq.brokers.redis._scripts.replies import task_state
 from ltq.brokers.redis._server.keys import ltq_keys as keys
 from ltq.errors import DecodeError
 from ltq.message import Delivery, Lease
@@ -60,7 +61,7 @@ FIELDS = [
 class TestReplies:
     """What the scripts answer, where a hash holds anything."""
 
-    @given(st.lists(st.none() | bytes_, min_size=23, max_size=23), st.sampled_from(Status))
+    @given(st.lists(st.none() | bytes_, min_size=24, max_size=24), st.sampled_from(Status))
     def test_a_state_is_read_or_there_is_none(
         self, reply: list[bytes | None], status: Status
     ) -> None:

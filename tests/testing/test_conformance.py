@@ -80,7 +80,7 @@ class TestLibrary:
     def test_it_needs_one_fixture_that_it_has_not(self) -> None:
         fixtures = {name for name in conformance.__all__ if not name.startswith("Test")}
         assert fixtures == {
-            *("broker", "consumer", "make_consumer", "open_broker", "shop", "worker")
+            *("broker", "consumer", "desk", "make_consumer", "open_broker", "shop", "worker")
         }
 
     @pytest.mark.slow

@@ -51,6 +51,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "carried": (QUEUE, ["a 1"]),
     "arrive": (QUEUE, [Arrival("a", 0, 1)]),
     "held": (QUEUE, "a", [0]),
+    "ctx": (QUEUE, "a"),
     "go_on": (QUEUE, "a", Ready(body=b"{}")),
     "cancel_each": (QUEUE, ["a"], 1.0),
     "restart": (QUEUE, ["a"], True),

@@ -174,6 +174,8 @@ async def inside_a_task(context: Context) -> None:
     await context.progress(1, 10, 5)  # error
     context.progress_sync("half")  # error
     await context.progress_sync(1)  # error
+    await context.send_after(7)  # error
+    await context.send_after_sync(context.message)  # error
     context.attempt = 2  # error
     context.message.args = ()  # error
     context.retry()  # error

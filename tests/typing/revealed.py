@@ -200,6 +200,7 @@ async def workflows(handle: WorkflowHandle[int], tree: WorkflowState, node: Work
     assert_type((tree.id, tree.status, tree.nodes), tuple[str, Status, tuple[WorkflowNode, ...]])
     assert_type((node.id, node.task_name, node.queue), tuple[str, str, str])
     assert_type((node.status, node.parents), tuple[Status | None, tuple[str, ...]])
+    assert_type(node.error, str | None)
     assert_type((node.done, node.total), tuple[int | None, int | None])
 
 
@@ -313,7 +314,7 @@ async def together(
     assert_type(await ltq.display(a, b, *many), None)
 
 
-async def inside(context: Context, stored: Worker[Database]) -> None:
+async def inside(context: Context, message: Message[int], stored: Worker[Database]) -> None:
     """Inside a task"""
     assert_type(ltq.current(), Context)
     assert_type((context.id, context.task_name, context.attempt), tuple[str, str, int])
@@ -322,6 +323,8 @@ async def inside(context: Context, stored: Worker[Database]) -> None:
     assert_type(context.is_over, bool)
     assert_type(await context.progress(1, total=10, note="a tenth"), None)
     assert_type(context.progress_sync(1, total=10, note="a tenth"), None)
+    assert_type(await context.send_after(message), None)
+    assert_type(context.send_after_sync(message), None)
     assert_type(stored.resource, Database)
 
 
@@ -455,7 +458,7 @@ async def lists(page: Page[TaskDetail]) -> None:
 async def registry(broker: Broker, entry: WorkerEntry, info: WorkerInfo) -> None:
     """The workers of a broker"""
     assert_type(await broker.workers(), list[WorkerInfo])
-    assert_type(await broker.announce(entry), None)
+    assert_type(await broker.announce(entry), bool)
     assert_type(await broker.leave(entry, ["mail"]), None)
     assert_type((info.name, info.running), tuple[str, tuple[str, ...]])
     assert_type((info.status, info.queues), tuple[WorkerStatus, tuple[str, ...]])
@@ -485,6 +488,7 @@ async def flows(broker: Broker, arrival: Arrival) -> None:
     assert_type(await broker.carried("mail", ["id 1"]), None)
     assert_type(await broker.arrive("mail", [arrival]), list[Arrived])
     assert_type(await broker.held("mail", "id", [0]), WaitingTask | None)
+    assert_type(await broker.ctx("mail", "id"), bytes | None)
     assert_type(await broker.go_on("mail", "id", Ready(body=b"{}")), bool)
     assert_type(await broker.cancel_each("mail", ["id"], 60.0), int)
     assert_type(await broker.restart("mail", ["id"], held=True), int)

@@ -53,6 +53,20 @@ def done(number: int) -> Finish:
     return Finish(make_lease(number), Status.COMPLETED)
 
 
+class Told:
+    """Is told of outcomes that something follows from."""
+
+    def __init__(self) -> None:
+        self.written: list[Finish] = []
+        self.dropped_ones: list[Outcome] = []
+
+    def wrote(self, outcome: Finish) -> None:
+        self.written.append(outcome)
+
+    def dropped(self, outcome: Outcome) -> None:
+        self.dropped_ones.append(outcome)
+
+
 class Stand:
     """A completer with its store and leases."""
 
@@ -135,6 +149,37 @@ async def test_one_that_cannot_be_written_is_replaced_by_one_that_says_so(stand:
     assert "completed, 5 bytes" in written.failure.text
     assert "cannot be encoded" in written.failure.text
     assert stand.leases.released == [make_lease(2)]
+
+
+async def test_a_workflow_is_told_of_what_was_written_in_its_place(stand: Stand) -> None:
+    told = Told()
+    completer = Completer(
+        cast(Settler, stand.store), stand.leases, substitute=unwritable, flows=told
+    )
+    stand.store.poison = "2"
+    outcome = Finish(make_lease(2), Status.COMPLETED, b"12345", flow=b"{}", follow=b"0")
+    completer.submit(outcome)
+    assert await completer.drain(5)
+    assert [(one.status, one.flow, one.follow) for one in told.written] == [
+        (Status.FAILED, b"{}", b"")
+    ]
+    assert told.dropped_ones == [outcome]
+
+
+async def test_it_is_told_of_what_is_not_written_and_of_nothing_else(stand: Stand) -> None:
+    told = Told()
+    completer = Completer(
+        cast(Settler, stand.store), stand.leases, substitute=unwritable, flows=told
+    )
+    completer.submit(done(1))
+    followed = Finish(make_lease(2), Status.COMPLETED, b"1", follow=b"0")
+    completer.submit(followed)
+    assert await completer.drain(5)
+    assert (told.written, told.dropped_ones) == ([followed], [])
+    stand.store.receipt = Receipt.STALE
+    completer.submit(followed)
+    assert await completer.drain(5)
+    assert (told.written, told.dropped_ones) == ([followed], [followed])
 
 
 async def test_one_to_be_run_again_that_cannot_be_written_fails(stand: Stand) -> None:

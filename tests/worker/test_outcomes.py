@@ -2,7 +2,7 @@
 
 import json
 import logging
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 import ltq
 from ltq._worker import outcomes
+from ltq.broker.flows import flow_in, with_flow
 from ltq.errors import ExhaustedError, RejectError, RetryError
-from ltq.message import Failure, Finish, Message, Requeue
+from ltq.message import MAX_CTX, Delivery, Failure, Finish, Message, Requeue
 from ltq.options import DEFAULT_RESULT_TTL
 from ltq.state import Status
 from tests.worker.doubles import make_delivery
@@ -32,6 +33,37 @@ def raised(error: Exception) -> Exception:
         raise error
     except type(error) as caught:
         return caught
+
+
+class TestCtxOfWorkflow:
+    FLOW: ClassVar = {
+        "ltq.flow": b'{"queue":"mail:send","end":"x","to":[["mail:add","x",0,1]]}',
+        "ltq.nodes": b'[["x","mail:add",[]]]',
+    }
+
+    def in_flow(self, own: bytes) -> Delivery:
+        return replace(make_delivery(), ctx=with_flow(own, self.FLOW))
+
+    def test_middleware_does_not_see_it(self) -> None:
+        assert outcomes.decode_ctx(self.in_flow(b'{"a":1}')) == {"a": 1}
+        assert outcomes.decode_ctx(self.in_flow(b"")) == {}
+
+    @pytest.mark.parametrize(
+        "own", [{}, {"b": 2}, {"ltq.flow": 7, "ltq.nodes": 8}, {"b": "x" * MAX_CTX}]
+    )
+    def test_whatever_that_writes_it_stays(self, own: dict[str, Any]) -> None:
+        delivery = self.in_flow(b'{"a":1}')
+        outcome = outcomes.put_back(delivery, message(own))
+        assert flow_in(outcome.ctx or b"") == self.FLOW
+        kept = json.loads(outcome.ctx or b"")
+        for key in self.FLOW:
+            del kept[key]
+        assert kept == ({"b": 2} if own == {"b": 2} else {})
+
+    def test_what_is_as_it_was_is_not_written(self) -> None:
+        for own in ({"a": 1}, {}):
+            delivery = self.in_flow(json.dumps(own, separators=(",", ":")).encode())
+            assert outcomes.put_back(delivery, message(own)).ctx is None
 
 
 class TestCompleted:

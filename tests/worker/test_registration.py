@@ -22,14 +22,16 @@ class Registry:
         self.announced: list[WorkerEntry] = []
         self.left: list[tuple[WorkerEntry, Sequence[str]]] = []
         self.never_answers = False
+        self.has_endings = False
 
     async def time(self) -> float:
         return 100.0
 
-    async def announce(self, worker: WorkerEntry) -> None:
+    async def announce(self, worker: WorkerEntry) -> bool:
         if self.errors:
             raise self.errors.pop(0)
         self.announced.append(worker)
+        return self.has_endings
 
     async def leave(self, worker: WorkerEntry, lanes: Sequence[str]) -> None:
         if self.never_answers:
@@ -46,9 +48,13 @@ class Stand:
         self.registry = Registry()
         self.broker = cast(Broker, self.registry)
         self.pauses: list[float] = []
+        self.heard = 0
         self.registration = WorkerRegistration(
-            "w", lanes, concurrency=3, lease=lease, jitter=self.jitter
+            "w", lanes, concurrency=3, lease=lease, found_endings=self.hear, jitter=self.jitter
         )
+
+    def hear(self) -> None:
+        self.heard += 1
 
     def jitter(self, seconds: float) -> float:
         self.pauses.append(seconds)
@@ -69,6 +75,15 @@ async def test_it_is_announced_again_and_again_and_says_the_same() -> None:
     assert stand.registry.announced == [entry] * len(stand.registry.announced)
     assert (entry.name, entry.pid, entry.queues) == ("w", os.getpid(), ("all", "mail:send"))
     assert (entry.started, entry.concurrency) == (100.0, 3)
+
+
+async def test_it_tells_when_there_are_endings() -> None:
+    stand = Stand("mail:send")
+    await keep(stand, 2)
+    assert stand.heard == 0
+    stand.registry.has_endings = True
+    await keep(stand, len(stand.registry.announced) + 2)
+    assert stand.heard >= 2
 
 
 @pytest.mark.parametrize(("lease", "gone_after"), [(1.0, 30.0), (3.0, 30.0), (15.0, 150.0)])

@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 
@@ -36,7 +36,8 @@ class WorkerRegistration:
     """Announces a worker to the broker, more often than once a lease (in seconds).
 
     `name` is that of its consumer, and `lanes` are what it serves. The heartbeat keeps it in its
-    own thread: a worker with a blocked event loop is alive.
+    own thread: a worker with a blocked event loop is alive. `found_endings` is called in that
+    thread each time the broker says that there are endings, which another worker may have left.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class WorkerRegistration:
         *,
         concurrency: int,
         lease: float,
+        found_endings: Callable[[], object] = lambda: None,
         jitter: Jitter = jittered,
     ) -> None:
         self._name = name
         self._lanes = lanes
         self._concurrency = concurrency
         self._lease = lease
+        self._found_endings = found_endings
         self._jitter = jitter
         self._entry: WorkerEntry | None = None
 
@@ -75,7 +78,8 @@ class WorkerRegistration:
         try:
             if self._entry is None:
                 self._entry = self._new_entry(await broker.time())
-            await broker.announce(self._entry)
+            if await broker.announce(self._entry):
+                self._found_endings()
         except BrokerError as error:
             logger.debug("this worker could not be announced: %s", error)
             return pause if error.is_refusal else min(pause, self._jitter(_RETRY))

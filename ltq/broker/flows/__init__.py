@@ -5,17 +5,23 @@ that comes, the store keeps an `Ending` of it in the same atomic step. Whoever f
 carries the workflow on, with calls that may all be repeated, and then removes it. So a workflow
 stands still only while nobody looks, and no step of it takes effect twice.
 
+The same is kept of any other task whose outcome has something to follow: `Finish.follow`, envelopes
+which are sent because the run completed.
+
 A task that waits for others is sent with `eta=HELD`: it is DELAYED without a due time. What it
 waits for arrives in its slots.
 """
 
+from ltq.broker.flows.packed import pack_follow, unpack_follow
 from ltq.broker.flows.role import Flows
 from ltq.broker.flows.values import (
     FAILED,
     FLOW_KEY,
+    FLOW_KEYS,
     HELD,
     MAX_SLOTS,
     NOTE,
+    OUTLINE_KEY,
     Arrival,
     ArrivalCount,
     Arrived,
@@ -23,16 +29,22 @@ from ltq.broker.flows.values import (
     Ready,
     WaitingTask,
     ending_key,
+    flow_in,
+    has_outline,
     is_held,
     is_in_flow,
+    waits_for_others,
+    with_flow,
 )
 
 __all__ = [
     "FAILED",
     "FLOW_KEY",
+    "FLOW_KEYS",
     "HELD",
     "MAX_SLOTS",
     "NOTE",
+    "OUTLINE_KEY",
     "Arrival",
     "ArrivalCount",
     "Arrived",
@@ -41,6 +53,12 @@ __all__ = [
     "Ready",
     "WaitingTask",
     "ending_key",
+    "flow_in",
+    "has_outline",
     "is_held",
     "is_in_flow",
+    "pack_follow",
+    "unpack_follow",
+    "waits_for_others",
+    "with_flow",
 ]

@@ -39,6 +39,13 @@ class Flows(Protocol):
         """
         ...
 
+    async def ctx(self, queue: str, task_id: str) -> bytes | None:
+        """The encoded `ctx` of a task, empty if it has none; None for an unknown or expired id.
+
+        A final task has one no more, unless that has the key `OUTLINE_KEY`.
+        """
+        ...
+
     async def go_on(self, queue: str, task_id: str, ready: Ready) -> bool:
         """Let a task go on that waits, and forget its slots. Returns False if it does not wait."""
         ...
@@ -50,8 +57,8 @@ class Flows(Protocol):
     async def restart(self, queue: str, ids: Sequence[str], held: bool) -> int:
         """Send CANCELLED tasks again, under their ids. Returns how many were.
 
-        If they waited for others (`held`), they do again: with what is in their slots but for a
-        `NOTE`. Those
-        whose arguments were not kept stay as they are, and so do all that are not CANCELLED.
+        If they waited for others (`held`), they do again, with what is in their slots but for a
+        `NOTE`. Those whose arguments were not kept stay as they are, and so do all that are not
+        CANCELLED.
         """
         ...

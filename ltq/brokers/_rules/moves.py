@@ -5,7 +5,7 @@ from itertools import takewhile
 
 from msgspec import structs
 
-from ltq.broker.flows import HELD, Ending, ending_key, is_in_flow
+from ltq.broker.flows import HELD, Ending, ending_key, has_outline, is_in_flow
 from ltq.broker.flows.packed import pack_ending
 from ltq.brokers._rules import history
 from ltq.brokers._rules.constants import MAX_ENDED
@@ -96,10 +96,17 @@ def settle(
 
 
 def become_final(
-    places: Places, record: Record, status: Status, result_ttl: float, now: float, *, token: int
+    places: Places,
+    record: Record,
+    status: Status,
+    result_ttl: float,
+    now: float,
+    *,
+    token: int,
+    follow: bytes = b"",
 ) -> None:
-    """As `settle`, for tasks that are counted together."""
-    keeps_body = note_ending(places, record, status, now)
+    """As `settle`, for tasks that are counted together. `follow` is as in the outcome."""
+    keeps_body = note_ending(places, record, status, now, follow)
     record.keeps_body = keeps_body or record.envelope.keeps_body(status)
     if result_ttl <= 0:
         places.ended_tokens.put(record.id, (token, status), most=MAX_ENDED)
@@ -107,7 +114,8 @@ def become_final(
         return
     record.progress = None
     if not record.keeps_body:
-        record.envelope = structs.replace(record.envelope, body=b"", ctx=b"")  # no run needs them
+        ctx = record.envelope.ctx if has_outline(record.envelope.ctx) else b""
+        record.envelope = structs.replace(record.envelope, body=b"", ctx=ctx)  # no run needs them
     record.release_time = now
     places.records.place(record, status, now + result_ttl)
     places.listener.freed(record.lane)
@@ -131,13 +139,16 @@ def remove(places: Places, record: Record) -> None:
     places.listener.removed(record.id)
 
 
-def note_ending(places: Places, record: Record, status: Status, now: float) -> bool:
-    """Keep the ending of a task that ends now, if it is part of a workflow.
+def note_ending(
+    places: Places, record: Record, status: Status, now: float, follow: bytes = b""
+) -> bool:
+    """Keep the ending of a task that ends now, if it is part of a workflow or something follows it.
 
     Returns whether its arguments are kept for that: of a CANCELLED one, which may go on.
     """
     envelope = record.envelope
-    if not is_in_flow(envelope.ctx):
+    is_part = is_in_flow(envelope.ctx)
+    if not is_part and not follow:
         return False
     key = ending_key(record.id, record.token)
     ending = Ending(
@@ -149,7 +160,8 @@ def note_ending(places: Places, record: Record, status: Status, now: float) -> b
         result=record.result or b"",
         serializer=envelope.serializer,
         body=envelope.body if record.when >= HELD and not record.status.is_final else b"",
+        follow=follow,
         time=now,
     )
     places.endings.put(key, pack_ending(ending))
-    return status is Status.CANCELLED
+    return is_part and status is Status.CANCELLED

@@ -71,7 +71,8 @@ def _end(places: Places, record: Record, outcome: Finish, now: float) -> None:
     if outcome.result or outcome.status is Status.COMPLETED:
         record.result = outcome.result
     ttl, token = outcome.result_ttl, record.token
-    moves.become_final(places, record, outcome.status, ttl, now, token=token)
+    follow = outcome.follow
+    moves.become_final(places, record, outcome.status, ttl, now, token=token, follow=follow)
 
 
 def _requeue(places: Places, record: Record, outcome: Requeue, now: float) -> None:

@@ -30,10 +30,11 @@ def serving(places: Places, lanes: Sequence[str], now: float) -> dict[str, None]
     return {lane: None for lane in lanes if ends.get(lane, 0.0) > now}
 
 
-def announce(places: Places, worker: WorkerEntry, now: float) -> None:
-    """A worker lives."""
+def announce(places: Places, worker: WorkerEntry, now: float) -> bool:
+    """A worker lives. Returns whether there are endings here."""
     seen = SeenWorker(worker, now)
     places.workers.set(worker.name, seen, expires=now + worker.gone_after, now=now)
+    return len(places.endings.values(1)) > 0
 
 
 def leave(places: Places, worker: WorkerEntry, lanes: Sequence[str], now: float) -> None:

@@ -116,10 +116,10 @@ class PostgresBroker(StoreBroker):
         once = list(dict.fromkeys(check_lanes(lanes)))
         await self._here().link.call("serve", once, duration)
 
-    async def announce(self, worker: WorkerEntry) -> None:
+    async def announce(self, worker: WorkerEntry) -> bool:
         """See `WorkerRegistry.announce`."""
         check_worker(worker)
-        await settle.announce(self._here().link, worker)
+        return await settle.announce(self._here().link, worker)
 
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Receipt]:
         """See `Settler.finish`."""

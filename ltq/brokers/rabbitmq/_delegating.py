@@ -59,8 +59,8 @@ class Delegating(Broker):
     async def served(self, lanes: Sequence[str]) -> list[float | None]:
         return await self._store.served(lanes)
 
-    async def announce(self, worker: WorkerEntry) -> None:
-        await self._store.announce(worker)
+    async def announce(self, worker: WorkerEntry) -> bool:
+        return await self._store.announce(worker)
 
     async def leave(self, worker: WorkerEntry, lanes: Sequence[str] = ()) -> None:
         await self._store.leave(worker, lanes)
@@ -223,6 +223,9 @@ class Delegating(Broker):
 
     async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
         return await self._store.held(queue, task_id, slots)
+
+    async def ctx(self, queue: str, task_id: str) -> bytes | None:
+        return await self._store.ctx(queue, task_id)
 
     async def go_on(self, queue: str, task_id: str, ready: Ready) -> bool:
         return await self._store.go_on(queue, task_id, ready)

@@ -37,6 +37,11 @@ class CarriesFlows(Flows):
         check_task(queue, task_id)
         return await flows.held(self._here().link(queue), queue, task_id, slots)
 
+    async def ctx(self, queue: str, task_id: str) -> bytes | None:
+        """See `Flows.ctx`."""
+        check_task(queue, task_id)
+        return await flows.read_ctx(self._here().link(queue), queue, task_id)
+
     async def go_on(self, queue: str, task_id: str, ready: Ready) -> bool:
         """See `Flows.go_on`."""
         check_task(queue, task_id)

@@ -192,10 +192,10 @@ class RedisBroker(KeepsSchedules, KeepsItems, MovesTasks, CarriesFlows, Broker):
         """See `Presence.served`."""
         return await read_served(self._here().links, check_lanes(lanes))
 
-    async def announce(self, worker: WorkerEntry) -> None:
+    async def announce(self, worker: WorkerEntry) -> bool:
         """See `WorkerRegistry.announce`."""
         check_worker(worker)
-        await self._here().announcer.announce(worker)
+        return await self._here().announcer.announce(worker)
 
     async def leave(self, worker: WorkerEntry, lanes: Sequence[str] = ()) -> None:
         """See `WorkerRegistry.leave`."""

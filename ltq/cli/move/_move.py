@@ -9,6 +9,8 @@ from ltq.cli._known import check_queues
 from ltq.cli.move._same import is_same_store
 from ltq.cli.move._schedules import MovedSchedules, kept_schedules, move_schedules
 from ltq.cli.move._tasks import Moved, QueueMove
+from ltq.cli.move._workflows import InWorkflows, look_for_workflows
+from ltq.state import QueueStats, Status
 
 
 @dataclass(slots=True)
@@ -42,18 +44,28 @@ async def check_apart(source: Broker, target: Broker, queues: Sequence[str]) -> 
 
 async def look(source: Broker, queues: Sequence[str]) -> Report:
     """What there is to move."""
-    found = [
-        Moved(
-            one.queue,
-            pending=one.pending,
-            delayed=one.delayed,
-            dead=one.dead,
-            running=one.working,
-        )
-        for one in await source.stats(queues)
-    ]
+    found = [await _look(source, one) for one in await source.stats(queues)]
     names = [one.name for one in await kept_schedules(source, queues)]
     return Report(found, MovedSchedules(moved=names))
+
+
+async def _look(source: Broker, stats: QueueStats) -> Moved:
+    """What there is to move in a queue."""
+    found = await look_for_workflows(source, stats.queue)
+    bound = InWorkflows()
+    for some in found.values():
+        bound.ids |= some.ids
+        bound.workflows |= some.workflows
+    counts = {status: len(some.ids) for status, some in found.items()}
+    return Moved(
+        stats.queue,
+        pending=max(0, stats.pending - counts[Status.PENDING]),
+        delayed=max(0, stats.delayed - counts[Status.DELAYED]),
+        dead=max(0, stats.dead - counts[Status.FAILED]),
+        running=stats.working,
+        left=len(bound.ids),
+        bound=bound,
+    )
 
 
 async def move(

@@ -6,8 +6,10 @@ repetition finds the batch here once more, and the other broker knows what it ha
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from ltq.broker import MAX_PAGE, Broker, Parcel
+from ltq.cli.move._workflows import InWorkflows
 from ltq.message import Published
 from ltq.state import Status
 
@@ -39,6 +41,8 @@ class Moved:
     """Ids of dead letters that stay, as nothing of them is left that could run."""
     started: list[str] = field(default_factory=list)
     """Ids of tasks that are at the target, and were claimed at the source meanwhile."""
+    bound: InWorkflows = field(default_factory=InWorkflows)
+    """Those that stay as they are part of workflows, which end where they began."""
 
     @property
     def count(self) -> int:
@@ -83,10 +87,13 @@ class QueueMove:
 
     async def _move_waiting(self, status: Status) -> bool:
         """Move the tasks with a status, in their order; return whether any was tried."""
-        any_tried, behind_stuck = False, None
+        any_tried, behind_stuck = False, cast(str | None, None)
         while True:
             page = await self._source.tasks(
                 self.moved.queue, status=status, limit=_BATCH, cursor=behind_stuck
+            )
+            self._stuck.update(
+                one.id for one in page.items if self.moved.bound.has(one.id, one.ctx)
             )
             ids = [one.id for one in page.items if one.id not in self._stuck]
             if ids:  # what follows comes up to where they were
@@ -116,7 +123,7 @@ class QueueMove:
 
     async def _move(self, ids: Sequence[str], packed: Sequence[Parcel | None]) -> None:
         """Move a batch. What stays, and what is not there any more, is not tried again."""
-        parcels = [parcel for parcel in packed if parcel is not None]
+        parcels = [one for one in packed if one is not None and not self._is_bound(one)]
         answers = await self._target.adopt(parcels)
         there = [one for one, has in zip(parcels, answers, strict=True) if has in _HAS_IT]
         started = await self._source.drop(there)
@@ -127,6 +134,9 @@ class QueueMove:
         self.moved.started += started
         self._count([one for one in there if one.envelope.id in gone])
         self._on_batch(self.moved)
+
+    def _is_bound(self, parcel: Parcel) -> bool:
+        return self.moved.bound.has(parcel.envelope.id, parcel.envelope.ctx)
 
     def _count(self, parcels: Sequence[Parcel]) -> None:
         for one in parcels:

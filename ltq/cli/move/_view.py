@@ -61,9 +61,21 @@ def tell_troubles(report: Report) -> None:
             tell(LtqError(f"dead letter {task_id} stays: its arguments were not kept"))
         for task_id in moved.started:
             tell(LtqError(f"task {task_id} was started at the source while it was moved"))
-        others = moved.left - len(moved.conflicts) - len(moved.empty)
+        if moved.bound.ids:
+            tell(LtqError(_stay_text(moved)))
+        others = moved.left - len(moved.conflicts) - len(moved.empty) - len(moved.bound.ids)
         if others > 0:
             tell(LtqError(f"{moved.queue}: {count_tasks(others)} left: repeat the command"))
+
+
+def _stay_text(moved: Moved) -> str:
+    count = len(moved.bound.workflows)
+    which = "1 workflow" if count == 1 else f"{count} workflows"
+    verb = "stays" if len(moved.bound.ids) == 1 else "stay"
+    return (
+        f"{moved.queue}: {count_tasks(len(moved.bound.ids))} of {which} {verb}, as a workflow ends "
+        f"where it began: {moved.bound.names}. Resume its queues at FROM, and let workers end it"
+    )
 
 
 def as_json_of(report: Report) -> dict[str, Any]:
@@ -80,6 +92,8 @@ def as_json_of(report: Report) -> dict[str, Any]:
             "conflicts": one.conflicts,
             "empty": one.empty,
             "started": one.started,
+            "workflows": sorted(one.bound.workflows),
+            "in_workflows": len(one.bound.ids),
         }
         for one in report.queues
     ]

@@ -45,8 +45,9 @@ def move(
 
     FROM and TO are URLs, or @NAME. Each task keeps its id, and all that is known of it. The queues
     are paused at FROM, and stay so. What runs there stays until it has ended: run the command again
-    then. It may be stopped and repeated at any time: nothing is lost or doubled. The exit code is 1
-    if anything that waits was left.
+    then. It may be stopped and repeated at any time: nothing is lost or doubled. Tasks of workflows
+    stay, and are counted and named: a workflow ends where it began. Resume their queues at FROM
+    until they have ended. The exit code is 1 if anything that waits was left.
 
     \b
     Examples:

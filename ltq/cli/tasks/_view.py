@@ -10,6 +10,7 @@ from rich.text import Text
 
 from ltq._display.durations import age_text
 from ltq._display.encoded import Encoded, call_text
+from ltq.broker.flows import waits_for_others
 from ltq.cli._console import columns, print_columns, print_line, safe
 from ltq.cli._format import shown_result, since_text, state_json, status_text
 from ltq.logger import printable
@@ -29,7 +30,8 @@ _TASK, _WORKER = "task", "worker"
 
 def as_json(task: TaskDetail) -> dict[str, Any]:
     """Return the fields for JSON; see `json_value` for what cannot be read."""
-    body = None if task.body is None else Encoded(task.body, task.serializer)
+    has_call = task.body is not None and not waits_for_others(task)
+    body = Encoded(task.body or b"", task.serializer) if has_call else None
     ctx = Encoded(task.ctx) if task.ctx else None
     fields: dict[str, Any] = json.loads(state_json(task, body=body, ctx=ctx))
     return fields
@@ -128,6 +130,8 @@ def _outcome(task: TaskDetail) -> Text:
         return Text(_cut(printable(task.error)), style="red")
     if task.status.is_final and task.result is not None:
         return Text(_cut(f"= {printable(shown_result(task, _SHOWN))}"))
+    if waits_for_others(task):
+        return Text("waits for other tasks", style="dim")
     if task.body is None:
         return Text("")
     return Text(_cut(printable(call_text(task.body, task.serializer))))

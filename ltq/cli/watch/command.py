@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 from dataclasses import replace
 from typing import Protocol, cast
 
@@ -34,8 +34,10 @@ from ltq.cli._options import (
     json_option,
 )
 from ltq.cli.watch._items import Item, NewItems
+from ltq.cli.watch._tree import watch_tree
 from ltq.errors import ResultTimeoutError, TaskNotFoundError
 from ltq.state import Status, TaskState
+from ltq.workflow.tree import WorkflowTree, find_tree
 
 _SHOWN_RESULT = 200
 """Most characters of a result that are shown; `ltq state` shows all of it."""
@@ -66,6 +68,7 @@ class _View(Protocol):
     metavar="TIME",
     help="Give up after TIME, like 90 or 15m.",
 )
+@click.option("--no-tree", is_flag=True, help="Follow only the task, not its workflow.")
 @json_option
 @broker_url_option
 @click.pass_context
@@ -73,6 +76,7 @@ def watch(
     ctx: click.Context,
     ids: tuple[str, ...],
     timeout: float | None,
+    no_tree: bool,
     as_json: bool,
     broker_url: str | None,
 ) -> None:
@@ -81,23 +85,36 @@ def watch(
     On a terminal one task is a line that is updated, with the time for which it has been waiting or
     running. Elsewhere, or of several tasks, each state is a line that begins with the time, with
     --json a JSON object. So is each item of a task that yields some; on a terminal an item is a
-    line above. Times are by the broker's clock. The exit code is 0 if all tasks
-    completed, else 1.
+    line above. One task that is part of a workflow stands for all of it: each node is a line, with
+    its status and how far a map is, until all nodes have ended; nodes that need attention come
+    first where there is no room for all. Times are by the broker's clock. The exit code is 0 if all
+    tasks completed, else 1.
 
     \b
     Examples:
       ltq watch 0c8bdd0dee0ab0ad55f2f5a7 --timeout 60
       ltq watch order-7 order-8
     """
-    if not asyncio.run(_watch(ids, timeout, broker_url, as_json=as_json)):
+    watching = _watch(ids, timeout, broker_url, as_json=as_json, shows_tree=not no_tree)
+    if not asyncio.run(watching):
         ctx.exit(1)
 
 
 async def _watch(
-    ids: Sequence[str], timeout: float | None, url: str | None, *, as_json: bool
+    ids: Sequence[str],
+    timeout: float | None,
+    url: str | None,
+    *,
+    as_json: bool,
+    shows_tree: bool,
 ) -> bool:
     """Follow tasks, and say which did not complete. Return whether all did."""
     async with open_broker(url) as broker:
+        if shows_tree and len(ids) == 1 and (tree := await _tree(broker, ids[0])) is not None:
+            error = await watch_tree(broker, tree, timeout, open_console(), as_json=as_json)
+            if error is not None:
+                tell(error)
+            return error is None
         view = _view(await BrokerClock.read(broker), len(ids), as_json=as_json)
         with view.screen():
             watching = [spawn(_follow(broker, one, timeout, view), name="ltq-watch") for one in ids]
@@ -108,6 +125,14 @@ async def _watch(
     for error in filter(None, errors):
         tell(error)
     return not any(errors)
+
+
+async def _tree(broker: Broker, task_id: str) -> WorkflowTree | None:
+    """The workflow of a task; None if it is in none, or there is no such task."""
+    with suppress(TaskNotFoundError):
+        state = await find_task(broker, task_id)
+        return await find_tree(broker, state.queue, task_id)
+    return None
 
 
 async def _follow(

@@ -22,7 +22,8 @@ from ltq.testing.conformance._figures.history import (
     TestOldest,
 )
 from ltq.testing.conformance._figures.many_queues import TestManyQueues
-from ltq.testing.conformance._flows.kept import TestEndings, TestHeld, TestStopped
+from ltq.testing.conformance._flows.followed import TestFollowed
+from ltq.testing.conformance._flows.kept import TestEndings, TestHeld, TestReadCtx, TestStopped
 from ltq.testing.conformance._lanes.presence import TestServed, TestStandstill
 from ltq.testing.conformance._lanes.strangers import (
     TestLaneOfAStranger,
@@ -175,6 +176,7 @@ __all__ = [
     "TestFind",
     "TestFinish",
     "TestFire",
+    "TestFollowed",
     "TestHeartbeat",
     "TestHeld",
     "TestHistory",
@@ -219,6 +221,7 @@ __all__ = [
     "TestPutSchedule",
     "TestQueues",
     "TestRateLimit",
+    "TestReadCtx",
     "TestReadItems",
     "TestRecovery",
     "TestRemoveSchedule",

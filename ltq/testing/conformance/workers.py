@@ -20,6 +20,14 @@ from ltq.testing.conformance._caller.together import (
     TestTogetherMistakes,
 )
 from ltq.testing.conformance._caller.unique import TestUniqueSend
+from ltq.testing.conformance._flows.seen import TestSeenWorkflow
+from ltq.testing.conformance._flows.send_after import (
+    TestLeftUnsent,
+    TestNotSentAfter,
+    TestSendAfter,
+    TestSendAfterMistakes,
+    desk,
+)
 from ltq.testing.conformance._flows.workflows import (
     TestAbandonedWorkflow,
     TestCancelledWorkflow,
@@ -139,6 +147,7 @@ __all__ = [
     "TestHandle",
     "TestIsolationInAWorker",
     "TestKeeperAway",
+    "TestLeftUnsent",
     "TestLifespanEnd",
     "TestLifespanStart",
     "TestListedSchedules",
@@ -147,6 +156,7 @@ __all__ = [
     "TestMaxRunningInAWorker",
     "TestNoRoomLeft",
     "TestNoThread",
+    "TestNotSentAfter",
     "TestObserver",
     "TestObservers",
     "TestOptionsOfManyMessages",
@@ -164,7 +174,10 @@ __all__ = [
     "TestRun",
     "TestSameMessage",
     "TestScheduler",
+    "TestSeenWorkflow",
     "TestSend",
+    "TestSendAfter",
+    "TestSendAfterMistakes",
     "TestSerializersInAWorker",
     "TestSerializersThatRaise",
     "TestSharedQueue",
@@ -194,6 +207,7 @@ __all__ = [
     "TestWorkflowMistakes",
     "broker",
     "consumer",
+    "desk",
     "make_consumer",
     "open_broker",
     "shop",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ltq._display.encoded import Encoded
+from ltq.broker.flows import waits_for_others
 from ltq.state import Minute, Page, Status, TaskDetail
 from ltq.web._pages.page import Ask, check_queue
 
@@ -52,6 +53,8 @@ async def _tasks(ask: Ask, queue: str, filters: dict[str, str]) -> Page[TaskDeta
 
 
 def _arguments(ask: Ask, task: TaskDetail) -> str:
+    if waits_for_others(task):
+        return "waits for other tasks"
     if task.body is None:
         return ""
     return ask.viewer.line(task.task_name, Encoded(task.body, task.serializer))

@@ -4,11 +4,13 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ltq._display.encoded import Encoded
+from ltq.broker.flows import waits_for_others
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter
 from ltq.names import is_name
 from ltq.state import Status, TaskState
 from ltq.web._pages.page import Ask, MissingError, no_task
+from ltq.web._pages.workflow import read_workflow
 from ltq.web._view.command import send_command
 from ltq.web._view.form import fields_of
 from ltq.web._view.values import Shown
@@ -57,7 +59,8 @@ async def find(ask: Ask) -> Found:
     if letter is not None:
         body = letter.body
         return Found(state, letter, None if body is None else Encoded(body, letter.serializer))
-    body = None if state.status.is_final else await bounded(broker.body(queue, task_id))
+    has_call = not (state.status.is_final or waits_for_others(state))
+    body = None if not has_call else await bounded(broker.body(queue, task_id))
     return Found(state, letter, None if body is None else Encoded(body, state.serializer))
 
 
@@ -74,6 +77,8 @@ async def read_task(ask: Ask) -> dict[str, Any]:
         "arguments": shown,
         "result": _result(ask, state),
         "items": await _items(ask, state),
+        "waits": waits_for_others(state),
+        "workflow": await read_workflow(ask, state),
         "note": ask.viewer.note(state),
         "timeline": _timeline(state),
         "can_edit": task is not None and not (shown is not None and shown.is_redacted),

@@ -22,7 +22,20 @@ def pay(worker: ltq.Worker) -> ltq.Task[[int], int]:
     return pay
 
 
-@pytest.fixture(params=[*SYNCHRONOUS, *ASYNCHRONOUS], ids=lambda open_desk: open_desk.__name__)
+QUICK = {"plain", "session", "async_session"}
+"""The kinds of connections that are in the quick part."""
+
+DESKS = [
+    pytest.param(
+        open_desk,
+        id=open_desk.__name__,
+        marks=() if open_desk.__name__ in QUICK else pytest.mark.slow,
+    )
+    for open_desk in (*SYNCHRONOUS, *ASYNCHRONOUS)
+]
+
+
+@pytest.fixture(params=DESKS)
 async def desk(request: pytest.FixtureRequest, path: Path) -> AsyncIterator[Desk]:
     """Each kind of connection."""
     open_desk: OpenDesk = request.param

@@ -165,7 +165,7 @@ class TestDead:
     @pytest.mark.parametrize(
         ("headers", "body", "reason"),
         [
-            ({"x-ltq-version": 2}, b"", "other-version"),
+            ({"x-ltq-version": 3}, b"", "other-version"),
             ({}, b"", "other-version"),
             ({"x-ltq-version": 1}, b"nonsense", "unreadable"),
         ],

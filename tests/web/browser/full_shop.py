@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import ltq
 from ltq.brokers.memory import MemoryBroker
@@ -26,11 +26,17 @@ class FullShop:
 
     board: Board
     ids: dict[str, str]
-    """By kind: waiting, delayed, running, completed, failed, cancelled, hostile."""
+    """By kind: waiting, delayed, running, completed, failed, cancelled, hostile, workflow."""
 
     def task(self, kind: str, rest: str = "") -> str:
         """The path of a task's page."""
-        queue = {"running": "render", "failed": "checkout", "hostile": "fail"}.get(kind, "note")
+        queues = {
+            "running": "render",
+            "failed": "checkout",
+            "hostile": "fail",
+            "workflow": "render",
+        }
+        queue = queues.get(kind, "note")
         return f"/queues/shop:{queue}/tasks/{self.ids[kind]}{rest}"
 
 
@@ -60,7 +66,11 @@ def _add_tasks(worker: ltq.Worker[Any], ends: asyncio.Event) -> None:
     @worker.task(name="a_task_with_a_name_that_is_longer_than_a_narrow_screen_can_show_in_one_line")
     async def long_name() -> None: ...
 
-    del render, fail, long_name
+    @worker.task
+    async def titles() -> list[str]:
+        return [LONG, HOSTILE]
+
+    del render, fail, long_name, titles
 
 
 async def _fill(worker: ltq.Worker[Any]) -> dict[str, str]:
@@ -76,6 +86,7 @@ async def _fill(worker: ltq.Worker[Any]) -> dict[str, str]:
     for kind in ("completed", "failed", "hostile"):
         await sent[kind].wait(timeout=10)
     await fail.send_many([fail.message(f"order {n}") for n in range(3)])
+    sent["workflow"] = await _flow(worker)
     broker = worker.broker
     await broker.pause("shop:note")
     sent["waiting"] = await note.with_options(priority="high", tags=("tenant:7",)).send(HOSTILE)
@@ -85,6 +96,24 @@ async def _fill(worker: ltq.Worker[Any]) -> dict[str, str]:
     await ltq.Scheduler(broker=broker).put("nightly", "30 2 * * *", note.message(HOSTILE))
     await eventually(lambda: _is_running(sent["running"]), 10, "a task runs")
     return {kind: handle.id for kind, handle in sent.items()}
+
+
+async def _flow(worker: ltq.Worker[Any]) -> ltq.Handle[Any]:
+    """A workflow with nodes of all kinds: many, one that failed, and a map that runs."""
+    checkout, render = worker.tasks["shop:checkout"], worker.tasks["shop:render"]
+    failing = checkout.step(-7, email=LONG)
+    node: Any = ltq.join(failing, *(checkout.step(n) for n in range(120)))
+    titles: Any = worker.tasks["shop:titles"].step()
+    both: Any = ltq.join(node.then(render), titles.map(render)).then(render)
+    handle = await both.with_options(on_failure="continue").send()
+    await eventually(lambda: _maps(handle), 10, "the map runs")
+    return cast(ltq.Handle[Any], handle)
+
+
+async def _maps(handle: ltq.WorkflowHandle[Any]) -> bool:
+    tree = await handle.tree()
+    has_failed = any(node.error is not None for node in tree.nodes)
+    return has_failed and any(node.total for node in tree.nodes)
 
 
 async def _is_running(handle: ltq.Handle[Any]) -> bool:

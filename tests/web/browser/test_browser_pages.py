@@ -77,6 +77,7 @@ PATHS = [
     "completed",
     "failed",
     "hostile",
+    "workflow",
     "waiting/edit",
     "/dead",
     "/dead?task=shop:fail",

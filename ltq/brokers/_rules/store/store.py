@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from ltq.broker import Claim, ClaimBudget, ConsumerConfig, TaskQuery, WorkerEntry
+from ltq.broker.flows import has_outline
 from ltq.broker.moving import Parcel
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.broker.schedules import KeptSchedule, ScheduleChanges, ScheduleRecord
@@ -31,6 +32,7 @@ from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.retention import forget_expired
 from ltq.brokers._rules.steering import cancel_many, parcels, pause, promote, rerun
 from ltq.brokers._rules.steering.cancel_many import Reached
+from ltq.brokers._rules.streams import items as stream_items
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
 from ltq.names import namespace_of, new_id
 from ltq.state import Items, Minute, Page, Progress, QueueStats, TaskDetail, TaskState, WorkerInfo
@@ -88,10 +90,11 @@ class Store(ABC):
         with self._read_step() as now:
             return self._in_order(lanes, str, presence.served, now, reads=True)
 
-    def announce(self, worker: WorkerEntry) -> None:
+    def announce(self, worker: WorkerEntry) -> bool:
         with self._step() as now:
-            for namespace in dict.fromkeys(map(namespace_of, worker.queues)):
-                presence.announce(self._open(namespace, now), worker, now)
+            namespaces = dict.fromkeys(map(namespace_of, worker.queues))
+            found = [presence.announce(self._open(one, now), worker, now) for one in namespaces]
+            return any(found)
 
     def leave(self, worker: WorkerEntry, lanes: Sequence[str]) -> None:
         with self._step() as now:
@@ -133,7 +136,7 @@ class Store(ABC):
 
     def append(self, lease: Lease, first: int, items: Sequence[bytes], most: int) -> bool:
         with self._step() as now:
-            return leases.append(self._open(lease.queue, now), lease, first, items, most, now)
+            return stream_items.append(self._open(lease.queue, now), lease, first, items, most, now)
 
     def sweep(self, queues: Iterable[str]) -> Swept:
         namespaces = dict.fromkeys(map(namespace_of, queues))
@@ -257,7 +260,7 @@ class Store(ABC):
     def items(self, queue: str, task_id: str, attempt: int, after: int, limit: int) -> Items | None:
         with self._read_step() as now:
             places = self._seen(queue, now)
-            return leases.read_items(places, task_id, attempt, after, limit, now)
+            return stream_items.read(places, task_id, attempt, after, limit, now)
 
     def find(self, task_id: str) -> TaskState[bytes] | None:
         with self._read_step() as now:
@@ -268,6 +271,14 @@ class Store(ABC):
         with self._read_step() as now:
             record = self._seen(queue, now).records.get(task_id)
             return None if record is None or record.status.is_final else record.envelope.body
+
+    def ctx(self, queue: str, task_id: str) -> bytes | None:
+        with self._read_step() as now:
+            record = self._seen(queue, now).records.get(task_id)
+            if record is None:
+                return None
+            ctx = record.envelope.ctx
+            return ctx if not record.status.is_final or has_outline(ctx) else b""
 
     def tasks(self, query: TaskQuery, *, lists_final: bool = True) -> Page[TaskDetail]:
         with self._read_step() as now:

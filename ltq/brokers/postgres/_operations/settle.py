@@ -30,9 +30,9 @@ _AGAIN = -1
 
 
 async def finish(link: Link, outcomes: Sequence[Outcome]) -> list[Receipt]:
-    """Record outcomes. Those that leave a dead letter go by the rules."""
+    """Record outcomes. Those with a dead letter, or that something follows, go by the rules."""
     receipts: dict[int, Receipt] = {}
-    plain = [i for i, one in enumerate(outcomes) if not (isinstance(one, Finish) and one.dead)]
+    plain = [i for i, one in enumerate(outcomes) if not _is_rare(one)]
     if 0 < len(plain) < len(outcomes) and len({one.lease.id for one in outcomes}) < len(outcomes):
         plain = []  # of several outcomes of a task the first counts
     for namespace, indexes in _short(outcomes, _calls(outcomes, plain)):
@@ -68,6 +68,10 @@ async def _finish(link: Link, namespace: str, outcomes: Sequence[Outcome]) -> li
     raise _locked(link, [outcomes[i].lease.id for i in left])
 
 
+def _is_rare(outcome: Outcome) -> bool:
+    return isinstance(outcome, Finish) and (outcome.dead or outcome.follow != b"")
+
+
 def _locked(link: Link, ids: Sequence[str]) -> LockedError:
     return LockedError(
         f"{link.target.server}: a session holds the row of {', '.join(ids[:3])}"
@@ -85,11 +89,16 @@ async def heartbeat(link: Link, leases: Sequence[Lease], duration: float) -> lis
     return lost
 
 
-async def announce(link: Link, worker: WorkerEntry) -> None:
-    """Say that a worker lives. This is one statement: an idle worker sends few."""
+async def announce(link: Link, worker: WorkerEntry) -> bool:
+    """Say that a worker lives. This is one statement: an idle worker sends few.
+
+    Returns whether there are endings in the namespaces of its queues.
+    """
     namespaces = sorted(set(map(namespace_of, worker.queues)))
     entry = encode(SeenWorker(worker, 0.0))[: -len(_A_TIME)]
-    await link.call("announce", namespaces, worker.name, entry, worker.gone_after)
+    values = namespaces, worker.name, entry, worker.gone_after
+    ((has_endings,),) = await link.call("announce", *values)
+    return bool(has_endings)
 
 
 async def append(link: Link, lease: Lease, first: int, items: Sequence[bytes], most: int) -> bool:

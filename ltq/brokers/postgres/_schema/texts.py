@@ -25,6 +25,7 @@ CONSTANTS = {
     "FLOOR_PAUSE": 0.5,
     "FLOOR_STEP": 1000,
     "FLOW_KEY": flows.FLOW_KEY,
+    "OUTLINE_KEY": flows.OUTLINE_KEY,
     "HELD": flows.HELD,
     "HISTORY_TTL": constants.HISTORY_TTL,
     "LAST_BUCKET": history.LAST_BUCKET,

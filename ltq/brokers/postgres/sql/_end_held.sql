@@ -41,7 +41,9 @@ BEGIN
             max_tries, result_ttl, max_deliveries, max_items, keep_body, keeps, worker, task_name, written_by,
             CASE WHEN serializer <> written_by THEN serializer END, tags, fingerprint, items,
             items_of, NULL, error,
-            CASE WHEN keeps THEN ctx ELSE '' END, CASE WHEN keeps THEN body ELSE '' END, value,
+            CASE WHEN keeps OR ctx <> '' AND position('"@OUTLINE_KEY@":'::bytea IN ctx) > 0
+                THEN ctx ELSE '' END,
+            CASE WHEN keeps THEN body ELSE '' END, value,
             @schema@.slot_of(p_now + seconds, p_now)
         FROM (SELECT *, coalesce(keep_body, outcome IN (4, 5)) AS keeps FROM gone) AS gone
         WHERE seconds > 0
@@ -54,7 +56,7 @@ BEGIN
             SELECT id, token, ctx || coalesce(value, '') AS rest, convert_to(concat_ws(
                 E'\n', id || ' ' || token,
                 (ARRAY['completed', 'failed', 'rejected', 'cancelled'])[outcome - 2],
-                written_by, queue, p_now, length(ctx), 0, ''), 'UTF8') AS head
+                written_by, queue, p_now, length(ctx), 0, 0, ''), 'UTF8') AS head
             FROM gone WHERE ctx <> '' AND position('"@FLOW_KEY@":'::bytea IN ctx) > 0
         ) AS packed
         ON CONFLICT (namespace, kind, key) DO NOTHING

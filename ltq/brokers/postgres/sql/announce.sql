@@ -4,10 +4,10 @@
 -- p_name        its name
 -- p_entry       what is kept of it in MessagePack, but for the number at its end: the time
 -- p_seconds     for how long, from now
--- RETURNS       nothing
+-- RETURNS       whether endings of tasks are kept there
 CREATE FUNCTION @schema@.announce(
     p_namespaces text[], p_name text, p_entry bytea, p_seconds float8
-) RETURNS void
+) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
     v_now float8;
@@ -19,5 +19,7 @@ BEGIN
     FROM unnest(p_namespaces) AS one ORDER BY one
     ON CONFLICT (namespace, kind, key) DO UPDATE SET
         value = excluded.value, expires = excluded.expires;
+    RETURN EXISTS (
+        SELECT FROM @schema@.kept WHERE namespace = ANY(p_namespaces) AND kind = 'ending');
 END
 $$;

@@ -13,6 +13,7 @@ from ltq.brokers.rabbitmq._arrival import door
 from ltq.brokers.rabbitmq._arrival.reading import Dead, Task, read
 from ltq.brokers.rabbitmq._sending.on_the_way import OnTheWay
 from ltq.brokers.rabbitmq._sending.unarrived import Unarrived, target_of
+from ltq.brokers.rabbitmq._sending.workflows import waits
 from ltq.brokers.rabbitmq._server.copies import REMEMBERED
 from ltq.brokers.rabbitmq._server.errors import AwayError
 from ltq.brokers.rabbitmq._server.names import Names
@@ -60,17 +61,29 @@ class Arrivals:
         what = [read(message, now) for message in messages]
         await self._resolve(what, knows)
         await self._forget_late(what)
-        tasks = {i: one.envelope for i, one in enumerate(what) if isinstance(one, Task)}
-        await self._on_the_way.wait(tasks.values())
-        answers = await self._store.publish([*tasks.values()]) if tasks else []
-        self._unarrived.discard(map(target_of, tasks.values()))
+        tasks = {i: one for i, one in enumerate(what) if isinstance(one, Task)}
+        given = [(i, envelope) for i, one in tasks.items() for envelope in one.envelopes]
+        envelopes = [envelope for _, envelope in given]
+        await self._on_the_way.wait(envelopes)
+        answers = await self._publish(envelopes)
+        self._unarrived.discard(map(target_of, envelopes))
         dead = {i: one for i, one in enumerate(what) if isinstance(one, Dead)}
-        for i, answer in zip(tasks, answers, strict=True):
+        for (i, _), answer in zip(given, answers, strict=True):
             if answer in _REFUSED:
                 dead[i] = _REFUSED[answer]
-        created = zip(tasks.values(), answers, strict=True)
+        created = zip(envelopes, answers, strict=True)
         self._teller.tell(enqueued(one) for one, answer in created if answer is Published.CREATED)
         await self.bury((messages[i], why) for i, why in dead.items())
+
+    async def _publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        """Give them to the store: first what waits for others, as their results come to it."""
+        answers: dict[int, Published] = {}
+        for first in (True, False):
+            some = [i for i, one in enumerate(envelopes) if waits(one) == first]
+            if some:
+                found = await self._store.publish([envelopes[i] for i in some])
+                answers.update(zip(some, found, strict=True))
+        return [answers[i] for i in range(len(envelopes))]
 
     async def bury(self, dead: Iterable[tuple[DeliveredMessage, Dead]]) -> None:
         """Put messages to the dead ones, each with its reason. Raises `AwayError`."""

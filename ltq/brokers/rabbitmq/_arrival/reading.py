@@ -19,6 +19,13 @@ class Task(NamedTuple):
     envelope: Envelope
     is_late: bool
     """Whether it came so late that the store may have had it and forgotten."""
+    before: tuple[Envelope, ...] = ()
+    """What the store has to have before it."""
+
+    @property
+    def envelopes(self) -> tuple[Envelope, ...]:
+        """All of it, in the order in which the store gets it."""
+        return *self.before, self.envelope
 
 
 class Dead(NamedTuple):
@@ -45,14 +52,14 @@ def read(message: DeliveredMessage, now: float) -> Task | door.Call | Dead:
 
 def _read_copy(body: bytes, headers: Mapping[str, object], now: float) -> Task | Dead:
     version = headers.get(copies.VERSION_HEADER)
-    if version != copies.VERSION:
+    if version not in (copies.VERSION, copies.WORKFLOW_VERSION):
         return Dead("other-version", f"version {version!r}: here it is {copies.VERSION}")
     try:
         copy = copies.decode(body)
-        check_envelopes([copy.envelope])
+        check_envelopes([copy.envelope, *copy.before])
     except (ValueError, ConfigurationError) as error:
         return Dead("unreadable", str(error))
     age, envelope = max(0.0, now - copy.sent), copy.envelope
     if envelope.delay and copy.is_alone:
         envelope = replace(envelope, delay=max(0.0, envelope.delay - age))
-    return Task(envelope, not copy.is_alone and age > copies.TRUSTED)
+    return Task(envelope, not copy.is_alone and age > copies.TRUSTED, copy.before)

@@ -9,6 +9,7 @@ from ltq.broker import Broker
 from ltq.brokers.rabbitmq._sending.gate import Gate
 from ltq.brokers.rabbitmq._sending.on_the_way import OnTheWay
 from ltq.brokers.rabbitmq._sending.unarrived import Unarrived
+from ltq.brokers.rabbitmq._sending.workflows import Workflows
 from ltq.brokers.rabbitmq._server.copies import fits, is_marked, marked
 from ltq.brokers.rabbitmq._server.errors import AwayError, RefusedError
 from ltq.brokers.rabbitmq._server.publisher import Publisher
@@ -40,6 +41,7 @@ class Sender:
         self._unarrived = unarrived
         self.single = Batcher(self._send, _AT_ONCE, _is_lasting, name="ltq-rabbitmq-sender")
         """Joins sends of one task each: what comes meanwhile goes together."""
+        self._workflows = Workflows()
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Published]:
         """See `Publisher.publish`.
@@ -95,6 +97,8 @@ class Sender:
     async def _store_first(self, envelopes: Sequence[Envelope]) -> list[Published]:
         """The store answers; what it has taken goes into RabbitMQ as well."""
         try:
+            if before := self._workflows.before(envelopes):
+                await self._store.publish(before)
             answers = await self._store.publish(envelopes)
         except BrokerError as error:
             self._gate.close(error)
@@ -115,6 +119,8 @@ class Sender:
             self._unarrived.add(envelopes)
             return [Published.CREATED] * len(envelopes)
         try:
+            if before := self._workflows.before(envelopes):
+                await self._store.publish(before)
             return await self._meant(envelopes, await self._store.publish(envelopes))
         except BrokerError as error:
             raise _neither(taken, error) from error
@@ -127,7 +133,12 @@ class Sender:
         Raises `BrokerError` if it refuses, as it did from the beginning.
         """
         try:
-            await self._publisher.publish(envelopes, is_alone=is_alone)
+            if is_alone:
+                envelopes, workflows = self._workflows.split(envelopes)
+                for workflow in workflows:
+                    await self._publisher.publish_together(workflow)
+            if envelopes:
+                await self._publisher.publish(envelopes, is_alone=is_alone)
         except AwayError as error:
             if self._publisher.link.is_refused(error):
                 raise RefusedError(str(error)) from error

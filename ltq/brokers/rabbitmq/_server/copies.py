@@ -1,6 +1,6 @@
 """What LTQ itself puts into RabbitMQ: a copy of each envelope on its way into the store."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -14,8 +14,9 @@ from ltq.names import new_id
 CONTENT_TYPE = "application/vnd.ltq"
 """What says that a message is such a copy; anything else is of another language."""
 
-VERSION = 1
-"""The version of this form. One that is not known goes to the dead messages."""
+VERSION, WORKFLOW_VERSION = 1, 2
+"""The versions of this form: of one task, and of several of a workflow, which older releases of LTQ
+cannot take. One that is not known goes to the dead messages."""
 
 VERSION_HEADER = "x-ltq-version"
 
@@ -48,6 +49,8 @@ class Copy(msgspec.Struct, frozen=True, array_like=True):
     is_alone: bool
     """Whether the store was away, so that this is the only way of the send."""
     envelope: Envelope
+    before: tuple[Envelope, ...] = ()
+    """Other tasks of its workflow that the store has to have before this one."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -83,9 +86,11 @@ def fits(envelope: Envelope) -> bool:
     return len(envelope.body) <= LARGEST
 
 
-def encode(envelope: Envelope, now: float, *, is_alone: bool) -> bytes:
+def encode(
+    envelope: Envelope, now: float, *, is_alone: bool, before: Sequence[Envelope] = ()
+) -> bytes:
     """The body of a copy."""
-    return _encode(Copy(now, is_alone, envelope))
+    return _encode(Copy(now, is_alone, envelope, tuple(before)))
 
 
 def decode(body: bytes) -> Copy:
@@ -93,11 +98,11 @@ def decode(body: bytes) -> Copy:
     return _decoder.decode(body)
 
 
-def properties(envelope: Envelope, now: float) -> spec.Basic.Properties:
+def properties(envelope: Envelope, now: float, version: int = VERSION) -> spec.Basic.Properties:
     """Those of a copy."""
     return spec.Basic.Properties(
         content_type=CONTENT_TYPE,
-        headers={VERSION_HEADER: VERSION},
+        headers={VERSION_HEADER: version},
         delivery_mode=2,
         message_id=envelope.id,
         message_type=envelope.task_name,

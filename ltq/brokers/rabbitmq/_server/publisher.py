@@ -11,8 +11,8 @@ from aiormq.connection import Connection
 from aiormq.exceptions import ChannelNotFoundEntity, PublishError
 
 from ltq._aio.service import spawn
-from ltq.brokers.rabbitmq._server.copies import encode, properties
-from ltq.brokers.rabbitmq._server.errors import CALL_ERRORS, AwayError, away
+from ltq.brokers.rabbitmq._server.copies import LARGEST, WORKFLOW_VERSION, encode, properties
+from ltq.brokers.rabbitmq._server.errors import CALL_ERRORS, AwayError, RefusedError, away
 from ltq.brokers.rabbitmq._server.link import Link
 from ltq.brokers.rabbitmq._server.names import Names
 from ltq.brokers.rabbitmq._server.topology import count, declare_base, declare_queue
@@ -75,6 +75,21 @@ class Publisher:
         ]
         for start in range(0, len(letters), _AT_ONCE):
             await self.deliver(letters[start : start + _AT_ONCE])
+
+    async def publish_together(self, envelopes: Sequence[Envelope]) -> None:
+        """Give the server one copy of several envelopes, of which the last one counts.
+
+        Raises `AwayError` if it has not confirmed it, and `BrokerError` if it is too large.
+        """
+        now, (*before, last) = time.time(), envelopes
+        body = encode(last, now, is_alone=True, before=before)
+        if len(body) > LARGEST:
+            raise RefusedError(
+                f"{len(envelopes)} tasks of a workflow have {len(body)} bytes: at most {LARGEST} "
+                "go through RabbitMQ while the store is away"
+            )
+        told = properties(last, now, WORKFLOW_VERSION)
+        await self.deliver([(self._names.tasks, self._names.queue_of(last.queue), body, told)])
 
     async def deliver(self, letters: Sequence[Letter]) -> None:
         """Give the server messages; it has them all when this returns. Raises `AwayError`."""

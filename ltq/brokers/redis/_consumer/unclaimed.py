@@ -34,7 +34,8 @@ class Unclaimed(Service):
         for namespace, positions in namespaces.items():
             words: list[Argument] = []
             for i in positions:
-                words += (deliveries[i].lease.id, deliveries[i].lease.token)
+                one = deliveries[i]
+                words += (one.lease.id, one.lease.token, f"{one.dequeue_time:.6f}")
             link = self._links.of(namespace)
             give = self._call(link, link.keys.prefix(namespace), leases=words)
             self._spawn(give, "give-back")

@@ -83,5 +83,5 @@ def outcome_size(outcome: Outcome) -> int:
     failure = outcome.failure
     told = 0 if failure is None else len(failure.text) + len(failure.traceback or "")
     if isinstance(outcome, Finish):
-        return told + len(outcome.result)
+        return told + len(outcome.result) + len(outcome.follow)
     return told + len(outcome.ctx or b"")

@@ -1,17 +1,23 @@
 """Workflows in Redis: endings of tasks, and what arrives at those that wait for them."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import TypeVar
 
 from ltq.broker.flows import Arrival, Arrived, Ending, Ready, WaitingTask
 from ltq.brokers.redis._operations.chunks import CALL_TASKS
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import failure_fields
 from ltq.brokers.redis._scripts.script import flag
-from ltq.brokers.redis._server.call import Argument
-from ltq.brokers.redis._server.link import Link
+from ltq.brokers.redis._server.call import Argument, Call
+from ltq.brokers.redis._server.link import CALL_PATIENCE, Link
+from ltq.brokers.redis._server.refusals import WrongTypeError
+from ltq.brokers.redis._server.replicas import Replicated
 from ltq.names import namespace_of
 from ltq.options import DEFAULT_RESULT_TTL
 from ltq.state import Status
+
+R = TypeVar("R")
 
 _MOST = 100
 """Most tasks of one call that changes them: a long script blocks all other clients."""
@@ -46,7 +52,8 @@ async def arrive(link: Link, queue: str, arrivals: Sequence[Arrival]) -> list[Ar
         call = calls.ArriveCall(
             prefix=prefix, result_ttl=DEFAULT_RESULT_TTL, notes=link.notes, arrivals=words
         )
-        answers += await link.evaluate(call)
+        waits = any(not one.ending for one in arrivals[first : first + _MOST])
+        answers += await link.evaluate(_kept(link, queue, call) if waits else call)
     return answers
 
 
@@ -54,6 +61,18 @@ async def held(link: Link, queue: str, task_id: str, slots: Sequence[int]) -> Wa
     """See `Flows.held`."""
     prefix = link.keys.prefix(namespace_of(queue))
     return await link.evaluate(calls.HeldCall(prefix=prefix, id=task_id, slots=[*slots]))
+
+
+async def read_ctx(link: Link, queue: str, task_id: str) -> bytes | None:
+    """See `Flows.ctx`."""
+    key = link.keys.task(namespace_of(queue), task_id)
+    try:
+        status, ctx = await link.call("HMGET", key, "status", "ctx")
+    except WrongTypeError:  # it is no hash
+        return None
+    if status is None:
+        return None
+    return ctx or b""
 
 
 async def go_on(link: Link, queue: str, task_id: str, ready: Ready) -> bool:
@@ -72,7 +91,7 @@ async def go_on(link: Link, queue: str, task_id: str, ready: Ready) -> bool:
         notes=link.notes,
         fields=fields,
     )
-    return await link.evaluate(call)
+    return await link.evaluate(_kept(link, queue, call))
 
 
 async def cancel_each(link: Link, queue: str, ids: Sequence[str], result_ttl: float) -> int:
@@ -92,5 +111,18 @@ async def restart(link: Link, queue: str, ids: Sequence[str], *, is_held: bool) 
     for first in range(0, len(ids), _MOST):
         some = [*ids[first : first + _MOST]]
         call = calls.RestartCall(prefix=prefix, is_held=flag(is_held), ids=some)
-        count += await link.evaluate(call)
+        count += await link.evaluate(_kept(link, queue, call))
     return count
+
+
+def _kept(link: Link, queue: str, call: Call[R]) -> Call[R]:
+    """The same call, that waits for replicas if sends do.
+
+    What it does is done because of an ending that is removed after it: perhaps on another server,
+    which has no replica that loses it.
+    """
+    if not link.replicas:
+        return call
+    until = asyncio.get_running_loop().time() + CALL_PATIENCE
+    mark = link.keys.replicated(namespace_of(queue))
+    return Replicated(call, link.replicas, mark, until)

@@ -26,7 +26,7 @@ _encode_progress = msgspec.json.Encoder().encode
 
 async def finish(links: Links, outcomes: Sequence[Outcome]) -> list[Receipt]:
     """See `Settler.finish`."""
-    receipts: dict[int, Receipt] = {}
+    receipts = [Receipt.OK] * len(outcomes)
     parts = by_chunk(chunks(outcomes, queue_of_outcome, outcome_size, _FINISH_TASKS))
 
     async def finish_in(link: Link, namespace: str) -> None:
@@ -34,10 +34,12 @@ async def finish(links: Links, outcomes: Sequence[Outcome]) -> list[Receipt]:
             groups = finish_groups([outcomes[i] for i in chunk])
             prefix = link.keys.prefix(namespace)
             call = calls.FinishCall(prefix=prefix, notes=link.notes, groups=groups)
-            receipts.update(zip(chunk, await link.evaluate(call), strict=True))
+            found = await link.evaluate(call)
+            for i, receipt in zip(chunk, found or (), strict=bool(found)):
+                receipts[i] = receipt
 
     await in_each(links, parts, finish_in)
-    return [receipts[i] for i in range(len(outcomes))]
+    return receipts
 
 
 async def heartbeat(links: Links, leases: Sequence[Lease], duration: float) -> list[Lease]:

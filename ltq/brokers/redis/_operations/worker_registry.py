@@ -32,22 +32,31 @@ class Announcer:
         self._registry = registry
         self._written: dict[tuple[str, str], tuple[WorkerEntry, float]] = {}
         """By namespace and name, what was written last, and when."""
+        self._asks: dict[str, bool] = {}
+        """By name, whether it was asked for endings last: an idle worker asks for little."""
 
-    async def announce(self, worker: WorkerEntry) -> None:
+    async def announce(self, worker: WorkerEntry) -> bool:
         """See `WorkerRegistry.announce`."""
         patience = min(CALL_PATIENCE, max(worker.silent_after / 3, _SHORTEST_PATIENCE))
+        asks = self._asks[worker.name] = not self._asks.get(worker.name, True)
+        endings = 0
 
         async def announce(link: Link, namespace: str) -> None:
+            nonlocal endings
             if not await self._renewed(link, namespace, worker, patience):
                 await self._write(link, namespace, worker, patience)
+            if asks:
+                endings += await link.call("HLEN", link.keys.endings(namespace), patience=patience)
 
         await in_each(self._links, by_namespace(worker.queues, str), announce)
+        return endings > 0
 
     async def leave(self, worker: WorkerEntry, lanes: Sequence[str]) -> None:
         """See `WorkerRegistry.leave`."""
         names = [*worker.queues, *lanes]
         for namespace in by_namespace(names, str):
             self._written.pop((namespace, worker.name), None)
+        self._asks.pop(worker.name, None)
         positions = by_namespace(names, str)
 
         async def leave(link: Link, namespace: str) -> None:

@@ -118,7 +118,7 @@ def _but_lease_and_result(outcome: Outcome) -> object:
     if not isinstance(outcome, Finish):
         return outcome
     queue, failure = outcome.lease.queue, outcome.failure
-    kept = outcome.dead, outcome.ctx, outcome.is_poison
+    kept = outcome.dead, outcome.ctx, outcome.is_poison, outcome.follow
     result = not outcome.result, outcome.serializer
     return queue, outcome.status, failure, outcome.result_ttl, kept, result
 
@@ -129,6 +129,7 @@ def _finish_group(outcomes: Sequence[Outcome]) -> list[Argument]:
         status, seconds = first.status, first.result_ttl
         has_result = status is Status.COMPLETED or bool(first.result)
         flags = {"dead": first.dead, "result": has_result, "poison": first.is_poison}
+        flags["follow"] = bool(first.follow)
     else:
         status = Status.DELAYED if first.delay > 0 else Status.PENDING
         seconds = first.delay
@@ -158,6 +159,8 @@ def _outcome_fields(outcome: Outcome) -> list[Argument]:
             fields += ("ctx", outcome.ctx)
         if outcome.serializer != DEFAULT_SERIALIZER:
             fields += ("serializer", outcome.serializer)
+        if outcome.follow:
+            fields += ("follow", outcome.follow)
     return fields + failure_fields(outcome.failure)
 
 

@@ -112,7 +112,7 @@ class DeadLettersCall(Bounded[list[DeadLetter | None]], frozen=True, kw_only=Tru
 
 
 class FinishCall(Script[list[Receipt]], frozen=True, kw_only=True):
-    """Record what became of deliveries."""
+    """Record what became of deliveries. The reply is empty if all receipts are OK."""
 
     name: ClassVar[str] = "finish"
 

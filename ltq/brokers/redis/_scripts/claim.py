@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ltq.brokers._rules.constants import CALL_BYTES
-from ltq.brokers.redis._scripts import replies
+from ltq.brokers.redis._scripts.deliveries import deliveries
 from ltq.brokers.redis._scripts.script import Flag, RepeatedKnowingly
 from ltq.brokers.redis._server.call import Argument, Reply
 from ltq.brokers.redis._server.reply_limit import SHRINK
@@ -83,7 +83,7 @@ class ClaimCall(RepeatedKnowingly[ClaimReply], frozen=True, kw_only=True):
         moment = float(now)
         return ClaimReply(
             _CLAIM_ANSWERS[answer],
-            replies.deliveries(reply, _HEAD, moment),
+            deliveries(reply, _HEAD, moment),
             lost,
             None if due_in is None else max(0.0, float(due_in)),
             None if start_in is None else float(start_in),

@@ -57,6 +57,7 @@ CONSTANTS = {
     "ENDED_TTL": constants.ENDED_TTL,
     "FIRST_BUCKET": history.FIRST_BUCKET,
     "FLOW_KEY": flows.FLOW_KEY,
+    "OUTLINE_KEY": flows.OUTLINE_KEY,
     "HELD": int(flows.HELD),
     "HIGHEST_PRIORITY": int(min(Priority)),
     "HISTORY_TTL": constants.HISTORY_TTL,

@@ -4,19 +4,13 @@
 -- `hash` comes from `read_task`. If it is `listed`, it is so with the final ones.
 -- finish_cancels(queue, status, count, history): call it after `count` tasks with this status were cancelled.
 -- With `history` they are counted in it.
--- @include call_or_reset, drop_lane, finalize, final_list, history, priorities, reindex, withdraw
+-- @include call_or_reset, finalize, final_list, history, leave_place, reindex
 local function read_task(id)
   return redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'task', 'queue', 'lane', 'priority',
     'worker', 'result_ttl', 'deaths', 'enqueue_time', 'tags')
 end
 local function cancel_task(id, queue, hash, result_ttl, listed)
-  if hash[1] == 'pending' then
-    local lane = hash[4] or queue
-    withdraw(priority_of(hash[5]) .. ':' .. lane, id)
-    drop_lane(lane)
-  elseif hash[1] == 'delayed' then
-    call_or_reset('ZREM', prefix .. 'delayed:' .. queue, id)
-  else
+  if not leave_place(id, queue, hash) then
     call_or_reset('ZREM', prefix .. 'leases:' .. queue, id)
     -- A user may have no right to channels: then the next heartbeat tells the worker.
     if hash[6] then redis.pcall('PUBLISH', prefix .. 'revoked:' .. hash[6], id) end

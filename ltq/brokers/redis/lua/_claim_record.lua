@@ -1,5 +1,5 @@
 -- record_claim(claim, claim_id): write the leases of a claim, and record it for repeated calls.
--- find_claim(consumer, claim_id): the record of the consumer's last claim, if it has this id.
+-- find_claim(consumer, claim_id): the record of the consumer's last claim, if it has this id; and when.
 -- repeat_claim(claim, claim_id, known): if that is the consumer's last claim, give those tasks again, but for
 -- the first `known`, whose leases still hold, and renew the leases and the record. If they have too many
 -- bytes, it gives the first ones. Returns the reply, or nil. `claim` is that of `claim.lua`.
@@ -22,7 +22,7 @@ local function add_many(key, leases)
 end
 local function record_claim(claim, claim_id)
   if #claim.ids == 0 then return flush_history() end
-  local record, seconds = { claim_id }, claim.lease + claim.bytes / SLOWEST
+  local record, seconds = { claim_id .. ' ' .. stamp }, claim.lease + claim.bytes / SLOWEST
   if claim.bytes > SLOWEST then
     claim.deadline = lease_end(seconds)
     for _, leases in pairs(claim.leases) do
@@ -30,8 +30,8 @@ local function record_claim(claim, claim_id)
     end
   end
   for i, id in ipairs(claim.ids) do record[i + 1] = id end
-  local text, ttl = table.concat(record, '\n'), record_ttl(seconds)
-  redis.call('SET', prefix .. 'claim:' .. claim.consumer, text, 'PX', ttl)
+  local text = table.concat(record, '\n')
+  redis.call('SET', prefix .. 'claim:' .. claim.consumer, text, 'PX', record_ttl(seconds))
   for queue, leases in pairs(claim.leases) do
     local key = prefix .. 'leases:' .. queue
     if #leases >= 32 then add_many(key, leases) else call_or_reset('ZADD', key, unpack(leases)) end
@@ -43,11 +43,12 @@ end
 -- @rare
 local function find_claim(consumer, claim_id)
   local record = call_or_reset('GET', prefix .. 'claim:' .. consumer)
-  return record and string.match(record, '^[^\n]*') == claim_id and record
+  local id, moment = string.match(record or '', '^(%S*) (%S+)\n')
+  if id == claim_id then return record, moment end
 end
 -- @rare
 local function repeat_claim(claim, claim_id, known)
-  local record = find_claim(claim.consumer, claim_id)
+  local record, claimed = find_claim(claim.consumer, claim_id)
   if not record then return nil end
   free_first()
   local position, rest, held = 0, false, {}
@@ -64,17 +65,16 @@ local function repeat_claim(claim, claim_id, known)
         claim.bytes = claim.bytes + size
         fields[#fields + 1] = 'dequeue_count' -- as it was before the claim
         fields[#fields + 1] = string.format('%.0f', tonumber(hash[4]) - 1)
-        local isolation = isolation_of(claim, hash[7], hash[8], hash[6])
-        give(claim, id, hash[3], fields, isolation)
+        give(claim, id, hash[3], fields, isolation_of(claim, hash[7], hash[8], hash[6]))
       end
     end
   end
   local seconds = claim.lease + claim.bytes / SLOWEST
-  local deadline = lease_end(seconds)
   for id, queue in pairs(held) do
-    call_or_reset('ZADD', prefix .. 'leases:' .. queue, 'XX', deadline, id)
+    call_or_reset('ZADD', prefix .. 'leases:' .. queue, 'XX', lease_end(seconds), id)
   end
   redis.call('PEXPIRE', prefix .. 'claim:' .. claim.consumer, record_ttl(seconds))
-  claim.reply[1], claim.reply[4], claim.reply[7] = rest and 'part' or 'repeated', at(0), rest
+  claim.reply[1], claim.reply[3] = rest and 'part' or 'repeated', claimed
+  claim.reply[4], claim.reply[7] = at(0), rest
   return claim.reply
 end

@@ -33,7 +33,8 @@ local function drop_arguments(id, key, status, ttl, ...)
   if keep_body == '1' or is_stopped or not keep_body and (status == 'failed' or status == 'rejected') then
     return keep_arguments(key)
   end
-  redis.call('HDEL', key, 'body', 'ctx', 'fingerprint', 'serializer', 'lane', 'progress', 'max_tries',
+  local or_ctx = has_outline(hash[2]) and 'body' or 'ctx'
+  redis.call('HDEL', key, 'body', or_ctx, 'fingerprint', 'serializer', 'lane', 'progress', 'max_tries',
     'result_ttl', 'max_deliveries', 'max_items', 'deaths', 'error', 'error_type', 'traceback', 'keep_body')
 end
 -- @rare
@@ -45,16 +46,10 @@ local function leave_no_state(id, token, status, ...)
   redis.call('ZREMRANGEBYRANK', prefix .. 'ended', 0, -MAX_ENDED - 1)
   redis.call('EXPIRE', prefix .. 'ended', ENDED_TTL)
 end
--- After its claim a task has status, task, body, enqueue_time, dequeue_count, last_dequeue_time, worker and
--- token. Most have no more, so that nothing but the body is to be removed.
-local OF_ALL = 8
 local function finalize(id, ttl, token, status, ...)
   if not ttl then return leave_no_state(id, token, status, ...) end
   local key = prefix .. 'task:' .. id
-  local has_few = token ~= 0 and status == 'completed' and redis.call('HLEN', key) == OF_ALL
-  if not has_few or redis.call('HDEL', key, 'body') == 0 then
-    drop_arguments(id, key, status, ttl, ...)
-  end
+  drop_arguments(id, key, status, ttl, ...)
   redis.call('HSET', key, 'status', status, 'release_time', stamp, ...)
   redis.call('PEXPIRE', key, ttl)
 end

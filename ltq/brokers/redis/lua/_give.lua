@@ -1,4 +1,4 @@
--- give(claim, id, token, fields, isolation): add a task to those that a claim gives.
+-- give(claim, id, token, fields, isolation): add a task to those that a claim gives, in the long form.
 -- A claim, as `claim.lua` makes it, has these fields:
 --   consumer, most_bytes, running, ignore_isolation, patience, knows, history   its arguments
 --   lease      seconds of a lease
@@ -18,8 +18,8 @@
 --   is_full    whether it stopped because the bodies had too many bytes
 local function give(claim, id, token, fields, isolation)
   local reply, position = claim.reply, #claim.reply
-  reply[position + 1], reply[position + 2], reply[position + 3] = id, token, isolation or false
-  reply[position + 4] = #fields
+  reply[position + 1], reply[position + 2], reply[position + 3] = id, token, #fields
+  reply[position + 4] = isolation or false
   for i = 1, #fields do reply[position + 4 + i] = fields[i] end
   claim.ids[#claim.ids + 1] = id
   if claim.has_limits then claim.tokens[#claim.ids] = token end

@@ -2,17 +2,20 @@
 -- the claim. Returns 'empty' (the list has no more ids), 'more' (it may have) or 'stopped': before a task
 -- that may not be leased now, which stays in front, or because too many ids gave no task. `skips`: whether
 -- entries of the list are to be skipped.
--- @include time, call_or_reset, give, given, isolation, names, skipped, strangers, unusable, waits
+-- @include time, call_or_reset, give, given, isolation, lease_plain, names, skipped, strangers, tokens
+-- @include unusable, waits
 -- @constant TASK_BYTES
 local MAX_VOID, may_skip = 100, 2000 -- ids that gave no task, and skipped ones: then a claim stops
-local MAX_TOKEN = 9e15 -- above it, a double cannot hold every whole number
-local first_token = time[1] .. string.sub(stamp, -6) -- in microseconds
 -- Leases one task. Returns 'taken', 'stays' (too much runs beside it now) or 'void' (the id gave no task, or
 -- one that is moved to another lane).
 local function take(claim, id, lane)
   local key = prefix .. 'task:' .. id
   local fields = redis.pcall('HGETALL', key)
   if fields.err then return unusable(claim, id, lane, 'the key of the task does not hold a hash') end
+  if is_plain(claim, fields) then
+    lease_plain(claim, id, key, fields)
+    return 'taken'
+  end
   -- With room for what most tasks have: a table that grows costs much more.
   local hash = { status = nil, task = nil, body = nil, enqueue_time = nil, queue = nil, lane = nil }
   for i = 1, #fields, 2 do hash[fields[i]] = fields[i + 1] end
@@ -33,13 +36,9 @@ local function take(claim, id, lane)
   local isolation
   if hash.deaths then isolation = isolation_of(claim, hash.deaths, hash.max_deliveries, hash.task) end
   if isolation then if not fits(claim, isolation) then return 'stays' end end
-  local token = first_token
-  if hash.token or #claim.ids > 0 then -- in the order of the claims
-    local number, last = first_token + #claim.ids, hash.token and tonumber(hash.token)
-    if last and last >= number and last < MAX_TOKEN then number = last + 1 end
-    token = string.format('%.0f', number)
-  end
   local count = hash.dequeue_count and string.format('%.0f', (tonumber(hash.dequeue_count) or 0) + 1) or '1'
+  local token
+  if hash.token then token = later_token(#claim.ids, hash.token) else token = next_token(#claim.ids) end
   redis.call('HSET', key, 'status', 'working', 'dequeue_count', count, 'last_dequeue_time', stamp,
     'worker', claim.consumer, 'token', token)
   if hash.error then fields = given(fields) end

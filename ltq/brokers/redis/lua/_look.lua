@@ -3,14 +3,15 @@
 -- statuses, task_name, tag and start. `entry` is one of a line of `task_lines`.
 -- forget_dead(search): remove the oldest final tasks from the list, as far as their states were found to be
 -- gone. Call it when all final tasks have been looked at.
--- @include call_or_reset, names, skipped, tags
+-- @include call_or_reset, claimed_at, names, skipped, tags
 -- @constant TASK_BYTES
 local dead = 0 -- how many were looked at last whose states are gone
 local function later(a, b) return math.max(tonumber(a) or 0, tonumber(b) or 0) end
 local function came_at(group, hash)
+  local claimed = hash.dequeue_count and claimed_at(hash.last_dequeue_time, hash.token)
   if group == 'pending' then return later(hash.enqueue_time, hash.last_requeue_time) end
-  if group == 'delayed' then return later(hash.enqueue_time, hash.last_dequeue_time) end
-  return later(group == 'working' and hash.last_dequeue_time or hash.release_time)
+  if group == 'delayed' then return later(hash.enqueue_time, claimed) end
+  return later(group == 'working' and claimed or hash.release_time)
 end
 -- Whether a task matches by what can be said with few fields: most may not.
 local function may_match(search, id, final_stamp)

@@ -11,10 +11,10 @@ ARGV[5...] items  those that are there already are not added again
 RETURNS 1, or 0 if the lease is lost
 ]]
 local prefix, id, token, first, most = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
--- @include call_or_reset
+-- @include call_or_reset, claimed_at
 -- @constant ITEMS_TTL
 local key, list = prefix .. 'task:' .. id, prefix .. 'items:' .. id
-local hash = redis.pcall('HMGET', key, 'status', 'token', 'dequeue_count', 'items')
+local hash = redis.pcall('HMGET', key, 'status', 'token', 'dequeue_count', 'items', 'last_dequeue_time')
 if hash.err or hash[1] ~= 'working' or hash[2] ~= token then return 0 end
 local attempt, total = string.match(hash[4] or '', '^(%d+) (%d+)$')
 total = tonumber(total)
@@ -30,5 +30,6 @@ end
 total = first + last - 4
 if total > most then call_or_reset('LTRIM', list, -most, -1) end
 redis.call('EXPIRE', list, ITEMS_TTL) -- in case that its task is lost
-redis.call('HSET', key, 'items', hash[3] .. ' ' .. string.format('%.0f', total))
+redis.call('HSET', key, 'items', hash[3] .. ' ' .. string.format('%.0f', total), 'last_dequeue_time',
+  claimed_at(hash[5], token))
 return 1

@@ -27,13 +27,15 @@ ARGV[18] history           '1' to count how long tasks have waited in the histor
 ARGV[19...] limits         for each limited lane: lane, seconds between starts, burst, most running
         ('' if there is no such limit)
 
-RETURNS {answer, lost, now, due_in, start_in, isolation, known, moved, tasks...}: 'claimed', 'repeated' (the
-        tasks of an earlier call), 'part' (some of them) or 'due' (no tasks yet: sweep first); how many ids
-        had no usable hash; the time; seconds until another claim may give more without a wake-up, or nil;
-        seconds until a limit lets a ready task start, or nil; the isolation that a refused task needs, or
-        nil; after 'part', how many tasks of the earlier call need not be given again, else nil; the lanes to
-        which it moved tasks that the consumer does not run from where they waited, or nil; for each task id,
-        token, isolation or nil, how many fields and values its hash had before the claim, and these
+RETURNS {answer, lost, claimed, due_in, start_in, isolation, known, moved, tasks...}: 'claimed', 'repeated'
+        (the tasks of an earlier call), 'part' (some of them) or 'due' (no tasks yet: sweep first); how many
+        ids had no usable hash; when the tasks were claimed; seconds until another claim may give more
+        without a wake-up, or nil; seconds until a limit lets a ready task start, or nil; the isolation that
+        a refused task needs, or nil; after 'part', how many tasks of the earlier call need not be given
+        again, else nil; the lanes to which it moved tasks that the consumer does not run from where they
+        waited, or nil; for each task id, token, how many fields and values its hash had before the claim,
+        isolation or nil, and these; for one as it was sent without options, in its own queue, instead id,
+        token, -1, enqueue_time, body and the task's name
 ]]
 local prefix, again, claim_id, consumer, lease = KEYS[1], ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local limit, most_bytes, known = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]

@@ -9,7 +9,7 @@ ARGV[2...] tasks  for each its id; when it was sent, or '' for a dead letter; wh
 RETURNS the ids of those that stay, as they were claimed
 ]]
 local prefix, queue = KEYS[1], ARGV[1]
--- @include time, call_or_reset, free_first, drop_lane, priorities, reindex, withdraw
+-- @include time, call_or_reset, free_first, leave_place, reindex
 
 -- Whether a task, as it was sent then, is not here any more.
 local function drop_task(id, sent)
@@ -17,15 +17,7 @@ local function drop_task(id, sent)
   local hash = redis.pcall('HMGET', key, 'status', 'task', 'queue', 'lane', 'priority', 'enqueue_time')
   if hash.err or (hash[3] or hash[2]) ~= queue then return true end
   if at(tonumber(hash[6] or '') or 0) ~= sent then return true end
-  if hash[1] == 'pending' then
-    local lane = hash[4] or queue
-    withdraw(priority_of(hash[5]) .. ':' .. lane, id)
-    drop_lane(lane)
-  elseif hash[1] == 'delayed' then
-    call_or_reset('ZREM', prefix .. 'delayed:' .. queue, id)
-  else
-    return false
-  end
+  if not leave_place(id, queue, hash) then return false end
   redis.call('DEL', key, prefix .. 'items:' .. id)
   return true
 end

@@ -1,8 +1,7 @@
 --[[
 finish: record what became of deliveries, each fenced by its lease's token.
 
-A final status ends the task: its state is kept for a while, its arguments perhaps. 'pending' and 'delayed'
-put it back. The same kind of outcome by the same token again is 'ok', another one 'stale'.
+A final status ends a task; 'pending' and 'delayed' put it back. The same by the same token again is 'ok'.
 
 KEYS[1] prefix         of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] notes          what is noted, see `_notes.lua`
@@ -10,33 +9,35 @@ ARGV[2...] groups      a group for outcomes that differ only in id, token and re
         queue, status, seconds, flags, outcomes, fields; then `fields` names and values to set; then
         id, token and result of each of `outcomes` outcomes. seconds: how long a final state is kept, or
         the delay of 'delayed'. flags: 'dead' (leave a letter), 'result' (keep it), 'failed' (count a run),
-        'front' (of its lane), 'poison', 'void' (deaths stay), 'keep' (the last error). fields: at the end
-        `ctx` is for the letter, `serializer` for the state.
+        'front' (of its lane), 'poison', 'void' (deaths stay), 'keep' (the last error), 'follow'. fields:
+        `ctx` is for the letter, `serializer` for the state, and `follow` for the ending.
 
-RETURNS for each outcome 'ok', 'stale', 'cancelled' or 'gone'
+RETURNS nothing if all are 'ok'; else for each outcome 'ok', 'stale', 'cancelled' or 'gone'
 ]]
 local prefix, notes = KEYS[1], ARGV[1]
--- @include call_or_reset, outcomes, reindex, finalize, final_list, fence, notes, throughput, outcome_history
+-- @include call_or_reset, outcomes, reindex, end_tasks, fence, final_list, notes, outcome_history
 local history, listed = read_notes(notes)
 -- First all outcomes are checked. Then the leases are removed, which frees memory. Then the rest is written.
-local answers, groups, released, seen, is_rare, i = {}, {}, {}, {}, false, 2
+local answers, groups, released, seen, plain, is_rare, refused, i = {}, {}, {}, {}, {}, false, false, 2
 while i <= #ARGV do
   local group = read_outcomes(i)
   local accepted, ids = group.accepted, released[group.queue] or {}
   for k = group.first_id, group.last_result, 3 do
     local id, token = ARGV[k], ARGV[k + 1]
-    local answer, hash = 'ok', redis.pcall('HMGET', prefix .. 'task:' .. id, 'status', 'token')
+    local key, answer = prefix .. 'task:' .. id, 'ok'
+    local hash = redis.pcall('HMGET', key, 'status', 'token', 'last_dequeue_time')
     if hash[1] ~= 'working' or hash[2] ~= token then
       answer = fence(id, hash, token, group.status)
     elseif seen[id] then
       if not is_same(seen[id], group.status) then answer = 'stale' end
     else
       seen[id], accepted[#accepted + 1], ids[#ids + 1] = group.status, k, id
+      if not hash[3] and group.status == 'completed' then plain[k] = key end
     end
-    answers[#answers + 1] = answer
+    answers[#answers + 1], refused = answer, refused or answer ~= 'ok'
   end
   if #accepted > 0 then groups[#groups + 1], released[group.queue] = group, ids end
-  is_rare = is_rare or group.flags.dead or group.puts_back
+  is_rare = is_rare or group.flags.dead or group.puts_back or group.flags.follow
   i = group.last_result + 1
 end
 for queue, ids in pairs(released) do
@@ -44,28 +45,14 @@ for queue, ids in pairs(released) do
   reindex('lease_ends', 'leases:', queue)
 end
 
-local function end_tasks(group)
-  local ttl, fields = state_ttl(group.seconds, 0), group.fields
-  if group.flags.dead then fields = without('ctx', fields) end
-  if group.flags.result then fields[#fields + 1], fields[#fields + 2] = 'result', '' end
-  for _, k in ipairs(group.accepted) do
-    if group.flags.result then fields[#fields] = ARGV[k + 2] end
-    local died = group.flags.poison and redis.call('HGET', prefix .. 'task:' .. ARGV[k], 'deaths')
-    finalize(ARGV[k], ttl, ARGV[k + 1], group.status, unpack(fields))
-    if ttl and died then redis.call('HSET', prefix .. 'task:' .. ARGV[k], 'deaths', died) end
-    if listed then add_final(group.queue, ARGV[k], ttl) end
-  end
-  count_ended(group.queue, #group.accepted)
-end
 local function end_all()
-  for _, group in ipairs(groups) do if not group.puts_back then end_tasks(group) end end
+  for _, group in ipairs(groups) do if not group.puts_back then end_tasks(group, plain, listed) end end
   flush_final()
   if history then count_outcomes(groups) end
-  return answers
+  return refused and answers or {}
 end
 if not is_rare then return end_all() end
-
--- @include bury, requeue, ready_batch
+-- @include bury, requeue, ready_batch, ending
 for _, group in ipairs(groups) do
   for _, k in ipairs(group.accepted) do
     if group.puts_back then
@@ -73,6 +60,8 @@ for _, group in ipairs(groups) do
     elseif group.flags.dead then
       if not group.flags.poison then redis.call('HDEL', prefix .. 'task:' .. ARGV[k], 'deaths') end
       bury(ARGV[k], group.queue, 'status', group.status, unpack(without('serializer', group.fields)))
+    elseif group.flags.follow then
+      note_follow(ARGV[k], group.status, ARGV[k + 2], group.fields)
     end
   end
 end

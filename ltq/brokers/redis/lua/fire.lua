@@ -17,7 +17,7 @@ RETURNS {answers, new_queues}: for each slot {last, answer, since}: the last slo
         new.
 ]]
 local prefix = KEYS[1]
--- @include time, group, ready_batch, send, kept_slot, slot_holders, go_on
+-- @include time, group, ready_batch, send, kept_slot, slot_holders, fire_or_pass
 
 -- Let another spec hold the schedule from now on.
 local function take_over(slot, kept, since)
@@ -29,7 +29,7 @@ end
 local function fire_put(slot, kept)
   if kept.put ~= slot.put then return { kept.last or 0, 'gone', '0' } end
   if kept.last ~= tonumber(slot.after) then return { kept.last or 0, '', '0' } end
-  return go_on(slot, kept, '0')
+  return fire_or_pass(slot, kept, '0')
 end
 local function fire_slot(slot)
   local kept = read_slot(slot.schedule)
@@ -48,7 +48,7 @@ local function fire_slot(slot)
     if kept.holders ~= known then keep_slot(kept) end
     return { kept.last, '', since }
   end
-  if slot.after ~= '' then return go_on(slot, kept, since) end
+  if slot.after ~= '' then return fire_or_pass(slot, kept, since) end
   kept.spec, kept.last, kept.due = slot.spec, math.floor(now), slot.due
   keep_slot(kept)
   return { kept.last, '', since }

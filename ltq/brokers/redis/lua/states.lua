@@ -8,7 +8,7 @@ ARGV[2...] ids
 RETURNS for each id, or for the first ones, the values of {status, task, queue, enqueue_time,
         last_dequeue_time, last_requeue_time, release_time, dequeue_count, requeue_count, timeout,
         worker, progress, result, error, error_type, traceback, deaths}, the due time of a delayed task,
-        its serializer, priority, tries, tags and items; the first one is nil if there is no such task
+        its serializer, priority, tries, tags, items and token; the first one is nil if there is no such task
 ]]
 -- @constant TASK_BYTES
 local prefix, most_bytes, states, size = KEYS[1], tonumber(ARGV[1]), {}, 0
@@ -17,7 +17,7 @@ for i = 2, #ARGV do
   local hash = redis.pcall('HMGET', prefix .. 'task:' .. ARGV[i], 'status', 'task', 'queue',
     'enqueue_time', 'last_dequeue_time', 'last_requeue_time', 'release_time', 'dequeue_count',
     'requeue_count', 'timeout', 'worker', 'progress', 'result', 'error', 'error_type', 'traceback',
-    'deaths', 'serializer', 'priority', 'tries', 'tags', 'items')
+    'deaths', 'serializer', 'priority', 'tries', 'tags', 'items', 'token')
   if not hash.err then table.insert(hash, 18, false) end
   if hash[1] == 'delayed' then
     local due = redis.pcall('ZSCORE', prefix .. 'delayed:' .. (hash[3] or hash[2] or ''), ARGV[i])

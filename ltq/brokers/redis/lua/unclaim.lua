@@ -8,21 +8,22 @@ ARGV[1] consumer     its name
 ARGV[2] claim_id     of a claim whose tasks have not all arrived, else ''
 ARGV[3] known        int, how many of its tasks, from the first on, are not given back
 ARGV[4] history      '1' if its claims are counted in the history, else ''
-ARGV[5...] leases    for each further task to give back: id and token of its lease
+ARGV[5...] leases    for each further task to give back: id and token of its lease, and when it was claimed
 
 RETURNS how many were given back
 ]]
 local prefix, consumer, claim_id, known, history = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 -- @include call_or_reset, claim_record, forget_wait, ready_batch, reindex
 
-local wanted = {} -- {id, token or false}, in the order in which they were claimed
-for i = 5, #ARGV, 2 do wanted[#wanted + 1] = { ARGV[i], ARGV[i + 1] } end
-local record = claim_id ~= '' and find_claim(consumer, claim_id)
+local wanted = {} -- {id, token or false, when it was claimed}, in the order in which they were claimed
+for i = 5, #ARGV, 3 do wanted[#wanted + 1] = { ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]) } end
+local record, claimed_at
+if claim_id ~= '' then record, claimed_at = find_claim(consumer, claim_id) end
 if record then
   local position = 0
   for id in string.gmatch(string.match(record, '\n(.*)'), '[^\n]+') do
     position = position + 1
-    if position > known then wanted[#wanted + 1] = { id, false } end
+    if position > known then wanted[#wanted + 1] = { id, false, tonumber(claimed_at) } end
   end
 end
 
@@ -45,7 +46,7 @@ for _, one in ipairs(wanted) do
       redis.call('HDEL', key, 'dequeue_count', 'last_dequeue_time', 'worker')
     end
     add_ready(hash[7] or queue, hash[8], id, tonumber(new_token))
-    local claimed = tonumber(hash[11])
+    local claimed = tonumber(hash[11]) or one[3] -- the first claim of a task does not write it
     if history == '1' and claimed then forget_wait(queue, hash[9], hash[10], claimed) end
     count, queues[queue] = count + 1, true
   end

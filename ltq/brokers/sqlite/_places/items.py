@@ -29,7 +29,8 @@ class SqliteItems:
 
     def read(self, record: Record, after: int, limit: int) -> tuple[int, list[bytes]]:
         """See `Items`."""
-        query = "SELECT number, item FROM ltq_items WHERE task = ? AND number >= ? LIMIT ?"
+        found = "SELECT number, item FROM ltq_items WHERE task = ? AND number >= ?"
+        query = f"{found} ORDER BY number LIMIT ?"
         task = self._records.row(record).number
         first, size, items = record.items, 0, list[bytes]()
         for number, item in self._database.run(query, task, after, limit):

@@ -18,6 +18,7 @@ from ltq.testing.conformance._support.factories import (
 from ltq.testing.conformance._support.fixtures import MakeConsumer
 
 CTX = b'{"a":1,"ltq.flow":{"queue":"mail:send","end":"x"}}'
+OUTLINE = b'{"ltq.flow":{"queue":"mail:send","end":"x"},"ltq.nodes":{"queues":[]}}'
 TTL = 60.0
 
 
@@ -273,3 +274,31 @@ class TestStopped:
         lost = await broker.heartbeat([lease], 5.0)
         assert lost == [lease]
         await eventually(lambda: revoked == [lease.id] or lost, description="the news")
+
+
+class TestReadCtx:
+    @pytest.mark.parametrize("ctx", [OUTLINE, CTX, b""])
+    async def test_it_is_told_until_the_end_and_an_outline_longer(
+        self, broker: Broker, make_consumer: MakeConsumer, ctx: bytes
+    ) -> None:
+        task_id = (await publish(broker, ctx=ctx)).id
+        assert await broker.ctx(QUEUE, task_id) == ctx
+        lease = (await claim_one(broker, make_consumer())).lease
+        assert await broker.ctx(QUEUE, task_id) == ctx
+        await broker.finish([Finish(lease, Status.COMPLETED, b"1", result_ttl=60.0)])
+        assert await broker.ctx(QUEUE, task_id) == (ctx if ctx == OUTLINE else b"")
+        assert await broker.body(QUEUE, task_id) is None
+        assert await broker.ctx(QUEUE, "nobody") is None
+
+    async def test_an_outline_is_kept_whatever_the_end_is(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        consumer = make_consumer()
+        cancelled = (await publish(broker, ctx=OUTLINE)).id
+        await broker.cancel(QUEUE, cancelled, 60.0)
+        assert await broker.ctx(QUEUE, cancelled) == OUTLINE
+        failed = (await publish(broker, ctx=OUTLINE, keep_body=False)).id
+        lease = (await claim_one(broker, consumer)).lease
+        failure = Failure("", "no")
+        await broker.finish([Finish(lease, Status.FAILED, failure=failure, result_ttl=60.0)])
+        assert await broker.ctx(QUEUE, failed) == OUTLINE

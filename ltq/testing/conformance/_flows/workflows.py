@@ -9,7 +9,8 @@ import pytest_asyncio
 
 import ltq
 from ltq import Status, Task, Worker, WorkflowHandle, WorkflowState
-from ltq._flow.carry import carry, carry_left
+from ltq._flow.apart import carry_left
+from ltq._flow.carry import carry
 from ltq.broker import Broker
 from ltq.errors import (
     ConfigurationError,

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from ltq.broker import Broker
+from ltq.broker import Broker, WorkerEntry
+from ltq.broker.flows import ending_key, pack_follow
 from ltq.errors import ConfigurationError
 from ltq.message import Finish
 from ltq.state import Status, WorkerInfo
@@ -12,6 +13,7 @@ from ltq.testing.conformance._support.eventually import eventually
 from ltq.testing.conformance._support.factories import (
     QUEUE,
     claim_one,
+    make_envelope,
     make_worker_entry,
     publish,
 )
@@ -34,6 +36,26 @@ async def only(broker: Broker) -> WorkerInfo:
 
 
 class TestAnnounced:
+    async def test_it_hears_whether_there_are_endings(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        entry = make_worker_entry(queues=("other:x", QUEUE))
+        elsewhere = make_worker_entry(name="elsewhere", queues=("other:x",))
+        new = make_worker_entry(name="new", queues=("other:x", QUEUE))
+
+        async def hear(*workers: WorkerEntry) -> list[bool]:
+            """What they hear by every second call at least."""
+            return [any([await broker.announce(one) for _ in range(2)]) for one in workers]
+
+        assert await hear(entry, new, elsewhere) == [False] * 3
+        await publish(broker)
+        lease = (await claim_one(broker, make_consumer())).lease
+        follow = pack_follow([make_envelope()])
+        await broker.finish([Finish(lease, Status.COMPLETED, b"1", follow=follow)])
+        assert await hear(entry, new, elsewhere) == [True, True, False]
+        await broker.carried(QUEUE, [ending_key(lease.id, lease.token)])
+        assert await hear(entry, new, elsewhere) == [False] * 3
+
     async def test_a_worker_is_listed_with_what_it_says(
         self, broker: Broker, open_broker: OpenBroker
     ) -> None:

@@ -1,22 +1,34 @@
 """`ltq state`: everything about tasks."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 
 import click
+from rich.console import Console
+from rich.text import Text
 
 from ltq._display.encoded import Encoded
 from ltq.broker import Broker
+from ltq.broker.flows import waits_for_others
 from ltq.cli._broker import find_task, open_broker
 from ltq.cli._completion.queues import complete_queue
 from ltq.cli._console import open_console, print_fields, print_line, print_traceback
 from ltq.cli._errors import tell
 from ltq.cli._format import state_fields, state_json
+from ltq.cli._live.nodes import node_rows
 from ltq.cli._options import broker_url_option, ids_argument, json_option
 from ltq.errors import TaskNotFoundError
 from ltq.names import is_name
 from ltq.state import Status, TaskState
+from ltq.workflow import WorkflowState
+from ltq.workflow.layout import counts_text, most_urgent, rest_text
+from ltq.workflow.tree import find_tree
+
+_MOST_NODES = 50
+"""Most nodes of a workflow that are shown; `--json` has all of them."""
 
 
 @click.command()
@@ -40,8 +52,9 @@ def state(
     """Show everything that is known about tasks.
 
     A delayed task shows when it is due. The arguments are shown until the task ends, and those of a
-    failed one as long as its dead letter is kept. Ages are by the broker's clock. With --json each
-    task is a line. The exit code is 1 if any of them is not found.
+    failed one as long as its dead letter is kept. Of a task in a workflow all nodes are shown, too,
+    with their statuses and how far a map is. Ages are by the broker's clock. With --json each task
+    is a line. The exit code is 1 if any of them is not found.
 
     \b
     Examples:
@@ -62,15 +75,48 @@ async def _show(ids: Sequence[str], queue: str | None, url: str | None, *, as_js
             except TaskNotFoundError as error:
                 tell(error)
                 continue
+            tree = await _tree(broker, state)
             if as_json:
-                click.echo(state_json(state, body=body))
+                click.echo(_json(state, body, tree))
             else:
                 if shown:
                     print_line(console, "")
                 print_fields(console, state_fields(state, await broker.time(), body))
                 print_traceback(console, state.traceback)
+                if tree is not None:
+                    _print_tree(console, tree)
             shown += 1
     return shown == len(ids)
+
+
+async def _tree(broker: Broker, state: TaskState[bytes]) -> WorkflowState | None:
+    """The workflow that a task is part of; None if it is in none, or is spoilt."""
+    if is_name(state.queue):
+        with suppress(TaskNotFoundError):
+            tree = await find_tree(broker, state.queue, state.id)
+            return None if tree is None else await tree.read()
+    return None
+
+
+def _json(state: TaskState[bytes], body: Encoded | None, tree: WorkflowState | None) -> str:
+    fields = json.loads(state_json(state, body=body))
+    return json.dumps({**fields, "workflow": None if tree is None else asdict(tree)})
+
+
+def _print_tree(console: Console, tree: WorkflowState) -> None:
+    print_line(console, "")
+    head = f"workflow {tree.id} {tree.status.value}, {counts_text(tree)}"
+    print_line(console, head)
+    shown = most_urgent(tree.nodes, _MOST_NODES)
+    rows = [*node_rows(tree, shown)]
+    first, second = (max(row[column].cell_len for row in rows) for column in (0, 1))
+    for name, status, more in rows:
+        name.pad_right(first - name.cell_len)
+        status.pad_right(second - status.cell_len)
+        print_line(console, Text("  ").join([Text(), name, status, more]))
+    rest = [node for number, node in enumerate(tree.nodes) if number not in {*shown}]
+    if rest:
+        print_line(console, f"  … {rest_text(rest)}")
 
 
 async def _find(
@@ -82,6 +128,8 @@ async def _find(
         return state, None
     if state.status in (Status.FAILED, Status.REJECTED):
         return state, await _dead_body(broker, state)
+    if waits_for_others(state):
+        return state, None
     data = await broker.body(state.queue, task_id)
     return state, None if data is None else Encoded(data, state.serializer)
 

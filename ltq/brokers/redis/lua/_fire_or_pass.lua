@@ -1,7 +1,7 @@
--- go_on(slot, kept, since): fire a slot, or let it pass, unless its schedule is paused; return the answer of
--- `fire`.
+-- fire_or_pass(slot, kept, since): fire a slot, or let it pass, unless its schedule is paused; return the
+-- answer of `fire`.
 -- @include send, kept_slot
-local function go_on(slot, kept, since)
+local function fire_or_pass(slot, kept, since)
   if kept.paused then return { kept.last, 'paused', since } end
   local answer = 'passed'
   if slot.group then

@@ -1,0 +1,1 @@
+"""The rules about streams: the items of tasks that yield."""

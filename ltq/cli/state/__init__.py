@@ -1,0 +1,1 @@
+"""`ltq state`: everything about tasks."""

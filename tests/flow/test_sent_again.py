@@ -1,0 +1,88 @@
+"""A workflow that is sent again under its id: what has run does not run again."""
+
+import pytest
+
+import ltq
+from ltq import Status
+from ltq._flow.carry import carry
+from ltq.brokers.memory import MemoryBroker
+from ltq.errors import BrokerError
+from ltq.message import Finish
+from ltq.names import new_id
+from ltq.testing import FlakyBroker
+from tests.flow.stage import Stage
+
+LONG = 3 * 3600.0
+
+
+class Hours:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Hours:
+    return Hours()
+
+
+@pytest.fixture
+def store(clock: Hours) -> FlakyBroker:
+    return FlakyBroker(MemoryBroker(f"memory://{new_id()}?history=0", clock=clock))
+
+
+@pytest.fixture
+def stage(store: FlakyBroker) -> Stage:
+    return Stage(store)
+
+
+async def finish(stage: Stage, queue: str, result: bytes) -> None:
+    """End the next task of a queue, and carry that on."""
+    delivery = await stage.claim_one(queue)
+    await stage.broker.finish([Finish(delivery.lease, Status.COMPLETED, result, result_ttl=60.0)])
+    await carry(stage.broker, await stage.broker.endings(queue))
+
+
+async def waiting(stage: Stage) -> set[tuple[str, int]]:
+    """The queues in which something may run, and how much."""
+    stats = await stage.broker.stats(await stage.broker.queues())
+    return {(one.queue, one.pending) for one in stats if one.pending}
+
+
+async def test_what_has_ended_and_is_forgotten_is_not_sent_again(
+    stage: Stage, clock: Hours
+) -> None:
+    """The first node, and a map with its elements, of which the last node still waits."""
+    node = ltq.join(stage.total, stage.numbers.step(1)).with_options(id="r-1")
+    await node.send()
+    queue = stage.numbers.queue
+    await finish(stage, queue, b"[7]")
+    clock.now += LONG
+    await node.send()
+    assert await waiting(stage) == {(queue, 1), (stage.double.queue, 1)}
+    await finish(stage, stage.double.queue, b"14")
+    clock.now += LONG
+    await node.send()
+    assert await waiting(stage) == {(queue, 1), (stage.add.queue, 1)}
+    await finish(stage, stage.add.queue, b"14")
+    await finish(stage, queue, b"[0]")
+    assert await node.handle("r-1").result(0) == (14, [0])
+    await node.send()
+    assert await waiting(stage) == set()
+
+
+async def test_what_was_sent_halfway_is_sent_to_its_end(stage: Stage, store: FlakyBroker) -> None:
+    """The sender was cut between what waits and what begins: they are in two namespaces."""
+    node = stage.total.with_options(id="r-2")
+    store.fail(next=1, on="send", lost=True)
+    with pytest.raises(BrokerError):
+        await node.send()
+    assert await waiting(stage) == set()
+    await node.send()
+    assert await waiting(stage) == {(stage.numbers.queue, 1)}
+    await node.send()
+    assert await waiting(stage) == {(stage.numbers.queue, 1)}
