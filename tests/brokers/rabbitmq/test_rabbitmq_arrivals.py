@@ -10,6 +10,7 @@ from aio_pika.abc import HeadersType
 
 import ltq
 from ltq.brokers.rabbitmq import RabbitBroker
+from ltq.brokers.rabbitmq._arrival import door
 from ltq.brokers.rabbitmq._server import copies, publisher
 from ltq.message import Envelope, new_id
 from ltq.testing import FlakyBroker
@@ -103,6 +104,10 @@ class TestCalls:
             claimed = await broker.claim(consumer, 10)
             assert [one.lease.id for one in claimed] == ["high", "low"]
 
+    def test_an_empty_message_id_is_none(self) -> None:
+        """Some clients send the property so; the one of these tests puts another in its place."""
+        assert door.read(b'{"task": "mail:add"}', "").id is None
+
     async def test_a_second_one_with_the_same_id_is_dropped(
         self, running: ltq.Worker, broker: RabbitBroker, outside: Outside
     ) -> None:
@@ -131,6 +136,7 @@ class TestDead:
             (b'{"task":"mail:add","args":' + b"[" * 5000 + b"]" * 5000 + b"}", "unreadable", ""),
             ({"task": "mail:nope"}, "unknown-task", "mail:nope"),
             ({"task": "other:task"}, "unknown-task", "other:task"),
+            ({"task": "mail:add", "queue": "mail:no"}, "unknown-task", "in the queue 'mail:no'"),
         ],
         ids=lambda value: str(value)[:40],
     )
@@ -140,6 +146,14 @@ class TestDead:
         await outside.publish(body)
         await eventually(outside.has(0))
         await eventually(lambda: has_dead(outside, reason, named))
+
+    async def test_a_message_id_that_can_be_no_id_is_named(
+        self, running: ltq.Worker, outside: Outside
+    ) -> None:
+        await outside.publish({"task": "mail:add", "args": [1]}, message_id="{3F25}")
+        await eventually(
+            lambda: has_dead(outside, "unreadable", "the property message_id '{3F25}' can be no id")
+        )
 
     async def test_one_that_is_too_large(self, running: ltq.Worker, outside: Outside) -> None:
         await outside.publish({"task": "mail:add", "args": ["x" * (20 << 20)]})
