@@ -27,6 +27,7 @@ def server(rabbitmq_executable: str) -> Iterator[RabbitServer]:
         User("declares", configure=NAMES, read=NAMES),
         User("uses", write=NAMES, read=NAMES),
         User("writes", write=NAMES),
+        User("half", configure=r"^half(\.dead|\.events)?$", write=".*", read=".*"),
         User("j@e:ü", ".*", ".*", ".*", password=ODD, vhost="shop/one%2F"),
     ]
     with RabbitServer(rabbitmq_executable, users=users) as server:
@@ -70,6 +71,16 @@ class TestRefused:
         said = await refusal(server.url_of("nothing"))
         assert "refused for user 'nothing'" in said
 
+    async def test_nor_is_there_what_others_have_declared(self, server: RabbitServer) -> None:
+        for user, named in (("nothing", "exchange 'new'"), ("half", "queue 'half.mail'")):
+            prefix = "new" if user == "nothing" else "half"
+            broker = RabbitBroker(
+                f"{server.url_of(user)}?prefix={prefix}&state=memory://{new_id()}"
+            )
+            async with broker:
+                with pytest.raises(BrokerError, match=f"access to {named}"):
+                    await broker.publish([envelope()])
+
     async def test_no_right_to_write(self, server: RabbitServer) -> None:
         said = await refusal(server.url_of("declares"))
         assert "refused for user 'declares'" in said
@@ -112,7 +123,8 @@ class TestRefused:
 
 @pytest.fixture(scope="module")
 def tls_server(rabbitmq_executable: str, certificates: Certificates) -> Iterator[RabbitServer]:
-    with RabbitServer(rabbitmq_executable, certificates=certificates) as server:
+    looks = "ssl_options.verify = verify_peer"  # at the certificates of clients that have one
+    with RabbitServer(rabbitmq_executable, looks, certificates=certificates) as server:
         yield server
 
 
@@ -125,6 +137,15 @@ class TestTls:
             assert await broker.publish([envelope()]) == [Published.CREATED]
             (found, *_) = await broker.examine()
             assert "takes tasks" in found.text
+
+    async def test_a_client_may_have_a_certificate(
+        self, tls_server: RabbitServer, certificates: Certificates
+    ) -> None:
+        url = f"{tls_server.tls_url}?state=memory://{new_id()}&cafile={certificates.authority}"
+        files = (f"{certificates.folder}/client.{kind}" for kind in ("crt", "key"))
+        url += "&certfile={}&keyfile={}".format(*files)
+        async with RabbitBroker(url) as broker:
+            assert await broker.publish([envelope()]) == [Published.CREATED]
 
     async def test_a_server_that_nobody_trusts_is_refused(self, tls_server: RabbitServer) -> None:
         assert "certificate verify failed" in await refusal(tls_server.tls_url)

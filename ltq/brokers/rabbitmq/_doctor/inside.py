@@ -4,7 +4,6 @@ import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator, Collection
-from itertools import count
 from urllib.parse import quote, urlencode
 
 from ltq.broker import Finding, Severity
@@ -105,7 +104,9 @@ class _Look:
 
     async def _queues(self) -> AsyncIterator[Queue]:
         """Those whose names begin as LTQ's do."""
-        for number in count(1):
+        number = 0
+        while True:
+            number += 1
             page = await self._management.get(self._path(number), QueuePage)
             for queue in page.items:
                 yield queue

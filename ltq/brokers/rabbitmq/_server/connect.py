@@ -153,9 +153,8 @@ def has_quorum(version: str) -> bool:
 
 def _url(target: Target, name: str) -> URL:
     user, password = quote(target.user, safe=""), quote(target.password, safe="")
-    host = f"[{target.host}]" if ":" in target.host else target.host
     vhost = quote(target.vhost, safe="")
-    place = f"amqp://{user}:{password}@{host}:{target.port}/{vhost}"
+    place = f"amqp://{user}:{password}@{target.address}/{vhost}"
     return URL(f"{place}?heartbeat={target.heartbeat}&name={quote(name, safe='')}", encoded=True)
 
 
