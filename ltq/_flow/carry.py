@@ -54,6 +54,8 @@ class _Round:
         """By id, as the following."""
         self._stopped: dict[str, Flow] = {}
         """What is CANCELLED although its results come."""
+        self._dead: set[str] = set()
+        """The ids of the last nodes of workflows in which something has failed."""
         self._cancelled: dict[str, Target] = {}
         """What is CANCELLED as its results do not come."""
         self._ended: list[Ending] = []
@@ -64,6 +66,8 @@ class _Round:
     async def end(self, ending: Ending, flow: Flow) -> None:
         """A task has ended: begin the maps over its result, and note where it arrives."""
         failed = ending.status is not Status.COMPLETED
+        if failed and ending.status is not Status.CANCELLED:
+            self._dead.add(flow.end)
         for target in flow.to:
             if target.slot == LIST and not failed:
                 await self._expand(ending, target, flow)
@@ -88,14 +92,15 @@ class _Round:
                     self.done.add(arrival.ending)
                 self._answered(target, flow, answer, failed=arrival.failed)
         following = [await go_on(broker, one.queue, one.id) for one in self._full.values()]
-        for flow in self._stopped.values():
+        # Where something else has failed, its replay comes here again.
+        for flow in [one for one in self._stopped.values() if one.end not in self._dead]:
             following += await resume(broker, flow, [target.id for target in flow.to])
         following += [await _cancelled(broker, target) for target in self._cancelled.values()]
         return [*self._ended, *(ending for ending in following if ending is not None)]
 
     async def _expand(self, ending: Ending, target: Target, flow: Flow) -> None:
         result, serializer = ending.result, ending.serializer
-        answer = await expand(self._broker, target.queue, target.id, result, serializer)
+        answer = await expand(self._broker, target, result, serializer, revives=flow.goes_on)
         if isinstance(answer, Ending):
             self._ended.append(answer)
         else:
@@ -144,24 +149,30 @@ async def _stop_all(broker: FlowBroker, told: Sequence[_Told]) -> None:
         if not flow.goes_on or ending.id == flow.end:
             by_end.setdefault(flow.end, []).append((ending, flow))
     for some in by_end.values():
-        nodes = await _nodes(broker, some)
-        dead = [one.id for one, _ in some if one.status is not Status.CANCELLED]
+        nodes, noted = await _nodes(broker, some)
+        failed = [one.id for one, _ in some if one.status is not Status.CANCELLED]
+        dead = [*dict.fromkeys(failed + noted)]
         await stop(broker, [node for node in nodes if node.id not in dead], dead)
 
 
-async def _nodes(broker: FlowBroker, told: Sequence[_Told]) -> Sequence[TreeNode]:
-    """What is to be stopped because of these endings of a workflow; nothing if that was done."""
+async def _nodes(broker: FlowBroker, told: Sequence[_Told]) -> tuple[Sequence[TreeNode], list[str]]:
+    """What is to be stopped because of these endings of a workflow; nothing if that was done.
+
+    And what somebody has begun to stop it for, without coming to the end: a replay of that may be
+    under way, and lets the workflow go on once it is stopped.
+    """
     flow = told[0][1]
     last = await broker.held(flow.queue, flow.end, [NOTE])
     if last is None:  # its state is not kept, or it has begun
         own = next((ending for ending, _ in told if ending.id == flow.end), None)
-        return () if own is None else _tree(own.body, own.serializer)
+        return (() if own is None else _tree(own.body, own.serializer)), []
     if last.status is Status.CANCELLED:
         has_failed = last.count is not None and last.count.failed > 0
         is_stopped = NOTE in last.slots or (flow.goes_on and has_failed)
         if is_stopped or all(_is_element(one) for _, one in told):
-            return ()
-    return _tree(last.body, last.serializer)
+            return (), []
+    noted = last.slots.get(NOTE, b"=")[1:].decode().split()
+    return _tree(last.body, last.serializer), noted
 
 
 def _tree(body: bytes, serializer: str) -> Sequence[TreeNode]:

@@ -24,12 +24,18 @@ from ltq.state import Status
 
 
 async def expand(
-    broker: FlowBroker, queue: str, node_id: str, result: bytes, serializer: str
+    broker: FlowBroker,
+    target: Target,
+    result: bytes,
+    serializer: str,
+    *,
+    revives: bool,
 ) -> Arrived | Ending:
     """Begin a map with the list that it waits for. Returns what it waits for then, or how it ended.
 
-    It may be called again: an element is sent once.
+    It may be called again: an element is sent once. `revives`: see `Arrival.revives`.
     """
+    queue, node_id = target.queue, target.id
     task = await broker.held(queue, node_id, ())
     recipe = None if task is None else read_recipe(task.body, task.serializer)
     if task is None or not isinstance(recipe, Map):
@@ -45,7 +51,7 @@ async def expand(
             status=Status.REJECTED,
             ctx=task.ctx,
         )
-    arrival = Arrival(node_id, LIST, len(items) + 1, result)
+    arrival = Arrival(node_id, LIST, len(items) + 1, result, revives=revives)
     (answer,) = await broker.arrive(queue, [arrival])
     if answer is Arrived.WAITING:
         await send_elements(broker, queue, node_id, items)
@@ -70,7 +76,8 @@ async def send_elements(
                 return
             target = Target(queue, node_id, ELEMENT, len(items) + 1)
             missing = [one for one in indexes if not task.slots.get(one, b"").startswith(b"=")]
-            envelopes = [_element(recipe, flow, target, one, items[one], task) for one in missing]
+            ctx = _ctx_of_elements(recipe, flow, target)
+            envelopes = [_element(recipe, target, ctx, one, items[one], task) for one in missing]
             if not await _publish(broker, target, envelopes):
                 return
     last = await broker.held(queue, node_id, ())
@@ -100,14 +107,18 @@ async def cancel_elements(
         await broker.cancel_each(queue, meant, DEFAULT_RESULT_TTL)
 
 
-def _element(
-    recipe: Map, flow: Flow, target: Target, index: int, item: bytes, task: WaitingTask
-) -> Envelope:
+def _ctx_of_elements(recipe: Map, flow: Flow, target: Target) -> bytes:
     own = Flow(queue=flow.queue, end=flow.end, to=(target,), goes_on=flow.goes_on)
+    return ctx_with(recipe.ctx.encode(), own)
+
+
+def _element(
+    recipe: Map, target: Target, ctx: bytes, index: int, item: bytes, task: WaitingTask
+) -> Envelope:
     return recipe.element(
         element_id(target.id, index),
         call_body(item, recipe.args, recipe.kwargs, task.serializer),
-        ctx_with(recipe.ctx.encode(), own),
+        ctx,
         task.serializer,
     )
 

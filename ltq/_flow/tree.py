@@ -1,14 +1,15 @@
 """All nodes of a workflow at once: stopped when one has failed, and gone on with after a replay."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 
 from ltq._flow.compose import items_of
 from ltq._flow.expand import cancel_elements, send_elements
 from ltq._flow.go_on import go_on
 from ltq._flow.protocols import FlowBroker
-from ltq._flow.slots import MOST_AT_ONCE
-from ltq._flow.values import LIST, Flow, TreeNode, element_id, read_recipe
-from ltq.broker.flows import NOTE, Arrival, Ending
+from ltq._flow.slots import MOST_AT_ONCE, read_slots
+from ltq._flow.values import LIST, Flow, TreeNode, element_id, flow_of, read_recipe
+from ltq.broker.flows import FAILED, NOTE, Arrival, Ending
 from ltq.names import namespace_of
 from ltq.options import DEFAULT_RESULT_TTL
 from ltq.state import Status
@@ -58,10 +59,13 @@ async def resume(broker: FlowBroker, flow: Flow, first: Sequence[str]) -> list[E
     statuses = [each async for each in _statuses(broker, nodes)]
     if any(status in _DEAD for _, status in statuses):
         return []
+    cancelled = [node for node, status in statuses if status is Status.CANCELLED]
+    is_whole = all(status is not None for _, status in statuses)
+    if not is_whole and not await _all_comes(broker, cancelled):
+        return []
     for node in nodes:
         if node.is_map and (items := await _items(broker, node)):
             await send_elements(broker, node.queue, node.id, items, again=True)
-    cancelled = [node for node, status in statuses if status is Status.CANCELLED]
     others = [node for node in cancelled if node.id != flow.end]
     for node in sorted(others, key=lambda node: node.id in first):
         await _restart(broker, node)
@@ -70,6 +74,25 @@ async def resume(broker: FlowBroker, flow: Flow, first: Sequence[str]) -> list[E
     await _restart(broker, TreeNode(flow.end, flow.queue))
     endings.append(await go_on(broker, flow.queue, flow.end))
     return [ending for ending in endings if ending is not None]
+
+
+async def _all_comes(broker: FlowBroker, cancelled: Sequence[TreeNode]) -> bool:
+    """Whether what failed to come to these comes, if they are sent again: else they would wait for
+    ever. Results of what was cleared, or is forgotten, do not."""
+    coming: set[tuple[str, int]] = set()
+    missing: set[tuple[str, int]] = set()
+    for node in cancelled:
+        task = await broker.held(node.queue, node.id, ())
+        flow = None if task is None else flow_of(task.ctx)
+        if task is None or flow is None:
+            continue
+        coming |= {(target.id, target.slot) for target in flow.to}
+        if task.count is not None and task.count.failed:
+            slots = range(LIST, 0 if node.is_map else task.count.of)
+            async with aclosing(read_slots(broker, node.queue, node.id, slots)) as parts:
+                async for some, part in parts:
+                    missing |= {(node.id, one) for one in some if part.slots.get(one) == FAILED}
+    return missing <= coming
 
 
 async def _restart(broker: FlowBroker, node: TreeNode) -> None:

@@ -92,7 +92,7 @@ class WorkflowHandle(Handle[R_co], Generic[R_co]):
         ends halfway, a worker goes on with it. Raises `TaskNotFoundError`, `BrokerError`.
         """
         is_cancelled = await super().cancel()
-        if is_cancelled:
+        if is_cancelled or self._goes_on:  # then the last one may have ended before the others
             await stop(self._broker(), self._plan.tree)
         return is_cancelled
 

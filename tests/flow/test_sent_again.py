@@ -86,3 +86,29 @@ async def test_what_was_sent_halfway_is_sent_to_its_end(stage: Stage, store: Fla
     assert await waiting(stage) == {(stage.numbers.queue, 1)}
     await node.send()
     assert await waiting(stage) == {(stage.numbers.queue, 1)}
+
+
+async def test_if_only_the_last_is_forgotten_the_others_are_taken_as_they_are(
+    stage: Stage, clock: Hours
+) -> None:
+    """Its state is kept for a shorter time than theirs."""
+    node = stage.numbers.step(3).then(stage.add).with_options(id="r-3", result_ttl=1)
+    await node.send()
+    await finish(stage, stage.numbers.queue, b"[4]")
+    delivery = await stage.claim_one(stage.add.queue)
+    await stage.broker.finish([Finish(delivery.lease, Status.COMPLETED, b"4", result_ttl=1.0)])
+    clock.now += 2.0
+    await node.send()
+    assert await waiting(stage) == {(stage.add.queue, 1)}
+    await finish(stage, stage.add.queue, b"5")
+    assert await node.handle("r-3").result(0) == 5
+
+
+async def test_one_that_was_cleared_is_sent_again_and_goes_on(stage: Stage) -> None:
+    node = ltq.join(stage.numbers.step(3).then(stage.add), stage.numbers.step(1))
+    node = node.with_options(id="r-4")
+    await node.send()
+    await finish(stage, stage.numbers.queue, b"[4]")
+    assert await stage.broker.clear(stage.add.queue) == 2  # it is the queue of the join as well
+    await node.send()
+    assert await waiting(stage) == {(stage.add.queue, 1), (stage.numbers.queue, 1)}

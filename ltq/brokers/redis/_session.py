@@ -10,6 +10,7 @@ from contextlib import suppress
 from ltq._aio.closing import Closing, close_all
 from ltq._aio.threads import call_in
 from ltq.brokers.redis._hubs import WatchHubs
+from ltq.brokers.redis._item_calls import ItemCalls
 from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._operations.schedule_slots import Firer
 from ltq.brokers.redis._operations.sender import Sender
@@ -34,6 +35,7 @@ class Session:
         self.announcer = Announcer(links, self.registry)
         self._senders: dict[str, Sender] = {}
         self._firers: dict[str, Firer] = {}
+        self._item_calls: dict[str, ItemCalls] = {}
         self._opened = _Opened(self.hubs, self.registry, links)
         self._end_of_loop = _start(self._opened.close_with_the_loop())
         weakref.finalize(self, self._opened.drop).atexit = False
@@ -59,6 +61,13 @@ class Session:
                 namespace, self.links.of(namespace), self.registry
             )
         return firer
+
+    def item_calls(self, namespace: str) -> ItemCalls:
+        """What adds and reads the items of a namespace's streams."""
+        calls = self._item_calls.get(namespace)
+        if calls is None:
+            calls = self._item_calls[namespace] = ItemCalls(namespace, self.links.of(namespace))
+        return calls
 
     async def aclose(self) -> None:
         """Close the connections. If this is cancelled, the closing goes on; a call waits for it."""

@@ -8,33 +8,33 @@ from ltq.brokers.redis._server.call import Argument, Reply
 from ltq.state import Items
 
 
-class AppendCall(Script[bool], frozen=True, kw_only=True):
-    """Add items to the stream of a running task. The reply is False if the lease is lost."""
+class AppendCall(Script[list[bool]], frozen=True, kw_only=True):
+    """Add items to the streams of running tasks. The reply has False for each lost lease."""
 
     name: ClassVar[str] = "append"
 
-    id: str
-    token: int
-    first: int
-    most: int
-    items: list[Argument]
+    streams: list[Argument]
 
-    def read(self, reply: Reply) -> bool:
-        return replies.integer(reply) == 1
+    def read(self, reply: Reply) -> list[bool]:
+        return [answer == 1 for answer in replies.integers(reply)]
 
 
-class ItemsCall(Bounded[Items | None], frozen=True, kw_only=True):
-    """Read a part of a task's stream; None if there is no such task."""
+class ItemsCall(Bounded[list[Items | None]], frozen=True, kw_only=True):
+    """Read a part of each of some tasks' streams. The reply has None where there is no such task.
+
+    It may hold only the first ones.
+    """
 
     name: ClassVar[str] = "items"
 
-    id: str
-    attempt: int
-    after: int
-    limit: int
+    parts: list[Argument]
 
-    def read(self, reply: Reply) -> Items | None:
-        if reply == []:
-            return None
-        attempt, first, total, *items = replies.values(reply)
-        return Items(attempt=int(attempt), first=int(first), items=tuple(items), total=int(total))
+    def read(self, reply: Reply) -> list[Items | None]:
+        return [_items(values) for values in reply]
+
+
+def _items(values: Reply) -> Items | None:
+    if values == []:
+        return None
+    attempt, first, total, *items = replies.values(values)
+    return Items(attempt=int(attempt), first=int(first), items=tuple(items), total=int(total))

@@ -1,5 +1,7 @@
 """Items of streams: adding, reading, fencing and forgetting them."""
 
+import asyncio
+
 import pytest
 
 from ltq.broker import Broker
@@ -12,6 +14,7 @@ from ltq.testing.conformance._support.factories import (
     claim_one,
     lose,
     publish,
+    publish_many,
 )
 from ltq.testing.conformance._support.fixtures import MakeConsumer
 
@@ -66,6 +69,26 @@ class TestAppend:
         assert await broker.append(lease, 5, [b"5", b"6"], MOST)
         found = await read(broker, lease.id, attempt=1, after=1)
         assert found == Items(attempt=1, first=5, items=(b"5", b"6"), total=7)
+
+    async def test_streams_at_the_same_time_do_not_mix(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        consumer = make_consumer()
+        ids = await publish_many(broker, 30)
+        leases: dict[str, Lease] = {}
+        while len(leases) < len(ids):  # a claim may give fewer than it could
+            for one in (await consumer.claim(30, len(leases))).deliveries:
+                leases[one.lease.id] = one.lease
+        lost, alone = ids[3], ids[4]
+        await broker.requeue(leases[lost])
+        own = {name: [b"%d of %b" % (number, name.encode()) for number in range(3)] for name in ids}
+        own[alone] = [b"x" * 100_000]
+        adding = (broker.append(leases[name], 0, own[name], MOST) for name in ids)
+        assert await asyncio.gather(*adding) == [name != lost for name in ids]
+        found = await asyncio.gather(*(broker.items(QUEUE, name) for name in [*ids, "unknown"]))
+        assert found.pop() is None
+        own[lost] = []
+        assert [one and [*one.items] for one in found] == [own[name] for name in ids]
 
     async def test_the_oldest_go_beyond_the_most(
         self, broker: Broker, make_consumer: MakeConsumer
