@@ -15,7 +15,7 @@ from ltq.broker import Broker, Finding
 from ltq.broker.findings import Severity
 from ltq.brokers.rabbitmq import RabbitBroker
 from ltq.brokers.rabbitmq._arrival.pump import ROOM
-from ltq.brokers.rabbitmq._doctor import management
+from ltq.brokers.rabbitmq._doctor import inside, management
 from ltq.brokers.rabbitmq._doctor.answers import Deprecated, Node, Overview, Queue
 from ltq.brokers.rabbitmq._doctor.checks import (
     check_deprecated,
@@ -217,8 +217,14 @@ class TestNotSeen:
         ],
     )
     async def test_what_is_something_else(
-        self, server: RabbitServer, answer: bytes | None, said: str
+        self,
+        server: RabbitServer,
+        answer: bytes | None,
+        said: str,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        if answer is None:
+            monkeypatch.setattr(inside, "_WITHIN", 0.2)
         async with answering(answer) as place:
             url = f"{url_of(server).partition('&management')[0]}&management={place}"
             async with RabbitBroker(url) as broker:
