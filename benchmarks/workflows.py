@@ -1,7 +1,7 @@
 """Workflows on one store: `python -m benchmarks workflows [--broker memory|redis|sqlite|postgres]`.
 
 map: a map of 10 000 elements and the task that takes their list, from the send to its result,
-against 10 000 tasks of the same kind that are sent with `send_many` and awaited; in turns, so that
+against 10 000 tasks of the same kind, from `send_many` until none runs any more; in turns, so that
 both meet the same machine. cancel: trees of 1 000 nodes that wait, by one `handle.cancel()`: a
 chain, a wide join, and a map of 1 000 elements. lag: from the return of a node's function to the
 state of `watch_tree()` that says that it has completed, in a chain that runs beside.
@@ -13,9 +13,11 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
+from typing import Literal
 
 import ltq
 from benchmarks import own
+from benchmarks.peers.contender import Tally
 from benchmarks.stand import BULK, Figures
 from benchmarks.stores import STORES, store_class
 
@@ -32,6 +34,7 @@ class Bench:
         self.makers: ltq.Worker[None] = ltq.Worker("makers", broker_url=url)
         self.workers: ltq.Worker[None] = ltq.Worker("workers", broker_url=url, concurrency=100)
         self.returned: dict[str, float] = {}
+        self.tally = Tally()
 
         @self.makers.task
         async def numbers(count: int) -> list[int]:
@@ -39,6 +42,7 @@ class Bench:
 
         @self.workers.task
         async def noop(number: int) -> int:
+            self.tally.ran()
             return number
 
         @self.workers.task
@@ -64,11 +68,13 @@ async def mapped(bench: Bench, scale: float, rounds: int) -> Figures:
     many = max(10, round(ELEMENTS * scale))
 
     async def bare() -> None:
-        handles: list[ltq.Handle[int]] = []
+        bench.tally.expect(many)
         for first in range(0, many, BULK):
             numbers = range(first, min(first + BULK, many))
-            handles += await bench.noop.send_many([bench.noop.message(one) for one in numbers])
-        assert await ltq.gather(*handles, timeout=own.PATIENCE) == tuple(range(many))
+            await bench.noop.send_many([bench.noop.message(one) for one in numbers])
+        await bench.tally.seconds()
+        while await _counted(bench, "working"):  # noqa: ASYNC110  the store is asked
+            await asyncio.sleep(0.001)
 
     async def whole() -> None:
         node = bench.numbers.step(many).map(bench.noop).then(bench.count)
@@ -128,10 +134,16 @@ _ENDED = (ltq.Status.CANCELLED, ltq.Status.COMPLETED)
 
 async def _expand(bench: Bench, handle: ltq.WorkflowHandle[object], many: int) -> None:
     """Let the list be made: its elements wait, as their worker does not run."""
-    queue = bench.noop.queue
     async with bench.makers:
-        while (await bench.workers.broker.stats([queue]))[0].pending < many:  # noqa: ASYNC110  the store is asked
+        while await _counted(bench, "pending") < many:  # noqa: ASYNC110  the store is asked
             await asyncio.sleep(0.01)
+
+
+async def _counted(bench: Bench, what: Literal["pending", "working"]) -> int:
+    """How many elements wait, or run."""
+    (stats,) = await bench.workers.broker.stats([bench.noop.queue])
+    count: int = getattr(stats, what)
+    return count
 
 
 async def lagging(bench: Bench, scale: float, rounds: int) -> Figures:

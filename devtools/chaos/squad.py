@@ -28,10 +28,6 @@ class Life:
     wanted: str
     """"kill", "term", or empty where it ended by itself."""
 
-    @property
-    def began_to_work(self) -> bool:
-        return _announced(self.worker)
-
 
 def _announced(worker: WorkerProcess) -> bool:
     return bool(worker.lines(f"worker {jobs.NAME}:"))

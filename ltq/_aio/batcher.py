@@ -73,16 +73,15 @@ class Batcher(Service, Generic[T, R]):
     def submit(self, item: T) -> asyncio.Future[R]:
         """Add an item; the future gets its answer."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._add((item, future))
+        self._items.append((item, future))
+        if not self._called and len(self._items) == 1:  # see `add`
+            self.start()
         return future
 
     def add(self, item: T) -> None:
         """Add an item whose answer nobody waits for."""
-        self._add((item, None))
-
-    def _add(self, item: "_Item[T, R]") -> None:
-        self._items.append(item)
-        if len(self._items) == 1 and not self._called:  # otherwise it is running already
+        self._items.append((item, None))
+        if not self._called and len(self._items) == 1:  # otherwise it is running already
             self.start()
 
     def unanswered(self) -> list[T]:

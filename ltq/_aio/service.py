@@ -2,12 +2,16 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from contextvars import Context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+_MAKES_UP_NAMES = sys.version_info < (3, 12)
+"""Whether a new asyncio task gets a name at once, also where another one follows."""
 
 
 def spawn(
@@ -25,12 +29,19 @@ def spawn(
     It begins in a later turn of the event loop, also where a task factory runs the first step at
     once, as `asyncio.eager_task_factory` does: the caller may first note that it runs.
 
-    Who starts very many gives the running `loop`: Python 3.11 asks the system when it looks for it.
+    Who starts very many gives the running `loop`, which Python 3.11 would ask the system for, and a
+    name, which loops of Python 3.11 would make up first.
     """
-    loop = loop or asyncio.get_running_loop()
-    if loop.get_task_factory() is not None:
+    variables = Context() if context is None else context
+    if loop is None:
+        loop = asyncio.get_running_loop()
+        if loop.get_task_factory() is not None:
+            work = _begin_later(work)
+    elif loop.get_task_factory() is not None:
         work = _begin_later(work)
-    return loop.create_task(work, name=name, context=Context() if context is None else context)
+    elif _MAKES_UP_NAMES:
+        return asyncio.Task(work, loop=loop, name=name, context=variables)
+    return loop.create_task(work, name=name, context=variables)
 
 
 async def _begin_later(work: Coroutine[Any, Any, T]) -> T:

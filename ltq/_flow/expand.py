@@ -76,7 +76,8 @@ async def send_elements(
                 return
             target = Target(queue, node_id, ELEMENT, len(items) + 1)
             missing = [one for one in indexes if not task.slots.get(one, b"").startswith(b"=")]
-            envelopes = [_element(recipe, flow, target, one, items[one], task) for one in missing]
+            ctx = _ctx_of_elements(recipe, flow, target)
+            envelopes = [_element(recipe, target, ctx, one, items[one], task) for one in missing]
             if not await _publish(broker, target, envelopes):
                 return
     last = await broker.held(queue, node_id, ())
@@ -106,14 +107,18 @@ async def cancel_elements(
         await broker.cancel_each(queue, meant, DEFAULT_RESULT_TTL)
 
 
-def _element(
-    recipe: Map, flow: Flow, target: Target, index: int, item: bytes, task: WaitingTask
-) -> Envelope:
+def _ctx_of_elements(recipe: Map, flow: Flow, target: Target) -> bytes:
     own = Flow(queue=flow.queue, end=flow.end, to=(target,), goes_on=flow.goes_on)
+    return ctx_with(recipe.ctx.encode(), own)
+
+
+def _element(
+    recipe: Map, target: Target, ctx: bytes, index: int, item: bytes, task: WaitingTask
+) -> Envelope:
     return recipe.element(
         element_id(target.id, index),
         call_body(item, recipe.args, recipe.kwargs, task.serializer),
-        ctx_with(recipe.ctx.encode(), own),
+        ctx,
         task.serializer,
     )
 

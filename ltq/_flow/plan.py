@@ -145,12 +145,12 @@ class Plan:
             args, kwargs = _splitters[part.serializer](part.body)
             recipe = Call(args=args, kwargs=kwargs, tree=tree)
             if part.kind is Kind.MAP:
-                recipe = _map(envelope, recipe, node is self.last)
+                recipe = _map(envelope, recipe)
         encoded: bytes = FORMATS[part.serializer].encode(recipe)
         return encoded
 
 
-def _map(envelope: Envelope, call: Call, is_last: bool) -> Map:
+def _map(envelope: Envelope, call: Call) -> Map:
     return Map(
         queue=envelope.queue,
         lane=envelope.lane,

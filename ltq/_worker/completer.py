@@ -68,8 +68,8 @@ class Completer(Service):
         self._new_writer = partial(_Writer, settler, leases, substitute, flows, clock)
         self._writers: dict[str, _Writer] = {}
         """By shard."""
-        self._of_queues: dict[str, _Writer] = {}
-        """By queue: this spares a question for each outcome."""
+        self._of_queues: dict[str, Callable[[Outcome], None]] = {}
+        """By queue, `submit` of its writer: this spares a question for each outcome."""
 
     @property
     def waiting(self) -> int:
@@ -79,7 +79,7 @@ class Completer(Service):
     def submit(self, outcome: Outcome) -> None:
         """Write an outcome soon, in the background."""
         queue = outcome.lease.queue
-        (self._of_queues.get(queue) or self._writer(queue)).submit(outcome)
+        (self._of_queues.get(queue) or self._submit_to(queue))(outcome)
 
     async def drain(self, timeout: float | None = None) -> bool:
         """Wait at most `timeout` seconds until all is written; return whether it is.
@@ -117,13 +117,13 @@ class Completer(Service):
         """Drop outcomes that are not written yet, and wait for the calls in progress to end."""
         await asyncio.gather(*(writer.aclose() for writer in self._writers.values()))
 
-    def _writer(self, queue: str) -> "_Writer":
+    def _submit_to(self, queue: str) -> Callable[[Outcome], None]:
         shard = self._settler.shard(queue)
         writer = self._writers.get(shard)
         if writer is None:
             writer = self._writers[shard] = self._new_writer()
-        self._of_queues[queue] = writer
-        return writer
+        submit = self._of_queues[queue] = writer.submit
+        return submit
 
 
 class _Writer(Service):
@@ -147,15 +147,13 @@ class _Writer(Service):
         self._batcher: Batcher[Outcome, Receipt | None] = Batcher(
             self._finish, _MAX_BATCH, name=self.name
         )
+        self.submit: Callable[[Outcome], None] = self._batcher.add
+        """See `Completer.submit`."""
 
     @property
     def waiting(self) -> int:
         """How many outcomes are not written yet."""
         return self._batcher.pending + len(self._tasks)
-
-    def submit(self, outcome: Outcome) -> None:
-        """See `Completer.submit`."""
-        self._batcher.add(outcome)
 
     async def drain(self, timeout: float | None = None) -> bool:
         """See `Completer.drain`."""
@@ -191,9 +189,12 @@ class _Writer(Service):
         await super().aclose()
 
     async def _finish(self, outcomes: list[Outcome]) -> list[Receipt | None]:
-        receipts = await self._write(outcomes)
+        receipts, release = await self._write(outcomes), self._leases.release
         for outcome, receipt in zip(outcomes, receipts, strict=True):
-            if receipt is not None:
+            is_last = type(outcome) is Finish and not (outcome.flow or outcome.follow)
+            if receipt is _OK and is_last:  # as nearly all are: nothing follows
+                release(outcome.lease)
+            elif receipt is not None:
                 self._answered(outcome, receipt)
         return receipts
 

@@ -314,7 +314,8 @@ def _message(route: _Route, delivery: Delivery) -> tuple[Message[Any], _Refusal 
     if refusal is None:
         try:
             args, kwargs = route.codec.decode_call(delivery.body, delivery.serializer)
-            ctx = decode_ctx(delivery)
+            if delivery.ctx:
+                ctx = decode_ctx(delivery)
         except UnknownSerializerError:
             raise
         except (DecodeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

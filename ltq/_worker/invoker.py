@@ -16,6 +16,9 @@ from ltq.middleware import Middleware
 from ltq.streams import StreamTask
 from ltq.task import Task
 
+_VALUES = frozenset((type(None), bool, int, float, str, bytes, list, tuple, dict))
+"""Types of most results: they are not looked at."""
+
 _GRACE = 1.0
 """Seconds after a task's deadline at which its middleware is cancelled as well."""
 
@@ -150,7 +153,7 @@ class Invoker:
                 given = await self._threads.call(task.fn, message.args, message.kwargs)
             if type(given) is CoroutineType:  # as nearly all are
                 given = await given
-            while is_awaitable(given):
+            while type(given) not in _VALUES and is_awaitable(given):
                 given = await given
         except asyncio.CancelledError as error:
             if scope is None or not scope.expired():

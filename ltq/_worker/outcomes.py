@@ -30,6 +30,8 @@ _ENTRY_LIMIT = 4096
 _UNKNOWN_PAUSE = 60.0
 """Seconds after which an unknown task that was given all the same may be claimed again."""
 
+_COMPLETED = Status.COMPLETED  # Python 3.11 takes as long to look up a member as for three calls
+
 _HERE = os.path.dirname(__file__)
 
 
@@ -91,25 +93,22 @@ def completed(
     follow_ups: FollowUps | None = None,
 ) -> Finish:
     """The outcome of a run that returned, with what it sends because of that."""
-    ttl, status = _result_ttl(task, delivery), Status.COMPLETED
+    ttl = task.result_ttl if delivery.result_ttl is None else delivery.result_ttl
+    flow = _flow(delivery) if delivery.ctx else b""
     if follow_ups is not None:
         return FollowedFinish(
             delivery.lease,
-            status,
+            _COMPLETED,
             result,
             result_ttl=ttl,
             serializer=serializer,
-            flow=_flow(delivery),
+            flow=flow,
             follow=follow_ups.complete(),
             sends=follow_ups,
         )
+    # By position, as names cost more; the others have their defaults.
     return Finish(
-        delivery.lease,
-        status,
-        result,
-        result_ttl=ttl,
-        serializer=serializer,
-        flow=_flow(delivery),
+        delivery.lease, _COMPLETED, result, None, ttl, False, serializer, None, False, flow
     )
 
 

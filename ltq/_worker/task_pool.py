@@ -111,7 +111,8 @@ class TaskPool:
         self._running[delivery.lease] = run
         if delivery.isolation is not None:
             self._isolation.add(delivery.lease, delivery.isolation)
-        run.task = spawn(self._run(run), context=run.variables, loop=self._loop)
+        work, name = self._run(run), delivery.lease.id
+        run.task = spawn(work, name=name, context=run.variables, loop=self._loop)
 
     def stop(self) -> None:
         """Start nothing more. Running tasks go on."""
@@ -248,11 +249,12 @@ class TaskPool:
         if self._events.is_heard:
             self._tell_end(run, outcome)
         thread = self._threads.left_behind()
-        if thread is None:
-            self._free_slot(lease)
-            self._settle(lease, outcome)
-        else:
+        if thread is not None:
             self._end_before_thread(run, outcome, thread)
+            return
+        self._isolation.discard(lease)  # what `_free_slot` does: this is for every run
+        self._changed.set()
+        self._settle(lease, outcome)
 
     def _end_before_thread(self, run: _Run, outcome: Outcome | None, thread: "Future[Any]") -> None:
         """End a run whose thread goes on, and keeps the slot.

@@ -13,6 +13,8 @@ import pytest
 from ltq.brokers.sqlite._places.store import SqliteStore
 from ltq.brokers.sqlite._thread import files
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import asyncio, gc, os, sys
 import ltq
@@ -224,30 +226,25 @@ def run(tmp_path: Path, how: str) -> None:
     assert output == "0 0 0 jobs.db\n", errors
 
 
-@pytest.mark.slow
 def test_parent_and_child_use_connections_of_their_own(tmp_path: Path) -> None:
     run(tmp_path, "hard")
 
 
-@pytest.mark.slow
 def test_a_child_that_ends_in_order_closes_nothing_of_its_parent(tmp_path: Path) -> None:
     run(tmp_path, "in order")
 
 
-@pytest.mark.slow
 def test_what_a_child_sends_stays_when_its_parent_closes_the_file(tmp_path: Path) -> None:
     output, errors = output_of(CLOSING_PARENT, f"sqlite:///{tmp_path}/jobs.db")
     assert output == "3\n", errors
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", ["dropped", "closed in another thread"])
 def test_a_child_may_use_a_file_that_was_being_closed(tmp_path: Path, how: str) -> None:
     output, errors = output_of(CLOSING, f"sqlite:///{tmp_path}/jobs.db", how)
     assert output == "0\n", errors
 
 
-@pytest.mark.slow
 def test_a_signal_handler_that_raises_while_a_fork_waits_does_no_harm(tmp_path: Path) -> None:
     """To Python what the hooks of a fork raise is a message, and no reason not to fork."""
     output, errors = output_of(INTERRUPTED, f"sqlite:///{tmp_path}/jobs.db")
@@ -255,7 +252,6 @@ def test_a_signal_handler_that_raises_while_a_fork_waits_does_no_harm(tmp_path: 
     assert "KeyboardInterrupt" in errors
 
 
-@pytest.mark.slow
 def test_a_fork_does_not_wait_for_a_call_that_waits_for_its_lock(tmp_path: Path) -> None:
     """A broker may be dropped by a garbage collection within a call."""
     path = tmp_path / "jobs.db"

@@ -24,6 +24,8 @@ from tests.cli.move_helpers import (
 )
 from tests.conformance.factories import QUEUE, publish_many
 
+pytestmark = pytest.mark.slow
+
 AT_SOURCE = (
     *("pause", "changed_schedules", "pause_schedule", "schedules", "remove_schedule", "sweep"),
     *("tasks", "pack", "drop", "stats", "dead_letters", "pack_dead"),
@@ -94,7 +96,6 @@ class Stock:
         assert self.slots.fired == [*range(first, self.slots.until + 1, 60)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("side", "call", "lost"), STEPS)
 async def test_it_goes_on_after_each_call_that_fails(
     brokers: tuple[FlakyBroker, FlakyBroker], side: int, call: str, lost: bool
@@ -113,7 +114,6 @@ async def test_it_goes_on_after_each_call_that_fails(
     await stock.check()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 async def test_it_goes_on_however_often_it_is_stopped(
     brokers: tuple[FlakyBroker, FlakyBroker], seed: int

@@ -18,6 +18,8 @@ from ltq.errors import InvalidArgumentsError
 from tests.codec import zoo
 from tests.codec.samples import CODECS, taking
 
+pytestmark = pytest.mark.slow
+
 ATOMS: list[st.SearchStrategy[Any]] = [
     st.none(),
     st.booleans(),
@@ -201,7 +203,6 @@ def _differs(sent: Any, got: Any) -> str:
     return next(filter(None, map(_differs, sent, got)), "")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", list(CODECS))
 def test_any_value_of_any_type_arrives_as_it_was_or_is_refused(name: str) -> None:
     codec = CODECS[name]

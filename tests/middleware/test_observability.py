@@ -8,36 +8,33 @@ import pytest
 
 from tests.test_docs import blocks, run
 
+pytestmark = pytest.mark.slow
+
 PAGE = "docs/observability.md"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", range(5))
 def test_its_blocks_run(number: int, tmp_path: Path) -> None:
     assert len(blocks(PAGE)) == 5
     run(blocks(PAGE)[number], tmp_path)
 
 
-@pytest.mark.slow
 def test_the_traces_shown_are_those_exported(tmp_path: Path) -> None:
     said = run(blocks(PAGE)[0], tmp_path)
     assert said.count('"trace_id"') > 2
     assert said.index('"name": "create shop:checkout"') < said.index('"process shop:checkout"')
 
 
-@pytest.mark.slow
 def test_the_metrics_shown_are_those_exported(tmp_path: Path) -> None:
     said = run(blocks(PAGE)[1], tmp_path)
     assert '"name": "messaging.client.sent.messages"' in said
     assert '"name": "messaging.process.duration"' in said
 
 
-@pytest.mark.slow
 def test_the_tags_shown_are_those_reported(tmp_path: Path) -> None:
     assert "'ltq.task': 'shop:checkout'" in run(blocks(PAGE)[3], tmp_path)
 
 
-@pytest.mark.slow
 def test_importing_ltq_imports_no_extra() -> None:
     script = (
         "import sys, redis.asyncio\n"  # which looks for OpenTelemetry itself

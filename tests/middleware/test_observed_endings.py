@@ -25,6 +25,8 @@ from tests.eventually import eventually
 from tests.middleware.test_observers import Reports
 from tests.middleware.test_prometheus import ended, value
 
+pytestmark = pytest.mark.slow
+
 Place = Callable[[Worker, list[Observer]], None]
 
 
@@ -390,7 +392,6 @@ PLACES: list[tuple[str, Place]] = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("url", "place"), PLACES, ids=lambda one: getattr(one, "__name__", one), indirect=["url"]
 )

@@ -35,6 +35,12 @@ _MOST_APART = 100
 _BACKOFF = 0.1, 1.5
 """Seconds until the next attempt to carry endings on: the first pause and the longest."""
 
+_MANY = 16
+"""Endings of one call from which the next waits for more: many elements of a map end together."""
+
+_GATHERING = 2.0, 0.05
+"""How long it waits, in times as long as the call took, and in seconds at most."""
+
 _ATTEMPTS = 5
 """How often it is tried. After that they count as left."""
 
@@ -118,6 +124,7 @@ class FlowCarrier(Service):
         return batcher
 
     async def _carry(self, endings: list[Ending]) -> list[None]:
+        begun = time.perf_counter()
         backoff, endings_left = ExponentialBackoff(*_BACKOFF), endings
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -133,6 +140,9 @@ class FlowCarrier(Service):
         for ending in endings:
             if ending.follow and (sends := self._sends.pop(ending.key, None)) is not None:
                 sends.end(None)
+        if len(endings) >= _MANY:
+            factor, longest = _GATHERING
+            await asyncio.sleep(min(factor * (time.perf_counter() - begun), longest))
         return [None] * len(endings)
 
     def _answered(self, ending: Ending, answers: Sequence[Published]) -> None:

@@ -13,6 +13,8 @@ from ltq.errors import BrokerError
 from ltq.names import new_id
 from ltq.testing.conformance._support.eventually import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 MakeDatabase = Callable[..., str]
 
 

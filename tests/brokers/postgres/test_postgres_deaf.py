@@ -11,6 +11,8 @@ from ltq.brokers.postgres._server.ears import Ears
 from ltq.testing.conformance._support.eventually import PATIENCE
 from tests.elapse import elapse
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def deaf(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ from ltq.brokers.postgres._server import connections
 from ltq.testing.conformance._support.eventually import PATIENCE
 from tests.eventually import eventually
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def durable(postgres_folder: Path) -> Iterator[PostgresServer]:

@@ -13,6 +13,8 @@ from ltq.testing.conformance._support.eventually import PATIENCE, SOON, eventual
 from tests.conformance.factories import QUEUE, publish
 from tests.elapse import elapse
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def broker(postgres_url: str) -> AsyncIterator[PostgresBroker]:

@@ -21,6 +21,8 @@ from ltq.brokers.postgres import PostgresBroker
 from ltq.errors import BrokerError, ConfigurationError
 from ltq.testing.conformance._support.eventually import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 SOON = 5.0
 """Seconds; who waits for a lock gets an error sooner."""
 

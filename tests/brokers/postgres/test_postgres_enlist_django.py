@@ -13,6 +13,8 @@ from ltq.brokers.postgres import PostgresBroker
 from ltq.errors import TaskNotFoundError
 from ltq.sync import SyncHandle
 
+pytestmark = pytest.mark.slow
+
 _ALIAS = "ltq_postgres"
 
 

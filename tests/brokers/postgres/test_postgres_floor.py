@@ -13,6 +13,8 @@ from ltq.names import new_id
 from ltq.options import Priority
 from ltq.state import Status
 
+pytestmark = pytest.mark.slow
+
 MANY = 1200
 """More than the distance from which a floor is raised."""
 

@@ -9,6 +9,8 @@ import pytest
 
 import ltq
 
+pytestmark = pytest.mark.slow
+
 Enqueue = Callable[[str], str]
 
 

@@ -13,6 +13,8 @@ from ltq.brokers.postgres._schema import migrate, texts
 from ltq.errors import BrokerError
 from ltq.testing.conformance._support.eventually import PATIENCE, eventually
 
+pytestmark = pytest.mark.slow
+
 UPGRADE = """
 ALTER TABLE @schema@.tasks ADD COLUMN extra text;
 ALTER TABLE @schema@.final ADD COLUMN extra text;

@@ -15,6 +15,11 @@ INSERT INTO ltq.kept SELECT %s, %s, key, value, %s
 FROM unnest(%s::text[], %s::bytea[]) AS given (key, value)
 ON CONFLICT (namespace, kind, key) DO UPDATE SET value = excluded.value, expires = excluded.expires
 """
+_KEEP = """
+UPDATE ltq.kept SET expires = given.until
+FROM unnest(%s::text[], %s::float8[]) AS given (own, until)
+WHERE namespace = %s AND kind = given.own
+"""
 _OF_KIND = "namespace = %s AND kind = %s"
 
 
@@ -24,10 +29,18 @@ class PostgresEndings:
     def __init__(self, step: Step, namespace: str) -> None:
         self._step = step
         self._own = namespace, "ending"
+        self._new: dict[str, bytes] = {}
 
     def put(self, key: str, packed: bytes) -> None:
         """See `Endings`."""
-        self._step.write(_INSERT, *self._own, HELD, [key], [packed])
+        self._new[key] = packed
+        self._step.touch(self)
+
+    def flush(self) -> None:
+        """See `Part`."""
+        new, self._new = self._new, {}
+        if new:
+            self._step.write(_INSERT, *self._own, HELD, [*new], [*new.values()])
 
     def values(self, limit: int) -> list[bytes]:
         """See `Endings`."""
@@ -37,7 +50,7 @@ class PostgresEndings:
     def remove(self, keys: Collection[str]) -> None:
         """See `Endings`."""
         delete = f"DELETE FROM ltq.kept WHERE {_OF_KIND} AND key = ANY(%s)"
-        self._step.write(delete, *self._own, [*keys])
+        self._step.rows(delete, *self._own, [*keys])
 
 
 class PostgresArrivals:
@@ -49,6 +62,8 @@ class PostgresArrivals:
     def __init__(self, step: Step, namespace: str) -> None:
         self._step = step
         self._namespace = namespace
+        self._until: dict[str, float] = {}
+        """When what has arrived at tasks expires, if that has changed."""
 
     def read(self, task_id: str, slots: Collection[int]) -> dict[int, bytes]:
         """See `Arrivals`."""
@@ -70,11 +85,12 @@ class PostgresArrivals:
         if count is not None:
             entries[""] = _encode(count)
         given = [*entries], [*entries.values()]
-        self._step.write(_INSERT, *self._of(task_id), expires, *given)
+        self._step.rows(_INSERT, *self._of(task_id), expires, *given)
 
     def remove(self, task_id: str, slots: Collection[int] | None = None) -> None:
         """See `Arrivals`."""
         if slots is None:
+            self._until.pop(task_id, None)
             self._step.write(f"DELETE FROM ltq.kept WHERE {_OF_KIND}", *self._of(task_id))
             return
         delete = f"DELETE FROM ltq.kept WHERE {_OF_KIND} AND key = ANY(%s)"
@@ -82,8 +98,15 @@ class PostgresArrivals:
 
     def keep_until(self, task_id: str, expires: float) -> None:
         """See `Arrivals`."""
-        update = f"UPDATE ltq.kept SET expires = %s WHERE {_OF_KIND}"
-        self._step.write(update, expires, *self._of(task_id))
+        self._until[task_id] = expires
+        self._step.touch(self)
+
+    def flush(self) -> None:
+        """See `Part`."""
+        until, self._until = self._until, {}
+        if until:
+            kinds = [self._of(task_id)[1] for task_id in until]
+            self._step.write(_KEEP, kinds, [*until.values()], self._namespace)
 
     def _of(self, task_id: str) -> tuple[str, str]:
         return self._namespace, f"slots {task_id}"

@@ -21,8 +21,12 @@ CALL_TASKS = 500
 def by_namespace(items: Sequence[T], queue_of: Callable[[T], str]) -> dict[str, list[int]]:
     """The positions of items, by the namespace of their queue."""
     groups: dict[str, list[int]] = {}
+    group: list[int] = []
+    last: str | None = None
     for position, queue in enumerate(map(queue_of, items)):
-        groups.setdefault(namespace_of(queue), []).append(position)
+        if queue != last:  # many in a row have the same
+            last, group = queue, groups.setdefault(namespace_of(queue), [])
+        group.append(position)
     return groups
 
 
@@ -81,6 +85,8 @@ def envelope_size(envelope: Envelope) -> int:
 def outcome_size(outcome: Outcome) -> int:
     """Bytes of payload, roughly."""
     failure = outcome.failure
+    if failure is None and type(outcome) is Finish:
+        return len(outcome.result) + len(outcome.follow)
     told = 0 if failure is None else len(failure.text) + len(failure.traceback or "")
     if isinstance(outcome, Finish):
         return told + len(outcome.result) + len(outcome.follow)

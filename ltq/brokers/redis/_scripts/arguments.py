@@ -108,9 +108,21 @@ def fields_of(envelope: Envelope) -> list[Argument]:
 def finish_groups(outcomes: Sequence[Outcome]) -> list[Argument]:
     """The groups of `finish`: consecutive outcomes with the same values but lease and result."""
     arguments: list[Argument] = []
+    if all(type(outcome) is Finish and outcome.status is _COMPLETED for outcome in outcomes):
+        for _, those in groupby(outcomes, _of_completed):
+            arguments += _finish_group([*those])
+        return arguments
     for _, alike in groupby(outcomes, _but_lease_and_result):
         arguments += _finish_group([*alike])
     return arguments
+
+
+_COMPLETED = Status.COMPLETED  # Python 3.11 takes as long to look up a member as for three calls
+
+_of_completed = attrgetter(
+    "lease.queue", "failure", "result_ttl", "dead", "ctx", "is_poison", "follow", "serializer"
+)
+"""What `_but_lease_and_result` has of outcomes that are all completed, many times faster."""
 
 
 def _but_lease_and_result(outcome: Outcome) -> object:
@@ -141,8 +153,8 @@ def _finish_group(outcomes: Sequence[Outcome]) -> list[Argument]:
     arguments += (len(outcomes), len(fields))
     arguments += fields
     for outcome in outcomes:
-        result = outcome.result if isinstance(outcome, Finish) else b""
-        arguments += (outcome.lease.id, outcome.lease.token, result)
+        lease, result = outcome.lease, outcome.result if isinstance(outcome, Finish) else b""
+        arguments += (lease.id, lease.token, result)
     return arguments
 
 

@@ -13,11 +13,14 @@ _PLAIN_FIELDS = {b"status", b"enqueue_time", b"task", b"body", b"queue", b"lane"
 def deliveries(reply: Sequence[Any], first: int, now: float) -> list[Delivery]:
     """The tasks that `claim` gives at the time `now`: in its reply, from `first` on."""
     found, end = [], len(reply)
+    last, since = b"", now
     while first < end:
         size = reply[first + 2]
         if size < 0:
             task_id, token, _, sent, body, task = reply[first : first + 6]
-            name, since = as_name(task), as_number(float, sent) or now
+            if sent != last:  # those that were sent together have it in common
+                last, since = sent, as_number(float, sent) or now
+            name = as_name(task)
             lease = Lease(task_id.decode("utf-8", "replace"), name, int(token))
             found.append(Delivery(lease, name, body, b"", 0, 1, 0, since, now, None, None, None))
             first += 6

@@ -9,13 +9,18 @@ local function end_tasks(group, plain, listed)
   if group.flags.dead or group.flags.follow then fields = without('ctx', without('follow', fields)) end
   if has_result then fields[#fields + 1], fields[#fields + 2] = 'result', '' end
   local last = #fields
+  local call, has_result_only = redis.call, has_result and last == 2
   for _, k in ipairs(group.accepted) do
     local key = ttl and plain[k]
     if has_result then fields[last] = ARGV[k + 2] end
     if key then
-      redis.call('HDEL', key, 'body')
-      redis.call('HSET', key, 'status', status, 'release_time', stamp, unpack(fields))
-      redis.call('PEXPIRE', key, ttl)
+      call('HDEL', key, 'body')
+      if has_result_only then
+        call('HSET', key, 'status', status, 'release_time', stamp, 'result', ARGV[k + 2])
+      else
+        call('HSET', key, 'status', status, 'release_time', stamp, unpack(fields))
+      end
+      call('PEXPIRE', key, ttl)
     else
       local died = is_poison and redis.call('HGET', prefix .. 'task:' .. ARGV[k], 'deaths')
       finalize(ARGV[k], ttl, ARGV[k + 1], status, unpack(fields))

@@ -9,11 +9,11 @@ ARGV[1...] streams  for each task: id, token of its lease, first (how many items
 RETURNS for each task 1, or 0 if the lease is lost
 ]]
 local prefix, answers, i = KEYS[1], {}, 1
--- @include call_or_reset
+-- @include call_or_reset, claimed_at
 -- @constant ITEMS_TTL
 local function append(id, token, first, most, begin, last)
   local key, list = prefix .. 'task:' .. id, prefix .. 'items:' .. id
-  local hash = redis.pcall('HMGET', key, 'status', 'token', 'dequeue_count', 'items')
+  local hash = redis.pcall('HMGET', key, 'status', 'token', 'dequeue_count', 'items', 'last_dequeue_time')
   if hash.err or hash[1] ~= 'working' or hash[2] ~= token then return 0 end
   local attempt, total = string.match(hash[4] or '', '^(%d+) (%d+)$')
   total = tonumber(total)
@@ -29,7 +29,8 @@ local function append(id, token, first, most, begin, last)
   total = total + last - begin + 1
   if total > most then call_or_reset('LTRIM', list, -most, -1) end
   redis.call('EXPIRE', list, ITEMS_TTL) -- in case that its task is lost
-  redis.call('HSET', key, 'items', hash[3] .. ' ' .. string.format('%.0f', total))
+  redis.call('HSET', key, 'items', hash[3] .. ' ' .. string.format('%.0f', total), 'last_dequeue_time',
+    claimed_at(hash[5], token))
   return 1
 end
 while i <= #ARGV do

@@ -18,38 +18,40 @@ local prefix, notes = KEYS[1], ARGV[1]
 -- @include call_or_reset, outcomes, reindex, end_tasks, fence, final_list, notes, outcome_history
 local history, listed = read_notes(notes)
 -- First all outcomes are checked. Then the leases are removed, which frees memory. Then the rest is written.
-local answers, groups, released, seen, plain, is_rare, refused, i = {}, {}, {}, {}, {}, false, false, 2
+local answers, groups, released, plain, is_rare, is_doubtful, i, before = {}, {}, {}, {}, false, false, 2, 0
 while i <= #ARGV do
-  local group = read_outcomes(i)
+  local group = read_outcomes(i, before)
   local accepted, ids = group.accepted, released[group.queue] or {}
   for k = group.first_id, group.last_result, 3 do
-    local id, token = ARGV[k], ARGV[k + 1]
-    local key, answer = prefix .. 'task:' .. id, 'ok'
-    local hash = redis.pcall('HMGET', key, 'status', 'token', 'last_dequeue_time')
-    if hash[1] ~= 'working' or hash[2] ~= token then
-      answer = fence(id, hash, token, group.status)
-    elseif seen[id] then
-      if not is_same(seen[id], group.status) then answer = 'stale' end
+    local id, key = ARGV[k], prefix .. 'task:' .. ARGV[k]
+    local hash = redis.pcall('HMGET', key, 'token', 'last_dequeue_time')
+    if hash[1] == ARGV[k + 1] then
+      accepted[#accepted + 1], ids[#ids + 1] = k, id
+      if not hash[2] and group.status == 'completed' then plain[k] = key end
     else
-      seen[id], accepted[#accepted + 1], ids[#ids + 1] = group.status, k, id
-      if not hash[3] and group.status == 'completed' then plain[k] = key end
+      answers[position_of(k, group)] = fence(id, ARGV[k + 1], group.status)
+      is_doubtful = true
     end
-    answers[#answers + 1], refused = answer, refused or answer ~= 'ok'
   end
-  if #accepted > 0 then groups[#groups + 1], released[group.queue] = group, ids end
+  groups[#groups + 1] = group
+  if #accepted > 0 then released[group.queue] = ids end
   is_rare = is_rare or group.flags.dead or group.puts_back or group.flags.follow
-  i = group.last_result + 1
+  i, before = group.last_result + 1, before + group.count
 end
 for queue, ids in pairs(released) do
-  call_or_reset('ZREM', prefix .. 'leases:' .. queue, unpack(ids))
+  local removed = call_or_reset('ZREM', prefix .. 'leases:' .. queue, unpack(ids))
+  is_doubtful = is_doubtful or removed < #ids
   reindex('lease_ends', 'leases:', queue)
 end
-
+if is_doubtful then fence_again(groups, answers) end
 local function end_all()
-  for _, group in ipairs(groups) do if not group.puts_back then end_tasks(group, plain, listed) end end
+  for _, group in ipairs(groups) do
+    if #group.accepted > 0 and not group.puts_back then end_tasks(group, plain, listed) end
+  end
   flush_final()
   if history then count_outcomes(groups) end
-  return refused and answers or {}
+  if is_doubtful then answers = all_answers(answers, before) end
+  return answers
 end
 if not is_rare then return end_all() end
 -- @include bury, requeue, ready_batch, ending
