@@ -12,7 +12,8 @@ from ltq._flow import slots
 from ltq._flow.apart import carry_left
 from ltq._flow.expand import expand, send_elements
 from ltq._flow.go_on import go_on
-from ltq.broker.flows import MAX_SLOTS, Arrival, Arrived
+from ltq._flow.values import LIST, Target
+from ltq.broker.flows import MAX_SLOTS, Arrival, Arrived, Ending
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import BrokerError, ConfigurationError
 from ltq.message import Envelope, Finish
@@ -116,6 +117,14 @@ class TestSerializers:
             ltq.join(stage.numbers.step(1), total.step([1]))
 
 
+async def begin(
+    stage: Stage, queue: str, node_id: str, result: bytes, serializer: str
+) -> Arrived | Ending:
+    """Begin a map with what it waits for."""
+    target = Target(queue, node_id, LIST, 1)
+    return await expand(stage.broker, target, result, serializer, revives=False)
+
+
 class TestMaps:
     async def waiting(self, stage: Stage) -> tuple["ltq.WorkflowHandle[Any]", str, str]:
         """A map that waits for its list, with its queue and id."""
@@ -125,7 +134,7 @@ class TestMaps:
     async def test_there_may_be_so_many_elements_and_no_more(self, stage: Stage) -> None:
         handle, queue, node_id = await self.waiting(stage)
         many = b"[" + b"1," * (MAX_SLOTS - 1) + b"1]"
-        answer = await expand(stage.broker, queue, node_id, many, "json")
+        answer = await begin(stage, queue, node_id, many, "json")
         assert not isinstance(answer, Arrived)
         assert answer.status is Status.REJECTED
         state = await handle.state()
@@ -134,25 +143,25 @@ class TestMaps:
 
     async def test_a_list_in_another_form_is_refused(self, stage: Stage) -> None:
         handle, queue, node_id = await self.waiting(stage)
-        await expand(stage.broker, queue, node_id, b"\x90", "msgpack")
+        await begin(stage, queue, node_id, b"\x90", "msgpack")
         assert "its list came as msgpack, not json" in ((await handle.state()).error or "")
 
     async def test_an_id_of_an_element_may_be_taken(self, stage: Stage) -> None:
         handle, queue, node_id = await self.waiting(stage)
         other = Envelope(id=f"{node_id}.1", queue=queue, task_name="two:text", body=b"[[],{}]")
         await stage.broker.publish([other])
-        await expand(stage.broker, queue, node_id, b"[1,2,3]", "json")
+        await begin(stage, queue, node_id, b"[1,2,3]", "json")
         state = await handle.state()
         assert state.status is Status.REJECTED
         assert f"another task has the id {node_id}.1 of an element" in (state.error or "")
 
     async def test_a_map_that_has_ended_is_not_begun(self, stage: Stage) -> None:
         handle, queue, node_id = await self.waiting(stage)
-        assert await expand(stage.broker, queue, "unknown", b"[1]", "json") is Arrived.ENDED
-        assert await expand(stage.broker, queue, node_id, b"[]", "json") is Arrived.FULL
+        assert await begin(stage, queue, "unknown", b"[1]", "json") is Arrived.ENDED
+        assert await begin(stage, queue, node_id, b"[]", "json") is Arrived.FULL
         await go_on(stage.broker, queue, node_id)
         assert await handle.result(timeout=5) == []
-        assert await expand(stage.broker, queue, node_id, b"[1]", "json") is Arrived.ENDED
+        assert await begin(stage, queue, node_id, b"[1]", "json") is Arrived.ENDED
         await send_elements(stage.broker, queue, node_id, [b"1"])
         (state,) = await stage.broker.states(queue, [f"{node_id}.0"])
         assert state is None
