@@ -10,6 +10,7 @@ from random import SystemRandom
 
 from devtools.chaos.figures.answers import instant
 from devtools.chaos.figures.due import due
+from devtools.chaos.figures.flows import flows
 from devtools.chaos.figures.goal import Goal, show
 from devtools.chaos.figures.idle import idle
 from devtools.chaos.figures.kept import kept
@@ -61,6 +62,11 @@ FIGURES = {
     ),
     "schedules": Figure("kill -9 and pauses of schedulers", schedules, 300.0, 3),
     "kept": Figure("the same with schedules that are put, due together", kept, 120.0, 10_000),
+    "flows": Figure(
+        "maps with a fan-in, 100 seeds: whoever carries them on dies all the time",
+        lambda _, count, seed: flows(count, seed),
+        count=10_000,
+    ),
     "idle": Figure("workers with nothing to do", lambda seconds, _, __: idle(seconds), 10.0),
 }
 

@@ -164,7 +164,17 @@ def _wanted(sent: Sent, state: TaskState[jobs.Run], evidence: Evidence) -> set[S
     return {Status.COMPLETED, Status.CANCELLED}
 
 
+def _wrong_stream(sent: Sent, result: object, evidence: Evidence) -> str:
+    wanted = [*range(sent.number, sent.number + jobs.PARTS)]
+    items = evidence.notes.items.get(sent.id)
+    if (result, items) == (jobs.PARTS, wanted):
+        return ""
+    return f"yielded {items}, and returned {result}: {wanted} were sent"
+
+
 def _wrong_result(sent: Sent, run: jobs.Run | None, evidence: Evidence) -> str:
+    if sent.sort.task.name == jobs.streamed.name:
+        return _wrong_stream(sent, run, evidence)
     if run is None or run.number != sent.number:
         return f"has the result {run}, sent was number {sent.number}"
     ends = {(event.pid, event.token) for event in evidence.ends.get(sent.id, ())}

@@ -7,6 +7,7 @@ with: its process and the token of its lease.
 import asyncio
 import os
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import redis
@@ -18,6 +19,12 @@ from devtools.variables import LEASE_VARIABLE, LEDGER_VARIABLE, SHUTDOWN_VARIABL
 NAME = "chaos"
 TARGET, OTHER_TARGET = "devtools.chaos.jobs:worker", "devtools.chaos.jobs:other"
 SHARED = f"{NAME}:shared"
+BEYOND = "beyond"
+"""A second namespace, which may be on another server."""
+
+PARTS = 5
+"""Elements of a map, and items of a stream."""
+
 MAX_DELIVERIES = 3
 FAILURES = 2
 FLAKY_TRIES = FAILURES + 1
@@ -133,6 +140,48 @@ async def nothing() -> None:
 async def echo(number: int) -> int:
     """Returns at once, and tells nobody."""
     return number
+
+
+@worker.task
+async def spread(number: int) -> list[int]:
+    """The first node of a workflow."""
+    tell("start")
+    tell("end")
+    return [number] * PARTS
+
+
+@worker.task(queue=f"{BEYOND}:part")
+async def part(number: int) -> int:
+    """An element of a map, in another namespace."""
+    tell("start")
+    await asyncio.sleep(0.02)  # the task's own time
+    tell("end")
+    return number
+
+
+@worker.task
+async def gathered(numbers: list[int]) -> Run:
+    """Takes all elements: one that is missing or wrong makes another number."""
+    tell("start")
+    return ended(sum(numbers) // PARTS if len(numbers) == PARTS else -1)
+
+
+@worker.task(queue=f"{BEYOND}:passed")
+async def passed(run: Run) -> list[int]:
+    """A node of a chain."""
+    tell("start")
+    tell("end")
+    return [run.number] * PARTS
+
+
+@worker.task
+async def streamed(number: int) -> AsyncIterator[int]:
+    """Yields some numbers from this one on."""
+    tell("start")
+    for item in range(number, number + PARTS):
+        yield item
+        await asyncio.sleep(0.02)  # the task's own time
+    tell("end")
 
 
 async def _one_sided(number: int) -> Run:

@@ -9,7 +9,7 @@ from typing import Any
 
 from devtools.chaos import jobs
 from devtools.chaos.stage import through
-from ltq import Handle, ResultTimeoutError, Status, Task, TaskState
+from ltq import Handle, Node, ResultTimeoutError, Status, StreamHandle, Task, TaskState
 from ltq.broker import Broker
 from ltq.errors import BrokerError, LtqError, TaskNotFoundError
 
@@ -31,6 +31,8 @@ class Sort:
     cancel: bool = False
     tags: tuple[str, ...] = ()
     is_delayed: bool = False
+    flow: Callable[[int, Broker], Node[Any]] | None = None
+    """The workflow, of which the task is the last node."""
 
     @property
     def is_swept(self) -> bool:
@@ -41,6 +43,15 @@ class Sort:
         """The options of one send."""
         delay = {"delay": chance.uniform(0.05, 3.0)} if self.is_delayed else {}
         return {"tags": self.tags, **delay, **self.options(chance)}
+
+
+def _flow(number: int, broker: Broker) -> Node[Any]:
+    """A map over another namespace with its fan-in, a chain behind that, and the same again."""
+    spread, part, gathered, passed = (
+        through(task, broker) for task in (jobs.spread, jobs.part, jobs.gathered, jobs.passed)
+    )
+    once = spread.step(number).map(part).then(gathered)
+    return once.then(passed).map(part).then(gathered)
 
 
 def _number(number: int, _: Random) -> tuple[int]:
@@ -67,6 +78,8 @@ SORTS: tuple[Sort, ...] = (
     Sort("flaky", 6, jobs.flaky, _number, tries=jobs.FLAKY_TRIES),
     Sort("broken", 2, jobs.broken, _number, ends=Status.FAILED),
     Sort("stepped", 4, jobs.stepped, lambda number, chance: (number, chance.randint(1, 6))),
+    Sort("flow", 3, jobs.gathered, _number, flow=_flow),
+    Sort("streamed", 3, jobs.streamed, _number),
     Sort("left", 4, jobs.left, _number),
     Sort("right", 4, jobs.right, _number),
     Sort("cancelled", 5, jobs.work, _within(0.0, 1.0), cancel=True),
@@ -135,6 +148,8 @@ class Notes:
     pauses: list[Pause] = field(default_factory=list)
     promoted: int = 0
     sweeps: list[Sweep] = field(default_factory=list)
+    items: dict[str, list[Any]] = field(default_factory=dict)
+    """What streams have yielded."""
     backwards: list[str] = field(default_factory=list)
     """Tasks whose progress went back within one run."""
 
@@ -158,6 +173,7 @@ class Load:
         self._number = 0
         self._producers: list[asyncio.Task[None]] = []
         self._waiters: dict[str, asyncio.Task[None]] = {}
+        self._halfway: dict[str, Node[Any]] = {}
 
     def start(self, pause: float) -> None:
         """Send, each producer with `pause` seconds between two in the mean."""
@@ -171,6 +187,10 @@ class Load:
         for producer in self._producers:
             producer.cancel()
         await asyncio.gather(*self._producers, return_exceptions=True)
+        sort = next(one for one in SORTS if one.flow is not None)
+        for task_id, node in [*self._halfway.items()]:
+            handle = await self._send_flow(task_id, node)
+            self._was_sent(task_id, int(task_id.rpartition("-")[2]), sort, handle)
 
     async def finish(self, timeout: float) -> list[str]:
         """Wait for the waiters; the ids of those that were not answered in time."""
@@ -193,17 +213,36 @@ class Load:
         task = through(sort.task.with_options(**options), broker)
         arguments = sort.arguments(number, self._chance)
         self.notes.in_flight.add(task_id)
+        handle: Handle[Any]
         try:
-            handle = await task.send(*arguments)
+            if sort.flow is not None:
+                handle = await self._send_flow(task_id, sort.flow(number, broker))
+            else:
+                handle = await task.send(*arguments)
         except BrokerError:
             self.notes.in_flight.discard(task_id)
             self.notes.refused.append(task_id)
             return
+        self._was_sent(task_id, number, sort, handle)
+        if sort.cancel:
+            await self._cancel(task_id, handle)
+
+    async def _send_flow(self, task_id: str, node: Node[Any]) -> Handle[Any]:
+        """Send a workflow, again and again: one that is cut may be there by half."""
+        self._halfway[task_id] = node
+        while True:
+            try:
+                handle = await node.with_options(id=task_id).send()
+            except BrokerError:
+                await asyncio.sleep(0.2)
+            else:
+                del self._halfway[task_id]
+                return handle
+
+    def _was_sent(self, task_id: str, number: int, sort: Sort, handle: Handle[Any]) -> None:
         self.notes.in_flight.discard(task_id)
         self.notes.sent[task_id] = Sent(task_id, number, sort, handle, time.time())
         self._waiters[task_id] = asyncio.create_task(self._wait(task_id, sort, handle))
-        if sort.cancel:
-            await self._cancel(task_id, handle)
 
     async def _produce(self, broker: Broker, pause: float) -> None:
         weights = [sort.weight for sort in self._sorts]
@@ -223,6 +262,8 @@ class Load:
     async def _wait(self, task_id: str, sort: Sort, handle: Handle[Any]) -> None:
         while True:
             try:
+                if isinstance(handle, StreamHandle):
+                    self.notes.items[task_id] = await handle.collect(_PATIENCE)
                 watches = sort.name == "stepped"
                 state = await (self._watch(handle) if watches else handle.wait(_PATIENCE))
             except (BrokerError, ResultTimeoutError):

@@ -17,7 +17,7 @@ from devtools.proxy import Proxy
 from devtools.rabbitmq import RabbitServer
 from ltq.brokers.rabbitmq import RabbitBroker
 
-_QUEUES = (f"ltq.{jobs.NAME}", "ltq.dead")
+_QUEUES = (f"ltq.{jobs.NAME}", f"ltq.{jobs.BEYOND}", "ltq.dead")
 _WATERMARK, _FLOODED = "0.4", "0.000001"
 """How much of the machine's memory RabbitMQ may take: as it is by default, and next to nothing."""
 

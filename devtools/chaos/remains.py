@@ -16,9 +16,15 @@ from ltq.state import Status
 
 _TABLE = Path(redis_broker.__file__).parent / "lua" / "README.md"
 
+_NAMESPACES = (jobs.NAME, jobs.BEYOND)
+
 _IDLE = (
     "ltq:namespaces",
-    *(f"{keys.prefix(jobs.NAME)}{kind}" for kind in ("lanes", "served", "wake:", "workers")),
+    *(
+        f"{keys.prefix(name)}{kind}"
+        for name in _NAMESPACES
+        for kind in ("lanes", "served", "wake:", "workers")
+    ),
 )
 """What keys that stay without a TTL begin with, once nothing is left to do."""
 
@@ -33,9 +39,10 @@ def bounded_keys(table: Path = _TABLE) -> list[re.Pattern[str]]:
     for line in table.read_text("utf-8").splitlines():
         cells = [cell.strip() for cell in line.split("|")]
         if len(cells) > 5 and cells[5].startswith("bounded"):
-            whole = cells[1].strip("`").replace("…", keys.prefix(jobs.NAME))
-            parts = [re.escape(part) for part in re.split(r"<\w+>", whole)]
-            patterns.append(re.compile("(.+)".join(parts)))
+            for name in _NAMESPACES:
+                whole = cells[1].strip("`").replace("…", keys.prefix(name))
+                parts = [re.escape(part) for part in re.split(r"<\w+>", whole)]
+                patterns.append(re.compile("(.+)".join(parts)))
     return patterns
 
 
@@ -67,6 +74,13 @@ async def left_by_count(broker: Broker) -> list[str]:
         for one in stats
         if one.pending or one.delayed or one.working
     ]
+
+
+async def left_endings(broker: Broker) -> list[str]:
+    """Namespaces in which somebody still has to carry workflows on."""
+    queues = [f"{name}:any" for name in _NAMESPACES]
+    left = [(queue, len(await broker.endings(queue))) for queue in queues]
+    return [f"{count} endings are left beside {queue}" for queue, count in left if count]
 
 
 _DYING = ("toxic", "broken")

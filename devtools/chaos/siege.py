@@ -25,6 +25,10 @@ DRAINED = 90.0
 CONSUMING = 30.0
 """Seconds in which each worker has to consume when the faults are over."""
 
+_SETTLED = 80.0
+"""Seconds in which nothing is left: what dead workers left of workflows is looked for each
+minute."""
+
 _STEER = 0.1
 """Seconds between two pauses of queues, in the mean."""
 
@@ -129,10 +133,12 @@ class Siege:
 
     async def _check_remains(self) -> None:
         async def nothing() -> bool:
-            return not await self._stage.left()
+            return not await self._stage.left() and not await remains.left_endings(broker)
 
+        broker = self._stage.direct
         with suppress(AssertionError):
-            await eventually(nothing, 20.0)
+            await eventually(nothing, _SETTLED)
+        self._violations += await remains.left_endings(broker)
         self._violations += await self._stage.left()
         self._violations += await remains.left_by_count(self._stage.direct)
         notes = self._load.notes

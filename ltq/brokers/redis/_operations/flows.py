@@ -10,7 +10,7 @@ from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.arguments import failure_fields
 from ltq.brokers.redis._scripts.script import flag
 from ltq.brokers.redis._server.call import Argument, Call
-from ltq.brokers.redis._server.link import CALL_PATIENCE, Link
+from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.refusals import WrongTypeError
 from ltq.brokers.redis._server.replicas import Replicated
 from ltq.names import namespace_of
@@ -18,6 +18,9 @@ from ltq.options import DEFAULT_RESULT_TTL
 from ltq.state import Status
 
 R = TypeVar("R")
+
+_REPLICATED_WITHIN = 0.7
+"""Seconds that a call waits for replicas that leads a workflow on."""
 
 _MOST = 100
 """Most tasks of one call that changes them: a long script blocks all other clients."""
@@ -119,10 +122,11 @@ def _kept(link: Link, queue: str, call: Call[R]) -> Call[R]:
     """The same call, that waits for replicas if sends do.
 
     What it does is done because of an ending that is removed after it: perhaps on another server,
-    which has no replica that loses it.
+    which has no replica that loses it. While there is no replica, there is none that could take
+    over: so workflows go on without.
     """
     if not link.replicas:
         return call
-    until = asyncio.get_running_loop().time() + CALL_PATIENCE
+    until = asyncio.get_running_loop().time() + _REPLICATED_WITHIN
     mark = link.keys.replicated(namespace_of(queue))
-    return Replicated(call, link.replicas, mark, until)
+    return Replicated(call, link.replicas, mark, until, is_required=False)

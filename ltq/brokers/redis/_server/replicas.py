@@ -38,6 +38,8 @@ class Replicated(Call[R_co], frozen=True):
     wrote before is copied before that key is."""
     until: float
     """When to give up waiting for replicas, by the event loop's clock."""
+    is_required: bool = True
+    """Whether it is an error if too few have it by then."""
 
     @property
     def title(self) -> str:
@@ -64,7 +66,7 @@ class Replicated(Call[R_co], frozen=True):
         milliseconds = max(1, int((left - _SLACK) * 1000))
         data += pack(("SET", self.mark, "1", "PX", 1000)) + pack(("WAIT", self.count, milliseconds))
         reply, marked, have = await wire.call_all(data, 3)
-        if isinstance(reply, Exception):
+        if isinstance(reply, Exception) or not self.is_required:
             return reply
         for one in (marked, have):
             if isinstance(one, RedisError) and not is_passing(one):  # above all, NOPERM
