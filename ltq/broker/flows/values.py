@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
@@ -68,7 +67,7 @@ def is_held(due: float) -> bool:
     return due >= HELD
 
 
-def waits_for_others(state: TaskState[Any]) -> bool:
+def waits_for_others(state: TaskState[object]) -> bool:
     """Whether a task waits for others: then its body is no call yet."""
     return state.status is Status.DELAYED and state.due_time is None
 
