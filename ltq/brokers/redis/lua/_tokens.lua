@@ -14,7 +14,8 @@ local function next_token(count)
     token_head, token_tail, token_from = string.sub(text, 1, -3), string.sub(text, -2), count
     tail = token_tail + 0
   end
-  return token_head .. string.char(48 + tail / 10, 48 + tail % 10)
+  local ones = tail % 10
+  return token_head .. string.char(48 + (tail - ones) / 10, 48 + ones) -- a fraction might be rounded
 end
 -- @rare
 local function later_token(count, last)
