@@ -1,8 +1,9 @@
 """Carrying on from endings apart: what cannot be done for one holds up no other."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -17,6 +18,10 @@ from ltq.names import namespace_of
 
 LEFT_AFTER = 2.0
 """Seconds after which an ending counts as left: until then somebody may be about to carry it on."""
+
+
+_LONGEST_KEPT = 4096
+"""Most bytes of a `ctx` whose namespaces are remembered."""
 
 
 class Left(NamedTuple):
@@ -74,18 +79,22 @@ async def carry_found(broker: FlowBroker, queue: str, *, older_than: float = 0.0
 
 def namespaces_of(ending: Ending) -> frozenset[str]:
     """The namespaces that are needed to carry an ending on."""
-    return frozenset(map(namespace_of, _queues(ending)))
+    is_long = len(ending.ctx) > _LONGEST_KEPT
+    own = (_namespaces if is_long else _kept_namespaces)(ending.queue, ending.ctx)
+    if not ending.follow:
+        return own
+    with suppress(msgspec.DecodeError):  # carrying it on tells
+        return own.union(namespace_of(one.queue) for one in unpack_follow(ending.follow))
+    return own
 
 
-def _queues(ending: Ending) -> Iterable[str]:
-    yield ending.queue
-    flow = flow_of(ending.ctx)
-    if flow is not None:
-        yield flow.queue
-        yield from (target.queue for target in flow.to)
-    if ending.follow:
-        with suppress(msgspec.DecodeError):  # carrying it on tells
-            yield from (envelope.queue for envelope in unpack_follow(ending.follow))
+def _namespaces(queue: str, ctx: bytes) -> frozenset[str]:
+    flow = flow_of(ctx)
+    queues = () if flow is None else (flow.queue, *(target.queue for target in flow.to))
+    return frozenset(map(namespace_of, (queue, *queues)))
+
+
+_kept_namespaces = lru_cache(maxsize=1024)(_namespaces)  # all elements of a map have the same
 
 
 async def _carry_group(

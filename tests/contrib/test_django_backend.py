@@ -429,6 +429,15 @@ class TestChecks:
         assert said in messages[identifier]
         assert messages[identifier].startswith("TASKS['default']: ")
 
+    @pytest.mark.parametrize("options", [{"worker": "a:b"}, [], None])
+    def test_a_wrong_one_lets_tasks_be_declared(self, options: object) -> None:
+        """Their modules are imported before the checks can say what is wrong."""
+        from tests.contrib.letters import tasks
+
+        wrong = {**sites.backend("memory://checks"), "OPTIONS": options}
+        with sites.project(TASKS={"default": wrong}):
+            assert tasks.add.using(priority=1).priority == 1
+
     @pytest.mark.slow
     def test_a_missing_extra_is_named(self) -> None:
         code = """if True:

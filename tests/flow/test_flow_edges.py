@@ -12,10 +12,11 @@ from ltq._flow import slots
 from ltq._flow.apart import carry_left
 from ltq._flow.expand import expand, send_elements
 from ltq._flow.go_on import go_on
+from ltq._flow.values import LIST, Target
 from ltq.broker.flows import MAX_SLOTS, Arrival, Arrived
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import BrokerError, ConfigurationError
-from ltq.message import Envelope, Finish
+from ltq.message import Envelope, Failure, Finish
 from ltq.names import new_id
 from ltq.options import DEFAULT_RESULT_TTL
 from ltq.testing import FlakyBroker
@@ -116,6 +117,12 @@ class TestSerializers:
             ltq.join(stage.numbers.step(1), total.step([1]))
 
 
+async def begin(stage: Stage, node_id: str, result: bytes, serializer: str) -> Any:
+    """The list comes that a map waits for."""
+    target = Target(stage.double.queue, node_id, LIST, 1)
+    return await expand(stage.broker, target, result, serializer, revives=False)
+
+
 class TestMaps:
     async def waiting(self, stage: Stage) -> tuple["ltq.WorkflowHandle[Any]", str, str]:
         """A map that waits for its list, with its queue and id."""
@@ -123,36 +130,35 @@ class TestMaps:
         return handle, stage.double.queue, handle.id
 
     async def test_there_may_be_so_many_elements_and_no_more(self, stage: Stage) -> None:
-        handle, queue, node_id = await self.waiting(stage)
+        handle, _, node_id = await self.waiting(stage)
         many = b"[" + b"1," * (MAX_SLOTS - 1) + b"1]"
-        answer = await expand(stage.broker, queue, node_id, many, "json")
-        assert not isinstance(answer, Arrived)
+        answer = await begin(stage, node_id, many, "json")
         assert answer.status is Status.REJECTED
         state = await handle.state()
         assert state.status is Status.REJECTED
         assert "100001 elements, at most 100000 are allowed" in (state.error or "")
 
     async def test_a_list_in_another_form_is_refused(self, stage: Stage) -> None:
-        handle, queue, node_id = await self.waiting(stage)
-        await expand(stage.broker, queue, node_id, b"\x90", "msgpack")
+        handle, _, node_id = await self.waiting(stage)
+        await begin(stage, node_id, b"\x90", "msgpack")
         assert "its list came as msgpack, not json" in ((await handle.state()).error or "")
 
     async def test_an_id_of_an_element_may_be_taken(self, stage: Stage) -> None:
         handle, queue, node_id = await self.waiting(stage)
         other = Envelope(id=f"{node_id}.1", queue=queue, task_name="two:text", body=b"[[],{}]")
         await stage.broker.publish([other])
-        await expand(stage.broker, queue, node_id, b"[1,2,3]", "json")
+        await begin(stage, node_id, b"[1,2,3]", "json")
         state = await handle.state()
         assert state.status is Status.REJECTED
         assert f"another task has the id {node_id}.1 of an element" in (state.error or "")
 
     async def test_a_map_that_has_ended_is_not_begun(self, stage: Stage) -> None:
         handle, queue, node_id = await self.waiting(stage)
-        assert await expand(stage.broker, queue, "unknown", b"[1]", "json") is Arrived.ENDED
-        assert await expand(stage.broker, queue, node_id, b"[]", "json") is Arrived.FULL
+        assert await begin(stage, "unknown", b"[1]", "json") is Arrived.ENDED
+        assert await begin(stage, node_id, b"[]", "json") is Arrived.FULL
         await go_on(stage.broker, queue, node_id)
         assert await handle.result(timeout=5) == []
-        assert await expand(stage.broker, queue, node_id, b"[1]", "json") is Arrived.ENDED
+        assert await begin(stage, node_id, b"[1]", "json") is Arrived.ENDED
         await send_elements(stage.broker, queue, node_id, [b"1"])
         (state,) = await stage.broker.states(queue, [f"{node_id}.0"])
         assert state is None
@@ -250,3 +256,27 @@ class TestLooks:
         wrong: Any = 7
         with pytest.raises(ConfigurationError, match="id=7 is not allowed: the text of an id"):
             stage.total.handle(wrong)
+
+
+class TestTimeouts:
+    async def test_one_that_may_go_on_after_a_replay_is_waited_for_so_long(
+        self, stage: Stage
+    ) -> None:
+        handle = await stage.numbers.step(2).then(stage.add).send()
+        delivery = await stage.claim_one(stage.numbers.queue)
+        failure = Failure("ValueError", "ValueError: no")
+        failed = Finish(delivery.lease, Status.FAILED, failure=failure, dead=True)
+        await stage.broker.finish([failed])
+        await carry_left(stage.broker, stage.numbers.queue)
+        with pytest.raises(ltq.TaskFailedError):
+            await handle.result(timeout=5)
+        await stage.broker.replay(stage.numbers.queue, [delivery.lease.id])
+        with pytest.raises(ltq.ResultTimeoutError):
+            await handle.result(timeout=0.05)
+
+    async def test_a_tree_is_watched_so_long(self, stage: Stage) -> None:
+        handle = await stage.total.send()
+        states = handle.watch_tree(timeout=0.05)
+        assert (await anext(states)).status is Status.PENDING
+        with pytest.raises(ltq.ResultTimeoutError):
+            await anext(states)

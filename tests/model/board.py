@@ -25,6 +25,8 @@ class Board:
     lines: dict[tuple[str, Priority], list[str]] = field(default_factory=lambda: defaultdict(list))
     ended: dict[str, dict[Status, int]] = field(default_factory=dict)
     """Tasks that ended and left no state: as what, by the token of which lease."""
+    endings: set[str] = field(default_factory=set)
+    """The keys of endings that nobody has carried on yet."""
     highest: dict[str, int] = field(default_factory=dict)
     """The highest token each id ever had, whatever became of it."""
     known: set[str] = field(default_factory=set)

@@ -217,7 +217,7 @@ class Machine(RuleBasedStateMachine):
         assert (found.attempt, found.total) == (task.dequeues, task.streamed)
         assert (found.items, found.first) == (kept, task.streamed - len(kept))
 
-    @rule(lease=leases, other=leases, status=st.sampled_from("cfr"), result_ttl=ttls)
+    @rule(lease=leases, other=leases, status=st.sampled_from("cfrn"), result_ttl=ttls)
     def finish(self, lease: Lease, other: Lease, status: str, result_ttl: float) -> None:
         """The first as said; the second, another task's or the same, completed."""
         outcomes: list[Outcome] = [final(lease, status, result_ttl)]
@@ -314,6 +314,14 @@ class Machine(RuleBasedStateMachine):
         expected = [*self.model.tasks.values(), *self.model.ghosts.values()]
         assert found == Counter((task.id, task.status) for task in expected)
 
+    @rule()
+    def carry_on(self) -> None:
+        seen = self.run(self.broker.endings(self.store.queues[0]))
+        assert {one.key for one in seen} == self.model.endings
+        assert {(one.follow, one.result) for one in seen} <= {(b"\x00\n\xff", b'"done"')}
+        self.run(self.broker.carried(self.store.queues[0], sorted(self.model.endings)))
+        self.model.endings.clear()
+
     @invariant()
     def letters_as_in_the_model(self) -> None:
         for queue in self.store.queues:
@@ -333,9 +341,11 @@ class Machine(RuleBasedStateMachine):
 
 
 def final(lease: Lease, status: str, result_ttl: float) -> Finish:
-    """An outcome that ends a task: completed, failed (with a letter) or rejected (without)."""
-    if status == "c":
-        return Finish(lease, Status.COMPLETED, b'"done"', result_ttl=result_ttl)
+    """An outcome that ends a task: completed, the same with something that follows ("n" for the
+    next), failed (with a letter) or rejected (without)."""
+    if status in "cn":
+        follow = b"\x00\n\xff" if status == "n" else b""
+        return Finish(lease, Status.COMPLETED, b'"done"', result_ttl=result_ttl, follow=follow)
     failure = Failure("ValueError", "ValueError: no", "Traceback")
     kind = Status.FAILED if status == "f" else Status.REJECTED
     return Finish(lease, kind, failure=failure, dead=status == "f", result_ttl=result_ttl)

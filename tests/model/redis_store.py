@@ -23,7 +23,7 @@ from tests.model.tasks import Letter, Task
 
 ENDLESS = {
     *("active", "delayed", "due", "leases", "lease_ends", "wake", "lanes", "queue_lanes"),
-    *("ready", "served", "skipped", "paused", "schedules", "removed_schedules"),
+    *("ready", "served", "skipped", "paused", "schedules", "removed_schedules", "endings"),
 }
 """Kinds of keys without a TTL, but for the tasks that are not final: see `lua/README.md`."""
 

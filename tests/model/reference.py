@@ -7,6 +7,7 @@ from math import inf
 from msgspec import structs
 
 from ltq.broker import Claim
+from ltq.broker.flows import ending_key
 from ltq.errors import LtqError, RerunError, TaskNotFoundError
 from ltq.message import Envelope, Finish, Lease, Outcome, Published, Receipt, Swept
 from ltq.options import DEFAULT_RESULT_TTL, Priority
@@ -218,6 +219,8 @@ class Model(Exchange):
             task.error = None if outcome.failure is None else outcome.failure.text
         task.progress = None
         if isinstance(outcome, Finish):
+            if outcome.follow:
+                self.endings.add(ending_key(lease.id, lease.token))
             self._end(task, outcome, now)
         else:
             self._requeue(task, outcome, now)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import ltq
+import ltq.testing
 from ltq._sender.prepared import PreparedMessage
 from ltq.message import Envelope
 from ltq.testing import Box, assert_not_sent, assert_sent, assert_sent_once, sent
@@ -37,6 +38,24 @@ class TestSent:
         assert [message.args[0] for message in sent(pay)] == [1, 2, 3, 4]
         assert isinstance(first, PreparedMessage)
         assert first.task is pay
+
+    async def test_what_follows_a_run_is_sent_when_that_has_completed(
+        self, worker: ltq.Worker, pay: Pay
+    ) -> None:
+        @worker.task(max_tries=2, backoff=60)
+        async def order(number: int) -> None:
+            await ltq.current().send_after(pay.message(number))
+            assert_not_sent(pay, number)
+            if ltq.current().attempt == 1:
+                raise ConnectionError
+
+        async with ltq.testing.use(worker) as box:
+            await order.send(7)
+            await box.drain()
+            assert_not_sent(pay, 7)
+            await box.clock.advance(seconds=90)
+            sent_one = assert_sent_once(pay, 7)
+            assert (await pay.handle(sent_one.id).state()).status is ltq.Status.COMPLETED
 
     async def test_what_is_sent_over_a_connection_is_there_at_once(
         self, box: Box, pay: Pay

@@ -161,3 +161,16 @@ class TestLooks:
         await asyncio.to_thread(stand.carrier.look_soon)
         await eventually(lambda: stand.looks == 4, 5, "it looks again")
         assert stand.pauses == [LEFT_AFTER], "what has just ended is not left yet"
+
+    async def test_without_news_it_looks_from_time_to_time(self, stand: Stand) -> None:
+        given: list[float] = []
+
+        def jitter(seconds: float) -> float:
+            given.append(seconds)
+            return 0.001
+
+        carrier = FlowCarrier(stand.broker, {"one:add"}, jitter=jitter)
+        carrier.start()
+        await eventually(lambda: stand.looks >= 3, 5, "it looks again and again")
+        await carrier.aclose()
+        assert {*given} == {flows.LOOK_EVERY}

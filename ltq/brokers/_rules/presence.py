@@ -34,7 +34,7 @@ def announce(places: Places, worker: WorkerEntry, now: float) -> bool:
     """A worker lives. Returns whether there are endings here."""
     seen = SeenWorker(worker, now)
     places.workers.set(worker.name, seen, expires=now + worker.gone_after, now=now)
-    return len(places.endings.values(1)) > 0
+    return len(places.endings.values(1, 1)) > 0
 
 
 def leave(places: Places, worker: WorkerEntry, lanes: Sequence[str], now: float) -> None:

@@ -16,8 +16,8 @@ class MemoryEndings:
         """See `Endings`."""
         self._packed[key] = packed
 
-    def values(self, limit: int) -> list[bytes]:
-        """See `Endings`."""
+    def values(self, limit: int, most_bytes: int) -> list[bytes]:
+        """See `Endings`. What is in memory already may have any size."""
         return [*islice(self._packed.values(), limit)]
 
     def remove(self, keys: Collection[str]) -> None:

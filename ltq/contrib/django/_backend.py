@@ -15,7 +15,7 @@ from ltq._aio.portal import open_portal
 from ltq.codec import DEFAULT_MAX_PAYLOAD
 from ltq.contrib.django._calls import Place, as_enqueued, call_of, level_of
 from ltq.contrib.django._known import find, known_to, remember
-from ltq.contrib.django._options import problems, read_options
+from ltq.contrib.django._options import problems, read_options, worker_name
 from ltq.contrib.django._results import Found, known_result, look_up, new_result
 from ltq.contrib.django._running import runner_of
 from ltq.contrib.django._senders import Sender, sender_of
@@ -62,7 +62,7 @@ class LtqBackend(BaseTaskBackend):
     def validate_task(self, task: Any) -> None:
         """Raise `InvalidTask` for a task that cannot be enqueued."""
         super().validate_task(task)
-        place, worker = Place.of(task), str(self.options.get("worker", "django"))
+        place, worker = Place.of(task), worker_name(self.options)
         try:
             check_name("task", f"{worker}:{place.task_name}")
             check_name("queue", place.queue_of(worker))

@@ -19,8 +19,9 @@ def send_on_commit(
     """Send a message of `task.message(...)` once the present transaction has committed.
 
     `using` is the alias of the database, by default the default one. The task is not sent if the
-    transaction is rolled back, or the savepoint in which this was called. Without a transaction it
-    is sent now. The arguments are checked now. The handle is returned now, so that its id may be
+    transaction is rolled back, or an `atomic` block around the call. That `savepoint_rollback` was
+    called by hand does not count, as with all that `on_commit` calls. Without a transaction it is
+    sent now. The arguments are checked now. The handle is returned now, so that its id may be
     stored; until the commit there is no such task. With `unique_for` the task may turn out to be
     one sent before, and then none has this id.
 

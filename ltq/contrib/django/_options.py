@@ -1,6 +1,7 @@
 """The `OPTIONS` of `LtqBackend`, and what may be wrong with them."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -67,6 +68,17 @@ def read_options(options: Any) -> BackendOptions:
         worker=options.get("worker", default.worker),
         result_ttl=_check_result_ttl(options),
     )
+
+
+def worker_name(options: object) -> str:
+    """The name of the worker; the default one in place of a wrong one, which the checks tell.
+
+    Modules with tasks are imported before the system checks run.
+    """
+    with suppress(ConfigurationError):
+        if isinstance(options, Mapping):
+            return check_worker_name(options.get("worker", BackendOptions().worker))
+    return BackendOptions().worker
 
 
 def _check_broker(options: Mapping[Any, Any]) -> None:

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import aio_pika
+import pika
 import pytest
 import pytest_asyncio
 from aio_pika.abc import HeadersType
 
 import ltq
 from ltq.brokers.rabbitmq import RabbitBroker
+from ltq.brokers.rabbitmq._arrival import door
 from ltq.brokers.rabbitmq._server import copies, publisher
 from ltq.message import Envelope, new_id
 from ltq.testing import FlakyBroker
@@ -71,6 +73,29 @@ class TestCalls:
 
         await eventually(is_rejected)  # its arguments do not fit: that is the worker's affair
 
+    async def test_each_without_an_id_is_another_task(
+        self, running: ltq.Worker, broker: RabbitBroker, outside: Outside, rabbitmq_server: str
+    ) -> None:
+        """Sent together with a copy of LTQ's own, and by a client that makes up no id."""
+        await running.tasks["mail:add"].send(1)
+
+        def publish() -> None:
+            url = pika.URLParameters(f"{rabbitmq_server}%2F")
+            with pika.BlockingConnection(url) as connection:
+                for _ in range(2):
+                    body = b'{"task": "mail:add", "args": [1]}'
+                    connection.channel().basic_publish(
+                        outside.prefix, f"{outside.prefix}.mail", body
+                    )
+
+        await asyncio.to_thread(publish)
+
+        async def have_run() -> bool:
+            tasks = (await broker.tasks("mail:add", status="completed")).items
+            return len(tasks) == 3
+
+        await eventually(have_run)
+
     async def test_the_message_id_serves_as_id(
         self, running: ltq.Worker, broker: RabbitBroker, outside: Outside
     ) -> None:
@@ -103,6 +128,10 @@ class TestCalls:
             claimed = await broker.claim(consumer, 10)
             assert [one.lease.id for one in claimed] == ["high", "low"]
 
+    def test_an_empty_message_id_is_none(self) -> None:
+        """Some clients send the property so; the one of these tests puts another in its place."""
+        assert door.read(b'{"task": "mail:add"}', "").id is None
+
     async def test_a_second_one_with_the_same_id_is_dropped(
         self, running: ltq.Worker, broker: RabbitBroker, outside: Outside
     ) -> None:
@@ -131,6 +160,7 @@ class TestDead:
             (b'{"task":"mail:add","args":' + b"[" * 5000 + b"]" * 5000 + b"}", "unreadable", ""),
             ({"task": "mail:nope"}, "unknown-task", "mail:nope"),
             ({"task": "other:task"}, "unknown-task", "other:task"),
+            ({"task": "mail:add", "queue": "mail:no"}, "unknown-task", "in the queue 'mail:no'"),
         ],
         ids=lambda value: str(value)[:40],
     )
@@ -140,6 +170,14 @@ class TestDead:
         await outside.publish(body)
         await eventually(outside.has(0))
         await eventually(lambda: has_dead(outside, reason, named))
+
+    async def test_a_message_id_that_can_be_no_id_is_named(
+        self, running: ltq.Worker, outside: Outside
+    ) -> None:
+        await outside.publish({"task": "mail:add", "args": [1]}, message_id="{3F25}")
+        await eventually(
+            lambda: has_dead(outside, "unreadable", "the property message_id '{3F25}' can be no id")
+        )
 
     async def test_one_that_is_too_large(self, running: ltq.Worker, outside: Outside) -> None:
         await outside.publish({"task": "mail:add", "args": ["x" * (20 << 20)]})
@@ -201,6 +239,24 @@ class TestDead:
             if not is_alone:
                 await eventually(lambda: has_dead(outside, "late", "the store may have had it"))
         assert await result(broker, "mail:add", late.id) == b"3"
+
+    async def test_a_late_copy_of_a_task_that_is_there_is_none(
+        self, running: ltq.Worker, broker: RabbitBroker, store: FlakyBroker, outside: Outside
+    ) -> None:
+        known = copies.marked(
+            Envelope(id=new_id(), queue="mail:add", task_name="mail:add", body=b"[[1],{}]")
+        )
+        await store.publish([known])
+        exchange = await outside.channel.get_exchange(outside.prefix)
+        message = aio_pika.Message(
+            copies.encode(known, 1000.0, is_alone=False),
+            headers={copies.VERSION_HEADER: copies.VERSION},
+            content_type=copies.CONTENT_TYPE,
+        )
+        await exchange.publish(message, f"{outside.prefix}.mail")
+        await eventually(outside.has(0))
+        assert await result(broker, "mail:add", known.id) == b"3"
+        assert await outside.take_dead() is None
 
     async def test_one_over_which_the_store_fails_lets_others_pass(
         self,

@@ -39,6 +39,15 @@ class TestExchangeDeleted:
             await eventually(is_buried, timeout=20)
 
 
+class TestQueueDeleted:
+    async def test_a_send_makes_it_again(self, broker: RabbitBroker, outside: Outside) -> None:
+        """No worker is there to do it: what no queue gets comes back, and is sent again."""
+        await broker.publish([envelope()])
+        await outside.delete(f"{outside.prefix}.mail")
+        await broker.publish([envelope()])
+        await eventually(outside.has(1))
+
+
 class TestGivenBack:
     async def test_a_message_that_comes_again_is_one_task(
         self, broker: RabbitBroker, outside: Outside

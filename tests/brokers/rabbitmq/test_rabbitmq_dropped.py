@@ -51,3 +51,18 @@ class TestDropped:
         gc.collect()
         assert all(one.is_closing() for one in transports)
         assert caplog.text == ""
+
+    @pytest.mark.parametrize("count", [1, 50])
+    def test_nothing_is_said_of_a_send_that_nobody_closes(
+        self, rabbitmq_url: str, caplog: pytest.LogCaptureFixture, count: int
+    ) -> None:
+        """As in a script: `asyncio.run` cancels all that a connection does, and ends the loop."""
+        broker = RabbitBroker(f"{rabbitmq_url}&state=memory://{new_id()}")
+
+        async def send() -> None:
+            await asyncio.gather(*(broker.publish([envelope()]) for _ in range(count)))
+
+        for _ in range(3):
+            asyncio.run(send())
+            gc.collect()
+        assert caplog.text == ""

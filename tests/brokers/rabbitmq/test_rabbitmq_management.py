@@ -1,7 +1,8 @@
 """What doctor finds out from RabbitMQ's management API, and what it says where that is not seen."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +15,8 @@ from ltq.broker import Broker, Finding
 from ltq.broker.findings import Severity
 from ltq.brokers.rabbitmq import RabbitBroker
 from ltq.brokers.rabbitmq._arrival.pump import ROOM
-from ltq.brokers.rabbitmq._doctor.answers import Deprecated, Node, Queue
+from ltq.brokers.rabbitmq._doctor import inside, management
+from ltq.brokers.rabbitmq._doctor.answers import Deprecated, Node, Overview, Queue
 from ltq.brokers.rabbitmq._doctor.checks import (
     check_deprecated,
     check_nodes,
@@ -22,6 +24,7 @@ from ltq.brokers.rabbitmq._doctor.checks import (
     check_queues,
     check_waiting,
 )
+from ltq.brokers.rabbitmq._doctor.management import Management
 from ltq.brokers.rabbitmq._server.url import parse_url
 from ltq.message import Envelope, new_id
 from ltq.testing import FlakyBroker
@@ -214,8 +217,14 @@ class TestNotSeen:
         ],
     )
     async def test_what_is_something_else(
-        self, server: RabbitServer, answer: bytes | None, said: str
+        self,
+        server: RabbitServer,
+        answer: bytes | None,
+        said: str,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        if answer is None:
+            monkeypatch.setattr(inside, "_WITHIN", 0.2)
         async with answering(answer) as place:
             url = f"{url_of(server).partition('&management')[0]}&management={place}"
             async with RabbitBroker(url) as broker:
@@ -224,21 +233,90 @@ class TestNotSeen:
 
 
 @asynccontextmanager
-async def answering(answer: bytes | None) -> AsyncIterator[str]:
-    """A server that answers each request with this, or not at all. The value is its URL."""
+async def answering(answer: bytes | Callable[[str], bytes] | None) -> AsyncIterator[str]:
+    """A server that answers each request with this, or by its path, or not at all.
+
+    The value is its URL.
+    """
 
     async def answer_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        request = await reader.readuntil(b"\r\n\r\n")
         if answer is None:
             await reader.read()
         else:
-            writer.write(answer)
+            path = request.decode().split()[1]
+            writer.write(answer if isinstance(answer, bytes) else answer(path))
         writer.close()
 
     listening = await asyncio.start_server(answer_one, "127.0.0.1", 0)
     async with listening:
         host, port = listening.sockets[0].getsockname()
         yield f"http://{host}:{port}"
+
+
+async def seen(server: RabbitServer, answers: Mapping[str, object]) -> list[Finding]:
+    """What is found if the API answers these paths so, as JSON, and others with an error."""
+    api = parse_url(url_of(server)).management
+    assert api is not None
+    overview = await Management(api, None).get("/api/overview", Overview)
+    known = {"/api/overview": {"cluster_name": overview.cluster_name}, **answers}
+
+    def answer(path: str) -> bytes:
+        begins = [one for one in known if path.startswith(one)]
+        if not begins:
+            return b"HTTP/1.1 500 Internal Server Error\r\n\r\n"
+        return b"HTTP/1.1 200 OK\r\n\r\n" + json.dumps(known[begins[0]]).encode()
+
+    async with answering(answer) as place:
+        url = f"{url_of(server).partition('&management')[0]}&management={place}"
+        async with RabbitBroker(url) as broker:
+            return await broker.examine()
+
+
+class TestOtherServers:
+    """What the server of the tests cannot show: many queues, a newer version, an error."""
+
+    async def test_all_pages_are_read(self, server: RabbitServer) -> None:
+        def page(number: int) -> dict[str, object]:
+            arguments = {"x-dead-letter-exchange": "well.dead"}
+            queue = {"name": f"well.w{number}", "arguments": arguments, "messages_ready": number}
+            return {"items": [queue], "page_count": 3}
+
+        pages = {f"/api/queues/%2F?page={number}&": page(number) for number in (1, 2, 3)}
+        used = [{"name": "management_metrics_collection", "deprecation_phase": "permitted"}]
+        answers = {"/api/nodes": [], **pages, "/api/deprecated-features/used": used}
+        texts = [one.text for one in await seen(server, answers)]
+        assert "3 messages wait in well.w3, which nobody reads" in texts
+        assert "deprecated features are in use: management_metrics_collection" in texts
+
+    async def test_an_error_is_told(self, server: RabbitServer) -> None:
+        (found,) = [one for one in await seen(server, {}) if one.name == "management"]
+        assert "answers 500 Internal Server Error" in found.text
+
+    async def test_an_answer_without_end_is_not_read(
+        self, server: RabbitServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(management, "_MOST", 1000)
+        async with answering(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2000) as place:
+            url = f"{url_of(server).partition('&management')[0]}&management={place}"
+            async with RabbitBroker(url) as broker:
+                (found,) = await found_by(broker, "management")
+        assert "its answer has more than 1000 bytes" in found.text
+
+    async def test_tls_files_that_are_wrong_are_told(self, server: RabbitServer) -> None:
+        place = url_of(server).partition("&management")[0]
+        url = f"{place}&management=https://127.0.0.1:1&cafile=/nowhere/ca.crt"
+        async with RabbitBroker(url) as broker:
+            (found,) = await found_by(broker, "management")
+        assert "its TLS files" in found.text
+
+    async def test_a_worker_of_the_store_need_not_be_known_to_rabbitmq(
+        self, server: RabbitServer
+    ) -> None:
+        store = Broker.from_url(f"memory://{new_id()}")
+        await send(store, "elsewhere")
+        async with RabbitBroker(url_of(server), store=store) as broker:
+            assert not [one for one in await broker.examine() if "elsewhere" in one.text]
 
 
 class TestUrl:

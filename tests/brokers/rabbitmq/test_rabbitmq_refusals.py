@@ -13,6 +13,7 @@ from ltq import BrokerError
 from ltq.brokers.rabbitmq import RabbitBroker
 from ltq.message import Envelope, Published, new_id
 from tests.cli.processes import run_ltq
+from tests.eventually import eventually
 
 NAMES = r"ltq(\..*)?"
 ODD = "a/b:%+@?#&=\\ ü"
@@ -25,6 +26,8 @@ def server(rabbitmq_executable: str) -> Iterator[RabbitServer]:
         User("reader", read=NAMES),
         User("declares", configure=NAMES, read=NAMES),
         User("uses", write=NAMES, read=NAMES),
+        User("writes", write=NAMES),
+        User("half", configure=r"^half(\.dead|\.events)?$", write=".*", read=".*"),
         User("j@e:ü", ".*", ".*", ".*", password=ODD, vhost="shop/one%2F"),
     ]
     with RabbitServer(rabbitmq_executable, users=users) as server:
@@ -68,9 +71,32 @@ class TestRefused:
         said = await refusal(server.url_of("nothing"))
         assert "refused for user 'nothing'" in said
 
+    async def test_nor_is_there_what_others_have_declared(self, server: RabbitServer) -> None:
+        for user, named in (("nothing", "exchange 'new'"), ("half", "queue 'half.mail'")):
+            prefix = "new" if user == "nothing" else "half"
+            broker = RabbitBroker(
+                f"{server.url_of(user)}?prefix={prefix}&state=memory://{new_id()}"
+            )
+            async with broker:
+                with pytest.raises(BrokerError, match=f"access to {named}"):
+                    await broker.publish([envelope()])
+
     async def test_no_right_to_write(self, server: RabbitServer) -> None:
         said = await refusal(server.url_of("declares"))
         assert "refused for user 'declares'" in said
+
+    async def test_no_right_to_read(
+        self, server: RabbitServer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Sends go on, and the worker has what is in the store."""
+        state = f"?state=memory://{new_id()}"
+        async with RabbitBroker(server.url + state) as admin:
+            await admin.publish([envelope()])
+        url = server.url_of("writes") + state
+        async with RabbitBroker(url) as broker, broker.consumer(["mail:send"]) as consumer:
+            assert await broker.publish([envelope()]) == [Published.CREATED]
+            assert len(await broker.claim(consumer, 10, timeout=5)) == 2
+            await eventually(lambda: "until that is mended, nothing is read there" in caplog.text)
 
     async def test_a_server_without_quorum_queues(self, old_server: RabbitServer) -> None:
         assert "it has no quorum queues" in await refusal(old_server.url)
@@ -88,14 +114,17 @@ class TestRefused:
         url = f"{server.url}shop?state=sqlite:///{tmp_path}/jobs.db"
         done = await run_ltq("run", "jobs:worker", "--broker-url", url, cwd=tmp_path)
         assert done.code == 1
-        (last,) = [line for line in done.err.splitlines() if line.startswith("ltq: ")]
+        first, last = done.err.splitlines()
+        assert "INFO" in first
+        assert last.startswith("ltq: ")
         assert "vhost shop not found" in last
         assert "secret" not in done.err
 
 
 @pytest.fixture(scope="module")
 def tls_server(rabbitmq_executable: str, certificates: Certificates) -> Iterator[RabbitServer]:
-    with RabbitServer(rabbitmq_executable, certificates=certificates) as server:
+    looks = "ssl_options.verify = verify_peer"  # at the certificates of clients that have one
+    with RabbitServer(rabbitmq_executable, looks, certificates=certificates) as server:
         yield server
 
 
@@ -108,6 +137,15 @@ class TestTls:
             assert await broker.publish([envelope()]) == [Published.CREATED]
             (found, *_) = await broker.examine()
             assert "takes tasks" in found.text
+
+    async def test_a_client_may_have_a_certificate(
+        self, tls_server: RabbitServer, certificates: Certificates
+    ) -> None:
+        url = f"{tls_server.tls_url}?state=memory://{new_id()}&cafile={certificates.authority}"
+        files = (f"{certificates.folder}/client.{kind}" for kind in ("crt", "key"))
+        url += "&certfile={}&keyfile={}".format(*files)
+        async with RabbitBroker(url) as broker:
+            assert await broker.publish([envelope()]) == [Published.CREATED]
 
     async def test_a_server_that_nobody_trusts_is_refused(self, tls_server: RabbitServer) -> None:
         assert "certificate verify failed" in await refusal(tls_server.tls_url)

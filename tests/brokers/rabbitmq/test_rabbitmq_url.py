@@ -84,6 +84,11 @@ class TestShown:
         broker = Broker.from_url(f"{PLACE}/shop?state=redis://:{SECRET}@cache:6379/0")
         assert broker.url == "amqp://mq:5672/shop?state=redis://cache:6379/0"
 
+    def test_so_does_one_of_an_address_with_colons(self) -> None:
+        url = f"amqp://joe:{SECRET}@[::1]:5673/shop?state=memory://a"
+        assert Broker.from_url(url).url == "amqp://[::1]:5673/shop?state=memory://a"
+        assert parse_url(url).place == "RabbitMQ at [::1]:5673, vhost 'shop'"
+
     def test_a_name_may_stand_for_the_store(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("LTQ_BROKER_URL_STORE", "memory://named")
         assert Broker.from_url("amqp://mq/?state=@store").url.endswith("?state=memory://named")

@@ -13,8 +13,8 @@ class Endings(Protocol):
         """Keep an ending until it is removed."""
         ...
 
-    def values(self, limit: int) -> Sequence[bytes]:
-        """Up to `limit` of them, in any order."""
+    def values(self, limit: int, most_bytes: int) -> Sequence[bytes]:
+        """Up to `limit` of them, in any order. None follows those that have `most_bytes` in all."""
         ...
 
     def remove(self, keys: Collection[str]) -> None:

@@ -15,6 +15,12 @@ INSERT INTO ltq.kept SELECT %s, %s, key, value, %s
 FROM unnest(%s::text[], %s::bytea[]) AS given (key, value)
 ON CONFLICT (namespace, kind, key) DO UPDATE SET value = excluded.value, expires = excluded.expires
 """
+_VALUES = """
+SELECT value FROM (
+    SELECT value, sum(length(value)) OVER (ORDER BY key) - length(value) AS before
+    FROM ltq.kept WHERE namespace = %s AND kind = %s ORDER BY key LIMIT %s
+) AS sized WHERE before < %s
+"""
 _KEEP = """
 UPDATE ltq.kept SET expires = given.until
 FROM unnest(%s::text[], %s::float8[]) AS given (own, until)
@@ -42,10 +48,10 @@ class PostgresEndings:
         if new:
             self._step.write(_INSERT, *self._own, HELD, [*new], [*new.values()])
 
-    def values(self, limit: int) -> list[bytes]:
+    def values(self, limit: int, most_bytes: int) -> list[bytes]:
         """See `Endings`."""
-        query = f"SELECT value FROM ltq.kept WHERE {_OF_KIND} LIMIT %s"
-        return [bytes(value) for (value,) in self._step.rows(query, *self._own, limit)]
+        rows = self._step.rows(_VALUES, *self._own, limit, most_bytes)
+        return [bytes(value) for (value,) in rows]
 
     def remove(self, keys: Collection[str]) -> None:
         """See `Endings`."""

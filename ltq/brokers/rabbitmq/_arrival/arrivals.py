@@ -124,7 +124,8 @@ class Arrivals:
                     mark = f"amqp:{call.id}"
                     envelope = replace(envelope, fingerprint=mark, unique_for=REMEMBERED)
                 return Task(envelope, is_late=False)
-        return Dead("unknown-task", f"no worker has served {call.task!r} within a day")
+        place = "" if call.queue is None else f" in the queue {call.queue!r}"
+        return Dead("unknown-task", f"no worker has served {call.task!r}{place} within a day")
 
     async def _forget_late(self, what: "list[Task | door.Call | Dead]") -> None:
         """Of those that came late, keep what the store knows: that is written again, in vain."""

@@ -5,9 +5,11 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
+from ltq._display.values import short_repr
 from ltq.message import Envelope, own_lane
-from ltq.names import namespace_of, new_id
+from ltq.names import is_name, namespace_of, new_id
 from ltq.options import MAX_SECONDS, Priority
 
 _Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,200}$")]
@@ -44,9 +46,14 @@ def read(body: bytes, message_id: str | None) -> Call:
         call = _decoder.decode(body)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    if call.id is not None or message_id is None:
+    if call.id is not None or not message_id:
         return call
-    return msgspec.convert({**_plain(call), "id": message_id}, Call)
+    if not is_name(message_id):
+        raise ValueError(
+            f"the property message_id {short_repr(message_id)} can be no id: it takes 1 to 200 of "
+            "the characters A-Z a-z 0-9 _ . : -"
+        )
+    return replace(call, id=message_id)
 
 
 def envelope_of(call: Call, queue: str) -> Envelope:
@@ -73,10 +80,6 @@ def queues_for(call: Call, known: Iterable[str]) -> dict[str, str]:
     namespace = namespace_of(call.task)
     shared = [one for one in known if namespace_of(one) == namespace]
     return {call.task: call.task, **{own_lane(one, call.task): one for one in shared}}
-
-
-def _plain(call: Call) -> dict[str, object]:
-    return {name: getattr(call, name) for name in Call.__struct_fields__}
 
 
 Knows = Callable[[str], bool]

@@ -16,6 +16,7 @@ from ltq.brokers.rabbitmq._sending.gate import Gate
 from ltq.brokers.rabbitmq._server.errors import CALL_ERRORS, AwayError
 from ltq.brokers.rabbitmq._server.link import Link
 from ltq.brokers.rabbitmq._server.names import Names
+from ltq.brokers.rabbitmq._server.quiet import keep_quiet
 from ltq.brokers.rabbitmq._server.topology import declare_base, declare_queue
 from ltq.brokers.rabbitmq._server.url import Target
 from ltq.errors import BrokerError
@@ -47,7 +48,7 @@ class Pump(Service):
     ) -> None:
         super().__init__(f"ltq-rabbitmq-{namespace}", logger)
         self.consumers: list[ConsumerConfig] = []
-        self.link = Link(target, "reads", self._opened)
+        self.link = Link(target, "reads", self._opened, logs_refusals=True)
         self._names = names
         self._queue = names.queue(namespace)
         self._arrivals = arrivals
@@ -76,6 +77,7 @@ class Pump(Service):
                 await asyncio.sleep(_LOOK_AGAIN)
 
     async def _count(self, channel: AbstractChannel) -> int:
+        keep_quiet()
         found = await channel.queue_declare(self._queue, passive=True)
         return found.message_count or 0
 
@@ -110,6 +112,7 @@ class Pump(Service):
         self._news.set()
 
     async def _run(self) -> None:
+        keep_quiet()
         while True:
             await self.link.wait_up()
             await self._news.wait()

@@ -49,7 +49,7 @@ def _cluster(connection: Connection) -> str:
 def _server(connection: Connection, target: Target) -> Finding:
     properties = connection.server_properties or {}
     product, version = properties.get("product", "RabbitMQ"), properties.get("version", "?")
-    place = f"{target.host}:{target.port}, vhost {target.vhost!r}"
+    place = f"{target.address}, vhost {target.vhost!r}"
     text = f"{product!s} {version!s} at {place}, takes tasks"
     return Finding("rabbitmq", Severity.OK, text)
 

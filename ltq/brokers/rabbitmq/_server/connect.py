@@ -64,6 +64,22 @@ class _Reader(StreamReader):
         return reason
 
 
+class _Connection(Connection):
+    """One that ends without a word when its event loop does: its writer says goodbye then.
+
+    `aiormq` does so once more, in a task that is begun too late to end.
+    """
+
+    def __init__(self, url: URL, reader: StreamReader, writer: StreamWriter) -> None:
+        super().__init__(url, transport_factory=_Opened(reader, writer))
+        self._owner = asyncio.current_task()
+
+    def _on_reader_done(self, task: "asyncio.Task[None]") -> None:
+        are_all_cancelled = self._owner is not None and self._owner.cancelling() > 0
+        if not (task.cancelled() and are_all_cancelled):
+            super()._on_reader_done(task)
+
+
 class Open:
     """A connection that is open, with its socket."""
 
@@ -95,7 +111,7 @@ async def connect(target: Target, name: str) -> Open:
     try:
         reader, writer = await _open_socket(target, context)
         try:
-            connection = Connection(_url(target, name), transport_factory=_Opened(reader, writer))
+            connection = _Connection(_url(target, name), reader, writer)
             connection.vhost = target.vhost  # `aiormq` takes "%2F" in a name for a slash
             await connection.connect()
         except InvalidFrameError as error:
@@ -137,9 +153,8 @@ def has_quorum(version: str) -> bool:
 
 def _url(target: Target, name: str) -> URL:
     user, password = quote(target.user, safe=""), quote(target.password, safe="")
-    host = f"[{target.host}]" if ":" in target.host else target.host
     vhost = quote(target.vhost, safe="")
-    place = f"amqp://{user}:{password}@{host}:{target.port}/{vhost}"
+    place = f"amqp://{user}:{password}@{target.address}/{vhost}"
     return URL(f"{place}?heartbeat={target.heartbeat}&name={quote(name, safe='')}", encoded=True)
 
 

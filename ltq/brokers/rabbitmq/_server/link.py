@@ -32,14 +32,18 @@ Opened = Callable[[Connection], Awaitable[AbstractChannel]]
 class Link(Service):
     """One connection with one channel, for one purpose, in one event loop.
 
-    It begins with the first use. Losing it is logged once, and so is having it again.
+    It begins with the first use. Losing it is logged once, and so is having it again. That the
+    server has refused it from the start is logged if `logs_refusals`: others tell their callers.
     """
 
-    def __init__(self, target: Target, purpose: str, opened: Opened) -> None:
+    def __init__(
+        self, target: Target, purpose: str, opened: Opened, *, logs_refusals: bool = False
+    ) -> None:
         super().__init__(f"ltq-rabbitmq-{purpose}", logger)
         self._target = target
         self._purpose = purpose
         self._opened = opened
+        self._logs_refusals = logs_refusals
         self._open: Open | None = None
         self._channel: AbstractChannel | None = None
         self._error: AwayError | None = None
@@ -201,6 +205,9 @@ class Link(Service):
     def _down(self, error: AwayError) -> None:
         self._channel = None
         if self._error is None and not self.is_stopping:
-            logger.warning("%s; until it is back, the store alone is used", error)
+            if not self.is_refused(error):
+                logger.warning("%s; until it is back, the store alone is used", error)
+            elif self._logs_refusals:
+                logger.warning("%s; until that is mended, nothing is read there", error)
         self._error = error
         self._tried.set()

@@ -1,6 +1,8 @@
 """What `aiormq` logs of LTQ's own connections: LTQ tells the same, once and in fewer words."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 _is_ours = ContextVar("ltq.rabbitmq.is_ours", default=False)
@@ -20,6 +22,16 @@ class _OnlyDebug(logging.Filter):
 _only_debug = _OnlyDebug()
 for _name in ("aiormq.connection", "aiormq.channel"):
     logging.getLogger(_name).addFilter(_only_debug)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """For the time of the context: also around calls of others, whose own connections are heard."""
+    before = _is_ours.set(True)
+    try:
+        yield
+    finally:
+        _is_ours.reset(before)
 
 
 def keep_quiet() -> None:

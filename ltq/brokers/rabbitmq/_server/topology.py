@@ -6,6 +6,7 @@ from aiormq.exceptions import AMQPError, ChannelAccessRefused
 from pamqp.common import FieldValue
 
 from ltq.brokers.rabbitmq._server.names import Names
+from ltq.brokers.rabbitmq._server.quiet import quiet
 
 _EXCHANGES = (("tasks", "direct"), ("dead", "fanout"), ("events", "topic"))
 
@@ -21,19 +22,10 @@ async def declare_base(connection: Connection, names: Names) -> None:
 
     Who may not declare uses what others have declared. Raises errors of `aiormq`.
     """
-    for attribute, kind in _EXCHANGES:
-        name: str = getattr(names, attribute)
-        channel = await connection.channel()
-        try:
-            await channel.exchange_declare(name, exchange_type=kind, durable=True)
-        except ChannelAccessRefused as refused:
-            channel = await connection.channel()
-            try:
-                await channel.exchange_declare(name, passive=True)
-            except AMQPError:
-                raise refused from None
-        await _close(channel)
-    await _declare_queue(connection, names.dead, names.dead, {**_QUORUM})
+    with quiet():
+        for attribute, kind in _EXCHANGES:
+            await _declare_exchange(connection, getattr(names, attribute), kind)
+        await _declare_queue(connection, names.dead, names.dead, {**_QUORUM})
 
 
 async def declare_queue(connection: Connection, names: Names, queue: str) -> None:
@@ -43,7 +35,8 @@ async def declare_queue(connection: Connection, names: Names, queue: str) -> Non
         "x-dead-letter-exchange": names.dead,
         "x-delivery-limit": MOST_DELIVERIES,
     }
-    await _declare_queue(connection, names.tasks, queue, arguments)
+    with quiet():
+        await _declare_queue(connection, names.tasks, queue, arguments)
 
 
 async def count(connection: Connection, queue: str) -> tuple[int, int]:
@@ -51,10 +44,24 @@ async def count(connection: Connection, queue: str) -> tuple[int, int]:
 
     Raises errors of `aiormq`, also if there is no such queue.
     """
-    channel = await connection.channel()
-    answer = await channel.queue_declare(queue, passive=True)
-    await _close(channel)
+    with quiet():
+        channel = await connection.channel()
+        answer = await channel.queue_declare(queue, passive=True)
+        await _close(channel)
     return answer.message_count or 0, answer.consumer_count or 0
+
+
+async def _declare_exchange(connection: Connection, name: str, kind: str) -> None:
+    channel = await connection.channel()
+    try:
+        await channel.exchange_declare(name, exchange_type=kind, durable=True)
+    except ChannelAccessRefused as refused:
+        channel = await connection.channel()
+        try:
+            await channel.exchange_declare(name, passive=True)
+        except AMQPError:
+            raise refused from None
+    await _close(channel)
 
 
 async def _declare_queue(

@@ -41,14 +41,18 @@ class Target:
     @property
     def place(self) -> str:
         """Where it is, for people."""
-        return f"RabbitMQ at {self.host}:{self.port}, vhost {self.vhost!r}"
+        return f"RabbitMQ at {self.address}, vhost {self.vhost!r}"
+
+    @property
+    def address(self) -> str:
+        """Its host and port."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def shown(self) -> str:
         """Its URL without user, password and store."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
         vhost = "" if self.vhost == "/" else self.vhost
-        return f"amqp{'s' if self.is_tls else ''}://{host}:{self.port}/{vhost}"
+        return f"amqp{'s' if self.is_tls else ''}://{self.address}/{vhost}"
 
 
 def parse_url(url: str) -> Target:

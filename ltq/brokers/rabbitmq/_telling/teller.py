@@ -14,6 +14,7 @@ from ltq._aio.service import Service
 from ltq.brokers.rabbitmq._server.errors import CALL_ERRORS, AwayError
 from ltq.brokers.rabbitmq._server.link import Link
 from ltq.brokers.rabbitmq._server.names import Names
+from ltq.brokers.rabbitmq._server.quiet import keep_quiet
 from ltq.brokers.rabbitmq._telling.events import Event, Run, ended, started
 from ltq.message import Delivery, Lease, Outcome, Receipt
 
@@ -62,6 +63,7 @@ class Teller(Service):
                 self.tell(ended(outcome, run))
 
     async def _run(self) -> None:
+        keep_quiet()
         while self._events:
             try:
                 channel = await self._open()

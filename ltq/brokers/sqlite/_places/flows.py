@@ -25,10 +25,16 @@ class SqliteEndings:
         """See `Endings`."""
         self._database.run(_INSERT, *self._own, key, packed, HELD)
 
-    def values(self, limit: int) -> list[bytes]:
+    def values(self, limit: int, most_bytes: int) -> list[bytes]:
         """See `Endings`."""
         query = f"SELECT value FROM ltq_kept WHERE {_OF_KIND} LIMIT ?"
-        return [value for (value,) in self._database.run(query, *self._own, limit).fetchall()]
+        values: list[bytes] = []
+        for (value,) in self._database.run(query, *self._own, limit):
+            values.append(value)
+            most_bytes -= len(value)
+            if most_bytes <= 0:
+                break
+        return values
 
     def remove(self, keys: Collection[str]) -> None:
         """See `Endings`."""

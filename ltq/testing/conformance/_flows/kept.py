@@ -181,6 +181,16 @@ class TestHeld:
         ]
         assert await broker.endings(QUEUE) == []
 
+    async def test_what_is_cleared_leaves_nothing_in_its_slots(self, broker: Broker) -> None:
+        task_id = await hold(broker)
+        await broker.arrive(QUEUE, [Arrival(task_id, 0, 2, b"0")])
+        assert await broker.clear(QUEUE) == 1
+        assert await broker.held(QUEUE, task_id, [0]) is None
+        await hold(broker, id=task_id)
+        task = await broker.held(QUEUE, task_id, [0])
+        assert task is not None
+        assert (task.slots, task.count) == ({}, None)
+
     async def test_wrong_names_are_refused(self, broker: Broker) -> None:
         for call in (
             lambda: broker.endings("no queue"),
