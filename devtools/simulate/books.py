@@ -38,6 +38,10 @@ class Books:
     """What watchers saw last."""
     paused: dict[str, float] = field(default_factory=dict)
     """Queues that are paused for certain, and since when."""
+    orders: dict[int, ltq.WorkflowHandle[int]] = field(default_factory=dict)
+    """Workflows that were sent."""
+    totals: Counter[int] = field(default_factory=Counter)
+    """How often the last node of each ran."""
     slots: int = 0
     """Runs of the schedule's task."""
     running: int = 0
@@ -70,6 +74,14 @@ class Books:
             self.wrong.append(f"job {job.number} was {before}, then {state.status}")
         if state.status.is_final:
             self.final[job.number] = state.status
+
+    def judge_order(self, number: int, state: TaskState[int] | None, parts: int) -> Iterator[str]:
+        """What is wrong with a workflow at the end of the day."""
+        told = None if state is None else (state.status, state.result)
+        if told != (Status.COMPLETED, 2 * parts * number):
+            yield f"workflow {number} is {told}"
+        if self.is_calm and self.totals[number] != 1:
+            yield f"the fan-in of workflow {number} ran {self.totals[number]} times on a calm day"
 
     def findings(self, states: Sequence[TaskState[int] | None]) -> Iterator[str]:
         """What is wrong at the end of the day. The states are those of `sent`, in its order."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import ltq
 from devtools.simulate.books import Books
 from devtools.simulate.people import People
-from devtools.simulate.shop import LIMIT, Shop
+from devtools.simulate.shop import LIMIT, PARTS, Shop
 from ltq.errors import TaskNotFoundError
 from ltq.state import TaskState
 from ltq.testing import Clock
@@ -59,6 +59,8 @@ async def live(seed: int, jobs: int = 600) -> Lived:
         findings = [repr(one) for one in ended if isinstance(one, Exception)]
         states = [await _state(handle) for _, handle in books.sent.values()]
         findings += books.findings(states)
+        for number, handle in books.orders.items():
+            findings += books.judge_order(number, await _state(handle), PARTS)
         findings += _left(people, books)
         for task in people.watching:
             task.cancel()

@@ -7,7 +7,7 @@ from typing import Any
 
 import ltq
 from devtools.simulate.books import Job
-from devtools.simulate.shop import LEASE, Shop
+from devtools.simulate.shop import KEPT, LEASE, Shop
 from ltq.broker import Broker
 from ltq.errors import BrokerError, LtqError
 from ltq.options import PriorityName
@@ -22,6 +22,7 @@ PRIORITIES: tuple[PriorityName, ...] = ("high", "normal", "low")
 CALLS: tuple[Call, ...] = (
     *("send", "claim", "finish", "heartbeat", "states", "sweep", "fire", "wait"),
     *("cancel", "watch", "pause", "resume"),
+    *("endings", "carried", "arrive", "held", "go_on"),
 )
 """The calls that may fail."""
 
@@ -37,7 +38,7 @@ class People:
     def works(self, jobs: int, seconds: float) -> list[Coroutine[Any, Any, None]]:
         """What they do."""
         works = [self._produce(first, jobs, seconds) for first in range(3)]
-        works.append(self._steer(seconds))
+        works += [self._steer(seconds), self._order(max(1, jobs // 10), seconds)]
         if not self._books.is_calm:
             works += [self._weather(seconds), self._die(seconds)]
         return works
@@ -59,6 +60,18 @@ class People:
                 self.watching.append(asyncio.create_task(self._watch(job, handle)))
             if self._chance.random() < CANCELLED:
                 self.watching.append(asyncio.create_task(self._cancel(job, handle)))
+
+    async def _order(self, orders: int, seconds: float) -> None:
+        """Send workflows, each until that is acknowledged: one that is cut may be there by half."""
+        for number in range(1, orders + 1):
+            await asyncio.sleep(self._chance.expovariate(orders / seconds))
+            node = self._shop.order(number).with_options(id=f"order-{number}", result_ttl=KEPT)
+            while number not in self._books.orders:
+                try:
+                    self._books.orders[number] = await node.send()
+                except BrokerError:
+                    await asyncio.sleep(1)
+            self._books.note(f"{self._shop.clock():.3f} ordered {number}")
 
     def _task(self) -> ltq.Task[[int, int, float], int]:
         task = self._chance.choice([self._shop.plain, self._shop.plain, self._shop.limited])

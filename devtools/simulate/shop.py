@@ -12,6 +12,12 @@ LEASE = 600.0
 KEPT = 7 * 86_400.0
 """Seconds for which states are kept: until the books are looked at."""
 
+PARTS = 4
+"""Elements of a workflow's map."""
+
+ORDER_DELIVERIES = 100
+"""Tasks of workflows are not buried: all that are sent have to complete."""
+
 LIMIT = 2
 """How many runs of the limited task may go on at once."""
 
@@ -26,6 +32,13 @@ class Shop:
         first = self.workers[0].tasks
         self.plain: ltq.Task[[int, int, float], int] = first["shop:plain"]
         self.limited: ltq.Task[[int, int, float], int] = first["shop:limited"]
+        self.spread: ltq.Task[[int], list[int]] = first["shop:spread"]
+        self.double: ltq.Task[[int], int] = first["shop:double"]
+        self.total: ltq.Task[[list[int]], int] = first["shop:total"]
+
+    def order(self, number: int) -> ltq.Node[int]:
+        """A workflow: a map over another namespace, and its fan-in."""
+        return self.spread.step(number).map(self.double).then(self.total)
 
     def _worker(self) -> ltq.Worker[None]:
         worker: ltq.Worker[None] = ltq.Worker("shop", concurrency=5, lease=LEASE, result_ttl=KEPT)
@@ -48,6 +61,8 @@ class Shop:
             finally:
                 self.books.running -= 1
 
+        self._declare_order(worker)
+
         @worker.cron("*/30 * * * *")
         @worker.task(name="tick", max_deliveries=MAX_DELIVERIES)
         async def tick() -> None:
@@ -55,6 +70,23 @@ class Shop:
             self.books.note(f"{self.clock():.3f} tick")
 
         return worker
+
+    def _declare_order(self, worker: ltq.Worker[None]) -> None:
+        @worker.task(name="spread", max_tries=MAX_TRIES, max_deliveries=ORDER_DELIVERIES)
+        async def spread(number: int) -> list[int]:
+            return [number] * PARTS
+
+        @worker.task(name="double", queue="far:double", max_deliveries=ORDER_DELIVERIES)
+        async def double(number: int) -> int:
+            await asyncio.sleep(1.0)
+            return 2 * number
+
+        @worker.task(name="total", max_deliveries=ORDER_DELIVERIES)
+        async def total(numbers: list[int]) -> int:
+            number = sum(numbers) // (2 * PARTS)
+            self.books.totals[number] += 1
+            self.books.note(f"{self.clock():.3f} total of {number}")
+            return sum(numbers)
 
     async def _run(self, queue: str, job: Job) -> int:
         run = self.books.begin(queue, job, self.clock())
