@@ -1,7 +1,8 @@
 """What a claim gives: namespaces and lanes in turns, strictly by priority, within all limits."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 from ltq.broker import Claim, ClaimBudget, ConsumerConfig
@@ -17,6 +18,9 @@ from ltq.options import Limit, Priority
 from ltq.state import Status
 
 NO_LIMIT = Limit()
+
+_MOST_LOOKED_AT = 8
+"""Most lanes that a claim looks at in their order, for each that its consumer serves."""
 
 Namespaces = Mapping[str, Places]
 """The places of each namespace that a consumer serves, in the order of this claim."""
@@ -35,20 +39,20 @@ def claim(
     """Sweep, then lease tasks to a consumer, as many as the budget has room for."""
     for places in namespaces.values():
         sweep(places, now)
-    lanes = _served_lanes(namespaces, consumer)
+    lanes = _Lanes(namespaces, consumer)
     deliveries: list[Delivery] = []
     strangers = Strangers(consumer)
     for places in namespaces.values():
-        own = [served for served in lanes if served.places is places]
-        given = [
-            one
-            for level in Priority
-            for one in _serve_level(own, level, consumer, strangers, budget, now)
-        ]
+        given: list[tuple[Record, int | None]] = []
+        for level in Priority:
+            if budget.room > 0:
+                many, waiting = lanes.waiting(places, level)
+                with closing(waiting):
+                    turns = _Turns(many, waiting, strangers, level, budget.room)
+                    given += _serve_level(turns, consumer, budget, now)
         history.claimed(places, [record for record, _ in given], now)
         deliveries += [record.delivery(isolation) for record, isolation in given]
-    limited = (served for served in lanes if served.limit is not NO_LIMIT)
-    starts = [start for start in _starts(limited, now) if start > now]
+    starts = [start for start in _starts(lanes.limited(), now) if start > now]
     start_in = min(starts) - now if starts else None
     due_in = 0.0 if strangers.lanes else _due_in(namespaces, starts, now)
     return Claim(deliveries, due_in, start_in, budget.refused, tuple(strangers.lanes))
@@ -82,27 +86,89 @@ def _open_queues(places: Places, lanes: Iterable[str]) -> list[str]:
     return queues
 
 
-def _serve_level(
-    lanes: list[_ServedLane],
-    level: Priority,
-    consumer: ConsumerConfig,
-    strangers: Strangers,
-    budget: ClaimBudget,
-    now: float,
-) -> Iterator[tuple[Record, int | None]]:
-    """Lease tasks of one priority: lanes take turns, beginning with the one served longest ago.
+class _Lanes:
+    """The lanes that a claim may take from: none of a queue that is paused."""
 
-    Gives each with how many may run beside it.
-    """
-    room = budget.room
-    waiting = [served for served in lanes if room > 0 and served.lane.ready[level]]
-    waiting.sort(key=lambda served: served.lane.served[level])
-    share = -(-room // max(1, len(waiting)))
-    turns = deque(
-        (served, strangers.among(served.places, served.lane, level, share)) for served in waiting
-    )
-    while turns and budget.room > 0:
-        served, line = turns.popleft()
+    def __init__(self, namespaces: Namespaces, consumer: ConsumerConfig) -> None:
+        self._namespaces = namespaces
+        self._consumer = consumer
+        self._all: list[_ServedLane] | None = None
+
+    def waiting(
+        self, places: Places, level: Priority
+    ) -> tuple[int, Generator[_ServedLane, None, None]]:
+        """Those in which tasks of a priority wait, the one served longest ago first.
+
+        With how many they are, or a few more.
+        """
+        found = places.lanes.in_turn(level)
+        # Who serves few of many lanes looks at its own.
+        if found is not None and found[0] <= _MOST_LOOKED_AT * len(self._consumer.lanes):
+            return found[0], self._served(places, found[1])
+        lanes = [one for one in self.all() if one.places is places and one.lane.ready[level]]
+        lanes.sort(key=lambda served: served.lane.served[level])
+        return len(lanes), (served for served in lanes)
+
+    def _served(
+        self, places: Places, lanes: Generator[Lane, None, None]
+    ) -> Generator[_ServedLane, None, None]:
+        serves, limits = self._consumer.serves, self._consumer.limits
+        paused = frozenset(places.queues.paused())
+        with closing(lanes):
+            for lane in lanes:
+                if serves(lane.name) and not (paused and queue_of(lane.name) in paused):
+                    yield _ServedLane(places, lane, limits.get(lane.name, NO_LIMIT))
+
+    def limited(self) -> list[_ServedLane]:
+        """Those that have a limit."""
+        limits = self._consumer.limits
+        return [one for one in self.all() if one.limit is not NO_LIMIT] if limits else []
+
+    def all(self) -> list[_ServedLane]:
+        """All of them."""
+        if self._all is None:
+            self._all = _served_lanes(self._namespaces, self._consumer)
+        return self._all
+
+
+class _Turns:
+    """The lanes of one priority that take turns. Each gives a task, and goes behind the others."""
+
+    def __init__(
+        self,
+        many: int,
+        waiting: Iterator[_ServedLane],
+        strangers: Strangers,
+        level: Priority,
+        room: int,
+    ) -> None:
+        self._waiting = waiting
+        self._strangers = strangers
+        self._level = level
+        self._share = -(-room // max(1, many))
+        self._again: deque[_Turn] = deque()
+
+    def next(self) -> "_Turn | None":
+        """The lane that has its turn, and the tasks that it may give; None if there is none."""
+        served = next(self._waiting, None)
+        if served is None:
+            return self._again.popleft() if self._again else None
+        return served, self._strangers.among(served.places, served.lane, self._level, self._share)
+
+    def again(self, turn: "_Turn") -> None:
+        """A lane has given a task, and may give another one."""
+        self._again.append(turn)
+
+
+_Turn = tuple[_ServedLane, Iterator[Record]]
+
+
+def _serve_level(
+    turns: _Turns, consumer: ConsumerConfig, budget: ClaimBudget, now: float
+) -> Iterator[tuple[Record, int | None]]:
+    """Lease tasks of one priority. Gives each with how many may run beside it."""
+    while budget.room > 0 and (turn := turns.next()) is not None:
+        served, line = turn
         record = next(line, None)
         if record is None:
             continue
@@ -117,7 +183,7 @@ def _serve_level(
             continue
         _lease(served, record, consumer, now)
         yield record, isolation
-        turns.append((served, line))
+        turns.again(turn)
 
 
 def _lease(served: _ServedLane, record: Record, consumer: ConsumerConfig, now: float) -> None:

@@ -7,7 +7,7 @@ need not be quick: a rule that goes through many tasks announces them first (`Re
 `Lanes.first`), and one that looks at many queues announces these (`Queues.load`, `Lanes.load`).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple, Protocol, TypeVar
@@ -110,6 +110,14 @@ class Lanes(Protocol):
 
     def of(self, queue: str) -> Sequence[Lane]:
         """The lanes of a queue: the one with its name, and those named `queue/...`."""
+        ...
+
+    def in_turn(self, level: Priority) -> "tuple[int, Generator[Lane, None, None]] | None":
+        """The lanes in which tasks of a priority wait now, the one served longest ago first.
+
+        With how many they are at most. Close the iterator within the step. None if the store keeps
+        no such order: then the lanes of all queues are looked at.
+        """
         ...
 
     def first(self, lane: Lane, level: Priority, limit: int) -> Sequence[Record]:

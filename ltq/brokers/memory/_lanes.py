@@ -1,8 +1,9 @@
 """Where the ready tasks of one namespace wait."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
 
@@ -18,6 +19,8 @@ class MemoryLane(Lane):
     """A lane with its lines, one for each priority."""
 
     lines: tuple[Line, ...] = field(default_factory=lambda: tuple(Line() for _ in Priority))
+    in_turn: list[bool] = field(default_factory=lambda: [False] * len(Priority))
+    """Whether it is among those that take turns, for each priority."""
 
     def add(self, record: Record, spot: Spot) -> None:
         """Add a record to its line."""
@@ -32,12 +35,19 @@ class MemoryLane(Lane):
         self.ready[level] -= 1
 
 
+_Turn = tuple[int, int, MemoryLane]
+"""The token that a lane was served with last, a number in the order of coming, and the lane."""
+
+
 class MemoryLanes:
     """The lanes of one namespace. Empty ones that tasks were claimed from are kept."""
 
     def __init__(self) -> None:
         self._lanes: dict[str, MemoryLane] = {}
         self._by_queue: defaultdict[str, dict[str, MemoryLane]] = defaultdict(dict)
+        self._turns: list[list[_Turn]] = [[] for _ in Priority]
+        """Heaps of the lanes that take turns. Some may have become empty."""
+        self._turn_numbers = count(1)
         self._behind = count(1)
         self._before = count(-1, -1)
 
@@ -56,6 +66,39 @@ class MemoryLanes:
     def first(self, lane: Lane, level: Priority, limit: int) -> list[Record]:
         """See `Lanes`."""
         return self.own(lane.name).lines[level].first(limit)
+
+    def in_turn(self, level: Priority) -> tuple[int, Generator[Lane, None, None]]:
+        """See `Lanes`."""
+        turns = self._turns[level]
+        return len(turns), self._in_turn(turns, level)
+
+    def _in_turn(self, turns: "list[_Turn]", level: Priority) -> Generator[Lane, None, None]:
+        begun = next(self._turn_numbers)
+        seen: list[MemoryLane] = []
+        try:
+            while turns and len(seen) <= len(self._lanes):
+                token, number, lane = heappop(turns)
+                if token != lane.served[level]:  # it was served after its turn
+                    heappush(turns, (lane.served[level], number, lane))
+                    continue
+                seen.append(lane)
+                if lane.ready[level] and number < begun:  # others have come meanwhile
+                    yield lane
+        finally:
+            for lane in seen:
+                lane.in_turn[level] = False
+                if lane.ready[level]:
+                    self._take_turns(lane, level)
+
+    def _take_turns(self, lane: MemoryLane, level: Priority) -> None:
+        turns = self._turns[level]
+        if len(turns) > 2 * len(self._lanes):  # most are of lanes that are forgotten
+            for _, _, one in turns:
+                one.in_turn[level] = one.ready[level] > 0
+            turns[:] = [turn for turn in turns if turn[2].ready[level]]
+            heapify(turns)
+        lane.in_turn[level] = True
+        heappush(turns, (lane.served[level], next(self._turn_numbers), lane))
 
     def waiting_since(self, lanes: Iterable[Lane]) -> dict[str, float]:
         """See `Lanes`."""
@@ -77,7 +120,10 @@ class MemoryLanes:
     def add(self, record: Record, *, front: bool) -> None:
         """Let a record wait behind the others of its lane and priority, or before them."""
         number = next(self._before if front else self._behind)
-        self.own(record.lane).add(record, Spot(0.0, number))
+        lane, level = self.own(record.lane), record.envelope.priority
+        lane.add(record, Spot(0.0, number))
+        if not lane.in_turn[level]:
+            self._take_turns(lane, level)
 
     def own(self, name: str) -> MemoryLane:
         """The lane with a name. If there is none, it is made."""

@@ -37,7 +37,7 @@ async def _send(node: Node[int], workflow_id: str) -> Any:
         try:
             return await node.with_options(id=workflow_id).send()
         except BrokerError:
-            await elapse(0.1, "it is sent again")
+            await elapse(0.1, "a replica may have taken over by then")
 
 
 async def test_a_master_is_killed_while_they_run(cluster: ClusterSet, served: Served) -> None:

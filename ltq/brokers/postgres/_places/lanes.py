@@ -88,6 +88,9 @@ class PostgresLanes:
         self.load([queue])
         return list(self._of[queue])
 
+    def in_turn(self, level: Priority) -> None:
+        """See `Lanes`: no such order is kept."""
+
     def first(self, lane: Lane, level: Priority, limit: int) -> list[Record]:
         """See `Lanes`."""
         where = "status = 0 AND lane = %s AND priority = %s::smallint ORDER BY position LIMIT %s"

@@ -72,6 +72,9 @@ class SqliteLanes:
             self.load([queue])
         return list(self._of[queue])
 
+    def in_turn(self, level: Priority) -> None:
+        """See `Lanes`: no such order is kept."""
+
     def first(self, lane: Lane, level: Priority, limit: int) -> list[Record]:
         """See `Lanes`."""
         where = "status = 0 AND lane = ? AND priority = ? ORDER BY position LIMIT ?"
