@@ -105,3 +105,13 @@ async def test_what_goes_on_after_a_failure_can_be_cancelled(stage: Stage) -> No
     assert (await handle.state()).status is Status.CANCELLED
     assert not await handle.cancel()
     assert {one.status for one in (await handle.tree()).nodes} == {Status.FAILED, Status.CANCELLED}
+
+
+async def test_one_before_anybody_has_noticed_the_failure_stops_nothing(stage: Stage) -> None:
+    handle = await ltq.join(stage.numbers.step(2).then(stage.add), stage.total).send()
+    await end(stage, stage.numbers.queue, Status.FAILED)
+    await replay(stage, stage.numbers.queue)
+    await carry_all(stage)
+    assert (await handle.state()).status is Status.DELAYED
+    assert Status.CANCELLED not in [one.status for one in (await handle.tree()).nodes]
+    assert await run(stage, handle) == (1, 6)
