@@ -70,6 +70,11 @@ class Plan:
                 self._targets.setdefault(id(need), []).append(_target(node, slot))
 
     @property
+    def goes_on(self) -> bool:
+        """Whether what does not need a node that failed goes on."""
+        return self._config.goes_on
+
+    @property
     def tree(self) -> tuple[TreeNode, ...]:
         """All nodes, the last one last."""
         return tuple(node.in_tree for node in self.nodes)
@@ -101,7 +106,7 @@ class Plan:
             queue=self.last.part.queue,
             end=self.last.id,
             to=tuple(self._targets.get(id(part), ())),
-            goes_on=self._config.goes_on,
+            goes_on=self.goes_on,
         )
         own = part.home.envelopes.of_node(
             part.args,

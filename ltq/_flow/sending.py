@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from ltq._flow.parts import Kind, NodeTask, Part
 from ltq._flow.plan import Plan, order_of_sending
-from ltq._flow.sent_before import carry_again, forgotten, is_over
+from ltq._flow.sent_before import carry_again, not_to_send
 from ltq._sender.guards import guards
 from ltq._sender.publish import id_conflict
 from ltq._sender.sent import Sent
@@ -23,11 +23,9 @@ _EXISTS = Published.EXISTS
 async def send(plan: Plan, *, has_own_id: bool) -> None:
     """Send the tasks of a workflow, those that wait for others first. Raises what `send` raises."""
     broker = _broker_of(plan)
-    gone: Collection[str] = ()
-    if has_own_id and (is_ended := await is_over(broker, plan)) is not None:
-        if is_ended:
-            return
-        gone = await forgotten(broker, plan)
+    gone = await not_to_send(broker, plan) if has_own_id else ()
+    if gone is None:
+        return
     sent: dict[int, Sent] = {}
     envelopes = plan.envelopes(lambda part: _sent_of(part, sent))
     try:

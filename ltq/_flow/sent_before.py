@@ -2,50 +2,104 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
+from ltq._flow.apart import LEFT_AFTER
 from ltq._flow.carry import carry
 from ltq._flow.parts import Kind
 from ltq._flow.plan import Plan, PlannedNode
 from ltq._flow.protocols import FlowBroker
 from ltq._flow.slots import MOST_AT_ONCE
-from ltq._flow.values import LIST
-from ltq.broker.flows import Ending, ending_key
+from ltq._flow.values import LIST, flow_of
+from ltq.broker.flows import Ending, ending_key, waits_for_others
 from ltq.codec import DEFAULT_SERIALIZER
 from ltq.message import Envelope
-from ltq.state import TaskState
+from ltq.names import namespace_of
+from ltq.state import Status, TaskState
+
+_MOST_ENDINGS = 2000
+"""Most endings among which those of a workflow are looked for."""
 
 _NO_TOKEN = -1
 """In place of a token: the ending that a store keeps of a task has another key."""
 
 
-async def is_over(broker: FlowBroker, plan: Plan) -> bool | None:
+async def not_to_send(broker: FlowBroker, plan: Plan) -> Collection[str] | None:
+    """The ids of the nodes that are not to be sent. None: the workflow is over, so nothing is."""
+    is_ended = await _is_over(broker, plan)
+    if is_ended is not False:
+        return None if is_ended else ()
+    gone = await _forgotten(broker, plan)
+    is_ended = await _is_over(broker, plan)  # what was left may have been all that it waited for
+    if is_ended is not False:
+        return None if is_ended else ()
+    return gone
+
+
+async def _is_over(broker: FlowBroker, plan: Plan) -> bool | None:
     """Whether the workflow has ended. None: there is none with this id."""
     last = plan.last
     (state,) = await broker.states(last.part.queue, [last.id])
     if state is None or state.task_name != last.part.task_name:
         return None
+    if state.status is Status.CANCELLED and plan.goes_on:
+        known = await _known(broker, plan.nodes)
+        return not any(waits_for_others(one) for one in known.values())
     return state.status.is_final
 
 
-async def forgotten(broker: FlowBroker, plan: Plan) -> Collection[str]:
+async def _forgotten(broker: FlowBroker, plan: Plan) -> Collection[str]:
     """The ids of the nodes of a workflow that have ended, and are not kept any more.
 
     They are known by what needs them: it has their results, or waits no longer. A node that was
     never sent, as its sender died halfway, is none of them.
     """
     known = await _known(broker, plan.nodes)
-    by_need: dict[str, list[PlannedNode]] = {}
-    for node in plan.nodes:
-        for need in dict.fromkeys(node.parents):
-            by_need.setdefault(need, []).append(node)
+    # Whatever ended before that has left an ending, or has come where it is needed.
+    await _carry_left(broker, plan)
+    unknown = {node.id: node for node in plan.nodes if node.id not in known}
+    told: set[str] = set()
+    missed: set[str] = set()
+    for user in plan.nodes:
+        if user.id in known:
+            for need in dict.fromkeys(user.parents):
+                if need in unknown and need not in told:
+                    has_result = await _has_result(broker, user, unknown[need])
+                    (told if has_result else missed).add(need)
+    return _with_others(told, missed, [*unknown.values()])
+
+
+def _with_others(
+    told: Collection[str], missed: Collection[str], unknown: Sequence[PlannedNode]
+) -> Collection[str]:
+    """These nodes that have ended, and those of the `unknown` ones that must have, too.
+
+    What waits for others was sent before anything could run: if one of those has ended, it was
+    there, and so it has ended as well. Sent again it would wait for ever. What only such nodes need
+    is of no use. `missed` are those that others still wait for.
+    """
+    by_id = {node.id: node for node in unknown}
+    beside: dict[str, set[str]] = {node.id: set() for node in unknown}
+    for node in unknown:
+        for need in by_id.keys() & node.parents:
+            beside[need].add(node.id)
+            if need not in missed:
+                beside[node.id].add(need)
     found: set[str] = set()
-    for node in reversed(plan.nodes):
-        if node.id in known:
-            continue
-        for user in by_need.get(node.id, ()):
-            if user.id in found or (user.id in known and await _has_result(broker, user, node)):
-                found.add(node.id)
-                break
+    left = [*told]
+    while left:
+        one = left.pop()
+        if one not in found:
+            found.add(one)
+            left += beside[one]
     return found
+
+
+async def _carry_left(broker: FlowBroker, plan: Plan) -> None:
+    """Carry on what nobody else has, so that it is known how nodes ended which are forgotten."""
+    for queue in {namespace_of(node.part.queue): node.part.queue for node in plan.nodes}.values():
+        endings = await broker.endings(queue, limit=_MOST_ENDINGS, older_than=LEFT_AFTER)
+        flows = [(ending, flow_of(ending.ctx)) for ending in endings]
+        own = [one for one, flow in flows if flow is not None and flow.end == plan.last.id]
+        await carry(broker, own)
 
 
 async def carry_again(broker: FlowBroker, envelopes: Iterable[Envelope]) -> None:
@@ -84,15 +138,14 @@ async def _has_result(broker: FlowBroker, user: PlannedNode, node: PlannedNode) 
     return task is None or slot in task.slots
 
 
-async def _known(broker: FlowBroker, nodes: Iterable[PlannedNode]) -> set[str]:
-    """The ids of the nodes whose tasks there are."""
+async def _known(broker: FlowBroker, nodes: Iterable[PlannedNode]) -> dict[str, TaskState[bytes]]:
+    """The states of the nodes whose tasks there are, by id."""
     by_queue: dict[str, list[str]] = {}
     for node in nodes:
         by_queue.setdefault(node.part.queue, []).append(node.id)
-    found: set[str] = set()
+    found: dict[str, TaskState[bytes]] = {}
     for queue, ids in by_queue.items():
         for first in range(0, len(ids), MOST_AT_ONCE):
-            some = ids[first : first + MOST_AT_ONCE]
-            states: Sequence[TaskState[bytes] | None] = await broker.states(queue, some)
-            found |= {state.id for state in states if state is not None}
+            states = await broker.states(queue, ids[first : first + MOST_AT_ONCE])
+            found |= {state.id: state for state in states if state is not None}
     return found

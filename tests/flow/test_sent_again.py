@@ -1,5 +1,7 @@
 """A workflow that is sent again under its id: what has run does not run again."""
 
+from typing import Any
+
 import pytest
 
 import ltq
@@ -10,6 +12,7 @@ from ltq.errors import BrokerError
 from ltq.message import Finish
 from ltq.names import new_id
 from ltq.testing import FlakyBroker
+from tests.eventually import eventually
 from tests.flow.stage import Stage
 
 LONG = 3 * 3600.0
@@ -112,3 +115,72 @@ async def test_one_that_was_cleared_is_sent_again_and_goes_on(stage: Stage) -> N
     assert await stage.broker.clear(stage.add.queue) == 2  # it is the queue of the join as well
     await node.send()
     assert await waiting(stage) == {(stage.add.queue, 1), (stage.numbers.queue, 1)}
+
+
+async def held_up(stage: Stage) -> int:
+    """How many nodes wait for others."""
+    return sum(one.delayed for one in await stage.broker.stats(await stage.broker.queues()))
+
+
+async def test_what_ended_before_its_worker_died_does_not_run_again(
+    stage: Stage, clock: Hours
+) -> None:
+    """Nobody has carried that on, and its state is forgotten: its ending is still there."""
+    first = stage.numbers.step(3)
+    node = ltq.join(first, first.then(stage.add)).with_options(id="r-5")
+    await node.send()
+    await finish(stage, stage.numbers.queue, b"[4]")
+    delivery = await stage.claim_one(stage.add.queue)
+    await stage.broker.finish([Finish(delivery.lease, Status.COMPLETED, b"4", result_ttl=60.0)])
+    clock.now += LONG
+    await node.send()
+    assert await waiting(stage) == set()
+    assert await held_up(stage) == 0
+    assert await node.handle("r-5").result(0) == ([4], 4)
+
+
+async def test_the_first_node_does_not_run_again_either(stage: Stage, clock: Hours) -> None:
+    node = stage.numbers.step(3).then(stage.add).with_options(id="r-6")
+    await node.send()
+    delivery = await stage.claim_one(stage.numbers.queue)
+    await stage.broker.finish([Finish(delivery.lease, Status.COMPLETED, b"[4]", result_ttl=60.0)])
+    clock.now += LONG
+    await node.send()
+    assert await waiting(stage) == {(stage.add.queue, 1)}
+
+
+@pytest.mark.parametrize("policy", ["cancel", "continue"])
+async def test_a_cancel_that_nobody_has_carried_on_lets_nothing_wait(
+    stage: Stage, clock: Hours, policy: Any
+) -> None:
+    """The cancelled node is not sent again: what it needs has run, and does not come any more."""
+    first = stage.numbers.step(3)
+    node = ltq.join(first, first.then(stage.add)).with_options(id="r-7", on_failure=policy)
+    await node.send()
+    assert await stage.broker.cancel_each(stage.add.queue, ["r-7.n1"], 60.0) == 1
+    delivery = await stage.claim_one(stage.numbers.queue)
+    outcome = Finish(delivery.lease, Status.COMPLETED, b"[4]", result_ttl=60.0, flow=delivery.ctx)
+    await stage.broker.finish([outcome])
+    clock.now += LONG
+    await node.send()
+    assert await waiting(stage) == set()
+    assert await held_up(stage) == 0
+    assert (await node.handle("r-7").state()).status is Status.CANCELLED
+
+
+async def test_what_goes_on_after_a_failure_is_sent_to_its_end(
+    stage: Stage, store: FlakyBroker
+) -> None:
+    """The sender was cut before anything could run, and one of the nodes that wait was cleared."""
+    node = ltq.join(stage.total, stage.numbers.step(2).map(stage.double))
+    node = node.with_options(id="r-8", on_failure="continue")
+    store.fail(next=1, on="send", lost=True)
+    with pytest.raises(BrokerError):
+        await node.send()
+    assert await stage.broker.cancel_each(stage.double.queue, ["r-8.n4"], 60.0) == 1
+    await carry(stage.broker, await stage.broker.endings(stage.double.queue))
+    assert (await node.handle("r-8").state()).status is Status.CANCELLED
+    await node.send()
+    async with stage.one, stage.two:
+        await eventually(lambda: stage.ran["add"] == 1, description="the rest has run")
+    assert await held_up(stage) == 0
