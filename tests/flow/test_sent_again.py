@@ -9,7 +9,7 @@ from ltq import Status
 from ltq._flow.carry import carry
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import BrokerError
-from ltq.message import Finish
+from ltq.message import Failure, Finish
 from ltq.names import new_id
 from ltq.testing import FlakyBroker
 from tests.eventually import eventually
@@ -184,3 +184,23 @@ async def test_what_goes_on_after_a_failure_is_sent_to_its_end(
     async with stage.one, stage.two:
         await eventually(lambda: stage.ran["add"] == 1, description="the rest has run")
     assert await held_up(stage) == 0
+
+
+async def test_a_failure_that_nobody_has_carried_on_can_be_replayed(
+    stage: Stage, clock: Hours
+) -> None:
+    """Were the failed node sent again, it would wait for ever, and its replay be refused."""
+    first = stage.numbers.step(3)
+    node = ltq.join(first, first.then(stage.add)).with_options(id="r-9")
+    await node.send()
+    await finish(stage, stage.numbers.queue, b"[4]")
+    delivery = await stage.claim_one(stage.add.queue)
+    no = Failure("ValueError", "no")
+    outcome = Finish(delivery.lease, Status.FAILED, failure=no, dead=True, result_ttl=60.0)
+    await stage.broker.finish([outcome])
+    clock.now += LONG
+    await node.send()
+    assert await held_up(stage) == 0
+    assert await stage.broker.replay(stage.add.queue, ["r-9.n1"])
+    async with stage.one, stage.two:
+        assert await node.handle("r-9").result(10) == ([4], 4)
