@@ -26,9 +26,9 @@ class Size(NamedTuple):
     loops: int = 9_600
     one: int = 2_000
     latency: int = 500
-    warm_up: float = 5.0
+    warm_up: float = 8.0
     """Seconds until a worker counts as idle: what it does at its start is no idling."""
-    idle: float = 20.0
+    idle: float = 33.0
     """Seconds of idling that are measured."""
 
 

@@ -237,6 +237,7 @@ class TinyBroker(Broker):
             waiting = self._store.waiting(queue)
             for task in waiting:
                 self._store.flows.note(task, Status.CANCELLED, now)
+                self._store.flows.forget(task.key)
                 del self._store.tasks[task.key]
             return len(waiting)
 
@@ -481,6 +482,12 @@ class TinyBroker(Broker):
         async with step(self._store) as now:
             task = self._store.get((namespace_of(queue), task_id), now)
             return self._store.flows.read(task, slots)
+
+    async def ctx(self, queue: str, task_id: str) -> bytes | None:
+        check_task(queue, task_id)
+        async with step(self._store) as now:
+            task = self._store.get((namespace_of(queue), task_id), now)
+            return None if task is None else task.kept_ctx
 
     async def go_on(self, queue: str, task_id: str, ready: Ready) -> bool:
         check_task(queue, task_id)

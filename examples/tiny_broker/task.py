@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ltq.broker import ConsumerConfig, Position, namespace_of
+from ltq.broker.flows import has_outline
 from ltq.message import DeadLetter, Delivery, Envelope, Failure, Lease, kind_of
 from ltq.state import Items, Progress, Status, TaskDetail, TaskState
 
@@ -153,6 +154,12 @@ class Task:
             traceback=traceback,
             items=self.streamed,
         )
+
+    @property
+    def kept_ctx(self) -> bytes:
+        """Its `ctx`; of a final task only that of the last one of a workflow."""
+        ctx = self.envelope.ctx
+        return ctx if not self.status.is_final or has_outline(ctx) else b""
 
     def detail(self) -> TaskDetail:
         """What a list shows. Other brokers forget the options of a task at its end."""

@@ -90,7 +90,8 @@ class RedisStore(Store):
         record = self.client.get(keys.claim(self.namespace, consumer.name))
         if record is None:
             return []
-        claim_id, *ids = str(record).split("\n")
+        head, *ids = str(record).split("\n")
+        claim_id, _, _ = head.partition(" ")  # and when it was
         group = consumer._groups[0]
         group.claim_id, group.again = claim_id, "1"
         return ids
