@@ -39,17 +39,16 @@ class Announcer:
         """See `WorkerRegistry.announce`."""
         patience = min(CALL_PATIENCE, max(worker.silent_after / 3, _SHORTEST_PATIENCE))
         asks = self._asks[worker.name] = not self._asks.get(worker.name, True)
-        endings = 0
 
-        async def announce(link: Link, namespace: str) -> None:
-            nonlocal endings
+        async def announce(link: Link, namespace: str) -> bool:
             if not await self._renewed(link, namespace, worker, patience):
                 await self._write(link, namespace, worker, patience)
-            if asks:
-                endings += await link.call("HLEN", link.keys.endings(namespace), patience=patience)
+            if not asks:
+                return False
+            key = link.keys.endings(namespace)
+            return bool(await link.call("HLEN", key, patience=patience))
 
-        await in_each(self._links, by_namespace(worker.queues, str), announce)
-        return endings > 0
+        return any(await in_each(self._links, by_namespace(worker.queues, str), announce))
 
     async def leave(self, worker: WorkerEntry, lanes: Sequence[str]) -> None:
         """See `WorkerRegistry.leave`."""
