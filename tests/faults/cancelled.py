@@ -63,13 +63,17 @@ class Stand:
             for step in range(steps):
                 await ltq.current().progress(step, steps)
 
+        @self.worker.task(max_tries=2, backoff=0.01)
+        async def follow(number: int) -> None:
+            await ltq.current().send_after(double.message(number))
+
         @self.worker.task
         async def letters(count: int) -> AsyncIterator[str]:
             for number in range(count):
                 yield "abc"[number % 3]
 
         self.double, self.fail, self.show = double, fail, show
-        self.letters = letters
+        self.follow, self.letters = follow, letters
 
     def acknowledge(self, handle: ltq.Handle[Any]) -> None:
         """A send has come back."""
@@ -245,6 +249,13 @@ async def _(stand: Stand) -> None:
     handle = await stand.show.send(20)
     stand.acknowledge(handle)
     await handle.cancel()  # perhaps amid its progress
+
+
+@call("Context.send_after")
+async def _(stand: Stand) -> None:
+    handle = await stand.follow.send(1)
+    stand.acknowledge(handle)
+    await handle.cancel()  # perhaps before what follows it is on its way
 
 
 # What runs tasks
