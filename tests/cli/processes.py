@@ -90,7 +90,9 @@ async def run_ltq(*arguments: str, cwd: Path = ROOT, env: Mapping[str, str] | No
 class Terminal:
     """A command on a terminal."""
 
-    def __init__(self, process: Forked, master: int) -> None:
+    def __init__(self, process: Forked, master: int, modes_before: list[Any]) -> None:
+        self.modes_before = modes_before
+        """How it took input before the process began."""
         self._process = process
         self._master = master
         self._changed = asyncio.Event()
@@ -154,6 +156,7 @@ async def ltq_on_terminal(
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
     os.set_blocking(master, False)
+    before = termios.tcgetattr(master)
     process = await start_python(
         *("-m", "ltq", *arguments),
         cwd=ROOT,
@@ -163,7 +166,7 @@ async def ltq_on_terminal(
         stderr=slave,
     )
     os.close(slave)
-    terminal = Terminal(process, master)
+    terminal = Terminal(process, master, before)
     loop = asyncio.get_running_loop()
     loop.add_reader(master, terminal.read)
     try:

@@ -256,9 +256,8 @@ class TestLive:
         await publish(broker)
         command = ("top", "--every", "0.5s", "--broker-url", redis_url)
         async with ltq_on_terminal(*command, size=(HEIGHT, WIDTH)) as terminal:
-            before = terminal.modes()
             await self.opened(terminal)
-            assert terminal.modes() != before
+            assert terminal.modes() != terminal.modes_before
             await publish(broker, queue="mail:later")
             await terminal.until("mail:later")
             terminal.type("/lat")
@@ -268,20 +267,19 @@ class TestLive:
             terminal.resize(10, 40)
             terminal.type("q")
             assert await terminal.end() == 0
-            assert terminal.modes() == before
+            assert terminal.modes() == terminal.modes_before
         assert self.was_left_clean(terminal)
 
     @pytest.mark.parametrize("ends", ["Ctrl-C", "SIGTERM"])
     async def test_it_leaves_the_terminal_as_it_was(self, ends: str, redis_url: str) -> None:
         async with ltq_on_terminal("top", "--broker-url", redis_url) as terminal:
-            before = terminal.modes()
             await self.opened(terminal)
             if ends == "Ctrl-C":
                 terminal.interrupt()
             else:
                 terminal.send_signal(signal.SIGTERM)
             assert await terminal.end() == 0
-            assert terminal.modes() == before
+            assert terminal.modes() == terminal.modes_before
         assert self.was_left_clean(terminal)
 
 
