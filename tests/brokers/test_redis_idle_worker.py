@@ -29,7 +29,7 @@ async def test_an_idle_worker_asks_for_little(redis_url: str) -> None:
 
     with redis.Redis.from_url(redis_url, decode_responses=True) as admin:
         async with worker:
-            await elapse(3, "what it does at its start is over")
+            await elapse(8, "what it does at its start, and looks for soon after it, is over")
             before = calls(admin)
             for _ in range(3):
                 await elapse(_SECONDS / 3, "a part of the time that is measured")
