@@ -9,7 +9,7 @@ from typing_extensions import TypeVar
 
 from ltq._flow.parts import Kind
 from ltq._flow.plan import Plan
-from ltq._flow.tree import stop
+from ltq._flow.tree import DEAD, stop
 from ltq._flow.values import element_id
 from ltq.broker.flows import NOTE
 from ltq.errors import ResultTimeoutError, TaskCancelledError, TaskFailedError, TaskRejectedError
@@ -17,7 +17,7 @@ from ltq.handle import Handle
 from ltq.options import check_wait
 from ltq.state import Status, TaskState
 from ltq.workflow.state import WorkflowState
-from ltq.workflow.tree import DEAD, WorkflowTree, _NodeFeeds, _read_states
+from ltq.workflow.tree import WorkflowTree, _NodeFeeds, _read_states
 
 R_co = TypeVar("R_co", covariant=True, default=Any)
 

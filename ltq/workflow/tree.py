@@ -9,14 +9,13 @@ from math import inf
 from typing import Self, cast
 
 from ltq._flow.outline import Outline, OutlineNode, find_outline
+from ltq._flow.tree import DEAD
 from ltq.broker import Broker
 from ltq.broker.feed import Feed
 from ltq.errors import ResultTimeoutError, TaskNotFoundError
 from ltq.names import namespace_of
 from ltq.state import Status, TaskState
 from ltq.workflow.state import WorkflowNode, WorkflowState
-
-DEAD = (Status.FAILED, Status.REJECTED)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
 """Seconds between two looks at how far maps are: while something changes, and at most."""

@@ -21,7 +21,7 @@ from ltq._flow.carry import carry
 from ltq._flow.plan import Plan
 from ltq._flow.sending import send
 from ltq._flow.tree import stop
-from ltq.broker.flows import Ending, ending_key, is_in_flow
+from ltq.broker.flows import Ending, is_in_flow
 from ltq.errors import TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Lease, Outcome, Receipt, Requeue
 from tests.model.flow_ground import CrashError, Crashing, Ground, Halting
@@ -273,7 +273,7 @@ class Flowing(RuleBasedStateMachine):
         for one in told:
             self.completed[one.lease.id] += one.status is Status.COMPLETED
         with contextlib.suppress(CrashError):
-            self.run(carry(self.dying(crash), [ending_of(one) for one in told if one.flow]))
+            self.run(carry(self.dying(crash), [Ending.of(one) for one in told if one.flow]))
 
     def lose(self, leases: list[Lease]) -> None:
         """Let leases end, and take their tasks back."""
@@ -344,17 +344,3 @@ class Flowing(RuleBasedStateMachine):
             return
         assert state.status is Status.COMPLETED, (last.id, state.status)
         assert msgspec.json.decode(state.result or b"null") == one.shape.value, last.id
-
-
-def ending_of(outcome: Finish) -> Ending:
-    """What a worker makes of an outcome."""
-    lease = outcome.lease
-    return Ending(
-        key=ending_key(lease.id, lease.token),
-        id=lease.id,
-        queue=lease.queue,
-        status=outcome.status,
-        ctx=outcome.flow,
-        result=outcome.result,
-        serializer=outcome.serializer,
-    )

@@ -16,7 +16,7 @@ from devtools.chaos.figures.goal import Goal
 from devtools.chaos.say import say
 from ltq import Status, Worker
 from ltq._flow.carry import carry
-from ltq.broker.flows import Ending, ending_key
+from ltq.broker.flows import Ending
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import ResultTimeoutError
 from ltq.message import Delivery, Finish
@@ -121,7 +121,7 @@ class Run:
         outcomes = [await self._outcome(one) for one in deliveries]
         await self.broker.finish(outcomes)
         with suppress(CrashError):
-            await carry(self.crashing, [_ending(one) for one in outcomes])
+            await carry(self.crashing, [Ending.of(one) for one in outcomes])
 
     async def _outcome(self, delivery: Delivery) -> Finish:
         self.ran[delivery.task_name] += 1
@@ -167,15 +167,3 @@ async def flows(count: int, seed: int, seeds: int = SEEDS) -> list[Goal]:
         Goal("wrong results", wrong, 0),
         Goal("stuck", stuck, 0),
     ]
-
-
-def _ending(outcome: Finish) -> Ending:
-    lease = outcome.lease
-    return Ending(
-        key=ending_key(lease.id, lease.token),
-        id=lease.id,
-        queue=lease.queue,
-        status=outcome.status,
-        ctx=outcome.flow,
-        result=outcome.result,
-    )

@@ -14,7 +14,7 @@ from ltq._aio.threads import call_in
 from ltq._flow.apart import LEFT_AFTER, Left, carry_apart, carry_left, namespaces_of
 from ltq._flow.followed import FollowedFinish, Sends
 from ltq._flow.protocols import FlowBroker
-from ltq.broker.flows import Ending, ending_key
+from ltq.broker.flows import Ending
 from ltq.errors import BrokerError
 from ltq.logger import ThrottledLogger
 from ltq.message import Finish, Outcome, Published
@@ -78,17 +78,7 @@ class FlowCarrier(Service):
 
     def wrote(self, outcome: Finish) -> None:
         """An outcome is written of a task of a workflow, or one that something follows."""
-        lease = outcome.lease
-        ending = Ending(
-            key=ending_key(lease.id, lease.token),
-            id=lease.id,
-            queue=lease.queue,
-            status=outcome.status,
-            ctx=outcome.flow,
-            result=outcome.result,
-            serializer=outcome.serializer,
-            follow=outcome.follow,
-        )
+        ending = Ending.of(outcome)
         if isinstance(outcome, FollowedFinish) and outcome.sends is not None:
             self._sends[ending.key] = outcome.sends
         self._batcher_of(namespaces_of(ending)).add(ending)

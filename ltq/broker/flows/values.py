@@ -6,7 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from ltq.codec import DEFAULT_SERIALIZER
-from ltq.message import Failure
+from ltq.message import Failure, Finish
 from ltq.state import HELD as HELD
 from ltq.state import Status, TaskState
 
@@ -95,6 +95,21 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """What is sent because it completed: see `pack_follow`."""
     time: float = 0.0
     """When it ended, in Unix seconds by the broker's clock."""
+
+    @classmethod
+    def of(cls, outcome: Finish) -> "Ending":
+        """What an outcome leaves that is written; a store adds only its `time`."""
+        lease = outcome.lease
+        return cls(
+            key=ending_key(lease.id, lease.token),
+            id=lease.id,
+            queue=lease.queue,
+            status=outcome.status,
+            ctx=outcome.flow,
+            result=outcome.result,
+            serializer=outcome.serializer,
+            follow=outcome.follow,
+        )
 
 
 class Arrival(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ import ltq.testing
 from ltq import Status, Worker
 from ltq._flow.apart import carry_apart, carry_found, carry_left
 from ltq._flow.carry import carry
-from ltq.broker.flows import Ending, ending_key, is_in_flow, pack_follow
+from ltq.broker.flows import Ending, is_in_flow, pack_follow
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import BrokerError
 from ltq.message import Delivery, Envelope, Failure, Finish, Published, new_id
@@ -105,7 +105,7 @@ class Stage:
         for first in range(0, len(claim.deliveries), 100):
             outcomes = [await self._ended(one) for one in claim.deliveries[first : first + 100]]
             await self.broker.finish(outcomes)
-            told = [_ending(one) for one in outcomes if is_in_flow(one.flow) or one.follow]
+            told = [Ending.of(one) for one in outcomes if is_in_flow(one.flow) or one.follow]
             with suppress(CrashError):  # then the others find it
                 await carry(self.crashing, told)
         return len(claim.deliveries)
@@ -139,19 +139,6 @@ class Stage:
         follow = pack_follow(self.after.get(delivery.lease.id, []))
         lease, done = delivery.lease, Status.COMPLETED
         return Finish(lease, done, encoded, flow=delivery.ctx, follow=follow)
-
-
-def _ending(outcome: Finish) -> Ending:
-    lease = outcome.lease
-    return Ending(
-        key=ending_key(lease.id, lease.token),
-        id=lease.id,
-        queue=lease.queue,
-        status=outcome.status,
-        ctx=outcome.flow,
-        result=outcome.result,
-        follow=outcome.follow,
-    )
 
 
 @pytest.mark.parametrize("seed", seeds(100))
