@@ -78,3 +78,14 @@ async def test_parts_that_are_too_large_for_a_reply_take_several(
             assert one is not None
             assert one.total == 3
             assert len(one.items) in (1, 2, 3)
+
+
+async def test_many_small_items_take_several_calls(redis_url: str, made: list[Any]) -> None:
+    async with RedisBroker(redis_url) as broker:
+        leases = await claimed(broker)
+        adding = (broker.append(lease, 0, [b"1"] * 1000, 1000) for lease in leases)
+        assert all(await asyncio.gather(*adding))
+        assert max(len(call.streams) for call in made) < 12_000
+        assert len(made) < COUNT
+        found = await asyncio.gather(*(broker.items(QUEUE, lease.id) for lease in leases))
+        assert [one and one.total for one in found] == [1000] * COUNT

@@ -16,6 +16,9 @@ from ltq.state import Items
 _CALL_STREAMS = 100
 """Most streams of one call: a long script blocks all other clients."""
 
+_ITEM_BYTES = 100
+"""Bytes for which an item counts beside its own: many small ones make a long script, too."""
+
 
 class Appended(NamedTuple):
     """Items for the stream of one task: see `Settler.append`."""
@@ -88,4 +91,4 @@ def _queue_of(one: Appended) -> str:
 
 
 def _size_of(one: Appended) -> int:
-    return sum(map(len, one.items))
+    return sum(map(len, one.items)) + _ITEM_BYTES * len(one.items)
