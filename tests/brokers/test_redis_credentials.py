@@ -53,6 +53,7 @@ async def test_they_are_asked_for_at_each_connect(locked: RedisServer) -> None:
         await broker.publish([make_envelope()])
 
 
+@pytest.mark.slow
 async def test_nodes_of_a_cluster_do_not_wait_for_them(redis_executable: str) -> None:
     """They get their time, and the node that is asked has its own."""
 
@@ -91,6 +92,7 @@ async def test_an_error_of_theirs_is_an_outage(locked: RedisServer) -> None:
     assert len(calls) >= 3
 
 
+@pytest.mark.slow
 async def test_one_that_lasts_is_one_clear_error(locked: RedisServer) -> None:
     """Without the text of theirs, which may hold a token: that is only in the cause."""
 
@@ -109,6 +111,7 @@ async def never() -> tuple[str | None, str]:
     return None, "first"
 
 
+@pytest.mark.slow
 async def test_a_coroutine_that_hangs_is_named_and_not_the_server(
     redis_executable: str, locked: RedisServer
 ) -> None:

@@ -51,6 +51,8 @@ async def press(url: str) -> AsyncIterator[Press]:
     press = Press(url)
     async with press.worker:
         yield press
+        press.may_fetch.set()
+        press.may_weigh.set()
 
 
 def words(line: str) -> list[str]:

@@ -392,6 +392,7 @@ class TestSite:
             assert 'href="./other/"' in listed.text
             assert (await client.get("/other/")).status_code == 200
 
+    @pytest.mark.slow
     async def test_of_several_one_that_is_away_is_told(self, shop: ltq.Worker[Any]) -> None:
         away: ltq.Worker[Any] = ltq.Worker("mail", broker_url="redis://127.0.0.1:1")
         async with (

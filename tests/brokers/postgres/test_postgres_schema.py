@@ -113,6 +113,7 @@ class TestWrongSchema:
 
 
 class TestWrongServer:
+    @pytest.mark.slow
     async def test_none(self) -> None:
         url = f"postgresql://ltq:secret@127.0.0.1:{free_port()}/postgres"
         text = await error_of(PostgresBroker(url))

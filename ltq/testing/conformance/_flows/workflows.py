@@ -331,9 +331,10 @@ class TestWorkflowMistakes:
             await shop.fetch.step("x").then(far).send()
 
     async def test_an_id_of_another_task_is_refused(self, shop: Shop) -> None:
-        await shop.hang.with_options(id="mine").send("x")
+        hanging = await shop.hang.with_options(id="mine").send("x")
         node = shop.fetch.step("x").then(shop.hang).with_options(id="mine")
         assert (await node.send()).id == "mine"  # the same task has it
         other = shop.fetch.step("x").then(shop.parse).with_options(id="mine")
         with pytest.raises(ConfigurationError, match="belongs to another task"):
             await other.send()
+        await hanging.cancel()
