@@ -432,10 +432,10 @@ class TestChecks:
     @pytest.mark.parametrize("options", [{"worker": "a:b"}, [], None])
     def test_a_wrong_one_lets_tasks_be_declared(self, options: object) -> None:
         """Their modules are imported before the checks can say what is wrong."""
-        from tests.contrib.letters import tasks
-
         wrong = {**sites.backend("memory://checks"), "OPTIONS": options}
         with sites.project(TASKS={"default": wrong}):
+            from tests.contrib.letters import tasks
+
             assert tasks.add.using(priority=1).priority == 1
 
     @pytest.mark.slow
