@@ -289,7 +289,8 @@ class StoreBroker(Broker):
         self, queue: str, *, limit: int = 500, older_than: float = 0.0
     ) -> list[Ending]:
         check_name("queue", queue)
-        return await self._flow(queue, partial(endings.oldest, limit=limit, older_than=older_than))
+        rule = partial(endings.oldest, limit=limit, older_than=older_than)
+        return await self._run(lambda store: store.seen_in_places(queue, rule))
 
     async def carried(self, queue: str, keys: Sequence[str]) -> None:
         check_name("queue", queue)
@@ -301,7 +302,8 @@ class StoreBroker(Broker):
 
     async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
         check_task(queue, task_id)
-        return await self._flow(queue, partial(waiting.read, task_id=task_id, slots=slots))
+        rule = partial(waiting.read, task_id=task_id, slots=slots)
+        return await self._run(lambda store: store.seen_in_places(queue, rule))
 
     async def ctx(self, queue: str, task_id: str) -> bytes | None:
         check_task(queue, task_id)

@@ -43,8 +43,8 @@ def arrive(places: Places, now: float, *, arrivals: Sequence[Arrival]) -> list[A
 
 def read(places: Places, now: float, *, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
     """A task that waits, or was cancelled with its body kept, and some of its slots."""
-    record = find(places, task_id, now)
-    if record is None or not _may_wait(record):
+    record = places.records.get(task_id)
+    if record is None or record.is_expired(now) or not _may_wait(record):
         return None
     values = {**places.arrivals.read(task_id, slots)} if slots else {}
     envelope = record.envelope

@@ -161,6 +161,11 @@ class Store(ABC):
         with self._step([queue]) as now:
             return rule(self._open(queue, now), now)
 
+    def seen_in_places(self, queue: str, rule: Callable[[Places, float], T]) -> T:
+        """Apply a rule that only reads to the places of a queue's namespace."""
+        with self._read_step() as now:
+            return rule(self._seen(queue, now), now)
+
     def pause(self, queue: str) -> None:
         with self._step() as now:
             pause.pause(self._open(queue, now), queue)

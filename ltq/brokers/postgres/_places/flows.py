@@ -27,6 +27,11 @@ FROM unnest(%s::text[], %s::float8[]) AS given (own, until)
 WHERE namespace = %s AND kind = given.own
 """
 _OF_KIND = "namespace = %s AND kind = %s"
+_READ = f"""
+SELECT given.key, kept.value FROM unnest(%s::text[]) AS given (key)
+CROSS JOIN LATERAL (
+    SELECT value FROM ltq.kept AS kept WHERE {_OF_KIND} AND kept.key = given.key LIMIT 1) AS kept"""
+"""Each by itself: a plan for all of them may compare each key with all slots of the task."""
 
 
 class PostgresEndings:
@@ -73,8 +78,7 @@ class PostgresArrivals:
 
     def read(self, task_id: str, slots: Collection[int]) -> dict[int, bytes]:
         """See `Arrivals`."""
-        query = f"SELECT key, value FROM ltq.kept WHERE {_OF_KIND} AND key = ANY(%s)"
-        rows = self._step.rows(query, *self._of(task_id), [*map(str, slots)])
+        rows = self._step.rows(_READ, [*map(str, slots)], *self._of(task_id))
         return {int(key): bytes(value) for key, value in rows}
 
     def count(self, task_id: str) -> ArrivalCount | None:
