@@ -101,10 +101,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
         """Whether its arguments are kept if it ends with this status."""
         if self.keep_body is not None:
             return self.keep_body
-        return status in _KEPT
+        return status.is_dead
 
-
-_KEPT = frozenset({Status.FAILED, Status.REJECTED})
 
 _encode_json = msgspec.json.Encoder().encode
 

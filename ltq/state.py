@@ -44,11 +44,18 @@ class Status(StrEnum):
         """True for COMPLETED, FAILED, REJECTED and CANCELLED: the status will not change again."""
         return self in _FINAL
 
+    @property
+    def is_dead(self) -> bool:
+        """True for FAILED and REJECTED: the task has ended without success, and leaves a dead
+        letter."""
+        return self in _DEAD
+
 
 HELD = 32_503_680_000.0
 """The due time of a task that waits for others: the year 3000. Its state has none."""
 
 _FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.REJECTED, Status.CANCELLED})
+_DEAD = frozenset({Status.FAILED, Status.REJECTED})
 
 
 class Priority(IntEnum):

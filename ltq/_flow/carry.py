@@ -7,7 +7,7 @@ from ltq._flow.follow import Answered, send_all
 from ltq._flow.go_on import go_on
 from ltq._flow.protocols import FlowBroker
 from ltq._flow.slots import arrive
-from ltq._flow.tree import resume, stop
+from ltq._flow.stop_resume import resume, stop
 from ltq._flow.values import ELEMENT, LIST, Flow, Target, TreeNode, flow_of, read_recipe
 from ltq.broker.flows import NOTE, Arrival, Arrived, Ending, ending_key
 from ltq.names import namespace_of

@@ -41,7 +41,7 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_dead(self) -> bool:
         """Whether it is a dead letter."""
-        return self.status.is_final
+        return self.status.is_dead
 
     @property
     def sent(self) -> str:

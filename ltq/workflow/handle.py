@@ -9,7 +9,7 @@ from typing_extensions import TypeVar
 
 from ltq._flow.parts import Kind
 from ltq._flow.plan import Plan
-from ltq._flow.tree import DEAD, stop
+from ltq._flow.stop_resume import stop
 from ltq._flow.values import element_id
 from ltq.broker.flows import NOTE
 from ltq.errors import ResultTimeoutError, TaskCancelledError, TaskFailedError, TaskRejectedError
@@ -160,7 +160,7 @@ class _Stopped:
         """
         handle, now = self._handle, asyncio.get_running_loop().time()
         states = [one async for one in handle._states()]  # noqa: SLF001  a part of it
-        dead = next((one for one in states if one.status in DEAD), None)
+        dead = next((one for one in states if one.status.is_dead), None)
         if dead is not None:
             return dead
         runs = any(not one.status.is_final for one in states)

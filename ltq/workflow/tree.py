@@ -9,7 +9,6 @@ from math import inf
 from typing import Self, cast
 
 from ltq._flow.outline import Outline, OutlineNode, find_outline
-from ltq._flow.tree import DEAD
 from ltq.broker import Broker
 from ltq.broker.feed import Feed
 from ltq.errors import ResultTimeoutError, TaskNotFoundError
@@ -264,14 +263,14 @@ def _node(planned: OutlineNode, state: TaskState[bytes] | None) -> WorkflowNode:
         queue=planned.queue,
         status=None if state is None else state.status,
         parents=planned.parents,
-        error=state.error if state is not None and state.status in DEAD else None,
+        error=state.error if state is not None and state.status.is_dead else None,
     )
 
 
 def _status_of(last: Status, nodes: Iterable[WorkflowNode]) -> Status:
     statuses = [node.status for node in nodes]
     if last.is_final:
-        dead = (status for status in statuses if status in DEAD)
+        dead = (status for status in statuses if status is not None and status.is_dead)
         return next(dead, last) if last is Status.CANCELLED else last
     has_begun = any(status not in (Status.PENDING, Status.DELAYED) for status in statuses)
     return Status.WORKING if has_begun else Status.PENDING

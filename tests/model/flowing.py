@@ -20,7 +20,7 @@ from ltq._flow.apart import carry_left
 from ltq._flow.carry import carry
 from ltq._flow.plan import Plan
 from ltq._flow.sending import send
-from ltq._flow.tree import stop
+from ltq._flow.stop_resume import stop
 from ltq.broker.flows import Ending, is_in_flow
 from ltq.errors import TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Lease, Outcome, Receipt, Requeue

@@ -265,6 +265,7 @@ async def states(state: TaskState[Repo], progress: Progress, status: Status) -> 
     assert_type((state.id, state.task_name, state.queue), tuple[str, str, str])
     assert_type(state.status, Status)
     assert_type(status.is_final, bool)
+    assert_type(status.is_dead, bool)
     assert_type(state.result, Repo | None)
     assert_type(state.progress, Progress | None)
     assert_type(state.items, int)

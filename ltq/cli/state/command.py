@@ -22,7 +22,7 @@ from ltq.cli._live.nodes import node_rows
 from ltq.cli._options import broker_url_option, ids_argument, json_option
 from ltq.errors import TaskNotFoundError
 from ltq.names import is_name
-from ltq.state import Status, TaskState
+from ltq.state import TaskState
 from ltq.workflow import WorkflowState
 from ltq.workflow.layout import counts_text, most_urgent, rest_text
 from ltq.workflow.tree import find_tree
@@ -126,7 +126,7 @@ async def _find(
     state = await find_task(broker, task_id, queue)
     if not is_name(state.queue):  # its record is spoilt
         return state, None
-    if state.status in (Status.FAILED, Status.REJECTED):
+    if state.status.is_dead:
         return state, await _dead_body(broker, state)
     if waits_for_others(state):
         return state, None

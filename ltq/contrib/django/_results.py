@@ -72,7 +72,7 @@ async def _call_of(broker: Broker, state: TaskState[bytes]) -> Mapping[str, Any]
     body: bytes | None = None
     if not state.status.is_final:
         body = await broker.body(state.queue, state.id)
-    elif state.status in (Status.FAILED, Status.REJECTED):
+    elif state.status.is_dead:
         try:
             body = (await broker.dead_letter(state.queue, state.id)).body
         except TaskNotFoundError:  # purged, or sent again

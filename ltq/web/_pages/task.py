@@ -49,7 +49,7 @@ async def find(ask: Ask) -> Found:
     broker, bounded = ask.place.broker, ask.readings.bounded
     (state,) = await bounded(broker.states(queue, [task_id]))
     letter: DeadLetter | None = None
-    if state is None or state.status in (Status.FAILED, Status.REJECTED):
+    if state is None or state.status.is_dead:
         with suppress(TaskNotFoundError):
             letter = await bounded(broker.dead_letter(queue, task_id))
     if state is None:

@@ -14,9 +14,6 @@ from ltq.names import namespace_of
 from ltq.options import DEFAULT_RESULT_TTL
 from ltq.state import Status
 
-DEAD = (Status.FAILED, Status.REJECTED)
-"""How a node ends that stops what needs it."""
-
 
 async def stop(
     broker: FlowBroker, nodes: Sequence[TreeNode], because_of: Sequence[str] = ()
@@ -58,7 +55,7 @@ async def resume(broker: FlowBroker, flow: Flow, first: Sequence[str]) -> list[E
     recipe = read_recipe(last.body, last.serializer)
     nodes = () if recipe is None else recipe.tree
     statuses = [each async for each in _statuses(broker, nodes)]
-    if any(status in DEAD for _, status in statuses):
+    if any(status is not None and status.is_dead for _, status in statuses):
         return []
     cancelled = [node for node, status in statuses if status is Status.CANCELLED]
     is_whole = all(status is not None for _, status in statuses)
