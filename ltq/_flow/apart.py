@@ -90,7 +90,7 @@ def namespaces_of(ending: Ending) -> frozenset[str]:
 
 def _namespaces(queue: str, ctx: bytes) -> frozenset[str]:
     flow = flow_of(ctx)
-    queues = () if flow is None else (flow.queue, *(target.queue for target in flow.to))
+    queues = () if flow is None else (flow.queue, *(destination.queue for destination in flow.to))
     return frozenset(map(namespace_of, (queue, *queues)))
 
 

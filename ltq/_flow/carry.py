@@ -8,7 +8,7 @@ from ltq._flow.go_on import go_on
 from ltq._flow.protocols import FlowBroker
 from ltq._flow.slots import arrive
 from ltq._flow.stop_resume import resume, stop
-from ltq._flow.values import ELEMENT, LIST, Flow, Target, TreeNode, flow_of, read_recipe
+from ltq._flow.values import ELEMENT, LIST, Destination, Flow, TreeNode, flow_of, read_recipe
 from ltq.broker.flows import NOTE, Arrival, Arrived, Ending, ending_key
 from ltq.names import namespace_of
 from ltq.state import Status
@@ -48,15 +48,15 @@ class _Round:
 
     def __init__(self, broker: FlowBroker) -> None:
         self._broker = broker
-        self._arrivals: dict[str, list[tuple[Target, Arrival, Flow]]] = {}
+        self._arrivals: dict[str, list[tuple[Destination, Arrival, Flow]]] = {}
         """By namespace."""
-        self._full: dict[str, Target] = {}
+        self._full: dict[str, Destination] = {}
         """By id, as the following."""
         self._stopped: dict[str, Flow] = {}
         """What is CANCELLED although its results come."""
         self._dead: set[str] = set()
         """The ids of the last nodes of workflows in which something has failed."""
-        self._cancelled: dict[str, Target] = {}
+        self._cancelled: dict[str, Destination] = {}
         """What is CANCELLED as its results do not come."""
         self._ended: list[Ending] = []
         """How maps ended that could not begin."""
@@ -68,18 +68,24 @@ class _Round:
         failed = ending.status is not Status.COMPLETED
         if failed and ending.status is not Status.CANCELLED:
             self._dead.add(flow.end)
-        for target in flow.to:
-            if target.slot == LIST and not failed:
-                await self._expand(ending, target, flow)
+        for destination in flow.to:
+            if destination.slot == LIST and not failed:
+                await self._expand(ending, destination, flow)
                 continue
-            slot = target.slot if target.slot != ELEMENT else int(ending.id.rpartition(".")[2])
+            slot = (
+                destination.slot
+                if destination.slot != ELEMENT
+                else int(ending.id.rpartition(".")[2])
+            )
             value = b"" if failed else ending.result
-            namespace = namespace_of(target.queue)
+            namespace = namespace_of(destination.queue)
             is_all = len(flow.to) == 1 and namespace == namespace_of(ending.queue)
             key = ending.key if is_all else ""
-            arrival = Arrival(target.id, slot, target.of, value, failed, flow.goes_on, key)
+            arrival = Arrival(
+                destination.id, slot, destination.of, value, failed, flow.goes_on, key
+            )
             group = self._arrivals.setdefault(namespace, [])
-            group.append((target, arrival, flow))
+            group.append((destination, arrival, flow))
 
     async def go_on(self) -> list[Ending]:
         """Let all arrive. Returns the endings of what has ended by that."""
@@ -87,30 +93,34 @@ class _Round:
         for group in self._arrivals.values():
             given = [arrival for _, arrival, _ in group]
             answers = await arrive(broker, group[0][0].queue, given)
-            for (target, arrival, flow), answer in zip(group, answers, strict=True):
+            for (destination, arrival, flow), answer in zip(group, answers, strict=True):
                 if answer is Arrived.WAITING and arrival.ending:
                     self.done.add(arrival.ending)
-                self._answered(target, flow, answer, failed=arrival.failed)
+                self._answered(destination, flow, answer, failed=arrival.failed)
         following = [await go_on(broker, one.queue, one.id) for one in self._full.values()]
         # Where something else has failed, its replay comes here again.
         for flow in [one for one in self._stopped.values() if one.end not in self._dead]:
-            following += await resume(broker, flow, [target.id for target in flow.to])
-        following += [await _cancelled(broker, target) for target in self._cancelled.values()]
+            following += await resume(broker, flow, [destination.id for destination in flow.to])
+        following += [
+            await _cancelled(broker, destination) for destination in self._cancelled.values()
+        ]
         return [*self._ended, *(ending for ending in following if ending is not None)]
 
-    async def _expand(self, ending: Ending, target: Target, flow: Flow) -> None:
+    async def _expand(self, ending: Ending, destination: Destination, flow: Flow) -> None:
         result, serializer = ending.result, ending.serializer
-        answer = await expand(self._broker, target, result, serializer, revives=flow.goes_on)
+        answer = await expand(self._broker, destination, result, serializer, revives=flow.goes_on)
         if isinstance(answer, Ending):
             self._ended.append(answer)
         else:
-            self._answered(target, flow, answer, failed=False)
+            self._answered(destination, flow, answer, failed=False)
 
-    def _answered(self, target: Target, flow: Flow, answer: Arrived, *, failed: bool) -> None:
+    def _answered(
+        self, destination: Destination, flow: Flow, answer: Arrived, *, failed: bool
+    ) -> None:
         if answer is Arrived.FULL:
-            self._full[target.id] = target
+            self._full[destination.id] = destination
         elif answer is Arrived.STOPPED and failed:
-            self._cancelled[target.id] = target
+            self._cancelled[destination.id] = destination
         elif answer is Arrived.STOPPED:
             self._stopped[flow.end] = flow
 
@@ -126,15 +136,15 @@ async def _present(broker: FlowBroker, endings: Sequence[Ending]) -> list[Ending
     return [one for one in endings if one.key not in undone]
 
 
-async def _cancelled(broker: FlowBroker, target: Target) -> Ending | None:
+async def _cancelled(broker: FlowBroker, destination: Destination) -> Ending | None:
     """The ending of a task that is cancelled as something failed that it needs."""
-    task = await broker.held(target.queue, target.id, ())
+    task = await broker.held(destination.queue, destination.id, ())
     if task is None or task.status is not Status.CANCELLED:
         return None
     return Ending(
-        key=ending_key(target.id, task.token),
-        id=target.id,
-        queue=target.queue,
+        key=ending_key(destination.id, task.token),
+        id=destination.id,
+        queue=destination.queue,
         status=Status.CANCELLED,
         ctx=task.ctx,
         serializer=task.serializer,
@@ -181,7 +191,7 @@ def _tree(body: bytes, serializer: str) -> Sequence[TreeNode]:
 
 
 def _is_element(flow: Flow) -> bool:
-    return any(target.slot == ELEMENT for target in flow.to)
+    return any(destination.slot == ELEMENT for destination in flow.to)
 
 
 def _by_namespace(keys: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:

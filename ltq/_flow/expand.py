@@ -9,9 +9,9 @@ from ltq._flow.slots import MOST_AT_ONCE, read_slots
 from ltq._flow.values import (
     ELEMENT,
     LIST,
+    Destination,
     Flow,
     Map,
-    Target,
     ctx_with,
     element_id,
     flow_of,
@@ -25,7 +25,7 @@ from ltq.state import Status
 
 async def expand(
     broker: FlowBroker,
-    target: Target,
+    destination: Destination,
     result: bytes,
     serializer: str,
     *,
@@ -35,7 +35,7 @@ async def expand(
 
     It may be called again: an element is sent once. `revives`: see `Arrival.revives`.
     """
-    queue, node_id = target.queue, target.id
+    queue, node_id = destination.queue, destination.id
     task = await broker.held(queue, node_id, ())
     recipe = None if task is None else read_recipe(task.body, task.serializer)
     if task is None or not isinstance(recipe, Map):
@@ -74,25 +74,29 @@ async def send_elements(
             if task.status is Status.CANCELLED and not again:
                 await cancel_elements(broker, queue, node_id, indexes[0])
                 return
-            target = Target(queue, node_id, ELEMENT, len(items) + 1)
+            destination = Destination(queue, node_id, ELEMENT, len(items) + 1)
             missing = [one for one in indexes if not task.slots.get(one, b"").startswith(b"=")]
-            ctx = _ctx_of_elements(recipe, flow, target)
-            envelopes = [_element(recipe, target, ctx, one, items[one], task) for one in missing]
-            if not await _publish(broker, target, envelopes):
+            ctx = _ctx_of_elements(recipe, flow, destination)
+            envelopes = [
+                _element(recipe, destination, ctx, one, items[one], task) for one in missing
+            ]
+            if not await _publish(broker, destination, envelopes):
                 return
     last = await broker.held(queue, node_id, ())
     if last is not None and last.status is Status.CANCELLED and not again:
         await cancel_elements(broker, queue, node_id, len(items))
 
 
-async def _publish(broker: FlowBroker, target: Target, envelopes: Sequence[Envelope]) -> bool:
+async def _publish(
+    broker: FlowBroker, destination: Destination, envelopes: Sequence[Envelope]
+) -> bool:
     """Send elements. If the id of one is taken, the map is REJECTED, and this returns False."""
     answers = await broker.publish(envelopes)
     if Published.ID_CONFLICT not in answers:
         return True
     taken = envelopes[answers.index(Published.ID_CONFLICT)].id
     text = f"another task has the id {taken} of an element"
-    await broker.go_on(target.queue, target.id, Ready(failure=Failure("", text)))
+    await broker.go_on(destination.queue, destination.id, Ready(failure=Failure("", text)))
     return False
 
 
@@ -107,16 +111,16 @@ async def cancel_elements(
         await broker.cancel_each(queue, meant, DEFAULT_RESULT_TTL)
 
 
-def _ctx_of_elements(recipe: Map, flow: Flow, target: Target) -> bytes:
-    own = Flow(queue=flow.queue, end=flow.end, to=(target,), goes_on=flow.goes_on)
+def _ctx_of_elements(recipe: Map, flow: Flow, destination: Destination) -> bytes:
+    own = Flow(queue=flow.queue, end=flow.end, to=(destination,), goes_on=flow.goes_on)
     return ctx_with(recipe.ctx.encode(), own)
 
 
 def _element(
-    recipe: Map, target: Target, ctx: bytes, index: int, item: bytes, task: WaitingTask
+    recipe: Map, destination: Destination, ctx: bytes, index: int, item: bytes, task: WaitingTask
 ) -> Envelope:
     return recipe.element(
-        element_id(target.id, index),
+        element_id(destination.id, index),
         call_body(item, recipe.args, recipe.kwargs, task.serializer),
         ctx,
         task.serializer,

@@ -13,11 +13,11 @@ from ltq._flow.values import (
     FORMATS,
     LIST,
     Call,
+    Destination,
     Flow,
     Join,
     Map,
     Recipe,
-    Target,
     TreeNode,
     ctx_with,
 )
@@ -64,10 +64,10 @@ class Plan:
             for part in parts
         )
         self.last = self.nodes[-1]
-        self._targets: dict[int, list[Target]] = {}
+        self._destinations: dict[int, list[Destination]] = {}
         for node in self.nodes:
             for slot, need in enumerate(node.part.needs):
-                self._targets.setdefault(id(need), []).append(_target(node, slot))
+                self._destinations.setdefault(id(need), []).append(_destination(node, slot))
 
     @property
     def goes_on(self) -> bool:
@@ -105,7 +105,7 @@ class Plan:
         flow = Flow(
             queue=self.last.part.queue,
             end=self.last.id,
-            to=tuple(self._targets.get(id(part), ())),
+            to=tuple(self._destinations.get(id(part), ())),
             goes_on=self.goes_on,
         )
         own = part.home.envelopes.of_node(
@@ -179,10 +179,10 @@ def _without_flow(ctx: bytes) -> str:
     return msgspec.json.encode(kept).decode()
 
 
-def _target(node: PlannedNode, slot: int) -> Target:
+def _destination(node: PlannedNode, slot: int) -> Destination:
     kind, count = node.part.kind, len(node.part.needs)
     slot = LIST if kind is Kind.MAP else slot
-    return Target(node.part.queue, node.id, slot, count)
+    return Destination(node.part.queue, node.id, slot, count)
 
 
 def _check_times(envelope: Envelope) -> None:

@@ -84,7 +84,7 @@ async def _all_comes(broker: FlowBroker, cancelled: Sequence[TreeNode]) -> bool:
         flow = None if task is None else flow_of(task.ctx)
         if task is None or flow is None:
             continue
-        coming |= {(target.id, target.slot) for target in flow.to}
+        coming |= {(destination.id, destination.slot) for destination in flow.to}
         if task.count is not None and task.count.failed:
             slots = range(LIST, 0 if node.is_map else task.count.of)
             async with aclosing(read_slots(broker, node.queue, node.id, slots)) as parts:

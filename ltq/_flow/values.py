@@ -20,7 +20,7 @@ ELEMENT = -3
 """Stands for the slot of an element: the number in its id."""
 
 
-class Target(msgspec.Struct, frozen=True, array_like=True):
+class Destination(msgspec.Struct, frozen=True, array_like=True):
     """Where a result goes: into a slot of a task that waits, which has `of` of them."""
 
     queue: str
@@ -36,7 +36,7 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
     """The queue of the last node."""
     end: str
     """The id of the last node."""
-    to: tuple[Target, ...] = ()
+    to: tuple[Destination, ...] = ()
     goes_on: bool = False
     """Whether the rest goes on if this fails. What needs it does not."""
 

@@ -41,7 +41,7 @@ _AWAY_PAUSE = 0.5
 READ_BATCH = 500
 """How many tasks are read in one call."""
 
-Target = tuple[str, str]
+TaskKey = tuple[str, str]
 """A namespace and a task's id."""
 
 
@@ -55,11 +55,11 @@ class Source(Protocol):
         """
         ...
 
-    def subscribe(self, target: Target) -> None:
+    def subscribe(self, task: TaskKey) -> None:
         """A task is followed now: mark it once, and then after each change."""
         ...
 
-    def unsubscribe(self, target: Target) -> None:
+    def unsubscribe(self, task: TaskKey) -> None:
         """A task is not followed any more."""
         ...
 
@@ -75,12 +75,12 @@ class Follower(Service):
         super().__init__("ltq-follower", logger)
         self._source = source
         self._on_missed = on_missed
-        self._untold: set[Target] = set()
+        self._untold: set[TaskKey] = set()
         """Tasks that are read without a notification."""
         self._has_missed = False
-        self._feeds: dict[Target, set[Feed]] = {}
-        self._dirty: dict[Target, None] = {}
-        self._asked: set[Target] = set()
+        self._feeds: dict[TaskKey, set[Feed]] = {}
+        self._dirty: dict[TaskKey, None] = {}
+        self._asked: set[TaskKey] = set()
         """What the present read asks for."""
         self._reading: asyncio.Task[None] | None = None
         self._refusal: BrokerError | None = None
@@ -88,50 +88,50 @@ class Follower(Service):
         self._pause = FASTEST_POLL
         self._hurry = asyncio.Event()
 
-    def feed(self, target: Target) -> Feed:
+    def feed(self, task: TaskKey) -> Feed:
         """Follow one task: the feed gets its present state soon, and each later one."""
-        feed = Feed(lambda closed: self._drop(target, closed))
+        feed = Feed(lambda closed: self._drop(task, closed))
         if self._refusal is not None:
             feed.fail(copy(self._refusal))  # each reader adds its frames to what it raises
             return feed
-        is_first = target not in self._feeds
-        self._feeds.setdefault(target, set()).add(feed)
+        is_first = task not in self._feeds
+        self._feeds.setdefault(task, set()).add(feed)
         if is_first:
-            self._source.subscribe(target)
+            self._source.subscribe(task)
         if not is_first or not self._is_notified:
-            self.mark(target)
+            self.mark(task)
         self._pause = FASTEST_POLL
         self.start()
         return feed
 
-    def mark(self, target: Target) -> None:
+    def mark(self, task: TaskKey) -> None:
         """A task may have changed: read it soon, if it is followed."""
-        self._untold.discard(target)
-        self._mark(target)
+        self._untold.discard(task)
+        self._mark(task)
 
-    def put_end(self, target: Target, state: TaskState[bytes] | None) -> None:
+    def put_end(self, task: TaskKey, state: TaskState[bytes] | None) -> None:
         """A task has ended with this state, which was read after all that was put before.
 
         A feed that has no state yet may have been opened after that read, and a read in progress
         may be older: then it is read again.
         """
-        feeds = self._feeds.get(target, ())
-        if target in self._asked or not all(feed.started for feed in feeds):
-            self.mark(target)
+        feeds = self._feeds.get(task, ())
+        if task in self._asked or not all(feed.started for feed in feeds):
+            self.mark(task)
             return
-        self._untold.discard(target)
-        self._put(target, tuple(feeds), state)
+        self._untold.discard(task)
+        self._put(task, tuple(feeds), state)
 
-    def _mark(self, target: Target) -> None:
-        if target not in self._feeds:
+    def _mark(self, task: TaskKey) -> None:
+        if task not in self._feeds:
             return
-        self._dirty[target] = None
+        self._dirty[task] = None
         if self._reading is None or self._reading.done():
             self._reading = self._spawn(self._read_dirty(), "read")
 
-    def waits_for_the_end(self, target: Target) -> bool:
+    def waits_for_the_end(self, task: TaskKey) -> bool:
         """Whether all readers of a task wait only for its final state."""
-        return all(feed.only_end for feed in self._feeds.get(target, ()))
+        return all(feed.only_end for feed in self._feeds.get(task, ()))
 
     def trust_notifications(self) -> None:
         """Notifications arrive now. Read all tasks once, and then those that they name."""
@@ -161,21 +161,21 @@ class Follower(Service):
             feed.fail(BrokerError("the broker was closed while the task was watched"))
         self._feeds.clear()
 
-    def _drop(self, target: Target, feed: Feed) -> None:
-        feeds = self._feeds.get(target)
+    def _drop(self, task: TaskKey, feed: Feed) -> None:
+        feeds = self._feeds.get(task)
         if feeds is None:
             return
         feeds.discard(feed)
         if not feeds:
-            del self._feeds[target]
-            self._source.unsubscribe(target)
+            del self._feeds[task]
+            self._source.unsubscribe(task)
 
     def _all_feeds(self) -> list[Feed]:
         return [feed for feeds in self._feeds.values() for feed in feeds]
 
     def _mark_all(self) -> None:
-        for target in self._feeds:
-            self._mark(target)
+        for task in self._feeds:
+            self._mark(task)
 
     # Reading
 
@@ -215,13 +215,13 @@ class Follower(Service):
                 self._dirty = dirty | self._dirty
                 await asyncio.sleep(_AWAY_PAUSE)
 
-    async def _read_all(self, targets: Iterable[Target]) -> bool:
+    async def _read_all(self, tasks: Iterable[TaskKey]) -> bool:
         """Read these tasks. Returns False if the store cannot be reached.
 
         In that case the feeds that have no state yet fail.
         """
         try:
-            for namespace, ids in self._batches(targets):
+            for namespace, ids in self._batches(tasks):
                 while ids:
                     ids = ids[await self._read_first(namespace, ids) :]
         except BrokerError as error:
@@ -244,10 +244,10 @@ class Follower(Service):
             self._put((namespace, task_id), asking, state)
         return len(states)
 
-    def _batches(self, targets: Iterable[Target]) -> list[tuple[str, list[str]]]:
+    def _batches(self, tasks: Iterable[TaskKey]) -> list[tuple[str, list[str]]]:
         """The ids that are still followed, by namespace, in batches."""
         by_namespace: dict[str, list[str]] = {}
-        for namespace, task_id in targets:
+        for namespace, task_id in tasks:
             if (namespace, task_id) in self._feeds:
                 by_namespace.setdefault(namespace, []).append(task_id)
         return [
@@ -256,8 +256,8 @@ class Follower(Service):
             for start in range(0, len(ids), READ_BATCH)
         ]
 
-    def _put(self, target: Target, asking: Iterable[Feed], state: TaskState[bytes] | None) -> None:
-        open_feeds = self._feeds.get(target, ())
+    def _put(self, task: TaskKey, asking: Iterable[Feed], state: TaskState[bytes] | None) -> None:
+        open_feeds = self._feeds.get(task, ())
         for feed in asking:
             if feed not in open_feeds:
                 continue
@@ -266,5 +266,5 @@ class Follower(Service):
                 self._pause = FASTEST_POLL
                 # Who waits for the end is not told of changes before it.
                 is_told_of = not feed.only_end or state is None or state.status.is_final
-                if had_state and is_told_of and target in self._untold:
+                if had_state and is_told_of and task in self._untold:
                     self._has_missed = True

@@ -8,7 +8,7 @@ import pytest
 
 from ltq.broker.feed import FeedTimeoutError
 from ltq.brokers import _follow
-from ltq.brokers._follow import READ_BATCH, Follower, Target
+from ltq.brokers._follow import READ_BATCH, Follower, TaskKey
 from ltq.errors import BrokerError
 from ltq.state import Status, TaskState
 from tests.eventually import eventually
@@ -28,9 +28,9 @@ class FakeStore:
     """A store of states, which remembers how it was read."""
 
     def __init__(self) -> None:
-        self.tasks: dict[Target, TaskState[bytes]] = {}
+        self.tasks: dict[TaskKey, TaskState[bytes]] = {}
         self.reads: list[tuple[str, list[str]]] = []
-        self.subscribed: set[Target] = set()
+        self.subscribed: set[TaskKey] = set()
         self.requests: set[str] = set()
         self.error: BrokerError | None = None
         self.paused = asyncio.Event()
@@ -51,12 +51,12 @@ class FakeStore:
             raise self.error
         return found
 
-    def subscribe(self, target: Target) -> None:
-        assert target not in self.subscribed
-        self.subscribed.add(target)
+    def subscribe(self, task: TaskKey) -> None:
+        assert task not in self.subscribed
+        self.subscribed.add(task)
 
-    def unsubscribe(self, target: Target) -> None:
-        self.subscribed.remove(target)
+    def unsubscribe(self, task: TaskKey) -> None:
+        self.subscribed.remove(task)
 
     def set(self, task_id: str, count: int = 0) -> TaskState[bytes]:
         """Change a task."""
@@ -83,10 +83,10 @@ def notified(follower: Follower) -> Follower:
     return follower
 
 
-async def read_once(follower: Follower, target: Target) -> None:
+async def read_once(follower: Follower, task: TaskKey) -> None:
     """Mark a task, and wait until what is marked was read."""
     barrier = follower.feed(("x", "barrier"))
-    follower.mark(target)
+    follower.mark(task)
     follower.mark(("x", "barrier"))
     await barrier.get(1.0)
     barrier.close()

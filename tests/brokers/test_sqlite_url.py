@@ -29,7 +29,7 @@ def test_a_path_may_be_absolute_and_hold_any_character(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/my%20jobs%23%3F.db"
     broker = SqliteBroker(f"{url}?sync=normal")
     assert broker.url == url
-    assert broker._target.path == tmp_path / "my jobs#?.db"
+    assert broker._settings.path == tmp_path / "my jobs#?.db"
 
 
 def test_a_working_folder_that_is_gone_matters_to_relative_paths_alone(

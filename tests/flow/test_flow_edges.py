@@ -12,7 +12,7 @@ from ltq._flow import slots
 from ltq._flow.apart import carry_left
 from ltq._flow.expand import expand, send_elements
 from ltq._flow.go_on import go_on
-from ltq._flow.values import LIST, Target
+from ltq._flow.values import LIST, Destination
 from ltq.broker.flows import MAX_SLOTS, Arrival, Arrived
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import BrokerError, ConfigurationError
@@ -119,8 +119,8 @@ class TestSerializers:
 
 async def begin(stage: Stage, node_id: str, result: bytes, serializer: str) -> Any:
     """The list comes that a map waits for."""
-    target = Target(stage.double.queue, node_id, LIST, 1)
-    return await expand(stage.broker, target, result, serializer, revives=False)
+    destination = Destination(stage.double.queue, node_id, LIST, 1)
+    return await expand(stage.broker, destination, result, serializer, revives=False)
 
 
 class TestMaps:

@@ -8,7 +8,7 @@ import pytest
 
 from ltq import Status
 from ltq._flow.apart import LEFT_AFTER
-from ltq._flow.values import Flow, Target, ctx_with
+from ltq._flow.values import Destination, Flow, ctx_with
 from ltq._worker.upkeep import flows
 from ltq._worker.upkeep.flows import FlowCarrier
 from ltq.brokers.memory import MemoryBroker
@@ -102,7 +102,7 @@ class TestOutcomes:
     ) -> None:
         monkeypatch.setattr(flows, "_MOST_APART", 3)
         for number in range(9):
-            flow = Flow(queue=f"w{number}:a", end="e", to=(Target(f"w{number}:a", "e", 0, 1),))
+            flow = Flow(queue=f"w{number}:a", end="e", to=(Destination(f"w{number}:a", "e", 0, 1),))
             lease = Lease(f"id{number}", "one:numbers", 1)
             stand.carrier.wrote(Finish(lease, Status.COMPLETED, flow=ctx_with(b"", flow)))
         assert len(stand.carrier._batchers) == 4

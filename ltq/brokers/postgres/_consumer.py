@@ -144,7 +144,7 @@ class PostgresConsumer:
             limit,
             *self._limits,
             self._link.is_held,
-            self._link.target.keeps_history,
+            self._link.settings.keeps_history,
             on_lost=self._lose_claim,
             undo=self._give_back_rows,
         )

@@ -9,7 +9,7 @@ from ltq._aio.threads import call_in
 from ltq.brokers.postgres._operations.sender import Sender
 from ltq.brokers.postgres._server.ears import Ears
 from ltq.brokers.postgres._server.link import Link
-from ltq.brokers.postgres._server.url import Target
+from ltq.brokers.postgres._server.url import UrlSettings
 from ltq.brokers.postgres._watching import Watching
 
 
@@ -20,8 +20,8 @@ class Session:
     may hold it.
     """
 
-    def __init__(self, target: Target) -> None:
-        self.link = Link(target)
+    def __init__(self, settings: UrlSettings) -> None:
+        self.link = Link(settings)
         self.ears = Ears(self.link)
         self.watching = Watching(self.link, self.ears)
         self._senders: dict[str, Sender] = {}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ltq._aio.service import Service
 from ltq.broker.feed import Feed
-from ltq.brokers._follow import Follower, Target
+from ltq.brokers._follow import Follower, TaskKey
 from ltq.brokers.postgres._operations.reading import states
 from ltq.brokers.postgres._server.ears import Ears, logger
 from ltq.brokers.postgres._server.link import Link
@@ -21,7 +21,7 @@ class Watching(Service):
         self._link = link
         self._ears = ears
         self._follower = Follower(self)
-        self._targets: dict[str, set[str]] = {}
+        self._watched: dict[str, set[str]] = {}
         self._is_listening = False
 
     def feed(self, queue: str, task_id: str) -> Feed:
@@ -40,13 +40,13 @@ class Watching(Service):
         super().abandon()
 
     def _leave(self) -> None:
-        for namespace in tuple(self._targets):
-            del self._targets[namespace]
+        for namespace in tuple(self._watched):
+            del self._watched[namespace]
             self._ears.leave([f"task {namespace}"])
         self._stop_listening()
 
     def _stop_listening(self) -> None:
-        if self._is_listening and not self._targets:
+        if self._is_listening and not self._watched:
             self._is_listening = False
             self._ears.unlisten(self._hear, self._changed)
 
@@ -56,11 +56,11 @@ class Watching(Service):
         """See `Source`."""
         return await states(self._link, namespace, ids)
 
-    def subscribe(self, target: Target) -> None:
+    def subscribe(self, task: TaskKey) -> None:
         """See `Source`."""
-        namespace, task_id = target
-        is_new = namespace not in self._targets
-        self._targets.setdefault(namespace, set()).add(task_id)
+        namespace, task_id = task
+        is_new = namespace not in self._watched
+        self._watched.setdefault(namespace, set()).add(task_id)
         if not self._is_listening:
             self._is_listening = True
             self._ears.listen(self._hear, self._changed)
@@ -68,7 +68,7 @@ class Watching(Service):
         if is_new:
             self._spawn(self._attend(namespace), "attend")
         if self._ears.is_hearing:
-            self._follower.mark(target)
+            self._follower.mark(task)
 
     async def _attend(self, namespace: str) -> None:
         try:
@@ -76,22 +76,22 @@ class Watching(Service):
         except BrokerError:
             return  # the follower reads, and tells its feeds
         if is_new and self._ears.is_hearing:  # else nothing was missed since `subscribe`
-            for task_id in self._targets.get(namespace, ()):
+            for task_id in self._watched.get(namespace, ()):
                 self._follower.mark((namespace, task_id))
 
-    def unsubscribe(self, target: Target) -> None:
+    def unsubscribe(self, task: TaskKey) -> None:
         """See `Source`."""
-        namespace, task_id = target
-        ids = self._targets.get(namespace, set())
+        namespace, task_id = task
+        ids = self._watched.get(namespace, set())
         ids.discard(task_id)
-        if not ids and self._targets.pop(namespace, None) is not None:
+        if not ids and self._watched.pop(namespace, None) is not None:
             self._ears.leave([f"task {namespace}"])
             self._stop_listening()
 
     def _hear(self, kind: str, of: str, names: list[str]) -> None:
         if kind not in ("task", "end"):
             return
-        watched = self._targets.get(of, set())
+        watched = self._watched.get(of, set())
         for task_id in tuple(watched) if names == ["*"] else names:
             if task_id not in watched:
                 continue

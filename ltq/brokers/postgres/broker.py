@@ -54,14 +54,14 @@ class PostgresBroker(StoreBroker):
 
     def __init__(self, url: str) -> None:
         self._given = url
-        self._target = parse_url(url)
-        self.lists_final: bool = self._target.lists_final
+        self._settings = parse_url(url)
+        self.lists_final: bool = self._settings.lists_final
         self._sessions = Sessions[Session]()
 
     @property
     def url(self) -> str:
         """Its URL, without user, password, and parameters other than the schema."""
-        return self._target.url
+        return self._settings.url
 
     def clone(self) -> "PostgresBroker":
         """Another broker on the same schema, with connections of its own."""
@@ -70,7 +70,7 @@ class PostgresBroker(StoreBroker):
     @property
     def migration(self) -> str:
         """See `Broker.migration`: a script for `psql`."""
-        return script(self._target.schema)
+        return script(self._settings.schema)
 
     async def migrate(self) -> bool:
         """See `Broker.migrate`."""
@@ -82,7 +82,7 @@ class PostgresBroker(StoreBroker):
         That is a `Connection` or `AsyncConnection` of psycopg 3; a `Connection` or `Session` of
         SQLAlchemy over psycopg 3, or one of its `asyncio` kind; or Django's `connection`.
         """
-        return PostgresEnlisted(lend(connection), self._target)
+        return PostgresEnlisted(lend(connection), self._settings)
 
     async def ping(self) -> None:
         """Raise `BrokerError` if the server or the schema cannot be used."""
@@ -193,4 +193,4 @@ class PostgresBroker(StoreBroker):
 
     def _here(self) -> Session:
         """The session of the running event loop, made at its first use in this loop and process."""
-        return self._sessions.here(lambda: Session(self._target))
+        return self._sessions.here(lambda: Session(self._settings))

@@ -10,7 +10,7 @@ from ltq._aio.service import Service
 from ltq.broker import Broker
 from ltq.broker.feed import Feed
 from ltq.brokers.rabbitmq._sending.gate import Gate
-from ltq.brokers.rabbitmq._sending.unarrived import Target, Unarrived
+from ltq.brokers.rabbitmq._sending.unarrived import TaskRef, Unarrived
 from ltq.brokers.rabbitmq._server.publisher import Publisher
 from ltq.errors import BrokerError
 
@@ -39,15 +39,15 @@ class Awaiting(Service):
         self._unarrived = unarrived
         self._publisher = publisher
         self._readers: dict[Feed, asyncio.Task[None]] = {}
-        self._wanted: dict[Target, list[asyncio.Future[bool]]] = {}
-        self._since: dict[Target, float] = {}
+        self._wanted: dict[TaskRef, list[asyncio.Future[bool]]] = {}
+        self._since: dict[TaskRef, float] = {}
         """When the store that is there now was first asked for each."""
         self._pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
 
-    def feed(self, target: Target) -> Feed:
+    def feed(self, task: TaskRef) -> Feed:
         """Follow a task that has not arrived."""
         feed = Feed(self._close)
-        self._readers[feed] = self._spawn(self._follow(feed, target), "feed")
+        self._readers[feed] = self._spawn(self._follow(feed, task), "feed")
         return feed
 
     async def aclose(self) -> None:
@@ -64,22 +64,22 @@ class Awaiting(Service):
         if reader is not None:
             reader.cancel()
 
-    async def _follow(self, feed: Feed, target: Target) -> None:
+    async def _follow(self, feed: Feed, task: TaskRef) -> None:
         try:
-            while await self._has_arrived(target):
-                if await self._pass_on(feed, target):
+            while await self._has_arrived(task):
+                if await self._pass_on(feed, task):
                     return
         except Exception as error:
             feed.fail(error)
         else:
             feed.put(None)
 
-    async def _pass_on(self, feed: Feed, target: Target) -> bool:
+    async def _pass_on(self, feed: Feed, task: TaskRef) -> bool:
         """Give the reader what the store tells, to the end.
 
         Returns False if the store is away again, before anything was told.
         """
-        own = self._store.feed(*target)
+        own = self._store.feed(*task)
         own.only_end = feed.only_end
         try:
             while True:
@@ -95,13 +95,13 @@ class Awaiting(Service):
         finally:
             own.close()
 
-    async def _has_arrived(self, target: Target) -> bool:
+    async def _has_arrived(self, task: TaskRef) -> bool:
         """Wait until the store knows a task. Returns False if it never will.
 
         Raises `BrokerError` if the store refuses.
         """
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._wanted.setdefault(target, []).append(waiter)
+        self._wanted.setdefault(task, []).append(waiter)
         self._pauses.reset()
         self.start()
         return await waiter
@@ -133,33 +133,33 @@ class Awaiting(Service):
         states = await self._store.states(queue, ids)
         overdue = []
         for task_id, state in zip(ids, states, strict=True):
-            target = queue, task_id
+            task = queue, task_id
             if state is not None:
-                self._settle(target, has_arrived=True)
+                self._settle(task, has_arrived=True)
             elif not is_expected[task_id]:
-                self._settle(target, has_arrived=False)
-            elif self._is_overdue(target):
-                overdue.append(target)
+                self._settle(task, has_arrived=False)
+            elif self._is_overdue(task):
+                overdue.append(task)
         if overdue:
             await self._judge(queue, overdue)
 
-    async def _judge(self, queue: str, overdue: Sequence[Target]) -> None:
+    async def _judge(self, queue: str, overdue: Sequence[TaskRef]) -> None:
         """Tasks that are late may still be in RabbitMQ, if anything is."""
         may_come = await self._publisher.may_hold(queue)
-        for target in overdue:
+        for task in overdue:
             if may_come:
-                del self._since[target]
+                del self._since[task]
             else:
-                self._settle(target, has_arrived=False)
+                self._settle(task, has_arrived=False)
 
-    def _is_overdue(self, target: Target) -> bool:
+    def _is_overdue(self, task: TaskRef) -> bool:
         now = asyncio.get_running_loop().time()
-        return now - self._since.setdefault(target, now) > ARRIVES_WITHIN
+        return now - self._since.setdefault(task, now) > ARRIVES_WITHIN
 
-    def _settle(self, target: Target, *, has_arrived: bool) -> None:
-        self._unarrived.discard([target])
-        self._since.pop(target, None)
-        for waiter in self._wanted.pop(target, ()):
+    def _settle(self, task: TaskRef, *, has_arrived: bool) -> None:
+        self._unarrived.discard([task])
+        self._since.pop(task, None)
+        for waiter in self._wanted.pop(task, ()):
             if not waiter.done():
                 waiter.set_result(has_arrived)
 
@@ -172,7 +172,7 @@ class Awaiting(Service):
 
     def _forget_closed(self) -> None:
         """Drop those for whom nobody waits any more."""
-        for target, waiters in [*self._wanted.items()]:
+        for task, waiters in [*self._wanted.items()]:
             if all(waiter.done() for waiter in waiters):
-                del self._wanted[target]
-                self._since.pop(target, None)
+                del self._wanted[task]
+                self._since.pop(task, None)

@@ -18,7 +18,7 @@ from ltq.brokers.rabbitmq._sending.sender import Sender
 from ltq.brokers.rabbitmq._sending.unarrived import Unarrived
 from ltq.brokers.rabbitmq._server.names import Names
 from ltq.brokers.rabbitmq._server.publisher import Publisher
-from ltq.brokers.rabbitmq._server.url import Target
+from ltq.brokers.rabbitmq._server.url import UrlSettings
 from ltq.brokers.rabbitmq._telling.teller import Teller
 
 _TELL_WITHIN = 1.0
@@ -32,11 +32,11 @@ class Session:
     when nobody holds the session any more.
     """
 
-    def __init__(self, target: Target, store: Broker, unarrived: Unarrived) -> None:
-        self._target = target
-        self._names = Names(target.prefix)
+    def __init__(self, settings: UrlSettings, store: Broker, unarrived: Unarrived) -> None:
+        self._settings = settings
+        self._names = Names(settings.prefix)
         self._gate = Gate(store)
-        self.publisher = Publisher(target, self._names)
+        self.publisher = Publisher(settings, self._names)
         on_the_way = OnTheWay()
         self.teller = Teller(self.publisher.link, self._names)
         self.awaiting = Awaiting(store, self._gate, unarrived, self.publisher)
@@ -59,7 +59,7 @@ class Session:
         for namespace in config.namespaces:
             pump = self._opened.pumps.get(namespace)
             if pump is None:
-                parts = (self._target, self._names, namespace, self._arrivals, self._gate)
+                parts = (self._settings, self._names, namespace, self._arrivals, self._gate)
                 pump = self._opened.pumps[namespace] = Pump(*parts)
             pump.consumers.append(config)
             pump.start()

@@ -48,12 +48,12 @@ class RabbitBroker(Delegating):
 
     def __init__(self, url: str, *, store: Broker | None = None) -> None:
         self._given = url
-        self._target = parse_url(url)
-        self._names = Names(self._target.prefix)
+        self._settings = parse_url(url)
+        self._names = Names(self._settings.prefix)
         if store is not None and not isinstance(store, Broker):
             raise ConfigurationError(f"store={short_repr(store)} is not allowed: an ltq.Broker")
-        store = Broker.from_url(self._target.state) if store is None else store
-        check_state(self._target.shown, store.url)  # a name may stand for another RabbitMQ
+        store = Broker.from_url(self._settings.state) if store is None else store
+        check_state(self._settings.shown, store.url)  # a name may stand for another RabbitMQ
         super().__init__(store)
         self._unarrived = Unarrived()
         self._sessions = Sessions[Session]()
@@ -66,7 +66,7 @@ class RabbitBroker(Delegating):
     @property
     def url(self) -> str:
         """Its URL and that of its store, without users and passwords."""
-        return f"{self._target.shown}?state={self._store.url}"
+        return f"{self._settings.shown}?state={self._store.url}"
 
     def clone(self) -> "RabbitBroker":
         return RabbitBroker(self._given, store=self._store.clone())
@@ -124,7 +124,7 @@ class RabbitBroker(Delegating):
         found = await self._store.examine(scan=scan, on_scan=on_scan)
         namespaces = sorted({namespace_of(queue) for queue in await self._store.queues()})
         publisher = self._here().publisher
-        return [*await examine(publisher, self._target, self._names, namespaces), *found]
+        return [*await examine(publisher, self._settings, self._names, namespaces), *found]
 
     def open_consumer(self, config: ConsumerConfig) -> Consumer:
         self._names.check(config.namespaces)
@@ -142,4 +142,4 @@ class RabbitBroker(Delegating):
         return self._sessions.here(self._new_session)
 
     def _new_session(self) -> Session:
-        return Session(self._target, self._store, self._unarrived)
+        return Session(self._settings, self._store, self._unarrived)

@@ -16,7 +16,7 @@ from contextvars import Context
 from functools import partial
 
 from ltq.broker.feed import Feed
-from ltq.brokers._follow import FASTEST_POLL, SLOWEST_POLL, Follower, Target
+from ltq.brokers._follow import FASTEST_POLL, SLOWEST_POLL, Follower, TaskKey
 from ltq.brokers.redis._operations.tasks import read_first_states
 from ltq.brokers.redis._server.channels import Channels
 from ltq.brokers.redis._server.info import write_probe
@@ -60,12 +60,12 @@ class WatchHub:
         self._link = link
         self._wanted = notifications
         self._database = link.database
-        self._targets: dict[str, Target] = {}
+        self._tasks: dict[str, TaskKey] = {}
         self._listeners: dict[str, Callable[[str], None]] = {}
         self._confirmations: dict[str, asyncio.Future[None]] = {}
-        self._sent: tuple[Target, float] | None = None
+        self._sent: tuple[TaskKey, float] | None = None
         """The task that was sent last, and when by the clock of the event loop."""
-        self._first_reads: set[Target] = set()
+        self._first_reads: set[TaskKey] = set()
         """Followed tasks that were just sent, and are not read yet."""
         self._warned = False
         self._has_told_of_change = False
@@ -96,12 +96,12 @@ class WatchHub:
 
     def feed(self, queue: str, task_id: str) -> Feed:
         """Follow one task."""
-        target = namespace_of(queue), task_id
-        if self._sent is not None and self._sent[0] == target:
+        task = namespace_of(queue), task_id
+        if self._sent is not None and self._sent[0] == task:
             if asyncio.get_running_loop().time() - self._sent[1] < _JUST_SENT:
-                self._first_reads.add(target)
+                self._first_reads.add(task)
             self._sent = None
-        return self._follower.feed(target)
+        return self._follower.feed(task)
 
     def listen(self, channel: str, receive: Callable[[str], None]) -> "asyncio.Future[None]":
         """Call `receive` with each text published on a channel.
@@ -137,44 +137,44 @@ class WatchHub:
         """See `Source`."""
         return await read_first_states(self._link, namespace, ids)
 
-    def subscribe(self, target: Target) -> None:
+    def subscribe(self, task: TaskKey) -> None:
         """See `Source`."""
         if self._wanted != "poll":
-            channel = self._channel(target)
-            self._targets[channel] = target
+            channel = self._channel(task)
+            self._tasks[channel] = task
             self._channels.add(channel)
 
-    def unsubscribe(self, target: Target) -> None:
+    def unsubscribe(self, task: TaskKey) -> None:
         """See `Source`."""
-        channel = self._channel(target)
-        self._targets.pop(channel, None)
-        self._first_reads.discard(target)
+        channel = self._channel(task)
+        self._tasks.pop(channel, None)
+        self._first_reads.discard(task)
         self._channels.drop(channel)
 
-    def _channel(self, target: Target) -> str:
-        return keyspace(self._database, self._link.keys.task(*target))
+    def _channel(self, task: TaskKey) -> str:
+        return keyspace(self._database, self._link.keys.task(*task))
 
     # What arrives on the connection
 
     def _confirm(self, channel: str) -> None:
         """A channel is subscribed to now: read what changed before."""
-        target = self._targets.get(channel)
-        if target is not None:
-            self._mark_confirmed(target)
+        task = self._tasks.get(channel)
+        if task is not None:
+            self._mark_confirmed(task)
         self._answer(channel)
 
-    def _mark_confirmed(self, target: Target) -> None:
-        if target in self._first_reads and self._follower.waits_for_the_end(target):
+    def _mark_confirmed(self, task: TaskKey) -> None:
+        if task in self._first_reads and self._follower.waits_for_the_end(task):
             loop = asyncio.get_running_loop()
-            loop.call_later(_FIRST_READ, self._read_first, target, context=Context())
+            loop.call_later(_FIRST_READ, self._read_first, task, context=Context())
         else:
-            self._follower.mark(target)
+            self._follower.mark(task)
 
-    def _read_first(self, target: Target) -> None:
+    def _read_first(self, task: TaskKey) -> None:
         """No notification has come: the task may have ended before they were subscribed to."""
-        if target in self._first_reads:
-            self._first_reads.discard(target)
-            self._follower.mark(target)
+        if task in self._first_reads:
+            self._first_reads.discard(task)
+            self._follower.mark(task)
 
     def _answer(self, channel: str) -> None:
         """Whoever waits for a channel need not wait any longer."""
@@ -183,13 +183,13 @@ class WatchHub:
             confirmation.set_result(None)
 
     def _receive(self, channel: str, text: str) -> None:
-        target = self._targets.get(channel)
-        if target is None:
+        task = self._tasks.get(channel)
+        if task is None:
             if channel in self._listeners:
                 self._listeners[channel](text)
-        elif text not in _PASSING or not self._follower.waits_for_the_end(target):
-            self._first_reads.discard(target)
-            self._follower.mark(target)
+        elif text not in _PASSING or not self._follower.waits_for_the_end(task):
+            self._first_reads.discard(task)
+            self._follower.mark(task)
 
     def _refused(self, channels: list[str], error: Exception) -> None:
         """The user has no right to these channels. All that uses them can do without."""

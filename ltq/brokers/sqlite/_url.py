@@ -13,7 +13,7 @@ _PARAMETERS = ("history", "list_final", "shared", "sync")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class UrlSettings:
     """What a URL says."""
 
     path: Path
@@ -31,7 +31,7 @@ class Target:
         return f"sqlite:///{_quoted(str(self.path))}"
 
 
-def parse_url(url: str) -> Target:
+def parse_url(url: str) -> UrlSettings:
     """Read a URL. A relative path starts in the present working folder.
 
     Raises `ConfigurationError` for a URL that cannot be read.
@@ -50,7 +50,7 @@ def parse_url(url: str) -> Target:
     if name == ":memory:":
         raise _unreadable(url, "for tasks in the memory of this process use memory://")
     values = _parameters(url, query)
-    return Target(
+    return UrlSettings(
         _working_folder(url) / name if not name.startswith("/") else Path(name),
         is_durable=_is_durable(url, values["sync"]),
         keeps_history=parse_switch("history", values["history"]),

@@ -10,7 +10,7 @@ from functools import partial
 from ltq._aio.loops import running_loop
 from ltq._aio.threads import call_in
 from ltq.broker.feed import Feed
-from ltq.brokers._follow import READ_BATCH, Follower, Target
+from ltq.brokers._follow import READ_BATCH, Follower, TaskKey
 from ltq.brokers.sqlite._places.listener import end_topic, task_topic
 from ltq.brokers.sqlite._places.store import SqliteStore
 from ltq.brokers.sqlite._thread.changes import Hear
@@ -20,7 +20,7 @@ from ltq.brokers.sqlite._thread.thread import SqliteThread
 from ltq.names import namespace_of
 from ltq.state import TaskState
 
-_States = dict[Target, TaskState[bytes] | None]
+_States = dict[TaskKey, TaskState[bytes] | None]
 
 
 class Watching:
@@ -30,9 +30,9 @@ class Watching:
         self._thread = thread
         self._listening = listening
         self._loop = running_loop()
-        self._hearing: dict[Target, dict[str, Hear]] = {}
+        self._hearing: dict[TaskKey, dict[str, Hear]] = {}
         """What is listened to for each task that is followed, by topic."""
-        self._ended: list[Target] = []
+        self._ended: list[TaskKey] = []
         """Tasks that have ended, and wait to be read. For the thread of the file."""
         self._follower = Follower(self)
         self._follower.trust_notifications()
@@ -55,50 +55,50 @@ class Watching:
 
     def _leave(self) -> None:
         self._thread.changes.off_missed(self._missed)
-        for target in tuple(self._hearing):
-            self.unsubscribe(target)
+        for task in tuple(self._hearing):
+            self.unsubscribe(task)
 
     # `Source`: what the follower asks for
 
     async def states(self, namespace: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """See `Source`."""
-        for target in ((namespace, task_id) for task_id in ids):
-            if target in self._hearing and not self._follower.waits_for_the_end(target):
-                hear = partial(call_in, self._loop, self._mark, target)
-                self._listen(target, task_topic(*target), hear)  # first: what comes before is read
+        for task in ((namespace, task_id) for task_id in ids):
+            if task in self._hearing and not self._follower.waits_for_the_end(task):
+                hear = partial(call_in, self._loop, self._mark, task)
+                self._listen(task, task_topic(*task), hear)  # first: what comes before is read
         return await self._thread.call(lambda store: store.states(namespace, ids), is_durable=False)
 
-    def subscribe(self, target: Target) -> None:
+    def subscribe(self, task: TaskKey) -> None:
         """See `Source`."""
-        self._hearing[target] = {}
-        self._listen(target, end_topic(*target), partial(self._hear_end, target))
+        self._hearing[task] = {}
+        self._listen(task, end_topic(*task), partial(self._hear_end, task))
         self._thread.look()
-        self._follower.mark(target)
+        self._follower.mark(task)
 
-    def unsubscribe(self, target: Target) -> None:
+    def unsubscribe(self, task: TaskKey) -> None:
         """See `Source`."""
-        for topic, hear in self._hearing.pop(target, {}).items():
+        for topic, hear in self._hearing.pop(task, {}).items():
             self._thread.changes.unlisten(topic, hear)
             self._listening.leave(topic)
 
-    def _listen(self, target: Target, topic: str, hear: Hear) -> None:
-        if topic not in self._hearing[target]:
-            self._hearing[target][topic] = hear
+    def _listen(self, task: TaskKey, topic: str, hear: Hear) -> None:
+        if topic not in self._hearing[task]:
+            self._hearing[task][topic] = hear
             self._thread.changes.listen(topic, hear)
             self._listening.attend(topic)
 
-    def _mark(self, target: Target, _: str) -> None:
-        self._follower.mark(target)
+    def _mark(self, task: TaskKey, _: str) -> None:
+        self._follower.mark(task)
 
     # In the thread of the file
 
-    def _hear_end(self, target: Target, _: str) -> None:
+    def _hear_end(self, task: TaskKey, _: str) -> None:
         if len(self._ended) % READ_BATCH == 0:
             self._ended = []
             self._read_soon(self._ended)
-        self._ended.append(target)
+        self._ended.append(task)
 
-    def _read_soon(self, ended: list[Target]) -> None:
+    def _read_soon(self, ended: list[TaskKey]) -> None:
         def step(store: SqliteStore) -> _States:
             if self._ended is ended:
                 self._ended = []  # what ends later is read later
@@ -110,20 +110,20 @@ class Watching:
 
     # In the event loop again
 
-    def _put(self, ended: list[Target], read: "asyncio.Future[_States]") -> None:
+    def _put(self, ended: list[TaskKey], read: "asyncio.Future[_States]") -> None:
         states = read.result() if read.exception() is None else {}
-        for target in ended:
-            if target not in self._hearing:
+        for task in ended:
+            if task not in self._hearing:
                 continue
-            if target in states:
-                self._follower.put_end(target, states[target])
+            if task in states:
+                self._follower.put_end(task, states[task])
             else:
-                self._follower.mark(target)
+                self._follower.mark(task)
 
 
-def _read(store: SqliteStore, targets: list[Target]) -> _States:
+def _read(store: SqliteStore, tasks: list[TaskKey]) -> _States:
     by_namespace: dict[str, list[str]] = {}
-    for namespace, task_id in targets:
+    for namespace, task_id in tasks:
         by_namespace.setdefault(namespace, []).append(task_id)
     return {
         (namespace, task_id): state

@@ -56,9 +56,9 @@ class SqliteBroker(StoreBroker):
 
     def __init__(self, url: str, *, clock: Clock = system_clock) -> None:
         self._given = url
-        self._target = parse_url(url)
+        self._settings = parse_url(url)
         self._clock = clock
-        self.lists_final: bool = self._target.lists_final
+        self.lists_final: bool = self._settings.lists_final
         self._sessions = Sessions[Session]()
         self._sender: Sender | None = None
         """For what is enqueued over connections of the user's."""
@@ -71,17 +71,17 @@ class SqliteBroker(StoreBroker):
     @property
     def url(self) -> str:
         """Its URL with the absolute path, without parameters."""
-        return self._target.url
+        return self._settings.url
 
     @property
     def exists(self) -> bool:
         """Whether there is anything at its path."""
-        return os.path.exists(self._target.path)
+        return os.path.exists(self._settings.path)
 
     def clone(self) -> "SqliteBroker":
         """Another broker on the same file. In one process they share a connection."""
         other = SqliteBroker(self._given, clock=self._clock)
-        other._target = self._target  # the working folder may be another one now
+        other._settings = self._settings  # the working folder may be another one now
         return other
 
     def enlist(self, connection: object) -> Enlisted:
@@ -91,15 +91,15 @@ class SqliteBroker(StoreBroker):
         `asyncio` kind; or Django's `connection`.
         """
         if self._sender is None:
-            self._sender = Sender(self._target.path)
-        target = self._target
+            self._sender = Sender(self._settings.path)
+        settings = self._settings
         return SqliteEnlisted(
             lend(connection),
-            target.path,
+            settings.path,
             self._clock,
             self._sender.tell,
-            is_shared=target.is_shared,
-            keeps_history=target.keeps_history,
+            is_shared=settings.is_shared,
+            keeps_history=settings.keeps_history,
         )
 
     async def ping(self) -> None:
@@ -108,7 +108,7 @@ class SqliteBroker(StoreBroker):
 
     async def hazards(self) -> list[str]:
         """See `Broker.hazards`: a file on another machine."""
-        path = self._target.path
+        path = self._settings.path
         network = network_of(path)
         if network is None:
             return []
@@ -143,7 +143,7 @@ class SqliteBroker(StoreBroker):
 
     def open_consumer(self, config: ConsumerConfig) -> Consumer:
         """See `Broker.open_consumer`."""
-        session, keeps_history = self._here(), self._target.keeps_history
+        session, keeps_history = self._here(), self._settings.keeps_history
         return SqliteConsumer(
             session.thread, session.listening, config, keeps_history=keeps_history
         )
@@ -160,8 +160,8 @@ class SqliteBroker(StoreBroker):
             hazards = [*hazards, str(error)]
         if hazards:
             return [Finding("store", Severity.DANGER, text) for text in hazards] + queues
-        text = f"{self._target.path} is on this machine"
-        if self._target.is_durable:
+        text = f"{self._settings.path} is on this machine"
+        if self._settings.is_durable:
             return [Finding("store", Severity.OK, f"{text}, and each commit on its disk"), *queues]
         advice = "without sync=normal in the URL it would lose nothing"
         text = f"{text}; a power cut may take back its last moments (sync=normal)"
@@ -178,14 +178,14 @@ class SqliteBroker(StoreBroker):
 
     async def _run(self, step: Callable[[Store], T]) -> T:
         thread = self._here().thread
-        return await thread.call(step, keeps_history=self._target.keeps_history)
+        return await thread.call(step, keeps_history=self._settings.keeps_history)
 
     def _here(self) -> Session:
         """The session of the running event loop, made at its first use in this loop and process."""
         return self._sessions.here(self._new_session)
 
     def _new_session(self) -> Session:
-        target = self._target
+        settings = self._settings
         return Session(
-            target.path, self._clock, is_durable=target.is_durable, is_shared=target.is_shared
+            settings.path, self._clock, is_durable=settings.is_durable, is_shared=settings.is_shared
         )

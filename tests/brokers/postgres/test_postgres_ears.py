@@ -133,7 +133,7 @@ async def test_the_server_is_told_again_who_waits_when_it_has_forgotten(
     broker: PostgresBroker, server: Server, postgres_admin: "psycopg.Connection[Any]"
 ) -> None:
     """A crash cuts the connection that listens, and empties the table that says who waits."""
-    schema = broker._here().link.target.schema.quoted
+    schema = broker._here().link.settings.schema.quoted
 
     def awaited() -> list[str]:
         rows = postgres_admin.execute(f"SELECT topic FROM {schema}.awaited".encode())

@@ -18,7 +18,7 @@ from ltq.brokers.postgres._schema import migrate, texts
 from ltq.brokers.postgres._server.connections import CALL_PATIENCE
 from ltq.brokers.postgres._server.errors import error_of
 from ltq.brokers.postgres._server.packing import packed
-from ltq.brokers.postgres._server.url import Target
+from ltq.brokers.postgres._server.url import UrlSettings
 from ltq.errors import BrokerError, ConfigurationError
 from ltq.message import Envelope, Published
 from ltq.names import namespace_of
@@ -40,9 +40,9 @@ class PostgresEnlisted:
     Who waits for tasks is told by PostgreSQL itself once the user's transaction commits.
     """
 
-    def __init__(self, lender: Lender, target: Target) -> None:
+    def __init__(self, lender: Lender, settings: UrlSettings) -> None:
         self._lender = lender
-        self._target = target
+        self._settings = settings
 
     @property
     def is_async(self) -> bool:
@@ -62,7 +62,7 @@ class PostgresEnlisted:
     async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """See `Watcher.states`."""
         ids, namespace = check_tasks(queue, ids), namespace_of(queue)
-        statement = self._target.schema.sql(STATES)
+        statement = self._settings.schema.sql(STATES)
 
         def read(driver: Driver) -> list[TaskState[bytes] | None]:
             return read_states(driver.rows(statement, ids, namespace, ids, namespace), ids)
@@ -75,14 +75,14 @@ class PostgresEnlisted:
         return await self._run(lambda driver: self._store(driver).stats(queues))
 
     def _store(self, driver: Driver) -> PostgresStore:
-        target = self._target
-        return PostgresStore(Joined(driver), target.schema, keeps_history=target.keeps_history)
+        settings = self._settings
+        return PostgresStore(Joined(driver), settings.schema, keeps_history=settings.keeps_history)
 
     def _publish(self, driver: Driver, envelopes: Sequence[Envelope]) -> list[Published]:
         by_namespace: dict[str, list[int]] = {}
         for index, envelope in enumerate(envelopes):
             by_namespace.setdefault(namespace_of(envelope.queue), []).append(index)
-        statement = texts.call("send", self._target.schema)
+        statement = texts.call("send", self._settings.schema)
         answers: dict[int, Published] = {}
         for namespace, indexes in by_namespace.items():
             sent: list[str] = []
@@ -110,12 +110,12 @@ class PostgresEnlisted:
 
     def _check(self, driver: Driver) -> None:
         """Raise `ConfigurationError` for a connection to another database than the broker's."""
-        info, target = driver.connection.info, self._target
+        info, settings = driver.connection.info, self._settings
         if driver.connection.closed:
             raise ConfigurationError("connection= is closed")
         if info.pipeline_status != PipelineStatus.OFF:
             raise ConfigurationError("connection= is in a pipeline: send before it, or after it")
-        wanted: dict[str, Any] = conninfo_to_dict(target.conninfo)
+        wanted: dict[str, Any] = conninfo_to_dict(settings.conninfo)
         name = wanted.get("dbname")
         if name is not None and info.dbname != name:
             raise ConfigurationError(
@@ -125,31 +125,31 @@ class PostgresEnlisted:
             )
         if info.transaction_status == TransactionStatus.INERROR:
             raise BrokerError(
-                f"{target.server}: your transaction has failed, and takes no task: roll it back"
+                f"{settings.server}: your transaction has failed, and takes no task: roll it back"
             )
         try:
             with atomic(driver):
-                version = migrate.version_of(driver, target.schema)
-            if target.migrates and version < migrate.VERSION:
+                version = migrate.version_of(driver, settings.schema)
+            if settings.migrates and version < migrate.VERSION:
                 version = self._migrate()
         except psycopg.Error as error:
             raise self._error_of(error) from error
-        migrate.check(version, target.schema, target.server)
+        migrate.check(version, settings.schema, settings.server)
 
     def _migrate(self) -> int:
         """Make or upgrade the schema, at once: it shall not be a part of the user's transaction.
         Returns its version."""
-        with Connection.connect(self._target.conninfo, autocommit=True) as own:
+        with Connection.connect(self._settings.conninfo, autocommit=True) as own:
             driver = Plain(own)
             with atomic(driver):
                 driver.rows(f"SET LOCAL lock_timeout = '{CALL_PATIENCE} s'")
-                migrate.migrate(driver, self._target.schema, self._target.server)
+                migrate.migrate(driver, self._settings.schema, self._settings.server)
         return migrate.VERSION
 
     def _error_of(self, error: psycopg.Error) -> BrokerError:
         if error.sqlstate in (_QUICKER, "40P01"):
             return BrokerError(
-                f"{self._target.server}: others were quicker than your transaction "
+                f"{self._settings.server}: others were quicker than your transaction "
                 f"({error.diag.message_primary}): repeat it"
             )
-        return error_of(error, self._target.server, "connection=")
+        return error_of(error, self._settings.server, "connection=")

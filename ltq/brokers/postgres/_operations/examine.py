@@ -64,7 +64,7 @@ async def examine(link: Link) -> list[Finding]:
 
 
 def _durability(link: Link, values: Mapping[str, str]) -> Iterator[Finding]:
-    server = f"{link.target.server} is PostgreSQL {values.get('server_version', '')}"
+    server = f"{link.settings.server} is PostgreSQL {values.get('server_version', '')}"
     dangers = hazards(values)
     for text in dangers:
         yield Finding("store", Severity.DANGER, text, "set it to on")

@@ -57,7 +57,7 @@ async def _finish(link: Link, namespace: str, outcomes: Sequence[Outcome]) -> li
     for pause in (*_PAUSES, None):
         these = [outcomes[i] for i in left]
         some, size = _arguments(namespace, these), sum(map(_bytes_of, these))
-        ((given,),) = await link.call("finish", *some, link.target.keeps_history, size=size)
+        ((given,),) = await link.call("finish", *some, link.settings.keeps_history, size=size)
         for i, answer in zip(left, given, strict=True):
             answers[i] = answer
         left = [i for i in left if answers[i] == "locked"]
@@ -74,7 +74,7 @@ def _is_rare(outcome: Outcome) -> bool:
 
 def _locked(link: Link, ids: Sequence[str]) -> LockedError:
     return LockedError(
-        f"{link.target.server}: a session holds the row of {', '.join(ids[:3])}"
+        f"{link.settings.server}: a session holds the row of {', '.join(ids[:3])}"
         f"{' and others' if len(ids) > 3 else ''}: look for one that is idle in transaction"
     )
 

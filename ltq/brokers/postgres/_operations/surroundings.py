@@ -42,7 +42,7 @@ _MADE = re.compile(r"CREATE INDEX (\w+) [^;]*;")
 
 async def examine(link: Link) -> list[Finding]:
     """The findings."""
-    schema = link.target.schema
+    schema = link.settings.schema
     locks = await link.query(_LOCKS, schema.lock, schema.name)
     ((is_standby, waits, standbys, slots),) = await link.query(_STANDBYS)
     indexes = await link.query(_INDEXES, schema.name)

@@ -14,7 +14,7 @@ from ltq.brokers.postgres._server import arrays, bridge
 from ltq.brokers.postgres._server.errors import STALE, SilentError, is_harmless, is_refused_login
 from ltq.brokers.postgres._server.logins import Logins
 from ltq.brokers.postgres._server.statements import Statements
-from ltq.brokers.postgres._server.url import Target
+from ltq.brokers.postgres._server.url import UrlSettings
 from ltq.errors import BrokerError
 
 CALL_PATIENCE = 4.0
@@ -54,15 +54,15 @@ Connection = AsyncConnection[tuple[Any, ...]]
 class Connections:
     """Those of one event loop."""
 
-    def __init__(self, target: Target) -> None:
-        self.target = target
+    def __init__(self, settings: UrlSettings) -> None:
+        self.settings = settings
         self.is_pooled = False
         """Whether a pooler is between: another server's process may serve each transaction."""
         self._free: list[Connection] = []
         self._open: set[Connection] = set()
         self._is_checked = False
         self._checking = asyncio.Lock()
-        self._logins = Logins(target.conninfo)
+        self._logins = Logins(settings.conninfo)
 
     async def take(self, deadline: float) -> Connection:
         """One that nobody uses. Whoever takes it gives it back."""
@@ -109,7 +109,7 @@ class Connections:
 
     async def _connect(self, left: float) -> Connection:
         """Connect. A pooler may allow no settings, and statements are not prepared there."""
-        given = conninfo_to_dict(self.target.conninfo)
+        given = conninfo_to_dict(self.settings.conninfo)
         settings: dict[str, Any] = {
             name: value for name, value in _DEFAULTS.items() if name not in given
         }
@@ -118,7 +118,7 @@ class Connections:
         hosts = str(given.get("host") or given.get("hostaddr") or "").count(",") + 1
         try:
             return await AsyncConnection.connect(
-                self.target.conninfo,
+                self.settings.conninfo,
                 autocommit=True,
                 prepare_threshold=None if self.is_pooled else 5,
                 connect_timeout=max(_LEAST_TIMEOUT, round(left / hosts)),
@@ -135,7 +135,7 @@ class Connections:
 
     async def _check(self, connection: Connection) -> None:
         """Find out, once, whether the server and the schema can be used."""
-        target = self.target
+        settings = self.settings
         async with self._checking:
             if self._is_checked:
                 return
@@ -143,37 +143,37 @@ class Connections:
             statements = Statements(connection)
             ((is_direct,),) = await bridge.run(lambda: statements.rows(_IS_DIRECT))
             self.is_pooled = self.is_pooled or not is_direct
-            known = await bridge.run(lambda: migrate.version_of(statements, target.schema))
-            if target.migrates and known < migrate.VERSION:
+            known = await bridge.run(lambda: migrate.version_of(statements, settings.schema))
+            if settings.migrates and known < migrate.VERSION:
                 await self.migrate(connection)
             else:
-                migrate.check(known, target.schema, target.server)
+                migrate.check(known, settings.schema, settings.server)
             self._is_checked = True
 
     def _check_server(self, connection: Connection) -> None:
         version = connection.info.server_version
         if version < migrate.OLDEST_SERVER:
             raise SchemaError(
-                f"{self.target.server} is PostgreSQL {version // 10000}: LTQ needs 13 or newer"
+                f"{self.settings.server} is PostgreSQL {version // 10000}: LTQ needs 13 or newer"
             )
 
     async def migrate(self, connection: Connection) -> bool:
         """Make or upgrade the schema. Returns whether there was anything to do."""
         self._check_server(connection)
-        statements, target = Statements(connection), self.target
+        statements, settings = Statements(connection), self.settings
         try:
             async with connection.transaction():
                 done = await bridge.run(
-                    lambda: migrate.migrate(statements, target.schema, target.server)
+                    lambda: migrate.migrate(statements, settings.schema, settings.server)
                 )
         except psycopg.errors.LockNotAvailable as error:
-            holders = await bridge.run(lambda: migrate.holders(statements, target.schema))
+            holders = await bridge.run(lambda: migrate.holders(statements, settings.schema))
             raise BrokerError(
-                f"the schema {target.schema.name!r} at {target.server} cannot be migrated while "
-                f"others hold its lock: {holders}"
+                f"the schema {settings.schema.name!r} at {settings.server} cannot be migrated "
+                f"while others hold its lock: {holders}"
             ) from error
         except (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject) as error:
-            raise migrate.foreign(target.schema, str(error.diag.message_primary)) from error
+            raise migrate.foreign(settings.schema, str(error.diag.message_primary)) from error
         return done
 
     def trust(self) -> None:

@@ -147,7 +147,7 @@ class Ears(Service):
             connection: Connection | None = None
             try:
                 connection = await self._link.connections.open(time.monotonic() + CALL_PATIENCE)
-                channel = self._link.target.schema.channel
+                channel = self._link.settings.schema.channel
                 await connection.execute(f'LISTEN "{channel}"')
                 if was_lost:
                     # What was said between the loss and a crash is forgotten as well: connections
@@ -160,7 +160,9 @@ class Ears(Service):
                     keep.cancel()
             except (psycopg.Error, BrokerError, OSError) as error:
                 if isinstance(error, psycopg.Error) and not is_lost(error):
-                    logger.warning("%s cannot be listened to: %s", self._link.target.server, error)
+                    logger.warning(
+                        "%s cannot be listened to: %s", self._link.settings.server, error
+                    )
             finally:
                 self._was_tried.set()
                 was_lost = True
@@ -208,7 +210,7 @@ class Ears(Service):
         """Whether a message comes back."""
         self._probe, self._probed = uuid4().hex, asyncio.Event()
         tell = "SELECT pg_notify(%s, %s)"
-        channel = self._link.target.schema.channel
+        channel = self._link.settings.schema.channel
         await self._link.query(tell, channel, f"probe\n{self._probe}")
         try:
             async with asyncio.timeout(_PROBED_FOR):
@@ -219,7 +221,7 @@ class Ears(Service):
                 self._is_deaf_told = True
                 logger.warning(
                     "%s lets nobody listen, as behind a pooler of transactions: polling instead",
-                    self._link.target.server,
+                    self._link.settings.server,
                 )
             return False
         self._set_hearing(is_hearing=True)

@@ -27,7 +27,7 @@ from ltq.brokers.postgres._server.errors import (
 from ltq.brokers.postgres._server.packing import packed
 from ltq.brokers.postgres._server.silence import answered
 from ltq.brokers.postgres._server.statements import Statements
-from ltq.brokers.postgres._server.url import Target
+from ltq.brokers.postgres._server.url import UrlSettings
 from ltq.errors import BrokerError
 
 logger = logging.getLogger("ltq.broker")
@@ -49,10 +49,10 @@ _HELD_FOR = 2.0
 class Link(Service):
     """Connections to one server, used in one event loop, opened as they are needed."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, settings: UrlSettings) -> None:
         super().__init__("ltq-postgres", logger)
-        self.target = target
-        self.connections = Connections(target)
+        self.settings = settings
+        self.connections = Connections(settings)
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._undoing: set[asyncio.Task[None]] = set()
         self._rules = asyncio.Lock()
@@ -74,7 +74,7 @@ class Link(Service):
         `on_lost` is called if it may have been carried out, and is repeated. It may change lists.
         `size` is how many bytes its values have, if they may be many: it gets time for them.
         """
-        statement = texts.call(name, self.target.schema)
+        statement = texts.call(name, self.settings.schema)
 
         async def attempt(connection: Connection) -> list[tuple[Any, ...]]:
             cursor = connection.cursor(binary=True)
@@ -91,7 +91,7 @@ class Link(Service):
 
     async def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows of a statement that only reads. In its text, tables are named `ltq.tasks`."""
-        text = self.target.schema.sql(statement)
+        text = self.settings.schema.sql(statement)
 
         async def attempt(connection: Connection) -> list[tuple[Any, ...]]:
             cursor = connection.cursor(binary=True)
@@ -109,7 +109,7 @@ class Link(Service):
 
         Steps take effect in the order in which they are asked for.
         """
-        target = self.target
+        settings = self.settings
         unsure: tuple[str, T] | None = None
         """A transaction whose connection was lost as it ended, and the answer of its step."""
 
@@ -125,7 +125,7 @@ class Link(Service):
                     raise psycopg.OperationalError("the transaction of a lost call goes on")
                 unsure = None
             # Each attempt knows nothing of the one before.
-            store = PostgresStore(statements, target.schema, keeps_history=target.keeps_history)
+            store = PostgresStore(statements, settings.schema, keeps_history=settings.keeps_history)
             answer = await bridge.run(lambda: store.run(step))
             unsure = None if statements.number is None else (statements.number, answer)
             try:
@@ -153,7 +153,7 @@ class Link(Service):
         this is cancelled, what has begun goes on to its end, and `undo` gets its answer.
         """
         if self.is_stopping:
-            raise BrokerError(f"{self.target.server}: the broker was closed")
+            raise BrokerError(f"{self.settings.server}: the broker was closed")
         asked = time.monotonic()
         if self._undoing and asyncio.current_task() not in self._undoing:
             await asyncio.wait(self._undoing)  # so that what comes later sees nothing of it
@@ -218,7 +218,7 @@ class Link(Service):
                         self._note(failed=True)
                     if reason is None or not isinstance(error, SilentError):
                         reason = error  # the last attempt may have had no time for an answer
-                    told = error_of(reason, self.target.server)
+                    told = error_of(reason, self.settings.server)
                     told.__cause__ = reason
                     pause = pauses.next()
                     is_over = time.monotonic() + pause >= deadline
@@ -240,7 +240,9 @@ class Link(Service):
             return now + CALL_PATIENCE
         if now >= asked + CALL_PATIENCE:
             silent = now - self._failing_since
-            text = f"{self.target.server} cannot be used: no call has succeeded for {silent:.0f} s"
+            text = (
+                f"{self.settings.server} cannot be used: no call has succeeded for {silent:.0f} s"
+            )
             raise BrokerError(text)
         return asked + CALL_PATIENCE
 

@@ -24,7 +24,7 @@ _SCHEMA = re.compile(r"(?!pg_)[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class UrlSettings:
     """What a URL says."""
 
     conninfo: str
@@ -43,7 +43,7 @@ class Target:
         return f"PostgreSQL at {self.url.partition('://')[2].partition('?')[0]}"
 
 
-def parse_url(url: str) -> Target:
+def parse_url(url: str) -> UrlSettings:
     """Read a URL. Raises `ConfigurationError` for one that cannot be read."""
     if "@" in _behind_host(url) or url.count("@") > 1:  # perhaps it is part of a password
         raise _unreadable(url, _SHAPE)
@@ -66,7 +66,7 @@ def parse_url(url: str) -> Target:
         raise _unreadable(url, f"schema={schema!r} is not allowed: {allowed}")
     if own["migrate"] not in ("auto", "manual"):
         raise _unreadable(url, f"migrate={own['migrate']!r} is not allowed: auto or manual")
-    return Target(
+    return UrlSettings(
         conninfo,
         _shown(location, schema),
         Schema(schema),

@@ -12,7 +12,7 @@ from ltq.broker import Broker
 from ltq.brokers.rabbitmq._arrival import door
 from ltq.brokers.rabbitmq._arrival.reading import Dead, Task, read
 from ltq.brokers.rabbitmq._sending.on_the_way import OnTheWay
-from ltq.brokers.rabbitmq._sending.unarrived import Unarrived, target_of
+from ltq.brokers.rabbitmq._sending.unarrived import Unarrived, ref_of
 from ltq.brokers.rabbitmq._sending.workflows import waits
 from ltq.brokers.rabbitmq._server.copies import REMEMBERED
 from ltq.brokers.rabbitmq._server.errors import AwayError
@@ -66,7 +66,7 @@ class Arrivals:
         envelopes = [envelope for _, envelope in given]
         await self._on_the_way.wait(envelopes)
         answers = await self._publish(envelopes)
-        self._unarrived.discard(map(target_of, envelopes))
+        self._unarrived.discard(map(ref_of, envelopes))
         dead = {i: one for i, one in enumerate(what) if isinstance(one, Dead)}
         for (i, _), answer in zip(given, answers, strict=True):
             if answer in _REFUSED:

@@ -18,7 +18,7 @@ from ltq.brokers.rabbitmq._server.link import Link
 from ltq.brokers.rabbitmq._server.names import Names
 from ltq.brokers.rabbitmq._server.quiet import keep_quiet
 from ltq.brokers.rabbitmq._server.topology import declare_base, declare_queue
-from ltq.brokers.rabbitmq._server.url import Target
+from ltq.brokers.rabbitmq._server.url import UrlSettings
 from ltq.errors import BrokerError
 
 logger = logging.getLogger("ltq.broker")
@@ -44,11 +44,11 @@ class Pump(Service):
     """
 
     def __init__(
-        self, target: Target, names: Names, namespace: str, arrivals: Arrivals, gate: Gate
+        self, settings: UrlSettings, names: Names, namespace: str, arrivals: Arrivals, gate: Gate
     ) -> None:
         super().__init__(f"ltq-rabbitmq-{namespace}", logger)
         self.consumers: list[ConsumerConfig] = []
-        self.link = Link(target, "reads", self._opened, logs_refusals=True)
+        self.link = Link(settings, "reads", self._opened, logs_refusals=True)
         self._names = names
         self._queue = names.queue(namespace)
         self._arrivals = arrivals

@@ -14,17 +14,17 @@ from ltq.brokers.rabbitmq._server.errors import CALL_ERRORS, AwayError, away
 from ltq.brokers.rabbitmq._server.names import Names
 from ltq.brokers.rabbitmq._server.publisher import Publisher
 from ltq.brokers.rabbitmq._server.topology import count
-from ltq.brokers.rabbitmq._server.url import Target
+from ltq.brokers.rabbitmq._server.url import UrlSettings
 
 
 async def examine(
-    publisher: Publisher, target: Target, names: Names, namespaces: Iterable[str]
+    publisher: Publisher, settings: UrlSettings, names: Names, namespaces: Iterable[str]
 ) -> list[Finding]:
     """The findings about the server, the queues of these workers, and the dead messages."""
     try:
         await publisher.link.channel()
         connection = publisher.link.connection
-        found = [_server(connection, target)]
+        found = [_server(connection, settings)]
         queues = [names.queue(namespace) for namespace in namespaces]
         for queue in queues:
             found += await _queue(connection, queue)
@@ -32,8 +32,8 @@ async def examine(
     except AwayError as error:
         return [_away(error)]
     except CALL_ERRORS as error:
-        return [_away(away(target.place, target.user, error))]
-    return [*found, *await look_inside(target, names, _cluster(connection), queues)]
+        return [_away(away(settings.place, settings.user, error))]
+    return [*found, *await look_inside(settings, names, _cluster(connection), queues)]
 
 
 def _away(error: AwayError) -> Finding:
@@ -46,10 +46,10 @@ def _cluster(connection: Connection) -> str:
     return str((connection.server_properties or {}).get("cluster_name", ""))
 
 
-def _server(connection: Connection, target: Target) -> Finding:
+def _server(connection: Connection, settings: UrlSettings) -> Finding:
     properties = connection.server_properties or {}
     product, version = properties.get("product", "RabbitMQ"), properties.get("version", "?")
-    place = f"{target.address}, vhost {target.vhost!r}"
+    place = f"{settings.address}, vhost {settings.vhost!r}"
     text = f"{product!s} {version!s} at {place}, takes tasks"
     return Finding("rabbitmq", Severity.OK, text)
 

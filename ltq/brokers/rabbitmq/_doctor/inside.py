@@ -18,7 +18,7 @@ from ltq.brokers.rabbitmq._doctor.checks import (
 from ltq.brokers.rabbitmq._doctor.management import Management, NotSeenError
 from ltq.brokers.rabbitmq._server.connect import tls_context
 from ltq.brokers.rabbitmq._server.names import Names
-from ltq.brokers.rabbitmq._server.url import Target
+from ltq.brokers.rabbitmq._server.url import UrlSettings
 
 _WITHIN = 2.0
 """Seconds that all questions together may take: the dashboard asks as well, and waits for 5."""
@@ -40,20 +40,20 @@ _ENABLE = (
 
 
 async def look_inside(
-    target: Target, names: Names, cluster: str, known: Collection[str]
+    settings: UrlSettings, names: Names, cluster: str, known: Collection[str]
 ) -> list[Finding]:
     """What the management API tells of the server whose cluster has this name.
 
     `known` are the queues that were looked at already: what waits there was told. If the API cannot
     be asked, one finding says so. Nothing is asked if the URL says that.
     """
-    api = target.management
+    api = settings.management
     if api is None:
         return []
     try:
-        context = tls_context(target) if api.is_tls else None
+        context = tls_context(settings) if api.is_tls else None
         async with asyncio.timeout(_WITHIN):
-            look = _Look(Management(api, context), target.vhost, names, known)
+            look = _Look(Management(api, context), settings.vhost, names, known)
             return await look.findings(cluster)
     except NotSeenError as error:
         reason = str(error)

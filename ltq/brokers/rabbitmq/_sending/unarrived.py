@@ -8,7 +8,7 @@ from ltq.message import Envelope
 _MOST_KEPT = 10_000
 """Most tasks that are remembered. The oldest are forgotten first."""
 
-Target = tuple[str, str]
+TaskRef = tuple[str, str]
 """A queue and a task's id."""
 
 
@@ -19,28 +19,28 @@ class Unarrived:
     """
 
     def __init__(self) -> None:
-        self._targets: dict[Target, None] = {}
+        self._tasks: dict[TaskRef, None] = {}
         self._lock = Lock()
 
     def add(self, envelopes: Iterable[Envelope]) -> None:
         """RabbitMQ has confirmed these, and the store did not take them."""
         with self._lock:
-            self._targets.update(dict.fromkeys(map(target_of, envelopes)))
-            while len(self._targets) > _MOST_KEPT:
-                del self._targets[next(iter(self._targets))]
+            self._tasks.update(dict.fromkeys(map(ref_of, envelopes)))
+            while len(self._tasks) > _MOST_KEPT:
+                del self._tasks[next(iter(self._tasks))]
 
-    def discard(self, targets: Iterable[Target]) -> None:
+    def discard(self, tasks: Iterable[TaskRef]) -> None:
         """These have arrived, or never will."""
-        if self._targets:
+        if self._tasks:
             with self._lock:
-                for target in targets:
-                    self._targets.pop(target, None)
+                for task in tasks:
+                    self._tasks.pop(task, None)
 
-    def __contains__(self, target: Target) -> bool:
+    def __contains__(self, task: TaskRef) -> bool:
         # What is no text is for the store to refuse.
-        return all(isinstance(part, str) for part in target) and target in self._targets
+        return all(isinstance(part, str) for part in task) and task in self._tasks
 
 
-def target_of(envelope: Envelope) -> Target:
+def ref_of(envelope: Envelope) -> TaskRef:
     """What an envelope is known by here."""
     return envelope.queue, envelope.id

@@ -15,7 +15,7 @@ from yarl import URL
 from ltq._aio.service import drop_error, spawn
 from ltq.brokers.rabbitmq._server.errors import CALL_ERRORS, AwayError, away
 from ltq.brokers.rabbitmq._server.quiet import keep_quiet
-from ltq.brokers.rabbitmq._server.url import Target
+from ltq.brokers.rabbitmq._server.url import UrlSettings
 
 CONNECT_WITHIN = 4.0
 """Seconds that an attempt to connect may take, with all that is declared."""
@@ -101,18 +101,18 @@ class Open:
         self._writer.transport.abort()
 
 
-async def connect(target: Target, name: str) -> Open:
+async def connect(settings: UrlSettings, name: str) -> Open:
     """A connection, named for those who look at the server. Raises `AwayError`."""
     keep_quiet()
     try:
-        context = tls_context(target) if target.is_tls else None
+        context = tls_context(settings) if settings.is_tls else None
     except (OSError, ValueError) as error:
-        raise AwayError(f"{target.place}: its TLS files: {error}", is_refusal=True) from error
+        raise AwayError(f"{settings.place}: its TLS files: {error}", is_refusal=True) from error
     try:
-        reader, writer = await _open_socket(target, context)
+        reader, writer = await _open_socket(settings, context)
         try:
-            connection = _Connection(_url(target, name), reader, writer)
-            connection.vhost = target.vhost  # `aiormq` takes "%2F" in a name for a slash
+            connection = _Connection(_url(settings, name), reader, writer)
+            connection.vhost = settings.vhost  # `aiormq` takes "%2F" in a name for a slash
             await connection.connect()
         except InvalidFrameError as error:
             writer.transport.abort()
@@ -122,25 +122,25 @@ async def connect(target: Target, name: str) -> Open:
             raise
         reader.beginning = None
     except CALL_ERRORS as error:
-        raise away(target.place, target.user, error) from error
+        raise away(settings.place, settings.user, error) from error
     opened = Open(connection, writer)
     version = str((connection.server_properties or {}).get("version", ""))
     if not has_quorum(version):
         await opened.aclose()
-        text = f"{target.place}: version {version} has no quorum queues, it takes 3.8 or newer"
+        text = f"{settings.place}: version {version} has no quorum queues, it takes 3.8 or newer"
         raise AwayError(text, is_refusal=True)
     return opened
 
 
 async def _open_socket(
-    target: Target, context: ssl.SSLContext | None
+    settings: UrlSettings, context: ssl.SSLContext | None
 ) -> tuple[_Reader, StreamWriter]:
     """What `asyncio.open_connection` does, with a reader that remembers."""
     loop = asyncio.get_running_loop()
     reader = _Reader()
     protocol = asyncio.StreamReaderProtocol(reader)
     transport, _ = await loop.create_connection(
-        lambda: protocol, target.host, target.port, ssl=context
+        lambda: protocol, settings.host, settings.port, ssl=context
     )
     return reader, StreamWriter(transport, protocol, reader, loop)
 
@@ -151,16 +151,16 @@ def has_quorum(version: str) -> bool:
     return not all(map(str.isdecimal, numbers)) or (*map(int, numbers),) >= _OLDEST
 
 
-def _url(target: Target, name: str) -> URL:
-    user, password = quote(target.user, safe=""), quote(target.password, safe="")
-    vhost = quote(target.vhost, safe="")
-    place = f"amqp://{user}:{password}@{target.address}/{vhost}"
-    return URL(f"{place}?heartbeat={target.heartbeat}&name={quote(name, safe='')}", encoded=True)
+def _url(settings: UrlSettings, name: str) -> URL:
+    user, password = quote(settings.user, safe=""), quote(settings.password, safe="")
+    vhost = quote(settings.vhost, safe="")
+    place = f"amqp://{user}:{password}@{settings.address}/{vhost}"
+    return URL(f"{place}?heartbeat={settings.heartbeat}&name={quote(name, safe='')}", encoded=True)
 
 
-def tls_context(target: Target) -> ssl.SSLContext:
+def tls_context(settings: UrlSettings) -> ssl.SSLContext:
     """How a TLS connection is made. Raises `OSError` and `ValueError` for files that are wrong."""
-    files = dict(target.files)
+    files = dict(settings.files)
     context = ssl.create_default_context(cafile=files.get("cafile"))
     if "certfile" in files:
         context.load_cert_chain(files["certfile"], files.get("keyfile"))

@@ -12,7 +12,7 @@ from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.service import Service
 from ltq.brokers.rabbitmq._server.connect import CONNECT_WITHIN, Open, connect
 from ltq.brokers.rabbitmq._server.errors import CALL_ERRORS, AwayError, away
-from ltq.brokers.rabbitmq._server.url import Target
+from ltq.brokers.rabbitmq._server.url import UrlSettings
 
 logger = logging.getLogger("ltq.broker")
 
@@ -37,10 +37,10 @@ class Link(Service):
     """
 
     def __init__(
-        self, target: Target, purpose: str, opened: Opened, *, logs_refusals: bool = False
+        self, settings: UrlSettings, purpose: str, opened: Opened, *, logs_refusals: bool = False
     ) -> None:
         super().__init__(f"ltq-rabbitmq-{purpose}", logger)
-        self._target = target
+        self._settings = settings
         self._purpose = purpose
         self._opened = opened
         self._logs_refusals = logs_refusals
@@ -62,7 +62,7 @@ class Link(Service):
     def connection(self) -> Connection:
         """The connection. Raises `AwayError`."""
         if self._open is None:
-            raise self._error or AwayError(f"{self._target.place}: there is no connection")
+            raise self._error or AwayError(f"{self._settings.place}: there is no connection")
         return self._open.connection
 
     @property
@@ -87,7 +87,7 @@ class Link(Service):
             await self._tried.wait()
         channel = self._channel
         if channel is None or channel.is_closed:
-            raise self._error or AwayError(f"{self._target.place}: the connection was lost")
+            raise self._error or AwayError(f"{self._settings.place}: the connection was lost")
         return channel
 
     async def wait_up(self) -> AbstractChannel:
@@ -111,17 +111,19 @@ class Link(Service):
         try:
             await asyncio.wait_for(connection.ready(), _BLOCKED_WITHIN)
         except TimeoutError:
-            self._down(AwayError(f"{self._target.place}: it blocks what publishes (memory, disk)"))
+            self._down(
+                AwayError(f"{self._settings.place}: it blocks what publishes (memory, disk)")
+            )
             self._spawn(self._unblocked(connection, channel), "unblocked")
         except CALL_ERRORS as error:
-            self._down(away(self._target.place, self._target.user, error))
+            self._down(away(self._settings.place, self._settings.user, error))
         else:
-            self._down(AwayError(f"{self._target.place}: it does not answer in time"))
+            self._down(AwayError(f"{self._settings.place}: it does not answer in time"))
             self._is_given_up.set()
 
     def give_up(self, reason: str) -> None:
         """Open another connection: this one is of no use."""
-        self._error_to_be = AwayError(f"{self._target.place}: {reason}")
+        self._error_to_be = AwayError(f"{self._settings.place}: {reason}")
         self._is_given_up.set()
 
     def stop(self) -> None:
@@ -154,7 +156,7 @@ class Link(Service):
             except AwayError as error:
                 self._down(error)
             except CALL_ERRORS as error:
-                self._down(away(self._target.place, self._target.user, error))
+                self._down(away(self._settings.place, self._settings.user, error))
             await self._close_rest()
             await self._rest(pauses.next())
 
@@ -168,7 +170,7 @@ class Link(Service):
     async def _connect(self) -> None:
         self._is_given_up.clear()
         self._error_to_be = None
-        self._open = await connect(self._target, f"ltq {self._purpose}")
+        self._open = await connect(self._settings, f"ltq {self._purpose}")
         self._up(await self._opened(self._open.connection))
 
     async def _lost(self, connection: Connection) -> None:
@@ -181,8 +183,8 @@ class Link(Service):
         given_up.cancel()
         for end in filter(asyncio.Future.done, ends):
             if not end.cancelled() and (error := end.exception()) is not None:
-                raise away(self._target.place, self._target.user, error)
-        raise self._error_to_be or AwayError(f"{self._target.place}: the connection was closed")
+                raise away(self._settings.place, self._settings.user, error)
+        raise self._error_to_be or AwayError(f"{self._settings.place}: the connection was closed")
 
     async def _close_rest(self) -> None:
         opened, self._open, self._channel = self._open, None, None
@@ -197,7 +199,7 @@ class Link(Service):
 
     def _up(self, channel: AbstractChannel) -> None:
         if self._error is not None and self._was_up:
-            logger.info("%s takes tasks again", self._target.place)
+            logger.info("%s takes tasks again", self._settings.place)
         self._channel, self._error, self._was_up = channel, None, True
         self._tried.set()
         self._opening.set()

@@ -16,7 +16,7 @@ from ltq.brokers.rabbitmq._server.errors import CALL_ERRORS, AwayError, RefusedE
 from ltq.brokers.rabbitmq._server.link import Link
 from ltq.brokers.rabbitmq._server.names import Names
 from ltq.brokers.rabbitmq._server.topology import count, declare_base, declare_queue
-from ltq.brokers.rabbitmq._server.url import Target
+from ltq.brokers.rabbitmq._server.url import UrlSettings
 from ltq.message import Envelope
 
 PUBLISH_WITHIN = 3.0
@@ -36,9 +36,9 @@ class Publisher:
     """Publishes over a connection of its own, in one event loop: one that is blocked or slow does
     not hold up what is read."""
 
-    def __init__(self, target: Target, names: Names) -> None:
-        self.link = Link(target, "sends", self._opened)
-        self._target = target
+    def __init__(self, settings: UrlSettings, names: Names) -> None:
+        self.link = Link(settings, "sends", self._opened)
+        self._settings = settings
         self._names = names
         self._declared: dict[str, asyncio.Task[None]] = {}
         """By queue, its declaration over the present connection."""
@@ -104,7 +104,7 @@ class Publisher:
                     await declare_base(self.link.connection, self._names)
                     await self._declare(self._queues(left))
                     if await _publish(channel, left):
-                        raise AwayError(f"{self._target.place}: {left[0][1]} cannot be reached")
+                        raise AwayError(f"{self._settings.place}: {left[0][1]} cannot be reached")
         except TimeoutError as error:
             await self.link.stalled(channel)
             raise self._away(error) from error
@@ -134,7 +134,7 @@ class Publisher:
     def _away(self, error: Exception) -> AwayError:
         if isinstance(error, AwayError):
             return error
-        return away(self._target.place, self._target.user, error)
+        return away(self._settings.place, self._settings.user, error)
 
     async def _declare(self, queues: Iterable[str]) -> None:
         """Declare queues, each once for a connection."""

@@ -20,7 +20,7 @@ _HEARTBEAT, _LONGEST_HEARTBEAT = 10, 600
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class UrlSettings:
     """Where RabbitMQ is, what everything there is called, and the URL of the store."""
 
     host: str
@@ -55,7 +55,7 @@ class Target:
         return f"amqp{'s' if self.is_tls else ''}://{self.address}/{vhost}"
 
 
-def parse_url(url: str) -> Target:
+def parse_url(url: str) -> UrlSettings:
     """Read a URL. Raises `ConfigurationError`, which never shows a password."""
     shown = redact(url.partition("?")[0])
     _check_host(shown, url)
@@ -76,7 +76,7 @@ def parse_url(url: str) -> Target:
     _check(shown, given)
     is_tls = parts.scheme == "amqps"
     port = port or (5671 if is_tls else 5672)
-    target = Target(
+    settings = UrlSettings(
         host=parts.hostname,
         port=port,
         user=unquote(parts.username or "guest"),
@@ -88,14 +88,14 @@ def parse_url(url: str) -> Target:
         is_tls=is_tls,
         files=tuple((name, given[name]) for name in _FILES if name in given),
     )
-    return replace(target, management=_api(shown, given.get("management"), target))
+    return replace(settings, management=_api(shown, given.get("management"), settings))
 
 
-def _api(shown: str, given: str | None, target: Target) -> Api | None:
+def _api(shown: str, given: str | None, settings: UrlSettings) -> Api | None:
     """The management API, as the URL says; else where it usually is."""
-    user, password = target.user, target.password
+    user, password = settings.user, settings.password
     if given is None:
-        return usual_api(target.host, target.port, user, password, target.is_tls)
+        return usual_api(settings.host, settings.port, user, password, settings.is_tls)
     return None if given == NO_API else read_api(shown, given, user, password)
 
 
