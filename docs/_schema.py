@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from ltq.brokers.rabbitmq._arrival.door import Call
+from ltq.brokers.rabbitmq._intake.door import Call
 from ltq.brokers.rabbitmq._telling.events import Event
 
 FILE = Path(__file__).parent / "rabbitmq.schema.json"

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from devtools.servers import RedisServer
-from ltq.brokers.rabbitmq._arrival import pump
+from ltq.brokers.rabbitmq._intake import pump
 from ltq.brokers.redis._scripts import texts
 from tests.model.moving import Moving
 from tests.model.postgres_store import PostgresStore

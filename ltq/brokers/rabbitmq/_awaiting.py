@@ -10,13 +10,13 @@ from ltq._aio.service import Service
 from ltq.broker import Broker
 from ltq.broker.feed import Feed
 from ltq.brokers.rabbitmq._sending.gate import Gate
-from ltq.brokers.rabbitmq._sending.unarrived import TaskRef, Unarrived
+from ltq.brokers.rabbitmq._sending.unstored import TaskRef, Unstored
 from ltq.brokers.rabbitmq._server.publisher import Publisher
 from ltq.errors import BrokerError
 
 logger = logging.getLogger("ltq.broker")
 
-ARRIVES_WITHIN = 60.0
+STORED_WITHIN = 60.0
 """Seconds for which a store that is back is asked for a task that is in no message. Another process
 may have taken it out of RabbitMQ and found that it can be no task, or its state is gone already."""
 
@@ -28,15 +28,13 @@ _AT_ONCE = 500
 
 
 class Awaiting(Service):
-    """Feeds of tasks that were sent while the store was away: each begins with the arrival."""
+    """Feeds of tasks sent while the store was away: each begins once the store has its task."""
 
-    def __init__(
-        self, store: Broker, gate: Gate, unarrived: Unarrived, publisher: Publisher
-    ) -> None:
+    def __init__(self, store: Broker, gate: Gate, unstored: Unstored, publisher: Publisher) -> None:
         super().__init__("ltq-rabbitmq-awaiting", logger)
         self._store = store
         self._gate = gate
-        self._unarrived = unarrived
+        self._unstored = unstored
         self._publisher = publisher
         self._readers: dict[Feed, asyncio.Task[None]] = {}
         self._wanted: dict[TaskRef, list[asyncio.Future[bool]]] = {}
@@ -45,7 +43,7 @@ class Awaiting(Service):
         self._pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
 
     def feed(self, task: TaskRef) -> Feed:
-        """Follow a task that has not arrived."""
+        """Follow a task that is not in the store yet."""
         feed = Feed(self._close)
         self._readers[feed] = self._spawn(self._follow(feed, task), "feed")
         return feed
@@ -66,7 +64,7 @@ class Awaiting(Service):
 
     async def _follow(self, feed: Feed, task: TaskRef) -> None:
         try:
-            while await self._has_arrived(task):
+            while await self._is_stored(task):
                 if await self._pass_on(feed, task):
                     return
         except Exception as error:
@@ -95,7 +93,7 @@ class Awaiting(Service):
         finally:
             own.close()
 
-    async def _has_arrived(self, task: TaskRef) -> bool:
+    async def _is_stored(self, task: TaskRef) -> bool:
         """Wait until the store knows a task. Returns False if it never will.
 
         Raises `BrokerError` if the store refuses.
@@ -129,15 +127,15 @@ class Awaiting(Service):
 
     async def _look_for(self, queue: str, ids: Sequence[str]) -> None:
         # What is taken from RabbitMQ during the read is in the store after it.
-        is_expected = {task_id: (queue, task_id) in self._unarrived for task_id in ids}
+        is_expected = {task_id: (queue, task_id) in self._unstored for task_id in ids}
         states = await self._store.states(queue, ids)
         overdue = []
         for task_id, state in zip(ids, states, strict=True):
             task = queue, task_id
             if state is not None:
-                self._settle(task, has_arrived=True)
+                self._settle(task, is_stored=True)
             elif not is_expected[task_id]:
-                self._settle(task, has_arrived=False)
+                self._settle(task, is_stored=False)
             elif self._is_overdue(task):
                 overdue.append(task)
         if overdue:
@@ -150,18 +148,18 @@ class Awaiting(Service):
             if may_come:
                 del self._since[task]
             else:
-                self._settle(task, has_arrived=False)
+                self._settle(task, is_stored=False)
 
     def _is_overdue(self, task: TaskRef) -> bool:
         now = asyncio.get_running_loop().time()
-        return now - self._since.setdefault(task, now) > ARRIVES_WITHIN
+        return now - self._since.setdefault(task, now) > STORED_WITHIN
 
-    def _settle(self, task: TaskRef, *, has_arrived: bool) -> None:
-        self._unarrived.discard([task])
+    def _settle(self, task: TaskRef, *, is_stored: bool) -> None:
+        self._unstored.discard([task])
         self._since.pop(task, None)
         for waiter in self._wanted.pop(task, ()):
             if not waiter.done():
-                waiter.set_result(has_arrived)
+                waiter.set_result(is_stored)
 
     def _fail_all(self, error: BrokerError) -> None:
         for waiters in self._wanted.values():

@@ -7,7 +7,7 @@ from typing import Self
 
 from ltq._aio.closing import close_all
 from ltq.broker import Claim, Consumer, ConsumerConfig
-from ltq.brokers.rabbitmq._arrival.pump import Pump
+from ltq.brokers.rabbitmq._intake.pump import Pump
 from ltq.brokers.rabbitmq._session import Session
 
 _CATCH_UP_WITHIN = 2.0

@@ -9,13 +9,13 @@ from ltq._aio.closing import Closing
 from ltq._aio.service import Service
 from ltq._aio.threads import call_in
 from ltq.broker import Broker, ConsumerConfig
-from ltq.brokers.rabbitmq._arrival.arrivals import Arrivals
-from ltq.brokers.rabbitmq._arrival.pump import Pump, close_pumps
 from ltq.brokers.rabbitmq._awaiting import Awaiting
+from ltq.brokers.rabbitmq._intake.intake import Intake
+from ltq.brokers.rabbitmq._intake.pump import Pump, close_pumps
 from ltq.brokers.rabbitmq._sending.gate import Gate
 from ltq.brokers.rabbitmq._sending.on_the_way import OnTheWay
 from ltq.brokers.rabbitmq._sending.sender import Sender
-from ltq.brokers.rabbitmq._sending.unarrived import Unarrived
+from ltq.brokers.rabbitmq._sending.unstored import Unstored
 from ltq.brokers.rabbitmq._server.names import Names
 from ltq.brokers.rabbitmq._server.publisher import Publisher
 from ltq.brokers.rabbitmq._server.url import UrlSettings
@@ -32,18 +32,16 @@ class Session:
     when nobody holds the session any more.
     """
 
-    def __init__(self, settings: UrlSettings, store: Broker, unarrived: Unarrived) -> None:
+    def __init__(self, settings: UrlSettings, store: Broker, unstored: Unstored) -> None:
         self._settings = settings
         self._names = Names(settings.prefix)
         self._gate = Gate(store)
         self.publisher = Publisher(settings, self._names)
         on_the_way = OnTheWay()
         self.teller = Teller(self.publisher.link, self._names)
-        self.awaiting = Awaiting(store, self._gate, unarrived, self.publisher)
-        self.sender = Sender(self.publisher, store, self._gate, on_the_way, unarrived)
-        self._arrivals = Arrivals(
-            store, self.publisher, self._names, on_the_way, unarrived, self.teller
-        )
+        self.awaiting = Awaiting(store, self._gate, unstored, self.publisher)
+        self.sender = Sender(self.publisher, store, self._gate, on_the_way, unstored)
+        self._intake = Intake(store, self.publisher, self._names, on_the_way, unstored, self.teller)
         services = (self._gate, self.awaiting, self.sender.single, self.teller)
         self._opened = _Opened(self.publisher, *services)
         weakref.finalize(self, self._opened.drop).atexit = False
@@ -59,7 +57,7 @@ class Session:
         for namespace in config.namespaces:
             pump = self._opened.pumps.get(namespace)
             if pump is None:
-                parts = (self._settings, self._names, namespace, self._arrivals, self._gate)
+                parts = (self._settings, self._names, namespace, self._intake, self._gate)
                 pump = self._opened.pumps[namespace] = Pump(*parts)
             pump.consumers.append(config)
             pump.start()

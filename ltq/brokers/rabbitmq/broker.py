@@ -23,7 +23,7 @@ from ltq.brokers._sessions import Sessions
 from ltq.brokers.rabbitmq._consumer import RabbitConsumer
 from ltq.brokers.rabbitmq._delegating import Delegating
 from ltq.brokers.rabbitmq._doctor.examine import examine
-from ltq.brokers.rabbitmq._sending.unarrived import Unarrived
+from ltq.brokers.rabbitmq._sending.unstored import Unstored
 from ltq.brokers.rabbitmq._server.copies import unmarked
 from ltq.brokers.rabbitmq._server.errors import AwayError, RefusedError
 from ltq.brokers.rabbitmq._server.names import Names
@@ -55,7 +55,7 @@ class RabbitBroker(Delegating):
         store = Broker.from_url(self._settings.state) if store is None else store
         check_state(self._settings.shown, store.url)  # a name may stand for another RabbitMQ
         super().__init__(store)
-        self._unarrived = Unarrived()
+        self._unstored = Unstored()
         self._sessions = Sessions[Session]()
 
     @staticmethod
@@ -87,7 +87,7 @@ class RabbitBroker(Delegating):
         self._names.check(envelope.queue for envelope in envelopes)
         session = self._here()
         answers = await session.sender.publish(envelopes)
-        if not session.is_store_away:  # else it is told on its arrival
+        if not session.is_store_away:  # else it is told once it is there
             created = zip(envelopes, answers, strict=True)
             session.teller.tell(
                 enqueued(one) for one, answer in created if answer is Published.CREATED
@@ -108,7 +108,7 @@ class RabbitBroker(Delegating):
 
     def feed(self, queue: str, task_id: str) -> Feed:
         """What was sent from here while the store was away is waited for until it is there."""
-        if (queue, task_id) in self._unarrived:
+        if (queue, task_id) in self._unstored:
             return self._here().awaiting.feed((queue, task_id))
         return self._store.feed(queue, task_id)
 
@@ -142,4 +142,4 @@ class RabbitBroker(Delegating):
         return self._sessions.here(self._new_session)
 
     def _new_session(self) -> Session:
-        return Session(self._settings, self._store, self._unarrived)
+        return Session(self._settings, self._store, self._unstored)

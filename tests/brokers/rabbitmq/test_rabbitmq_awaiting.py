@@ -10,8 +10,8 @@ from msgspec.structs import replace
 import ltq
 from ltq.broker import Broker
 from ltq.brokers.rabbitmq import RabbitBroker, _awaiting
-from ltq.brokers.rabbitmq._sending import unarrived
-from ltq.brokers.rabbitmq._sending.unarrived import Unarrived
+from ltq.brokers.rabbitmq._sending import unstored
+from ltq.brokers.rabbitmq._sending.unstored import Unstored
 from ltq.errors import BrokerError, ResultTimeoutError, TaskNotFoundError
 from ltq.message import Envelope, Finish, new_id
 from ltq.state import Status
@@ -69,7 +69,7 @@ class TestResult:
             await other.finish([Finish(delivery.lease, Status.COMPLETED, b"3", result_ttl=60)])
         assert (await waiting).result == 3
 
-    async def test_a_watch_begins_with_the_arrival(
+    async def test_a_watch_begins_once_the_store_has_its_task(
         self, worker: ltq.Worker, store: FlakyBroker
     ) -> None:
         with store.fail():
@@ -115,7 +115,7 @@ class TestNeverThere:
         outside: Outside,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(_awaiting, "ARRIVES_WITHIN", 0.3)
+        monkeypatch.setattr(_awaiting, "STORED_WITHIN", 0.3)
         sent = envelope()
         with store.fail():
             await broker.publish([sent])
@@ -183,10 +183,10 @@ class TestClosed:
             await waiting
 
 
-class TestUnarrived:
+class TestUnstored:
     def test_the_oldest_are_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(unarrived, "_MOST_KEPT", 2)
-        sent, kept = [envelope() for _ in range(3)], Unarrived()
+        monkeypatch.setattr(unstored, "_MOST_KEPT", 2)
+        sent, kept = [envelope() for _ in range(3)], Unstored()
         kept.add(sent)
         assert [(one.queue, one.id) in kept for one in sent] == [False, True, True]
         kept.discard([("mail:add", sent[1].id), ("mail:add", "unknown")])

@@ -158,7 +158,7 @@ class TestEvents:
         heard = await listener.hears("enqueued", "enqueued", "started", "started", "completed")
         assert heard[-1]["id"] == claimed[-1].lease.id
 
-    async def test_what_others_send_is_told_at_its_arrival(
+    async def test_what_others_send_is_told_once_it_is_in_the_store(
         self, broker: RabbitBroker, listener: Listener, outside: Outside
     ) -> None:
         async with broker.consumer(["mail:add"]) as consumer:

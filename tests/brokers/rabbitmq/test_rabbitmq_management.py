@@ -14,7 +14,6 @@ from ltq import ConfigurationError
 from ltq.broker import Broker, Finding
 from ltq.broker.findings import Severity
 from ltq.brokers.rabbitmq import RabbitBroker
-from ltq.brokers.rabbitmq._arrival.pump import ROOM
 from ltq.brokers.rabbitmq._doctor import inside, management
 from ltq.brokers.rabbitmq._doctor.answers import Deprecated, Node, Overview, Queue
 from ltq.brokers.rabbitmq._doctor.checks import (
@@ -25,6 +24,7 @@ from ltq.brokers.rabbitmq._doctor.checks import (
     check_waiting,
 )
 from ltq.brokers.rabbitmq._doctor.management import Management
+from ltq.brokers.rabbitmq._intake.pump import ROOM
 from ltq.brokers.rabbitmq._server.url import parse_url
 from ltq.message import Envelope, new_id
 from ltq.testing import FlakyBroker

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from docs._schema import FILE, schema
-from ltq.brokers.rabbitmq._arrival import door
+from ltq.brokers.rabbitmq._intake import door
 from ltq.brokers.rabbitmq._telling.events import Event
 
 PAGE = Path(__file__).parents[3] / "docs" / "rabbitmq.md"

@@ -127,7 +127,7 @@ class TestStoreAway:
         assert {one.lease.id for one in claimed} == {one.id for one in sent}
         assert sum("is away" in record.message for record in caplog.records) == 1
 
-    async def test_conditions_are_settled_at_arrival(
+    async def test_conditions_are_settled_at_its_intake(
         self, broker: RabbitBroker, store: FlakyBroker, outside: Outside
     ) -> None:
         sent = [envelope(max_pending=1) for _ in range(3)]

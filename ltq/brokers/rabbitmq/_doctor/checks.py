@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ltq.broker import Finding, Severity
-from ltq.brokers.rabbitmq._arrival.pump import ROOM
 from ltq.brokers.rabbitmq._doctor.answers import Deprecated, Node, Queue
+from ltq.brokers.rabbitmq._intake.pump import ROOM
 from ltq.brokers.rabbitmq._server.topology import MOST_DELIVERIES
 
 _BACKLOG = 10_000

@@ -8,7 +8,7 @@ from ltq._aio.batcher import Batcher
 from ltq.broker import Broker
 from ltq.brokers.rabbitmq._sending.gate import Gate
 from ltq.brokers.rabbitmq._sending.on_the_way import OnTheWay
-from ltq.brokers.rabbitmq._sending.unarrived import Unarrived
+from ltq.brokers.rabbitmq._sending.unstored import Unstored
 from ltq.brokers.rabbitmq._sending.workflows import Workflows
 from ltq.brokers.rabbitmq._server.copies import fits, is_marked, marked
 from ltq.brokers.rabbitmq._server.errors import AwayError, RefusedError
@@ -32,13 +32,13 @@ class Sender:
         store: Broker,
         gate: Gate,
         on_the_way: OnTheWay,
-        unarrived: Unarrived,
+        unstored: Unstored,
     ) -> None:
         self._publisher = publisher
         self._store = store
         self._gate = gate
         self._on_the_way = on_the_way
-        self._unarrived = unarrived
+        self._unstored = unstored
         self.single = Batcher(self._send, _AT_ONCE, _is_lasting, name="ltq-rabbitmq-sender")
         """Joins sends of one task each: what comes meanwhile goes together."""
         self._workflows = Workflows()
@@ -90,7 +90,7 @@ class Sender:
                 raise _neither(taken, error) from error
             # What is there may look as if the store had had it, once it is old.
             await self._copy(envelopes, is_alone=True)
-            self._unarrived.add(envelopes)
+            self._unstored.add(envelopes)
             return [Published.CREATED] * len(envelopes)
         return await self._meant(envelopes, answers)
 
@@ -116,7 +116,7 @@ class Sender:
         """Into RabbitMQ alone: the store was away, and is asked once more if RabbitMQ is, too."""
         taken = await self._copy(envelopes, is_alone=True)
         if taken is None:
-            self._unarrived.add(envelopes)
+            self._unstored.add(envelopes)
             return [Published.CREATED] * len(envelopes)
         try:
             if before := self._workflows.before(envelopes):

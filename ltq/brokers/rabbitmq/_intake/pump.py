@@ -11,7 +11,7 @@ from aiormq.connection import Connection
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.service import Service, drop_error, spawn
 from ltq.broker import ConsumerConfig
-from ltq.brokers.rabbitmq._arrival.arrivals import Arrivals
+from ltq.brokers.rabbitmq._intake.intake import Intake
 from ltq.brokers.rabbitmq._sending.gate import Gate
 from ltq.brokers.rabbitmq._server.errors import CALL_ERRORS, AwayError
 from ltq.brokers.rabbitmq._server.link import Link
@@ -44,14 +44,14 @@ class Pump(Service):
     """
 
     def __init__(
-        self, settings: UrlSettings, names: Names, namespace: str, arrivals: Arrivals, gate: Gate
+        self, settings: UrlSettings, names: Names, namespace: str, intake: Intake, gate: Gate
     ) -> None:
         super().__init__(f"ltq-rabbitmq-{namespace}", logger)
         self.consumers: list[ConsumerConfig] = []
         self.link = Link(settings, "reads", self._opened, logs_refusals=True)
         self._names = names
         self._queue = names.queue(namespace)
-        self._arrivals = arrivals
+        self._intake = intake
         self._gate = gate
         self._got: list[DeliveredMessage] = []
         self._news = asyncio.Event()
@@ -130,7 +130,7 @@ class Pump(Service):
         Returns False if they have come over a connection that was lost: they come again.
         """
         pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-        take = self._arrivals.take
+        take = self._intake.take
         while not messages[0].channel.is_closed:
             try:
                 await take(messages, self._knows)
@@ -141,7 +141,7 @@ class Pump(Service):
                 logger.debug("%s: %d messages wait", error, len(messages))
             except Exception:
                 logger.exception("%s: now its messages are taken one by one", self._queue)
-                take = self._arrivals.take_each
+                take = self._intake.take_each
             else:
                 return True
             await asyncio.sleep(pauses.next())

@@ -1,4 +1,4 @@
-"""What a broker has sent past a store that was away, and what has not arrived there so far."""
+"""What a broker has sent past a store that was away, and what is not in the store yet."""
 
 from collections.abc import Iterable
 from threading import Lock
@@ -12,7 +12,7 @@ TaskRef = tuple[str, str]
 """A queue and a task's id."""
 
 
-class Unarrived:
+class Unstored:
     """The tasks that RabbitMQ alone has got from here, as far as this process knows.
 
     All event loops of a broker share it.
@@ -30,7 +30,7 @@ class Unarrived:
                 del self._tasks[next(iter(self._tasks))]
 
     def discard(self, tasks: Iterable[TaskRef]) -> None:
-        """These have arrived, or never will."""
+        """These are in the store, or never will be."""
         if self._tasks:
             with self._lock:
                 for task in tasks:

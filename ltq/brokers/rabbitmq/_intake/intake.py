@@ -9,10 +9,10 @@ from aiormq.abc import DeliveredMessage
 from msgspec.structs import replace
 
 from ltq.broker import Broker
-from ltq.brokers.rabbitmq._arrival import door
-from ltq.brokers.rabbitmq._arrival.reading import Dead, Task, read
+from ltq.brokers.rabbitmq._intake import door
+from ltq.brokers.rabbitmq._intake.reading import Dead, Task, read
 from ltq.brokers.rabbitmq._sending.on_the_way import OnTheWay
-from ltq.brokers.rabbitmq._sending.unarrived import Unarrived, ref_of
+from ltq.brokers.rabbitmq._sending.unstored import Unstored, ref_of
 from ltq.brokers.rabbitmq._sending.workflows import waits
 from ltq.brokers.rabbitmq._server.copies import REMEMBERED
 from ltq.brokers.rabbitmq._server.errors import AwayError
@@ -33,7 +33,7 @@ _REFUSED: Mapping[Published, Dead] = {
 """What the store says of those that it does not take and that are not there already."""
 
 
-class Arrivals:
+class Intake:
     """Writes messages into the store, and those that can be no task to the dead ones."""
 
     def __init__(
@@ -42,14 +42,14 @@ class Arrivals:
         publisher: Publisher,
         names: Names,
         on_the_way: OnTheWay,
-        unarrived: Unarrived,
+        unstored: Unstored,
         teller: Teller,
     ) -> None:
         self._store = store
         self._publisher = publisher
         self._names = names
         self._on_the_way = on_the_way
-        self._unarrived = unarrived
+        self._unstored = unstored
         self._teller = teller
 
     async def take(self, messages: Sequence[DeliveredMessage], knows: door.Knows) -> None:
@@ -66,7 +66,7 @@ class Arrivals:
         envelopes = [envelope for _, envelope in given]
         await self._on_the_way.wait(envelopes)
         answers = await self._publish(envelopes)
-        self._unarrived.discard(map(ref_of, envelopes))
+        self._unstored.discard(map(ref_of, envelopes))
         dead = {i: one for i, one in enumerate(what) if isinstance(one, Dead)}
         for (i, _), answer in zip(given, answers, strict=True):
             if answer in _REFUSED:

@@ -11,7 +11,7 @@ from aio_pika.abc import HeadersType
 
 import ltq
 from ltq.brokers.rabbitmq import RabbitBroker
-from ltq.brokers.rabbitmq._arrival import door
+from ltq.brokers.rabbitmq._intake import door
 from ltq.brokers.rabbitmq._server import copies, publisher
 from ltq.message import Envelope, new_id
 from ltq.testing import FlakyBroker
@@ -46,7 +46,7 @@ async def is_read(outside: Outside) -> bool:
 
 
 async def result(broker: RabbitBroker, queue: str, task_id: str) -> bytes | None:
-    """The result of a task that may not have arrived yet."""
+    """The result of a task that may not be in the store yet."""
 
     async def is_there() -> bool:
         return (await broker.states(queue, [task_id]))[0] is not None
@@ -284,7 +284,7 @@ class TestDead:
         assert {one.lease.id for one in claimed} == {"a", "b"}
 
 
-class TestStoreAwayAtArrival:
+class TestStoreAway:
     async def test_it_waits_and_is_not_lost(
         self, running: ltq.Worker, broker: RabbitBroker, store: FlakyBroker, outside: Outside
     ) -> None:

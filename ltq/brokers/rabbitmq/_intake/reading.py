@@ -7,7 +7,7 @@ from aiormq.abc import DeliveredMessage
 from msgspec.structs import replace
 
 from ltq.broker import check_envelopes
-from ltq.brokers.rabbitmq._arrival import door
+from ltq.brokers.rabbitmq._intake import door
 from ltq.brokers.rabbitmq._server import copies
 from ltq.errors import ConfigurationError
 from ltq.message import Envelope
