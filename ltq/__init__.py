@@ -1,4 +1,4 @@
-"""LTQ: a lightweight, async-first, fully typed task queue on Redis or a SQLite file."""
+"""LTQ: a lightweight, async-first, fully typed task queue on Redis, PostgreSQL or SQLite."""
 
 from ltq.app import App
 from ltq.broker import Broker, configure_brokers

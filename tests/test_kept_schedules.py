@@ -153,7 +153,7 @@ async def test_one_that_cannot_be_run_is_told_and_others_are_run(
     schedules = KeptSchedules(broker, {}, jittered)
     await schedules.update()
     assert [name for _, name in schedules.entries] == ["good"]
-    assert f"schedule bad of {good.namespace} is not run: " in caplog.text
+    assert f"schedule bad of {good.namespace} cannot be fired: " in caplog.text
     assert told in caplog.text
 
 

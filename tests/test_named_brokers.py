@@ -191,7 +191,7 @@ class TestFileWithMistakes:
     @pytest.mark.parametrize(
         ("text", "error"),
         [
-            ("[brokers.orders\nurl = 'redis://:secret@h'", r" is no TOML: .*line 1"),
+            ("[brokers.orders\nurl = 'redis://:secret@h'", r" is not valid TOML: .*line 1"),
             (
                 "[broker.orders]",
                 r": unknown key broker: did you mean brokers\? allowed are brokers",
@@ -248,7 +248,7 @@ class TestFileWithMistakes:
         (folder / "pyproject.toml").write_text("dependencies = ['ltq'\n<<<<<<< ours")
         assert "no broker has a name" in refused()
         (folder / "pyproject.toml").write_text("[tool.ltq.brokers.orders\n")
-        assert f"{folder}/pyproject.toml is no TOML" in refused()
+        assert f"{folder}/pyproject.toml is not valid TOML" in refused()
 
     def test_a_pyproject_that_is_about_other_tools_is_passed_by(self, folder: Path) -> None:
         (folder / "pyproject.toml").write_text("[tool.ruff\n")
@@ -256,7 +256,7 @@ class TestFileWithMistakes:
 
     def test_bytes_that_are_no_text(self, folder: Path) -> None:
         (folder / "ltq.toml").write_bytes(b"\xff\xfe")
-        assert f"{folder}/ltq.toml is no TOML" in refused()
+        assert f"{folder}/ltq.toml is not valid TOML" in refused()
 
     def test_a_file_that_cannot_be_read(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -366,7 +366,7 @@ class TestNames:
             'c.url = "redis://:${SHOP_PASSWORD}@h:port"'
         )
         for name, told in {
-            "a": "that is no broker URL",
+            "a": "that is not a broker URL",
             "b": "broker URL 'ftp://h' has no known scheme",
             "c": "broker URL 'redis://h:port' cannot be read",
         }.items():
@@ -566,7 +566,7 @@ class TestUnderTest:
             await order.send()
             states = await box.drain()
         assert [state.task_name for state in states] == ["shop:order", "mail:write"]
-        with pytest.raises(ltq.ConfigurationError, match="is no TOML"):
+        with pytest.raises(ltq.ConfigurationError, match="is not valid TOML"):
             _ = worker.broker
         (folder / "ltq.toml").write_text(BOTH)
         assert worker.broker.url == "memory://orders", "it has not kept the broker of the test"

@@ -151,7 +151,7 @@ async def test_slots_that_were_missed_are_told(caplog: pytest.LogCaptureFixture)
     store.kept = int(NOON) - 3600
     await store.run()
     assert store.fired == [NOON]
-    assert "no scheduler ran since 2030-01-01T11:10:00+00:00: misfire=once" in caplog.text
+    assert "no scheduler has run since 2030-01-01T11:10:00+00:00: misfire=once" in caplog.text
 
 
 async def test_since_when_no_scheduler_ran_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -159,7 +159,7 @@ async def test_since_when_no_scheduler_ran_is_logged(caplog: pytest.LogCaptureFi
     store.kept = int(NOON) - 3600
     with caplog.at_level("INFO"):
         await store.run()
-    since = "no scheduler ran since 2030-01-01T11:10:00+00:00: misfire=once"
+    since = "no scheduler has run since 2030-01-01T11:10:00+00:00: misfire=once"
     assert f"schedule tidy: {since}" in caplog.messages
 
 

@@ -132,7 +132,7 @@ def _wrong(items: Sequence[bytes] | None, recipe: Map, serializer: str, task: Wa
     if serializer != task.serializer:
         return f"map over {recipe.task_name}: its list came as {serializer}, not {task.serializer}"
     if items is None:
-        return f"map over {recipe.task_name}: what it got is no list"
+        return f"map over {recipe.task_name}: what it got is not a list"
     if len(items) >= MAX_SLOTS:
         most = MAX_SLOTS - 1
         return f"map over {recipe.task_name}: {len(items)} elements, at most {most} are allowed"

@@ -90,7 +90,7 @@ class Part:
             return self.task.codec.decode_result(data, serializer)
         items = items_of(data, serializer) if data else []
         if items is None:
-            raise DecodeError(f"{self.task_name}: the result of a {self.kind.name} is no list")
+            raise DecodeError(f"{self.task_name}: the result of a {self.kind.name} is not a list")
         if self.task is not None:
             return [self.task.codec.decode_result(one, serializer) for one in items]
         return tuple(

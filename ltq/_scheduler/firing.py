@@ -145,7 +145,7 @@ def _has_fired(receipt: SlotReceipt) -> bool:
 def _log_missed(plan: Plan, due: DueSlots) -> None:
     if due.missed_since is not None:
         since = datetime.fromtimestamp(due.missed_since, plan.zone)
-        text = "schedule %s: no scheduler ran since %s: misfire=%s"
+        text = "schedule %s: no scheduler has run since %s: misfire=%s"
         logger.info(text, plan.name, since.isoformat(), plan.misfire)
 
 

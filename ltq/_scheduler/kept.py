@@ -114,7 +114,7 @@ class KeptSchedules:
                 entry = Entry(KeptPlan(record), self._jitter)
             except ConfigurationError as error:
                 self.entries.pop(key, None)
-                logger.error("schedule %s of %s is not run: %s", *reversed(key), error)
+                logger.error("schedule %s of %s cannot be fired: %s", *reversed(key), error)
                 return
             entry.go_on_after(record.last, is_on_time=self._is_loaded)
             self.entries[key] = entry

@@ -43,7 +43,7 @@ class SchedulerPresence:
             try:
                 await self._tell(leaves=False)
             except Exception as error:  # the rounds warn of a broker that is away
-                logger.debug("could not say that the scheduler is there: %r", error)
+                logger.debug("could not announce this scheduler: %r", error)
                 continue
             now = self._clock()
             if now - self._heard_at > SCHEDULER_SILENT:
@@ -56,7 +56,7 @@ class SchedulerPresence:
             async with asyncio.timeout(_LEAVE_TIMEOUT):
                 await self._tell(leaves=True)
         except Exception as error:
-            logger.debug("could not say that the scheduler ends: %r", error)
+            logger.debug("could not announce that this scheduler ends: %r", error)
 
     async def _tell(self, *, leaves: bool) -> None:
         slots = [

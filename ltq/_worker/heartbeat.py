@@ -224,9 +224,9 @@ class Heartbeat(Service):
             try:
                 await broker.serve(self._lanes, self._duration)
             except BrokerError as error:
-                logger.debug("the broker could not be told that this worker lives: %s", error)
+                logger.debug("could not announce that this worker serves its queues: %s", error)
             except Exception:
-                logger.exception("the broker could not be told that this worker lives")
+                logger.exception("could not announce that this worker serves its queues")
 
     async def _give_up(self, settler: Settler, leases: Sequence[Lease]) -> list[Lease]:
         """Give up what a blocked event loop cannot end; return the leases that are kept."""
@@ -252,9 +252,9 @@ class Heartbeat(Service):
         try:
             await settler.finish([self._blocked.put_back(lease) for lease in leases])
         except Exception as error:
-            self._throttled.warning("%d tasks could not be put back: %s", len(leases), error)
+            self._throttled.warning("%d tasks could not be requeued: %s", len(leases), error)
             return
-        logger.warning("the event loop is blocked: %d tasks are put back", len(leases))
+        logger.warning("the event loop is blocked: %d tasks are requeued", len(leases))
         self._given_up.update(leases)
         for lease in leases:
             call_in(self._worker_loop, self._listener.lease_lost, lease)

@@ -132,7 +132,7 @@ class WorkerRun:
         broke = self._loop_break.error
         if broke is not None:
             logger.error(
-                "%s: the event loop broke: %s. What runs is put back",
+                "%s: the event loop broke: %s. Running tasks are requeued",
                 self._config.name,
                 type(broke).__name__,
             )

@@ -67,7 +67,9 @@ def check_record(record: ScheduleRecord) -> KeptSchedule:
     Raises `ConfigurationError` for a wrong name, and for a schedule that was not put.
     """
     if record.schedule is None:
-        raise ConfigurationError(f"schedule {short_repr(record.name)} was not put: it is code")
+        raise ConfigurationError(
+            f"schedule {short_repr(record.name)} was not put: it is declared in code"
+        )
     check_schedule(record.schedule)
     return record.schedule
 

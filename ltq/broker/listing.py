@@ -97,8 +97,8 @@ class TaskQuery(TaskFilter):
         fingerprint, *position = _read(cursor)
         if fingerprint != self._fingerprint():
             raise ConfigurationError(
-                f"cursor {short_repr(cursor)} is of another query: give it with the same queue, "
-                "status, task_name and tag"
+                f"cursor {short_repr(cursor)} belongs to another query: give it with the same "
+                "queue, status, task_name and tag"
             )
         return replace(self, position=tuple(position))
 

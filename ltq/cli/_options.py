@@ -24,8 +24,8 @@ broker_url_option = click.option(
     "broker_url",
     metavar="URL",
     shell_complete=complete_broker,
-    help="The broker, a URL or @NAME. Default: $LTQ_BROKER_URL, else the primary one of those with "
-    "names, else redis://localhost:6379.",
+    help="The broker, a URL or @NAME. Default: $LTQ_BROKER_URL, else the primary named broker, "
+    "else redis://localhost:6379.",
 )
 ids_argument = click.argument("ids", metavar="ID...", nargs=-1, required=True, callback=each_once)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")

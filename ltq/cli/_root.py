@@ -27,10 +27,10 @@ _COMMANDS = (
     ("state.command", "state", "Show everything that is known about tasks."),
     ("watch.command", "watch", "Follow tasks live until they end."),
     ("cancel.command", "cancel", "Cancel waiting or running tasks."),
-    ("cancel.command", "rerun", "Send tasks that have ended once more."),
-    ("steer.command", "promote", "Let delayed tasks run now."),
-    ("steer.command", "pause", "Let workers claim nothing of a queue until it is resumed."),
-    ("steer.command", "resume", "Let a paused queue go on."),
+    ("cancel.command", "rerun", "Send ended tasks again."),
+    ("steer.command", "promote", "Make delayed tasks pending now."),
+    ("steer.command", "pause", "Stop workers from claiming tasks of a queue until it is resumed."),
+    ("steer.command", "resume", "Let workers claim tasks of a paused queue again."),
     ("queues.command", "clear", "Remove all waiting tasks of a queue permanently."),
     ("move.command", "move", "Move tasks and schedules to another broker."),
     ("dead.command", "dead", "List, show, retry or purge failed and rejected tasks."),
@@ -38,7 +38,7 @@ _COMMANDS = (
     ("doctor.command", "doctor", "Examine the broker, its queues and its keys, and give advice."),
     ("migrate.command", "migrate", "Make or upgrade the tables of a PostgreSQL broker."),
     ("bridge.command", "bridge", "Write what comes through RabbitMQ into its store."),
-    ("repair", "repair", "Put tasks that are in no list back into their queues."),
+    ("repair", "repair", "Put lost tasks back into their queues, and carry workflows on."),
 )
 """The module, the command, and its short help of at most 66 characters."""
 
@@ -50,7 +50,7 @@ Exit codes:
   130  stopped with Ctrl-C before there was an answer
 
 An error is one line on stderr that begins with "ltq: ". The broker is --broker-url, a URL or @NAME,
-else $LTQ_BROKER_URL, else the primary one of those with names, else redis://localhost:6379.
+else $LTQ_BROKER_URL, else the primary named broker, else redis://localhost:6379.
 """
 
 
@@ -86,7 +86,7 @@ def _installed(package: str) -> str:
 )
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """LTQ, a typed async task queue on Redis or a SQLite file.
+    """LTQ, a typed async task queue on Redis, PostgreSQL, RabbitMQ or a SQLite file.
 
     \b
     Start here:

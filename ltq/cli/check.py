@@ -60,9 +60,9 @@ def check(
     """Check whether workers consume. The exit code is 0 if they do, else 1.
 
     With --health-url it asks the worker's process. Without it, it asks the broker, which must
-    answer; no queue may stand still. A paused one does not: it is named. A store without tasks that
-    are due is well, also if no worker is alive, unless --alive is given. A worker that was killed
-    counts as alive until its lease ends.
+    answer; no queue may stand still. A paused queue does not count as one, but it is named. A store
+    without due tasks is healthy even if no worker is alive, unless --alive is given. A worker that
+    was killed counts as alive until its lease ends.
 
     \b
     Examples:

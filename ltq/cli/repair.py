@@ -22,15 +22,15 @@ from ltq.names import check_name, namespace_of
 @json_option
 @broker_url_option
 def repair(workers: tuple[str, ...], as_json: bool, broker_url: str | None) -> None:
-    """Let go on what has stood still, for these workers or for all.
+    """Put lost tasks back into their queues, and carry workflows on, of these workers or of all.
 
     An eviction, a partial restore or a deleted key can leave a task in no list of its queue. Then
     nothing would ever claim or recover it. Workers repair their queues every 10 minutes. This
     command reads all tasks, in small steps, and puts such tasks back into their queues.
 
-    It also carries on from endings: of tasks of workflows, and of tasks that something follows
-    (`send_after`), whose worker died before it did so. Other workers see to them within seconds,
-    but only while one of the same name runs. Repairing twice does no harm.
+    It also carries on workflows, and sends messages of `send_after`, where a worker died between a
+    task and what follows it. Other workers do so within seconds, but only while one of the same
+    name runs. Repairing twice does no harm.
 
     \b
     Example:

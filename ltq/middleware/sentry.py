@@ -38,7 +38,9 @@ class Sentry(Observer):
             try:
                 self._sdk.init(dsn=dsn, **options)
             except (TypeError, ValueError) as error:  # `BadDsn` is one
-                raise ConfigurationError(f"Sentry cannot be set up so: {error}") from error
+                raise ConfigurationError(
+                    f"Sentry cannot be set up with these options: {error}"
+                ) from error
 
     @property
     def reports_to(self) -> object:

@@ -144,7 +144,7 @@ def _part_of(node: object) -> Part:
     """The part of a node. Raises `InvalidArgumentsError` for what is none."""
     if not isinstance(node, Node):
         raise InvalidArgumentsError(
-            f"{short_repr(node)} is no node: use task.step(...), node.then(...) or ltq.join(...)"
+            f"{short_repr(node)} is not a node: use task.step(...), node.then(...) or ltq.join(...)"
         )
     return node._part  # noqa: SLF001  a friend of its class
 
@@ -162,7 +162,7 @@ def _after(kind: Kind, need: Part, task: Any, args: Sequence[Any], kwargs: dict[
     own = make() if callable(make) else None
     if not isinstance(own, NodeTask):
         raise InvalidArgumentsError(
-            f"{short_repr(task)} is no task: a node runs one of @worker.task"
+            f"{short_repr(task)} is not a task: a node runs one of @worker.task"
         )
     body = own.codec.after_first().encode_call(tuple(args), kwargs)
     part = Part(kind, own, (need,), args, kwargs, body)

@@ -211,7 +211,7 @@ async def test_a_map_says_where_nodes_are_reached(cluster: ClusterSet) -> None:
 async def test_a_server_that_is_none_says_so(redis_url: str) -> None:
     url = redis_url.replace("redis://", "redis+cluster://")
     async with RedisBroker(url) as broker:
-        with pytest.raises(BrokerError, match="is no node of a cluster: use a URL without"):
+        with pytest.raises(BrokerError, match="is not a node of a cluster: use a URL without"):
             await broker.ping()
 
 

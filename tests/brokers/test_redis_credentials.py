@@ -100,7 +100,9 @@ async def test_one_that_lasts_is_one_clear_error(locked: RedisServer) -> None:
         raise RuntimeError("no token for secret-key")
 
     async with RedisBroker(locked.url, credentials=say) as broker:
-        with pytest.raises(BrokerError, match=r"cannot be had: RuntimeError$") as told:
+        with pytest.raises(
+            BrokerError, match=r"could not get the credentials: RuntimeError$"
+        ) as told:
             await broker.ping()
     assert told.value.__cause__ is not None
     assert isinstance(told.value.__cause__.__cause__, RuntimeError)
@@ -119,7 +121,7 @@ async def test_a_coroutine_that_hangs_is_named_and_not_the_server(
     with ClusterSet(redis_executable, masters=1, replicas=0, access=access) as cluster:
         for url in (locked.url, cluster.url.replace(":first@", "")):
             async with RedisBroker(url, credentials=never) as broker:
-                with pytest.raises(BrokerError, match="credentials cannot be had: no answer"):
+                with pytest.raises(BrokerError, match="could not get the credentials: no answer"):
                     await broker.ping()
 
 

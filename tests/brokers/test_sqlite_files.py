@@ -77,7 +77,7 @@ def _truncated(path: Path) -> None:
     [
         (_text, "is damaged or no database of LTQ"),
         (_other_application, "is a database of another application: name another file"),
-        (_newer, rf"is of a newer LTQ .*version {VERSION + 1}.*upgrade LTQ"),
+        (_newer, rf"was made by a newer LTQ .*version {VERSION + 1}.*upgrade LTQ"),
         (_truncated, "is damaged or no database of LTQ"),
         (_no_version, "is damaged: its table ltq_schema says no version. Move the file away"),
         (_odd_version, "is damaged: its table ltq_schema says no version"),
@@ -173,7 +173,7 @@ async def test_a_file_that_a_newer_ltq_upgrades_meanwhile_is_written_no_more(
         await broker.publish([envelope()])
         await asyncio.to_thread(_newer, path)
         for _ in range(2):
-            with pytest.raises(BrokerError, match=r"is of a newer LTQ"):
+            with pytest.raises(BrokerError, match=r"was made by a newer LTQ"):
                 await broker.publish([envelope()])
 
 

@@ -268,7 +268,7 @@ class TestShow:
             assert client.hdel(keys.task("mail", task_id), "body") == 1
         await broker.finish([Finish(delivery.lease, Status.FAILED, dead=True)])
         done = await ltq("show", task_id)
-        assert "It has no body: it cannot be enqueued again.\n" in done.out
+        assert "Its arguments were not kept: it cannot be retried.\n" in done.out
         assert json.loads((await ltq("show", task_id, "--json")).out)["body"] is None
         done = await ltq("retry", task_id)
         assert (done.code, done.out) == (1, "0 tasks enqueued again\n")

@@ -95,7 +95,7 @@ async def test_pages(ltq: Ltq, broker: Broker) -> None:
     wrong = await ltq(QUEUE, "--cursor", told[1])
     assert wrong.code == 2
     assert wrong.err.startswith("ltq: cursor '")
-    assert "is of another query" in wrong.err
+    assert "belongs to another query" in wrong.err
     assert wrong.err.count("\n") == 1
 
 

@@ -305,7 +305,7 @@ class TestResults:
         result = letters.add.enqueue(1)
         monkeypatch.setattr("ltq.contrib.django._known._known", {})
         monkeypatch.delattr(letters, "add")
-        with pytest.raises(TaskResultDoesNotExist, match="is no task here"):
+        with pytest.raises(TaskResultDoesNotExist, match="is not a task here"):
             task_backends["default"].get_result(result.id)
 
 

@@ -271,7 +271,7 @@ class TestSessions:
             assert (await sign_in(client, f"guess {n}")).status_code == 403
         answer = await sign_in(client)
         assert answer.status_code == 429
-        assert "too many wrong passwords: that of ada is not looked at" in [
+        assert "too many wrong passwords: a sign-in of ada was refused unread" in [
             one.getMessage() for one in told.records
         ]
         basic = await client.get("/", auth=("ada", "lovelace"))

@@ -127,7 +127,7 @@ class TestLooks:
         await eventually(lambda: caplog.records, 5, "it has looked")
         assert (await stand.left(), await stand.pending()) == (0, 1)
         assert [record.getMessage() for record in caplog.records] == [
-            "1 endings were carried on that others left"
+            "carried workflows on after 1 tasks, which other workers had left"
         ]
 
     @pytest.mark.parametrize(

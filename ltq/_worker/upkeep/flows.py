@@ -168,4 +168,6 @@ class FlowCarrier(Service):
             logger.exception("what follows some tasks cannot go on")
         else:
             if count:
-                logger.info("%d endings were carried on that others left", count)
+                logger.info(
+                    "carried workflows on after %d tasks, which other workers had left", count
+                )

@@ -81,10 +81,10 @@ class WorkerRegistration:
             if await broker.announce(self._entry):
                 self._found_endings()
         except BrokerError as error:
-            logger.debug("this worker could not be announced: %s", error)
+            logger.debug("could not announce this worker: %s", error)
             return pause if error.is_refusal else min(pause, self._jitter(_RETRY))
         except Exception:
-            logger.exception("this worker could not be announced")
+            logger.exception("could not announce this worker")
         return pause
 
     def _new_entry(self, started: float) -> WorkerEntry:

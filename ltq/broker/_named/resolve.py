@@ -43,7 +43,7 @@ def resolve(url: str) -> Resolved:
         url, place = _look_up(url[1:], place)
     if passed and "://" not in url:
         raise ConfigurationError(
-            f"{place}: that is no broker URL: it should be like redis://localhost:6379"
+            f"{place}: that is not a broker URL: it should be like redis://localhost:6379"
         )
     return Resolved(url, place)
 

@@ -55,7 +55,7 @@ def cancel(
     """Cancel waiting or running tasks: those with these ids, or those of a queue.
 
     They end as `cancelled` and are not retried. With ids the exit code is 1 if one of the tasks had
-    already ended; the others are cancelled all the same. With --json each of them is a line. With
+    already ended; the others are cancelled anyway. With --json each of them is a line. With
     --queue all that wait are cancelled, or those that the other options name, and it asks before if
     stdin is a terminal.
 
@@ -159,11 +159,11 @@ def _refuse(lines: Sequence[str]) -> None:
 @json_option
 @broker_url_option
 def rerun(ids: tuple[str, ...], as_json: bool, broker_url: str | None) -> None:
-    """Send tasks that have ended once more, and print the ids of the new ones.
+    """Send ended tasks again, and print their new ids.
 
     Their arguments have to be kept: those of failed and rejected tasks are, as long as their
     states, and those of any task with the option `keep_body`. The exit code is 1 if one cannot run
-    again; the others are sent all the same. With --json each task is a line.
+    again; the others are sent anyway. With --json each task is a line.
 
     \b
     Example:

@@ -71,7 +71,7 @@ def print_dead_letter(console: Console, dead_letter: DeadLetter, now: float) -> 
     ]
     print_fields(console, [(name, value) for name, value in fields if value is not None])
     if one.body is None:
-        print_line(console, "It has no body: it cannot be enqueued again.")
+        print_line(console, "Its arguments were not kept: it cannot be retried.")
     print_traceback(console, one.traceback)
 
 

@@ -42,7 +42,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 _NOT_RETRIED = {
     Published.EXISTS: "a task with this id waits or runs already",
-    Published.EMPTY: "its dead letter has no body",
+    Published.EMPTY: "its arguments were not kept",
     Published.GONE: "its dead letter is gone",
 }
 """Why a task was not enqueued again."""

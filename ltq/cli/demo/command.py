@@ -69,10 +69,10 @@ def demo(
     files of DIRECTORY (default: the installed ltq package), and sends a task for each, which
     computes its sha256. The URL of the file is printed, so that `ltq top` and others can look from
     a second terminal. A file that cannot be read is listed as a failed task; the exit code is
-    still 0. At the end, and after Ctrl-C, processes and folder are gone; what a demo left that was
-    killed, the next one removes.
+    still 0. At the end, and after Ctrl-C, processes and folder are gone. What a killed demo left
+    behind, the next one removes.
 
-    With --web it is a little shop that goes on until a key or Ctrl-C: orders, payments that fail,
+    With --web it is a small shop that runs until a key or Ctrl-C: orders, payments that fail,
     a task that kills its worker, a schedule. The address of its dashboard is printed. Needs the
     extra ltq[web].
 

@@ -45,7 +45,7 @@ from ltq.cli.run._interpreter import own_command
     default=1,
     show_default=True,
     metavar="N",
-    help="Run N processes. One that ends unasked is started again.",
+    help="Run N processes. One that ends unexpectedly is started again.",
 )
 @click.option(
     "--metrics-port",
@@ -114,7 +114,7 @@ def run(**options: Any) -> None:
 
     MODULE is imported with the current directory on the path. On a signal, running tasks get the
     worker's shutdown_timeout to end; the rest are requeued. A second signal requeues them at once.
-    A broker that does not answer yet is waited for; one that refuses the password is not.
+    It waits for a broker that does not answer yet, but not for one that refuses the password.
     --broker-url overrides the URL in the code.
 
     \b

@@ -95,7 +95,7 @@ _target = click.argument(
     type=click.Choice(["once", "skip", "all"]),
     default="once",
     show_default=True,
-    help="What becomes of runs that were missed: one for all of them, none, or each.",
+    help="What to do about missed runs: run once for all of them, skip them, or run each.",
 )
 @json_option
 @broker_url_option
@@ -140,13 +140,13 @@ def put(  # noqa: PLR0913  its options
         print_line(open_console(), f"schedule {name} is kept, next run at {run}")
 
 
-@click.command(short_help="Let a schedule enqueue nothing until it is resumed.")
+@click.command(short_help="Stop a schedule from enqueueing until it is resumed.")
 @_name
 @_target
 @json_option
 @broker_url_option
 def pause(name: str, target: str | None, as_json: bool, broker_url: str | None) -> None:
-    """Let a schedule enqueue nothing until it is resumed, in every process.
+    """Stop a schedule from enqueueing until it is resumed, in every process.
 
     It was put, or is declared in code. The target is needed only for one that is declared there
     and that no scheduler has run yet.

@@ -32,10 +32,10 @@ _queues_argument = click.argument(
 @json_option
 @broker_url_option
 def pause(queues: tuple[str, ...], as_json: bool, broker_url: str | None) -> None:
-    """Let workers claim nothing of a queue until it is resumed.
+    """Stop workers from claiming tasks of a queue until it is resumed.
 
-    It holds at once, for all workers, and over restarts of everything. Tasks are accepted as
-    before, and those that run go on. `ltq stats` marks paused queues.
+    It takes effect at once, for all workers, and outlasts restarts of workers and broker. Tasks are
+    accepted as before, and running ones go on. `ltq stats` marks paused queues.
 
     \b
     Example:
@@ -55,7 +55,7 @@ def pause(queues: tuple[str, ...], as_json: bool, broker_url: str | None) -> Non
 @json_option
 @broker_url_option
 def resume(queues: tuple[str, ...], as_json: bool, broker_url: str | None) -> None:
-    """Let a paused queue go on. Workers that wait for it begin at once.
+    """Let workers claim tasks of a paused queue again, at once.
 
     \b
     Example:
@@ -92,10 +92,10 @@ def _print_json(found: Sequence[QueueStats]) -> None:
 def promote(
     ctx: click.Context, ids: tuple[str, ...], as_json: bool, broker_url: str | None
 ) -> None:
-    """Let delayed tasks run now: they are pending, behind those that are already.
+    """Make delayed tasks pending now, behind those that are pending already.
 
     A delayed task is one that waits for its `delay`, its `eta` or its next try. The exit code is 1
-    if any of them is not delayed; the others are promoted all the same. With --json each task is a
+    if any of them is not delayed; the others are promoted anyway. With --json each task is a
     line.
 
     \b

@@ -169,7 +169,7 @@ class LtqBackend(BaseTaskBackend):
             declared = find(self.alias, place.path)
             task = as_enqueued(declared, place, self.alias, found.call or {})
         except (ImportError, TypeError, InvalidTask) as error:
-            raise TaskResultDoesNotExist(f"{state.id}: {place.path} is no task here") from error
+            raise TaskResultDoesNotExist(f"{state.id}: {place.path} is not a task here") from error
         return known_result(task, self.alias, found)
 
     def _check_no_loop(self, instead: str) -> None:

@@ -106,7 +106,9 @@ class PasswordGate:
         try:
             is_right = await self._passwords.are_right(name, password)
         except TooManyWrongError:  # quickly refused, so there may be very many of them
-            _throttled.warning("too many wrong passwords: that of %s is not looked at", shown)
+            _throttled.warning(
+                "too many wrong passwords: a sign-in of %s was refused unread", shown
+            )
             raise
         if not is_right:
             logger.warning("%s could not sign in", shown)

@@ -47,9 +47,9 @@ class UserFile:
         try:
             self._users = read_users(self._path)
         except ConfigurationError as error:
-            logger.warning("%s; those may sign in who could before", error)
+            logger.warning("%s; the same users as before may sign in", error)
         else:
-            logger.info("%s has changed: %d may sign in", self._path, len(self._users))
+            logger.info("%s has changed: %d users may sign in", self._path, len(self._users))
 
 
 def _mark_of(path: str) -> tuple[int, ...]:

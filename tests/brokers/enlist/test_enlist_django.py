@@ -143,7 +143,7 @@ def test_a_database_of_another_kind_is_refused(pay: ltq.Task[[int], int]) -> Non
         vendor = "postgresql"
 
     wrapper = Postgres({**connection.settings_dict}, "other")
-    with pytest.raises(ConfigurationError, match="is one to postgresql, but the broker is a file"):
+    with pytest.raises(ConfigurationError, match="is to postgresql, but the broker is a file"):
         pay.with_options(connection=wrapper).send_sync(1)
 
 

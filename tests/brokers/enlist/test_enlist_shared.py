@@ -102,7 +102,7 @@ async def test_a_send_refuses_tables_of_a_newer_version(path: Path, worker: ltq.
         connection.execute("CREATE TABLE ltq_schema (version INTEGER)")
         connection.execute(f"INSERT INTO ltq_schema VALUES ({VERSION + 1})")
         connection.commit()
-        with pytest.raises(BrokerError, match="is of a newer LTQ"):
+        with pytest.raises(BrokerError, match="was made by a newer LTQ"):
             await pay.with_options(connection=connection).send(1)
 
 
@@ -117,7 +117,7 @@ class TestLibraries:
         monkeypatch.setattr(engine.dialect, "name", "postgresql")
         with Session(engine) as session:
             with_session = pay.with_options(connection=session)
-            with pytest.raises(ConfigurationError, match="is one to postgresql, but the broker"):
+            with pytest.raises(ConfigurationError, match="is to postgresql, but the broker"):
                 await with_session.send(1)
         with pytest.raises(ConfigurationError, match=r"is not allowed: a sqlite3\.Connection, a"):
             await pay.with_options(connection=engine).send(1)

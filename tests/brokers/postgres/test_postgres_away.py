@@ -115,7 +115,7 @@ async def test_a_schema_that_was_dropped_is_told_with_what_to_do(
         with psycopg.connect(server.url, autocommit=True) as admin:
             admin.execute("DROP SCHEMA ltq CASCADE")
         for call in (broker.publish([make_envelope()]), broker.queues()):
-            with pytest.raises(SchemaError, match=r"has not all that LTQ needs.*`ltq migrate`"):
+            with pytest.raises(SchemaError, match=r"lacks something that LTQ needs.*`ltq migrate`"):
                 await call
 
 

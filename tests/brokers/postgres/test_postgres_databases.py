@@ -128,7 +128,7 @@ async def test_tables_of_others_are_told_and_stay(
         with pytest.raises(BrokerError, match=rf"'public' is used by .*\"{named}\".*\?schema="):
             await broker.migrate()
         if named == "version":
-            with pytest.raises(BrokerError, match=r"'public' is used by something else than LTQ"):
+            with pytest.raises(BrokerError, match=r"'public' is used by something other than LTQ"):
                 await broker.ping()
     with psycopg.connect(url) as admin:
         query = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"

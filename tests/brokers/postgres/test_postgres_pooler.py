@@ -106,4 +106,4 @@ async def test_workers_and_results_go_on(pooled_url: str, caplog: pytest.LogCapt
 
 
 def _told(caplog: pytest.LogCaptureFixture) -> int:
-    return sum("lets nobody listen" in one.message for one in caplog.records)
+    return sum("does not deliver notifications" in one.message for one in caplog.records)

@@ -108,7 +108,7 @@ class TestWrongSchema:
     ) -> None:
         monkeypatch.setattr(migrate, "VERSION", migrate.VERSION + 1)
         text = await error_of(PostgresBroker(postgres_url))
-        assert "of an older LTQ" in text
+        assert "by an older LTQ" in text
         assert "run `ltq migrate`" in text
 
 

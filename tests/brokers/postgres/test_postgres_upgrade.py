@@ -83,13 +83,13 @@ async def test_workers_of_the_version_before_go_on(postgres_url: str, become: Be
 async def test_each_version_is_told_what_to_do(postgres_url: str, become: Become) -> None:
     old, new = migrate.VERSION, migrate.VERSION + 1
     become(new)
-    assert "of an older LTQ" in await told(PostgresBroker(postgres_url))
+    assert "by an older LTQ" in await told(PostgresBroker(postgres_url))
     async with PostgresBroker(postgres_url) as broker:
         assert await broker.migrate()
         assert await broker.queues() == []
     become(old)
     for url in (postgres_url, f"{postgres_url}&migrate=auto"):
-        assert "of a newer LTQ" in await told(PostgresBroker(url))
+        assert "by a newer LTQ" in await told(PostgresBroker(url))
     async with PostgresBroker(postgres_url) as broker:
         with pytest.raises(BrokerError, match="upgrade LTQ"):
             await broker.migrate()

@@ -96,7 +96,7 @@ class TestRefused:
         async with RabbitBroker(url) as broker, broker.consumer(["mail:send"]) as consumer:
             assert await broker.publish([envelope()]) == [Published.CREATED]
             assert len(await broker.claim(consumer, 10, timeout=5)) == 2
-            await eventually(lambda: "until that is mended, nothing is read there" in caplog.text)
+            await eventually(lambda: "until that is fixed, nothing is read there" in caplog.text)
 
     async def test_a_server_without_quorum_queues(self, old_server: RabbitServer) -> None:
         assert "it has no quorum queues" in await refusal(old_server.url)

@@ -119,13 +119,14 @@ class PostgresEnlisted:
         name = wanted.get("dbname")
         if name is not None and info.dbname != name:
             raise ConfigurationError(
-                f"connection= is one to the database {info.dbname!r}, but the broker's is "
+                f"connection= is to the database {info.dbname!r}, but the broker's is "
                 f"{name!r}: a transaction holds for one database only, so name the same in the "
                 "broker URL"
             )
         if info.transaction_status == TransactionStatus.INERROR:
             raise BrokerError(
-                f"{settings.server}: your transaction has failed, and takes no task: roll it back"
+                f"{settings.server}: your transaction has failed and cannot take tasks: "
+                "roll it back"
             )
         try:
             with atomic(driver):

@@ -47,8 +47,8 @@ def version_of(statements: Statements, schema: Schema) -> int:
 def foreign(schema: Schema, found: str) -> SchemaError:
     """What is raised for a schema in which others keep something of the same name."""
     return SchemaError(
-        f"the schema {schema.name!r} is used by something else than LTQ ({found}): name one of its "
-        "own by ?schema= in the broker URL"
+        f"the schema {schema.name!r} is used by something other than LTQ ({found}): name one of "
+        "its own by ?schema= in the broker URL"
     )
 
 
@@ -63,11 +63,11 @@ def check(version: int, schema: Schema, server: str) -> None:
         )
     if version < VERSION:
         raise SchemaError(
-            f"the schema {schema.name!r} at {server} is of an older LTQ (its tables have version "
-            f"{version}, this LTQ needs {VERSION}): run `ltq migrate`"
+            f"the schema {schema.name!r} at {server} was made by an older LTQ (its tables have "
+            f"version {version}, this LTQ needs {VERSION}): run `ltq migrate`"
         )
     raise SchemaError(
-        f"the schema {schema.name!r} at {server} is of a newer LTQ (its tables have version "
+        f"the schema {schema.name!r} at {server} was made by a newer LTQ (its tables have version "
         f"{version}, this LTQ knows {VERSION}): upgrade LTQ"
     )
 

@@ -161,7 +161,7 @@ class Ears(Service):
             except (psycopg.Error, BrokerError, OSError) as error:
                 if isinstance(error, psycopg.Error) and not is_lost(error):
                     logger.warning(
-                        "%s cannot be listened to: %s", self._link.settings.server, error
+                        "%s: cannot listen for notifications: %s", self._link.settings.server, error
                     )
             finally:
                 self._was_tried.set()
@@ -220,7 +220,8 @@ class Ears(Service):
             if not self.is_hearing and not self._is_deaf_told:
                 self._is_deaf_told = True
                 logger.warning(
-                    "%s lets nobody listen, as behind a pooler of transactions: polling instead",
+                    "%s does not deliver notifications, as behind a pooler in transaction mode: "
+                    "polling instead",
                     self._link.settings.server,
                 )
             return False

@@ -106,7 +106,7 @@ def error_of(error: psycopg.Error, server: str, connection: str = "the broker UR
     if is_passing(error):
         return BrokerError(f"{server} cannot be used: {text}")
     if state.startswith(_UNKNOWN):
-        return SchemaError(f"{server} has not all that LTQ needs: {text}. Run `ltq migrate`")
+        return SchemaError(f"{server} lacks something that LTQ needs: {text}. Run `ltq migrate`")
     if state.startswith(_REFUSED):
         return RefusedError(f"{server} refused the call: {text}")
     return BrokerError(f"{server} cannot be used: {text}")

@@ -66,7 +66,7 @@ def _check_node(node: Node) -> Iterator[Finding]:
             yield Finding(name, Severity.WARNING, text, advice)
     if node.partitions:
         text = f"node {node.name} has lost {', '.join(node.partitions)}: a partition"
-        advice = "mend the network, then restart the nodes of one side"
+        advice = "repair the network, then restart the nodes of one side"
         yield Finding(name, Severity.DANGER, text, advice)
 
 

@@ -66,6 +66,6 @@ async def _dead(connection: Connection, queue: str) -> list[Finding]:
         messages, _ = await count(connection, queue)
         if messages:
             text = f"{messages} messages in {queue} could be no task"
-            advice = "their header x-ltq-reason says why; take them out once that is mended"
+            advice = "their header x-ltq-reason says why; take them out once that is fixed"
             return [Finding("rabbitmq", Severity.WARNING, text, advice)]
     return []

@@ -40,7 +40,7 @@ class Management:
         try:
             return msgspec.json.decode(response.read(), type=form)
         except (ValueError, HTTPException) as error:
-            raise NotSeenError(f"{self._api.shown} is no management API: {error}") from error
+            raise NotSeenError(f"{self._api.shown} is not a management API: {error}") from error
 
     async def _ask(self, path: str) -> HTTPResponse:
         try:

@@ -90,7 +90,7 @@ class Intake:
         letters: list[Letter] = []
         for message, why in dead:
             logger.warning(
-                "a message in %s is no task (%s: %s); it is in %s now",
+                "a message in %s is not a task (%s: %s); it is in %s now",
                 printable(str(message.routing_key)),
                 why.reason,
                 printable(why.text),

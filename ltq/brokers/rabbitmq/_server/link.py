@@ -112,7 +112,7 @@ class Link(Service):
             await asyncio.wait_for(connection.ready(), _BLOCKED_WITHIN)
         except TimeoutError:
             self._down(
-                AwayError(f"{self._settings.place}: it blocks what publishes (memory, disk)")
+                AwayError(f"{self._settings.place}: it blocks publishers (memory or disk alarm)")
             )
             self._spawn(self._unblocked(connection, channel), "unblocked")
         except CALL_ERRORS as error:
@@ -210,6 +210,6 @@ class Link(Service):
             if not self.is_refused(error):
                 logger.warning("%s; until it is back, the store alone is used", error)
             elif self._logs_refusals:
-                logger.warning("%s; until that is mended, nothing is read there", error)
+                logger.warning("%s; until that is fixed, nothing is read there", error)
         self._error = error
         self._tried.set()

@@ -145,12 +145,10 @@ class Topology:
         except ResponseError as error:
             if "cluster support disabled" in str(error):
                 raise NowhereError(
-                    f"{node} is no node of a cluster: use a URL without +cluster"
+                    f"{node} is not a node of a cluster: use a URL without +cluster"
                 ) from error
             if is_unknown_command(error):
-                text = (
-                    f"{node} does not know CLUSTER: it is no node of a cluster, perhaps a sentinel"
-                )
+                text = f"{node} does not know CLUSTER: it is no node of one, perhaps a sentinel"
                 raise NowhereError(text) from error
             raise
         return [*self._read(reply, node)]

@@ -70,7 +70,7 @@ class ConnectionCredentials(CredentialProvider):
             raise
         except Exception as error:  # the caller's code; its text may hold a token
             kind = type(error).__name__
-            raise CredentialsError(f"the credentials cannot be had: {kind}") from error
+            raise CredentialsError(f"could not get the credentials: {kind}") from error
         match answer:
             case (None | str() as user, str(password)) if _can_be_sent(user, password):
                 self.valid_for = None
@@ -94,7 +94,7 @@ async def _within(given: Awaitable[T], seconds: float) -> T:
         if not limit.expired():  # one of the caller's code
             raise
         raise CredentialsError(
-            f"the credentials cannot be had: no answer within {seconds:g} s"
+            f"could not get the credentials: no answer within {seconds:g} s"
         ) from error
 
 

@@ -117,8 +117,8 @@ class Registry(Service):
                 else:  # waiting alone does not help
                     has_warned = True
                     logger.warning(
-                        "tools do not find what is in %s until it can be noted, and that is "
-                        "refused: %s",
+                        "ltq's tools do not find the queues of %s: Redis refuses to note them, "
+                        "trying again: %s",
                         ", ".join(some),
                         error,
                     )

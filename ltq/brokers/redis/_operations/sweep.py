@@ -30,7 +30,7 @@ async def sweep(link: Link, namespace: str, grace: float = 0.0) -> Swept:
         if sum(astuple(swept)) < _SWEEP_TASKS:
             break
     if total.recovered or total.buried:
-        text = "%s: took tasks back from dead workers: %d pending again, %d buried"
+        text = "%s: took tasks back from dead workers: %d pending again, %d dead letters"
         logger.info(text, namespace, total.recovered, total.buried)
     if total.lost:
         logger.warning("%d tasks of %s were lost: see the dead letters", total.lost, namespace)

@@ -78,7 +78,7 @@ class Replicated(Call[R_co], frozen=True):
                 return one
         if have < self.count:
             raise TooFewReplicasError(
-                f"stored, but on {have} replicas and not on {self.count}: Redis at {server} heard "
-                "of no more in time; to send it again is safe"
+                f"stored, but on {have} replicas and not on {self.count}: no more confirmed it to "
+                f"Redis at {server} in time; sending it again is safe"
             )
         return reply

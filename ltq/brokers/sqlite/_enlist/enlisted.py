@@ -163,7 +163,7 @@ def _is_same(file: str, path: Path) -> bool:
 def _error_of(error: Exception, path: Path) -> BrokerError:
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY_SNAPSHOT:
         return BrokerError(
-            f"{path} was changed by others since your transaction has begun to read: repeat it, "
+            f"{path} was changed by others since your transaction began to read: repeat it, "
             "and begin it with BEGIN IMMEDIATE or by the send"
         )
     return error_of(error, path)

@@ -51,6 +51,6 @@ def unusable(connection: object, error: Exception) -> ConfigurationError:
 def wrong_database(connection: object, database: object) -> ConfigurationError:
     """What to raise for a connection to a database that is not SQLite."""
     return ConfigurationError(
-        f"connection={short_repr(connection)} is one to {database}, but the broker is a file of "
+        f"connection={short_repr(connection)} is to {database}, but the broker is a file of "
         "SQLite: a transaction holds for one database only"
     )

@@ -27,7 +27,7 @@ def known_version(connection: Connection, path: Path, *, is_shared: bool) -> int
     if version == 0 and not is_shared and not _is_empty(connection):
         raise FileError(
             f"{path} is a database of another application: name another file in the broker URL, or "
-            "add ?shared=1 to it if LTQ's tables shall be in that database too"
+            "add ?shared=1 to it if LTQ's tables may be in that database too"
         )
     return version
 
@@ -52,7 +52,7 @@ def check_version(version: int, path: Path) -> None:
     """Raise `FileError` for tables of a newer LTQ."""
     if version > VERSION:
         raise FileError(
-            f"{path} is of a newer LTQ (its tables have version {version}, this LTQ knows "
+            f"{path} was made by a newer LTQ (its tables have version {version}, this LTQ knows "
             f"{VERSION}): upgrade LTQ, or name another file in the broker URL"
         )
 

@@ -226,7 +226,7 @@ class TestFailedWorkflow:
     async def test_a_map_over_what_is_no_list_is_rejected(self, shop: Shop) -> None:
         node: Any = shop.fetch.step("x")
         handle = await node.map(shop.index).then(shop.add).send()
-        with pytest.raises(TaskRejectedError, match="is no list"):
+        with pytest.raises(TaskRejectedError, match="is not a list"):
             await handle.result(PATIENCE)
 
     async def test_a_result_of_another_type_is_rejected_where_it_arrives(self, shop: Shop) -> None:
