@@ -109,17 +109,23 @@ class Follower(Service):
         self._untold.discard(task)
         self._mark(task)
 
-    def put_end(self, task: TaskKey, state: TaskState[bytes] | None) -> None:
+    def put_end(
+        self, task: TaskKey, state: TaskState[bytes] | None, *, is_later: bool = False
+    ) -> None:
         """A task has ended with this state, which was read after all that was put before.
 
         A feed that has no state yet may have been opened after that read, and a read in progress
-        may be older: then it is read again.
+        may be older: then it is read again. Not if the state `is_later` than all feeds, and each
+        change after it will be told: then what is being read does not count.
         """
         feeds = self._feeds.get(task, ())
-        if task in self._asked or not all(feed.started for feed in feeds):
+        if is_later:
+            self._asked.discard(task)
+        elif task in self._asked or not all(feed.started for feed in feeds):
             self.mark(task)
             return
         self._untold.discard(task)
+        self._dirty.pop(task, None)
         self._put(task, tuple(feeds), state)
 
     def _mark(self, task: TaskKey) -> None:
@@ -239,9 +245,10 @@ class Follower(Service):
         try:
             states = await self._source.states(namespace, ids)
         finally:
-            self._asked = set()
+            asked, self._asked = self._asked, set()
         for task_id, asking, state in zip(ids, feeds, states, strict=False):
-            self._put((namespace, task_id), asking, state)
+            if (namespace, task_id) in asked:
+                self._put((namespace, task_id), asking, state)
         return len(states)
 
     def _batches(self, tasks: Iterable[TaskKey]) -> list[tuple[str, list[str]]]:

@@ -18,6 +18,9 @@ from tests.eventually import eventually
 LATE = 0.3
 """Seconds that a first read waits here."""
 
+LARGE = b'"' + b"x" * 5000 + b'"'
+"""A result that no event brings."""
+
 
 @pytest.fixture
 async def broker(redis_url: str) -> AsyncIterator[RedisBroker]:
@@ -48,16 +51,16 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ids
 
 
-async def end(broker: RedisBroker, task_id: str) -> TaskState[bytes]:
+async def end(broker: RedisBroker, task_id: str, result: bytes = b"1") -> TaskState[bytes]:
     waiting = asyncio.create_task(broker.wait(QUEUE, task_id, timeout=PATIENCE))
     await eventually(lambda: is_subscribed(broker, task_id))
-    await finish(broker)
+    await finish(broker, result)
     return await waiting
 
 
-async def finish(broker: RedisBroker) -> None:
+async def finish(broker: RedisBroker, result: bytes = b"1") -> None:
     delivery = await claim_one(broker, broker.consumer([QUEUE]))
-    await broker.release(delivery.lease, result=b"1")
+    await broker.release(delivery.lease, result=result)
 
 
 async def is_subscribed(broker: RedisBroker, task_id: str) -> bool:
@@ -65,9 +68,18 @@ async def is_subscribed(broker: RedisBroker, task_id: str) -> bool:
     return any(channel.endswith(task_id.encode()) for channel in channels)
 
 
-async def test_one_that_ends_soon_is_read_once(broker: RedisBroker, reads: list[str]) -> None:
+async def test_one_that_ends_soon_is_not_read(broker: RedisBroker, reads: list[str]) -> None:
     task_id = (await publish(broker)).id
     assert (await end(broker, task_id)).status is Status.COMPLETED
+    await elapse(2 * LATE, "its first read would come in this time")
+    assert reads == []
+
+
+async def test_one_that_ends_soon_with_a_large_result_is_read_once(
+    broker: RedisBroker, reads: list[str]
+) -> None:
+    task_id = (await publish(broker)).id
+    assert (await end(broker, task_id, result=LARGE)).result == LARGE
     await elapse(2 * LATE, "its first read would come in this time")
     assert reads == [task_id]
 

@@ -433,7 +433,7 @@ class TestBlackHole:
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("ltq.brokers.redis._server.channels.LOOK_EVERY", 0.2)
-        heard: list[str] = []
+        heard: list[bytes] = []
         confirmed: list[str] = []
         async with Proxy(server.port) as proxy, RedisBroker(proxy.url) as broker:
             link = broker._opening.new_link()
@@ -454,7 +454,7 @@ class TestBlackHole:
             await eventually(lambda: confirmed == ["news", "news"], timeout=5)
             with redis.Redis.from_url(server.url) as client:
                 client.publish("news", "again")
-            await eventually(lambda: heard == ["again"])
+            await eventually(lambda: heard == [b"again"])
             await channels.aclose()
             await link.aclose()
 

@@ -1,5 +1,7 @@
 """Watching over one Pub/Sub connection: keyspace notifications tell which tasks may have changed.
 
+On the same channels `finish` tells the state of a task that has completed, if its result is small.
+
 The order is always: subscribe, wait for the confirmation, read. A confirmation marks its task,
 which is then read. After a reconnect everything is confirmed and read again. `ltq.brokers._follow`
 reads what is marked, and polls if the server sends no notifications.
@@ -18,6 +20,7 @@ from functools import partial
 from ltq.broker.feed import Feed
 from ltq.brokers._follow import FASTEST_POLL, SLOWEST_POLL, Follower, TaskKey
 from ltq.brokers.redis._operations.tasks import read_first_states
+from ltq.brokers.redis._scripts.replies import told_state
 from ltq.brokers.redis._server.channels import Channels
 from ltq.brokers.redis._server.info import write_probe
 from ltq.brokers.redis._server.keys import is_keyspace, keyspace
@@ -47,10 +50,11 @@ _JUST_SENT = 0.0005
 """Seconds after its sending for which a task has hardly ended."""
 
 _FIRST_READ = 0.002
-"""Seconds by which the first read of such a task waits for its notification."""
+"""Seconds by which the first read of such a task waits for its notification, beside its way."""
 
-_PASSING = frozenset(("hset", "hdel"))
-"""Events of a task's key before the end. At the end the key gets a TTL or is deleted."""
+_PASSING = frozenset((b"hset", b"hdel"))
+"""Events of a task's key before the end. At the end the key gets a TTL or is deleted, and `finish`
+may tell the state."""
 
 
 class WatchHub:
@@ -67,6 +71,10 @@ class WatchHub:
         """The task that was sent last, and when by the clock of the event loop."""
         self._first_reads: set[TaskKey] = set()
         """Followed tasks that were just sent, and are not read yet."""
+        self._unconfirmed: dict[TaskKey, float] = {}
+        """Followed tasks whose channels the server has not confirmed yet, and since when."""
+        self._only_later: set[TaskKey] = set()
+        """Those with one feed, which was there before all that arrives on their channels."""
         self._warned = False
         self._has_told_of_change = False
         self._doubt = asyncio.Event()
@@ -97,6 +105,8 @@ class WatchHub:
     def feed(self, queue: str, task_id: str) -> Feed:
         """Follow one task."""
         task = namespace_of(queue), task_id
+        self._unconfirmed.pop(task, None)
+        self._only_later.discard(task)  # the new feed may be later than what is on its way
         if self._sent is not None and self._sent[0] == task:
             if asyncio.get_running_loop().time() - self._sent[1] < _JUST_SENT:
                 self._first_reads.add(task)
@@ -142,13 +152,16 @@ class WatchHub:
         if self._wanted != "poll":
             channel = self._channel(task)
             self._tasks[channel] = task
-            self._channels.add(channel)
+            if self._channels.add(channel):
+                self._unconfirmed[task] = asyncio.get_running_loop().time()
 
     def unsubscribe(self, task: TaskKey) -> None:
         """See `Source`."""
         channel = self._channel(task)
         self._tasks.pop(channel, None)
+        self._unconfirmed.pop(task, None)
         self._first_reads.discard(task)
+        self._only_later.discard(task)
         self._channels.drop(channel)
 
     def _channel(self, task: TaskKey) -> str:
@@ -160,13 +173,17 @@ class WatchHub:
         """A channel is subscribed to now: read what changed before."""
         task = self._tasks.get(channel)
         if task is not None:
-            self._mark_confirmed(task)
+            self._mark_confirmed(task, self._unconfirmed.pop(task, None))
         self._answer(channel)
 
-    def _mark_confirmed(self, task: TaskKey) -> None:
+    def _mark_confirmed(self, task: TaskKey, asked_at: float | None) -> None:
+        """The server confirms what it was asked for at that time, if it was asked."""
+        loop, way = asyncio.get_running_loop(), 0.0
+        if asked_at is not None:
+            way = loop.time() - asked_at  # the notification takes as long
+            self._only_later.add(task)
         if task in self._first_reads and self._follower.waits_for_the_end(task):
-            loop = asyncio.get_running_loop()
-            loop.call_later(_FIRST_READ, self._read_first, task, context=Context())
+            loop.call_later(_FIRST_READ + way, self._read_first, task, context=Context())
         else:
             self._follower.mark(task)
 
@@ -182,14 +199,18 @@ class WatchHub:
         if confirmation is not None and not confirmation.done():
             confirmation.set_result(None)
 
-    def _receive(self, channel: str, text: str) -> None:
+    def _receive(self, channel: str, text: bytes) -> None:
         task = self._tasks.get(channel)
         if task is None:
             if channel in self._listeners:
-                self._listeners[channel](text)
+                self._listeners[channel](text.decode("utf-8", "replace"))
         elif text not in _PASSING or not self._follower.waits_for_the_end(task):
             self._first_reads.discard(task)
-            self._follower.mark(task)
+            state = told_state(task[1], text)
+            if state is None:
+                self._follower.mark(task)
+            else:
+                self._follower.put_end(task, state, is_later=task in self._only_later)
 
     def _refused(self, channels: list[str], error: Exception) -> None:
         """The user has no right to these channels. All that uses them can do without."""

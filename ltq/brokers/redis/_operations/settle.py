@@ -7,7 +7,7 @@ import msgspec
 from ltq.brokers.redis._operations.chunks import by_chunk, chunks, outcome_size, queue_of_outcome
 from ltq.brokers.redis._operations.spread import in_each
 from ltq.brokers.redis._scripts import calls
-from ltq.brokers.redis._scripts.arguments import finish_groups
+from ltq.brokers.redis._scripts.arguments import finish_groups, is_told
 from ltq.brokers.redis._server.call import Argument
 from ltq.brokers.redis._server.link import CALL_PATIENCE, Link
 from ltq.brokers.redis._server.links import Links
@@ -31,9 +31,11 @@ async def finish(links: Links, outcomes: Sequence[Outcome]) -> list[Receipt]:
 
     async def finish_in(link: Link, namespace: str) -> None:
         for chunk in parts[namespace]:
-            groups = finish_groups([outcomes[i] for i in chunk])
+            some = [outcomes[i] for i in chunk]
+            groups = finish_groups(some)
             prefix = link.keys.prefix(namespace)
-            call = calls.FinishCall(prefix=prefix, notes=link.notes, groups=groups)
+            told = link.tells_in if is_told(some) else ""
+            call = calls.FinishCall(prefix=prefix, notes=link.notes, told=told, groups=groups)
             found = await link.evaluate(call)
             for i, receipt in zip(chunk, found or (), strict=bool(found)):
                 receipts[i] = receipt

@@ -105,6 +105,18 @@ def fields_of(envelope: Envelope) -> list[Argument]:
     return fields
 
 
+def is_told(outcomes: Sequence[Outcome]) -> bool:
+    """Whether `finish` tells those who watch these tasks how they ended: there are few, all
+    complete, and their results are small."""
+    return len(outcomes) <= _MOST_TOLD and all(
+        type(outcome) is Finish
+        and outcome.status is _COMPLETED
+        and outcome.result_ttl > 0
+        and len(outcome.result) <= _TOLD_BYTES
+        for outcome in outcomes
+    )
+
+
 def finish_groups(outcomes: Sequence[Outcome]) -> list[Argument]:
     """The groups of `finish`: consecutive outcomes with the same values but lease and result."""
     arguments: list[Argument] = []
@@ -116,6 +128,10 @@ def finish_groups(outcomes: Sequence[Outcome]) -> list[Argument]:
         arguments += _finish_group([*alike])
     return arguments
 
+
+_MOST_TOLD, _TOLD_BYTES = 2, 1024
+"""Of how many tasks one call tells, and bytes of the largest such result: a server also sends that
+to its replicas."""
 
 _COMPLETED = Status.COMPLETED  # Python 3.11 takes as long to look up a member as for three calls
 

@@ -117,6 +117,7 @@ class FinishCall(Script[list[Receipt]], frozen=True, kw_only=True):
     name: ClassVar[str] = "finish"
 
     notes: str = ALL_NOTES
+    told: str = ""
     groups: list[Argument]
 
     def read(self, reply: Reply) -> list[Receipt]:

@@ -137,6 +137,21 @@ def task_state(task_id: str, reply: Sequence[Any]) -> TaskState[bytes] | None:
     )
 
 
+def told_state(task_id: str, text: bytes) -> TaskState[bytes] | None:
+    """The final state of a task as `finish` tells it; None for any other text."""
+    size, _, rest = text.partition(b"\n")
+    if not size.isdigit():
+        return None
+    end = len(rest) - int(size)
+    *words, last = rest[:end].split(b"\n")
+    if last or len(words) % 2:
+        return None
+    fields = dict(zip(words[::2], words[1::2], strict=True))
+    fields[b"result"] = rest[end:]
+    state = _state_of(task_id, fields.get, None)
+    return state if state is not None and state.status.is_final else None
+
+
 def task_detail(task_id: str, flat: Sequence[Any], moment: bytes | None) -> TaskDetail | None:
     """A task as `tasks` answers it; None if it has an unknown status."""
     fields = dict(zip(flat[::2], flat[1::2], strict=True))

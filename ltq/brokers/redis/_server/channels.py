@@ -65,7 +65,7 @@ class Channels(Service):
         link: Link,
         *,
         on_subscribed: Callable[[str], None],
-        on_message: Callable[[str, str], None],
+        on_message: Callable[[str, bytes], None],
         on_refused: Callable[[list[str], Exception], None],
         on_connected: Callable[[], Coroutine[Any, Any, None]],
         on_lost: Callable[[], None],
@@ -90,20 +90,25 @@ class Channels(Service):
         self._is_silent = False
         self._tidying: asyncio.TimerHandle | None = None
 
-    def add(self, channel: str) -> None:
-        """Subscribe, soon. A channel that is subscribed already is confirmed at once."""
+    def add(self, channel: str) -> bool:
+        """Subscribe, soon. A channel that is subscribed already is confirmed at once.
+
+        Returns whether the server will confirm it.
+        """
         if channel in self._wanted:
             self._on_subscribed(channel)
-            return
+            return False
         self._wanted.add(channel)
         self._unused_since = math.inf
-        if channel in self._dropped:
+        is_subscribed = channel in self._dropped
+        if is_subscribed:
             del self._dropped[channel]
             self._on_subscribed(channel)
         else:
             self._added[channel] = None
         self.start()
         self._send_changes()
+        return not is_subscribed
 
     def drop(self, channel: str) -> None:
         """Unsubscribe, soon."""
@@ -214,7 +219,7 @@ class Channels(Service):
             return
         kind, channel = reply[0], reply[1].decode("utf-8", "replace")
         if kind == b"message":
-            self._on_message(channel, reply[2].decode("utf-8", "replace"))
+            self._on_message(channel, reply[2])
         elif kind == b"subscribe":
             if self._asked and channel == self._asked[0][-1]:
                 self._asked.popleft()

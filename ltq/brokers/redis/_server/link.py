@@ -38,8 +38,8 @@ from ltq.brokers.redis._server.outage import Outage
 from ltq.brokers.redis._server.refusals import (
     CLOSINGS,
     Failed,
-    RefusedError,
     is_passing,
+    read,
     refusal,
     too_late,
     unanswered,
@@ -59,9 +59,6 @@ MAX_CONNECTIONS = 16
 
 _ELSEWHERE = (ConnectionError, ReadOnlyError, MovedError, ClusterDownError)
 """After these the other connections may lead to a server that is gone, or is not the right one."""
-
-_MISREAD = (ValueError, TypeError, LookupError, AttributeError)
-"""What is raised while a reply of the wrong shape is read."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
@@ -113,6 +110,8 @@ class Link:
         """Whether scripts count what happens in the history of its queue."""
         self.lists_final = True
         """Whether final tasks are listed, and scripts keep lists of them."""
+        self.tells_in = ""
+        """The number of the database, if who watches a task is told how it ends."""
         self._dialer = Dialer(self.new_connection, self._keep, whereabouts, self._found)
         self._closed = False
         self._poll = BusyPoll(busy_poll)
@@ -177,7 +176,7 @@ class Link:
             raise too_late(self.name, patience, failed, at=self._dialer.address) from cause
         if self.outage.since is not None:
             self.outage.is_over()
-        return self._read(call, reply)
+        return read(call, reply, self.name)
 
     async def block(self, *command: Argument, patience: float) -> Reply:
         """Send a blocking command once, without taking a turn. Raises `BrokerError`, which is a
@@ -390,11 +389,3 @@ class Link:
         wires, self._free = self._free, []
         for wire in wires:
             await wire.aclose()
-
-    def _read(self, call: Call[R], reply: Reply) -> R:
-        try:
-            return call.read(reply)
-        except _MISREAD as error:
-            server = f"Redis at {self.name}"
-            text = f"{server} sent a reply to {call.title} that LTQ cannot read: {error!r}"
-            raise RefusedError(text) from error  # a repeated call would be answered alike

@@ -66,6 +66,8 @@ class Opening:
             self._connect, self._name, self._busy_poll, self._keys, whereabouts, self._credentials
         )
         link.keeps_history, link.lists_final = self._keeps_history, self._lists_final
+        if self._place.kind != "cluster" and self.notifications != "poll":
+            link.tells_in = str(link.database)  # a cluster would tell all of its nodes
         link.replicas, link.cluster_url = self._replicas, self._place.cluster_url
         return link
 

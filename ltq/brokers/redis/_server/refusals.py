@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import TypeVar
 
 from redis.exceptions import (
     AskError,
@@ -19,6 +20,7 @@ from redis.exceptions import (
 
 from ltq.brokers.redis._connect.addresses import Address
 from ltq.brokers.redis._connect.whereabouts import NowhereError, is_unknown_command
+from ltq.brokers.redis._server.call import Call, Reply
 from ltq.errors import BrokerError
 
 _PASSING = (
@@ -36,6 +38,11 @@ _PASSING_TEXTS = re.compile(
     r"(^|[\s-])(BUSY|LOADING|READONLY|MISCONF|NOREPLICAS|UNBLOCKED|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK)\b"
 )
 """The same for a script that fails halfway: the server then wraps the error in another one."""
+
+_MISREAD = (ValueError, TypeError, LookupError, AttributeError)
+"""What is raised while a reply of the wrong shape is read."""
+
+R = TypeVar("R")
 
 _SENTINEL = "; a sentinel is named by redis+sentinel://HOST:PORT/NAME-OF-THE-MASTER"
 _UNDECLARED = (
@@ -153,3 +160,12 @@ def refusal(error: Exception, server: str, cluster_url: str = "") -> RefusedErro
         advice = _UNDECLARED
     text = f"Redis at {server} refused the call: {told}{advice}"
     return kind(text)
+
+
+def read(call: Call[R], reply: Reply, server: str) -> R:
+    """What a reply says. Raises `RefusedError` if its shape is wrong."""
+    try:
+        return call.read(reply)
+    except _MISREAD as error:
+        text = f"Redis at {server} sent a reply to {call.title} that LTQ cannot read: {error!r}"
+        raise RefusedError(text) from error  # a repeated call would be answered alike

@@ -5,7 +5,9 @@ A final status ends a task; 'pending' and 'delayed' put it back. The same by the
 
 KEYS[1] prefix         of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] notes          what is noted, see `_notes.lua`
-ARGV[2...] groups      a group for outcomes that differ only in id, token and result:
+ARGV[2] told           of outcomes that all complete and keep a small result, to tell who watches them: the
+        number of the database; else ''
+ARGV[3...] groups      a group for outcomes that differ only in id, token and result:
         queue, status, seconds, flags, outcomes, fields; then `fields` names and values to set; then
         id, token and result of each of `outcomes` outcomes. seconds: how long a final state is kept, or
         the delay of 'delayed'. flags: 'dead' (leave a letter), 'result' (keep it), 'failed' (count a run),
@@ -14,11 +16,11 @@ ARGV[2...] groups      a group for outcomes that differ only in id, token and re
 
 RETURNS nothing if all are 'ok'; else for each outcome 'ok', 'stale', 'cancelled' or 'gone'
 ]]
-local prefix, notes = KEYS[1], ARGV[1]
--- @include call_or_reset, outcomes, reindex, end_tasks, fence, final_list, notes, outcome_history
+local prefix, notes, told = KEYS[1], ARGV[1], ARGV[2]
+-- @include call_or_reset, outcomes, reindex, end_tasks, fence, final_list, notes, outcome_history, tell
 local history, listed = read_notes(notes)
 -- First all outcomes are checked. Then the leases are removed, which frees memory. Then the rest is written.
-local answers, groups, released, plain, is_rare, is_doubtful, i, before = {}, {}, {}, {}, false, false, 2, 0
+local answers, groups, released, plain, is_rare, is_doubtful, i, before = {}, {}, {}, {}, false, false, 3, 0
 while i <= #ARGV do
   local group = read_outcomes(i, before)
   local accepted, ids = group.accepted, released[group.queue] or {}
@@ -50,6 +52,7 @@ local function end_all()
   end
   flush_final()
   if history then count_outcomes(groups) end
+  if told ~= '' then tell(groups, told) end
   if is_doubtful then answers = all_answers(answers, before) end
   return answers
 end
