@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from ltq._flow.values import FORMATS
+from ltq.errors import DecodeError
 
 _lists = {name: module.Decoder(list[msgspec.Raw]).decode for name, module in FORMATS.items()}
 _nothing = {name: module.encode(None) for name, module in FORMATS.items()}
@@ -24,12 +25,14 @@ def list_of(results: Sequence[bytes], serializer: str) -> bytes:
     return _encode([_raw(one, serializer) for one in results], serializer)
 
 
-def items_of(result: bytes, serializer: str) -> list[bytes] | None:
-    """The items of a list, each encoded; None if it is no list."""
+def items_of(result: bytes, serializer: str) -> list[bytes]:
+    """The items of a list, each encoded. Raises `DecodeError`, which says what it is instead."""
     try:
         items = _lists[serializer](result)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+    except RecursionError:
+        raise DecodeError("is nested too deep") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise DecodeError("is not a list") from None
     return [bytes(item) for item in items]
 
 

@@ -18,6 +18,7 @@ from ltq._flow.values import (
     read_recipe,
 )
 from ltq.broker.flows import MAX_SLOTS, Arrival, Arrived, Ending, Ready, WaitingTask, ending_key
+from ltq.errors import DecodeError
 from ltq.message import Envelope, Failure, Published
 from ltq.options import DEFAULT_RESULT_TTL
 from ltq.state import Status
@@ -40,9 +41,10 @@ async def expand(
     recipe = None if task is None else read_recipe(task.body, task.serializer)
     if task is None or not isinstance(recipe, Map):
         return Arrived.ENDED
-    items = items_of(result, serializer)
-    wrong = _wrong(items, recipe, serializer, task)
-    if items is None or wrong:
+    try:
+        items = _items(result, serializer, task)
+    except DecodeError as error:
+        wrong = f"map over {recipe.task_name}: {error}"
         await broker.go_on(queue, node_id, Ready(failure=Failure("", wrong)))
         return Ending(
             key=ending_key(node_id, task.token),
@@ -127,13 +129,14 @@ def _element(
     )
 
 
-def _wrong(items: Sequence[bytes] | None, recipe: Map, serializer: str, task: WaitingTask) -> str:
-    """Why a map cannot begin; empty if it can."""
+def _items(result: bytes, serializer: str, task: WaitingTask) -> list[bytes]:
+    """The elements of a map, encoded. Raises `DecodeError` if it cannot begin with this result."""
     if serializer != task.serializer:
-        return f"map over {recipe.task_name}: its list came as {serializer}, not {task.serializer}"
-    if items is None:
-        return f"map over {recipe.task_name}: what it got is not a list"
+        raise DecodeError(f"its list came as {serializer}, not {task.serializer}")
+    try:
+        items = items_of(result, serializer)
+    except DecodeError as error:
+        raise DecodeError(f"what it got {error}") from None
     if len(items) >= MAX_SLOTS:
-        most = MAX_SLOTS - 1
-        return f"map over {recipe.task_name}: {len(items)} elements, at most {most} are allowed"
-    return ""
+        raise DecodeError(f"{len(items)} elements, at most {MAX_SLOTS - 1} are allowed")
+    return items

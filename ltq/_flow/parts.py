@@ -53,6 +53,8 @@ class Part:
     kwargs: "Mapping[str, Any] | None" = None
     body: bytes = b""
     """The same, encoded."""
+    depth: int = 0
+    """How many joins are one in the other in its result, at most."""
 
     @property
     def is_held(self) -> bool:
@@ -88,9 +90,10 @@ class Part:
         """Its result from the bytes of it. Raises `DecodeError`."""
         if self.kind is Kind.CALL and self.task is not None:
             return self.task.codec.decode_result(data, serializer)
-        items = items_of(data, serializer) if data else []
-        if items is None:
-            raise DecodeError(f"{self.task_name}: the result of a {self.kind.name} is not a list")
+        try:
+            items = items_of(data, serializer) if data else []
+        except DecodeError as error:
+            raise DecodeError(f"{self.task_name}: its result {error}") from None
         if self.task is not None:
             return [self.task.codec.decode_result(one, serializer) for one in items]
         return tuple(

@@ -57,9 +57,10 @@ async def _publish(
     answers = dict.fromkeys(gone, _EXISTS)
     parts = order_of_sending(plan.nodes, envelopes)
     held, roots = ([one for one in part if one.id not in answers] for part in parts)
-    # What is there before its results come misses none. In one namespace that is one call.
+    # What is there before its results come misses none. In one namespace that is one call. In
+    # several the last node comes before all others: whoever looks for what was cut finds it.
     is_one_call = len({namespace_of(one.queue) for one in envelopes}) == 1
-    calls = [[*held, *roots]] if is_one_call else [held, roots]
+    calls = [[*held, *roots]] if is_one_call else [held[:1], held[1:], roots]
     for call in calls:
         for first in range(0, len(call), _MOST):
             some = call[first : first + _MOST]

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from ltq._flow.apart import LEFT_AFTER
+from ltq._flow.apart import LEFT_AFTER, carry_found
 from ltq._flow.carry import carry
+from ltq._flow.known import known_states
 from ltq._flow.parts import Kind
 from ltq._flow.plan import Plan, PlannedNode
 from ltq._flow.protocols import FlowBroker
@@ -16,7 +17,7 @@ from ltq.names import namespace_of
 from ltq.state import Status, TaskState
 
 _MOST_ENDINGS = 2000
-"""Most endings among which those of a workflow are looked for."""
+"""Most endings among which those of a workflow are looked for, if not all can be carried on."""
 
 _NO_TOKEN = -1
 """In place of a token: the ending that a store keeps of a task has another key."""
@@ -96,6 +97,10 @@ def _with_others(
 async def _carry_left(broker: FlowBroker, plan: Plan) -> None:
     """Carry on what nobody else has, so that it is known how nodes ended which are forgotten."""
     for queue in {namespace_of(node.part.queue): node.part.queue for node in plan.nodes}.values():
+        found = await carry_found(broker, queue, older_than=LEFT_AFTER)
+        if not found.lefts:
+            continue
+        # What holds up others need not hold up this one.
         endings = await broker.endings(queue, limit=_MOST_ENDINGS, older_than=LEFT_AFTER)
         flows = [(ending, flow_of(ending.ctx)) for ending in endings]
         own = [one for one, flow in flows if flow is not None and flow.end == plan.last.id]
@@ -140,12 +145,4 @@ async def _has_result(broker: FlowBroker, user: PlannedNode, node: PlannedNode) 
 
 async def _known(broker: FlowBroker, nodes: Iterable[PlannedNode]) -> dict[str, TaskState[bytes]]:
     """The states of the nodes whose tasks there are, by id."""
-    by_queue: dict[str, list[str]] = {}
-    for node in nodes:
-        by_queue.setdefault(node.part.queue, []).append(node.id)
-    found: dict[str, TaskState[bytes]] = {}
-    for queue, ids in by_queue.items():
-        for first in range(0, len(ids), MOST_AT_ONCE):
-            states = await broker.states(queue, ids[first : first + MOST_AT_ONCE])
-            found |= {state.id: state for state in states if state is not None}
-    return found
+    return await known_states(broker, ((node.part.queue, node.id) for node in nodes))

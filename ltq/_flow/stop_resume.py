@@ -126,7 +126,7 @@ async def _items(broker: FlowBroker, node: TreeNode) -> list[bytes]:
     value = b"" if task is None else task.slots.get(LIST, b"")
     if task is None or not value.startswith(b"="):
         return []
-    return items_of(value[1:], task.serializer) or []
+    return items_of(value[1:], task.serializer)
 
 
 def _by_namespace(nodes: Iterable[TreeNode]) -> list[list[TreeNode]]:

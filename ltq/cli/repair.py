@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import click
 
 from ltq._flow.apart import LEFT_AFTER, carry_found
+from ltq._flow.cut import CUT_AFTER, cancel_cut
 from ltq.broker import Broker
 from ltq.cli._broker import open_broker
 from ltq.cli._console import count_tasks
@@ -30,7 +32,8 @@ def repair(workers: tuple[str, ...], as_json: bool, broker_url: str | None) -> N
 
     It also carries on workflows, and sends messages of `send_after`, where a worker died between a
     task and what follows it. Other workers do so within seconds, but only while one of the same
-    name runs. Repairing twice does no harm.
+    name runs. Workflows whose start was cut more than 10 minutes ago are cancelled: they wait for a
+    node that was never sent. Repairing twice does no harm.
 
     \b
     Example:
@@ -59,6 +62,8 @@ class _Repaired(NamedTuple):
     """How many were carried on."""
     left: int
     """How many endings had to stay, as the broker is away, or refuses what follows."""
+    cut: int
+    """How many workflows were cancelled whose start was cut."""
 
 
 def _text(repaired: _Repaired) -> str:
@@ -66,20 +71,24 @@ def _text(repaired: _Repaired) -> str:
     if repaired.tasks:
         did.append(f"{count_tasks(repaired.tasks)} put back")
     if repaired.endings:
-        did.append(f"carried on from {_count_endings(repaired.endings)}")
+        did.append(f"carried on from {_count(repaired.endings, 'ending')}")
     if repaired.left:
-        did.append(f"could not carry on from {_count_endings(repaired.left)}")
+        did.append(f"could not carry on from {_count(repaired.left, 'ending')}")
+    if repaired.cut:
+        did.append(f"cancelled {_count(repaired.cut, 'workflow')} whose start was cut")
     return ", ".join(did) or "nothing to repair"
 
 
-def _count_endings(count: int) -> str:
-    return "1 ending" if count == 1 else f"{count} endings"
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 async def _repair_one(broker: Broker, name: str) -> _Repaired:
     tasks = await broker.repair([name])
     found = await carry_found(broker, name, older_than=LEFT_AFTER)
-    return _Repaired(tasks, found.number, sum(len(left.endings) for left in found.lefts))
+    queues = [queue for queue in await broker.queues() if namespace_of(queue) == name]
+    cut = await cancel_cut(broker, queues, before=time.time() - CUT_AFTER)
+    return _Repaired(tasks, found.number, sum(len(left.endings) for left in found.lefts), cut)
 
 
 async def _repair(

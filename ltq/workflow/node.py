@@ -10,6 +10,7 @@ from ltq._flow.config import NodeConfig
 from ltq._flow.parts import Kind, NodeTask, Part, check_serializer
 from ltq._flow.plan import Plan
 from ltq._flow.sending import send
+from ltq.broker.flows import MAX_SLOTS
 from ltq.errors import InvalidArgumentsError
 from ltq.names import check_id, new_id
 from ltq.workflow.handle import WorkflowHandle
@@ -21,6 +22,10 @@ S = TypeVar("S")
 T = TypeVar("T")
 P = ParamSpec("P")
 Q = ParamSpec("Q")
+
+
+_DEEPEST = 100
+"""How deep the result of a join may be nested: tuples in tuples. Readers go down step by step."""
 
 
 class Sendable(Protocol[P, S_co]):
@@ -151,10 +156,15 @@ def _part_of(node: object) -> Part:
 
 def _join_of(parts: Sequence[Part]) -> Node[Any]:
     """A node whose result is the tuple of these results. Raises `InvalidArgumentsError`."""
-    if not parts:
-        raise InvalidArgumentsError("a join takes at least one node")
+    if not 0 < len(parts) < MAX_SLOTS:
+        raise InvalidArgumentsError(f"a join takes 1 to {MAX_SLOTS - 1} nodes, not {len(parts)}")
+    depth = 1 + max(part.depth for part in parts)
+    if depth > _DEEPEST:
+        raise InvalidArgumentsError(
+            f"joins are nested at most {_DEEPEST} deep: one join takes many nodes"
+        )
     check_serializer(parts[0], parts)
-    return Node(Part(Kind.JOIN, None, tuple(parts)), NodeConfig())
+    return Node(Part(Kind.JOIN, None, tuple(parts), depth=depth), NodeConfig())
 
 
 def _after(kind: Kind, need: Part, task: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Part:

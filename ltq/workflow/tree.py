@@ -8,11 +8,11 @@ from functools import partial
 from math import inf
 from typing import Self, cast
 
+from ltq._flow.known import known_states
 from ltq._flow.outline import Outline, OutlineNode, find_outline
 from ltq.broker import Broker
 from ltq.broker.feed import Feed
 from ltq.errors import ResultTimeoutError, TaskNotFoundError
-from ltq.names import namespace_of
 from ltq.state import Status, TaskState
 from ltq.workflow.state import WorkflowNode, WorkflowState
 
@@ -21,9 +21,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
 
 _SLOWDOWN = 1.5
 """Factor by which they grow after a look that brings no change."""
-
-_MOST = 500
-"""Most states of one call."""
 
 
 class WorkflowTree:
@@ -244,15 +241,7 @@ async def _read_states(
     broker: Broker, nodes: Sequence[OutlineNode]
 ) -> list[TaskState[bytes] | None]:
     """The states of nodes, in their order; None for one that does not exist (any more)."""
-    by_namespace: dict[str, list[OutlineNode]] = {}
-    for node in nodes:
-        by_namespace.setdefault(namespace_of(node.queue), []).append(node)
-    found: dict[str, TaskState[bytes]] = {}
-    for some in by_namespace.values():
-        ids = [node.id for node in some]
-        for first in range(0, len(ids), _MOST):
-            states = await broker.states(some[0].queue, ids[first : first + _MOST])
-            found.update((state.id, state) for state in states if state is not None)
+    found = await known_states(broker, ((node.queue, node.id) for node in nodes))
     return [found.get(node.id) for node in nodes]
 
 

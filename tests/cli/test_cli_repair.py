@@ -3,6 +3,7 @@
 import pytest
 import redis
 
+import ltq
 from ltq.broker import Broker
 from ltq.broker.flows import pack_follow
 from ltq.brokers.redis._server.keys import ltq_keys as keys
@@ -40,6 +41,26 @@ async def test_it_carries_on_from_endings(
     assert await call_ltq(*command) == Done(0, "mail: nothing to repair\n", "")
 
 
+async def test_it_cancels_workflows_whose_start_was_cut(
+    broker: Broker, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = ltq.Worker("mail", broker=broker)
+
+    @worker.task
+    async def draw(number: int) -> int:
+        return number
+
+    envelopes = draw.step(1).then(draw)._plan("w-1").envelopes(lambda _: None)
+    await broker.publish(envelopes[1:])
+    command = ("repair", "--broker-url", redis_url, "mail")
+    assert await call_ltq(*command) == Done(0, "mail: nothing to repair\n", "")  # it may go on
+    monkeypatch.setattr("ltq.cli.repair.CUT_AFTER", 0.0)
+    told = "mail: cancelled 1 workflow whose start was cut\n"
+    assert await call_ltq(*command) == Done(0, told, "")
+    assert (await broker.state("mail:draw", "w-1")).status is Status.CANCELLED
+    assert await call_ltq(*command) == Done(0, "mail: nothing to repair\n", "")
+
+
 async def test_there_may_be_none(redis_url: str) -> None:
     done = await call_ltq("repair", "--broker-url", redis_url)
     assert done == Done(0, "no queues yet\n", "")
@@ -48,7 +69,7 @@ async def test_there_may_be_none(redis_url: str) -> None:
 async def test_json_for_programs(broker: Broker, redis_url: str) -> None:
     await publish_many(broker, 1)
     await publish_many(broker, 1, queue="other:x")
-    none = '{"tasks": 0, "endings": 0, "left": 0}'
+    none = '{"tasks": 0, "endings": 0, "left": 0, "cut": 0}'
     done = await call_ltq("repair", "mail", "other", "--json", "--broker-url", redis_url)
     assert done == Done(0, f'{{"mail": {none}, "other": {none}}}\n', "")
 

@@ -251,3 +251,9 @@ async def count(most: int, pause: float) -> AsyncIterator[int]:
     for number in range(most):
         yield number
         await asyncio.sleep(pause)  # the task's own time
+
+
+@worker.task
+async def numbers(most: int) -> list[int]:
+    """A list for a map."""
+    return [*range(most)]

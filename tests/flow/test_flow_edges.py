@@ -15,7 +15,7 @@ from ltq._flow.go_on import go_on
 from ltq._flow.values import LIST, Destination
 from ltq.broker.flows import MAX_SLOTS, Arrival, Arrived
 from ltq.brokers.memory import MemoryBroker
-from ltq.errors import BrokerError, ConfigurationError
+from ltq.errors import BrokerError, ConfigurationError, DecodeError
 from ltq.message import Envelope, Failure, Finish
 from ltq.names import new_id
 from ltq.options import DEFAULT_RESULT_TTL
@@ -117,6 +117,9 @@ class TestSerializers:
             ltq.join(stage.numbers.step(1), total.step([1]))
 
 
+DEEP = b"[" * 5000 + b"]" * 5000
+
+
 async def begin(stage: Stage, node_id: str, result: bytes, serializer: str) -> Any:
     """The list comes that a map waits for."""
     destination = Destination(stage.double.queue, node_id, LIST, 1)
@@ -142,6 +145,11 @@ class TestMaps:
         handle, _, node_id = await self.waiting(stage)
         await begin(stage, node_id, b"\x90", "msgpack")
         assert "its list came as msgpack, not json" in ((await handle.state()).error or "")
+
+    async def test_what_is_nested_too_deep_is_refused_as_that(self, stage: Stage) -> None:
+        handle, _, node_id = await self.waiting(stage)
+        await begin(stage, node_id, DEEP, "json")
+        assert "what it got is nested too deep" in ((await handle.state()).error or "")
 
     async def test_an_id_of_an_element_may_be_taken(self, stage: Stage) -> None:
         handle, queue, node_id = await self.waiting(stage)
@@ -239,6 +247,14 @@ class TestManyArrivals:
             await stage.broker.finish([Finish(delivery.lease, Status.COMPLETED, b"3")])
         await carry_left(stage.broker, stage.add.queue)
         assert await handle.result(timeout=5) == (3, 3)
+
+
+class TestResults:
+    def test_what_was_spoilt_is_told(self, stage: Stage) -> None:
+        part = ltq.join(stage.numbers.step(2))._part
+        for spoilt, text in ((b"{", "is not a list"), (DEEP, "is nested too deep")):
+            with pytest.raises(DecodeError, match=f"ltq:join: its result {text}"):
+                part.decode(spoilt, "json")
 
 
 class TestLooks:

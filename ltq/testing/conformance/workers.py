@@ -20,6 +20,7 @@ from ltq.testing.conformance._caller.together import (
     TestTogetherMistakes,
 )
 from ltq.testing.conformance._caller.unique import TestUniqueSend
+from ltq.testing.conformance._flows.cut import TestCutStart
 from ltq.testing.conformance._flows.seen import TestSeenWorkflow
 from ltq.testing.conformance._flows.send_after import (
     TestLeftUnsent,
@@ -133,6 +134,7 @@ __all__ = [
     "TestChangedLimitInAWorker",
     "TestCloseSync",
     "TestCtxInAWorker",
+    "TestCutStart",
     "TestDeclaration",
     "TestEndOfItsLoop",
     "TestEventKinds",

@@ -303,10 +303,17 @@ class TestWorkflowMistakes:
         with pytest.raises(InvalidArgumentsError, match="no task"):
             then(print)
         join: Any = ltq.join
-        with pytest.raises(InvalidArgumentsError, match="at least one"):
+        with pytest.raises(InvalidArgumentsError, match="takes 1 to 100000 nodes, not 0"):
             join()
         with pytest.raises(InvalidArgumentsError, match="no node"):
             join(7)
+        with pytest.raises(InvalidArgumentsError, match="takes 1 to 100000 nodes, not 100001"):
+            join(*[shop.fetch.step("x")] * 100_001)
+        node: Any = shop.fetch.step("x")
+        for _ in range(100):
+            node = join(node)
+        with pytest.raises(InvalidArgumentsError, match="nested at most 100 deep"):
+            join(node)
 
     async def test_options_are_checked_at_once(self, shop: Shop) -> None:
         node: Any = shop.fetch.step("x")

@@ -1,0 +1,32 @@
+"""The states of the tasks of a workflow, in as few calls as possible."""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from ltq._flow.slots import MOST_AT_ONCE
+from ltq.names import namespace_of
+from ltq.state import TaskState
+
+
+class _Known(Protocol):
+    async def states(self, queue: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
+        """The present states of tasks."""
+        ...
+
+
+async def known_states(
+    broker: _Known, tasks: Iterable[tuple[str, str]]
+) -> dict[str, TaskState[bytes]]:
+    """The states of tasks, by id; the tasks are given by their queues and ids.
+
+    Those that do not exist (any more) are left out. Raises `BrokerError`.
+    """
+    by_namespace: dict[str, tuple[str, list[str]]] = {}
+    for queue, task_id in tasks:
+        by_namespace.setdefault(namespace_of(queue), (queue, []))[1].append(task_id)
+    found: dict[str, TaskState[bytes]] = {}
+    for queue, ids in by_namespace.values():
+        for first in range(0, len(ids), MOST_AT_ONCE):
+            states = await broker.states(queue, ids[first : first + MOST_AT_ONCE])
+            found.update((state.id, state) for state in states if state is not None)
+    return found

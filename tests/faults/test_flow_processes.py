@@ -1,0 +1,78 @@
+"""Workflows of several processes that share a store: makers and workers are killed meanwhile."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from devtools.servers import RedisServer
+from devtools.workers import Fleet
+from ltq import Status, Worker
+from ltq.broker import Broker
+from tests.elapse import elapse
+from tests.eventually import eventually
+from tests.faults import jobs, makers
+
+pytestmark = pytest.mark.slow
+
+_COUNT = 150
+
+_PATIENCE = 60.0
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store that several processes share."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/jobs.db"
+    server: RedisServer = request.getfixturevalue("server")
+    return server.url
+
+
+@pytest.fixture
+async def store(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Broker]:
+    """What this process sees the workflows through."""
+    async with Worker("faults", broker_url=url).broker as broker:
+        for worker in (jobs.worker, jobs.others):
+            monkeypatch.setattr(worker, "broker", broker)
+        yield broker
+
+
+async def test_all_come_to_their_ends(store: Broker, url: str, fleet: Fleet) -> None:
+    """A maker that was killed is followed by one that begins at the beginning."""
+    chance = random.Random(7)
+
+    async def kill_workers() -> None:
+        while True:
+            worker = await fleet.start(url, target=["tests.faults.jobs:app"], lease=1.0)
+            await elapse(chance.uniform(1.5, 4.0), "it has done something")
+            await worker.kill()
+
+    await fleet.start(url, target=["tests.faults.jobs:app"], lease=1.0)
+    killing = asyncio.create_task(kill_workers())
+    for number in (20, 60, 100, 140):
+        maker = await fleet.run(url, ["-m", "tests.faults.makers", str(_COUNT)])
+        await eventually(lambda: _is_sent(store, number), _PATIENCE, "it has sent some")  # noqa: B023  it ends before the next round
+        await maker.kill()
+    maker = await fleet.run(url, ["-m", "tests.faults.makers", str(_COUNT)])
+    assert await maker.end(_PATIENCE) == 0
+    handles = [makers.workflow(number).handle(f"w{number}") for number in range(_COUNT)]
+    results = await asyncio.gather(*(handle.result(_PATIENCE) for handle in handles))
+    killing.cancel()
+    assert results == [makers.result(number) for number in range(_COUNT)]
+    await eventually(lambda: _is_quiet(store), _PATIENCE, "nothing is left to do")
+
+
+async def _is_quiet(store: Broker) -> bool:
+    for queue in (jobs.double.queue, jobs.double_elsewhere.queue):
+        left = await store.tasks(queue, status=[Status.DELAYED, Status.PENDING, Status.WORKING])
+        if left.items or await store.endings(queue):
+            return False
+    return True
+
+
+async def _is_sent(store: Broker, number: int) -> bool:
+    (state,) = await store.states(jobs.double.queue, [f"w{number}"])
+    return state is not None
