@@ -2,10 +2,14 @@
 
 import asyncio
 import os
+import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
+from ltq._aio.closing import Closing
 from ltq._aio.loops import running_loop
+from ltq._aio.threads import call_in
 
 
 class Session(Protocol):
@@ -60,3 +64,46 @@ class Sessions(Generic[S]):
             closing.discard(one)
         if not closing:
             self._closing.pop(loop, None)
+
+
+class Opened(ABC):
+    """What a session has opened in the running event loop.
+
+    It is closed by `aclose`, or dropped with the session, which it must not hold. A forked child
+    does neither: that would disturb its parent.
+    """
+
+    def __init__(self, name: str) -> None:
+        """`name` is that of the closing."""
+        self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
+        self.aclose = Closing(self._close, name)
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether it was opened by the parent of this process."""
+        return self._process != os.getpid()
+
+    def drop_with(self, session: Session) -> None:
+        """Drop it when nobody holds its session any more."""
+        weakref.finalize(session, self.drop).atexit = False
+
+    def drop(self) -> None:
+        """Close it, without a word. A garbage collection may call this, in any thread."""
+        if not (self.aclose.is_done or self.is_inherited):
+            self._abandon_there()
+
+    def _abandon_there(self) -> None:
+        """Abandon it in its event loop, or here if that is closed."""
+        if self._loop.is_closed():
+            self._abandon()
+        else:
+            call_in(self._loop, self._abandon)
+
+    @abstractmethod
+    async def _close(self) -> None:
+        """Close it. This may be repeated."""
+
+    @abstractmethod
+    def _abandon(self) -> None:
+        """Close it at once, as far as that needs no waiting."""

@@ -40,7 +40,8 @@ class UnaskedEndError(CommandError):
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"{what} has ended unasked: a task or callback ended the event loop with sys.exit(0)"
+            f"{what} has ended unexpectedly: a task or callback ended the event loop with "
+            "sys.exit(0)"
         )
 
 

@@ -204,13 +204,13 @@ class TestBrokenLoop:
     ) -> None:
         program = await start(*command, STAY="leave", HOW=given)
         assert await program.end() == code
-        assert ("has ended unasked" in program.log()) == (code == 1)
+        assert ("has ended unexpectedly" in program.log()) == (code == 1)
 
     @pytest.mark.parametrize(("given", "code"), [("0", 1), ("3", 3)])
     async def test_sys_exit_in_a_scheduler(self, start: Start, given: str, code: int) -> None:
         program = await start(*LTQ, "schedule", "tests.signals.jobs:ending", HOW=given)
         assert await program.end() == code
-        assert ("the scheduler has ended unasked" in program.log()) == (code == 1)
+        assert ("the scheduler has ended unexpectedly" in program.log()) == (code == 1)
 
 
 class TestHandlersOfTheModule:

@@ -1,11 +1,6 @@
 """What a broker keeps for one event loop: its connections, what it hears, and its watches."""
 
-import asyncio
-import os
-import weakref
-
-from ltq._aio.closing import Closing
-from ltq._aio.threads import call_in
+from ltq.brokers._sessions import Opened
 from ltq.brokers.postgres._operations.sender import Sender
 from ltq.brokers.postgres._server.ears import Ears
 from ltq.brokers.postgres._server.link import Link
@@ -26,7 +21,7 @@ class Session:
         self.watching = Watching(self.link, self.ears)
         self._senders: dict[str, Sender] = {}
         self._opened = _Opened(self.link, self.ears, self.watching, self._senders)
-        weakref.finalize(self, self._opened.drop).atexit = False
+        self._opened.drop_with(self)
 
     def sender(self, namespace: str) -> Sender:
         """What sends tasks of a namespace."""
@@ -39,19 +34,17 @@ class Session:
         await self._opened.aclose()
 
 
-class _Opened:
+class _Opened(Opened):
     """What a session has opened in an event loop."""
 
     def __init__(
         self, link: Link, ears: Ears, watching: Watching, senders: dict[str, Sender]
     ) -> None:
+        super().__init__("ltq-postgres-close")
         self._link = link
         self._ears = ears
         self._watching = watching
         self._senders = senders
-        self._loop = asyncio.get_running_loop()
-        self._process = os.getpid()
-        self.aclose = Closing(self._close, "ltq-postgres-close")
 
     async def _close(self) -> None:
         await self._watching.aclose()
@@ -59,15 +52,6 @@ class _Opened:
         for sender in self._senders.values():
             await sender.aclose()
         await self._link.aclose()
-
-    def drop(self) -> None:
-        """Close it, without a word. A garbage collection may call this, in any thread."""
-        if self.aclose.is_done or self._process != os.getpid():
-            return
-        if self._loop.is_closed():
-            self._abandon()
-        else:
-            call_in(self._loop, self._abandon)
 
     def _abandon(self) -> None:
         self._watching.abandon()

@@ -1,14 +1,10 @@
 """What a broker has open in one event loop."""
 
-import asyncio
-import os
-import weakref
 from collections.abc import Sequence
 
-from ltq._aio.closing import Closing
 from ltq._aio.service import Service
-from ltq._aio.threads import call_in
 from ltq.broker import Broker, ConsumerConfig
+from ltq.brokers._sessions import Opened
 from ltq.brokers.rabbitmq._awaiting import Awaiting
 from ltq.brokers.rabbitmq._intake.intake import Intake
 from ltq.brokers.rabbitmq._intake.pump import Pump, close_pumps
@@ -44,7 +40,7 @@ class Session:
         self._intake = Intake(store, self.publisher, self._names, on_the_way, unstored, self.teller)
         services = (self._gate, self.awaiting, self.sender.single, self.teller)
         self._opened = _Opened(self.publisher, *services)
-        weakref.finalize(self, self._opened.drop).atexit = False
+        self._opened.drop_with(self)
 
     @property
     def is_store_away(self) -> bool:
@@ -82,7 +78,7 @@ class Session:
         await self._opened.aclose()
 
 
-class _Opened:
+class _Opened(Opened):
     """What a session has opened in an event loop."""
 
     def __init__(
@@ -93,15 +89,13 @@ class _Opened:
         sending: Service,
         teller: Teller,
     ) -> None:
+        super().__init__("ltq-rabbitmq-close")
         self.pumps: dict[str, Pump] = {}
         self._publisher = publisher
         self._gate = gate
         self._awaiting = awaiting
         self._sending = sending
         self._teller = teller
-        self._loop = asyncio.get_running_loop()
-        self._process = os.getpid()
-        self.aclose = Closing(self._close, "ltq-rabbitmq-close")
 
     async def _close(self) -> None:
         pumps = [*self.pumps.values()]
@@ -114,15 +108,6 @@ class _Opened:
         await self._teller.aclose()
         await self._gate.aclose()
         await self._publisher.link.aclose()
-
-    def drop(self) -> None:
-        """Close it, without a word. A garbage collection may call this, in any thread."""
-        if self.aclose.is_done or self._process != os.getpid():
-            return
-        if self._loop.is_closed():
-            self._abandon()
-        else:
-            call_in(self._loop, self._abandon)
 
     def _abandon(self) -> None:
         services: list[Service] = [*self.pumps.values(), self._awaiting, self._sending]

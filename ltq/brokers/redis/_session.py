@@ -1,14 +1,11 @@
 """What a broker keeps for one event loop: connections, watch hubs, and what sends."""
 
-import asyncio
-import os
 import sys
-import weakref
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
-from ltq._aio.closing import Closing, close_all
-from ltq._aio.threads import call_in
+from ltq._aio.closing import close_all
+from ltq.brokers._sessions import Opened
 from ltq.brokers.redis._hubs import WatchHubs
 from ltq.brokers.redis._item_calls import ItemCalls
 from ltq.brokers.redis._operations.registry import Registry
@@ -38,7 +35,7 @@ class Session:
         self._item_calls: dict[str, ItemCalls] = {}
         self._opened = _Opened(self.hubs, self.registry, links)
         self._end_of_loop = _start(self._opened.close_with_the_loop())
-        weakref.finalize(self, self._opened.drop).atexit = False
+        self._opened.drop_with(self)
 
     def link(self, queue: str) -> Link:
         """The link to the server that has a queue."""
@@ -74,24 +71,22 @@ class Session:
         await self._opened.aclose()
 
 
-class _Opened:
+class _Opened(Opened):
     """What a session has opened in an event loop."""
 
     def __init__(self, hubs: WatchHubs, registry: Registry, links: Links) -> None:
+        super().__init__("ltq-redis-close")
         self._hubs = hubs
         self._registry = registry
         self._links = links
-        self._loop = asyncio.get_running_loop()
-        self._process = os.getpid()
         self._is_dropped = False
-        self.aclose = Closing(self._close, "ltq-redis-close")
 
     async def close_with_the_loop(self) -> AsyncGenerator[None, None]:
         """Close it when the event loop shuts its asynchronous generators down, before its end."""
         try:
             yield
         finally:
-            if not self._is_dropped and self._process == os.getpid():
+            if not (self._is_dropped or self.is_inherited):
                 await self.aclose()
 
     def drop(self) -> None:
@@ -99,12 +94,10 @@ class _Opened:
         is_dropped, self._is_dropped = self._is_dropped, True
         if is_dropped or self.aclose.is_done:
             return
-        if self._process != os.getpid():
-            _inherited.append(self)  # closing it would disturb the parent
-        elif self._loop.is_closed():
-            self._abandon()
+        if self.is_inherited:
+            _inherited.append(self)  # a garbage collection would close its sockets
         else:
-            call_in(self._loop, self._abandon)
+            self._abandon_there()
 
     async def _close(self) -> None:
         await close_all((self._hubs.aclose, self._registry.aclose, self._links.aclose))

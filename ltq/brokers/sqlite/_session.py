@@ -1,16 +1,14 @@
 """What a broker keeps for one event loop: its part in the thread of the file, and its watches."""
 
 import asyncio
-import os
 import threading
-import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from ltq._aio.clock import Clock
-from ltq._aio.closing import Closing
 from ltq._aio.threads import call_in
+from ltq.brokers._sessions import Opened
 from ltq.brokers.sqlite._thread.files import acquire, release
 from ltq.brokers.sqlite._thread.listening import Listening
 from ltq.brokers.sqlite._thread.thread import SqliteThread
@@ -32,25 +30,23 @@ class Session:
         self.listening = Listening(thread)
         self.watching = Watching(thread, self.listening)
         self._opened = _Opened(thread, self.watching, self.listening)
-        weakref.finalize(self, self._opened.drop).atexit = False
+        self._opened.drop_with(self)
 
     async def aclose(self) -> None:
         """Close it. If this is cancelled, the closing goes on; a call waits for it."""
         await self._opened.aclose()
 
 
-class _Opened:
+class _Opened(Opened):
     """What a session has opened in an event loop."""
 
     def __init__(self, thread: SqliteThread, watching: Watching, listening: Listening) -> None:
+        super().__init__("ltq-sqlite-close")
         self._thread = thread
         self._watching = watching
         self._listening = listening
-        self._loop = asyncio.get_running_loop()
-        self._process = os.getpid()
         self._releasing = threading.Lock()
         """Acquired by whoever leaves the thread of the file: that is done once."""
-        self.aclose = Closing(self._close, "ltq-sqlite-close")
 
     async def _close(self) -> None:
         await self._watching.aclose()
@@ -61,15 +57,12 @@ class _Opened:
 
     def drop(self) -> None:
         """Close it, without a word. A garbage collection may call this, in any thread."""
-        if not self.aclose.is_done and self._process == os.getpid():
+        if not (self.aclose.is_done or self.is_inherited):
             self._thread.aside(self._leave)
 
     def _leave(self) -> None:
         """Close it, in the thread of the file."""
-        if self._loop.is_closed():
-            self._abandon()
-        else:
-            call_in(self._loop, self._abandon)
+        self._abandon_there()
         self._release(_do_nothing)
 
     def _abandon(self) -> None:

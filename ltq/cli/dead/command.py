@@ -7,11 +7,11 @@ from contextlib import aclosing
 from typing import TypeVar
 
 import click
+from rich.console import Console
 
 from ltq.cli._broker import open_broker
 from ltq.cli._completion.queues import complete_queue, complete_queue_of_all
 from ltq.cli._console import count_tasks, open_console, print_line
-from ltq.cli._errors import tell
 from ltq.cli._lazy import OrderedGroup, show_help
 from ltq.cli._options import (
     broker_url_option,
@@ -22,6 +22,7 @@ from ltq.cli._options import (
     must_confirm,
     yes_option,
 )
+from ltq.cli._show_each import Shown, show_each
 from ltq.cli.dead import _view
 from ltq.cli.dead._selection import (
     Filter,
@@ -177,23 +178,18 @@ def show(
 
 
 async def _show(ids: Sequence[str], queue: str | None, url: str | None, *, as_json: bool) -> bool:
-    """Show each dead letter, or say that it is not there. Return whether all are."""
-    console, shown = open_console(), 0
     async with open_broker(url) as broker:
-        for task_id in ids:
-            try:
-                dead_letter = await find(broker, task_id, queue)
-            except NoDeadLetterError as error:
-                tell(error)
-                continue
-            if as_json:
-                click.echo(json.dumps(_view.as_json(dead_letter)))
-            else:
-                if shown:
-                    print_line(console, "")
-                _view.print_dead_letter(console, dead_letter, await broker.time())
-            shown += 1
-    return shown == len(ids)
+
+        async def to_console(console: Console, dead_letter: DeadLetter) -> None:
+            _view.print_dead_letter(console, dead_letter, await broker.time())
+
+        shown = Shown(
+            find=lambda task_id: find(broker, task_id, queue),
+            missing=NoDeadLetterError,
+            to_json=lambda dead_letter: json.dumps(_view.as_json(dead_letter)),
+            to_console=to_console,
+        )
+        return await show_each(ids, shown, as_json=as_json)
 
 
 @dead.command(short_help="Enqueue tasks again as they were sent.")

@@ -104,7 +104,7 @@ class Reloader:
         return child.is_done
 
     async def _wait_again(self, child: Child) -> None:
-        """Wait until a command that has ended unasked is to be started again."""
+        """Wait until a command that has ended unexpectedly is to be started again."""
         ended = exit_text(child.exit_code or 0)
         if child.hopeless:
             logger.error("worker %s: waiting for a change", ended)

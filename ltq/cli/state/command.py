@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import click
 from rich.console import Console
@@ -15,11 +15,11 @@ from ltq.broker import Broker
 from ltq.broker.flows import waits_for_others
 from ltq.cli._broker import find_task, open_broker
 from ltq.cli._completion.queues import complete_queue
-from ltq.cli._console import open_console, print_fields, print_line, print_traceback
-from ltq.cli._errors import tell
+from ltq.cli._console import print_fields, print_line, print_traceback
 from ltq.cli._format import state_fields, state_json
 from ltq.cli._live.nodes import node_rows
 from ltq.cli._options import broker_url_option, ids_argument, json_option
+from ltq.cli._show_each import Shown, show_each
 from ltq.errors import TaskNotFoundError
 from ltq.names import is_name
 from ltq.state import TaskState
@@ -65,28 +65,30 @@ def state(
         ctx.exit(1)
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    state: TaskState[bytes]
+    body: Encoded | None
+    tree: WorkflowState | None
+
+
 async def _show(ids: Sequence[str], queue: str | None, url: str | None, *, as_json: bool) -> bool:
-    """Show each task, or say that it is not there. Return whether all are."""
-    console, shown = open_console(), 0
     async with open_broker(url) as broker:
-        for task_id in ids:
-            try:
-                state, body = await _find(broker, task_id, queue)
-            except TaskNotFoundError as error:
-                tell(error)
-                continue
-            tree = await _tree(broker, state)
-            if as_json:
-                click.echo(_json(state, body, tree))
-            else:
-                if shown:
-                    print_line(console, "")
-                print_fields(console, state_fields(state, await broker.time(), body))
-                print_traceback(console, state.traceback)
-                if tree is not None:
-                    _print_tree(console, tree)
-            shown += 1
-    return shown == len(ids)
+
+        async def to_console(console: Console, found: _Found) -> None:
+            now = await broker.time()
+            print_fields(console, state_fields(found.state, now, found.body))
+            print_traceback(console, found.state.traceback)
+            if found.tree is not None:
+                _print_tree(console, found.tree)
+
+        shown = Shown(
+            find=lambda task_id: _find(broker, task_id, queue),
+            missing=TaskNotFoundError,
+            to_json=_json,
+            to_console=to_console,
+        )
+        return await show_each(ids, shown, as_json=as_json)
 
 
 async def _tree(broker: Broker, state: TaskState[bytes]) -> WorkflowState | None:
@@ -98,9 +100,9 @@ async def _tree(broker: Broker, state: TaskState[bytes]) -> WorkflowState | None
     return None
 
 
-def _json(state: TaskState[bytes], body: Encoded | None, tree: WorkflowState | None) -> str:
-    fields = json.loads(state_json(state, body=body))
-    return json.dumps({**fields, "workflow": None if tree is None else asdict(tree)})
+def _json(found: _Found) -> str:
+    fields = json.loads(state_json(found.state, body=found.body))
+    return json.dumps({**fields, "workflow": None if found.tree is None else asdict(found.tree)})
 
 
 def _print_tree(console: Console, tree: WorkflowState) -> None:
@@ -119,19 +121,21 @@ def _print_tree(console: Console, tree: WorkflowState) -> None:
         print_line(console, f"  … {rest_text(rest)}")
 
 
-async def _find(
-    broker: Broker, task_id: str, queue: str | None
-) -> tuple[TaskState[bytes], Encoded | None]:
-    """Return a task's state, and its call if that is still there. Raises `TaskNotFoundError`."""
+async def _find(broker: Broker, task_id: str, queue: str | None) -> _Found:
+    """Return a task, with its call if that is still there. Raises `TaskNotFoundError`."""
     state = await find_task(broker, task_id, queue)
+    return _Found(state, await _body(broker, state), await _tree(broker, state))
+
+
+async def _body(broker: Broker, state: TaskState[bytes]) -> Encoded | None:
     if not is_name(state.queue):  # its record is spoilt
-        return state, None
+        return None
     if state.status.is_dead:
-        return state, await _dead_body(broker, state)
+        return await _dead_body(broker, state)
     if waits_for_others(state):
-        return state, None
-    data = await broker.body(state.queue, task_id)
-    return state, None if data is None else Encoded(data, state.serializer)
+        return None
+    data = await broker.body(state.queue, state.id)
+    return None if data is None else Encoded(data, state.serializer)
 
 
 async def _dead_body(broker: Broker, state: TaskState[bytes]) -> Encoded | None:
