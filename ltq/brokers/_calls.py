@@ -315,7 +315,7 @@ class StoreBroker(Broker):
 
     async def cancel_each(self, queue: str, ids: Sequence[str], result_ttl: float) -> int:
         ids = check_tasks(queue, ids)
-        return await self._flow(queue, partial(waiting.cancel_each, ids=ids, result_ttl=result_ttl))
+        return await self._run(lambda store: store.cancel_each(queue, ids, result_ttl))
 
     async def restart(self, queue: str, ids: Sequence[str], held: bool) -> int:
         ids = check_tasks(queue, ids)

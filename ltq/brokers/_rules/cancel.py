@@ -1,6 +1,5 @@
 """Ending tasks from outside: one is cancelled, or all that wait in a queue are removed."""
 
-from ltq.broker.flows import is_held
 from ltq.brokers._rules import moves
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.retention import find
@@ -24,7 +23,7 @@ def cancel(places: Places, task_id: str, result_ttl: float, now: float) -> bool:
     own_ttl = record.envelope.result_ttl
     record.failure = None
     ttl = result_ttl if own_ttl is None else own_ttl
-    if record.status is Status.DELAYED and is_held(record.when):
+    if record.waits_for_others:
         places.arrivals.keep_until(task_id, now + ttl)
     moves.settle(places, record, Status.CANCELLED, ttl, now)
     return True
@@ -35,7 +34,7 @@ def clear(places: Places, queue: str, most: int, now: float) -> int:
     waiting = places.queues.waiting(queue, most)
     for record in waiting:
         moves.note_ending(places, record, Status.CANCELLED, now)
-        if record.status is Status.DELAYED and is_held(record.when):
+        if record.waits_for_others:
             places.arrivals.remove(record.id)
         moves.remove(places, record)
     return len(waiting)

@@ -5,7 +5,7 @@ from itertools import takewhile
 
 from msgspec import structs
 
-from ltq.broker.flows import HELD, Ending, ending_key, has_outline, is_in_flow
+from ltq.broker.flows import Ending, ending_key, has_outline, is_in_flow
 from ltq.broker.flows.packed import pack_ending
 from ltq.brokers._rules import history
 from ltq.brokers._rules.constants import MAX_ENDED
@@ -159,7 +159,7 @@ def note_ending(
         ctx=envelope.ctx,
         result=record.result or b"",
         serializer=envelope.serializer,
-        body=envelope.body if record.when >= HELD and not record.status.is_final else b"",
+        body=envelope.body if record.waits_for_others else b"",
         follow=follow,
         time=now,
     )

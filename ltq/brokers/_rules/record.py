@@ -6,6 +6,7 @@ from math import inf
 
 from msgspec import structs
 
+from ltq.broker.flows import is_held
 from ltq.message import DeadLetter, Delivery, Envelope, Failure, Lease, kind_of
 from ltq.state import Progress, Status, TaskDetail, TaskState
 
@@ -92,6 +93,11 @@ class Record:
     def is_expired(self, now: float) -> bool:
         """Whether it is final and its state has been kept long enough."""
         return self.when <= now and self.status.is_final
+
+    @property
+    def waits_for_others(self) -> bool:
+        """Whether it waits for results of other tasks, and not for its time."""
+        return self.status is Status.DELAYED and is_held(self.when)
 
     def is_held_by(self, lease: Lease) -> bool:
         """Whether a lease still holds it."""

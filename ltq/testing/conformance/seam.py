@@ -22,6 +22,7 @@ from ltq.testing.conformance._figures.history import (
     TestOldest,
 )
 from ltq.testing.conformance._figures.many_queues import TestManyQueues
+from ltq.testing.conformance._flows.cancelled import TestCancelEach
 from ltq.testing.conformance._flows.followed import TestFollowed
 from ltq.testing.conformance._flows.kept import TestEndings, TestHeld, TestReadCtx, TestStopped
 from ltq.testing.conformance._lanes.presence import TestServed, TestStandstill
@@ -146,6 +147,7 @@ __all__ = [
     "TestAppend",
     "TestBrokerTime",
     "TestCancel",
+    "TestCancelEach",
     "TestCancelMany",
     "TestCancelOfAWorkingTask",
     "TestChangedMaxRunning",

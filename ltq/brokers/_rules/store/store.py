@@ -25,6 +25,7 @@ from ltq.brokers._rules import (
     unclaim,
 )
 from ltq.brokers._rules.constants import MOST_SCHEDULES
+from ltq.brokers._rules.flows import waiting
 from ltq.brokers._rules.listing.page import page
 from ltq.brokers._rules.listing.stats import queue_stats
 from ltq.brokers._rules.listing.stats import workers as list_workers
@@ -160,6 +161,11 @@ class Store(ABC):
         """Apply a rule to the places of a queue's namespace."""
         with self._step([queue]) as now:
             return rule(self._open(queue, now), now)
+
+    def cancel_each(self, queue: str, ids: Sequence[str], result_ttl: float) -> int:
+        with self._step([queue]) as now:
+            places = self._open(queue, now)
+            return waiting.cancel_each(places, now, ids=ids, result_ttl=result_ttl)
 
     def seen_in_places(self, queue: str, rule: Callable[[Places, float], T]) -> T:
         """Apply a rule that only reads to the places of a queue's namespace."""

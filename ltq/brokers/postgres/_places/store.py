@@ -8,6 +8,7 @@ from typing import TypeVar
 from ltq.broker import Parcel
 from ltq.broker.schedule_slots import ScheduleSlot, SlotReceipt
 from ltq.broker.selection import Selection
+from ltq.brokers._rules.flows import waiting
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.steering.cancel_many import Reached
 from ltq.brokers._rules.store import Store
@@ -33,6 +34,8 @@ SELECT set_config('lock_timeout', '500ms', true), ltq.adopt(%s),
     extract(epoch FROM clock_timestamp())::float8
 FROM pg_advisory_xact_lock(%s, hashtext(%s))"""
 """Others wait for a step, so it waits for no row for long that a session of a user's holds."""
+
+_CANCEL = "SELECT ltq.cancel_waiting(%s, %s::text[], %s::float8, %s, %s::float8)"
 
 _LOST = """
 SELECT id, queue, token FROM ltq.tasks
@@ -97,6 +100,19 @@ class PostgresStore(Store):
         """See `Store.cancel_some`: a line's tasks are counted when the call comes to it."""
         self._counts_exactly = reached is None or reached.left <= most
         return super().cancel_some(queue, selection, reached, most)
+
+    def cancel_each(self, queue: str, ids: Sequence[str], result_ttl: float) -> int:
+        """See `Store.cancel_each`: a tree may have many nodes, of which most wait."""
+        with self._step([queue]) as now:
+            own = namespace_of(queue), list(ids), result_ttl, self._keeps_history, now
+            ((done,),) = self._step_now.rows(_CANCEL, *own)
+            gone = set(done)
+            left = [one for one in ids if one not in gone]
+            if not left:
+                return len(gone)
+            places = self._open(queue, now)
+            rest = waiting.cancel_each(places, now, ids=left, result_ttl=result_ttl)
+            return len(gone) + rest
 
     def take_lost(
         self, namespaces: Iterable[str], worker: str, since: float, known: Sequence[str]

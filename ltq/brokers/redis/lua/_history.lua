@@ -1,5 +1,5 @@
 -- note_count(queue, name, count): something has happened in a queue.
--- flush_history(): add all that was noted to the figures of this minute. Call it once, at the very end.
+-- flush_history(): add all that was noted to the figures of this minute. Call it at the very end.
 -- measured(duration): the duration that counts, and its bucket.
 -- figures_at(moment, queue): the key of the figures of a minute.
 -- add_figure(key, name, number): add to a figure.
@@ -38,5 +38,6 @@ local function flush_history()
   for queue, figures in pairs(noted) do
     local key = figures_at(now, queue)
     for name, number in pairs(figures) do add_figure(key, name, number) end
+    noted[queue] = nil
   end
 end
