@@ -22,7 +22,7 @@ EXPLAINED = re.findall(
 )
 """Lines of the log."""
 
-NAMED_FILE = re.compile(r"`([\w./-]+\.(?:py|lua))`")
+NAMED_FILE = re.compile(r"`([\w./-]+\.(?:py|lua|sql))`")
 SYMBOLS = re.compile(r"((?:`\w+`(?:, | and | or )?)+) in `([\w./-]+\.py)`")
 """Names, and the file that they are said to be in."""
 
