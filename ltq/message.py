@@ -251,6 +251,25 @@ class Failure(msgspec.Struct, frozen=True):
             force_setattr(self, "traceback", cut(self.traceback))
 
 
+ELEMENT = -3
+"""Stands for the slot of an element of a map: the number behind the last dot of its id."""
+
+
+def slot_of(slot: int, task_id: str) -> int:
+    """The slot for the result of a task. Raises `ValueError` if it should be an element's id."""
+    return int(task_id.rpartition(".")[2]) if slot == ELEMENT else slot
+
+
+class Waiter(msgspec.Struct, frozen=True):
+    """A task that waits for a result, among others."""
+
+    id: str
+    slot: int
+    """Where the result belongs, or `ELEMENT`."""
+    of: int
+    """How many slots the task has."""
+
+
 class Finish(msgspec.Struct, frozen=True):
     """The outcome of a delivery after which the task is final."""
 
@@ -272,6 +291,9 @@ class Finish(msgspec.Struct, frozen=True):
     follow: bytes = b""
     """What is sent because the run completed, as `ltq.broker.flows.pack_follow` makes it, or empty.
     A store that gets it keeps an ending of the task, with it."""
+    waiter: Waiter | None = None
+    """What waits for the result of a completed run, if it is one task of the same namespace, and
+    nothing else follows. See `Receipt.ARRIVED`."""
 
 
 class Requeue(msgspec.Struct, frozen=True):
@@ -303,6 +325,10 @@ class Receipt(StrEnum):
     OK = "ok"
     """It is recorded, by this call, or by an earlier one with the same outcome: a `Finish` with
     this status, or a `Requeue`. So a call whose reply was lost may be repeated."""
+    ARRIVED = "arrived"
+    """It is recorded by this call, and in the same step the result has arrived at its `waiter`,
+    which waits for more. There is no ending to carry on. A store may answer `OK` instead, and keep
+    one."""
     STALE = "stale"
     """Nothing was changed: the lease was lost, and another worker has or had the task; or another
     outcome was recorded for it."""
@@ -310,6 +336,11 @@ class Receipt(StrEnum):
     """Nothing was changed: the task has been cancelled."""
     GONE = "gone"
     """Nothing was changed: the task no longer exists."""
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the outcome is recorded."""
+        return self in (Receipt.OK, Receipt.ARRIVED)
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

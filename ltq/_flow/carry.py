@@ -8,8 +8,9 @@ from ltq._flow.go_on import go_on
 from ltq._flow.protocols import FlowBroker
 from ltq._flow.slots import arrive
 from ltq._flow.stop_resume import resume, stop
-from ltq._flow.values import ELEMENT, LIST, Destination, Flow, TreeNode, flow_of, read_recipe
+from ltq._flow.values import LIST, Destination, Flow, TreeNode, flow_of, read_recipe
 from ltq.broker.flows import NOTE, Arrival, Arrived, Ending, ending_key
+from ltq.message import ELEMENT, slot_of
 from ltq.names import namespace_of
 from ltq.state import Status
 
@@ -72,11 +73,7 @@ class _Round:
             if destination.slot == LIST and not failed:
                 await self._expand(ending, destination, flow)
                 continue
-            slot = (
-                destination.slot
-                if destination.slot != ELEMENT
-                else int(ending.id.rpartition(".")[2])
-            )
+            slot = slot_of(destination.slot, ending.id)
             value = b"" if failed else ending.result
             namespace = namespace_of(destination.queue)
             is_all = len(flow.to) == 1 and namespace == namespace_of(ending.queue)

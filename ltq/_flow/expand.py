@@ -7,7 +7,6 @@ from ltq._flow.compose import call_body, items_of
 from ltq._flow.protocols import FlowBroker
 from ltq._flow.slots import MOST_AT_ONCE, read_slots
 from ltq._flow.values import (
-    ELEMENT,
     LIST,
     Destination,
     Flow,
@@ -19,7 +18,7 @@ from ltq._flow.values import (
 )
 from ltq.broker.flows import MAX_SLOTS, Arrival, Arrived, Ending, Ready, WaitingTask, ending_key
 from ltq.errors import DecodeError
-from ltq.message import Envelope, Failure, Published
+from ltq.message import ELEMENT, Envelope, Failure, Published
 from ltq.options import DEFAULT_RESULT_TTL
 from ltq.state import Status
 

@@ -10,14 +10,12 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ltq.broker.flows import FLOW_KEY, OUTLINE_KEY, with_flow
-from ltq.message import Envelope
+from ltq.message import Envelope, Waiter
+from ltq.names import namespace_of
 from ltq.options import Priority
 
 LIST = -1
 """The slot of a map in which its list arrives: then there is an element for each item."""
-
-ELEMENT = -3
-"""Stands for the slot of an element: the number in its id."""
 
 
 class Destination(msgspec.Struct, frozen=True, array_like=True):
@@ -64,6 +62,23 @@ def _read_flow(ctx: bytes) -> Flow | None:
 
 
 _kept_flow = lru_cache(maxsize=1024)(_read_flow)  # all elements of a map have the same
+
+
+def waiter_of(queue: str, ctx: bytes) -> Waiter | None:
+    """What waits for the result of a task: see `Finish.waiter`."""
+    return None if len(ctx) > _LONGEST_KEPT else _kept_waiter(queue, ctx)
+
+
+@lru_cache(maxsize=1024)
+def _kept_waiter(queue: str, ctx: bytes) -> Waiter | None:
+    flow = flow_of(ctx)
+    if flow is None or len(flow.to) != 1:
+        return None
+    (destination,) = flow.to
+    is_near = namespace_of(destination.queue) == namespace_of(queue)
+    if not is_near or destination.slot == LIST:
+        return None
+    return Waiter(destination.id, destination.slot, destination.of)
 
 
 def ctx_with(ctx: bytes, flow: Flow, outline: bytes = b"") -> bytes:

@@ -200,6 +200,8 @@ class _Writer(Service):
 
     def _answered(self, outcome: Outcome, receipt: Receipt) -> None:
         self._leases.release(outcome.lease)
+        if receipt is Receipt.ARRIVED:
+            return
         if receipt is _OK:
             if isinstance(outcome, Finish) and (outcome.flow or outcome.follow) and self._flows:
                 self._flows.wrote(outcome)

@@ -10,6 +10,7 @@ from typing import Any
 from ltq._display.errors import cause_of, is_a, name_of, text_of
 from ltq._display.values import short_repr
 from ltq._flow.followed import FollowedFinish
+from ltq._flow.values import waiter_of
 from ltq._sender.follow_ups import FollowUps
 from ltq._text import cut
 from ltq.broker.flows import FLOW_KEYS, flow_in, is_in_flow, with_flow
@@ -95,6 +96,7 @@ def completed(
     """The outcome of a run that returned, with what it sends because of that."""
     ttl = task.result_ttl if delivery.result_ttl is None else delivery.result_ttl
     flow = _flow(delivery) if delivery.ctx else b""
+    waiter = waiter_of(delivery.lease.queue, flow) if flow and follow_ups is None else None
     if follow_ups is not None:
         return FollowedFinish(
             delivery.lease,
@@ -107,8 +109,9 @@ def completed(
             sends=follow_ups,
         )
     # By position, as names cost more; the others have their defaults.
+    lease = delivery.lease
     return Finish(
-        delivery.lease, _COMPLETED, result, None, ttl, False, serializer, None, False, flow
+        lease, _COMPLETED, result, None, ttl, False, serializer, None, False, flow, b"", waiter
     )
 
 

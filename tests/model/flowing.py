@@ -21,6 +21,7 @@ from ltq._flow.carry import carry
 from ltq._flow.plan import Plan
 from ltq._flow.sending import send
 from ltq._flow.stop_resume import stop
+from ltq._flow.values import waiter_of
 from ltq.broker.flows import Ending, is_in_flow
 from ltq.errors import TaskNotFoundError
 from ltq.message import Delivery, Failure, Finish, Lease, Outcome, Receipt, Requeue
@@ -255,7 +256,14 @@ class Flowing(RuleBasedStateMachine):
         flow = delivery.ctx if is_in_flow(delivery.ctx) else b""
         if how == "c":
             result = self.tasks.result(delivery)
-            return Finish(delivery.lease, Status.COMPLETED, result, result_ttl=TTL, flow=flow)
+            return Finish(
+                delivery.lease,
+                Status.COMPLETED,
+                result,
+                result_ttl=TTL,
+                flow=flow,
+                waiter=waiter_of(delivery.lease.queue, flow),
+            )
         if how in "fr":
             status = Status.FAILED if how == "f" else Status.REJECTED
             failure = Failure("ValueError", "no")
@@ -268,10 +276,12 @@ class Flowing(RuleBasedStateMachine):
         if not outcomes:
             return
         receipts = self.run(self.broker.finish(outcomes))
-        pairs = zip(outcomes, receipts, strict=True)
-        told = [one for one, receipt in pairs if receipt is Receipt.OK and isinstance(one, Finish)]
-        for one in told:
-            self.completed[one.lease.id] += one.status is Status.COMPLETED
+        told: list[Finish] = []
+        for one, receipt in zip(outcomes, receipts, strict=True):
+            if receipt.is_recorded and isinstance(one, Finish):
+                self.completed[one.lease.id] += one.status is Status.COMPLETED
+                if receipt is Receipt.OK:
+                    told.append(one)
         with contextlib.suppress(CrashError):
             self.run(carry(self.dying(crash), [Ending.of(one) for one in told if one.flow]))
 

@@ -3,7 +3,8 @@
 A task is part of a workflow if its `ctx` has the key `FLOW_KEY`. When such a task ends, however
 that comes, the store keeps an `Ending` of it in the same atomic step. Whoever finds the ending
 carries the workflow on, with calls that may all be repeated, and then removes it. So a workflow
-stands still only while nobody looks, and no step of it takes effect twice.
+stands still only while nobody looks, and no step of it takes effect twice. A result may arrive at
+what waits for it in the step of its outcome: if that waits for more, no ending is kept.
 
 The same is kept of any other task whose outcome has something to follow: `Finish.follow`, envelopes
 which are sent because the run completed.

@@ -92,7 +92,8 @@ def settle(
     repeated outcome.
     """
     history.settled(places, record.queue, status, now)
-    become_final(places, record, status, result_ttl, now, token=token)
+    may_go_on = note_ending(places, record, status, now)
+    become_final(places, record, status, result_ttl, now, token=token, may_go_on=may_go_on)
 
 
 def become_final(
@@ -103,11 +104,13 @@ def become_final(
     now: float,
     *,
     token: int,
-    follow: bytes = b"",
+    may_go_on: bool = False,
 ) -> None:
-    """As `settle`, for tasks that are counted together. `follow` is as in the outcome."""
-    keeps_body = note_ending(places, record, status, now, follow)
-    record.keeps_body = keeps_body or record.envelope.keeps_body(status)
+    """As `settle`, for tasks that are counted together, and whose endings are noted already.
+
+    One that `may_go_on` keeps its arguments.
+    """
+    record.keeps_body = may_go_on or record.envelope.keeps_body(status)
     if result_ttl <= 0:
         places.ended_tokens.put(record.id, (token, status), most=MAX_ENDED)
         remove(places, record)

@@ -23,6 +23,7 @@ from ltq.testing.conformance._figures.history import (
 )
 from ltq.testing.conformance._figures.many_queues import TestManyQueues
 from ltq.testing.conformance._flows.cancelled import TestCancelEach
+from ltq.testing.conformance._flows.early import TestEarlyArrivals
 from ltq.testing.conformance._flows.followed import TestFollowed
 from ltq.testing.conformance._flows.kept import TestEndings, TestHeld, TestReadCtx, TestStopped
 from ltq.testing.conformance._lanes.presence import TestServed, TestStandstill
@@ -169,6 +170,7 @@ __all__ = [
     "TestDelayOfARequeue",
     "TestDrop",
     "TestDurations",
+    "TestEarlyArrivals",
     "TestEndOfItems",
     "TestEndings",
     "TestExamine",

@@ -7,7 +7,7 @@ from typing import Any
 
 from ltq.broker import Claim, ClaimBudget, ConsumerConfig
 from ltq.brokers._rules.claim import claim
-from ltq.brokers._rules.outcomes import finish
+from ltq.brokers._rules.outcomes.finish import finish
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.publish import publish
 from ltq.brokers._rules.record import Record

@@ -62,7 +62,7 @@ def read(places: Places, now: float, *, task_id: str, slots: Sequence[int]) -> W
 def go_on(places: Places, now: float, *, task_id: str, ready: Ready) -> bool:
     """Let a task go on that waits. Returns False if it does not wait."""
     record = find(places, task_id, now)
-    if record is None or not _waits(record):
+    if record is None or not waits(record):
         return False
     places.arrivals.remove(task_id)
     if ready.body is not None:
@@ -144,7 +144,7 @@ def _arrive(places: Places, arrival: Arrival, slots: _Slots, now: float) -> Arri
     if arrival.slot <= NOTE or record is None:
         return Arrived.WAITING
     if arrival.failed and slots.has_failed(arrival.slot):
-        if _waits(record):
+        if waits(record):
             slots.write(HELD)
             _cancel(places, record.id, _ttl(record), now)
         return Arrived.STOPPED
@@ -158,7 +158,7 @@ def _arrive(places: Places, arrival: Arrival, slots: _Slots, now: float) -> Arri
 def _expiry(places: Places, task_id: str) -> float:
     """Until when the slots of a task are kept."""
     record = places.records.get(task_id)
-    return HELD if record is None or _waits(record) else record.when
+    return HELD if record is None or waits(record) else record.when
 
 
 def _cancel(places: Places, task_id: str, result_ttl: float, now: float) -> bool:
@@ -199,12 +199,13 @@ def _again(places: Places, record: Record, now: float) -> Record:
     )
 
 
-def _waits(record: Record) -> bool:
+def waits(record: Record) -> bool:
+    """Whether a task waits for others."""
     return record.status is Status.DELAYED and is_held(record.when)
 
 
 def _may_wait(record: Record) -> bool:
-    return _waits(record) or (record.status is Status.CANCELLED and record.keeps_body)
+    return waits(record) or (record.status is Status.CANCELLED and record.keeps_body)
 
 
 def _ttl(record: Record) -> float:

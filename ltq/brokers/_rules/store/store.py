@@ -17,7 +17,6 @@ from ltq.brokers._rules import (
     dead_letters,
     history,
     leases,
-    outcomes,
     presence,
     publish,
     schedule_slots,
@@ -29,6 +28,7 @@ from ltq.brokers._rules.flows import waiting
 from ltq.brokers._rules.listing.page import page
 from ltq.brokers._rules.listing.stats import queue_stats
 from ltq.brokers._rules.listing.stats import workers as list_workers
+from ltq.brokers._rules.outcomes import finish
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.retention import forget_expired
 from ltq.brokers._rules.steering import cancel_many, parcels, pause, promote, rerun
@@ -121,7 +121,7 @@ class Store(ABC):
 
     def finish(self, received: Sequence[Outcome]) -> list[Receipt]:
         with self._step(map(_queue_of_outcome, received)) as now:
-            return self._in_order(received, _queue_of_outcome, outcomes.finish, now)
+            return self._in_order(received, _queue_of_outcome, finish.finish, now)
 
     def heartbeat(self, held: Sequence[Lease], duration: float) -> list[Lease]:
         def renew(places: Places, some: Sequence[Lease], now: float) -> list[bool]:

@@ -59,7 +59,7 @@ class Teller(Service):
         """Tell how runs have ended that began here."""
         for outcome, receipt in zip(outcomes, receipts, strict=True):
             run = self._runs.pop(outcome.lease, None)
-            if run is not None and receipt is Receipt.OK:
+            if run is not None and receipt.is_recorded:
                 self.tell(ended(outcome, run))
 
     async def _run(self) -> None:

@@ -136,7 +136,8 @@ to its replicas."""
 _COMPLETED = Status.COMPLETED  # Python 3.11 takes as long to look up a member as for three calls
 
 _of_completed = attrgetter(
-    "lease.queue", "failure", "result_ttl", "dead", "ctx", "is_poison", "follow", "serializer"
+    *("lease.queue", "failure", "result_ttl", "dead", "ctx", "is_poison", "follow", "serializer"),
+    "waiter",
 )
 """What `_but_lease_and_result` has of outcomes that are all completed, many times faster."""
 
@@ -146,7 +147,7 @@ def _but_lease_and_result(outcome: Outcome) -> object:
     if not isinstance(outcome, Finish):
         return outcome
     queue, failure = outcome.lease.queue, outcome.failure
-    kept = outcome.dead, outcome.ctx, outcome.is_poison, outcome.follow
+    kept = outcome.dead, outcome.ctx, outcome.is_poison, outcome.follow, outcome.waiter
     result = not outcome.result, outcome.serializer
     return queue, outcome.status, failure, outcome.result_ttl, kept, result
 
@@ -158,6 +159,7 @@ def _finish_group(outcomes: Sequence[Outcome]) -> list[Argument]:
         has_result = status is Status.COMPLETED or bool(first.result)
         flags = {"dead": first.dead, "result": has_result, "poison": first.is_poison}
         flags["follow"] = bool(first.follow)
+        flags["waiter"] = _waits(first)
     else:
         status = Status.DELAYED if first.delay > 0 else Status.PENDING
         seconds = first.delay
@@ -172,6 +174,11 @@ def _finish_group(outcomes: Sequence[Outcome]) -> list[Argument]:
         lease, result = outcome.lease, outcome.result if isinstance(outcome, Finish) else b""
         arguments += (lease.id, lease.token, result)
     return arguments
+
+
+def _waits(outcome: Finish) -> bool:
+    """Whether a result may arrive in the step of this outcome."""
+    return outcome.waiter is not None and outcome.status is _COMPLETED and not outcome.follow
 
 
 def _outcome_fields(outcome: Outcome) -> list[Argument]:
@@ -189,6 +196,9 @@ def _outcome_fields(outcome: Outcome) -> list[Argument]:
             fields += ("serializer", outcome.serializer)
         if outcome.follow:
             fields += ("follow", outcome.follow)
+        if outcome.waiter is not None and _waits(outcome):
+            waiter = outcome.waiter
+            fields += ("waiter", f"{waiter.slot} {waiter.of} {waiter.id}")
     return fields + failure_fields(outcome.failure)
 
 

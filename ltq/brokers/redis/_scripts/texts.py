@@ -29,6 +29,7 @@ from functools import cache
 from ltq.broker import flows, history, isolation, moving, schedule_slots
 from ltq.brokers._rules import constants
 from ltq.errors import ConfigurationError
+from ltq.message import ELEMENT
 from ltq.options import (
     DEAD_TTL,
     DEFAULT_MAX_DELIVERIES,
@@ -54,6 +55,7 @@ CONSTANTS = {
     "DEFAULT_MAX_DELIVERIES": DEFAULT_MAX_DELIVERIES,
     "DEFAULT_PRIORITY": f"{Priority.NORMAL:d}",
     "DEFAULT_RESULT_TTL": DEFAULT_RESULT_TTL,
+    "ELEMENT": str(ELEMENT),
     "ENDED_TTL": constants.ENDED_TTL,
     "FIRST_BUCKET": history.FIRST_BUCKET,
     "FLOW_KEY": flows.FLOW_KEY,

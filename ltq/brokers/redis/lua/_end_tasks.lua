@@ -7,6 +7,7 @@ local function end_tasks(group, plain, listed)
   local ttl, status, fields = state_ttl(group.seconds, 0), group.status, group.fields
   local queue, has_result, is_poison = group.queue, group.flags.result, group.flags.poison
   if group.flags.dead or group.flags.follow then fields = without('ctx', without('follow', fields)) end
+  if group.flags.waiter then fields = without('waiter', fields) end
   if has_result then fields[#fields + 1], fields[#fields + 2] = 'result', '' end
   local last = #fields
   local call, has_result_only = redis.call, has_result and last == 2

@@ -4,11 +4,12 @@
 -- is for how long its state is kept, as text, or nil. More fields and values are what is set then. An ending
 -- is key, status, serializer, queue, time, bytes of `ctx`, of the body and of what follows, a line each; then
 -- these, and the result.
+-- early: the ids, as keys, of tasks whose results have arrived already: they leave no ending. It may be nil.
 -- note_follow(id, status, result, fields): keep the ending of a task whose `follow`, one of the names and
 -- values in `fields`, is to be sent. Call it before `finalize`.
 -- @include time
 -- @constant FLOW_KEY, OUTLINE_KEY
-local follows -- what is to be sent, by the ids of tasks; most calls have none
+local follows, early = nil, nil -- by the ids of tasks; most calls have none
 -- @rare
 local function in_flow(ctx)
   return ctx and string.find(ctx, '"' .. FLOW_KEY .. '":', 1, true)
@@ -19,6 +20,7 @@ local function has_outline(ctx)
 end
 -- @rare
 local function note_ending(id, status, ttl, ctx, ...)
+  if early and early[id] then return end
   local hash = redis.call('HMGET', prefix .. 'task:' .. id, 'token', 'queue', 'task', 'serializer', 'body',
     'status')
   local set, given = {}, { ... }

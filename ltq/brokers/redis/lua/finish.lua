@@ -11,10 +11,12 @@ ARGV[3...] groups      a group for outcomes that differ only in id, token and re
         queue, status, seconds, flags, outcomes, fields; then `fields` names and values to set; then
         id, token and result of each of `outcomes` outcomes. seconds: how long a final state is kept, or
         the delay of 'delayed'. flags: 'dead' (leave a letter), 'result' (keep it), 'failed' (count a run),
-        'front' (of its lane), 'poison', 'void' (deaths stay), 'keep' (the last error), 'follow'. fields:
-        `ctx` is for the letter, `serializer` for the state, and `follow` for the ending.
+        'front' (of its lane), 'poison', 'void' (deaths stay), 'keep' (the last error), 'follow',
+        'waiter'. fields: `ctx` is for the letter, `serializer` for the state, `follow` for the ending,
+        and `waiter` is the slot, how many there are, and the id of a task that waits for the results.
 
-RETURNS nothing if all are 'ok'; else for each outcome 'ok', 'stale', 'cancelled' or 'gone'
+RETURNS nothing if all are 'ok'; else for each outcome 'ok', 'arrived' (and so has its result, at its
+        waiter), 'stale', 'cancelled' or 'gone'
 ]]
 local prefix, notes, told = KEYS[1], ARGV[1], ARGV[2]
 -- @include call_or_reset, outcomes, reindex, end_tasks, fence, final_list, notes, outcome_history, tell
@@ -37,7 +39,7 @@ while i <= #ARGV do
   end
   groups[#groups + 1] = group
   if #accepted > 0 then released[group.queue] = ids end
-  is_rare = is_rare or group.flags.dead or group.puts_back or group.flags.follow
+  is_rare = is_rare or group.flags.dead or group.puts_back or group.flags.follow or group.flags.waiter
   i, before = group.last_result + 1, before + group.count
 end
 for queue, ids in pairs(released) do
@@ -46,6 +48,7 @@ for queue, ids in pairs(released) do
   reindex('lease_ends', 'leases:', queue)
 end
 if is_doubtful then fence_again(groups, answers) end
+local has_answers = is_doubtful
 local function end_all()
   for _, group in ipairs(groups) do
     if #group.accepted > 0 and not group.puts_back then end_tasks(group, plain, listed) end
@@ -53,12 +56,13 @@ local function end_all()
   flush_final()
   if history then count_outcomes(groups) end
   if told ~= '' then tell(groups, told) end
-  if is_doubtful then answers = all_answers(answers, before) end
+  if has_answers then answers = all_answers(answers, before) end
   return answers
 end
 if not is_rare then return end_all() end
--- @include bury, requeue, ready_batch, ending
+-- @include bury, early, requeue, ready_batch, ending
 for _, group in ipairs(groups) do
+  if group.flags.waiter then has_answers = arrive_early(group, answers) or has_answers end
   for _, k in ipairs(group.accepted) do
     if group.puts_back then
       requeue(ARGV[k], ARGV[k + 1], group)

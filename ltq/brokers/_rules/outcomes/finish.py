@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from ltq.brokers._rules import dead_letters, history, moves
+from ltq.brokers._rules.outcomes.early import EarlyArrivals
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.record import Record
 from ltq.brokers._rules.retention import find
@@ -15,8 +16,9 @@ from ltq.state import Status
 def finish(places: Places, outcomes: Sequence[Outcome], now: float) -> list[Receipt]:
     """Record outcomes; the receipts are in their order."""
     places.records.load(outcome.lease.id for outcome in outcomes)
-    ended = history.Ended()
-    receipts = [_finish_one(places, outcome, ended, now) for outcome in outcomes]
+    ended, early = history.Ended(), EarlyArrivals(places, outcomes, now)
+    receipts = [_finish_one(places, outcome, ended, early, now) for outcome in outcomes]
+    early.write()
     history.have_run(places, ended, now)
     if any(not isinstance(outcome, Finish) and outcome.front for outcome in outcomes):
         found = (places.records.get(outcome.lease.id) for outcome in outcomes)
@@ -24,7 +26,9 @@ def finish(places: Places, outcomes: Sequence[Outcome], now: float) -> list[Rece
     return receipts
 
 
-def _finish_one(places: Places, outcome: Outcome, ended: history.Ended, now: float) -> Receipt:
+def _finish_one(
+    places: Places, outcome: Outcome, ended: history.Ended, early: EarlyArrivals, now: float
+) -> Receipt:
     lease = outcome.lease
     record = find(places, lease.id, now)
     if record is None:
@@ -38,13 +42,14 @@ def _finish_one(places: Places, outcome: Outcome, ended: history.Ended, now: flo
             return Receipt.CANCELLED
         return Receipt.OK if _is_recorded(record, outcome) else Receipt.STALE
     if isinstance(outcome, Finish):
-        _end(places, record, outcome, now)
+        has_arrived = early.put(outcome)
+        _end(places, record, outcome, now, leaves_ending=not has_arrived)
         ended.last.append(record)
         ended.statuses[record.envelope.queue, outcome.status] += 1
-    else:
-        _requeue(places, record, outcome, now)
-        if not outcome.is_void:
-            ended.retried.append(record)
+        return Receipt.ARRIVED if has_arrived else Receipt.OK
+    _requeue(places, record, outcome, now)
+    if not outcome.is_void:
+        ended.retried.append(record)
     return Receipt.OK
 
 
@@ -55,7 +60,9 @@ def _is_recorded(record: Record, outcome: Outcome) -> bool:
     return record.returned == outcome.lease.token
 
 
-def _end(places: Places, record: Record, outcome: Finish, now: float) -> None:
+def _end(
+    places: Places, record: Record, outcome: Finish, now: float, *, leaves_ending: bool
+) -> None:
     record.failure = outcome.failure
     if not outcome.is_poison:
         record.deaths = 0  # its run has ended by itself: it does not kill workers
@@ -70,9 +77,10 @@ def _end(places: Places, record: Record, outcome: Finish, now: float) -> None:
         record.envelope = structs.replace(record.envelope, serializer=outcome.serializer)
     if outcome.result or outcome.status is Status.COMPLETED:
         record.result = outcome.result
-    ttl, token = outcome.result_ttl, record.token
-    follow = outcome.follow
-    moves.become_final(places, record, outcome.status, ttl, now, token=token, follow=follow)
+    status, ttl = outcome.status, outcome.result_ttl
+    if leaves_ending:
+        moves.note_ending(places, record, status, now, outcome.follow)
+    moves.become_final(places, record, status, ttl, now, token=record.token)
 
 
 def _requeue(places: Places, record: Record, outcome: Requeue, now: float) -> None:

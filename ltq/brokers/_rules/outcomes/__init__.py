@@ -1,0 +1,1 @@
+"""The rules about what becomes of deliveries."""
