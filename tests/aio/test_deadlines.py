@@ -49,7 +49,8 @@ async def test_a_shorter_one_ends_before_a_longer_one_that_began_earlier(
         ended.append(name)
 
     await asyncio.gather(wait("long", 0.5), wait("short", 0.01), wait("longer", 0.55))
-    assert ended == ["short", "long", "longer"]
+    assert ended[0] == "short"
+    assert {*ended[1:]} == {"long", "longer"}  # a loop that was blocked ends both at once
 
 
 async def test_one_within_another_ends_only_itself(deadlines: Deadlines) -> None:
