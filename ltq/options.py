@@ -46,6 +46,7 @@ MAX_DEAD = 10_000
 MAX_FINAL = 10_000
 """Most final tasks of a queue that are listed: the newest whose states are kept."""
 
+MAX_COUNT = 2**31 - 1  # the integers of servers end there
 MAX_SECONDS = 100 * 365.25 * 86400
 """A century. A longer duration is a mistake of units, and exceeds the integers of servers."""
 
@@ -238,10 +239,10 @@ def check_wait(timeout: object) -> None:
 
 
 def positive_int(option: str, value: object) -> int:
-    """A whole number of at least 1. Raises `ConfigurationError`, which names the option."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+    """A whole number from 1 to `MAX_COUNT`. Raises `ConfigurationError`, which names the option."""
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_COUNT:
         return value
-    raise _fail(option, value, "a whole number, 1 or more")
+    raise _fail(option, value, f"a whole number, 1 or more, at most {MAX_COUNT}")
 
 
 _RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*([smh])\s*", re.ASCII | re.IGNORECASE)

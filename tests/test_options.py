@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ltq.errors import ConfigurationError
 from ltq.options import (
+    MAX_COUNT,
     MAX_SECONDS,
     Priority,
     Rate,
@@ -29,7 +30,7 @@ from ltq.options import (
 
 Parse = Callable[[dict[str, object]], Any]
 
-WHOLE = ([0, -1, 1.0, 2.5, math.nan, math.inf, "3", None, True, False, [1]], "1 or more")
+WHOLE = ([0, -1, 2**31, 1.0, 2.5, math.nan, math.inf, "3", None, True, False, [1]], "1 or more")
 DURATIONS = [-1, -0.001, math.nan, math.inf, -math.inf, "30", None, True, [1], 2 * MAX_SECONDS]
 DURATION = (
     [*DURATIONS, 0, 0.0, timedelta(0), timedelta(seconds=-1), timedelta.max],
@@ -323,7 +324,7 @@ class TestSeconds:
 
 
 class TestPositiveInt:
-    @pytest.mark.parametrize("value", [1, 2, 10**30])
+    @pytest.mark.parametrize("value", [1, 2, MAX_COUNT])
     def test_a_whole_number_is_taken(self, value: int) -> None:
         assert positive_int("max_tries", value) == value
 

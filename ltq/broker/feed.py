@@ -124,14 +124,20 @@ class Feed:
 
 
 class Following:
-    """Reads the feed of a task until a deadline, and closes it at the end of the context."""
+    """Reads the feed of a task until a deadline, and closes it at the end of the context.
 
-    def __init__(self, feed: Feed, task_id: str, timeout: float | None) -> None:
+    Without a `deadline`, by the event loop's clock, the `timeout` begins now.
+    """
+
+    def __init__(
+        self, feed: Feed, task_id: str, timeout: float | None, *, deadline: float | None = None
+    ) -> None:
         self._feed = feed
         self._task_id = task_id
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
-        self._deadline = None if timeout is None else self._loop.time() + timeout
+        is_begun = timeout is None or deadline is not None
+        self._deadline = deadline if is_begun else self._loop.time() + (timeout or 0.0)
 
     async def next(self) -> TaskState[bytes]:
         """The next state.
@@ -147,6 +153,10 @@ class Following:
         if state is None:
             raise TaskNotFoundError(self._task_id)
         return state
+
+    def fail(self, error: Exception) -> None:
+        """Let `next` raise this error, also while it waits."""
+        self._feed.fail(error)
 
     def close(self) -> None:
         """Stop following. Safe to call twice."""

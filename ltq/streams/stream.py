@@ -10,7 +10,7 @@ from typing_extensions import TypeVar
 
 from ltq.broker import Broker
 from ltq.broker.feed import Following
-from ltq.errors import TaskNotFoundError
+from ltq.errors import ConfigurationError, TaskNotFoundError
 from ltq.handle import error_of
 from ltq.state import TaskState
 from ltq.streams._cursor import Place, read_cursor, write_cursor, wrong_cursor
@@ -57,6 +57,7 @@ class Stream(AsyncIterator[T_co], Generic[T_co]):
         self._following: Following | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_over = False
+        self._is_waiting = False
         self._is_sure = False
         """Whether the store has told of the attempt; a cursor may be of a task that is gone. Then
         states of earlier attempts are old: items are read after the state that tells of them."""
@@ -88,22 +89,28 @@ class Stream(AsyncIterator[T_co], Generic[T_co]):
 
         Raises `TaskFailedError`, `TaskRejectedError` or `TaskCancelledError` behind the last item
         of a task that did not complete, `ResultTimeoutError` at the timeout, `TaskNotFoundError` if
-        there is no such task (any more), `ConfigurationError` for a cursor behind the end, and
-        `BrokerError`.
+        there is no such task (any more), `ConfigurationError` for a cursor behind the end, while
+        another one waits for the next item, and in another event loop, and `BrokerError`.
         """
         if not self._ready:
+            self._check_reader()
+            self._is_waiting = True
             try:
                 with self._told():
                     await self._wait()
             except BaseException:
                 self._close()
                 raise
+            finally:
+                self._is_waiting = False
         return self._next()
 
     async def aclose(self) -> None:
-        """Stop following the task. The iteration is over."""
+        """Stop following the task. The iteration is over, also for who waits for the next item."""
         self._is_over = True
         self._ready.clear()
+        if self._following is not None:
+            self._following.fail(StopAsyncIteration())
         self._close()
 
     def take_one(self) -> list[T_co]:
@@ -114,6 +121,14 @@ class Stream(AsyncIterator[T_co], Generic[T_co]):
         data = self._ready.popleft()
         self._place = Place(self._place.attempt, self._place.position + 1)
         return self._decode(data)
+
+    def _check_reader(self) -> None:
+        """Raise `ConfigurationError` for a second reader: one of them would wait for ever."""
+        use = "each reader needs a stream of its own, handle.stream(after=stream.cursor)"
+        if self._following is not None and self._loop is not asyncio.get_running_loop():
+            raise ConfigurationError(f"this stream is read in another event loop: {use}")
+        if self._is_waiting:
+            raise ConfigurationError(f"two tasks wait for the next item of one stream: {use}")
 
     async def _wait(self) -> None:
         """Wait until something is ready. Raises what `__anext__` raises."""
@@ -181,8 +196,8 @@ class Stream(AsyncIterator[T_co], Generic[T_co]):
             self._loop = asyncio.get_running_loop()
             if self._timeout is not None and self._deadline is None:
                 self._deadline = self._loop.time() + self._timeout
-            left = None if self._deadline is None else self._deadline - self._loop.time()
-            self._following = Following(self._open_broker().feed(queue, task_id), task_id, left)
+            feed = self._open_broker().feed(queue, task_id)
+            self._following = Following(feed, task_id, self._timeout, deadline=self._deadline)
         return self._following
 
     def _close(self) -> None:

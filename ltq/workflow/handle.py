@@ -67,7 +67,10 @@ class WorkflowHandle(Handle[R_co], Generic[R_co]):
         with _Stopped(self) as stopped:
             while True:
                 left = None if deadline is None else max(0.0, deadline - loop.time())
-                state = await self.wait(left)
+                try:
+                    state = await self.wait(left)
+                except ResultTimeoutError:
+                    raise ResultTimeoutError(self.id, timeout or 0.0) from None
                 if state.status is not Status.CANCELLED:
                     return cast(R_co, _result_of(state))
                 if (dead := await stopped.reason(state)) is not None:

@@ -1,6 +1,7 @@
 """Options of a task that sends messages which were made elsewhere, and messages sent twice."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import ltq
 from ltq import Status, Worker
 from ltq.broker import Broker
+from ltq.options import MAX_COUNT
 from ltq.testing.conformance._caller.sync import ClosesSync
 from ltq.testing.conformance._support.eventually import PATIENCE
 
@@ -32,6 +34,17 @@ class TestOptionsOfManyMessages(ClosesSync):
         for one in await asyncio.to_thread(chosen.send_many_sync, messages):
             state = await pack.handle(one.id).state()
             assert (state.status, state.timeout) == (Status.DELAYED, 7)
+
+    async def test_the_largest_numbers_are_taken(self, worker: Worker) -> None:
+        most = MAX_COUNT
+
+        @worker.task(max_tries=most, max_deliveries=most, max_pending=most, max_running=most)
+        async def pack(number: int) -> AsyncIterator[int]:
+            yield number
+
+        async with worker:
+            for task in (pack, pack.with_options(max_tries=most, max_items=most)):
+                assert await (await task.send(7)).collect(PATIENCE) == [7]
 
     async def test_a_message_that_says_its_own_keeps_it(self, worker: Worker) -> None:
         @worker.task

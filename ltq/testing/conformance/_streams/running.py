@@ -236,6 +236,27 @@ class TestStreamMistakes:
             with pytest.raises(ltq.ConfigurationError, match=r"after='1-3-.*' is not allowed"):
                 await read_all(shorter.stream(after=stream.cursor, timeout=PATIENCE))
 
+    async def test_a_second_reader_needs_a_stream_of_its_own(self, worker: Worker) -> None:
+        @worker.task
+        async def chat() -> AsyncIterator[str]:
+            yield "a"
+            await asyncio.sleep(60)  # the task's own time
+
+        async with worker:
+            handle = await chat.send()
+            stream = handle.stream(timeout=PATIENCE)
+            assert await anext(stream) == "a"
+            waiting = asyncio.create_task(read_all(stream))
+            await asyncio.sleep(0)  # it waits
+            with pytest.raises(ltq.ConfigurationError, match="needs a stream of its own"):
+                await anext(stream)
+            with pytest.raises(ltq.ConfigurationError, match="in another event loop"):
+                await asyncio.to_thread(asyncio.run, _next_of(stream))
+            assert await anext(handle.stream(timeout=PATIENCE)) == "a"
+            await stream.aclose()
+            assert await waiting == []  # it is over for who waits, too
+            await handle.cancel()
+
     async def test_an_unknown_task_has_none(self, worker: Worker) -> None:
         @worker.task
         async def chat() -> AsyncIterator[str]:
@@ -253,3 +274,7 @@ class TestStreamMistakes:
         handle = await chat.send()
         with pytest.raises(ltq.ResultTimeoutError):
             await handle.collect(0.05)
+
+
+async def _next_of(stream: ltq.Stream[str]) -> str:
+    return await anext(stream)
