@@ -82,6 +82,7 @@ class Watched:
 @asynccontextmanager
 async def watched(url: str, other: str) -> AsyncIterator[Watched]:
     async with RedisBroker(url) as watcher, RedisBroker(other) as ending:
+        ending._here().links.any.tells_in = ""  # only notifications tell of the end
         both = Watched(watcher, ending)
         await both.late()  # connects
         assert await both.late() < 0.5

@@ -16,9 +16,9 @@ _SCRIPTS = ("claim", "finish", "heartbeat", "sweep")
 _PATIENCE = 1.0
 
 _COMMAND = re.compile(r"(?:redis\.p?call|call_or_reset)\('([A-Z]+)'")
-_ELSEWHERE = {"TIME", "DEL"}
+_ELSEWHERE = {"TIME", "DEL", "PUBLISH"}
 """TIME comes first in every script, so that nothing is done if it is refused. DEL is tried out by
-the script `rights` itself."""
+the script `rights` itself. Nothing is lost without PUBLISH: who waits reads."""
 
 
 async def check_rights(link: Link) -> None:
