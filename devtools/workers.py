@@ -117,7 +117,8 @@ class Fleet:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **connections, **(settings or {})}
         with log_file.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, *arguments),
+                sys.executable,
+                *arguments,
                 cwd=ROOT,
                 env=environment,
                 stdin=DEVNULL,

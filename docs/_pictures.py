@@ -65,7 +65,11 @@ async def main() -> None:
 async def _shop() -> AsyncIterator[str]:
     """`ltq demo --web` as long as the block runs; the URL that it prints."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ltq", "demo", "--web"),
+        sys.executable,
+        "-m",
+        "ltq",
+        "demo",
+        "--web",
         env={**os.environ, "TMPDIR": "/tmp", "PYTHONUNBUFFERED": "1"},
         stdout=asyncio.subprocess.PIPE,
     )

@@ -46,8 +46,17 @@ class Context:
     """The run of a task, seen from inside the task."""
 
     __slots__ = (
-        *("_follow_ups", "_is_announced", "_is_complete", "_is_over", "_latest", "_lease"),
-        *("_loop", "_lost", "_store", "_writer", "message"),
+        "_follow_ups",
+        "_is_announced",
+        "_is_complete",
+        "_is_over",
+        "_latest",
+        "_lease",
+        "_loop",
+        "_lost",
+        "_store",
+        "_writer",
+        "message",
     )
 
     def __init__(

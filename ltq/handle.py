@@ -80,8 +80,14 @@ class Handle(Generic[R_co]):
     """
 
     __slots__ = (
-        *("_decode", "_last", "_result_ttl", "_source", "_timeout"),
-        *("id", "queue", "task_name"),
+        "_decode",
+        "_last",
+        "_result_ttl",
+        "_source",
+        "_timeout",
+        "id",
+        "queue",
+        "task_name",
     )
 
     def __init__(

@@ -105,7 +105,8 @@ async def chaos(given: argparse.Namespace) -> int:
         timeline = read(given.replay)
     else:
         timeline = draw(
-            *(given.seed, given.seconds),
+            given.seed,
+            given.seconds,
             workers=4,
             lease=3.0,
             pause=given.pause,

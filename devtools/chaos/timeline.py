@@ -128,8 +128,17 @@ _LASTS: dict[Kind, tuple[float, float]] = {
 OF_WORKERS: frozenset[Kind] = frozenset({"kill", "term", "stop"})
 OF_THE_WAY: frozenset[Kind] = frozenset(
     {
-        *("redis", "reset", "hole", "drop", "pause", "lock", "both"),
-        *("postgres", "freeze", "cut", "hold"),
+        "redis",
+        "reset",
+        "hole",
+        "drop",
+        "pause",
+        "lock",
+        "both",
+        "postgres",
+        "freeze",
+        "cut",
+        "hold",
     }
 )
 """Faults that keep workers from the store."""

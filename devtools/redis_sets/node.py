@@ -47,7 +47,9 @@ class Access:
         both = ("replication", "cluster")
         return [
             *lines,
-            *(("port", "0"), ("tls-port", str(port)), ("tls-auth-clients", "no")),
+            ("port", "0"),
+            ("tls-port", str(port)),
+            ("tls-auth-clients", "no"),
             *((f"tls-{one}", "yes") for one in both),
             *self.certificates.settings.items(),
         ]

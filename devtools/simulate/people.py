@@ -20,9 +20,23 @@ WATCHED, CANCELLED = 0.3, 0.05
 PRIORITIES: tuple[PriorityName, ...] = ("high", "normal", "low")
 
 CALLS: tuple[Call, ...] = (
-    *("send", "claim", "finish", "heartbeat", "states", "sweep", "fire", "wait"),
-    *("cancel", "watch", "pause", "resume"),
-    *("endings", "carried", "arrive", "held", "go_on"),
+    "send",
+    "claim",
+    "finish",
+    "heartbeat",
+    "states",
+    "sweep",
+    "fire",
+    "wait",
+    "cancel",
+    "watch",
+    "pause",
+    "resume",
+    "endings",
+    "carried",
+    "arrive",
+    "held",
+    "go_on",
 )
 """The calls that may fail."""
 

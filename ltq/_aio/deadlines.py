@@ -113,8 +113,17 @@ class Deadline:
     """The deadline of one block in one asyncio task; made by `Deadlines.within`."""
 
     __slots__ = (
-        *("_cancelling", "_expired", "_owner", "_task"),
-        *("activity", "at", "began", "doubts", "is_doubted", "is_over", "seconds"),
+        "_cancelling",
+        "_expired",
+        "_owner",
+        "_task",
+        "activity",
+        "at",
+        "began",
+        "doubts",
+        "is_doubted",
+        "is_over",
+        "seconds",
     )
 
     def __init__(self, owner: Deadlines, seconds: float, doubts: bool) -> None:

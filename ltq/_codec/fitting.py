@@ -70,7 +70,10 @@ class Fitter:
                 self._told.add((label, kind, base))
                 logger.warning(
                     "%s: %s: `%s` travels as `%s`, as annotated, without what it adds to that",
-                    *(self._task_name, label, type_path(kind), type_path(base)),
+                    self._task_name,
+                    label,
+                    type_path(kind),
+                    type_path(base),
                 )
 
 

@@ -10,8 +10,13 @@ _DEEPEST = 6
 """Most steps by which a node is indented."""
 
 _URGENCY = (
-    *(Status.FAILED, Status.REJECTED, Status.WORKING, Status.PENDING, Status.DELAYED),
-    *(Status.CANCELLED, Status.COMPLETED),
+    Status.FAILED,
+    Status.REJECTED,
+    Status.WORKING,
+    Status.PENDING,
+    Status.DELAYED,
+    Status.CANCELLED,
+    Status.COMPLETED,
 )
 
 

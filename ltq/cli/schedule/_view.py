@@ -13,8 +13,14 @@ from ltq.errors import ConfigurationError
 from ltq.schedule import Schedule, ScheduleInfo
 
 _HEAD = (
-    *("next run", "schedule", "expression", "zone", "task"),
-    *("misfire", "last run", "from"),
+    "next run",
+    "schedule",
+    "expression",
+    "zone",
+    "task",
+    "misfire",
+    "last run",
+    "from",
 )
 
 
@@ -47,8 +53,14 @@ class Listed:
         one = self.info
         last = "never" if self.last is None else self.last.isoformat(sep=" ")
         return (
-            *(run, one.name, one.expr, one.tz, one.task_name),
-            *(one.misfire or "?", last, one.origin),
+            run,
+            one.name,
+            one.expr,
+            one.tz,
+            one.task_name,
+            one.misfire or "?",
+            last,
+            one.origin,
         )
 
     def as_json(self) -> dict[str, object]:

@@ -12,8 +12,21 @@ from ltq.options import DEAD_TTL, MAX_DEAD
 from ltq.state import Status
 
 _KEPT = (
-    *("id", "queue", "task_name", "body", "serializer", "lane", "priority", "timeout", "max_tries"),
-    *("result_ttl", "max_deliveries", "ctx", "tags", "keep_body", "max_items"),
+    "id",
+    "queue",
+    "task_name",
+    "body",
+    "serializer",
+    "lane",
+    "priority",
+    "timeout",
+    "max_tries",
+    "result_ttl",
+    "max_deliveries",
+    "ctx",
+    "tags",
+    "keep_body",
+    "max_items",
 )
 """What an envelope says of a task that was sent already."""
 

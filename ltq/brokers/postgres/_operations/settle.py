@@ -127,15 +127,33 @@ def _row(outcome: Outcome) -> tuple[Any, ...]:
     failed = None if failure is None else encode(failure)
     if isinstance(outcome, Requeue):
         return (
-            *(*own, _AGAIN, outcome.delay, "", failed, None, outcome.failed),
-            *(outcome.front and outcome.delay <= 0, outcome.is_void, False),
-            *(outcome.ctx, outcome.timeout),
+            *own,
+            _AGAIN,
+            outcome.delay,
+            "",
+            failed,
+            None,
+            outcome.failed,
+            outcome.front and outcome.delay <= 0,
+            outcome.is_void,
+            False,
+            outcome.ctx,
+            outcome.timeout,
         )
     keeps = outcome.status is Status.COMPLETED or outcome.result
     return (
-        *(*own, CODES[outcome.status], outcome.result_ttl, outcome.serializer, failed),
-        *(outcome.result if keeps else None, False, False, False, outcome.is_poison),
-        *(None, None),
+        *own,
+        CODES[outcome.status],
+        outcome.result_ttl,
+        outcome.serializer,
+        failed,
+        outcome.result if keeps else None,
+        False,
+        False,
+        False,
+        outcome.is_poison,
+        None,
+        None,
     )
 
 

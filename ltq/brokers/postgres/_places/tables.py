@@ -47,7 +47,10 @@ class PostgresTable(Generic[V]):
         self._step.write(
             "INSERT INTO ltq.kept VALUES (%s, %s, %s, %s, %s) ON CONFLICT (namespace, kind, key) "
             "DO UPDATE SET value = excluded.value, expires = excluded.expires",
-            *(*self._own, key, _encode(value), expires),
+            *self._own,
+            key,
+            _encode(value),
+            expires,
         )
 
     def remove(self, key: str) -> None:
@@ -98,7 +101,10 @@ class PostgresFingerprints:
             "INSERT INTO ltq.fingerprints VALUES (%s, %s, %s, %s) "
             "ON CONFLICT (fingerprint, namespace) "
             "DO UPDATE SET id = excluded.id, expires = excluded.expires",
-            *(self._namespace, key, value, expires),
+            self._namespace,
+            key,
+            value,
+            expires,
         )
 
     def remove(self, key: str) -> None:

@@ -15,8 +15,13 @@ from ltq.brokers.redis._server.refusals import RefusedError
 from ltq.errors import BrokerError
 
 _OPTIONS = (
-    *("notify-keyspace-events", "appendonly", "appendfsync", "save"),
-    *("maxmemory-policy", "maxclients", "min-replicas-to-write"),
+    "notify-keyspace-events",
+    "appendonly",
+    "appendfsync",
+    "save",
+    "maxmemory-policy",
+    "maxclients",
+    "min-replicas-to-write",
 )
 _PINGS = 20
 """How many round trips are measured."""

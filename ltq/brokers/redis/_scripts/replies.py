@@ -34,11 +34,12 @@ _STATUSES = {status.value.encode(): status for status in Status}
 
 _PRIORITIES = {f"{priority:d}".encode(): priority for priority in Priority}
 
-STATE_FIELDS = (
-    *(b"status", b"task", b"queue", b"enqueue_time", b"last_dequeue_time", b"last_requeue_time"),
-    *(b"release_time", b"dequeue_count", b"requeue_count", b"timeout", b"worker", b"progress"),
-    *(b"result", b"error", b"error_type", b"traceback", b"deaths", b"serializer", b"priority"),
-    *(b"tries", b"tags", b"items", b"token"),
+STATE_FIELDS = tuple(
+    b"""
+    status task queue enqueue_time last_dequeue_time last_requeue_time release_time dequeue_count
+    requeue_count timeout worker progress result error error_type traceback deaths serializer
+    priority tries tags items token
+    """.split()
 )
 """The fields of a task in the order of `states`, but for the due time."""
 

@@ -41,9 +41,18 @@ _TAKEN_BY_TCP = frozenset(("socket_connect_timeout", "socket_keepalive"))
 _TAKEN_BY_TLS = frozenset(
     f"ssl_{name}"
     for name in (
-        *("keyfile", "certfile", "password", "cert_reqs", "ca_certs", "ca_data", "ca_path"),
-        *("check_hostname", "min_version", "ciphers"),
-        *("include_verify_flags", "exclude_verify_flags"),
+        "keyfile",
+        "certfile",
+        "password",
+        "cert_reqs",
+        "ca_certs",
+        "ca_data",
+        "ca_path",
+        "check_hostname",
+        "min_version",
+        "ciphers",
+        "include_verify_flags",
+        "exclude_verify_flags",
     )
 )
 _TAKEN_WITH = {"redis": _TAKEN_BY_TCP, "rediss": _TAKEN_BY_TCP | _TAKEN_BY_TLS}

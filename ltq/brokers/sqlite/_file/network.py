@@ -3,11 +3,28 @@
 import os
 from pathlib import Path
 
-_KINDS = {
-    *("9p", "afs", "afpfs", "ceph", "cifs", "davfs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4"),
-    *("smb3", "smbfs"),
-    *("fuse.davfs2", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"),
-}
+_KINDS = frozenset(
+    [
+        "9p",
+        "afs",
+        "afpfs",
+        "ceph",
+        "cifs",
+        "davfs",
+        "glusterfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "smb3",
+        "smbfs",
+        "fuse.davfs2",
+        "fuse.glusterfs",
+        "fuse.rclone",
+        "fuse.s3fs",
+        "fuse.sshfs",
+    ]
+)
 """Names of such file systems, as Linux has them."""
 
 MOUNTS = Path("/proc/self/mountinfo")

@@ -183,6 +183,11 @@ class SqliteLanes:
 
 def _columns(lane: Lane) -> tuple[Any, ...]:
     return (
-        *(lane.name, queue_of(lane.name), *lane.ready, *lane.served),
-        *(lane.working, lane.used, lane.used_at),
+        lane.name,
+        queue_of(lane.name),
+        *lane.ready,
+        *lane.served,
+        lane.working,
+        lane.used,
+        lane.used_at,
     )

@@ -17,8 +17,13 @@ class Job(Generic[T]):
     """
 
     __slots__ = (
-        *("_answers", "_step"),
-        *("error", "future", "is_durable", "keeps_history", "loop"),
+        "_answers",
+        "_step",
+        "error",
+        "future",
+        "is_durable",
+        "keeps_history",
+        "loop",
     )
 
     def __init__(

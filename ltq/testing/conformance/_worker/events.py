@@ -353,7 +353,9 @@ class TestEventReader:
             events = worker.events()
             await asyncio.to_thread(asyncio.run, produce())
             assert [(await anext(events)).kind.value for _ in range(3)] == [
-                *("enqueued", "started", "completed")
+                "enqueued",
+                "started",
+                "completed",
             ]
         assert await anext(events, None) is None
 
