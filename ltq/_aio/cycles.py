@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
 
-_MOST = 100
+_MOST_ERRORS = 100
 """Most errors of one chain that are looked at."""
 
 
@@ -51,7 +51,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     """An error, and those it came from, each once."""
     left: list[BaseException | None] = [error]
     seen: set[int] = set()
-    while left and len(seen) < _MOST:
+    while left and len(seen) < _MOST_ERRORS:
         one = left.pop()
         if one is None or id(one) in seen:
             continue

@@ -14,7 +14,7 @@ from ltq.message import Envelope, Published
 from ltq.names import namespace_of
 from ltq.options import DEFAULT_RESULT_TTL
 
-_MOST = 500
+_MOST_AT_ONCE = 500
 """Most tasks of one call."""
 
 _EXISTS = Published.EXISTS
@@ -62,8 +62,8 @@ async def _publish(
     is_one_call = len({namespace_of(one.queue) for one in envelopes}) == 1
     calls = [[*held, *roots]] if is_one_call else [held[:1], held[1:], roots]
     for call in calls:
-        for first in range(0, len(call), _MOST):
-            some = call[first : first + _MOST]
+        for first in range(0, len(call), _MOST_AT_ONCE):
+            some = call[first : first + _MOST_AT_ONCE]
             found = await broker.publish(some)
             answers |= {one.id: answer for one, answer in zip(some, found, strict=True)}
             if Published.ID_CONFLICT in found:

@@ -65,6 +65,11 @@ class Fetcher(Service):
         """When the last claim succeeded, or the last wait for room ended, by the clock."""
 
     @property
+    def claimed_ago(self) -> float:
+        """Seconds since `claimed_at`."""
+        return self._clock() - self.claimed_at
+
+    @property
     def is_full(self) -> bool:
         """Whether it claims nothing because all slots are in use."""
         return self._pool.free == 0

@@ -95,6 +95,11 @@ class Heartbeat(Service):
         """When held leases were last renewed, by the clock: all but those of shards that fail."""
 
     @property
+    def renewed_ago(self) -> float:
+        """Seconds since `renewed_at`."""
+        return self._clock() - self.renewed_at
+
+    @property
     def is_running(self) -> bool:
         """Whether its thread runs."""
         return self._thread is not None and not self._has_ended.is_set()

@@ -15,7 +15,7 @@ from ltq._worker.run import WorkerRun
 
 logger = logging.getLogger("ltq.worker")
 
-_AGAIN = 1.0
+_LIFESPAN_GRACE = 1.0
 """Seconds that a lifespan gets to end when the worker was told to stop at once."""
 
 
@@ -80,7 +80,7 @@ class Stopping:
         finally:
             self.run, self._is_leaving = None, True
             if self._in_a_hurry:
-                self._loop.call_later(_AGAIN, self._cut_again)
+                self._loop.call_later(_LIFESPAN_GRACE, self._cut_again)
 
     def _note(self, now: bool) -> None:
         self._told, self._told_now = True, self._told_now or now
@@ -101,7 +101,7 @@ class Stopping:
         """Cut, until it is over: a lifespan may have several things to close that hang."""
         if not self._is_over and self.run is None:
             self._block.cut()
-            self._loop.call_later(_AGAIN, self._cut_again)
+            self._loop.call_later(_LIFESPAN_GRACE, self._cut_again)
 
 
 class EmbeddedRun:

@@ -14,7 +14,7 @@ from ltq.task import Task
 logger = logging.getLogger("ltq.worker")
 
 
-_PATIENCE = 1.0
+_OBSERVER_PATIENCE = 1.0
 """Seconds that an observer of a task with a timeout has to begin, and to end."""
 
 
@@ -23,7 +23,7 @@ class Observation:
 
     def __init__(self, observers: Sequence[Observer], *, has_timeout: bool) -> None:
         self._observers = observers
-        self._patience = _PATIENCE if has_timeout else None
+        self._patience = _OBSERVER_PATIENCE if has_timeout else None
         self._entered: list[tuple[Observer, AbstractAsyncContextManager[None]]] = []
 
     async def begin(self, message: Message[Any], task: Task[..., Any]) -> None:

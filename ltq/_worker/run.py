@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from typing import Any
 
 from ltq._aio.closing import to_the_end
@@ -57,11 +56,10 @@ class WorkerRun:
 
     def health(self) -> WorkerHealth:
         """How it is doing. From any thread."""
-        now = time.monotonic()
         return WorkerHealth(
             worker=self._config.name,
-            claimed_ago=now - self._fetcher.claimed_at,
-            renewed_ago=now - self._parts.heartbeat.renewed_at,
+            claimed_ago=self._fetcher.claimed_ago,
+            renewed_ago=self._parts.heartbeat.renewed_ago,
             lease=self._config.lease,
             running=self._pool.used,
             is_full=self._fetcher.is_full,

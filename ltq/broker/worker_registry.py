@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from ltq._display.values import short_repr
 from ltq.errors import ConfigurationError
 from ltq.names import check_name, check_names
 from ltq.state import WorkerInfo, WorkerStatus
@@ -82,7 +83,7 @@ def check_worker(worker: WorkerEntry) -> None:
     for what, text in (("host", worker.host), ("version", worker.version)):
         if not _TEXT.fullmatch(text):
             raise ConfigurationError(
-                f"the {what} {text!r:.80} of a worker is not allowed: "
+                f"the {what} {short_repr(text)} of a worker is not allowed: "
                 "at most 255 printable ASCII characters"
             )
 

@@ -24,10 +24,10 @@ R_co = TypeVar("R_co", covariant=True, default=Any)
 _RECHECK = 0.5
 """Seconds between two looks at a workflow that is stopped, unless a node of it changes."""
 
-_PATIENCE = 10.0
+_STOPPED_PATIENCE = 10.0
 """Seconds for which a workflow without a dead node may stay stopped: it is about to go on."""
 
-_MOST = 500
+_MOST_STATES = 500
 """Most states of one call."""
 
 
@@ -128,8 +128,8 @@ class WorkflowHandle(Handle[R_co], Generic[R_co]):
         for node in nodes:
             task = await broker.held(node.queue, node.id, ()) if node.is_map else None
             count = 0 if task is None or task.count is None else task.count.of - 1
-            for first in range(0, count, _MOST):
-                indexes = range(first, min(first + _MOST, count))
+            for first in range(0, count, _MOST_STATES):
+                indexes = range(first, min(first + _MOST_STATES, count))
                 ids = [element_id(node.id, index) for index in indexes]
                 for state in await broker.states(node.queue, ids):
                     if state is not None:
@@ -170,7 +170,7 @@ class _Stopped:
         if runs and await handle._may_go_on():  # noqa: SLF001
             self._patient_until = None
             return None
-        self._patient_until = self._patient_until or now + _PATIENCE
+        self._patient_until = self._patient_until or now + _STOPPED_PATIENCE
         if now >= self._patient_until or not await handle._is_stopped():  # noqa: SLF001
             raise TaskCancelledError(last)
         return None

@@ -75,8 +75,8 @@ async def own() -> None: ...
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine of a test may be busy."""
-    monkeypatch.setattr(queues, "_PATIENCE", PATIENCE)
-    monkeypatch.setattr("ltq.cli._completion.targets._PATIENCE", PATIENCE)
+    monkeypatch.setattr(queues, "_BROKER_PATIENCE", PATIENCE)
+    monkeypatch.setattr("ltq.cli._completion.targets._READ_PATIENCE", PATIENCE)
 
 
 @pytest.fixture
@@ -187,12 +187,12 @@ class TestQueues:
     async def test_without_an_answer_there_is_nothing_and_no_word_about_it(
         self, url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(queues, "_PATIENCE", 0.1)
+        monkeypatch.setattr(queues, "_BROKER_PATIENCE", 0.1)
         assert await in_shell("bash", "size", "bill", url=url) == []
         assert logging.root.manager.disable == 0
 
     async def test_a_silent_broker_is_given_up_soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(queues, "_PATIENCE", 0.05)
+        monkeypatch.setattr(queues, "_BROKER_PATIENCE", 0.05)
         silent = "redis://10.255.255.1:6379"  # nobody answers there
         assert await in_shell("bash", "size", "bill", url=silent) == []
 

@@ -120,7 +120,7 @@ class TestPeople:
         before, shop.worker.broker = shop.worker.broker, broker
         monkeypatch.setattr(_customers, "_STAFF_WAITS", 0.01)
         monkeypatch.setattr(_customers, "_RUSH", 0.01)
-        monkeypatch.setattr(_customers, "_PATIENCE", 1.0)
+        monkeypatch.setattr(_customers, "_THINKING", 1.0)
         monkeypatch.setattr(shop, "bank_is_away", lambda: False)
         yield broker
         broker.forget()

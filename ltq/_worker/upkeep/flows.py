@@ -26,7 +26,7 @@ LOOK_EVERY = 60.0
 """Most seconds between two looks for what others have left. Mostly the broker says sooner that
 there is something, when the worker is announced."""
 
-_MOST = 500
+_MOST_TOGETHER = 500
 """Most endings that are carried on together."""
 
 _MOST_APART = 100
@@ -110,7 +110,9 @@ class FlowCarrier(Service):
             namespaces = frozenset()
         batcher = self._batchers.get(namespaces)
         if batcher is None:
-            batcher = self._batchers[namespaces] = Batcher(self._carry, _MOST, name=self.name)
+            batcher = self._batchers[namespaces] = Batcher(
+                self._carry, _MOST_TOGETHER, name=self.name
+            )
         return batcher
 
     async def _carry(self, endings: list[Ending]) -> list[None]:

@@ -7,7 +7,7 @@ from itertools import islice
 from ltq.brokers._rules.places import Spot, Spotted
 from ltq.brokers._rules.record import Record
 
-_MOST = 512
+_MOST_SPOTS = 512
 """Most spots of a piece: a new one moves those behind it, but no other piece."""
 
 
@@ -32,9 +32,9 @@ class Line:
             index = self._index(spot)
             piece = pieces[index]
             insort(piece, spot)
-            if len(piece) > _MOST:
-                pieces[index : index + 1] = [piece[: _MOST // 2], piece[_MOST // 2 :]]
-        elif pieces and len(pieces[-1]) < _MOST:
+            if len(piece) > _MOST_SPOTS:
+                pieces[index : index + 1] = [piece[: _MOST_SPOTS // 2], piece[_MOST_SPOTS // 2 :]]
+        elif pieces and len(pieces[-1]) < _MOST_SPOTS:
             pieces[-1].append(spot)
         else:
             pieces.append([spot])

@@ -11,7 +11,7 @@ _MOST_BYTES = 8 * CALL_BYTES
 _SHRINK = 4
 """After an answer that did not come, only this part of the tasks is asked for."""
 
-_MOST = 1000
+_MOST_CLAIMED = 1000
 """Tasks; a claim gives no more."""
 
 
@@ -19,7 +19,7 @@ class ClaimSize:
     """Most tasks of the next claim: fewer where they are large, or the network is slow."""
 
     def __init__(self) -> None:
-        self._most = _MOST
+        self._most = _MOST_CLAIMED
 
     def of(self, limit: int) -> int:
         """How many to ask for where this many are wanted."""
@@ -30,8 +30,8 @@ class ClaimSize:
         size = sum(len(one.body) + len(one.ctx) for one in deliveries)
         if size > _MOST_BYTES:
             self._most = max(1, len(deliveries) * _MOST_BYTES // size)
-        elif deliveries and self._most < _MOST:
-            self._most = min(_MOST, 2 * self._most)
+        elif deliveries and self._most < _MOST_CLAIMED:
+            self._most = min(_MOST_CLAIMED, 2 * self._most)
 
     def failed(self, limit: int) -> None:
         """The answer to a claim of so many has not arrived."""

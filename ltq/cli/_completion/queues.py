@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from ltq.broker.default import broker_at
 
-_PATIENCE = 1.0
+_BROKER_PATIENCE = 1.0
 """Seconds that the broker has for its answer. Nobody waits longer for a completion."""
 
 
@@ -36,7 +36,7 @@ def complete_queue_of_all(
 
 
 async def _names(url: str | None) -> list[str]:
-    async with asyncio.timeout(_PATIENCE), broker_at(url or None) as broker:
+    async with asyncio.timeout(_BROKER_PATIENCE), broker_at(url or None) as broker:
         return await broker.queues()
 
 

@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from ltq.cli._completion.source import Source, read_source
 
-_PATIENCE = 1.0
+_READ_PATIENCE = 1.0
 """Seconds for reading files. What is found until then is offered."""
 
 _MAX_BYTES = 500_000
@@ -55,7 +55,7 @@ def _offer(found: set[str], incomplete: str) -> list[CompletionItem]:
 def _sources(incomplete: str) -> Iterator[tuple[str, Source]]:
     """The modules that may be meant, with what they declare."""
     wanted, colon, _ = incomplete.partition(":")
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _READ_PATIENCE
     for path, module in _files(Path.cwd()):
         if time.monotonic() > end:
             return

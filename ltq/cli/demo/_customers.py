@@ -28,7 +28,7 @@ _WAVE = 25
 """So many customers come one soon after the other, and so many take their time."""
 
 _RUSH, _CALM = 0.5, 1.5
-_PATIENCE = 4.0
+_THINKING = 4.0
 """Seconds after which a customer thinks again."""
 
 _STAFF_WAITS = 20.0
@@ -48,7 +48,7 @@ async def customers(tell: Tell, *, with_poison: bool) -> None:
         order += 1
         await _order(order)
         if order % 12 == 4:
-            undecided.append((time.monotonic() + _PATIENCE, order))
+            undecided.append((time.monotonic() + _THINKING, order))
         if order == 1006 and with_poison:
             await photo.send(POISON)
             tell(f"photo {POISON} came in: it kills the worker process that opens it")

@@ -11,7 +11,7 @@ from ltq.logger import get_logger, printable
 
 logger = get_logger("cli")
 
-_PATIENCE = 5.0
+_CLIENT_PATIENCE = 5.0
 """Seconds that a client gets for its request, and to take the answer."""
 
 
@@ -45,11 +45,11 @@ async def serve_http(respond: Respond, host: str, port: int) -> asyncio.Server:
         with suppress(
             OSError, EOFError, TimeoutError, asyncio.LimitOverrunError, asyncio.CancelledError
         ):
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_CLIENT_PATIENCE):
                 request = await reader.readuntil(b"\r\n\r\n")
             method, path = _parse(request)
             answer = await _answer(respond, path)
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_CLIENT_PATIENCE):
                 writer.write(answer.encoded(is_head=method == "HEAD"))
                 await writer.drain()
         writer.close()

@@ -33,7 +33,7 @@ from ltq.scheduler import Scheduler
 
 logger: logging.Logger = get_logger("cli")
 
-_PATIENCE = 2.0
+_BROKER_PATIENCE = 2.0
 """Seconds that a broker gets to say what it knows of the schedules that code declares."""
 
 _ONLY_KEPT = (
@@ -179,7 +179,7 @@ async def _read(url: str | None) -> list[ScheduleInfo]:
 async def _read_with(scheduler: Scheduler) -> list[ScheduleInfo]:
     """Return all schedules; only those that are declared if the broker does not answer."""
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_BROKER_PATIENCE):
             return await scheduler.list()
     except (BrokerError, TimeoutError):
         told = "the broker does not answer: only what is declared in code is listed"

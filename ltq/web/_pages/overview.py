@@ -11,7 +11,7 @@ from ltq.web._source.readings import silent_among
 _ROWS = 25
 """Queues of one page: each shown one costs a small read of its history every few seconds."""
 
-_PATIENCE = 0.02
+_EXTRAS_PATIENCE = 0.02
 """Seconds that the page waits for what it can be shown without."""
 
 _MOST_FAILING = 6
@@ -31,7 +31,7 @@ async def read_overview(ask: Ask) -> dict[str, Any]:
     shown = matching[(number - 1) * _ROWS : number * _ROWS]
     histories = await asyncio.gather(*(_history(ask, one.queue) for one in shown))
     # Only now: a broker may do one thing after the other, and these take longer.
-    failing, findings = await asyncio.gather(_soon(ask), readings.findings.soon(_PATIENCE))
+    failing, findings = await asyncio.gather(_soon(ask), readings.findings.soon(_EXTRAS_PATIENCE))
     return {
         "now": snapshot.now,
         "totals": snapshot.totals,
@@ -62,7 +62,7 @@ async def _history(ask: Ask, queue: str) -> list[Minute]:
 
 
 async def _soon(ask: Ask) -> list[Any]:
-    return await ask.readings.failing.soon(_PATIENCE) or []
+    return await ask.readings.failing.soon(_EXTRAS_PATIENCE) or []
 
 
 def _needs_a_look(findings: list[Finding]) -> list[Finding]:

@@ -145,6 +145,6 @@ async def test_the_server_is_told_again_who_waits_when_it_has_forgotten(
     (first,) = server.listening()
     postgres_admin.execute(f"TRUNCATE {schema}.awaited".encode())
     postgres_admin.execute("SELECT pg_terminate_backend(%s)", [first])
-    await eventually(awaited, ears._AGAIN / 2)
+    await eventually(awaited, ears._SAID_EVERY / 2)
     await broker.cancel(QUEUE, task_id, 60.0)
     await asyncio.wait_for(waiting, PATIENCE)

@@ -296,7 +296,7 @@ class TestOtherServers:
     async def test_an_answer_without_end_is_not_read(
         self, server: RabbitServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(management, "_MOST", 1000)
+        monkeypatch.setattr(management, "_MOST_BYTES", 1000)
         async with answering(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2000) as place:
             url = f"{url_of(server).partition('&management')[0]}&management={place}"
             async with RabbitBroker(url) as broker:

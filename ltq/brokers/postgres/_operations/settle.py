@@ -25,7 +25,7 @@ _A_TIME = encode(0.0)
 
 _RECEIPTS = {receipt.value: receipt for receipt in Receipt}
 
-_AGAIN = -1
+_RUNS_AGAIN = -1
 """Stands for the status of a task that runs again."""
 
 
@@ -128,7 +128,7 @@ def _row(outcome: Outcome) -> tuple[Any, ...]:
     if isinstance(outcome, Requeue):
         return (
             *own,
-            _AGAIN,
+            _RUNS_AGAIN,
             outcome.delay,
             "",
             failed,

@@ -26,7 +26,7 @@ Hear = Callable[[str, str, list[str]], object]
 SAID_FOR = 15.0
 """Seconds for which it is said that somebody waits."""
 
-_AGAIN = 7.0
+_SAID_EVERY = 7.0
 """Seconds after which that is said again."""
 
 _PROBED_FOR = 1.0
@@ -138,7 +138,7 @@ class Ears(Service):
         await self._link.call("wait_for", topics, SAID_FOR)
         if len(said) > 1000:
             said.clear()
-        said.update(dict.fromkeys(topics, now + _AGAIN))
+        said.update(dict.fromkeys(topics, now + _SAID_EVERY))
 
     async def _run(self) -> None:
         pauses = ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
@@ -189,7 +189,7 @@ class Ears(Service):
         """Find out whether anything is heard, and say again and again that somebody waits."""
         rounds, pauses = 0, ExponentialBackoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while True:
-            pause = _AGAIN
+            pause = _SAID_EVERY
             try:
                 # After a crash the server does not know it any more. First: once messages are
                 # known to come, all look for what they have missed.

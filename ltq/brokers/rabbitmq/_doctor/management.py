@@ -13,7 +13,7 @@ from ltq.brokers.rabbitmq._server.api import Api
 
 T = TypeVar("T")
 
-_MOST = 16 << 20
+_MOST_BYTES = 16 << 20
 """Most bytes of an answer that is read."""
 
 
@@ -59,8 +59,8 @@ class Management:
             answer = bytearray()
             while part := await reader.read(1 << 16):
                 answer += part
-                if len(answer) > _MOST:
-                    raise OSError(f"its answer has more than {_MOST} bytes")
+                if len(answer) > _MOST_BYTES:
+                    raise OSError(f"its answer has more than {_MOST_BYTES} bytes")
             return bytes(answer)
         finally:
             writer.transport.abort()

@@ -8,7 +8,7 @@ import msgspec
 from ltq.broker.flows import FLOW_KEY, is_held, is_in_flow
 from ltq.message import Envelope
 
-_MOST = 100
+_MOST_WORKFLOWS = 100
 """Most workflows whose waiting tasks are remembered. The oldest are forgotten first."""
 
 
@@ -63,7 +63,7 @@ class Workflows:
 
     def _keep(self, envelope: Envelope) -> None:
         self._waiting.setdefault(_end_of(envelope), {})[envelope.id] = envelope
-        while len(self._waiting) > _MOST:
+        while len(self._waiting) > _MOST_WORKFLOWS:
             self._waiting.popitem(last=False)
 
 

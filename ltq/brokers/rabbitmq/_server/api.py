@@ -12,7 +12,7 @@ _ABOVE = 10_000
 """By how much its port is above that of AMQP, unless somebody has changed one of them: 15672 and
 5672; with TLS 15671 and 5671."""
 
-_MOST = 65_535
+_HIGHEST_PORT = 65_535
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ def usual_api(host: str, port: int, user: str, password: str, is_tls: bool) -> A
 
     The password goes there in the clear only if it does so in AMQP.
     """
-    if port + _ABOVE > _MOST:
+    if port + _ABOVE > _HIGHEST_PORT:
         return None
     return Api(
         host=host,

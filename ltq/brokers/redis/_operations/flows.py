@@ -22,7 +22,7 @@ R = TypeVar("R")
 _REPLICATED_WITHIN = 0.7
 """Seconds that a call waits for replicas that leads a workflow on."""
 
-_MOST = 100
+_MOST_CHANGED = 100
 """Most tasks of one call that changes them: a long script blocks all other clients."""
 
 
@@ -47,15 +47,15 @@ async def arrive(link: Link, queue: str, arrivals: Sequence[Arrival]) -> list[Ar
     """See `Flows.arrive`."""
     prefix = link.keys.prefix(namespace_of(queue))
     answers: list[Arrived] = []
-    for first in range(0, len(arrivals), _MOST):
+    for first in range(0, len(arrivals), _MOST_CHANGED):
         words: list[Argument] = []
-        for one in arrivals[first : first + _MOST]:
+        for one in arrivals[first : first + _MOST_CHANGED]:
             flags = f"{'failed ' if one.failed else ''}{'revives' if one.revives else ''}"
             words += (one.id, one.slot, one.of, flags, one.ending, one.value)
         call = calls.ArriveCall(
             prefix=prefix, result_ttl=DEFAULT_RESULT_TTL, notes=link.notes, arrivals=words
         )
-        waits = any(not one.ending for one in arrivals[first : first + _MOST])
+        waits = any(not one.ending for one in arrivals[first : first + _MOST_CHANGED])
         answers += await link.evaluate(_kept(link, queue, call) if waits else call)
     return answers
 
@@ -100,8 +100,8 @@ async def go_on(link: Link, queue: str, task_id: str, ready: Ready) -> bool:
 async def cancel_each(link: Link, queue: str, ids: Sequence[str], result_ttl: float) -> int:
     """See `Flows.cancel_each`."""
     prefix, cancelled = link.keys.prefix(namespace_of(queue)), 0
-    for first in range(0, len(ids), _MOST):
-        some = [*ids[first : first + _MOST]]
+    for first in range(0, len(ids), _MOST_CHANGED):
+        some = [*ids[first : first + _MOST_CHANGED]]
         cancelled += await link.evaluate(
             calls.CancelEachCall(prefix=prefix, result_ttl=result_ttl, notes=link.notes, ids=some)
         )
@@ -111,8 +111,8 @@ async def cancel_each(link: Link, queue: str, ids: Sequence[str], result_ttl: fl
 async def restart(link: Link, queue: str, ids: Sequence[str], *, is_held: bool) -> int:
     """See `Flows.restart`."""
     prefix, count = link.keys.prefix(namespace_of(queue)), 0
-    for first in range(0, len(ids), _MOST):
-        some = [*ids[first : first + _MOST]]
+    for first in range(0, len(ids), _MOST_CHANGED):
+        some = [*ids[first : first + _MOST_CHANGED]]
         call = calls.RestartCall(prefix=prefix, is_held=flag(is_held), ids=some)
         count += await link.evaluate(_kept(link, queue, call))
     return count

@@ -13,7 +13,8 @@ from ltq.errors import BrokerError
 from ltq.names import new_id
 
 _SCRIPTS = ("claim", "finish", "heartbeat", "sweep")
-_PATIENCE = 1.0
+_ANSWER_PATIENCE = 1.0
+"""Seconds that the server has to answer."""
 
 _COMMAND = re.compile(r"(?:redis\.p?call|call_or_reset)\('([A-Z]+)'")
 _ELSEWHERE = {"TIME", "DEL", "PUBLISH"}
@@ -28,7 +29,7 @@ async def check_rights(link: Link) -> None:
     """
     call = calls.RightsCall(prefix=f"{link.keys.probe(link.home, new_id())}:", trials=[*_trials()])
     try:
-        refused = await link.evaluate(call, patience=_PATIENCE)
+        refused = await link.evaluate(call, patience=_ANSWER_PATIENCE)
     except BrokerError as error:
         if not error.is_away:
             raise

@@ -11,7 +11,8 @@ from ltq.brokers.redis._server.refusals import TooFewReplicasError, is_passing
 from ltq.brokers.redis._server.wire import Wire
 from ltq.errors import ConfigurationError
 
-_MOST = 100
+_MOST_REPLICAS = 100
+"""Most replicas that a URL may ask for."""
 
 _SLACK = 0.2
 """Seconds before the deadline of a call at which the server gives up waiting for replicas."""
@@ -19,11 +20,11 @@ _SLACK = 0.2
 
 def parse_replicas(value: str) -> int:
     """Read the parameter `replicas` of a broker's URL. Raises `ConfigurationError`."""
-    if value.isascii() and value.isdigit() and int(value) <= _MOST:
+    if value.isascii() and value.isdigit() and int(value) <= _MOST_REPLICAS:
         return int(value)
     raise ConfigurationError(
         f"replicas={value!r} is not allowed in a broker URL: "
-        f"how many replicas a send waits for, from 0 to {_MOST}"
+        f"how many replicas a send waits for, from 0 to {_MOST_REPLICAS}"
     )
 
 

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from ltq._aio.service import Service
 from ltq.brokers.redis._server.wire import TransportWire
 
-_PATIENCE = 3.0
+_TEST_PATIENCE = 3.0
 """Seconds that a test may take, with its new connection."""
 
 _GRACE = 0.05
@@ -56,7 +56,7 @@ class SilenceTest(Service):
         if not silent:
             return
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TEST_PATIENCE):
                 await self._look_again()
                 await asyncio.sleep(_GRACE)
         except (RedisError, OSError):  # the server is away, and the calls go on until they are over

@@ -349,7 +349,7 @@ class TestObservers:
     async def test_one_that_hangs_does_not_hold_up_a_task_with_a_timeout(
         self, worker: Worker, when: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ltq._worker.observed._PATIENCE", 0.02)
+        monkeypatch.setattr("ltq._worker.observed._OBSERVER_PATIENCE", 0.02)
 
         class Hangs(Observer):
             @asynccontextmanager
