@@ -20,7 +20,7 @@ class EarlyArrivals:
     def __init__(self, places: Places, outcomes: Sequence[Outcome], now: float) -> None:
         slots: dict[str, set[int]] = {}
         for outcome in outcomes:
-            slot = _slot_for(outcome)
+            slot = slot_for(outcome)
             if isinstance(outcome, Finish) and outcome.waiter is not None and slot is not None:
                 slots.setdefault(outcome.waiter.id, set()).add(slot)
         self._waiting: dict[str, _Slots] = {}
@@ -34,7 +34,7 @@ class EarlyArrivals:
 
     def put(self, outcome: Finish) -> bool:
         """Put the result of an outcome in its slot. Returns whether it is there."""
-        waiter, slot = outcome.waiter, _slot_for(outcome)
+        waiter, slot = outcome.waiter, slot_for(outcome)
         if waiter is None or slot is None or waiter.id not in self._waiting:
             return False
         return self._waiting[waiter.id].put(waiter.of, slot, outcome.result)
@@ -69,7 +69,7 @@ class _Slots:
             self._arrivals.write(self._task_id, self._changed, self._count, HELD)
 
 
-def _slot_for(outcome: Outcome) -> int | None:
+def slot_for(outcome: Outcome) -> int | None:
     """The slot of its waiter where the result of an outcome belongs, if it may arrive early."""
     if not isinstance(outcome, Finish) or outcome.waiter is None or outcome.follow:
         return None

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from ltq.broker import SeenWorker, WorkerEntry
 from ltq.brokers._rules.constants import CALL_BYTES
+from ltq.brokers._rules.outcomes.early import slot_for
 from ltq.brokers.postgres._places.rows import CODES, encode
 from ltq.brokers.postgres._server.errors import LOCKED, LockedError
 from ltq.brokers.postgres._server.link import Link
@@ -27,6 +28,12 @@ _RECEIPTS = {receipt.value: receipt for receipt in Receipt}
 
 _RUNS_AGAIN = -1
 """Stands for the status of a task that runs again."""
+
+_FEWEST = 2
+"""Slots of a task for which results arrive early: a first one leaves it waiting."""
+
+_NO_SLOT = None, None, None
+"""Of an outcome whose result nothing waits for."""
 
 
 async def finish(link: Link, outcomes: Sequence[Outcome]) -> list[Receipt]:
@@ -118,7 +125,15 @@ async def progress(link: Link, lease: Lease, shown: Progress) -> bool:
 def _arguments(namespace: str, outcomes: Sequence[Outcome]) -> list[Any]:
     """The values of `sql/finish.sql`, without the last one."""
     rows = [_row(one) for one in outcomes]
-    return [namespace, *(list(column) for column in zip(*rows, strict=True))]
+    return [namespace, *(list(column) for column in zip(*rows, strict=True)), *_waiters(outcomes)]
+
+
+def _waiters(outcomes: Sequence[Outcome]) -> list[list[Any] | None]:
+    """What waits for each result, in which slot, and how many it has; nothing in most calls."""
+    slots = [_slot(one) if isinstance(one, Finish) else None for one in outcomes]
+    if not any(slots):
+        return [None, None, None]
+    return [list(column) for column in zip(*(one or _NO_SLOT for one in slots), strict=True)]
 
 
 def _row(outcome: Outcome) -> tuple[Any, ...]:
@@ -155,6 +170,13 @@ def _row(outcome: Outcome) -> tuple[Any, ...]:
         None,
         None,
     )
+
+
+def _slot(outcome: Finish) -> tuple[str, str, int] | None:
+    waiter, slot = outcome.waiter, slot_for(outcome)
+    if waiter is None or slot is None or waiter.of < _FEWEST:
+        return None
+    return waiter.id, str(slot), waiter.of
 
 
 def _calls(

@@ -2,13 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
-import msgspec
-
 from ltq.broker.flows import HELD, ArrivalCount
 from ltq.brokers.postgres._places.step import Step
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode_count = msgspec.msgpack.Decoder(ArrivalCount).decode
 
 _INSERT = """
 INSERT INTO ltq.kept SELECT %s, %s, key, value, %s
@@ -68,6 +63,7 @@ class PostgresArrivals:
     """What has arrived at tasks that wait for others: `Arrivals`.
 
     Each task has a kind of its own. The key of a slot is its number, that of the count is empty.
+    `end_held` writes them as well.
     """
 
     def __init__(self, step: Step, namespace: str) -> None:
@@ -85,7 +81,7 @@ class PostgresArrivals:
         """See `Arrivals`."""
         query = f"SELECT value FROM ltq.kept WHERE {_OF_KIND} AND key = ''"
         rows = self._step.rows(query, *self._of(task_id))
-        return _decode_count(rows[0][0]) if rows else None
+        return ArrivalCount(*map(int, rows[0][0].split())) if rows else None
 
     def write(
         self, task_id: str, values: Mapping[int, bytes], count: ArrivalCount | None, expires: float
@@ -93,7 +89,7 @@ class PostgresArrivals:
         """See `Arrivals`."""
         entries = {str(slot): value for slot, value in values.items()}
         if count is not None:
-            entries[""] = _encode(count)
+            entries[""] = b"%d %d %d" % (count.of, count.values, count.failed)
         given = [*entries], [*entries.values()]
         self._step.rows(_INSERT, *self._of(task_id), expires, *given)
 

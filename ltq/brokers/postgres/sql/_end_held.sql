@@ -3,12 +3,13 @@
 -- p_namespace, p_ids, p_tokens, p_statuses, p_seconds, p_serializers, p_failures, p_results,
 -- p_poison, p_history
 --              see `finish`
+-- p_arrived    see `arrive_held`
 -- p_now        Unix seconds
 -- RETURNS      which of the outcomes took effect
 CREATE FUNCTION @schema@.end_held(
     p_namespace text, p_ids text[], p_tokens bigint[], p_statuses smallint[], p_seconds float8[],
     p_serializers text[], p_failures bytea[], p_results bytea[], p_poison boolean[],
-    p_history boolean, p_now float8
+    p_history boolean, p_arrived integer[], p_now float8
 ) RETURNS integer[]
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -58,6 +59,7 @@ BEGIN
                 (ARRAY['completed', 'failed', 'rejected', 'cancelled'])[outcome - 2],
                 written_by, queue, p_now, length(ctx), 0, 0, ''), 'UTF8') AS head
             FROM gone WHERE ctx <> '' AND position('"@FLOW_KEY@":'::bytea IN ctx) > 0
+            AND number <> ALL(p_arrived)
         ) AS packed
         ON CONFLICT (namespace, kind, key) DO NOTHING
     ), forgotten AS (
