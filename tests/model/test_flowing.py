@@ -1,5 +1,9 @@
-"""Workflows on random walks: nothing waits for ever, nothing completes twice."""
+"""Workflows on random walks: nothing waits for ever, nothing completes twice.
 
+With `LTQ_MODEL_POSTGRES=1` PostgreSQL takes some as well.
+"""
+
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -7,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from devtools.servers import RedisServer
+from ltq.brokers.postgres import PostgresBroker
 from ltq.brokers.redis import RedisBroker
 from tests.model.flow_ground import Ground, in_file, in_memory
 from tests.model.flowing import Flowing
@@ -34,3 +39,13 @@ def test_the_sqlite_broker_brings_workflows_to_their_end(tmp_path: Path) -> None
 @pytest.mark.timeout(60 + 2 * EXAMPLES)
 def test_the_redis_broker_brings_workflows_to_their_end(server: RedisServer) -> None:
     walk(partial(Flowing, lambda: Ground(RedisBroker(f"{server.url}?history=0"))), EXAMPLES // 2)
+
+
+if "LTQ_MODEL_POSTGRES" in os.environ:
+
+    @pytest.mark.timeout(60 + 2 * EXAMPLES)
+    def test_the_postgres_broker_brings_workflows_to_their_end(postgres_url: str) -> None:
+        walk(
+            partial(Flowing, lambda: Ground(PostgresBroker(f"{postgres_url}&history=0"))),
+            EXAMPLES // 3,
+        )

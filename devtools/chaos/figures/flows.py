@@ -16,10 +16,11 @@ from devtools.chaos.figures.goal import Goal
 from devtools.chaos.say import say
 from ltq import Status, Worker
 from ltq._flow.carry import carry
+from ltq._flow.values import waiter_of
 from ltq.broker.flows import Ending
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import ResultTimeoutError
-from ltq.message import Delivery, Finish
+from ltq.message import Delivery, Finish, Receipt
 from ltq.names import new_id
 
 SEEDS = 100
@@ -32,6 +33,9 @@ _AT_ONCE = 100
 """Tasks that a worker ends together, or dies with."""
 
 _LEASE = 60.0
+
+_OK = Receipt.OK
+"""There is an ending to carry on; of what has arrived there is none."""
 
 
 class CrashError(Exception):
@@ -119,16 +123,18 @@ class Run:
             self.deaths += 1
             return
         outcomes = [await self._outcome(one) for one in deliveries]
-        await self.broker.finish(outcomes)
+        receipts = await self.broker.finish(outcomes)
+        told = zip(outcomes, receipts, strict=True)
         with suppress(CrashError):
-            await carry(self.crashing, [Ending.of(one) for one in outcomes])
+            await carry(self.crashing, [Ending.of(one) for one, answer in told if answer is _OK])
 
     async def _outcome(self, delivery: Delivery) -> Finish:
         self.ran[delivery.task_name] += 1
         (args, _) = msgspec.json.decode(delivery.body)
         result = await self._functions[delivery.task_name](*args)
         encoded = msgspec.json.encode(result)
-        return Finish(delivery.lease, Status.COMPLETED, encoded, flow=delivery.ctx)
+        waiter = waiter_of(delivery.lease.queue, delivery.ctx)
+        return Finish(delivery.lease, Status.COMPLETED, encoded, flow=delivery.ctx, waiter=waiter)
 
     async def _carry_left(self) -> int:
         """What other workers find."""
