@@ -300,7 +300,7 @@ class TestWorkflowMistakes:
         then: Any = shop.fetch.step("x").then
         with pytest.raises(InvalidArgumentsError, match="skip"):
             then(shop.parse, skip="no")
-        with pytest.raises(InvalidArgumentsError, match="no task"):
+        with pytest.raises(InvalidArgumentsError, match="is not a task"):
             then(print)
         join: Any = ltq.join
         with pytest.raises(InvalidArgumentsError, match="takes 1 to 100000 nodes, not 0"):
