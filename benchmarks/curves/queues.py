@@ -10,12 +10,16 @@ from benchmarks.turns import CLAIMED, claims, in_turns
 
 ROUNDS = 40
 
+_SENT = 1000
+"""Most tasks of one call that sends."""
+
 
 async def queues(url: str, sizes: Sequence[int]) -> Points:
     """Milliseconds. The queues are in stores of their own, which take turns."""
     benches = [BenchWorker(place(url, number), tasks=size) for number, size in enumerate(sizes)]
+    waiting = CLAIMED * max(ROUNDS + 2, *sizes)
     for bench in benches:
-        await _fill(bench)
+        await _fill(bench, waiting)
     places = [(one.worker.broker, [task.queue for task in one.tasks]) for one in benches]
     claimed = await claims(places, ROUNDS)
     sent = await in_turns([partial(one.noop.send, 0) for one in benches], 5 * ROUNDS)
@@ -30,11 +34,13 @@ async def queues(url: str, sizes: Sequence[int]) -> Points:
     }
 
 
-async def _fill(bench: BenchWorker) -> None:
-    """Let as many wait in each queue as a claim takes, and in all as many as all claims take."""
-    each = CLAIMED * max(1, -(-(ROUNDS + 2) // len(bench.tasks)) + 1)
+async def _fill(bench: BenchWorker, waiting: int) -> None:
+    """Let so many wait in all queues together: in each as many as a claim takes, or more."""
+    each = -(-waiting // len(bench.tasks))
     for task in bench.tasks:
-        await task.send_many([task.message(number) for number in range(each)])
+        for first in range(0, each, _SENT):
+            some = range(first, min(first + _SENT, each))
+            await task.send_many([task.message(number) for number in some])
 
 
 CURVE = Curve(

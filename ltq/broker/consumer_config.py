@@ -1,6 +1,6 @@
 """What a consumer is asked to do, as one value."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
@@ -67,10 +67,13 @@ class ConsumerConfig:
     @cached_property
     def namespaces(self) -> Mapping[str, list[str]]:
         """Its lanes by namespace, each lane once."""
-        found: dict[str, list[str]] = {}
-        for lane in dict.fromkeys(self.lanes):
-            found.setdefault(namespace_of(lane), []).append(lane)
-        return found
+        return _by_namespace(self.lanes)
+
+    @cached_property
+    def limited(self) -> Mapping[str, list[str]]:
+        """The lanes that have limits, of the same namespaces."""
+        limited = _by_namespace(self.limits)
+        return {name: lanes for name, lanes in limited.items() if name in self.namespaces}
 
     def turns(self) -> "list[ConsumerConfig]":
         """The same with its namespaces in each turn's order: in every claim another goes first."""
@@ -118,3 +121,10 @@ class ConsumerConfig:
             return None
         is_limited = lane not in self.limits and own in self.limits
         return None if kind in self.knows and not is_limited else own
+
+
+def _by_namespace(lanes: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for lane in dict.fromkeys(lanes):
+        found.setdefault(namespace_of(lane), []).append(lane)
+    return found

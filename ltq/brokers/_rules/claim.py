@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 
 from ltq.broker import Claim, ClaimBudget, ConsumerConfig
 from ltq.brokers._rules import history
@@ -19,8 +20,13 @@ from ltq.state import Status
 
 NO_LIMIT = Limit()
 
-_MOST_LOOKED_AT = 8
-"""Most lanes that a claim looks at in their order, for each that its consumer serves."""
+LANES_AT_ONCE = 8
+"""How many lanes take turns within a claim. Another one comes in when one of them gives no more: a
+claim that took a task of each lane would cost several times as much where many lanes wait."""
+
+_MOST_PASSED = 8
+"""How many lanes that its consumer may not take from a claim passes over in their order, for each
+that it serves. Then it looks at those."""
 
 Namespaces = Mapping[str, Places]
 """The places of each namespace that a consumer serves, in the order of this claim."""
@@ -42,13 +48,12 @@ def claim(
     lanes = _Lanes(namespaces, consumer)
     deliveries: list[Delivery] = []
     strangers = Strangers(consumer)
-    for places in namespaces.values():
+    for namespace, places in namespaces.items():
         given: list[tuple[Record, int | None]] = []
         for level in Priority:
             if budget.room > 0:
-                many, waiting = lanes.waiting(places, level)
-                with closing(waiting):
-                    turns = _Turns(many, waiting, strangers, level, budget.room)
+                with closing(lanes.waiting(namespace, level)) as waiting:
+                    turns = _Turns(waiting, strangers, level, budget.room)
                     given += _serve_level(turns, consumer, budget, now)
         history.claimed(places, [record for record, _ in given], now)
         deliveries += [record.delivery(isolation) for record, isolation in given]
@@ -60,104 +65,98 @@ def claim(
 
 def next_claim(namespaces: Namespaces, consumer: ConsumerConfig, now: float) -> float | None:
     """Seconds until a claim may give something without a wake-up, 0 for now; None if unknown."""
-    starts = _starts(_served_lanes(namespaces, consumer), now)
-    if any(start <= now for start in starts):
-        return 0.0
+    lanes, starts = _Lanes(namespaces, consumer), list[float]()
+    for namespace in namespaces:
+        for level in Priority:
+            with closing(lanes.waiting(namespace, level)) as waiting:
+                for served in waiting:
+                    starts.append(next_start(served.lane, served.limit, now))
+                    if starts[-1] <= now:
+                        return 0.0
     return _due_in(namespaces, starts, now)
-
-
-def _served_lanes(namespaces: Namespaces, consumer: ConsumerConfig) -> list[_ServedLane]:
-    """The lanes that a claim may take from: none of a queue that is paused."""
-    serves, limits = consumer.serves, consumer.limits
-    return [
-        _ServedLane(places, lane, limits.get(lane.name, NO_LIMIT))
-        for namespace, places in namespaces.items()
-        for queue in _open_queues(places, consumer.namespaces[namespace])
-        for lane in places.lanes.of(queue)
-        if serves(lane.name)
-    ]
-
-
-def _open_queues(places: Places, lanes: Iterable[str]) -> list[str]:
-    """The queues of these lanes that are not paused. Their lanes are announced."""
-    paused = frozenset(places.queues.paused())
-    queues = [queue for queue in dict.fromkeys(map(queue_of, lanes)) if queue not in paused]
-    places.lanes.load(queues)
-    return queues
 
 
 class _Lanes:
     """The lanes that a claim may take from: none of a queue that is paused."""
 
     def __init__(self, namespaces: Namespaces, consumer: ConsumerConfig) -> None:
-        self._namespaces = namespaces
         self._consumer = consumer
-        self._all: list[_ServedLane] | None = None
+        self._namespaces = namespaces
+        self._paused = {
+            name: frozenset(places.queues.paused()) for name, places in namespaces.items()
+        }
 
-    def waiting(
-        self, places: Places, level: Priority
-    ) -> tuple[int, Generator[_ServedLane, None, None]]:
-        """Those in which tasks of a priority wait, the one served longest ago first.
+    def waiting(self, namespace: str, level: Priority) -> Generator[_ServedLane, None, None]:
+        """Those in which tasks of a priority wait, the one served longest ago first."""
+        lanes = self._namespaces[namespace].lanes
+        passed, most_passed = 0, _MOST_PASSED * len(self._consumer.namespaces[namespace])
+        seen: set[str] = set()
+        with closing(lanes.in_turn(level)) as in_turn:
+            for lane in in_turn:
+                if self._is_open(namespace, lane.name):
+                    seen.add(lane.name)
+                    yield self._served(namespace, lane)
+                elif (passed := passed + 1) > most_passed:
+                    break
+            else:
+                return
+        own = self._of(namespace, self._consumer.namespaces[namespace])
+        left = [lane for lane in own if lane.ready[level] and lane.name not in seen]
+        for lane in sorted(left, key=lambda lane: lane.served[level]):
+            yield self._served(namespace, lane)
 
-        With how many they are, or a few more.
-        """
-        found = places.lanes.in_turn(level)
-        # Who serves few of many lanes looks at its own.
-        if found is not None and found[0] <= _MOST_LOOKED_AT * len(self._consumer.lanes):
-            return found[0], self._served(places, found[1])
-        lanes = [one for one in self.all() if one.places is places and one.lane.ready[level]]
-        lanes.sort(key=lambda served: served.lane.served[level])
-        return len(lanes), (served for served in lanes)
-
-    def _served(
-        self, places: Places, lanes: Generator[Lane, None, None]
-    ) -> Generator[_ServedLane, None, None]:
-        serves, limits = self._consumer.serves, self._consumer.limits
-        paused = frozenset(places.queues.paused())
-        with closing(lanes):
-            for lane in lanes:
-                if serves(lane.name) and not (paused and queue_of(lane.name) in paused):
-                    yield _ServedLane(places, lane, limits.get(lane.name, NO_LIMIT))
-
-    def limited(self) -> list[_ServedLane]:
+    def limited(self) -> Iterator[_ServedLane]:
         """Those that have a limit."""
         limits = self._consumer.limits
-        return [one for one in self.all() if one.limit is not NO_LIMIT] if limits else []
+        for namespace, names in self._consumer.limited.items():
+            for lane in self._of(namespace, names):
+                if lane.name in limits:
+                    yield self._served(namespace, lane)
 
-    def all(self) -> list[_ServedLane]:
-        """All of them."""
-        if self._all is None:
-            self._all = _served_lanes(self._namespaces, self._consumer)
-        return self._all
+    def _of(self, namespace: str, names: Iterable[str]) -> list[Lane]:
+        """All lanes of the queues of some lanes."""
+        lanes = self._namespaces[namespace].lanes
+        queues = dict.fromkeys(map(queue_of, names))
+        lanes.load(queues)
+        every = (lane for queue in queues for lane in lanes.of(queue))
+        return [lane for lane in every if self._is_open(namespace, lane.name)]
+
+    def _is_open(self, namespace: str, name: str) -> bool:
+        paused = self._paused[namespace]
+        return self._consumer.serves(name) and not (paused and queue_of(name) in paused)
+
+    def _served(self, namespace: str, lane: Lane) -> _ServedLane:
+        limit = self._consumer.limits.get(lane.name, NO_LIMIT)
+        return _ServedLane(self._namespaces[namespace], lane, limit)
 
 
 class _Turns:
     """The lanes of one priority that take turns. Each gives a task, and goes behind the others."""
 
     def __init__(
-        self,
-        many: int,
-        waiting: Iterator[_ServedLane],
-        strangers: Strangers,
-        level: Priority,
-        room: int,
+        self, waiting: Iterator[_ServedLane], strangers: Strangers, level: Priority, room: int
     ) -> None:
         self._waiting = waiting
         self._strangers = strangers
         self._level = level
-        self._share = -(-room // max(1, many))
-        self._again: deque[_Turn] = deque()
+        first = [*islice(waiting, min(room, LANES_AT_ONCE))]
+        self._share = -(-room // max(1, len(first)))
+        self._open = deque(map(self._begin, first))
+
+    def _begin(self, served: _ServedLane) -> "_Turn":
+        """A lane, and the tasks that it may give."""
+        return served, self._strangers.among(served.places, served.lane, self._level, self._share)
 
     def next(self) -> "_Turn | None":
-        """The lane that has its turn, and the tasks that it may give; None if there is none."""
+        """The lane that has its turn; None if there is none."""
+        if self._open:
+            return self._open.popleft()
         served = next(self._waiting, None)
-        if served is None:
-            return self._again.popleft() if self._again else None
-        return served, self._strangers.among(served.places, served.lane, self._level, self._share)
+        return None if served is None else self._begin(served)
 
     def again(self, turn: "_Turn") -> None:
         """A lane has given a task, and may give another one."""
-        self._again.append(turn)
+        self._open.append(turn)
 
 
 _Turn = tuple[_ServedLane, Iterator[Record]]

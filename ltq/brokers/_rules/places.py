@@ -112,11 +112,11 @@ class Lanes(Protocol):
         """The lanes of a queue: the one with its name, and those named `queue/...`."""
         ...
 
-    def in_turn(self, level: Priority) -> "tuple[int, Generator[Lane, None, None]] | None":
+    def in_turn(self, level: Priority) -> "Generator[Lane, None, None]":
         """The lanes in which tasks of a priority wait now, the one served longest ago first.
 
-        With how many they are at most. Close the iterator within the step. None if the store keeps
-        no such order: then the lanes of all queues are looked at.
+        A store reads no more of them than are asked for, or not many more. Each comes once. Close
+        the iterator within the step.
         """
         ...
 

@@ -1,6 +1,6 @@
 """Tasks that a claim meets and its consumer does not run: each goes to a lane of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ltq.broker import ConsumerConfig
 from ltq.brokers._rules import moves
@@ -24,12 +24,15 @@ class Strangers:
     def among(self, places: Places, lane: Lane, level: Priority, share: int) -> Iterator[Record]:
         """The tasks of a lane that may be given. What comes before them is moved.
 
-        Who asks for another one has leased the one before. They are read in parts of `share`.
+        Who asks for another one has leased the one before. They are read in parts of `share`, the
+        first part at once: a store may have to write what was changed before it can read.
         """
-        many = share
-        while many == share:
-            records = places.lanes.first(lane, level, share)
-            many = len(records)
+        return self._among(places.lanes.first(lane, level, share), places, lane, level, share)
+
+    def _among(
+        self, records: Sequence[Record], places: Places, lane: Lane, level: Priority, share: int
+    ) -> Iterator[Record]:
+        while records:
             for record in records:
                 kind = lane.name, record.envelope.task_name, record.envelope.serializer
                 if kind in self._own or (other := self._lane_for(places, lane, record)) is None:
@@ -41,6 +44,7 @@ class Strangers:
                     self._left -= 1
                     self.lanes[other] = None
                     moves.change_lane(places, record, other)
+            records = places.lanes.first(lane, level, share) if len(records) == share else ()
 
     def _lane_for(self, places: Places, lane: Lane, record: Record) -> str | None:
         queue = record.envelope.queue

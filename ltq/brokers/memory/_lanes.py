@@ -67,13 +67,9 @@ class MemoryLanes:
         """See `Lanes`."""
         return self.own(lane.name).lines[level].first(limit)
 
-    def in_turn(self, level: Priority) -> tuple[int, Generator[Lane, None, None]]:
+    def in_turn(self, level: Priority) -> Generator[Lane, None, None]:
         """See `Lanes`."""
-        turns = self._turns[level]
-        return len(turns), self._in_turn(turns, level)
-
-    def _in_turn(self, turns: "list[_Turn]", level: Priority) -> Generator[Lane, None, None]:
-        begun = next(self._turn_numbers)
+        turns, begun = self._turns[level], next(self._turn_numbers)
         seen: list[MemoryLane] = []
         try:
             while turns and len(seen) <= len(self._lanes):

@@ -3,7 +3,7 @@
 import pytest
 
 from ltq.broker import ConsumerConfig
-from ltq.brokers._rules.claim import next_claim
+from ltq.brokers._rules.claim import LANES_AT_ONCE, next_claim
 from ltq.brokers._rules.constants import RECHECK
 from ltq.brokers._rules.limits import next_start, spend
 from ltq.brokers._rules.places import Lane
@@ -36,6 +36,22 @@ class TestOrder:
         assert stand.claim_ids(1, lanes=BOTH) == ["a1"]
         assert stand.claim_ids(3, lanes=BOTH) == ["b1", "a2", "b2"]
         assert stand.claim_ids(lanes=BOTH) == ["a3", "b3"]
+
+    def test_few_lanes_at_once_take_turns_within_a_claim(self, stand: Stand) -> None:
+        lanes = tuple(f"mail:q{number}" for number in range(LANES_AT_ONCE + 3))
+        for lane in lanes:
+            stand.publish_all(f"{lane}-1", f"{lane}-2", f"{lane}-3", queue=lane)
+        given = stand.claim_ids(2 * LANES_AT_ONCE, lanes=lanes)
+        first = lanes[:LANES_AT_ONCE]
+        assert given == [f"{lane}-{turn}" for turn in (1, 2) for lane in first]
+        given = stand.claim_ids(LANES_AT_ONCE, lanes=lanes)
+        assert given[:3] == [f"{lane}-1" for lane in lanes[LANES_AT_ONCE:]]
+
+    def test_another_lane_comes_in_for_one_that_gives_no_more(self, stand: Stand) -> None:
+        lanes = tuple(f"mail:q{number}" for number in range(3 * LANES_AT_ONCE))
+        for number, lane in enumerate(lanes):
+            stand.publish_all(f"id{number}", queue=lane)
+        assert stand.claim_ids(1000, lanes=lanes) == [f"id{n}" for n in range(len(lanes))]
 
     def test_what_comes_back_in_front_goes_first(self, stand: Stand) -> None:
         lease = stand.lease("a")

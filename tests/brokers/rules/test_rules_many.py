@@ -1,18 +1,22 @@
 """Among many tasks, few are read for a page of a list, and for a step of a selection."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from ltq.broker import ConsumerConfig
 from ltq.broker.listing import task_query
 from ltq.broker.selection import Selection, check_selection
+from ltq.brokers._rules.claim import LANES_AT_ONCE, next_claim
 from ltq.brokers._rules.listing.page import page
 from ltq.brokers._rules.listing.stats import queue_stats
-from ltq.brokers._rules.places import Spotted
+from ltq.brokers._rules.places import Lane, Spotted
+from ltq.brokers._rules.record import Record
 from ltq.brokers._rules.steering.cancel_many import Reached, cancel_some
 from ltq.message import Finish
+from ltq.options import Limit, Priority
 from ltq.state import Status
 from tests.brokers.rules.stand import QUEUE, Stand
 
@@ -42,6 +46,58 @@ class Counted:
     def _noted(self, found: Sequence[Spotted]) -> Sequence[Spotted]:
         self.count += len(found)
         return found
+
+
+class CountedLanes:
+    """Lanes that count those which are looked at, and the tasks which are read of them."""
+
+    def __init__(self, stand: Stand) -> None:
+        self.lanes = self.tasks = 0
+        self._lanes = stand.places.lanes
+        stand.places = replace(stand.places, lanes=self)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lanes, name)
+
+    def in_turn(self, level: Priority) -> Generator[Lane, None, None]:
+        for lane in self._lanes.in_turn(level):
+            self.lanes += 1
+            yield lane
+
+    def of(self, queue: str) -> Sequence[Lane]:
+        lanes = self._lanes.of(queue)
+        self.lanes += len(lanes)
+        return lanes
+
+    def first(self, lane: Lane, level: Priority, limit: int) -> Sequence[Record]:
+        found = self._lanes.first(lane, level, limit)
+        self.tasks += len(found)
+        return found
+
+
+@pytest.mark.parametrize("limits", [{}, {"mail:q3": Limit(running=1)}], ids=["free", "limited"])
+def test_a_claim_looks_at_few_of_many_lanes(stand: Stand, limits: dict[str, Limit]) -> None:
+    lanes = tuple(f"mail:q{number}" for number in range(300))
+    for lane in lanes:
+        stand.publish_all(f"{lane}-1", f"{lane}-2", f"{lane}-3", queue=lane)
+    counted = CountedLanes(stand)
+    for _ in range(10):
+        counted.lanes = counted.tasks = 0
+        assert len(stand.claim(20, lanes=lanes, limits=limits).deliveries) == 20
+        assert counted.lanes <= 2 * LANES_AT_ONCE
+        assert counted.tasks <= 40
+    counted.lanes = 0
+    consumer = ConsumerConfig(lanes=lanes, name="w", lease=5.0)
+    assert next_claim({"mail": stand.places}, consumer, stand.now) == 0.0
+    assert counted.lanes == 1
+
+
+def test_who_serves_one_of_many_lanes_looks_at_few_others(stand: Stand) -> None:
+    for number in range(300):
+        stand.publish_all(f"id{number}", queue=f"mail:q{number}")
+    counted = CountedLanes(stand)
+    assert stand.claim_ids(20, lanes=("mail:q200",)) == ["id200"]
+    assert counted.lanes <= 20
 
 
 def list_ids(stand: Stand, status: Status, limit: int, counted: Counted) -> list[str]:

@@ -1,11 +1,12 @@
 """The lanes of one namespace, with how many tasks each has: `Lanes`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from math import inf
 from typing import Any
 
 from ltq.brokers._rules.places import Lane
 from ltq.brokers._rules.record import Record, waiting_since
+from ltq.brokers._rules.store.in_turn import read_in_turn
 from ltq.brokers.postgres._places.step import Step, columns
 from ltq.names import queue_of
 from ltq.options import Priority
@@ -31,6 +32,13 @@ CROSS JOIN LATERAL (
     ORDER BY tasks.position LIMIT 1) AS first"""
 """The first ready tasks of some lines."""
 
+_IN_TURN = """
+SELECT name FROM ltq.every_lane() AS lanes
+WHERE ltq.namespace_of(name) = %s AND EXISTS (
+    SELECT FROM ltq.tasks AS tasks
+    WHERE status = 0 AND lane = lanes.name AND priority = %s::smallint LIMIT 1)
+ORDER BY {served}, name LIMIT %s"""
+
 _SAVE = """
 UPDATE ltq.lanes AS lanes SET
     served_high = given.high, served_normal = given.normal, served_low = given.low,
@@ -55,8 +63,9 @@ class PostgresLanes:
 
     read: Read
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, namespace: str) -> None:
         self._step = step
+        self._namespace = namespace
         self._known: dict[str, Lane | None] = {}
         self._of: dict[str, list[Lane]] = {}
         self._made: dict[str, None] = {}
@@ -88,8 +97,15 @@ class PostgresLanes:
         self.load([queue])
         return list(self._of[queue])
 
-    def in_turn(self, level: Priority) -> None:
-        """See `Lanes`: no such order is kept."""
+    def in_turn(self, level: Priority) -> Generator[Lane, None, None]:
+        """See `Lanes`."""
+
+        def read(many: int) -> list[Lane]:
+            query = _IN_TURN.format(served=f"served_{level.name.lower()}")
+            rows = self._step.rows(query, self._namespace, int(level), many)
+            return self.get([name for (name,) in rows])
+
+        return read_in_turn(read)
 
     def first(self, lane: Lane, level: Priority, limit: int) -> list[Record]:
         """See `Lanes`."""

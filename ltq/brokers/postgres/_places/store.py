@@ -168,7 +168,7 @@ class PostgresStore(Store):
         if known is None:
             if self._is_writing and namespace not in self._locked:
                 self._lock(namespace)
-            lanes = PostgresLanes(self._step_now)
+            lanes = PostgresLanes(self._step_now, namespace)
             listener = PostgresListener(self._step_now, namespace, lanes.has_ready)
             self._listeners.append(listener)
             dead = PostgresDeadRecords(self._step_now, namespace)

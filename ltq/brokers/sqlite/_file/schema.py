@@ -47,15 +47,22 @@ CREATE TABLE ltq_items (
     task INTEGER NOT NULL, number INTEGER NOT NULL, item BLOB NOT NULL,
     PRIMARY KEY (task, number)) WITHOUT ROWID;
 
+-- `turn` is what `served` is while tasks wait in the lane, and else NULL: a claim begins with the
+-- lanes that were served longest ago.
 CREATE TABLE ltq_lanes (
-    name TEXT PRIMARY KEY, queue TEXT NOT NULL,
+    number INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, queue TEXT NOT NULL,
+    name TEXT NOT NULL UNIQUE,
     ready_high INTEGER NOT NULL, ready_normal INTEGER NOT NULL, ready_low INTEGER NOT NULL,
+    working INTEGER NOT NULL, used REAL NOT NULL, used_at REAL NOT NULL,
     served_high INTEGER NOT NULL, served_normal INTEGER NOT NULL, served_low INTEGER NOT NULL,
-    working INTEGER NOT NULL, used REAL NOT NULL, used_at REAL NOT NULL) WITHOUT ROWID;
+    turn_high INTEGER, turn_normal INTEGER, turn_low INTEGER);
 CREATE INDEX ltq_lanes_of_queues ON ltq_lanes (queue);
+CREATE INDEX ltq_turns_high ON ltq_lanes (namespace, turn_high) WHERE turn_high IS NOT NULL;
+CREATE INDEX ltq_turns_normal ON ltq_lanes (namespace, turn_normal) WHERE turn_normal IS NOT NULL;
+CREATE INDEX ltq_turns_low ON ltq_lanes (namespace, turn_low) WHERE turn_low IS NOT NULL;
 CREATE TABLE ltq_queues (
     name TEXT PRIMARY KEY, namespace INTEGER NOT NULL, paused INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX ltq_queues_of_namespaces ON ltq_queues (namespace);
+CREATE INDEX ltq_queues_of_namespaces ON ltq_queues (namespace, paused);
 CREATE TABLE ltq_counts (
     queue TEXT NOT NULL, status INTEGER NOT NULL, many INTEGER NOT NULL,
     PRIMARY KEY (queue, status)) WITHOUT ROWID;

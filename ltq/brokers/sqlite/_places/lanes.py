@@ -1,20 +1,34 @@
 """The lanes of one namespace, with how many tasks each has: `Lanes`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
 from math import inf
 from typing import Any
 
 from ltq.brokers._rules.places import Lane
 from ltq.brokers._rules.record import Record
+from ltq.brokers._rules.store.in_turn import read_in_turn
 from ltq.brokers.sqlite._file.database import Database
 from ltq.brokers.sqlite._places.rows import waits_since
 from ltq.names import queue_of
 from ltq.options import Priority
 from ltq.state import Status
 
-_COLUMNS = """
-name, ready_high, ready_normal, ready_low, served_high, served_normal, served_low, working, used,
-used_at"""
+_COUNTS = ["ready_high", "ready_normal", "ready_low", "working", "used", "used_at"]
+_SERVED = [f"served_{level.name.lower()}" for level in Priority]
+_TURNS = [f"turn_{level.name.lower()}" for level in Priority]
+_COLUMNS = ", ".join(["name", *_COUNTS, *_SERVED])
+_INSERT = f"""
+INSERT INTO ltq_lanes (namespace, queue, name, {", ".join(_COUNTS + _SERVED + _TURNS)})"""
+
+_IN_TURN = """
+SELECT {columns} FROM ltq_lanes WHERE namespace = ? AND {turn} IS NOT NULL
+ORDER BY {turn}, number LIMIT ?"""
+_LEVELS = range(len(Priority))
+
+_MOST_WAITING = 16
+"""While fewer lanes are waiting, it is remembered which."""
 
 _HEADS = """
 SELECT tasks.lane, tasks.state FROM ltq_lanes AS lanes
@@ -35,20 +49,31 @@ Read = Callable[..., list[Record]]
 """`SqliteRecords.read`."""
 
 
+@dataclass(slots=True, eq=False)
+class SqliteLane(Lane):
+    """A lane that is, or will be, in the file."""
+
+    kept: list[int | None] = field(default_factory=lambda: [None] * len(Priority))
+    """The turns that are in the file: of each priority `served`, or None if no task waits."""
+
+
 class SqliteLanes:
     """The lanes: `Lanes`. `read` is set by the one who has the records."""
 
     read: Read
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, namespace: int) -> None:
         self._database = database
-        self._known: dict[str, Lane | None] = {}
-        self._of: dict[str, list[Lane]] = {}
-        self._changed: dict[str, Lane] = {}
+        self._namespace = namespace
+        self._known: dict[str, SqliteLane | None] = {}
+        self._of: dict[str, list[SqliteLane]] = {}
+        self._waiting: dict[Priority, dict[str, SqliteLane]] = {}
+        """The lanes in which tasks of a priority wait, if they are known: then they are few."""
+        self._changed: dict[str, SqliteLane] = {}
         self._removed: dict[str, None] = {}
         database.add(self)
 
-    def get(self, names: Iterable[str]) -> list[Lane]:
+    def get(self, names: Iterable[str]) -> list[SqliteLane]:
         """See `Lanes`."""
         found = map(self._find, names)
         return [lane for lane in found if lane is not None]
@@ -60,20 +85,34 @@ class SqliteLanes:
             return
         self._database.flush()
         query = f"SELECT {_COLUMNS} FROM ltq_lanes WHERE queue IN"
-        found: dict[str, list[Lane]] = {queue: [] for queue in wanted}
+        found: dict[str, list[SqliteLane]] = {queue: [] for queue in wanted}
         for row in self._database.run_in(query, wanted):
             lane = self._lane(*row)
             found[queue_of(lane.name)].append(lane)
         self._of.update(found)
 
-    def of(self, queue: str) -> Sequence[Lane]:
+    def of(self, queue: str) -> Sequence[SqliteLane]:
         """See `Lanes`."""
         if queue not in self._of:
             self.load([queue])
         return list(self._of[queue])
 
-    def in_turn(self, level: Priority) -> None:
-        """See `Lanes`: no such order is kept."""
+    def in_turn(self, level: Priority) -> Generator[Lane, None, None]:
+        """See `Lanes`."""
+        waiting = self._waiting.get(level)
+        if waiting is None:
+            yield from read_in_turn(partial(self._read_in_turn, level))
+        else:
+            yield from sorted(waiting.values(), key=lambda lane: lane.served[level])
+
+    def _read_in_turn(self, level: Priority, many: int) -> list[SqliteLane]:
+        self._database.flush()
+        query = _IN_TURN.format(turn=_TURNS[level], columns=_COLUMNS)
+        rows = self._database.run(query, self._namespace, many).fetchall()
+        lanes = [self._lane(*columns) for columns in rows]
+        if len(lanes) < min(many, _MOST_WAITING):
+            self._waiting[level] = {lane.name: lane for lane in lanes}
+        return lanes
 
     def first(self, lane: Lane, level: Priority, limit: int) -> list[Record]:
         """See `Lanes`."""
@@ -94,7 +133,7 @@ class SqliteLanes:
         """See `Lanes`."""
         if not self._changed:
             self._database.touch(self)
-        self._changed[lane.name] = lane
+        self._changed[lane.name] = self._own(lane.name)
 
     def move(self, record: Record, before: Status | None, after: Status | None) -> None:
         """A task of a lane has another status; None is for a task that is not there."""
@@ -102,21 +141,33 @@ class SqliteLanes:
         name = envelope.lane or envelope.queue
         lane = self._known.get(name) or self._own(name)
         if before is _PENDING:
-            lane.ready[envelope.priority] -= 1
+            self._wait(lane, envelope.priority, -1)
         elif before is _WORKING:
             lane.working -= 1
         if after is _PENDING:
-            lane.ready[envelope.priority] += 1
+            self._wait(lane, envelope.priority, 1)
         elif after is _WORKING:
             lane.working += 1
         if name not in self._changed:
             self.save(lane)
 
-    def _own(self, name: str) -> Lane:
+    def _wait(self, lane: SqliteLane, level: Priority, more: int) -> None:
+        """One more task waits in a lane, or one less."""
+        lane.ready[level] += more
+        if lane.ready[level] > 1 or (waiting := self._waiting.get(level)) is None:
+            return
+        if not lane.ready[level]:
+            del waiting[lane.name]
+        elif more > 0:
+            waiting[lane.name] = lane
+            if len(waiting) == _MOST_WAITING:
+                del self._waiting[level]
+
+    def _own(self, name: str) -> SqliteLane:
         """The lane with a name. If there is none, it is made."""
         lane = self._find(name)
         if lane is None:
-            lane = self._known[name] = Lane(name)
+            lane = self._known[name] = SqliteLane(name)
             self._removed.pop(name, None)
             if (queue := queue_of(name)) in self._of:
                 self._of[queue].append(lane)
@@ -143,7 +194,7 @@ class SqliteLanes:
         lane = self._find(name)
         return lane is not None and any(lane.ready)
 
-    def _find(self, name: str) -> Lane | None:
+    def _find(self, name: str) -> SqliteLane | None:
         if name not in self._known:
             rows = self._database.run(f"SELECT {_COLUMNS} FROM ltq_lanes WHERE name = ?", name)
             row = rows.fetchone()
@@ -153,13 +204,15 @@ class SqliteLanes:
                 self._lane(*row)
         return self._known[name]
 
-    def _lane(self, name: str, *columns: Any) -> Lane:
+    def _lane(self, name: str, *columns: Any) -> SqliteLane:
         """The lane of a row: the same object as before."""
         lane = self._known.get(name)
         if lane is None:
-            working, used, used_at = columns[6:]
-            ready, served = list(columns[:3]), list(columns[3:6])
-            lane = self._known[name] = Lane(name, ready, working, served, used, used_at)
+            working, used, used_at = columns[3:6]
+            ready, served = list(columns[:3]), list(columns[6:])
+            lane = SqliteLane(name, ready, working, served, used, used_at)
+            lane.kept = _turns(lane)
+            self._known[name] = lane
         return lane
 
     def flush(self) -> None:
@@ -167,8 +220,14 @@ class SqliteLanes:
         changed, self._changed = self._changed, {}
         removed, self._removed = [*self._removed], {}
         self._database.run_in("DELETE FROM ltq_lanes WHERE name IN", removed)
-        columns = [_columns(lane) for lane in changed.values()]
-        self._database.run_rows("INSERT OR REPLACE INTO ltq_lanes", columns)
+        rows: dict[tuple[int, ...], list[tuple[Any, ...]]] = {}
+        for lane in changed.values():
+            kept, turns = lane.kept, _turns(lane)
+            moved = () if kept == turns else tuple(n for n in _LEVELS if kept[n] != turns[n])
+            rows.setdefault(moved, []).append((self._namespace, *_columns(lane), *turns))
+            lane.kept = turns
+        for moved, some in rows.items():
+            self._database.run_rows(_INSERT, some, _keeping(moved))
 
     def committed(self) -> None:
         """See `Part`."""
@@ -177,17 +236,23 @@ class SqliteLanes:
 
     def forget(self) -> None:
         """See `Part`."""
-        for each in (self._known, self._of, self._changed, self._removed):
+        for each in (self._known, self._of, self._waiting, self._changed, self._removed):
             each.clear()
 
 
 def _columns(lane: Lane) -> tuple[Any, ...]:
-    return (
-        lane.name,
-        queue_of(lane.name),
-        *lane.ready,
-        *lane.served,
-        lane.working,
-        lane.used,
-        lane.used_at,
-    )
+    counts = [*lane.ready, lane.working, lane.used, lane.used_at]
+    return (queue_of(lane.name), lane.name, *counts, *lane.served)
+
+
+def _turns(lane: Lane) -> list[int | None]:
+    return [
+        served if ready else None for served, ready in zip(lane.served, lane.ready, strict=True)
+    ]
+
+
+@cache
+def _keeping(moved: tuple[int, ...]) -> str:
+    """What of a lane is written that is there: not the turns that stay, nor to their indexes."""
+    changed = _COUNTS + _SERVED + [_TURNS[number] for number in moved]
+    return f"ON CONFLICT (name) DO UPDATE SET {', '.join(f'{x} = excluded.{x}' for x in changed)}"

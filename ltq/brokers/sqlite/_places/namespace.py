@@ -18,7 +18,7 @@ from ltq.brokers.sqlite._places.tables import SqliteChanges, SqliteEndedTokens, 
 
 def new_places(database: Database, namespace: str, number: int) -> Places:
     """The places of a namespace, which has this number in the file."""
-    lanes = SqliteLanes(database)
+    lanes = SqliteLanes(database, number)
     queues = SqliteQueues(database, number)
     records = SqliteRecords(database, number, lanes, queues)
     lanes.read = queues.read = records.read

@@ -30,8 +30,10 @@ class SqliteQueues:
     def __init__(self, database: Database, namespace: int) -> None:
         self._database = database
         self._namespace = namespace
-        self._paused: dict[str, bool] | None = None
-        """All queues, and whether they are paused; None if not known."""
+        self._added_names: set[str] = set()
+        """Queues that the file has."""
+        self._paused: list[str] | None = None
+        """Those that are paused; None if not known."""
         self._counts: dict[str, dict[int, int]] = {}
         """Of some queues, how many tasks of each status the file has."""
         self._added: dict[tuple[str, Status], int] = {}
@@ -40,14 +42,14 @@ class SqliteQueues:
 
     def add(self, queue: str) -> None:
         """See `Queues`."""
-        if queue not in self._all():
-            insert = "INSERT INTO ltq_queues VALUES (?, ?, 0)"
+        if queue not in self._added_names:
+            insert = "INSERT OR IGNORE INTO ltq_queues VALUES (?, ?, 0)"
             self._database.run(insert, queue, self._namespace)
-            self._all()[queue] = False
+            self._added_names.add(queue)
 
     def names(self) -> Sequence[str]:
         """See `Queues`."""
-        return list(self._all())
+        return self._names("SELECT name FROM ltq_queues WHERE namespace = ?")
 
     def pause(self, queue: str) -> None:
         """See `Queues`."""
@@ -59,12 +61,17 @@ class SqliteQueues:
 
     def _set_paused(self, queue: str, *, paused: bool) -> None:
         self._database.run("UPDATE ltq_queues SET paused = ? WHERE name = ?", paused, queue)
-        if queue in self._all():
-            self._all()[queue] = paused
+        self._paused = None
 
     def paused(self) -> Sequence[str]:
         """See `Queues`."""
-        return [queue for queue, is_paused in self._all().items() if is_paused]
+        if self._paused is None:
+            some = "SELECT name FROM ltq_queues WHERE namespace = ? AND paused = 1"
+            self._paused = self._names(some)
+        return self._paused
+
+    def _names(self, query: str) -> list[str]:
+        return [name for (name,) in self._database.run(query, self._namespace).fetchall()]
 
     def load(self, queues: Iterable[str]) -> None:
         """See `Queues`."""
@@ -120,13 +127,6 @@ class SqliteQueues:
             ended.setdefault(queue, []).append(moment)
         return ended
 
-    def _all(self) -> dict[str, bool]:
-        if self._paused is None:
-            all_of = "SELECT name, paused FROM ltq_queues WHERE namespace = ?"
-            rows = self._database.run(all_of, self._namespace)
-            self._paused = {name: bool(paused) for name, paused in rows.fetchall()}
-        return self._paused
-
     def flush(self) -> None:
         """See `Part`."""
         added, self._added = self._added, {}
@@ -142,5 +142,6 @@ class SqliteQueues:
     def forget(self) -> None:
         """See `Part`."""
         self._paused = None
+        self._added_names.clear()
         self._counts.clear()
         self._added.clear()

@@ -152,6 +152,21 @@ class TestTurns:
         claimed = await claim_ids(consumer, 5) + await claim_ids(consumer, 5)
         assert short.id in claimed
 
+    async def test_each_of_many_lanes_has_its_turn_before_any_has_another(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        queues = [f"mail:q{number}" for number in range(20)]
+        for queue in queues:
+            await publish_many(broker, 30, queue=queue)
+        consumer = make_consumer(*queues)
+        served: set[str] = set()
+        while len(served) < len(queues):
+            claim = await consumer.claim(25)
+            assert len(claim.deliveries) == 25
+            given = {delivery.lease.queue for delivery in claim.deliveries}
+            assert given.isdisjoint(served) or given | served == set(queues)
+            served |= given
+
     async def test_all_that_is_asked_for_comes_from_one_lane_if_the_others_are_empty(
         self, broker: Broker, make_consumer: MakeConsumer
     ) -> None:
