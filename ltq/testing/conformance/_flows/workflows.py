@@ -305,7 +305,7 @@ class TestWorkflowMistakes:
         join: Any = ltq.join
         with pytest.raises(InvalidArgumentsError, match="takes 1 to 100000 nodes, not 0"):
             join()
-        with pytest.raises(InvalidArgumentsError, match="no node"):
+        with pytest.raises(InvalidArgumentsError, match="is not a node"):
             join(7)
         with pytest.raises(InvalidArgumentsError, match="takes 1 to 100000 nodes, not 100001"):
             join(*[shop.fetch.step("x")] * 100_001)
