@@ -58,7 +58,7 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format, and the shape of the code; `nox -s lint -- --fix` mends what it can."""
+    """Check style, format, and the shape of the code; `nox -s lint -- --fix` fixes what it can."""
     is_fixing = "--fix" in session.posargs
     python(session, "-m", "ruff", "check", ".", *(["--fix"] if is_fixing else []))
     python(session, "-m", "ruff", "format", ".", *([] if is_fixing else ["--check"]))

@@ -71,9 +71,9 @@ def _text(repaired: _Repaired) -> str:
     if repaired.tasks:
         did.append(f"{count_tasks(repaired.tasks)} put back")
     if repaired.endings:
-        did.append(f"carried on from {_count(repaired.endings, 'ending')}")
+        did.append(f"carried workflows on after {_count(repaired.endings, 'ended task')}")
     if repaired.left:
-        did.append(f"could not carry on from {_count(repaired.left, 'ending')}")
+        did.append(f"could not carry workflows on after {_count(repaired.left, 'ended task')}")
     if repaired.cut:
         did.append(f"cancelled {_count(repaired.cut, 'workflow')} whose start was cut")
     return ", ".join(did) or "nothing to repair"

@@ -36,7 +36,9 @@ async def test_it_carries_on_from_endings(
     command = ("repair", "--broker-url", redis_url, "mail")
     assert await call_ltq(*command) == Done(0, "mail: nothing to repair\n", "")  # not yet left
     monkeypatch.setattr("ltq.cli.repair.LEFT_AFTER", 0.0)
-    assert await call_ltq(*command) == Done(0, "mail: carried on from 1 ending\n", "")
+    assert await call_ltq(*command) == Done(
+        0, "mail: carried workflows on after 1 ended task\n", ""
+    )
     assert (await broker.state("other:x", after.id)).status is Status.PENDING
     assert await call_ltq(*command) == Done(0, "mail: nothing to repair\n", "")
 

@@ -39,7 +39,7 @@ class TestFindings:
             await outside.publish(b"{")
 
             async def is_told() -> bool:
-                return any("could be no task" in one.text for one in await about(broker))
+                return any("could not be read as tasks" in one.text for one in await about(broker))
 
             await eventually(is_told)
 

@@ -70,7 +70,7 @@ def _durability(link: Link, values: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("store", Severity.DANGER, text, "set it to on")
     if not dangers and values.get("synchronous_commit") == "off":
         advice = "without synchronous_commit = off it would lose nothing"
-        text = f"{server}; a crash may take back its last moments"
+        text = f"{server}; a crash may lose its last moments"
         yield Finding("store", Severity.WARNING, text, advice)
     elif not dangers:
         yield Finding("store", Severity.OK, f"{server}, and each commit on its disk")
@@ -84,7 +84,7 @@ def _transactions(
             yield Finding(
                 "transactions",
                 Severity.WARNING,
-                f"a transaction of {owner} ({named}) is open for {age:.0f} s: what has ended "
+                f"a transaction of {owner} ({named}) has been open for {age:.0f} s: what has ended "
                 "since cannot be cleaned up, and claims get slower",
                 "COMMIT PREPARED or ROLLBACK PREPARED it"
                 if named.startswith("prepared")
@@ -92,12 +92,12 @@ def _transactions(
             )
             return
     if sees_others:
-        yield Finding("transactions", Severity.OK, "no transaction is open for long")
+        yield Finding("transactions", Severity.OK, "no transaction has been open for long")
         return
     yield Finding(
         "transactions",
         Severity.OK,
-        f"no transaction of {user} is open for long; those of other users cannot be seen",
+        f"no transaction of {user} has been open for long; those of other users cannot be seen",
         f"to see them: GRANT pg_read_all_stats TO {user}",
     )
 

@@ -62,7 +62,7 @@ def _locks(rows: list[tuple[int, str, str, float | None]]) -> Iterator[Finding]:
             yield Finding(
                 "locks",
                 Severity.WARNING,
-                f"a session of {user} (pid {pid}) keeps LTQ from working since {age:.0f} s "
+                f"a session of {user} (pid {pid}) has kept LTQ from working for {age:.0f} s "
                 f"({mode})",
                 f"end its transaction: SELECT pg_terminate_backend({pid})",
             )
@@ -84,7 +84,7 @@ def _replication(slots: list[str], *, is_standby: bool, lacks: bool) -> Iterator
             f"nobody reads replication slot {', '.join(slots)}: the server keeps its log for it "
             "until the disk is full, and perhaps what has ended"
         )
-        advice = f"connect who reads it, or SELECT pg_drop_replication_slot('{slots[0]}')"
+        advice = f"connect its reader, or SELECT pg_drop_replication_slot('{slots[0]}')"
         yield Finding(name, Severity.WARNING, text, advice)
     else:
         yield Finding(name, Severity.OK, "nothing is held up by it")
@@ -101,6 +101,6 @@ def _indexes(missing: dict[str, str]) -> Iterator[Finding]:
 
 def _pooler(*, is_pooled: bool) -> Iterator[Finding]:
     if is_pooled:
-        text = "a pooler is between: nothing is prepared, and settings of the role hold"
+        text = "a pooler is between: statements are not prepared, and the role's settings apply"
         advice = "workers start tasks sooner with a URL that leads to the server itself"
         yield Finding("pooler", Severity.OK, text, advice)

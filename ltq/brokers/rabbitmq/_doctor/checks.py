@@ -129,7 +129,7 @@ def check_queues(queues: Sequence[Queue], nodes: int) -> list[Finding]:
 def _check_queue(queue: Queue, nodes: int) -> Iterator[Finding]:
     name = "rabbitmq queues"
     if queue.type and queue.type != "quorum":
-        text = f"{queue.name} is a {queue.type} queue, and no quorum queue: LTQ cannot use it"
+        text = f"{queue.name} is a {queue.type} queue, not a quorum queue: LTQ cannot use it"
         advice = "take out what is in it, and delete it: the next send makes it anew"
         yield Finding(name, Severity.DANGER, text, advice)
         return

@@ -65,7 +65,7 @@ async def _dead(connection: Connection, queue: str) -> list[Finding]:
     with suppress(ChannelNotFoundEntity, ChannelAccessRefused):
         messages, _ = await count(connection, queue)
         if messages:
-            text = f"{messages} messages in {queue} could be no task"
+            text = f"{messages} messages in {queue} could not be read as tasks"
             advice = "their header x-ltq-reason says why; take them out once that is fixed"
             return [Finding("rabbitmq", Severity.WARNING, text, advice)]
     return []
