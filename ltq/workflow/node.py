@@ -1,7 +1,7 @@
 """Nodes: descriptions of workflows."""
 
 from collections.abc import Sequence
-from typing import Any, Concatenate, Generic, Protocol, cast, overload
+from typing import Any, Generic, Protocol, cast, overload
 
 from typing_extensions import ParamSpec, TypeVar, Unpack
 
@@ -18,6 +18,7 @@ from ltq.workflow.options import NodeOptions, _changed
 
 R_co = TypeVar("R_co", covariant=True, default=Any)
 S_co = TypeVar("S_co", covariant=True)
+T_contra = TypeVar("T_contra", contravariant=True)
 S = TypeVar("S")
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -28,10 +29,10 @@ _DEEPEST = 100
 """How deep the result of a join may be nested: tuples in tuples. Readers go down step by step."""
 
 
-class Sendable(Protocol[P, S_co]):
-    """What a node can run: a task."""
+class Sendable(Protocol[T_contra, P, S_co]):
+    """What a node can run: a task whose first argument is a `T`, and whose others are `P`."""
 
-    def step(self, /, *args: P.args, **kwargs: P.kwargs) -> "Node[S_co]":
+    def step(self, first: T_contra, /, *args: P.args, **kwargs: P.kwargs) -> "Node[S_co]":
         """A node that runs it."""
         ...
 
@@ -56,7 +57,7 @@ class Node(Generic[R_co]):
 
     def then(
         self: "Node[T]",
-        task: Sendable[Concatenate[T, Q], S],
+        task: Sendable[T, Q, S],
         /,
         *args: Q.args,
         **kwargs: Q.kwargs,
@@ -72,7 +73,7 @@ class Node(Generic[R_co]):
     @overload
     def map(
         self: "Node[list[T]]",
-        task: Sendable[Concatenate[T, Q], S],
+        task: Sendable[T, Q, S],
         /,
         *args: Q.args,
         **kwargs: Q.kwargs,
@@ -80,7 +81,7 @@ class Node(Generic[R_co]):
     @overload
     def map(
         self: "Node[tuple[T, ...]]",
-        task: Sendable[Concatenate[T, Q], S],
+        task: Sendable[T, Q, S],
         /,
         *args: Q.args,
         **kwargs: Q.kwargs,
@@ -88,7 +89,7 @@ class Node(Generic[R_co]):
     @overload
     def map(
         self: "Node[set[T]]",
-        task: Sendable[Concatenate[T, Q], S],
+        task: Sendable[T, Q, S],
         /,
         *args: Q.args,
         **kwargs: Q.kwargs,
@@ -96,7 +97,7 @@ class Node(Generic[R_co]):
     @overload
     def map(
         self: "Node[frozenset[T]]",
-        task: Sendable[Concatenate[T, Q], S],
+        task: Sendable[T, Q, S],
         /,
         *args: Q.args,
         **kwargs: Q.kwargs,

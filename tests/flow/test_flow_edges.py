@@ -117,7 +117,7 @@ class TestSerializers:
             ltq.join(stage.numbers.step(1), total.step([1]))
 
 
-DEEP = b"[" * 5000 + b"]" * 5000
+DEEP = b"[" * 200_000 + b"]" * 200_000
 
 
 async def begin(stage: Stage, node_id: str, result: bytes, serializer: str) -> Any:

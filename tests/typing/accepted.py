@@ -15,18 +15,25 @@ from zoneinfo import ZoneInfo
 from declared import (
     Database,
     Repo,
+    chat,
     connect,
     count,
     fetch,
     halve,
     maybe,
     measure,
+    most,
     nothing,
+    parse,
+    rank,
     send_options,
     shout,
+    store,
     tick,
     tidy,
+    unique,
     use,
+    weigh,
     worker,
 )
 
@@ -36,6 +43,7 @@ from ltq import (
     Handle,
     Message,
     Middleware,
+    Node,
     SendOptions,
     SyncHandle,
     Task,
@@ -287,6 +295,34 @@ async def schedules(broker: Broker) -> None:
     scheduler.cron("* * * * *", fetch.message("a/b"), name="fetch", tz="UTC", misfire="all")
     scheduler.cron("@daily", tidy.with_options(priority="low").message())
     ltq.Scheduler("redis://localhost")
+
+
+async def workflows(page: Node[Repo], stars: list[Node[int]]) -> None:
+    """A task may take more than the result is, and it need not have a name for it."""
+    use(page.then(rank), page.then(rank, by="name"), page.then(store), page.then(halve_stars))
+    numbers = ltq.join(*stars)
+    use(numbers.then(most), numbers.map(halve).then(most), numbers.map(store).then(store))
+    use(ltq.join(page, *stars[:1]).then(store), ltq.join(*stars, page.then(rank)).then(most))
+    use(page.then(unique).map(weigh).then(most), page.then(parse).map(chat).then(most))
+    use(page.then(shout_name.with_options(timeout=5)).then(chat.with_options(max_items=5)))
+    use(fetch.with_options(priority="high").step("a/b").then(rank), fetch.step(repo="a/b"))
+    wider: Node[object] = page
+    handle: Handle[Repo] = await page.send()
+    use(wider, handle)
+
+
+async def any_task(node: Node[R], task: Task[[R], int]) -> Node[int]:
+    return node.then(task)
+
+
+@worker.task
+async def halve_stars(page: Repo, /) -> float:
+    return page.stars / 2
+
+
+@worker.task
+async def shout_name(page: Repo, times: int = 1, *words: str) -> str:
+    return page.name.upper() * times
 
 
 class Deliverer:

@@ -1,6 +1,6 @@
 """Tasks in every spelling, for the other files here. Read by type checkers, never run."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -122,6 +122,31 @@ async def add(numbers: list[float]) -> float:
 @worker.task
 async def tell(both: tuple[float, Repo]) -> str:
     return str(both)
+
+
+@worker.task
+async def rank(page: Repo | None, *, by: str = "stars") -> int:
+    return 0 if page is None else page.stars
+
+
+@worker.task
+async def most(numbers: Sequence[float]) -> float | None:
+    return max(numbers, default=None)
+
+
+@worker.task
+async def store(anything: object) -> None:
+    use(anything)
+
+
+@worker.task
+async def unique(page: Repo) -> set[str]:
+    return {page.name}
+
+
+@worker.task
+async def both(one: int, other: str) -> bool:
+    return str(one) == other
 
 
 def greet() -> str:

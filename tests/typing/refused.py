@@ -11,6 +11,7 @@ from typing import Any, assert_type
 
 from declared import (
     Repo,
+    both,
     chat,
     connect,
     count,
@@ -18,12 +19,16 @@ from declared import (
     greet,
     halve,
     maybe,
+    most,
     nothing,
     parse,
     primes,
+    rank,
     shout,
+    store,
     stored,
     tell,
+    unique,
     use,
     weigh,
     worker,
@@ -380,6 +385,29 @@ async def workflows(page: ltq.Node[Repo], words: ltq.Node[list[str]]) -> None:
     page.then(len)  # error
     ltq.join(page, fetch)  # error
     ltq.join(page, words).then(tell)  # error
+    fetch.step()  # error
+    page.then(nothing)  # error
+    page.then(rank, page)  # error
+    page.then(rank, page=None)  # error
+    page.then(rank).then(both)  # error
+    page.then(rank).then(both, 5)  # error
+    page.then(rank).then(both, one=5)  # error
+    page.then(rank).then(both, "a", one=5)  # error
+    page.then(unique).then(words)  # error
+    page.then(unique).map(rank)  # error
+    page.then(store).then(rank, by=5)  # error
+    maybe.step(1).then(parse)  # error
+    words.then(most)  # error
+    chat.step("hi").map(weigh)  # error
+    chat.step("hi").stream()  # error
+    page.then(fetch.fn)  # error
+    page.then(lambda page: page)  # error
+    ltq.join()  # error
+    ltq.join([page])  # error
+    ltq.join(page, page, page).then(tell)  # error
+    page.handle(7)  # error
+    page.send_sync()  # error
+    await ltq.current().send_after(page)  # error
     page.with_options(id=7)  # error
     page.with_options(on_failure="stop")  # error
     page.with_options(delay=5)  # error
@@ -406,6 +434,16 @@ async def streams() -> None:
     fetch.handle("id").collect()  # error
     chat.handle("id").stream(after=5)  # error
     assert_type(await chat.handle("id").collect(), list[int])  # error
+    assert_type(await chat.handle("id").result(), str)  # error
+    assert_type(await anext(chat.handle("id").stream()), int)  # error
+    chat.handle("id").stream().cursor = "1"  # error
+    next(chat.handle("id").stream())  # error
+    chat.with_options(max_item=5)  # error
+    await chat.send_sync("hi").collect()  # error
+    async for _ in chat.items(5):  # error
+        ...
+    async for _ in chat.handle("id"):  # error
+        ...
     for _ in chat.handle("id").stream():  # error
         ...
     worker.task(max_items="many")  # error
