@@ -4,11 +4,14 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 from ltq._display.values import short_repr
 from ltq.errors import ConfigurationError
+
+T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}", re.ASCII)
 
@@ -175,6 +178,30 @@ def namespace_of(queue: str) -> str:
 def queue_of(lane: str) -> str:
     """The queue that a lane belongs to: its name up to the first slash."""
     return lane.partition("/")[0]
+
+
+def positions_by_namespace(
+    items: Sequence[T], queue_of: Callable[[T], str]
+) -> dict[str, list[int]]:
+    """The positions of items, by the namespace of their queue."""
+    groups: dict[str, list[int]] = {}
+    group: list[int] = []
+    last: str | None = None
+    for position, queue in enumerate(map(queue_of, items)):
+        if queue != last:  # many in a row have the same
+            last, group = queue, groups.setdefault(namespace_of(queue), [])
+        group.append(position)
+    return groups
+
+
+def by_namespace(items: Iterable[T], queue_of: Callable[[T], str]) -> dict[str, list[T]]:
+    """Items, by the namespace of their queue."""
+    every = [*items]
+    groups = positions_by_namespace(every, queue_of)
+    return {
+        namespace: [every[position] for position in positions]
+        for namespace, positions in groups.items()
+    }
 
 
 def new_id() -> str:

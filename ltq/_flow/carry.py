@@ -1,6 +1,7 @@
 """Carrying workflows on: from the endings of tasks to what waits for them."""
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 from ltq._flow.expand import expand
 from ltq._flow.follow import Answered, send_all
@@ -11,7 +12,7 @@ from ltq._flow.stop_resume import resume, stop
 from ltq._flow.values import LIST, Destination, Flow, TreeNode, flow_of, read_recipe
 from ltq.broker.flows import NOTE, Arrival, Arrived, Ending, ending_key
 from ltq.message import ELEMENT, slot_of
-from ltq.names import namespace_of
+from ltq.names import by_namespace, namespace_of
 from ltq.state import Status
 
 _Told = tuple[Ending, Flow]
@@ -192,7 +193,6 @@ def _is_element(flow: Flow) -> bool:
 
 
 def _by_namespace(keys: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
-    groups: dict[str, tuple[str, list[str]]] = {}
-    for queue, key in keys:
-        groups.setdefault(namespace_of(queue), (queue, []))[1].append(key)
-    return [*groups.values()]
+    """Keys, each given behind its queue, by namespace: with one of its queues."""
+    groups = by_namespace(keys, itemgetter(0)).values()
+    return [(group[0][0], [key for _, key in group]) for group in groups]

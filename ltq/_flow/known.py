@@ -1,10 +1,11 @@
 """The states of the tasks of a workflow, in as few calls as possible."""
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Protocol
 
 from ltq._flow.slots import MOST_AT_ONCE
-from ltq.names import namespace_of
+from ltq.names import by_namespace
 from ltq.state import TaskState
 
 
@@ -21,11 +22,9 @@ async def known_states(
 
     Those that do not exist (any more) are left out. Raises `BrokerError`.
     """
-    by_namespace: dict[str, tuple[str, list[str]]] = {}
-    for queue, task_id in tasks:
-        by_namespace.setdefault(namespace_of(queue), (queue, []))[1].append(task_id)
     found: dict[str, TaskState[bytes]] = {}
-    for queue, ids in by_namespace.values():
+    for group in by_namespace(tasks, itemgetter(0)).values():
+        queue, ids = group[0][0], [task_id for _, task_id in group]
         for first in range(0, len(ids), MOST_AT_ONCE):
             states = await broker.states(queue, ids[first : first + MOST_AT_ONCE])
             found.update((state.id, state) for state in states if state is not None)

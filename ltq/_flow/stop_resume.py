@@ -10,7 +10,7 @@ from ltq._flow.protocols import FlowBroker
 from ltq._flow.slots import MOST_AT_ONCE, read_slots
 from ltq._flow.values import LIST, Flow, TreeNode, element_id, flow_of, read_recipe
 from ltq.broker.flows import FAILED, NOTE, Arrival, Ending
-from ltq.names import namespace_of
+from ltq.names import by_namespace
 from ltq.options import DEFAULT_RESULT_TTL
 from ltq.state import Status
 
@@ -29,7 +29,7 @@ async def stop(
     if because_of:
         note = " ".join(because_of[:10]).encode()
         await broker.arrive(last.queue, [Arrival(last.id, NOTE, 0, note)])
-    for some in _by_namespace(others):
+    for some in by_namespace(others, lambda node: node.queue).values():
         ids = [node.id for node in some]
         for first in range(0, len(ids), MOST_AT_ONCE):
             await _cancel(broker, some[0].queue, *ids[first : first + MOST_AT_ONCE])
@@ -127,10 +127,3 @@ async def _items(broker: FlowBroker, node: TreeNode) -> list[bytes]:
     if task is None or not value.startswith(b"="):
         return []
     return items_of(value[1:], task.serializer)
-
-
-def _by_namespace(nodes: Iterable[TreeNode]) -> list[list[TreeNode]]:
-    groups: dict[str, list[TreeNode]] = {}
-    for node in nodes:
-        groups.setdefault(namespace_of(node.queue), []).append(node)
-    return [*groups.values()]

@@ -1,13 +1,13 @@
 """What a consumer is asked to do, as one value."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 
 from ltq.broker.isolation import isolation_of
 from ltq.message import own_lane
-from ltq.names import check_lanes, check_name, consumer_name, is_name, namespace_of
+from ltq.names import by_namespace, check_lanes, check_name, consumer_name, is_name
 from ltq.options import DEFAULT_MAX_DELIVERIES, Limit
 
 DEFAULT_LEASE = 15.0
@@ -67,12 +67,12 @@ class ConsumerConfig:
     @cached_property
     def namespaces(self) -> Mapping[str, list[str]]:
         """Its lanes by namespace, each lane once."""
-        return _by_namespace(self.lanes)
+        return by_namespace(dict.fromkeys(self.lanes), str)
 
     @cached_property
     def limited(self) -> Mapping[str, list[str]]:
         """The lanes that have limits, of the same namespaces."""
-        limited = _by_namespace(self.limits)
+        limited = by_namespace(self.limits, str)
         return {name: lanes for name, lanes in limited.items() if name in self.namespaces}
 
     def turns(self) -> "list[ConsumerConfig]":
@@ -121,10 +121,3 @@ class ConsumerConfig:
             return None
         is_limited = lane not in self.limits and own in self.limits
         return None if kind in self.knows and not is_limited else own
-
-
-def _by_namespace(lanes: Iterable[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for lane in dict.fromkeys(lanes):
-        found.setdefault(namespace_of(lane), []).append(lane)
-    return found

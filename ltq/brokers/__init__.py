@@ -1,1 +1,1 @@
-"""The stores LTQ comes with, one module each. `Broker.from_url` picks one by the URL's scheme."""
+"""The stores LTQ comes with, one folder each. `Broker.from_url` picks one by the URL's scheme."""

@@ -38,7 +38,7 @@ from ltq.brokers.postgres._server.url import parse_url
 from ltq.brokers.postgres._session import Session
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Lease, Outcome, Published, Receipt, Swept
-from ltq.names import namespace_of
+from ltq.names import namespace_of, positions_by_namespace
 from ltq.state import Items, Progress, TaskState
 
 T = TypeVar("T")
@@ -101,11 +101,8 @@ class PostgresBroker(StoreBroker):
         if len(envelopes) == 1:
             sender = session.sender(namespace_of(envelopes[0].queue))
             return [await sender.send_soon(envelopes[0])]
-        by_namespace: dict[str, list[int]] = {}
-        for index, envelope in enumerate(envelopes):
-            by_namespace.setdefault(namespace_of(envelope.queue), []).append(index)
         answers: dict[int, Published] = {}
-        for namespace, indexes in by_namespace.items():
+        for namespace, indexes in positions_by_namespace(envelopes, lambda one: one.queue).items():
             some = [envelopes[index] for index in indexes]
             sent = await session.sender(namespace).send_all(some)
             answers.update(zip(indexes, sent, strict=True))

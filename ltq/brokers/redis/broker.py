@@ -44,7 +44,6 @@ from ltq.brokers.redis._moving import MovesTasks
 from ltq.brokers.redis._operations import cancel_many, dead_letters, settle, steering, tasks
 from ltq.brokers.redis._operations.chunks import (
     by_chunk,
-    by_namespace,
     chunks,
     envelope_size,
     queue_of_envelope,
@@ -64,7 +63,7 @@ from ltq.brokers.redis._streams import KeepsItems
 from ltq.brokers.redis._watch_hub import WatchHub
 from ltq.errors import TaskNotFoundError
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
-from ltq.names import namespace_of
+from ltq.names import namespace_of, positions_by_namespace
 from ltq.state import Minute, Page, Progress, QueueStats, Status, TaskDetail, TaskState, WorkerInfo
 
 
@@ -180,7 +179,7 @@ class RedisBroker(KeepsSchedules, KeepsItems, MovesTasks, CarriesFlows, Broker):
     async def serve(self, lanes: Sequence[str], duration: float) -> None:
         """See `Presence.serve`."""
         lanes, session = check_lanes(lanes), self._here()
-        positions = by_namespace(lanes, str)
+        positions = positions_by_namespace(lanes, str)
 
         async def serve(_: Link, namespace: str) -> None:
             some = [lanes[i] for i in positions[namespace]]

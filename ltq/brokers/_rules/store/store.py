@@ -35,7 +35,7 @@ from ltq.brokers._rules.steering import cancel_many, parcels, pause, promote, re
 from ltq.brokers._rules.steering.cancel_many import Reached
 from ltq.brokers._rules.streams import items as stream_items
 from ltq.message import DeadLetter, Envelope, Lease, Outcome, Published, Receipt, Swept
-from ltq.names import namespace_of, new_id
+from ltq.names import namespace_of, new_id, positions_by_namespace
 from ltq.state import Items, Minute, Page, Progress, QueueStats, TaskDetail, TaskState, WorkerInfo
 
 T = TypeVar("T")
@@ -362,11 +362,8 @@ class Store(ABC):
         `reads` says that the rule only reads.
         """
         places_of = self._seen if reads else self._open
-        by_namespace: dict[str, list[int]] = {}
-        for index, item in enumerate(items):
-            by_namespace.setdefault(namespace_of(queue_of(item)), []).append(index)
         answers: dict[int, T] = {}
-        for namespace, indexes in by_namespace.items():
+        for namespace, indexes in positions_by_namespace(items, queue_of).items():
             some = [items[index] for index in indexes]
             answers.update(zip(indexes, rule(places_of(namespace, now), some, now), strict=True))
         return [answers[index] for index in range(len(items))]

@@ -21,7 +21,7 @@ from ltq.brokers.postgres._server.packing import packed
 from ltq.brokers.postgres._server.url import UrlSettings
 from ltq.errors import BrokerError, ConfigurationError
 from ltq.message import Envelope, Published
-from ltq.names import namespace_of
+from ltq.names import namespace_of, positions_by_namespace
 from ltq.state import QueueStats, TaskState
 
 T = TypeVar("T")
@@ -79,12 +79,9 @@ class PostgresEnlisted:
         return PostgresStore(Joined(driver), settings.schema, keeps_history=settings.keeps_history)
 
     def _publish(self, driver: Driver, envelopes: Sequence[Envelope]) -> list[Published]:
-        by_namespace: dict[str, list[int]] = {}
-        for index, envelope in enumerate(envelopes):
-            by_namespace.setdefault(namespace_of(envelope.queue), []).append(index)
         statement = texts.call("send", self._settings.schema)
         answers: dict[int, Published] = {}
-        for namespace, indexes in by_namespace.items():
+        for namespace, indexes in positions_by_namespace(envelopes, lambda one: one.queue).items():
             sent: list[str] = []
             for some in pieces([envelopes[index] for index in indexes]):
                 values = packed("send", arguments(namespace, some, is_joined=True))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from ltq.broker import SeenWorker, WorkerEntry
@@ -13,7 +13,7 @@ from ltq.brokers.postgres._server.errors import LOCKED, LockedError
 from ltq.brokers.postgres._server.link import Link
 from ltq.errors import BrokerError
 from ltq.message import Finish, Lease, Outcome, Receipt, Requeue
-from ltq.names import namespace_of
+from ltq.names import by_namespace, namespace_of
 from ltq.state import Progress, Status
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ def _locked(link: Link, ids: Sequence[str]) -> LockedError:
 async def heartbeat(link: Link, leases: Sequence[Lease], duration: float) -> list[Lease]:
     """Renew leases. Returns those that are lost."""
     lost: list[Lease] = []
-    for namespace, some in _by_namespace(leases, lambda lease: lease.queue):
+    for namespace, some in by_namespace(leases, lambda lease: lease.queue).items():
         ids, tokens = [one.id for one in some], [one.token for one in some]
         ((held,),) = await link.call("heartbeat", namespace, ids, tokens, duration)
         lost += [lease for lease, is_held in zip(some, held, strict=True) if not is_held]
@@ -214,10 +214,3 @@ def _short(
 def _bytes_of(outcome: Outcome) -> int:
     held = outcome.ctx if isinstance(outcome, Requeue) else outcome.result
     return len(held) if held else 0
-
-
-def _by_namespace(items: Sequence[T], queue_of: Callable[[T], str]) -> list[tuple[str, list[T]]]:
-    found: dict[str, list[T]] = {}
-    for item in items:
-        found.setdefault(namespace_of(queue_of(item)), []).append(item)
-    return [*found.items()]

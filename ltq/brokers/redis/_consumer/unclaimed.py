@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 
 from ltq._aio.service import Service, cancel_all
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
-from ltq.brokers.redis._operations.chunks import by_namespace
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import flag
 from ltq.brokers.redis._server.call import Argument
@@ -13,6 +12,7 @@ from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.links import Links
 from ltq.errors import BrokerError
 from ltq.message import Delivery
+from ltq.names import positions_by_namespace
 
 logger = logging.getLogger("ltq.broker")
 
@@ -30,7 +30,7 @@ class Unclaimed(Service):
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Give back the tasks of a claim that was cancelled halfway, soon."""
-        namespaces = by_namespace(deliveries, lambda delivery: delivery.lease.queue)
+        namespaces = positions_by_namespace(deliveries, lambda delivery: delivery.lease.queue)
         for namespace, positions in namespaces.items():
             words: list[Argument] = []
             for i in positions:

@@ -9,25 +9,13 @@ from ltq.brokers.redis._server.call import Call
 from ltq.brokers.redis._server.link import Link
 from ltq.errors import BrokerError
 from ltq.message import Envelope, Finish, Outcome
-from ltq.names import namespace_of
+from ltq.names import positions_by_namespace
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 CALL_TASKS = 500
 """Most tasks of one call: a long script blocks all other clients."""
-
-
-def by_namespace(items: Sequence[T], queue_of: Callable[[T], str]) -> dict[str, list[int]]:
-    """The positions of items, by the namespace of their queue."""
-    groups: dict[str, list[int]] = {}
-    group: list[int] = []
-    last: str | None = None
-    for position, queue in enumerate(map(queue_of, items)):
-        if queue != last:  # many in a row have the same
-            last, group = queue, groups.setdefault(namespace_of(queue), [])
-        group.append(position)
-    return groups
 
 
 def chunks(
@@ -37,7 +25,7 @@ def chunks(
     limit: int = CALL_TASKS,
 ) -> Iterator[tuple[str, list[int]]]:
     """For each call, its namespace and the positions of its items."""
-    for namespace, positions in by_namespace(items, queue_of).items():
+    for namespace, positions in positions_by_namespace(items, queue_of).items():
         chunk: list[int] = []
         size = 0
         for position in positions:

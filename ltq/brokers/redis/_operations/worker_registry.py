@@ -7,13 +7,14 @@ import msgspec
 
 from ltq.broker import SeenWorker, WorkerEntry
 from ltq.brokers._rules.constants import ANNOUNCE_AGAIN
-from ltq.brokers.redis._operations.chunks import by_namespace, read_some
+from ltq.brokers.redis._operations.chunks import read_some
 from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._operations.spread import in_each, read_each
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server.call import Argument
 from ltq.brokers.redis._server.link import CALL_PATIENCE, Link
 from ltq.brokers.redis._server.links import Links
+from ltq.names import positions_by_namespace
 
 _CALL_WORKERS = 200
 """Most workers read in one call."""
@@ -48,15 +49,15 @@ class Announcer:
             key = link.keys.endings(namespace)
             return bool(await link.call("HLEN", key, patience=patience))
 
-        return any(await in_each(self._links, by_namespace(worker.queues, str), announce))
+        return any(await in_each(self._links, positions_by_namespace(worker.queues, str), announce))
 
     async def leave(self, worker: WorkerEntry, lanes: Sequence[str]) -> None:
         """See `WorkerRegistry.leave`."""
         names = [*worker.queues, *lanes]
-        for namespace in by_namespace(names, str):
+        for namespace in positions_by_namespace(names, str):
             self._written.pop((namespace, worker.name), None)
         self._asks.pop(worker.name, None)
-        positions = by_namespace(names, str)
+        positions = positions_by_namespace(names, str)
 
         async def leave(link: Link, namespace: str) -> None:
             own = [names[i] for i in positions[namespace] if i >= len(worker.queues)]

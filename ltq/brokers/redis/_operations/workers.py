@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from ltq.broker import HeldTask, list_workers
-from ltq.brokers.redis._operations.chunks import by_namespace
 from ltq.brokers.redis._operations.spread import in_each, read_each
 from ltq.brokers.redis._operations.worker_registry import read_seen
 from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._server.info import server_time
 from ltq.brokers.redis._server.link import Link
 from ltq.brokers.redis._server.links import Links
+from ltq.names import positions_by_namespace
 from ltq.state import WorkerInfo
 
 _CALL_TASKS = 200
@@ -32,7 +32,7 @@ async def read_workers(links: Links, namespaces: Sequence[str]) -> list[WorkerIn
 async def read_served(links: Links, lanes: Sequence[str]) -> list[float | None]:
     """See `Presence.served`."""
     ages: dict[str, float | None] = {}
-    positions = by_namespace(lanes, str)
+    positions = positions_by_namespace(lanes, str)
 
     async def read(link: Link, namespace: str) -> None:
         some = [lanes[i] for i in positions[namespace]]
