@@ -10,7 +10,7 @@ from ltq.errors import ConfigurationError
 _FORM = re.compile(r"([0-9]{1,15})-([0-9]{1,15})-([0-9a-f]{8})")
 
 
-class Place(NamedTuple):
+class Reached(NamedTuple):
     """How far a reader is."""
 
     attempt: int
@@ -19,23 +19,25 @@ class Place(NamedTuple):
     """How many items of it come before what is read next."""
 
 
-BEGIN = Place(0, 0)
+BEGIN = Reached(0, 0)
 
 
-def write_cursor(place: Place, task_id: str) -> str:
-    """The cursor of a place in the stream of a task."""
-    return f"{place.attempt}-{place.position}-{_check(place.attempt, place.position, task_id)}"
+def write_cursor(reached: Reached, task_id: str) -> str:
+    """The cursor of a reader of a task's stream."""
+    return (
+        f"{reached.attempt}-{reached.position}-{_check(reached.attempt, reached.position, task_id)}"
+    )
 
 
-def read_cursor(cursor: Any, task_id: str) -> Place:
-    """The place of a cursor. Raises `ConfigurationError` for what is none of this task's stream."""
+def read_cursor(cursor: Any, task_id: str) -> Reached:
+    """How far a cursor says. Raises `ConfigurationError` for what is none of this task's stream."""
     if cursor is None:
         return BEGIN
     match = _FORM.fullmatch(cursor) if isinstance(cursor, str) else None
     if match is not None:
-        place = Place(int(match[1]), int(match[2]))
-        if match[3] == _check(*place, task_id):
-            return place
+        reached = Reached(int(match[1]), int(match[2]))
+        if match[3] == _check(*reached, task_id):
+            return reached
     raise wrong_cursor(cursor, task_id)
 
 

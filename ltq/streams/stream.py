@@ -13,7 +13,7 @@ from ltq.broker.feed import Following
 from ltq.errors import ConfigurationError, TaskNotFoundError
 from ltq.handle import error_of
 from ltq.state import TaskState
-from ltq.streams._cursor import Place, read_cursor, write_cursor, wrong_cursor
+from ltq.streams._cursor import Reached, read_cursor, write_cursor, wrong_cursor
 from ltq.streams._shared import read_items
 
 T_co = TypeVar("T_co", covariant=True, default=Any)
@@ -42,7 +42,7 @@ class Stream(AsyncIterator[T_co], Generic[T_co]):
         timeout: float | None = None,
     ) -> None:
         """`decode` takes the bytes of an item. Raises `ConfigurationError` for a wrong cursor."""
-        self._place = read_cursor(after, task_id)
+        self._reached = read_cursor(after, task_id)
         self._after = after
         self._open_broker = open_broker
         self._task = queue, task_id
@@ -69,12 +69,12 @@ class Stream(AsyncIterator[T_co], Generic[T_co]):
 
         It is text without meaning, and safe in a URL and as the id of a server-sent event.
         """
-        return write_cursor(self._place, self._task[1])
+        return write_cursor(self._reached, self._task[1])
 
     @property
     def attempt(self) -> int:
         """The number of the delivery that the last item is of: 1, 2, …; 0 before the first item."""
-        return self._place.attempt
+        return self._reached.attempt
 
     @property
     def missed(self) -> int:
@@ -119,7 +119,7 @@ class Stream(AsyncIterator[T_co], Generic[T_co]):
 
     def _next(self) -> T_co:
         data = self._ready.popleft()
-        self._place = Place(self._place.attempt, self._place.position + 1)
+        self._reached = Reached(self._reached.attempt, self._reached.position + 1)
         return self._decode(data)
 
     def _check_reader(self) -> None:
@@ -136,7 +136,7 @@ class Stream(AsyncIterator[T_co], Generic[T_co]):
             raise StopAsyncIteration
         rereads = 0
         while not self._ready:
-            if self._total > self._place.position and rereads < _REREADS:
+            if self._total > self._reached.position and rereads < _REREADS:
                 rereads += 1
                 await self._read()
                 continue
@@ -144,13 +144,13 @@ class Stream(AsyncIterator[T_co], Generic[T_co]):
             if self._state is not None and self._state.status.is_final:
                 self._end(self._state)
             state = await self._follow().next()
-            if not (self._is_sure and state.dequeue_count < self._place.attempt):
+            if not (self._is_sure and state.dequeue_count < self._reached.attempt):
                 self._state = state
                 self._look(state)
 
     def _look(self, state: TaskState[bytes]) -> None:
         """See what a state says of the stream."""
-        if state.dequeue_count == self._place.attempt:
+        if state.dequeue_count == self._reached.attempt:
             self._is_sure = True
             self._total = max(self._total, state.items)
         elif state.items or state.status.is_final:
@@ -159,29 +159,29 @@ class Stream(AsyncIterator[T_co], Generic[T_co]):
 
     def _begin(self, attempt: int) -> None:
         """Begin another delivery."""
-        self._place, self._is_sure = Place(attempt, 0), True
+        self._reached, self._is_sure = Reached(attempt, 0), True
         self._total = self._missed = 0
 
     async def _read(self) -> None:
-        """Read what is behind the place."""
+        """Read what is behind what was reached."""
         queue, task_id = self._task
-        found = await read_items(self._open_broker(), queue, task_id, *self._place)
+        found = await read_items(self._open_broker(), queue, task_id, *self._reached)
         if found is None:
             raise TaskNotFoundError(task_id)
-        if found.attempt != self._place.attempt:
+        if found.attempt != self._reached.attempt:
             if not found.total:
                 self._total = 0  # it has begun anew, and yielded nothing yet
                 return
             self._begin(found.attempt)
         if found.items:
-            self._missed += found.first - self._place.position
-            self._place = Place(found.attempt, found.first)
+            self._missed += found.first - self._reached.position
+            self._reached = Reached(found.attempt, found.first)
             self._ready.extend(found.items)
             self._total = max(self._total, found.total)
 
     def _end(self, state: TaskState[bytes]) -> None:
         """End with the task."""
-        if state.dequeue_count == self._place.attempt and self._place.position > state.items:
+        if state.dequeue_count == self._reached.attempt and self._reached.position > state.items:
             raise wrong_cursor(self._after, self._task[1])
         self._is_over = True
         self._close()
@@ -217,15 +217,15 @@ async def present_items(
 ) -> list[T_co]:
     """The items that there are now, without waiting. Raises `TaskNotFoundError`."""
     items: list[T_co] = []
-    place, total = Place(0, 0), 1
-    while place.position < total:
-        found = await read_items(broker, queue, task_id, *place)
+    reached, total = Reached(0, 0), 1
+    while reached.position < total:
+        found = await read_items(broker, queue, task_id, *reached)
         if found is None:
             raise TaskNotFoundError(task_id)
-        if found.attempt != place.attempt:
+        if found.attempt != reached.attempt:
             items.clear()
         items += map(decode, found.items)
-        place, total = Place(found.attempt, found.first + len(found.items)), found.total
+        reached, total = Reached(found.attempt, found.first + len(found.items)), found.total
     return items
 
 

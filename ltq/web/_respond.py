@@ -19,7 +19,7 @@ from ltq.web._door.paths import path_of, root_of
 from ltq.web._pages.page import Ask, MissingError, Page
 from ltq.web._source.live import LivePages
 from ltq.web._source.readings import Readings
-from ltq.web._source.site import Place, Site
+from ltq.web._source.site import Board, Site
 from ltq.web._view.notes import Note, drop_note, read_note, write_note
 from ltq.web._view.render import Raw, render_live, render_page
 from ltq.web._view.values import Viewer
@@ -74,7 +74,7 @@ class Responder:
             return self._away(page, request, ask, str(error))
         except ConfigurationError as error:
             raise HTTPException(400, str(error)) from error
-        context |= self._frame(request, ask.place, is_live=bool(page.every))
+        context |= self._frame(request, ask.board, is_live=bool(page.every))
         response = HTMLResponse(render_page(page.template, context))
         if context["said"] is not None:
             drop_note(response)
@@ -93,28 +93,28 @@ class Responder:
             what = printable(request.url.path)
             logger.warning("%s: %s failed: %s", who, what, printable(text))
             back = action.back.format_map(request.path_params)
-            return self._lead(request, ask.place, back, Note(text, is_trouble=True))
+            return self._lead(request, ask.board, back, Note(text, is_trouble=True))
         if isinstance(done, Again):
             what = printable(request.url.path)
             logger.warning("%s: %s refused: %s", who, what, printable(done.text))
             context = {**done.context, "now": await ask.readings.now()}
-            context |= self._frame(request, ask.place, is_live=False)
+            context |= self._frame(request, ask.board, is_live=False)
             return HTMLResponse(render_page(done.template, context), 422)
-        logger.info("%s %s (%s)", who, printable(done.text), ask.place.url)
+        logger.info("%s %s (%s)", who, printable(done.text), ask.board.url)
         ask.readings.spoil()
         self.live.nudge()
         path = done.path
         if path == action.back.format_map(request.path_params) and form.get("back"):
             path += f"?{str(form['back']).lstrip('?')}"
-        return self._lead(request, ask.place, path, Note(done.text, not done.changed))
+        return self._lead(request, ask.board, path, Note(done.text, not done.changed))
 
     async def brokers(self, request: Request) -> Response:
         """The first page of all: that of the only broker, or a list."""
         _checked(request, "read")
-        places = list(self._site.places.values())
-        if len(places) == 1:
-            return RedirectResponse(f"{root_of(request.scope)}{places[0].key}/", 303)
-        found = await asyncio.gather(*(self._totals(place) for place in places))
+        boards = list(self._site.boards.values())
+        if len(boards) == 1:
+            return RedirectResponse(f"{root_of(request.scope)}{boards[0].key}/", 303)
+        found = await asyncio.gather(*(self._totals(board) for board in boards))
         context = {"brokers": found, **self._frame(request, None, is_live=False)}
         return HTMLResponse(render_page("brokers.html", context))
 
@@ -130,14 +130,14 @@ class Responder:
             refusal = self._gate.refuse(request)
             if refusal is not None:
                 return refusal
-        place = self._site.places.get(request.path_params.get("key", ""))
-        context = self._frame(request, place, is_live=False)
+        board = self._site.boards.get(request.path_params.get("key", ""))
+        context = self._frame(request, board, is_live=False)
         context |= {"status": status, "text": text, "links": links, "said": None}
         return HTMLResponse(render_page("trouble.html", context), status)
 
     def _stream(self, page: Page, request: Request, ask: Ask) -> Response:
         """The stream of a page: the same template, each time something has changed."""
-        frame = self._frame(request, ask.place, is_live=True)
+        frame = self._frame(request, ask.board, is_live=True)
 
         async def render() -> str:
             await ask.readings.renew()
@@ -151,26 +151,26 @@ class Responder:
         if request.method == "HEAD":  # it would never end
             return Response(media_type=media_type, headers=headers)
         query = tuple(sorted(ask.query.items()))
-        key = (page.path, ask.place.key, tuple(sorted(ask.path.items())), query, ask.can_write)
+        key = (page.path, ask.board.key, tuple(sorted(ask.path.items())), query, ask.can_write)
         events = self.live.stream(key, render, page.every)
         return StreamingResponse(events, media_type=media_type, headers=headers)
 
     def _away(self, page: Page, request: Request, ask: Ask, text: str) -> Response:
         """The page while the broker does not answer. Its stream fills it once the broker does."""
-        context = self._frame(request, ask.place, is_live=bool(page.every))
+        context = self._frame(request, ask.board, is_live=bool(page.every))
         context |= {"text": text}
         return HTMLResponse(render_page("away.html", context), 503, {"retry-after": "5"})
 
-    async def _totals(self, place: Place) -> dict[str, Any]:
-        readings = self._here.readings[place.key]
+    async def _totals(self, board: Board) -> dict[str, Any]:
+        readings = self._here.readings[board.key]
         try:
             snapshot, workers = await asyncio.gather(
                 readings.snapshot.get(), readings.workers.get()
             )
         except BrokerError as error:
-            return {"place": place, "error": str(error), "totals": None, "workers": 0, "queues": 0}
+            return {"board": board, "error": str(error), "totals": None, "workers": 0, "queues": 0}
         return {
-            "place": place,
+            "board": board,
             "error": "",
             "totals": snapshot.totals,
             "workers": len(workers),
@@ -179,14 +179,14 @@ class Responder:
 
     def _ask(self, request: Request, access: Access) -> Ask:
         key = request.path_params["key"]
-        place = self._site.places.get(key)
-        if place is None:
-            links = {f"the broker {one}": f"/{one}/" for one in self._site.places}
+        board = self._site.boards.get(key)
+        if board is None:
+            links = {f"the broker {one}": f"/{one}/" for one in self._site.boards}
             raise MissingError(f"There is no broker “{key}” here.", links)
         query = {name: value for name, value in request.query_params.items() if name != "live"}
         return Ask(
             site=self._site,
-            place=place,
+            board=board,
             readings=self._here.readings[key],
             viewer=self._viewer,
             path={name: value for name, value in request.path_params.items() if name != "key"},
@@ -194,16 +194,16 @@ class Responder:
             can_write=access.can_write,
         )
 
-    def _frame(self, request: Request, place: Place | None, *, is_live: bool) -> dict[str, Any]:
+    def _frame(self, request: Request, board: Board | None, *, is_live: bool) -> dict[str, Any]:
         """What every page is given besides its own."""
         root = root_of(request.scope)
         access = access_of(request)
         query = [one for one in request.url.query.split("&") if one and one != "live=1"]
         return {
             "root": root,
-            "base": f"{root}{place.key}" if place is not None else root.rstrip("/"),
-            "place": place,
-            "places": list(self._site.places.values()),
+            "base": f"{root}{board.key}" if board is not None else root.rstrip("/"),
+            "board": board,
+            "boards": list(self._site.boards.values()),
             "path": path_of(request.scope),
             "here": Raw("&".join(query)),
             "access": access,
@@ -213,8 +213,8 @@ class Responder:
             "is_live": is_live,
         }
 
-    def _lead(self, request: Request, place: Place, path: str, note: Note) -> Response:
-        response = RedirectResponse(f"{root_of(request.scope)}{place.key}{path}", 303)
+    def _lead(self, request: Request, board: Board, path: str, note: Note) -> Response:
+        response = RedirectResponse(f"{root_of(request.scope)}{board.key}{path}", 303)
         write_note(response, note)
         return response
 
@@ -225,7 +225,7 @@ class Responder:
         if here is None:
             for ended in [known for known in self._loops if known.is_closed()]:
                 del self._loops[ended]
-            readings = {key: Readings(place) for key, place in self._site.places.items()}
+            readings = {key: Readings(board) for key, board in self._site.boards.items()}
             here = self._loops[loop] = _Here(LivePages(), readings)
         return here
 

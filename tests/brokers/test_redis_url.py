@@ -115,7 +115,7 @@ async def test_a_host_that_is_left_out_is_named_in_errors() -> None:
 
 
 def test_the_time_to_connect_is_that_of_the_url() -> None:
-    server_url = split_url("redis://localhost?socket_connect_timeout=0.5", check=True).place.url
+    server_url = split_url("redis://localhost?socket_connect_timeout=0.5", check=True).location.url
     connection = new_client(server_url).connection_pool.make_connection()
     assert connection.socket_connect_timeout == 0.5
 

@@ -7,7 +7,7 @@ import pytest
 
 import ltq
 from ltq.broker import Broker
-from ltq.contrib.django._calls import Place
+from ltq.contrib.django._calls import QueuedFunction
 from ltq.contrib.django._options import BackendOptions
 from ltq.contrib.django._results import look_up
 from ltq.contrib.django._senders import sender_of
@@ -57,7 +57,7 @@ async def test_one_whose_dead_letter_is_gone_has_no_arguments() -> None:
 
 
 def test_a_sender_runs_nothing_itself() -> None:
-    task = sender_of(BackendOptions("memory://sends")).task(Place("a.b", "default"))
+    task = sender_of(BackendOptions("memory://sends")).task(QueuedFunction("a.b", "default"))
     assert task.name == "django:a.b"
     with pytest.raises(NotImplementedError, match="ltq_worker"):
         asyncio.run(task([], {}))

@@ -168,22 +168,22 @@ class TestSite:
             *("memory://static", "memory://a.b:c?history=0"),
         )
         site = make_site([Broker.from_url(url) for url in urls], read_only=False, redact=None)
-        keys = list(site.places)
+        keys = list(site.boards)
         assert keys[:4] == ["jobs", "jobs-2", "redis", "broker-static"]
         assert all(key.replace("-", "").isalnum() for key in keys)
 
     def test_a_name_is_the_key(self) -> None:
         broker = Broker.from_url("memory://x")
         site = make_site([Named(broker, "orders")], read_only=False, redact=None)
-        assert list(site.places) == ["orders"]
+        assert list(site.boards) == ["orders"]
 
     def test_workers_of_one_broker_are_one_place(self) -> None:
         workers: list[ltq.Worker[Any]] = [
             ltq.Worker(name, broker_url="memory://same") for name in "ab"
         ]
         site = make_site(workers, read_only=False, redact=None)
-        (place,) = site.places.values()
-        assert list(place.workers) == workers
+        (board,) = site.boards.values()
+        assert list(board.workers) == workers
 
 
 class TestTexts:

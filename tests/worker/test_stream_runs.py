@@ -14,7 +14,7 @@ from ltq._worker.streaming.writer import ItemWriter
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import BrokerError, RunOverError
 from ltq.message import Lease
-from ltq.streams._cursor import Place, read_cursor, write_cursor
+from ltq.streams._cursor import Reached, read_cursor, write_cursor
 from tests.eventually import eventually
 from tests.worker.doubles import make_lease, turns
 
@@ -428,14 +428,14 @@ class TestHandles:
 
 class TestCursor:
     def test_it_is_read_as_it_was_written(self) -> None:
-        cursor = write_cursor(Place(3, 14), "some id")
-        assert read_cursor(cursor, "some id") == Place(3, 14)
-        assert read_cursor(None, "some id") == Place(0, 0)
+        cursor = write_cursor(Reached(3, 14), "some id")
+        assert read_cursor(cursor, "some id") == Reached(3, 14)
+        assert read_cursor(None, "some id") == Reached(0, 0)
 
     @pytest.mark.parametrize("wrong", ["", "3-14", "3-14-zzzzzzzz", "4-14-{}", b"x", 5, True])
     def test_any_other_is_refused_by_its_value(self, wrong: Any) -> None:
         if isinstance(wrong, str):
-            wrong = wrong.format(write_cursor(Place(3, 14), "some id").rpartition("-")[2])
+            wrong = wrong.format(write_cursor(Reached(3, 14), "some id").rpartition("-")[2])
         with pytest.raises(ltq.ConfigurationError, match=r"after=.* is not allowed: the `cursor`"):
             read_cursor(wrong, "some id")
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from ltq._aio.loops import loop_here
 from ltq._aio.portal import open_portal
 from ltq.codec import DEFAULT_MAX_PAYLOAD
-from ltq.contrib.django._calls import Place, as_enqueued, call_of, level_of
+from ltq.contrib.django._calls import QueuedFunction, as_enqueued, call_of, level_of
 from ltq.contrib.django._known import find, known_to, remember
 from ltq.contrib.django._options import problems, read_options, worker_name
 from ltq.contrib.django._results import Found, known_result, look_up, new_result
@@ -62,10 +62,10 @@ class LtqBackend(BaseTaskBackend):
     def validate_task(self, task: Any) -> None:
         """Raise `InvalidTask` for a task that cannot be enqueued."""
         super().validate_task(task)
-        place, worker = Place.of(task), worker_name(self.options)
+        function, worker = QueuedFunction.of(task), worker_name(self.options)
         try:
-            check_name("task", f"{worker}:{place.task_name}")
-            check_name("queue", place.queue_of(worker))
+            check_name("task", f"{worker}:{function.task_name}")
+            check_name("queue", function.queue_of(worker))
         except ConfigurationError as error:
             raise InvalidTask(str(error)) from error
         remember(self.alias, task)
@@ -126,9 +126,11 @@ class LtqBackend(BaseTaskBackend):
         tasks = {task.module_path: task for task in (*others, *known_to(self.alias))}
         for path, task in sorted(tasks.items()):
             for queue in sorted(self.queues or {task.queue_name}):
-                place = Place(path, queue)
-                declare = worker.task(name=place.task_name, queue=place.queue_of(options.worker))
-                declare(runner_of(task, place, self.alias, type(self)))
+                function = QueuedFunction(path, queue)
+                declare = worker.task(
+                    name=function.task_name, queue=function.queue_of(options.worker)
+                )
+                declare(runner_of(task, function, self.alias, type(self)))
         return worker
 
     def _sender(self) -> Sender:
@@ -140,7 +142,7 @@ class LtqBackend(BaseTaskBackend):
         """The result of a task that is not sent yet, and what sends it."""
         self.validate_task(task)
         call = call_of(task, normalize_json(list(args)), normalize_json(dict(kwargs)))
-        sending = self._sender().task(Place.of(task))
+        sending = self._sender().task(QueuedFunction.of(task))
         sending = sending.with_options(priority=level_of(task.priority))
         if task.run_after is not None:
             due = task.run_after
@@ -164,12 +166,14 @@ class LtqBackend(BaseTaskBackend):
 
     def _result(self, found: Found) -> Any:
         state = found.state
-        place = Place.read(state.task_name)
+        function = QueuedFunction.read(state.task_name)
         try:
-            declared = find(self.alias, place.path)
-            task = as_enqueued(declared, place, self.alias, found.call or {})
+            declared = find(self.alias, function.path)
+            task = as_enqueued(declared, function, self.alias, found.call or {})
         except (ImportError, TypeError, InvalidTask) as error:
-            raise TaskResultDoesNotExist(f"{state.id}: {place.path} is not a task here") from error
+            raise TaskResultDoesNotExist(
+                f"{state.id}: {function.path} is not a task here"
+            ) from error
         return known_result(task, self.alias, found)
 
     def _check_no_loop(self, instead: str) -> None:

@@ -20,7 +20,7 @@ from ltq.contrib.django._tasks_api import DEFAULT_TASK_QUEUE_NAME
 from ltq.options import PriorityName
 
 
-class Place(NamedTuple):
+class QueuedFunction(NamedTuple):
     """A function in a queue."""
 
     path: str
@@ -29,12 +29,12 @@ class Place(NamedTuple):
     """The name of the queue in Django."""
 
     @classmethod
-    def of(cls, task: Any) -> "Place":
+    def of(cls, task: Any) -> "QueuedFunction":
         """That of a `Task` of Django's."""
         return cls(task.module_path, task.queue_name)
 
     @classmethod
-    def read(cls, task_name: str) -> "Place":
+    def read(cls, task_name: str) -> "QueuedFunction":
         """That of a task of LTQ, by its full name."""
         queue, _, path = task_name.partition(":")[2].rpartition(":")
         return cls(path, queue or DEFAULT_TASK_QUEUE_NAME)
@@ -72,13 +72,15 @@ def read_call(body: bytes) -> dict[str, Any]:
     return call
 
 
-def as_enqueued(declared: Any, place: Place, alias: str, call: Mapping[str, Any]) -> Any:
+def as_enqueued(
+    declared: Any, function: QueuedFunction, alias: str, call: Mapping[str, Any]
+) -> Any:
     """The `Task` as it was when a call of it was enqueued."""
     run_after = call.get("run_after")
     return dataclasses.replace(
         declared,
         backend=alias,
-        queue_name=place.queue,
+        queue_name=function.queue,
         priority=call.get("priority", 0),
         run_after=None if run_after is None else datetime.fromisoformat(run_after),
     )

@@ -6,7 +6,7 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from ltq.context import current
-from ltq.contrib.django._calls import Place, as_enqueued
+from ltq.contrib.django._calls import QueuedFunction, as_enqueued
 from ltq.contrib.django._results import complete, fail, running_result
 from ltq.contrib.django._tasks_api import (
     TaskContext,
@@ -20,8 +20,10 @@ from ltq.errors import RetryError
 class _Run:
     """One run of a task: what it is called with, and what its signals tell."""
 
-    def __init__(self, task: Any, place: Place, alias: str, call: dict[str, Any]) -> None:
-        enqueued = as_enqueued(task, place, alias, call)
+    def __init__(
+        self, task: Any, function: QueuedFunction, alias: str, call: dict[str, Any]
+    ) -> None:
+        enqueued = as_enqueued(task, function, alias, call)
         self.result = running_result(enqueued, alias, current().message, call)
         context = [TaskContext(task_result=self.result)] if task.takes_context else []
         # What the function does to its arguments stays out of the result.
@@ -39,21 +41,21 @@ class _Run:
         fail(self.result, error, "".join(traceback.format_exception(error)))
 
 
-def runner_of(task: Any, place: Place, alias: str, sender: type) -> Callable[..., Any]:
+def runner_of(task: Any, function: QueuedFunction, alias: str, sender: type) -> Callable[..., Any]:
     """The function that a worker of LTQ runs for a `Task`: a coroutine function for one.
 
     `sender` is the class that sends the signals. What their receivers raise is logged by Django.
     """
     if iscoroutinefunction(task.func):
-        return _async_runner(task, place, alias, sender)
-    return _runner(task, place, alias, sender)
+        return _async_runner(task, function, alias, sender)
+    return _runner(task, function, alias, sender)
 
 
-def _runner(task: Any, place: Place, alias: str, sender: type) -> Callable[..., Any]:
+def _runner(task: Any, function: QueuedFunction, alias: str, sender: type) -> Callable[..., Any]:
     def run(
         args: list[Any], kwargs: dict[str, Any], priority: int = 0, run_after: str | None = None
     ) -> dict[str, Any]:
-        one = _Run(task, place, alias, _call(args, kwargs, priority, run_after))
+        one = _Run(task, function, alias, _call(args, kwargs, priority, run_after))
         task_started.send_robust(sender, task_result=one.result)
         try:
             answer = one.returned(normalize_json(task.func(*one.args, **one.kwargs)))
@@ -69,11 +71,13 @@ def _runner(task: Any, place: Place, alias: str, sender: type) -> Callable[..., 
     return run
 
 
-def _async_runner(task: Any, place: Place, alias: str, sender: type) -> Callable[..., Any]:
+def _async_runner(
+    task: Any, function: QueuedFunction, alias: str, sender: type
+) -> Callable[..., Any]:
     async def run(
         args: list[Any], kwargs: dict[str, Any], priority: int = 0, run_after: str | None = None
     ) -> dict[str, Any]:
-        one = _Run(task, place, alias, _call(args, kwargs, priority, run_after))
+        one = _Run(task, function, alias, _call(args, kwargs, priority, run_after))
         await task_started.asend_robust(sender, task_result=one.result)
         try:
             answer = one.returned(normalize_json(await task.func(*one.args, **one.kwargs)))

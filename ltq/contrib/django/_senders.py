@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ltq.contrib.django._calls import Place
+from ltq.contrib.django._calls import QueuedFunction
 from ltq.contrib.django._options import BackendOptions
 from ltq.task import Task
 from ltq.worker import Worker
@@ -27,17 +27,17 @@ class Sender:
             options.worker, options.broker_url, result_ttl=options.result_ttl
         )
         """What has the broker."""
-        self._tasks: dict[Place, Task[..., dict[str, Any]]] = {}
+        self._tasks: dict[QueuedFunction, Task[..., dict[str, Any]]] = {}
 
-    def task(self, place: Place) -> Task[..., dict[str, Any]]:
+    def task(self, function: QueuedFunction) -> Task[..., dict[str, Any]]:
         """The task of LTQ for a function in a queue."""
-        found = self._tasks.get(place)
+        found = self._tasks.get(function)
         if found is None:
             name, ttl = self._options.worker, self._options.result_ttl
             # A worker for each: one worker takes no name twice, and two threads may be here.
             worker: Worker[None] = Worker(name, broker=self.worker.broker, result_ttl=ttl)
-            declare = worker.task(name=place.task_name, queue=place.queue_of(name))
-            found = self._tasks.setdefault(place, declare(call))
+            declare = worker.task(name=function.task_name, queue=function.queue_of(name))
+            found = self._tasks.setdefault(function, declare(call))
         return found
 
 

@@ -15,11 +15,11 @@ async def retry_or_purge(act: Act) -> Done:
     if not any(found.values()):
         return Done("did nothing: no dead letters were chosen", path, changed=False)
     if act.get("do") == "retry":
-        done, failed = await retry(act.ask.place.broker, found)
+        done, failed = await retry(act.ask.board.broker, found)
         rest = f"; {failed} could not be retried" if failed else ""
         return Done(f"retried {_letters(done)}{rest}", path, changed=done > 0)
     if act.get("do") == "purge":
-        return Done(f"purged {_letters(await purge(act.ask.place.broker, found))}", path)
+        return Done(f"purged {_letters(await purge(act.ask.board.broker, found))}", path)
     return Done("did nothing: retry or purge?", path, changed=False)
 
 

@@ -7,14 +7,14 @@ from ltq.web._pages.page import check_queue
 async def pause(act: Act) -> Done:
     """Let nothing of a queue be claimed."""
     queue, path = await _queue(act)
-    await act.ask.place.broker.pause(queue)
+    await act.ask.board.broker.pause(queue)
     return Done(f"paused the queue {queue}", path)
 
 
 async def resume(act: Act) -> Done:
     """Let a queue go on."""
     queue, path = await _queue(act)
-    await act.ask.place.broker.resume(queue)
+    await act.ask.board.broker.resume(queue)
     return Done(f"resumed the queue {queue}", path)
 
 
@@ -28,7 +28,7 @@ async def clear(act: Act) -> Done:
             path,
             changed=False,
         )
-    count = await act.ask.place.broker.clear(queue)
+    count = await act.ask.board.broker.clear(queue)
     return Done(f"cleared the queue {queue}: {count} waiting tasks are removed", path)
 
 

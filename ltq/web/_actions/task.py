@@ -16,10 +16,10 @@ from ltq.web._view.form import fields_of, filled, read_fields
 async def cancel(act: Act) -> Done:
     """Cancel a task, whether it waits or runs."""
     found, path = await _found(act)
-    task = act.ask.place.task(found.state.task_name)
+    task = act.ask.board.task(found.state.task_name)
     kept = DEFAULT_RESULT_TTL if task is None else task.result_ttl
     queue, task_id = act.ask.path["queue"], found.state.id
-    if await act.ask.place.broker.cancel(queue, task_id, kept):
+    if await act.ask.board.broker.cancel(queue, task_id, kept):
         return Done(f"cancelled the task {task_id}", path)
     return Done(f"did not cancel the task {task_id}: it has ended already", path, changed=False)
 
@@ -28,7 +28,7 @@ async def promote(act: Act) -> Done:
     """Let a delayed task run now."""
     found, path = await _found(act)
     task_id = found.state.id
-    if await act.ask.place.broker.promote(act.ask.path["queue"], [task_id]):
+    if await act.ask.board.broker.promote(act.ask.path["queue"], [task_id]):
         return Done(f"promoted the task {task_id}: it is pending now", path)
     return Done(f"did not promote the task {task_id}: it is not delayed", path, changed=False)
 
@@ -37,7 +37,7 @@ async def rerun(act: Act) -> Done:
     """Send a task that has ended once more, as a new one."""
     found, _ = await _found(act)
     queue = act.ask.path["queue"]
-    (new,) = await act.ask.place.broker.rerun(queue, [found.state.id])
+    (new,) = await act.ask.board.broker.rerun(queue, [found.state.id])
     text = f"sent the task {found.state.id} once more, as {new}"
     return Done(text, f"/queues/{queue}/tasks/{new}")
 
@@ -46,7 +46,7 @@ async def retry(act: Act) -> Done:
     """Enqueue a dead task again."""
     found, path = await _found(act)
     task_id = found.state.id
-    (answer,) = await act.ask.place.broker.replay(act.ask.path["queue"], [task_id])
+    (answer,) = await act.ask.board.broker.replay(act.ask.path["queue"], [task_id])
     if answer is Published.CREATED:
         return Done(f"retried the dead task {task_id}", path)
     return Done(f"did not retry the task {task_id}: {_REASONS[answer]}", path, changed=False)
@@ -55,7 +55,7 @@ async def retry(act: Act) -> Done:
 async def purge(act: Act) -> Done:
     """Remove the dead letter of a task."""
     found, path = await _found(act)
-    count = await act.ask.place.broker.purge(act.ask.path["queue"], [found.state.id])
+    count = await act.ask.board.broker.purge(act.ask.path["queue"], [found.state.id])
     if not count:
         text = f"did not purge the task {found.state.id}: there is no dead letter of it"
         return Done(text, path, changed=False)
@@ -65,7 +65,7 @@ async def purge(act: Act) -> Done:
 async def send(act: Act) -> Done | Again:
     """Send a task with other arguments, checked by the types of its function."""
     found, _ = await _found(act)
-    task = act.ask.place.task(found.state.task_name)
+    task = act.ask.board.task(found.state.task_name)
     if task is None:
         raise MissingError(f"The code of {found.state.task_name} is not here.")
     try:

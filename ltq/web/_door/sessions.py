@@ -178,8 +178,8 @@ class PasswordGate:
         context: dict[str, object] = {
             "root": root_of(request.scope),
             "base": "",
-            "place": None,
-            "places": [],
+            "board": None,
+            "boards": [],
             "path": "",
             "here": "",
             "access": None,

@@ -88,8 +88,8 @@ async def _look(
     groups: dict[tuple[str, str], Group] = {}
     matching: list[DeadLetter] = []
     looked_at = 0
-    for place, (queue, count) in enumerate(queues):
-        share = (_MOST_LOOKED_AT - looked_at) // (len(queues) - place)
+    for position, (queue, count) in enumerate(queues):
+        share = (_MOST_LOOKED_AT - looked_at) // (len(queues) - position)
         if share <= 0:
             break
         seen = 0

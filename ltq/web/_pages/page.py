@@ -7,7 +7,7 @@ from typing import Any, NoReturn, Protocol
 from ltq._display.suggestions import near_names
 from ltq.web._source.live import TICK
 from ltq.web._source.readings import Readings
-from ltq.web._source.site import Place, Site
+from ltq.web._source.site import Board, Site
 from ltq.web._view.values import Viewer
 from ltq.web.access import Level
 
@@ -26,7 +26,7 @@ class Ask:
     """What is asked of a page."""
 
     site: Site
-    place: Place
+    board: Board
     readings: Readings
     viewer: Viewer
     path: Mapping[str, str]
@@ -71,8 +71,8 @@ async def check_queue(ask: Ask, queue: str) -> None:
     names = [one.queue for one in (await ask.readings.snapshot.get()).queues]
     near = near_names(queue, names)
     raise MissingError(
-        f"There is no queue “{queue}” in {ask.place.url}.",
-        {f"the queue {name}": f"/{ask.place.key}/queues/{name}" for name in near},
+        f"There is no queue “{queue}” in {ask.board.url}.",
+        {f"the queue {name}": f"/{ask.board.key}/queues/{name}" for name in near},
     )
 
 
@@ -81,5 +81,5 @@ def no_task(ask: Ask, task_id: str) -> NoReturn:
     raise MissingError(
         f"There is no task “{task_id}”: its id is unknown, or its state has expired. Final states "
         "are kept for the task's result_ttl.",
-        {"search for it": f"/{ask.place.key}/search?q={task_id[:200]}"},
+        {"search for it": f"/{ask.board.key}/search?q={task_id[:200]}"},
     )

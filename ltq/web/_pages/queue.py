@@ -42,7 +42,7 @@ async def read_queue(ask: Ask) -> dict[str, Any]:
 
 
 async def _tasks(ask: Ask, queue: str, filters: dict[str, str]) -> Page[TaskDetail]:
-    return await ask.place.broker.tasks(
+    return await ask.board.broker.tasks(
         queue,
         status=filters["status"] or None,
         task_name=filters["task"] or None,

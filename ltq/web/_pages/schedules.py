@@ -11,10 +11,10 @@ async def read_schedules(ask: Ask) -> dict[str, Any]:
     schedules, snapshot = await asyncio.gather(
         ask.readings.schedules.get(), ask.readings.snapshot.get()
     )
-    here = {one.name for one in ask.place.scheduler.schedules}
+    here = {one.name for one in ask.board.scheduler.schedules}
     return {
         "now": snapshot.now,
         "schedules": sorted(schedules, key=lambda one: (one.paused, one.next or 0.0, one.name)),
         "can_trigger": here | {one.name for one in schedules if one.origin == "put"},
-        "has_code": bool(ask.place.workers),
+        "has_code": bool(ask.board.workers),
     }

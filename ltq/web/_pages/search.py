@@ -75,12 +75,12 @@ async def read_search(ask: Ask) -> dict[str, Any]:
 
 async def _exact(ask: Ask, task_id: str) -> list[Hit]:
     """The task with this id, in any queue."""
-    state = await ask.place.broker.find(task_id)
+    state = await ask.board.broker.find(task_id)
     if state is not None and is_name(state.queue):
         hit = _hit_of_state(state)
         return [hit._replace(excerpt=_excerpt(state.error or "", ""))]
     with suppress(TaskNotFoundError):
-        letter = await ask.place.broker.dead_letter(None, task_id)
+        letter = await ask.board.broker.dead_letter(None, task_id)
         hit = _hit_of_letter(ask, letter, "id")
         return [hit._replace(excerpt=_excerpt(hit.excerpt, ""))]
     return []
@@ -116,7 +116,7 @@ async def _walk(
 
     So many are read at once: with all that they carry, so no more than are looked at.
     """
-    broker, seen, cursor = ask.place.broker, set[str](), ""
+    broker, seen, cursor = ask.board.broker, set[str](), ""
     while True:
         page = await ask.readings.bounded(
             broker.tasks(queue.queue, limit=step, cursor=cursor or None)

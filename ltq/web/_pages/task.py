@@ -46,7 +46,7 @@ async def find(ask: Ask) -> Found:
     queue, task_id = ask.path["queue"], ask.path["id"]
     if not (is_name(queue) and is_name(task_id)):
         no_task(ask, task_id)
-    broker, bounded = ask.place.broker, ask.readings.bounded
+    broker, bounded = ask.board.broker, ask.readings.bounded
     (state,) = await bounded(broker.states(queue, [task_id]))
     letter: DeadLetter | None = None
     if state is None or state.status.is_dead:
@@ -67,7 +67,7 @@ async def find(ask: Ask) -> Found:
 async def read_task(ask: Ask) -> dict[str, Any]:
     """Everything about one task."""
     found = await find(ask)
-    state, task = found.state, ask.place.task(found.state.task_name)
+    state, task = found.state, ask.board.task(found.state.task_name)
     shown = None if found.body is None else ask.viewer.call(state.task_name, found.body, task)
     now = await ask.readings.now()
     return {
@@ -91,7 +91,7 @@ async def read_task(ask: Ask) -> dict[str, Any]:
 async def read_edit(ask: Ask) -> dict[str, Any]:
     """The form that sends a task again: its fields are those of the task's function."""
     found = await find(ask)
-    task = ask.place.task(found.state.task_name)
+    task = ask.board.task(found.state.task_name)
     if task is None:
         raise MissingError(
             f"The code of {found.state.task_name} is not here, so its arguments cannot be checked. "
@@ -136,8 +136,8 @@ async def _items(ask: Ask, state: TaskState[bytes]) -> list[str]:
     """The last items of a stream."""
     if not state.items:
         return []
-    place = {"attempt": state.dequeue_count, "after": max(0, state.items - _MOST_ITEMS)}
-    reading = ask.place.broker.items(state.queue, state.id, **place)
+    spot = {"attempt": state.dequeue_count, "after": max(0, state.items - _MOST_ITEMS)}
+    reading = ask.board.broker.items(state.queue, state.id, **spot)
     found = await ask.readings.bounded(reading)
     items = () if found is None else found.items[-_MOST_ITEMS:]
     return [ask.viewer.item_line(state.task_name, item) for item in items]
@@ -146,7 +146,7 @@ async def _items(ask: Ask, state: TaskState[bytes]) -> list[str]:
 def _result(ask: Ask, state: TaskState[bytes]) -> Shown | None:
     if not state.result:
         return None
-    task = ask.place.task(state.task_name)
+    task = ask.board.task(state.task_name)
     return ask.viewer.result(state.task_name, Encoded(state.result, state.serializer), task)
 
 
@@ -154,8 +154,8 @@ def _command(ask: Ask, found: Found, shown: Shown | None) -> str:
     """The task as `ltq send` in a shell; empty if its arguments are not known here, or too long."""
     if shown is None or shown.call is None:
         return ""
-    workers = [one for one in ask.place.workers if found.state.task_name.startswith(f"{one.name}:")]
-    text = send_command(found.state, shown.call, ask.place.url, workers[0] if workers else None)
+    workers = [one for one in ask.board.workers if found.state.task_name.startswith(f"{one.name}:")]
+    text = send_command(found.state, shown.call, ask.board.url, workers[0] if workers else None)
     return text if len(text) <= _LONGEST_COMMAND else ""
 
 

@@ -37,7 +37,7 @@ async def _running(ask: Ask, queues: list[str], ids: list[str]) -> list[TaskStat
     for queue in queues:
         missing = [task_id for task_id in ids if task_id not in found]
         if missing:
-            for state in await ask.place.broker.states(queue, missing):
+            for state in await ask.board.broker.states(queue, missing):
                 if state is not None and state.status is Status.WORKING:
                     found[state.id] = state
     return list(found.values())

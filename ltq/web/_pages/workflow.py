@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
 async def read_workflow(ask: Ask, state: TaskState[bytes]) -> dict[str, Any] | None:
     """The nodes of the workflow of a task; None if it is in none."""
-    broker, bounded = ask.place.broker, ask.readings.bounded
+    broker, bounded = ask.board.broker, ask.readings.bounded
     if not is_name(state.queue):  # its record is spoilt
         return None
     found = await bounded(find_tree(broker, state.queue, state.id))

@@ -14,7 +14,7 @@ from ltq.schedule import ScheduleInfo
 from ltq.state import Minute, QueueStats, WorkerInfo, WorkerStatus
 from ltq.web._source.cached import Cached
 from ltq.web._source.faults import fault_of
-from ltq.web._source.site import Place
+from ltq.web._source.site import Board
 
 T = TypeVar("T")
 
@@ -70,15 +70,15 @@ class Failing:
 class Readings:
     """What was read of one broker, in one event loop."""
 
-    def __init__(self, place: Place) -> None:
-        self._broker = place.broker
-        self._place = place
+    def __init__(self, board: Board) -> None:
+        self._broker = board.broker
+        self._board = board
         self.snapshot: Cached[Snapshot] = Cached(
             self._bounded(self._read_snapshot), 0.9, usable=5.0
         )
         self.workers: Cached[list[WorkerInfo]] = Cached(self._bounded(self._broker.workers), 0.9)
         self.schedules: Cached[list[ScheduleInfo]] = Cached(
-            self._bounded(place.scheduler.list), 0.9
+            self._bounded(board.scheduler.list), 0.9
         )
         self.failing: Cached[list[Failing]] = Cached(self._bounded(self._read_failing), 5.0)
         self.findings: Cached[list[Finding]] = Cached(self._read_findings, 60.0)

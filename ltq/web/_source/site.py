@@ -29,7 +29,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Board:
     """One broker of a dashboard."""
 
     key: str
@@ -56,7 +56,7 @@ class Place:
 class Site:
     """One dashboard."""
 
-    places: Mapping[str, Place]
+    boards: Mapping[str, Board]
     read_only: bool = False
     redact: Redact | None = None
 
@@ -73,11 +73,11 @@ def make_site(sources: Iterable[object], *, read_only: bool, redact: Redact | No
     by_url: dict[str, list[Named]] = {}
     for one in named:
         by_url.setdefault(one.broker.url, []).append(one)
-    places: dict[str, Place] = {}
+    boards: dict[str, Board] = {}
     for url, same in by_url.items():
-        key = _new_key(next((one.name for one in same if one.name), "") or url, places)
-        places[key] = _place(key, same)
-    return Site(places, read_only=read_only, redact=redact)
+        key = _new_key(next((one.name for one in same if one.name), "") or url, boards)
+        boards[key] = _board(key, same)
+    return Site(boards, read_only=read_only, redact=redact)
 
 
 def _checked(source: object) -> Named:
@@ -90,13 +90,13 @@ def _checked(source: object) -> Named:
     )
 
 
-def _place(key: str, same: Sequence[Named]) -> Place:
+def _board(key: str, same: Sequence[Named]) -> Board:
     broker = same[0].broker
     workers = list(dict.fromkeys(one.source for one in same if isinstance(one.source, Worker)))
     scheduler = Scheduler(broker=broker)
     for worker in workers:
         scheduler.register_worker(worker)
-    return Place(key, broker, workers, scheduler)
+    return Board(key, broker, workers, scheduler)
 
 
 def _new_key(name: str, taken: Mapping[str, object]) -> str:

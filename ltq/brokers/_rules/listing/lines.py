@@ -15,7 +15,7 @@ _NEVER = 1e300
 """A moment after all others, which a cursor can hold, as it cannot hold infinity."""
 
 
-class Place(NamedTuple):
+class ListPosition(NamedTuple):
     """Where a task is in the list."""
 
     group: str
@@ -68,25 +68,27 @@ def parts(read: ReadPart, spot: Spot | None, at_once: int) -> Iterator[Spotted]:
 
 def spotted(
     group: str, read: ReadPart, after: After | None, at_once: int
-) -> Iterator[tuple[Place, Record]]:
+) -> Iterator[tuple[ListPosition, Record]]:
     """Records of a group that is one line."""
     begin = None if after is None else Spot(after.moment, after.number)
     for spot, record in parts(read, begin, at_once):
-        yield Place(group, "", spot.number, min(spot.moment, _NEVER), record.id), record
+        yield ListPosition(group, "", spot.number, min(spot.moment, _NEVER), record.id), record
 
 
-def working(records: Iterable[Record], after: After | None) -> Iterator[tuple[Place, Record]]:
+def working(
+    records: Iterable[Record], after: After | None
+) -> Iterator[tuple[ListPosition, Record]]:
     """WORKING records in the order in which their leases end: these are never many."""
     lowest = (float("-inf"), "") if after is None else (after.moment, after.ids[-1])
     timed = ((min(one.when, _NEVER), one.id, one) for one in records)
     rest = (each for each in timed if each[:2] > lowest)
     for moment, task_id, record in nsmallest(MOST_LOOKED, rest):
-        yield Place(Status.WORKING, "", 0, moment, task_id), record
+        yield ListPosition(Status.WORKING, "", 0, moment, task_id), record
 
 
 def pending(
     places: Places, queue: str, after: After | None, at_once: int
-) -> Iterator[tuple[Place, Record]]:
+) -> Iterator[tuple[ListPosition, Record]]:
     """Ready records, line by line."""
     lanes = sorted(places.lanes.of(queue), key=lambda lane: (lane.name != queue, lane.name))
     first = ("", "") if after is None else _line_order(after.line, queue)
@@ -98,7 +100,10 @@ def pending(
             own = after if after is not None and after.line == line else None
             begin = None if own is None else _resume(places, lane, level, own)
             for spot, record in parts(partial(places.lines.ready, lane, level), begin, at_once):
-                yield Place(Status.PENDING, line, spot.number, _since(record), record.id), record
+                yield (
+                    ListPosition(Status.PENDING, line, spot.number, _since(record), record.id),
+                    record,
+                )
 
 
 def _line_order(line: str, queue: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from functools import partial
 
 from ltq.broker import TaskQuery
 from ltq.brokers._rules.constants import MOST_LOOKED
-from ltq.brokers._rules.listing.lines import After, Place, came, pending, spotted, working
+from ltq.brokers._rules.listing.lines import After, ListPosition, came, pending, spotted, working
 from ltq.brokers._rules.places import Places
 from ltq.brokers._rules.record import Record
 from ltq.options import MAX_FINAL
@@ -25,7 +25,7 @@ def page(places: Places, query: TaskQuery, now: float, *, lists_final: bool) -> 
     """One page, and the cursor of the next one."""
     start, after = _begin(query, now)
     found: list[Record] = []
-    looked: list[Place] = []
+    looked: list[ListPosition] = []
     for place, record in _walk(places, query, after, now, lists_final=lists_final):
         if len(found) == query.limit or len(looked) == MOST_LOOKED:
             return _page(places, query, found, query.cursor(start, *_last(looked)))
@@ -47,7 +47,7 @@ def _matches(query: TaskQuery, record: Record) -> bool:
     return query.matches(record.status, envelope.task_name, envelope.tags)
 
 
-def _last(looked: Sequence[Place]) -> tuple[str | int | float, ...]:
+def _last(looked: Sequence[ListPosition]) -> tuple[str | int | float, ...]:
     """The position that a cursor holds."""
     last = looked[-1]
     ids = [place.id for place in looked[-_KEPT_IDS:] if place[:2] == last[:2]]
@@ -73,7 +73,7 @@ def _total(places: Places, query: TaskQuery) -> int | None:
 
 def _walk(
     places: Places, query: TaskQuery, after: After | None, now: float, *, lists_final: bool
-) -> Iterator[tuple[Place, Record]]:
+) -> Iterator[tuple[ListPosition, Record]]:
     """The tasks of the groups that are asked for, behind one of them."""
     queue, lines, at_once = query.queue, places.lines, max(_AT_ONCE, query.limit + 1)
     for group, _ in query.groups():

@@ -42,13 +42,13 @@ class Opening:
         self._lists_final = parse_switch("list_final", own["list_final"])
         self._replicas = parse_replicas(own["replicas"])
         self._keys = parse_prefix(own["prefix"])
-        self._place, self._sentinel_url = split.place, split.sentinel_url
-        if split.place.kind == "server" and address_map is not None:
+        self._location, self._sentinel_url = split.location, split.sentinel_url
+        if split.location.kind == "server" and address_map is not None:
             raise ConfigurationError(
                 f"address_map has no effect with the broker URL {redact(url)!r}: only sentinels "
                 "and nodes of a cluster tell addresses"
             )
-        if split.place.kind != "server" and connect is not None:
+        if split.location.kind != "server" and connect is not None:
             raise ConfigurationError(
                 f"connect is not allowed with the broker URL {redact(url)!r}: it makes the client "
                 "of one server, and that of sentinels or a cluster is looked for"
@@ -57,7 +57,7 @@ class Opening:
         name = redact(url).partition("://")[2]
         is_named = name[:1] not in ("", "/", "?") or url.lower().startswith("unix:")
         self._name = name if is_named else f"localhost{name}"  # as redis-py reads it
-        self._connect = connect or partial(new_client, self._place.url)
+        self._connect = connect or partial(new_client, self._location.url)
         self._credentials = credentials
 
     def new_link(self, whereabouts: Whereabouts | None = None) -> Link:
@@ -66,21 +66,21 @@ class Opening:
             self._connect, self._name, self._busy_poll, self._keys, whereabouts, self._credentials
         )
         link.keeps_history, link.lists_final = self._keeps_history, self._lists_final
-        if self._place.kind != "cluster" and self.notifications != "poll":
+        if self._location.kind != "cluster" and self.notifications != "poll":
             link.tells_in = str(link.database)  # a cluster would tell all of its nodes
-        link.replicas, link.cluster_url = self._replicas, self._place.cluster_url
+        link.replicas, link.cluster_url = self._replicas, self._location.cluster_url
         return link
 
     def open_links(self) -> Links:
         """The links to the server or the cluster. Nothing is connected yet."""
-        place = self._place
-        if place.kind == "server":
+        location = self._location
+        if location.kind == "server":
             return Links(self.new_link())
-        if place.kind == "sentinel":
+        if location.kind == "sentinel":
             make = maker(new_client(self._sentinel_url).connection_pool, None)
-            whereabouts = BySentinel(place.nodes, place.master, make, self._translate)
+            whereabouts = BySentinel(location.nodes, location.master, make, self._translate)
             link = self.new_link(whereabouts)
             whereabouts.follow(link.look_again)
             return Links(link, whereabouts)
-        ask = asking(maker(new_client(place.url).connection_pool, self._credentials))
-        return ClusterLinks(Topology(place.nodes, ask, self._translate), self.new_link)
+        ask = asking(maker(new_client(location.url).connection_pool, self._credentials))
+        return ClusterLinks(Topology(location.nodes, ask, self._translate), self.new_link)

@@ -14,7 +14,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from ltq.broker import parse_parameters, redact
-from ltq.brokers.redis._server.place import Kind, Place, parse_place
+from ltq.brokers.redis._server.location import Kind, Location, parse_location
 from ltq.errors import ConfigurationError
 
 _DEFAULTS = {
@@ -104,7 +104,7 @@ _VALUES: Mapping[str, tuple[Callable[[str], object], str]] = {
 class SplitUrl:
     """A broker's URL."""
 
-    place: Place
+    location: Location
     """Where the server is; its URL has only the parameters that redis-py reads."""
     own: Mapping[str, str]
     """The parameters that are LTQ's own."""
@@ -114,7 +114,7 @@ class SplitUrl:
     @property
     def sentinel_url(self) -> str:
         """A URL of a sentinel, as redis-py reads it."""
-        parts = urlsplit(self.place.url)
+        parts = urlsplit(self.location.url)
         dropped = {"db", "username", "password"}
         query = {k: v for k, v in parse_qsl(parts.query) if k not in dropped}
         user, password = (quote(self.own.get(name, ""), safe="") for name in _SENTINEL_PARAMETERS)
@@ -130,25 +130,25 @@ def split_url(url: str, *, check: bool) -> SplitUrl:
     no effect.
     """
     try:
-        place = parse_place(url)
-        parts = urlsplit(place.url)
+        location = parse_location(url)
+        parts = urlsplit(location.url)
         if parts.fragment or "@" in parts.query:  # perhaps both are of a password
             raise _unreadable(url, _SHAPE)
         query = parse_parameters(redact(url), parts.query)
-        defaults = _DEFAULTS_OF[place.kind]
+        defaults = _DEFAULTS_OF[location.kind]
         own = {name: query.pop(name, default) for name, default in defaults.items()}
-        reason = _reason_against(place.kind, parts, query)
+        reason = _reason_against(location.kind, parts, query)
         if reason:
             raise _unreadable(url, reason)
-        place = replace(place, url=urlunsplit(parts._replace(query=urlencode(query))))
+        location = replace(location, url=urlunsplit(parts._replace(query=urlencode(query))))
         if check:
-            new_client(place.url).connection_pool.make_connection()
+            new_client(location.url).connection_pool.make_connection()
     except ConfigurationError:  # it is a ValueError, too
         raise
     except (ValueError, TypeError):  # the text of the error may hold part of a password
         raise _unreadable(url, _SHAPE) from None
     has_password = "@" in parts.netloc or not query.keys().isdisjoint(("username", "password"))
-    return SplitUrl(place, own, has_password)
+    return SplitUrl(location, own, has_password)
 
 
 def _unreadable(url: str, reason: str) -> ConfigurationError:

@@ -8,16 +8,16 @@ from ltq import Broker, ConfigurationError
 from ltq.broker import redact
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._connect.addresses import Address, parse_address, translation
+from ltq.brokers.redis._server.location import Location, parse_location
 from ltq.brokers.redis._server.opening import Opening
-from ltq.brokers.redis._server.place import Place, parse_place
 from ltq.brokers.redis._server.refusals import refusal
 from ltq.brokers.redis._server.url import split_url
 
 
 class TestSentinelUrls:
     def test_it_names_the_sentinels_the_master_and_the_database(self) -> None:
-        place = parse_place("redis+sentinel://ann:secret@s1:1,[::1]:2,s3/shop/3?prefix=a")
-        assert place == Place(
+        location = parse_location("redis+sentinel://ann:secret@s1:1,[::1]:2,s3/shop/3?prefix=a")
+        assert location == Location(
             "sentinel",
             "redis://ann:secret@s1:1/3?prefix=a",
             (Address("s1", 1), Address("::1", 2), Address("s3", 26379)),
@@ -25,13 +25,13 @@ class TestSentinelUrls:
         )
 
     def test_an_ipv6_host_may_be_the_first_one(self) -> None:
-        assert parse_place("rediss+sentinel://[fe80::1]:7/shop").url == "rediss://[fe80::1]:7/"
+        assert parse_location("rediss+sentinel://[fe80::1]:7/shop").url == "rediss://[fe80::1]:7/"
 
     def test_the_sentinels_have_a_user_and_password_of_their_own(self) -> None:
         url = "rediss+sentinel://ann:a@s1/shop/2?sentinel_username=bob&sentinel_password=b%3F%40c"
         split = split_url(f"{url}&ssl_cert_reqs=none", check=True)
         assert split.sentinel_url == "rediss://bob:b%3F%40c@s1:26379?ssl_cert_reqs=none"
-        assert split.place.url == "rediss://ann:a@s1:26379/2?ssl_cert_reqs=none"
+        assert split.location.url == "rediss://ann:a@s1:26379/2?ssl_cert_reqs=none"
 
     @pytest.mark.parametrize(
         "url",
@@ -57,9 +57,9 @@ class TestSentinelUrls:
 
 class TestClusterUrls:
     def test_it_names_nodes(self) -> None:
-        place = parse_place("redis+cluster://h1:7001,h2/")
-        assert place.nodes == (Address("h1", 7001), Address("h2", 6379))
-        assert place.url == "redis://h1:7001/"
+        location = parse_location("redis+cluster://h1:7001,h2/")
+        assert location.nodes == (Address("h1", 7001), Address("h2", 6379))
+        assert location.url == "redis://h1:7001/"
 
     @pytest.mark.parametrize("url", ["h1/3", "h1?db=3"])
     def test_another_database_than_0_is_refused(self, url: str) -> None:
@@ -77,9 +77,9 @@ class TestClusterUrls:
 
 
 @pytest.mark.parametrize("kind", ["redis", "rediss"])
-@pytest.mark.parametrize("place", ["+sentinel://s1/shop", "+cluster://h1,h2"])
-def test_a_broker_is_made_of_each_scheme(kind: str, place: str) -> None:
-    assert isinstance(Broker.from_url(f"{kind}{place}"), RedisBroker)
+@pytest.mark.parametrize("location", ["+sentinel://s1/shop", "+cluster://h1,h2"])
+def test_a_broker_is_made_of_each_scheme(kind: str, location: str) -> None:
+    assert isinstance(Broker.from_url(f"{kind}{location}"), RedisBroker)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_broker_is_made_of_each_scheme(kind: str, place: str) -> None:
     ],
 )
 def test_a_node_of_a_cluster_is_better_called_by(url: str, advised: str) -> None:
-    assert parse_place(url).cluster_url == advised
+    assert parse_location(url).cluster_url == advised
 
 
 async def test_a_server_that_sends_to_another_one_tells_this() -> None:

@@ -25,7 +25,7 @@ _PORTS = {"sentinel": 26379, "cluster": 6379}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """Where the server is."""
 
     kind: Kind
@@ -47,7 +47,7 @@ class Place:
         return f"{parts.scheme}+cluster://{host}" if host else ""
 
 
-def parse_place(url: str) -> Place:
+def parse_location(url: str) -> Location:
     """Read the scheme, the hosts and the path of a broker's URL. Raises `ConfigurationError`."""
     scheme, _, rest = url.partition("://")
     kind = _SCHEMES.get(scheme.lower())
@@ -55,11 +55,11 @@ def parse_place(url: str) -> Place:
         allowed = ", ".join(f"{one}://" for one in _SCHEMES)
         raise ConfigurationError(f"broker URL {redact(url)!r} should begin with one of {allowed}")
     if kind == "server":
-        return Place("server", url)
+        return Location("server", url)
     return _parse(url, scheme.lower().partition("+")[0], kind, rest)
 
 
-def _parse(url: str, scheme: str, kind: Literal["sentinel", "cluster"], rest: str) -> Place:
+def _parse(url: str, scheme: str, kind: Literal["sentinel", "cluster"], rest: str) -> Location:
     before, mark, query = rest.partition("?")
     user, at, behind = before.rpartition("@")
     hosts, _, path = behind.partition("/")
@@ -79,7 +79,7 @@ def _parse(url: str, scheme: str, kind: Literal["sentinel", "cluster"], rest: st
             f"broker URL {redact(url)!r} names database {database}: a cluster has only database 0"
         )
     server_url = f"{scheme}://{user}{at}{nodes[0]}/{database}{mark}{query}"
-    return Place(kind, server_url, nodes, unquote(master))
+    return Location(kind, server_url, nodes, unquote(master))
 
 
 def _unreadable(url: str, kind: Kind) -> ConfigurationError:
