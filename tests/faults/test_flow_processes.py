@@ -1,4 +1,4 @@
-"""Workflows of several processes that share a store: makers and workers are killed meanwhile."""
+"""Workflows and streams of several processes that share a store, some of which are killed."""
 
 import asyncio
 import random
@@ -63,6 +63,27 @@ async def test_all_come_to_their_ends(store: Broker, url: str, fleet: Fleet) -> 
     killing.cancel()
     assert results == [makers.result(number) for number in range(_COUNT)]
     await eventually(lambda: _is_quiet(store), _PATIENCE, "nothing is left to do")
+
+
+async def test_a_stream_begins_anew_in_another_process(
+    store: Broker, url: str, fleet: Fleet
+) -> None:
+    """As a node of a workflow, whose next node gets how many items there were."""
+    victim = await fleet.start(url, target=["tests.faults.jobs:app"], lease=1.0)
+    handle = await jobs.count.step(30, 0.05).then(jobs.double_elsewhere).send()
+    stream, seen = jobs.count.handle(f"{handle.id}.n0").stream(timeout=_PATIENCE), set[int]()
+    numbers: list[int] = []
+    async for number in stream:
+        if stream.attempt not in seen:
+            seen.add(stream.attempt)
+            numbers.clear()
+        numbers.append(number)
+        if stream.attempt == 1 and number == 5:
+            await victim.kill()
+            await fleet.start(url, target=["tests.faults.jobs:app"], lease=1.0)
+    assert (seen, numbers) == ({1, 2}, [*range(30)])
+    assert await handle.result(_PATIENCE) == 60
+    assert await store.endings(jobs.count.queue) == []
 
 
 async def _is_quiet(store: Broker) -> bool:
