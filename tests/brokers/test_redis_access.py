@@ -1,7 +1,8 @@
 """Redis with a user of few rights, and over TLS: what the documentation says is enough, works."""
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from redis.exceptions import NoPermissionError
 import ltq
 from devtools.redis_sets.certificates import Certificates
 from devtools.servers import RedisServer, free_port
+from ltq._flow.apart import carry_left
+from ltq._flow.cut import cancel_cut
 from ltq.brokers.redis import RedisBroker
 from ltq.brokers.redis._doctor.permissions import Rights, try_out
 from ltq.brokers.redis._server.trials import TRIALS
@@ -59,6 +62,75 @@ async def use(url: str) -> None:
         await _fire(worker, double.message(1))
         assert await worker.broker.clear(double.queue) == 0
         assert await worker.broker.repair(["access"]) == 0
+    await _stream(ltq.Worker("streams", broker_url=url))
+    await _flow(ltq.Worker("flows", broker_url=url))
+
+
+async def _stream(worker: ltq.Worker) -> None:
+    @worker.task
+    async def count(most: int) -> AsyncIterator[int]:
+        for number in range(most):
+            yield number
+
+    async with worker:
+        handle = await count.with_options(max_items=2).send(5)
+        assert await handle.result(10) == 5
+        assert await handle.collect(10) == [3, 4]
+        assert await handle.present_items() == [3, 4]
+
+
+async def _flow(worker: ltq.Worker) -> None:
+    """A map, a join, a failure with its replay, a cancel, a repeated send, and what follows."""
+    is_away = True
+
+    @worker.task
+    async def numbers(most: int) -> list[int]:
+        return [*range(most)]
+
+    @worker.task
+    async def shake(number: int) -> int:
+        if is_away and number == 1:
+            raise ConnectionError("away")
+        await ltq.current().send_after(numbers.with_options(id=f"after-{number}").message(1))
+        return number
+
+    @worker.task
+    async def sleep(given: list[int]) -> int:
+        await eventually(lambda: False, 30.0)
+        return len(given)
+
+    async with worker:
+        node = ltq.join(numbers.step(2).map(shake), numbers.step(1)).with_options(id="flow")
+        handle = await node.send()
+        with pytest.raises(ltq.TaskFailedError, match="away"):
+            await handle.result(10)
+        await eventually(lambda: _has_ended(handle), 10.0)
+        is_away = False
+        assert await worker.broker.replay(shake.queue, ["flow.n1.1"]) == ["created"]
+        assert await handle.result(10) == ([0, 1], [0])
+        assert await (await node.send()).result(10) == ([0, 1], [0])
+        await eventually(lambda: _is_known(worker.broker, numbers.queue, "after-1"), 10.0)
+        held = await numbers.step(2).then(sleep).send()
+        await eventually(lambda: _is_begun(held), 10.0)
+        assert await held.cancel()
+        await carry_left(worker.broker, "flows")
+        assert await worker.broker.endings("flows") == []
+        queues = await worker.broker.queues()
+        assert await cancel_cut(worker.broker, queues, before=time.time()) == 0
+
+
+async def _has_ended(handle: ltq.WorkflowHandle[Any]) -> bool:
+    nodes = (await handle.tree()).nodes
+    return all(node.status is not None and node.status.is_final for node in nodes)
+
+
+async def _is_begun(handle: ltq.WorkflowHandle[Any]) -> bool:
+    return (await handle.state()).status is ltq.Status.WORKING
+
+
+async def _is_known(broker: ltq.Broker, queue: str, task_id: str) -> bool:
+    (state,) = await broker.states(queue, [task_id])
+    return state is not None
 
 
 async def _is_working(handle: ltq.Handle[Any]) -> bool:
