@@ -15,8 +15,10 @@ from devtools.postgres import unprivileged
 from devtools.programs import find_pgbouncer
 from devtools.servers import free_port
 from ltq.brokers.postgres import PostgresBroker
+from ltq.state import Status
 from ltq.testing.conformance._support.eventually import PATIENCE
 from tests.eventually import eventually
+from tests.flow.stage import Stage
 
 pytestmark = pytest.mark.slow
 
@@ -103,6 +105,25 @@ async def test_workers_and_results_go_on(pooled_url: str, caplog: pytest.LogCapt
         await eventually(lambda: _told(caplog), description="the word that nothing is heard")
         assert await (await pack.send(1)).result(3.0) == 1
     assert _told(caplog) == 1
+
+
+async def test_workflows_go_on_and_are_cancelled(pooled_url: str) -> None:
+    """A step of rules is a transaction of several statements, all in one process of the server."""
+    stage = Stage(PostgresBroker(pooled_url))
+    async with stage.broker:
+        waiting = await stage.numbers.step(9).map(stage.double).then(stage.add).send()
+        assert await waiting.cancel()
+        async with stage.one, stage.two:
+            nodes = [
+                stage.numbers.step(count).map(stage.double).then(stage.add)
+                for count in range(0, 100, 10)
+            ]
+            handle = await ltq.join(*nodes).send()
+            *_, tree = [tree async for tree in handle.watch_tree(PATIENCE)]
+            assert await handle.result(1.0) == tuple(n * (n - 1) for n in range(0, 100, 10))
+            assert {node.status for node in tree.nodes} == {Status.COMPLETED}
+        assert {node.status for node in (await waiting.tree()).nodes} == {Status.CANCELLED}
+        assert await stage.broker.endings(stage.double.queue) == []
 
 
 def _told(caplog: pytest.LogCaptureFixture) -> int:

@@ -2,7 +2,9 @@
 
 import ltq
 from ltq.brokers.postgres import PostgresBroker
+from ltq.state import Status
 from ltq.testing.conformance._support.eventually import PATIENCE
+from tests.flow.stage import Stage
 
 
 async def test_it_sends_runs_and_steers(postgres_role_url: str) -> None:
@@ -26,3 +28,16 @@ async def test_it_sends_runs_and_steers(postgres_role_url: str) -> None:
         await broker._here().link.call("upkeep", 100)
         await broker._here().link.call("rotate")
         assert (await broker.history(pack.queue, 5))[-1].completed >= 1
+
+
+async def test_it_carries_workflows_on_and_cancels_them(postgres_role_url: str) -> None:
+    stage = Stage(PostgresBroker(postgres_role_url))
+    async with stage.broker:
+        waiting = await stage.total.send()
+        assert await waiting.cancel()
+        async with stage.one, stage.two:
+            assert await (await stage.total.send()).result(PATIENCE) == 6
+            broken = stage.text.step(1, -1).then(stage.add).with_options(id="w")
+            handle = await broken.send()
+            assert (await handle.wait(PATIENCE)).status is not Status.COMPLETED
+        assert (await waiting.state()).status is Status.CANCELLED
