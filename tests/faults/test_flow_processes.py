@@ -17,16 +17,26 @@ from tests.faults import jobs, makers
 
 pytestmark = pytest.mark.slow
 
-_COUNT = 150
+_COUNTS = {"sqlite": 150, "redis": 150, "postgres": 45}
+"""How many workflows there are. A step of one takes several round trips to PostgreSQL."""
 
 _PATIENCE = 60.0
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture
+def count(url: str) -> int:
+    """How many workflows there are."""
+    return next(many for name, many in _COUNTS.items() if url.startswith(name))
+
+
+@pytest.fixture(params=[*_COUNTS])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A store that several processes share."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/jobs.db"
+    if request.param == "postgres":
+        address: str = request.getfixturevalue("postgres_url")
+        return address
     server: RedisServer = request.getfixturevalue("server")
     return server.url
 
@@ -40,7 +50,7 @@ async def store(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Brok
         yield broker
 
 
-async def test_all_come_to_their_ends(store: Broker, url: str, fleet: Fleet) -> None:
+async def test_all_come_to_their_ends(store: Broker, url: str, count: int, fleet: Fleet) -> None:
     """A maker that was killed is followed by one that begins at the beginning."""
     chance = random.Random(7)
 
@@ -52,16 +62,16 @@ async def test_all_come_to_their_ends(store: Broker, url: str, fleet: Fleet) -> 
 
     await fleet.start(url, target=["tests.faults.jobs:app"], lease=1.0)
     killing = asyncio.create_task(kill_workers())
-    for number in (20, 60, 100, 140):
-        maker = await fleet.run(url, ["-m", "tests.faults.makers", str(_COUNT)])
+    for number in (count * part // 15 for part in (2, 6, 10, 14)):
+        maker = await fleet.run(url, ["-m", "tests.faults.makers", str(count)])
         await eventually(lambda: _is_sent(store, number), _PATIENCE, "it has sent some")  # noqa: B023  it ends before the next round
         await maker.kill()
-    maker = await fleet.run(url, ["-m", "tests.faults.makers", str(_COUNT)])
+    maker = await fleet.run(url, ["-m", "tests.faults.makers", str(count)])
     assert await maker.end(_PATIENCE) == 0
-    handles = [makers.workflow(number).handle(f"w{number}") for number in range(_COUNT)]
+    handles = [makers.workflow(number).handle(f"w{number}") for number in range(count)]
     results = await asyncio.gather(*(handle.result(_PATIENCE) for handle in handles))
     killing.cancel()
-    assert results == [makers.result(number) for number in range(_COUNT)]
+    assert results == [makers.result(number) for number in range(count)]
     await eventually(lambda: _is_quiet(store), _PATIENCE, "nothing is left to do")
 
 

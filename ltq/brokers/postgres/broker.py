@@ -25,6 +25,7 @@ from ltq.broker import (
     examine_queues,
 )
 from ltq.broker.feed import Feed
+from ltq.broker.flows import WaitingTask
 from ltq.brokers._calls import StoreBroker
 from ltq.brokers._rules.store import Store
 from ltq.brokers._sessions import Sessions
@@ -151,6 +152,11 @@ class PostgresBroker(StoreBroker):
         check_task(queue, task_id)
         link, namespace = self._here().link, namespace_of(queue)
         return await reading.items(link, namespace, task_id, attempt, after, limit)
+
+    async def held(self, queue: str, task_id: str, slots: Sequence[int]) -> WaitingTask | None:
+        """See `Flows.held`."""
+        check_task(queue, task_id)
+        return await reading.held(self._here().link, namespace_of(queue), task_id, slots)
 
     def feed(self, queue: str, task_id: str) -> Feed:
         """See `Watcher.feed`."""

@@ -1,11 +1,13 @@
-"""Reading states, in one statement."""
+"""Reading states, items, and tasks that wait, each in one statement."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from ltq.brokers.postgres._places.rows import COLUMNS, read_row
+from ltq.broker.flows import HELD, WaitingTask
+from ltq.brokers.postgres._places.flows import read_count, slots_of
+from ltq.brokers.postgres._places.rows import CODES, COLUMNS, STATUS_OF, read_row
 from ltq.brokers.postgres._server.link import Link
-from ltq.state import Items, TaskState
+from ltq.state import Items, Status, TaskState
 
 _COLUMNS = ", ".join(COLUMNS)
 STATES = f"""
@@ -68,3 +70,42 @@ async def items(
         behind = after if attempt == count else 0
         return Items(attempt=count, first=max(behind, total), items=(), total=total)
     return Items(attempt=count, first=first, items=tuple(row[3] for row in rows), total=total)
+
+
+_DELAYED, _CANCELLED = CODES[Status.DELAYED], CODES[Status.CANCELLED]
+_HELD = f"""
+SELECT status, body, ctx, token, serializer, count.value, filled.keys, filled.items FROM (
+    SELECT status, body, ctx, token, serializer FROM ltq.tasks
+    WHERE id = %s AND namespace = %s AND status + 0 = {_DELAYED} AND moment >= {HELD}
+    UNION ALL
+    SELECT status, body, ctx, token, serializer FROM ltq.final
+    WHERE id = %s AND namespace = %s AND status + 0 = {_CANCELLED} AND keeps_body
+    AND moment > extract(epoch FROM clock_timestamp())
+    LIMIT 1
+) AS task
+LEFT JOIN LATERAL (
+    SELECT value FROM ltq.kept WHERE namespace = %s AND kind = %s AND key = ''
+) AS count ON true
+CROSS JOIN LATERAL (
+    SELECT array_agg(given.key) AS keys, array_agg(slot.value) AS items
+    FROM unnest(%s::text[]) AS given (key) CROSS JOIN LATERAL (
+        SELECT value FROM ltq.kept AS kept
+        WHERE namespace = %s AND kind = %s AND kept.key = given.key LIMIT 1
+    ) AS slot
+) AS filled"""
+"""Takes the id and the namespace twice, then these of the slots, their numbers, and these again."""
+
+
+async def held(
+    link: Link, namespace: str, task_id: str, slots: Sequence[int]
+) -> WaitingTask | None:
+    """See `Flows.held`: what `flows/waiting.py` of the rules reads in several statements."""
+    own = task_id, namespace
+    kind = slots_of(namespace, task_id)
+    rows = await link.query(_HELD, *own, *own, *kind, [*map(str, slots)], *kind)
+    if not rows:
+        return None
+    ((status, body, ctx, token, serializer, count, keys, items),) = rows
+    values = dict(zip(map(int, keys or ()), items or (), strict=True))
+    known = None if count is None else read_count(count)
+    return WaitingTask(STATUS_OF[status], body, ctx, token, serializer, values, known)

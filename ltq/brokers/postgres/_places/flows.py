@@ -81,7 +81,7 @@ class PostgresArrivals:
         """See `Arrivals`."""
         query = f"SELECT value FROM ltq.kept WHERE {_OF_KIND} AND key = ''"
         rows = self._step.rows(query, *self._of(task_id))
-        return ArrivalCount(*map(int, rows[0][0].split())) if rows else None
+        return read_count(rows[0][0]) if rows else None
 
     def write(
         self, task_id: str, values: Mapping[int, bytes], count: ArrivalCount | None, expires: float
@@ -115,4 +115,14 @@ class PostgresArrivals:
             self._step.write(_KEEP, kinds, [*until.values()], self._namespace)
 
     def _of(self, task_id: str) -> tuple[str, str]:
-        return self._namespace, f"slots {task_id}"
+        return slots_of(self._namespace, task_id)
+
+
+def slots_of(namespace: str, task_id: str) -> tuple[str, str]:
+    """The namespace and the kind of what has arrived at a task."""
+    return namespace, f"slots {task_id}"
+
+
+def read_count(value: bytes) -> ArrivalCount:
+    """How many slots there are, and what is in them."""
+    return ArrivalCount(*map(int, value.split()))
