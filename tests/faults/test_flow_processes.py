@@ -17,7 +17,7 @@ from tests.faults import jobs, makers
 
 pytestmark = pytest.mark.slow
 
-_COUNTS = {"sqlite": 150, "redis": 150, "postgres": 45}
+_COUNTS = {"sqlite": 150, "redis": 150, "postgres": 30}
 """How many workflows there are. A step of one takes several round trips to PostgreSQL."""
 
 _PATIENCE = 60.0
@@ -50,6 +50,7 @@ async def store(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Brok
         yield broker
 
 
+@pytest.mark.timeout(150)
 async def test_all_come_to_their_ends(store: Broker, url: str, count: int, fleet: Fleet) -> None:
     """A maker that was killed is followed by one that begins at the beginning."""
     chance = random.Random(7)
