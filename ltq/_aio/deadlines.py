@@ -31,7 +31,7 @@ class Deadlines:
 
     It has one timer for all deadlines. With thousands of calls a second, a timer for each would
     cost as much as the calls themselves. A deadline that has an `activity` is one of silence: the
-    time begins anew with each sign of life. One that has none yet waits for its turn, and any
+    time begins again with each sign of life. One that has none yet waits for its turn, and any
     activity here counts for it. `doubt` is called when a quarter of a deadline's time has passed
     in silence, once for each deadline that asks for it.
     """

@@ -197,7 +197,7 @@ def close_portal() -> None:
 
 
 def _forget() -> None:
-    """Start anew in a forked child: the thread is the parent's, and may hold the lock."""
+    """Start again in a forked child: the thread is the parent's, and may hold the lock."""
     global _portal, _lock
     _portal, _lock = None, threading.RLock()
 

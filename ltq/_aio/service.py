@@ -74,7 +74,7 @@ async def cancel_all(futures: "Iterable[asyncio.Future[Any]]") -> None:
 
 
 def drop_error(future: "asyncio.Future[Any]") -> None:
-    """A done callback: asyncio shall not log the error as one that was never retrieved."""
+    """A done callback: asyncio must not log the error as one that was never retrieved."""
     if not future.cancelled():
         future.exception()
 

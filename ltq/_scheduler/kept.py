@@ -84,7 +84,7 @@ class KeptSchedules:
             has_more = changes.has_more
 
     def _forget(self, namespace: str) -> None:
-        """Begin anew with a namespace."""
+        """Begin again with a namespace."""
         self._marks.pop(namespace, None)
         self._latest.pop(namespace, None)
         for key in [key for key in self.entries if key[0] == namespace]:

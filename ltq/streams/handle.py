@@ -46,7 +46,7 @@ class StreamHandle(Handle[int], Generic[T_co]):
         """The items: those that were yielded already, then each as it comes, until the task ends.
 
         With `after`, a `cursor` of a stream of this task, it goes on behind it. If the task has
-        begun anew since then, it begins with the first item. Raises `ConfigurationError` for any
+        begun again since then, it begins with the first item. Raises `ConfigurationError` for any
         other value, and for a wrong `timeout`; what the iteration raises is at `Stream`, with
         `ResultTimeoutError` if the task has not ended `timeout` seconds after it began.
         """

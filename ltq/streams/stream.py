@@ -27,7 +27,7 @@ class Stream(AsyncIterator[T_co], Generic[T_co]):
 
     It begins with the first item, or behind a cursor, waits for those to come, and ends with the
     task: if that failed, was rejected or cancelled, with its error. A retry or a takeover begins
-    anew: `attempt` is another number then. One reader uses it, in one event loop.
+    again: `attempt` is another number then. One reader uses it, in one event loop.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class Stream(AsyncIterator[T_co], Generic[T_co]):
             raise TaskNotFoundError(task_id)
         if found.attempt != self._reached.attempt:
             if not found.total:
-                self._total = 0  # it has begun anew, and yielded nothing yet
+                self._total = 0  # it has begun again, and yielded nothing yet
                 return
             self._begin(found.attempt)
         if found.items:

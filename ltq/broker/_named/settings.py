@@ -79,7 +79,7 @@ def configure_brokers(brokers: Mapping[str, str] | None, *, primary: str | None 
 
 
 def present_settings() -> Settings:
-    """Those of the code, else those of the file, which is read anew.
+    """Those of the code, else those of the file, which is read again.
 
     Raises `ConfigurationError` for a file with a mistake.
     """

@@ -1,4 +1,4 @@
-"""The live screen: it is drawn anew for each key, each snapshot, and each size of the terminal."""
+"""The live screen: it is redrawn for each key, each snapshot, and each size of the terminal."""
 
 import asyncio
 import signal

@@ -45,6 +45,6 @@ _senders: dict[BackendOptions, Sender] = {}
 
 
 def sender_of(options: BackendOptions) -> Sender:
-    """The sender for these options: backends are made anew in each thread."""
+    """The sender for these options: backends are made again in each thread."""
     found = _senders.get(options)
     return _senders.setdefault(options, Sender(options)) if found is None else found

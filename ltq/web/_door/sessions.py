@@ -161,7 +161,7 @@ class PasswordGate:
         session = self._sessions.get(key)
         if session is None:
             return None
-        # Who has another password now, or is not in the file any more, signs in anew.
+        # Who has another password now, or is not in the file any more, signs in again.
         if session.ends > self._clock() and session.hashed == self._passwords.hash_of(session.name):
             return session.name
         del self._sessions[key]

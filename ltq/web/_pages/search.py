@@ -98,7 +98,7 @@ async def _look(ask: Ask, text: str, queues: list[QueueStats]) -> Looked:
             if isinstance(hit, Hit):
                 hits.append(hit)
             if seen % _IN_A_ROW == 0:
-                await asyncio.sleep(0)  # large ones take a while, and others shall go on
+                await asyncio.sleep(0)  # large ones take a while, and others must go on
             if seen >= share or len(hits) >= _MOST_FOUND or time.monotonic() > ends:
                 is_whole = False
                 break

@@ -22,7 +22,7 @@ _BEAT = 5.0
 """Seconds after which a stream says that it lives, if nothing changes."""
 
 _LONGEST = 300.0
-"""Seconds after which a stream ends. The browser opens another one, which is let in anew."""
+"""Seconds after which a stream ends. The browser opens another one, which is let in again."""
 
 _MOST_VIEWS = 500
 _AT_FULL_PACE = 20

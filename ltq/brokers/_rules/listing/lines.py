@@ -115,8 +115,8 @@ def _resume(places: Places, lane: Lane, level: Priority, after: After) -> Spot |
     """The spot of the last of the tasks that were looked at.
 
     If all of these are gone, it is where the last one was. But the tasks at the front are sorted
-    anew when others come back there: if it was one of them, it is the beginning of the line, as all
-    before it was claimed.
+    again when others come back there: if it was one of them, it is the beginning of the line, as
+    all before it was claimed.
     """
     places.records.load(after.ids)
     for task_id in reversed(after.ids):

@@ -135,7 +135,7 @@ class PostgresEnlisted:
         migrate.check(version, settings.schema, settings.server)
 
     def _migrate(self) -> int:
-        """Make or upgrade the schema, at once: it shall not be a part of the user's transaction.
+        """Make or upgrade the schema, at once: it must not be part of the user's transaction.
         Returns its version."""
         with Connection.connect(self._settings.conninfo, autocommit=True) as own:
             driver = Plain(own)

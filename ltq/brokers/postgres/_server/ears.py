@@ -37,7 +37,7 @@ _PROBED_EVERY = 2
 
 _LINGER = 15.0
 """Seconds for which it listens on when nobody wants to hear: who waits for one result after another
-shall not connect anew each time."""
+need not reconnect each time."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 

@@ -130,7 +130,7 @@ def _check_queue(queue: Queue, nodes: int) -> Iterator[Finding]:
     name = "rabbitmq queues"
     if queue.type and queue.type != "quorum":
         text = f"{queue.name} is a {queue.type} queue, not a quorum queue: LTQ cannot use it"
-        advice = "take out what is in it, and delete it: the next send makes it anew"
+        advice = "take out what is in it, and delete it: the next send creates it"
         yield Finding(name, Severity.DANGER, text, advice)
         return
     copies, there = len(queue.members), len(queue.online)

@@ -104,7 +104,7 @@ class Pump(Service):
         return channel
 
     async def _is_cancelled(self, _: object) -> None:
-        """The server has ended the consumer, as the queue is deleted: begin anew, with a queue."""
+        """The server has ended the consumer, as the queue is deleted: begin again, with a queue."""
         self.link.give_up(f"{self._queue} was deleted")
 
     async def _hear(self, message: DeliveredMessage) -> None:

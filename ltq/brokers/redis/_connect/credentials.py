@@ -1,4 +1,4 @@
-"""User and password as the caller's code says them, anew for each connection."""
+"""User and password as the caller's code says them, again for each connection."""
 
 import asyncio
 import inspect

@@ -273,7 +273,7 @@ class StateCall(Call[TaskState[bytes] | None], frozen=True, kw_only=True):
         return "HMGET", self.key, *replies.STATE_FIELDS
 
     def packed(self) -> bytes:
-        # Each awaited task is read once. To pack the fields anew takes 20 times as long.
+        # Each awaited task is read once. To pack the fields again takes 20 times as long.
         key = self.key.encode()
         return b"%b$%d\r\n%b%b" % (_STATE_COMMAND[0], len(key), key, _STATE_COMMAND[1])
 

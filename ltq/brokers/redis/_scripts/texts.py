@@ -7,7 +7,7 @@ A script, and the head of an include, may have these directives, each on a line 
 
 An include may include others. Each text is inserted once, before all that needs it. Includes expect
 one name without saying so: `prefix`, which every script binds first. Each call of a script makes
-its variables and functions anew, so constants are no variables, and functions that nothing calls
+its variables and functions again, so constants are no variables, and functions that nothing calls
 are left out. Another directive stands before a function that few calls of a script need:
 
     -- @rare                         makes it before each statement that calls it, with what only it

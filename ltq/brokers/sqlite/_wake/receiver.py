@@ -60,7 +60,7 @@ class Receiver:
             self._show()
 
     def heal(self) -> None:
-        """Make the socket anew if others do not find it, or if it could not be made before."""
+        """Make the socket again if others do not find it, or if it could not be made before."""
         if self._mailbox is not None and not self._mailbox.is_found():
             self._drop_mailbox()
         if self._mailbox is None and self._interest.bits:

@@ -68,7 +68,7 @@ class Wakes:
         self._sender.tell(topics, own)
 
     def heal(self) -> None:
-        """Make sockets anew that others do not find any more: call this again and again."""
+        """Make the sockets that others do not find any more: call this again and again."""
         now = time.monotonic()
         if now >= self._heal_at:
             self._heal_at = now + HEAL_EVERY

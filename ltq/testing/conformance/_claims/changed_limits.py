@@ -1,4 +1,4 @@
-"""Limits that are declared anew while tasks wait: the new ones hold soon."""
+"""Limits that are declared again while tasks wait: the new ones hold soon."""
 
 import pytest
 
