@@ -37,6 +37,8 @@ async def finish(links: Links, outcomes: Sequence[Outcome]) -> list[Receipt]:
             told = link.tells_in if is_told(some) else ""
             call = calls.FinishCall(prefix=prefix, notes=link.notes, told=told, groups=groups)
             found = await link.evaluate(call)
+            if len(found) == 1:  # of all
+                found *= len(chunk)
             for i, receipt in zip(chunk, found or (), strict=bool(found)):
                 receipts[i] = receipt
 

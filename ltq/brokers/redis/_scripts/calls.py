@@ -112,7 +112,10 @@ class DeadLettersCall(Bounded[list[DeadLetter | None]], frozen=True, kw_only=Tru
 
 
 class FinishCall(Script[list[Receipt]], frozen=True, kw_only=True):
-    """Record what became of deliveries. The reply is empty if all receipts are OK."""
+    """Record what became of deliveries. The reply is empty if all receipts are OK.
+
+    If it has one receipt, that is the one of all outcomes.
+    """
 
     name: ClassVar[str] = "finish"
 

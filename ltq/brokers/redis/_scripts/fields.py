@@ -57,7 +57,7 @@ def as_tags(value: bytes | None) -> tuple[str, ...]:
 
 def claimed_at(moment: bytes | None, token: bytes | None) -> float | None:
     """When a task was claimed last: its first claim says so by the token of its lease alone."""
-    if moment is not None:
+    if moment:
         return as_number(float, moment)
     micros = as_number(int, token) or 0
     return micros / 1e6 if micros >= _FIRST_TOKEN else None

@@ -1,13 +1,14 @@
 -- end_tasks(group, plain, listed): make the tasks of a group of outcomes from `read_outcomes` final. `plain`
 -- has the keys, by the positions of their ids, of those that have completed and have but their arguments to
--- lose, as `lease_plain` leaves them. With `listed` they are listed with the final ones. Call flush_final()
--- at the end.
+-- lose, as `lease_plain` leaves them, or what `give_simple` leaves, if there is a waiter. With `listed` they
+-- are listed with the final ones. Call flush_final() at the end.
 -- @include time, final_list, finalize, outcomes, throughput
 local function end_tasks(group, plain, listed)
   local ttl, status, fields = state_ttl(group.seconds, 0), group.status, group.fields
   local queue, has_result, is_poison = group.queue, group.flags.result, group.flags.poison
+  local has_ctx = group.flags.waiter
   if group.flags.dead or group.flags.follow then fields = without('ctx', without('follow', fields)) end
-  if group.flags.waiter then fields = without('waiter', fields) end
+  if has_ctx then fields = without('waiter', fields) end
   if has_result then fields[#fields + 1], fields[#fields + 2] = 'result', '' end
   local last = #fields
   local call, has_result_only = redis.call, has_result and last == 2
@@ -15,7 +16,7 @@ local function end_tasks(group, plain, listed)
     local key = ttl and plain[k]
     if has_result then fields[last] = ARGV[k + 2] end
     if key then
-      call('HDEL', key, 'body')
+      if has_ctx then call('HDEL', key, 'body', 'ctx', 'result_ttl') else call('HDEL', key, 'body') end
       if has_result_only then
         call('HSET', key, 'status', status, 'release_time', stamp, 'result', ARGV[k + 2])
       else

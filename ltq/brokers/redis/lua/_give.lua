@@ -10,17 +10,32 @@
 --   tokens     those of their leases, if it has_limits
 --   leases     by queue: deadline and id of each leased task, as ZADD takes them
 --   bytes      the size of the tasks
+--   ctx, ttl   the last ones that were given in the short form
 --   lost       how many ids had no usable hash
 --   void       how many ids gave no task, with the lost ones
 --   isolation  the smallest isolation that a refused task needs, if any was refused
 --   lanes_for  by lane and name of a task, the lane to which it is moved; false if it is given
 --   moved      by "<priority>:<lane>", the ids of moved tasks
 --   is_full    whether it stopped because the bodies had too many bytes
+-- give_simple(claim, id, token, hash): the same in a short form, of a task in its own queue that was sent
+-- without options but for its `ctx`, and perhaps a `result_ttl`, as elements of maps are. While it has no
+-- more than that, its `last_dequeue_time` is empty, on which `finish` relies.
 local function give(claim, id, token, fields, isolation)
   local reply, position = claim.reply, #claim.reply
   reply[position + 1], reply[position + 2], reply[position + 3] = id, token, #fields
   reply[position + 4] = isolation or false
   for i = 1, #fields do reply[position + 4 + i] = fields[i] end
+  claim.ids[#claim.ids + 1] = id
+  if claim.has_limits then claim.tokens[#claim.ids] = token end
+end
+local function give_simple(claim, id, token, hash)
+  local reply, i, ctx, ttl = claim.reply, #claim.reply, hash.ctx, hash.result_ttl or ''
+  reply[i + 1], reply[i + 2], reply[i + 3], reply[i + 4] = id, token, -3, hash.enqueue_time
+  reply[i + 5], reply[i + 6] = hash.body, hash.task
+  if ctx ~= claim.ctx or ttl ~= claim.ttl then
+    claim.ctx, claim.ttl = ctx, ttl
+    reply[i + 3], reply[i + 7], reply[i + 8] = -2, ctx, ttl
+  end
   claim.ids[#claim.ids + 1] = id
   if claim.has_limits then claim.tokens[#claim.ids] = token end
 end

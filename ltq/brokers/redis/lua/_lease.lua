@@ -39,10 +39,11 @@ local function take(claim, id, lane)
   local count = hash.dequeue_count and string.format('%.0f', (tonumber(hash.dequeue_count) or 0) + 1) or '1'
   local token
   if hash.token then token = later_token(#claim.ids, hash.token) else token = next_token(#claim.ids) end
-  redis.call('HSET', key, 'status', 'working', 'dequeue_count', count, 'last_dequeue_time', stamp,
-    'worker', claim.consumer, 'token', token)
+  local is_simple = hash.ctx and hash.body and hash.enqueue_time and #fields == (hash.result_ttl and 12 or 10)
+  redis.call('HSET', key, 'status', 'working', 'dequeue_count', count, 'last_dequeue_time',
+    is_simple and '' or stamp, 'worker', claim.consumer, 'token', token)
   if hash.error then fields = given(fields) end
-  give(claim, id, token, fields, isolation)
+  if is_simple then give_simple(claim, id, token, hash) else give(claim, id, token, fields, isolation) end
   claim.bytes = claim.bytes + TASK_BYTES + #(hash.body or '') + #(hash.ctx or '')
   if claim.history then note_wait(queue, hash.enqueue_time, hash.last_requeue_time) end
   local leases = claim.leases[queue] or {}

@@ -15,14 +15,15 @@ ARGV[3...] groups      a group for outcomes that differ only in id, token and re
         'waiter'. fields: `ctx` is for the letter, `serializer` for the state, `follow` for the ending,
         and `waiter` is the slot, how many there are, and the id of a task that waits for the results.
 
-RETURNS nothing if all are 'ok'; else for each outcome 'ok', 'arrived' (and so has its result, at its
-        waiter), 'stale', 'cancelled' or 'gone'
+RETURNS nothing if all are 'ok'; one 'arrived' if all are that; else for each outcome 'ok', 'arrived' (and so
+        has its result, at its waiter), 'stale', 'cancelled' or 'gone'
 ]]
 local prefix, notes, told = KEYS[1], ARGV[1], ARGV[2]
 -- @include call_or_reset, outcomes, reindex, end_tasks, fence, final_list, notes, outcome_history, tell
 local history, listed = read_notes(notes)
 -- First all outcomes are checked. Then the leases are removed, which frees memory. Then the rest is written.
-local answers, groups, released, plain, is_rare, is_doubtful, i, before = {}, {}, {}, {}, false, false, 3, 0
+local answers, groups, released, plain, simple, i, before = {}, {}, {}, {}, {}, 3, 0
+local is_rare, is_doubtful, arrived = false, false, 0
 while i <= #ARGV do
   local group = read_outcomes(i, before)
   local accepted, ids = group.accepted, released[group.queue] or {}
@@ -31,6 +32,7 @@ while i <= #ARGV do
     local hash = redis.pcall('HMGET', key, 'token', 'last_dequeue_time')
     if hash[1] == ARGV[k + 1] then
       accepted[#accepted + 1], ids[#ids + 1] = k, id
+      if hash[2] == '' then simple[k] = key end
       if not hash[2] and group.status == 'completed' then plain[k] = key end
     else
       answers[position_of(k, group)] = fence(id, ARGV[k + 1], group.status)
@@ -48,7 +50,6 @@ for queue, ids in pairs(released) do
   reindex('lease_ends', 'leases:', queue)
 end
 if is_doubtful then fence_again(groups, answers) end
-local has_answers = is_doubtful
 local function end_all()
   for _, group in ipairs(groups) do
     if #group.accepted > 0 and not group.puts_back then end_tasks(group, plain, listed) end
@@ -56,13 +57,14 @@ local function end_all()
   flush_final()
   if history then count_outcomes(groups) end
   if told ~= '' then tell(groups, told) end
-  if has_answers then answers = all_answers(answers, before) end
+  if arrived == before then return { 'arrived' } end
+  if is_doubtful or arrived > 0 then answers = all_answers(answers, before) end
   return answers
 end
 if not is_rare then return end_all() end
 -- @include bury, early, requeue, ready_batch, ending
 for _, group in ipairs(groups) do
-  if group.flags.waiter then has_answers = arrive_early(group, answers) or has_answers end
+  if group.flags.waiter then arrived = arrived + arrive_early(group, answers, plain, simple) end
   for _, k in ipairs(group.accepted) do
     if group.puts_back then
       requeue(ARGV[k], ARGV[k + 1], group)

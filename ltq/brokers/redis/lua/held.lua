@@ -17,5 +17,8 @@ if hash.err or not hash[2] then return {} end
 if hash[1] ~= 'cancelled' and not waits_for_others(id, hash[7] or hash[8], hash[1]) then return {} end
 local reply = { hash[1], hash[2], hash[3], hash[4], hash[6] or hash[5],
   unpack(redis.call('HMGET', slots, 'of', 'values', 'failed')) }
-for i = 2, #ARGV do reply[7 + i] = redis.call('HGET', slots, ARGV[i]) end
+for first = 2, #ARGV, 1000 do
+  local found = redis.call('HMGET', slots, unpack(ARGV, first, math.min(first + 999, #ARGV)))
+  for i, value in ipairs(found) do reply[first + 6 + i] = value end
+end
 return reply

@@ -1,13 +1,17 @@
 """Results that arrive in the step in which their tasks end."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import Any
 
 import pytest
 
 from ltq.broker import Broker
 from ltq.broker.flows import FAILED, Arrival, ArrivalCount, Arrived, Ending, pack_follow
+from ltq.errors import RerunError
 from ltq.message import ELEMENT, Failure, Finish, Lease, Outcome, Receipt, Requeue, Waiter
-from ltq.state import Status
+from ltq.state import Progress, Status
 from ltq.testing.conformance._flows.kept import CTX, TTL, hold, status_of
 from ltq.testing.conformance._support.factories import QUEUE, make_envelope, publish
 from ltq.testing.conformance._support.fixtures import MakeConsumer
@@ -138,3 +142,39 @@ class TestEarlyArrivals:
         slots = [None if held is None else held.slots for held in found]
         assert slots == [{1: b"=0"} if arrived[0] else {}, {0: b"=1"} if arrived[1] else {}]
         assert len(await broker.endings(QUEUE)) == 4 - sum(arrived)
+
+    @pytest.mark.parametrize(
+        "fields",
+        [{}, {"result_ttl": TTL}, {"result_ttl": TTL, "timeout": 5.0}, {"keep_body": True}],
+        ids=["plain", "ttl", "timeout", "kept"],
+    )
+    @pytest.mark.parametrize("shows", [False, True], ids=["quiet", "progress"])
+    async def test_the_state_is_that_of_any_other_task(
+        self, broker: Broker, make_consumer: MakeConsumer, fields: dict[str, Any], shows: bool
+    ) -> None:
+        waiter = Waiter(await hold(broker), ELEMENT, 9)
+        other = await publish(broker, ctx=b'{"a":1}', **fields)
+        sent = await publish(broker, id=f"{waiter.id}.0", ctx=CTX, **fields)
+        deliveries = (await make_consumer().claim(2)).deliveries
+        if shows:
+            for delivery in deliveries:
+                assert await broker.progress(delivery.lease, Progress(1, 2))
+        assert [one.ctx for one in deliveries] == [b'{"a":1}', CTX]
+        assert {one.result_ttl for one in deliveries} == {fields.get("result_ttl")}
+        working = [await broker.state(QUEUE, one.id) for one in (other, sent)]
+        outcomes = [
+            Finish(one.lease, Status.COMPLETED, b"1", flow=flow, waiter=waiter if flow else None)
+            for one, flow in zip(deliveries, (b"", CTX), strict=True)
+        ]
+        assert all(one.is_recorded for one in await broker.finish(outcomes))
+        states = [await broker.state(QUEUE, one.id) for one in (other, sent)]
+        for before, after in zip(working, states, strict=True):
+            assert after.status is Status.COMPLETED
+            assert after.last_dequeue_time == before.last_dequeue_time
+            assert (after.progress, after.dequeue_count, after.result) == (None, 1, b"1")
+        first, second = (asdict(state) for state in states)
+        apart = {"id", "enqueue_time", "last_dequeue_time", "release_time"}
+        assert {name for name in first if first[name] != second[name]} <= apart
+        expectation = nullcontext() if "keep_body" in fields else pytest.raises(RerunError)
+        with expectation:
+            assert len(await broker.rerun(QUEUE, [other.id, sent.id])) == 2
