@@ -10,7 +10,7 @@ from ltq._flow.carry import carry
 from ltq._flow.plan import order_of_sending
 from ltq.brokers.memory import MemoryBroker
 from ltq.errors import BrokerError
-from ltq.message import Failure, Finish
+from ltq.message import Envelope, Failure, Finish
 from ltq.names import new_id
 from ltq.testing import FlakyBroker
 from tests.eventually import eventually
@@ -217,3 +217,20 @@ async def test_a_failure_that_nobody_has_carried_on_can_be_replayed(
     assert await stage.broker.replay(stage.add.queue, ["r-9.n1"])
     async with stage.one, stage.two:
         assert await node.handle("r-9").result(10) == ([4], 4)
+
+
+async def test_what_ended_is_found_among_many_endings_of_others(stage: Stage, clock: Hours) -> None:
+    """More than a store looks among: those that came first are carried on as well."""
+    queue, flow = stage.numbers.queue, b'{"ltq.flow":{"queue":"one:numbers","end":"gone"}}'
+    ids = [f"other-{number}" for number in range(2100)]
+    others = [Envelope(id=one, queue=queue, task_name="x", body=b"", ctx=flow) for one in ids]
+    await stage.broker.publish(others)
+    assert await stage.broker.cancel_each(queue, ids, 60.0) == len(ids)
+    node = stage.total.with_options(id="r-10")
+    await node.send()
+    delivery = await stage.claim_one(queue)
+    await stage.broker.finish([Finish(delivery.lease, Status.COMPLETED, b"[7]", result_ttl=60.0)])
+    clock.now += LONG
+    await node.send()
+    assert await waiting(stage) == {(stage.double.queue, 1)}
+    assert await stage.broker.endings(queue) == []
