@@ -197,7 +197,7 @@ class Published(StrEnum):
 class Lease(msgspec.Struct, frozen=True, cache_hash=True):
     """The right to finish one delivery.
 
-    It holds until the task ends, is put back or cancelled, or until a sweep takes the task back
+    It holds until the task ends, is requeued or cancelled, or until a sweep takes the task back
     because the lease has ended. As long as nobody sweeps, it can be renewed and used after its end.
     """
 

@@ -221,7 +221,7 @@ class QueueStats:
 
     oldest: float | None = None
     """Seconds that the oldest due task has waited; None if none waits. It counts from when the task
-    was sent or put back; of a delayed one, and of a retry, from its due time. Of the pending tasks
+    was sent or requeued; of a delayed one, and of a retry, from its due time. Of the pending tasks
     the first ones of each lane are looked at."""
 
     overdue: int = 0

@@ -66,7 +66,7 @@ def nothing_starts_once_cancelled(evidence: Evidence) -> Iterator[str]:
 
 
 def what_waits_is_cancelled_by_a_sweep(evidence: Evidence) -> Iterator[str]:
-    """Not what was sent, came into the store, or was put back, while the call was made."""
+    """Not what was sent, came into the store, or was requeued, while the call was made."""
     sweeps = [
         one
         for one in evidence.notes.sweeps

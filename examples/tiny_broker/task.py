@@ -29,7 +29,7 @@ class Task:
     """When a delayed task is pending, a lease ends, or a final state is forgotten."""
     token: int = 0
     returned: int = 0
-    """The token of the claim that was last put back by its holder."""
+    """The token of the claim that was last requeued by its holder."""
     tries: int = 0
     deaths: int = 0
     dequeue_count: int = 0

@@ -86,7 +86,7 @@ class BlockedLoop:
         return GivenUp(culprits, returned)
 
     def put_back(self, lease: Lease) -> Requeue:
-        """The outcome that puts back what runs under a lease."""
+        """The outcome that requeues what runs under a lease."""
         return self._pool.put_back(lease)
 
     def must_end(self) -> bool:
@@ -100,7 +100,7 @@ class BlockedLoop:
         return self._clock() > end + STOP_GRACE
 
     async def hand_over(self, settler: Settler) -> None:
-        """Write what has ended and put back what runs, before the process ends.
+        """Write what has ended and requeue what runs, before the process ends.
 
         What blocks the loop counts a death.
         """

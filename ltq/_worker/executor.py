@@ -49,10 +49,10 @@ _M = TypeVar("_M", bound=Middleware)
 _NO_OPTIONS = SendConfig()
 
 _LONGEST_PAUSE = 32.0
-"""Most seconds for which a task is put back that another worker may be able to read."""
+"""Most seconds for which a task is requeued that another worker may be able to read."""
 
 _NO_THREAD_PAUSE = 1.0
-"""Seconds for which a task is put back if no thread could be started for it."""
+"""Seconds for which a task is requeued if no thread could be started for it."""
 
 _End: TypeAlias = tuple[Outcome, BaseException | None]
 """How a run ended: its outcome, and the error that it ended with, or None if it completed."""
@@ -126,7 +126,7 @@ class Executor:
         return delivery.timeout if route is None else route.timeout(delivery)
 
     def put_back(self, delivery: Delivery, variables: Variables) -> Requeue:
-        """The outcome that puts back a delivery, from the context variables of its run."""
+        """The outcome that requeues a delivery, from the context variables of its run."""
         return put_back(delivery, message_in(variables, delivery.lease))
 
     def abandon(
@@ -283,13 +283,13 @@ class Executor:
 
     def _without_thread(self, delivery: Delivery, message: Message[Any]) -> _End:
         """Put a task back for which there was no thread. To observers it was not run."""
-        text = "%s %s is put back for %g s, and fewer run at once: no thread can be started for it"
+        text = "%s %s is requeued for %g s, and fewer run at once: no thread can be started for it"
         pause = _NO_THREAD_PAUSE
         tell(logging.WARNING, text, message.task_name, message.id, pause)
         return put_back(delivery, message, delay=pause), asyncio.CancelledError()
 
     def _cannot_read(self, delivery: Delivery, error: UnknownSerializerError) -> Outcome:
-        """Put back a task whose arguments another worker may be able to read.
+        """Requeue a task whose arguments another worker may be able to read.
 
         A claim gives none, unless its serializer has no valid name, or very many lanes are in use.
         """
@@ -297,7 +297,7 @@ class Executor:
         level = logging.DEBUG if kind in self._told else logging.WARNING
         self._told.add(kind)
         pause = min(_LONGEST_PAUSE, 2.0 ** min(delivery.dequeue_count - 1, 60))
-        text = "%s %s is put back for %g s: another worker may be able to read it: %s"
+        text = "%s %s is requeued for %g s: another worker may be able to read it: %s"
         tell(level, text, delivery.task_name, delivery.lease.id, pause, error)
         return put_back(delivery, None, delay=pause)
 

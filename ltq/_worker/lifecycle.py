@@ -144,7 +144,7 @@ class EmbeddedRun:
     async def end(self) -> None:
         """Stop, and let running tasks end. Raises what ended the run before.
 
-        A cancellation cancels the run: what runs is put back at once, and what the run uses is
+        A cancellation cancels the run: what runs is requeued at once, and what the run uses is
         closed all the same.
         """
         self.stop()

@@ -205,7 +205,7 @@ def unwritable(outcome: Outcome, error: Exception) -> Finish:
 
 
 def unknown(delivery: Delivery) -> Outcome:
-    """Reject a task with a name that no task can have; put back any other, for later.
+    """Reject a task with a name that no task can have; requeue any other, for later.
 
     A claim gives no unknown task, unless very many wait in the queue.
     """

@@ -79,7 +79,7 @@ class Runner(Protocol):
         ...
 
     def put_back(self, delivery: Delivery, variables: Context) -> Requeue:
-        """The outcome that puts back a delivery, from the context variables of its run.
+        """The outcome that requeues a delivery, from the context variables of its run.
 
         From any thread.
         """
@@ -187,7 +187,7 @@ class BlockListener(Protocol):
         ...
 
     def put_back(self, lease: Lease) -> Requeue:
-        """The outcome that puts back what runs under a lease."""
+        """The outcome that requeues what runs under a lease."""
         ...
 
     def must_end(self) -> bool:
@@ -195,7 +195,7 @@ class BlockListener(Protocol):
         ...
 
     async def hand_over(self, settler: Settler) -> None:
-        """The process ends: write outcomes, and put back what runs."""
+        """The process ends: write outcomes, and requeue what runs."""
         ...
 
 

@@ -124,7 +124,7 @@ class WorkerRun:
         return None
 
     async def _abort(self) -> None:
-        """Put back at once what runs. If the event loop broke, that is a death."""
+        """Requeue at once what runs. If the event loop broke, that is a death."""
         self._stop_claiming()
         self._loop_break.look()  # in a program that cancels this run only
         broke = self._loop_break.error

@@ -187,7 +187,7 @@ class TaskPool:
         return None if timeout is None or run.began is None else run.began + timeout
 
     def put_back(self, lease: Lease) -> Requeue:
-        """The outcome that puts back what runs under a lease. From any thread."""
+        """The outcome that requeues what runs under a lease. From any thread."""
         run = self._running.get(lease)
         if run is None:
             return Requeue(lease, front=True, is_void=True)

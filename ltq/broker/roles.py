@@ -150,7 +150,7 @@ class Settler(Protocol):
         """Record outcomes, each fenced by its lease. The receipts are in their order.
 
         If an outcome comes again, it is OK and changes nothing; another outcome for the same lease
-        is STALE. Tasks that are put back to the front stay in the order of their claims.
+        is STALE. Tasks that are requeued to the front stay in the order of their claims.
         """
         ...
 
@@ -182,7 +182,7 @@ class Settler(Protocol):
     async def repair(
         self, queues: Iterable[str], *, lease: float = DEFAULT_LEASE, every: float = 0.0
     ) -> int:
-        """Put back tasks that have lost their place, in the queues' namespaces; return how many.
+        """Requeue tasks that have lost their place, in the queues' namespaces; return how many.
 
         Tasks lose it by an eviction, a partial restore, or keys deleted by hand. A waiting task is
         made ready again. A working task without a lease gets one of `lease` seconds, as its worker

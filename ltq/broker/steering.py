@@ -55,7 +55,7 @@ class Steering(Protocol):
         be WORKING: then their workers are told. It may also ask for a `task_name`, a `tag`, and
         `older_than` seconds since the task was sent. Each is cancelled as by `cancel`, and its
         state is kept for its own `result_ttl`, or `ltq.options.DEFAULT_RESULT_TTL` seconds. What is
-        sent or put back meanwhile may be left. Raises `ConfigurationError` for a final status, and
+        sent or requeued meanwhile may be left. Raises `ConfigurationError` for a final status, and
         for any other wrong value.
         """
         ...

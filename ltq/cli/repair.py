@@ -57,7 +57,7 @@ class _Repaired(NamedTuple):
     """What a repair did for a worker."""
 
     tasks: int
-    """How many were put back."""
+    """How many were requeued."""
     endings: int
     """How many were carried on."""
     left: int
@@ -69,7 +69,7 @@ class _Repaired(NamedTuple):
 def _text(repaired: _Repaired) -> str:
     did: list[str] = []
     if repaired.tasks:
-        did.append(f"{count_tasks(repaired.tasks)} put back")
+        did.append(f"{count_tasks(repaired.tasks)} requeued")
     if repaired.endings:
         did.append(f"carried workflows on after {_count(repaired.endings, 'ended task')}")
     if repaired.left:

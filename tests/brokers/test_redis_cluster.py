@@ -378,7 +378,7 @@ async def test_a_node_that_answers_but_serves_nothing_holds_up_no_other(
 
 
 async def test_a_call_about_a_node_that_is_away_is_done_at_the_others(cluster: ClusterSet) -> None:
-    """There tasks are sent, lanes are served, and what is lost is put back, before it fails."""
+    """There tasks are sent, lanes are served, and what is lost is requeued, before it fails."""
     away = cluster.owner(slot_of(cluster, "mail"))
     here = next(x for x in QUEUES if cluster.owner(slot_of(cluster, x.split(":")[0])) is not away)
     node, namespace = cluster.owner(slot_of(cluster, here.split(":")[0])), here.split(":")[0]

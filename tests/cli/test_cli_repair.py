@@ -19,7 +19,7 @@ async def test_it_says_what_it_did(broker: Broker, redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as raw:
         raw.delete(keys.delayed("mail", QUEUE))
     command = ("repair", "--broker-url", redis_url)
-    assert await call_ltq(*command) == Done(0, "mail: 2 tasks put back\n", "")
+    assert await call_ltq(*command) == Done(0, "mail: 2 tasks requeued\n", "")
     assert await call_ltq(*command, "mail") == Done(0, "mail: nothing to repair\n", "")
     assert [stats.pending for stats in await broker.stats([QUEUE])] == [2]
 
@@ -81,7 +81,7 @@ async def test_a_worker_whose_names_were_lost_is_repaired(broker: Broker, redis_
     with redis.Redis.from_url(redis_url) as raw:
         raw.delete(keys.delayed("mail", QUEUE), keys.lanes("mail"), keys.namespaces)
     done = await call_ltq("repair", "mail", "--broker-url", redis_url)
-    assert done == Done(0, "mail: 1 task put back\n", "")
+    assert done == Done(0, "mail: 1 task requeued\n", "")
 
 
 async def test_each_unknown_worker_is_told(broker: Broker, redis_url: str) -> None:

@@ -55,7 +55,7 @@ FIGURES = [
     ("middleware.md", "It may have 64 KiB as JSON", MAX_CTX, 64 * 1024),
     ("limits.md", "`Worker(..., concurrency=100)`", given(Worker, "concurrency"), 100),
     ("events.md", "at most `concurrency` (100 by default)", given(Worker, "concurrency"), 100),
-    ("events.md", "the task is put back for a second", executor._NO_THREAD_PAUSE, 1),
+    ("events.md", "the task is requeued for a second", executor._NO_THREAD_PAUSE, 1),
     ("events.md", "and for 5 s the worker runs no more", threads._SHORTAGE, 5),
     ("broker.md", "for `lease` seconds (15 by default)", consumer_config.DEFAULT_LEASE, 15),
     ("operations.md", "worker's `shutdown_timeout` (30 s)", given(Worker, "shutdown_timeout"), 30),

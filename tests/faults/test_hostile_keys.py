@@ -182,14 +182,14 @@ class TestNoHash:
 
 @pytest.mark.usefixtures("broker")
 class TestNoPlace:
-    """The hash says where the task is, and it is not there: `repair` puts it back."""
+    """The hash says where the task is, and it is not there: `repair` requeues it."""
 
     async def test_a_working_task_without_a_lease(
         self, worker: WorkerProcess, admin: redis.Redis, ledger: Ledger, heir: Heir
     ) -> None:
         handles = await send_holds(3)
         await started(ledger, handles)
-        worker.signal(signal.SIGSTOP)  # no heartbeat puts it back
+        worker.signal(signal.SIGSTOP)  # no heartbeat requeues it
         assert admin.zrem(keys.leases(NAMESPACE, jobs.hold.queue), handles[0].id) == 1
         await worker.kill()
         ledger.open("gate")

@@ -155,7 +155,7 @@ class Board:
         line.insert(self._claimed_before(task, line) if front else len(line), task.id)
 
     def _claimed_before(self, task: Task, line: list[str]) -> int:
-        """How many are in front that were put back there as well, and were claimed earlier."""
+        """How many are in front that were requeued there as well, and were claimed earlier."""
         for position, task_id in enumerate(line):
             other = self.tasks.get(task_id) or self.half_broken(task_id)
             if other is None or not other.is_in_front:

@@ -31,7 +31,7 @@ class Task:
     expires: float = inf
     token: int = 0
     returned: int = 0
-    """The token of the last lease it was put back with."""
+    """The token of the last lease it was requeued with."""
     front: bool = False
     """Whether that was to the front of its line."""
     tries: int = 0
@@ -39,7 +39,7 @@ class Task:
     dequeues: int = 0
     requeues: int = 0
     came: bool = False
-    """Whether it became ready once more: it was put back, or due."""
+    """Whether it became ready once more: it was requeued, or due."""
     worker: str | None = None
     progress: Progress | None = None
     items: tuple[bytes, ...] = ()
@@ -91,7 +91,7 @@ class Task:
 
     @property
     def is_in_front(self) -> bool:
-        """Whether it waits at the front of its line, where it was put back."""
+        """Whether it waits at the front of its line, where it was requeued."""
         return self.front and self.returned == self.token
 
     @property

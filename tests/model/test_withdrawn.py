@@ -41,7 +41,7 @@ def _forget_texts() -> None:
 
 @pytest.mark.usefixtures("no_list_is_short")
 async def test_the_order_of_what_was_put_back_looks_through_them(server: RedisServer) -> None:
-    """What was put back to the front stays in the order of its claims."""
+    """What was requeued to the front stays in the order of its claims."""
     async with RedisBroker(server.url) as broker, broker.consumer(["front"]) as consumer:
         await broker.clear("front")
         new = [new_id() for _ in range(6)]

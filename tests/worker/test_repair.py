@@ -1,4 +1,4 @@
-"""Tasks that have lost their place are put back, now and then."""
+"""Tasks that have lost their place are requeued, now and then."""
 
 import asyncio
 from collections.abc import Iterable

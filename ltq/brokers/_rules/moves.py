@@ -47,7 +47,7 @@ def put_back(places: Places, record: Record, since: float, *, front: bool = Fals
 
 
 def promote(places: Places, record: Record, since: float, *, front: bool = False) -> None:
-    """Make a task ready that was not. It waits since then: since it was due, or is put back."""
+    """Make a task ready that was not. It waits since then: since it was due, or is requeued."""
     record.last_requeue_time = since
     enqueue(places, record, front=front)
 
@@ -73,7 +73,7 @@ def keep_order(places: Places, returned: Sequence[Record]) -> None:
 
 
 def _front(places: Places, lane: Lane, level: Priority) -> list[Record]:
-    """The first tasks of a line, as long as they were put back there."""
+    """The first tasks of a line, as long as they were requeued there."""
     count = 0
     found: list[Record] = []
     while len(found) == count:

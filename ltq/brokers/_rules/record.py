@@ -14,7 +14,7 @@ _WORKING = Status.WORKING  # Python 3.11 takes as long to look up a member as fo
 
 
 def waiting_since(enqueue_time: float, last_requeue_time: float | None) -> float:
-    """Since when a ready task waits: when it was sent, put back or due."""
+    """Since when a ready task waits: when it was sent, requeued or due."""
     return enqueue_time if last_requeue_time is None else max(enqueue_time, last_requeue_time)
 
 

@@ -50,7 +50,7 @@ async def repair(
 async def _check_tasks(
     link: Link, namespace: str, lease: float, pause_factor: float
 ) -> tuple[int, int]:
-    """Put back the tasks that plainly have no place.
+    """Requeue the tasks that plainly have no place.
 
     Returns how many those were, and how many pending tasks may be missing in their ready list.
     """
@@ -64,7 +64,7 @@ async def _check_tasks(
 
 
 async def _restore_ready(link: Link, namespace: str, lease: float) -> int:
-    """Put back the pending tasks that are in no ready list."""
+    """Requeue the pending tasks that are in no ready list."""
     await sweep(link, namespace, math.inf)  # otherwise due tasks waited before they were in a list
     before = f"{await server_time(link):.6f}"
     ready = await _read_ready(link, namespace)

@@ -39,7 +39,7 @@ class Repaired(NamedTuple):
     """Tasks that had lost their place."""
 
     repaired: int
-    """How many were put back."""
+    """How many were requeued."""
     doubtful: int
     """How many pending tasks may be missing in their ready list, which should be read."""
 

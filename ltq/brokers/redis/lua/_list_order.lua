@@ -7,7 +7,7 @@ local function end_of(member, position)
   if not ends[name] then
     local id = first_waiting(member, position == -1)
     local hash = redis.pcall('HMGET', prefix .. 'task:' .. (id or ''), 'enqueue_time', 'last_requeue_time')
-    if position == 0 then hash[2] = nil end -- it may have been put back to the front
+    if position == 0 then hash[2] = nil end -- it may have been requeued to the front
     ends[name] = not hash.err and waits_since(hash[1], hash[2]) or 0
   end
   return ends[name]

@@ -17,7 +17,7 @@ local function add_ready(lane, priority, id, token)
     table.insert(added[member], id)
   end
 end
--- The token by which a task was put back to the front, where it still waits; nil if it was not.
+-- The token by which a task was requeued to the front, where it still waits; nil if it was not.
 local function front_token(id)
   local hash = redis.pcall('HMGET', prefix .. 'task:' .. id, 'token', 'returned')
   local token = not hash.err and hash[1] and hash[2] == hash[1] .. ' front' and tonumber(hash[1])

@@ -1,5 +1,5 @@
 --[[
-repair: put back tasks that have lost their place, after an eviction or a partial restore.
+repair: requeue tasks that have lost their place, after an eviction or a partial restore.
 
 It takes long to find out whether a pending task is in its list. Without `before`, pending tasks that
 do not fit the order of their list are only counted. With it, the caller has read the lists, and the
@@ -7,10 +7,10 @@ ids do not wait there: they have no entries, or only such that are skipped.
 
 KEYS[1] prefix    of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] lease     seconds of the lease for a working task that has none: its worker may be alive
-ARGV[2] before    put back pending tasks that have waited since before then (Unix seconds), or ''
+ARGV[2] before    requeue pending tasks that have waited since before then (Unix seconds), or ''
 ARGV[3...] ids
 
-RETURNS {repaired, doubtful}: how many were put back; how many pending tasks may be missing in
+RETURNS {repaired, doubtful}: how many were requeued; how many pending tasks may be missing in
         their list, which should be read
 ]]
 local prefix, lease, before = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])

@@ -30,7 +30,7 @@ async def claim_leases(consumer: Consumer, limit: int) -> list[Lease]:
 
 
 class TestOrderOfReturns:
-    """What is put back to the front stays in the order of its claims."""
+    """What is requeued to the front stays in the order of its claims."""
 
     async def test_of_one_call(self, broker: Broker, consumer: Consumer) -> None:
         await publish_ids(broker, IDS)

@@ -1,4 +1,4 @@
-"""Outcomes: a task ends or is put back, and each call may be repeated."""
+"""Outcomes: a task ends or is requeued, and each call may be repeated."""
 
 import pytest
 import pytest_asyncio
