@@ -11,11 +11,12 @@ from ltq.brokers.redis._watch_hub import WatchHub
 from ltq.message import Published
 from ltq.state import TaskState
 from ltq.testing.conformance._support.eventually import PATIENCE
+from tests.brokers.notified import trusts_notifications
 from tests.conformance.factories import QUEUE, claim_one, publish
 from tests.elapse import elapse
 from tests.eventually import eventually
 
-LATE = 0.3
+LATE = 0.5
 """Seconds that a first read waits here."""
 
 LARGE = b'"' + b"x" * 5000 + b'"'
@@ -25,7 +26,8 @@ LARGE = b'"' + b"x" * 5000 + b'"'
 @pytest.fixture
 async def broker(redis_url: str) -> AsyncIterator[RedisBroker]:
     async with RedisBroker(redis_url) as broker:
-        await end(broker, (await publish(broker)).id)  # its hub trusts notifications from now on
+        await end(broker, (await publish(broker)).id)
+        await trusts_notifications(broker)
         yield broker
 
 

@@ -16,6 +16,7 @@ from ltq.message import Envelope, Finish, Lease, Outcome, Requeue
 from ltq.names import namespace_of
 from ltq.state import TaskState
 from ltq.testing.conformance._support.eventually import PATIENCE
+from tests.brokers.notified import trusts_notifications
 from tests.conformance.factories import QUEUE, claim_one, make_envelope, publish
 from tests.eventually import eventually
 from tests.for_each import for_each
@@ -28,7 +29,8 @@ DONE = Finish(LEASE, Status.COMPLETED, b"1")
 @pytest.fixture
 async def broker(redis_url: str) -> AsyncIterator[RedisBroker]:
     async with RedisBroker(redis_url) as broker:
-        await ended(broker, await publish(broker))  # its hub trusts notifications from now on
+        await ended(broker, await publish(broker))
+        await trusts_notifications(broker)
         yield broker
 
 
