@@ -52,7 +52,7 @@ class TinyConsumer:
             start_in = min(starts) - now if starts else None
             return Claim(deliveries, due_in, start_in, budget.refused, tuple(moved))
 
-    async def wait(self, timeout: float | None) -> bool:
+    async def wait(self, timeout: float | None, room: int = 0, running: int = 0) -> bool:
         config, loop = self._config, asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
         woken = asyncio.Event()

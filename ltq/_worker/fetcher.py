@@ -130,6 +130,17 @@ class Fetcher(Service):
             return 0
         return min(free, max(_SMALLEST_HALF, (free + used + 1) // 2))
 
+    def _wanted(self) -> tuple[int, int]:
+        """For how many tasks the next claim will be, and how many run beside them.
+
+        While it waits, tasks may end but none begins. For none if it may claim before the wait is
+        over, or not as usual.
+        """
+        used = self._pool.used
+        if self._burst or self._isolation.has_failed(used):
+            return 0, used
+        return self._limit(), used
+
     def _has_room(self, coming: int = 0) -> bool:
         """Whether any may be claimed: none while a task that needs isolation waits for others.
 
@@ -174,7 +185,7 @@ class Fetcher(Service):
     async def _call(self, limit: int, running: int, *, ignore_isolation: bool) -> Claim:
         began = self._clock()
         claim = await self._consumer.claim(limit, running, ignore_isolation=ignore_isolation)
-        if claim.deliveries and self._clock() - began > self._lease / 2:
+        if claim.deliveries and claim.age + self._clock() - began > self._lease / 2:
             return await self._still_held(claim)
         return claim
 
@@ -229,7 +240,7 @@ class Fetcher(Service):
 
     async def _wait_for_work(self, claim: Claim) -> None:
         try:
-            await self._consumer.wait(claim.due_in)
+            await self._consumer.wait(claim.due_in, *self._wanted())
         except BrokerError as error:
             # The first failure may be a lost connection: the claim that follows finds out. Only
             # repeated failures are logged, and need a pause so that the loop does not spin.

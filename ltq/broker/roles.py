@@ -39,6 +39,9 @@ class Claim(msgspec.Struct, frozen=True):
     moved: tuple[str, ...] = ()
     """The lanes to which it moved tasks that the consumer does not run from where they waited. Then
     `due_in` is 0: there may be more."""
+    age: float = 0.0
+    """Most seconds that may have passed between the leases of its tasks and the call of `claim`:
+    they may have been leased during a `wait`."""
 
 
 class Publisher(Protocol):
@@ -84,11 +87,14 @@ class Consumer(Protocol):
         """
         ...
 
-    async def wait(self, timeout: float | None) -> bool:
+    async def wait(self, timeout: float | None, room: int = 0, running: int = 0) -> bool:
         """Wait until there may be something to claim, at most `timeout` seconds.
 
         Returns whether there may be something. May return early without a reason. A cancelled wait
         loses nothing.
+        With `room` the caller claims up to so many tasks right afterwards, beside `running` others.
+        A broker may lease them while it waits, to save a call: the next `claim` gives them. If the
+        wait is cancelled, or that claim has less room, they wait again, as after a cancelled claim.
         """
         ...
 

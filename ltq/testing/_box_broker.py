@@ -159,7 +159,7 @@ class _BoxConsumer:
             keeping.add_done_callback(self._keeping.discard)
         return claim
 
-    async def wait(self, timeout: float | None) -> bool:
+    async def wait(self, timeout: float | None, room: int = 0, running: int = 0) -> bool:
         return await self._consumer.wait(timeout)
 
     async def freed(self, lane: str) -> None:

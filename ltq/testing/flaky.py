@@ -383,8 +383,9 @@ class FlakyConsumer:
         claim = partial(self._consumer.claim, limit, running, ignore_isolation=ignore_isolation)
         return await self._faults.call("claim", claim)
 
-    async def wait(self, timeout: float | None) -> bool:
-        return await self._faults.call("wait", lambda: self._consumer.wait(timeout))
+    async def wait(self, timeout: float | None, room: int = 0, running: int = 0) -> bool:
+        call = partial(self._consumer.wait, timeout, room, running)
+        return await self._faults.call("wait", call)
 
     async def freed(self, lane: str) -> None:
         await self._faults.call("freed", lambda: self._consumer.freed(lane))

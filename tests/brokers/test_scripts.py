@@ -467,8 +467,9 @@ ONE_ID = {
 }
 
 
-KEEPS = {"put_schedule", "adopt_schedule"}
-"""Scripts that keep something whatever they are called with."""
+KEEPS = {"put_schedule", "adopt_schedule", "claim", "unclaim"}
+"""Scripts that keep something whatever they are called with. The last two keep, for a minute, that
+a repeated claim gave nothing."""
 
 
 class TestServer:

@@ -68,6 +68,7 @@ class Store(Shards):
         self.lost: Sequence[int] | BrokerError = ()
         self.failing_waits = 0
         self.wait_count = 0
+        self.wanted: list[tuple[int, int]] = []
         self.work = asyncio.Event()
 
     async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
@@ -82,8 +83,9 @@ class Store(Shards):
             raise given
         return given
 
-    async def wait(self, timeout: float | None) -> bool:
+    async def wait(self, timeout: float | None, room: int = 0, running: int = 0) -> bool:
         self.wait_count += 1
+        self.wanted.append((room, running))
         if self.failing_waits:
             self.failing_waits -= 1
             raise BrokerError("away")
@@ -400,3 +402,34 @@ async def test_what_it_still_holds_is_started(
     await soon(store.waited)
     await fetcher.aclose()
     assert (store.renewed, pool.started) == (renewed, started)
+
+
+@pytest.mark.parametrize(("age", "renewed"), [(0.4 * LEASE, []), (0.6 * LEASE, ["0", "1", "2"])])
+async def test_what_was_leased_long_before_the_claim_is_renewed(
+    age: float, renewed: list[str]
+) -> None:
+    store, pool = Store(three(age=age)), Pool()
+    fetcher = fetch(store, pool)
+    await soon(store.waited)
+    await fetcher.aclose()
+    assert (store.renewed, pool.started) == (renewed, ["0", "1", "2"])
+
+
+class TestWhatItWaitsFor:
+    async def test_the_next_claim_is_told(self) -> None:
+        store, pool = Store(three(), Claim([], None)), Pool(6)
+        fetcher = fetch(store, pool)
+        await soon(store.waited)
+        store.waited.clear()
+        store.work.set()
+        await soon(store.waited)
+        await fetcher.aclose()
+        assert store.wanted == [(3, 3)] * 2
+        assert store.limits == [6, 3]
+
+    async def test_a_burst_may_claim_before_the_wait_is_over(self) -> None:
+        store, pool = Store(three()), Pool(6)
+        fetcher = fetch(store, pool, burst=True)
+        await soon(store.waited)
+        await fetcher.aclose()
+        assert store.wanted == [(0, 3)]

@@ -39,7 +39,7 @@ class MemoryConsumer:
         self._turns.rotate(-1)
         return self._store.claim_for(turn, budget, revoke)
 
-    async def wait(self, timeout: float | None) -> bool:
+    async def wait(self, timeout: float | None, room: int = 0, running: int = 0) -> bool:
         loop = asyncio.get_running_loop()
         over: asyncio.Future[bool] = loop.create_future()
         waiter = Waiter(self._config.serves, partial(call_in, loop, partial(_end, over), True))

@@ -191,7 +191,7 @@ class PostgresConsumer:
 
     # Waiting
 
-    async def wait(self, timeout: float | None) -> bool:
+    async def wait(self, timeout: float | None, room: int = 0, running: int = 0) -> bool:
         """See `Consumer.wait`."""
         deadline = inf if timeout is None else self._loop.time() + timeout
         over: asyncio.Future[bool] = self._loop.create_future()

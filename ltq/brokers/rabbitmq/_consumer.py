@@ -46,9 +46,9 @@ class RabbitConsumer:
                 await asyncio.gather(*(pump.caught_up() for pump in self._pumps))
         self._has_caught_up = True
 
-    async def wait(self, timeout: float | None) -> bool:
+    async def wait(self, timeout: float | None, room: int = 0, running: int = 0) -> bool:
         """See `Consumer.wait`."""
-        return await self._consumer.wait(timeout)
+        return await self._consumer.wait(timeout, room, running)
 
     async def freed(self, lane: str) -> None:
         """See `Consumer.freed`."""

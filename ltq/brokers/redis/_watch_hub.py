@@ -49,8 +49,8 @@ _RETRY_PAUSE = 0.5
 _JUST_SENT = 0.0005
 """Seconds after its sending for which a task has hardly ended."""
 
-_FIRST_READ = 0.002
-"""Seconds by which the first read of such a task waits for its notification, beside its way."""
+_FIRST_READ = 0.001
+"""Seconds by which the first read of such a task waits for its notification."""
 
 _PASSING = frozenset((b"hset", b"hdel"))
 """Events of a task's key before the end. At the end the key gets a TTL or is deleted, and `finish`
@@ -71,8 +71,8 @@ class WatchHub:
         """The task that was sent last, and when by the clock of the event loop."""
         self._first_reads: set[TaskKey] = set()
         """Followed tasks that were just sent, and are not read yet."""
-        self._unconfirmed: dict[TaskKey, float] = {}
-        """Followed tasks whose channels the server has not confirmed yet, and since when."""
+        self._unconfirmed: set[TaskKey] = set()
+        """Followed tasks whose channels the server has not confirmed yet."""
         self._only_later: set[TaskKey] = set()
         """Those with one feed, which was there before all that arrives on their channels."""
         self._warned = False
@@ -105,7 +105,7 @@ class WatchHub:
     def feed(self, queue: str, task_id: str) -> Feed:
         """Follow one task."""
         task = namespace_of(queue), task_id
-        self._unconfirmed.pop(task, None)
+        self._unconfirmed.discard(task)
         self._only_later.discard(task)  # the new feed may be later than what is on its way
         if self._sent is not None and self._sent[0] == task:
             if asyncio.get_running_loop().time() - self._sent[1] < _JUST_SENT:
@@ -153,13 +153,13 @@ class WatchHub:
             channel = self._channel(task)
             self._tasks[channel] = task
             if self._channels.add(channel):
-                self._unconfirmed[task] = asyncio.get_running_loop().time()
+                self._unconfirmed.add(task)
 
     def unsubscribe(self, task: TaskKey) -> None:
         """See `Source`."""
         channel = self._channel(task)
         self._tasks.pop(channel, None)
-        self._unconfirmed.pop(task, None)
+        self._unconfirmed.discard(task)
         self._first_reads.discard(task)
         self._only_later.discard(task)
         self._channels.drop(channel)
@@ -173,17 +173,16 @@ class WatchHub:
         """A channel is subscribed to now: read what changed before."""
         task = self._tasks.get(channel)
         if task is not None:
-            self._mark_confirmed(task, self._unconfirmed.pop(task, None))
+            if task in self._unconfirmed:
+                self._unconfirmed.discard(task)
+                self._only_later.add(task)
+            self._mark_confirmed(task)
         self._answer(channel)
 
-    def _mark_confirmed(self, task: TaskKey, asked_at: float | None) -> None:
-        """The server confirms what it was asked for at that time, if it was asked."""
-        loop, way = asyncio.get_running_loop(), 0.0
-        if asked_at is not None:
-            way = loop.time() - asked_at  # the notification takes as long
-            self._only_later.add(task)
+    def _mark_confirmed(self, task: TaskKey) -> None:
         if task in self._first_reads and self._follower.waits_for_the_end(task):
-            loop.call_later(_FIRST_READ + way, self._read_first, task, context=Context())
+            loop = asyncio.get_running_loop()
+            loop.call_later(_FIRST_READ, self._read_first, task, context=Context())
         else:
             self._follower.mark(task)
 

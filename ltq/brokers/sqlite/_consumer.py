@@ -97,7 +97,7 @@ class SqliteConsumer:
             self._due_at = None if claim.due_in is None else self._loop.time() + claim.due_in
         return claim
 
-    async def wait(self, timeout: float | None) -> bool:
+    async def wait(self, timeout: float | None, room: int = 0, running: int = 0) -> bool:
         """See `Consumer.wait`."""
         over: asyncio.Future[bool] = self._loop.create_future()
         end = partial(_end, over)

@@ -15,6 +15,7 @@ from ltq.testing.conformance._claims.priorities import (
     TestTurns,
 )
 from ltq.testing.conformance._claims.rate import TestRateLimit
+from ltq.testing.conformance._claims.while_waiting import TestWaitWithRoom
 from ltq.testing.conformance._figures.history import (
     TestDurations,
     TestHistory,
@@ -262,6 +263,7 @@ __all__ = [
     "TestUnserved",
     "TestWaitForTheEnd",
     "TestWaitForWork",
+    "TestWaitWithRoom",
     "TestWatch",
     "TestWorkers",
     "broker",

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Self
 
+from msgspec.structs import replace
+
 from ltq._aio.closing import Closing
 from ltq.broker import Claim, ConsumerConfig
 from ltq.broker.consumer_config import SAY_AGAIN
@@ -15,7 +17,7 @@ from ltq.broker.isolation import ClaimBudget
 from ltq.brokers.redis._consumer.away import Away
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
 from ltq.brokers.redis._consumer.unclaimed import Unclaimed
-from ltq.brokers.redis._consumer.wake_ups import WakeUps
+from ltq.brokers.redis._consumer.wake_ups import BLOCK, WakeUps
 from ltq.brokers.redis._operations.chunks import read_some
 from ltq.brokers.redis._operations.registry import Registry
 from ltq.brokers.redis._operations.spread import shard_of
@@ -49,6 +51,17 @@ _GIVEN_BACK_WITHIN, _WITHIN_AWAY = 1.0, 0.1
 """Seconds that a consumer which ends waits until its tasks and wake-ups are given back; and the
 same if the last calls have failed, as the server is probably away."""
 
+_MOST_AHEAD = 1
+"""Most tasks of a claim that goes out behind a pop. If the consumer's host is gone, or frozen, the
+server does not know: so many wait until their leases end, and count a death."""
+
+_MOST_LANES_AHEAD = 16
+"""Most lanes of a consumer whose claims go out behind a pop: the claim does not know which of them
+it will be, and names them all."""
+
+_SHORTEST_BLOCK = 0.005
+"""Seconds for which a server has to block at least, as it takes 0 for endless."""
+
 _KNOWN_FOR = 300.0
 """Seconds after which a consumer tells the server again which queues it serves."""
 
@@ -77,6 +90,8 @@ class RedisConsumer:
         self._wake_ups = WakeUps()
         self._patience = _patience(config.max_deliveries)
         self._unclaimed = Unclaimed(links, config.name)
+        self._withdrawing: asyncio.Task[None] | None = None
+        """Takes back a claim that was sent behind a pop."""
         self._away = Away(config.lease, self._wake_ups.end_wait)
         self._closing = Closing(self._close, "ltq-redis-consumer-close")
         self._groups = [
@@ -90,11 +105,13 @@ class RedisConsumer:
         moments: list[float] = []
         try:
             async with self._claiming:
+                await self._settle_ahead()
                 if self.listening:
                     await asyncio.wait(self.listening, timeout=_LISTEN_PATIENCE)
                     self.listening = ()
                 for group in self._present():
                     group.moved.clear()
+                    group.left_some, group.age = False, 0.0
                     due_in = await self._claim_from(group, budget, deliveries)
                     if due_in is not None:
                         moments.append(due_in)
@@ -110,6 +127,7 @@ class RedisConsumer:
             min((g.start_in for g in self._groups if g.start_in is not None), default=None),
             min((g.isolation for g in self._groups if g.isolation is not None), default=None),
             tuple(lane for group in self._groups for lane in group.moved),
+            max((group.age for group in self._groups), default=0.0),
         )
 
     async def _claim_from(
@@ -131,7 +149,7 @@ class RedisConsumer:
             if not deliveries:
                 raise
             return 0.0
-        return 0.0 if group.moved else reply.due_in
+        return 0.0 if group.moved or group.left_some else reply.due_in
 
     def _present(self) -> list[LaneGroup]:
         """The groups whose server is not known to be away. Raises `BrokerError` if none is."""
@@ -187,9 +205,29 @@ class RedisConsumer:
     async def _claim_some(
         self, group: LaneGroup, budget: ClaimBudget, has_swept: bool
     ) -> calls.ClaimReply:
-        woken, now = frozenset(group.woken), asyncio.get_running_loop().time()
-        is_due = now - group.told_at >= self._config.lease * SAY_AGAIN
-        call = calls.ClaimCall(
+        if group.came is not None:
+            return self._take_ahead(group, group.came, budget)
+        woken, sent_at = frozenset(group.woken), asyncio.get_running_loop().time()
+        says = self._says_served(group, sent_at)
+        call = self._claim_call(group, budget, says, line_list(woken), has_swept)
+        group.again = "1"  # as long as there is no answer: perhaps only the reply was lost
+        patience = _BACK_PATIENCE if group.was_away else None
+        reply = await read_some(group.link, call, patience)
+        group.answered(reply, woken)
+        if reply.answer is calls.ClaimAnswer.CLAIMED:
+            group.offset = sent_at - reply.moment
+            if says:
+                group.told_at = sent_at
+        return reply
+
+    def _says_served(self, group: LaneGroup, now: float) -> bool:
+        """Whether a claim at this time says again which lanes are served."""
+        return now - group.told_at >= self._config.lease * SAY_AGAIN
+
+    def _claim_call(
+        self, group: LaneGroup, budget: ClaimBudget, says: bool, woken: str, has_swept: bool = False
+    ) -> calls.ClaimCall:
+        return calls.ClaimCall(
             prefix=group.prefix,
             again=group.again,
             claim_id=group.claim_id,
@@ -204,25 +242,91 @@ class RedisConsumer:
             hold=self._hold(group),
             lanes=group.lanes,
             knows=group.knows,
-            served=line_list(group.served) if is_due else "",
-            woken=line_list(woken),
+            served=line_list(group.served) if says else "",
+            woken=woken,
             swept=flag(has_swept),
             patience=self._patience,
             history=flag(group.link.keeps_history),
             limits=group.limits,
         )
-        group.again = "1"  # as long as there is no answer: perhaps only the reply was lost
-        patience = _BACK_PATIENCE if group.was_away else None
-        reply = await read_some(group.link, call, patience)
-        group.answered(reply, woken)
-        if is_due and reply.answer is calls.ClaimAnswer.CLAIMED:
-            group.told_at = now
-        return reply
 
-    async def wait(self, timeout: float | None) -> bool:
+    async def wait(self, timeout: float | None, room: int = 0, running: int = 0) -> bool:
         """See `Consumer.wait`."""
-        await self._wake_ups.next(self._present(), timeout)
-        return any(group.woken for group in self._groups)
+        groups = self._present()
+        if self._may_claim_ahead(groups, timeout, room):
+            await self._wait_ahead(groups[0], timeout, ClaimBudget(min(room, _MOST_AHEAD), running))
+        elif not any(group.came for group in groups):
+            await self._wake_ups.next(groups, timeout)
+        return any(group.woken or group.came for group in self._groups)
+
+    # A claim behind the pop: it is carried out as soon as that ends, which spares a round trip
+
+    def _may_claim_ahead(
+        self, groups: Sequence[LaneGroup], timeout: float | None, room: int
+    ) -> bool:
+        """Whether a claim can go out behind the pop: one that is as usual, and stays so."""
+        if room < 1 or len(self._groups) != 1 or self.listening or self._withdrawing is not None:
+            return False
+        (group,) = groups
+        is_known = group.known_at is not None and group.offset is not None
+        if not is_known or group.again or group.woken or group.came or group.was_away:
+            return False
+        now = asyncio.get_running_loop().time()
+        is_due = timeout is not None and timeout < _SHORTEST_BLOCK
+        return not (
+            is_due
+            or now + BLOCK - (group.known_at or 0.0) >= _KNOWN_FOR
+            or len(group.wake_keys) > _MOST_LANES_AHEAD
+            or self._hold(group) > 0
+            or group.link.is_failing
+            or self._wake_ups.is_popping(group)
+        )
+
+    async def _wait_ahead(
+        self, group: LaneGroup, timeout: float | None, budget: ClaimBudget
+    ) -> None:
+        says = self._says_served(group, asyncio.get_running_loop().time() + BLOCK)
+        call = self._claim_call(group, budget, says, group.wakes_for)
+        group.again = "1"
+        try:
+            await self._wake_ups.next_claim(group, replace(call, again="late"), timeout)
+        except BrokerError:
+            raise  # the next claim repeats it, or has its reply
+        except BaseException:
+            self._withdraw_ahead(group)
+            raise
+        if says and group.came is not None:
+            group.told_at = asyncio.get_running_loop().time()
+
+    def _take_ahead(
+        self, group: LaneGroup, reply: calls.ClaimReply, budget: ClaimBudget
+    ) -> calls.ClaimReply:
+        """The reply of a claim that came during a wait, as far as there is room."""
+        group.came = None
+        group.link.reply_limit.arrived()
+        group.answered(reply, frozenset(group.woken))
+        if group.offset is not None:
+            group.age = asyncio.get_running_loop().time() - reply.moment - group.offset
+        group.left_some = reply.is_cut
+        surplus = reply.deliveries[budget.room :]
+        self._unclaimed.give_back(surplus)
+        return replace(reply, deliveries=reply.deliveries[: budget.room])
+
+    def _withdraw_ahead(self, group: LaneGroup) -> None:
+        """Nobody gets what a claim gives that was sent behind a pop: the wait was cancelled."""
+        came, group.came = group.came, None
+        if came is not None:
+            group.answered(came, frozenset(group.woken))
+            self._unclaimed.give_back(came.deliveries)
+        else:
+            self._wake_ups.break_off(group)
+            self._withdrawing = self._unclaimed.withdraw(group)
+
+    async def _settle_ahead(self) -> None:
+        """Another claim has to wait until it is certain what became of the one before it."""
+        if self._withdrawing is not None:
+            await asyncio.wait([self._withdrawing])
+            self._withdrawing = None
 
     async def freed(self, lane: str) -> None:
         """See `Consumer.freed`."""

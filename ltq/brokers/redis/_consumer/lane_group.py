@@ -1,7 +1,8 @@
 """The lanes of one namespace that a consumer serves, and the state of its claims from them."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from itertools import count
 
 from ltq.broker import ConsumerConfig
 from ltq.brokers.redis._scripts.calls import ClaimAnswer, ClaimReply
@@ -32,11 +33,15 @@ class LaneGroup:
         self.lanes = line_list(lane for lane in lanes if not _is_implied(lane, named, knows))
         self.knows = "" if knows is None else line_list(sorted(knows)) or "\n"
         """The names of tasks that it runs, as the script takes them."""
+        self.wakes_for = line_list(lanes)
+        """The lanes whose wake-ups it may take, as the script takes them."""
         self.wake_keys = [keys.wake(namespace, lane) for lane in lanes]
-        self.limits: list[Argument] = []
-        for lane, limit in limits.items():
-            if namespace_of(lane) == namespace:
-                self.limits += _limit_arguments(lane, limit)
+        self.limits = [
+            word
+            for lane, limit in limits.items()
+            if namespace_of(lane) == namespace
+            for word in _limit_arguments(lane, limit)
+        ]
         self.was_away = False
         """Whether its node did not serve it, and no claim has succeeded since."""
         self.woken: set[str] = set()
@@ -45,11 +50,23 @@ class LaneGroup:
         self.isolation: int | None = None
         self.moved: dict[str, None] = {}
         """Lanes to which tasks were moved, since the consumer's claim began."""
-        self.claim_id = _new_claim_id()
+        self._next_claim_id = _claim_ids().__next__
+        self.came: ClaimReply | None = None
+        """What a claim gave that was sent behind a pop, for the next claim."""
+        self.offset: float | None = None
+        """How far the event loop's clock is ahead of the server's, at least."""
+        self.left_some, self.age = False, 0.0
+        """Whether the last claim left tasks for which this consumer may have room; and at most for
+        how long those that it gave were leased already."""
+        self.claim_id = self._next_claim_id()
         self.again: Flag = ""
         """Whether a call with this claim id may have been carried out without a reply."""
         self.known = 0
         """How many of its tasks, from the first on, have arrived."""
+
+    def begin_anew(self) -> None:
+        """The next claim is another one."""
+        self.claim_id, self.again, self.known = self._next_claim_id(), "", 0
 
     def answered(self, reply: ClaimReply, woken: frozenset[str]) -> None:
         """Take in the reply to a claim that was sent with these woken lanes."""
@@ -57,7 +74,7 @@ class LaneGroup:
         if reply.answer is ClaimAnswer.PART:
             self.again, self.known = "1", reply.known
             return
-        self.claim_id, self.again, self.known = _new_claim_id(), "", 0
+        self.begin_anew()
         if reply.answer is ClaimAnswer.CLAIMED:  # otherwise the script looked at no lane
             self.woken -= woken
         self.start_in = reply.start_in
@@ -77,5 +94,7 @@ def _is_implied(lane: str, lanes: Collection[str], knows: Collection[str] | None
     return knows is not None and task_name in knows and queue in lanes
 
 
-def _new_claim_id() -> str:
-    return os.urandom(8).hex()
+def _claim_ids() -> Iterator[str]:
+    """The script compares the numbers of two that begin alike."""
+    run = os.urandom(8).hex()
+    return (f"{run}-{number}" for number in count(1))

@@ -1,5 +1,6 @@
 """Giving back what was claimed but never begun, so that nobody takes it for a dead worker's."""
 
+import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 
@@ -43,9 +44,22 @@ class Unclaimed(Service):
     def give_back_unread(self, groups: Iterable[LaneGroup]) -> None:
         """Give back the tasks of claims whose replies have not arrived, or not all, soon."""
         for group in groups:
-            if group.again:
+            if group.came is not None:
+                self.give_back(group.came.deliveries)
+            elif group.again:
                 give = self._call(group.link, group.prefix, group.claim_id, group.known)
                 self._spawn(give, "give-back")
+
+    def withdraw(self, group: LaneGroup) -> "asyncio.Task[None]":
+        """Give back what a claim gives that may not have been carried out yet, soon.
+
+        If that fails, the next claim repeats it.
+        """
+        return self._spawn(self._withdraw(group), "withdraw")
+
+    async def _withdraw(self, group: LaneGroup) -> None:
+        if await self._call(group.link, group.prefix, group.claim_id, group.known):
+            group.begin_anew()
 
     async def give_up(self, within: float) -> None:
         """Wait for so many seconds until all is given back."""
@@ -59,7 +73,8 @@ class Unclaimed(Service):
         claim_id: str = "",
         known: int = 0,
         leases: Sequence[Argument] = (),
-    ) -> None:
+    ) -> bool:
+        """Return whether it succeeded."""
         call = calls.UnclaimCall(
             prefix=prefix,
             consumer=self._consumer,
@@ -72,5 +87,6 @@ class Unclaimed(Service):
             count = await link.evaluate(call)
         except BrokerError as error:
             logger.debug("tasks that were not begun could not be given back: %s", error)
-        else:
-            logger.debug("%d tasks were given back that were not begun", count)
+            return False
+        logger.debug("%d tasks were given back that were not begun", count)
+        return True

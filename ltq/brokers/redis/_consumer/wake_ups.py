@@ -2,11 +2,17 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterable
 from contextvars import Context
 
+from redis.exceptions import RedisError
+
 from ltq._aio.service import Service, cancel_all
 from ltq.brokers.redis._consumer.lane_group import LaneGroup
+from ltq.brokers.redis._scripts.calls import ClaimCall
+from ltq.brokers.redis._server.call import Argument, Reply
+from ltq.brokers.redis._server.refusals import read, unanswered
 from ltq.errors import BrokerError
 
 logger = logging.getLogger("ltq.broker")
@@ -38,6 +44,22 @@ class WakeUps(Service):
         self._has_lost = False
         """Whether the last pop lost its connection."""
 
+    def is_popping(self, group: LaneGroup) -> bool:
+        """Whether a pop of an earlier wait goes on."""
+        pop = self._pops.get(group.namespace)
+        return pop is not None and not pop.done()
+
+    async def next_claim(self, group: LaneGroup, ahead: ClaimCall, timeout: float | None) -> None:
+        """`next`, with a claim behind the pop, which puts its reply into `came` of the group."""
+        pop = self._pop(group, ahead, math.inf if timeout is None else timeout)
+        self._pops[group.namespace] = self._spawn(pop, "pop")
+        await self.next([group], None)
+
+    def break_off(self, group: LaneGroup) -> None:
+        """End the pop of a group, and close its connection."""
+        if self.is_popping(group):
+            self._pops[group.namespace].cancel()
+
     async def next(self, groups: Iterable[LaneGroup], timeout: float | None) -> None:
         """Wait for the next wake-up, at most `timeout` seconds. Raises `BrokerError`.
 
@@ -46,8 +68,7 @@ class WakeUps(Service):
         """
         groups = list(groups)
         for group in groups:
-            pop = self._pops.get(group.namespace)
-            if pop is None or pop.done():
+            if not self.is_popping(group):
                 self._pops[group.namespace] = self._spawn(self._pop(group), "pop")
         if any(group.woken for group in groups):
             return
@@ -89,13 +110,14 @@ class WakeUps(Service):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def _pop(self, group: LaneGroup) -> None:
+    async def _pop(
+        self, group: LaneGroup, ahead: ClaimCall | None = None, most: float = math.inf
+    ) -> None:
         try:
             await asyncio.sleep(0)  # let tasks that were just claimed run first
             link = group.link
             seconds = BLOCK if link.whereabouts is None else min(BLOCK, _BLOCK_ELSEWHERE)
-            patience = seconds + _BLOCK_SLACK
-            popped = await link.block("BZPOPMIN", *group.wake_keys, seconds, patience=patience)
+            popped = await self._popped(group, min(seconds, most), ahead)
             self._has_lost = False
             if popped is not None:
                 self._take(group, popped[0].decode().partition("wake:")[2])
@@ -105,6 +127,18 @@ class WakeUps(Service):
             self._has_lost = True
         finally:
             self.end_wait()
+
+    async def _popped(self, group: LaneGroup, seconds: float, ahead: ClaimCall | None) -> Reply:
+        command: tuple[Argument, ...] = ("BZPOPMIN", *group.wake_keys, seconds)
+        patience = seconds + _BLOCK_SLACK
+        if ahead is None:
+            return await group.link.block(*command, patience=patience)
+        popped, claimed = await group.link.block(*command, patience=patience, behind=ahead)
+        if not isinstance(claimed, Exception):  # else the next claim repeats it
+            group.came = read(ahead, claimed, group.link.name)
+        if isinstance(popped, RedisError):
+            raise unanswered(popped, group.link.name) from popped
+        return popped
 
     def _take(self, group: LaneGroup, lane: str) -> None:
         if self._waiter is not None:

@@ -42,6 +42,10 @@ class ClaimReply(msgspec.Struct, frozen=True):
     """The isolation that a refused task needs."""
     known: int
     """After a PART: how many tasks of the earlier call need not be given again."""
+    is_cut: bool
+    """Whether tasks of a woken lane were left, for which another consumer was woken."""
+    moment: float
+    """When the tasks were claimed, by the server's clock."""
     moved: Sequence[str]
     """The lanes to which tasks were moved that the consumer does not run from where they waited."""
 
@@ -80,15 +84,18 @@ class ClaimCall(RepeatedKnowingly[ClaimReply], frozen=True, kw_only=True):
 
     def read(self, reply: Reply) -> ClaimReply:
         answer, lost, now, due_in, start_in, isolation, known, moved = reply[:_HEAD]
-        moment = float(now)
+        moment, told = float(now), _CLAIM_ANSWERS[answer]
+        is_part = told is ClaimAnswer.PART
         return ClaimReply(
-            _CLAIM_ANSWERS[answer],
+            told,
             deliveries(reply, _HEAD, moment),
             lost,
             None if due_in is None else max(0.0, float(due_in)),
             None if start_in is None else float(start_in),
             isolation,
-            known or 0,
+            known if is_part else 0,
+            known == 1 and not is_part,
+            moment,
             [lane.decode("utf-8", "replace") for lane in moved or ()],
         )
 

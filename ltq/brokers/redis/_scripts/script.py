@@ -12,6 +12,10 @@ from ltq.brokers.redis._server.reply_limit import SHRINK
 Flag = Literal["", "1"]
 """A bool as scripts take it: "1" is true."""
 
+Again = Literal["", "1", "late"]
+"""Whether a call may have been carried out before; "late": or may be carried out after one that is
+the same, which then was the repeated one."""
+
 R_co = TypeVar("R_co", covariant=True)
 
 
@@ -53,7 +57,7 @@ class Bounded(Script[R_co], Generic[R_co], frozen=True, kw_only=True):
 class RepeatedKnowingly(Script[R_co], Generic[R_co], frozen=True, kw_only=True):
     """A script that has to know whether the call may have been carried out before."""
 
-    again: Flag = ""
+    again: Again = ""
 
     def repeated(self) -> Self:
         return replace(self, again="1")

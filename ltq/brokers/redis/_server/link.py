@@ -178,13 +178,20 @@ class Link:
             self.outage.is_over()
         return read(call, reply, self.name)
 
-    async def block(self, *command: Argument, patience: float) -> Reply:
+    async def block(
+        self, *command: Argument, patience: float, behind: Call[object] | None = None
+    ) -> Reply:
         """Send a blocking command once, without taking a turn. Raises `BrokerError`, which is a
-        `RefusedError` if the same call would fail again."""
+        `RefusedError` if the same call would fail again.
+
+        With a call `behind` it, the replies to both, and any may be an error."""
         deadline = self._deadlines.within(patience)
+        data, count = pack(command), 1
+        if behind is not None:
+            data, count = data + behind.packed(), 2
         try:
             with deadline:
-                return await self._exchange(pack(command), deadline)
+                return await self._exchange(data, deadline, count=count)
         except RedisError as error:
             raise unanswered(error, self.name) from error
         except builtins.TimeoutError:
@@ -313,9 +320,9 @@ class Link:
         return True
 
     async def _exchange(
-        self, data: bytes, deadline: Deadline, call: Call[object] | None = None
+        self, data: bytes, deadline: Deadline, call: Call[object] | None = None, count: int = 1
     ) -> Reply:
-        """Send a command once, on a connection that no other call uses."""
+        """Send a command (or so many) once, on a connection that no other call uses."""
         wire = self._free.pop() if self._free else self._borrowed()
         if wire is None or not wire.is_open:
             wire = await self._open()
@@ -325,7 +332,7 @@ class Link:
                 left = deadline.began + deadline.seconds - asyncio.get_running_loop().time()
                 reply = await call.exchange(wire, data, left, self.name)
             else:
-                reply = await wire.call(data)
+                reply = await (wire.call(data) if count == 1 else wire.call_all(data, count))
         except BaseException:
             await wire.aclose()  # a reply may still be on its way
             raise

@@ -1,11 +1,13 @@
--- record_claim(claim, claim_id): write the leases of a claim, and record it for repeated calls.
--- find_claim(consumer, claim_id): the record of the consumer's last claim, if it has this id; and when.
--- repeat_claim(claim, claim_id, known): if that is the consumer's last claim, give those tasks again, but for
--- the first `known`, whose leases still hold, and renew the leases and the record. If they have too many
--- bytes, it gives the first ones. Returns the reply, or nil. `claim` is that of `claim.lua`.
--- Leases last longer by the time in which so many bytes should arrive. The record outlives them: a claim may
--- be repeated after an outage, and what it gave is not a dead worker's.
--- @include time, call_or_reset, free_first, give, given, history, isolation, lease_end, waits
+-- record_claim(claim, claim_id, again): write the leases of a claim, and record it for repeated calls. One
+-- that gives nothing is recorded if it is repeated: an earlier call with its id, which may still be behind a
+-- blocking pop, is to give nothing any more.
+-- record_ttl(seconds): how long the record of a claim is kept, in milliseconds as text.
+-- find_claim(consumer, claim_id): the record of the consumer's last claim, if it has this id; and when. If a
+-- later claim of the same consumer was recorded, it returns false for the record.
+-- void_claim(consumer, claim_id): let a claim with this id give nothing from now on.
+-- `claim` is that of `claim.lua`. Leases last longer by the time in which so many bytes should arrive. The
+-- record outlives them: a claim may be repeated after an outage, and what it gave is not a dead worker's.
+-- @include time, call_or_reset, history, lease_end, waits
 -- @constant CLAIM_KEPT, SLOWEST
 local function record_ttl(seconds)
   local ttl = math.max(1, (seconds + CLAIM_KEPT) * 1000)
@@ -20,8 +22,15 @@ local function add_many(key, leases)
   call_or_reset('ZADD', key, unpack(leases))
   redis.call('ZREM', key, wide)
 end
-local function record_claim(claim, claim_id)
-  if #claim.ids == 0 then return flush_history() end
+-- @rare
+local function void_claim(consumer, claim_id)
+  redis.call('SET', prefix .. 'claim:' .. consumer, claim_id .. ' ' .. stamp .. '\n', 'PX', record_ttl(0))
+end
+local function record_claim(claim, claim_id, again)
+  if #claim.ids == 0 then
+    if again == '1' then void_claim(claim.consumer, claim_id) end
+    return flush_history()
+  end
   local record, seconds = { claim_id .. ' ' .. stamp }, claim.lease + claim.bytes / SLOWEST
   if claim.bytes > SLOWEST then
     claim.deadline = lease_end(seconds)
@@ -45,36 +54,7 @@ local function find_claim(consumer, claim_id)
   local record = call_or_reset('GET', prefix .. 'claim:' .. consumer)
   local id, moment = string.match(record or '', '^(%S*) (%S+)\n')
   if id == claim_id then return record, moment end
-end
--- @rare
-local function repeat_claim(claim, claim_id, known)
-  local record, claimed = find_claim(claim.consumer, claim_id)
-  if not record then return nil end
-  free_first()
-  local position, rest, held = 0, false, {}
-  for id in string.gmatch(string.match(record, '\n(.*)'), '[^\n]+') do
-    local key = prefix .. 'task:' .. id
-    local hash = redis.pcall('HMGET', key, 'status', 'worker', 'token', 'dequeue_count', 'queue', 'task',
-      'deaths', 'max_deliveries')
-    position = position + 1
-    if position > known and not hash.err and hash[1] == 'working' and hash[2] == claim.consumer then
-      held[id] = hash[5] or hash[6]
-      if not rest and claim.bytes >= claim.most_bytes and #claim.ids > 0 then rest = position - 1 end
-      if not rest then
-        local fields, size = given(redis.call('HGETALL', key))
-        claim.bytes = claim.bytes + size
-        fields[#fields + 1] = 'dequeue_count' -- as it was before the claim
-        fields[#fields + 1] = string.format('%.0f', tonumber(hash[4]) - 1)
-        give(claim, id, hash[3], fields, isolation_of(claim, hash[7], hash[8], hash[6]))
-      end
-    end
-  end
-  local seconds = claim.lease + claim.bytes / SLOWEST
-  for id, queue in pairs(held) do
-    call_or_reset('ZADD', prefix .. 'leases:' .. queue, 'XX', lease_end(seconds), id)
-  end
-  redis.call('PEXPIRE', prefix .. 'claim:' .. claim.consumer, record_ttl(seconds))
-  claim.reply[1], claim.reply[3] = rest and 'part' or 'repeated', claimed
-  claim.reply[4], claim.reply[7] = at(0), rest
-  return claim.reply
+  local run, number = string.match(claim_id, '^(.*)-(%d+)$')
+  local other, last = string.match(id or '', '^(.*)-(%d+)$')
+  if run and run == other and tonumber(last) > tonumber(number) then return false, moment end
 end

@@ -17,6 +17,8 @@
 --   lanes_for  by lane and name of a task, the lane to which it is moved; false if it is given
 --   moved      by "<priority>:<lane>", the ids of moved tasks
 --   is_full    whether it stopped because the bodies had too many bytes
+--   is_left    whether it woke another consumer for what it left
+--   over       the reply, if it was sent behind a blocking pop and is carried out too late
 -- give_simple(claim, id, token, hash): the same in a short form, of a task in its own queue that was sent
 -- without options but for its `ctx`, and perhaps a `result_ttl`, as elements of maps are. While it has no
 -- more than that, its `last_dequeue_time` is empty, on which `finish` relies.

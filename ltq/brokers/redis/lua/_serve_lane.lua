@@ -8,7 +8,10 @@ local function put_behind(member)
   call_or_reset('ZADD', prefix .. 'active', 'XX', active_rank(string.sub(member, 1, 1)), member)
 end
 -- @rare
-local function wake_next(lane) wake(lane) end
+local function wake_next(claim, lane)
+  claim.is_left = true
+  wake(lane)
+end
 local function serve_lane(claim, member, limit, passes_on)
   local lane = string.sub(member, 3)
   local skips = redis.call('EXISTS', prefix .. 'skipped:' .. member) == 1
@@ -27,5 +30,5 @@ local function serve_lane(claim, member, limit, passes_on)
   end
   if #claim.ids > before then put_behind(member) end
   if found ~= 'stopped' and allowed < wanted then return next_start(lane, limit) end
-  if passes_on then wake_next(lane) end
+  if passes_on then wake_next(claim, lane) end
 end

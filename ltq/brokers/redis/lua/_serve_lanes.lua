@@ -1,8 +1,9 @@
--- serve_lanes(claim, lanes, woken): lease what the ready lists of a namespace may give now, by the order of
--- their index. It reads as much of the index as the claim has room for, and no more: mostly the first lists
--- have all that is wanted. `woken` are lanes for which the claim took a wake-up that it may have to pass on.
--- Returns when a limit lets a lane start that it held back, or nil. `claim` is that of `claim.lua`.
--- @include call_or_reset, names, paused, serve_lane
+-- serve_lanes(claim, lanes, woken, late): lease what the ready lists of a namespace may give now, by the
+-- order of their index. It reads as much of the index as the claim has room for, and no more: mostly the
+-- first lists have all that is wanted. `woken` are lanes for which the claim took a wake-up that it may have
+-- to pass on. `late` is the id of a claim that may be carried out after its consumer has given it up, else
+-- false. Returns when a limit lets a lane start that it held back, or nil. `claim` is that of `claim.lua`.
+-- @include call_or_reset, names, paused, repeat_claim, serve_lane
 -- @constant HIGHEST_PRIORITY, LOWEST_PRIORITY
 -- What to look at after the lists that were `seen`: while there is room, the first `many` of the index, which
 -- begin with these (one that was served has a place further back now, or none); else those of woken lanes.
@@ -21,8 +22,12 @@ local function more_lists(claim, woken, seen, many)
   end
   return lists
 end
-local function serve_lanes(claim, lanes, woken)
+local function serve_lanes(claim, lanes, woken, late)
   local active, many, first, paused = call_or_reset('ZRANGE', prefix .. 'active', '0', '15'), 16
+  if late and active[1] then
+    claim.over = repeat_claim(claim, late, 0, woken)
+    if claim.over then return end
+  end
   local seen = #active == many and {}
   if active[1] and redis.call('EXISTS', prefix .. 'paused') == 1 then paused = read_paused() end
   while active[1] do

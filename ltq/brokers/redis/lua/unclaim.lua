@@ -1,7 +1,8 @@
 --[[
 unclaim: let claimed tasks that nobody has begun wait again, as before their claim, in front of their lanes.
 
-Each is given back only while the consumer holds it. This counts neither as a delivery nor as a death.
+Each is given back only while the consumer holds it. This counts neither as a delivery nor as a death. A claim
+whose tasks are given back gives nothing from then on, also if it is carried out only later.
 
 KEYS[1] prefix       of all keys of the namespace, "ltq:{namespace}:"
 ARGV[1] consumer     its name
@@ -53,5 +54,5 @@ for _, one in ipairs(wanted) do
 end
 for queue in pairs(queues) do reindex('lease_ends', 'leases:', queue) end
 flush_ready()
-if record then redis.call('DEL', prefix .. 'claim:' .. consumer) end
+if claim_id ~= '' and record ~= false then void_claim(consumer, claim_id) end
 return count
