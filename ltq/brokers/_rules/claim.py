@@ -8,6 +8,7 @@ from itertools import islice
 
 from ltq.broker import Claim, ClaimBudget, ConsumerConfig
 from ltq.brokers._rules import history
+from ltq.brokers._rules.constants import LANES_AT_ONCE
 from ltq.brokers._rules.limits import next_start, spend
 from ltq.brokers._rules.places import Lane, Places
 from ltq.brokers._rules.record import Record
@@ -19,10 +20,6 @@ from ltq.options import Limit, Priority
 from ltq.state import Status
 
 NO_LIMIT = Limit()
-
-LANES_AT_ONCE = 8
-"""How many lanes take turns within a claim. Another one comes in when one of them gives no more: a
-claim that took a task of each lane would cost several times as much where many lanes wait."""
 
 _MOST_PASSED = 8
 """How many lanes that its consumer may not take from a claim passes over in their order, for each

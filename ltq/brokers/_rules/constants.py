@@ -25,6 +25,10 @@ CLAIM_KEPT = 60
 RECHECK = 1.0
 """Seconds until a lane is tried again if running tasks use up its limit."""
 
+LANES_AT_ONCE = 8
+"""How many lanes take turns within a claim. Another one comes in when one of them gives no more: a
+claim that took a task of each lane would cost several times as much where many lanes wait."""
+
 MOST_MOVED = 100
 """Most tasks that one claim moves to other lanes, so that it stays short."""
 

@@ -10,7 +10,7 @@ from tests.for_each import for_each
 HEADER = re.compile(r"((?:--(?: .*)?\n)+)(CREATE (?:FUNCTION|TYPE) .*)", re.DOTALL)
 FILES = sorted(path.stem for path in texts.FOLDER.glob("*.sql"))
 MADE = [name for name in FILES if name != texts.TABLES]
-DIGESTS = {1: "47dfddb6e611fd20"}
+DIGESTS = {1: "732325752ccdd059"}
 """By version of the schema: what the files say, with their constants and without comments."""
 
 CHANGED = """\

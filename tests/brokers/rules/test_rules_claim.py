@@ -3,8 +3,8 @@
 import pytest
 
 from ltq.broker import ConsumerConfig
-from ltq.brokers._rules.claim import LANES_AT_ONCE, next_claim
-from ltq.brokers._rules.constants import RECHECK
+from ltq.brokers._rules.claim import next_claim
+from ltq.brokers._rules.constants import LANES_AT_ONCE, RECHECK
 from ltq.brokers._rules.limits import next_start, spend
 from ltq.brokers._rules.places import Lane
 from ltq.message import Finish, Requeue

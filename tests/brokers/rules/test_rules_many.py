@@ -9,7 +9,8 @@ import pytest
 from ltq.broker import ConsumerConfig
 from ltq.broker.listing import task_query
 from ltq.broker.selection import Selection, check_selection
-from ltq.brokers._rules.claim import LANES_AT_ONCE, next_claim
+from ltq.brokers._rules.claim import next_claim
+from ltq.brokers._rules.constants import LANES_AT_ONCE
 from ltq.brokers._rules.listing.page import page
 from ltq.brokers._rules.listing.stats import queue_stats
 from ltq.brokers._rules.places import Lane, Spotted

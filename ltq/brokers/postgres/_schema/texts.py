@@ -28,6 +28,8 @@ CONSTANTS = {
     "OUTLINE_KEY": flows.OUTLINE_KEY,
     "HELD": flows.HELD,
     "HISTORY_TTL": constants.HISTORY_TTL,
+    "LANES_AT_ONCE": constants.LANES_AT_ONCE,
+    "LANES_READ": 8 * constants.LANES_AT_ONCE,
     "LAST_BUCKET": history.LAST_BUCKET,
     "MAX_DELIVERIES": DEFAULT_MAX_DELIVERIES,
     "MAX_DURATION": history.MAX_DURATION,

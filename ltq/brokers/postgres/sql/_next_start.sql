@@ -20,18 +20,15 @@ DECLARE
     v_leases float8;
     v_delayed float8;
     v_start float8;
-    v_is_ready boolean := false;
+    v_is_ready boolean := @schema@.is_ready(
+        ARRAY(SELECT lane FROM unnest(p_lanes) AS lane WHERE lane <> ALL(p_limited)));
 BEGIN
-    FOREACH v_lane IN ARRAY p_lanes LOOP
+    FOR v_lane IN SELECT lane FROM unnest(p_lanes) AS lane WHERE lane = ANY(p_limited) LOOP
+        CONTINUE WHEN NOT @schema@.is_ready(ARRAY[v_lane]);
         v_place := array_position(p_limited, v_lane);
-        CONTINUE WHEN v_is_ready AND v_place IS NULL;
-        CONTINUE WHEN NOT EXISTS (SELECT FROM @schema@.ready_lines(ARRAY[v_lane]));
-        v_moment := '-infinity';
-        IF v_place IS NOT NULL THEN
-            v_moment := (@schema@.room(
-                v_lane, p_intervals[v_place], p_bursts[v_place], p_most_running[v_place], 0
-            )).next_start;
-        END IF;
+        v_moment := (@schema@.room(
+            v_lane, p_intervals[v_place], p_bursts[v_place], p_most_running[v_place], 0
+        )).next_start;
         IF v_moment <= v_now THEN
             v_is_ready := true;
         ELSE

@@ -1,29 +1,35 @@
 -- served_lanes: the lanes of a namespace that a consumer claims from, none of a queue that is paused.
 --
--- p_namespace          its name
+-- p_namespaces         all that it serves
+-- p_namespace          one of them
 -- p_lanes, p_knows     see `claim`
--- RETURNS              lanes that have, or had, tasks, in the order of their queues
-CREATE FUNCTION @schema@.served_lanes(p_namespace text, p_lanes text[], p_knows text[])
-RETURNS text[]
+-- RETURNS              lanes, in their order; some may never have had tasks
+CREATE FUNCTION @schema@.served_lanes(
+    p_namespaces text[], p_namespace text, p_lanes text[], p_knows text[]
+) RETURNS text[]
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    -- A consumer may serve very many: one is found in an object sooner than in an array.
-    v_named jsonb := jsonb_object(p_lanes, p_lanes);
-    v_known jsonb := jsonb_object(p_knows, p_knows);
+    v_paused text[] := ARRAY(SELECT name FROM @schema@.queues WHERE namespace = p_namespace AND paused);
+    v_lanes text[] := p_lanes;
+    v_named jsonb;
+    v_known jsonb;
 BEGIN
-    RETURN ARRAY(
-        SELECT lanes.name
-        FROM (
-            SELECT split_part(one, '/', 1) AS name, min(number) AS number
-            FROM unnest(p_lanes) WITH ORDINALITY AS served (one, number) GROUP BY 1
-        ) AS given
-        JOIN @schema@.queues AS queues ON queues.name = given.name
-        JOIN @schema@.lanes AS lanes ON lanes.queue = queues.name
-        WHERE queues.namespace = p_namespace AND NOT queues.paused AND (
-            v_named ? lanes.name
-            OR v_named ? queues.name AND v_known ? substr(lanes.name, length(lanes.queue) + 2)
-        )
-        ORDER BY given.number, lanes.name
-    );
+    -- A consumer may serve very many: nothing looks at each of them without need.
+    IF v_paused <> '{}' OR cardinality(p_namespaces) > 1 THEN
+        v_lanes := ARRAY(
+            SELECT lane FROM unnest(p_lanes) WITH ORDINALITY AS given (lane, number)
+            WHERE split_part(lane, '/', 1) <> ALL(v_paused)
+            AND @schema@.namespace_of(lane) = p_namespace ORDER BY number);
+    END IF;
+    IF p_knows IS NULL OR NOT EXISTS (SELECT FROM @schema@.lanes WHERE name <> queue) THEN
+        RETURN v_lanes;
+    END IF;
+    -- One is found in an object sooner than in an array.
+    v_named := jsonb_object(v_lanes, v_lanes);
+    v_known := jsonb_object(p_knows, p_knows);
+    RETURN v_lanes || ARRAY(
+        SELECT name FROM @schema@.lanes
+        WHERE name <> queue AND queue = ANY(v_lanes) AND NOT v_named ? name
+        AND v_known ? substr(name, length(queue) + 2) ORDER BY name);
 END
 $$;

@@ -16,7 +16,7 @@ DECLARE
 BEGIN
     FOREACH v_namespace IN ARRAY p_namespaces LOOP
         PERFORM @schema@.adopt(v_namespace);
-        v_lanes := v_lanes || @schema@.served_lanes(v_namespace, p_lanes, p_knows);
+        v_lanes := v_lanes || @schema@.served_lanes(p_namespaces, v_namespace, p_lanes, p_knows);
     END LOOP;
     RETURN @schema@.next_start(
         p_namespaces, v_lanes, p_limited, p_intervals, p_bursts, p_most_running);

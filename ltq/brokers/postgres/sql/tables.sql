@@ -31,6 +31,7 @@ CREATE TABLE @schema@.tasks (
     autovacuum_vacuum_cost_delay = 0);
 ALTER TABLE @schema@.tasks ALTER body SET STORAGE EXTERNAL, ALTER result SET STORAGE EXTERNAL;
 CREATE INDEX tasks_ready ON @schema@.tasks (lane, priority, position) WHERE status = 0;
+CREATE INDEX tasks_apart ON @schema@.tasks (namespace, priority) WHERE status = 0 AND priority <> 1;
 CREATE INDEX tasks_due ON @schema@.tasks (namespace, moment) WHERE status = 1;
 CREATE INDEX tasks_delayed ON @schema@.tasks (queue, moment, position) WHERE status = 1;
 CREATE INDEX tasks_leases ON @schema@.tasks (namespace, moment) WHERE status = 2;
@@ -48,8 +49,7 @@ CREATE INDEX final_queues ON @schema@.final (queue, release_time, position);
 CREATE INDEX final_long_until ON @schema@.final_long (moment);
 
 -- Items of streams, of the delivery in `tasks.items_of`. `look_at`: when to see if their task is there.
-CREATE TABLE @schema@.items (
-    namespace text NOT NULL, id text NOT NULL, number integer, item bytea NOT NULL,
+CREATE TABLE @schema@.items (namespace text NOT NULL, id text NOT NULL, number integer, item bytea NOT NULL,
     PRIMARY KEY (id, namespace, number));
 CREATE TABLE @schema@.streams (
     namespace text NOT NULL, id text NOT NULL, look_at float8 NOT NULL, PRIMARY KEY (id, namespace));
@@ -65,6 +65,7 @@ CREATE TABLE @schema@.lanes (
     floors_at float8 NOT NULL DEFAULT 0,
     mark bigint NOT NULL DEFAULT 0, mark_xid xid8 NOT NULL DEFAULT '0') WITH (fillfactor = 30);
 CREATE INDEX lanes_of_queues ON @schema@.lanes (queue);
+CREATE INDEX lanes_apart ON @schema@.lanes (queue) WHERE name <> queue;
 
 -- From which moment on to look for leases and for delayed tasks: see `raise_moments`.
 CREATE TABLE @schema@.moments (
@@ -78,10 +79,10 @@ CREATE TABLE @schema@.arrivals (namespace text NOT NULL, lane text NOT NULL, que
 CREATE INDEX arrivals_of ON @schema@.arrivals (namespace, lane);
 CREATE TABLE @schema@.queues (
     name text PRIMARY KEY, namespace text NOT NULL, paused boolean NOT NULL DEFAULT false);
+CREATE INDEX queues_paused ON @schema@.queues (namespace) WHERE paused;
 CREATE TABLE @schema@.dead (
-    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, namespace text NOT NULL,
-    id text NOT NULL, queue text NOT NULL, time float8 NOT NULL, record bytea NOT NULL,
-    UNIQUE (id, namespace));
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, namespace text NOT NULL, id text NOT NULL,
+    queue text NOT NULL, time float8 NOT NULL, record bytea NOT NULL, UNIQUE (id, namespace));
 CREATE INDEX dead_of_queues ON @schema@.dead (queue, time, number);
 
 -- The tasks that were sent with a fingerprint: until it expires, no other is.
@@ -101,9 +102,8 @@ CREATE TABLE @schema@.ended (namespace text NOT NULL, id text NOT NULL, token bi
     status smallint NOT NULL, time float8 NOT NULL, number bigint GENERATED ALWAYS AS IDENTITY);
 CREATE INDEX ended_ids ON @schema@.ended (id, namespace);
 CREATE INDEX ended_at ON @schema@.ended (time);
-CREATE TABLE @schema@.schedule_changes (
-    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, namespace text NOT NULL,
-    name text NOT NULL, gone boolean NOT NULL, UNIQUE (namespace, name));
+CREATE TABLE @schema@.schedule_changes (number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    namespace text NOT NULL, name text NOT NULL, gone boolean NOT NULL, UNIQUE (namespace, name));
 
 -- What calls have counted, until it is added to `figures` and `ends`: so calls do not wait for one
 -- another. `step` is of two seconds, `ended` how many tasks ended in a worker.
