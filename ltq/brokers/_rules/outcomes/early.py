@@ -18,13 +18,14 @@ class EarlyArrivals:
     """
 
     def __init__(self, places: Places, outcomes: Sequence[Outcome], now: float) -> None:
+        self._waiting: dict[str, _Slots] = {}
         slots: dict[str, set[int]] = {}
         for outcome in outcomes:
-            slot = slot_for(outcome)
-            if isinstance(outcome, Finish) and outcome.waiter is not None and slot is not None:
-                slots.setdefault(outcome.waiter.id, set()).add(slot)
-        self._waiting: dict[str, _Slots] = {}
-        if not slots:
+            if isinstance(outcome, Finish) and outcome.waiter is not None:
+                slot = slot_for(outcome)
+                if slot is not None:
+                    slots.setdefault(outcome.waiter.id, set()).add(slot)
+        if not slots:  # as mostly
             return
         places.records.load(slots)
         for task_id, wanted in slots.items():
@@ -34,10 +35,11 @@ class EarlyArrivals:
 
     def put(self, outcome: Finish) -> bool:
         """Put the result of an outcome in its slot. Returns whether it is there."""
-        waiter, slot = outcome.waiter, slot_for(outcome)
-        if waiter is None or slot is None or waiter.id not in self._waiting:
+        waiter = outcome.waiter
+        if waiter is None or waiter.id not in self._waiting:
             return False
-        return self._waiting[waiter.id].put(waiter.of, slot, outcome.result)
+        slot = slot_for(outcome)
+        return slot is not None and self._waiting[waiter.id].put(waiter.of, slot, outcome.result)
 
     def write(self) -> None:
         """Write what has arrived."""

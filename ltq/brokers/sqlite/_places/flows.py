@@ -10,7 +10,7 @@ from ltq.brokers.sqlite._file.database import Database
 _encode = msgspec.msgpack.Encoder().encode
 _decode_count = msgspec.msgpack.Decoder(ArrivalCount).decode
 
-_INSERT = "INSERT OR REPLACE INTO ltq_kept VALUES (?, ?, ?, ?, ?)"
+_INSERT = "INSERT OR REPLACE INTO ltq_kept"
 _OF_KIND = "namespace = ? AND kind = ?"
 
 
@@ -23,7 +23,7 @@ class SqliteEndings:
 
     def put(self, key: str, packed: bytes) -> None:
         """See `Endings`."""
-        self._database.run(_INSERT, *self._own, key, packed, HELD)
+        self._database.run_rows(_INSERT, [(*self._own, key, packed, HELD)])
 
     def values(self, limit: int, most_bytes: int) -> list[bytes]:
         """See `Endings`."""
@@ -73,8 +73,9 @@ class SqliteArrivals:
         entries = {str(slot): value for slot, value in values.items()}
         if count is not None:
             entries[""] = _encode(count)
-        for key, value in entries.items():
-            self._database.run(_INSERT, *self._of(task_id), key, value, expires)
+        own = self._of(task_id)
+        rows = [(*own, key, value, expires) for key, value in entries.items()]
+        self._database.run_rows(_INSERT, rows)
 
     def remove(self, task_id: str, slots: Collection[int] | None = None) -> None:
         """See `Arrivals`."""
