@@ -16,8 +16,9 @@ from ltq.brokers.redis._scripts import calls
 from ltq.brokers.redis._scripts.script import Again
 from ltq.brokers.redis._server.keys import line_list
 from ltq.brokers.redis._server.keys import ltq_keys as keys
-from ltq.message import Receipt
+from ltq.message import Receipt, own_lane
 from ltq.names import namespace_of
+from ltq.options import Priority
 from ltq.testing.conformance._support.eventually import PATIENCE, SOON
 from tests.conformance.factories import QUEUE, claim_ids, claim_one, publish, publish_many, started
 from tests.eventually import eventually
@@ -94,6 +95,26 @@ class TestTrips:
         assert [delivery.lease.id for delivery in claim.deliveries] == ids[:1]
         assert claim.due_in == 0
         assert await claim_ids(consumer, 3) == ids[1:4]
+
+    @pytest.mark.parametrize("lists", [1, 30])
+    async def test_it_tells_of_what_is_left_in_a_lane_for_which_nobody_was_woken(
+        self, near: RedisBroker, far: RedisBroker, lists: int
+    ) -> None:
+        """It serves too where only tasks wait that it knows, but its pop does not name that."""
+        queues = [QUEUE, *(f"{NAMESPACE}:{number}" for number in range(lists - 1))]
+        knows = frozenset(queues)
+        async with far.consumer(queues[:10], name="one", knows=knows) as consumer:
+            assert (await consumer.claim(3)).deliveries == []
+            task = await waiting(near, consumer)
+            for other in queues[10:]:
+                await publish(near, queue=other)
+            ids = await publish_many(near, 2, lane=own_lane(QUEUE, QUEUE))
+            first = await publish(near, priority=Priority.HIGH)
+            assert await task
+            claim = await consumer.claim(3)
+            assert [delivery.lease.id for delivery in claim.deliveries] == [first.id]
+            assert claim.due_in == 0
+            assert await claim_ids(consumer, 3) == ids
 
     async def test_without_room_it_only_wakes(
         self, proxy: Proxy, near: RedisBroker, consumer: Consumer
@@ -249,6 +270,19 @@ class TestLate:
         assert await self.withdraw(near, 9) == 0
         assert await claim(10, "1") == first  # it still holds these
         assert await claim(11, "late") == second
+
+    async def test_one_whose_tasks_a_repeated_one_gave_leaves_what_woke_it(
+        self, near: RedisBroker, claim: Callable[..., Any], redis_url: str
+    ) -> None:
+        first = await publish_many(near, 1)
+        assert await claim(1, "1") == first
+        with redis.Redis.from_url(redis_url) as admin:
+            admin.delete(WAKE)
+            second = await publish_many(near, 1)
+            admin.zpopmin(WAKE)
+            await claim(1, "late")
+            assert admin.zcard(WAKE) == 1
+        assert await claim(2) == second
 
     async def test_one_of_another_run_is_no_later_one(
         self, near: RedisBroker, claim: Callable[..., Any]

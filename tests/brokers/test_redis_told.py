@@ -160,6 +160,25 @@ async def test_a_later_reader_does_not_believe_what_was_on_its_way(
     await first
 
 
+async def test_what_was_on_its_way_is_not_believed_after_a_later_read_either(
+    broker: RedisBroker,
+) -> None:
+    """It may be of an earlier life: reads come on another connection, and may overtake it."""
+    envelope = await publish(broker)
+    first = asyncio.create_task(broker.wait(QUEUE, envelope.id, timeout=PATIENCE))
+    await eventually(lambda: is_started(broker, envelope.id))
+    hub, link = broker._here().hubs.of(namespace_of(QUEUE)), broker._here().links.any
+    later = asyncio.create_task(broker.wait(QUEUE, envelope.id, timeout=PATIENCE))
+    feeds = hub._follower._feeds[namespace_of(QUEUE), envelope.id]
+    await eventually(lambda: len(feeds) == 2 and all(feed.started for feed in feeds))
+    channel = keyspace(link.database, link.keys.task(namespace_of(QUEUE), envelope.id))
+    hub._receive(channel, b"1\nstatus\ncompleted\ntask\nshop\n1")
+    delivery = await claim_one(broker, broker.consumer([QUEUE]))
+    await broker.release(delivery.lease, result=b"2")
+    assert (await later).result == b"2"
+    await first
+
+
 async def test_a_cluster_and_who_polls_are_told_nothing() -> None:
     for url, told in {
         "redis://localhost/3": "3",
@@ -191,6 +210,7 @@ TEXTS = (
     b"expire",
     b"",
     b"7",
+    b"9" * 5000 + b"\n1",
     b"1\n",
     b"9\nstatus\ncompleted\n1",
     b"1\nstatus\ncompleted\nodd\n1",

@@ -205,11 +205,12 @@ class WatchHub:
                 self._listeners[channel](text.decode("utf-8", "replace"))
         elif text not in _PASSING or not self._follower.waits_for_the_end(task):
             self._first_reads.discard(task)
-            state = told_state(task[1], text)
+            # Else it may be of an earlier life than what was read: reads may overtake it.
+            state = told_state(task[1], text) if task in self._only_later else None
             if state is None:
                 self._follower.mark(task)
             else:
-                self._follower.put_end(task, state, is_later=task in self._only_later)
+                self._follower.put_end(task, state, is_later=True)
 
     def _refused(self, channels: list[str], error: Exception) -> None:
         """The user has no right to these channels. All that uses them can do without."""

@@ -46,6 +46,9 @@ STATE_FIELDS = tuple(
 _DUE = 17
 """Where `states` answers the due time."""
 
+_TOLD_DIGITS = 9
+"""Most digits of the size of a told result. Python reads no number of very many."""
+
 _progress_decoder = msgspec.json.Decoder(Progress)
 _entry_decoder = msgspec.json.Decoder(WorkerEntry)
 
@@ -141,7 +144,7 @@ def task_state(task_id: str, reply: Sequence[Any]) -> TaskState[bytes] | None:
 def told_state(task_id: str, text: bytes) -> TaskState[bytes] | None:
     """The final state of a task as `finish` tells it; None for any other text."""
     size, _, rest = text.partition(b"\n")
-    if not size.isdigit():
+    if not size.isdigit() or len(size) > _TOLD_DIGITS:
         return None
     end = len(rest) - int(size)
     *words, last = rest[:end].split(b"\n")

@@ -1,8 +1,8 @@
--- repeat_claim(claim, claim_id, known, woken): if that is the consumer's last claim, give those tasks again,
--- but for the first `known`, whose leases still hold, and renew the leases and the record. If they have too
--- many bytes, it gives the first ones. If it gave none, or the consumer has claimed again since, it gives
--- nothing, and what waits in the lanes `woken` is left to others. Returns the reply, or nil. `claim` is that
--- of `claim.lua`.
+-- repeat_claim(claim, claim_id, known, woken, late): if that is the consumer's last claim, give those tasks
+-- again, but for the first `known`, whose leases still hold, and renew the leases and the record. If they
+-- have too many bytes, it gives the first ones. If it gave none, or the consumer has claimed again since, it
+-- gives nothing. Then, and if it is `late`, as the consumer has given it up, what waits in the lanes `woken`
+-- is left to others. Returns the reply, or nil. `claim` is that of `claim.lua`.
 -- @include time, call_or_reset, claim_record, free_first, give, given, isolation, lease_end, names, wake
 -- @constant SLOWEST
 -- @rare
@@ -10,7 +10,7 @@ local function wake_each(lanes)
   for _, lane in ipairs(lanes) do wake(lane) end
 end
 -- @rare
-local function repeat_claim(claim, claim_id, known, woken)
+local function repeat_claim(claim, claim_id, known, woken, late)
   local record, claimed = find_claim(claim.consumer, claim_id)
   if record == nil then return nil end
   free_first()
@@ -37,7 +37,7 @@ local function repeat_claim(claim, claim_id, known, woken)
     call_or_reset('ZADD', prefix .. 'leases:' .. queue, 'XX', lease_end(seconds), id)
   end
   redis.call('PEXPIRE', prefix .. 'claim:' .. claim.consumer, record_ttl(seconds))
-  if position == 0 then wake_each(names_in(woken)) end
+  if late or position == 0 then wake_each(names_in(woken)) end
   claim.reply[1], claim.reply[3] = rest and 'part' or 'repeated', claimed
   claim.reply[4], claim.reply[7] = at(0), rest
   return claim.reply

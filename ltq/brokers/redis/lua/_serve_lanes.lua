@@ -25,7 +25,7 @@ end
 local function serve_lanes(claim, lanes, woken, late)
   local active, many, first, paused = call_or_reset('ZRANGE', prefix .. 'active', '0', '15'), 16
   if late and active[1] then
-    claim.over = repeat_claim(claim, late, 0, woken)
+    claim.over = repeat_claim(claim, late, 0, woken, true)
     if claim.over then return end
   end
   local seen = #active == many and {}
@@ -33,7 +33,7 @@ local function serve_lanes(claim, lanes, woken, late)
   while active[1] do
     for _, member in ipairs(active) do
       local lane = string.sub(member, 3)
-      local passes_on = claim.limit == 0 or woken ~= '' and has(woken, lane)
+      local passes_on = late or claim.limit == 0 or woken ~= '' and has(woken, lane)
       local is_wanted = passes_on or #claim.ids < claim.limit
       if seen then is_wanted, seen[member] = is_wanted and not seen[member], true end
       if is_wanted and paused then is_wanted = not is_paused(paused, lane) end
@@ -42,6 +42,7 @@ local function serve_lanes(claim, lanes, woken, late)
       if start then first = first and math.min(first, start) or start end
     end
     if #active < many then break end
+    if late and #claim.ids >= claim.limit then claim.is_left = true end -- perhaps
     many = many * 4
     active = more_lists(claim, woken, seen, many)
   end
