@@ -19,6 +19,8 @@ from ltq.names import namespace_of
 LEFT_AFTER = 2.0
 """Seconds after which an ending counts as left: until then somebody may be about to carry it on."""
 
+_MOST_ENDINGS = 2000
+"""Most endings among which those of a workflow are looked for, if not all can be carried on."""
 
 _LONGEST_KEPT = 4096
 """Most bytes of a `ctx` whose namespaces are remembered."""
@@ -75,6 +77,21 @@ async def carry_found(broker: FlowBroker, queue: str, *, older_than: float = 0.0
         lefts = await carry_apart(broker, endings)
         number += len(endings) - sum(len(left.endings) for left in lefts)
     return Carried(number, lefts)
+
+
+async def carry_of(broker: FlowBroker, queue: str, last_id: str) -> tuple[list[Left], list[Left]]:
+    """Carry on what is left in the namespace of a queue, and at any age what is of one workflow.
+
+    It is the one with this last node. Then its nodes that are not known any more, as their states
+    are not kept, are known by what has come of them. Returns what of it is left, and what of all.
+    """
+    found = await carry_found(broker, queue, older_than=LEFT_AFTER)
+    # Neither what holds up others nor a worker that is about to carry on holds up this one.
+    endings = await broker.endings(queue, limit=_MOST_ENDINGS)
+    flows = [(ending, flow_of(ending.ctx)) for ending in endings]
+    own = [one for one, flow in flows if flow is not None and flow.end == last_id]
+    lefts = await carry_apart(broker, own)
+    return lefts, [*found.lefts, *lefts]
 
 
 def namespaces_of(ending: Ending) -> frozenset[str]:

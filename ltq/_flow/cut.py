@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ltq._flow.apart import LEFT_AFTER, carry_found
+from ltq._flow.apart import carry_of
 from ltq._flow.known import known_states
 from ltq._flow.outline import Outline, outline_in
 from ltq._flow.stop_resume import stop
@@ -55,8 +55,8 @@ async def _is_cut(broker: Broker, outline: Outline) -> bool:
     if not await _waits_in_vain(broker, outline):
         return False
     for queue in {namespace_of(node.queue): node.queue for node in outline.nodes}.values():
-        found = await carry_found(broker, queue, older_than=LEFT_AFTER)
-        if found.lefts:  # one of these may be what it waits for
+        _, lefts = await carry_of(broker, queue, outline.id)
+        if lefts:  # one of these may be what it waits for
             return False
     return await _waits_in_vain(broker, outline)
 

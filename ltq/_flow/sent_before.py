@@ -2,22 +2,19 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from ltq._flow.apart import LEFT_AFTER, carry_found
+from ltq._flow.apart import carry_of
 from ltq._flow.carry import carry
 from ltq._flow.known import known_states
 from ltq._flow.parts import Kind
 from ltq._flow.plan import Plan, PlannedNode
 from ltq._flow.protocols import FlowBroker
 from ltq._flow.slots import MOST_AT_ONCE
-from ltq._flow.values import LIST, flow_of
+from ltq._flow.values import LIST
 from ltq.broker.flows import Ending, ending_key, waits_for_others
 from ltq.codec import DEFAULT_SERIALIZER
 from ltq.message import Envelope
 from ltq.names import namespace_of
 from ltq.state import Status, TaskState
-
-_MOST_ENDINGS = 2000
-"""Most endings among which those of a workflow are looked for, if not all can be carried on."""
 
 _NO_TOKEN = -1
 """In place of a token: the ending that a store keeps of a task has another key."""
@@ -97,14 +94,9 @@ def _with_others(
 async def _carry_left(broker: FlowBroker, plan: Plan) -> None:
     """Carry on what nobody else has, so that it is known how nodes ended which are forgotten."""
     for queue in {namespace_of(node.part.queue): node.part.queue for node in plan.nodes}.values():
-        found = await carry_found(broker, queue, older_than=LEFT_AFTER)
-        if not found.lefts:
-            continue
-        # What holds up others need not hold up this one.
-        endings = await broker.endings(queue, limit=_MOST_ENDINGS, older_than=LEFT_AFTER)
-        flows = [(ending, flow_of(ending.ctx)) for ending in endings]
-        own = [one for one, flow in flows if flow is not None and flow.end == plan.last.id]
-        await carry(broker, own)
+        own, _ = await carry_of(broker, queue, plan.last.id)
+        if own:
+            raise own[0].error
 
 
 async def carry_again(broker: FlowBroker, envelopes: Iterable[Envelope]) -> None:

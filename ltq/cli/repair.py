@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -87,7 +86,7 @@ async def _repair_one(broker: Broker, name: str) -> _Repaired:
     tasks = await broker.repair([name])
     found = await carry_found(broker, name, older_than=LEFT_AFTER)
     queues = [queue for queue in await broker.queues() if namespace_of(queue) == name]
-    cut = await cancel_cut(broker, queues, before=time.time() - CUT_AFTER)
+    cut = await cancel_cut(broker, queues, before=await broker.time() - CUT_AFTER)
     return _Repaired(tasks, found.number, sum(len(left.endings) for left in found.lefts), cut)
 
 

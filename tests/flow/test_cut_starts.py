@@ -54,7 +54,7 @@ async def test_nor_while_an_ending_cannot_be_carried_on(
     delivery = await stage.claim_one(stage.numbers.queue)
     await stage.broker.finish([Finish(delivery.lease, Status.COMPLETED, b"[]", result_ttl=60.0)])
     clock.now += LONG
-    store.fail(next=1, on="arrive", error=BrokerError("away"))
+    store.fail(next=2, on="arrive", error=BrokerError("away"))  # it is tried twice
     assert await cut(stage, clock) == 0
     assert (await node.handle("c-3").state()).status is Status.DELAYED
 

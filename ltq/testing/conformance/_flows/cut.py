@@ -1,16 +1,20 @@
 """Workflows whose start was cut: their sender died, and nobody sent them again."""
 
-import time
 from typing import Any
 
 import pytest
 
 import ltq
 from ltq import Node, Status
+from ltq._flow.carry import carry
 from ltq._flow.cut import cancel_cut
+from ltq.broker import Broker
+from ltq.broker.flows import Ending
 from ltq.errors import TaskCancelledError
+from ltq.message import Finish
 from ltq.testing.conformance._flows.workflows import Shop, statuses
 from ltq.testing.conformance._support.eventually import PATIENCE, eventually
+from ltq.testing.conformance._support.fixtures import MakeConsumer
 
 
 async def send_only(shop: Shop, node: Node[Any], workflow_id: str, *numbers: int) -> None:
@@ -23,7 +27,7 @@ async def send_only(shop: Shop, node: Node[Any], workflow_id: str, *numbers: int
 async def cancel_all_cut(shop: Shop, *, age: float = -60.0) -> int:
     """Look for what was cut, as `ltq repair` does it ten minutes later."""
     queues = await shop.broker.queues()
-    return await cancel_cut(shop.broker, queues, before=time.time() - age)
+    return await cancel_cut(shop.broker, queues, before=await shop.broker.time() - age)
 
 
 class TestCutStart:
@@ -52,3 +56,27 @@ class TestCutStart:
         shop.may_end.set()
         assert await handle.result(PATIENCE) == 1
         assert await node.handle("last").result(PATIENCE) == 1
+
+    async def test_a_forgotten_node_whose_ending_is_young_counts_as_ended(
+        self, broker: Broker, make_consumer: MakeConsumer
+    ) -> None:
+        worker = ltq.Worker("mail", broker=broker)
+
+        @worker.task(name="send", result_ttl=0)
+        async def first() -> int:
+            return 1
+
+        @worker.task(name="other")
+        async def last(one: int) -> int:
+            return one
+
+        node = first.step().then(last)
+        handle = await node.with_options(id="young").send()
+        (delivery,) = (await make_consumer().claim(1)).deliveries
+        outcome = Finish(delivery.lease, Status.COMPLETED, b"1", result_ttl=0.0, flow=delivery.ctx)
+        await broker.finish([outcome])  # and its worker dies, or is about to carry on
+        queues = await broker.queues()
+        assert await cancel_cut(broker, queues, before=await broker.time() + 60.0) == 0
+        await node.with_options(id="young").send()
+        await carry(broker, [Ending.of(outcome)])
+        assert await statuses(handle) == [None, Status.PENDING]
