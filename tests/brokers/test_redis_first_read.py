@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import pytest
 
@@ -93,6 +94,27 @@ async def test_one_that_ended_before_it_was_subscribed_to_is_found(broker: Redis
     state = await broker.wait(QUEUE, task_id, timeout=PATIENCE)
     assert state.status is Status.COMPLETED
     assert asyncio.get_running_loop().time() - began < 3 * LATE
+
+
+async def test_after_one_that_had_ended_the_next_is_read_at_once(
+    broker: RedisBroker, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        task_id = (await publish(broker)).id
+        await finish(broker)
+        state = await broker.wait(QUEUE, task_id, timeout=PATIENCE)
+        assert state.status is Status.COMPLETED
+        monkeypatch.setattr(_watch_hub, "_FIRST_READ", 60.0)
+    reads.clear()
+    for reads_at_once in (True, False):
+        task_id = (await publish(broker)).id
+        waiting = asyncio.create_task(broker.wait(QUEUE, task_id, timeout=PATIENCE))
+        await eventually(partial(is_subscribed, broker, task_id))
+        if reads_at_once:
+            await eventually(partial(reads.count, task_id))
+        await finish(broker)
+        await waiting
+        assert (task_id in reads) is reads_at_once
 
 
 async def test_changes_before_the_end_are_seen_at_once(

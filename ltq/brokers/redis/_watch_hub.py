@@ -7,7 +7,8 @@ which is then read. After a reconnect everything is confirmed and read again. `l
 reads what is marked, and polls if the server sends no notifications.
 
 The first read of a task that was sent a moment ago waits a little if only its end is wanted: as a
-rule the notification of a quick task comes first, and saves a call.
+rule the notification of a quick task comes first, and saves a call. Where a task had ended before
+that, as those of an idle worker nearby do, the next ones are read at once, until one had not.
 """
 
 import asyncio
@@ -145,7 +146,12 @@ class WatchHub:
 
     async def states(self, namespace: str, ids: Sequence[str]) -> list[TaskState[bytes] | None]:
         """See `Source`."""
-        return await read_first_states(self._link, namespace, ids)
+        states = await read_first_states(self._link, namespace, ids)
+        for task_id, state in zip(ids, states, strict=False):
+            if (namespace, task_id) in self._first_reads:
+                self._first_reads.discard((namespace, task_id))
+                self._end_early = state is None or state.status.is_final
+        return states
 
     def subscribe(self, task: TaskKey) -> None:
         """See `Source`."""
@@ -189,7 +195,6 @@ class WatchHub:
     def _read_first(self, task: TaskKey) -> None:
         """No notification has come: the task may have ended before they were subscribed to."""
         if task in self._first_reads:
-            self._first_reads.discard(task)
             self._follower.mark(task)
 
     def _answer(self, channel: str) -> None:
@@ -204,8 +209,10 @@ class WatchHub:
             if channel in self._listeners:
                 self._listeners[channel](text.decode("utf-8", "replace"))
         elif text not in _PASSING or not self._follower.waits_for_the_end(task):
-            self._first_reads.discard(task)
-            # Else it may be of an earlier life than what was read: reads may overtake it.
+            if task in self._first_reads:  # it was not read yet: so it ends after the confirmation
+                self._first_reads.discard(task)
+                self._end_early = False
+            # One of others may be of an earlier life than what was read: reads may overtake it.
             state = told_state(task[1], text) if task in self._only_later else None
             if state is None:
                 self._follower.mark(task)
