@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
 
 import msgspec
 
@@ -23,6 +24,9 @@ _BACKOFF = 0.1, 2.0
 
 _SMALLEST_HALF = 8
 """Fewest tasks that are worth a claim of their own: for fewer, the call costs more than waiting."""
+
+_MOMENT = 0.001
+"""Seconds within which quick tasks end."""
 
 
 class Fetcher(Service):
@@ -238,7 +242,21 @@ class Fetcher(Service):
         await self._pool.wait_changed(min(timeouts, default=None))
         self.claimed_at = self._clock()  # now it claims again
 
+    async def _wait_for_quick_runs(self, claim: Claim) -> None:
+        """If nothing ran before this claim: wait for a moment until nothing runs again.
+
+        A broker may lease a task to a worker that waits, but not while others run: one of them may
+        block the event loop, and the worker would not see what comes.
+        """
+        if not 0 < self._pool.used <= len(claim.deliveries):
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_MOMENT):
+                while self._pool.used:
+                    await self._pool.wait_changed()
+
     async def _wait_for_work(self, claim: Claim) -> None:
+        await self._wait_for_quick_runs(claim)
         try:
             await self._consumer.wait(claim.due_in, *self._wanted())
         except BrokerError as error:

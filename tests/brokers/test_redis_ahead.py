@@ -62,9 +62,11 @@ def group_of(consumer: Consumer) -> LaneGroup:
     return group
 
 
-async def waiting(near: RedisBroker, consumer: Consumer, room: int = 3) -> "asyncio.Task[bool]":
+async def waiting(
+    near: RedisBroker, consumer: Consumer, room: int = 3, running: int = 0
+) -> "asyncio.Task[bool]":
     """A wait whose claim is behind the pop at the server."""
-    task = await started(near, consumer.wait(PATIENCE, room))
+    task = await started(near, consumer.wait(PATIENCE, room, running))
     await eventually(lambda: is_blocked(near))
     return task
 
@@ -116,11 +118,13 @@ class TestTrips:
             assert claim.due_in == 0
             assert await claim_ids(consumer, 3) == ids
 
-    async def test_without_room_it_only_wakes(
-        self, proxy: Proxy, near: RedisBroker, consumer: Consumer
+    @pytest.mark.parametrize(("room", "running"), [(0, 0), (3, 1)])
+    async def test_without_room_or_beside_others_it_only_wakes(
+        self, proxy: Proxy, near: RedisBroker, consumer: Consumer, room: int, running: int
     ) -> None:
+        """What runs may block the event loop, and nobody would see what comes."""
         before = proxy.commands["claim"]
-        task = await waiting(near, consumer, 0)
+        task = await waiting(near, consumer, room, running)
         envelope = await publish(near)
         assert await task
         assert (await near.state(QUEUE, envelope.id)).worker is None

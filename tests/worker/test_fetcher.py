@@ -6,10 +6,12 @@ from typing import Any, cast
 
 import pytest
 
+from ltq._worker import fetcher as fetcher_module
 from ltq._worker.fetcher import Fetcher
 from ltq.broker import Claim, Consumer, Settler
 from ltq.errors import BrokerError
 from ltq.message import Delivery, Lease
+from tests.eventually import eventually
 from tests.worker.doubles import Shards, make_delivery, soon, turns
 
 LEASE = 15.0
@@ -426,6 +428,34 @@ class TestWhatItWaitsFor:
         await fetcher.aclose()
         assert store.wanted == [(3, 3)] * 2
         assert store.limits == [6, 3]
+
+    async def test_quick_tasks_of_an_idle_worker_end_before_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fetcher_module, "_MOMENT", 30.0)
+        store, pool = Store(three()), Pool()
+        fetcher = fetch(store, pool)
+        await eventually(lambda: pool.started)
+        pool.end_all()
+        await soon(store.waited)
+        await fetcher.aclose()
+        assert [running for _, running in store.wanted] == [0]
+
+    async def test_long_ones_do_not_delay_it(self) -> None:
+        store, pool = Store(three()), Pool()
+        fetcher = fetch(store, pool)
+        await soon(store.waited)
+        await fetcher.aclose()
+        assert [running for _, running in store.wanted] == [3]
+
+    async def test_beside_others_it_begins_at_once(self) -> None:
+        store, pool = Store(three()), Pool()
+        pool.running.add("long")
+        fetcher = fetch(store, pool)
+        await soon(store.waited)
+        await fetcher.aclose()
+        assert pool.waits == []
+        assert [running for _, running in store.wanted] == [4]
 
     async def test_a_burst_may_claim_before_the_wait_is_over(self) -> None:
         store, pool = Store(three()), Pool(6)

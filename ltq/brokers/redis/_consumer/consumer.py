@@ -53,7 +53,8 @@ same if the last calls have failed, as the server is probably away."""
 
 _MOST_AHEAD = 1
 """Most tasks of a claim that goes out behind a pop. If the consumer's host is gone, or frozen, the
-server does not know: so many wait until their leases end, and count a death."""
+server does not know: so many wait until their leases end, and count a death. None while tasks run:
+one that blocks the event loop would keep what comes."""
 
 _MOST_LANES_AHEAD = 16
 """Most lanes of a consumer whose claims go out behind a pop: the claim does not know which of them
@@ -253,8 +254,8 @@ class RedisConsumer:
     async def wait(self, timeout: float | None, room: int = 0, running: int = 0) -> bool:
         """See `Consumer.wait`."""
         groups = self._present()
-        if self._may_claim_ahead(groups, timeout, room):
-            await self._wait_ahead(groups[0], timeout, ClaimBudget(min(room, _MOST_AHEAD), running))
+        if not running and self._may_claim_ahead(groups, timeout, room):
+            await self._wait_ahead(groups[0], timeout, ClaimBudget(min(room, _MOST_AHEAD), 0))
         elif not any(group.came for group in groups):
             await self._wake_ups.next(groups, timeout)
         return any(group.woken or group.came for group in self._groups)
