@@ -154,7 +154,7 @@ async def test_a_registry_that_refuses_is_told_of_once(
         await elapse(0.5, "it is tried again")
         told = [one for one in caplog.records if one.levelname == "WARNING"]
         assert len(told) == 1
-        assert "is refused" in told[0].getMessage()
+        assert "refuses to note them" in told[0].getMessage()
         for node in cluster.nodes:
             node.ask("ACL", "SETUSER", "app", "~ltq:namespaces")
         registry = cluster.owner("ltq:namespaces")
