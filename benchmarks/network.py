@@ -16,6 +16,7 @@ from rich.table import Table
 
 from benchmarks import own
 from benchmarks.comparison import medians
+from benchmarks.peers.contender import CONCURRENCY
 from benchmarks.stand import BULK, BenchWorker, Figures
 from benchmarks.stores import store_class
 from benchmarks.tables import number
@@ -33,6 +34,12 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks network", description=__doc__)
     parser.add_argument("--broker", choices=STORES, default="redis")
     parser.add_argument("--ms", type=float, default=1.0, help="in each direction (default 1)")
+    parser.add_argument(
+        "--concurrency",
+        type=int,
+        default=CONCURRENCY,
+        help=f"tasks that the worker runs at once (default {CONCURRENCY})",
+    )
     parser.add_argument("--runs", type=int, default=ROUNDS, help=f"rounds (default {ROUNDS})")
     parser.add_argument("--scale", type=float, default=1.0, help="less than 1 for a try")
     parsed = parser.parse_args(arguments)
@@ -45,7 +52,8 @@ def main(arguments: Sequence[str]) -> int:
     for _ in range(parsed.runs):
         for way, ms in ways.items():
             with store.empty() as url, _between(url, ms) as through:
-                found[way].append(own.run(measure(through, parsed.scale)))
+                figures = measure(through, parsed.concurrency, parsed.scale)
+                found[way].append(own.run(figures))
     Console().print(_table(found, parsed.ms))
     return 0
 
@@ -62,10 +70,11 @@ def _between(url: str, ms: float | None) -> Iterator[str]:
         yield f"{before}:{network.port}/{path}"
 
 
-async def measure(url: str, scale: float) -> Figures:
+async def measure(url: str, concurrency: int, scale: float) -> Figures:
     """One round on an empty store."""
     tasks = max(BULK, round(TASKS * scale))
     bench = BenchWorker(url)
+    bench.worker.concurrency = concurrency
     await bench.worker.broker.migrate()
     start = time.perf_counter()
     await bench.fill(tasks)
