@@ -15,7 +15,7 @@ from tests.eventually import eventually
 from tests.faults import jobs
 from tests.faults.redis_sets.conftest import Served
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]  # a new master takes its time
 
 _COUNT = 60
 
