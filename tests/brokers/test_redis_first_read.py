@@ -1,18 +1,17 @@
 """A task that was just sent is read once its notification comes, or a little later."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
 
 from ltq import Status
 from ltq.brokers.redis import RedisBroker, _watch_hub
-from ltq.brokers.redis._watch_hub import WatchHub
 from ltq.message import Published
 from ltq.state import TaskState
 from ltq.testing.conformance._support.eventually import PATIENCE
-from tests.brokers.notified import trusts_notifications
+from tests.brokers.notified import note_reads, trusts_notifications
 from tests.conformance.factories import QUEUE, claim_one, publish
 from tests.elapse import elapse
 from tests.eventually import eventually
@@ -40,18 +39,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ids of the tasks that are read."""
-    ids: list[str] = []
-    states = WatchHub.states
-
-    async def count(
-        self: WatchHub, namespace: str, asked: Sequence[str]
-    ) -> list[TaskState[bytes] | None]:
-        ids.extend(asked)
-        return await states(self, namespace, asked)
-
-    monkeypatch.setattr(WatchHub, "states", count)
-    return ids
+    return note_reads(monkeypatch)
 
 
 async def end(broker: RedisBroker, task_id: str, result: bytes = b"1") -> TaskState[bytes]:

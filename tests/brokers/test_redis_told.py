@@ -1,7 +1,7 @@
 """`finish` tells the states of tasks that complete to those who watch them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,12 +11,11 @@ from ltq.brokers.redis import RedisBroker, _watch_hub
 from ltq.brokers.redis._scripts.arguments import is_told
 from ltq.brokers.redis._scripts.replies import told_state
 from ltq.brokers.redis._server.keys import keyspace
-from ltq.brokers.redis._watch_hub import WatchHub
 from ltq.message import Envelope, Finish, Lease, Outcome, Requeue
 from ltq.names import namespace_of
 from ltq.state import TaskState
 from ltq.testing.conformance._support.eventually import PATIENCE
-from tests.brokers.notified import trusts_notifications
+from tests.brokers.notified import note_reads, trusts_notifications
 from tests.conformance.factories import QUEUE, claim_one, make_envelope, publish
 from tests.eventually import eventually
 from tests.for_each import for_each
@@ -36,18 +35,7 @@ async def broker(redis_url: str) -> AsyncIterator[RedisBroker]:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ids of the tasks that the hub reads."""
-    ids: list[str] = []
-    states = WatchHub.states
-
-    async def count(
-        self: WatchHub, namespace: str, asked: Sequence[str]
-    ) -> list[TaskState[bytes] | None]:
-        ids.extend(asked)
-        return await states(self, namespace, asked)
-
-    monkeypatch.setattr(WatchHub, "states", count)
-    return ids
+    return note_reads(monkeypatch)
 
 
 async def ended(broker: RedisBroker, envelope: Envelope, result: bytes = b"1") -> TaskState[bytes]:

@@ -29,6 +29,17 @@ async def _idle(make_consumer: MakeConsumer, on: Broker | None = None) -> Consum
     return consumer
 
 
+async def _woken(
+    broker: Broker, consumer: Consumer, turns: int
+) -> tuple[asyncio.Task[bool], asyncio.Future[list[str]]]:
+    """A wait, and the sending of two tasks, so many turns of the event loop after that began."""
+    waiting = await started(broker, consumer.wait(PATIENCE, _ROOM))
+    publishing = asyncio.ensure_future(publish_many(broker, 2))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    return waiting, publishing
+
+
 async def _claim_all(consumer: Consumer, count: int) -> list[Delivery]:
     """Claim so many tasks, which may not be ready yet."""
     found: list[Delivery] = []
@@ -142,10 +153,7 @@ class TestWaitWithRoom:
         other = make_consumer()
         for turns in range(_TURNS):
             consumer = await _idle(make_consumer)
-            waiting = await started(broker, consumer.wait(PATIENCE, _ROOM))
-            publishing = asyncio.ensure_future(publish_many(broker, 2))
-            for _ in range(turns):
-                await asyncio.sleep(0)
+            waiting, publishing = await _woken(broker, consumer, turns)
             waiting.cancel()
             await asyncio.wait([waiting])
             ids = await publishing
@@ -164,10 +172,7 @@ class TestWaitWithRoom:
         other = make_consumer()
         for turns in range(_TURNS):
             consumer = await _idle(make_consumer)
-            waiting = await started(broker, consumer.wait(PATIENCE, _ROOM))
-            publishing = asyncio.ensure_future(publish_many(broker, 2))
-            for _ in range(turns):
-                await asyncio.sleep(0)
+            waiting, publishing = await _woken(broker, consumer, turns)
             await consumer.aclose()
             waiting.cancel()
             await asyncio.wait([waiting])
