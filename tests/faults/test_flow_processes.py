@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ async def test_all_come_to_their_ends(store: Broker, url: str, count: int, fleet
     killing = asyncio.create_task(kill_workers())
     for number in (count * part // 15 for part in (2, 6, 10, 14)):
         maker = await fleet.run(url, ["-m", "tests.faults.makers", str(count)])
-        await eventually(lambda: _is_sent(store, number), _PATIENCE, "it has sent some")  # noqa: B023  it ends before the next round
+        await eventually(partial(_is_sent, store, number), _PATIENCE, "it has sent some")
         await maker.kill()
     maker = await fleet.run(url, ["-m", "tests.faults.makers", str(count)])
     assert await maker.end(_PATIENCE) == 0
