@@ -149,7 +149,18 @@ class Task(Generic[P, R]):
         `send` raises, and `ConfigurationError` for several messages with one `id` of
         `with_options`.
         """
-        ids = await self._publish_all(self._publisher(), messages)
+        publisher, sent = self._publisher(), self._envelopes.watch()
+        envelopes = self._envelopes.of_messages(messages, self, sent)
+        handles: list[Handle[R]] = []
+        making = asyncio.get_running_loop().call_soon(  # while the broker works
+            lambda: handles.extend([self.handle(envelope.id) for envelope in envelopes])
+        )
+        try:
+            ids = await self._publish(publisher, envelopes, sent)
+        finally:
+            making.cancel()
+        if ids == [handle.id for handle in handles]:
+            return handles
         return [self.handle(task_id) for task_id in ids]
 
     def send_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> SyncHandle[R]:

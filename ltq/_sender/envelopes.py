@@ -212,7 +212,7 @@ class EnvelopeMaker(Generic[T]):
         bodies = [self._body(message) for message in messages]
         self._check_ids(messages)
         envelopes = []
-        maker, own = self, self.options
+        maker, own, is_seen = self, self.options, bool(self._hooks.active())
         callbacks: list[SentCallback] = []
         for message, body in zip(messages, bodies, strict=True):
             if message.options is not own:
@@ -222,7 +222,9 @@ class EnvelopeMaker(Generic[T]):
                 task_id = message.id if own.id else self.options.id or message.id
                 message = replace(message, options=maker.options, id=task_id, tags=maker.tags)
             fingerprint = self._codec.fingerprint(body) if maker.is_unique else ""
-            ctx = self._hooks.write_ctx(message, task, callbacks)
+            ctx = b""
+            if message.ctx or is_seen:
+                ctx = self._hooks.write_ctx(message, task, callbacks)
             envelope = maker.fill(message.id, body, fingerprint, ctx)
             if callbacks:
                 if sent is not None:

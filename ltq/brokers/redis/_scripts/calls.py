@@ -217,7 +217,7 @@ class SendCall(RepeatedKnowingly[SendReply], frozen=True, kw_only=True):
 
     def read(self, reply: Reply) -> SendReply:
         new_queues, *answers = reply
-        return SendReply([replies.PUBLISHED[answer] for answer in answers], new_queues)
+        return SendReply(replies.published(answers), replies.integer(new_queues))
 
 
 class ServeCall(Script[int], frozen=True, kw_only=True):

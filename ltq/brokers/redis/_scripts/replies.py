@@ -66,6 +66,13 @@ def slot_receipt(last: int, answer: bytes, since: bytes) -> SlotReceipt:
     )
 
 
+def published(answers: list[Any]) -> list[Published]:
+    """What became of tasks as `send` answers it: one answer for each, or how many were created."""
+    if len(answers) == 1 and isinstance(answers[0], int):
+        return [Published.CREATED] * answers[0]
+    return [PUBLISHED[answer] for answer in answers]
+
+
 def seen_worker(now: float, entry: bytes | None, left: int) -> SeenWorker | None:
     """A worker as `workers` answers it at the time `now`; None if it is gone."""
     if entry is None:

@@ -13,7 +13,8 @@ ARGV[2...] groups     a group for tasks that differ only in id and body:
         the id).
 
 RETURNS {new_queues, answers...}: how many of the queues are new; for each task 'created', 'exists',
-        'id_conflict' (another task has the id), 'duplicate' (one with that fingerprint was sent) or 'full'
+        'id_conflict' (another task has the id), 'duplicate' (one with that fingerprint was sent) or 'full';
+        or instead of them the number of tasks, if all were created
 ]]
 local prefix, again = KEYS[1], ARGV[1]
 -- @include fast_path
