@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from ltq import Status
+from ltq.brokers import _follow
 from ltq.brokers.redis import RedisBroker, _watch_hub
 from ltq.message import Published
 from ltq.state import TaskState
@@ -35,6 +36,8 @@ async def broker(redis_url: str) -> AsyncIterator[RedisBroker]:
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_watch_hub, "_JUST_SENT", 60.0)
     monkeypatch.setattr(_watch_hub, "_FIRST_READ", LATE)
+    for name in ("FIRST_REREAD", "SLOW_REREAD"):  # else what is not read in time is found by these
+        monkeypatch.setattr(_follow, name, 60.0)
 
 
 @pytest.fixture

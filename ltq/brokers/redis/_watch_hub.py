@@ -72,6 +72,8 @@ class WatchHub:
         """The task that was sent last, and when by the clock of the event loop."""
         self._first_reads: set[TaskKey] = set()
         """Followed tasks that were just sent, and are not read yet."""
+        self._ended_early = False
+        """Whether the last one of them had ended before its channel was subscribed to."""
         self._unconfirmed: set[TaskKey] = set()
         """Followed tasks whose channels the server has not confirmed yet."""
         self._only_later: set[TaskKey] = set()
@@ -150,7 +152,7 @@ class WatchHub:
         for task_id, state in zip(ids, states, strict=False):
             if (namespace, task_id) in self._first_reads:
                 self._first_reads.discard((namespace, task_id))
-                self._end_early = state is None or state.status.is_final
+                self._ended_early = state is None or state.status.is_final
         return states
 
     def subscribe(self, task: TaskKey) -> None:
@@ -186,7 +188,8 @@ class WatchHub:
         self._answer(channel)
 
     def _mark_confirmed(self, task: TaskKey) -> None:
-        if task in self._first_reads and self._follower.waits_for_the_end(task):
+        may_wait = task in self._first_reads and not self._ended_early
+        if may_wait and self._follower.waits_for_the_end(task):
             loop = asyncio.get_running_loop()
             loop.call_later(_FIRST_READ, self._read_first, task, context=Context())
         else:
@@ -211,7 +214,7 @@ class WatchHub:
         elif text not in _PASSING or not self._follower.waits_for_the_end(task):
             if task in self._first_reads:  # it was not read yet: so it ends after the confirmation
                 self._first_reads.discard(task)
-                self._end_early = False
+                self._ended_early = False
             # One of others may be of an earlier life than what was read: reads may overtake it.
             state = told_state(task[1], text) if task in self._only_later else None
             if state is None:
