@@ -57,6 +57,12 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session
+def simulate(session: nox.Session) -> None:
+    """Live days with a store that fails, then look at the books: `nox -s simulate -- --seed 7`."""
+    python(session, "-m", "devtools.simulate", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format, and the shape of the code; `nox -s lint -- --fix` fixes what it can."""
     is_fixing = "--fix" in session.posargs

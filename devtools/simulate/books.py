@@ -42,8 +42,8 @@ class Books:
     """Workflows that were sent."""
     totals: Counter[int] = field(default_factory=Counter)
     """How often the last node of each ran."""
-    slots: int = 0
-    """Runs of the schedule's task."""
+    ticks: Counter[str] = field(default_factory=Counter)
+    """How often each task of the schedule ran."""
     running: int = 0
     most_running: int = 0
     """Of the task with a limit."""
@@ -82,6 +82,17 @@ class Books:
             yield f"workflow {number} is {told}"
         if self.is_calm and self.totals[number] != 1:
             yield f"the fan-in of workflow {number} ran {self.totals[number]} times on a calm day"
+
+    def judge_schedule(self, slots: int) -> Iterator[str]:
+        """What is wrong with the tasks of a schedule that had so many slots.
+
+        Each slot is one task. Where that cannot end, or its lease be renewed, it runs again.
+        """
+        runs, most = self.ticks.total(), max(self.ticks.values(), default=0)
+        if len(self.ticks) > slots or (self.is_calm and not len(self.ticks) == runs == slots):
+            yield f"{len(self.ticks)} tasks of the schedule ran {runs} times for {slots} slots"
+        if most > MAX_DELIVERIES:
+            yield f"a task of the schedule ran {most} times"
 
     def findings(self, states: Sequence[TaskState[int] | None]) -> Iterator[str]:
         """What is wrong at the end of the day. The states are those of `sent`, in its order."""

@@ -86,6 +86,4 @@ def _left(people: People, books: Books) -> list[str]:
     ]
     if books.is_calm and books.most_running > LIMIT:
         findings.append(f"{books.most_running} runs at once of a task that may have {LIMIT}")
-    if books.slots > SLOTS if not books.is_calm else books.slots != SLOTS:
-        findings.append(f"the schedule's task ran {books.slots} times for {SLOTS} slots")
-    return findings
+    return [*findings, *books.judge_schedule(SLOTS)]

@@ -66,7 +66,7 @@ class Shop:
         @worker.cron("*/30 * * * *")
         @worker.task(name="tick", max_deliveries=MAX_DELIVERIES)
         async def tick() -> None:
-            self.books.slots += 1
+            self.books.ticks[ltq.current().id] += 1
             self.books.note(f"{self.clock():.3f} tick")
 
         return worker

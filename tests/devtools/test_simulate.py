@@ -95,3 +95,22 @@ class TestBooks:
         assert books.wrong == []
         books.begin("t", self.JOB, 5.0)
         assert books.wrong == ["job 3 began at 5.000 in a paused queue"]
+
+    @pytest.mark.parametrize("is_calm", [True, False])
+    @pytest.mark.parametrize(
+        ("ticks", "is_right_when"),
+        [
+            ({"a": 1, "b": 1}, "always"),
+            ({"a": 1}, "rough"),  # a schedule that cannot reach the store leaves slots out
+            ({"a": 2, "b": 1}, "rough"),  # its lease ended while its end could not be written
+            ({"a": 1, "b": 1, "c": 1}, "never"),
+            ({"a": 4, "b": 1}, "never"),
+        ],
+    )
+    def test_a_schedule_gives_one_task_for_each_slot(
+        self, is_calm: bool, ticks: dict[str, int], is_right_when: str
+    ) -> None:
+        books = Books(is_calm=is_calm)
+        books.ticks.update(ticks)
+        is_right = is_right_when == "always" or (is_right_when == "rough" and not is_calm)
+        assert ([*books.judge_schedule(2)] == []) is is_right
