@@ -2,7 +2,7 @@
 
 LTQ's rates and its times from `send` to the result, directly, and through a network on which every
 byte takes so long in each direction (1 ms by default). One that takes no time is measured too: what
-is between costs something by itself.
+is between costs something by itself. A worker runs so many tasks at once (100 by default).
 """
 
 import argparse
@@ -24,7 +24,7 @@ from devtools.slow_network import SlowNetwork
 
 STORES = ("redis", "postgres")
 
-TASKS, SENDS, RESULTS = 20_000, 200, 200
+TASKS, SENDS, RESULTS = 40_000, 200, 200
 
 ROUNDS = 3
 
@@ -37,8 +37,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--concurrency",
         type=int,
-        default=CONCURRENCY,
-        help=f"tasks that the worker runs at once (default {CONCURRENCY})",
+        nargs="+",
+        default=[CONCURRENCY],
+        help=f"tasks that the worker runs at once, one number or several (default {CONCURRENCY})",
     )
     parser.add_argument("--runs", type=int, default=ROUNDS, help=f"rounds (default {ROUNDS})")
     parser.add_argument("--scale", type=float, default=1.0, help="less than 1 for a try")
@@ -48,13 +49,13 @@ def main(arguments: Sequence[str]) -> int:
     except LookupError as error:
         parser.error(str(error))
     ways: dict[str, float | None] = {"directly": None, "0 ms": 0.0, f"{parsed.ms:g} ms": parsed.ms}
-    found: dict[str, list[Figures]] = {way: [] for way in ways}
-    for _ in range(parsed.runs):
-        for way, ms in ways.items():
-            with store.empty() as url, _between(url, ms) as through:
-                figures = measure(through, parsed.concurrency, parsed.scale)
-                found[way].append(own.run(figures))
-    Console().print(_table(found, parsed.ms))
+    for concurrency in parsed.concurrency:
+        found: dict[str, list[Figures]] = {way: [] for way in ways}
+        for _ in range(parsed.runs):
+            for way, ms in ways.items():
+                with store.empty() as url, _between(url, ms) as through:
+                    found[way].append(own.run(measure(through, concurrency, parsed.scale)))
+        Console().print(_table(found, parsed.ms, concurrency))
     return 0
 
 
@@ -79,7 +80,9 @@ async def measure(url: str, concurrency: int, scale: float) -> Figures:
     start = time.perf_counter()
     await bench.fill(tasks)
     bulk = tasks / (time.perf_counter() - start)
+    start = time.perf_counter()
     drain = await bench.drain(tasks)
+    written = tasks / (time.perf_counter() - start)
     sends, results = [], []
     for _ in range(max(5, round(SENDS * scale))):
         start = time.perf_counter()
@@ -94,16 +97,21 @@ async def measure(url: str, concurrency: int, scale: float) -> Figures:
     await bench.worker.aclose()
     return {
         "drained/s": drain,
+        "written/s": written,
         "sent/s in bulk": bulk,
         "one send, ms": 1e3 * statistics.median(sends),
         "send to result, ms": 1e3 * statistics.median(results),
     }
 
 
-def _table(found: dict[str, list[Figures]], ms: float) -> Table:
-    """A line for each way, and how many times a byte goes one way in the last one's times."""
+def _table(found: dict[str, list[Figures]], ms: float, concurrency: int) -> Table:
+    """A line for each way, and how many times a byte goes one way in the last one's times.
+
+    Tasks are drained when they have run, and written with their outcomes, between the start of the
+    worker and its end. The last line compares with the network that takes no time.
+    """
     told = {way: medians(rounds) for way, rounds in found.items()}
-    table = Table("", title="LTQ and a network between")
+    table = Table("", title=f"LTQ and a network between, {concurrency} tasks at once")
     for name in next(iter(told.values())):
         table.add_column(name, justify="right")
     for way, figures in told.items():

@@ -4,12 +4,14 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from contextvars import Context
+from typing import NamedTuple
 
 import msgspec
 
 from ltq._aio.backoff import ExponentialBackoff
 from ltq._aio.clock import Clock
-from ltq._aio.service import Service, first_of
+from ltq._aio.service import Service, cancel_all, first_of
 from ltq._worker.isolation import IsolationWait
 from ltq._worker.protocols import Pool, StrangerListener
 from ltq.broker import Claim, Consumer, Settler
@@ -27,6 +29,22 @@ _SMALLEST_HALF = 8
 
 _MOMENT = 0.001
 """Seconds within which quick tasks end."""
+
+_LATE = 0.0005
+"""Seconds for which nothing runs before the answer to a claim, from which on it is late."""
+
+_LATE_FOR = 8
+"""Claims after a late one for which a second one at once is worth its time."""
+
+
+class _Call(NamedTuple):
+    """A claim in progress."""
+
+    task: "asyncio.Task[Claim]"
+    limit: int
+    """For how many it is."""
+    running: int
+    """How many it was told run beside them."""
 
 
 class Fetcher(Service):
@@ -56,8 +74,16 @@ class Fetcher(Service):
         self._burst = burst
         self._clock = clock
         self._isolation = IsolationWait()
-        self._claiming: asyncio.Task[Claim] | None = None
-        """The call in progress."""
+        self._calls: list[_Call] = []
+        """Those in progress, at most two."""
+        self._leaves_more = False
+        """Whether there may be more than the last claim gave."""
+        self._were_two = False
+        """Whether the last claim was answered while another one was in progress."""
+        self._late = 0
+        """For how many claims it matters still that one was late."""
+        self._moved: dict[str, None] = {}
+        """The lanes to which claims have moved tasks of which nobody was told yet."""
         self._last_claim: asyncio.Task[None] | None = None
         self._claim_backoff = ExponentialBackoff(*_BACKOFF)
         self._wait_backoff = ExponentialBackoff(*_BACKOFF)
@@ -90,33 +116,50 @@ class Fetcher(Service):
         return True
 
     async def _run(self) -> None:
-        limit: int | None = self._begin_claim()
-        while limit is not None:
-            claim = await self._claimed()
-            limit = self._begin_claim() if claim is None else await self._go_on(claim, limit)
+        self._begin_claim()
+        while self._calls:
+            call = await self._answered()
+            claim = self._claim_of(call)
+            if claim is not None:
+                if not await self._go_on(claim, call.limit):
+                    return
+            elif not self._calls:  # otherwise nobody would hold the leases of what comes meanwhile
+                await asyncio.sleep(self._claim_backoff.next())
+            if not self._calls:
+                self._begin_claim()
 
-    async def _go_on(self, claim: Claim, limit: int) -> int | None:
-        """Start what a claim of up to `limit` tasks gave, and begin the next claim.
+    async def _go_on(self, claim: Claim, limit: int) -> bool:
+        """Start what a claim of up to `limit` tasks gave; return False if a burst is over.
 
-        Returns for how many that is; None if a burst is over.
+        If no other call is in progress, begin one ahead, or wait until there may be more.
         """
         self._isolation.learn(claim, limit)
-        deliveries, next_limit = claim.deliveries, None
-        there_is_more = len(deliveries) == limit or claim.due_in == 0
-        if there_is_more and self._may_claim_ahead(claim):
-            next_limit = self._begin_claim(len(deliveries))
-        for delivery in deliveries:
+        self._note_more(len(claim.deliveries) == limit or claim.due_in == 0)
+        self._moved |= dict.fromkeys(claim.moved)
+        if self._may_claim_ahead(claim):
+            self._begin_claim(len(claim.deliveries))
+        for delivery in claim.deliveries:
             self._pool.start(delivery)
-        if claim.moved:
-            await self._strangers.moved(claim.moved)
-        if next_limit is not None:
-            return next_limit
+        if self._calls:
+            return True
+        if self._moved:
+            moved, self._moved = self._moved, {}
+            await self._strangers.moved(tuple(moved))
         if self._burst and limit and self._is_idle(claim):
-            return None
+            return False
         has_room = self._has_room()
-        if not has_room or not there_is_more:
+        if not has_room or not self._leaves_more:
             await self._wait(claim, has_room)
-        return self._begin_claim()
+        return True
+
+    def _note_more(self, is_more: bool) -> None:
+        """Note whether there may be more than a claim gave.
+
+        If two were in progress at once, neither says how it is after both: a third one does.
+        """
+        is_last = not self._calls
+        self._leaves_more = is_more or (is_last and self._were_two)
+        self._were_two = not is_last
 
     def _may_claim_ahead(self, claim: Claim) -> bool:
         """Whether to claim again before its tasks begin, so that the broker works meanwhile.
@@ -124,15 +167,32 @@ class Fetcher(Service):
         What needs isolation begins first: it says how much may run beside it. And while it is
         looked who knows what was moved, nobody would renew the leases of what comes.
         """
+        if self._calls or self._moved or not self._leaves_more:
+            return False
         needs_none = all(one.isolation is None for one in claim.deliveries)
-        return self._has_room(len(claim.deliveries)) and needs_none and not claim.moved
+        return needs_none and self._has_room(len(claim.deliveries))
+
+    def _may_claim_beside(self) -> bool:
+        """Whether a second claim may go out once nothing runs.
+
+        So it is where the way to the broker and back takes longer than the runs.
+        """
+        if not self._late or len(self._calls) > 1 or self._moved or not self._leaves_more:
+            return False
+        return self._calls[0].running >= _SMALLEST_HALF
 
     def _limit(self, coming: int = 0) -> int:
-        """How many to claim: half of all slots, so that one half runs while the other is filled."""
-        free, used = self._pool.free - coming, self._pool.used + coming
-        if self._isolation.seconds_left(used):
+        """How many to claim: half of all slots, so that one half runs while the other is filled.
+
+        Beside another call, as many as that was told run: to it they do so still, which matters if
+        it gives what needs isolation.
+        """
+        used, asked = self._pool.used + coming, sum(call.limit for call in self._calls)
+        free = self._pool.free - coming - asked
+        if self._isolation.seconds_left(used + asked):
             return 0
-        return min(free, max(_SMALLEST_HALF, (free + used + 1) // 2))
+        half = max(_SMALLEST_HALF, (free + used + asked + 1) // 2)
+        return min(free, half, *(call.running - used for call in self._calls))
 
     def _wanted(self) -> tuple[int, int]:
         """For how many tasks the next claim will be, and how many run beside them.
@@ -158,28 +218,44 @@ class Fetcher(Service):
         is_empty = not claim.deliveries and claim.due_in != 0 and claim.start_in is None
         return is_empty and not self._pool.used
 
-    def _begin_claim(self, coming: int = 0) -> int:
-        """Call the broker; return for how many. `coming` are how many are about to begin."""
-        limit, running = self._limit(coming), self._pool.used + coming
+    def _begin_claim(self, coming: int = 0) -> None:
+        """Call the broker. `coming` are how many are about to begin."""
+        limit = self._limit(coming)
+        running = self._pool.used + coming + sum(call.limit for call in self._calls)
         call = self._call(limit, running, ignore_isolation=self._isolation.has_failed(running))
-        self._claiming = self._spawn(call, "claim", is_awaited=True)
-        return limit
+        task = self._spawn(call, "claim", is_awaited=True)
+        task.add_done_callback(lambda _: self._pool.wake(), context=Context())
+        self._calls.append(_Call(task, limit, running))
 
-    async def _claimed(self) -> Claim | None:
-        """The answer of the call in progress; None if it failed.
+    async def _answered(self) -> _Call:
+        """Wait until a call in progress is answered, and take it out.
 
         After a `stop`, `drain` waits for the rest.
         """
-        assert self._claiming is not None, "it was begun"
-        await asyncio.wait([self._claiming])
-        claiming, self._claiming = self._claiming, None
-        self._forget(claiming)
+        while True:
+            for call in self._calls:
+                if call.task.done():
+                    self._calls.remove(call)
+                    self._forget(call.task)
+                    return call
+            if not self._may_claim_beside():
+                tasks = [call.task for call in self._calls]
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            elif not self._pool.used and self._limit() >= _SMALLEST_HALF:
+                self._begin_claim()
+            else:
+                await self._pool.wait_changed()
+
+    def _claim_of(self, call: _Call) -> Claim | None:
+        """The answer of a call; None if it failed."""
         try:
-            claim = claiming.result()
+            claim = call.task.result()
         except BrokerError as error:
             self._throttled.warning("claiming failed, trying again: %s", error)
-            await asyncio.sleep(self._claim_backoff.next())
             return None
+        if call.running >= _SMALLEST_HALF:
+            is_late = self._pool.idle_for > _LATE
+            self._late = _LATE_FOR if is_late else max(0, self._late - 1)
         self._claim_backoff.reset()
         self.claimed_at = self._clock()
         if self._throttled.over():
@@ -209,17 +285,18 @@ class Fetcher(Service):
         return msgspec.structs.replace(claim, deliveries=held)
 
     async def _end_claim(self, timeout: float | None) -> None:
-        claiming, self._claiming = self._claiming, None
-        if claiming is None:
+        calls, self._calls = self._calls, []
+        if not calls:
             return
-        await asyncio.wait([claiming], timeout=timeout)
-        claiming.cancel()
-        await asyncio.wait([claiming])
-        self._forget(claiming)
-        if claiming.cancelled() or claiming.exception() is not None:
-            return
-        for delivery in claiming.result().deliveries:
-            self._pool.start(delivery)
+        tasks = [call.task for call in calls]
+        await asyncio.wait(tasks, timeout=timeout)
+        await cancel_all(tasks)
+        for task in tasks:
+            self._forget(task)
+            if task.cancelled() or task.exception() is not None:
+                continue
+            for delivery in task.result().deliveries:
+                self._pool.start(delivery)
 
     async def _wait(self, claim: Claim, has_room: bool) -> None:
         """Wait until another claim may return more tasks, or a burst may be over."""

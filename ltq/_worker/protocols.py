@@ -45,12 +45,21 @@ class Pool(Protocol):
         """How many deliveries run, or wait for a thread to end before their retry."""
         ...
 
+    @property
+    def idle_for(self) -> float:
+        """Seconds since nothing runs any more; 0 while something does."""
+        ...
+
     def start(self, delivery: Delivery) -> None:
         """Run a delivery."""
         ...
 
     async def wait_changed(self, timeout: float | None = None) -> None:
         """Wait until `free` or `used` may have changed, at most `timeout` seconds."""
+        ...
+
+    def wake(self) -> None:
+        """Let `wait_changed` return."""
         ...
 
 

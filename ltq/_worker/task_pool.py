@@ -83,6 +83,8 @@ class TaskPool:
         self._isolation = IsolationLimits(ended=self._changed.set)
         self._leftover = LeftoverThreads(ended=self._thread_ended)
         self._is_stopping = False
+        self._emptied_at = clock()
+        """When the last run ended beside which none went on."""
         self.ended: int = 0
         """How many runs have ended so far."""
 
@@ -100,6 +102,11 @@ class TaskPool:
         if not self._leftover:
             return len(self._running)
         return len(self._running) + self._leftover.waiting
+
+    @property
+    def idle_for(self) -> float:
+        """Seconds since nothing runs any more; 0 while something does."""
+        return 0.0 if self.used else self._clock() - self._emptied_at
 
     def start(self, delivery: Delivery) -> None:
         """Hold the lease of a delivery and run it; after `stop`, requeue it instead."""
@@ -149,6 +156,10 @@ class TaskPool:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._changed.wait()
+
+    def wake(self) -> None:
+        """Let `wait_changed` return."""
+        self._changed.set()
 
     async def drain(self, timeout: float, *, with_threads: bool = True) -> bool:
         """Wait at most `timeout` seconds until nothing runs; return whether nothing does.
@@ -246,6 +257,8 @@ class TaskPool:
         """End a run: free its slot and settle its outcome, unless its thread goes on."""
         lease = run.delivery.lease
         del self._running[lease]
+        if not self._running:
+            self._emptied_at = self._clock()
         if self._events.is_heard:
             self._tell_end(run, outcome)
         thread = self._threads.left_behind()

@@ -83,7 +83,7 @@ class Consumer(Protocol):
         With limit 0 nothing is leased, but due tasks are moved and other consumers are woken.
         If it is cancelled, what it has leased is given by the next claim, or waits again, at the
         latest when the consumer is closed: as before the claim, and without a death.
-        Calls that overlap are carried out one after the other.
+        Calls that overlap are carried out one after the other, in any order.
         """
         ...
 

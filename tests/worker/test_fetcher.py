@@ -27,6 +27,7 @@ class Pool:
         self.running: set[str] = set()
         self.changed = asyncio.Event()
         self.waits: list[float | None] = []
+        self.idle_for = 0.0
 
     @property
     def free(self) -> int:
@@ -45,6 +46,9 @@ class Pool:
         self.waits.append(timeout)
         self.changed.clear()
         await self.changed.wait()
+
+    def wake(self) -> None:
+        self.changed.set()
 
     def end_all(self) -> None:
         self.running.clear()
@@ -263,6 +267,155 @@ class TestClaimingAhead:
             await turns()
         assert store.limits == [8]
         await fetcher.aclose()
+
+
+class Asked(Store):
+    """Answers each claim when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[asyncio.Future[Claim]] = []
+
+    async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
+        self.limits.append(limit)
+        self.runnings.append(running)
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return await self.answers[-1]
+
+    async def give(self, nth: int, count: int = 8, **more: Any) -> None:
+        """Answer the nth claim with so many tasks, named after it, and let that be handled."""
+        deliveries = [make_delivery(100 * nth + number) for number in range(count)]
+        self.answers[nth].set_result(Claim(deliveries, more.pop("due_in", None), **more))
+        await turns(6)
+
+
+class TestClaimingBeside:
+    """A second claim is on its way where the network takes longer than the runs."""
+
+    @staticmethod
+    async def begun(late: float = 0.01, *, burst: bool = False) -> tuple[Asked, Pool, Fetcher]:
+        """The third claim is in progress, the second one came so late; then all runs end."""
+        store, pool = Asked(), Pool(16)
+        fetcher = fetch(store, pool, burst=burst)
+        await turns()
+        await store.give(0)
+        pool.end_all()
+        pool.idle_for = late
+        await store.give(1)
+        assert (store.limits, store.runnings, pool.used) == ([8, 8, 8], [0, 8, 8], 8)
+        pool.end_all()
+        await turns(6)
+        pool.started.clear()
+        return store, pool, fetcher
+
+    async def test_it_goes_out_once_nothing_runs(self) -> None:
+        store, _, fetcher = await self.begun()
+        await fetcher.aclose()
+        assert (store.limits, store.runnings) == ([8] * 4, [0, 8, 8, 8])
+
+    async def test_it_does_not_if_the_answers_come_in_time(self) -> None:
+        store, _, fetcher = await self.begun(late=0.0001)
+        await fetcher.aclose()
+        assert len(store.limits) == 3
+
+    async def test_no_third_one_goes_out(self) -> None:
+        store, pool, fetcher = await self.begun()
+        pool.changed.set()
+        await turns(6)
+        await fetcher.aclose()
+        assert len(store.limits) == 4
+
+    async def test_another_follows_each_answer_when_its_tasks_have_ended(self) -> None:
+        store, pool, fetcher = await self.begun()
+        for nth in (2, 3, 4):
+            await store.give(nth)
+            assert len(store.limits) == nth + 2
+            pool.end_all()
+            await turns(6)
+            assert len(store.limits) == nth + 3
+        await fetcher.aclose()
+        assert set(store.limits) == {8}
+
+    async def test_it_ends_when_answers_come_in_time_again(self) -> None:
+        store, pool, fetcher = await self.begun()
+        pool.idle_for = 0.0
+        for nth in range(2, 20):
+            await store.give(nth)
+            pool.end_all()
+            await turns(6)
+        assert len([one for one in store.answers if not one.done()]) == 1
+        await fetcher.aclose()
+
+    async def test_what_comes_first_begins_at_once(self) -> None:
+        store, pool, fetcher = await self.begun()
+        await store.give(3, 1)
+        assert pool.started == ["300"]
+        await store.give(2, 1)
+        await fetcher.aclose()
+        assert pool.started == ["300", "200"]
+
+    @pytest.mark.parametrize("burst", [False, True])
+    @pytest.mark.parametrize("order", [(2, 3), (3, 2)])
+    async def test_a_third_one_says_whether_there_is_more(
+        self, order: tuple[int, int], burst: bool
+    ) -> None:
+        """The broker may have carried out either first, and another task may have come between."""
+        store, _, fetcher = await self.begun(burst=burst)
+        for nth in order:
+            await store.give(nth, 0)
+        assert (len(store.limits), store.wait_count, fetcher.is_running) == (5, 0, True)
+        await store.give(4, 0)
+        assert (store.wait_count, fetcher.is_running) == (int(not burst), not burst)
+        await fetcher.aclose()
+
+    async def test_beside_one_that_failed_what_comes_begins_at_once(self) -> None:
+        store, pool, fetcher = await self.begun()
+        store.answers[2].set_exception(BrokerError("away"))
+        await turns(6)
+        await store.give(3, 1)
+        await fetcher.aclose()
+        assert pool.started == ["300"]
+
+    async def test_strangers_are_looked_for_when_nothing_is_on_its_way(self) -> None:
+        store, pool, fetcher = await self.begun()
+        await store.give(2, 0, moved=("q/a",), due_in=0.0)
+        assert (store.moved_to, len(store.limits)) == ([], 4)
+        await store.give(3, 2, moved=("q/b",))
+        await fetcher.aclose()
+        assert (store.moved_to, len(pool.started)) == (["q/a", "q/b"], 2)
+
+    async def test_none_goes_out_while_a_task_waits_for_isolation(self) -> None:
+        store, pool, fetcher = await self.begun()
+        await store.give(2, 7, isolation=4)
+        pool.end_all()
+        await turns(6)
+        assert len(store.limits) == 4
+        await store.give(3, 7, isolation=4)
+        assert len(store.limits) == 4
+        pool.end_all()
+        await turns(6)
+        await fetcher.aclose()
+        assert (store.limits[4:], store.runnings[4:]) == ([8], [0])
+
+    async def test_those_of_both_begin_after_a_stop(self) -> None:
+        store, pool, fetcher = await self.begun()
+        fetcher.stop()
+        draining = asyncio.ensure_future(fetcher.drain(5))
+        await turns()
+        await store.give(3, 1)
+        await store.give(2, 1)
+        await draining
+        assert sorted(pool.started) == ["200", "300"]
+
+    async def test_those_that_are_late_do_not_hold_up_the_others(self) -> None:
+        store, pool, fetcher = await self.begun()
+        fetcher.stop()
+        draining = asyncio.ensure_future(fetcher.drain(0.05))
+        await turns()
+        await store.give(3, 1)
+        await draining
+        assert pool.started == ["300"]
+        assert store.answers[2].cancelled()
 
 
 class TestWaiting:

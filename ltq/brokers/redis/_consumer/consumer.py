@@ -87,7 +87,7 @@ class RedisConsumer:
         spread = min(_GRACE_SPREAD, config.lease / 10)
         self._grace = round(random.uniform(0, spread), 3)  # scripts read it: short is quick
         self._on_close = on_close
-        self._claiming = asyncio.Lock()  # one call at a time has a claim id
+        self._claiming = asyncio.Lock()  # one call at a time has the claim id of a group
         self._wake_ups = WakeUps()
         self._patience = _patience(config.max_deliveries)
         self._unclaimed = Unclaimed(links, config.name)
@@ -98,25 +98,51 @@ class RedisConsumer:
         self._groups = [
             LaneGroup(namespace, config, links.of(namespace)) for namespace in config.namespaces
         ]
+        self._claiming_beside = asyncio.Lock()
+        self._beside: LaneGroup | None = None
+        """The same lanes once more, for a second claim at once; None before the first of these."""
 
     async def claim(self, limit: int, running: int = 0, *, ignore_isolation: bool = False) -> Claim:
         """See `Consumer.claim`."""
         budget = ClaimBudget(limit, running, ignore_isolation)
+        beside = self._group_beside()
+        if beside is not None:
+            async with self._claiming_beside:
+                return await self._claim([beside], budget)
+        async with self._claiming:
+            await self._settle_ahead()
+            if self.listening:
+                await asyncio.wait(self.listening, timeout=_LISTEN_PATIENCE)
+                self.listening = ()
+            claim = await self._claim(self._groups, budget)
+            self._groups = self._groups[1:] + self._groups[:1]  # each goes first in turn
+        return claim
+
+    def _group_beside(self) -> LaneGroup | None:
+        """The group for a claim beside another one; None if that has to wait for the other.
+
+        It is for the next claim in any case if its last one has to be repeated.
+        """
+        is_one = len(self._groups) == 1 and not self.listening and self._withdrawing is None
+        if not is_one or self._claiming_beside.locked():
+            return None
+        (group,) = self._groups
+        if self._beside is None and self._claiming.locked():
+            self._beside = LaneGroup(group.namespace, self._config, group.link, 2)
+            self._beside.known_at, self._beside.told_at = group.known_at, group.told_at
+        has_to = self._beside is not None and self._beside.again and group.came is None
+        return self._beside if has_to or self._claiming.locked() else None
+
+    async def _claim(self, groups: Sequence[LaneGroup], budget: ClaimBudget) -> Claim:
         deliveries: list[Delivery] = []
         moments: list[float] = []
         try:
-            async with self._claiming:
-                await self._settle_ahead()
-                if self.listening:
-                    await asyncio.wait(self.listening, timeout=_LISTEN_PATIENCE)
-                    self.listening = ()
-                for group in self._present():
-                    group.moved.clear()
-                    group.left_some, group.age = False, 0.0
-                    due_in = await self._claim_from(group, budget, deliveries)
-                    if due_in is not None:
-                        moments.append(due_in)
-                self._groups = self._groups[1:] + self._groups[:1]  # each goes first in turn
+            for group in self._present(groups):
+                group.moved.clear()
+                group.left_some, group.age = False, 0.0
+                due_in = await self._claim_from(group, budget, deliveries)
+                if due_in is not None:
+                    moments.append(due_in)
         except BrokerError:
             raise
         except BaseException:  # it was cancelled: nobody gets what is there already
@@ -125,10 +151,10 @@ class RedisConsumer:
         return Claim(
             deliveries,
             min(moments, default=None),
-            min((g.start_in for g in self._groups if g.start_in is not None), default=None),
-            min((g.isolation for g in self._groups if g.isolation is not None), default=None),
-            tuple(lane for group in self._groups for lane in group.moved),
-            max((group.age for group in self._groups), default=0.0),
+            min((g.start_in for g in groups if g.start_in is not None), default=None),
+            min((g.isolation for g in groups if g.isolation is not None), default=None),
+            tuple(lane for group in groups for lane in group.moved),
+            max((group.age for group in groups), default=0.0),
         )
 
     async def _claim_from(
@@ -152,12 +178,12 @@ class RedisConsumer:
             return 0.0
         return 0.0 if group.moved or group.left_some else reply.due_in
 
-    def _present(self) -> list[LaneGroup]:
-        """The groups whose server is not known to be away. Raises `BrokerError` if none is."""
+    def _present(self, groups: Sequence[LaneGroup]) -> list[LaneGroup]:
+        """Those whose server is not known to be away. Raises `BrokerError` if that are none."""
         errors = self._away.errors
-        present = [group for group in self._groups if group not in errors]
-        if self._groups and not present:
-            raise copy(errors[self._groups[0]])
+        present = [group for group in groups if group not in errors]
+        if groups and not present:
+            raise copy(errors[groups[0]])
         return present
 
     async def _move_due(self, group: LaneGroup) -> None:
@@ -193,7 +219,7 @@ class RedisConsumer:
             if reply.lost:
                 text = "%d tasks of %s were lost: see the dead letters"
                 logger.warning(text, reply.lost, group.namespace)
-            if len(reply.deliveries) < CLAIM_TASKS:
+            if len(reply.deliveries) < CLAIM_TASKS or not budget.room:
                 return reply
 
     async def _make_known(self, group: LaneGroup) -> None:
@@ -253,7 +279,7 @@ class RedisConsumer:
 
     async def wait(self, timeout: float | None, room: int = 0, running: int = 0) -> bool:
         """See `Consumer.wait`."""
-        groups = self._present()
+        groups = self._present(self._groups)
         if not running and self._may_claim_ahead(groups, timeout, room):
             await self._wait_ahead(groups[0], timeout, ClaimBudget(min(room, _MOST_AHEAD), 0))
         elif not any(group.came for group in groups):
@@ -281,6 +307,7 @@ class RedisConsumer:
             or self._hold(group) > 0
             or group.link.is_failing
             or self._wake_ups.is_popping(group)
+            or (self._beside is not None and self._beside.again)
         )
 
     async def _wait_ahead(
@@ -341,7 +368,8 @@ class RedisConsumer:
 
     async def _close(self) -> None:
         self._on_close()
-        self._unclaimed.give_back_unread(self._groups)
+        beside = [] if self._beside is None else [self._beside]
+        self._unclaimed.give_back_unread([*self._groups, *beside])
         self._wake_ups.give_back(self._groups)
         is_away = all(group.link.is_failing for group in self._groups)
         within = _WITHIN_AWAY if is_away else _GIVEN_BACK_WITHIN

@@ -15,9 +15,12 @@ from ltq.options import Limit
 
 
 class LaneGroup:
-    """The lanes of one namespace that a consumer serves."""
+    """The lanes of one namespace that a consumer serves.
 
-    def __init__(self, namespace: str, config: ConsumerConfig, link: Link) -> None:
+    `number` tells those apart from which it claims at once.
+    """
+
+    def __init__(self, namespace: str, config: ConsumerConfig, link: Link, number: int = 1) -> None:
         lanes, limits, knows = config.namespaces[namespace], config.limits, config.knows
         self.namespace = namespace
         self.link = link
@@ -50,7 +53,7 @@ class LaneGroup:
         self.isolation: int | None = None
         self.moved: dict[str, None] = {}
         """Lanes to which tasks were moved, since the consumer's claim began."""
-        self._next_claim_id = _claim_ids().__next__
+        self._next_claim_id = _claim_ids(number).__next__
         self.came: ClaimReply | None = None
         """What a claim gave that was sent behind a pop, for the next claim."""
         self.offset: float | None = None
@@ -94,7 +97,7 @@ def _is_implied(lane: str, lanes: Collection[str], knows: Collection[str] | None
     return knows is not None and task_name in knows and queue in lanes
 
 
-def _claim_ids() -> Iterator[str]:
-    """The script compares the numbers of two that begin alike."""
-    run = os.urandom(8).hex()
+def _claim_ids(number: int) -> Iterator[str]:
+    """The script compares the numbers at the end of two that begin alike."""
+    run = os.urandom(8).hex() + (f"/{number}" if number > 1 else "")
     return (f"{run}-{number}" for number in count(1))

@@ -139,7 +139,14 @@ async def in_each(
     """
     if not links.is_split:
         return [await work(links.any, namespace) for namespace in namespaces]
-    works = map(_Turns(links, work).take, namespaces)
+    return await all_of(map(_Turns(links, work).take, namespaces))
+
+
+async def all_of(works: Iterable[Awaitable[R]]) -> list[R]:
+    """Do these at once. Raises the first error, when all have ended."""
+    works = [*works]
+    if len(works) == 1:  # as nearly always: this spares a task
+        return [await works[0]]
     answers = await asyncio.gather(*works, return_exceptions=True)
     for answer in answers:
         if isinstance(answer, BaseException):

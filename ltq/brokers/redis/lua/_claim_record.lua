@@ -2,6 +2,8 @@
 -- that gives nothing is recorded if it is repeated: an earlier call with its id, which may still be behind a
 -- blocking pop, is to give nothing any more.
 -- record_ttl(seconds): how long the record of a claim is kept, in milliseconds as text.
+-- record_key(consumer, claim_id): the key of that record. A consumer that has two claims in progress at once
+-- has two: `/2` stands before the number in the ids of the second one.
 -- find_claim(consumer, claim_id): the record of the consumer's last claim, if it has this id; and when. If a
 -- later claim of the same consumer was recorded, it returns false for the record.
 -- void_claim(consumer, claim_id): let a claim with this id give nothing from now on.
@@ -12,6 +14,9 @@
 local function record_ttl(seconds)
   local ttl = math.max(1, (seconds + CLAIM_KEPT) * 1000)
   return string.format(ttl < 2 ^ 31 and '%d' or '%.0f', ttl) -- '%d' costs half as much
+end
+local function record_key(consumer, claim_id)
+  return prefix .. 'claim:' .. consumer .. (string.match(claim_id, '^%x*(/%d+)%-') or '')
 end
 -- A small sorted set is a list to Redis, which looks at all of it for each new member. A wide member makes it
 -- another structure for good, in which many leases take a fifth of the time.
@@ -24,7 +29,7 @@ local function add_many(key, leases)
 end
 -- @rare
 local function void_claim(consumer, claim_id)
-  redis.call('SET', prefix .. 'claim:' .. consumer, claim_id .. ' ' .. stamp .. '\n', 'PX', record_ttl(0))
+  redis.call('SET', record_key(consumer, claim_id), claim_id .. ' ' .. stamp .. '\n', 'PX', record_ttl(0))
 end
 local function record_claim(claim, claim_id, again)
   if #claim.ids == 0 then
@@ -40,7 +45,7 @@ local function record_claim(claim, claim_id, again)
   end
   for i, id in ipairs(claim.ids) do record[i + 1] = id end
   local text = table.concat(record, '\n')
-  redis.call('SET', prefix .. 'claim:' .. claim.consumer, text, 'PX', record_ttl(seconds))
+  redis.call('SET', record_key(claim.consumer, claim_id), text, 'PX', record_ttl(seconds))
   for queue, leases in pairs(claim.leases) do
     local key = prefix .. 'leases:' .. queue
     if #leases >= 32 then add_many(key, leases) else call_or_reset('ZADD', key, unpack(leases)) end
@@ -51,7 +56,7 @@ local function record_claim(claim, claim_id, again)
 end
 -- @rare
 local function find_claim(consumer, claim_id)
-  local record = call_or_reset('GET', prefix .. 'claim:' .. consumer)
+  local record = call_or_reset('GET', record_key(consumer, claim_id))
   local id, moment = string.match(record or '', '^(%S*) (%S+)\n')
   if id == claim_id then return record, moment end
   local run, number = string.match(claim_id, '^(.*)-(%d+)$')

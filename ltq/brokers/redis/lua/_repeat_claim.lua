@@ -36,7 +36,7 @@ local function repeat_claim(claim, claim_id, known, woken, late)
   for id, queue in pairs(held) do
     call_or_reset('ZADD', prefix .. 'leases:' .. queue, 'XX', lease_end(seconds), id)
   end
-  redis.call('PEXPIRE', prefix .. 'claim:' .. claim.consumer, record_ttl(seconds))
+  redis.call('PEXPIRE', record_key(claim.consumer, claim_id), record_ttl(seconds))
   if late or position == 0 then wake_each(names_in(woken)) end
   claim.reply[1], claim.reply[3] = rest and 'part' or 'repeated', claimed
   claim.reply[4], claim.reply[7] = at(0), rest
