@@ -66,7 +66,8 @@ class TestKept:
         delivery = await claim_one(broker, consumer)
         assert names(client, task_id) == CLAIMED
         await broker.finish([Finish(delivery.lease, Status.COMPLETED, b"1")])
-        assert names(client, task_id) == COMPLETED
+        assert names(client, task_id) == COMPLETED | {"body"}
+        assert client.hget(key_of(task_id), "body") == ""
         assert client.ttl(key_of(task_id)) > 0
 
     @pytest.mark.parametrize("status", [Status.FAILED, Status.REJECTED])

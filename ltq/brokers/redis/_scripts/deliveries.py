@@ -10,30 +10,28 @@ _PLAIN_FIELDS = {b"status", b"enqueue_time", b"task", b"body", b"queue", b"lane"
 """The fields of a task that was sent without options and never claimed."""
 
 
-_PLAIN, _WITH_CTX = -1, -2
-"""The sizes that `claim` tells of a task that was sent without options, and of one that was but for
-its `ctx` and `result_ttl`, which are told. With any smaller size they are the last that were."""
+_WITH_CTX, _ALIKE = -2, -3
+"""Sizes that `claim` tells of tasks that were sent without options: of one that was but for its `ctx`
+and `result_ttl`, which are told, and of one like the last. Of a bare one it tells another one."""
 
 
 def deliveries(reply: Sequence[Any], first: int, now: float) -> list[Delivery]:
     """The tasks that `claim` gives at the time `now`: in its reply, from `first` on."""
     found, end = [], len(reply)
-    last, since = b"", now
-    nothing: tuple[bytes, float | None] = b"", None
-    given = nothing
+    name, since = "", now
+    ctx, ttl = b"", None
     while first < end:
         size = reply[first + 2]
         if size < 0:
-            task_id, token, _, sent, body, task = reply[first : first + 6]
-            first += 6
+            task_id, token, _, body = reply[first : first + 4]
+            first += 4
+            if size != _ALIKE:
+                since, name = as_number(float, reply[first]) or now, as_name(reply[first + 1])
+                first, ctx, ttl = first + 2, b"", None
             if size == _WITH_CTX:
-                given = reply[first], as_number(float, reply[first + 1])
+                ctx, ttl = reply[first], as_number(float, reply[first + 1])
                 first += 2
-            if sent != last:  # those that were sent together have it in common
-                last, since = sent, as_number(float, sent) or now
-            name = as_name(task)
             lease = Lease(task_id.decode("utf-8", "replace"), name, int(token))
-            ctx, ttl = nothing if size == _PLAIN else given
             found.append(Delivery(lease, name, body, ctx, 0, 1, 0, since, now, None, None, ttl))
         else:
             task_id, token, _, isolation = reply[first : first + 4]

@@ -36,15 +36,14 @@ local function record_claim(claim, claim_id, again)
     if again == '1' then void_claim(claim.consumer, claim_id) end
     return flush_history()
   end
-  local record, seconds = { claim_id .. ' ' .. stamp }, claim.lease + claim.bytes / SLOWEST
+  local seconds = claim.lease + claim.bytes / SLOWEST
   if claim.bytes > SLOWEST then
     claim.deadline = lease_end(seconds)
     for _, leases in pairs(claim.leases) do
       for i = 1, #leases, 2 do leases[i] = claim.deadline end
     end
   end
-  for i, id in ipairs(claim.ids) do record[i + 1] = id end
-  local text = table.concat(record, '\n')
+  local text = claim_id .. ' ' .. stamp .. '\n' .. table.concat(claim.ids, '\n')
   redis.call('SET', record_key(claim.consumer, claim_id), text, 'PX', record_ttl(seconds))
   for queue, leases in pairs(claim.leases) do
     local key = prefix .. 'leases:' .. queue

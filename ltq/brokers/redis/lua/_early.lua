@@ -1,4 +1,4 @@
--- arrive_early(group, answers, plain, simple): put the results of a group of outcomes in the slots of the
+-- arrive_early(group, answers, simple): put the results of a group of outcomes in the slots of the
 -- task that its field `waiter` names, as far as that waits for others even then: these are answered
 -- 'arrived', and leave no ending. Those of them that are `simple` are `plain` then, see `end_tasks`. Returns
 -- how many there are. `ltq/brokers/_rules/outcomes/early.py` says the same. Call it before `finalize`.
@@ -17,7 +17,7 @@ local function read_early(group, slot, id)
   if not found.err then return names, found end
 end
 -- @rare
-local function arrive_early(group, answers, plain, simple)
+local function arrive_early(group, answers, simple)
   local waiter, changes, count, before, first_id = nil, {}, 0, group.before + 1, group.first_id
   for i = 1, #group.fields, 2 do if group.fields[i] == 'waiter' then waiter = group.fields[i + 1] end end
   local slot, of, id = string.match(waiter, '^(%S+) (%d+) (.*)$')
@@ -28,7 +28,7 @@ local function arrive_early(group, answers, plain, simple)
   for i, name in ipairs(names) do
     local k = group.accepted[i]
     if count < most and not found[i + 2] and tonumber(name) then
-      answers[before + (k - first_id) / 3], plain[k] = 'arrived', simple[k]
+      answers[before + (k - first_id) / 3], group.plain[i] = 'arrived', simple[k]
       changes[2 * count + 1], changes[2 * count + 2], count = name, '=' .. ARGV[k + 2], count + 1
       if not simple[k] then
         early = early or {}

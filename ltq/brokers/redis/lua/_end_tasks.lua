@@ -1,34 +1,39 @@
--- end_tasks(group, plain, listed): make the tasks of a group of outcomes from `read_outcomes` final. `plain`
--- has the keys, by the positions of their ids, of those that have completed and have but their arguments to
--- lose, as `lease_plain` leaves them, or what `give_simple` leaves, if there is a waiter. With `listed` they
--- are listed with the final ones. Call flush_final() at the end.
+-- end_tasks(group, listed): make the tasks of a group of outcomes from `read_outcomes` final. Those that are
+-- `plain` are as `lease_plain` leaves them, or as `give_simple` does if there is a waiter: what they lose
+-- becomes an empty `body`, as a command for each field that goes would cost more. With `listed` they are
+-- listed with the final ones. Call flush_final() at the end.
 -- @include time, final_list, finalize, outcomes, throughput
-local function end_tasks(group, plain, listed)
+local function end_tasks(group, listed)
   local ttl, status, fields = state_ttl(group.seconds, 0), group.status, group.fields
   local queue, has_result, is_poison = group.queue, group.flags.result, group.flags.poison
   local has_ctx = group.flags.waiter
   if group.flags.dead or group.flags.follow then fields = without('ctx', without('follow', fields)) end
   if has_ctx then fields = without('waiter', fields) end
   if has_result then fields[#fields + 1], fields[#fields + 2] = 'result', '' end
-  local last = #fields
+  local last, accepted, plain, arguments = #fields, group.accepted, ttl and group.plain or {}, ARGV
   local call, has_result_only = redis.call, has_result and last == 2
-  for _, k in ipairs(group.accepted) do
-    local key = ttl and plain[k]
-    if has_result then fields[last] = ARGV[k + 2] end
+  local finals = listed and ttl and finals_of(queue, ttl)
+  local before = finals and #finals
+  for i = 1, #accepted do
+    local k, key = accepted[i], plain[i]
+    local result = arguments[k + 2]
     if key then
-      if has_ctx then call('HDEL', key, 'body', 'ctx', 'result_ttl') else call('HDEL', key, 'body') end
+      if has_ctx then call('HDEL', key, 'ctx', 'result_ttl') end
       if has_result_only then
-        call('HSET', key, 'status', status, 'release_time', stamp, 'result', ARGV[k + 2])
+        call('HSET', key, 'status', status, 'body', '', 'release_time', stamp, 'result', result)
       else
-        call('HSET', key, 'status', status, 'release_time', stamp, unpack(fields))
+        if has_result then fields[last] = result end
+        call('HSET', key, 'status', status, 'body', '', 'release_time', stamp, unpack(fields))
       end
       call('PEXPIRE', key, ttl)
     else
-      local died = is_poison and redis.call('HGET', prefix .. 'task:' .. ARGV[k], 'deaths')
-      finalize(ARGV[k], ttl, ARGV[k + 1], status, unpack(fields))
-      if ttl and died then redis.call('HSET', prefix .. 'task:' .. ARGV[k], 'deaths', died) end
+      local id = arguments[k]
+      if has_result then fields[last] = result end
+      local died = is_poison and redis.call('HGET', prefix .. 'task:' .. id, 'deaths')
+      finalize(id, ttl, arguments[k + 1], status, unpack(fields))
+      if ttl and died then redis.call('HSET', prefix .. 'task:' .. id, 'deaths', died) end
     end
-    if listed then add_final(queue, ARGV[k], ttl) end
+    if finals then finals[before + i] = since .. arguments[k] end
   end
-  count_ended(queue, #group.accepted)
+  count_ended(queue, #accepted)
 end

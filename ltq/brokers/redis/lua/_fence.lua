@@ -25,16 +25,17 @@ end
 local function fence_again(groups, answers)
   local seen = {}
   for _, group in ipairs(groups) do
-    local positions = group.accepted
-    group.accepted = {}
-    for _, k in ipairs(positions) do
+    local positions, keys, count = group.accepted, group.plain, 0
+    group.accepted, group.plain = {}, {}
+    for i, k in ipairs(positions) do
       local id, answer = ARGV[k], nil
       if redis.call('HGET', prefix .. 'task:' .. id, 'status') ~= 'working' then
         answer = fence(id, ARGV[k + 1], group.status)
       elseif seen[id] then
         answer = is_same(seen[id], group.status) and 'ok' or 'stale'
       else
-        seen[id], group.accepted[#group.accepted + 1] = group.status, k
+        seen[id], count = group.status, count + 1
+        group.accepted[count], group.plain[count] = k, keys[i]
       end
       if answer then answers[position_of(k, group)] = answer end
     end

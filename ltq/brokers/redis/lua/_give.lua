@@ -10,7 +10,7 @@
 --   tokens     those of their leases, if it has_limits
 --   leases     by queue: deadline and id of each leased task, as ZADD takes them
 --   bytes      the size of the tasks
---   ctx, ttl   the last ones that were given in the short form
+--   sent, task, ctx, ttl   of the last one that was given in a short form; the last two may be nil
 --   lost       how many ids had no usable hash
 --   void       how many ids gave no task, with the lost ones
 --   isolation  the smallest isolation that a refused task needs, if any was refused
@@ -31,12 +31,12 @@ local function give(claim, id, token, fields, isolation)
   if claim.has_limits then claim.tokens[#claim.ids] = token end
 end
 local function give_simple(claim, id, token, hash)
-  local reply, i, ctx, ttl = claim.reply, #claim.reply, hash.ctx, hash.result_ttl or ''
-  reply[i + 1], reply[i + 2], reply[i + 3], reply[i + 4] = id, token, -3, hash.enqueue_time
-  reply[i + 5], reply[i + 6] = hash.body, hash.task
-  if ctx ~= claim.ctx or ttl ~= claim.ttl then
-    claim.ctx, claim.ttl = ctx, ttl
-    reply[i + 3], reply[i + 7], reply[i + 8] = -2, ctx, ttl
+  local reply, i, sent, task, ctx = claim.reply, #claim.reply, hash.enqueue_time, hash.task, hash.ctx
+  local ttl = hash.result_ttl or ''
+  reply[i + 1], reply[i + 2], reply[i + 3], reply[i + 4] = id, token, -3, hash.body
+  if sent ~= claim.sent or task ~= claim.task or ctx ~= claim.ctx or ttl ~= claim.ttl then
+    claim.sent, claim.task, claim.ctx, claim.ttl = sent, task, ctx, ttl
+    reply[i + 3], reply[i + 5], reply[i + 6], reply[i + 7], reply[i + 8] = -2, sent, task, ctx, ttl
   end
   claim.ids[#claim.ids + 1] = id
   if claim.has_limits then claim.tokens[#claim.ids] = token end

@@ -12,10 +12,7 @@ local function take(claim, id, lane)
   local key = prefix .. 'task:' .. id
   local fields = redis.pcall('HGETALL', key)
   if fields.err then return unusable(claim, id, lane, 'the key of the task does not hold a hash') end
-  if is_plain(claim, fields) then
-    lease_plain(claim, id, key, fields)
-    return 'taken'
-  end
+  if lease_plain(claim, id, key, fields) then return 'taken' end
   -- With room for what most tasks have: a table that grows costs much more.
   local hash = { status = nil, task = nil, body = nil, enqueue_time = nil, queue = nil, lane = nil }
   for i = 1, #fields, 2 do hash[fields[i]] = fields[i + 1] end
@@ -57,7 +54,8 @@ local function take_some(claim, member, lane, count, skips)
   local taken = #ids
   if skips then ids = keep_wanted(member, ids) end
   may_skip = may_skip - taken + #ids
-  for i, id in ipairs(ids) do
+  for i = 1, #ids do
+    local id = ids[i]
     if claim.bytes >= claim.most_bytes and #claim.ids > 0 then
       claim.is_full, claim.limit = true, #claim.ids
     end

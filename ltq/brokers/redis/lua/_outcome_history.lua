@@ -3,20 +3,18 @@
 -- @include history
 -- @constant BUCKETS_A_DOUBLING
 local function note_runs(queue, positions)
-  local counts, sum, low, high, bucket, head, since_head = {}, 0, 0, 0, 0, nil, 0
-  for _, k in ipairs(positions) do
-    local token = ARGV[k + 1]
-    -- Most have all digits in common but the last three. To read whole numbers costs three times as much.
-    local begin, a, b, c = string.sub(token, 1, -4), string.byte(token, -3, -1)
-    if begin ~= head then head, since_head = begin, micros - 1000 * (tonumber(begin) or 0) end
-    local ran = c and since_head - (100 * a + 10 * b + c - 5328) or 0 -- '0' is 48
+  local counts, sum, low, high, bucket, count, arguments = {}, 0, 0, 0, 0, 0, ARGV
+  for i = 1, #positions do
+    local ran = micros - arguments[positions[i] + 1] -- Lua reads the token as a number
     if not (ran >= low and ran < high) then -- looked up once for those in a row that took as long
+      counts[bucket], count = (counts[bucket] or 0) + count, 0
       ran, bucket = measured(ran)
       low = bucket > 0 and first_bucket * 2 ^ ((bucket - 1) / BUCKETS_A_DOUBLING) or 0
       high = bucket > 0 and low * 2 ^ (1 / BUCKETS_A_DOUBLING) or first_bucket
     end
-    counts[bucket], sum = (counts[bucket] or 0) + 1, sum + ran
+    count, sum = count + 1, sum + ran
   end
+  counts[bucket] = (counts[bucket] or 0) + count
   for of, count in pairs(counts) do note_count(queue, string.format('r%d', of), count) end
   note_count(queue, 'rs', sum)
 end

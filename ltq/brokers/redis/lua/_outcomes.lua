@@ -7,6 +7,7 @@
 --   first_id, last_result                   positions in ARGV of the ids, each followed by token and result
 --   count, before                           how many outcomes it has, and how many came before it
 --   accepted                                positions of the ids whose outcomes are recorded; empty at first
+--   plain                                   for each of these a key or false, see `accept`; empty at first
 -- position_of(k, group): which outcome of all has its id at ARGV[k].
 -- without(name, fields): the same names and values, but for one name.
 -- @rare
@@ -34,5 +35,5 @@ local function read_outcomes(first, before)
     puts_back = status == 'pending' or status == 'delayed',
     fields = { unpack(ARGV, first + 6, first_id - 1) },
     first_id = first_id, last_result = first_id - 1 + 3 * count, count = count, before = before,
-    accepted = {} }
+    accepted = {}, plain = {} }
 end

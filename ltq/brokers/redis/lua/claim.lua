@@ -36,9 +36,9 @@ RETURNS {answer, lost, claimed, due_in, start_in, isolation, known, moved, tasks
         again, else 1 if it left tasks of a lane in `woken` to others, or nil; the lanes to which it moved
         tasks that the consumer does not run from where they waited, or nil; for each task id, token, how
         many fields and values its hash had before the claim, isolation or nil, and these; for one as it was
-        sent without options, in its own queue, instead id, token, -1, enqueue_time, body and the task's name;
+        sent without options, in its own queue, instead id, token, -1, body, enqueue_time and the task's name;
         for one that has but a ctx besides, and perhaps a result_ttl, id, token, -2, these, ctx, and
-        result_ttl or ''; or -3 and these, if the others are those of the last such task before it
+        result_ttl or ''; or id, token, -3, body, if the rest is that of the last one of these before it
 ]]
 local prefix, again, claim_id, consumer, lease = KEYS[1], ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local limit, most_bytes, known = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]

@@ -19,28 +19,18 @@ RETURNS nothing if all are 'ok'; one 'arrived' if all are that; else for each ou
         has its result, at its waiter), 'stale', 'cancelled' or 'gone'
 ]]
 local prefix, notes, told = KEYS[1], ARGV[1], ARGV[2]
--- @include call_or_reset, outcomes, reindex, end_tasks, fence, final_list, notes, outcome_history, tell
+-- @include accept, call_or_reset, outcomes, reindex, end_tasks, fence, final_list, notes
+-- @include outcome_history, tell
 local history, listed = read_notes(notes)
 -- First all outcomes are checked. Then the leases are removed, which frees memory. Then the rest is written.
-local answers, groups, released, plain, simple, i, before = {}, {}, {}, {}, {}, 3, 0
+local answers, groups, released, simple, i, before = {}, {}, {}, {}, 3, 0
 local is_rare, is_doubtful, arrived = false, false, 0
 while i <= #ARGV do
   local group = read_outcomes(i, before)
-  local accepted, ids = group.accepted, released[group.queue] or {}
-  for k = group.first_id, group.last_result, 3 do
-    local id, key = ARGV[k], prefix .. 'task:' .. ARGV[k]
-    local hash = redis.pcall('HMGET', key, 'token', 'last_dequeue_time')
-    if hash[1] == ARGV[k + 1] then
-      accepted[#accepted + 1], ids[#ids + 1] = k, id
-      if hash[2] == '' then simple[k] = key end
-      if not hash[2] and group.status == 'completed' then plain[k] = key end
-    else
-      answers[position_of(k, group)] = fence(id, ARGV[k + 1], group.status)
-      is_doubtful = true
-    end
-  end
+  local ids = released[group.queue] or {}
+  is_doubtful = accept(group, ids, simple, answers) or is_doubtful
   groups[#groups + 1] = group
-  if #accepted > 0 then released[group.queue] = ids end
+  if #group.accepted > 0 then released[group.queue] = ids end
   is_rare = is_rare or group.flags.dead or group.puts_back or group.flags.follow or group.flags.waiter
   i, before = group.last_result + 1, before + group.count
 end
@@ -52,7 +42,7 @@ end
 if is_doubtful then fence_again(groups, answers) end
 local function end_all()
   for _, group in ipairs(groups) do
-    if #group.accepted > 0 and not group.puts_back then end_tasks(group, plain, listed) end
+    if #group.accepted > 0 and not group.puts_back then end_tasks(group, listed) end
   end
   flush_final()
   if history then count_outcomes(groups) end
@@ -64,7 +54,7 @@ end
 if not is_rare then return end_all() end
 -- @include bury, early, requeue, ready_batch, ending
 for _, group in ipairs(groups) do
-  if group.flags.waiter then arrived = arrived + arrive_early(group, answers, plain, simple) end
+  if group.flags.waiter then arrived = arrived + arrive_early(group, answers, simple) end
   for _, k in ipairs(group.accepted) do
     if group.puts_back then
       requeue(ARGV[k], ARGV[k + 1], group)

@@ -18,10 +18,11 @@ local KEPT = { 'task', 'queue', 'body', 'ctx', 'lane', 'priority', 'timeout', 'm
   'max_deliveries', 'tags', 'keep_body', 'max_items' }
 local function read(id)
   local key, fields = prefix .. 'task:' .. id, {}
-  local head = redis.pcall('HMGET', key, 'status', 'queue', 'task', 'body', 'body_serializer')
+  local head = redis.pcall('HMGET', key, 'status', 'queue', 'task', 'body', 'body_serializer',
+    'keep_body')
   if head.err or not head[1] or not head[3] or (head[2] or head[3]) ~= queue then return 'gone' end
   if is_live(head[1]) then return head[1] end
-  if not head[4] then return 'empty' end
+  if not head[4] or head[4] == '' and head[1] == 'completed' and head[6] ~= '1' then return 'empty' end
   for i, value in ipairs(redis.call('HMGET', key, unpack(KEPT))) do
     if value then fields[#fields + 1], fields[#fields + 2] = KEPT[i], value end
     if value then fields[KEPT[i]] = value end
