@@ -66,3 +66,19 @@ async def test_one_whose_first_attempt_did_not_arrive_sends_them(broker: RedisBr
     assert await link.evaluate(call.repeated()) == ["created"]
     assert (await broker.stats([QUEUE]))[0].pending == 1
     await link.aclose()
+
+
+@pytest.mark.parametrize("keep_body", [None, True])
+async def test_an_empty_body_is_none_unless_it_was_kept(
+    broker: RedisBroker, keep_body: bool | None
+) -> None:
+    envelope = await publish(broker, body=b"", keep_body=keep_body)
+    async with broker.consumer([QUEUE]) as consumer:
+        delivery = await claim_one(broker, consumer)
+    await broker.finish([Finish(delivery.lease, Status.COMPLETED, b"1")])
+    (task,) = (await broker.tasks(QUEUE, status=Status.COMPLETED)).items
+    assert task.body == (b"" if keep_body else None)
+    link = broker._opening.new_link()
+    answer = await link.evaluate(rerun_call(envelope.id))
+    assert answer == ["created" if keep_body else "empty"]
+    await link.aclose()

@@ -11,8 +11,8 @@ _PLAIN_FIELDS = {b"status", b"enqueue_time", b"task", b"body", b"queue", b"lane"
 
 
 _WITH_CTX, _ALIKE = -2, -3
-"""Sizes that `claim` tells of tasks that were sent without options: of one that was but for its `ctx`
-and `result_ttl`, which are told, and of one like the last. Of a bare one it tells another one."""
+"""Sizes that `claim` tells of tasks that were sent without options: of one that was but for its
+`ctx` and `result_ttl`, which are told, and of one like the last. Of a bare one it tells another."""
 
 
 def deliveries(reply: Sequence[Any], first: int, now: float) -> list[Delivery]:

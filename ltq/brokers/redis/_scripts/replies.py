@@ -170,10 +170,12 @@ def task_detail(task_id: str, flat: Sequence[Any], moment: bytes | None) -> Task
     state = _state_of(task_id, get, moment)
     if state is None:
         return None
-    has_lost = state.status is Status.COMPLETED and get(b"keep_body") != b"1"  # an empty one is none
+    body = get(b"body")
+    if not body and state.status is Status.COMPLETED and get(b"keep_body") != b"1":
+        body = None  # it was emptied
     return TaskDetail.of(
         state,
-        body=(get(b"body") or None) if has_lost else get(b"body"),
+        body=body,
         ctx=get(b"ctx", b""),
         max_tries=as_number(int, get(b"max_tries")),
     )
