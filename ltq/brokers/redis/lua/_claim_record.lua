@@ -23,8 +23,7 @@ end
 -- @rare
 local function add_many(key, leases)
   local wide = string.rep('-', 65)
-  call_or_reset('ZADD', key, 0, wide)
-  call_or_reset('ZADD', key, unpack(leases))
+  call_or_reset('ZADD', key, '0', wide, unpack(leases))
   redis.call('ZREM', key, wide)
 end
 -- @rare
