@@ -30,11 +30,11 @@ _SMALLEST_HALF = 8
 _MOMENT = 0.001
 """Seconds within which quick tasks end."""
 
-_LATE = 0.0005
+_LATE = 0.001
 """Seconds for which nothing runs before the answer to a claim, from which on it is late."""
 
-_LATE_FOR = 8
-"""Claims after a late one for which a second one at once is worth its time."""
+_LATE_WEIGHT, _MOST_LATENESS = 4, 12
+"""A late claim counts as much as so many that are not, up to a sum. A single one tells nothing."""
 
 
 class _Call(NamedTuple):
@@ -80,8 +80,8 @@ class Fetcher(Service):
         """Whether there may be more than the last claim gave."""
         self._were_two = False
         """Whether the last claim was answered while another one was in progress."""
-        self._late = 0
-        """For how many claims it matters still that one was late."""
+        self._lateness = 0
+        """How often claims have been late of late."""
         self._moved: dict[str, None] = {}
         """The lanes to which claims have moved tasks of which nobody was told yet."""
         self._last_claim: asyncio.Task[None] | None = None
@@ -177,7 +177,8 @@ class Fetcher(Service):
 
         So it is where the way to the broker and back takes longer than the runs.
         """
-        if not self._late or len(self._calls) > 1 or self._moved or not self._leaves_more:
+        is_far = self._lateness > _LATE_WEIGHT
+        if not is_far or len(self._calls) > 1 or self._moved or not self._leaves_more:
             return False
         return self._calls[0].running >= _SMALLEST_HALF
 
@@ -254,8 +255,8 @@ class Fetcher(Service):
             self._throttled.warning("claiming failed, trying again: %s", error)
             return None
         if call.running >= _SMALLEST_HALF:
-            is_late = self._pool.idle_for > _LATE
-            self._late = _LATE_FOR if is_late else max(0, self._late - 1)
+            change = _LATE_WEIGHT if self._pool.idle_for > _LATE else -1
+            self._lateness = min(max(0, self._lateness + change), _MOST_LATENESS)
         self._claim_backoff.reset()
         self.claimed_at = self._clock()
         if self._throttled.over():

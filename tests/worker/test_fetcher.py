@@ -294,7 +294,7 @@ class TestClaimingBeside:
 
     @staticmethod
     async def begun(late: float = 0.01, *, burst: bool = False) -> tuple[Asked, Pool, Fetcher]:
-        """The third claim is in progress, the second one came so late; then all runs end."""
+        """The third claim is in progress, those before it came so late; then all runs end."""
         store, pool = Asked(), Pool(16)
         fetcher = fetch(store, pool, burst=burst)
         await turns()
@@ -302,6 +302,12 @@ class TestClaimingBeside:
         pool.end_all()
         pool.idle_for = late
         await store.give(1)
+        pool.end_all()
+        await turns(6)
+        assert len(store.limits) == 3, "a single late one tells nothing"
+        await store.give(2)
+        for told in (store.answers, store.limits, store.runnings):
+            del told[1]
         assert (store.limits, store.runnings, pool.used) == ([8, 8, 8], [0, 8, 8], 8)
         pool.end_all()
         await turns(6)
